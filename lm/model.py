@@ -39,7 +39,7 @@ from tokenizer.codes import (
     require_codes,
     require_same_codebook,
 )
-from tokenizer.rates import load_rates, save_rates
+from tokenizer.saved import load_rates, save_rates
 from wordless.base.errors import InputError, require, samples_to_generate
 from wordless.base.machine import copy_to
 from wordless.base.saved_models import (

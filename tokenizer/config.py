@@ -10,10 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tokenizer.autoencoder import Autoencoder, StateDecoder
 from tokenizer.codes import FINGERPRINT_LENGTH, CodesFormat, PitchFormat
 from tokenizer.options import AutoencoderConfig, PatchConfig
-from tokenizer.speech_layer import SpeechLayerConfig
+from tokenizer.sources import Autoencoder, SpeechLayerConfig, StateDecoder
 from wordless.audio.options import SpectrogramConfig
 from wordless.base.errors import InputError, within
 from wordless.base.options import Options, option

@@ -15,10 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokenizer.autoencoder import Autoencoder, PatchBatch, StateDecoder, to_patches
 from tokenizer.codebook import KMeansReport, fit_residual_codebooks
 from tokenizer.config import TokenizerConfig
-from tokenizer.speech_layer import SpeechLayer
+from tokenizer.sources import Autoencoder, PatchBatch, SpeechLayer, StateDecoder, to_patches
 from tokenizer.tokenizer import MOST_GAIN, Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tokenizer.autoencoder import to_patches
 from tokenizer.codes import Codes
 from tokenizer.options import HealthConfig
+from tokenizer.sources import to_patches
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError

@@ -22,13 +22,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from tokenizer.autoencoder import Autoencoder, StateDecoder, from_patches, to_patches
 from tokenizer.codes import Codes, CodesFormat, GatheredCodes, join_rates, require_sound, spacings_of
 from tokenizer.config import SavedTokenizer, TokenizerConfig, stored_config, weight_shapes
-from tokenizer.model_card import LEVELS, MODEL_CARD, SPEECH_LAYER, rates_card
-from tokenizer.pitch import PitchReader
-from tokenizer.rates import load_rates, save_rates
-from tokenizer.speech_layer import SpeechLayer, open_copy
+from tokenizer.saved import LEVELS, MODEL_CARD, SPEECH_LAYER, load_rates, rates_card, save_rates
+from tokenizer.sources import Autoencoder, PitchReader, SpeechLayer, StateDecoder, from_patches, open_copy, to_patches
 from wordless.audio.mono import Samples, as_waveform, each_recording
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks, resample_blocks

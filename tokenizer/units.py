@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from tokenizer.codes import Codes, CodesFormat, IntArray
 from tokenizer.parquet import BYTES_PER_CODE, CodedClip, require_clip_path, require_room
-from wordless.audio.recordings.sound_names import without_span
+from wordless.audio.recordings.folders import without_span
 from wordless.base.errors import InputError
 from wordless.base.files import aside
 from wordless.base.saved_models import first_line

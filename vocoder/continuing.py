@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from tokenizer.codes import Codes, CodesFormat
-from wordless.audio.excerpts import Excerpt, block_energies, half_energy
+from wordless.audio.levels import Excerpt, block_energies, half_energy
 from wordless.audio.waveform import Waveform
 
 

@@ -42,7 +42,7 @@ from lm.bodies.finetuning import RANDOM, Wav2vec2Options
 from lm.bodies.options import GROUPS, ClipBatchConfig, MaskConfig, TargetConfig, Wav2vec2Config
 from wordless.audio.options import Convolutions
 from wordless.audio.padding import ConvolutionsByLength, inside
-from wordless.audio.speech_models.encoder import (
+from wordless.audio.speech_models import (
     MASK_EMBEDDING,
     PIECE_FRAMES,
     Architecture,

@@ -17,9 +17,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from pipelines.benchmarks.trainings import COUNTED, TrainingKind
-from wordless.training.compilation import compile_loss
 from wordless.training.fit import Steps
 from wordless.training.gangs import Alone
+from wordless.training.precision import compile_loss
 from wordless.training.state import Training
 
 META, CPU = torch.device("meta"), torch.device("cpu")

@@ -43,8 +43,8 @@ from pipelines.stages.options import (
     VocoderSettings,
     Wav2vec2Settings,
 )
-from tokenizer.autoencoder import Autoencoder, reconstruction_loss
 from tokenizer.fitting import PatchBatches
+from tokenizer.sources import Autoencoder, reconstruction_loss
 from vocoder.crops import Crops, VocoderClips
 from vocoder.crops import loss as level_loss
 from vocoder.wavenet.network import create_wavenet

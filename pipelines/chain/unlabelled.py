@@ -12,15 +12,18 @@ from pipelines.settings.run import RunSettings
 from pipelines.stages.start import LM, TOKENS, UNIVERSAL, VOICE, gpt_hash, is_shipped, run_of_start, saved_vocoder
 from pipelines.store.store import SYNTHESISED
 from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.description import groups_in_names, without_groups
 from wordless.audio.recordings.folders import expand_home, require_folder
-from wordless.audio.recordings.manifest import Clip, Manifest, read_manifest, write_manifest, write_rejected
-from wordless.audio.recordings.selection import (
+from wordless.audio.recordings.manifest import (
     SECONDS_PER_HOUR,
+    Clip,
+    Manifest,
     first_hours,
-    groups_in_names,
     overlap_notices,
+    read_manifest,
     without_copies,
-    without_groups,
+    write_manifest,
+    write_rejected,
 )
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError, named, within

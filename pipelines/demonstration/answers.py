@@ -20,7 +20,7 @@ from pipelines.jobs.generate import sample_name
 from pipelines.pages.charts import BLUE, MUTED, Picture, draw_pictures, inline_svg
 from pipelines.pages.sounds import embedded_waveform
 from tokenizer.codes import Codes, SoftCodes
-from tokenizer.signals import pictures, quantised_vectors, soft_codes
+from tokenizer.encoder import pictures, quantised_vectors, soft_codes
 from vocoder.continuing import Coder, Prompt, joined_sound
 from vocoder.kinds import BY_KEY
 from wordless.audio.decoding import RecordingError

@@ -25,8 +25,16 @@ from pipelines.stages.labels import LabelledInputs
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.decoding import Channel
 from wordless.audio.reading import resampled_length
-from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected, Split, read_manifest
-from wordless.audio.recordings.selection import overlap_notices, trained_on
+from wordless.audio.recordings.manifest import (
+    SPLITS,
+    Clip,
+    Manifest,
+    Rejected,
+    Split,
+    overlap_notices,
+    read_manifest,
+    trained_on,
+)
 from wordless.base.errors import InputError, named
 from wordless.base.saved_models import CONFIG
 from wordless.base.text import counted

@@ -12,12 +12,12 @@ from pipelines.store.run_folder import open_synthesis, vocoder_of
 from pipelines.store.work_folder import JOB, require_own, work_folder
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes
-from tokenizer.pitch import flattened, transplanted
+from tokenizer.sources import flattened, transplanted
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
 from vocoder.filters import in_force
 from vocoder.synthesis import Synthesis, speaking, unknown_groups
-from wordless.audio.recordings.sound_names import partial_name, sound_names
+from wordless.audio.recordings.folders import partial_name, sound_names
 from wordless.audio.waveform import wav_file
 from wordless.base.errors import InputError
 from wordless.base.files import aside, file_hash

@@ -29,8 +29,7 @@ from pipelines.pages.hits import Hit, write_hits_page
 from pipelines.store.store import write_json
 from pipelines.store.work_folder import remove_work_folder, work_folder
 from tokenizer.codes import require_same_codebook, soft_assignments
-from tokenizer.encoder import load_tokenizer
-from tokenizer.signals import log_mel_pieces, quantised_vectors, signals
+from tokenizer.encoder import load_tokenizer, log_mel_pieces, quantised_vectors, signals
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.decoding import RecordingError
 from wordless.audio.levels import trim_ends

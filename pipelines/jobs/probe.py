@@ -37,8 +37,7 @@ from pipelines.store.store import Entry, Store, write_json
 from pipelines.store.stored_features import GPT, PROBE
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.recordings.manifest import Manifest, read_manifest
-from wordless.audio.recordings.selection import overlap_notices
+from wordless.audio.recordings.manifest import Manifest, overlap_notices, read_manifest
 from wordless.audio.recordings.splits import Fold
 from wordless.base.errors import named, require
 from wordless.base.files import NO_PERMISSION, file_hash, write_aside

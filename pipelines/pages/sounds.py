@@ -27,7 +27,7 @@ from pipelines.results.run_record import (
     is_cut,
 )
 from vocoder.kinds import KINDS, ORIGINAL, WAVENET
-from wordless.audio.excerpts import equally_loud
+from wordless.audio.levels import equally_loud
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 from wordless.base.files import open_regular

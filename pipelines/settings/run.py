@@ -42,7 +42,7 @@ from wordless.base.values import build, move_seeds
 
 if TYPE_CHECKING:
     from pipelines.methods.method import Method
-    from tokenizer.speech_layer import ChosenLayer
+    from tokenizer.sources import ChosenLayer
 
 
 Stage = Literal["tokenizer", "lm", "probe", "vocoder", "zerospeech", "rates", "next_sample", "report"]

@@ -11,7 +11,7 @@ from pipelines.settings.parallel import processes, require_equal_share, require_
 from pipelines.stages.options import OPTION, TokenizerSettings, Wav2vec2Settings
 from pipelines.stages.start import LM, TOKENS, VOICE, require_same_gpt, require_same_tokenizer, require_same_voice
 from pipelines.tracking.tracking import require_trackers
-from tokenizer.speech_layer import ChosenLayer
+from tokenizer.sources import ChosenLayer
 from wordless.audio.pitch import HIGHEST, LEAST_LAG, resolves_pitch
 from wordless.base.errors import InputError, require, within
 from wordless.base.seeds import require_seeds

@@ -18,8 +18,7 @@ from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, shard_path, wr
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read_beginning
 from wordless.audio.recordings.hearings import HeardFrames
-from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash
-from wordless.audio.recordings.selection import choose_evenly
+from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash, choose_evenly
 from wordless.audio.waveform import FloatArray, Waveform
 from wordless.base.machine import one_thread
 from wordless.base.pools import in_order

@@ -39,9 +39,8 @@ from pipelines.store.stored_features import (
     write_features,
 )
 from tokenizer.codes import Codes, CodesFormat, SoftCodes, join_rates
-from tokenizer.encoder import Encoder, encode_clips
+from tokenizer.encoder import PATCHES_AT_ONCE, Encoder, encode_clips, log_mel_pieces, signals, whole_patches
 from tokenizer.parquet import read_codes
-from tokenizer.signals import PATCHES_AT_ONCE, log_mel_pieces, signals, whole_patches
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks, resampled_length

@@ -14,8 +14,8 @@ from pipelines.stages.playback import Playback, excerpt_row, measures_pitch, wav
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, other_options, write_json
 from tokenizer.codes import Codes
+from tokenizer.encoder import pictures
 from tokenizer.parquet import read_codes
-from tokenizer.signals import pictures
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt, joined_sound
 from vocoder.judging import (

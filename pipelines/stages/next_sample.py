@@ -24,9 +24,8 @@ from vocoder.continuing import joined_sound
 from vocoder.engines.choice import choose_engine, precision
 from vocoder.judging import sound_levels
 from vocoder.sampling import Sampling
-from wordless.audio.excerpts import read_loudest
-from wordless.audio.recordings.manifest import Manifest, Split, audio_hash
-from wordless.audio.recordings.selection import choose_randomly
+from wordless.audio.levels import read_loudest
+from wordless.audio.recordings.manifest import Manifest, Split, audio_hash, choose_randomly
 from wordless.audio.waveform import Waveform
 from wordless.base.machine import one_thread
 from wordless.base.seeds import sound_seed

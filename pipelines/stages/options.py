@@ -47,9 +47,9 @@ from wordless.training.options import FitConfig, ShardableFitConfig, StartableFi
 if TYPE_CHECKING:
     from lm.batches import CodeSequences
     from tokenizer.config import TokenizerConfig
-    from tokenizer.speech_layer import ChosenLayer
+    from tokenizer.sources import ChosenLayer
     from wordless.audio.recordings.spoken_pairs import SpokenPairs
-    from wordless.audio.speech_models.description import SpeechModel
+    from wordless.audio.speech_models import SpeechModel
 
 MAX_BATCH = 1 << 20  # patches
 
@@ -413,7 +413,7 @@ class Wav2vec2Settings(Options):
     @property
     def described(self) -> SpeechModel:
         """The description of the folder of weights."""
-        from wordless.audio.speech_models.description import describe_speech_model
+        from wordless.audio.speech_models import describe_speech_model
 
         return describe_speech_model(Path(self.weights or "").expanduser(), option=OPTION)
 

@@ -35,11 +35,10 @@ from vocoder.kinds import BY_KEY, JUDGED_KINDS, KINDS, ORIGINAL, WAVENET
 from vocoder.runaway import RunawayGuard
 from vocoder.synthesis import Synthesis, create_synthesis, speaking
 from vocoder.vocoder import Vocoder
-from wordless.audio.excerpts import Excerpt, read_loudest
+from wordless.audio.levels import Excerpt, read_loudest
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read
-from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash
-from wordless.audio.recordings.selection import choose_randomly
+from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash, choose_randomly
 from wordless.audio.waveform import Waveform
 
 JUDGES: dict[JudgeName, str] = {

@@ -30,9 +30,8 @@ from vocoder.continuing import Prompt, joined_sound
 from vocoder.kinds import GRIFFIN_LIM
 from vocoder.sampling import Sampling as SoundSampling
 from vocoder.synthesis import create_synthesis
-from wordless.audio.excerpts import Excerpt, read_loudest
-from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash
-from wordless.audio.recordings.selection import choose_randomly
+from wordless.audio.levels import Excerpt, read_loudest
+from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash, choose_randomly
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 from wordless.base.files import aside

@@ -26,8 +26,8 @@ from pipelines.stages.tokenizer import (
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe
 from tokenizer.options import ViewsConfig
-from tokenizer.rates import Savable
-from tokenizer.speech_layer import ChosenLayer
+from tokenizer.saved import Savable
+from tokenizer.sources import ChosenLayer
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Manifest

@@ -16,8 +16,7 @@ from pipelines.stages.features import ClipReading, CodesVectors
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import joined_rows
 from tokenizer.codes import CodesFormat, SoftCodes
-from tokenizer.encoder import Encoder
-from tokenizer.signals import bottlenecks_of_frames, log_mel_pieces, signals, soft_codes
+from tokenizer.encoder import Encoder, bottlenecks_of_frames, log_mel_pieces, signals, soft_codes
 from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.inspection import require_finite

@@ -21,7 +21,6 @@ from pipelines.stages.start import TOKENS, start_folder, tokenizer_hash
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.session import Session
 from pipelines.store.store import CURVE, MODEL, Entry, Recipe, some_options, write_json
-from tokenizer.autoencoder import Autoencoder, PatchBatch, reconstruction_loss
 from tokenizer.codebook import kmeans_summary
 from tokenizer.fitting import (
     TOGETHER,
@@ -40,13 +39,12 @@ from tokenizer.fitting import (
 from tokenizer.health import measure_health
 from tokenizer.options import HealthConfig
 from tokenizer.parquet import read_codes
-from tokenizer.speech_layer import FOLDER, ChosenLayer, SpeechLayer
+from tokenizer.sources import FOLDER, Autoencoder, ChosenLayer, PatchBatch, SpeechLayer, reconstruction_loss
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.pitch import track_pitch
 from wordless.audio.reading import read_beginning
-from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash
-from wordless.audio.recordings.selection import choose_evenly
+from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash, choose_evenly
 from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError, within
 from wordless.base.machine import local_gpus, one_thread

@@ -21,9 +21,8 @@ from pipelines.stages.options import ZerospeechConfig
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, other_options, write_json
 from tokenizer.codes import Codes
-from tokenizer.encoder import Encoder
+from tokenizer.encoder import Encoder, quantised_vectors
 from tokenizer.parquet import read_codes
-from tokenizer.signals import quantised_vectors
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
 from wordless.audio.recordings.embedded import EmbeddedConfig, read_phones, speak, speech_folder

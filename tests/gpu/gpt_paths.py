@@ -14,8 +14,8 @@ from lm.tokens import Vocabulary
 from tests.gpu.finding import CPU, Finding, Scale, missing, relative, seconds_of
 from tests.gpu.plain_gpt import PlainGPT
 from tests.gpu.training import trained
-from wordless.training.compilation import MOST_DIFFERENT, compile_loss, gradients_of
 from wordless.training.options import FitConfig
+from wordless.training.precision import MOST_DIFFERENT, compile_loss, gradients_of
 
 VOCABULARY = Vocabulary(per_stream=256, streams=1)
 SMALL = GPTConfig(model_dim=64, layers=2, heads=2, ffn_dim=128, context=65, dropout=0)

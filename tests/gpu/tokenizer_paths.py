@@ -8,9 +8,9 @@ import torch
 from pipelines.benchmarks.measurement import random_tokenizer
 from tests.gpu.finding import CPU, Finding, Scale, missing, relative, seconds_of
 from tests.gpu.training import trained
-from tokenizer.autoencoder import Autoencoder, PatchBatch, reconstruction_loss
 from tokenizer.fitting import PatchBatches
 from tokenizer.options import AutoencoderConfig
+from tokenizer.sources import Autoencoder, PatchBatch, reconstruction_loss
 from tokenizer.tokenizer import Tokenizer
 from wordless.training.options import FitConfig
 

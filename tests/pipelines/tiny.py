@@ -15,10 +15,10 @@ from pipelines.stages.options import ListeningConfig
 from pipelines.stages.playback import Playback
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
-from tokenizer.autoencoder import Autoencoder
 from tokenizer.codes import CodesFormat
 from tokenizer.config import TokenizerConfig
 from tokenizer.options import AutoencoderConfig, PatchConfig
+from tokenizer.sources import Autoencoder
 from tokenizer.tokenizer import Tokenizer
 from vocoder.options import WaveNetConfig
 from vocoder.vocoder import Vocoder

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from tokenizer.autoencoder import Autoencoder, reconstruction_loss
 from tokenizer.codebook import fit_residual_codebooks
 from tokenizer.config import TokenizerConfig
 from tokenizer.fitting import PatchBatches, draw_sample, normalised_patches
 from tokenizer.options import AutoencoderConfig, PatchConfig
+from tokenizer.sources import Autoencoder, reconstruction_loss
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel

@@ -9,7 +9,7 @@ from tests.wordless.audio.speech_models.checkpoints import save_checkpoint, spli
 from tokenizer.config import TokenizerConfig
 from tokenizer.fitting import fit_codebooks
 from tokenizer.options import AutoencoderConfig, PatchConfig
-from tokenizer.speech_layer import ChosenLayer
+from tokenizer.sources import ChosenLayer
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.waveform import FloatArray

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from tests.reference import gain_of_patches, nearest_by_distance, nearest_by_level
 from tests.tokenizer.conftest import RATE, fitted, sound
-from tokenizer.autoencoder import Autoencoder, PatchBatch, from_patches, reconstruction_loss, to_patches
 from tokenizer.codebook import fit_codebook, fit_residual_codebooks, kmeans_summary, nearest
 from tokenizer.config import TokenizerConfig
 from tokenizer.fitting import (
@@ -32,6 +31,7 @@ from tokenizer.fitting import (
     write_bottlenecks,
 )
 from tokenizer.options import AutoencoderConfig, PatchConfig
+from tokenizer.sources import Autoencoder, PatchBatch, from_patches, reconstruction_loss, to_patches
 from tokenizer.tokenizer import Tokenizer
 from vocoder.judging import sound_levels
 from vocoder.kinds import UNLEARNED

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from tests.reference import decode_whole
 from tests.tokenizer.conftest import RATE, sound
-from tokenizer.autoencoder import Autoencoder
 from tokenizer.config import TokenizerConfig
 from tokenizer.health import measure_fidelity
 from tokenizer.options import AutoencoderConfig, PatchConfig
+from tokenizer.sources import Autoencoder
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.base.errors import InputError

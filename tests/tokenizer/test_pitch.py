@@ -14,7 +14,7 @@ from tokenizer.health import measure_usage
 from tokenizer.onnx import SoundToCodes
 from tokenizer.options import PitchConfig
 from tokenizer.parquet import CodedClip, read_codes, write_shard
-from tokenizer.pitch import flattened, transplanted
+from tokenizer.sources import flattened, transplanted
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError

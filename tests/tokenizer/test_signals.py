@@ -10,9 +10,16 @@ import soundfile
 import torch
 
 from tests.pipelines.tiny import AUDIO, sweep, tiny_tokenizer
-from tokenizer.encoder import Encoder, encode_clips
+from tokenizer.encoder import (
+    Encoder,
+    bottlenecks_of_frames,
+    codes_of_frames,
+    encode_clips,
+    log_mel_pieces,
+    signals,
+    whole_patches,
+)
 from tokenizer.options import View, ViewsConfig
-from tokenizer.signals import bottlenecks_of_frames, codes_of_frames, log_mel_pieces, signals, whole_patches
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import MeanRemoval
 from wordless.audio.reading import read
@@ -61,7 +68,7 @@ def test_bottlenecks_in_joint_batches_are_those_of_each_recording(
     recordings = [torch.randn(frames, mels, generator=rng) for frames in (1, 2 * size + 1, 9 * size, size, size)]
     pieces = [[whole_patches(frames, size)] for frames in recordings]
     wanted = [torch.cat([each for _, each in signals(tokenizer, own)]) for own in pieces]
-    monkeypatch.setattr("tokenizer.signals.PATCHES_AT_ONCE", at_once)
+    monkeypatch.setattr("tokenizer.encoder.PATCHES_AT_ONCE", at_once)
     found = bottlenecks_of_frames(tokenizer, recordings)
     assert [len(each) for each in found] == [1, 3, 9, 1, 1]
     for own, alone in zip(found, wanted, strict=True):

@@ -14,13 +14,13 @@ from pipelines.publishing.hub import linked, model_files
 from tests.reference import nearest_by_level, states_by_window
 from tests.tokenizer.speech import RATE, speech, speech_tokenizer
 from tests.wordless.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint
+from tokenizer.encoder import quantised_vectors
 from tokenizer.fitting import draw_states
-from tokenizer.signals import quantised_vectors
-from tokenizer.speech_layer import FOLDER, SpeechLayerConfig
+from tokenizer.sources import FOLDER, SpeechLayerConfig
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio import speech_models as reading
 from wordless.audio.reading import resample_blocks
-from wordless.audio.speech_models import encoder as reading
-from wordless.audio.speech_models.encoder import load_speech_encoder
+from wordless.audio.speech_models import load_speech_encoder
 from wordless.base.errors import InputError
 from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS
 

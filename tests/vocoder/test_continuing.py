@@ -17,7 +17,7 @@ from vocoder.sampling import Sampling
 from vocoder.synthesis import Trained, Unlearned
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import create_wavenet
-from wordless.audio.excerpts import Excerpt
+from wordless.audio.levels import Excerpt
 from wordless.audio.waveform import Waveform
 from wordless.base.seeds import sound_seed
 

@@ -20,10 +20,17 @@ from torch import Tensor, nn
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch, keep_freed_memory
 from wordless.base.progress import Progress
-from wordless.training.compilation import compile_loss, is_right, may_compile
 from wordless.training.gangs import Gang, Together, agreed, gather, share
 from wordless.training.options import FitConfig, Point, Sharding, TrainingRecord
-from wordless.training.precision import autocast, fast_products, require_right_in_bfloat16, with_precision
+from wordless.training.precision import (
+    autocast,
+    compile_loss,
+    fast_products,
+    is_right,
+    may_compile,
+    require_right_in_bfloat16,
+    with_precision,
+)
 from wordless.training.state import Checkpoints, Training
 
 

@@ -42,8 +42,7 @@ from tests import reference
 from tests.lm.bodies.sounds import BATCHES, RATE, SMALL, TARGETS, require_frozen_before, tones
 from tests.pipelines.tiny import sweep
 from tests.wordless.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint
-from wordless.audio.speech_models.description import describe_speech_model
-from wordless.audio.speech_models.encoder import load_speech_encoder, normalise
+from wordless.audio.speech_models import describe_speech_model, load_speech_encoder, normalise
 from wordless.base.errors import InputError
 from wordless.base.values import build
 

@@ -30,8 +30,8 @@ from pipelines.demonstration.models import MISSING, DemoModels
 from pipelines.demonstration.server import examples_of
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import GPT, save_rates_run, save_run, save_tokenizer, sweep
+from tokenizer.encoder import quantised_vectors, soft_codes
 from tokenizer.options import Assignments
-from tokenizer.signals import quantised_vectors, soft_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.kinds import GRIFFIN_LIM, WAVENET, Kind
 from wordless.audio.waveform import Waveform

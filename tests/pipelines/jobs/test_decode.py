@@ -25,7 +25,7 @@ from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import write_units
 from vocoder.engines import numba_streams
 from vocoder.vocoder import Vocoder
-from wordless.audio.recordings.sound_names import partial_name, sound_names
+from wordless.audio.recordings.folders import partial_name, sound_names
 from wordless.base.errors import InputError
 from wordless.base.files import write_aside
 from wordless.base.seeds import sound_seed

@@ -12,8 +12,8 @@ from lm.options import GPTConfig
 from lm.tokens import Vocabulary
 from pipelines.settings.run import run_settings
 from tests.pipelines.tiny_chain import composed
-from tokenizer.autoencoder import Autoencoder
 from tokenizer.options import AutoencoderConfig
+from tokenizer.sources import Autoencoder
 from vocoder.options import WaveNetConfig
 from vocoder.wavenet.network import WaveNet
 from wordless.base.errors import InputError

@@ -25,15 +25,14 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe
 from tests.pipelines.tiny import AUDIO, reading_of, save_tokenizer, session_of, silent_session, sweep, tiny_tokenizer
 from tests.pipelines.tiny_chain import composed
-from tokenizer.encoder import Encoder
-from tokenizer.signals import PATCHES_AT_ONCE
+from tokenizer.encoder import PATCHES_AT_ONCE, Encoder
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import MeanRemoval
 from wordless.audio.reading import read
 from wordless.audio.recordings.hearings import hearings
 from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.audio.spectrogram import LogMel
-from wordless.audio.speech_models.encoder import Architecture
+from wordless.audio.speech_models import Architecture
 from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash

@@ -20,8 +20,7 @@ from pipelines.store.store import Entry
 from pipelines.store.stored_features import FEATURES
 from tests.pipelines.tiny import reading_of, save_tokenizer, session_of, sweep
 from tokenizer.codes import soft_assignments, spacings_of
-from tokenizer.encoder import Encoder
-from tokenizer.signals import quantised_vectors, signals, soft_codes, whole_patches
+from tokenizer.encoder import Encoder, quantised_vectors, signals, soft_codes, whole_patches
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip, Manifest
 

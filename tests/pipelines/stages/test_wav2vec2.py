@@ -28,7 +28,7 @@ from tests.pipelines.tiny import reading_of, silent_session
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.audio.recordings.hearings import hearings
 from wordless.audio.recordings.manifest import Manifest, Split
-from wordless.audio.speech_models.encoder import load_speech_encoder
+from wordless.audio.speech_models import load_speech_encoder
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal
 from wordless.training.options import FitConfig

@@ -12,25 +12,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wordless.audio.conftest import Tone
-from wordless.audio.excerpts import (
+from wordless.audio.levels import (
     PEAK,
     active_level,
-    block_energies,
-    equally_loud,
-    half_energy,
-    loudest_window,
-    read_loudest,
-)
-from wordless.audio.levels import (
     as_text,
+    block_energies,
     block_peaks,
     block_powers,
+    equally_loud,
     find_edges,
+    half_energy,
     join_levels,
     level_samples,
     loud_part,
     loudest,
+    loudest_window,
     of_text,
+    read_loudest,
     trim_ends,
 )
 from wordless.audio.reading import read

@@ -29,7 +29,7 @@ from wordless.audio.padding import (
     read_by_length,
 )
 from wordless.audio.reading import read
-from wordless.audio.speech_models.encoder import load_speech_encoder
+from wordless.audio.speech_models import load_speech_encoder
 from wordless.audio.waveform import Waveform, wav_file
 from wordless.base.errors import InputError
 

@@ -21,9 +21,9 @@ from lm.model import LanguageModel
 from lm.options import BatchConfig
 from tests.lm.tiny import TINY, codes_format, random_codes
 from tests.vocoder.sounds import clips_of_own_meaning, recordings, tiny_config
-from tokenizer.autoencoder import Autoencoder, reconstruction_loss
 from tokenizer.fitting import PatchBatches
 from tokenizer.options import AutoencoderConfig
+from tokenizer.sources import Autoencoder, reconstruction_loss
 from vocoder.crops import Crops
 from vocoder.crops import loss as cross_entropy
 from vocoder.options import CropsConfig

@@ -30,7 +30,7 @@ from typing import IO, Any, Literal, NoReturn, cast
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 
 from wordless.audio.recordings.description import PATH_COLUMNS
-from wordless.audio.recordings.text_files import read_annotation_text
+from wordless.audio.recordings.folders import read_annotation_text
 from wordless.base.errors import InputError
 
 Kind = Literal["raven", "elan", "textgrid", "audacity", "kaldi", "lhotse", "rttm", "ctm", "lab"]

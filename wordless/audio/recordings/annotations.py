@@ -28,9 +28,8 @@ from wordless.audio.recordings.annotation_formats import (
     lhotse_role,
 )
 from wordless.audio.recordings.description import SPAN_FIELDS, Description, Found, Span, describe
-from wordless.audio.recordings.folders import Folder
+from wordless.audio.recordings.folders import Folder, read_annotation_bytes, read_annotation_text
 from wordless.audio.recordings.manifest import Rejected
-from wordless.audio.recordings.text_files import read_annotation_bytes, read_annotation_text
 from wordless.base.errors import InputError
 from wordless.base.text import counted
 

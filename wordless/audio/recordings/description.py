@@ -18,13 +18,13 @@ Arrow (RE2) grows with the length of the pattern times that of the name.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from wordless.audio.recordings.manifest import Rejected, Split, number_of, whole_number
+from wordless.audio.recordings.manifest import Clip, Manifest, Rejected, Split, number_of, whole_number
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError, named
 from wordless.base.options import Options, option
@@ -226,6 +226,18 @@ class Template:
 def _unicode(text: str) -> str:
     """Return a text without the bytes of a name that are not UTF-8."""
     return text.encode(errors="replace").decode()
+
+
+def groups_in_names(clips: Collection[Clip], pattern: str | None) -> list[str | None]:
+    """Return the group (speaker, site...) that each clip's file name gives by a pattern; None if it gives none."""
+    found = [None] * len(clips) if pattern is None else Template(pattern).match_all(clip.path for clip in clips)
+    return [(fields or {}).get("group") for fields in found]
+
+
+def without_groups(manifest: Manifest, groups: Collection[str], pattern: str | None) -> Manifest:
+    """Leave out the clips whose file names give one of these groups by a pattern."""
+    named = zip(manifest.clips, groups_in_names(manifest.clips, pattern), strict=True)
+    return replace(manifest, clips=tuple(clip for clip, group in named if group not in groups))
 
 
 SEPARATOR = ";"  # between several labels of a recording, as a probe separates them

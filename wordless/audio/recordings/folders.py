@@ -1,17 +1,24 @@
-"""Folders of recordings: the files below them, and paths as tables and options write them."""
+"""Files of users: recordings below folders, paths and texts as tables and options write them, and names of new sounds.
+
+Tables, lists and annotations are text as programs write it: UTF-8 or UTF-16, with any line ends.
+"""
 
 import errno
+import hashlib
 import os
+import re
 import stat
 import unicodedata
+from codecs import getincrementaldecoder
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
 from wordless.audio.ffmpeg import FFMPEG_EXTENSIONS
-from wordless.audio.windows import HEADERLESS
+from wordless.audio.windows import HEADERLESS, foreign_kind
 from wordless.base.errors import InputError
 
 EXTENSIONS = (
@@ -183,3 +190,186 @@ def _in_mixed_forms(root: Path, listed: str) -> str | None:
 def _composed_names(folder: str, changed_ns: int) -> dict[str, str]:
     """Return the names in a folder by their composed forms."""
     return {unicodedata.normalize("NFC", name): name for name in os.listdir(folder)}  # noqa: PTH208  names alone
+
+
+MAX_PART_BYTES = 200  # of a file's or folder's name; file systems take 255, with the endings that are added to it
+MAX_NAME_BYTES, MAX_PARTS = 1024, 32  # of a name with its folders
+_SPAN = re.compile(r"#t=(\d+)((?:\.\d+)?),(\d+)((?:\.\d+)?)$")  # as `manifest.clip_name` writes it
+
+
+def sound_names(clips: Sequence[str]) -> list[str]:
+    """Choose a .wav file name for each clip's name; all are different, and none leaves the folder.
+
+    A segment ``a.ogg#t=10,20.5`` becomes ``a_00010-00020.5.wav``: a folder then lists segments in order of time.
+    """
+    inside = [_inside(name) for name in clips]
+    short = [_without_extension(name) for name in inside]
+    often = Counter(short)
+    unique = [brief if often[brief] == 1 else _with_span(full) for brief, full in zip(short, inside, strict=True)]
+    return [f"{name}.wav" for name in _numbered([_fitting(name) for name in unique])]
+
+
+def partial_name(name: str, taken: Collection[str]) -> str:
+    """Choose a free name for an unfinished file of the sound ``name``; a clip may have the name a.partial."""
+    stem = name.removesuffix(".wav")
+    numbered = (f"{stem}.partial_{number}.wav" for number in count(2))
+    return next(each for each in chain([f"{stem}.partial.wav"], numbered) if each not in taken)
+
+
+def _inside(path: str) -> str:
+    """Remove ".." from a path, because codes may come from anywhere; of an absolute path keep the last part."""
+    parts = [part for part in path.split("/") if part not in ("", ".", "..")]
+    return "/".join(parts[-1:] if path.startswith("/") else parts) or "clip"
+
+
+def _fitting(name: str) -> str:
+    """Shorten a name that file systems refuse; a hash of the whole replaces the rest."""
+    parts = name.split("/")
+    if len(parts) > MAX_PARTS or len(name.encode()) > MAX_NAME_BYTES:
+        parts = [f"{parts[-1]}~{_short_hash(name)}"]
+    return "/".join(_fitting_part(part) for part in parts)
+
+
+def _fitting_part(part: str) -> str:
+    encoded = part.encode()
+    if len(encoded) <= MAX_PART_BYTES:
+        return part
+    return f"{encoded[: MAX_PART_BYTES - 9].decode(errors='ignore')}~{_short_hash(part)}"
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _without_extension(name: str) -> str:
+    """Remove an audio extension, and no other: a clip may have the name take.1"""
+    path, span = without_span(name)
+    brief = path.rpartition(".")[0] if Path(path).suffix.lower().lstrip(".") in EXTENSIONS else path
+    return _with_span(brief + span)
+
+
+def without_span(name: str) -> tuple[str, str]:
+    """Divide a clip's name into its path and the text of its span, which is empty for a whole recording."""
+    path = _SPAN.sub("", name)
+    return path, name[len(path) :]
+
+
+def _with_span(name: str) -> str:
+    """Write the span of a segment as digits and a dash, with leading zeros in whole seconds."""
+    return _SPAN.sub(lambda found: f"_{int(found[1]):05d}{found[2]}-{int(found[3]):05d}{found[4]}", name)
+
+
+def _folders(names: Sequence[str]) -> Iterator[str]:
+    """Find names whose file or temporary file would be where other names need a folder."""
+    for name in names:
+        for folder in PurePosixPath(name).parents:
+            for ending in (".wav", ".wav.aside"):
+                if folder.name.endswith(ending):
+                    yield str(folder).removesuffix(ending)
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """Append _2, _3 and so on to repeated names; names that other names need as folders count as taken."""
+    taken: set[str] = set(names)
+    seen: set[str] = set(_folders(names))
+    unique = []
+    for name in names:
+        chosen, number = name, 2
+        while chosen in seen or (chosen != name and chosen in taken):
+            chosen, number = f"{name}_{number}", number + 1
+        seen.add(chosen)
+        unique.append(chosen)
+    return unique
+
+
+MAX_BYTES = 1 << 28  # of a file of annotations
+_HEAD = 1 << 16  # bytes that show whether a text may hold annotations
+_MARKS = ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_OTHERS = (  # first bytes -> what the file is, and what to do
+    (b"PK\x03\x04", "is a ZIP archive or an Excel workbook: save the table as CSV"),
+    (b"\xd0\xcf\x11\xe0", "is an Excel workbook: save the table as CSV"),
+    (b"PAR1", "is a Parquet file: give it as `dataset` if it holds sound, or save the table as CSV"),
+)
+_XML = (b"<!doctype", b"<!--", b"<?xml")
+_LOOKED_AT = 400  # bytes
+
+
+def read_text(path: Path, *, option: str) -> str:
+    r"""Return the text of a table or list, which ``option`` names, with ``\n`` at the ends of its lines.
+
+    Raises:
+        InputError: the file cannot be read, is of another kind, or is no text.
+    """
+    try:
+        if path.is_char_device() or path.is_block_device():  # reading /dev/zero never ends; a pipe of a shell ends
+            raise InputError(option=option, value=path, rule="it is a device: name a file")
+        content = path.read_bytes()
+    except OSError as error:
+        rule = f"it cannot be read: {error.strerror}"
+        raise InputError(option=option, value=path, rule=rule, remedy="check the path") from error
+    except InputError:
+        raise
+    except ValueError as error:  # the path has a null character, or a character that UTF-8 cannot encode
+        raise InputError(option=option, value=repr(str(path)), rule="it is not a path: name a file") from error
+    _require_text(content, str(path))
+    encoding = _encoding(content)
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}:{line}: not {encoding[:6].upper()}; save the table as UTF-8 text") from error
+    text = text.removeprefix("\ufeff")
+    return text if "\n" in text else text.replace("\r", "\n")
+
+
+def read_annotation_text(path: Path, *, head: bool = False) -> str:
+    r"""Return the text of a file of annotations with ``\n`` at the ends of its lines; what is no Unicode is Latin-1.
+
+    With ``head``, of a file of more than 64 KB only the first lines are read.
+    """
+    content = read_annotation_bytes(path, head=head)
+    cut = head and len(content) == _HEAD
+    encoding = _encoding(content)
+    decoder = getincrementaldecoder(encoding)("strict" if encoding == "utf-8" else "replace")
+    try:
+        text = decoder.decode(content, final=not cut)  # the last character of the head may be cut off
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    return text.rpartition("\n")[0] if cut else text
+
+
+def read_annotation_bytes(path: Path, *, xml: bool = False, head: bool = False) -> bytes:
+    """Read the bytes of a file of annotations, which may be an XML document, or its ``head`` alone.
+
+    Raises:
+        InputError: the file is too long, or of another kind: a Git LFS pointer, a web page...
+    """
+    with path.open("rb") as file:
+        content = file.read(_HEAD if head else MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise InputError(f"{path.name}:1: more than {MAX_BYTES >> 20} MiB of text; divide the file")
+    _require_text(content, path.name, xml=xml)
+    return content
+
+
+def _require_text(content: bytes, shown: str, *, xml: bool = False) -> None:
+    """Refuse the content of files of other kinds; ``shown`` names the file, which may be an XML document."""
+    begin = content[:_LOOKED_AT].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    kind = next((kind for start, kind in _OTHERS if content.startswith(start)), None) or foreign_kind(content)
+    if kind is None and not xml and begin.startswith(_XML):
+        kind = "is a web page or an XML document: download the text itself"
+    if kind:
+        raise InputError(f"{shown}:1: it {kind}{'' if ': ' in kind else ': give the text file itself'}")
+
+
+def _encoding(content: bytes) -> str:
+    """Return the encoding that the first bytes show."""
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return encoding
+    begin = content[:_LOOKED_AT]
+    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):  # every second byte of Latin letters is zero
+        if len(begin) >= 4 and begin[first::2].count(0) > len(begin) / 3 and 0 not in begin[1 - first :: 2]:
+            return encoding
+    return "utf-8"

@@ -56,9 +56,15 @@ from wordless.audio.recordings.description import (
     describe,
     no_such_column,
 )
-from wordless.audio.recordings.folders import EXTENSIONS, expand_home, files_below
+from wordless.audio.recordings.folders import (
+    EXTENSIONS,
+    MAX_NAME_BYTES,
+    MAX_PART_BYTES,
+    MAX_PARTS,
+    expand_home,
+    files_below,
+)
 from wordless.audio.recordings.manifest import Rejected, Split, writable
-from wordless.audio.recordings.sound_names import MAX_BYTES, MAX_PART_BYTES, MAX_PARTS
 from wordless.base.errors import InputError
 from wordless.base.files import flush_folder, locked, named_write_errors, open_regular, remove, write_aside
 from wordless.base.text import counted, listed
@@ -495,7 +501,7 @@ def _fault(member: tarfile.TarInfo) -> str:
         return "its name leads out of the shard"
     if (
         len(parts) > MAX_PARTS
-        or len(name.encode()) > MAX_BYTES
+        or len(name.encode()) > MAX_NAME_BYTES
         or max(map(len, map(str.encode, parts))) > MAX_PART_BYTES
     ):
         return "its name is too long"

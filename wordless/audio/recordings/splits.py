@@ -38,9 +38,8 @@ from typing import Literal
 import numpy as np
 
 from wordless.audio.recordings.description import SPLIT_NAMES, Described
-from wordless.audio.recordings.folders import listed_path
+from wordless.audio.recordings.folders import listed_path, read_text
 from wordless.audio.recordings.manifest import LARGEST, SPLITS, Clip, Manifest, Rejected, Split, whole_number
-from wordless.audio.recordings.text_files import read_text
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
 from wordless.base.seeds import MAX_SEED

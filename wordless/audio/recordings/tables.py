@@ -44,9 +44,8 @@ from wordless.audio.recordings.description import (
     no_such_column,
     split_named,
 )
-from wordless.audio.recordings.folders import EXTENSIONS, on_disk
+from wordless.audio.recordings.folders import EXTENSIONS, on_disk, read_text
 from wordless.audio.recordings.manifest import whole_number
-from wordless.audio.recordings.text_files import read_text
 from wordless.base.errors import InputError
 
 PATH = "path"  # the column of recordings, whatever its name in the table

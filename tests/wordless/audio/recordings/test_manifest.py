@@ -16,13 +16,16 @@ from wordless.audio.recordings.manifest import (
     Manifest,
     Rejected,
     audio_hash,
+    choose_evenly,
+    choose_randomly,
+    first_hours,
     read_manifest,
     read_rejected,
     with_noise,
+    without_copies,
     write_manifest,
     write_rejected,
 )
-from wordless.audio.recordings.selection import choose_evenly, choose_randomly, first_hours, without_copies
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from tests.wordless.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint
 from wordless.audio.options import Convolutions
-from wordless.audio.speech_models.description import describe_speech_model
+from wordless.audio.speech_models import describe_speech_model
 from wordless.base.errors import InputError
 
 OPTION = "wav2vec2.weights"

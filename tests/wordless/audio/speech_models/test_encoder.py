@@ -20,13 +20,13 @@ from transformers import (
 )
 
 from tests.wordless.audio.speech_models.checkpoints import FIELD, KINDS, SIZES, STRIDE, save_checkpoint, split_weights
-from wordless.audio.speech_models import encoder as reading
-from wordless.audio.speech_models.description import describe_speech_model
-from wordless.audio.speech_models.encoder import (
+from wordless.audio import speech_models as reading
+from wordless.audio.speech_models import (
     Architecture,
     SpeechEncoder,
     TimeFirstConvolution,
     compute_time_first,
+    describe_speech_model,
     load_speech_encoder,
 )
 from wordless.base.errors import InputError

@@ -29,11 +29,10 @@ from wordless.audio.recordings.annotations import annotations_below, kind_in_fol
 from wordless.audio.recordings.clips import build_manifest
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
 from wordless.audio.recordings.description import ColumnConfig
-from wordless.audio.recordings.folders import Folder
+from wordless.audio.recordings.folders import MAX_BYTES, Folder
 from wordless.audio.recordings.manifest import Clip, Rejected, read_manifest, write_manifest
 from wordless.audio.recordings.recording_paths import recordings_at
 from wordless.audio.recordings.splits import SplitConfig
-from wordless.audio.recordings.text_files import MAX_BYTES
 from wordless.base.errors import InputError
 
 ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)

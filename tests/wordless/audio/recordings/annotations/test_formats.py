@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, Part, textgrid_text
 from wordless.audio.recordings import annotation_formats as lines
 from wordless.audio.recordings.annotation_formats import Tier, elan, one_line, textgrid
-from wordless.audio.recordings.text_files import read_annotation_text
+from wordless.audio.recordings.folders import read_annotation_text
 from wordless.base.errors import InputError
 
 NUMBERS = st.one_of(

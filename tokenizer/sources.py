@@ -1,0 +1,294 @@
+"""The sources of codes: patches of log-mel and their autoencoder, a layer of a speech model, and the pitch.
+
+Patches are small blocks of a spectrogram, each of which becomes one code. Those of full height give one stream. Lower
+patches give several streams that share autoencoder and codebook::
+
+    mels   |  stream 1  |  stream 1  |         one row of patches for each band,
+           |  stream 0  |  stream 0  |         one column for each time step
+    frames [ 0        1 ][ 2        3 ]        frames = 2
+
+A layer of a speech model has a state for each code, in place of the autoencoder's bottleneck::
+
+    samples   |<- stride ->|            |            |            |       stride = samples_per_code
+    state 0   [  receptive field  ]                                       code 0: the samples [0, stride)
+    state 1                [  receptive field  ]                          code 1: [stride, 2 * stride)
+    state 2                             [  receptive field  ]             silence follows the end of a recording
+
+The transformer has read the whole recording before a state, or the whole piece of 30 seconds of a longer one. k-means
+over such states makes the codes of GSLM (Lakhotia et al., "On Generative Spoken Language Modeling from Raw Audio",
+2021, arXiv:2102.01192).
+
+A further stream may have a code for the pitch of each patch, from the recording's samples::
+
+    hops     [  h0  ][  h1  ][  h2  ][  h3  ]     of the front end; the pitch of each, or no voice
+    codes    [      c0      ][      c1      ]     no voice if fewer than half of the hops have one, else their mean
+
+Speech resynthesis from units with a stream of log-F0 is that of Polyak et al. 2021 (arXiv:2104.00355), language models
+of both that of Kharitonov et al. 2022 (arXiv:2109.03264).
+"""
+
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from tokenizer.codes import Codes, IntArray, PitchFormat
+from tokenizer.options import AutoencoderConfig
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.pitch import PitchTracker
+from wordless.audio.speech_models import describe_speech_model, load_speech_encoder
+from wordless.audio.waveform import FloatArray
+from wordless.base.errors import InputError, require
+from wordless.base.files import aside
+from wordless.base.machine import Batch, one_thread
+from wordless.base.options import REQUIRED, Options, option
+from wordless.base.saved_models import hugging_face_files, hugging_face_hash
+
+
+def to_patches(spectrogram: Tensor, *, frames: int, height: int) -> Tensor:
+    """``(batch, time, mels)`` -> ``(batch, time // frames, mels // height, frames * height)``; drops a remainder."""
+    batch, time, mels = spectrogram.shape
+    steps, streams = time // frames, mels // height
+    blocks = spectrogram[:, : steps * frames].reshape(batch, steps, frames, streams, height)
+    return blocks.transpose(2, 3).reshape(batch, steps, streams, frames * height)  # (N, S, F, B, H) -> (N, S, B, F * H)
+
+
+def from_patches(patches: Tensor, *, frames: int, height: int) -> Tensor:
+    """Invert `to_patches`: ``(batch, steps, streams, patch)`` -> ``(batch, steps * frames, streams * height)``."""
+    batch, steps, streams, _ = patches.shape
+    blocks = patches.reshape(batch, steps, streams, frames, height).transpose(2, 3)
+    return blocks.reshape(batch, steps * frames, streams * height)
+
+
+def three_layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    """Build linear, ReLU, linear, ReLU, linear."""
+    return nn.Sequential(
+        nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, outputs)
+    )
+
+
+class Autoencoder(nn.Module):
+    """Autoencoder of normalised log-mel patches: ``(..., patch)`` -> ``(..., bottleneck)`` -> ``(..., patch)``.
+
+    k-means clusters the bottleneck.
+    """
+
+    def __init__(self, config: AutoencoderConfig, patch_size: int) -> None:
+        super().__init__()
+        self.encoder = three_layers(patch_size, config.hidden, config.bottleneck)
+        self.decoder = three_layers(config.bottleneck, config.hidden, patch_size)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Reconstruct patches ``(batch, patch)``."""
+        reconstruction: Tensor = self.decoder(self.encoder(patches))
+        return reconstruction
+
+
+class StateDecoder(nn.Module):
+    """Decoder of a speech model's states to normalised log-mel patches: ``(..., bottleneck)`` -> ``(..., patch)``.
+
+    The speech model takes the place of the encoder, and does not learn. The decoder learns the log-mel to expect where
+    the model has a state, so that codes have a spectrogram.
+    """
+
+    def __init__(self, config: AutoencoderConfig, patch_size: int) -> None:
+        super().__init__()
+        self.decoder = three_layers(config.bottleneck, config.hidden, patch_size)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Predict patches ``(batch, patch)``."""
+        patches: Tensor = self.decoder(states)
+        return patches
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PatchBatch(Batch):
+    """Normalised patches ``(batch, patch)`` to reconstruct."""
+
+    patches: Tensor
+    inputs: Tensor | None = None  # what the model sees instead, such as noisier patches or states; None: the patches
+
+
+def reconstruction_loss(model: nn.Module, batch: PatchBatch) -> tuple[Tensor, int]:
+    """Return the squared error summed over all values of the batch, and their number."""
+    reconstruction = model(batch.patches if batch.inputs is None else batch.inputs)
+    return nn.functional.mse_loss(reconstruction.float(), batch.patches, reduction="sum"), batch.patches.numel()
+
+
+FOLDER = "speech_model"  # of the model's copy, in the folder of a tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechLayerConfig(Options):
+    """A layer of a speech model."""
+
+    layer: int = option(REQUIRED, "number of the layer, from 1 on", least=1)
+    model: str  # such as HuBERT
+    files: str  # hash of the model's files
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenLayer:
+    """A layer of the speech model in a folder of the user."""
+
+    folder: Path
+    layer: int = option(REQUIRED, "number of the layer, from 1 on", least=1)
+    width: int  # dimensions of a state
+    option: str  # names the folder in messages
+
+    @cached_property
+    def config(self) -> SpeechLayerConfig:
+        """The layer and the content of the model's files, wherever they lie."""
+        model = describe_speech_model(self.folder, option=self.option).name
+        return SpeechLayerConfig(layer=self.layer, model=model, files=hugging_face_hash(self.folder))
+
+    def open(self, device: str = "cpu") -> "SpeechLayer":
+        """Load the model."""
+        return SpeechLayer(self.config, self.folder, option=self.option).to(device)
+
+
+class SpeechLayer(nn.Module):
+    """The states of a layer over time. Layers above it are not computed.
+
+    Args:
+        config: names the layer, and the hash of the folder's files.
+        folder: of the model, in the layout of Hugging Face.
+        option: names the folder in messages.
+
+    Raises:
+        InputError: the folder holds other files than those of the config, files that cannot be read, or a model
+            without the layer.
+    """
+
+    def __init__(self, config: SpeechLayerConfig, folder: Path, *, option: str) -> None:
+        super().__init__()
+        if config.files != hugging_face_hash(folder):
+            problem = f"{option}={folder} holds another speech model than the one that the codes were made with"
+            raise InputError(f"{problem}; copy the whole folder again from the run that made it")
+        self.config = config
+        self.folder = folder
+        self.encoder = load_speech_encoder(folder, option=option, last_layer=config.layer)
+        layers = self.encoder.layers
+        require(config.layer <= layers, "speech_layer.layer", config.layer, f"{option}={folder} has {layers} layers")
+        self.transformer = self.encoder.transformer  # here a module, so that `to` moves it
+        self.width = self.encoder.width
+
+    @property
+    def stride(self) -> int:
+        """Samples from one state to the next."""
+        return self.encoder.convolutions.stride
+
+    def require(self, *, samples_per_code: int, width: int) -> None:
+        """Refuse codes that do not have one state each, or centroids of another width than a state's."""
+        if (self.stride, self.width) != (samples_per_code, width):
+            raise InputError(
+                f"the speech model has a state of {self.width} dimensions for each {self.stride} samples, the "
+                f"tokenizer codes of {width} dimensions for each {samples_per_code} samples; both must be equal"
+            )
+
+    def states(self, samples: FloatArray) -> Tensor:
+        """Compute the states of a whole recording ``(num_samples,)``: one for each code, ``(time, width)``."""
+        nothing = torch.zeros(0, self.width, device=self.transformer.device)
+        return torch.cat([nothing, *self.pieces(samples)])
+
+    def pieces(self, samples: FloatArray) -> Iterator[Tensor]:
+        """Give the states of a recording ``(num_samples,)`` piece by piece, ``(time, width)``.
+
+        One thread computes them, because more threads round sums in another way, and codes could differ.
+        """
+        steps = -(-len(samples) // self.stride)
+        found = self.encoder.pieces(samples, [self.config.layer], frames=steps) if steps else iter(())
+        while (piece := _next(found)) is not None:
+            yield piece[0]
+
+    def save_copy(self, tokenizer: Path) -> None:
+        """Copy the model's files, byte by byte, into the folder of a tokenizer; `open_copy` reads them."""
+        (tokenizer / FOLDER).mkdir(parents=True, exist_ok=True)
+        for path in hugging_face_files(self.folder):
+            if path.is_file():
+                with aside(tokenizer / FOLDER / path.name) as beside:
+                    shutil.copyfile(path, beside)
+
+
+def open_copy(config: SpeechLayerConfig, tokenizer: Path) -> SpeechLayer:
+    """Load the layer of the copy in the folder of a tokenizer."""
+    return SpeechLayer(config, tokenizer / FOLDER, option="speech model")
+
+
+@one_thread()
+@torch.inference_mode()
+def _next(pieces: Iterator[Tensor]) -> Tensor | None:
+    return next(pieces, None)
+
+
+def pitch_of_patches(octaves: npt.NDArray[np.float64], frames: int) -> npt.NDArray[np.float64]:
+    """Average the pitch of hops ``(patches * frames,)`` over each patch; nan: no voice in more than half of it."""
+    hops = octaves.reshape(-1, frames)
+    voiced = ~np.isnan(hops)
+    counts = voiced.sum(axis=1)
+    means = np.where(voiced, hops, 0.0).sum(axis=1) / np.maximum(counts, 1)
+    return np.where(2 * counts >= frames, np.where(counts, means, np.nan), np.nan)
+
+
+def flattened(codes: Codes) -> Codes:
+    """Give all voiced codes one pitch, the median of them."""
+    pitch = codes.values[:, -1]
+    voiced = pitch > 0
+    return _with_pitch(codes, np.full(voiced.sum(), np.median(pitch[voiced]))) if voiced.any() else codes
+
+
+def transplanted(codes: Codes, melody: Codes) -> Codes:
+    """Give voiced codes the pitch of another recording, stretched to their length; what has no voice keeps none.
+
+    Between the voiced codes of the other recording the pitch is interpolated; one without a voice changes nothing.
+    """
+    pitch, given = codes.values[:, -1], melody.values[:, -1]
+    known = np.flatnonzero(given > 0)
+    if not len(known):
+        return codes
+    places = (np.flatnonzero(pitch > 0) + 0.5) * len(given) / len(pitch) - 0.5
+    return _with_pitch(codes, np.interp(places, known, given[known]))
+
+
+def _with_pitch(codes: Codes, pitches: npt.NDArray[np.float64]) -> Codes:
+    """Replace the codes of pitch of all voiced time steps ``(voiced,)``; codes are equal steps, so they are rounded."""
+    values = codes.values.copy()
+    values[values[:, -1] > 0, -1] = np.rint(pitches)
+    return replace(codes, values=values)
+
+
+class PitchReader:
+    """The codes of a recording's pitch, while its samples pass by in pieces of any sizes."""
+
+    def __init__(self, format: PitchFormat, audio: SpectrogramConfig, patch_frames: int) -> None:
+        self.format, self.frames = format, patch_frames
+        self.tracker = PitchTracker(audio.sample_rate, audio.hop_length)
+        self.octaves = np.zeros(0)  # of hops whose codes were not taken
+
+    def passing(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+        """Give the blocks ``(samples,)`` as they are, and read them."""
+        for block in blocks:
+            self.octaves = np.concatenate([self.octaves, self.tracker.add(block)])
+            yield block
+
+    @property
+    def known(self) -> int:
+        """Number of codes that can be taken."""
+        return len(self.octaves) // self.frames
+
+    def finish(self) -> None:
+        """Read the end of the recording; the patch that it lies in has no voice after it."""
+        rest = self.tracker.finish()
+        silence = np.full(-(len(self.octaves) + len(rest)) % self.frames, np.nan)
+        self.octaves = np.concatenate([self.octaves, rest, silence])
+
+    def take(self, steps: int) -> IntArray:
+        """Return the next codes ``(steps,)``."""
+        taken, self.octaves = self.octaves[: steps * self.frames], self.octaves[steps * self.frames :]
+        return self.format.quantise(pitch_of_patches(taken, self.frames))
