@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -68,10 +67,7 @@ def test_a_fresh_process_speaks_the_same_bytes(spoken: Path, tmp_path: Path) -> 
     again = embedded_corpus(SMALL, tmp_path)
     assert again.name == spoken.name
     assert contents(again) == contents(spoken)
-
-
-def test_every_clip_sounds_different(spoken: Path) -> None:
-    assert len(set(contents(spoken).values())) == len(contents(spoken)) == 4 * 3 * 2
+    assert len(set(contents(spoken).values())) == len(contents(spoken)) == 4 * 3 * 2  # each clip sounds different
 
 
 def test_a_table_gives_the_speed_the_pitch_or_the_text(spoken: Path) -> None:
@@ -88,11 +84,14 @@ def test_a_table_gives_the_speed_the_pitch_or_the_text(spoken: Path) -> None:
     assert len(table.read_text().splitlines()[1].split("\t")[1].split()) == 5  # words of a sentence
 
 
-def test_a_table_that_is_there_is_not_written_again(spoken: Path) -> None:
+def test_a_table_or_a_corpus_that_is_there_is_not_written_again(spoken: Path) -> None:
     """Ranks and jobs of a sweep ask for it at once, and a finished store may be read-only."""
     config = replace(SMALL, label="pitch")
     before = label_table(config, spoken).stat()
     assert label_table(config, spoken).stat().st_ino == before.st_ino
+    before = {path: path.stat().st_mtime_ns for path in spoken.iterdir()}
+    assert embedded_corpus(SMALL, spoken.parent) == spoken
+    assert {path: path.stat().st_mtime_ns for path in spoken.iterdir()} == before
 
 
 def test_names_carry_word_voice_and_take(spoken: Path) -> None:
@@ -102,12 +101,6 @@ def test_names_carry_word_voice_and_take(spoken: Path) -> None:
     assert {each.group for each in manifest.clips} == set(VOICES[:4])
     assert {each.index for each in manifest.clips} == {0, 1}
     assert all(0.2 < each.seconds < 1.5 and each.sample_rate == 22_050 for each in manifest.clips)
-
-
-def test_what_is_there_is_not_spoken_again(spoken: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in spoken.iterdir()}
-    assert embedded_corpus(SMALL, spoken.parent) == spoken
-    assert {path: path.stat().st_mtime_ns for path in spoken.iterdir()} == before
 
 
 def test_leftovers_of_a_killed_run_and_missing_files_are_mended(spoken: Path, tmp_path: Path) -> None:
@@ -120,25 +113,24 @@ def test_leftovers_of_a_killed_run_and_missing_files_are_mended(spoken: Path, tm
     assert sorted(path.name for path in tmp_path.iterdir()) == [spoken.name, f"{spoken.name}.lock"]
 
 
-def test_runs_at_once_do_not_harm_each_other(spoken: Path, tmp_path: Path) -> None:
+def speaking(config: str, place: Path) -> subprocess.Popen[str]:
+    """Speak a corpus in another process, which prints its folder."""
     call = (
         "import sys; from pathlib import Path; from wordless.audio.recordings.embedded import *; "
-        "print(embedded_corpus(EmbeddedConfig(voices=4, words=3, takes=2), Path(sys.argv[1])))"
+        f"print(embedded_corpus({config}, Path(sys.argv[1])))"
     )
-    root = Path(__file__).parents[4]
-    command = [sys.executable, "-c", call, str(tmp_path)]
-    with ThreadPoolExecutor(2) as pool:
-        runs = [pool.submit(subprocess.run, command, cwd=root, capture_output=True, text=True) for _ in range(2)]
-    assert {run.result().stdout.strip() for run in runs} == {str(tmp_path / spoken.name)}
+    command = [sys.executable, "-c", call, str(place)]
+    return subprocess.Popen(command, cwd=Path(__file__).parents[4], stdout=subprocess.PIPE, text=True)
+
+
+def test_runs_at_once_do_not_harm_each_other(spoken: Path, tmp_path: Path) -> None:
+    runs = [speaking("EmbeddedConfig(voices=4, words=3, takes=2)", tmp_path) for _ in range(2)]
+    assert {run.communicate()[0].strip() for run in runs} == {str(tmp_path / spoken.name)}
     assert contents(tmp_path / spoken.name) == contents(spoken)
 
 
 def test_the_engine_of_a_killed_run_stops(tmp_path: Path) -> None:
-    call = (
-        "import sys; from pathlib import Path; from wordless.audio.recordings.embedded import *; "
-        "embedded_corpus(EmbeddedConfig(), Path(sys.argv[1]))"
-    )
-    run = subprocess.Popen([sys.executable, "-c", call, str(tmp_path)], cwd=Path(__file__).parents[4])
+    run = speaking("EmbeddedConfig()", tmp_path)
     while not (spoken := list(tmp_path.glob(".*/*.wav"))) and run.poll() is None:
         time.sleep(0.01)
     run.kill()

@@ -1,6 +1,7 @@
 """Unpacking: which files a data set has, once, whole or not at all, and resumed where a killed process left it."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -272,7 +273,7 @@ def test_sounds_of_several_parts_share_the_facts_of_their_sample(tmp_path: Path)
     }
 
 
-def test_facts_of_another_recording_are_not_inherited(tmp_path: Path) -> None:
+def test_facts_are_those_of_their_own_recording_or_listed(tmp_path: Path) -> None:
     sounds = [(f"{name}.wav", sound(number)) for number, name in enumerate(("2", "2.0", "2.1", "2.0.1"))]
     facts = [("2.json", b'{"speaker": "s", "label": "x"}'), ("2.0.json", b'{"label": "y"}'), ("2.0.1.cls", b"1")]
     assert facts_of(tmp_path, *sounds, *facts) == {
@@ -281,9 +282,6 @@ def test_facts_of_another_recording_are_not_inherited(tmp_path: Path) -> None:
         "2.1.wav": {"speaker": "s", "label": "x"},  # as WebDataset has it: nothing else says anything about it
         "2.0.1.wav": {"cls": "1"},
     }
-
-
-def test_facts_of_no_recording_are_listed(tmp_path: Path) -> None:
     found = facts_of(tmp_path, ("a.wav", sound(0)), ("a.cls", b"1"), ("b.cls", b"1"), ("a.other.cls", b"2"))
     assert found == {"a.wav": {"cls": "1"}, "b": {"set aside": ""}}
 
@@ -331,6 +329,7 @@ def touched(folder: Path, *names: str) -> Path:
         (("default/train/0000.parquet", "default/validation/0000.parquet"), ["train", "validation"]),
         (("train.clean.100-00000-of-00001.parquet", "test.other-00000-of-00001.parquet"), ["test", "train"]),
         (("all-0.parquet", "all-1.parquet"), [None, None]),
+        (("cache-12.arrow", ".hidden/a.parquet", "a.parquet"), [None]),  # caches and hidden files are no part
     ],
 )
 def test_names_of_files_say_the_split(names: tuple[str, ...], splits: list[str | None], tmp_path: Path) -> None:
@@ -361,32 +360,24 @@ def test_whole_words_say_the_split(name: str, split: str | None) -> None:
     assert known_split(name) == split
 
 
-def test_caches_and_hidden_files_are_no_part(tmp_path: Path) -> None:
-    touched(tmp_path, "cache-12.arrow", ".hidden/a.parquet", "a.parquet")
-    assert [file.name for file in data_set_files(str(tmp_path))] == ["a"]
-
-
 @pytest.mark.parametrize(
-    ("place", "told"), [("missing", "missing"), ("a-{0..1}.parquet", r"a-1\.parquet"), ("empty", r"empty.* Parquet")]
+    ("find", "place", "told"),
+    [
+        (data_set_files, "missing", "missing"),
+        (data_set_files, "a-{0..1}.parquet", r"a-1\.parquet"),
+        (data_set_files, "empty", r"empty.* Parquet"),
+        (shard_files, "{a.tar,A.tar.gz}", r"files\b.* a\b"),  # their recordings would mix
+        (shard_files, "{a.tar,a/1.tar}", r"folder\b.* a\b"),
+        (shard_files, "{0..999999999}.tar", "100000"),
+        (shard_files, "shards", r"shards.* shards='.*/shards/\*\.tar'"),
+    ],
 )
-def test_what_is_not_there_is_refused(place: str, told: str, tmp_path: Path) -> None:
-    touched(tmp_path, "a-0.parquet", "empty/a.wav")
+def test_places_that_hold_no_data_set_are_refused(
+    find: Callable[[str], object], place: str, told: str, tmp_path: Path
+) -> None:
+    touched(tmp_path, "a-0.parquet", "empty/a.wav", "shards/a.tar", "mixed/a.tar", "mixed/A.tar.gz", "mixed/a/1.tar")
     with pytest.raises(InputError, match=told):
-        data_set_files(str(tmp_path / place))
-
-
-@pytest.mark.parametrize(
-    ("names", "told"), [(("a.tar", "A.tar.gz"), r"files\b.* a\b"), (("a.tar", "a/1.tar"), r"folder\b.* a\b")]
-)
-def test_files_whose_recordings_would_mix_are_refused(names: tuple[str, str], told: str, tmp_path: Path) -> None:
-    touched(tmp_path, *names)
-    with pytest.raises(InputError, match=told):
-        shard_files(f"{tmp_path}/{{{','.join(names)}}}")
-
-
-def test_a_huge_range_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="100000"):
-        shard_files(str(tmp_path / "{0..999999999}.tar"))
+        find(str(tmp_path / ("mixed" if place.startswith(("{a.", "{A.")) else "") / place))
 
 
 def test_a_saved_data_set_names_no_file_elsewhere(tmp_path: Path) -> None:
@@ -395,9 +386,3 @@ def test_a_saved_data_set_names_no_file_elsewhere(tmp_path: Path) -> None:
     touched(tmp_path, "other.arrow")
     with pytest.raises(InputError, match=r"'\.\./other\.arrow'"):
         data_set_files(str(folder))
-
-
-def test_a_folder_of_shards_is_told_as_one(tmp_path: Path) -> None:
-    touched(tmp_path, "shards/a.tar")
-    with pytest.raises(InputError, match=r"shards.* shards='.*/shards/\*\.tar'"):
-        shard_files(str(tmp_path / "shards"))

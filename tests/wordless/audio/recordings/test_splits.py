@@ -75,14 +75,11 @@ def test_clips_in_no_split_are_set_aside() -> None:
     assert len(rejected) == 20
 
 
-def test_folders_are_known_by_their_usual_names() -> None:
+def test_folders_are_known_by_their_usual_names_or_by_patterns() -> None:
     clips = [clip(f"{folder}/{number}.wav") for folder in ("train", "Dev", "testing", "extra") for number in range(3)]
     divided, rejected = split_clips([*clips, clip("loose.wav")], SplitConfig(by="folder"))
     assert Counter(each.split for each in divided) == {"train": 3, "validation": 3, "test": 3}
     assert [each.path for each in rejected] == ["extra/0.wav", "extra/1.wav", "extra/2.wav", "loose.wav"]
-
-
-def test_folders_may_be_named_by_patterns() -> None:
     clips = [clip(f"{folder}/a.wav") for folder in ("train-clean-100", "train-other", "dev-clean", "test-clean")]
     divided, _ = split_clips(clips, SplitConfig(by="folder", validation=("dev-*",), test=("test-*",)))
     assert [each.split for each in divided] == ["train", "train", "validation", "test"]
@@ -127,13 +124,15 @@ def test_hash_gives_every_label_its_share() -> None:
     assert all(shares[label, split] == (32 if split == "train" else 4) for label in "abc" for split in SPLITS)
 
 
-def test_a_rare_label_trains_where_others_suffice() -> None:
+def test_rare_labels_train_where_others_suffice_and_are_else_drawn_together() -> None:
     common = [clip(f"{label}/{n}.wav", label=label) for label in "ab" for n in range(20)]
     rare = [clip(f"rare{label}/{n}.wav", label=f"rare{label}") for label in range(8) for n in range(label % 2 + 1)]
     for seed in range(5):
         divided, _ = split_clips([*common, *rare], SplitConfig(seed=seed))
         assert {each.split for each in divided if each.path.startswith("rare")} == {"train"}
         assert Counter(each.split for each in divided) == {"train": 32 + 12, "validation": 4, "test": 4}
+    divided, _ = split_clips([clip(f"{n}.wav", label=f"{n}") for n in range(20)], SplitConfig())
+    assert Counter(each.split for each in divided) == {"train": 16, "validation": 2, "test": 2}
 
 
 def test_thousands_of_names_are_looked_up_and_not_compared() -> None:
@@ -141,11 +140,6 @@ def test_thousands_of_names_are_looked_up_and_not_compared() -> None:
     config = SplitConfig(by="group", test=tuple(range(5_000)), validation=tuple(range(5_000, 10_000)))
     divided, _ = split_clips(clips, config)  # takes minutes where each clip is compared with each name
     assert Counter(each.split for each in divided) == {"train": 10_000, "validation": 5_000, "test": 5_000}
-
-
-def test_rare_labels_are_drawn_together() -> None:
-    divided, _ = split_clips([clip(f"{n}.wav", label=f"{n}") for n in range(20)], SplitConfig())
-    assert Counter(each.split for each in divided) == {"train": 16, "validation": 2, "test": 2}
 
 
 def parts(path: str, *groups: str | None, step: int = 10) -> list[Clip]:
@@ -168,12 +162,6 @@ def test_a_recording_of_several_groups_stays_in_one_split(by: Literal["hash", "g
         found = splits_of([each for each in divided if getattr(each, field)], field)
         assert {len(splits) for splits in found.values()} == {1}
     assert {each.split for each in divided} == set(SPLITS)
-
-
-def test_groups_that_all_share_recordings_are_one_unit() -> None:
-    clips = [each for number in range(4) for each in parts(f"{number}.wav", f"s{number}", f"s{number + 1}")]
-    with pytest.raises(InputError, match=r"in 5 groups.* 1 "):
-        split_clips(clips, SplitConfig(by="group"))
 
 
 def test_a_recording_of_a_group_to_test_trains_nothing() -> None:
@@ -216,35 +204,35 @@ def test_another_seed_draws_others() -> None:
     assert drawn[0] != drawn[1]
 
 
-def test_three_groups_suffice_and_two_do_not() -> None:
-    divided, _ = split_clips(digits(["ann", "bob", "cyd"]), SplitConfig(by="group"))
-    assert sorted(map(sorted, splits_of(divided, "group").values())) == [["test"], ["train"], ["validation"]]
-    with pytest.raises(InputError, match=r"\(40 in 2 groups\b.*groups"):
-        split_clips(digits(["ann", "bob"]), SplitConfig(by="group"))
-
-
 @pytest.mark.parametrize(
-    ("config", "message"),
+    ("clips", "config", "message"),
     [
-        (SplitConfig(by="group", test=("anne",)), r"group 'anne'.*'ann', 'bob'"),
-        (SplitConfig(by="index", test=("0-9",)), r"split\.by is index\b.*\b80 clips"),
-        (SplitConfig(by="index", test=("0-4",), validation=("4-5",)), r"^split\.test\b.*index '4'.*\bvalidation\b"),
-        (SplitConfig(by="fold", test=("0",), validation=("1",)), r"group 'ann'.* splits"),
+        (digits(), SplitConfig(by="group", test=("anne",)), r"group 'anne'.*'ann', 'bob'"),
+        (digits(), SplitConfig(by="index", test=("0-9",)), r"split\.by is index\b.*\b80 clips"),
+        (
+            digits(),
+            SplitConfig(by="index", test=("0-4",), validation=("4-5",)),
+            r"^split\.test\b.*index '4'.*\bvalidation\b",
+        ),
+        (digits(), SplitConfig(by="fold", test=("0",), validation=("1",)), r"group 'ann'.* splits"),
+        (digits(["ann", "bob"]), SplitConfig(by="group"), r"\(40 in 2 groups\b.*groups"),
+        ([clip("a.wav", group="x"), clip("b.wav")], SplitConfig(by="group"), r"split\.by is group\b.*b\.wav\b"),
+        ([clip("a.wav")], SplitConfig(), r"split\b.*\(1\)"),
+        (
+            [each for n in range(4) for each in parts(f"{n}.wav", f"s{n}", f"s{n + 1}")],  # recordings share all groups
+            SplitConfig(by="group"),
+            r"in 5 groups.* 1 ",
+        ),
     ],
 )
-def test_splits_that_cannot_be_made_say_why(config: SplitConfig, message: str) -> None:
+def test_splits_that_cannot_be_made_say_why(clips: list[Clip], config: SplitConfig, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        split_clips(digits(), config)
+        split_clips(clips, config)
 
 
-def test_a_clip_without_a_group_is_named() -> None:
-    with pytest.raises(InputError, match=r"split\.by is group\b.*b\.wav\b"):
-        split_clips([clip("a.wav", group="x"), clip("b.wav")], SplitConfig(by="group"))
-
-
-def test_one_recording_is_too_few() -> None:
-    with pytest.raises(InputError, match=r"split\b.*\(1\)"):
-        split_clips([clip("a.wav")], SplitConfig())
+def test_three_groups_and_one_recording_that_trains_suffice() -> None:
+    divided, _ = split_clips(digits(["ann", "bob", "cyd"]), SplitConfig(by="group"))
+    assert sorted(map(sorted, splits_of(divided, "group").values())) == [["test"], ["train"], ["validation"]]
     divided, _ = split_clips([clip("a.wav")], SplitConfig(validation_fraction=0, test_fraction=0))
     assert divided[0].split == "train"
 
@@ -363,14 +351,11 @@ def test_lists_name_the_clips_of_their_split_and_all_others_train(commands: Writ
     assert [each.path for each in rejected] == ["_background_noise_/pink_noise.wav"]
 
 
-def test_validation_is_drawn_where_it_has_no_list(commands: Write) -> None:
+def test_lists_need_not_name_every_split_nor_only_clips_of_the_corpus(commands: Write) -> None:
     config = commands(SplitConfig(by="lists", test=("testing_list.txt",)), testing_list=TEST)
     found = paths_of_splits(build_manifest(config)[0])
     assert found["test"] == ["bed/0c_nohash_0.wav", "cat/0c_nohash_0.wav"]
     assert len(found["validation"]) == len(found["train"]) == 2  # one speaker each, with both words
-
-
-def test_with_a_list_for_training_clips_of_no_list_are_set_aside(commands: Write) -> None:
     split = SplitConfig(
         by="lists", train=("train.txt",), validation=("validation_list.txt",), test=("testing_list.txt",)
     )
@@ -378,9 +363,6 @@ def test_with_a_list_for_training_clips_of_no_list_are_set_aside(commands: Write
     manifest, rejected = build_manifest(config)
     assert paths_of_splits(manifest)["train"] == ["cat/0a_nohash_0.wav"]
     assert "`split`" in {each.path: each.reason for each in rejected}["bed/0a_nohash_0.wav"]
-
-
-def test_a_list_may_name_what_the_corpus_leaves_out(commands: Write) -> None:
     test = f"{TEST}\n_background_noise_/pink_noise.wav\n"
     manifest, _ = build_manifest(commands(validation_list=VALIDATION, testing_list=test))
     assert len(paths_of_splits(manifest)["test"]) == 2
@@ -488,19 +470,16 @@ def test_a_group_in_train_and_test_is_caught() -> None:
         require_whole_groups(clips)
 
 
-def test_folds_by_group_divide_no_recording() -> None:
+def test_folds_divide_no_recording_and_share_no_sound() -> None:
     whole = corpus(["a", "b", "c", "d"])
     shared = tuple(replace(clip, path="one.wav", segment=number) for number, clip in enumerate(whole.clips[:2]))
     with pytest.raises(InputError, match=r"one\.wav.*'a'.*'b'"):
         folds(replace(whole, clips=(*shared, *whole.clips[2:])), "group")
-
-
-def test_given_folds_share_no_sound() -> None:
     whole = corpus([*"abc"], ["1", "2", "3"])
-    parts = tuple(
+    shared = tuple(
         replace(clip, path="one.wav", segment=n, start=n, num_samples=2) for n, clip in enumerate(whole.clips)
     )
     with pytest.raises(InputError, match=r"one\.wav.*fold"):
-        folds(replace(whole, clips=parts), "fold")
-    apart = tuple(replace(clip, num_samples=1) for clip in parts)
+        folds(replace(whole, clips=shared), "fold")
+    apart = tuple(replace(clip, num_samples=1) for clip in shared)
     assert len(folds(replace(whole, clips=apart), "fold")) == 3
