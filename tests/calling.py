@@ -1,14 +1,18 @@
-"""Commands in this process, and Python in a process of its own."""
+"""Processes and threads that tests start and wait for."""
 
 import io
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from pipelines import cli
+from wordless.base.files import compiling
 
 ROOT = Path(__file__).parents[1]
 
@@ -38,3 +42,32 @@ class Command:
             code = end.code
         told = self.capsys.readouterr()
         return code, told.out, told.err
+
+
+SOON = 60.0  # seconds
+
+
+@contextmanager
+def beside(work: Callable[[], object]) -> Iterator[threading.Event]:
+    """Run ``work`` in a thread; the event is set when it has ended."""
+    ended = threading.Event()
+
+    def run() -> None:
+        work()
+        ended.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield ended
+    thread.join()
+
+
+def assert_waits(work: Callable[[], object], done: Callable[[], object]) -> None:
+    """Assert that ``work`` is not ``done`` before the lock is released, and is afterwards."""
+    with ExitStack() as stack:
+        with compiling():
+            ended = stack.enter_context(beside(work))
+            waited = not ended.wait(0.5) and not done()
+        assert ended.wait(SOON)
+    assert waited
+    assert done()

@@ -10,8 +10,8 @@ import pytest
 from lm.model import LanguageModel
 from pipelines.hear import load_model
 from tests.hostile.codes_files import codes_files
+from tests.hostile.measured import succeeds_or_names
 from tests.hostile.model_folders import Alteration, alterations, altered
-from tests.hostile.outcomes import succeeds_or_names
 from tests.pipelines.tiny import save_run, sweep, tiny_tokenizer
 from tokenizer.codes import require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pipelines.benchmarks.measurement import random_tokenizer
 from tests.gpu.finding import CPU, Finding, Scale, bandwidth, missing, relative, seconds_of
-from tests.gpu.plain_wavenet import PlainWaveNet
+from tests.gpu.plain_models import PlainWaveNet
 from tests.gpu.training import trained
 from vocoder.crops import Crops, VocoderClips, loss
 from vocoder.engines.choice import Engine, choose_engine, create_streams, precision, width

@@ -7,8 +7,12 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from wordless.base.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 MEMORY_LIMIT = 6 << 30  # bytes that a process may allocate: what a header declares shows as a MemoryError
@@ -41,3 +45,21 @@ def measured(*words: str, seconds: float = 900) -> Measured:
         log.seek(0)
         told = log.read().decode(errors="replace")
     return Measured(returncode=process.returncode, stderr=told, peak=usage.ru_maxrss * 1024)
+
+
+MOST_CHARACTERS = 1000  # of a message
+
+
+@contextmanager
+def succeeds_or_names(path: Path, refused: list[str]) -> Iterator[None]:
+    """Let the block end well or in one line about ``path``, which is added to ``refused``; anything else fails."""
+    message = ""
+    try:
+        yield
+    except InputError as error:
+        message = str(error)
+    if message:
+        assert str(path) in message, message
+        assert "\n" not in message, message
+        assert len(message) < MOST_CHARACTERS, message
+        refused.append(message)

@@ -1,20 +1,42 @@
-"""``wordless bench``: that it measures, not how fast this machine is."""
+"""``wordless bench`` and the benchmarks: that they measure, and what a device is sent."""
 
 import json
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+import torch
+from torch import nn
+from torch.fx.experimental import _config as fx_config
 
+from lm.bodies.convolutional import create_encoder
+from lm.bodies.options import ConvEncoderConfig
+from lm.embeddings import embed
+from lm.generation import Sampling, continue_codes
+from lm.gpt import create_gpt
+from lm.layers import HearingPieces, pool_layers
+from lm.model import LanguageModel
+from lm.options import POOLINGS, GPTConfig
+from lm.tokens import Vocabulary
 from pipelines.bench import bench
 from pipelines.benchmarks import vocoder
+from pipelines.benchmarks.counting import CPU, META, Placement, PlacementError, count_compiled, count_step
+from pipelines.benchmarks.find import FEATURES, Joined, average_precision
+from pipelines.benchmarks.measurement import CODEBOOK_SIZE, random_tokenizer
 from pipelines.benchmarks.memory import measure_memory
+from pipelines.benchmarks.trainings import TRAININGS
 from pipelines.benchmarks.vocoder import device_of, engines_here, measure
 from tests.hostile.special_files import at_most_seconds
+from tests.pipelines.tiny import sweep
 from tests.tokenizer.speech import speech_tokenizer
 from tests.vocoder.sounds import tiny_config
+from tokenizer.codes import Codes
 from vocoder.engines import numba_streams
 from vocoder.wavenet.network import create_wavenet
+from wordless.audio.matching import Match
 from wordless.base.errors import InputError
 
 
@@ -105,3 +127,164 @@ def test_each_engine_is_measured_where_it_runs_and_none_stands_in_for_another(mo
 def test_what_cannot_be_is_refused(changed: dict[str, object], told: str) -> None:
     with pytest.raises(InputError, match=told):
         bench(options(**changed))
+
+
+def hit(frame: int, cost: float) -> Match:
+    return Match(start=frame, stop=frame + 2, cost=cost)
+
+
+def test_average_precision_by_hand() -> None:
+    ends = np.array([100, 200, 300, 400])  # words of ten frames
+    one = Joined(samples=np.zeros(400, np.float32), ends=ends, labels=("cat", "dog", "cat", "dog"))
+    other = Joined(samples=np.zeros(400, np.float32), ends=ends, labels=("dog", "dog", "dog", "cat"))
+    found = [(one, [hit(24, 0.1), hit(26, 0.3), hit(14, 0.4)]), (other, [hit(4, 0.2), hit(33, 0.5)])]
+    # right, wrong, the same word again, wrong, right; one of three words is not found
+    assert average_precision("cat", found, 10) == pytest.approx((1 / 1 + 2 / 5) / 3)
+    assert average_precision("bird", found, 10) == 0
+
+
+def words(place: Path) -> Path:
+    lines = ["path\tlabel\tgroup\tsplit"]
+    for person in range(3):
+        for number, label in enumerate(("low", "high")):
+            soundfile.write(
+                place / f"{label}{person}.wav", sweep(0.3 + 0.05 * person, 4000, low=150 + 400 * number), 4000
+            )
+            lines.append(f"{label}{person}.wav\t{label}\tp{person}\ttest")
+    (place / "words.tsv").write_text("\n".join(lines) + "\n")
+    return place / "words.tsv"
+
+
+@pytest.mark.slow
+def test_all_features_are_measured_on_other_people(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, output = words(tmp_path), tmp_path / "find.json"
+    bench({"what": "find", "model": str(run_folder), "input": str(table), "output": str(output)})
+    measured = json.loads(output.read_text())
+    assert [row["features"] for row in measured["find"]] == [*FEATURES]
+    of = {row["features"]: row["by_person"] for row in measured["find"]}
+    assert all(len(each) == 3 and 0 <= min(each) <= max(each) <= 1 for each in of.values())
+    assert np.mean(of["log_mel"]) > 0.9
+    assert "mean average precision" in capsys.readouterr().out
+
+
+def test_wrong_tables_are_refused(run_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^what=find\b.*input="):
+        bench({"what": "find", "model": str(run_folder), "input": str(tmp_path / "none.tsv")})
+    table = words(tmp_path)
+    given = {"what": "find", "model": str(run_folder), "input": str(table)}
+    with pytest.raises(InputError, match=r"^split=train\b"):
+        bench({**given, "split": "train"})
+    table.write_text("path\tlabel\n")
+    with pytest.raises(InputError, match=r"^input=.*\bgroup, split\b"):
+        bench(given)
+
+
+TOKENIZER = random_tokenizer().to(META)
+GENERATED = 5
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def model() -> LanguageModel:
+    vocabulary = Vocabulary(per_stream=CODEBOOK_SIZE, streams=1)
+    gpt = create_gpt(GPTConfig(context=256, model_dim=16, layers=2, heads=2, ffn_dim=16), vocabulary, seed=0)
+    return LanguageModel(gpt.eval().to(META), TOKENIZER.format)
+
+
+def waits_of(work: Callable[[], object]) -> int:
+    with fx_config.patch(meta_nonzero_assume_all_nonzero=True), Placement() as placement:  # type: ignore[attr-defined]
+        work()
+    return placement.waits
+
+
+def codes_of(steps: int) -> Codes:
+    samples = steps * TOKENIZER.format.samples_per_code
+    return Codes(values=np.zeros((steps, 1), np.int32), num_samples=samples, format=TOKENIZER.format)
+
+
+def test_encoding_waits_once_for_a_recording() -> None:
+    sound = np.random.default_rng(0).standard_normal(3 * RATE).astype(np.float32)
+    assert waits_of(lambda: TOKENIZER.encode(sound, RATE)) == 1
+
+
+def test_encoding_waits_once_for_a_batch_of_recordings() -> None:
+    sounds = [np.zeros(length, np.float32) for length in (RATE, 3 * RATE, RATE // 2)]
+    assert waits_of(lambda: TOKENIZER.encode_batch(sounds, RATE)) == 1
+
+
+def test_features_of_the_gpt_wait_once_for_a_batch(model: LanguageModel) -> None:
+    assert waits_of(lambda: embed(model, [codes_of(steps) for steps in (20, 30, 40)])) == 1
+
+
+def test_the_perplexity_of_a_corpus_waits_once(model: LanguageModel) -> None:
+    assert waits_of(lambda: model.nats_per_code([codes_of(steps) for steps in (20, 30, 40)])) == 1
+
+
+@pytest.mark.parametrize(
+    ("sampling", "waits"), [(Sampling(top_k=5, top_p=0.9), 1), (Sampling(max_repeats=3), GENERATED)]
+)
+def test_generation_waits_once_and_the_guard_against_loops_for_each_code(
+    model: LanguageModel, sampling: Sampling, waits: int
+) -> None:
+    prompt = np.zeros((0, 1), np.int32)
+    assert waits_of(lambda: continue_codes(model.gpt, [prompt], steps=GENERATED, sampling=sampling, seed=0)) == waits
+
+
+@torch.inference_mode()
+def test_features_of_an_encoder_wait_once_for_a_block() -> None:
+    encoder = create_encoder(ConvEncoderConfig(), seed=0).eval().to(META)
+    heard = [
+        HearingPieces(steps=[frames] * len(encoder.hops), pieces=[torch.zeros(frames, 80)]) for frames in (100, 80)
+    ]
+    names = [f"block_{number}" for number in range(len(encoder.hops))]
+    work = lambda: pool_layers(encoder, heard, names, POOLINGS, device="meta")  # noqa: E731
+    assert waits_of(work) == len(encoder.hops)
+
+
+QUICK = ("autoencoder", "gpt", "simclr", "supervised", "gpt_sound")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in TRAININGS]
+)
+def test_a_step_keeps_its_bounds_and_its_tensors_on_one_device(name: str) -> None:
+    kind = TRAININGS[name]
+    counts = count_step(kind)
+    assert counts.kernels <= kind.most_kernels
+    assert counts.waits <= kind.waits
+    assert counts.copies_to_host == 1  # the loss and its items
+
+
+@pytest.mark.slow  # compiles for a minute
+def test_a_compiled_step_of_the_gpt_has_a_third_of_the_operators() -> None:
+    operators, kernels = count_compiled(TRAININGS["gpt"])
+    plain = count_step(TRAININGS["gpt"])
+    assert operators <= plain.operators / 3
+    assert kernels <= plain.kernels / 2
+
+
+def test_devices_are_not_mixed() -> None:
+    there, here = torch.ones(2, 2, device=META), torch.ones(2, 2)
+    with Placement():
+        assert (there * torch.tensor(2.0)).is_meta  # a GPU takes a single number of the host
+        for work in (
+            lambda: there @ here,
+            lambda: there[torch.tensor([0, 1])],
+            lambda: nn.functional.linear(here, there),
+        ):
+            with pytest.raises(PlacementError):
+                work()
+
+
+def test_waits_and_copies_are_counted() -> None:
+    there = torch.ones(2, 2, device=META)
+    with Placement() as found:
+        torch.ones(3).to(META, non_blocking=True)
+        there.to(CPU, non_blocking=True)
+    assert (found.waits, found.copies_to_device, found.copies_to_host, found.bytes_to_device) == (0, 1, 1, 12)
+    for work in (lambda: float(there.sum()), lambda: torch.ones(3).to(META), there.cpu, there.tolist):
+        with Placement() as found:
+            work()
+        assert found.waits >= 1

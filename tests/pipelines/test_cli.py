@@ -1,13 +1,21 @@
-"""The console script: commands, help, nearest names."""
+"""The console script, what the doctor finds, and the pages of options that the site shows."""
 
+import io
 import os
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from rich.console import Console
 
-from pipelines import cli
+from pipelines import cli, doctor
+from pipelines.commandline.options import index
+from pipelines.documentation import TABLES, options_page, with_tables
+from pipelines.methods.table import METHODS
 from tests.calling import python
 
 
@@ -79,3 +87,104 @@ def test_unknown_command_gets_the_nearest_name(
 )
 def test_the_first_bare_word_after_bench_names_the_benchmark(words: list[str], expected: list[str]) -> None:
     assert cli.name_benchmark(words) == expected
+
+
+def test_the_command_prints_a_table_quickly(tmp_path: Path) -> None:
+    done = python("-m", "pipelines.doctor", f"store.root={tmp_path / 'a (store)'}", COLUMNS="200")
+    assert done.returncode in (0, 1), done.stderr
+    assert done.stderr == ""
+    for name in ("python", "cuda", "libsndfile", "vocoder engine", "espeak-ng", "memory", "store", "runs"):
+        assert f" {name}" in done.stdout
+    assert "a (store)" in done.stdout
+    assert (done.returncode == 1) == ("\nneeded: " in done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("capability", "bf16", "told"),
+    [
+        ((9, 0), True, ["auto trains in bf16", "fp32 multiplies in TF32", "; flash attention"]),
+        ((7, 5), False, ["auto trains in fp32", "fp32 is exact", "no flash attention"]),
+    ],
+)
+def test_a_card_is_told_by_what_it_will_do(capability: tuple[int, int], bf16: bool, told: list[str]) -> None:
+    found = doctor.card_work(capability, bf16=bf16, flash=True)
+    assert all(each in found for each in told)
+
+
+def need(requirement: str, *, by: str = "wordless") -> doctor.Need:
+    return doctor.Need(requirement=Requirement(requirement), by=by)
+
+
+def test_an_installed_library_that_fits_is_ok() -> None:
+    found = doctor.library(need("numpy>=1"))
+    assert (found.state, found.found) == ("ok", version("numpy"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "others", "state", "told"),
+    [
+        (need("no-such-thing>=2"), [], "missing", "pip install 'no-such-thing>=2'"),
+        (need("no-such-thing; extra == 'slurm'"), [], "optional", "wordless[slurm]"),
+        (need("numpy>=99"), [], "missing", "numpy>=99"),
+        (need("torch"), [need("torch==0.1", by="fairseq2n")], "missing", "torch==0.1"),
+    ],
+)
+def test_what_is_missing_or_does_not_fit_has_a_remedy(
+    wanted: doctor.Need, others: list[doctor.Need], state: str, told: str
+) -> None:
+    found = doctor.library(wanted, others)
+    assert found.state == state
+    assert told in found.remedy
+
+
+def test_needs_come_from_the_metadata_of_what_is_installed() -> None:
+    wanted = {each.requirement.name: str(each) for each in doctor.needs("torchaudio")}
+    assert wanted["torch"].startswith("torch==")
+    assert list(doctor.needs("no-such-thing")) == []
+
+
+def test_a_disk_is_judged_where_a_folder_will_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor.disk("store", tmp_path / "not/yet/there", remedy="elsewhere").found.endswith("there")
+    monkeypatch.setattr(doctor, "BASE_BYTES", 10**18)
+    found = doctor.disk("store", tmp_path, remedy="choose another place: store.root=...")
+    assert found.state == "missing"
+    assert "store.root" in found.remedy
+
+
+def test_brackets_in_findings_are_no_markup() -> None:
+    text = io.StringIO()
+    doctor.show(
+        [doctor.Finding("x[bold]", "y", well=False, remedy="pip install 'a[b]'")], Console(file=text, width=100)
+    )
+    assert "x[bold]" in text.getvalue()
+    assert "pip install 'a[b]'" in text.getvalue()
+    assert "needed: x[bold]" in text.getvalue()
+
+
+def test_an_option_that_differs_among_choices_has_the_value_and_meaning_of_each() -> None:
+    (layers,) = [line for line in options_page().splitlines() if line.startswith("| `body.model.layers` |")]
+    assert "| `[4, 8, 12]` | with body=ast: " in layers
+    assert "with body=wav2vec2 (default 4) or body=audio_transformer (default 6): " in layers
+    options = index("finetune").options
+    assert options["body.fit.steps"].value == "400"  # of body=gpt, which is chosen
+    assert options["body.fit.steps"].choices["body=ast"].value == "300"
+    assert not index("run").options["lm.fit.steps"].choices  # other sizes of one thing
+
+
+def test_the_page_has_every_option() -> None:
+    page = options_page()
+    assert [name for name in index("run").options if f"| `{name}` |" not in page] == []
+
+
+def test_the_pages_have_every_table() -> None:
+    pages = "\n".join(path.read_text(encoding="utf-8") for path in (Path(__file__).parents[2] / "docs").glob("*.md"))
+    assert all(f"<!-- table {name} -->" in pages for name in TABLES)
+    made = with_tables(pages)
+    assert "<!-- table" not in made
+    assert all(f"`{name}`" in made for name in METHODS)
+
+
+def test_only_untrained_networks_share_an_explanation_that_they_do_not_give() -> None:
+    assert {name for name, method in METHODS.items() if not method.row.explanation} == {
+        name for name, method in METHODS.items() if method.row.kind == "untrained"
+    }

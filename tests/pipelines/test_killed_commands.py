@@ -1,15 +1,26 @@
-"""Encode, decode and generate, killed where it hurts and called again; tests/slow/test_kills.py kills more often."""
+"""Encode, decode and generate, killed or on a full disk, and called again. tests/slow/test_kills.py kills more."""
 
+import re
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
+from pipelines.chain.sweep import SweepPage
+from pipelines.commandline.refusals import os_problem
+from pipelines.decode import decode
+from pipelines.encode import encode
+from pipelines.generate import generate
+from pipelines.results.sweep_jobs import Job, note
 from tests.killing import Kill, call
+from tests.pipelines.jobs import test_decode, test_encode, test_generate
 from tests.pipelines.tiny import sweep
 from tests.slow.scenarios import contents, differences
 from tokenizer.parquet import CodedClip, write_shard
 from tokenizer.tokenizer import Tokenizer
+from tokenizer.units import LENGTHS
 
 KILLS = {
     "encode": (
@@ -57,3 +68,86 @@ def test_a_killed_command_leaves_in_the_end_what_an_undisturbed_one_leaves(
         done = call(command, *inputs[command], place=place)
         assert done.code == 0, done.told
         assert not differences(wanted, contents(place)), (kill, differences(wanted, contents(place)))
+
+
+PAGE = 4096  # bytes in which a tmpfs counts
+FREE = (0, 1, 3, 8)  # pages that are left: different files find no room
+Command = Callable[[dict[str, object]], None]
+
+
+def content(folder: Path) -> Mapping[str, bytes]:
+    """All files below a folder, or the file itself."""
+    files = [folder] if folder.is_file() else [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def cases(run: Path, recordings: Path, codes: Path) -> dict[str, tuple[Command, Callable[[Path], dict[str, object]]]]:
+    """Name of the output -> the command, and its options for a place of the output."""
+    griffin_lim = {"synthesis": "griffin_lim"}
+    return {
+        "codes": (encode, lambda place: test_encode.options(run, recordings, place)),
+        "codes.parquet": (encode, lambda place: test_encode.options(run, recordings, place)),
+        "units.km": (encode, lambda place: test_encode.options(run, recordings, place, format="fairseq")),
+        "sounds": (decode, lambda place: test_decode.options(run, codes, place, **griffin_lim)),
+        "spoken": (decode, lambda place: test_decode.options(run, codes, place)),
+        "more": (generate, lambda place: test_generate.options(run, place, **griffin_lim)),
+        "one.wav": (generate, lambda place: test_generate.options(run, place, num_samples=1, **griffin_lim)),
+    }
+
+
+@pytest.mark.parametrize("name", ["codes", "codes.parquet", "units.km", "sounds", "spoken", "more", "one.wav"])
+def test_a_disk_that_fills_up(name: str, run_folder: Path, recordings: Path, small_disk: Path, tmp_path: Path) -> None:
+    codes = tmp_path / "codes.parquet"
+    encode(test_encode.options(run_folder, recordings, codes))
+    command, options = cases(run_folder, recordings, codes)[name]
+    (tmp_path / "undisturbed").mkdir()
+    command(options(tmp_path / "undisturbed" / name))
+    undisturbed = content(tmp_path / "undisturbed" / name)
+    place, filling = small_disk / "folder" / name, small_disk / "filling"
+    for pages in FREE:
+        place.parent.mkdir()
+        fill(filling, leave=pages * PAGE)
+        error = refusal(command, options(place))
+        assert error or pages
+        if error is not None:
+            assert "full" in str(os_problem(error, [str(place)]))
+            assert not list(small_disk.rglob("*.aside"))
+        filling.unlink()
+        if error is not None:
+            command(options(place))
+        assert content(place) == undisturbed
+        assert [path.name for path in place.parent.iterdir() if path.suffix not in (".tsv", LENGTHS)] == [name]
+        shutil.rmtree(place.parent)
+
+
+def test_the_page_of_a_sweep(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    note(small_disk, Job(number=0, overrides={"seed": "1"}, folder="0", state="failed", reason="why"))
+    config = OmegaConf.create({"hydra": {"sweep": {"dir": str(small_disk)}}})
+    fill(small_disk / "filling", leave=0)
+    with pytest.raises(SystemExit, match="2"):
+        SweepPage().on_multirun_end(config)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(rf"wordless run: {small_disk}/sweep\.csv: .*\bfull\b", line)
+    assert sorted(path.name for path in small_disk.iterdir()) == [".jobs", "filling"]
+    (small_disk / "filling").unlink()
+    with pytest.raises(SystemExit, match="2"):  # since a job failed
+        SweepPage().on_multirun_end(config)
+    assert (small_disk / "sweep.html").is_file()
+
+
+def refusal(command: Command, config: dict[str, object]) -> OSError | None:
+    try:
+        command(config)
+    except OSError as error:
+        return error
+    return None
+
+
+def fill(path: Path, *, leave: int) -> None:
+    """Write a file until so many bytes are left."""
+    with path.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(PAGE))
+        except OSError:
+            file.truncate(max(file.tell() - leave, 0))

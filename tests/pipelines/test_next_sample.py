@@ -18,9 +18,8 @@ from pipelines.stages.next_sample import SAMPLE_SOUNDS, generate_sample_sounds
 from pipelines.stages.options import SampleSoundsConfig
 from pipelines.store.store import Entry
 from tests.lm.samples.tiny import CONFIGS, lively
-from tests.pipelines.tiny import silent_session, sweep
+from tests.pipelines.tiny import SAMPLES, silent_session, sweep
 from tests.pipelines.tiny_chain import TINY, Kill, called_at_once, composed, entries, refusal, run, stored
-from tests.pipelines.tiny_samples import SAMPLES
 from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.base.errors import InputError
 

@@ -9,8 +9,7 @@ import torch
 
 from lm.samples.model import CACHED, CachedTransformer, SampleLanguageModel, continue_levels
 from lm.samples.networks import SampleTransformer
-from tests.lm.samples.reference import uncached_logits
-from tests.lm.samples.tiny import CONFIGS, RATE, TRANSFORMER, WAVENET, lively, random_levels
+from tests.lm.samples.tiny import CONFIGS, RATE, TRANSFORMER, WAVENET, lively, random_levels, uncached_logits
 from vocoder.sampling import Sampling
 from vocoder.wavenet.mu_law import silence
 from wordless.audio.waveform import Waveform

@@ -14,8 +14,17 @@ from lm.samples import local_attention
 from lm.samples.local_attention import LocalAttention
 from lm.samples.networks import ContextNetwork, create_sample_model
 from lm.samples.options import ContextConfig
-from tests.lm.samples.reference import linear_multiply_adds, windowed_attention
-from tests.lm.samples.tiny import CONFIGS, CONTEXT, CONTEXTUAL, TRANSFORMER, WAVENET, lively, random_levels
+from tests.lm.samples.tiny import (
+    CONFIGS,
+    CONTEXT,
+    CONTEXTUAL,
+    TRANSFORMER,
+    WAVENET,
+    linear_multiply_adds,
+    lively,
+    random_levels,
+    windowed_attention,
+)
 from vocoder.wavenet.mu_law import companded_scale
 from wordless.base.errors import InputError
 

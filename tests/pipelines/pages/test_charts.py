@@ -1,12 +1,18 @@
 """Charts whose legends have many entries."""
 
 import re
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
 
 from pipelines.pages.charts import Look, Panel, Series, curve_chart
 from pipelines.pages.comparison_charts import MAX_WRITTEN, confusion_chart
+from pipelines.pages.sweep_charts import methods_chart, shifts
+from pipelines.pages.sweep_points import Point, Runs, swept
+from pipelines.results.figures import Figure, Figures
+from pipelines.results.sweep_jobs import Job
+from tests.pipelines.pages_apart import says
 
 
 def _chart(count: int) -> tuple[float, dict[str, float]]:
@@ -58,3 +64,76 @@ def test_a_drawing_serves_light_and_dark_pages_and_holds_names_as_text() -> None
     assert ">#00000a<" in svg
     assert "&lt;b&gt;&amp;<" in svg
     assert svg == str(confusion_chart("gpt", names, [[1, 0], [0, 1]]))
+
+
+HOURS = ("8", "0", "0.5", "2")
+ACCURACY = {"gpt": (0.86, 0.6, 0.7, 0.8), "simclr": (0.81, 0.7, 0.75, 0.8), "bag_of_codes": (0.5,) * 4}
+
+
+def rows(place: int, accuracy: Mapping[str, tuple[float, ...]]) -> Figures:
+    probed = [
+        Figure(
+            stage="probe", name="accuracy", of=of, value=values[place], low=values[place] - 0.02, high=1, artifact=""
+        )
+        for of, values in accuracy.items()
+    ]
+    gpt = accuracy["gpt"][place]
+    ahead = [
+        Figure(stage="probe", name="difference", of="gpt", against=of, value=gpt - values[place], artifact="")
+        for of, values in accuracy.items()
+        if of != "gpt"
+    ]
+    return Figures([*probed, *ahead])
+
+
+def runs(accuracy: Mapping[str, tuple[float, ...]], *sources: str) -> Runs:
+    """A sweep over hours, of one source or of several; its jobs end in no order."""
+    points = []
+    for source in sources or ("embedded",):
+        for place, hours in enumerate(HOURS):
+            words = {"seed": "1", "unlabelled": source, "unlabelled_hours": hours}
+            job = Job(number=len(points), overrides=words, folder=str(len(points)))
+            points.append(Point(job=job, results={"figures": rows(place, accuracy)}))
+    return Runs(options=swept([point.job for point in points]), finished=points)
+
+
+def test_a_line_for_each_method_from_few_hours_to_many() -> None:
+    drawn = methods_chart(runs(ACCURACY))
+    assert drawn is not None
+    text = str(drawn).replace("\N{NO-BREAK SPACE}", " ")
+    assert says(text, "accuracy", "GPT", "60.0 % to 86.0 %", "SimCLR", "70.0 % to 81.0 %")
+    assert says(text, "ahead", "SimCLR", "−10.0 to 5.00", "bag of codes", "10.0 to 36")
+
+
+def test_each_source_has_panels_of_its_own() -> None:
+    both = runs(ACCURACY, "embedded", "[a, b]")
+    assert both.options == ("unlabelled_hours", "unlabelled")
+    drawn = str(methods_chart(both))
+    for source in ("unlabelled=embedded", "unlabelled=[a, b]"):
+        assert f"accuracy on test, {source}, SimCLR: 70.0" in drawn
+        assert f"GPT ahead by, points, {source}, SimCLR" in drawn
+
+
+def test_nothing_is_drawn_where_only_the_gpt_and_its_codes_differ() -> None:
+    constant = {"gpt": ACCURACY["gpt"], "bag_of_codes": ACCURACY["simclr"], "log_mel": (0.5,) * 4}
+    assert methods_chart(runs(constant)) is None
+
+
+def test_names_such_as_ablations_have_a_row_for_each_run() -> None:
+    jobs = [
+        Job(number=n, overrides={"ablation": name}, folder=str(n)) for n, name in enumerate(("none", "one_hearing"))
+    ]
+    points = [Point(job=job, results={"figures": rows(job.number, ACCURACY)}) for job in jobs]
+    drawn = methods_chart(Runs(options=("ablation",), finished=points))
+    text = str(drawn).replace("\N{NO-BREAK SPACE}", " ")
+    assert says(text, "none", "86.0 %", "one_hearing", "60.0 %")  # the first method's values, for screen readers
+    for name in ("GPT", "SimCLR", "bag of codes"):
+        assert f">{name}<" in text, name  # the legend
+
+
+@pytest.mark.parametrize("count", [1, 2, 15, 40])
+def test_methods_stand_around_their_value_apart_from_the_next(count: int) -> None:
+    found = shifts(count)
+    assert sum(found) == pytest.approx(0)
+    assert found == sorted(set(found))
+    assert found[-1] - found[0] < 0.6

@@ -1,5 +1,6 @@
 """Stages of AST and of the Audio Transformer: their inputs on disk, short trainings, and layers as features."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,31 +12,47 @@ from safetensors.numpy import load_file
 from torch import Tensor
 
 from lm.bodies.audio_transformer import VARIANTS, AudioTransformerBody
+from lm.bodies.body import Source
 from lm.bodies.options import (
     AstConfig,
     AudioTransformerConfig,
     AugmentationConfig,
     ClipBatchConfig,
     HeadConfig,
+    MaskConfig,
     WaveformAugmentationConfig,
     WaveformBatchConfig,
 )
 from lm.bodies.spectrogram_transformer import AstBody, filter_bank, frames_of, stored_filter_bank
+from lm.bodies.wav2vec2 import speech_source
 from lm.finetuned import FineTunedModel, TaskLoss
-from lm.options import POOLINGS, VectorConfig
+from lm.options import ONE_HEARING, POOLINGS, VectorConfig
 from lm.probing.vectors import pool
 from pipelines.stages.labels import LabelledInputs
-from pipelines.stages.networks import ast, audio_transformer
-from pipelines.stages.options import AstSettings, AudioTransformerSettings
+from pipelines.stages.networks import ast, audio_transformer, speech
+from pipelines.stages.options import (
+    AstSettings,
+    AudioTransformerSettings,
+    FinetuningSettings,
+    PretrainingSettings,
+    Wav2vec2Settings,
+)
 from pipelines.stages.stored_arrays import filter_banks, stored_clips, waveforms
+from pipelines.stages.wav2vec2 import entry_source, random_wav2vec2, wav2vec2
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
-from tests.pipelines.stages.tones import RATE, tone_corpus
+from tests.lm.bodies.sounds import RATE as SPEECH_RATE
+from tests.lm.bodies.sounds import SMALL, TARGETS
+from tests.pipelines.stages.tones import RATE, tone_corpus, write_clip
 from tests.pipelines.tiny import reading_of, silent_session
+from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.audio.reading import read
 from wordless.audio.recordings.hearings import hearings
 from wordless.audio.recordings.manifest import Manifest, Split
+from wordless.audio.speech_models import load_speech_encoder
 from wordless.audio.waveform import FloatArray
+from wordless.base.errors import InputError
+from wordless.base.progress import Terminal
 from wordless.training.options import FitConfig
 
 CONFIG = AstConfig(layers=(2, 12), patches=4)
@@ -251,3 +268,189 @@ def test_shares_of_a_batch_have_the_gradient_of_the_whole(session: Session, corp
         return weight.clone()
 
     torch.testing.assert_close(gradient(2), gradient(1), rtol=1e-4, atol=1e-6)
+
+
+BATCHES = WaveformBatchConfig(batch_size=4, max_seconds=0.5)
+SPEECH_SETTINGS = Wav2vec2Settings(
+    model=SMALL,
+    pretraining=PretrainingSettings(
+        targets=TARGETS,
+        batches=BATCHES,
+        fit=FitConfig(steps=4, lr=1e-3, validate_every=2, keep="last", precision="fp32"),
+    ),
+    finetuning=FinetuningSettings(
+        masking=MaskConfig(share=0.1, length=3),
+        label_smoothing=0.0,
+        batches=BATCHES,
+        fit=FitConfig(steps=30, lr=3e-3, warmup_steps=4, validate_every=5, precision="fp32"),
+    ),
+)
+SPEECH_SPLITS: tuple[Split, ...] = ("train", "train", "train", "validation", "validation", "test")
+
+
+@pytest.fixture(scope="module")
+def tones_in_noise(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """Low and high tones in noise, of 0.15 to 0.55 seconds, each with another phase in each frame."""
+    root = tmp_path_factory.mktemp("tones_in_noise")
+    clips = []
+    for label, pitch in (("high", 1217), ("low", 213)):
+        for number, split in enumerate(SPEECH_SPLITS):
+            rng = np.random.default_rng([number, pitch])
+            time = np.arange(round(SPEECH_RATE * (0.15 + 0.08 * number))) / SPEECH_RATE
+            sound = 0.3 * np.sin(2 * np.pi * (pitch * time + rng.random())) + rng.normal(0, 0.02, len(time))
+            name = f"{label}_{number}.wav"
+            clips.append(write_clip(root, name, sound.astype(np.float32), label, split, SPEECH_RATE))
+    return Manifest(root=root, clips=tuple(clips))
+
+
+def speech_features_of(
+    session: Session,
+    manifest: Manifest,
+    source: Source,
+    vectors: VectorConfig = ONE_HEARING,
+    *,
+    method: str = "wav2vec2",
+    trained: Entry | None = None,
+) -> Entry:
+    reading = reading_of(session, manifest, vectors, sample_rate=SPEECH_RATE)
+    return speech(reading, source, SPEECH_SETTINGS.finetuning).features(reading, method, trained)
+
+
+def pretrained(session: Session, manifest: Manifest, settings: Wav2vec2Settings = SPEECH_SETTINGS) -> Entry:
+    return wav2vec2(session, [(waveforms(session, manifest, SPEECH_RATE), manifest)], settings, sample_rate=SPEECH_RATE)
+
+
+def finetuned(session: Session, manifest: Manifest, source: Source) -> Entry:
+    reading = reading_of(session, manifest, sample_rate=SPEECH_RATE)
+    network = speech(reading, source, SPEECH_SETTINGS.finetuning)
+    return network.train(reading, waveforms(session, manifest, SPEECH_RATE), ("high", "low"))
+
+
+def bytes_of(entry: Entry) -> dict[str, bytes]:
+    others = ("entry.json", "timings.json", "curve.json")
+    return {path.name: path.read_bytes() for path in entry.folder.iterdir() if path.name not in others}
+
+
+def test_waveforms_of_a_split_are_the_samples_of_its_clips(session: Session, tones_in_noise: Manifest) -> None:
+    read, lengths = stored_clips(waveforms(session, tones_in_noise, SPEECH_RATE), tones_in_noise, "validation").read(
+        np.array([1]), at_most=10_000
+    )
+    wanted, _ = soundfile.read(tones_in_noise.root / "high_4.wav", dtype="float32")
+    np.testing.assert_allclose(read[0, : int(lengths[0])], wanted, atol=1 / 32768)
+
+
+def test_features_are_the_pools_of_the_layers_over_the_hearings(session: Session, tones_in_noise: Manifest) -> None:
+    trained = pretrained(session, tones_in_noise)
+    vectors = VectorConfig(poolings=("mean", "thirds_max"), hearings=2)
+    body = entry_source(trained)
+    entry = speech_features_of(session, tones_in_noise, body, vectors)
+    features = load_file(entry.folder / "features.safetensors")
+    layers = ("layer_1", "layer_2", "all_layers")
+    assert set(features) == {f"wav2vec2/{layer}:{pooling}" for layer in layers for pooling in vectors.poolings}
+    encoder = load_speech_encoder(trained.folder, option="weights")
+    for row, clip in enumerate(tones_in_noise.clips):
+        states = []
+        for hearing in hearings(2, spread=vectors.hearing_rates):
+            samples = torch.from_numpy(hearing.samples(tones_in_noise.root, clip, SPEECH_RATE))
+            with torch.no_grad():
+                found = encoder.states(samples[None], torch.tensor([len(samples)]), layers=(1, 2))
+            states.append(found[:, 0].numpy())
+        for pooling in vectors.poolings:
+            pooled = [np.mean([pool(each[layer], pooling) for each in states], axis=0) for layer in (0, 1)]
+            for name, wanted in zip(layers, (*pooled, np.concatenate(pooled)), strict=True):
+                np.testing.assert_allclose(features[f"wav2vec2/{name}:{pooling}"][row], wanted, atol=1e-5)
+
+
+def test_only_the_wanted_layers_are_candidates(session: Session, tones_in_noise: Manifest) -> None:
+    body, last = entry_source(pretrained(session, tones_in_noise)), VectorConfig(layers=("last",))
+    entry = speech_features_of(session, tones_in_noise, body, last)
+    found = set(load_file(entry.folder / "features.safetensors"))
+    assert found == {f"wav2vec2/layer_2:{pooling}" for pooling in POOLINGS}
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_the_same_again_with_any_number_of_workers(
+    workers: int, session: Session, tones_in_noise: Manifest, tmp_path: Path
+) -> None:
+    other = silent_session(tmp_path, workers=workers)
+    made = []
+    for each in (session, other):
+        trained = pretrained(each, tones_in_noise)
+        made.append((trained, speech_features_of(each, tones_in_noise, entry_source(trained), method="w")))
+    for one, again in zip(*made, strict=True):
+        assert one.key == again.key
+        assert bytes_of(one) == bytes_of(again)
+
+
+def test_the_untrained_network_is_the_one_that_pre_training_begins_with(
+    session: Session, tones_in_noise: Manifest
+) -> None:
+    random = load_file(random_wav2vec2(session, SPEECH_SETTINGS, sample_rate=SPEECH_RATE).folder / "model.safetensors")
+    still = replace(
+        SPEECH_SETTINGS.pretraining, fit=replace(SPEECH_SETTINGS.pretraining.fit, lr=1e-30, weight_decay=0.0)
+    )
+    begun, trained = (
+        load_file(pretrained(session, tones_in_noise, settings).folder / "model.safetensors")
+        for settings in (replace(SPEECH_SETTINGS, pretraining=still), SPEECH_SETTINGS)
+    )
+    assert begun.keys() == random.keys()
+    for name, values in random.items():
+        np.testing.assert_allclose(begun[name], values, atol=1e-7, err_msg=name)
+    assert not all(np.allclose(trained[name], values) for name, values in random.items())
+
+
+def test_other_sound_without_labels_is_a_part_of_pre_training(session: Session, tones_in_noise: Manifest) -> None:
+    more = replace(tones_in_noise, clips=tuple(replace(clip, split="train") for clip in tones_in_noise.of("test")))
+    data = [(waveforms(session, each, SPEECH_RATE), each) for each in (tones_in_noise, more)]
+    both = wav2vec2(session, data, SPEECH_SETTINGS, sample_rate=SPEECH_RATE)
+    assert both.key != pretrained(session, tones_in_noise).key
+    assert bytes_of(both)["model.safetensors"] != bytes_of(pretrained(session, tones_in_noise))["model.safetensors"]
+
+
+def test_weights_of_a_folder_are_shared_by_all_folds(
+    session: Session, tones_in_noise: Manifest, tmp_path: Path
+) -> None:
+    save_checkpoint(tmp_path, "hubert-base", sample_rate=SPEECH_RATE)
+    other = replace(tones_in_noise, clips=tuple(replace(clip, split="test") for clip in tones_in_noise.clips))
+    body = speech_source(tmp_path)
+    entries = [speech_features_of(session, each, body) for each in (tones_in_noise, other)]
+    assert entries[0].key == entries[1].key
+    fewer = replace(tones_in_noise, clips=tones_in_noise.clips[1:])
+    assert speech_features_of(session, fewer, body).key != entries[0].key
+
+
+def test_fine_tuning_learns_to_tell_tones_apart(session: Session, tones_in_noise: Manifest, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, "wav2vec2", sample_rate=SPEECH_RATE)
+    tuned = finetuned(session, tones_in_noise, speech_source(tmp_path))
+    curve = tuned.read_json("curve.json")["curve"]
+    assert isinstance(curve, list)
+    assert min(point["validation_loss"] for point in curve) < 0.5  # nats; chance is 0.69
+    entry = speech_features_of(session, tones_in_noise, speech_source(tmp_path), method="tuned", trained=tuned)
+    scores = load_file(entry.folder / "scores.safetensors")["scores"]
+    right = [
+        ("high", "low")[best] == clip.label for best, clip in zip(scores.argmax(1), tones_in_noise.clips, strict=True)
+    ]
+    assert sum(right) >= 10  # of 12
+    model, (hearing,) = FineTunedModel.from_pretrained(tuned.folder).network, hearings(1, spread=0)
+    samples = torch.from_numpy(hearing.samples(tones_in_noise.root, tones_in_noise.clips[0], SPEECH_RATE))
+    with torch.no_grad():
+        outputs, _ = model(samples[None], torch.tensor([len(samples)]))
+    np.testing.assert_allclose(scores[0], outputs[0, 0].softmax(0), atol=1e-5)
+
+
+def test_clips_that_are_too_short_to_hide_a_span_are_counted(
+    tones_in_noise: Manifest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    targets = replace(TARGETS, masking=MaskConfig(share=0.5, length=10))
+    loud = replace(silent_session(tmp_path), terminal=Terminal())
+    longer = replace(SPEECH_SETTINGS, pretraining=replace(SPEECH_SETTINGS.pretraining, targets=targets))
+    pretrained(loud, tones_in_noise, longer)
+    told = capsys.readouterr().err
+    assert re.search(r"wav2vec2 +2 of 6 clips\b.*\b905 samples", told)
+    longest = replace(targets, masking=MaskConfig(share=0.5, length=100))
+    with pytest.raises(InputError, match=r"masking\.length\b.*\b100\b.*\b0 of 6 clips\b"):
+        pretrained(
+            loud,
+            tones_in_noise,
+            replace(SPEECH_SETTINGS, pretraining=replace(SPEECH_SETTINGS.pretraining, targets=longest)),
+        )

@@ -13,6 +13,7 @@ from dataclasses import replace
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,6 +31,7 @@ from pipelines.store.store import (
     training_name,
     write_json,
 )
+from pipelines.store.stored_features import ROWS_AT_ONCE, joined_rows, stacked_rows
 from tests.hostile.special_files import at_most_seconds
 from wordless.base.errors import InputError
 from wordless.training.options import FitConfig
@@ -359,3 +361,17 @@ def test_a_training_is_one_folder_whatever_its_fold_is_called() -> None:
     assert training_name("lm") == "language model"
     assert training_name("vocoder") == "vocoder"
     assert training_name("ast", "../anna/b, seed 0") == "AST .._anna_b, seed 0"
+
+
+def test_rows_are_stacked_in_their_order() -> None:
+    values = np.random.default_rng(0).standard_normal((2 * ROWS_AT_ONCE + 3, 5)).astype(np.float32)
+    stacked = stacked_rows({"a:mean": row, "a:thirds": np.repeat(row, 3)} for row in values)
+    assert list(stacked) == ["a:mean", "a:thirds"]
+    np.testing.assert_array_equal(stacked["a:mean"], values)
+    np.testing.assert_array_equal(stacked["a:thirds"], np.repeat(values, 3, axis=1))
+
+
+def test_blocks_are_joined() -> None:
+    values = np.arange(12, dtype=np.float32).reshape(6, 2)
+    joined = joined_rows({"a": block} for block in (values[:4], values[4:5], values[5:]))
+    np.testing.assert_array_equal(joined["a"], values)

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from numba import njit
 from torch import Tensor
 
-from tests.calling import python
+from tests.calling import SOON, assert_waits, beside, python
 from tests.reference import cheapest_groups
 from tests.vocoder.sounds import tiny_config
-from tests.waiting import SOON, assert_waits, beside
 from vocoder.engines import choice as engines
 from vocoder.engines import kernels, numba_streams
 from vocoder.engines.choice import Engine, Streams, choose_engine, side_by_side, step_cost

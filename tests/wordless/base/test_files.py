@@ -14,8 +14,8 @@ import pytest
 import soundfile
 from safetensors.numpy import save_file
 
+from tests.calling import SOON, assert_waits, beside
 from tests.hostile.special_files import at_most_seconds, write_special_files
-from tests.waiting import SOON, assert_waits, beside
 from wordless.base import files
 from wordless.base import files as module
 from wordless.base.errors import InputError

@@ -1,7 +1,13 @@
 """Text for people, terminals and model cards."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from itertools import islice
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +18,7 @@ from tests.lm.tiny import TINY, codes_format
 from vocoder.model_card import model_card as vocoder_card
 from vocoder.options import WaveNetConfig
 from vocoder.wavenet.network import create_wavenet
+from wordless.base.progress import Progress, Terminal
 from wordless.base.text import counted, escape, escape_markdown
 
 
@@ -51,3 +58,45 @@ def test_cards_hold_names_of_groups_and_codebooks_as_text_alone() -> None:
         assert "a_b&#93;" in card
         assert "<script>" not in card
         assert card.count("\n---\n") == 1
+
+
+def test_a_name_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    Terminal().say("\x1b]0;title\x07\x1b[31mred\u202e\x9b31m.wav: set aside")
+    told = capsys.readouterr().err
+    assert told.rstrip("\n").isprintable()
+    assert "red" in told
+
+
+PRINTS_WHILE_IT_WORKS = """
+from wordless.base.progress import Terminal
+with Terminal().working("scoring", 1, "recordings") as progress:
+    print("a line of output")
+    progress.advance_to(1)
+"""
+
+
+def test_output_goes_to_its_file_while_a_terminal_shows_a_bar(tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    try:
+        with (tmp_path / "output").open("w") as output:
+            command = [sys.executable, "-c", PRINTS_WHILE_IT_WORKS]
+            environment = {**os.environ, "TERM": "xterm", "PYTHONPATH": str(Path(__file__).parents[3])}
+            subprocess.run(command, stdout=output, stderr=theirs, env=environment, check=True)
+        assert b"scoring" in os.read(ours, 10_000)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert (tmp_path / "output").read_text() == "a line of output\n"
+
+
+def test_the_last_item_is_recorded_for_whoever_asks_for_no_more() -> None:
+    shown: list[int] = []
+    progress = Progress(lambda first, done, total: shown.append(done), print, 4)
+    assert list(islice(progress.each(iter("abc"), done=1), 2)) == ["a", "b"]
+    assert shown == [1, 2, 3]
+
+
+def test_items_of_an_earlier_run_are_recorded_where_nothing_is_left() -> None:
+    shown: list[int] = []
+    assert not list(Progress(lambda first, done, total: shown.append(done), print, 4).each((), done=4))
+    assert shown == [4]

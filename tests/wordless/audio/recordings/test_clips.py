@@ -13,7 +13,7 @@ import soxr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.wordless.audio.recordings.reference import radical_inverse
+from tests.reference import radical_inverse
 from wordless.audio.reading import read
 from wordless.audio.recordings.clips import build_manifest, cut
 from wordless.audio.recordings.corpus import CorpusConfig

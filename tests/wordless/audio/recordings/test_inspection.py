@@ -14,8 +14,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from tests.hostile.audio_files import write_honest_files, write_hostile_files
-from tests.hostile.audio_headers import mp3_of_estimated_length, wav
+from tests.hostile.audio_files import mp3_of_estimated_length, wav, write_honest_files, write_hostile_files
 from tests.hostile.measured import measured
 from tests.hostile.special_files import at_most_seconds, write_special_files
 from tests.hostile.tables import hostile_tables, outcome

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.wordless.audio.recordings.reference import first_hours_by_loop
+from tests.reference import first_hours_by_loop
 from wordless.audio.recordings.inspection import frequent_reasons
 from wordless.audio.recordings.manifest import (
     SPLITS,

@@ -1,0 +1,281 @@
+"""The stream of pitch and codes of a speech model's layer: what they stand for, and that they go through files."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from transformers import HubertModel
+
+from pipelines.publishing.hub import linked, model_files
+from tests.reference import nearest_by_level, states_by_window, tracked_pitch
+from tests.tokenizer.conftest import RATE
+from tests.tokenizer.speech import RATE as SPEECH_RATE
+from tests.tokenizer.speech import speech, speech_tokenizer
+from tests.wordless.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint
+from tokenizer.codes import Codes, CodesFormat, PitchFormat
+from tokenizer.encoder import quantised_vectors
+from tokenizer.fitting import draw_states
+from tokenizer.health import measure_usage
+from tokenizer.onnx import SoundToCodes
+from tokenizer.options import PitchConfig
+from tokenizer.parquet import CodedClip, read_codes, write_shard
+from tokenizer.sources import FOLDER, SpeechLayerConfig, flattened, transplanted
+from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
+from wordless.audio import speech_models as reading
+from wordless.audio.reading import resample_blocks
+from wordless.audio.speech_models import load_speech_encoder
+from wordless.audio.waveform import FloatArray
+from wordless.base.errors import InputError
+from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS
+
+PITCH = PitchFormat(levels=8, lowest=100.0, highest=200.0)
+
+
+def voice(seconds: float, hertz: float = 150.0) -> FloatArray:
+    time = np.arange(round(seconds * RATE)) / RATE
+    tone = sum(0.1 / n * np.sin(2 * np.pi * n * hertz * time) for n in range(1, 9))
+    noise = np.random.default_rng(0).normal(0, 0.05, (2, RATE // 10))
+    return np.concatenate([noise[0], tone, noise[1]]).astype(np.float32)
+
+
+@pytest.fixture(scope="module", params=["tokenizer", "banded_layered"])
+def plain(request: pytest.FixtureRequest) -> Tokenizer:
+    found: Tokenizer = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(scope="module")
+def pitched(plain: Tokenizer) -> Tokenizer:
+    config = replace(plain.config, pitch=PITCH)
+    return Tokenizer(config, plain.mean, plain.std, plain.autoencoder, plain.centroids)
+
+
+def test_codes_are_the_nearest_of_equal_steps() -> None:
+    hertz = np.array([np.nan, 20.0, 100.0, 141.4, 158.0, 200.0, 390.0])
+    assert PITCH.quantise(np.log2(hertz)).tolist() == [0, 1, 1, 4, 5, 7, 7]
+    np.testing.assert_array_equal(PITCH.quantise(PITCH.octaves), np.arange(8))
+
+
+def test_the_stream_is_the_pitch_of_each_patch(plain: Tokenizer, pitched: Tokenizer) -> None:
+    samples = voice(0.2)[:-50]
+    codes, frames = pitched.encode(samples, RATE), pitched.patch_frames
+    np.testing.assert_array_equal(codes.values[:, :-1], plain.encode(samples, RATE).values)
+    hops = tracked_pitch(samples, RATE, pitched.front_end.hop_length)
+    for step, code in enumerate(codes.values[:, -1].tolist()):
+        own = hops[step * frames : (step + 1) * frames]
+        voiced = [each for each in own if not np.isnan(each)]
+        nearest = [abs(float(np.mean(voiced)) - octaves) for octaves in PITCH.octaves[1:]] if voiced else []
+        assert code == (1 + int(np.argmin(nearest)) if 2 * len(voiced) >= frames else 0)
+    assert 0 < (codes.values[:, -1] > 0).mean() < 1
+
+
+@pytest.mark.parametrize("cuts", [[1, 2], [4000, 4001, 20_000], [PATCHES_PER_BLOCK * 160]])
+def test_a_stream_gives_the_codes_of_the_whole(pitched: Tokenizer, cuts: list[int]) -> None:
+    samples = np.tile(voice(0.5), 5)
+    streamed = pitched.encode_blocks(np.split(samples, cuts), RATE)
+    np.testing.assert_array_equal(streamed.values, pitched.encode(samples, RATE).values)
+    assert len(pitched.encode(samples[:0], RATE).values) == 0
+
+
+def test_a_vocoder_serves_codes_with_pitch_and_a_language_model_does_not(plain: Tokenizer, pitched: Tokenizer) -> None:
+    assert pitched.format.tokenizer == plain.format.tokenizer
+    assert pitched.format.codebook != plain.format.codebook
+    assert pitched.format.streams == 1 + plain.format.streams == 1 + pitched.format.spectral_streams
+    assert pitched.format.bits_per_second == pytest.approx(
+        plain.format.bits_per_second + plain.format.codes_per_second * 3
+    )
+    assert "pitch" not in plain.format.as_dict()
+
+
+def test_pitch_says_nothing_about_the_spectrum(plain: Tokenizer, pitched: Tokenizer) -> None:
+    values = torch.from_numpy(pitched.encode(voice(0.3), RATE).values)[None]
+    assert torch.equal(pitched.spectrogram(values), plain.spectrogram(values[..., :-1]))
+    clip = pitched.encode(voice(0.3), RATE)
+    usage = measure_usage([clip], *pitched.codebooks.shape[:2])
+    assert sum(usage.counts) == clip.values[:, :-1].size
+
+
+def test_a_melody_is_flat_or_that_of_another_recording(pitched: Tokenizer) -> None:
+    own, other = pitched.encode(voice(0.4), RATE), pitched.encode(voice(0.7, 120.0), RATE)
+    voiced = own.values[:, -1] > 0
+    flat, copied = flattened(own), transplanted(own, other)
+    for made in (flat, copied):
+        np.testing.assert_array_equal(made.values[:, :-1], own.values[:, :-1])
+        np.testing.assert_array_equal(made.values[:, -1] > 0, voiced)
+    assert {*flat.values[voiced, -1].tolist()} == {int(np.rint(np.median(own.values[voiced, -1])))}
+    inner = slice(int(voiced.argmax()) + 3, len(voiced) - int(voiced[::-1].argmax()) - 3)
+    hertz = 2 ** PITCH.octaves[copied.values[inner, -1]]
+    assert np.abs(hertz - 120).max() < 10
+    silent = replace(own, values=own.values * np.array([1] * (own.values.shape[1] - 1) + [0], np.int32))
+    assert transplanted(own, silent) is own
+    assert flattened(silent) is silent
+
+
+def test_files_keep_the_stream(pitched: Tokenizer, tmp_path: Path) -> None:
+    codes = pitched.encode(voice(0.3), RATE)
+    write_shard(tmp_path / "a.parquet", [CodedClip(path="a.wav", codes=codes)], pitched.format)
+    format, clips = read_codes(tmp_path / "a.parquet")
+    assert format == pitched.format
+    np.testing.assert_array_equal(next(clips).codes.values, codes.values)
+    pitched.save_pretrained(tmp_path / "tokenizer")
+    again = Tokenizer.from_pretrained(tmp_path / "tokenizer")
+    assert again.format == pitched.format
+    np.testing.assert_array_equal(again.encode(voice(0.3), RATE).values, codes.values)
+
+
+def test_formats_that_cannot_be_are_refused(pitched: Tokenizer) -> None:
+    for changes in ({"levels": 2}, {"lowest": 200.0}, {"highest": float("inf")}):
+        with pytest.raises(InputError):
+            replace(PITCH, **changes)
+    sizes = {"samples_per_code": 160, "sample_rate": RATE, "tokenizer": "t", "codebook": "c", "pitch": PITCH}
+    for codebook_size, streams in ((7, 2), (16, 1)):
+        with pytest.raises(InputError, match="levels"):
+            CodesFormat(codebook_size=codebook_size, streams=streams, **sizes)  # type: ignore[arg-type]  # shorthand
+    values = np.full((1, pitched.format.streams), 9, np.int32)
+    with pytest.raises(InputError, match="stream of pitch"):
+        Codes(values=values, num_samples=1, format=pitched.format)
+    with pytest.raises(InputError, match="levels"):
+        PitchConfig(levels=2)
+    with pytest.raises(InputError, match=r"pitch\.levels"):
+        SoundToCodes(pitched)
+
+
+SOUND = speech()
+
+
+@pytest.fixture(scope="module")
+def speaking(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    return speech_tokenizer(tmp_path_factory.mktemp("hubert"))
+
+
+@pytest.mark.parametrize("layer", [1, 3])
+def test_a_code_is_the_nearest_centroid_of_the_state_of_its_own_window(layer: int, tmp_path: Path) -> None:
+    """Each window is cut out of the samples, and the model is the whole one, as transformers loads it."""
+    speaking = speech_tokenizer(tmp_path, layer=layer, levels=2)
+    model = HubertModel.from_pretrained(tmp_path, use_safetensors=True).eval()
+    samples = torch.from_numpy(SOUND)
+    normalised = (samples - samples.mean()) / (samples.var(correction=0) + 1e-7).sqrt()
+    with torch.no_grad():
+        wanted = states_by_window(model, normalised, layer=layer, field=FIELD, stride=STRIDE)
+    found = quantised_vectors(speaking, SOUND)
+    torch.testing.assert_close(torch.from_numpy(found), wanted, atol=2e-5, rtol=1e-4)
+    codes = speaking.encode(SOUND, SPEECH_RATE)
+    assert (len(codes.values), codes.num_samples, codes.format.samples_per_code) == (200, len(SOUND), STRIDE)
+    assert codes.values.tolist() == [nearest_by_level(state, speaking.codebooks.numpy()) for state in found]
+    assert len(np.unique(codes.values)) > 4
+
+
+def test_a_speech_model_in_shards_gives_the_same_codes_and_is_copied_whole(speaking: Tokenizer, tmp_path: Path) -> None:
+    sharded = speech_tokenizer(tmp_path / "weights", shards=2)
+    sharded.save_pretrained(tmp_path / "run/tokenizer")
+    shutil.rmtree(tmp_path / "weights")
+    again = Tokenizer.from_pretrained(tmp_path / "run/tokenizer")
+    assert np.array_equal(again.encode(SOUND, SPEECH_RATE).values, speaking.encode(SOUND, SPEECH_RATE).values)
+    published = model_files(tmp_path / "run", ["tokenizer"])
+    with linked(published) as folder:
+        Tokenizer.from_pretrained(folder / "tokenizer")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_layers_that_are_left_out_change_no_state(kind: str, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, kind)
+    whole = load_speech_encoder(tmp_path, option="weights")
+    for layer, kept in ((1, 2), (2, 3), (3, 3)):
+        own = load_speech_encoder(tmp_path, option="weights", last_layer=layer)
+        assert own.layers == kept
+        with torch.no_grad():
+            few, all_of_them = (next(each.pieces(SOUND, [layer], frames=150)) for each in (own, whole))
+        assert torch.equal(few, all_of_them)
+
+
+def test_codes_are_the_same_however_the_sound_arrives(
+    speaking: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "PIECE_FRAMES", 64)  # four pieces
+    codes = speaking.encode(SOUND, SPEECH_RATE)
+    for cuts in ([], [1], [79, 80, 5000]):
+        assert np.array_equal(speaking.encode_blocks(np.split(SOUND, cuts), SPEECH_RATE).values, codes.values)
+    soundfile.write(tmp_path / "a.wav", SOUND, SPEECH_RATE, subtype="FLOAT")
+    assert np.array_equal(speaking.encode_file(tmp_path / "a.wav").values, codes.values)
+    assert [covered for _, covered in speaking.encode_stream(resample_blocks([SOUND], SPEECH_RATE, SPEECH_RATE))] == [
+        *(50 * STRIDE for _ in range(3)),
+        50 * STRIDE - 17 % STRIDE,
+    ]
+
+
+@pytest.mark.parametrize(("samples", "codes"), [(0, 0), (1, 1), (STRIDE, 1), (STRIDE + 1, 2)])
+def test_short_recordings_have_codes_too(speaking: Tokenizer, samples: int, codes: int) -> None:
+    assert len(speaking.encode(SOUND[:samples], SPEECH_RATE).values) == codes
+
+
+def test_codes_have_a_spectrogram_and_vectors_have_codes(speaking: Tokenizer) -> None:
+    codes = torch.from_numpy(speaking.encode(SOUND, SPEECH_RATE).values)
+    assert speaking.spectrogram(codes[None]).shape == (1, 2 * len(codes), 16)
+    vectors = speaking.bottlenecks_of(SOUND)
+    assert vectors.shape == (1, len(SOUND) // STRIDE, 1, 32)
+    assert torch.equal(speaking.nearest(vectors)[0], codes[: vectors.shape[1]])
+    with pytest.raises(InputError, match=r"samples.*spectrograms"):
+        speaking.encode_spectrogram(torch.zeros(4, 16))
+
+
+def test_the_sample_pairs_states_with_their_own_frames() -> None:
+    times = torch.arange(7.0)
+    clip = (times[:3, None], torch.stack([times, 10 * times], dim=1))  # the seventh frame belongs to no whole code
+    drawn = draw_states([clip, clip], frames=2, n_mels=2, width=1, capacity=100, seed=0)
+    assert drawn.states is not None
+    assert drawn.states[:, 0].tolist() == [0, 1, 2, 0, 1, 2]
+    assert drawn.columns[1].tolist() == [[2, 20], [3, 30]]
+    assert drawn.mean.tolist() == [3, 30]
+    assert drawn.seen == 6
+
+
+def test_a_folder_needs_no_other(tmp_path: Path) -> None:
+    made = speech_tokenizer(tmp_path / "weights")
+    made.save_pretrained(tmp_path / "tokenizer")
+    for name in (CONFIG, WEIGHTS, PREPROCESSOR):
+        assert (tmp_path / "tokenizer" / FOLDER / name).read_bytes() == (tmp_path / "weights" / name).read_bytes()
+    shutil.rmtree(tmp_path / "weights")
+    loaded = Tokenizer.from_pretrained(tmp_path / "tokenizer")
+    assert loaded.format == made.format
+    assert np.array_equal(loaded.encode(SOUND, SPEECH_RATE).values, made.encode(SOUND, SPEECH_RATE).values)
+    assert "layer 2 of HuBERT" in (tmp_path / "tokenizer/README.md").read_text()
+    loaded.save_pretrained(tmp_path / "again")
+    assert Tokenizer.from_pretrained(tmp_path / "again").format == made.format
+
+
+def test_a_layer_that_the_model_lacks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^layer\b.*\b0\b.*\b1\b"):
+        SpeechLayerConfig(layer=0, model="HuBERT", files="")
+    with pytest.raises(InputError, match=r"speech_layer\.layer\b.*\b4\b.*wav2vec2\.weights=.*\b3 layers"):
+        speech_tokenizer(tmp_path, layer=4)
+
+
+def test_another_layer_or_model_is_another_tokenizer(tmp_path: Path) -> None:
+    formats = [
+        speech_tokenizer(tmp_path / f"{kind}{layer}", kind, layer=layer).format
+        for kind, layer in (("hubert", 1), ("hubert", 2), ("wavlm", 2))
+    ]
+    assert len({each.tokenizer for each in formats}) == 3
+
+
+def test_a_changed_or_missing_model_is_refused(tmp_path: Path) -> None:
+    speech_tokenizer(tmp_path / "weights").save_pretrained(tmp_path / "tokenizer")
+    config = tmp_path / "tokenizer" / FOLDER / CONFIG
+    values = json.loads(config.read_text())
+    config.write_text(json.dumps({**values, "layer_norm_eps": 0.1}))
+    with pytest.raises(InputError, match="speech model"):
+        Tokenizer.from_pretrained(tmp_path / "tokenizer")
+    shutil.rmtree(tmp_path / "tokenizer" / FOLDER)
+    with pytest.raises(InputError, match="speech model"):
+        Tokenizer.from_pretrained(tmp_path / "tokenizer")
+
+
+def test_another_time_step_is_refused(speaking: Tokenizer) -> None:
+    assert speaking.speech_layer is not None
+    with pytest.raises(InputError, match=r"\b32 dimensions\b.*\b80 samples"):
+        speaking.speech_layer.require(samples_per_code=160, width=32)
