@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lm.options import BatchConfig
-from lm.tokens import Vocabulary
-from lm.windows import Window, windows
+from lm.tokens import Vocabulary, Window, windows
 from tokenizer.codes import IntArray
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch

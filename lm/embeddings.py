@@ -11,7 +11,7 @@ from torch import Tensor
 from lm.model import GPTInput, LanguageModel
 from lm.options import ONE_HEARING, POOLINGS, RESIDUAL, Means, Pooling, States, VectorConfig
 from lm.probing.vectors import FloatArray, assemble, means_of, pooling_weights, takes_max
-from lm.windows import Window, windows
+from lm.tokens import Window, windows
 from tokenizer.codes import Codes, SoftCodes
 from wordless.base.machine import copy_to
 

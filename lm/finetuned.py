@@ -15,10 +15,8 @@ from lm.bodies.convolutional import ConvBody
 from lm.bodies.gpt import GptBody
 from lm.bodies.spectrogram_transformer import AstBody
 from lm.bodies.wav2vec2 import Wav2vec2Body
-from lm.heads.classification import ClassificationTask
-from lm.heads.head import Row, Task
-from lm.heads.regression import RegressionTask
-from lm.heads.sequence import SequenceTask
+from lm.ctc import SequenceTask
+from lm.heads import ClassificationTask, RegressionTask, Row, Task
 from lm.probing.vectors import FloatArray
 from wordless.audio.decoding import Channel
 from wordless.audio.levels import trim_ends

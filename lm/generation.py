@@ -15,13 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from lm.gpt import GPT, CachedGPT
-from lm.windows import window_start
+from lm.tokens import IndexArray, window_start
 from tokenizer.codes import IntArray
 from wordless.base.machine import copy_to
 from wordless.base.options import Options, option
 
 FloatArray = npt.NDArray[np.float64]
-IndexArray = npt.NDArray[np.int64]
 MaskArray = npt.NDArray[np.bool_]
 
 LONGEST_LOOP = 16  # time steps: the longest block that the guard checks for repetition
@@ -139,7 +138,7 @@ def continue_codes(
     An upsampler reads the ``conditions (time + steps, columns)`` of each row; ``rate`` is the number of its rate, which
     draws other random numbers than rate 1.
 
-    With ``lengths (tokens,)``, the codes of each token (see `lm.merges`), prompts and results are tokens
+    With ``lengths (tokens,)``, the codes of each token (see `lm.tokens`), prompts and results are tokens
     ``(tokens, 1)``: as many as are needed for ``steps`` codes or more.
     """
     streams, codes = gpt.vocabulary.streams, torch.zeros(len(prompts), 0, dtype=torch.int32)

@@ -22,16 +22,10 @@ from lm.bodies.body import Body, Frames
 from lm.bodies.convolutional import SpectrogramReader
 from lm.bodies.options import PIECE_FRAMES
 from lm.bodies.sound_gpt import LAYER, TOGETHER, load_sound_gpt
-from lm.bodies.spectrogram_transformer import (
-    SAMPLE_RATE,
-    AstBody,
-    filter_bank_stream,
-    patches_along,
-)
+from lm.bodies.spectrogram_transformer import SAMPLE_RATE, AstBody, filter_bank_stream, patches_along
 from lm.bodies.wav2vec2 import SpeechNetwork, Wav2vec2Body
 from lm.finetuned import FineTunedModel
-from lm.heads.classification import ClassificationTask
-from lm.heads.head import ClipHead
+from lm.heads import ClassificationTask, ClipHead
 from lm.options import ONE_HEARING, Pooling, VectorConfig
 from lm.probing.vectors import FloatArray, RunningPools, average
 from wordless.audio.recordings.hearings import HeardFrames, Hearing, hearings

@@ -22,13 +22,11 @@ import torch
 from torch import Tensor
 
 from lm.batches import CodeSequences, loss, validation_batches
+from lm.exports import model_card, rates_card
 from lm.generation import Sampling, continue_codes, stream_codes
 from lm.gpt import GPT, create_gpt
-from lm.merges import Merges
-from lm.model_card import model_card, rates_card
 from lm.options import LOOK_AHEAD, GPTConfig
-from lm.tokens import Conditions, Vocabulary
-from lm.windows import Window, windows
+from lm.tokens import Conditions, IndexArray, Merges, Vocabulary, Window, windows
 from tokenizer.codes import (
     Codes,
     CodesFormat,
@@ -57,7 +55,6 @@ from wordless.base.seeds import require_seed
 # The output projection is the embedding; safetensors keeps one of the two names.
 TIED = ("transformer.decoder_frontend.embed.weight", "transformer.final_proj.weight")
 FloatArray = npt.NDArray[np.float32]
-IndexArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)

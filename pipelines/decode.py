@@ -9,7 +9,7 @@ from pipelines.commandline.inputs import DEVICE, MODEL
 from pipelines.commandline.outputs import require_kind, require_new
 from pipelines.store.run_folder import part_of, vocoder_of
 from vocoder.kinds import BY_KEY, CHOICES, Kind
-from vocoder.sampling import TEMPERATURE, VOCODER_TEMPERATURE, VOCODER_TOP_P, Sampling, SoundOptions
+from vocoder.options import TEMPERATURE, VOCODER_TEMPERATURE, VOCODER_TOP_P, Sampling, SoundOptions
 from wordless.base.errors import InputError
 from wordless.base.machine import Device
 from wordless.base.options import REQUIRED, option

@@ -8,7 +8,7 @@ from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL
 from pipelines.decode import SoundCommand
 from pipelines.store.run_folder import part_of, run_of
-from vocoder.sampling import TEMPERATURE, VOCODER_TEMPERATURE, Sampling
+from vocoder.options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling
 from wordless.base.errors import InputError
 from wordless.base.hub import is_on_hub
 from wordless.base.options import REQUIRED, option

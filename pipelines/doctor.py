@@ -229,7 +229,7 @@ def engine() -> Iterator[Finding]:
 
     from vocoder.engines.choice import choose_engine
     from vocoder.options import WaveNetConfig
-    from vocoder.wavenet.network import create_wavenet
+    from vocoder.wavenet import create_wavenet
 
     if torch.cuda.is_available():
         chosen = choose_engine("auto", "cuda", create_wavenet(WaveNetConfig(), seed=0).cuda().eval())

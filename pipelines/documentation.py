@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 
-from lm.judging.scores import Score
+from lm.judging import Score
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.options import Option, group_by_section, index
 from pipelines.methods.table import METHODS

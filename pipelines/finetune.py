@@ -5,8 +5,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from lm.bodies.finetuning import BODY_OPTIONS, BodyOptions, GptOptions
-from lm.heads.options import HEAD_OPTIONS, ClassificationOptions, FigureConfig, HeadOptions
+from lm.finetuning import (
+    BODY_OPTIONS,
+    HEAD_OPTIONS,
+    BodyOptions,
+    ClassificationOptions,
+    FigureConfig,
+    GptOptions,
+    HeadOptions,
+)
 from lm.options import ProbeConfig
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL

@@ -9,11 +9,7 @@ from pipelines.commandline.outputs import require_kind, require_new
 from pipelines.decode import SoundCommand
 from pipelines.store.run_folder import part_of, vocoder_of
 from vocoder.kinds import BY_KEY, CHOICES, Kind
-from vocoder.sampling import (
-    TEMPERATURE,
-    VOCODER_TEMPERATURE,
-    Sampling,
-)
+from vocoder.options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling
 from wordless.base.errors import InputError
 from wordless.base.options import REQUIRED, option
 from wordless.base.seeds import MAX_SEED

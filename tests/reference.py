@@ -22,9 +22,8 @@ from transformers import PreTrainedModel
 from tokenizer.tokenizer import Tokenizer
 from vocoder.filters import CODED_OFF, STRONGEST, UNVOICED, VOICED, VoiceHead, analyse, hann, synthesise
 from vocoder.generation import GenerationInput
-from vocoder.unlearned import linear_power
-from vocoder.wavenet.mu_law import silence
-from vocoder.wavenet.network import WaveNet
+from vocoder.synthesis import linear_power
+from vocoder.wavenet import WaveNet, silence
 from wordless.audio import pitch
 from wordless.audio.options import SpectrogramConfig
 
@@ -209,7 +208,7 @@ def similarities_of_masked_frames(predicted: Tensor, targets: Tensor, masked: Te
 def gated_layer(
     hidden: Tensor, condition: Tensor, dilated: Tensor, residual: Tensor | None, dilation: int
 ) -> tuple[Tensor, Tensor]:
-    """A layer by PyTorch's own convolution and gradients: see `vocoder.wavenet.network`."""
+    """A layer by PyTorch's own convolution and gradients: see `vocoder.wavenet`."""
     channels = hidden.shape[2]
     taps = dilated.shape[1] // channels
     kernel = dilated.view(len(dilated), taps, channels).transpose(1, 2)  # (G, K * R) -> (G, R, K)
@@ -422,7 +421,7 @@ def pitch_combed(
 def griffin_lim_of_the_whole(
     log_mel: torch.Tensor, config: SpectrogramConfig, *, iterations: int, seed: int
 ) -> npt.NDArray[np.float32]:
-    """Reference of `vocoder.unlearned`, which works in blocks."""
+    """Reference of `vocoder.synthesis`, which works in blocks."""
     magnitude = linear_power(log_mel, config).sqrt()
     draws = torch.rand(magnitude.shape, generator=torch.Generator().manual_seed(seed))
     spectrum = magnitude * torch.exp(2j * math.pi * draws)
@@ -437,7 +436,7 @@ def griffin_lim_of_the_whole(
 
 @torch.inference_mode()
 def noise_vocoded_as_a_whole(log_mel: torch.Tensor, config: SpectrogramConfig, *, seed: int) -> npt.NDArray[np.float32]:
-    """Reference of `vocoder.unlearned`, which works in blocks."""
+    """Reference of `vocoder.synthesis`, which works in blocks."""
     noise = torch.randn(len(log_mel) * config.hop_length, generator=torch.Generator().manual_seed(seed))
     gains = (linear_power(log_mel, config) / hann(config).square().sum()).sqrt()
     return synthesise(analyse(noise, config) * gains, config).clamp(-1, 1).numpy()

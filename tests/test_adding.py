@@ -20,7 +20,7 @@ from pipelines.tracking.tracker import CurvePoint, Outcome, TrackedRun, TrackedT
 from pipelines.tracking.tracking import Channel
 from tests.vocoder.sounds import random_table
 from vocoder.kinds import Kind
-from vocoder.sampling import Sampling
+from vocoder.options import Sampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig

@@ -58,7 +58,7 @@ ARROWS = {
     "lm": ("lm", "tokenizer.codes", "tokenizer.options", "tokenizer.saved", _BASE),
     # bodies read recordings: by a tokenizer or by a front end of their own
     "lm/bodies": ("lm", "tokenizer", _AUDIO, _BASE),
-    "lm/bodies/finetuning": ("lm", "wordless.training.options", _BASE),
+    "lm/finetuning": ("lm", "wordless.training.options", _AUDIO, _BASE),
     "lm/heads": ("lm", _AUDIO, _BASE),
     "lm/finetuned": ("lm", _AUDIO, _BASE),
     "lm/layers": ("lm", _AUDIO, _BASE),
@@ -85,9 +85,9 @@ KEEPERS = {
         *("wordless/base/causal_transformer.py", "lm/gpt.py", "lm/bodies/sound_gpt.py"),
         "wordless/training/gangs.py",
         # its layers and its cache
-        *("lm/samples/networks.py", "lm/samples/local_attention.py", "lm/samples/model.py"),
+        *("lm/samples/model.py", "lm/samples/local_attention.py"),
     ),
-    "tokenizers": ("lm/merges.py",),
+    "tokenizers": ("lm/tokens.py",),
     "sklearn": ("lm", "pipelines"),
     "librosa": ("vocoder/judging.py", "vocoder/speech_judges.py", "pipelines/methods/signals.py"),  # under a lock
     "numba": ("vocoder/engines/kernels.py",),

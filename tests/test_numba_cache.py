@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.vocoder.sounds import tiny_config
-from vocoder.wavenet.network import create_wavenet
+from vocoder.wavenet import create_wavenet
 
 SOUND = np.sin(np.arange(4000) / 10).astype(np.float32)
 

@@ -24,8 +24,7 @@ from pipelines.generate import GenerateConfig
 from pipelines.settings.run import RunSettings
 from pipelines.stages.options import ListeningConfig, NextSampleSettings, TokenizerSettings, ZerospeechConfig
 from tokenizer.options import HealthConfig, ViewsConfig
-from vocoder.options import CropsConfig, WaveNetConfig
-from vocoder.sampling import Sampling
+from vocoder.options import CropsConfig, Sampling, WaveNetConfig
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig
 from wordless.audio.recordings.inspection import InspectionConfig

@@ -25,8 +25,7 @@ from torch.nn.functional import cross_entropy
 from tokenizer.codes import CodeMeanings
 from vocoder.frames import code_frames
 from vocoder.options import CropsConfig, WaveNetConfig
-from vocoder.wavenet.mu_law import encode, silence
-from vocoder.wavenet.network import UNKNOWN_GROUP
+from vocoder.wavenet import UNKNOWN_GROUP, mu_law_encode, silence
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch, copy_to
 
@@ -217,7 +216,7 @@ class Crops:
         begin, end = (int(offset) for offset in self.clips.sample_offsets[crop.clip : crop.clip + 2])
         first, last = begin + crop.start * step, min(begin + crop.stop * step, end)
         sound = self.clips.samples[max(first - 1, begin) : last].astype(np.float32) / 32_768
-        known = encode(torch.from_numpy(sound), levels=levels)
+        known = mu_law_encode(torch.from_numpy(sound), levels=levels)
         if crop.start == 0:
             known = torch.cat([torch.tensor([silence(levels=levels)]), known])  # silence before a clip
         previous = torch.full((codes * step,), silence(levels=levels))

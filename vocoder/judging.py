@@ -20,7 +20,7 @@ from torch import Tensor
 from torchaudio.functional import create_dct
 
 from tokenizer.codes import Codes, require_same_codebook
-from vocoder.runaway import RunawayGuard
+from vocoder.generation import RunawayGuard
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import FloatArray, Waveform

@@ -48,13 +48,13 @@ class Kind:
 
 
 def _noise_vocoder() -> Stream:
-    from vocoder.unlearned import noise_vocoder
+    from vocoder.synthesis import noise_vocoder
 
     return noise_vocoder
 
 
 def _griffin_lim() -> Stream:
-    from vocoder.unlearned import griffin_lim
+    from vocoder.synthesis import griffin_lim
 
     return griffin_lim
 

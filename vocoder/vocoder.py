@@ -28,13 +28,17 @@ from vocoder.continuing import Prompt, after
 from vocoder.engines.choice import Chosen, choose_engine, side_by_side
 from vocoder.filters import PostFilter, VoiceHead, in_force
 from vocoder.frames import frames_of, log_mel_of, pitch_of
-from vocoder.generation import CHUNK_FRAMES, GenerationInput, Progress, generate, generate_blocks
-from vocoder.model_card import model_card
-from vocoder.options import WaveNetConfig
-from vocoder.runaway import LoudnessRange, RunawayGuard
-from vocoder.sampling import PASSES, TEMPERATURE, EngineChoice, Sampling
-from vocoder.wavenet import mu_law
-from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet
+from vocoder.generation import (
+    CHUNK_FRAMES,
+    GenerationInput,
+    LoudnessRange,
+    Progress,
+    RunawayGuard,
+    generate,
+    generate_blocks,
+)
+from vocoder.options import PASSES, TEMPERATURE, EngineChoice, Sampling, WaveNetConfig
+from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, model_card, mu_law_decode, mu_law_encode
 from wordless.audio.mono import Samples, as_waveform
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.pitch import resolves_pitch
@@ -92,7 +96,7 @@ class Rendering:
             else None
         )
         if self.filter is not None and before is not None:
-            heard = mu_law.decode(_levels(before.waveform, config), levels=config.levels)
+            heard = mu_law_decode(_levels(before.waveform, config), levels=config.levels)
             values = before.codes.values
             self.filter.hear(heard, log_mel_of(values, tokenizer), pitch_of(values, tokenizer))
         self.num_samples = 0  # of all codes so far
@@ -132,7 +136,7 @@ class Rendering:
 
     def _filtered(self, levels: Iterable[Tensor]) -> Iterator[Tensor]:
         for each in levels:
-            samples = mu_law.decode(each, levels=self.config.levels)
+            samples = mu_law_decode(each, levels=self.config.levels)
             yield samples if self.filter is None else self.filter.filter(samples)
         if self.filter is not None:
             yield self.filter.finish()
@@ -151,7 +155,7 @@ def _levels(prompt: Waveform, config: WaveNetConfig) -> Tensor:
             f"the prompt is at {prompt.sample_rate} Hz, the vocoder at {config.sample_rate} Hz: read the prompt at "
             f"the latter rate, such as wordless.read(path, {config.sample_rate})"
         )
-    return mu_law.encode(torch.from_numpy(prompt.samples), levels=config.levels)
+    return mu_law_encode(torch.from_numpy(prompt.samples), levels=config.levels)
 
 
 def _even_blocks(blocks: Iterable[Codes]) -> Iterator[IntArray]:

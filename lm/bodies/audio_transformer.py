@@ -43,8 +43,8 @@ from torch import Tensor, nn
 
 from lm.bodies.augmentation import augment_waveforms
 from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Frames, Source, waveform_reading
-from lm.bodies.finetuning import RANDOM, AudioTransformerOptions
 from lm.bodies.options import AudioTransformerConfig, Variant
+from lm.finetuning import RANDOM, AudioTransformerOptions
 from wordless.audio.padding import inside
 from wordless.base.errors import InputError, require
 from wordless.base.files import file_hash

@@ -5,7 +5,7 @@
     sound --front end--> inputs (time, ...) --network--> states (time, dim) --head--> outputs
 
 Each body has one file in `lm.bodies`, with a description (`Body`), which ``config.json`` of a fine-tuned model holds.
-Its options on the command line stand in `lm.bodies.finetuning`.
+Its options on the command line stand in `lm.finetuning`.
 
 State ``s`` reads the inputs ``[s * inputs_per_state, (s + 1) * inputs_per_state + shared_inputs)``::
 
@@ -13,7 +13,7 @@ State ``s`` reads the inputs ``[s * inputs_per_state, (s + 1) * inputs_per_state
     state 0  [---------------------------------------------]                        shared_inputs: also of state 1
     state 1                         [------------------------------------------]
 
-An input is a code, a frame or a sample. Windows overlap by half, as those of the language model (`lm.windows`).
+An input is a code, a frame or a sample. Windows overlap by half, as those of the language model (`lm.tokens`).
 """
 
 from abc import ABC, abstractmethod
@@ -27,9 +27,9 @@ import torch
 from torch import Tensor, nn
 
 from lm.bodies.clips import MakeView
-from lm.bodies.finetuning import FrozenLayers
+from lm.finetuning import FrozenLayers
 from lm.probing.vectors import FloatArray
-from lm.windows import windows
+from lm.tokens import windows
 from wordless.audio.waveform import in_16_bits
 from wordless.base.arrays import Array
 from wordless.base.errors import InputError

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Frames, FrontEnd, Source
-from lm.bodies.finetuning import RUN, GptOptions
+from lm.finetuning import RUN, GptOptions
 from lm.gpt import GPT, create_gpt
 from lm.model import TIED, LanguageModel
 from lm.options import GPTConfig

@@ -37,8 +37,8 @@ from torchaudio.compliance import kaldi
 
 from lm.bodies.augmentation import augment
 from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Frames, FrontEnd, Source
-from lm.bodies.finetuning import RANDOM, AstOptions
 from lm.bodies.options import HEADS, LAYERS, AstConfig, AugmentationConfig, Size
+from lm.finetuning import RANDOM, AstOptions
 from wordless.audio.padding import inside, join_groups
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.hearings import AS_RECORDED, Hearing

@@ -38,8 +38,8 @@ from torch import Tensor, nn
 from lm.bodies.augmentation import augment_waveforms
 from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Frames, Source, waveform_reading
 from lm.bodies.clips import ClipViews, MakeView, StoredClips, trim_rows
-from lm.bodies.finetuning import RANDOM, Wav2vec2Options
 from lm.bodies.options import GROUPS, ClipBatchConfig, MaskConfig, TargetConfig, Wav2vec2Config
+from lm.finetuning import RANDOM, Wav2vec2Options
 from wordless.audio.options import Convolutions
 from wordless.audio.padding import ConvolutionsByLength, inside
 from wordless.audio.speech_models import (

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from lm.options import ONE_HEARING, RESIDUAL, ProbeConfig, States, VectorConfig
-from lm.probing.logistic import powered
+from lm.probing.linear import powered
 from lm.probing.probe import create_classifier
 from lm.probing.task import ProbeTask
 from lm.probing.vectors import FloatArray

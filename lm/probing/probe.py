@@ -35,16 +35,16 @@ from sklearn.metrics import f1_score
 
 from lm.options import FEWEST_RESAMPLES, ProbeConfig
 from lm.probing.comparison import Hits, Outcome, Rankings, bootstrap, measure, outcome_interval
-from lm.probing.logistic import (
+from lm.probing.linear import (
     TOLERANCE_OF_FOLDS,
     LogisticProbe,
+    RidgeProbe,
     powered,
     rotate_to_row_space,
     side_by_side,
     standardise,
     tolerance_of,
 )
-from lm.probing.ridge import RidgeProbe
 from lm.probing.task import BoolArray, ProbeTask, RowArray, Rows, divisions, penalty_grid
 from wordless.base.errors import InputError
 

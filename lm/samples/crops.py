@@ -28,7 +28,7 @@ from torch.nn.functional import cross_entropy, pad
 from lm.samples.options import SampleCropsConfig
 from vocoder.crops import NOT_COUNTED
 from vocoder.options import LEVELS
-from vocoder.wavenet.mu_law import encode, silence
+from vocoder.wavenet import mu_law_encode, silence
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch, copy_to
 
@@ -50,7 +50,7 @@ class SampleClips:
         begin, end = (int(offset) for offset in self.offsets[clip : clip + 2])
         first, last = max(begin + start, begin), min(begin + stop, end)
         sound = torch.from_numpy(self.samples[first:last].astype(np.float32) / 32_768)
-        return pad(encode(sound), (max(-start, 0), 0), value=silence())
+        return pad(mu_law_encode(sound), (max(-start, 0), 0), value=silence())
 
     def pieces(self) -> Iterator[Tensor]:
         """Yield the levels of all clips piece by piece; each piece begins with the level before its first sample."""

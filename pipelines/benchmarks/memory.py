@@ -19,7 +19,7 @@ from pipelines.benchmarks.measurement import random_tokenizer, table, write_nois
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.kinds import GRIFFIN_LIM
-from vocoder.sampling import Sampling
+from vocoder.options import Sampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.waveform import wav_file
 from wordless.base.errors import InputError

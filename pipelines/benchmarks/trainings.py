@@ -11,24 +11,23 @@ from torch import nn
 
 from lm.batches import CodeSequences, TrainingBatches
 from lm.batches import loss as code_loss
-from lm.bodies import simclr
 from lm.bodies.audio_transformer import AudioTransformerBody
 from lm.bodies.augmentation import augment, augment_waveforms
 from lm.bodies.body import Body
 from lm.bodies.clips import CPU, ClipViews, FrameArray, LabelledBatches, MakeView, StoredClips
-from lm.bodies.convolutional import ConvBody
+from lm.bodies.convolutional import ConvBody, PairBatches, create_simclr, pair_loss
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, HeadConfig
 from lm.bodies.sound_gpt import CodedClips, SoundBatches, SoundShape, create_sound_gpt
 from lm.bodies.sound_gpt import loss as sound_loss
 from lm.bodies.spectrogram_transformer import N_MELS, STRIDE, AstBody
 from lm.bodies.wav2vec2 import MaskedLoss, create_masked_prediction, masked_batches
 from lm.finetuned import TaskLoss, create_network
+from lm.finetuning import ClassificationOptions
 from lm.gpt import create_gpt
-from lm.heads.classification import ClassificationTask
-from lm.heads.options import ClassificationOptions
+from lm.heads import ClassificationTask
 from lm.samples.crops import SampleClips, SampleCrops
 from lm.samples.crops import loss as sample_loss
-from lm.samples.networks import create_sample_model
+from lm.samples.model import create_sample_model
 from lm.tokens import Vocabulary
 from pipelines.benchmarks.measurement import CODEBOOK_SIZE, random_tokenizer
 from pipelines.stages.options import (
@@ -47,7 +46,7 @@ from tokenizer.fitting import PatchBatches
 from tokenizer.sources import Autoencoder, reconstruction_loss
 from vocoder.crops import Crops, VocoderClips
 from vocoder.crops import loss as level_loss
-from vocoder.wavenet.network import create_wavenet
+from vocoder.wavenet import create_wavenet
 from wordless.audio.options import SpectrogramConfig
 from wordless.training.fit import Batches, LossFunction
 from wordless.training.options import FitConfig
@@ -101,9 +100,9 @@ def _simclr(size: int | None, device: torch.device) -> TrainingExample:
     own = settings.simclr
     views = _views(_spectrograms(), own.batches, size, _augmenting(own.augmentation, MELS), device)
     return TrainingExample(
-        model=simclr.create_simclr(settings.encoder, own.contrast, seed=0),
-        batches=simclr.PairBatches(views=views, temperature=own.contrast.temperature),
-        loss=simclr.loss,
+        model=create_simclr(settings.encoder, own.contrast, seed=0),
+        batches=PairBatches(views=views, temperature=own.contrast.temperature),
+        loss=pair_loss,
         config=own.fit,
     )
 

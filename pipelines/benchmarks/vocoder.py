@@ -16,7 +16,7 @@ from vocoder.engines.choice import Engine, choose_engine
 from vocoder.generation import GenerationInput, generate
 from vocoder.options import WaveNetConfig
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet.network import WaveNet
+from vocoder.wavenet import WaveNet
 from wordless.base.errors import InputError
 from wordless.base.machine import cores as cores_here
 

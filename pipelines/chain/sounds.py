@@ -43,7 +43,7 @@ from pipelines.stages.vocoder import CodedIn, vocoder
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from vocoder.filters import in_force
-from vocoder.sampling import Sampling
+from vocoder.options import Sampling
 from vocoder.speech_judges import SPEECH_JUDGES
 from wordless.audio.recordings.manifest import Manifest
 from wordless.base.saved_models import CONFIG

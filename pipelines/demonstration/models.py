@@ -18,7 +18,7 @@ from pipelines.store.stored_features import GPT, method_of_key, pooling_of, with
 from tokenizer.codes import Codes, SoftCodes, require_same_codebook
 from tokenizer.tokenizer import Tokenizer
 from vocoder.kinds import KINDS, Kind
-from vocoder.sampling import Sampling
+from vocoder.options import Sampling
 from vocoder.synthesis import Synthesis, Trained, Unlearned, load_vocoder
 from vocoder.vocoder import Vocoder
 from wordless.audio.waveform import FloatArray

@@ -15,8 +15,8 @@ import numpy as np
 from lm.batches import IndexArray
 from lm.bodies.body import Body, Source
 from lm.bodies.clips import StoredClips
-from lm.heads.head import Groups, Task
-from lm.heads.options import HeadOptions
+from lm.finetuning import HeadOptions
+from lm.heads import Groups, Task
 from lm.probing.comparison import whole_groups
 from pipelines.chain.corpus import MANIFEST
 from pipelines.chain.unlabelled import unlabelled_of_run

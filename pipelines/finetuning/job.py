@@ -16,9 +16,9 @@ import numpy as np
 from rich.table import Table
 
 from lm.bodies.body import Source, freeze
-from lm.bodies.finetuning import RANDOM
 from lm.finetuned import FineTunedModel
-from lm.heads.head import Figure, Task
+from lm.finetuning import RANDOM
+from lm.heads import Figure, Task
 from lm.probing.comparison import t_interval
 from pipelines.chain.corpus import REJECTED, Corpus, find_corpus, read_corpus
 from pipelines.commandline.outputs import require_space

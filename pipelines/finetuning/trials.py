@@ -13,13 +13,12 @@ from threadpoolctl import threadpool_limits
 from lm.batches import IndexArray
 from lm.bodies.body import Body, BodyNetwork, Frames, FrontEnd, Source, read_states
 from lm.bodies.clips import StoredClips
-from lm.bodies.finetuning import FrozenLayers
 from lm.finetuned import FineTunedModel
-from lm.heads.head import Figure, PooledTask, Task
+from lm.finetuning import FrozenLayers
+from lm.heads import Figure, PooledTask, Task
 from lm.options import ONE_HEARING, POOLINGS
-from lm.probing.logistic import tolerance_options
+from lm.probing.linear import RIDGE_VERSION, tolerance_options
 from lm.probing.probe import label_order
-from lm.probing.ridge import RIDGE_VERSION
 from lm.probing.vectors import FloatArray, pool
 from pipelines.finetune import FinetuneConfig
 from pipelines.finetuning.clips import LabelledClips, num_inputs

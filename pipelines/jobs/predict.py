@@ -9,7 +9,7 @@ from pathlib import Path
 from lm.bodies.body import BodyReading, FrontEnd
 from lm.bodies.clips import StoredClips
 from lm.finetuned import CLIPS_AT_ONCE, FineTunedModel
-from lm.heads.head import Row
+from lm.heads import Row
 from pipelines.jobs.recordings import ReadSound, read_all
 from pipelines.predict import PredictConfig
 from wordless.audio.decoding import Channel, Recording

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from lm.judging.scores import Score, score
+from lm.judging import Score, score
 from lm.model import LanguageModel
 from pipelines.jobs.encode import encode_recording
 from pipelines.jobs.recordings import read_all

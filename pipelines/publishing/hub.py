@@ -22,7 +22,7 @@ from pipelines.results.figures import COSTS
 from pipelines.results.run_record import read_results, recorded_options
 from pipelines.results.tables import as_markdown
 from pipelines.store.run_folder import REPORT, is_finetuned
-from vocoder.sampling import Sampling
+from vocoder.options import Sampling
 from wordless.audio.recordings.manifest import SPLITS
 from wordless.base.errors import InputError
 from wordless.base.files import open_regular

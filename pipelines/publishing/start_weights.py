@@ -1,6 +1,6 @@
 """The vocoder of a run as start weights: its network alone, which reads log-mel as it is, for every tokenizer.
 
-`vocoder.wavenet.transfer` says how a run converts them to its own tokenizer. Those that ship with the package lie in
+`vocoder.wavenet` says how a run converts them to its own tokenizer. Those that ship with the package lie in
 ``vocoder/universal``, a folder for each sample rate.
 """
 
@@ -17,7 +17,7 @@ from pipelines.results.run_record import read_results, recorded_options
 from pipelines.stages.start import VOICE, require_absolute, start_folder, statistics_of
 from pipelines.store.work_folder import new_folder
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet.transfer import as_it_is, transferred
+from vocoder.wavenet import as_it_is, transferred
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash, write_aside
 from wordless.base.saved_models import CARD, VOCODER, WEIGHTS, write_model

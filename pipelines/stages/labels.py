@@ -7,10 +7,10 @@ from pathlib import Path
 
 from lm.bodies.body import Source, freeze
 from lm.bodies.clips import CPU, ClipViews, LabelledBatch, LabelledBatches, StoredClips, validation_batches
-from lm.bodies.finetuning import FrozenLayers
 from lm.bodies.options import ClipBatchConfig
 from lm.finetuned import FineTunedModel, TaskLoss, create_network
-from lm.heads.head import Task
+from lm.finetuning import FrozenLayers
+from lm.heads import Task
 from pipelines.store.session import Session
 from pipelines.store.store import TRAINED, Entry, Recipe, text_hash
 from wordless.training.options import FitConfig

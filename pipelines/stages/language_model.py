@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lm.batches import CodeSequences, TokenBatch, TrainingBatches, loss, validation_batches
-from lm.judging.scores import perplexities
-from lm.merges import Merges
+from lm.judging import perplexities
 from lm.model import LanguageModel
+from lm.tokens import Merges
 from pipelines.stages.options import LanguageModelSettings
 from pipelines.stages.start import LM, TOKENS, gpt_hash, start_folder
 from pipelines.store.session import Session

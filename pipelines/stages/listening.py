@@ -7,7 +7,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from lm.generation import Sampling
-from lm.judging.scores import Bigram, diversity, fit_bigram, plausibility
+from lm.judging import Bigram, diversity, fit_bigram, plausibility
 from lm.model import LanguageModel
 from pipelines.stages.options import ListeningConfig
 from pipelines.stages.playback import Playback, excerpt_row, measures_pitch, wav_name
@@ -18,14 +18,7 @@ from tokenizer.encoder import pictures
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt, joined_sound
-from vocoder.judging import (
-    Figures,
-    code_agreement,
-    log_mel_distance,
-    median_pitch,
-    pitch_distances,
-    sound_levels,
-)
+from vocoder.judging import Figures, code_agreement, log_mel_distance, median_pitch, pitch_distances, sound_levels
 from vocoder.kinds import BY_KEY, ORIGINAL, WAVENET
 from vocoder.synthesis import Synthesis, speaking
 from wordless.audio.waveform import Waveform

@@ -14,18 +14,10 @@ from lm.bodies.augmentation import augment, augment_waveforms
 from lm.bodies.body import Source
 from lm.bodies.convolutional import ConvBody, SpectrogramReader
 from lm.bodies.options import HeadConfig
-from lm.bodies.spectrogram_transformer import (
-    OPTION,
-    PATCH,
-    STRIDE,
-    AstBody,
-    ast_source,
-    is_audio_model,
-    patches_along,
-)
+from lm.bodies.spectrogram_transformer import OPTION, PATCH, STRIDE, AstBody, ast_source, is_audio_model, patches_along
 from lm.bodies.wav2vec2 import Wav2vec2Body
-from lm.heads.classification import ClassificationTask
-from lm.heads.options import ClassificationOptions
+from lm.finetuning import ClassificationOptions
+from lm.heads import ClassificationTask
 from lm.layers import AstReader, AudioTransformerReader, BodyReader, ConvReader, SpeechReader
 from lm.options import VectorConfig
 from pipelines.stages.features import ClipReading, network_features

@@ -4,18 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from lm.samples.crops import (
-    BASELINES,
-    SampleClips,
-    SampleCrops,
-    count_pairs,
-    create_baseline,
-    loss,
-    score,
-    table_size,
-)
-from lm.samples.model import SampleLanguageModel
-from lm.samples.networks import create_sample_model
+from lm.samples.crops import BASELINES, SampleClips, SampleCrops, count_pairs, create_baseline, loss, score, table_size
+from lm.samples.model import SampleLanguageModel, create_sample_model
 from pipelines.stages.options import ModelName, NextSampleSettings, SampleSoundsConfig
 from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, read_clips, split_samples
 from pipelines.store.session import Session
@@ -23,7 +13,7 @@ from pipelines.store.store import CURVE, MODEL, Entry, Recipe, some_options, wri
 from vocoder.continuing import joined_sound
 from vocoder.engines.choice import choose_engine, precision
 from vocoder.judging import sound_levels
-from vocoder.sampling import Sampling
+from vocoder.options import Sampling
 from wordless.audio.levels import read_loudest
 from wordless.audio.recordings.manifest import Manifest, Split, audio_hash, choose_randomly
 from wordless.audio.waveform import Waveform

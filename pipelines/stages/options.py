@@ -23,17 +23,10 @@ from lm.bodies.options import (
     WaveformAugmentationConfig,
     WaveformBatchConfig,
 )
-from lm.options import (
-    LOOK_AHEAD,
-    MOST_AHEAD,
-    MOST_MERGES,
-    BatchConfig,
-    GPTConfig,
-)
+from lm.options import LOOK_AHEAD, MOST_AHEAD, MOST_MERGES, BatchConfig, GPTConfig
 from lm.samples.options import POSITIONS, ContextConfig, SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
 from tokenizer.options import MOST_RATES, AutoencoderConfig, HealthConfig, PatchConfig, PitchConfig, ViewsConfig
-from vocoder.options import CropsConfig, WaveNetConfig
-from vocoder.sampling import EngineChoice, SoundOptions
+from vocoder.options import CropsConfig, EngineChoice, SoundOptions, WaveNetConfig
 from vocoder.speech_judges import JudgeOfSpeech, require_installed
 from wordless.audio.options import Convolutions, SpectrogramConfig, require_ranges
 from wordless.audio.pitch import HIGHEST, LOWEST

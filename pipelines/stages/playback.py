@@ -18,6 +18,7 @@ from tokenizer.encoder import Encoder
 from tokenizer.tokenizer import Tokenizer
 from vocoder.engines.choice import choose_engine, precision
 from vocoder.filters import in_force
+from vocoder.generation import RunawayGuard
 from vocoder.judging import (
     HOW_TO_GET_PESQ,
     HOW_TO_GET_PITCH,
@@ -32,7 +33,6 @@ from vocoder.judging import (
     pitch,
 )
 from vocoder.kinds import BY_KEY, JUDGED_KINDS, KINDS, ORIGINAL, WAVENET
-from vocoder.runaway import RunawayGuard
 from vocoder.synthesis import Synthesis, create_synthesis, speaking
 from vocoder.vocoder import Vocoder
 from wordless.audio.levels import Excerpt, read_loudest

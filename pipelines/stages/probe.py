@@ -11,9 +11,8 @@ from safetensors.numpy import load_file
 from threadpoolctl import threadpool_limits
 
 from lm.options import ProbeConfig
-from lm.probing.logistic import tolerance_options
+from lm.probing.linear import RIDGE_VERSION, tolerance_options
 from lm.probing.probe import learning_curve, method_record, noise_points, probe_method, scored_method
-from lm.probing.ridge import RIDGE_VERSION
 from lm.probing.task import ProbeTask, require_equal_counts, with_parts
 from lm.probing.vectors import CLASS_SCORES, FloatArray
 from pipelines.store.session import Session

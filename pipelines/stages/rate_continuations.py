@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lm.generation import Sampling
-from lm.judging.scores import NGRAMS, distinct_ngrams
+from lm.judging import NGRAMS, distinct_ngrams
 from lm.model import LanguageModel
 from pipelines.stages.options import RatesConfig
 from pipelines.stages.playback import JUDGES, excerpt_row
@@ -28,7 +28,7 @@ from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt, joined_sound
 from vocoder.kinds import GRIFFIN_LIM
-from vocoder.sampling import Sampling as SoundSampling
+from vocoder.options import Sampling as SoundSampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.levels import Excerpt, read_loudest
 from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash, choose_randomly

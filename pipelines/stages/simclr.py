@@ -5,10 +5,9 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from lm.bodies import simclr as contrasting
 from lm.bodies.augmentation import augment
 from lm.bodies.clips import ClipViews
-from lm.bodies.simclr import PairBatches, create_simclr, validation_pairs
+from lm.bodies.convolutional import PairBatches, create_simclr, pair_loss, validation_pairs
 from pipelines.stages.options import BaselineSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_spectrograms, stored_std
 from pipelines.store.session import Session
@@ -32,7 +31,7 @@ def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settin
         batches = PairBatches(views=views, temperature=temperature)
         pairs = validation_pairs(held_out, own.batches, make_view, temperature=temperature)
         model = create_simclr(settings.encoder, own.contrast, seed=own.fit.seed)
-        session.train("simclr", "baselines.simclr.fit", model, batches, pairs, contrasting.loss, own.fit, folder)
+        session.train("simclr", "baselines.simclr.fit", model, batches, pairs, pair_loss, own.fit, folder)
         if session.gang.rank == 0:
             write_model(folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
 

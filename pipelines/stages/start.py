@@ -17,7 +17,7 @@ from tokenizer.config import SavedTokenizer, TokenizerConfig
 from tokenizer.tokenizer import Tokenizer
 from vocoder.options import WaveNetConfig
 from vocoder.vocoder import SavedVocoder, Vocoder
-from vocoder.wavenet.transfer import Statistics, as_it_is
+from vocoder.wavenet import Statistics, as_it_is
 from wordless.audio.options import SpectrogramConfig
 from wordless.base.errors import InputError, written
 from wordless.base.hub import CONFIG, fetch, hub_address

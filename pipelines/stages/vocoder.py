@@ -21,11 +21,10 @@ from tokenizer.tokenizer import Tokenizer
 from vocoder.crops import Crops, OtherCodes, VocoderClips, loss
 from vocoder.filters import VoiceHead, fit_head
 from vocoder.frames import log_mel_of
+from vocoder.generation import LoudnessRange
 from vocoder.options import WaveNetConfig
-from vocoder.runaway import LoudnessRange
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, create_wavenet
-from vocoder.wavenet.transfer import transferred
+from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, create_wavenet, transferred
 from wordless.audio.recordings.manifest import Manifest, Split
 from wordless.base.saved_models import VOCODER
 

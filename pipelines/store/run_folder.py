@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vocoder.kinds import GRIFFIN_LIM, WAVENET, Kind
-from vocoder.sampling import Sampling
+from vocoder.options import Sampling
 from wordless.base.errors import InputError
 from wordless.base.hub import HubAddress, fetch, fetch_run, hub_address, is_on_hub
 from wordless.base.values import find_object

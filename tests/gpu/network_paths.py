@@ -8,9 +8,8 @@ import torch
 
 from lm.bodies.augmentation import augment
 from lm.bodies.clips import ClipViews, StoredClips
-from lm.bodies.convolutional import ConvEncoder, create_encoder
+from lm.bodies.convolutional import ConvEncoder, PairBatches, create_encoder, create_simclr, pair_loss, validation_pairs
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
-from lm.bodies.simclr import PairBatches, create_simclr, loss, validation_pairs
 from lm.layers import HearingPieces, pool_layers
 from lm.options import POOLINGS
 from tests.gpu.finding import CPU, Finding, Scale, relative, seconds_of
@@ -36,12 +35,12 @@ def simclr_training(device: torch.device, scale: Scale) -> Finding:
     validation = validation_pairs(clips, config, make_view, temperature=0.1)[:1]
     model = create_simclr(ConvEncoderConfig(), ContrastConfig(), seed=0)
     train = partial(
-        trained, model, batches, validation, loss, FitConfig(steps=COMPARED_STEPS, lr=1e-3, precision="fp32")
+        trained, model, batches, validation, pair_loss, FitConfig(steps=COMPARED_STEPS, lr=1e-3, precision="fp32")
     )
     rates = {"host_seconds_per_batch": seconds_of(lambda: there.batch(1, 0, 1), CPU)}
     for name, deterministic in (("clips_per_second", True), ("clips_per_second_not_deterministic", False)):
         fit = FitConfig(steps=scale.steps, lr=1e-3, deterministic=deterministic, precision="fp32")
-        train_there = partial(trained, model, there, validation, loss, fit, device)
+        train_there = partial(trained, model, there, validation, pair_loss, fit, device)
         rates[name] = scale.steps * scale.clips / seconds_of(train_there, device)
     return Finding(difference=relative(train(device), train(CPU)), allowed=TOLERANCE, rates=rates)
 

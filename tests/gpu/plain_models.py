@@ -55,7 +55,7 @@ def _rotated(vectors: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
 
 
 class PlainWaveNet(nn.Module):
-    """The layers and widths of `vocoder.wavenet.network.WaveNet`."""
+    """The layers and widths of `vocoder.wavenet.WaveNet`."""
 
     def __init__(self, config: WaveNetConfig) -> None:
         super().__init__()

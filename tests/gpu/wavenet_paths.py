@@ -18,9 +18,8 @@ from tests.gpu.training import trained
 from vocoder.crops import Crops, VocoderClips, loss
 from vocoder.engines.choice import Engine, choose_engine, create_streams, precision, width
 from vocoder.engines.torch_streams import draw_levels
-from vocoder.options import CropsConfig, WaveNetConfig
-from vocoder.sampling import Sampling
-from vocoder.wavenet.network import WaveNet, create_wavenet
+from vocoder.options import CropsConfig, Sampling, WaveNetConfig
+from vocoder.wavenet import WaveNet, create_wavenet
 from wordless.training.options import FitConfig
 
 CONFIG = WaveNetConfig()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lm.gpt import GPT
-from lm.judging.abx import Token
+from lm.judging import Token
 from tokenizer.codes import Codes
 
 

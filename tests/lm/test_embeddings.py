@@ -12,7 +12,7 @@ from lm.embeddings import Counted, embed, layer_features, pool_by_row, pool_toge
 from lm.model import LanguageModel
 from lm.options import POOLINGS, Pooling, VectorConfig
 from lm.probing.vectors import ALL_POOLINGS, FloatArray, pool
-from lm.windows import windows
+from lm.tokens import windows
 from tests.lm import reference
 from tests.lm.tiny import TINY, random_codes, random_rates, rates_format
 from tokenizer.codes import IntArray, SoftCodes, spacings_of

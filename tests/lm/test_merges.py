@@ -14,10 +14,10 @@ from lm.batches import CodeSequences, TrainingBatches, loss, validation_batches
 from lm.embeddings import embed, states_over_time
 from lm.exports import CodesToLogits, export_huggingface
 from lm.generation import Sampling
-from lm.judging.scores import bits_per_second, perplexities, score
-from lm.merges import LONGEST, Merges
+from lm.judging import bits_per_second, perplexities, score
 from lm.model import LanguageModel
 from lm.options import BatchConfig
+from lm.tokens import LONGEST, Merges
 from tests.lm.tiny import TINY, codes_format, random_codes, rates_format
 from tests.reference import learned_merges, merged_codes
 from tokenizer.codes import Codes, CodesFormat, IntArray, SoftCodes

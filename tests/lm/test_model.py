@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from lm.generation import Sampling
 from lm.model import LanguageModel
 from lm.options import GPTConfig
-from lm.tokens import Vocabulary
-from lm.windows import window_start, windows
+from lm.tokens import Vocabulary, window_start, windows
 from tests.lm.tiny import TINY, codes_format, random_codes
 from tokenizer.codes import Codes, PitchFormat
 from wordless.base.errors import InputError

@@ -13,10 +13,10 @@ from lm.embeddings import layer_features
 from lm.exports import export_huggingface
 from lm.generation import Sampling
 from lm.gpt import CachedGPT
-from lm.judging.scores import perplexities, score
+from lm.judging import perplexities, score
 from lm.model import LanguageModel
 from lm.options import BatchConfig
-from lm.windows import Window
+from lm.tokens import Window
 from tests.lm.tiny import TINY, random_codes, random_rates, rates_format
 from tokenizer.codes import Codes, CodesFormat, join_codes, join_rates
 from wordless.base.errors import InputError

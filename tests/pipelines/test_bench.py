@@ -35,7 +35,7 @@ from tests.tokenizer.speech import speech_tokenizer
 from tests.vocoder.sounds import tiny_config
 from tokenizer.codes import Codes
 from vocoder.engines import numba_streams
-from vocoder.wavenet.network import create_wavenet
+from vocoder.wavenet import create_wavenet
 from wordless.audio.matching import Match
 from wordless.base.errors import InputError
 

@@ -31,7 +31,7 @@ from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.kinds import GRIFFIN_LIM
-from vocoder.sampling import Sampling
+from vocoder.options import Sampling
 from vocoder.synthesis import create_synthesis
 from vocoder.vocoder import Vocoder
 from wordless.audio.reading import read

@@ -25,7 +25,7 @@ from tokenizer.codes import PitchFormat
 from tokenizer.options import PitchConfig
 from tokenizer.parquet import CodedClip, read_codes, write_shard
 from tokenizer.tokenizer import Tokenizer
-from vocoder.sampling import Sampling
+from vocoder.options import Sampling
 from vocoder.vocoder import Vocoder
 from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.base.errors import InputError

@@ -40,7 +40,7 @@ from tests.pipelines.tiny import AUDIO, GPT, save_rates_run, sweep, tiny_tokeniz
 from tests.pipelines.tiny_chain import CHECKPOINTS, composed, entries, run, stored
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet.network import create_wavenet
+from vocoder.wavenet import create_wavenet
 from wordless.audio.recordings.manifest import Manifest, read_manifest, write_manifest
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError

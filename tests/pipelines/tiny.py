@@ -22,7 +22,7 @@ from tokenizer.sources import Autoencoder
 from tokenizer.tokenizer import Tokenizer
 from vocoder.options import WaveNetConfig
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet.network import WaveNet
+from vocoder.wavenet import WaveNet
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.manifest import Manifest

@@ -35,7 +35,7 @@ from tokenizer.sources import Autoencoder, PatchBatch, from_patches, reconstruct
 from tokenizer.tokenizer import Tokenizer
 from vocoder.judging import sound_levels
 from vocoder.kinds import UNLEARNED
-from vocoder.sampling import Sampling
+from vocoder.options import Sampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clip

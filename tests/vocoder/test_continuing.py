@@ -12,11 +12,10 @@ from vocoder.continuing import Prompt, after, joined_sound
 from vocoder.crops import Crops, loss
 from vocoder.filters import REMEMBERED, PitchComb, VoiceHead
 from vocoder.kinds import BY_KEY
-from vocoder.options import CropsConfig
-from vocoder.sampling import Sampling
+from vocoder.options import CropsConfig, Sampling
 from vocoder.synthesis import Trained, Unlearned
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet.network import create_wavenet
+from vocoder.wavenet import create_wavenet
 from wordless.audio.levels import Excerpt
 from wordless.audio.waveform import Waveform
 from wordless.base.seeds import sound_seed

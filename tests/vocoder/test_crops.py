@@ -11,22 +11,13 @@ from hypothesis import strategies as st
 
 from pipelines.benchmarks.counting import META, Placement
 from pipelines.benchmarks.measurement import random_tokenizer
-from tests.vocoder.sounds import (
-    PATCH_FRAMES,
-    SAMPLES_PER_CODE,
-    SPECTROGRAM,
-    Table,
-    random_table,
-    tiny_config,
-)
+from tests.vocoder.sounds import PATCH_FRAMES, SAMPLES_PER_CODE, SPECTROGRAM, Table, random_table, tiny_config
 from tokenizer.codes import Codes
 from vocoder.crops import NOT_COUNTED, Crops, OtherCodes, VocoderClips, loss
 from vocoder.frames import code_frames, mean_level
-from vocoder.options import CropsConfig, WaveNetConfig
-from vocoder.sampling import Sampling
+from vocoder.options import CropsConfig, Sampling, WaveNetConfig
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet.mu_law import encode, silence
-from vocoder.wavenet.network import create_wavenet
+from vocoder.wavenet import create_wavenet, mu_law_encode, silence
 from wordless.base.errors import InputError
 
 
@@ -57,7 +48,7 @@ def test_targets_are_the_samples_of_their_codes(lengths: list[int], step: int, c
         clip = int(np.searchsorted(clips.code_offsets, int(codes[0]), side="right")) - 1
         start, stop = (int(code) - int(clips.code_offsets[clip]) for code in (codes[0], codes[-1] + 1))
         sound = clips.samples[clips.sample_offsets[clip] : clips.sample_offsets[clip + 1]]
-        levels = encode(torch.from_numpy(sound / 32768))
+        levels = mu_law_encode(torch.from_numpy(sound / 32768))
         begin, end = start * SAMPLES_PER_CODE, min(stop * SAMPLES_PER_CODE, len(levels))
         first = 0 if start == 0 else context * SAMPLES_PER_CODE
         last = end - begin - (0 if stop * SAMPLES_PER_CODE >= len(levels) else SAMPLES_PER_CODE)

@@ -12,12 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.reference import pitch_combed, postfiltered
-from tests.vocoder.sounds import (
-    SAMPLES_PER_CODE,
-    SPECTROGRAM,
-    random_table,
-    tiny_config,
-)
+from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, random_table, tiny_config
 from tokenizer.codes import Codes, PitchFormat
 from vocoder.filters import (
     PitchComb,
@@ -31,9 +26,9 @@ from vocoder.filters import (
     windows,
 )
 from vocoder.judging import FULL_SCALE, periodicity
-from vocoder.sampling import Sampling
+from vocoder.options import Sampling
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet.network import create_wavenet
+from vocoder.wavenet import create_wavenet
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import Waveform

@@ -14,11 +14,9 @@ from hypothesis import strategies as st
 from tests.reference import generated_by_the_parallel_model
 from tests.vocoder.sounds import SPECTROGRAM, tiny_config
 from vocoder import generation
-from vocoder.generation import GenerationInput, generate, generate_blocks
-from vocoder.runaway import LoudnessRange, RunawayGuard
-from vocoder.sampling import Sampling
-from vocoder.wavenet.mu_law import decode, encode
-from vocoder.wavenet.network import WaveNet, create_wavenet
+from vocoder.generation import GenerationInput, LoudnessRange, RunawayGuard, generate, generate_blocks
+from vocoder.options import Sampling
+from vocoder.wavenet import WaveNet, create_wavenet, mu_law_decode, mu_law_encode
 from wordless.base.errors import InputError
 
 HOP = SPECTROGRAM.hop_length
@@ -186,7 +184,7 @@ def of_two_minds(loud: float) -> WaveNet:
     """Draws silence, or with some probability full scale."""
     model = create_wavenet(tiny_config(levels=16), seed=0).eval()
     torch.nn.init.zeros_(model.output.weight)
-    levels = encode(torch.tensor([0.0, 0.99]), levels=16)
+    levels = mu_law_encode(torch.tensor([0.0, 0.99]), levels=16)
     model.output.bias.data.fill_(-20.0)
     model.output.bias.data[levels] = torch.tensor([1 - loud, loud]).log()
     return model
@@ -200,7 +198,7 @@ def flat_clip(frames: int, seed: int, prompt: torch.Tensor | None = None) -> Gen
 def test_a_block_that_runs_away_is_drawn_again_cooler(engine: Literal["torch", "numba"]) -> None:
     model, inputs = of_two_minds(0.25), [flat_clip(100, seed) for seed in range(3)]
     before = generate(model, inputs, engine=engine)
-    heard = [decode(levels, levels=16).square().mean().log10() * 10 for levels in before]
+    heard = [mu_law_decode(levels, levels=16).square().mean().log10() * 10 for levels in before]
     guard = RunawayGuard(LoudnessRange(lowest=-100, highest=float(min(heard)) - 6.5))  # all are louder, by little
     after = generate(model, inputs, engine=engine, guard=guard)
     assert guard.found == 6  # three clips of two chunks
@@ -208,7 +206,7 @@ def test_a_block_that_runs_away_is_drawn_again_cooler(engine: Literal["torch", "
     assert ": 6;" in str(guard.notice())
     for loud, levels in zip(before, after, strict=True):
         assert (levels != loud).any()
-        assert decode(levels, levels=16).square().mean() < decode(loud, levels=16).square().mean()
+        assert mu_law_decode(levels, levels=16).square().mean() < mu_law_decode(loud, levels=16).square().mean()
     again = generate(model, inputs, engine=engine, guard=RunawayGuard(guard.loudness))
     assert all(torch.equal(one, other) for one, other in zip(after, again, strict=True))
     alone = generate(model, inputs[1:2], engine=engine, guard=RunawayGuard(guard.loudness))
@@ -222,7 +220,7 @@ def drawn_again(model: WaveNet, clip: GenerationInput, guard: RunawayGuard) -> t
         draws = torch.rand(steps, generator=torch.Generator().manual_seed(seed))
         cumulative = torch.softmax(model.output.bias.detach() / temperature, dim=0).cumsum(0)
         levels = torch.searchsorted(cumulative, draws * cumulative[-1], right=True)
-        fault = guard.fault(decode(levels, levels=16), RATE, meant=float(clip.spectrogram.mean()))
+        fault = guard.fault(mu_law_decode(levels, levels=16), RATE, meant=float(clip.spectrogram.mean()))
         if fault is None:
             break
         temperature *= {"loud": 0.8, "silent": 1 / 0.8}[fault]

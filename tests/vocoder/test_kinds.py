@@ -11,13 +11,12 @@ import pytest
 
 from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, random_table, tiny_config
 from vocoder.continuing import Prompt
+from vocoder.generation import LoudnessRange
 from vocoder.kinds import BY_KEY, KINDS, ORIGINAL, UNLEARNED, Kind, Stream
-from vocoder.runaway import LoudnessRange
-from vocoder.sampling import Sampling
-from vocoder.synthesis import Trained, create_synthesis, speaking
-from vocoder.unlearned import griffin_lim, noise_vocoder
+from vocoder.options import Sampling
+from vocoder.synthesis import Trained, create_synthesis, griffin_lim, noise_vocoder, speaking
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet.network import create_wavenet
+from vocoder.wavenet import create_wavenet
 from wordless.base.errors import InputError
 from wordless.base.seeds import sound_seed
 

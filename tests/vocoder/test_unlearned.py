@@ -21,11 +21,11 @@ from tests.vocoder.sounds import (
     recordings,
 )
 from tokenizer.codes import Codes
-from vocoder import unlearned
+from vocoder import synthesis
 from vocoder.frames import log_mel_of
 from vocoder.judging import log_mel_distance
 from vocoder.kinds import Stream
-from vocoder.unlearned import BLOCK_FRAMES, CodeFrames, griffin_lim, linear_power, noise_vocoder
+from vocoder.synthesis import BLOCK_FRAMES, CodeFrames, griffin_lim, linear_power, noise_vocoder
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel, mel_filters
 from wordless.audio.waveform import Waveform
@@ -82,19 +82,19 @@ def test_burst_stands_where_it_stood() -> None:
 @pytest.mark.parametrize("iterations", [1, 5])
 def test_blocks_are_those_of_the_whole(window: int, iterations: int, monkeypatch: pytest.MonkeyPatch) -> None:
     config = replace(FINE, window_length=window, n_mels=20)
-    monkeypatch.setattr(unlearned, "ITERATIONS", iterations)
+    monkeypatch.setattr(synthesis, "ITERATIONS", iterations)
     frames = 2 * torch.randn(157, 20, generator=torch.Generator().manual_seed(0)) - 4
     codes, table = codes_of_frames(frames, config, num_samples=157 * config.hop_length - 13)
     whole = griffin_lim_of_the_whole(CodeFrames(codes, table)[:], config, iterations=iterations, seed=3)
     for block in (1, 50, 156, 157):
-        monkeypatch.setattr(unlearned, "BLOCK_FRAMES", block)
+        monkeypatch.setattr(synthesis, "BLOCK_FRAMES", block)
         sound = decode(codes, table, seed=3).samples
         assert len(sound) == len(whole) - 13
         assert np.abs(sound - whole[:-13]).max() <= BOUND
 
 
 def test_a_sound_of_one_block_is_that_of_the_whole_to_the_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unlearned, "ITERATIONS", 2)
+    monkeypatch.setattr(synthesis, "ITERATIONS", 2)
     frames = 2 * torch.randn(BLOCK_FRAMES, 64, generator=torch.Generator().manual_seed(0)) - 4
     codes, table = codes_of_frames(frames, FINE, num_samples=BLOCK_FRAMES * FINE.hop_length)
     whole = griffin_lim_of_the_whole(CodeFrames(codes, table)[:], FINE, iterations=2, seed=0)
@@ -105,7 +105,7 @@ def test_codes_are_looked_up_block_by_block(monkeypatch: pytest.MonkeyPatch) -> 
     table = random_table()
     codes = table.codes([number % 12 for number in range(101)], 101 * SAMPLES_PER_CODE - 30)
     whole = decode(codes, table, seed=1).samples
-    monkeypatch.setattr(unlearned, "BLOCK_FRAMES", 33)  # cuts codes, of two frames each, in the middle
+    monkeypatch.setattr(synthesis, "BLOCK_FRAMES", 33)  # cuts codes, of two frames each, in the middle
     pieces = [piece.numpy() for piece in griffin_lim(codes, table, seed=1)]
     assert max(map(len, pieces)) == 33 * SPECTROGRAM.hop_length
     assert np.abs(np.concatenate(pieces) - whole).max() <= BOUND
@@ -154,7 +154,7 @@ def test_blocks_of_noise_are_those_of_the_whole(codes: int, monkeypatch: pytest.
         meant = log_mel_of(clip.values, table)
         whole = noise_vocoded_as_a_whole(meant, table.front_end, seed=1)
         for block in (1, 33, 201):
-            monkeypatch.setattr(unlearned, "BLOCK_FRAMES", block)
+            monkeypatch.setattr(synthesis, "BLOCK_FRAMES", block)
             sound = decode(clip, table, vocoder=noise_vocoder, seed=1)
             assert np.abs(sound.samples - whole).max() <= BOUND
 

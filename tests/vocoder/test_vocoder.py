@@ -10,10 +10,10 @@ import torch
 from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, Table, random_table, tiny_config
 from tokenizer.codes import Codes
 from vocoder.filters import VoiceHead
-from vocoder.runaway import LoudnessRange
-from vocoder.sampling import Sampling
+from vocoder.generation import LoudnessRange
+from vocoder.options import Sampling
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet.network import create_wavenet
+from vocoder.wavenet import create_wavenet
 from wordless.audio.mono import as_waveform
 from wordless.audio.reading import resampled
 from wordless.audio.waveform import Waveform

@@ -25,9 +25,8 @@ import torch
 from torch import Tensor
 
 from vocoder.engines.torch_streams import TorchStreams
-from vocoder.options import WaveNetConfig
-from vocoder.sampling import EngineChoice, Sampling
-from vocoder.wavenet.network import WaveNet
+from vocoder.options import EngineChoice, Sampling, WaveNetConfig
+from vocoder.wavenet import WaveNet
 
 Engine = Literal["torch", "numba", "numba_bf16", "cuda_graph", "triton", "triton_fp16"]
 

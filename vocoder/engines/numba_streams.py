@@ -19,9 +19,8 @@ from vocoder.engines.kernels import (
     target_features,
 )
 from vocoder.engines.torch_streams import filled, matrices
-from vocoder.sampling import Sampling
-from vocoder.wavenet.mu_law import silence
-from vocoder.wavenet.network import WaveNet
+from vocoder.options import Sampling
+from vocoder.wavenet import WaveNet, silence
 from wordless.base.machine import multiplies_bf16
 
 NEVER = -1e30  # the logit of padding levels

@@ -17,9 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from vocoder.sampling import Sampling
-from vocoder.wavenet.mu_law import silence
-from vocoder.wavenet.network import WaveNet
+from vocoder.options import Sampling
+from vocoder.wavenet import WaveNet, silence
 from wordless.base.machine import copy_to, one_thread
 
 

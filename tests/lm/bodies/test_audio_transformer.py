@@ -20,10 +20,9 @@ from lm.bodies.audio_transformer import (
     sinusoids,
 )
 from lm.bodies.body import freeze, read_states
-from lm.bodies.finetuning import AudioTransformerOptions
 from lm.bodies.options import AudioTransformerConfig, Variant
 from lm.finetuned import FineTunedModel, create_network
-from lm.heads.options import ClassificationOptions
+from lm.finetuning import AudioTransformerOptions, ClassificationOptions
 from tests.lm.bodies.sounds import require_frozen_before
 from tests.lm.reference import decomposed_by_loops, window_means_by_loops
 from tests.pipelines.tiny import sweep

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from lm.bodies.augmentation import augment
 from lm.bodies.clips import ClipViews
+from lm.bodies.convolutional import PairBatches, create_simclr, nt_xent, pair_loss, validation_pairs
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
-from lm.bodies.simclr import PairBatches, create_simclr, loss, nt_xent, validation_pairs
 from tests.lm.bodies.sounds import MELS, ridges
 from tests.lm.reference import nt_xent_by_loops
 from wordless.base.errors import InputError
@@ -65,7 +65,7 @@ def test_training_finds_the_other_view() -> None:
     batches, optimiser = _batches(), torch.optim.Adam(model.parameters(), lr=3e-3)
     losses = []
     for step in range(40):
-        total, views = loss(model, batches.batch(step, 0, 1))
+        total, views = pair_loss(model, batches.batch(step, 0, 1))
         optimiser.zero_grad()
         (total / views).backward()
         optimiser.step()

@@ -14,7 +14,6 @@ from transformers import ASTConfig, ASTModel, DeiTConfig, DeiTModel, ViTConfig, 
 
 from lm.bodies.body import read_states
 from lm.bodies.clips import StoredClips
-from lm.bodies.finetuning import AstOptions
 from lm.bodies.options import LAYERS, AstConfig, AugmentationConfig
 from lm.bodies.spectrogram_transformer import (
     AUDIOSET_STATISTICS,
@@ -30,8 +29,8 @@ from lm.bodies.spectrogram_transformer import (
     resize_positions,
 )
 from lm.finetuned import FineTunedModel, create_network
-from lm.heads.classification import ClassificationTask
-from lm.heads.options import ClassificationOptions
+from lm.finetuning import AstOptions, ClassificationOptions
+from lm.heads import ClassificationTask
 from tests.pipelines.tiny import sweep
 from tests.wordless.audio.speech_models.checkpoints import split_weights
 from wordless.audio.waveform import FloatArray

@@ -13,7 +13,6 @@ from transformers import AutoModelForAudioClassification, Wav2Vec2ForPreTraining
 
 from lm.bodies.body import freeze, read_states
 from lm.bodies.clips import ClipViews, LabelledBatches
-from lm.bodies.finetuning import Wav2vec2Options
 from lm.bodies.options import ClipBatchConfig, MaskConfig, TargetConfig, Wav2vec2Config, WaveformAugmentationConfig
 from lm.bodies.wav2vec2 import (
     MaskedBatch,
@@ -36,8 +35,8 @@ from lm.bodies.wav2vec2 import (
     validation_batches,
 )
 from lm.finetuned import FineTunedModel, TaskLoss, create_network
-from lm.heads.classification import ClassificationTask
-from lm.heads.options import ClassificationOptions
+from lm.finetuning import ClassificationOptions, Wav2vec2Options
+from lm.heads import ClassificationTask
 from tests import reference
 from tests.lm.bodies.sounds import BATCHES, RATE, SMALL, TARGETS, require_frozen_before, tones
 from tests.pipelines.tiny import sweep

@@ -12,9 +12,8 @@ from lm.bodies.clips import ClipViews, LabelledBatches
 from lm.bodies.convolutional import ConvBody
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ConvEncoderConfig
 from lm.finetuned import FineTunedModel, TaskLoss, create_network
-from lm.heads.classification import ClassificationTask
-from lm.heads.head import PooledTask
-from lm.heads.options import ClassificationOptions, FigureConfig
+from lm.finetuning import ClassificationOptions, FigureConfig
+from lm.heads import ClassificationTask, PooledTask
 from lm.options import ProbeConfig
 from lm.probing.comparison import whole_groups
 from lm.probing.vectors import pool

@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import mean_absolute_error, r2_score
 
-from lm.heads.head import PooledTask
-from lm.heads.options import FigureConfig, RegressionOptions, SequenceOptions
-from lm.heads.regression import RegressionTask
-from lm.heads.sequence import SequenceTask, beam_search, error_rates
+from lm.ctc import SequenceTask, beam_search, error_rates
+from lm.finetuning import FigureConfig, RegressionOptions, SequenceOptions
+from lm.heads import PooledTask, RegressionTask
 from lm.options import ProbeConfig
 from lm.probing.comparison import measure
 from lm.probing.vectors import FloatArray

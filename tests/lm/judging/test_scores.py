@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from lm.judging.abx import Distance, Token, abx_errors, token_distances, token_frames
-from lm.judging.scores import (
+from lm.judging import (
     Bigram,
+    Distance,
+    Token,
     Unigram,
+    abx_errors,
     auto_bleu,
     bits_per_second,
     distinct_ngrams,
@@ -20,6 +22,8 @@ from lm.judging.scores import (
     perplexity_of,
     plausibility,
     score,
+    token_distances,
+    token_frames,
     unigram_perplexity,
 )
 from lm.model import LanguageModel
@@ -221,7 +225,7 @@ def test_distances_are_those_of_a_path_that_is_walked_back(distance: Distance, m
     oracle = [[warped_distance(one, other, distance) for other in frames] for one in frames]
     whole = token_distances(frames, distance)
     np.testing.assert_allclose(whole, oracle, atol=1e-7)
-    monkeypatch.setattr("lm.judging.abx.CELLS_AT_ONCE", 1)
+    monkeypatch.setattr("lm.judging.CELLS_AT_ONCE", 1)
     np.testing.assert_allclose(token_distances(frames, distance), whole, atol=1e-7)
 
 

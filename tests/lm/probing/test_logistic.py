@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lm.probing.logistic import (
+from lm.probing.linear import (
     COMPUTES_WITH_TENSORS,
     MANY_CLIPS,
     TOLERANCE,

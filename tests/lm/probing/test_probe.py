@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from lm.options import ProbeConfig
 from lm.probing.comparison import MANY_GROUPS
-from lm.probing.logistic import rotate_to_row_space, standardise
+from lm.probing.linear import rotate_to_row_space, standardise
 from lm.probing.probe import (
     DRAWS,
     MethodResult,

@@ -17,8 +17,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from lm.options import ProbeConfig
+from lm.probing.linear import RidgeProbe, normal_equations
 from lm.probing.probe import probe
-from lm.probing.ridge import RidgeProbe, normal_equations
 from lm.probing.task import FOLDS, ProbeTask, divisions, penalty_grid, with_parts
 from wordless.base.errors import InputError
 
@@ -123,7 +123,7 @@ def test_hardly_any_penalty_on_repeated_features_fits_the_clips(
             refused.append(args)
             raise
 
-    monkeypatch.setattr("lm.probing.ridge.cho_factor", factor)
+    monkeypatch.setattr("lm.probing.linear.cho_factor", factor)
     ridge = RidgeProbe(np.tile(few, dim // 10), targets)
     ridge.fit(1e15)
     assert refused

@@ -18,7 +18,7 @@ from lm.samples.crops import (
     table_size,
 )
 from lm.samples.options import SampleCropsConfig
-from vocoder.wavenet.mu_law import encode, silence
+from vocoder.wavenet import mu_law_encode, silence
 from wordless.base.errors import InputError
 
 LENGTHS = (50, 3, 200)
@@ -33,7 +33,7 @@ def clips_of(lengths: tuple[int, ...] = LENGTHS) -> SampleClips:
 
 def levels_of(clips: SampleClips, clip: int) -> list[int]:
     start, stop = clips.offsets[clip : clip + 2]
-    return encode(torch.from_numpy(clips.samples[start:stop].astype(np.float32) / 32_768)).tolist()
+    return mu_law_encode(torch.from_numpy(clips.samples[start:stop].astype(np.float32) / 32_768)).tolist()
 
 
 CONFIG = SampleCropsConfig(batch_size=6, samples=40, seed=2)

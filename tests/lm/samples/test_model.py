@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from lm.samples.model import CACHED, CachedTransformer, SampleLanguageModel, continue_levels
-from lm.samples.networks import SampleTransformer
+from lm.samples.model import CACHED, CachedTransformer, SampleLanguageModel, SampleTransformer, continue_levels
 from tests.lm.samples.tiny import CONFIGS, RATE, TRANSFORMER, WAVENET, lively, random_levels, uncached_logits
-from vocoder.sampling import Sampling
-from vocoder.wavenet.mu_law import silence
+from vocoder.options import Sampling
+from vocoder.wavenet import silence
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 

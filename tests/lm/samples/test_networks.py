@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lm.samples import local_attention
 from lm.samples.local_attention import LocalAttention
-from lm.samples.networks import ContextNetwork, create_sample_model
+from lm.samples.model import ContextNetwork, create_sample_model
 from lm.samples.options import ContextConfig
 from tests.lm.samples.tiny import (
     CONFIGS,
@@ -25,7 +25,7 @@ from tests.lm.samples.tiny import (
     random_levels,
     windowed_attention,
 )
-from vocoder.wavenet.mu_law import companded_scale
+from vocoder.wavenet import companded_scale
 from wordless.base.errors import InputError
 
 NAMES = pytest.mark.parametrize("name", CONFIGS)

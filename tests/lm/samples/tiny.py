@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lm.samples.networks import SampleConfig, SampleModel, create_sample_model
+from lm.samples.model import SampleConfig, SampleModel, create_sample_model
 from lm.samples.options import ContextConfig, SampleWaveNetConfig, TransformerConfig
 
 RATE = 1000

@@ -12,7 +12,7 @@ import soundfile
 import torch
 
 from lm.finetuned import FineTunedModel
-from lm.heads.head import Figure
+from lm.heads import Figure
 from lm.model import LanguageModel
 from lm.probing.comparison import Hits, bootstrap, outcome_interval, whole_groups
 from pipelines.finetuning.job import as_markdown, finetune_body, named_figures, summary

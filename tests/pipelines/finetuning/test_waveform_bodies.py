@@ -14,7 +14,7 @@ from transformers import AutoModelForAudioClassification
 from lm.bodies.audio_transformer import AudioTransformerBody
 from lm.bodies.options import AudioTransformerConfig
 from lm.finetuned import FineTunedModel, create_network
-from lm.heads.options import ClassificationOptions
+from lm.finetuning import ClassificationOptions
 from pipelines.finetune import finetune_settings
 from pipelines.finetuning.job import finetune_body
 from pipelines.predict import PredictConfig
@@ -217,7 +217,7 @@ def test_the_probe_of_many_clips_has_a_key_of_its_own(
     words = (*AUDIO_TRANSFORMER, f"corpus.root={tones}", "body.fit.steps=1", "beside=[probe]")
     words = (*words, f"store.root={tmp_path / 's'}")
     finetune_body(composed(*words, f"output={tmp_path / 'few'}"))
-    monkeypatch.setattr("lm.probing.logistic.MANY_CLIPS", 5)
+    monkeypatch.setattr("lm.probing.linear.MANY_CLIPS", 5)
     finetune_body(composed(*words, f"output={tmp_path / 'many'}"))
     assert len(list((tmp_path / "s/body_probed").glob("*/entry.json"))) == 2
 

@@ -15,7 +15,7 @@ from tests.pipelines.tiny_chain import composed
 from tokenizer.options import AutoencoderConfig
 from tokenizer.sources import Autoencoder
 from vocoder.options import WaveNetConfig
-from vocoder.wavenet.network import WaveNet
+from vocoder.wavenet import WaveNet
 from wordless.base.errors import InputError
 
 CONTEXT = ("stages=[next_sample,report]", "next_sample.models=[transformer_context]")

@@ -18,7 +18,7 @@ from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt
 from vocoder.judging import sound_levels
 from vocoder.kinds import WAVENET
-from vocoder.sampling import Sampling
+from vocoder.options import Sampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip, Manifest

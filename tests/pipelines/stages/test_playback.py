@@ -19,9 +19,9 @@ from pipelines.store.store import Entry, write_json
 from tests.pipelines.tiny import LISTENING, parts_of, playback_of, session_of, sweep
 from tokenizer.tokenizer import Tokenizer
 from vocoder.engines import numba_streams
+from vocoder.generation import LoudnessRange, RunawayGuard
 from vocoder.judging import by_itself
 from vocoder.kinds import JUDGED_KINDS
-from vocoder.runaway import LoudnessRange, RunawayGuard
 from vocoder.vocoder import Vocoder
 from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.audio.waveform import Waveform

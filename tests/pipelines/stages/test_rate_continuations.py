@@ -28,7 +28,7 @@ from tests.pipelines.tiny_chain import composed, run, stored
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt
 from vocoder.kinds import GRIFFIN_LIM
-from vocoder.sampling import Sampling as SoundSampling
+from vocoder.options import Sampling as SoundSampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.audio.waveform import Waveform

@@ -23,10 +23,8 @@ from vocoder.engines.kernels import exponential, gate
 from vocoder.engines.numba_streams import NumbaStreams, numba_multiplies_bf16
 from vocoder.engines.torch_streams import TorchStreams
 from vocoder.generation import AS_LEARNED
-from vocoder.options import WaveNetConfig
-from vocoder.sampling import Sampling
-from vocoder.wavenet.mu_law import silence
-from vocoder.wavenet.network import WaveNet, create_wavenet
+from vocoder.options import Sampling, WaveNetConfig
+from vocoder.wavenet import WaveNet, create_wavenet, silence
 from wordless.base import files as locks
 from wordless.base.files import compiling
 

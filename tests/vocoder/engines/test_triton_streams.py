@@ -16,9 +16,8 @@ from tests.vocoder.sounds import tiny_config
 from vocoder.engines.choice import choose_engine
 from vocoder.engines.torch_streams import TorchStreams
 from vocoder.generation import GenerationInput
-from vocoder.options import WaveNetConfig
-from vocoder.sampling import Sampling
-from vocoder.wavenet.network import WaveNet
+from vocoder.options import Sampling, WaveNetConfig
+from vocoder.wavenet import WaveNet
 
 pytest.importorskip("triton")
 from triton.runtime import interpreter
@@ -167,8 +166,8 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 from vocoder.engines import triton_streams
 from vocoder.options import WaveNetConfig
-from vocoder.sampling import Sampling
-from vocoder.wavenet.network import create_wavenet
+from vocoder.options import Sampling
+from vocoder.wavenet import create_wavenet
 
 class Card:
     get_current_target = staticmethod(lambda: GPUTarget("cuda", {card}, 32))

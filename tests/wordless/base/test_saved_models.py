@@ -8,13 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from lm.bodies.finetuning import GptOptions
 from lm.finetuned import FineTunedModel, create_network
-from lm.heads.options import ClassificationOptions
+from lm.finetuning import ClassificationOptions, GptOptions
 from lm.model import LanguageModel
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
-from lm.samples.model import SampleLanguageModel
-from lm.samples.networks import create_sample_model
+from lm.samples.model import SampleLanguageModel, create_sample_model
 from tests.lm.samples.tiny import TRANSFORMER
 from tests.pipelines.tiny import save_run
 from tokenizer.tokenizer import Tokenizer

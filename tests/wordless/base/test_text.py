@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lm.exports import export_card, model_card
 from lm.gpt import create_gpt
-from lm.model_card import export_card, model_card
 from lm.tokens import Vocabulary
 from tests.lm.tiny import TINY, codes_format
-from vocoder.model_card import model_card as vocoder_card
 from vocoder.options import WaveNetConfig
-from vocoder.wavenet.network import create_wavenet
+from vocoder.wavenet import create_wavenet
+from vocoder.wavenet import model_card as vocoder_card
 from wordless.base.progress import Progress, Terminal
 from wordless.base.text import counted, escape, escape_markdown
 

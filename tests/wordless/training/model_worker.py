@@ -27,7 +27,7 @@ from tokenizer.sources import Autoencoder, reconstruction_loss
 from vocoder.crops import Crops
 from vocoder.crops import loss as cross_entropy
 from vocoder.options import CropsConfig
-from vocoder.wavenet.network import create_wavenet
+from vocoder.wavenet import create_wavenet
 from wordless.base.progress import Progress
 from wordless.training.fit import B, Batches, LossFunction, fit
 from wordless.training.gangs import Gang, open_gang

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 from torchaudio.functional import edit_distance
 
-from lm.heads.head import Figure, Groups, Row, Task, figure
-from lm.heads.options import FigureConfig, SequenceOptions, require_decoder
+from lm.finetuning import FigureConfig, SequenceOptions, require_decoder
+from lm.heads import Figure, Groups, Row, Task, figure
 from lm.probing.comparison import Hits, Ratios
 from lm.probing.vectors import FloatArray
 from wordless.base.errors import require

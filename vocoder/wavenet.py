@@ -1,11 +1,15 @@
-"""Conditional WaveNet (van den Oord et al. 2016, "WaveNet: A Generative Model for Raw Audio", arXiv:1609.03499).
+"""The conditional WaveNet: mu-law levels, the parallel network, its weights for another tokenizer, and its model card.
 
-Each sample is a class among mu-law levels, predicted from the samples before it and from the log-mel frames that the
-codes stand for. Frames meet samples by exact arithmetic, and are projected once per frame, never once per sample::
+Van den Oord et al. 2016, "WaveNet: A Generative Model for Raw Audio", arXiv:1609.03499. Each sample is a class among
+mu-law levels, predicted from the samples before it and from the log-mel frames that the codes stand for. Frames meet
+samples by exact arithmetic, and are projected once per frame, never once per sample::
 
     previous     | s-1 s0 s1 ... |               |               |     levels, one sample late
     spectrogram  [    frame 0    |    frame 1    |    frame 2    ]     hop_length samples each; sees +-look_ahead_frames
     logits       | s0  s1 s2 ... |               |               |
+
+Levels are those of ITU-T G.711, the continuous formula with mu = levels - 1: ``F(x) = sign(x) ln(1 + mu |x|) / ln(1 +
+mu)`` spaces the levels finely near zero, where most samples of speech are.
 
 Inside, time stands before channels, ``(batch, time, channels)``, and convolutions are matrix products over it: with one
 tanh for the whole gate this trained 1.3 times as fast as `Conv1d` did on a CPU (bf16 autocast, 1 and 2 cores).
@@ -16,6 +20,7 @@ memory, which are cheap to build again. A training step takes 0.85 of the CPU ti
 (default sizes, bf16 autocast).
 """
 
+import math
 from itertools import pairwise
 from typing import Any, cast
 
@@ -24,8 +29,32 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
-from vocoder.options import WaveNetConfig
-from vocoder.wavenet.mu_law import companded_scale
+from vocoder.options import LEVELS, WaveNetConfig
+from wordless.base.text import counted, escape_markdown
+
+
+def mu_law_encode(samples: Tensor, *, levels: int = LEVELS) -> Tensor:
+    """Convert samples ``(...)`` in [-1, 1] to levels ``(...)`` int64 in [0, levels); larger samples are clipped."""
+    mu = levels - 1
+    samples = samples.to(torch.float32).clamp(-1.0, 1.0)
+    companded = samples.sign() * torch.log1p(mu * samples.abs()) / math.log1p(mu)
+    return ((companded + 1) / 2 * mu + 0.5).to(torch.int64)
+
+
+def mu_law_decode(values: Tensor, *, levels: int = LEVELS) -> Tensor:
+    """Convert levels ``(...)`` int64 to samples ``(...)`` float32 in [-1, 1]."""
+    companded = companded_scale(values, levels=levels)
+    return companded.sign() * torch.expm1(companded.abs() * math.log1p(levels - 1)) / (levels - 1)
+
+
+def companded_scale(values: Tensor, *, levels: int = LEVELS) -> Tensor:
+    """Map levels ``(...)`` int64 to the companded scale ``(...)`` float32, evenly spaced over [-1, 1]."""
+    return values.to(torch.float32) / (levels - 1) * 2 - 1
+
+
+def silence(*, levels: int = LEVELS) -> int:
+    """Return the level of a zero sample: the model's input before a recording begins."""
+    return int(mu_law_encode(torch.zeros(1), levels=levels))
 
 
 def gated_layer(
@@ -276,3 +305,120 @@ def create_wavenet(config: WaveNetConfig, *, seed: int) -> WaveNet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return WaveNet(config)
+
+
+FIRST = "conditions.convolutions.0"
+Statistics = tuple[Tensor, Tensor]  # mean and standard deviation of the log-mel of each mel band
+GROUPS, PROJECTION = "conditions.groups.weight", "conditions.group_projection.weight"
+
+
+def as_it_is(n_mels: int) -> Statistics:
+    """Return the statistics of a network that reads log-mel as it is, of whatever recordings, without normalisation."""
+    return torch.zeros(n_mels), torch.ones(n_mels)
+
+
+@torch.no_grad()
+def transferred(start: WaveNet, config: WaveNetConfig, *, known: Statistics, new: Statistics, seed: int) -> WaveNet:
+    """Create a network for a tokenizer with the statistics ``new`` that computes what ``start`` does with ``known``.
+
+    It computes what the start computes for a clip of an unknown group, the average of the start's groups, whatever the
+    group. The projection of the groups of ``config`` begins at zero, and their vectors begin at random. ``config`` has
+    the start's sizes and the condition ``meaning``; both tokenizers have the same front end.
+
+    A tokenizer normalises each mel band of a log-mel ``m`` by the mean and standard deviation of its own training
+    recordings. The trained network, the start, reads ``x = (m - mean) / std``; the new network reads ``x' = (m - mean')
+    / std'``. Both are affine in the same ``m``::
+
+        x = a x' + b,    a = std' / std,    b = (mean' - mean) / std
+
+    The first convolution over the frames is linear, so these weights compute from ``x'`` what the start's compute from
+    ``x``::
+
+        W'[:, band, tap] = a[band] W[:, band, tap]
+        bias' = bias + sum over bands and taps of b[band] W[:, band, tap]
+
+    Nothing else depends on the tokenizer: a codebook, an autoencoder and the length of a patch are not part of the
+    network.
+
+    Only frames beyond the ends of a clip differ. They are zeros for both networks, which are the average level of the
+    recordings of each. They reach ``condition_layers`` frames into a clip. Measured with a start of 250 steps on
+    synthetic voices, and 40 spoken digits at their own level, 20 dB quieter, 12 dB louder and noisy: the cross entropy
+    of the first and last 20 ms changed by -0.09 to +0.12 nats per sample, of 2 to 5, and mostly fell. So they stay
+    zeros.
+
+    Start weights for every tokenizer, such as those in ``vocoder/universal``, read ``m`` itself: mean 0 and standard
+    deviation 1. Nothing is ever decoded with them: they are converted to the tokenizer of a run first, and the zeros
+    beyond the ends are then those of this run.
+    """
+    model, trained = create_wavenet(config, seed=seed), start.conditions
+    assert isinstance(trained, FrameConditions), "a vocoder is conditioned on codes"
+    weights = start.state_dict()
+    mean, std, own_mean, own_std = (each.double() for each in (*known, *new))
+    filters, bias = (weights[f"{FIRST}.{name}"].double() for name in ("weight", "bias"))
+    bands = filters[:, : config.n_mels]  # (channels, bands, taps); the inputs after them are positions within a code
+    bias = bias + bands.sum(dim=2) @ ((own_mean - mean) / std)
+    if start.config.groups:
+        bias += trained.group_projection(trained.group_vectors(None, 1))[0].double()
+    filters[:, : config.n_mels] = bands * (own_std / std)[:, None]
+    weights |= {f"{FIRST}.weight": filters.float(), f"{FIRST}.bias": bias.float()}
+    own = model.state_dict()
+    for name in own:
+        if name == PROJECTION:
+            own[name] = torch.zeros_like(own[name])
+        elif name != GROUPS:
+            own[name] = weights[name]
+    model.load_state_dict(own)
+    return model
+
+
+_CARD = """---
+library_name: wordless
+tags: [audio, vocoder, wavenet]
+---
+# Unit vocoder
+
+A conditional WaveNet that turns codes into sound: {known}.
+
+- {config.sample_rate} Hz, {config.levels} mu-law levels, {config.samples_per_code} samples per code
+- {config.layers} layers, {parameters:,} parameters, receptive field {config.receptive_field:,} samples
+- groups heard in training: {groups}
+- {training}
+- pitch comb: {comb}
+
+```python
+import wordless
+
+tokenizer = wordless.Tokenizer.from_pretrained("run/tokenizer")
+sound = wordless.Vocoder.from_pretrained("run/vocoder").decode(codes, tokenizer)
+sound.write("sound.wav")
+```
+
+What the network samples is filtered towards the spectrum that the codes mean, where they say how loud each band is;
+`from_pretrained(..., postfilter=0)` leaves it as it is. It imitates the recordings that it was trained on, voices among
+them: ask those whom it can be taken for.
+"""
+
+
+def model_card(
+    model: WaveNet, tokenizer: str, *, began_at: str | None = None, steps: int | None = None, comb: bool = False
+) -> str:
+    """Write Markdown with the network's sizes, its tokenizer (``tokenizer`` is a fingerprint) and how to call it.
+
+    ``began_at`` is the SHA-256 of the weights that its training began with, None for random ones; ``steps`` is its
+    length, None if that is unknown. ``comb`` says whether it has a head that predicts the pitch of a comb.
+    """
+    config = model.config
+    owner = f"tokenizer `{escape_markdown(tokenizer)}`"
+    known = f"those of {owner}, whatever the size of its codebook"
+    if config.condition == "embedding":
+        known = f"those of codebook `{escape_markdown(config.codebook)}` of {owner}, and no others"
+    start = "random weights" if began_at is None else f"the weights with the SHA-256 `{began_at[:16]}`"
+    length = "some steps" if steps is None else counted(steps, "step")
+    return _CARD.format(
+        known=known,
+        config=config,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        groups=", ".join(map(escape_markdown, config.groups)) or "none",
+        training=f"training began with {start}, and took {length}",
+        comb="yes, it gives the sound of voices their periodicity" if comb else "none",
+    )

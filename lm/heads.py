@@ -1,0 +1,417 @@
+"""Heads: what is predicted from the states of a body, its figures on test clips, and the heads of one answer per clip.
+
+A head is a module over the states, and a task (`Task`), which says what the module's outputs mean and which
+``config.json`` of a fine-tuned model holds; `lm.finetuned` has the table of all heads. Its options on the command line
+stand in `lm.finetuning`. Outputs of a clip are an array ``(steps, width)``; classification and regression read a clip
+as a whole and give one step. Each figure has a bootstrap interval over the clips, or over their groups.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+from lm.finetuning import ClassificationOptions, FigureConfig, RegressionOptions
+from lm.options import FEWEST_RESAMPLES, Means, ProbeConfig
+from lm.probing.comparison import (
+    Decisions,
+    Hits,
+    IndexArray,
+    Outcome,
+    Predictions,
+    Rankings,
+    Ratios,
+    bootstrap,
+    measure,
+    outcome_interval,
+)
+from lm.probing.linear import probe_numbers
+from lm.probing.probe import probe_method
+from lm.probing.task import BoolArray, ProbeTask, RowArray
+from lm.probing.vectors import FloatArray, pool_batch, pooling_parts
+from wordless.audio.recordings.manifest import number_of
+from wordless.base.errors import require
+
+Groups = Sequence[IndexArray]  # of the test clips, if whole groups are resampled: `lm.probing.comparison.whole_groups`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One figure of the predictions for the test clips."""
+
+    name: str
+    value: float
+    low: float  # bootstrap interval over clips, or over their groups
+    high: float
+    percent: bool = False  # whether it is a share, which is shown in percent
+
+    def show(self, value: float) -> str:
+        """Format a value of this figure."""
+        return f"{value:.1%}" if self.percent else f"{value:.3f}"
+
+    @property
+    def plain(self) -> dict[str, object]:
+        """The name, value and interval for JSON; None where a number is not known, such as R2 of equal numbers."""
+        numbers = {"value": self.value, "low": self.low, "high": self.high}
+        return {"name": self.name} | {end: value if math.isfinite(value) else None for end, value in numbers.items()}
+
+
+def figure(
+    name: str,
+    outcome: Outcome,
+    config: FigureConfig,
+    groups: Groups | None = None,
+    *,
+    percent: bool = False,
+) -> Figure:
+    """Measure the outcome of one method; with ``groups``, whole groups are resampled."""
+    draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed, groups=groups)[:, 0]
+    known = draws[np.isfinite(draws)]  # R2 of a resample with a single value is not known
+    value = float(measure(outcome)[0, 0])
+    low, high = outcome_interval([outcome], known, config.confidence, groups=groups) if len(known) else (value, value)
+    return Figure(name=name, value=value, low=low, high=high, percent=percent)
+
+
+Row = Mapping[str, str | float]  # columns of a table of predictions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(ABC):
+    """What a head predicts, made from the labels of training clips: plain values alone."""
+
+    @property
+    @abstractmethod
+    def summary(self) -> str:
+        """What is predicted, in a few words."""
+
+    @abstractmethod
+    def create(self, dim: int, *, states_per_second: float) -> nn.Module:
+        """Create the module ``(states (batch, time, dim), lengths (batch,)) -> (outputs, their lengths)``."""
+
+    @abstractmethod
+    def targets(self, labels: Sequence[str]) -> Tensor:
+        """Convert labels to targets ``(clips, ...)``."""
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor, *, training: bool) -> tuple[Tensor, int]:
+        """Sum the loss of outputs ``(batch, steps, width)`` over the items of a batch; also return their number."""
+
+    def strata(self, labels: Sequence[str]) -> BoolArray:
+        """Return classes ``(clips, classes)`` of which each share of the labels has some of each; by default one."""
+        return np.ones((len(labels), 1), bool)
+
+    def fits(self, label: str, states: int, *, states_per_second: float) -> bool:
+        """Return whether a clip of so many states has room for its label; a class or a number needs none."""
+        return True
+
+    @abstractmethod
+    def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
+        """Convert the outputs of clips to rows of a table; the first column is the prediction."""
+
+    @abstractmethod
+    def figures(
+        self,
+        outputs: Sequence[FloatArray],
+        labels: Sequence[str],
+        config: FigureConfig,
+        groups: Groups | None = None,
+    ) -> tuple[Figure, ...]:
+        """Measure the outputs for clips with these labels; the first figure is the one that is compared.
+
+        With ``groups``, whole groups of clips are resampled.
+        """
+
+    @abstractmethod
+    def constant(self, labels: Sequence[str]) -> FloatArray:
+        """Return the outputs ``(steps, width)`` that answer every clip alike: the best answer without its sound."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PooledTask(Task):
+    """A task that a linear probe of pooled states can solve: its head gives one step for a clip."""
+
+    @abstractmethod
+    def probe(
+        self,
+        candidates: Mapping[str, FloatArray],
+        labels: Sequence[str],
+        rows: Mapping[str, RowArray],
+        config: ProbeConfig,
+        *,
+        threads: int,
+    ) -> "Probed":
+        """Fit linear probes of pooled states ``(clips, dim)`` on the rows of train; validation chooses among them."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Probed:
+    """The outputs of the chosen probe for test clips, in the form of a head's outputs."""
+
+    outputs: list[FloatArray]
+    chosen: str  # layer and pooling
+
+
+def _projecting(dim: int, width: int) -> nn.Linear:
+    """Create a linear layer with the initial weights that transformers gives to heads of speech models."""
+    layer = cast(nn.Linear, skip_init(nn.Linear, dim, width))  # type: ignore[no-untyped-call]  # torch's own
+    nn.init.normal_(layer.weight, std=0.02)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class ClipHead(nn.Module):
+    """One step of outputs for each clip: a linear layer behind pooled states."""
+
+    def __init__(
+        self,
+        dim: int,
+        width: int,
+        *,
+        pooling: Means,
+        dropout: float,
+        normalised: bool = False,
+        projected: int | None = None,
+    ) -> None:
+        """Create the layer; before it, pooled states may be normalised, and projected to another width."""
+        super().__init__()
+        self.pooling = pooling
+        features = len(pooling_parts(1, pooling)) * dim
+        if projected is not None:  # transformers draws the embedding of masked frames before the heads of speech models
+            torch.rand(dim)
+        self.norm = nn.LayerNorm(features) if normalised else nn.Identity()
+        self.projection = nn.Identity() if projected is None else _projecting(features, projected)
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(features, width) if projected is None else _projecting(projected, width)
+
+    def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Map states ``(batch, time, dim)`` of lengths ``(batch,)`` to ``(batch, 1, width)``, and lengths of 1."""
+        return self.of_pooled(pool_batch(states, lengths, self.pooling)).unsqueeze(1), torch.ones_like(lengths)
+
+    def of_pooled(self, pooled: Tensor) -> Tensor:
+        """Map pooled states ``(batch, features)`` to outputs ``(batch, width)``."""
+        outputs: Tensor = self.linear(self.dropout(self.projection(self.norm(pooled))))
+        return outputs
+
+
+SHOWN = 10  # classes in a summary
+LEAST_SHARE = 1e-6  # of a class, whose logarithm must be finite
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationTask(PooledTask):
+    """The classes, and how they are learned. Outputs are logits ``(1, classes)``."""
+
+    options: ClassificationOptions
+    classes: tuple[str, ...]  # sorted
+    normalised: bool = False  # whether the head normalises pooled states, as that of AST does
+    projected: int | None = None  # width to which the head projects pooled states, as those of speech models; None: not
+
+    def __post_init__(self) -> None:
+        require(len({*self.classes}) >= 2, "classes", list(self.classes), "there must be at least 2 different ones")
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a clip may have several classes."""
+        return self.options.label_separator is not None
+
+    @property
+    def summary(self) -> str:
+        """The first classes by name, and their number."""
+        more = ", ..." if len(self.classes) > SHOWN else ""
+        return f"{len(self.classes)} classes: {', '.join(self.classes[:SHOWN])}{more}"
+
+    def create(self, dim: int, *, states_per_second: float) -> nn.Module:
+        """Create the module."""
+        return ClipHead(
+            dim,
+            len(self.classes),
+            pooling=self.options.pooling,
+            dropout=self.options.dropout,
+            normalised=self.normalised,
+            projected=self.projected,
+        )
+
+    def targets(self, labels: Sequence[str]) -> Tensor:
+        """Convert labels to classes ``(clips,)``, or to 0 and 1 ``(clips, classes)`` if several are allowed."""
+        truth = torch.from_numpy(self._truth(labels)).float()
+        return truth if self.multi_label else truth.argmax(1)
+
+    def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor, *, training: bool) -> tuple[Tensor, int]:
+        """Sum the cross entropy in nats over the clips of a batch; for several labels, their mean over the classes."""
+        logits = outputs.float().squeeze(1)
+        if self.multi_label:
+            each = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+            return each.mean(1).sum(), len(logits)
+        smoothing = self.options.label_smoothing if training else 0.0
+        loss = nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum")
+        return loss, len(logits)
+
+    def strata(self, labels: Sequence[str]) -> BoolArray:
+        """Return the classes of each clip."""
+        truth: BoolArray = self._truth(labels)
+        return truth
+
+    def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
+        """Give the most probable class of each clip and its probability; of several labels, all above 0.5.
+
+        The probabilities of all classes follow.
+        """
+        return [self._row(scores) for scores in self._scores(outputs)]
+
+    def figures(
+        self,
+        outputs: Sequence[FloatArray],
+        labels: Sequence[str],
+        config: FigureConfig,
+        groups: Groups | None = None,
+    ) -> tuple[Figure, ...]:
+        """Measure accuracy, or mean average precision for several labels; and the mean F1 score over classes."""
+        scores, truth = self._scores(outputs), self._truth(labels)
+        answers = scores > 0.5 if self.multi_label else np.eye(len(self.classes), dtype=bool)[scores.argmax(1)]
+        macro = figure("macro F1", Decisions(truth=truth, chosen=answers[None]), config, groups)
+        if self.multi_label:
+            ranking = Rankings(truth=truth, scores=scores[None, None])
+            return figure("mean average precision", ranking, config, groups, percent=True), macro
+        hits = truth[np.arange(len(truth)), scores.argmax(1)].astype(np.float64)
+        return figure("accuracy", Hits(hits=hits[None]), config, groups, percent=True), macro
+
+    def probe(
+        self,
+        candidates: Mapping[str, FloatArray],
+        labels: Sequence[str],
+        rows: Mapping[str, RowArray],
+        config: ProbeConfig,
+        *,
+        threads: int,
+    ) -> Probed:
+        """Fit linear classifiers on the rows of train; validation chooses layer, pooling and penalty."""
+        truth = self._truth(labels)
+        task = ProbeTask(
+            classes=self.classes, targets=truth, rows=rows, multi_label=self.multi_label, unlabelled=0, notices=()
+        )
+        winner = probe_method(
+            candidates, task, replace(config, resamples=FEWEST_RESAMPLES), of="probe", threads=threads
+        ).winner
+        # Values of ridge regression are no probabilities; to cut them off at 0 and 1 would make the surest ones equal.
+        values = winner.scores - (0.5 if self.multi_label else 0)
+        outputs = values.astype(np.float32) if config.classifier == "ridge" else self._logits(winner.scores)
+        return Probed(outputs=list(outputs[:, None]), chosen=winner.of)
+
+    def constant(self, labels: Sequence[str]) -> FloatArray:
+        """Return the share of each class as logits."""
+        return self._logits(self._truth(labels).mean(0, dtype=np.float32))[None]
+
+    def _logits(self, scores: FloatArray) -> FloatArray:
+        """Return the logits ``(..., classes)`` of probabilities."""
+        shares = scores.clip(LEAST_SHARE, 1 - LEAST_SHARE)
+        return np.asarray(np.log(shares) - (np.log1p(-shares) if self.multi_label else 0), np.float32)
+
+    def scores(self, logits: Tensor) -> FloatArray:
+        """Convert logits to probabilities ``(clips, classes)``: of exclusive classes, or of each class separately."""
+        return np.asarray(logits.sigmoid() if self.multi_label else logits.softmax(-1), np.float32)
+
+    def _scores(self, outputs: Sequence[FloatArray]) -> FloatArray:
+        return self.scores(torch.from_numpy(np.concatenate(outputs)))
+
+    def _truth(self, labels: Sequence[str]) -> BoolArray:
+        """Return the classes of each clip ``(clips, classes)``; classes that were not learned are left out."""
+        named = [{*self.options.names(label)} for label in labels]
+        truth = np.array([[name in names for name in self.classes] for names in named], bool)
+        return truth.reshape(len(labels), len(self.classes))
+
+    def _row(self, scores: FloatArray) -> Row:
+        best = int(scores.argmax())
+        several = [name for name, score in zip(self.classes, scores, strict=True) if score > 0.5]
+        label = (self.options.label_separator or "").join(several) if self.multi_label else self.classes[best]
+        each = {f"probability of {name}": float(score) for name, score in zip(self.classes, scores, strict=True)}
+        return {"label": label, "probability": float(scores[best]), **each}
+
+
+Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegressionTask(PooledTask):
+    """The normalisation of the numbers. Outputs are normalised numbers ``(1, 1)``."""
+
+    options: RegressionOptions
+    mean: float
+    std: float
+
+    def __post_init__(self) -> None:
+        require(self.std > 0, "std", self.std, "it must be above 0")
+
+    @classmethod
+    def of(cls, options: RegressionOptions, labels: Sequence[str]) -> "RegressionTask":
+        """Normalise the labels of training clips; the spread of equal numbers is an error of rounding, not 0."""
+        values = _numbers(labels)
+        spread = float(values.std()) if np.ptp(values) else 1.0
+        return cls(options=options, mean=float(values.mean()), std=spread)
+
+    @property
+    def summary(self) -> str:
+        """Mean and standard deviation of the training labels."""
+        return f"numbers of mean {self.mean:.4g} and standard deviation {self.std:.4g}"
+
+    def create(self, dim: int, *, states_per_second: float) -> nn.Module:
+        """Create the module."""
+        return ClipHead(dim, 1, pooling=self.options.pooling, dropout=self.options.dropout)
+
+    def targets(self, labels: Sequence[str]) -> Tensor:
+        """Normalise the labels ``(clips,)``."""
+        return torch.from_numpy(self._normalised(labels))
+
+    def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor, *, training: bool) -> tuple[Tensor, int]:
+        """Sum the squared errors of the normalised numbers over the clips of a batch."""
+        return (outputs[:, 0, 0] - targets).square().sum(), len(targets)
+
+    def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
+        """Give the number of each clip, in the units of the labels."""
+        return [{"value": float(value)} for value in self._values(outputs)]
+
+    def figures(
+        self,
+        outputs: Sequence[FloatArray],
+        labels: Sequence[str],
+        config: FigureConfig,
+        groups: Groups | None = None,
+    ) -> tuple[Figure, ...]:
+        """Measure the coefficient of determination (R2) and the mean absolute error, in the units of the labels."""
+        predicted, truth = self._values(outputs), _numbers(labels)
+        fit = Predictions(truth=truth, predicted=predicted[None])
+        errors = Ratios(parts=np.abs(predicted - truth)[None], wholes=np.ones(len(truth)))
+        return figure("R2", fit, config, groups), figure("mean absolute error", errors, config, groups)
+
+    def probe(
+        self,
+        candidates: Mapping[str, FloatArray],
+        labels: Sequence[str],
+        rows: Mapping[str, RowArray],
+        config: ProbeConfig,
+        *,
+        threads: int,
+    ) -> Probed:
+        """Fit ridge regressions on the rows of train; validation chooses layer, pooling and penalty."""
+        best = probe_numbers(candidates, self._normalised(labels), rows, config, threads=threads)
+        return Probed(outputs=list(best.predicted[:, None, None]), chosen=best.of)
+
+    def constant(self, labels: Sequence[str]) -> FloatArray:
+        """Return the mean of the labels, which is 0 after normalisation with these labels."""
+        return np.full((1, 1), self._normalised(labels).mean(), np.float32)
+
+    def _normalised(self, labels: Sequence[str]) -> FloatArray:
+        return ((_numbers(labels) - self.mean) / self.std).astype(np.float32)
+
+    def _values(self, outputs: Sequence[FloatArray]) -> Numbers:
+        """Return the number of each clip ``(clips,)``, in 64 bits: 32 do not tell large ones apart, such as dates."""
+        return np.array([each[0, 0] for each in outputs], np.float64) * self.std + self.mean
+
+
+def _numbers(labels: Sequence[str]) -> Numbers:
+    return np.array([number_of(label) for label in labels], np.float64)

@@ -1,0 +1,393 @@
+"""Linear classifiers and regressions on pooled features, refitted quickly for a series of penalties.
+
+Features are standardised with statistics of train. If there are many more features than training clips, those of
+logistic regression are first rotated into the row space of the training clips. With an L2 penalty the best weights lie
+in that space: a part outside it changes no training prediction and only costs, and a rotation changes neither inner
+products nor norms. So the fit is the same, with as many dimensions as there are training clips.
+
+Ridge regression is the least squares of targets 0 and 1, or of numbers, with an L2 penalty. It has a closed form. With
+more features than clips it is solved in the space of the clips, otherwise in the space of the features; either way the
+inner products are computed once, and a penalty costs one factorisation of their matrix.
+
+Probes of numbers have the two steps of all other probes (`lm.probing.probe`): a candidate is chosen with a few
+penalties, and a penalty for the chosen one among more. The squared error on validation chooses in both steps, and the
+winner is fitted on train.
+"""
+
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import scipy
+import sklearn
+import torch
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, lstsq
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from lm.options import ProbeConfig
+from lm.probing.task import RowArray, penalty_grid
+from wordless.base.errors import InputError
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+DoubleArray = npt.NDArray[np.float64]
+T = TypeVar("T")
+R = TypeVar("R")
+
+# scikit-learn's L-BFGS stops where no partial derivative of the mean loss is larger. With many training clips a looser
+# limit is enough: their sampling error is larger than what remains, and fits take less than half as many iterations.
+MANY_CLIPS = 20_000
+TOLERANCE, TOLERANCE_OF_MANY = 1e-4, 1e-3
+# A fold of cross-validation only ranks penalties. With 3,384 training clips its accuracies differed by 0.2 points in
+# the mean from those with a tenth of this limit, and fits took a quarter of the time.
+TOLERANCE_OF_FOLDS = 1e-3
+ROTATED = 2_000  # see `rotate_to_row_space`; from the numbers of operations of about 200 iterations for 30 classes
+
+# Since these versions scikit-learn fits tensors of PyTorch, wherever they are.
+COMPUTES_WITH_TENSORS = all(
+    tuple(map(int, version.split(".")[:2])) >= least
+    for version, least in ((sklearn.__version__, (1, 9)), (scipy.__version__, (1, 14)))
+)
+
+# Directions in which training clips vary by less than a millionth of their largest deviation are rounding errors.
+SMALLEST_VARIANCE = 1e-12
+CERTAIN = 40.0  # its sigmoid is 1 in float32
+
+
+def standardise(
+    features: FloatArray, rows: Mapping[str, npt.NDArray[np.int64]], *, power: float = 1.0
+) -> dict[str, FloatArray]:
+    """Standardise ``(clips, dim)`` to ``(clips of the split, dim)`` by split: mean 0 and deviation 1 over train.
+
+    ``rows`` are the clips of each split, ``(clips of the split,)``. Before it, ``power`` is applied to magnitudes:
+    ``sign(x) |x|^power``.
+    """
+    features = powered(features, power)
+    scaler = StandardScaler().fit(features[rows["train"]])
+    parts = {split: features[chosen].astype(np.float32, copy=False) for split, chosen in rows.items()}
+    return {split: scaler.transform(part, copy=False) for split, part in parts.items()}
+
+
+def powered(features: FloatArray, power: float) -> FloatArray:
+    """Raise the magnitudes of features to a power: ``sign(x) |x|^power``."""
+    return features if power == 1 else (np.sign(features) * np.abs(features) ** power).astype(np.float32)
+
+
+def rotate_to_row_space(features: Mapping[str, FloatArray]) -> tuple[dict[str, FloatArray], FloatArray | None]:
+    """Rotate ``(clips, dim)`` to ``(clips, directions)`` in each split if train has far fewer clips than dimensions.
+
+    The rotation itself costs about ``clips ** 3``: it is worth its time where it saves ``clips ** 2 / ROTATED``
+    dimensions or more. For 3,384 clips of 3,456 dimensions it took three times as long as all fits without it.
+
+    Returns:
+        The features, and the matrix ``(dim, directions)`` that rotated them; None if they are unchanged.
+    """
+    clips, dim = features["train"].shape
+    if dim - clips <= clips**2 / ROTATED:
+        return dict(features), None
+    train = features["train"].astype(np.float64)
+    variances, left = np.linalg.eigh(train @ train.T)  # of a Gram matrix: squares of the singular values
+    large = variances > SMALLEST_VARIANCE * variances[-1]
+    large[-1] = True  # constant features keep one direction, in which all clips are 0
+    norms = np.sqrt(np.maximum(variances[large], np.finfo(np.float64).tiny))
+    right = (train.T @ left[:, large] / norms).astype(np.float32)  # (dim, directions)
+    return {split: values @ right for split, values in features.items()}, right
+
+
+def side_by_side(fit: Callable[[T], R], jobs: Iterable[T], *, threads: int) -> list[R]:
+    """Return what ``fit`` makes of each job, in their order, several at a time.
+
+    Each fit computes on one thread. Its result does not depend on the fits beside it.
+    """
+    with warnings.catch_warnings(), threadpool_limits(1):  # around all threads, because both belong to the process
+        _ignore_expected_warnings()
+        with ThreadPoolExecutor(threads, initializer=threadpool_limits, initargs=(1,)) as pool:
+            return list(pool.map(fit, jobs))
+
+
+def _ignore_expected_warnings() -> None:
+    # A limit on iterations is part of the protocol: fits that have not converged are used.
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    # One percent of the labels may well be a clip or two of each class.
+    warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
+
+
+def tolerance_of(clips: int) -> float:
+    """Return where a fit may stop in a task with so many training clips, also with a share of their labels."""
+    return TOLERANCE_OF_MANY if clips > MANY_CLIPS else TOLERANCE
+
+
+def tolerance_options(clips: int, *, logistic: bool) -> dict[str, object]:
+    """Return what a recipe says of `tolerance_of`: nothing for smaller corpora and for other probes."""
+    tolerance = tolerance_of(clips)
+    return {"tolerance": tolerance} if logistic and tolerance != TOLERANCE else {}
+
+
+class LogisticProbe:
+    """Multinomial logistic regression; for clips of several labels, one against the rest for each class.
+
+    Each fit starts from the previous solution. All classes must have a training clip.
+    """
+
+    def __init__(
+        self,
+        features: FloatArray,
+        targets: BoolArray,
+        *,
+        multi_label: bool,
+        max_iterations: int,
+        tolerance: float = TOLERANCE,
+        device: torch.device | None = None,
+    ) -> None:
+        """Prepare to fit ``(clips, dim)`` features to ``(clips, classes)`` targets; see `tolerance_of`.
+
+        With a ``device``, scikit-learn computes losses and gradients there, and its L-BFGS remains on the host.
+        """
+        self._features = features
+        self._device = device = device if COMPUTES_WITH_TENSORS else None
+        self._there = features if device is None else torch.from_numpy(features).to(device)
+        self._wanted = list(targets.T) if multi_label else [targets.argmax(1)]
+        self._multi_label = multi_label
+        self._classifiers = [
+            LogisticRegression(max_iter=max_iterations, tol=tolerance, warm_start=True) for _ in self._wanted
+        ]
+
+    def fit(self, penalty: float) -> None:
+        """Fit with an inverse strength ``penalty`` (C) of the regularisation."""
+        for classifier, wanted in zip(self._classifiers, self._wanted, strict=True):
+            if wanted.all() and self._multi_label:
+                continue  # every training clip has the label: nothing to fit
+            with warnings.catch_warnings(), self._dispatch():
+                _ignore_expected_warnings()
+                classifier.set_params(C=penalty).fit(self._there, wanted)
+
+    def linear(self) -> tuple[FloatArray, FloatArray]:
+        """Return weights ``(dim, classes)`` and bias ``(classes,)``, whose softmax or sigmoid are the `scores`."""
+        parts = [
+            (np.zeros((1, self._features.shape[1])), np.array([CERTAIN]))  # every training clip has the label
+            if wanted.all() and self._multi_label
+            else (_on_host(classifier.coef_), _on_host(classifier.intercept_))
+            for classifier, wanted in zip(self._classifiers, self._wanted, strict=True)
+        ]
+        weights, bias = (np.concatenate(side) for side in zip(*parts, strict=True))
+        if len(bias) == 1 and not self._multi_label:  # of two classes, scikit-learn keeps the second
+            weights, bias = (np.concatenate([np.zeros_like(side), side]) for side in (weights, bias))
+        return weights.T, bias
+
+    def scores(self, features: FloatArray) -> FloatArray:
+        """Compute the probability of each class ``(clips, classes)``."""
+        there = features if self._device is None else torch.from_numpy(features).to(self._device)
+        with self._dispatch():
+            if not self._multi_label:
+                return _on_host(self._classifiers[0].predict_proba(there)).astype(np.float32, copy=False)
+            scores = np.ones((len(features), len(self._wanted)), np.float32)
+            for number, (classifier, wanted) in enumerate(zip(self._classifiers, self._wanted, strict=True)):
+                if not wanted.all():
+                    scores[:, number] = _on_host(classifier.predict_proba(there))[:, 1]
+        return scores
+
+    def _dispatch(self) -> AbstractContextManager[object]:
+        """Let scikit-learn compute with PyTorch's tensors, if there is a device."""
+        return nullcontext() if self._device is None else _with_tensors()
+
+
+@contextmanager
+def _with_tensors() -> Iterator[None]:
+    before = os.environ.get("SCIPY_ARRAY_API")
+    os.environ["SCIPY_ARRAY_API"] = "1"  # scikit-learn asks for it, though SciPy has been imported without it
+    try:
+        with sklearn.config_context(array_api_dispatch=True):
+            yield
+    finally:
+        if before is None:
+            del os.environ["SCIPY_ARRAY_API"]
+        else:
+            os.environ["SCIPY_ARRAY_API"] = before
+
+
+def _on_host(values: npt.NDArray[Any] | torch.Tensor) -> npt.NDArray[Any]:
+    return values.cpu().numpy() if isinstance(values, torch.Tensor) else values
+
+
+RIDGE_VERSION = 4  # of the results, in the keys of stored probes; raise it when they change
+VALUES_AT_ONCE = 1 << 26  # of a block on a GPU: 0.8 GB in 32 and in 64 bits
+CLIPS_AT_ONCE = 1 << 16  # clips of a block of the normal equations; fewer clips are one block
+
+
+class RidgeProbe:
+    """Regression of each class, with an intercept that has no penalty. The highest value is the answer."""
+
+    def __init__(
+        self, features: FloatArray, targets: BoolArray | FloatArray, *, device: torch.device | None = None
+    ) -> None:
+        """Prepare to fit ``(clips, dim)`` features to ``(clips, classes)`` targets, or to numbers ``(clips, 1)``.
+
+        With a ``device``, PyTorch multiplies and factorises there, in 64 bits.
+
+        Raises:
+            InputError: a feature or a target is not finite.
+        """
+        self._centre = features.mean(0)
+        self._shares = targets.mean(0)
+        centred, wanted = features - self._centre, (targets - self._shares).astype(np.float64)
+        self._by_clips = features.shape[1] > len(features)
+        self._device = device
+        # Read again only in the space of the clips. Without rows it is an array of its own: a slice keeps all clips.
+        self._features = centred if self._by_clips else np.empty((0, features.shape[1]), np.float32)
+        if self._by_clips:
+            gram = (centred @ centred.T).astype(np.float64) if device is None else _gram(centred, device)
+            self._products, self._answers = gram, wanted
+        else:
+            at_once = CLIPS_AT_ONCE if device is None else max(VALUES_AT_ONCE // features.shape[1], 1)
+            self._products, self._answers = normal_equations(centred, wanted, at_once=at_once, device=device)
+        # A NaN of any feature is in the diagonal, and factorisations do not look for it.
+        if not (np.isfinite(self._products.trace()) and np.isfinite(self._answers).all()):
+            raise InputError("a feature or a target of a linear probe is not finite; look for broken or silent clips")
+        self._penalised = np.empty_like(self._products)
+        self._weights: DoubleArray = np.zeros((0, 0))  # (dim, classes)
+
+    def fit(self, penalty: float) -> None:
+        """Fit with an inverse strength ``penalty`` (C) of the regularisation, as in `LogisticProbe`."""
+        solution = self._solve(1 / penalty)
+        if self._by_clips:  # the solution has a row for each clip
+            weights = self._features.T @ solution.astype(np.float32)  # in 64 bits ten times as slow
+            solution = weights.astype(np.float64)
+        self._weights = solution
+
+    def _solve(self, diagonal: float) -> DoubleArray:
+        """Solve the equations with ``diagonal`` added on the diagonal of the products.
+
+        `scipy.linalg.solve` allocates a new matrix for each penalty and estimates its condition number. With 1,500
+        clips it took 2.6 times as long.
+        """
+        if self._device is not None:
+            found = _solve_on(self._device, self._products, diagonal, self._answers)
+            if found is not None:
+                return found
+        self._penalise(diagonal)
+        try:  # the matrix is symmetric; LAPACK reads its transpose without a copy
+            factor = cho_factor(self._penalised.T, lower=True, overwrite_a=True, check_finite=False)
+            solution: DoubleArray = cho_solve(factor, self._answers, check_finite=False)
+        except LinAlgError:  # rounded products of collinear features, with hardly any penalty
+            self._penalise(diagonal)
+            solution = lstsq(self._penalised, self._answers, cond=self._rounding())[0]
+        return solution
+
+    def _rounding(self) -> float:
+        """Return the share of the largest eigenvalue below which one may be an error of rounding.
+
+        In the space of the clips each product is a sum in 32 bits, and their errors add up over the clips.
+        """
+        return float(np.finfo(np.float32).eps) * (len(self._products) if self._by_clips else 1)
+
+    def _penalise(self, diagonal: float) -> None:
+        np.copyto(self._penalised, self._products)
+        self._penalised.flat[:: len(self._penalised) + 1] += diagonal
+
+    def linear(self) -> tuple[DoubleArray, DoubleArray]:
+        """Return weights ``(dim, classes)`` and bias ``(classes,)`` of the `scores`."""
+        return self._weights, self._shares - self._centre @ self._weights
+
+    def scores(self, features: FloatArray) -> FloatArray:
+        """Compute the value of each class ``(clips, classes)``, which is no probability: a fit to 1 or 0.
+
+        Sums have 32 bits, which takes an eighth of the time of 64. The sums alone cost about 1e-7 with penalties of up
+        to 10, and up to 0.004 with 1e6 and nearly collinear features. Where features outnumber clips and most of them
+        are collinear, the rounded inner products of the clips cost more: up to 0.05 with a penalty of 10.
+        """
+        weights, bias = self.linear()
+        return np.asarray(features @ weights.astype(np.float32) + bias, np.float32)
+
+
+def _gram(features: FloatArray, device: torch.device) -> DoubleArray:
+    """Compute ``features @ features.T`` of ``(clips, dim)`` on a device; in 32 bits a GPU might round to TF32."""
+    there = torch.from_numpy(features).to(device).double()
+    products: DoubleArray = (there @ there.T).cpu().numpy()
+    return products
+
+
+def _solve_on(device: torch.device, products: DoubleArray, diagonal: float, answers: DoubleArray) -> DoubleArray | None:
+    """Solve ``(products + diagonal I) x = answers`` on a device in 64 bits; None if rounding made it indefinite."""
+    matrix = torch.from_numpy(products).to(device, copy=True)
+    matrix.diagonal().add_(diagonal)
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    if failed.item():
+        return None
+    solution: DoubleArray = torch.cholesky_solve(torch.from_numpy(answers).to(device), factor).cpu().numpy()
+    return solution
+
+
+def normal_equations(
+    features: FloatArray,
+    targets: DoubleArray,
+    *,
+    at_once: int = CLIPS_AT_ONCE,
+    device: torch.device | None = None,
+) -> tuple[DoubleArray, DoubleArray]:
+    """Compute ``features.T @ features`` and ``features.T @ targets`` in 64 bits, ``at_once`` clips at a time.
+
+    ``features`` are ``(clips, dim)``, ``targets`` ``(clips, classes)``. Only one block is in memory in 64 bits.
+    """
+    sizes = (features.shape[1],) * 2, (features.shape[1], targets.shape[1])
+    if device is not None:
+        sums = [torch.zeros(size, dtype=torch.float64, device=device) for size in sizes]
+        for first in range(0, len(features), at_once):
+            there = torch.from_numpy(features[first : first + at_once]).to(device).double()
+            wanted = torch.from_numpy(targets[first : first + at_once]).to(device)
+            sums[0].addmm_(there.T, there)
+            sums[1].addmm_(there.T, wanted)
+        return sums[0].cpu().numpy(), sums[1].cpu().numpy()
+    products, answers = map(np.zeros, sizes)
+    for first in range(0, len(features), at_once):
+        block = features[first : first + at_once].astype(np.float64)
+        products += block.T @ block
+        answers += block.T @ targets[first : first + at_once]
+    return products, answers
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NumberProbe:
+    """The best penalty for one candidate."""
+
+    of: str  # the candidate
+    validation_error: float  # mean squared error
+    predicted: FloatArray  # (test clips,)
+
+
+def probe_numbers(
+    candidates: Mapping[str, FloatArray],
+    values: FloatArray,
+    rows: Mapping[str, RowArray],
+    config: ProbeConfig,
+    *,
+    threads: int,
+) -> NumberProbe:
+    """Probe every candidate ``(clips, dim)`` for ``values (clips,)``; return the best one on validation.
+
+    ``rows`` are the clips of train, validation and test.
+    """
+
+    def probe_one(name: str, count: int) -> NumberProbe:
+        standard = standardise(candidates[name], rows, power=config.power)
+        ridge = RidgeProbe(standard["train"], values[rows["train"], None])
+        found = []
+        for penalty in penalty_grid(count, config):
+            ridge.fit(penalty)
+            held_out, predicted = (ridge.scores(standard[split]).reshape(-1) for split in ("validation", "test"))
+            error = np.square(held_out - values[rows["validation"]]).mean()
+            found.append(NumberProbe(of=name, validation_error=float(error), predicted=predicted))
+        return min(found, key=lambda each: each.validation_error)
+
+    judged = side_by_side(partial(probe_one, count=config.layer_penalties), candidates, threads=threads)
+    chosen = min(judged, key=lambda each: each.validation_error).of
+    return probe_one(chosen, config.penalties)
