@@ -84,11 +84,9 @@ class SequenceTask(Task):
 
     @property
     def summary(self) -> str:
-        """The characters."""
         return f"text of {len(self.characters)} characters: {''.join(self.characters)}"
 
     def create(self, dim: int, *, states_per_second: float) -> nn.Module:
-        """Create the module."""
         factor = self._steps_per_state(states_per_second)
         return SequenceHead(dim, 1 + len(self.characters), factor=factor, dropout=self.options.dropout)
 
@@ -128,11 +126,7 @@ class SequenceTask(Task):
         return [{"text": best, "greedy": text} for best, text in zip(self._beam(outputs), greedy, strict=True)]
 
     def figures(
-        self,
-        outputs: Sequence[FloatArray],
-        labels: Sequence[str],
-        config: FigureConfig,
-        groups: Groups | None = None,
+        self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig, groups: Groups | None = None
     ) -> tuple[Figure, ...]:
         """Measure the character error rate of each decoding, and the share of texts without an error (greedy)."""
         wanted = [self.options.text(label) for label in labels]

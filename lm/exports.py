@@ -178,7 +178,6 @@ def model_card(
 
 
 def rates_card(codes_format: CodesFormat) -> str:
-    """Write Markdown about the language models of several rates."""
     rows = [
         f"| {number} | {own.codes_per_second:g} | {'GPT' if number == 1 else 'upsampler'} | `rate_{number}` |"
         for number, own in enumerate(codes_format.formats, 1)

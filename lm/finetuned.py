@@ -52,7 +52,6 @@ class FineTunedNetwork(nn.Module):
         return outputs, steps
 
     def train(self, mode: bool = True) -> "FineTunedNetwork":
-        """Change between training and evaluation."""
         super().train(mode)
         for part in (self.body, *self.body.stack):
             if not any(parameter.requires_grad for parameter in part.parameters()):
@@ -75,7 +74,6 @@ class TaskLoss:
     task: Task
 
     def __call__(self, model: nn.Module, batch: LabelledBatch) -> tuple[Tensor, int]:
-        """Sum the loss over the items of the batch; also return their number."""
         outputs, steps = model(batch.inputs, batch.lengths)
         return self.task.loss(outputs.float(), steps, batch.targets, training=model.training)
 
@@ -112,7 +110,6 @@ knows only labels and recordings like those that it was trained on.
 
 
 def model_card(network: nn.Module, body: Body, head: str, task: Task, *, trim_db: float | None = None) -> str:
-    """Write Markdown with the model's sizes, what it learned, and how to call it."""
     return _CARD.format(
         head=head,
         body=body.title,
@@ -219,14 +216,12 @@ class FineTunedModel:
         return self.task.rows(self.outputs(StoredClips.together(inputs)))
 
     def front_end(self) -> FrontEnd:
-        """Return the conversion of sound to inputs."""
         if self.folder is None:
             raise InputError("this model has no folder with its front end; load it with from_pretrained")
         return self.body.front_end(self.folder, device=str(self.device))
 
     @property
     def device(self) -> torch.device:
-        """The device of the weights."""
         return next(self.network.parameters()).device
 
     @torch.no_grad()

@@ -73,12 +73,10 @@ class BodyOptions(Options, ABC):
 
     @property
     def rates(self) -> tuple[float, ...]:
-        """The learning rates that are tried."""
         return self.learning_rates or (self.fit.lr,)
 
     @property
     def own(self) -> dict[str, Any]:
-        """The options that this body alone has."""
         common = {field.name for field in fields(BodyOptions)}
         return {name: value for name, value in asdict(self).items() if name not in common}
 
@@ -100,10 +98,7 @@ class GptOptions(BodyOptions):
 
     weights: Literal["run", "none"] = option(RUN, "the weights of the run's GPT, or random weights of the same sizes")
     dropout: float | None = option(
-        None,
-        "dropout of the GPT in this training; null: that of its own training",
-        least=0,
-        below=1,
+        None, "dropout of the GPT in this training; null: that of its own training", least=0, below=1
     )
     random_inputs: float = option(0.1, "share of the training clips' codes that random codes replace", least=0, below=1)
     fit: FitConfig = option(FitConfig(steps=400, warmup_steps=40, weight_decay=0.05, validate_every=50), "training")
@@ -126,8 +121,7 @@ class AstOptions(BodyOptions):
     name = "ast"
 
     weights: str = option(
-        RANDOM,
-        "none | FOLDER: random weights, or a Hugging Face folder or hf://user/name of an AST, DeiT or ViT model",
+        RANDOM, "none | FOLDER: random weights, or a Hugging Face folder or hf://user/name of an AST, DeiT or ViT model"
     )
     model: AstConfig = option(AstConfig(), "the network")
     augmentation: AugmentationConfig = option(
@@ -148,7 +142,6 @@ class AstOptions(BodyOptions):
 
     @property
     def needs(self) -> tuple[RunPart, ...]:
-        """Nothing: no run makes an AST."""
         return ()
 
     def open(self, run: Mapping[str, Path]) -> Source:
@@ -276,13 +269,11 @@ class ClassificationOptions(HeadConfig, HeadOptions):
             raise InputError(option="label_separator", value="", rule=rule)
 
     def names(self, label: str) -> tuple[str, ...]:
-        """Return the classes of a label."""
         if self.label_separator is None:
             return (label,)
         return tuple(name for part in label.split(self.label_separator) if (name := part.strip()))
 
     def require(self, labels: Sequence[str]) -> None:
-        """Refuse fewer than two classes."""
         classes = {name for label in labels for name in self.names(label)}
         if len(classes) < 2:
             found = f"all {counted(len(labels), 'clip')} with a label have {min(classes)!r}" if classes else "none"
@@ -316,7 +307,6 @@ class RegressionOptions(HeadOptions):
     dropout: float = option(0.1, "dropout before the linear layer", least=0, below=1)
 
     def require(self, labels: Sequence[str]) -> None:
-        """Refuse labels that are no finite numbers, and numbers that are all equal."""
         numbers = {label: number_of(label) for label in labels}
         for label, number in numbers.items():
             if number is None:
@@ -376,7 +366,6 @@ class SequenceOptions(HeadOptions):
         return text.lower() if self.lower_case else text
 
     def require(self, labels: Sequence[str]) -> None:
-        """Refuse texts without letters, such as numbers, and a beam search without its library."""
         without = [label for label in labels if not any(character.isalpha() for character in label)]
         if without or not labels:
             found = f"{len(without)} labels have none, such as {without[0]!r:.40}" if without else "there is no label"
@@ -388,7 +377,6 @@ class SequenceOptions(HeadOptions):
             require_decoder()
 
     def task(self, train: Sequence[str], held_out: Sequence[str]) -> Task:
-        """Make the task: its characters are those of the training texts."""
         from lm.ctc import SequenceTask
 
         self.require(train)

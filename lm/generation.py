@@ -88,7 +88,6 @@ class LoopGuard:
         return mask
 
     def count(self, codes: IntArray) -> None:
-        """Count the last of ``codes (batch, positions)``."""
         blocks = self._blocks[self._blocks < codes.shape[1]]
         same = codes[:, -1:] == codes[:, codes.shape[1] - 1 - blocks]
         counted = self._equal[:, : len(blocks)]
@@ -155,13 +154,7 @@ def continue_codes(
 
 @torch.no_grad()
 def stream_codes(
-    gpt: GPT,
-    prompt: IntArray,
-    *,
-    steps: int,
-    sampling: Sampling,
-    seed: int,
-    lengths: IndexArray | None = None,
+    gpt: GPT, prompt: IntArray, *, steps: int, sampling: Sampling, seed: int, lengths: IndexArray | None = None
 ) -> Iterator[IntArray]:
     """Give each time step ``(1, streams)`` that `continue_codes` generates after one prompt, as soon as it is drawn.
 

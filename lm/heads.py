@@ -52,7 +52,6 @@ class Figure:
     percent: bool = False  # whether it is a share, which is shown in percent
 
     def show(self, value: float) -> str:
-        """Format a value of this figure."""
         return f"{value:.1%}" if self.percent else f"{value:.3f}"
 
     @property
@@ -63,12 +62,7 @@ class Figure:
 
 
 def figure(
-    name: str,
-    outcome: Outcome,
-    config: FigureConfig,
-    groups: Groups | None = None,
-    *,
-    percent: bool = False,
+    name: str, outcome: Outcome, config: FigureConfig, groups: Groups | None = None, *, percent: bool = False
 ) -> Figure:
     """Measure the outcome of one method; with ``groups``, whole groups are resampled."""
     draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed, groups=groups)[:, 0]
@@ -116,11 +110,7 @@ class Task(ABC):
 
     @abstractmethod
     def figures(
-        self,
-        outputs: Sequence[FloatArray],
-        labels: Sequence[str],
-        config: FigureConfig,
-        groups: Groups | None = None,
+        self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig, groups: Groups | None = None
     ) -> tuple[Figure, ...]:
         """Measure the outputs for clips with these labels; the first figure is the one that is compared.
 
@@ -222,12 +212,10 @@ class ClassificationTask(PooledTask):
 
     @property
     def summary(self) -> str:
-        """The first classes by name, and their number."""
         more = ", ..." if len(self.classes) > SHOWN else ""
         return f"{len(self.classes)} classes: {', '.join(self.classes[:SHOWN])}{more}"
 
     def create(self, dim: int, *, states_per_second: float) -> nn.Module:
-        """Create the module."""
         return ClipHead(
             dim,
             len(self.classes),
@@ -253,7 +241,6 @@ class ClassificationTask(PooledTask):
         return loss, len(logits)
 
     def strata(self, labels: Sequence[str]) -> BoolArray:
-        """Return the classes of each clip."""
         truth: BoolArray = self._truth(labels)
         return truth
 
@@ -265,11 +252,7 @@ class ClassificationTask(PooledTask):
         return [self._row(scores) for scores in self._scores(outputs)]
 
     def figures(
-        self,
-        outputs: Sequence[FloatArray],
-        labels: Sequence[str],
-        config: FigureConfig,
-        groups: Groups | None = None,
+        self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig, groups: Groups | None = None
     ) -> tuple[Figure, ...]:
         """Measure accuracy, or mean average precision for several labels; and the mean F1 score over classes."""
         scores, truth = self._scores(outputs), self._truth(labels)
@@ -290,7 +273,6 @@ class ClassificationTask(PooledTask):
         *,
         threads: int,
     ) -> Probed:
-        """Fit linear classifiers on the rows of train; validation chooses layer, pooling and penalty."""
         truth = self._truth(labels)
         task = ProbeTask(
             classes=self.classes, targets=truth, rows=rows, multi_label=self.multi_label, unlabelled=0, notices=()
@@ -304,7 +286,6 @@ class ClassificationTask(PooledTask):
         return Probed(outputs=list(outputs[:, None]), chosen=winner.of)
 
     def constant(self, labels: Sequence[str]) -> FloatArray:
-        """Return the share of each class as logits."""
         return self._logits(self._truth(labels).mean(0, dtype=np.float32))[None]
 
     def _logits(self, scores: FloatArray) -> FloatArray:
@@ -356,11 +337,9 @@ class RegressionTask(PooledTask):
 
     @property
     def summary(self) -> str:
-        """Mean and standard deviation of the training labels."""
         return f"numbers of mean {self.mean:.4g} and standard deviation {self.std:.4g}"
 
     def create(self, dim: int, *, states_per_second: float) -> nn.Module:
-        """Create the module."""
         return ClipHead(dim, 1, pooling=self.options.pooling, dropout=self.options.dropout)
 
     def targets(self, labels: Sequence[str]) -> Tensor:
@@ -368,7 +347,6 @@ class RegressionTask(PooledTask):
         return torch.from_numpy(self._normalised(labels))
 
     def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor, *, training: bool) -> tuple[Tensor, int]:
-        """Sum the squared errors of the normalised numbers over the clips of a batch."""
         return (outputs[:, 0, 0] - targets).square().sum(), len(targets)
 
     def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
@@ -376,11 +354,7 @@ class RegressionTask(PooledTask):
         return [{"value": float(value)} for value in self._values(outputs)]
 
     def figures(
-        self,
-        outputs: Sequence[FloatArray],
-        labels: Sequence[str],
-        config: FigureConfig,
-        groups: Groups | None = None,
+        self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig, groups: Groups | None = None
     ) -> tuple[Figure, ...]:
         """Measure the coefficient of determination (R2) and the mean absolute error, in the units of the labels."""
         predicted, truth = self._values(outputs), _numbers(labels)
@@ -397,7 +371,6 @@ class RegressionTask(PooledTask):
         *,
         threads: int,
     ) -> Probed:
-        """Fit ridge regressions on the rows of train; validation chooses layer, pooling and penalty."""
         best = probe_numbers(candidates, self._normalised(labels), rows, config, threads=threads)
         return Probed(outputs=list(best.predicted[:, None, None]), chosen=best.of)
 

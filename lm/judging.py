@@ -56,7 +56,6 @@ class Unigram:
         self.shares: DoubleArray = counts / counts.sum(axis=1, keepdims=True)  # (streams, codes)
 
     def log_probabilities(self, codes: Codes) -> DoubleArray:
-        """Compute the log-probability of each code: ``(time, streams)``."""
         require_same_codebook(self.format, codes.format, owner="the model of code frequencies")
         each: DoubleArray = np.log(np.stack([p[v] for p, v in zip(self.shares, codes.values.T, strict=True)], axis=1))
         return each

@@ -187,7 +187,6 @@ class BodyReader(LayerReader):
     seed: int = 0  # of random weights
 
     def network(self) -> Any:
-        """Create or load the network of the body."""
         if self.trained is not None:
             return FineTunedModel.from_pretrained(self.trained, device=self.device).network.body
         return self.body.create(seed=self.seed, weights=self.weights).eval().to(self.device)
@@ -211,7 +210,6 @@ class SoundReader(SpectrogramLayers):
     folder: Path
 
     def network(self) -> Any:
-        """Load the model."""
         return load_sound_gpt(self.folder).eval().to(self.device)
 
 
@@ -222,7 +220,6 @@ class WaveformReader(BodyReader):
     root: Path  # of the recordings
 
     def pieces_of(self, clip: Clip) -> list[HearingPieces]:
-        """Return a clip in each hearing."""
         return [self.of(clip, each) for each in hearings(self.vectors.hearings, spread=self.vectors.hearing_rates)]
 
     @abstractmethod
@@ -259,22 +256,18 @@ class AstReader(WaveformReader):
     body: AstBody
 
     def of(self, clip: Clip, hearing: Hearing) -> HearingPieces:
-        """Return pieces of ``patches`` patches."""
         banks = filter_bank_stream(hearing.blocks(self.root, clip, SAMPLE_RATE), patches=self.body.ast.patches)
         steps = [patches_along(clip, hearing)] * (len(self.body.ast.layers) + 1)
         return HearingPieces(steps=steps, pieces=banks)
 
     def names(self, count: int) -> list[str]:
-        """Name the layers that are read, and the clip vector."""
         return [*(f"{self.layer}_{number}" for number in self.body.ast.layers), TOKEN]
 
     def keys(self, vectors: VectorConfig, count: int) -> list[str]:
-        """Name each pooling of each layer, and the clip vector."""
         *layers, token = self.names(count)
         return [*(f"{layer}:{pooling}" for layer in layers for pooling in vectors.poolings), f"{token}:mean"]
 
     def select(self, pooled: Mapping[str, FloatArray], count: int) -> dict[str, FloatArray]:
-        """Select the same."""
         return {key: pooled[key] for key in self.keys(self.vectors, count)}
 
 
@@ -285,7 +278,6 @@ class SpeechReader(WaveformReader):
     body: Wav2vec2Body
 
     def of(self, clip: Clip, hearing: Hearing) -> HearingPieces:
-        """Return the samples in pieces."""
         network: SpeechNetwork = loaded(self)
         samples = hearing.samples(self.root, clip, self.body.architecture.sample_rate)
         frames = network.encoder.convolutions.frames(len(samples))

@@ -52,10 +52,7 @@ class VectorConfig(Options):
         most=MOST_HEARINGS,
     )
     hearing_rates: float = option(
-        0.25,
-        "hearings are up to this ratio slower or faster, with formants and pitch",
-        least=0,
-        most=1,
+        0.25, "hearings are up to this ratio slower or faster, with formants and pitch", least=0, most=1
     )
 
     @property
@@ -155,8 +152,7 @@ class GPTConfig(Options):
     rope_theta: float = option(10_000.0, "base of the rotary frequencies", above=0)
     init_std: float = option(0.02, "standard deviation of the initial weights", above=0)
     interleaving: Interleaving = option(
-        "flattening",
-        "several streams have one position per code, or one position per time step",
+        "flattening", "several streams have one position per code, or one position per time step"
     )
     backward: bool = option(
         False,
@@ -213,8 +209,7 @@ class ProbeConfig(Options):
     """Options of probes and of their intervals."""
 
     classifier: Literal["logistic", "ridge"] = option(
-        "logistic",
-        "logistic regression, or least squares with an L2 penalty, which is faster",
+        "logistic", "logistic regression, or least squares with an L2 penalty, which is faster"
     )
     choose_by: Literal["auto", "validation", "group", "fold"] = option(
         "auto",
@@ -222,10 +217,7 @@ class ProbeConfig(Options):
         "whole groups, or over given folds; auto: over groups where there are five or more and the test has others",
     )
     power: float = option(
-        1.0,
-        "exponent of each feature's magnitude; 0.5: signed square roots; 1: nothing is changed",
-        above=0,
-        most=1,
+        1.0, "exponent of each feature's magnitude; 0.5: signed square roots; 1: nothing is changed", above=0, most=1
     )
     layer_penalties: int = option(
         2,
@@ -244,14 +236,10 @@ class ProbeConfig(Options):
     penalty_low: float = option(1e-4, "smallest C (inverse of the penalty): the strongest regularisation", above=0)
     penalty_high: float = option(10.0, "largest C: the weakest regularisation", above=0)
     max_iterations: int = option(
-        100,
-        "largest number of solver iterations of logistic regression for each C",
-        least=1,
-        most=100_000,
+        100, "largest number of solver iterations of logistic regression for each C", least=1, most=100_000
     )
     label_separator: str | None = option(
-        None,
-        'separates several labels of one clip, such as ";" in "dog;rain"; null: each clip has one label',
+        None, 'separates several labels of one clip, such as ";" in "dog;rain"; null: each clip has one label'
     )
     learning_curve: tuple[float, ...] = option(
         (0.01, 0.05, 0.1, 1.0),
@@ -260,10 +248,7 @@ class ProbeConfig(Options):
         most=1,
     )
     resamples: int = option(
-        1000,
-        "number of bootstrap samples of the test clips",
-        least=FEWEST_RESAMPLES,
-        most=1_000_000,
+        1000, "number of bootstrap samples of the test clips", least=FEWEST_RESAMPLES, most=1_000_000
     )
     confidence: float = option(0.95, "confidence level of the intervals", above=0, below=1)
     seed: int = option(

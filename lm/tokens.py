@@ -118,7 +118,6 @@ class Vocabulary:
 
     @property
     def size(self) -> int:
-        """Number of all tokens."""
         return self.codes + 2 + self.backward
 
     def first_token(self, positions: IndexArray) -> IndexArray:
@@ -233,7 +232,6 @@ class ConditionEmbedding(nn.Module):
         self.register_buffer("first", first, persistent=False)
 
     def forward(self, values: Tensor) -> Tensor:
-        """Embed the values of all columns."""
         embedded: Tensor = self.embed(values + self.first).sum(-2)
         return embedded
 
@@ -296,7 +294,6 @@ class Merges:
         return cls([(numbers[left], numbers[right]) for left, right in model["merges"]], codes)
 
     def as_dict(self) -> dict[str, object]:
-        """Return the content of a file."""
         return {"codebook_size": self._codes.codebook_size, "merges": self.pairs}
 
     @property

@@ -94,7 +94,6 @@ class Prompt:
 
 
 def joined_sound(prompt: Waveform, more: Waveform) -> Waveform:
-    """Join a recording and its continuation into one sound."""
     return Waveform(samples=np.concatenate([prompt.samples, more.samples]), sample_rate=more.sample_rate)
 
 

@@ -374,13 +374,11 @@ class PostFilter:
         self.expected = 0  # frames that are still to be filtered
 
     def hear(self, samples: Tensor, log_mel: Tensor, pitch: Array | None = None) -> None:
-        """Let the comb read what comes before the prompt, as `PitchComb.hear`."""
         for each in self.passes:
             if isinstance(each, PitchComb):
                 each.hear(samples, log_mel, pitch)
 
     def expect(self, log_mel: Tensor, pitch: Array | None = None) -> None:
-        """Add target frames ``(frames, mels)`` and their pitch, as `PitchComb.expect`."""
         self.expected += len(log_mel)
         for each in self.passes:
             if isinstance(each, PitchComb):
@@ -415,7 +413,6 @@ class PostFilter:
         return self._limited(samples)
 
     def _limited(self, samples: Tensor) -> Tensor:
-        """Limit the peaks of samples after the prompt."""
         prompt = min(self.untouched, len(samples))
         self.untouched -= prompt
         return torch.cat([samples[:prompt], limited(samples[prompt:])])
@@ -439,7 +436,6 @@ class _Pass:
         self.gains = torch.ones(1, config.window_length // 2 + 1)  # of the last frame
 
     def expect(self, log_mel: Tensor) -> None:
-        """Add target frames ``(frames, mels)``."""
         self.targets.append(log_mel.float().cpu())
 
     def filter(self, samples: Tensor) -> Tensor:

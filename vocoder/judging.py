@@ -160,7 +160,6 @@ def stoi(original: Waveform, sound: Waveform) -> float | None:
 
 
 def has_pesq() -> bool:
-    """Return whether PESQ can be measured here."""
     return find_spec("pesq") is not None
 
 

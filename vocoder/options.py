@@ -37,22 +37,17 @@ class WaveNetConfig(Options):
     levels: int = option(LEVELS, "mu-law levels of a sample", least=2, most=65_536)
     condition_channels: int = option(128, "channels of the network that reads the codes", least=1)
     condition_layers: int = option(
-        2,
-        "layers of that network; each layer adds one frame of context on both sides",
-        least=1,
+        2, "layers of that network; each layer adds one frame of context on both sides", least=1
     )
     condition: Literal["meaning", "embedding", "none"] = option(
-        "meaning",
-        "conditions on the codes' decoded log-mel, or on learned vectors of one codebook",
+        "meaning", "conditions on the codes' decoded log-mel, or on learned vectors of one codebook"
     )
     code_position: bool = option(False, "whether the network also reads the position of a frame within its code")
     codebook: str = ""  # filled in for an embedding: its codebook, with size and streams
     codebook_size: int = 0
     streams: int = 1
     groups: tuple[str, ...] = option(
-        (),
-        "leave this empty: a run sets it to the groups of the training clips",
-        distinct=True,
+        (), "leave this empty: a run sets it to the groups of the training clips", distinct=True
     )
     group_channels: int = option(16, "width of each group's vector", least=1)
 
@@ -76,7 +71,6 @@ class WaveNetConfig(Options):
 
     @property
     def samples_per_code(self) -> int:
-        """Samples per code."""
         return self.patch_frames * self.hop_length
 
     @property
@@ -92,7 +86,6 @@ class WaveNetConfig(Options):
 
     @property
     def parameters(self) -> int:
-        """Number of weights."""
         residual, gates, skip = self.residual_channels, self.gate_channels, self.skip_channels
         gated = gates // 2
         layers = self.layers * self.kernel_size * residual * gates + (self.layers - 1) * gated * residual
@@ -123,7 +116,6 @@ class WaveNetConfig(Options):
         return {name: value for name, value in asdict(self).items() if name not in free}
 
     def with_codebook(self, codes: CodesFormat) -> WaveNetConfig:
-        """Fill in the codebook of an embedding."""
         streams, size = codes.code_shape
         return replace(self, codebook=codes.codebook, codebook_size=size, streams=streams)
 
@@ -133,7 +125,6 @@ class WaveNetConfig(Options):
         return 1 + self.streams * self.codebook_size
 
     def require_codebook(self) -> None:
-        """Refuse an embedding without a codebook."""
         rule = "an embedding has a vector for each code: give the size and the streams of the codebook"
         require(self.codebook_size > 0, "codebook_size", self.codebook_size, rule)
         require(self.streams > 0, "streams", self.streams, rule)
@@ -159,25 +150,16 @@ class CropsConfig(Options):
     batch_size: int = option(8, "crops per step, over all processes", least=1)
     crop_codes: int = option(25, "length of a crop in codes", least=1)
     context_codes: int = option(
-        2,
-        "codes at the beginning of a crop that are context only and do not count in the loss",
-        least=0,
+        2, "codes at the beginning of a crop that are context only and do not count in the loss", least=0
     )
     group_dropout: float = option(
-        0.1,
-        "share of crops without a group, from which WaveNet learns an average voice",
-        least=0,
-        most=1,
+        0.1, "share of crops without a group, from which WaveNet learns an average voice", least=0, most=1
     )
     condition_noise: float = option(
-        0.0,
-        "noise added to the log-mel of the codes, in standard deviations of this log-mel",
-        least=0,
+        0.0, "noise added to the log-mel of the codes, in standard deviations of this log-mel", least=0
     )
     input_noise: float = option(
-        0.0,
-        "standard deviation of the noise added to the input samples, in mu-law levels",
-        least=0,
+        0.0, "standard deviation of the noise added to the input samples, in mu-law levels", least=0
     )
     seed: int = option(0, "seed of the crops", least=0, most=MAX_SEED)
 
@@ -219,10 +201,7 @@ class SoundOptions(Options):
     """Engine and filter of WaveNet's sound, wherever options of sound are given."""
 
     postfilter: float = option(
-        1.0,
-        "strength of the filter that gives WaveNet's sound the spectrum of its codes; 0: none",
-        least=0,
-        most=1,
+        1.0, "strength of the filter that gives WaveNet's sound the spectrum of its codes; 0: none", least=0, most=1
     )
     postfilter_passes: int = option(
         PASSES,
@@ -237,7 +216,6 @@ class SoundOptions(Options):
     def sampled(
         self, *, temperature: float, top_p: float = 1.0, seed: int = 0, group: str | None = None, shift: float = 0.0
     ) -> Sampling:
-        """Return the sampling options of a vocoder with this engine and filter."""
         own = {field.name: getattr(self, field.name) for field in fields(SoundOptions)}
         return Sampling(temperature=temperature, top_p=top_p, seed=seed, group=group, shift=shift, **own)
 

@@ -290,7 +290,6 @@ class Trained:
             yield _unfiltered(self.tokenizer.front_end)
 
     def _sampling(self, group: str | None, name: str) -> Sampling:
-        """Return the sampling of one sound."""
         return replace(self.sampling, group=self._voice(group), seed=sound_seed(self.sampling.seed, name))
 
     def _voice(self, own: str | None) -> str | None:
@@ -331,7 +330,6 @@ class Unlearned:
         self.make, self.tokenizer, self.seed, self.name = make, tokenizer, sampling.seed, name
 
     def side_by_side(self, lengths: Sequence[int]) -> list[list[int]]:
-        """Group each clip alone, the shortest first."""
         return [[clip] for clip in sorted(range(len(lengths)), key=lambda clip: lengths[clip])]
 
     def sounds(
@@ -395,7 +393,6 @@ def create_synthesis(
 
 
 def load_vocoder(folder: Path, sampling: Sampling, *, device: str) -> Vocoder:
-    """Load a trained vocoder with the engine and the post-filter of some sampling options."""
     return Vocoder.from_pretrained(
         folder,
         device=device,
@@ -435,6 +432,5 @@ def unknown_groups(synthesis: Synthesis, groups: Iterable[str | None]) -> str | 
 
 
 def _some(groups: Sequence[str]) -> str:
-    """List the first few groups, and the number of others."""
     more = f" and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
     return ", ".join(groups[:NAMED]) + more

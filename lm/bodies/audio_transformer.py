@@ -127,7 +127,6 @@ class AudioTransformer(BodyNetwork):
         return [nn.ModuleList([self.front_end, self.scale, self.dropout]), *self.layers]
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:
-        """Compute the states of the last layer."""
         return self.blocks(inputs, lengths)[-1]
 
     def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
@@ -164,7 +163,6 @@ class AudioTransformer(BodyNetwork):
         return self.dropout(embeddings + places), -(-lengths // self.patch)
 
     def _between(self, states: Tensor, steps: Tensor, number: int) -> Frames:
-        """Change the rates of the states before layer ``number``, counted from 0."""
         match self.config.variant:
             case "plain":
                 return states, steps
@@ -219,7 +217,6 @@ class AudioTransformerBody(Body):
 
     @property
     def parameters(self) -> int:
-        """Number of weights."""
         return self.audio_transformer.parameters(self.sample_rate)
 
     def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> AudioTransformer:

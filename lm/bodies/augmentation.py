@@ -33,7 +33,6 @@ SMALLEST = 1e-3  # standard deviation; a smaller one would divide by zero, and b
 
 
 def draw_share(size: int, share: float, generator: torch.Generator) -> Tensor:
-    """Choose each of ``size`` clips with probability ``share`` ``(size,)``."""
     return torch.rand(size, generator=generator) < share
 
 
@@ -47,7 +46,6 @@ def flip_time(views: Tensor, lengths: Tensor, chosen: Tensor) -> Tensor:
 
 
 def flip_bands(views: Tensor, chosen: Tensor) -> Tensor:
-    """Reverse the bands of the chosen clips."""
     return torch.where(copy_to(chosen, views.device)[:, None, None], views.flip(2), views)
 
 

@@ -59,16 +59,13 @@ class BodyReading:
 
     @property
     def states_per_second(self) -> float:
-        """States per second of sound."""
         return self.sample_rate / self.samples_per_state
 
     @property
     def inputs_per_second(self) -> float:
-        """Inputs per second of sound."""
         return self.inputs_per_state * self.states_per_second
 
     def num_states(self, num_inputs: int) -> int:
-        """Count the states of a recording of ``num_inputs`` inputs."""
         own = num_inputs - self.shared_inputs
         return max(-(-own // self.inputs_per_state) if self.rounded_up else own // self.inputs_per_state, 1)
 
@@ -170,7 +167,6 @@ class Body(ABC):
 
 
 def samples_in_16_bits(blocks: Iterable[FloatArray]) -> Array:
-    """Join blocks of samples ``(time,)``."""
     return np.concatenate([np.zeros(0, np.int16), *map(in_16_bits, blocks)])
 
 
@@ -218,7 +214,6 @@ class Source:
         return replace(self, weights=None, fingerprint="", learned_labels=False)
 
     def create(self, *, seed: int) -> BodyNetwork:
-        """Create the network."""
         return self.body.create(seed=seed, weights=self.weights, option=self.option)
 
 

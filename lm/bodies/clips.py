@@ -67,11 +67,9 @@ class StoredClips:
         return math.prod(self.sources[0].shape[1:])
 
     def of_rows(self, rows: Sequence[int] | IndexArray) -> "StoredClips":
-        """Select some of the clips."""
         return StoredClips(sources=self.sources, places=self.places[np.asarray(rows, np.int64)])
 
     def followed_by(self, others: "StoredClips") -> "StoredClips":
-        """Append other clips to these."""
         shifted = others.places + np.array([len(self.sources), 0, 0])
         return StoredClips(sources=self.sources + others.sources, places=np.concatenate([self.places, shifted]))
 
@@ -182,7 +180,6 @@ class LabelledBatches:
         _require_targets(self.views.clips, self.targets, "train")
 
     def batch(self, step: int, part: int, parts: int) -> LabelledBatch:
-        """Return share ``part`` of ``parts`` of the batch of a step."""
         clips, [(inputs, lengths)] = self.views.batch(step, part, parts, views=1)
         return LabelledBatch(inputs=inputs, lengths=lengths, targets=self.targets[torch.from_numpy(clips)])
 

@@ -100,7 +100,6 @@ class ConvEncoder(BodyNetwork):
 
     @property
     def hops(self) -> tuple[int, ...]:
-        """Spectrogram frames between two frames of each block."""
         return self.config.hops
 
     @property
@@ -117,7 +116,6 @@ class ConvEncoder(BodyNetwork):
         return [self._frames(images, order) for images in self._images(inputs, lengths, order)]
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:
-        """Compute the frames of the last block."""
         order = _shortest_first(lengths)
         [last] = deque(self._images(inputs, lengths, order), maxlen=1)
         return self._frames(last, order)
@@ -246,7 +244,6 @@ class ConvBody(Body):
 
     @property
     def parameters(self) -> int:
-        """Number of weights."""
         return self.encoder.parameters
 
     def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> ConvEncoder:
@@ -302,7 +299,6 @@ class SimCLR(nn.Module):
 
 
 def create_simclr(encoder: ConvEncoderConfig, config: ContrastConfig, *, seed: int) -> SimCLR:
-    """Create a model whose weights follow from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return SimCLR(create_encoder(encoder, seed=seed), config)
@@ -337,7 +333,6 @@ class PairBatches:
             raise InputError(f"there are {count} clips to contrast; SimCLR needs 2 or more: add recordings")
 
     def batch(self, step: int, part: int, parts: int) -> PairBatch:
-        """Return share ``part`` of ``parts`` of the batch of a step."""
         clips, views = self.views.batch(step, part, parts, views=2)
         longest = max(view.shape[1] for view, _ in views)
         frames = torch.cat([nn.functional.pad(view, (0, 0, 0, longest - view.shape[1])) for view, _ in views])

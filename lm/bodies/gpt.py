@@ -39,13 +39,11 @@ class GptNetwork(BodyNetwork):
         return self._over_streams(self.gpt.decoded(self._tokens(inputs))[:, 1:], inputs), lengths
 
     def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
-        """Compute the states of each layer."""
         states = self.gpt.hidden_states(self._tokens(inputs))[1:, :, 1:]
         return [(layer, lengths) for layer in self._over_streams(states, inputs)]
 
     @property
     def stack(self) -> Sequence[nn.Module]:
-        """The embedding of codes, then each layer."""
         transformer = self.gpt.transformer
         return [transformer.decoder_frontend, *transformer.decoder.layers]
 
@@ -100,22 +98,18 @@ class GptBody(Body):
 
     @property
     def parameters(self) -> int:
-        """Number of weights."""
         return self.gpt.parameters(self.gpt.vocabulary(self.codes))
 
     def num_inputs(self, num_samples: int) -> int:
-        """Count the time steps of a recording."""
         return self.codes.steps(num_samples)
 
     def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> GptNetwork:
-        """Create the network with the weights of a language model's folder, or with random ones."""
         gpt = create_gpt(self.gpt, self.gpt.vocabulary(self.codes), seed=seed)
         if weights is not None:
             gpt.load_state_dict(LanguageModel.from_pretrained(weights).gpt.state_dict())
         return GptNetwork(gpt)
 
     def front_end(self, folder: Path, *, device: str) -> FrontEnd:
-        """Create the conversion of sound to codes by the tokenizer in a folder."""
         return partial(_encode, folder=folder / "tokenizer", device=device)
 
 

@@ -36,16 +36,10 @@ class ConvEncoderConfig(Options):
 
     channels: tuple[int, ...] = option((32, 64, 128, 256), "channels of each block", least=1, filled=True)
     time_strides: tuple[int, ...] = option(
-        (2, 2, 2, 1),
-        "factor by which each block shortens the time axis",
-        least=1,
-        filled=True,
+        (2, 2, 2, 1), "factor by which each block shortens the time axis", least=1, filled=True
     )
     mel_strides: tuple[int, ...] = option(
-        (2, 2, 2, 2),
-        "factor by which each block narrows the mel axis",
-        least=1,
-        filled=True,
+        (2, 2, 2, 2), "factor by which each block narrows the mel axis", least=1, filled=True
     )
     bands: int = option(4, "number of parts of the mel axis that are pooled separately", least=1)
 
@@ -83,17 +77,13 @@ class AugmentationConfig(Options):
     crop: float = option(0.6, "smallest share of a clip that is kept", above=0, most=1)
     speed: float = option(0.25, "largest change of speed: 0.25 is 25 % faster, or slower by the same factor", least=0)
     formant: float = option(
-        0.25,
-        "largest shift of the mel bands: 0.25 is 25 % higher, or lower by the same factor",
-        least=0,
+        0.25, "largest shift of the mel bands: 0.25 is 25 % higher, or lower by the same factor", least=0
     )
     gain_db: float = option(6.0, "largest change of level in dB", least=0)
     mix: float = option(0.3, "share of clips to which another clip is added", least=0, most=1)
     mix_db: float = option(10.0, "smallest level difference in dB by which the added clip is softer", least=0)
     noise: float = option(
-        0.2,
-        "largest standard deviation of the added noise, in standard deviations of each mel band",
-        least=0,
+        0.2, "largest standard deviation of the added noise, in standard deviations of each mel band", least=0
     )
     time_masks: int = option(1, "number of time masks", least=0)
     time_mask: float = option(0.2, "longest time mask as a share of the clip", least=0, most=1)
@@ -122,14 +112,10 @@ class ClipBatchConfig(Options):
 
     batch_size: int = option(96, "clips per step, over all processes", least=2)
     max_frames: int = option(
-        300,
-        "longest piece of a clip in frames; a random piece is cut from a longer clip",
-        least=1,
+        300, "longest piece of a clip in frames; a random piece is cut from a longer clip", least=1
     )
     pool_batches: int = option(
-        4,
-        "number of batches whose clips are sorted by length together, which saves padding; 1: no sorting",
-        least=1,
+        4, "number of batches whose clips are sorted by length together, which saves padding; 1: no sorting", least=1
     )
     seed: int = option(0, "seed of the order of clips", least=0, most=MAX_SEED)
 
@@ -151,14 +137,10 @@ class WaveformBatchConfig(Options):
 
     batch_size: int = option(32, "clips per step, over all processes", least=2)
     max_seconds: float = option(
-        3.0,
-        "longest piece of a clip in seconds; a random piece is cut from a longer clip",
-        above=0,
+        3.0, "longest piece of a clip in seconds; a random piece is cut from a longer clip", above=0
     )
     pool_batches: int = option(
-        4,
-        "number of batches whose clips are sorted by length together, which saves padding; 1: no sorting",
-        least=1,
+        4, "number of batches whose clips are sorted by length together, which saves padding; 1: no sorting", least=1
     )
     seed: int = option(0, "seed of the order of clips", least=0, most=MAX_SEED)
 
@@ -175,10 +157,7 @@ class MaskConfig(Options):
     """Options of masked spans of frames."""
 
     share: float = option(
-        0.65,
-        "share of the frames that is masked, if spans did not overlap; 0: none",
-        least=0,
-        below=1,
+        0.65, "share of the frames that is masked, if spans did not overlap; 0: none", least=0, below=1
     )
     length: int = option(10, "frames of a span", least=1)
 
@@ -192,9 +171,7 @@ class TargetConfig(Options):
 
     masking: MaskConfig = option(MaskConfig(length=5), "spans of masked frames")
     negatives: int = option(
-        50,
-        "negatives of the contrastive loss for each masked frame: other masked frames of the clip",
-        least=1,
+        50, "negatives of the contrastive loss for each masked frame: other masked frames of the clip", least=1
     )
     diversity_weight: float = option(0.5, "weight of the penalty for codes that are not used", least=0)
     temperature: float = option(2.0, "temperature of the Gumbel softmax over codes at the first step", above=0)
@@ -228,9 +205,7 @@ class Wav2vec2Config(Options):
     channels: int = option(128, "channels of each convolution", least=1)
     kernels: tuple[int, ...] = option((10, 3, 3, 3, 3, 2, 2), "kernel sizes of the convolutions", least=1)
     strides: tuple[int, ...] = option(
-        (5, 2, 2, 2, 2, 2, 2),
-        "strides of the convolutions: a frame for each 320 samples",
-        least=1,
+        (5, 2, 2, 2, 2, 2, 2), "strides of the convolutions: a frame for each 320 samples", least=1
     )
     width: int = option(192, "width of the transformer", least=1)
     layers: int = option(4, "layers of the transformer", least=1)
@@ -280,14 +255,11 @@ class AstConfig(Options):
 
     size: Size = option("tiny", "the sizes of AST and DeiT: 192, 384 or 768 channels, 12 layers each")
     weights: str | None = option(
-        None,
-        "Hugging Face folder or hf://user/name of an AST, DeiT or ViT model; null: random weights",
+        None, "Hugging Face folder or hf://user/name of an AST, DeiT or ViT model; null: random weights"
     )
     layers: tuple[int, ...] = option((4, 8, 12), "layers whose states are probed", least=1, most=LAYERS, filled=True)
     patches: int = option(
-        101,
-        "patches along time per input: 101 are 10.1 seconds; a longer clip is read in pieces",
-        least=1,
+        101, "patches along time per input: 101 are 10.1 seconds; a longer clip is read in pieces", least=1
     )
     dropout: float = option(0.0, "dropout of the network", least=0, below=1)
 
@@ -324,8 +296,7 @@ class AudioTransformerConfig(Options):
     """Sizes of the network, and what happens between its layers."""
 
     variant: Variant = option(
-        "wavelet",
-        "what happens between layers; pooling halves the rate, wavelet lowers that of half of the dimensions",
+        "wavelet", "what happens between layers; pooling halves the rate, wavelet lowers that of half of the dimensions"
     )
     patch_ms: float = option(25.0, "length of a patch of samples in milliseconds", above=0)
     front_end: int = option(2048, "filters: width of the first layer of the front end", least=1)

@@ -305,7 +305,6 @@ def _statistics(folder: Path, kind: str, option: str) -> Statistics:
 
 
 def weights_hash(folder: str | None) -> str:
-    """Compute the hash of the files of a weights folder, wherever it lies; "" where there is none."""
     return "" if folder is None else hugging_face_hash(Path(folder))
 
 
@@ -368,7 +367,6 @@ class AstEncoder(BodyNetwork):
 
     @property
     def stack(self) -> Sequence[nn.Module]:
-        """The embedding of patches, then each layer."""
         return [self.transformer.embeddings, *self.transformer.encoder.layer]
 
     def states(self, filter_banks: Tensor, lengths: Tensor, *, layers: Sequence[int] = ()) -> AstStates:
@@ -513,7 +511,6 @@ class AstBody(Body):
         return frames_of(patches_of(num_samples))
 
     def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> AstEncoder:
-        """Create the network with the weights of a local Hugging Face folder, or with random ones."""
         patches, statistics = self.positions or self.ast.patches, AUDIOSET_STATISTICS
         transformer = _transformer(self.ast, patches, seed=seed, epsilon=self.epsilon)
         if weights is not None:
@@ -528,7 +525,6 @@ class AstBody(Body):
         )
 
     def front_end(self, folder: Path, *, device: str) -> FrontEnd:
-        """Create the conversion of sound to filter banks, which needs no folder."""
         return _filter_banks
 
 
@@ -541,7 +537,6 @@ def open_ast(options: AstOptions) -> Source:
 
 
 def ast_source(body: AstBody, folder: Path | None, augmentation: AugmentationConfig) -> Source:
-    """Describe AST with the weights of a folder, or with random ones."""
     return Source(
         body=body,
         weights=folder,

@@ -130,7 +130,6 @@ class MaskedBatches:
     steps: int
 
     def batch(self, step: int, part: int, parts: int) -> MaskedBatch:
-        """Return share ``part`` of ``parts`` of the batch of a step."""
         _, [(samples, lengths)] = self.views.batch(step, 0, 1, views=1)
         own = self.batches.share(part, parts)
         frames = self.convolutions.frames_of(lengths)
@@ -158,7 +157,6 @@ def as_read(samples: Tensor, lengths: Tensor, generator: torch.Generator) -> tup
 def masked_batches(
     clips: StoredClips, config: ClipBatchConfig, convolutions: Convolutions, targets: TargetConfig, *, steps: int
 ) -> MaskedBatches:
-    """Make training batches of stored samples."""
     views = ClipViews(clips, config, as_read)
     return MaskedBatches(views=views, batches=config, convolutions=convolutions, targets=targets, steps=steps)
 
@@ -207,26 +205,17 @@ class MaskedPrediction(nn.Module):
 
     @property
     def total_codes(self) -> int:
-        """Number of codes of all codebooks of targets."""
         return GROUPS * int(self.model.config.num_codevectors_per_group)
 
     def forward(
-        self,
-        samples: Tensor,
-        lengths: Tensor,
-        masked: Tensor,
-        places: Tensor,
-        negatives: Tensor,
-        temperature: float,
+        self, samples: Tensor, lengths: Tensor, masked: Tensor, places: Tensor, negatives: Tensor, temperature: float
     ) -> Prediction:
         """Predict the masked frames; for the arguments see `MaskedBatch`."""
         model = self.model
         model.quantizer.temperature = temperature  # type: ignore[assignment]  # it is a number
         with cast(ConvolutionsByLength, model.wav2vec2.feature_extractor).reading(lengths):
             found = model.wav2vec2(
-                normalise(samples, lengths),
-                attention_mask=inside(samples, lengths).long(),
-                mask_time_indices=masked,
+                normalise(samples, lengths), attention_mask=inside(samples, lengths).long(), mask_time_indices=masked
             )
         features = model.dropout_features(found.extract_features).flatten(0, 1)[places]
         quantised, perplexity = model.quantizer(features[None])
@@ -262,7 +251,6 @@ def compare_with_targets(predicted: Tensor, targets: Tensor, places: Tensor, neg
 
 
 def create_masked_prediction(config: Wav2vec2Config, *, diversity_weight: float, seed: int) -> MaskedPrediction:
-    """Create a model whose weights follow from the seed."""
     from transformers import Wav2Vec2ForPreTraining
 
     sizes = transformers_config(config, diversity_weight=diversity_weight)
@@ -272,7 +260,6 @@ def create_masked_prediction(config: Wav2vec2Config, *, diversity_weight: float,
 
 
 def transformers_config(config: Wav2vec2Config, *, diversity_weight: float = 0.0) -> TransformersConfig:
-    """Convert the sizes of a model to the config of `transformers`."""
     from transformers import Wav2Vec2Config
 
     count = len(config.kernels)
@@ -387,7 +374,6 @@ class SpeechNetwork(BodyNetwork):
 
     @torch.no_grad()
     def layer_states(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """Compute the states of each layer ``(layers, batch, frames, width)``."""
         return self.encoder.states(inputs, lengths, layers=self._numbers)
 
     @property
@@ -433,11 +419,9 @@ class Wav2vec2Body(Body):
 
     @cached_property
     def parameters(self) -> int:
-        """Number of weights."""
         return self.architecture.parameters
 
     def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> SpeechNetwork:
-        """Create the network with the weights of a local Hugging Face folder, or with random ones."""
         if weights is not None:
             return SpeechNetwork(load_speech_encoder(weights, option=option), self.masking)
         own = self.architecture

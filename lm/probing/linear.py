@@ -197,7 +197,6 @@ class LogisticProbe:
         return scores
 
     def _dispatch(self) -> AbstractContextManager[object]:
-        """Let scikit-learn compute with PyTorch's tensors, if there is a device."""
         return nullcontext() if self._device is None else _with_tensors()
 
 
@@ -328,11 +327,7 @@ def _solve_on(device: torch.device, products: DoubleArray, diagonal: float, answ
 
 
 def normal_equations(
-    features: FloatArray,
-    targets: DoubleArray,
-    *,
-    at_once: int = CLIPS_AT_ONCE,
-    device: torch.device | None = None,
+    features: FloatArray, targets: DoubleArray, *, at_once: int = CLIPS_AT_ONCE, device: torch.device | None = None
 ) -> tuple[DoubleArray, DoubleArray]:
     """Compute ``features.T @ features`` and ``features.T @ targets`` in 64 bits, ``at_once`` clips at a time.
 

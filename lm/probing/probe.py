@@ -284,7 +284,6 @@ def scored_method(scores: FloatArray, task: ProbeTask, config: ProbeConfig, *, o
 
 
 def best_candidate(results: Sequence[ProbeResult]) -> ProbeResult:
-    """Return the candidate that was judged best; the first among equals."""
     return max(results, key=lambda result: result.validation_accuracy)
 
 
@@ -343,7 +342,6 @@ def _result(
 
 
 def _with_interval(reached: Outcome, task: ProbeTask, config: ProbeConfig) -> tuple[float, float, float]:
-    """Measure one method on test clips, with its bootstrap interval."""
     groups = task.test_groups
     draws = bootstrap([reached], resamples=config.resamples, seed=config.seed, groups=groups)[:, 0]
     return float(measure(reached)[0, 0]), *outcome_interval([reached], draws, config.confidence, groups=groups)
@@ -403,7 +401,6 @@ def learning_curve(
 
 
 def _interval(results: Sequence[ProbeResult], task: ProbeTask, config: ProbeConfig) -> tuple[float, float]:
-    """Compute the interval of resampled test accuracies of all draws of labels together."""
     targets, resamples = task.targets[task.rows["test"]], -(-config.resamples // len(results))
     reached, groups = [outcome(result.scores, targets, task) for result in results], task.test_groups
     draws = [

@@ -267,7 +267,6 @@ def _without_each_part(task: ProbeTask) -> Iterator[npt.NDArray[np.bool_]]:
 
 
 def _lost(targets: npt.NDArray[np.bool_]) -> list[int]:
-    """List the classes that none of the clips has."""
     missing: list[int] = np.flatnonzero(~targets.any(0)).tolist()
     return missing
 

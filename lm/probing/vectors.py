@@ -111,7 +111,6 @@ class RunningPools:
         return assemble(pooling, means, self._largest[name][None]).reshape(-1).astype(np.float32)
 
     def _mean(self, name: str, means: Means) -> npt.NDArray[np.float64]:
-        """Divide the sums by the numbers of steps ``(parts, features)``."""
         sums, parts = self._sums[name, means], self._parts[name, means]
         return np.stack([total / len(part) for total, part in zip(sums, parts, strict=True)])
 

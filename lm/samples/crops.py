@@ -96,7 +96,6 @@ class SampleCrops:
         return self._collate([self._draw(step, example) for example in range(part * share, (part + 1) * share)])
 
     def batches(self, count: int) -> Iterator[SampleBatch]:
-        """Yield the batches of the first steps."""
         for step in range(count):
             yield self.batch(step)
 
@@ -192,5 +191,4 @@ def create_baseline(kind: Baseline, counts: Counts) -> LevelTable:
 
 
 def table_size(kind: Baseline) -> int:
-    """Return how many numbers a baseline has learned."""
     return {"repeat": 0, "histogram": LEVELS, "markov": LEVELS**2}[kind]

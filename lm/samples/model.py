@@ -190,7 +190,6 @@ class SampleTransformer(nn.Module):
         return embedded if vectors is None else embedded + vectors
 
     def logits(self, states: Tensor) -> Tensor:
-        """Compute logits from the decoder's states."""
         logits: Tensor = self.transformer.final_proj(states)
         return logits
 
@@ -200,7 +199,6 @@ SampleModel = SampleWaveNet | SampleTransformer
 
 
 def create_sample_model(config: SampleConfig, *, seed: int) -> SampleModel:
-    """Create an untrained network whose weights depend on the config and the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return SampleWaveNet(config) if isinstance(config, SampleWaveNetConfig) else SampleTransformer(config)
@@ -375,7 +373,6 @@ class SampleLanguageModel:
 
     @property
     def sample_rate(self) -> int:
-        """Rate of the sound in Hz."""
         return self.model.config.sample_rate
 
     def engine(self, wanted: EngineChoice) -> str:
@@ -422,7 +419,6 @@ class SampleLanguageModel:
 
 
 def model_card(model: SampleModel) -> str:
-    """Write Markdown with the network's sizes and how to call it."""
     config, is_wavenet = model.config, isinstance(model, SampleWaveNet)
     context = "" if is_wavenet or model.context is None else " with a context vector of a longer past"
     return _CARD.format(

@@ -41,7 +41,6 @@ class ContextConfig(Options):
         return self.frame_length << self.layers
 
     def parameters(self, model_dim: int) -> int:
-        """Return the number of weights of a network whose vectors have ``model_dim`` values."""
         channels, widths = self.channels, (1, *(self.channels for _ in self.strides[1:]))
         framing = sum((width * stride + 1) * channels for width, stride in zip(widths, self.strides, strict=True))
         return framing + self.layers * (2 * channels + 1) * channels + (channels + 1) * model_dim
@@ -75,9 +74,7 @@ class TransformerConfig(Options):
 
     sample_rate: int = option(16_000, "Hz; the same as audio.sample_rate", least=1)
     context_ms: float = option(
-        100.0,
-        "milliseconds of sound that all layers together see; each layer sees an equal part",
-        above=0,
+        100.0, "milliseconds of sound that all layers together see; each layer sees an equal part", above=0
     )
     model_dim: int = option(64, "width", least=1)
     layers: int = option(4, "layers", least=1)
@@ -119,7 +116,6 @@ class TransformerConfig(Options):
 
     @property
     def parameters(self) -> int:
-        """Number of weights."""
         dim = self.model_dim
         layer = 4 * dim**2 + 3 * dim * self.ffn_dim + 2 * dim
         context = self.context.parameters(dim) if self.context else 0
@@ -160,17 +156,14 @@ class SampleWaveNetConfig(Options):
 
     @property
     def receptive_field(self) -> int:
-        """Number of previous samples that a prediction depends on."""
         return self.network.receptive_field
 
     @property
     def history(self) -> int:
-        """Number of levels before the first target's own input that the model reads."""
         return self.receptive_field - 1
 
     @property
     def parameters(self) -> int:
-        """Number of weights."""
         return self.network.parameters
 
     @property

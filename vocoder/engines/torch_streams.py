@@ -205,7 +205,6 @@ class TorchStreams:
         self.place.zero_()
 
     def _step(self, sampling: Sampling) -> None:
-        """Compute one step on the tensors of this object."""
         levels = draw_levels(self.stepper.step(self.previous), self.draws.index_select(0, self.place).T, sampling)
         given = self.given.index_select(0, self.place)[0]
         self.previous.copy_(torch.where(given < 0, levels, given))
