@@ -252,9 +252,7 @@ NAMES = {f"{rate}{number}": number for rate in "abc" for number in range(8)} | {
 @pytest.mark.parametrize("look_ahead", [0, 1, 2])
 def test_alignment_is_that_of_the_drawing(drawing: str, look_ahead: int) -> None:
     conditions = Conditions(
-        no_code=7,
-        coarser=(CoarserRate(share=4, streams=1), CoarserRate(share=2, streams=1)),
-        look_ahead=look_ahead,
+        no_code=7, coarser=(CoarserRate(share=4, streams=1), CoarserRate(share=2, streams=1)), look_ahead=look_ahead
     )
     counts = [drawing.count(rate) for rate in "abc"]
     coarser = [np.arange(count, dtype=np.int32)[:, None] for count in counts[:2]]

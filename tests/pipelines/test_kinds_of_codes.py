@@ -320,10 +320,7 @@ def test_the_front_end_is_described_with_all_rates(tmp_path: Path) -> None:
         (["tokenizer.rates=[2,0]"], r"tokenizer\.rates\b.*\[2, 0\].*\b1\b"),
         (["tokenizer.rates=[8,4]"], r"tokenizer\.patch\.frames\b.*\b2\b.*tokenizer\.patch\.frames=4\b"),
         (["tokenizer.rates=[8,4,2]", "lm.gpt.layers=2"], r"lm\.gpt\.layers\b.*\b2\b.*\b3 rates\b"),
-        (
-            ["tokenizer.rates=[8,4,2]", "lm.gpt.layers=3", "lm.look_ahead=-1"],
-            r"lm\.look_ahead\b.*-1\b.*\b0\b",
-        ),
+        (["tokenizer.rates=[8,4,2]", "lm.gpt.layers=3", "lm.look_ahead=-1"], r"lm\.look_ahead\b.*-1\b.*\b0\b"),
         (["lm.bpe=10", "tokenizer.levels=2"], r"lm\.bpe=10"),
         (["lm.bpe=10", "tokenizer.rates=[4,2]", "tokenizer.patch.frames=2"], r"lm\.bpe=10"),
         (["lm.bpe=10", "compare.assignments=soft"], r"lm\.bpe=10"),

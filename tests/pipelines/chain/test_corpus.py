@@ -16,14 +16,7 @@ from pipelines.encode import encode
 from tests.pipelines.jobs.test_encode import options
 from tests.pipelines.tiny import corpus_of
 from tests.pipelines.tiny_chain import CHECKPOINTS, OWN, called_at_once, entries, refusal
-from tests.wordless.audio.recordings.packed_files import (
-    samples,
-    save_splits,
-    sound,
-    takes,
-    write_parquet,
-    write_tar,
-)
+from tests.wordless.audio.recordings.packed_files import samples, save_splits, sound, takes, write_parquet, write_tar
 from tokenizer.parquet import read_codes
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.clips import upsampling_notices

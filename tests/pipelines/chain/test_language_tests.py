@@ -128,13 +128,7 @@ def test_a_look_up_of_the_tests_speaks_nothing(stage: Callable[..., Entry], tmp_
     tokens, lm = (Entry(stage=name, key=name, folder=tmp_path / name, reused=False) for name in ("tokenizer", "lm"))
     config, embedded = ZerospeechConfig(voices=2, words=30, rounds=1, sentences=3, seed=0), EmbeddedConfig(words=2)
     subject = Subject(
-        tokens=tokens,
-        trained_on=(),
-        model=lm,
-        config=config,
-        embedded=embedded,
-        cache=tmp_path / "speech",
-        seed=0,
+        tokens=tokens, trained_on=(), model=lm, config=config, embedded=embedded, cache=tmp_path / "speech", seed=0
     )
     assert not session.contains(partial(stage, subject=subject))
     assert not (tmp_path / "speech").exists()

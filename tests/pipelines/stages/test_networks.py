@@ -172,11 +172,7 @@ WAVEFORM_SETTINGS = AudioTransformerSettings(
 SHORT = replace(WAVEFORM_SETTINGS, fit=replace(WAVEFORM_SETTINGS.fit, steps=2))
 
 
-def trained(
-    session: Session,
-    manifest: Manifest,
-    settings: AudioTransformerSettings,
-) -> Entry:
+def trained(session: Session, manifest: Manifest, settings: AudioTransformerSettings) -> Entry:
     reading = reading_of(session, manifest, sample_rate=RATE)
     return audio_transformer(reading, settings).train(reading, waveforms(session, manifest, RATE), ("high", "low"))
 

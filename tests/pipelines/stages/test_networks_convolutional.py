@@ -172,10 +172,7 @@ def test_one_seed_gives_the_same_bytes(manifest: Manifest, contrasted: Entry, la
     session = silent_session(tmp_path)
     sample = _sample(session, manifest)
     stored = spectrograms(session, manifest, AUDIO, sample)
-    again = (
-        simclr(session, stored, (), SETTINGS),
-        _supervised(session, manifest, sample, stored),
-    )
+    again = (simclr(session, stored, (), SETTINGS), _supervised(session, manifest, sample, stored))
     for entry, other in zip((contrasted, labelled), again, strict=True):
         assert not other.reused
         assert {"model.safetensors", "config.json"} <= set(_hashes(entry))

@@ -60,10 +60,7 @@ def _failing(model: nn.Module, batch: Pairs) -> tuple[Tensor, int]:
 
 @pytest.mark.parametrize(("loss", "reason"), [(_doubled, "100%"), (_failing, "no compiler here")])
 def test_a_wrong_or_failing_compilation_is_refused(
-    loss: Callable[[nn.Module, Pairs], tuple[Tensor, int]],
-    reason: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    loss: Callable[[nn.Module, Pairs], tuple[Tensor, int]], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "compile", lambda given, **options: loss)
     with pytest.raises(InputError) as refused:

@@ -17,13 +17,7 @@ from tests.wordless.audio.conftest import Tone
 from wordless.audio.recordings.clips import build_manifest
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, Split
-from wordless.audio.recordings.splits import (
-    SplitConfig,
-    division_notices,
-    folds,
-    require_whole_groups,
-    split_clips,
-)
+from wordless.audio.recordings.splits import SplitConfig, division_notices, folds, require_whole_groups, split_clips
 from wordless.base.errors import InputError
 
 

@@ -562,10 +562,7 @@ def test_kaldi_channels_are_kept_and_recordings_without_segments_listed(folder: 
         ({"columns": ColumnConfig(label="Nope")}, ["columns.label is Nope", "birds"]),
         ({"columns": ColumnConfig(label=3)}, ["columns.label is 3"]),
         ({"columns": ColumnConfig(label=("birds", "calls"))}, ["columns.label is birds,calls"]),
-        (
-            {"columns": ColumnConfig(label="birds"), "tier": "calls"},
-            ["columns.label is birds", "tier=calls"],
-        ),
+        ({"columns": ColumnConfig(label="birds"), "tier": "calls"}, ["columns.label is birds", "tier=calls"]),
         ({"tier": "Nope"}, ["tier is Nope"]),
     ],
 )
