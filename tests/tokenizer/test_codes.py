@@ -53,19 +53,13 @@ def test_rates() -> None:
     assert FORMAT.bits_per_second == 100 * 2 * 4
 
 
-def test_values_outside_the_codebook_are_refused() -> None:
+def test_codes_that_break_their_contract_are_refused() -> None:
     with pytest.raises(InputError, match=r"\b0\b.*\b15\b"):
         Codes(values=np.full((1, 2), 16, np.int32), num_samples=160, format=FORMAT)
-
-
-def test_shape_and_length_are_checked() -> None:
     with pytest.raises(InputError, match=r"\(time, 2\)"):
         Codes(values=np.zeros((3, 1), np.int32), num_samples=480, format=FORMAT)
     with pytest.raises(InputError, match=r"\b4 time steps"):
         codes(3, 481)
-
-
-def test_codes_of_another_codebook_are_refused_by_name() -> None:
     with pytest.raises(InputError, match=r"\bmodel\b.*\bbook\b.*\bother\b.*wordless encode\b"):
         require_same_codebook(FORMAT, replace(FORMAT, codebook="other"), owner="the model")
 

@@ -94,33 +94,27 @@ def test_all_points_are_used_and_the_objective_is_theirs() -> None:
     assert np.isclose(report["objective"][-1], distances.mean(), rtol=0.01)
 
 
-def test_same_seed_same_bytes() -> None:
+def test_the_same_seed_gives_the_same_bytes_and_nearest_is_the_nearest() -> None:
     points = np.random.default_rng(1).normal(size=(2000, 8)).astype(np.float32)
     first, second = (fit_codebook(points, size=16, iterations=5, seed=3)[0] for _ in range(2))
     assert first.tobytes() == second.tobytes()
-
-
-def test_dead_and_duplicate_centroids_are_counted() -> None:
-    points = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)
-    _, report = fit_codebook(points, size=8, iterations=5, seed=0)
-    assert report["dead"] >= 5  # three places, eight centroids
-
-
-def test_too_few_points_are_refused() -> None:
-    with pytest.raises(InputError, match=r"^codebook_size\b.*\b64\b.*\b10 patches"):
-        fit_codebook(clusters(10, 2), size=64, iterations=5, seed=0)
-
-
-def test_nearest_is_the_nearest() -> None:
     random = np.random.default_rng(0)
     points, centroids = (random.normal(size=(n, 6)).astype(np.float32) for n in (200, 20))
     assert np.array_equal(nearest(points, centroids), nearest_by_distance(points, centroids))
 
 
+def test_dead_and_duplicate_centroids_are_counted_and_too_few_points_refused() -> None:
+    points = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)
+    _, report = fit_codebook(points, size=8, iterations=5, seed=0)
+    assert report["dead"] >= 5  # three places, eight centroids
+    with pytest.raises(InputError, match=r"^codebook_size\b.*\b64\b.*\b10 patches"):
+        fit_codebook(clusters(10, 2), size=64, iterations=5, seed=0)
+
+
 # Residual levels
 
 
-def test_the_first_level_is_the_codebook_alone() -> None:
+def test_the_first_level_is_the_codebook_alone_and_the_record_has_all_levels() -> None:
     points = np.random.default_rng(1).normal(size=(500, 6)).astype(np.float32)
     alone, report = fit_codebook(points, size=8, iterations=5, seed=3)
     for levels in (1, 2):
@@ -128,6 +122,12 @@ def test_the_first_level_is_the_codebook_alone() -> None:
         assert codebooks.shape == (levels, 8, 6)
         assert codebooks[0].tobytes() == alone.tobytes()
         assert reports[0] == report
+    _, (coarse, fine) = fit_residual_codebooks(points, levels=2, size=8, iterations=4, seed=0)
+    assert kmeans_summary([coarse]) == coarse
+    both = kmeans_summary([coarse, {**fine, "dead": 2, "duplicates": 1}])
+    assert both["objective"] == coarse["objective"] + fine["objective"]
+    assert (both["points"], both["dead"], both["duplicates"]) == (500, coarse["dead"] + 2, coarse["duplicates"] + 1)
+    assert both["levels"] == [coarse, {**fine, "dead": 2, "duplicates": 1}]
 
 
 def test_each_level_is_fitted_to_what_is_left_over() -> None:
@@ -151,25 +151,12 @@ def test_points_that_leave_nothing_over() -> None:
     assert np.isfinite(codebooks).all()
 
 
-def test_the_record_of_levels_says_what_they_come_to() -> None:
-    points = np.random.default_rng(1).normal(size=(500, 6)).astype(np.float32)
-    _, (coarse, fine) = fit_residual_codebooks(points, levels=2, size=8, iterations=4, seed=0)
-    assert kmeans_summary([coarse]) == coarse
-    both = kmeans_summary([coarse, {**fine, "dead": 2, "duplicates": 1}])
-    assert both["objective"] == coarse["objective"] + fine["objective"]
-    assert (both["points"], both["dead"], both["duplicates"]) == (500, coarse["dead"] + 2, coarse["duplicates"] + 1)
-    assert both["levels"] == [coarse, {**fine, "dead": 2, "duplicates": 1}]
-
-
-def test_a_short_stream_is_kept_whole() -> None:
+def test_a_short_stream_is_kept_whole_and_rows_of_any_shape_are_one_row() -> None:
     rows = np.arange(12, dtype=np.float32).reshape(6, 2)
     reservoir = Reservoir(10, 2, seed=0)
     reservoir.add(rows[:1])
     reservoir.add(rows[1:])
     assert np.array_equal(reservoir.sample, rows)
-
-
-def test_rows_of_any_shape_are_kept_as_one_row() -> None:
     frames = np.arange(200, dtype=np.float32).reshape(100, 2)
     windows = np.lib.stride_tricks.sliding_window_view(frames, 3, axis=0)  # (98, 2, 3), a view
     one, other = (Reservoir(7, 6, seed=1) for _ in range(2))
@@ -192,7 +179,7 @@ def test_every_row_has_the_same_chance() -> None:
     assert counts.min() > 12
 
 
-def test_statistics_are_those_of_all_frames() -> None:
+def test_statistics_are_those_of_all_frames_and_columns_are_runs_within_a_recording() -> None:
     parts = [torch.randn(n, 5) * 3 + 2 for n in (40, 1, 17)]
     sample = draw_sample(parts, frames=2, n_mels=5, capacity=10, seed=0)
     frames = torch.cat(parts)
@@ -200,9 +187,6 @@ def test_statistics_are_those_of_all_frames() -> None:
     assert torch.allclose(sample.std, frames.std(0, unbiased=False), atol=1e-4)
     assert sample.columns.shape == (10, 2, 5)
     assert sample.seen == 39 + 0 + 16
-
-
-def test_columns_are_runs_of_frames_within_one_recording() -> None:
     first, second = torch.arange(10.0).reshape(5, 2), torch.arange(100.0, 106.0).reshape(3, 2)
     columns = draw_sample([first, second], frames=2, n_mels=2, capacity=100, seed=0).columns
     assert torch.equal(columns[0], first[:2])
@@ -217,12 +201,9 @@ def test_a_recording_shorter_than_a_state_gives_frames_alone() -> None:
     torch.testing.assert_close(found.mean, torch.full((3,), 1 / 6))
 
 
-def test_a_silent_band_is_not_blown_up() -> None:
+def test_patches_are_normalised_per_mel_and_a_silent_band_is_not_blown_up() -> None:
     sample = draw_sample([torch.zeros(50, 3)], frames=1, n_mels=3, capacity=10, seed=0)
     assert torch.equal(sample.std, torch.full((3,), 0.1))
-
-
-def test_patches_are_normalised_per_mel() -> None:
     columns = torch.randn(500, 2, 4) * torch.tensor([1.0, 2.0, 3.0, 4.0]) + 5
     patches = normalised_patches(columns, columns.mean((0, 1)), columns.std((0, 1)), height=2)
     assert patches.shape == (1000, 4)
@@ -289,13 +270,10 @@ def test_round_trip(steps: int, frames: int, streams: int, height: int) -> None:
     assert torch.equal(from_patches(patches, frames=frames, height=height), spectrogram)
 
 
-def test_a_patch_is_frames_of_one_band() -> None:
+def test_a_patch_is_frames_of_one_band_which_divides_the_mels() -> None:
     spectrogram = torch.arange(12.0).reshape(1, 3, 4)  # frame f, mel m: 4 f + m
     patches = to_patches(spectrogram, frames=2, height=2)
     assert patches.tolist() == [[[[0, 1, 4, 5], [2, 3, 6, 7]]]]  # the third frame fills no patch
-
-
-def test_bands_must_divide_the_mels() -> None:
     with pytest.raises(InputError, match=r"\bmels\b.*\b3\b.*\b8\b"):
         PatchConfig(mels=3).height(8)
     assert PatchConfig().height(8) == 8

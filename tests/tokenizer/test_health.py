@@ -37,13 +37,10 @@ def test_perplexity_of_known_distributions() -> None:
     assert (half.used_codes, half.dead_codes) == (3, 1)
 
 
-def test_usage_counts_all_streams() -> None:
+def test_usage_counts_all_streams_and_each_level_in_all_bands() -> None:
     codes = Codes(values=np.array([[0, 1], [1, 1]], np.int32), num_samples=320, format=replace(FORMAT, codebook_size=3))
     assert measure_usage([codes, codes], 1, 3).counts == (2, 6, 0)
     assert measure_usage([codes, codes], 1, 3).by_level == (measure_usage([codes, codes], 1, 3),)
-
-
-def test_usage_counts_each_level_in_all_bands() -> None:
     format = replace(FORMAT, codebook_size=3, streams=4)  # two bands of two levels
     codes = Codes(values=np.array([[0, 2, 1, 2], [0, 2, 0, 1]], np.int32), num_samples=320, format=format)
     usage = measure_usage([codes], 2, 3)
@@ -74,19 +71,15 @@ def test_the_same_sound_is_steady_and_another_is_not(tokenizer: Tokenizer) -> No
     assert tokenizer.config.audio.sample_rate == RATE
 
 
-def test_a_collapse_warns_or_stops() -> None:
+def test_a_collapse_warns_or_stops_also_at_one_level() -> None:
     fallen, fine = Usage(counts=(100, 1, 1, 0)), Usage(counts=(5, 5, 5, 5))
     config = HealthConfig(min_perplexity_ratio=0.5)
     assert collapse(fine, config) is None
     assert "perplexity 1.1 of 4" in str(collapse(fallen, config))
     with pytest.raises(InputError, match="collapsed"):
         collapse(fallen, replace(config, gate="stop"))
-
-
-def test_a_collapse_at_one_level_is_told_though_the_levels_together_look_fine() -> None:
     levels = (Usage(counts=(5, 5, 5, 5)), Usage(counts=(20, 0, 0, 0)))
     both = Usage(counts=(25, 5, 5, 5), levels=levels)
-    config = HealthConfig(min_perplexity_ratio=0.5)
     assert collapse(replace(both, levels=()), config) is None
     assert "perplexity 1.0 of 4" in str(collapse(both, config))
     assert collapse(replace(both, levels=levels[:1]), config) is None

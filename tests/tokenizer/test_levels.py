@@ -218,17 +218,18 @@ def test_parts_that_were_padded_to_whole_codes_end_with_the_shortest() -> None:
         join_rates([counted_codes(format_of(80), 240, first=0), parts[1]])
 
 
-def test_a_single_rate_is_itself() -> None:
+def test_a_single_rate_is_itself_and_several_add_their_bits() -> None:
     codes = counted_codes(format_of(80), 200, first=0)
     assert codes.by_rate == (codes,)
     assert join_rates([codes]) is codes
     assert CodesFormat.of_rates([codes.format]) is codes.format
     assert "rates" not in codes.format.as_dict()
-
-
-def test_bits_of_all_rates_together() -> None:
     formats = [format_of(spc, codebook_size=16) for spc in (80, 40, 20)]
     assert CodesFormat.of_rates(formats).bits_per_second == sum(each.bits_per_second for each in formats)
+    whole = CodesFormat.of_rates([format_of(80), format_of(40)])
+    for changed in ({"streams": 4}, {"samples_per_code": 160}, {"rates": whole.rates[:1]}):
+        with pytest.raises(InputError, match="time step"):
+            replace(whole, **changed)  # type: ignore[arg-type]  # of several types
 
 
 @pytest.mark.parametrize(
@@ -243,13 +244,6 @@ def test_bits_of_all_rates_together() -> None:
 def test_rates_that_do_not_nest_are_refused(formats: tuple[CodesFormat, ...], reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         CodesFormat.of_rates(formats)
-
-
-def test_an_altered_format_is_refused() -> None:
-    whole = CodesFormat.of_rates([format_of(80), format_of(40)])
-    for changed in ({"streams": 4}, {"samples_per_code": 160}, {"rates": whole.rates[:1]}):
-        with pytest.raises(InputError, match="time step"):
-            replace(whole, **changed)  # type: ignore[arg-type]  # of several types
 
 
 # The tokenizers

@@ -74,13 +74,10 @@ def test_long_recordings_are_written_and_read_a_few_at_a_time(tmp_path: Path) ->
     assert peak < 40_000_000  # bytes; a list of one clip's numbers takes 16 million, the shard's codes 64 million
 
 
-def test_a_folder_that_is_not_whole_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_whole_or_of_two_codebooks_is_refused(tmp_path: Path) -> None:
     write_shard(shard_path(tmp_path, 0), CLIPS, FORMAT)
     with pytest.raises(InputError, match="not whole"):
         read_codes(tmp_path)
-
-
-def test_shards_of_another_codebook_are_refused(tmp_path: Path) -> None:
     other = replace(FORMAT, codebook="other")
     write_shard(shard_path(tmp_path, 0), CLIPS, FORMAT)
     write_shard(shard_path(tmp_path, 1), [replace(CLIPS[0], codes=replace(CLIPS[0].codes, format=other))], other)

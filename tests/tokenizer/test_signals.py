@@ -99,14 +99,12 @@ def test_views_are_every_other_offset_and_so_many_warps() -> None:
     for view in views[3:]:
         assert 1 / 1.2 <= view.speed <= 1.2
         assert 1 / 1.1 <= view.formants <= 1.1
+    assert config(offsets=False, warps=0).of("a.wav", 4) == ()
 
 
-def test_a_clip_is_warped_alike_whatever_else_there_is() -> None:
+def test_a_clip_is_warped_alike_whatever_else_there_is_and_draws_dynamic_ranges() -> None:
     assert config().of("a.wav", 2) == config().of("a.wav", 2)
     assert len({config().of("a.wav", 2), config().of("b.wav", 2), config(seed=1).of("a.wav", 2)}) == 3
-
-
-def test_warps_draw_dynamic_ranges_where_there_are_any() -> None:
     views = config(dynamic_ranges=(22.0, 50.0)).of("a.wav", 4)
     assert [view.dynamic_range for view in views[:3]] == [None] * 3
     drawn = [view.dynamic_range for view in views[3:]]
@@ -114,10 +112,6 @@ def test_warps_draw_dynamic_ranges_where_there_are_any() -> None:
     assert all(each is not None and 22 <= each <= 50 for each in drawn)
     plain = config().of("a.wav", 4)
     assert [replace(view, dynamic_range=None) for view in views] == list(plain)
-
-
-def test_without_warps_and_offsets_there_is_no_other_view() -> None:
-    assert config(offsets=False, warps=0).of("a.wav", 4) == ()
 
 
 @pytest.mark.parametrize("changes", [{"max_speed": 0.0, "max_formants": 0.0}, {"dynamic_ranges": (50.0, 22.0)}])

@@ -248,11 +248,14 @@ def test_a_folder_needs_no_other(tmp_path: Path) -> None:
     assert Tokenizer.from_pretrained(tmp_path / "again").format == made.format
 
 
-def test_a_layer_that_the_model_lacks_is_refused(tmp_path: Path) -> None:
+def test_layers_and_time_steps_that_do_not_fit_are_refused(tmp_path: Path, speaking: Tokenizer) -> None:
     with pytest.raises(InputError, match=r"^layer\b.*\b0\b.*\b1\b"):
         SpeechLayerConfig(layer=0, model="HuBERT", files="")
     with pytest.raises(InputError, match=r"speech_layer\.layer\b.*\b4\b.*wav2vec2\.weights=.*\b3 layers"):
         speech_tokenizer(tmp_path, layer=4)
+    assert speaking.speech_layer is not None
+    with pytest.raises(InputError, match=r"\b32 dimensions\b.*\b80 samples"):
+        speaking.speech_layer.require(samples_per_code=160, width=32)
 
 
 def test_another_layer_or_model_is_another_tokenizer(tmp_path: Path) -> None:
@@ -273,9 +276,3 @@ def test_a_changed_or_missing_model_is_refused(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "tokenizer" / FOLDER)
     with pytest.raises(InputError, match="speech model"):
         Tokenizer.from_pretrained(tmp_path / "tokenizer")
-
-
-def test_another_time_step_is_refused(speaking: Tokenizer) -> None:
-    assert speaking.speech_layer is not None
-    with pytest.raises(InputError, match=r"\b32 dimensions\b.*\b80 samples"):
-        speaking.speech_layer.require(samples_per_code=160, width=32)

@@ -117,13 +117,20 @@ def test_samples_need_a_rate(tokenizer: Tokenizer) -> None:
     )
 
 
-def test_samples_of_any_kind_give_the_codes_of_their_waveform(tokenizer: Tokenizer) -> None:
+def test_samples_of_any_kind_give_the_codes_of_their_waveform_and_codes_are_no_sound(tokenizer: Tokenizer) -> None:
+    """NumPy would take their numbers for samples."""
     samples = sound(0.3)
     expected = tokenizer.encode(Waveform(samples=samples, sample_rate=RATE)).values
     for same in (samples, samples.astype(np.float64), samples.tolist(), torch.from_numpy(samples), samples[:, None]):
         assert np.array_equal(tokenizer.encode(same, RATE).values, expected)
     with pytest.raises(InputError, match="not finite"):
         tokenizer.encode(samples * np.nan, RATE)
+    with pytest.raises(InputError, match=r"\[1\]"):
+        tokenizer.encode_batch([sound(0.1), np.array([np.nan])], RATE)
+    codes = tokenizer.encode(LONG, RATE)
+    for wrong in (codes, [codes]):
+        with pytest.raises(InputError, match="Codes"):
+            tokenizer.encode_batch(wrong, RATE) if isinstance(wrong, list) else tokenizer.encode(wrong, RATE)  # type: ignore[arg-type]  # what callers give all the same
 
 
 @pytest.mark.parametrize("at_once", [2, 64])
@@ -178,11 +185,6 @@ def test_one_recording_is_no_batch(tokenizer: Tokenizer, given: object) -> None:
         tokenizer.encode_batch(given, RATE)  # type: ignore[arg-type]  # not several
 
 
-def test_a_batch_names_the_recording_that_is_wrong(tokenizer: Tokenizer) -> None:
-    with pytest.raises(InputError, match=r"\[1\]"):
-        tokenizer.encode_batch([sound(0.1), np.array([np.nan])], RATE)
-
-
 def test_the_channel_of_the_front_end_is_read(tokenizer: Tokenizer, tmp_path: Path) -> None:
     quiet, loud = sound(0.4), 2 * sound(0.4, seed=1)
     stereo = np.stack([quiet, loud], axis=1)
@@ -197,11 +199,3 @@ def test_the_channel_of_the_front_end_is_read(tokenizer: Tokenizer, tmp_path: Pa
         assert np.array_equal(own.encode(stereo, RATE).values, wanted)
         assert np.array_equal(own.encode_batch([stereo.T], RATE)[0].values, wanted)
         assert (own.format.codebook == tokenizer.format.codebook) == (channel == "mean")
-
-
-def test_codes_are_no_sound(tokenizer: Tokenizer) -> None:
-    """NumPy would take their numbers for samples."""
-    codes = tokenizer.encode(LONG, RATE)
-    for wrong in (codes, [codes]):
-        with pytest.raises(InputError, match="Codes"):
-            tokenizer.encode_batch(wrong, RATE) if isinstance(wrong, list) else tokenizer.encode(wrong, RATE)  # type: ignore[arg-type]  # what callers give all the same

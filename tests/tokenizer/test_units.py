@@ -144,13 +144,10 @@ def test_odd_names_stay_on_one_line(tmp_path: Path) -> None:
         assert [each.codes.values.tolist() for each in read_units(tmp_path / kind, FORMAT)] == [VALUES.tolist()]
 
 
-def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_what_is_no_text_and_several_streams_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"PAR1\xff")
     with pytest.raises(InputError, match=r"a\.txt\b.*UTF-8"):
         read_units(tmp_path / "a.txt", FORMAT)
-
-
-def test_several_streams_have_no_text(tmp_path: Path) -> None:
     clip = CodedClip(path="a", codes=Codes(values=np.zeros((1, 2), np.int32), num_samples=160, format=TWO_STREAMS))
     with pytest.raises(InputError, match="2 streams"):
         write_units(tmp_path / "a", [clip], "jsonl")

@@ -235,21 +235,14 @@ EMBEDDING = {"condition": "embedding", "codebook": "book-1", "codebook_size": 12
 VALUES = torch.tensor([[[3], [0], [11]]])
 
 
-def test_frames_are_what_the_codes_mean() -> None:
+def test_frames_are_what_the_codes_mean_with_their_position_or_their_numbers() -> None:
     table = random_table()
     assert torch.equal(code_frames(VALUES, table, tiny_config()), table.spectrogram(VALUES))
-
-
-def test_position_stands_behind_each_frame() -> None:
-    table = random_table()
     config = tiny_config(code_position=True)
     frames = code_frames(VALUES.expand(2, -1, -1), table, config)
     assert frames.shape == (2, 3 * PATCH_FRAMES, config.condition_inputs)
     assert torch.equal(frames[..., : SPECTROGRAM.n_mels], table.spectrogram(VALUES.expand(2, -1, -1)))
     assert frames[1, :, SPECTROGRAM.n_mels :].tolist() == [[1, 0], [0, 1]] * 3
-
-
-def test_an_embedding_is_told_which_codes_they_are() -> None:
     frames = code_frames(VALUES, random_table(), tiny_config(**EMBEDDING))
     assert frames[0, :, 0].tolist() == [4, 4, 1, 1, 12, 12]
 
@@ -301,15 +294,11 @@ def loud(config: WaveNetConfig) -> torch.nn.Module:
     return model
 
 
-def test_an_embedding_decodes_other_codes_to_other_sound() -> None:
+def test_an_embedding_decodes_other_codes_to_other_sound_and_no_other_codebook() -> None:
     table = random_table()
     vocoder = Vocoder(loud(tiny_config(**EMBEDDING)), "tok-1")
     one, other = (vocoder.decode(table.codes([code] * 4), table, seed=1).samples for code in (0, 1))
     assert not np.array_equal(one, other)
-
-
-def test_a_vocoder_of_an_embedding_refuses_other_codebooks() -> None:
-    vocoder = Vocoder(loud(tiny_config(**EMBEDDING)), "tok-1")
     other: Table = random_table(codebook="book-2")
     codes: Codes = other.codes([1])
     with pytest.raises(InputError, match=r"\bbook-2\b"):

@@ -68,14 +68,11 @@ def test_company_does_not_change_a_clip() -> None:
         assert torch.equal(levels, generate(model, [one])[0])
 
 
-def test_progress_reaches_the_end() -> None:
+def test_progress_reaches_the_end_and_nothing_in_is_nothing_out() -> None:
     seen: list[tuple[int, int]] = []
     clips = [clip(frames, 0) for frames in (12, 5)]  # one group for this engine, with any number of threads
     generate(lively(), clips, engine="torch", progress=lambda done, total: seen.append((done, total)))
     assert seen == [(960, 960)]
-
-
-def test_nothing_in_nothing_out() -> None:
     assert generate(lively(), []) == []
     assert [len(levels) for levels in generate(lively(), [clip(0, 0), clip(1, 0)])] == [0, HOP]
 
@@ -253,13 +250,10 @@ def test_silent_blocks_are_drawn_again_warmer_and_loud_ones_cooler(
     assert all(torch.equal(*pair) for pair in zip(drawn, backwards[::-1], strict=True))
 
 
-def test_sound_within_the_range_stays_as_it_is() -> None:
+def test_sound_within_the_range_and_prompts_stay_as_they_are() -> None:
     model, guard = of_two_minds(0.25), RunawayGuard(LoudnessRange(lowest=-100, highest=0))
     assert torch.equal(generate(model, [flat_clip(20, 0)], guard=guard)[0], generate(model, [flat_clip(20, 0)])[0])
     assert guard.notice() is None
-
-
-def test_a_prompt_is_never_drawn_again() -> None:
     loud = torch.full((64 * HOP,), 15)
     guard = RunawayGuard(LoudnessRange(lowest=-100, highest=-60))
     levels = generate(of_two_minds(0.9), [flat_clip(64, 0, prompt=loud)], guard=guard)[0]

@@ -41,14 +41,11 @@ def noise(count: int = 4000, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 0.1, count)
 
 
-def test_levels_of_a_square_wave() -> None:
+def test_levels_of_square_waves_clipping_and_silence() -> None:
     levels = sound_levels(sound([0.5, -0.5] * 500))
     assert levels.peak == 0.5
     assert levels.rms == pytest.approx(-6.02, abs=0.01)
     assert (levels.dc, levels.clipping, levels.silence) == (0, 0, 0)
-
-
-def test_counts_clipped_samples_and_silent_frames() -> None:
     levels = sound_levels(sound([1.0] * 100 + [-1.0] * 100 + [1e-4] * 600))
     assert levels.clipping == 0.25
     assert levels.silence == 0.75
@@ -67,11 +64,8 @@ def test_distance_of_a_gain_is_the_gain(gain: float) -> None:
     assert distance == pytest.approx(-20 * np.log10(gain), abs=0.1)
 
 
-def test_distance_compares_the_length_of_the_shorter() -> None:
+def test_distance_compares_the_length_of_the_shorter_and_refuses_other_rates() -> None:
     assert log_mel_distance(sound(noise()), sound(noise()[:3000]), SPECTROGRAM) == 0
-
-
-def test_distance_refuses_what_cannot_be_compared() -> None:
     with pytest.raises(InputError, match=r"sample_rate\b.*\b16000\b"):
         log_mel_distance(sound(noise(), 16_000), sound(noise()), SPECTROGRAM)
     for compare in (log_mel_distance, mel_cepstral_distortion):
@@ -98,13 +92,9 @@ def test_distortion_of_all_cepstra_is_what_is_left_of_the_difference_without_its
     assert 0.5 * distortion < fewer < distortion
 
 
-def test_code_agreement() -> None:
+def test_code_agreement_is_a_share_of_codes_that_can_be_compared() -> None:
     table = random_table()
     assert code_agreement(table.codes([1, 2, 3, 4]), table.codes([1, 0, 3])) == pytest.approx(2 / 3)
-
-
-def test_code_agreement_refuses_what_cannot_be_compared() -> None:
-    table = random_table()
     with pytest.raises(InputError, match="book-2"):
         code_agreement(table.codes([1]), random_table(codebook="book-2").codes([1]))
     with pytest.raises(InputError, match="no codes"):
@@ -194,7 +184,7 @@ def test_long_sounds_are_measured_in_blocks() -> None:
     assert periodicity(whole, whole) == pytest.approx(periodicity(part, part))
 
 
-def test_what_has_no_voice_to_compare_has_no_figure() -> None:
+def test_what_has_no_voice_to_compare_has_no_periodicity_and_another_rate_is_refused() -> None:
     silence, short = sound(np.zeros(4000)), sound(buzz(120, 200))
     assert periodicity(sound(buzz(120)), silence) is None
     assert periodicity(short, short) is None
@@ -202,9 +192,6 @@ def test_what_has_no_voice_to_compare_has_no_figure() -> None:
     low = sound(buzz(120, 4000, 1000), 1000)
     assert periodicity(low, low) is None
     assert periodicity(silence, sound(buzz(120))) == 0
-
-
-def test_periodicity_refuses_another_rate() -> None:
     with pytest.raises(InputError, match=r"\b8000\b.*\b16000\b"):
         periodicity(sound(buzz(120), 16000), sound(buzz(120)))
 
@@ -225,11 +212,14 @@ def test_noise_and_silence_have_none() -> None:
     assert np.isnan(pitch(sound(np.zeros(0)))).all()
 
 
-def test_errors_of_a_tone_a_semitone_higher() -> None:
+def test_errors_of_pitch_are_cents_and_none_where_none_has_any() -> None:
     low, high = pitch(sound(buzz(200, 3200))), pitch(sound(buzz(200 * 2 ** (1 / 12), 3200)))
     assert pitch_error(low, high) == pytest.approx(100, abs=12)
     assert pitch_error(low, low) == 0
     assert voicing_error(low, low) == 0
+    nothing = np.full(5, np.nan)
+    assert pitch_error(nothing, np.full(5, 100.0)) is None
+    assert voicing_error(nothing, np.full(5, 100.0)) == 1
 
 
 def test_errors_of_a_sound_that_loses_its_voice() -> None:
@@ -250,12 +240,6 @@ def test_without_its_libraries_there_is_no_pitch(missing: str, monkeypatch: pyte
     assert not has_pitch()
     with pytest.raises(InputError, match="pip install librosa numba"):
         pitch(sound(buzz(200, 3200)))
-
-
-def test_no_error_of_pitch_where_none_has_any() -> None:
-    nothing = np.full(5, np.nan)
-    assert pitch_error(nothing, np.full(5, 100.0)) is None
-    assert voicing_error(nothing, np.full(5, 100.0)) == 1
 
 
 def test_the_median_pitch_leaves_out_what_has_none() -> None:

@@ -29,13 +29,10 @@ def _views(config: AugmentationConfig, seed: int = 0) -> tuple[Tensor, Tensor]:
     return augment(_clips(), LENGTHS, torch.Generator().manual_seed(seed), config=config, std=STD)
 
 
-def test_nothing_is_changed_where_nothing_is_asked_for() -> None:
+def test_views_follow_from_the_seed_and_nothing_changes_unasked() -> None:
     views, lengths = _views(NOTHING)
     assert torch.equal(views, _clips())
     assert torch.equal(lengths, LENGTHS)
-
-
-def test_one_seed_gives_one_view_and_another_another() -> None:
     one, again, other = (_views(AugmentationConfig(), seed) for seed in (0, 0, 1))
     assert torch.equal(one[0], again[0])
     assert torch.equal(one[1], again[1])
@@ -119,7 +116,7 @@ def views(config: AugmentationConfig, spectrograms: Tensor, lengths: Tensor) -> 
     return augment(spectrograms, lengths, torch.Generator().manual_seed(0), config=config, std=std)[0]
 
 
-def test_blur_is_that_of_a_loop_over_neighbours() -> None:
+def test_blur_is_that_of_a_loop_over_neighbours_and_keeps_a_constant() -> None:
     deviations = torch.tensor([0.0, 0.7, 1.3])
     blurred = blur(clips(), IMAGES, deviations, largest=1.3)
     for made, clip, length, deviation in zip(blurred, clips(), IMAGES.tolist(), deviations.tolist(), strict=True):
@@ -127,9 +124,6 @@ def test_blur_is_that_of_a_loop_over_neighbours() -> None:
         torch.testing.assert_close(made[:length], torch.tensor(wanted), atol=1e-5, rtol=1e-5)
         assert not made[length:].any()
     assert torch.equal(blurred[0], clips()[0])  # no deviation, no blur
-
-
-def test_blur_keeps_a_constant() -> None:
     ones = torch.ones(3, 14, 6) * (torch.arange(14) < IMAGES[:, None])[:, :, None]
     torch.testing.assert_close(blur(ones, IMAGES, torch.tensor([2.0, 0.3, 1.0]), largest=2.0), ones)
 
@@ -210,13 +204,10 @@ def levels(views: Tensor, lengths: Tensor) -> Tensor:
     return (views.square().sum(1) / lengths).sqrt()
 
 
-def test_nothing_changes_nothing() -> None:
+def test_views_of_waveforms_follow_from_the_seed_and_nothing_changes_unasked() -> None:
     views, lengths = view(NO_CHANGE)
     assert torch.equal(views, tones())
     assert torch.equal(lengths, WAVE_LENGTHS)
-
-
-def test_one_seed_makes_one_view() -> None:
     config = WaveformAugmentationConfig()
     assert torch.equal(view(config, 3)[0], view(config, 3)[0])
     assert view(config, 3)[0].shape != view(config, 4)[0].shape

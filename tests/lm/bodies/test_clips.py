@@ -64,9 +64,11 @@ def test_waveforms_are_read_on_their_scale() -> None:
     assert found.tolist() == [[1 / 32768, 0.0], [0.0, 0.5]]
 
 
-def test_offsets_must_cover_the_frames() -> None:
+def test_offsets_and_batches_that_cannot_be_are_refused() -> None:
     with pytest.raises(InputError, match=r"offsets\b.*\b3\b.*\b5\b"):
         StoredClips.of(np.zeros((5, 2), np.float16), np.array([0, 3]))
+    with pytest.raises(InputError, match=r"batch_size\b.*\b3\b"):
+        ClipBatchConfig(batch_size=8).share(0, 3)
 
 
 @pytest.mark.parametrize("pool_batches", [1, 3])
@@ -92,11 +94,6 @@ def test_rows_lose_the_frames_that_only_others_need() -> None:
     found, lengths = trim_rows(*_clips().read(np.arange(4), at_most=100), slice(0, None, 2))
     assert found.shape == (2, 3, 4)
     assert lengths.tolist() == [3, 1]
-
-
-def test_batches_that_cannot_be_are_refused() -> None:
-    with pytest.raises(InputError, match=r"batch_size\b.*\b3\b"):
-        ClipBatchConfig(batch_size=8).share(0, 3)
 
 
 def test_seconds_become_samples() -> None:
@@ -144,10 +141,12 @@ def test_parts_together_are_the_whole() -> None:
         training().batch(0, 0, 3)
 
 
-def test_codes_stay_whole_numbers_and_other_inputs_become_floats() -> None:
+def test_codes_stay_whole_numbers_and_lengths_stay_on_the_host() -> None:
     assert CLIPS.read(np.array([1]), at_most=9)[0].dtype == torch.int64
     halves = StoredClips.together([np.full((3, 2), 0.5, np.float16)])
     assert halves.read(np.array([0]), at_most=9)[0].dtype == torch.float32
+    moved = training().batch(0, 0, 1).to(torch.device("meta"))
+    assert [each.device.type for each in (moved.inputs, moved.targets, moved.lengths)] == ["meta", "meta", "cpu"]
 
 
 def test_validation_holds_every_clip_once_and_whole() -> None:
@@ -169,11 +168,6 @@ def test_the_first_inputs_of_each_clip_alone_are_read() -> None:
     for _, inputs, lengths in batches:
         for own, length in zip(inputs[..., 1].tolist(), lengths.tolist(), strict=True):
             assert own[:length] == list(range(length))
-
-
-def test_lengths_stay_on_the_host() -> None:
-    moved = training().batch(0, 0, 1).to(torch.device("meta"))
-    assert [each.device.type for each in (moved.inputs, moved.targets, moved.lengths)] == ["meta", "meta", "cpu"]
 
 
 def test_clips_without_a_label_are_refused() -> None:

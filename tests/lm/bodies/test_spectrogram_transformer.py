@@ -279,10 +279,16 @@ def test_long_recordings_are_read_in_windows(network: AstEncoder) -> None:
     torch.testing.assert_close(states[0, :4], first[0], atol=1e-4, rtol=1e-3)
 
 
-def test_all_weights_are_counted(network: AstEncoder) -> None:
+def test_all_weights_are_counted_and_loaded_from_a_folder(network: AstEncoder, tmp_path: Path) -> None:
     numbers = sum(weight.numel() for weight in network.parameters())
     assert 0.95 * numbers < BODY.parameters <= numbers
     assert len(network.stack) == 1 + LAYERS
+    network.transformer.save_pretrained(tmp_path)
+    source = AstOptions(model=AstConfig(patches=4), weights=str(tmp_path)).open({})
+    loaded = source.create(seed=5).state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in network.state_dict().items())
+    assert replace(source.body, epsilon=BODY.epsilon) == BODY  # type: ignore[type-var]  # a dataclass
+    assert source.fingerprint
 
 
 def test_weights_of_a_folder_are_needed_whole(tmp_path: Path) -> None:
@@ -301,12 +307,3 @@ def test_weights_of_a_folder_are_needed_whole(tmp_path: Path) -> None:
         AstOptions(augmentation=AugmentationConfig(crop=0.5))
     with pytest.raises(InputError, match=r"model\.weights\b.*\bhere\b.*body\.weights\b"):
         AstOptions(model=AstConfig(weights="here"))
-
-
-def test_the_weights_of_a_folder_are_loaded(tmp_path: Path, network: AstEncoder) -> None:
-    network.transformer.save_pretrained(tmp_path)
-    source = AstOptions(model=AstConfig(patches=4), weights=str(tmp_path)).open({})
-    loaded = source.create(seed=5).state_dict()
-    assert all(torch.equal(value, loaded[name]) for name, value in network.state_dict().items())
-    assert replace(source.body, epsilon=BODY.epsilon) == BODY  # type: ignore[type-var]  # a dataclass
-    assert source.fingerprint

@@ -67,13 +67,10 @@ def test_numpys_own_generator_stays_as_it_was() -> None:
     assert np.random.rand() == wanted  # noqa: NPY002  # as above
 
 
-def test_about_as_much_is_hidden_as_is_asked() -> None:
+def test_about_as_much_is_hidden_as_is_asked_also_of_short_clips() -> None:
     shares = [draw_masks(np.full(20, 200), MaskConfig(share=0.2, length=4), seed=seed).mean() for seed in range(20)]
     assert 0.15 < np.mean(shares) < 0.2  # some spans overlap
     assert not draw_masks(FRAMES, MaskConfig(share=0.0), seed=0).any()
-
-
-def test_clips_shorter_than_a_span() -> None:
     assert draw_masks(np.array([3, 2]), CONFIG, seed=0, least=1)[0].all()  # a span is as long as the longest clip
     assert not draw_masks(np.array([40, 3]), CONFIG, seed=0, least=1)[1].any()
 

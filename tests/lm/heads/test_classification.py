@@ -118,7 +118,7 @@ def test_the_head_pools_the_states_of_each_clip() -> None:
         torch.testing.assert_close(outputs[clip, 0], head.linear(pooled))
 
 
-def test_the_loss_is_the_cross_entropy_in_nats() -> None:
+def test_the_loss_is_the_cross_entropy_in_nats_with_smoothed_labels_in_training_alone() -> None:
     outputs = torch.tensor([[[2.0, 0.0]], [[0.0, 0.0]]])
     summed, clips = one("a", "b").loss(outputs, torch.ones(2), torch.tensor([0, 1]), training=True)
     assert clips == 2
@@ -126,21 +126,24 @@ def test_the_loss_is_the_cross_entropy_in_nats() -> None:
     several = SEVERAL.task(["a", "b"], [])
     summed, clips = several.loss(outputs, torch.ones(2), torch.tensor([[1.0, 0.0], [1.0, 1.0]]), training=True)
     assert float(summed) == pytest.approx((np.log(1 + np.exp(-2)) + np.log(2)) / 2 + np.log(2))
-
-
-def test_the_task_smooths_labels_in_training_alone() -> None:
     task = ClassificationOptions(label_smoothing=0.2).task(["a", "b"], [])
     outputs, targets = torch.tensor([[[4.0, 0.0]]]), torch.tensor([0])
     losses = [float(task.loss(outputs, torch.ones(1), targets, training=one)[0]) for one in (True, False)]
     assert losses[0] > losses[1] == pytest.approx(np.log(1 + np.exp(-4)), abs=1e-6)
 
 
-def test_accuracy_and_f1_of_known_answers() -> None:
+def test_figures_of_known_answers() -> None:
     accuracy, f1 = one("a", "b").figures(logits((1, 0), (1, 0), (0, 1), (3, 2)), ["a", "b", "b", "a"], FIGURES)
     assert (accuracy.name, accuracy.value, accuracy.percent) == ("accuracy", 0.75, True)
     assert accuracy.low <= 0.75 <= accuracy.high
     assert f1.value == pytest.approx((0.8 + 2 / 3) / 2)
     assert f1.low < f1.value <= f1.high
+    task = SEVERAL.task(["a", "b"], [])
+    precision, _ = task.figures(logits((2, -1), (1, 3), (-1, 2)), ["a", "a;b", "b"], FIGURES)
+    assert (precision.name, precision.value) == ("mean average precision", 1.0)
+    task = one("a", "b", "b")
+    accuracy, _ = task.figures([task.constant(["a", "b", "b"])] * 3, ["a", "b", "b"], FIGURES)
+    assert accuracy.value == pytest.approx(2 / 3)
 
 
 def test_many_groups_are_resampled_as_a_whole() -> None:
@@ -156,12 +159,6 @@ def test_many_groups_are_resampled_as_a_whole() -> None:
     assert whole_groups(names[:19] * 10) is None
 
 
-def test_several_labels_are_measured_by_mean_average_precision() -> None:
-    task = SEVERAL.task(["a", "b"], [])
-    precision, _ = task.figures(logits((2, -1), (1, 3), (-1, 2)), ["a", "a;b", "b"], FIGURES)
-    assert (precision.name, precision.value) == ("mean average precision", 1.0)
-
-
 def test_rows_name_the_answer_and_all_probabilities() -> None:
     (row,) = one("a", "b").rows(logits((0, np.log(3))))
     assert row == {
@@ -172,12 +169,6 @@ def test_rows_name_the_answer_and_all_probabilities() -> None:
     }
     several = SEVERAL.task(["a", "b", "c"], []).rows(logits((2, -2, 1), (-1, -1, -1)))
     assert [row["label"] for row in several] == ["a;c", ""]
-
-
-def test_the_constant_answer_is_the_most_frequent_class() -> None:
-    task = one("a", "b", "b")
-    accuracy, _ = task.figures([task.constant(["a", "b", "b"])] * 3, ["a", "b", "b"], FIGURES)
-    assert accuracy.value == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("several", [False, True])

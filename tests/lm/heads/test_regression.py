@@ -38,21 +38,13 @@ def test_numbers_that_are_all_equal_are_refused() -> None:
         RegressionOptions().require([])
 
 
-def test_outputs_are_normalised_with_the_training_labels() -> None:
+def test_outputs_are_normalised_with_the_training_labels_however_large() -> None:
     targets = task().targets(LABELS)
     assert float(targets.mean()) == pytest.approx(0, abs=1e-6)
     assert float(targets.std(correction=0)) == pytest.approx(1)
     outputs = list(targets.numpy()[:, None, None])
     assert [row["value"] for row in task().rows(outputs)] == pytest.approx([float(label) for label in LABELS])
     assert task(["7"]).targets(["7", "8"]).tolist() == [0, 1]  # one label has no deviation
-
-
-@pytest.mark.parametrize("label", ["0.1", "1e300", "1700000000.7"])
-def test_equal_training_labels_have_no_deviation_that_is_an_error_of_rounding(label: str) -> None:
-    assert task([label] * 3).std == 1
-
-
-def test_large_numbers_are_told_apart() -> None:
     labels = [str(1_700_000_000 + number) for number in range(100)]
     own = task(labels)
     outputs = list(own.targets(labels).numpy()[:, None, None])
@@ -61,10 +53,19 @@ def test_large_numbers_are_told_apart() -> None:
     assert (fit.value, error.value) == (pytest.approx(1), pytest.approx(0, abs=0.01))
 
 
-def test_the_fit_to_equal_numbers_is_not_known() -> None:
+@pytest.mark.parametrize("label", ["0.1", "1e300", "1700000000.7"])
+def test_equal_training_labels_have_no_deviation_that_is_an_error_of_rounding(label: str) -> None:
+    assert task([label] * 3).std == 1
+
+
+def test_the_mean_explains_nothing_and_the_fit_to_equal_numbers_is_not_known() -> None:
     fit, error = task().figures([np.ones((1, 1), np.float32)] * 3, ["20"] * 3, FIGURES)
     assert fit.plain == {"name": "R2", "value": None, "low": None, "high": None}
     assert error.plain["value"] == pytest.approx(error.value)
+    own = task()
+    fit, error = own.figures([own.constant(LABELS)] * 5, LABELS, FIGURES)
+    assert fit.value == pytest.approx(0, abs=1e-6)
+    assert error.value == pytest.approx(np.abs(np.array(LABELS, float) - own.mean).mean(), rel=1e-6)
 
 
 def test_the_loss_is_the_squared_error() -> None:
@@ -85,13 +86,6 @@ def test_figures_are_those_of_scikit_learn() -> None:
     assert error.value == pytest.approx(mean_absolute_error(truth, predicted), abs=1e-4)
     assert fit.low < fit.value < fit.high
     assert error.low < error.value < error.high
-
-
-def test_the_mean_explains_nothing() -> None:
-    own = task()
-    fit, error = own.figures([own.constant(LABELS)] * 5, LABELS, FIGURES)
-    assert fit.value == pytest.approx(0, abs=1e-6)
-    assert error.value == pytest.approx(np.abs(np.array(LABELS, float) - own.mean).mean(), rel=1e-6)
 
 
 def test_a_ridge_probe_reads_a_linear_feature() -> None:
@@ -203,9 +197,13 @@ def test_errors_are_the_fewest_edits(one: str, other: str) -> None:
     assert rates.wholes[0] == len(other)
 
 
-def test_the_error_rate_of_a_known_case() -> None:
+def test_the_error_rate_and_the_constant_answer_of_known_cases() -> None:
     rates = error_rates(["sitting", "cat"], ["kitten", "cat"])
     assert float(measure(rates)[0, 0]) == pytest.approx(3 / 9)
+    own = text_task("cat", "hat", "hut", "hat")
+    assert [row["text"] for row in own.rows([own.constant(["cat", "hat", "hut", "hat"])])] == ["hat"]
+    assert [row["text"] for row in own.rows([own.constant(["tt"])])] == ["tt"]
+    assert not isinstance(text_task("ab"), PooledTask)
 
 
 def test_figures_of_known_texts() -> None:
@@ -218,13 +216,3 @@ def test_figures_of_known_texts() -> None:
     ]
     assert greedy.value == beam.value == pytest.approx(1 / 9)
     assert right.value == 0.5
-
-
-def test_the_constant_answer_spells_the_central_text() -> None:
-    own = text_task("cat", "hat", "hut", "hat")
-    assert [row["text"] for row in own.rows([own.constant(["cat", "hat", "hut", "hat"])])] == ["hat"]
-    assert [row["text"] for row in own.rows([own.constant(["tt"])])] == ["tt"]
-
-
-def test_no_probe_of_pooled_states_can_spell() -> None:
-    assert not isinstance(text_task("ab"), PooledTask)

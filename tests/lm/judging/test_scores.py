@@ -66,12 +66,9 @@ def test_a_score_is_the_sum_of_what_each_code_costs(model: LanguageModel) -> Non
     assert found.bits_per_second == pytest.approx(-found.log_probability / math.log(2) / found.seconds)
 
 
-def test_a_recording_without_a_code_has_no_score(model: LanguageModel) -> None:
+def test_recordings_without_codes_or_of_another_codebook_have_no_score(model: LanguageModel) -> None:
     with pytest.raises(InputError, match="empty"):
         score(model, random_codes(0, streams=model.format.streams))
-
-
-def test_codes_of_another_codebook_are_refused(model: LanguageModel) -> None:
     with pytest.raises(InputError, match="codebook"):
         score(model, random_codes(4, streams=model.format.streams, codebook="c2"))
 
@@ -108,12 +105,9 @@ def test_bits_per_second() -> None:
     assert bits_per_second(math.log(7), codes_format(2)) == pytest.approx(codes_format(2).bits_per_second)
 
 
-def test_two_codebooks_have_no_common_frequencies() -> None:
+def test_nothing_to_count_and_two_codebooks_are_refused() -> None:
     with pytest.raises(InputError, match="codebook c2"):
         unigram_perplexity([random_codes(3)], [random_codes(3, codebook="c2")])
-
-
-def test_nothing_to_count_is_refused() -> None:
     with pytest.raises(InputError, match=r"\b1 train\b.*\b0 validation\b"):
         unigram_perplexity([random_codes(3)], [])
 

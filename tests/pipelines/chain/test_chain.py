@@ -111,9 +111,19 @@ def figures(folder: Path) -> list[dict[str, Any]]:
 # What a run leaves
 
 
-def test_a_run_ends_with_the_path_of_its_report(finished_run: FinishedRun) -> None:
+def test_a_run_says_what_it_computes_and_where_its_report_is(finished_run: FinishedRun) -> None:
     assert finished_run.printed.split()[-1] == str(finished_run.folder / "report.html")
     assert (finished_run.folder / "report.html").read_text().lower().startswith("<!doctype html>")
+    computed = [line.split()[1] for line in finished_run.log.splitlines() if line.startswith("computing")]
+    assert computed == list(IN_THE_LOG)
+    assert (
+        "audio     8,000 Hz, window 25 ms, hop 10 ms, 50 codes per second in 1 stream" in finished_run.log.splitlines()
+    )
+    (entry,) = (path.parent for path in finished_run.store.glob(f"vocoder/*/{ENTRY}"))
+    precision = choose_precision(Alone(torch.device("cpu")))
+    assert json.loads((entry / ENTRY).read_text())["config"]["vocoder"]["fit"]["precision"] == precision
+    assert results(finished_run.folder)["provenance"]["config"]["vocoder"]["fit"]["precision"] == "auto"
+    assert f"{entry.name}  WaveNet, 8 steps, {precision}" in finished_run.log
 
 
 @pytest.mark.parametrize("stage", NAMES)
@@ -122,7 +132,7 @@ def test_results_hold_every_figure(stage: str, finished_run: FinishedRun) -> Non
     assert set(NAMES[stage].split()) <= found
 
 
-def test_every_representation_is_probed(finished_run: FinishedRun) -> None:
+def test_every_representation_is_probed_and_every_figure_names_its_entry(finished_run: FinishedRun) -> None:
     rows = [row for row in figures(finished_run.folder) if row["stage"] == "probe" and row["name"] == "accuracy"]
     layers = [row for row in figures(finished_run.folder) if row["name"] == "layer_accuracy"]
     found = {row["of"] for row in rows} | {f"{row['of']}/{row['layer']}" for row in layers}
@@ -130,22 +140,19 @@ def test_every_representation_is_probed(finished_run: FinishedRun) -> None:
     # figures on validation and of single groups have no interval
     tested = [row for row in rows if row["split"] == "test" and row["group"] is None]
     assert all(0 <= row["low"] <= row["value"] <= row["high"] <= 1 for row in tested)
+    keys = {entry.name for entry in entries(finished_run.store)}
+    assert {row["artifact"] for row in figures(finished_run.folder)} <= keys
+    assert all(math.isfinite(row["value"]) for row in figures(finished_run.folder))
 
 
-def test_sounds_of_each_kind_are_measured(finished_run: FinishedRun) -> None:
+def test_sounds_of_each_kind_are_measured_and_recognised(finished_run: FinishedRun) -> None:
     rows = [row for row in figures(finished_run.folder) if row["stage"] == "vocoder" and row["name"] == "silence"]
     said = {f"{kind}@{temperature}" for kind in ("continuation", "unconditional") for temperature in ("0.7", "1")}
     assert {row["of"] for row in rows} == {"original", "noise_vocoder", "griffin_lim", "wavenet", *said}
-
-
-def test_bits_per_sample_are_the_loss_of_the_kept_weights(finished_run: FinishedRun) -> None:
     curve = results(finished_run.folder)["curves"]["vocoder"]
     (kept,) = [row["validation_loss"] for row in curve["curve"] if row["step"] == curve["kept_step"]]
     (told,) = [row["value"] for row in figures(finished_run.folder) if row["name"] == "bits_per_sample"]
     assert told == pytest.approx(kept / math.log(2))
-
-
-def test_label_accuracy_has_an_interval(finished_run: FinishedRun) -> None:
     rows = [row for row in figures(finished_run.folder) if row["name"] == "label_accuracy"]
     assert {row["of"] for row in rows} == {"original", "noise_vocoder", "griffin_lim", "wavenet"}
     assert all(0 <= row["low"] <= row["value"] <= row["high"] <= 1 for row in rows)
@@ -170,12 +177,6 @@ def test_a_probe_of_codes_may_name_the_labels_of_sounds(finished_run: FinishedRu
     assert [set(clip["heard"]) for clip in clips] == [{*JUDGED_KINDS}] * 2
 
 
-def test_every_figure_names_an_entry_of_the_store(finished_run: FinishedRun) -> None:
-    keys = {entry.name for entry in entries(finished_run.store)}
-    assert {row["artifact"] for row in figures(finished_run.folder)} <= keys
-    assert all(math.isfinite(row["value"]) for row in figures(finished_run.folder))
-
-
 def test_the_results_say_how_to_make_them_again(finished_run: FinishedRun) -> None:
     found = results(finished_run.folder)
     assert shlex.split(found["command"]) == ["wordless", "run", *finished_run.words]
@@ -185,22 +186,6 @@ def test_the_results_say_how_to_make_them_again(finished_run: FinishedRun) -> No
     assert source["parameters"].keys() == {"autoencoder", "lm", "vocoder"}
     assert all(count > 100 for count in source["parameters"].values())
     assert not [path for path in finished_run.store.rglob("*.json") if source["date"] in path.read_text()]
-
-
-def test_the_log_shows_what_is_computed(finished_run: FinishedRun) -> None:
-    computed = [line.split()[1] for line in finished_run.log.splitlines() if line.startswith("computing")]
-    assert computed == list(IN_THE_LOG)
-    assert (
-        "audio     8,000 Hz, window 25 ms, hop 10 ms, 50 codes per second in 1 stream" in finished_run.log.splitlines()
-    )
-
-
-def test_log_and_entry_say_what_auto_precision_meant(finished_run: FinishedRun) -> None:
-    (entry,) = (path.parent for path in finished_run.store.glob(f"vocoder/*/{ENTRY}"))
-    precision = choose_precision(Alone(torch.device("cpu")))
-    assert json.loads((entry / ENTRY).read_text())["config"]["vocoder"]["fit"]["precision"] == precision
-    assert results(finished_run.folder)["provenance"]["config"]["vocoder"]["fit"]["precision"] == "auto"
-    assert f"{entry.name}  WaveNet, 8 steps, {precision}" in finished_run.log
 
 
 # What is reused

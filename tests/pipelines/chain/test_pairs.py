@@ -76,9 +76,14 @@ def test_an_entry_counts_as_made_in_its_first_place_alone() -> None:
     assert [place for place, found in reused.items() if not found] == [(1, "probed_one"), (3, "probed_one")]
 
 
-def test_pairs_at_the_same_time_need_a_number_of_threads(tmp_path: Path) -> None:
+def test_pairs_at_the_same_time_need_threads_and_no_torchrun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="threads=1"):
         run_settings(composed(tmp_path, "parallel=2"))
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    with pytest.raises(InputError, match=r"parallel\b.*\b2\b.*torchrun"):
+        run_settings(composed(tmp_path, "parallel=2", "threads=1"))
+    assert choose_parallel(None, threads=1, device="cpu") == 1
 
 
 def test_processes_that_would_start_ray_clusters_are_refused(tmp_path: Path) -> None:
@@ -88,14 +93,6 @@ def test_processes_that_would_start_ray_clusters_are_refused(tmp_path: Path) -> 
     assert run_settings(composed(tmp_path, "parallel=null", "threads=1", "engine.name=ray")).trainings_at_once == 1
     run_settings(composed(tmp_path, "parallel=2", "threads=1", "engine.name=ray", "engine.address=auto"))
     assert "Ray cluster" in obstacle(1, "cpu", EngineConfig(name="ray"))
-
-
-def test_processes_of_torchrun_train_one_pair_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
-    monkeypatch.setenv("WORLD_SIZE", "1")
-    with pytest.raises(InputError, match=r"parallel\b.*\b2\b.*torchrun"):
-        run_settings(composed(tmp_path, "parallel=2", "threads=1"))
-    assert choose_parallel(None, threads=1, device="cpu") == 1
 
 
 def test_without_a_number_the_cores_and_threads_decide(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,14 +154,11 @@ def test_other_ranks_write_into_no_run_folder(project: Path) -> None:
     assert not (project / "runs").exists()
 
 
-def test_a_refused_run_leaves_no_folder(project: Path) -> None:
+def test_a_refused_run_leaves_no_folder_and_one_that_fails_later_keeps_it(project: Path) -> None:
+    """Entries of the store that only this run uses would else count as unused."""
     code, told = ended(begin(project, "wish=refused"))
     assert (code, told) == (2, "wordless try: the wish is refused\n")
     assert not (project / "runs").exists()
-
-
-def test_a_run_that_fails_after_its_work_began_keeps_its_folder(project: Path) -> None:
-    """Entries of the store that only this run uses would else count as unused."""
     code, told = ended(begin(project, "wish=failed"))
     assert (code, told) == (2, "wordless try: the training fails\n")
     assert len([*(project / "runs").iterdir()]) == 1

@@ -41,18 +41,13 @@ def test_what_may_come_next(words: tuple[str, ...], expected: list[str]) -> None
     assert found(*words) == expected
 
 
-def test_all_commands_come_first() -> None:
+def test_commands_come_first_and_then_options_and_groups() -> None:
     assert {f"{command} " for command in COMMANDS} <= set(found(""))
     assert found() == found("")
-
-
-def test_options_and_groups_come_after_a_command() -> None:
     assert {"seed=", "lm.", "lm=", "audio.", "experiment="} <= set(found("run", ""))
     assert "synthesis=" in found("decode", "")
-
-
-def test_words_that_bash_divides_are_joined() -> None:
     assert join_words(["run", "a", "=", "b", "c=d", "e", "=", "x", ":", "y"]) == ["run", "a=b", "c=d", "e=x:y"]
+    assert all("--complete" in script for script in SCRIPTS.values())
 
 
 BASH = f"""
@@ -93,7 +88,3 @@ def test_an_unknown_shell_is_refused(words: tuple[str, ...], shells: str) -> Non
     done = python("-m", "pipelines.cli", "--completion", *words)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert shells in done.stderr
-
-
-def test_there_is_a_script_for_each_shell() -> None:
-    assert all("--complete" in script for script in SCRIPTS.values())

@@ -32,10 +32,6 @@ def test_help_may_name_a_topic(words: list[str], topic: str, others: list[str]) 
     assert help_request(words) == (topic, others)
 
 
-def test_other_words_ask_for_no_help() -> None:
-    assert help_request(["seed=1", "--cfg", "job"]) is None
-
-
 def test_the_overview_fits_on_two_screens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     lines = command_help("run", "", [], often=OFTEN).splitlines()
@@ -64,22 +60,17 @@ def test_a_group_has_the_values_of_its_choice() -> None:
     assert next(line for line in tiny.splitlines() if line.startswith("  lm=tiny ")).split()[1] == "chosen"
 
 
-def test_a_part_of_a_group_and_a_single_option() -> None:
+def test_help_is_of_a_part_of_a_single_option_or_of_all() -> None:
     part = command_help("run", "lm.gpt", [])
     assert "  lm.gpt.layers " in part
     assert "lm.fit." not in part
     assert "  lm.gpt.layers  3  " in command_help("run", "lm.gpt.layers", ["lm.gpt.layers=3"])
-
-
-def test_all_is_every_option() -> None:
     text = command_help("run", "all", [], often=OFTEN)
     assert [name for name in index("run").options if f"\n  {name} " not in text] == []
     assert "\n  experiment=smoke " in text
-
-
-def test_a_topic_that_is_none_names_the_nearest() -> None:
     with pytest.raises(InputError, match=r"--help lmm\b.*\blm\b"):
         command_help("run", "lmm", [])
+    assert help_request(["seed=1", "--cfg", "job"]) is None
 
 
 def test_help_is_light_and_hydras_own_switches_work() -> None:

@@ -85,14 +85,15 @@ def test_interpolations_keep_their_meaning(monkeypatch: pytest.MonkeyPatch) -> N
     assert arrives("/data/\\${x}") == "/data/${x}"  # OmegaConf's own way to write it as it stands
 
 
-def test_only_paths_are_quoted() -> None:
+def test_only_paths_and_columns_are_quoted_and_switches_come_first() -> None:
     words = ["tokenizer.codebook_size=16,64", "+input=a b", "hydra.run.dir=a (1)"]
     assert prepare(words, PATHS) == ["tokenizer.codebook_size=16,64", "+input='a b'", "hydra.run.dir='a (1)'"]
-
-
-def test_switches_come_first_wherever_they_were() -> None:
     words = ["a=1", "-m", "b=2", "--config-dir", "x=y", "--info", "c=3", "-i", "all"]
     assert prepare(words, PATHS) == ["-m", "--config-dir", "x=y", "--info", "-i", "all", "a=1", "b=2", "c=3"]
+    words = ["corpus.columns.audio=1", "corpus.columns.start=Begin Time (s)", "corpus.columns.label=[tempo,key]"]
+    assert prepare(words, verbatim_options("run")) == [
+        "corpus.columns.audio='1'", "corpus.columns.start='Begin Time (s)'", "corpus.columns.label=[tempo,key]"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -102,13 +103,6 @@ def test_switches_come_first_wherever_they_were() -> None:
 def test_what_is_no_option_is_refused(word: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
         prepare([word], PATHS)
-
-
-def test_names_of_columns_may_be_numbers_and_hold_anything() -> None:
-    words = ["corpus.columns.audio=1", "corpus.columns.start=Begin Time (s)", "corpus.columns.label=[tempo,key]"]
-    assert prepare(words, verbatim_options("run")) == [
-        "corpus.columns.audio='1'", "corpus.columns.start='Begin Time (s)'", "corpus.columns.label=[tempo,key]"
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

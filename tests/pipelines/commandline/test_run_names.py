@@ -72,13 +72,17 @@ def test_a_run_that_failed_before_it_wrote_anything_leaves_its_name_to_others(tm
     require_same_run(folder, ["seed=1"], "run")
 
 
-def test_what_is_no_run_stays(tmp_path: Path) -> None:
+def test_what_is_no_run_and_no_link_stays(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.txt").touch()
     (tmp_path / "link").symlink_to("mine")
     for name, told in (("mine", "no run"), ("link", "no folder")):
         with pytest.raises(InputError, match=told):
             require_same_run(tmp_path / name, [], "run")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "latest").write_text("mine")
+    link_latest(tmp_path / "a")
+    assert (tmp_path / "latest").read_text() == "mine"
 
 
 def test_a_sweep_is_told_by_its_own_record(tmp_path: Path) -> None:
@@ -157,13 +161,6 @@ def test_the_latest_run_is_a_link_that_moves_with_its_folder(tmp_path: Path) -> 
     (tmp_path / "moved/b").rmdir()
     relink_latest(tmp_path / "moved")
     assert sorted(path.name for path in (tmp_path / "moved").iterdir()) == ["a"]
-
-
-def test_a_file_that_is_called_latest_is_not_replaced(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "latest").write_text("mine")
-    link_latest(tmp_path / "a")
-    assert (tmp_path / "latest").read_text() == "mine"
 
 
 def failing(folder: Path, error: BaseException) -> None:

@@ -37,15 +37,14 @@ def plain(model: Path, **changes: object) -> dict[str, object]:
     return {**vars(options(model)), "model": str(model), **changes}
 
 
-def test_a_missing_gradio_is_told_with_its_remedy(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_is_no_run_and_a_missing_gradio_are_told(
+    tmp_path: Path, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match=r"tokenizer/config\.json"):
+        demo(plain(tmp_path))
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(InputError, match=re.escape("pip install 'wordless[demo]'")):
         demo(plain(run_folder))
-
-
-def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"tokenizer/config\.json"):
-        demo(plain(tmp_path))
 
 
 def test_a_port_that_is_taken_is_refused(run_folder: Path) -> None:
@@ -274,19 +273,13 @@ def test_another_origin_is_refused(origin: str) -> None:
     assert status("127.0.0.1:7860", origin) == 403
 
 
-def test_one_foreign_header_among_several_is_enough() -> None:
+def test_requests_of_other_sites_are_refused_in_a_line_of_text() -> None:
     own = [(b"host", b"localhost"), (b"origin", b"http://localhost")]
     assert answers_to(own)[0]["status"] == 200
     for foreign in ((b"host", b"rebound.example"), (b"origin", b"http://elsewhere.example")):
         assert answers_to([*own, foreign])[0]["status"] == 403
-
-
-def test_a_refusal_is_a_line_of_text() -> None:
     start, body = answers_to([])
     assert dict(start["headers"])[b"content-length"] == str(len(body["body"])).encode()
     assert body["body"].decode().count("\n") == 1
-
-
-def test_a_websocket_of_another_site_is_closed_before_it_opens() -> None:
     headers = [(b"host", b"127.0.0.1:7860"), (b"origin", b"https://elsewhere.example")]
     assert answers_to(headers, kind="websocket") == [{"type": "websocket.close"}]

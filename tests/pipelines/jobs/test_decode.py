@@ -228,13 +228,15 @@ def test_names_are_distinct_and_stay_inside(paths: list[str]) -> None:
         assert not Path(name).is_absolute()
 
 
-def test_names_keep_what_they_can() -> None:
+def test_names_of_sounds_keep_what_they_can_and_lie_in_order_of_time() -> None:
     assert sound_names(["a/b.flac", "take.1", "c.wav", "c.ogg"]) == ["a/b.wav", "take.1.wav", "c.wav.wav", "c.ogg.wav"]
-
-
-def test_a_part_of_a_sound_has_a_name_that_no_sound_has() -> None:
     assert partial_name("b/a.wav", {"b/a.wav"}) == "b/a.partial.wav"
     assert partial_name("a.wav", {"a.wav", "a.partial.wav", "a.partial_2.wav"}) == "a.partial_3.wav"
+    names = sound_names(["a/b.ogg#t=0,10", "a/b.ogg#t=100,110.25", "a/b.wav#t=0,10", "a/b.ogg", "take.1#t=3.5,4"])
+    assert names == [
+        *("a/b.ogg_00000-00010.wav", "a/b_00100-00110.25.wav", "a/b.wav_00000-00010.wav"),
+        *("a/b.wav", "take.1_00003.5-00004.wav"),
+    ]
 
 
 def test_silence_of_no_length_is_a_file_too(run_folder: Path, clips: list[CodedClip], tmp_path: Path) -> None:
@@ -307,14 +309,6 @@ def test_a_voice_that_was_not_heard_in_training_is_told(
     write_shard(tmp_path / "codes.parquet", [replace(clips[0], group="carl")], clips[0].codes.format)
     decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "out"))
     assert re.search(r"\bcarl\b.*\baverage\b", " ".join(capsys.readouterr().err.split()))
-
-
-def test_segments_of_a_recording_lie_in_order_of_time() -> None:
-    names = sound_names(["a/b.ogg#t=0,10", "a/b.ogg#t=100,110.25", "a/b.wav#t=0,10", "a/b.ogg", "take.1#t=3.5,4"])
-    assert names == [
-        *("a/b.ogg_00000-00010.wav", "a/b_00100-00110.25.wav", "a/b.wav_00000-00010.wav"),
-        *("a/b.wav", "take.1_00003.5-00004.wav"),
-    ]
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b"[]", b"{}", b"pipe"])

@@ -310,19 +310,18 @@ def test_what_is_there_is_not_written_over(run_folder: Path, other_run: Path, re
         encode(options(run_folder, recordings, tmp_path / "file"))
 
 
-def test_a_part_of_a_run_and_an_unfinished_run_are_told_apart(
+def test_models_inputs_and_outputs_that_do_not_fit_are_refused(
     run_folder: Path, recordings: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=r"\bpart\b.*\bfolder above\b"):
         encode(options(run_folder / "lm", recordings, tmp_path / "codes"))
     with pytest.raises(InputError, match=r"tokenizer/config\.json\b.*compare\.folds\b"):
         encode(options(tmp_path, recordings, tmp_path / "codes"))
-
-
-def test_a_folder_without_recordings_is_named(run_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     with pytest.raises(InputError, match=f"^input is {tmp_path};"):
         encode(options(run_folder, tmp_path, tmp_path / "codes"))
+    with pytest.raises(InputError, match=r"output.*\.tsv"):
+        encode(options(run_folder, recordings, tmp_path / "codes.txt", format="times"))
 
 
 def test_the_command_takes_awkward_paths_and_leaves_no_run_folder(
@@ -381,8 +380,3 @@ def test_codes_with_times(rates: bool, run_folder: Path, recordings: Path, tmp_p
             assert float(own[0]["start"]) == 0
             assert float(own[-1]["end"]) == pytest.approx(codes.seconds, abs=1e-6)
             assert all(one["end"] == other["start"] and one["code"] != other["code"] for one, other in pairwise(own))
-
-
-def test_times_are_a_table(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"output.*\.tsv"):
-        encode(options(run_folder, recordings, tmp_path / "codes.txt", format="times"))

@@ -141,18 +141,14 @@ def test_of_two_commands_with_one_output_one_is_refused(run_folder: Path, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_nothing_is_written_over(run_folder: Path, tmp_path: Path) -> None:
+def test_outputs_prompts_and_models_that_do_not_fit_are_refused(
+    run_folder: Path, tmp_path: Path, other_run: Path
+) -> None:
     with pytest.raises(InputError, match="exists"):
         generate(options(run_folder, tmp_path))
-
-
-def test_a_prompt_of_no_code_is_refused(run_folder: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "blip.wav", np.zeros(STEP - 1), 4000)
     with pytest.raises(InputError, match=r"blip\.wav\b.*\b0\.020 s\b.*\b0\.020 s\b"):
         generate(options(run_folder, tmp_path / "out", prompt=str(tmp_path / "blip.wav")))
-
-
-def test_models_that_do_not_belong_together_are_refused(run_folder: Path, other_run: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     for part, run in (("tokenizer", run_folder), ("lm", other_run), ("vocoder", run_folder)):
         (tmp_path / "run" / part).symlink_to(run / part)

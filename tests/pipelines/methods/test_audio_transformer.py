@@ -151,6 +151,9 @@ def test_filters_are_sorted_by_the_frequency_of_their_largest_energy() -> None:
     np.testing.assert_allclose(bank.filters[0], sine(400))
     assert bank.decibels.max(1).tolist() == [0, 0, 0]
     assert bank.decibels[0].argmax() * 40 == 400
+    bank = FilterBank.of(np.zeros((2, SAMPLES)), RATE)
+    assert bank.band_shares.tolist() == bank.passages[0].tolist() == [0, 0]
+    assert np.isfinite(bank.decibels).all()
 
 
 def test_a_windowed_sine_has_a_narrow_band_and_a_burst_a_short_passage() -> None:
@@ -174,22 +177,13 @@ def test_the_best_sine_of_each_range_is_chosen() -> None:
     assert bank.sines(100) == list(range(10))
 
 
-def test_curves_begin_at_zero_and_end_at_half_the_rate() -> None:
+def test_curves_go_from_zero_to_half_the_rate_and_noise_lies_on_fouriers() -> None:
     straight, mel = fourier_centres(100, RATE), mel_centres(100, RATE)
     for curve in (straight, mel):
         assert (curve[0], curve[-1]) == pytest.approx((0, 4000))
         assert (np.diff(curve) > 0).all()
     assert (mel[1:-1] < straight[1:-1]).all()
     assert mel_centres(3, 2 * 1000)[1] == pytest.approx(390, abs=1)  # 500 mel
-
-
-def test_noise_lies_on_the_line_of_the_fourier_basis() -> None:
     bank = untrained_filters(2048, SAMPLES, RATE)
     straight, mel = (curve(2048, RATE) for curve in (fourier_centres, mel_centres))
     assert bank.distance(straight) < 100 < 500 < bank.distance(mel)
-
-
-def test_a_filter_of_zeros_has_no_share() -> None:
-    bank = FilterBank.of(np.zeros((2, SAMPLES)), RATE)
-    assert bank.band_shares.tolist() == bank.passages[0].tolist() == [0, 0]
-    assert np.isfinite(bank.decibels).all()

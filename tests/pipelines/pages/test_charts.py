@@ -97,24 +97,18 @@ def runs(accuracy: Mapping[str, tuple[float, ...]], *sources: str) -> Runs:
     return Runs(options=swept([point.job for point in points]), finished=points)
 
 
-def test_a_line_for_each_method_from_few_hours_to_many() -> None:
+def test_a_line_for_each_method_and_panels_for_each_source() -> None:
     drawn = methods_chart(runs(ACCURACY))
     assert drawn is not None
     text = str(drawn).replace("\N{NO-BREAK SPACE}", " ")
     assert says(text, "accuracy", "GPT", "60.0 % to 86.0 %", "SimCLR", "70.0 % to 81.0 %")
     assert says(text, "ahead", "SimCLR", "−10.0 to 5.00", "bag of codes", "10.0 to 36")
-
-
-def test_each_source_has_panels_of_its_own() -> None:
     both = runs(ACCURACY, "embedded", "[a, b]")
     assert both.options == ("unlabelled_hours", "unlabelled")
     drawn = str(methods_chart(both))
     for source in ("unlabelled=embedded", "unlabelled=[a, b]"):
         assert f"accuracy on test, {source}, SimCLR: 70.0" in drawn
         assert f"GPT ahead by, points, {source}, SimCLR" in drawn
-
-
-def test_nothing_is_drawn_where_only_the_gpt_and_its_codes_differ() -> None:
     constant = {"gpt": ACCURACY["gpt"], "bag_of_codes": ACCURACY["simclr"], "log_mel": (0.5,) * 4}
     assert methods_chart(runs(constant)) is None
 

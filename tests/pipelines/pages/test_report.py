@@ -553,15 +553,12 @@ def test_codes_stand_below_their_frames(codes: int, frames_per_code: int, shown:
     assert [len(row.values) for row in rows] == [shown * frames_per_code] * 3 + [shown]
 
 
-def test_layers_and_groups_stand_in_their_order() -> None:
+def test_layers_groups_and_confusions_stand_in_their_order() -> None:
     names = ["all_inner", "inner_2", "layer_10", "inner_1", "all_layers", "layer_2"]
     assert in_order(names) == ["layer_2", "layer_10", "all_layers", "inner_1", "inner_2", "all_inner"]
     labels = {"all_inner_with_input": "inner all + input", "all_blocks_with_input": "all + input", "layer_3": "3"}
     assert {name: layer_label(name) for name in labels} == labels
     assert ranked_groups({"gpt": {"b": 0.9, "a": 0.2}, "simclr": {"b": 0.1, "a": 0.4, "c": 0.8}}) == ["c", "b", "a"]
-
-
-def test_confusions_are_counted_by_class() -> None:
     counts: list[list[float]] = [[1, 2, 0], [0, 1, 0], [0, 0, 0]]
     assert confusions(["a", "b", "c"], counts) == [(("a", "b"), 2)]
     assert rates(counts) == pytest.approx(np.array([[1 / 3, 2 / 3, 0], [0, 1, 0], [0, 0, 0]]))

@@ -77,24 +77,16 @@ def test_every_column_is_named(file: str, folder: Path) -> None:
     assert found <= known
 
 
-def test_figures_of_probes_have_a_count_except_gaps(folder: Path) -> None:
+def test_figures_have_counts_resamples_and_the_names_of_sweeps(folder: Path) -> None:
     figures = pandas.DataFrame(pandas.read_json(folder / "results.json", typ="series")["figures"])
     rows = figures[(figures.stage == "probe") & figures.split.isin(["validation", "test"])]
     assert "difference" in {*rows["name"]}
     assert (rows["count"] > 0).all()
     assert figures[figures["name"] == "gap"]["count"].isna().all()
-
-
-def test_resamples_are_those_of_the_probed_methods(folder: Path) -> None:
-    figures = pandas.DataFrame(pandas.read_json(folder / "results.json", typ="series")["figures"])
     arrays = load_file(folder / "resamples.safetensors")
     probed = figures[(figures.stage == "probe") & (figures["name"] == "accuracy")]
     assert {*arrays} == {of for of in probed.of if "/" not in of}  # layers have none
     assert len({array.shape for array in arrays.values()}) == 1
-
-
-def test_results_and_sweeps_have_the_same_names(folder: Path) -> None:
-    figures = pandas.DataFrame(pandas.read_json(folder / "results.json", typ="series")["figures"])
     assert {*figures.columns} == columns_of(SECTIONS["Figures of a run: results.json"])
     assert {*figures.columns} <= {*pandas.read_csv(folder / "sweep.csv").columns}
 

@@ -160,8 +160,13 @@ def test_models_are_counted_without_loading_them(run_folder: Path) -> None:
         assert parameters(run_folder / part) == sum(parameter.numel() for parameter in model.parameters())
 
 
-def test_the_checkout_is_the_folder_above_all_packages() -> None:
+def test_the_checkout_is_above_all_packages_and_has_no_commit_without_git(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert (CHECKOUT / "pipelines/results/provenance.py").is_file()
+    (tmp_path / ".git").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert commit_of(tmp_path) is None
 
 
 def test_a_commit_is_named_with_what_differs_from_it(tmp_path: Path) -> None:
@@ -181,12 +186,6 @@ def test_a_commit_is_named_with_what_differs_from_it(tmp_path: Path) -> None:
     assert commit_of(tmp_path) == commit
     (tmp_path / "a.py").write_text("2")
     assert commit_of(tmp_path) == f"{commit}+changes"
-
-
-def test_without_git_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / ".git").mkdir()
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert commit_of(tmp_path) is None
 
 
 def test_provenance_tells_machine_models_and_options_but_no_home(

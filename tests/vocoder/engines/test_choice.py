@@ -198,14 +198,11 @@ def test_goes_back_to_a_state(name: str, clips: int) -> None:
     assert not torch.equal(first, second)
 
 
-def test_the_gate_is_within_its_bound() -> None:
+def test_gate_and_exponential_are_within_their_bounds() -> None:
     values = np.concatenate([np.linspace(-12, 12, 401), [-1e30, 1e30, 1e-6, -1e-6]]).astype(np.float32)
     exact = np.tanh(values[:, None].astype(np.float64)) * (1 + np.tanh(values[None].astype(np.float64)))
     found = np.array([[gate(a, b) for b in values] for a in values])
     assert np.abs(found - exact).max() < 1e-6
-
-
-def test_the_exponential_is_within_its_bound() -> None:
     values = np.linspace(-87, 87, 20_001).astype(np.float32)
     found = np.array([exponential(value) for value in values])
     assert np.abs(found / np.exp(values.astype(np.float64)) - 1).max() < 4e-6

@@ -202,16 +202,13 @@ def test_the_level_of_a_part_is_its_peak_or_that_of_its_surroundings(
     assert inside * 0.999 <= found <= around * 10 ** (0.5 / 20) * 1.001
 
 
-def test_silence_is_silent_and_what_is_above_full_scale_is_full() -> None:
+def test_silence_is_silent_and_text_that_holds_no_levels_is_refused() -> None:
     levels = join_levels(
         [block_peaks(np.zeros(100, np.float32), LOW_RATE), block_peaks(np.full(100, -3, np.float32), LOW_RATE)]
     )
     assert loudest(levels, Part(start=0, num_samples=100), LOW_RATE) == 0
     assert loudest(levels, Part(start=99, num_samples=2), LOW_RATE) == 1
     assert len(join_levels([])) == 0
-
-
-def test_text_that_holds_no_levels_is_refused() -> None:
     with pytest.raises(ValueError, match="base64"):
         of_text("%%%")
 

@@ -53,7 +53,7 @@ def test_places_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> 
     ]
 
 
-def test_places_of_a_query_share_at_most_half() -> None:
+def test_places_of_a_query_share_at_most_half_and_lie_within_the_recording() -> None:
     [found], _ = find_matches([noise(6, 0)], [noise(300, 1)], most=1000)
     costs = [each.cost for each in found]
     assert costs == sorted(costs)
@@ -61,9 +61,6 @@ def test_places_of_a_query_share_at_most_half() -> None:
         for other in found[:number]:
             shared = min(one.stop, other.stop) - max(one.start, other.start)
             assert 2 * shared <= min(one.stop - one.start, other.stop - other.start)
-
-
-def test_a_query_longer_than_the_recording_has_no_place() -> None:
     found, length = find_matches([noise(9, 0), noise(4, 1)], [noise(8, 2)], most=5)
     assert length == 8
     assert not found[0]

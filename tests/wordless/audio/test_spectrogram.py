@@ -40,15 +40,12 @@ def test_a_frame_sees_nothing_after_its_hop(frames: int, place: int) -> None:
     assert torch.equal(before[:, :place], after[:, :place])
 
 
-def test_every_frame_is_that_of_the_slow_reference() -> None:
+def test_frames_are_those_of_the_slow_reference_with_any_history() -> None:
     samples = noise(800)
     frames = LogMel(CONFIG)(samples)[0]
     for number, frame in enumerate(frames):
         wanted = log_mel_frame(samples[0].numpy(), number, CONFIG)
         assert torch.allclose(frame, torch.from_numpy(wanted), atol=1e-4)
-
-
-def test_history_in_front_gives_the_frames_of_the_whole() -> None:
     samples = noise(1_600)
     front = LogMel(CONFIG)
     tail = front.frames(samples[:, 800 - CONFIG.left_context :])
@@ -99,22 +96,13 @@ def test_pieces_give_what_the_whole_gives(cuts: list[int], how: MeanRemoval) -> 
     torch.testing.assert_close(removed(how, tuple(cuts)), removed(how), rtol=0, atol=1e-5)
 
 
-def test_a_clip_has_no_mean_left() -> None:
+def test_the_mean_of_a_clip_or_of_the_frames_so_far_is_removed() -> None:
+    """A fixed filter adds a constant to each band of the log-mel."""
     torch.testing.assert_close(removed("clip").mean(0), torch.zeros(5), rtol=0, atol=1e-6)
-
-
-def test_the_running_mean_is_that_of_the_frames_so_far() -> None:
     wanted = torch.stack([FRAMES[t] - FRAMES[: t + 1].mean(0) for t in range(len(FRAMES))])
     torch.testing.assert_close(removed("running"), wanted, rtol=0, atol=1e-5)
-
-
-def test_the_running_mean_looks_at_nothing_later() -> None:
     other = torch.cat([FRAMES[:20], FRAMES[20:] + 5])
     assert torch.equal(removed("running")[:20], next(iter(subtract_mean([other], "running")))[:20])
-
-
-def test_a_channel_is_forgotten() -> None:
-    """A fixed filter adds a constant to each band of the log-mel."""
     coloured = FRAMES + torch.tensor([3.0, -1.0, 0.0, 2.0, 5.0])
     torch.testing.assert_close(next(iter(subtract_mean([coloured], "clip"))), removed("clip"), rtol=0, atol=1e-5)
 
@@ -260,15 +248,12 @@ def test_every_point_is_read_between_its_neighbours(
         assert not found[row, len(wanted) :].any()
 
 
-def test_neither_faster_nor_higher_is_the_same_bytes() -> None:
+def test_warps_by_one_change_nothing_and_twice_as_fast_is_half_as_long() -> None:
     spectrograms = _spectrograms(2, 9, 5)
     ones = torch.ones(2)
     found, lengths = warp(spectrograms, torch.tensor([9, 9]), speeds=ones, formants=ones)
     assert torch.equal(found, spectrograms)
     assert lengths.tolist() == [9, 9]
-
-
-def test_twice_as_fast_is_half_as_long_and_a_formant_above_one_lowers() -> None:
     ramp = torch.arange(8.0)[None, None, :].expand(1, 10, 8)
     found, lengths = warp(ramp, torch.tensor([10]), speeds=torch.tensor([2.0]), formants=torch.tensor([2.0]))
     assert lengths.tolist() == [5]
@@ -316,12 +301,9 @@ def test_tones_have_their_pitch(rate: int, hertz: float) -> None:
     assert np.abs(1200 * (inner - np.log2(hertz))).max() < 20  # cents
 
 
-def test_noise_and_silence_have_none() -> None:
+def test_noise_silence_and_low_rates_have_no_pitch() -> None:
     assert np.isnan(track_pitch(white_noise(0.6), RATE, HOP)).mean() > 0.9
     assert np.isnan(track_pitch(np.zeros(4000, np.float32), RATE, HOP)).all()
     assert not len(track_pitch(np.zeros(0, np.float32), RATE, HOP))
-
-
-def test_low_rates_resolve_no_pitch() -> None:
     assert resolves_pitch(4_000)
     assert not resolves_pitch(2_000)

@@ -329,12 +329,9 @@ def test_a_hearing_of_a_short_clip_has_a_sample_at_least(hearing: Hearing, sampl
     assert len(found) == hearing.num_samples(clip, RATE) >= 1
 
 
-def test_the_recording_as_it_is_is_read_as_ever(tmp_path: Path) -> None:
+def test_the_recording_as_it_is_is_read_as_ever_and_ranges_are_shares(tmp_path: Path) -> None:
     clip = _clip(tmp_path / "a.wav", 500, rate=11025)
     found = np.concatenate([*AS_RECORDED.blocks(tmp_path, clip, RATE)])
     np.testing.assert_array_equal(found, read(tmp_path / "a.wav", RATE).samples)
-
-
-def test_a_range_is_a_share_of_the_front_ends_own() -> None:
     assert Hearing(dynamic_range=0.75).decibels(40.0) == 30.0
     assert Hearing(dynamic_range=0.75).decibels(None) is None

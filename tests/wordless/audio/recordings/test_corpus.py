@@ -196,13 +196,10 @@ def test_a_row_without_the_split_it_needs_is_named(tmp_path: Path, tone: Tone) -
         find_recordings(CorpusConfig(table=str(tmp_path / "table.tsv"), split=SplitConfig(by="table")))
 
 
-def test_an_empty_folder_names_what_was_looked_for(tmp_path: Path) -> None:
+def test_an_empty_folder_and_a_pattern_that_fits_nothing_are_told(tmp_path: Path, tone: Tone) -> None:
     (tmp_path / "song.txt").write_bytes(b"x")
     with pytest.raises(InputError, match=r"1 \.txt.*\.wav \.flac"):
         build_manifest(CorpusConfig(root=str(tmp_path)))
-
-
-def test_a_pattern_that_fits_nothing_shows_a_name(tmp_path: Path, tone: Tone) -> None:
     tone("x/yes-0.wav")
     with pytest.raises(InputError, match=r"\b1 file .*'x/yes-0\.wav'"):
         build_manifest(CorpusConfig(root=str(tmp_path), pattern="{label}_{index}.wav"))

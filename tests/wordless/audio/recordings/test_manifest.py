@@ -86,14 +86,11 @@ def test_a_spoilt_manifest_names_the_line(tmp_path: Path, old: str, new: str, me
         read_manifest(path, tmp_path)
 
 
-def test_the_seconds_are_those_that_are_used() -> None:
+def test_seconds_are_those_that_are_used_and_a_segment_has_a_name_of_its_own() -> None:
     cut = replace(CLIP, start=4_000, num_samples=8_000, trimmed=6_000)
     manifest = Manifest(root=Path("/"), clips=(cut, replace(CLIP, num_samples=16_000)))
     assert (manifest.seconds, manifest.trimmed_seconds) == (1.5, 0.375)
     assert cut.part == Part(start=4_000, num_samples=8_000)
-
-
-def test_a_segment_has_a_name_of_its_own_and_a_whole_recording_keeps_its_path() -> None:
     assert (CLIP.name, CLIP.span) == (CLIP.path, None)
     long = replace(CLIP, path="a.wav", segment=0, start=160_000, num_samples=168_000)
     assert (long.name, long.span) == ("a.wav#t=10,20.5", (10.0, 20.5))
@@ -116,19 +113,13 @@ def test_another_table_is_no_manifest(tmp_path: Path) -> None:
         read_manifest(tmp_path / "manifest.tsv", tmp_path)
 
 
-def test_rejected_files_are_read_as_they_were_written(tmp_path: Path) -> None:
+def test_rejected_files_are_read_as_they_were_written_and_counted_by_kind(tmp_path: Path) -> None:
     rejected = (Rejected(path="a.wav", reason="empty"), Rejected(path="b c.wav", reason="too short: 0.01 s"))
     write_rejected(rejected, tmp_path / "rejected.tsv")
     assert read_rejected(tmp_path / "rejected.tsv") == rejected
-
-
-def test_reasons_of_one_kind_are_counted_together_after_they_were_written(tmp_path: Path) -> None:
     rejected = [Rejected(path=f"{n}.wav", reason=f"damaged: {n} of 9 samples", kind="damaged") for n in range(3)]
     write_rejected(rejected, tmp_path / "rejected.tsv")
     assert frequent_reasons(read_rejected(tmp_path / "rejected.tsv")) == "3 damaged"
-
-
-def test_odd_names_of_rejected_files_are_escaped(tmp_path: Path) -> None:
     write_rejected([Rejected(path="a\t\udcff.wav", reason="empty")], tmp_path / "rejected.tsv")
     assert read_rejected(tmp_path / "rejected.tsv")[0].path == r"a\t\udcff.wav"
 

@@ -59,17 +59,13 @@ def parquet(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_sounds_are_written_byte_by_byte(parquet: Path, tmp_path: Path) -> None:
+def test_sounds_are_written_byte_by_byte_and_not_again_for_a_copy(parquet: Path, tmp_path: Path) -> None:
     place = unpacked(opened(parquet), tmp_path / "cache")
     rows = [row for number in range(2) for row in rows_of(place, number)]
     found = {Path(row.path).name: ((place / "sounds") / row.path).read_bytes() for row in rows}
     assert found == {each.path: each.content for each in takes(9)}
     assert rows[0].path == "test-00000-of-00001/0000/clip_06.wav"
     assert rows[0].fields == {"label": "low", "speaker": "s0"}
-
-
-def test_a_copy_with_the_same_times_is_not_unpacked_again(parquet: Path, tmp_path: Path) -> None:
-    place = unpacked(opened(parquet), tmp_path / "cache")
     shutil.copytree(parquet, tmp_path / "copy")
     copy = opened(tmp_path / "copy")
     assert unpacked_place(copy, tmp_path / "cache") == place

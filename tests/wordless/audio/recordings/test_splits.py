@@ -42,26 +42,17 @@ def splits_of(clips: Sequence[Clip], field: str) -> dict[object, set[str]]:
     return found
 
 
-def test_index_ranges_give_the_official_split_of_digits() -> None:
+def test_named_clips_stand_in_their_split_and_others_are_set_aside() -> None:
     divided, rejected = split_clips(digits(), SplitConfig(by="index", test=("0-2",), validation=("3-4", 6)))
     indices = {split: {each.index for each in divided if each.split == split} for split in SPLITS}
     assert indices == {"test": {0, 1, 2}, "validation": {3, 4, 6}, "train": {5, 7, 8, 9}}
     assert not rejected
-
-
-def test_named_groups_are_held_out() -> None:
     divided, _ = split_clips(digits(), SplitConfig(by="group", test=("ann",), validation=("cyd",)))
     assert splits_of(divided, "group") == {"ann": {"test"}, "bob": {"train"}, "cyd": {"validation"}, "dan": {"train"}}
-
-
-def test_folds_are_named_by_text_or_number() -> None:
     config = SplitConfig(by="fold", test=(4,), validation=("0",), shared_groups=True)
     divided, _ = split_clips(digits(), config)
     assert splits_of(divided, "fold")["4"] == {"test"}
     assert splits_of(divided, "fold")["0"] == {"validation"}
-
-
-def test_clips_in_no_split_are_set_aside() -> None:
     config = SplitConfig(by="group", train=("ann",), validation=("bob",), test=("cyd",))
     divided, rejected = split_clips(digits(), config)
     assert len(divided) == 60
@@ -111,11 +102,18 @@ def test_drawn_splits_are_whole_stable_and_filled(
     assert sorted(shuffled, key=lambda each: each.path) == sorted(divided, key=lambda each: each.path)
 
 
-def test_hash_gives_every_label_its_share() -> None:
+def test_hash_draws_a_share_of_every_label_by_the_seed_also_of_odd_names() -> None:
     clips = [clip(f"{label}/{n}.wav", label=label) for label in "abc" for n in range(40)]
     divided, _ = split_clips(clips, SplitConfig())
     shares = Counter((each.label, each.split) for each in divided)
     assert all(shares[label, split] == (32 if split == "train" else 4) for label in "abc" for split in SPLITS)
+    clips = [clip(f"{n}.wav") for n in range(50)]
+    drawn = [
+        {each.path for each in split_clips(clips, SplitConfig(seed=seed))[0] if each.split == "test"} for seed in (0, 1)
+    ]
+    assert drawn[0] != drawn[1]
+    clips = [clip(f"{number}\udcff.wav") for number in range(20)]
+    assert {each.split for each in split_clips(clips, SplitConfig())[0]} == {"train", "validation", "test"}
 
 
 def test_rare_labels_train_where_others_suffice_and_are_else_drawn_together() -> None:
@@ -188,14 +186,6 @@ def test_overlapping_parts_of_a_table_stand_in_one_split() -> None:
     assert len(rejected) == 2
     apart = tuple(replace(each, start=10 * each.start) for each in clips)
     assert split_clips(apart, config) == (apart, ())
-
-
-def test_another_seed_draws_others() -> None:
-    clips = [clip(f"{n}.wav") for n in range(50)]
-    drawn = [
-        {each.path for each in split_clips(clips, SplitConfig(seed=seed))[0] if each.split == "test"} for seed in (0, 1)
-    ]
-    assert drawn[0] != drawn[1]
 
 
 @pytest.mark.parametrize(
@@ -297,11 +287,6 @@ def test_whatever_names_and_fractions_are_given_clips_are_divided_or_refused(
     except InputError:
         return
     assert len(divided) + len(rejected) == len(clips)
-
-
-def test_a_name_that_is_not_utf_8_is_drawn_as_others_are() -> None:
-    clips = [clip(f"{number}\udcff.wav") for number in range(20)]
-    assert {each.split for each in split_clips(clips, SplitConfig())[0]} == {"train", "validation", "test"}
 
 
 SPLIT = SplitConfig(by="lists", validation=("validation_list.txt",), test=("testing_list.txt",))

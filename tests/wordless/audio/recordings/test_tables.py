@@ -40,11 +40,18 @@ def test_each_format_says_the_same(tmp_path: Path, name: str, text: str | bytes)
     assert row.description == Description(label="up", group="anna", index=3, fold="1", split="validation")
 
 
-def test_a_table_with_semicolons_has_decimal_commas(tmp_path: Path) -> None:
+def test_cells_may_be_empty_quoted_or_divided_by_semicolons(tmp_path: Path) -> None:
     first, second = rows(tmp_path, "t.csv", 'path;start;end;label\r\n"a, b.wav";2,5;4,25;up, down\r\na.wav;3.5;;up\r\n')
     assert first.path == "a, b.wav"
     assert first.description == Description(label="up, down", span=Span(start=2.5, end=4.25))
     assert second.description == Description(label="up", span=Span(start=3.5, end=None))
+    (row,) = rows(tmp_path, "t.tsv", "path\tlabel\tindex\na.wav\t\t\n")
+    assert row.description == Description()
+    (first, second) = rows(tmp_path, "t.tsv", 'path\tlabel\n"a" b.wav\tso "far"\nc.wav\t"say ""no"", no"\n')
+    assert (first.path, first.description.label) == ('"a" b.wav', 'so "far"')
+    assert second.description.label == 'say "no", no'
+    (only,) = rows(tmp_path, "t.csv", 'path,label\na.wav, "say ""no"" , no"\n')
+    assert only.description.label == 'say "no" , no'
 
 
 @pytest.mark.parametrize(
@@ -75,17 +82,16 @@ def test_a_manifest_of_whole_recordings_names_no_parts(tmp_path: Path) -> None:
     assert [row.description.span for row in read_table(tmp_path / "manifest.tsv").rows] == [None]
 
 
-def test_a_fairseq_manifest_names_its_root(tmp_path: Path) -> None:
+def test_a_fairseq_manifest_names_its_root_and_has_no_columns(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text("/data/audio\na.wav\t16000\nb/c.flac\t3200\n")
     table = read_table(tmp_path / "train.tsv")
     assert table.root == "/data/audio"
     assert [row.path for row in table.rows] == ["a.wav", "b/c.flac"]
     assert table.rows[1].where.endswith("train.tsv:3")
-
-
-def test_empty_cells_say_nothing(tmp_path: Path) -> None:
-    (row,) = rows(tmp_path, "t.tsv", "path\tlabel\tindex\na.wav\t\t\n")
-    assert row.description == Description()
+    (tmp_path / "t.tsv").write_text("audio\na.wav\t16000\n")  # a folder with the name of a column
+    assert read_table(tmp_path / "t.tsv").root == "audio"
+    with pytest.raises(InputError, match=r"columns\.group is speaker"):
+        read_table(tmp_path / "t.tsv", ColumnConfig(group="speaker"))
 
 
 @pytest.mark.parametrize(
@@ -170,14 +176,6 @@ def test_each_way_of_writing_says_the_same(tmp_path: Path, name: str, text: str 
     assert (row.path.strip(), row.description) == ("a b.wav", UP)
 
 
-def test_quotation_marks_within_a_cell_stay(tmp_path: Path) -> None:
-    (first, second) = rows(tmp_path, "t.tsv", 'path\tlabel\n"a" b.wav\tso "far"\nc.wav\t"say ""no"", no"\n')
-    assert (first.path, first.description.label) == ('"a" b.wav', 'so "far"')
-    assert second.description.label == 'say "no", no'
-    (only,) = rows(tmp_path, "t.csv", 'path,label\na.wav, "say ""no"" , no"\n')
-    assert only.description.label == 'say "no" , no'
-
-
 @pytest.mark.parametrize(
     ("document", "audio"),
     [
@@ -245,13 +243,6 @@ def test_a_named_column_that_is_not_there_is_refused_with_those_that_are(tmp_pat
         with pytest.raises(InputError) as caught:
             read_table(tmp_path / name, columns)
         assert all(each in str(caught.value) for each in (f"columns.{option} is {column}", f"{name}:1", "Species"))
-
-
-def test_a_fairseq_manifest_has_no_columns(tmp_path: Path) -> None:
-    (tmp_path / "t.tsv").write_text("audio\na.wav\t16000\n")  # a folder with the name of a column
-    assert read_table(tmp_path / "t.tsv").root == "audio"
-    with pytest.raises(InputError, match=r"columns\.group is speaker"):
-        read_table(tmp_path / "t.tsv", ColumnConfig(group="speaker"))
 
 
 def test_several_columns_are_one_label(tmp_path: Path) -> None:
