@@ -180,12 +180,9 @@ def _cost(transitions: np.ndarray, codes: np.ndarray) -> float:
     return float(np.log(len(transitions)) - np.log(transitions[codes[:-1], codes[1:]]).sum()) / len(codes)
 
 
-def test_a_batch_that_cannot_be_shared_out_is_refused() -> None:
+def test_batches_that_cannot_be_shared_out_and_clips_without_codes_are_refused() -> None:
     with pytest.raises(InputError, match=r"batch_size\b.*\b6\b.*\b4\b"):
         _training(_sequences()).batch(0, 0, 4)
-
-
-def test_clips_without_codes_are_refused() -> None:
     with pytest.raises(InputError, match="0 clips"):
         CodeSequences.of([])
     with pytest.raises(InputError, match=r"sequence 1\b.*code"):
@@ -218,19 +215,13 @@ def test_tokens_and_codes_are_one_to_one(size: int, streams: int, steps: int, se
     np.testing.assert_array_equal(code, values.reshape(-1))
 
 
-def test_order_is_time_major_and_streams_have_tokens_of_their_own() -> None:
+def test_streams_have_tokens_of_their_own_and_a_model_of_both_ways_one_more() -> None:
     vocabulary = Vocabulary(per_stream=10, streams=2)
     tokens = vocabulary.tokens(np.array([[1, 2], [3, 4]], np.int32))
     assert tokens.tolist() == [1, 12, 3, 14]
     assert (vocabulary.bos, vocabulary.pad, vocabulary.size) == (20, 21, 22)
-
-
-def test_a_model_that_reads_both_ways_has_one_token_more() -> None:
     vocabulary = Vocabulary(per_stream=10, streams=2, backward=True)
     assert (vocabulary.bos, vocabulary.pad, vocabulary.end, vocabulary.size) == (20, 21, 22, 23)
-
-
-def test_a_vocabulary_of_one_code_is_refused() -> None:
     with pytest.raises(InputError, match=r"per_stream\b.*\b1\b"):
         Vocabulary(per_stream=1, streams=1)
 

@@ -99,16 +99,24 @@ def test_a_model_that_reads_both_ways_is_saved_and_generates(model: LanguageMode
     assert loaded.perplexity(clips) == both.perplexity(clips) > 1
 
 
-def test_an_upsampler_reads_forwards_only() -> None:
+def test_what_an_upsampler_does_not_read_is_refused() -> None:
     with pytest.raises(InputError, match=r"^backward\b.*true"):
         LanguageModel.create(replace(TINY, backward=True), rates_format(2, 1), seed=0)
+    upsampler = LanguageModel.create(TINY, rates_format(2, 1), seed=0)
+    with pytest.raises(InputError, match="assignments=hard"):
+        embed(upsampler, [replace(_soft(5, 1), codes=random_rates(rates_format(2, 1), 3))])
 
 
-def test_one_pooling_alone_is_that_of_all_together(model: LanguageModel) -> None:
+def test_one_pooling_alone_is_that_of_all_together_with_a_row_for_each_layer(model: LanguageModel) -> None:
     clips = [random_codes(steps, streams=model.format.streams, seed=steps) for steps in (5, 9)]
     together = embed(model, clips, poolings=ALL_POOLINGS)
     for pooling in ALL_POOLINGS:
         np.testing.assert_allclose(embed(model, clips, poolings=[pooling])[pooling], together[pooling], atol=1e-6)
+    embedded = embed(model, [random_codes(9, streams=model.format.streams)], poolings=("thirds",))
+    assert list(embedded) == ["thirds"]
+    assert embedded["thirds"].shape == (1 + TINY.layers, 1, 3 * TINY.model_dim)
+    with pytest.raises(InputError, match="codebook c2"):
+        embed(model, [random_codes(4, streams=model.format.streams, codebook="c2")])
 
 
 def test_layers_offer_the_states_that_are_asked_for(model: LanguageModel) -> None:
@@ -120,12 +128,6 @@ def test_layers_offer_the_states_that_are_asked_for(model: LanguageModel) -> Non
     assert {*inner} == {key for key in both if "inner" in key}
     assert all(np.array_equal(inner[key], both[key]) for key in inner)
     assert both["all_inner:thirds"].shape == (1, 3 * TINY.layers * TINY.ffn_dim)
-
-
-def test_shapes_are_layers_clips_features(model: LanguageModel) -> None:
-    embedded = embed(model, [random_codes(9, streams=model.format.streams)], poolings=("thirds",))
-    assert list(embedded) == ["thirds"]
-    assert embedded["thirds"].shape == (1 + TINY.layers, 1, 3 * TINY.model_dim)
 
 
 @pytest.mark.parametrize("steps", [0, 1, 8, 60])
@@ -176,17 +178,6 @@ def test_soft_codes_are_read_as_means_of_embeddings(model: LanguageModel) -> Non
     for layer in range(TINY.layers):
         expected = _pooled(inner[layer], 1 if gpt.by_step else streams, "thirds_max")
         np.testing.assert_allclose(found[f"inner_{layer + 1}:thirds_max"][0], expected, atol=1e-4)
-
-
-def test_soft_codes_of_several_rates_are_refused() -> None:
-    upsampler = LanguageModel.create(TINY, rates_format(2, 1), seed=0)
-    with pytest.raises(InputError, match="assignments=hard"):
-        embed(upsampler, [replace(_soft(5, 1), codes=random_rates(rates_format(2, 1), 3))])
-
-
-def test_codes_of_another_codebook_are_refused(model: LanguageModel) -> None:
-    with pytest.raises(InputError, match="codebook c2"):
-        embed(model, [random_codes(4, streams=model.format.streams, codebook="c2")])
 
 
 def test_rows_pooled_together_are_those_pooled_one_by_one() -> None:

@@ -110,11 +110,8 @@ def test_weights_follow_from_the_seed_and_leave_the_random_state_alone() -> None
     assert not all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 
-def test_heads_that_do_not_divide_the_states_are_refused() -> None:
+def test_heads_and_contexts_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InputError, match=r"\bheads\b"):
         dataclasses.replace(TINY, heads=3)
-
-
-def test_a_context_shorter_than_two_time_steps_is_refused() -> None:
     with pytest.raises(InputError, match=r"^context\b.*\b33\b"):
         create_gpt(TINY, Vocabulary(per_stream=7, streams=16), seed=0)

@@ -70,13 +70,10 @@ def test_codes_are_merged_as_the_oracle_merges_them(codes: list[int], count: int
     assert merges.lengths[tokens].sum() == len(codes)
 
 
-def test_two_merges_that_make_the_same_codes_make_one_token() -> None:
+def test_tokens_are_unique_and_no_longer_than_the_limit() -> None:
     merges = Merges(((0, 0), (2, 0), (0, 2), (3, 1)), codebook(2))
     assert merges.num_tokens == 5
     assert merges.codes(column([4]))[:, 0].tolist() == [0, 0, 0, 1]
-
-
-def test_no_token_is_longer_than_the_limit() -> None:
     merges = Merges.learn([np.zeros((100_000, 1), np.int32)], codebook(2), count=1000)
     assert 1 < merges.lengths.max() <= LONGEST
 

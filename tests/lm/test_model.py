@@ -55,15 +55,12 @@ def test_a_saved_model_is_the_same_model_and_the_same_bytes(model: LanguageModel
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
-def test_a_continuation_has_the_length_asked_for_and_none_of_the_prompt(model: LanguageModel) -> None:
+def test_a_continuation_has_the_length_asked_for_and_follows_from_the_seed(model: LanguageModel) -> None:
     prompt = _prompt(model, 5)
     more = model.generate(prompt, seconds=0.25, seed=3)  # 12.5 codes of 20 ms
     assert (more.num_samples, len(more.values), more.format) == (4000, 13, model.format)
     assert more.values.min() >= 0
     assert more.values.max() < model.format.codebook_size
-
-
-def test_the_seed_decides(model: LanguageModel) -> None:
     first, same, other = (model.generate(seconds=1, seed=seed).values for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, same)
     assert (first != other).any()
@@ -154,11 +151,15 @@ def test_a_layer_that_is_not_there_and_bare_codes_are_refused(model: LanguageMod
             model.perplexity(clips)  # type: ignore[arg-type]
 
 
-def test_codes_of_another_codebook_are_refused(model: LanguageModel) -> None:
+def test_codes_of_another_codebook_and_bare_numbers_are_refused(model: LanguageModel) -> None:
     foreign = random_codes(4, streams=model.format.streams, codebook="c2")
     for ask in (lambda: model.generate(foreign, seconds=1), lambda: model.perplexity([foreign])):
         with pytest.raises(InputError, match=r"\bc1\b.*\bc2\b"):
             ask()
+    numbers = random_codes(3, streams=model.format.streams).values
+    for call in (lambda: model.generate(numbers, seconds=1), lambda: model.hidden_states(numbers)):  # type: ignore[arg-type]
+        with pytest.raises(InputError, match=r"codes\b.*ndarray\b.*Codes\b"):
+            call()
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan, math.inf])
@@ -178,13 +179,6 @@ def test_a_folder_without_a_whole_model_is_refused(tmp_path: Path) -> None:
     weights.unlink()
     with pytest.raises(InputError, match=r"model\.safetensors\b.*missing"):
         LanguageModel.from_pretrained(tmp_path)
-
-
-def test_numbers_alone_are_no_codes(model: LanguageModel) -> None:
-    numbers = random_codes(3, streams=model.format.streams).values
-    for call in (lambda: model.generate(numbers, seconds=1), lambda: model.hidden_states(numbers)):  # type: ignore[arg-type]
-        with pytest.raises(InputError, match=r"codes\b.*ndarray\b.*Codes\b"):
-            call()
 
 
 FORMAT = replace(codes_format(streams=3), pitch=PitchFormat(levels=3, lowest=80.0, highest=160.0))

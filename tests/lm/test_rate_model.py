@@ -161,10 +161,13 @@ def test_states_cover_the_codes_of_the_finest_rate(model: LanguageModel) -> None
 # Ancestral sampling
 
 
-def test_a_continuation_has_the_length_asked_for_at_each_rate(model: LanguageModel) -> None:
+def test_a_continuation_has_the_length_asked_for_and_a_prompt_its_last_whole_step(model: LanguageModel) -> None:
     more = model.generate(_codes(model, 2), seconds=0.25, seed=3)  # 4000 samples
     assert (more.num_samples, more.format) == (4000, model.format)
     assert [len(part.values) for part in more.by_rate] == [4, 7, 13]
+    cut = _codes(model, 6, num_samples=5 * 1280 + 1000)
+    continued = model.generate(cut, seconds=0.3, seed=1).values
+    np.testing.assert_array_equal(continued, model.generate(cut.crop(0, 5), seconds=0.3, seed=1).values)
 
 
 def test_rate_1_is_continued_by_its_gpt_alone(model: LanguageModel) -> None:
@@ -213,17 +216,18 @@ def test_a_continuation_does_not_depend_on_its_companions(model: LanguageModel) 
     assert (another[0].values != together[0].values).any()
 
 
-def test_a_prompt_is_read_to_its_last_whole_step_of_the_coarsest_rate(model: LanguageModel) -> None:
-    cut = _codes(model, 6, num_samples=5 * 1280 + 1000)
-    continued = model.generate(cut, seconds=0.3, seed=1).values
-    np.testing.assert_array_equal(continued, model.generate(cut.crop(0, 5), seconds=0.3, seed=1).values)
-
-
-def test_an_upsampler_alone_cannot_generate(model: LanguageModel, tmp_path: Path) -> None:
+def test_upsamplers_alone_and_models_of_other_runs_are_refused(model: LanguageModel, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="all rates"):
         model.rates[1].generate(seconds=1)
     with pytest.raises(InputError, match=r"rates.*Llama"):
         export_huggingface(model.rates[1], tmp_path)
+    first, second, third = model.rates
+    other = LanguageModel.create(TINY, replace(first.format, codebook="other"), seed=0)
+    for models in ((other, second, third), (first, third)):
+        with pytest.raises(InputError, match="one run"):
+            LanguageModel.of_rates(models)
+    with pytest.raises(InputError, match="codebook"):
+        model.generate(random_codes(3, streams=model.format.streams), seconds=1)
 
 
 def test_a_score_counts_the_codes_of_all_rates(model: LanguageModel) -> None:
@@ -261,13 +265,3 @@ def test_saved_models_are_the_same_models_and_the_same_bytes(model: LanguageMode
     assert "upsampler" in (tmp_path / "a/README.md").read_text()
     card = (tmp_path / "a/rate_2/README.md").read_text()
     assert re.search(r"\b12\.5 time steps per second\b.*\b1\b", card)
-
-
-def test_models_that_do_not_belong_together_are_refused(model: LanguageModel, tmp_path: Path) -> None:
-    first, second, third = model.rates
-    other = LanguageModel.create(TINY, replace(first.format, codebook="other"), seed=0)
-    for models in ((other, second, third), (first, third)):
-        with pytest.raises(InputError, match="one run"):
-            LanguageModel.of_rates(models)
-    with pytest.raises(InputError, match="codebook"):
-        model.generate(random_codes(3, streams=model.format.streams), seconds=1)

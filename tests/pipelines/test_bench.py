@@ -204,21 +204,15 @@ def codes_of(steps: int) -> Codes:
     return Codes(values=np.zeros((steps, 1), np.int32), num_samples=samples, format=TOKENIZER.format)
 
 
-def test_encoding_waits_once_for_a_recording() -> None:
+def test_encoding_waits_once_for_a_recording_or_a_batch() -> None:
     sound = np.random.default_rng(0).standard_normal(3 * RATE).astype(np.float32)
     assert waits_of(lambda: TOKENIZER.encode(sound, RATE)) == 1
-
-
-def test_encoding_waits_once_for_a_batch_of_recordings() -> None:
     sounds = [np.zeros(length, np.float32) for length in (RATE, 3 * RATE, RATE // 2)]
     assert waits_of(lambda: TOKENIZER.encode_batch(sounds, RATE)) == 1
 
 
-def test_features_of_the_gpt_wait_once_for_a_batch(model: LanguageModel) -> None:
+def test_features_and_perplexities_of_the_gpt_wait_once(model: LanguageModel) -> None:
     assert waits_of(lambda: embed(model, [codes_of(steps) for steps in (20, 30, 40)])) == 1
-
-
-def test_the_perplexity_of_a_corpus_waits_once(model: LanguageModel) -> None:
     assert waits_of(lambda: model.nats_per_code([codes_of(steps) for steps in (20, 30, 40)])) == 1
 
 

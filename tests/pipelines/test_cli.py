@@ -115,9 +115,12 @@ def need(requirement: str, *, by: str = "wordless") -> doctor.Need:
     return doctor.Need(requirement=Requirement(requirement), by=by)
 
 
-def test_an_installed_library_that_fits_is_ok() -> None:
+def test_an_installed_library_that_fits_is_ok_by_its_metadata() -> None:
     found = doctor.library(need("numpy>=1"))
     assert (found.state, found.found) == ("ok", version("numpy"))
+    wanted = {each.requirement.name: str(each) for each in doctor.needs("torchaudio")}
+    assert wanted["torch"].startswith("torch==")
+    assert list(doctor.needs("no-such-thing")) == []
 
 
 @pytest.mark.parametrize(
@@ -135,12 +138,6 @@ def test_what_is_missing_or_does_not_fit_has_a_remedy(
     found = doctor.library(wanted, others)
     assert found.state == state
     assert told in found.remedy
-
-
-def test_needs_come_from_the_metadata_of_what_is_installed() -> None:
-    wanted = {each.requirement.name: str(each) for each in doctor.needs("torchaudio")}
-    assert wanted["torch"].startswith("torch==")
-    assert list(doctor.needs("no-such-thing")) == []
 
 
 def test_a_disk_is_judged_where_a_folder_will_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,12 +168,9 @@ def test_an_option_that_differs_among_choices_has_the_value_and_meaning_of_each(
     assert not index("run").options["lm.fit.steps"].choices  # other sizes of one thing
 
 
-def test_the_page_has_every_option() -> None:
+def test_the_pages_have_every_option_and_table() -> None:
     page = options_page()
     assert [name for name in index("run").options if f"| `{name}` |" not in page] == []
-
-
-def test_the_pages_have_every_table() -> None:
     pages = "\n".join(path.read_text(encoding="utf-8") for path in (Path(__file__).parents[2] / "docs").glob("*.md"))
     assert all(f"<!-- table {name} -->" in pages for name in TABLES)
     made = with_tables(pages)

@@ -76,13 +76,10 @@ def probed(compared: Path) -> list[dict[str, dict[str, Any]]]:
     return [{row["of"]: row for row in json.loads(path.read_text())["methods"]} for path in paths]
 
 
-def test_each_fold_is_probed_with_as_many_penalties_for_each_method(compared: Path) -> None:
+def test_each_fold_is_probed_with_as_many_penalties_and_inner_activations(compared: Path) -> None:
     for rows in probed(compared):
         tried = {(row["layer_penalties"], row["penalties"]) for of, row in rows.items() if of != "supervised_head"}
         assert tried == {(2, 4)}
-
-
-def test_inner_activations_are_candidates_where_they_are_asked_for(compared: Path) -> None:
     for rows in probed(compared):
         found = {each["of"] for each in rows["gpt"]["candidates"]}
         assert {f"gpt/{layer}:thirds" for layer in ("layer_1", "inner_1", "inner_2", "all_inner")} <= found

@@ -152,11 +152,8 @@ def test_what_is_no_batch_of_sounds_is_refused(model: HearModel, audio: Tensor) 
             embeddings(audio, model)
 
 
-def test_values_that_are_not_finite_are_refused(model: HearModel) -> None:
-    with pytest.raises(InputError, match="not finite"):
-        get_scene_embeddings(torch.full((1, 100), torch.nan), model)
-
-
-def test_doubles_are_taken(model: HearModel) -> None:
+def test_sounds_are_taken_as_doubles_and_must_be_finite(model: HearModel) -> None:
     audio = noise(1, 1000)
     assert torch.equal(get_scene_embeddings(audio.double(), model), get_scene_embeddings(audio, model))
+    with pytest.raises(InputError, match="not finite"):
+        get_scene_embeddings(torch.full((1, 100), torch.nan), model)

@@ -57,12 +57,11 @@ def layered(whole_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Plac
     return Place(store=store, folder=place / "run")
 
 
-def test_sample_and_autoencoder_are_shared(layered: Place) -> None:
+def test_sample_autoencoder_and_the_coarse_level_are_those_of_one_level(
+    layered: Place, finished_run: FinishedRun
+) -> None:
     counts = {stage: len(list((layered.store / stage).glob("*/entry.json"))) for stage in STAGES}
     assert counts == {"sample": 1, "autoencoder": 1, "tokenizer": 2, "codes": 2, "health": 2}
-
-
-def test_the_coarse_level_is_the_codebook_of_one_level(layered: Place, finished_run: FinishedRun) -> None:
     runs = (layered.folder, finished_run.folder)
     two, one = (Tokenizer.from_pretrained(folder / "tokenizer") for folder in runs)
     assert (len(two.codebooks), len(one.codebooks)) == (2, 1)
@@ -299,13 +298,10 @@ def test_the_models_of_several_rates_work_from_the_run_folder(trained: Place) ->
     assert [len(part.values) for part in more.by_rate] == [3, 10]
 
 
-def test_layers_are_divided_among_the_rates(tmp_path: Path) -> None:
+def test_layers_are_divided_among_the_rates_which_the_front_end_describes(tmp_path: Path) -> None:
     settings = run_settings(composed(tmp_path, "tokenizer.rates=[8,4,2]", "lm.gpt.layers=5")).lm
     assert [each.gpt.layers for each in settings.divided(3)] == [2, 2, 1]
     assert settings.divided(1) == (settings,)
-
-
-def test_the_front_end_is_described_with_all_rates(tmp_path: Path) -> None:
     settings = run_settings(composed(tmp_path, "stages=[tokenizer]", "tokenizer.rates=[8,4,2]"))
     assert "12.5, 25 and 50 codes per second in 1 stream" in rates(settings)
 

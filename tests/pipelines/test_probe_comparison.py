@@ -205,13 +205,17 @@ def planted(of: str, *, right: int) -> Comparison:
     return compared({("test", 0): probed})
 
 
-def test_the_figure_that_chose_stands_beside_that_of_test() -> None:
+def test_the_figure_that_chose_stands_beside_that_of_test_also_over_folds() -> None:
     found = planted("log_mel", right=24)
     row = found.validated["log_mel"]
     assert row.value == 0.4
     assert (row.low or 1) < 0.4 < (row.high or 0)
     assert row.count == VALIDATION
     assert found.gaps["log_mel"].value == pytest.approx(0.4 - found.tested["log_mel"].value)
+    row = section(2).validated["gpt"]
+    assert row.value == pytest.approx(0.8)
+    assert row.count == 3 * VALIDATION
+    assert not section().split_groups
 
 
 @pytest.mark.parametrize(("right", "shown"), [(24, False), (58, True), (2, True)])
@@ -233,13 +237,6 @@ def test_one_gap_in_many_methods_may_be_chance() -> None:
     )
     alone, gap_of = independent_difference(judged, tested), found.gaps["log_mel"]
     assert (gap_of.low or 0) < alone.low < alone.high < (gap_of.high or 0)
-
-
-def test_folds_have_a_validation_figure_too() -> None:
-    row = section(2).validated["gpt"]
-    assert row.value == pytest.approx(0.8)
-    assert row.count == 3 * VALIDATION
-    assert not section().split_groups
 
 
 def test_cross_validation_has_the_interval_of_its_parts() -> None:
@@ -282,16 +279,13 @@ def test_clips_of_many_speakers_are_drawn_by_speaker(speakers: int, resampled: s
     assert (found.few_groups is not None) == (speakers < 20)
 
 
-def test_speakers_who_are_all_understood_count_once_each() -> None:
+def test_speakers_count_once_each_and_may_be_unknown() -> None:
     probed = of_speakers(20)
     for row in probed["methods"]:
         row["predictions"] = probed["truth"]
     (row, *_) = compared({("test", 0): probed}).tested.values()
     tail = (1 - CONFIG.confidence) / 2
     assert (row.low, row.high) == (pytest.approx(tail ** (1 / 20)), 1)
-
-
-def test_a_speaker_may_be_unknown() -> None:
     probed = drawn("ann", 0)
     probed["groups"] = [str(number) for number in range(39)] + [None]
     assert compared({("test", 0): probed}).resampled == "clip"

@@ -120,13 +120,10 @@ def test_a_run_that_is_fine_tuned_now_stays_and_its_models_are_named(project: Pa
     assert re.search(r"delete runs/wake\b.*\b1 fine-tuned model\b", told)
 
 
-def test_a_deletion_without_a_name_is_refused(project: Path, call: Command) -> None:
+def test_a_run_with_any_name_is_deleted_but_none_without(project: Path, call: Command) -> None:
     code, out, told = call("--delete")
     assert (code, out, told.count("\n")) == (2, "", 1)
     assert re.match(r"wordless runs: .*wordless runs --delete NAME", told)
-
-
-def test_a_run_with_any_name_is_deleted(project: Path, call: Command) -> None:
     (project / "runs/again").rename(project / "runs/my run")
     assert call("--delete", "my run", "--yes")[0] == 0
     assert not (project / "runs/my run").exists()

@@ -56,12 +56,19 @@ def test_a_run_and_its_part_are_found(run_folder: Path, place: str) -> None:
     assert start_folder(str(run_folder / place), LANGUAGE_MODEL, option=LM) == run_folder / "lm"
 
 
-def test_folders_without_the_model_are_refused(run_folder: Path, tmp_path: Path) -> None:
+def test_folders_without_the_model_or_its_hash_are_refused(run_folder: Path, tmp_path: Path) -> None:
+    """A key would have the word None in the place of the hash."""
     for place in (tmp_path, tmp_path / "nowhere", run_folder / "vocoder"):
         with pytest.raises(InputError, match=LM):
             start_folder(str(place), LANGUAGE_MODEL, option=LM)
     with pytest.raises(InputError, match=TOKENS):
         start_folder(str(run_folder / "lm"), TOKENIZER, option=TOKENS)
+    config = json.loads((run_folder / "lm/config.json").read_text())
+    assert gpt_hash(str(run_folder)) == config["weights_sha256"]
+    for damage in ({}, {"weights_sha256": None}):
+        kept = {name: value for name, value in config.items() if name != "weights_sha256"}
+        with pytest.raises(InputError, match="weights_sha256"):
+            gpt_hash(str(_copied(run_folder, kept | damage)))
 
 
 def test_other_sizes_are_refused_with_the_options_that_mend_them(run_folder: Path) -> None:
@@ -80,16 +87,6 @@ def test_other_sizes_are_refused_with_the_options_that_mend_them(run_folder: Pat
     damaged = json.loads((run_folder / "lm/config.json").read_text()) | {"gpt": {"layers": "many"}}
     with pytest.raises(InputError, match=r"lm\.gpt\.layers"):
         require_same_gpt(str(_copied(run_folder, damaged)), GPT, tokenizer)
-
-
-def test_weights_without_a_hash_are_refused(run_folder: Path) -> None:
-    """A key would have the word None in the place of the hash."""
-    config = json.loads((run_folder / "lm/config.json").read_text())
-    assert gpt_hash(str(run_folder)) == config["weights_sha256"]
-    for damage in ({}, {"weights_sha256": None}):
-        kept = {name: value for name, value in config.items() if name != "weights_sha256"}
-        with pytest.raises(InputError, match="weights_sha256"):
-            gpt_hash(str(_copied(run_folder, kept | damage)))
 
 
 def _copied(run_folder: Path, config: object) -> Path:

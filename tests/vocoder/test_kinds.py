@@ -21,12 +21,9 @@ from wordless.base.errors import InputError
 from wordless.base.seeds import sound_seed
 
 
-def test_each_kind_has_a_key_and_a_marker_of_its_own() -> None:
+def test_each_kind_has_a_key_and_a_marker_and_needs_no_pytorch() -> None:
     assert len(BY_KEY) == len(KINDS) == len({kind.marker for kind in KINDS})
     assert ORIGINAL not in BY_KEY
-
-
-def test_the_table_is_read_without_pytorch() -> None:
     code = "import sys, vocoder.kinds; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
 

@@ -56,9 +56,12 @@ def test_saved_and_loaded_sounds_the_same(vocoder: Vocoder, tmp_path: Path) -> N
     assert guard.loudness == loudness
 
 
-def test_serves_other_codebooks_of_its_tokenizer(vocoder: Vocoder) -> None:
+def test_serves_other_codebooks_of_its_tokenizer_and_its_own_groups(vocoder: Vocoder) -> None:
     table = random_table(size=5, codebook="book-2")
     assert len(vocoder.decode(table.codes([4]), table).samples) == SAMPLES_PER_CODE
+    with pytest.raises(InputError, match=r"'jacksen'.*\bjackson\b"):
+        vocoder.group_index("jacksen")
+    assert vocoder.group_index(None) == -1
 
 
 def test_refuses_codes_of_another_tokenizer_codebook_or_rate(vocoder: Vocoder) -> None:
@@ -85,12 +88,6 @@ def test_refuses_a_tokenizer_with_other_frames_of_the_same_fingerprint(change: d
         vocoder.require_tokenizer(random_table())
     with pytest.raises(InputError, match=told):
         vocoder.decode(random_table().codes([1]), random_table())
-
-
-def test_names_groups_like_an_unknown_one(vocoder: Vocoder) -> None:
-    with pytest.raises(InputError, match=r"'jacksen'.*\bjackson\b"):
-        vocoder.group_index("jacksen")
-    assert vocoder.group_index(None) == -1
 
 
 def test_names_a_missing_file(vocoder: Vocoder, tmp_path: Path) -> None:

@@ -213,12 +213,9 @@ def test_resamples_of_a_biased_measure_stay_within_its_range(perfect: bool) -> N
             np.testing.assert_allclose(draws, 1)
 
 
-def test_p_counts_the_rarer_side_and_is_never_zero() -> None:
+def test_p_counts_the_rarer_side_and_intervals_over_folds_are_students() -> None:
     assert two_sided_p(np.full(999, 0.1)) == pytest.approx(0.002)
     assert two_sided_p(np.array([-1.0] * 24 + [1.0] * 975)) == pytest.approx(0.05)
-
-
-def test_the_interval_over_folds_is_student_s() -> None:
     assert t_interval(np.full(4, 0.2), confidence=0.95) == pytest.approx((0.2, 0.2))
     assert t_interval(np.array([0.2]), confidence=0.95) == (None, None)
     # t of 2 degrees of freedom leaves 2.5 % above 4.302653, of 1 degree 12.706205: as printed tables have it.

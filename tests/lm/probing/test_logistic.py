@@ -48,8 +48,11 @@ def test_the_tolerance_of_many_clips_gives_nearly_the_same_answers() -> None:
     assert np.abs(accuracies[0] - accuracies[1]).max() <= 0.01
 
 
-def test_small_tasks_are_fitted_exactly() -> None:
+def test_small_tasks_are_fitted_exactly_and_recipes_name_the_tolerance_of_others() -> None:
     assert tolerance_of(MANY_CLIPS) == TOLERANCE < tolerance_of(MANY_CLIPS + 1)
+    assert tolerance_options(MANY_CLIPS, logistic=True) == {}
+    assert tolerance_options(MANY_CLIPS + 1, logistic=True) == {"tolerance": TOLERANCE_OF_MANY}
+    assert tolerance_options(MANY_CLIPS + 1, logistic=False) == {}
 
 
 def test_standardising_leaves_the_features_as_they_are() -> None:
@@ -57,12 +60,6 @@ def test_standardising_leaves_the_features_as_they_are() -> None:
     before = features.copy()
     standardise(features, {"train": np.arange(10)})
     np.testing.assert_array_equal(features, before)
-
-
-def test_recipes_name_the_tolerance_of_many_clips_alone() -> None:
-    assert tolerance_options(MANY_CLIPS, logistic=True) == {}
-    assert tolerance_options(MANY_CLIPS + 1, logistic=True) == {"tolerance": TOLERANCE_OF_MANY}
-    assert tolerance_options(MANY_CLIPS + 1, logistic=False) == {}
 
 
 @pytest.mark.skipif(not COMPUTES_WITH_TENSORS, reason="scikit-learn 1.9 is the first that fits tensors")

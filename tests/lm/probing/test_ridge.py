@@ -307,7 +307,7 @@ def test_groups_that_the_test_has_too_are_not_held_out() -> None:
     assert with_parts(task, ProbeConfig(), groups=groups, folds=[]).parts is None
 
 
-def test_a_class_of_one_group_leaves_the_choice_to_validation_clips() -> None:
+def test_classes_of_one_group_or_fold_cannot_be_held_out() -> None:
     labels = [*"abab" * 6, "c", "c", "c"]
     groups: list[str | None] = [*(f"speaker {clip // 4}" for clip in range(24)), "speaker 0", "speaker 0", "speaker 5"]
     splits = [*(["train"] * 16), *(["validation"] * 4), *(["test"] * 4), "train", "train", "test"]
@@ -315,6 +315,10 @@ def test_a_class_of_one_group_leaves_the_choice_to_validation_clips() -> None:
     assert with_parts(task, ProbeConfig(), groups=groups, folds=[]).parts is None
     with pytest.raises(InputError, match=r"'c'.*speaker 0"):
         with_parts(task, ProbeConfig(choose_by="group"), groups=groups, folds=[])
+    labels, splits = ["a", "b", "c"] * 4, [*["train"] * 6, *["validation"] * 3, *["test"] * 3]
+    parts: list[str | None] = ["c" if label == "c" else "ab"[clip % 2] for clip, label in enumerate(labels)]
+    with pytest.raises(InputError, match=r"'c'.*'c'"):
+        with_parts(ProbeTask.of(labels, splits), ProbeConfig(choose_by="fold"), groups=parts, folds=parts)
 
 
 @pytest.mark.parametrize("by", ["group", "fold"])
@@ -331,10 +335,3 @@ def test_what_cannot_be_held_out_is_refused(by: str) -> None:
     if by == "fold":
         with pytest.raises(InputError, match=r"\b100\b.*\b50\b"):
             with_parts(task, config, groups=many, folds=many)
-
-
-def test_a_given_fold_with_all_clips_of_a_class_is_refused() -> None:
-    labels, splits = ["a", "b", "c"] * 4, [*["train"] * 6, *["validation"] * 3, *["test"] * 3]
-    parts: list[str | None] = ["c" if label == "c" else "ab"[clip % 2] for clip, label in enumerate(labels)]
-    with pytest.raises(InputError, match=r"'c'.*'c'"):
-        with_parts(ProbeTask.of(labels, splits), ProbeConfig(choose_by="fold"), groups=parts, folds=parts)

@@ -68,12 +68,14 @@ def test_models_with_other_histories_see_the_same_targets() -> None:
     assert torch.equal(short.previous, long.previous[:, 88:])
 
 
-def test_processes_share_a_batch() -> None:
+def test_processes_share_a_batch_of_a_split_with_sound() -> None:
     crops = SampleCrops(clips_of((60,)), CONFIG, history=4)
     whole, parts = crops.batch(1), [crops.batch(1, part, 3) for part in range(3)]
     assert torch.equal(torch.cat([part.previous for part in parts]), whole.previous)
     with pytest.raises(InputError, match=r"batch_size\b.*\b6\b.*\b4\b"):
         crops.batch(0, 0, 4)
+    with pytest.raises(InputError, match="no sound"):
+        SampleCrops(clips_of(()), CONFIG, history=1)
 
 
 def test_pieces_of_long_clips_overlap_by_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,8 +122,3 @@ def test_baselines_are_the_last_level_and_frequencies() -> None:
     assert float(histogram[0, 9]) == pytest.approx((6 + 1) / (8 + 256))
     assert float(markov[0, 4]) == pytest.approx((2 + 3 / (8 + 256)) / (3 + 1))
     assert [table_size(kind) for kind in BASELINES] == [0, 256, 65_536]
-
-
-def test_refuses_a_split_without_sound() -> None:
-    with pytest.raises(InputError, match="no sound"):
-        SampleCrops(clips_of(()), CONFIG, history=1)

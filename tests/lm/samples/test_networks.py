@@ -136,19 +136,13 @@ def test_both_transformers_begin_with_the_same_weights() -> None:
     assert all(torch.equal(weights, same[name]) for name, weights in plain.state_dict().items())
 
 
-def test_refuses_heads_that_do_not_divide_the_states() -> None:
+def test_refuses_sizes_that_do_not_fit() -> None:
     with pytest.raises(InputError, match=r"model_dim\b.*\b6\b.*\b4\b.*heads\b"):
         replace(TRANSFORMER, model_dim=6)
-
-
-def test_a_model_refuses_a_context_that_leaves_no_room() -> None:
     with pytest.raises(InputError, match=r"^context_ms\b"):
         create_sample_model(replace(TRANSFORMER, context_ms=3.0), seed=0)  # a sample for each layer
     with pytest.raises(InputError, match=r"context_ms\b.*\b2000\b.*\b16384\b"):
         create_sample_model(replace(TRANSFORMER, sample_rate=16_000, context_ms=2000.0), seed=0)
-
-
-def test_refuses_other_sizes() -> None:
     with pytest.raises(InputError, match=r"^layers\b.*\b5\b.*cycles\b.*\b2\b"):
         replace(WAVENET, layers=5)
     with pytest.raises(InputError, match=r"^strides\b"):

@@ -44,18 +44,12 @@ def test_another_seed_moves_every_training_and_no_division(settings: RunSettings
     assert {"seed", "lm.fit.seed", "lm.batches.seed", "vocoder.crops.seed", "corpus.split.seed"} <= set(plain)
     assert moved == {place: seed + 2 * (place.partition(".")[0] not in KEPT) for place, seed in plain.items()}
     assert settings.with_seed(2).lm.fit.steps == settings.lm.fit.steps
-
-
-def test_number_0_has_the_seeds_of_the_run(settings: RunSettings) -> None:
     assert dict(seeds(asdict(settings.with_seed(0)))) == dict(seeds(asdict(settings)))
 
 
-def test_the_last_seed_may_be_the_largest(tmp_path: Path) -> None:
+def test_the_last_seed_may_be_the_largest_and_no_larger(tmp_path: Path) -> None:
     words = (f"seed={MAX_SEED - 1}", "seeds=2", "stages=[lm,probe]")
     assert run_settings(composed(tmp_path, *words)).with_seed(1).vocoder.fit.seed == MAX_SEED
-
-
-def test_a_seed_that_becomes_too_large_is_named(tmp_path: Path) -> None:
     settings = run_settings(composed(tmp_path, f"lm.fit.seed={MAX_SEED}", "seeds=2", "stages=[lm,probe]"))
     with pytest.raises(InputError, match=rf"^lm\.fit\.seed\b.*\b{MAX_SEED + 1}\b"):
         settings.with_seed(1)
@@ -164,19 +158,13 @@ def config(**changes: Any) -> ComparisonConfig:
     return ComparisonConfig(**{**PLAIN, **changes})
 
 
-def test_each_group_is_held_out_once() -> None:
+def test_each_group_is_held_out_once_and_quick_comparisons_take_two_folds() -> None:
     folds = config().divide(MANIFEST, quick=False)
     assert [fold.name for fold in folds] == list(GROUPS)
     for fold in folds:
         assert {each.group for each in fold.manifest.of("test")} == {fold.name}
-
-
-def test_a_quick_comparison_takes_two_folds_as_they_are() -> None:
     assert all(fold in config().divide(MANIFEST, quick=False) for fold in config().divide(MANIFEST, quick=True))
     assert len(config().divide(MANIFEST, quick=True)) == 2
-
-
-def test_without_folds_there_is_the_split_of_the_corpus() -> None:
     (fold,) = config(folds=None).divide(MANIFEST, quick=False)
     assert fold.manifest == MANIFEST
 
@@ -192,9 +180,12 @@ def test_a_group_that_given_folds_cut_is_refused_unless_allowed() -> None:
     assert [fold.name for fold in config(folds="fold").divide(whole, quick=False)] == list(GROUPS)
 
 
-def test_a_comparison_of_nothing_is_refused() -> None:
+def test_a_comparison_of_nothing_or_an_input_beside_nothing_is_refused() -> None:
     with pytest.raises(InputError, match=r"methods"):
         config(methods=())
+    with pytest.raises(InputError, match=r"^input\b.*\btogether\b.*\blayers\b"):
+        config(layers=("last",), input=True)
+    assert config(layers=("last", "together"), input=True).input
 
 
 @pytest.mark.parametrize(
@@ -204,12 +195,6 @@ def test_a_comparison_of_nothing_is_refused() -> None:
 def test_states_that_will_not_do(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(InputError, match=told):
         config(**changes)
-
-
-def test_an_input_beside_no_candidate_is_refused() -> None:
-    with pytest.raises(InputError, match=r"^input\b.*\btogether\b.*\blayers\b"):
-        config(layers=("last",), input=True)
-    assert config(layers=("last", "together"), input=True).input
 
 
 WITHOUT_INPUT = [name for name in METHODS if re.search("wav2vec2|ast$|audio_transformer", name)]
@@ -296,16 +281,13 @@ def speech_settings(weights: Path | str, *words: str) -> RunSettings:
     return run_settings(full_config("tokenizer.features=wav2vec2", f"wav2vec2.weights='{weights}'", *step, *words))
 
 
-def test_the_middle_layer_is_the_default(weights: Path) -> None:
+def test_the_middle_layer_is_the_default_and_the_autoencoder_has_none(weights: Path) -> None:
     found = speech_settings(weights).speech_layer
     assert found is not None
     assert (found.layer, found.width, found.folder) == (1, 32, weights)
     third = speech_settings(weights, "tokenizer.feature_layer=3").speech_layer
     assert third is not None
     assert third.layer == 3
-
-
-def test_the_autoencoder_has_no_layer() -> None:
     assert run_settings(full_config()).speech_layer is None
     with pytest.raises(InputError, match=r"feature_layer\b.*\b6\b.*autoencoder"):
         run_settings(full_config("tokenizer.feature_layer=6"))

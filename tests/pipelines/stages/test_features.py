@@ -112,13 +112,15 @@ def made(manifest: Manifest, store: Path, frames: partial[FloatArray], vectors: 
     return frame_features(reading_of(session, manifest, vectors, sample_rate=4000), frames, method="levels")
 
 
-def test_frames_of_each_clip_are_pooled(manifest: Manifest, tmp_path: Path) -> None:
+def test_frames_of_each_clip_are_pooled_and_must_be_finite(manifest: Manifest, tmp_path: Path) -> None:
     tensors = load_file(made(manifest, tmp_path / "store", partial(levels, hop=40)).folder / "features.safetensors")
     assert set(tensors) == {f"levels:{pooling}" for pooling in POOLINGS}
     for row, clip in enumerate(manifest.clips):
         frames = levels(read(manifest.root / clip.path, 4000).samples, hop=40)
         for pooling in POOLINGS:
             np.testing.assert_array_equal(tensors[f"levels:{pooling}"][row], pool(frames, pooling))
+    with pytest.raises(InputError, match=r"a\.wav: .*levels\b.*not finite"):
+        made(manifest, tmp_path / "store", partial(levels, hop=40, spoil=True))
 
 
 def test_the_pooled_frames_of_all_hearings_are_averaged(manifest: Manifest, tmp_path: Path) -> None:
@@ -137,11 +139,6 @@ def test_folds_share_them_and_other_options_do_not(manifest: Manifest, tmp_path:
     fold = replace(manifest, clips=tuple(replace(clip, split="test") for clip in manifest.clips))
     assert made(fold, tmp_path / "store", partial(levels, hop=40)).key == first.key
     assert made(manifest, tmp_path / "store", partial(levels, hop=80)).key != first.key
-
-
-def test_values_that_are_not_finite_are_refused(manifest: Manifest, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a\.wav: .*levels\b.*not finite"):
-        made(manifest, tmp_path / "store", partial(levels, hop=40, spoil=True))
 
 
 RATE = 4000

@@ -124,15 +124,12 @@ def test_random_features_are_the_pools_of_the_layers(session: Session, corpus: M
         np.testing.assert_allclose(features["random_ast/class_token:mean"][row], clip_vector, atol=1e-3)
 
 
-def test_folds_share_features_of_which_nothing_is_fitted(session: Session, corpus: Manifest) -> None:
+def test_folds_share_features_and_pieces_decide_the_number_of_positions(session: Session, corpus: Manifest) -> None:
     other = replace(corpus, clips=tuple(replace(clip, split="test") for clip in corpus.clips))
     entry = features_of(session, corpus)
     assert features_of(session, other).key == entry.key
     fewer = replace(corpus, clips=corpus.clips[1:])
     assert features_of(session, fewer).key != entry.key
-
-
-def test_positions_are_learned_for_no_more_patches_than_a_piece_has(session: Session, corpus: Manifest) -> None:
     network = ast(reading_of(session, corpus), SETTINGS)
     bodies = [network.source(filter_banks(session, corpus), longest).body for longest in (30, 1_000)]
     assert [body.positions for body in bodies if isinstance(body, AstBody)] == [2, CONFIG.patches]

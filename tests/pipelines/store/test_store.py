@@ -363,15 +363,12 @@ def test_a_training_is_one_folder_whatever_its_fold_is_called() -> None:
     assert training_name("ast", "../anna/b, seed 0") == "AST .._anna_b, seed 0"
 
 
-def test_rows_are_stacked_in_their_order() -> None:
+def test_rows_are_stacked_and_blocks_joined_in_their_order() -> None:
     values = np.random.default_rng(0).standard_normal((2 * ROWS_AT_ONCE + 3, 5)).astype(np.float32)
     stacked = stacked_rows({"a:mean": row, "a:thirds": np.repeat(row, 3)} for row in values)
     assert list(stacked) == ["a:mean", "a:thirds"]
     np.testing.assert_array_equal(stacked["a:mean"], values)
     np.testing.assert_array_equal(stacked["a:thirds"], np.repeat(values, 3, axis=1))
-
-
-def test_blocks_are_joined() -> None:
     values = np.arange(12, dtype=np.float32).reshape(6, 2)
     joined = joined_rows({"a": block} for block in (values[:4], values[4:5], values[5:]))
     np.testing.assert_array_equal(joined["a"], values)

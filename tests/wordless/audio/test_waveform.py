@@ -34,19 +34,18 @@ from wordless.audio.waveform import Waveform, wav_file
 from wordless.base.errors import InputError
 
 
-def test_a_written_waveform_reads_back_within_a_step_of_16_bits(tmp_path: Path) -> None:
+def test_a_written_waveform_reads_back_within_a_step_and_is_clipped(tmp_path: Path) -> None:
     samples = np.linspace(-0.9, 0.9, 1_000, dtype=np.float32)
     Waveform(samples=samples, sample_rate=8_000).write(tmp_path / "new folder" / "a.wav")
     assert np.abs(read(tmp_path / "new folder" / "a.wav", 8_000).samples - samples).max() <= 2**-15
-
-
-def test_samples_beyond_full_scale_are_clipped(tmp_path: Path) -> None:
     Waveform(samples=np.array([-2.0, 2.0], np.float32), sample_rate=8_000).write(str(tmp_path / "a.wav"))
     assert np.allclose(read(tmp_path / "a.wav", 8_000).samples, [-1.0, 1.0], atol=1e-4)
 
 
-def test_seconds_are_samples_over_the_rate() -> None:
+def test_seconds_are_samples_over_a_positive_rate() -> None:
     assert Waveform(samples=np.zeros(4_000, np.float32), sample_rate=16_000).seconds == 0.25
+    with pytest.raises(InputError, match=r"sample_rate\b.*\b0\b"):
+        Waveform(samples=np.zeros(8, np.float32), sample_rate=0)
 
 
 @pytest.mark.parametrize("samples", [np.zeros(8), np.zeros((8, 2), np.float32)])
@@ -55,24 +54,18 @@ def test_stereo_or_float64_is_refused(samples: np.ndarray[tuple[int, ...], np.dt
         Waveform(samples=samples, sample_rate=8_000)
 
 
-def test_a_rate_must_be_positive() -> None:
-    with pytest.raises(InputError, match=r"sample_rate\b.*\b0\b"):
-        Waveform(samples=np.zeros(8, np.float32), sample_rate=0)
-
-
-def test_a_path_may_be_text_and_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    Waveform(samples=np.zeros(80, np.float32), sample_rate=8_000).write("~/a.wav")
-    assert len(read(tmp_path / "a.wav", 8_000).samples) == 80
-
-
-def test_a_path_of_another_format_is_refused(tmp_path: Path) -> None:
+def test_a_path_may_be_text_and_begin_at_home_and_is_of_wav_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     waveform = Waveform(samples=np.zeros(80, np.float32), sample_rate=8_000)
     with pytest.raises(InputError, match=r"a\.MP3\b.* WAV\b.* a\.wav"):
         waveform.write(tmp_path / "a.MP3")
     assert not list(tmp_path.iterdir())
     waveform.write(tmp_path / "take 1.5")
     assert (tmp_path / "take 1.5").read_bytes()[:4] == b"RIFF"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Waveform(samples=np.zeros(80, np.float32), sample_rate=8_000).write("~/a.wav")
+    assert len(read(tmp_path / "a.wav", 8_000).samples) == 80
 
 
 @given(
@@ -191,13 +184,10 @@ def test_channels_last_are_channels(channels: int) -> None:
         mono(stacked, channel=channels)
 
 
-def test_the_only_channel_is_the_chosen_one() -> None:
+def test_the_chosen_channel_of_any_layout_is_taken() -> None:
     for one in (SOUND, SOUND[None], SOUND[:, None]):
         for channel in ("mean", 0, 1, "loudest"):
             assert np.array_equal(mono(one, channel=channel), SOUND)  # type: ignore[arg-type]  # plain text
-
-
-def test_stereo_of_either_library_has_its_channels() -> None:
     first = np.stack([SOUND, -SOUND])
     for stereo in (first, first.T, torch.from_numpy(first)):
         assert not mono(stereo).any()
@@ -214,14 +204,11 @@ def test_frames_before_the_end_of_a_clip_are_its_own() -> None:
     assert found.tolist() == [[True] * 4, [False] * 4, [True, True, False, False]]
 
 
-def test_groups_become_one_batch_in_its_order() -> None:
+def test_groups_become_one_batch_in_its_order_with_time_last_but_one() -> None:
     """Clips 2 and 0 are one group of a single frame; clip 1 has two frames and is the other group."""
     short, long = torch.tensor([[[2.0]], [[5.0]]]), torch.tensor([[[3.0], [4.0]]])
     joined = join_groups([short, long], torch.tensor([2, 0, 1]))
     assert joined.tolist() == [[[5.0], [0.0]], [[3.0], [4.0]], [[2.0], [0.0]]]
-
-
-def test_time_is_the_last_axis_but_one() -> None:
     groups = [torch.ones(1, 3, 2, 5), torch.ones(2, 3, 4, 5)]
     assert join_groups(groups, torch.tensor([0, 1, 2])).sum((1, 3)).tolist() == [[15.0, 15.0, 0.0, 0.0]] + 2 * [
         [15.0] * 4

@@ -90,14 +90,11 @@ def test_refuses_in_one_line(change: dict[str, object], told: str) -> None:
     assert "\n" not in str(refused.value)
 
 
-def test_names_what_is_missing() -> None:
+def test_what_is_missing_and_rules_of_the_dataclass_are_named() -> None:
     with pytest.raises(InputError, match=r"^lm\.root .*missing"):
         build(Outer, {"name": "x", "inner": {}}, name="lm")
     with pytest.raises(InputError, match=r"^root .*missing"):
         build(Outer, {"name": "x", "inner": {}}, name="")
-
-
-def test_rules_of_the_dataclass_itself_hold() -> None:
     with pytest.raises(InputError, match=r"audio\.hop_length\b.*\b0\b"):
         build(SpectrogramConfig, {"hop_length": 0}, name="audio")
 

@@ -33,18 +33,18 @@ from wordless.base.files import (
 )
 
 
-def test_text_and_bytes_are_written_and_hashed(tmp_path: Path) -> None:
+def test_text_and_bytes_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
     for content in ("ü\n", "ü\n".encode()):
         write_aside(tmp_path / "a", content)
         assert file_hash(tmp_path / "a") == hashlib.sha256("ü\n".encode()).hexdigest()
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
-
-
-def test_what_fails_half_way_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     write_aside(tmp_path / "a", "old")
     with pytest.raises(UnicodeEncodeError), aside(tmp_path / "a") as beside:
         beside.write_text("new \udcff")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a", "old")]
+    for name in ("null\0", "surrogate\ud800"):
+        with pytest.raises(OSError, match="name"):
+            file_hash(tmp_path / name)
 
 
 def test_every_library_s_file_may_be_read_by_whom_the_umask_allows(tmp_path: Path) -> None:
@@ -69,12 +69,6 @@ def test_only_a_regular_file_is_opened(tmp_path: Path) -> None:
     for name, kind in kinds.items():
         with at_most_seconds(10), pytest.raises(OSError, match=kind):
             file_hash(special / name)
-
-
-def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
-    for name in ("null\0", "surrogate\ud800"):
-        with pytest.raises(OSError, match="name"):
-            file_hash(tmp_path / name)
 
 
 def _array(path: Path) -> None:
@@ -196,15 +190,14 @@ def test_a_module_is_imported_by_one_process_at_a_time(tmp_path: Path, monkeypat
         assert ended.wait(SOON)
 
 
-def test_the_next_place_is_taken_if_one_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_place_is_taken_if_one_cannot_be_written_to_and_without_any_nothing_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").touch()
     place(monkeypatch, tmp_path / "file" / "lock", tmp_path / "lock")
     monkeypatch.delitem(sys.modules, QUICK, raising=False)
     assert_waits(import_quick, lambda: QUICK in sys.modules)
     assert (tmp_path / "lock").is_file()
-
-
-def test_without_any_place_nothing_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     place(monkeypatch, tmp_path / "file" / "lock", tmp_path / "file" / "other")
     with compiling(), beside(enter) as ended:

@@ -117,12 +117,9 @@ def test_results_that_nobody_takes_end_the_work(two_threads: Pool) -> None:
     assert len(begun) < 1000
 
 
-def test_an_address_belongs_to_ray() -> None:
+def test_an_address_belongs_to_ray_whose_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"^address\b.*10\.0\.0\.1:6379\b.*\bname=ray\b"):
         EngineConfig(address="10.0.0.1:6379")
-
-
-def test_without_ray_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"pip install 'wordless\[ray\]'"):
         EngineConfig(name="ray")

@@ -22,14 +22,12 @@ from wordless.base.progress import Progress, Terminal
 from wordless.base.text import counted, escape, escape_markdown
 
 
-def test_only_one_is_singular() -> None:
+def test_words_are_counted_and_control_characters_escaped() -> None:
     assert [counted(count, "recording") for count in (0, 1, 2)] == ["0 recordings", "1 recording", "2 recordings"]
     assert [counted(count, "class", "classes") for count in (1, 3)] == ["1 class", "3 classes"]
-
-
-def test_control_characters_are_escaped_and_no_break_spaces_are_not() -> None:
     assert escape("a\x1b[2Jb\u202ec\nd") == "a\\x1b[2Jb\\u202ec\nd"
     assert escape("100.0\N{NO-BREAK SPACE}%") == "100.0\N{NO-BREAK SPACE}%"
+    assert escape_markdown("anna_b-2 d'Été.x") == "anna_b-2 d'Été.x"
 
 
 NASTY = "a_b](x)\n---\n<script>`*"
@@ -38,10 +36,6 @@ NASTY = "a_b](x)\n---\n<script>`*"
 @given(st.text())
 def test_nothing_that_markdown_reads_remains(text: str) -> None:
     assert not set('\n\r\t`*[]<>|\\"{}:!$~@=') & set(escape_markdown(text))
-
-
-def test_common_names_stay_as_they_are() -> None:
-    assert escape_markdown("anna_b-2 d'Été.x") == "anna_b-2 d'Été.x"
 
 
 def test_cards_hold_names_of_groups_and_codebooks_as_text_alone() -> None:
@@ -89,14 +83,11 @@ def test_output_goes_to_its_file_while_a_terminal_shows_a_bar(tmp_path: Path) ->
     assert (tmp_path / "output").read_text() == "a line of output\n"
 
 
-def test_the_last_item_is_recorded_for_whoever_asks_for_no_more() -> None:
+def test_the_last_item_is_recorded_also_where_nothing_is_left() -> None:
     shown: list[int] = []
     progress = Progress(lambda first, done, total: shown.append(done), print, 4)
     assert list(islice(progress.each(iter("abc"), done=1), 2)) == ["a", "b"]
     assert shown == [1, 2, 3]
-
-
-def test_items_of_an_earlier_run_are_recorded_where_nothing_is_left() -> None:
     shown: list[int] = []
     assert not list(Progress(lambda first, done, total: shown.append(done), print, 4).each((), done=4))
     assert shown == [4]

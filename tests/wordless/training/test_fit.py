@@ -258,9 +258,6 @@ def test_last_keeps_the_last_and_needs_no_validation(tmp_path: Path) -> None:
     report = trained(plane(), CONFIG, tmp_path, held_out=())
     assert report["kept_step"] == report["steps"] == CONFIG.steps
     assert all(math.isnan(point["validation_loss"]) for point in report["curve"])
-
-
-def test_validation_of_no_items_keeps_the_last_weights(tmp_path: Path) -> None:
     nothing = Pairs(x=torch.zeros(0, 3), y=torch.zeros(0))
     model, other = plane(), plane()
     report = trained(model, replace(CONFIG, keep="best"), tmp_path / "empty", held_out=[nothing])
@@ -301,7 +298,7 @@ class SpoiltAtStep2(Slope):
         return pairs
 
 
-def test_a_loss_that_is_not_finite_says_whether_the_data_are_to_blame(tmp_path: Path) -> None:
+def test_losses_that_are_not_finite_say_what_is_to_blame_and_are_not_kept(tmp_path: Path) -> None:
     told = r"\bstep 2\b.*\bnan\b.*\b1 values\b.*finite"
     for accumulation in (1, 2):
         config = replace(CONFIG, steps=5, accumulation=accumulation)
@@ -309,9 +306,6 @@ def test_a_loss_that_is_not_finite_says_whether_the_data_are_to_blame(tmp_path: 
             trained(plane(), config, tmp_path / str(accumulation), SpoiltAtStep2())
     with pytest.raises(InputError, match=r"step \d+\b.*\b(nan|inf)\b.*lm\.fit\.lr\b.*finite.*recording"):
         trained(plane(), replace(CONFIG, steps=200, lr=1e30, warmup_steps=0), tmp_path / "lr")
-
-
-def test_weights_that_only_validation_finds_broken_are_not_kept(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"validation loss\b.*step 1\b"):
         trained(plane(), replace(CONFIG, steps=1, lr=1e36, warmup_steps=0), tmp_path)
 

@@ -63,13 +63,10 @@ def test_auto_is_replaced_at_every_depth_and_nothing_else_is(
     assert with_precision(settings, alone()) == expected
 
 
-def test_one_processor_without_the_instructions_decides_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bf16_is_taken_where_all_processors_or_gpus_multiply_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wordless.training.precision.multiplies_bf16", lambda device: True)
     assert choose_precision(alone()) == "bf16"
     assert choose_precision(alone(Mixed)) == "fp32"
-
-
-def test_auto_gpu_leaves_processors_in_full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wordless.training.precision.multiplies_bf16", lambda device: True)
     config = replace(CONFIG, precision="auto_gpu")
     gpu = Alone(torch.device("cuda"))
