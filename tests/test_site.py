@@ -1,6 +1,8 @@
-"""The documentation site: it builds without warnings, has every public name, and loads nothing from other machines."""
+"""The site, its documents, and the commands of the Makefile."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -45,3 +47,48 @@ def test_pages_load_nothing_from_other_machines(site: Path) -> None:
         assert not [address for address in loaded if re.match(r"(https?:)?//", address)], page
     for style in site.rglob("*.css"):
         assert not re.search(r"(url\(|@import)\s*['\"]?(https?:)?//", style.read_text(encoding="utf-8")), style
+
+
+DOCUMENTS = sorted(path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
+
+
+def anchors(document: Path) -> set[str]:
+    """The names that links give to the headings of a document."""
+    titles = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_links_lead_to_files_and_headings(document: Path) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    prose = re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
+    for link in [*re.findall(r"\]\(([^)\s]+)\)", prose), *re.findall(r'src="([^"]+)"', prose)]:
+        if "://" not in link:
+            file, _, heading = link.partition("#")
+            place = (ROOT / document).parent / file if file else ROOT / document
+            assert place.exists(), link
+            assert not heading or heading in anchors(place), link
+
+
+def made(*words: str) -> subprocess.CompletedProcess[str]:
+    if shutil.which("make") is None:
+        pytest.skip("needs make")
+    return subprocess.run(["make", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("target", ["install", "clean"])
+def test_a_folder_of_another_kind_is_not_deleted(target: str, tmp_path: Path) -> None:
+    kept = tmp_path / "work" / "pyvenv.cfg"  # an environment, too, may be somebody else's
+    kept.parent.mkdir()
+    kept.touch()
+    done = made(target, f"VENV={kept.parent}")
+    assert done.returncode == 2
+    assert re.search(rf"{kept.parent} .*VENV=", done.stderr)
+    assert kept.exists()
+
+
+def test_a_python_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    done = made("install", f"VENV={tmp_path / 'venv'}", "PYTHON=/bin/false")
+    assert done.returncode == 2
+    assert re.search(r"PYTHON=/bin/false\b.*\b3\.10, 3\.11 or 3\.12\b", done.stderr)
+    assert not (tmp_path / "venv").exists()

@@ -12,8 +12,8 @@ from lm.gpt import GPT, create_gpt
 from lm.options import BatchConfig, GPTConfig
 from lm.tokens import Vocabulary
 from tests.gpu.finding import CPU, Finding, Scale, missing, relative, seconds_of
+from tests.gpu.network_paths import trained
 from tests.gpu.plain_models import PlainGPT
-from tests.gpu.training import trained
 from wordless.training.options import FitConfig
 from wordless.training.precision import MOST_DIFFERENT, compile_loss, gradients_of
 

@@ -1,10 +1,14 @@
 """CUDA paths of the compared networks: SimCLR's training, and features of its encoder."""
 
 import copy
+import tempfile
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from lm.bodies.augmentation import augment
 from lm.bodies.clips import ClipViews, StoredClips
@@ -13,7 +17,9 @@ from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ContrastConfi
 from lm.layers import HearingPieces, pool_layers
 from lm.options import POOLINGS
 from tests.gpu.finding import CPU, Finding, Scale, relative, seconds_of
-from tests.gpu.training import trained
+from wordless.base.progress import Progress
+from wordless.training.fit import B, Batches, LossFunction, fit
+from wordless.training.gangs import Alone
 from wordless.training.options import FitConfig
 
 MELS, LONGEST = 80, 150
@@ -73,3 +79,27 @@ def encoder_features(device: torch.device, scale: Scale) -> Finding:
         allowed=TOLERANCE,
         rates={"clips_per_second": scale.clips / seconds},
     )
+
+
+def trained(
+    model: nn.Module,
+    batches: Batches[B],
+    validation: Sequence[B],
+    loss: LossFunction[B],
+    config: FitConfig,
+    device: torch.device,
+) -> list[Tensor]:
+    """Train a copy of the model; return the validation losses ``(points,)`` of its curve."""
+    with tempfile.TemporaryDirectory() as folder:
+        record = fit(
+            copy.deepcopy(model),
+            batches,
+            validation,
+            loss,
+            config,
+            gang=Alone(device),
+            checkpoint=Path(folder) / "checkpoint",
+            progress=Progress(lambda first, done, total: None, lambda line: None, config.steps),
+            track=lambda point: None,
+        )
+    return [torch.tensor([point["validation_loss"] for point in record["curve"]])]

@@ -7,7 +7,7 @@ import torch
 
 from pipelines.benchmarks.measurement import random_tokenizer
 from tests.gpu.finding import CPU, Finding, Scale, missing, relative, seconds_of
-from tests.gpu.training import trained
+from tests.gpu.network_paths import trained
 from tokenizer.fitting import PatchBatches
 from tokenizer.options import AutoencoderConfig
 from tokenizer.sources import Autoencoder, PatchBatch, reconstruction_loss

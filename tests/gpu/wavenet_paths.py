@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from pipelines.benchmarks.measurement import random_tokenizer
 from tests.gpu.finding import CPU, Finding, Scale, bandwidth, missing, relative, seconds_of
+from tests.gpu.network_paths import trained
 from tests.gpu.plain_models import PlainWaveNet
-from tests.gpu.training import trained
 from vocoder.crops import Crops, VocoderClips, loss
 from vocoder.engines.choice import Engine, choose_engine, create_streams, precision, width
 from vocoder.engines.torch_streams import draw_levels

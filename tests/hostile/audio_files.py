@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from tests.hostile.special_files import write_special_files
+from tests.hostile.measured import write_special_files
 
 RATE = 8_000  # Hz
 FORMATS = {  # extension -> format and subtype of libsndfile

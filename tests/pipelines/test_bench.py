@@ -29,7 +29,7 @@ from pipelines.benchmarks.measurement import CODEBOOK_SIZE, random_tokenizer
 from pipelines.benchmarks.memory import measure_memory
 from pipelines.benchmarks.trainings import TRAININGS
 from pipelines.benchmarks.vocoder import device_of, engines_here, measure
-from tests.hostile.special_files import at_most_seconds
+from tests.hostile.measured import at_most_seconds
 from tests.pipelines.tiny import sweep
 from tests.tokenizer.speech import speech_tokenizer
 from tests.vocoder.sounds import tiny_config

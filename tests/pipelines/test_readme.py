@@ -22,9 +22,8 @@ import soundfile
 
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.options import index
-from tests.pasting import bash, environment, set_up
+from tests.pasting import ROOT, Printed, bash, environment, printed, set_up
 from tests.pipelines.conftest import FinishedRun
-from tests.printed import ROOT, Printed, printed
 from wordless.audio.reading import read
 
 TUTORIALS = (

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pipelines.decode import decode
 from pipelines.jobs import decode as decode_job
 from pipelines.store.work_folder import JOB
-from tests.hostile.special_files import at_most_seconds
+from tests.hostile.measured import at_most_seconds
 from tests.pipelines.tiny import sweep
 from tokenizer.parquet import CodedClip, write_shard
 from tokenizer.tokenizer import Tokenizer

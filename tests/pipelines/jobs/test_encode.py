@@ -15,7 +15,7 @@ import soundfile
 from pipelines.encode import encode
 from tests.calling import python
 from tests.hostile.audio_files import mp3_of_estimated_length
-from tests.hostile.special_files import at_most_seconds, write_special_files
+from tests.hostile.measured import at_most_seconds, write_special_files
 from tests.pipelines.tiny import save_rates_run
 from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, raven, write_recording
 from tokenizer.codes import Codes

@@ -1,5 +1,7 @@
-"""The table of methods: every row is complete, and whatever reads it knows every method."""
+"""The table of methods, features that the user brings, MFCC and chroma."""
 
+import re
+import shutil
 from collections import Counter
 from dataclasses import replace
 from itertools import combinations
@@ -7,17 +9,22 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from safetensors.torch import load_file
 
 from pipelines.methods.method import Method, Row
 from pipelines.methods.rates import BAGS, STATES
-from pipelines.methods.table import METHODS, ROWS, shown_in
+from pipelines.methods.signals import COEFFICIENTS, chroma_frames, mfcc_frames
+from pipelines.methods.table import METHODS, ROWS, row_of, shown_in
 from pipelines.pages.comparison_charts import line_look
+from pipelines.results.run_record import read_results
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny_chain import composed
+from tests.pipelines.tiny import sweep
+from tests.pipelines.tiny_chain import called_at_once, composed, refusal
+from wordless.audio.recordings.manifest import read_manifest
 from wordless.base.errors import InputError
 
 
@@ -77,3 +84,104 @@ def test_vectors_are_as_large_as_was_estimated_before_the_run(finished_run: Fini
     exact = {name: count for name, count in estimated.items() if count != Method.vector_size(settings)}
     assert {"log_mel", "bottleneck", "bag_of_codes", "gpt", "random_gpt"} <= {*exact}
     assert exact == {name: stored[name] for name in exact}
+
+
+WORDS = ("stages=[probe,report]", "compare.methods=[bag_of_codes]")
+
+
+def brought(run: FinishedRun, file: Path, *, drop: int = 0) -> Path:
+    """Features of all clips of a run, in another order than the manifest's, that nearly spell the label."""
+    (root,) = (run.store / "embedded").glob("embedded-*/")
+    clips = read_manifest(run.folder / "manifest.tsv", root).clips[::-1][drop:]
+    rng = np.random.default_rng(0)
+    labels = sorted({str(clip.label) for clip in clips})
+    one_hot = np.eye(len(labels), dtype=np.float32)[[labels.index(str(clip.label)) for clip in clips]]
+    known = one_hot + 0.01 * rng.standard_normal(one_hot.shape)
+    noise = rng.standard_normal((len(clips), 3))
+    np.savez(file, paths=np.array([clip.name for clip in clips]), **{"layer_1:mean": noise, "layer_2": known})
+    return file
+
+
+def test_own_features_are_compared_like_any_other(finished_run: FinishedRun, tmp_path: Path) -> None:
+    file = brought(finished_run, tmp_path / "mine.npz")
+    store = shutil.copytree(finished_run.store, tmp_path / "store")
+    words = (f"store.root={store}", f"compare.features={{mine: {file}}}")
+    done = called_at_once(tmp_path, *finished_run.words, *WORDS, *words)
+    assert done.returncode == 0, done.stderr
+    found = read_results(tmp_path / "run")["comparison"]
+    assert (found.layer_penalties, found.penalties) == (2, 3)
+    assert list(found.layers("mine")) == ["layer_1", "layer_2"]
+    assert (found.tested["mine"].candidate, found.value("mine")) == ("mine/layer_2:given", 1.0)
+    assert {*found.methods} == {"mine", "bag_of_codes"}
+    assert row_of("mine").kind == "own"
+    assert "own features" in (tmp_path / "run/report.html").read_text()
+
+
+def test_missing_clips_are_refused_before_anything_is_trained(finished_run: FinishedRun, tmp_path: Path) -> None:
+    file = brought(finished_run, tmp_path / "mine.npz", drop=2)
+    store = tmp_path / "store"
+    (tmp_path / "store").mkdir()
+    (store / "embedded").symlink_to(finished_run.store / "embedded")
+    words = (f"store.root={store}", f"compare.features={{mine: {file}}}")
+    told = refusal(called_at_once(tmp_path, *finished_run.words, *WORDS, *words))
+    assert re.search(r"mine\.npz\b.*\b2 of ", told)
+    assert not (store / "sample").exists()
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ("{gpt: x.npz}", r"compare\.features\b.*\bgpt\b"),
+        ("{a b: x.npz}", r"compare\.features\b.*'a b'"),
+        ("{mine: gone.npz}", r"gone\.npz\b"),
+        ("{mine: setup.py}", r"setup\.py\b"),
+        ("[x.npz]", r"compare\.features\b.*\bgroup\b"),
+    ],
+)
+def test_what_is_no_features_is_refused_with_the_options(tmp_path: Path, features: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        run_settings(composed(tmp_path, f"compare.features={features}"))
+
+
+OPTIONS = {"sample_rate": 8000, "window_length": 200, "hop_length": 80}
+
+
+@pytest.mark.parametrize("samples", [1, 200, 4000])
+def test_there_is_a_frame_for_each_hop_even_in_short_clips(samples: int) -> None:
+    frames = mfcc_frames(sweep(1, 8000)[:samples], **OPTIONS)
+    assert frames.shape == (1 + max(samples, 256) // 80, 2 * COEFFICIENTS)
+    assert frames.dtype == np.float32
+    assert np.isfinite(frames).all()
+
+
+def test_a_gain_moves_only_the_first_coefficient() -> None:
+    sound = sweep(0.5, 8000) + 0.01 * np.random.default_rng(0).standard_normal(4000).astype(np.float32)
+    soft, loud = mfcc_frames(sound / 4, **OPTIONS), mfcc_frames(sound, **OPTIONS)
+    np.testing.assert_allclose(loud[:, 1:], soft[:, 1:], atol=1e-2)
+    assert (loud[:, 0] > soft[:, 0] + 1).all()
+
+
+def test_deltas_are_the_slope_of_the_coefficients() -> None:
+    """Least squares over nine frames, as HTK has it; the ends repeat."""
+    frames = mfcc_frames(sweep(0.5, 8000), **OPTIONS)
+    coefficients, deltas = frames[:, :COEFFICIENTS], frames[:, COEFFICIENTS:]
+    offsets = np.arange(-4, 5)
+    for frame in (10, 25):
+        slope = (offsets[:, None] * coefficients[frame + offsets]).sum(0) / (offsets**2).sum()
+        np.testing.assert_allclose(deltas[frame], slope, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("hertz", "pitch_class"), [(440.0, 9), (880.0, 9), (261.63, 0), (659.26, 4)])
+@pytest.mark.parametrize("sample_rate", [8000, 16_000])
+def test_a_tone_is_loudest_in_its_pitch_class(hertz: float, pitch_class: int, sample_rate: int) -> None:
+    time = np.arange(sample_rate) / sample_rate
+    frames = chroma_frames(np.sin(2 * np.pi * hertz * time).astype(np.float32), sample_rate=sample_rate, hop_length=160)
+    assert frames.shape == (1 + sample_rate // 160, 12)
+    assert set(frames[5:-5].argmax(1).tolist()) == {pitch_class}  # C is 0, A is 9
+
+
+@pytest.mark.parametrize("samples", [1, 3000])
+def test_silence_and_short_clips_have_finite_frames(samples: int) -> None:
+    frames = chroma_frames(np.zeros(samples, np.float32), sample_rate=8000, hop_length=80)
+    assert np.isfinite(frames).all()
+    assert not frames.any()

@@ -27,8 +27,7 @@ from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure, Figures
 from pipelines.results.run_record import Pictures, Results, read_results
 from tests.calling import python
-from tests.pipelines.comparison_example import comparison_example, difference, probe
-from tests.pipelines.pages_apart import Page, figure, says
+from tests.pipelines.pages_apart import Page, comparison_example, difference, figure, probe, says
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 

@@ -32,7 +32,7 @@ from pipelines.store.store import (
     write_json,
 )
 from pipelines.store.stored_features import ROWS_AT_ONCE, joined_rows, stacked_rows
-from tests.hostile.special_files import at_most_seconds
+from tests.hostile.measured import at_most_seconds
 from wordless.base.errors import InputError
 from wordless.training.options import FitConfig
 

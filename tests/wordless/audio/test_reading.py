@@ -13,7 +13,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.hostile.special_files import at_most_seconds
+from tests.hostile.measured import at_most_seconds
 from tests.reference import read_whole
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.decoding import Channel, ChannelPowers, RecordingError

@@ -15,7 +15,7 @@ import soundfile
 from safetensors.numpy import save_file
 
 from tests.calling import SOON, assert_waits, beside
-from tests.hostile.special_files import at_most_seconds, write_special_files
+from tests.hostile.measured import at_most_seconds, write_special_files
 from wordless.base import files
 from wordless.base import files as module
 from wordless.base.errors import InputError
