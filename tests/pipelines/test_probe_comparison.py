@@ -1,7 +1,6 @@
 """Rows of a comparison, from drawn probe.json of several folds and seeds."""
 
-from collections.abc import Callable
-from copy import deepcopy
+from collections.abc import Iterable
 from dataclasses import replace
 from io import StringIO
 from typing import Any
@@ -291,47 +290,32 @@ def test_speakers_count_once_each_and_may_be_unknown() -> None:
     assert compared({("test", 0): probed}).resampled == "clip"
 
 
-def more_penalties(found: Any) -> None:
-    for name in FOLDS:
-        found[name, 0]["methods"][1]["penalties"] = 72
-
-
-def fewer_in_one_fold(found: Any) -> None:
-    found["bob", 0]["methods"][1]["penalties"] = 12
-
-
-def other_layers(found: Any) -> None:
-    found["bob", 0]["methods"][1]["candidates"].pop()
-
-
-def group_twice(found: Any) -> None:
-    found["bob", 0]["groups"][0] = "ann"
-
-
-def other_classes(found: Any) -> None:
-    found["cem", 0]["classes"] = ["one", "six"]
-
-
-def no_bob(found: Any) -> None:
-    found["ann", 1] = found.pop(("bob", 0))
+CANDIDATES = drawn("bob", 0)["methods"][1]["candidates"]
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("folds", "place", "value", "message"),
     [
-        (more_penalties, r"\bgpt 72\b"),
-        (fewer_in_one_fold, r"fold 'bob'.*\bseed 0\b.*\bpenalties\b"),
-        (other_layers, r"fold 'bob'.*\bseed 0\b.*\bcandidates\b"),
-        (other_classes, r"fold 'cem'.*\bseed 0\b.*\bclasses\b"),
-        (group_twice, r"group 'ann'.*'ann' and 'bob'"),
-        (no_bob, r"'cem'.*\bseed 1\b"),
+        (FOLDS, ("methods", 1, "penalties"), 72, r"\bgpt 72\b"),
+        (["bob"], ("methods", 1, "penalties"), 12, r"fold 'bob'.*\bseed 0\b.*\bpenalties\b"),
+        (["bob"], ("methods", 1, "candidates"), CANDIDATES[:-1], r"fold 'bob'.*\bseed 0\b.*\bcandidates\b"),
+        (["cem"], ("classes",), ["one", "six"], r"fold 'cem'.*\bseed 0\b.*\bclasses\b"),
+        (["bob"], ("groups", 0), "ann", r"group 'ann'.*'ann' and 'bob'"),
     ],
 )
-def test_what_is_not_alike_is_not_compared(spoil: Callable[[Any], None], message: str) -> None:
-    found = deepcopy(study())
-    spoil(found)
+def test_what_is_not_alike_is_not_compared(folds: Iterable[str], place: Any, value: object, message: str) -> None:
+    found, (*path, last) = study(), place
+    for name in folds:
+        part: Any = found[name, 0]
+        for step in path:
+            part = part[step]
+        part[last] = value
     with pytest.raises(InputError, match=message):
         compared(found, by="group")
+    missing = study()
+    missing["ann", 1] = missing.pop(("bob", 0))
+    with pytest.raises(InputError, match=r"'cem'.*\bseed 1\b"):
+        compared(missing, by="group")
 
 
 def test_tables_hold_every_method() -> None:

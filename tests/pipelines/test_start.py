@@ -245,7 +245,9 @@ def packed(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) 
     return output
 
 
-def test_packed_weights_compute_what_the_vocoder_of_the_run_does(finished_run: FinishedRun, packed: Path) -> None:
+def test_packed_weights_compute_what_the_vocoder_of_the_run_does_and_nothing_alone(
+    finished_run: FinishedRun, packed: Path
+) -> None:
     """They have no tokenizer, and fit one with other statistics as well as the vocoder that they were made of."""
     assert {path.name for path in packed.iterdir()} == {"config.json", "model.safetensors", "README.md"}
     own = Tokenizer.from_pretrained(finished_run.folder / "tokenizer")
@@ -255,6 +257,9 @@ def test_packed_weights_compute_what_the_vocoder_of_the_run_does(finished_run: F
         models = [begun_at(str(start), config, tokenizer, seed=0) for start in (packed, finished_run.folder)]
         for (name, value), wanted in zip(models[0].state_dict().items(), models[1].state_dict().values(), strict=True):
             torch.testing.assert_close(value, wanted, rtol=1e-4, atol=1e-5, msg=name)
+    tokenizer = Tokenizer.from_pretrained(finished_run.folder / "tokenizer")
+    with pytest.raises(InputError, match=r"vocoder\.start"):
+        Vocoder.from_pretrained(packed).require_tokenizer(tokenizer)
 
 
 def test_the_card_of_packed_weights_says_what_they_were_made_of(packed: Path) -> None:
@@ -296,12 +301,6 @@ def test_a_card_does_not_vouch_for_the_weights_that_a_training_began_with(
     for changes in ({"format": "hub", "repo": "user/name"}, {"format": "onnx", "output": str(tmp_path / "onnx")}):
         with pytest.raises(InputError, match=r"^description\b.*format=start"):
             publish(words | changes | {"description": said})
-
-
-def test_packed_weights_decode_nothing_by_themselves(finished_run: FinishedRun, packed: Path) -> None:
-    tokenizer = Tokenizer.from_pretrained(finished_run.folder / "tokenizer")
-    with pytest.raises(InputError, match=r"vocoder\.start"):
-        Vocoder.from_pretrained(packed).require_tokenizer(tokenizer)
 
 
 def test_shipped_weights_serve_the_front_end_and_sizes_that_they_were_made_with(packed: Path, tmp_path: Path) -> None:

@@ -280,9 +280,14 @@ def test_pieces_combed_give_the_whole(frames: int, together: int, prompt: int, s
     assert np.array_equal(combed(samples, head, meant=meant, prompt=prompt, together=together), whole)
 
 
-def test_what_has_no_voice_stays_as_it_is() -> None:
+def test_what_has_no_voice_stays_as_it_is_and_teaches_none() -> None:
     samples = noise()
     assert np.array_equal(combed(samples, says(0.25, 120)), samples)
+    silent = np.zeros(60 * HOP, np.float32)
+    sounds = [noise(60, seed) for seed in range(30)] + [silent]
+    assert fit_head(((each, meaning(60)) for each in sounds), SPECTROGRAM) is None
+    low = SpectrogramConfig(sample_rate=2000, window_length=50, hop_length=20, n_mels=10)
+    assert fit_head(((each, meaning(60)[:, :10]) for each in sounds), low) is None
 
 
 @pytest.mark.parametrize("level", [0.0, 1e-30, 1.0])
@@ -312,14 +317,6 @@ def test_learns_voicing_and_pitch_from_recordings() -> None:
     assert share_of_voice(kept[: 40 * HOP]) > 0.6
     unchanged = np.isclose(kept, noise(120)).reshape(3, -1).mean(axis=1)
     assert unchanged[1] > 0.8 > 0.2 > unchanged[0]
-
-
-def test_recordings_without_a_voice_teach_none() -> None:
-    silent = np.zeros(60 * HOP, np.float32)
-    sounds = [noise(60, seed) for seed in range(30)] + [silent]
-    assert fit_head(((each, meaning(60)) for each in sounds), SPECTROGRAM) is None
-    low = SpectrogramConfig(sample_rate=2000, window_length=50, hop_length=20, n_mels=10)
-    assert fit_head(((each, meaning(60)[:, :10]) for each in sounds), low) is None
 
 
 def test_streams_batches_and_saved_vocoders_have_it(tmp_path: Path) -> None:
@@ -359,16 +356,13 @@ def test_what_was_analysed_comes_back_but_for_the_fading_end(window: int) -> Non
     torch.testing.assert_close(again[:kept], samples[:kept], rtol=0, atol=1e-5)
 
 
-def test_frames_stand_where_the_front_end_puts_them() -> None:
+def test_frames_stand_where_the_front_end_puts_them_and_overlapping_pieces_are_added() -> None:
     """Frame t ends with sample (t + 1) * hop_length, and nothing before the beginning sounds."""
     sound = torch.arange(SPECTROGRAM.left_context + 3 * SPECTROGRAM.hop_length).float()
     cut = windows(sound, SPECTROGRAM)
     starts = SPECTROGRAM.hop_length * np.arange(3)
     assert cut[:, 0].tolist() == starts.tolist()
     assert cut[:, -1].tolist() == (starts + SPECTROGRAM.window_length - 1).tolist()
-
-
-def test_overlapping_pieces_are_added() -> None:
     config = replace(SPECTROGRAM, window_length=3, hop_length=2, n_mels=1)
     total = overlap_add(torch.tensor([[1.0, 2, 3], [10, 20, 30]]), config)
     assert total.tolist() == [1, 2, 13, 20, 30]

@@ -170,11 +170,13 @@ def test_the_page_says_which_pairs_differ_and_that_no_size_is_best(tmp_path: Pat
     assert f"+{100 * 0.011 * 16:.1f} points" in text
 
 
-def test_a_size_that_beats_each_other_is_best(tmp_path: Path) -> None:
-    _, _, made = written(sizes(tmp_path, (16, 64, 256)))
-    winner = runs_of(made).winner
+def test_a_size_that_beats_each_other_is_best_and_one_at_an_end_is_told(tmp_path: Path) -> None:
+    winner = runs_of(written(sizes(tmp_path / "best", (16, 64, 256)))[2]).winner
     assert winner is not None
     assert count_codes(winner.results) == 256
+    page, _, made = written(sizes(tmp_path / "end", SIZES[:3]))
+    assert "It is the largest value that finished" in page.text
+    assert not runs_of(made).best_is_inside
 
 
 def test_runs_on_other_test_clips_are_not_paired(tmp_path: Path) -> None:
@@ -192,22 +194,20 @@ def test_runs_on_other_test_clips_are_not_paired(tmp_path: Path) -> None:
     assert cause in top(made)
 
 
-def test_runs_with_fewer_resamples_are_paired(tmp_path: Path) -> None:
-    sweep = sizes(tmp_path, (16, 256))
+def test_runs_with_fewer_resamples_are_paired_and_what_a_pair_lacks_is_named(tmp_path: Path) -> None:
+    sweep = sizes(tmp_path / "fewer", (16, 256))
     few = {of: draws[:100] for of, draws in resamples(at(256)).items()}
     save_file(few, sweep / "1/resamples.safetensors")
     runs = runs_of(written(sweep)[2])
-    assert len(runs.pairs) == 1
-    assert not runs.unpaired
-
-
-def test_what_a_run_lacks_for_a_pair_is_named(tmp_path: Path) -> None:
-    sweep = sizes(tmp_path, (16, 64, 256))
+    assert (len(runs.pairs), runs.unpaired) == (1, {})
+    sweep = sizes(tmp_path / "lacking", (16, 64, 256))
     (sweep / "1/resamples.safetensors").unlink()
-    runs = runs_of(written(sweep)[2])
-    ((cause, left),) = runs.unpaired.items()
+    ((cause, left),) = runs_of(written(sweep)[2]).unpaired.items()
     assert [count_codes(point.results) for point in left] == [64]
     assert "resamples.safetensors" in cause
+    (sweep / "1/resamples.safetensors").write_bytes(b"{")
+    (failure,) = written(sweep)[2].failures
+    assert (failure.number, "resamples.safetensors" in str(failure.reason)) == (1, True)
 
 
 def test_a_sweep_without_a_gpt_is_judged_by_its_codes(tmp_path: Path) -> None:
@@ -219,20 +219,6 @@ def test_a_sweep_without_a_gpt_is_judged_by_its_codes(tmp_path: Path) -> None:
     assert runs_of(made).judged == "bag_of_codes"
     assert len(runs_of(made).pairs) == 3
     assert best(made) == {"tokenizer.codebook_size": "256"}
-
-
-def test_broken_resamples_are_named(tmp_path: Path) -> None:
-    sweep = sizes(tmp_path, SIZES[:3])
-    (sweep / "1/resamples.safetensors").write_bytes(b"{")
-    made = written(sweep)[2]
-    assert [job.number for job in made.failures] == [1]
-    assert "resamples.safetensors" in str(made.failures[0].reason)
-
-
-def test_a_best_value_at_an_end_is_told_to_be_one(tmp_path: Path) -> None:
-    page, _, made = written(sizes(tmp_path, SIZES[:3]))
-    assert "It is the largest value that finished" in page.text
-    assert not runs_of(made).best_is_inside
 
 
 def test_every_row_links_to_its_report(tmp_path: Path) -> None:
@@ -379,6 +365,9 @@ def test_jobs_are_named_by_what_is_swept() -> None:
     assert jobs[0].overrides == {"lm.fit.lr": "0.001", "vocoder.fit.lr": "1", "lm": "tiny", "corpus.root": "a/b"}
     assert [job.folder for job in plan(["seed=1"], [])] == ["0"]
     assert [job.folder for job in plan(["x='a/b','a?b',a_b"], [])] == ["x=a_b", "x=a_b_2", "x=a_b_3"]
+    words = [{"a": "1", "b": size, "tokenizer.codebook_size": size} for size in ("2", "3")]
+    jobs = [Job(number=n, overrides=each, folder=str(n)) for n, each in enumerate(words)]
+    assert swept(jobs) == ("tokenizer.codebook_size", "b")
 
 
 def test_a_value_more_is_a_job_more() -> None:
@@ -393,12 +382,6 @@ def test_a_value_more_is_a_job_more() -> None:
     wider = plan(["seed=1,2", "tokenizer.codebook_size=64"], before)
     assert wider[0] == before[0]
     assert wider[1].folder == "seed=2,codebook_size=64"
-
-
-def test_only_options_that_differ_are_swept() -> None:
-    words = [{"a": "1", "b": size, "tokenizer.codebook_size": size} for size in ("2", "3")]
-    jobs = [Job(number=n, overrides=each, folder=str(n)) for n, each in enumerate(words)]
-    assert swept(jobs) == ("tokenizer.codebook_size", "b")
 
 
 few = st.integers(min_value=0, max_value=6).map(float) | st.just(math.nan)

@@ -208,7 +208,7 @@ def test_the_page_tells_the_whole_run(whole: Path) -> None:
     assert "To add" not in page.text
 
 
-def test_the_page_needs_nothing_but_itself(whole: Path) -> None:
+def test_the_page_needs_nothing_but_itself_and_tells_what_cannot_be_seen(whole: Path) -> None:
     text = read(whole / "report.html")
     page = Page(text)
     for _, attributes in page.tags:
@@ -218,9 +218,21 @@ def test_the_page_needs_nothing_but_itself(whole: Path) -> None:
     assert not page.named("link")
     assert "url(http" not in text
     assert "@import" not in text
+    page = Page(read(whole / "report.html"))
+    for name in ("svg", "audio"):
+        assert page.named(name)
+        assert all(attributes.get("aria-label") for attributes in page.named(name))
+    assert all(attributes.get("scope") in ("col", "row") for attributes in page.named("th"))
+    assert len(page.named("caption")) == len(page.named("table"))
+    identifiers = Counter(attributes["id"] for _, attributes in page.tags if "id" in attributes)
+    assert set(identifiers.values()) == {1}
+    targets = {
+        str(attributes["href"])[1:] for _, attributes in page.tags if str(attributes.get("href")).startswith("#")
+    }
+    assert targets <= set(identifiers)
 
 
-def test_sounds_are_the_files_of_the_run(whole: Path) -> None:
+def test_sounds_are_the_files_of_the_run_and_the_first_are_equally_loud(whole: Path) -> None:
     page = Page(read(whole / "report.html"))
     sources = [str(player["src"]) for player in page.named("audio")][3:]  # behind those of the headline
     # In the page the whisper is behind the others.
@@ -228,10 +240,6 @@ def test_sounds_are_the_files_of_the_run(whole: Path) -> None:
     names = [f"{number}_{kind}.wav" for number in range(2) for kind in kinds]
     wanted = [whole / "listening" / name for name in [*names, "unconditional_1_0.wav"]]
     assert [base64.b64decode(source.partition(",")[2]) for source in sources] == [path.read_bytes() for path in wanted]
-
-
-def test_the_first_sounds_are_equally_loud(whole: Path) -> None:
-    page = Page(read(whole / "report.html"))
     players = page.named("audio")[:3]
     assert [str(player["aria-label"]).partition(":")[0] for player in players] == [
         "Original",
@@ -269,21 +277,6 @@ def test_codes_stand_in_a_table_with_their_sounds(tmp_path: Path) -> None:
     (folder / "code_sounds/1_0.wav").unlink()
     with pytest.raises(InputError, match=r"1_0\.wav\b.*missing.*results\.json\b"):
         write_report(folder)
-
-
-def test_what_cannot_be_seen_is_told(whole: Path) -> None:
-    page = Page(read(whole / "report.html"))
-    for name in ("svg", "audio"):
-        assert page.named(name)
-        assert all(attributes.get("aria-label") for attributes in page.named(name))
-    assert all(attributes.get("scope") in ("col", "row") for attributes in page.named("th"))
-    assert len(page.named("caption")) == len(page.named("table"))
-    identifiers = Counter(attributes["id"] for _, attributes in page.tags if "id" in attributes)
-    assert set(identifiers.values()) == {1}
-    targets = {
-        str(attributes["href"])[1:] for _, attributes in page.tags if str(attributes.get("href")).startswith("#")
-    }
-    assert targets <= set(identifiers)
 
 
 def test_names_from_data_are_text_and_nothing_else(tmp_path: Path) -> None:
@@ -325,23 +318,20 @@ def test_warnings_and_figures_of_zero_stand_out(tmp_path: Path) -> None:
     assert says(page.text, "0: dead codes")
 
 
-def test_figures_alone_make_a_page(tmp_path: Path) -> None:
+def test_figures_alone_make_a_page_and_the_command_adds_a_stage(tmp_path: Path) -> None:
     page = Page(read(write_report(run_folder(tmp_path, {"figures": []}))))
     assert not page.named("svg")
     assert "wordless run 'stages=[probe,report]'" in page.text
+    content = {key: value for key, value in results().items() if key != "comparison"}
+    content["command"] = "wordless run name=mine corpus.root='my sounds' stages=[tokenizer,lm]"
+    adding = adding_command(cast(Results, content), "probe")
+    assert adding == "wordless run 'corpus.root=my sounds' 'stages=[tokenizer,lm,probe,vocoder,report]'"
 
 
 @pytest.mark.parametrize("absent", SECTIONS)
 def test_what_a_run_did_not_make_is_left_out(tmp_path: Path, absent: str) -> None:
     content = {key: value for key, value in results().items() if key != absent}
     assert "To add" in Page(read(write_report(run_folder(tmp_path, content)))).text
-
-
-def test_the_command_adds_a_stage_to_those_of_the_run() -> None:
-    content = {key: value for key, value in results().items() if key != "comparison"}
-    content["command"] = "wordless run name=mine corpus.root='my sounds' stages=[tokenizer,lm]"
-    adding = adding_command(cast(Results, content), "probe")
-    assert adding == "wordless run 'corpus.root=my sounds' 'stages=[tokenizer,lm,probe,vocoder,report]'"
 
 
 def study(**changes: Any) -> dict[str, Any]:
@@ -351,12 +341,7 @@ def study(**changes: Any) -> dict[str, Any]:
     return kept | {"figures": [], "comparison": replace(comparison_example(), **changes)}
 
 
-def studied(folder: Path, content: Mapping[str, Any] | None = None) -> Results:
-    """The results of a study as they are read."""
-    return read_results(run_folder(folder, dict(content or study())))
-
-
-def test_a_study_says_how_it_compared_and_leaves_out_what_folds_do_not_share(tmp_path: Path) -> None:
+def test_a_study_leaves_out_what_folds_do_not_share_and_needs_no_gpt(tmp_path: Path) -> None:
     page = Page(read(write_report(run_folder(tmp_path, study()))))
     for told in (("leave one group out", "5 folds", "george", "theo"), ("gpt/layer_2:thirds (3×)",)):
         assert says(page.text, *told), told
@@ -364,6 +349,10 @@ def test_a_study_says_how_it_compared_and_leaves_out_what_folds_do_not_share(tmp
     assert sections == ["probes", "corpus", "stages", "reproduce"]
     assert [str(attributes["href"]) for attributes in page.named("a")] == [f"#{section}" for section in sections]
     assert len(page.named("svg")) == 8  # methods, layers, few labels, groups, confusions, three trainings
+    rows = [row for row in comparison_example().figures if row.of != "gpt" and row.share is None]
+    page = Page(read(write_report(run_folder(tmp_path, study(trainings={}, confusion={}, figures=Figures(rows))))))
+    assert "The GPT" not in page.text
+    assert "supervised CNN" in page.text
 
 
 def test_every_fold_and_seed_has_a_row(tmp_path: Path) -> None:
@@ -393,13 +382,6 @@ def test_several_labels_have_no_guess_and_no_confusions(tmp_path: Path) -> None:
     labels = " ".join(str(chart["aria-label"]) for chart in page.named("svg"))
     assert "Confusion" not in labels
     assert "groups" not in labels
-
-
-def test_a_comparison_without_the_gpt_is_a_page_too(tmp_path: Path) -> None:
-    rows = [row for row in comparison_example().figures if row.of != "gpt" and row.share is None]
-    page = Page(read(write_report(run_folder(tmp_path, study(trainings={}, confusion={}, figures=Figures(rows))))))
-    assert "The GPT" not in page.text
-    assert "supervised CNN" in page.text
 
 
 def said_of(folder: Path, *rows: Figure, **changes: Any) -> list[str]:
@@ -433,7 +415,7 @@ def test_a_method_beats_only_where_the_interval_says_so(low: float, high: float,
 
 
 def test_the_end_of_a_run_tells_methods_and_differences(tmp_path: Path) -> None:
-    lines = summary(studied(tmp_path))
+    lines = summary(read_results(run_folder(tmp_path, study())))
     methods = [line.split("  ")[0] for line in lines if "macro F1" in line]
     assert methods[:3] == ["supervised CNN", "supervised CNN, own head", "GPT"]
     assert any("GPT against SimCLR" in line.replace(phrasing.NO_BREAK, " ") for line in lines)

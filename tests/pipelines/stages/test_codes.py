@@ -43,7 +43,9 @@ def encoder(finished_run: FinishedRun) -> Encoder:
     return Encoder(folder=finished_run.folder / "tokenizer", root=root)
 
 
-def test_a_faster_view_has_fewer_codes_in_the_same_order(encoder: Encoder, finished_run: FinishedRun) -> None:
+def test_a_faster_view_has_fewer_codes_in_the_same_order_of_the_same_clip(
+    encoder: Encoder, finished_run: FinishedRun
+) -> None:
     clip = read_manifest(finished_run.folder / "manifest.tsv", encoder.root).of("train")[0]
     plain = encode_clips(encoder, [(clip, 0)])[0].codes
     views = (View(speed=2.0), View(), View(formants=1.3))
@@ -53,9 +55,6 @@ def test_a_faster_view_has_fewer_codes_in_the_same_order(encoder: Encoder, finis
     assert fast.num_samples == len(fast.values) * plain.format.samples_per_code
     assert len(lower.values) == pytest.approx(len(plain.values), abs=1)
     assert not np.array_equal(lower.values[: len(plain.values) - 1], plain.values[: len(lower.values)][:-1])
-
-
-def test_a_view_keeps_path_and_split(encoder: Encoder, finished_run: FinishedRun) -> None:
     clip = replace(read_manifest(finished_run.folder / "manifest.tsv", encoder.root).clips[0], split="train")
     [coded] = encode_views(encoder, (clip, [View(offset_frames=1, speed=1.1)]))
     assert (coded.path, coded.split, coded.offset_frames) == (clip.path, "train", 1)

@@ -199,9 +199,11 @@ def test_simclr_hears_clips_that_nothing_is_known_of(
     assert _hashes(apart)["model.safetensors"] == _hashes(with_more)["model.safetensors"]
 
 
-def test_labels_of_test_clips_and_clips_without_label_are_not_used(
+def test_labels_of_test_clips_are_not_used_and_clips_without_label_decide_the_entry(
     session: Session, manifest: Manifest, sample: Entry, stored: Entry, labelled: Entry
 ) -> None:
+    """The same labels in the same order, of other clips."""
+
     def key(hidden: dict[str, None]) -> str:
         return _supervised(session, _relabelled(manifest, **hidden), sample, stored).key
 
@@ -212,12 +214,6 @@ def test_labels_of_test_clips_and_clips_without_label_are_not_used(
     hidden = dict.fromkeys((Path(clip.path).stem for clip in manifest.clips), None)
     with pytest.raises(InputError, match=r"\b0 train clips"):
         key(hidden)
-
-
-def test_which_clips_have_no_label_decides_the_entry(
-    session: Session, manifest: Manifest, sample: Entry, stored: Entry
-) -> None:
-    """The same labels in the same order, of other clips."""
     rises, other = manifest.of("train")[-2:]
     hidden = [_relabelled(manifest, **{Path(clip.path).stem: None}) for clip in (rises, other)]
     assert rises.label == other.label

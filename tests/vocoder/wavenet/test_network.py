@@ -61,7 +61,7 @@ def test_frames_condition_their_own_samples_and_their_neighbours() -> None:
     assert not moved[(5 + frames) * HOP + model.config.receptive_field :].any()
 
 
-def test_padding_with_zero_frames_changes_nothing_before_them() -> None:
+def test_zero_frames_change_nothing_before_them_and_the_last_samples_are_those_of_all() -> None:
     model = lively()
     previous, spectrogram = inputs()
     longer = torch.nn.functional.pad(spectrogram, (0, 0, 0, 3))
@@ -69,6 +69,8 @@ def test_padding_with_zero_frames_changes_nothing_before_them() -> None:
         short = model(previous, spectrogram)
         long = model(torch.nn.functional.pad(previous, (0, 3 * HOP)), longer)
     torch.testing.assert_close(long[:, :, : short.shape[2]], short)
+    with torch.no_grad():
+        torch.testing.assert_close(model(previous, spectrogram, last=7), model(previous, spectrogram)[:, :, -7:])
 
 
 def test_groups_matter_and_an_unknown_one_has_their_average() -> None:
@@ -85,13 +87,6 @@ def test_groups_matter_and_an_unknown_one_has_their_average() -> None:
     assert not torch.allclose(ann, bob)
     torch.testing.assert_close(unknown, nobody)
     torch.testing.assert_close(average, unknown_now)
-
-
-def test_logits_of_the_last_samples_are_those_of_all() -> None:
-    model = lively()
-    previous, spectrogram = inputs()
-    with torch.no_grad():
-        torch.testing.assert_close(model(previous, spectrogram, last=7), model(previous, spectrogram)[:, :, -7:])
 
 
 def test_without_a_condition_frames_of_any_length_change_nothing() -> None:

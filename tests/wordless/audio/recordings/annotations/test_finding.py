@@ -60,18 +60,13 @@ def reasons(rejected: Sequence[Rejected]) -> str:
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_a_folder_of_each_kind_gives_labelled_parts(folder: Path, writer: str) -> None:
+def test_a_folder_of_each_kind_gives_labelled_parts_for_a_corpus_and_for_encoding(folder: Path, writer: str) -> None:
     WRITERS[writer](folder, "field", PARTS)
     clips, rejected = corpus(folder)
     assert named(clips) == EXPECTED
     assert {clip.group for clip in clips} == {"field"}
     assert [clip.part.span(RATE) for clip in clips] == [(start, end) for start, end, _ in PARTS]
     assert not rejected
-
-
-@pytest.mark.parametrize("writer", WRITERS)
-def test_parts_are_read_for_encoding_as_for_a_corpus(folder: Path, writer: str) -> None:
-    WRITERS[writer](folder, "field", PARTS)
     place = recordings_at(folder, AnnotationConfig())
     assert [(each.name, each.label) for each in place.passages] == EXPECTED
     assert {each.group for each in place.passages} == {"field"}
@@ -98,12 +93,15 @@ def test_a_table_may_be_a_file_of_annotations(folder: Path, writer: str, file: s
         assert [(each.name, each.label) for each in place.passages] == EXPECTED
 
 
-def test_a_kaldi_folder_without_recordings_is_a_root(folder: Path) -> None:
+def test_a_kaldi_folder_is_a_root_but_no_file_without_its_recordings(folder: Path) -> None:
     kaldi(folder, "field", PARTS)
     clips, _ = corpus(folder, root=str(folder / "kaldi_field"))
     assert named(clips) == EXPECTED
     place = recordings_at(folder / "kaldi_field", AnnotationConfig())
     assert [(each.name, each.label) for each in place.passages] == EXPECTED
+    (folder / "kaldi_field/wav.scp").unlink()
+    with pytest.raises(InputError, match=r"wav\.scp"):
+        corpus(folder, table=str(folder / "kaldi_field/segments"))
 
 
 def test_kinds_that_agree_are_used_once(folder: Path) -> None:
@@ -358,6 +356,9 @@ def test_a_wanted_kind_that_is_missing_is_refused(folder: Path) -> None:
         corpus(folder, columns=ColumnConfig(group="site"))
     with pytest.raises(InputError, match=r"\btier\b.*\bbirds\b.*annotations=none"):
         corpus(folder, tier="birds", annotations="none")
+    for label in ("call", 3, ("a", "b")):  # these annotations have no columns
+        with pytest.raises(InputError, match=r"columns\.label is "):
+            corpus(folder, columns=ColumnConfig(label=label))
 
 
 @pytest.mark.parametrize(("suffix", "tool"), [(".svl", "Sonic Visualiser"), (".phn", "awk"), (".srt", "ELAN")])
@@ -460,13 +461,6 @@ def test_a_wanted_kind_is_read_also_where_nobody_would_guess_it(folder: Path) ->
     assert named(clips) == [("field.wav#t=0.5,1.5", None), ("field.wav#t=2,3", "0.75")]
     assert "field.txt:3" in reasons(rejected)
     assert len(rejected) == 1
-
-
-def test_a_kaldi_file_without_its_recordings_says_what_is_missing(folder: Path) -> None:
-    kaldi(folder, "field", PARTS)
-    (folder / "kaldi_field/wav.scp").unlink()
-    with pytest.raises(InputError, match=r"wav\.scp"):
-        corpus(folder, table=str(folder / "kaldi_field/segments"))
 
 
 ELAN = """<?xml version="1.0" encoding="UTF-8"?>
@@ -572,13 +566,6 @@ def test_labels_of_annotations_are_named_by_one_option(folder: Path, options: An
     with pytest.raises(InputError) as error:
         corpus(folder, **options)
     assert all(each in str(error.value) for each in told)
-
-
-@pytest.mark.parametrize("label", ["call", 3, ("a", "b")])
-def test_a_column_of_labels_is_refused_where_annotations_have_no_columns(folder: Path, label: Any) -> None:
-    audacity(folder, "field", PARTS)
-    with pytest.raises(InputError, match=r"columns\.label is "):
-        corpus(folder, columns=ColumnConfig(label=label))
 
 
 @pytest.mark.parametrize("suffix", ["TextGrid", "eaf", "rttm"])
