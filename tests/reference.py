@@ -4,6 +4,7 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
@@ -32,11 +33,14 @@ from wordless.audio.options import SpectrogramConfig
 
 def edits(heard: Sequence[str], spoken: Sequence[str]) -> int:
     """Fewest insertions, deletions and substitutions that turn one sequence into the other."""
-    if not heard or not spoken:
-        return len(heard) + len(spoken)
-    if heard[0] == spoken[0]:
-        return edits(heard[1:], spoken[1:])
-    return 1 + min(edits(heard[1:], spoken), edits(heard, spoken[1:]), edits(heard[1:], spoken[1:]))
+
+    @cache
+    def rest(a: int, b: int) -> int:
+        if a == len(heard) or b == len(spoken):
+            return len(heard) - a + len(spoken) - b
+        return min(rest(a + 1, b) + 1, rest(a, b + 1) + 1, rest(a + 1, b + 1) + (heard[a] != spoken[b]))
+
+    return rest(0, 0)
 
 
 # Language model: drawing codes

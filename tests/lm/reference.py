@@ -3,7 +3,6 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from functools import cache
 from itertools import groupby, pairwise, product
 
 import numpy as np
@@ -161,18 +160,6 @@ def text_probabilities(outputs: np.ndarray, characters: tuple[str, ...]) -> dict
         text = "".join(characters[number - 1] for number, _ in groupby(path) if number)
         found[text] += float(np.prod([share[number] for share, number in zip(shares, path, strict=True)]))
     return found
-
-
-def edits(one: str, other: str) -> int:
-    """The fewest insertions, deletions and substitutions from one text to the other."""
-
-    @cache
-    def rest(a: int, b: int) -> int:
-        if a == len(one) or b == len(other):
-            return len(one) - a + len(other) - b
-        return min(rest(a + 1, b) + 1, rest(a, b + 1) + 1, rest(a + 1, b + 1) + (one[a] != other[b]))
-
-    return rest(0, 0)
 
 
 def unigram_log_probability(train: Sequence[Codes], codes: Codes) -> float:

@@ -18,7 +18,7 @@ from pipelines.settings.run import run_settings
 from pipelines.store.run_folder import part_of
 from tests.hub import store_in_cache, use_hub
 from tests.pipelines.demonstration.test_answers import options as demonstrating
-from tests.pipelines.finetuning.tiny_finetuning import composed
+from tests.pipelines.finetuning.conftest import composed
 from tests.pipelines.jobs.test_generate import options as generating
 from tests.pipelines.jobs.test_score import options as scoring
 from tests.pipelines.tiny_chain import config_of

@@ -187,8 +187,7 @@ def samples_of(length: int, rate: int) -> list[np.ndarray[tuple[int, ...], np.dt
 def test_onnx_files_give_the_codes_and_logits_of_a_run(finished_run: FinishedRun, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs pip install 'wordless[onnx]'")
     folder = tmp_path / "onnx"
-    done = called(f"run={finished_run.folder}", "format=onnx", f"output={folder}", command="publish")
-    assert done.returncode == 0, done.stderr
+    publish(options(finished_run.folder, repo="", format="onnx", output=str(folder)))
     assert sorted(path.name for path in folder.iterdir()) == ["lm.onnx", "onnx.json", "tokenizer.onnx"]
     card = json.loads((folder / "onnx.json").read_text())
     assert card["tokenizer"]["checked"]["equal"] == card["tokenizer"]["checked"]["codes"] > 0

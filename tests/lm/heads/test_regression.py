@@ -13,7 +13,8 @@ from lm.heads import PooledTask, RegressionTask
 from lm.options import ProbeConfig
 from lm.probing.comparison import measure
 from lm.probing.vectors import FloatArray
-from tests.lm.reference import edits, text_probabilities
+from tests.lm.reference import text_probabilities
+from tests.reference import edits
 from wordless.base.errors import InputError
 
 FIGURES = FigureConfig(resamples=200)

@@ -31,7 +31,6 @@ from tests.pipelines.tiny_chain import (
     OWN,
     PROCESSES,
     TINY,
-    called,
     called_at_once,
     composed,
     entries,
@@ -192,13 +191,13 @@ def test_the_results_say_how_to_make_them_again(finished_run: FinishedRun) -> No
 
 
 def test_a_second_run_reuses_everything(finished_run: FinishedRun, tmp_path: Path) -> None:
-    done = called(*finished_run.words, f"hydra.run.dir={tmp_path / 'second'}")
+    done = called_at_once(tmp_path, *finished_run.words)
     assert done.returncode == 0, done.stderr
     assert "computing" not in done.stderr
     assert [line.split()[1] for line in done.stderr.splitlines() if line.startswith("reused")] == list(REUSED)
-    assert figures(tmp_path / "second") == figures(finished_run.folder)
+    assert figures(tmp_path / "run") == figures(finished_run.folder)
     trainings = {path.name for path in (finished_run.folder / "tensorboard").iterdir()}
-    assert {path.name for path in (tmp_path / "second/tensorboard").iterdir()} == trainings
+    assert {path.name for path in (tmp_path / "run/tensorboard").iterdir()} == trainings
 
 
 @pytest.mark.slow

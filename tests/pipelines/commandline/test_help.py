@@ -94,18 +94,13 @@ def composed(command: str, *words: str) -> list[str]:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_option_is_explained(command: str) -> None:
+def test_every_option_group_and_choice_is_explained(command: str) -> None:
     known = index(command)
     tiny = [f"{name}=tiny" for name, group in known.groups.items() if "tiny" in group.choices]
     names = {*composed(command), *composed(command, *tiny)}
     assert names
     assert sorted(name for name in names if name not in known.options) == []
     assert sorted(name for name, option in known.options.items() if not option.explanation) == []
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_group_and_choice_is_explained(command: str) -> None:
-    known = index(command)
     assert sorted(name for name, explanation in known.sections.items() if not explanation and "." not in name) == []
     unexplained = [
         (name, each) for name, group in known.groups.items() for each, text in group.choices.items() if not text

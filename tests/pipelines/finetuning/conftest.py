@@ -1,12 +1,17 @@
-"""Recordings and fine-tuned models that several tests share."""
+"""Recordings, words and fine-tuned models that several tests share."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
+from pipelines.commandline.overrides import quote_option
 from pipelines.finetuning.job import finetune_body
-from tests.pipelines.finetuning.tiny_finetuning import composed, write_tones
+from tests.pipelines.tiny import AUDIO
+from tests.pipelines.tiny_chain import config_of
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +36,40 @@ def classifier(run_folder: Path, tones: Path, tmp_path_factory: pytest.TempPathF
     words = (f"model={run_folder}", f"corpus.root={tones}", "shares=[0.5,1.0]")
     finetune_body(composed(*words, f"output={place / 'model'}", f"store.root={place / 'store'}"))
     return Finetuned(folder=place / "model", store=place / "store", words=words)
+
+
+STEPS = 6
+QUICK = (
+    *(f"body.fit.steps={STEPS}", "body.fit.validate_every=2", "body.fit.warmup_steps=2", "body.batches.batch_size=4"),
+    *("corpus.split.by=index", "corpus.split.validation=['0-1']", "corpus.split.test=['2-4']"),
+    *("corpus.pattern={label}_{index}.wav", "corpus.labels=pattern", "corpus.inspection.min_seconds=0.001"),
+    *("figures.resamples=20", "probe.penalties=3", "threads=1"),
+)
+WITHOUT_PROBE = tuple(word for word in QUICK if not word.startswith("probe."))  # beside=[] has no use for its options
+PITCHES = {"low": 200.0, "middle": 500.0, "high": 1200.0}
+
+
+def write_tone(path: Path, pitch: float, seconds: float, *, rate: int = AUDIO.sample_rate, seed: int = 0) -> None:
+    """A tone in a little noise."""
+    time = np.arange(round(rate * seconds)) / rate
+    noise = np.random.default_rng([seed, round(pitch)]).normal(0, 0.02, len(time))
+    soundfile.write(path, (0.3 * np.sin(2 * np.pi * pitch * time) + noise).astype(np.float32), rate)
+
+
+def write_tones(root: Path, label: Callable[[str], str] = str, clips: int = 9) -> Path:
+    """Tones of three pitches and several lengths: ``{label}_{index}.wav``."""
+    root.mkdir()
+    for name, pitch in PITCHES.items():
+        for number in range(clips):
+            write_tone(root / f"{label(name)}_{number}.wav", pitch, 0.1 + 0.05 * number, seed=number)
+    return root
+
+
+def quoted(word: str) -> str:
+    """A word as `wordless` prepares it for Hydra."""
+    return quote_option(word, frozenset({"model", "output", "corpus.root", "store.root", "corpus.pattern"}))
+
+
+def composed(*words: str) -> dict[str, object]:
+    """The config of ``wordless finetune`` with these words, after those of a quick training."""
+    return config_of("finetune", *map(quoted, (*QUICK, *words)))

@@ -17,8 +17,7 @@ from pipelines.jobs.predict import predict_recordings
 from pipelines.predict import PredictConfig, predict
 from pipelines.publish import publish
 from tests.hub import serving, store_in_cache, use_hub
-from tests.pipelines.finetuning.conftest import Finetuned
-from tests.pipelines.finetuning.tiny_finetuning import composed, write_tone
+from tests.pipelines.finetuning.conftest import Finetuned, composed, write_tone
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import called
 from wordless.audio.reading import read

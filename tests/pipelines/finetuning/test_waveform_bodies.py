@@ -20,8 +20,7 @@ from pipelines.finetuning.job import finetune_body
 from pipelines.predict import PredictConfig
 from pipelines.store.run_folder import is_finetuned
 from tests.killing import PROCESSES, Kill, arm
-from tests.pipelines.finetuning.conftest import Finetuned
-from tests.pipelines.finetuning.tiny_finetuning import PITCHES, STEPS, WITHOUT_PROBE, composed, write_tones
+from tests.pipelines.finetuning.conftest import PITCHES, STEPS, WITHOUT_PROBE, Finetuned, composed, write_tones
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import stored
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint

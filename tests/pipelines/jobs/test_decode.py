@@ -179,7 +179,9 @@ def test_units_of_unknown_length_need_a_choice(
         decode(options(run_folder, parquet, tmp_path / "other", codes_per_unit=1))
 
 
-def test_one_clip_becomes_one_file(run_folder: Path, parquet: Path, clips: list[CodedClip], tmp_path: Path) -> None:
+def test_one_clip_becomes_one_file_of_any_length(
+    run_folder: Path, parquet: Path, clips: list[CodedClip], tmp_path: Path
+) -> None:
     write_shard(tmp_path / "one.parquet", clips[:1], clips[0].codes.format)
     decode(options(run_folder, tmp_path / "one.parquet", tmp_path / "new/sound.wav"))
     assert soundfile.info(tmp_path / "new/sound.wav").frames == clips[0].codes.num_samples
@@ -187,6 +189,10 @@ def test_one_clip_becomes_one_file(run_folder: Path, parquet: Path, clips: list[
         decode(options(run_folder, tmp_path / "one.parquet", tmp_path / "new/sound.wav"))
     with pytest.raises(InputError, match=r"all\.wav\b.*input=.*\b3 clips"):
         decode(options(run_folder, parquet, tmp_path / "all.wav"))
+    empty = replace(clips[0], codes=replace(clips[0].codes, values=np.zeros((0, 1), np.int32), num_samples=0))
+    write_shard(tmp_path / "empty.parquet", [empty], empty.codes.format)
+    decode(options(run_folder, tmp_path / "empty.parquet", tmp_path / "out"))
+    assert soundfile.info(tmp_path / "out/a.wav").frames == 0
 
 
 def test_codes_of_another_tokenizer_are_refused_naming_both(
@@ -239,13 +245,6 @@ def test_names_of_sounds_keep_what_they_can_and_lie_in_order_of_time() -> None:
     ]
 
 
-def test_silence_of_no_length_is_a_file_too(run_folder: Path, clips: list[CodedClip], tmp_path: Path) -> None:
-    empty = replace(clips[0], codes=replace(clips[0].codes, values=np.zeros((0, 1), np.int32), num_samples=0))
-    write_shard(tmp_path / "empty.parquet", [empty], empty.codes.format)
-    decode(options(run_folder, tmp_path / "empty.parquet", tmp_path / "out"))
-    assert soundfile.info(tmp_path / "out/a.wav").frames == 0
-
-
 def long_clip(clip: CodedClip, seconds: float) -> CodedClip:
     steps = round(seconds * 4000 / 80)
     values = np.arange(steps, dtype=np.int32)[:, None] % 8
@@ -292,23 +291,18 @@ def test_an_interrupted_long_clip_keeps_what_is_done(run_folder: Path, clips: li
     assert not (tmp_path / "out/hours.wav").exists()
 
 
-def test_that_codes_name_no_voice_is_told(
+def test_a_voice_that_was_not_heard_and_codes_that_name_none_are_told(
     run_folder: Path, clips: list[CodedClip], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    write_shard(tmp_path / "codes.parquet", [replace(clips[0], group="carl")], clips[0].codes.format)
+    decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "out"))
+    assert re.search(r"\bcarl\b.*\baverage\b", " ".join(capsys.readouterr().err.split()))
     write_shard(tmp_path / "codes.parquet", [replace(clips[0], group=None)], clips[0].codes.format)
     for group in (None, "anna"):
         decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / str(group), group=group))
         assert ("no group" in capsys.readouterr().err) == (group is None)
     decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "None"))
     assert "no group" not in capsys.readouterr().err  # nothing is left to be said
-
-
-def test_a_voice_that_was_not_heard_in_training_is_told(
-    run_folder: Path, clips: list[CodedClip], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_shard(tmp_path / "codes.parquet", [replace(clips[0], group="carl")], clips[0].codes.format)
-    decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "out"))
-    assert re.search(r"\bcarl\b.*\baverage\b", " ".join(capsys.readouterr().err.split()))
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b"[]", b"{}", b"pipe"])

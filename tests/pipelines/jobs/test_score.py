@@ -74,15 +74,12 @@ def test_wrong_options_are_refused(run_folder: Path, recordings: Path, wrong: di
         score({**options(run_folder, recordings), **wrong})
 
 
-def test_an_output_is_not_overwritten(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+def test_outputs_that_are_there_or_cannot_be_written_are_refused_before_anything_is_scored(
+    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "scores.tsv").write_text("mine")
     with pytest.raises(InputError, match="exists"):
         score(options(run_folder, recordings, output=str(tmp_path / "scores.tsv")))
-
-
-def test_an_output_that_cannot_be_written_is_refused_before_anything_is_scored(
-    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"\bfile\b.* output=PATH"):
         score(options(run_folder, recordings, output=str(tmp_path / "file/scores.tsv")))

@@ -8,11 +8,15 @@ import pytest
 from safetensors.numpy import load_file
 
 from pipelines.documentation import with_tables
+from pipelines.embed import embed
+from pipelines.encode import encode
 from pipelines.pages.sweep import write_sweep
+from pipelines.publish import publish
 from pipelines.results.sweep_jobs import Job
+from pipelines.score import score
 from pipelines.store.store import SYNTHESISED
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny_chain import called
+from tests.pipelines.tiny_chain import config_of
 
 pandas = pytest.importorskip("pandas", reason="needs pip install 'wordless[dev]'")
 PAGE = with_tables((Path(__file__).parents[3] / "docs/figures.md").read_text(encoding="utf-8"))
@@ -32,13 +36,12 @@ def folder(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) 
     shutil.copytree(finished_run.folder, place)
     (recordings,) = (path for path in (finished_run.store / SYNTHESISED).iterdir() if path.is_dir())
     for command, output, more in (
-        ("embed", "vectors.npz", ()),
-        ("encode", "codes.tsv", ("format=times",)),
-        ("score", "scores.tsv", ()),
+        (embed, "vectors.npz", ()),
+        (encode, "codes.tsv", ("format=times",)),
+        (score, "scores.tsv", ()),
     ):
         words = (f"model={place}", f"input={recordings}", f"output={place / output}", *more)
-        done = called(*words, command=command)
-        assert done.returncode == 0, done.stderr
+        command(config_of(command.__name__, *words))
     job = Job(number=0, folder=".", overrides={"tokenizer.codebook_size": "8"}, state="finished")
     write_sweep(place, [job], command="wordless run -m tokenizer.codebook_size=8")
     return place
@@ -94,8 +97,7 @@ def test_figures_have_counts_resamples_and_the_names_of_sweeps(folder: Path) -> 
 @pytest.mark.slow
 def test_lines_of_onnx_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnxruntime", reason="needs pip install 'wordless[onnx]'")
-    done = called(f"run={folder}", "format=onnx", f"output={folder / 'onnx'}", command="publish")
-    assert done.returncode == 0, done.stderr
+    publish(config_of("publish", f"run={folder}", "format=onnx", f"output={folder / 'onnx'}"))
     monkeypatch.chdir(folder)
     (code,) = re.findall(r"```python\n(.*?)```", SECTIONS["Models: ONNX"], re.DOTALL)
     exec(compile(code, "Models: ONNX", "exec"), {})

@@ -43,7 +43,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from tests.lm.bodies.sounds import RATE as SPEECH_RATE
 from tests.lm.bodies.sounds import SMALL, TARGETS
-from tests.pipelines.stages.tones import RATE, tone_corpus, write_clip
+from tests.pipelines.stages.conftest import RATE, tone_corpus, write_clip
 from tests.pipelines.tiny import reading_of, silent_session
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.audio.reading import read

@@ -28,7 +28,7 @@ from pipelines.stages.stored_arrays import spectrograms, stored_spectrograms
 from pipelines.stages.tokenizer import frame_sample
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
-from tests.pipelines.stages.tones import write_clip
+from tests.pipelines.stages.conftest import write_clip
 from tests.pipelines.tiny import AUDIO, reading_of, silent_session, sweep
 from tests.test_configs import CONF
 from wordless.audio.reading import read

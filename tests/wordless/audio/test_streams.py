@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from tests.wordless.audio.formats import (
+from tests.wordless.audio.conftest import (
     RATE,
     SAMPLES,
     ape,

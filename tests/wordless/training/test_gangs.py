@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.pipelines.tiny_chain import ROOT, STEPS, TINY, entries, run, stored
+from tests.wordless.training.gang_worker import main
 
 WORKER = Path(__file__).with_name("gang_worker.py")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
@@ -98,7 +99,7 @@ def losses(store: Path, stage: str) -> list[tuple[float, float]]:
 
 def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    subprocess.run([sys.executable, WORKER, one], cwd=ROOT, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    main(one)
     done = together(str(WORKER), str(two))
     assert done.returncode == 0, done.stderr
     # Several processes write to one stream, Gloo among them: not line by line.
