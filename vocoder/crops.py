@@ -160,13 +160,8 @@ class Crops:
 
     def batch(self, step: int, part: int = 0, parts: int = 1) -> VocoderBatch:
         """Return share ``part`` of ``parts`` of the batch of ``step``; ``parts`` must divide the batch size."""
-        if self.config.batch_size % parts:
-            raise InputError(
-                f"vocoder.crops.batch_size is {self.config.batch_size}; processes times accumulation steps are "
-                f"{parts}, which must divide it"
-            )
-        share = self.config.batch_size // parts
-        return self._collate([self._draw(step, example) for example in range(part * share, (part + 1) * share)])
+        examples = share_of(self.config.batch_size, part, parts, option="vocoder.crops.batch_size")
+        return self._collate([self._draw(step, example) for example in examples])
 
     def _draw(self, step: int, example: int) -> _Crop:
         rng = np.random.default_rng([self.config.seed, step, example])
@@ -288,6 +283,15 @@ class Crops:
     def _codes(self, crop: _Crop) -> npt.NDArray[np.int32]:
         begin = int(self.clips.code_offsets[crop.clip])
         return self.coded[crop.codebook].codes[begin + crop.start : begin + crop.stop]
+
+
+def share_of(batch_size: int, part: int, parts: int, *, option: str) -> range:
+    """Return the examples of share ``part`` of ``parts`` of a batch; refuse shares that are not equal."""
+    if batch_size % parts:
+        problem = f"{option} is {batch_size}; processes times accumulation steps are {parts}"
+        raise InputError(f"{problem}, which must divide it")
+    share = batch_size // parts
+    return range(part * share, (part + 1) * share)
 
 
 def loss(model: nn.Module, batch: VocoderBatch) -> tuple[Tensor, int]:

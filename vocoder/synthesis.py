@@ -10,12 +10,12 @@ of the whole spectrogram::
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -179,24 +179,22 @@ def _noise_block(log_mel: Tensor, noise: Tensor, config: SpectrogramConfig) -> T
 NAMED = 5  # groups that a notice names
 
 
-class Synthesis(Protocol):
+class Synthesis(ABC):
     """One kind of sound, with its tokenizer and its sampling options."""
 
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """The groups whose voices it can use."""
-
-    @property
-    def guard(self) -> RunawayGuard | None:
-        """Counter of runaway blocks; None if blocks are never drawn again."""
+    groups: tuple[str, ...] = ()  # whose voices it can use
+    guard: RunawayGuard | None = None  # counts runaway blocks; None: blocks are never drawn again
 
     @property
     def engine(self) -> str | None:
         """Name of the code that generates WaveNet's samples; None: there is no WaveNet."""
+        return None
 
+    @abstractmethod
     def side_by_side(self, lengths: Sequence[int]) -> list[list[int]]:
         """Group clips of these lengths, in codes, that are best made together; the shortest first."""
 
+    @abstractmethod
     def sounds(
         self,
         codes: Sequence[Codes],
@@ -219,20 +217,23 @@ class Synthesis(Protocol):
             InputError: codes and tokenizer do not belong together.
         """
 
+    @abstractmethod
     def stream(self, codes: Codes, group: str | None, *, name: str) -> Iterator[Waveform]:
         """Decode one clip as `sounds` does, piece by piece, in constant memory."""
 
+    @abstractmethod
     def continued(self, prompt: Prompt, blocks: Iterable[Codes], group: str | None, *, name: str) -> Iterator[Waveform]:
         """Decode the codes that follow a prompt as they arrive: the sound of `sounds` after the prompt, in pieces.
 
         The prompt holds whole codes, and so do all blocks except the last.
         """
 
+    @abstractmethod
     def notices(self) -> Iterator[str]:
         """Give notices to print before decoding, such as an option without effect."""
 
 
-class Trained:
+class Trained(Synthesis):
     """WaveNet as a synthesis. A tokenizer or group that the vocoder was not trained with is refused."""
 
     def __init__(self, vocoder: Vocoder, tokenizer: CodeMeanings, sampling: Sampling) -> None:
@@ -319,12 +320,8 @@ def _unfiltered(audio: SpectrogramConfig) -> str:
     )
 
 
-class Unlearned:
+class Unlearned(Synthesis):
     """A function that makes sound of codes without learning, as a synthesis."""
-
-    groups: tuple[str, ...] = ()
-    guard: RunawayGuard | None = None
-    engine: str | None = None
 
     def __init__(self, make: Stream, tokenizer: CodeMeanings, sampling: Sampling, *, name: str) -> None:
         self.make, self.tokenizer, self.seed, self.name = make, tokenizer, sampling.seed, name

@@ -55,12 +55,8 @@ class Rendering:
     """One sound; target frames go to its post-filter as the codes pass.
 
     Args:
-        tokenizer: decodes the codes.
-        config: of the network.
-        postfilter: strength of the filter, if the tokenizer's front end keeps levels.
-        passes: of the filter.
-        voice: predicts the pitch of the filter's comb.
-        comb: whether the filter has a comb, where the pitch is predicted or the codes have a stream of it.
+        vocoder: has the network, and the options and the voice of the filter.
+        tokenizer: decodes the codes; the filter needs levels, which not every front end keeps.
         shift: semitones by which the codes' stream of pitch is played higher.
         prompt: recorded beginning of the sound.
         before: recording before the prompt, in whole codes, which only the filter's comb reads; None: there is none.
@@ -68,37 +64,30 @@ class Rendering:
 
     def __init__(
         self,
+        vocoder: "Vocoder",
         tokenizer: CodeMeanings,
-        config: WaveNetConfig,
         *,
-        postfilter: float,
-        passes: int,
-        voice: VoiceHead | None,
-        comb: bool,
-        shift: float = 0.0,
+        shift: float,
         prompt: Waveform | Samples | None,
-        before: Prompt | None = None,
+        before: Prompt | None,
     ) -> None:
-        self.tokenizer, self.config, self.shift = tokenizer, config, shift / SEMITONES_PER_OCTAVE
+        self.tokenizer, self.shift = tokenizer, shift / SEMITONES_PER_OCTAVE
+        self.config = config = vocoder.model.config
         self.prompt = None if prompt is None else _levels(prompt_waveform(prompt, config.sample_rate), config)
-        audio, begin = tokenizer.front_end, 0 if self.prompt is None else len(self.prompt)
-        strength = in_force(postfilter, audio)
-        self.filter = (
-            PostFilter(
-                audio,
+        self.filter: PostFilter | None = None
+        if strength := in_force(vocoder.postfilter, tokenizer.front_end):
+            self.filter = PostFilter(
+                tokenizer.front_end,
                 strength=strength,
-                passes=passes,
-                prompt=begin,
-                voice=voice,
-                comb=comb and (voice is not None or tokenizer.format.pitch is not None),
+                passes=vocoder.postfilter_passes,
+                prompt=0 if self.prompt is None else len(self.prompt),
+                voice=vocoder.voice,
+                comb=vocoder.pitch_comb and (vocoder.voice is not None or tokenizer.format.pitch is not None),
             )
-            if strength
-            else None
-        )
-        if self.filter is not None and before is not None:
-            heard = mu_law_decode(_levels(before.waveform, config), levels=config.levels)
-            values = before.codes.values
-            self.filter.hear(heard, log_mel_of(values, tokenizer), pitch_of(values, tokenizer))
+            if before is not None:
+                heard = mu_law_decode(_levels(before.waveform, config), levels=config.levels)
+                values = before.codes.values
+                self.filter.hear(heard, log_mel_of(values, tokenizer), pitch_of(values, tokenizer))
         self.num_samples = 0  # of all codes so far
 
     def frames(self, blocks: Iterable[Codes]) -> Iterator[Tensor]:
@@ -373,8 +362,10 @@ class Vocoder:
             if len(given) != len(codes):
                 raise InputError(f"there are {len(given)} {name} for {len(codes)} clips; give one each, or none")
         codes = [*self._belonging(codes, tokenizer)]
-        shift = sampling.shift
-        renderings = [self._rendering(tokenizer, *each, shift=shift) for each in zip(prompts, before, strict=True)]
+        renderings = [
+            Rendering(self, tokenizer, shift=sampling.shift, prompt=prompt, before=earlier)
+            for prompt, earlier in zip(prompts, before, strict=True)
+        ]
         no_frames = torch.zeros(0, self.model.config.condition_inputs)  # of a clip without codes
         inputs = [
             GenerationInput(
@@ -454,7 +445,7 @@ class Vocoder:
         Raises:
             InputError: a block ends within a code and another follows; and see `decode`.
         """
-        rendering = self._rendering(tokenizer, prompt, before, shift=sampling.shift)
+        rendering = Rendering(self, tokenizer, shift=sampling.shift, prompt=prompt, before=before)
         levels = generate_blocks(
             self.model,
             rendering.frames(self._belonging(blocks, tokenizer)),
@@ -465,21 +456,6 @@ class Vocoder:
             guard=self.guard,
         )
         yield from (self._waveform(samples) for samples in rendering.samples(levels) if len(samples))
-
-    def _rendering(
-        self, tokenizer: CodeMeanings, prompt: Waveform | Samples | None, before: Prompt | None, *, shift: float
-    ) -> Rendering:
-        return Rendering(
-            tokenizer,
-            self.model.config,
-            postfilter=self.postfilter,
-            passes=self.postfilter_passes,
-            voice=self.voice,
-            comb=self.pitch_comb,
-            shift=shift,
-            prompt=prompt,
-            before=before,
-        )
 
     def _belonging(self, blocks: Iterable[Codes], tokenizer: CodeMeanings) -> Iterator[Codes]:
         for codes in blocks:

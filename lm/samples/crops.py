@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
 from lm.samples.options import SampleCropsConfig
-from vocoder.crops import NOT_COUNTED
+from vocoder.crops import NOT_COUNTED, share_of
 from vocoder.options import LEVELS
 from vocoder.wavenet import mu_law_encode, silence
 from wordless.base.errors import InputError
@@ -87,13 +87,8 @@ class SampleCrops:
 
     def batch(self, step: int, part: int = 0, parts: int = 1) -> SampleBatch:
         """Return share ``part`` of ``parts`` of the batch of ``step``; ``parts`` must divide the batch size."""
-        if self.config.batch_size % parts:
-            raise InputError(
-                f"next_sample.crops.batch_size is {self.config.batch_size}; processes times accumulation steps are "
-                f"{parts}, which must divide it"
-            )
-        share = self.config.batch_size // parts
-        return self._collate([self._draw(step, example) for example in range(part * share, (part + 1) * share)])
+        examples = share_of(self.config.batch_size, part, parts, option="next_sample.crops.batch_size")
+        return self._collate([self._draw(step, example) for example in examples])
 
     def batches(self, count: int) -> Iterator[SampleBatch]:
         for step in range(count):
