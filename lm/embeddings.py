@@ -67,22 +67,12 @@ def layer_features(
     out, because pooled embeddings are equivalent to a bag of codes. ``vectors`` has the poolings and layers.
     """
     tensors: dict[str, FloatArray] = {}
-    residual = embed(model, clips, poolings=vectors.poolings) if "residual" in of else {}
-    for pooling, states in residual.items():
-        tensors |= _by_layer(pooling, states[1:], vectors)
-    for pooling, states in embed(model, clips, poolings=vectors.poolings, inner=True).items() if "inner" in of else ():
-        tensors |= _by_layer(pooling, states, vectors, layer="inner", together="all_inner")
-    return tensors
-
-
-def _by_layer(
-    pooling: str, states: FloatArray, vectors: VectorConfig, *, layer: str = "layer", together: str = "all_layers"
-) -> dict[str, FloatArray]:
-    """Split ``(layers, clips, dim)`` into a tensor for each wanted layer, and one for all."""
-    numbers = vectors.numbers(len(states))
-    tensors = {f"{layer}_{number}:{pooling}": np.ascontiguousarray(states[number - 1]) for number in numbers}
-    if "together" in vectors.layers:
-        tensors[f"{together}:{pooling}"] = np.concatenate(list(states), axis=1)
+    for states, layer, together in (("residual", "layer", "all_layers"), ("inner", "inner", "all_inner")):
+        if states in of:
+            inner = states == "inner"
+            pooled = embed(model, clips, poolings=vectors.poolings, inner=inner)
+            rows = {f"{layer}_{n}:{key}": own for key, each in pooled.items() for n, own in enumerate(each, int(inner))}
+            tensors |= vectors.select(rows, model.gpt.config.layers, layer=layer, together=together)
     return tensors
 
 

@@ -29,64 +29,46 @@ from wordless.base.text import escape_markdown
 if TYPE_CHECKING:
     from lm.model import LanguageModel  # which writes these cards
 
-_CARD = """---
+_HEAD = """---
 library_name: wordless
 tags: [audio, unit-language-model]
 ---
 
-# Unit language model
-
-A decoder-only transformer that continues recordings as discrete codes, without text. It belongs to one codebook: codes
-of another are refused.
-
+"""
+_TABLE = """
 | | |
 |---|---|
 | parameters | {parameters:,} |
 | layers, width, heads | {config.layers}, {config.model_dim}, {config.heads} |
 | context | {config.context} positions ({config.interleaving}): {seconds} s |
 | codebook | {codes.codebook_size} codes x {codes.streams} stream(s), {codes.codes_per_second:g} time steps per second |
-| fingerprint of the tokenizer | `{codes.tokenizer}` |
+{reads}| fingerprint of the tokenizer | `{codes.tokenizer}` |
 | fingerprint of the codebook | `{codes.codebook}` |
-{merges}{start}
+"""
+_USE = """
 ```python
 import wordless
 
 model = wordless.LanguageModel.from_pretrained("path/of/this/folder")
-more = model.generate(codes, seconds=3)  # codes: what the tokenizer of this codebook made of a recording
+more = model.generate(codes, seconds=3)  # codes: what the tokenizer of {these} made of a recording
 ```
 
 It knows only the sounds that it was trained on, and may continue a voice: say so wherever what it makes is published.
 """
 
+_GPT = """# Unit language model
 
-_UPSAMPLER_CARD = """---
-library_name: wordless
-tags: [audio, unit-language-model]
----
+A decoder-only transformer that continues recordings as discrete codes, without text. It belongs to one codebook: codes
+of another are refused.
+"""
 
-# Upsampler of a unit language model
+_UPSAMPLER = """# Upsampler of a unit language model
 
 A decoder-only transformer that predicts the codes of one rate from earlier codes of this rate, and from the coarser
 codes that cover them. It works together with the models of the coarser rates, in the folders beside it.
-
-| | |
-|---|---|
-| parameters | {parameters:,} |
-| layers, width, heads | {config.layers}, {config.model_dim}, {config.heads} |
-| context | {config.context} positions ({config.interleaving}): {seconds} s |
-| codebook | {codes.codebook_size} codes x {codes.streams} stream(s), {codes.codes_per_second:g} time steps per second |
-| reads | codes of {coarser} time steps per second: the covering code and the next {conditions.look_ahead} |
-| fingerprint of the tokenizer | `{codes.tokenizer}` |
-| fingerprint of the codebook | `{codes.codebook}` |
 """
 
-
-_RATES_CARD = """---
-library_name: wordless
-tags: [audio, unit-language-model]
----
-
-# Unit language model of several rates
+_RATES = """# Unit language model of several rates
 
 A GPT continues recordings as codes of the coarsest rate, and an upsampler for each finer rate adds its codes.
 
@@ -95,15 +77,6 @@ A GPT continues recordings as codes of the coarsest rate, and an upsampler for e
 {rows}
 
 The fingerprint of the codebooks of all rates together is `{codes.codebook}`; codes of others are refused.
-
-```python
-import wordless
-
-model = wordless.LanguageModel.from_pretrained("path/of/this/folder")
-more = model.generate(codes, seconds=3)  # codes: what the tokenizer of these codebooks made of a recording
-```
-
-It knows only the sounds that it was trained on, and may continue a voice: say so wherever what it makes is published.
 """
 
 
@@ -162,19 +135,26 @@ def model_card(
 
     ``began_at`` is the SHA-256 of the weights that its training began with.
     """
-    predicted = codes_format.formats[-1]
-    card = _CARD if gpt.conditions is None else _UPSAMPLER_CARD
-    return card.format(
+    predicted, reads, more = codes_format.formats[-1], "", ""
+    if gpt.conditions is None:
+        if merges is not None:
+            more = f"| tokens | {merges.num_tokens} codes and runs of codes (BPE) |\n"
+        if began_at is not None:
+            more += f"| training began at the weights with the SHA-256 | `{began_at[:16]}` |\n"
+        more += _USE.format(these="this codebook")
+    else:
+        coarser = ", ".join(f"{each.codes_per_second:g}" for each in codes_format.formats[:-1])
+        next_codes = f"the covering code and the next {gpt.conditions.look_ahead}"
+        reads = f"| reads | codes of {coarser} time steps per second: {next_codes} |\n"
+    table = _TABLE.format(
         parameters=sum(parameter.numel() for parameter in gpt.parameters()),
         config=gpt.config,
         # with merges of one code or more each
         seconds=f"{'' if merges is None else 'at least '}{gpt.capacity / predicted.codes_per_second:.1f}",
         codes=_escaped(predicted),
-        coarser=", ".join(f"{each.codes_per_second:g}" for each in codes_format.formats[:-1]),
-        conditions=gpt.conditions,
-        merges="" if merges is None else f"| tokens | {merges.num_tokens} codes and runs of codes (BPE) |\n",
-        start="" if began_at is None else f"| training began at the weights with the SHA-256 | `{began_at[:16]}` |\n",
+        reads=reads,
     )
+    return _HEAD + (_GPT if gpt.conditions is None else _UPSAMPLER) + table + more
 
 
 def rates_card(codes_format: CodesFormat) -> str:
@@ -182,7 +162,8 @@ def rates_card(codes_format: CodesFormat) -> str:
         f"| {number} | {own.codes_per_second:g} | {'GPT' if number == 1 else 'upsampler'} | `rate_{number}` |"
         for number, own in enumerate(codes_format.formats, 1)
     ]
-    return _RATES_CARD.format(codes=_escaped(codes_format), rows="\n".join(rows))
+    about = _RATES.format(codes=_escaped(codes_format), rows="\n".join(rows))
+    return _HEAD + about + _USE.format(these="these codebooks")
 
 
 def _escaped(codes_format: CodesFormat) -> CodesFormat:

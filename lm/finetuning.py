@@ -19,7 +19,7 @@ from lm.bodies.options import (
     WaveformAugmentationConfig,
     WaveformBatchConfig,
 )
-from lm.options import Means
+from lm.options import Means, label_names
 from wordless.audio.recordings.description import LabelType
 from wordless.audio.recordings.manifest import number_of
 from wordless.base.errors import InputError
@@ -269,9 +269,7 @@ class ClassificationOptions(HeadConfig, HeadOptions):
             raise InputError(option="label_separator", value="", rule=rule)
 
     def names(self, label: str) -> tuple[str, ...]:
-        if self.label_separator is None:
-            return (label,)
-        return tuple(name for part in label.split(self.label_separator) if (name := part.strip()))
+        return label_names(label, self.label_separator)
 
     def require(self, labels: Sequence[str]) -> None:
         classes = {name for label in labels for name in self.names(label)}

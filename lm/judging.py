@@ -304,6 +304,7 @@ def perplexity_of(log_probabilities: Sequence[np.ndarray]) -> float | None:
 
 Distance = Literal["angular", "identical"]  # angle between vectors; share of streams whose codes differ
 PhonePair = tuple[str, str]
+FrameArray = npt.NDArray[np.floating | np.integer]  # (time, dim)
 CELLS_AT_ONCE = 2**23  # numbers in memory of one array of frame distances
 
 
@@ -314,7 +315,7 @@ class Token:
     phone: str
     context: tuple[str, str]  # the phones before and after it
     speaker: str
-    frames: npt.NDArray[np.floating | np.integer]  # (time, dim), at least one
+    frames: FrameArray  # (time, dim), at least one
 
 
 def token_frames(start: float, end: float, rate: float) -> slice:
@@ -353,7 +354,7 @@ def _context_errors(group: Sequence[Token], distance: Distance) -> Iterator[tupl
                 yield (phone, against), speaker, float((0.5 + 0.5 * np.sign(to_a - to_b)).mean())
 
 
-def token_distances(tokens: Sequence[npt.NDArray[np.floating | np.integer]], distance: Distance) -> DoubleArray:
+def token_distances(tokens: Sequence[FrameArray], distance: Distance) -> DoubleArray:
     """Compute the distance of each token ``(time, dim)`` from each other: ``(tokens, tokens)``."""
     longest = max(len(token) for token in tokens)
     rows = max(CELLS_AT_ONCE // (len(tokens) * longest * longest), 1)
@@ -362,8 +363,8 @@ def token_distances(tokens: Sequence[npt.NDArray[np.floating | np.integer]], dis
 
 
 def _warp(
-    block: Sequence[npt.NDArray[np.floating | np.integer]],
-    tokens: Sequence[npt.NDArray[np.floating | np.integer]],
+    block: Sequence[FrameArray],
+    tokens: Sequence[FrameArray],
     distance: Distance,
 ) -> DoubleArray:
     """Warp all tokens of a block onto all tokens at once: ``(block, tokens)``.
@@ -390,8 +391,8 @@ def _warp(
 
 
 def _frame_distances(
-    block: Sequence[npt.NDArray[np.floating | np.integer]],
-    tokens: Sequence[npt.NDArray[np.floating | np.integer]],
+    block: Sequence[FrameArray],
+    tokens: Sequence[FrameArray],
     distance: Distance,
 ) -> DoubleArray:
     """Compute the distance of all frames of two lists of tokens, padded: ``(block, tokens, T, U)``."""
@@ -403,7 +404,7 @@ def _frame_distances(
     return np.asarray(np.arccos(np.clip(cosines, -1, 1)) / np.pi)
 
 
-def _pad(tokens: Sequence[npt.NDArray[np.floating | np.integer]]) -> DoubleArray:
+def _pad(tokens: Sequence[FrameArray]) -> DoubleArray:
     padded = np.zeros((len(tokens), max(len(token) for token in tokens), tokens[0].shape[1]))
     for number, token in enumerate(tokens):
         padded[number, : len(token)] = token

@@ -27,6 +27,13 @@ Layers = Literal["each", "last", "together"]
 MOST_HEARINGS = 100  # each costs time, and 2 bytes per frame and mel band on disk
 
 
+def label_names(label: str, separator: str | None) -> tuple[str, ...]:
+    """Return the classes that a label names: one, or with a separator several."""
+    if separator is None:
+        return (label,)
+    return tuple(name for part in label.split(separator) if (name := part.strip()))
+
+
 @dataclass(frozen=True, kw_only=True)
 class VectorConfig(Options):
     """Poolings and hearings."""
@@ -89,13 +96,13 @@ class VectorConfig(Options):
     def select(
         self, pooled: Mapping[str, FloatArray], count: int, *, layer: str, together: str
     ) -> dict[str, FloatArray]:
-        """Select the vectors of `keys` from those of every layer under every pooling, and join all layers."""
+        """Select the vectors ``(..., dim)`` of `keys` from those of every layer and pooling, and join all layers."""
         found: dict[str, FloatArray] = {}
         for pooling in self.poolings:
             layers = [pooled[f"{layer}_{number}:{pooling}"] for number in range(1, count + 1)]
             found |= {f"{layer}_{number}:{pooling}": layers[number - 1] for number in self.numbers(count)}
             if "together" in self.layers:
-                found[f"{together}:{pooling}"] = np.concatenate(layers)
+                found[f"{together}:{pooling}"] = np.concatenate(layers, axis=-1)
         return found
 
 

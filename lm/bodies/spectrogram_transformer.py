@@ -304,10 +304,6 @@ def _statistics(folder: Path, kind: str, option: str) -> Statistics:
     return Statistics(mean=_number(found, "mean", AUDIOSET_STATISTICS.mean), std=std)
 
 
-def weights_hash(folder: str | None) -> str:
-    return "" if folder is None else hugging_face_hash(Path(folder))
-
-
 ALL_LAYERS = tuple(range(1, LAYERS + 1))
 DEFAULT_EPSILON = 1e-6  # of layer normalisations with random weights
 TOKENS = 2  # class and distillation token, before the patches
@@ -540,7 +536,7 @@ def ast_source(body: AstBody, folder: Path | None, augmentation: AugmentationCon
     return Source(
         body=body,
         weights=folder,
-        fingerprint="" if folder is None else weights_hash(str(folder))[:16],
+        fingerprint="" if folder is None else hugging_face_hash(folder)[:16],
         change=partial(augment, config=augmentation, std=stored_deviation()),
         changes_on_device=True,
         learned_labels=folder is not None and is_audio_model(folder) and learned_labels(folder),

@@ -119,15 +119,20 @@ class MaskedBatch(Batch):
     temperature: float  # of the Gumbel softmax
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
 class MaskedBatches:
     """Training batches of clips with masked frames; each clip has at least ``targets.least_frames`` frames."""
 
-    views: ClipViews
-    batches: ClipBatchConfig  # of the views
-    convolutions: Convolutions
-    targets: TargetConfig
-    steps: int
+    def __init__(
+        self,
+        clips: StoredClips,
+        config: ClipBatchConfig,
+        convolutions: Convolutions,
+        targets: TargetConfig,
+        *,
+        steps: int,
+    ) -> None:
+        self.views, self.batches = ClipViews(clips, config, as_read), config
+        self.convolutions, self.targets, self.steps = convolutions, targets, steps
 
     def batch(self, step: int, part: int, parts: int) -> MaskedBatch:
         _, [(samples, lengths)] = self.views.batch(step, 0, 1, views=1)
@@ -154,13 +159,6 @@ def as_read(samples: Tensor, lengths: Tensor, generator: torch.Generator) -> tup
     return samples, lengths
 
 
-def masked_batches(
-    clips: StoredClips, config: ClipBatchConfig, convolutions: Convolutions, targets: TargetConfig, *, steps: int
-) -> MaskedBatches:
-    views = ClipViews(clips, config, as_read)
-    return MaskedBatches(views=views, batches=config, convolutions=convolutions, targets=targets, steps=steps)
-
-
 def validation_batches(
     clips: StoredClips, config: ClipBatchConfig, convolutions: Convolutions, targets: TargetConfig
 ) -> list[MaskedBatch]:
@@ -169,7 +167,7 @@ def validation_batches(
     The temperature decides nothing: outside training the most probable code is the target.
     """
     fixed = replace(config, batch_size=max(min(config.batch_size, len(clips)), 2), pool_batches=1)
-    batches = masked_batches(clips, fixed, convolutions, targets, steps=1)
+    batches = MaskedBatches(clips, fixed, convolutions, targets, steps=1)
     return [batches.batch(step, 0, 1) for step in range(len(clips) // fixed.batch_size)]
 
 

@@ -36,11 +36,6 @@ class Hits:
 
     hits: FloatArray  # (methods, clips), 1 for a right answer; with several seeds, the share of right answers
 
-    @property
-    def clips(self) -> int:
-        """Number of test clips."""
-        return len(self.hits.T)
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rankings:
@@ -48,11 +43,6 @@ class Rankings:
 
     truth: BoolArray  # (clips, classes)
     scores: FloatArray  # (methods, seeds, clips, classes)
-
-    @property
-    def clips(self) -> int:
-        """Number of test clips."""
-        return len(self.truth)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,11 +55,6 @@ class Ratios:
     parts: FloatArray  # (methods, clips)
     wholes: FloatArray  # (clips,)
 
-    @property
-    def clips(self) -> int:
-        """Number of test clips."""
-        return len(self.wholes)
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Predictions:
@@ -77,11 +62,6 @@ class Predictions:
 
     truth: FloatArray  # (clips,)
     predicted: FloatArray  # (methods, clips)
-
-    @property
-    def clips(self) -> int:
-        """Number of test clips."""
-        return len(self.truth)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,13 +71,19 @@ class Decisions:
     truth: BoolArray  # (clips, classes)
     chosen: BoolArray  # (methods, clips, classes)
 
-    @property
-    def clips(self) -> int:
-        """Number of test clips."""
-        return len(self.truth)
-
 
 Outcome = Hits | Rankings | Ratios | Predictions | Decisions
+
+
+def num_clips(outcome: Outcome) -> int:
+    """Count the test clips."""
+    match outcome:
+        case Hits(hits=hits):
+            return len(hits.T)
+        case Ratios(wholes=wholes):
+            return len(wholes)
+        case Rankings(truth=truth) | Predictions(truth=truth) | Decisions(truth=truth):
+            return len(truth)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +126,7 @@ def measure(outcome: Outcome, weights: FloatArray | None = None) -> FloatArray:
 
     Without weights every clip counts once, in a single row.
     """
-    given = np.ones((1, outcome.clips)) if weights is None else weights
+    given = np.ones((1, num_clips(outcome))) if weights is None else weights
     match outcome:
         case Hits(hits=hits):
             shares: FloatArray = given @ hits.T / given.sum(1, keepdims=True)
@@ -210,7 +196,7 @@ def bootstrap(
     """
     total = np.zeros(())
     for number, fold in enumerate(folds):
-        of_clips = np.arange(fold.clips) if groups is None else groups[number]
+        of_clips = np.arange(num_clips(fold)) if groups is None else groups[number]
         draws = _draws(of_clips, resamples, np.random.default_rng([seed, number]))
         total = total + np.concatenate([measure(fold, weights) for weights in draws])
     means: FloatArray = total / len(folds)
@@ -255,7 +241,7 @@ def outcome_interval(
     low, high = interval(draws, confidence)
     if low != high or low not in (0, 1) or not all(isinstance(fold, Hits) for fold in folds):
         return low, high
-    sizes = [fold.clips for fold in folds] if groups is None else [int(each.max()) + 1 for each in groups]
+    sizes = [num_clips(fold) for fold in folds] if groups is None else [int(each.max()) + 1 for each in groups]
     margin = 1 - ((1 - confidence) / 2) ** (1 / (len(folds) * min(sizes)))
     return (low, margin) if low == 0 else (1 - margin, high)
 

@@ -28,6 +28,7 @@ clips have one, so each share except the whole is drawn several times.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +81,9 @@ class ProbeResult:
     tries: tuple[Try, ...]
 
 
+J = TypeVar("J", Try, ProbeResult)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MethodResult:
     """The results of one method: all its candidates, and the chosen one."""
@@ -116,19 +120,15 @@ def probe_method(
     if not candidates:
         raise InputError(f"{of} has no features to probe; give it at least one layer and pooling")
 
+    ridge = replace(config, classifier="ridge", penalties=config.layer_penalties)
+
     def judge(name: str) -> ProbeResult:
-        return probe_candidate(candidates[name], task, config, of=name)
+        return probe(candidates[name], task, ridge, of=name)
 
     judged = tuple(side_by_side(judge, candidates, threads=threads))
-    chosen = best_candidate(judged).of
+    chosen = _best(judged).of
     winner = probe(candidates[chosen], task, config, of=chosen, threads=threads)
     return MethodResult(of=of, winner=winner, candidates=judged, probabilities=config.classifier == "logistic")
-
-
-def probe_candidate(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str) -> ProbeResult:
-    """Judge one candidate ``(clips, dim)`` in the first step: ridge regression with the few penalties of all."""
-    ridge = replace(config, classifier="ridge", penalties=config.layer_penalties)
-    return probe(features, task, ridge, of=of)
 
 
 def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str, threads: int = 1) -> ProbeResult:
@@ -149,7 +149,7 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
         Try(of=of, penalty=penalty, validation_accuracy=float(mean))
         for penalty, mean in zip(penalties, reached.mean(0), strict=True)
     )
-    best = max(tried, key=lambda each: each.validation_accuracy)
+    best = _best(tried)
     place = tried.index(best)
     *_, scores = _scores(standard, "test", targets["train"], task, config, fitted_penalties(best.penalty, task, config))
     return _result(of, best, scores, task, config, tried, parts=tuple(reached[:, place].tolist()))
@@ -250,7 +250,7 @@ def fit_penalties(
         if not tries or reached > max(each.validation_accuracy for each in tries):
             scores, on_validation = classifier.scores(prepared["test"]), judged
         tries.append(Try(of=of, penalty=penalty, validation_accuracy=reached))
-    best = max(tries, key=lambda each: each.validation_accuracy)
+    best = _best(tries)
     return _result(of, best, scores, task, config, tuple(tries), validation_scores=on_validation)
 
 
@@ -283,8 +283,9 @@ def scored_method(scores: FloatArray, task: ProbeTask, config: ProbeConfig, *, o
     return MethodResult(of=of, winner=result, candidates=())
 
 
-def best_candidate(results: Sequence[ProbeResult]) -> ProbeResult:
-    return max(results, key=lambda result: result.validation_accuracy)
+def _best(judged: Sequence[J]) -> J:
+    """Return what was judged best; the first among equals."""
+    return max(judged, key=lambda each: each.validation_accuracy)
 
 
 def accuracy(scores: FloatArray, targets: BoolArray, task: ProbeTask) -> float:
@@ -383,6 +384,15 @@ def learning_curve(
     train = task.rows["train"]
     orders = [label_order(task.targets[train], seed=config.seed, draw=draw) for draw in range(DRAWS)]
     scaled = standardise(features, task.rows, power=config.power)
+    targets = {split: task.targets[rows] for split, rows in task.rows.items()}
+    fewest = replace(config, resamples=FEWEST_RESAMPLES)  # the interval is of all draws together
+    penalties = penalty_grid(config.penalties, config)
+
+    def fit(kept: RowArray) -> ProbeResult:
+        features = {**scaled, "train": scaled["train"][kept]}
+        labels = {**targets, "train": targets["train"][kept]}
+        return fit_penalties(features, labels, task, fewest, of=winner.of, penalties=penalties)
+
     points: list[LearningPoint] = []
     for share in config.learning_curve:
         kept = [np.sort(order.first(share)) for order in orders]
@@ -392,7 +402,6 @@ def learning_curve(
         elif points and points[-1].clips == clips:  # each class needs one clip, so smaller shares give the same clips
             mean, low, high = points[-1].test_accuracy, points[-1].low, points[-1].high
         else:
-            fit = partial(_fit_with_labels, scaled=scaled, task=task, config=config, of=winner.of)
             results = side_by_side(fit, kept, threads=threads)
             mean = float(np.mean([result.test_accuracy for result in results]))
             low, high = _interval(results, task, config)
@@ -437,20 +446,6 @@ def label_order(targets: BoolArray, *, seed: int, draw: int = 0) -> LabelOrder:
         place[members] = (np.arange(len(members)) + 0.5) / len(members)
     place[list(firsts)] -= 1
     return LabelOrder(clips=shuffled[np.argsort(place[shuffled], kind="stable")], fewest=len(firsts))
-
-
-def _fit_with_labels(
-    kept: RowArray, *, scaled: dict[str, FloatArray], task: ProbeTask, config: ProbeConfig, of: str
-) -> ProbeResult:
-    targets = {split: task.targets[rows] for split, rows in task.rows.items()}
-    return fit_penalties(
-        {**scaled, "train": scaled["train"][kept]},
-        {**targets, "train": targets["train"][kept]},
-        task,
-        replace(config, resamples=FEWEST_RESAMPLES),  # the interval is of all draws together
-        of=of,
-        penalties=penalty_grid(config.penalties, config),
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lm.options import ProbeConfig
+from lm.options import ProbeConfig, label_names
 from lm.probing.comparison import IndexArray, whole_groups
 from wordless.base.errors import InputError
 from wordless.base.text import counted
@@ -79,7 +79,7 @@ class ProbeTask:
         Raises:
             InputError: there are fewer than two classes, a split is empty, or train lacks a class.
         """
-        names = [_names(label, label_separator) for label in labels]
+        names = [label_names(label, label_separator) if label else () for label in labels]
         known = np.array([bool(each) for each in names], bool)
         if not known.any():
             raise InputError(
@@ -151,12 +151,6 @@ def require_labels(labels: Sequence[str | None]) -> None:
     if len(classes) < 2:
         those = counted(labelled, "recording") + (" with a label" if labelled < len(labels) else "")
         raise InputError(f"all {those} have the label {min(classes)!r}, and a probe tells at least 2 apart; {remedy}")
-
-
-def _names(label: str | None, separator: str | None) -> tuple[str, ...]:
-    if label is None or separator is None:
-        return (label,) if label else ()
-    return tuple(name for part in label.split(separator) if (name := part.strip()))
 
 
 def _notices(classes: int, absent: Mapping[str, Sequence[str]], *, unlabelled: int, clips: int) -> Iterator[str]:

@@ -20,7 +20,7 @@ from lm.bodies.options import AugmentationConfig, ClipBatchConfig, HeadConfig
 from lm.bodies.sound_gpt import CodedClips, SoundBatches, SoundShape, create_sound_gpt
 from lm.bodies.sound_gpt import loss as sound_loss
 from lm.bodies.spectrogram_transformer import N_MELS, STRIDE, AstBody
-from lm.bodies.wav2vec2 import MaskedLoss, create_masked_prediction, masked_batches
+from lm.bodies.wav2vec2 import MaskedBatches, MaskedLoss, create_masked_prediction
 from lm.finetuned import TaskLoss, create_network
 from lm.finetuning import ClassificationOptions
 from lm.gpt import create_gpt
@@ -157,7 +157,7 @@ def _wav2vec2(size: int | None, device: torch.device) -> TrainingExample:
     weight, batches = own.targets.diversity_weight, _sized(own.batches.at_rate(RATE), size)
     return TrainingExample(
         model=create_masked_prediction(sizes, diversity_weight=weight, seed=0),
-        batches=masked_batches(_waveforms(), batches, sizes.convolutions, own.targets, steps=own.fit.steps),
+        batches=MaskedBatches(_waveforms(), batches, sizes.convolutions, own.targets, steps=own.fit.steps),
         loss=MaskedLoss(diversity_weight=weight),
         config=own.fit,
     )

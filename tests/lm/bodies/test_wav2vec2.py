@@ -16,6 +16,7 @@ from lm.bodies.clips import ClipViews, LabelledBatches
 from lm.bodies.options import ClipBatchConfig, MaskConfig, TargetConfig, Wav2vec2Config, WaveformAugmentationConfig
 from lm.bodies.wav2vec2 import (
     MaskedBatch,
+    MaskedBatches,
     MaskedLoss,
     MaskedPrediction,
     SpeechNetwork,
@@ -26,7 +27,6 @@ from lm.bodies.wav2vec2 import (
     draw_masks,
     draw_negatives,
     long_enough,
-    masked_batches,
     measure_targets,
     predict,
     save_pretrained,
@@ -100,7 +100,7 @@ def _model() -> MaskedPrediction:
 
 
 def test_parts_together_are_the_whole() -> None:
-    batches = masked_batches(CLIPS, BATCHES, SMALL.convolutions, TARGETS, steps=10)
+    batches = MaskedBatches(CLIPS, BATCHES, SMALL.convolutions, TARGETS, steps=10)
     whole, parts = batches.batch(3, 0, 1), [batches.batch(3, part, 3) for part in range(3)]
     for part, batch in enumerate(parts):
         rows, frames = slice(part, None, 3), batch.masked.shape[1]
@@ -111,13 +111,13 @@ def test_parts_together_are_the_whole() -> None:
         of_part = torch.arange(len(whole.lengths))[rows]
         assert torch.equal(batch.negatives, whole.negatives[torch.isin(_clips(whole), of_part)])
         assert frames == int(SMALL.convolutions.frames_of(batch.lengths).max())
-    again = masked_batches(CLIPS, BATCHES, SMALL.convolutions, TARGETS, steps=10).batch(3, 0, 1)
+    again = MaskedBatches(CLIPS, BATCHES, SMALL.convolutions, TARGETS, steps=10).batch(3, 0, 1)
     assert torch.equal(again.masked, whole.masked)
     assert not torch.equal(batches.batch(4, 0, 1).masked, whole.masked)
 
 
 def test_the_temperature_falls_by_the_same_factor() -> None:
-    batches = masked_batches(CLIPS, BATCHES, SMALL.convolutions, TARGETS, steps=4)
+    batches = MaskedBatches(CLIPS, BATCHES, SMALL.convolutions, TARGETS, steps=4)
     assert [batches.batch(step, 0, 1).temperature for step in (0, 2)] == pytest.approx([2.0, 1.0])
     assert TARGETS.temperature_at(1.0) == pytest.approx(0.5)
 
@@ -213,7 +213,7 @@ def test_similarities_are_those_of_single_frames(dtype: torch.dtype) -> None:
 
 def test_the_penalty_is_minimised_but_not_reported() -> None:
     model = _model().train()
-    batch = masked_batches(CLIPS, BATCHES, SMALL.convolutions, TARGETS, steps=10).batch(0, 0, 1)
+    batch = MaskedBatches(CLIPS, BATCHES, SMALL.convolutions, TARGETS, steps=10).batch(0, 0, 1)
     reported, gradients = [], []
     for weight in (0.0, 5.0):
         torch.manual_seed(0)
@@ -228,7 +228,7 @@ def test_the_penalty_is_minimised_but_not_reported() -> None:
 
 def test_training_finds_the_hidden_frames_and_leaves_a_folder(tmp_path: Path) -> None:
     model = _model().train()
-    batches = masked_batches(CLIPS, BATCHES, SMALL.convolutions, TARGETS, steps=60)
+    batches = MaskedBatches(CLIPS, BATCHES, SMALL.convolutions, TARGETS, steps=60)
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
     for step in range(60):
         torch.manual_seed(step)

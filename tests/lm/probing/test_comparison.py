@@ -59,7 +59,7 @@ def resampled_by_loops(folds: list[Outcome], resamples: int, seed: int) -> np.nd
         assert isinstance(fold, Hits)
         rng = np.random.default_rng([seed, number])
         for resample in range(resamples):
-            counts = rng.multinomial(fold.clips, [1 / fold.clips] * fold.clips)
+            counts = rng.multinomial(len(fold.hits.T), [1 / len(fold.hits.T)] * len(fold.hits.T))
             for method in range(3):
                 drawn = [right for right, count in zip(fold.hits[method], counts, strict=True) for _ in range(count)]
                 totals[resample, method] += sum(drawn) / len(drawn) / len(folds)
