@@ -204,9 +204,7 @@ def item_accuracies(
 ) -> tuple[tuple[str, ...], FloatArray]:
     """Compute the accuracy of each item over its pairs; return the names of the items and ``(items,)``.
 
-    Args:
-        scores: score of each recording.
-        pairs: item, right recording and wrong recording of each pair.
+    ``scores`` has the score of each recording, and ``pairs`` the item, the right and the wrong recording of each pair.
     """
     by_item: dict[str, list[float]] = {}
     for item, right, wrong in pairs:

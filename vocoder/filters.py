@@ -148,10 +148,8 @@ class PitchComb:
     `vocoder.judging.periodicity` judges this sound. It shares no code with the comb, although both search the same
     pitches by a normalised correlation: a judge that changed together with the comb would not notice the comb's faults.
 
-    Args:
-        config: the front end of the codes.
-        head: predicts voicing and pitch from them; None: they have a stream of pitch.
-        prompt: samples at the beginning that are a recording, which is not filtered.
+    The ``head`` predicts voicing and pitch from the codes; None: they have a stream of pitch. ``prompt`` is the number
+    of samples at the beginning that are a recording, which is not filtered.
     """
 
     def __init__(self, config: SpectrogramConfig, head: VoiceHead | None, *, prompt: int = 0) -> None:
@@ -254,13 +252,10 @@ class _Tracker:
     def follow(
         self, samples: Array, *, weight: float, octaves: float | None, octave_off: float = OCTAVE_OFF
     ) -> tuple[float, float]:
-        """Return the period at the end of the next samples, and the correlation there.
+        """Return the period at the end of the next samples ``(hop_length,)``, and the correlation there.
 
-        Args:
-            samples: ``(hop_length,)``.
-            weight: of this frame, 0 to 1.
-            octaves: the expected pitch, binary logarithm of Hz; None: unknown.
-            octave_off: correlation that an octave between period and expected pitch costs.
+        ``weight`` is that of this frame, 0 to 1. ``octaves`` is the expected pitch, binary logarithm of Hz; None:
+        unknown. An octave between period and expected pitch costs the correlation ``octave_off``.
         """
         self.recent = np.concatenate([self.recent, samples])[-len(self.recent) :]
         found = self._correlations()
@@ -291,9 +286,7 @@ class _Tracker:
 def fit_head(clips: Iterable[tuple[npt.NDArray[np.float32], Tensor]], config: SpectrogramConfig) -> VoiceHead | None:
     """Fit the predictions to recordings; None if these have too little of a voice.
 
-    Args:
-        clips: samples ``(samples,)`` and the log-mel ``(frames, mels)`` of their codes.
-        config: the front end.
+    Each clip has samples ``(samples,)`` and the log-mel ``(frames, mels)`` of their codes.
     """
     if not resolves_pitch(config.sample_rate):
         return None
@@ -346,8 +339,8 @@ class PostFilter:
 
     Args:
         config: the front end of the codes.
-        strength: share of the difference that each pass corrects, 0 to 1, which `Vocoder` checks.
-        passes: how often the sound is filtered, which `Vocoder` checks.
+        strength: share of the difference that each pass corrects, 0 to 1.
+        passes: how often the sound is filtered.
         prompt: samples at the beginning that are a recording. They and frames that overlap them are not filtered; the
             filter fades in within a window, so nothing clicks.
         voice: predicts voicing and pitch for the pitch comb; None: the codes have a stream of pitch, or no comb.

@@ -79,13 +79,10 @@ class RunawayGuard:
         self.left = 0  # blocks for which every attempt did so
 
     def fault(self, samples: Tensor, sample_rate: int, *, meant: float, before: int = 0) -> Fault | None:
-        """Return whether some half second is too loud, or else wrongly silent.
+        """Return whether some half second of ``samples (samples,)`` is too loud, or else wrongly silent.
 
-        Args:
-            samples: ``(samples,)`` float, those in question and the half second before them.
-            sample_rate: Hz.
-            meant: mean of the normalised log-mel that the samples in question stand for; 0 is the recordings' average.
-            before: how many of the samples are not in question.
+        ``meant`` is the mean of the normalised log-mel that the samples in question stand for; 0 is the recordings'
+        average. The first ``before`` samples are not in question: the half second before the others.
         """
         power = _half_seconds(samples.double().square(), sample_rate)
         new = _half_seconds(torch.arange(len(samples)) >= before, sample_rate)
@@ -290,13 +287,10 @@ class _Run:
         self.recent = torch.zeros(len(clips), 0, dtype=torch.int64)  # the levels that the guard looks back at
 
     def advance(self, windows: Sequence[Tensor]) -> Tensor:
-        """Generate levels ``(clips, frames * hop_length)`` int32 of the next frames.
+        """Generate levels ``(clips, frames * hop_length)`` int32 of the next frames, as many as the longest window has.
 
-        Their number is that of the longest window.
-
-        Args:
-            windows: conditions of each clip, ``(own frames + 2 * look_ahead_frames, inputs)``; empty after its end,
-                where its levels are meaningless.
+        ``windows`` are the conditions of each clip, ``(own frames + 2 * look_ahead_frames, inputs)``; empty after its
+        end, where its levels are meaningless.
         """
         frames = max(map(len, windows)) - 2 * self.model.config.look_ahead_frames
         steps = frames * self.model.config.hop_length

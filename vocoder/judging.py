@@ -369,15 +369,9 @@ def beside(
     with_stoi: bool = True,
     with_pesq: bool,
 ) -> Figures:
-    """Compare a decoded sound with its original.
+    """Compare a sound that was decoded from the codes of the original with it.
 
-    Args:
-        original: the recording.
-        sound: decoded from the recording's codes.
-        codes: what the tokenizer makes of the decoded sound.
-        audio: front end of the tokenizer.
-        with_stoi: whether STOI is measured, too.
-        with_pesq: whether PESQ is measured, too.
+    ``codes`` is what the tokenizer, whose front end is ``audio``, makes of the decoded sound.
     """
     long_enough = len(original.waveform.samples) >= audio.hop_length
     return {

@@ -373,12 +373,7 @@ def create_synthesis(
 ) -> Synthesis:
     """Create the synthesis that makes one kind of sound of a tokenizer's codes.
 
-    Args:
-        kind: of the sound.
-        tokenizer: says what the codes mean.
-        sampling: how the sound is drawn.
-        folder: of the trained vocoder; only learned kinds read it.
-        device: of the trained vocoder.
+    Only learned kinds read the trained vocoder in ``folder``, on its ``device``.
 
     Raises:
         InputError: the folder holds no vocoder, or one that does not belong to the tokenizer or to the group.

@@ -226,14 +226,9 @@ class MaskedPrediction(nn.Module):
 def compare_with_targets(predicted: Tensor, targets: Tensor, places: Tensor, negatives: Tensor) -> Tensor:
     """Compute the cosine similarity of the prediction of each masked frame to its target and to the negatives.
 
-    Args:
-        predicted: of all frames, ``(batch, frames, dim)``.
-        targets: of the masked frames, ``(masked, dim)``.
-        places: numbers of the masked frames among all frames of the batch, ``(masked,)``.
-        negatives: for each masked frame, numbers of masked frames of its clip, ``(masked, count)``.
-
-    Returns:
-        Similarities ``(masked, 1 + count)``, the target's first; minus infinity where a negative equals the target.
+    ``predicted (batch, frames, dim)`` are of all frames, ``targets (masked, dim)`` of the masked ones; for ``places``
+    and ``negatives`` see `MaskedBatch`. The result is ``(masked, 1 + count)``, the target's first; minus infinity where
+    a negative equals the target.
     """
     batch, frames, _ = predicted.shape
     # The meta device, on which placement is tested, has no autocast.

@@ -48,12 +48,7 @@ class SampleWaveNet(nn.Module):
         self.network = WaveNet(config.network)
 
     def forward(self, previous: Tensor, last: int) -> Tensor:
-        """Compute the logits of the last samples ``(batch, last, levels)``.
-
-        Args:
-            previous: levels of the sample before each one, ``(batch, history + last)`` int64.
-            last: number of samples at the end whose logits are wanted.
-        """
+        """Compute logits ``(batch, last, levels)`` from the level before each sample ``(batch, history + last)``."""
         reads = previous[:, -(last + self.config.history) :]
         one_frame = torch.zeros(len(reads), 1, 0, device=reads.device)
         logits: Tensor = self.network(reads, one_frame, last=last)
@@ -161,12 +156,7 @@ class SampleTransformer(nn.Module):
         return cast("VocabShardedEmbedding", frontend.embed)
 
     def forward(self, previous: Tensor, last: int) -> Tensor:
-        """Compute the logits of the last samples ``(batch, last, levels)``.
-
-        Args:
-            previous: levels of the sample before each one, ``(batch, history + last)`` int64.
-            last: number of samples at the end whose logits are wanted.
-        """
+        """Compute logits ``(batch, last, levels)`` from the level before each sample ``(batch, history + last)``."""
         reads = last + self.config.receptive_field - 1
         embedded = self.embedded(previous[:, -reads:], self.context_vectors(previous, reads))
         states = self.transformer.decoder(embedded, full_rows(embedded))
@@ -274,12 +264,8 @@ class CachedTransformer:
     """A transformer that reads sample by sample, and keeps the attention's keys and values.
 
     fairseq2's cache has a limited number of positions. The model sees a limited past, so a new cache, which has read
-    this past, goes on with the same logits.
-
-    Args:
-        model: in evaluation mode: in training mode fairseq2 ignores the cache.
-        known: the levels before the first one that is read, ``(clips, history)`` or more.
-        positions: of one cache.
+    this past, goes on with the same logits. The model must be in evaluation mode: in training mode fairseq2 ignores the
+    cache. ``known`` are the levels before the first one that is read, ``(clips, history)`` or more.
     """
 
     def __init__(self, model: SampleTransformer, known: Tensor, *, positions: int = POSITIONS // 2) -> None:

@@ -35,16 +35,13 @@ class Streams(Protocol):
     """Clips that one engine generates side by side; it keeps their past between calls."""
 
     def advance(self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling) -> Tensor:
-        """Generate the next frames.
+        """Generate the levels of the next frames ``(clips, samples)`` int64 on the CPU.
 
         Args:
             conditions: ``(clips, frames, layers, gates)`` on the model's device.
             given: levels to use instead of drawing, -1 where the model draws, ``(clips, samples)`` int64.
             draws: uniform numbers in [0, 1), ``(clips, samples)`` float32.
             sampling: how levels are drawn.
-
-        Returns:
-            Levels ``(clips, samples)`` int64 on the CPU.
         """
 
     def score(self, conditions: Tensor, given: Tensor) -> Tensor:

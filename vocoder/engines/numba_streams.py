@@ -30,11 +30,8 @@ TOGETHER = 16  # clips at most that share a reading of the weights; more are no 
 class NumbaStreams:
     """Clips side by side on the CPU's cores; it implements `vocoder.engines.choice.Streams`.
 
-    Args:
-        model: the network, on the CPU.
-        clips: how many.
-        threads: cores to use; what is generated does not depend on them.
-        bf16: multiply in bfloat16, where `numba_multiplies_bf16`.
+    The levels do not depend on the number of ``threads``. ``bf16`` multiplies in bfloat16, where
+    `numba_multiplies_bf16`.
     """
 
     def __init__(self, model: WaveNet, clips: int, *, threads: int, bf16: bool = False) -> None:

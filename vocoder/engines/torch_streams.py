@@ -142,12 +142,8 @@ WARM_UP_STEPS = 3  # before a capture, as libraries choose and load their kernel
 class TorchStreams:
     """Clips side by side, step after step; the other engines are tested against this one.
 
-    It implements `vocoder.engines.choice.Streams`.
-
-    Args:
-        model: the network; its device is theirs.
-        clips: how many.
-        captured: replay each step as a CUDA graph, one call instead of a hundred.
+    It implements `vocoder.engines.choice.Streams`. With ``captured`` each step is replayed as a CUDA graph, one call
+    instead of a hundred.
     """
 
     def __init__(self, model: WaveNet, clips: int, *, captured: bool = False) -> None:

@@ -188,11 +188,8 @@ class KernelWeights(NamedTuple):
 class TritonStreams:
     """Clips side by side on a GPU; it implements `vocoder.engines.choice.Streams`.
 
-    Args:
-        model: the network; its device is theirs.
-        clips: how many.
-        fp16: keep matrices in float16, half as much to read; sums, gates and the residual stream stay float32.
-        group: streams of a program, 1 or `GROUP`; None: `GROUP` where there are more clips than processors.
+    ``fp16`` keeps matrices in float16, half as much to read; sums, gates and the residual stream stay float32.
+    ``group`` is the number of streams of a program; None: `GROUP` where there are more clips than processors.
     """
 
     def __init__(self, model: WaveNet, clips: int, *, fp16: bool = False, group: Literal[1, 16] | None = None) -> None:
