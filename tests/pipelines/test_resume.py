@@ -1,11 +1,25 @@
-"""Killed and resumed is never killed: the same bytes in every entry of the store."""
+"""The bytes of a store: killed and resumed is never killed, and what the number of threads decides."""
 
+import json
+import os
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+from lm.options import GPTConfig
+from pipelines.stages.features import HeardCodes, random_gpt_features
+from pipelines.store.store import Entry, Recipe
+from pipelines.store.stored_features import FEATURES
+from tests.pipelines.tiny import session_of, tiny_tokenizer
 from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, Kill, run, stored
+from tokenizer.codebook import fit_codebook
+from tokenizer.codes import Codes
+from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
+from wordless.base.files import file_hash
+from wordless.base.machine import limited_threads, use_threads
 
 # Once in each stage, where it hurts: in the middle of training, between two files, before the last rename.
 KILLS = (
@@ -74,3 +88,73 @@ def test_killed_once_in_each_stage_and_resumed_gives_the_same_bytes(tmp_path: Pa
     wanted = stored(whole)
     assert stored(store) == wanted
     assert {name.split("/")[0] for name in wanted} >= {"wav2vec2", "wav2vec2_finetuned", "wav2vec2_finetuned_features"}
+
+
+def test_only_what_is_made_together_depends_on_the_threads(tmp_path: Path) -> None:
+    session = session_of(tmp_path)
+    recipe = Recipe(stage="sums", version=1, config={"terms": 3}, inputs={})
+    before, found = torch.get_num_threads(), {}
+    try:
+        for threads in (1, 3):
+            use_threads(threads)
+            for together in (True, False):
+                entry = session.obtain(recipe, "a sum", _sum, files=["sum.txt"], together=together)
+                found[threads, together] = entry.key, entry.reused
+    finally:
+        use_threads(before)
+    assert found[1, False] == (recipe.key, False)
+    assert found[3, False] == (recipe.key, True)
+    assert len({found[1, True][0], found[3, True][0], recipe.key}) == 3
+
+
+def test_untrained_states_and_centroids_depend_on_no_number_of_threads(tmp_path: Path) -> None:
+    format = tiny_tokenizer(0).format
+    rng, before = np.random.default_rng(0), torch.get_num_threads()
+    clips = [rng.integers(0, format.codebook_size, (steps, 1)).astype(np.int32) for steps in (5, 300, 377)]
+    codes = tmp_path / "codes"
+    codes.mkdir()
+    coded = [
+        CodedClip(path=f"{number}.wav", codes=Codes(values=values, num_samples=80 * len(values), format=format))
+        for number, values in enumerate(clips)
+    ]
+    write_shard(shard_path(codes, 0), coded, format)
+    mark_complete(codes, shards=1, clips=len(clips))
+    entry = Entry(stage="codes", key="0", folder=codes, reused=True)
+    config = GPTConfig(model_dim=128, layers=2, heads=4, ffn_dim=512, context=512, dropout=0.0)
+    points = rng.normal(size=(20_000, 16)).astype(np.float32)
+    hashes = set()
+    try:
+        for threads in (1, 2, 3, 5):
+            use_threads(threads)
+            features = (
+                random_gpt_features(session_of(tmp_path / str(threads)), HeardCodes(codes=entry), config, seed=0).folder
+                / FEATURES
+            )
+            centroids, _ = fit_codebook(points, size=64, iterations=3, seed=0)
+            hashes.add((file_hash(features), centroids.tobytes()))
+    finally:
+        use_threads(before)
+    assert len(hashes) == 1
+
+
+def _sum(folder: Path) -> None:
+    (folder / "sum.txt").write_text("6")
+
+
+def test_without_a_number_the_process_decides(whole_store: Path) -> None:
+    (record,) = whole_store.glob("lm/*/entry.json")
+    config = json.loads(record.read_text())["config"]
+    half = max(torch.get_num_threads() // 2, 1)  # the vocoder is made at the same time
+    assert (config["threads"], config["processes"]) == (half, 1)
+
+
+def test_limited_threads_end_with_their_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    before = torch.get_num_threads()
+    with limited_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+        assert os.environ["OMP_NUM_THREADS"] == str(before + 1)
+    assert torch.get_num_threads() == before
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    with limited_threads(None):
+        assert torch.get_num_threads() == before

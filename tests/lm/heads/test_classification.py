@@ -1,4 +1,4 @@
-"""Classification: targets, batches, figures, rows, probes and what is refused."""
+"""Heads of classification, regression and sequences: targets, losses, figures, rows, probes and what is refused."""
 
 from dataclasses import replace
 from functools import partial
@@ -6,18 +6,24 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import mean_absolute_error, r2_score
 
 from lm.bodies.augmentation import augment
 from lm.bodies.clips import ClipViews, LabelledBatches
 from lm.bodies.convolutional import ConvBody
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ConvEncoderConfig
+from lm.ctc import SequenceTask, beam_search, error_rates
 from lm.finetuned import FineTunedModel, TaskLoss, create_network
-from lm.finetuning import ClassificationOptions, FigureConfig
-from lm.heads import ClassificationTask, PooledTask
+from lm.finetuning import ClassificationOptions, FigureConfig, RegressionOptions, SequenceOptions
+from lm.heads import ClassificationTask, PooledTask, RegressionTask
 from lm.options import ProbeConfig
-from lm.probing.comparison import whole_groups
-from lm.probing.vectors import pool
+from lm.probing.comparison import measure, whole_groups
+from lm.probing.vectors import FloatArray, pool
 from tests.lm.bodies.sounds import MELS, ridges
+from tests.lm.reference import text_probabilities
+from tests.reference import edits
 from wordless.audio.options import SpectrogramConfig
 from wordless.base.errors import InputError
 
@@ -197,3 +203,205 @@ def test_a_probe_answers_in_the_form_of_the_head() -> None:
     probed = task.probe(candidates, labels, rows, ProbeConfig(penalties=4), threads=1)
     assert probed.chosen == "clear"
     assert [row["label"] for row in task.rows(probed.outputs)] == labels[30:]
+
+
+NUMBER_FIGURES = FigureConfig(resamples=200)
+LABELS = [str(number) for number in (10, 20, 30, 40, -5.5)]
+
+
+def task(labels: list[str] = LABELS) -> RegressionTask:
+    return RegressionOptions(dropout=0.0).task(labels, [])
+
+
+@pytest.mark.parametrize("label", ["loud", "nan", "inf", "-Infinity", "1,5", "", "1e999"])
+def test_labels_that_are_no_finite_numbers_are_refused(label: str) -> None:
+    for refuse in (RegressionOptions().require, lambda labels: RegressionOptions().task(LABELS, labels)):
+        with pytest.raises(InputError, match=rf"{label!r}.*head=regression"):
+            refuse([*LABELS, label])
+
+
+def test_numbers_that_are_all_equal_are_refused() -> None:
+    with pytest.raises(InputError, match=r"\b2\b.*\blabels\b.*\b3\b"):
+        RegressionOptions().require(["3", "3.0"])
+    with pytest.raises(InputError, match="no recording"):
+        RegressionOptions().require([])
+
+
+def test_outputs_are_normalised_with_the_training_labels_however_large() -> None:
+    targets = task().targets(LABELS)
+    assert float(targets.mean()) == pytest.approx(0, abs=1e-6)
+    assert float(targets.std(correction=0)) == pytest.approx(1)
+    outputs = list(targets.numpy()[:, None, None])
+    assert [row["value"] for row in task().rows(outputs)] == pytest.approx([float(label) for label in LABELS])
+    assert task(["7"]).targets(["7", "8"]).tolist() == [0, 1]  # one label has no deviation
+    labels = [str(1_700_000_000 + number) for number in range(100)]
+    own = task(labels)
+    outputs = list(own.targets(labels).numpy()[:, None, None])
+    assert [row["value"] for row in own.rows(outputs)] == pytest.approx([float(each) for each in labels], abs=0.01)
+    fit, error = own.figures(outputs, labels, NUMBER_FIGURES)
+    assert (fit.value, error.value) == (pytest.approx(1), pytest.approx(0, abs=0.01))
+
+
+@pytest.mark.parametrize("label", ["0.1", "1e300", "1700000000.7"])
+def test_equal_training_labels_have_no_deviation_that_is_an_error_of_rounding(label: str) -> None:
+    assert task([label] * 3).std == 1
+
+
+def test_the_mean_explains_nothing_and_the_fit_to_equal_numbers_is_not_known() -> None:
+    fit, error = task().figures([np.ones((1, 1), np.float32)] * 3, ["20"] * 3, NUMBER_FIGURES)
+    assert fit.plain == {"name": "R2", "value": None, "low": None, "high": None}
+    assert error.plain["value"] == pytest.approx(error.value)
+    own = task()
+    fit, error = own.figures([own.constant(LABELS)] * 5, LABELS, NUMBER_FIGURES)
+    assert fit.value == pytest.approx(0, abs=1e-6)
+    assert error.value == pytest.approx(np.abs(np.array(LABELS, float) - own.mean).mean(), rel=1e-6)
+
+
+def test_the_loss_is_the_squared_error() -> None:
+    summed, clips = task().loss(
+        torch.tensor([[[1.0]], [[0.0]]]), torch.ones(2), torch.tensor([0.5, 2.0]), training=True
+    )
+    assert (float(summed), clips) == (4.25, 2)
+
+
+def test_figures_are_those_of_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    truth, own = rng.normal(50, 10, 60), task()
+    predicted = (truth + rng.normal(0, 5, 60)).astype(np.float32)
+    outputs = [np.array([[(value - own.mean) / own.std]], np.float32) for value in predicted]
+    fit, error = own.figures(outputs, [str(value) for value in truth], NUMBER_FIGURES)
+    assert (fit.name, error.name) == ("R2", "mean absolute error")
+    assert fit.value == pytest.approx(r2_score(truth, predicted), abs=1e-5)
+    assert error.value == pytest.approx(mean_absolute_error(truth, predicted), abs=1e-4)
+    assert fit.low < fit.value < fit.high
+    assert error.low < error.value < error.high
+
+
+def test_a_ridge_probe_reads_a_linear_feature() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(80, 6)).astype(np.float32)
+    values = features @ np.array([3, -1, 0, 0, 0, 2]) + 7
+    labels, own = [str(value) for value in values], task([str(value) for value in values[:40]])
+    rows = {"train": np.arange(40), "validation": np.arange(40, 60), "test": np.arange(60, 80)}
+    candidates = {"noise": rng.normal(size=(80, 6)).astype(np.float32), "linear": features}
+    assert isinstance(own, PooledTask)
+    probed = own.probe(candidates, labels, rows, ProbeConfig(penalties=8), threads=1)
+    assert probed.chosen == "linear"
+    fit, _ = own.figures(probed.outputs, labels[60:], NUMBER_FIGURES)
+    assert fit.value > 0.99
+
+
+TEXT_FIGURES = FigureConfig(resamples=50)
+
+
+def text_task(*texts: str, beam_size: int = 0, rate: float = 50) -> SequenceTask:
+    options = SequenceOptions(dropout=0.0, beam_size=beam_size, least_steps_per_second=rate)
+    return options.task(texts, [])
+
+
+def path(own: SequenceTask, steps: str) -> FloatArray:
+    """Logits of one alignment; "-" is the blank."""
+    outputs = np.zeros((len(steps), 1 + len(own.characters)), np.float32)
+    outputs[np.arange(len(steps)), [0 if c == "-" else 1 + own.characters.index(c) for c in steps]] = 9
+    return outputs
+
+
+def test_texts_become_numbers_of_characters() -> None:
+    own = text_task("Two  threes", "wet")
+    assert "".join(own.characters) == " ehorstw"
+    assert own.targets(["wet", "a tee"]).tolist() == [[8, 2, 7, 0], [1, 7, 2, 2]]  # "a" was never learned
+    assert SequenceOptions(lower_case=False).task(["Ab"], []).characters == ("A", "b")
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"), [(["7", "seven", "8"], r"\b2 labels\b.*'7'"), (["..."], r"\b1 labels\b"), ([], "no label")]
+)
+def test_labels_without_letters_are_refused(labels: list[str], found: str) -> None:
+    with pytest.raises(InputError, match=rf"head=sequence.*{found}"):
+        SequenceOptions().require(labels)
+
+
+def test_the_loss_is_the_logarithm_of_the_probability_of_all_alignments() -> None:
+    own = text_task("ab")
+    outputs = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
+    texts = ["ab", "bb"]
+    summed, characters = own.loss(outputs, torch.tensor([5, 4]), own.targets(texts), training=True)
+    wanted = [
+        text_probabilities(outputs[clip, :steps].numpy(), own.characters)[text]
+        for clip, (steps, text) in enumerate(zip((5, 4), texts, strict=True))
+    ]
+    assert characters == 4
+    assert float(summed) == pytest.approx(-np.log(wanted).sum(), rel=1e-4)
+
+
+def test_a_clip_without_room_for_its_text_does_not_spoil_a_batch() -> None:
+    own = text_task("abb")
+    outputs = torch.zeros(1, 3, 3, requires_grad=True)
+    summed, _ = own.loss(outputs, torch.tensor([3]), own.targets(["abb"]), training=True)
+    summed.backward()  # type: ignore[no-untyped-call]
+    assert float(summed.detach()) == 0
+    assert outputs.grad is not None
+    assert bool(outputs.grad.isfinite().all())
+    assert [own.fits("abb", states, states_per_second=50) for states in (3, 4)] == [False, True]
+    assert own.fits("abb", 1, states_per_second=10)  # five steps
+
+
+def test_few_states_give_several_steps_each() -> None:
+    own = text_task("ab", rate=50)
+    head, states = own.create(6, states_per_second=20), torch.randn(2, 4, 6)
+    outputs, steps = head(states, torch.tensor([4, 2]))
+    assert outputs.shape == (2, 12, 3)
+    assert steps.tolist() == [12, 6]
+    torch.testing.assert_close(outputs[1, 3:6].flatten(), head.linear(states[1, 1]))
+
+
+def test_greedy_decoding_merges_repetitions_and_drops_blanks() -> None:
+    own = text_task("the re")
+    outputs = [path(own, "-tth-re-ee-"), path(own, "---"), path(own, " t  h ")]
+    assert [row["text"] for row in own.rows(outputs)] == ["three", "", "t h"]
+
+
+@pytest.mark.parametrize("texts", [("ab",), ("a b",)])
+def test_beam_search_finds_the_most_probable_text(texts: tuple[str, ...]) -> None:
+    own = text_task(*texts)
+    for seed in range(12):
+        outputs = 2 * np.random.default_rng(seed).normal(size=(4, 1 + len(own.characters))).astype(np.float32)
+        probable = text_probabilities(outputs, own.characters)
+        (found,) = beam_search([outputs], own.characters, beam_size=200)
+        assert found == max(probable, key=lambda text: probable[text]).strip()
+
+
+def test_beam_search_adds_the_alignments_that_greedy_decoding_does_not() -> None:
+    own = text_task("a", beam_size=10)
+    outputs = np.log(np.array([[0.6, 0.4], [0.6, 0.4]], np.float32))  # "": 0.36; "a": 0.64
+    (row,) = own.rows([outputs])
+    assert row == {"text": "a", "greedy": ""}
+
+
+@given(one=st.text("abc", max_size=8), other=st.text("abc", min_size=1, max_size=8))
+@settings(max_examples=60)
+def test_errors_are_the_fewest_edits(one: str, other: str) -> None:
+    rates = error_rates([one], [other])
+    assert rates.parts[0, 0] == edits(one, other)
+    assert rates.wholes[0] == len(other)
+
+
+def test_the_error_rate_and_the_constant_answer_of_known_cases() -> None:
+    rates = error_rates(["sitting", "cat"], ["kitten", "cat"])
+    assert float(measure(rates)[0, 0]) == pytest.approx(3 / 9)
+    own = text_task("cat", "hat", "hut", "hat")
+    assert [row["text"] for row in own.rows([own.constant(["cat", "hat", "hut", "hat"])])] == ["hat"]
+    assert [row["text"] for row in own.rows([own.constant(["tt"])])] == ["tt"]
+    assert not isinstance(text_task("ab"), PooledTask)
+
+
+def test_figures_of_known_texts() -> None:
+    own = text_task("kitens", beam_size=5)
+    outputs = [path(own, "k-i-t-t-e-n"), path(own, "s-i-t")]
+    greedy, beam, right = own.figures(outputs, ["KITTEN", "set"], TEXT_FIGURES)
+    assert [each.name for each in (greedy, beam)] == [
+        "character error rate, greedy",
+        "character error rate, beam search",
+    ]
+    assert greedy.value == beam.value == pytest.approx(1 / 9)
+    assert right.value == 0.5

@@ -1,10 +1,12 @@
-"""`wordless embed`: the vectors that the probe of a run reads, in files that other programs read."""
+"""``wordless embed`` and ``wordless find``: vectors of recordings, and a sound that is hidden in them."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 from hydra import initialize_config_module
@@ -13,14 +15,17 @@ from lm.probing.features_file import FeaturesFile, read_features
 from lm.probing.fitted import FittedProbe
 from pipelines.commandline.composition import compose
 from pipelines.embed import embed
+from pipelines.find import find
+from pipelines.jobs import find as job
 from pipelines.store.store import SYNTHESISED
 from pipelines.store.stored_features import FEATURES, features_by_method
 from pipelines.store.work_folder import work_folder
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import save_rates_run
-from tests.pipelines.tiny_chain import entries, run
-from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, textgrid_text, write_recording
+from tests.pipelines.tiny_chain import called, entries, run
+from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, audacity, textgrid_text, write_recording
 from wordless.audio.recordings.manifest import read_manifest, read_rejected
+from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError
 
 
@@ -280,3 +285,163 @@ def test_the_gpt_of_a_run_that_reads_sound_embeds_as_its_probes_read(
 def test_a_run_without_a_gpt_that_reads_sound_says_what_makes_one(finished_run: FinishedRun, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="gpt_sound"):
         call(f"model={finished_run.folder}", "input=x", "method=gpt_sound", f"output={tmp_path / 'x.npz'}")
+
+
+RATE = 4000  # Hz; a code lasts 80 samples
+AT = {"a.wav": 2.0, "more/b.wav": 4.0}  # seconds at which the word begins
+
+
+def noise(seconds: float, seed: int) -> FloatArray:
+    """Noise whose spectrum changes every 40 ms."""
+    rng = np.random.default_rng(seed)
+    pieces = [np.cumsum(rng.normal(0, 1, 160)) * rng.uniform(0, 0.3) + rng.normal(0, 1, 160) for _ in range(400)]
+    return (0.02 * np.concatenate(pieces)[: round(seconds * RATE)]).astype(np.float32)
+
+
+WORD = noise(0.6, 99)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A word, and recordings of which two have it: one of them at another rate."""
+    place = tmp_path_factory.mktemp("find")
+    (place / "in/more").mkdir(parents=True)
+    soundfile.write(place / "word.wav", np.concatenate([np.zeros(800), WORD, np.zeros(400)]), RATE, subtype="FLOAT")
+    for number, (name, at) in enumerate(AT.items()):
+        sound = np.concatenate([noise(at, number), WORD, noise(3, 10 + number)])
+        soundfile.write(place / "in" / name, sound, RATE, subtype="FLOAT")
+    soundfile.write(place / "in/c.wav", noise(5, 30), RATE, subtype="FLOAT")
+    soundfile.write(place / "in/short.wav", noise(0.3, 31), RATE, subtype="FLOAT")
+    (place / "in/broken.wav").write_bytes(b"RIFF")
+    return place
+
+
+def options(model: Path, place: Path, output: Path, **others: object) -> dict[str, object]:
+    words = {"model": model, "query": place / "word.wav", "input": place / "in", "output": output}
+    return {**{name: str(value) for name, value in words.items()}, "device": "cpu", "workers": 1, **others}
+
+
+def rows_of(output: Path) -> list[dict[str, str]]:
+    head, *lines = [line.split("\t") for line in output.read_text().splitlines()]
+    return [dict(zip(head, line, strict=True)) for line in lines]
+
+
+def test_the_command_finds_a_hidden_word_and_sets_others_aside(run_folder: Path, place: Path, tmp_path: Path) -> None:
+    output = tmp_path / "hits.tsv"
+    words = [f"{name}={value}" for name, value in options(run_folder, place, output).items()]
+    done = called(*words, command="find")
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(output)
+    assert [*rows[0]] == ["query", "path", "start", "end", "score"]
+    assert {row["path"] for row in rows[:2]} == {str(place / "in" / name) for name in AT}
+    for row in rows[:2]:
+        at = AT[str(Path(row["path"]).relative_to(place / "in"))]
+        assert float(row["start"]) == pytest.approx(at, abs=0.1)
+        assert float(row["end"]) == pytest.approx(at + 0.6, abs=0.1)
+    scores = [float(row["score"]) for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[1] > scores[2]
+    reasons = {Path(each.path).name: each.reason for each in read_rejected(tmp_path / "hits.tsv.rejected.tsv")}
+    assert reasons.keys() == {"broken.wav", "short.wav"}
+    assert "shorter than the query" in reasons["short.wav"]
+    page = (tmp_path / "hits.html").read_text()
+    assert page.count("<audio") == 1 + len(rows)
+    assert not list(tmp_path.glob("*.partial"))
+
+
+@pytest.mark.parametrize("features", ["log_mel", pytest.param("mfcc", marks=pytest.mark.slow)])
+def test_other_features_find_it_too(run_folder: Path, place: Path, tmp_path: Path, features: str) -> None:
+    find(options(run_folder, place, tmp_path / "hits.parquet", features=features))
+    rows = pq.read_table(tmp_path / "hits.parquet").to_pylist()
+    assert {Path(row["path"]).name for row in rows[:2]} == {"a.wav", "b.wav"}
+    assert rows[0]["start"] == pytest.approx(AT[str(Path(rows[0]["path"]).relative_to(place / "in"))], abs=0.05)
+
+
+def test_states_find_a_whole_recording(run_folder: Path, place: Path, tmp_path: Path) -> None:
+    query = {"query": str(place / "in/c.wav"), "trim_db": None}
+    find(options(run_folder, place, tmp_path / "hits.json", features="states", **query))
+    best = json.loads((tmp_path / "hits.json").read_text())[0]
+    assert Path(best["path"]).name == "c.wav"
+    assert (best["start"], best["end"]) == pytest.approx((0, 5), abs=0.1)
+    assert best["score"] == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("features", ["soft_codes", "states"])
+def test_codes_of_several_rates(place: Path, tmp_path: Path, features: str) -> None:
+    model = save_rates_run(tmp_path / "run", seed=0)
+    find(options(model, place, tmp_path / "hits.json", features=features, hits=3))
+    rows = json.loads((tmp_path / "hits.json").read_text())
+    assert len(rows) == 3
+    assert all(0 <= row["start"] < row["end"] for row in rows)
+
+
+def test_queries_are_annotated_parts_and_files_of_a_folder(run_folder: Path, place: Path, tmp_path: Path) -> None:
+    queries = tmp_path / "queries"
+    queries.mkdir()
+    (queries / "a.wav").write_bytes((place / "in/a.wav").read_bytes())
+    audacity(queries, "a", [(2.0, 2.6, "word"), (0.5, 0.9, "noise")])
+    (queries / "word.wav").write_bytes((place / "word.wav").read_bytes())
+    (queries / "tiny.wav").write_bytes(b"")
+    find(options(run_folder, place, tmp_path / "hits.tsv", query=str(queries), hits=2))
+    rows = rows_of(tmp_path / "hits.tsv")
+    assert [row["query"] for row in rows] == [
+        str(queries / name) for name in ("a.wav#t=0.5,0.9", "a.wav#t=2,2.6", "word.wav") for _ in range(2)
+    ]
+    assert Path(rows[0]["path"]).name == "a.wav"
+    assert float(rows[0]["start"]) == pytest.approx(0.5, abs=0.05)
+    aside = {Path(each.path).name: each.reason for each in read_rejected(tmp_path / "hits.tsv.rejected.tsv")}
+    assert aside.keys() == {"tiny.wav", "broken.wav", "short.wav"}
+
+
+def test_a_killed_command_goes_on_to_the_same_bytes(
+    run_folder: Path, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find(options(run_folder, place, tmp_path / "whole.tsv"))
+    searched, work = list[str](), job.search_recording
+
+    def interrupted(*arguments: object) -> object:
+        searched.append("")
+        if len(searched) == 3:
+            raise KeyboardInterrupt
+        return work(*arguments)  # type: ignore[arg-type]  # those of the function
+
+    monkeypatch.setattr(job, "search_recording", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        find(options(run_folder, place, tmp_path / "hits.tsv"))
+    assert not (tmp_path / "hits.tsv").exists()
+    with pytest.raises(InputError, match="hits"):  # another job may not go on with it
+        find(options(run_folder, place, tmp_path / "hits.tsv", hits=7))
+    find(options(run_folder, place, tmp_path / "hits.tsv"))
+    assert len(searched) == 6  # 2 before the interrupt, the one that it ended, and the 3 others
+    for ending in (".tsv", ".tsv.rejected.tsv", ".html"):
+        assert (tmp_path / f"hits{ending}").read_bytes() == (tmp_path / f"whole{ending}").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"query": "nowhere.wav"}, r"^query is nowhere\.wav\b"),
+        ({"input": "nowhere"}, r"^input is nowhere\b"),
+        ({"model": "nowhere"}, r"^model=nowhere\b"),
+        ({"output": "hits.xlsx"}, r"^output=hits\.xlsx\b"),
+        ({"hits": 0}, r"^hits\b"),
+        ({"layer": 1}, r"^layer=1\b.*features=states"),
+        ({"layer": 2, "features": "states"}, r"^layer\b.*\b2\b"),
+    ],
+)
+def test_wrong_options_are_refused(
+    run_folder: Path, place: Path, tmp_path: Path, wrong: dict[str, object], told: str
+) -> None:
+    with pytest.raises(InputError, match=told):
+        find({**options(run_folder, place, tmp_path / "hits.tsv"), **wrong})
+
+
+def test_queries_and_recordings_that_are_too_short_are_refused(run_folder: Path, place: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "click.wav", 0.1 * np.ones(70), RATE)
+    with pytest.raises(InputError, match=r"^query=.*\bcode\b") as refused:
+        find(options(run_folder, place, tmp_path / "hits.tsv", query=str(tmp_path / "click.wav")))
+    assert "\n" not in str(refused.value)
+    with pytest.raises(InputError, match=r"^input=.*shorter than the query"):
+        find(options(run_folder, place, tmp_path / "hits.tsv", input=str(place / "in/short.wav")))
+    assert re.search("short.wav", (tmp_path / "hits.tsv.rejected.tsv").read_text())
+    assert not (tmp_path / "hits.tsv").exists()
