@@ -116,7 +116,7 @@ def bench(config: dict[str, object]) -> None:
             assert settings.input is not None, "BenchConfig checks that"
             measured = measure_finding(settings.model, settings.input, split=settings.split)
         case "kmeans":
-            from pipelines.benchmarks.kmeans import measure_kmeans
+            from pipelines.benchmarks.encode import measure_kmeans
 
             measured = measure_kmeans(
                 points=[round(each * MILLION) for each in settings.points],

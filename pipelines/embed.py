@@ -6,9 +6,8 @@ from pathlib import Path
 
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL, InputOptions
-from pipelines.commandline.outputs import require_new, require_space, require_table
+from pipelines.commandline.outputs import partial_folder, require_new, require_space, require_table
 from pipelines.store.run_folder import part_of, run_of
-from pipelines.store.work_folder import partial_folder
 from wordless.audio.recordings.annotations import kind_of
 from wordless.audio.recordings.folders import EXTENSIONS
 from wordless.audio.recordings.recording_paths import recordings_at

@@ -7,9 +7,8 @@ from typing import Literal
 
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL, InputOptions
-from pipelines.commandline.outputs import require_kind, require_new
+from pipelines.commandline.outputs import JOB, partial_folder, require_kind, require_new
 from pipelines.store.run_folder import part_of
-from pipelines.store.work_folder import JOB, partial_folder
 from wordless.audio.recordings.recording_paths import recordings_at
 from wordless.base.errors import InputError, require
 from wordless.base.options import REQUIRED, option

@@ -6,9 +6,8 @@ from typing import Literal
 
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL, InputOptions, require_writable_folders
-from pipelines.commandline.outputs import prepare_output, require_new, require_table
+from pipelines.commandline.outputs import partial_folder, prepare_output, require_new, require_table
 from pipelines.store.run_folder import part_of
-from pipelines.store.work_folder import partial_folder
 from wordless.audio.levels import MAX_TRIM_DB, MIN_TRIM_DB
 from wordless.audio.recordings.recording_paths import recordings_at
 from wordless.base.errors import InputError

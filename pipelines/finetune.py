@@ -15,10 +15,10 @@ from lm.finetuning import (
     HeadOptions,
 )
 from lm.options import ProbeConfig
+from pipelines.commandline.choices import EMBEDDED, require_recordings
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL
 from pipelines.commandline.outputs import require_kind
-from pipelines.settings.completed import EMBEDDED, require_recordings
 from pipelines.settings.parallel import MAX_THREADS, require_equal_share
 from pipelines.settings.run import TRACKING, CorpusCommand, own_options
 from pipelines.store.run_folder import require_output
@@ -161,7 +161,7 @@ def finetune(config: dict[str, object]) -> None:
     """Fine-tune a body on the corpus that a composed config describes."""
     finetune_settings(config)
     require_recordings(config)
-    from pipelines.finetuning.job import finetune_body  # seconds of imports, which a mistake need not wait for
+    from pipelines.jobs.finetune import finetune_body  # seconds of imports, which a mistake need not wait for
 
     finetune_body(config)
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lm.options import ProbeConfig
+from pipelines.commandline.choices import require_recordings
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.comparison import ReadingConfig
-from pipelines.settings.completed import require_recordings
 from pipelines.settings.run import CorpusCommand
 from pipelines.store.run_folder import require_output
 from wordless.base.errors import InputError

@@ -6,9 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from pipelines.commandline.claims import is_held
 from pipelines.commandline.command import command
-from pipelines.commandline.outputs import prepare_output, require_kind
+from pipelines.commandline.outputs import is_held, prepare_output, require_kind
 from pipelines.store.run_folder import is_finetuned
 from wordless.base.errors import InputError
 from wordless.base.hub import CONFIG, OFFLINE, SECONDS_TO_ANSWER, HubAddress, hub_errors, require_repo
@@ -105,24 +104,19 @@ def publish(config: dict[str, object]) -> None:
             f"format=onnx needs {', '.join(missing)}, not installed here; call: pip install 'wordless[onnx]'"
         )
     require_finished(run)
-    # Seconds of imports, which a mistake need not wait for.
     if output is None:
         if settings.upload:
             require_uploadable(settings)
-        from pipelines.publishing.hub import publish_models
+    else:
+        if is_finetuned(run):
+            problem = f"run={run} is a fine-tuned model, of which format={settings.format} writes nothing"
+            raise InputError(f"{problem}; name a run")
+        prepare_output(output)
+    # Seconds of imports, which a mistake need not wait for.
+    from pipelines.publishing import publish_models, write_onnx_models, write_start_weights
 
-        return publish_models(settings)
-    if is_finetuned(run):
-        problem = f"run={run} is a fine-tuned model, of which format={settings.format} writes nothing"
-        raise InputError(f"{problem}; name a run")
-    prepare_output(output)
-    if settings.format == "start":
-        from pipelines.publishing.start_weights import write_start_weights
-
-        return write_start_weights(settings)
-    from pipelines.publishing.onnx_models import write_onnx_models
-
-    return write_onnx_models(settings)
+    write = write_start_weights if settings.format == "start" else write_onnx_models
+    (publish_models if output is None else write)(settings)
 
 
 def require_finished(run: Path) -> None:

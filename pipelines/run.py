@@ -7,7 +7,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from pipelines.chain.sweep import going_on
 from pipelines.commandline.command import command
-from pipelines.commandline.run_log import logged
+from pipelines.commandline.run_folders import logged
 
 OFTEN = (
     *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "audio.sample_rate"),
@@ -35,7 +35,7 @@ def run(config: dict[str, object]) -> None:
     """Run the chain that a composed config describes."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     with going_on(), logged(folder):
-        from pipelines.settings.completed import require_recordings
+        from pipelines.commandline.choices import require_recordings
 
         require_recordings(config)
         from pipelines.chain.chain import run_chain  # seconds of imports, which a mistake need not wait for

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.commandline.claims import hold, is_held
 from pipelines.commandline.command import command
-from pipelines.commandline.run_names import LATEST, relink_latest
+from pipelines.commandline.outputs import JOB, hold, is_held
+from pipelines.commandline.run_folders import LATEST, relink_latest
 from pipelines.store.run_folder import FINETUNED
 from pipelines.store.store import StoreConfig
 from pipelines.store.unused import (
@@ -24,7 +24,6 @@ from pipelines.store.unused import (
     stored_entries,
     unused_names,
 )
-from pipelines.store.work_folder import JOB
 from wordless.base.errors import InputError
 from wordless.base.files import remove
 from wordless.base.options import Options, option

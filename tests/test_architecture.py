@@ -29,19 +29,20 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "commandline": (),
     "tracking": (),
     # its entries belong to folders that a command claims
-    "store": (_TRACKING, "pipelines.commandline.claims", "pipelines.commandline.outputs"),
+    "store": (_TRACKING, "pipelines.commandline.outputs"),
     "stages": (_STORE,),
     "methods": (_STORE, _STAGES),
     "settings": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _METHODS),
     "results": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _METHODS, _SETTINGS),
     "pages": (_COMMANDLINE, _STORE, _METHODS, _RESULTS),
     "chain": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
-    "finetuning": (*(_COMMANDLINE, _TRACKING, _STORE), *(_STAGES, _SETTINGS, _RESULTS, "pipelines.chain")),
-    "jobs": (*(_COMMANDLINE, _STORE, _STAGES, _METHODS, _SETTINGS, _RESULTS), "pipelines.chain", "pipelines.pages"),
+    "jobs": (
+        *(_COMMANDLINE, _TRACKING, _STORE, _STAGES, _METHODS, _SETTINGS, _RESULTS),
+        *("pipelines.chain", "pipelines.pages"),
+    ),
     # options of stages are the defaults of all trainings
     "benchmarks": (_STORE, _STAGES, "pipelines.jobs"),
     "demonstration": (_STORE, _STAGES, _RESULTS, "pipelines.pages", "pipelines.jobs"),
-    "publishing": (*(_COMMANDLINE, _STORE, _STAGES, _RESULTS), "pipelines.pages", "pipelines.demonstration"),
 }
 # The work of a command is in another file than its options, which are checked before PyTorch is imported.
 COMMAND_FILES = tuple(each.options.partition(":")[0] for each in COMMANDS.values())
@@ -68,7 +69,7 @@ ARROWS = {
     **{f"pipelines/{folder}": (*BELOW, "conf", f"pipelines.{folder}", *below) for folder, below in FOLDERS.items()},
     **{
         f"pipelines/{folder}": (*BELOW, f"pipelines.{folder}", *FOLDERS[folder], *COMMAND_FILES)
-        for folder in ("finetuning", "jobs", "benchmarks", "demonstration", "publishing")
+        for folder in ("jobs", "benchmarks", "demonstration")
     },
     # the type of the options that methods read
     "pipelines/methods": (*BELOW, "pipelines.methods", *FOLDERS["methods"], "pipelines.settings.run"),
@@ -80,7 +81,7 @@ ARROWS = {
 KEEPERS = {
     "hydra": ("pipelines",),
     "omegaconf": ("pipelines",),
-    "faiss": ("tokenizer/codebook.py", "pipelines/benchmarks/kmeans.py"),
+    "faiss": ("tokenizer/codebook.py", "pipelines/benchmarks/encode.py"),
     "fairseq2": (
         *("wordless/base/causal_transformer.py", "lm/gpt.py", "lm/bodies/sound_gpt.py"),
         "wordless/training/gangs.py",
@@ -98,10 +99,10 @@ KEEPERS = {
     "datasets": (),  # their files are read by pyarrow and tarfile: no decoder, no pickle, no download
     "webdataset": (),
     "ray": ("wordless/base/ray_pool.py",),
-    "huggingface_hub": ("wordless/base/hub.py", "pipelines/publish.py", "pipelines/publishing"),
-    "mlflow": ("pipelines/tracking/mlflow.py",),
-    "wandb": ("pipelines/tracking/wandb.py",),
-    "tensorboard": ("pipelines/tracking/tensorboard.py",),
+    "huggingface_hub": ("wordless/base/hub.py", "pipelines/publish.py", "pipelines/publishing.py"),
+    "mlflow": ("pipelines/tracking/tracker.py",),
+    "wandb": ("pipelines/tracking/tracker.py",),
+    "tensorboard": ("pipelines/tracking/tracker.py",),
     "rich": ("pipelines", "wordless/base/progress.py"),
 }
 

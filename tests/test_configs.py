@@ -11,11 +11,10 @@ from hydra import initialize_config_module
 from omegaconf import OmegaConf
 
 from pipelines.chain.chain import rates
+from pipelines.commandline.choices import EMBEDDED
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.composition import compose
+from pipelines.commandline.composition import compose, resolved
 from pipelines.commandline.options import index
-from pipelines.commandline.refusals import resolved
-from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.run import run_settings
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.training.gangs import Alone

@@ -1,18 +1,221 @@
-"""What a step of every training asks of a device, and of the host: counts, which are the same on every machine."""
+"""What a step of every training asks of a device and of the host: counts, which are the same on every machine.
 
-from collections.abc import Sequence
-from dataclasses import asdict
+Operators are counted where they are computed, on the CPU. Copies and waits are counted on PyTorch's ``meta`` device,
+whose tensors have shapes and no values; it stands for a GPU.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 from rich.console import Console
+from torch import Tensor
+from torch.fx.experimental import _config as fx_config
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from pipelines.benchmarks.counting import CPU, META, HostWork, Placement, count_compiled, count_step
 from pipelines.benchmarks.measurement import table, timed
-from pipelines.benchmarks.trainings import TRAININGS, TrainingKind
+from pipelines.benchmarks.trainings import COUNTED, TRAININGS, TrainingKind
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch
-from wordless.training.fit import Batches
+from wordless.training.fit import Batches, Steps
+from wordless.training.gangs import Alone
+from wordless.training.precision import compile_loss
+from wordless.training.state import Training
+
+META, CPU = torch.device("meta"), torch.device("cpu")
+aten = torch.ops.aten
+COPIES = (aten._to_copy.default, aten.copy_.default, aten._foreach_copy_.default)
+MASKED = (aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default)
+# They make no new values: they rename, or reserve memory.
+NO_KERNEL = ("detach", "lift_fresh", "_unsafe_view", "empty", "empty_like", "empty_strided", "new_empty", "alias")
+# Those that the profiler names, and that make no new values either; `to` of the same type returns what it is given.
+VIEWS = (
+    *("_conj", "as_strided", "reshape", "select", "set_", "slice", "t", "to", "transpose", "unsqueeze", "view"),
+    *("view_as_complex", "view_as_real"),
+)
+
+
+class PlacementError(Exception):
+    """An operator reads tensors of two devices: a GPU refuses it, or makes the host wait for a copy."""
+
+
+class Operators(TorchDispatchMode):
+    """Counts operators by name; ``kernels`` leaves views out, for which a GPU computes nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's own
+        self.counts: Counter[str] = Counter()
+        self.kernels = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if func.namespace == "aten":
+            self.counts[name] += 1
+            self.kernels += not (name in NO_KERNEL or func.is_view)
+        return func(*args, **(kwargs or {}))
+
+
+class Placement(TorchDispatchMode):
+    """Refuses to mix the ``meta`` device with the CPU; counts copies, and waits of the host for the device.
+
+    As on a GPU, a single number of the host may take part in an operator on the device. A number that the host reads is
+    0, because the device has none.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's own
+        self.bytes_to_device = 0
+        self.copies_to_device = 0
+        self.copies_to_host = 0
+        self.waits = 0  # numbers that the host reads, and copies that it waits for
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        given = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
+        there = any(each.is_meta for each in given)
+        with self:  # in inference PyTorch gives whole functions, such as `to`, and not their operators
+            if (decomposed := func.decompose(*args, **kwargs)) is not NotImplemented:
+                return decomposed
+        if func in COPIES:
+            return self._copy(func, args, kwargs, given)
+        if func is aten._local_scalar_dense.default and there:
+            self.waits += 1
+            return torch.zeros((), dtype=given[0].dtype).item()
+        # The host must know how many values a mask selects.
+        if func in MASKED:
+            masks = [each for each in tree_leaves(args[1]) if isinstance(each, Tensor) and each.dtype == torch.bool]
+            self.waits += any(each.is_meta for each in masks)
+        if func is aten._weight_norm_interface_backward.default and there:  # PyTorch has none for this device
+            return tuple(torch.empty_like(each) for each in args[1:3])
+        here = [each for each in given if not each.is_meta and each.dim()]
+        if there and here:
+            shapes = ", ".join(f"{each.device.type} {tuple(each.shape)}" for each in given)
+            raise PlacementError(f"{func} mixes devices: {shapes}")
+        return func(*args, **kwargs)
+
+    def _copy(self, func: Any, args: Any, kwargs: Mapping[str, Any], given: Sequence[Tensor]) -> Any:
+        """Copy ``given[-1]``; `_to_copy` names the other device, and `copy_` writes to ``given[0]``."""
+        source, target = given[-1], torch.device(kwargs.get("device") or given[0].device)
+        waits = not (kwargs.get("non_blocking") or (func is aten.copy_.default and args[2:] == (True,)))
+        if source.is_meta and target.type == "cpu":
+            self.copies_to_host += 1
+            self.waits += waits
+            return torch.zeros(source.shape, dtype=kwargs.get("dtype") or source.dtype)
+        if not source.is_meta and target.type == "meta":
+            self.copies_to_device += 1
+            self.waits += waits
+            self.bytes_to_device += source.numel() * source.element_size()
+        return func(*args, **kwargs)
+
+
+class HostWork(TorchDispatchMode):
+    """Measures the processor time of operators on the host, and counts those that are queued to the device.
+
+    NumPy, and Python between operators, are not in the time. The device computes nothing here, but PyTorch's ``meta``
+    functions take longer than the launch of a kernel, so their time is left out.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's own
+        self.seconds = 0.0
+        self.queued = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        began = time.process_time()
+        result = func(*args, **(kwargs or {}))
+        took = time.process_time() - began
+        if any(isinstance(each, Tensor) and each.is_meta for each in tree_leaves((args, kwargs, result))):
+            self.queued += not func.is_view
+        else:
+            self.seconds += took
+        return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepCounts:
+    """What one training step asks of a device."""
+
+    operators: int  # views included, which take time of the host alone
+    kernels: int  # operators that compute
+    waits: int  # of the host, until the device has computed something
+    copies_to_device: int
+    copies_to_host: int
+    bytes_to_device: int
+
+
+def count_compiled(kind: TrainingKind) -> tuple[int, int]:
+    """Count the operators of a compiled training step, and those that compute.
+
+    They are the kernels that the compiler wrote, and PyTorch's operators beside them; the profiler sees both on a CPU.
+    An operator that another one calls is not counted.
+
+    Raises:
+        Exception: PyTorch cannot compile it, or would compile it anew in each step.
+    """
+    made = kind.make(COUNTED, CPU)
+    training = Training(made.model, replace(made.config, precision="fp32"), "fit")
+    batches = SameBatch(made.batches.batch(0, 0, 1))
+    steps = Steps(training, made.model, batches, compile_loss(made.loss), Alone(CPU))
+    with torch._inductor.config.patch({"cpp.enable_kernel_profile": True}):
+        steps.take()
+    with torch.profiler.profile() as profile, torch._dynamo.config.patch(error_on_recompile=True):
+        steps.take()
+    names = [event.name for event in profile.events() if _is_operator(event)]
+    return len(names), sum(name.removeprefix("aten::") not in (*NO_KERNEL, *VIEWS) for name in names)
+
+
+@dataclass(frozen=True)
+class SameBatch:
+    """One batch for all steps, so that its shape is compiled once."""
+
+    only: Any
+
+    def batch(self, step: int, part: int, parts: int) -> Any:
+        """Return it."""
+        return self.only
+
+
+def _is_operator(event: Any) -> bool:
+    if event.name.startswith("graph_"):  # written by the compiler
+        return True
+    return event.name.startswith("aten::") and not (event.cpu_parent and event.cpu_parent.name.startswith("aten::"))
+
+
+def count_step(kind: TrainingKind) -> StepCounts:
+    """Count the second step of a training, once on the CPU and once on the ``meta`` device, which stands for a GPU.
+
+    Raises:
+        PlacementError: the step computes with tensors of two devices.
+    """
+    here, there = (kind.make(COUNTED, device) for device in (CPU, META))
+    config = replace(here.config, precision="fp32")  # the device that stands for a GPU has no other
+    steps = Steps(Training(here.model, config, "fit"), here.model, here.batches, here.loss, Alone(CPU))
+    steps.take()
+    with Operators() as operators:
+        steps.take()
+    model = there.model.to(META)
+    training = Training(model, config, "fit")
+    training.optimizer = torch.optim.AdamW(model.parameters(), foreach=False)  # there is no fused one for this device
+    steps = Steps(training, model, there.batches, there.loss, Alone(META))
+    with fx_config.patch(meta_nonzero_assume_all_nonzero=True):  # type: ignore[attr-defined]  # made when it is imported
+        with Placement():
+            steps.take()
+        with Placement() as placement:
+            steps.take()
+    return StepCounts(
+        operators=operators.counts.total(),
+        kernels=operators.kernels,
+        waits=placement.waits,
+        copies_to_device=placement.copies_to_device,
+        copies_to_host=placement.copies_to_host,
+        bytes_to_device=placement.bytes_to_device,
+    )
+
 
 BATCHES = 3  # that are timed together
 

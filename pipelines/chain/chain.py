@@ -28,22 +28,26 @@ from pipelines.chain.unlabelled import (
     shared_paths,
     voice_notices,
 )
-from pipelines.commandline.choices import with_choices, without_test
+from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE, with_choices, without_test
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
-from pipelines.commandline.run_log import LOG
-from pipelines.methods.run_entries import RunEntries
-from pipelines.results.provenance import provenance
-from pipelines.results.results import FoldSeed
-from pipelines.settings.completed import EMBEDDED, EMBEDDED_SOURCE
+from pipelines.commandline.run_folders import LOG
+from pipelines.methods.study import RunEntries
+from pipelines.results.results import FoldSeed, provenance
 from pipelines.settings.parallel import obstacle
 from pipelines.settings.run import RunSettings, choose_workers, run_settings
 from pipelines.stages.codes import code_table
 from pipelines.stages.language_model import CodedClips, language_model, learn_merges
 from pipelines.stages.next_sample import NEXT_SAMPLE, generate_sample_sounds
 from pipelines.stages.probe import require_probeable
-from pipelines.stages.rate_continuations import require_long_enough
-from pipelines.stages.rates import TokenizedCorpus, coded_clips, rate_models, rate_tokenizer, tokenize_corpus
+from pipelines.stages.rates import (
+    TokenizedCorpus,
+    coded_clips,
+    rate_models,
+    rate_tokenizer,
+    require_long_enough,
+    tokenize_corpus,
+)
 from pipelines.stages.zerospeech import ERRORS, Subject, abx, consistency, spoken_pairs
 from pipelines.store.session import Session
 from pipelines.store.store import SYNTHESISED, Entry, Store

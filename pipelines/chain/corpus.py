@@ -7,8 +7,8 @@ from glob import has_magic
 from pathlib import Path
 from typing import Final
 
+from pipelines.commandline.choices import EMBEDDED
 from pipelines.commandline.outputs import require_space
-from pipelines.settings.completed import EMBEDDED
 from pipelines.store.store import SYNTHESISED, UNPACKED
 from wordless.audio.decoding import Channel
 from wordless.audio.options import SpectrogramConfig

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 import torch
 
-from pipelines.commandline.claims import keep_claimed
-from pipelines.methods.run_entries import RunEntries
+from pipelines.commandline.outputs import keep_claimed
+from pipelines.methods.study import RunEntries
 from pipelines.settings.run import RunSettings
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store

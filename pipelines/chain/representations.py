@@ -12,8 +12,7 @@ from functools import partial
 
 from pipelines.chain.pairs import Pair, make_pairs
 from pipelines.methods.method import Made, Method
-from pipelines.methods.run_entries import RunEntries
-from pipelines.methods.study import Study
+from pipelines.methods.study import RunEntries, Study
 from pipelines.methods.table import METHODS, inputs_of
 from pipelines.stages.probe import collect_probes, probe_methods, probe_task
 from pipelines.store.session import Session

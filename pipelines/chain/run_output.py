@@ -14,14 +14,12 @@ from pipelines.chain.corpus import MANIFEST, REJECTED, Corpus
 from pipelines.chain.sounds import comb_notice, measure_speed
 from pipelines.chain.unlabelled import UNLABELLED, write_started, write_unlabelled
 from pipelines.commandline.overrides import command_line
-from pipelines.commandline.run_log import LOG
-from pipelines.commandline.run_names import SWEEP_WORDS, link_latest
-from pipelines.methods.run_entries import RunEntries
+from pipelines.commandline.run_folders import LOG, SWEEP_WORDS, link_latest
+from pipelines.methods.study import RunEntries
 from pipelines.pages.phrasing import summary
 from pipelines.pages.runs import RUNS, write_runs_page
 from pipelines.results.figures import COSTS
-from pipelines.results.provenance import tracked_run
-from pipelines.results.results import FoldSeed, write_results
+from pipelines.results.results import FoldSeed, tracked_run, write_results
 from pipelines.results.run_record import (
     CODE_SOUNDS,
     RESAMPLES,

@@ -11,32 +11,32 @@ import torch
 from lm.probing.task import ProbeTask
 from lm.samples.model import SampleLanguageModel
 from pipelines.chain.pairs import Pair, make_pairs
-from pipelines.methods.run_entries import RunEntries
+from pipelines.commandline.choices import EMBEDDED
 from pipelines.methods.signals import SIGNALS
+from pipelines.methods.study import RunEntries
 from pipelines.results.language_figures import Speed
 from pipelines.results.results import FoldSeed
 from pipelines.results.sound_figures import fair_classifier, unreliable_classifier
-from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.run import RunSettings
 from pipelines.stages.codes import codes
 from pipelines.stages.features import ClipReading, HeardCodes, code_features, signal_features
-from pipelines.stages.listening import listening
-from pipelines.stages.networks import convolutional
-from pipelines.stages.next_sample import score_sample_models, train_sample_model
-from pipelines.stages.options import ModelName
-from pipelines.stages.playback import Playback, decode_clips, measure_clips
-from pipelines.stages.probe import probe_methods
-from pipelines.stages.rate_continuations import continuations, window_labels
-from pipelines.stages.recognition import (
+from pipelines.stages.judging import (
     LOG_MEL,
     PROBED,
     Judge,
+    Spoken,
     create_network_judge,
     create_probe_judge,
+    judge_speech,
     label_task,
     recognise_labels,
 )
-from pipelines.stages.speech_judging import Spoken, judge_speech
+from pipelines.stages.listening import Playback, decode_clips, listening, measure_clips
+from pipelines.stages.networks import convolutional
+from pipelines.stages.next_sample import score_sample_models, train_sample_model
+from pipelines.stages.options import ModelName
+from pipelines.stages.probe import probe_methods
+from pipelines.stages.rates import continuations, window_labels
 from pipelines.stages.stored_arrays import spectrograms, waveforms
 from pipelines.stages.tokenizer import codebook
 from pipelines.stages.vocoder import CodedIn, vocoder

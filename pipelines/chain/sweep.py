@@ -20,13 +20,10 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from pipelines.commandline.claims import hold
-from pipelines.commandline.command import leave
-from pipelines.commandline.folder_callback import ending_the_command
+from pipelines.commandline.command import leave, os_problem
+from pipelines.commandline.outputs import hold
 from pipelines.commandline.overrides import command_line, quote
-from pipelines.commandline.refusals import os_problem
-from pipelines.commandline.run_log import LOG
-from pipelines.commandline.run_names import sweep_words
+from pipelines.commandline.run_folders import LOG, ending_the_command, sweep_words
 from pipelines.results.sweep_jobs import Job, conclude, forget, job_in, note, options, plan, read_jobs, relative
 from wordless.base.errors import InputError
 from wordless.base.progress import append_line
@@ -159,7 +156,7 @@ def finish(sweep: Path, *, command: str, own: Collection[int] | None = None) -> 
     The command fails if a job of its ``own`` failed; None: all jobs are.
     """
     from pipelines.pages.sweep import write_sweep  # matplotlib takes a second
-    from pipelines.pages.sweep_points import reuse
+    from pipelines.pages.sweep_runs import reuse
 
     jobs = read_jobs(sweep)
     page = write_sweep(sweep, jobs, command=resuming(command, sweep))

@@ -6,8 +6,8 @@ from itertools import chain
 from pathlib import Path
 
 from pipelines.chain.corpus import MANIFEST, Corpus, FoundCorpus, find_corpus, read_corpus, seen_of
+from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.results.run_record import RESULTS
-from pipelines.settings.completed import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.settings.run import RunSettings
 from pipelines.stages.start import LM, TOKENS, UNIVERSAL, VOICE, gpt_hash, is_shipped, run_of_start, saved_vocoder
 from pipelines.store.store import SYNTHESISED

@@ -4,14 +4,17 @@ Exit codes: 0 done; 1 a bug (with its traceback), or something needed that ``wor
 the user can correct (one line); 130 interrupted; 141 the reader of the output has closed it.
 """
 
+import errno
 import os
+import shutil
 import signal
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 import hydra
@@ -21,13 +24,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pipelines.commandline.claims import claims
-from pipelines.commandline.composition import register, verbatim_options
+from pipelines.commandline.composition import explain, options_of, register, resolved, verbatim_options
 from pipelines.commandline.help import command_help, help_request
 from pipelines.commandline.idle_options import Idle, require_effect
+from pipelines.commandline.outputs import claims
 from pipelines.commandline.overrides import prepare, quote, remember, typed_words
-from pipelines.commandline.refusals import explain, options_of, os_problem, resolved
 from wordless.base.errors import InputError
+from wordless.base.files import NO_PERMISSION, NO_SPACE, causes, existing, is_full, os_number
 from wordless.base.pools import end_with_parent, is_started_by_another
 from wordless.base.text import escape
 
@@ -180,6 +183,45 @@ def folders(config: DictConfig | None, verbatim: frozenset[str]) -> list[str]:
         return ["."]
     values = [OmegaConf.select(config, path) for path in sorted(verbatim)]
     return [*(value for value in values if isinstance(value, str) and value), "."]
+
+
+def os_problem(error: Exception, folders: Iterable[str], options: Sequence[str] = ()) -> InputError | None:
+    """Explain a full disk, a missing permission or a missing file with its remedy; return None for all other errors.
+
+    If a full disk is reported without a path, the one of the ``folders`` with the least space is named. Any error
+    counts as caused by a full disk while one of the ``folders`` is full. ``options`` choose another place to write to.
+    """
+    code, path = os_number(error), _named(error)
+    places = [existing(folder) for folder in folders]
+    if code in NO_SPACE:
+        return full_disk(path or min(places, key=lambda place: shutil.disk_usage(place).free), options)
+    if code == errno.EFBIG:
+        return InputError(f"{path or 'a file'}: it may not grow so large; raise the limit of this shell (ulimit -f)")
+    if not code and (full := [place for place in places if is_full(place)]):
+        return full_disk(full[0], options)
+    if path is None or not isinstance(error, OSError):
+        return None
+    if code in NO_PERMISSION:
+        return InputError(f"{path}: {os.strerror(code)}; give yourself access{_elsewhere(options)}")
+    if code == errno.EIO:
+        return InputError(f"{path}: the disk fails ({os.strerror(code)}); check the disk, or choose another place")
+    return InputError(f"{path}: {os.strerror(code)}; check the path") if code else None
+
+
+def _named(error: BaseException) -> str | None:
+    """Return the file that an error or one of its causes names."""
+    names = (getattr(each, "filename", None) for each in causes(error))
+    return next((os.fsdecode(name) for name in names if isinstance(name, str | bytes | os.PathLike)), None)
+
+
+def full_disk(path: str | Path, options: Sequence[str] = ()) -> InputError:
+    """Explain that a disk is full, and what to do."""
+    remedy = f"free some space{_elsewhere(options)}: nothing finished is lost, and the same command resumes"
+    return InputError(f"{path}: the disk is full; {remedy}")
+
+
+def _elsewhere(options: Sequence[str]) -> str:
+    return f", or choose another place ({', '.join(f'{option}=...' for option in options)})" if options else ""
 
 
 @contextmanager

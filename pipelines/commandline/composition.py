@@ -1,13 +1,20 @@
-"""The config of a command for Hydra: the defaults of its options, beside the presets of ``conf/``."""
+"""The config of a command for Hydra: defaults of options, presets of ``conf/``, and errors in one line."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import hydra
+from hydra import initialize_config_module
 from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.options import HYDRA, TIME, index, nested
+from wordless.base.errors import InputError
+from wordless.base.text import suggestion
+from wordless.base.values import leaves
 
 QUIET = [{"override hydra/job_logging": "none"}, {"override hydra/hydra_logging": "none"}]
 NO_FOLDER = {"output_subdir": None, "run": {"dir": "."}}
@@ -21,7 +28,7 @@ FOLDERS = {
     "job": {"chdir": False},
     "callbacks": {
         # keeps other runs from writing into this run's folder
-        "folder": {"_target_": "pipelines.commandline.folder_callback.ClaimedFolder"},
+        "folder": {"_target_": "pipelines.commandline.run_folders.ClaimedFolder"},
         # writes sweep.html and sweep.csv, which compare the jobs of a sweep
         "sweep": {"_target_": "pipelines.chain.sweep.SweepPage", "folders": []},
     },
@@ -53,3 +60,88 @@ def compose(command: str, overrides: Sequence[str] = (), *, return_hydra_config:
 def verbatim_options(command: str) -> frozenset[str]:
     """Return the options whose value is one text or path, in which no character has a meaning for Hydra."""
     return frozenset(option.name for option in index(command).options.values() if option.verbatim)
+
+
+RUN_FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")
+
+
+def resolved(config: DictConfig) -> dict[str, object]:
+    """Return the config as plain dictionaries, lists and values, with interpolations resolved."""
+    try:
+        if missing := sorted(OmegaConf.missing_keys(config)):
+            raise InputError(f"{', '.join(missing)} must be given: {' '.join(f'{key}=...' for key in missing)}")
+        return plain(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise InputError(f"{error.full_key}: {first_line(error)}; check what stands between ${{ and }}") from error
+
+
+def explain(error: Exception, *, name: str, words: Sequence[str]) -> InputError:
+    """Turn an error of Hydra or OmegaConf about the ``words`` of the command ``name`` into an `InputError`."""
+    match error:
+        case OverrideParseException():
+            option = error.override.partition("=")[0] or "OPTION"
+            remedy = f"in quotes, a value may hold anything: \"{option}='VALUE'\""
+            return InputError(f"{error.override!r} does not parse: {first_line(error)}; {remedy}")
+        case MissingConfigException():
+            return missing_option(error)
+        case ConfigCompositionException() if find_rejected_key(error, words):
+            return unknown_option(find_rejected_key(error, words), name=name, words=words)
+        case _:
+            cause = first_line(error.__cause__) if error.__cause__ is not None else ""
+            return InputError(f"{first_line(error)}: {cause}" if cause else first_line(error))
+
+
+def missing_option(error: MissingConfigException) -> InputError:
+    """Explain that a config group has no such choice."""
+    group, _, option = str(error.missing_cfg_file).rpartition("/")
+    if not group:
+        return InputError(f"there is no configuration {option!r}; see --help")
+    chosen, _, path = str(error.missing_cfg_file).partition("/")
+    if chosen == "corpus" and "/" in path:
+        return InputError(f"corpus={path} is a path; name the folder of your recordings: corpus.root={path}")
+    return InputError(f"{group}={option} does not exist; {suggestion(option, error.options or [])}")
+
+
+def find_rejected_key(error: Exception, words: Sequence[str]) -> str:
+    """Return the key that Hydra could not override, or "" for any other error."""
+    quoted = first_line(error).partition("'")[2].rpartition("'")[0]
+    keys = {word.partition("=")[0].lstrip("+~") for word in words}
+    return quoted if quoted in keys and not isinstance(error.__cause__, TypeError) else ""
+
+
+def unknown_option(key: str, *, name: str, words: Sequence[str]) -> InputError:
+    """Explain that no option has this name, or that it needs no ``+``."""
+    known = options(name, words, without=key)
+    if key in known:
+        return InputError(f"{key} is an option already; write {key}=... without + or ~")
+    return InputError(f"{key} is not an option; {suggestion(key, known)}")
+
+
+def options(name: str, words: Sequence[str], *, without: str) -> list[str]:
+    """Return the dotted names of all options and config groups, with the groups that ``words`` choose."""
+    keys = {word: word.partition("=")[0].lstrip("+") for word in words if "=" in word and not word.startswith("-")}
+    groups = [word for word, key in keys.items() if "." not in key and key != without]
+    with initialize_config_module("conf", version_base="1.3"):
+        try:
+            config = compose(name, overrides=groups, return_hydra_config=True)
+        except (HydraException, OmegaConfBaseException):
+            config = compose(name, return_hydra_config=True)
+    values = {key: value for key, value in plain(config).items() if key != "hydra"}
+    chosen = [str(group) for group in config.hydra.runtime.choices if "/" not in str(group)]
+    return [*(key for key, _ in leaves(values)), *chosen, *RUN_FOLDERS]
+
+
+def plain(config: DictConfig, *, resolve: bool = False) -> dict[str, object]:
+    """Return a config as dictionaries, lists and values."""
+    return cast(dict[str, object], OmegaConf.to_container(config, resolve=resolve))
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of a message without its full stop."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(". ")
+
+
+def options_of(command: str) -> frozenset[str]:
+    """Return the dotted names of a command's options and config groups."""
+    return frozenset({*index(command).options, *index(command).groups, *RUN_FOLDERS})

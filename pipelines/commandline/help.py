@@ -12,10 +12,9 @@ from omegaconf import open_dict
 
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.completion import HELP
-from pipelines.commandline.composition import compose
+from pipelines.commandline.composition import compose, plain
 from pipelines.commandline.options import HYDRA, Group, Index, group_by_section, index
 from pipelines.commandline.overrides import quote, separate
-from pipelines.commandline.refusals import plain
 from wordless.base.errors import InputError
 from wordless.base.text import suggestion
 from wordless.base.values import leaves

@@ -1,13 +1,21 @@
-"""Checks of the place that a command writes to, before anything is written: suffix, free space and permission."""
+"""Places that a command writes to: checked first, locked while it writes, and whole in the end or continued later.
 
+A lock is a ``flock``, which the system releases when its process ends for any reason. A folder that is filled file by
+file has a ``job.json``: the same command continues where it stopped, another one is refused.
+"""
+
+import json
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
 
 from wordless.audio.recordings.folders import EXTENSIONS
 from wordless.base.errors import InputError, require
-from wordless.base.files import existing
+from wordless.base.files import existing, take_lock, write_aside
+from wordless.base.values import find_object
 
 # Size of a small run's store, and of waveforms, codes and spectrograms per second of sound, both generously rounded.
 BASE_BYTES = 500 * 2**20
@@ -72,3 +80,176 @@ def require_space(folder: Path, option: str, *, seconds: float = 0.0, arrays: in
     if free < needed:
         space = f"{free / 2**30:.1f} GiB free; this run needs about {needed / 2**30:.1f} GiB"
         raise InputError(f"{folder} has {space}: make room, or choose another place with {option}")
+
+
+RUN_LOCK = ".lock"
+SWEEP_LOCK = ".sweep.lock"
+# Files in the folder of a run or a sweep that are no results.
+NOTES = frozenset({RUN_LOCK, SWEEP_LOCK, ".hydra", "multirun.yaml", "log.txt"})
+
+_CLAIMS = ExitStack()  # a global, because Hydra creates its callbacks itself and passes them nothing
+_MADE: list[list[Path]] = []  # the folders that each claim created, innermost first
+
+
+@contextmanager
+def claims() -> Iterator[None]:
+    """Release all claims when the block ends, and remove claimed folders that hold no result."""
+    try:
+        with _CLAIMS:
+            yield
+    finally:
+        _MADE.clear()
+
+
+def keep_claimed() -> None:
+    """Keep the claimed folders also without a result: work has begun, and belongs to them as long as they exist."""
+    for made in _MADE:
+        made.clear()
+
+
+def claim(wanted: Path, *, option: str, lock: str, new: bool) -> Path:
+    """Lock a folder until `claims` ends, and return it. A missing folder is created.
+
+    With ``new``, an existing folder is left alone, and ``wanted_2``, ``wanted_3`` and so on are tried in its place.
+    Several processes that want the same new folder at the same time get different folders, on several machines too.
+    ``option`` names the folder on the command line.
+    """
+    made = [folder for folder in (wanted, *wanted.parents) if not folder.exists()]
+    folder = make_new(wanted) if new else wanted
+    folder.mkdir(parents=True, exist_ok=True)
+    _MADE.append([folder, *(parent for parent in made if parent != wanted)] if new or made else [])
+    _CLAIMS.callback(discard, _MADE[-1])
+    _CLAIMS.enter_context(hold(folder, option=option, lock=lock))
+    return folder
+
+
+def make_new(wanted: Path) -> Path:
+    """Create a new folder: ``wanted``, or the first free one of ``wanted_2``, ``wanted_3`` and so on."""
+    others = (wanted.with_name(f"{wanted.name}_{number}") for number in count(2))
+    return next(folder for folder in chain([wanted], others) if create(folder))
+
+
+def create(folder: Path) -> bool:
+    """Create a folder and return True, or False if the name is taken. Only one of several processes gets True."""
+    while True:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            return False
+        except FileNotFoundError:  # another run was refused, and removed the parent folder that it had created
+            continue
+        return True
+
+
+@contextmanager
+def hold(folder: Path, *, option: str, lock: str = RUN_LOCK, remedy: str = "") -> Iterator[None]:
+    """Hold the lock of a folder during the block."""
+    remedy = remedy or f"wait for it, or name another folder: {option}=..."
+    with (folder / lock).open("a") as handle:
+        try:
+            held = take_lock(handle, wait=False)
+        except OSError as error:
+            problem = f"its file system keeps no locks ({error.strerror})"
+            raise InputError(f"{option}={folder}: {problem}; name a folder on another one: {option}=...") from error
+        if not held:
+            raise InputError(f"{option}={folder}: another run is writing there; {remedy}")
+        yield
+
+
+def is_held(folder: Path, *, lock: str = RUN_LOCK) -> bool:
+    """Return whether a command is writing a folder."""
+    with suppress(OSError), (folder / lock).open("rb") as handle:  # an error: there is no lock
+        return not take_lock(handle, wait=False, shared=True)
+    return False
+
+
+def discard(made: list[Path]) -> None:
+    """Remove the folders ``made``, innermost first, unless the innermost holds a result."""
+    for folder in made[:1]:
+        if any(path.name not in NOTES for path in folder.iterdir()):
+            return
+        for name in NOTES:
+            path = folder / name
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    with suppress(OSError):  # another run is using a folder above
+        for folder in made:
+            folder.rmdir()
+
+
+JOB = "job.json"
+
+
+@contextmanager
+def work_folder(folder: Path, job: Mapping[str, object]) -> Iterator[None]:
+    """Lock ``folder`` for ``job``; it must be new, empty, or begun by the same job."""
+    require_own(folder, job)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / JOB).exists():
+        write_aside(folder / JOB, json.dumps(job, indent=1, sort_keys=True) + "\n")
+    with (folder / JOB).open() as handle:
+        _lock(handle.fileno(), f"{folder}")
+        yield
+
+
+def remove_work_folder(folder: Path) -> None:
+    """Remove a filled folder, `JOB` last, so that an interrupted removal is recognised; another command may help."""
+    with suppress(FileNotFoundError):
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != JOB:
+                path.unlink(missing_ok=True)
+        (folder / JOB).unlink(missing_ok=True)
+        folder.rmdir()
+
+
+def partial_folder(output: Path) -> Path:
+    """Return the folder beside an output that holds what is made on the way to it."""
+    return output.with_name(f"{output.name}.partial")
+
+
+@contextmanager
+def new_folder(output: Path) -> Iterator[Path]:
+    """Give an empty folder that becomes ``output`` at the end of the block; after an error nothing is left.
+
+    Of two commands with one output, one is refused while the other writes, except where folders cannot be locked (NFS).
+    What a killed command left is removed.
+    """
+    partial = partial_folder(output)
+    partial.mkdir(parents=True, exist_ok=True)
+    locked = os.open(partial, os.O_RDONLY)  # the folder itself: a file would have to be removed after the last step
+    try:
+        with suppress(OSError):  # the file system locks no folder
+            _lock(locked, f"output={output}")
+        try:
+            require_new(output)  # the other command may have finished since this one began
+            for path in partial.iterdir():
+                path.unlink()
+            yield partial
+            partial.rename(output)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+    finally:
+        os.close(locked)
+
+
+def _lock(descriptor: int, written: str) -> None:
+    """Lock an open file or folder, which another command may be writing."""
+    if not take_lock(descriptor, wait=False):
+        raise InputError(f"another command is writing {written}; wait for it, or choose another output=...")
+
+
+def require_own(folder: Path, job: Mapping[str, object]) -> None:
+    """Refuse a file, a folder with other content, and one that another job began."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError(f"output={folder} is a file, and a folder is to be written; {REMEDY}")
+    begun = find_object(folder / JOB)
+    if begun is None and any(path.suffix != ".aside" for path in folder.iterdir()):
+        raise InputError(f"output={folder} holds other things; {REMEDY}")
+    differing = sorted(name for name in job if begun is not None and begun.get(name) != job[name])
+    if differing:
+        raise InputError(f"output={folder} was begun with other values of {', '.join(differing)}; {REMEDY}")

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipelines.commandline.outputs import REMEDY
+from pipelines.commandline.outputs import JOB, REMEDY, require_own, work_folder
 from pipelines.decode import DecodeConfig
 from pipelines.store.run_folder import open_synthesis, vocoder_of
-from pipelines.store.work_folder import JOB, require_own, work_folder
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes
 from tokenizer.sources import flattened, transplanted

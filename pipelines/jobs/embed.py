@@ -16,11 +16,12 @@ from lm.probing.features_file import write_vectors
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import ALL_POOLINGS, FloatArray
 from pipelines.chain.corpus import MANIFEST
+from pipelines.commandline.outputs import remove_work_folder, work_folder
 from pipelines.embed import ALL, EmbedConfig
 from pipelines.jobs.probe import RateModels, models_of_run, pooled_features
 from pipelines.jobs.recordings import list_rejected, rejected_list, tell_rejected
+from pipelines.methods.networks import GPT_SOUND
 from pipelines.methods.signals import BOTTLENECK, LOG_MEL
-from pipelines.methods.sound_gpt import GPT_SOUND
 from pipelines.results.run_record import RESULTS, read_results, recorded_options
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.run import choose_workers
@@ -36,7 +37,6 @@ from pipelines.store.stored_features import (
     pooling_of,
     with_input,
 )
-from pipelines.store.work_folder import remove_work_folder, work_folder
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.clips import build_manifest

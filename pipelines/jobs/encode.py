@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from pipelines.commandline.outputs import remove_work_folder, require_own, work_folder
 from pipelines.encode import EncodeConfig
 from pipelines.jobs.recordings import (
     Notices,
@@ -20,7 +21,6 @@ from pipelines.jobs.recordings import (
     rejected_list,
     tell_rejected,
 )
-from pipelines.store.work_folder import remove_work_folder, require_own, work_folder
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, read_codes, read_num_samples, shard_path, write_shard

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lm.model import LanguageModel
+from pipelines.commandline.outputs import remove_work_folder, work_folder
 from pipelines.find import Features, FindConfig
 from pipelines.jobs.recordings import (
     Notices,
@@ -25,9 +26,8 @@ from pipelines.jobs.recordings import (
     tell_rejected,
 )
 from pipelines.methods.signals import mfcc_frames
-from pipelines.pages.hits import Hit, write_hits_page
+from pipelines.pages.sounds import Hit, write_hits_page
 from pipelines.store.store import write_json
-from pipelines.store.work_folder import remove_work_folder, work_folder
 from tokenizer.codes import require_same_codebook, soft_assignments
 from tokenizer.encoder import load_tokenizer, log_mel_pieces, quantised_vectors, signals
 from tokenizer.tokenizer import Tokenizer

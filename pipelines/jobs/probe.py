@@ -11,7 +11,7 @@ from lm.probing.task import require_labels
 from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus
 from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.commandline.outputs import require_space
-from pipelines.methods.rates import BAGS, STATES
+from pipelines.methods.codes import BAGS, STATES
 from pipelines.methods.signals import LOG_MEL, SIGNALS
 from pipelines.methods.table import METHODS, inputs_of
 from pipelines.pages.phrasing import sentences
@@ -25,12 +25,12 @@ from pipelines.stages.features import (
     BAG_OF_CODES,
     ClipReading,
     HeardCodes,
+    HeardSoftCodes,
     code_features,
     gpt_features,
     signal_features,
 )
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
-from pipelines.stages.soft_codes import HeardSoftCodes
 from pipelines.store.run_folder import part_of
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, write_json

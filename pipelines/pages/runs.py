@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import quote
 
-from pipelines.commandline.claims import RUN_LOCK, is_held
 from pipelines.commandline.options import HYDRA, index
-from pipelines.commandline.run_names import ELSEWHERE, WORDS, option_of, read_words
+from pipelines.commandline.outputs import RUN_LOCK, is_held
+from pipelines.commandline.run_folders import ELSEWHERE, WORDS, option_of, read_words
 from pipelines.pages.phrasing import draw, quantity
 from pipelines.results.run_record import RESULTS, Results, read_results
 from pipelines.store.run_folder import REPORT

@@ -12,8 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pipelines.pages.phrasing import draw, full_name
-from pipelines.pages.sweep_charts import sweep_charts
-from pipelines.pages.sweep_points import RECOGNISED, SOUND, Point, Runs, reuse, swept
+from pipelines.pages.sweep_runs import RECOGNISED, SOUND, Point, Runs, reuse, sweep_charts, swept
 from pipelines.results.figures import Figure
 from pipelines.results.run_record import count_codes, read_resamples, read_results
 from pipelines.results.sweep_jobs import Job

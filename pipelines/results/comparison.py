@@ -33,7 +33,6 @@ from lm.probing.comparison import (
     difference,
     independent_difference,
     measure,
-    num_clips,
     outcome_interval,
     t_interval,
     whole_groups,
@@ -278,7 +277,7 @@ class ProbedFolds:
     @property
     def clips(self) -> int:
         """Number of labelled test clips."""
-        return sum(map(num_clips, self.outcomes))
+        return sum(outcome.clips for outcome in self.outcomes)
 
     @cached_property
     def outcomes(self) -> list[Outcome]:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import prod
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -20,21 +22,20 @@ from lm.probing.comparison import (
     whole_groups,
 )
 from lm.samples.crops import BASELINES
-from pipelines.methods.run_entries import RunEntries
+from pipelines.methods.study import RunEntries
 from pipelines.results.figures import Figure
-from pipelines.results.provenance import parameters
 from pipelines.results.run_record import Section
 from pipelines.settings.run import RunSettings
+from pipelines.stages.listening import JUDGES
 from pipelines.stages.next_sample import NEXT_SAMPLE, SAMPLE_SOUNDS, SCORES
 from pipelines.stages.options import JudgeName, RatesConfig
-from pipelines.stages.playback import JUDGES
-from pipelines.stages.rate_continuations import CONTINUATIONS, FLAT, LABELS, RATES
-from pipelines.stages.rates import TokenizedCorpus
+from pipelines.stages.rates import CONTINUATIONS, FLAT, LABELS, RATES, TokenizedCorpus
 from pipelines.stages.zerospeech import CONSISTENCY, ERRORS, MODELS, PAIRS
 from pipelines.store.store import CURVE, Entry
 from tokenizer.parquet import read_codes
 from wordless.audio.recordings.manifest import Manifest
 from wordless.audio.recordings.spoken_pairs import CHANGES
+from wordless.base.saved_models import read_header
 
 Made = Mapping[tuple[str, int], RunEntries]  # by test fold and seed
 Judged = Mapping[tuple[str, int], Mapping[str, Any]]  # what a stage wrote for each fold and seed
@@ -278,6 +279,19 @@ def _of_rate(row: Figure, codebook: TokenizedCorpus, model: Entry) -> Iterator[F
         "training_steps": curve["steps"],
     }.items():
         yield replace(row, name=name, value=value)
+
+
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation: no parameters
+
+
+def parameters(folder: Path) -> int:
+    """Count the parameters of an entry's models, from the headers of its safetensors files."""
+    return sum(
+        prod(shape)
+        for path in sorted(folder.glob("*.safetensors"))
+        for name, (_, shape) in read_header(path).items()
+        if not name.endswith(STATISTICS)
+    )
 
 
 def _continued(varied: Sequence[Row], said: Sequence[Row], config: RatesConfig, row: Figure) -> Iterator[Figure]:

@@ -15,14 +15,12 @@ from scipy.stats import binom
 
 from lm.options import ProbeConfig
 from lm.probing.comparison import Hits, bootstrap, by_fold, difference, interval, outcome_interval
-from pipelines.methods.run_entries import RunEntries
+from pipelines.methods.study import RunEntries
 from pipelines.results.figures import MEASURES, SOUND, Figure
 from pipelines.results.run_record import is_cut
-from pipelines.stages.listening import LISTENING
+from pipelines.stages.judging import RECOGNISED, unfit_of
+from pipelines.stages.listening import CLIPS, GUARD, JUDGED, JUDGES, LISTENING
 from pipelines.stages.options import JudgeName
-from pipelines.stages.playback import CLIPS, GUARD, JUDGED, JUDGES
-from pipelines.stages.recognition import RECOGNISED
-from pipelines.stages.speech_judging import unfit_of
 from pipelines.store.store import Entry
 from vocoder.kinds import BY_KEY, ORIGINAL, UNLEARNED, WAVENET
 from vocoder.speech_judges import SPEECH_JUDGES

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from pipelines.commandline.overrides import parse_values
-from pipelines.commandline.run_names import ELSEWHERE, JOBS
+from pipelines.commandline.run_folders import ELSEWHERE, JOBS
 from wordless.base.files import write_aside
 from wordless.base.text import escape_values
 

@@ -9,8 +9,7 @@ from typing import Literal
 
 from lm.options import MOST_HEARINGS, ONE_HEARING, Layers, Pooling, States, VectorConfig
 from pipelines.methods.method import Method
-from pipelines.methods.own import own_method
-from pipelines.methods.table import METHODS, ROWS
+from pipelines.methods.table import METHODS, ROWS, own_method
 from tokenizer.options import Assignments
 from wordless.audio.recordings.manifest import Manifest, with_noise
 from wordless.audio.recordings.splits import Fold, folds

@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from lm.options import ProbeConfig
+from pipelines.commandline.choices import EMBEDDED, with_embedded_corpus, with_samples
 from pipelines.settings.comparison import ComparisonConfig
-from pipelines.settings.completed import EMBEDDED, with_embedded_corpus, with_samples
 from pipelines.settings.parallel import MAX_THREADS, choose_parallel, part_threads
 from pipelines.stages.options import (
     STEPS,

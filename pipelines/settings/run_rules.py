@@ -1,29 +1,38 @@
-"""Refusals of options of a run that contradict each other. A single group of options cannot see them."""
+"""Refusals of options of a run that contradict each other, or whose models this machine has no memory for."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from itertools import chain
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
+import torch
+
+from lm.tokens import Vocabulary
+from pipelines.commandline.choices import EMBEDDED_SOURCE
 from pipelines.methods.table import METHODS
-from pipelines.settings.completed import EMBEDDED_SOURCE
-from pipelines.settings.model_memory import require_memory
 from pipelines.settings.parallel import processes, require_equal_share, require_parallel
-from pipelines.stages.options import OPTION, TokenizerSettings, Wav2vec2Settings
+from pipelines.stages.options import OPTION, NextSampleSettings, TokenizerSettings, Wav2vec2Settings
 from pipelines.stages.start import LM, TOKENS, VOICE, require_same_gpt, require_same_tokenizer, require_same_voice
 from pipelines.tracking.tracking import require_trackers
 from tokenizer.sources import ChosenLayer
+from vocoder.options import LEVELS
 from wordless.audio.pitch import HIGHEST, LEAST_LAG, resolves_pitch
 from wordless.base.errors import InputError, require, within
+from wordless.base.machine import machine_memory
 from wordless.base.seeds import require_seeds
 from wordless.base.text import listed
 
 if TYPE_CHECKING:
     from pipelines.settings.run import RunSettings
 
+
 FEATURES, LAYER = "tokenizer.features=wav2vec2", "tokenizer.feature_layer"
 
 
-def require_run(settings: "RunSettings") -> None:
+def require_run(settings: RunSettings) -> None:
     """Refuse options that contradict each other, or that this machine cannot follow.
 
     Raises:
@@ -63,7 +72,7 @@ def require_run(settings: "RunSettings") -> None:
     require_seeds(settings.seed, settings.seeds)
 
 
-def _of_frames(settings: "RunSettings") -> Iterator[str]:
+def _of_frames(settings: RunSettings) -> Iterator[str]:
     """A vocoder has the rates of its tokenizer, and the groups of the training clips."""
     wavenet = settings.vocoder.wavenet
     if wavenet.groups:
@@ -80,7 +89,7 @@ def _of_frames(settings: "RunSettings") -> Iterator[str]:
             )
 
 
-def _of_starts(settings: "RunSettings") -> Iterator[str]:
+def _of_starts(settings: RunSettings) -> Iterator[str]:
     """The run has the models that it begins with."""
     tokenizer, model = settings.tokenizer, settings.lm.start
     for option, start in ((TOKENS, tokenizer.start), (LM, model)):
@@ -102,7 +111,7 @@ def _of_starts(settings: "RunSettings") -> Iterator[str]:
         yield f"{VOICE}={voice}, but this run has no vocoder: add vocoder to stages, or leave it out"
 
 
-def _require_same_starts(settings: "RunSettings") -> None:
+def _require_same_starts(settings: RunSettings) -> None:
     """Refuse models to begin with that have other sizes than those of the run."""
     tokenizer, lm, vocoder = settings.tokenizer, settings.lm, settings.vocoder
     if tokenizer.start is not None:
@@ -113,7 +122,7 @@ def _require_same_starts(settings: "RunSettings") -> None:
         require_same_voice(vocoder.start, vocoder.wavenet, settings.audio)
 
 
-def _of_the_language_model(settings: "RunSettings") -> Iterator[str]:
+def _of_the_language_model(settings: RunSettings) -> Iterator[str]:
     """Sharded weights need several processes, and merged codes are hard codes of one stream and rate."""
     tokenizer, bpe = settings.tokenizer, settings.lm.bpe
     if bpe and settings.reads_codes:
@@ -134,7 +143,7 @@ def _of_the_language_model(settings: "RunSettings") -> Iterator[str]:
         )
 
 
-def _of_rates(settings: "RunSettings") -> Iterator[str]:
+def _of_rates(settings: RunSettings) -> Iterator[str]:
     """The stage ``rates`` needs several rates, whose models read hard codes."""
     rates = settings.tokenizer.rates
     if rates is None and "rates" in settings.stages:
@@ -149,7 +158,7 @@ def _of_rates(settings: "RunSettings") -> Iterator[str]:
         )
 
 
-def _of_several_runs(settings: "RunSettings") -> Iterator[str]:
+def _of_several_runs(settings: RunSettings) -> Iterator[str]:
     """Some stages need a single model, which a run of several folds or seeds does not have."""
     folds = f"compare.folds is {settings.compare.folds}" if settings.compare.folds else ""
     several = " and ".join(filter(None, (folds, f"seeds is {settings.seeds}" if settings.seeds > 1 else "")))
@@ -168,7 +177,7 @@ def _of_several_runs(settings: "RunSettings") -> Iterator[str]:
         yield "quick=true takes two of the folds; name compare.folds=group or fold, too"
 
 
-def _of_data(settings: "RunSettings") -> Iterator[str]:
+def _of_data(settings: RunSettings) -> Iterator[str]:
     """Each source is named once, hours are those of some sources, and labels are classes where they are predicted."""
     sources, hours = settings.unlabelled or (), settings.unlabelled_hours
     for source in sources:
@@ -188,7 +197,7 @@ def _of_data(settings: "RunSettings") -> Iterator[str]:
         )
 
 
-def _require_equal_shares(settings: "RunSettings") -> None:
+def _require_equal_shares(settings: RunSettings) -> None:
     """Refuse batches that processes and accumulation steps cannot divide equally, of what this run trains."""
     judge = [METHODS["supervised"]] if settings.trains_supervised else []
     trainings = [each.training for each in dict.fromkeys([*settings.probed_methods, *judge]) if each.training]
@@ -207,7 +216,7 @@ def _require_equal_shares(settings: "RunSettings") -> None:
         require_equal_share(name, batches.batch_size, accumulation=fit.accumulation)
 
 
-def _require_pitch(settings: "RunSettings") -> None:
+def _require_pitch(settings: RunSettings) -> None:
     """Refuse a stream of pitch at a rate that resolves none, and options that read spectrograms without samples."""
     if not (levels := settings.tokenizer.pitch.levels):
         return
@@ -218,7 +227,7 @@ def _require_pitch(settings: "RunSettings") -> None:
     _require_samples(f"{name} reads samples", settings)
 
 
-def _require_samples(what: str, settings: "RunSettings", *others: tuple[bool, str, str]) -> None:
+def _require_samples(what: str, settings: RunSettings, *others: tuple[bool, str, str]) -> None:
     """Refuse options that read spectrograms beside codes of samples; ``others`` say whether they are refused, too."""
     probed, compare, warps = bool(settings.probed_methods), settings.compare, settings.lm.views.warps
     impossible = (
@@ -251,7 +260,7 @@ def choose_layer(tokenizer: TokenizerSettings, wav2vec2: Wav2vec2Settings) -> Ch
     return ChosenLayer(folder=found.folder, layer=layer, width=found.width, option=OPTION)
 
 
-def _require_speech_layer(settings: "RunSettings") -> None:
+def _require_speech_layer(settings: RunSettings) -> None:
     """Refuse a layer that cannot make the codes of a run, and options that codes of a speech model cannot follow."""
     own, hop = settings.tokenizer, settings.audio.hop_length
     if own.features == "autoencoder":
@@ -281,3 +290,96 @@ def _require_speech_layer(settings: "RunSettings") -> None:
         (own.dynamic_ranges is not None, "tokenizer.dynamic_ranges", "use null"),
         (settings.probes("bottleneck"), "compare.methods with bottleneck", "leave it out; wav2vec2 probes the states"),
     )
+
+
+BYTES = 4  # of a float32 number
+TRAINED = 4  # numbers for each weight: itself, its gradient and two moments of AdamW
+
+
+@dataclass(frozen=True)
+class Demand:
+    """The least memory of one part of a run."""
+
+    what: str
+    numbers: int  # float32
+    option: str  # that determines the number
+    value: int
+    default: object = None  # of the option
+
+
+def require_memory(settings: RunSettings) -> None:
+    """Refuse models, batches and samples of which one alone exceeds this machine's memory.
+
+    If training is on a GPU, only the weights are counted, because they are created in main memory.
+    """
+    described, lm, samples = settings.tokenizer.config(settings.audio), settings.lm, settings.next_sample
+    streams, codes = described.code_shape
+    vocabulary = Vocabulary(per_stream=codes + (lm.bpe or 0), streams=streams, backward=lm.gpt.backward)
+    for_each_weight = 1 if settings.device != "cpu" and torch.cuda.is_available() else TRAINED
+    trainings = (method.training for method in settings.probed_methods if method.training)
+    counts = {  # parameters by the group of options with the sizes
+        "tokenizer.autoencoder": ("the autoencoder", described.parameters),
+        "lm.gpt": ("the language model", lm.gpt.parameters(vocabulary)),
+        "vocoder.wavenet": ("the vocoder", settings.vocoder.wavenet.parameters),
+        "baselines.encoder": ("the encoder of the baselines", settings.baselines.encoder.parameters),
+        **{each.network: (each.what, each.parameters(settings)) for each in trainings if each.network},
+        **{
+            f"next_sample.{name}": (f"the {name} over samples", samples.config(name).parameters)
+            for name in samples.models
+        },
+    }
+    models = (
+        Demand(f"training {what}", parameters * for_each_weight, *_largest(group, attrgetter(group)(settings)))
+        for group, (what, parameters) in counts.items()
+    )
+    there = machine_memory()
+    for demand in chain(models, _data(settings), _crops(samples)):
+        if (needed := demand.numbers * BYTES) > there:
+            such = f", such as {demand.default}" if demand.default is not None else ""
+            raise InputError(
+                f"{demand.option} is {demand.value}: {demand.what} alone would take {needed / 1e9:.0f} GB, and this "
+                f"machine has {there / 1e9:.0f} GB; choose a smaller one{such}"
+            )
+
+
+def _largest(group: str, config: object) -> tuple[str, int, object]:
+    """Return the option that is furthest above its default, its value and the default."""
+    return max(_ratios(group, config))[1:]
+
+
+def _ratios(group: str, config: object) -> Iterator[tuple[float, str, int, object]]:
+    """Give the ratio of each whole number to its default, its option, its value and the default."""
+    for field in fields(cast(Any, config)):
+        option, own = f"{group}.{field.name}", getattr(config, field.name)
+        if is_dataclass(own):
+            yield from _ratios(option, own)
+            continue
+        values, defaults = (each if isinstance(each, tuple) else (each,) for each in (own, field.default))
+        if values and {type(number) for number in (*values, *defaults)} == {int}:
+            value, default = max(values), max(defaults)
+            yield value / max(default, 1), option, value, default
+
+
+def _data(settings: RunSettings) -> Iterator[Demand]:
+    tokenizer, lm, vocoder = settings.tokenizer, settings.lm, settings.vocoder
+    column = tokenizer.patch.frames * settings.audio.n_mels
+    patches, batch = tokenizer.sample_patches, tokenizer.batch_size
+    yield Demand("the sample of patches", patches * column, "tokenizer.sample_patches", patches)
+    yield Demand("a batch of patches", min(batch, patches) * column, "tokenizer.batch_size", batch)
+    windows = min(lm.batches.batch_size, lm.batch_tokens) // lm.fit.accumulation
+    option, value = "lm.batches.batch_size", lm.batches.batch_size
+    yield Demand("a batch of windows of codes", windows * lm.gpt.model_dim, option, value)
+    crops, wavenet = vocoder.crops, vocoder.wavenet
+    samples = crops.batch_size // vocoder.fit.accumulation * crops.crop_codes * wavenet.samples_per_code
+    name = "crop_codes" if crops.crop_codes > crops.batch_size else "batch_size"
+    option, value = f"vocoder.crops.{name}", getattr(crops, name)
+    yield Demand("a batch of crops of sound", samples * wavenet.residual_channels, option, value)
+
+
+def _crops(samples: NextSampleSettings) -> Iterator[Demand]:
+    """Give the logits of a batch of crops, and the levels that the longest history adds."""
+    crops, history = samples.crops, max(samples.config(name).history for name in samples.models)
+    share = crops.batch_size // samples.fit.accumulation
+    name = "samples" if crops.samples > crops.batch_size else "batch_size"
+    numbers = share * (crops.samples * LEVELS + 2 * history)
+    yield Demand("a batch of crops of samples", numbers, f"next_sample.crops.{name}", getattr(crops, name))

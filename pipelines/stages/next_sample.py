@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from lm.samples.crops import BASELINES, SampleClips, SampleCrops, count_pairs, create_baseline, loss, score, table_size
+from lm.samples.crops import (
+    BASELINES,
+    SampleClips,
+    SampleCrops,
+    count_pairs,
+    create_baseline,
+    loss,
+    score,
+    table_size,
+)
 from lm.samples.model import SampleLanguageModel, create_sample_model
 from pipelines.stages.options import ModelName, NextSampleSettings, SampleSoundsConfig
 from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, read_clips, split_samples

@@ -23,7 +23,13 @@ from lm.bodies.options import (
     WaveformAugmentationConfig,
     WaveformBatchConfig,
 )
-from lm.options import LOOK_AHEAD, MOST_AHEAD, MOST_MERGES, BatchConfig, GPTConfig
+from lm.options import (
+    LOOK_AHEAD,
+    MOST_AHEAD,
+    MOST_MERGES,
+    BatchConfig,
+    GPTConfig,
+)
 from lm.samples.options import POSITIONS, ContextConfig, SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
 from tokenizer.options import MOST_RATES, AutoencoderConfig, HealthConfig, PatchConfig, PitchConfig, ViewsConfig
 from vocoder.options import CropsConfig, EngineChoice, SoundOptions, WaveNetConfig

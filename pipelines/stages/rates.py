@@ -1,19 +1,33 @@
-"""The codebook and the language model of each rate; most runs have one rate.
+"""Codes at one or several rates: the tokenizer and language model of each, and continuations by models of all rates.
 
 The codebook of a rate is made by the stages of a run that has this rate alone, so the store shares its entries with
 such a run. Of several rates, a GPT models the coarsest codes, and an upsampler each finer rate. An upsampler is trained
 on the same clips and views as the GPT. At each position of its rate it reads the codes of all coarser rates that cover
 this position, as `lm.tokens` draws it.
+
+A flat GPT over the finest codes continues the same prompts with the same options of sampling. Griffin-Lim makes the
+sound of both, so that no vocoder has to be trained. `LanguageModelSettings.divided` says why this rival is fair.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import chain, pairwise
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lm.generation import Sampling
+from lm.judging import NGRAMS, distinct_ngrams
 from lm.model import LanguageModel
 from pipelines.stages.codes import codes, views
+from pipelines.stages.judging import Judge, name_labels, new_part, whole
 from pipelines.stages.language_model import CodedClips, CodedCorpus, language_model
-from pipelines.stages.options import LanguageModelSettings, TokenizerSettings
+from pipelines.stages.listening import JUDGES, excerpt_row
+from pipelines.stages.options import LanguageModelSettings, RatesConfig, TokenizerSettings
 from pipelines.stages.tokenizer import (
     autoencoder,
     codebook,
@@ -24,13 +38,23 @@ from pipelines.stages.tokenizer import (
     started_tokenizer,
 )
 from pipelines.store.session import Session
-from pipelines.store.store import MODEL, Entry, Recipe
+from pipelines.store.store import MODEL, Entry, Recipe, other_options, write_json
+from tokenizer.codes import Codes, IntArray
 from tokenizer.options import ViewsConfig
+from tokenizer.parquet import read_codes
 from tokenizer.saved import Savable
 from tokenizer.sources import ChosenLayer
 from tokenizer.tokenizer import Tokenizer
+from vocoder.continuing import Prompt, joined_sound
+from vocoder.kinds import GRIFFIN_LIM
+from vocoder.options import Sampling as SoundSampling
+from vocoder.synthesis import create_synthesis
+from wordless.audio.levels import Excerpt, read_loudest
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.recordings.manifest import Manifest
+from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash, choose_randomly
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
+from wordless.base.files import aside
 from wordless.base.saved_models import rate_folder
 
 
@@ -160,3 +184,249 @@ def rate_models(session: Session, coded: Sequence[CodedClips], settings: Languag
 
     together = _together(session, "rate_lm", models, read, "language models")
     return RateModels(coded=tuple(coded), models=tuple(models), together=together)
+
+
+CONTINUATIONS = "continuations.json"
+LABELS = "labels.json"  # that a judge names in each window
+PICTURES = "pictures.safetensors"
+RATES, FLAT = "rates", "flat"  # the models
+MODELS = (RATES, FLAT)
+RECORDINGS = "recordings"  # the test clips themselves, beside the models
+SILENT = 1e-10  # power of silence, -100 dBFS
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Models:
+    """The loaded models."""
+
+    tokenizer: Tokenizer
+    rates: LanguageModel
+    flat: LanguageModel
+
+
+def continuations(
+    session: Session,
+    manifest: Manifest,
+    tokenizer: Entry,
+    coded: Entry,
+    rates: Entry,
+    flat: Entry,
+    config: RatesConfig,
+    *,
+    shortest: float,
+) -> Entry:
+    """Continue test clips by both models; write sounds, pictures, the diversity of the codes, and levels of windows.
+
+    The test clips are the reference: the diversity of their finest codes ``coded``, and the sound of these codes. Clips
+    shorter than ``shortest`` seconds, a coarse code, are left out, because only the flat GPT could read them.
+    """
+    inputs = {
+        "tokenizer": tokenizer,
+        "codes": coded,
+        "language models of rates": rates,
+        "flat": flat,
+        "recordings": audio_hash(manifest, ["test"]),
+    }
+    options = {"rates": other_options(config, "silence_dbfs"), "version of Griffin-Lim": GRIFFIN_LIM.version}
+    recipe = Recipe("rate_continuations", 7, config=options, inputs=inputs)
+    clips = continued_clips(manifest, config.clips, shortest=shortest, seed=config.seed)
+
+    def make(folder: Path) -> None:
+        device = str(session.gang.device)
+        models = _Models(
+            tokenizer=Tokenizer.from_pretrained(tokenizer.folder, device=device),
+            rates=LanguageModel.from_pretrained(rates.folder, device=device),
+            flat=LanguageModel.from_pretrained(flat.folder, device=device),
+        )
+        excerpts = [_excerpt(manifest, clip, models.tokenizer, config) for clip in clips]
+        for number, excerpt in enumerate(excerpts):
+            excerpt.waveform.write(folder / f"{number}_original.wav")
+        prompts = [Prompt.of_excerpt(each, models.tokenizer) for each in excerpts]
+        rows: list[dict[str, object]] = []
+        finest = {RECORDINGS: [clip.codes.values for clip in read_codes(coded.folder)[1] if clip.split == "test"]}
+        for of in MODELS:
+            with session.terminal.working(f"continuing by {of}", len(prompts), "clips") as progress:
+                codes = _continued(models, of, prompts, config)
+                rows += _write_sounds(folder, models, of, clips, prompts, codes, config)
+                progress.advance_to(len(prompts))
+            finest[of] = [each.values for each in codes]
+        _write_pictures(folder, models.tokenizer, clips, excerpts[: config.shown], config)
+        places = [excerpt_row(clip, excerpt) for clip, excerpt in zip(clips, excerpts, strict=True)]
+        content = {
+            "clips": places,
+            "said": rows,
+            "coded": _write_coded(folder, models.tokenizer, clips, excerpts, config),
+            "diversity": diversities(finest, seed=config.seed),
+            "frames": [each.patch_frames for each in models.tokenizer.rates],
+        }
+        write_json(folder / CONTINUATIONS, content)
+
+    title = f"{len(clips)} test clips continued by {config.seconds:g} s"
+    return session.obtain(recipe, title, make, files=["*.wav", PICTURES, CONTINUATIONS])
+
+
+def continued_clips(manifest: Manifest, count: int, *, shortest: float, seed: int) -> list[Clip]:
+    """Choose up to ``count`` random test clips of ``shortest`` seconds or more."""
+    return choose_randomly(_long_enough(manifest, shortest), count, seed=seed)
+
+
+def require_long_enough(manifest: Manifest, *, shortest: float) -> None:
+    """Refuse test clips of which none lasts ``shortest`` seconds, a coarse code."""
+    if not _long_enough(manifest, shortest):
+        raise InputError(
+            f"no test clip lasts {shortest:g} s, which is one coarse code (tokenizer.rates): the models of all rates "
+            f"read {shortest:g} s or more; add longer recordings"
+        )
+
+
+def _long_enough(manifest: Manifest, shortest: float) -> list[Clip]:
+    return [clip for clip in manifest.of("test") if clip.seconds >= shortest]
+
+
+def _excerpt(manifest: Manifest, clip: Clip, tokenizer: Tokenizer, config: RatesConfig) -> Excerpt:
+    """Read a clip, or the loudest part of a longer one; `Prompt.of_excerpt` takes half of it."""
+    whole, rate = 2 * config.prompt_seconds, tokenizer.format.sample_rate
+    step = tokenizer.format.samples_per_code
+    return read_loudest(manifest.root / clip.path, rate, whole, step=step, part=clip.part)
+
+
+def _continued(models: _Models, of: str, prompts: Sequence[Prompt], config: RatesConfig) -> list[Codes]:
+    """Return finest codes of each continuation, those of a clip one after the other."""
+    wanted = [prompt for prompt in prompts for _ in range(config.continuations)]
+    sampling = Sampling(temperature=config.temperature, top_k=config.top_k)
+    if of == FLAT:
+        known = [prompt.finest.codes for prompt in wanted]
+        return models.flat.generate_batch(known, seconds=config.seconds, sampling=sampling, seed=config.seed)
+    whole = [prompt.codes for prompt in wanted]
+    made = models.rates.generate_batch(whole, seconds=config.seconds, sampling=sampling, seed=config.seed)
+    return [each.finest for each in made]
+
+
+def diversities(codes: Mapping[str, Sequence[IntArray]], *, seed: int) -> list[dict[str, object]]:
+    """Compute distinct n-grams of each model and of the recordings, over equally many n-grams of each.
+
+    More n-grams repeat more, so only as many are counted as the shortest row has, in a random order of the sounds.
+    """
+    mixed = {of: _shuffled(every, seed=seed) for of, every in codes.items()}
+    counts = {n: min(sum(max(len(each) - n + 1, 0) for each in every) for every in mixed.values()) for n in NGRAMS}
+    return [
+        {
+            "of": of,
+            "steps": counts[1],
+            **{f"distinct_{n}": distinct_ngrams(every, n, at_most=count) for n, count in counts.items()},
+        }
+        for of, every in mixed.items()
+    ]
+
+
+def _shuffled(sequences: Sequence[IntArray], *, seed: int) -> list[IntArray]:
+    return [sequences[place] for place in np.random.default_rng(seed).permutation(len(sequences))]
+
+
+def _write_coded(
+    folder: Path, tokenizer: Tokenizer, clips: Sequence[Clip], excerpts: Sequence[Excerpt], config: RatesConfig
+) -> list[dict[str, object]]:
+    """Write the sound of the finest codes of each recording, with which continuations are compared."""
+    codes = [tokenizer.encode(excerpt.waveform).finest for excerpt in excerpts]
+    synthesis = create_synthesis(GRIFFIN_LIM, tokenizer.finest, SoundSampling(seed=config.seed))
+    names, rows = [clip.name for clip in clips], list[dict[str, object]]()
+    for number, sound in enumerate(synthesis.sounds(codes, [None] * len(codes), names=names)):
+        file = f"{number}_coded.wav"
+        sound.write(folder / file)
+        windows = max(int(sound.seconds / config.window_seconds + 1e-9), 1)
+        rows.append({"file": file, "levels": window_levels(sound, config, windows)})
+    return rows
+
+
+def _write_sounds(
+    folder: Path,
+    models: _Models,
+    of: str,
+    clips: Sequence[Clip],
+    prompts: Sequence[Prompt],
+    codes: Sequence[Codes],
+    config: RatesConfig,
+) -> list[dict[str, object]]:
+    """Write the sound of each continuation behind its prompt, and describe it."""
+    past = [prompt.finest for prompt in prompts for _ in range(config.continuations)]
+    synthesis = create_synthesis(GRIFFIN_LIM, models.tokenizer.finest, SoundSampling(seed=config.seed))
+    names = [f"{clip.name} continuation {number}" for clip in clips for number in range(config.continuations)]
+    sounds = synthesis.sounds(codes, [None] * len(codes), names=names, prompts=past)
+    rows: list[dict[str, object]] = []
+    for place, (prompt, new) in enumerate(zip(past, sounds, strict=True)):
+        clip, number = divmod(place, config.continuations)
+        file = f"{clip}_{of}_{number}.wav"
+        joined_sound(prompt.waveform, new).write(folder / file)
+        levels = window_levels(new, config, config.windows)
+        rows.append({"of": of, "clip": clip, "file": file, "prompt_seconds": prompt.waveform.seconds, "levels": levels})
+    return rows
+
+
+def window_levels(sound: Waveform, config: RatesConfig, windows: int) -> list[float]:
+    """Measure the level of each of the first windows in dB re full scale; a shorter sound is one window."""
+    bounds = config.window_bounds(windows, sound.sample_rate)
+    parts = (sound.samples[start:end] for start, end in pairwise(bounds))
+    return [float(10 * np.log10(np.mean(np.square(part, dtype=np.float64)) + SILENT)) for part in parts]
+
+
+@torch.inference_mode()
+def _write_pictures(
+    folder: Path, tokenizer: Tokenizer, clips: Sequence[Clip], excerpts: Sequence[Excerpt], config: RatesConfig
+) -> None:
+    """Write the sound of each rate's codes, and their spectrograms, for the clips that the report shows."""
+    found: dict[str, Tensor] = {}
+    for clip, excerpt in enumerate(excerpts):
+        parts = tokenizer.encode(excerpt.waveform).by_rate
+        padded = np.zeros(len(parts[-1].values) * parts[-1].format.samples_per_code, np.float32)
+        padded[: len(excerpt.waveform.samples)] = excerpt.waveform.samples
+        finest = tokenizer.finest
+        found[f"{clip}:original"] = finest.normalise(finest.log_mel(torch.from_numpy(padded)[None]))[0]
+        for number, (own, part) in enumerate(zip(tokenizer.rates, parts, strict=True), 1):
+            spectrogram = own.denormalise(own.spectrogram(torch.from_numpy(part.values)[None]))
+            found[f"{clip}:rate_{number}"] = finest.normalise(spectrogram)[0, : len(found[f"{clip}:original"])]
+            synthesis = create_synthesis(GRIFFIN_LIM, own, SoundSampling(seed=config.seed))
+            synthesis.sounds([part], [None], names=[clips[clip].name])[0].write(folder / f"{clip}_rate_{number}.wav")
+    with aside(folder / PICTURES) as beside:
+        save_file({name: picture.cpu().contiguous() for name, picture in found.items()}, beside)
+
+
+def window_labels(session: Session, judge: Judge, said: Entry, classes: Sequence[str], config: RatesConfig) -> Entry:
+    """Name the label of each original, and of each window of the sound of its codes and of its continuations."""
+    inputs = {**judge.inputs, "continuations": said}
+    recipe = Recipe("rate_labels", 3, config={"listening": {"judge": judge.name}}, inputs=inputs)
+
+    def make(folder: Path) -> None:
+        rows, clips = said.read_rows(CONTINUATIONS, "said"), said.read_rows(CONTINUATIONS, "clips")
+        originals = [whole(said.folder, f"{number}_original.wav") for number in range(len(clips))]
+        coded = [windows_of_coded(said.folder, row, config) for row in said.read_rows(CONTINUATIONS, "coded")]
+        continued = [windows_of(said.folder, row, config) for row in rows]
+        parts = [*originals, *chain.from_iterable(coded), *chain.from_iterable(continued)]
+        found = iter(name_labels(session, judge, {said.folder: parts}, classes))
+        content = {
+            "judge": judge.name,
+            "originals": [next(found) for _ in originals],
+            "coded": [[next(found) for _ in windows] for windows in coded],
+            "labels": [[next(found) for _ in windows] for windows in continued],
+        }
+        write_json(folder / LABELS, content)
+
+    title = f"labels of windows, by {JUDGES[judge.name]}"
+    return session.obtain(recipe, title, make, files=[LABELS])
+
+
+def windows_of_coded(folder: Path, row: Mapping[str, Any], config: RatesConfig) -> list[Clip]:
+    """List the windows of the sound of a recording's codes; a shorter sound is one window."""
+    sound = whole(folder, row["file"])
+    if sound.num_samples < config.window_bounds(1, sound.sample_rate)[1]:
+        return [sound]
+    return _windows(sound, config, len(row["levels"]))
+
+
+def windows_of(folder: Path, row: dict[str, Any], config: RatesConfig) -> list[Clip]:
+    """List the windows of a continuation, without its prompt."""
+    return _windows(new_part(folder, {**row, "figures": row}), config, config.windows)
+
+
+def _windows(sound: Clip, config: RatesConfig, count: int) -> list[Clip]:
+    bounds = config.window_bounds(count, sound.sample_rate)
+    return [replace(sound, start=sound.start + start, num_samples=end - start) for start, end in pairwise(bounds)]

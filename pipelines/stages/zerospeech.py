@@ -34,7 +34,13 @@ from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
 from wordless.audio.recordings.embedded import EmbeddedConfig, read_phones, speak, speech_folder
-from wordless.audio.recordings.spoken_pairs import CHANGES, JoinedSound, SpokenPairs, consistency_pairs, joined_sound
+from wordless.audio.recordings.spoken_pairs import (
+    CHANGES,
+    JoinedSound,
+    SpokenPairs,
+    consistency_pairs,
+    joined_sound,
+)
 from wordless.base.machine import one_thread
 from wordless.base.text import counted
 

@@ -13,10 +13,17 @@ from itertools import count
 from math import isclose
 from types import FrameType
 
-from pipelines.tracking.mlflow import Mlflow
-from pipelines.tracking.tensorboard import TensorBoard
-from pipelines.tracking.tracker import CurvePoint, Outcome, State, TrackedRun, TrackedTraining, Tracker
-from pipelines.tracking.wandb import Wandb
+from pipelines.tracking.tracker import (
+    CurvePoint,
+    Mlflow,
+    Outcome,
+    State,
+    TensorBoard,
+    TrackedRun,
+    TrackedTraining,
+    Tracker,
+    Wandb,
+)
 from wordless.base.errors import InputError
 from wordless.base.text import suggestion
 from wordless.base.values import build

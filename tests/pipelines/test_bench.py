@@ -23,10 +23,10 @@ from lm.options import POOLINGS, GPTConfig
 from lm.tokens import Vocabulary
 from pipelines.bench import bench
 from pipelines.benchmarks import vocoder
-from pipelines.benchmarks.counting import CPU, META, Placement, PlacementError, count_compiled, count_step
 from pipelines.benchmarks.find import FEATURES, Joined, average_precision
 from pipelines.benchmarks.measurement import CODEBOOK_SIZE, random_tokenizer
 from pipelines.benchmarks.memory import measure_memory
+from pipelines.benchmarks.steps import CPU, META, Placement, PlacementError, count_compiled, count_step
 from pipelines.benchmarks.trainings import TRAININGS
 from pipelines.benchmarks.vocoder import device_of, engines_here, measure
 from tests.hostile.measured import at_most_seconds

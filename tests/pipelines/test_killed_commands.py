@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from pipelines.chain.sweep import SweepPage
-from pipelines.commandline.refusals import os_problem
+from pipelines.commandline.command import os_problem
 from pipelines.decode import decode
 from pipelines.encode import encode
 from pipelines.generate import generate

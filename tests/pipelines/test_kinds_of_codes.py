@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 
 from lm.model import LanguageModel
 from pipelines.chain.chain import rates
+from pipelines.commandline.outputs import JOB
 from pipelines.decode import decode
 from pipelines.embed import embed
 from pipelines.encode import encode
@@ -28,7 +29,6 @@ from pipelines.settings.run import run_settings
 from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.tokenizer import PITCHES, pitches
 from pipelines.store.store import Entry
-from pipelines.store.work_folder import JOB
 from tests.killing import Kill
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.jobs.test_encode import options

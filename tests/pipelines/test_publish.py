@@ -14,14 +14,14 @@ import torch
 
 import wordless
 from lm.exports import CodesToLogits
-from pipelines.commandline.claims import hold
+from pipelines.commandline.outputs import hold
 from pipelines.decode import decode
-from pipelines.demonstration.models import DemoModels
+from pipelines.demonstration.answers import DemoModels
 from pipelines.encode import encode
 from pipelines.finetune import finetune_settings
-from pipelines.finetuning.job import _open as open_body
 from pipelines.generate import generate
 from pipelines.hear import load_model
+from pipelines.jobs.finetune import _open as open_body
 from pipelines.jobs.probe import probe_settings
 from pipelines.publish import PublishConfig, publish
 from pipelines.score import score

@@ -13,7 +13,7 @@ import soundfile
 
 from pipelines.stages.codes import codes
 from pipelines.stages.features import signal_features
-from pipelines.stages.playback import decode_clips
+from pipelines.stages.listening import decode_clips
 from pipelines.stages.stored_arrays import filter_banks, waveforms
 from pipelines.store.store import TIMINGS, Entry
 from tests.pipelines.tiny import AUDIO, LISTENING, corpus_of, playback_of, reading_of, silent_session, sweep

@@ -13,10 +13,9 @@ from lm.bodies.options import AstConfig
 from pipelines.settings.run import run_settings
 from pipelines.stages.codes import codes, views
 from pipelines.stages.features import signal_features
-from pipelines.stages.listening import listening
+from pipelines.stages.listening import decode_clips, listening
 from pipelines.stages.networks import ast
 from pipelines.stages.options import AstSettings
-from pipelines.stages.playback import decode_clips
 from pipelines.stages.stored_arrays import filter_banks, spectrograms, waveforms
 from pipelines.stages.tokenizer import frame_sample, health, input_sample
 from pipelines.store.store import TIMINGS, Entry

@@ -11,8 +11,8 @@ from lm.model import LanguageModel
 from lm.options import ONE_HEARING, GPTConfig, VectorConfig
 from pipelines.chain.corpus import Corpus, FoundCorpus, read_corpus
 from pipelines.stages.features import ClipReading
+from pipelines.stages.listening import Playback
 from pipelines.stages.options import ListeningConfig
-from pipelines.stages.playback import Playback
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from tokenizer.codes import CodesFormat

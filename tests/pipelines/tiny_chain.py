@@ -12,8 +12,7 @@ from pathlib import Path
 
 from hydra import initialize_config_module
 
-from pipelines.commandline.composition import compose
-from pipelines.commandline.refusals import resolved
+from pipelines.commandline.composition import compose, resolved
 from pipelines.store.store import TIMINGS
 from tests.calling import python
 from tests.killing import PROCESSES, Kill, arm

@@ -11,7 +11,7 @@ import soundfile
 import torch
 from transformers import HubertModel
 
-from pipelines.publishing.hub import linked, model_files
+from pipelines.publishing import linked, model_files
 from tests.reference import nearest_by_level, states_by_window, tracked_pitch
 from tests.tokenizer.conftest import RATE
 from tests.tokenizer.speech import RATE as SPEECH_RATE

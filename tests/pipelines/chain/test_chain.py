@@ -20,7 +20,7 @@ from lm.probing.fitted import FittedProbe
 from pipelines.chain.chain import make_stages
 from pipelines.chain.run_output import require_own_parts, write_probe
 from pipelines.methods.method import Made
-from pipelines.methods.run_entries import RunEntries
+from pipelines.methods.study import RunEntries
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
 from pipelines.store.session import Session

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from pipelines.chain.pairs import reused_in_order
-from pipelines.methods.run_entries import RunEntries
+from pipelines.methods.study import RunEntries
 from pipelines.settings.parallel import choose_parallel, obstacle
 from pipelines.settings.run import run_settings
 from pipelines.store.store import Entry

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 from pipelines.chain.sweep import finish, resuming
 from pipelines.pages.sweep import Written, write_sweep
-from pipelines.pages.sweep_points import Runs, pareto, swept
+from pipelines.pages.sweep_runs import Runs, pareto, swept
 from pipelines.results.run_record import count_codes
 from pipelines.results.sweep_jobs import Job, conclude, note, plan, read_jobs
 from tests.calling import python
@@ -423,7 +423,7 @@ hydra:
     dir: "sweeps/${now:%Y}"
     subdir: ${oc.select:'hydra.callbacks.sweep.folders[${hydra.job.num}]'}
   callbacks:
-    folder: {_target_: pipelines.commandline.folder_callback.ClaimedFolder}
+    folder: {_target_: pipelines.commandline.run_folders.ClaimedFolder}
     sweep: {_target_: pipelines.chain.sweep.SweepPage, folders: []}
 """
 SCRIPT = """

@@ -15,11 +15,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.commandline.claims import make_new
+from pipelines.commandline.outputs import make_new
 from pipelines.commandline.overrides import parse_values, remember, spell
-from pipelines.commandline.run_log import LOG, logged
-from pipelines.commandline.run_names import (
+from pipelines.commandline.run_folders import (
+    LOG,
     link_latest,
+    logged,
     option_of,
     read_words,
     relink_latest,
@@ -40,14 +41,14 @@ hydra:
   run: {dir: "runs/${now:%Y}"} # the same name for all
   sweep: {dir: "sweeps/${now:%Y}", subdir: "${hydra.job.num}"}
   callbacks:
-    folder: {_target_: pipelines.commandline.folder_callback.ClaimedFolder}
+    folder: {_target_: pipelines.commandline.run_folders.ClaimedFolder}
 """
 SCRIPT = """
 import json, os, time
 from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from wordless.base.errors import InputError
-from pipelines.commandline.claims import keep_claimed
+from pipelines.commandline.outputs import keep_claimed
 from pipelines.commandline.command import command
 from pipelines.chain.sweep import going_on
 

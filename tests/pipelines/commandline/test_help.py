@@ -8,10 +8,9 @@ from hydra import initialize_config_module
 
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.completion import SCRIPTS, candidates, join_words
-from pipelines.commandline.composition import compose
+from pipelines.commandline.composition import compose, plain
 from pipelines.commandline.help import command_help, help_request
 from pipelines.commandline.options import index
-from pipelines.commandline.refusals import plain
 from pipelines.run import OFTEN
 from tests.calling import python
 from tests.pipelines.tiny_chain import ROOT

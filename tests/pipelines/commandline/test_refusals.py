@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.commandline.refusals import os_problem
+from pipelines.commandline.command import os_problem
 from pipelines.settings.run import run_settings
 from tests.pipelines.tiny import sweep
 from tests.pipelines.tiny_chain import OWN, TINY, called_at_once, composed, refusal, stored

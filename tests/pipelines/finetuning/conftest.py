@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from pipelines.commandline.overrides import quote_option
-from pipelines.finetuning.job import finetune_body
+from pipelines.jobs.finetune import finetune_body
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import config_of
 

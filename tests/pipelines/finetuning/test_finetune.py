@@ -15,7 +15,7 @@ from lm.finetuned import FineTunedModel
 from lm.heads import Figure
 from lm.model import LanguageModel
 from lm.probing.comparison import Hits, bootstrap, outcome_interval, whole_groups
-from pipelines.finetuning.job import as_markdown, finetune_body, named_figures, summary
+from pipelines.jobs.finetune import as_markdown, finetune_body, named_figures, summary
 from tests.pipelines.finetuning.conftest import PITCHES, Finetuned, composed, write_tone, write_tones
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import stored

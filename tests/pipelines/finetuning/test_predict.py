@@ -12,7 +12,7 @@ import soundfile
 
 from lm.finetuned import FineTunedModel
 from pipelines.commandline.inputs import recordings_of
-from pipelines.finetuning.job import finetune_body
+from pipelines.jobs.finetune import finetune_body
 from pipelines.jobs.predict import predict_recordings
 from pipelines.predict import PredictConfig, predict
 from pipelines.publish import publish

@@ -16,7 +16,7 @@ from lm.bodies.options import AudioTransformerConfig
 from lm.finetuned import FineTunedModel, create_network
 from lm.finetuning import ClassificationOptions
 from pipelines.finetune import finetune_settings
-from pipelines.finetuning.job import finetune_body
+from pipelines.jobs.finetune import finetune_body
 from pipelines.predict import PredictConfig
 from pipelines.store.run_folder import is_finetuned
 from tests.killing import PROCESSES, Kill, arm
@@ -256,7 +256,7 @@ KILLS = (
 
 
 def _finetune(config: dict[str, object], store: Path, kill: Kill | None) -> None:
-    from pipelines.finetuning.job import finetune_body
+    from pipelines.jobs.finetune import finetune_body
 
     if kill:
         arm(store, kill)

@@ -15,9 +15,9 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.commandline.outputs import JOB
 from pipelines.decode import decode
 from pipelines.jobs import decode as decode_job
-from pipelines.store.work_folder import JOB
 from tests.hostile.measured import at_most_seconds
 from tests.pipelines.tiny import sweep
 from tokenizer.parquet import CodedClip, write_shard

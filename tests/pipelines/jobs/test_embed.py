@@ -14,12 +14,12 @@ from hydra import initialize_config_module
 from lm.probing.features_file import FeaturesFile, read_features
 from lm.probing.fitted import FittedProbe
 from pipelines.commandline.composition import compose
+from pipelines.commandline.outputs import work_folder
 from pipelines.embed import embed
 from pipelines.find import find
 from pipelines.jobs import find as job
 from pipelines.store.store import SYNTHESISED
 from pipelines.store.stored_features import FEATURES, features_by_method
-from pipelines.store.work_folder import work_folder
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import save_rates_run
 from tests.pipelines.tiny_chain import called, entries, run

@@ -7,10 +7,10 @@ import pytest
 import soundfile
 
 from lm.model import LanguageModel
+from pipelines.commandline.outputs import new_folder
 from pipelines.decode import decode
 from pipelines.encode import encode
 from pipelines.generate import generate
-from pipelines.store.work_folder import new_folder
 from tests.pipelines.jobs.test_decode import options as decoding
 from tests.pipelines.jobs.test_encode import options as encoding
 from tests.pipelines.tiny import save_rates_run

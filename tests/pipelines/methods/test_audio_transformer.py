@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.methods.audio_transformer import AUDIO_TRANSFORMER
 from pipelines.methods.front_end_pictures import FilterBank, fourier_centres, mel_centres, untrained_filters
+from pipelines.methods.networks import AUDIO_TRANSFORMER
 from pipelines.pages.comparison_charts import method_pictures
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
+from pipelines.methods.codes import BAGS, STATES
 from pipelines.methods.method import Method, Row
-from pipelines.methods.rates import BAGS, STATES
 from pipelines.methods.signals import COEFFICIENTS, chroma_frames, mfcc_frames
 from pipelines.methods.table import METHODS, ROWS, row_of, shown_in
 from pipelines.pages.comparison_charts import line_look

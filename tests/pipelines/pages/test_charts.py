@@ -8,8 +8,7 @@ import pytest
 
 from pipelines.pages.charts import Look, Panel, Series, curve_chart
 from pipelines.pages.comparison_charts import MAX_WRITTEN, confusion_chart
-from pipelines.pages.sweep_charts import methods_chart, shifts
-from pipelines.pages.sweep_points import Point, Runs, swept
+from pipelines.pages.sweep_runs import Point, Runs, methods_chart, shifts, swept
 from pipelines.results.figures import Figure, Figures
 from pipelines.results.sweep_jobs import Job
 from tests.pipelines.pages_apart import says

@@ -17,7 +17,7 @@ from lm.model import LanguageModel
 from pipelines.commandline.composition import verbatim_options
 from pipelines.commandline.overrides import command_line, prepare, remember
 from pipelines.results.figures import Figure
-from pipelines.results.provenance import CHECKOUT, commit_of, parameters, provenance
+from pipelines.results.results import CHECKOUT, commit_of, parameters, provenance
 from pipelines.results.run_record import read_results
 from pipelines.results.tables import write_predictions
 from pipelines.store.store import CURVE, Entry, write_json
@@ -163,7 +163,7 @@ def test_models_are_counted_without_loading_them(run_folder: Path) -> None:
 def test_the_checkout_is_above_all_packages_and_has_no_commit_without_git(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert (CHECKOUT / "pipelines/results/provenance.py").is_file()
+    assert (CHECKOUT / "pipelines/results/results.py").is_file()
     (tmp_path / ".git").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert commit_of(tmp_path) is None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lm.options import ProbeConfig
-from pipelines.methods.run_entries import RunEntries
+from pipelines.methods.study import RunEntries
 from pipelines.results.figures import Figure
 from pipelines.results.sound_figures import (
     fair_classifier,
@@ -17,10 +17,9 @@ from pipelines.results.sound_figures import (
     sound_figures,
     unreliable_classifier,
 )
-from pipelines.stages.listening import LISTENING
+from pipelines.stages.judging import RECOGNISED, label_task
+from pipelines.stages.listening import CLIPS, GUARD, JUDGED, LISTENING
 from pipelines.stages.options import JudgeName
-from pipelines.stages.playback import CLIPS, GUARD, JUDGED
-from pipelines.stages.recognition import RECOGNISED, label_task
 from pipelines.store.store import Entry, write_json
 from tests.pipelines.tiny import session_of
 from wordless.audio.recordings.manifest import Clip, Manifest, Split

@@ -20,9 +20,8 @@ from lm.probing.vectors import FloatArray, bags_of_codes, pool
 from pipelines.settings.run import run_settings
 from pipelines.stages import features
 from pipelines.stages.codes import codes
-from pipelines.stages.features import HeardCodes, code_features, gpt_features
+from pipelines.stages.features import HeardCodes, HeardSoftCodes, bottlenecks_of_hearings, code_features, gpt_features
 from pipelines.stages.options import VocoderSettings
-from pipelines.stages.soft_codes import HeardSoftCodes, bottlenecks_of_hearings
 from pipelines.stages.stored_arrays import waveforms
 from pipelines.stages.tokenizer import frame_sample, input_sample, sampled_clips
 from pipelines.stages.vocoder import CodedIn, vocoder
@@ -220,7 +219,7 @@ def _recordings(folder: Path) -> Manifest:
 def test_bags_of_soft_codes_are_means_over_the_hearings(
     hearings: int, at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.stages.soft_codes.BOTTLENECKS_AT_ONCE", at_once)
+    monkeypatch.setattr("pipelines.stages.features.BOTTLENECKS_AT_ONCE", at_once)
     tokenizer, manifest = save_tokenizer(tmp_path, seed=0, mels=8), _recordings(tmp_path)
     session, vectors = session_of(tmp_path / "store"), VectorConfig(hearings=hearings, poolings=("thirds_max",))
     reading = reading_of(session, manifest, vectors)

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from pipelines.stages.judging import new_part
+from pipelines.stages.listening import CLIPS, decode_clips, decoded_paths, language_sounds, listening
 from pipelines.stages.listening import LISTENING as LISTENING_RECORD
-from pipelines.stages.listening import language_sounds, listening
-from pipelines.stages.playback import CLIPS, decode_clips, decoded_paths
-from pipelines.stages.recognition import new_part
 from pipelines.store.session import Session
 from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, parts_of, playback_of, session_of, sweep
 from tokenizer.tokenizer import Tokenizer

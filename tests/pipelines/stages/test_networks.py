@@ -28,8 +28,7 @@ from lm.bodies.wav2vec2 import speech_source
 from lm.finetuned import FineTunedModel, TaskLoss
 from lm.options import ONE_HEARING, POOLINGS, VectorConfig
 from lm.probing.vectors import pool
-from pipelines.stages.labels import LabelledInputs
-from pipelines.stages.networks import ast, audio_transformer, speech
+from pipelines.stages.networks import LabelledInputs, ast, audio_transformer, speech
 from pipelines.stages.options import (
     AstSettings,
     AudioTransformerSettings,
@@ -37,8 +36,8 @@ from pipelines.stages.options import (
     PretrainingSettings,
     Wav2vec2Settings,
 )
+from pipelines.stages.pretraining import entry_source, random_wav2vec2, wav2vec2
 from pipelines.stages.stored_arrays import filter_banks, stored_clips, waveforms
-from pipelines.stages.wav2vec2 import entry_source, random_wav2vec2, wav2vec2
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from tests.lm.bodies.sounds import RATE as SPEECH_RATE

@@ -17,13 +17,12 @@ from lm.bodies.options import PIECE_FRAMES
 from lm.layers import ConvReader
 from lm.options import ONE_HEARING, POOLINGS, VectorConfig
 from lm.probing.vectors import pool
+from pipelines.commandline.composition import resolved
 from pipelines.commandline.options import defaults
-from pipelines.commandline.refusals import resolved
 from pipelines.settings.run import RunSettings
-from pipelines.stages.labels import LabelledInputs
-from pipelines.stages.networks import convolutional
+from pipelines.stages.networks import LabelledInputs, convolutional
 from pipelines.stages.options import BaselineSettings, TokenizerSettings
-from pipelines.stages.simclr import simclr
+from pipelines.stages.pretraining import simclr
 from pipelines.stages.stored_arrays import spectrograms, stored_spectrograms
 from pipelines.stages.tokenizer import frame_sample
 from pipelines.store.session import Session

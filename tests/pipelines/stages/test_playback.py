@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from pipelines.stages.listening import CLIPS, JUDGED, decode_clips, decoded_paths, listening, measure_clips, wav_name
 from pipelines.stages.listening import LISTENING as LISTENING_RECORD
-from pipelines.stages.listening import listening
-from pipelines.stages.playback import CLIPS, JUDGED, decode_clips, decoded_paths, measure_clips, wav_name
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, write_json
 from tests.pipelines.tiny import LISTENING, parts_of, playback_of, session_of, sweep

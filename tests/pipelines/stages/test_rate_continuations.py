@@ -15,7 +15,7 @@ from lm.model import LanguageModel
 from pipelines.results.language_figures import stabilities
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
-from pipelines.stages.rate_continuations import (
+from pipelines.stages.rates import (
     continued_clips,
     diversities,
     require_long_enough,

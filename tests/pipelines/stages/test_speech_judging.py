@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.stages.playback import CLIPS, JUDGED, wav_name
-from pipelines.stages.speech_judging import Spoken, judge_speech, unfit_of
+from pipelines.stages.judging import Spoken, judge_speech, unfit_of
+from pipelines.stages.listening import CLIPS, JUDGED, wav_name
 from pipelines.store.store import Entry, write_json
 from tests.pipelines.tiny import silent_session, sweep
 from vocoder.kinds import JUDGED_KINDS, ORIGINAL

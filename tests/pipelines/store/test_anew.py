@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.store.anew import NEWEST, why_anew
+from pipelines.store.session import NEWEST, why_anew
 from pipelines.store.store import ENTRY, Recipe, Store
 from tests.pipelines.tiny import session_of
 

@@ -20,8 +20,7 @@ from pipelines.chain.run_output import figures
 from pipelines.results.run_record import read_results
 from pipelines.store.session import Session
 from pipelines.store.store import CURVE, Entry, Recipe, Store
-from pipelines.tracking.mlflow import FORBIDDEN
-from pipelines.tracking.tracker import Outcome, TrackedRun, TrackedTraining
+from pipelines.tracking.tracker import FORBIDDEN, Outcome, TrackedRun, TrackedTraining
 from pipelines.tracking.tracking import TRACKERS, Tracking, open_trackers, require_trackers, tracked
 from tests.killing import Call, call
 from tests.pipelines.chain.test_pairs import FOLDS, TRAINED
@@ -389,7 +388,7 @@ def test_a_fine_tuning_is_recorded(
     name: str, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each learning rate that is tried has a curve of its own."""
-    from pipelines.finetuning.job import finetune_body
+    from pipelines.jobs.finetune import finetune_body
 
     prepare(name, tmp_path, monkeypatch)
     tones, folder = tiny_finetuning.write_tones(tmp_path / "tones"), tmp_path / "x"

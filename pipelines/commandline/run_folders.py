@@ -1,23 +1,29 @@
-"""Names of runs: ``name=wake`` writes the folder ``runs/wake``, and the same command resumes there.
+"""The folder of a run or a sweep: its name, its claim before Hydra writes into it, and its log.
 
-Hydra writes the words of a command into the folder of its run or sweep. A command with other options is refused, so
-that it does not overwrite the results of the first one. Options are compared by their values, not by how they were
-written. A sweep can grow: a command with other values of an option that the sweep is over adds jobs to it.
+``name=wake`` writes the folder ``runs/wake``, and the same command resumes there. Hydra writes the words of a command
+into the folder of its run or sweep. A command with other options is refused, so that it does not overwrite the results
+of the first one. Options are compared by their values, not by how they were written. A sweep can grow: a command with
+other values of an option that the sweep is over adds jobs to it.
 """
 
 import os
 import re
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import yaml
-from omegaconf import DictConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf, read_write
 
-from pipelines.commandline.claims import NOTES
-from pipelines.commandline.overrides import parse_values
+from pipelines.commandline.command import mendable, os_problem
+from pipelines.commandline.outputs import NOTES, RUN_LOCK, SWEEP_LOCK, claim, is_held
+from pipelines.commandline.overrides import command_line, parse_values, quote
 from wordless.base.errors import InputError
+from wordless.base.progress import append_line
 from wordless.base.values import find_object
 
 LATEST: Final = "latest"  # a link beside run folders to the run that finished last
@@ -137,3 +143,91 @@ def relink_latest(root: Path) -> None:
     link = root / LATEST
     if link.is_symlink() and not link.exists():
         link.unlink()
+
+
+CLOCK = "${now:"
+
+
+class ClaimedFolder(Callback):
+    """Gives each run and each sweep a folder that no other one writes at the same time.
+
+    A folder that is named after the time, which is the default, is always a new one. ``name=`` replaces the time; the
+    folder is then new, or one that the same command began, or that of a sweep that grows. Any other folder is used as
+    it is, so that the same command continues in the folder of its first call.
+    """
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Claim ``hydra.run.dir``."""
+        with ending_the_command(config):
+            _claim_folder(config, "run", RUN_LOCK)
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Claim ``hydra.sweep.dir``, and pass its name to the jobs of the sweep."""
+        with ending_the_command(config):
+            if renamed := _claim_folder(config, "sweep", SWEEP_LOCK):
+                with read_write(config):
+                    config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quote(renamed)}")
+
+
+@contextmanager
+def ending_the_command(config: DictConfig) -> Iterator[None]:
+    """End the command on an error: Hydra turns all errors of a callback but ``SystemExit`` into warnings."""
+    try:
+        with mendable("run", frozenset(), config, full=False):
+            yield
+    except Exception:
+        traceback.print_exc()
+        raise SystemExit(1) from None
+
+
+def _claim_folder(config: DictConfig, mode: Mode, lock: str) -> str:
+    """Claim the folder of the run or the sweep, and return the option's new value if the folder got another name."""
+    written = str(OmegaConf.to_container(config.hydra[mode], resolve=False)["dir"])  # type: ignore[index,call-overload]  # a mapping
+    wanted, name = Path(config.hydra[mode].dir), OmegaConf.select(config, "name")
+    if name is not None and os.environ.get("RANK", "0") == "0":
+        claimed = _claim_named(config, mode, lock, str(name), timed=CLOCK in written)
+        renamed = str(claimed)
+    else:
+        claimed = claim(wanted, option=f"hydra.{mode}.dir", lock=lock, new=CLOCK in written)
+        if claimed == wanted:
+            return ""
+        renamed = written + claimed.name.removeprefix(wanted.name)
+    with read_write(config):
+        config.hydra[mode].dir = renamed
+    return renamed
+
+
+def _claim_named(config: DictConfig, mode: Mode, lock: str, name: str, *, timed: bool) -> Path:
+    """Claim the folder that ``name=`` names, beside folders that are named after the time."""
+    require_name(name, option="name")
+    if not timed:
+        both = f"name={name} and hydra.{mode}.dir={config.hydra[mode].dir}"
+        raise InputError(f"{both} both name the folder; leave one of them out")
+    wanted = Path(config.hydra[mode].dir).with_name(name)
+    if is_held(wanted):
+        raise InputError(f"name={name}: another run is writing {wanted}; wait for it, or choose another name")
+    words = sweep_words(config) if mode == "sweep" else list(config.hydra.overrides.task)
+    require_same_run(wanted, words, mode)
+    return claim(wanted, option="name", lock=lock, new=False)
+
+
+LOG: Final = "log.txt"
+
+
+@contextmanager
+def logged(folder: Path) -> Iterator[None]:
+    """Append the command to the log of a run folder, and the error if one ends the block. Rank 0 alone writes."""
+    if os.environ.get("RANK", "0") != "0":
+        yield
+        return
+    log = folder / LOG
+    append_line(log, f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}  {command_line('run')}")
+    try:
+        yield
+    except KeyboardInterrupt:
+        append_line(log, "interrupted")
+        raise
+    except Exception as error:
+        problem = error if isinstance(error, InputError) else os_problem(error, [str(folder), "."])
+        append_line(log, f"wordless run: {problem}" if problem else traceback.format_exc().rstrip())
+        raise

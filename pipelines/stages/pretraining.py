@@ -1,33 +1,57 @@
-"""wav2vec 2.0 and its kin: pre-training on the corpus's own clips.
-
-A pre-trained model is a folder in the layout of Hugging Face: the user's, or an entry of the store.
-"""
+"""Networks that learn from sound without labels: SimCLR and wav2vec 2.0."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
+from lm.bodies.augmentation import augment
 from lm.bodies.body import Source
-from lm.bodies.clips import StoredClips
+from lm.bodies.clips import ClipViews, StoredClips
+from lm.bodies.convolutional import PairBatches, create_simclr, pair_loss, validation_pairs
 from lm.bodies.wav2vec2 import (
-    MaskedBatches,
     MaskedLoss,
     create_masked_prediction,
     long_enough,
+    masked_batches,
     measure_targets,
     save_pretrained,
     speech_source,
     validation_batches,
 )
 from pipelines.stages.features import ClipReading
-from pipelines.stages.options import OPTION, Wav2vec2Settings
-from pipelines.stages.stored_arrays import TRAINED_ON, stored_clips, waveforms
+from pipelines.stages.options import OPTION, BaselineSettings, Wav2vec2Settings
+from pipelines.stages.stored_arrays import TRAINED_ON, stored_clips, stored_spectrograms, stored_std, waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import TRAINED, Entry, Recipe, some_options, write_json
 from wordless.audio.recordings.manifest import Manifest
 from wordless.base.errors import InputError
-from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS
+from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, write_model
 from wordless.base.text import counted
+
+
+def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settings: BaselineSettings) -> Entry:
+    """Train SimCLR on the training clips and on each ``extra`` source of clips; the entry holds its weights."""
+    own = settings.simclr
+    config = {"baselines": some_options(settings, "encoder", "simclr")}
+    recipe = Recipe("simclr", 4, config=config, inputs={"spectrograms": spectrograms, "unlabelled": extra})
+
+    def make(folder: Path) -> None:
+        train, held_out = (stored_spectrograms(spectrograms, split)[0] for split in TRAINED_ON)
+        for source in extra:
+            train = train.followed_by(stored_spectrograms(source, "train")[0])
+        make_view = partial(augment, config=own.augmentation, std=stored_std(spectrograms))
+        temperature = own.contrast.temperature
+        views = ClipViews(train, own.batches, make_view, device=session.gang.device)
+        batches = PairBatches(views=views, temperature=temperature)
+        pairs = validation_pairs(held_out, own.batches, make_view, temperature=temperature)
+        model = create_simclr(settings.encoder, own.contrast, seed=own.fit.seed)
+        session.train("simclr", "baselines.simclr.fit", model, batches, pairs, pair_loss, own.fit, folder)
+        if session.gang.rank == 0:
+            write_model(folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
+
+    return session.obtain(recipe, f"SimCLR, {own.fit.summary}", make, files=TRAINED, together=True)
+
 
 TARGETS = "targets.json"  # use of the codes of targets, on validation clips
 COLLAPSED = 0.05  # perplexity of the codes of targets, as a share of their number: below it few are used
@@ -81,7 +105,7 @@ def wav2vec2(
             train = train.followed_by(stored_clips(more, recordings, "train"))
         train, held_out = (_maskable(session, clips, settings) for clips in (train, held_out))
         batch_config = own.batches.at_rate(sample_rate)
-        batches = MaskedBatches(train, batch_config, sizes.convolutions, own.targets, steps=own.fit.steps)
+        batches = masked_batches(train, batch_config, sizes.convolutions, own.targets, steps=own.fit.steps)
         validation = validation_batches(held_out, batch_config, sizes.convolutions, own.targets)
         weight = own.targets.diversity_weight
         model = create_masked_prediction(sizes, diversity_weight=weight, seed=own.fit.seed)

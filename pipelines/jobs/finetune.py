@@ -21,18 +21,26 @@ from lm.finetuning import RANDOM
 from lm.heads import Figure, Task
 from lm.probing.comparison import t_interval
 from pipelines.chain.corpus import REJECTED, Corpus, find_corpus, read_corpus
-from pipelines.commandline.outputs import require_space
+from pipelines.commandline.outputs import require_space, work_folder
 from pipelines.commandline.overrides import command_line
 from pipelines.finetune import FinetuneConfig, finetune_settings
-from pipelines.finetuning.clips import LabelledClips, channel_of, labelled_clips, require_unseen_labels, with_room
-from pipelines.finetuning.trials import Study, Trial, body_inputs, trials
-from pipelines.results.provenance import provenance, tracked_run
+from pipelines.jobs.finetune_trials import (
+    LabelledClips,
+    Study,
+    Trial,
+    body_inputs,
+    channel_of,
+    labelled_clips,
+    require_unseen_labels,
+    trials,
+    with_room,
+)
+from pipelines.results.results import provenance, tracked_run
 from pipelines.results.tables import print_table
 from pipelines.settings.run import choose_workers
 from pipelines.store.run_folder import FINETUNED, part_of
 from pipelines.store.session import Session
 from pipelines.store.store import Store, text_hash, write_json
-from pipelines.store.work_folder import work_folder
 from pipelines.tracking.tracker import Outcome
 from pipelines.tracking.tracking import NO_TRACKING, open_trackers, tracked
 from wordless.audio.recordings.manifest import SPLITS, recordings_hash, write_rejected

@@ -1,1 +1,0 @@
-"""``wordless finetune`` and ``wordless predict``: heads on bodies, trained on labels."""

@@ -1,0 +1,409 @@
+"""Networks of sound: a CNN, two transformers, wav2vec 2.0 and a GPT that reads log-mel, trained and untrained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from pipelines.methods.method import Line, Made, Method, PictureRecord, Row, Training, refuse_input, train_and_read
+from wordless.base.errors import InputError
+
+if TYPE_CHECKING:
+    from lm.bodies.body import Source
+    from lm.bodies.options import Variant
+    from pipelines.methods.study import Study
+    from pipelines.settings.run import RunSettings
+    from pipelines.stages.networks import Network
+    from pipelines.stages.options import Wav2vec2Settings
+    from pipelines.store.store import Entry
+    from wordless.audio.recordings.manifest import Manifest
+
+
+def _simclr(study: Study) -> Made:
+    from pipelines.stages.pretraining import simclr
+
+    extra = study.unlabelled_spectrograms
+    trained = simclr(study.session, study.spectrograms, extra, study.options.baselines)
+    features = _conv(study, trained).features(study, SIMCLR.name)
+    data = (study.spectrograms, trained, *study.heard_entries)
+    return Made(trained=data, unlabelled=tuple((each,) for each in extra), features=features)
+
+
+def _supervised(study: Study) -> Made:
+    made = train_and_read(study, SUPERVISED.name, _conv(study), study.spectrograms)
+    return replace(made, trained=(*made.trained, *study.heard_entries))
+
+
+def _untrained_conv(study: Study) -> Made:
+    return Made(trained=study.heard_entries, features=_conv(study).features(study, RANDOM_CONV.name))
+
+
+def _conv(study: Study, simclr: Entry | None = None) -> Network:
+    from pipelines.stages.networks import convolutional
+
+    return convolutional(study, study.entries.finest.sample, study.options.baselines, simclr=simclr)
+
+
+def _require_two(manifest: Manifest) -> None:
+    train, held_out = len(manifest.of("train")), len(manifest.of("validation"))
+    if min(train, held_out) < 2:
+        raise InputError(
+            f"there are {train} train clips and {held_out} for validation, and SimCLR tells 2 or more apart in each: "
+            "add recordings, or leave simclr out of compare.methods"
+        )
+
+
+SIMCLR = Method(
+    row=Row(
+        name="simclr",
+        kind="self_supervised",
+        title="SimCLR",
+        explanation="blocks of a convolutional network that was trained without labels, by contrast of two augmented "
+        "versions",
+        line=Line(marker="s"),
+        places=("learning curves", "groups", "summary", "key figures"),
+    ),
+    input="log_mel",
+    features=_simclr,
+    training=Training(
+        option="baselines.simclr",
+        loss="nats per view, among all of its batch",
+    ),
+    require_clips=_require_two,
+)
+SUPERVISED = Method(
+    row=Row(
+        name="supervised",
+        kind="supervised",
+        title="supervised CNN",
+        explanation="blocks of the convolutional network of `simclr`, trained with the labels",
+        line=Line(marker="^"),
+        places=("learning curves",),
+    ),
+    head=Row(
+        name="supervised_head",
+        kind="supervised",
+        title="supervised CNN, own head",
+        line=Line(marker="^", filled=False),
+        places=("groups", "summary", "key figures"),
+    ),
+    labels="train",
+    input="log_mel",
+    features=_supervised,
+    training=Training(option="baselines.supervised", loss="nats per clip"),
+)
+RANDOM_CONV = Method(
+    row=Row(
+        name="random_conv", kind="untrained", title="CNN, untrained", line=Line(marker="s", filled=False, dashes=":")
+    ),
+    input="log_mel",
+    features=_untrained_conv,
+)
+
+
+def _ast(study: Study) -> Made:
+    from pipelines.stages.networks import ast
+    from pipelines.stages.stored_arrays import filter_banks
+
+    banks = filter_banks(study.session, study.manifest)
+    return train_and_read(study, AST.name, ast(study, study.options.ast), banks)
+
+
+def _untrained_ast(study: Study) -> Made:
+    from pipelines.stages.networks import ast
+
+    return Made(features=ast(study, study.options.ast).features(study, RANDOM_AST.name))
+
+
+def _require_ast(options: RunSettings) -> None:
+    """Refuse a folder of weights that do not fit, where one is given, and the input beside the layers."""
+    from lm.bodies.spectrogram_transformer import require_weights
+
+    refuse_input("ast", options)
+    own = options.ast.model
+    if own.weights is not None:
+        require_weights(Path(own.weights), own.size)
+
+
+AST = Method(
+    row=Row(
+        name="ast",
+        kind="supervised",
+        title="AST",
+        explanation="layers of an Audio Spectrogram Transformer, trained with the labels",
+        line=Line(marker="v", filled=False, dashes="--"),
+        places=("learning curves", "summary"),
+    ),
+    head=Row(name="ast_head", kind="supervised", title="AST, own head"),
+    labels="train",
+    features=_ast,
+    training=Training(option="ast", loss="nats per clip"),
+    require_options=_require_ast,
+)
+RANDOM_AST = Method(
+    row=Row(
+        name="random_ast", kind="untrained", title="AST, untrained", line=Line(marker="H", filled=False, dashes=":")
+    ),
+    features=_untrained_ast,
+    require_options=partial(refuse_input, "random_ast"),
+)
+
+
+NAME, TITLE = "audio_transformer", "Audio Transformer"
+
+
+def _patch_seconds(options: RunSettings) -> float:
+    """Return the seconds of a patch."""
+    return options.audio_transformer.model.patch_ms / 1000
+
+
+def _audio_transformer(name: str, variant: Variant | None, study: Study) -> Made:
+    from pipelines.stages.networks import audio_transformer
+    from pipelines.stages.stored_arrays import waveforms
+
+    own, sound = study.options.audio_transformer, waveforms(study.session, study.manifest, study.audio.sample_rate)
+    own = own if variant is None else replace(own, model=replace(own.model, variant=variant))
+    return train_and_read(study, name, audio_transformer(study, own), sound)
+
+
+def _untrained_audio_transformer(study: Study) -> Made:
+    from pipelines.stages.networks import audio_transformer
+
+    network = audio_transformer(study, study.options.audio_transformer)
+    return Made(features=network.features(study, RANDOM_AUDIO_TRANSFORMER.name))
+
+
+def _pictures(title: str, trained: Entry) -> list[PictureRecord]:
+    from pipelines.methods.front_end_pictures import front_end_pictures
+
+    body = cast(dict[str, int], trained.read_json("config.json")["body_config"])
+    return front_end_pictures(trained.folder, "body.front_end.0.weight", body["sample_rate"], title=title)
+
+
+def _describe(variant: Variant | None, line: Line) -> Method:
+    """Describe the method of a variant; None: the variant of the options."""
+    name, title = (NAME, TITLE) if variant is None else (f"{NAME}_{variant}", f"{TITLE}, {variant}")
+    return Method(
+        row=Row(
+            name=name,
+            kind="supervised",
+            title=title,
+            explanation="layers of an Audio Transformer of raw samples, trained with the labels",
+            line=line,
+            places=("learning curves",),
+        ),
+        head=Row(name=f"{name}_head", kind="supervised", title=f"{title}, own head", places=("summary",)),
+        labels="train",
+        features=partial(_audio_transformer, name, variant),
+        training=Training(
+            option=NAME,
+            loss="nats per clip",
+            network=f"{NAME}.model",
+            what=f"the {TITLE}",
+            parameters=lambda options: options.audio_transformer.model.parameters(options.audio.sample_rate),
+        ),
+        shortest=_patch_seconds,
+        require_options=partial(refuse_input, name),
+        pictures=partial(_pictures, title),
+    )
+
+
+AUDIO_TRANSFORMER = _describe(None, Line(marker="<"))
+# They differ in what happens between layers and have the same parameters, so a comparison can name several.
+AUDIO_TRANSFORMER_VARIANTS = (
+    _describe("wavelet", Line(marker="<", filled=False)),
+    _describe("pooling", Line(marker=">", filled=False, dashes="--")),
+    _describe("plain", Line(marker="h", filled=False, dashes=":")),
+)
+RANDOM_AUDIO_TRANSFORMER = Method(
+    row=Row(
+        name=f"random_{NAME}",
+        kind="untrained",
+        title=f"{TITLE}, untrained",
+        line=Line(marker="8", filled=False, dashes=":"),
+    ),
+    features=_untrained_audio_transformer,
+    shortest=_patch_seconds,
+    require_options=partial(refuse_input, f"random_{NAME}"),
+)
+
+
+def _wav2vec2_settings(options: RunSettings, *, untrained: bool) -> Wav2vec2Settings:
+    """Return the settings; of an untrained model those of the one that would be pre-trained beside weights, too."""
+    return replace(options.wav2vec2, weights=None) if untrained else options.wav2vec2
+
+
+def _wav2vec2_size(options: RunSettings, *, untrained: bool = False) -> int:
+    own = _wav2vec2_settings(options, untrained=untrained)
+    return options.compare.vectors.network_size(own.layers, own.width)
+
+
+def _require_wav2vec2(name: str, options: RunSettings) -> None:
+    """Refuse a folder of weights that cannot be used, where one is given, and the input beside the layers."""
+    refuse_input(name, options)
+    options.wav2vec2.require_weights(options.audio.sample_rate)
+
+
+def _receptive_field(options: RunSettings, *, untrained: bool = False) -> float:
+    """Return the seconds that one frame depends on."""
+    return _wav2vec2_settings(options, untrained=untrained).convolutions.receptive_field / options.audio.sample_rate
+
+
+def _wav2vec2(study: Study) -> Made:
+    from pipelines.stages.pretraining import speech_body
+
+    body = speech_body(study, study.unlabelled, study.options.wav2vec2)
+    features = _speech(study, body.model).features(study, WAV2VEC2.name)
+    return Made(trained=body.trained, unlabelled=body.unlabelled, features=features)
+
+
+def _finetuned_wav2vec2(study: Study) -> Made:
+    from pipelines.stages.pretraining import speech_body
+    from pipelines.stages.stored_arrays import waveforms
+
+    body = speech_body(study, study.unlabelled, study.options.wav2vec2)
+    sound = waveforms(study.session, study.manifest, study.audio.sample_rate)
+    made = train_and_read(study, FINETUNED.name, _speech(study, body.model), sound)
+    return replace(made, trained=(*body.trained, *made.trained), unlabelled=body.unlabelled)
+
+
+def _untrained_wav2vec2(study: Study) -> Made:
+    from pipelines.stages.pretraining import entry_source, random_wav2vec2
+
+    model = random_wav2vec2(study.session, study.options.wav2vec2, sample_rate=study.audio.sample_rate)
+    features = _speech(study, entry_source(model)).features(study, RANDOM_WAV2VEC2.name)
+    return Made(trained=(model,), features=features)
+
+
+def _speech(study: Study, model: Source) -> Network:
+    from pipelines.stages.networks import speech
+
+    return speech(study, model, study.options.wav2vec2.finetuning)
+
+
+PRETRAINING = Training(
+    option="wav2vec2.pretraining",
+    loss="nats per masked frame, among its negatives",
+    network="wav2vec2.model",
+    what="wav2vec 2.0",
+    parameters=lambda options: options.wav2vec2.model.parameters,
+)
+WAV2VEC2 = Method(
+    row=Row(
+        name="wav2vec2",
+        kind="self_supervised",
+        title="wav2vec 2.0",
+        explanation="layers of wav2vec 2.0, HuBERT, WavLM or data2vec-audio",
+        line=Line(marker="P"),
+        places=("learning curves", "groups", "summary", "key figures"),
+    ),
+    vector_size=_wav2vec2_size,
+    features=_wav2vec2,
+    training=PRETRAINING,
+    require_options=partial(_require_wav2vec2, "wav2vec2"),
+    shortest=_receptive_field,
+)
+RANDOM_WAV2VEC2 = Method(
+    row=Row(
+        name="random_wav2vec2",
+        kind="untrained",
+        title="wav2vec 2.0, untrained",
+        line=Line(marker="X", dashes=":"),
+    ),
+    vector_size=partial(_wav2vec2_size, untrained=True),
+    features=_untrained_wav2vec2,
+    require_options=partial(refuse_input, "random_wav2vec2"),
+    shortest=partial(_receptive_field, untrained=True),
+)
+FINETUNED = Method(
+    row=Row(
+        name="wav2vec2_finetuned",
+        kind="supervised",
+        title="wav2vec 2.0, fine-tuned",
+        explanation="layers of `wav2vec2`, fine-tuned with the labels",
+        line=Line(marker="P", filled=False, dashes="--"),
+        places=("learning curves",),
+    ),
+    head=Row(
+        name="wav2vec2_finetuned_head",
+        kind="supervised",
+        title="wav2vec 2.0, fine-tuned, own head",
+        line=Line(marker="*"),
+        places=("groups", "summary", "key figures"),
+    ),
+    labels="train",
+    vector_size=_wav2vec2_size,
+    features=_finetuned_wav2vec2,
+    training=replace(PRETRAINING, option="wav2vec2.finetuning", loss="nats per clip"),
+    require_options=partial(_require_wav2vec2, "wav2vec2_finetuned"),
+    shortest=_receptive_field,
+)
+
+
+def _gpt_sound(study: Study) -> Made:
+    from pipelines.stages.codes import codes
+
+    session, finest = study.session, study.entries.finest
+    # A run without a language model has no codes of these clips yet.
+    extra = [codes(session, each, finest.tokenizer) for each in study.unlabelled]
+    coded = tuple(zip(study.unlabelled_spectrograms, extra, strict=True))
+    return replace(_gpt_sound_made(study, GPT_SOUND.name, coded), unlabelled=coded)
+
+
+def _untrained_gpt_sound(study: Study) -> Made:
+    return _gpt_sound_made(study, RANDOM_GPT_SOUND.name, (), untrained=True)
+
+
+def _gpt_sound_made(
+    study: Study, method: str, coded: tuple[tuple[Entry, Entry], ...], *, untrained: bool = False
+) -> Made:
+    from pipelines.stages.sound_gpt import sound_gpt, sound_gpt_features
+
+    session, options, finest, own = study.session, study.options, study.entries.finest, study.options.gpt_sound
+    trained = sound_gpt(
+        session,
+        (study.spectrograms, finest.codes),
+        coded,
+        own,
+        sample=finest.sample.folder,
+        patch_frames=options.tokenizer.patch.frames,
+        frame_rate=options.audio.sample_rate / options.audio.hop_length,
+        untrained=untrained,
+    )
+    features = sound_gpt_features(study, method, trained)
+    return Made(trained=(study.spectrograms, trained, *study.heard_entries), features=features)
+
+
+def _gpt_sound_size(options: RunSettings) -> int:
+    model = options.gpt_sound.model
+    return options.compare.vectors.network_size(model.layers, model.ffn_dim)
+
+
+GPT_SOUND = Method(
+    row=Row(
+        name="gpt_sound",
+        kind="self_supervised",
+        title="GPT that reads sound",
+        explanation="inner activations of a GPT that reads log-mel of changed copies and predicts the codes of the "
+        "unchanged clips",
+        line=Line(marker="X"),
+        places=("learning curves", "groups", "summary", "key figures"),
+    ),
+    input="log_mel",
+    vector_size=_gpt_sound_size,
+    features=_gpt_sound,
+    training=Training(option="gpt_sound", loss="nats per code"),
+)
+RANDOM_GPT_SOUND = Method(
+    row=Row(
+        name="random_gpt_sound",
+        kind="untrained",
+        title="GPT that reads sound, untrained",
+        line=Line(marker="d", filled=False, dashes=":"),
+    ),
+    input="log_mel",
+    vector_size=_gpt_sound_size,
+    features=_untrained_gpt_sound,
+)
