@@ -33,6 +33,7 @@ from lm.probing.comparison import (
     difference,
     independent_difference,
     measure,
+    num_clips,
     outcome_interval,
     t_interval,
     whole_groups,
@@ -277,7 +278,7 @@ class ProbedFolds:
     @property
     def clips(self) -> int:
         """Number of labelled test clips."""
-        return sum(outcome.clips for outcome in self.outcomes)
+        return sum(map(num_clips, self.outcomes))
 
     @cached_property
     def outcomes(self) -> list[Outcome]:

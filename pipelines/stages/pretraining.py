@@ -10,10 +10,10 @@ from lm.bodies.body import Source
 from lm.bodies.clips import ClipViews, StoredClips
 from lm.bodies.convolutional import PairBatches, create_simclr, pair_loss, validation_pairs
 from lm.bodies.wav2vec2 import (
+    MaskedBatches,
     MaskedLoss,
     create_masked_prediction,
     long_enough,
-    masked_batches,
     measure_targets,
     save_pretrained,
     speech_source,
@@ -105,7 +105,7 @@ def wav2vec2(
             train = train.followed_by(stored_clips(more, recordings, "train"))
         train, held_out = (_maskable(session, clips, settings) for clips in (train, held_out))
         batch_config = own.batches.at_rate(sample_rate)
-        batches = masked_batches(train, batch_config, sizes.convolutions, own.targets, steps=own.fit.steps)
+        batches = MaskedBatches(train, batch_config, sizes.convolutions, own.targets, steps=own.fit.steps)
         validation = validation_batches(held_out, batch_config, sizes.convolutions, own.targets)
         weight = own.targets.diversity_weight
         model = create_masked_prediction(sizes, diversity_weight=weight, seed=own.fit.seed)
