@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lm.embeddings import embed, states_over_time
+from lm.layers import embed, states_over_time
 from lm.model import LanguageModel
 from lm.options import PARTS, Pooling
 from lm.probing.vectors import ALL_POOLINGS

@@ -41,8 +41,8 @@ from typing import ClassVar, cast, get_args
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.augmentation import augment_waveforms
 from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Frames, Source, waveform_reading
+from lm.bodies.clips import augment_waveforms
 from lm.bodies.options import AudioTransformerConfig, Variant
 from lm.finetuning import RANDOM, AudioTransformerOptions
 from wordless.audio.padding import inside

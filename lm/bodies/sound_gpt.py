@@ -38,9 +38,18 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lm.batches import UNCOUNTED, IndexArray, cross_entropy
-from lm.bodies.augmentation import augment, draw_crops, draw_ratios
 from lm.bodies.body import Frames
-from lm.bodies.clips import CPU, FrameArray, Order, StoredClips, batches_by_length, trim_rows
+from lm.bodies.clips import (
+    CPU,
+    FrameArray,
+    Order,
+    StoredClips,
+    augment,
+    batches_by_length,
+    draw_crops,
+    draw_ratios,
+    trim_rows,
+)
 from lm.bodies.options import PIECE_FRAMES, AugmentationConfig, ClipBatchConfig, SoundGPTConfig
 from lm.probing.vectors import FloatArray
 from tokenizer.codebook import fit_codebook, nearest

@@ -35,8 +35,8 @@ import torch
 from torch import Tensor, nn
 from torchaudio.compliance import kaldi
 
-from lm.bodies.augmentation import augment
 from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Frames, FrontEnd, Source
+from lm.bodies.clips import augment
 from lm.bodies.options import HEADS, LAYERS, AstConfig, AugmentationConfig, Size
 from lm.finetuning import RANDOM, AstOptions
 from wordless.audio.padding import inside, join_groups

@@ -35,9 +35,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.augmentation import augment_waveforms
 from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Frames, Source, waveform_reading
-from lm.bodies.clips import ClipViews, MakeView, StoredClips, trim_rows
+from lm.bodies.clips import ClipViews, MakeView, StoredClips, augment_waveforms, trim_rows
 from lm.bodies.options import GROUPS, ClipBatchConfig, MaskConfig, TargetConfig, Wav2vec2Config
 from lm.finetuning import RANDOM, Wav2vec2Options
 from wordless.audio.options import Convolutions

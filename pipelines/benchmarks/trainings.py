@@ -12,9 +12,17 @@ from torch import nn
 from lm.batches import CodeSequences, TrainingBatches
 from lm.batches import loss as code_loss
 from lm.bodies.audio_transformer import AudioTransformerBody
-from lm.bodies.augmentation import augment, augment_waveforms
 from lm.bodies.body import Body
-from lm.bodies.clips import CPU, ClipViews, FrameArray, LabelledBatches, MakeView, StoredClips
+from lm.bodies.clips import (
+    CPU,
+    ClipViews,
+    FrameArray,
+    LabelledBatches,
+    MakeView,
+    StoredClips,
+    augment,
+    augment_waveforms,
+)
 from lm.bodies.convolutional import ConvBody, PairBatches, create_simclr, pair_loss
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, HeadConfig
 from lm.bodies.sound_gpt import CodedClips, SoundBatches, SoundShape, create_sound_gpt

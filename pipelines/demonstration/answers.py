@@ -14,8 +14,8 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lm.embeddings import layer_features
 from lm.generation import Sampling as CodeSampling
+from lm.layers import layer_features
 from lm.model import LanguageModel
 from lm.probing.fitted import FittedProbe
 from lm.probing.vectors import bags_of_codes

@@ -19,8 +19,7 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from lm.embeddings import layer_features
-from lm.layers import LayerReader, head_scores
+from lm.layers import LayerReader, head_scores, layer_features
 from lm.model import LanguageModel
 from lm.options import ONE_HEARING, POOLINGS, RESIDUAL, GPTConfig, Pooling, States, VectorConfig
 from lm.probing.vectors import FloatArray, RunningPools, average, bags_of_codes, pool
@@ -271,7 +270,7 @@ def gpt_features(
     states: Sequence[States] = RESIDUAL,
     of: str = GPT,
 ) -> Entry:
-    """Compute the pooled states of a language model: see `lm.embeddings.layer_features`. ``of`` is the method."""
+    """Compute the pooled states of a language model: see `lm.layers.layer_features`. ``of`` is the method."""
     config = {METHOD: of, "compare": {**coded.vectors.network_key, "states": sorted(states)}}
     recipe = Recipe("gpt_features", 2, config=config, inputs={**coded.inputs, "lm": model_entry})
 

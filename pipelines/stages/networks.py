@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import Any, cast
 
 from lm.bodies.audio_transformer import AudioTransformerBody
-from lm.bodies.augmentation import augment, augment_waveforms
 from lm.bodies.body import Source, freeze
-from lm.bodies.clips import CPU, ClipViews, LabelledBatch, LabelledBatches, StoredClips, validation_batches
+from lm.bodies.clips import (
+    CPU,
+    ClipViews,
+    LabelledBatch,
+    LabelledBatches,
+    StoredClips,
+    augment,
+    augment_waveforms,
+    validation_batches,
+)
 from lm.bodies.convolutional import ConvBody, SpectrogramReader
 from lm.bodies.options import ClipBatchConfig, HeadConfig
-from lm.bodies.spectrogram_transformer import (
-    OPTION,
-    PATCH,
-    STRIDE,
-    AstBody,
-    ast_source,
-    is_audio_model,
-    patches_along,
-)
+from lm.bodies.spectrogram_transformer import OPTION, PATCH, STRIDE, AstBody, ast_source, is_audio_model, patches_along
 from lm.bodies.wav2vec2 import Wav2vec2Body
 from lm.finetuned import FineTunedModel, TaskLoss, create_network
 from lm.finetuning import ClassificationOptions, FrozenLayers

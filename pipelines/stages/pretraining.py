@@ -5,9 +5,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from lm.bodies.augmentation import augment
 from lm.bodies.body import Source
-from lm.bodies.clips import ClipViews, StoredClips
+from lm.bodies.clips import ClipViews, StoredClips, augment
 from lm.bodies.convolutional import PairBatches, create_simclr, pair_loss, validation_pairs
 from lm.bodies.wav2vec2 import (
     MaskedBatches,

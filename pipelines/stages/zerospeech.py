@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lm.embeddings import states_over_time
 from lm.judging import (
     Scorer,
     Token,
@@ -24,6 +23,7 @@ from lm.judging import (
     mean_log_probability,
     token_frames,
 )
+from lm.layers import states_over_time
 from lm.model import LanguageModel
 from pipelines.stages.options import ZerospeechConfig
 from pipelines.store.session import Session
@@ -34,13 +34,7 @@ from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
 from wordless.audio.recordings.embedded import EmbeddedConfig, read_phones, speak, speech_folder
-from wordless.audio.recordings.spoken_pairs import (
-    CHANGES,
-    JoinedSound,
-    SpokenPairs,
-    consistency_pairs,
-    joined_sound,
-)
+from wordless.audio.recordings.spoken_pairs import CHANGES, JoinedSound, SpokenPairs, consistency_pairs, joined_sound
 from wordless.base.machine import one_thread
 from wordless.base.text import counted
 

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.augmentation import augment
-from lm.bodies.clips import ClipViews, StoredClips
+from lm.bodies.clips import ClipViews, StoredClips, augment
 from lm.bodies.convolutional import ConvEncoder, PairBatches, create_encoder, create_simclr, pair_loss, validation_pairs
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
 from lm.layers import HearingPieces, pool_layers

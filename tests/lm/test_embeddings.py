@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from lm.embeddings import Counted, embed, layer_features, pool_by_row, pool_together, states_over_time
+from lm.layers import Counted, embed, layer_features, pool_by_row, pool_together, states_over_time
 from lm.model import LanguageModel
 from lm.options import POOLINGS, Pooling, VectorConfig
 from lm.probing.vectors import ALL_POOLINGS, FloatArray, pool

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lm.batches import CodeSequences, TrainingBatches, loss, validation_batches
-from lm.embeddings import embed, states_over_time
 from lm.exports import CodesToLogits, export_huggingface
 from lm.generation import Sampling
 from lm.judging import bits_per_second, perplexities, score
+from lm.layers import embed, states_over_time
 from lm.model import LanguageModel
 from lm.options import BatchConfig
 from lm.tokens import LONGEST, Merges

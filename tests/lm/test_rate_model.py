@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from lm.batches import UNCOUNTED, CodeSequences, TrainingBatches, loss, validation_batches
-from lm.embeddings import layer_features
 from lm.exports import export_huggingface
 from lm.generation import Sampling
 from lm.gpt import CachedGPT
 from lm.judging import perplexities, score
+from lm.layers import layer_features
 from lm.model import LanguageModel
 from lm.options import BatchConfig
 from lm.tokens import Window

@@ -14,10 +14,9 @@ from torch.fx.experimental import _config as fx_config
 
 from lm.bodies.convolutional import create_encoder
 from lm.bodies.options import ConvEncoderConfig
-from lm.embeddings import embed
 from lm.generation import Sampling, continue_codes
 from lm.gpt import create_gpt
-from lm.layers import HearingPieces, pool_layers
+from lm.layers import HearingPieces, embed, pool_layers
 from lm.model import LanguageModel
 from lm.options import POOLINGS, GPTConfig
 from lm.tokens import Vocabulary

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lm.embeddings import embed
+from lm.layers import embed
 from lm.model import LanguageModel
 from lm.options import GPTConfig
 from pipelines import hear

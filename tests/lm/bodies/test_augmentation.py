@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lm.bodies.augmentation import RATE, augment, augment_waveforms, blur, flip_bands, flip_time
+from lm.bodies.clips import RATE, augment, augment_waveforms, blur, flip_bands, flip_time
 from lm.bodies.options import AugmentationConfig, WaveformAugmentationConfig
 from pipelines.benchmarks.steps import META, Placement
 from tests.lm.reference import blurred_by_loops

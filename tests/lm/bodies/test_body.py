@@ -11,8 +11,8 @@ from torch import Tensor
 
 from lm.bodies.body import BodyReading, Frames, freeze, read_states
 from lm.bodies.gpt import GptBody, GptNetwork, replace_codes
-from lm.embeddings import states_over_time
 from lm.finetuning import RANDOM, RUN, GptOptions
+from lm.layers import states_over_time
 from lm.model import LanguageModel
 from tests.lm.tiny import random_codes
 from tests.pipelines.tiny import AUDIO, save_run, sweep

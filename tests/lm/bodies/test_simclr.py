@@ -7,8 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm.bodies.augmentation import augment
-from lm.bodies.clips import ClipViews
+from lm.bodies.clips import ClipViews, augment
 from lm.bodies.convolutional import PairBatches, create_simclr, nt_xent, pair_loss, validation_pairs
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
 from tests.lm.bodies.sounds import MELS, ridges

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import mean_absolute_error, r2_score
 
-from lm.bodies.augmentation import augment
-from lm.bodies.clips import ClipViews, LabelledBatches
+from lm.bodies.clips import ClipViews, LabelledBatches, augment
 from lm.bodies.convolutional import ConvBody
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ConvEncoderConfig
 from lm.ctc import SequenceTask, beam_search, error_rates

@@ -18,8 +18,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from lm.embeddings import layer_features
 from lm.generation import Sampling
+from lm.layers import layer_features
 from lm.model import LanguageModel
 from lm.options import VectorConfig
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe

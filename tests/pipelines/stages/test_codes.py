@@ -13,7 +13,7 @@ from safetensors.numpy import load_file as read_features
 from safetensors.torch import load_file
 
 from lm.batches import CodeSequences
-from lm.embeddings import embed
+from lm.layers import embed
 from lm.model import LanguageModel
 from lm.options import GPTConfig, VectorConfig
 from lm.probing.vectors import FloatArray, bags_of_codes, pool
