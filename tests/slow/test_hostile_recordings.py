@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.hostile.audio_files import write_honest_files, write_hostile_files
+from tests.hostile.codes_files import hostile_tables, outcome
 from tests.hostile.measured import Measured, measured
-from tests.hostile.tables import hostile_tables, outcome
 from tests.pipelines.tiny import save_run
 from tests.pipelines.tiny_chain import OWN
 from tokenizer.parquet import read_codes

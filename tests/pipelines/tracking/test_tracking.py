@@ -25,7 +25,7 @@ from pipelines.tracking.tracking import TRACKERS, Tracking, open_trackers, requi
 from tests.killing import Call, call
 from tests.pipelines.chain.test_pairs import FOLDS, TRAINED
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.finetuning import tiny_finetuning
+from tests.pipelines.finetuning import conftest as finetuning
 from tests.pipelines.tiny_chain import TINY, composed
 from tests.pipelines.tracking.records import READERS, Record, prepare
 from wordless.base.errors import InputError
@@ -391,11 +391,11 @@ def test_a_fine_tuning_is_recorded(
     from pipelines.jobs.finetune import finetune_body
 
     prepare(name, tmp_path, monkeypatch)
-    tones, folder = tiny_finetuning.write_tones(tmp_path / "tones"), tmp_path / "x"
+    tones, folder = finetuning.write_tones(tmp_path / "tones"), tmp_path / "x"
     words = (f"model={run_folder}", f"output={folder}", f"store.root={tmp_path / 'store'}", f"tracking=[{name}]")
     rates = ("body.learning_rates=[0.01,0.001]", "beside=[scratch]")
     for _ in range(2):  # the second time it reuses everything
-        finetune_body(tiny_finetuning.composed(*words, *rates, f"corpus.root={tones}"))
+        finetune_body(finetuning.composed(*words, *rates, f"corpus.root={tones}"))
     record = READERS[name](folder)
     trainings = {curve.rpartition("/")[0] for curve in record.curves if curve.endswith("/train_loss")}
     assert len(trainings) == 4

@@ -15,8 +15,8 @@ import pytest
 import soundfile
 
 from tests.hostile.audio_files import mp3_of_estimated_length, wav, write_honest_files, write_hostile_files
+from tests.hostile.codes_files import hostile_tables, outcome
 from tests.hostile.measured import at_most_seconds, measured, write_special_files
-from tests.hostile.tables import hostile_tables, outcome
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.decoding import count_samples
 from wordless.audio.mono import mono
