@@ -103,10 +103,7 @@ class SequenceTask(Task):
         return targets
 
     def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor, *, training: bool) -> tuple[Tensor, int]:
-        """Sum the CTC loss in nats over the characters of a batch.
-
-        A clip with fewer steps than its text needs has an infinite loss, which counts as 0.
-        """
+        """Sum the CTC loss in nats over characters; an infinite one, of a clip with too few steps, counts as 0."""
         sizes = (targets != BLANK).sum(1)
         scores = outputs.log_softmax(-1).transpose(0, 1)  # (N, T, C) -> (T, N, C)
         loss = nn.CTCLoss(blank=BLANK, reduction="sum", zero_infinity=True)

@@ -131,10 +131,7 @@ def export_card(gpt: GPT, codes_format: CodesFormat, *, merges: Merges | None = 
 def model_card(
     gpt: GPT, codes_format: CodesFormat, *, merges: Merges | None = None, began_at: str | None = None
 ) -> str:
-    """Write Markdown with the model's sizes, its codebook and how to call it.
-
-    ``began_at`` is the SHA-256 of the weights that its training began with.
-    """
+    """Write a model's sizes, codebook and use; its training began at weights with the SHA-256 ``began_at``."""
     predicted, reads, more = codes_format.formats[-1], "", ""
     if gpt.conditions is None:
         if merges is not None:

@@ -156,10 +156,7 @@ def continue_codes(
 def stream_codes(
     gpt: GPT, prompt: IntArray, *, steps: int, sampling: Sampling, seed: int, lengths: IndexArray | None = None
 ) -> Iterator[IntArray]:
-    """Give each time step ``(1, streams)`` that `continue_codes` generates after one prompt, as soon as it is drawn.
-
-    With ``lengths``, each token ``(1, 1)``.
-    """
+    """Give each time step ``(1, streams)`` of `continue_codes`, or with ``lengths`` each token ``(1, 1)``."""
     streams = gpt.vocabulary.streams
     for codes in _positions(gpt, [prompt], steps, sampling, seed, lengths=lengths):
         position = codes.shape[1]

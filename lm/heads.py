@@ -112,10 +112,7 @@ class Task(ABC):
     def figures(
         self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig, groups: Groups | None = None
     ) -> tuple[Figure, ...]:
-        """Measure the outputs for clips with these labels; the first figure is the one that is compared.
-
-        With ``groups``, whole groups of clips are resampled.
-        """
+        """Measure outputs for clips with these labels, resampled in whole groups; the first figure is compared."""
 
     @abstractmethod
     def constant(self, labels: Sequence[str]) -> FloatArray:
@@ -245,10 +242,7 @@ class ClassificationTask(PooledTask):
         return truth
 
     def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
-        """Give the most probable class of each clip and its probability; of several labels, all above 0.5.
-
-        The probabilities of all classes follow.
-        """
+        """Give each clip's most probable class, or all above 0.5, its probability, and those of all classes."""
         return [self._row(scores) for scores in self._scores(outputs)]
 
     def figures(

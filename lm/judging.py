@@ -78,10 +78,7 @@ class Bigram:
             np.add.at(self._totals[stream], found[:, 0], counts)
 
     def log_probabilities(self, codes: Codes) -> DoubleArray:
-        """Compute the log-probability of each code, given the code before it: ``(time, streams)``.
-
-        The first code has the unigram's probability.
-        """
+        """Compute log-probabilities ``(time, streams)`` given the code before; the first code has the unigram's."""
         shares = np.exp(self.unigram.log_probabilities(codes))
         for stream, known in enumerate(self._counts):
             pairs = _pairs(codes.values[:, stream])
@@ -92,10 +89,7 @@ class Bigram:
 
 
 def fit_bigram(train: Sequence[Codes], validation: Sequence[Codes]) -> Bigram:
-    """Count pairs in training clips.
-
-    The strength that gives validation clips the highest probability is chosen.
-    """
+    """Count pairs in training clips; the strength is chosen that gives validation clips the highest probability."""
     models = [Bigram(train, strength=strength) for strength in STRENGTHS]
     return max(models, key=lambda model: sum(float(model.log_probabilities(codes).sum()) for codes in validation))
 
@@ -126,10 +120,7 @@ def bits_per_second(nats_per_code: float, codes_format: CodesFormat) -> float:
 
 
 def perplexities(model: LanguageModel, train: Sequence[Codes], validation: Sequence[Codes]) -> dict[str, float]:
-    """Measure a model on validation clips, beside the frequencies on train of the codes that it predicts.
-
-    With merges, also the mean number of codes of a token.
-    """
+    """Measure a model on validation clips, beside the frequencies of its codes on train, and its codes per token."""
     nats = model.nats_per_code(validation)
     known, held_out = ([codes.finest for codes in clips] for clips in (train, validation))
     joined = model.merges
@@ -161,11 +152,7 @@ class Score:
 
 
 def score(model: LanguageModel, codes: Codes) -> Score:
-    """Score the codes of one recording, at all rates.
-
-    Raises:
-        InputError: the codes are of another codebook, or there are none.
-    """
+    """Score the codes of one recording, at all rates; refuse codes of another codebook, and a recording without any."""
     of_codes = np.concatenate([found.reshape(-1) for found in model.log_probabilities_of_rates(codes)])
     log_probability, count = float(of_codes.astype(float).sum()), of_codes.size
     require(count > 0, "the recording", "empty", "score a recording that is longer than one code")

@@ -447,10 +447,7 @@ class LanguageModel:
         return copy_to(shares.flatten(0, 1), self.gpt.device)
 
     def tokens(self, values: IntArray, *, backward: bool = False) -> Tensor:
-        """Convert a window's codes ``(time, streams)`` to begin-of-sequence and tokens ``(1 + time * streams,)``.
-
-        Codes that are read ``backward`` follow the end instead of begin-of-sequence.
-        """
+        """Convert codes ``(time, streams)`` to begin-of-sequence, or the end, and tokens ``(1 + time * streams,)``."""
         vocabulary = self.gpt.vocabulary
         first = vocabulary.end if backward else vocabulary.bos
         return copy_to(torch.from_numpy(np.append(first, vocabulary.tokens(values))), self.gpt.device)

@@ -80,11 +80,7 @@ class Vocabulary:
 
     @classmethod
     def of(cls, codes_format: CodesFormat, *, backward: bool = False, merges: int = 0) -> "Vocabulary":
-        """Return the vocabulary of one codebook's codes, and of ``merges`` runs of codes.
-
-        Raises:
-            InputError: there are merges, and codes of several streams or rates.
-        """
+        """Return the vocabulary of a codebook's codes, and of ``merges`` runs of codes of one stream and rate."""
         if merges:
             require_mergeable(codes_format.streams, rates=len(codes_format.formats))
         pitches = None if codes_format.pitch is None else codes_format.pitch.levels
@@ -203,10 +199,7 @@ class Conditions:
         return (*[self.no_code + 1] * codes, self.coarser[0].share)
 
     def align(self, coarser: Sequence[IntArray], steps: int) -> IntArray:
-        """Return what is read at each of ``steps`` time steps ``(steps, columns)``.
-
-        ``coarser`` are the codes ``(time, streams)`` of each coarser rate.
-        """
+        """Return what is read at each time step ``(steps, columns)`` of codes ``(time, streams)`` of coarser rates."""
         time = np.arange(steps)
         columns: list[IntArray] = []
         for rate, codes in zip(self.coarser, coarser, strict=True):

@@ -295,10 +295,7 @@ def share_of(batch_size: int, part: int, parts: int, *, option: str) -> range:
 
 
 def loss(model: nn.Module, batch: VocoderBatch) -> tuple[Tensor, int]:
-    """Compute the summed cross entropy of the counted samples in nats, and their number.
-
-    Of a batch ``by_crop``, compute the sum of each crop's mean, and the number of crops.
-    """
+    """Sum the nats of counted samples, or ``by_crop`` each crop's mean; also return the number of summands."""
     logits = model(batch.previous, batch.spectrogram, batch.groups)  # (N, K, T)
     rows = logits.transpose(1, 2).flatten(0, 1).float()  # (N, K, T) -> (N * T, K): contiguous, as the network made it
     targets = batch.targets.flatten()

@@ -165,10 +165,7 @@ class PitchComb:
         self.lag, self.strength = float(self.tracker.longest), 0.0  # of the last sample
 
     def expect(self, log_mel: Tensor, pitch: Array | None = None) -> None:
-        """Add frames ``(frames, mels)``, natural-log mel power as of `LogMel`.
-
-        ``pitch (frames,)`` is the binary logarithm of Hz, or nan without a voice; None: it is predicted.
-        """
+        """Add frames ``(frames, mels)`` of `LogMel`, and log2 Hz ``(frames,)``, nan without voice; None: predicted."""
         if pitch is not None:
             self.targets += [(0.0, 0.0, 0.0) if np.isnan(each) else (1.0, each, CODED_OFF) for each in pitch.tolist()]
             return
@@ -284,10 +281,7 @@ class _Tracker:
 
 
 def fit_head(clips: Iterable[tuple[npt.NDArray[np.float32], Tensor]], config: SpectrogramConfig) -> VoiceHead | None:
-    """Fit the predictions to recordings; None if these have too little of a voice.
-
-    Each clip has samples ``(samples,)`` and the log-mel ``(frames, mels)`` of their codes.
-    """
+    """Fit the predictions to samples and the log-mel ``(frames, mels)`` of their codes; None of too little voice."""
     if not resolves_pitch(config.sample_rate):
         return None
     inputs, voiced, octaves = list[Array](), list[Array](), list[Array]()
@@ -381,11 +375,7 @@ class PostFilter:
 
     @torch.inference_mode()
     def filter(self, samples: Tensor) -> Tensor:
-        """Filter the next samples ``(frames * hop_length,)``; return the samples that no later frame changes.
-
-        Raises:
-            InputError: the samples are not whole frames, or their target frames are missing.
-        """
+        """Filter whole frames ``(frames * hop_length,)`` that are expected; return what no later frame changes."""
         frames, rest = divmod(len(samples), self.hop_length)
         if rest or frames > self.expected:
             raise InputError(

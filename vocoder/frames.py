@@ -75,10 +75,7 @@ def log_mel_of(values: IntArray, tokenizer: CodeMeanings) -> Tensor:
 
 
 def pitch_of(values: IntArray, tokenizer: CodeMeanings) -> PitchArray | None:
-    """Return the pitch of each frame of codes ``(time, streams)``, in octaves as `PitchFormat.octaves`; nan: no voice.
-
-    None if the codes have no stream of pitch.
-    """
+    """Return each frame's pitch as of `PitchFormat.octaves`, nan without a voice; None without a stream of pitch."""
     pitch = tokenizer.format.pitch
     return None if pitch is None else pitch.octaves[values[:, -1]].repeat(tokenizer.patch_frames)
 

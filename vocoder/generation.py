@@ -379,10 +379,7 @@ def _given(prompt: Tensor | None, start: int, steps: int) -> Tensor:
 
 
 def _windows(blocks: Iterable[Tensor], edge: int) -> Iterator[Tensor]:
-    """Cut frames that arrive in blocks ``(frames, inputs)`` into chunks with ``edge`` neighbours on either side.
-
-    Beyond the ends of the clip the neighbours are zeros.
-    """
+    """Cut blocks ``(frames, inputs)`` into chunks with ``edge`` neighbours on either side, zeros beyond the ends."""
     waiting: Tensor | None = None  # begins `edge` frames before the next chunk
     for block in blocks:
         waiting = pad(block, (0, 0, edge, 0)) if waiting is None else torch.cat([waiting, block])

@@ -86,10 +86,7 @@ def _dbfs(samples: np.ndarray) -> float:
 
 
 def log_mel_distance(a: Waveform, b: Waveform, config: SpectrogramConfig) -> float:
-    """Average over frames the root mean square over mels of the difference of the log-mel spectrograms, in dB.
-
-    Both are compared over the length of the shorter, in whole frames.
-    """
+    """Average the root mean square difference over mels in dB over the whole frames of the shorter sound."""
     difference = _log_mel_difference(a, b, config) * DECIBELS_PER_NAT
     return float(difference.square().mean(dim=1).sqrt().mean())
 
@@ -242,10 +239,7 @@ def _pyin() -> Any:  # librosa has no types
 
 
 def pitch_error(original: PitchArray, other: PitchArray) -> float | None:
-    """Compute the root mean square difference in cents, over frames where both have a pitch; None if there are none.
-
-    ``original`` and ``other`` are of `pitch`, compared over the length of the shorter.
-    """
+    """Compute the root mean square difference in cents over frames where both have a pitch; None if there are none."""
     frames = min(len(original), len(other))
     octaves = np.log2(other[:frames] / original[:frames])
     both = octaves[np.isfinite(octaves)]

@@ -107,10 +107,7 @@ class WaveNetConfig(Options):
 
     @property
     def architecture(self) -> dict[str, object]:
-        """The options in which a network must equal the one whose weights it begins with; codes and groups may differ.
-
-        Front ends are compared by their own options.
-        """
+        """The options in which a network must equal its start weights; codes, groups and the front end's may differ."""
         free = {"sample_rate", "hop_length", "n_mels"} | (set() if self.code_position else {"patch_frames"})
         free |= {"codebook", "codebook_size", "streams", "groups", "group_channels"}
         return {name: value for name, value in asdict(self).items() if name not in free}

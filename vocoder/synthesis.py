@@ -69,11 +69,7 @@ def overlapping_frames(config: SpectrogramConfig) -> int:
 
 
 class CodeFrames:
-    """The decoded log-mel spectrogram of codes, computed when frames are requested.
-
-    Raises:
-        InputError: the codes are of another codebook than the tokenizer's.
-    """
+    """The decoded log-mel of codes, computed when frames are requested; codes of another codebook are refused."""
 
     def __init__(self, codes: Codes, tokenizer: CodeMeanings) -> None:
         require_same_codebook(tokenizer.format, codes.format, owner="the tokenizer")
@@ -111,10 +107,7 @@ class FrameNumbers:
 
 
 def linear_power(log_mel: Tensor, config: SpectrogramConfig) -> Tensor:
-    """Estimate the power spectrum of ``log_mel``: ``(frames, mels)`` -> ``(frames, bins)``.
-
-    Non-negative least squares by multiplicative updates (Lee and Seung 2001).
-    """
+    """Estimate power spectra ``(frames, bins)`` of log-mel by multiplicative updates (NNLS; Lee and Seung 2001)."""
     filters = mel_filters(config)
     mel = (log_mel.exp() - config.floor).clamp(min=config.floor * 1e-3)
     wanted = mel @ filters.T
@@ -223,10 +216,7 @@ class Synthesis(ABC):
 
     @abstractmethod
     def continued(self, prompt: Prompt, blocks: Iterable[Codes], group: str | None, *, name: str) -> Iterator[Waveform]:
-        """Decode the codes that follow a prompt as they arrive: the sound of `sounds` after the prompt, in pieces.
-
-        The prompt holds whole codes, and so do all blocks except the last.
-        """
+        """Decode blocks of whole codes that follow a prompt as they arrive: give the sound after the prompt."""
 
     @abstractmethod
     def notices(self) -> Iterator[str]:

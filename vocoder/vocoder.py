@@ -99,10 +99,7 @@ class Rendering:
             yield frames_of(values, self.tokenizer, self.config)
 
     def samples(self, levels: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Give samples ``(time,)`` for levels in whole frames, as soon as the filter returns them.
-
-        Frames of the last code may lie beyond the sound's end; their samples are cut off.
-        """
+        """Give samples ``(time,)`` of levels in whole frames, up to the sound's end, when the filter returns them."""
         made = 0
         for samples in self._filtered(levels):
             yield samples[: max(self.num_samples - made, 0)]
@@ -148,10 +145,7 @@ def _levels(prompt: Waveform, config: WaveNetConfig) -> Tensor:
 
 
 def _even_blocks(blocks: Iterable[Codes]) -> Iterator[IntArray]:
-    """Give values ``(time, streams)`` of codes, `CODES_TOGETHER` at a time counted from the first.
-
-    Fixed sizes make the results independent of the blocks: matrix products of other shapes round differently.
-    """
+    """Give codes ``(time, streams)``, `CODES_TOGETHER` at a time: products of other shapes round differently."""
     waiting: list[IntArray] = []
     for block in blocks:
         values = np.concatenate([*waiting, block.values])

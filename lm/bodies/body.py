@@ -156,10 +156,7 @@ class Body(ABC):
 
     @abstractmethod
     def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> BodyNetwork:
-        """Create the network with the weights of a folder, or with random ones that follow from the seed.
-
-        ``option`` names the folder in messages.
-        """
+        """Create the network with the weights of a folder, which ``option`` names in messages, or with random ones."""
 
     def front_end(self, folder: Path, *, device: str) -> FrontEnd:
         """Return the front end, which reads the `parts` of a model folder; by default the samples are the inputs."""

@@ -55,11 +55,7 @@ class StoredClips:
 
     @classmethod
     def of(cls, frames: FrameArray, offsets: IndexArray) -> "StoredClips":
-        """Build from frames in which clip ``i`` has ``offsets[i]:offsets[i + 1]``.
-
-        Raises:
-            InputError: the offsets do not cover the frames.
-        """
+        """Build from frames in which clip ``i`` has ``offsets[i]:offsets[i + 1]``; offsets must cover all frames."""
         if int(offsets[-1]) != len(frames):
             problem = f"offsets end at frame {offsets[-1]} of {len(frames)}"
             raise InputError(f"{problem}; they must cover all: make the spectrograms again")
@@ -375,10 +371,7 @@ def _mix(views: Tensor, lengths: Tensor, config: AugmentationConfig, generator: 
 def draw_passages(
     lengths: Tensor, steps: int, share: float, generator: torch.Generator, *, device: torch.device = CPU
 ) -> Tensor:
-    """Choose in each row a passage of at most ``share`` of its length, anywhere in it ``(batch, steps)``.
-
-    The result is on ``device``.
-    """
+    """Choose in each row a passage of at most ``share`` of its length ``(batch, steps)``, on ``device``."""
     size = len(lengths)
     widths = (torch.rand(size, generator=generator) * share * lengths).round()
     starts = (torch.rand(size, generator=generator) * (lengths - widths + 1)).floor()
@@ -392,10 +385,7 @@ RATE = 10_000  # of the resampler's input; only its ratio to the output's rate c
 def augment_waveforms(
     samples: Tensor, lengths: Tensor, generator: torch.Generator, *, config: WaveformAugmentationConfig
 ) -> tuple[Tensor, Tensor]:
-    """Make a view of each clip ``(batch, samples)``, zeros beyond its length, and the views' lengths ``(batch,)``.
-
-    All random choices come from ``generator``.
-    """
+    """Make a view of each clip ``(batch, samples)``, and its length ``(batch,)``, drawn from ``generator`` alone."""
     kept, starts = draw_crops(lengths, config.crop, generator)
     rates = draw_ratios(len(samples), config.rate, generator)
     played = list[Tensor]()

@@ -108,10 +108,7 @@ class ConvEncoder(BodyNetwork):
         return [nn.Identity(), *self.stages]
 
     def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
-        """Compute the frames ``(batch, time, channels * bands)`` of each block: means over parts of the mel axis.
-
-        A block of hop h has ``ceil(length / h)`` frames of a clip, followed by zeros.
-        """
+        """Compute frames ``(batch, ceil(time / hop), channels * bands)`` of each block, zeros after a clip's end."""
         order = _shortest_first(lengths)
         return [self._frames(images, order) for images in self._images(inputs, lengths, order)]
 
@@ -154,10 +151,7 @@ class ConvBlock(nn.Module):
         self.second_norm = nn.BatchNorm2d(after)
 
     def forward(self, images: Sequence[Frames]) -> list[Frames]:
-        """Map groups ``(clips, before, time, mels)`` to ``(clips, after, time / stride, mels / stride)``.
-
-        Quotients are rounded up.
-        """
+        """Map ``(clips, before, time, mels)`` to ``(clips, after, ceil(time / stride), ceil(mels / stride))``."""
         lengths = [-(-own // self.stride[0]) for _, own in images]
         entered = [each for each, _ in images]
         if not self.strided and self.stride != (1, 1):

@@ -120,11 +120,7 @@ class ClipBatchConfig(Options):
     seed: int = option(0, "seed of the order of clips", least=0, most=MAX_SEED)
 
     def share(self, part: int, parts: int) -> slice:
-        """Return part ``part`` of ``parts`` of a batch.
-
-        Raises:
-            InputError: the batch cannot be divided equally.
-        """
+        """Return part ``part`` of ``parts`` of a batch; refuse a batch that cannot be divided equally."""
         if self.batch_size % parts:
             rule = f"{parts} (processes times accumulation steps) share it: choose a multiple of {parts}"
             raise InputError(option="batch_size", value=self.batch_size, rule=rule)

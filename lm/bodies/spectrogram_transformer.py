@@ -347,10 +347,7 @@ class AstEncoder(BodyNetwork):
         return self.transformer.layernorm(found.layers[LAYERS]), found.patches
 
     def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
-        """Compute the states of each layer for filter banks as `filter_bank_stream` gives them.
-
-        The clip vector follows, at each patch.
-        """
+        """Compute the states of each layer for the filter banks of `filter_bank_stream`; the clip vector follows."""
         found = self.states(inputs, lengths, layers=self.probed)
         layers = [found.layers[layer] for layer in self.probed]
         if self.clip_vector:
@@ -385,10 +382,7 @@ class AstEncoder(BodyNetwork):
         return AstStates(clip=clips, patches=patches, layers=dict(zip(layers, states.unbind(1), strict=True)))
 
     def _read(self, normalised: Tensor, layers: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Compute vectors ``(batch, width)`` and states ``(batch, layers, patches, width)`` of clips.
-
-        The clips ``(batch, time, 128)`` must have the same number of patches.
-        """
+        """Compute ``(batch, width)`` and ``(batch, layers, patches, width)`` of clips with one number of patches."""
         embeddings = self.transformer.embeddings
         patches = embeddings.patch_embeddings(normalised)  # (N, F * T, D)
         count = patches.shape[1] // BANDS

@@ -161,10 +161,7 @@ def as_read(samples: Tensor, lengths: Tensor, generator: torch.Generator) -> tup
 def validation_batches(
     clips: StoredClips, config: ClipBatchConfig, convolutions: Convolutions, targets: TargetConfig
 ) -> list[MaskedBatch]:
-    """Make batches of validation clips with fixed masks, each clip at most once, as large as in training if possible.
-
-    The temperature decides nothing: outside training the most probable code is the target.
-    """
+    """Make batches of validation clips with fixed masks, each clip at most once; temperatures decide no target here."""
     fixed = replace(config, batch_size=max(min(config.batch_size, len(clips)), 2), pool_batches=1)
     batches = MaskedBatches(clips, fixed, convolutions, targets, steps=1)
     return [batches.batch(step, 0, 1) for step in range(len(clips) // fixed.batch_size)]
@@ -349,10 +346,7 @@ class SpeechNetwork(BodyNetwork):
             embedding.requires_grad_(False)  # because a batch may have no masked frame
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:
-        """Map samples ``(batch, time)`` to states ``(batch, frames, width)``.
-
-        Masked spans are drawn from PyTorch's generator, as dropout is.
-        """
+        """Map samples ``(batch, time)`` to states ``(batch, frames, width)``; PyTorch's generator draws the masks."""
         frames, masked = self.encoder.convolutions.frames_of(lengths), None
         if self.training and self.masking.share:
             seed = int(torch.randint(MAX_SEED, (1,)))

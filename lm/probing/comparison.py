@@ -47,10 +47,7 @@ class Rankings:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ratios:
-    """Test clips with a part and a whole each; the measure is the sum of the parts over the sum of the wholes.
-
-    An example is the character error rate: edits over characters.
-    """
+    """Test clips with a part and a whole each, such as edits and characters; the measure is the ratio of their sums."""
 
     parts: FloatArray  # (methods, clips)
     wholes: FloatArray  # (clips,)
@@ -122,10 +119,7 @@ class PairDifference:
 
 
 def measure(outcome: Outcome, weights: FloatArray | None = None) -> FloatArray:
-    """Compute ``(resamples, methods)``: the outcome's measure per row of weights ``(resamples, clips)``.
-
-    Without weights every clip counts once, in a single row.
-    """
+    """Compute the measure ``(resamples, methods)`` per row of weights ``(resamples, clips)``; None: one row of ones."""
     given = np.ones((1, num_clips(outcome))) if weights is None else weights
     match outcome:
         case Hits(hits=hits):
@@ -144,10 +138,7 @@ def measure(outcome: Outcome, weights: FloatArray | None = None) -> FloatArray:
 
 
 def determination(truth: FloatArray, predicted: FloatArray, weights: FloatArray) -> FloatArray:
-    """Compute R2 ``(resamples, methods)``: 1 minus the squared errors over the squared deviations from the mean.
-
-    It is nan where all clips that count have one value.
-    """
+    """Compute R2 ``(resamples, methods)``: 1 - squared errors / squared deviations; nan for clips of one value."""
     means = weights @ truth / weights.sum(1)
     deviations = (weights * (truth - means[:, None]) ** 2).sum(1, keepdims=True)
     errors = weights @ ((truth - predicted) ** 2).T
@@ -331,10 +322,7 @@ def t_interval(values: FloatArray, *, confidence: float) -> tuple[float, float] 
 
 
 def _draws(groups: IndexArray, resamples: int, rng: np.random.Generator) -> Iterator[FloatArray]:
-    """Draw how often each clip counts ``(some resamples, clips)``, in pieces that fit in memory.
-
-    All clips of a group count equally often.
-    """
+    """Draw how often each clip of a group counts, ``(some resamples, clips)``, in pieces that fit in memory."""
     piece, count = max(WEIGHTS_AT_ONCE // len(groups), 1), int(groups.max()) + 1
     for begin in range(0, resamples, piece):
         size = min(piece, resamples - begin)

@@ -105,10 +105,7 @@ def rotate_to_row_space(features: Mapping[str, FloatArray]) -> tuple[dict[str, F
 
 
 def side_by_side(fit: Callable[[T], R], jobs: Iterable[T], *, threads: int) -> list[R]:
-    """Return what ``fit`` makes of each job, in their order, several at a time.
-
-    Each fit computes on one thread. Its result does not depend on the fits beside it.
-    """
+    """Return what ``fit`` makes of each job, several at a time, one thread each; no fit depends on those beside it."""
     with warnings.catch_warnings(), threadpool_limits(1):  # around all threads, because both belong to the process
         _ignore_expected_warnings()
         with ThreadPoolExecutor(threads, initializer=threadpool_limits, initargs=(1,)) as pool:
@@ -367,10 +364,7 @@ def probe_numbers(
     *,
     threads: int,
 ) -> NumberProbe:
-    """Probe every candidate ``(clips, dim)`` for ``values (clips,)``; return the best one on validation.
-
-    ``rows`` are the clips of train, validation and test.
-    """
+    """Probe every candidate ``(clips, dim)`` for ``values (clips,)``; return the best one on the rows of validation."""
 
     def probe_one(name: str, count: int) -> NumberProbe:
         standard = standardise(candidates[name], rows, power=config.power)

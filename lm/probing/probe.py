@@ -169,10 +169,7 @@ def fitted_penalties(penalty: float, task: ProbeTask, config: ProbeConfig) -> tu
 def _accuracies(
     features: FloatArray, task: ProbeTask, config: ProbeConfig, penalties: Sequence[float], rows: Rows
 ) -> list[float]:
-    """Fit one division of cross-validation with each penalty; return the accuracy on its part that is held out.
-
-    ``features (clips, dim)`` are already raised to ``config.power``.
-    """
+    """Fit one division of cross-validation of `powered` features with each penalty; return the accuracies held out."""
     standard = standardise(features, rows)
     targets = task.targets[rows["train"]]
     scores = _scores(standard, "validation", targets, task, config, penalties, tolerance=TOLERANCE_OF_FOLDS)
@@ -269,11 +266,7 @@ def scores_of_others(
 
 
 def scored_method(scores: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str) -> MethodResult:
-    """Evaluate a method that has its own class probabilities ``(clips, classes)``; nothing is fitted or chosen.
-
-    Raises:
-        InputError: there is not one finite score for each clip and class.
-    """
+    """Evaluate a method that has its own class probabilities ``(clips, classes)``, finite ones; nothing is fitted."""
     _require_rows(scores, task, of)
     if scores.shape[1] != len(task.classes):
         raise InputError(f"{of} scores {scores.shape[1]} classes; the labels name {len(task.classes)}: make it anew")

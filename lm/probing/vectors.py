@@ -30,11 +30,7 @@ _MEANS: dict[Pooling, Means | None] = {"mean": "mean", "thirds": "thirds", "max"
 
 
 def pooling_parts(steps: int, pooling: Means) -> tuple[range, ...]:
-    """Return the time steps of each part.
-
-    If the steps cannot be divided by three, thirds share the step at their border, so no third is empty even with one
-    step.
-    """
+    """Return the time steps of each part; thirds may share the step at their border, so that none is empty."""
     if steps < 1:
         raise InputError("a recording of 0 time steps has no mean; leave it out before pooling")
     parts = 1 if pooling == "mean" else 3
@@ -68,10 +64,7 @@ def takes_max(pooling: Pooling) -> bool:
 
 
 class RunningPools:
-    """Incremental `pool` of several named sequences of frames that arrive in blocks.
-
-    Only sums and largest magnitudes are kept in memory.
-    """
+    """Incremental `pool` of named sequences of frames that arrive in blocks; sums and largest magnitudes are kept."""
 
     def __init__(self, steps: Mapping[str, int], poolings: Sequence[Pooling] = POOLINGS) -> None:
         """Prepare for sequences of the given numbers of time steps."""
@@ -124,10 +117,7 @@ def pool(frames: npt.NDArray[np.floating], pooling: Pooling) -> FloatArray:
 
 
 def pool_batch(frames: Tensor, lengths: Tensor, pooling: Means) -> Tensor:
-    """Apply `pool` to each clip's first ``lengths`` frames: ``(batch, time, dim)`` -> ``(batch, parts * dim)``.
-
-    Lengths on the host save a query to the GPU.
-    """
+    """Apply `pool` to each clip's first ``lengths`` frames: ``(batch, time, dim)`` -> ``(batch, parts * dim)``."""
     weights = torch.zeros(len(frames), len(pooling_parts(1, pooling)), frames.shape[1])
     for clip, length in enumerate(lengths.tolist()):
         weights[clip, :, :length] = torch.from_numpy(pooling_weights(length, pooling))
@@ -135,10 +125,7 @@ def pool_batch(frames: Tensor, lengths: Tensor, pooling: Means) -> Tensor:
 
 
 def bags_of_codes(codes: Codes | SoftCodes, poolings: Sequence[Pooling]) -> dict[Pooling, FloatArray]:
-    """Compute each code's share of the time, a vector ``(parts * streams * codes,)`` for each pooling.
-
-    A vector equals `pool` of one-hot codes, or of the shares of soft codes.
-    """
+    """Compute each code's share of the time ``(parts * streams * codes,)``, as `pool` of one-hot codes or shares."""
     if isinstance(codes, SoftCodes):
         return _soft_bags(codes, poolings)
     return {pooling: _hard_bag(codes, pooling) for pooling in poolings}

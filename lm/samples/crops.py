@@ -37,10 +37,7 @@ PIECE = 1 << 20  # samples of long clips that are read together
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SampleClips:
-    """Sound of clips, one after the other in one array, which may be a `numpy.memmap`.
-
-    Clip ``i`` has the samples ``offsets[i]:offsets[i + 1]``.
-    """
+    """Sound of clips in one array, maybe a `numpy.memmap`; clip ``i`` is ``samples[offsets[i]:offsets[i + 1]]``."""
 
     samples: npt.NDArray[np.int16]  # (samples,)
     offsets: npt.NDArray[np.int64]  # (clips + 1,)
@@ -75,10 +72,7 @@ class SampleBatch(Batch):
 
 
 class SampleCrops:
-    """Batches of random crops; the chance of a clip is proportional to its length.
-
-    Targets depend on the clips, the options and the step alone, so models with other histories see the same targets.
-    """
+    """Random crops, by the lengths of clips; models with other histories see the same targets at the same step."""
 
     def __init__(self, clips: SampleClips, config: SampleCropsConfig, *, history: int) -> None:
         if not len(clips.samples):

@@ -163,10 +163,7 @@ class SampleTransformer(nn.Module):
         return self.logits(states[:, -last:])
 
     def context_vectors(self, previous: Tensor, last: int) -> Tensor | None:
-        """Compute the context vectors of the last samples ``(batch, last, model_dim)``; None without a context.
-
-        Frames are counted from the first of the levels ``previous (batch, time)``.
-        """
+        """Compute the context vectors ``(batch, last, model_dim)`` of the last of ``previous (batch, time)``."""
         if self.context is None:
             return None
         time, length = previous.shape[1], self.context.config.frame_length

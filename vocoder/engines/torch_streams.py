@@ -71,10 +71,7 @@ class Stepper:
         self.layer_gated = self.gated.unbind(1)
 
     def go_on(self, conditions: Tensor) -> bool:
-        """Set the conditions of the next frames ``(width, frames, layers, gates)`` after all steps of previous frames.
-
-        Returns whether the conditions are in the same memory as before.
-        """
+        """Set the next frames' conditions ``(width, frames, layers, gates)``; return whether their memory stays."""
         turned = conditions.permute(1, 2, 0, 3)  # (N, F, L, G) -> (F, L, N, G)
         stays = len(turned) <= len(self.conditions)
         if stays:
