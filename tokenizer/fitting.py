@@ -142,12 +142,7 @@ def read_log_mel(
 
 
 def read_speech_states(
-    root: Path,
-    clips: Sequence[Clip],
-    audio: SpectrogramConfig,
-    layer: SpeechLayer,
-    *,
-    progress: Callable[[int], None],
+    root: Path, clips: Sequence[Clip], audio: SpectrogramConfig, layer: SpeechLayer, *, progress: Callable[[int], None]
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Read states and log-mel of clips below ``root``, as `draw_states` takes them; a clip is in memory as a whole."""
     log_mel = LogMel(audio)

@@ -103,20 +103,15 @@ class ViewsConfig(Options):
     """Options of augmented views of training clips."""
 
     offsets: bool = option(
-        True,
-        "whether there are also copies whose first patch begins at each other frame of a patch",
+        True, "whether there are also copies whose first patch begins at each other frame of a patch"
     )
     warps: int = option(
-        0,
-        "number of copies of each clip with another speed and other formants",
-        least=0,
-        most=MOST_WARPS,
+        0, "number of copies of each clip with another speed and other formants", least=0, most=MOST_WARPS
     )
     max_speed: float = option(0.15, "largest change of speed: 0.15 is 15 % faster or slower", least=0, below=1)
     max_formants: float = option(0.15, "largest shift of the mel bands: 0.15 is 15 % higher or lower", least=0, below=1)
     dynamic_ranges: tuple[float, float] | None = option(
-        None,
-        "such as [22, 50]: each warped copy has one of these dynamic ranges in dB; null: audio.dynamic_range",
+        None, "such as [22, 50]: each warped copy has one of these dynamic ranges in dB; null: audio.dynamic_range"
     )
     seed: int = option(0, "seed of the copies", least=0, most=MAX_SEED)
 

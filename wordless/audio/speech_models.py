@@ -298,11 +298,7 @@ def load_speech_encoder(
     described = describe_speech_model(folder, option=option)
     # One layer more is kept: some models normalise the states of their last layer, and of no other.
     layers = described.layers if last_layer is None else min(last_layer + 1, described.layers)
-    with (
-        whole(Path(f"{option}={folder}"), "speech model", remedy=REMEDY),
-        _quiet(),
-        torch.random.fork_rng(devices=[]),
-    ):
+    with whole(Path(f"{option}={folder}"), "speech model", remedy=REMEDY), _quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # of an embedding of masked frames that the folder lacks
         config = AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, **CHANGES, num_hidden_layers=layers

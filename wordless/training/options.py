@@ -28,8 +28,7 @@ class FitConfig(Options):
         "auto_gpu: the same on GPUs, fp32 on CPUs, where small models are not faster in bf16",
     )
     deterministic: bool = option(
-        True,
-        "false: GPUs may take faster algorithms, which round otherwise in each run; CPUs ignore it",
+        True, "false: GPUs may take faster algorithms, which round otherwise in each run; CPUs ignore it"
     )
     compile: Literal["auto", "always", "never"] = option(
         "auto",
@@ -45,9 +44,7 @@ class FitConfig(Options):
     validate_every: int = option(100, "steps between validations", least=1)
     keep: Literal["best", "last"] = option("best", "the weights that are kept; best has the lowest validation loss")
     max_minutes: float | None = option(
-        None,
-        "longest training time in minutes; the report marks a training that reached it; null: no limit",
-        above=0,
+        None, "longest training time in minutes; the report marks a training that reached it; null: no limit", above=0
     )
     checkpoint_minutes: float = option(1.0, "minutes between checkpoints, from which a killed run resumes", least=0)
     seed: int = option(0, "seed of the initial weights and of dropout", least=0, most=MAX_SEED)

@@ -24,12 +24,7 @@ from wordless.audio.levels import Levels, loudest, of_text
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
 from wordless.audio.recordings.description import Described, Description, Found, Span, group_of
-from wordless.audio.recordings.inspection import (
-    Measurement,
-    Progress,
-    frequent_reasons,
-    inspect,
-)
+from wordless.audio.recordings.inspection import Measurement, Progress, frequent_reasons, inspect
 from wordless.audio.recordings.manifest import OUTSIDE, SPLITS, Clip, Manifest, Rejected, clip_name
 from wordless.audio.recordings.splits import split_clips
 from wordless.audio.waveform import Part

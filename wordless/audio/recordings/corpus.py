@@ -21,16 +21,8 @@ from wordless.audio.recordings.description import (
     describe,
     group_of,
 )
-from wordless.audio.recordings.folders import (
-    EXTENSIONS,
-    Folder,
-    expand_home,
-    listed_path,
-    require_folder,
-)
-from wordless.audio.recordings.inspection import (
-    InspectionConfig,
-)
+from wordless.audio.recordings.folders import EXTENSIONS, Folder, expand_home, listed_path, require_folder
+from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.recordings.manifest import Rejected, number_of
 from wordless.audio.recordings.splits import SplitConfig, split_by_lists
 from wordless.audio.recordings.tables import Row, folder_of, read_table, spelling_of
@@ -53,13 +45,9 @@ class CorpusConfig(Options):
     pattern: str | None = option(None, 'pattern of file names, such as "{label}_{group}_{index}.wav"')
     labels: Literal["folder", "pattern", "none"] = option("folder", "the source of the labels")
     label_type: LabelType = option(
-        "class",
-        "names of classes, measured numbers, or what is said; only classes are spread evenly over the splits",
+        "class", "names of classes, measured numbers, or what is said; only classes are spread evenly over the splits"
     )
-    label_names: Mapping[str, str] | None = option(
-        None,
-        'such as {"0": zero, "1": one}: other names of some labels',
-    )
+    label_names: Mapping[str, str] | None = option(None, 'such as {"0": zero, "1": one}: other names of some labels')
     table: str | None = option(None, "TSV, CSV, fairseq TSV, JSONL or JSON file that lists recordings")
     annotations: AnnotationKind = option(
         "auto",
@@ -71,12 +59,10 @@ class CorpusConfig(Options):
         "only one",
     )
     dataset: str | None = option(
-        None,
-        "data set with recordings inside: a folder of save_to_disk, or Parquet files; see corpus=dataset",
+        None, "data set with recordings inside: a folder of save_to_disk, or Parquet files; see corpus=dataset"
     )
     shards: str | None = option(
-        None,
-        "tar shards with recordings inside, such as data-{000..009}.tar; see corpus=shards",
+        None, "tar shards with recordings inside, such as data-{000..009}.tar; see corpus=shards"
     )
     columns: ColumnConfig = option(
         ColumnConfig(),
@@ -84,8 +70,7 @@ class CorpusConfig(Options):
         "numbers",
     )
     missing: Literal["stop", "list"] = option(
-        "stop",
-        "a file of the table that is not there stops the run, or is set aside and listed",
+        "stop", "a file of the table that is not there stops the run, or is set aside and listed"
     )
     extensions: tuple[str, ...] | None = option(
         None,
@@ -93,9 +78,7 @@ class CorpusConfig(Options):
         filled=True,
     )
     segment_seconds: float | None = option(
-        None,
-        "such as 10: cuts longer recordings into clips of 10 seconds; null: cuts no recording",
-        above=0,
+        None, "such as 10: cuts longer recordings into clips of 10 seconds; null: cuts no recording", above=0
     )
     segment_overlap_seconds: float = option(0.0, "seconds that a segment shares with the segment before it", least=0)
     segment_silence_dbfs: float | None = option(
@@ -106,8 +89,7 @@ class CorpusConfig(Options):
         unit="dBFS",
     )
     inspection: InspectionConfig = option(
-        InspectionConfig(),
-        "which recordings are left out, and which parts of the others are used",
+        InspectionConfig(), "which recordings are left out, and which parts of the others are used"
     )
     split: SplitConfig = option(SplitConfig(), "the division into training, validation and test clips")
 

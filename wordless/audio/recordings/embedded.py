@@ -190,12 +190,10 @@ class EmbeddedConfig(Options):
         most=MOST_SENTENCES,
     )
     label: Literal["word", "text", "speed", "pitch"] = option(
-        "word",
-        "the label of a clip; words per minute, or eSpeak's pitch (0 to 100, 50 is the voice's own)",
+        "word", "the label of a clip; words per minute, or eSpeak's pitch (0 to 100, 50 is the voice's own)"
     )
     other: bool = option(
-        False,
-        "true: 30 other voices and 270 other words, for models that other runs begin with, such as a vocoder",
+        False, "true: 30 other voices and 270 other words, for models that other runs begin with, such as a vocoder"
     )
     seed: int = option(0, "seed of the speeds and pitches", least=0, most=MAX_SEED)
 

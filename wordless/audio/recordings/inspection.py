@@ -202,10 +202,7 @@ class InspectionConfig(Options):
 
     min_seconds: float = option(0.05, "shorter recordings are left out", least=0)
     silence_peak: float = option(
-        1e-4,
-        "recordings that never exceed this share of full scale are left out",
-        least=-1,
-        below=1,
+        1e-4, "recordings that never exceed this share of full scale are left out", least=-1, below=1
     )
     trim_db: float | None = option(
         None,

@@ -59,27 +59,19 @@ class SplitConfig(Options):
 
     by: Literal["hash", "group", "index", "folder", "fold", "table", "lists"] = option("hash", "divides clips")
     train: tuple[str | int, ...] = option(
-        (),
-        'values of the training clips, such as ["0-7"]; []: all values that the other splits do not have',
+        (), 'values of the training clips, such as ["0-7"]; []: all values that the other splits do not have'
     )
     validation: tuple[str | int, ...] = option((), "values of the validation clips; []: a share of the clips is drawn")
     test: tuple[str | int, ...] = option((), "values of the test clips; []: a share of the clips is drawn")
     validation_fraction: float = option(
-        0.1,
-        "share of the clips that is drawn for validation if split.validation is empty",
-        least=0,
-        below=1,
+        0.1, "share of the clips that is drawn for validation if split.validation is empty", least=0, below=1
     )
     test_fraction: float = option(
-        0.1,
-        "share of the clips that is drawn for test if split.test is empty",
-        least=0,
-        below=1,
+        0.1, "share of the clips that is drawn for test if split.test is empty", least=0, below=1
     )
     seed: int = option(0, "seed of the drawn splits", least=0, most=MAX_SEED)
     shared_groups: bool = option(
-        False,
-        "whether clips of one group may be in several splits, as in the official splits of some data sets",
+        False, "whether clips of one group may be in several splits, as in the official splits of some data sets"
     )
 
     def __post_init__(self) -> None:
