@@ -190,7 +190,7 @@ class Conditions:
         ]
         if not rates:
             return None
-        return cls(no_code=codes_format.largest + 1, coarser=tuple(rates), look_ahead=look_ahead)
+        return cls(no_code=codes_format.codebook_size, coarser=tuple(rates), look_ahead=look_ahead)
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from pipelines.commandline.command import command
 from pipelines.commandline.outputs import require_kind
 from pipelines.store.run_folder import part_of
 from pipelines.store.store import write_json
-from wordless.audio.recordings.recording_paths import recordings_at
+from wordless.audio.recordings.corpus import recordings_at
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
 from wordless.base.values import build

@@ -9,8 +9,8 @@ from pipelines.commandline.inputs import MODEL, InputOptions
 from pipelines.commandline.outputs import partial_folder, require_new, require_space, require_table
 from pipelines.store.run_folder import part_of, run_of
 from wordless.audio.recordings.annotations import kind_of
+from wordless.audio.recordings.corpus import recordings_at
 from wordless.audio.recordings.folders import EXTENSIONS
-from wordless.audio.recordings.recording_paths import recordings_at
 from wordless.base.errors import InputError
 from wordless.base.hub import is_on_hub
 from wordless.base.options import REQUIRED, option

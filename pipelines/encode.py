@@ -9,7 +9,7 @@ from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL, InputOptions
 from pipelines.commandline.outputs import JOB, partial_folder, require_kind, require_new
 from pipelines.store.run_folder import part_of
-from wordless.audio.recordings.recording_paths import recordings_at
+from wordless.audio.recordings.corpus import recordings_at
 from wordless.base.errors import InputError, require
 from wordless.base.options import REQUIRED, option
 from wordless.base.pools import LOCAL, EngineConfig

@@ -9,7 +9,7 @@ from pipelines.commandline.inputs import MODEL, InputOptions, require_writable_f
 from pipelines.commandline.outputs import partial_folder, prepare_output, require_new, require_table
 from pipelines.store.run_folder import part_of
 from wordless.audio.levels import MAX_TRIM_DB, MIN_TRIM_DB
-from wordless.audio.recordings.recording_paths import recordings_at
+from wordless.audio.recordings.corpus import recordings_at
 from wordless.base.errors import InputError
 from wordless.base.options import REQUIRED, option
 from wordless.base.values import build

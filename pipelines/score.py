@@ -9,7 +9,7 @@ from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL, InputOptions, recordings_of, require_writable_folders
 from pipelines.commandline.outputs import prepare_output, require_table
 from pipelines.store.run_folder import part_of
-from wordless.audio.recordings.recording_paths import Recordings
+from wordless.audio.recordings.corpus import Recordings
 from wordless.base.errors import InputError
 from wordless.base.options import REQUIRED, option
 from wordless.base.values import build

@@ -130,11 +130,6 @@ class CodesFormat:
         return float(np.log2(self.codebook_size))
 
     @property
-    def largest(self) -> int:
-        """The largest code."""
-        return self.codebook_size - 1
-
-    @property
     def code_shape(self) -> tuple[int, int]:
         """The shape of a table with a number for each code of each stream ``(streams, codebook_size)``."""
         return self.streams, self.codebook_size
@@ -178,7 +173,6 @@ class CodesFormat:
         return {name: value for name, value in asdict(self).items() if value or name not in ("rates", "pitch")}
 
     def _require_rates(self) -> None:
-        """Refuse rates that do not fill a time step."""
         if not self.rates:
             return
         lengths = [each.samples_per_code for each in self.formats]
@@ -215,16 +209,13 @@ class Codes:
         given = f"{self.num_samples}, which takes {steps} time steps of {self.format.samples_per_code} samples"
         require(len(self.values) == steps, "num_samples", given, f"there are {len(self.values)}")
         if self.values.size and not 0 <= self.values.min() <= self.values.max() < self.format.codebook_size:
-            raise InputError(
-                f"values lie in [{self.values.min()}, {self.values.max()}]; a codebook of {self.format.codebook_size} "
-                f"has codes 0 to {self.format.codebook_size - 1}: these codes are of another tokenizer"
-            )
+            problem = f"values lie in [{self.values.min()}, {self.values.max()}]"
+            has = f"a codebook of {self.format.codebook_size} has codes 0 to {self.format.codebook_size - 1}"
+            raise InputError(f"{problem}; {has}: these codes are of another tokenizer")
         pitch = self.format.pitch
         if pitch is not None and self.values.size and (largest := int(self.values[:, -1].max())) >= pitch.levels:
-            raise InputError(
-                f"the stream of pitch has code {largest}, and its codes are 0 to {pitch.levels - 1}: these codes are "
-                "of another tokenizer"
-            )
+            problem = f"the stream of pitch has code {largest}, and its codes are 0 to {pitch.levels - 1}"
+            raise InputError(f"{problem}: these codes are of another tokenizer")
 
     def __len__(self) -> int:
         """Count the time steps."""
@@ -252,10 +243,7 @@ class Codes:
     @property
     def counts(self) -> npt.NDArray[np.int64]:
         """Uses of each code in each stream ``(streams, codebook_size)``."""
-        counts = np.zeros(self.format.code_shape, np.int64)
-        for own, values in zip(counts, self.values.T, strict=True):
-            own += np.bincount(values, minlength=len(own))
-        return counts
+        return np.stack([np.bincount(stream, minlength=self.format.codebook_size) for stream in self.values.T])
 
     @property
     def by_rate(self) -> tuple["Codes", ...]:
@@ -308,17 +296,12 @@ def join_rates(parts: Sequence[Codes]) -> Codes:
     num_samples, steps = min(lengths), codes_format.steps(min(lengths))
     if max(lengths) - num_samples >= codes_format.samples_per_code:
         raise InputError(f"codes of several rates are of {lengths} samples; join the codes of one recording")
-    columns = [_rows(part, codes_format, steps, num_samples) for part in parts]
+    columns = []
+    for part in parts:  # (time, streams) -> (steps, codes of a time step)
+        share, own = codes_format.samples_per_code // part.format.samples_per_code, part.format
+        kept = part.values[: own.steps(num_samples)]
+        columns.append(np.pad(kept, ((0, steps * share - len(kept)), (0, 0))).reshape(steps, share * own.streams))
     return Codes(values=np.concatenate(columns, axis=1), num_samples=num_samples, format=codes_format)
-
-
-def _rows(part: Codes, codes_format: CodesFormat, steps: int, num_samples: int) -> IntArray:
-    """Lay a rate's codes of each time step side by side: ``(time, streams)`` -> ``(steps, codes of a time step)``."""
-    share, own = codes_format.samples_per_code // part.format.samples_per_code, part.format
-    rows: IntArray = np.zeros((steps * share, own.streams), np.int32)
-    kept = part.values[: own.steps(num_samples)]
-    rows[: len(kept)] = kept
-    return rows.reshape(steps, share * own.streams)
 
 
 def _joint_fingerprint(parts: Sequence[str]) -> str:
@@ -386,11 +369,7 @@ def require_codes(given: object, name: str) -> None:
 
 
 def require_sound(given: object, name: str) -> None:
-    """Refuse `Codes` where samples are wanted: NumPy would take their numbers for samples.
-
-    Raises:
-        InputError: codes were given.
-    """
+    """Refuse `Codes` where samples are wanted: NumPy would take their numbers for samples."""
     if isinstance(given, Codes):
         raise InputError(f"{name} is of type Codes; give the sound: a Waveform, or samples with their rate")
 
@@ -404,8 +383,7 @@ def require_same_codebook(wanted: CodesFormat, given: CodesFormat, *, owner: str
             "input=... output=...)"
         )
     for field in fields(CodesFormat):  # fixed by the codebook, so one of the files was altered
-        own, other = getattr(wanted, field.name), getattr(given, field.name)
-        if own != other:
+        if (own := getattr(wanted, field.name)) != (other := getattr(given, field.name)):
             raise InputError(
                 f"{owner} has {field.name} {own}, the codes have {field.name} {other}, and both name codebook "
                 f"{wanted.codebook}: one of them was altered; encode the recordings again (wordless encode)"

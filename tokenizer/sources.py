@@ -67,7 +67,6 @@ def from_patches(patches: Tensor, *, frames: int, height: int) -> Tensor:
 
 
 def three_layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    """Build linear, ReLU, linear, ReLU, linear."""
     return nn.Sequential(
         nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, outputs)
     )
@@ -208,17 +207,12 @@ class SpeechLayer(nn.Module):
             yield piece[0]
 
     def save_copy(self, tokenizer: Path) -> None:
-        """Copy the model's files, byte by byte, into the folder of a tokenizer; `open_copy` reads them."""
+        """Copy the model's files, byte by byte, into the folder of a tokenizer."""
         (tokenizer / FOLDER).mkdir(parents=True, exist_ok=True)
         for path in hugging_face_files(self.folder):
             if path.is_file():
                 with aside(tokenizer / FOLDER / path.name) as beside:
                     shutil.copyfile(path, beside)
-
-
-def open_copy(config: SpeechLayerConfig, tokenizer: Path) -> SpeechLayer:
-    """Load the layer of the copy in the folder of a tokenizer."""
-    return SpeechLayer(config, tokenizer / FOLDER, option="speech model")
 
 
 @one_thread()

@@ -12,7 +12,7 @@ layer of a speech model for its samples. Codes with a stream of pitch wait for 0
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, partial
-from itertools import groupby, islice, tee
+from itertools import groupby, islice, starmap, tee
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from tokenizer.codes import Codes, CodesFormat, GatheredCodes, join_rates, require_sound, spacings_of
 from tokenizer.config import SavedTokenizer, TokenizerConfig, stored_config, weight_shapes
 from tokenizer.saved import LEVELS, MODEL_CARD, SPEECH_LAYER, load_rates, rates_card, save_rates
-from tokenizer.sources import Autoencoder, PitchReader, SpeechLayer, StateDecoder, from_patches, open_copy, to_patches
+from tokenizer.sources import FOLDER, Autoencoder, PitchReader, SpeechLayer, StateDecoder, from_patches, to_patches
 from wordless.audio.mono import Samples, as_waveform, each_recording
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks, resample_blocks
@@ -142,8 +142,7 @@ class Tokenizer(nn.Module):
         """Encode a whole recording: a `Waveform`, or samples with their rate in Hz. Other rates are resampled.
 
         Samples may be a NumPy array, a list or a tensor on any device, with one or several channels: see
-        `wordless.audio.mono`.
-        Several recordings go to `encode_batch`.
+        `wordless.audio.mono`. Several recordings go to `encode_batch`.
 
         Raises:
             InputError: `wordless.audio.mono.as_waveform` refuses the samples or the rate.
@@ -201,17 +200,17 @@ class Tokenizer(nn.Module):
             yield from self._encode_spectrum(blocks, at_once)
             return
         reader, waiting = PitchReader(self.config.pitch, self.front_end, self.patch_frames), deque[tuple[Tensor, int]]()
+
+        def beside_pitch(codes: Tensor, covered: int) -> tuple[Tensor, int]:
+            pitch = torch.from_numpy(reader.take(len(codes))).to(codes.device)
+            return torch.cat([codes, pitch[:, None]], dim=1), covered
+
         for made in self._encode_spectrum(reader.passing(blocks), at_once):
             waiting.append(made)
             while waiting and reader.known >= len(waiting[0][0]):
-                yield self._beside_pitch(reader, *waiting.popleft())
+                yield beside_pitch(*waiting.popleft())
         reader.finish()
-        for codes, covered in waiting:
-            yield self._beside_pitch(reader, codes, covered)
-
-    def _beside_pitch(self, reader: PitchReader, codes: Tensor, covered: int) -> tuple[Tensor, int]:
-        pitch = torch.from_numpy(reader.take(len(codes))).to(codes.device)
-        return torch.cat([codes, pitch[:, None]], dim=1), covered
+        yield from starmap(beside_pitch, waiting)
 
     def _encode_spectrum(self, blocks: Iterable[FloatArray], at_once: int) -> Iterator[tuple[Tensor, int]]:
         """Give the codes of the spectrum ``(steps, spectral_streams)``; see `encode_stream`."""
@@ -242,11 +241,10 @@ class Tokenizer(nn.Module):
 
     def _pieces(self, recordings: Sequence[Iterable[FloatArray]], at_once: int) -> Iterator[tuple[int, Tensor, int]]:
         """Give the same with the relative log-mel of the blocks' whole patches ``(time, mels)`` in place of codes."""
-        frames = self._frames(recordings, at_once)
-        for number, own in groupby(frames, itemgetter(0)):
-            sizes = deque[int]()
-            for piece in self.log_mel.relative(_noting(own, sizes)):
-                yield number, piece, sizes.popleft()
+        for number, own in groupby(self._frames(recordings, at_once), itemgetter(0)):
+            frames, sizes = tee(own)
+            relative = self.log_mel.relative(piece for _, piece, _ in frames)
+            yield from ((number, piece, covered) for piece, (_, _, covered) in zip(relative, sizes, strict=True))
 
     def _encode_states(self, layer: SpeechLayer, blocks: Iterable[FloatArray]) -> Iterator[tuple[Tensor, int]]:
         """Quantise the states of a whole recording, piece by piece; see `encode_stream`."""
@@ -282,17 +280,13 @@ class Tokenizer(nn.Module):
     def encode_spectrogram(self, spectrogram: Tensor) -> Tensor:
         """Encode log-mel ``(steps * patch_frames, mels)`` to codes of the spectrum ``(steps, streams)`` on the CPU.
 
-        There is no stream of pitch, which only samples have.
-
-        Blocks have `PATCHES_PER_BLOCK` patches; the last one is padded.
+        There is no stream of pitch, which only samples have. Blocks have `PATCHES_PER_BLOCK` patches; the last one is
+        padded.
         """
-        size = PATCHES_PER_BLOCK * self.patch_frames
-        blocks = torch.split(copy_to(spectrogram, self.centroids.device), size)
-        codes = []
-        for first in range(0, len(blocks), self._at_once):
-            several = blocks[first : first + self._at_once]
-            codes.append(self._codes_of(several).flatten(0, 1))  # (B, P, S) -> (B * P, S)
-        return torch.cat(codes)[: len(spectrogram) // self.patch_frames].cpu()
+        blocks = torch.split(copy_to(spectrogram, self.centroids.device), PATCHES_PER_BLOCK * self.patch_frames)
+        several = (blocks[first : first + self._at_once] for first in range(0, len(blocks), self._at_once))
+        codes = torch.cat([self._codes_of(each).flatten(0, 1) for each in several])  # (B, P, S) -> (B * P, S)
+        return codes[: len(spectrogram) // self.patch_frames].cpu()
 
     @torch.inference_mode()
     def _codes_of(self, blocks: Sequence[Tensor]) -> Tensor:
@@ -421,7 +415,7 @@ class Tokenizer(nn.Module):
             autoencoder = config.create_autoencoder()
             own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
             autoencoder.load_state_dict(own)
-            layer = None if config.speech_layer is None else open_copy(config.speech_layer, folder)
+            layer = config.speech_layer and SpeechLayer(config.speech_layer, folder / FOLDER, option="speech model")
             tokenizer = cls(
                 config, weights["mean"], weights["std"], autoencoder, weights["centroids"], layer, gain=saved.gain
             )
@@ -466,13 +460,6 @@ def sound_for(audio: SpectrogramConfig, given: Waveform | Samples, sample_rate: 
     """
     require_sound(given, name)
     return as_waveform(given, sample_rate, channel=audio.channel, name=name)
-
-
-def _noting(pieces: Iterable[tuple[int, Tensor, int]], sizes: deque[int]) -> Iterator[Tensor]:
-    """Give the frames of each piece, and append its size to ``sizes``."""
-    for _, frames, covered in pieces:
-        sizes.append(covered)
-        yield frames
 
 
 def _describe(codebook: str, shape: Sequence[int]) -> str:

@@ -319,7 +319,7 @@ def _parse(text: str, path: Path, number: int) -> _Line:
 
 
 def _values(units: list[int], format: CodesFormat) -> IntArray:
-    largest = format.largest
+    largest = format.codebook_size - 1
     if units and not (min(units) >= 0 and max(units) <= largest):  # checked before the conversion to int32
         odd = next(unit for unit in units if not 0 <= unit <= largest)
         raise InputError(f"the unit {shortened(odd)} is outside the codebook, whose units are 0 to {largest}")

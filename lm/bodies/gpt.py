@@ -135,7 +135,7 @@ def open_gpt(options: GptOptions, run: Mapping[str, Path]) -> Source:
         folder=run["tokenizer"].parent,
         weights=run["lm"] if pretrained else None,
         fingerprint=file_hash(run["lm"] / WEIGHTS)[:16] if pretrained else "",
-        change=partial(replace_codes, share=options.random_inputs, largest=codes.largest),
+        change=partial(replace_codes, share=options.random_inputs, largest=codes.codebook_size - 1),
     )
 
 

@@ -22,7 +22,7 @@ from tokenizer.options import AutoencoderConfig
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 from wordless.audio.decoding import Recording, mono_blocks
 from wordless.audio.reading import resample_blocks
-from wordless.audio.recordings.recording_paths import Recordings
+from wordless.audio.recordings.corpus import Recordings
 from wordless.audio.waveform import FloatArray, equal_blocks
 from wordless.base.arrays import allocate
 from wordless.base.errors import InputError

@@ -78,7 +78,7 @@ def _peak_of(work: str, seconds: float, tokenizer_folder: Path) -> int:
             tokenizer.encode_file(sound)
             return round(peak_memory())
         steps = round(seconds * format.codes_per_second)
-        values = np.random.default_rng(0).integers(format.largest + 1, size=(steps, format.streams), dtype=np.int32)
+        values = np.random.default_rng(0).integers(format.codebook_size, size=(steps, format.streams), dtype=np.int32)
         codes = Codes(values=values, num_samples=steps * format.samples_per_code, format=format)
         with wav_file(sound, format.sample_rate) as file:
             for piece in create_synthesis(GRIFFIN_LIM, tokenizer, Sampling()).stream(codes, None, name=""):

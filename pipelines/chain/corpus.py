@@ -14,10 +14,7 @@ from wordless.audio.decoding import Channel
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.clips import CONFLICTING, build_manifest, length_notices, upsampling_notices
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
-from wordless.audio.recordings.description import Found
-from wordless.audio.recordings.embedded import EmbeddedConfig, embedded_corpus, label_table
-from wordless.audio.recordings.manifest import Manifest, Rejected, write_rejected
-from wordless.audio.recordings.packed import (
+from wordless.audio.recordings.data_sets import (
     described,
     is_unpacked,
     missing_bytes,
@@ -26,6 +23,9 @@ from wordless.audio.recordings.packed import (
     unpack,
     unpacked_place,
 )
+from wordless.audio.recordings.description import Found
+from wordless.audio.recordings.embedded import EmbeddedConfig, embedded_corpus, label_table
+from wordless.audio.recordings.manifest import Manifest, Rejected, write_rejected
 from wordless.audio.recordings.splits import division_notices
 from wordless.base.errors import InputError, named, within
 from wordless.base.pools import LOCAL, EngineConfig

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wordless.audio.recordings.annotation_formats import AnnotationConfig, AnnotationKind
+from wordless.audio.recordings.corpus import Recordings, recordings_at
 from wordless.audio.recordings.folders import expand_home
 from wordless.audio.recordings.manifest import writable
-from wordless.audio.recordings.recording_paths import Recordings, recordings_at
 from wordless.base.errors import InputError
 from wordless.base.machine import Device
 from wordless.base.options import Options, option

@@ -191,7 +191,7 @@ class Analysis:
         """Describe the codes, and the surprise of the language model, in a sentence or two."""
         form, count = self.codes.format, sum(each.values.size for each in self.codes.by_rate)
         size = (
-            f"{self.waveform.seconds:.2f} s of sound are {count} codes of {form.largest + 1}: "
+            f"{self.waveform.seconds:.2f} s of sound are {count} codes of {form.codebook_size}: "
             f"{form.bits_per_second:,.0f} bits per second."
         )
         if self.surprise is None or not len(self.surprise):
@@ -340,7 +340,9 @@ def _drawing(models: DemoModels, waveform: Waveform, codes: Codes, surprise: Flo
         )
     ]
     title, height = "codes, from the quietest (dark) to the loudest (bright)", 0.6 + 0.4 * form.streams
-    strip = Picture(title=title, values=finest.values, seconds=padded, limits=(0, form.largest), colours="cividis")
+    strip = Picture(
+        title=title, values=finest.values, seconds=padded, limits=(0, form.codebook_size - 1), colours="cividis"
+    )
     rows.append(replace(strip, height=height))
     titles = [*(row.title for row in rows), *([] if surprise is None else [SURPRISE])]
 

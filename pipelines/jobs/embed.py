@@ -40,11 +40,10 @@ from pipelines.store.stored_features import (
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.clips import build_manifest
-from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
+from wordless.audio.recordings.corpus import CorpusConfig, Passage, Recordings, find_recordings
 from wordless.audio.recordings.description import Description, Found, Span
 from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.recordings.manifest import Manifest, Rejected, read_manifest
-from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError, within
 from wordless.base.files import file_hash

@@ -27,9 +27,9 @@ from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, read_codes, re
 from tokenizer.units import write_units
 from wordless.audio.decoding import Recording, count_samples
 from wordless.audio.reading import resampled_length
+from wordless.audio.recordings.corpus import Passage, Recordings
 from wordless.audio.recordings.inspection import frequent_reasons
 from wordless.audio.recordings.manifest import Rejected, read_rejected
-from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.base.errors import InputError
 from wordless.base.files import aside, write_aside
 from wordless.base.machine import choose_device

@@ -34,9 +34,9 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.decoding import RecordingError
 from wordless.audio.levels import trim_ends
 from wordless.audio.matching import find_matches, unit_frames
+from wordless.audio.recordings.corpus import Passage, Recordings
 from wordless.audio.recordings.inspection import frequent_reasons
 from wordless.audio.recordings.manifest import UNWRITABLE, Rejected, writable
-from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.audio.waveform import FloatArray, Waveform, join_blocks
 from wordless.base.arrays import write_table
 from wordless.base.errors import InputError, require

@@ -13,9 +13,9 @@ from lm.heads import Row
 from pipelines.jobs.recordings import ReadSound, read_all
 from pipelines.predict import PredictConfig
 from wordless.audio.decoding import Channel, Recording
+from wordless.audio.recordings.corpus import Passage, Recordings
 from wordless.audio.recordings.inspection import measure
 from wordless.audio.recordings.manifest import Rejected
-from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.audio.waveform import FloatArray
 from wordless.base.arrays import Array, write_table
 from wordless.base.machine import choose_device

@@ -11,9 +11,9 @@ import numpy as np
 
 from wordless.audio.decoding import Channel, ChannelPowers, cancelled
 from wordless.audio.reading import read_blocks
+from wordless.audio.recordings.corpus import Passage, Recordings
 from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
 from wordless.audio.recordings.manifest import UNWRITABLE, Rejected, writable, write_rejected
-from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.audio.waveform import FloatArray, Part
 from wordless.base.errors import InputError
 from wordless.base.pools import LOCAL, EngineConfig, in_order, open_pool

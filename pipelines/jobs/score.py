@@ -13,7 +13,7 @@ from pipelines.jobs.recordings import read_all
 from pipelines.score import ScoreConfig, submitted_name
 from tokenizer.codes import require_same_codebook
 from tokenizer.encoder import Encoder
-from wordless.audio.recordings.recording_paths import Recordings
+from wordless.audio.recordings.corpus import Recordings
 from wordless.base.arrays import write_table
 from wordless.base.files import write_aside
 from wordless.base.machine import choose_device

@@ -14,9 +14,8 @@ from tests.wordless.audio.conftest import Tone
 from wordless.audio.decoding import RecordingError, count_samples
 from wordless.audio.reading import read, read_beginning, read_blocks
 from wordless.audio.recordings.clips import build_manifest
-from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.corpus import CorpusConfig, recordings_at
 from wordless.audio.recordings.inspection import InspectionConfig, file_key, inspect
-from wordless.audio.recordings.recording_paths import recordings_at
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.audio.waveform import Part
 

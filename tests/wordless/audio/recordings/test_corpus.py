@@ -11,9 +11,8 @@ import soundfile
 
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.recordings.clips import CONFLICTING, build_manifest
-from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
+from wordless.audio.recordings.corpus import CorpusConfig, find_recordings, recordings_at
 from wordless.audio.recordings.manifest import Rejected
-from wordless.audio.recordings.recording_paths import recordings_at
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
 

@@ -21,6 +21,7 @@ from tests.wordless.audio.conftest import Tone
 from wordless.audio.decoding import count_samples
 from wordless.audio.mono import mono
 from wordless.audio.recordings.clips import CONFLICTING, without_duplicates
+from wordless.audio.recordings.corpus import recordings_at
 from wordless.audio.recordings.description import Description
 from wordless.audio.recordings.inspection import (
     InspectionConfig,
@@ -32,7 +33,6 @@ from wordless.audio.recordings.inspection import (
     measure,
 )
 from wordless.audio.recordings.manifest import Rejected
-from wordless.audio.recordings.recording_paths import recordings_at
 from wordless.audio.waveform import LOUDEST, unusable_peak
 from wordless.base.errors import InputError
 

@@ -18,8 +18,7 @@ from tests.wordless.audio.recordings.packed_files import (
     write_parquet,
     write_tar,
 )
-from wordless.audio.recordings.description import ColumnConfig
-from wordless.audio.recordings.packed import (
+from wordless.audio.recordings.data_sets import (
     PackedDataSet,
     data_set_files,
     expand_braces,
@@ -33,6 +32,7 @@ from wordless.audio.recordings.packed import (
     unpack,
     unpacked_place,
 )
+from wordless.audio.recordings.description import ColumnConfig
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
 

@@ -24,10 +24,7 @@ from tests.wordless.audio.recordings.packed_files import (
     write_parquet,
     write_tar,
 )
-from wordless.audio.recordings.description import ColumnConfig
-from wordless.audio.recordings.packed import (
-    DamageError,
-    PackedRow,
+from wordless.audio.recordings.data_sets import (
     known_split,
     open_data_set,
     open_shards,
@@ -35,6 +32,8 @@ from wordless.audio.recordings.packed import (
     unpack,
     unpacked_place,
 )
+from wordless.audio.recordings.description import ColumnConfig
+from wordless.audio.recordings.packed import DamageError, PackedRow
 from wordless.base.errors import InputError
 
 

@@ -27,11 +27,10 @@ from tests.wordless.audio.recordings.annotations.annotated_files import (
 from wordless.audio.recordings.annotation_formats import AnnotationConfig
 from wordless.audio.recordings.annotations import annotations_below, kind_in_folder
 from wordless.audio.recordings.clips import build_manifest
-from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
+from wordless.audio.recordings.corpus import CorpusConfig, find_recordings, recordings_at
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.folders import MAX_BYTES, Folder
 from wordless.audio.recordings.manifest import Clip, Rejected, read_manifest, write_manifest
-from wordless.audio.recordings.recording_paths import recordings_at
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
 
