@@ -121,23 +121,17 @@ def _cluster(
     centroids: FloatArray = np.ascontiguousarray(kmeans.centroids, dtype=np.float32)
     kmeans.index.reset()
     kmeans.index.add(centroids)
-    dead = size - int(_used(points, kmeans.index).sum())
+    used = np.zeros(size, bool)
+    for start in range(0, len(points), BLOCK):
+        used[kmeans.index.search(points[start : start + BLOCK], 1)[1][:, 0]] = True
     report = KMeansReport(
         points=len(points),
         objective=[float(stats["obj"]) / len(points) for stats in kmeans.iteration_stats or ()],
-        dead=dead,
+        dead=size - int(used.sum()),
         duplicates=size - len(np.unique(centroids, axis=0)),
         gpu=bool(gpus),
     )
     return centroids, report, kmeans.index
-
-
-def _used(points: FloatArray, index: faiss.Index) -> npt.NDArray[np.bool_]:
-    """Return which centroids ``(size,)`` of an index are the nearest of some point."""
-    used = np.zeros(index.ntotal, bool)
-    for start in range(0, len(points), BLOCK):
-        used[index.search(points[start : start + BLOCK], 1)[1][:, 0]] = True
-    return used
 
 
 def nearest(points: FloatArray, centroids: FloatArray) -> npt.NDArray[np.int64]:

@@ -38,21 +38,17 @@ class Reservoir:
 
     def __init__(self, capacity: int, width: int, seed: int) -> None:
         self.rows: FloatArray = np.zeros((capacity, width), dtype=np.float32)
-        self.seen = 0
-        self._random = np.random.default_rng(seed)
+        self.seen, self._random = 0, np.random.default_rng(seed)
 
     def add(self, rows: FloatArray) -> None:
         """Offer rows ``(n, ...)`` of ``width`` values, in order; only those that are kept are copied."""
         room = max(len(self.rows) - self.seen, 0)
-        first = rows[:room]
+        first, late = rows[:room], rows[room:]
         self.rows[self.seen : self.seen + len(first)] = first.reshape(len(first), self.rows.shape[1])
-        late = rows[room:]
         if len(late):
-            order = self.seen + room + np.arange(len(late))
-            place = self._random.integers(0, order + 1)
+            place = self._random.integers(0, self.seen + room + np.arange(len(late)) + 1)
             kept = place < len(self.rows)
-            chosen = late[kept]
-            self.rows[place[kept]] = chosen.reshape(len(chosen), self.rows.shape[1])
+            self.rows[place[kept]] = late[kept].reshape(int(kept.sum()), self.rows.shape[1])
         self.seen += len(rows)
 
     @property
@@ -79,7 +75,6 @@ class _Statistics:
         self._total, self._squares, self._count = np.zeros(n_mels), np.zeros(n_mels), 0
 
     def add(self, spectrogram: Tensor) -> None:
-        """Add frames ``(time, mels)``."""
         values = spectrogram.numpy().astype(np.float64)
         self._total += values.sum(0)
         self._squares += (values**2).sum(0)

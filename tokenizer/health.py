@@ -4,7 +4,7 @@ Health is usage, fidelity of reconstruction, stability under small changes, and 
 for its nearest patches and its mean spectrum, and goes with labels.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -138,15 +138,13 @@ def measure_stability(
         "shift": shift,
     }
     same, total = dict.fromkeys(changes, 0), 0
-
-    def encode(samples: FloatArray) -> npt.NDArray[np.int32]:
-        return tokenizer.encode_blocks([samples], tokenizer.config.audio.sample_rate).values  # louder than recordings
-
     for samples in clips:
-        plain = encode(samples)
+        plain, *others = (
+            tokenizer.encode_blocks([each], tokenizer.config.audio.sample_rate).values  # louder than recordings
+            for each in (samples, *(change(samples) for change in changes.values()))
+        )
         total += plain.size
-        for name, change in changes.items():
-            changed = encode(change(samples))
+        for name, changed in zip(changes, others, strict=True):
             same[name] += int((changed == plain).sum())
     return {name: count / max(total, 1) for name, count in same.items()}
 
@@ -266,14 +264,10 @@ def chance(histograms: Sequence[IntArray], labels: Sequence[int], classes: int, 
 
     Few patches of many codes have some purity and some mutual information by chance alone.
     """
-    found = list(_shuffled(histograms, labels, classes, seed))
+    random = np.random.default_rng(seed)
+    shuffled = (random.permutation(labels).tolist() for _ in range(SHUFFLES))
+    found = [information(label_counts(histograms, each, classes)) for each in shuffled]
     return Information(
         purity=float(np.mean([each.purity for each in found])),
         mutual_information=float(np.mean([each.mutual_information for each in found])),
     )
-
-
-def _shuffled(histograms: Sequence[IntArray], labels: Sequence[int], classes: int, seed: int) -> Iterator[Information]:
-    random = np.random.default_rng(seed)
-    for _ in range(SHUFFLES):
-        yield information(label_counts(histograms, random.permutation(labels).tolist(), classes))

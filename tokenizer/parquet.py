@@ -52,14 +52,9 @@ COLUMNS = pa.schema(
     ]
 )
 SPAN_COLUMNS = ("start", "end")  # seconds within the file ``path``; only in files with segments
-SPANS = pa.schema([(name, pa.float64()) for name in SPAN_COLUMNS])
+WITH_SPANS = pa.schema([*COLUMNS, *((name, pa.float64()) for name in SPAN_COLUMNS)])
 TEXTS = ("path", "split", "label", "group")
 OPTIONAL = ("split", "label", "group", *SPAN_COLUMNS)  # columns with missing values
-
-
-def choose_columns(*, segments: bool) -> pa.Schema:
-    """Return the columns of a file, with or without those of segments."""
-    return pa.schema([*COLUMNS, *SPANS]) if segments else COLUMNS
 
 
 def require_columns(schema: pa.Schema, file: Path) -> pa.Schema:
@@ -67,7 +62,7 @@ def require_columns(schema: pa.Schema, file: Path) -> pa.Schema:
 
     Columns of segments are read only if the file has them; additional columns are ignored.
     """
-    wanted = choose_columns(segments=any(name in schema.names for name in SPAN_COLUMNS))
+    wanted = WITH_SPANS if any(name in schema.names for name in SPAN_COLUMNS) else COLUMNS
     for field in wanted:
         places = schema.get_all_field_indices(field.name)
         if len(places) != 1:
@@ -144,7 +139,7 @@ def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, 
         InputError: a clip has codes of another format, has too many codes, or is a segment while ``segments`` is false.
     """
     about = {METADATA_KEY: json.dumps(format.as_dict(), sort_keys=True).encode()}
-    schema = choose_columns(segments=segments).with_metadata(about)
+    schema = (WITH_SPANS if segments else COLUMNS).with_metadata(about)
     with aside(path) as beside, pq.ParquetWriter(beside, schema) as writer:
         for group in _groups(clips):
             for clip in group:
@@ -154,8 +149,7 @@ def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, 
 
 def _groups(clips: Iterable[CodedClip]) -> Iterator[list[CodedClip]]:
     """Group clips, in order, into groups of `GROUP_CODES` codes or a little more."""
-    group: list[CodedClip] = []
-    held = 0
+    group, held = list[CodedClip](), 0
     for clip in clips:
         group.append(clip)
         held += clip.codes.values.size
@@ -167,8 +161,10 @@ def _groups(clips: Iterable[CodedClip]) -> Iterator[list[CodedClip]]:
 
 
 def _require_fit(clip: CodedClip, format: CodesFormat, *, segments: bool) -> None:
-    if clip.codes.values.size > (most := MAX_GROUP_CODES):
-        problem = f"{clip.path} has {clip.codes.values.size} codes; a row of a codes file holds at most {most}"
+    if clip.codes.values.size > MAX_GROUP_CODES:
+        problem = (
+            f"{clip.path} has {clip.codes.values.size} codes; a row of a codes file holds at most {MAX_GROUP_CODES}"
+        )
         raise InputError(f"{problem}: cut the recording into several")
     if clip.codes.format != format:
         raise InputError(f"{clip.path} has codes of {clip.codes.format}, the shard is of {format}; write them apart")
@@ -206,9 +202,8 @@ def read_codes(path: Path) -> tuple[CodesFormat, Iterator[CodedClip]]:
 
 def read_num_samples(path: Path) -> npt.NDArray[np.int64]:
     """Read the number of samples of each clip ``(clips,)``, in order, without reading any code."""
-    files = _shards(path) if path.is_dir() else [path]
+    files, columns = _shards(path) if path.is_dir() else [path], list[npt.NDArray[np.int64]]()
     format = read_format(files[0])
-    columns: list[npt.NDArray[np.int64]] = []
     for file in files:
         _require_same_format(file, read_format(file), format)
         with _readable(file):
@@ -316,8 +311,8 @@ def _column(column: pa.Array, field: pa.Field) -> pa.Array:
     """Convert a column to its own type and refuse missing values."""
     if pa.types.is_dictionary(column.type):
         longest = pa.compute.max(pa.compute.binary_length(column.dictionary.cast(pa.large_string()))).as_py() or 0
-        if longest > (most := MAX_TEXT):
-            raise InputError(f"the column {field.name!r} has a text of {longest} bytes; at most {most} are read")
+        if longest > MAX_TEXT:
+            raise InputError(f"the column {field.name!r} has a text of {longest} bytes; at most {MAX_TEXT} are read")
     column = column.cast(field.type)
     gaps = column.null_count if field.name not in OPTIONAL else 0
     if gaps or (field.name == "values" and column.flatten().null_count):

@@ -37,7 +37,12 @@ def row_groups(file: Path) -> list[RowGroup]:
     size = file.stat().st_size
     with file.open("rb") as opened:
         footer = _Reader(_footer(opened, size)).struct()
-        return [_row_group(opened, size, each) for each in _structs(footer, 4)]
+        groups = [(_field(each, 3, int), _structs(each, 1)) for each in _structs(footer, 4)]
+        chunks = [[_chunk(opened, size, column) for column in columns] for _, columns in groups]
+    return [
+        RowGroup(rows=rows, values=max((values for values, _ in own), default=0), size=sum(size for _, size in own))
+        for (rows, _), own in zip(groups, chunks, strict=True)
+    ]
 
 
 def _footer(opened: BinaryIO, size: int) -> bytes:
@@ -50,12 +55,6 @@ def _footer(opened: BinaryIO, size: int) -> bytes:
         raise InputError("it has no footer")
     opened.seek(size - 8 - length)
     return opened.read(length)
-
-
-def _row_group(opened: BinaryIO, size: int, group: Struct) -> RowGroup:
-    chunks = [_chunk(opened, size, column) for column in _structs(group, 1)]
-    longest, size_of_pages = max((values for values, _ in chunks), default=0), sum(size for _, size in chunks)
-    return RowGroup(rows=_field(group, 3, int), values=longest, size=size_of_pages)
 
 
 def _chunk(opened: BinaryIO, size: int, column: Struct) -> tuple[int, int]:

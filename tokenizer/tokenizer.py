@@ -415,7 +415,8 @@ class Tokenizer(nn.Module):
             autoencoder = config.create_autoencoder()
             own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
             autoencoder.load_state_dict(own)
-            layer = config.speech_layer and SpeechLayer(config.speech_layer, folder / FOLDER, option="speech model")
+            source = config.speech_layer
+            layer = None if source is None else SpeechLayer(source, folder / FOLDER, option="speech model")
             tokenizer = cls(
                 config, weights["mean"], weights["std"], autoencoder, weights["centroids"], layer, gain=saved.gain
             )

@@ -20,7 +20,7 @@ from tokenizer.codebook import fit_codebook
 from tokenizer.fitting import Reservoir
 from tokenizer.options import AutoencoderConfig
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
-from wordless.audio.decoding import Recording, mono_blocks
+from wordless.audio.decoding import Recording, mono_blocks, read_all
 from wordless.audio.reading import resample_blocks
 from wordless.audio.recordings.corpus import Recordings
 from wordless.audio.waveform import FloatArray, equal_blocks
@@ -61,7 +61,7 @@ def _measure(source: str, files: Sequence[Path], tokenizer: Tokenizer, repeats: 
     def read(file: Path) -> tuple[list[FloatArray], int]:
         """Decode and mix in blocks of 2 s, as `read_blocks` does."""
         with Recording(file) as recording:
-            return list(mono_blocks(recording, 2 * recording.samplerate)), recording.samplerate
+            return list(mono_blocks(read_all(recording, 2 * recording.samplerate))), recording.samplerate
 
     parts["reading"] = timed(lambda: [read(file) for file in files], repeats)
     none = np.zeros(0, np.float32)

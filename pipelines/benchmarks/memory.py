@@ -80,9 +80,9 @@ def _peak_of(work: str, seconds: float, tokenizer_folder: Path) -> int:
         steps = round(seconds * format.codes_per_second)
         values = np.random.default_rng(0).integers(format.codebook_size, size=(steps, format.streams), dtype=np.int32)
         codes = Codes(values=values, num_samples=steps * format.samples_per_code, format=format)
-        with wav_file(sound, format.sample_rate) as file:
+        with wav_file(sound, format.sample_rate) as write:
             for piece in create_synthesis(GRIFFIN_LIM, tokenizer, Sampling()).stream(codes, None, name=""):
-                file.write(piece.samples)
+                write(piece.samples)
     return round(peak_memory())
 
 

@@ -205,9 +205,9 @@ def _write_stream(sound: Sound, synthesis: Synthesis, advance: Callable[[float],
     sound.path.parent.mkdir(parents=True, exist_ok=True)
     with aside(sound.path) as beside:
         try:
-            with wav_file(beside, codes.format.sample_rate) as file:
+            with wav_file(beside, codes.format.sample_rate) as write:
                 for piece in synthesis.stream(codes, sound.clip.group, name=sound.clip.name):
-                    file.write(piece.samples)
+                    write(piece.samples)
                     made += piece.seconds
                     advance(made)
         except KeyboardInterrupt:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from numbers import Real
@@ -296,18 +296,23 @@ def require_channel(recording: Recording, channel: int | None) -> None:
         raise RecordingError(recording.path, reason, kind="lacks the chosen channel", remedy=remedy)
 
 
-def mono_blocks(
-    recording: Recording, block_samples: int, *, channel: int | None = None, powers: ChannelPowers | None = None
-) -> Iterator[FloatArray]:
-    """Give blocks of at most ``block_samples`` at the recording's own rate: a channel, or the mean of all (None).
+def read_all(recording: Recording, block_samples: int) -> Iterator[npt.NDArray[np.float32]]:
+    """Give blocks ``(samples, channels)`` of at most ``block_samples``, at the recording's own rate.
 
     With many channels the blocks are shorter: `BLOCK_VALUES` are decoded at a time, whatever the header declares.
-    ``powers`` of several channels are summed.
     """
     at_once = min(block_samples, max(BLOCK_VALUES // recording.channels, 1))
     while len(block := recording.read(at_once, dtype="float32", always_2d=True)):
+        yield block
+
+
+def mono_blocks(
+    blocks: Iterable[npt.NDArray[np.float32]], channel: int | None = None, powers: ChannelPowers | None = None
+) -> Iterator[FloatArray]:
+    """Take a channel of blocks ``(samples, channels)``, or average all (None); ``powers`` of several are summed."""
+    for block in blocks:
         read = mix_channels(block, channel)
-        if powers is not None and recording.channels > 1:
+        if powers is not None and block.shape[1] > 1:
             powers.add(block, read)
         yield read
 
@@ -354,7 +359,7 @@ _UNKNOWN_LENGTH = (1 << 63) - 1  # samples: SF_COUNT_MAX of libsndfile
 def count_samples(path: Path) -> int:
     """Count the samples of a recording at its own rate by decoding it: the header of a cut-off file counts more."""
     with Recording(path) as recording:
-        return sum(map(len, mono_blocks(recording, BLOCK_VALUES)))
+        return sum(map(len, read_all(recording, BLOCK_VALUES)))
 
 
 def _open_forward(file: int | Window) -> SoundFile:

@@ -106,8 +106,7 @@ def mpeg_streams(file: Window) -> tuple[Stream, ...]:
 
 def frames_soon(file: Window) -> bool:
     """Return whether frames begin within the first bytes: recorders of streams begin in the middle of a frame."""
-    found = _next_frame(file.part(0, _BEGINNING), 0)
-    return found is not None
+    return _next_frame(file.part(0, _BEGINNING), 0) is not None
 
 
 def _walk(file: Window, begin: int) -> tuple[int, int | None, bool]:

@@ -186,8 +186,7 @@ def read_loudest(path: Path, sample_rate: int, seconds: float, *, step: int, par
         return Excerpt(waveform=beginning, start=0, whole=True)
     length, energies = block_energies(read_blocks(path, sample_rate, part=part), step)
     start = step * loudest_window(energies, -(-wanted // step), starts=(length - wanted) // step + 1)
-    blocks = first_samples(skip_samples(read_blocks(path, sample_rate, part=part), start), wanted)
-    samples = join_blocks(blocks)
+    samples = join_blocks(first_samples(skip_samples(read_blocks(path, sample_rate, part=part), start), wanted))
     return Excerpt(waveform=Waveform(samples=samples, sample_rate=sample_rate), start=start, whole=False)
 
 
@@ -218,7 +217,6 @@ def half_energy(energies: Energies) -> int:
     return int(np.searchsorted(passed, passed[-1] / 2)) if passed[-1] > 0 else (len(energies) - 1) // 2
 
 
-BLOCK_SECONDS = 0.02
 ACTIVE_DB = 40.0  # blocks this far below the loudest block are pauses, which do not count
 PEAK = 0.95  # of full scale, after the change
 
@@ -229,7 +227,7 @@ def active_level(sound: Waveform) -> float:
     A pause is a block of 20 ms that is 40 dB or more below the loudest block. The gate keeps silence around a word from
     changing the word's level, as in ITU-R BS.1770, but without its frequency weighting.
     """
-    step = max(round(BLOCK_SECONDS * sound.sample_rate), 1)
+    step = block_samples(sound.sample_rate)
     length, energies = block_energies([sound.samples], step)
     if not energies.size or energies.max() <= 0:
         return 0.0

@@ -81,8 +81,7 @@ def mono(samples: object, *, channel: Channel = "mean", name: str = "samples") -
     """
     array = _array(samples, name)
     if array.ndim == 2:
-        axis = _channels(array.shape, name)
-        array = _mixed(np.moveaxis(array, axis, 1), channel, name)
+        array = _mixed(np.moveaxis(array, _channels(array.shape, name), 1), channel, name)
     elif array.ndim != 1:
         shape = f"{name} have the shape {array.shape}"
         raise InputError(f"{shape}; give one recording (samples,) at a time, or several to encode_batch(...)")
@@ -134,7 +133,7 @@ def _array(samples: object, name: str) -> npt.NDArray[np.floating]:
 def _channels(shape: tuple[int, ...], name: str) -> int:
     """Return which of two axes is the channels."""
     rows, columns = shape
-    if rows == 1 or columns == 1:
+    if 1 in shape:
         return 0 if rows == 1 else 1
     last, first = columns <= MAX_CHANNELS < rows, rows <= MAX_CHANNELS < columns
     if last or (first and rows == STEREO):

@@ -164,25 +164,21 @@ def empty_bands(config: SpectrogramConfig) -> int:
 
 
 def _require_full_bands(config: SpectrogramConfig) -> None:
-    empty = empty_bands(config)
-    if not empty:
+    if not (empty := empty_bands(config)):
         return
     less = [config.n_mels * percent // 100 for percent in range(95, 0, -5)]
     fewer = next((n for n in less if n and not empty_bands(replace(config, n_mels=n))), None)
     longer = [round(config.window_length * factor) for factor in (1.25, 1.5, 2, 3, 4)]
     window = next((n for n in longer if n <= MAX_WINDOW and not empty_bands(replace(config, window_length=n))), None)
-    remedies = [
-        *([f"n_mels={fewer}"] if fewer else []),
-        *([f"window_ms={1000 * window / config.sample_rate:g}"] if window else []),
-    ]
+    remedies = [f"n_mels={fewer}"] if fewer else []
+    remedies += [f"window_ms={1000 * window / config.sample_rate:g}"] if window else []
     rule = (
         f"{empty} of the bands hold no frequency: a window of {config.window_length} samples "
         f"({1000 * config.window_length / config.sample_rate:.4g} ms) has one for each "
         f"{config.sample_rate / config.window_length:.4g} Hz"
     )
-    raise InputError(
-        option="n_mels", value=config.n_mels, rule=rule, remedy=" or ".join(remedies) or "choose other bands"
-    )
+    remedy = " or ".join(remedies) or "choose other bands"
+    raise InputError(option="n_mels", value=config.n_mels, rule=rule, remedy=remedy)
 
 
 @dataclass(frozen=True, kw_only=True)

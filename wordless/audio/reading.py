@@ -25,8 +25,8 @@ from wordless.audio.decoding import (
     ChannelPowers,
     Recording,
     RecordingError,
-    mix_channels,
     mono_blocks,
+    read_all,
     require_channel,
     require_choice,
     whole_rate,
@@ -68,8 +68,7 @@ class Cursor:
     @property
     def sample_rate(self) -> int:
         """Sample rate of the file in Hz."""
-        rate: int = self._recording.samplerate
-        return rate
+        return self._recording.samplerate
 
     @property
     def at_end(self) -> bool:
@@ -82,11 +81,7 @@ class Cursor:
 
     def blocks(self, part: Part, size: int, powers: ChannelPowers | None = None) -> Iterator[FloatArray]:
         """Give a part in mono blocks of at most ``size`` samples, at the file's own rate; its ``powers`` are summed."""
-        for block in self._blocks_of_all_channels(part, size):
-            read = mix_channels(block, self._channel)
-            if powers is not None and block.shape[1] > 1:
-                powers.add(block, read)
-            yield read
+        yield from mono_blocks(self._blocks_of_all_channels(part, size), self._channel, powers)
 
     def _blocks_of_all_channels(self, part: Part, size: int) -> Iterator[npt.NDArray[np.float32]]:
         if self._exact and part.start != self._position:
@@ -191,7 +186,11 @@ def read(path: Path | str, sample_rate: int | None = None, *, channel: Channel =
     """
     if isinstance(path, str):
         path = Path(os.path.expanduser(path))  # noqa: PTH111  Path raises for unknown users
-    rate = _own_rate(path) if sample_rate is None else whole_rate(sample_rate, least=1)
+    if sample_rate is None:
+        with Recording(path) as recording:
+            rate = recording.samplerate
+    else:
+        rate = whole_rate(sample_rate, least=1)
     return Waveform(samples=join_blocks(read_blocks(path, rate, channel=channel)), sample_rate=rate)
 
 
@@ -223,7 +222,7 @@ def _loudest(path: Path, state: tuple[object, ...]) -> int:
     powers = ChannelPowers()
     with Recording(path) as recording:
         if recording.channels > 1:
-            for _ in mono_blocks(recording, BLOCK_VALUES, powers=powers):
+            for _ in mono_blocks(read_all(recording, BLOCK_VALUES), powers=powers):
                 pass
     return powers.loudest
 
@@ -268,7 +267,9 @@ def read_blocks(
     with cursor_before(path, part) as cursor:
         if powers is not None:
             powers.sample_rate = cursor.sample_rate
-        _require_near(path, cursor.sample_rate, sample_rate)
+        if reason := upsampling_fault(cursor.sample_rate, sample_rate):
+            remedy = "leave it out, or choose a lower sample rate"
+            raise RecordingError(path, reason, kind="rate too low", remedy=remedy)
         blocks = cursor.blocks(part, max(round(block_seconds * cursor.sample_rate), 1), powers)
         usable = _require_usable(blocks, path)
         if part.noise_snr is not None:
@@ -309,11 +310,6 @@ def _require_usable(blocks: Iterable[FloatArray], path: Path) -> Iterator[FloatA
         yield block
 
 
-def _require_near(path: Path, from_rate: int, to_rate: int) -> None:
-    if reason := upsampling_fault(from_rate, to_rate):
-        raise RecordingError(path, reason, kind="rate too low", remedy="leave it out, or choose a lower sample rate")
-
-
 def resample_blocks(blocks: Iterable[FloatArray], from_rate: int, to_rate: int) -> Iterator[FloatArray]:
     """Resample a mono stream of blocks to `resampled_length` samples; block sizes do not change them.
 
@@ -339,9 +335,3 @@ def resample_blocks(blocks: Iterable[FloatArray], from_rate: int, to_rate: int) 
     missing = resampled_length(received, from_rate, to_rate) - sent
     if missing:
         yield np.pad(tail[:missing], (0, max(missing - len(tail), 0)))
-
-
-def _own_rate(path: Path) -> int:
-    """Return the sample rate that a recording declares."""
-    with Recording(path) as recording:
-        return int(recording.samplerate)

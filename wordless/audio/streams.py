@@ -25,9 +25,7 @@ _UNKNOWN_64 = 1 << 62  # larger 64-bit lengths stand for an unknown one
 _MAX_32 = 0xFFFF_FFFF
 _PIPED = 0x7EFF_0000  # bytes; larger 32-bit lengths stand for an unknown one
 _STRAY = 8  # bytes behind the sound; fewer are no chunk
-_STRAY_SOUND = (
-    1024  # bytes behind more sound than that; fewer are some program's rubbish, and would be a crack of noise
-)
+_STRAY_SOUND = 1024  # bytes behind more sound; fewer are some program's rubbish, and would be a crack of noise
 _PADDING = 1 << 30  # zero bytes behind the sound; fewer are padding
 _LAST = 1 << 16  # bytes at the end in which a chunk is searched for
 _MAX_CHUNKS = 100_000  # before the sound; more are not looked at
@@ -108,11 +106,11 @@ def _first(file: Window) -> _Found:
         case b"RIFF" | b"RIFX" | b"RF64" | b"BW64" if head[8:] == b"WAVE":
             return _riff(file)
         case b"FORM" if head[8:] in (b"AIFF", b"AIFC"):
-            return _with_length(file, _aiff(file), partial(_chunks_rest, file, ">"))
+            return _with_length(file, _aiff(file), partial(_rest, file, ">"))
         case b"caff":
-            return _with_length(file, _caf(file), partial(_chunks_rest, file, "caf"))
+            return _with_length(file, _caf(file), partial(_rest, file, "caf"))
         case b".snd":
-            return _with_length(file, _au(file), partial(_tags_rest, file))
+            return _with_length(file, _au(file), partial(_rest, file, "au"))
         case b"OggS":
             return _ogg(file)
         case b"wvpk":
@@ -229,7 +227,7 @@ def _riff(file: Window) -> _Found:
     begin, declared = place + 8, length
     if name in (b"RF64", b"BW64") and length == _MAX_32:
         declared = long_length
-    end, following, wrong = _sound_end(file, begin, declared, partial(_chunks_rest, file, order))
+    end, following, wrong = _sound_end(file, begin, declared, partial(_rest, file, order))
     if not wrong and declared >= file.size - begin and length > _PIPED and (found := file.find(b"WAVEfmt ", begin)):
         end = following = found - 8  # joined by cat, and both were written into a pipe
     tag = int.from_bytes(described[:2], "big" if order == ">" else "little")
@@ -339,32 +337,23 @@ def _sound_end(
     return min(ends, default=file.size), None, True
 
 
-def _chunks_rest(file: Window, order: str, place: int) -> int | None:
-    """Explain what follows the sound of a WAV, AIFF or CAF file by chunks; see `_sound_end`."""
+def _rest(file: Window, order: str, place: int) -> int | None:
+    """Explain what follows the sound of a WAV, AIFF or CAF file by chunks, which AU has not; see `_sound_end`."""
     head = 12 if order == "caf" else 8  # bytes
     while not _is_end(file, place := _behind_tags(file, place)):
         chunk, length = _chunk(file, place, order)
-        after = place + head + length
-        if length < 0 or (chunk not in _KNOWN_CHUNKS and (after > file.size or not _is_name(chunk))):
+        after, is_name = place + head + length, all(chr(each).isalnum() or each in b" _-" for each in chunk)
+        unknown = chunk not in _KNOWN_CHUNKS and (after > file.size or not (is_name and chunk.isascii()))
+        if order == "au" or length < 0 or unknown:
             return None
         place = after + (order != "caf" and length % 2 and file.at(after, 1) == b"\0")
     return min(place, file.size)
-
-
-def _tags_rest(file: Window, place: int) -> int | None:
-    """Explain what follows the sound of an AU file, which has no chunks; see `_sound_end`."""
-    place = _behind_tags(file, place)
-    return min(place, file.size) if _is_end(file, place) else None
 
 
 def _is_whole(file: Window, place: int) -> bool:
     """Return whether a chunk has the length that leads to the end of the file, in either order of bytes."""
     lengths = (_chunk(file, place, order)[1] for order in "<>")
     return any(0 <= file.size - place - 8 - length <= 1 for length in lengths)
-
-
-def _is_name(chunk: bytes) -> bool:
-    return all(chr(letter).isalnum() or letter in b" _-" for letter in chunk) and chunk.isascii()
 
 
 def _behind_tags(file: Window, place: int) -> int:
@@ -404,4 +393,4 @@ def _chunk(file: Window, place: int, order: str) -> tuple[bytes, int]:
     if order == "caf":
         return file.at(place, 4), int.from_bytes(file.at(place + 4, 8), "big", signed=True)
     head = file.at(place, 8)
-    return (head[:4], struct.unpack(f"{order}I", head[4:])[0]) if len(head) == 8 else (b"", 0)
+    return (head[:4], int.from_bytes(head[4:], "little" if order == "<" else "big")) if len(head) == 8 else (b"", 0)

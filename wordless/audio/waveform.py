@@ -6,7 +6,7 @@ Python the reason.
 
 import io
 import wave
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,8 +61,8 @@ class Waveform:
         if path.suffix.lower() in OTHER_SOUNDS:
             raise InputError(f"{path} is not the name of a WAV file, which is what is written; name {path.stem}.wav")
         path.parent.mkdir(parents=True, exist_ok=True)
-        with aside(path) as beside, wav_file(beside, self.sample_rate) as file:
-            file.write(self.samples)
+        with aside(path) as beside, wav_file(beside, self.sample_rate) as write:
+            write(self.samples)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,32 +92,26 @@ def in_16_bits(samples: FloatArray) -> npt.NDArray[np.int16]:
     return np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
 
 
-class WavFile:
-    """A mono WAV file that is open for writing."""
-
-    def __init__(self, file: wave.Wave_write, sample_rate: int) -> None:
-        self._file = file
-        self._sample_rate = sample_rate
-
-    def write(self, samples: FloatArray) -> None:
-        """Append samples ``(time,)``; those outside [-1, 1] are clipped, as the format demands."""
-        import soundfile  # networks and machines without sound files need no libsndfile
-
-        encoded = io.BytesIO()
-        clipped = np.clip(samples, -1.0, 1.0)
-        soundfile.write(encoded, clipped, self._sample_rate, subtype="PCM_16", format="RAW", endian="LITTLE")
-        self._file.writeframesraw(encoded.getvalue())
-
-
 @contextmanager
-def wav_file(path: Path, sample_rate: int) -> Iterator[WavFile]:
-    """Open a mono WAV file for writing; its header is completed when the block ends."""
+def wav_file(path: Path, sample_rate: int) -> Iterator[Callable[[FloatArray], None]]:
+    """Give a function that appends samples ``(time,)`` to a mono WAV file; the end of the block completes its header.
+
+    Samples outside [-1, 1] are clipped, as the format demands.
+    """
+    import soundfile  # networks and machines without sound files need no libsndfile
+
     with path.open("wb") as file, wave.open(file) as writer:
         writer.setnchannels(1)
         writer.setsampwidth(2)  # bytes
         writer.setframerate(sample_rate)
         writer.writeframesraw(b"")  # writes the header, also if no samples follow
-        yield WavFile(writer, sample_rate)
+
+        def write(samples: FloatArray) -> None:
+            encoded, clipped = io.BytesIO(), np.clip(samples, -1.0, 1.0)
+            soundfile.write(encoded, clipped, sample_rate, subtype="PCM_16", format="RAW", endian="LITTLE")
+            writer.writeframesraw(encoded.getvalue())
+
+        yield write
 
 
 def join_blocks(blocks: Iterable[FloatArray]) -> FloatArray:

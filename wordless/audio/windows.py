@@ -32,9 +32,7 @@ class Stream:
     start: int  # bytes
     stop: int  # bytes
     header: bytes = b""  # to be read before the stretch: a header that declares the true length
-    unbounded: bool = (
-        False  # no header declares the length: everything is decoded, however long libsndfile thinks it is
-    )
+    unbounded: bool = False  # no header declares the length: everything is decoded, whatever libsndfile estimates
 
 
 class Window:
@@ -75,12 +73,10 @@ class Window:
         return None
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move the position."""
         self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._declared}[whence]
         return self._position
 
     def tell(self) -> int:
-        """Return the position."""
         return self._position
 
     def read(self, count: int = -1) -> bytes:
@@ -196,7 +192,7 @@ def foreign_content(file: Window, suffix: str) -> UnreadableError | None:
     head = file.at(0, _HEAD)
     if known := foreign_kind(head):
         return UnreadableError(*known.split(": ", 1))
-    if head and not head.strip(b"\0") and _only_zeros(file):
+    if head and not any(file.at(place, _CHUNK).strip(b"\0") for place in range(0, file.size, _CHUNK)):
         return UnreadableError(f"holds {file.size} zero bytes, and nothing else", "copy or download it again")
     text = head.removeprefix(b"\xef\xbb\xbf")
     if not _TEXT_BYTES.fullmatch(text):
@@ -209,12 +205,3 @@ def foreign_content(file: Window, suffix: str) -> UnreadableError | None:
     beginning = " ".join(text.decode(errors="replace").split())
     kind = "JSON" if beginning[:1] in ("{", "[") else "XML" if beginning.startswith("<") else "text"
     return UnreadableError(f"is {kind}, and not a recording", f"it begins with {beginning[:40]!r}")
-
-
-def _only_zeros(file: Window) -> bool:
-    place = 0
-    while chunk := file.at(place, 1 << 20):
-        if chunk.count(0) < len(chunk):
-            return False
-        place += len(chunk)
-    return True

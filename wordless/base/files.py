@@ -128,10 +128,9 @@ def os_number(error: BaseException) -> int:
     return 0
 
 
-def causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
     """Give the error, its cause, the cause of the cause, and so on."""
-    seen: list[BaseException] = []
-    each: BaseException | None = error
+    seen, each = list[BaseException](), error
     while each is not None and each not in seen:
         yield each
         seen.append(each)
@@ -265,10 +264,7 @@ def compiling() -> Iterator[None]:
 
 @contextmanager
 def importing(name: str) -> Iterator[None]:
-    """Lock a block that imports the module ``name``, because numba compiles some of its functions during the import.
-
-    A module that is already imported needs no lock.
-    """
+    """Lock a block that imports the module ``name``, in which numba compiles some functions, if it is not imported."""
     with nullcontext() if name in sys.modules else compiling():
         yield
 

@@ -167,8 +167,8 @@ def _look(address: HubAddress) -> _Found:
                 # `snapshot_download` asks the same question, and has no limit of time for it
                 info = api.model_info(address.repo, revision=address.revision, timeout=SECONDS_TO_ANSWER)
                 return _Found(address=address, files=frozenset(each.rfilename for each in info.siblings or ()))
-            except OSError as error:
-                if not _is_no_answer(error):
+            except OSError as error:  # errors of requests have no number
+                if error.errno is not None or (_status(error) or SERVER_ERRORS) < SERVER_ERRORS:
                     raise
                 obstacle = f"the hub does not answer: {_reason(error)}"
     return _Found(address=address, files=_cached(address, obstacle), obstacle=obstacle)
@@ -202,18 +202,15 @@ def hub_errors(address: HubAddress) -> Iterator[None]:
     except errors.GatedRepoError as error:
         raise InputError(f"{address} is gated; ask for access at {page}, then log in: hf auth login") from error
     except errors.RepositoryNotFoundError as error:
-        raise InputError(
-            f"{address} does not exist on the Hugging Face hub, or is private; check the name, or log in to an account "
-            "that may read it: hf auth login"
-        ) from error
+        problem = f"{address} does not exist on the Hugging Face hub, or is private; check the name, or log in to an"
+        raise InputError(f"{problem} account that may read it: hf auth login") from error
     except errors.RevisionNotFoundError as error:
         problem = f"hf://{address.repo} has no revision {address.revision or 'main'}"
         raise InputError(f"{problem}; name a branch, a tag or a commit of {page}") from error
     except OSError as error:
         if error.errno is not None:  # of the disk
             raise
-        status = _status(error)
-        if status in (401, 403):
+        if _status(error) in (401, 403):
             problem = f"the Hugging Face hub refuses access to {address} ({_reason(error)})"
             raise InputError(f"{problem}; log in with a token that has the right: hf auth login") from error
         problem = f"the Hugging Face hub cannot serve {address} ({_reason(error)})"
@@ -223,12 +220,6 @@ def hub_errors(address: HubAddress) -> Iterator[None]:
 def _status(error: OSError) -> int | None:
     """Return the HTTP status of an error; None without an answer."""
     return getattr(getattr(error, "response", None), "status_code", None)
-
-
-def _is_no_answer(error: OSError) -> bool:
-    """Return whether an error says that the hub cannot be reached, or is down; requests' errors have no number."""
-    status = _status(error)
-    return error.errno is None and (status is None or status >= SERVER_ERRORS)
 
 
 def _reason(error: OSError) -> str:

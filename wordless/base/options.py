@@ -133,12 +133,11 @@ class Options:
             value = getattr(self, field.name)
             meaning: Meaning | None = field.metadata.get(MEANING)
             if meaning is not None and value is not None:
-                _require_in_range(field.name, value, meaning)
-                _require_choices(field.name, value, meaning.choices or known.get(field.name, ()))
+                _require_in_range(field.name, value, meaning, meaning.choices or known.get(field.name, ()))
 
 
-def _require_in_range(name: str, value: object, meaning: Meaning) -> None:
-    """Refuse a number that is out of range or, without a range, not finite; and lists that are empty or repeat."""
+def _require_in_range(name: str, value: object, meaning: Meaning, choices: tuple[object, ...]) -> None:
+    """Refuse a number out of range or, without a range, not finite; other values than choices; empty lists, repeats."""
     values = value if isinstance(value, tuple) else (value,)
     if (meaning.filled and not values) or (meaning.distinct and len({*values}) < len(values)):
         rule = f"name one or more{', each once' if meaning.distinct else ''}" if meaning.filled else "name each once"
@@ -151,13 +150,8 @@ def _require_in_range(name: str, value: object, meaning: Meaning) -> None:
                 raise InputError(option=name, value=value, rule=f"{each}{meaning.range}{unit}")
         elif isinstance(number, float) and not math.isfinite(number):
             raise InputError(option=name, value=value, rule="choose a finite number")
-
-
-def _require_choices(name: str, value: object, choices: tuple[object, ...]) -> None:
-    """Refuse a value, or one in a list, that is none of the choices of a ``Literal``."""
-    for each in value if isinstance(value, tuple) else (value,):
-        if choices and each not in choices:
-            raise InputError(option=name, value=value, rule=f"choose {', '.join(map(str, choices))}")
+    if choices and any(each not in choices for each in values):
+        raise InputError(option=name, value=value, rule=f"choose {', '.join(map(str, choices))}")
 
 
 @cache

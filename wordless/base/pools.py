@@ -262,5 +262,4 @@ def _kill_children(*, besides: Collection[BaseProcess]) -> None:
 
 def _ended_worker(remedy: str) -> InputError:
     """Describe a process that the system ended, as the kernel does where memory runs out."""
-    problem = "the system ended a worker process, most likely because memory ran out"
-    return InputError(problem, remedy=remedy)
+    return InputError("the system ended a worker process, most likely because memory ran out", remedy=remedy)

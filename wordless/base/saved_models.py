@@ -9,7 +9,6 @@ A network is built and its weights are read only after these three agree::
 Large models of others have their weights in several files, shards, which ``model.safetensors.index.json`` lists.
 """
 
-import hashlib
 import json
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
@@ -28,7 +27,7 @@ from torch import Tensor, nn
 from wordless.base.errors import InputError
 from wordless.base.files import aside, file_hash, write_aside
 from wordless.base.hub import fetch, hub_address, short_address
-from wordless.base.values import find_object, read_json, read_object, shortened
+from wordless.base.values import find_object, list_hash, read_json, read_object, shortened
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 INDEX = f"{WEIGHTS}.index.json"  # in a Hugging Face folder whose weights are in shards: the shard of each tensor
@@ -165,16 +164,12 @@ def require_files(folder: Path, kind: ModelKind) -> None:
             named = part if (part / name).is_file() else "a folder that wordless run wrote"
             raise InputError(f"{path} {state}: {folder} holds no {kind.name}; name {named}")
     keys = find_object(folder / CONFIG) or {}
-    if kind.key not in keys and (other := _kind_of(keys)):
+    others = [f"a {each.name}" for each in KINDS if each.key in keys]  # that the keys belong to; none: no model of ours
+    others += ["another kind of model"] if HASH in keys else []
+    if kind.key not in keys and others:
         beside = folder.absolute().parent / kind.part
         named = beside if (beside / CONFIG).is_file() else f"the folder {kind.part} of a run"
-        raise InputError(f"{folder} holds {other}, not a {kind.name}; name {named}")
-
-
-def _kind_of(keys: Collection[str]) -> str | None:
-    """Name what the keys of a config.json belong to; None: to no model of ours."""
-    known = next((f"a {kind.name}" for kind in KINDS if kind.key in keys), None)
-    return known or ("another kind of model" if HASH in keys else None)
+        raise InputError(f"{folder} holds {others[0]}, not a {kind.name}; name {named}")
 
 
 def holds_rates(folder: Path) -> bool:
@@ -231,8 +226,7 @@ def require_tensors(weights: Path, wanted: Mapping[str, Tensor], *, tied: Collec
 
 def hugging_face_hash(folder: Path) -> str:
     """Compute the hash of the files of a model's Hugging Face folder, wherever it lies."""
-    hashes = [file_hash(file) if file.is_file() else None for file in hugging_face_files(folder)]
-    return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
+    return list_hash(file_hash(file) if file.is_file() else None for file in hugging_face_files(folder))
 
 
 def hugging_face_files(folder: Path) -> list[Path]:

@@ -77,9 +77,9 @@ def test_pieces_give_the_file_that_libsndfile_writes(
     tmp_path_factory: pytest.TempPathFactory, samples: npt.NDArray[np.float32], cut: int, rate: int
 ) -> None:
     path = tmp_path_factory.mktemp("wav") / "a.wav"
-    with wav_file(path, rate) as file:
-        file.write(samples[:cut])
-        file.write(samples[cut:])
+    with wav_file(path, rate) as write:
+        write(samples[:cut])
+        write(samples[cut:])
     expected = io.BytesIO()
     soundfile.write(expected, np.clip(samples, -1, 1), rate, subtype="PCM_16", format="WAV")
     assert path.read_bytes() == expected.getvalue()

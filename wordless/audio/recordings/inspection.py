@@ -26,6 +26,7 @@ from wordless.audio.decoding import (
     RecordingError,
     cancelled,
     mono_blocks,
+    read_all,
 )
 from wordless.audio.ffmpeg import decoder_version
 from wordless.audio.levels import (
@@ -98,7 +99,7 @@ def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | R
             step = level_samples(recording.samplerate)
             at_once = max(BLOCK_VALUES // (recording.channels * step), 1) * step  # whole blocks of 100 ms
             number = None if recording.channels == 1 else number
-            blocks = mono_blocks(recording, at_once, channel=number, powers=of_channels)
+            blocks = mono_blocks(read_all(recording, at_once), number, of_channels)
             for block in equal_blocks(blocks, at_once):
                 heard.update(np.add(block, np.float32(0)))  # -0 becomes 0: only files of floats can hold it
                 largest = float(np.abs(block).max())
