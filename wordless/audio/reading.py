@@ -228,11 +228,7 @@ def _loudest(path: Path, state: tuple[object, ...]) -> int:
 
 
 def _with_channel(part: Part, path: Path, channel: Channel) -> Part:
-    """Return a part with the channel that is read.
-
-    Raises:
-        InputError: the part has another channel than the chosen one.
-    """
+    """Return a part with the channel that is read."""
     if part.channel is None:
         return replace(part, channel=chosen_channel(path, channel))
     agrees = not isinstance(channel, int) or channel == part.channel

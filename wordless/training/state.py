@@ -30,7 +30,6 @@ from wordless.training.gangs import Gang, agreed, share
 from wordless.training.options import FitConfig, Point
 
 STEP = "step"
-PROGRESS = ("step", "seconds", "curve", "running", "best_loss", "best_step", "cut_short", "compiled")  # attributes
 MOMENTS = (STEP, "exp_avg", "exp_avg_sq")  # the optimizer state of a parameter in AdamW
 VALUES, HASH = "values", "hash"  # in the header
 
@@ -232,19 +231,21 @@ def _has_layout(tensor: Tensor | None, other: Tensor) -> bool:
     return tensor is not None and tensor.shape == other.shape and tensor.dtype == other.dtype
 
 
+PROGRESS: dict[str, Callable[[Any], object]] = {  # attribute of a training -> how a checkpoint's value is read
+    "step": int,
+    "seconds": float,
+    "curve": lambda points: list(map(_point, points)),
+    "running": lambda pair: (lambda total, items: [float(total), float(items)])(*pair),
+    "best_loss": float,
+    "best_step": int,
+    "cut_short": bool,
+    "compiled": bool,
+}
+
+
 def _progress(values: Mapping[str, Any]) -> dict[str, object]:
     try:
-        total, items = values["running"]
-        return {
-            "step": int(values["step"]),
-            "seconds": float(values["seconds"]),
-            "curve": [_point(point) for point in values["curve"]],
-            "running": [float(total), float(items)],
-            "best_loss": float(values["best_loss"]),
-            "best_step": int(values["best_step"]),
-            "cut_short": bool(values["cut_short"]),
-            "compiled": bool(values["compiled"]),
-        }
+        return {name: read(values[name]) for name, read in PROGRESS.items()}
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError("it does not say how far the training came") from error
 

@@ -26,7 +26,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Literal, NoReturn, cast
+from typing import Any, Literal, NoReturn
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 
 from wordless.audio.recordings.description import PATH_COLUMNS
@@ -591,15 +591,11 @@ def _source(recording: Mapping[str, Any]) -> tuple[str, str | None]:
     return place, None
 
 
-def _opened(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path)) if path.name.endswith(".gz") else path.open("rb")
-
-
 def _objects(path: Path, shown: str) -> Iterator[tuple[dict[str, Any], str, str | None]]:
     """Give the object of each line of a manifest, the line's place, and its fault."""
     number = 0
     try:
-        with _opened(path) as file:
+        with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
             while line := file.readline(MAX_LINE):
                 number += 1
                 if not line.strip():

@@ -334,11 +334,7 @@ class AnnotationReading:
 
 
 def _read(kind: Kind, files: Sequence[str], places: Places, config: AnnotationConfig) -> AnnotationReading:
-    """Read all files of a kind. A faulty file is set aside.
-
-    Raises:
-        InputError: a file has several tiers, and no option chooses.
-    """
+    """Read all files of a kind. A faulty file is set aside."""
     reading, form = AnnotationReading(kind=kind), FORMATS[kind]
     for name in files:
         own = [] if form.names_recordings else places.of_file(name)
@@ -381,11 +377,7 @@ def _read(kind: Kind, files: Sequence[str], places: Places, config: AnnotationCo
 
 
 def _chosen(tiers: Sequence[Tier], shown: str, config: AnnotationConfig) -> Tier | None:
-    """Return the wanted tier, or the only one that has annotations; None: the file has no tier of the wanted name.
-
-    Raises:
-        InputError: the file has several tiers, and no option chooses.
-    """
+    """Return the wanted tier, or the only one that has annotations; None: the file has no tier of the wanted name."""
     if config.labels is not None:
         return next((tier for tier in tiers if tier.name == config.labels), None)
     filled = [tier for tier in tiers if tier.annotations]

@@ -94,7 +94,7 @@ def read_table(path: Path, columns: ColumnConfig | None = None, *, label_type: L
     """Read any of the formats above; the extension and the first lines decide which.
 
     Raises:
-        InputError: the table cannot be read, or a column is not there.
+        InputError: the table cannot be read, a named column is not there or twice, or several may be the label.
     """
     named, text = columns or ColumnConfig(), read_text(path, option="table")
     notices: list[str] = []
@@ -202,11 +202,7 @@ def _without_header(
 def _choose(
     header: Sequence[str], named: ColumnConfig, label_type: LabelType, path: Path, notices: list[str]
 ) -> dict[str, tuple[str, ...]]:
-    """Return the columns of each field: those that are named, else those of well-known names.
-
-    Raises:
-        InputError: a named column is not there, a header names a column twice, or several columns may be the label.
-    """
+    """Return the columns of each field: those that are named, else those of well-known names."""
     chosen: dict[str, tuple[str, ...]] = {}
     for option, names in named.named.items():
         found = []
