@@ -40,20 +40,12 @@ MAX_GROUP_BYTES = 1 << 30  # of a row group's columns, uncompressed
 BYTES_PER_CLIP = 1000  # Python objects of a clip, apart from its codes
 BYTES_PER_CODE = 4
 MAX_TEXT = 1 << 16  # bytes of a path, label or group
-COLUMNS = pa.schema(
-    [
-        ("path", pa.string()),
-        ("split", pa.string()),
-        ("label", pa.string()),
-        ("group", pa.string()),
-        ("offset_frames", pa.int32()),
-        ("num_samples", pa.int64()),
-        ("values", pa.list_(pa.int32())),  # time-major, stream-minor
-    ]
-)
+TEXTS = ("path", "split", "label", "group")
+_NUMBERS = (("offset_frames", pa.int32()), ("num_samples", pa.int64()))
+_VALUES = ("values", pa.list_(pa.int32()))  # time-major, stream-minor
+COLUMNS = pa.schema([*((name, pa.string()) for name in TEXTS), *_NUMBERS, _VALUES])
 SPAN_COLUMNS = ("start", "end")  # seconds within the file ``path``; only in files with segments
 WITH_SPANS = pa.schema([*COLUMNS, *((name, pa.float64()) for name in SPAN_COLUMNS)])
-TEXTS = ("path", "split", "label", "group")
 OPTIONAL = ("split", "label", "group", *SPAN_COLUMNS)  # columns with missing values
 
 
@@ -192,12 +184,11 @@ def read_codes(path: Path) -> tuple[CodesFormat, Iterator[CodedClip]]:
             than `tokenizer.parquet` allows; the iterator raises it for values outside the codebook.
     """
     files = _shards(path) if path.is_dir() else [path]
-    footers = [_read_footer(file) for file in files]
-    format = footers[0].format
-    for file, footer in zip(files, footers, strict=True):
-        _require_same_format(file, footer.format, format)
-    require_room(sum(footer.memory for footer in footers), path)
-    return format, _clips(files, format)
+    formats, _, memory = zip(*map(_read_footer, files), strict=True)
+    for file, found in zip(files, formats, strict=True):
+        _require_same_format(file, found, formats[0])
+    require_room(sum(memory), path)
+    return formats[0], _clips(files, formats[0])
 
 
 def read_num_samples(path: Path) -> npt.NDArray[np.int64]:
@@ -216,19 +207,11 @@ def read_num_samples(path: Path) -> npt.NDArray[np.int64]:
 
 def read_format(file: Path) -> CodesFormat:
     """Read the format of codes from a Parquet file's metadata."""
-    return _read_footer(file).format
+    return _read_footer(file)[0]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Footer:
-    """The checked content of a file's footer."""
-
-    format: CodesFormat
-    columns: pa.Schema  # to read
-    memory: int  # bytes of all its clips
-
-
-def _read_footer(file: Path) -> _Footer:
+def _read_footer(file: Path) -> tuple[CodesFormat, pa.Schema, int]:
+    """Check a file's footer: the format of the codes, the columns to read, and the bytes of all clips in memory."""
     if not file.is_file():
         state = "is not a file" if file.is_symlink() or file.exists() else "is missing"
         raise InputError(f"{file} {state}; name a Parquet file or folder that wordless encode wrote")
@@ -251,7 +234,7 @@ def _read_footer(file: Path) -> _Footer:
     except InputError as error:
         problem = f"{file} does not say what its codes are ({METADATA_KEY.decode()} in its schema: {first_line(error)})"
         raise InputError(f"{problem}; name a file that wordless encode wrote") from error
-    return _Footer(format=format, columns=require_columns(schema, file), memory=memory)
+    return format, require_columns(schema, file), memory
 
 
 def _shards(folder: Path) -> list[Path]:
@@ -287,7 +270,7 @@ def _readable(file: Path) -> Iterator[None]:
 
 def _clips(files: Iterable[Path], format: CodesFormat) -> Iterator[CodedClip]:
     for file in files:
-        columns = _read_footer(file).columns
+        _, columns, _ = _read_footer(file)
         with pq.ParquetFile(file, read_dictionary=TEXTS) as shard:
             for group in range(shard.num_row_groups):
                 with _readable(file):

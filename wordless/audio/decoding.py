@@ -16,7 +16,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from numbers import Real
 from pathlib import Path
@@ -247,7 +247,7 @@ class Recording:
             raise UnreadableError("is joined", detail) from error
         except UnreadableError as error:
             raise UnreadableError("is joined", f"a stream begins at byte {stream.start}, which {error}") from error
-        with sound:
+        with closing(sound):
             if (sound.samplerate, sound.channels) != (self.samplerate, self.channels):
                 own, other = (f"{each.samplerate} Hz, channels: {each.channels}" for each in (self, sound))
                 detail = f"a stream begins at byte {stream.start} ({other}) behind one ({own})"

@@ -7,7 +7,7 @@ are set aside by a reason that says so. Samples are decoded in order; nothing is
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -33,36 +33,21 @@ _DEMUXERS = (  # no playlists and no devices: a file must not make FFmpeg open o
 _ASF = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"
 _MAX_CHUNKS = 1_000  # before the sound; more are not looked at
 _UNKNOWN_32, _UNKNOWN_64 = 0x7EFF_0000, 1 << 62  # larger lengths stand for an unknown one
-_MAGIC = (  # first bytes, their place, and a name of the kind
-    (b"\x1a\x45\xdf\xa3", 0, "Matroska or WebM"),
-    (b"ftyp", 4, "MP4"),
-    (b"moov", 4, "MP4"),
-    (_ASF, 0, "Windows Media"),
-    (b"#!AMR", 0, "AMR"),
-    (b"wvpk", 0, "WavPack"),
-    (b"MAC ", 0, "Monkey's Audio"),
-    (b"TTA1", 0, "True Audio"),
-    (b"MPCK", 0, "Musepack"),
-    (b"MP+", 0, "Musepack"),
-    (b"ajkg", 0, "Shorten"),
-    (b"tBaK", 0, "TAK"),
-    (b"DSD ", 0, "DSD"),
-    (b"FRM8", 0, "DSD"),
-    (b"\x7f\xfe\x80\x01", 0, "DTS"),
-    (b"FLV\x01", 0, "Flash video"),
-    (b"\x00\x00\x01\xba", 0, "MPEG video"),
-    (b".RMF", 0, "RealMedia"),
-    (b"Speex   ", 28, "Speex"),
-    (b"\x80theora", 28, "Ogg video"),
-    (b"fishead\0", 28, "Ogg with several streams"),
-    (b"AVI ", 8, "AVI"),
-)
-_UNKNOWN_TO_LIBSNDFILE = (  # kinds that libsndfile reads in part: FFmpeg gets those that libsndfile refused
-    (b"\x7fFLAC", 28, "FLAC in Ogg"),
-    (b"aac ", 28, "AAC in CAF"),
-    (b".mp3", 28, "MP3 in CAF"),
-    (b"opus", 28, "Opus in CAF"),
-)
+_MAGIC: dict[int, dict[bytes, str]] = {  # place of bytes at the begin of a file -> the bytes, and a name of the kind
+    0: {
+        **{b"\x1a\x45\xdf\xa3": "Matroska or WebM", _ASF: "Windows Media", b"#!AMR": "AMR", b"wvpk": "WavPack"},
+        **{b"MAC ": "Monkey's Audio", b"TTA1": "True Audio", b"MPCK": "Musepack", b"MP+": "Musepack"},
+        **{b"ajkg": "Shorten", b"tBaK": "TAK", b"DSD ": "DSD", b"FRM8": "DSD", b"\x7f\xfe\x80\x01": "DTS"},
+        **{b"FLV\x01": "Flash video", b"\x00\x00\x01\xba": "MPEG video", b".RMF": "RealMedia"},
+    },
+    4: {b"ftyp": "MP4", b"moov": "MP4"},
+    8: {b"AVI ": "AVI"},
+    28: {b"Speex   ": "Speex", b"\x80theora": "Ogg video", b"fishead\0": "Ogg with several streams"},
+}
+# kinds that libsndfile reads in part: FFmpeg gets those that libsndfile refused
+_UNKNOWN_TO_LIBSNDFILE = {
+    28: {b"\x7fFLAC": "FLAC in Ogg", b"aac ": "AAC in CAF", b".mp3": "MP3 in CAF", b"opus": "Opus in CAF"}
+}
 _WITH_LENGTHS = frozenset(("mov", "wv", "tta", "ape", "tak", "mpc", "mpc8", "dsf"))  # demuxers whose streams declare it
 _SLACK_SECONDS = 0.25  # that a whole file may be shorter than its header says: delays of encoders, last frames
 
@@ -98,8 +83,9 @@ def second_chance(file: Window, suffix: str) -> str | None:
     )
 
 
-def _by_magic(head: bytes, kinds: Iterable[tuple[bytes, int, str]]) -> str | None:
-    return next((kind for magic, place, kind in kinds if head[place:].startswith(magic)), None)
+def _by_magic(head: bytes, kinds: Mapping[int, Mapping[bytes, str]]) -> str | None:
+    each = ((head[place:], *known) for place, several in kinds.items() for known in several.items())
+    return next((kind for begin, magic, kind in each if begin.startswith(magic)), None)
 
 
 class FFmpegSound:
@@ -181,12 +167,6 @@ class FFmpegSound:
     def close(self) -> None:
         """Close the decoder."""
         self._container.close()
-
-    def __enter__(self) -> FFmpegSound:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _decode(self) -> Iterator[npt.NDArray[np.float32]]:
         """Give blocks ``(samples, channels)`` of the sizes in which the file was encoded.

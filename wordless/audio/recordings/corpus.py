@@ -1,12 +1,15 @@
-"""Options of a corpus, and its recordings before any is decoded: of a folder, a table, annotations or packed files."""
+"""Finding of recordings, before any is decoded: those of a corpus, and those that a command reads."""
 
+import hashlib
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from wordless.audio.decoding import Recording, RecordingError, count_samples
 from wordless.audio.recordings.annotation_formats import AnnotationConfig, AnnotationKind
 from wordless.audio.recordings.annotations import annotations_below, annotations_in, kind_of
 from wordless.audio.recordings.description import (
@@ -21,12 +24,13 @@ from wordless.audio.recordings.description import (
     describe,
     group_of,
 )
-from wordless.audio.recordings.folders import EXTENSIONS, Folder, expand_home, listed_path, require_folder
+from wordless.audio.recordings.folders import EXTENSIONS, Folder, expand_home, is_missing, listed_path, require_folder
 from wordless.audio.recordings.inspection import InspectionConfig
-from wordless.audio.recordings.manifest import Rejected, number_of
+from wordless.audio.recordings.manifest import OUTSIDE, Rejected, clip_name, number_of
 from wordless.audio.recordings.splits import SplitConfig, split_by_lists
 from wordless.audio.recordings.tables import Row, folder_of, read_table, spelling_of
-from wordless.base.errors import InputError
+from wordless.audio.waveform import Part
+from wordless.base.errors import InputError, within
 from wordless.base.options import Options, option
 from wordless.base.text import counted
 
@@ -122,12 +126,9 @@ class CorpusConfig(Options):
         described = self.table or self.is_packed  # by more than file names
         if self.dataset and self.shards:
             yield "dataset", self.dataset, f"`shards` is {self.shards}, and a corpus has one source: choose one of them"
-        for name, value, example in (
-            ("dataset", self.dataset, "FOLDER"),
-            ("shards", self.shards, "data-{000..009}.tar"),
-        ):
-            if value == "":
-                yield name, value, f"name the files, such as `{name}`={example}"
+        for name, example in {"dataset": "FOLDER", "shards": "data-{000..009}.tar"}.items():
+            if getattr(self, name) == "":
+                yield name, "", f"name the files, such as `{name}`={example}"
         if not (self.root or described):
             rule = "name the folder of your recordings, `root`=PATH, or a table that lists them, `table`=FILE"
             yield "root", self.root, rule
@@ -136,10 +137,8 @@ class CorpusConfig(Options):
         packed, unlabelled, columns = self.is_packed, self.labels == "none", self.columns
         annotations = None if self.annotations in ("auto", "none") else self.annotations
         uncut, cuts = self.segment_seconds is None, "on whole recordings: give `segment_seconds`, too, such as 10"
-        listed, labelled = (
-            "without a table: name it, `table`=FILE",
-            "with `labels`=none: leave it out, or choose labels",
-        )
+        listed = "without a table: name it, `table`=FILE"
+        labelled = "with `labels`=none: leave it out, or choose labels"
         for name, value, idle, rule in (
             ("missing", "list", self.missing == "list" and not self.table, listed),
             # that of a data set is a preset's
@@ -264,9 +263,7 @@ def _find_annotations(config: CorpusConfig, folder: Folder | None) -> Found | No
     else:
         recordings = folder.recordings(extensions)
         found = annotations_below(folder, recordings, config.annotated)
-    if found is None or not found.described:
-        return found
-    if folder is None or found.root != folder.root:
+    if found is None or not found.described or folder is None or found.root != folder.root:
         return found
     listed = {each.path for each in found.rejected} | found.described.keys()
     reason = "no annotations beside it, and other recordings have some (`annotations`=none uses all as a whole)"
@@ -357,3 +354,142 @@ def _with_label_names(described: Described, config: CorpusConfig, notices: list[
                 remedy = "write a finite number, such as 3.5, or leave recordings without a number unlabelled"
                 raise InputError(option="label_type", value="number", rule=rule, remedy=remedy)
     return described
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Passage:
+    """A recording, or a part of one that an annotation names."""
+
+    path: str  # of the file, relative to the root
+    part: Part | None = None  # at the file's rate; None: the whole recording
+    sample_rate: int | None = None  # Hz, of the file; known for a part
+    label: str | None = None
+    group: str | None = None
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """Begin and end of a part in seconds; None: the whole recording."""
+        return None if self.part is None or self.sample_rate is None else self.part.span(self.sample_rate)
+
+    @property
+    def name(self) -> str:
+        """The path, and for a part also its span, as a clip of the corpus is named."""
+        return clip_name(self.path, self.span)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recordings:
+    """Paths relative to ``root``, "/" between folders, sorted; some may have parts."""
+
+    root: Path
+    paths: tuple[str, ...]
+    parts: tuple[Passage, ...] = ()  # of annotated recordings, in order of path and time
+    rejected: tuple[Rejected, ...] = ()  # annotations that cannot be used
+    notices: tuple[str, ...] = ()  # sentences about annotations
+
+    @property
+    def passages(self) -> tuple[Passage, ...]:
+        """What a command reads: the parts, and each recording without parts as a whole; sorted by path."""
+        annotated = {part.path for part in self.parts} | {each.path for each in self.rejected}
+        whole = (Passage(path=path) for path in self.paths if path not in annotated)
+        return tuple(sorted((*self.parts, *whole), key=lambda each: each.path))
+
+    @property
+    def size(self) -> int:
+        """Sum the bytes of all existing files."""
+        return sum(status.st_size for path in self.paths if (status := self._status(path)))
+
+    @property
+    def state(self) -> str:
+        """Hash the files' names, sizes and times of change."""
+        digest = hashlib.sha256()
+        for path in self.paths:
+            status = self._status(path)
+            known = f"{status.st_size} {status.st_mtime_ns}" if status else "missing"
+            digest.update(f"{path!r} {known}\n".encode())
+        for part in self.parts:
+            digest.update(f"{part.name!r} {part.label!r} {part.group!r}\n".encode())
+        return digest.hexdigest()
+
+    def _status(self, path: str) -> os.stat_result | None:
+        """Return a file's status; None for a broken link, which is set aside later with undecodable files."""
+        try:
+            return (self.root / path).stat()
+        except OSError:
+            return None
+
+
+def recordings_at(place: Path, annotations: AnnotationConfig | None = None, *, option: str = "input") -> Recordings:
+    """Find the recording ``place``, or all recordings below the folder ``place``, and their annotated parts.
+
+    ``place``, the value of ``option``, may also be a file of annotations. Without ``annotations``, and for a single
+    recording unless a kind or a tier is chosen, recordings are whole.
+    """
+    if is_missing(place):
+        rule = "it does not exist: name a recording, or a folder of recordings"
+        raise InputError(option=option, value=place, rule=rule)
+    config = annotations or AnnotationConfig(kind="none")
+    if config.kind == "none" and config.tier is not None:
+        rule = "it has no effect with `annotations`=none: leave one of them out"
+        raise InputError(option="tier", value=config.tier, rule=rule)
+    with within("", root=option):
+        if not os.path.isdir(place):  # noqa: PTH112  Path raises for long names; other kinds of files are set aside when they are read
+            return _recording(place, config)
+        folder = Folder.at(place)
+        found = annotations_below(folder, folder.recordings(), config)
+        if found and found.described and found.root != place:  # a Kaldi folder, whose recordings lie elsewhere
+            return _with_parts(Recordings(root=place, paths=()), found)
+        return _with_parts(Recordings(root=place, paths=tuple(folder.require_recordings())), found)
+
+
+def _recording(place: Path, config: AnnotationConfig) -> Recordings:
+    """Find one recording, or those that a file of annotations names."""
+    whole = Recordings(root=place.parent, paths=(place.name,))
+    if config.kind == "none":
+        return whole
+    folder, found = Folder.at(place.parent), None
+    if place.name.lower().endswith(_ENDINGS) and folder.files:
+        if config.kind != "auto" or config.tier is not None:
+            found = annotations_below(folder, [place.name], config)
+        if found is not None:  # the files of other recordings are none of this one
+            found = replace(found, rejected=tuple(each for each in found.rejected if each.path == place.name))
+    elif (kind := kind_of(place) if config.kind == "auto" else config.kind) is not None:
+        found = annotations_in(place, kind, folder.root, folder.recordings(), config)
+        return _with_parts(Recordings(root=place.parent, paths=()), found)
+    if config.tier is not None and (found is None or not found.described):
+        rule = f"it has no effect on {place}, beside which no annotations of it lie"
+        remedy = "leave it out, or name the file of annotations"
+        raise InputError(option="tier", value=config.tier, rule=rule, remedy=remedy)
+    return _with_parts(whole, found)
+
+
+def _with_parts(recordings: Recordings, found: Found | None) -> Recordings:
+    """Add the annotated parts to recordings; parts behind the end of a recording are set aside."""
+    if found is None:
+        return recordings
+    found = found.named("")
+    parts: list[Passage] = []
+    rejected = list(found.rejected)
+    for path, several in sorted(found.described.items()):
+        try:
+            with Recording(found.root / path) as recording:
+                rate, length = recording.samplerate, recording.declared
+            length = count_samples(found.root / path) if length is None else length
+        except RecordingError as error:
+            rejected.append(Rejected.by(path, error))
+            continue
+        for known in sorted(several, key=lambda each: each.span.start if each.span else 0.0):
+            try:
+                part = known.span.part(length, rate) if known.span else None
+            except InputError as error:
+                rejected.append(Rejected(path=path, reason=f"{error} ({known.where})", segments=1, kind=OUTSIDE))
+                continue
+            whole, group = part is None or part.num_samples == length, known.group or group_of(path)
+            part = None if whole else part
+            parts.append(Passage(path=path, part=part, sample_rate=rate, label=known.label, group=group))
+    described = found.described
+    paths = tuple(sorted({*recordings.paths, *described})) if found.root == recordings.root else tuple(described)
+    return Recordings(root=found.root, paths=paths, parts=tuple(parts), rejected=tuple(rejected), notices=found.notices)
+
+
+_ENDINGS = tuple(f".{each}" for each in EXTENSIONS)

@@ -44,6 +44,8 @@ from wordless.base.text import counted
 from wordless.base.values import find_object, parse_json
 
 ARROW, PARQUET = ".arrow", ".parquet"
+# what libraries raise when a file is damaged
+_DAMAGE = (tarfile.TarError, EOFError, zlib.error, LZMAError, pa.ArrowException, OSError, ValueError, OverflowError)
 
 
 class DamageError(Exception):
@@ -99,16 +101,7 @@ def damage(path: Path) -> Iterator[None]:
         yield
     except InputError:  # a ValueError as well
         raise
-    except (
-        tarfile.TarError,
-        EOFError,
-        zlib.error,
-        LZMAError,
-        pa.ArrowException,
-        OSError,
-        ValueError,
-        OverflowError,
-    ) as error:
+    except _DAMAGE as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             problem = f"{path} cannot be read: {error.strerror}"
             raise InputError(problem, remedy="check the path and its permissions") from error
