@@ -308,7 +308,7 @@ def _write_language_model(model: LanguageModel, file: Path) -> dict[str, object]
     draws = torch.Generator().manual_seed(0)
 
     def some(batch: int, time: int) -> Tensor:
-        return torch.randint(own.largest + 1, (batch, min(time, gpt.capacity), own.streams), generator=draws)
+        return torch.randint(own.codebook_size, (batch, min(time, gpt.capacity), own.streams), generator=draws)
 
     axes = {0: ("batch", None), 1: ("time", gpt.capacity)}
     write_onnx(CodesToLogits(model), some(2, 7), file, input_name="codes", output_name="logits", axes=axes)
@@ -323,7 +323,7 @@ def _write_language_model(model: LanguageModel, file: Path) -> dict[str, object]
     return {
         "file": file.name,
         "input": {"name": "codes", "shape": ["batch", "time", own.streams], "type": "int64", "meaning": given},
-        "output": {"name": "logits", "shape": ["batch", time, own.largest + 1], "type": "float32", "meaning": LOGITS},
+        "output": {"name": "logits", "shape": ["batch", time, own.codebook_size], "type": "float32", "meaning": LOGITS},
         "codes": own.as_dict(),
         "checked": {"largest_difference": difference},
     }
