@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lm.bodies.audio_transformer import AudioTransformerBody
-from lm.bodies.body import Body, Frames
+from lm.bodies.body import Body, BodyNetwork
 from lm.bodies.convolutional import SpectrogramReader
 from lm.bodies.options import PIECE_FRAMES
-from lm.bodies.sound_gpt import LAYER, TOGETHER, load_sound_gpt
+from lm.bodies.sound_gpt import LAYER, TOGETHER, SoundGPT, load_sound_gpt
 from lm.bodies.spectrogram_transformer import SAMPLE_RATE, AstBody, filter_bank_stream, patches_along
 from lm.bodies.wav2vec2 import SpeechNetwork, Wav2vec2Body
 from lm.finetuned import FineTunedModel
@@ -40,13 +40,6 @@ from wordless.audio.waveform import equal_blocks
 from wordless.base.machine import copy_to
 
 FRAMES_AT_ONCE = 8192  # of the clips that share a batch, in all of their hearings, padding included
-
-
-class LayerNetwork(Protocol):
-    """A network whose layers can be probed: of a `Body`, or a GPT that reads sound."""
-
-    def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
-        """Compute the states of each layer, zeros after a clip's end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +98,7 @@ class LayerReader(ABC):
 
 
 def pool_layers(
-    network: LayerNetwork,
+    network: BodyNetwork | SoundGPT,
     heard: Sequence[HearingPieces],
     names: Sequence[str],
     poolings: Sequence[Pooling],

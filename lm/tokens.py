@@ -81,8 +81,10 @@ class Vocabulary:
     @classmethod
     def of(cls, codes_format: CodesFormat, *, backward: bool = False, merges: int = 0) -> "Vocabulary":
         """Return the vocabulary of a codebook's codes, and of ``merges`` runs of codes of one stream and rate."""
-        if merges:
-            require_mergeable(codes_format.streams, rates=len(codes_format.formats))
+        rates, streams = len(codes_format.formats), codes_format.streams
+        if merges and (streams > 1 or rates > 1):
+            what = f"{rates} rates" if rates > 1 else f"{streams} streams (tokenizer.levels, tokenizer.patch.mels)"
+            raise InputError(f"codes of {what} are not merged: choose codes of one stream and rate, or lm.bpe=null")
         pitches = None if codes_format.pitch is None else codes_format.pitch.levels
         streams, size = codes_format.code_shape
         return cls(per_stream=size + merges, streams=streams, backward=backward, pitches=pitches)
@@ -149,13 +151,6 @@ class Vocabulary:
     def over_codes(self, states: Tensor) -> Tensor:
         """Repeat states of begin-of-sequence and time steps ``(..., 1 + time, dim)`` for each of their codes."""
         return torch.cat([states[..., :1, :], states[..., 1:, :].repeat_interleave(self.streams, -2)], dim=-2)
-
-
-def require_mergeable(streams: int, *, rates: int) -> None:
-    """Refuse merges of codes of several streams or rates."""
-    if streams > 1 or rates > 1:
-        what = f"{rates} rates" if rates > 1 else f"{streams} streams (tokenizer.levels, tokenizer.patch.mels)"
-        raise InputError(f"codes of {what} are not merged: choose codes of one stream and rate, or lm.bpe=null")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -227,14 +227,9 @@ class Vocoder:
     ) -> None:
         Sampling(postfilter=postfilter, postfilter_passes=postfilter_passes)  # refuses values that are out of range
         self.model = model.eval()
-        self.tokenizer = tokenizer
-        self.engine = engine
-        self.voice = voice
-        self.postfilter = postfilter
-        self.postfilter_passes = postfilter_passes
-        self.pitch_comb = pitch_comb
-        self.began_at = began_at
-        self.steps = steps
+        self.tokenizer, self.engine, self.voice = tokenizer, engine, voice
+        self.postfilter, self.postfilter_passes, self.pitch_comb = postfilter, postfilter_passes, pitch_comb
+        self.began_at, self.steps = began_at, steps
         self.guard = None if loudness is None else RunawayGuard(loudness)  # counts over all decoded sounds
 
     @classmethod

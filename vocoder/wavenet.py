@@ -157,13 +157,11 @@ class ConstantConditions(nn.Module):
 
     def forward(self, frames: Tensor, groups: Tensor | None = None) -> Tensor:
         """``(batch, frames, 0)`` -> ``(batch, frames, layers, gates)``."""
-        return self.project(frames, groups)
-
-    def project(self, frames: Tensor, groups: Tensor | None = None) -> Tensor:
-        """Compute `forward`: no frame depends on its neighbours."""
         ones = self.biases.weight.new_ones(*frames.shape[:2], 1)
         conditions: Tensor = self.biases(ones)
         return conditions.view(*frames.shape[:2], self.config.layers, self.config.gate_channels)
+
+    project = forward  # no frame depends on its neighbours
 
 
 class FrameConditions(nn.Module):

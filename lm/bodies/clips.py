@@ -151,10 +151,7 @@ class ClipViews:
     def __init__(
         self, clips: StoredClips, config: ClipBatchConfig, make_view: MakeView, *, device: torch.device = CPU
     ) -> None:
-        self.clips = clips
-        self._config = config
-        self._make_view = make_view
-        self._device = device
+        self.clips, self._config, self._make_view, self._device = clips, config, make_view, device
         self._order = Order(clips.lengths, config)
 
     def batch(self, step: int, part: int, parts: int, *, views: int) -> tuple[IndexArray, list[tuple[Tensor, Tensor]]]:

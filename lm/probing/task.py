@@ -197,13 +197,12 @@ def with_parts(task: ProbeTask, config: ProbeConfig, *, groups: Names, folds: Na
             if None in known or len(known) < FOLDS or known & tested:
                 return task
             parts = replace(task, parts=folds_of_groups(task, groups, seed=config.seed))
-            return task if any(map(_lost, _without_each_part(parts))) else parts
-    for name, lost in zip(_parts(parts), map(_lost, _without_each_part(parts)), strict=True):
-        if lost:
-            raise InputError(
-                f"all training and validation clips of {task.classes[lost[0]]!r} are of {name!r}, which "
-                "probe.choose_by leaves out once; use probe.choose_by=validation, or add clips of other groups or folds"
-            )
+            return parts if next(_lost(parts), None) is None else task
+    for name, lost in _lost(parts):
+        raise InputError(
+            f"all training and validation clips of {lost!r} are of {name!r}, which probe.choose_by leaves out once; "
+            "use probe.choose_by=validation, or add clips of other groups or folds"
+        )
     return parts
 
 
@@ -255,14 +254,12 @@ def _parts(task: ProbeTask) -> list[str]:
     return sorted({str(task.parts[row]) for row in _known(task)})
 
 
-def _without_each_part(task: ProbeTask) -> Iterator[npt.NDArray[np.bool_]]:
-    """Give the targets ``(clips, classes)`` that are left in training while each part is held out."""
-    return (task.targets[rows["train"]] for rows in divisions(task))
-
-
-def _lost(targets: npt.NDArray[np.bool_]) -> list[int]:
-    missing: list[int] = np.flatnonzero(~targets.any(0)).tolist()
-    return missing
+def _lost(task: ProbeTask) -> Iterator[tuple[str, str]]:
+    """Give each part that holds all training and validation clips of a class, and the first such class."""
+    for name, rows in zip(_parts(task), divisions(task), strict=True):
+        missing = np.flatnonzero(~task.targets[rows["train"]].any(0))
+        if missing.size:
+            yield name, task.classes[missing[0]]
 
 
 def _require_parts(task: ProbeTask, by: str) -> None:

@@ -68,15 +68,13 @@ class RunningPools:
 
     def __init__(self, steps: Mapping[str, int], poolings: Sequence[Pooling] = POOLINGS) -> None:
         """Prepare for sequences of the given numbers of time steps."""
-        self._poolings = tuple(poolings)
-        self._means = means_of(poolings)
         for count in steps.values():
             pooling_parts(count, "mean")  # refuses a recording of no time steps
-        self._parts = {
-            (name, means): pooling_parts(count, means) for name, count in steps.items() for means in self._means
-        }
-        self._sums: dict[tuple[str, Means], list[npt.NDArray[np.float64]]] = {
-            key: [np.zeros(())] * len(parts) for key, parts in self._parts.items()
+        self._poolings, means = tuple(poolings), means_of(poolings)
+        self._parts = {name: {each: pooling_parts(count, each) for each in means} for name, count in steps.items()}
+        self._sums: dict[str, dict[Means, list[npt.NDArray[np.float64]]]] = {
+            name: {each: [np.zeros(())] * len(own) for each, own in parts.items()}
+            for name, parts in self._parts.items()
         }
         self._largest: dict[str, npt.NDArray[np.float64]] = {name: np.zeros(()) for name in steps}
         self._seen = dict.fromkeys(steps, 0)
@@ -84,12 +82,11 @@ class RunningPools:
     def add(self, name: str, frames: npt.NDArray[np.floating]) -> None:
         """Add the next frames ``(time, features)`` of one sequence."""
         seen = self._seen[name]
-        for (of, means), parts in self._parts.items():
-            if of == name:
-                sums = self._sums[name, means]
-                for number, part in enumerate(parts):
-                    own = frames[max(part.start - seen, 0) : max(part.stop - seen, 0)]
-                    sums[number] = sums[number] + own.sum(0, dtype=np.float64)
+        for means, parts in self._parts[name].items():
+            sums = self._sums[name][means]
+            for number, part in enumerate(parts):
+                own = frames[max(part.start - seen, 0) : max(part.stop - seen, 0)]
+                sums[number] = sums[number] + own.sum(0, dtype=np.float64)
         if len(frames) and any(map(takes_max, self._poolings)):
             self._largest[name] = np.maximum(self._largest[name], np.abs(frames).max(0))
         self._seen[name] += len(frames)
@@ -97,15 +94,16 @@ class RunningPools:
     @property
     def pooled(self) -> dict[str, FloatArray]:
         """The vectors ``name:pooling`` -> ``(parts * features,)``, once all frames were added."""
-        return {f"{name}:{pooling}": self._vector(name, pooling) for name in self._seen for pooling in self._poolings}
-
-    def _vector(self, name: str, pooling: Pooling) -> FloatArray:
-        means = {each: self._mean(name, each) for each in self._means}
-        return assemble(pooling, means, self._largest[name][None]).reshape(-1).astype(np.float32)
-
-    def _mean(self, name: str, means: Means) -> npt.NDArray[np.float64]:
-        sums, parts = self._sums[name, means], self._parts[name, means]
-        return np.stack([total / len(part) for total, part in zip(sums, parts, strict=True)])
+        found: dict[str, FloatArray] = {}
+        for name, parts in self._parts.items():
+            sums, largest = self._sums[name], self._largest[name][None]
+            means = {
+                each: np.stack([total / len(part) for total, part in zip(sums[each], own, strict=True)])
+                for each, own in parts.items()
+            }
+            for pooling in self._poolings:
+                found[f"{name}:{pooling}"] = assemble(pooling, means, largest).reshape(-1).astype(np.float32)
+        return found
 
 
 def pool(frames: npt.NDArray[np.floating], pooling: Pooling) -> FloatArray:
