@@ -91,10 +91,7 @@ class SequenceTask(Task):
         return SequenceHead(dim, 1 + len(self.characters), factor=factor, dropout=self.options.dropout)
 
     def targets(self, labels: Sequence[str]) -> Tensor:
-        """Convert texts to numbers of characters ``(clips, longest)``, zeros after the end.
-
-        Characters that no training text has are left out: nothing can predict them.
-        """
+        """Convert texts to numbers of characters ``(clips, longest)``, zeros after the end, without unknown ones."""
         number = {character: place for place, character in enumerate(self.characters, 1)}
         rows = [[number[c] for c in self.options.text(label) if c in number] for label in labels]
         targets = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)

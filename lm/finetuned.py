@@ -172,10 +172,7 @@ class FineTunedModel:
         return model
 
     def save_pretrained(self, folder: Path | str, *, front_end: Path) -> None:
-        """Write the model, with a copy of the parts of the folder ``front_end`` that turn sound into its inputs.
-
-        The file config.json comes last: a folder with a config.json is complete.
-        """
+        """Write the model, what it reads of the folder ``front_end`` and, last, config.json: then it is complete."""
         folder = Path(folder).expanduser()
         folder.mkdir(parents=True, exist_ok=True)
         for part in self.body.parts:

@@ -100,10 +100,7 @@ def _pairs(values: IntArray) -> IntArray:
 
 
 def unigram_perplexity(train: Sequence[Codes], validation: Sequence[Codes]) -> float:
-    """Compute the perplexity on ``validation`` of code frequencies in ``train``, per stream, with add-one smoothing.
-
-    This is the result of a model that knows the frequencies of codes but nothing of their order.
-    """
+    """Compute the perplexity on ``validation`` of code frequencies in ``train``, per stream, with add-one smoothing."""
     if not any(codes.values.size for codes in train) or not any(codes.values.size for codes in validation):
         problem = f"there are {len(train)} train and {len(validation)} validation clips"
         raise InputError(f"{problem}; perplexity needs codes in both: have corpus.split give both some recordings")
@@ -309,10 +306,7 @@ def token_frames(start: float, end: float, rate: float) -> slice:
 
 
 def abx_errors(tokens: Sequence[Token], distance: Distance) -> dict[PhonePair, float]:
-    """Compute the error of each pair of phones, in both orders: (phone of A and X, phone of B).
-
-    Empty if no two phones stand in the same context for two speakers.
-    """
+    """Compute the error of each (phone of A and X, phone of B), in both orders; none without a common context."""
     by_context: dict[tuple[str, str], list[Token]] = defaultdict(list)
     for token in tokens:
         by_context[token.context].append(token)

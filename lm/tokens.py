@@ -163,10 +163,7 @@ class CoarserRate:
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """The columns that an upsampler reads at each time step: codes of coarser rates, and the place within the coarsest.
-
-    A column of codes holds ``no_code`` beyond the recording.
-    """
+    """The columns of an upsampler: coarser codes, ``no_code`` beyond their end, and the place within the coarsest."""
 
     no_code: int  # one more than the largest code
     coarser: tuple[CoarserRate, ...]  # coarse to fine

@@ -233,10 +233,7 @@ class Crops:
         return numbers.to(torch.int16 if count <= 1 << 15 else torch.int32)
 
     def _frames_of_codes(self) -> Tensor | None:
-        """Decode all codes of all codebooks: ``(1 + codes, patch_frames, inputs)`` on the device, zeros first.
-
-        None if codes have several streams: their combinations are too many.
-        """
+        """Decode all codes ``(1 + codes, patch_frames, inputs)``, zeros first; None for several streams: too many."""
         if any(coded.codes.shape[1] != 1 for coded in self.coded):
             return None
         decoded = [torch.zeros(1, self.model.patch_frames, self.model.condition_inputs)]

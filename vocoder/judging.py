@@ -363,10 +363,7 @@ def beside(
     with_stoi: bool = True,
     with_pesq: bool,
 ) -> Figures:
-    """Compare a sound that was decoded from the codes of the original with it.
-
-    ``codes`` is what the tokenizer, whose front end is ``audio``, makes of the decoded sound.
-    """
+    """Compare a sound that was decoded from the original's codes with it; ``codes`` are those of the decoded sound."""
     long_enough = len(original.waveform.samples) >= audio.hop_length
     return {
         "log_mel_distance": log_mel_distance(original.waveform, sound, audio) if long_enough else None,

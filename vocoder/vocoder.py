@@ -243,10 +243,7 @@ class Vocoder:
         postfilter_passes: int = PASSES,
         pitch_comb: bool = True,
     ) -> "Vocoder":
-        """Load a vocoder that `save_pretrained` wrote; files that are missing or were changed are refused.
-
-        ``user/name`` is a repository of the Hugging Face hub, unless there is such a folder.
-        """
+        """Load a vocoder that `save_pretrained` wrote from a folder or, as ``user/name``, from the Hugging Face hub."""
         folder = model_folder(folder, VOCODER)
         remedy = "copy it again from its run, or train it again (wordless run)"
         with reading(folder, VOCODER, SavedVocoder, remedy=remedy) as saved:

@@ -186,10 +186,7 @@ def is_audio_model(folder: Path) -> bool:
 def pretrained_weights(
     folder: Path, size: Size, *, grid: tuple[int, int], option: str = OPTION
 ) -> tuple[dict[str, Tensor], Statistics]:
-    """Load weights, with the names of transformers' ASTModel, for a grid of ``(frequency, time)`` patches.
-
-    The statistics are those of the filter banks that the weights have read.
-    """
+    """Load weights, with ASTModel's names, for a grid ``(frequency, time)``, and the statistics of their inputs."""
     config = require_weights(folder, size, option=option)
     kind = _kind(f"{option}={folder}", config)
     with whole(Path(f"{option}={folder}"), "AST, DeiT or ViT", remedy=REMEDY):

@@ -68,11 +68,7 @@ NO_MASKS = MaskConfig(share=0.0)
 def draw_masks(
     frames: npt.NDArray[np.int64], config: MaskConfig, *, seed: int, least: int = 0
 ) -> npt.NDArray[np.bool_]:
-    """Draw masked frames ``(batch, longest)`` of clips with so many ``frames (batch,)``.
-
-    Each clip has at least ``least`` spans, if it is longer than a span. Spans are shorter where no clip is as long as
-    one.
-    """
+    """Draw masked frames ``(batch, longest)`` of clips of ``frames (batch,)``: ``least`` spans or more if one fits."""
     from transformers.models.wav2vec2.modeling_wav2vec2 import _compute_mask_indices
 
     longest = int(frames.max())
@@ -89,10 +85,7 @@ def draw_masks(
 
 
 def draw_negatives(masked: Masks, count: int, *, seed: int) -> npt.NDArray[np.int64]:
-    """Draw ``count`` other masked frames of the same clip for each masked frame: ``(batch, frames, count)``.
-
-    The values are numbers of frames within the clip. Each clip must have two masked frames or more.
-    """
+    """Draw ``count`` other masked frames of the clip for each: ``(batch, frames, count)``, numbered within the clip."""
     from transformers.models.wav2vec2.modeling_wav2vec2 import _sample_negative_indices
 
     with numpy_seed(seed):

@@ -21,10 +21,7 @@ from wordless.base.text import counted
 
 
 def penalty_grid(count: int, config: ProbeConfig) -> tuple[float, ...]:
-    """Return ``count`` values of C, ascending: the middles of equal parts of the range, on a log scale.
-
-    The ends of the range would be poor choices: two penalties would be only them, and nothing in between.
-    """
+    """Return ``count`` values of C, ascending: the middles of equal parts of the range, on a log scale, no ends."""
     low, high = np.log([config.penalty_low, config.penalty_high])
     return tuple(np.exp(low + (high - low) * (np.arange(count) + 0.5) / count).tolist())
 
@@ -122,10 +119,7 @@ class ProbeTask:
 
     @cached_property
     def test_groups(self) -> list[IndexArray] | None:
-        """The group of each test clip for `bootstrap`, if there are so many that whole groups are resampled.
-
-        They are also those of the test clips with noise, which are in the same order.
-        """
+        """The group of each test clip, with noise too, for `bootstrap`, if whole groups are resampled."""
         return None if self.groups is None else whole_groups([self.groups[row] for row in self.rows["test"]])
 
     def device_for(self, features: npt.NDArray[np.float32]) -> torch.device | None:

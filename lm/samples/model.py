@@ -228,10 +228,7 @@ def continue_levels(
     seeds: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> Tensor:
-    """Generate the levels ``(clips, samples)`` int64 that follow ``known (clips, time)``, which may be empty.
-
-    Each clip has a seed of its own; None: clip ``i`` has the seed of ``sampling`` plus i.
-    """
+    """Generate levels ``(clips, samples)`` int64 after ``known (clips, time)``; None: seeds are the sampling's + i."""
     seeds = range(sampling.seed, sampling.seed + len(known)) if seeds is None else seeds
     history = model.config.history + 1
     read = pad(known, (max(history - known.shape[1], 0), 0), value=silence())[:, -history:]
