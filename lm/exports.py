@@ -204,7 +204,11 @@ def export_huggingface(model: LanguageModel, folder: Path | str) -> None:
         )
     folder = Path(folder).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
-    weights = _convert(model.gpt.transformer.state_dict(), model.gpt.config)
+    weights = {
+        _name(name): _to_halves(weight, model.gpt.config) if name.endswith(ROTATED) else weight.contiguous()
+        for name, weight in model.gpt.transformer.state_dict().items()
+        if name != "final_proj.weight"  # the output projection is the tied embedding
+    }
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     vocabulary = model.gpt.vocabulary
     special = {"bos_token_id": vocabulary.bos, "eos_token_id": None, "pad_token_id": vocabulary.pad}
@@ -239,15 +243,6 @@ def _config(config: GPTConfig, vocabulary_size: int) -> dict[str, object]:
 
 def _write(path: Path, values: dict[str, object]) -> None:
     write_aside(path, json.dumps(values, indent=2) + "\n")
-
-
-def _convert(state: dict[str, Tensor], config: GPTConfig) -> dict[str, Tensor]:
-    """Rename weights to Hugging Face's names; the output projection is the tied embedding and is left out."""
-    return {
-        _name(name): _to_halves(weight, config) if name.endswith(ROTATED) else weight.contiguous()
-        for name, weight in state.items()
-        if name != "final_proj.weight"
-    }
 
 
 def _name(name: str) -> str:

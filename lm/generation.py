@@ -51,7 +51,8 @@ def probabilities(logits: FloatArray, sampling: Sampling, refused: MaskArray | N
     if sampling.temperature == 0:
         kept = _softmax(ranked) * (np.arange(ranked.shape[1]) == 0)
     else:
-        kept = _nucleus(_top(_softmax(ranked / sampling.temperature), sampling.top_k), sampling.top_p)
+        first = np.arange(ranked.shape[1]) < (sampling.top_k or ranked.shape[1])
+        kept = _nucleus(_normalise(_softmax(ranked / sampling.temperature) * first), sampling.top_p)
     result: FloatArray = np.empty_like(kept)
     np.put_along_axis(result, order, _normalise(kept), axis=1)
     return result
@@ -97,12 +98,6 @@ class LoopGuard:
 def _softmax(logits: FloatArray) -> FloatArray:
     powers: FloatArray = np.exp(logits - logits.max(axis=1, keepdims=True))
     return _normalise(powers)
-
-
-def _top(ranked: FloatArray, k: int) -> FloatArray:
-    """Keep the first ``k`` of each row of descending probabilities, scaled to sum to one."""
-    kept = ranked * (np.arange(ranked.shape[1]) < (k or ranked.shape[1]))
-    return _normalise(kept)
 
 
 def _nucleus(ranked: FloatArray, p: float) -> FloatArray:

@@ -150,11 +150,6 @@ def retry_temperature(temperature: float, fault: Fault) -> float:
             return temperature * WARMER
 
 
-def retry_seed(seed: int, time: int, attempt: int) -> int:
-    """Derive a seed for a block that begins ``time`` samples into a clip with seed ``seed``."""
-    return int(np.random.SeedSequence([seed, time, attempt]).generate_state(1)[0])
-
-
 CHUNK_FRAMES = 64  # frames whose conditions and random numbers are made together
 TO_DRAW = -1  # marks a level that is to be drawn
 AS_LEARNED = Sampling(temperature=1.0)
@@ -325,8 +320,9 @@ class _Run:
             for temperature in sorted(set(heat.values())):
                 draws, fixed = torch.zeros(levels.shape), levels.clone()
                 for clip in (clip for clip, own in heat.items() if own == temperature):
-                    seed = retry_seed(self.clips[clip].seed, self.time, attempt)
-                    draws[clip] = torch.rand(levels.shape[1], generator=torch.Generator().manual_seed(seed))
+                    seeds = np.random.SeedSequence([self.clips[clip].seed, self.time, attempt])
+                    generator = torch.Generator().manual_seed(int(seeds.generate_state(1)[0]))
+                    draws[clip] = torch.rand(levels.shape[1], generator=generator)
                     fixed[clip] = given[clip]
                 go_back()
                 levels = self.streams.advance(conditions, fixed, draws, replace(self.sampling, temperature=temperature))

@@ -136,11 +136,6 @@ def stored_filter_bank(filter_bank: Tensor) -> Tensor:
     return (filter_bank - AUDIOSET_STATISTICS.mean) / AUDIOSET_STATISTICS.std
 
 
-def stored_deviation() -> Tensor:
-    """Return the divisor of each stored band ``(128,)``, which `augment` takes."""
-    return torch.full((N_MELS,), AUDIOSET_STATISTICS.std)
-
-
 def _log_energies(stored: Tensor) -> Tensor:
     """Undo the normalisation with which filter banks are stored."""
     return stored * AUDIOSET_STATISTICS.std + AUDIOSET_STATISTICS.mean
@@ -528,7 +523,7 @@ def ast_source(body: AstBody, folder: Path | None, augmentation: AugmentationCon
         body=body,
         weights=folder,
         fingerprint="" if folder is None else hugging_face_hash(folder)[:16],
-        change=partial(augment, config=augmentation, std=stored_deviation()),
+        change=partial(augment, config=augmentation, std=torch.full((N_MELS,), AUDIOSET_STATISTICS.std)),
         changes_on_device=True,
         learned_labels=folder is not None and is_audio_model(folder) and learned_labels(folder),
     )

@@ -276,15 +276,11 @@ class RidgeProbe:
             solution: DoubleArray = cho_solve(factor, self._answers, check_finite=False)
         except LinAlgError:  # rounded products of collinear features, with hardly any penalty
             self._penalise(diagonal)
-            solution = lstsq(self._penalised, self._answers, cond=self._rounding())[0]
+            # Smaller shares of the largest eigenvalue may be errors of rounding. In the space of the clips each product
+            # is a sum in 32 bits, and their errors add up over the clips.
+            smallest = float(np.finfo(np.float32).eps) * (len(self._products) if self._by_clips else 1)
+            solution = lstsq(self._penalised, self._answers, cond=smallest)[0]
         return solution
-
-    def _rounding(self) -> float:
-        """Return the share of the largest eigenvalue below which one may be an error of rounding.
-
-        In the space of the clips each product is a sum in 32 bits, and their errors add up over the clips.
-        """
-        return float(np.finfo(np.float32).eps) * (len(self._products) if self._by_clips else 1)
 
     def _penalise(self, diagonal: float) -> None:
         np.copyto(self._penalised, self._products)

@@ -70,7 +70,7 @@ class LocalAttention(SDPA):
         inputs = queries, keys, values, mask
         if self.fused or (self.fused is None and q.device.type != "cpu"):
             attended = scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
-        elif (at_once := self._blocks_at_once(queries)) < len(queries):
+        elif (at_once := max(CACHED_SCORES // (queries.shape[1] * mask.shape[2] * mask.shape[3]), 1)) < len(queries):
             parts = zip(*(torch.split(each, at_once) for each in inputs), strict=True)
             attended = torch.cat([_attend(*part) for part in parts])
         else:
@@ -83,11 +83,6 @@ class LocalAttention(SDPA):
         batch, positions, heads, size = sequence.shape
         padded = pad(sequence, (0, 0, 0, 0, 0, -positions % self.block))
         return padded.view(batch, -1, self.block, heads, size).permute(1, 0, 3, 2, 4).flatten(1, 2)
-
-    def _blocks_at_once(self, queries: Tensor) -> int:
-        """Return the number of blocks whose scores are computed at once."""
-        scores = queries.shape[1] * self.block * (EARLIER_BLOCKS + 1) * self.block
-        return max(CACHED_SCORES // scores, 1)
 
     def _with_earlier(self, blocks: Tensor) -> Tensor:
         """Put the earlier blocks before each one: ``(blocks, batch * heads, (EARLIER_BLOCKS + 1) * block, size)``."""

@@ -88,21 +88,16 @@ class Stepper:
         frame = (self.time - self.first_time).div_(self.hop_length, rounding_mode="floor")
         condition = self.conditions.index_select(0, frame)[0]  # (L, N, G)
         torch.baddbmm(condition, self.rings.read(self.time), weights.past, out=self.gates)
-        self._layers()
+        for layer, (gates, (a, b)) in enumerate(zip(self.layer_gates, self.halves, strict=True)):
+            gates.addmm_(self.layer_inputs[layer], weights.present[layer]).tanh_()  # past inputs and conditions are in
+            gated = torch.addcmul(a, a, b, out=self.layer_gated[layer])
+            if layer < len(weights.residual):
+                torch.addmm(self.layer_inputs[layer], gated, weights.residual[layer], out=self.layer_inputs[layer + 1])
         self.rings.write(self.time, self.inputs)
         self.time += 1
         skipped = torch.addmm(weights.skip_bias, self.gated.flatten(1), weights.skip).relu_()
         hidden = torch.addmm(weights.hidden_bias, skipped, weights.hidden).relu_()
         return torch.addmm(weights.output_bias, hidden, weights.output)
-
-    def _layers(self) -> None:
-        """Apply all layers; their gates already hold the contributions of past inputs and conditions."""
-        weights, inputs, gated = self.weights, self.layer_inputs, self.layer_gated
-        for layer, (gates, (a, b)) in enumerate(zip(self.layer_gates, self.halves, strict=True)):
-            gates.addmm_(inputs[layer], weights.present[layer]).tanh_()
-            torch.addcmul(a, a, b, out=gated[layer])
-            if layer < len(weights.residual):
-                torch.addmm(inputs[layer], gated[layer], weights.residual[layer], out=inputs[layer + 1])
 
 
 class _Rings:

@@ -194,7 +194,9 @@ class TritonStreams:
 
     def __init__(self, model: WaveNet, clips: int, *, fp16: bool = False, group: Literal[1, 16] | None = None) -> None:
         self.config, self.clips, self.device = model.config, clips, model.embedding.weight.device
-        self.group = group or (1 if clips <= _processors(self.device) else GROUP)
+        is_gpu = self.device.type == "cuda"
+        processors = torch.cuda.get_device_properties(self.device).multi_processor_count if is_gpu else 1
+        self.group = group or (1 if clips <= processors else GROUP)
         self.programs = -(-clips // self.group)
         self.weights = kernel_weights(model, torch.float16 if fp16 else torch.float32)
         slots, width = int(self.weights.ring_starts[-1]) + _ring_lengths(model)[-1], self.programs * self.group
@@ -302,10 +304,6 @@ def _ring_lengths(model: WaveNet) -> list[int]:
 def _power(size: int) -> int:
     """Return the least power of two that holds a size, for products at least `LEAST`."""
     return max(LEAST, 1 << (size - 1).bit_length())
-
-
-def _processors(device: torch.device) -> int:
-    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
 
 
 def _precision(device: torch.device) -> str:
