@@ -142,11 +142,7 @@ class LanguageModel:
 
     @classmethod
     def of_rates(cls, models: Sequence["LanguageModel"], *, name: str = "the language model") -> "LanguageModel":
-        """Return the model of all rates: a GPT of rate 1, and for each finer rate an upsampler, coarse to fine.
-
-        Raises:
-            InputError: a model reads other codes than those that the models of the coarser rates predict.
-        """
+        """Return the model of all rates, coarse to fine: a GPT, then upsamplers that read what the others predict."""
         formats = [model.predicted for model in models]
         for number, model in enumerate(models, 1):
             if model.format != CodesFormat.of_rates(formats[:number]):
@@ -190,10 +186,7 @@ class LanguageModel:
         return model
 
     def save_pretrained(self, folder: Path | str) -> None:
-        """Write model.safetensors, README.md and, last, config.json: a folder with a config.json is complete.
-
-        Of several rates, each has a folder of its own.
-        """
+        """Write model.safetensors, README.md and, last, config.json; of several rates, a folder for each."""
         folder = Path(folder).expanduser()
         if self.coarser:
             return save_rates(folder, [*self.coarser, self._beside(())], self.format, card=rates_card(self.format))
@@ -264,10 +257,7 @@ class LanguageModel:
         return [join_rates(each) for each in made]
 
     def stream(self, prompt: Codes | None, *, seconds: float, sampling: Sampling, seed: int = 0) -> Iterator[Codes]:
-        """Give the continuation of `generate_batch` for one prompt, a time step at a time, as it is generated.
-
-        Of codes at several rates all of it is given at once, because finer codes follow from all coarser ones.
-        """
+        """Give the continuation of one prompt by time steps as they are generated; of several rates, all at once."""
         if self.coarser:
             yield from self.generate_batch([prompt], seconds=seconds, sampling=sampling, seed=seed)
             return
@@ -387,11 +377,7 @@ class LanguageModel:
         require_same_codebook(self.format, codes.format, owner=self.name)
 
     def reading(self, recording: Codes | SoftCodes) -> GPTInput:
-        """Divide codes into those that the model predicts, and what it reads of coarser rates.
-
-        Raises:
-            InputError: the codes are of another codebook, or soft ones are given to a model that reads several rates.
-        """
+        """Divide codes into those that the model predicts, and those that it reads. Soft codes have one rate."""
         if isinstance(recording, SoftCodes):
             self.require_own(recording.codes)
             if self.gpt.conditions is not None:

@@ -257,10 +257,7 @@ class Merges:
 
     @classmethod
     def learn(cls, clips: Iterable[IntArray], codes: CodesFormat, *, count: int) -> "Merges":
-        """Learn at most ``count`` merges of the codes ``(time, 1)`` of clips; they follow from the clips alone.
-
-        There are fewer if no other pair is found twice, or makes a token of at most `LONGEST` codes.
-        """
+        """Learn at most ``count`` merges of codes ``(time, 1)``: of pairs found twice, to at most `LONGEST` codes."""
         alphabet = _characters(codes)
         trainer = BpeTrainer(
             vocab_size=len(alphabet) + count,

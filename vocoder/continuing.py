@@ -52,10 +52,7 @@ class Prompt:
 
     @classmethod
     def alone(cls, waveform: Waveform, coder: Coder, start: int, stop: int) -> "Prompt":
-        """Return time steps ``[start, stop)`` of a recording, encoded without the rest of it.
-
-        Codes of some front ends depend on the whole recording, and would know the sound that a model is to invent.
-        """
+        """Return time steps ``[start, stop)`` encoded alone: other codes may know the sound that a model invents."""
         step = coder.format.samples_per_code
         samples = waveform.samples[start * step : stop * step]
         prompt = Waveform(samples=samples, sample_rate=waveform.sample_rate)

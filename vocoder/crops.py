@@ -35,10 +35,7 @@ NOT_COUNTED = -100  # target of a sample that the loss ignores
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class VocoderClips:
-    """Sound and codes of clips, one clip after the other in one array each; arrays may be `numpy.memmap`s.
-
-    Clip ``i`` has the samples ``sample_offsets[i]:sample_offsets[i + 1]``; codes likewise.
-    """
+    """Sound and codes of clips, one after the other in one array each, maybe a `numpy.memmap`; offsets divide both."""
 
     samples: npt.NDArray[np.int16]  # (samples,)
     sample_offsets: npt.NDArray[np.int64]  # (clips + 1,)

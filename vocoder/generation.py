@@ -304,10 +304,7 @@ class _Run:
     def _guarded(
         self, guard: RunawayGuard, windows: Sequence[Tensor], conditions: Tensor, given: Tensor, draws: Tensor
     ) -> Tensor:
-        """Generate levels; those of runaway or silent clips are drawn again, those of the other clips do not change.
-
-        Each clip has its own temperature for the next attempt; clips with the same one are drawn together.
-        """
+        """Generate levels; runaway or silent clips are drawn again, each at its own temperature. The others stay."""
         go_back = self.streams.bookmark()
         levels = self.streams.advance(conditions, given, draws, self.sampling)
         faults = self._faults(guard, windows, given, levels)

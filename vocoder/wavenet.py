@@ -199,10 +199,7 @@ class FrameConditions(nn.Module):
         return self.project(pad(spectrogram, (0, 0, edge, edge)), groups)
 
     def project(self, spectrogram: Tensor, groups: Tensor | None = None) -> Tensor:
-        """Compute `forward` for frames with ``look_ahead_frames`` neighbours on both sides, zeros beyond the ends.
-
-        ``(batch, frames + 2 * look_ahead_frames, inputs)``, ``(batch,)`` -> ``(batch, frames, layers, gates)``
-        """
+        """Compute `forward` of ``(batch, frames + 2 * look_ahead_frames, inputs)``, with zeros beyond the ends."""
         known = self._looked_up(spectrogram) if self.config.condition == "embedding" else spectrogram
         frames = known.transpose(1, 2)  # (N, F, M) -> (N, M, F)
         for index, convolution in enumerate(self.convolutions):

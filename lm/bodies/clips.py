@@ -44,11 +44,7 @@ ORDER, EXAMPLES = 0, 1  # second words of the seeds: the purpose of a generator
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StoredClips:
-    """Normalised log-mel of clips, samples in 16 bits, or codes. Sources may be `numpy.memmap`s, of which only what is
-    read is loaded.
-
-    Frames are ``(mels,)`` or ``(streams,)``; a frame of a waveform is a single sample.
-    """
+    """Clips of log-mel ``(mels,)``, 16-bit samples, or codes ``(streams,)``, which may lie in `numpy.memmap`s."""
 
     sources: tuple[FrameArray, ...]  # (frames, ...) each, the clips one after the other
     places: IndexArray  # (clips, 3): source, first frame, end
@@ -143,10 +139,7 @@ class Order:
 
 
 class ClipViews:
-    """Training clips and how views of them are made. As clips may be mixed, every process makes the whole batch.
-
-    Clips are read on the host, and their views are made on ``device``; lengths stay on the host.
-    """
+    """Training clips, and their views on ``device``. As clips may be mixed, every process makes the whole batch."""
 
     def __init__(
         self, clips: StoredClips, config: ClipBatchConfig, make_view: MakeView, *, device: torch.device = CPU
@@ -285,10 +278,7 @@ NATS_PER_DB = math.log(10) / 10  # of power
 def augment(
     spectrograms: Tensor, lengths: Tensor, generator: torch.Generator, *, config: AugmentationConfig, std: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Make a view of each clip ``(batch, time, mels)``, zeros beyond its length, and the views' lengths ``(batch,)``.
-
-    All random choices come from ``generator``; ``std (mels,)`` is the divisor of the normalised log-mel.
-    """
+    """Make a view of each clip ``(batch, time, mels)``, and its length; ``std (mels,)`` has divided the log-mel."""
     device, std = spectrograms.device, copy_to(std, spectrograms.device)
     kept, starts = draw_crops(lengths, config.crop, generator)
     speeds, formants = (draw_ratios(len(lengths), most, generator) for most in (config.speed, config.formant))

@@ -454,7 +454,10 @@ class NoisePoint:
 def noise_points(
     features: FloatArray, task: ProbeTask, winner: ProbeResult, config: ProbeConfig
 ) -> tuple[NoisePoint, ...]:
-    """Test the ``winner`` on clips with noise; ``features (clips, dim)`` are its own, or scores without a penalty."""
+    """Test the ``winner`` on the test clips with each noise; ``features (clips, dim)`` are the winner's.
+
+    A winner without a penalty has its own scores, and the features are these.
+    """
     if not task.noisy:
         return ()
     noisy = np.concatenate([*task.noisy.values()])

@@ -153,10 +153,7 @@ CLASS_SCORES = "scores"  # beside the vectors of a network with a head: class pr
 
 
 def average(vectors: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
-    """Average the arrays of each key over hearings; all have the same keys and shapes. One hearing is returned as is.
-
-    The sum is in float64, so it hardly depends on the order.
-    """
+    """Average the arrays of each key over hearings, in float64; the arrays of one hearing are returned as they are."""
     rows = iter(vectors)
     first, second = next(rows), next(rows, None)
     if second is None:

@@ -90,10 +90,7 @@ class NumbaStreams:
 
 
 def numba_multiplies_bf16() -> bool:
-    """Return whether the processor has instructions for bfloat16 products, and numba may use them.
-
-    NUMBA_CPU_NAME, NUMBA_CPU_FEATURES and NUMBA_ENABLE_AVX keep numba from instructions that the processor has.
-    """
+    """Return whether the CPU multiplies bfloat16, and numba may (NUMBA_CPU_NAME, _FEATURES, NUMBA_ENABLE_AVX)."""
     return multiplies_bf16(torch.device("cpu")) and "+avx512bf16" in target_features()
 
 

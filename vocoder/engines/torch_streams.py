@@ -132,11 +132,7 @@ WARM_UP_STEPS = 3  # before a capture, as libraries choose and load their kernel
 
 
 class TorchStreams:
-    """Clips side by side, step after step; the other engines are tested against this one.
-
-    It implements `vocoder.engines.choice.Streams`. With ``captured`` each step is replayed as a CUDA graph, one call
-    instead of a hundred.
-    """
+    """Clips side by side, step after step, or ``captured`` as a CUDA graph; other engines are tested against this."""
 
     def __init__(self, model: WaveNet, clips: int, *, captured: bool = False) -> None:
         self.clips, self.width, self.captured = clips, max(clips, NARROWEST), captured
