@@ -33,7 +33,7 @@ from lm.probing.comparison import (
 )
 from lm.probing.linear import probe_numbers
 from lm.probing.probe import probe_method
-from lm.probing.task import BoolArray, ProbeTask, RowArray
+from lm.probing.task import BoolArray, ProbeTask, Rows
 from lm.probing.vectors import FloatArray, pool_batch, pooling_parts
 from wordless.audio.recordings.manifest import number_of
 from wordless.base.errors import require
@@ -128,7 +128,7 @@ class PooledTask(Task):
         self,
         candidates: Mapping[str, FloatArray],
         labels: Sequence[str],
-        rows: Mapping[str, RowArray],
+        rows: Rows,
         config: ProbeConfig,
         *,
         threads: int,
@@ -262,7 +262,7 @@ class ClassificationTask(PooledTask):
         self,
         candidates: Mapping[str, FloatArray],
         labels: Sequence[str],
-        rows: Mapping[str, RowArray],
+        rows: Rows,
         config: ProbeConfig,
         *,
         threads: int,
@@ -360,7 +360,7 @@ class RegressionTask(PooledTask):
         self,
         candidates: Mapping[str, FloatArray],
         labels: Sequence[str],
-        rows: Mapping[str, RowArray],
+        rows: Rows,
         config: ProbeConfig,
         *,
         threads: int,

@@ -39,6 +39,7 @@ from wordless.base.errors import InputError, require
 from wordless.base.options import REQUIRED, column
 
 DoubleArray = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.floating]
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0)  # of the bigram's prior, in counts
 
 
@@ -165,7 +166,6 @@ def score(model: LanguageModel, codes: Codes) -> Score:
     )
 
 
-FloatArray = npt.NDArray[np.floating]
 Sound = TypeVar("Sound")  # what stands for a recording
 
 
@@ -174,7 +174,7 @@ class Scorer(Protocol):
 
     format: CodesFormat
 
-    def log_probabilities(self, codes: Codes) -> npt.NDArray[np.floating]:
+    def log_probabilities(self, codes: Codes) -> FloatArray:
         """Compute the log-probability of each code, given the codes before it: ``(time, streams)``."""
 
 
@@ -226,7 +226,7 @@ def plausibility(
 ) -> dict[str, float | None]:
     """Compute auto-BLEU of codes that follow prompts, and their perplexity under a model that did not generate them."""
 
-    def after(prompt: Codes | None, more: Codes) -> npt.NDArray[np.floating]:
+    def after(prompt: Codes | None, more: Codes) -> FloatArray:
         assert other is not None, "asked for below"
         whole = more if prompt is None else join_codes(prompt, more)
         return other.log_probabilities(whole)[len(whole.values) - len(more.values) :]
@@ -238,9 +238,7 @@ def plausibility(
 
 
 def _perplexity_after(
-    after: Callable[[Codes | None, Codes], npt.NDArray[np.floating]],
-    prompts: Sequence[Codes | None],
-    codes: Sequence[Codes],
+    after: Callable[[Codes | None, Codes], FloatArray], prompts: Sequence[Codes | None], codes: Sequence[Codes]
 ) -> float | None:
     return perplexity_of([after(prompt, each) for prompt, each in zip(prompts, codes, strict=True) if len(each.values)])
 
@@ -341,11 +339,7 @@ def token_distances(tokens: Sequence[FrameArray], distance: Distance) -> DoubleA
     return np.concatenate([_warp(block, tokens, distance) for block in blocks])
 
 
-def _warp(
-    block: Sequence[FrameArray],
-    tokens: Sequence[FrameArray],
-    distance: Distance,
-) -> DoubleArray:
+def _warp(block: Sequence[FrameArray], tokens: Sequence[FrameArray], distance: Distance) -> DoubleArray:
     """Warp all tokens of a block onto all tokens at once: ``(block, tokens)``.
 
     ``cost[i, j]`` is the cost of the best path that ends at frames i and j, and ``steps[i, j]`` its number of frames.
@@ -369,11 +363,7 @@ def _warp(
     return found
 
 
-def _frame_distances(
-    block: Sequence[FrameArray],
-    tokens: Sequence[FrameArray],
-    distance: Distance,
-) -> DoubleArray:
+def _frame_distances(block: Sequence[FrameArray], tokens: Sequence[FrameArray], distance: Distance) -> DoubleArray:
     """Compute the distance of all frames of two lists of tokens, padded: ``(block, tokens, T, U)``."""
     one, other = _pad(block), _pad(tokens)  # (N, T, D), (M, U, D)
     if distance == "identical":

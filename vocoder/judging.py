@@ -355,13 +355,7 @@ def by_itself(sound: Waveform, guard: RunawayGuard | None) -> Figures:
 
 
 def beside(
-    original: Original,
-    sound: Waveform,
-    codes: Codes,
-    audio: SpectrogramConfig,
-    *,
-    with_stoi: bool = True,
-    with_pesq: bool,
+    original: Original, sound: Waveform, codes: Codes, audio: SpectrogramConfig, *, with_stoi: bool, with_pesq: bool
 ) -> Figures:
     """Compare a sound that was decoded from the original's codes with it; ``codes`` are those of the decoded sound."""
     long_enough = len(original.waveform.samples) >= audio.hop_length

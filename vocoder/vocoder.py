@@ -6,6 +6,8 @@ The path of one sound::
                   └------------------- target log-mel --------------------^
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
@@ -47,6 +49,7 @@ from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError, require
 from wordless.base.saved_models import VOCODER, WEIGHTS, load_weights, model_folder, reading, require_size, write_model
 
+Sound = Waveform | Samples  # of a prompt
 CODES_TOGETHER = 32  # codes that are looked up in one call
 SEMITONES_PER_OCTAVE = 12.0
 
@@ -63,13 +66,7 @@ class Rendering:
     """
 
     def __init__(
-        self,
-        vocoder: "Vocoder",
-        tokenizer: CodeMeanings,
-        *,
-        shift: float,
-        prompt: Waveform | Samples | None,
-        before: Prompt | None,
+        self, vocoder: Vocoder, tokenizer: CodeMeanings, *, shift: float, prompt: Sound | None, before: Prompt | None
     ) -> None:
         self.tokenizer, self.shift = tokenizer, shift / SEMITONES_PER_OCTAVE
         self.config = config = vocoder.model.config
@@ -128,7 +125,7 @@ class Rendering:
             yield self.filter.finish()
 
 
-def prompt_waveform(prompt: Waveform | Samples, own_rate: int, sample_rate: int | None = None) -> Waveform:
+def prompt_waveform(prompt: Sound, own_rate: int, sample_rate: int | None = None) -> Waveform:
     """Return a prompt as a waveform; samples without a ``sample_rate`` have the vocoder's own."""
     require_sound(prompt, "prompt")
     known = isinstance(prompt, Waveform) or sample_rate is not None
@@ -202,11 +199,7 @@ class Vocoder:
         loudness: of its training recordings; None: unknown, and runaway sound is not drawn again.
         voice: predicts voicing and pitch from codes, for the post-filter's pitch comb; None: no comb, as for training
             recordings without a voice, unless the codes have a stream of pitch.
-        engine: ``auto`` takes the fastest that is available.
-        postfilter: share of the spectral difference to the codes that `vocoder.filters` corrects, if the front end
-            keeps levels; 0: no filter.
-        postfilter_passes: how often the sound is filtered.
-        pitch_comb: whether the filter has the comb, where ``voice`` or the codes' own pitch is known.
+        engine, postfilter, postfilter_passes, pitch_comb: see `vocoder.options.SoundOptions`.
         began_at: SHA-256 of the weights that training began with; None: random weights.
         steps: of training, from the weights that it began with; None: unknown.
     """
@@ -242,7 +235,7 @@ class Vocoder:
         postfilter: float = 1.0,
         postfilter_passes: int = PASSES,
         pitch_comb: bool = True,
-    ) -> "Vocoder":
+    ) -> Vocoder:
         """Load a vocoder that `save_pretrained` wrote from a folder or, as ``user/name``, from the Hugging Face hub."""
         folder = model_folder(folder, VOCODER)
         remedy = "copy it again from its run, or train it again (wordless run)"
@@ -323,7 +316,7 @@ class Vocoder:
         *,
         groups: Sequence[str | None] | None = None,
         seeds: Sequence[int] | None = None,
-        prompts: Sequence[Waveform | Samples | None] | None = None,
+        prompts: Sequence[Sound | None] | None = None,
         before: Sequence[Prompt | None] | None = None,
         progress: Progress | None = None,
     ) -> list[Waveform]:
@@ -369,7 +362,7 @@ class Vocoder:
 
     def continue_from(
         self,
-        waveform: Waveform | Samples,
+        waveform: Sound,
         codes: Codes,
         tokenizer: CodeMeanings,
         *,
@@ -411,7 +404,7 @@ class Vocoder:
         tokenizer: CodeMeanings,
         sampling: Sampling = SAMPLING,
         *,
-        prompt: Waveform | Samples | None = None,
+        prompt: Sound | None = None,
         before: Prompt | None = None,
     ) -> Iterator[Waveform]:
         """Decode codes that arrive in blocks: the sound of `decode` in pieces, in constant memory.

@@ -168,22 +168,15 @@ def samples_in_16_bits(blocks: Iterable[FloatArray]) -> Array:
 
 
 def waveform_reading(
-    sample_rate: int,
-    samples_per_state: int,
-    *,
-    dim: int,
-    window: int,
-    least_samples: int,
-    shared: int = 0,
-    rounded_up: bool,
+    sample_rate: int, hop: int, *, dim: int, window: int, least_samples: int, shared: int = 0, rounded_up: bool
 ) -> BodyReading:
     """Describe a body whose inputs are samples, ``shared`` of which two neighbouring states read."""
     return BodyReading(
         sample_rate=sample_rate,
         dim=dim,
-        samples_per_state=samples_per_state,
+        samples_per_state=hop,
         window=window,
-        inputs_per_state=samples_per_state,
+        inputs_per_state=hop,
         shared_inputs=shared,
         rounded_up=rounded_up,
         least_samples=least_samples,

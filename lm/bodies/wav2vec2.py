@@ -115,13 +115,7 @@ class MaskedBatches:
     """Training batches of clips with masked frames; each clip has at least ``targets.least_frames`` frames."""
 
     def __init__(
-        self,
-        clips: StoredClips,
-        config: ClipBatchConfig,
-        convolutions: Convolutions,
-        targets: TargetConfig,
-        *,
-        steps: int,
+        self, clips: StoredClips, config: ClipBatchConfig, convolutions: Convolutions, targets: TargetConfig, steps: int
     ) -> None:
         self.views, self.batches = ClipViews(clips, config, as_read), config
         self.convolutions, self.targets, self.steps = convolutions, targets, steps

@@ -35,7 +35,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from lm.options import ProbeConfig
-from lm.probing.task import RowArray, penalty_grid
+from lm.probing.task import Rows, penalty_grid
 from wordless.base.errors import InputError
 
 FloatArray = npt.NDArray[np.float32]
@@ -353,12 +353,7 @@ class NumberProbe:
 
 
 def probe_numbers(
-    candidates: Mapping[str, FloatArray],
-    values: FloatArray,
-    rows: Mapping[str, RowArray],
-    config: ProbeConfig,
-    *,
-    threads: int,
+    candidates: Mapping[str, FloatArray], values: FloatArray, rows: Rows, config: ProbeConfig, *, threads: int
 ) -> NumberProbe:
     """Probe every candidate ``(clips, dim)`` for ``values (clips,)``; return the best one on the rows of validation."""
 

@@ -50,6 +50,7 @@ from lm.probing.task import BoolArray, ProbeTask, RowArray, Rows, divisions, pen
 from wordless.base.errors import InputError
 
 FloatArray = npt.NDArray[np.float32]
+Features = Mapping[str, FloatArray]  # of each split, or of each candidate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +109,7 @@ class MethodResult:
 
 
 def probe_method(
-    candidates: Mapping[str, FloatArray], task: ProbeTask, config: ProbeConfig, *, of: str, threads: int = 1
+    candidates: Features, task: ProbeTask, config: ProbeConfig, *, of: str, threads: int = 1
 ) -> MethodResult:
     """Choose among the candidates ``(clips, dim)`` of the method ``of``, then among penalties for the chosen one.
 
@@ -177,7 +178,7 @@ def _accuracies(
 
 
 def _scores(
-    standard: Mapping[str, FloatArray],
+    standard: Features,
     split: str,
     targets: BoolArray,
     task: ProbeTask,
@@ -194,13 +195,8 @@ def _scores(
 
 
 def create_classifier(
-    standard: Mapping[str, FloatArray],
-    targets: BoolArray,
-    task: ProbeTask,
-    config: ProbeConfig,
-    *,
-    tolerance: float | None = None,
-) -> tuple[LogisticProbe | RidgeProbe, Mapping[str, FloatArray], FloatArray | None]:
+    standard: Features, targets: BoolArray, task: ProbeTask, config: ProbeConfig, *, tolerance: float | None = None
+) -> tuple[LogisticProbe | RidgeProbe, Features, FloatArray | None]:
     """Create the classifier of train's standardised features ``(clips, dim)``.
 
     ``tolerance`` is where fits of logistic regression may stop; None: that of the size of the task.
@@ -224,7 +220,7 @@ def create_classifier(
 
 
 def fit_penalties(
-    features: Mapping[str, FloatArray],
+    features: Features,
     targets: Mapping[str, BoolArray],
     task: ProbeTask,
     config: ProbeConfig,
