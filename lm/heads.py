@@ -32,7 +32,7 @@ from lm.probing.comparison import (
     outcome_interval,
 )
 from lm.probing.linear import probe_numbers
-from lm.probing.probe import probe_method
+from lm.probing.probe import Features, probe_method
 from lm.probing.task import BoolArray, ProbeTask, Rows
 from lm.probing.vectors import FloatArray, pool_batch, pooling_parts
 from wordless.audio.recordings.manifest import number_of
@@ -125,13 +125,7 @@ class PooledTask(Task):
 
     @abstractmethod
     def probe(
-        self,
-        candidates: Mapping[str, FloatArray],
-        labels: Sequence[str],
-        rows: Rows,
-        config: ProbeConfig,
-        *,
-        threads: int,
+        self, candidates: Features, labels: Sequence[str], rows: Rows, config: ProbeConfig, *, threads: int
     ) -> "Probed":
         """Fit linear probes of pooled states ``(clips, dim)`` on the rows of train; validation chooses among them."""
 
@@ -259,13 +253,7 @@ class ClassificationTask(PooledTask):
         return figure("accuracy", Hits(hits=hits[None]), config, groups, percent=True), macro
 
     def probe(
-        self,
-        candidates: Mapping[str, FloatArray],
-        labels: Sequence[str],
-        rows: Rows,
-        config: ProbeConfig,
-        *,
-        threads: int,
+        self, candidates: Features, labels: Sequence[str], rows: Rows, config: ProbeConfig, *, threads: int
     ) -> Probed:
         truth = self._truth(labels)
         task = ProbeTask(
@@ -357,13 +345,7 @@ class RegressionTask(PooledTask):
         return figure("R2", fit, config, groups), figure("mean absolute error", errors, config, groups)
 
     def probe(
-        self,
-        candidates: Mapping[str, FloatArray],
-        labels: Sequence[str],
-        rows: Rows,
-        config: ProbeConfig,
-        *,
-        threads: int,
+        self, candidates: Features, labels: Sequence[str], rows: Rows, config: ProbeConfig, *, threads: int
     ) -> Probed:
         best = probe_numbers(candidates, self._normalised(labels), rows, config, threads=threads)
         return Probed(outputs=list(best.predicted[:, None, None]), chosen=best.of)

@@ -1,6 +1,4 @@
-"""wav2vec 2.0: self-supervised learning of waveforms by masked prediction, with the model of `transformers`.
-
-It and its kin (HuBERT, WavLM, data2vec-audio) are also bodies, classifiers of `transformers`, and read by probes.
+"""wav2vec 2.0 with the model of `transformers`: masked prediction of waveforms, and, with its kin, a body.
 
 Baevski, Zhou, Mohamed and Auli, "wav2vec 2.0: a framework for self-supervised learning of speech representations",
 2020 (arXiv:2006.11477)::
@@ -12,13 +10,12 @@ Baevski, Zhou, Mohamed and Auli, "wav2vec 2.0: a framework for self-supervised l
                                                                 among those of other masked frames of the clip
 
 The variant is that of the larger models, with layer normalisation throughout, because padding then changes nothing.
-
 Masked spans of frames are drawn by `transformers` from a seed, and a batch follows from seed and step.
 
-A body has a state for each frame of the convolutions. The network and its pre-trained weights are those of a local
-Hugging Face folder, or of a run that pre-trained wav2vec 2.0. Without weights, the options give the sizes of a wav2vec
-2.0. Each window of samples is normalised. In training, spans of frames are masked, as in the paper's fine-tuning. See
-`wordless.audio.speech_models`.
+A body (wav2vec 2.0, HuBERT, WavLM or data2vec-audio) has a state for each frame of the convolutions. The network and
+its weights are those of a local Hugging Face folder, or of a run that pre-trained wav2vec 2.0; without weights, the
+options give its sizes. Each window of samples is normalised. In training, spans of frames are masked, as in the paper's
+fine-tuning. See `wordless.audio.speech_models`.
 """
 
 from __future__ import annotations

@@ -11,18 +11,14 @@ methods:
 2. The chosen candidate is tried with more penalties, by the wanted classifier.
 
 In both steps cross-validation over whole groups of training and validation clips judges, or validation clips do
-(`lm.probing.task`). The winner is fitted on train, and test is measured once. Test results of the
-candidates of the first step are computed for charts by layer, and choose nothing.
+(`lm.probing.task`). The winner is fitted on train, and test is measured once. Test results of the candidates of the
+first step are computed for charts by layer, and choose nothing.
 
-The probes of one method as ``probe.json`` holds them.
-
-Learning curves: test accuracy of a probe with a share of the labels, for the candidate that won with all of them.
-
-Only labels of training clips are scarce. The features of all training clips are used for standardising. The candidate
-is the one that won with all labels. All points have one grid of penalties, that of the second step of the probe
-(`lm.probing.probe`), and the point of all labels is the probe itself. The penalty of each smaller share is chosen with
-all labels of validation, because a few labelled clips cannot be divided into folds. With few labels it matters which
-clips have one, so each share except the whole is drawn several times.
+A learning curve is the test accuracy with shares of the labels of training clips, for the candidate that won with all
+of them. The features of all training clips are used for standardising. All points have the penalties of the second
+step, and the point of all labels is the probe itself. The penalty of each smaller share is chosen with all labels of
+validation, because a few labelled clips cannot be divided into folds. With few labels it matters which clips have one,
+so each share except the whole is drawn several times.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
