@@ -232,8 +232,7 @@ class ClassificationTask(PooledTask):
         return loss, len(logits)
 
     def strata(self, labels: Sequence[str]) -> BoolArray:
-        truth: BoolArray = self._truth(labels)
-        return truth
+        return self._truth(labels)
 
     def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
         """Give each clip's most probable class, or all above 0.5, its probability, and those of all classes."""

@@ -227,8 +227,7 @@ class _RunningMean:
 
     def add(self, frame: Array) -> Array:
         self.total, self.count = MEMORY * self.total + frame, MEMORY * self.count + 1
-        mean: Array = self.total / self.count
-        return mean
+        return self.total / self.count
 
 
 class _Tracker:
@@ -276,8 +275,7 @@ class _Tracker:
         starts = self.longest - self.lags
         scale = np.sqrt((energies[starts + self.window] - energies[starts]).clip(0.0) * np.square(new).sum())
         silent = scale < SILENT * self.window
-        values: Array = np.where(silent, 0.0, products / np.where(silent, 1.0, scale))
-        return values
+        return np.where(silent, 0.0, products / np.where(silent, 1.0, scale))
 
 
 def fit_head(clips: Iterable[tuple[npt.NDArray[np.float32], Tensor]], config: SpectrogramConfig) -> VoiceHead | None:
@@ -484,5 +482,4 @@ def _smoothed(spread: Tensor, config: SpectrogramConfig) -> Tensor:
     """Average the shares ``(mels, bins)`` of neighbouring bins, weighted by a triangle over the frequency."""
     places = torch.arange(spread.shape[1]) * config.sample_rate / config.window_length  # Hz
     weights = (1 - (places[:, None] - places).abs() / ENVELOPE).clamp(min=0.0)
-    smoothed: Tensor = spread @ (weights / weights.sum(dim=0))
-    return smoothed
+    return spread @ (weights / weights.sum(dim=0))

@@ -69,8 +69,7 @@ class StoredClips:
     @property
     def lengths(self) -> IndexArray:
         """Frames of each clip ``(clips,)``."""
-        lengths: IndexArray = self.places[:, 2] - self.places[:, 1]
-        return lengths
+        return self.places[:, 2] - self.places[:, 1]
 
     @property
     def width(self) -> int:

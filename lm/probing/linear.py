@@ -304,8 +304,7 @@ class RidgeProbe:
 def _gram(features: FloatArray, device: torch.device) -> DoubleArray:
     """Compute ``features @ features.T`` of ``(clips, dim)`` on a device; in 32 bits a GPU might round to TF32."""
     there = torch.from_numpy(features).to(device).double()
-    products: DoubleArray = (there @ there.T).cpu().numpy()
-    return products
+    return (there @ there.T).cpu().numpy()
 
 
 def _solve_on(device: torch.device, products: DoubleArray, diagonal: float, answers: DoubleArray) -> DoubleArray | None:
@@ -315,8 +314,7 @@ def _solve_on(device: torch.device, products: DoubleArray, diagonal: float, answ
     factor, failed = torch.linalg.cholesky_ex(matrix)
     if failed.item():
         return None
-    solution: DoubleArray = torch.cholesky_solve(torch.from_numpy(answers).to(device), factor).cpu().numpy()
-    return solution
+    return torch.cholesky_solve(torch.from_numpy(answers).to(device), factor).cpu().numpy()
 
 
 def normal_equations(

@@ -177,8 +177,7 @@ class SampleTransformer(nn.Module):
         return embedded if vectors is None else embedded + vectors
 
     def logits(self, states: Tensor) -> Tensor:
-        logits: Tensor = self.transformer.final_proj(states)
-        return logits
+        return self.transformer.final_proj(states)
 
 
 SampleConfig = SampleWaveNetConfig | TransformerConfig

@@ -149,8 +149,7 @@ def _gates(tap: Tensor, half: int) -> Tensor:
 def _laid(blocks: Sequence[Tensor]) -> FloatArray:
     """Concatenate padded matrices into a flat array."""
     whole = [filled(each, _padded(each.shape[0]), _padded(each.shape[1])).reshape(-1) for each in blocks]
-    flat: FloatArray = torch.cat([*whole, torch.zeros(0)]).numpy()
-    return flat
+    return torch.cat([*whole, torch.zeros(0)]).numpy()
 
 
 def _paired(blocks: Sequence[Tensor]) -> Factors:
@@ -158,8 +157,7 @@ def _paired(blocks: Sequence[Tensor]) -> Factors:
     halves = [torch.from_numpy(_laid([each])).to(torch.bfloat16).view(torch.int16) for each in blocks]
     widths = [_padded(each.shape[1]) for each in blocks]
     pairs = [half.view(-1, 2, width).transpose(1, 2).reshape(-1) for half, width in zip(halves, widths, strict=True)]
-    flat: Factors = torch.cat([*pairs, torch.zeros(0, dtype=torch.int16)]).numpy().view(np.int32)
-    return flat
+    return torch.cat([*pairs, torch.zeros(0, dtype=torch.int16)]).numpy().view(np.int32)
 
 
 def _bias(layer: nn.Linear, fill: float = 0.0) -> FloatArray:
@@ -171,5 +169,4 @@ def _flat_conditions(conditions: Tensor) -> FloatArray:
     """Flatten ``(clips, frames, layers, gates)``, with the halves of tanh and sigmoid padded separately."""
     half = conditions.shape[3] // 2
     halves = conditions.reshape(*conditions.shape[:3], 2, half)
-    flat: FloatArray = nn.functional.pad(halves, (0, _padded(half) - half)).reshape(-1).numpy()
-    return flat
+    return nn.functional.pad(halves, (0, _padded(half) - half)).reshape(-1).numpy()
