@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
 from tokenizer.codes import Codes, CodesFormat, join_codes, require_same_codebook, soft_assignments, spacings_of
 from wordless.base.errors import InputError
@@ -122,9 +121,6 @@ def test_a_finer_level_is_assigned_what_the_nearest_coarser_centroid_leaves_over
     bottlenecks, spacings = torch.randn(4, 2, 3, generator=generator), spacings_of(codebooks)
     found = soft_assignments(bottlenecks, codebooks, spacings).unflatten(1, (2, 2))  # (time, bands, levels, codes)
     torch.testing.assert_close(found[:, :, 0], soft_assignments(bottlenecks, codebooks[:1], spacings[:1]))
-    rest = bottlenecks - codebooks[0][_nearest(bottlenecks, codebooks[0])]
+    nearest = (bottlenecks[..., None, :] - codebooks[0]).square().sum(-1).argmin(-1)
+    rest = bottlenecks - codebooks[0][nearest]
     torch.testing.assert_close(found[:, :, 1], soft_assignments(rest, codebooks[1:], spacings[1:]))
-
-
-def _nearest(bottlenecks: Tensor, centroids: Tensor) -> Tensor:
-    return (bottlenecks[..., None, :] - centroids).square().sum(-1).argmin(-1)

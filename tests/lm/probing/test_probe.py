@@ -135,13 +135,10 @@ def test_clips_of_several_labels_are_told_apart() -> None:
     assert task.multi_label
     assert result.test_accuracy == result.mean_average_precision > 0.97
     assert result.low <= result.test_accuracy <= result.high
-    assert np.mean([one == other for one, other in zip(result.predictions, _truth(task), strict=True)]) > 0.8
+    truth = task.names(task.targets[task.rows["test"]])
+    assert np.mean([one == other for one, other in zip(result.predictions, truth, strict=True)]) > 0.8
     noise = probe(_noise(task), task, CONFIG, of="noise")
     assert noise.mean_average_precision < 0.6
-
-
-def _truth(task: ProbeTask) -> tuple[str, ...] | tuple[tuple[str, ...], ...]:
-    return task.names(task.targets[task.rows["test"]])
 
 
 def test_a_label_that_every_clip_has_is_always_found() -> None:

@@ -203,16 +203,12 @@ def test_what_is_no_file_of_features_is_refused(tmp_path: Path, name: str) -> No
         read_features(tmp_path / name)
 
 
-def _bytes_of(place: Path, suffix: str) -> bytes:
-    return written(place / f"whole{suffix}", **ARRAYS).read_bytes()
-
-
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), suffix=st.sampled_from([*READERS]))
 def test_any_bytes_are_read_or_refused(tmp_path: Path, data: st.DataObject, suffix: str) -> None:
     """Bytes drawn at random, and whole files with a few bytes changed or the end cut off."""
     file = tmp_path / f"drawn{suffix}"
-    whole = bytearray(_bytes_of(tmp_path, suffix))
+    whole = bytearray(written(tmp_path / f"whole{suffix}", **ARRAYS).read_bytes())
     for place in data.draw(st.lists(st.integers(0, len(whole) - 1), max_size=4)):
         whole[place] = data.draw(st.integers(0, 255))
     cut = whole[: data.draw(st.sampled_from([len(whole), len(whole) // 2, 9]))]

@@ -35,16 +35,12 @@ def call(*words: str) -> None:
     embed({str(key): value for key, value in config.items() if key != "hydra"})
 
 
-def recordings_of_run(finished_run: FinishedRun) -> Path:
-    (root,) = (path for path in (finished_run.store / SYNTHESISED).iterdir() if path.is_dir())
-    return root
-
-
 @pytest.fixture(scope="module")
 def embedded(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> FeaturesFile:
     """What embed writes of the recordings that a run was made of, with its default options."""
     output = tmp_path_factory.mktemp("embedded") / "x.npz"
-    call(f"model={finished_run.folder}", f"input={recordings_of_run(finished_run)}", f"output={output}")
+    (root,) = (path for path in (finished_run.store / SYNTHESISED).iterdir() if path.is_dir())
+    call(f"model={finished_run.folder}", f"input={root}", f"output={output}")
     assert sorted(path.name for path in output.parent.iterdir()) == ["x.npz"]
     return read_features(output)
 

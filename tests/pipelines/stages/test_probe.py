@@ -220,9 +220,8 @@ def test_features_are_read_one_at_a_time_in_natural_order(tmp_path: Path) -> Non
 
 def test_several_labels_are_probed_and_compared(tmp_path: Path) -> None:
     plain = held_out(corpus())
-    labels = {
-        clip.path: clip.label and f"{clip.label};{'loud' if signal_is_loud(clip) else 'soft'}" for clip in plain.clips
-    }
+    loudness = {clip.path: "soft" if int(clip.path[:3]) % 2 else "loud" for clip in plain.clips}
+    labels = {clip.path: clip.label and f"{clip.label};{loudness[clip.path]}" for clip in plain.clips}
     manifest = replace(plain, clips=tuple(replace(clip, label=labels[clip.path]) for clip in plain.clips))
     session = silent_session(tmp_path)
     entry = stored(session, "features", representations(plain))
@@ -237,10 +236,6 @@ def test_several_labels_are_probed_and_compared(tmp_path: Path) -> None:
         tested = compared.tested[row["of"]]
         assert 0 < (tested.low or 0) <= tested.value == pytest.approx(row["mean_average_precision"], abs=1e-3)
         assert compared.groups[row["of"]] == {"ann": pytest.approx(tested.value)}
-
-
-def signal_is_loud(clip: Clip) -> bool:
-    return int(clip.path[:3]) % 2 == 0
 
 
 def test_folds_that_cannot_be_probed_are_refused_before_anything_is_trained() -> None:
