@@ -19,7 +19,7 @@ from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
 from wordless.base.errors import InputError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGES = ("tokenizer", "lm", "vocoder", "pipelines", "wordless")
 SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
