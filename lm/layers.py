@@ -292,13 +292,14 @@ def head_scores(folder: Path, pooled: Mapping[str, FloatArray], *, last: str) ->
         return task.scores(head.of_pooled(torch.from_numpy(pooled[f"{last}:{head.pooling}"])))
 
 
+Recordings = Sequence[Codes | SoftCodes]
 Passage = tuple[int, Window]  # the index of a clip, and one of its windows
 
 
 @torch.no_grad()
 def embed(
     model: LanguageModel,
-    clips: Sequence[Codes | SoftCodes],
+    clips: Recordings,
     *,
     poolings: Sequence[Pooling] = POOLINGS,
     batch_tokens: int = 8192,
@@ -331,11 +332,7 @@ def embed(
 
 
 def layer_features(
-    model: LanguageModel,
-    clips: Sequence[Codes | SoftCodes],
-    *,
-    of: Collection[States] = RESIDUAL,
-    vectors: VectorConfig = ONE_HEARING,
+    model: LanguageModel, clips: Recordings, *, of: Collection[States] = RESIDUAL, vectors: VectorConfig = ONE_HEARING
 ) -> dict[str, FloatArray]:
     """Compute ``(clips, dim)`` of each layer and pooling.
 

@@ -47,6 +47,7 @@ from wordless.base.errors import InputError
 
 FloatArray = npt.NDArray[np.float32]
 Features = Mapping[str, FloatArray]  # of each split, or of each candidate
+Targets = Mapping[str, BoolArray]  # of each split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,13 +217,7 @@ def create_classifier(
 
 
 def fit_penalties(
-    features: Features,
-    targets: Mapping[str, BoolArray],
-    task: ProbeTask,
-    config: ProbeConfig,
-    *,
-    of: str,
-    penalties: Sequence[float],
+    features: Features, targets: Targets, task: ProbeTask, config: ProbeConfig, *, of: str, penalties: Sequence[float]
 ) -> ProbeResult:
     """Fit standardised features ``(clips, dim)`` of each split with several penalties; return the result of the best.
 
