@@ -40,8 +40,7 @@ class EmbedConfig(InputOptions):
         "a .npz, .parquet or .safetensors file, with a row for each recording, or for each part that a table names",
     )
     root: Path | None = option(
-        None,
-        "folder of the recordings that a table lists; null: the folder of the table, or the one that it names",
+        None, "folder of the recordings that a table lists; null: the folder of the table, or the one that it names"
     )
     method: str = option(
         "gpt", "gpt, gpt_sound, bag_of_codes, log_mel or bottleneck; of several rates, such as gpt_of_rate_1"
@@ -53,8 +52,7 @@ class EmbedConfig(InputOptions):
         "last layer",
     )
     pooling: str | None = option(
-        None,
-        "mean, thirds, max or thirds_max, over time; null: what the run's probe reads, else mean",
+        None, "mean, thirds, max or thirds_max, over time; null: what the run's probe reads, else mean"
     )
 
     def __post_init__(self) -> None:

@@ -30,8 +30,7 @@ class FindConfig(InputOptions):
         REQUIRED, "a recording of the sound to find, or a folder of several; annotated parts are queries of their own"
     )
     input: Path = option(
-        REQUIRED,
-        "a recording, or a folder of recordings of any length; <output>.rejected.tsv lists what is set aside",
+        REQUIRED, "a recording, or a folder of recordings of any length; <output>.rejected.tsv lists what is set aside"
     )
     output: Path = option(
         REQUIRED,

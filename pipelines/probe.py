@@ -30,8 +30,7 @@ class ProbeRunConfig(CorpusCommand):
 
     model: Path = option(REQUIRED, MODEL)
     output: Path | None = option(
-        None,
-        "JSON file of the figures, next to which a table is written; null: a file in the folder probes of the run",
+        None, "JSON file of the figures, next to which a table is written; null: a file in the folder probes of the run"
     )
     compare: ReadingConfig = option(ReadingConfig(), "the feature vectors that probes read")
     probe: ProbeConfig = option(ProbeConfig(), "the linear probes")

@@ -25,8 +25,7 @@ class ListingConfig(Options):
 
     store: StoreConfig = option(StoreConfig(), "the results of finished stages, which later runs reuse")
     verify: bool = option(
-        False,
-        "true: hashes every file again, even where size and time of change are the same; --verify means the same",
+        False, "true: hashes every file again, even where size and time of change are the same; --verify means the same"
     )
 
 

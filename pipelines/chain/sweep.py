@@ -75,13 +75,7 @@ class SweepPage(Callback):
         """Record the start of the job, in its own process, and print it."""
         if config.hydra.mode is RunMode.MULTIRUN:
             sweep, folder = _sweep(config), Path(config.hydra.runtime.output_dir)
-            job = replace(
-                self._job(config),
-                folder=relative(folder, sweep),
-                state="unfinished",
-                reason=None,
-                bug=False,
-            )
+            job = replace(self._job(config), folder=relative(folder, sweep), state="unfinished", reason=None, bug=False)
             with ending_the_command(config):
                 note(sweep, job)
                 of = f" of {len(self._planned)}" if self._planned else ""

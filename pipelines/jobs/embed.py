@@ -255,11 +255,7 @@ def _chosen(method: str, run: Path, probe: ProbeDescription | None) -> str | Non
 
 
 def _recordings(
-    settings: EmbedConfig,
-    found: Found,
-    audio: SpectrogramConfig,
-    trim_db: float | None,
-    terminal: Terminal,
+    settings: EmbedConfig, found: Found, audio: SpectrogramConfig, trim_db: float | None, terminal: Terminal
 ) -> tuple[Manifest, tuple[Rejected, ...]]:
     """Inspect the recordings, and write the list of those that cannot be read.
 

@@ -13,14 +13,7 @@ import pyarrow.parquet as pq
 
 from pipelines.commandline.outputs import remove_work_folder, require_own, work_folder
 from pipelines.encode import EncodeConfig
-from pipelines.jobs.recordings import (
-    Notices,
-    ReadSound,
-    each_recording,
-    list_rejected,
-    rejected_list,
-    tell_rejected,
-)
+from pipelines.jobs.recordings import Notices, ReadSound, each_recording, list_rejected, rejected_list, tell_rejected
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, read_codes, read_num_samples, shard_path, write_shard

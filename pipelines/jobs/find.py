@@ -17,14 +17,7 @@ from torch import Tensor
 from lm.model import LanguageModel
 from pipelines.commandline.outputs import remove_work_folder, work_folder
 from pipelines.find import Features, FindConfig
-from pipelines.jobs.recordings import (
-    Notices,
-    ReadSound,
-    each_recording,
-    list_rejected,
-    rejected_list,
-    tell_rejected,
-)
+from pipelines.jobs.recordings import Notices, ReadSound, each_recording, list_rejected, rejected_list, tell_rejected
 from pipelines.methods.signals import mfcc_frames
 from pipelines.pages.sounds import Hit, write_hits_page
 from pipelines.store.store import write_json

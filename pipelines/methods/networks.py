@@ -67,10 +67,7 @@ SIMCLR = Method(
     ),
     input="log_mel",
     features=_simclr,
-    training=Training(
-        option="baselines.simclr",
-        loss="nats per view, among all of its batch",
-    ),
+    training=Training(option="baselines.simclr", loss="nats per view, among all of its batch"),
     require_clips=_require_two,
 )
 SUPERVISED = Method(
@@ -307,10 +304,7 @@ WAV2VEC2 = Method(
 )
 RANDOM_WAV2VEC2 = Method(
     row=Row(
-        name="random_wav2vec2",
-        kind="untrained",
-        title="wav2vec 2.0, untrained",
-        line=Line(marker="X", dashes=":"),
+        name="random_wav2vec2", kind="untrained", title="wav2vec 2.0, untrained", line=Line(marker="X", dashes=":")
     ),
     vector_size=partial(_wav2vec2_size, untrained=True),
     features=_untrained_wav2vec2,

@@ -17,15 +17,7 @@ from safetensors.numpy import load_file
 
 from pipelines.pages.charts import Picture, spectrogram_chart
 from pipelines.pages.phrasing import draw, full_name, heading
-from pipelines.results.run_record import (
-    CODE_SOUNDS,
-    RESULTS,
-    SAMPLE_SOUNDS,
-    Pictures,
-    Results,
-    Section,
-    is_cut,
-)
+from pipelines.results.run_record import CODE_SOUNDS, RESULTS, SAMPLE_SOUNDS, Pictures, Results, Section, is_cut
 from vocoder.kinds import KINDS, ORIGINAL, WAVENET
 from wordless.audio.decoding import Channel, Recording
 from wordless.audio.levels import equally_loud
@@ -370,13 +362,7 @@ class Hit:
 
 
 def write_hits_page(
-    page: Path,
-    queries: Mapping[str, Waveform],
-    hits: Sequence[Hit],
-    *,
-    root: Path,
-    sample_rate: int,
-    channel: Channel,
+    page: Path, queries: Mapping[str, Waveform], hits: Sequence[Hit], *, root: Path, sample_rate: int, channel: Channel
 ) -> None:
     """Write the page with a table for each query, the best place first.
 

@@ -63,8 +63,7 @@ class ReadingConfig(Options):
         "networks",
     )
     assignments: Assignments = option(
-        "hard",
-        "what the bag of codes and the GPTs read: the nearest code, or how near the sound is to each code",
+        "hard", "what the bag of codes and the GPTs read: the nearest code, or how near the sound is to each code"
     )
 
     def __post_init__(self) -> None:
@@ -86,18 +85,11 @@ class ComparisonConfig(ReadingConfig):
     """Options of the comparison: methods and folds."""
 
     methods: tuple[str, ...] = option(
-        ("log_mel", "bottleneck", "bag_of_codes", "gpt", "random_gpt"),
-        "what is probed",
-        choices=METHODS,
-        filled=True,
+        ("log_mel", "bottleneck", "bag_of_codes", "gpt", "random_gpt"), "what is probed", choices=METHODS, filled=True
     )
-    folds: Literal["group", "fold"] | None = option(
-        None,
-        "holds out each in turn; null: the corpus's own split",
-    )
+    folds: Literal["group", "fold"] | None = option(None, "holds out each in turn; null: the corpus's own split")
     references: tuple[str, ...] | None = option(
-        None,
-        "rows that all others are compared with, such as [gpt,simclr] or [supervised_head]; null: the GPT",
+        None, "rows that all others are compared with, such as [gpt,simclr] or [supervised_head]; null: the GPT"
     )
     noise_snr: tuple[float, ...] = option(
         (),
@@ -108,8 +100,7 @@ class ComparisonConfig(ReadingConfig):
         distinct=True,
     )
     features: Mapping[str, Path] | None = option(
-        None,
-        "{name: file}: feature vectors of other programs, in .npz, .safetensors or .parquet (docs/guide.md)",
+        None, "{name: file}: feature vectors of other programs, in .npz, .safetensors or .parquet (docs/guide.md)"
     )
 
     def __post_init__(self) -> None:

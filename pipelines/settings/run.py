@@ -177,9 +177,7 @@ class RunSettings(CorpusCommand):
         Wav2vec2Settings(), "wav2vec 2.0 and models of its kind, that the GPT is compared with", group="small"
     )
     next_sample: NextSampleSettings = option(
-        NextSampleSettings(),
-        "language models of samples: WaveNets and transformers that are compared",
-        group="small",
+        NextSampleSettings(), "language models of samples: WaveNets and transformers that are compared", group="small"
     )
 
     def __post_init__(self) -> None:

@@ -263,12 +263,7 @@ def bag_features(encoder: Encoder, clip: Clip, *, poolings: Sequence[Pooling] = 
 
 
 def gpt_features(
-    session: Session,
-    coded: CodesOfClips,
-    model_entry: Entry,
-    *,
-    states: Sequence[States] = RESIDUAL,
-    of: str = GPT,
+    session: Session, coded: CodesOfClips, model_entry: Entry, *, states: Sequence[States] = RESIDUAL, of: str = GPT
 ) -> Entry:
     """Compute the pooled states of a language model: see `lm.layers.layer_features`. ``of`` is the method."""
     config = {METHOD: of, "compare": {**coded.vectors.network_key, "states": sorted(states)}}

@@ -175,11 +175,6 @@ def _validation_batches(
     gpt, windows = model.gpt, settings.validation_windows
     sequences = CodeSequences.of([model.reading(codes).steps] for codes in clips)
     batches = validation_batches(
-        sequences,
-        gpt.vocabulary,
-        batch_size=32,
-        capacity=gpt.capacity,
-        at_most=windows,
-        lengths=model.token_lengths,
+        sequences, gpt.vocabulary, batch_size=32, capacity=gpt.capacity, at_most=windows, lengths=model.token_lengths
     )
     return list(batches)

@@ -4,16 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from lm.samples.crops import (
-    BASELINES,
-    SampleClips,
-    SampleCrops,
-    count_pairs,
-    create_baseline,
-    loss,
-    score,
-    table_size,
-)
+from lm.samples.crops import BASELINES, SampleClips, SampleCrops, count_pairs, create_baseline, loss, score, table_size
 from lm.samples.model import SampleLanguageModel, create_sample_model
 from pipelines.stages.options import ModelName, NextSampleSettings, SampleSoundsConfig
 from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, read_clips, split_samples
@@ -115,12 +106,7 @@ ORIGINAL = "original"  # the recording that models continue
 
 
 def generate_sample_sounds(
-    session: Session,
-    manifest: Manifest,
-    models: Mapping[str, Entry],
-    config: SampleSoundsConfig,
-    *,
-    sample_rate: int,
+    session: Session, manifest: Manifest, models: Mapping[str, Entry], config: SampleSoundsConfig, *, sample_rate: int
 ) -> Entry:
     """Make WAV files of every model, and the prompts that they continue; ``sounds.json`` has a row for each file."""
     clips = choose_randomly(manifest.of("test"), config.prompts, seed=config.seed)

@@ -23,13 +23,7 @@ from lm.bodies.options import (
     WaveformAugmentationConfig,
     WaveformBatchConfig,
 )
-from lm.options import (
-    LOOK_AHEAD,
-    MOST_AHEAD,
-    MOST_MERGES,
-    BatchConfig,
-    GPTConfig,
-)
+from lm.options import LOOK_AHEAD, MOST_AHEAD, MOST_MERGES, BatchConfig, GPTConfig
 from lm.samples.options import POSITIONS, ContextConfig, SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
 from tokenizer.options import MOST_RATES, AutoencoderConfig, HealthConfig, PatchConfig, PitchConfig, ViewsConfig
 from vocoder.options import CropsConfig, EngineChoice, SoundOptions, WaveNetConfig
@@ -61,9 +55,7 @@ class TokenizerSettings(Options):
     autoencoder: AutoencoderConfig = option(AutoencoderConfig(), "the network whose bottleneck vectors are clustered")
     codebook_size: int = option(256, "number of codes, which are clusters of k-means", least=2)
     levels: int = option(
-        1,
-        "number of residual codebooks, coarse to fine; each of them adds one stream per band",
-        least=1,
+        1, "number of residual codebooks, coarse to fine; each of them adds one stream per band", least=1
     )
     pitch: PitchConfig = option(PitchConfig(), "one more stream: the pitch of a voice")
     features: Literal["autoencoder", "wav2vec2"] = option(
@@ -192,13 +184,10 @@ class LanguageModelSettings(Options):
 
     batch_tokens: int = option(2048, "most positions per step: long windows reduce lm.batches.batch_size", least=1)
     views: ViewsConfig = option(
-        ViewsConfig(),
-        "changed copies of the training clips, on which the GPT is trained as well",
+        ViewsConfig(), "changed copies of the training clips, on which the GPT is trained as well"
     )
     validation_windows: int = option(
-        512,
-        "most windows for the validation loss in training; the final perplexity uses all windows",
-        least=1,
+        512, "most windows for the validation loss in training; the final perplexity uses all windows", least=1
     )
     look_ahead: int = option(
         LOOK_AHEAD,
@@ -282,12 +271,10 @@ class BaselineSettings(Options):
     """Options of the baseline encoders of spectrograms."""
 
     encoder: ConvEncoderConfig = option(
-        ConvEncoderConfig(),
-        "the convolutional network of SimCLR, supervised and random_conv",
+        ConvEncoderConfig(), "the convolutional network of SimCLR, supervised and random_conv"
     )
     simclr: SimclrSettings = option(
-        SimclrSettings(),
-        "SimCLR, which learns to match two views of a clip among other clips",
+        SimclrSettings(), "SimCLR, which learns to match two views of a clip among other clips"
     )
     supervised: SupervisedSettings = option(SupervisedSettings(), "the same network, trained with the labels")
     seed: int = option(0, "seed of the untrained encoder", least=0, most=MAX_SEED)
@@ -427,8 +414,7 @@ class VocoderSettings(Options):
     wavenet: WaveNetConfig = option(WaveNetConfig(residual_channels=48, gate_channels=96, layers=16), "the network")
     crops: CropsConfig = option(CropsConfig(crop_codes=16), "the pieces of clips of one training step")
     condition_on_groups: bool = option(
-        True,
-        "whether each group of the corpus, such as a speaker, has a voice of its own",
+        True, "whether each group of the corpus, such as a speaker, has a voice of its own"
     )
     codebook_sizes: tuple[int, ...] | None = option(
         None,
@@ -438,8 +424,7 @@ class VocoderSettings(Options):
         distinct=True,
     )
     fit: StartableFitConfig = option(
-        StartableFitConfig(steps=STEPS, lr=2e-3, weight_decay=0.0, precision="auto", ema_decay=0.99),
-        "training",
+        StartableFitConfig(steps=STEPS, lr=2e-3, weight_decay=0.0, precision="auto", ema_decay=0.99), "training"
     )
     start: str | None = option(
         None,
@@ -593,9 +578,7 @@ class SampleSoundsConfig(Options):
     prompts: int = option(2, "number of test clips that each model continues", least=0)
     prompt_seconds: float = option(0.5, "longest prompt; of a shorter clip the first half", above=0)
     temperature: float = option(
-        1.0,
-        "1 draws levels as the model learned them; 0 takes the most probable level",
-        least=0,
+        1.0, "1 draws levels as the model learned them; 0 takes the most probable level", least=0
     )
     seed: int = option(0, "seed of the drawn levels, and of the clips", least=0, most=MAX_SEED)
     engine: EngineChoice = option("auto", "the code that generates WaveNet's samples")
@@ -633,13 +616,10 @@ class NextSampleSettings(Options):
         "the transformer with a context vector of a longer past",
     )
     parameter_tolerance: float = option(
-        0.1,
-        "ratio by which wavenet, transformer and transformer_context may differ in parameters",
-        least=0,
+        0.1, "ratio by which wavenet, transformer and transformer_context may differ in parameters", least=0
     )
     crops: SampleCropsConfig = option(
-        SampleCropsConfig(),
-        "the pieces of clips of one training step, which are the same for all models",
+        SampleCropsConfig(), "the pieces of clips of one training step, which are the same for all models"
     )
     fit: FitConfig = option(
         FitConfig(steps=800, lr=5e-3, weight_decay=0.0, precision="auto", ema_decay=0.99),
@@ -704,17 +684,13 @@ class RatesConfig(Options):
     """Options of the stage ``rates``."""
 
     clips: int = option(
-        40,
-        "number of test clips that are continued, by the models of several rates and by one GPT",
-        least=1,
+        40, "number of test clips that are continued, by the models of several rates and by one GPT", least=1
     )
     prompt_seconds: float = option(1.0, "longest prompt, half of the loudest part of a clip", above=0)
     seconds: float = option(5.0, "length of each continuation", above=0)
     window_seconds: float = option(1.0, "length of the windows of a continuation whose labels are named", above=0)
     continuations: int = option(
-        2,
-        "number of continuations of each clip by the models of several rates, and as many by the GPT",
-        least=1,
+        2, "number of continuations of each clip by the models of several rates, and as many by the GPT", least=1
     )
     temperature: float = option(1.0, "temperature of all models", least=0)
     top_k: int = option(50, "the models draw from this number of most probable codes; 0: all codes", least=0)
