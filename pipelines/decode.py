@@ -94,17 +94,14 @@ class DecodeConfig(SoundCommand):
 
     @property
     def single(self) -> bool:
-        """Whether the output is one file."""
         return self.output.suffix.lower() == ".wav"
 
     @property
     def kind(self) -> Kind:
-        """The kind of sound to make."""
         return BY_KEY[self.synthesis]
 
     @property
     def sampling(self) -> Sampling:
-        """Sampling options of the sound."""
         own = {name: getattr(self, name) for name in ("temperature", "top_p", "seed", "group", "shift")}
         return self.sampled(**own)
 

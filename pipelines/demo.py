@@ -42,7 +42,6 @@ class DemoConfig(SoundCommand):
 
     @property
     def sampling(self) -> Sampling:
-        """Sampling options of the sound."""
         return self.sampled(temperature=self.vocoder_temperature)
 
 

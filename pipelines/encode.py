@@ -72,7 +72,6 @@ class EncodeConfig(InputOptions):
 
     @property
     def in_shards(self) -> bool:
-        """Whether the output is a folder."""
         return self.format == "parquet" and self.output.suffix.lower() != ".parquet"
 
     @property

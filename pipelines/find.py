@@ -63,7 +63,6 @@ class FindConfig(InputOptions):
 
     @property
     def page(self) -> Path:
-        """The page with players."""
         return self.output.with_suffix(".html")
 
     @property

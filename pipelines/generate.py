@@ -67,7 +67,6 @@ class GenerateConfig(SoundCommand):
 
     @property
     def single(self) -> bool:
-        """Whether the output is one file."""
         return self.output.suffix.lower() == ".wav"
 
     @property

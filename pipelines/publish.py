@@ -90,7 +90,6 @@ class PublishConfig(Options):
 
     @property
     def address(self) -> HubAddress:
-        """The repository."""
         return HubAddress(repo=self.repo)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from rich.table import Table
+from rich.table import Column, Table
 
 from pipelines.stages.options import TokenizerSettings
 from tokenizer.tokenizer import Tokenizer
@@ -41,10 +41,8 @@ def timed(work: Callable[[], object], repeats: int, *, warm_up: bool = True) -> 
 
 def table(*columns: str, title: str | None = None) -> Table:
     """Make a table without lines; the first column is text, the others are numbers."""
-    made = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in columns:
-        made.add_column(name, justify="left" if name == columns[0] else "right", no_wrap=True)
-    return made
+    head = (Column(name, justify="left" if name == columns[0] else "right", no_wrap=True) for name in columns)
+    return Table(*head, title=title, title_justify="left", box=None, pad_edge=False)
 
 
 def random_tokenizer() -> Tokenizer:

@@ -69,9 +69,7 @@ class Placement(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's own
-        self.bytes_to_device = 0
-        self.copies_to_device = 0
-        self.copies_to_host = 0
+        self.bytes_to_device = self.copies_to_device = self.copies_to_host = 0
         self.waits = 0  # numbers that the host reads, and copies that it waits for
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -122,8 +120,7 @@ class HostWork(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's own
-        self.seconds = 0.0
-        self.queued = 0
+        self.seconds, self.queued = 0.0, 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         began = time.process_time()
@@ -176,7 +173,6 @@ class SameBatch:
     only: Any
 
     def batch(self, step: int, part: int, parts: int) -> Any:
-        """Return it."""
         return self.only
 
 

@@ -27,49 +27,36 @@ def with_choices(config: Mapping[str, object]) -> dict[str, object]:
     by their word order, if there are voices left that can speak the test.
     """
     values, corpus = dict(config), config.get("corpus")
-    alone = isinstance(corpus, Mapping) and is_embedded(corpus)
+    alone, voices = isinstance(corpus, Mapping) and is_embedded(corpus), VOICES_OF_SENTENCES
+    match values:
+        case {"zerospeech": {"voices": int(unheard)}} if 1 <= unheard < len(VOICES):
+            voices = min(voices, len(VOICES) - unheard)
     if isinstance(embedded := values.get("embedded"), Mapping):
-        values["embedded"] = fill_in(embedded, alone=alone, voices=_voices_of_sentences(values))
-    sentences = alone and _has_sentences(values)
+        values["embedded"] = embedded = fill_in(embedded, alone=alone, voices=voices)
+        alone = alone and isinstance(count := embedded.get("sentences"), int) and count > 0
+    else:
+        alone = False
     for option, of_sentences, of_others in CHOICES:
-        values = _with_value(values, option.split("."), of_sentences if sentences else of_others)
+        values = _with_value(values, option.split("."), of_sentences if alone else of_others)
     if "stages" in values and values["stages"] is None:
-        tested = sentences and _has_one_rate(values) and without_test(values) is None
-        values["stages"] = [*STAGES[:-1], *(["zerospeech"] if tested else []), STAGES[-1]]
+        values["stages"] = [*STAGES]
+        match values:
+            case {"zerospeech": Mapping(), "tokenizer": {"rates": None}} if alone and without_test(values) is None:
+                values["stages"] = [*STAGES[:-1], "zerospeech", STAGES[-1]]
     return values
 
 
 def without_test(values: Mapping[str, object]) -> str | None:
     """Say why too few voices are left to test a GPT of one rate by word order; None if they suffice."""
     match values:
-        case {"embedded": {"voices": int(voices)}, "zerospeech": {"voices": int(unheard)}}:
-            every, too_many = len(VOICES), voices + unheard > len(VOICES)
-            in_range = voices <= every and unheard < every  # other numbers are refused with their range
-            if _has_sentences(values) and _has_one_rate(values) and too_many and in_range:
-                return f"embedded.voices={voices} leaves {every - voices} of {every}, zerospeech.voices is {unheard}"
+        case {
+            "embedded": {"voices": int(voices), "sentences": int(sentences)},
+            "zerospeech": {"voices": int(unheard)},
+            "tokenizer": {"rates": None},
+        } if sentences > 0 and max(voices - 1, unheard) < (every := len(VOICES)) < voices + unheard:
+            # other numbers are refused with their range
+            return f"embedded.voices={voices} leaves {every - voices} of {every}, zerospeech.voices is {unheard}"
     return None
-
-
-def _has_sentences(values: Mapping[str, object]) -> bool:
-    match values:
-        case {"embedded": {"sentences": int(sentences)}}:
-            return sentences > 0
-    return False
-
-
-def _has_one_rate(values: Mapping[str, object]) -> bool:
-    match values:
-        case {"zerospeech": Mapping(), "tokenizer": {"rates": None}}:
-            return True
-    return False
-
-
-def _voices_of_sentences(values: Mapping[str, object]) -> int:
-    """Return the number of voices that speak sentences, so that enough are left for the test of word order."""
-    match values:
-        case {"zerospeech": {"voices": int(unheard)}} if 1 <= unheard < len(VOICES):
-            return min(VOICES_OF_SENTENCES, len(VOICES) - unheard)
-    return VOICES_OF_SENTENCES
 
 
 def _with_value(values: Mapping[str, object], names: Sequence[str], value: object) -> dict[str, object]:

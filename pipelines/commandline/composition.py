@@ -111,28 +111,22 @@ def find_rejected_key(error: Exception, words: Sequence[str]) -> str:
 
 def unknown_option(key: str, *, name: str, words: Sequence[str]) -> InputError:
     """Explain that no option has this name, or that it needs no ``+``."""
-    known = options(name, words, without=key)
-    if key in known:
-        return InputError(f"{key} is an option already; write {key}=... without + or ~")
-    return InputError(f"{key} is not an option; {suggestion(key, known)}")
-
-
-def options(name: str, words: Sequence[str], *, without: str) -> list[str]:
-    """Return the dotted names of all options and config groups, with the groups that ``words`` choose."""
     keys = {word: word.partition("=")[0].lstrip("+") for word in words if "=" in word and not word.startswith("-")}
-    groups = [word for word, key in keys.items() if "." not in key and key != without]
+    groups = [word for word, each in keys.items() if "." not in each and each != key]  # which words choose
     with initialize_config_module("conf", version_base="1.3"):
         try:
             config = compose(name, overrides=groups, return_hydra_config=True)
         except (HydraException, OmegaConfBaseException):
             config = compose(name, return_hydra_config=True)
-    values = {key: value for key, value in plain(config).items() if key != "hydra"}
+    values = {each: value for each, value in plain(config).items() if each != "hydra"}
     chosen = [str(group) for group in config.hydra.runtime.choices if "/" not in str(group)]
-    return [*(key for key, _ in leaves(values)), *chosen, *RUN_FOLDERS]
+    known = [*(each for each, _ in leaves(values)), *chosen, *RUN_FOLDERS]
+    if key in known:
+        return InputError(f"{key} is an option already; write {key}=... without + or ~")
+    return InputError(f"{key} is not an option; {suggestion(key, known)}")
 
 
 def plain(config: DictConfig, *, resolve: bool = False) -> dict[str, object]:
-    """Return a config as dictionaries, lists and values."""
     return cast(dict[str, object], OmegaConf.to_container(config, resolve=resolve))
 
 

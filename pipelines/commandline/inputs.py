@@ -36,7 +36,6 @@ class InputOptions(Options):
 
     @property
     def annotated(self) -> AnnotationConfig:
-        """Options of annotations."""
         return AnnotationConfig(kind=self.annotations, tier=self.tier)
 
 

@@ -42,7 +42,6 @@ def require_kind(output: Path, written: Collection[str], *, possible: str) -> No
 
 
 def require_new(output: Path) -> None:
-    """Refuse an output that exists."""
     if output.exists():
         raise InputError(f"output={output} exists already; {REMEDY}")
 

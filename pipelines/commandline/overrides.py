@@ -57,7 +57,6 @@ def command_line(command: str) -> str:
 
 
 def typed_words() -> Sequence[str]:
-    """Return the words as the user typed them."""
     words = _TYPED.get()
     return sys.argv[1:] if words is None else words
 
@@ -141,18 +140,12 @@ def parse_values(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
     for word in words:
         try:
             override = parser.parse_override(word)
-            values[_key(override)] = tuple(_values(override, parser))
-        except (
-            HydraException,
-            OmegaConfBaseException,
-        ):  # Hydra refuses the word as well, or it was written by another version
+            key = f"{'~' * override.is_delete()}{override.get_key_element().lstrip('+~')}"
+            values[key] = tuple(_values(override, parser))
+        except (HydraException, OmegaConfBaseException):  # Hydra refuses it, too, or another version wrote it
             name, _, value = word.partition("=")
             values[name.lstrip("+")] = (value,)
     return values
-
-
-def _key(override: Override) -> str:
-    return f"{'~' * override.is_delete()}{override.get_key_element().lstrip('+~')}"
 
 
 def _values(override: Override, parser: OverridesParser) -> Iterator[str]:

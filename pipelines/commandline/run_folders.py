@@ -157,7 +157,6 @@ class ClaimedFolder(Callback):
     """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Claim ``hydra.run.dir``."""
         with ending_the_command(config):
             _claim_folder(config, "run", RUN_LOCK)
 

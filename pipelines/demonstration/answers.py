@@ -407,5 +407,4 @@ def player(title: str, sound: Waveform | None = None, note: str = "is being made
 
 
 def players(*each: Markup) -> Markup:
-    """Set players beside each other."""
     return Markup('<div class="players">{}</div>').format(Markup("").join(each))

@@ -135,7 +135,6 @@ def create_page(answers: DemoAnswers, *, name: str, examples: list[tuple[str, Pa
 
 
 def quiet(text: str) -> Markup:
-    """Write a line in grey."""
     return Markup("<p class=quiet>{}</p>").format(text)
 
 

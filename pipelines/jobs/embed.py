@@ -34,6 +34,7 @@ from pipelines.store.stored_features import (
     WITH_INPUT,
     features_by_method,
     method_of_key,
+    parts_of_key,
     pooling_of,
     with_input,
 )
@@ -188,8 +189,8 @@ def wanted_vectors(settings: EmbedConfig, run: Path) -> Wanted:
 
 
 def layer_of(key: str) -> str:
-    """Return the layer of a key: gpt/layer_3:mean has layer_3, and bag_of_codes:mean none."""
-    return key.rpartition(":")[0].partition("/")[2]
+    """Return the layer of a key; "" for a method without layers."""
+    return parts_of_key(key)[0] or ""
 
 
 def _reading_of(recipe: VectorRecipe) -> ReadingConfig:

@@ -50,7 +50,6 @@ class Encoded:
         return cls(shards=shards, clips=sum(map(len, lengths)), seconds=seconds, rejected=rejected)
 
     def read(self) -> Iterator[CodedClip]:
-        """Give all clips, in order."""
         for shard in self.shards:
             yield from read_codes(shard)[1]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.table import Table
+from rich.table import Column, Table
 
 from lm.bodies.body import Source, freeze
 from lm.finetuned import FineTunedModel
@@ -250,17 +250,13 @@ def named_figures(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def as_markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """Write the summary as a Markdown table."""
     head = _heading(rows)
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *_cells(rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def as_table(rows: Sequence[dict[str, Any]]) -> Table:
-    """Build a terminal table of the summary."""
-    table = Table(box=None, pad_edge=False)
-    for name in _heading(rows):
-        table.add_column(name, no_wrap=True)
+    table = Table(*(Column(name, no_wrap=True) for name in _heading(rows)), box=None, pad_edge=False)
     for cells in _cells(rows):
         table.add_row(*cells)
     return table

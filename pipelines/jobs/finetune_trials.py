@@ -65,12 +65,10 @@ class LabelledClips:
 
     @cached_property
     def labels(self) -> list[str]:
-        """The label of each clip."""
         return [clip.label or "" for clip in self.manifest.clips]
 
     @cached_property
     def rows(self) -> Mapping[Split, IndexArray]:
-        """The rows of each split."""
         splits = np.array([clip.split for clip in self.manifest.clips])
         return {split: np.flatnonzero(splits == split) for split in SPLITS}
 
@@ -80,7 +78,6 @@ class LabelledClips:
         return whole_groups([self.manifest.clips[row].group for row in self.rows["test"]])
 
     def labels_of(self, rows: IndexArray) -> list[str]:
-        """Return the labels of some clips."""
         return [self.labels[row] for row in rows]
 
     def inputs_of(self, rows: IndexArray, stored: StoredClips) -> LabelledInputs:
@@ -88,7 +85,6 @@ class LabelledClips:
         return LabelledInputs(clips=stored.of_rows(rows), names=self.names_of(rows), labels=self.labels_of(rows))
 
     def names_of(self, rows: IndexArray) -> list[str]:
-        """Return the names of some clips."""
         return [self.manifest.clips[row].name for row in rows]
 
     @property
@@ -281,12 +277,10 @@ class Trial:
 
     @property
     def title(self) -> str:
-        """The name of the opponent in tables."""
         return title_of(self.arm, self.task)
 
     @property
     def record(self) -> dict[str, object]:
-        """The trial as plain values."""
         values = {name: getattr(self, name) for name in ("arm", "share", "clips", "seed", "chosen")}
         figures = [each.plain | {"percent": each.percent} for each in self.figures]
         return {**values, "key": self.entry.key, "figures": figures}

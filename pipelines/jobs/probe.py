@@ -61,7 +61,6 @@ class RateModels:
 
 
 def probe_settings(config: Mapping[str, object]) -> ProbeRunConfig:
-    """Build the settings from a composed config."""
     own = {field.name for field in fields(ProbeRunConfig)}
     return build(ProbeRunConfig, own_options(config, own), name="")
 

@@ -1,6 +1,6 @@
 """Recordings one by one, in several processes: what is set aside, and what the user should know of a recording."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -179,17 +179,13 @@ class Notices:
     """Notices about recordings. Each notice is printed once, with the number of recordings."""
 
     def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-        self._first: dict[str, str] = {}
+        self._paths = defaultdict[str, list[str]](list)
 
     def add(self, path: str, notices: Iterable[str]) -> None:
-        """Add the notices of a recording."""
         for notice in notices:
-            self._counts[notice] += 1
-            self._first.setdefault(notice, path)
+            self._paths[notice].append(path)
 
     def tell(self, terminal: Terminal) -> None:
-        """Print a line for each notice."""
-        for notice, count in self._counts.items():
-            others = f" and {counted(count - 1, 'other recording')}" if count > 1 else ""
-            terminal.say(f"{self._first[notice]}{others}: {notice}")
+        for notice, (first, *others) in self._paths.items():
+            more = f" and {counted(len(others), 'other recording')}" if others else ""
+            terminal.say(f"{first}{more}: {notice}")

@@ -39,7 +39,6 @@ class ScoredRecording:
 
     @property
     def row(self) -> dict[str, object]:
-        """The figures by column of a table."""
         return {"path": self.path, **asdict(self.score)}
 
 

@@ -129,7 +129,6 @@ class Method:
 
     @property
     def name(self) -> str:
-        """The name of its row."""
         return self.row.name
 
 

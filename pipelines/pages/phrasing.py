@@ -17,7 +17,7 @@ from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import ROWS, shown_in
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import MEASURES, Figure, Figures
-from pipelines.results.run_record import Results
+from pipelines.results.run_record import Results, count_codes
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import KINDS, ORIGINAL, UNLEARNED, WAVENET
 from wordless.base.text import escape_markdown, listed, plural
@@ -78,7 +78,6 @@ def number(value: float | None) -> str:
 
 
 def percent(ratio: float | None) -> str:
-    """Write a ratio in percent."""
     return "–" if ratio is None or not math.isfinite(ratio) else f"{100 * ratio:.1f}{NO_BREAK}%"
 
 
@@ -90,7 +89,6 @@ def points(difference: float | None) -> str:
 
 
 def bits(value: float | None) -> str:
-    """Write bits per sample."""
     return "–" if value is None else f"{value:.3f}"
 
 
@@ -221,8 +219,8 @@ def key_figures(results: Results) -> list[tuple[str, str, str]]:
         test = pairs["test"]
         beside = {f"{{}} by {full_name(name)} alone": percent(of("zerospeech", test, name)) for name in MODELS_OF_CODES}
         add(f"right in {full_name(test)}", of("zerospeech", test, GPT), beside)
-    size = number(len(results["codebook"]["counts"]) if "codebook" in results else None)
-    add("codebook perplexity", of("tokenizer", "perplexity"), {"of {} codes": size}, ratio=False)
+    size = {"of {} codes": number(count_codes(results))}
+    add("codebook perplexity", of("tokenizer", "perplexity"), size, ratio=False)
     unigram = {"{} by frequencies alone": number(of("lm", "unigram_perplexity"))}
     add("language model perplexity", of("lm", "perplexity"), unigram, ratio=False)
     comparison = results.get("comparison")

@@ -44,7 +44,7 @@ from pipelines.pages.sounds import (
     sound_spectrograms,
 )
 from pipelines.results.figures import SOUND
-from pipelines.results.run_record import Pictures, Results, is_cut, read_pictures, read_results
+from pipelines.results.run_record import Pictures, Results, count_codes, is_cut, read_pictures, read_results
 from pipelines.store.run_folder import REPORT
 from vocoder.kinds import JUDGED_KINDS, KINDS, WAVENET
 from wordless.audio.recordings.manifest import SPLITS
@@ -255,4 +255,5 @@ def _reconstructions(folder: Path, results: Results, pictures: Pictures) -> Iter
 
 
 def _largest_code(results: Results) -> int | None:
-    return len(results["codebook"]["counts"]) - 1 if "codebook" in results else None
+    size = count_codes(results)
+    return None if size is None else size - 1

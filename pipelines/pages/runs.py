@@ -68,7 +68,6 @@ class RunRow:
 
     @property
     def name(self) -> str:
-        """The name of the folder, for people."""
         return escape_line(self.folder.name)
 
 

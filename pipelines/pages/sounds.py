@@ -61,7 +61,6 @@ class Sound:
 
     @property
     def place(self) -> str:
-        """The file's place in the run folder."""
         return f"{self.folder}/{self.file}"
 
     @property

@@ -59,7 +59,6 @@ class Point:
 
     @property
     def figures(self) -> Figures:
-        """Its figures."""
         return self.results["figures"]
 
     @property

@@ -181,7 +181,6 @@ class Comparison:
 
     @property
     def has_folds(self) -> bool:
-        """Whether there are several folds."""
         return len(self.folds) > 1
 
     @property
@@ -277,7 +276,6 @@ class ProbedFolds:
 
     @property
     def clips(self) -> int:
-        """Number of labelled test clips."""
         return sum(map(num_clips, self.outcomes))
 
     @cached_property

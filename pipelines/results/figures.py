@@ -107,7 +107,6 @@ class Figures(Sequence[Figure]):
     """The rows of one run."""
 
     def __init__(self, rows: Iterable[Figure]) -> None:
-        """Store the rows in their order."""
         self._rows = tuple(rows)
 
     def __len__(self) -> int:
@@ -142,7 +141,6 @@ class Figures(Sequence[Figure]):
         return next((row for row in found if row.is_overall and split in (None, row.split)), None)
 
     def value(self, stage: str, name: str, of: str | None = None) -> float | None:
-        """Return the value of `find`."""
         found = self.find(stage, name, of)
         return found.value if found else None
 

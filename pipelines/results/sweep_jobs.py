@@ -90,7 +90,6 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def note(sweep: Path, job: Job) -> None:
-    """Write a job's record."""
     path = _record(sweep, job.number)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_aside(path, json.dumps(asdict(job)))
@@ -119,12 +118,10 @@ def _record(sweep: Path, number: int) -> Path:
 
 
 def read_jobs(sweep: Path) -> list[Job]:
-    """Read all jobs of the sweep, in their order."""
     return sorted((read_job(path) for path in (sweep / JOBS).glob("*.json")), key=lambda job: job.number)
 
 
 def read_job(path: Path) -> Job:
-    """Read one job."""
     return Job(**cast(dict[str, Any], escape_values(json.loads(path.read_bytes()))))
 
 

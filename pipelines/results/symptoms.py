@@ -7,7 +7,6 @@ beyond its bound says where to look first.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from pipelines.results.figures import Figure, Figures
 from pipelines.results.run_record import Results, count_codes
 from vocoder.kinds import GRIFFIN_LIM, ORIGINAL, WAVENET
 
@@ -32,7 +31,6 @@ class Sign:
 
     @property
     def bound(self) -> str:
-        """The usual values, for people."""
         return f"at least {self.least:g}" if self.least is not None else f"at most {self.most:g}"
 
     def describe(self, value: float) -> str:
@@ -41,7 +39,6 @@ class Sign:
 
     @property
     def to_do(self) -> str:
-        """The remedy with its options."""
         return f"{self.remedy}: {', '.join(self.options)}"
 
 
@@ -96,12 +93,8 @@ def _kept_share(results: Results) -> float | None:
 
 def _fewest_triples(results: Results) -> float | None:
     """Return the smallest share of different triples of codes among the continuations of all temperatures."""
-    found = [row.value for row in _continuations(results["figures"]) if row.name == "distinct_3"]
-    return min(found, default=None)
-
-
-def _continuations(figures: Figures) -> Iterator[Figure]:
-    return (row for row in figures if row.stage == "vocoder" and (row.of or "").startswith("continuation@"))
+    rows = results["figures"].where(stage="vocoder", name="distinct_3")
+    return min((row.value for row in rows if (row.of or "").startswith("continuation@")), default=None)
 
 
 def _level(results: Results) -> float | None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 from rich.measure import Measurement
-from rich.table import Table
+from rich.table import Column, Table
 
 from pipelines.methods.table import row_of
 from pipelines.results.comparison import By, Comparison, Probed
@@ -109,10 +109,9 @@ def print_table(table: Table) -> None:
 
 def as_table(comparison: Comparison) -> Table:
     """Build a terminal table of the methods, the best first."""
-    table = Table(box=None, pad_edge=False)
     headings = _headings(comparison)
-    for name in IN_TERMINAL:
-        table.add_column(headings[name], no_wrap=name != "chosen")
+    columns = (Column(headings[name], no_wrap=name != "chosen") for name in IN_TERMINAL)
+    table = Table(*columns, box=None, pad_edge=False)
     for cells in _cells(comparison):
         table.add_row(*(cells[HEADINGS.index(name)] for name in IN_TERMINAL))
     return table

@@ -86,7 +86,7 @@ def _shares_trainings() -> bool:
 
 def processes() -> int:
     """Return the number of training processes: those of torchrun, or 1."""
-    return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+    return int(os.environ["WORLD_SIZE"]) if _shares_trainings() else 1
 
 
 def require_equal_share(option: str, size: int, *, accumulation: int) -> None:

@@ -214,11 +214,9 @@ class RunSettings(CorpusCommand):
 
     @property
     def probed_methods(self) -> tuple[Method, ...]:
-        """The methods that are probed."""
         return self.compare.all_methods if "probe" in self.stages else ()
 
     def probes(self, method: str) -> bool:
-        """Return whether the method of this name is probed."""
         return any(one.name == method for one in self.probed_methods)
 
     @property

@@ -72,7 +72,6 @@ class Playback:
     config: ListeningConfig
 
     def choose(self, count: int) -> list[Clip]:
-        """Choose ``count`` test clips at random."""
         return choose_randomly(self.manifest.of("test"), count, seed=self.config.seed)
 
     def choose_long(self, count: int) -> list[Clip]:
@@ -194,7 +193,6 @@ def wav_name(number: int, kind: str) -> str:
 
 
 def sound_of(folder: Path, number: int, kind: str) -> Waveform:
-    """Read one sound of the entry."""
     path = folder / wav_name(number, kind)
     return read(path, soundfile.info(path).samplerate)
 

@@ -51,7 +51,6 @@ class LabelledInputs:
 
     @property
     def key(self) -> str:
-        """Hash of the names and labels."""
         return text_hash(json.dumps([*zip(self.names, self.labels, strict=True)]))
 
 

@@ -378,12 +378,10 @@ class Wav2vec2Settings(Options):
 
     @property
     def layers(self) -> int:
-        """Layers of the model."""
         return self.model.layers if self.weights is None else self.described.layers
 
     @property
     def width(self) -> int:
-        """Width of a state."""
         return self.model.width if self.weights is None else self.described.width
 
     @property
@@ -631,17 +629,19 @@ class NextSampleSettings(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require_context()
-        self._require_equal_sizes()
-
-    def _require_context(self) -> None:
-        """Refuse `transformer_context` without a context vector, and `transformer` with one."""
         if self.transformer_context.context is None:
             rule = "it is the model with a context vector: leave the option out"
             raise InputError(option="transformer_context.context", value=None, rule=rule)
         if self.transformer.context is not None:
             rule = "the model with a context vector is transformer_context: choose null"
             raise InputError(option="transformer.context", value=self.transformer.context, rule=rule)
+        sizes = {name: self.config(name).parameters for name in self.models if name in EQUAL}
+        least, most = min(sizes.values(), default=1), max(sizes.values(), default=1)
+        if most > least * (1 + self.parameter_tolerance):
+            counted = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
+            rule = f"the models have these numbers of parameters: {counted}"
+            remedy = "change transformer.ffn_dim, say, or raise the tolerance"
+            raise InputError(option="parameter_tolerance", value=self.parameter_tolerance, rule=rule, remedy=remedy)
 
     def require_positions(self) -> None:
         """Refuse contexts, and crops with the past that a transformer reads, that are longer than its positions.
@@ -658,15 +658,6 @@ class NextSampleSettings(Options):
                     rule = f"{name} reads at most {POSITIONS} samples at once: choose {most} or fewer"
                     raise InputError(option="crops.samples", value=self.crops.samples, rule=rule)
 
-    def _require_equal_sizes(self) -> None:
-        sizes = {name: self.config(name).parameters for name in self.models if name in EQUAL}
-        least, most = min(sizes.values(), default=1), max(sizes.values(), default=1)
-        if most > least * (1 + self.parameter_tolerance):
-            counted = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
-            rule = f"the models have these numbers of parameters: {counted}"
-            remedy = "change transformer.ffn_dim, say, or raise the tolerance"
-            raise InputError(option="parameter_tolerance", value=self.parameter_tolerance, rule=rule, remedy=remedy)
-
     def require_rate(self, sample_rate: int) -> None:
         """Refuse models of another sample rate than that of the run."""
         for name in get_args(ModelName):
@@ -675,7 +666,6 @@ class NextSampleSettings(Options):
                 raise InputError(option=f"{name}.sample_rate", value=given, rule=rule)
 
     def config(self, name: ModelName) -> SampleWaveNetConfig | TransformerConfig:
-        """Return the sizes of a model."""
         return cast("SampleWaveNetConfig | TransformerConfig", getattr(self, name))
 
 

@@ -238,7 +238,13 @@ def continuations(
             rates=LanguageModel.from_pretrained(rates.folder, device=device),
             flat=LanguageModel.from_pretrained(flat.folder, device=device),
         )
-        excerpts = [_excerpt(manifest, clip, models.tokenizer, config) for clip in clips]
+        form, longest = models.tokenizer.format, 2 * config.prompt_seconds  # `Prompt.of_excerpt` takes half of it
+        excerpts = [
+            read_loudest(
+                manifest.root / clip.path, form.sample_rate, longest, step=form.samples_per_code, part=clip.part
+            )
+            for clip in clips
+        ]
         for number, excerpt in enumerate(excerpts):
             excerpt.waveform.write(folder / f"{number}_original.wav")
         prompts = [Prompt.of_excerpt(each, models.tokenizer) for each in excerpts]
@@ -281,13 +287,6 @@ def require_long_enough(manifest: Manifest, *, shortest: float) -> None:
 
 def _long_enough(manifest: Manifest, shortest: float) -> list[Clip]:
     return [clip for clip in manifest.of("test") if clip.seconds >= shortest]
-
-
-def _excerpt(manifest: Manifest, clip: Clip, tokenizer: Tokenizer, config: RatesConfig) -> Excerpt:
-    """Read a clip, or the loudest part of a longer one; `Prompt.of_excerpt` takes half of it."""
-    whole, rate = 2 * config.prompt_seconds, tokenizer.format.sample_rate
-    step = tokenizer.format.samples_per_code
-    return read_loudest(manifest.root / clip.path, rate, whole, step=step, part=clip.part)
 
 
 def _continued(models: _Models, of: str, prompts: Sequence[Prompt], config: RatesConfig) -> list[Codes]:

@@ -239,10 +239,7 @@ def pitches(session: Session, manifest: Manifest, audio: SpectrogramConfig, sett
     def make(folder: Path) -> None:
         read = partial(_pitch_of_beginning, manifest, audio)
         with session.terminal.working("pitch", len(clips), "clips") as progress, session.pool(gpu=False) as pool:
-            hops = list[npt.NDArray[np.float64]]()
-            for found in in_order(read, clips, pool):
-                hops.append(found)
-                progress.advance_to(len(hops))
+            hops = [*progress.each(in_order(read, clips, pool))]
         octaves = np.concatenate([np.zeros(0), *hops])
         voiced = octaves[~np.isnan(octaves)]
         if len(voiced) < max(LEAST_VOICED * len(octaves), 2):

@@ -61,7 +61,6 @@ class Subject:
 
     @property
     def untrained(self) -> dict[str, object]:
-        """The options of the untrained GPT."""
         return {"lm": {"fit": {"seed": self.seed}}}
 
     def gpts(self, device: torch.device) -> tuple[LanguageModel, LanguageModel]:
@@ -158,12 +157,9 @@ def consistency(session: Session, subject: Subject) -> Entry:
 def encode_utterances(session: Session, tokens: Entry, folder: Path, files: Sequence[str]) -> dict[str, Codes]:
     """Encode the utterances of a folder; codes by file."""
     encoder = Encoder(folder=tokens.folder, root=folder, device=str(session.gang.device))
-    codes = {}
     with session.terminal.working("encoding", len(files), "utterances") as progress:
-        for done, file in enumerate(files, 1):
-            codes[file] = encoder.tokenizer.encode_file(folder / file)
-            progress.advance_to(done)
-    return codes
+        codes = progress.each(encoder.tokenizer.encode_file(folder / file) for file in files)
+        return dict(zip(files, codes, strict=True))
 
 
 def _models(session: Session, subject: Subject) -> Mapping[str, Scorer]:

@@ -23,7 +23,7 @@ from pipelines.commandline.outputs import keep_claimed
 from pipelines.store.store import CURVE, ENTRY, METHOD, Entry, Recipe, Store, checkpoints_of, training_name, write_json
 from pipelines.store.unused import note_user
 from pipelines.tracking.tracker import TrackedTraining
-from pipelines.tracking.tracking import NO_TRACKING, LiveCurve, Tracking, stored_points
+from pipelines.tracking.tracking import NO_TRACKING, Tracking, stored_points
 from wordless.base.errors import InputError
 from wordless.base.machine import cores
 from wordless.base.pools import LOCAL, EngineConfig, Pool, in_order, open_pool
@@ -86,13 +86,17 @@ class Session:
         that of the recipe's stage; trackers get the whole curve of every training, made here or found.
         """
         leader = self.gang.rank == 0
+
+        def waiting(recipe: Recipe) -> None:
+            self.terminal.say(f"waiting   {recipe.stage:<12} {recipe.key}  another process is making it")
+
         if together:
             recipe = replace(recipe, config={**recipe.config, "threads": self._threads(), "processes": self.gang.size})
         if self.finds_only:
             if (known := self.store.find(recipe)) is None:
                 raise MissingEntryError
             return known
-        with self.store.locked(recipe, self._waiting) if leader else nullcontext():
+        with self.store.locked(recipe, waiting) if leader else nullcontext():
             if leader:
                 note_user(self.store.folder(recipe), self.user or self.folder, self.store.root)
                 keep_claimed()
@@ -111,7 +115,7 @@ class Session:
         self.gang.barrier()
         entry = Entry(stage=recipe.stage, key=recipe.key, folder=self.store.folder(recipe), reused=reused)
         if leader:
-            self._track(entry, self._training_name(training or recipe.stage), self.tracking)
+            self._track(entry, training or recipe.stage)
         return entry
 
     def contains(self, find: Callable[["Session"], object]) -> bool:
@@ -174,7 +178,8 @@ class Session:
         ``option`` is the name of the config on the command line.
         """
         title = training_name(f"{self.prefix}{stage}")
-        curve = self._watch(self._training_name(stage), folder, config)
+        tracking = NO_TRACKING if self.gang.rank else self.tracking  # rank 0 tracks alone
+        curve = tracking.watch(TrackedTraining(name=self._training_name(stage), key=folder.stem), config)
         with self.terminal.working(title, config.steps, "steps") as progress:
             report = fit(
                 model,
@@ -209,25 +214,17 @@ class Session:
         """Give trackers the curves of entries that another process made for ``place``."""
         own = replace(self, place=place)
         for name, entry in entries.items():
-            own._track(entry, own._training_name(name), own.tracking)
+            own._track(entry, name)
 
     def _training_name(self, stage: str) -> str:
         return training_name(f"{self.prefix}{stage}", self.place)
 
-    def _watch(self, name: str, folder: Path, config: FitConfig) -> LiveCurve:
-        """Begin to track a training in the partial ``folder`` of its entry; rank 0 tracks alone."""
-        tracking = NO_TRACKING if self.gang.rank else self.tracking
-        return tracking.watch(TrackedTraining(name=name, key=folder.stem), config)
-
-    def _track(self, entry: Entry, name: str, tracking: Tracking) -> None:
+    def _track(self, entry: Entry, name: str) -> None:
         """Give trackers the whole curve of an entry, if it has one."""
-        if tracking.channels and (entry.folder / CURVE).is_file():
+        if self.tracking.channels and (entry.folder / CURVE).is_file():
             fit = _fit_options(entry.read_json(ENTRY).get("config"))
             if points := stored_points(entry.read_rows(CURVE, "curve"), fit):  # none of a training without steps
-                tracking.complete(TrackedTraining(name=name, key=entry.key), points)
-
-    def _waiting(self, recipe: Recipe) -> None:
-        self.terminal.say(f"waiting   {recipe.stage:<12} {recipe.key}  another process is making it")
+                self.tracking.complete(TrackedTraining(name=self._training_name(name), key=entry.key), points)
 
 
 def _fit_options(config: object) -> object:

@@ -77,7 +77,6 @@ class Entry:
     reused: bool  # found, not made, by this run
 
     def read_json(self, name: str) -> dict[str, object]:
-        """Read a JSON object that the stage wrote."""
         content: dict[str, object] = json.loads((self.folder / name).read_text())
         return content
 
@@ -89,7 +88,7 @@ class Entry:
     @property
     def costs(self) -> dict[str, float]:
         """Seconds and peak memory in bytes of making the entry; 0 if the record is lost."""
-        return _costs(_recorded(self.folder / TIMINGS))
+        return _costs(find_object(self.folder / TIMINGS) or {})
 
 
 def some_options(config: object, *names: str) -> dict[str, object]:
@@ -155,7 +154,7 @@ class Store:
             raise InputError(
                 f"{fault} since the {recipe.stage} stage wrote it: delete {folder} and run the same command again"
             )
-        recorded = _recorded(folder / ENTRY)
+        recorded: dict[str, Any] = find_object(folder / ENTRY) or {}
         _renew_timings(folder, recorded["files"])
         libraries, current = recorded["libraries"], library_versions()
         if libraries != current:
@@ -261,11 +260,6 @@ def checkpoints_of(folder: Path) -> Path:
     return folder.with_suffix(".checkpoints")
 
 
-def _recorded(path: Path) -> dict[str, Any]:
-    """Read an entry's JSON file; empty if it is missing or broken."""
-    return find_object(path) or {}
-
-
 def _costs(timings: Mapping[str, object]) -> dict[str, float]:
     amounts = {name: timings.get(name) for name in ("seconds", "peak_memory")}
     return {
@@ -284,7 +278,7 @@ def faults(folder: Path, *, trust_stamps: bool) -> Iterator[str]:
 
     With ``trust_stamps``, files are hashed only if their size or time of change differs.
     """
-    recorded = _recorded(folder / ENTRY)
+    recorded = find_object(folder / ENTRY) or {}
     files = recorded.get("files")
     if not (folder / ENTRY).is_file():
         yield f"{folder / ENTRY} is missing"
@@ -296,7 +290,7 @@ def faults(folder: Path, *, trust_stamps: bool) -> Iterator[str]:
     ):
         yield f"{folder / ENTRY} has changed"
     else:
-        stamps = _recorded(folder / TIMINGS).get("files") if trust_stamps else None
+        stamps = (find_object(folder / TIMINGS) or {}).get("files") if trust_stamps else None
         known = stamps if isinstance(stamps, dict) else {}
         for name, wanted in files.items():
             if not (folder / name).is_file():
@@ -307,7 +301,7 @@ def faults(folder: Path, *, trust_stamps: bool) -> Iterator[str]:
 
 def _renew_timings(folder: Path, names: Iterable[str]) -> None:
     """Write costs and stamps of a complete entry again if they are damaged, or do not match copied files."""
-    timings = _recorded(folder / TIMINGS)
+    timings = find_object(folder / TIMINGS) or {}
     if not timings:
         warnings.warn(f"{folder / TIMINGS} was missing or damaged: what the entry cost counts as 0", stacklevel=3)
     stamps = _stamps(folder, names)
@@ -337,7 +331,6 @@ def write_json(path: Path, content: object) -> None:
 
 
 def text_hash(text: str) -> str:
-    """Compute the SHA-256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

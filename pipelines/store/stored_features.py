@@ -68,12 +68,10 @@ class StoredFeatures(Mapping[str, FloatArray]):
     """Tensors ``(clips, dim)`` by key, some of several parts side by side; none is kept in memory."""
 
     def __init__(self, places: Mapping[str, Sequence[Part]]) -> None:
-        """Store the parts of each key."""
         self._places = {key: tuple(parts) for key, parts in places.items()}
 
     @property
     def files(self) -> list[Path]:
-        """The files that hold the tensors."""
         return list(dict.fromkeys(file for parts in self._places.values() for file, _ in parts))
 
     def with_input(self, own: "StoredFeatures") -> "StoredFeatures":

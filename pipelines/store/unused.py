@@ -61,7 +61,6 @@ class StoredEntry:
 
     @property
     def stage(self) -> str:
-        """The stage that made the entry."""
         return self.path.parent.name
 
     @property

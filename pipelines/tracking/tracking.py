@@ -71,7 +71,6 @@ class Channel:
         self._do(work)
 
     def conclude(self, outcome: Outcome) -> None:
-        """Give what the run came to."""
         self._do(lambda tracker: tracker.conclude(outcome))
 
     def close(self, state: State) -> None:
@@ -127,7 +126,6 @@ class Tracking:
             channel.add(training, points)
 
     def conclude(self, outcome: Outcome) -> None:
-        """Give what the run came to."""
         for channel in self.channels:
             channel.conclude(outcome)
 
@@ -170,7 +168,6 @@ class LiveCurve:
             self._show(self._points)
 
     def add(self, point: Point) -> None:
-        """Take the next point."""
         step, now = point["step"], time.monotonic()
         speed = (step - self._before[0]) / max(now - self._before[1], 1e-9) if self._before else None
         self._before = step, now
