@@ -191,14 +191,6 @@ def make_folds(
     return reused_in_order(made, before)
 
 
-def make_stages(
-    session: Session, manifest: Manifest, settings: RunSettings, unlabelled: Sequence[Manifest] = ()
-) -> RunEntries:
-    """Make the entries that the wanted stages need."""
-    pair = Pair(fold="", place=session.place, manifest=manifest, settings=settings, unlabelled=tuple(unlabelled))
-    return make_pair(session, pair)
-
-
 def make_pair(session: Session, pair: Pair) -> RunEntries:
     """Make the entries that the wanted stages of one fold and seed need."""
     entries = RunEntries()

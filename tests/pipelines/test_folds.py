@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from pipelines.chain.chain import make_stages
 from pipelines.results.comparison import Comparison
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny import session_of
+from tests.pipelines.tiny import make_stages, session_of
 from tests.pipelines.tiny_chain import TINY, Kill, called_at_once, composed, entries, refusal, run, stored
 from tokenizer.parquet import read_codes
 from wordless.audio.recordings.manifest import Manifest, read_manifest

@@ -1,5 +1,6 @@
 """Run folders of tiny models with random weights: enough to see that the commands do their work."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,11 @@ import torch
 
 from lm.model import LanguageModel
 from lm.options import ONE_HEARING, GPTConfig, VectorConfig
+from pipelines.chain.chain import make_pair
 from pipelines.chain.corpus import Corpus, FoundCorpus, read_corpus
+from pipelines.chain.pairs import Pair
+from pipelines.methods.study import RunEntries
+from pipelines.settings.run import RunSettings
 from pipelines.stages.features import ClipReading
 from pipelines.stages.listening import Playback
 from pipelines.stages.options import ListeningConfig
@@ -173,3 +178,11 @@ SAMPLES = (
     *("next_sample.fit.steps=8", "next_sample.fit.validate_every=4", "next_sample.fit.warmup_steps=2"),
     *("next_sample.test_crops=4", "next_sample.sounds.seconds=0.01", "next_sample.sounds.prompt_seconds=0.02"),
 )
+
+
+def make_stages(
+    session: Session, manifest: Manifest, settings: RunSettings, unlabelled: Sequence[Manifest] = ()
+) -> RunEntries:
+    """Make the entries that the wanted stages need."""
+    pair = Pair(fold="", place=session.place, manifest=manifest, settings=settings, unlabelled=tuple(unlabelled))
+    return make_pair(session, pair)

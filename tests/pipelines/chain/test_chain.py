@@ -17,7 +17,6 @@ import torch
 from safetensors.torch import load_file
 
 from lm.probing.fitted import FittedProbe
-from pipelines.chain.chain import make_stages
 from pipelines.chain.run_output import require_own_parts, write_probe
 from pipelines.methods.method import Made
 from pipelines.methods.study import RunEntries
@@ -26,7 +25,7 @@ from pipelines.settings.run import run_settings
 from pipelines.store.session import Session
 from pipelines.store.store import ENTRY, Entry, Store
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny import SAMPLES
+from tests.pipelines.tiny import SAMPLES, make_stages
 from tests.pipelines.tiny_chain import (
     OWN,
     PROCESSES,

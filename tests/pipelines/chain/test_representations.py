@@ -8,7 +8,6 @@ import pytest
 
 from lm.options import POOLINGS
 from lm.probing.vectors import FloatArray
-from pipelines.chain.chain import make_stages
 from pipelines.methods.method import Made, Method, Row
 from pipelines.methods.study import Study
 from pipelines.methods.table import METHODS
@@ -16,7 +15,7 @@ from pipelines.settings.run import run_settings
 from pipelines.stages.features import frame_features
 from pipelines.store.store import Entry
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny import silent_session
+from tests.pipelines.tiny import make_stages, silent_session
 from tests.pipelines.tiny_chain import composed
 from wordless.audio.recordings.manifest import read_manifest
 from wordless.base.errors import InputError
