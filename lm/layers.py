@@ -23,7 +23,7 @@ from lm.bodies.audio_transformer import AudioTransformerBody
 from lm.bodies.body import Body, BodyNetwork
 from lm.bodies.convolutional import SpectrogramReader
 from lm.bodies.options import PIECE_FRAMES
-from lm.bodies.sound_gpt import LAYER, TOGETHER, SoundGPT, load_sound_gpt
+from lm.bodies.sound_gpt import SoundGPT, load_sound_gpt
 from lm.bodies.spectrogram_transformer import SAMPLE_RATE, AstBody, filter_bank_stream, patches_along
 from lm.bodies.wav2vec2 import SpeechNetwork, Wav2vec2Body
 from lm.finetuned import FineTunedModel
@@ -200,10 +200,7 @@ class ConvReader(SpectrogramLayers, BodyReader):
 
 @dataclass(frozen=True, kw_only=True)
 class SoundReader(SpectrogramLayers):
-    """A GPT that reads sound, trained or not, whose inner activations are pooled."""
-
-    layer: ClassVar[str] = LAYER
-    together: ClassVar[str] = TOGETHER
+    """A GPT that reads sound, trained or not, whose stem and inner activations are pooled."""
 
     folder: Path
 

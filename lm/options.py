@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
@@ -77,9 +77,10 @@ class VectorConfig(Options):
         """Return the numbers that all poolings of frames ``(time, width)`` give."""
         return width * sum(PARTS[pooling] for pooling in self.poolings)
 
-    def network_size(self, count: int, width: int) -> int:
-        """Return the numbers of all vectors of a network of ``count`` layers of one width."""
-        return self.size(width) * (len(self.numbers(count)) + count * ("together" in self.layers))
+    def network_size(self, widths: Sequence[int]) -> int:
+        """Return the numbers of all vectors of a network with layers of these widths."""
+        alone = sum(widths[number - 1] for number in self.numbers(len(widths)))
+        return self.size(alone + sum(widths) * ("together" in self.layers))
 
     def keys(self, count: int, *, layer: str, together: str) -> list[str]:
         """Name the vectors of ``count`` layers: ``layer_1:mean``, and ``together:mean`` of all side by side."""

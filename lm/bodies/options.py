@@ -354,8 +354,12 @@ class SoundGPTConfig(Options):
     layers: int = option(4, "layers", least=1)
     heads: int = option(4, "attention heads", least=1)
     ffn_dim: int = option(336, "width inside the feed-forward network", least=1)
-    convolutions: int = option(2, "causal convolutions over the patches in front of the transformer", least=0)
-    kernel: int = option(3, "patches that a convolution reads", least=1)
+    channels: tuple[int, ...] = option(
+        (16, 32),
+        "channels of each causal convolution over time and mel bands in front of the transformer",
+        least=1,
+        filled=True,
+    )
     ahead: tuple[int, ...] = option(
         (0, 1, 2, 4),
         "which codes each position predicts: 0 is the code of the patch that it has just read, 1 the next one",
@@ -370,3 +374,7 @@ class SoundGPTConfig(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_pairs(self.model_dim, self.heads)
+
+    def stem_width(self, mels: int) -> int:
+        """Return the width of the convolutions' output over ``mels`` bands."""
+        return self.channels[-1] * -(-mels // (1 << len(self.channels)))

@@ -3,8 +3,8 @@
 A GPT over codes cannot read what k-means discards. Here causal convolutions over log-mel stand in the place of the
 embedding of codes, and the targets stay codes, which are easier to predict than frames (NEST-RQ, Han et al.,
 arXiv:2409.08680; Whisper-GPT, Verma, arXiv:2412.11449). The input is an augmented copy of a clip: by default with
-another speed, shifted formants, noise and masks. The targets are the codes of the unchanged clip, so the network
-learns to ignore the augmentation (Gat et al., arXiv:2209.15483)::
+another speed, shifted formants, noise and masks. The targets are the codes of the unchanged clip, so the network learns
+to ignore the augmentation (Gat et al., arXiv:2209.15483)::
 
     patches of the augmented copy    [ 0 ][ 1 ][ 2 ][ 3 ] ...       position t reads the patches up to t
     codes of the unchanged clip      [ a ][ b ][ c ][ d ][ e ] ...  that cover the same sounds
@@ -28,7 +28,7 @@ Spectrograms are ``(batch, time, mels)``, normalised as for SimCLR.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +66,7 @@ BANDS, BINS = 20, 8
 COMPONENTS = 24
 SAMPLE = 100_000  # windows that components and codes are fitted to
 ITERATIONS = 25
+KERNEL = 3  # frames and bands that a convolution of the stem reads
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -138,9 +139,6 @@ def with_window_codes(log_mel: StoredClips, codes: StoredClips, codebooks: Seque
     return StoredClips.together(rows)
 
 
-LAYER, TOGETHER = "inner", "all_inner"  # names of the vectors of a layer, and of all layers side by side
-
-
 @dataclass(frozen=True, kw_only=True)
 class SoundShape:
     """What a model reads and predicts; follows from the tokenizer, and the longest sequence from the batches."""
@@ -152,6 +150,33 @@ class SoundShape:
     codebook_size: int
 
 
+class Stem(nn.Module):
+    """Causal 3 x 3 convolutions over time and mel bands: log-mel ``(batch, time, mels)`` -> ``(batch, steps, width)``.
+
+    A convolution knows a sound that is shifted by a band, as formants are from one speaker to another. Each halves the
+    bands, and the frames too, while they divide a patch.
+    """
+
+    def __init__(self, channels: Sequence[int], *, patch_frames: int) -> None:
+        super().__init__()
+        self.hop = 1  # frames of a step
+        self.strides, convolutions = list[int](), list[nn.Module]()
+        for before, after in pairwise((1, *channels)):
+            stride = 2 if patch_frames % (2 * self.hop) == 0 else 1
+            convolutions.append(nn.Conv2d(before, after, KERNEL, stride=(stride, 2)))
+            self.strides.append(stride)
+            self.hop *= stride
+        self.convolutions = nn.ModuleList(convolutions)
+
+    def forward(self, spectrograms: Tensor) -> Tensor:
+        images = spectrograms[:, None]
+        for convolution, stride in zip(self.convolutions, self.strides, strict=True):
+            # Step t reads the frames up to stride * (t + 1) - 1, the last one that it stands for.
+            padded = nn.functional.pad(images, (KERNEL // 2, KERNEL // 2, KERNEL - stride, 0))
+            images = nn.functional.gelu(convolution(padded))
+        return images.transpose(1, 2).flatten(2)  # (N, C, T, M) -> (N, T, C * M)
+
+
 class SoundGPT(nn.Module):
     """Log-mel ``(batch, time, mels)`` -> logits of the codes of the same and of later patches."""
 
@@ -160,8 +185,8 @@ class SoundGPT(nn.Module):
         self.config = config
         self.shape = shape
         dim = config.model_dim
-        self.project = nn.Linear(shape.patch_frames * shape.mels, dim)
-        self.convolutions = nn.ModuleList(nn.Conv1d(dim, dim, config.kernel) for _ in range(config.convolutions))
+        self.stem = Stem(config.channels, patch_frames=shape.patch_frames)
+        self.project = nn.Linear(shape.patch_frames // self.stem.hop * config.stem_width(shape.mels), dim)
         self.norm = nn.RMSNorm(dim)
         self.dropout = nn.Dropout(config.dropout)
         # Its embedding of tokens is left out: the convolutions stand in its place.
@@ -182,38 +207,31 @@ class SoundGPT(nn.Module):
 
     @property
     def hops(self) -> tuple[int, ...]:
-        """Frames between two positions of each layer."""
-        return (self.shape.patch_frames,) * self.config.layers
-
-    @property
-    def dim(self) -> int:
-        """Inner activations of a layer."""
-        return self.config.ffn_dim
+        """Frames between two positions of each layer of `blocks`."""
+        return (self.stem.hop, *(self.shape.patch_frames,) * self.config.layers)
 
     def forward(self, spectrograms: Tensor) -> Tensor:
         """Compute logits ``(batch, positions, ahead, streams, codebook_size)``."""
-        logits: Tensor = self.predict(self.decoder(*self._embed(spectrograms)))
+        logits: Tensor = self.predict(self.decoder(*self._embed(self.stem(self._whole_patches(spectrograms)))))
         ahead, shape = len(self.config.ahead), self.shape
         return logits.reshape(*logits.shape[:2], ahead, shape.streams, shape.codebook_size)
 
     def blocks(self, spectrograms: Tensor, lengths: Tensor) -> list[Frames]:
-        """Compute the inner activations ``(batch, positions, ffn_dim)`` of each layer, as `GPT.inner_activations` does.
+        """Compute the stem's outputs ``(batch, steps, width)``, and the inner activations of each layer.
 
-        A position after the end of a clip reads zeros (the mean spectrum), and is not counted in its length.
+        The activations are ``(batch, positions, ffn_dim)``, as those of `GPT.inner_activations`. A position after the
+        end of a clip reads zeros (the mean spectrum), and is not counted in its length.
         """
-        activations = inner_activations(self.decoder, *self._embed(spectrograms))
-        positions = -(-lengths // self.shape.patch_frames)
-        return [(each, positions) for each in activations]
+        images = self.stem(self._whole_patches(spectrograms))
+        layers = [images, *inner_activations(self.decoder, *self._embed(images))]
+        return [(each, -(-lengths // hop)) for each, hop in zip(layers, self.hops, strict=True)]
 
-    def _embed(self, spectrograms: Tensor) -> tuple[Tensor, "BatchLayout"]:
-        size = self.shape.patch_frames
-        whole = nn.functional.pad(spectrograms, (0, 0, 0, -spectrograms.shape[1] % size))
-        patches = whole.reshape(len(whole), -1, size * self.shape.mels)  # (N, T, M) -> (N, T / P, P * M)
-        projected = self.project(patches)
-        context = projected.transpose(1, 2)
-        for convolution in self.convolutions:
-            context = nn.functional.gelu(convolution(nn.functional.pad(context, (self.config.kernel - 1, 0))))
-        embedded = self.dropout(self.norm(projected + context.transpose(1, 2)))
+    def _whole_patches(self, spectrograms: Tensor) -> Tensor:
+        return nn.functional.pad(spectrograms, (0, 0, 0, -spectrograms.shape[1] % self.shape.patch_frames))
+
+    def _embed(self, images: Tensor) -> tuple[Tensor, "BatchLayout"]:
+        patches = images.reshape(len(images), -1, self.project.in_features)  # the steps of each patch side by side
+        embedded = self.dropout(self.norm(self.project(patches)))
         return embedded, full_rows(embedded)
 
 
@@ -341,8 +359,8 @@ def _collate(frames: Tensor, targets: Sequence[IntArray]) -> SoundBatch:
 
 
 def saved_layers(folder: Path) -> int:
-    """Return the number of layers of a saved model."""
-    return int(json.loads((folder / CONFIG).read_text())["gpt_sound"]["layers"])
+    """Return the number of layers of a saved model that `SoundGPT.blocks` gives: its stem, then the transformer's."""
+    return 1 + int(json.loads((folder / CONFIG).read_text())["gpt_sound"]["layers"])
 
 
 def load_sound_gpt(folder: Path) -> SoundGPT:

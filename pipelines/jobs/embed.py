@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from lm.bodies.sound_gpt import LAYER, TOGETHER, saved_layers
+from lm.bodies.sound_gpt import saved_layers
+from lm.layers import SoundReader
 from lm.model import LanguageModel
 from lm.options import ONE_HEARING, Pooling, States
 from lm.probing.features_file import write_vectors
@@ -232,7 +233,8 @@ def _layers(rate: RateModels) -> tuple[str, ...]:
 
 def _layers_of_sound(count: int) -> tuple[str, ...]:
     """Name the layers of a GPT that reads sound, and those that lie side by side."""
-    return (*(f"{LAYER}_{number}" for number in range(1, count + 1)), TOGETHER, f"{TOGETHER}{WITH_INPUT}")
+    reader, both = SoundReader, f"{SoundReader.together}{WITH_INPUT}"
+    return (*(f"{reader.layer}_{number}" for number in range(1, count + 1)), reader.together, both)
 
 
 def _last(layers: Sequence[str]) -> str:

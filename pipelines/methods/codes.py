@@ -49,7 +49,7 @@ def size_of_states(options: RunSettings, gpt: GPTConfig | None = None) -> int:
     """Return the size of the vectors of a GPT's states; by default of the run's own GPT."""
     own, gpt = options.compare, gpt or options.lm.gpt
     width = sum(gpt.ffn_dim if states == "inner" else gpt.model_dim for states in own.states)
-    return own.vectors.network_size(gpt.layers, width * (1 + gpt.backward))
+    return own.vectors.network_size([width * (1 + gpt.backward)] * gpt.layers)
 
 
 def size_of_codes(options: RunSettings) -> int:

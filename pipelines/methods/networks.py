@@ -234,7 +234,7 @@ def _wav2vec2_settings(options: RunSettings, *, untrained: bool) -> Wav2vec2Sett
 
 def _wav2vec2_size(options: RunSettings, *, untrained: bool = False) -> int:
     own = _wav2vec2_settings(options, untrained=untrained)
-    return options.compare.vectors.network_size(own.layers, own.width)
+    return options.compare.vectors.network_size([own.width] * own.layers)
 
 
 def _require_wav2vec2(name: str, options: RunSettings) -> None:
@@ -372,7 +372,9 @@ def _gpt_sound_made(
 
 def _gpt_sound_size(options: RunSettings) -> int:
     model = options.gpt_sound.model
-    return options.compare.vectors.network_size(model.layers, model.ffn_dim)
+    return options.compare.vectors.network_size(
+        [model.stem_width(options.audio.n_mels), *[model.ffn_dim] * model.layers]
+    )
 
 
 GPT_SOUND = Method(
@@ -380,8 +382,8 @@ GPT_SOUND = Method(
         name="gpt_sound",
         kind="self_supervised",
         title="GPT that reads sound",
-        explanation="inner activations of a GPT that reads log-mel of changed copies and predicts the codes of the "
-        "unchanged clips",
+        explanation="layers of a GPT that reads log-mel of changed copies and predicts the codes of the unchanged "
+        "clips",
         line=Line(marker="X"),
         places=("learning curves", "groups", "summary", "key figures"),
     ),

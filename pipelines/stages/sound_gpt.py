@@ -54,7 +54,7 @@ def sound_gpt(
     """
     inputs = {"spectrograms": corpus[0], "codes": corpus[1], "unlabelled": [entry for each in extra for entry in each]}
     config = {NAME: settings, "patch_frames": patch_frames}
-    recipe = Recipe(f"random_{NAME}" if untrained else NAME, 2, config=config, inputs=inputs)
+    recipe = Recipe(f"random_{NAME}" if untrained else NAME, 3, config=config, inputs=inputs)
     files = (*((WEIGHTS, CONFIG) if untrained else TRAINED), SAMPLE)  # a model that took no step has no curve
 
     def make(folder: Path) -> None:
@@ -116,7 +116,7 @@ def _joined(first: CodedClips, second: CodedClips) -> CodedClips:
 
 
 def sound_gpt_features(reading: ClipReading, method: str, trained: Entry) -> Entry:
-    """Compute the pooled inner activations of every layer, and of all layers side by side, from the recordings.
+    """Compute the pooled states of every layer, and of all layers side by side, from the recordings.
 
     ``method`` is gpt_sound, or the method of a model that took no step.
     """
@@ -130,7 +130,7 @@ def sound_gpt_features(reading: ClipReading, method: str, trained: Entry) -> Ent
     return network_features(
         reading,
         method,
-        3,
+        4,
         reader,
         layers=saved_layers(trained.folder),
         config={"compare": reading.vectors.network_key, "audio": reading.audio},

@@ -1,6 +1,7 @@
 """The GPT that reads sound: which codes it is to predict, and that it reads nothing from the future."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -30,7 +31,7 @@ from wordless.audio.spectrogram import warp
 
 MELS, SIZE, STREAMS, CODES = 6, 2, 2, 40
 AHEAD = (0, 1, 3)
-MODEL = SoundGPTConfig(model_dim=16, layers=2, heads=2, ffn_dim=24, ahead=AHEAD, dropout=0.0)
+MODEL = SoundGPTConfig(model_dim=16, layers=2, heads=2, ffn_dim=24, ahead=AHEAD, dropout=0.0, channels=(4, 8))
 SHAPE = SoundShape(frames=60, mels=MELS, patch_frames=SIZE, streams=STREAMS, codebook_size=CODES)
 UNCHANGED = AugmentationConfig(
     crop=1.0, speed=0.0, formant=0.0, gain_db=0.0, mix=0.0, noise=0.0, time_masks=0, mel_masks=0
@@ -119,22 +120,29 @@ def test_the_loss_is_the_mean_over_counted_codes_alone() -> None:
     assert total.item() == pytest.approx(wanted, rel=1e-4)
 
 
-def test_layers_read_the_past_alone_and_padding_changes_nothing() -> None:
-    model = create_sound_gpt(MODEL, SHAPE, seed=0).eval()
-    frames = torch.randn(2, 20, MELS, generator=torch.Generator().manual_seed(0))
-    frames[1, 13:] = 0.0
-    layers = model.blocks(frames, torch.tensor([20, 13]))
-    alone = model.blocks(frames[1:, :13], torch.tensor([13]))
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 8])
+def test_layers_read_the_past_alone_and_padding_changes_nothing(size: int) -> None:
+    model = create_sound_gpt(MODEL, replace(SHAPE, patch_frames=size), seed=0).eval()
+    ends, border = (5 * size, 3 * size + (size > 1)), 2 * size  # the second clip ends within a patch
+    frames = torch.randn(2, ends[0], MELS, generator=torch.Generator().manual_seed(0))
+    frames[1, ends[1] :] = 0.0
+    layers = model.blocks(frames, torch.tensor(ends))
+    alone = model.blocks(frames[1:, : ends[1]], torch.tensor(ends[1:]))
     future = frames.clone()
-    future[0, 12:] += 1.0
-    changed = model.blocks(future, torch.tensor([20, 13]))
-    assert len(layers) == len(model.hops) == MODEL.layers
-    for (states, lengths), (own, _), (other, _) in zip(layers, alone, changed, strict=True):
-        assert lengths.tolist() == [10, 7]
-        assert states.shape == (2, 10, model.dim)
-        torch.testing.assert_close(states[1, :7], own[0])
-        torch.testing.assert_close(states[0, :6], other[0, :6])
-        assert not torch.allclose(states[0, 6:], other[0, 6:])
+    future[0, border:] += 1.0
+    changed = model.blocks(future, torch.tensor(ends))
+    widths = [MODEL.stem_width(MELS), *[MODEL.ffn_dim] * MODEL.layers]
+    assert len(layers) == len(model.hops) == 1 + MODEL.layers
+    assert size % model.hops[0] == 0
+    for hop, width, (states, lengths), (own, _), (other, _) in zip(
+        model.hops, widths, layers, alone, changed, strict=True
+    ):
+        steps = [-(-end // hop) for end in ends]
+        assert lengths.tolist() == steps
+        assert states.shape == (2, steps[0], width)
+        torch.testing.assert_close(states[1, : steps[1]], own[0, : steps[1]])
+        torch.testing.assert_close(states[0, : border // hop], other[0, : border // hop])
+        assert not torch.allclose(states[0, border // hop], other[0, border // hop])
 
 
 def test_a_few_steps_learn_the_codes() -> None:

@@ -262,7 +262,7 @@ def sound_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.mark.parametrize("layer", ["inner_2", "all_inner_with_input"])
+@pytest.mark.parametrize("layer", ["layer_3", "all_layers_with_input"])
 def test_the_gpt_of_a_run_that_reads_sound_embeds_as_its_probes_read(
     layer: str, sound_run: Path, tmp_path: Path
 ) -> None:
