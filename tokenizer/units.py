@@ -69,7 +69,11 @@ def write_units(path: Path, clips: Iterable[CodedClip], kind: UnitsFormat, *, de
                 numbers = {"": units, LENGTHS: [clip.codes.num_samples], DURATIONS: durations or []}
                 for suffix, handle in handles.items():
                     line = " ".join(map(str, numbers[suffix]))
-                    handle.write((_json_line(clip, units, durations) if kind == "jsonl" else line) + "\n")
+                    if kind == "jsonl":
+                        row = {"file_name": clip.name, "num_samples": clip.codes.num_samples, "units": units}
+                        row |= {} if durations is None else {"duration": durations}
+                        line = json.dumps(row, ensure_ascii=False)
+                    handle.write(f"{line}\n")
         if kind == "name_units":
             for file in files.values():
                 _name(file, _short_names(names))
@@ -281,11 +285,6 @@ def _units(clip: CodedClip, deduplicate: bool) -> tuple[list[int], list[int] | N
     return values[starts].tolist(), np.diff(np.append(starts, len(values))).tolist()
 
 
-def _json_line(clip: CodedClip, units: list[int], durations: list[int] | None) -> str:
-    row = {"file_name": clip.name, "num_samples": clip.codes.num_samples, "units": units}
-    return json.dumps(row if durations is None else {**row, "duration": durations}, ensure_ascii=False)
-
-
 def _lines(path: Path) -> Iterator[str]:
     """Read the lines of a file; unlike str.splitlines, split only at line feeds: names may hold other breaks."""
     try:
@@ -339,15 +338,8 @@ def _json_units(text: str, number: int, where: str) -> _Line:
     num_samples = row.get("num_samples")
     if num_samples is not None and not (type(num_samples) is int and num_samples >= 0):
         raise InputError(f"num_samples is {shortened(num_samples)}, and not a whole number of 0 or more")
-    return _Line(
-        name=name,
-        units=units,
-        number=number,
-        where=where,
-        durations=durations,
-        num_samples=num_samples,
-        durations_where=where,
-    )
+    line = _Line(name=name, units=units, number=number, where=where)
+    return replace(line, durations=durations, num_samples=num_samples, durations_where=where)
 
 
 def _whole_numbers(values: object) -> TypeGuard[list[int]]:

@@ -26,9 +26,9 @@ import numpy as np
 import numpy.typing as npt
 
 from wordless.audio.ffmpeg import FFmpegSound, kind_of, second_chance
+from wordless.audio.sound_files import Stream, UnreadableError, Window, compressed_sphere, foreign_content
 from wordless.audio.streams import streams_of
 from wordless.audio.waveform import FloatArray
-from wordless.audio.windows import Stream, UnreadableError, Window, compressed_sphere, foreign_content
 from wordless.base.errors import InputError, require
 from wordless.base.files import open_regular
 

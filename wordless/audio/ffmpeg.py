@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from wordless.audio.windows import UnreadableError, Window, skip_tags
+from wordless.audio.sound_files import UnreadableError, Window, skip_tags
 
 if TYPE_CHECKING:
     import av

@@ -243,7 +243,5 @@ def equally_loud(sounds: Sequence[Waveform]) -> list[Waveform]:
     levels = [active_level(sound) for sound in sounds]
     peaks = [float(np.abs(sound.samples).max(initial=0)) for sound in sounds]
     wanted = min((PEAK * level / peak for level, peak in zip(levels, peaks, strict=True) if level), default=0.0)
-    return [
-        Waveform(samples=sound.samples * np.float32(wanted / level), sample_rate=sound.sample_rate) if level else sound
-        for sound, level in zip(sounds, levels, strict=True)
-    ]
+    scaled = zip(sounds, levels, strict=True)
+    return [replace(each, samples=each.samples * np.float32(wanted / own)) if own else each for each, own in scaled]

@@ -36,10 +36,8 @@ from wordless.base.errors import InputError, require
 
 # Formats and encodings in which libsndfile seeks to the exact sample; tests compare the bits.
 _EXACT_FORMATS = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC"})
-_EXACT_ENCODINGS = frozenset(
-    # samples that do not depend on other samples
-    {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"}
-)
+# samples that do not depend on other samples
+_EXACT_ENCODINGS = frozenset({"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"})
 WHOLE = Part(start=0, num_samples=sys.maxsize)
 _RECENT_VALUES = 1 << 22  # kept by a cursor, 16 MB: the last 95 s of mono at 44.1 kHz are read again without decoding
 

@@ -18,8 +18,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 
-from wordless.audio.frames import corrected_header, frame_at, frames_soon, mpeg_streams
-from wordless.audio.windows import Stream, UnreadableError, Window, skip_tags, without_tags
+from wordless.audio.sound_files import (
+    Stream,
+    UnreadableError,
+    Window,
+    corrected_header,
+    frame_at,
+    frames_soon,
+    mpeg_streams,
+    skip_tags,
+    without_tags,
+)
 
 _UNKNOWN_64 = 1 << 62  # larger 64-bit lengths stand for an unknown one
 _MAX_32 = 0xFFFF_FFFF

@@ -239,19 +239,9 @@ def _clip(path: str, known: Description, found: Measurement, trim_db: float | No
     else:
         part = known.span.part(found.num_samples, found.sample_rate)
         segment, trimmed = None if part.num_samples == found.num_samples else 0, 0
-    return Clip(
-        path=path,
-        segment=segment,
-        start=part.start,
-        num_samples=part.num_samples,
-        trimmed=trimmed,
-        sample_rate=found.sample_rate,
-        channel=found.channel,
-        size=found.size,
-        sha256=found.sha256,
-        samples_sha256=found.samples_sha256,
-        **known.clip_fields(),
-    )
+    of_file = {name: getattr(found, name) for name in ("sample_rate", "channel", "size", "sha256", "samples_sha256")}
+    of_file |= {"segment": segment, "start": part.start, "num_samples": part.num_samples, "trimmed": trimmed}
+    return Clip(path=path, **of_file, **known.clip_fields())
 
 
 def span_seconds(span: Span | None) -> tuple[float, float] | None:

@@ -19,7 +19,7 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import product
@@ -253,22 +253,19 @@ def utterances(config: EmbeddedConfig) -> tuple[Utterance, ...]:
     A clip's speed and pitch depend on the seed and its own voice, word and take, so a larger corpus does not change
     them.
     """
-    if config.sentences:
-        return tuple(each for voice in range(config.voices) for each in _sentences(config, voice))
     words, voices, seed = config.all_words, config.all_voices, config.seed
+    if config.sentences:  # every voice has sentences of its own
+        return tuple(
+            utterance(each.text, f"{each.label}_{VOICES[voice]}_{number}", voice, place=number, seed=seed)
+            for voice in range(config.voices)
+            for number, each in enumerate(training_sentences(config.sentences, seed=[seed, voice]))
+        )
 
     def spoken(voice: int, word: int, take: int) -> Utterance:
         name = f"{words[word]}_{voices[voice]}_{take}"
         return utterance(words[word], name, voice, place=word, take=take, seed=seed, voices=voices)
 
     return tuple(spoken(*place) for place in product(range(config.voices), range(config.words), range(config.takes)))
-
-
-def _sentences(config: EmbeddedConfig, voice: int) -> Iterator[Utterance]:
-    """Give the sentences of one voice; every voice has sentences of its own."""
-    for number, sentence in enumerate(training_sentences(config.sentences, seed=[config.seed, voice])):
-        name = f"{sentence.label}_{VOICES[voice]}_{number}"
-        yield utterance(sentence.text, name, voice, place=number, seed=config.seed)
 
 
 def embedded_corpus(config: EmbeddedConfig, cache: Path) -> Path:

@@ -18,7 +18,7 @@ from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
 from wordless.audio.ffmpeg import FFMPEG_EXTENSIONS
-from wordless.audio.windows import HEADERLESS, foreign_kind
+from wordless.audio.sound_files import HEADERLESS, foreign_kind
 from wordless.base.errors import InputError
 
 EXTENSIONS = (

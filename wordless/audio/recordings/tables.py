@@ -116,15 +116,11 @@ def read_table(path: Path, columns: ColumnConfig | None = None, *, label_type: L
             named, header = _without_header(header, named, label_type, path, notices)
         chosen = _choose(header, named, label_type, path, notices)
         cells, decimal_comma = _separated(text, path, delimiter, header, has_header=has_header), delimiter == ";"
-    samples = _counts_samples(header, named)
+    # the manifest of a run, whose starts are samples, unless somebody named its times
+    ours = "segment" in header or {"trimmed", "sha256"}.issubset(header)
+    samples = ours and _OF_A_RUN.issubset(header) and not {*SPAN_FIELDS, "duration"} & named.named.keys()
     rows = (_row(each, chosen, samples=samples, decimal_comma=decimal_comma) for each in cells)
     return Table(rows=tuple(rows), columns=tuple(header), notices=tuple(notices))
-
-
-def _counts_samples(header: Sequence[str], named: ColumnConfig) -> bool:
-    """Return whether a table is the manifest of a run, whose starts are samples, and nobody named its times."""
-    ours = "segment" in header or {"trimmed", "sha256"}.issubset(header)
-    return ours and _OF_A_RUN.issubset(header) and not {*SPAN_FIELDS, "duration"} & named.named.keys()
 
 
 def _layout(text: str, path: Path, named: ColumnConfig) -> tuple[str, list[str], bool]:
