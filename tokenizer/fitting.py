@@ -216,8 +216,7 @@ class PatchBatches:
     def batch(self, step: int, part: int, parts: int) -> PatchBatch:
         """Return part ``part`` of ``parts`` of the batch of ``step``."""
         rng = np.random.default_rng([self.seed, step])
-        chosen = rng.integers(0, len(self.patches), self.batch_size)
-        rows = torch.from_numpy(chosen[part::parts])
+        rows = torch.from_numpy(rng.integers(0, len(self.patches), self.batch_size)[part::parts])
         patches = self.patches[rows]
         inputs = None if self.inputs is None else self.inputs[rows]
         if self.max_formants:

@@ -103,8 +103,7 @@ def measure_fidelity(tokenizer: Tokenizer, clips: Iterable[FloatArray]) -> dict[
         if len(samples) < tokenizer.config.samples_per_code:  # the front end needs a whole hop
             continue
         spectrogram = tokenizer.normalise(tokenizer.log_mel(copy_to(torch.from_numpy(samples)[None], device)))
-        steps = spectrogram.shape[1] // tokenizer.patch_frames
-        target = spectrogram[:, : steps * tokenizer.patch_frames]
+        target = spectrogram[:, : spectrogram.shape[1] // tokenizer.patch_frames * tokenizer.patch_frames]
         bottlenecks = tokenizer.bottlenecks_of(samples, spectrogram)
         plain += (tokenizer.decode_bottlenecks(bottlenecks) - target).square().sum().double()
         quantised += (tokenizer.spectrogram(tokenizer.nearest(bottlenecks)) - target).square().sum().double()
@@ -197,8 +196,7 @@ class CodeTable:
     nearest: dict[int, list[Occurrence]] = field(default_factory=dict)  # of each code
 
     def __post_init__(self) -> None:
-        config = self.tokenizer.config
-        self._spectra = np.zeros((len(self.tokenizer.codebooks[0]), config.height))
+        self._spectra = np.zeros((len(self.tokenizer.codebooks[0]), self.tokenizer.config.height))
 
     @torch.inference_mode()
     def add(self, samples: FloatArray) -> None:

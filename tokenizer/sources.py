@@ -193,8 +193,7 @@ class SpeechLayer(nn.Module):
 
     def states(self, samples: FloatArray) -> Tensor:
         """Compute the states of a whole recording ``(num_samples,)``: one for each code, ``(time, width)``."""
-        nothing = torch.zeros(0, self.width, device=self.transformer.device)
-        return torch.cat([nothing, *self.pieces(samples)])
+        return torch.cat([torch.zeros(0, self.width, device=self.transformer.device), *self.pieces(samples)])
 
     def pieces(self, samples: FloatArray) -> Iterator[Tensor]:
         """Give the states of a recording ``(num_samples,)`` piece by piece, ``(time, width)``.

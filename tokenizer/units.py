@@ -104,8 +104,7 @@ def _timed_rows(clip: CodedClip, deduplicate: bool) -> Iterator[tuple[str | int,
     for rate, codes in enumerate(clip.codes.by_rate, 1):
         times = codes.times + begin
         for stream, values in enumerate(codes.values.T, 1):
-            first = _first_of_run(values) if deduplicate else np.ones(len(values), bool)
-            starts = np.flatnonzero(first)
+            starts = np.flatnonzero(_first_of_run(values) if deduplicate else np.ones(len(values), bool))
             ends = [*(starts[1:] - 1), len(values) - 1]
             for start, end in zip(starts, ends, strict=False):
                 seconds = (f"{times[start, 0]:.6f}", f"{times[end, 1]:.6f}")

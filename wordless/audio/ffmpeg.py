@@ -139,8 +139,7 @@ class FFmpegSound:
         """
         decoded = self._decoded / self.samplerate
         seconds = max(self._declared_seconds, decoded * self._share)
-        is_short = 0 < decoded < seconds - _SLACK_SECONDS
-        return round(seconds * self.samplerate) if is_short else None
+        return round(seconds * self.samplerate) if 0 < decoded < seconds - _SLACK_SECONDS else None
 
     @property
     def _declared_seconds(self) -> float:

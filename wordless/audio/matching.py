@@ -36,8 +36,7 @@ class Match:
 
 def unit_frames(frames: FloatArray) -> FloatArray:
     """Scale frames ``(time, dim)`` to length 1; a frame of zeros stays zero."""
-    norms = np.linalg.norm(frames, axis=1, keepdims=True)
-    scaled: FloatArray = frames / np.maximum(norms, np.float32(1e-12))
+    scaled: FloatArray = frames / np.maximum(np.linalg.norm(frames, axis=1, keepdims=True), np.float32(1e-12))
     return scaled
 
 

@@ -214,8 +214,7 @@ class Convolutions:
 
     def frames_of(self, lengths: "Tensor") -> "Tensor":
         """Count the frames of several sounds of ``lengths (batch,)`` samples."""
-        beyond = (lengths - self.receptive_field).clamp(min=0)
-        return beyond // self.stride + 1
+        return (lengths - self.receptive_field).clamp(min=0) // self.stride + 1
 
     def samples(self, frames: int) -> int:
         """Count the samples that a number of frames depend on."""

@@ -75,8 +75,7 @@ def read_by_length(read: Callable[[Tensor, int], Tensor], lengths: Tensor, *, ra
         Values ``(batch, ..., frames, width)`` in the order of the batch; zeros after the frames of a group.
     """
     groups = group_by_length(lengths, ratio=ratio)
-    parts = [read(rows, int(lengths[rows[-1]])) for rows in groups]
-    return join_groups(parts, torch.cat(groups))
+    return join_groups([read(rows, int(lengths[rows[-1]])) for rows in groups], torch.cat(groups))
 
 
 class ConvolutionsByLength(nn.Module):

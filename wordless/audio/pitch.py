@@ -137,8 +137,7 @@ class PitchTracker:
 
     def _path(self) -> list[float]:
         """Return the pitch of the recent hops on the best path so far."""
-        voiced = self.score.max() > self.silence
-        state, path = int(self.score.argmax()) if voiced else len(self.lags), list[float]()
+        state, path = int(self.score.argmax()) if self.score.max() > self.silence else len(self.lags), list[float]()
         for values, states in reversed(self.recent):
             path.append(self._pitch(values, state))
             state = int(states[state])

@@ -275,8 +275,7 @@ def read_beginning(
     path: Path, sample_rate: int, seconds: float, *, part: Part | None = None, channel: Channel = "mean"
 ) -> Waveform:
     """Read the first ``seconds`` of a recording or part, or all of a shorter one; only these are in memory."""
-    wanted = round(seconds * sample_rate)
-    blocks = first_samples(read_blocks(path, sample_rate, part=part, channel=channel), wanted)
+    blocks = first_samples(read_blocks(path, sample_rate, part=part, channel=channel), round(seconds * sample_rate))
     return Waveform(samples=join_blocks(blocks), sample_rate=sample_rate)
 
 

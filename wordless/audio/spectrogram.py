@@ -47,8 +47,7 @@ def limit_range(pieces: Iterable[Tensor], decibels: float | None) -> Iterator[Te
         yield from held
         return
     values = torch.cat([piece.flatten() for piece in held])
-    loud = values.kthvalue(max(round(LOUD * len(values)), 1)).values
-    floor = loud - decibels * math.log(10) / 10
+    floor = values.kthvalue(max(round(LOUD * len(values)), 1)).values - decibels * math.log(10) / 10
     yield from (torch.logaddexp(piece, floor) for piece in held)
 
 

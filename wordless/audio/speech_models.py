@@ -433,8 +433,7 @@ class Architecture:
         from transformers import AutoConfig, AutoModel
 
         config = AutoConfig.for_model(**_deciding(self.config))
-        model = cast(Any, AutoModel).from_config(config, trust_remote_code=False)
-        return cast("PreTrainedModel", model)
+        return cast("PreTrainedModel", cast(Any, AutoModel).from_config(config, trust_remote_code=False))
 
 
 def _deciding(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -207,8 +207,7 @@ def _flac(file: Window) -> _Found:
     A header that declares fewer samples than follow is replaced by one that declares no number.
     """
     begin = skip_tags(file, 0)
-    found = [place for mark in _FLAC if (place := file.find(mark, begin + 4)) is not None]
-    following = min(found, default=None)
+    following = min((place for mark in _FLAC if (place := file.find(mark, begin + 4)) is not None), default=None)
     before = file.part(0, file.size if following is None else following)
     stop = without_tags(before)
     tail = max(stop - _MAX_HEADER, begin)
@@ -246,8 +245,7 @@ def _riff(file: Window) -> _Found:
             return _moved(streams, begin) or _until(file, None)[0], following
     if not wrong and name != b"BW64":  # which libsndfile does not know, though it is RF64 under another name
         return _until(file, following)
-    header = _riff_header(name, order, described, end - begin)
-    return (Stream(start=begin, stop=end, header=header),), following
+    return (Stream(start=begin, stop=end, header=_riff_header(name, order, described, end - begin)),), following
 
 
 def _riff_header(name: bytes, order: str, described: bytes, length: int) -> bytes:

@@ -143,8 +143,7 @@ class _RealRotation(nn.Module):
         """Turn ``(batch, positions, heads, dim)``."""
         cosine, sine = self.turns[: seqs.shape[1], None].unbind(-1)  # (T, 1, dim / 2)
         first, second = seqs[..., 0::2], seqs[..., 1::2]  # (N, T, H, dim / 2)
-        turned = torch.stack([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
-        return turned.flatten(-2)
+        return torch.stack([first * cosine - second * sine, first * sine + second * cosine], dim=-1).flatten(-2)
 
 
 class _CausalAttention(nn.Module):

@@ -100,8 +100,7 @@ def _require_regular(path: Path, mode: int) -> None:
     if stat.S_ISREG(mode):
         return
     kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket"}
-    kind = kinds.get(stat.S_IFMT(mode), "device")
-    raise OSError(errno.EINVAL, f"it is a {kind}, not a regular file", str(path))
+    raise OSError(errno.EINVAL, f"it is a {kinds.get(stat.S_IFMT(mode), 'device')}, not a regular file", str(path))
 
 
 def remove(path: Path) -> None:

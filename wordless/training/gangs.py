@@ -118,8 +118,7 @@ class Together:
         self.device = device
         if device.type == "cuda":
             torch.cuda.set_device(device)  # tensors made without naming a device are then on this one
-        root = ProcessGroupGang.create_default_process_group(device, timeout=PATIENCE)
-        self._gangs = create_parallel_gangs(root)
+        self._gangs = create_parallel_gangs(ProcessGroupGang.create_default_process_group(device, timeout=PATIENCE))
         self.rank = self._gangs.dp.rank
         self.size = self._gangs.dp.size
 

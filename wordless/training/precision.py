@@ -116,8 +116,7 @@ def choose_precision(gang: Gang, *, gpus_only: bool = False) -> Precision:
 
 def with_precision(settings: T, gang: Gang) -> T:
     """Return a dataclass in which each `FitConfig` has the precision that its choice means on the gang's devices."""
-    meanings = {"auto": choose_precision(gang), "auto_gpu": choose_precision(gang, gpus_only=True)}
-    return _replaced(settings, meanings)
+    return _replaced(settings, {"auto": choose_precision(gang), "auto_gpu": choose_precision(gang, gpus_only=True)})
 
 
 def _replaced(settings: T, meanings: Mapping[str, Precision]) -> T:

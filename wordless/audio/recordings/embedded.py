@@ -231,8 +231,7 @@ def fill_in(
     of_words = not alone or "words" in given or "takes" in given or bool(given.get("other"))
     of_words |= given.get("label", "word") != "word"
     sentences = given.setdefault("sentences", 0 if of_words else SENTENCES)
-    every = len(OTHER_VOICES if given.get("other") else VOICES)
-    given.setdefault("voices", voices if sentences else every)
+    given.setdefault("voices", voices if sentences else len(OTHER_VOICES if given.get("other") else VOICES))
     return given
 
 

@@ -74,8 +74,7 @@ class Measurement:
         """Return the part without ends more than ``trim_db`` below the loudest 20 ms; None trims nothing."""
         if trim_db is None:
             return Part(start=0, num_samples=self.num_samples, channel=self.channel)
-        part = loud_part(self.edges, trim_db, self.num_samples, self.sample_rate)
-        return replace(part, channel=self.channel)
+        return replace(loud_part(self.edges, trim_db, self.num_samples, self.sample_rate), channel=self.channel)
 
 
 def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | Rejected:
@@ -268,8 +267,7 @@ def _fault(found: Measurement, config: InspectionConfig, sample_rate: int | None
     if not found.num_samples:
         return "empty", "empty"
     if found.declared_samples is not None and found.num_samples < found.declared_samples:
-        there = f"{found.num_samples} of its {found.declared_samples} samples can be decoded"
-        return f"damaged: {there}", "damaged"
+        return f"damaged: {found.num_samples} of its {found.declared_samples} samples can be decoded", "damaged"
     if reason := unusable_peak(found.peak if found.finite else math.inf):
         return reason, "too loud"
     used = found.part(config.trim_db).num_samples

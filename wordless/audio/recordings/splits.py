@@ -288,8 +288,7 @@ def _divide_in_time(clips: Sequence[Clip], config: SplitConfig, *, by_label: boo
     long_enough = ([sequence for sequence in each if len(sequence) > len(wanted)] for each in choices)
     splits: dict[str, Split] = {}
     for sequence in next(filter(None, long_enough), []):
-        counts = _counts(len(sequence), wanted, config)
-        held_out = [split for split in wanted for _ in range(counts[split])]
+        held_out = [each for each, count in _counts(len(sequence), wanted, config).items() for _ in range(count)]
         last = sequence[len(sequence) - len(held_out) :]
         splits |= {clip.name: split for clip, split in zip(last, held_out, strict=True)}
     return splits

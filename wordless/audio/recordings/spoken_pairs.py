@@ -217,5 +217,4 @@ def _is_made_up(accents: Sequence[Mapping[str, Phonemes]], word: str, donor: str
 
 def _beginning(phonemes: Phonemes) -> Phonemes:
     """Return the phonemes before the first stressed vowel."""
-    stressed = next(number for number, name in enumerate(phonemes) if name.startswith(STRESS))
-    return phonemes[:stressed]
+    return phonemes[: next(number for number, name in enumerate(phonemes) if name.startswith(STRESS))]

@@ -268,8 +268,7 @@ def _separated(text: str, path: Path, delimiter: str, header: Sequence[str], *, 
                 if len(values) != len(header):
                     problem = f"{len(values)} values under a header of {len(header)} columns"
                     raise InputError(f"{where}: {problem}; give one for each")
-                cells = map(_unquoted, values) if delimiter == "\t" else values
-                yield dict(zip(header, cells, strict=True)), where
+                yield dict(zip(header, map(_unquoted, values) if delimiter == "\t" else values, strict=True)), where
     except csv.Error as error:
         number = lines.line_num  # type: ignore[attr-defined]
         raise InputError(f"{path}:{number}: {error}; fix the line, or write a tab-separated .tsv") from error
