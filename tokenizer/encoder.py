@@ -205,7 +205,9 @@ def encode_views(encoder: Encoder, job: tuple[Clip, Sequence[View]]) -> list[Cod
     clip, views = job
     audio, warped = encoder.tokenizer.front_end, [view for view in views if view.is_warped]
     short = clip.seconds * audio.sample_rate <= FRAMES_AT_ONCE * audio.hop_length
-    values = _encode_short(encoder, clip, warped) if short else _encode_long(encoder, clip, warped)
+    pieces = (_warp_pieces(encoder, _frames(encoder, clip), view) for view in warped)  # of the copies of a long clip
+    long = (torch.cat([*map(encoder.tokenizer.encode_spectrogram, each)]) for each in pieces)
+    values = _encode_short(encoder, clip, warped) if short else long
     made = []
     for view in views:
         if view.is_warped:
@@ -229,13 +231,6 @@ def _encode_short(encoder: Encoder, clip: Clip, views: Sequence[View]) -> Iterat
             yield from torch.split(tokenizer.encode_spectrogram(torch.cat(several)), steps)
 
 
-def _encode_long(encoder: Encoder, clip: Clip, views: Sequence[View]) -> Iterator[Tensor]:
-    """Give the same as `_encode_short`, piece by piece of each view."""
-    for view in views:
-        pieces = _warp_pieces(encoder, _frames(encoder, clip), view)
-        yield torch.cat([encoder.tokenizer.encode_spectrogram(piece) for piece in pieces])
-
-
 @torch.inference_mode()
 def _frames(encoder: Encoder, clip: Clip) -> Iterator[Tensor]:
     """Give the clip's log-mel ``(time, mels)`` piece by piece, as all warped views have it before their own range."""
@@ -249,10 +244,6 @@ def _warp_pieces(encoder: Encoder, frames: Iterable[Tensor], view: View) -> Iter
     tokenizer = encoder.tokenizer
     size = max(view.patch_frames, tokenizer.patch_frames)
     for piece in tokenizer.log_mel.relative(frames, dynamic_range=view.dynamic_range):
-        warped = _warp(piece, view)[view.offset_frames :]
+        length, speed, formants = torch.tensor([len(piece)]), torch.tensor([view.speed]), torch.tensor([view.formants])
+        warped = warp(piece[None], length, speeds=speed, formants=formants)[0][0, view.offset_frames :]
         yield warped[: len(warped) // size * size]
-
-
-def _warp(frames: Tensor, view: View) -> Tensor:
-    length, speed, formants = torch.tensor([len(frames)]), torch.tensor([view.speed]), torch.tensor([view.formants])
-    return warp(frames[None], length, speeds=speed, formants=formants)[0][0]

@@ -306,7 +306,10 @@ def _column(column: pa.Array, field: pa.Field) -> pa.Array:
 def _clip(row: dict[str, Any], values: IntArray, format: CodesFormat) -> CodedClip:
     path, num_samples, offset = row["path"], row.pop("num_samples"), row["offset_frames"]
     require_clip_path(path)
-    span = _span(row.pop("start", None), row.pop("end", None))
+    start, end = row.pop("start", None), row.pop("end", None)
+    span = None if start is None and end is None else (start, end)
+    if span and (start is None or end is None or not 0 <= start < end < math.inf):
+        raise InputError(f"start is {start} and end {end} seconds; a segment has 0 <= start < end, or neither")
     if len(values) % format.streams:
         raise InputError(f"clip {path}: {len(values)} values are no whole time steps of {format.streams} streams")
     if offset < 0:
@@ -316,14 +319,6 @@ def _clip(row: dict[str, Any], values: IntArray, format: CodesFormat) -> CodedCl
     except InputError as error:
         raise InputError(f"clip {path}: {error}") from error
     return CodedClip(codes=codes, span=span, **row)
-
-
-def _span(start: float | None, end: float | None) -> tuple[float, float] | None:
-    if start is None and end is None:
-        return None
-    if start is None or end is None or not 0 <= start < end < math.inf:
-        raise InputError(f"start is {start} and end {end} seconds; a segment has 0 <= start < end, or neither")
-    return start, end
 
 
 def require_clip_path(path: str) -> None:

@@ -214,11 +214,15 @@ class Tokenizer(nn.Module):
 
     def _encode_spectrum(self, blocks: Iterable[FloatArray], at_once: int) -> Iterator[tuple[Tensor, int]]:
         """Give the codes of the spectrum ``(steps, spectral_streams)``; see `encode_stream`."""
-        if self.speech_layer is not None:
-            yield from self._encode_states(self.speech_layer, blocks)
+        if self.speech_layer is None:
+            yield from ((codes, covered) for _, codes, covered in self._encode_together([blocks], at_once))
             return
-        for _, codes, covered in self._encode_together([blocks], at_once):
-            yield codes, covered
+        samples = join_blocks(blocks)
+        left, step = len(samples), self.config.samples_per_code
+        for states in self.speech_layer.pieces(samples):
+            covered = min(left, len(states) * step)
+            yield self.nearest(states[:, None]).to(torch.int32), covered  # (T, D) -> (T, 1, D), one band
+            left -= covered
 
     @property
     def _at_once(self) -> int:
@@ -245,15 +249,6 @@ class Tokenizer(nn.Module):
             frames, sizes = tee(own)
             relative = self.log_mel.relative(piece for _, piece, _ in frames)
             yield from ((number, piece, covered) for piece, (_, _, covered) in zip(relative, sizes, strict=True))
-
-    def _encode_states(self, layer: SpeechLayer, blocks: Iterable[FloatArray]) -> Iterator[tuple[Tensor, int]]:
-        """Quantise the states of a whole recording, piece by piece; see `encode_stream`."""
-        samples = join_blocks(blocks)
-        left, step = len(samples), self.config.samples_per_code
-        for states in layer.pieces(samples):
-            covered = min(left, len(states) * step)
-            yield self.nearest(states[:, None]).to(torch.int32), covered  # (T, D) -> (T, 1, D), one band
-            left -= covered
 
     def _frames(self, recordings: Sequence[Iterable[FloatArray]], at_once: int) -> Iterator[tuple[int, Tensor, int]]:
         """Give the same with log-mel before it is made relative to its recording."""

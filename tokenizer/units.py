@@ -76,7 +76,13 @@ def write_units(path: Path, clips: Iterable[CodedClip], kind: UnitsFormat, *, de
                     handle.write(f"{line}\n")
         if kind == "name_units":
             for file in files.values():
-                _name(file, _short_names(names))
+                with (
+                    aside(file) as named,
+                    named.open("w", encoding="utf-8", newline="\n") as handle,
+                    file.open(encoding="utf-8", newline="\n") as lines,
+                ):
+                    rows = zip(_short_names(names), lines, strict=True)
+                    handle.writelines(f"{name}|{line}" for name, line in rows)
 
 
 def _beside(path: Path, suffix: str) -> Path:
@@ -114,15 +120,6 @@ def _timed_rows(clip: CodedClip, deduplicate: bool) -> Iterator[tuple[str | int,
 def _first_of_run(values: IntArray) -> npt.NDArray[np.bool_]:
     """Return whether each value ``(time,)`` differs from the one before it."""
     return np.concatenate([np.ones(min(len(values), 1), bool), values[1:] != values[:-1]])
-
-
-def _name(path: Path, names: Iterable[str]) -> None:
-    with (
-        aside(path) as beside,
-        beside.open("w", encoding="utf-8", newline="\n") as handle,
-        path.open(encoding="utf-8", newline="\n") as lines,
-    ):
-        handle.writelines(f"{name}|{line}" for name, line in zip(names, lines, strict=True))
 
 
 def _short_names(names: list[str]) -> list[str]:

@@ -103,12 +103,9 @@ class ConvolutionsByLength(nn.Module):
         lengths = torch.full((len(samples),), samples.shape[1]) if self.lengths is None else self.lengths
 
         def read(rows: Tensor, longest: int) -> Tensor:
-            return self._read(samples[copy_to(rows, samples.device), :longest])
+            values = samples[copy_to(rows, samples.device), None, :longest]
+            for layer in self.conv_layers.children():
+                values = layer(values)
+            return values.transpose(1, 2)  # (N, C, T) -> (N, T, C)
 
         return read_by_length(read, lengths, ratio=similar_ratio(samples.device)).transpose(1, 2)
-
-    def _read(self, samples: Tensor) -> Tensor:
-        values = samples[:, None]
-        for layer in self.conv_layers.children():
-            values = layer(values)
-        return values.transpose(1, 2)  # (N, C, T) -> (N, T, C)

@@ -139,14 +139,12 @@ class PitchTracker:
         """Return the pitch of the recent hops on the best path so far."""
         state, path = int(self.score.argmax()) if self.score.max() > self.silence else len(self.lags), list[float]()
         for values, states in reversed(self.recent):
-            path.append(self._pitch(values, state))
+            voiced = state < len(self.lags)
+            path.append(
+                float(np.log2(self.rate / (self.lags[state] + peak_offset(values, state)))) if voiced else np.nan
+            )
             state = int(states[state])
         return path[::-1]
-
-    def _pitch(self, values: Array, state: int) -> float:
-        if state == len(self.lags):
-            return np.nan
-        return float(np.log2(self.rate / (self.lags[state] + peak_offset(values, state))))
 
 
 def track_pitch(samples: FloatArray, sample_rate: int, hop_length: int) -> Array:

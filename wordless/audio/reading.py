@@ -225,15 +225,6 @@ def _loudest(path: Path, state: tuple[object, ...]) -> int:
     return powers.loudest
 
 
-def _with_channel(part: Part, path: Path, channel: Channel) -> Part:
-    """Return a part with the channel that is read."""
-    if part.channel is None:
-        return replace(part, channel=chosen_channel(path, channel))
-    agrees = not isinstance(channel, int) or channel == part.channel
-    require(agrees, "channel", channel, f"the part has channel {part.channel}; give only one of them")
-    return part
-
-
 def read_blocks(
     path: Path,
     sample_rate: int,
@@ -257,7 +248,12 @@ def read_blocks(
         InputError: on the first block, when the file cannot be opened, or the part names another channel; later, when
             it proves damaged, or holds a sample that `unusable_peak` refuses.
     """
-    part = _with_channel(WHOLE if part is None else part, path, channel)
+    part = part or WHOLE
+    if part.channel is None:
+        part = replace(part, channel=chosen_channel(path, channel))
+    elif isinstance(channel, int):
+        rule = f"the part has channel {part.channel}; give only one of them"
+        require(channel == part.channel, "channel", channel, rule)
     with cursor_before(path, part) as cursor:
         if powers is not None:
             powers.sample_rate = cursor.sample_rate

@@ -66,18 +66,15 @@ def subtract_mean(pieces: Iterable[Tensor], how: MeanRemoval) -> Iterator[Tensor
                 mean = torch.cat(held).mean(0)
                 yield from (piece - mean for piece in held)
         case "running":
-            yield from _subtract_running_mean(pieces)
-
-
-def _subtract_running_mean(pieces: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Subtract from frame t the mean of frames 0 to t."""
-    seen, total = 0, torch.zeros(())
-    for piece in pieces:
-        sums = piece.double().cumsum(0) + total  # (time, mels); fp64, so that rounding does not favour the last hour
-        counts = torch.arange(seen + 1, seen + 1 + len(piece), device=piece.device, dtype=torch.float64)
-        if len(piece):
-            seen, total = seen + len(piece), sums[-1]
-        yield piece - (sums / counts[:, None]).float()
+            seen, total = 0, torch.zeros(())
+            for piece in pieces:  # from frame t, the mean of frames 0 to t
+                sums = (
+                    piece.double().cumsum(0) + total
+                )  # (time, mels); fp64, so that no hour rounds better than another
+                counts = torch.arange(seen + 1, seen + 1 + len(piece), device=piece.device, dtype=torch.float64)
+                if len(piece):
+                    seen, total = seen + len(piece), sums[-1]
+                yield piece - (sums / counts[:, None]).float()
 
 
 class LogMel(nn.Module):

@@ -340,7 +340,12 @@ def _sound_end(
     tail = file.at(last, _LAST)
     chunks = sorted(last + place for name in _KNOWN_CHUNKS if (place := tail.find(name)) >= 0)
     # a chunk behind sound of a wrong length is known by its own length, which leads to the end
-    ends = [place for place in chunks if explain(place) == file.size and _is_whole(file, place)]
+    whole = (  # in either order of bytes
+        place
+        for place in chunks
+        if any(0 <= file.size - place - 8 - _chunk(file, place, each)[1] <= 1 for each in "<>")
+    )
+    ends = [place for place in whole if explain(place) == file.size]
     return min(ends, default=file.size), None, True
 
 
@@ -355,12 +360,6 @@ def _rest(file: Window, order: str, place: int) -> int | None:
             return None
         place = after + (order != "caf" and length % 2 and file.at(after, 1) == b"\0")
     return min(place, file.size)
-
-
-def _is_whole(file: Window, place: int) -> bool:
-    """Return whether a chunk has the length that leads to the end of the file, in either order of bytes."""
-    lengths = (_chunk(file, place, order)[1] for order in "<>")
-    return any(0 <= file.size - place - 8 - length <= 1 for length in lengths)
 
 
 def _behind_tags(file: Window, place: int) -> int:

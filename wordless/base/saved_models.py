@@ -11,7 +11,7 @@ Large models of others have their weights in several files, shards, which ``mode
 
 import json
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -262,17 +262,14 @@ def weight_files(folder: Path) -> list[Path]:
         problem = f"{INDEX} lists {len(shards)} files, of which {len(missing)} are missing, such as {missing[0]}"
         raise InputError(f"{folder} lacks weights: {problem}; copy or download the whole folder again")
     for shard in shards:
-        _require_listed(folder / shard, {name for name, place in places.items() if place == shard}, places.keys())
+        there, own = read_header(folder / shard).keys(), {name for name, place in places.items() if place == shard}
+        if lacking := sorted(own - there):
+            problem = f"{folder / shard} has no tensor {lacking[0]!r}, which {INDEX} places there"
+            raise InputError(f"{problem}; copy the folder again")
+        if twice := sorted(there & places.keys() - own):
+            problem = f"{folder / shard} has a tensor {twice[0]!r}, which {INDEX} places in another file"
+            raise InputError(f"{problem}; copy both again")
     return [folder / shard for shard in shards]
-
-
-def _require_listed(shard: Path, own: Set[str], every: Set[str]) -> None:
-    """Refuse a shard that lacks a tensor which the index places in it, or has one of another shard."""
-    there = read_header(shard).keys()
-    if lacking := sorted(own - there):
-        raise InputError(f"{shard} has no tensor {lacking[0]!r}, which {INDEX} places there; copy the folder again")
-    if twice := sorted(there & every - own):
-        raise InputError(f"{shard} has a tensor {twice[0]!r}, which {INDEX} places in another file; copy both again")
 
 
 def read_weights(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, Tensor]:

@@ -149,7 +149,9 @@ def require_finite(
     if math.isfinite(total):
         return
     problem, config = f"the {name} at step {step} is {total}", training.config
-    if values := round(gang.sum([float(sum(map(_count_not_finite, batches)))])[0]):
+    tensors = (each for batch in batches for each in vars(batch).values() if isinstance(each, Tensor))
+    here = sum(int((~each.isfinite()).sum()) for each in tensors if each.is_floating_point())
+    if values := round(gang.sum([float(here)])[0]):
         raise InputError(
             f"{problem}: {values} values of its batch are not finite, though they were when they were written; a file "
             "of the store has changed since: remove the entries that this stage is made from, and run again"
@@ -165,11 +167,6 @@ def add_figures(sums: Tensor, loss: Tensor, items: int) -> None:
     """Add a summed loss and its number of items to ``sums (2,)``, on the device."""
     sums[0] += loss.detach()
     sums[1] += items
-
-
-def _count_not_finite(batch: Batch) -> int:
-    tensors = (value for value in vars(batch).values() if isinstance(value, Tensor) and value.is_floating_point())
-    return sum(int((~tensor.isfinite()).sum()) for tensor in tensors)
 
 
 def _update(training: Training, *, scale: Tensor) -> None:

@@ -138,7 +138,11 @@ class Training:
             CheckpointError: the file is damaged, or belongs to another training.
         """
         tensors, values = read_checkpoint(path)
-        progress, kept = _progress(values), self._weights_by_name()
+        try:
+            progress = {name: read(values[name]) for name, read in PROGRESS.items()}
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise CheckpointError("it does not say how far the training came") from error
+        kept = self._weights_by_name()
         moments = self._moments_of({name: tensors[name] for name in tensors.keys() - kept.keys()})
         if any(not _has_layout(tensors.get(name), share(value)) for name, value in kept.items()):
             raise CheckpointError("it is of another model")
@@ -241,13 +245,6 @@ PROGRESS: dict[str, Callable[[Any], object]] = {  # attribute of a training -> h
     "cut_short": bool,
     "compiled": bool,
 }
-
-
-def _progress(values: Mapping[str, Any]) -> dict[str, object]:
-    try:
-        return {name: read(values[name]) for name, read in PROGRESS.items()}
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise CheckpointError("it does not say how far the training came") from error
 
 
 def _point(values: Mapping[str, Any]) -> Point:

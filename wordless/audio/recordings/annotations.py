@@ -321,7 +321,9 @@ class AnnotationReading:
             try:
                 if fault:
                     raise InputError(fault)
-                known = describe(_moved(each.fields, _origin(tier.media, recording)), each.where)
+                later = _origin(tier.media, recording)  # only of ELAN, whose times are numbers
+                times = {name: repr(round(float(each.fields[name]) + later, 9)) for name in SPAN_FIELDS if later}
+                known = describe({**each.fields, **times}, each.where)
             except InputError as error:
                 reason = f"{each.where}: {str(error).removeprefix(f'{each.where}: ')}"
                 return self.set_aside([recording], _LEFT_OUT, reason, parts=1)
@@ -403,11 +405,6 @@ def _origin(media: Mapping[str, float], recording: str) -> float:
     fitting += [origin for each, origin in names.items() if _fold(each.stem) == _fold(own.stem)]
     fitting += {*media.values()} if len({*media.values()}) == 1 else ()
     return fitting[0] if fitting else 0.0
-
-
-def _moved(fields: Mapping[str, str], seconds: float) -> Mapping[str, str]:
-    """Return the fields of a part that begins later by ``seconds``; only ELAN, whose times are numbers, moves parts."""
-    return {**fields, **{name: repr(round(float(fields[name]) + seconds, 9)) for name in SPAN_FIELDS if seconds}}
 
 
 def _joined(root: Path, readings: Sequence[AnnotationReading], config: AnnotationConfig) -> Found | None:
