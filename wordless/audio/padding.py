@@ -1,9 +1,8 @@
 """Batches of clips of different lengths: which values belong to a clip, and how groups of clips become one batch.
 
-Clips of similar length are read together, because padding takes as much time as sound on a CPU.
-
-Clips of a batch differ in length, even where training puts similar clips in a batch. Of 32 wake words, which last 0.86
-seconds on average, the longest lasts 1.4 seconds. As one batch, more than a third of them is padding::
+Padding takes as much time as sound on a CPU, so clips of similar length are read together. Clips of a batch differ in
+length, even where training puts similar clips in a batch. Of 32 wake words, which last 0.86 seconds on average, the
+longest lasts 1.4 seconds. As one batch, more than a third of them is padding::
 
     as one batch           by length
     [ clip ............]   [ clip ]

@@ -127,7 +127,13 @@ def describe(fields: Mapping[str, str], where: str) -> Description:
     if split is not None and split_named(split) is None:
         known = ", ".join(name for names in SPLIT_NAMES.values() for name in names)
         raise InputError(f"{where}: split is {split!r:.40}; write one of {known}")
-    span = _span(given, where)
+    start, end = (_number(given, name, where) for name in SPAN_FIELDS)
+    start = start or 0.0
+    if end is None and (duration := _number(given, "duration", where)) is not None:
+        end = start + duration
+    if end is not None and end <= start:
+        raise InputError(f"{where}: end is {end:g} and start {start:g}; a part of a recording ends after it begins")
+    span = Span(start=start, end=end) if start or end is not None else None
     return Description(
         label=given.get("label"),
         group=given.get("group"),
@@ -150,16 +156,6 @@ def group_of(path: str) -> str:
 def split_named(name: str) -> Split | None:
     """Return the split that a name stands for, in any case; None: it stands for no split."""
     return next((split for split, names in SPLIT_NAMES.items() if name.lower() in names), None)
-
-
-def _span(given: Mapping[str, str], where: str) -> Span | None:
-    start, end = (_number(given, name, where) for name in SPAN_FIELDS)
-    start = start or 0.0
-    if end is None and (duration := _number(given, "duration", where)) is not None:
-        end = start + duration
-    if end is not None and end <= start:
-        raise InputError(f"{where}: end is {end:g} and start {start:g}; a part of a recording ends after it begins")
-    return Span(start=start, end=end) if start or end is not None else None
 
 
 def _number(given: Mapping[str, str], name: str, where: str) -> float | None:

@@ -227,14 +227,9 @@ def _fitting(name: str) -> str:
     parts = name.split("/")
     if len(parts) > MAX_PARTS or len(name.encode()) > MAX_NAME_BYTES:
         parts = [f"{parts[-1]}~{_short_hash(name)}"]
-    return "/".join(_fitting_part(part) for part in parts)
-
-
-def _fitting_part(part: str) -> str:
-    encoded = part.encode()
-    if len(encoded) <= MAX_PART_BYTES:
-        return part
-    return f"{encoded[: MAX_PART_BYTES - 9].decode(errors='ignore')}~{_short_hash(part)}"
+    begins = {part: part.encode()[: MAX_PART_BYTES - 9].decode(errors="ignore") for part in parts}
+    fits = {part for part in parts if len(part.encode()) <= MAX_PART_BYTES}
+    return "/".join(part if part in fits else f"{begins[part]}~{_short_hash(part)}" for part in parts)
 
 
 def _short_hash(text: str) -> str:

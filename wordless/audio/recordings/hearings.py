@@ -109,12 +109,8 @@ class HeardFrames:
         The hearing's dynamic range is applied; no mean is removed.
         """
         row = _rows(self.folder)[clip.name]
-        return [_frames(self.folder / str(number), row) for number in range(2, self.hearings + 1)]
-
-
-def _frames(folder: Path, row: int) -> Tensor:
-    frames, offsets = _arrays(folder)
-    return torch.from_numpy(frames[offsets[row] : offsets[row + 1]].astype(np.float32))
+        stored = (_arrays(self.folder / str(number)) for number in range(2, self.hearings + 1))
+        return [torch.from_numpy(frames[begins[row] : begins[row + 1]].astype(np.float32)) for frames, begins in stored]
 
 
 @lru_cache(maxsize=128)
