@@ -91,7 +91,6 @@ codes = tokenizer.encode(samples, sample_rate)  # mono or stereo, float or int16
 | fingerprint of the codebook | {format.codebook} |
 """
 
-
 _RATES_CARD = """---
 library_name: wordless
 tags: [audio, tokenizer, discrete-units]

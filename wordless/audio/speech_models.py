@@ -49,7 +49,6 @@ from wordless.base.values import read_json
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-
 NAMES = {"wav2vec2": "wav2vec 2.0", "hubert": "HuBERT", "wavlm": "WavLM", "data2vec-audio": "data2vec"}
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 REMEDY = "give a local folder of a Hugging Face wav2vec 2.0, HuBERT, WavLM or data2vec-audio model"

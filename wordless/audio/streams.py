@@ -74,7 +74,6 @@ _KNOWN_CHUNKS = frozenset(  # behind the sound, they explain the rest even where
     )
 )
 
-
 _Found = tuple[tuple[Stream, ...], int | None]  # streams, and the place of a file that was appended
 
 

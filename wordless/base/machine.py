@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-
 Device = Literal["auto", "cpu", "cuda"]
 B = TypeVar("B", bound="Batch")
 

@@ -63,7 +63,6 @@ class EngineConfig(Options):
 
 LOCAL = EngineConfig()
 
-
 SECONDS_BETWEEN_LOOKS = 0.5
 
 

@@ -66,7 +66,6 @@ newspaper number opinion
 """
 WORDS = (*DEFAULT, *_MORE.split())
 
-
 SLOTS = (
     ("Peter", "Kathy", "Thomas", "Lucy", "Steven"),
     ("got", "sees", "bought", "wants", "kept"),
