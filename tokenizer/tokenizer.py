@@ -69,8 +69,7 @@ class Tokenizer(nn.Module):
         coarser: Sequence["Tokenizer"] = (),
     ) -> None:
         super().__init__()
-        rule = f"it must be between {-MOST_GAIN:g} and {MOST_GAIN:g} dB"
-        require(abs(gain) <= MOST_GAIN, "gain", f"{gain} dB", rule)
+        require(abs(gain) <= MOST_GAIN, "gain", f"{gain} dB", f"it must be between {-MOST_GAIN:g} and {MOST_GAIN:g} dB")
         if speech_layer is not None:
             speech_layer.require(samples_per_code=config.samples_per_code, width=config.autoencoder.bottleneck)
         self.config, self.gain = config, gain

@@ -49,8 +49,7 @@ def as_waveform(
         _require_usable(sound.samples, name)
         return sound
     if sample_rate is None:
-        problem = "sample_rate is missing; samples alone do not say how fast they were taken"
-        raise InputError(f"{problem}: give it in Hz")
+        raise InputError("sample_rate is missing; samples alone do not say how fast they were taken: give it in Hz")
     rate = whole_rate(sample_rate, least=MIN_RATE)
     return Waveform(samples=mono(sound, channel=channel, name=name), sample_rate=rate)
 

@@ -285,8 +285,7 @@ def _aiff(file: Window) -> _Sound | None:
 
     def header(size: int) -> bytes:
         if begin + size - 8 > _MAX_32:
-            problem = f"declares {length} bytes of sound, and holds {size}"
-            raise UnreadableError(f"{problem}; 32 bits are too few for AIFF")
+            raise UnreadableError(f"declares {length} bytes of sound, and holds {size}; 32 bits are too few for AIFF")
         head = bytearray(file.at(0, begin))
         head[4:8], head[place + 4 : begin] = struct.pack(">I", begin + size - 8), struct.pack(">I", size)
         return bytes(head)

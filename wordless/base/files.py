@@ -169,8 +169,7 @@ def locked(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w")
     except OSError as error:
-        problem = f"{path} cannot be written: {error.strerror}"
-        raise InputError(problem, remedy="choose another cache folder") from error
+        raise InputError(f"{path} cannot be written: {error.strerror}", remedy="choose another cache folder") from error
     with file:
         take_lock(file)
         yield

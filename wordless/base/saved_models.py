@@ -200,8 +200,7 @@ def read_header(weights: Path) -> Header:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  it is no mapping
             return {name: (each.get_dtype(), tuple(each.get_shape())) for name, each in slices.items()}
     except (OSError, SafetensorError) as error:
-        problem = f"{weights.name} is cut short or is not a safetensors file ({first_line(error)})"
-        raise InputError(problem) from error
+        raise InputError(f"{weights.name} is cut short or is not a safetensors file ({first_line(error)})") from error
 
 
 def require_tensors(weights: Path, wanted: Mapping[str, Tensor], *, tied: Collection[str] = ()) -> None:

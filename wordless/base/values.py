@@ -65,8 +65,7 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str) -> T:
 def _variant(variants: Mapping[str, type], value: object, name: str) -> object:
     """Build the dataclass that the option ``name`` of the values chooses."""
     if not isinstance(value, Mapping):
-        rule = f"choose `{name}`={next(iter(variants))}, or set its options"
-        raise InputError(option=name, value=value, rule=rule)
+        raise InputError(option=name, value=value, rule=f"choose `{name}`={next(iter(variants))}, or set its options")
     chosen = str(value.get("name"))
     if chosen not in variants:
         rule = f"it is not one of its choices: {suggestion(chosen, variants)}"

@@ -304,8 +304,7 @@ def _find_in_table(config: CorpusConfig) -> Found:
             remedy = "give each recording one row, or each of its parts another start and end"
             raise InputError(f"{row.where}: {relative} is listed twice", remedy=remedy)
         if config.split.by == "table" and known.split is None and "split" not in config.fields:
-            problem = f"{row.where}: no split"
-            raise InputError(problem, remedy="`split.by`=table needs train, validation or test here")
+            raise InputError(f"{row.where}: no split", remedy="`split.by`=table needs train, validation or test here")
         listed.add((relative, known.span))
         rows.append(known)
 
@@ -320,8 +319,7 @@ def _find_in_table(config: CorpusConfig) -> Found:
     labelled = any(known.label for rows in described.values() for known in rows)
     if config.label_type == "text" and config.labels != "none" and "label" not in config.fields and not labelled:
         rule = f"no row of {path} has a text"
-        there = f"(the columns are {', '.join(table.columns) or 'path'!s:.800})"
-        remedy = f"name its column, `columns.label`=NAME {there}"
+        remedy = f"name its column, `columns.label`=NAME (the columns are {', '.join(table.columns) or 'path'!s:.800})"
         raise InputError(option="label_type", value="text", rule=rule, remedy=remedy)
     found = {path: tuple(rows) for path, rows in sorted(described.items())}
     return Found(root=root, described=found, rejected=tuple(left_out), notices=tuple(notices))

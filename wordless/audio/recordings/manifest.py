@@ -374,8 +374,7 @@ def first_hours(manifests: Sequence[Manifest], hours: float) -> tuple[Manifest, 
             break
         chosen[source].add(clip.name)
     if not any(chosen):
-        rule = "the first clip is longer: choose more, or 0 (none)"
-        raise InputError(option="hours", value=hours, rule=rule)
+        raise InputError(option="hours", value=hours, rule="the first clip is longer: choose more, or 0 (none)")
     return tuple(
         replace(manifest, clips=tuple(clip for clip in manifest.clips if clip.name in names))
         for manifest, names in zip(manifests, chosen, strict=True)

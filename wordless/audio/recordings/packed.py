@@ -140,8 +140,7 @@ def table_columns(path: Path, wanted: str | None) -> tuple[str, dict[str, Sequen
             raise InputError(option="columns.audio", value=wanted, rule=rule, remedy=remedy)
         if wanted is None and len(sounds) != 1:
             several = f"the columns {', '.join(sounds)} may hold" if sounds else "no column holds bytes of"
-            remedy = f"name the column, `columns.audio`=NAME ({there})"
-            raise InputError(f"{path}: {several} recordings", remedy=remedy)
+            raise InputError(f"{path}: {several} recordings", remedy=f"name the column, `columns.audio`=NAME ({there})")
         try:  # the features that `datasets` describes in the file, or beside it
             features = json.loads((schema.metadata or {}).get(METADATA, b"{}"))["info"]["features"]
         except (ValueError, KeyError, TypeError, RecursionError):
@@ -308,8 +307,7 @@ def _read_shard(path: Path) -> Rows:
             raise DamageError("its end mark is not there: the shard is cut off, or damaged")
         for kind, count in others.items():
             such = f"{counted(count, 'member')}, {'such as ' if count > 1 else ''}{examples[kind]}"
-            reason = f"not read, because the ending is not one of sound or facts: {such}"
-            yield PackedRow(path=kind, reason=reason), ()
+            yield PackedRow(path=kind, reason=f"not read, because the ending is not one of sound or facts: {such}"), ()
 
         named, described = {name.rpartition(".")[0] for name, _, _ in sounds}, facts.keys() | faults
         told: set[str] = set()  # keys of facts about recordings
