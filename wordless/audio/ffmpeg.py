@@ -168,11 +168,7 @@ class FFmpegSound:
         self._container.close()
 
     def _decode(self) -> Iterator[npt.NDArray[np.float32]]:
-        """Give blocks ``(samples, channels)`` of the sizes in which the file was encoded.
-
-        Raises:
-            UnreadableError: the sound is damaged, or changes its rate or channels.
-        """
+        """Give blocks ``(samples, channels)`` of the sizes in which the file was encoded."""
         import av
 
         to_float: av.AudioResampler | None = None

@@ -115,11 +115,7 @@ def require(holds: bool, option: str, value: object, rule: str) -> None:
 
 
 def samples_to_generate(seconds: float, sample_rate: int) -> int:
-    """Return the number of samples of a length that is to be generated.
-
-    Raises:
-        InputError: the length is not finite, or shorter than a sample.
-    """
+    """Return the number of samples of a length that is to be generated; refuse one shorter than a sample."""
     num_samples = round(seconds * sample_rate) if math.isfinite(seconds) else 0
     require(num_samples >= 1, "seconds", seconds, "ask for more than 0 seconds")
     return num_samples

@@ -83,22 +83,14 @@ class Steps(Generic[B]):
         self._unread: tuple[int, Figures] | None = None  # a step, its summed loss and number of items
 
     def take(self) -> None:
-        """Take one step, and read the figures of the step before it.
-
-        Raises:
-            InputError: the loss of the step before is not finite.
-        """
+        """Take one step, and `settle` the step before it."""
         step = self._training.step
         figures = self._take()
         self.settle()
         self._unread = step, figures
 
     def settle(self) -> None:
-        """Read the figures of the last step.
-
-        Raises:
-            InputError: its loss is not finite.
-        """
+        """Read the figures of the last step, and refuse a loss that is not finite."""
         if self._unread is None:
             return
         step, figures = self._unread

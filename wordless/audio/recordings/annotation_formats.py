@@ -287,11 +287,7 @@ _TOKEN = re.compile(
 
 
 def textgrid(text: str, shown: str) -> list[Tier]:
-    """Read a TextGrid; an interval with an empty text is a gap between two parts.
-
-    Raises:
-        InputError: the file is no TextGrid in text, or ends too early.
-    """
+    """Read a TextGrid in text; an interval with an empty text is a gap between two parts."""
     if text.startswith("ooBinaryFile"):
         raise InputError(f"{shown}:1: a binary TextGrid; open it in Praat, and choose Save as text file")
     found, line, place = (match for match in _TOKEN.finditer(text) if match.lastindex), 1, 0
@@ -340,11 +336,7 @@ _ANNOTATIONS = ("ALIGNABLE_ANNOTATION", "REF_ANNOTATION")
 
 
 def elan(content: bytes, shown: str) -> list[Tier]:
-    """Read an ELAN document; a referring annotation has the time of the one that it refers to.
-
-    Raises:
-        InputError: the content is no XML, has a document type, or has no ELAN document.
-    """
+    """Read an ELAN document without a type; a referring annotation has the time of the one that it refers to."""
     root = _parsed(content, shown)
     if root.tag != "ANNOTATION_DOCUMENT":
         raise InputError(f"{shown}:1: an XML document of {root.tag!r:.40}, and not an ANNOTATION_DOCUMENT of ELAN")

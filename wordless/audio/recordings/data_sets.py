@@ -78,11 +78,7 @@ def data_set_files(place: str) -> list[PackedFile]:
 
 
 def shard_files(pattern: str) -> list[PackedFile]:
-    """Find the tar files that a pattern names.
-
-    Raises:
-        InputError: one of them is not there.
-    """
+    """Find the tar files that a pattern names, each of which must be there."""
     return _packed(_named_files(pattern, option="shards", kinds=(".tar", ".tar.gz", ".tgz", ".tar.xz")))
 
 
@@ -202,11 +198,7 @@ def open_data_set(place: str, columns: ColumnConfig) -> PackedDataSet:
 
 
 def open_shards(pattern: str) -> PackedDataSet:
-    """Open tar shards.
-
-    Raises:
-        InputError: one of them is not there.
-    """
+    """Open the tar shards that a pattern names, each of which must be there."""
     return PackedDataSet(option="shards", name=Path(pattern).name, files=tuple(shard_files(pattern)))
 
 
