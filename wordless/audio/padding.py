@@ -102,7 +102,7 @@ class ConvolutionsByLength(nn.Module):
         lengths = torch.full((len(samples),), samples.shape[1]) if self.lengths is None else self.lengths
 
         def read(rows: Tensor, longest: int) -> Tensor:
-            values = samples[copy_to(rows, samples.device), None, :longest]
+            values = samples[copy_to(rows, samples.device), :longest][:, None]
             for layer in self.conv_layers.children():
                 values = layer(values)
             return values.transpose(1, 2)  # (N, C, T) -> (N, T, C)
