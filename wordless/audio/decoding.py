@@ -76,11 +76,9 @@ class ChannelPowers:
 
 def cancelled(channel: int | None, louder: int) -> str:
     """Say why a recording is silent although its channel ``louder`` is not; ``channel`` was read, or the mean."""
-    if channel is None:
-        return f"its channels cancel each other in their mean; choose audio.channel={louder}, or loudest"
-    return (
-        f"its channel {channel} is silent, and its channel {louder} is not; choose audio.channel={louder}, or loudest"
-    )
+    why = f"its channel {channel} is silent, and its channel {louder} is not"
+    why = "its channels cancel each other in their mean" if channel is None else why
+    return f"{why}; choose audio.channel={louder}, or loudest"
 
 
 MIN_RATE, MAX_RATE = 1, 1_000_000  # Hz; recordings that declare another rate are set aside

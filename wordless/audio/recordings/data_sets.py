@@ -64,12 +64,8 @@ def data_set_files(place: str) -> list[PackedFile]:
         return _saved_files(root, None)
     if not root.is_dir():
         return _packed(_named_files(place, option="dataset", kinds=(PARQUET, ARROW)))
-    found = sorted(
-        root / name  # without the caches of `map`
-        for name in files_below(root)
-        if name.endswith((ARROW, PARQUET)) and not PurePosixPath(name).name.startswith("cache-")
-    )
-    found = [path for path in found if path.is_file()]
+    below = sorted(root / name for name in files_below(root) if name.endswith((ARROW, PARQUET)))
+    found = [path for path in below if not path.name.startswith("cache-") and path.is_file()]  # caches of `map`
     if not found:
         rule = "it holds no Parquet and no Arrow files: name a folder that save_to_disk wrote, or Parquet files"
         remedy = "a folder of recordings is `root`=FOLDER, tar shards are `shards`=FILES"
