@@ -305,22 +305,16 @@ def mono_blocks(
 ) -> Iterator[FloatArray]:
     """Take a channel of blocks ``(samples, channels)``, or average all (None); ``powers`` of several are summed."""
     for block in blocks:
-        read = mix_channels(block, channel)
+        read: FloatArray = block[:, 0] if channel is None else np.ascontiguousarray(block[:, channel])
+        if channel is None and block.shape[1] > 1:
+            with np.errstate(over="ignore", invalid="ignore"):  # `unusable_peak` checks the sum as it checks a channel
+                # column by column, because numpy's mean over a short last axis is slow
+                for number in range(1, block.shape[1]):
+                    read = read + block[:, number]
+            read = read / np.float32(block.shape[1])
         if powers is not None and block.shape[1] > 1:
             powers.add(block, read)
         yield read
-
-
-def mix_channels(block: npt.NDArray[np.float32], channel: int | None = None) -> FloatArray:
-    """Take a channel, or average all (None): ``(samples, channels)`` -> ``(samples,)``."""
-    if channel is not None:
-        return np.ascontiguousarray(block[:, channel])
-    total: FloatArray = block[:, 0]
-    with np.errstate(over="ignore", invalid="ignore"):  # `unusable_peak` checks the sum, as it checks a single channel
-        # column by column, because numpy's mean over a short last axis is slow
-        for number in range(1, block.shape[1]):
-            total = total + block[:, number]
-    return total / np.float32(block.shape[1]) if block.shape[1] > 1 else total
 
 
 def _declared(sound: SoundFile | FFmpegSound) -> int | None:

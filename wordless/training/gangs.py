@@ -201,21 +201,14 @@ def agreed(wish: bool, gang: Gang, step: int) -> bool:
 
 @contextmanager
 def open_gang(device: torch.device) -> Iterator[Gang]:
-    """Give this process's gang, and close it at the end.
+    """Give this process's gang, `Together` under torchrun and `Alone` otherwise, and close it at the end.
 
     The gang is not closed where this process fails: the waiting processes would fail at once, before this one has
     printed its error.
     """
-    gang = current_gang(device)
-    yield gang
-    gang.close()
-
-
-def current_gang(device: torch.device) -> Gang:
-    """Return this process's gang: `Together` under torchrun, `Alone` otherwise."""
+    gang: Gang = Alone(device)
     if "TORCHELASTIC_RUN_ID" in os.environ:
         end_with_parent()
-        if device.type == "cuda":
-            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        return Together(device)
-    return Alone(device)
+        gang = Together(torch.device("cuda", int(os.environ["LOCAL_RANK"])) if device.type == "cuda" else device)
+    yield gang
+    gang.close()
