@@ -212,7 +212,11 @@ def huge_member() -> bytes:
     return member.tobuf(format=tarfile.GNU_FORMAT)
 
 
-@pytest.mark.parametrize("content", [b"no tar file", gzip.compress(b"no tar file either"), huge_member() + sound(0)])
+@pytest.mark.parametrize(
+    "content",
+    [b"no tar file", gzip.compress(b"no tar file either", mtime=0), huge_member() + sound(0)],
+    ids=["text", "gzip", "huge_member"],
+)
 def test_what_is_no_shard_is_damaged(content: bytes, tmp_path: Path) -> None:
     """Also a member that claims to be huge, which costs nothing."""
     (tmp_path / "a.tar").write_bytes(content)
