@@ -198,7 +198,7 @@ def test_both_orders_give_the_same_bytes(parts_one_after_the_other: Path, tmp_pa
 @pytest.mark.slow
 def test_tests_of_the_language_model_go_on_beside_its_probes(tmp_path: Path) -> None:
     tested = ("stages=[tokenizer,lm,probe,zerospeech,vocoder,report]", "zerospeech.voices=2", "zerospeech.sentences=3")
-    spoken = ("embedded.part_words=null", "embedded.takes=null", "embedded.sentences=4", "lm.fit.steps=200")
+    spoken = ("embedded.words=null", "embedded.takes=null", "embedded.sentences=4", "lm.fit.steps=200")
     for name, more in (("one", ()), ("two", (AT_ONCE,))):
         assert call("run", *part_words(tmp_path / name, *tested, *spoken, *more), place=tmp_path).code == 0
     lines = (tmp_path / "two/run/log.txt").read_text().splitlines()
@@ -238,8 +238,8 @@ def test_parts_use_no_more_threads_than_there_are_cores(
 def test_parts_that_are_never_made_at_the_same_time_keep_all_threads(
     tmp_path: Path, machine: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def of_parts(*part_words: str) -> int | None:
-        return run_settings(composed(tmp_path, "parallel=null", "device=cpu", *part_words)).part_threads
+    def of_parts(*words: str) -> int | None:
+        return run_settings(composed(tmp_path, "parallel=null", "device=cpu", *words)).part_threads
 
     machine(8)
     assert of_parts() == 4
@@ -258,8 +258,8 @@ def test_parts_that_are_never_made_at_the_same_time_keep_all_threads(
 def test_parts_of_a_run_with_ray_keep_all_threads(tmp_path: Path, machine: Callable[..., None]) -> None:
     pytest.importorskip("ray", reason="engine.name=ray needs Ray: pip install 'wordless[ray]'")
     machine(8)
-    part_words = ("parallel=null", "device=cpu", "engine.name=ray", "engine.address=auto")
-    settings = run_settings(composed(tmp_path, *part_words))
+    words = ("parallel=null", "device=cpu", "engine.name=ray", "engine.address=auto")
+    settings = run_settings(composed(tmp_path, *words))
     assert (settings.part_threads, settings.parts_at_once) == (None, 1)
 
 
@@ -267,8 +267,8 @@ def test_both_parts_need_cores_for_their_threads(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("pipelines.settings.parallel.cores", lambda: 2)
     monkeypatch.setattr("pipelines.settings.parallel.machine_memory", lambda: 2**40)
 
-    def at_once(*part_words: str) -> int:
-        return run_settings(composed(tmp_path, "device=cpu", *part_words)).parts_at_once
+    def at_once(*words: str) -> int:
+        return run_settings(composed(tmp_path, "device=cpu", *words)).parts_at_once
 
     assert at_once("parallel=null", "threads=1") == 2
     assert at_once("parallel=null", "threads=2") == 1
