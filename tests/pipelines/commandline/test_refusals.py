@@ -198,12 +198,15 @@ def test_a_store_that_is_a_file(tmp_path: Path) -> None:
     assert re.search(rf"{tmp_path / 'file'}: .*\bfile\b", line)
 
 
-def test_errors_on_a_full_disk_and_beyond_the_largest_file_are_told_as_such(small_disk: Path) -> None:
+def test_errors_on_a_full_disk_are_told_as_such(small_disk: Path) -> None:
     for error in (RuntimeError("enforce fail at inline_container.cc"), AssertionError(), soundfile.LibsndfileError(2)):
         assert os_problem(error, [str(small_disk)]) is None  # there is room
     (small_disk / "filling").write_bytes(bytes((1 << 20) - 8192))
     for error in (RuntimeError("enforce fail at inline_container.cc"), AssertionError(), soundfile.LibsndfileError(2)):
         told = str(os_problem(error, [str(small_disk / "run" / "x")], ["store.root"]))
         assert re.match(rf"{small_disk}: .*\bfull\b.*store\.root=", told)
+
+
+def test_a_file_that_may_not_grow_is_named_with_the_limit() -> None:
     told = str(os_problem(OSError(errno.EFBIG, "File too large", "store/x"), ["."]))
     assert re.match(r"store/x: .*ulimit -f", told)
