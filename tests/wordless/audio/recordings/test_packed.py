@@ -325,11 +325,15 @@ def touched(folder: Path, *names: str) -> Path:
         (("default/train/0000.parquet", "default/validation/0000.parquet"), ["train", "validation"]),
         (("train.clean.100-00000-of-00001.parquet", "test.other-00000-of-00001.parquet"), ["test", "train"]),
         (("all-0.parquet", "all-1.parquet"), [None, None]),
-        (("cache-12.arrow", ".hidden/a.parquet", "a.parquet"), [None]),  # caches and hidden files are no part
     ],
 )
 def test_names_of_files_say_the_split(names: tuple[str, ...], splits: list[str | None], tmp_path: Path) -> None:
     assert [known_split(file.split or "") for file in data_set_files(str(touched(tmp_path, *names)))] == splits
+
+
+def test_caches_and_hidden_files_are_no_part(tmp_path: Path) -> None:
+    touched(tmp_path, "cache-12.arrow", ".hidden/a.parquet", "a.parquet")
+    assert [file.name for file in data_set_files(str(tmp_path))] == ["a"]
 
 
 def test_the_folder_above_all_files_says_no_split(tmp_path: Path) -> None:
