@@ -142,7 +142,11 @@ class LanguageModel:
 
     @classmethod
     def of_rates(cls, models: Sequence["LanguageModel"], *, name: str = "the language model") -> "LanguageModel":
-        """Return the model of all rates, coarse to fine: a GPT, then upsamplers that read what the others predict."""
+        """Return the model of all rates, coarse to fine: a GPT, then upsamplers that read what the others predict.
+
+        Raises:
+            InputError: a model reads other codes than those that the models of the coarser rates predict.
+        """
         formats = [model.predicted for model in models]
         for number, model in enumerate(models, 1):
             if model.format != CodesFormat.of_rates(formats[:number]):
@@ -377,7 +381,11 @@ class LanguageModel:
         require_same_codebook(self.format, codes.format, owner=self.name)
 
     def reading(self, recording: Codes | SoftCodes) -> GPTInput:
-        """Divide codes into those that the model predicts, and those that it reads. Soft codes have one rate."""
+        """Divide codes into those that the model predicts, and those of coarser rates, which it only reads.
+
+        Raises:
+            InputError: the codes are of another codebook, or they are soft and the model reads several rates or merges.
+        """
         if isinstance(recording, SoftCodes):
             self.require_own(recording.codes)
             if self.gpt.conditions is not None:

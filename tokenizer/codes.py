@@ -369,7 +369,11 @@ def require_codes(given: object, name: str) -> None:
 
 
 def require_sound(given: object, name: str) -> None:
-    """Refuse `Codes` where samples are wanted: NumPy would take their numbers for samples."""
+    """Refuse `Codes` where samples are wanted: NumPy would take their numbers for samples.
+
+    Raises:
+        InputError: codes were given.
+    """
     if isinstance(given, Codes):
         raise InputError(f"{name} is of type Codes; give the sound: a Waveform, or samples with their rate")
 

@@ -373,7 +373,11 @@ class PostFilter:
 
     @torch.inference_mode()
     def filter(self, samples: Tensor) -> Tensor:
-        """Filter whole frames ``(frames * hop_length,)`` that are expected; return what no later frame changes."""
+        """Filter the next samples ``(frames * hop_length,)``; return the samples that no later frame changes.
+
+        Raises:
+            InputError: the samples are not whole frames, or `expect` has not been given their target frames.
+        """
         frames, rest = divmod(len(samples), self.hop_length)
         if rest or frames > self.expected:
             raise InputError(

@@ -282,7 +282,11 @@ def _require_plausible(recording: Recording) -> None:
 
 
 def require_channel(recording: Recording, channel: int | None) -> None:
-    """Refuse a recording without the channel that is to be read; None is the mean of all."""
+    """Refuse a recording without the channel that is to be read; None is the mean of all.
+
+    Raises:
+        RecordingError: the recording has fewer channels.
+    """
     if channel is not None and channel >= recording.channels:
         has = f"has {recording.channels} channel{'s' if recording.channels > 1 else ''}, which count from 0"
         reason = f"{has}, and audio.channel={channel} chooses another"

@@ -168,7 +168,11 @@ class FFmpegSound:
         self._container.close()
 
     def _decode(self) -> Iterator[npt.NDArray[np.float32]]:
-        """Give blocks ``(samples, channels)`` of the sizes in which the file was encoded."""
+        """Give blocks ``(samples, channels)`` of the sizes in which the file was encoded.
+
+        Raises:
+            UnreadableError: the sound is damaged, or changes its rate or its number of channels.
+        """
         import av
 
         to_float: av.AudioResampler | None = None

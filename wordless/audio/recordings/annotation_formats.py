@@ -287,7 +287,11 @@ _TOKEN = re.compile(
 
 
 def textgrid(text: str, shown: str) -> list[Tier]:
-    """Read a TextGrid in text; an interval with an empty text is a gap between two parts."""
+    """Read a TextGrid; an interval with an empty text is a gap between two parts.
+
+    Raises:
+        InputError: the file is not a TextGrid that was saved as text, ends too early, or has a value of the wrong kind.
+    """
     if text.startswith("ooBinaryFile"):
         raise InputError(f"{shown}:1: a binary TextGrid; open it in Praat, and choose Save as text file")
     found, line, place = (match for match in _TOKEN.finditer(text) if match.lastindex), 1, 0
@@ -336,7 +340,12 @@ _ANNOTATIONS = ("ALIGNABLE_ANNOTATION", "REF_ANNOTATION")
 
 
 def elan(content: bytes, shown: str) -> list[Tier]:
-    """Read an ELAN document without a type; a referring annotation has the time of the one that it refers to."""
+    """Read an ELAN document; a referring annotation has the time of the one that it refers to.
+
+    Raises:
+        InputError: the content is not XML, has a document type, is no ELAN document, or has times in another unit than
+            milliseconds.
+    """
     root = _parsed(content, shown)
     if root.tag != "ANNOTATION_DOCUMENT":
         raise InputError(f"{shown}:1: an XML document of {root.tag!r:.40}, and not an ANNOTATION_DOCUMENT of ELAN")

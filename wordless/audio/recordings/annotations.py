@@ -336,7 +336,11 @@ class AnnotationReading:
 
 
 def _read(kind: Kind, files: Sequence[str], places: Places, config: AnnotationConfig) -> AnnotationReading:
-    """Read all files of a kind. A faulty file is set aside."""
+    """Read all files of a kind. A faulty file is set aside.
+
+    Raises:
+        InputError: several tiers of a file have annotations, and no option chooses one.
+    """
     reading, form = AnnotationReading(kind=kind), FORMATS[kind]
     for name in files:
         own = [] if form.names_recordings else places.of_file(name)
@@ -379,7 +383,11 @@ def _read(kind: Kind, files: Sequence[str], places: Places, config: AnnotationCo
 
 
 def _chosen(tiers: Sequence[Tier], shown: str, config: AnnotationConfig) -> Tier | None:
-    """Return the wanted tier, or the only one that has annotations; None: the file has no tier of the wanted name."""
+    """Return the wanted tier, or the only one that has annotations; None: the file has no tier of the wanted name.
+
+    Raises:
+        InputError: several tiers have annotations, and no option chooses one.
+    """
     if config.labels is not None:
         return next((tier for tier in tiers if tier.name == config.labels), None)
     filled = [tier for tier in tiers if tier.annotations]

@@ -198,7 +198,12 @@ def _without_header(
 def _choose(
     header: Sequence[str], named: ColumnConfig, label_type: LabelType, path: Path, notices: list[str]
 ) -> dict[str, tuple[str, ...]]:
-    """Return the columns of each field: those that are named, else those of well-known names."""
+    """Return the columns of each field: those that are named, else those of well-known names.
+
+    Raises:
+        InputError: a named column or the column of recordings is not there, the header names a column twice, or several
+            columns may be the label.
+    """
     chosen: dict[str, tuple[str, ...]] = {}
     for option, names in named.named.items():
         found = []
