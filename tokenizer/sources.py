@@ -206,7 +206,7 @@ class SpeechLayer(nn.Module):
             yield piece[0]
 
     def save_copy(self, tokenizer: Path) -> None:
-        """Copy the model's files, byte by byte, into the folder of a tokenizer."""
+        """Copy the model's files, byte by byte, into a tokenizer's folder; `Tokenizer.from_pretrained` reads them."""
         (tokenizer / FOLDER).mkdir(parents=True, exist_ok=True)
         for path in hugging_face_files(self.folder):
             if path.is_file():

@@ -62,7 +62,10 @@ def frames_of(values: IntArray, tokenizer: CodeMeanings, config: WaveNetConfig) 
 
 @torch.inference_mode()
 def log_mel_of(values: IntArray, tokenizer: CodeMeanings) -> Tensor:
-    """Decode codes ``(time, streams)`` to log-mel ``(frames, mels)`` with the power of the training recordings."""
+    """Decode codes ``(time, streams)`` to unnormalised log-mel ``(frames, mels)`` for synthesis.
+
+    The tokenizer's make-up gain is added, so the log-mel has the power of the training recordings.
+    """
     with one_thread():
         log_mel = tokenizer.denormalise(tokenizer.spectrogram(_batch(values))[0])
         if not tokenizer.gain:

@@ -239,7 +239,10 @@ def _pyin() -> Any:  # librosa has no types
 
 
 def pitch_error(original: PitchArray, other: PitchArray) -> float | None:
-    """Compute the root mean square difference in cents over frames where both have a pitch; None if there are none."""
+    """Compute the root mean square difference in cents over frames where both have a pitch; None if there are none.
+
+    The two results of `pitch` are compared over the length of the shorter.
+    """
     frames = min(len(original), len(other))
     octaves = np.log2(other[:frames] / original[:frames])
     both = octaves[np.isfinite(octaves)]

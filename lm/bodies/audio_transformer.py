@@ -85,7 +85,11 @@ QUIETEST = 1e-4  # root mean square, of full scale: a softer clip is amplified a
 
 
 class AudioTransformer(BodyNetwork):
-    """An encoder of waveforms ``(batch, samples)``, each brought to mean 0 and one level; every layer can be probed."""
+    """An encoder of waveforms ``(batch, samples)``; every layer can be probed.
+
+    Each clip is brought to mean 0 and the same level. Neither the other clips of a batch nor samples beyond a clip's
+    end change its states.
+    """
 
     def __init__(self, config: AudioTransformerConfig, sample_rate: int) -> None:
         super().__init__()

@@ -277,7 +277,10 @@ NATS_PER_DB = math.log(10) / 10  # of power
 def augment(
     spectrograms: Tensor, lengths: Tensor, generator: torch.Generator, *, config: AugmentationConfig, std: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Make a view of each clip ``(batch, time, mels)``, and its length; ``std (mels,)`` has divided the log-mel."""
+    """Make a view of each clip ``(batch, time, mels)``, zeros beyond its length, and the views' lengths ``(batch,)``.
+
+    All random choices come from ``generator``; ``std (mels,)`` is the divisor of the normalised log-mel.
+    """
     device, std = spectrograms.device, copy_to(std, spectrograms.device)
     kept, starts = draw_crops(lengths, config.crop, generator)
     speeds, formants = (draw_ratios(len(lengths), most, generator) for most in (config.speed, config.formant))

@@ -108,7 +108,10 @@ class ConvEncoder(BodyNetwork):
         return [nn.Identity(), *self.stages]
 
     def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
-        """Compute frames ``(batch, ceil(time / hop), channels * bands)`` of each block, zeros after a clip's end."""
+        """Compute the frames ``(batch, time, channels * bands)`` of each block: means over parts of the mel axis.
+
+        A block of hop h has ``ceil(length / h)`` frames of a clip, followed by zeros.
+        """
         order = _shortest_first(lengths)
         return [self._frames(images, order) for images in self._images(inputs, lengths, order)]
 

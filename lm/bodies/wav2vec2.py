@@ -82,7 +82,10 @@ def draw_masks(
 
 
 def draw_negatives(masked: Masks, count: int, *, seed: int) -> npt.NDArray[np.int64]:
-    """Draw ``count`` other masked frames of the clip for each: ``(batch, frames, count)``, numbered within the clip."""
+    """Draw ``count`` other masked frames of the same clip for each masked frame: ``(batch, frames, count)``.
+
+    The values are numbers of frames within the clip. Each clip must have two masked frames or more.
+    """
     from transformers.models.wav2vec2.modeling_wav2vec2 import _sample_negative_indices
 
     with numpy_seed(seed):

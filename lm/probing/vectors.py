@@ -115,7 +115,10 @@ def pool(frames: npt.NDArray[np.floating], pooling: Pooling) -> FloatArray:
 
 
 def pool_batch(frames: Tensor, lengths: Tensor, pooling: Means) -> Tensor:
-    """Apply `pool` to each clip's first ``lengths`` frames: ``(batch, time, dim)`` -> ``(batch, parts * dim)``."""
+    """Apply `pool` to each clip's first ``lengths`` frames: ``(batch, time, dim)`` -> ``(batch, parts * dim)``.
+
+    Keep ``lengths`` on the CPU: reading them from a GPU would wait for all its work.
+    """
     weights = torch.zeros(len(frames), len(pooling_parts(1, pooling)), frames.shape[1])
     for clip, length in enumerate(lengths.tolist()):
         weights[clip, :, :length] = torch.from_numpy(pooling_weights(length, pooling))

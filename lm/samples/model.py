@@ -257,8 +257,12 @@ class CachedTransformer:
     """A transformer that reads sample by sample, and keeps the attention's keys and values.
 
     fairseq2's cache has a limited number of positions. The model sees a limited past, so a new cache, which has read
-    this past, goes on with the same logits. The model must be in evaluation mode: in training mode fairseq2 ignores the
-    cache. ``known`` are the levels before the first one that is read, ``(clips, history)`` or more.
+    this past, goes on with the same logits.
+
+    Args:
+        model: in evaluation mode: in training mode fairseq2 ignores the cache.
+        known: the levels before the first one that is read, ``(clips, history)`` or more.
+        positions: of one cache; more than the receptive field.
     """
 
     def __init__(self, model: SampleTransformer, known: Tensor, *, positions: int = POSITIONS // 2) -> None:
