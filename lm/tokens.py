@@ -257,7 +257,10 @@ class Merges:
 
     @classmethod
     def learn(cls, clips: Iterable[IntArray], codes: CodesFormat, *, count: int) -> "Merges":
-        """Learn at most ``count`` merges of codes ``(time, 1)``: of pairs found twice, to at most `LONGEST` codes."""
+        """Learn at most ``count`` merges of the codes ``(time, 1)`` of clips; they follow from the clips alone.
+
+        There are fewer merges if no other pair is found twice, or if each makes a token of more than `LONGEST` codes.
+        """
         alphabet = _characters(codes)
         trainer = BpeTrainer(
             vocab_size=len(alphabet) + count,

@@ -142,7 +142,10 @@ def _levels(prompt: Waveform, config: WaveNetConfig) -> Tensor:
 
 
 def _even_blocks(blocks: Iterable[Codes]) -> Iterator[IntArray]:
-    """Give codes ``(time, streams)``, `CODES_TOGETHER` at a time: products of other shapes round differently."""
+    """Give codes ``(time, streams)``, `CODES_TOGETHER` at a time counted from the first.
+
+    Fixed sizes make the results independent of the blocks: matrix products of other shapes round differently.
+    """
     waiting: list[IntArray] = []
     for block in blocks:
         values = np.concatenate([*waiting, block.values])

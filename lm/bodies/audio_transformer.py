@@ -58,7 +58,10 @@ def pool_pairs(states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def decompose(states: Tensor, lengths: Tensor, *, levels: int) -> Tensor:
-    """Replace half of the dimensions by means of 2, 4, ... steps and whole clips, in ``levels`` parts; zeros beyond."""
+    """Replace the second half of the dimensions by window means: 2 steps, 4, ... in ``levels`` equal parts.
+
+    The windows of the last part are whole clips. States beyond a clip's end become zeros.
+    """
     time, kept, lengths = states.shape[1], states.shape[2] // 2, copy_to(lengths, states.device)
     parts = states[:, :, kept:].tensor_split(levels, dim=2)
     windows = [*(2**level for level in range(1, levels)), max(time, 1)]

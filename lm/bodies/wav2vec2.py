@@ -65,7 +65,11 @@ NO_MASKS = MaskConfig(share=0.0)
 def draw_masks(
     frames: npt.NDArray[np.int64], config: MaskConfig, *, seed: int, least: int = 0
 ) -> npt.NDArray[np.bool_]:
-    """Draw masked frames ``(batch, longest)`` of clips of ``frames (batch,)``: ``least`` spans or more if one fits."""
+    """Draw masked frames ``(batch, longest)`` of clips of ``frames (batch,)``.
+
+    Each clip that is longer than a span has at least ``least`` spans. If all clips are shorter than a span, spans are
+    as long as the longest clip.
+    """
     from transformers.models.wav2vec2.modeling_wav2vec2 import _compute_mask_indices
 
     longest = int(frames.max())

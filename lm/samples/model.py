@@ -227,7 +227,10 @@ def continue_levels(
     seeds: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> Tensor:
-    """Generate levels ``(clips, samples)`` int64 after ``known (clips, time)``; None: seeds are the sampling's + i."""
+    """Generate the levels ``(clips, samples)`` int64 that follow ``known (clips, time)``, which may be empty.
+
+    ``seeds`` has a seed for each clip; None: clip ``i`` has the seed of ``sampling`` plus i.
+    """
     seeds = range(sampling.seed, sampling.seed + len(known)) if seeds is None else seeds
     history = model.config.history + 1
     read = pad(known, (max(history - known.shape[1], 0), 0), value=silence())[:, -history:]

@@ -90,7 +90,10 @@ class NumbaStreams:
 
 
 def numba_multiplies_bf16() -> bool:
-    """Return whether the CPU multiplies bfloat16, and numba may (NUMBA_CPU_NAME, _FEATURES, NUMBA_ENABLE_AVX)."""
+    """Return whether the CPU has instructions for bfloat16 products, and numba may use them.
+
+    NUMBA_CPU_NAME, NUMBA_CPU_FEATURES and NUMBA_ENABLE_AVX can forbid numba instructions that the CPU has.
+    """
     return multiplies_bf16(torch.device("cpu")) and "+avx512bf16" in target_features()
 
 

@@ -132,7 +132,11 @@ WARM_UP_STEPS = 3  # before a capture, as libraries choose and load their kernel
 
 
 class TorchStreams:
-    """Clips side by side, step after step, or ``captured`` as a CUDA graph; other engines are tested against this."""
+    """Clips side by side, step after step; the other engines are tested against this one.
+
+    It implements `vocoder.engines.choice.Streams` on the model's device. If ``captured``, each step is replayed as a
+    CUDA graph: one call instead of a hundred.
+    """
 
     def __init__(self, model: WaveNet, clips: int, *, captured: bool = False) -> None:
         self.clips, self.width, self.captured = clips, max(clips, NARROWEST), captured
