@@ -138,8 +138,9 @@ def measure_stability(
     }
     same, total = dict.fromkeys(changes, 0), 0
     for samples in clips:
+        # not `encode`, which refuses samples beyond `LOUDEST`: the gain may lift a loud clip above it
         plain, *others = (
-            tokenizer.encode_blocks([each], tokenizer.config.audio.sample_rate).values  # louder than recordings
+            tokenizer.encode_blocks([each], tokenizer.config.audio.sample_rate).values
             for each in (samples, *(change(samples) for change in changes.values()))
         )
         total += plain.size
