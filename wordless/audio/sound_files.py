@@ -159,11 +159,18 @@ HEADERLESS = ("raw", "pcm", "vox", "sln", "gsm", "g722")  # kinds of files that 
 _HEAD = 1024  # bytes that are looked at
 _TEXT_BYTES = re.compile(rb"[\t\n\r\f\x1b\x20-\x7e\x80-\xff]+")
 _MAGIC = {
-    **{b"PK\x03\x04": "a ZIP archive: unpack it", b"7z\xbc\xaf\x27\x1c": "a 7z archive: unpack it"},
-    **{b"Rar!": "a RAR archive: unpack it", b"\x1f\x8b": "compressed by gzip: unpack it"},
-    **{b"BZh": "compressed by bzip2: unpack it", b"\xfd7zXZ\0": "compressed by xz: unpack it"},
-    **{b"\x28\xb5\x2f\xfd": "compressed by zstd: unpack it", b"%PDF-": "a PDF file", b"\x89PNG": "a picture"},
-    **{b"\xff\xd8\xff": "a picture", b"MThd": "a MIDI file, which holds notes and no sound", b"\x7fELF": "a program"},
+    b"PK\x03\x04": "a ZIP archive: unpack it",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive: unpack it",
+    b"Rar!": "a RAR archive: unpack it",
+    b"\x1f\x8b": "compressed by gzip: unpack it",
+    b"BZh": "compressed by bzip2: unpack it",
+    b"\xfd7zXZ\0": "compressed by xz: unpack it",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd: unpack it",
+    b"%PDF-": "a PDF file",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"MThd": "a MIDI file, which holds notes and no sound",
+    b"\x7fELF": "a program",
 }
 
 

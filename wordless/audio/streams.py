@@ -47,24 +47,32 @@ _LONGEST_BEGIN = 96  # bytes of a header that are compared
 _HEADERS = {  # other kinds: first bytes -> more of a header, so that no sound looks like it
     name: re.compile(re.escape(name) + more, re.DOTALL)
     for name, more in (
-        *((b"\x1a\x45\xdf\xa3", rb".{0,64}?\x42\x82.(matroska|webm)"), (b"FLV\x01", rb"[\0-\x05]\0\0\0\x09\0\0\0\0")),
-        *((b"TTA1", rb"[\x01\x02]\0[\x01-\x20]\0[\x08\x10\x18\x20]\0"), (b"#!AMR", rb"(-WB)?\n")),
-        *((b"RIFF", rb".{4}AVI LIST"), (b"riff\x2e\x91\xcf\x11", rb".{16}wave\xf3\xac\xd3\x11")),  # AVI, Wave64
+        (b"\x1a\x45\xdf\xa3", rb".{0,64}?\x42\x82.(matroska|webm)"),
+        (b"FLV\x01", rb"[\0-\x05]\0\0\0\x09\0\0\0\0"),
+        (b"TTA1", rb"[\x01\x02]\0[\x01-\x20]\0[\x08\x10\x18\x20]\0"),
+        (b"#!AMR", rb"(-WB)?\n"),
+        (b"RIFF", rb".{4}AVI LIST"),
+        (b"riff\x2e\x91\xcf\x11", rb".{16}wave\xf3\xac\xd3\x11"),  # Wave64
         (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", rb"\xa6\xd9\x00\xaa\x00\x62\xce\x6c"),  # Windows Media
-        *((b"NIST_1A\n", rb"[ 0-9]{7}\n"), (b"Creative Voice File\x1a", b""), (b"FRM8", rb".{8}DSD ")),
-        *((b".RMF", rb"\0\0\0[\x10\x12]\0[\0\x01]"), (b"MPCKSH", rb".{5}\x08"), (b"MAC ", rb".\x0f\0\0\x34\0\0\0")),
-        *((b"DSD \x1c", rb"\0{7}"), (b"tBaK\x01", rb".\0\0")),
+        (b"NIST_1A\n", rb"[ 0-9]{7}\n"),
+        (b"Creative Voice File\x1a", b""),
+        (b"FRM8", rb".{8}DSD "),
+        (b".RMF", rb"\0\0\0[\x10\x12]\0[\0\x01]"),
+        (b"MPCKSH", rb".{5}\x08"),
+        (b"MAC ", rb".\x0f\0\0\x34\0\0\0"),
+        (b"DSD \x1c", rb"\0{7}"),
+        (b"tBaK\x01", rb".\0\0"),
     )
 }
 _KNOWN_CHUNKS = frozenset(  # behind the sound, they explain the rest even where their lengths are wrong
     (
-        *(b"LIST", b"list", b"INFO", b"id3 ", b"ID3 ", b"bext", b"cue ", b"plst", b"fact", b"PEAK", b"smpl", b"inst"),
-        *(b"cart", b"iXML", b"_PMX", b"axml", b"chna", b"JUNK", b"junk", b"PAD ", b"pad ", b"FLLR", b"DISP", b"acid"),
-        *(b"afsp", b"levl", b"umid", b"minf", b"elm1", b"regn", b"strc", b"adtl", b"labl", b"note", b"NAME", b"AUTH"),
-        *(b"(c) ", b"ANNO", b"COMT", b"MARK", b"INST", b"MIDI", b"APPL", b"AESD", b"CHAN", b"COMM", b"FVER", b"info"),
-        *(b"strg", b"uuid", b"edct", b"free", b"peak", b"kuki", b"pakt", b"chan", b"mark", b"ovvw", b"user", b"DSIG"),
+        b"LIST", b"list", b"INFO", b"id3 ", b"ID3 ", b"bext", b"cue ", b"plst", b"fact", b"PEAK", b"smpl", b"inst",
+        b"cart", b"iXML", b"_PMX", b"axml", b"chna", b"JUNK", b"junk", b"PAD ", b"pad ", b"FLLR", b"DISP", b"acid",
+        b"afsp", b"levl", b"umid", b"minf", b"elm1", b"regn", b"strc", b"adtl", b"labl", b"note", b"NAME", b"AUTH",
+        b"(c) ", b"ANNO", b"COMT", b"MARK", b"INST", b"MIDI", b"APPL", b"AESD", b"CHAN", b"COMM", b"FVER", b"info",
+        b"strg", b"uuid", b"edct", b"free", b"peak", b"kuki", b"pakt", b"chan", b"mark", b"ovvw", b"user", b"DSIG",
     )
-)
+)  # fmt: skip
 
 _Found = tuple[tuple[Stream, ...], int | None]  # streams, and the place of a file that was appended
 

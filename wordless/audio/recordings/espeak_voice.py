@@ -43,9 +43,14 @@ class _Event(ctypes.Structure):
     """espeak_EVENT."""
 
     _fields_ = (
-        *(("type", ctypes.c_int), ("unique_identifier", ctypes.c_uint), ("text_position", ctypes.c_int)),
-        *(("length", ctypes.c_int), ("audio_position", ctypes.c_int), ("sample", ctypes.c_int)),  # ms, samples
-        *(("user_data", ctypes.c_void_p), ("string", ctypes.c_char * 8)),  # name of the phoneme
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),  # ms
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("string", ctypes.c_char * 8),  # name of the phoneme
     )
 
 

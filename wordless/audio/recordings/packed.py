@@ -115,8 +115,14 @@ NO_CLASS = -1  # a class label that is not known
 ROWS_AT_ONCE = 16  # a row of an hour of sound has 100 MB
 ROWS_IN_A_FOLDER = 1000
 _FORMATS = {  # first bytes of a file -> its usual ending
-    **{b"RIFF": "wav", b"RF64": "wav", b"fLaC": "flac", b"OggS": "ogg"},
-    **{b"ID3": "mp3", b"FORM": "aiff", b".snd": "au", b"caff": "caf"},
+    b"RIFF": "wav",
+    b"RF64": "wav",
+    b"fLaC": "flac",
+    b"OggS": "ogg",
+    b"ID3": "mp3",
+    b"FORM": "aiff",
+    b".snd": "au",
+    b"caff": "caf",
 }
 
 
