@@ -14,7 +14,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -235,21 +235,26 @@ def _has_layout(tensor: Tensor | None, other: Tensor) -> bool:
     return tensor is not None and tensor.shape == other.shape and tensor.dtype == other.dtype
 
 
+def _point(values: Mapping[str, Any]) -> Point:
+    train, validation = float(values["train_loss"]), float(values["validation_loss"])
+    return Point(step=int(values["step"]), train_loss=train, validation_loss=validation)
+
+
+def _running(pair: Sequence[float]) -> list[float]:
+    total, items = pair
+    return [float(total), float(items)]
+
+
 PROGRESS: dict[str, Callable[[Any], object]] = {  # attribute of a training -> how a checkpoint's value is read
     "step": int,
     "seconds": float,
     "curve": lambda points: list(map(_point, points)),
-    "running": lambda pair: (lambda total, items: [float(total), float(items)])(*pair),
+    "running": _running,
     "best_loss": float,
     "best_step": int,
     "cut_short": bool,
     "compiled": bool,
 }
-
-
-def _point(values: Mapping[str, Any]) -> Point:
-    train, validation = float(values["train_loss"]), float(values["validation_loss"])
-    return Point(step=int(values["step"]), train_loss=train, validation_loss=validation)
 
 
 @dataclass(kw_only=True)
