@@ -54,7 +54,7 @@ class Range:
         return " and ".join(bound for bound in (low, high) if bound)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Meaning:
     """What is known of an option beside its name, its type and its default."""
 
@@ -95,8 +95,18 @@ def option(
 ) -> T:
     """Describe a field: its default or `REQUIRED`, its meaning, and the range of its numbers; None is in each range."""
     limits = Range(least=least, most=most, above=above, below=below)
-    valid = None if limits == Range() else limits
-    metadata = {MEANING: Meaning(text, valid, unit, tuple(choices), distinct, filled, given_as, group, variants)}
+    meaning = Meaning(
+        text=text,
+        range=None if limits == Range() else limits,
+        unit=unit,
+        choices=tuple(choices),
+        distinct=distinct,
+        filled=filled,
+        given_as=given_as,
+        group=group,
+        variants=variants,
+    )
+    metadata = {MEANING: meaning}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)  # type: ignore[return-value]  # as `dataclasses.field` is typed, too
     return dataclasses.field(default=default, metadata=metadata)
