@@ -24,8 +24,17 @@ if TYPE_CHECKING:  # for type checkers and editors; `_HOMES` says the same to Py
 
     __version__: str
 
-__all__ = ["Codes", "InputError", "LanguageModel", "Tokenizer", "Vocoder", "Waveform"]
-__all__ += ["__version__", "join_codes", "read"]
+__all__ = [
+    "Codes",
+    "InputError",
+    "LanguageModel",
+    "Tokenizer",
+    "Vocoder",
+    "Waveform",
+    "__version__",
+    "join_codes",
+    "read",
+]
 
 # name -> the module that defines it
 _HOMES = {
