@@ -1,4 +1,4 @@
-"""Decoding codes to sound: the protocol, and its implementations by a trained vocoder and without learning.
+"""Decoding codes to sound: the abstract base class, and its subclasses for a trained vocoder and without learning.
 
 Griffin-Lim and the noise vocoder, the baselines beside the WaveNet, learn nothing. Long sounds are made in blocks of
 frames, in constant memory. Each block has the neighbouring frames that its samples depend on, so the samples are those

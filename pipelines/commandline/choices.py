@@ -1,4 +1,4 @@
-"""Values of a composed config that follow from other options, such as the built-in corpus and the stages."""
+"""Values of a composed config that follow from other options, and the refusal of missing recordings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace

@@ -34,7 +34,7 @@ FOLLOWED = ("README.md", "docs/index.md", *(f"docs/tutorials/{name}.md" for name
 DOCUMENTS = ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")))
 NOT_ITS_OWN = ("hydra",)  # options of Hydra and of its launchers
 EXAMPLES_OF_NEW_CODE = ("lengths",)  # commands that docs/adding.md lets the reader write
-TESTED_ELSEWHERE = ("make ", "source ")  # by tests/test_makefile.py; it downloads what this environment has
+INSTALLATION = ("make ", "source ")  # no test runs them: they make and activate an environment
 
 
 # Options
@@ -160,7 +160,7 @@ def pasted() -> Iterator[Printed]:
         for line in printed(document):
             if line.python and document == "README.md":
                 continue  # runs above
-            if line.python or (words_of(line) and not line.text.startswith(TESTED_ELSEWHERE)):
+            if line.python or (words_of(line) and not line.text.startswith(INSTALLATION)):
                 yield line
 
 

@@ -1,6 +1,7 @@
 """The machine: the device that training, encoding and generation run on, threads, memory and installed libraries.
 
-PyTorch is imported inside functions, after the options are checked.
+`Batch`, the base class of training batches, is here because it moves tensors to the device. PyTorch is imported inside
+functions, after the options are checked.
 """
 
 from __future__ import annotations
