@@ -6,6 +6,7 @@ import re
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -294,16 +295,20 @@ def test_what_was_heard_is_judged_again_without_listening(folder: Path, tmp_path
     assert cache.read_text() == content
 
 
-def test_a_cache_that_a_kill_cut_short_or_that_holds_nested_json_is_mended(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [lambda content: content[:-300], lambda content: b"[" * 100_000],
+    ids=["cut_short_by_a_kill", "nested_json"],
+)
+def test_a_damaged_cache_is_mended(damage: Callable[[bytes], bytes], folder: Path, tmp_path: Path) -> None:
     cache = tmp_path / "inspection.jsonl"
     whole = inspect(folder, names(folder), InspectionConfig(), cache=cache)
-    for damaged in (cache.read_bytes()[:-300], b"[" * 100_000):
-        cache.write_bytes(damaged)
-        assert inspect(folder, names(folder), InspectionConfig(), cache=cache) == whole
-        length = cache.stat().st_size
-        assert inspect(folder, names(folder), InspectionConfig(), cache=cache) == whole
-        assert cache.stat().st_size == length
-        assert "good.wav" in cache.read_text()
+    cache.write_bytes(damage(cache.read_bytes()))
+    assert inspect(folder, names(folder), InspectionConfig(), cache=cache) == whole
+    length = cache.stat().st_size
+    assert inspect(folder, names(folder), InspectionConfig(), cache=cache) == whole
+    assert cache.stat().st_size == length
+    assert "good.wav" in cache.read_text()
 
 
 @pytest.mark.parametrize("number", range(8))

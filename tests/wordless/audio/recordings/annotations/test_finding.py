@@ -355,9 +355,13 @@ def test_a_wanted_kind_that_is_missing_is_refused(folder: Path) -> None:
         corpus(folder, columns=ColumnConfig(group="site"))
     with pytest.raises(InputError, match=r"\btier\b.*\bbirds\b.*annotations=none"):
         corpus(folder, tier="birds", annotations="none")
-    for label in ("call", 3, ("a", "b")):  # these annotations have no columns
-        with pytest.raises(InputError, match=r"columns\.label is "):
-            corpus(folder, columns=ColumnConfig(label=label))
+
+
+@pytest.mark.parametrize("label", ["call", 3, ("a", "b")], ids=str)
+def test_a_column_of_labels_is_refused_where_annotations_have_no_columns(folder: Path, label: Any) -> None:
+    audacity(folder, "field", PARTS)
+    with pytest.raises(InputError, match=r"columns\.label is "):
+        corpus(folder, columns=ColumnConfig(label=label))
 
 
 @pytest.mark.parametrize(("suffix", "tool"), [(".svl", "Sonic Visualiser"), (".phn", "awk"), (".srt", "ELAN")])
