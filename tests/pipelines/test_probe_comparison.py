@@ -312,10 +312,13 @@ def test_what_is_not_alike_is_not_compared(folds: Iterable[str], place: Any, val
         part[last] = value
     with pytest.raises(InputError, match=message):
         compared(found, by="group")
-    missing = study()
-    missing["ann", 1] = missing.pop(("bob", 0))
+
+
+def test_each_fold_needs_a_probe_of_each_seed() -> None:
+    found = study()
+    found["ann", 1] = found.pop(("bob", 0))
     with pytest.raises(InputError, match=r"'cem'.*\bseed 1\b"):
-        compared(missing, by="group")
+        compared(found, by="group")
 
 
 def test_tables_hold_every_method() -> None:

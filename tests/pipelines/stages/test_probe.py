@@ -280,9 +280,12 @@ def test_what_is_true_of_some_folds_is_said_with_their_names() -> None:
     ],
 )
 def test_labels_that_tell_nothing_are_refused(labels: list[str | None], message: str) -> None:
-    require_labels(["a", None, "b"])
     with pytest.raises(InputError, match=message):
         require_labels(labels)
+
+
+def test_recordings_without_a_label_are_no_obstacle() -> None:
+    require_labels(["a", None, "b"])
 
 
 def test_all_layers_of_each_network_are_probed_with_its_input_beside_them(tmp_path: Path) -> None:
