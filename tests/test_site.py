@@ -24,15 +24,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def test_every_document_is_a_page_and_search_works_in_files(site: Path) -> None:
-    """Its index is a script, and a shim replaces workers; both stand in the site."""
+def test_every_document_is_a_page(site: Path) -> None:
     documents = {path.relative_to(ROOT / "docs").with_suffix("") for path in (ROOT / "docs").rglob("*.md")}
     pages = {path.relative_to(site).with_suffix("") for path in site.rglob("*.html")}
     assert len(documents) > 10
     assert documents <= pages
+
+
+def test_search_works_in_pages_that_are_opened_as_files(site: Path) -> None:
+    """Its index is a script, and a shim replaces workers; both stand in the site."""
     assert (site / "search/search_index.js").read_text(encoding="utf-8").startswith("var __index = ")
     assert "javascripts/iframe-worker.js" in (site / "index.html").read_text(encoding="utf-8")
     assert (site / "javascripts/iframe-worker.js").is_file()
+
+
+def test_every_public_name_is_on_the_page_of_python(site: Path) -> None:
     headings = re.findall(r"<h2\b.*?</h2>", (site / "python.html").read_text(encoding="utf-8"), re.DOTALL)
     names = {name for heading in headings for name in re.findall(r"wordless\.(\w+)", heading)}
     assert names == {*wordless.__all__} - {"__version__"}

@@ -160,14 +160,20 @@ def test_a_misspelt_option_is_refused_before_pytorch_is_imported(project: Path) 
     assert "torch" not in imported
 
 
-def test_bugs_have_a_traceback_refusals_on_demand_and_interrupts_none(project: Path) -> None:
+@pytest.mark.parametrize("words", ["prompt=refuse", "sede=1"])
+def test_refusals_have_a_traceback_on_demand(project: Path, words: str) -> None:
+    done = called(project, words, HYDRA_FULL_ERROR="1")
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+
+
+def test_a_bug_keeps_its_traceback(project: Path) -> None:
     done = called(project, "prompt=bug")
     assert done.returncode == 1
     assert "KeyError: 'a bug'" in done.stderr
-    done = called(project, "prompt=refuse", HYDRA_FULL_ERROR="1")
-    assert done.returncode == 2
-    assert "Traceback" in done.stderr
-    assert "Traceback" in called(project, "sede=1", HYDRA_FULL_ERROR="1").stderr
+
+
+def test_an_interrupt_exits_with_130(project: Path) -> None:
     done = called(project, "prompt=stop")
     assert done.returncode == 130
     assert "resumes" in done.stderr
