@@ -209,7 +209,6 @@ def test_a_file_that_breaks_off_inside_a_part_is_named_and_not_one_behind_it(ton
     for part in (Part(start=0, num_samples=32_000), Part(start=30_000, num_samples=1_000)):
         with pytest.raises(InputError, match=r"cut\.flac\b.*decoded"):
             list(read_blocks(path, 8_000, part=part))
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     blocks = list(read_blocks(path, 8_000, block_seconds=0.1, part=Part(start=800, num_samples=1_600)))
     assert sum(map(len, blocks)) == 1_600
 

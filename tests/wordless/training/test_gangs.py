@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.pipelines.tiny_chain import ROOT, STEPS, TINY, entries, run, stored
 from tests.wordless.training.gang_worker import main
@@ -99,7 +100,8 @@ def losses(store: Path, stage: str) -> list[tuple[float, float]]:
 
 def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    main(one)
+    with torch.random.fork_rng():  # main seeds it
+        main(one)
     done = together(str(WORKER), str(two))
     assert done.returncode == 0, done.stderr
     # Several processes write to one stream, Gloo among them: not line by line.
