@@ -1,4 +1,4 @@
-"""Results that are not what a run writes are refused; the table of what probes answered for each test clip."""
+"""What a run records: its results, what probes answered for each test clip, and where the results come from."""
 
 import json
 import shlex

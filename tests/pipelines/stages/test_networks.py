@@ -1,4 +1,4 @@
-"""Stages of AST and of the Audio Transformer: their inputs on disk, short trainings, and layers as features."""
+"""Stages of AST, the Audio Transformer and wav2vec 2.0: inputs on disk, short trainings, and layers as features."""
 
 import re
 from dataclasses import replace
@@ -67,6 +67,7 @@ SPLITS: tuple[Split, ...] = ("train", "train", "train", "validation", "test")
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    # For AST and the Audio Transformer alike: clips of less than a patch of AST, of one piece, and of several pieces.
     return tone_corpus(tmp_path_factory.mktemp("corpus"), SPLITS, first=0.05, step=0.2)
 
 
