@@ -47,9 +47,9 @@ class EmbedConfig(InputOptions):
     )
     layer: str | None = option(
         None,
-        "layer_1, ... (states after a layer), inner_1, ... (inside it), all_layers, all_inner, both also with "
-        "_with_input (the bag of codes, or log-mel), all (every candidate); null: what the run's probe reads, else the "
-        "last layer",
+        "layer_1, ... (states after a layer; of gpt_sound its convolutions, then inside each layer), inner_1, ... "
+        "(inside it), all_layers, all_inner, both also with _with_input (the bag of codes, or log-mel), all (every "
+        "candidate); null: what the run's probe reads, else the last layer",
     )
     pooling: str | None = option(
         None, "mean, thirds, max or thirds_max, over time; null: what the run's probe reads, else mean"

@@ -25,7 +25,7 @@ from lm.finetuned import FineTunedModel
 from lm.model import LanguageModel
 from pipelines.commandline.idle_options import PLACES
 from pipelines.commandline.outputs import new_folder
-from pipelines.demonstration.answers import DemoModels
+from pipelines.demonstration.models import DemoModels
 from pipelines.pages.phrasing import draw, key_figures
 from pipelines.publish import ONNX_PARTS, Part, PublishConfig, find_repository
 from pipelines.results.figures import COSTS

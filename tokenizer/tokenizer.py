@@ -245,9 +245,9 @@ class Tokenizer(nn.Module):
     def _pieces(self, recordings: Sequence[Iterable[FloatArray]], at_once: int) -> Iterator[tuple[int, Tensor, int]]:
         """Give the same with the relative log-mel of the blocks' whole patches ``(time, mels)`` in place of codes."""
         for number, own in groupby(self._frames(recordings, at_once), itemgetter(0)):
-            frames, sizes = tee(own)
-            relative = self.log_mel.relative(piece for _, piece, _ in frames)
-            yield from ((number, piece, covered) for piece, (_, _, covered) in zip(relative, sizes, strict=True))
+            sizes = deque[int]()  # not `tee`, which would keep the log-mel of a whole recording twice
+            for piece in self.log_mel.relative(_noting(own, sizes)):
+                yield number, piece, sizes.popleft()
 
     def _frames(self, recordings: Sequence[Iterable[FloatArray]], at_once: int) -> Iterator[tuple[int, Tensor, int]]:
         """Give the same with log-mel before it is made relative to its recording."""
@@ -455,6 +455,13 @@ def sound_for(audio: SpectrogramConfig, given: Waveform | Samples, sample_rate: 
     """
     require_sound(given, name)
     return as_waveform(given, sample_rate, channel=audio.channel, name=name)
+
+
+def _noting(pieces: Iterable[tuple[int, Tensor, int]], sizes: deque[int]) -> Iterator[Tensor]:
+    """Give the frames of each piece, and append the samples that it covers to ``sizes``."""
+    for _, frames, covered in pieces:
+        sizes.append(covered)
+        yield frames
 
 
 def _describe(codebook: str, shape: Sequence[int]) -> str:

@@ -56,8 +56,10 @@ from tokenizer.codebook import fit_codebook, nearest
 from tokenizer.codes import IntArray
 from wordless.audio.spectrogram import warp
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, inner_activations
+from wordless.base.errors import InputError
 from wordless.base.machine import Batch, copy_to
 from wordless.base.saved_models import CONFIG, WEIGHTS
+from wordless.base.values import build
 
 if TYPE_CHECKING:
     from fairseq2.nn import BatchLayout
@@ -153,8 +155,9 @@ class SoundShape:
 class Stem(nn.Module):
     """Causal 3 x 3 convolutions over time and mel bands: log-mel ``(batch, time, mels)`` -> ``(batch, steps, width)``.
 
-    A convolution knows a sound that is shifted by a band, as formants are from one speaker to another. Each halves the
-    bands, and the frames too, while they divide a patch.
+    The same weights read every band, so a sound that is shifted by a few bands, as by another speaker, looks alike.
+    Each convolution halves the number of bands. It also halves the number of frames if a patch is still a whole number
+    of steps then: of patches of 8 frames, two convolutions make steps of ``hop`` = 4 frames.
     """
 
     def __init__(self, channels: Sequence[int], *, patch_frames: int) -> None:
@@ -169,7 +172,7 @@ class Stem(nn.Module):
         self.convolutions = nn.ModuleList(convolutions)
 
     def forward(self, spectrograms: Tensor) -> Tensor:
-        images = spectrograms[:, None]
+        images = spectrograms[:, None]  # (N, 1, T, M)
         for convolution, stride in zip(self.convolutions, self.strides, strict=True):
             # Step t reads the frames up to stride * (t + 1) - 1, the last one that it stands for.
             padded = nn.functional.pad(images, (KERNEL // 2, KERNEL // 2, KERNEL - stride, 0))
@@ -359,14 +362,25 @@ def _collate(frames: Tensor, targets: Sequence[IntArray]) -> SoundBatch:
 
 
 def saved_layers(folder: Path) -> int:
-    """Return the number of layers of a saved model that `SoundGPT.blocks` gives: its stem, then the transformer's."""
-    return 1 + int(json.loads((folder / CONFIG).read_text())["gpt_sound"]["layers"])
+    """Return the number of layers of a saved model that `SoundGPT.blocks` gives: its stem, then the transformer's.
+
+    Raises:
+        InputError: the model has other options than those of this version.
+    """
+    return 1 + _saved(folder)[0].layers
 
 
 def load_sound_gpt(folder: Path) -> SoundGPT:
-    """Load a saved model."""
-    about = json.loads((folder / CONFIG).read_text())
-    config = SoundGPTConfig(**{**about["gpt_sound"], "ahead": tuple(about["gpt_sound"]["ahead"])})
-    model = create_sound_gpt(config, SoundShape(**about["shape"]), seed=0)
+    """Load a saved model; raises as `saved_layers`."""
+    model = create_sound_gpt(*_saved(folder), seed=0)
     model.load_state_dict(load_file(folder / WEIGHTS))
     return model
+
+
+def _saved(folder: Path) -> tuple[SoundGPTConfig, SoundShape]:
+    about = json.loads((folder / CONFIG).read_text())
+    try:
+        config = build(SoundGPTConfig, about["gpt_sound"], name="gpt_sound")
+    except InputError as error:
+        raise InputError(f"{folder} is of another version of the model; make the run again: {error}") from error
+    return config, SoundShape(**about["shape"])

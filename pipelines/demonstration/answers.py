@@ -1,7 +1,7 @@
-"""The models of a run, and what the page shows of a sound and plays; without Gradio."""
+"""What the page shows of a sound and plays; without Gradio."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,149 +15,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lm.generation import Sampling as CodeSampling
-from lm.layers import layer_features
-from lm.model import LanguageModel
-from lm.probing.fitted import FittedProbe
-from lm.probing.vectors import bags_of_codes
-from pipelines.demo import DemoConfig
+from pipelines.demonstration.models import DemoModels
 from pipelines.jobs.generate import sample_name
 from pipelines.pages.charts import BLUE, MUTED, Picture, draw_pictures, inline_svg
 from pipelines.pages.sounds import embedded_waveform
-from pipelines.stages.features import BAG_OF_CODES
-from pipelines.store.run_folder import run_of
-from pipelines.store.stored_features import GPT, method_of_key, pooling_of, with_input
-from tokenizer.codes import Codes, SoftCodes, require_same_codebook
+from tokenizer.codes import Codes, SoftCodes
 from tokenizer.encoder import pictures, quantised_vectors, soft_codes
-from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Coder, Prompt, joined_sound
-from vocoder.kinds import BY_KEY, KINDS, Kind
-from vocoder.options import Sampling
-from vocoder.synthesis import Synthesis, Trained, Unlearned, load_vocoder
-from vocoder.vocoder import Vocoder
+from vocoder.kinds import BY_KEY
 from wordless.audio.decoding import RecordingError
 from wordless.audio.levels import trim_ends
 from wordless.audio.reading import read, read_beginning, resampled
 from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.waveform import FloatArray, Waveform
 from wordless.base.errors import InputError, require
-from wordless.base.machine import choose_device
-from wordless.base.saved_models import CONFIG
-from wordless.base.saved_models import PROBE as PROBE_KIND
 from wordless.base.seeds import require_seed
 
-TRIED_STEPS = 3  # of the codes that a probe is tried with; poolings over thirds need no more
 T = TypeVar("T")
-MISSING = {
-    "lm": "It has no language model, so the page shows no surprise and continues no sound.",
-    "probe": "It has no probe, so the page names no label.",
-    "vocoder": "It has no WaveNet, so sounds are made without learning.",
-}  # what a page cannot do without a part of a run
-UNREAD = "Its probe reads {}, which its models do not compute, so the page names no label. Copy the whole run again."
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class DemoModels:
-    """The parts of a run that are there."""
-
-    tokenizer: Tokenizer
-    language_model: LanguageModel | None
-    probe: FittedProbe | None
-    vocoder: Vocoder | None
-    sampling: Sampling  # of the sound
-    unread: str = ""  # features that the probe of the run reads and its models do not compute; then probe is None
-
-    @classmethod
-    def of_run(cls, settings: DemoConfig) -> "DemoModels":
-        """Load every part of the run that the options name; see `of_folder`."""
-        device = str(choose_device(settings.device))
-        return cls.of_folder(run_of(settings.model), sampling=settings.sampling, device=device)
-
-    @classmethod
-    def of_folder(cls, own: Path, *, sampling: Sampling, device: str) -> "DemoModels":
-        """Load every part of a run's folder ``own`` that is there; only a tokenizer must be.
-
-        A probe that the other parts cannot feed is left out: a copy of a run may lack its language model.
-
-        Raises:
-            InputError: a part is damaged, or does not belong to the tokenizer.
-        """
-
-        def part(name: str, open_part: Callable[[Path], T]) -> T | None:
-            return open_part(own / name) if (own / name / CONFIG).is_file() else None
-
-        tokenizer = Tokenizer.from_pretrained(own / "tokenizer", device=device)
-        model = part("lm", lambda folder: LanguageModel.from_pretrained(folder, device=device))
-        if model is not None:
-            require_same_codebook(model.format, tokenizer.format, owner=model.name)
-        vocoder = part("vocoder", lambda folder: load_vocoder(folder, sampling, device=device))
-        if vocoder is not None:
-            vocoder.require_tokenizer(tokenizer.finest)
-        probe = part(PROBE_KIND.part, FittedProbe.from_pretrained)
-        models = cls(tokenizer=tokenizer, language_model=model, probe=probe, vocoder=vocoder, sampling=sampling)
-        if probe is not None:
-            form = tokenizer.finest.format
-            values = np.zeros((TRIED_STEPS, form.streams), np.int32)
-            try:
-                models.scores(Codes(values=values, num_samples=TRIED_STEPS * form.samples_per_code, format=form))
-            except InputError:
-                return replace(models, probe=None, unread=probe.description.of)
-        return models
-
-    @property
-    def kinds(self) -> tuple[Kind, ...]:
-        """The kinds of sound that the run can make, the learned one first."""
-        possible = [kind for kind in KINDS if self.vocoder or not kind.learned]
-        return tuple(sorted(possible, key=lambda kind: not kind.learned))
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """The voices that WaveNet was trained with."""
-        return () if self.vocoder is None else self.vocoder.model.config.groups
-
-    @property
-    def missing(self) -> list[str]:
-        """What the page cannot do, in a line for each part that the run lacks."""
-        parts = {"lm": self.language_model, "probe": self.probe, "vocoder": self.vocoder}
-        lines = MISSING | ({"probe": UNREAD.format(self.unread)} if self.unread else {})
-        return [lines[part] for part, found in parts.items() if found is None]
-
-    def scores(self, codes: Codes | SoftCodes) -> dict[str, float]:
-        """Return the probe's score of each class, the highest first, for codes of the finest rate, as it reads them.
-
-        Raises:
-            InputError: the probe reads features that the language model does not compute. A copy of a run may lack the
-                language model, or hold that of another run.
-        """
-        assert self.probe is not None, "a run without a probe names no label"
-        about, model = self.probe.description, self.language_model
-        counted = bags_of_codes(codes, about.recipe.vectors.poolings)
-        bags: dict[str, FloatArray] = {pooling: bag[None] for pooling, bag in counted.items()}
-        vectors: dict[str, FloatArray] = {}  # (1, dim) by what the probe may read
-        match method_of_key(about.of):
-            case "gpt" if model is not None and not model.coarser:
-                by_layer = layer_features(model, [codes], of=about.recipe.states, vectors=about.recipe.vectors)
-                vectors = {f"{GPT}/{key}": values for key, values in by_layer.items()}
-                vectors |= {
-                    with_input(key): np.hstack([values, bags[pooling_of(key)]])
-                    for key, values in vectors.items()
-                    if pooling_of(key) in bags
-                }
-            case "bag_of_codes":
-                vectors = {f"{BAG_OF_CODES}:{pooling}": values for pooling, values in bags.items()}
-        if about.of not in vectors:
-            raise InputError(f"the probe reads {about.of}, which its models do not compute; copy the whole run")
-        scores = self.probe.scores(vectors[about.of])[0]
-        return {about.classes[number]: float(scores[number]) for number in np.argsort(-scores, kind="stable")}
-
-    def synthesis(self, kind: Kind, *, group: str | None = None, seed: int = 0) -> Synthesis:
-        """Return the synthesis of a kind of sound; only a learned one has groups."""
-        if kind.import_stream is not None:
-            sampling = replace(self.sampling, seed=seed)
-            return Unlearned(kind.import_stream(), self.tokenizer.finest, sampling, name=kind.title)
-        assert self.vocoder is not None, "kinds has no learned one without a vocoder"
-        return Trained(self.vocoder, self.tokenizer.finest, replace(self.sampling, seed=seed, group=group))
-
-
 SILENT = InspectionConfig().silence_peak  # of full scale
 BEYOND = 0.1  # seconds that are read of a longer sound, to see that it is longer
 MOST_SECONDS = 30.0  # of new sound

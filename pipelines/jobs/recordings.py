@@ -1,6 +1,6 @@
 """Recordings one by one, in several processes: what is set aside, and what the user should know of a recording."""
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -179,13 +179,15 @@ class Notices:
     """Notices about recordings. Each notice is printed once, with the number of recordings."""
 
     def __init__(self) -> None:
-        self._paths = defaultdict[str, list[str]](list)
+        self._first, self._counts = dict[str, str](), Counter[str]()  # of each notice
 
     def add(self, path: str, notices: Iterable[str]) -> None:
         for notice in notices:
-            self._paths[notice].append(path)
+            self._first.setdefault(notice, path)
+            self._counts[notice] += 1
 
     def tell(self, terminal: Terminal) -> None:
-        for notice, (first, *others) in self._paths.items():
-            more = f" and {counted(len(others), 'other recording')}" if others else ""
+        for notice, first in self._first.items():
+            others = self._counts[notice] - 1
+            more = f" and {counted(others, 'other recording')}" if others else ""
             terminal.say(f"{first}{more}: {notice}")

@@ -34,13 +34,13 @@ _ASF = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"
 _MAX_CHUNKS = 1_000  # before the sound; more are not looked at
 _UNKNOWN_32, _UNKNOWN_64 = 0x7EFF_0000, 1 << 62  # larger lengths stand for an unknown one
 _MAGIC: dict[int, dict[bytes, str]] = {  # place of bytes at the begin of a file -> the bytes, and a name of the kind
+    4: {b"ftyp": "MP4", b"moov": "MP4"},  # first: the size before them may look like MPEG video
     0: {
         **{b"\x1a\x45\xdf\xa3": "Matroska or WebM", _ASF: "Windows Media", b"#!AMR": "AMR", b"wvpk": "WavPack"},
         **{b"MAC ": "Monkey's Audio", b"TTA1": "True Audio", b"MPCK": "Musepack", b"MP+": "Musepack"},
         **{b"ajkg": "Shorten", b"tBaK": "TAK", b"DSD ": "DSD", b"FRM8": "DSD", b"\x7f\xfe\x80\x01": "DTS"},
         **{b"FLV\x01": "Flash video", b"\x00\x00\x01\xba": "MPEG video", b".RMF": "RealMedia"},
     },
-    4: {b"ftyp": "MP4", b"moov": "MP4"},
     8: {b"AVI ": "AVI"},
     28: {b"Speex   ": "Speex", b"\x80theora": "Ogg video", b"fishead\0": "Ogg with several streams"},
 }

@@ -192,10 +192,11 @@ def is_right(
     problem = ""
     try:
         found = gradients_of(compile_loss(loss), model, batches, config, gang.device)
+        difference = found.difference(plain)
     except Exception as error:  # of many types: tracing, writing code, the compiler of the machine
         problem = f"PyTorch cannot compile it ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
     else:
-        if not (difference := found.difference(plain)) <= MOST_DIFFERENT:
+        if not difference <= MOST_DIFFERENT:
             problem = f"its compiled gradients differ by {difference:.0%}"
     wrong = gang.sum([float(bool(problem))])[0]
     if wrong and config.compile == "always":

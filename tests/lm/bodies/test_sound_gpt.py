@@ -1,8 +1,9 @@
 """The GPT that reads sound: which codes it is to predict, and that it reads nothing from the future."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +21,9 @@ from lm.bodies.sound_gpt import (
     covered_patches,
     create_sound_gpt,
     fit_window_codebook,
+    load_sound_gpt,
     loss,
+    saved_layers,
     validation_batches,
     window_vectors,
     with_window_codes,
@@ -28,6 +31,8 @@ from lm.bodies.sound_gpt import (
 from lm.layers import _cut_again
 from tokenizer.codes import IntArray
 from wordless.audio.spectrogram import warp
+from wordless.base.errors import InputError
+from wordless.base.saved_models import write_model
 
 MELS, SIZE, STREAMS, CODES = 6, 2, 2, 40
 AHEAD = (0, 1, 3)
@@ -143,6 +148,19 @@ def test_layers_read_the_past_alone_and_padding_changes_nothing(size: int) -> No
         torch.testing.assert_close(states[1, : steps[1]], own[0, : steps[1]])
         torch.testing.assert_close(states[0, : border // hop], other[0, : border // hop])
         assert not torch.allclose(states[0, border // hop], other[0, border // hop])
+
+
+def test_a_saved_model_is_loaded_again_and_one_of_another_version_is_refused(tmp_path: Path) -> None:
+    model = create_sound_gpt(MODEL, SHAPE, seed=0).eval()
+    about = {"gpt_sound": asdict(MODEL), "shape": asdict(SHAPE)}
+    write_model(tmp_path, model, about)
+    loaded, frames = load_sound_gpt(tmp_path).eval(), torch.randn(1, 8, MELS)
+    assert loaded.config == MODEL
+    torch.testing.assert_close(loaded(frames), model(frames), rtol=0, atol=0)
+    assert saved_layers(tmp_path) == len(loaded.hops)
+    write_model(tmp_path, model, {**about, "gpt_sound": {**asdict(MODEL), "kernel": 3}})
+    with pytest.raises(InputError, match="kernel"):
+        saved_layers(tmp_path)
 
 
 def test_a_few_steps_learn_the_codes() -> None:
