@@ -16,7 +16,7 @@ import wordless
 from lm.exports import CodesToLogits
 from pipelines.commandline.outputs import hold
 from pipelines.decode import decode
-from pipelines.demonstration.answers import DemoModels
+from pipelines.demonstration.models import DemoModels
 from pipelines.encode import encode
 from pipelines.finetune import finetune_settings
 from pipelines.generate import generate

@@ -27,13 +27,12 @@ from lm.probing.vectors import bags_of_codes
 from pipelines.demo import DemoConfig
 from pipelines.demonstration.answers import (
     AVERAGE,
-    MISSING,
     Analysis,
     DemoAnswers,
-    DemoModels,
     mostly_silent,
     prompt_of,
 )
+from pipelines.demonstration.models import MISSING, DemoModels
 from pipelines.demonstration.server import examples_of
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import GPT, save_rates_run, save_run, save_tokenizer, sweep
