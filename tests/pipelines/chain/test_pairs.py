@@ -27,18 +27,18 @@ from wordless.base.pools import EngineConfig
 
 FOLDS = ("stages=[tokenizer,probe]", "compare.folds=group", "quick=true", "threads=1")
 TRAINED = ("compare.methods=[bag_of_codes,gpt,simclr]", "lm.fit.steps=400", "lm.fit.checkpoint_minutes=0")
+COSTS = ("seconds", "peak_memory")
 
 
 def stages(folder: Path) -> list[dict[str, Any]]:
     """Return the stages in results.json without their costs."""
     rows = json.loads((folder / "results.json").read_text())["stages"]
-    return [{name: row[name] for name in ("stage", "key", "reused", "fold", "seed")} for row in rows]
+    return [{name: value for name, value in row.items() if name not in COSTS} for row in rows]
 
 
 def comparison(folder: Path) -> list[object]:
     content = json.loads((folder / "results.json").read_text())
-    costs = ("seconds", "peak_memory")
-    figures = [row for row in content["figures"] if row["stage"] == "probe" and row["name"] not in costs]
+    figures = [row for row in content["figures"] if row["stage"] == "probe" and row["name"] not in COSTS]
     return [content["comparison"], *figures]
 
 
