@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from lm.batches import CodeSequences, loss, validation_batches
-from lm.exports import model_card, rates_card
 from lm.generation import Sampling, continue_codes, stream_codes
 from lm.gpt import GPT, create_gpt
+from lm.model_card import model_card, rates_card
 from lm.options import LOOK_AHEAD, GPTConfig
 from lm.tokens import Conditions, IndexArray, Merges, Vocabulary, Window, windows
 from tokenizer.codes import (

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm.exports import export_card, model_card
 from lm.gpt import create_gpt
+from lm.model_card import export_card, model_card
 from lm.tokens import Vocabulary
 from tests.lm.tiny import TINY, codes_format
 from vocoder.options import WaveNetConfig
