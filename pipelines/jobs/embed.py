@@ -233,8 +233,8 @@ def _layers(rate: RateModels) -> tuple[str, ...]:
 
 def _layers_of_sound(count: int) -> tuple[str, ...]:
     """Name the layers of a GPT that reads sound, and those that lie side by side."""
-    reader, both = SoundReader, f"{SoundReader.together}{WITH_INPUT}"
-    return (*(f"{reader.layer}_{number}" for number in range(1, count + 1)), reader.together, both)
+    each = [f"{SoundReader.layer}_{number}" for number in range(1, count + 1)]
+    return (*each, SoundReader.together, f"{SoundReader.together}{WITH_INPUT}")
 
 
 def _last(layers: Sequence[str]) -> str:
