@@ -221,22 +221,14 @@ def sound() -> Iterator[Finding]:
 
 
 def engine() -> Iterator[Finding]:
-    """Name the engine that makes a vocoder's sound here; without numba it is slow.
-
-    On a GPU two engines are compared on a network of the default size, which takes up to a minute the first time.
-    """
+    """Name the engine that makes a vocoder's sound here; without numba or Triton it is slow."""
     import torch
 
     from vocoder.engines.choice import choose_engine
-    from vocoder.options import WaveNetConfig
-    from vocoder.wavenet import create_wavenet
 
-    if torch.cuda.is_available():
-        chosen = choose_engine("auto", "cuda", create_wavenet(WaveNetConfig(), seed=0).cuda().eval())
-    else:
-        chosen = choose_engine("auto", "cpu")
-    well, found = chosen.notice is None, chosen.measured or chosen.engine
-    yield Finding("vocoder engine", found, well=well, otherwise="optional", remedy=chosen.notice or "")
+    chosen = choose_engine("auto", "cuda" if torch.cuda.is_available() else "cpu")
+    well = chosen.notice is None
+    yield Finding("vocoder engine", chosen.engine, well=well, otherwise="optional", remedy=chosen.notice or "")
 
 
 def speech() -> Iterator[Finding]:

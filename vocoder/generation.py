@@ -196,7 +196,7 @@ def generate(
     Raises:
         InputError: a seed is out of range, or a prompt has other levels or is longer than its clip.
     """
-    hop, chosen = model.config.hop_length, choose_engine(engine, model.embedding.weight.device.type, model).engine
+    hop, chosen = model.config.hop_length, choose_engine(engine, model.embedding.weight.device.type).engine
     for clip in inputs:
         _require_possible(clip, model.config.levels)
         if clip.prompt is not None and len(clip.prompt) > len(clip.spectrogram) * hop:
@@ -236,7 +236,7 @@ def generate_blocks(
     The frames ``(frames, inputs)`` arrive in blocks of any length; for the other arguments see `GenerationInput` and
     `generate`. The levels ``(chunk,)`` int32 are on the CPU; a chunk waits for ``look_ahead_frames`` frames after it.
     """
-    chosen = choose_engine(engine, model.embedding.weight.device.type, model).engine
+    chosen = choose_engine(engine, model.embedding.weight.device.type).engine
     nothing = torch.zeros(0, model.config.condition_inputs)
     clip = GenerationInput(spectrogram=nothing, group=group, seed=sampling.seed, prompt=prompt)
     _require_possible(clip, model.config.levels)

@@ -190,7 +190,7 @@ MOST_PASSES = 8
 VOCODER_TEMPERATURE = "temperature of WaveNet; 0: always the most probable sample; 1: the network's own probabilities"
 VOCODER_TOP_P = "WaveNet draws among the most probable samples that together reach this probability"
 
-EngineChoice = Literal["auto", "torch", "numba", "numba_bf16", "cuda_graph", "triton", "triton_fp16"]
+EngineChoice = Literal["auto", "torch", "numba", "numba_bf16", "triton"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -275,7 +275,7 @@ class Trained(Synthesis):
 
     def notices(self) -> Iterator[str]:
         """Give notices about a replaced or measured engine, and about a post-filter that stays off."""
-        if notice := self.vocoder.chosen.notice or self.vocoder.chosen.measured:
+        if notice := self.vocoder.chosen.notice:
             yield notice
         if self.vocoder.postfilter and not in_force(self.vocoder.postfilter, self.tokenizer.front_end):
             yield _unfiltered(self.tokenizer.front_end)

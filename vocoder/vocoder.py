@@ -277,7 +277,7 @@ class Vocoder:
     @property
     def chosen(self) -> Chosen:
         """The engine in use, and a notice if another one was requested."""
-        return choose_engine(self.engine, self.model.embedding.weight.device.type, self.model)
+        return choose_engine(self.engine, self.model.embedding.weight.device.type)
 
     def side_by_side(self, lengths: Sequence[int]) -> list[list[int]]:
         """Group clips of these lengths as `decode_batch` does: a group takes as long as its longest clip."""

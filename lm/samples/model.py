@@ -365,7 +365,7 @@ class SampleLanguageModel:
         """Name the code that generates samples."""
         if isinstance(self.model, SampleTransformer):
             return CACHED
-        return choose_engine(wanted, next(self.model.parameters()).device.type, self.model.network).engine
+        return choose_engine(wanted, next(self.model.parameters()).device.type).engine
 
     def generate(
         self,

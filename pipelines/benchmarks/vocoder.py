@@ -75,7 +75,7 @@ def times_by_cpu(engine: Engine, clips: int, cores: int, samples_per_second: flo
 
 def device_of(engine: Engine) -> Literal["cpu", "cuda"]:
     """Return the device of an engine's measurement; the PyTorch loop always on the CPU, for comparison with numba."""
-    return "cuda" if engine in ("cuda_graph", "triton", "triton_fp16") else "cpu"
+    return "cuda" if engine == "triton" else "cpu"
 
 
 def engines_here(*, gpu: bool) -> list[Engine]:

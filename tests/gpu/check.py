@@ -20,12 +20,11 @@ from tests.gpu.finding import CPU, SCALES, Finding, Scale, bandwidth
 from tests.gpu.gpt_paths import gpt_compiled, gpt_states, gpt_training
 from tests.gpu.network_paths import encoder_features, simclr_training
 from tests.gpu.tokenizer_paths import encoding, kmeans, tokenizer_training
-from tests.gpu.wavenet_paths import wavenet_generation, wavenet_training, wavenet_triton
+from tests.gpu.wavenet_paths import wavenet_generation, wavenet_training
 
 CHECKS: dict[str, Callable[[torch.device, Scale], Finding]] = {
     "gpt_training": gpt_training,
     "wavenet_generation": wavenet_generation,
-    "wavenet_triton": wavenet_triton,
     "gpt_compiled": gpt_compiled,
     "simclr_training": simclr_training,
     "wavenet_training": wavenet_training,

@@ -36,7 +36,7 @@ def test_every_path_runs_on_a_cpu_without_fairseq2_faiss_and_libsndfile(tmp_path
     assert found["checks"]["gpt_training"]["rates"]["plain_tokens_per_second"] > 0
     assert "faiss" in found["checks"]["kmeans"]["left_out"][0]
     if find_spec("triton"):
-        assert found["checks"]["wavenet_triton"]["rates"]["triton_other_levels_2"] == 0
+        assert found["checks"]["wavenet_generation"]["rates"]["triton_other_levels_2"] == 0
     rates = found["checks"]["wavenet_training"]["rates"]
     assert rates["ratio_to_plain"] == pytest.approx(rates["samples_per_second"] / rates["plain_samples_per_second"])
     assert rates["share_of_memory_bandwidth"] > 0

@@ -1,10 +1,8 @@
-"""WaveNet's CUDA paths: training in bf16, and generation by a CUDA graph and by the Triton kernel."""
+"""WaveNet's CUDA paths: training in bf16, and generation by the Triton kernel."""
 
 import copy
 import os
-import sys
 import time
-from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -16,7 +14,7 @@ from tests.gpu.finding import CPU, Finding, Scale, bandwidth, missing, relative,
 from tests.gpu.network_paths import trained
 from tests.gpu.plain_models import PlainWaveNet
 from vocoder.crops import Crops, VocoderClips, loss
-from vocoder.engines.choice import Engine, choose_engine, create_streams, precision, width
+from vocoder.engines.choice import Engine, create_streams, width
 from vocoder.engines.torch_streams import draw_levels
 from vocoder.options import CropsConfig, Sampling, WaveNetConfig
 from vocoder.wavenet import WaveNet, create_wavenet
@@ -108,23 +106,16 @@ def least_bytes(config: WaveNetConfig) -> int:
     return BF16_BYTES * config.layers * (forward + backward)
 
 
+@torch.inference_mode()
 def wavenet_generation(device: torch.device, scale: Scale) -> Finding:
-    """Generate clips side by side by the engine that needs no confirmation, beside a loop in PyTorch."""
-    return _generation(device, scale, ["cuda_graph" if device.type == "cuda" else "numba"], allowed=0.01)
+    """Generate clips side by side by the Triton engine, beside a loop in PyTorch; on a CPU the interpreter runs Triton.
 
-
-def wavenet_triton(device: torch.device, scale: Scale) -> Finding:
-    """Do the same by the Triton engine; on a CPU Triton's interpreter runs it, if TRITON_INTERPRET=1."""
+    The difference is the share of levels that the CPU draws otherwise from one past.
+    """
     if absent := missing("triton"):
         return Finding(difference=0.0, allowed=0.0, left_out=(f"the kernel: {absent} is not installed",))
     if device.type == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
         return Finding(difference=0.0, allowed=0.0, left_out=("the kernel: without a GPU it needs TRITON_INTERPRET=1",))
-    return _generation(device, scale, ["triton", "triton_fp16"], allowed=0.05)
-
-
-@torch.inference_mode()
-def _generation(device: torch.device, scale: Scale, engines: Sequence[Engine], *, allowed: float) -> Finding:
-    """Measure engines; the difference is the share of levels that the CPU draws otherwise from one past."""
     model = create_wavenet(scale.wavenet, seed=0).eval()
     torch.nn.init.normal_(model.output.weight, std=0.5, generator=torch.Generator().manual_seed(0))
     there = copy.deepcopy(model).to(device)
@@ -133,28 +124,24 @@ def _generation(device: torch.device, scale: Scale, engines: Sequence[Engine], *
     for clips in scale.generated:
         plain = _generation_rate(there, clips, 1, "torch")
         rates[f"plain_samples_per_second_{clips}"] = plain
-        for engine in engines:
-            speed = _generation_rate(there, clips, scale.frames, engine)
-            rates[f"{engine}_samples_per_second_{clips}"] = speed
-            rates[f"{engine}_share_of_memory_bandwidth_{clips}"] = speed * _weight_bytes(model, engine, clips) / reading
-            rates[f"{engine}_ratio_to_plain_{clips}"] = speed / plain
-            differences.append(_other_levels(model, there, clips, engine))
-            rates[f"{engine}_other_levels_{clips}"] = differences[-1]
-    auto = choose_engine("auto", device.type, there)
-    print(auto.measured or f"engine=auto takes {auto.engine}", file=sys.stderr)
-    rates |= {f"auto_takes_{engine}": float(engine == auto.engine) for engine in engines}
-    return Finding(difference=max(differences), allowed=allowed, rates=rates)
+        speed = _generation_rate(there, clips, scale.frames, "triton")
+        rates[f"triton_samples_per_second_{clips}"] = speed
+        rates[f"triton_share_of_memory_bandwidth_{clips}"] = speed * _weight_bytes(model, clips) / reading
+        rates[f"triton_ratio_to_plain_{clips}"] = speed / plain
+        differences.append(_other_levels(model, there, clips))
+        rates[f"triton_other_levels_{clips}"] = differences[-1]
+    return Finding(difference=max(differences), allowed=0.05, rates=rates)
 
 
-def _weight_bytes(model: WaveNet, engine: Engine, clips: int) -> float:
+def _weight_bytes(model: WaveNet, clips: int) -> float:
     """Count the bytes of weights read per sample, without those computed once per frame, if clips share a reading."""
     layers = sum(each.numel() for each in (*model.dilated.parameters(), *model.residual.parameters()))
     ends = sum(layer.weight.numel() for layer in (model.skip, model.hidden, model.output))
-    return (4 if precision(engine) == "fp32" else 2) * (layers + ends) / min(clips, width(engine))
+    return 4 * (layers + ends) / min(clips, width("triton"))
 
 
 def _generation_rate(model: WaveNet, clips: int, frames: int, engine: Engine) -> float:
-    """Measure samples per second of all clips together, after a call that compiles or captures."""
+    """Measure samples per second of all clips together, after a call that compiles."""
     asked, streams = _asked(model, clips, frames), create_streams(model, clips, engine)
     seconds = seconds_of(lambda: streams.advance(*asked, SAMPLING), CPU)  # the levels arrive on the CPU
     return clips * frames * model.config.hop_length / seconds
@@ -168,10 +155,10 @@ def _asked(model: WaveNet, clips: int, frames: int) -> tuple[Tensor, Tensor, Ten
     return model.conditions(spectrogram.to(model.embedding.weight.device)), torch.full(draws.shape, -1), draws
 
 
-def _other_levels(model: WaveNet, there: WaveNet, clips: int, engine: Engine) -> float:
+def _other_levels(model: WaveNet, there: WaveNet, clips: int) -> float:
     """Generate one frame on the device, and draw each level again on the CPU from the generated past."""
     conditions, _, draws = _asked(model, clips, 1)
-    found = create_streams(there, clips, engine).advance(*_asked(there, clips, 1), SAMPLING)
+    found = create_streams(there, clips, "triton").advance(*_asked(there, clips, 1), SAMPLING)
     logits = create_streams(model, clips, "torch").score(conditions, found)
     wanted = draw_levels(logits.flatten(0, 1), draws.flatten()[:, None], SAMPLING).view(clips, -1)
     return float((found != wanted).float().mean())

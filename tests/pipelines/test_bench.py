@@ -104,13 +104,13 @@ def test_every_engine_is_measured_beside_the_machine(
 def test_each_engine_is_measured_where_it_runs_and_none_stands_in_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numba_streams, "numba_multiplies_bf16", lambda: False)
     assert engines_here(gpu=False) == ["torch", "numba"]
-    of_gpu = ["cuda_graph", *(["triton", "triton_fp16"] if find_spec("triton") else [])]
+    of_gpu = ["triton"] if find_spec("triton") else []
     assert engines_here(gpu=True) == ["torch", "numba", *of_gpu]
     assert [device_of(engine) for engine in engines_here(gpu=True)] == ["cpu", "cpu", *("cuda" for _ in of_gpu)]
     monkeypatch.setattr(numba_streams, "numba_multiplies_bf16", lambda: True)
     assert engines_here(gpu=True) == ["torch", "numba", "numba_bf16", *of_gpu]
-    with pytest.raises(InputError, match=r"cuda_graph\b.*\bcpu\b.*\bnumba"):
-        measure(create_wavenet(tiny_config(), seed=0), "cuda_graph", 1, 1)
+    with pytest.raises(InputError, match=r"triton\b.*\bcpu\b.*\bnumba"):
+        measure(create_wavenet(tiny_config(), seed=0), "triton", 1, 1)
 
 
 @pytest.mark.parametrize(

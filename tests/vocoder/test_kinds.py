@@ -67,11 +67,11 @@ def test_a_kind_is_the_vocoder_of_its_name_with_the_seed_of_the_sound(vocoder: S
 
 def test_what_a_vocoder_lacks_and_draws_again_is_told() -> None:
     model, table, told = create_wavenet(tiny_config(), seed=0), random_table(), list[str]()
-    quiet = Vocoder(model, "tok-1", loudness=LoudnessRange(lowest=-110, highest=-100), engine="cuda_graph")
+    quiet = Vocoder(model, "tok-1", loudness=LoudnessRange(lowest=-110, highest=-100), engine="triton")
     with speaking([Trained(quiet, table, Sampling())], told.append):
         assert len(told) == 1
         quiet.decode(table.codes([1, 2]), table)
-    assert "engine=cuda_graph" in told[0]
+    assert "engine=triton" in told[0]
     assert re.search(r"blocks of sound\b.*\b1\b.*\b1\b", told[1])
 
 

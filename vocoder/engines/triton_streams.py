@@ -12,8 +12,7 @@ So a processor (SM) reads all weights for each sample, 2.5 MB in float32 at the 
 variant divides a network among processors, which wait for each other. Here they cannot: Triton's interpreter, which
 proves the kernel on a CPU, runs one program after another.
 
-All sizes of matrices are powers of two; `kernel_weights` pads them with zeros. Nothing but the interpreter has run the
-kernel so far, so ``engine=auto`` takes it only where `confirmed` finds it right and faster on the device at hand.
+All sizes of matrices are powers of two; `kernel_weights` pads them with zeros.
 """
 
 from collections.abc import Callable
@@ -39,8 +38,8 @@ CHANGING = ["clips", "frames", "time", "first", "last", "stored", "temperature",
 def _product(x, matrix, precision: tl.constexpr):
     """Multiply inputs ``(streams, inputs)`` by ``(outputs, inputs)``: ``(streams, outputs)``, summed in float32."""
     if x.shape[0] == 1:
-        return tl.sum(x * matrix.to(tl.float32), axis=1)[None, :]
-    return tl.dot(x.to(matrix.dtype), tl.trans(matrix), input_precision=precision)
+        return tl.sum(x * matrix, axis=1)[None, :]
+    return tl.dot(x, tl.trans(matrix), input_precision=precision)
 
 
 @triton.jit
@@ -188,17 +187,16 @@ class KernelWeights(NamedTuple):
 class TritonStreams:
     """Clips side by side on a GPU; it implements `vocoder.engines.choice.Streams`.
 
-    ``fp16`` keeps matrices in float16, half as much to read; sums, gates and the residual stream stay float32.
     ``group`` is the number of streams of a program; None: `GROUP` where there are more clips than processors.
     """
 
-    def __init__(self, model: WaveNet, clips: int, *, fp16: bool = False, group: Literal[1, 16] | None = None) -> None:
+    def __init__(self, model: WaveNet, clips: int, *, group: Literal[1, 16] | None = None) -> None:
         self.config, self.clips, self.device = model.config, clips, model.embedding.weight.device
         is_gpu = self.device.type == "cuda"
         processors = torch.cuda.get_device_properties(self.device).multi_processor_count if is_gpu else 1
         self.group = group or (1 if clips <= processors else GROUP)
         self.programs = -(-clips // self.group)
-        self.weights = kernel_weights(model, torch.float16 if fp16 else torch.float32)
+        self.weights = kernel_weights(model)
         slots, width = int(self.weights.ring_starts[-1]) + _ring_lengths(model)[-1], self.programs * self.group
         self.rings = torch.zeros(slots, width, self.weights.embedding.shape[1], device=self.device)
         self.previous = torch.full((width,), silence(levels=model.config.levels), device=self.device).int()
@@ -266,8 +264,8 @@ class TritonStreams:
         return drawn.cpu()
 
 
-def kernel_weights(model: WaveNet, dtype: torch.dtype) -> KernelWeights:
-    """Convert the model's weights to the kernel's layout, with matrices of a type."""
+def kernel_weights(model: WaveNet) -> KernelWeights:
+    """Convert the model's weights to the kernel's layout."""
     config, r, s = model.config, _power(model.config.residual_channels), _power(model.config.skip_channels)
     k, half = _power(config.levels), config.gate_channels // 2
     h = _power(half)
@@ -284,13 +282,13 @@ def kernel_weights(model: WaveNet, dtype: torch.dtype) -> KernelWeights:
     device = model.embedding.weight.device
     return KernelWeights(
         embedding=filled(model.embedding.weight.detach(), k, r),
-        dilated=torch.stack([torch.cat([*map(tap, layer)], dim=2) for layer in taps]).to(dtype),
-        residual=torch.stack([*residual, torch.zeros(r, h, device=device)]).to(dtype),
-        skip=torch.stack([filled(each, s, h) for each in torch.split(model.skip.weight.detach(), half, 1)]).to(dtype),
+        dilated=torch.stack([torch.cat([*map(tap, layer)], dim=2) for layer in taps]),
+        residual=torch.stack([*residual, torch.zeros(r, h, device=device)]),
+        skip=torch.stack([filled(each, s, h) for each in torch.split(model.skip.weight.detach(), half, 1)]),
         skip_bias=bias(model.skip, s),
-        hidden=filled(model.hidden.weight.detach(), s, s).to(dtype),
+        hidden=filled(model.hidden.weight.detach(), s, s),
         hidden_bias=bias(model.hidden, s),
-        output=filled(model.output.weight.detach(), k, s).to(dtype),
+        output=filled(model.output.weight.detach(), k, s),
         output_bias=bias(model.output, k, NEVER),
         ring_starts=torch.tensor([0, *accumulate(lengths[:-1])], dtype=torch.int32, device=device),
         dilations=torch.tensor(config.dilations, dtype=torch.int32, device=device),

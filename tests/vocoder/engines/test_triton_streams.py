@@ -13,7 +13,6 @@ from torch import Tensor
 from tests.reference import generated_by_the_parallel_model
 from tests.vocoder.engines.test_choice import lively, parallel_logits, path, stepped_logits
 from tests.vocoder.sounds import tiny_config
-from vocoder.engines.choice import choose_engine
 from vocoder.engines.torch_streams import TorchStreams
 from vocoder.generation import GenerationInput
 from vocoder.options import Sampling, WaveNetConfig
@@ -22,7 +21,7 @@ from vocoder.wavenet import WaveNet
 pytest.importorskip("triton")
 from triton.runtime import interpreter
 
-from vocoder.engines import choice, triton_streams
+from vocoder.engines import triton_streams
 from vocoder.engines.triton_streams import TritonStreams
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -91,14 +90,13 @@ def test_the_most_probable_levels_are_those_of_the_parallel_network(group: Liter
     assert generated(model, clips, 0.0, group) == [generated_by_the_parallel_model(model, each, 0.0) for each in clips]
 
 
-@pytest.mark.parametrize(("fp16", "tolerance"), [(False, 1e-4), (True, 2e-3)])
 @pytest.mark.parametrize("group", [1, 16])
-def test_logits_equal_the_parallel_networks(group: Literal[1, 16], fp16: bool, tolerance: float) -> None:
+def test_logits_equal_the_parallel_networks(group: Literal[1, 16]) -> None:
     model = lively(tiny_config(**SIZES["tiny, with groups"]))
     asked = path(model.config, 2, 2)
     wanted = parallel_logits(model, *asked)
-    streams = TritonStreams(model.to(DEVICE), 2, fp16=fp16, group=group)
-    torch.testing.assert_close(stepped_logits(streams, model, *asked), wanted, atol=tolerance, rtol=tolerance)
+    streams = TritonStreams(model.to(DEVICE), 2, group=group)
+    torch.testing.assert_close(stepped_logits(streams, model, *asked), wanted, atol=1e-4, rtol=1e-4)
 
 
 @torch.inference_mode()
@@ -120,44 +118,6 @@ def test_a_nucleus_given_levels_and_bookmarks_are_those_of_the_reference_engine(
     go_back()
     assert torch.equal(advance(), found)
     assert torch.equal(advance(), later)
-
-
-def test_the_engine_is_confirmed_where_it_is_right_and_faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a CPU the interpreter stands in for a GPU, and it is slower than anything."""
-    monkeypatch.setattr(choice, "SAMPLES", 3)
-    monkeypatch.setattr(choice, "WIDTHS", (1, 2))
-    model = lively(tiny_config(**SIZES["channels of the default"])).to(DEVICE)
-    found = choice.compare(model, "triton", "torch")
-    assert found.difference < 1e-5
-    speedy, slow = ((2.0, 1.0), (3.0, 2.0)), ((2.0, 1.0), (2.0, 3.0))
-    assert choice.EngineComparison(difference=found.difference, rates=speedy).chooses
-    assert not choice.EngineComparison(difference=found.difference, rates=slow).chooses
-    assert not choice.EngineComparison(difference=0.01, rates=speedy).chooses
-    chosen, line = choice.compared(model, "triton", "torch", "this device")
-    assert line.startswith(f"engine on this device: {'triton' if chosen else 'torch'};")
-    monkeypatch.setattr(triton_streams, "go_on", None)
-    chosen, line = choice.compared(model, "triton", "torch", "this device")
-    assert not chosen
-    assert "torch, since its comparison with triton fails with TypeError" in line
-
-
-def test_auto_asks_the_device_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a GPU the comparison fails, and the engine that needs no confirmation stays."""
-    if DEVICE.type == "cuda":
-        pytest.skip("the comparison succeeds here")
-    asked: list[torch.device] = []
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: asked.append(device) or "a card")
-    monkeypatch.setattr(choice, "SAMPLES", 3)
-    monkeypatch.setattr(choice, "_known", {})
-    model = lively(tiny_config(**SIZES["several blocks of gates"]))
-    for _ in range(2):
-        chosen = choose_engine("auto", "cuda", model)
-        assert (chosen.engine, chosen.notice) == ("cuda_graph", None)
-        assert str(chosen.measured).startswith("engine on a card: cuda_graph, since")
-        assert "NoneType" not in str(chosen.measured)
-        monkeypatch.setattr(choice, "compare", None)  # which a second comparison would name
-    assert len(asked) == 2
-    assert choose_engine("auto", "cuda").measured is None
 
 
 COMPILE = """
@@ -182,7 +142,7 @@ class Compile:
 
 driver.set_active(Card())
 kernel, triton_streams.go_on, triton_streams._precision = triton_streams.go_on, Compile(), lambda device: "tf32x3"
-streams = triton_streams.TritonStreams(create_wavenet(WaveNetConfig(), seed=0), 1, fp16={fp16}, group={group})
+streams = triton_streams.TritonStreams(create_wavenet(WaveNetConfig(), seed=0), 1, group={group})
 for frames in (2, 1):
     conditions, given = torch.zeros(1, frames, 20, 128), torch.full((1, 160 * frames), -1)
     streams.advance(conditions, given, torch.rand(given.shape), Sampling())
@@ -192,11 +152,10 @@ for frames in (2, 1):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("card", [80, 90])
-@pytest.mark.parametrize("fp16", [False, True])
 @pytest.mark.parametrize("group", [1, 16])
-def test_compiles_once_for_cards_that_are_not_here(card: int, group: int, fp16: bool) -> None:
+def test_compiles_once_for_cards_that_are_not_here(card: int, group: int) -> None:
     """Translate the kernel to machine code as on an A100 and an H100, which needs neither a card nor a driver."""
-    code = COMPILE.format(card=card, group=group, fp16=fp16)
+    code = COMPILE.format(card=card, group=group)
     environment = {**os.environ, "TRITON_INTERPRET": "0"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.stdout.splitlines() == [f"{card} True 1"] * 4, done.stderr
