@@ -23,7 +23,7 @@ from torch import Tensor
 from lm.exports import CodesToLogits
 from lm.finetuned import FineTunedModel
 from lm.model import LanguageModel
-from pipelines.commandline.idle_options import PLACES
+from pipelines.commandline.choices import is_embedded
 from pipelines.commandline.outputs import new_folder
 from pipelines.demonstration.models import DemoModels
 from pipelines.pages.phrasing import draw, key_figures
@@ -345,7 +345,7 @@ def write_start_weights(settings: PublishConfig) -> None:
     for_all = replace(config, groups=())  # of a start with groups: their average
     model = transferred(vocoder.model, for_all, known=known, new=as_it_is(config.n_mels), seed=0)
     place = recorded_options(results).get("corpus")
-    spoken = isinstance(place, Mapping) and not any(place.get(name) for name in PLACES)
+    spoken = isinstance(place, Mapping) and is_embedded(place)
     data = ModelCardData(library_name="wordless", license=settings.licence, tags=["audio", "vocoder", "wavenet"])
     with new_folder(output) as folder:
         write_model(folder, model, {"log_mel": asdict(audio), "wavenet": asdict(for_all)})

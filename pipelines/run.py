@@ -1,6 +1,5 @@
 """``wordless run``: recordings -> codes -> language model -> vocoder -> probes -> report."""
 
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -15,20 +14,6 @@ OFTEN = (
     *("lm.gpt.layers", "lm.gpt.model_dim", "lm.fit.steps", "vocoder.fit.steps"),
     *("compare.methods", "compare.folds", "listening.judged_clips", "store.root"),
 )
-OF_TRAINED_VOICES = ("fit.[!s]*", "fit.seed", "crops.*", "codebook_sizes")  # of a vocoder's training, beside fit.steps
-
-
-def idle(config: Mapping[str, object], typed: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Give the options of a vocoder's training that takes no step, which other options decide."""
-    if not any(option.startswith("vocoder.") for option in typed):
-        return
-    from pipelines.settings.run import completed  # PyTorch, which a mistake in other options need not wait for
-    from pipelines.stages.options import STEPS
-
-    match completed(config):
-        case {"stages": [*stages], "vocoder": {"fit": {"steps": 0}}} if "vocoder" in stages:
-            for name in OF_TRAINED_VOICES:
-                yield f"vocoder.{name}", f"WaveNet is trained 0 steps, and vocoder.fit.steps={STEPS} would train it"
 
 
 def run(config: dict[str, object]) -> None:
@@ -43,7 +28,7 @@ def run(config: dict[str, object]) -> None:
         run_chain(config, folder)
 
 
-main = command("run", run, often=OFTEN, idle=idle)
+main = command("run", run, often=OFTEN)
 
 if __name__ == "__main__":
     main()

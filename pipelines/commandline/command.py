@@ -18,17 +18,14 @@ from pathlib import Path
 from typing import NoReturn
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pipelines.commandline.composition import explain, options_of, register, resolved, verbatim_options
 from pipelines.commandline.help import command_help, help_request
-from pipelines.commandline.idle_options import Idle, require_effect
 from pipelines.commandline.outputs import claims
-from pipelines.commandline.overrides import prepare, quote, remember, typed_words
+from pipelines.commandline.overrides import prepare, quote, remember
 from wordless.base.errors import InputError
 from wordless.base.files import NO_PERMISSION, NO_SPACE, causes, existing, is_full, os_number
 from wordless.base.pools import end_with_parent, is_started_by_another
@@ -45,15 +42,13 @@ def command(
     task: Task,
     *,
     often: tuple[str, ...] = (),
-    idle: Idle | None = None,
     verbatim: frozenset[str] | None = None,
 ) -> Callable[[], None]:
     """Return a ``main()`` that composes the options of a command and passes the config to ``task``.
 
     The value of an option that is one text or path needs no quoting, and a sweep does not split it at commas. If
-    ``often`` lists options, ``--help`` shows only these and the groups. ``idle`` gives options of this command that
-    have no effect, beside those of `idle_options`. ``verbatim`` names the options that are one text or path; by default
-    the option class of the command does.
+    ``often`` lists options, ``--help`` shows only these and the groups. ``verbatim`` names the options that are one
+    text or path; by default the option class of the command does.
     """
 
     def main() -> None:
@@ -76,7 +71,7 @@ def command(
                     print(command_help(name, topic, sys.argv[1:], often=often), flush=True)
                     return
                 run = hydra.main(version_base="1.3", config_path="pkg://conf", config_name=name)
-                run(_job(name, task, texts, idle, full=full))()
+                run(_job(name, task, texts, full=full))()
             except (HydraException, OmegaConfBaseException) as error:
                 raise explain(error, name=name, words=sys.argv[1:]) from error
             sys.stdout.flush()
@@ -98,19 +93,14 @@ def open_streams() -> None:
     sys.stderr = sys.stderr or os.fdopen(STDERR_DESCRIPTOR, "w")
 
 
-def _job(
-    name: str, task: Task, verbatim: frozenset[str], idle: Idle | None, *, full: bool
-) -> Callable[[DictConfig], None]:
+def _job(name: str, task: Task, verbatim: frozenset[str], *, full: bool) -> Callable[[DictConfig], None]:
     """Return the task as the function of one composed config that Hydra calls."""
 
     def job(config: DictConfig) -> None:
         if is_started_by_another():
             end_with_parent()
         with mendable(name, verbatim, config, full=full):
-            values = resolved(config)
-            if HydraConfig.get().mode is not RunMode.MULTIRUN:  # another job of a sweep may read the option
-                require_effect(name, values, typed_words(), idle)
-            task(values)
+            task(resolved(config))
 
     job.__module__ = f"pipelines.{name}"  # Hydra names the job after it
     return job

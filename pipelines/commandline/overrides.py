@@ -53,12 +53,8 @@ def remember(words: Sequence[str]) -> Iterator[None]:
 
 def command_line(command: str) -> str:
     """Return ``wordless <command>`` with the words that the user typed, quoted for a shell."""
-    return shlex.join(["wordless", command, *typed_words()])
-
-
-def typed_words() -> Sequence[str]:
     words = _TYPED.get()
-    return sys.argv[1:] if words is None else words
+    return shlex.join(["wordless", command, *(sys.argv[1:] if words is None else words)])
 
 
 def prepare(words: Sequence[str], verbatim: frozenset[str]) -> list[str]:
