@@ -91,7 +91,7 @@ KEEPERS = {
     "tokenizers": ("lm/tokens.py",),
     "sklearn": ("lm", "pipelines"),
     "librosa": ("vocoder/judging.py", "vocoder/speech_judges.py", "pipelines/methods/signals.py"),  # under a lock
-    "numba": ("vocoder/engines/kernels.py",),
+    "numba": ("vocoder/engines/kernels.py", "wordless/audio/pitch_kernel.py"),
     "llvmlite": ("vocoder/engines/kernels.py",),
     "jinja2": ("pipelines/pages",),
     "gradio": ("pipelines/demonstration/page.py",),

@@ -36,6 +36,12 @@ def use_pitch() -> None:
     pitch(Waveform(samples=SOUND, sample_rate=8000))
 
 
+def use_pitch_kernel() -> None:
+    from wordless.audio.pitch import track_pitch
+
+    track_pitch(SOUND, 8000, 80)
+
+
 def use_kernel() -> None:
     from vocoder.engines.numba_streams import NumbaStreams
 
@@ -73,6 +79,7 @@ def watched(use: Callable[[], None], answer: Connection) -> None:
         (use_mfcc, "utils._localmax"),
         (use_chroma, "pitch._pi_wrapper"),
         (use_pitch, "sequence._viterbi"),
+        (use_pitch_kernel, "pitch_kernel.follow"),
         (use_kernel, "kernels.go_on"),
     ],
 )

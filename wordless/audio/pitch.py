@@ -45,7 +45,7 @@ def peak_offset(values: Array, best: int) -> float:
         return 0.0
     before, here, after = values[best - 1 : best + 2]
     bend = before - 2 * here + after
-    return float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < 0 else 0.0
+    return min(max(float(0.5 * (before - after) / bend), -0.5), 0.5) if bend < 0 else 0.0
 
 
 class PitchTracker:
@@ -62,104 +62,70 @@ class PitchTracker:
         self.rate, self.hop = sample_rate, hop_length
         self.lags = np.arange(round(sample_rate / HIGHEST), round(sample_rate / LOWEST) + 1)
         self.octaves = np.log2(sample_rate / self.lags)  # of the pitch
-        self.costs = OCTAVE_JUMP * self.octaves
         self.window = round(sample_rate * WINDOW_SECONDS)
         self.reach = (self.window + int(self.lags[-1])) // 2 + 1  # samples around a hop that its value depends on
         self.waiting = np.zeros(self.reach)  # samples from `reach` before the next hop on
         self.left = 0  # samples that belong to no correlated hop
-        self.score, self.silence = np.zeros(len(self.lags)), 0.0  # of the best path to each lag, and to no voice
-        self.recent: list[tuple[Array, IndexArray]] = []  # of undecided hops: correlations, and `_step`
+        self.score = np.zeros(len(self.lags) + 1)  # of the best path to each lag, and to no voice
+        # of undecided hops: correlations, the state before each state, and the state on the best path so far
+        self.values, self.before = np.zeros((0, len(self.lags))), np.zeros((0, len(self.lags) + 1), np.int64)
+        self.path = np.zeros(0, np.int64)
 
     def add(self, samples: FloatArray) -> Array:
         """Add samples ``(samples,)``; return the pitch of the hops that they decide."""
         self.waiting = np.concatenate([self.waiting, samples.astype(np.float64)])
         self.left += len(samples)
-        found, step = list[float](), HOPS_TOGETHER * self.hop
+        found, step = [np.zeros(0)], HOPS_TOGETHER * self.hop
         while len(self.waiting) >= step + 2 * self.reach:
-            found += self._follow(self._correlations(self.waiting[: step + 2 * self.reach]))
+            found.append(self._follow(self._correlations(self.waiting[: step + 2 * self.reach])))
             self.waiting = self.waiting[step:]
             self.left -= step
-        return np.array(found)
+        return np.concatenate(found)
 
     def finish(self) -> Array:
         """Return the pitch of the hops that are left; the last one may be in part beyond the end."""
-        found, step = list[float](), HOPS_TOGETHER * self.hop
+        found, step = [np.zeros(0)], HOPS_TOGETHER * self.hop
         while self.left > 0:
             padded = np.zeros(step + 2 * self.reach)
             padded[: min(len(self.waiting), len(padded))] = self.waiting[: len(padded)]
-            found += self._follow(self._correlations(padded)[: -(-self.left // self.hop)])
+            found.append(self._follow(self._correlations(padded)[: -(-self.left // self.hop)]))
             self.waiting = self.waiting[step:]
             self.left -= step
-        return np.array([*found, *self._path()])
+        return np.concatenate([*found, self._pitches(self.values, self.path)])
 
     def _correlations(self, samples: Array) -> Array:
         """Correlate around the middle of each hop: ``(HOPS_TOGETHER * hop + 2 * reach,)`` -> ``(hops, lags)``."""
-        centres = self.reach + self.hop * np.arange(HOPS_TOGETHER) + self.hop // 2
-        energies = _summed(np.square(samples))
-        found = np.zeros((HOPS_TOGETHER, len(self.lags)))
-        for column, lag in enumerate(self.lags.tolist()):
-            products = _summed(samples[:-lag] * samples[lag:])
-            first = centres - (self.window + lag) // 2
-            later, extra = first + lag, LEAST_POWER * self.window
-            powers = (energies[first + self.window] - energies[first] + extra) * (
-                energies[later + self.window] - energies[later] + extra
-            )
-            found[:, column] = (products[first + self.window] - products[first]) / np.sqrt(powers)
+        from wordless.audio.pitch_kernel import correlate, run  # numba, which checks of options do without
+
+        low, high = int(self.lags[0]), int(self.lags[-1])
+        backwards, extra = np.ascontiguousarray(samples[::-1]), LEAST_POWER * self.window
+        found: Array = run(
+            correlate, samples, backwards, HOPS_TOGETHER, self.hop, self.reach, self.window, low, high, extra
+        )
         return found
 
-    def _follow(self, correlations: Array) -> list[float]:
+    def _follow(self, correlations: Array) -> Array:
         """Extend the best path by hops ``(hops, lags)``; return the pitch of the hops that are decided."""
-        found = list[float]()
-        for values in correlations:
-            self.recent.append((values, self._step(values)))
-            if len(self.recent) > LOOK_AHEAD:
-                found.append(self._path()[0])
-                del self.recent[0]
+        from wordless.audio.pitch_kernel import follow, run
+
+        known, rows = len(self.values), np.empty((len(correlations), len(self.score)), np.int64)
+        values, before = np.concatenate([self.values, correlations]), np.concatenate([self.before, rows])
+        costs = (OCTAVE_JUMP, SWITCH, LONGER, UNVOICED)
+        path = run(follow, values, before, known, self.score, self.octaves, *costs, LOOK_AHEAD)
+        decided = max(len(values) - LOOK_AHEAD, 0)
+        self.values, self.before, self.path = values[decided:], before[decided:], path[decided:]
+        return self._pitches(values[:decided], path[:decided])
+
+    def _pitches(self, values: Array, path: IndexArray) -> Array:
+        """Return the pitch of hops of which ``values (hops, lags)`` are the correlations, and ``path`` the states."""
+        voiced = path < len(self.lags)
+        found = np.full(len(path), np.nan)
+        chosen = zip(values[voiced], path[voiced].tolist(), strict=True)
+        found[voiced] = np.log2(self.rate / np.array([self.lags[lag] + peak_offset(own, lag) for own, lag in chosen]))
         return found
-
-    def _step(self, values: Array) -> IndexArray:
-        """Add a hop to the paths; return the state before each lag, and before no voice, which is the last state."""
-        # The best way to each lag costs the distance of the two pitches: a running maximum from either side.
-        higher, before_higher = _running_maximum(self.score - self.costs)
-        lower, before_lower = _running_maximum((self.score + self.costs)[::-1])
-        from_higher, from_lower = higher + self.costs, lower[::-1] - self.costs
-        best = np.maximum(from_higher, from_lower)
-        before = np.where(from_higher >= from_lower, before_higher, len(self.lags) - 1 - before_lower[::-1])
-        begins = self.silence - SWITCH > best
-        highest = int(self.score.argmax())
-        ends = self.score[highest] - SWITCH > self.silence
-        states = np.append(np.where(begins, len(self.lags), before), highest if ends else len(self.lags))
-        silence = max(self.silence, self.score[highest] - SWITCH) + UNVOICED
-        self.score = np.maximum(best, self.silence - SWITCH) + values - LONGER * (self.octaves[0] - self.octaves)
-        most = max(silence, self.score.max())
-        self.score, self.silence = self.score - most, silence - most
-        return states
-
-    def _path(self) -> list[float]:
-        """Return the pitch of the recent hops on the best path so far."""
-        state, path = int(self.score.argmax()) if self.score.max() > self.silence else len(self.lags), list[float]()
-        for values, states in reversed(self.recent):
-            voiced = state < len(self.lags)
-            path.append(
-                float(np.log2(self.rate / (self.lags[state] + peak_offset(values, state)))) if voiced else np.nan
-            )
-            state = int(states[state])
-        return path[::-1]
 
 
 def track_pitch(samples: FloatArray, sample_rate: int, hop_length: int) -> Array:
     """Return the pitch of each hop of a whole recording ``(samples,)``, as `PitchTracker` gives it."""
     tracker = PitchTracker(sample_rate, hop_length)
     return np.concatenate([tracker.add(samples), tracker.finish()])
-
-
-def _summed(values: Array) -> Array:
-    """Return the sums of the first 0, 1, 2, ... values."""
-    return np.concatenate([[0.0], np.cumsum(values)])
-
-
-def _running_maximum(values: Array) -> tuple[Array, IndexArray]:
-    """Return the largest value so far at each place, and its place."""
-    highest = np.maximum.accumulate(values)
-    places = np.where(values >= highest, np.arange(len(values)), 0)
-    return highest, np.maximum.accumulate(places)
