@@ -4,7 +4,6 @@ Hydra calls `SweepPage` before, between and after the jobs. Rows and charts come
 that any launcher may run the jobs, here or elsewhere.
 """
 
-import os
 import shlex
 import sys
 import traceback
@@ -26,6 +25,7 @@ from pipelines.commandline.overrides import command_line, quote
 from pipelines.commandline.run_folders import LOG, ending_the_command, sweep_words
 from pipelines.results.sweep_jobs import Job, conclude, forget, job_in, note, options, plan, read_jobs, relative
 from wordless.base.errors import InputError
+from wordless.base.machine import is_under_torchrun, rank
 from wordless.base.progress import append_line
 from wordless.base.text import counted, escape
 
@@ -91,7 +91,7 @@ class SweepPage(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Write the page, print its path, and exit with an error if a job failed."""
-        if os.environ.get("RANK", "0") != "0":  # under torchrun only rank 0 writes the page
+        if rank():  # under torchrun only rank 0 writes the page
             return
         with ending_the_command(config):
             own = [job.number for job in self._planned] or None
@@ -112,7 +112,7 @@ def _pass_on(config: DictConfig, word: str) -> None:
 
 
 def _print(line: str) -> None:
-    if os.environ.get("RANK", "0") == "0":
+    if rank() == 0:
         print(escape(line), file=sys.stderr, flush=True)
 
 
@@ -122,7 +122,7 @@ def going_on() -> Iterator[None]:
 
     Under torchrun the error passes as well, because the other processes of the job wait for this one.
     """
-    if HydraConfig.get().mode is not RunMode.MULTIRUN or "TORCHELASTIC_RUN_ID" in os.environ:
+    if HydraConfig.get().mode is not RunMode.MULTIRUN or is_under_torchrun():
         yield
         return
     hydra = HydraConfig.get()

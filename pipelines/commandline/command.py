@@ -28,6 +28,7 @@ from pipelines.commandline.outputs import claims
 from pipelines.commandline.overrides import prepare, quote, remember
 from wordless.base.errors import InputError
 from wordless.base.files import NO_PERMISSION, NO_SPACE, causes, existing, is_full, os_number
+from wordless.base.machine import is_under_torchrun, rank
 from wordless.base.pools import end_with_parent, is_started_by_another
 from wordless.base.text import escape
 
@@ -135,7 +136,7 @@ def leave(name: str, message: str, *, code: int, everywhere: bool) -> NoReturn:
 
     Another process prints only if torchrun does not end it: then no other process had an error.
     """
-    if os.environ.get("LOCAL_RANK" if everywhere else "RANK", "0") == "0" or await_torchrun():
+    if rank("LOCAL_RANK" if everywhere else "RANK") == 0 or await_torchrun():
         print(f"wordless {name}: {escape(' '.join(message.split()))}", file=sys.stderr, flush=True)
     raise SystemExit(code)
 
@@ -145,7 +146,7 @@ def await_torchrun() -> bool:
 
     If one process ends with an error, the others lose their connection to it, and their own errors explain nothing.
     """
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
+    if not is_under_torchrun():
         return False
     time.sleep(SECONDS_TO_BE_ENDED)
     return True
@@ -154,7 +155,7 @@ def await_torchrun() -> bool:
 @contextmanager
 def folder_options() -> Iterator[list[str]]:
     """Yield options that give all ranks but 0 a temporary run folder; otherwise each rank would create its own."""
-    if os.environ.get("RANK", "0") == "0":
+    if rank() == 0:
         yield []
         return
     with tempfile.TemporaryDirectory() as folder:

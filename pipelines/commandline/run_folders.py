@@ -23,6 +23,7 @@ from pipelines.commandline.command import mendable, os_problem
 from pipelines.commandline.outputs import NOTES, RUN_LOCK, SWEEP_LOCK, claim, is_held
 from pipelines.commandline.overrides import command_line, parse_values, quote
 from wordless.base.errors import InputError
+from wordless.base.machine import rank
 from wordless.base.progress import append_line
 from wordless.base.values import find_object
 
@@ -183,7 +184,7 @@ def _claim_folder(config: DictConfig, mode: Mode, lock: str) -> str:
     """Claim the folder of the run or the sweep, and return the option's new value if the folder got another name."""
     written = str(OmegaConf.to_container(config.hydra[mode], resolve=False)["dir"])  # type: ignore[index,call-overload]  # a mapping
     wanted, name = Path(config.hydra[mode].dir), OmegaConf.select(config, "name")
-    if name is not None and os.environ.get("RANK", "0") == "0":
+    if name is not None and rank() == 0:
         claimed = _claim_named(config, mode, lock, str(name), timed=CLOCK in written)
         renamed = str(claimed)
     else:
@@ -216,7 +217,7 @@ LOG: Final = "log.txt"
 @contextmanager
 def logged(folder: Path) -> Iterator[None]:
     """Append the command to the log of a run folder, and the error if one ends the block. Rank 0 alone writes."""
-    if os.environ.get("RANK", "0") != "0":
+    if rank():
         yield
         return
     log = folder / LOG

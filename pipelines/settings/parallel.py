@@ -7,7 +7,7 @@ language models of samples.
 import os
 
 from wordless.base.errors import InputError
-from wordless.base.machine import Device, choose_device, cores, machine_memory, use_threads
+from wordless.base.machine import Device, choose_device, cores, is_under_torchrun, machine_memory, use_threads
 from wordless.base.pools import LOCAL, EngineConfig, is_started_by_another
 
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
@@ -23,7 +23,7 @@ def require_parallel(
     """
     if parallel is None or parallel == 1:
         return
-    if _shares_trainings():
+    if is_under_torchrun():
         rule = "the processes of torchrun share each training: choose 1"
         raise InputError(option="parallel", value=parallel, rule=rule)
     if choose_device(device).type == "cuda":
@@ -54,7 +54,7 @@ def part_threads(threads: int | None, *, device: Device, engine: EngineConfig = 
     one after the other by ``parallel=1``, or because it is a job of a sweep: half of the cores, unless it is given.
     Where options, torchrun or the size of the machine always have the parts made one after the other, each has all.
     """
-    if threads is not None or engine.name != "local" or _shares_trainings() or choose_device(device).type != "cpu":
+    if threads is not None or engine.name != "local" or is_under_torchrun() or choose_device(device).type != "cpu":
         return threads
     half = max(use_threads(None) // 2, 1)
     return half if _processes(half) > 1 else None
@@ -80,13 +80,9 @@ def _starts_clusters(engine: EngineConfig) -> bool:
     return engine.name == "ray" and engine.address is None
 
 
-def _shares_trainings() -> bool:
-    return "TORCHELASTIC_RUN_ID" in os.environ
-
-
 def processes() -> int:
     """Return the number of training processes: those of torchrun, or 1."""
-    return int(os.environ["WORLD_SIZE"]) if _shares_trainings() else 1
+    return int(os.environ["WORLD_SIZE"]) if is_under_torchrun() else 1
 
 
 def require_equal_share(option: str, size: int, *, accumulation: int) -> None:

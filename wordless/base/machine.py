@@ -44,7 +44,7 @@ def local_gpus(device: torch.device) -> range:
     """Return the GPUs that this process and its neighbours on this machine were given: one each under torchrun."""
     if device.type != "cuda":
         return range(0)
-    if "LOCAL_WORLD_SIZE" in os.environ:  # torchrun's processes have the first GPUs, and wait while one of them works
+    if is_under_torchrun():  # its processes have the first GPUs, and wait while one of them works
         return range(int(os.environ["LOCAL_WORLD_SIZE"]))
     first = device.index or 0
     return range(first, first + 1)
@@ -86,6 +86,16 @@ class Batch:
         tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
         moved = {name: copy_to(value, device) for name, value in tensors.items() if name not in self.on_host}
         return replace(self, **moved)
+
+
+def is_under_torchrun() -> bool:
+    """Return whether torchrun started this process; a pod of Kubernetes can have RANK and WORLD_SIZE without it."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def rank(name: Literal["RANK", "LOCAL_RANK"] = "RANK") -> int:
+    """Return this process's number among those of torchrun, on all machines or on this one; 0 without torchrun."""
+    return int(os.environ.get(name, "0")) if is_under_torchrun() else 0
 
 
 def cores() -> int:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.util import find_spec
@@ -23,7 +23,7 @@ from threading import Thread
 from typing import Any, Literal, Protocol, TypeVar
 
 from wordless.base.errors import InputError, within
-from wordless.base.machine import cores, one_thread, use_threads
+from wordless.base.machine import cores, is_under_torchrun, one_thread, use_threads
 from wordless.base.options import Options, option
 
 ADDRESS = re.compile(r"auto|[\w.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
@@ -68,7 +68,7 @@ SECONDS_BETWEEN_LOOKS = 0.5
 
 def is_started_by_another() -> bool:
     """Return whether this process was started by torchrun or by a pool of processes, such as that of a sweep."""
-    return "TORCHELASTIC_RUN_ID" in os.environ or current_process().name != "MainProcess"
+    return is_under_torchrun() or current_process().name != "MainProcess"
 
 
 @cache
@@ -82,11 +82,12 @@ def end_with_parent() -> None:
 
 
 def _watch(parent: int) -> None:
-    if (known := parent_process()) is not None:
-        known.join()
-    else:
-        while os.getppid() == parent:  # on Linux and macOS, a process whose parent is gone gets another parent
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+    if (starter := parent_process()) is not None:
+        with suppress(ValueError):  # workers of joblib know the id of their parent alone
+            starter.join()
+        parent = starter.pid or parent
+    while os.getppid() == parent:  # on Linux and macOS, a process whose parent is gone gets another parent
+        time.sleep(SECONDS_BETWEEN_LOOKS)
     os._exit(1)  # no cleanup: it could wait for other processes that are gone
 
 

@@ -1,6 +1,5 @@
 """Progress of long work: bars in a terminal, a line from time to time elsewhere."""
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from wordless.base.machine import rank
 from wordless.base.text import escape
 
 R = TypeVar("R")
@@ -58,7 +58,7 @@ class Terminal:
     """
 
     def __init__(self, *, silent: bool = False, place: str = "", log: Path | None = None) -> None:
-        silent = silent or os.environ.get("RANK", "0") != "0"  # torchrun numbers the processes
+        silent = silent or rank() > 0
         self.console = Console(file=sys.stderr, quiet=silent, highlight=False, soft_wrap=True)
         self.log = None if silent else log
         self._place = place

@@ -1,6 +1,5 @@
 """The processes that train together: a single one, or those that torchrun started, through fairseq2's gangs."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from wordless.base.machine import is_under_torchrun, rank
 from wordless.base.pools import end_with_parent
 
 if TYPE_CHECKING:
@@ -207,8 +207,8 @@ def open_gang(device: torch.device) -> Iterator[Gang]:
     printed its error.
     """
     gang: Gang = Alone(device)
-    if "TORCHELASTIC_RUN_ID" in os.environ:
+    if is_under_torchrun():
         end_with_parent()
-        gang = Together(torch.device("cuda", int(os.environ["LOCAL_RANK"])) if device.type == "cuda" else device)
+        gang = Together(torch.device("cuda", rank("LOCAL_RANK")) if device.type == "cuda" else device)
     yield gang
     gang.close()

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import signal
 import subprocess
 from collections.abc import Mapping
 from itertools import product
@@ -22,6 +23,7 @@ from pipelines.pages.sweep_runs import Runs, pareto, swept
 from pipelines.results.run_record import count_codes
 from pipelines.results.sweep_jobs import Job, conclude, note, plan, read_jobs
 from tests.calling import python
+from tests.killing import Call
 from tests.pipelines.pages_apart import Page, figure, says
 from tests.pipelines.tiny_chain import TINY, called, entries
 
@@ -483,6 +485,20 @@ def test_a_sweep_goes_on_after_a_failure(project: Path, launcher: str) -> None:
     again = tried(project, *words, "tokenizer.codebook_size=2,3")
     assert again.returncode == 2, again.stderr  # nothing but the user's own
     assert "1 of 2 jobs failed" in again.stderr  # the jobs of the first sweep are no part of the second
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_the_jobs_of_a_killed_sweep_end(tmp_path: Path, number: signal.Signals) -> None:
+    launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"hydra.sweep.dir={tmp_path / 'sweep'}")
+    endless = ("tokenizer.fit.steps=1000000", "tokenizer.fit.checkpoint_minutes=0", "seed=1,2", "threads=1")
+    running = Call("run", "-m", *launcher, *TINY, *endless, f"store.root={tmp_path / 'store'}", place=tmp_path)
+    while len(list(tmp_path.glob("store/autoencoder/*.checkpoints/fit.safetensors"))) < 2:
+        assert not running.ended_within(0.05), running.told
+    running.end(number)
+    done = running.wait(60)  # it waits for all processes of the sweep
+    assert done.code == -number, done.told
+    assert "Traceback" not in done.told
 
 
 @pytest.mark.parametrize(

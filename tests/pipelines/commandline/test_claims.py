@@ -167,8 +167,15 @@ def test_a_killed_command_leaves_its_folder_free(project: Path) -> None:
 
 def test_other_ranks_write_into_no_run_folder(project: Path) -> None:
     (project / "go").touch()
-    assert ended(begin(project, f"begin={project / 'go'}", RANK="1", WORLD_SIZE="2")) == (0, "")
+    second = {"TORCHELASTIC_RUN_ID": "none", "RANK": "1", "WORLD_SIZE": "2"}
+    assert ended(begin(project, f"begin={project / 'go'}", **second)) == (0, "")
     assert not (project / "runs").exists()
+
+
+def test_without_torchrun_a_run_in_a_pod_with_a_rank_writes_its_folder(project: Path) -> None:
+    (project / "go").touch()
+    assert ended(begin(project, "name=a", f"begin={project / 'go'}", RANK="1", WORLD_SIZE="2")) == (0, "")
+    assert wishes(project / "runs") == {"a": None}
 
 
 def test_a_refused_run_leaves_no_folder_and_one_that_fails_later_keeps_it(project: Path) -> None:
@@ -194,7 +201,7 @@ def test_a_name_is_a_folder_in_which_the_same_command_resumes(project: Path) -> 
     assert wishes(project / "runs") == {"1e5": "a"}
     assert ended(begin(project, "-m", "name=both", "wish=x,y"))[0] == 0
     assert sorted(wishes(project / "sweeps/both").values()) == ["x", "y"]
-    assert ended(begin(project, "name=1e5", "wish=c", RANK="1", WORLD_SIZE="2")) == (0, "")
+    assert ended(begin(project, "name=1e5", "wish=c", TORCHELASTIC_RUN_ID="none", RANK="1", WORLD_SIZE="2")) == (0, "")
     assert wishes(project / "runs") == {"1e5": "a"}
 
 
@@ -385,6 +392,7 @@ def test_the_log_ends_with_the_error(tmp_path: Path, error: BaseException, told:
 
 
 def test_other_ranks_write_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("RANK", "1")
     with pytest.raises(InputError):
         failing(tmp_path, InputError("x"))

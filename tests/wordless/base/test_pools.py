@@ -3,17 +3,20 @@
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.calling import ROOT
 from wordless.base.errors import InputError
 from wordless.base.machine import cores
 from wordless.base.pools import LOCAL, THIS_PROCESS, EngineConfig, Pool, as_finished, in_order, open_pool, open_threads
@@ -73,6 +76,47 @@ def test_an_interrupt_of_the_main_process_ends_the_workers_at_once() -> None:
     with pytest.raises(KeyboardInterrupt):
         _interrupt_while_workers_compute()
     assert time.monotonic() - began < 60
+
+
+WAITING = """
+import os, sys, time
+from multiprocessing import get_context
+from pathlib import Path
+
+import joblib
+
+from wordless.base.pools import end_with_parent
+
+
+def wait(name):
+    end_with_parent()
+    Path(sys.argv[2], str(os.getpid())).touch()
+    time.sleep(3600)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "loky":
+        joblib.Parallel(n_jobs=2)(joblib.delayed(wait)(name) for name in "ab")
+    else:
+        get_context(sys.argv[1]).Pool(2).map(wait, "ab", chunksize=1)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("starter", ["loky", "spawn", "forkserver"])
+def test_workers_end_when_their_parent_is_killed(starter: str, number: int, tmp_path: Path) -> None:
+    script, begun = tmp_path / "waiting.py", tmp_path / "begun"
+    script.write_text(WAITING)
+    begun.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, str(script), starter, str(begun)]
+    parent = subprocess.Popen(words, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while len(list(begun.iterdir())) < 2 and parent.poll() is None:
+        time.sleep(0.05)
+    parent.send_signal(number)
+    _, told = parent.communicate(timeout=60)  # this reads until the workers have ended, too
+    assert parent.returncode == -number, told
+    assert "Traceback" not in told
 
 
 def test_this_process_computes_a_clip_when_its_result_is_wanted() -> None:
