@@ -28,7 +28,7 @@ from pipelines.commandline.outputs import claims
 from pipelines.commandline.overrides import prepare, quote, remember
 from wordless.base.errors import InputError
 from wordless.base.files import NO_PERMISSION, NO_SPACE, causes, existing, is_full, os_number
-from wordless.base.machine import is_under_torchrun, rank
+from wordless.base.machine import broken_library, is_under_torchrun, rank
 from wordless.base.pools import end_with_parent, is_started_by_another
 from wordless.base.text import escape
 
@@ -121,7 +121,8 @@ def mendable(name: str, verbatim: frozenset[str], config: DictConfig | None, *, 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
         raise SystemExit(128 + signal.SIGPIPE) from None
     except Exception as error:
-        problem = error if isinstance(error, InputError) else os_problem(error, folders(config, verbatim), places(name))
+        problem = error if isinstance(error, InputError) else broken_library(error)
+        problem = problem or os_problem(error, folders(config, verbatim), places(name))
         if problem is None:
             await_torchrun()
             raise

@@ -15,11 +15,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from traceback import walk_tb
+from types import FrameType
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 from threadpoolctl import threadpool_limits
 
-from wordless.base.errors import InputError
+from wordless.base.errors import MOST_CHARACTERS, InputError
+from wordless.base.files import causes
 
 if TYPE_CHECKING:
     import torch
@@ -201,6 +204,27 @@ def keep_freed_memory() -> Iterator[None]:
 def installed_version() -> str:
     """Return the version of the installed distribution, or "(not installed)" in a bare checkout."""
     return version_of("wordless") or "(not installed)"
+
+
+# our own top-level packages, and the script of a user
+OURS = frozenset({"wordless", "tokenizer", "lm", "vocoder", "pipelines", "conf", "__main__", "__mp_main__", ""})
+
+
+def broken_library(error: BaseException) -> InputError | None:
+    """Describe the library whose import raised the error or one of its causes; None if no import of a library did."""
+    for each in causes(error):
+        imported = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(each.__traceback__) if _imports(frame)]
+        names = [(each.name or "") if isinstance(each, ImportError) else "", *imported]  # the innermost is the last
+        libraries = [library for name in names if (library := str(name).partition(".")[0]) not in OURS]
+        if libraries:
+            reason = " ".join(f"{type(each).__name__}: {each}".split())
+            problem = f"the library {libraries[-1]} cannot be imported ({reason[:MOST_CHARACTERS]})"
+            return InputError(problem, remedy="install it again; wordless doctor looks at the installation")
+    return None
+
+
+def _imports(frame: FrameType) -> bool:
+    return frame.f_code.co_name == "<module>"
 
 
 def version_of(distribution: str) -> str | None:

@@ -40,6 +40,7 @@ def task(config):
         case "unsaid": raise RuntimeError("I/O error: No space left on device (os error 28)")
         case "escape": raise InputError("\\x1b]0;title\\x07\\x1b[31mred\\u202e\\x9b31m.wav cannot be decoded")
         case "locked": raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/locked")
+        case "library": import broken_library
         case "bug": raise KeyError("a bug")
         case "stop": raise KeyboardInterrupt
         case "noise":
@@ -67,6 +68,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("digits", "folder"):
         (root / f"conf/corpus/{name}.yaml").write_text("root: nowhere\npattern: null\n")
     (root / "conf/corpus/custom.yaml").write_text("root: ???\npattern: ???\n")
+    (root / "broken_library.py").write_text("from json import nothing")
     (root / "try_it.py").write_text(textwrap.dedent(SCRIPT))
     return root
 
@@ -138,6 +140,7 @@ def test_a_sweep_splits_at_commas_but_not_in_paths(project: Path) -> None:
         (["prompt=full"], r"\bfull\b"),
         (["prompt=unsaid"], r"\bfull\b"),
         (["prompt=locked"], "/locked: Permission denied"),
+        (["prompt=library"], r"\bbroken_library\b.*\bnothing\b.*\binstall\b"),
         (["hydra.run.dir=/proc/none"], "/proc/none"),
         (["-cn", "tyr"], "'tyr'"),
     ],

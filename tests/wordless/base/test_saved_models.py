@@ -1,5 +1,7 @@
 """Folders of models: each loader says which kind of model a folder holds instead of its own."""
 
+import errno
+import importlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +20,7 @@ from tests.pipelines.tiny import save_run
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
 from wordless.base.errors import InputError
-from wordless.base.saved_models import KINDS, ModelKind
+from wordless.base.saved_models import KINDS, ModelKind, whole
 
 LOADERS: dict[str, Callable[[Path], object]] = {
     "tokenizer": Tokenizer.from_pretrained,
@@ -74,3 +76,47 @@ def test_the_remedy_names_no_folder_that_is_not_there(run: Path, tmp_path: Path)
             Vocoder.from_pretrained(alone)
     finally:
         alone.rename(run / "lm")
+
+
+BROKEN = {
+    "missing": "import a_library_that_nobody_has",
+    "other_version": "from json import a_name_of_another_version",
+    "no_file": "raise OSError('libother.so.1: cannot open shared object file: No such file or directory')",
+    "removed_name": "import json; json.removed_name",
+    "refusing": "raise RuntimeError('compiled for another version')",
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_library_that_cannot_be_imported_is_no_damage(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"library_with_{fault}"
+    (tmp_path / f"{name}.py").write_text(BROKEN[fault])
+    with (
+        pytest.raises(InputError, match=rf"\b{name}\b.*install") as refusal,
+        whole(tmp_path / "run", "tokenizer", remedy="make it again"),
+        whole(tmp_path / "run/speech_model", "speech model", remedy="copy it again"),  # as a tokenizer may hold one
+    ):
+        importlib.import_module(name)
+    assert not re.search("damaged|again from", str(refusal.value))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+        torch.AcceleratorError("CUDA error: an illegal memory access was encountered"),
+        PermissionError(errno.EACCES, "Permission denied", "model.safetensors"),
+        OSError(errno.EMFILE, "Too many open files", "model.safetensors"),
+        KeyboardInterrupt(),
+    ],
+)
+def test_what_the_machine_refuses_is_no_damage(error: BaseException, tmp_path: Path) -> None:
+    with pytest.raises(BaseException) as told, whole(tmp_path, "tokenizer", remedy="make it again"):  # noqa: PT011
+        raise error
+    assert told.value is error or isinstance(told.value, InputError)
+    assert "damaged" not in str(told.value)
