@@ -20,11 +20,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, pad
 
 from tokenizer.codes import CodeMeanings
-from vocoder.frames import code_frames
-from vocoder.options import CropsConfig, WaveNetConfig
+from vocoder.frames import code_frames, pitch_frames
+from vocoder.options import PITCH_INPUTS, CropsConfig, WaveNetConfig
+from vocoder.phase import frequencies, recorded_phase
 from vocoder.wavenet import UNKNOWN_GROUP, mu_law_encode, silence
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch, copy_to
@@ -79,6 +80,7 @@ class VocoderBatch(Batch):
     targets: Tensor  # (batch, time) the same; levels; NOT_COUNTED where the loss ignores them
     spectrogram: Tensor  # (batch, frames, inputs) float32, conditions of the codes; zeros beyond a clip's end
     groups: Tensor  # (batch,) int64
+    phase: Tensor | None  # (batch, time, 2) float32, of the voice: see vocoder.phase; None: the network reads no pitch
     counted: int  # number of targets that the loss counts; known on the host, which saves a query to the GPU
     by_crop: bool = False  # whether each crop weighs the same in the loss; False: each counted target
 
@@ -94,6 +96,7 @@ class _Crop:
     stop: int
     group: int
     codebook: int  # index of the codebook whose codes are used
+    pitched: bool  # whether the pitch is known
     noise: Tensor | None  # (frames, inputs), added to the conditions
     jitter: Tensor | None  # (samples,) int64, added to the input levels
 
@@ -128,6 +131,7 @@ class Crops:
         self.device = device
         self.coded = (OtherCodes(codes=clips.codes, meanings=meanings), *others)
         self.model = model
+        self.spectral = replace(model, pitch=False)  # the conditions before the pitch
         self.config = config
         self.look_ahead = config.look_ahead(model)
         self.code_counts = np.diff(clips.code_offsets)
@@ -169,13 +173,23 @@ class Crops:
         group = UNKNOWN_GROUP if rng.random() < self.config.group_dropout else int(self.clips.groups[clip])
         stop = min(start + self.config.crop_codes, count)
         codebook = int(rng.integers(len(self.coded))) if len(self.coded) > 1 else 0
+        pitched = self.model.pitch and rng.random() >= self.config.pitch_dropout
         noise = self._noise(rng, stop - start) if self.config.condition_noise else None
         jitter = self._jitter(rng, stop - start) if self.config.input_noise else None
-        return _Crop(clip=clip, start=start, stop=stop, group=group, codebook=codebook, noise=noise, jitter=jitter)
+        return _Crop(
+            clip=clip,
+            start=start,
+            stop=stop,
+            group=group,
+            codebook=codebook,
+            pitched=pitched,
+            noise=noise,
+            jitter=jitter,
+        )
 
     def _noise(self, rng: np.random.Generator, codes: int) -> Tensor:
         """Draw noise for the log-mel of ``codes`` codes ``(frames, inputs)``; positions within codes get none."""
-        noise = np.zeros((codes * self.model.patch_frames, self.model.condition_inputs), np.float32)
+        noise = np.zeros((codes * self.model.patch_frames, self.spectral.condition_inputs), np.float32)
         log_mel = noise[:, : self.model.n_mels]
         log_mel[:] = self.config.condition_noise * rng.standard_normal(log_mel.shape, dtype=np.float32)
         return torch.from_numpy(noise)
@@ -193,10 +207,16 @@ class Crops:
         codes = max(crop.stop - crop.start for crop in crops)
         sounds = [self._levels(crop, codes) for crop in crops]
         targets = torch.stack([targets for _, targets in sounds])
+        spectrogram, phase = self._spectrogram(crops, codes), None
+        if self.model.pitch:
+            pitch = [self._pitch(crop, codes) for crop in crops]
+            spectrogram = torch.cat([spectrogram, copy_to(torch.stack(pitch), self.device)], dim=2)
+            phase = torch.stack([self._phase(crop, each) for crop, each in zip(crops, pitch, strict=True)])
         return VocoderBatch(
             previous=self._narrow(torch.stack([previous for previous, _ in sounds]), self.model.levels),
             targets=self._narrow(targets, self.model.levels),
-            spectrogram=self._spectrogram(crops, codes),
+            spectrogram=spectrogram,
+            phase=phase,
             groups=torch.tensor([crop.group for crop in crops]),
             counted=int((targets != NOT_COUNTED).sum()),
             by_crop=self.by_crop,
@@ -205,8 +225,7 @@ class Crops:
     def _levels(self, crop: _Crop, codes: int) -> tuple[Tensor, Tensor]:
         """Return previous levels and targets, ``(codes * samples_per_code,)`` each."""
         step, levels = self.model.samples_per_code, self.model.levels
-        begin, end = (int(offset) for offset in self.clips.sample_offsets[crop.clip : crop.clip + 2])
-        first, last = begin + crop.start * step, min(begin + crop.stop * step, end)
+        begin, first, last = self._place(crop)
         sound = self.clips.samples[max(first - 1, begin) : last].astype(np.float32) / 32_768
         known = mu_law_encode(torch.from_numpy(sound), levels=levels)
         if crop.start == 0:
@@ -223,6 +242,28 @@ class Crops:
         targets[counted] = known[1:][counted]
         return previous, targets
 
+    def _place(self, crop: _Crop) -> tuple[int, int, int]:
+        """Return the first sample of the clip, the first of the crop, and the one after its last."""
+        begin, end = (int(offset) for offset in self.clips.sample_offsets[crop.clip : crop.clip + 2])
+        step = self.model.samples_per_code
+        return begin, begin + crop.start * step, min(begin + crop.stop * step, end)
+
+    def _pitch(self, crop: _Crop, codes: int) -> Tensor:
+        """Return the pitch of the frames of ``codes`` codes ``(frames, 3)``, zeros where it is unknown."""
+        pitch = torch.zeros(codes * self.model.patch_frames, PITCH_INPUTS)
+        if crop.pitched:
+            own = pitch_frames(torch.from_numpy(self._codes(crop))[None], self.coded[crop.codebook].meanings)[0]
+            pitch[: len(own)] = own
+        return pitch
+
+    def _phase(self, crop: _Crop, pitch: Tensor) -> Tensor:
+        """Measure the phase of the recording's voice ``(time, 2)``."""
+        hop, rate = self.model.hop_length, self.model.sample_rate
+        turns, amplitude = frequencies(pad(pitch, (0, 0, 1, 1)), hop_length=hop, sample_rate=rate)
+        _, first, last = self._place(crop)
+        sound = torch.from_numpy(self.clips.samples[first:last].astype(np.float64))
+        return recorded_phase(pad(sound, (0, len(turns) - len(sound))), turns, amplitude, sample_rate=rate)
+
     def _narrow(self, numbers: Tensor, count: int) -> Tensor:
         """Return numbers below ``count`` in the type in which they travel to the device."""
         if self.device.type == "cpu":
@@ -231,13 +272,13 @@ class Crops:
 
     def _frames_of_codes(self) -> Tensor | None:
         """Decode all codes ``(1 + codes, patch_frames, inputs)``, zeros first; None for several streams: too many."""
-        if any(coded.codes.shape[1] != 1 for coded in self.coded):
+        if any(coded.meanings.format.spectral_streams != 1 for coded in self.coded):
             return None
-        decoded = [torch.zeros(1, self.model.patch_frames, self.model.condition_inputs)]
+        decoded = [torch.zeros(1, self.model.patch_frames, self.spectral.condition_inputs)]
         for coded in self.coded:
             every = torch.arange(coded.meanings.format.codebook_size).view(1, -1, 1)
             with torch.no_grad():
-                frames = code_frames(every, coded.meanings, self.model)
+                frames = code_frames(every, coded.meanings, self.spectral)
             decoded.append(frames.view(-1, *decoded[0].shape[1:]))
         return torch.cat(decoded).to(self.device)
 
@@ -261,7 +302,7 @@ class Crops:
     def _decoded(self, crops: list[_Crop], codes: int) -> Tensor:
         """Decode codes of several streams, on the host."""
         patch = self.model.patch_frames
-        frames = torch.zeros(len(crops), codes * patch, self.model.condition_inputs)
+        frames = torch.zeros(len(crops), codes * patch, self.spectral.condition_inputs)
         for book, coded in enumerate(self.coded):
             rows = [row for row, crop in enumerate(crops) if crop.codebook == book]
             values = np.zeros((len(rows), codes, coded.codes.shape[1]), dtype=np.int64)
@@ -269,7 +310,7 @@ class Crops:
                 own[: crops[row].stop - crops[row].start] = self._codes(crops[row])
             if rows:
                 with torch.no_grad():
-                    frames[rows] = code_frames(torch.from_numpy(values), coded.meanings, self.model)
+                    frames[rows] = code_frames(torch.from_numpy(values), coded.meanings, self.spectral)
         for own_frames, crop in zip(frames, crops, strict=True):
             own_frames[(crop.stop - crop.start) * patch :] = 0.0
         return copy_to(frames, self.device)
@@ -290,7 +331,7 @@ def share_of(batch_size: int, part: int, parts: int, *, option: str) -> range:
 
 def loss(model: nn.Module, batch: VocoderBatch) -> tuple[Tensor, int]:
     """Sum the nats of counted samples, or ``by_crop`` each crop's mean; also return the number of summands."""
-    logits = model(batch.previous, batch.spectrogram, batch.groups)  # (N, K, T)
+    logits = model(batch.previous, batch.spectrogram, batch.groups, batch.phase)  # (N, K, T)
     rows = logits.transpose(1, 2).flatten(0, 1).float()  # (N, K, T) -> (N * T, K): contiguous, as the network made it
     targets = batch.targets.flatten()
     if batch.by_crop:

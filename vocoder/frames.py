@@ -7,6 +7,7 @@
     meaning      decoded log-mel of the centroid; works for every codebook of the tokenizer
     embedding    1 + the code's number, stream after stream; for one codebook only
     position     0 or 1 for each place within the code, appended to either
+    pitch        voicing and height of the codes' stream of pitch, appended last: see `vocoder.phase`
 
 Frames before and after a clip are zeros.
 """
@@ -18,7 +19,8 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from tokenizer.codes import CodeMeanings, IntArray
-from vocoder.options import WaveNetConfig
+from vocoder.options import PITCH_INPUTS, WaveNetConfig
+from vocoder.phase import pitch_inputs
 from wordless.audio.spectrogram import mel_power
 from wordless.base.errors import InputError
 from wordless.base.machine import one_thread
@@ -41,11 +43,25 @@ def code_frames(values: Tensor, meanings: CodeMeanings, config: WaveNetConfig) -
             frames = (1 + values).float().repeat_interleave(config.patch_frames, dim=1)
         case "none":
             raise InputError("vocoder.wavenet.condition is none: such a network has no codes; choose meaning")
-    if not config.code_position:
-        return frames
-    places = one_hot(torch.arange(config.patch_frames, device=frames.device), config.patch_frames).to(frames)
-    repeated = places.repeat(values.shape[1], 1).expand(len(values), -1, -1)  # (N, time * patch_frames, patch_frames)
-    return torch.cat([frames, repeated], dim=2)
+    parts = [frames]
+    if config.code_position:
+        places = one_hot(torch.arange(config.patch_frames, device=frames.device), config.patch_frames).to(frames)
+        parts.append(places.repeat(values.shape[1], 1).expand(len(values), -1, -1))  # (N, time * P, P)
+    if config.pitch:
+        parts.append(pitch_frames(values, meanings).to(frames.device))
+    return torch.cat(parts, dim=2)
+
+
+def pitch_frames(values: Tensor, meanings: CodeMeanings) -> Tensor:
+    """Return the pitch of codes ``(batch, time, streams)`` as `pitch_inputs` ``(batch, time * patch_frames, 3)``.
+
+    Without a stream of pitch it is unknown.
+    """
+    pitch, patch = meanings.format.pitch, meanings.patch_frames
+    if pitch is None:
+        return torch.zeros(len(values), values.shape[1] * patch, PITCH_INPUTS)
+    octaves = torch.from_numpy(pitch.octaves)[values[:, :, -1].cpu()]
+    return pitch_inputs(octaves).repeat_interleave(patch, dim=1)
 
 
 def mean_level(frames: Tensor, config: WaveNetConfig) -> float:

@@ -31,7 +31,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from vocoder.engines.choice import Engine, choose_engine, create_streams, side_by_side
 from vocoder.frames import mean_level
-from vocoder.options import EngineChoice, Sampling
+from vocoder.options import PITCH_INPUTS, EngineChoice, Sampling
+from vocoder.phase import frequencies, recorded_phase, synthetic_phase
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, mu_law_decode
 from wordless.base.errors import InputError
 from wordless.base.machine import copy_to, one_thread
@@ -279,6 +280,7 @@ class _Run:
         self.streams = create_streams(model, len(clips), engine)
         self.generators = [torch.Generator().manual_seed(clip.seed) for clip in clips]
         self.time = 0  # samples so far
+        self.phases = [0.0 for _ in clips]  # of the voice of each clip, in turns
         self.recent = torch.zeros(len(clips), 0, dtype=torch.int64)  # the levels that the guard looks back at
 
     def advance(self, windows: Sequence[Tensor]) -> Tensor:
@@ -292,21 +294,27 @@ class _Run:
         # Random generators give the same numbers in chunks of any length.
         draws = torch.stack([torch.rand(steps, generator=generator) for generator in self.generators])
         given = torch.stack([_given(clip.prompt, self.time, steps) for clip in self.clips])
-        conditions = self._conditions(windows, frames)
+        conditions, carried = self._conditions(windows, frames), self._carried(windows, given)
         if self.guard is None:
-            levels = self.streams.advance(conditions, given, draws, self.sampling)
+            levels = self.streams.advance(conditions, given, draws, self.sampling, carried)
         else:
-            levels = self._guarded(self.guard, windows, conditions, given, draws)
+            levels = self._guarded(self.guard, windows, conditions, given, draws, carried)
             self.recent = torch.cat([self.recent, levels], dim=1)[:, -history(self.model.config.sample_rate) :]
         self.time += steps
         return levels.to(torch.int32)
 
     def _guarded(
-        self, guard: RunawayGuard, windows: Sequence[Tensor], conditions: Tensor, given: Tensor, draws: Tensor
+        self,
+        guard: RunawayGuard,
+        windows: Sequence[Tensor],
+        conditions: Tensor,
+        given: Tensor,
+        draws: Tensor,
+        carried: Tensor | None,
     ) -> Tensor:
         """Generate levels; runaway or silent clips are drawn again, each at its own temperature. The others stay."""
         go_back = self.streams.bookmark()
-        levels = self.streams.advance(conditions, given, draws, self.sampling)
+        levels = self.streams.advance(conditions, given, draws, self.sampling, carried)
         faults = self._faults(guard, windows, given, levels)
         guard.found += len(faults)
         heat = dict.fromkeys(faults, self.sampling.temperature)
@@ -322,7 +330,8 @@ class _Run:
                     draws[clip] = torch.rand(levels.shape[1], generator=generator)
                     fixed[clip] = given[clip]
                 go_back()
-                levels = self.streams.advance(conditions, fixed, draws, replace(self.sampling, temperature=temperature))
+                warmer = replace(self.sampling, temperature=temperature)
+                levels = self.streams.advance(conditions, fixed, draws, warmer, carried)
             faults = self._faults(guard, windows, given, levels)
         guard.left += len(faults)
         return levels
@@ -363,6 +372,33 @@ class _Run:
                 if own > 0:
                     row[:own] = self.model.conditions.project(window.unsqueeze(0), torch.tensor([clip.group]))[0]
         return conditions
+
+    def _carried(self, windows: Sequence[Tensor], given: Tensor) -> Tensor | None:
+        """Compute what the phase of the voice adds to each sample ``(clips, samples, residual)``; None: no pitch.
+
+        Within a prompt the phase is that of its samples, and the voice goes on from there.
+        """
+        config = self.model.config
+        if not config.pitch:
+            return None
+        carried = torch.zeros(*given.shape, config.residual_channels)
+        hop, rate, edge = config.hop_length, config.sample_rate, config.look_ahead_frames
+        device = self.model.embedding.weight.device
+        with one_thread():
+            for clip, window in enumerate(windows):
+                if not len(window):
+                    continue
+                pitch = window[edge - 1 : len(window) - edge + 1, -PITCH_INPUTS:]
+                turns, amplitude = frequencies(pitch, hop_length=hop, sample_rate=rate)
+                known = given[clip, : len(turns)]
+                known = mu_law_decode(known[known >= 0], levels=config.levels)  # the samples of the prompt
+                count = len(known)
+                heard = recorded_phase(known, turns[:count], amplitude[:count], sample_rate=rate)
+                start = float(heard[-1, 0]) if count else self.phases[clip]
+                made, self.phases[clip] = synthetic_phase(turns[count:], amplitude[count:], start=start)
+                phase = copy_to(torch.cat([heard, made]), device)
+                carried[clip, : len(phase)] = self.model.carried(phase).cpu()
+        return copy_to(carried, device)
 
 
 def _given(prompt: Tensor | None, start: int, steps: int) -> Tensor:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 LEVELS = 256  # 8 bits
 MAX_CYCLE = 24  # layers per cycle at most: the last dilation is 2 ** 23 samples
 MAX_RECEPTIVE_FIELD = 1_000_000  # samples: a minute at 16 kHz
+PITCH_INPUTS = 3  # per frame: voiced, unvoiced, height; see `vocoder.phase`
+HARMONICS = 4  # of the voice, whose cosines and sines the network reads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,9 @@ class WaveNetConfig(Options):
         (), "leave this empty: a run sets it to the groups of the training clips", distinct=True
     )
     group_channels: int = option(16, "width of each group's vector", least=1)
+    pitch: bool = option(
+        False, "whether the network reads the pitch of the codes: F0 and voicing, and the phase of the voice"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,8 +70,8 @@ class WaveNetConfig(Options):
                 f"{MAX_RECEPTIVE_FIELD:,} samples before it, which are all kept: choose fewer layers or more cycles"
             )
             raise InputError(option="layers", value=self.layers, rule=rule)
-        if self.condition == "none" and (self.groups or self.code_position):
-            rule = "groups or code_position would condition the network: leave them out, or choose another condition"
+        if self.condition == "none" and (self.groups or self.code_position or self.pitch):
+            rule = "groups, code_position or pitch would condition it: leave them out, or choose another condition"
             raise InputError(option="condition", value="none", rule=rule)
 
     @property
@@ -90,7 +95,8 @@ class WaveNetConfig(Options):
         gated = gates // 2
         layers = self.layers * self.kernel_size * residual * gates + (self.layers - 1) * gated * residual
         ends = self.levels * residual + (self.layers * gated + 1) * skip + (skip + 1) * (skip + self.levels)
-        return layers + ends + self._condition_parameters
+        phase = 2 * HARMONICS * residual if self.pitch else 0
+        return layers + ends + phase + self._condition_parameters
 
     @property
     def _condition_parameters(self) -> int:
@@ -132,7 +138,7 @@ class WaveNetConfig(Options):
         if self.condition == "none":
             return 0
         numbers = self.n_mels if self.condition == "meaning" else self.streams
-        return numbers + (self.patch_frames if self.code_position else 0)
+        return numbers + (self.patch_frames if self.code_position else 0) + (PITCH_INPUTS if self.pitch else 0)
 
     @property
     def look_ahead_frames(self) -> int:
@@ -152,6 +158,9 @@ class CropsConfig(Options):
     group_dropout: float = option(
         0.1, "share of crops without a group, from which WaveNet learns an average voice", least=0, most=1
     )
+    pitch_dropout: float = option(
+        0.1, "share of crops whose pitch is unknown, so that codes without a pitch have a voice, too", least=0, most=1
+    )
     condition_noise: float = option(
         0.0, "noise added to the log-mel of the codes, in standard deviations of this log-mel", least=0
     )
@@ -168,8 +177,8 @@ class CropsConfig(Options):
 
     @property
     def undisturbed(self) -> CropsConfig:
-        """The same options without group dropout and noise, for validation."""
-        return replace(self, group_dropout=0.0, condition_noise=0.0, input_noise=0.0)
+        """The same options without dropout and noise, for validation."""
+        return replace(self, group_dropout=0.0, pitch_dropout=0.0, condition_noise=0.0, input_noise=0.0)
 
     def look_ahead(self, model: WaveNetConfig) -> int:
         """Count the codes at the end of a crop that the loss ignores; refuse crops in which it would ignore all."""

@@ -29,7 +29,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
-from vocoder.options import LEVELS, WaveNetConfig
+from vocoder.options import HARMONICS, LEVELS, WaveNetConfig
+from vocoder.phase import harmonics
 from wordless.base.text import counted, escape_markdown
 
 
@@ -241,6 +242,7 @@ class WaveNet(nn.Module):
         self.conditions: FrameConditions | ConstantConditions = (
             ConstantConditions(config) if config.condition == "none" else FrameConditions(config)
         )
+        self.carrier = nn.Linear(2 * HARMONICS, config.residual_channels, bias=False) if config.pitch else None
         taps = config.kernel_size * config.residual_channels  # oldest tap first
         self.dilated = nn.ModuleList(nn.Linear(taps, config.gate_channels, bias=False) for _ in config.dilations)
         # The last layer is used only through its skip connection.
@@ -267,7 +269,13 @@ class WaveNet(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(
-        self, previous: Tensor, spectrogram: Tensor, groups: Tensor | None = None, *, last: int | None = None
+        self,
+        previous: Tensor,
+        spectrogram: Tensor,
+        groups: Tensor | None = None,
+        phase: Tensor | None = None,
+        *,
+        last: int | None = None,
     ) -> Tensor:
         """Compute the logits of each sample.
 
@@ -276,6 +284,8 @@ class WaveNet(nn.Module):
             spectrogram: what the codes mean, frame by frame, ``(batch, frames, inputs)``: see `vocoder.frames`.
                 Without a condition, frames of any equal length that fill the time: ``(batch, frames, 0)``.
             groups: indices into ``config.groups``, or -1 where unknown, ``(batch,)`` int64; None: all unknown.
+            phase: of the voice, and its amplitude, ``(batch, frames * hop_length, 2)``: see `vocoder.phase`; None: no
+                voice.
             last: number of samples at the end whose logits are wanted, at least 1; None: all.
 
         Returns:
@@ -284,6 +294,8 @@ class WaveNet(nn.Module):
         conditions = self.conditions(spectrogram, groups)  # (N, F, L, G)
         # Under autocast the layers run in its type; the residual stream follows, so that no layer converts it anew.
         hidden = self.embedding(previous).to(conditions.dtype)  # (N, T, R)
+        if phase is not None and self.carrier is not None:
+            hidden = hidden + self.carried(phase).to(conditions.dtype)
         gated = []
         for layer, dilation in enumerate(self.config.dilations):
             dilated = self.get_parameter(f"dilated.{layer}.weight")
@@ -293,6 +305,12 @@ class WaveNet(nn.Module):
         skipped = torch.relu(self.skip(torch.cat(gated, dim=2)))  # (N, T, L * G / 2) -> (N, T, S)
         logits: Tensor = self.output(torch.relu(self.hidden(skipped)))
         return logits.transpose(1, 2)
+
+    def carried(self, phase: Tensor) -> Tensor:
+        """Compute what phase and amplitude ``(..., 2)`` add to the residual stream ``(..., residual)``."""
+        assert self.carrier is not None, "the network reads no pitch"
+        added: Tensor = self.carrier(harmonics(phase))
+        return added
 
 
 def create_wavenet(config: WaveNetConfig, *, seed: int) -> WaveNet:
@@ -305,6 +323,7 @@ def create_wavenet(config: WaveNetConfig, *, seed: int) -> WaveNet:
 FIRST = "conditions.convolutions.0"
 Statistics = tuple[Tensor, Tensor]  # mean and standard deviation of the log-mel of each mel band
 GROUPS, PROJECTION = "conditions.groups.weight", "conditions.group_projection.weight"
+CARRIER = "carrier.weight"
 
 
 def as_it_is(n_mels: int) -> Statistics:
@@ -317,7 +336,7 @@ def transferred(start: WaveNet, config: WaveNetConfig, *, known: Statistics, new
     """Create a network for a tokenizer with the statistics ``new`` that computes what ``start`` does with ``known``.
 
     It computes what the start computes for a clip of an unknown group, the average of the start's groups, whatever the
-    group. The projection of the groups of ``config`` begins at zero, and their vectors begin at random. ``config`` has
+    group. A start that reads no pitch may begin a network that does, whose weights for the pitch begin at zero. The projection of the groups of ``config`` begins at zero, and their vectors begin at random. ``config`` has
     the start's sizes and the condition ``meaning``; both tokenizers have the same front end.
 
     A tokenizer normalises each mel band of a log-mel ``m`` by the mean and standard deviation of its own training
@@ -355,11 +374,14 @@ def transferred(start: WaveNet, config: WaveNetConfig, *, known: Statistics, new
     if start.config.groups:
         bias += trained.group_projection(trained.group_vectors(None, 1))[0].double()
     filters[:, : config.n_mels] = bands * (own_std / std)[:, None]
+    filters = pad(filters, (0, 0, 0, config.condition_inputs - filters.shape[1]))  # of a pitch that the start ignores
     weights |= {f"{FIRST}.weight": filters.float(), f"{FIRST}.bias": bias.float()}
     own = model.state_dict()
     for name in own:
         if name == PROJECTION:
             own[name] = torch.zeros_like(own[name])
+        elif name == CARRIER:
+            own[name] = weights.get(name, torch.zeros_like(own[name]))
         elif name != GROUPS:
             own[name] = weights[name]
     model.load_state_dict(own)

@@ -204,6 +204,8 @@ def _other_options(start: str, wanted: WaveNetConfig, audio: SpectrogramConfig) 
     values = {f"audio.{name}": (getattr(audio, name), getattr(front_end, name)) for name in LOG_MEL}
     values["audio.f_max"] = audio.highest, front_end.highest
     other = asdict(found)
+    if wanted.pitch:  # a network that reads no pitch begins one that does
+        other["pitch"] = True
     return values | {f"vocoder.wavenet.{name}": (value, other[name]) for name, value in wanted.architecture.items()}
 
 

@@ -29,7 +29,9 @@ Engine = Literal["torch", "numba", "numba_bf16", "triton"]
 class Streams(Protocol):
     """Clips that one engine generates side by side; it keeps their past between calls."""
 
-    def advance(self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling) -> Tensor:
+    def advance(
+        self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling, carried: Tensor | None = None
+    ) -> Tensor:
         """Generate the levels of the next frames ``(clips, samples)`` int64 on the CPU.
 
         Args:
@@ -37,9 +39,11 @@ class Streams(Protocol):
             given: levels to use instead of drawing, -1 where the model draws, ``(clips, samples)`` int64.
             draws: uniform numbers in [0, 1), ``(clips, samples)`` float32.
             sampling: how levels are drawn.
+            carried: what the phase of the voice adds to the residual stream ``(clips, samples, residual)`` on the
+                model's device; None: nothing.
         """
 
-    def score(self, conditions: Tensor, given: Tensor) -> Tensor:
+    def score(self, conditions: Tensor, given: Tensor, carried: Tensor | None = None) -> Tensor:
         """Compute logits ``(clips, samples, levels)`` on the CPU for given levels, and advance as `advance` does."""
 
     def bookmark(self) -> Callable[[], None]:

@@ -357,7 +357,7 @@ def _pasts(layer, weights, conditions, streams, frames, step, samples, now, ring
 
 
 @_kernel
-def go_on(weights, conditions, given, draws, draw, rings, time, previous, levels, logits):
+def go_on(weights, conditions, given, draws, draw, rings, time, previous, levels, logits, carried):
     """Generate the next steps of some streams.
 
     Args:
@@ -371,6 +371,7 @@ def go_on(weights, conditions, given, draws, draw, rings, time, previous, levels
         previous: ``(streams,)``, the levels before the first; changed.
         levels: ``(streams, steps)`` int64, written.
         logits: ``(streams, steps, K)``, written; or empty, and then not computed where all levels are given.
+        carried: flat ``(streams, steps, R)``, added to the embeddings of the levels; or empty.
     """
     residual, half, skip, padded, count, _, _ = weights.sizes
     layers, gates, (streams, steps) = len(weights.dilations), 2 * half, given.shape
@@ -389,6 +390,9 @@ def go_on(weights, conditions, given, draws, draw, rings, time, previous, levels
         for stream in range(streams):
             embedded = weights.embedding[previous[stream] * residual : (previous[stream] + 1) * residual]
             x[stream * residual : (stream + 1) * residual] = embedded
+            if len(carried) > 0:
+                place = (stream * steps + step) * residual
+                x[stream * residual : (stream + 1) * residual] += carried[place : place + residual]
             skipped[stream * skip : (stream + 1) * skip] = weights.skip_bias
             needed = needed or given[stream, step] < 0
         for layer in range(layers):

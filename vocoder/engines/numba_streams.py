@@ -44,12 +44,14 @@ class NumbaStreams:
         self.previous = np.full(clips, silence(levels=model.config.levels))
         self.time = 0
 
-    def advance(self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling) -> Tensor:
-        return self._run(conditions, given, draws, sampling, np.zeros((0, 0, 0), np.float32))
+    def advance(
+        self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling, carried: Tensor | None = None
+    ) -> Tensor:
+        return self._run(conditions, given, draws, sampling, carried, np.zeros((0, 0, 0), np.float32))
 
-    def score(self, conditions: Tensor, given: Tensor) -> Tensor:
+    def score(self, conditions: Tensor, given: Tensor, carried: Tensor | None = None) -> Tensor:
         logits = np.zeros((*given.shape, _padded(self.config.levels)), np.float32)
-        self._run(conditions, given, torch.zeros(given.shape), Sampling(), logits)
+        self._run(conditions, given, torch.zeros(given.shape), Sampling(), carried, logits)
         return torch.from_numpy(logits[:, :, : self.config.levels])
 
     def bookmark(self) -> Callable[[], None]:
@@ -61,7 +63,15 @@ class NumbaStreams:
 
         return go_back
 
-    def _run(self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling, logits: FloatArray) -> Tensor:
+    def _run(
+        self,
+        conditions: Tensor,
+        given: Tensor,
+        draws: Tensor,
+        sampling: Sampling,
+        carried: Tensor | None,
+        logits: FloatArray,
+    ) -> Tensor:
         """Generate levels ``(clips, samples)``; fills ``logits (clips, samples, padded levels)`` unless it is empty."""
         draw = Draw(float(sampling.temperature), float(sampling.top_p))
         fixed, uniform = given.contiguous().numpy(), draws.contiguous().numpy()
@@ -80,6 +90,7 @@ class NumbaStreams:
                 self.previous[few],
                 levels[few],
                 logits[few],
+                _flat(carried[few]) if carried is not None else np.zeros(0, np.float32),
             )
             compile_for(arguments)
             go_on(*arguments)
@@ -166,6 +177,12 @@ def _paired(blocks: Sequence[Tensor]) -> Factors:
 def _bias(layer: nn.Linear, fill: float = 0.0) -> FloatArray:
     size = layer.out_features
     return np.pad(layer.bias.detach().numpy(), (0, _padded(size) - size), constant_values=fill).astype(np.float32)
+
+
+def _flat(carried: Tensor) -> FloatArray:
+    """Flatten ``(clips, samples, residual)`` with padded channels."""
+    channels = carried.shape[2]
+    return nn.functional.pad(carried, (0, _padded(channels) - channels)).reshape(-1).numpy()
 
 
 def _flat_conditions(conditions: Tensor) -> FloatArray:

@@ -54,6 +54,7 @@ class Stepper:
         self.weights = StepWeights(model)
         self.hop_length = config.hop_length
         self.time = self.first_time = 0
+        self.carried: Tensor | None = None  # (samples, width, residual)
         self.conditions = torch.zeros(0, config.layers, width, config.gate_channels, device=device)
         self.inputs = torch.zeros(config.layers, width, config.residual_channels, device=device)
         self.gates = torch.zeros(config.layers, width, config.gate_channels, device=device)
@@ -64,8 +65,12 @@ class Stepper:
         self.halves = [gates.chunk(2, dim=1) for gates in self.layer_gates]
         self.layer_gated = self.gated.unbind(1)
 
-    def go_on(self, conditions: Tensor) -> None:
-        """Set the next frames' conditions ``(width, frames, layers, gates)``."""
+    def go_on(self, conditions: Tensor, carried: Tensor | None) -> None:
+        """Set the next frames' conditions ``(width, frames, layers, gates)``.
+
+        ``carried (width, samples, residual)`` is added to the embeddings of the levels; None: nothing.
+        """
+        self.carried = None if carried is None else carried.transpose(0, 1)
         self.conditions = conditions.permute(1, 2, 0, 3).contiguous()  # (N, F, L, G) -> (F, L, N, G)
         self.first_time = self.time
 
@@ -73,7 +78,10 @@ class Stepper:
         """Compute logits ``(width, levels)`` from levels ``(width,)`` int64."""
         weights = self.weights
         torch.index_select(weights.embedding, 0, previous, out=self.layer_inputs[0])
-        condition = self.conditions[(self.time - self.first_time) // self.hop_length]  # (L, N, G)
+        place = self.time - self.first_time
+        if self.carried is not None:
+            self.layer_inputs[0].add_(self.carried[place])
+        condition = self.conditions[place // self.hop_length]  # (L, N, G)
         torch.baddbmm(condition, self.rings.read(self.time), weights.past, out=self.gates)
         for layer, (gates, (a, b)) in enumerate(zip(self.layer_gates, self.halves, strict=True)):
             gates.addmm_(self.layer_inputs[layer], weights.present[layer]).tanh_()  # past inputs and conditions are in
@@ -129,8 +137,10 @@ class TorchStreams:
         self.stepper = Stepper(model, self.width)
         self.previous = torch.full((self.width,), silence(levels=model.config.levels), device=self.device)
 
-    def advance(self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling) -> Tensor:
-        self.stepper.go_on(self._filled(conditions))
+    def advance(
+        self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling, carried: Tensor | None = None
+    ) -> Tensor:
+        self._go_on(conditions, carried)
         given, draws = self._by_time(given), self._by_time(draws)
         levels = torch.zeros_like(given)
         with one_thread():
@@ -139,8 +149,8 @@ class TorchStreams:
                 levels[step] = self.previous = torch.where(fixed < 0, drawn, fixed)
         return levels[:, : self.clips].T.cpu()
 
-    def score(self, conditions: Tensor, given: Tensor) -> Tensor:
-        self.stepper.go_on(self._filled(conditions))
+    def score(self, conditions: Tensor, given: Tensor, carried: Tensor | None = None) -> Tensor:
+        self._go_on(conditions, carried)
         logits = []
         with one_thread():
             for fixed in self._by_time(given):
@@ -156,6 +166,9 @@ class TorchStreams:
             self.stepper.time, self.previous = time, previous
 
         return go_back
+
+    def _go_on(self, conditions: Tensor, carried: Tensor | None) -> None:
+        self.stepper.go_on(self._filled(conditions), None if carried is None else self._filled(carried))
 
     def _by_time(self, rows: Tensor) -> Tensor:
         """Turn ``(clips, samples)`` into ``(samples, width)`` on the model's device."""

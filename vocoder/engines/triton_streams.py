@@ -79,6 +79,7 @@ def go_on(
     draws,  # (clips, samples)
     drawn,  # (clips, samples) int64, written
     scores,  # (clips, samples, levels), written where stored
+    carried,  # (clips, samples, R), added to the embeddings where voiced
     clips,
     frames,
     time,  # samples before the first of these frames
@@ -100,6 +101,7 @@ def go_on(
     block: tl.constexpr,  # gates, or hidden channels, at once
     way: tl.constexpr,
     precision: tl.constexpr,
+    voiced: tl.constexpr,
 ):
     """Generate samples ``[first, last)`` of a group of streams."""
     own = tl.program_id(0) * group + tl.arange(0, group)  # (streams,)
@@ -115,6 +117,8 @@ def go_on(
     step = first
     while step < last:  # the interpreter of Triton 3.5 does not count to a variable with NumPy 2.4
         x = tl.load(embedding + level[:, None] * r + of_r)
+        if voiced:
+            x += tl.load(carried + (own_long * samples + step)[:, None] * r + of_r, mask=here[:, None], other=0.0)
         skipped = tl.zeros((group, s), tl.float32) + tl.load(skip_bias + tl.arange(0, s))[None, :]
         for layer in range(layers):
             dilation, ring = tl.load(dilations + layer), tl.load(ring_starts + layer)
@@ -202,12 +206,14 @@ class TritonStreams:
         self.previous = torch.full((width,), silence(levels=model.config.levels), device=self.device).int()
         self.time = 0
 
-    def advance(self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling) -> Tensor:
-        return self._run(conditions, given, draws, sampling, torch.zeros(0, device=self.device))
+    def advance(
+        self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling, carried: Tensor | None = None
+    ) -> Tensor:
+        return self._run(conditions, given, draws, sampling, carried, torch.zeros(0, device=self.device))
 
-    def score(self, conditions: Tensor, given: Tensor) -> Tensor:
+    def score(self, conditions: Tensor, given: Tensor, carried: Tensor | None = None) -> Tensor:
         logits = torch.zeros(*given.shape, self.config.levels, device=self.device)
-        self._run(conditions, given, torch.zeros(given.shape), Sampling(), logits)
+        self._run(conditions, given, torch.zeros(given.shape), Sampling(), carried, logits)
         return logits.cpu()
 
     def bookmark(self) -> Callable[[], None]:
@@ -220,7 +226,15 @@ class TritonStreams:
 
         return go_back
 
-    def _run(self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling, logits: Tensor) -> Tensor:
+    def _run(
+        self,
+        conditions: Tensor,
+        given: Tensor,
+        draws: Tensor,
+        sampling: Sampling,
+        carried: Tensor | None,
+        logits: Tensor,
+    ) -> Tensor:
         """Generate levels ``(clips, samples)``; fills ``logits (clips, samples, levels)`` unless it is empty."""
         config, steps = self.config, given.shape[1]
         drawn = torch.zeros(given.shape, dtype=torch.int64, device=self.device)
@@ -228,6 +242,11 @@ class TritonStreams:
         s, k = self.weights.hidden.shape[0], self.weights.output.shape[0]
         r, h = self.weights.residual.shape[1:]
         inputs = [copy_to(each.contiguous(), self.device) for each in (conditions, given, draws)]
+        added = (
+            torch.zeros(0, device=self.device)
+            if carried is None
+            else nn.functional.pad(carried, (0, r - carried.shape[2]))
+        )
         for first in range(0, steps, LAUNCH):
             go_on[(self.programs,)](
                 *self.weights,
@@ -236,6 +255,7 @@ class TritonStreams:
                 *inputs,
                 drawn,
                 logits,
+                added,
                 clips=self.clips,
                 frames=conditions.shape[1],
                 time=self.time,
@@ -257,6 +277,7 @@ class TritonStreams:
                 block=min(BLOCK[self.group], h, s),
                 way=way,
                 precision=_precision(self.device),
+                voiced=carried is not None,
                 num_warps=WARPS,
                 num_stages=1,  # Triton's pipelines would read rings before they are written
             )
