@@ -209,6 +209,25 @@ def similarities_of_masked_frames(predicted: Tensor, targets: Tensor, masked: Te
 # Vocoder: a layer of WaveNet, and sample after sample
 
 
+def phase_by_samples(
+    octaves: Sequence[float], *, hop_length: int, sample_rate: int, start: float
+) -> list[tuple[float, float]]:
+    """Phase in turns and amplitude of each sample of frames whose pitch is given as binary logarithms of Hz."""
+    known = [math.nan, *octaves, math.nan]
+    phase, found = start, list[tuple[float, float]]()
+    for sample in range(len(octaves) * hop_length):
+        place = (sample + 0.5) / hop_length + 0.5  # in frames from the centre of the frame before the first
+        before = math.floor(place)
+        pair = [(known[before], 1 - (place - before)), (known[min(before + 1, len(known) - 1)], place - before)]
+        voiced = [(octave, weight) for octave, weight in pair if not math.isnan(octave) and weight > 0]
+        amplitude = sum(weight for _, weight in voiced)
+        if amplitude > 0:
+            height = sum(octave * weight for octave, weight in voiced) / amplitude
+            phase = (phase + 2**height / sample_rate) % 1.0
+        found.append((phase, amplitude))
+    return found
+
+
 def gated_layer(
     hidden: Tensor, condition: Tensor, dilated: Tensor, residual: Tensor | None, dilation: int
 ) -> tuple[Tensor, Tensor]:

@@ -272,7 +272,8 @@ class Crops:
 
     def _frames_of_codes(self) -> Tensor | None:
         """Decode all codes ``(1 + codes, patch_frames, inputs)``, zeros first; None for several streams: too many."""
-        if any(coded.meanings.format.spectral_streams != 1 for coded in self.coded):
+        streams = [coded.codes.shape[1] - (coded.meanings.format.pitch is not None) for coded in self.coded]
+        if max(streams) > 1:
             return None
         decoded = [torch.zeros(1, self.model.patch_frames, self.spectral.condition_inputs)]
         for coded in self.coded:

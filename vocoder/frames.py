@@ -28,8 +28,11 @@ from wordless.base.machine import one_thread
 PitchArray = npt.NDArray[np.float64]
 
 
-def code_frames(values: Tensor, meanings: CodeMeanings, config: WaveNetConfig) -> Tensor:
-    """Convert codes ``(batch, time, streams)`` int64 to ``(batch, time * patch_frames, condition_inputs)``."""
+def code_frames(values: Tensor, meanings: CodeMeanings, config: WaveNetConfig, *, shift: float = 0.0) -> Tensor:
+    """Convert codes ``(batch, time, streams)`` int64 to ``(batch, time * patch_frames, condition_inputs)``.
+
+    The pitch is raised by ``shift`` octaves.
+    """
     match config.condition:
         case "meaning":
             frames = meanings.spectrogram(values)
@@ -48,11 +51,11 @@ def code_frames(values: Tensor, meanings: CodeMeanings, config: WaveNetConfig) -
         places = one_hot(torch.arange(config.patch_frames, device=frames.device), config.patch_frames).to(frames)
         parts.append(places.repeat(values.shape[1], 1).expand(len(values), -1, -1))  # (N, time * P, P)
     if config.pitch:
-        parts.append(pitch_frames(values, meanings).to(frames.device))
+        parts.append(pitch_frames(values, meanings, shift=shift).to(frames.device))
     return torch.cat(parts, dim=2)
 
 
-def pitch_frames(values: Tensor, meanings: CodeMeanings) -> Tensor:
+def pitch_frames(values: Tensor, meanings: CodeMeanings, *, shift: float = 0.0) -> Tensor:
     """Return the pitch of codes ``(batch, time, streams)`` as `pitch_inputs` ``(batch, time * patch_frames, 3)``.
 
     Without a stream of pitch it is unknown.
@@ -61,7 +64,7 @@ def pitch_frames(values: Tensor, meanings: CodeMeanings) -> Tensor:
     if pitch is None:
         return torch.zeros(len(values), values.shape[1] * patch, PITCH_INPUTS)
     octaves = torch.from_numpy(pitch.octaves)[values[:, :, -1].cpu()]
-    return pitch_inputs(octaves).repeat_interleave(patch, dim=1)
+    return pitch_inputs(octaves + shift).repeat_interleave(patch, dim=1)
 
 
 def mean_level(frames: Tensor, config: WaveNetConfig) -> float:
@@ -70,10 +73,10 @@ def mean_level(frames: Tensor, config: WaveNetConfig) -> float:
 
 
 @torch.inference_mode()
-def frames_of(values: IntArray, tokenizer: CodeMeanings, config: WaveNetConfig) -> Tensor:
+def frames_of(values: IntArray, tokenizer: CodeMeanings, config: WaveNetConfig, *, shift: float = 0.0) -> Tensor:
     """Compute the conditions ``(frames, condition_inputs)`` of codes ``(time, streams)``."""
     with one_thread():
-        return code_frames(_batch(values), tokenizer, config)[0]
+        return code_frames(_batch(values), tokenizer, config, shift=shift)[0]
 
 
 @torch.inference_mode()

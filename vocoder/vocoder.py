@@ -39,7 +39,7 @@ from vocoder.generation import (
     generate,
     generate_blocks,
 )
-from vocoder.options import PASSES, PITCH_INPUTS, TEMPERATURE, EngineChoice, Sampling, WaveNetConfig
+from vocoder.options import PASSES, TEMPERATURE, EngineChoice, Sampling, WaveNetConfig
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, model_card, mu_law_decode, mu_law_encode
 from wordless.audio.mono import Samples, as_waveform
 from wordless.audio.options import SpectrogramConfig
@@ -93,10 +93,7 @@ class Rendering:
             if self.filter is not None:
                 pitch = pitch_of(values, self.tokenizer)
                 self.filter.expect(log_mel_of(values, self.tokenizer), None if pitch is None else pitch + self.shift)
-            frames = frames_of(values, self.tokenizer, self.config)
-            if self.config.pitch:
-                frames[:, -1] += self.shift * frames[:, -PITCH_INPUTS]  # where there is a voice
-            yield frames
+            yield frames_of(values, self.tokenizer, self.config, shift=self.shift)
 
     def samples(self, levels: Iterable[Tensor]) -> Iterator[Tensor]:
         """Give samples ``(time,)`` of levels in whole frames, up to the sound's end, when the filter returns them."""

@@ -336,7 +336,8 @@ def transferred(start: WaveNet, config: WaveNetConfig, *, known: Statistics, new
     """Create a network for a tokenizer with the statistics ``new`` that computes what ``start`` does with ``known``.
 
     It computes what the start computes for a clip of an unknown group, the average of the start's groups, whatever the
-    group. A start that reads no pitch may begin a network that does, whose weights for the pitch begin at zero. The projection of the groups of ``config`` begins at zero, and their vectors begin at random. ``config`` has
+    group. A start that reads no pitch may begin a network that does, whose weights for the pitch begin at zero. The
+    projection of the groups of ``config`` begins at zero, and their vectors begin at random. ``config`` has otherwise
     the start's sizes and the condition ``meaning``; both tokenizers have the same front end.
 
     A tokenizer normalises each mel band of a log-mel ``m`` by the mean and standard deviation of its own training

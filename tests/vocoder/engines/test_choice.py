@@ -55,30 +55,40 @@ def lively(config: WaveNetConfig) -> WaveNet:
     return model.eval()
 
 
-def path(config: WaveNetConfig, clips: int, frames: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Spectrogram ``(clips, frames, mels)``, levels ``(clips, samples)``, and groups ``(clips,)``."""
+Asked = tuple[Tensor, Tensor, Tensor, Tensor | None]
+
+
+def path(config: WaveNetConfig, clips: int, frames: int) -> Asked:
+    """Conditions ``(clips, frames, inputs)``, levels ``(clips, samples)``, groups ``(clips,)`` and phase."""
     generator = torch.Generator().manual_seed(clips)
-    spectrogram = torch.randn(clips, frames, config.n_mels, generator=generator)
+    spectrogram = torch.randn(clips, frames, config.condition_inputs, generator=generator)
     levels = torch.randint(config.levels, (clips, frames * config.hop_length), generator=generator)
-    return spectrogram, levels, torch.arange(clips) % (len(config.groups) + 1) - 1
+    phase = torch.rand(*levels.shape, 2, generator=generator) if config.pitch else None
+    return spectrogram, levels, torch.arange(clips) % (len(config.groups) + 1) - 1, phase
 
 
 @torch.inference_mode()
-def parallel_logits(model: WaveNet, spectrogram: Tensor, levels: Tensor, groups: Tensor) -> Tensor:
+def parallel_logits(
+    model: WaveNet, spectrogram: Tensor, levels: Tensor, groups: Tensor, phase: Tensor | None
+) -> Tensor:
     """``(clips, samples, levels)``"""
     start = torch.full((len(levels), 1), silence(levels=model.config.levels))
     previous = torch.cat([start, levels[:, :-1]], dim=1)
-    return model(previous, spectrogram, groups).transpose(1, 2)
+    return model(previous, spectrogram, groups, phase).transpose(1, 2)
 
 
 @torch.inference_mode()
-def stepped_logits(streams: Streams, model: WaveNet, spectrogram: Tensor, levels: Tensor, groups: Tensor) -> Tensor:
+def stepped_logits(
+    streams: Streams, model: WaveNet, spectrogram: Tensor, levels: Tensor, groups: Tensor, phase: Tensor | None
+) -> Tensor:
     """The same by an engine, in two calls that part at a frame."""
     device, hop = model.embedding.weight.device, model.config.hop_length
     conditions = model.conditions(spectrogram.to(device), groups.to(device))
     cut = spectrogram.shape[1] // 2
-    first = streams.score(conditions[:, :cut], levels[:, : cut * hop]) if cut else torch.zeros(len(levels), 0, 0)
-    second = streams.score(conditions[:, cut:], levels[:, cut * hop :])
+    carried = None if phase is None else model.carried(phase.to(device))
+    early, late = (None, None) if carried is None else (carried[:, : cut * hop], carried[:, cut * hop :])
+    first = streams.score(conditions[:, :cut], levels[:, : cut * hop], early) if cut else torch.zeros(len(levels), 0, 0)
+    second = streams.score(conditions[:, cut:], levels[:, cut * hop :], late)
     return torch.cat([first, second], dim=1) if cut else second
 
 
@@ -93,6 +103,7 @@ architectures = st.builds(
     hop_length=st.sampled_from([1, 7, 16, 30]),
     condition_layers=st.integers(1, 2),
     groups=st.sampled_from([(), ("ann", "bob")]),
+    pitch=st.booleans(),
 )
 
 

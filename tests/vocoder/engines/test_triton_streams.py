@@ -35,6 +35,7 @@ SIZES: dict[str, dict[str, Any]] = {
         **{"layers": 3, "cycles": 1, "residual_channels": 64, "gate_channels": 128, "skip_channels": 128},
         **{"hop_length": 3, "levels": 256},
     },
+    "with pitch": {"layers": 2, "cycles": 1, "hop_length": 3, "levels": 20, "pitch": True},
     "several blocks of gates": {"layers": 2, "hop_length": 3, "gate_channels": 150, "skip_channels": 70, "levels": 32},
 }
 
@@ -90,9 +91,10 @@ def test_the_most_probable_levels_are_those_of_the_parallel_network(group: Liter
     assert generated(model, clips, 0.0, group) == [generated_by_the_parallel_model(model, each, 0.0) for each in clips]
 
 
+@pytest.mark.parametrize("size", ["tiny, with groups", "with pitch"])
 @pytest.mark.parametrize("group", [1, 16])
-def test_logits_equal_the_parallel_networks(group: Literal[1, 16]) -> None:
-    model = lively(tiny_config(**SIZES["tiny, with groups"]))
+def test_logits_equal_the_parallel_networks(size: str, group: Literal[1, 16]) -> None:
+    model = lively(tiny_config(**SIZES[size]))
     asked = path(model.config, 2, 2)
     wanted = parallel_logits(model, *asked)
     streams = TritonStreams(model.to(DEVICE), 2, group=group)

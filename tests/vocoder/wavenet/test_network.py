@@ -13,7 +13,7 @@ from tests import reference
 from tests.pipelines.tiny import AUDIO, tiny_tokenizer
 from tests.vocoder.sounds import SPECTROGRAM, tiny_config
 from tokenizer.tokenizer import Tokenizer
-from vocoder.options import WaveNetConfig
+from vocoder.options import PITCH_INPUTS, WaveNetConfig
 from vocoder.wavenet import WaveNet, create_wavenet, gated_layer, mu_law_decode, mu_law_encode, silence, transferred
 from wordless.base.errors import InputError
 
@@ -260,6 +260,27 @@ def test_the_same_sound_has_the_same_logits(heard: tuple[str], groups: tuple[str
     # Within the look-ahead of the ends, both networks read zeros beyond the clip, which are other levels for each.
     edge = config.look_ahead_frames * AUDIO.hop_length
     inside = slice(edge + config.receptive_field, -edge)
+    assert wanted[:, :, inside].std() > 0.1
+    torch.testing.assert_close(logits[:, :, inside], wanted[:, :, inside], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_the_pitch_does_not_change_with_the_tokenizer(read: bool) -> None:
+    """A start that reads the pitch reads it still; one that does not begins a network that ignores it at first."""
+    known, new = tokenizer(1), tokenizer(2)
+    start = trained(sizes(pitch=read))
+    model = converted(start, sizes(pitch=True), known, new).eval()
+    generator = torch.Generator().manual_seed(4)
+    log_mel = -6 + 3 * torch.randn(1, CLIP_FRAMES, AUDIO.n_mels, generator=generator)
+    previous = torch.randint(256, (1, CLIP_FRAMES * AUDIO.hop_length), generator=generator)
+    pitch = torch.rand(1, CLIP_FRAMES, PITCH_INPUTS, generator=generator)
+    phase = torch.rand(*previous.shape, 2, generator=generator)
+    with torch.no_grad():
+        own = known.normalise(log_mel)
+        wanted = start(previous, torch.cat([own, pitch], 2), None, phase) if read else start(previous, own)
+        logits = model(previous, torch.cat([new.normalise(log_mel), pitch], 2), None, phase)
+    edge = model.config.look_ahead_frames * AUDIO.hop_length
+    inside = slice(edge + model.config.receptive_field, -edge)
     assert wanted[:, :, inside].std() > 0.1
     torch.testing.assert_close(logits[:, :, inside], wanted[:, :, inside], rtol=1e-5, atol=1e-5)
 

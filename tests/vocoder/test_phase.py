@@ -1,0 +1,143 @@
+"""The phase of a voice, and generation that follows it."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tests.reference import phase_by_samples
+from tests.vocoder.engines.test_choice import lively
+from tests.vocoder.sounds import PATCH_FRAMES, SAMPLES_PER_CODE, Table, random_table, tiny_config
+from tokenizer.codes import Codes, PitchFormat
+from vocoder.crops import Crops, VocoderClips
+from vocoder.frames import pitch_frames
+from vocoder.generation import GenerationInput, generate, generate_blocks
+from vocoder.options import PITCH_INPUTS, CropsConfig, Sampling
+from vocoder.phase import frequencies, harmonics, pitch_inputs, recorded_phase, synthetic_phase
+from vocoder.vocoder import Vocoder
+
+RATE, HOP = 8000, 80
+NO_VOICE = math.nan
+
+
+def neighbours(octaves: list[float]) -> Tensor:
+    """Inputs of frames between two frames of unknown pitch."""
+    return torch.nn.functional.pad(pitch_inputs(torch.tensor(octaves, dtype=torch.float64)), (0, 0, 1, 1))
+
+
+@pytest.mark.parametrize("octaves", [[7.0, 7.5, NO_VOICE, 6.5], [NO_VOICE] * 3, [8.0], [NO_VOICE, 7.2, 7.1, 7.0]])
+def test_phase_is_the_sum_of_frequencies_between_the_centres_of_frames(octaves: list[float]) -> None:
+    turns, amplitude = frequencies(neighbours(octaves), hop_length=HOP, sample_rate=RATE)
+    made, end = synthetic_phase(turns, amplitude, start=0.25)
+    wanted = phase_by_samples(octaves, hop_length=HOP, sample_rate=RATE, start=0.25)
+    distance = (made[:, 0].double() - torch.tensor([phase for phase, _ in wanted])).abs()
+    assert float(torch.minimum(distance, 1 - distance).max()) < 1e-5
+    torch.testing.assert_close(
+        made[:, 1], torch.tensor([float(amplitude) for _, amplitude in wanted]), atol=1e-6, rtol=0
+    )
+    assert end == pytest.approx(float(wanted[-1][0]), abs=1e-5)
+
+
+def test_recorded_phase_is_that_of_the_fundamental_though_the_codes_pitch_is_a_little_off() -> None:
+    """A voice of three harmonics, a quarter of a semitone above the pitch of its codes."""
+    place = torch.arange(RATE, dtype=torch.float64) / RATE
+    true = 0.3 + 150 * 2 ** (0.25 / 12) * place
+    sound = sum(level * torch.cos(2 * math.pi * (k * true + k)) for k, level in ((2, 0.3), (3, 0.2)))
+    sound = sound + 0.3 * torch.cos(2 * math.pi * true)
+    turns, amplitude = frequencies(neighbours([math.log2(150)] * 100), hop_length=HOP, sample_rate=RATE)
+    found = recorded_phase(sound, turns, amplitude, sample_rate=RATE)
+    distance = (found[:, 0].double() - true).remainder(1.0)[400:-400]
+    assert float(torch.minimum(distance, 1 - distance).max()) < 0.01
+    torch.testing.assert_close(found[:, 1].double(), amplitude)
+
+
+def test_without_a_voice_no_harmonic_is_read() -> None:
+    phase = torch.stack([torch.rand(9), torch.zeros(9)], dim=1)
+    assert not harmonics(phase).any()
+
+
+class Spoken(Table):
+    """Codes with a stream of pitch."""
+
+    def __init__(self, table: Table) -> None:
+        super().__init__(table.patches)
+        pitch = PitchFormat(levels=9, lowest=100.0, highest=200.0)
+        fields = {name: getattr(self.format, name) for name in ("samples_per_code", "sample_rate", "tokenizer")}
+        self.format = type(self.format)(codebook_size=12, streams=2, codebook="with pitch", pitch=pitch, **fields)
+
+
+def spoken_clips(count: int, seconds: float) -> VocoderClips:
+    """Voices of 141 Hz whose codes have the pitch 5 of 9, but for the first fifth, which has no voice."""
+    samples = round(seconds * RATE)
+    codes = -(-samples // SAMPLES_PER_CODE)
+    sound = (9_000 * np.cos(2 * np.pi * 141.4 * np.arange(samples) / RATE)).astype(np.int16)
+    values = np.stack([np.arange(codes) % 12, np.where(np.arange(codes) < codes // 5, 0, 5)], axis=1).astype(np.int32)
+    return VocoderClips(
+        samples=np.tile(sound, count),
+        sample_offsets=samples * np.arange(count + 1),
+        codes=np.tile(values, (count, 1)),
+        code_offsets=codes * np.arange(count + 1),
+        groups=np.zeros(count, dtype=np.int64),
+    )
+
+
+def test_crops_have_the_pitch_of_their_codes_and_some_have_none() -> None:
+    config, meanings = tiny_config(pitch=True), Spoken(random_table())
+    crops = Crops(spoken_clips(3, 1.0), meanings, config, CropsConfig(batch_size=40, crop_codes=10, pitch_dropout=0.5))
+    batch = crops.batch(0)
+    assert batch.spectrogram.shape == (40, 10 * PATCH_FRAMES, config.condition_inputs)
+    assert batch.phase is not None
+    known = batch.spectrogram[:, :, -PITCH_INPUTS:].any(dim=2).all(dim=1)
+    assert 5 < int(known.sum()) < 35
+    voiced = batch.spectrogram[:, :, -PITCH_INPUTS] > 0
+    assert not voiced[~known].any()
+    assert voiced[known].any()
+    assert not batch.phase[~known, :, 1].any()
+    height = batch.spectrogram[:, :, -1][voiced]
+    torch.testing.assert_close(height, torch.full_like(height, math.log2(100) + 4 / 7 - 7))
+    undisturbed = Crops(spoken_clips(3, 1.0), meanings, config, CropsConfig(batch_size=40, crop_codes=10).undisturbed)
+    assert bool(undisturbed.batch(0).spectrogram[:, :, -PITCH_INPUTS:].any(dim=2).all())
+
+
+def test_codes_without_a_pitch_have_an_unknown_one() -> None:
+    assert not pitch_frames(torch.zeros(2, 3, 1, dtype=torch.int64), random_table()).any()
+
+
+@pytest.mark.parametrize("engine", ["torch", "numba"])
+def test_streams_batches_and_prompts_follow_the_same_phase(engine: str) -> None:
+    config = tiny_config(pitch=True, hop_length=20)
+    model = lively(config)
+    frames = torch.randn(150, config.condition_inputs, generator=torch.Generator().manual_seed(2))
+    octaves = torch.linspace(7, 8, 150, dtype=torch.float64)
+    octaves[40:60] = NO_VOICE
+    frames[:, -PITCH_INPUTS:] = pitch_inputs(octaves)
+    prompt = torch.randint(256, (1_505,), generator=torch.Generator().manual_seed(3))
+    clips = [
+        GenerationInput(spectrogram=frames, seed=1),
+        GenerationInput(spectrogram=frames[:90], seed=1, prompt=prompt),
+        GenerationInput(spectrogram=torch.cat([frames[:, :-PITCH_INPUTS], torch.zeros(150, PITCH_INPUTS)], 1), seed=1),
+    ]
+    sampling = Sampling(temperature=1.0, seed=1)
+    together = generate(model, clips, sampling=sampling, engine=engine)
+    for clip, levels in zip(clips, together, strict=True):
+        streamed = generate_blocks(
+            model, clip.spectrogram.split(7), prompt=clip.prompt, sampling=sampling, engine=engine
+        )
+        assert torch.equal(torch.cat([*streamed]), levels)
+    assert torch.equal(together[1][: len(prompt)], prompt.int())
+    assert not torch.equal(together[0], together[2])  # the pitch matters
+
+
+def test_a_shift_plays_the_pitch_higher() -> None:
+    model, meanings = lively(tiny_config(pitch=True)), Spoken(random_table())
+    vocoder = Vocoder(model, meanings.format.tokenizer, postfilter=0, engine="numba")
+    values = np.stack([np.arange(20) % 12, np.full(20, 5)], axis=1).astype(np.int32)
+    codes = Codes(values=values, num_samples=20 * SAMPLES_PER_CODE, format=meanings.format)
+    plain, again, higher = (
+        vocoder.decode_batch([codes], meanings, Sampling(temperature=0.0, shift=shift))[0].samples
+        for shift in (0.0, 0.0, 5.0)
+    )
+    assert np.array_equal(plain, again)
+    assert not np.array_equal(plain, higher)
