@@ -120,7 +120,7 @@ class SequenceTask(Task):
         return [{"text": best, "greedy": text} for best, text in zip(self._beam(outputs), greedy, strict=True)]
 
     def figures(
-        self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig, groups: Groups | None = None
+        self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig, groups: Groups = ()
     ) -> tuple[Figure, ...]:
         """Measure the character error rate of each decoding, and the share of texts without an error (greedy)."""
         wanted = [self.options.text(label) for label in labels]

@@ -226,7 +226,7 @@ class FigureConfig(Options):
 
     resamples: int = option(
         1000,
-        "number of bootstrap samples of the test clips, or of their groups where there are 20 or more",
+        "number of bootstrap samples of the test clips, where they have no groups",
         least=10,
         most=1_000_000,
     )

@@ -3,7 +3,7 @@
 A head is a module over the states, and a task (`Task`), which says what the module's outputs mean and which
 ``config.json`` of a fine-tuned model holds; `lm.finetuned` has the table of all heads. Its options on the command line
 stand in `lm.finetuning`. Outputs of a clip are an array ``(steps, width)``; classification and regression read a clip
-as a whole and give one step. Each figure has a bootstrap interval over the clips, or over their groups.
+as a whole and give one step. Each figure has an interval over the groups of the clips, or over clips without groups.
 """
 
 import math
@@ -22,14 +22,11 @@ from lm.options import FEWEST_RESAMPLES, Means, ProbeConfig
 from lm.probing.comparison import (
     Decisions,
     Hits,
-    IndexArray,
+    Measured,
     Outcome,
     Predictions,
     Rankings,
     Ratios,
-    bootstrap,
-    measure,
-    outcome_interval,
 )
 from lm.probing.linear import probe_numbers
 from lm.probing.probe import Features, probe_method
@@ -38,7 +35,7 @@ from lm.probing.vectors import FloatArray, pool_batch, pooling_parts
 from wordless.audio.recordings.manifest import number_of
 from wordless.base.errors import require
 
-Groups = Sequence[IndexArray]  # of the test clips, if whole groups are resampled: `lm.probing.comparison.whole_groups`
+Groups = Sequence[str | None]  # of each test clip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +44,7 @@ class Figure:
 
     name: str
     value: float
-    low: float  # bootstrap interval over clips, or over their groups
+    low: float  # interval over the groups of the clips, or over clips
     high: float
     percent: bool = False  # whether it is a share, which is shown in percent
 
@@ -61,15 +58,11 @@ class Figure:
         return {"name": self.name} | {end: value if math.isfinite(value) else None for end, value in numbers.items()}
 
 
-def figure(
-    name: str, outcome: Outcome, config: FigureConfig, groups: Groups | None = None, *, percent: bool = False
-) -> Figure:
-    """Measure the outcome of one method; with ``groups``, whole groups are resampled."""
-    draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed, groups=groups)[:, 0]
-    known = draws[np.isfinite(draws)]  # R2 of a resample with a single value is not known
-    value = float(measure(outcome)[0, 0])
-    low, high = outcome_interval([outcome], known, config.confidence, groups=groups) if len(known) else (value, value)
-    return Figure(name=name, value=value, low=low, high=high, percent=percent)
+def figure(name: str, outcome: Outcome, config: FigureConfig, groups: Groups = (), *, percent: bool = False) -> Figure:
+    """Measure the outcome of one method; ``groups`` are those of the clips, empty if they have none."""
+    measured = Measured.of([outcome], [groups], resamples=config.resamples, seed=config.seed)
+    found = measured.estimate(0, confidence=config.confidence)
+    return Figure(name=name, value=found.value, low=found.low, high=found.high, percent=percent)
 
 
 Row = Mapping[str, str | float]  # columns of a table of predictions
@@ -110,9 +103,9 @@ class Task(ABC):
 
     @abstractmethod
     def figures(
-        self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig, groups: Groups | None = None
+        self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig, groups: Groups = ()
     ) -> tuple[Figure, ...]:
-        """Measure outputs for clips with these labels, resampled in whole groups; the first figure is compared."""
+        """Measure outputs for clips with these labels and groups; the first figure is compared."""
 
     @abstractmethod
     def constant(self, labels: Sequence[str]) -> FloatArray:
@@ -239,7 +232,7 @@ class ClassificationTask(PooledTask):
         return [self._row(scores) for scores in self._scores(outputs)]
 
     def figures(
-        self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig, groups: Groups | None = None
+        self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig, groups: Groups = ()
     ) -> tuple[Figure, ...]:
         """Measure accuracy, or mean average precision for several labels; and the mean F1 score over classes."""
         scores, truth = self._scores(outputs), self._truth(labels)
@@ -335,7 +328,7 @@ class RegressionTask(PooledTask):
         return [{"value": float(value)} for value in self._values(outputs)]
 
     def figures(
-        self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig, groups: Groups | None = None
+        self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig, groups: Groups = ()
     ) -> tuple[Figure, ...]:
         """Measure the coefficient of determination (R2) and the mean absolute error, in the units of the labels."""
         predicted, truth = self._values(outputs), _numbers(labels)

@@ -237,12 +237,17 @@ class ProbeConfig(Options):
     penalties: int = option(
         5,
         "number of penalties that the chosen candidate of each method is tried with, also at each point of its "
-        "learning curve",
+        "learning curve, which ridge regression reads",
         least=1,
         most=1000,
     )
-    penalty_low: float = option(1e-4, "smallest C (inverse of the penalty): the strongest regularisation", above=0)
-    penalty_high: float = option(10.0, "largest C: the weakest regularisation", above=0)
+    penalty_low: float = option(
+        0.01,
+        "smallest C: the inverse of the penalty, in units of the mean squared norm of a clip's features; the strongest "
+        "regularisation",
+        above=0,
+    )
+    penalty_high: float = option(1000.0, "largest C: the weakest regularisation", above=0)
     max_iterations: int = option(
         100, "largest number of solver iterations of logistic regression for each C", least=1, most=100_000
     )
@@ -256,7 +261,10 @@ class ProbeConfig(Options):
         most=1,
     )
     resamples: int = option(
-        1000, "number of bootstrap samples of the test clips", least=FEWEST_RESAMPLES, most=1_000_000
+        1000,
+        "number of bootstrap samples of the test clips, where they have no groups",
+        least=FEWEST_RESAMPLES,
+        most=1_000_000,
     )
     confidence: float = option(0.95, "confidence level of the intervals", above=0, below=1)
     seed: int = option(

@@ -644,6 +644,11 @@ def divided(rows: Mapping[str, npt.NDArray[np.int64]], parts: Sequence[str | Non
     ]
 
 
+def unit(features: npt.NDArray[np.floating]) -> float:
+    """The mean squared norm of centred features ``(clips, dim)``, in which probes have their penalties."""
+    return float(np.square(features - features.mean(0)).sum(1).mean())
+
+
 def two_steps(
     candidates: Mapping[str, npt.NDArray[np.float32]],
     targets: npt.NDArray[np.bool_],
@@ -660,9 +665,14 @@ def two_steps(
             scaler = StandardScaler().fit(candidates[of][fitted])
             train, others = (scaler.transform(candidates[of][rows].astype(np.float64)) for rows in (fitted, judging))
             if ridge:
-                answers = Ridge(alpha=1 / penalty).fit(train, targets[fitted].astype(float)).predict(others).argmax(1)
+                answers = (
+                    Ridge(alpha=unit(train) / penalty)
+                    .fit(train, targets[fitted].astype(float))
+                    .predict(others)
+                    .argmax(1)
+                )
             else:
-                model = LogisticRegression(C=penalty, max_iter=1000, tol=1e-3)
+                model = LogisticRegression(C=penalty / unit(train), max_iter=1000, tol=1e-3)
                 answers = model.fit(train, labels[fitted]).predict(others)
             shares.append(float(np.mean(answers == labels[judging])))
         return float(np.mean(shares))

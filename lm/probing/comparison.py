@@ -1,13 +1,13 @@
-"""Comparison of methods on the same test clips: means over folds, paired bootstrap, intervals and p values.
+"""Comparison of methods on the same test clips: means over folds, intervals and p values.
 
-The comparison is paired: every method is measured on the same resampled clips, so the difficulty of a clip cancels out
-of the difference of two methods (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993). Two intervals answer
-two questions. Would other clips of the same folds give the same result? For this, clips are resampled within each fold.
-Would other folds? For this, Student's t of the folds' differences is used, because there are too few folds to resample.
-Every fold has the same weight, however many clips it has.
+The comparison is paired: every method is measured on the same clips, so the difficulty of a clip cancels out of the
+difference of two methods. Every fold has the same weight, however many clips it has.
 
-Clips of one speaker are not independent. Where a single split has enough speakers, whole speakers are resampled, with
-all of their clips (the cluster bootstrap; Field and Welsh, "Bootstrapping clustered data", 2007).
+Clips of one speaker are not independent. Where test clips have at least two groups, such as speakers, the interval is
+Student's over the groups: would other speakers give the same result? With several seeds it is over both, because other
+speakers *and* other trainings may give another result (`over_groups`). Clips without groups are resampled within each
+fold (the paired bootstrap; Efron and Tibshirani, "An Introduction to the Bootstrap", 1993), and Student's t of the
+folds' differences says what other folds might give.
 
 Two figures on different clips, such as validation and test, are not paired: `independent_difference` combines their
 intervals. Many settings on the same clips make many pairs: `all_pairs` gives intervals that hold for all of them at
@@ -15,18 +15,20 @@ once, so that one pair in twenty is not found to differ by chance.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 FloatArray = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]
 IndexArray = npt.NDArray[np.integer]
+Over = Literal["clips", "groups"]  # what else an interval holds for
 
-MANY_GROUPS = 20  # of the test clips of one split: they are enough to be resampled as a whole
 WEIGHTS_AT_ONCE = 2**22  # limit of (resamples, clips) in memory
 
 
@@ -88,9 +90,9 @@ class Difference:
     """The difference between two methods, with its intervals."""
 
     value: float
-    low: float  # interval over clips
+    low: float  # interval over clips or groups
     high: float
-    p: float  # two-sided, over clips
+    p: float  # two-sided, over clips or groups
     fold_low: float | None  # paired t interval over folds; None for a single fold
     fold_high: float | None
 
@@ -165,30 +167,103 @@ def average_precision(truth: BoolArray, scores: FloatArray, weights: FloatArray)
     return share
 
 
+def mean_outcome(reached: Sequence[Outcome]) -> Outcome:
+    """Return the mean of outcomes of the same methods and clips, such as those of several seeds."""
+    first = reached[0]
+    match first:
+        case Rankings():
+            return replace(
+                first, scores=np.concatenate([each.scores for each in reached if isinstance(each, Rankings)], 1)
+            )
+        case Hits():
+            return Hits(hits=np.mean([each.hits for each in reached if isinstance(each, Hits)], axis=0))
+        case _:
+            assert len(reached) == 1, "only accuracies and rankings are averaged"
+            return first
+
+
 def by_fold(folds: Sequence[Outcome]) -> FloatArray:
     """Measure each method on each fold: ``(folds, methods)``."""
     return np.concatenate([measure(fold) for fold in folds])
 
 
-def whole_groups(names: Sequence[str | None]) -> list[IndexArray] | None:
-    """Return the number of each test clip's group, of one fold, for `bootstrap`; None if clips have few groups."""
-    if not all(names) or len({*names}) < MANY_GROUPS:
+def number_groups(folds: Sequence[Sequence[str | None]]) -> list[IndexArray] | None:
+    """Number the groups of the test clips of each fold from 0 on; None if a clip has none, or there are fewer than two.
+
+    A group that several folds test has one number.
+    """
+    names = [name for fold in folds for name in fold]
+    if not all(names) or len({*names}) < 2:
         return None
-    return [np.unique(np.array(names), return_inverse=True)[1]]
+    numbers = np.unique(np.array(names), return_inverse=True)[1]
+    return np.split(numbers, np.cumsum([len(fold) for fold in folds])[:-1])
 
 
-def bootstrap(
-    folds: Sequence[Outcome], *, resamples: int, seed: int, groups: Sequence[IndexArray] | None = None
-) -> FloatArray:
+def by_group(folds: Sequence[Outcome], groups: Sequence[IndexArray]) -> FloatArray:
+    """Measure each method on each group: ``(groups, methods)``, for `over_groups`.
+
+    These are pseudo-values of the jackknife (Tukey, "Bias and confidence in not quite large samples", 1958): with G
+    groups, G times the measure of all minus G - 1 times that without the group. For the accuracy of groups with equally
+    many clips this is the group's accuracy. For others it weighs a group by its clips, and it serves measures that are
+    no means of clips. ``groups`` are those of `number_groups`.
+    """
+    count = int(np.concatenate(groups).max()) + 1
+    without, known = list[FloatArray](), list[BoolArray]()
+    for fold, numbers in zip(folds, groups, strict=True):
+        weights = (numbers != np.arange(count)[:, None]).astype(np.float64)  # (groups, clips)
+        known.append(weights.any(1))  # without its only group a fold has no figure
+        without.append(np.zeros((count, measure(fold).shape[1])))
+        without[-1][known[-1]] = measure(fold, weights[known[-1]])
+    rest = np.sum(without, axis=0) / np.sum(known, axis=0)[:, None]
+    values: FloatArray = count * by_fold(folds).mean(0) - (count - 1) * rest
+    return values
+
+
+def over_groups(values: FloatArray, *, confidence: float, value: float | None = None) -> tuple[float, float, float]:
+    """Return Student's interval of the mean of ``values`` for other groups, and the two-sided p value of 0.
+
+    ``values`` are ``(groups,)``, or ``(groups, seeds)``, or have more crossed factors, such as draws of labels. The
+    variance of the mean is that of the groups' means, and what seeds differ by beyond the residual is added: with N
+    values, the sum of the groups' mean square and of each other factor's mean square minus the residual one, where
+    that is above 0, over N. Degrees of freedom are Satterthwaite's ("An approximate distribution of estimates of
+    variance components", 1946; Searle, Casella and McCulloch, "Variance Components", 1992, for the crossed model).
+    A single seed gives the t interval over groups, and several never a narrower one than their means do.
+
+    Args:
+        values: of a method, or differences of two methods, at least two groups.
+        confidence: probability mass of the interval.
+        value: the centre; None: the mean of the values.
+    """
+    centre = float(values.mean()) if value is None else value
+    residual, squares = values - values.mean(), list[tuple[float, int]]()  # mean squares and their degrees of freedom
+    for axis, size in enumerate(values.shape):
+        others = tuple(other for other in range(values.ndim) if other != axis)
+        means = (values - values.mean()).mean(axis=others, keepdims=True)
+        if axis == 0 or size > 1:
+            squares.append((float((means**2).sum()) * values.size / size / (size - 1), size - 1))
+        residual = residual - means
+    left = values.size - 1 - sum(freedom for _, freedom in squares)
+    error = float((residual**2).sum()) / left if left else 0.0
+    added = [(square, freedom) for square, freedom in squares[1:] if square > error]
+    total = squares[0][0] + sum(square - error for square, _ in added)
+    if total == 0:
+        return centre, centre, float(centre == 0)
+    terms = [squares[0], *added, *([(len(added) * error, left)] if added else [])]
+    freedom = total**2 / sum(square**2 / freedom for square, freedom in terms)
+    spread = np.sqrt(total / values.size)
+    half = float(stdtrit(freedom, (1 + confidence) / 2) * spread)
+    return centre - half, centre + half, float(2 * stdtr(freedom, -abs(centre) / spread))
+
+
+def bootstrap(folds: Sequence[Outcome], *, resamples: int, seed: int) -> FloatArray:
     """Bootstrap ``(resamples, methods)``: the mean over folds, with clips resampled with replacement within each fold.
 
-    All methods are measured on the same resamples. With ``groups``, the number of each clip's group ``(clips,)`` from 0
-    on for each fold, whole groups are resampled. The bias of average precision and F1 scores is removed (`_unbiased`).
+    All methods are measured on the same resamples. The bias of average precision and F1 scores is removed
+    (`_unbiased`).
     """
     total = np.zeros(())
     for number, fold in enumerate(folds):
-        of_clips = np.arange(num_clips(fold)) if groups is None else groups[number]
-        draws = _draws(of_clips, resamples, np.random.default_rng([seed, number]))
+        draws = _draws(num_clips(fold), resamples, np.random.default_rng([seed, number]))
         total = total + np.concatenate([measure(fold, weights) for weights in draws])
     means: FloatArray = total / len(folds)
     return _unbiased(folds, means) if isinstance(folds[0], Rankings | Decisions) else means
@@ -220,21 +295,22 @@ def interval(draws: FloatArray, confidence: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def outcome_interval(
-    folds: Sequence[Outcome], draws: FloatArray, confidence: float, *, groups: Sequence[IndexArray] | None = None
-) -> tuple[float, float]:
+def outcome_interval(folds: Sequence[Outcome], draws: FloatArray, confidence: float) -> tuple[float, float]:
     """Return the percentile interval of a method's resampled values ``(resamples,)`` on these folds.
 
-    If all answers are right, or all wrong, no resample differs, and the exact interval of a share counts instead
-    (Clopper and Pearson, 1934): 3 right answers of 3 are 100 % (29.2 % to 100 %). Each fold then counts as the
-    smallest. ``groups`` are those of `bootstrap`; a group is then one answer.
+    If all answers are right, or all wrong, no resample differs, and `_exact` counts instead. Each fold then counts as
+    the smallest.
     """
     low, high = interval(draws, confidence)
     if low != high or low not in (0, 1) or not all(isinstance(fold, Hits) for fold in folds):
         return low, high
-    sizes = [num_clips(fold) for fold in folds] if groups is None else [int(each.max()) + 1 for each in groups]
-    margin = 1 - ((1 - confidence) / 2) ** (1 / (len(folds) * min(sizes)))
-    return (low, margin) if low == 0 else (1 - margin, high)
+    return _exact(low, len(folds) * min(map(num_clips, folds)), confidence)
+
+
+def _exact(share: float, answers: int, confidence: float) -> tuple[float, float]:
+    """Return the interval of a share of 0 or 1 (Clopper and Pearson, 1934): 3 of 3 are 100 % (29.2 % to 100 %)."""
+    margin = 1 - ((1 - confidence) / 2) ** (1 / answers)
+    return (0.0, margin) if share == 0 else (1 - margin, 1.0)
 
 
 def two_sided_p(differences: FloatArray) -> float:
@@ -261,13 +337,99 @@ def difference(values: FloatArray, draws: FloatArray, one: int, other: int, *, c
     return Difference(value=value, low=low, high=high, p=p, fold_low=fold_low, fold_high=fold_high)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Measured:
+    """Methods on the same test clips, with the intervals of their figures and differences.
+
+    The intervals are over the groups of the clips, crossed with the repeats, or over clips where they have no groups.
+    """
+
+    folds: Sequence[Outcome]  # over all repeats
+    groups: FloatArray | None  # (methods, groups, repeats) of `by_group`; None: clips have no groups
+    resamples: int
+    seed: int  # of the resamples
+
+    @classmethod
+    def of(
+        cls,
+        folds: Sequence[Outcome],
+        names: Sequence[Sequence[str | None]],
+        *,
+        resamples: int,
+        seed: int,
+        repeats: Sequence[Sequence[Outcome]] = (),
+    ) -> "Measured":
+        """Measure outcomes, whose clips have the groups ``names`` in each fold.
+
+        ``repeats`` are the folds of each seed, or of each draw of the labels; without any there is a single one.
+        """
+        numbers = number_groups(names)
+        groups = None if numbers is None else np.stack([by_group(each, numbers) for each in repeats or [folds]], axis=2)
+        return cls(
+            folds=folds, groups=None if groups is None else groups.swapaxes(0, 1), resamples=resamples, seed=seed
+        )
+
+    @property
+    def over(self) -> Over:
+        return "clips" if self.groups is None else "groups"
+
+    @cached_property
+    def values(self) -> FloatArray:
+        """The value of each method, ``(folds, methods)``."""
+        return by_fold(self.folds)
+
+    @cached_property
+    def draws(self) -> FloatArray:
+        """Bootstrapped values of the methods, ``(resamples, methods)``."""
+        return bootstrap(self.folds, resamples=self.resamples, seed=self.seed)
+
+    def estimate(self, number: int, *, confidence: float) -> Estimate:
+        """Return the value of a method (column) with its interval, which stays in the range of the measure."""
+        value = float(self.values[:, number].mean())
+        if self.groups is None:
+            draws = self.draws[:, number]
+            known = draws[np.isfinite(draws)]  # R2 of a resample with a single value is not known
+            low, high = outcome_interval(self.folds, known, confidence) if len(known) else (value, value)
+        else:
+            low, high, _ = over_groups(self.groups[number], confidence=confidence, value=value)
+            if low == high and value in (0, 1) and isinstance(self.folds[0], Hits):
+                low, high = _exact(value, self.groups.shape[1], confidence)
+            least, most = _range(self.folds[0])
+            low, high = max(low, least), min(high, most)
+        return Estimate(value=value, low=low, high=high)
+
+    def difference(self, one: int, other: int, *, confidence: float) -> Difference:
+        """Compute the difference of method (column) ``one`` minus method ``other``.
+
+        ``confidence`` is the probability mass of both intervals.
+        """
+        if self.groups is None:
+            return difference(self.values, self.draws, one, other, confidence=confidence)
+        per_fold = self.values[:, one] - self.values[:, other]
+        value, apart = float(per_fold.mean()), self.groups[one] - self.groups[other]
+        low, high, p = over_groups(apart, confidence=confidence, value=value)
+        fold_low, fold_high = t_interval(per_fold, confidence=confidence)
+        return Difference(value=value, low=low, high=high, p=p, fold_low=fold_low, fold_high=fold_high)
+
+
+def _range(outcome: Outcome) -> tuple[float, float]:
+    """Return the least and the largest value that the measure of an outcome can have."""
+    match outcome:
+        case Ratios():
+            return 0.0, np.inf
+        case Predictions():
+            return -np.inf, 1.0
+        case Hits() | Rankings() | Decisions():
+            return 0.0, 1.0
+
+
 def independent_difference(one: Estimate, other: Estimate) -> Estimate:
     """Compute ``one`` minus ``other`` of figures on different clips, with the interval that follows from their own.
 
     The distances of both values from the ends of their intervals add in squares: for two proportions, Newcombe's hybrid
     interval ("Interval estimation for the difference between independent proportions", 1998, method 10); for any two
     independent estimates, Zou and Donner ("Construction of confidence limits about effect measures", 2008). Where the
-    intervals are over whole groups, so is that of the difference.
+    intervals are over groups, so is that of the difference.
     """
     value = one.value - other.value
     below = np.hypot(one.value - one.low, other.high - other.value)
@@ -289,7 +451,7 @@ def all_pairs(
     Args:
         values: of each setting ``(settings,)``.
         draws: of `bootstrap`, ``(resamples, settings)``: all settings on the same resamples.
-        resampled: number of the things that are drawn: clips, or whole groups.
+        resampled: number of the clips that are drawn.
         confidence: probability mass of all intervals together.
     """
     pairs = [*combinations(range(len(values)), 2)]
@@ -321,13 +483,12 @@ def t_interval(values: FloatArray, *, confidence: float) -> tuple[float, float] 
     return mean - half, mean + half
 
 
-def _draws(groups: IndexArray, resamples: int, rng: np.random.Generator) -> Iterator[FloatArray]:
-    """Draw how often each clip of a group counts, ``(some resamples, clips)``, in pieces that fit in memory."""
-    piece, count = max(WEIGHTS_AT_ONCE // len(groups), 1), int(groups.max()) + 1
+def _draws(clips: int, resamples: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+    """Draw how often each clip counts, ``(some resamples, clips)``, in pieces that fit in memory."""
+    piece = max(WEIGHTS_AT_ONCE // clips, 1)
     for begin in range(0, resamples, piece):
-        size = min(piece, resamples - begin)
-        drawn = rng.multinomial(count, np.full(count, 1 / count), size=size)
-        yield drawn[:, groups].astype(np.float64)
+        drawn = rng.multinomial(clips, np.full(clips, 1 / clips), size=min(piece, resamples - begin))
+        yield drawn.astype(np.float64)
 
 
 def _unbiased(folds: Sequence[Outcome], draws: FloatArray) -> FloatArray:

@@ -9,6 +9,11 @@ Ridge regression is the least squares of targets 0 and 1, or of numbers, with an
 more features than clips it is solved in the space of the clips, otherwise in the space of the features; either way the
 inner products are computed once, and a penalty costs one factorisation of their matrix.
 
+A penalty is in units of the mean squared norm of the centred training clips: the trace of their Gram matrix over their
+number, its mean eigenvalue. Otherwise the same penalty would be a hundred times as strong for 80 features as for 8,000,
+and a method's place would depend on the width of its features. So features side by side with a copy of themselves, or
+in other units, have the same answers.
+
 Probes of numbers have the two steps of all other probes (`lm.probing.probe`): a candidate is chosen with a few
 penalties, and a penalty for the chosen one among more. The squared error on validation chooses in both steps, and the
 winner is fitted on train.
@@ -153,6 +158,7 @@ class LogisticProbe:
         self._features = features
         self._device = device = device if COMPUTES_WITH_TENSORS else None
         self._there = features if device is None else torch.from_numpy(features).to(device)
+        self._unit = float(features.var(0, dtype=np.float64).sum()) or 1.0
         self._wanted = list(targets.T) if multi_label else [targets.argmax(1)]
         self._multi_label = multi_label
         self._classifiers = [
@@ -160,13 +166,13 @@ class LogisticProbe:
         ]
 
     def fit(self, penalty: float) -> None:
-        """Fit with an inverse strength ``penalty`` (C) of the regularisation."""
+        """Fit with an inverse strength ``penalty`` (C) of the regularisation, in units of the mean squared norm."""
         for classifier, wanted in zip(self._classifiers, self._wanted, strict=True):
             if wanted.all() and self._multi_label:
                 continue  # every training clip has the label: nothing to fit
             with warnings.catch_warnings(), self._dispatch():
                 _ignore_expected_warnings()
-                classifier.set_params(C=penalty).fit(self._there, wanted)
+                classifier.set_params(C=penalty / self._unit).fit(self._there, wanted)
 
     def linear(self) -> tuple[FloatArray, FloatArray]:
         """Return weights ``(dim, classes)`` and bias ``(classes,)``, whose softmax or sigmoid are the `scores`."""
@@ -215,7 +221,7 @@ def _on_host(values: npt.NDArray[Any] | torch.Tensor) -> npt.NDArray[Any]:
     return values.cpu().numpy() if isinstance(values, torch.Tensor) else values
 
 
-RIDGE_VERSION = 4  # of the results, in the keys of stored probes; raise it when they change
+VERSION = 5  # of the results of both classifiers, in the keys of stored probes; raise it when they change
 VALUES_AT_ONCE = 1 << 26  # of a block on a GPU: 0.8 GB in 32 and in 64 bits
 CLIPS_AT_ONCE = 1 << 16  # clips of a block of the normal equations; fewer clips are one block
 
@@ -249,12 +255,13 @@ class RidgeProbe:
         # A NaN of any feature is in the diagonal, and factorisations do not look for it.
         if not (np.isfinite(self._products.trace()) and np.isfinite(self._answers).all()):
             raise InputError("a feature or a target of a linear probe is not finite; look for broken or silent clips")
+        self._unit = float(self._products.trace()) / len(features) or 1.0
         self._penalised = np.empty_like(self._products)
         self._weights: DoubleArray = np.zeros((0, 0))  # (dim, classes)
 
     def fit(self, penalty: float) -> None:
         """Fit with an inverse strength ``penalty`` (C) of the regularisation, as in `LogisticProbe`."""
-        solution = self._solve(1 / penalty)
+        solution = self._solve(self._unit / penalty)
         if self._by_clips:  # the solution has a row for each clip
             weights = self._features.T @ solution.astype(np.float32)  # in 64 bits ten times as slow
             solution = weights.astype(np.float64)

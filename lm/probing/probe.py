@@ -15,23 +15,23 @@ In both steps cross-validation over whole groups of training and validation clip
 first step are computed for charts by layer, and choose nothing.
 
 A learning curve is the test accuracy with shares of the labels of training clips, for the candidate that won with all
-of them. The features of all training clips are used for standardising. All points have the penalties of the second
-step, and the point of all labels is the probe itself. The penalty of each smaller share is chosen with all labels of
-validation, because a few labelled clips cannot be divided into folds. With few labels it matters which clips have one,
-so each share except the whole is drawn several times.
+of them. It needs no other label: ridge regression reads each share, the whole too, and cross-validation within the
+labelled training clips chooses its penalty, the middle one of equals. With one clip of each class these are all: no
+held-out clip can be answered. The features of all training clips are used for standardising. With few labels it matters
+which clips have one, so each share except the whole is drawn several times.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import f1_score
 
-from lm.options import FEWEST_RESAMPLES, ProbeConfig
-from lm.probing.comparison import Hits, Outcome, Rankings, bootstrap, measure, outcome_interval
+from lm.options import ProbeConfig
+from lm.probing.comparison import Hits, Measured, Outcome, Rankings, mean_outcome, measure
 from lm.probing.linear import (
     TOLERANCE_OF_FOLDS,
     LogisticProbe,
@@ -42,7 +42,7 @@ from lm.probing.linear import (
     standardise,
     tolerance_of,
 )
-from lm.probing.task import BoolArray, ProbeTask, RowArray, Rows, divisions, penalty_grid
+from lm.probing.task import BoolArray, ProbeTask, RowArray, Rows, divisions, penalty_grid, training_parts
 from wordless.base.errors import InputError
 
 FloatArray = npt.NDArray[np.float32]
@@ -70,7 +70,7 @@ class ProbeResult:
     validation_scores: FloatArray | None  # (validation clips, classes), probabilities; None after cross-validation
     parts: tuple[float, ...]  # accuracy on each part of cross-validation; empty where validation clips chose
     test_accuracy: float
-    low: float  # bootstrap interval of the test accuracy, over test clips or whole groups of them
+    low: float  # interval of the test accuracy, over the groups of the test clips, or over clips without groups
     high: float
     macro_f1: float  # on test, over the classes that occur there
     mean_average_precision: float  # as macro_f1
@@ -302,7 +302,7 @@ def _result(
     """Build the result of the best try from its scores ``(clips, classes)`` on test and on validation."""
     targets = task.targets[task.rows["test"]]
     reached = outcome(scores, targets, task)
-    value, low, high = _with_interval(reached, task, config)
+    found = _measured([reached], task, config).estimate(0, confidence=config.confidence)
     predicted, present = answers(scores, task), np.flatnonzero(targets.any(0))
     return ProbeResult(
         of=of,
@@ -311,9 +311,9 @@ def _result(
         validation_clips=len(task.rows["validation"]) + (len(task.rows["train"]) if parts else 0),
         validation_scores=validation_scores,
         parts=parts,
-        test_accuracy=value,
-        low=low,
-        high=high,
+        test_accuracy=found.value,
+        low=found.low,
+        high=found.high,
         macro_f1=float(f1_score(targets, predicted, labels=present, average="macro", zero_division=0)),
         mean_average_precision=float(measure(_ranking(scores, targets))[0, 0]),
         predictions=task.names(predicted),
@@ -322,10 +322,15 @@ def _result(
     )
 
 
-def _with_interval(reached: Outcome, task: ProbeTask, config: ProbeConfig) -> tuple[float, float, float]:
-    groups = task.test_groups
-    draws = bootstrap([reached], resamples=config.resamples, seed=config.seed, groups=groups)[:, 0]
-    return float(measure(reached)[0, 0]), *outcome_interval([reached], draws, config.confidence, groups=groups)
+def _measured(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig) -> Measured:
+    """Measure the mean of outcomes of one method, of a draw of the labels each, on the test clips."""
+    return Measured.of(
+        [mean_outcome(reached)],
+        [task.test_groups],
+        resamples=config.resamples,
+        seed=config.seed,
+        repeats=[[each] for each in reached],
+    )
 
 
 def _ranking(scores: FloatArray, targets: BoolArray) -> Rankings:
@@ -344,59 +349,93 @@ DRAWS = 5  # of the clips with labels, per share
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearningPoint:
+class TestPoint:
+    """Test accuracy under one condition."""
+
+    test_accuracy: float  # mean over the draws
+    low: float  # interval over the groups of the test clips, or over clips without groups, and over the draws
+    high: float
+    # of each group and draw, for intervals of several seeds and differences; of clips without groups, of each draw
+    values: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def of(cls, reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig, **condition: float) -> Self:
+        """Measure an outcome for each draw of the labels."""
+        measured = _measured(reached, task, config)
+        found = measured.estimate(0, confidence=config.confidence)
+        alone = np.array([[measure(each)[0, 0] for each in reached]])
+        values = alone if measured.groups is None else measured.groups[0]
+        return cls(
+            test_accuracy=found.value,
+            low=found.low,
+            high=found.high,
+            values=tuple(map(tuple, values.tolist())),
+            **condition,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningPoint(TestPoint):
     """Test accuracy at one share of the labels."""
 
     share: float  # requested
     clips: int  # number of clips with a label
-    test_accuracy: float  # mean over the draws
-    low: float  # bootstrap interval over test clips or whole groups of them, and over the draws
-    high: float
 
 
 def learning_curve(
-    features: FloatArray, task: ProbeTask, winner: ProbeResult, config: ProbeConfig, *, threads: int = 1
+    features: FloatArray, task: ProbeTask, config: ProbeConfig, *, threads: int = 1
 ) -> tuple[LearningPoint, ...]:
-    """Compute a point for each share of the config; for the whole, it is the result of the ``winner`` with all labels.
+    """Compute a point for each share of the config from the ``features (clips, dim)`` of the winner.
 
-    ``features (clips, dim)`` are the winner's. ``threads`` draws are fitted side by side, which changes no result.
+    ``threads`` draws are fitted side by side, which changes no result.
     """
     train = task.rows["train"]
     orders = [label_order(task.targets[train], seed=config.seed, draw=draw) for draw in range(DRAWS)]
     scaled = standardise(features, task.rows, power=config.power)
-    targets = {split: task.targets[rows] for split, rows in task.rows.items()}
-    fewest = replace(config, resamples=FEWEST_RESAMPLES)  # the interval is of all draws together
-    penalties = penalty_grid(config.penalties, config)
-
-    def fit(kept: RowArray) -> ProbeResult:
-        features = {**scaled, "train": scaled["train"][kept]}
-        labels = {**targets, "train": targets["train"][kept]}
-        return fit_penalties(features, labels, task, fewest, of=winner.of, penalties=penalties)
-
-    points: list[LearningPoint] = []
+    fit = partial(_fit_labelled, scaled["train"], scaled["test"], task, config)
+    wanted, points = task.targets[task.rows["test"]], list[LearningPoint]()
     for share in config.learning_curve:
         kept = [np.sort(order.first(share)) for order in orders]
         clips = round(float(np.mean([len(rows) for rows in kept])))
-        if clips == len(train):
-            mean, low, high = winner.test_accuracy, winner.low, winner.high
-        elif points and points[-1].clips == clips:  # each class needs one clip, so smaller shares give the same clips
-            mean, low, high = points[-1].test_accuracy, points[-1].low, points[-1].high
-        else:
-            results = side_by_side(fit, kept, threads=threads)
-            mean = float(np.mean([result.test_accuracy for result in results]))
-            low, high = _interval(results, task, config)
-        points.append(LearningPoint(share=share, clips=clips, test_accuracy=mean, low=low, high=high))
+        if (
+            share < 1 and points and points[-1].clips == clips
+        ):  # each class needs one clip, so smaller shares give the same clips
+            points.append(replace(points[-1], share=share))
+            continue
+        draws = kept if share < 1 else kept[:1]
+        reached = [outcome(scores, wanted, task) for scores in side_by_side(fit, draws, threads=threads)]
+        points.append(LearningPoint.of(reached, task, config, share=share, clips=clips))
     return tuple(points)
 
 
-def _interval(results: Sequence[ProbeResult], task: ProbeTask, config: ProbeConfig) -> tuple[float, float]:
-    targets, resamples = task.targets[task.rows["test"]], -(-config.resamples // len(results))
-    reached, groups = [outcome(result.scores, targets, task) for result in results], task.test_groups
-    draws = [
-        bootstrap([each], resamples=resamples, seed=config.seed + draw, groups=groups)[:, 0]
-        for draw, each in enumerate(reached)
-    ]
-    return outcome_interval(reached[:1], np.concatenate(draws), config.confidence, groups=groups)
+def last_point(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> tuple[LearningPoint, ...]:
+    """Return the only point of a method that was trained with all labels: its ``winner``, if the curve has a whole."""
+    if 1.0 not in config.learning_curve:
+        return ()
+    reached = outcome(winner.scores, task.targets[task.rows["test"]], task)
+    return (LearningPoint.of([reached], task, config, share=1.0, clips=len(task.rows["train"])),)
+
+
+def _fit_labelled(
+    train: FloatArray, test: FloatArray, task: ProbeTask, config: ProbeConfig, kept: RowArray
+) -> FloatArray:
+    """Fit the ``kept`` training clips with the penalty that is best within them; return the test scores.
+
+    ``train`` and ``test`` are standardised features ``(clips of the split, dim)``.
+    """
+    features, targets, device = train[kept], task.targets[task.rows["train"][kept]], task.device_for(train)
+    parts, penalties = np.array(training_parts(task, kept, seed=config.seed)), penalty_grid(config.penalties, config)
+    held_out = np.zeros((len(penalties), *targets.shape), np.float32)
+    for inside in (parts == part for part in np.unique(parts)):
+        ridge = RidgeProbe(features[~inside], targets[~inside], device=device)
+        for place, penalty in enumerate(penalties):
+            ridge.fit(penalty)
+            held_out[place, inside] = ridge.scores(features[inside])
+    reached = np.array([accuracy(scores, targets, task) for scores in held_out])
+    best = np.flatnonzero(reached == reached.max())
+    ridge = RidgeProbe(features, targets, device=device)
+    ridge.fit(penalties[best[(len(best) - 1) // 2]])
+    return ridge.scores(test)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -429,13 +468,10 @@ def label_order(targets: BoolArray, *, seed: int, draw: int = 0) -> LabelOrder:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoisePoint:
+class NoisePoint(TestPoint):
     """Accuracy on test clips with noise, of a probe that was trained without noise."""
 
     snr: float  # signal-to-noise ratio in dB
-    test_accuracy: float
-    low: float  # bootstrap interval over test clips or whole groups of them
-    high: float
 
 
 def noise_points(
@@ -456,8 +492,7 @@ def noise_points(
     points = []
     ends = np.cumsum([len(rows) for rows in task.noisy.values()])
     for (snr, rows), own in zip(task.noisy.items(), np.split(scores, ends[:-1]), strict=True):
-        value, low, high = _with_interval(outcome(own, task.targets[rows], task), task, config)
-        points.append(NoisePoint(snr=snr, test_accuracy=value, low=low, high=high))
+        points.append(NoisePoint.of([outcome(own, task.targets[rows], task)], task, config, snr=snr))
     return tuple(points)
 
 

@@ -15,7 +15,6 @@ import numpy.typing as npt
 import torch
 
 from lm.options import ProbeConfig, label_names
-from lm.probing.comparison import IndexArray, whole_groups
 from wordless.base.errors import InputError
 from wordless.base.text import counted
 
@@ -121,9 +120,9 @@ class ProbeTask:
         )
 
     @cached_property
-    def test_groups(self) -> list[IndexArray] | None:
-        """The group of each test clip, with noise too, for `bootstrap`, if whole groups are resampled."""
-        return None if self.groups is None else whole_groups([self.groups[row] for row in self.rows["test"]])
+    def test_groups(self) -> Sequence[str | None]:
+        """The group of each test clip, with noise too; empty where clips have none."""
+        return () if self.groups is None else [self.groups[row] for row in self.rows["test"]]
 
     def device_for(self, features: npt.NDArray[np.float32]) -> torch.device | None:
         """Return the device that fits ``(clips, dim)`` training features; small ones are faster where they are."""
@@ -231,6 +230,23 @@ def folds_of_groups(task: ProbeTask, groups: Names, *, seed: int) -> list[str | 
     for row, group in zip(known, numbers, strict=True):
         parts[row] = titles[fold_of[group]]
     return parts
+
+
+def training_parts(task: ProbeTask, kept: RowArray, *, seed: int) -> list[str | None]:
+    """Return the part of each of the ``kept`` training clips, for cross-validation within their labels alone.
+
+    The parts are those of the task. If it has none, they are folds of whole groups that are not tested; if these are
+    fewer than two, folds of clips.
+    """
+    rows = task.rows["train"][kept]
+    if task.parts is not None and len({task.parts[row] for row in rows}) > 1:
+        return [task.parts[row] for row in rows]
+    groups = [None if task.groups is None else task.groups[row] for row in rows]
+    if None in groups or len({*groups}) < 2 or {*groups} & {*task.test_groups}:
+        groups = [str(number) for number in range(len(rows))]
+    every = np.arange(len(rows))
+    alone = replace(task, targets=task.targets[rows], rows={"train": every, "validation": every[:0]})
+    return folds_of_groups(alone, groups, seed=seed)
 
 
 def divisions(task: ProbeTask) -> Iterator[Rows]:

@@ -19,7 +19,7 @@ from lm.bodies.body import Source, freeze
 from lm.finetuned import FineTunedModel
 from lm.finetuning import RANDOM
 from lm.heads import Figure, Task
-from lm.probing.comparison import t_interval
+from lm.probing.comparison import number_groups, t_interval
 from pipelines.chain.corpus import REJECTED, Corpus, find_corpus, read_corpus
 from pipelines.commandline.outputs import require_space, work_folder
 from pipelines.commandline.overrides import command_line
@@ -172,9 +172,9 @@ BASELINE = "the same answer for every clip"
 def summary(trials: Sequence[Trial], constant: Sequence[Figure], *, confidence: float) -> list[dict[str, Any]]:
     """Average the figures of each opponent and share over the seeds, with t intervals; the constant answer is last.
 
-    With a single seed the interval is the bootstrap interval over test clips, or over their groups. With several seeds,
-    the differences between the fine-tuned body and each opponent follow, paired by seed: trials of one seed have the
-    same labels.
+    With a single seed the interval is over the groups of the test clips, or over clips without groups. With several
+    seeds, the differences between the fine-tuned body and each opponent follow, paired by seed: trials of one seed have
+    the same labels.
     """
     by_share: dict[float, dict[str, list[Trial]]] = {}
     for trial in sorted(trials, key=lambda each: each.share):
@@ -296,7 +296,8 @@ def write_results(
         "corpus": corpus.name,
         "clips": {split: len(rows[split]) for split in SPLITS},
         "notices": [*corpus.notices, *notices],
-        "resampled": "clip" if study.clips.test_groups is None else "group",  # by the intervals of a single seed
+        # of the intervals of a single seed
+        "over": "clips" if number_groups([study.clips.test_groups]) is None else "groups",
         "head": study.settings.head.name,
         "body": study.settings.body.name,
         "summary": saved.task.summary,

@@ -23,8 +23,7 @@ from lm.finetuned import FineTunedModel
 from lm.finetuning import FrozenLayers, HeadOptions
 from lm.heads import Figure, Groups, PooledTask, Task
 from lm.options import ONE_HEARING, POOLINGS
-from lm.probing.comparison import whole_groups
-from lm.probing.linear import RIDGE_VERSION, tolerance_options
+from lm.probing.linear import VERSION, tolerance_options
 from lm.probing.probe import label_order
 from lm.probing.vectors import FloatArray, pool
 from pipelines.chain.corpus import MANIFEST
@@ -73,9 +72,8 @@ class LabelledClips:
         return {split: np.flatnonzero(splits == split) for split in SPLITS}
 
     @cached_property
-    def test_groups(self) -> Groups | None:
-        """The group of each test clip, if there are so many that whole groups are resampled."""
-        return whole_groups([self.manifest.clips[row].group for row in self.rows["test"]])
+    def test_groups(self) -> Groups:
+        return [self.manifest.clips[row].group for row in self.rows["test"]]
 
     def labels_of(self, rows: IndexArray) -> list[str]:
         return [self.labels[row] for row in rows]
@@ -427,7 +425,7 @@ def _probed(session: Session, study: Study, train: IndexArray, task: PooledTask,
     labels = {split: clips.inputs_of(own, study.stored).key for split, own in rows.items()}
     inputs = {"features": features.key, **labels}
     solver = tolerance_options(len(train), logistic=config.classifier == "logistic")
-    solver |= {"ridge": RIDGE_VERSION}  # regression heads have ridge regression with either classifier
+    solver |= {"version": VERSION}
     recipe = Recipe("body_probed", 4, config={"task": asdict(task), **asdict(config), **solver}, inputs=inputs)
 
     def make(folder: Path) -> None:

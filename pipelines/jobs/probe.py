@@ -113,8 +113,8 @@ def probe_run(config: dict[str, object]) -> None:
     print_table(as_table(compared))
     for sentence in sentences("gap", compared):
         terminal.say(f"probe     {sentence}")
-    if compared.few_groups:
-        terminal.say(f"probe     {compared.few_groups}")
+    if compared.single_group:
+        terminal.say(f"probe     {compared.single_group}")
     name = re.sub(r"[^\w.-]+", "_", corpus.name).strip("_.") or "corpus"
     # one file for each corpus and set of options
     path = settings.output or settings.model / PROBES / f"{name}_{entry.key[:8]}.json"

@@ -160,7 +160,7 @@ class Runs:
         for pair in all_pairs(
             np.array([point.value(*self.probe) for point in self.paired]),
             np.stack([draws[: min(map(len, drawn))] for draws in drawn], axis=1).astype(np.float64),
-            resampled=len(first.split_groups["test"]) if first.resampled == "group" else first.clips,
+            resampled=first.clips,
             confidence=first.confidence,
         ):
             one, other, gain = self.paired[pair.one], self.paired[pair.other], pair.difference

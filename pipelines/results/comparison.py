@@ -1,9 +1,9 @@
 """The comparison of methods: how its rows of ``results.json`` follow from the probes, and how pages read these rows.
 
 ``compare`` makes a `Comparison` of the probes of every fold and seed. Every fold has the same weight. Intervals and p
-values come from `lm.probing.comparison`: a bootstrap of clips within the folds, and Student's t over the folds and over
-the seeds. On a single split whose test clips have enough groups, whole groups are drawn. With several seeds, a clip
-counts as right by the share of seeds that answer it right.
+values come from `lm.probing.comparison`: Student's t over the groups of the test clips, crossed with the seeds, or a
+bootstrap of clips without groups; and t intervals over folds and over seeds. With several seeds, a clip counts as right
+by the share of seeds that answer it right.
 
 Beside each test figure stands the validation figure that chose the method's candidate, and the gap: validation minus
 test, with an interval that holds for all methods at once (Bonferroni). Where it excludes 0, the two sets of clips
@@ -21,22 +21,21 @@ import numpy as np
 
 from lm.options import ProbeConfig
 from lm.probing.comparison import (
-    MANY_GROUPS,
     Estimate,
     FloatArray,
     Hits,
-    IndexArray,
+    Measured,
     Outcome,
+    Over,
     Rankings,
     bootstrap,
-    by_fold,
-    difference,
     independent_difference,
+    mean_outcome,
     measure,
     num_clips,
-    outcome_interval,
+    number_groups,
+    over_groups,
     t_interval,
-    whole_groups,
 )
 from lm.probing.task import require_equal_counts
 from pipelines.methods.method import PictureRecord
@@ -74,7 +73,7 @@ class Comparison:
     classifier: str = "logistic"  # of every method
     choose_by: str = "validation"  # chose layer, pooling and penalty: validation, group, fold; auto where folds differ
     confidence: float = 0.95
-    resampled: str = "clip"  # what the bootstrap draws: clip or group
+    over: str = "clips"  # or groups: what the intervals of test figures are over
     references: list[str] = field(default_factory=lambda: [GPT])  # that every other method is compared with
     confusion: dict[str, list[list[float]]] = field(default_factory=dict)  # of references: clips, a row for each class
     trainings: dict[str, dict[str, TrainingRecord]] = field(default_factory=dict)  # by method, then fold
@@ -113,7 +112,7 @@ class Comparison:
 
     def differences(self, of: str) -> Figures:
         """Select the differences of a reference to the other methods, the strongest first."""
-        return self.figures.where(name="difference", of=of)
+        return self.figures.where(name="difference", of=of, share=None)
 
     def probes(self, of: str) -> list[Figure]:
         """Select the test figures of a method in each fold with each seed, where there are several."""
@@ -161,7 +160,7 @@ class Comparison:
     @cached_property
     def learning_curves(self) -> dict[str, list[Figure]]:
         """The test figures of each method by its number of labels."""
-        return _by_method(row for row in self.figures if row.share is not None)
+        return _by_method(row for row in self.figures if row.share is not None and row.against is None)
 
     @cached_property
     def noise(self) -> dict[str, list[Figure]]:
@@ -194,15 +193,13 @@ class Comparison:
         return "group" if self.by == "group" else "fold"
 
     @property
-    def few_groups(self) -> str | None:
-        """What intervals over clips leave open if a single split tests few groups; None if it tests many."""
-        groups = max((len(values) for values in self.groups.values()), default=0)
-        if self.by != "split" or not 1 <= groups < MANY_GROUPS:
+    def single_group(self) -> str | None:
+        """What intervals over clips leave open if a single split tests one group; None otherwise."""
+        if self.by != "split" or len(self.split_groups.get("test", [])) != 1:
             return None
-        which, these = ("1 group", "this group") if groups == 1 else (f"{groups} groups", "these groups")
         return (
-            f"The test clips come from {which}, and clips of one group are alike: the intervals and p values hold for "
-            f"{these}. For others, leave each group out (wordless run with compare.folds=group)."
+            "The test clips come from 1 group, and clips of one group are alike: the intervals and p values hold for "
+            "this group. For others, leave each group out (wordless run with compare.folds=group)."
         )
 
     @property
@@ -276,17 +273,23 @@ class ProbedFolds:
 
     @property
     def clips(self) -> int:
-        return sum(map(num_clips, self.outcomes))
+        return sum(map(num_clips, self.tested.folds))
 
     @cached_property
-    def outcomes(self) -> list[Outcome]:
-        """The outcomes of every method on the test clips of each fold, over the seeds."""
-        return [_outcome(self, name, self.methods) for name in self.names]
+    def tested(self) -> Measured:
+        """All methods on the test clips."""
+        return self._measured("", self.methods)
 
-    @cached_property
-    def values(self) -> FloatArray:
-        """The values of the methods, ``(folds, methods)``."""
-        return by_fold(self.outcomes)
+    def _measured(self, split: Literal["", "validation_"], methods: Sequence[str]) -> Measured:
+        """Measure methods on the test clips, or the validation clips, over folds and seeds."""
+        repeats = [[_outcome(self.probes[name, seed], methods, split) for name in self.names] for seed in self.seeds]
+        return Measured.of(
+            [mean_outcome(seeds) for seeds in zip(*repeats, strict=True)],
+            [self.of_fold(name)[0][f"{split}groups"] for name in self.names],
+            resamples=self.config.resamples,
+            seed=self.config.seed,
+            repeats=repeats,
+        )
 
     def by_seed(self, of: str) -> dict[str, float]:
         """Return the values of one method with each seed, means over the folds."""
@@ -296,24 +299,12 @@ class ProbedFolds:
         }
 
     @cached_property
-    def draws(self) -> FloatArray:
-        """Bootstrapped values of the methods, ``(resamples, methods)``."""
-        return bootstrap(self.outcomes, resamples=self.config.resamples, seed=self.config.seed, groups=self.groups)
-
-    @cached_property
     def paired_draws(self) -> FloatArray:
-        """As `draws`, on resamples that do not depend on a seed: runs on the same clips are paired by them.
+        """Bootstrapped values ``(resamples, methods)`` on resamples that do not depend on a seed: they pair runs.
 
         Fewer resamples are the first of more.
         """
-        if self.config.seed == PAIRED_SEED:
-            return self.draws
-        return bootstrap(self.outcomes, resamples=self.config.resamples, seed=PAIRED_SEED, groups=self.groups)
-
-    @cached_property
-    def groups(self) -> list[IndexArray] | None:
-        """The number of each test clip's group if whole groups are resampled: folds have their t interval for that."""
-        return whole_groups(self.first["groups"]) if self.by == "split" else None
+        return bootstrap(self.tested.folds, resamples=self.config.resamples, seed=PAIRED_SEED)
 
     @property
     def clips_key(self) -> str:
@@ -333,14 +324,12 @@ class ProbedFolds:
     def validation(self, of: str, *, confidence: float) -> Estimate | None:
         """Return the figure that chose a method's candidates, with its interval; None where it has none.
 
-        Validation clips are resampled like test clips. Cross-validation has Student's interval over its parts; the
-        parts of several folds share clips, and give none.
+        Validation clips have it like test clips. Cross-validation has Student's interval over its parts; the parts of
+        several folds share clips, and give none.
         """
         value, rows = self.validation_value(of), self.rows(of)
         if of in self._on_validation:
-            draws = self._validation_draws[:, self._on_validation.index(of)]
-            low, high = outcome_interval(self._validation_outcomes, draws, confidence, groups=self._validation_groups)
-            return Estimate(value=value, low=low, high=high)
+            return self._validated.estimate(self._on_validation.index(of), confidence=confidence)
         if len(self.names) > 1:
             return None
         parts = np.mean([rows[self.names[0], seed]["parts"] for seed in self.seeds], axis=0)
@@ -353,17 +342,12 @@ class ProbedFolds:
         return [of for of in self.methods if all("validation_predictions" in row for row in self.rows(of).values())]
 
     @cached_property
-    def _validation_outcomes(self) -> list[Outcome]:
-        return [_outcome(self, name, self._on_validation, "validation_") for name in self.names]
+    def _validated(self) -> Measured:
+        return self._measured("validation_", self._on_validation)
 
-    @cached_property
-    def _validation_groups(self) -> list[IndexArray] | None:
-        return whole_groups(self.first["validation_groups"]) if self.by == "split" else None
-
-    @cached_property
-    def _validation_draws(self) -> FloatArray:
-        resamples, seed = self.config.resamples, self.config.seed
-        return bootstrap(self._validation_outcomes, resamples=resamples, seed=seed, groups=self._validation_groups)
+    def over_validation(self, of: str) -> str:
+        """Say what the interval of `validation` is over."""
+        return self._validated.over if of in self._on_validation else "parts"
 
 
 def compare(folds: ProbedFolds, *, references: Sequence[str] = (GPT,)) -> Comparison:
@@ -397,7 +381,7 @@ def compare(folds: ProbedFolds, *, references: Sequence[str] = (GPT,)) -> Compar
         classifier=folds.config.classifier,
         choose_by=chosen_by.pop() if len(chosen_by) == 1 else "auto",  # it differs between folds
         confidence=folds.config.confidence,
-        resampled="clip" if folds.groups is None else "group",
+        over=folds.tested.over,
         references=known,
         confusion={} if first["multi_label"] else {of: _confusion(folds, of) for of in known},
         figures=Figures(_figures(folds, known)),
@@ -415,7 +399,7 @@ def _figures(folds: ProbedFolds, references: Sequence[str]) -> Iterator[Figure]:
         split="test",
         seeds=len(folds.seeds),
     )
-    values = folds.values.mean(0)
+    values = folds.tested.values.mean(0)
     ranked = sorted(range(len(folds.methods)), key=lambda number: -values[number])
     rows = [(number, replace(shared, of=folds.methods[number])) for number in ranked]
     for number, row in rows:
@@ -424,6 +408,7 @@ def _figures(folds: ProbedFolds, references: Sequence[str]) -> Iterator[Figure]:
         yield from _on_validation(folds, number, row)
     for of in references:
         yield from _differences(folds, replace(shared, of=of, name="difference", count=folds.clips))
+        yield from _curve_differences(folds, replace(shared, of=of))
     for each in (_probes, _layers, _learning_curve, _noise, _groups):
         for _, row in rows:
             yield from each(folds, row)
@@ -432,10 +417,9 @@ def _figures(folds: ProbedFolds, references: Sequence[str]) -> Iterator[Figure]:
 def _on_test(folds: ProbedFolds, number: int, row: Figure) -> Iterator[Figure]:
     """Give a method's figures on test, means over the folds; of a single probe also what was chosen."""
     row, probed = replace(row, count=folds.clips), [*folds.rows(str(row.of)).values()]
-    draws, confidence = folds.draws[:, number], folds.config.confidence
-    low, high = outcome_interval(folds.outcomes, draws, confidence, groups=folds.groups)
+    found = folds.tested.estimate(number, confidence=folds.config.confidence)
     chosen = _chosen(probed[0]) if len(probed) == 1 else {}
-    yield replace(row, value=float(folds.values[:, number].mean()), low=low, high=high, **chosen)
+    yield replace(row, **asdict(found), over=folds.tested.over, **chosen)
     for name in ("macro_f1", "mean_average_precision"):
         if name != row.name:
             yield replace(row, name=name, value=float(np.mean([each[name] for each in probed])))
@@ -453,13 +437,13 @@ def _on_validation(folds: ProbedFolds, number: int, row: Figure) -> Iterator[Fig
     """Give the figure that chose a method's candidate, and the gap to test."""
     of, confidence = folds.methods[number], folds.config.confidence
     found, value = folds.validation(of, confidence=confidence), folds.validation_value(of)
-    low, high = (found.low, found.high) if found else (None, None)
-    yield replace(row, value=value, low=low, high=high, split="validation", count=folds.validation_clips(of))
+    ends = {"low": found.low, "high": found.high, "over": folds.over_validation(of)} if found else {}
+    yield replace(row, value=value, **ends, split="validation", count=folds.validation_clips(of))
     together = 1 - (1 - confidence) / len(folds.methods)
     if judged := folds.validation(of, confidence=together):
-        low, high = outcome_interval(folds.outcomes, folds.draws[:, number], together, groups=folds.groups)
-        gap = independent_difference(judged, Estimate(value=float(folds.values[:, number].mean()), low=low, high=high))
-        yield replace(row, name="gap", value=gap.value, low=gap.low, high=gap.high, split="validation - test")
+        gap = independent_difference(judged, folds.tested.estimate(number, confidence=together))
+        over = " and ".join(dict.fromkeys((folds.over_validation(of), folds.tested.over)))
+        yield replace(row, name="gap", **asdict(gap), over=over, split="validation - test")
 
 
 def _differences(folds: ProbedFolds, row: Figure) -> list[Figure]:
@@ -468,10 +452,12 @@ def _differences(folds: ProbedFolds, row: Figure) -> list[Figure]:
     one, own_seeds = folds.methods.index(of), folds.by_seed(of)
     for other, against in enumerate(folds.methods):
         if other != one:
-            found = difference(folds.values, folds.draws, one, other, confidence=folds.config.confidence)
+            found = folds.tested.difference(one, other, confidence=folds.config.confidence)
             seeds = [own_seeds[seed] - value for seed, value in folds.by_seed(against).items()]
             low, high = t_interval(np.array(seeds), confidence=folds.config.confidence)
-            rows.append(replace(row, against=against, seed_low=low, seed_high=high, **asdict(found)))
+            rows.append(
+                replace(row, against=against, seed_low=low, seed_high=high, over=folds.tested.over, **asdict(found))
+            )
     return sorted(rows, key=lambda row: row.value)
 
 
@@ -481,7 +467,8 @@ def _probes(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
     for (fold, seed), probed in rows.items() if len(rows) > 1 else ():
         key, place = folds.keys.get((fold, seed), ""), None if folds.by == "split" else fold
         own = replace(row, fold=place, seed=seed, seeds=1, artifact=key)
-        clips, ends = len(folds.probes[fold, seed]["clips"]), {"low": probed["low"], "high": probed["high"]}
+        clips = len(folds.probes[fold, seed]["clips"])
+        ends = {"low": probed["low"], "high": probed["high"], "over": _over(folds.probes[fold, seed])}
         yield replace(own, value=probed["test_accuracy"], **ends, count=clips, **_chosen(probed))
         judged, count = probed["validation_accuracy"], probed["validation_clips"]
         yield replace(own, value=judged, split="validation", count=count)
@@ -507,55 +494,96 @@ def _layers(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
         judged = folds.validation_clips(str(row.of))
         yield replace(own, value=means["validation"], split="validation", count=judged)
         if found := single.get(name):
-            own = replace(own, low=found["low"], high=found["high"])
+            own = replace(own, low=found["low"], high=found["high"], over=_over(folds.first))
         yield replace(own, value=means["test"], count=folds.clips)
 
 
+def _over(probed: Probed) -> Over:
+    """Say what the intervals are over that the probes of one fold and seed have stored."""
+    return "clips" if number_groups([probed["groups"]]) is None else "groups"
+
+
+Points = Sequence[Sequence[Mapping[str, Any]]]  # of a method under one condition: (folds, seeds)
+
+
+def _curves(folds: ProbedFolds, of: str, name: str) -> list[Points]:
+    """Return the points of a method's learning curve, or of its noise, in each place of the curve."""
+    rows = folds.rows(of)
+    curves = [[rows[fold, seed].get(name, []) for seed in folds.seeds] for fold in folds.names]
+    return [[[curve[place] for curve in seeds] for seeds in curves] for place in range(len(curves[0][0]))]
+
+
 def _learning_curve(folds: ProbedFolds, row: Figure) -> list[Figure]:
-    """Average a method's learning curve over the folds.
+    """Average a method's learning curve over the folds."""
+    return [_mean_point(folds, points, each) for points, each in _labelled(folds, row)]
+
+
+def _labelled(folds: ProbedFolds, row: Figure) -> list[tuple[Points, Figure]]:
+    """Return the points of a method's learning curve with their numbers of labels.
 
     Shares too small for one clip per class give a single point; a share is the ratio of labelled clips.
     """
-    row, rows = replace(row, count=folds.clips), folds.rows(str(row.of))
-    curves = [[rows[name, seed]["learning_curve"] for seed in folds.seeds] for name in folds.names]
-    points = list[Figure]()
-    for place, first in enumerate(curves[0][0]):
-        at_place = [[curve[place] for curve in seeds] for seeds in curves]
-        labels = float(np.mean([[point["clips"] for point in seeds] for seeds in at_place]))
-        points.append(_mean_point(at_place, replace(row, share=first["share"], labels=labels)))
-    whole = next((point.labels for point in points if point.share == 1), None)
-    shares = [replace(point, share=point.labels / whole) if whole and point.labels else point for point in points]
-    return [*{point.labels: point for point in shares}.values()]
+    row, curves = replace(row, count=folds.clips), _curves(folds, str(row.of), "learning_curve")
+    counts = [float(np.mean([[point["clips"] for point in seeds] for seeds in points])) for points in curves]
+    shares = [points[0][0]["share"] for points in curves]
+    whole = next((count for count, share in zip(counts, shares, strict=True) if share == 1), None)
+    found = {
+        labels: (points, replace(row, labels=labels, share=labels / whole if whole and labels else share))
+        for labels, share, points in zip(counts, shares, curves, strict=True)
+    }
+    return [*found.values()]
 
 
-def _mean_point(folds: Sequence[Sequence[Mapping[str, float]]], row: Figure) -> Figure:
-    """Average the test accuracies of points over folds and seeds.
+def _curve_differences(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
+    """Compare one method with every other at each number of labels, where groups or folds give an interval."""
+    one = {each.labels: points for points, each in _labelled(folds, row)}
+    for against in folds.methods:
+        for points, each in _labelled(folds, replace(row, of=against)) if against != row.of else ():
+            values, over = _crossed(folds, points)
+            if over is None or each.labels not in one:
+                continue
+            apart = _crossed(folds, one[each.labels])[0] - values
+            low, high, p = over_groups(apart, confidence=folds.config.confidence)
+            pair = replace(each, name="difference", of=row.of, against=against, over=over)
+            yield replace(pair, value=float(apart.mean()), low=low, high=high, p=p)
 
-    The folds have different test clips, so their deviations add in squares; the seeds of a fold share theirs.
+
+def _crossed(folds: ProbedFolds, points: Points) -> tuple[FloatArray, str | None]:
+    """Return the values ``(groups or folds, seeds, draws of labels)``, and what the first axis is.
+
+    This is None where the clips of a single fold have no groups.
     """
+    if len(points) > 1:  # folds may test other numbers of groups
+        means = [[np.mean(point["values"], axis=0) for point in seeds] for seeds in points]
+        return np.array(means), "groups" if folds.by == "group" else "folds"
+    values = np.array([point["values"] for point in points[0]])  # (seeds, groups, draws)
+    return values.swapaxes(0, 1), "groups" if values.shape[1] > 1 else None
 
-    def mean(name: str) -> FloatArray:
-        return np.array([np.mean([point[name] for point in seeds]) for seeds in folds])
 
-    values = mean("test_accuracy")
-    below, above = (float(np.linalg.norm(values - mean(name)) / len(folds)) for name in ("low", "high"))
-    value = float(values.mean())
-    return replace(row, value=value, low=value - below, high=value + above)
+def _mean_point(folds: ProbedFolds, points: Points, row: Figure) -> Figure:
+    """Average the test accuracies of points over folds and seeds."""
+    value, low, high = (
+        float(np.mean([[point[name] for point in seeds] for seeds in points]))
+        for name in ("test_accuracy", "low", "high")
+    )
+    values, over = _crossed(folds, points)
+    if over is not None:
+        low, high, _ = over_groups(values, confidence=folds.config.confidence, value=value)
+    return replace(row, value=value, low=max(low, 0.0), high=min(high, 1.0), over=over or "clips")
 
 
 def _noise(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
     """Average a method's accuracy with each noise over folds and seeds."""
-    row, rows = replace(row, count=folds.clips), folds.rows(str(row.of))
-    points = [[rows[name, seed].get("noise", []) for seed in folds.seeds] for name in folds.names]
-    for place, first in enumerate(points[0][0]):
-        yield _mean_point([[own[place] for own in seeds] for seeds in points], replace(row, noise_snr=first["snr"]))
+    row = replace(row, count=folds.clips)
+    for points in _curves(folds, str(row.of), "noise"):
+        yield _mean_point(folds, points, replace(row, noise_snr=points[0][0]["snr"]))
 
 
 def _groups(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
     """Measure one method on the test clips of each group; folds of a group are weighted by its clips there."""
     number = folds.methods.index(str(row.of))
     parts: dict[str, list[tuple[float, int]]] = {}
-    for name, outcome in zip(folds.names, folds.outcomes, strict=True):
+    for name, outcome in zip(folds.names, folds.tested.folds, strict=True):
         groups = np.array([group or "" for group in folds.of_fold(name)[0]["groups"]])
         for group in {*groups.tolist()} - {""}:
             members = (groups == group).astype(np.float64)
@@ -617,14 +645,13 @@ def penalties_by_method(probed: Probed, step: Step) -> dict[str, int]:
     return {row["of"]: row[step] for row in probed["methods"]}
 
 
-def _outcome(folds: ProbedFolds, name: str, methods: Sequence[str], split: Literal["", "validation_"] = "") -> Outcome:
-    """Build the outcome of some methods on the test clips, or the validation clips, of one fold."""
-    first = folds.of_fold(name)[0]
-    rows = [[folds.rows(of)[name, seed] for seed in folds.seeds] for of in methods]  # (methods, seeds)
-    if first["multi_label"]:
-        several = np.array([[name in names for name in first["classes"]] for names in first[f"{split}truth"]], bool)
-        scores = np.array([[row[f"{split}scores"] for row in seeds] for seeds in rows], np.float64)
+def _outcome(probed: Probed, methods: Sequence[str], split: Literal["", "validation_"]) -> Outcome:
+    """Build the outcome of some methods on the test clips, or the validation clips, of one fold and seed."""
+    of_method = {row["of"]: row for row in probed["methods"]}
+    rows = [of_method[of] for of in methods]
+    if probed["multi_label"]:
+        several = np.array([[name in names for name in probed["classes"]] for names in probed[f"{split}truth"]], bool)
+        scores = np.array([[row[f"{split}scores"]] for row in rows], np.float64)
         return Rankings(truth=several, scores=scores)
-    truth = np.array(first[f"{split}truth"])
-    right = [np.mean([np.array(row[f"{split}predictions"]) == truth for row in seeds], 0) for seeds in rows]
-    return Hits(hits=np.array(right))
+    truth = np.array(probed[f"{split}truth"])
+    return Hits(hits=np.array([np.array(row[f"{split}predictions"]) == truth for row in rows], np.float64))

@@ -33,6 +33,11 @@ class Figure:
     penalty: float | None = column(None, "the penalty that was chosen for a probe")
     low: float | None = column(None, "lower end of the interval, mostly of 95 %; empty where there is none")
     high: float | None = column(None, "upper end of the interval")
+    over: str | None = column(
+        None,
+        "what the interval and p are over: `clips`; `groups` of the test clips, such as people, crossed with seeds and "
+        "draws of labels; `parts` of cross-validation; `folds`; `seeds`; `items`, the words or phones of a test",
+    )
     p: float | None = column(None, "two-sided p value of a `difference`")
     fold_low: float | None = column(None, "lower end of a paired t interval of a `difference` over the folds")
     fold_high: float | None = column(None, "its upper end")

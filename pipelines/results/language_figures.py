@@ -13,13 +13,14 @@ from lm.options import ProbeConfig
 from lm.probing.comparison import (
     FloatArray,
     Hits,
+    Measured,
     bootstrap,
     bootstrap_pairs,
     difference,
     interval,
     measure,
+    number_groups,
     t_interval,
-    whole_groups,
 )
 from lm.samples.crops import BASELINES
 from pipelines.methods.study import RunEntries
@@ -88,7 +89,7 @@ def pair_figures(judged: Judged, row: Figure, config: ProbeConfig, *, gap: str =
     for number, other in enumerate(MODELS[1:], 1):
         found = difference(measure(outcome), draws, 0, number, confidence=config.confidence)
         pair = replace(row, name=gap, of=MODELS[0], against=other, value=found.value, p=found.p)
-        yield replace(pair, low=found.low, high=found.high)
+        yield replace(pair, low=found.low, high=found.high, over="items")
 
 
 def abx_figures(judged: Judged, row: Figure, config: ProbeConfig) -> Iterator[Figure]:
@@ -114,7 +115,7 @@ def _of_test(
         low, high = interval(draws[:, number], config.confidence)
         of, _, layer = name.partition("/")  # such as gpt/layer_1
         own = replace(row, of=of, layer=layer or None)
-        yield replace(own, value=float(value), low=low, high=high)
+        yield replace(own, value=float(value), low=low, high=high, over="items")
         for (fold, seed), values in trainings.items() if len(trainings) > 1 else ():
             yield replace(own, value=float(np.mean(values[name])), fold=fold, seed=seed, seeds=1)
 
@@ -197,7 +198,7 @@ def _of_models(
 def _mean_of_seeds(row: Figure, values: Sequence[float], confidence: float) -> Figure:
     """Return the mean over seeds and its t interval."""
     low, high = t_interval(np.asarray(values), confidence=confidence)
-    return replace(row, value=float(np.mean(values)), low=low, high=high)
+    return replace(row, value=float(np.mean(values)), low=low, high=high, over=None if low is None else "seeds")
 
 
 def rates_of_run(
@@ -236,7 +237,7 @@ def rates_of_run(
         truth = [of_clip[name].label for name in names]
         record["judge"] = JUDGES[cast(JudgeName, heard["judge"])]
         groups = [of_clip[name].group for name in names]
-        record["resampled"] = "clip" if whole_groups(groups) is None else "group"
+        record["over"] = "clips" if number_groups([groups]) is None else "groups"
         figures += _judged(rows, heard["labels"], truth, groups, config, probe, row)
         coded = zip(heard["coded"], said.read_rows(CONTINUATIONS, "coded"), strict=True)
         shares = [_sounding_labels(labels, row["levels"], config) for labels, row in coded]
@@ -360,10 +361,10 @@ def _both_models(
         return
     row = replace(row, count=len(clips))
     outcome = Hits(hits=np.array([[np.mean(by_model[of][clip]) for clip in clips] for of in (RATES, FLAT)], np.float64))
-    whole = whole_groups([groups[clip] for clip in clips])
-    draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed, groups=whole)
-    gap = difference(measure(outcome), draws, 0, 1, confidence=config.confidence)
+    names = [groups[clip] for clip in clips]
+    measured = Measured.of([outcome], [names], resamples=config.resamples, seed=config.seed)
+    gap = measured.difference(0, 1, confidence=config.confidence)
     for of, value in zip((RATES, FLAT), measure(outcome)[0], strict=True):
         yield replace(row, of=of, value=float(value))
     pair = replace(row, name=f"{row.name}_difference", of=RATES, against=FLAT)
-    yield replace(pair, value=gap.value, low=gap.low, high=gap.high, p=gap.p)
+    yield replace(pair, value=gap.value, low=gap.low, high=gap.high, p=gap.p, over=measured.over)

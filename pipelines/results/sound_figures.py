@@ -108,17 +108,18 @@ def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Row) 
     draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)
     for column, kind in enumerate(kinds):
         low, high = outcome_interval([outcome], draws[:, column], config.confidence)
-        yield Figure(name="label_accuracy", of=kind, value=float(hits[column].mean()), low=low, high=high, **shared)
+        value = float(hits[column].mean())
+        yield Figure(name="label_accuracy", of=kind, value=value, low=low, high=high, over="clips", **shared)
     one, original, folds = kinds.index(WAVENET.key), kinds.index(ORIGINAL), by_fold([outcome])
     for rival in (kind.key for kind in UNLEARNED if kind.key in kinds):
         found = difference(folds, draws, one, kinds.index(rival), confidence=config.confidence)
         pair: Row = {"name": "label_accuracy_difference", "of": WAVENET.key, "against": rival}
-        yield Figure(value=found.value, low=found.low, high=found.high, **pair, **shared)
+        yield Figure(value=found.value, low=found.low, high=found.high, over="clips", **pair, **shared)
     if hits[original].any():  # the part of the originals' label accuracy that WaveNet's sound keeps
         least = 1 / (2 * len(rows))  # a resample may have no right answer
         low, high = interval(draws[:, one] / np.maximum(draws[:, original], least), config.confidence)
         pair, value = {"of": WAVENET.key, "against": ORIGINAL}, float(hits[one].mean() / hits[original].mean())
-        yield Figure(name="label_accuracy_ratio", value=value, low=low, high=high, **pair, **shared)
+        yield Figure(name="label_accuracy_ratio", value=value, low=low, high=high, over="clips", **pair, **shared)
 
 
 def _difference_on_same_clips(
@@ -134,7 +135,7 @@ def _difference_on_same_clips(
         draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)
         found = difference(by_fold([outcome]), draws, 0, 1, confidence=config.confidence)
         pair = {"of": one, "against": other, **shared}
-        yield Figure(name=f"{name}_difference", value=found.value, low=found.low, high=found.high, **pair)
+        yield Figure(name=f"{name}_difference", value=found.value, low=found.low, high=found.high, over="clips", **pair)
         yield Figure(name=f"{name}_difference_clips", value=len(known), **pair)
 
 
@@ -147,7 +148,8 @@ def _ratio(
         draws = bootstrap([Hits(hits=known.T)], resamples=config.resamples, seed=config.seed)
         low, high = interval(draws[:, 0] / draws[:, 1], config.confidence)
         value = float(known[:, 0].mean() / known[:, 1].mean())
-        yield Figure(name=f"{name}_ratio", of=one, against=other, value=value, low=low, high=high, **shared)
+        pair: Row = {"name": f"{name}_ratio", "of": one, "against": other}
+        yield Figure(value=value, low=low, high=high, over="clips", **pair, **shared)
 
 
 def _both(name: str, one: str, other: str, sounds: Sequence[Mapping[str, Row]]) -> npt.NDArray[np.float64]:
@@ -164,7 +166,7 @@ def _mean_of_clips(
     if len(known):
         draws = bootstrap([Hits(hits=known[None])], resamples=config.resamples, seed=config.seed)
         low, high = interval(draws[:, 0], config.confidence)
-        yield Figure(name=name, of=of, value=float(known.mean()), low=low, high=high, **shared)
+        yield Figure(name=name, of=of, value=float(known.mean()), low=low, high=high, over="clips", **shared)
     if name in MEASURES and MEASURES[name].counted:
         yield Figure(name=f"{name}_clips", of=of, value=len(known), **shared)
 

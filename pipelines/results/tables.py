@@ -96,7 +96,7 @@ IN_TERMINAL = ("method", "on test", "interval", "validation", "ahead by", "p", "
 def as_markdown(comparison: Comparison) -> str:
     """Write the methods as a Markdown table, the best first, and what it leaves open."""
     lines = [_line(_headings(comparison).values()), _line(["---", *["---:"] * (len(HEADINGS) - 2), "---"])]
-    few = comparison.few_groups
+    few = comparison.single_group
     return "\n".join([*lines, *map(_line, _cells(comparison)), *(["", few] if few else [])]) + "\n"
 
 

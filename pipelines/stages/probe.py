@@ -11,8 +11,8 @@ from safetensors.numpy import load_file
 from threadpoolctl import threadpool_limits
 
 from lm.options import ProbeConfig
-from lm.probing.linear import RIDGE_VERSION, tolerance_options
-from lm.probing.probe import learning_curve, method_record, noise_points, probe_method, scored_method
+from lm.probing.linear import VERSION, tolerance_options
+from lm.probing.probe import last_point, learning_curve, method_record, noise_points, probe_method, scored_method
 from lm.probing.task import ProbeTask, require_equal_counts, with_parts
 from lm.probing.vectors import CLASS_SCORES, FloatArray
 from pipelines.store.session import Session
@@ -58,8 +58,7 @@ def probe_methods(
             judged = replace(task, parts=None) if of in labelled else task
             read = {"features": [entry_of[file] for file in candidates.files], **_labels(manifest, judged)}
             read |= {"input of the network": own_input}
-            shares = tuple(share for share in config.learning_curve if share == 1 or of not in labelled)
-            entries[of] = _probe(session, judged, config, of, candidates, read, shares)
+            entries[of] = _probe(session, judged, config, of, candidates, read, labelled=of in labelled)
     return entries
 
 
@@ -70,13 +69,13 @@ def _probe(
     of: str,
     candidates: Mapping[str, FloatArray],
     inputs: Mapping[str, object],
-    shares: tuple[float, ...],
+    *,
+    labelled: bool,
 ) -> Entry:
-    """Probe one method, with a learning curve over shares of the labels."""
-    # Ridge regression chooses the candidate, whatever the classifier.
+    """Probe one method, with a learning curve over shares of the labels; of a ``labelled`` one, its last point."""
     solver = tolerance_options(len(task.rows["train"]), logistic=config.classifier == "logistic")
-    solver |= {"version of ridge regression": RIDGE_VERSION, **({"device": "cuda"} if task.device else {})}
-    recipe = Recipe("probed", 5, config={**_options(config, task), **solver, METHOD: of}, inputs=inputs)
+    solver |= {"version of the classifiers": VERSION, **({"device": "cuda"} if task.device else {})}
+    recipe = Recipe("probed", 6, config={**_options(config), **solver, METHOD: of}, inputs=inputs)
 
     def make(folder: Path) -> None:
         # Each fit has one thread: the matrices are small, and with other work on the cores several threads were ten
@@ -84,9 +83,13 @@ def _probe(
         threads = torch.get_num_threads() if task.device is None else 1  # a GPU has memory for one fit
         with threadpool_limits(1):
             result = probe_method(candidates, task, config, of=of, threads=threads)
-            winner, of_curve = result.winner, replace(config, learning_curve=shares)
-            curve = learning_curve(candidates[winner.of], task, winner, of_curve, threads=threads)
-            noise = noise_points(candidates[winner.of], task, winner, config)
+            winner, features = result.winner, candidates[result.winner.of]
+            curve = (
+                last_point(winner, task, config)
+                if labelled
+                else learning_curve(features, task, config, threads=threads)
+            )
+            noise = noise_points(features, task, winner, config)
         write_json(folder / PROBE, method_record(result, curve, task, noise))
 
     title = f"{of}: linear probes of {len(task.classes)} classes, {counted(len(candidates), 'candidate')}"
@@ -114,7 +117,7 @@ def collect_probes(
         "scores of the classifiers": [entry for _, entry in heads],
         **_labels(manifest, task),
     }
-    recipe = Recipe("probe", 7, config=_options(config, task), inputs=inputs)
+    recipe = Recipe("probe", 8, config=_options(config), inputs=inputs)
 
     def make(folder: Path) -> None:
         rows = [entry.read_json(PROBE) for entry in probed.values()]
@@ -129,10 +132,9 @@ def collect_probes(
     return session.obtain(recipe, f"{len(probed) + len(heads)} methods side by side", make, files=[PROBE])
 
 
-def _options(config: ProbeConfig, task: ProbeTask) -> dict[str, object]:
+def _options(config: ProbeConfig) -> dict[str, object]:
     """Return the recipe's options; what chooses is among `_labels`."""
-    unit = "clips" if task.test_groups is None else "groups"
-    return {"probe": other_options(config, "choose_by"), "unit of the bootstrap": unit}
+    return {"probe": other_options(config, "choose_by")}
 
 
 def _labels(manifest: Manifest, task: ProbeTask) -> dict[str, str | None]:
@@ -175,11 +177,10 @@ def probe_task(
     labels, splits = [clip.label for clip in manifest.clips], [clip.split for clip in manifest.clips]
     separator, remedy = config.label_separator, "change corpus.split so that each has any"
     groups, folds = [clip.group for clip in manifest.clips], [clip.fold for clip in manifest.clips]
-    resampled = groups if folds_by is None else None
     if folds_by is not None:
         remedy = f"record clips with these labels in at least 3 {folds_by}s, of which two are held out at once"
     noise = [clip.noise_snr for clip in manifest.clips]
-    task = ProbeTask.of(labels, splits, label_separator=separator, remedy=remedy, groups=resampled, noise=noise)
+    task = ProbeTask.of(labels, splits, label_separator=separator, remedy=remedy, groups=groups, noise=noise)
     fitted = replace(task, device=device if device is not None and device.type == "cuda" else None)
     return with_parts(fitted, config, groups=groups, folds=folds)
 

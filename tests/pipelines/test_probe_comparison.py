@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from lm.options import ProbeConfig
-from lm.probing.comparison import Estimate, independent_difference
+from lm.probing.comparison import Estimate, independent_difference, over_groups, t_interval
 from pipelines.pages.phrasing import sentences
 from pipelines.results.comparison import By, Comparison, Probed, ProbedFolds, compare
 from pipelines.results.figures import Figure
@@ -70,7 +70,9 @@ def _row(of: str, share: float, truth: list[str], held_out: list[str], rng: np.r
         "layer_penalties": 3 if keys else 0,
         "penalties": 6 if keys else 0,
         "candidates": [{"of": key, **shared, "validation_accuracy": place / 10} for place, key in enumerate(keys)],
-        "learning_curve": [{"share": s, "clips": round(100 * s), **shared} for s in (0.1, 1.0)] if keys else [],
+        "learning_curve": [
+            {"share": s, "clips": round(100 * s), **shared, "values": [[accuracy]]} for s in (0.1, 1.0) if keys
+        ],
     }
 
 
@@ -132,8 +134,9 @@ def test_the_gpt_is_compared_with_every_other_method() -> None:
         folds = [share_right(study()[name, 0], "gpt") - share_right(study()[name, 0], against) for name in FOLDS]
         assert row.value == pytest.approx(np.mean(folds))
         assert (row.fold_low or 1) <= row.value <= (row.fold_high or -1)
-    assert rows["log_mel"].p == pytest.approx(2 / 301)
-    assert (rows["log_mel"].low or 0) > 0 > rows["supervised_head"].value
+    ahead = rows["log_mel"]  # over the people, who are the folds
+    assert (ahead.over, ahead.low, ahead.high) == ("groups", ahead.fold_low, ahead.fold_high)
+    assert 0 < (ahead.p or 0) < (rows["simclr"].p or 0) < 0.05
 
 
 def test_other_references_take_the_place_of_the_gpt() -> None:
@@ -141,7 +144,7 @@ def test_other_references_take_the_place_of_the_gpt() -> None:
     found = compared(study(), by="group", references=given)
     assert found.references == ["simclr", "supervised_head"]
     assert list(found.confusion) == ["simclr", "supervised_head"]
-    rows = {(row.of, row.against): row.value for row in found.figures.where(name="difference")}
+    rows = {(row.of, row.against): row.value for row in found.figures.where(name="difference", share=None)}
     assert len(rows) == 2 * 3
     assert rows["simclr", "gpt"] == pytest.approx(-of_gpt(section())["simclr"].value)
     assert rows["simclr", "supervised_head"] == pytest.approx(-rows["supervised_head", "simclr"])
@@ -158,14 +161,22 @@ def test_layers_have_the_pooling_that_validation_prefers() -> None:
     assert not section().layers("simclr")
 
 
-def test_learning_curves_are_means_and_their_intervals_those_of_independent_folds() -> None:
+def test_learning_curves_are_means_with_intervals_over_people() -> None:
     curves = section().learning_curves
     assert set(curves) == {"log_mel", "gpt", "simclr"}
     for of, points in curves.items():
         assert [point.share for point in points] == [0.1, 1.0]
         mean = np.mean([share_right(study()[name, 0], of) for name in FOLDS])
         assert points[1].value == pytest.approx(mean)
-        assert points[1].value - (points[1].low or 0) == pytest.approx(0.05 / 3**0.5)
+        assert (points[1].over, points[1].low, points[1].high) == ("groups", *ends_of(of))
+    apart = section().figures.where(name="difference", of="gpt", against="log_mel")
+    assert [row.labels for row in apart] == [None, 10, 100]
+    assert (apart[2].value, apart[2].low) == pytest.approx((apart[0].value, apart[0].low))
+
+
+def ends_of(of: str) -> tuple[Any, Any]:
+    row = section().tested[of]
+    return pytest.approx(row.low), pytest.approx(row.high)
 
 
 def test_answers_are_counted_by_true_class() -> None:
@@ -180,7 +191,7 @@ def test_one_fold_has_no_interval_over_folds() -> None:
     assert {found.fold_spread(of) for of in found.methods} == {0}
     assert {(row.fold_low, row.fold_high) for row in of_gpt(found).values()} == {(None, None)}
     assert found.protocol == "one split"
-    assert found.resampled == "clip"  # one speaker alone cannot be drawn
+    assert (found.over, found.tested["gpt"].over) == ("clips", "clips")  # one speaker says nothing of others
 
 
 def of_speakers(speakers: int) -> Probed:
@@ -264,18 +275,45 @@ def test_the_same_clips_have_one_key_and_one_set_of_draws() -> None:
     assert key() not in others
     probes = {("test", 0): drawn("ann", 0)}
     seeded = [ProbedFolds(probes=probes, config=replace(CONFIG, seed=seed), by="split") for seed in (0, 1)]
-    assert not np.array_equal(seeded[0].draws, seeded[1].draws)
+    assert not np.array_equal(seeded[0].tested.draws, seeded[1].tested.draws)
     assert np.array_equal(seeded[0].paired_draws, seeded[1].paired_draws)
     fewer = ProbedFolds(probes=probes, config=replace(CONFIG, resamples=20, seed=2), by="split")
     assert np.array_equal(fewer.paired_draws, seeded[0].paired_draws[:20])
 
 
-@pytest.mark.parametrize(("speakers", "resampled"), [(1, "clip"), (5, "clip"), (20, "group")])
-def test_clips_of_many_speakers_are_drawn_by_speaker(speakers: int, resampled: str) -> None:
+@pytest.mark.parametrize(("speakers", "over"), [(1, "clips"), (5, "groups"), (20, "groups")])
+def test_intervals_of_several_speakers_are_over_them(speakers: int, over: str) -> None:
     found = compared({("test", 0): of_speakers(speakers)})
-    assert found.resampled == resampled
+    assert found.over == over
     assert next(row.value for row in found.tested.values()) == 1 - 1 / speakers
-    assert (found.few_groups is not None) == (speakers < 20)
+    assert (found.single_group is not None) == (speakers == 1)
+
+
+def test_seeds_are_crossed_with_the_speakers_of_one_split() -> None:
+    """The mutation: the mean over seeds for each speaker says nothing of other trainings."""
+    probes = {("test", seed): of_speakers(5) for seed in range(3)}
+    for (_, seed), probed in probes.items():
+        gpt = next(row for row in probed["methods"] if row["of"] == "gpt")
+        for clip in range(0, 40, 4 - seed):  # more are wrong with each seed, for every speaker
+            label = probed["truth"][clip]
+            gpt["predictions"][clip] = CLASSES[CLASSES.index(label) - 1]
+    found = compared(probes)
+    values = np.array(
+        [
+            [
+                np.mean([row["predictions"][c] == p["truth"][c] for c in range(g * 8, g * 8 + 8)])
+                for p in probes.values()
+                for row in p["methods"]
+                if row["of"] == "gpt"
+            ]
+            for g in range(5)
+        ]
+    )
+    low, high, _ = over_groups(values, confidence=CONFIG.confidence)
+    row = found.tested["gpt"]
+    assert (row.value, row.low, row.high) == pytest.approx((values.mean(), max(low, 0), min(high, 1)))
+    alone = t_interval(values.mean(1), confidence=CONFIG.confidence)
+    assert low < (alone[0] or 0) < (alone[1] or 0) < high
 
 
 def test_speakers_count_once_each_and_may_be_unknown() -> None:
@@ -287,7 +325,7 @@ def test_speakers_count_once_each_and_may_be_unknown() -> None:
     assert (row.low, row.high) == (pytest.approx(tail ** (1 / 20)), 1)
     probed = drawn("ann", 0)
     probed["groups"] = [str(number) for number in range(39)] + [None]
-    assert compared({("test", 0): probed}).resampled == "clip"
+    assert compared({("test", 0): probed}).over == "clips"
 
 
 CANDIDATES = drawn("bob", 0)["methods"][1]["candidates"]
@@ -337,7 +375,8 @@ def test_accuracy_under_noise_is_the_mean_over_folds_and_is_no_overall_figure() 
     probes = study()
     for place, probed in enumerate(probes.values()):
         for row in probed["methods"]:
-            row["noise"] = [{"snr": 10.0, "test_accuracy": 0.3 + place / 10, "low": 0.2, "high": 0.6}]
+            ends = {"test_accuracy": 0.3 + place / 10, "low": 0.2, "high": 0.6}
+            row["noise"] = [{"snr": 10.0, "values": [[0.3 + place / 10]], **ends}]
     clean, noisy = section(), compared(probes, by="group")
     assert {of: [row.noise_snr for row in rows] for of, rows in noisy.noise.items()} == {of: [10.0] for of in RIGHT}
     assert noisy.noise["gpt"][0].value == pytest.approx(0.4)

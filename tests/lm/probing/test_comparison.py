@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ttest_1samp
+from scipy.stats import t as student
 from sklearn.metrics import average_precision_score, f1_score, r2_score
 
 from lm.probing.comparison import (
     Decisions,
     Estimate,
     Hits,
+    Measured,
     Outcome,
     Predictions,
     Rankings,
@@ -22,11 +24,15 @@ from lm.probing.comparison import (
     bootstrap,
     bootstrap_pairs,
     by_fold,
+    by_group,
     difference,
     independent_difference,
     interval,
     measure,
+    num_clips,
+    number_groups,
     outcome_interval,
+    over_groups,
     t_interval,
     two_sided_p,
 )
@@ -73,16 +79,71 @@ def test_the_bootstrap_is_that_of_loops(monkeypatch: pytest.MonkeyPatch) -> None
     np.testing.assert_allclose(bootstrap(hits(), resamples=20, seed=5), expected)
 
 
-def test_whole_groups_are_drawn_as_loops_draw_them() -> None:
+def test_groups_of_equal_size_have_their_own_accuracy() -> None:
     (fold, *_) = hits()
     assert isinstance(fold, Hits)
-    groups = np.array([0, 2, 1, 2, 2, 0, 1, 2, 0, 2])
-    rng, expected = np.random.default_rng([5, 0]), []
-    for _ in range(20):
-        drawn = [group for group, count in enumerate(rng.multinomial(3, [1 / 3] * 3)) for _ in range(count)]
-        clips = [clip for group in drawn for clip in range(10) if groups[clip] == group]
-        expected.append([fold.hits[method, clips].mean() for method in range(3)])
-    np.testing.assert_allclose(bootstrap([fold], resamples=20, seed=5, groups=[groups]), expected)
+    names = ["ann", "bob", "ann", "eve", "bob", "eve"]
+    six = Hits(hits=fold.hits[:, :6])
+    numbers = number_groups([names])
+    assert numbers is not None
+    wanted = [six.hits[:, [0, 2]].mean(1), six.hits[:, [1, 4]].mean(1), six.hits[:, [3, 5]].mean(1)]
+    np.testing.assert_allclose(by_group([six], numbers), wanted)
+    assert number_groups([["ann"] * 6]) is None
+    assert number_groups([[*names[:5], None]]) is None
+
+
+def test_a_fold_of_one_group_is_the_group_and_other_groups_weigh_as_their_clips() -> None:
+    folds = hits()
+    alone = number_groups([[str(number)] * num_clips(fold) for number, fold in enumerate(folds)])
+    assert alone is not None
+    np.testing.assert_allclose(by_group(folds, alone), by_fold(folds))
+    one = Hits(hits=np.array([[1.0, 1.0, 1.0, 0.0]]))
+    numbers = number_groups([["a", "b", "b", "b"]])
+    assert numbers is not None
+    assert by_group([one], numbers).mean() == pytest.approx(2 * 0.75 - (2 / 3 + 1) / 2)
+
+
+def test_an_interval_over_people_is_students_and_seeds_are_crossed() -> None:
+    rng = np.random.default_rng(0)
+    people = rng.normal(size=6)
+    low, high, p = over_groups(people, confidence=0.95)
+    oracle = ttest_1samp(people, 0)
+    assert (low, high) == pytest.approx(oracle.confidence_interval(0.95))
+    assert p == pytest.approx(oracle.pvalue)
+    # Seeds that differ by nothing but noise give the t interval of the people's means.
+    noise = rng.normal(size=(6, 3))
+    noise -= noise.mean(0)
+    crossed = people[:, None] + noise
+    assert over_groups(crossed, confidence=0.95)[:2] == pytest.approx(t_interval(crossed.mean(1), confidence=0.95))
+    # With seeds that do differ, the variance is (MS of people + MS of seeds - MS of the rest) / 18.
+    crossed = crossed + np.array([-3.0, 0.0, 4.0])
+    squares = [3 * crossed.mean(1).var(ddof=1), 6 * crossed.mean(0).var(ddof=1)]
+    rest = ((crossed - crossed.mean(1, keepdims=True) - crossed.mean(0) + crossed.mean()) ** 2).sum() / 10
+    total = squares[0] + squares[1] - rest
+    freedom = total**2 / (squares[0] ** 2 / 5 + squares[1] ** 2 / 2 + rest**2 / 10)
+    half = student.ppf(0.975, freedom) * (total / 18) ** 0.5
+    assert over_groups(crossed, confidence=0.95)[:2] == pytest.approx((crossed.mean() - half, crossed.mean() + half))
+    assert over_groups(np.zeros(3), confidence=0.95) == (0, 0, 1)
+
+
+@pytest.mark.slow
+def test_intervals_over_people_and_seeds_cover_as_often_as_they_say() -> None:
+    rng, inside = np.random.default_rng(0), []
+    for _ in range(2000):
+        values = rng.normal(size=(6, 1)) + rng.normal(size=(1, 3)) + rng.normal(size=(6, 3))
+        low, high, _ = over_groups(values, confidence=0.95)
+        inside.append(low < 0 < high)
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.03)
+
+
+def test_intervals_of_methods_stay_in_the_range_of_their_measure() -> None:
+    names = [["ann", "bob", "eve"] * 4]
+    right = Hits(hits=np.ones((1, 12)))
+    found = Measured.of([right], names, resamples=10, seed=0).estimate(0, confidence=0.95)
+    assert (found.low, found.high) == pytest.approx((binomtest(3, 3).proportion_ci(0.95, "exact").low, 1.0))  # people
+    mixed = Hits(hits=(np.arange(12) % 3 > 0).astype(float)[None])
+    found = Measured.of([mixed], names, resamples=10, seed=0).estimate(0, confidence=0.95)
+    assert (found.low, found.high) == (0, 1)
 
 
 def test_pairs_are_drawn_by_their_members_as_loops_draw_them() -> None:

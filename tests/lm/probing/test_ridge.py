@@ -1,7 +1,9 @@
 """Ridge regression, and choice by cross-validation over whole groups, against scikit-learn's own."""
 
 import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -17,9 +19,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from lm.options import ProbeConfig
-from lm.probing.linear import RidgeProbe, normal_equations
+from lm.probing.linear import LogisticProbe, RidgeProbe, normal_equations
 from lm.probing.probe import probe
 from lm.probing.task import FOLDS, ProbeTask, divisions, penalty_grid, with_parts
+from tests.reference import unit
 from wordless.base.errors import InputError
 
 
@@ -38,7 +41,7 @@ def test_every_penalty_has_the_solution_of_scikit_learn(clips: int, dim: int, de
     ridge = RidgeProbe(features, targets, device=device)
     for penalty in (1e-3, 0.1, 10.0):
         ridge.fit(penalty)
-        oracle = Ridge(alpha=1 / penalty).fit(features.astype(np.float64), targets.astype(np.float64))
+        oracle = Ridge(alpha=unit(features) / penalty).fit(features.astype(np.float64), targets.astype(np.float64))
         np.testing.assert_allclose(ridge.scores(others), oracle.predict(others), atol=1e-4)
 
 
@@ -95,7 +98,7 @@ def test_rounded_products_of_few_directions_are_no_weights(directions: int) -> N
     features /= features.std(0)
     targets = np.eye(3, dtype=bool)[(features @ rng.standard_normal((2000, 3))).argmax(1)]
     ridge = RidgeProbe(features, targets)
-    ridge.fit(1e3)
+    ridge.fit(1e3 * unit(features))
     wanted = Ridge(alpha=1e-3).fit(features.astype(np.float64), targets.astype(np.float64)).predict(others)
     np.testing.assert_allclose(ridge.scores(others), wanted, atol=1e-4)
 
@@ -125,15 +128,33 @@ def test_hardly_any_penalty_on_repeated_features_fits_the_clips(
 
     monkeypatch.setattr("lm.probing.linear.cho_factor", factor)
     ridge = RidgeProbe(np.tile(few, dim // 10), targets)
-    ridge.fit(1e15)
+    ridge.fit(1e17)
     assert refused
     found = ridge.scores(np.tile(few, dim // 10))
     np.testing.assert_allclose(found, Ridge(alpha=1e-6).fit(few, targets.astype(float)).predict(few), atol=1e-3)
 
 
+LOGISTIC = partial(LogisticProbe, multi_label=False, max_iterations=1000, tolerance=1e-7)
+
+
+@pytest.mark.parametrize("kind", [RidgeProbe, LOGISTIC])
+@pytest.mark.parametrize(("clips", "dim"), [(200, 12), (20, 50)], ids=["more clips", "more features"])
+def test_wider_features_and_other_units_have_the_same_answers(
+    kind: Callable[..., LogisticProbe | RidgeProbe], clips: int, dim: int
+) -> None:
+    """The mutation: an absolute penalty is harder on few features, and on small numbers."""
+    features, targets = _clips(clips, dim)
+    others, found = _clips(7, dim)[0], []
+    for change in (lambda values: values, lambda values: np.tile(values, 9), lambda values: values / 100):
+        fitted = kind(change(features), targets)
+        fitted.fit(1.0)
+        found.append(fitted.scores(change(others)))
+    np.testing.assert_allclose(found[1:], [found[0]] * 2, atol=2e-3)
+
+
 GROUPS = ("ann", "bob", "cem", "dee", "eve")
 SPLIT = {"ann": "train", "bob": "train", "cem": "train", "dee": "validation", "eve": "test"}
-CONFIG = ProbeConfig(penalties=5, resamples=10, classifier="ridge", choose_by="group", penalty_high=1.0)
+CONFIG = ProbeConfig(penalties=5, resamples=10, classifier="ridge", choose_by="group")
 
 
 def _task(clips: int = 200, *, parts: bool = True) -> ProbeTask:
@@ -157,7 +178,7 @@ def test_the_choice_is_that_of_scikit_learn(dim: int, power: float) -> None:
     right = make_scorer(lambda truth, scores: accuracy_score(truth.argmax(1), scores.argmax(1)))
     for tried, penalty in zip(found.tries, penalty_grid(5, config), strict=True):
         rooted = FunctionTransformer(lambda values: np.sign(values) * np.abs(values) ** power)
-        model = make_pipeline(rooted, StandardScaler(), Ridge(alpha=1 / penalty))
+        model = make_pipeline(rooted, StandardScaler(), Ridge(alpha=dim / penalty))  # the mean squared norm is dim
         groups = [task.parts[row] for row in known]  # type: ignore[index]  # there are parts
         wanted, by = task.targets[known].astype(float), LeaveOneGroupOut()
         own = cross_val_score(model, features[known], wanted, groups=groups, cv=by, scoring=right).mean()
@@ -176,7 +197,7 @@ def test_the_accuracies_of_logistic_regression_are_scikit_learns() -> None:
     known = np.concatenate([task.rows["train"], task.rows["validation"]])
     groups = [task.parts[row] for row in known]  # type: ignore[index]  # there are parts
     for tried, penalty in zip(found.tries, penalty_grid(config.penalties, config), strict=True):
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=2000, tol=1e-6))
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=penalty / 6, max_iter=2000, tol=1e-6))
         classes = task.targets[known].argmax(1)
         own = cross_val_score(model, features[known], classes, groups=groups, cv=LeaveOneGroupOut()).mean()
         assert tried.validation_accuracy == pytest.approx(own, abs=0.011), penalty  # a clip may lie on the border
@@ -195,7 +216,7 @@ def test_several_labels_are_chosen_by_mean_average_precision() -> None:
         each = []
         for group in sorted({*by_group}):
             fitted, held_out = known[by_group != group], known[by_group == group]
-            model = make_pipeline(StandardScaler(), Ridge(alpha=1 / penalty))
+            model = make_pipeline(StandardScaler(), Ridge(alpha=30 / penalty))
             scores = model.fit(features[fitted], task.targets[fitted].astype(float)).predict(features[held_out])
             each.append(average_precision_score(task.targets[held_out], scores, average="macro"))
         assert tried.validation_accuracy == pytest.approx(np.mean(each), abs=0.002), penalty
@@ -206,7 +227,7 @@ def test_ridge_is_scikit_learns_with_an_intercept() -> None:
     train, test = task.rows["train"], task.rows["test"]
     for dim in (4, 300):
         features = _features(task, dim) + 1  # the mean of a share of the clips is not 0
-        own = Ridge(alpha=2.0).fit(features[train], task.targets[train].astype(float))
+        own = Ridge(alpha=2.0 * unit(features[train])).fit(features[train], task.targets[train].astype(float))
         probe_of = RidgeProbe(features[train], task.targets[train])
         probe_of.fit(0.5)
         np.testing.assert_allclose(probe_of.scores(features[test]), own.predict(features[test]), atol=1e-3)

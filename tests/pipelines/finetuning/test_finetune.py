@@ -14,7 +14,7 @@ import torch
 from lm.finetuned import FineTunedModel
 from lm.heads import Figure
 from lm.model import LanguageModel
-from lm.probing.comparison import Hits, bootstrap, outcome_interval, whole_groups
+from lm.probing.comparison import Hits, Measured
 from pipelines.jobs.finetune import as_markdown, finetune_body, named_figures, summary
 from tests.pipelines.finetuning.conftest import PITCHES, Finetuned, composed, write_tone, write_tones
 from tests.pipelines.tiny import AUDIO
@@ -43,7 +43,7 @@ def test_every_opponent_has_a_figure_for_each_share(classifier: Finetuned) -> No
     table = (classifier.folder / "figures.md").read_text().splitlines()
     assert len(table) == 2 + len(rows)
     assert record["provenance"]["parameters"]["finetuned"] > 0
-    assert record["resampled"] == "clip"  # the test clips have no groups
+    assert record["over"] == "clips"  # the test clips have no groups
 
 
 def test_the_folder_predicts_what_the_figures_were_measured_on(classifier: Finetuned, tones: Path) -> None:
@@ -146,23 +146,22 @@ def test_short_and_unlabelled_clips_are_set_aside_and_counted(
     assert re.search(r"98\.wav\t.*no label", rejected)
 
 
-def test_whole_speakers_are_resampled_where_there_are_many(run_folder: Path, tmp_path: Path) -> None:
+def test_intervals_are_over_speakers(run_folder: Path, tmp_path: Path) -> None:
     (root := tmp_path / "tones").mkdir()
     for name, pitch in (("low", 200.0), ("high", 1200.0)):
-        for number in range(63):  # three indices of nine are test clips: 21 speakers
-            write_tone(root / f"{name}_s{number}_{number % 9}.wav", pitch, 0.1, seed=number)
+        for number in range(63):  # three indices of nine are test clips: 3 speakers
+            write_tone(root / f"{name}_s{number // 9 % 3}_{number}.wav", pitch, 0.1, seed=number)
     words = (f"model={run_folder}", f"corpus.root={root}", f"store.root={tmp_path / 'store'}", "beside=[]")
     pattern = ("corpus.pattern={label}_{group}_{index}.wav", "body.fit.steps=1", "figures.resamples=200")
     finetune_body(composed(*words, *pattern, f"output={tmp_path / 'model'}"))
     record = json.loads((tmp_path / "model/figures.json").read_text())
     rows = [line.split("\t") for line in (tmp_path / "model/predictions.tsv").read_text().splitlines()[1:]]
     outcome = Hits(hits=np.array([[float(row[1] == row[2]) for row in rows]]))
-    groups = whole_groups([row[0].split("_")[1] for row in rows])
-    assert groups is not None
+    names = [row[0].split("_")[1] for row in rows]
+    wanted = Measured.of([outcome], [names], resamples=200, seed=0).estimate(0, confidence=0.95)
     found = record["trials"][0]["figures"][0]
-    draws = bootstrap([outcome], resamples=200, seed=0, groups=groups)[:, 0]
-    assert (found["low"], found["high"]) == pytest.approx(outcome_interval([outcome], draws, 0.95, groups=groups))
-    assert record["resampled"] == "group"
+    assert (found["low"], found["high"]) == pytest.approx((wanted.low, wanted.high))
+    assert record["over"] == "groups"
 
 
 def split_of(path: Path) -> str:

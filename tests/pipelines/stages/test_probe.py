@@ -343,24 +343,10 @@ def test_intervals_of_layers_and_curves_are_over_speakers_as_those_of_the_table(
     entries = [stored(session, "features", representations(manifest))]
     found = together(session, manifest, entries, CONFIG).read_json("probe.json")
     compared = compare(ProbedFolds(probes={("test", CONFIG.seed): found}, by="split", config=CONFIG))
-    assert compared.resampled == "group"
+    assert compared.over == "groups"
     for of, row in compared.tested.items():
         record = next(each for each in found["methods"] if each["of"] == of)
         layer = next(each for each in record["candidates"] if each["of"] == record["chosen"])
         assert layer["low"] < layer["test_accuracy"] < layer["high"]
-        for interval in (record, record["learning_curve"][-1]):
-            assert (interval["low"], interval["high"]) == pytest.approx((row.low, row.high))
-
-
-def test_the_key_of_probes_says_whether_groups_are_resampled(tmp_path: Path) -> None:
-    """On folds, and with few groups, intervals are over clips, and the key is that of a corpus without groups."""
-    session = silent_session(tmp_path)
-    many, few = many_speakers(), held_out(corpus())
-    for manifest, resampled in ((many, True), (few, False)):
-        entries = [stored(session, f"{resampled}", representations(manifest))]
-        split, folded = (
-            probe_methods(session, manifest, entries, CONFIG, labelled=(), folds_by=by) for by in (None, "group")
-        )
-        assert [split[of].key != folded[of].key for of in split] == [resampled] * 2
-        whole, alone = (collect_probes(session, manifest, split, CONFIG, folds_by=by).key for by in (None, "group"))
-        assert (whole != alone) == resampled
+        assert (record["low"], record["high"]) == pytest.approx((row.low, row.high))
+        assert len(record["learning_curve"][-1]["values"]) == 24  # speakers

@@ -69,7 +69,7 @@ def test_figures_of_all_rates_stand_beside_the_flat_gpt(compared: Path) -> None:
     assert {*values("distinct_1")} == {"rates", "flat", "recordings"}
     names = {row.name.removesuffix("_difference") for row in figures if row.against}
     assert {"label_kept", "label_lasting"} <= names <= {"label_kept", "label_lasting", "label_stability"}
-    assert record["resampled"] == "clip"  # of two clips
+    assert record["over"] == "clips"  # of two clips
 
 
 @pytest.mark.slow
