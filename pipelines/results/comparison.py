@@ -437,8 +437,9 @@ def _on_validation(folds: ProbedFolds, number: int, row: Figure) -> Iterator[Fig
     """Give the figure that chose a method's candidate, and the gap to test."""
     of, confidence = folds.methods[number], folds.config.confidence
     found, value = folds.validation(of, confidence=confidence), folds.validation_value(of)
-    ends = {"low": found.low, "high": found.high, "over": folds.over_validation(of)} if found else {}
-    yield replace(row, value=value, **ends, split="validation", count=folds.validation_clips(of))
+    row = replace(row, split="validation")
+    judging = replace(row, low=found.low, high=found.high, over=folds.over_validation(of)) if found else row
+    yield replace(judging, value=value, count=folds.validation_clips(of))
     together = 1 - (1 - confidence) / len(folds.methods)
     if judged := folds.validation(of, confidence=together):
         gap = independent_difference(judged, folds.tested.estimate(number, confidence=together))
