@@ -100,15 +100,17 @@ class SequenceTask(Task):
         return targets
 
     def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor, *, training: bool) -> tuple[Tensor, int]:
-        """Sum the CTC loss in nats over characters; an infinite one, of a clip with too few steps, counts as 0."""
+        """Sum the CTC loss in nats over characters; a clip with too few steps for its text adds neither."""
         sizes = (targets != BLANK).sum(1)
+        repeated = ((targets[:, 1:] == targets[:, :-1]) & (targets[:, 1:] != BLANK)).sum(1)
         scores = outputs.log_softmax(-1).transpose(0, 1)  # (N, T, C) -> (T, N, C)
+        lengths = copy_to(lengths, scores.device)
         loss = nn.CTCLoss(blank=BLANK, reduction="sum", zero_infinity=True)
-        return loss(scores, targets, copy_to(lengths, scores.device), sizes), int(sizes.sum())
+        return loss(scores, targets, lengths, sizes), int(sizes[lengths >= sizes + repeated].sum())
 
     def fits(self, label: str, states: int, *, states_per_second: float) -> bool:
-        """Return whether the steps of a clip have room for its text, and for a blank between equal characters."""
-        text = self.options.text(label)
+        """Return whether the steps of a clip have room for its known characters, and a blank between equal ones."""
+        text = [character for character in self.options.text(label) if character in self.characters]
         needed = len(text) + sum(one == other for one, other in pairwise(text))
         return states * self._steps_per_state(states_per_second) >= needed
 

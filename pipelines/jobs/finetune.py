@@ -70,8 +70,8 @@ def finetune_body(config: dict[str, object]) -> None:
         clips = labelled_clips(corpus.manifest, pretrained.body, head, max_seconds=seconds, upsample=settings.upsample)
         train, validation, test = (clips.labels_of(rows) for rows in clips.rows.values())
         task = head.task(train, [*validation, *test])
-        clips = with_room(clips, pretrained.body, task)
-        notices = [*clips.notices, *require_unseen_labels(settings, pretrained, clips.manifest)]
+        clips, errors = with_room(clips, pretrained.body, task)
+        notices = [*clips.notices, *errors, *require_unseen_labels(settings, pretrained, clips.manifest)]
         for notice in notices:
             terminal.say(f"finetune  {notice}")
         job = _job(settings, pretrained, clips, task)

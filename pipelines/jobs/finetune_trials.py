@@ -115,20 +115,20 @@ def labelled_clips(
     return fit
 
 
-def with_room(clips: LabelledClips, body: Body, task: Task) -> LabelledClips:
-    """Set aside the training clips that are too short for their label."""
+def with_room(clips: LabelledClips, body: Body, task: Task) -> tuple[LabelledClips, list[str]]:
+    """Set aside training and validation clips that are too short for their label; say how many test clips are."""
     reading = body.reading
     rate = reading.states_per_second
-    short = {
-        clip.name: f"too short for its label at {rate:g} states per second"
-        for clip in clips.manifest.of("train")
+    short = [
+        clip
+        for clip in clips.manifest.clips
         if not task.fits(clip.label or "", reading.num_states(num_inputs(clip, body)), states_per_second=rate)
-    }
-    if not short:
-        return clips
-    fit = clips.without(short)
+    ]
+    reason = f"too short for its label at {rate:g} states per second"
+    fit = clips.without({clip.name: reason for clip in short if clip.split != "test"})
     _require_filled(fit)
-    return fit
+    tested = sum(clip.split == "test" for clip in short)
+    return fit, [f"{counted(tested, 'test clip')} too short for the label, which counts as errors"] if tested else []
 
 
 def num_inputs(clip: Clip, body: Body) -> int:

@@ -334,13 +334,16 @@ def test_the_loss_is_the_logarithm_of_the_probability_of_all_alignments() -> Non
 def test_a_clip_without_room_for_its_text_does_not_spoil_a_batch() -> None:
     own = text_task("abb")
     outputs = torch.zeros(1, 3, 3, requires_grad=True)
-    summed, _ = own.loss(outputs, torch.tensor([3]), own.targets(["abb"]), training=True)
+    summed, characters = own.loss(outputs, torch.tensor([3]), own.targets(["abb"]), training=True)
     summed.backward()  # type: ignore[no-untyped-call]
-    assert float(summed.detach()) == 0
+    assert (float(summed.detach()), characters) == (0, 0)
+    both = own.loss(outputs.detach().expand(2, 3, 3), torch.tensor([3, 3]), own.targets(["abb", "ab"]), training=False)
+    assert both == own.loss(outputs.detach(), torch.tensor([3]), own.targets(["ab"]), training=False)
     assert outputs.grad is not None
     assert bool(outputs.grad.isfinite().all())
     assert [own.fits("abb", states, states_per_second=50) for states in (3, 4)] == [False, True]
     assert own.fits("abb", 1, states_per_second=10)  # five steps
+    assert own.fits("a?b!", 2, states_per_second=50)  # two characters were never learned
 
 
 def test_few_states_give_several_steps_each() -> None:
