@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -212,8 +212,13 @@ def describe_type(kind: Any) -> str:
 MAX_BYTES = 64 << 20  # of a JSON file; its Python values take about ten times as much memory as its text
 
 
-def parse_json(content: str | bytes) -> object:
-    """Parse one JSON text.
+def nan_as_none(constant: str) -> float | None:
+    """Parse NaN, Infinity or -Infinity of a JSON text; NaN is how pandas writes a missing value: None."""
+    return None if constant == "NaN" else float(constant)
+
+
+def parse_json(content: str | bytes, constant: Callable[[str], object] | None = None) -> object:
+    """Parse one JSON text; ``constant`` gives the value of NaN and infinities, which are refused without it.
 
     Python's parser accepts more than JSON allows and raises errors of several types. Here all of them become
     `InputError`.
@@ -223,7 +228,7 @@ def parse_json(content: str | bytes) -> object:
             has a number of thousands of digits.
     """
     try:
-        return json.loads(content, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        return json.loads(content, object_pairs_hook=_object, parse_constant=constant or _refuse_constant)
     except InputError:
         raise
     except RecursionError:

@@ -149,6 +149,23 @@ def test_a_shard_without_recordings_says_what_it_holds(tmp_path: Path) -> None:
     assert all(each in str(raised.value) for each in ("*.qqq", "*.lab", "12 members"))
 
 
+def test_nan_of_data_sets_and_shards_is_no_label_and_no_group(tmp_path: Path) -> None:
+    nan = float("nan")
+    write_parquet(tmp_path / "d.parquet", takes(12), kind=[1.5, nan, None, 2.5] * 3, who=[nan, 1.0, None, 2.0] * 3)
+    columns = ColumnConfig(label="kind", group="who")
+    split = SplitConfig(validation_fraction=0, test_fraction=0)
+    clips = read(
+        CorpusConfig(dataset=str(tmp_path / "d.parquet"), columns=columns, split=split), tmp_path / "s"
+    ).manifest
+    assert Counter(clip.label for clip in clips.clips) == {"1.5": 3, None: 6, "2.5": 3}
+    assert Counter(clip.group for clip in clips.clips) == {None: 6, "1.0": 3, "2.0": 3}
+    facts = [(f"clip_{n:02d}.json", json.dumps({"kind": "ab"[n] if n < 2 else nan}).encode()) for n in range(12)]
+    write_tar(tmp_path / "a.tar", [*facts, *(each for each in samples(takes(12)) if not each[0].endswith("json"))])
+    shards = CorpusConfig(shards=str(tmp_path / "a.tar"), columns=ColumnConfig(label="kind"), split=split)
+    corpus = read(shards, tmp_path / "s")
+    assert (Counter(clip.label for clip in corpus.manifest.clips), corpus.rejected) == ({"a": 1, "b": 1, None: 10}, ())
+
+
 def test_a_pattern_reads_the_names_that_recordings_had(tmp_path: Path) -> None:
     write_parquet(tmp_path / "d.parquet", takes(12))
     config = CorpusConfig(dataset=str(tmp_path / "d.parquet"), pattern="{label}_{index}.wav", labels="pattern")

@@ -32,6 +32,7 @@ from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 from wordless.audio.recordings.description import PATH_COLUMNS
 from wordless.audio.recordings.folders import read_annotation_text
 from wordless.base.errors import InputError
+from wordless.base.values import nan_as_none
 
 Kind = Literal["raven", "elan", "textgrid", "audacity", "kaldi", "lhotse", "rttm", "ctm", "lab"]
 AnnotationKind = Literal["auto", "none", Kind]
@@ -603,7 +604,7 @@ def _objects(path: Path, shown: str) -> Iterator[tuple[dict[str, Any], str, str 
                     continue
                 where = f"{shown}:{number}"
                 try:
-                    value = json.loads(line)
+                    value = json.loads(line, parse_constant=nan_as_none)
                 except (ValueError, RecursionError) as error:
                     yield {}, where, f"not JSON ({error}); write one object in each line"
                     continue

@@ -41,7 +41,7 @@ from wordless.audio.recordings.manifest import writable
 from wordless.base.errors import InputError
 from wordless.base.files import open_regular
 from wordless.base.text import counted
-from wordless.base.values import find_object, parse_json
+from wordless.base.values import find_object, nan_as_none, parse_json
 
 ARROW, PARQUET = ".arrow", ".parquet"
 # what libraries raise when a file is damaged
@@ -357,7 +357,7 @@ def _facts(content: bytes, ending: str) -> dict[str, str]:
     if len(content) > MAX_FACT_BYTES:
         raise InputError(f"has more than {MAX_FACT_BYTES} bytes")
     if ending == JSON:
-        values = parse_json(content)
+        values = parse_json(content, nan_as_none)
         if not isinstance(values, dict):
             raise InputError("is not a JSON object")
         given = {

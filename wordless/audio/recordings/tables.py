@@ -47,6 +47,7 @@ from wordless.audio.recordings.description import (
 from wordless.audio.recordings.folders import EXTENSIONS, on_disk, read_text
 from wordless.audio.recordings.manifest import whole_number
 from wordless.base.errors import InputError
+from wordless.base.values import nan_as_none
 
 PATH = "path"  # the column of recordings, whatever its name in the table
 TEXTS = ("text", "sentence", "transcript", "transcription", "normalized_text", "normalized_transcription")
@@ -322,7 +323,7 @@ def _json_cells(text: str, path: Path, names: Sequence[str]) -> Iterator[_Cells]
 
 def _json_values(text: str, path: Path) -> Iterator[tuple[object, str]]:
     """Give each JSON value of a text and its "file:line"."""
-    decoder, place, line = json.JSONDecoder(), 0, 1
+    decoder, place, line = json.JSONDecoder(parse_constant=nan_as_none), 0, 1
     while (start := next(_SPACE.finditer(text, place)).end()) < len(text):
         line, before = line + text.count("\n", place, start), place
         try:

@@ -76,6 +76,20 @@ def test_columns_of_time_name_a_part(tmp_path: Path, header: str, cells: str, op
     assert row.description == Description(label="up", span=Span(start=1.0, end=1.5))
 
 
+@pytest.mark.parametrize("name", ["rows.jsonl", "list.json", "columns.json"])
+def test_nan_of_json_is_a_missing_value(tmp_path: Path, name: str) -> None:
+    values = [
+        {"path": "a.wav", "label": float("nan"), "speaker": "ann", "start": float("nan"), "fold": 1.0},
+        {"path": "b.wav", "label": "nan", "speaker": float("nan"), "start": 0.5, "fold": float("nan")},
+    ]
+    columns = {key: [row[key] for row in values] for key in values[0]}
+    lines = "\n".join(map(json.dumps, values))
+    (tmp_path / name).write_text({"rows.jsonl": lines, "list.json": json.dumps(values)}.get(name, json.dumps(columns)))
+    first, second = (row.description for row in read_table(tmp_path / name).rows)
+    assert first == Description(group="ann", fold="1.0")
+    assert second == Description(label="nan", span=Span(start=0.5, end=None))
+
+
 def test_a_manifest_of_whole_recordings_names_no_parts(tmp_path: Path) -> None:
     clip = Clip(path="a.wav", start=160, num_samples=8000, sample_rate=16000, size=9, sha256="0", samples_sha256="1")
     write_manifest(Manifest(root=tmp_path, clips=(clip,)), tmp_path / "manifest.tsv")
