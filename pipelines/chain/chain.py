@@ -63,7 +63,7 @@ from wordless.training.precision import with_precision
 
 TESTS = "tests of the language model"
 PARTS = ("vocoder", "language model", "other methods", TESTS)  # of a run; the first take longest, the last one waits
-WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # for a corpus that is divided into folds
+WHOLE = SplitConfig(by="hash", validation_fraction=0, test_fraction=0)  # for a corpus that is divided into folds
 
 
 def run_chain(config: dict[str, object], folder: Path) -> None:
@@ -78,6 +78,8 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     require = require_labels if "probe" in settings.stages else None
     undivided = replace(settings.corpus, split=WHOLE) if settings.compare.folds else settings.corpus
     recordings = find_corpus(undivided, settings.embedded, store, require=require, terminal=terminal)
+    if not settings.compare.folds:
+        settings = replace(settings, corpus=replace(settings.corpus, split=recordings.config.split))
     sources = find_sources(settings, terminal)
     with open_gang(choose_device(settings.device)) as gang:
         settings = with_precision(settings, gang)

@@ -13,7 +13,7 @@ from pipelines.store.store import SYNTHESISED, UNPACKED
 from wordless.audio.decoding import Channel
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.clips import CONFLICTING, build_manifest, length_notices, upsampling_notices
-from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
+from wordless.audio.recordings.corpus import CorpusConfig, find_recordings, resolved
 from wordless.audio.recordings.data_sets import (
     described,
     is_unpacked,
@@ -26,7 +26,7 @@ from wordless.audio.recordings.data_sets import (
 from wordless.audio.recordings.description import Found
 from wordless.audio.recordings.embedded import EmbeddedConfig, embedded_corpus, label_table
 from wordless.audio.recordings.manifest import Manifest, Rejected, write_rejected
-from wordless.audio.recordings.splits import division_notices
+from wordless.audio.recordings.splits import GIVEN, division_notices
 from wordless.base.errors import InputError, named, within
 from wordless.base.pools import LOCAL, EngineConfig
 from wordless.base.progress import Terminal
@@ -82,7 +82,7 @@ def find_corpus(
         terminal.say("corpus    the built-in corpus; its voices are synthesised once, which takes some seconds")
         root = embedded_corpus(embedded, store / SYNTHESISED)
         table = None if embedded.label == "word" else str(label_table(embedded, root))
-        return FoundCorpus(config=replace(config, root=str(root), table=table))
+        return FoundCorpus(config=resolved(replace(config, root=str(root), table=table), "hash"))
     with within("corpus", root=option):
         unpacked = _unpacked(config, store, terminal) if config.is_packed else None
         found = find_recordings(config, unpacked=unpacked).named("corpus", root=option)
@@ -90,7 +90,7 @@ def find_corpus(
         terminal.say(f"corpus    {notice}")
     if require is not None:
         require([description.label for several in found.described.values() for description in several])
-    return FoundCorpus(config=config, found=found)
+    return FoundCorpus(config=resolved(config, found.split_by), found=found)
 
 
 def read_corpus(
@@ -196,7 +196,7 @@ def _unpacked(config: CorpusConfig, store: Path, terminal: Terminal) -> Found:
         terminal.say(f"corpus    {data_set.name}: {files}, unpacked once; about {size} more in {place}")
         with _megabytes(terminal, "unpacking", needed) as add:
             unpack(data_set, place, add)
-    found = described(data_set, place, config.columns, own_splits=config.split.by == "table")
+    found = described(data_set, place, config.columns, own_splits=config.split.by in GIVEN)
     return replace(found, notices=tuple(f"{data_set.name}: {notice}" for notice in found.notices))
 
 

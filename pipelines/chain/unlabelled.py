@@ -34,7 +34,7 @@ from wordless.training.gangs import Gang
 
 UNLABELLED, REJECTED_UNLABELLED = "unlabelled.tsv", "rejected_unlabelled.tsv"  # in the folder of a run
 STARTED = "start.tsv"  # there, too: the clips that the models it began with (such as lm.start) were trained on
-ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
+ALL_TRAIN = SplitConfig(by="hash", validation_fraction=0, test_fraction=0)
 
 
 def find_sources(settings: RunSettings, terminal: Terminal) -> dict[str, FoundCorpus]:

@@ -141,4 +141,4 @@ def require_recordings(config: Mapping[str, object]) -> None:
     compare = config.get("compare")
     in_folds = isinstance(compare, Mapping) and compare.get("folds")
     with within("corpus"):
-        find_recordings(replace(options, split=SplitConfig()) if in_folds else options)
+        find_recordings(replace(options, split=SplitConfig(by="hash")) if in_folds else options)

@@ -58,7 +58,7 @@ from wordless.base.text import counted
 from wordless.base.values import build, match_choice
 from wordless.training.gangs import Alone
 
-WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # no clip is held out
+WHOLE = SplitConfig(by="hash", validation_fraction=0, test_fraction=0)  # no clip is held out
 
 
 @dataclass(frozen=True, kw_only=True)

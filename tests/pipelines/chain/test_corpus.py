@@ -98,10 +98,41 @@ def test_other_splits_than_ours_are_set_aside_unless_all_are_divided(tmp_path: P
         ("invalidated/00000/0000/clip_12.wav", True),
         ("invalidated/00000/0000/clip_13.wav", True),
     ]
-    whole = read(replace(config, split=SplitConfig()), tmp_path / "store")
+    whole = read(replace(config, split=SplitConfig(by="hash")), tmp_path / "store")
     assert len(whole.manifest.clips) == 14
     by_folder = SplitConfig(by="folder", train=("train", "invalidated"), test=("test",), shared_groups=True)
     assert splits(read(replace(config, split=by_folder), tmp_path / "store"))["test"] == 4
+
+
+def test_a_column_split_divides_a_data_set_and_shards_without_an_option(tmp_path: Path) -> None:
+    parts = ["train"] * 6 + ["dev"] * 3 + ["test"] * 3
+    write_parquet(tmp_path / "d.parquet", takes(12), split=parts)
+    shared = SplitConfig(shared_groups=True)
+    config = CorpusConfig(dataset=str(tmp_path / "d.parquet"), columns=LABEL, split=shared)
+    assert splits(read(config, tmp_path / "s")) == {"train": 6, "validation": 3, "test": 3}
+    assert splits(read(replace(config, split=replace(shared, by="hash")), tmp_path / "s")) != splits(
+        read(config, tmp_path / "s")
+    )
+    facts = [(f"clip_{n:02d}.json", json.dumps({"split": part}).encode()) for n, part in enumerate(parts)]
+    write_tar(tmp_path / "a.tar", [*facts, *(each for each in samples(takes(12)) if not each[0].endswith("json"))])
+    shards = CorpusConfig(shards=str(tmp_path / "a.tar"), columns=ColumnConfig(label="cls"))
+    assert splits(read(shards, tmp_path / "s")) == {"train": 6, "validation": 3, "test": 3}
+    write_parquet(tmp_path / "e.parquet", takes(12), part=[1, 2, 3] * 4)
+    wrong = replace(config, dataset=str(tmp_path / "e.parquet"), columns=ColumnConfig(label="label", split="part"))
+    with pytest.raises(InputError, match=r"columns\.split is part\b.*\b1, 2, 3\b"):
+        read(wrong, tmp_path / "s")
+
+
+def test_the_corpus_says_what_divided_it(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("train/a/1.wav", "train/b/2.wav", "test/a/3.wav", "test/b/4.wav"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / "in" / name, rng.uniform(-0.5, 0.5, 4_000), 8_000)
+    config = CorpusConfig(root=str(tmp_path / "in"), split=SplitConfig(validation_fraction=0))
+    silent = Terminal(silent=True)
+    found = find_corpus(config, EmbeddedConfig(), tmp_path / "store", require=None, terminal=silent)
+    assert found.config.split.by == "folder"
+    assert splits(read(config, tmp_path / "store")) == {"train": 2, "test": 2}
 
 
 def test_columns_may_say_split_fold_and_several_labels(tmp_path: Path) -> None:

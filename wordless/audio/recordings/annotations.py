@@ -27,7 +27,7 @@ from wordless.audio.recordings.annotation_formats import (
     lhotse,
     lhotse_role,
 )
-from wordless.audio.recordings.description import SPAN_FIELDS, Description, Found, Span, describe
+from wordless.audio.recordings.description import SPAN_FIELDS, Description, Found, Span, describe, known_split
 from wordless.audio.recordings.folders import Folder, read_annotation_bytes, read_annotation_text
 from wordless.audio.recordings.manifest import Rejected
 from wordless.base.errors import InputError
@@ -342,6 +342,7 @@ def _read(kind: Kind, files: Sequence[str], places: Places, config: AnnotationCo
         InputError: several tiers of a file have annotations, and no option chooses one.
     """
     reading, form = AnnotationReading(kind=kind), FORMATS[kind]
+    splits = {name: split for name in files if form.names_recordings and (split := known_split(name))}
     for name in files:
         own = [] if form.names_recordings else places.of_file(name)
         try:
@@ -378,6 +379,8 @@ def _read(kind: Kind, files: Sequence[str], places: Places, config: AnnotationCo
                     recordings = [places.named(each.recording, name)]
                 except InputError as error:  # the only recording that a file names may now have the name of the file
                     each = each if each.fault or (own and len(named) == 1) else replace(each, fault=str(error))
+            if len({*splits.values()}) > 1 and name in splits:  # as in train/wav.scp and test/wav.scp
+                each = replace(each, fields={**each.fields, "split": splits[name]})
             reading.add(each, recordings, tier, name)
     return reading
 

@@ -22,7 +22,7 @@ from typing import Any
 from wordless.audio.decoding import Channel
 from wordless.audio.levels import Levels, loudest, of_text
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
+from wordless.audio.recordings.corpus import CorpusConfig, find_recordings, resolved
 from wordless.audio.recordings.description import Described, Description, Found, Span, group_of
 from wordless.audio.recordings.inspection import Measurement, Progress, frequent_reasons, inspect
 from wordless.audio.recordings.manifest import OUTSIDE, SPLITS, Clip, Manifest, Rejected, clip_name
@@ -69,6 +69,7 @@ def build_manifest(
         InputError: no recording is found or usable, a table names a missing file, or the splits cannot be made.
     """
     found = found or find_recordings(config)
+    config = resolved(config, found.split_by)
     root, described, unmatched = found.root, found.described, found.rejected
     # A split that cannot be made is refused before inspection takes hours. Whether a few recordings suffice is checked
     # after inspection, which finds the usable ones.

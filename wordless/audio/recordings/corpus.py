@@ -3,10 +3,11 @@
 import hashlib
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 from wordless.audio.decoding import Recording, RecordingError, count_samples
@@ -14,20 +15,24 @@ from wordless.audio.recordings.annotation_formats import AnnotationConfig, Annot
 from wordless.audio.recordings.annotations import annotations_below, annotations_in, kind_of
 from wordless.audio.recordings.description import (
     FIELDS,
+    SPLIT_NAMES,
     ColumnConfig,
     Described,
     Description,
     Found,
     LabelType,
     Span,
+    SplitBy,
     Template,
     describe,
+    folder_split,
     group_of,
+    split_depth,
 )
 from wordless.audio.recordings.folders import EXTENSIONS, Folder, expand_home, is_missing, listed_path, require_folder
 from wordless.audio.recordings.inspection import InspectionConfig
-from wordless.audio.recordings.manifest import OUTSIDE, Rejected, clip_name, number_of
-from wordless.audio.recordings.splits import SplitConfig, split_by_lists
+from wordless.audio.recordings.manifest import OUTSIDE, SPLITS, Rejected, Split, clip_name, number_of
+from wordless.audio.recordings.splits import GIVEN, SplitConfig, folder_splits, split_by_lists
 from wordless.audio.recordings.tables import Row, folder_of, read_table, spelling_of
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError, within
@@ -37,6 +42,7 @@ from wordless.base.text import counted
 QUIETEST_DBFS = -120.0
 MAX_OVERLAP = 0.9  # of a segment
 _ON_PACKED = "on recordings of `dataset` or `shards`"
+HELD_OUT = (*SPLIT_NAMES["validation"], *SPLIT_NAMES["test"])
 IN_TABLES = ("index", "start", "end", "duration")  # columns of tables alone
 CORPUS = "the recordings, their labels, and their division into splits"
 
@@ -118,7 +124,7 @@ class CorpusConfig(Options):
         _ = self.fields  # refuses a pattern
         for name, value, rule in self._contradictions():
             raise InputError(option=name, value=value, rule=rule)
-        if self.split.by != "group" or self.annotations == "none":  # annotations, which give groups, are found later
+        if self.split.by not in ("group", "table") or self.annotations == "none":  # annotations are found later
             self.require_split_values()
 
     def _contradictions(self) -> Iterator[tuple[str, object, str]]:
@@ -169,6 +175,11 @@ class CorpusConfig(Options):
             raise InputError(option="split.by", value=self.split.by, rule=rule, remedy=remedy)
 
 
+def resolved(config: CorpusConfig, split_by: SplitBy) -> CorpusConfig:
+    """Return the config with ``split_by``, as `find_recordings` found it, in place of ``split.by``=auto."""
+    return config if config.split.by != "auto" else replace(config, split=replace(config.split, by=split_by))
+
+
 def find_recordings(config: CorpusConfig, *, unpacked: Found | None = None) -> Found:
     """Find the root, the descriptions of each recording by path, and the files that do not fit the pattern.
 
@@ -180,6 +191,8 @@ def find_recordings(config: CorpusConfig, *, unpacked: Found | None = None) -> F
     notices = [*(annotated.notices if annotated else ())]
     if has_parts := annotated is not None and bool(annotated.described):
         found = annotated
+        if config.split.by == "table" and not any(known.split for each in found.described.values() for known in each):
+            config.require_split_values()
     elif unpacked is not None:
         found = unpacked
         notices += found.notices
@@ -211,6 +224,8 @@ def find_recordings(config: CorpusConfig, *, unpacked: Found | None = None) -> F
         left_out = (*left_out, *(Rejected(path=path, reason=reason) for path in others))
         merged = {}
         for path, fields in matched.items():  # a table's description is completed from the file name
+            if config.split.by not in GIVEN:
+                fields.pop("split", None)
             named = describe(fields, str(root / path))
             merged[path] = tuple(
                 replace(known, **{name: getattr(named, name) for name in FIELDS if getattr(known, name) is None})
@@ -222,9 +237,13 @@ def find_recordings(config: CorpusConfig, *, unpacked: Found | None = None) -> F
             raise InputError(option="pattern", value=config.pattern, rule=rule)
         listed = merged
 
+    depth = split_depth(listed)
     described: Described = {}
     for path, several in listed.items():
-        label = PurePosixPath(path).parent.name or None  # a name is no text, and parts have labels of their own
+        folders = path.split("/")[:-1]
+        if depth is not None and folder_split(path, depth):  # a folder that is named after a split is no label
+            del folders[depth]
+        label = folders[-1] if folders else None  # a name is no text, and parts have labels of their own
         from_folder = config.labels == "folder" and not has_parts and not unpacked and config.label_type != "text"
         described[path] = tuple(
             replace(
@@ -238,7 +257,48 @@ def find_recordings(config: CorpusConfig, *, unpacked: Found | None = None) -> F
     if config.split.by == "lists":
         described, unlisted = split_by_lists(root, described, config.split)
         left_out = (*left_out, *unlisted)
-    return Found(root=root, described=described, rejected=left_out, notices=tuple(notices))
+    split_by, divided = _divided_by(config, described, depth)
+    return Found(root=root, described=described, rejected=left_out, notices=(*notices, *divided), split_by=split_by)
+
+
+def _divided_by(config: CorpusConfig, described: Described, depth: int | None) -> tuple[SplitBy, list[str]]:
+    """Return what divides the recordings, and a sentence about splits that they have or seem to have.
+
+    ``depth`` is that of folders that are named after splits.
+    """
+    by = config.split.by
+    known = [each.split for several in described.values() for each in several]
+    if by == "auto" and any(known):
+        without = known.count(None)
+        others = f"; {counted(without, 'other has', 'others have')} none, and count as train" if without else ""
+        source = config.table or config.dataset or config.shards or "file names and annotations"
+        return "table", [f"splits of {Path(source).name}: {_sizes(known, config.split)}{others}"]
+    by_folder = [] if depth is None else folder_splits([*described])
+    if depth is not None and len({*by_folder} - {None}) > 1:
+        names = sorted({path.split("/")[depth] for path in described if folder_split(path, depth)})
+        without = by_folder.count(None)
+        others = f"; {counted(without, 'other recording')} set aside" if without else ""
+        if by == "auto":
+            return "folder", [
+                f"splits of the folders {', '.join(names):.200}: {_sizes(by_folder, config.split)}{others}"
+            ]
+        if by not in ("folder", "table", "lists"):
+            return by, [f"the folders {', '.join(names):.200} do not divide the recordings here"]
+    if by != "auto":
+        return by, []
+    held_out = {name for path in described for name in path.split("/")[:-1] if name.lower() in HELD_OUT}
+    if not held_out or depth is not None:
+        return "hash", []
+    remedy = "`split.by`=folder `split.test`=[NAME] holds out a folder of the root"
+    return "hash", [f"folders named {', '.join(sorted(held_out))} among others are no split: {remedy}"]
+
+
+def _sizes(splits: Collection[Split | None], config: SplitConfig) -> str:
+    """Count the recordings of each split, and name the splits that are drawn."""
+    sizes = Counter(splits)
+    drawn = [f"{split} drawn from train" for split in SPLITS if not sizes[split] and config.fraction(split)]
+    there = [f"{sizes[split]} {split}" for split in SPLITS if sizes[split]]
+    return f"{', '.join([*there, *drawn])} (`split.by`=hash draws all)"
 
 
 def _find_annotations(config: CorpusConfig, folder: Folder | None) -> Found | None:
@@ -278,7 +338,7 @@ def _root_beside(place: Path, config: CorpusConfig, table: Path) -> Path:
 
 def _find_in_table(config: CorpusConfig) -> Found:
     path = expand_home(config.table or "", "table")
-    table = read_table(path, config.columns, label_type=config.label_type)
+    table = read_table(path, config.columns, label_type=config.label_type, splits=config.split.by in GIVEN)
     notices = [*table.notices]
     if not table.rows:
         raise InputError(option="table", value=path, rule="it lists no recordings: give it a row for each")

@@ -29,11 +29,11 @@ from wordless.audio.recordings.description import (
     Description,
     Found,
     describe,
+    known_split,
     no_such_column,
-    split_named,
 )
 from wordless.audio.recordings.folders import expand_home, files_below
-from wordless.audio.recordings.manifest import Rejected, Split, writable
+from wordless.audio.recordings.manifest import Rejected, writable
 from wordless.audio.recordings.packed import ARROW, PARQUET, DamageError, PackedFile, PackedRow, damage, table_columns
 from wordless.base.errors import InputError
 from wordless.base.files import flush_folder, locked, named_write_errors, remove, write_aside
@@ -151,11 +151,6 @@ def _packed(paths: Sequence[Path]) -> list[PackedFile]:
         split = next((part for part in parts if known_split(part)), parts[0])
         files.append(PackedFile(path=path, name=name, split=split))
     return files
-
-
-def known_split(name: str) -> Split | None:
-    """Return the split that a word of a name stands for, such as test of ``test.clean``; the first word counts."""
-    return next(filter(None, map(split_named, re.split(r"[^a-z]+", name.lower()))), None)
 
 
 VERSION = 4  # of the layout: raise it when the same files are unpacked in another way
@@ -317,8 +312,8 @@ def _unpacked_row(
 def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, own_splits: bool) -> Found:
     """Describe the recordings of an unpacked data set by chosen columns.
 
-    With ``own_splits`` each recording has the data set's own split. A data set with a single split has none: all
-    recordings are then training clips, of which validation and test clips can be drawn.
+    With ``own_splits`` each recording has the split of its file, or of the column of splits. Files of a single split
+    say none: validation and test clips can be drawn from all recordings.
 
     Raises:
         InputError: no recording can be used, or none has a value of a column.
@@ -327,9 +322,15 @@ def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, ow
     usable = [row for row, _ in rows if not row.reason]
     if usable:
         _require_columns({name for row in usable for name in row.fields}, columns, data_set.name)
-    named = [(row, row.fields.get(columns.split) if columns.split else split) for row, split in rows]
-    names = {name or "" for row, name in named if not row.reason}
-    divided = own_splits and len(names) > 1 and any(map(known_split, names))
+    of_files, column = {split or "" for _, split in rows}, columns.split
+    if column is None and not (len(of_files) > 1 and any(map(known_split, of_files))):
+        column = "split" if any(known_split(row.fields.get("split", "")) for row in usable) else None
+    named = [(row, row.fields.get(column) if column else split) for row, split in rows]
+    names = sorted({name or "" for row, name in named if not row.reason})
+    if own_splits and column and usable and not any(map(known_split, names)):
+        rule = f"its values {', '.join(names):.200} name no split: choose another column, or `split.by`=hash"
+        raise InputError(option="columns.split", value=column, rule=rule)
+    divided = own_splits and any(map(known_split, names)) and (len(names) > 1 or column is not None)
     without: dict[str, list[str]] = {name: [] for name in ("label", "group", "fold") if name in columns.named}
     found: dict[str, tuple[Description, ...]] = {}
     rejected: list[Rejected] = []
@@ -341,10 +342,10 @@ def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, ow
         }
         for kind in (kind for kind in without if not row.reason and not fields[kind]):
             without[kind].append(row.path)
-        split: Split | None = known_split(name or "") if divided else "train"
+        split = known_split(name or "") if divided else None
         reason = row.reason
-        if not split:
-            reason = reason or f"in no split: {name or 'nothing'} of the data set is neither train, validation nor test"
+        if divided and name and not split:
+            reason = reason or f"in no split: {name} of the data set is neither train, validation nor test"
         try:
             known = describe(fields, "what is known of it")
         except InputError as error:
@@ -352,7 +353,7 @@ def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, ow
         if reason:
             rejected.append(Rejected(path=row.path, reason=reason))
         else:
-            found[row.path] = (replace(known, split=split if own_splits else None),)
+            found[row.path] = (replace(known, split=split),)
     if not found:
         first = "; ".join(f"{each.path}: {each.reason}" for each in rejected[:3])
         rule = f"none of its {counted(len(rows), 'part')} can be used ({first})" if rows else "it is empty"

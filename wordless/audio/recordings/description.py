@@ -18,6 +18,7 @@ Arrow (RE2) grows with the length of the pattern times that of the name.
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -39,13 +40,14 @@ PATH_COLUMNS = (  # well-known names of the column of recordings, the first one 
     *("wav", "wav_path", "wav_filename", "slice_file_name", "audio", "file"),
 )
 LabelType = Literal["class", "number", "text"]  # a name of a class, a measured number, or what is said
+SplitBy = Literal["auto", "hash", "group", "index", "folder", "fold", "table", "lists"]  # what divides the recordings
 MOST = 1e9  # seconds, thirty years; or Hz
 END_TOLERANCE_SECONDS = 0.1  # an end so close to the end of the file counts as the end: decoders differ, tables round
 
 SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing"),
+    "validation": ("validation", "valid", "val", "dev", "devel", "development"),
+    "test": ("test", "testing", "eval", "evaluation"),
 }
 
 
@@ -102,6 +104,7 @@ class Found:
     described: Described  # by paths relative to the root
     rejected: tuple[Rejected, ...] = ()  # files and parts that were set aside
     notices: tuple[str, ...] = ()  # what was found though nobody named it, a sentence each
+    split_by: SplitBy = "hash"  # what divides the recordings if ``split.by`` is auto
 
     def named(self, place: str, **names: str) -> "Found":
         """Name the options in notices and reasons, as `wordless.base.errors.named` does."""
@@ -124,9 +127,9 @@ def describe(fields: Mapping[str, str], where: str) -> Description:
     index, split = (given.get(name) for name in ("index", "split"))
     if index is not None and whole_number(index) is None:
         raise InputError(f"{where}: index is {index!r:.40}; it must be a whole number from 0 to 2^63 - 1")
-    if split is not None and split_named(split) is None:
+    if split is not None and known_split(split) is None:
         known = ", ".join(name for names in SPLIT_NAMES.values() for name in names)
-        raise InputError(f"{where}: split is {split!r:.40}; write one of {known}")
+        raise InputError(f"{where}: split is {split!r:.40}; write one of {known}, or choose `split.by`=hash")
     start, end = (_number(given, name, where) for name in SPAN_FIELDS)
     start = start or 0.0
     if end is None and (duration := _number(given, "duration", where)) is not None:
@@ -139,7 +142,7 @@ def describe(fields: Mapping[str, str], where: str) -> Description:
         group=given.get("group"),
         index=None if index is None else whole_number(index),
         fold=given.get("fold"),
-        split=None if split is None else split_named(split),
+        split=None if split is None else known_split(split),
         span=span,
         low_hz=_number(given, "low_hz", where),
         high_hz=_number(given, "high_hz", where),
@@ -153,9 +156,37 @@ def group_of(path: str) -> str:
     return str(PurePosixPath(path).with_suffix(""))
 
 
-def split_named(name: str) -> Split | None:
-    """Return the split that a name stands for, in any case; None: it stands for no split."""
-    return next((split for split, names in SPLIT_NAMES.items() if name.lower() in names), None)
+_SPLIT_OF = {word: split for split, names in SPLIT_NAMES.items() for name in names for word in (name, f"{name}set")}
+
+
+def known_split(name: str) -> Split | None:
+    """Return the split that a word of a name stands for, such as test of ``test.clean``; the first word counts."""
+    return next(filter(None, map(_SPLIT_OF.get, re.split(r"[^a-z]+", name.lower()))), None)
+
+
+def split_depth(paths: Collection[str]) -> int | None:
+    """Return the depth of folders that are named after splits: 0 for ``train/dog/a.wav``, 1 for ``dog/train/a.wav``.
+
+    Words of a vocabulary may be called train and test, too. So most recordings must lie in such folders, or a folder
+    such as test must have sub-folders of the same names as the folders beside it. None: there are no such folders.
+    """
+    folders = [path.split("/")[:-1] for path in paths]
+    for depth in range(max(map(len, folders), default=0)):
+        names = Counter(parts[depth] for parts in folders if len(parts) > depth)
+        if 2 * names.total() <= len(folders):
+            break
+        splits = {name: split for name in names if (split := known_split(name))}
+        below = {parts[depth + 1] for parts in folders if len(parts) > depth + 1 and parts[depth] in splits}
+        most = 2 * sum(names[name] for name in splits) > len(folders)
+        if (most and (len({*splits.values()}) > 1 or len(names) == 1)) or (below and below <= names.keys()):
+            return depth
+    return None
+
+
+def folder_split(path: str, depth: int) -> Split | None:
+    """Return the split that a folder of a path is named after."""
+    folders = path.split("/")[:-1]
+    return known_split(folders[depth]) if len(folders) > depth else None
 
 
 def _number(given: Mapping[str, str], name: str, where: str) -> float | None:
@@ -260,7 +291,7 @@ class ColumnConfig(Options):
     fold: str | None = option(None, "column of the fold; null as for labels")
     split: str | None = option(
         None,
-        "column of the split; null: the column split of a table; of a data set, the splits of its folders and files",
+        "column of the split; null: the column split; of a data set, the splits of its folders and files before it",
     )
     index: str | None = option(None, "column of the position in a series, in a table")
     start: str | None = option(None, "column with the seconds at which a part of the recording begins, in a table")

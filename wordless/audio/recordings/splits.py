@@ -33,11 +33,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
-from wordless.audio.recordings.description import SPLIT_NAMES, Described
+from wordless.audio.recordings.description import Described, SplitBy, folder_split, split_depth
 from wordless.audio.recordings.folders import listed_path, read_text
 from wordless.audio.recordings.manifest import LARGEST, SPLITS, Clip, Manifest, Rejected, Split, whole_number
 from wordless.base.errors import InputError
@@ -45,6 +45,8 @@ from wordless.base.options import Options, option
 from wordless.base.seeds import MAX_SEED
 from wordless.base.text import counted
 
+GIVEN: Final = ("auto", "table")  # values of ``by`` with which tables, data sets and file names may say splits
+DRAWN: Final = ("auto", "hash")  # values of ``by`` with which all splits are drawn; auto only where no split is known
 TOLERATED = 1.5  # a split this many times larger or smaller than requested gets a notice
 
 
@@ -57,7 +59,11 @@ class SplitConfig(Options):
     empty ``train`` all other clips train; otherwise clips that no split names are set aside.
     """
 
-    by: Literal["hash", "group", "index", "folder", "fold", "table", "lists"] = option("hash", "divides clips")
+    by: SplitBy = option(
+        "auto",
+        "divides the recordings; auto: the splits of a table, a data set or a pattern, else folders named train, "
+        "validation and test, else hash, which draws",
+    )
     train: tuple[str | int, ...] = option(
         (), 'values of the training clips, such as ["0-7"]; []: all values that the other splits do not have'
     )
@@ -82,7 +88,7 @@ class SplitConfig(Options):
         for split, name in [(each, name) for each in SPLITS for name in getattr(self, each)]:
             if isinstance(name, int) and abs(name) > LARGEST:
                 raise InputError(option=split, value=name, rule="write numbers of at most 63 bits")
-        if self.by in ("hash", "table") and self.all_names:
+        if self.by in ("auto", "hash", "table") and self.all_names:
             rule = "it takes no names: choose group, index, folder, fold or lists"
             raise InputError(option="by", value=self.by, rule=rule)
         needed = {"lists": "[testing_list.txt]", "index": "['0-4']"}
@@ -105,9 +111,8 @@ class SplitConfig(Options):
         return tuple(map(str, (*self.train, *self.validation, *self.test)))
 
     def names(self, split: Split) -> tuple[str, ...]:
-        """Return the names given for a split; for folders the default is the usual names."""
-        usual = self.by == "folder" and not self.all_names
-        return SPLIT_NAMES[split] if usual else tuple(map(str, getattr(self, split)))
+        """Return the names given for a split."""
+        return tuple(map(str, getattr(self, split)))
 
     def fraction(self, split: Split) -> float:
         """Return the share of clips to draw for a split; 0 for train, which gets the rest."""
@@ -128,7 +133,7 @@ def split_clips(
     without = [clip.name for clip, split in zip(clips, named, strict=True) if not split]
     rejected = [Rejected(path=name, reason=f"in no split: no split names its {config.by}") for name in without]
     unfilled, segmented = len(_unfilled_splits(kept, config)), any(clip.segment is not None for clip in kept)
-    if config.by == "hash" and segmented and len({clip.path for clip in kept}) <= unfilled:  # fewer than splits to fill
+    if config.by in DRAWN and segmented and len({clip.path for clip in kept}) <= unfilled:  # fewer than splits to fill
         drawn = _divide_in_time(kept, config, by_label=by_label)
         divided = [_in_split(clip, drawn.get(clip.name, clip.split)) for clip in kept]
     else:
@@ -157,10 +162,12 @@ def _indices(name: str) -> range | None:
 
 def _named_splits(clips: Sequence[Clip], config: SplitConfig) -> list[Split | None]:
     """Return the split that names each clip's value, or train if that gets the rest; None if no split does."""
-    if config.by == "hash":
+    if config.by in DRAWN:
         return ["train" for _ in clips]
     if config.by in ("table", "lists"):  # their splits are known
         return [clip.split for clip in clips]
+    if config.by == "folder" and not config.all_names:
+        return folder_splits([clip.path for clip in clips])
     example: dict[str, str] = {}  # path of a clip with each value
     values = []
     for clip in clips:
@@ -199,6 +206,17 @@ def _named_splits(clips: Sequence[Clip], config: SplitConfig) -> list[Split | No
                     raise InputError(option=f"split.{split}", value=config.names(split), rule=rule)
     remaining: Split | None = None if config.names("train") else "train"
     return [named.get(value, remaining) for value in values]
+
+
+def folder_splits(paths: Sequence[str]) -> list[Split | None]:
+    """Return the splits that folders are named after; other recordings train, unless a folder to train is named."""
+    depth = split_depth(paths) or 0
+    found = [folder_split(path, depth) for path in paths]
+    if not any(found):
+        rule = f"no folder of {min(paths)} is named train, validation or test: name one, such as `split.test`=[NAME]"
+        raise InputError(option="split.by", value="folder", rule=rule)
+    others: Split | None = None if "train" in found else "train"
+    return [split or others for split in found]
 
 
 def _unfilled_splits(clips: Collection[Clip], config: SplitConfig) -> list[Split]:
@@ -338,7 +356,7 @@ def overlapping_clips(clips: Collection[Clip]) -> set[str]:
 def _check_filled(clips: Sequence[Clip], config: SplitConfig) -> None:
     filled = {clip.split for clip in clips}
     if "train" not in filled:
-        rule = f"it leaves none of {len(clips)} clips to train on: name fewer"
+        rule = f"it leaves none of {len(clips)} clips to train on: name fewer for test and validation, or choose hash"
         raise InputError(option="split.by", value=config.by, rule=rule)
     for split in ("validation", "test"):
         if split not in filled and config.fraction(split) > 0:
@@ -370,7 +388,7 @@ def division_notices(clips: Collection[Clip], config: SplitConfig) -> tuple[str,
     for clip in clips:
         if clip.segment is not None:
             splits[clip.path].add(clip.split)
-    if config.by == "hash" and (divided := sum(len(each) > 1 for each in splits.values())):
+    if config.by in DRAWN and (divided := sum(len(each) > 1 for each in splits.values())):
         several = divided > 1
         labels = ", each label by itself" if len({clip.label for clip in clips}) > 1 else ""
         return (
@@ -383,7 +401,7 @@ def division_notices(clips: Collection[Clip], config: SplitConfig) -> tuple[str,
     random_splits = [split for split in SPLITS if config.fraction(split) > 0 and not config.names(split)]
     groups = {clip.group for clip in clips if clip.group is not None}
     together = groups if groups and not config.shared_groups else {clip.path for clip in clips}
-    if config.by not in ("hash", "group") or len(together) == len(clips):
+    if config.by not in (*DRAWN, "group") or len(together) == len(clips):
         return ()
     held = Counter(clip.split for clip in clips)
     if all(1 / TOLERATED < held[split] / len(clips) / config.fraction(split) < TOLERATED for split in random_splits):

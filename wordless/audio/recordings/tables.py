@@ -41,8 +41,8 @@ from wordless.audio.recordings.description import (
     Description,
     LabelType,
     describe,
+    known_split,
     no_such_column,
-    split_named,
 )
 from wordless.audio.recordings.folders import EXTENSIONS, on_disk, read_text
 from wordless.audio.recordings.manifest import whole_number
@@ -57,6 +57,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = {  # well-known names of columns, the fir
     "label": ("label", "command", "category", "class", "class_name"),
     "group": ("group", "speaker", "speaker_id", "client_id"),
 }
+_SPLIT_COLUMNS = ("subset", "set", "partition")  # hold splits in some tables; known by their values
 _EXCERPTS = "slice_file_name"  # UrbanSound8K: start and end are places in a recording that this file is an excerpt of
 _JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
 _CSV_DELIMITERS, _TSV_DELIMITERS = ",;\t|", "\t,;|"
@@ -91,8 +92,12 @@ class Table:
 _Cells = tuple[Mapping[str, object], str]  # the values of one row by column, and its "file:line"
 
 
-def read_table(path: Path, columns: ColumnConfig | None = None, *, label_type: LabelType = "class") -> Table:
+def read_table(
+    path: Path, columns: ColumnConfig | None = None, *, label_type: LabelType = "class", splits: bool = True
+) -> Table:
     """Read any of the formats above; the extension and the first lines decide which.
+
+    Without ``splits`` the column of the split is not read.
 
     Raises:
         InputError: the table cannot be read, a named column is not there or twice, or several may be the label.
@@ -117,6 +122,15 @@ def read_table(path: Path, columns: ColumnConfig | None = None, *, label_type: L
             named, header = _without_header(header, named, label_type, path, notices)
         chosen = _choose(header, named, label_type, path, notices)
         cells, decimal_comma = _separated(text, path, delimiter, header, has_header=has_header), delimiter == ";"
+    if "split" not in chosen and (others := [name for name in header if name.lower() in _SPLIT_COLUMNS]):
+        cells = list(cells)
+        for name in others:
+            found = {known_split(str(values.get(name))) for values, _ in cells}
+            if len(found) > 1 and None not in found:
+                chosen["split"] = (name,)
+                notices.append(f"{path.name}: column by its values: split: {name} (`columns.split` names another)")
+    if not splits and (column := chosen.pop("split", None)):
+        notices.append(f"{path.name}: the column {column[0]} does not divide the recordings here")
     # the manifest of a run, whose starts are samples, unless somebody named its times
     ours = "segment" in header or {"trimmed", "sha256"}.issubset(header)
     samples = ours and _OF_A_RUN.issubset(header) and not {*SPAN_FIELDS, "duration"} & named.named.keys()
@@ -358,7 +372,7 @@ def _document_rows(whole: object, names: Sequence[str]) -> list[object] | None:
         return None
     lists = {key: value for key, value in whole.items() if _is_list_of_rows(value)}
     lists = {key: rows for key, rows in lists.items() if any(_names_recording(row, names) for row in rows)} or lists
-    splits = {key: {"split": split} for key in lists if (split := split_named(key))}
+    splits = {key: {"split": split} for key in lists if (split := known_split(key))}
     if len(lists) == 1 or (lists and len(splits) == len(lists)):
         return [splits.get(key, {}) | row for key, rows in lists.items() for row in rows]
     if not lists and all(isinstance(value, dict) for value in whole.values()):

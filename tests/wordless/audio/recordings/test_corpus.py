@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import soundfile
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.recordings.clips import CONFLICTING, build_manifest
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings, recordings_at
+from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Rejected
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
@@ -176,6 +179,137 @@ def test_what_is_no_regular_file_is_set_aside_in_a_folder_and_in_a_table(tmp_pat
         assert sorted(told, key=lambda each: each.path) == list(rejected)
 
 
+SIZES = {"train": 25, "validation": 5, "test": 10}
+
+
+def write_table(folder: Path, tone: Tone, name: str, spellings: dict[str, str], *, column: str = "split") -> Path:
+    """Write a table of 40 recordings, eight of a speaker, whose splits are spelt in this way."""
+    splits = [split for split, count in SIZES.items() for _ in range(count)]
+    rows = [
+        {"path": f"{n}.wav", "label": "ab"[n % 2], "group": f"g{n // 5}", column: spellings.get(split, split)}
+        for n, split in enumerate(splits)
+    ]
+    for row in rows:
+        tone(row["path"])
+    table = folder / name
+    if name == "by_split.json":
+        by_split: dict[str, list[dict[str, str]]] = {}
+        for row in rows:
+            by_split.setdefault(row.pop(column), []).append(row)
+        table.write_text(json.dumps(by_split))
+    elif name.endswith(".jsonl"):
+        table.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    else:
+        cells = [[*rows[0]], *([*row.values()] for row in rows)]
+        table.write_text("".join(("," if name.endswith(".csv") else "\t").join(each) + "\n" for each in cells))
+    return table
+
+
+def divided(config: CorpusConfig) -> dict[str, str]:
+    return {clip.path: clip.split for clip in build_manifest(config)[0].clips}
+
+
+OWN = {f"{n}.wav": split for n, split in enumerate(s for s, count in SIZES.items() for _ in range(count))}
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "spellings"),
+    [
+        ("t.tsv", "split", {}),
+        ("t.csv", "Split", {"train": "Training", "validation": "DEV", "test": "eval"}),
+        ("t.jsonl", "subset", {"validation": "val", "test": "testing"}),
+        ("by_split.json", "split", {"validation": "valid", "test": "evaluation"}),
+    ],
+)
+def test_the_splits_of_a_table_are_used_without_an_option(
+    tmp_path: Path, tone: Tone, name: str, column: str, spellings: dict[str, str]
+) -> None:
+    config = CorpusConfig(table=str(write_table(tmp_path, tone, name, spellings, column=column)))
+    assert divided(config) == OWN
+    assert "25 train, 5 validation, 10 test" in find_recordings(config).notices[-1]
+    drawn = replace(config, split=SplitConfig(by="hash"))
+    assert divided(drawn) != OWN
+    if name != "t.jsonl":
+        assert "column" in find_recordings(drawn).notices[-1]
+
+
+def test_a_column_of_another_name_and_a_pattern_say_splits(tmp_path: Path, tone: Tone) -> None:
+    table = write_table(tmp_path, tone, "t.tsv", {}, column="where")
+    assert divided(CorpusConfig(table=str(table), columns=ColumnConfig(split="where"))) == OWN
+    for split, count in SIZES.items():
+        for number in range(count):
+            tone(f"named/{split}_{'ab'[number % 2]}_{number}.wav")
+    config = CorpusConfig(root=str(tmp_path / "named"), pattern="{split}_{label}_{index}.wav", labels="pattern")
+    assert all(path.startswith(split) for path, split in divided(config).items())
+
+
+def test_rows_without_a_split_count_as_train_and_a_line_says_so(tmp_path: Path, tone: Tone) -> None:
+    table = write_table(tmp_path, tone, "t.tsv", {"train": "", "validation": ""})
+    config = CorpusConfig(table=str(table))
+    assert {path for path, split in divided(config).items() if split == "test"} == {f"{n}.wav" for n in range(30, 40)}
+    assert all(each in find_recordings(config).notices[-1] for each in ("10 test", "validation drawn", "30 others"))
+
+
+def test_splits_that_leave_nothing_to_train_on_or_are_none_are_refused(tmp_path: Path, tone: Tone) -> None:
+    table = write_table(tmp_path, tone, "t.tsv", {"train": "test", "validation": "test"})
+    with pytest.raises(InputError, match=r"split\.by\b.*\b40 clips\b.*\bhash\b"):
+        build_manifest(CorpusConfig(table=str(table)))
+    table = write_table(tmp_path, tone, "t.tsv", {"train": "1", "validation": "2", "test": "3"})
+    with pytest.raises(InputError, match=r"t\.tsv:2: split is '1'.*split\.by=hash"):
+        build_manifest(CorpusConfig(table=str(table)))
+    assert len(divided(CorpusConfig(table=str(table), split=SplitConfig(by="hash")))) == 40
+
+
+@pytest.mark.parametrize(
+    ("folders", "found"),  # of each folder: its recordings' split and label
+    [
+        (
+            ("train/dog", "train/cat", "test/dog", "test/cat"),
+            [("train", "dog"), ("train", "cat"), ("test", "dog"), ("test", "cat")],
+        ),
+        (("Training", "val", "TEST"), [("train", None), ("validation", None), ("test", None)]),
+        (("dog/train", "dog/eval"), [("train", "dog"), ("test", "dog")]),
+        (("audio/train_set/dog", "audio/testset/dog"), [("train", "dog"), ("test", "dog")]),
+        (
+            ("train-clean-100/8/1", "dev-clean/9/2", "test-clean/7/3"),
+            [("train", "1"), ("validation", "2"), ("test", "3")],
+        ),
+        (("dog", "cat", "test/dog"), [("train", "dog"), ("train", "cat"), ("test", "dog")]),
+        (("train/a", "test/a", "noise"), [("train", "a"), ("test", "a"), None]),
+        (("yes", "no", "test", "train"), [("train", "yes"), ("train", "no"), ("train", "test"), ("train", "train")]),
+        (("train/a", "train/b"), [("train", "a"), ("train", "b")]),
+        (("test",), [("train", None)]),
+        (("dev_1", "dev_2"), [("train", "dev_1"), ("train", "dev_2")]),
+    ],
+)
+def test_folders_named_after_splits_divide_the_recordings_and_are_no_labels(
+    tmp_path: Path, tone: Tone, folders: Sequence[str], found: Sequence[tuple[str, str | None] | None]
+) -> None:
+    for folder in folders:
+        for number in range(3):
+            tone(f"{folder}/{number}.wav")
+    config = CorpusConfig(root=str(tmp_path), split=ALL_TRAIN)
+    clips = {(str(Path(clip.path).parent), clip.split, clip.label) for clip in build_manifest(config)[0].clips}
+    assert clips == {(folder, *each) for folder, each in zip(folders, found, strict=True) if each}
+    drawn, said = replace(config, split=replace(ALL_TRAIN, by="hash")), find_recordings(config).notices
+    assert {clip.split for clip in build_manifest(drawn)[0].clips} == {"train"}
+    tests = [folder for folder, each in zip(folders, found, strict=True) if each and each[0] == "test"]
+    assert not tests or f"{3 * len(tests)} test" in said[-1]
+    assert ("set aside" in " ".join(said)) == (None in found)
+    assert ("test" in folders and len(folders) == 4) <= any("split.by`=folder" in each for each in said)
+
+
+def test_folders_of_which_none_trains_are_refused(tmp_path: Path, tone: Tone) -> None:
+    for name in ("dev/a/1.wav", "eval/a/2.wav"):
+        tone(name)
+    with pytest.raises(InputError, match=r"split\.by is folder\b.*\btrain\b"):
+        build_manifest(CorpusConfig(root=str(tmp_path)))
+    split = SplitConfig(by="folder", test=("eval",), validation_fraction=0)
+    assert divided(CorpusConfig(root=str(tmp_path), split=split)) == {"dev/a/1.wav": "train", "eval/a/2.wav": "test"}
+    with pytest.raises(InputError, match=r"split\.by is folder\b.*\bsplit\.test="):
+        build_manifest(CorpusConfig(root=str(tmp_path / "dev"), split=SplitConfig(by="folder")))
+
+
 @pytest.mark.parametrize(
     ("root", "message"),
     [("~nobody-of-this-name/data", "~nobody-of-this-name/data"), ("null\0", "path"), ("x" * 5000, "x{30}")],
@@ -241,7 +375,7 @@ def test_a_folder_without_permission_is_named(tmp_path: Path, tone: Tone) -> Non
         ({"root": "x", "labels": "pattern"}, r"^labels\b.*\bpattern\b"),
         ({"root": "x", "pattern": "{speaker}"}, r"\{label\}"),
         ({"root": "x", "split": SplitConfig(by="fold")}, r"^split\.by\b.*\bfold\b"),
-        ({"root": "x", "split": SplitConfig(by="table")}, r"^split\.by\b.*\btable\b"),
+        ({"root": "x", "annotations": "none", "split": SplitConfig(by="table")}, r"^split\.by\b.*\btable\b"),
     ],
 )
 def test_contradictory_values_are_refused(values: dict[str, object], message: str) -> None:

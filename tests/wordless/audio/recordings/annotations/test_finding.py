@@ -92,6 +92,19 @@ def test_a_table_may_be_a_file_of_annotations(folder: Path, writer: str, file: s
         assert [(each.name, each.label) for each in place.passages] == EXPECTED
 
 
+def test_files_of_annotations_that_are_named_after_splits_divide_the_parts(tmp_path: Path) -> None:
+    for seed, split in enumerate(("train", "dev", "test")):
+        write_recording(tmp_path / f"rec_{split}.wav", seed=seed)
+        lines = [f"SPEAKER rec_{split} 1 {start} {end - start} <NA> <NA> ann <NA> <NA>" for start, end, _ in PARTS]
+        (tmp_path / f"{split}.rttm").write_text("\n".join(lines))
+    clips, _ = corpus(tmp_path, split=SplitConfig(shared_groups=True))
+    assert {(clip.path, clip.split) for clip in clips} == {
+        ("rec_train.wav", "train"),
+        ("rec_dev.wav", "validation"),
+        ("rec_test.wav", "test"),
+    }
+
+
 def test_a_kaldi_folder_is_a_root_but_no_file_without_its_recordings(folder: Path) -> None:
     kaldi(folder, "field", PARTS)
     clips, _ = corpus(folder, root=str(folder / "kaldi_field"))
