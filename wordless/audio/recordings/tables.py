@@ -129,8 +129,8 @@ def read_table(
             if len(found) > 1 and None not in found:
                 chosen["split"] = (name,)
                 notices.append(f"{path.name}: column by its values: split: {name} (`columns.split` names another)")
-    if not splits and (column := chosen.pop("split", None)):
-        notices.append(f"{path.name}: the column {column[0]} does not divide the recordings here")
+    if not splits and "split" in chosen:
+        notices.append(f"{path.name}: the column {chosen.pop('split')[0]} does not divide the recordings here")
     # the manifest of a run, whose starts are samples, unless somebody named its times
     ours = "segment" in header or {"trimmed", "sha256"}.issubset(header)
     samples = ours and _OF_A_RUN.issubset(header) and not {*SPAN_FIELDS, "duration"} & named.named.keys()
