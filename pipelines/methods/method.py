@@ -53,7 +53,7 @@ class PictureRecord(TypedDict, total=False):
 # "own": vectors that the user brings. Charts order and colour methods by kind.
 Kind = Literal["signal", "codes", "self_supervised", "supervised", "untrained", "own"]
 # Parts of a report that show a few methods only.
-Place = Literal["learning curves", "groups", "summary", "key figures"]
+Place = Literal["learning curves", "groups"]
 
 
 ENCODER_WIDTH = 3_750  # of all layers of a convolutional encoder, each by itself and side by side
@@ -76,7 +76,7 @@ class Row:
     kind: Kind
     title: str  # in tables, charts and sentences
     line: Line = Line()
-    places: tuple[Place, ...] = ()  # that show it, in a chart of few methods or a sentence
+    places: tuple[Place, ...] = ()  # charts of few methods that show it
     explanation: str = ""  # what is probed, for the guide; "": an untrained network, or the head of a method
 
     def __post_init__(self) -> None:

@@ -101,7 +101,7 @@ def own_row(name: str) -> Row:
         kind="own",
         title=name,
         line=Line(marker=MARKERS[sum(name.encode()) % len(MARKERS)], dashes="-."),
-        places=("learning curves", "groups", "summary"),
+        places=("learning curves", "groups"),
     )
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipelines.methods.codes import BAG_OF_CODES
-from pipelines.methods.table import ROWS, shown_in
+from pipelines.methods.table import ROWS
 from pipelines.results.comparison import Comparison
-from pipelines.results.figures import MEASURES, Figure, Figures
+from pipelines.results.figures import MEASURES
 from pipelines.results.run_record import Results, count_codes
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import KINDS, ORIGINAL, UNLEARNED, WAVENET
@@ -49,7 +49,7 @@ NAMES = {
 IN_NAME = ("bit/s", "bit/sample", "codes", "codes/s", "STOI", "clips", "full scale", "normalised log-mel squared")
 NO_BREAK = "\N{NO-BREAK SPACE}"
 MODELS_OF_CODES = ("unigram", "bigram")  # which know how frequent codes, and pairs of codes, are
-MAX_SHOWN = 8  # differences that sentences name
+MAX_RIVALS = 3  # of the GPT among the key figures
 
 
 def full_name(name: str) -> str:
@@ -145,12 +145,6 @@ def candidates(of: str, comparison: Comparison) -> str:
     return ", ".join(f"{name} ({count}×)" if len(counts) > 1 else name for name, count in counts.most_common()) or "–"
 
 
-def for_summary(differences: Figures) -> list[Figure]:
-    """Select the differences to methods that a summary names, or else the strongest ones."""
-    known = {row.against: row for row in differences if row.against is not None}
-    return [known[name] for name in shown_in("summary", known)] or list(differences[:MAX_SHOWN])
-
-
 def differing(comparison: Comparison) -> list[str]:
     """List the methods whose validation and test differ by more than chance: references, then the largest gap."""
     gaps, ranks = comparison.gaps, {of: place for place, of in enumerate(comparison.known_references)}
@@ -167,7 +161,7 @@ def option_lines(config: Mapping[str, object]) -> Iterator[str]:
 # What templates may call, as filters and as functions.
 FUNCTIONS: tuple[Callable[..., object], ...] = (
     *(full_name, heading, number, percent, points, bits, signed_bits, milliseconds, significance, duration, quantity),
-    *(counted, listed, plural, candidates, for_summary, differing, option_lines),
+    *(counted, listed, plural, candidates, differing, option_lines),
     escape_markdown,
 )
 
@@ -224,13 +218,12 @@ def key_figures(results: Results) -> list[tuple[str, str, str]]:
     unigram = {"{} by frequencies alone": number(of("lm", "unigram_perplexity"))}
     add("language model perplexity", of("lm", "perplexity"), unigram, ratio=False)
     comparison = results.get("comparison")
-    values = {method: row.value for method, row in comparison.tested.items()} if comparison else {}
-    if comparison and GPT in values:
-        bag = {f"{{}} by {BAG_OF_CODES.row.title}": percent(values.get(BAG_OF_CODES.name))}
-        add(f"probe {full_name(comparison.metric)} of the GPT", values[GPT], bag)
-        for rival in shown_in("key figures", values):
-            gain, note = points(values[GPT] - values[rival]), f"{percent(values[rival])} by {full_name(rival)}"
-            found.append((f"points over {full_name(rival)}", gain, note))
+    if comparison and (value := comparison.value(GPT)) is not None:
+        bag = {f"{{}} by {BAG_OF_CODES.row.title}": percent(comparison.value(BAG_OF_CODES.name))}
+        add(f"probe {full_name(comparison.metric)} of the GPT", value, bag)
+        for rival in comparison.rivals(GPT)[:MAX_RIVALS]:
+            name = full_name(str(rival.of))
+            found.append((f"points over {name}", points(value - rival.value), f"{percent(rival.value)} by {name}"))
     kinds = {"{} of the originals": ORIGINAL, **{f"{{}} by {kind.title}": kind.key for kind in reversed(UNLEARNED)}}
     labels = {text: percent(of("vocoder", "label_accuracy", kind)) for text, kind in kinds.items()}
     add(f"of {WAVENET.title}'s clips recognised", of("vocoder", "label_accuracy", WAVENET.key), labels)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from pipelines.commandline.options import HYDRA, index
 from pipelines.commandline.outputs import RUN_LOCK, is_held
 from pipelines.commandline.run_folders import ELSEWHERE, WORDS, option_of, read_words
-from pipelines.pages.phrasing import draw, quantity
+from pipelines.pages.phrasing import draw, full_name, number, percent
 from pipelines.results.run_record import RESULTS, Results, read_results
 from pipelines.store.run_folder import REPORT
 from pipelines.store.stored_features import GPT
@@ -31,23 +31,29 @@ class KeyColumn:
     """A key figure of the table of runs."""
 
     heading: str
-    unit: str
-    read: Callable[[Results], float | None]
+    read: Callable[[Results], str]
 
 
-def _probe(results: Results) -> float | None:
+def _probe(results: Results) -> str:
     comparison = results.get("comparison")
-    return comparison.value(GPT) if comparison else None
+    return percent(comparison.value(GPT) if comparison else None)
+
+
+def _rival(results: Results) -> str:
+    """Write the best test figure of any other method, and the method."""
+    comparison = results.get("comparison")
+    rivals = comparison.rivals(GPT) if comparison else []
+    return f"{percent(rivals[0].value)} {full_name(str(rivals[0].of))}" if rivals else "–"
 
 
 KEY_COLUMNS = (
-    KeyColumn(heading="LM perplexity", unit="", read=lambda results: results["figures"].value("lm", "perplexity")),
-    KeyColumn(heading="LM bit/s", unit="", read=lambda results: results["figures"].value("lm", "bits_per_second")),
-    KeyColumn(heading="GPT, probe", unit="ratio", read=_probe),
+    KeyColumn(heading="LM perplexity", read=lambda results: number(results["figures"].value("lm", "perplexity"))),
+    KeyColumn(heading="LM bit/s", read=lambda results: number(results["figures"].value("lm", "bits_per_second"))),
+    KeyColumn(heading="GPT, probe", read=_probe),
+    KeyColumn(heading="its strongest rival", read=_rival),
     KeyColumn(
         heading="WaveNet, recognised",
-        unit="ratio",
-        read=lambda results: results["figures"].value("vocoder", "label_accuracy", WAVENET.key),
+        read=lambda results: percent(results["figures"].value("vocoder", "label_accuracy", WAVENET.key)),
     ),
 )
 HEADS = ("run", "date (UTC)", "corpus", "options", *(column.heading for column in KEY_COLUMNS), "MB")
@@ -62,7 +68,7 @@ class RunRow:
     date: str  # UTC, to the minute: of the results, or of the beginning
     corpus: str = ""
     options: tuple[str, ...] = ()  # as they were typed, without those at their default
-    figures: tuple[float | None, ...] = (None,) * len(KEY_COLUMNS)
+    figures: tuple[str, ...] = ("–",) * len(KEY_COLUMNS)
     size: int = 0  # bytes
     problem: str | None = None  # why the results cannot be read
 
@@ -155,5 +161,10 @@ def write_runs_page(root: Path, *, finished: Path | None = None) -> Path:
 def cells(row: RunRow) -> list[str]:
     """Write the columns of a run behind its name; ``HEADS`` has their headings."""
     state = "" if row.state == "finished" else f" ({row.state})"
-    figures = [quantity(value, column.unit) for value, column in zip(row.figures, KEY_COLUMNS, strict=True)]
-    return [f"{row.date}{state}", row.corpus or "–", " ".join(row.options) or "–", *figures, f"{row.size / 1e6:,.1f}"]
+    return [
+        f"{row.date}{state}",
+        row.corpus or "–",
+        " ".join(row.options) or "–",
+        *row.figures,
+        f"{row.size / 1e6:,.1f}",
+    ]

@@ -110,6 +110,11 @@ class Comparison:
         """Return a test figure of a method, by default in the metric of the comparison; None where it is unknown."""
         return self.figures.value("probe", name or self.metric, of)
 
+    def rivals(self, of: str) -> list[Figure]:
+        """Return the test figures of all methods but one, the best first."""
+        others = (row for name, row in self.tested.items() if name != of)
+        return sorted(others, key=lambda row: row.value, reverse=True)
+
     def differences(self, of: str) -> Figures:
         """Select the differences of a reference to the other methods, the strongest first."""
         return self.figures.where(name="difference", of=of, share=None)

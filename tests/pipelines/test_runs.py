@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.pages.phrasing import full_name, percent
 from pipelines.pages.runs import KEY_COLUMNS, differing_options, run_rows
+from pipelines.results.run_record import read_results
 from pipelines.store.unused import USERS, note_user, read_users, stored_entries
 from tests.calling import Command
 from tests.pipelines.conftest import FinishedRun
@@ -48,7 +50,10 @@ def test_the_table_has_a_row_for_each_run(project: Path, call: Command) -> None:
     assert "built-in corpus (eSpeak NG)" in wake
     assert "experiment=smoke embedded.voices=5" in wake
     assert "hydra.run.dir" not in wake
-    assert "%" in wake
+    found = read_results(project / "runs/wake")["comparison"]
+    rival = max((row for row in found.tested.values() if row.of != "gpt"), key=lambda row: row.value)
+    told = [percent(found.value("gpt")), f"{percent(rival.value)} {full_name(rival.of or '')}"]
+    assert re.split(r" {2,}", wake.strip())[-4:-2] == told
     (unfinished,) = [row for row in rows if row.startswith("begun")]
     assert "(unfinished)" in unfinished
     assert "lm=tiny" in unfinished

@@ -56,8 +56,7 @@ def test_methods_look_different_without_a_line() -> None:
 
 def test_rows_of_a_place_are_shown_in_the_order_of_the_table_which_lacks_others() -> None:
     named = ["hubert", "supervised_head", "log_mel", "simclr"]
-    assert shown_in("summary", named) == ["simclr", "supervised_head", "hubert"]
-    assert shown_in("key figures", named) == ["simclr", "supervised_head"]
+    assert shown_in("groups", named) == ["simclr", "supervised_head", "hubert"]
     with pytest.raises(InputError, match=r"methods\b.*\bwav2vec\b.*\bgpt, gpt_sound, simclr\b"):
         ComparisonConfig(methods=("gpt", "wav2vec"), folds=None, states=("residual",))
 

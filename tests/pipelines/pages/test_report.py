@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 from pipelines.pages import phrasing
 from pipelines.pages.charts import spectrogram_chart
 from pipelines.pages.comparison_charts import confusions, in_order, layer_label, ranked_groups, rates
-from pipelines.pages.phrasing import summary
+from pipelines.pages.phrasing import full_name, percent, points, summary
 from pipelines.pages.report import adding_command, write_report
 from pipelines.pages.sounds import reconstruction
 from pipelines.results.comparison import Comparison
@@ -419,6 +419,22 @@ def test_the_end_of_a_run_tells_methods_and_differences(tmp_path: Path) -> None:
     methods = [line.split("  ")[0] for line in lines if "macro F1" in line]
     assert methods[:3] == ["supervised CNN", "supervised CNN, own head", "GPT"]
     assert any("GPT against SimCLR" in line.replace(phrasing.NO_BREAK, " ") for line in lines)
+
+
+def test_the_strongest_rivals_stand_first(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path, study())
+    found = read_results(folder)["comparison"]
+    values = {of: found.value(of) or 0.0 for of in found.methods}
+    gpt, *rivals = values.pop("gpt"), *sorted(values, key=lambda of: -values[of])
+    cards = [
+        (name, value) for name, value, _ in phrasing.key_figures(read_results(folder)) if name.startswith("points")
+    ]
+    assert cards == [(f"points over {full_name(of)}", points(gpt - values[of])) for of in rivals[:3]]
+    page = Page(read(write_report(folder))).text
+    told = [percent(gpt), full_name(rivals[0]), percent(values[rivals[0]])]
+    assert says(page, *(each.replace(phrasing.NO_BREAK, " ") for each in told))
+    worse = page.partition("The GPT is worse than")[2]
+    assert worse.startswith(f" {full_name(rivals[0])}: {points(gpt - values[rivals[0]])}")
 
 
 def test_the_headline_is_what_the_gpt_knows_and_codes_alone_do_not(tmp_path: Path) -> None:
