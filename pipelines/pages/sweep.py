@@ -95,8 +95,7 @@ def _probes(runs: Runs) -> Iterator[tuple[Point, str, Figure | None, Figure | No
 def _csv(runs: Runs) -> str:
     """Write tidy CSV: one row for each figure of each run, with the run's swept options and bitrates.
 
-    A difference of two runs has the job of the higher one, and the other in the column ``against_job``. Its interval
-    holds for all pairs of the sweep at once.
+    A difference of two runs has the job of the higher one, and the other in the column ``against_job``: see `RunPair`.
     """
     written = io.StringIO()
     rates = ("codebook_size", "nominal_bits_per_second", "lm_bits_per_second")
@@ -113,7 +112,8 @@ def _csv(runs: Runs) -> str:
         for pair in (pair for pair in runs.pairs if pair.one is point):
             gain = pair.difference
             row = Figure(stage="probe", name="difference", of=runs.judged, value=gain.value, artifact="", split="test")
-            row = replace(row, low=gain.low, high=gain.high)
+            row = replace(row, low=gain.low, high=gain.high, over="clips", p=pair.p)
+            row = replace(row, fold_low=pair.fold_low, fold_high=pair.fold_high)
             if tested:
                 row = replace(row, protocol=tested.protocol, count=tested.count, seeds=tested.seeds)
             rows.append((pair.other.job.number, row))

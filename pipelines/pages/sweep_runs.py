@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from lm.probing.comparison import Estimate, all_pairs
+from lm.probing.comparison import Estimate, all_pairs, over_groups, two_sided_p
 from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import ROWS
 from pipelines.pages.charts import (
@@ -35,6 +35,7 @@ from pipelines.results.run_record import RESAMPLES, RESULTS, Resamples, Results,
 from pipelines.results.sweep_jobs import Job
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import KINDS, ORIGINAL, UNLEARNED, WAVENET
+from wordless.base.text import counted
 
 ACROSS = ("unlabelled_hours", "tokenizer.codebook_size")  # go from left to right, whichever option was given first
 METRICS = ("accuracy", "mean_average_precision")  # of probes; a sweep is judged by the first that its runs have
@@ -95,7 +96,11 @@ class RunPair:
 
     one: Point  # of the higher figure
     other: Point
-    difference: Estimate  # its interval holds for all pairs of the sweep at once
+    difference: Estimate  # its interval over test clips holds for all pairs at once
+    p: float  # two-sided, of this pair alone: over folds or groups, or else over test clips
+    fold_low: float | None  # paired t interval over folds or groups, of this pair alone; None for a single one
+    fold_high: float | None
+    differs: bool  # by more than chance, with the number of pairs accounted for
 
 
 class Runs:
@@ -142,7 +147,7 @@ class Runs:
         drawn = [point for point in self.probed if point.comparison.clips_key and self.judged in point.resamples]
         self.paired = _most_alike(drawn, lambda point: point.comparison.clips_key)
         self.pairs = sorted(self._pairs(), key=lambda pair: -pair.difference.value) if len(self.paired) > 1 else []
-        apart = [pair for pair in self.pairs if pair.difference.excludes_zero]
+        apart = [pair for pair in self.pairs if pair.differs]
         wins = Counter(pair.one for pair in apart)
         found = [point for point in self.paired if wins[point] == len(self.paired) - 1 > 0]
         self.winner = found[0] if found and len(self.paired) == len(self.probed) else None
@@ -157,16 +162,34 @@ class Runs:
     def _pairs(self) -> Iterable[RunPair]:
         first = self.paired[0].comparison
         drawn = [point.resamples[self.judged] for point in self.paired]  # fewer are the first of more
-        for pair in all_pairs(
+        draws = np.stack([each[: min(map(len, drawn))] for each in drawn], axis=1).astype(np.float64)
+        found = all_pairs(
             np.array([point.value(*self.probe) for point in self.paired]),
-            np.stack([draws[: min(map(len, drawn))] for draws in drawn], axis=1).astype(np.float64),
+            draws,
             resampled=first.clips,
             confidence=first.confidence,
-        ):
-            one, other, gain = self.paired[pair.one], self.paired[pair.other], pair.difference
+        )
+        for pair in found:
+            a, b, gain = pair.one, pair.other, pair.difference
             if gain.value < 0:
-                one, other, gain = other, one, Estimate(value=-gain.value, low=-gain.high, high=-gain.low)
-            yield RunPair(one=one, other=other, difference=gain)
+                a, b, gain = b, a, Estimate(value=-gain.value, low=-gain.high, high=-gain.low)
+            one, other = self.paired[a], self.paired[b]
+            higher, lower = (point.comparison.by_unit(self.judged) for point in (one, other))
+            gains = np.array([value - lower[unit] for unit, value in higher.items()])
+            low, high, p, differs = None, None, two_sided_p(draws[:, a] - draws[:, b]), gain.excludes_zero
+            if len(gains) > 1:  # clips of one speaker are alike, so the folds or groups must say so, too (Bonferroni)
+                low, high, p = over_groups(gains, confidence=first.confidence, value=gain.value)
+                differs = differs and p * len(found) < 1 - first.confidence
+            yield RunPair(one=one, other=other, difference=gain, p=p, fold_low=low, fold_high=high, differs=differs)
+
+    @property
+    def over(self) -> str:
+        """The units that the runs of a pair are compared over."""
+        first = self.paired[0].comparison
+        units = len(first.by_unit(self.judged))
+        return (
+            counted(units, first.fold_noun) if units > 1 else f"test clips{' of 1 group' if first.single_group else ''}"
+        )
 
     @property
     def unpaired(self) -> dict[str, list[Point]]:
@@ -183,14 +206,23 @@ class Runs:
         return causes
 
     @property
-    def compared(self) -> list[tuple[Point, float, float]]:
-        """The ends of the best run's line, or a few runs without an order: gain in the probe, and in stability."""
+    def compared(self) -> list[tuple[Point, float, float | None, float]]:
+        """The ends of the best run's line, or a few runs without an order: gain in the probe, its p, and in stability.
+
+        p is None for runs that are in no pair.
+        """
         best, line = self.best, self.best_line
         assert best is not None, "sweeps without probes compare no run with the best one"
         others = [point for point in line if point is not best and point not in self.apart]
         shown = [point for point in others if point in (line[0], line[-1]) or not self.is_ordered]
+        known = {frozenset((pair.one, pair.other)): pair.p for pair in self.pairs}
         return [
-            (each, each.value(*self.probe) - best.value(*self.probe), each.value(*STABILITY) - best.value(*STABILITY))
+            (
+                each,
+                each.value(*self.probe) - best.value(*self.probe),
+                known.get(frozenset((each, best))),
+                each.value(*STABILITY) - best.value(*STABILITY),
+            )
             for each in shown[:MAX_OTHERS]
         ]
 

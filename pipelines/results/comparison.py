@@ -132,6 +132,10 @@ class Comparison:
         """Return the test figure of a method in each fold, the mean over the seeds."""
         return _means([(row.fold, row.value) for row in self.probes(of) if row.fold is not None])
 
+    def by_unit(self, of: str) -> dict[str, float]:
+        """Return the test figure of a method in each fold, or in each group of the test clips of a single split."""
+        return self.by_fold(of) if self.has_folds else self.groups.get(of, {})
+
     def by_seed(self, of: str) -> dict[int, float]:
         """Return the test figure of a method with each seed, the mean over the folds."""
         return _means([(row.seed, row.value) for row in self.probes(of) if row.seed is not None])
@@ -195,7 +199,7 @@ class Comparison:
     @property
     def fold_noun(self) -> str:
         """The unit that is left out of training together."""
-        return "group" if self.by == "group" else "fold"
+        return "group" if self.by == "group" or not self.has_folds else "fold"
 
     @property
     def single_group(self) -> str | None:

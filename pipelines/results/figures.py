@@ -130,8 +130,8 @@ class Figures(Sequence[Figure]):
         return Figures(row for row in self._rows if all(getattr(row, name) == value for name, value in wanted))
 
     def measured(self, stage: str) -> "Figures":
-        """Select the rows of a stage, without its costs."""
-        return Figures(row for row in self._rows if row.stage == stage and row.name not in COSTS)
+        """Select the overall rows of a stage, without its costs."""
+        return Figures(row for row in self.overall if row.stage == stage and row.name not in COSTS)
 
     @property
     def overall(self) -> "Figures":

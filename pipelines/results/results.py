@@ -62,8 +62,8 @@ def write_results(
 ) -> None:
     """Collect the figures and the provenance of a run's entries, by stage, in ``results.json``.
 
-    For a run over several folds or seeds these are the comparison and the costs, because each fold has its own
-    codebook. ``speeds`` are those of language models of samples, by name.
+    A run over several folds or seeds has several codebooks, so its figures are means, followed by those of each.
+    ``speeds`` are those of language models of samples, by name.
     """
     protocol = settings.compare.folds or settings.corpus.split.by
     content: dict[str, object] = {
@@ -73,12 +73,12 @@ def write_results(
         "versions": source["libraries"],
         "provenance": source,
     }
-    figures = list(_costs(made))
+    figures = [*_on_validation(made, protocol), *_costs(made)]
     only = next(iter(made.values())) if len(made) == 1 else None
     if only:
         content |= _of_one_run(only, manifest)
         of_sounds = sound_figures(only, manifest, settings.probe, protocol=protocol)
-        figures = [*_on_validation(only, protocol), *of_sounds, *figures]
+        figures = [*of_sounds, *figures]
         rates, of_rates = rates_of_run(only, manifest, settings.rates, settings.probe, protocol=protocol)
         content |= {"rates": rates} if rates else {}
         figures = [*of_rates, *figures]
@@ -132,8 +132,19 @@ def _of_one_run(entries: RunEntries, manifest: Manifest) -> dict[str, object]:
     return content
 
 
-def _on_validation(entries: RunEntries, protocol: str) -> Iterator[Figure]:
-    """Collect the figures of a run's parts on validation clips, and the codes per second."""
+def _on_validation(made: Mapping[FoldSeed, RunEntries], protocol: str) -> Iterator[Figure]:
+    """Collect the figures of a run's parts on validation clips; of several folds and seeds means, then each."""
+    rows = {place: [*_of_training(entries, protocol)] for place, entries in made.items()}
+    folds, seeds = ({place[number] for place in made} for number in (0, 1))
+    for several in zip(*rows.values(), strict=True):
+        keys, mean = " ".join(dict.fromkeys(row.artifact for row in several)), np.mean([row.value for row in several])
+        yield replace(several[0], value=float(mean), artifact=keys, seeds=len(seeds))
+    for (fold, seed), own in rows.items() if len(rows) > 1 else ():
+        yield from (replace(row, fold=fold if len(folds) > 1 else None, seed=seed) for row in own)
+
+
+def _of_training(entries: RunEntries, protocol: str) -> Iterator[Figure]:
+    """Give the figures of the parts of one fold and seed on validation clips, and the codes per second."""
     shared: dict[str, Any] = {"protocol": protocol, "split": "validation"}
     # Validation clips of a vocoder for several codebooks use a mix of them, not the run's own.
     if entries.vocoder is not None and not entries.sized:

@@ -87,8 +87,12 @@ class Results(TypedDict, total=False):
 
 
 def count_codes(results: Results) -> int | None:
-    """Count the codes of a run's codebook."""
-    return len(results["codebook"]["counts"]) if "codebook" in results else None
+    """Count the codes of a run's codebook, or of those of its folds and seeds, which have one size."""
+    if "codebook" in results:
+        return len(results["codebook"]["counts"])
+    found = [results["figures"].value("tokenizer", name) for name in ("used_codes", "dead_codes")]
+    known = [value for value in found if value is not None]
+    return round(sum(known)) if len(known) == len(found) else None
 
 
 def recorded_options(results: Results) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipelines.results.comparison import Comparison
-from pipelines.results.run_record import read_results
+from pipelines.results.run_record import count_codes, read_results
 from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import make_stages, session_of
@@ -95,6 +95,19 @@ def protocols(folder: Path) -> set[str | None]:
 def test_figures_of_probes_name_the_protocol_of_their_comparison(compared: Path, finished_run: FinishedRun) -> None:
     assert protocols(compared / "run") == {"leave one group out"}
     assert protocols(finished_run.folder) == {"one split"}
+
+
+def test_codebooks_and_language_models_have_a_mean_and_a_row_for_each_fold(compared: Path) -> None:
+    figures = read_results(compared / "run")["figures"]
+    names = [("tokenizer", name) for name in ("perplexity", "used_codes", "quantised_mse", "stability")]
+    for stage, name in (*names, ("lm", "perplexity"), ("lm", "bits_per_second")):
+        rows = figures.where(stage=stage, name=name)
+        for of in {row.of for row in rows}:
+            mean, *each = rows.where(of=of)
+            assert [row.fold for row in (mean, *each)] == [None, *section(compared).folds]
+            assert mean.value == pytest.approx(sum(row.value for row in each) / 2)
+            assert mean.artifact.split() == [row.artifact for row in each]
+    assert count_codes(read_results(compared / "run")) == 8
 
 
 def test_results_hold_what_each_entry_cost(compared: Path) -> None:

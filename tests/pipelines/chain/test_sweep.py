@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
+from scipy.stats import ttest_1samp
 
 from pipelines.chain.sweep import finish, resuming
 from pipelines.pages.sweep import Written, write_sweep
@@ -181,6 +182,61 @@ def test_a_size_that_beats_each_other_is_best_and_one_at_an_end_is_told(tmp_path
     assert not runs_of(made).best_is_inside
 
 
+@pytest.mark.parametrize("by", ["folds", "groups"])
+@pytest.mark.parametrize("gains", [(0.2, -0.05, 0.15, -0.04), (0.08, 0.05, 0.07, 0.06)])
+def test_runs_are_compared_over_folds_or_groups(by: str, gains: tuple[float, ...], tmp_path: Path) -> None:
+    """64 codes are better by 6.5 points, which is more than chance over clips in both cases."""
+    for number, (size, each) in enumerate({16: (0.0,) * 4, 64: gains}.items()):
+        rows = [*probed("bag_of_codes", 0.3), *probed("log_mel", 0.4), *probed("gpt", 0.6 + float(np.mean(each)))]
+        for name, gain in zip("abcd", each, strict=True):
+            place = {"fold": name, "seed": 0} if by == "folds" else {"group": name}
+            rows.append(figure("probe", "accuracy", 0.6 + gain, "ratio", of="gpt") | {"count": 75, **place})
+        comparison = PROTOCOL | ({"folds": [*"abcd"], "by": "group"} if by == "folds" else {})
+        add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, {"figures": rows, "comparison": comparison}, size)
+    page, table, made = written(tmp_path)
+    (pair,) = [row for row in table if row["against_job"]]
+    wanted = ttest_1samp(gains, 0)
+    low, high = wanted.confidence_interval()
+    assert float(pair["low"]) > 0
+    found = [float(pair[name]) for name in ("value", "p", "fold_low", "fold_high")]
+    assert found == pytest.approx([np.mean(gains), wanted.pvalue, low, high])
+    assert (runs_of(made).winner is not None) == (wanted.pvalue < 0.05)
+    assert says(page.text, "is shown to be best", "over 4 groups")
+    assert says(page.text, "strongest rival on test", "log-mel")
+    assert ("No value" in page.text) == (runs_of(made).winner is None)
+
+
+def test_the_number_of_pairs_is_accounted_for_over_folds(tmp_path: Path) -> None:
+    """Of two sizes the better one is shown to be best, with p = 0.02; of four, which are six pairs, none is."""
+    for count in (2, 4):
+        for number, size in enumerate(SIZES[:count]):
+            values = [0.5 + number * gain for gain in (0.02, 0.05, 0.07, 0.08)]
+            rows = [*probed("gpt", float(np.mean(values)))]
+            for name, value in zip("abcd", values, strict=True):
+                rows.append(figure("probe", "accuracy", value, "ratio", of="gpt") | {"fold": name, "seed": 0})
+            content = {"figures": rows, "comparison": PROTOCOL | {"folds": [*"abcd"]}}
+            add(tmp_path / str(count), number, {"lm.gpt.layers": str(size)}, content)
+        runs = runs_of(written(tmp_path / str(count))[2])
+        assert {round(pair.p, 3) for pair in runs.pairs} == {0.025}
+        assert (runs.winner is not None) == (count == 2)
+
+
+def test_runs_over_folds_keep_the_figures_of_their_codebooks(tmp_path: Path) -> None:
+    """Each fold has a codebook of its own, so no page shows one; the figures are means."""
+    for number, size in enumerate((16, 64)):
+        content: Any = at(size)
+        content["figures"].append(figure("tokenizer", "dead_codes", 0.5, "codes"))
+        content["figures"] = [
+            row | ({"value": size - 0.5} if row["name"] == "used_codes" else {}) for row in content["figures"]
+        ]
+        content["comparison"] = PROTOCOL | {"folds": ["a", "b"]}
+        add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, content)
+    page, rows, _ = written(tmp_path)
+    rates = {(row["codebook_size"], float(row["nominal_bits_per_second"])) for row in rows}
+    assert rates == {("16", 4 * RATE), ("64", 6 * RATE)}
+    assert len(page.named("svg")) == 2
+
+
 def test_runs_on_other_test_clips_are_not_paired(tmp_path: Path) -> None:
     for number, size in enumerate((16, 64, 256)):
         content: Any = at(size)
@@ -308,7 +364,7 @@ def test_any_option_can_be_swept(tmp_path: Path) -> None:
         add(tmp_path, number, {"lm": name}, at(256, shift=shift), 256)
     page, rows, made = written(tmp_path)
     assert best(made) == {"lm": "small"}
-    assert "lm=tiny: −5.0 points;" in page.text  # its codes are as stable
+    assert says(page.text, "lm=tiny: −5.0 points", ";")  # its codes are as stable
     table = page.text.partition("The runs")[2]
     assert table.index("tiny") < table.index(HOSTILE)
     assert {row["lm"] for row in rows} == {"tiny", "small", HOSTILE}
