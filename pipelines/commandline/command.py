@@ -27,7 +27,7 @@ from pipelines.commandline.help import command_help, help_request
 from pipelines.commandline.outputs import claims
 from pipelines.commandline.overrides import prepare, quote, remember
 from wordless.base.errors import InputError
-from wordless.base.files import NO_PERMISSION, NO_SPACE, causes, existing, is_full, os_number
+from wordless.base.files import NO_LOCKS, NO_PERMISSION, NO_SPACE, causes, existing, is_full, os_number
 from wordless.base.machine import broken_library, is_under_torchrun, rank
 from wordless.base.pools import end_with_parent, is_started_by_another
 from wordless.base.text import escape
@@ -195,6 +195,8 @@ def os_problem(error: Exception, folders: Iterable[str], options: Sequence[str] 
         return None
     if code in NO_PERMISSION:
         return InputError(f"{path}: {os.strerror(code)}; give yourself access{_elsewhere(options)}")
+    if code in NO_LOCKS:
+        return InputError(f"{path}: its file system keeps no locks; mount it with locks{_elsewhere(options)}")
     if code == errno.EIO:
         return InputError(f"{path}: the disk fails ({os.strerror(code)}); check the disk, or choose another place")
     return InputError(f"{path}: {os.strerror(code)}; check the path") if code else None

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
+from typing import IO
 
 from wordless.audio.recordings.folders import EXTENSIONS
 from wordless.base.errors import InputError, require
@@ -187,7 +188,7 @@ def work_folder(folder: Path, job: Mapping[str, object]) -> Iterator[None]:
     if not (folder / JOB).exists():
         write_aside(folder / JOB, json.dumps(job, indent=1, sort_keys=True) + "\n")
     with (folder / JOB).open() as handle:
-        _lock(handle.fileno(), f"{folder}")
+        _lock(handle, f"{folder}")
         yield
 
 
@@ -234,9 +235,9 @@ def new_folder(output: Path) -> Iterator[Path]:
         os.close(locked)
 
 
-def _lock(descriptor: int, written: str) -> None:
+def _lock(opened: int | IO[str], written: str) -> None:
     """Lock an open file or folder, which another command may be writing."""
-    if not take_lock(descriptor, wait=False):
+    if not take_lock(opened, wait=False):
         raise InputError(f"another command is writing {written}; wait for it, or choose another output=...")
 
 

@@ -18,6 +18,7 @@ from typing import IO, Any
 from wordless.base.errors import InputError
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of file systems of networks
 NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 # Write errors for which the file's name is reported; the system often omits the name.
 WRITE_ERRORS = (*NO_SPACE, errno.EFBIG, errno.EROFS, errno.EIO)
@@ -149,12 +150,17 @@ def take_lock(file: int | IO[Any], *, wait: bool = True, shared: bool = False) -
     """Lock an open file or folder until it is closed, or its process ends for whatever reason.
 
     The result is whether it is locked: without ``wait``, another process may hold the lock.
+
+    Raises:
+        OSError: the file system keeps no locks; ``filename`` is that of an open file.
     """
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
         fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, getattr(file, "name", None)) from error
     return True
 
 

@@ -40,6 +40,7 @@ def task(config):
         case "unsaid": raise RuntimeError("I/O error: No space left on device (os error 28)")
         case "escape": raise InputError("\\x1b]0;title\\x07\\x1b[31mred\\u202e\\x9b31m.wav cannot be decoded")
         case "locked": raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/locked")
+        case "unlocked": raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK), "/disk/store/lm/1.lock")
         case "library": import broken_library
         case "bug": raise KeyError("a bug")
         case "stop": raise KeyboardInterrupt
@@ -140,6 +141,7 @@ def test_a_sweep_splits_at_commas_but_not_in_paths(project: Path) -> None:
         (["prompt=full"], r"\bfull\b"),
         (["prompt=unsaid"], r"\bfull\b"),
         (["prompt=locked"], "/locked: Permission denied"),
+        (["prompt=unlocked"], r"/disk/store/lm/1\.lock: .*\blocks\b"),
         (["prompt=library"], r"\bbroken_library\b.*\bnothing\b.*\binstall\b"),
         (["hydra.run.dir=/proc/none"], "/proc/none"),
         (["-cn", "tyr"], "'tyr'"),

@@ -1,6 +1,7 @@
 """What is written under a name is whole."""
 
 import errno
+import fcntl
 import hashlib
 import os
 import sys
@@ -29,6 +30,7 @@ from wordless.base.files import (
     open_regular,
     os_number,
     replace_folder,
+    take_lock,
     write_aside,
 )
 
@@ -209,6 +211,18 @@ def test_errors_of_the_block_are_raised_and_release_the_lock() -> None:
         raise FileNotFoundError("of the block")
     with beside(enter) as ended:
         assert ended.wait(SOON)
+
+
+def test_a_disk_without_locks_is_refused_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(file: object, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)  # as on a network's file system
+    with (tmp_path / "x.lock").open("w") as file, pytest.raises(OSError, match="lock") as refusal:
+        take_lock(file)
+    assert (refusal.value.errno, refusal.value.filename) == (errno.ENOLCK, str(tmp_path / "x.lock"))
+    with compiling():  # nothing is locked
+        pass
 
 
 def test_where_the_lock_may_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
