@@ -4,14 +4,44 @@ Each name is imported from its own package at its first use. So ``import wordles
 the libraries of the language model cannot be imported.
 """
 
+import getpass
 import os
+import sys
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 # By default OpenMP's idle threads spin, and slow each other down as soon as anything else runs on the machine: on two
 # busy cores training ran at 2 steps per second spinning and 22 waiting, and decoding a word took 39 s instead of 0.1.
 # PyTorch reads the variable when it loads OpenMP. Every package imports this one before PyTorch.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def _replace_home() -> None:
+    """Give the libraries a name of the user and a folder for caches where a container has none.
+
+    PyTorch's compiler asks for the name. librosa, numba and others keep compiled functions in the folder.
+    """
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = f"user{os.getuid()}"
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111  Path raises without a home
+    if "XDG_CACHE_HOME" in os.environ or os.access(home, os.W_OK) or (home / ".cache").is_dir():
+        return
+    import tempfile  # more imports than all the rest
+
+    with suppress(OSError):
+        cache = Path(tempfile.gettempdir(), f"wordless-{os.getuid()}")
+        cache.mkdir(mode=0o700, exist_ok=True)
+        if cache.lstat().st_uid != os.getuid():  # another user could have put code there
+            cache = Path(tempfile.mkdtemp(prefix="wordless-"))
+        os.environ["XDG_CACHE_HOME"] = str(cache)
+
+
+_replace_home()
 
 if TYPE_CHECKING:  # for type checkers and editors; `_HOMES` says the same to Python
     from lm.model import LanguageModel
@@ -49,16 +79,33 @@ _HOMES = {
 }
 
 
+_PLACE = Path(__file__).parents[1]  # of all packages
+
+
 def _import(name: str) -> object:
     """Import a name at its first use, and keep it."""
     if name == "__version__":
         value: object = import_module("wordless.base.machine").installed_version()
     elif name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
+        value = getattr(_home(_HOMES[name]), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
     globals()[name] = value
     return value
+
+
+def _home(module: str) -> ModuleType:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        file = getattr(sys.modules.get(package), "__file__", None)
+        if package not in ("tokenizer", "lm", "vocoder") or file is None or Path(file).parent.parent == _PLACE:
+            raise
+        from wordless.base.errors import InputError
+
+        problem = f"{file} has the name of the package {package} of Wordless, and Python finds it first"
+        raise InputError(problem, remedy="rename it, or move it away from the script") from None
 
 
 if not TYPE_CHECKING:  # with this function, type checkers would accept every name

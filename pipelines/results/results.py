@@ -5,6 +5,7 @@ enters the store: two runs on two machines share entries, and their provenance d
 """
 
 import math
+import os
 import platform
 import shlex
 import subprocess
@@ -252,7 +253,7 @@ def provenance(command: str, config: Mapping[str, object], gang: Gang, entries: 
         ranks=gang.size,
         parameters={name: parameters(each.folder) for name, each in entries.items() if (each.folder / CURVE).is_file()},
         libraries=library_versions(),
-        config={name: _without_home(value, str(Path.home())) for name, value in config.items()},
+        config={name: _without_home(value) for name, value in config.items()},
     )
 
 
@@ -277,7 +278,7 @@ def tracked_run(
         group=group,
         folder=folder,
         command=_command_without_home(command),
-        config={name: _without_home(value, str(Path.home())) for name, value in config.items()},
+        config={name: _without_home(value) for name, value in config.items()},
         version=installed_version(),
         commit=commit_of(CHECKOUT),
     )
@@ -307,17 +308,18 @@ def _system() -> str:
 def _command_without_home(command: str) -> str:
     """Replace the user's home folder in the options of a command by ``~``: reports and trackers may be public."""
     words = [word.partition("=") for word in shlex.split(command)]
-    return shlex.join(f"{name}{equals}{_without_home(value, str(Path.home()))}" for name, equals, value in words)
+    return shlex.join(f"{name}{equals}{_without_home(value)}" for name, equals, value in words)
 
 
-def _without_home(value: object, home: str) -> object:
+def _without_home(value: object) -> object:
     """Replace the user's home folder in an option by ``~``, which the command line accepts."""
+    home = os.path.expanduser("~")  # noqa: PTH111  Path raises without a home
     match value:
-        case str() if home != "/" and (value == home or value.startswith(f"{home}/")):
+        case str() if home not in ("", "/") and (value == home or value.startswith(f"{home}/")):
             return f"~{value[len(home) :]}"
         case Mapping():
-            return {name: _without_home(each, home) for name, each in value.items()}
+            return {name: _without_home(each) for name, each in value.items()}
         case list() | tuple():
-            return [_without_home(each, home) for each in value]
+            return [_without_home(each) for each in value]
         case _:
             return value

@@ -17,6 +17,7 @@ from pipelines.commandline.options import index
 from pipelines.documentation import TABLES, options_page, with_tables
 from pipelines.methods.table import METHODS
 from tests.calling import python
+from tests.pipelines.tiny_chain import ROOT, TINY
 
 
 def called(*words: str) -> subprocess.CompletedProcess[str]:
@@ -52,6 +53,19 @@ def test_the_overview_ends_quietly_where_its_reader_left() -> None:
 @pytest.mark.parametrize("words", [["-h"], ["help"]])
 def test_help_exits_with_0(words: list[str]) -> None:
     assert called(*words).returncode == 0
+
+
+@pytest.mark.slow
+def test_a_run_of_a_user_without_name_and_home_ends_with_its_folder(tmp_path: Path) -> None:
+    code = "import pwd, sys; pwd.getpwuid = lambda uid: {}[uid]; from pipelines.cli import main; main()"
+    names = ("HOME", "USER", "LOGNAME", "LNAME", "USERNAME", "XDG_CACHE_HOME")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    environment |= {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    words = [sys.executable, "-c", code, "run", *TINY, "threads=1", "hydra.run.dir=run"]
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run/report.html").is_file()
+    assert not (tmp_path / "~").exists()
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -1,8 +1,11 @@
 """``import wordless``: fast, typed, and the same names for Python, for type checkers and for people."""
 
 import ast
+import os
+import re
 import subprocess
 import sys
+from collections.abc import Collection
 from importlib import import_module
 from pathlib import Path
 
@@ -47,3 +50,29 @@ def test_the_import_loads_no_library() -> None:
     loaded, version = done.stdout.splitlines()
     assert [name for name in ast.literal_eval(loaded) if name.partition(".")[0] not in sys.stdlib_module_names] == []
     assert version == f"{wordless.__version__} False"
+
+
+def script(text: str, *, cwd: Path, without: Collection[str] = ()) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name not in without}
+    environment |= {"PYTHONPATH": str(ROOT)}
+    (cwd / "script.py").write_text(text)
+    command = [sys.executable, "script.py"]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(("module", "name"), [("tokenizer", "Tokenizer"), ("lm", "LanguageModel")])
+def test_a_module_of_the_user_with_the_name_of_a_package_is_named(module: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / f"{module}.py").write_text("VALUE = 1")
+    done = script(f"import {module}, wordless\nwordless.{name}", cwd=tmp_path)
+    assert done.returncode == 1
+    assert re.search(rf"InputError: {tmp_path / module}\.py\b.*; rename", done.stderr.splitlines()[-1])
+
+
+NAMELESS = "import os, pwd; pwd.getpwuid = lambda uid: {}[uid]; os.environ['TMPDIR'] = '.'\n"  # as in a container
+
+
+def test_a_user_without_name_and_home_gets_both_for_libraries(tmp_path: Path) -> None:
+    text = f"{NAMELESS}import wordless, getpass, numba.misc.appdirs as folders\n"
+    text += "print(bool(getpass.getuser()), os.access(os.path.dirname(folders.user_cache_dir('x')), os.W_OK))"
+    done = script(text, cwd=tmp_path, without=("HOME", "USER", "LOGNAME", "LNAME", "USERNAME", "XDG_CACHE_HOME"))
+    assert done.stdout == "True True\n", done.stderr
