@@ -64,7 +64,7 @@ def create_network(body: Body, network: BodyNetwork, task: Task, *, seed: int) -
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         head = task.create(body.reading.dim, states_per_second=body.reading.states_per_second)
-    return FineTunedNetwork(network, head, body.reading)
+    return FineTunedNetwork(network, head, body.reading).float()  # whatever PyTorch's default type is
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -206,7 +206,7 @@ class CachedGPT:
         self._gpt = gpt
         self._state = IncrementalStateBag(gpt.config.context + 1)  # its step number stays below this maximum
         self._partial: Tensor | None = None  # (batch, < streams) tokens of the incomplete time step
-        self._next = torch.empty(0)  # (batch, streams, per_stream) logits of that time step
+        self._next = torch.empty(0, dtype=torch.float32)  # (batch, streams, per_stream) logits of that time step
 
     def read(self, tokens: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Read the next tokens ``(batch, positions)``; return logits of the following code ``(batch, per_stream)``.

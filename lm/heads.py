@@ -157,7 +157,7 @@ class ClipHead(nn.Module):
         self.pooling = pooling
         features = len(pooling_parts(1, pooling)) * dim
         if projected is not None:  # transformers draws the embedding of masked frames before the heads of speech models
-            torch.rand(dim)
+            torch.rand(dim, dtype=torch.float32)
         self.norm = nn.LayerNorm(features) if normalised else nn.Identity()
         self.projection = nn.Identity() if projected is None else _projecting(features, projected)
         self.dropout = nn.Dropout(dropout)

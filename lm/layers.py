@@ -410,7 +410,7 @@ def pool_by_row(states: Tensor, counted: Sequence[Counted], *, largest: bool) ->
 
 def pool_together(states: Tensor, counted: Sequence[Counted], *, largest: bool) -> tuple[Tensor, Tensor | None]:
     """Compute `pool_by_row` with one product and one copy of the weights for all rows; sums differ by rounding."""
-    weights = torch.zeros(len(counted), len(counted[0].weights), states.shape[2])
+    weights = torch.zeros(len(counted), len(counted[0].weights), states.shape[2], dtype=torch.float32)
     inside = torch.zeros(len(counted), states.shape[2], 1, dtype=torch.bool)
     for row, each in enumerate(counted):
         last = each.first + each.weights.shape[1]

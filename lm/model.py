@@ -286,7 +286,7 @@ class LanguageModel:
         wanted layers are kept in memory.
         """
         layers = range(1 + self.gpt.config.layers) if layers is None else layers
-        parts = [torch.zeros(len(layers), 0, self.gpt.config.model_dim, device=self.gpt.device)]
+        parts = [torch.zeros(len(layers), 0, self.gpt.config.model_dim, device=self.gpt.device, dtype=torch.float32)]
         parts.extend(self.stream_hidden_states(codes, layers))
         return torch.cat(parts, dim=1)
 

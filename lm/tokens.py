@@ -211,7 +211,7 @@ class ConditionEmbedding(nn.Module):
     def __init__(self, conditions: Conditions, dim: int, *, std: float) -> None:
         super().__init__()
         sizes = conditions.sizes
-        self.embed = nn.Embedding(sum(sizes), dim)
+        self.embed = nn.Embedding(sum(sizes), dim, dtype=torch.float32)
         nn.init.normal_(self.embed.weight, std=std)
         first = torch.tensor([0, *sizes[:-1]]).cumsum(0)  # row of value 0 of each column
         self.register_buffer("first", first, persistent=False)

@@ -144,8 +144,8 @@ def weight_shapes(config: TokenizerConfig) -> dict[str, Tensor]:
     """Return tensors of the names, shapes and types that a tokenizer learns, which take no memory."""
     with torch.device("meta"):
         autoencoder = config.create_autoencoder()
-        centroids = torch.empty(config.codebook_shape)
-        statistics = torch.empty(config.audio.n_mels)
+        centroids = torch.empty(config.codebook_shape, dtype=torch.float32)
+        statistics = torch.empty(config.audio.n_mels, dtype=torch.float32)
     weights = {f"autoencoder.{name}": tensor for name, tensor in autoencoder.state_dict().items()}
     centroids = centroids[0] if config.levels == 1 else centroids
     return {"mean": statistics, "std": statistics, CENTROIDS: centroids, **weights}

@@ -244,6 +244,6 @@ def _warp_pieces(encoder: Encoder, frames: Iterable[Tensor], view: View) -> Iter
     tokenizer = encoder.tokenizer
     size = max(view.patch_frames, tokenizer.patch_frames)
     for piece in tokenizer.log_mel.relative(frames, dynamic_range=view.dynamic_range):
-        length, speed, formants = torch.tensor([len(piece)]), torch.tensor([view.speed]), torch.tensor([view.formants])
+        length, (speed, formants) = torch.tensor([len(piece)]), torch.tensor([[view.speed], [view.formants]]).float()
         warped = warp(piece[None], length, speeds=speed, formants=formants)[0][0, view.offset_frames :]
         yield warped[: len(warped) // size * size]

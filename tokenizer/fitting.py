@@ -143,7 +143,7 @@ def read_speech_states(
     log_mel = LogMel(audio)
     for done, clip in enumerate(clips, 1):
         samples = np.concatenate([*read_blocks(root / clip.path, audio.sample_rate, part=clip.part)])
-        frames = torch.cat([torch.zeros(0, audio.n_mels), *log_mel_stream(log_mel, [samples])])
+        frames = torch.cat([torch.zeros(0, audio.n_mels, dtype=torch.float32), *log_mel_stream(log_mel, [samples])])
         states = layer.states(samples)[: len(samples) // layer.stride].cpu()
         require_finite(frames.numpy(), clip, "log-mel frames")
         require_finite(states.numpy(), clip, "states of a speech model")
@@ -226,7 +226,7 @@ class PatchBatches:
     def _shift_formants(self, patches: Tensor, rng: np.random.Generator) -> Tensor:
         together = patches.reshape(1, len(patches) * self.frames, -1)  # (N, F * H) -> (1, N * F, H): one shift for all
         formants = float(np.exp(rng.uniform(-1, 1) * np.log1p(self.max_formants)))
-        lengths, one = torch.tensor([together.shape[1]]), torch.ones(1)
+        lengths, one = torch.tensor([together.shape[1]]), torch.ones(1, dtype=torch.float32)
         return warp(together, lengths, speeds=one, formants=one * formants)[0].reshape(patches.shape)
 
 

@@ -69,7 +69,7 @@ def from_patches(patches: Tensor, *, frames: int, height: int) -> Tensor:
 def three_layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, outputs)
-    )
+    ).float()  # whatever PyTorch's default type is
 
 
 class Autoencoder(nn.Module):
@@ -193,7 +193,9 @@ class SpeechLayer(nn.Module):
 
     def states(self, samples: FloatArray) -> Tensor:
         """Compute the states of a whole recording ``(num_samples,)``: one for each code, ``(time, width)``."""
-        return torch.cat([torch.zeros(0, self.width, device=self.transformer.device), *self.pieces(samples)])
+        return torch.cat(
+            [torch.zeros(0, self.width, device=self.transformer.device, dtype=torch.float32), *self.pieces(samples)]
+        )
 
     def pieces(self, samples: FloatArray) -> Iterator[Tensor]:
         """Give the states of a recording ``(num_samples,)`` piece by piece, ``(time, width)``.

@@ -250,7 +250,7 @@ class Crops:
 
     def _pitch(self, crop: _Crop, codes: int) -> Tensor:
         """Return the pitch of the frames of ``codes`` codes ``(frames, 3)``, zeros where it is unknown."""
-        pitch = torch.zeros(codes * self.model.patch_frames, PITCH_INPUTS)
+        pitch = torch.zeros(codes * self.model.patch_frames, PITCH_INPUTS, dtype=torch.float32)
         if crop.pitched:
             own = pitch_frames(torch.from_numpy(self._codes(crop))[None], self.coded[crop.codebook].meanings)[0]
             pitch[: len(own)] = own
@@ -275,7 +275,7 @@ class Crops:
         streams = [coded.codes.shape[1] - (coded.meanings.format.pitch is not None) for coded in self.coded]
         if max(streams) > 1:
             return None
-        decoded = [torch.zeros(1, self.model.patch_frames, self.spectral.condition_inputs)]
+        decoded = [torch.zeros(1, self.model.patch_frames, self.spectral.condition_inputs, dtype=torch.float32)]
         for coded in self.coded:
             every = torch.arange(coded.meanings.format.codebook_size).view(1, -1, 1)
             with torch.no_grad():
@@ -303,7 +303,7 @@ class Crops:
     def _decoded(self, crops: list[_Crop], codes: int) -> Tensor:
         """Decode codes of several streams, on the host."""
         patch = self.model.patch_frames
-        frames = torch.zeros(len(crops), codes * patch, self.spectral.condition_inputs)
+        frames = torch.zeros(len(crops), codes * patch, self.spectral.condition_inputs, dtype=torch.float32)
         for book, coded in enumerate(self.coded):
             rows = [row for row, crop in enumerate(crops) if crop.codebook == book]
             values = np.zeros((len(rows), codes, coded.codes.shape[1]), dtype=np.int64)

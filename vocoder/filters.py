@@ -49,7 +49,7 @@ LEAST_WEIGHT = 0.1  # limit for the last samples, which only the fading end of o
 
 def hann(config: SpectrogramConfig) -> Tensor:
     """Return the window ``(window_length,)``."""
-    return torch.hann_window(config.window_length)
+    return torch.hann_window(config.window_length, dtype=torch.float32)
 
 
 def windows(sound: Tensor, config: SpectrogramConfig) -> Tensor:
@@ -392,7 +392,7 @@ class PostFilter:
     @torch.inference_mode()
     def finish(self) -> Tensor:
         """Return the samples that are left."""
-        samples = torch.zeros(0)
+        samples = torch.zeros(0, dtype=torch.float32)
         for each in self.passes:
             samples = torch.cat([each.filter(samples), each.finish()])
         return self._limited(samples)
@@ -412,13 +412,17 @@ class _Pass:
         self.window = hann(config)
         self.spread = _smoothed(_spread(config), config) if smooth else _spread(config)
         self.targets: list[Tensor] = []  # log-mel of future frames, in blocks
-        self.waiting = torch.zeros(0)  # samples of a frame that is not whole yet
+        self.waiting = torch.zeros(0, dtype=torch.float32)  # samples of a frame that is not whole yet
         # frames still to leave unfiltered
         self.untouched = -(-(prompt + config.left_context) // config.hop_length) if prompt else 0
-        self.recent = torch.zeros(config.left_context)  # samples before the next frame that were not returned yet
-        self.correction = torch.zeros(2, config.left_context)  # their correction by the frames so far, and its weight
+        self.recent = torch.zeros(
+            config.left_context, dtype=torch.float32
+        )  # samples before the next frame that were not returned yet
+        self.correction = torch.zeros(
+            2, config.left_context, dtype=torch.float32
+        )  # their correction by the frames so far, and its weight
         self.before = config.left_context  # how many of them lie before the sound's beginning
-        self.gains = torch.ones(1, config.window_length // 2 + 1)  # of the last frame
+        self.gains = torch.ones(1, config.window_length // 2 + 1, dtype=torch.float32)  # of the last frame
 
     def expect(self, log_mel: Tensor) -> None:
         self.targets.append(log_mel.float().cpu())
@@ -444,7 +448,7 @@ class _Pass:
         if not beyond:
             return self.recent
         left = self.config.left_context - self.before
-        sound = torch.cat([self.recent, torch.zeros(beyond * self.config.hop_length)])
+        sound = torch.cat([self.recent, torch.zeros(beyond * self.config.hop_length, dtype=torch.float32)])
         return self._filtered(sound, self.gains.expand(beyond, -1))[:left]
 
     def _filtered(self, sound: Tensor, gains: Tensor) -> Tensor:
@@ -484,6 +488,6 @@ def _spread(config: SpectrogramConfig) -> Tensor:
 
 def _smoothed(spread: Tensor, config: SpectrogramConfig) -> Tensor:
     """Average the shares ``(mels, bins)`` of neighbouring bins, weighted by a triangle over the frequency."""
-    places = torch.arange(spread.shape[1]) * config.sample_rate / config.window_length  # Hz
+    places = (torch.arange(spread.shape[1]) * config.sample_rate).float() / config.window_length  # Hz
     weights = (1 - (places[:, None] - places).abs() / ENVELOPE).clamp(min=0.0)
     return spread @ (weights / weights.sum(dim=0))

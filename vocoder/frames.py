@@ -62,7 +62,7 @@ def pitch_frames(values: Tensor, meanings: CodeMeanings, *, shift: float = 0.0) 
     """
     pitch, patch = meanings.format.pitch, meanings.patch_frames
     if pitch is None:
-        return torch.zeros(len(values), values.shape[1] * patch, PITCH_INPUTS)
+        return torch.zeros(len(values), values.shape[1] * patch, PITCH_INPUTS, dtype=torch.float32)
     octaves = torch.from_numpy(pitch.octaves)[values[:, :, -1].cpu()]
     return pitch_inputs(octaves + shift).repeat_interleave(patch, dim=1)
 

@@ -238,7 +238,7 @@ def generate_blocks(
     `generate`. The levels ``(chunk,)`` int32 are on the CPU; a chunk waits for ``look_ahead_frames`` frames after it.
     """
     chosen = choose_engine(engine, model.embedding.weight.device.type).engine
-    nothing = torch.zeros(0, model.config.condition_inputs)
+    nothing = torch.zeros(0, model.config.condition_inputs, dtype=torch.float32)
     clip = GenerationInput(spectrogram=nothing, group=group, seed=sampling.seed, prompt=prompt)
     _require_possible(clip, model.config.levels)
     run = _Run(model, [clip], sampling, chosen, guard)
@@ -292,7 +292,9 @@ class _Run:
         frames = max(map(len, windows)) - 2 * self.model.config.look_ahead_frames
         steps = frames * self.model.config.hop_length
         # Random generators give the same numbers in chunks of any length.
-        draws = torch.stack([torch.rand(steps, generator=generator) for generator in self.generators])
+        draws = torch.stack(
+            [torch.rand(steps, generator=generator, dtype=torch.float32) for generator in self.generators]
+        )
         given = torch.stack([_given(clip.prompt, self.time, steps) for clip in self.clips])
         conditions, carried = self._conditions(windows, frames), self._carried(windows, given)
         if self.guard is None:
@@ -323,11 +325,11 @@ class _Run:
                 break
             heat = {clip: retry_temperature(heat[clip], fault) for clip, fault in faults.items()}
             for temperature in sorted(set(heat.values())):
-                draws, fixed = torch.zeros(levels.shape), levels.clone()
+                draws, fixed = torch.zeros(levels.shape, dtype=torch.float32), levels.clone()
                 for clip in (clip for clip, own in heat.items() if own == temperature):
                     seeds = np.random.SeedSequence([self.clips[clip].seed, self.time, attempt])
                     generator = torch.Generator().manual_seed(int(seeds.generate_state(1)[0]))
-                    draws[clip] = torch.rand(levels.shape[1], generator=generator)
+                    draws[clip] = torch.rand(levels.shape[1], generator=generator, dtype=torch.float32)
                     fixed[clip] = given[clip]
                 go_back()
                 warmer = replace(self.sampling, temperature=temperature)
@@ -365,7 +367,7 @@ class _Run:
             padded = pad_sequence(list(windows), batch_first=True)  # zeros behind a clip, as its last window has them
             groups = torch.tensor([clip.group for clip in self.clips])
             return self.model.conditions.project(copy_to(padded, device), copy_to(groups, device))
-        conditions = torch.zeros(len(windows), frames, config.layers, config.gate_channels)
+        conditions = torch.zeros(len(windows), frames, config.layers, config.gate_channels, dtype=torch.float32)
         with one_thread():
             for row, window, clip in zip(conditions, windows, self.clips, strict=True):
                 own = len(window) - 2 * config.look_ahead_frames
@@ -381,7 +383,7 @@ class _Run:
         config = self.model.config
         if not config.pitch:
             return None
-        carried = torch.zeros(*given.shape, config.residual_channels)
+        carried = torch.zeros(*given.shape, config.residual_channels, dtype=torch.float32)
         hop, rate, edge = config.hop_length, config.sample_rate, config.look_ahead_frames
         device = self.model.embedding.weight.device
         with one_thread():

@@ -93,7 +93,7 @@ class FrameNumbers:
     def __init__(self, draw: Callable[..., Tensor], frames: int, per_frame: int, *, seed: int) -> None:
         self.draw, self.generator = draw, torch.Generator().manual_seed(seed)
         self.per_frame, self.left = per_frame, frames * per_frame  # left: numbers to be drawn
-        self.recent, self.first = torch.zeros(0), 0  # numbers of the frames from `first` on
+        self.recent, self.first = torch.zeros(0, dtype=torch.float32), 0  # numbers of the frames from `first` on
 
     def of(self, block: FrameBlock) -> Tensor:
         """Return the numbers ``(frames, per_frame)`` of a block and its context; blocks come in their order."""
@@ -102,7 +102,10 @@ class FrameNumbers:
         count = -(-max(needed - len(kept), 0) // DRAWN_TOGETHER) * DRAWN_TOGETHER
         count = self.left if self.left - count < DRAWN_TOGETHER else count
         self.left -= count
-        self.recent, self.first = torch.cat([kept, self.draw(count, generator=self.generator)]), block.first
+        self.recent, self.first = (
+            torch.cat([kept, self.draw(count, generator=self.generator, dtype=torch.float32)]),
+            block.first,
+        )
         return self.recent[:needed].view(-1, self.per_frame)
 
 

@@ -348,7 +348,7 @@ class Vocoder:
             Rendering(self, tokenizer, shift=sampling.shift, prompt=prompt, before=earlier)
             for prompt, earlier in zip(prompts, before, strict=True)
         ]
-        no_frames = torch.zeros(0, self.model.config.condition_inputs)  # of a clip without codes
+        no_frames = torch.zeros(0, self.model.config.condition_inputs, dtype=torch.float32)  # of a clip without codes
         inputs = [
             GenerationInput(
                 spectrogram=torch.cat([*rendering.frames([clip]), no_frames]),

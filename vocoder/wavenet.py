@@ -254,6 +254,7 @@ class WaveNet(nn.Module):
         self.hidden = nn.Linear(config.skip_channels, config.skip_channels)
         self.output = nn.Linear(config.skip_channels, config.levels)
         self._initialise()
+        self.float()  # whatever PyTorch's default type is
 
     def _initialise(self) -> None:
         """Initialise embeddings that vary smoothly with the level, and about equal probabilities of all levels.
@@ -263,7 +264,7 @@ class WaveNet(nn.Module):
         """
         scale = companded_scale(torch.arange(self.config.levels), levels=self.config.levels)  # (K,)
         with torch.no_grad():
-            direction = torch.randn(self.config.residual_channels)
+            direction = torch.randn(self.config.residual_channels, dtype=torch.float32)
             self.embedding.weight.normal_(std=0.05).add_(torch.outer(scale, direction))
         nn.init.normal_(self.output.weight, std=0.01)
         nn.init.zeros_(self.output.bias)
@@ -328,7 +329,7 @@ CARRIER = "carrier.weight"
 
 def as_it_is(n_mels: int) -> Statistics:
     """Return the statistics of a network that reads log-mel as it is, of whatever recordings, without normalisation."""
-    return torch.zeros(n_mels), torch.ones(n_mels)
+    return torch.zeros(n_mels, dtype=torch.float32), torch.ones(n_mels, dtype=torch.float32)
 
 
 @torch.no_grad()

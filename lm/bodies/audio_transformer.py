@@ -183,7 +183,7 @@ def normalise(samples: Tensor, lengths: Tensor) -> Tensor:
 
 def sinusoids(steps: int, width: int) -> Tensor:
     """Compute places ``(steps, width)`` as in Vaswani et al., "Attention is all you need", 2017 (arXiv:1706.03762)."""
-    rates = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
+    rates = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * (-math.log(10_000.0) / width))
     angles = torch.arange(steps)[:, None] * rates
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)
 

@@ -233,7 +233,7 @@ SMALLEST = 1e-3  # standard deviation; a smaller one would divide by zero, and b
 
 
 def draw_share(size: int, share: float, generator: torch.Generator) -> Tensor:
-    return torch.rand(size, generator=generator) < share
+    return torch.rand(size, generator=generator, dtype=torch.float32) < share
 
 
 def flip_time(views: Tensor, lengths: Tensor, chosen: Tensor) -> Tensor:
@@ -294,10 +294,15 @@ def augment(
     gains = copy_to(draw_spread(size, generator), device)
     views = views + gains[:, None, None] * (config.gain_db * NATS_PER_DB / std)
     if config.noise:
-        levels = copy_to(config.noise * torch.rand(size, 1, 1, generator=generator), device)
+        levels = copy_to(config.noise * torch.rand(size, 1, 1, generator=generator, dtype=torch.float32), device)
         views = views + levels * _draw_noise(views, generator)
     if config.blur:
-        views = blur(views, lengths, config.blur * torch.rand(size, generator=generator), largest=config.blur)
+        views = blur(
+            views,
+            lengths,
+            config.blur * torch.rand(size, generator=generator, dtype=torch.float32),
+            largest=config.blur,
+        )
     all_bands = torch.full((size,), mels)
     times = ~inside(views, lengths)  # (batch, time), that are set to 0 in all bands
     bands = torch.zeros(size, mels, dtype=torch.bool, device=device)  # that are set to 0 at all times
@@ -317,15 +322,15 @@ def augment(
 def _draw_noise(like: Tensor, generator: torch.Generator) -> Tensor:
     """Draw normal noise of the shape of a tensor: from ``generator`` on a CPU, else on the device from a seed of it."""
     if like.device.type == "cpu":
-        return torch.randn(like.shape, generator=generator)
+        return torch.randn(like.shape, generator=generator, dtype=torch.float32)
     seed = int(torch.randint(MAX_SEED, (1,), generator=generator))
     own = torch.Generator(like.device).manual_seed(seed) if like.is_cuda else None
-    return torch.randn(like.shape, generator=own, device=like.device)
+    return torch.randn(like.shape, generator=own, device=like.device, dtype=torch.float32)
 
 
 def draw_spread(size: int, generator: torch.Generator) -> Tensor:
     """Draw uniformly from [-1, 1) ``(size,)``."""
-    return 2 * torch.rand(size, generator=generator) - 1
+    return 2 * torch.rand(size, generator=generator, dtype=torch.float32) - 1
 
 
 def draw_ratios(size: int, largest: float, generator: torch.Generator) -> Tensor:
@@ -337,7 +342,7 @@ def draw_crops(
     lengths: Tensor, least: float, generator: torch.Generator, *, at_most: int | None = None
 ) -> tuple[Tensor, Tensor]:
     """Draw the length of a part of each clip, at least a share of it, and its first frame or sample ``(batch,)``."""
-    shares = 1 - (1 - least) * torch.rand(len(lengths), generator=generator)
+    shares = 1 - (1 - least) * torch.rand(len(lengths), generator=generator, dtype=torch.float32)
     kept = (lengths * shares).round().long().clamp(min=1, max=at_most)
     places = torch.rand(len(lengths), generator=generator, dtype=torch.float64)
     return kept, (places * (lengths - kept + 1)).long()
@@ -347,8 +352,8 @@ def _mix(views: Tensor, lengths: Tensor, config: AugmentationConfig, generator: 
     """Mix some clips with a softer clip of the batch: powers add, so logarithms log-add-exp."""
     size = len(views)
     others = (torch.arange(size) + torch.randint(1, max(size, 2), (1,), generator=generator)) % size
-    softer = config.mix_db * (1 + torch.rand(size, generator=generator)) * NATS_PER_DB
-    chosen = torch.rand(size, generator=generator) < config.mix
+    softer = config.mix_db * (1 + torch.rand(size, generator=generator, dtype=torch.float32)) * NATS_PER_DB
+    chosen = torch.rand(size, generator=generator, dtype=torch.float32) < config.mix
     if not bool(chosen.any()) or size == 1:
         return views
     # A normalised band is (log power - mean) / std. Both clips have the same mean, which cancels out.
@@ -362,8 +367,8 @@ def draw_passages(
 ) -> Tensor:
     """Choose in each row a passage of at most ``share`` of its length ``(batch, steps)``, on ``device``."""
     size = len(lengths)
-    widths = (torch.rand(size, generator=generator) * share * lengths).round()
-    starts = (torch.rand(size, generator=generator) * (lengths - widths + 1)).floor()
+    widths = (torch.rand(size, generator=generator, dtype=torch.float32) * share * lengths).round()
+    starts = (torch.rand(size, generator=generator, dtype=torch.float32) * (lengths - widths + 1)).floor()
     places, ends = torch.arange(steps, device=device), copy_to(starts + widths, device)
     return (places >= copy_to(starts, device)[:, None]) & (places < ends[:, None])
 
@@ -384,8 +389,8 @@ def augment_waveforms(
         played.append(torch.from_numpy(np.concatenate([*blocks])))
     views, lengths = nn.utils.rnn.pad_sequence(played, batch_first=True), torch.tensor([len(each) for each in played])
     views = _mix_samples(views, lengths, config, generator)
-    levels = _levels(views, lengths) * config.noise * torch.rand(len(views), generator=generator)
-    views = views + levels[:, None] * torch.randn(views.shape, generator=generator)
+    levels = _levels(views, lengths) * config.noise * torch.rand(len(views), generator=generator, dtype=torch.float32)
+    views = views + levels[:, None] * torch.randn(views.shape, generator=generator, dtype=torch.float32)
     silent = torch.arange(views.shape[1]) >= lengths[:, None]
     for _ in range(config.time_masks):
         silent |= draw_passages(lengths, views.shape[1], config.time_mask, generator)
@@ -398,8 +403,8 @@ def _mix_samples(
     """Add to some clips a softer clip of the batch, from its beginning on."""
     size, levels = len(views), _levels(views, lengths)
     others = (torch.arange(size) + torch.randint(1, max(size, 2), (1,), generator=generator)) % size
-    softer = config.mix_db * (1 + torch.rand(size, generator=generator))
-    chosen = torch.rand(size, generator=generator) < config.mix
+    softer = config.mix_db * (1 + torch.rand(size, generator=generator, dtype=torch.float32))
+    chosen = torch.rand(size, generator=generator, dtype=torch.float32) < config.mix
     gains = levels / levels[others].clamp(min=1e-8) * 10 ** (-softer / 20) * chosen
     return views + gains[:, None] * views[others] * inside(views, lengths)
 

@@ -169,7 +169,7 @@ def create_encoder(config: ConvEncoderConfig, *, seed: int) -> ConvEncoder:
     """Build an encoder whose weights follow from the seed: He et al., arXiv:1502.01852."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        encoder = ConvEncoder(config)
+        encoder = ConvEncoder(config).float()  # whatever PyTorch's default type is
         for module in encoder.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -298,7 +298,7 @@ class SimCLR(nn.Module):
 def create_simclr(encoder: ConvEncoderConfig, config: ContrastConfig, *, seed: int) -> SimCLR:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return SimCLR(create_encoder(encoder, seed=seed), config)
+        return SimCLR(create_encoder(encoder, seed=seed), config).float()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -144,4 +144,6 @@ def replace_codes(
 ) -> tuple[Tensor, Tensor]:
     """Replace a share of codes ``(batch, time, streams)`` by random ones, as the GPT's own training does."""
     others = torch.randint(largest + 1, inputs.shape, generator=generator)
-    return torch.where(torch.rand(inputs.shape, generator=generator) < share, others, inputs), lengths
+    return torch.where(
+        torch.rand(inputs.shape, generator=generator, dtype=torch.float32) < share, others, inputs
+    ), lengths

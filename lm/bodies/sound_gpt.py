@@ -242,7 +242,7 @@ def create_sound_gpt(config: SoundGPTConfig, shape: SoundShape, *, seed: int) ->
     """Create a model whose weights follow from the seed; the caller's random state does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return SoundGPT(config, shape)
+        return SoundGPT(config, shape).float()  # whatever PyTorch's default type is
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

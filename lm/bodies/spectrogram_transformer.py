@@ -328,8 +328,8 @@ class AstEncoder(BodyNetwork):
         self.transformer = transformer
         self.probed = tuple(layers) if clip_vector else ALL_LAYERS
         self.clip_vector = clip_vector
-        self.register_buffer("mean", torch.tensor(statistics.mean))
-        self.register_buffer("std", torch.tensor(statistics.std))
+        self.register_buffer("mean", torch.tensor(statistics.mean, dtype=torch.float32))
+        self.register_buffer("std", torch.tensor(statistics.std, dtype=torch.float32))
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:
         """Map stored filter banks ``(batch, time, 128)`` to states ``(batch, patches, width)``, or one for a clip."""
@@ -523,7 +523,9 @@ def ast_source(body: AstBody, folder: Path | None, augmentation: AugmentationCon
         body=body,
         weights=folder,
         fingerprint="" if folder is None else hugging_face_hash(folder)[:16],
-        change=partial(augment, config=augmentation, std=torch.full((N_MELS,), AUDIOSET_STATISTICS.std)),
+        change=partial(
+            augment, config=augmentation, std=torch.full((N_MELS,), AUDIOSET_STATISTICS.std, dtype=torch.float32)
+        ),
         changes_on_device=True,
         learned_labels=folder is not None and is_audio_model(folder) and learned_labels(folder),
     )

@@ -119,7 +119,7 @@ def pool_batch(frames: Tensor, lengths: Tensor, pooling: Means) -> Tensor:
 
     Keep ``lengths`` on the CPU: reading them from a GPU would wait for all its work.
     """
-    weights = torch.zeros(len(frames), len(pooling_parts(1, pooling)), frames.shape[1])
+    weights = torch.zeros(len(frames), len(pooling_parts(1, pooling)), frames.shape[1], dtype=torch.float32)
     for clip, length in enumerate(lengths.tolist()):
         weights[clip, :, :length] = torch.from_numpy(pooling_weights(length, pooling))
     return (copy_to(weights.to(frames.dtype), frames.device) @ frames).flatten(1)

@@ -50,7 +50,7 @@ class SampleWaveNet(nn.Module):
     def forward(self, previous: Tensor, last: int) -> Tensor:
         """Compute logits ``(batch, last, levels)`` from the level before each sample ``(batch, history + last)``."""
         reads = previous[:, -(last + self.config.history) :]
-        one_frame = torch.zeros(len(reads), 1, 0, device=reads.device)
+        one_frame = torch.zeros(len(reads), 1, 0, device=reads.device, dtype=torch.float32)
         logits: Tensor = self.network(reads, one_frame, last=last)
         return logits.transpose(1, 2)
 
@@ -144,7 +144,7 @@ class SampleTransformer(nn.Module):
         # Embeddings vary smoothly with the level, as those of WaveNet do.
         scale = companded_scale(torch.arange(LEVELS))  # (K,)
         with torch.no_grad():
-            direction = torch.randn(config.model_dim)
+            direction = torch.randn(config.model_dim, dtype=torch.float32)
             self.embedding.weight.normal_(std=0.05).add_(torch.outer(scale, direction))
         # Last, so that both transformers begin with the same weights.
         self.context = ContextNetwork(config.context, model_dim=config.model_dim) if config.context else None
@@ -187,7 +187,8 @@ SampleModel = SampleWaveNet | SampleTransformer
 def create_sample_model(config: SampleConfig, *, seed: int) -> SampleModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return SampleWaveNet(config) if isinstance(config, SampleWaveNetConfig) else SampleTransformer(config)
+        model = SampleWaveNet(config) if isinstance(config, SampleWaveNetConfig) else SampleTransformer(config)
+        return model.float()  # whatever PyTorch's default type is
 
 
 CACHED = "fairseq2, cached"  # what generates the transformer's samples
@@ -235,7 +236,7 @@ def continue_levels(
     history = model.config.history + 1
     read = pad(known, (max(history - known.shape[1], 0), 0), value=silence())[:, -history:]
     if isinstance(model, SampleWaveNet):
-        frames = torch.zeros(-(-(read.shape[1] + samples) // FRAME), 0)
+        frames = torch.zeros(-(-(read.shape[1] + samples) // FRAME), 0, dtype=torch.float32)
         pairs = zip(read.cpu(), seeds, strict=True)
         inputs = [GenerationInput(spectrogram=frames, prompt=clip, seed=seed) for clip, seed in pairs]
         levels = generate(model.network, inputs, sampling=sampling, engine=sampling.engine, progress=progress)
@@ -247,7 +248,9 @@ def continue_levels(
     with one_thread():
         for first in range(0, samples, DRAWS_TOGETHER):
             count = min(DRAWS_TOGETHER, samples - first)
-            draws = torch.stack([torch.rand(count, generator=each) for each in generators]).to(device)
+            draws = torch.stack([torch.rand(count, generator=each, dtype=torch.float32) for each in generators]).to(
+                device
+            )
             for step in range(count):
                 previous = draw_levels(cached.read(previous), draws[:, step : step + 1], sampling)
                 made[:, first + step] = previous
@@ -397,7 +400,10 @@ class SampleLanguageModel:
         for prompt in prompts:
             given = prompt.sample_rate if prompt else rate
             require(given == rate, "the prompt's sample rate", f"{given} Hz", f"resample it to the model's {rate} Hz")
-        known = [torch.zeros(0) if prompt is None else torch.from_numpy(prompt.samples) for prompt in prompts]
+        known = [
+            torch.zeros(0, dtype=torch.float32) if prompt is None else torch.from_numpy(prompt.samples)
+            for prompt in prompts
+        ]
         longest = max(map(len, known))
         levels = torch.stack([mu_law_encode(pad(each, (longest - len(each), 0))) for each in known])
         made = continue_levels(self.model, levels, num_samples, sampling=sampling, seeds=seeds, progress=progress)

@@ -51,7 +51,7 @@ class NumbaStreams:
 
     def score(self, conditions: Tensor, given: Tensor, carried: Tensor | None = None) -> Tensor:
         logits = np.zeros((*given.shape, _padded(self.config.levels)), np.float32)
-        self._run(conditions, given, torch.zeros(given.shape), Sampling(), carried, logits)
+        self._run(conditions, given, torch.zeros(given.shape, dtype=torch.float32), Sampling(), carried, logits)
         return torch.from_numpy(logits[:, :, : self.config.levels])
 
     def bookmark(self) -> Callable[[], None]:
@@ -163,7 +163,7 @@ def _gates(tap: Tensor, half: int) -> Tensor:
 def _laid(blocks: Sequence[Tensor]) -> FloatArray:
     """Concatenate padded matrices into a flat array."""
     whole = [filled(each, _padded(each.shape[0]), _padded(each.shape[1])).reshape(-1) for each in blocks]
-    return torch.cat([*whole, torch.zeros(0)]).numpy()
+    return torch.cat([*whole, torch.zeros(0, dtype=torch.float32)]).numpy()
 
 
 def _paired(blocks: Sequence[Tensor]) -> Factors:

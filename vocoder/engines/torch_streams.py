@@ -55,10 +55,10 @@ class Stepper:
         self.hop_length = config.hop_length
         self.time = self.first_time = 0
         self.carried: Tensor | None = None  # (samples, width, residual)
-        self.conditions = torch.zeros(0, config.layers, width, config.gate_channels, device=device)
-        self.inputs = torch.zeros(config.layers, width, config.residual_channels, device=device)
-        self.gates = torch.zeros(config.layers, width, config.gate_channels, device=device)
-        self.gated = torch.zeros(width, config.layers, config.gate_channels // 2, device=device)
+        self.conditions = torch.zeros(0, config.layers, width, config.gate_channels, device=device, dtype=torch.float32)
+        self.inputs = torch.zeros(config.layers, width, config.residual_channels, device=device, dtype=torch.float32)
+        self.gates = torch.zeros(config.layers, width, config.gate_channels, device=device, dtype=torch.float32)
+        self.gated = torch.zeros(width, config.layers, config.gate_channels // 2, device=device, dtype=torch.float32)
         self.rings = _Rings(config.dilations, config.kernel_size - 1, self.inputs)
         # Views of the above, made once: L x (N, R), L x (N, G), twice L x (N, G / 2), L x (N, G / 2).
         self.layer_inputs, self.layer_gates = self.inputs.unbind(), self.gates.unbind()

@@ -202,18 +202,20 @@ class TritonStreams:
         self.programs = -(-clips // self.group)
         self.weights = kernel_weights(model)
         slots, width = int(self.weights.ring_starts[-1]) + _ring_lengths(model)[-1], self.programs * self.group
-        self.rings = torch.zeros(slots, width, self.weights.embedding.shape[1], device=self.device)
+        self.rings = torch.zeros(slots, width, self.weights.embedding.shape[1], device=self.device, dtype=torch.float32)
         self.previous = torch.full((width,), silence(levels=model.config.levels), device=self.device).int()
         self.time = 0
 
     def advance(
         self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling, carried: Tensor | None = None
     ) -> Tensor:
-        return self._run(conditions, given, draws, sampling, carried, torch.zeros(0, device=self.device))
+        return self._run(
+            conditions, given, draws, sampling, carried, torch.zeros(0, device=self.device, dtype=torch.float32)
+        )
 
     def score(self, conditions: Tensor, given: Tensor, carried: Tensor | None = None) -> Tensor:
-        logits = torch.zeros(*given.shape, self.config.levels, device=self.device)
-        self._run(conditions, given, torch.zeros(given.shape), Sampling(), carried, logits)
+        logits = torch.zeros(*given.shape, self.config.levels, device=self.device, dtype=torch.float32)
+        self._run(conditions, given, torch.zeros(given.shape, dtype=torch.float32), Sampling(), carried, logits)
         return logits.cpu()
 
     def bookmark(self) -> Callable[[], None]:
@@ -243,7 +245,7 @@ class TritonStreams:
         r, h = self.weights.residual.shape[1:]
         inputs = [copy_to(each.contiguous(), self.device) for each in (conditions, given, draws)]
         added = (
-            torch.zeros(0, device=self.device)
+            torch.zeros(0, device=self.device, dtype=torch.float32)
             if carried is None
             else nn.functional.pad(carried, (0, r - carried.shape[2]))
         )
@@ -304,7 +306,7 @@ def kernel_weights(model: WaveNet) -> KernelWeights:
     return KernelWeights(
         embedding=filled(model.embedding.weight.detach(), k, r),
         dilated=torch.stack([torch.cat([*map(tap, layer)], dim=2) for layer in taps]),
-        residual=torch.stack([*residual, torch.zeros(r, h, device=device)]),
+        residual=torch.stack([*residual, torch.zeros(r, h, device=device, dtype=torch.float32)]),
         skip=torch.stack([filled(each, s, h) for each in torch.split(model.skip.weight.detach(), half, 1)]),
         skip_bias=bias(model.skip, s),
         hidden=filled(model.hidden.weight.detach(), s, s),

@@ -1,7 +1,6 @@
 """Options of the log-mel front end."""
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Literal
@@ -158,9 +157,7 @@ def empty_bands(config: SpectrogramConfig) -> int:
     """Count the mel bands that are always silent because they contain no frequency of the Fourier transform."""
     from wordless.audio.spectrogram import mel_filters  # PyTorch, which other mistakes need not wait for
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torchaudio warns about such bands
-        return int((mel_filters(config).amax(0) == 0).sum())
+    return int((mel_filters(config).amax(0) == 0).sum())
 
 
 def _require_full_bands(config: SpectrogramConfig) -> None:

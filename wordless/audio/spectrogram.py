@@ -80,27 +80,23 @@ def subtract_mean(pieces: Iterable[Tensor], how: MeanRemoval) -> Iterator[Tensor
 class LogMel(nn.Module):
     """Natural logarithm of the mel power spectrogram (HTK mel scale, Hann window), not normalised."""
 
+    filters: Tensor
+
     def __init__(self, config: SpectrogramConfig) -> None:
         super().__init__()
         self.config = config
-        self.transform = torchaudio.transforms.MelSpectrogram(
-            sample_rate=config.sample_rate,
-            n_fft=config.window_length,
-            hop_length=config.hop_length,
-            f_min=config.f_min,
-            f_max=config.highest,
-            n_mels=config.n_mels,
-            center=False,
-            power=2.0,
+        self.power = torchaudio.transforms.Spectrogram(
+            config.window_length, hop_length=config.hop_length, center=False, wkwargs={"dtype": torch.float32}
         )
+        self.register_buffer("filters", mel_filters(config))
 
     def frames(self, samples: Tensor) -> Tensor:
         """Compute the frames of samples that begin with ``left_context`` samples of history; no mean is removed.
 
         ``(batch, left_context + time * hop_length)`` -> ``(batch, time, mels)``, on the device of the samples.
         """
-        power: Tensor = self.transform(samples.to(next(self.buffers()).device))
-        return torch.log(power + self.config.floor).transpose(1, 2).to(samples.device)  # (N, M, T) -> (N, T, M)
+        power: Tensor = self.power(samples.to(self.filters.device)).transpose(1, 2)  # (N, bins, T) -> (N, T, bins)
+        return torch.log(power @ self.filters + self.config.floor).to(samples.device)
 
     def forward(self, samples: Tensor) -> Tensor:
         """Compute all whole frames from the start: ``(batch, samples)`` -> ``(batch, samples // hop_length, mels)``."""
@@ -122,11 +118,15 @@ def mel_power(log_mel: Tensor, config: SpectrogramConfig) -> Tensor:
 
 
 def mel_filters(config: SpectrogramConfig) -> Tensor:
-    """Compute the weight of each frequency of the Fourier transform in each mel band, ``(bins, mels)``."""
-    filters: Tensor = torchaudio.functional.melscale_fbanks(
-        config.window_length // 2 + 1, config.f_min, config.highest, config.n_mels, config.sample_rate
-    )
-    return filters
+    """Compute the weight of each frequency of the Fourier transform in each mel band, ``(bins, mels)``.
+
+    These are torchaudio's ``melscale_fbanks``, whose type follows PyTorch's default type.
+    """
+    bins = torch.linspace(0, config.sample_rate // 2, config.window_length // 2 + 1, dtype=torch.float32)  # Hz
+    ends = [2595 * math.log10(1 + hertz / 700) for hertz in (config.f_min, config.highest)]
+    edges = 700 * (10 ** (torch.linspace(*ends, config.n_mels + 2, dtype=torch.float32) / 2595) - 1)  # of the bands, Hz
+    widths, slopes = edges.diff(), edges - bins[:, None]  # (bins, mels + 2)
+    return torch.minimum(-slopes[:, :-2] / widths[:-1], slopes[:, 2:] / widths[1:]).clamp(min=0)
 
 
 def log_mel_stream(

@@ -51,7 +51,7 @@ def create_causal_transformer(
     import soundfile  # noqa: F401  loads libsndfile, which fairseq2 would otherwise look for in the system
     from fairseq2.models.llama import LLaMAConfig, create_llama_model
 
-    return create_llama_model(
+    model: TransformerLM = create_llama_model(
         LLaMAConfig(
             model_dim=model_dim,
             max_seq_len=positions,
@@ -71,6 +71,10 @@ def create_causal_transformer(
             init_std_scale="none",  # the other choices shrink the query and key projections as well
         )
     )
+    for module in model.modules():
+        if "init_fn" in vars(module):  # a function inside one of fairseq2: no model with it can be pickled
+            vars(module)["init_fn"] = None
+    return model.float()  # whatever PyTorch's default type is
 
 
 def full_rows(rows: Tensor) -> BatchLayout:

@@ -63,7 +63,7 @@ def _difference(module: CONVOLUTIONS, remainder: int) -> float:
     noise = torch.Generator().manual_seed(0)
     axes = zip(module.kernel_size, module.stride, module.dilation, strict=True)
     lengths = [(width - 1) * dilation + PLACES * stride + remainder for width, stride, dilation in axes]
-    sound = torch.randn(2, module.in_channels, *lengths, generator=noise).requires_grad_()
+    sound = torch.randn(2, module.in_channels, *lengths, generator=noise, dtype=torch.float32).requires_grad_()
     exact, rounded = _computed(module, sound, enabled=False), _computed(module, sound, enabled=True)
     return max(
         float((one - other).norm() / one.norm().clamp_min(1e-12)) for one, other in zip(exact, rounded, strict=True)
@@ -80,7 +80,7 @@ def _computed(module: CONVOLUTIONS, sound: Tensor, *, enabled: bool) -> list[Ten
             output = module(sound).float()
         with torch.no_grad():
             measured = module(sound).float()
-    weights = torch.randn(output.shape, generator=torch.Generator().manual_seed(1))
+    weights = torch.randn(output.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float32)
     learned = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return [output.detach(), measured, *torch.autograd.grad((output * weights).sum(), [sound, *learned])]
 

@@ -2,10 +2,13 @@
 
 import errno
 import importlib
+import pickle
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -16,13 +19,16 @@ from lm.model import LanguageModel
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from lm.samples.model import SampleLanguageModel, create_sample_model
 from tests.lm.samples.tiny import TRANSFORMER
-from tests.pipelines.tiny import save_run
+from tests.pipelines.tiny import save_run, sweep
 from tokenizer.tokenizer import Tokenizer
+from vocoder.options import Sampling
+from vocoder.synthesis import griffin_lim
 from vocoder.vocoder import Vocoder
+from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 from wordless.base.saved_models import KINDS, ModelKind, whole
 
-LOADERS: dict[str, Callable[[Path], object]] = {
+LOADERS: dict[str, Callable[[Path], Any]] = {
     "tokenizer": Tokenizer.from_pretrained,
     "lm": LanguageModel.from_pretrained,
     "vocoder": Vocoder.from_pretrained,
@@ -67,6 +73,48 @@ def test_a_sound_model_of_another_kind_is_called_by_its_name(run: Path, wanted: 
         load(folder)
     facts = rf"^{folder} .*\b{given.name}\b.*\b{wanted.name}\b.* {run / wanted.part}$"
     assert re.search(facts, str(refusal.value))
+
+
+def answers(models: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    """What the models of a run say of one sound."""
+    tokenizer, lm, vocoder, tuned = (models[name] for name in ("tokenizer", "lm", "vocoder", "finetuned"))
+    sound = Waveform(samples=sweep(0.3, 4000), sample_rate=4000)
+    codes = tokenizer.encode(sound)
+    samples = models["next_sample_transformer"]
+    return {
+        "codes": codes.values,
+        "resampled": tokenizer.encode(sweep(0.3, 8000).astype(np.float64), 8000).values,
+        "scores": lm.log_probabilities(codes),
+        "states": lm.hidden_states(codes).numpy(),
+        "continuation": lm.generate(codes, seconds=0.1).values,
+        "sound": vocoder.decode(codes, tokenizer).samples,
+        "griffin_lim": torch.cat([*griffin_lim(codes, tokenizer)]).numpy(),
+        "predicted": np.array([str(tuned.predict([sound]))]),
+        "samples": samples.generate([None], seconds=0.05, sampling=Sampling())[0].samples,
+        "probed": models["probe"].scores(np.ones((2, 4), np.float32)),
+    }
+
+
+def test_models_do_not_depend_on_the_default_type_of_pytorch(run: Path) -> None:
+    models = {name: load(run / name) for name, load in LOADERS.items()}
+    engine_of_pytorch = Vocoder.from_pretrained(run / "vocoder", engine="torch")
+    expected = answers(models)
+    torch.set_default_dtype(torch.float64)
+    try:
+        loaded = {name: load(run / name) for name, load in LOADERS.items()}
+        for found in (answers(models), answers(loaded), answers(models | {"vocoder": engine_of_pytorch})):
+            for name, each in expected.items():
+                assert found[name].dtype == each.dtype, name
+                assert name == "sound" or np.array_equal(found[name], each), name  # engines may round otherwise
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_models_can_be_sent_to_other_processes(run: Path) -> None:
+    models = {name: load(run / name) for name, load in LOADERS.items()}
+    sent = pickle.loads(pickle.dumps(models))
+    expected, found = answers(models), answers(sent)
+    assert not [name for name in expected if not np.array_equal(found[name], expected[name])]
 
 
 def test_the_remedy_names_no_folder_that_is_not_there(run: Path, tmp_path: Path) -> None:
