@@ -1,8 +1,10 @@
 """docs/figures.md: its lines of Python work in the folder of a run, and its tables name the columns that there are."""
 
+import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.numpy import load_file
@@ -16,7 +18,9 @@ from pipelines.results.sweep_jobs import Job
 from pipelines.score import score
 from pipelines.store.store import SYNTHESISED
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny_chain import config_of
+from tests.pipelines.pages_apart import comparison_example, probe
+from tests.pipelines.tiny_chain import OWN, called_at_once, config_of
+from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, audacity, write_recording
 
 pandas = pytest.importorskip("pandas", reason="needs pip install 'wordless[dev]'")
 PAGE = with_tables((Path(__file__).parents[3] / "docs/figures.md").read_text(encoding="utf-8"))
@@ -35,6 +39,26 @@ def folder(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) 
     place = tmp_path_factory.mktemp("figures") / "run"
     shutil.copytree(finished_run.folder, place)
     (recordings,) = (path for path in (finished_run.store / SYNTHESISED).iterdir() if path.is_dir())
+    return beside(place, recordings)
+
+
+@pytest.fixture(scope="module")
+def annotated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of a run on annotated parts of recordings, one of which is too short for the run."""
+    place = tmp_path_factory.mktemp("annotated")
+    for number in range(5):
+        write_recording(place / f"in/{number}.wav", seed=number)
+        parts = PARTS if number else [(0.0, 0.01, "wren"), *PARTS]
+        audacity(place / "in", str(number), parts)
+    words = (*OWN, "corpus=folder", f"corpus.root={place / 'in'}", f"store.root={place / 'store'}")
+    words = (*words, "stages=[tokenizer,lm,probe,report]", "compare.methods=[bag_of_codes,gpt]")
+    done = called_at_once(place, *words, "corpus.split.validation_fraction=0.2", "corpus.split.test_fraction=0.2")
+    assert done.returncode == 0, done.stderr
+    return beside(place / "run", place / "in")
+
+
+def beside(place: Path, recordings: Path) -> Path:
+    """Write into a run's folder what the page reads."""
     for command, output, more in (
         (embed, "vectors.npz", ()),
         (encode, "codes.tsv", ("format=times",)),
@@ -50,15 +74,41 @@ def folder(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.mark.parametrize(
     "title", [title for title, text in SECTIONS.items() if "```python" in text and "onnx" not in text]
 )
-def test_lines_of_python_work(title: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder)
-    names: dict[str, object] = {}
+@pytest.mark.parametrize("run", ["folder", "annotated"])
+def test_lines_of_python_work(
+    title: str, run: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(request.getfixturevalue(run))
+    names = lines_of(title)
+    if "accuracy" in names:
+        assert names["accuracy"] == names["probe"]["value"]  # as the page reads it
+
+
+def lines_of(title: str) -> dict[str, Any]:
+    """The names that a section's lines of Python leave, run in the current folder."""
+    names: dict[str, Any] = {}
     (code,) = re.findall(r"```python\n(.*?)```", SECTIONS[title], re.DOTALL)
     exec(compile(code, title, "exec"), names)
-    for name in ("tested", "validation"):
-        assert name not in names or len(names[name])  # type: ignore[arg-type]  # a table
-    if "accuracy" in names:
-        assert names["accuracy"] == names["probe"]["value"]  # type: ignore[index]  # as the page reads it
+    return names
+
+
+def test_a_run_has_one_row_whatever_it_was_trained_and_measured_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folds, seeds, groups, few labels and noise have rows of their own."""
+    whole = comparison_example()
+    more = [probe("gpt", 0.5, seed=0), probe("gpt", 0.5, noise_snr=10.0), probe("gpt", 0.5, seed=0, split="validation")]
+    for job in range(3):
+        (tmp_path / str(job)).mkdir()
+        figures = [row.as_row() for row in (*whole.figures, *more)]
+        (tmp_path / f"{job}/results.json").write_text(json.dumps({"figures": figures}))
+    jobs = [Job(number=job, folder=str(job), overrides={"seed": str(job)}, state="finished") for job in range(3)]
+    write_sweep(tmp_path, jobs, command="wordless run -m seed=0,1,2")
+    monkeypatch.chdir(tmp_path / "0")
+    assert lines_of("Figures of a run: results.json")["overall"].of.tolist() == whole.methods
+    monkeypatch.chdir(tmp_path)
+    found = lines_of("Figures of a sweep: sweep.csv")["validation"]
+    assert (found.job.tolist(), found.low.notna().all()) == ([0, 1, 2], True)
 
 
 def columns_of(section: str) -> set[str]:
@@ -99,5 +149,4 @@ def test_lines_of_onnx_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     pytest.importorskip("onnxruntime", reason="needs pip install 'wordless[onnx]'")
     publish(config_of("publish", f"run={folder}", "format=onnx", f"output={folder / 'onnx'}"))
     monkeypatch.chdir(folder)
-    (code,) = re.findall(r"```python\n(.*?)```", SECTIONS["Models: ONNX"], re.DOTALL)
-    exec(compile(code, "Models: ONNX", "exec"), {})
+    lines_of("Models: ONNX")
