@@ -1,6 +1,6 @@
 """What a tokenizer computes of recordings, in any process: codes of clips, views and hearings, log-mel, bottlenecks."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
@@ -24,16 +24,13 @@ PATCHES_AT_ONCE = 500
 
 
 @torch.inference_mode()
-def signals(
-    tokenizer: Tokenizer, pieces: Iterable[Tensor], *, as_recorded: Callable[[Tensor], None] = lambda piece: None
-) -> Iterator[tuple[Tensor, Tensor]]:
+def signals(tokenizer: Tokenizer, pieces: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
     """Give normalised log-mel ``(time, mels)`` and bottlenecks ``(steps, streams * bottleneck)``, piece by piece.
 
-    ``pieces`` are the log-mel ``(time, mels)`` of a recording's whole patches, before ``audio.remove_mean``;
-    ``as_recorded`` is called with each of them. A speech model reads no log-mel, so its tokenizer has no bottlenecks
-    here, ``(steps, 0)``.
+    ``pieces`` are the log-mel ``(time, mels)`` of a recording's whole patches, before ``audio.remove_mean``. A speech
+    model reads no log-mel, so its tokenizer has no bottlenecks here, ``(steps, 0)``.
     """
-    for piece in subtract_mean(_observe(pieces, as_recorded), tokenizer.config.audio.remove_mean):
+    for piece in subtract_mean(pieces, tokenizer.config.audio.remove_mean):
         spectrogram = tokenizer.normalise(piece.to(tokenizer.mean.device))
         if tokenizer.speech_layer is None:
             yield spectrogram, tokenizer.bottlenecks(spectrogram[None])[0].flatten(1)
@@ -58,14 +55,16 @@ def soft_codes(tokenizer: Tokenizer, bottlenecks: Tensor) -> SoftCodes:
     return SoftCodes(codes=codes, bottlenecks=by_band, codebooks=tokenizer.codebooks, spacings=tokenizer.spacings)
 
 
-def log_mel_pieces(tokenizer: Tokenizer, blocks: Iterable[FloatArray], num_samples: int) -> Iterator[Tensor]:
+def log_mel_pieces(
+    tokenizer: Tokenizer, blocks: Iterable[FloatArray], num_samples: int, *, patch_frames: int | None = None
+) -> Iterator[Tensor]:
     """Give the log-mel of ``num_samples`` samples at the tokenizer's rate, whose blocks arrive, before mean removal.
 
-    The last patch is padded with silence, so these are the frames that the codes have.
+    The last patch, by default the tokenizer's, is padded with silence, so these are the frames that the codes have.
     """
-    padding = np.zeros(-num_samples % tokenizer.config.samples_per_code, np.float32)
-    frames = PATCHES_AT_ONCE * tokenizer.patch_frames
-    return log_mel_stream(_with_mean(tokenizer), chain(blocks, [padding]), frames=frames)
+    size = tokenizer.patch_frames if patch_frames is None else patch_frames
+    padding = np.zeros(-num_samples % (size * tokenizer.config.audio.hop_length), np.float32)
+    return log_mel_stream(_with_mean(tokenizer), chain(blocks, [padding]), frames=PATCHES_AT_ONCE * size)
 
 
 def whole_patches(frames: Tensor, patch_frames: int) -> Tensor:
@@ -124,12 +123,6 @@ def _join_whole_patches(tokenizer: Tokenizer, recordings: Iterable[Tensor]) -> t
 def _with_mean(tokenizer: Tokenizer) -> LogMel:
     """Return the tokenizer's front end, without its removal of a mean."""
     return LogMel(replace(tokenizer.config.audio, remove_mean="none")).to(tokenizer.mean.device)
-
-
-def _observe(pieces: Iterable[Tensor], observer: Callable[[Tensor], None]) -> Iterator[Tensor]:
-    for piece in pieces:
-        observer(piece)
-        yield piece
 
 
 @torch.inference_mode()

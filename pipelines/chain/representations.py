@@ -81,7 +81,6 @@ def _make_methods(
         audio=pair.settings.audio,
         vectors=pair.settings.compare.vectors,
         options=pair.settings,
-        wanted=frozenset(method.name for method in methods),
         entries=entries,
         unlabelled=tuple(pair.unlabelled),
         task=probe_task(pair.manifest, pair.settings.probe),

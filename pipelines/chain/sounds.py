@@ -12,16 +12,14 @@ from lm.probing.task import ProbeTask
 from lm.samples.model import SampleLanguageModel
 from pipelines.chain.pairs import Pair, make_pairs
 from pipelines.commandline.choices import EMBEDDED
-from pipelines.methods.signals import SIGNALS
 from pipelines.methods.study import RunEntries
 from pipelines.results.language_figures import Speed
 from pipelines.results.results import FoldSeed
 from pipelines.results.sound_figures import fair_classifier, unreliable_classifier
 from pipelines.settings.run import RunSettings
 from pipelines.stages.codes import codes
-from pipelines.stages.features import ClipReading, HeardCodes, code_features, signal_features
+from pipelines.stages.features import ClipReading, HeardCodes, code_features, log_mel_features
 from pipelines.stages.judging import (
-    LOG_MEL,
     PROBED,
     Judge,
     Spoken,
@@ -160,16 +158,15 @@ def _judge(
     name, own = settings.listening.judge, entries.finest
     reading = ClipReading(session=session, manifest=manifest, audio=settings.audio)
     if name == "supervised":
-        shown = spectrograms(session, manifest, settings.audio, own.sample)
-        network = convolutional(reading, own.sample, settings.baselines)
+        shown = spectrograms(session, manifest, settings.audio, own.statistics)
+        network = convolutional(reading, own.statistics, settings.baselines)
         classifier = network.train(reading, shown, task.classes)
-        judge = create_network_judge(network, classifier, own.sample)
+        judge = create_network_judge(network, classifier, own.statistics)
         return judge, {entry.stage: entry for entry in (shown, classifier)}
     if name == "codes":
         features = code_features(session, HeardCodes(codes=own.codes))
     else:
-        methods = (SIGNALS & {*settings.compare.methods}) | {LOG_MEL}
-        features = signal_features(reading, own.tokenizer, own.autoencoder.key, methods)
+        features = log_mel_features(reading, own.tokenizer)
     # Of one hearing, features and probe are those of the comparison, and computed once.
     method, _ = PROBED[name]
     probe = probe_methods(session, manifest, [features], settings.probe, labelled=(), only=[method])[method]

@@ -26,7 +26,7 @@ from pipelines.methods.signals import BOTTLENECK, LOG_MEL
 from pipelines.results.run_record import RESULTS, read_results, recorded_options
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.run import choose_workers
-from pipelines.stages.features import ClipReading, signal_features
+from pipelines.stages.features import ClipReading, log_mel_features
 from pipelines.stages.sound_gpt import sound_gpt_features
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
@@ -319,9 +319,7 @@ def sound_features_of_run(session: Session, manifest: Manifest, run: Path, readi
     weights = file_hash(run / GPT_SOUND.name / WEIGHTS)[:16]
     model = Entry(stage=GPT_SOUND.name, key=weights, folder=run / GPT_SOUND.name, reused=True)
     read = ClipReading(session=session, manifest=manifest, audio=tokenizer.front_end, vectors=reading.vectors)
-    log_mel = signal_features(read, tokens, tokens.key, {LOG_MEL.name})
-    features = sound_gpt_features(read, GPT_SOUND.name, model)
-    return [log_mel, features]
+    return [log_mel_features(read, tokens), sound_gpt_features(read, GPT_SOUND.name, model)]
 
 
 def _vectors(

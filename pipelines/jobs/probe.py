@@ -12,7 +12,6 @@ from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus
 from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.commandline.outputs import require_space
 from pipelines.methods.codes import BAGS, STATES
-from pipelines.methods.signals import LOG_MEL, SIGNALS
 from pipelines.methods.table import METHODS, inputs_of
 from pipelines.pages.phrasing import sentences
 from pipelines.probe import ProbeRunConfig
@@ -26,9 +25,10 @@ from pipelines.stages.features import (
     ClipReading,
     HeardCodes,
     HeardSoftCodes,
+    bottleneck_features,
     code_features,
     gpt_features,
-    signal_features,
+    log_mel_features,
 )
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
 from pipelines.store.run_folder import part_of
@@ -128,8 +128,9 @@ def pooled_features(
     finest = rates[-1].tokenizer
     config = Tokenizer.from_pretrained(finest.folder).config
     read = ClipReading(session=session, manifest=manifest, audio=config.audio, vectors=reading.vectors)
-    signals = SIGNALS if config.speech_layer is None else {LOG_MEL.name}  # a speech model has no bottleneck
-    made = [signal_features(read, finest, finest.key, signals)]
+    made = [log_mel_features(read, finest)]
+    if config.speech_layer is None:  # a speech model has no bottleneck
+        made.append(bottleneck_features(read, finest, finest.key))
     if reading.assignments == "soft":  # soft codes, and the states of the GPT that reads them
         [rate] = rates
         soft = HeardSoftCodes(reading=read, tokenizer=rate.tokenizer)

@@ -43,7 +43,7 @@ def _untrained_conv(study: Study) -> Made:
 def _conv(study: Study, simclr: Entry | None = None) -> Network:
     from pipelines.stages.networks import convolutional
 
-    return convolutional(study, study.entries.finest.sample, study.options.baselines, simclr=simclr)
+    return convolutional(study, study.entries.finest.statistics, study.options.baselines, simclr=simclr)
 
 
 def _require_two(manifest: Manifest) -> None:

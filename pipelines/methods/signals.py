@@ -26,12 +26,17 @@ def _bottleneck_size(options: RunSettings) -> int:
     return options.compare.vectors.size(config.bands * config.autoencoder.bottleneck)
 
 
-def _features(study: Study) -> Made:
-    """Make one entry with the features of both methods, if both are compared."""
-    from pipelines.stages.features import signal_features
+def _log_mel(study: Study) -> Made:
+    from pipelines.stages.features import log_mel_features
 
-    codebook, methods = study.entries.finest, study.wanted & SIGNALS
-    features = signal_features(study, codebook.tokenizer, codebook.autoencoder.key, methods)
+    return Made(trained=study.heard_entries, features=log_mel_features(study, study.entries.finest.tokenizer))
+
+
+def _bottlenecks(study: Study) -> Made:
+    from pipelines.stages.features import bottleneck_features
+
+    codebook = study.entries.finest
+    features = bottleneck_features(study, codebook.tokenizer, codebook.autoencoder.key)
     return Made(trained=study.heard_entries, features=features)
 
 
@@ -45,7 +50,7 @@ LOG_MEL = Method(
         places=("learning curves",),
     ),
     vector_size=_log_mel_size,
-    features=_features,
+    features=_log_mel,
 )
 BOTTLENECK = Method(
     row=Row(
@@ -56,9 +61,8 @@ BOTTLENECK = Method(
         line=Line(marker="v", dashes=":"),
     ),
     vector_size=_bottleneck_size,
-    features=_features,
+    features=_bottlenecks,
 )
-SIGNALS = frozenset({LOG_MEL.name, BOTTLENECK.name})  # methods that one entry of features holds
 
 
 COEFFICIENTS = 20

@@ -118,7 +118,6 @@ class Study(ClipReading):
     """The inputs of the methods of a comparison."""
 
     options: RunSettings
-    wanted: frozenset[str]  # names of the methods
     entries: RunEntries  # that the run made before it compares anything
     unlabelled: tuple[Manifest, ...]  # more recordings, for training without labels
     task: ProbeTask
@@ -126,13 +125,13 @@ class Study(ClipReading):
     @cached_property
     def spectrograms(self) -> Entry:
         """Log-mel of the training and validation clips."""
-        return spectrograms(self.session, self.manifest, self.audio, self.entries.finest.sample)
+        return spectrograms(self.session, self.manifest, self.audio, self.entries.finest.statistics)
 
     @cached_property
     def unlabelled_spectrograms(self) -> tuple[Entry, ...]:
         """Log-mel of each source of clips without labels."""
-        sample = self.entries.finest.sample
-        return tuple(spectrograms(self.session, each, self.audio, sample) for each in self.unlabelled)
+        statistics = self.entries.finest.statistics
+        return tuple(spectrograms(self.session, each, self.audio, statistics) for each in self.unlabelled)
 
     @cached_property
     def coded(self) -> HeardCodes:

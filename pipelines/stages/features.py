@@ -7,8 +7,8 @@ choose from.
 
 import inspect
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
@@ -32,11 +32,11 @@ from pipelines.store.stored_features import (
     GPT,
     SCORES,
     joined_rows,
-    method_of_key,
     stacked_rows,
     write_features,
 )
 from tokenizer.codes import Codes, CodesFormat, SoftCodes, join_rates
+from tokenizer.config import fingerprint
 from tokenizer.encoder import (
     PATCHES_AT_ONCE,
     Encoder,
@@ -48,12 +48,12 @@ from tokenizer.encoder import (
     whole_patches,
 )
 from tokenizer.parquet import read_codes
-from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.hearings import HeardFrames, Hearing, hearings
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash, recordings_hash
+from wordless.audio.spectrogram import subtract_mean
 from wordless.base.machine import one_thread
 
 BAG_OF_CODES = "bag_of_codes"  # the method
@@ -107,75 +107,106 @@ class ClipReading:
         return Encoder(folder=tokenizer.folder, root=self.manifest.root, device=str(self.session.gang.device))
 
 
-def signal_features(reading: ClipReading, tokenizer_entry: Entry, autoencoder: str, methods: Collection[str]) -> Entry:
-    """Compute log-mel, which needs only a learned normalisation, and the autoencoder's bottlenecks, pooled.
+WHOLE = 2  # frames: the end of a recording's log-mel is made a multiple of them, whatever patches its codes have
 
-    They are the same for every codebook of an autoencoder; ``autoencoder`` is its key or fingerprint.
-    """
+
+def log_mel_features(reading: ClipReading, tokenizer: Entry) -> Entry:
+    """Compute pooled log-mel. Of the tokenizer it reads the front end, and mean and deviation, and no patch."""
+    encoder = reading.encoder(tokenizer)
+    own = encoder.tokenizer
+    front_end = fingerprint(asdict(own.config.audio), {"mean": own.mean, "std": own.std})
+    return _signal_features(reading, "log_mel", partial(log_mel_vectors, encoder), {"front end": front_end})
+
+
+def bottleneck_features(reading: ClipReading, tokenizer: Entry, autoencoder: str) -> Entry:
+    """Compute pooled bottlenecks, the same for every codebook of an autoencoder, whose key or fingerprint is given."""
+    work = partial(bottleneck_vectors, reading.encoder(tokenizer))
+    return _signal_features(reading, "bottleneck", work, {"autoencoder": autoencoder})
+
+
+def _signal_features(
+    reading: ClipReading, method: str, work: "partial[dict[str, FloatArray]]", inputs: Mapping[str, object]
+) -> Entry:
     session, clips, vectors = reading.session, reading.manifest.clips, reading.vectors
-    config = {"compare": {**vectors.key, "methods": sorted(methods)}}
-    recipe = Recipe("signal_features", 3, config=config, inputs={"autoencoder": autoencoder, **reading.frames})
+    recipe = Recipe(f"{method}_features", 1, config={"compare": vectors.key}, inputs={**inputs, **reading.frames})
+    work = partial(work, poolings=vectors.poolings, heard=reading.heard)
 
     def make(folder: Path) -> None:
-        work = partial(audio_vectors, reading.encoder(tokenizer_entry), reading.heard, vectors.poolings)
-        rows = session.each("log-mel and bottlenecks", work, clips)
-        wanted = ({key: vector for key, vector in row.items() if method_of_key(key) in methods} for row in rows)
-        write_features(folder, stacked_rows(wanted))
+        write_features(folder, stacked_rows(session.each(method, work, clips)))
 
-    return session.obtain(recipe, f"log-mel and bottlenecks of {len(clips)} clips", make, files=[FEATURES])
+    return session.obtain(recipe, f"{method} of {len(clips)} clips", make, files=[FEATURES])
 
 
-def audio_vectors(
-    encoder: Encoder, heard: HeardFrames | None, poolings: Sequence[Pooling], clip: Clip
+def log_mel_vectors(
+    encoder: Encoder, clip: Clip, *, poolings: Sequence[Pooling] = POOLINGS, heard: HeardFrames | None = None
 ) -> dict[str, FloatArray]:
-    """Average `audio_features` over a clip and its stored hearings."""
-    others = [] if heard is None else heard.of(clip)
-    rows = (_stored_features(encoder.tokenizer, frames, poolings) for frames in others)
-    return average(chain([audio_features(encoder, clip, poolings=poolings)], rows))
-
-
-def audio_features(encoder: Encoder, clip: Clip, *, poolings: Sequence[Pooling] = POOLINGS) -> dict[str, FloatArray]:
-    """Compute each pooling of a clip's normalised log-mel and bottlenecks while the clip is read.
+    """Pool the normalised log-mel of a clip and of its stored hearings, while the clip is read.
 
     With ``audio.remove_mean`` there are two versions of log-mel: the tokenizer's, and the recorded one. The recorded
     one has the level of each band above the front end's floor, so its largest magnitude is its loudest frame. With
     ``remove_mean=clip`` the mean of the first is constant, and left out.
     """
+    tokenizer, audio = encoder.tokenizer, encoder.tokenizer.config.audio
+    twice, floor = audio.remove_mean != "none", math.log(audio.floor)
+    own, recorded = "log_mel/as_heard" if twice else "log_mel", "log_mel/as_recorded"
+
+    def pool_pieces(pieces: Iterable[Tensor], frames: int) -> dict[str, FloatArray]:
+        pools = RunningPools({own: frames, **({recorded: frames} if twice else {})}, poolings)
+
+        def above_floor() -> Iterator[Tensor]:
+            for piece in pieces:
+                if twice:
+                    pools.add(recorded, piece.cpu().numpy() - floor)
+                yield piece
+
+        for piece in subtract_mean(above_floor(), audio.remove_mean):
+            pools.add(own, tokenizer.normalise(piece.to(tokenizer.mean.device)).cpu().numpy())
+        features = pools.pooled
+        if audio.remove_mean == "clip":
+            features.pop(f"{own}:mean", None)
+        return features
+
+    return _pooled_hearings(encoder, clip, heard, pool_pieces, WHOLE)
+
+
+def bottleneck_vectors(
+    encoder: Encoder, clip: Clip, *, poolings: Sequence[Pooling] = POOLINGS, heard: HeardFrames | None = None
+) -> dict[str, FloatArray]:
+    """Pool the bottlenecks of a clip and of its stored hearings, while the clip is read."""
     tokenizer = encoder.tokenizer
-    audio = tokenizer.config.audio
+
+    def pool_pieces(pieces: Iterable[Tensor], frames: int) -> dict[str, FloatArray]:
+        pools = RunningPools({"bottleneck": frames // tokenizer.patch_frames}, poolings)
+        for _, bottlenecks in signals(tokenizer, pieces):
+            pools.add("bottleneck", bottlenecks.cpu().numpy())
+        return pools.pooled
+
+    return _pooled_hearings(encoder, clip, heard, pool_pieces, tokenizer.patch_frames)
+
+
+@torch.inference_mode()
+def _pooled_hearings(
+    encoder: Encoder,
+    clip: Clip,
+    heard: HeardFrames | None,
+    pool_pieces: Callable[[Iterable[Tensor], int], dict[str, FloatArray]],
+    whole: int,
+) -> dict[str, FloatArray]:
+    """Average what ``pool_pieces`` makes of a clip and of its hearings.
+
+    It takes the pieces of log-mel ``(time, mels)`` of a recording, before ``audio.remove_mean``, and the number of
+    their frames, which is a multiple of ``whole``.
+    """
+    tokenizer, audio = encoder.tokenizer, encoder.tokenizer.config.audio
     num_samples = resampled_length(clip.num_samples, clip.sample_rate, audio.sample_rate)
     blocks = read_blocks(encoder.root / clip.path, audio.sample_rate, part=clip.part)
-    pieces, steps = log_mel_pieces(tokenizer, blocks, num_samples), tokenizer.format.steps(num_samples)
-    features = _pool_signals(tokenizer, pieces, steps, poolings)
-    for row in features.values():
+    pieces = log_mel_pieces(tokenizer, blocks, num_samples, patch_frames=whole)
+    own = pool_pieces(pieces, -(-num_samples // (whole * audio.hop_length)) * whole)
+    for row in own.values():
         require_finite(row, clip, "pooled log-mel and bottlenecks")
-    return features
-
-
-def _stored_features(tokenizer: Tokenizer, frames: Tensor, poolings: Sequence[Pooling]) -> dict[str, FloatArray]:
-    """Compute the features of stored log-mel ``(time, mels)``."""
-    whole = whole_patches(frames, tokenizer.patch_frames)
-    pieces = torch.split(whole, PATCHES_AT_ONCE * tokenizer.patch_frames)
-    return _pool_signals(tokenizer, pieces, len(whole) // tokenizer.patch_frames, poolings)
-
-
-def _pool_signals(
-    tokenizer: Tokenizer, pieces: Iterable[Tensor], steps: int, poolings: Sequence[Pooling]
-) -> dict[str, FloatArray]:
-    """Pool log-mel and bottlenecks of the pieces ``(time, mels)`` of a recording of ``steps`` patches."""
-    how = tokenizer.config.audio.remove_mean
-    frames, twice = steps * tokenizer.patch_frames, how != "none"
-    own, recorded = "log_mel/as_heard" if twice else "log_mel", "log_mel/as_recorded"
-    pools = RunningPools({own: frames, **({recorded: frames} if twice else {}), "bottleneck": steps}, poolings)
-    floor = math.log(tokenizer.config.audio.floor)
-    pool_recorded = (lambda piece: pools.add(recorded, piece.cpu().numpy() - floor)) if twice else (lambda piece: None)
-    for spectrogram, bottlenecks in signals(tokenizer, pieces, as_recorded=pool_recorded):
-        pools.add(own, spectrogram.cpu().numpy())
-        pools.add("bottleneck", bottlenecks.cpu().numpy())
-    features = pools.pooled
-    if how == "clip":
-        features.pop(f"{own}:mean", None)
-    return features
+    others = (whole_patches(frames, whole) for frames in (heard.of(clip) if heard else ()))
+    rows = (pool_pieces(torch.split(frames, PATCHES_AT_ONCE * whole), len(frames)) for frames in others)
+    return average(chain([own], rows))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from lm.options import ONE_HEARING, ProbeConfig
 from lm.probing.probe import fitted_penalties, scores_of_others
 from lm.probing.task import ProbeTask
 from lm.probing.vectors import FloatArray
-from pipelines.stages.features import BAG_OF_CODES, audio_features, bag_features
+from pipelines.stages.features import BAG_OF_CODES, bag_features, log_mel_vectors
 from pipelines.stages.listening import JUDGED, JUDGES, LISTENING, decoded_paths, sound_of, wav_name
 from pipelines.stages.networks import Network
 from pipelines.stages.options import JudgeName
@@ -57,7 +57,7 @@ LOG_MEL = "log_mel"
 Describe = Callable[[Clip], dict[str, FloatArray]]
 # judges that are linear probes -> the method whose features they read, and the function that computes them
 PROBED: dict[JudgeName, tuple[str, Callable[[Encoder, Clip], dict[str, FloatArray]]]] = {
-    "probe": (LOG_MEL, audio_features),
+    "probe": (LOG_MEL, log_mel_vectors),
     "codes": (BAG_OF_CODES, bag_features),
 }
 

@@ -36,6 +36,7 @@ from pipelines.stages.tokenizer import (
     input_sample,
     pitches,
     started_tokenizer,
+    statistics_key,
 )
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, other_options, write_json
@@ -69,6 +70,12 @@ class TokenizedCorpus:
     tokenizer: Entry
     codes: Entry
     health: Entry
+    statistics_key: str
+
+    @property
+    def statistics(self) -> Entry:
+        """The sample, under the key of `statistics_key`, for networks of log-mel."""
+        return replace(self.sample, key=self.statistics_key)
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -92,13 +99,12 @@ def tokenize_corpus(
     ``settings.start`` the tokenizer of an earlier run is used as it is, and the sample has only the statistics of
     frames, which other networks read.
     """
-    inputs = None
+    inputs, layer = None, layer if settings.start is None else None
     pitched = pitches(session, manifest, audio, settings) if settings.pitch.levels and settings.start is None else None
+    sample = frame_sample(session, manifest, audio, settings, layer)
     if settings.start is not None:
-        sample = frame_sample(session, manifest, audio, settings)
         trained = tokens = started_tokenizer(session, settings.start)
     else:
-        sample = frame_sample(session, manifest, audio, settings, layer)
         inputs = input_sample(session, manifest, audio, settings) if layer is None else None
         trained = autoencoder(session, sample, audio, settings, inputs, layer)
         tokens = codebook(session, sample, trained, audio, settings, layer, pitched)
@@ -112,6 +118,7 @@ def tokenize_corpus(
         tokenizer=tokens,
         codes=coded,
         health=healthy,
+        statistics_key=statistics_key(manifest, audio, settings, layer, seed=seed),
     )
 
 

@@ -69,10 +69,7 @@ def frame_sample(
     With the ``layer`` of a speech model, columns of its states are sampled, and its states with them.
     """
     every, manifest = len(manifest.of("train")), sampled_clips(manifest, settings)
-    config = columns_config(audio, settings) | ({} if layer is None else {"layer": layer.layer})
-    model = None if layer is None else layer.config
-    inputs = {"recordings": audio_hash(manifest, TRAINED_ON), "speech model": None if model is None else model.files}
-    recipe = Recipe("sample", 1, config=config, inputs=inputs)
+    recipe, model = _sample_recipe(manifest, audio, settings, layer), None if layer is None else layer.config
 
     @one_thread()
     def make(folder: Path) -> None:
@@ -97,6 +94,26 @@ def frame_sample(
     some = "" if read == every else f"{read:,} (tokenizer.sample_hours={settings.sample_hours:g}) of "
     title = f"{what} of {some}{counted(every, 'training clip')}"
     return session.obtain(recipe, title, make, files=[SAMPLE, "sample.json"])
+
+
+def statistics_key(
+    manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings, layer: ChosenLayer | None, *, seed: int
+) -> str:
+    """Return the key of the sample for those who read only the mean and the deviation of all its frames.
+
+    It is that of the sample with patches of default size and number, which change no frame, and with the run's seed.
+    """
+    default = TokenizerSettings(seed=seed)
+    return _sample_recipe(sampled_clips(manifest, settings), audio, default, layer).key
+
+
+def _sample_recipe(
+    sampled: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings, layer: ChosenLayer | None
+) -> Recipe:
+    config = columns_config(audio, settings) | ({} if layer is None else {"layer": layer.layer})
+    model = None if layer is None else layer.config.files
+    inputs = {"recordings": audio_hash(sampled, TRAINED_ON), "speech model": model}
+    return Recipe("sample", 1, config=config, inputs=inputs)
 
 
 def sampled_clips(manifest: Manifest, settings: TokenizerSettings) -> Manifest:

@@ -33,7 +33,7 @@ KILLS = (
     Kill(path="views/*.partial/codes-00000.parquet"),
     Kill(path="lm/*.checkpoints/fit.safetensors", count=STEPS - 1),
     Kill(path="code_table/*.partial/*.wav"),
-    Kill(path="signal_features/*.partial/entry.json"),
+    Kill(path="bottleneck_features/*.partial/entry.json"),
     Kill(path="probe/????????????????"),
     Kill(path="waveforms/*.partial/offsets.npy"),
     Kill(path="vocoder/*.partial/config.json"),

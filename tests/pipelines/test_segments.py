@@ -13,7 +13,7 @@ import soundfile
 from lm.bodies.options import AstConfig
 from pipelines.settings.run import run_settings
 from pipelines.stages.codes import codes, views
-from pipelines.stages.features import signal_features
+from pipelines.stages.features import bottleneck_features, log_mel_features
 from pipelines.stages.listening import decode_clips, listening
 from pipelines.stages.networks import ast
 from pipelines.stages.options import AstSettings
@@ -95,7 +95,8 @@ def made(manifest: Manifest, run: Path, place: Path) -> dict[str, bytes]:
     vocoder = Entry(stage="vocoder", key="b", folder=run / "vocoder", reused=True)
     heard = replace(LISTENING, judged_clips=3, seconds=0.3)
     entries = [
-        signal_features(reading_of(session, manifest), tokenizer, autoencoder="a", methods=("log_mel", "bottleneck")),
+        log_mel_features(reading_of(session, manifest), tokenizer),
+        bottleneck_features(reading_of(session, manifest), tokenizer, "a"),
         filter_banks(session, manifest),
         waveforms(session, manifest, AUDIO.sample_rate),
         decode_clips(playback_of(session, manifest, tokenizer, vocoder, config=heard)),
@@ -233,7 +234,8 @@ def made_by_all_stages(manifest: Manifest, run: Path, place: Path) -> dict[str, 
         coded,
         views(session, manifest, tokenizer, view, patch_frames=PATCH.frames),
         health(session, manifest, tokenizer, coded, HealthConfig(max_seconds=0.3), seed=0),
-        signal_features(reading, tokenizer, autoencoder="a", methods=("log_mel", "bottleneck")),
+        log_mel_features(reading, tokenizer),
+        bottleneck_features(reading, tokenizer, "a"),
         spectrograms(session, manifest, AUDIO, sample),
         filter_banks(session, manifest),
         ast(reading, AstSettings(model=AstConfig(layers=(1,), patches=4))).features(reading, "random_ast"),
@@ -261,7 +263,7 @@ def test_every_stage_hears_what_is_left_alone(
         made_by_all_stages(read, run_folder, tmp_path / "trimmed"),
         made_by_all_stages(cut, run_folder, tmp_path / "cut"),
     )
-    assert len(found) == 11
+    assert len(found) == 12
     for stage, files in expected.items():
         assert found[stage] == files, stage
     whole = made_by_all_stages(manifest_of(root, tmp_path, None), run_folder, tmp_path / "whole")

@@ -46,13 +46,13 @@ from wordless.base.progress import Terminal
 from wordless.training.gangs import Alone
 from wordless.training.precision import choose_precision, with_precision
 
-FEATURES = ("signal_features", "code_features", "gpt_features", "random_gpt_features")
+FEATURES = ("log_mel_features", "bottleneck_features", "code_features", "gpt_features", "random_gpt_features")
 STAGES = ("sample", "autoencoder", "tokenizer", "codes", "health", "views", "lm", "code_table", *FEATURES, "probe")
 JUDGING_STAGES = ("decoded", "judged", "recognised")
 SOUND_STAGES = ("waveforms", "vocoder", *JUDGING_STAGES[:2], "listening", *JUDGING_STAGES[2:])
 METHODS = ("bag_of_codes", "bottleneck", "gpt", "log_mel", "random_gpt")
 IN_THE_LOG = (*STAGES[:-1], *("probed" for _ in METHODS), "probe", *SOUND_STAGES)
-REUSED = (*IN_THE_LOG[:-1], "signal_features", "probed", "recognised")  # the comparison's probe judges
+REUSED = (*IN_THE_LOG[:-1], "log_mel_features", "probed", "recognised")  # the comparison's probe judges
 NAMES = {
     "tokenizer": "perplexity used_codes dead_codes bits_per_second reconstruction_mse quantised_mse",
     "lm": "perplexity unigram_perplexity bits_per_second",

@@ -1,5 +1,6 @@
 """Methods that a run compares: AST, fine-tuned, with its own head, and untrained; and a method that was copied."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,14 @@ from pipelines.methods.study import Study
 from pipelines.methods.table import METHODS
 from pipelines.settings.run import run_settings
 from pipelines.stages.features import frame_features
+from pipelines.stages.options import TokenizerSettings
+from pipelines.stages.tokenizer import frame_sample, statistics_key
 from pipelines.store.store import Entry
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import make_stages, silent_session
 from tests.pipelines.tiny_chain import composed
+from tokenizer.options import PatchConfig
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import read_manifest
 from wordless.base.errors import InputError
 from wordless.training.precision import with_precision
@@ -70,6 +75,31 @@ def test_only_what_is_fitted_is_trained(made: dict[str, Entry]) -> None:
     assert curve["steps"] == 2
     assert not (made["random_ast_features"].folder / "scores.safetensors").exists()
     assert not {"simclr", "supervised", "lm"} & set(made)
+
+
+def test_baselines_are_the_same_for_all_patches_and_seeds_of_their_sample(
+    finished_run: FinishedRun, tmp_path: Path
+) -> None:
+    baselines = ("simclr", "supervised", "random_conv", "log_mel")
+    words = ("stages=[probe]", f"compare.methods=[{','.join(baselines)},bottleneck]", "probe.learning_curve=[]")
+    patches = ("tokenizer.patch.frames=3", "tokenizer.sample_patches=400", "tokenizer.seed=5")
+    first, second = (entries_of(finished_run, tmp_path / "store", *words, *more) for more in ((), patches))
+    same = {name for name, entry in first.items() if entry.key == second[name].key}
+    networks = ("spectrograms", "simclr", "supervised")
+    assert same == {*networks, *(f"{of}_features" for of in baselines), *(f"probed_{of}" for of in baselines)}
+    assert all(second[name].reused for name in same)
+
+
+def test_the_sample_of_default_patches_has_the_key_of_its_statistics(finished_run: FinishedRun, tmp_path: Path) -> None:
+    (root,) = (finished_run.store / "embedded").glob("embedded-*/")
+    manifest, audio = read_manifest(finished_run.folder / "manifest.tsv", root), SpectrogramConfig(sample_rate=8000)
+    for seed in (0, 1):
+        default = TokenizerSettings(seed=seed)
+        sample = frame_sample(silent_session(tmp_path), manifest, audio, default)
+        other = replace(default, patch=PatchConfig(frames=3), sample_patches=300, seed=7)
+        assert statistics_key(manifest, audio, other, None, seed=seed) == sample.key
+    few = replace(default, sample_hours=0.001)  # other clips, and so other statistics
+    assert statistics_key(manifest, audio, few, None, seed=1) != sample.key
 
 
 def _samples(samples: FloatArray) -> FloatArray:

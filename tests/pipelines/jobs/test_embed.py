@@ -270,7 +270,7 @@ def test_the_gpt_of_a_run_that_reads_sound_embeds_as_its_probes_read(
     more = ("method=gpt_sound", f"layer={layer}", "pooling=thirds", f"output={tmp_path / 'x.npz'}")
     call(f"model={sound_run / 'run'}", f"input={sound_run / 'run/manifest.tsv'}", f"root={corpus}", *more)
     found = read_features(tmp_path / "x.npz")
-    stages = ("gpt_sound_features", "signal_features")
+    stages = ("gpt_sound_features", "log_mel_features")
     files = [folder / FEATURES for folder in entries(sound_run / "store") if folder.parent.name in stages]
     of = features_by_method(files)
     stored = of["gpt_sound"].with_input(of["log_mel"])[f"gpt_sound/{layer}:thirds"]

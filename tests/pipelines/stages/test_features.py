@@ -18,7 +18,7 @@ from lm.bodies.wav2vec2 import Wav2vec2Body, as_read, transformers_config
 from lm.options import ONE_HEARING, POOLINGS, VectorConfig
 from lm.probing.vectors import pool
 from pipelines.settings.run import run_settings
-from pipelines.stages.features import audio_features, frame_features
+from pipelines.stages.features import bottleneck_vectors, frame_features, log_mel_vectors
 from pipelines.stages.networks import ast, audio_transformer, speech
 from pipelines.stages.options import AstSettings, FinetuningSettings
 from pipelines.store.session import Session
@@ -44,13 +44,19 @@ def whole_clip(path: Path) -> Clip:
     return Clip(path=path.name, num_samples=samples, sample_rate=AUDIO.sample_rate, size=size, sha256=file_hash(path))
 
 
+def signals_of(folder: Path) -> dict[str, FloatArray]:
+    """The pooled log-mel and bottlenecks of a recording by the tokenizer beside it."""
+    encoder, clip = Encoder(folder=folder / "tokenizer", root=folder), whole_clip(folder / "a.wav")
+    return log_mel_vectors(encoder, clip) | bottleneck_vectors(encoder, clip)
+
+
 @pytest.mark.parametrize("mels", [None, 8])
 @pytest.mark.parametrize("seconds", [0.01, 0.333, 2.5 * PATCHES_AT_ONCE * 2 * 40 / 4000])
 def test_pooling_in_pieces_is_pooling_the_whole(seconds: float, mels: int | None, tmp_path: Path) -> None:
     tokenizer = save_tokenizer(tmp_path, seed=0, mels=mels)
     soundfile.write(tmp_path / "a.wav", sweep(seconds, AUDIO.sample_rate), AUDIO.sample_rate)
     samples = read(tmp_path / "a.wav", AUDIO.sample_rate).samples
-    found = audio_features(Encoder(folder=tmp_path / "tokenizer", root=tmp_path), whole_clip(tmp_path / "a.wav"))
+    found = signals_of(tmp_path)
     padded = np.pad(samples, (0, -len(samples) % tokenizer.config.samples_per_code))
     with torch.inference_mode():
         spectrogram = tokenizer.normalise(tokenizer.log_mel(torch.from_numpy(padded)[None]))
@@ -58,6 +64,18 @@ def test_pooling_in_pieces_is_pooling_the_whole(seconds: float, mels: int | None
     for pooling in POOLINGS:
         np.testing.assert_allclose(found[f"log_mel:{pooling}"], pool(spectrogram[0].numpy(), pooling), atol=1e-4)
         np.testing.assert_allclose(found[f"bottleneck:{pooling}"], pool(bottlenecks.numpy(), pooling), atol=1e-4)
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.333])
+def test_log_mel_does_not_depend_on_the_patches(seconds: float, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", sweep(seconds, AUDIO.sample_rate), AUDIO.sample_rate)
+    clip, found = whole_clip(tmp_path / "a.wav"), []
+    for frames in (1, 2, 5):
+        tiny_tokenizer(frames, frames=frames).save_pretrained(tmp_path / str(frames))
+        found.append(log_mel_vectors(Encoder(folder=tmp_path / str(frames), root=tmp_path), clip))
+    for other in found[1:]:
+        for key, values in found[0].items():
+            np.testing.assert_array_equal(other[key], values)
 
 
 @pytest.mark.parametrize("how", ["clip", "running"])
@@ -70,7 +88,7 @@ def test_where_a_mean_is_removed_log_mel_is_pooled_with_and_without_it(
     Tokenizer(config, plain.mean, plain.std, plain.autoencoder, plain.centroids).save_pretrained(tmp_path / "tokenizer")
     soundfile.write(tmp_path / "a.wav", sweep(seconds, AUDIO.sample_rate), AUDIO.sample_rate)
     samples = read(tmp_path / "a.wav", AUDIO.sample_rate).samples
-    found = audio_features(Encoder(folder=tmp_path / "tokenizer", root=tmp_path), whole_clip(tmp_path / "a.wav"))
+    found = signals_of(tmp_path)
     padded = torch.from_numpy(np.pad(samples, (0, -len(samples) % config.samples_per_code)))[None]
     with torch.inference_mode():
         recorded, removed = (LogMel(each)(padded)[0] for each in (AUDIO, config.audio))
