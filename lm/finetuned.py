@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,7 +24,7 @@ from wordless.audio.levels import trim_ends
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 from wordless.base.files import replace_folder
-from wordless.base.saved_models import FINE_TUNED, WEIGHTS, load_weights, model_folder, reading, write_model
+from wordless.base.saved_models import FINE_TUNED, load_network, model_folder, reading, write_model
 from wordless.base.text import escape_markdown, suggestion
 from wordless.base.values import build
 
@@ -65,6 +66,10 @@ def create_network(body: Body, network: BodyNetwork, task: Task, *, seed: int) -
         torch.manual_seed(seed)
         head = task.create(body.reading.dim, states_per_second=body.reading.states_per_second)
     return FineTunedNetwork(network, head, body.reading).float()  # whatever PyTorch's default type is
+
+
+def _untrained(body: Body, task: Task) -> FineTunedNetwork:
+    return create_network(body, body.create(seed=0), task, seed=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,11 +166,7 @@ class FineTunedModel:
         with reading(folder, FINE_TUNED, _Saved, remedy=remedy) as saved:
             body = build(_known(BODIES, saved.body, "body"), saved.body_config, name="body_config")
             task = build(_known(HEADS, saved.head, "head"), saved.task, name="task")
-            if 4 * body.parameters > (folder / WEIGHTS).stat().st_size:
-                raise InputError(f"config.json describes {body.parameters} numbers, more than {WEIGHTS} has")
-            network = create_network(body, body.create(seed=0), task, seed=0)
-            tied = [f"body.{name}" for name in network.body.tied]
-            load_weights(network, folder, saved.weights_sha256, tied=tied)
+            network = load_network(partial(_untrained, body, task), folder, saved.weights_sha256)
         model = cls(network.to(device), body, saved.head, task, trim_db=saved.trim_db)
         model.channel = saved.channel
         model.folder = folder

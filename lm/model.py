@@ -42,18 +42,15 @@ from wordless.base.errors import InputError, require, samples_to_generate
 from wordless.base.machine import copy_to
 from wordless.base.saved_models import (
     LANGUAGE_MODEL,
-    WEIGHTS,
     holds_rates,
-    load_weights,
+    load_network,
     model_folder,
     reading,
-    require_size,
     write_model,
 )
 from wordless.base.seeds import require_seed
 
 # The output projection is the embedding; safetensors keeps one of the two names.
-TIED = ("transformer.decoder_frontend.embed.weight", "transformer.final_proj.weight")
 FloatArray = npt.NDArray[np.float32]
 
 
@@ -181,9 +178,8 @@ class LanguageModel:
             conditions = Conditions.of(saved.codes, look_ahead=saved.look_ahead)
             merges = Merges(saved.merges, saved.codes) if saved.merges else None
             vocabulary = _vocabulary(saved.gpt, saved.codes, merges)
-            require_size(folder / WEIGHTS, saved.gpt.parameters(vocabulary, conditions))
-            model = cls.create(saved.gpt, saved.codes, seed=0, look_ahead=saved.look_ahead, merges=merges)
-            load_weights(model.gpt, folder, saved.weights_sha256, tied=TIED)
+            create = partial(create_gpt, saved.gpt, vocabulary, seed=0, conditions=conditions)
+            model = cls(load_network(create, folder, saved.weights_sha256), saved.codes, merges=merges)
         model.name = f"the language model {folder}"
         model.began_at = saved.began_at
         model.gpt.to(device)

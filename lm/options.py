@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from wordless.base.errors import InputError
-from wordless.base.options import Options, option, require_pairs
+from wordless.base.options import MOST_LAYERS, Options, option, require_pairs
 from wordless.base.seeds import MAX_SEED
 
 if TYPE_CHECKING:
-    from lm.tokens import Conditions, Vocabulary
+    from lm.tokens import Vocabulary
     from tokenizer.codes import CodesFormat
 
 FloatArray = npt.NDArray[np.float32]
@@ -72,15 +72,6 @@ class VectorConfig(Options):
     def network_key(self) -> dict[str, object]:
         """The same of a method with layers."""
         return {**self.key, "layers": self.layers}
-
-    def size(self, width: int) -> int:
-        """Return the numbers that all poolings of frames ``(time, width)`` give."""
-        return width * sum(PARTS[pooling] for pooling in self.poolings)
-
-    def network_size(self, widths: Sequence[int]) -> int:
-        """Return the numbers of all vectors of a network with layers of these widths."""
-        alone = sum(widths[number - 1] for number in self.numbers(len(widths)))
-        return self.size(alone + sum(widths) * ("together" in self.layers))
 
     def keys(self, count: int, *, layer: str, together: str) -> list[str]:
         """Name the vectors of ``count`` layers: ``layer_1:mean``, and ``together:mean`` of all side by side."""
@@ -146,7 +137,7 @@ class GPTConfig(Options):
     only_in_training: ClassVar = ("dropout", "init_std")  # weights fit a GPT that differs in these options
 
     model_dim: int = option(192, "width of the GPT", least=1)
-    layers: int = option(6, "layers of the GPT", least=1)
+    layers: int = option(6, "layers of the GPT", least=1, most=MOST_LAYERS)
     heads: int = option(6, "attention heads", least=1)
     ffn_dim: int = option(512, "width inside the feed-forward network", least=1)
     context: int = option(
@@ -182,12 +173,6 @@ class GPTConfig(Options):
         from lm.tokens import Vocabulary  # PyTorch, which checks of options do without
 
         return Vocabulary.of(codes_format, backward=self.backward, merges=merges)
-
-    def parameters(self, vocabulary: Vocabulary, conditions: Conditions | None = None) -> int:
-        """Return the number of weights; the output projection is the embedding and counts once."""
-        attention, feed_forward, norms = 4 * self.model_dim**2, 3 * self.model_dim * self.ffn_dim, 2 * self.model_dim
-        embeddings = vocabulary.size + (sum(conditions.sizes) if conditions else 0)
-        return embeddings * self.model_dim + self.layers * (attention + feed_forward + norms) + self.model_dim
 
     def positions_per_step(self, streams: int) -> int:
         """Return the positions of one time step of ``streams`` streams."""

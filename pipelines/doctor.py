@@ -21,7 +21,6 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipelines.commandline.command import command
-from pipelines.commandline.outputs import BASE_BYTES
 from pipelines.store.store import StoreConfig
 from wordless.base.errors import InputError
 from wordless.base.files import existing
@@ -254,9 +253,7 @@ def disk(name: str, folder: Path, *, remedy: str) -> Finding:
     free = shutil.disk_usage(place).free
     if not os.access(place, os.W_OK):
         return Finding(name, f"{place} is read-only", well=False, remedy=remedy)
-    found = f"{free / GIGABYTE:.1f} GB free for {folder}"
-    need = f"{BASE_BYTES / GIGABYTE:.1f} GB are needed: free some space, or {remedy}"
-    return Finding(name, found, well=free >= BASE_BYTES, remedy=need)
+    return Finding(name, f"{free / GIGABYTE:.1f} GB free for {folder}")
 
 
 def show(findings: list[Finding], console: Console) -> list[str]:

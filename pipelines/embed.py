@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL, InputOptions
-from pipelines.commandline.outputs import partial_folder, require_new, require_space, require_table
+from pipelines.commandline.outputs import partial_folder, require_new, require_table
 from pipelines.store.run_folder import part_of, run_of
 from wordless.audio.recordings.annotations import kind_of
 from wordless.audio.recordings.corpus import recordings_at
@@ -82,7 +82,6 @@ def embed(config: dict[str, object]) -> None:
     part_of(settings.model, "gpt_sound" if settings.method == "gpt_sound" else "lm")
     run = run_of(settings.model)
     require_new(settings.output)
-    require_space(settings.output.parent, "output=PATH")
     if settings.is_table and not os.path.lexists(settings.input):
         problem = f"input={settings.input} does not exist"
         raise InputError(f"{problem}; name a recording, a folder or a table of recordings")

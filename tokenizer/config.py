@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -42,14 +41,6 @@ class TokenizerConfig(Options):
             rule = "a speech model has one state for all mel bands: choose null"
             raise InputError(option="patch.mels", value=self.patch.mels, rule=rule)
 
-    @property
-    def parameters(self) -> int:
-        """Number of learned values of a tokenizer of these sizes."""
-        centroids = math.prod(self.codebook_shape)
-        sizes = self.autoencoder
-        count = sizes.parameters if self.speech_layer is None else sizes.decoder_parameters
-        return 2 * self.audio.n_mels + count(self.patch.frames * self.height) + centroids
-
     def create_autoencoder(self) -> Autoencoder | StateDecoder:
         """Create the autoencoder, or the decoder of a speech layer's states, with random weights."""
         create = Autoencoder if self.speech_layer is None else StateDecoder
@@ -79,11 +70,6 @@ class TokenizerConfig(Options):
     def code_shape(self) -> tuple[int, int]:
         """The shape of a table with a number for each code of each stream, as that of `CodesFormat`."""
         return self.streams, self.codebook_size
-
-    @property
-    def one_hot_size(self) -> int:
-        """Number of codes of all streams."""
-        return math.prod(self.code_shape)
 
     @property
     def codebook_shape(self) -> tuple[int, int, int]:

@@ -37,17 +37,6 @@ class AutoencoderConfig(Options):
     hidden: int = option(256, "width of both hidden layers", least=1)
     bottleneck: int = option(64, "width of the bottleneck", least=1)
 
-    def parameters(self, patch_size: int) -> int:
-        """Return the number of weights of an autoencoder for patches of this size."""
-        return self._three_layers(patch_size, self.bottleneck) + self.decoder_parameters(patch_size)
-
-    def decoder_parameters(self, patch_size: int) -> int:
-        """Return the number of weights of the decoder alone."""
-        return self._three_layers(self.bottleneck, patch_size)
-
-    def _three_layers(self, inputs: int, outputs: int) -> int:
-        return (inputs + 1) * self.hidden + (self.hidden + 1) * self.hidden + (self.hidden + 1) * outputs
-
 
 @dataclass(frozen=True, kw_only=True)
 class PitchConfig(Options):

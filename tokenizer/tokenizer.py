@@ -403,7 +403,6 @@ class Tokenizer(nn.Module):
         remedy = "copy it again from its run"
         with saved_models.reading(folder, saved_models.TOKENIZER, SavedTokenizer, remedy=remedy) as saved:
             config = saved.config
-            saved_models.require_size(folder / saved_models.WEIGHTS, config.parameters)
             saved_models.require_tensors(folder / saved_models.WEIGHTS, weight_shapes(config))
             weights, prefix = load_file(folder / saved_models.WEIGHTS), "autoencoder."
             autoencoder = config.create_autoencoder()

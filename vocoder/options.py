@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Literal
 
 from wordless.base.errors import InputError, require
-from wordless.base.options import Options, option
+from wordless.base.options import MOST_LAYERS, Options, option
 from wordless.base.seeds import MAX_SEED
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ class WaveNetConfig(Options):
     residual_channels: int = option(64, "channels of the residual path", least=1)
     gate_channels: int = option(128, "channels of the gates: half of them for tanh, half for sigmoid", least=2)
     skip_channels: int = option(128, "channels of the skip connections", least=1)
-    layers: int = option(20, "number of dilated convolutions", least=1)
+    layers: int = option(20, "number of dilated convolutions", least=1, most=MOST_LAYERS)
     cycles: int = option(2, "number of cycles of dilations; each cycle begins at dilation 1", least=1)
     kernel_size: int = option(2, "taps of each dilated convolution", least=2)
     levels: int = option(LEVELS, "mu-law levels of a sample", least=2, most=65_536)
     condition_channels: int = option(128, "channels of the network that reads the codes", least=1)
     condition_layers: int = option(
-        2, "layers of that network; each layer adds one frame of context on both sides", least=1
+        2, "layers of that network; each layer adds one frame of context on both sides", least=1, most=MOST_LAYERS
     )
     condition: Literal["meaning", "embedding", "none"] = option(
         "meaning", "conditions on the codes' decoded log-mel, or on learned vectors of one codebook"
@@ -88,28 +88,6 @@ class WaveNetConfig(Options):
         """Number of previous samples that a prediction depends on."""
         per_cycle = (1 << self.layers // self.cycles) - 1  # 1 + 2 + 4 + ...
         return 1 + (self.kernel_size - 1) * self.cycles * per_cycle
-
-    @property
-    def parameters(self) -> int:
-        residual, gates, skip = self.residual_channels, self.gate_channels, self.skip_channels
-        gated = gates // 2
-        layers = self.layers * self.kernel_size * residual * gates + (self.layers - 1) * gated * residual
-        ends = self.levels * residual + (self.layers * gated + 1) * skip + (skip + 1) * (skip + self.levels)
-        phase = 2 * HARMONICS * residual if self.pitch else 0
-        return layers + ends + phase + self._condition_parameters
-
-    @property
-    def _condition_parameters(self) -> int:
-        if self.condition == "none":
-            return self.layers * self.gate_channels
-        channels, inputs = self.condition_channels, self.condition_inputs
-        numbers = (channels + 1) * self.layers * self.gate_channels
-        if self.condition == "embedding":
-            numbers += self.code_vectors * channels
-            inputs += channels - self.streams
-        if self.groups:
-            numbers += (len(self.groups) + channels) * self.group_channels
-        return numbers + (3 * inputs + 1) * channels + (self.condition_layers - 1) * (3 * channels + 1) * channels
 
     @property
     def architecture(self) -> dict[str, object]:

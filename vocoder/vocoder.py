@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ from wordless.audio.pitch import resolves_pitch
 from wordless.audio.reading import resampled
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError, require
-from wordless.base.saved_models import VOCODER, WEIGHTS, load_weights, model_folder, reading, require_size, write_model
+from wordless.base.saved_models import VOCODER, load_network, model_folder, reading, write_model
 
 Sound = Waveform | Samples  # of a prompt
 CODES_TOGETHER = 32  # codes that are looked up in one call
@@ -243,9 +244,7 @@ class Vocoder:
         folder = model_folder(folder, VOCODER)
         remedy = "copy it again from its run, or train it again (wordless run)"
         with reading(folder, VOCODER, SavedVocoder, remedy=remedy) as saved:
-            require_size(folder / WEIGHTS, saved.wavenet.parameters)
-            model = WaveNet(saved.wavenet)
-            load_weights(model, folder, saved.weights_sha256)
+            model = load_network(partial(WaveNet, saved.wavenet), folder, saved.weights_sha256)
         return cls(
             model.to(device),
             saved.tokenizer,

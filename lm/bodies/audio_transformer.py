@@ -215,10 +215,6 @@ class AudioTransformerBody(Body):
             rounded_up=True,
         )
 
-    @property
-    def parameters(self) -> int:
-        return self.audio_transformer.parameters(self.sample_rate)
-
     def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> AudioTransformer:
         """Create the network with the weights of a model that was trained on labels, or with random ones."""
         if weights is not None:

@@ -117,11 +117,6 @@ class BodyNetwork(nn.Module, ABC):
     def stack(self) -> Sequence[nn.Module]:
         """The parts that can be frozen, from the inputs on: what embeds the inputs, then each layer."""
 
-    @property
-    def tied(self) -> Sequence[str]:
-        """Names of weights that are one tensor; a file of weights holds one of them."""
-        return ()
-
     @torch.no_grad()
     def layer_states(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """Compute the states of all layers at the rate of the last one ``(layers, batch, states, dim)``."""
@@ -144,11 +139,6 @@ class Body(ABC):
     @abstractmethod
     def reading(self) -> BodyReading:
         """How the body reads sound."""
-
-    @property
-    @abstractmethod
-    def parameters(self) -> int:
-        """Number of weights."""
 
     def num_inputs(self, num_samples: int) -> int:
         """Count the inputs of a recording of ``num_samples`` samples at the body's rate; by default an input each."""

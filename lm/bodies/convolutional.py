@@ -239,10 +239,6 @@ class ConvBody(Body):
             key="log-mel of a run",
         )
 
-    @property
-    def parameters(self) -> int:
-        return self.encoder.parameters
-
     def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> ConvEncoder:
         """Create the network with the weights of a folder of SimCLR, or with random ones."""
         encoder = create_encoder(self.encoder, seed=seed)

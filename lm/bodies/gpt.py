@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Frames, FrontEnd, Source
 from lm.finetuning import RUN, GptOptions
 from lm.gpt import GPT, create_gpt
-from lm.model import TIED, LanguageModel
+from lm.model import LanguageModel
 from lm.options import GPTConfig
 from lm.probing.vectors import FloatArray
 from tokenizer.codes import CodesFormat, require_same_codebook
@@ -46,11 +46,6 @@ class GptNetwork(BodyNetwork):
     def stack(self) -> Sequence[nn.Module]:
         transformer = self.gpt.transformer
         return [transformer.decoder_frontend, *transformer.decoder.layers]
-
-    @property
-    def tied(self) -> Sequence[str]:
-        """The embedding and the output projection, which no state reads."""
-        return [f"gpt.{name}" for name in TIED]
 
     def _tokens(self, codes: Tensor) -> Tensor:
         """Convert codes to begin-of-sequence and tokens ``(batch, 1 + time * streams)``; see `lm.tokens`."""
@@ -95,10 +90,6 @@ class GptBody(Body):
             input_width=(self.codes.streams,),
             key=self.codes.codebook,
         )
-
-    @property
-    def parameters(self) -> int:
-        return self.gpt.parameters(self.gpt.vocabulary(self.codes))
 
     def num_inputs(self, num_samples: int) -> int:
         return self.codes.steps(num_samples)

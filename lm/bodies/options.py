@@ -9,7 +9,7 @@ from typing import Literal
 from lm.options import Means, VectorConfig
 from wordless.audio.options import Convolutions
 from wordless.base.errors import InputError
-from wordless.base.options import Options, option, require_pairs
+from wordless.base.options import MOST_LAYERS, Options, option, require_pairs
 from wordless.base.seeds import MAX_SEED
 
 
@@ -52,12 +52,6 @@ class ConvEncoderConfig(Options):
         if PIECE_FRAMES % math.prod(self.time_strides):
             rule = f"their product must divide {PIECE_FRAMES}, the frames that are read at once: choose powers of 2"
             raise InputError(option="time_strides", value=self.time_strides, rule=rule)
-
-    @property
-    def parameters(self) -> int:
-        """Number of weights: two convolutions of 3 x 3 and two norms for each block."""
-        before = (1, *self.channels)
-        return sum(9 * (a + b) * b + 4 * b for a, b in zip(before, self.channels, strict=False))
 
     @property
     def hops(self) -> tuple[int, ...]:
@@ -204,7 +198,7 @@ class Wav2vec2Config(Options):
         (5, 2, 2, 2, 2, 2, 2), "strides of the convolutions: a frame for each 320 samples", least=1
     )
     width: int = option(192, "width of the transformer", least=1)
-    layers: int = option(4, "layers of the transformer", least=1)
+    layers: int = option(4, "layers of the transformer", least=1, most=MOST_LAYERS)
     heads: int = option(4, "attention heads", least=1)
     ffn_dim: int = option(768, "width of the feed-forward networks", least=1)
     positions: int = option(32, "frames that the convolution of positions sees", least=1)
@@ -225,19 +219,6 @@ class Wav2vec2Config(Options):
     def convolutions(self) -> Convolutions:
         """The frames of the model."""
         return Convolutions(kernels=self.kernels, strides=self.strides)
-
-    @property
-    def parameters(self) -> int:
-        """Number of weights, those of the pre-training's targets included."""
-        channels, width, ffn, codes = self.channels, self.width, self.ffn_dim, GROUPS * self.codes
-        first, *others = self.kernels
-        convolutions = channels * (first + 3) + sum(channels * (channels * kernel + 3) for kernel in others)
-        inputs = 2 * channels + (channels + 1) * width + width  # with the embedding of masked frames
-        positions = width * (width // self.heads) * self.positions + self.positions + width
-        layer = 4 * (width + 1) * width + 2 * width * ffn + ffn + 5 * width
-        targets = (channels + 1) * codes + codes * (self.code_dim // GROUPS)
-        projections = (width + 1 + self.code_dim + 1) * self.code_dim
-        return convolutions + inputs + positions + self.layers * layer + 2 * width + targets + projections
 
 
 Size = Literal["tiny", "small", "base"]  # the sizes of DeiT: 192, 384 and 768 wide
@@ -297,7 +278,7 @@ class AudioTransformerConfig(Options):
     patch_ms: float = option(25.0, "length of a patch of samples in milliseconds", above=0)
     front_end: int = option(2048, "filters: width of the first layer of the front end", least=1)
     width: int = option(64, "dimensions of a state", least=1)
-    layers: int = option(6, "layers of the transformer", least=1)
+    layers: int = option(6, "layers of the transformer", least=1, most=MOST_LAYERS)
     heads: int = option(8, "attention heads", least=1)
     ffn_dim: int = option(256, "width inside the feed-forward network", least=1)
     pool_every: int = option(2, "layers between two halvings of the rate; only with variant=pooling", least=1)
@@ -327,13 +308,6 @@ class AudioTransformerConfig(Options):
         """Count the samples of a patch."""
         return max(round(sample_rate * self.patch_ms / 1000), 1)
 
-    def parameters(self, sample_rate: int) -> int:
-        """Number of weights of the encoder; it does not depend on the variant."""
-        width, ffn = self.width, self.ffn_dim
-        front_end = (self.patch(sample_rate) + 1) * self.front_end + (self.front_end + 1) * width
-        layer = 4 * width * (width + 1) + (2 * ffn + 1) * width + ffn + 4 * width  # attention, feed-forward, norms
-        return front_end + self.layers * layer + 4 * width  # the norms before and after the layers
-
     @property
     def reductions(self) -> tuple[int, ...]:
         """Patches for each state of each layer."""
@@ -351,7 +325,7 @@ class SoundGPTConfig(Options):
     """Sizes of the causal transformer that reads log-mel and predicts codes."""
 
     model_dim: int = option(128, "width", least=1)
-    layers: int = option(4, "layers", least=1)
+    layers: int = option(4, "layers", least=1, most=MOST_LAYERS)
     heads: int = option(4, "attention heads", least=1)
     ffn_dim: int = option(336, "width inside the feed-forward network", least=1)
     channels: tuple[int, ...] = option(

@@ -482,12 +482,6 @@ class AstBody(Body):
             key="filter bank",
         )
 
-    @property
-    def parameters(self) -> int:
-        """Number of weights of the positions and of the matrices of all layers; biases come on top."""
-        positions = (2 + BANDS * (self.positions or self.ast.patches)) * self.ast.width
-        return positions + LAYERS * 12 * self.ast.width**2
-
     def num_inputs(self, num_samples: int) -> int:
         """Count the frames of a recording, padded to whole patches."""
         return frames_of(patches_of(num_samples))

@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -393,10 +393,6 @@ class Wav2vec2Body(Body):
             shared=field - stride,
             rounded_up=False,
         )
-
-    @cached_property
-    def parameters(self) -> int:
-        return self.architecture.parameters
 
     def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> SpeechNetwork:
         if weights is not None:

@@ -6,6 +6,7 @@ one bias replace them all.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +22,7 @@ from lm.probing.task import ProbeTask
 from lm.probing.vectors import FloatArray
 from tokenizer.options import Assignments
 from wordless.base.errors import InputError
-from wordless.base.saved_models import PROBE, WEIGHTS, load_weights, model_folder, reading, require_size, write_model
+from wordless.base.saved_models import PROBE, load_network, model_folder, reading, write_model
 
 Answer = Literal["one", "several", "value"]  # one class, several classes, or values that are no probabilities
 
@@ -117,9 +118,8 @@ class FittedProbe:
         folder = model_folder(folder, PROBE)
         with reading(folder, PROBE, _Saved, remedy="copy it again from its run, or call the run again") as saved:
             dim, classes = saved.probe.dim, len(saved.probe.classes)
-            require_size(folder / WEIGHTS, 2 * (dim + 1) * classes)  # a float64 takes as much as two float32
-            linear = nn.Linear(dim, classes, dtype=torch.float64)
-            load_weights(linear, folder, saved.weights_sha256)
+            create = partial(nn.Linear, dim, classes, dtype=torch.float64)
+            linear = load_network(create, folder, saved.weights_sha256)
         return cls(linear, saved.probe)
 
     def save_pretrained(self, folder: Path | str) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -29,7 +30,7 @@ from wordless.audio.waveform import Waveform
 from wordless.base.causal_transformer import create_causal_transformer, full_rows
 from wordless.base.errors import InputError, require, samples_to_generate
 from wordless.base.machine import one_thread
-from wordless.base.saved_models import SAMPLE_MODEL, WEIGHTS, load_weights, reading, require_size, write_model
+from wordless.base.saved_models import SAMPLE_MODEL, load_network, reading, write_model
 
 if TYPE_CHECKING:
     from fairseq2.models.transformer import TransformerEmbeddingFrontend
@@ -347,10 +348,8 @@ class SampleLanguageModel:
         folder = Path(folder).expanduser()
         remedy = "copy it again from its run, or train it again (wordless run experiment=next_sample)"
         with reading(folder, SAMPLE_MODEL, _Saved, remedy=remedy) as saved:
-            config = saved.sample_model.config
-            require_size(folder / WEIGHTS, config.parameters)
-            model = create_sample_model(config, seed=0)
-            load_weights(model, folder, saved.weights_sha256)
+            create = partial(create_sample_model, saved.sample_model.config, seed=0)
+            model = load_network(create, folder, saved.weights_sha256)
         model.to(device)
         return cls(model)
 
@@ -417,7 +416,7 @@ def model_card(model: SampleModel) -> str:
         tag="wavenet" if is_wavenet else "transformer",
         network="A WaveNet without conditions" if is_wavenet else f"A causal transformer{context}",
         rate=config.sample_rate,
-        parameters=config.parameters,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
         history=config.history + 1,
         milliseconds=1000 * (config.history + 1) / config.sample_rate,
     )

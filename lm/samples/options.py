@@ -5,7 +5,7 @@ from math import prod
 
 from vocoder.options import LEVELS, WaveNetConfig
 from wordless.base.errors import InputError
-from wordless.base.options import Options, option, require_pairs
+from wordless.base.options import MOST_LAYERS, Options, option, require_pairs
 from wordless.base.seeds import MAX_SEED
 
 MOST_PAST = 1 << 20  # samples
@@ -40,11 +40,6 @@ class ContextConfig(Options):
         """Samples before a frame that its vector depends on; whole frames."""
         return self.frame_length << self.layers
 
-    def parameters(self, model_dim: int) -> int:
-        channels, widths = self.channels, (1, *(self.channels for _ in self.strides[1:]))
-        framing = sum((width * stride + 1) * channels for width, stride in zip(widths, self.strides, strict=True))
-        return framing + self.layers * (2 * channels + 1) * channels + (channels + 1) * model_dim
-
     def multiply_adds(self, model_dim: int) -> float:
         """Return the multiply-adds per sample of a network that computes each frame once."""
         total, samples, width = 0.0, 1, 1
@@ -77,7 +72,7 @@ class TransformerConfig(Options):
         100.0, "milliseconds of sound that all layers together see; each layer sees an equal part", above=0
     )
     model_dim: int = option(64, "width", least=1)
-    layers: int = option(4, "layers", least=1)
+    layers: int = option(4, "layers", least=1, most=MOST_LAYERS)
     heads: int = option(2, "attention heads of each layer", least=1)
     ffn_dim: int = option(184, "width of the feed-forward networks", least=1)
     context: ContextConfig | None = option(None, "network that reads a longer past; null: none")
@@ -113,13 +108,6 @@ class TransformerConfig(Options):
     def history(self) -> int:
         """Number of levels before the first target's own input that the model reads; whole frames of the context."""
         return self.receptive_field - 1 + (self.context.past if self.context else 0)
-
-    @property
-    def parameters(self) -> int:
-        dim = self.model_dim
-        layer = 4 * dim**2 + 3 * dim * self.ffn_dim + 2 * dim
-        context = self.context.parameters(dim) if self.context else 0
-        return 2 * LEVELS * dim + self.layers * layer + dim + context
 
     @property
     def multiply_adds(self) -> float:
@@ -161,10 +149,6 @@ class SampleWaveNetConfig(Options):
     @property
     def history(self) -> int:
         return self.receptive_field - 1
-
-    @property
-    def parameters(self) -> int:
-        return self.network.parameters
 
     @property
     def multiply_adds(self) -> float:

@@ -29,7 +29,6 @@ from pipelines.chain.unlabelled import (
     voice_notices,
 )
 from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE, with_choices, without_test
-from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_folders import LOG
 from pipelines.methods.study import RunEntries
@@ -72,7 +71,6 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     settings = run_settings(config)
     require_language_tests(settings)
     store = settings.store.root
-    require_space(store, "store.root=PATH", reused=True)
     use_threads(settings.threads)
     terminal = Terminal(log=folder / LOG)
     require = require_labels if "probe" in settings.stages else None
@@ -84,7 +82,6 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     with open_gang(choose_device(settings.device)) as gang:
         settings = with_precision(settings, gang)
         if gang.rank == 0:
-            require_space(folder, "hydra.run.dir=PATH")
             require_own_parts(folder)
         corpus = read_corpus(
             recordings,
@@ -149,16 +146,7 @@ def make_folds(
     seeds = [settings.with_seed(number) for number in range(settings.seeds)]
     shared_groups = settings.corpus.split.shared_groups
     folds = settings.compare.divide(manifest, quick=settings.quick, shared_groups=shared_groups)
-    trainings, arrays = len(folds) * settings.seeds, 0
-    if settings.probed_methods:  # the vectors of all methods, and log-mel, 16 bits, of all hearings but the first
-        size = sum(method.vector_size(settings) for method in settings.probed_methods)
-        clips = settings.seeds * sum(len(fold.manifest.clips) for fold in folds)  # with the noisy copies
-        heard_seconds = max(fold.manifest.seconds for fold in folds)
-        frames = heard_seconds * settings.audio.sample_rate / settings.audio.hop_length
-        heard = (settings.compare.hearings - 1) * frames * settings.audio.n_mels * 2
-        arrays = 4 * clips * size + round(heard)
-    seconds = trainings * (manifest.seconds + sum(each.seconds for each in unlabelled))
-    require_space(settings.store.root, "store.root=PATH", reused=True, seconds=seconds, arrays=arrays)
+    trainings = len(folds) * settings.seeds
     for fold in folds:
         _require_clips(fold.manifest, settings)
     if "probe" in settings.stages:

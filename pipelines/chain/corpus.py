@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from pipelines.commandline.choices import EMBEDDED
-from pipelines.commandline.outputs import require_space
 from pipelines.store.store import SYNTHESISED, UNPACKED
 from wordless.audio.decoding import Channel
 from wordless.audio.options import SpectrogramConfig
@@ -185,13 +184,12 @@ def _unpacked(config: CorpusConfig, store: Path, terminal: Terminal) -> Found:
     """Return the recordings of a data set or of shards, which are unpacked into the store once.
 
     Raises:
-        InputError: the data set cannot be read, has no such column, or does not fit on the disk of the store.
+        InputError: the data set cannot be read, has no such column, or the disk of the store is full.
     """
     data_set = open_shards(config.shards) if config.shards else open_data_set(config.dataset or "", config.columns)
     place = unpacked_place(data_set, store / UNPACKED)
     if not is_unpacked(data_set, place):
         needed = missing_bytes(data_set, place)
-        require_space(store, "store.root=PATH", arrays=needed)
         files, size = counted(len(data_set.files), "file"), f"{-(-needed // MEGABYTE):,} MB"
         terminal.say(f"corpus    {data_set.name}: {files}, unpacked once; about {size} more in {place}")
         with _megabytes(terminal, "unpacking", needed) as add:

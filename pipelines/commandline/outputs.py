@@ -15,12 +15,8 @@ from typing import IO
 
 from wordless.audio.recordings.folders import EXTENSIONS
 from wordless.base.errors import InputError, require
-from wordless.base.files import existing, take_lock, write_aside
+from wordless.base.files import take_lock, write_aside
 from wordless.base.values import find_object
-
-# Size of a small run's store, and of waveforms, codes and spectrograms per second of sound, both generously rounded.
-BASE_BYTES = 500 * 2**20
-BYTES_PER_SECOND = 60_000
 
 REMEDY = "choose another output=..., or delete it"
 # Suffixes of files. An output with any other suffix, such as "codes.v2", is taken for a folder.
@@ -55,31 +51,9 @@ def require_table(output: Path, *suffixes: str) -> None:
 
 
 def prepare_output(output: Path) -> None:
-    """Refuse an output that exists, or a disk without space or permission; create the folder above the output."""
+    """Refuse an output that exists; create the folder above the output."""
     require_new(output)
-    require_space(output.parent, "output=PATH")
     output.parent.mkdir(parents=True, exist_ok=True)
-
-
-def require_space(folder: Path, option: str, *, seconds: float = 0.0, arrays: int = 0, reused: bool = False) -> None:
-    """Refuse to begin if the disk has too little space, or if the folder may not be written.
-
-    ``option`` chooses another folder, such as ``store.root=PATH``. ``seconds`` of sound count once for each fold
-    and seed; ``arrays`` are bytes beside them. With ``reused``, an existing folder that may not be written is accepted,
-    because it may already hold everything.
-    """
-    if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK) and reused:
-        return  # stages that are missing are refused later, when they are written
-    place = existing(str(folder))
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        problem = "you may not write there" if place.is_dir() else "it is a file"
-        remedy = f"give yourself access, or choose another place with {option}"
-        raise InputError(f"{folder} cannot be written, because of {place}: {problem}; {remedy}")
-    free = shutil.disk_usage(place).free
-    needed = BASE_BYTES + round(BYTES_PER_SECOND * seconds) + arrays
-    if free < needed:
-        space = f"{free / 2**30:.1f} GiB free; this run needs about {needed / 2**30:.1f} GiB"
-        raise InputError(f"{folder} has {space}: make room, or choose another place with {option}")
 
 
 RUN_LOCK = ".lock"

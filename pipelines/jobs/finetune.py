@@ -21,7 +21,7 @@ from lm.finetuning import RANDOM
 from lm.heads import Figure, Task
 from lm.probing.comparison import number_groups, t_interval
 from pipelines.chain.corpus import REJECTED, Corpus, find_corpus, read_corpus
-from pipelines.commandline.outputs import require_space, work_folder
+from pipelines.commandline.outputs import work_folder
 from pipelines.commandline.overrides import command_line
 from pipelines.finetune import FinetuneConfig, finetune_settings
 from pipelines.jobs.finetune_trials import (
@@ -61,7 +61,6 @@ def finetune_body(config: dict[str, object]) -> None:
     terminal = Terminal()
     pretrained = _open(settings)
     freeze(pretrained.create(seed=0), settings.body.frozen_layers)  # refuses damaged weights, and too many layers
-    require_space(settings.store.root, "store.root=PATH", reused=True)
     use_threads(settings.threads)
     with open_gang(choose_device(settings.device)) as gang:
         settings = with_precision(settings, gang)

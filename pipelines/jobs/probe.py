@@ -10,7 +10,6 @@ from lm.model import LanguageModel
 from lm.probing.task import require_labels
 from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus
 from pipelines.chain.unlabelled import unlabelled_of_run
-from pipelines.commandline.outputs import require_space
 from pipelines.methods.codes import BAGS, STATES
 from pipelines.methods.table import METHODS, inputs_of
 from pipelines.pages.phrasing import sentences
@@ -70,7 +69,6 @@ def probe_run(config: dict[str, object]) -> None:
     settings = probe_settings(config)
     rates = models_of_run(settings.model, settings.compare)
     store = settings.store.root
-    require_space(store, "store.root=PATH", reused=True)
     terminal = Terminal()
     recordings = find_corpus(settings.corpus, settings.embedded, store, require=require_labels, terminal=terminal)
     with open_gang(choose_device(settings.device)) as gang:

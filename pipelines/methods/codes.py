@@ -13,7 +13,6 @@ from pipelines.methods.method import Line, Made, Method, Row
 from wordless.base.errors import InputError
 
 if TYPE_CHECKING:
-    from lm.options import GPTConfig
     from pipelines.methods.study import Study
     from pipelines.settings.run import RunSettings
 
@@ -45,18 +44,6 @@ def _untrained_states(study: Study) -> Made:
     return Made(trained=(*study.heard_entries, *study.coded_entries), features=entry)
 
 
-def size_of_states(options: RunSettings, gpt: GPTConfig | None = None) -> int:
-    """Return the size of the vectors of a GPT's states; by default of the run's own GPT."""
-    own, gpt = options.compare, gpt or options.lm.gpt
-    width = sum(gpt.ffn_dim if states == "inner" else gpt.model_dim for states in own.states)
-    return own.vectors.network_size([width * (1 + gpt.backward)] * gpt.layers)
-
-
-def size_of_codes(options: RunSettings) -> int:
-    """Return the size of pooled codes."""
-    return options.compare.vectors.size(options.tokenizer.config(options.audio).one_hot_size)
-
-
 BAG_OF_CODES = Method(
     row=Row(
         name="bag_of_codes",
@@ -66,7 +53,6 @@ BAG_OF_CODES = Method(
         line=Line(filled=False, dashes="--"),
         places=("learning curves", "groups"),
     ),
-    vector_size=size_of_codes,
     features=_bags,
 )
 GPT = Method(
@@ -80,7 +66,6 @@ GPT = Method(
     ),
     input="bag_of_codes",
     reads_lm=True,
-    vector_size=size_of_states,
     features=_states_of_gpt,
 )
 RANDOM_GPT = Method(
@@ -91,7 +76,6 @@ RANDOM_GPT = Method(
         line=Line(marker="D", filled=False, dashes=":"),
     ),
     input="bag_of_codes",
-    vector_size=size_of_states,
     features=_untrained_states,
 )
 
@@ -129,11 +113,6 @@ def _require_rate(name: str, number: int, options: RunSettings) -> tuple[int, ..
     return rates
 
 
-def _size_at_rate(name: str, number: int, options: RunSettings) -> int:
-    rates = _require_rate(name, number, options)
-    return size_of_states(options, options.lm.divided(len(rates))[number - 1].gpt)
-
-
 def _require_options(name: str, number: int, options: RunSettings) -> None:
     _require_rate(name, number, options)
 
@@ -148,7 +127,6 @@ def _bag_of_rate(number: int) -> Method:
             explanation="the bag of codes of one of `tokenizer.rates`; rate 1 is the coarsest",
             line=Line(marker=MARKERS[number - 1], filled=False, dashes="--"),
         ),
-        vector_size=size_of_codes,
         features=partial(_bags_of_rate, number),
         require_options=partial(_require_options, name, number),
     )
@@ -166,7 +144,6 @@ def _gpt_of_rate(number: int) -> Method:
         ),
         input=f"bag_of_rate_{number}",
         reads_rates=True,
-        vector_size=partial(_size_at_rate, name, number),
         features=partial(_states_of_rate, number),
         require_options=partial(_require_options, name, number),
     )

@@ -56,9 +56,6 @@ Kind = Literal["signal", "codes", "self_supervised", "supervised", "untrained", 
 Place = Literal["learning curves", "groups"]
 
 
-ENCODER_WIDTH = 3_750  # of all layers of a convolutional encoder, each by itself and side by side
-
-
 @dataclass(frozen=True, kw_only=True)
 class Line:
     """Style of a method in charts; shape and dashes distinguish methods of one colour."""
@@ -91,9 +88,6 @@ class Training:
 
     option: str  # the group of its options, which has `batches` and `fit`
     loss: str  # title of its training curve, with the unit
-    network: str = ""  # group of options with the sizes of the network, which must fit into memory; "": they are fixed
-    what: str = ""  # the network in messages
-    parameters: Callable[[RunSettings], int] = lambda options: 0  # of the network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,8 +110,6 @@ class Method:
     reads_lm: bool = False  # whether its features are made by the run's language model
     reads_rates: bool = False  # whether they are made by the language models of several rates
     labels: Literal["none", "train"] = "none"  # labels used in its training; with "train" no learning curve
-    # about how many numbers of 32 bits it stores for a clip; the default is that of convolutional encoders, as measured
-    vector_size: Callable[[RunSettings], int] = lambda options: options.compare.vectors.size(ENCODER_WIDTH)
     features: Callable[[Study], Made]  # methods with the same function are made by one call
     training: Training | None = None
     # seconds of the shortest recording that it can read; shorter ones are set aside for all methods
@@ -148,17 +140,13 @@ def refuse_input(name: str, options: RunSettings) -> None:
         )
 
 
-def describe_frame_method(row: Row, frames: Callable[[SpectrogramConfig], Frames], *, dims: int) -> Method:
-    """Describe a method that pools frames of ``dims`` numbers over each clip and needs no training.
+def describe_frame_method(row: Row, frames: Callable[[SpectrogramConfig], Frames]) -> Method:
+    """Describe a method that pools frames over each clip and needs no training.
 
     ``frames`` returns the function that computes them, with its options for the run's front end: samples
     ``(num_samples,)`` of a whole clip at the front end's sample rate -> frames ``(time, dims)``.
     """
-    return Method(
-        row=row,
-        vector_size=lambda options: options.compare.vectors.size(dims),
-        features=partial(_pool_frames, row, frames),
-    )
+    return Method(row=row, features=partial(_pool_frames, row, frames))
 
 
 def _pool_frames(row: Row, frames: Callable[[SpectrogramConfig], Frames], study: Study) -> Made:

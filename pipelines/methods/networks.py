@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pipelines.methods.study import Study
     from pipelines.settings.run import RunSettings
     from pipelines.stages.networks import Network
-    from pipelines.stages.options import Wav2vec2Settings
     from pipelines.store.store import Entry
     from wordless.audio.recordings.manifest import Manifest
 
@@ -197,9 +196,6 @@ def _describe(variant: Variant | None, line: Line) -> Method:
         training=Training(
             option=NAME,
             loss="nats per clip",
-            network=f"{NAME}.model",
-            what=f"the {TITLE}",
-            parameters=lambda options: options.audio_transformer.model.parameters(options.audio.sample_rate),
         ),
         shortest=_patch_seconds,
         require_options=partial(refuse_input, name),
@@ -227,16 +223,6 @@ RANDOM_AUDIO_TRANSFORMER = Method(
 )
 
 
-def _wav2vec2_settings(options: RunSettings, *, untrained: bool) -> Wav2vec2Settings:
-    """Return the settings; of an untrained model those of the one that would be pre-trained beside weights, too."""
-    return replace(options.wav2vec2, weights=None) if untrained else options.wav2vec2
-
-
-def _wav2vec2_size(options: RunSettings, *, untrained: bool = False) -> int:
-    own = _wav2vec2_settings(options, untrained=untrained)
-    return options.compare.vectors.network_size([own.width] * own.layers)
-
-
 def _require_wav2vec2(name: str, options: RunSettings) -> None:
     """Refuse a folder of weights that cannot be used, where one is given, and the input beside the layers."""
     refuse_input(name, options)
@@ -244,8 +230,9 @@ def _require_wav2vec2(name: str, options: RunSettings) -> None:
 
 
 def _receptive_field(options: RunSettings, *, untrained: bool = False) -> float:
-    """Return the seconds that one frame depends on."""
-    return _wav2vec2_settings(options, untrained=untrained).convolutions.receptive_field / options.audio.sample_rate
+    """Return the seconds that one frame depends on; an untrained model has the sizes of one that is pre-trained."""
+    own = options.wav2vec2.model if untrained else options.wav2vec2
+    return own.convolutions.receptive_field / options.audio.sample_rate
 
 
 def _wav2vec2(study: Study) -> Made:
@@ -283,9 +270,6 @@ def _speech(study: Study, model: Source) -> Network:
 PRETRAINING = Training(
     option="wav2vec2.pretraining",
     loss="nats per masked frame, among its negatives",
-    network="wav2vec2.model",
-    what="wav2vec 2.0",
-    parameters=lambda options: options.wav2vec2.model.parameters,
 )
 WAV2VEC2 = Method(
     row=Row(
@@ -296,7 +280,6 @@ WAV2VEC2 = Method(
         line=Line(marker="P"),
         places=("learning curves", "groups"),
     ),
-    vector_size=_wav2vec2_size,
     features=_wav2vec2,
     training=PRETRAINING,
     require_options=partial(_require_wav2vec2, "wav2vec2"),
@@ -306,7 +289,6 @@ RANDOM_WAV2VEC2 = Method(
     row=Row(
         name="random_wav2vec2", kind="untrained", title="wav2vec 2.0, untrained", line=Line(marker="X", dashes=":")
     ),
-    vector_size=partial(_wav2vec2_size, untrained=True),
     features=_untrained_wav2vec2,
     require_options=partial(refuse_input, "random_wav2vec2"),
     shortest=partial(_receptive_field, untrained=True),
@@ -328,7 +310,6 @@ FINETUNED = Method(
         places=("groups",),
     ),
     labels="train",
-    vector_size=_wav2vec2_size,
     features=_finetuned_wav2vec2,
     training=replace(PRETRAINING, option="wav2vec2.finetuning", loss="nats per clip"),
     require_options=partial(_require_wav2vec2, "wav2vec2_finetuned"),
@@ -370,13 +351,6 @@ def _gpt_sound_made(
     return Made(trained=(study.spectrograms, trained, *study.heard_entries), features=features)
 
 
-def _gpt_sound_size(options: RunSettings) -> int:
-    model = options.gpt_sound.model
-    return options.compare.vectors.network_size(
-        [model.stem_width(options.audio.n_mels), *[model.ffn_dim] * model.layers]
-    )
-
-
 GPT_SOUND = Method(
     row=Row(
         name="gpt_sound",
@@ -388,7 +362,6 @@ GPT_SOUND = Method(
         places=("learning curves", "groups"),
     ),
     input="log_mel",
-    vector_size=_gpt_sound_size,
     features=_gpt_sound,
     training=Training(option="gpt_sound", loss="nats per code"),
 )
@@ -400,6 +373,5 @@ RANDOM_GPT_SOUND = Method(
         line=Line(marker="d", filled=False, dashes=":"),
     ),
     input="log_mel",
-    vector_size=_gpt_sound_size,
     features=_untrained_gpt_sound,
 )

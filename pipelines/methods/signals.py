@@ -14,16 +14,6 @@ from wordless.base.files import importing
 if TYPE_CHECKING:
     from lm.probing.vectors import FloatArray
     from pipelines.methods.study import Study
-    from pipelines.settings.run import RunSettings
-
-
-def _log_mel_size(options: RunSettings) -> int:
-    return options.compare.vectors.size(options.audio.n_mels) * (1 if options.audio.remove_mean == "none" else 2)
-
-
-def _bottleneck_size(options: RunSettings) -> int:
-    config = options.tokenizer.config(options.audio)
-    return options.compare.vectors.size(config.bands * config.autoencoder.bottleneck)
 
 
 def _log_mel(study: Study) -> Made:
@@ -49,7 +39,6 @@ LOG_MEL = Method(
         line=Line(marker="X", filled=False, dashes=":"),
         places=("learning curves",),
     ),
-    vector_size=_log_mel_size,
     features=_log_mel,
 )
 BOTTLENECK = Method(
@@ -60,7 +49,6 @@ BOTTLENECK = Method(
         explanation="bottlenecks of the tokenizer's autoencoder",
         line=Line(marker="v", dashes=":"),
     ),
-    vector_size=_bottleneck_size,
     features=_bottlenecks,
 )
 
@@ -104,7 +92,6 @@ MFCC = describe_frame_method(
     lambda audio: partial(
         mfcc_frames, sample_rate=audio.sample_rate, window_length=audio.window_length, hop_length=audio.hop_length
     ),
-    dims=2 * COEFFICIENTS,
 )
 
 
@@ -135,5 +122,4 @@ CHROMA = describe_frame_method(
         places=("learning curves",),
     ),
     lambda audio: partial(chroma_frames, sample_rate=audio.sample_rate, hop_length=audio.hop_length),
-    dims=12,
 )

@@ -112,7 +112,6 @@ def own_method(name: str, file: Path) -> Method:
     _checked(file)
     return Method(
         row=own_row(name),
-        vector_size=lambda options: sum(values.shape[1] for values in _checked(file).arrays.values()),
         features=partial(_features, name, file),
         require_clips=partial(_require_clips, file),
     )

@@ -44,8 +44,7 @@ def train_sample_model(
         if session.gang.rank == 0:
             SampleLanguageModel(model).save_pretrained(folder)
 
-    title = f"{config.parameters:,} parameters, {fit.summary}"
-    return session.obtain(recipe, title, make, files=[*MODEL, CURVE], together=True)
+    return session.obtain(recipe, fit.summary, make, files=[*MODEL, CURVE], together=True)
 
 
 def score_sample_models(
@@ -77,7 +76,7 @@ def score_sample_models(
             batches = SampleCrops(clips, crops, history=config.history).batches(steps)
             rows[name] = {
                 **asdict(score(loaded.model, batches, session.gang.device)),
-                "parameters": config.parameters,
+                "parameters": sum(weights.numel() for weights in loaded.model.parameters()),
                 "multiply_adds": config.multiply_adds,
                 "history": config.history + 1,
             }

@@ -590,9 +590,6 @@ class SampleSoundsConfig(Options):
 ModelName = Literal["wavenet", "wavenet_large", "transformer", "transformer_context"]
 
 
-EQUAL: tuple[ModelName, ...] = ("wavenet", "transformer", "transformer_context")  # have about as many parameters
-
-
 @dataclass(frozen=True, kw_only=True)
 class NextSampleSettings(Options):
     """Options of the stage next_sample."""
@@ -613,9 +610,6 @@ class NextSampleSettings(Options):
         TransformerConfig(ffn_dim=168, context=ContextConfig()),
         "the transformer with a context vector of a longer past",
     )
-    parameter_tolerance: float = option(
-        0.1, "ratio by which wavenet, transformer and transformer_context may differ in parameters", least=0
-    )
     crops: SampleCropsConfig = option(
         SampleCropsConfig(), "the pieces of clips of one training step, which are the same for all models"
     )
@@ -635,13 +629,6 @@ class NextSampleSettings(Options):
         if self.transformer.context is not None:
             rule = "the model with a context vector is transformer_context: choose null"
             raise InputError(option="transformer.context", value=self.transformer.context, rule=rule)
-        sizes = {name: self.config(name).parameters for name in self.models if name in EQUAL}
-        least, most = min(sizes.values(), default=1), max(sizes.values(), default=1)
-        if most > least * (1 + self.parameter_tolerance):
-            counted = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
-            rule = f"the models have these numbers of parameters: {counted}"
-            remedy = "change transformer.ffn_dim, say, or raise the tolerance"
-            raise InputError(option="parameter_tolerance", value=self.parameter_tolerance, rule=rule, remedy=remedy)
 
     def require_positions(self) -> None:
         """Refuse contexts, and crops with the past that a transformer reads, that are longer than its positions.

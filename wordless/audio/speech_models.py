@@ -416,12 +416,6 @@ class Architecture:
         inputs = {"sampling_rate": self.sample_rate, "do_normalize": self.normalises}
         return describe_values(self.config, inputs, folder=Path())
 
-    @property
-    def parameters(self) -> int:
-        """Number of weights; no memory is taken for them."""
-        with torch.device("meta"):
-            return sum(parameter.numel() for parameter in self._create().parameters())
-
     def create(self, *, seed: int) -> PreTrainedModel:
         """Create a network with random weights that follow from the seed."""
         with torch.random.fork_rng(devices=[]):

@@ -22,6 +22,7 @@ from wordless.base.errors import InputError
 T = TypeVar("T")
 
 REQUIRED: Final[Any] = dataclasses.MISSING  # the default of an option that must be given
+MOST_LAYERS = 256  # of a network
 MEANING = "option"  # key of a field's metadata
 
 

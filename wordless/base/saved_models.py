@@ -1,10 +1,9 @@
 """Saved models: a folder with ``config.json`` and ``model.safetensors``, both of which may be damaged; and ONNX files.
 
-A network is built and its weights are read only after these three agree::
+Weights are read only after these two agree::
 
-    config.json           the architecture, and so the number of weights
-    model.safetensors     its size on disk, then the names, shapes and types in its header
-    the network           the names, shapes and types of its tensors
+    model.safetensors     the names, shapes and types in its header
+    config.json           the names, shapes and types of the tensors of its network, which is built without memory
 
 Large models of others have their weights in several files, shards, which ``model.safetensors.index.json`` lists.
 """
@@ -13,7 +12,8 @@ import errno
 import json
 import logging
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -35,7 +35,6 @@ from wordless.base.values import find_object, list_hash, read_json, read_object,
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 INDEX = f"{WEIGHTS}.index.json"  # in a Hugging Face folder whose weights are in shards: the shard of each tensor
 PREPROCESSOR = "preprocessor_config.json"  # beside them in a Hugging Face folder: how inputs are prepared
-MAX_HEADER = 8 << 20  # bytes; the header of a network with 10,000 tensors takes 1 MB
 MAX_REASON = 300  # characters
 # what PyTorch, safetensors and Python raise when a file is damaged
 _DAMAGE = (OSError, RuntimeError, SafetensorError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
@@ -47,6 +46,7 @@ TYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16
 
 Header = dict[str, tuple[str, tuple[int, ...]]]  # type and shape of each tensor
 T = TypeVar("T")
+N = TypeVar("N", bound=nn.Module)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,13 +131,24 @@ def reading(folder: Path, kind: ModelKind, config: type[T], *, remedy: str) -> I
         yield read_object(config, folder / CONFIG)
 
 
-def load_weights(model: nn.Module, folder: Path, sha256: str, *, tied: Collection[str] = ()) -> None:
-    """Load ``model.safetensors``, whose hash the config names, into a network; ``tied`` as in `require_tensors`."""
+def load_network(create: Callable[[], N], folder: Path, sha256: str) -> N:
+    """Create the network of a config, with the weights of ``model.safetensors``, whose hash the config names.
+
+    The network is first created without memory for its weights, and compared with the file: so a config cannot make it
+    larger than the file.
+    """
     if sha256 != file_hash(folder / WEIGHTS):
         raise InputError(f"{WEIGHTS} is not the file that {CONFIG} was saved with")
-    require_tensors(folder / WEIGHTS, model.state_dict(), tied=tied)
-    load_model(model, folder / WEIGHTS)
-    require_finite(model.state_dict())
+    with torch.device("meta"):
+        network = create()
+    named = [*network.named_parameters(remove_duplicate=False)]
+    uses = Counter(id(weight) for _, weight in named)
+    tied = {name for name, weight in named if uses[id(weight)] > 1}
+    require_tensors(folder / WEIGHTS, network.state_dict(), tied=tied)
+    network = create()
+    load_model(network, folder / WEIGHTS)
+    require_finite(network.state_dict())
+    return network
 
 
 @contextmanager
@@ -197,17 +208,6 @@ def holds_rates(folder: Path) -> bool:
 def rate_folder(folder: Path, number: int) -> Path:
     """Return the folder of the model of a rate; rate 1 is the coarsest."""
     return folder / f"rate_{number}"
-
-
-def require_size(weights: Path, numbers: int) -> None:
-    """Refuse weights whose file is too small or too large for ``numbers`` float32 numbers.
-
-    After this check the network of the config is at most as large as the file, so it is safe to build.
-    """
-    size = weights.stat().st_size
-    if not 4 * numbers <= size <= 4 * numbers + MAX_HEADER:
-        problem = f"{CONFIG} describes {numbers} numbers, which are {4 * numbers} bytes"
-        raise InputError(f"{problem}, and {WEIGHTS} has {size} bytes")
 
 
 def read_header(weights: Path) -> Header:

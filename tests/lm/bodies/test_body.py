@@ -141,8 +141,6 @@ def test_a_run_is_opened_with_its_weights_or_without(run: Path) -> None:
     assert not all(torch.equal(value, random[f"gpt.{name}"]) for name, value in own.items())
     assert pretrained.fingerprint
     assert not scratch.fingerprint
-    numbers = sum(weight.numel() for weight in pretrained.create(seed=0).parameters())
-    assert pretrained.body.parameters == numbers
     with pytest.raises(InputError, match=r"weights.*folder\b.*\brun\b"):
         GptOptions(weights="folder")  # type: ignore[arg-type]
 

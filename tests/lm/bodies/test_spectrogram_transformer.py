@@ -279,9 +279,7 @@ def test_long_recordings_are_read_in_windows(network: AstEncoder) -> None:
     torch.testing.assert_close(states[0, :4], first[0], atol=1e-4, rtol=1e-3)
 
 
-def test_all_weights_are_counted_and_loaded_from_a_folder(network: AstEncoder, tmp_path: Path) -> None:
-    numbers = sum(weight.numel() for weight in network.parameters())
-    assert 0.95 * numbers < BODY.parameters <= numbers
+def test_all_weights_are_loaded_from_a_folder(network: AstEncoder, tmp_path: Path) -> None:
     assert len(network.stack) == 1 + LAYERS
     network.transformer.save_pretrained(tmp_path)
     source = AstOptions(model=AstConfig(patches=4), weights=str(tmp_path)).open({})

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from collections import Counter
 from dataclasses import replace
 from itertools import combinations
 from operator import attrgetter
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.torch import load_file
 
 from pipelines.methods.codes import BAGS, STATES
 from pipelines.methods.method import Method, Row
@@ -71,18 +69,6 @@ def test_rows_of_a_place_are_shown_in_the_order_of_the_table_which_lacks_others(
 def test_a_row_of_an_unknown_kind_or_place_is_refused_where_it_is_written(row: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         Row(name="mine", title="mine", **row)
-
-
-def test_vectors_are_as_large_as_was_estimated_before_the_run(finished_run: FinishedRun) -> None:
-    settings = run_settings(composed(finished_run.store))
-    stored = Counter[str]()
-    for path in finished_run.store.glob("*_features/*/features.safetensors"):
-        for key, vectors in load_file(path).items():
-            stored[key.partition(":")[0].partition("/")[0]] += vectors.shape[1]
-    estimated = {method.name: method.vector_size(settings) for method in settings.compare.all_methods}
-    exact = {name: count for name, count in estimated.items() if count != Method.vector_size(settings)}
-    assert {"log_mel", "bottleneck", "bag_of_codes", "gpt", "random_gpt"} <= {*exact}
-    assert exact == {name: stored[name] for name in exact}
 
 
 WORDS = ("stages=[probe,report]", "compare.methods=[bag_of_codes]")

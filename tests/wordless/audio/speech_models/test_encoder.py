@@ -194,7 +194,6 @@ def test_networks_of_a_folder_are_loaded_or_created_from_plain_values(kind: str,
     loaded, random = load_speech_encoder(tmp_path, option="weights").transformer, own.create(seed=3)
     shapes = {name: tensor.shape for name, tensor in loaded.state_dict().items()}
     assert shapes == {name: tensor.shape for name, tensor in random.state_dict().items()}
-    assert own.parameters == sum(weight.numel() for weight in random.parameters())
     again = own.create(seed=3).state_dict()
     assert all(torch.equal(tensor, again[name]) for name, tensor in random.state_dict().items())
 
