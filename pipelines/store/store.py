@@ -118,8 +118,8 @@ def _plain(value: object) -> object:
         raise TypeError(f"a key cannot have a {type(value).__name__}")
     if (choice := getattr(value, "precision", None)) in ("auto", "auto_gpu"):
         raise ValueError(f"a key needs the meaning of precision={choice}: call with_precision on the settings first")
-    # On a GPU `auto` may round otherwise, as `deterministic`; `always` does so on each device.
-    rounds = () if getattr(value, "compile", None) == "always" else ("compile",)
+    # On a GPU the default may round otherwise, as `deterministic`; `true` does so on each device.
+    rounds = () if getattr(value, "compile", None) else ("compile",)
     return _plain(other_options(value, *NO_RESULT, *rounds))
 
 

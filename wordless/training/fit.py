@@ -22,15 +22,7 @@ from wordless.base.machine import Batch, keep_freed_memory
 from wordless.base.progress import Progress
 from wordless.training.gangs import Gang, Together, agreed, gather, share
 from wordless.training.options import FitConfig, Point, Sharding, TrainingRecord
-from wordless.training.precision import (
-    autocast,
-    compile_loss,
-    fast_products,
-    is_right,
-    may_compile,
-    require_right_in_bfloat16,
-    with_precision,
-)
+from wordless.training.precision import autocast, chosen_loss, fast_products, with_precision
 from wordless.training.state import Checkpoints, Training
 
 
@@ -209,14 +201,11 @@ def fit(
     asked for deterministic algorithms and warns where it has none, unless ``deterministic`` is False.
 
     Raises:
-        InputError: the loss is no longer finite, this CPU computes the model's convolutions in bfloat16 wrongly, or
-            ``compile`` is ``always`` and PyTorch cannot compile the loss.
+        InputError: the loss is no longer finite.
     """
     config = with_precision(config, gang)
     if gang.device.type == "cuda":
         _set_determinism(config.deterministic)
-    if gang.device.type == "cpu" and config.precision == "bf16" and sharding == "none":
-        require_right_in_bfloat16(model, option)
     if sharding == "fsdp":
         assert isinstance(gang, Together), "a single process has nobody to share weights with"
         trained = gang.shard(model, dtype=torch.bfloat16 if config.precision == "bf16" else torch.float32)
@@ -231,7 +220,7 @@ def fit(
     progress.resume_at(training.step)
     # Gathered layers come and go: kept memory would take the place that divided weights save.
     with nullcontext() if sharded else keep_freed_memory(), fast_products(gang.device):
-        stepped = loss if sharded else _chosen_loss(training, batches, loss, gang, say)
+        stepped = loss if sharded else chosen_loss(loss, config, gang.device)
         steps = Steps(training, trained if sharded else gang.wrap(trained), batches, stepped, gang)
         measure = partial(_measure, training, validation, loss, gang)
         _take_all(steps, training, checkpoints, measure, gang, progress, track)
@@ -243,19 +232,6 @@ def fit(
         model.load_state_dict(weights)
     model.eval()
     return record
-
-
-def _chosen_loss(
-    training: Training, batches: Batches[B], loss: LossFunction[B], gang: Gang, say: Callable[[str], None]
-) -> LossFunction[B]:
-    """Return the loss or its compiled form; a training that is resumed keeps to what it began with."""
-    if training.compiled is None:
-        micros = training.config.accumulation
-        first = (batches.batch(step, gang.rank * micros, gang.size * micros) for step in (0, 1))
-        training.compiled = may_compile(training.model, training.config, gang) and is_right(
-            loss, training.model, [*first], training.config, gang=gang, option=training.option, say=say
-        )
-    return compile_loss(loss) if training.compiled else loss
 
 
 def _kept(training: Training) -> tuple[TrainingRecord, dict[str, Tensor]]:

@@ -30,10 +30,10 @@ class FitConfig(Options):
     deterministic: bool = option(
         True, "false: GPUs may take faster algorithms, which round otherwise in each run; CPUs ignore it"
     )
-    compile: Literal["auto", "always", "never"] = option(
-        "auto",
-        "joins the operators of a step by torch.compile, which takes minutes. auto: on GPUs, for trainings of 10,000 "
-        "steps or more, and only if the compiled step is right; fsdp ignores it",
+    compile: bool | None = option(
+        None,
+        "joins the operators of a step by torch.compile, which takes minutes; null: on GPUs, for trainings of 2,000 "
+        "steps or more",
     )
     ema_decay: float = option(
         0.0,

@@ -123,7 +123,6 @@ class Training:
         self.best_step = 0
         self.best = self._weights()
         self.cut_short = False  # by max_minutes
-        self.compiled: bool | None = None  # whether steps are compiled; None: not decided yet
 
     def save(self, path: Path) -> None:
         """Write a checkpoint atomically; of sharded weights, the shares of this process."""
@@ -253,7 +252,6 @@ PROGRESS: dict[str, Callable[[Any], object]] = {  # attribute of a training -> h
     "best_loss": float,
     "best_step": int,
     "cut_short": bool,
-    "compiled": bool,
 }
 
 
