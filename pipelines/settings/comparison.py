@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
-from lm.options import MOST_HEARINGS, ONE_HEARING, Layers, Pooling, States, VectorConfig
+from lm.options import States, VectorConfig
 from pipelines.methods.method import Method
 from pipelines.methods.table import METHODS, ROWS, own_method
 from tokenizer.options import Assignments
 from wordless.audio.recordings.manifest import Manifest, with_noise
 from wordless.audio.recordings.splits import Fold, folds
 from wordless.base.errors import InputError, within
-from wordless.base.options import Options, option
+from wordless.base.options import option
 from wordless.base.values import match_choice
 
 QUICK_FOLDS = 2  # of a quick comparison
@@ -22,35 +22,9 @@ MOST_NOISE = 100.0  # dB, of either sign
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadingConfig(Options):
+class ReadingConfig(VectorConfig):
     """Options of the feature vectors that probes read."""
 
-    layers: tuple[Layers, ...] = option(
-        ONE_HEARING.layers,
-        "layers of a network that are candidates: each (every layer by itself) | last | together (all layers side by "
-        "side); not of AST, which has ast.model.layers",
-        filled=True,
-        distinct=True,
-    )
-    poolings: tuple[Pooling, ...] = option(
-        ONE_HEARING.poolings,
-        "over time, for every method: mean | thirds (means of the thirds) | max (of magnitude) | thirds_max",
-        filled=True,
-        distinct=True,
-    )
-    hearings: int = option(
-        1,
-        "number of versions of each clip, slower and faster ones, over which every method averages its features "
-        "(test-time augmentation)",
-        least=1,
-        most=MOST_HEARINGS,
-    )
-    hearing_rates: float = option(
-        ONE_HEARING.hearing_rates,
-        "hearings are up to this ratio slower or faster, with formants and pitch",
-        least=0,
-        most=1,
-    )
     states: tuple[States, ...] = option(
         ("residual",),
         "residual: probes read the outputs of the GPT's layers; inner: activations within the layers; or both",
@@ -75,9 +49,7 @@ class ReadingConfig(Options):
     @property
     def vectors(self) -> VectorConfig:
         """How clips become vectors, for every method."""
-        return VectorConfig(
-            layers=self.layers, poolings=self.poolings, hearings=self.hearings, hearing_rates=self.hearing_rates
-        )
+        return VectorConfig(**{each.name: getattr(self, each.name) for each in fields(VectorConfig)})
 
 
 @dataclass(frozen=True, kw_only=True)

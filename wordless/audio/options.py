@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from wordless.audio.decoding import Channel, require_choice
 from wordless.base.errors import InputError
-from wordless.base.options import Options, option, same_option
+from wordless.base.options import Options, option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,16 +25,12 @@ SMALLEST_FLOOR = 1e-30  # smaller values may be 0 in float32, and the logarithm 
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpectrogramConfig(Options):
-    """Options of the log-mel spectrogram of a mono signal."""
+class FrontEndOptions(Options):
+    """Options of the log-mel front end, but for its window and hop."""
 
     sample_rate: int = option(
         16_000, "Hz; recordings of other rates are resampled", least=MIN_RATE, most=MAX_RATE, unit="Hz"
     )
-    window_length: int = option(
-        400, "samples of the window, and of the Fourier transform", least=1, most=MAX_WINDOW, unit="samples"
-    )
-    hop_length: int = option(160, "samples from one frame to the next", least=1)
     n_mels: int = option(80, "mel bands", least=1, most=MAX_MELS)
     f_min: float = option(0.0, "Hz; lower edge of the lowest band", least=0)
     f_max: float | None = option(None, "Hz; upper edge of the highest band; null: half the sample rate", above=0)
@@ -54,6 +50,16 @@ class SpectrogramConfig(Options):
     remove_mean: MeanRemoval = option(
         "none", "subtracts each mel band's mean over the whole clip, or over the frames so far"
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectrogramConfig(FrontEndOptions):
+    """Options of the log-mel spectrogram of a mono signal."""
+
+    window_length: int = option(
+        400, "samples of the window, and of the Fourier transform", least=1, most=MAX_WINDOW, unit="samples"
+    )
+    hop_length: int = option(160, "samples from one frame to the next", least=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -100,10 +106,9 @@ LONGEST_MS = 10_000.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class AudioSettings(Options):
+class AudioSettings(FrontEndOptions):
     """Options of the front end: window and hop in milliseconds, or else in samples."""
 
-    sample_rate: int = same_option(SpectrogramConfig, "sample_rate")
     window_ms: float | None = option(
         DEFAULT_WINDOW_MS,
         "length of the analysis window in milliseconds, rounded to whole samples",
@@ -120,13 +125,6 @@ class AudioSettings(Options):
     )
     window_length: int | None = option(None, "length of the window in samples, instead of window_ms")
     hop_length: int | None = option(None, "hop in samples, instead of hop_ms")
-    n_mels: int = same_option(SpectrogramConfig, "n_mels")
-    f_min: float = same_option(SpectrogramConfig, "f_min")
-    f_max: float | None = same_option(SpectrogramConfig, "f_max")
-    floor: float = same_option(SpectrogramConfig, "floor")
-    dynamic_range: float | None = same_option(SpectrogramConfig, "dynamic_range")
-    channel: Channel = same_option(SpectrogramConfig, "channel")
-    remove_mean: MeanRemoval = same_option(SpectrogramConfig, "remove_mean")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -113,12 +113,6 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def same_option(cls: type, name: str) -> Any:
-    """Describe a field that means the same as the field ``name`` of another dataclass."""
-    known = next(field for field in dataclasses.fields(cls) if field.name == name)
-    return dataclasses.field(default=known.default, metadata=known.metadata)
-
-
 def column(default: T, text: str) -> T:
     """Describe a field that is a column of a table: its default or `REQUIRED`, and its meaning."""
     return option(default, text)
