@@ -84,7 +84,7 @@ REFUSED: dict[type[Options], dict[str, tuple[object, ...]]] = {
     TransformerConfig: {"layers": (0,)},
     VectorConfig: {"poolings": ((), ("max", "max")), "layers": ((),), "hearings": (0, 101), "hearing_rates": (-0.1,)},
     ViewsConfig: {"warps": (10**6,)},
-    WaveNetConfig: {"hop_length": (0,), "levels": (1,), "kernel_size": (1,)},
+    WaveNetConfig: {"residual_channels": (0,), "layers": (0, 257), "condition_layers": (0,)},
     WaveformBatchConfig: {"max_seconds": (0.0, nan), "batch_size": (1,), "seed": (-1,)},
     ZerospeechConfig: dict.fromkeys(("voices", "rounds", "sentences"), (0,)),
 }

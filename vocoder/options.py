@@ -26,18 +26,18 @@ HARMONICS = 4  # of the voice, whose cosines and sines the network reads
 class WaveNetConfig(Options):
     """Sizes of a conditional WaveNet."""
 
-    sample_rate: int = option(16_000, "Hz; the same as audio.sample_rate", least=1)
-    hop_length: int = option(160, "samples per frame; null: the hop of the front end", least=1)
-    n_mels: int = option(80, "mel bands; the same as audio.n_mels", least=1)
-    patch_frames: int = option(2, "frames per code; the same as tokenizer.patch.frames", least=1)
+    sample_rate: int = 16_000  # Hz; these four are those of the tokenizer
+    hop_length: int = 160  # samples per frame
+    n_mels: int = 80
+    patch_frames: int = 2  # frames per code
     residual_channels: int = option(64, "channels of the residual path", least=1)
     gate_channels: int = option(128, "channels of the gates: half of them for tanh, half for sigmoid", least=2)
     skip_channels: int = option(128, "channels of the skip connections", least=1)
     layers: int = option(20, "number of dilated convolutions", least=1, most=MOST_LAYERS)
     cycles: int = option(2, "number of cycles of dilations; each cycle begins at dilation 1", least=1)
-    kernel_size: int = option(2, "taps of each dilated convolution", least=2)
-    levels: int = option(LEVELS, "mu-law levels of a sample", least=2, most=65_536)
-    condition_channels: int = option(128, "channels of the network that reads the codes", least=1)
+    kernel_size: int = 2  # taps of each dilated convolution
+    levels: int = LEVELS  # mu-law levels of a sample
+    condition_channels: int = 128  # of the network that reads the codes
     condition_layers: int = option(
         2, "layers of that network; each layer adds one frame of context on both sides", least=1, most=MOST_LAYERS
     )
@@ -48,10 +48,8 @@ class WaveNetConfig(Options):
     codebook: str = ""  # filled in for an embedding: its codebook, with size and streams
     codebook_size: int = 0
     streams: int = 1
-    groups: tuple[str, ...] = option(
-        (), "leave this empty: a run sets it to the groups of the training clips", distinct=True
-    )
-    group_channels: int = option(16, "width of each group's vector", least=1)
+    groups: tuple[str, ...] = ()  # those of the training clips
+    group_channels: int = 16  # width of each group's vector
     pitch: bool = option(
         False, "whether the network reads the pitch of the codes: F0 and voicing, and the phase of the voice"
     )

@@ -67,7 +67,7 @@ MOST_CONTEXT = POSITIONS // 4  # samples, so that a sequence has room for what f
 class TransformerConfig(Options):
     """Sizes of a transformer over samples."""
 
-    sample_rate: int = option(16_000, "Hz; the same as audio.sample_rate", least=1)
+    sample_rate: int = 16_000  # Hz; that of the front end
     context_ms: float = option(
         100.0, "milliseconds of sound that all layers together see; each layer sees an equal part", above=0
     )
@@ -125,13 +125,13 @@ FRAME = 64  # samples for which the engines are called together
 class SampleWaveNetConfig(Options):
     """Sizes of a WaveNet over samples."""
 
-    sample_rate: int = option(16_000, "Hz; the same as audio.sample_rate")
+    sample_rate: int = 16_000  # Hz; that of the front end
     residual_channels: int = option(32, "channels of the residual path")
     gate_channels: int = option(64, "channels of the gates: half of them for tanh, half for sigmoid")
     skip_channels: int = option(128, "channels of the skip connections")
     layers: int = option(20, "number of dilated convolutions")
     cycles: int = option(2, "number of cycles of dilations; each cycle begins at dilation 1")
-    kernel_size: int = option(2, "taps of each dilated convolution")
+    kernel_size: int = 2  # taps of each dilated convolution
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,9 +1,8 @@
 """Values of a composed config that follow from other options, and the refusal of missing recordings."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
-from wordless.audio.options import AudioSettings
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
 from wordless.audio.recordings.embedded import PATTERN, VOICES, VOICES_OF_SENTENCES, fill_in
 from wordless.audio.recordings.splits import SplitConfig
@@ -107,20 +106,6 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
                 )
         return {**config, "corpus": {**corpus, "root": EMBEDDED, "pattern": PATTERN, "labels": "pattern"}}
     return dict(config)
-
-
-def with_samples(config: Mapping[str, object]) -> dict[str, object]:
-    """Return the config with the front end's window and hop in samples, in ``audio`` and in ``vocoder.wavenet``."""
-    values = dict(config)
-    if isinstance(audio := values.get("audio"), Mapping):
-        settings = build(AudioSettings, audio, name="audio")
-        with within("audio"):
-            spectrogram = settings.spectrogram()
-        values["audio"] = asdict(spectrogram)
-        match values.get("vocoder"):
-            case {"wavenet": {"hop_length": None, **wavenet}, **vocoder}:
-                values["vocoder"] = {**vocoder, "wavenet": {**wavenet, "hop_length": spectrogram.hop_length}}
-    return values
 
 
 def require_recordings(config: Mapping[str, object]) -> None:

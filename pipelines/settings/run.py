@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from lm.options import ProbeConfig
-from pipelines.commandline.choices import EMBEDDED, with_embedded_corpus, with_samples
+from pipelines.commandline.choices import EMBEDDED, with_embedded_corpus
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.parallel import MAX_THREADS, choose_parallel, part_threads
 from pipelines.stages.options import (
@@ -33,6 +33,7 @@ from vocoder.options import WaveNetConfig
 from wordless.audio.options import AudioSettings, SpectrogramConfig
 from wordless.audio.recordings.corpus import CORPUS, CorpusConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig
+from wordless.base.errors import within
 from wordless.base.hub import local_weights
 from wordless.base.machine import Device
 from wordless.base.options import REQUIRED, Options, Typed, option
@@ -64,11 +65,6 @@ TYPED: dict[str, Typed] = {
     "vocoder.start": Typed("universal"),
     "listening.clips": Typed(None),
     "listening.judge": Typed(None),
-    "vocoder.wavenet.hop_length": Typed(None),
-    "vocoder.wavenet.sample_rate": Typed("${audio.sample_rate}"),
-    "vocoder.wavenet.n_mels": Typed("${audio.n_mels}"),
-    "vocoder.wavenet.patch_frames": Typed("${tokenizer.patch.frames}"),
-    **{f"next_sample.{name}.sample_rate": Typed("${audio.sample_rate}") for name in get_args(ModelName)},
     **{
         f"next_sample.transformer_context.{name}": Typed(f"${{next_sample.transformer.{name}}}")
         for name in ("context_ms", "model_dim", "layers", "heads")
@@ -280,11 +276,30 @@ def run_settings(config: Mapping[str, object]) -> RunSettings:
 
 def completed(config: Mapping[str, object]) -> dict[str, object]:
     """Return the config with all values that follow from others; the steps of the vocoder are among them."""
-    values = with_samples(with_embedded_corpus(config))
+    values = _with_samples(with_embedded_corpus(config))
     for name in ("stages", "unlabelled", "tracking"):  # a single value needs no brackets
         if isinstance(values.get(name), str):
             values[name] = [values[name]]
     return _with_voice(values)
+
+
+def _with_samples(config: Mapping[str, object]) -> dict[str, object]:
+    """Return the config with the front end's window and hop in samples, and its values in networks of samples."""
+    values = dict(config)
+    if isinstance(audio := values.get("audio"), Mapping):
+        settings = build(AudioSettings, audio, name="audio")
+        with within("audio"):
+            spectrogram = settings.spectrogram()
+        values["audio"] = asdict(spectrogram)
+        rate = {"sample_rate": spectrogram.sample_rate}
+        match values:
+            case {"vocoder": {"wavenet": {**wavenet}, **vocoder}, "tokenizer": {"patch": {"frames": frames}}}:
+                of_frames = {"hop_length": spectrogram.hop_length, "n_mels": spectrogram.n_mels, "patch_frames": frames}
+                values["vocoder"] = {**vocoder, "wavenet": {**wavenet, **rate, **of_frames}}
+        if isinstance(models := values.get("next_sample"), Mapping):
+            named = {name: each for name in get_args(ModelName) if isinstance(each := models.get(name), Mapping)}
+            values["next_sample"] = {**models, **{name: {**each, **rate} for name, each in named.items()}}
+    return values
 
 
 def _with_local_weights(values: Mapping[str, object]) -> dict[str, object]:

@@ -34,9 +34,8 @@ def require_run(settings: RunSettings) -> None:
     tokenizer, lm, vocoder, samples = settings.tokenizer, settings.lm, settings.vocoder, settings.next_sample
     with within("tokenizer"):
         streams = tokenizer.config(settings.audio).streams
-    with within("next_sample"):
-        samples.require_rate(settings.audio.sample_rate)
-        if "next_sample" in settings.stages:
+    if "next_sample" in settings.stages:
+        with within("next_sample"):
             samples.require_positions()
     if settings.reads_codes:
         _require_speech_layer(settings)
@@ -49,7 +48,7 @@ def require_run(settings: RunSettings) -> None:
         seconds, least = settings.rates.prompt_seconds, settings.coarsest_code_seconds
         rule = f"the models of all rates read whole coarse codes, which last {least:g} s: choose {least / 2:g} or more"
         require(2 * seconds >= least, "rates.prompt_seconds", seconds, rule)
-    for rules in (_of_frames, _of_starts, _of_the_language_model, _of_rates, _of_several_runs, _of_data):
+    for rules in (_of_starts, _of_the_language_model, _of_rates, _of_several_runs, _of_data):
         for problem in rules(settings):
             raise InputError(problem)
     if tokenizer.rates is not None and settings.trains_rates:
@@ -62,23 +61,6 @@ def require_run(settings: RunSettings) -> None:
     require_trackers(settings.tracking)
     require_parallel(settings.parallel, threads=settings.threads, device=settings.device, engine=settings.engine)
     require_seeds(settings.seed, settings.seeds)
-
-
-def _of_frames(settings: RunSettings) -> Iterator[str]:
-    """A vocoder has the rates of its tokenizer, and the groups of the training clips."""
-    wavenet = settings.vocoder.wavenet
-    if wavenet.groups:
-        yield (
-            f"vocoder.wavenet.groups is {', '.join(wavenet.groups)}, but the groups are those of the training clips: "
-            "leave vocoder.wavenet.groups out"
-        )
-    listens = {**vars(settings.audio), "patch_frames": settings.tokenizer.patch.frames}
-    for name in ("sample_rate", "hop_length", "n_mels", "patch_frames"):
-        if getattr(wavenet, name) != listens[name]:
-            yield (
-                f"vocoder.wavenet.{name} is {getattr(wavenet, name)}, the tokenizer's {listens[name]}; they must be "
-                f"equal: leave vocoder.wavenet.{name} out"
-            )
 
 
 def _of_starts(settings: RunSettings) -> Iterator[str]:

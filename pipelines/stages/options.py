@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import TYPE_CHECKING, Literal, cast
 
 from lm.bodies.options import (
     AstConfig,
@@ -644,13 +644,6 @@ class NextSampleSettings(Options):
                 if self.crops.samples > most:
                     rule = f"{name} reads at most {POSITIONS} samples at once: choose {most} or fewer"
                     raise InputError(option="crops.samples", value=self.crops.samples, rule=rule)
-
-    def require_rate(self, sample_rate: int) -> None:
-        """Refuse models of another sample rate than that of the run."""
-        for name in get_args(ModelName):
-            if (given := self.config(name).sample_rate) != sample_rate:
-                rule = f"the recordings have audio.sample_rate={sample_rate}: leave the option out"
-                raise InputError(option=f"{name}.sample_rate", value=given, rule=rule)
 
     def config(self, name: ModelName) -> SampleWaveNetConfig | TransformerConfig:
         return cast("SampleWaveNetConfig | TransformerConfig", getattr(self, name))

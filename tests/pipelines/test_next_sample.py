@@ -135,7 +135,6 @@ def test_models_trained_at_the_same_time_are_those_of_one_after_the_other(place:
         ("next_sample.wavenet_large.layers=7", r"wavenet_large\.layers\b.*next_sample\.wavenet_large\.cycles\b"),
         ("next_sample.transformer_context.heads=3", r"context\.model_dim\b.*next_sample\.transformer_context\.heads\b"),
         ("next_sample.transformer_context.context.layers=30", r"next_sample\.transformer_context\.context\.layers\b"),
-        ("next_sample.transformer.sample_rate=9000", r"next_sample\.transformer\.sample_rate\b"),
         ("compare.folds=group", r"compare\.folds\b.*\bnext_sample\b"),
         ("next_sample.crops.batch_size=3 next_sample.fit.accumulation=2", r"next_sample\.crops\.batch_size\b"),
         ("next_sample.crops.samples=70000", r"next_sample\.crops\.samples\b.*\btransformer\b.*\b64740\b"),

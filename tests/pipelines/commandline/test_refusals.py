@@ -106,7 +106,6 @@ def test_a_corpus_that_will_not_do(
         ("vocoder.crops.crop_codes=3", r"look-ahead\b.*\b4\b"),
         ("lm.fit.accumulation=3", r"lm\.batches\.batch_size\b.*\b4\b.*\b3\b"),
         ("vocoder.fit.accumulation=3", r"vocoder\.crops\.batch_size\b.*\b2\b.*\b3\b"),
-        ("+vocoder.wavenet.groups=[anna]", r"vocoder\.wavenet\.groups\b.*\banna\b"),
         ("corpus.pattern={label}.wav", r"corpus\.pattern=\{label\}\.wav.*corpus\.root\b.*corpus\.table\b"),
         ("corpus.labels=none", r"corpus\.labels=none\b.*corpus\.root\b.*corpus\.table\b"),
         ("corpus.columns.group=speaker", "corpus.columns.group=speaker"),
