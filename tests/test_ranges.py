@@ -23,7 +23,7 @@ from pipelines.demo import DemoConfig
 from pipelines.generate import GenerateConfig
 from pipelines.settings.run import RunSettings
 from pipelines.stages.options import ListeningConfig, NextSampleSettings, TokenizerSettings, ZerospeechConfig
-from tokenizer.options import HealthConfig, ViewsConfig
+from tokenizer.options import ViewsConfig
 from vocoder.options import CropsConfig, Sampling, WaveNetConfig
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig
@@ -58,12 +58,6 @@ REFUSED: dict[type[Options], dict[str, tuple[object, ...]]] = {
     GenerateConfig: {
         **{"num_samples": (0,), "temperature": (-0.5,), "top_p": (0.0,), "vocoder_temperature": (-1.0,), "seed": (-1,)},
         "postfilter": (-0.1,),
-    },
-    HealthConfig: {
-        "max_seconds": (0.0, 5e-324),
-        "max_clips": (0, -5),
-        "shift_seconds": (-1.0,),
-        "noise_snr_db": (-1e5,),
     },
     InspectionConfig: {"min_seconds": (-1,)},
     ListeningConfig: {

@@ -1,11 +1,11 @@
 """Codebook health, and what each code stands for.
 
-Health is usage, fidelity of reconstruction, stability under small changes, and a gate against collapse. A code stands
+Health is usage, fidelity of reconstruction, stability under small changes, and a warning of a collapse. A code stands
 for its nearest patches and its mean spectrum, and goes with labels.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -13,11 +13,9 @@ import numpy.typing as npt
 import torch
 
 from tokenizer.codes import Codes
-from tokenizer.options import HealthConfig
 from tokenizer.sources import to_patches
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.waveform import FloatArray
-from wordless.base.errors import InputError
 from wordless.base.machine import copy_to
 
 
@@ -58,7 +56,6 @@ def measure_health(
     tokenizer: Tokenizer,
     codes: Iterable[Codes],
     clips: Callable[[], Iterable[FloatArray]],
-    config: HealthConfig,
     *,
     seed: int,
 ) -> dict[str, object]:
@@ -75,8 +72,8 @@ def measure_health(
         "dead_codes": usage.dead_codes,
         "bits_per_second": bits * tokenizer.format.codes_per_second * tokenizer.config.bands,
         **measure_fidelity(tokenizer, clips()),
-        "stability": measure_stability(tokenizer, clips(), config, seed=seed),
-        "verdict": collapse(usage, replace(config, gate="warn")),
+        "stability": measure_stability(tokenizer, clips(), seed=seed),
+        "verdict": collapse(usage),
     }
 
 
@@ -112,25 +109,31 @@ def measure_fidelity(tokenizer: Tokenizer, clips: Iterable[FloatArray]) -> dict[
 
 
 def measure_stability(
-    tokenizer: Tokenizer, clips: Iterable[FloatArray], config: HealthConfig, *, seed: int
+    tokenizer: Tokenizer,
+    clips: Iterable[FloatArray],
+    *,
+    seed: int,
+    noise_snr_db: float = 30.0,
+    gain_db: float = -6.0,
+    shift_seconds: float = 0.002,
 ) -> dict[str, float]:
-    """Measure the share of codes that stay the same after noise, another gain and a shift in time.
+    """Measure the share of codes that stay the same after white noise, another gain and a shift in time.
 
     ``clips (samples,)`` are at the tokenizer's rate.
     """
     random = np.random.default_rng(seed)
 
     def add_noise(samples: FloatArray) -> FloatArray:
-        level = float(np.sqrt(np.mean(samples**2))) * 10 ** (-config.noise_snr_db / 20)
+        level = float(np.sqrt(np.mean(samples**2))) * 10 ** (-noise_snr_db / 20)
         return samples + random.normal(0, level, len(samples)).astype(np.float32)
 
     def shift(samples: FloatArray) -> FloatArray:
         late = np.zeros_like(samples)
-        delay = min(round(config.shift_seconds * tokenizer.config.audio.sample_rate), len(samples))
+        delay = min(round(shift_seconds * tokenizer.config.audio.sample_rate), len(samples))
         late[delay:] = samples[: len(samples) - delay]
         return late
 
-    gain = np.float32(10 ** (config.gain_db / 20))
+    gain = np.float32(10 ** (gain_db / 20))
     changes: dict[str, Callable[[FloatArray], FloatArray]] = {
         "noise": add_noise,
         "gain": lambda samples: samples * gain,
@@ -149,29 +152,24 @@ def measure_stability(
     return {name: count / max(total, 1) for name, count in same.items()}
 
 
-def collapse(usage: Usage, config: HealthConfig) -> str | None:
+def collapse(usage: Usage, *, least: float = 0.2) -> str | None:
     """Describe the collapse of a codebook at any of its levels; None if it has not collapsed.
 
-    Raises:
-        InputError: the codebook has collapsed, and the gate is to stop.
+    A codebook has collapsed if its perplexity is less than a share of its size, ``least``.
     """
     size = len(usage.counts)
     fallen = [
         (f" at residual level {number} of {len(usage.levels)}" if usage.levels else "", level)
         for number, level in enumerate(usage.by_level, 1)
-        if level.perplexity < config.min_perplexity_ratio * size
+        if level.perplexity < least * size
     ]
     if not fallen:
         return None
     where, level = fallen[0]
-    verdict = (
+    return (
         f"the codebook has collapsed{where}: perplexity {level.perplexity:.1f} of {size} codes on validation clips, "
-        f"below tokenizer.health.min_perplexity_ratio={config.min_perplexity_ratio}; try fewer codes, "
-        "more varied recordings, or longer training of the autoencoder"
+        f"less than {least:g} of them; try fewer codes, more varied recordings, or longer training of the autoencoder"
     )
-    if config.gate == "stop":
-        raise InputError(verdict)
-    return verdict
 
 
 IntArray = npt.NDArray[np.int64]

@@ -57,33 +57,6 @@ class PitchConfig(Options):
             raise InputError(option="levels", value=self.levels, rule=rule)
 
 
-LEAST_SECONDS = 0.01  # of a clip that is encoded again
-MOST_DB = 200  # largest change of a recording; 24 bits span 144 dB
-
-
-@dataclass(frozen=True, kw_only=True)
-class HealthConfig(Options):
-    """Options of the health checks: the threshold of collapse, and the changes that stability is measured with."""
-
-    min_perplexity_ratio: float = option(
-        0.2,
-        "the codebook counts as collapsed if its perplexity is a smaller share of the codebook size",
-        least=0,
-        most=1,
-    )
-    gate: Literal["warn", "stop"] = option("warn", "what a run does if the codebook has collapsed")
-    noise_snr_db: float = option(
-        30.0,
-        "signal-to-noise ratio in dB of the white noise whose effect on the codes is measured",
-        least=-MOST_DB,
-        most=MOST_DB,
-    )
-    gain_db: float = option(-6.0, "gain in dB whose effect on the codes is measured", least=-MOST_DB, most=MOST_DB)
-    shift_seconds: float = option(0.002, "shift in seconds whose effect on the codes is measured", least=0)
-    max_clips: int = option(200, "largest number of validation clips", least=1)
-    max_seconds: float = option(30.0, "seconds of each of these clips, from the beginning", least=LEAST_SECONDS)
-
-
 MOST_WARPS = 1000  # copies of each training clip; training sees no use in more, and their encoding takes hours
 
 

@@ -25,7 +25,7 @@ from lm.bodies.options import (
 )
 from lm.options import LOOK_AHEAD, MOST_AHEAD, MOST_MERGES, BatchConfig, GPTConfig
 from lm.samples.options import POSITIONS, ContextConfig, SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
-from tokenizer.options import MOST_RATES, AutoencoderConfig, HealthConfig, PatchConfig, PitchConfig, ViewsConfig
+from tokenizer.options import MOST_RATES, AutoencoderConfig, PatchConfig, PitchConfig, ViewsConfig
 from vocoder.options import CropsConfig, EngineChoice, SoundOptions, WaveNetConfig
 from vocoder.speech_judges import JudgeOfSpeech, require_installed
 from wordless.audio.options import Convolutions, SpectrogramConfig, require_ranges
@@ -87,7 +87,6 @@ class TokenizerSettings(Options):
         below=1,
     )
     fit: FitConfig = option(FitConfig(steps=2000, warmup_steps=100, weight_decay=0.0, validate_every=500), "training")
-    health: HealthConfig = option(HealthConfig(), "measures of the codebook on validation clips")
     dynamic_ranges: tuple[float, float] | None = option(
         None,
         "such as [22, 50]: the autoencoder's input has one of these ranges in dB, its target has audio.dynamic_range",

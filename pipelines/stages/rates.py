@@ -109,7 +109,7 @@ def tokenize_corpus(
         trained = autoencoder(session, sample, audio, settings, inputs, layer)
         tokens = codebook(session, sample, trained, audio, settings, layer, pitched)
     coded = codes(session, manifest, tokens)
-    healthy = health(session, manifest, tokens, coded, settings.health, seed=seed)
+    healthy = health(session, manifest, tokens, coded, seed=seed)
     return TokenizedCorpus(
         patch_frames=settings.patch.frames,
         sample=sample,

@@ -37,7 +37,6 @@ from tokenizer.fitting import (
     write_bottlenecks,
 )
 from tokenizer.health import measure_health
-from tokenizer.options import HealthConfig
 from tokenizer.parquet import read_codes
 from tokenizer.sources import FOLDER, Autoencoder, ChosenLayer, PatchBatch, SpeechLayer, reconstruction_loss
 from tokenizer.tokenizer import Tokenizer
@@ -369,30 +368,28 @@ def patches_of(sample: Entry, split: str, height: int, *, columns_of: Entry | No
 
 
 HEALTH = "health.json"
+MAX_CLIPS = 200  # validation clips, at most
+MAX_SECONDS = 30.0  # of each of these clips, from the beginning
 
 
-def health(
-    session: Session, manifest: Manifest, tokenizer_entry: Entry, codes_entry: Entry, config: HealthConfig, *, seed: int
-) -> Entry:
+def health(session: Session, manifest: Manifest, tokenizer_entry: Entry, codes_entry: Entry, *, seed: int) -> Entry:
     """Measure the codebook's usage, fidelity and stability on validation clips, and warn of a collapse."""
-    recipe = Recipe("health", 2, config={"tokenizer": {"health": config}, "seed": seed}, inputs={"codes": codes_entry})
+    recipe = Recipe("health", 3, config={"seed": seed}, inputs={"codes": codes_entry})
 
     @one_thread()
     def make(folder: Path) -> None:
         tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=str(session.gang.device))
         held_out = (clip.codes for clip in read_codes(codes_entry.folder)[1] if clip.split == "validation")
-        chosen = choose_evenly(manifest.of("validation"), config.max_clips)
+        chosen = choose_evenly(manifest.of("validation"), MAX_CLIPS)
         rate = tokenizer.config.audio.sample_rate
 
         def beginnings() -> Iterator[FloatArray]:
             for clip in chosen:
-                yield read_beginning(manifest.root / clip.path, rate, config.max_seconds, part=clip.part).samples
+                yield read_beginning(manifest.root / clip.path, rate, MAX_SECONDS, part=clip.part).samples
 
-        write_json(folder / HEALTH, measure_health(tokenizer, held_out, beginnings, config, seed=seed))
+        write_json(folder / HEALTH, measure_health(tokenizer, held_out, beginnings, seed=seed))
 
     entry = session.obtain(recipe, "codebook health on validation clips", make, files=[HEALTH])
     if verdict := entry.read_json(HEALTH)["verdict"]:
-        if config.gate == "stop":
-            raise InputError(str(verdict))
         session.terminal.say(f"WARNING   {verdict}")
     return entry

@@ -32,9 +32,9 @@ METHOD = "method"  # in a recipe's config: the method that an entry is about, wh
 TIMINGS = "timings.json"
 SYNTHESISED, UNPACKED = "embedded", "datasets"  # folders of recordings: the built-in corpus, unpacked data sets
 MODEL = ("README.md", "config.json", "model.safetensors")  # the files of a tokenizer, a language model or a vocoder
-# Options that decide no result: how often checkpoints are written, what a collapse of the codebook does, which program
+# Options that decide no result: how often checkpoints are written, which program
 # computes the same sound, how a GPU rounds.
-NO_RESULT = ("checkpoint_minutes", "gate", "engine", "deterministic")
+NO_RESULT = ("checkpoint_minutes", "engine", "deterministic")
 LIBRARIES = ("torch", "torchaudio", "faiss-gpu", "faiss-cpu", "fairseq2", "scikit-learn", "numpy", "soundfile", "soxr")
 
 

@@ -32,7 +32,7 @@ from tests.pipelines.tiny import (
     sweep,
 )
 from tests.pipelines.tiny_chain import OWN, called_at_once, composed
-from tokenizer.options import HealthConfig, ViewsConfig
+from tokenizer.options import ViewsConfig
 from tokenizer.parquet import CodedClip, read_codes
 from vocoder.kinds import ORIGINAL
 from wordless.audio.recordings.corpus import CorpusConfig
@@ -233,7 +233,7 @@ def made_by_all_stages(manifest: Manifest, run: Path, place: Path) -> dict[str, 
         sample,
         coded,
         views(session, manifest, tokenizer, view, patch_frames=PATCH.frames),
-        health(session, manifest, tokenizer, coded, HealthConfig(max_seconds=0.3), seed=0),
+        health(session, manifest, tokenizer, coded, seed=0),
         log_mel_features(reading, tokenizer),
         bottleneck_features(reading, tokenizer, "a"),
         spectrograms(session, manifest, AUDIO, sample),

@@ -261,17 +261,6 @@ def test_one_vocoder_serves_several_codebook_sizes(whole_store: Path, tmp_path: 
     assert keys[0] == keys[1]
 
 
-def test_a_collapsed_codebook_stops_a_run_that_reuses_it(whole_store: Path, tmp_path: Path) -> None:
-    store = shutil.copytree(whole_store, tmp_path / "store")
-    ratio = "tokenizer.health.min_perplexity_ratio=1"
-    for gate, code in (("warn", 0), ("stop", 2)):
-        words = (f"store.root={store}", "stages=[tokenizer]", ratio, f"tokenizer.health.gate={gate}")
-        done = called_at_once(tmp_path / gate, *TINY, *words)
-        assert done.returncode == code
-        assert "collapsed" in done.stderr
-    assert counts(store)["health"] == 2
-
-
 def test_a_run_folder_holds_what_its_own_run_made(whole_store: Path, tmp_path: Path) -> None:
     for part in ("lm", "tokenizer"):  # of another run
         (tmp_path / "run" / part).mkdir(parents=True)

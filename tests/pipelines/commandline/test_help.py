@@ -128,7 +128,7 @@ def found(*words: str) -> list[str]:
         (("run", "lm=t"), ["lm=tiny "]),
         (("run", "lm", "=", "t"), ["tiny "]),
         (("run", "lm", "="), ["small ", "tiny "]),
-        (("run", "tokenizer.heal"), ["tokenizer.health."]),
+        (("run", "tokenizer.patc"), ["tokenizer.patch."]),
         (("run", "lm.gpt.interleaving="), ["lm.gpt.interleaving=flattening ", "lm.gpt.interleaving=parallel "]),
         (("run", "quick", "=", "t"), ["true "]),
         (("run", "seed=1", "device", "=", "c"), ["cpu ", "cuda "]),
