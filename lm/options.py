@@ -109,11 +109,8 @@ class BatchConfig(Options):
 
     batch_size: int = option(32, "windows per step, over all processes", least=1)
     random_inputs: float = option(0.1, "share of input codes that are replaced by random codes", least=0, below=1)
-    pool_batches: int = option(
-        16,
-        "number of batches whose examples are sorted by length together, which saves padding; 1: no sorting",
-        least=1,
-    )
+    # number of batches whose examples are sorted by length together, which saves padding; 1: no sorting
+    pool_batches: int = 16
     seed: int = option(0, "seed of the order of examples", least=0, most=MAX_SEED)
 
 
@@ -148,8 +145,8 @@ class GPTConfig(Options):
         unit="positions",
     )
     dropout: float = option(0.1, "dropout on the embeddings and on the output of each sub-layer", least=0, below=1)
-    rope_theta: float = option(10_000.0, "base of the rotary frequencies", above=0)
-    init_std: float = option(0.02, "standard deviation of the initial weights", above=0)
+    rope_theta: float = 10_000.0  # base of the rotary frequencies
+    init_std: float = 0.02  # standard deviation of the initial weights
     interleaving: Interleaving = option(
         "flattening", "several streams have one position per code, or one position per time step"
     )
@@ -233,9 +230,7 @@ class ProbeConfig(Options):
         above=0,
     )
     penalty_high: float = option(1000.0, "largest C: the weakest regularisation", above=0)
-    max_iterations: int = option(
-        100, "largest number of solver iterations of logistic regression for each C", least=1, most=100_000
-    )
+    max_iterations: int = 100  # largest number of solver iterations of logistic regression for each C
     label_separator: str | None = option(
         None, 'separates several labels of one clip, such as ";" in "dog;rain"; null: each clip has one label'
     )

@@ -50,11 +50,11 @@ REFUSED: dict[type[Options], dict[str, tuple[object, ...]]] = {
     DemoConfig: {"port": (80,), "max_seconds": (0.0, 601.0), "postfilter": (2.0,)},
     EmbeddedConfig: {"voices": (0,), "takes": (0,), "seed": (-1,)},
     FitConfig: {
-        **dict.fromkeys(("steps", "lr", "accumulation", "validate_every", "clip_norm", "max_minutes"), (0,)),
+        **dict.fromkeys(("steps", "lr", "accumulation", "validate_every", "max_minutes"), (0,)),
         **dict.fromkeys(("warmup_steps", "weight_decay", "checkpoint_minutes", "seed"), (-1,)),
         **{"ema_decay": (-1, 1.0), "final_lr_ratio": (1.5,), "precision": ("fp8",)},
     },
-    GPTConfig: {"layers": (0,), "dropout": (1.0,), "context": (2,), "init_std": (0.0,), "interleaving": ("none",)},
+    GPTConfig: {"layers": (0,), "dropout": (1.0,), "context": (2,), "interleaving": ("none",)},
     GenerateConfig: {
         **{"num_samples": (0,), "temperature": (-0.5,), "top_p": (0.0,), "vocoder_temperature": (-1.0,), "seed": (-1,)},
         "postfilter": (-0.1,),

@@ -131,9 +131,7 @@ class CropsConfig(Options):
     context_codes: int = option(
         2, "codes at the beginning of a crop that are context only and do not count in the loss", least=0
     )
-    group_dropout: float = option(
-        0.1, "share of crops without a group, from which WaveNet learns an average voice", least=0, most=1
-    )
+    group_dropout: float = 0.1  # share of crops without a group, from which WaveNet learns an average voice
     pitch_dropout: float = option(
         0.1, "share of crops whose pitch is unknown, so that codes without a pitch have a voice, too", least=0, most=1
     )

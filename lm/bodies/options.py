@@ -17,9 +17,9 @@ from wordless.base.seeds import MAX_SEED
 class HeadConfig(Options):
     """Options of the classification head."""
 
-    pooling: Means = option("thirds", "pooling of the last frames over time")
+    pooling: Means = "thirds"  # pooling of the last frames over time
     dropout: float = option(0.3, "dropout before the classifier", least=0, below=1)
-    label_smoothing: float = option(0.1, "share of the target that is spread evenly over all classes", least=0, below=1)
+    label_smoothing: float = 0.1  # share of the target that is spread evenly over all classes
 
     def reads(self, vectors: VectorConfig) -> VectorConfig:
         """Add the vectors that the head reads: the last block under its own pooling."""
@@ -75,14 +75,14 @@ class AugmentationConfig(Options):
     )
     gain_db: float = option(6.0, "largest change of level in dB", least=0)
     mix: float = option(0.3, "share of clips to which another clip is added", least=0, most=1)
-    mix_db: float = option(10.0, "smallest level difference in dB by which the added clip is softer", least=0)
+    mix_db: float = 10.0  # smallest level difference in dB by which the added clip is softer
     noise: float = option(
         0.2, "largest standard deviation of the added noise, in standard deviations of each mel band", least=0
     )
     time_masks: int = option(1, "number of time masks", least=0)
-    time_mask: float = option(0.2, "longest time mask as a share of the clip", least=0, most=1)
+    time_mask: float = 0.2  # longest time mask as a share of the clip
     mel_masks: int = option(1, "number of mel masks", least=0)
-    mel_mask: float = option(0.2, "widest mel mask as a share of the bands", least=0, most=1)
+    mel_mask: float = 0.2  # widest mel mask as a share of the bands
     blocks: int = option(0, "number of removed rectangles of time and bands", least=0)
     block: float = option(0.3, "largest sides of a rectangle as shares of the clip and of the bands", least=0, most=1)
     blur: float = option(0.0, "largest standard deviation of a Gaussian blur, in frames and in mel bands", least=0)
@@ -94,7 +94,7 @@ class AugmentationConfig(Options):
 class ContrastConfig(Options):
     """Options of the contrastive loss of SimCLR."""
 
-    pooling: Means = option("thirds", "pooling over time before the projection head")
+    pooling: Means = "thirds"  # pooling over time before the projection head
     hidden: int = option(256, "width of the projection head's hidden layer", least=1)
     dim: int = option(128, "width of the vectors that NT-Xent compares", least=1)
     temperature: float = option(0.1, "temperature of NT-Xent", above=0)
@@ -108,9 +108,8 @@ class ClipBatchConfig(Options):
     max_frames: int = option(
         300, "longest piece of a clip in frames; a random piece is cut from a longer clip", least=1
     )
-    pool_batches: int = option(
-        4, "number of batches whose clips are sorted by length together, which saves padding; 1: no sorting", least=1
-    )
+    # number of batches whose clips are sorted by length together, which saves padding; 1: no sorting
+    pool_batches: int = 4
     seed: int = option(0, "seed of the order of clips", least=0, most=MAX_SEED)
 
     def share(self, part: int, parts: int) -> slice:
@@ -129,9 +128,8 @@ class WaveformBatchConfig(Options):
     max_seconds: float = option(
         3.0, "longest piece of a clip in seconds; a random piece is cut from a longer clip", above=0
     )
-    pool_batches: int = option(
-        4, "number of batches whose clips are sorted by length together, which saves padding; 1: no sorting", least=1
-    )
+    # number of batches whose clips are sorted by length together, which saves padding; 1: no sorting
+    pool_batches: int = 4
     seed: int = option(0, "seed of the order of clips", least=0, most=MAX_SEED)
 
     def at_rate(self, sample_rate: float) -> ClipBatchConfig:
@@ -163,9 +161,9 @@ class TargetConfig(Options):
     negatives: int = option(
         50, "negatives of the contrastive loss for each masked frame: other masked frames of the clip", least=1
     )
-    diversity_weight: float = option(0.5, "weight of the penalty for codes that are not used", least=0)
-    temperature: float = option(2.0, "temperature of the Gumbel softmax over codes at the first step", above=0)
-    final_temperature: float = option(0.5, "temperature of the Gumbel softmax at the last step", above=0)
+    diversity_weight: float = 0.5  # weight of the penalty for codes that are not used
+    temperature: float = 2.0  # temperature of the Gumbel softmax over codes at the first step
+    final_temperature: float = 0.5  # temperature of the Gumbel softmax at the last step
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -258,10 +256,10 @@ class WaveformAugmentationConfig(Options):
         most=1,
     )
     mix: float = option(0.2, "share of clips to which another clip is added", least=0, most=1)
-    mix_db: float = option(10.0, "smallest level difference in dB by which the added clip is softer", least=0)
+    mix_db: float = 10.0  # smallest level difference in dB by which the added clip is softer
     noise: float = option(0.1, "largest level of added white noise, relative to the level of the clip", least=0)
     time_masks: int = option(1, "number of silenced passages", least=0)
-    time_mask: float = option(0.1, "longest silenced passage as a share of the clip", least=0, most=1)
+    time_mask: float = 0.1  # longest silenced passage as a share of the clip
 
 
 Variant = Literal["plain", "pooling", "wavelet"]
@@ -342,8 +340,8 @@ class SoundGPTConfig(Options):
         distinct=True,
     )
     dropout: float = option(0.1, "dropout on the inputs and on the output of each sub-layer", least=0, below=1)
-    rope_theta: float = option(10_000.0, "base of the rotary frequencies", above=0)
-    init_std: float = option(0.02, "standard deviation of the initial weights", above=0)
+    rope_theta: float = 10_000.0  # base of the rotary frequencies
+    init_std: float = 0.02  # standard deviation of the initial weights
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -185,9 +185,8 @@ class LanguageModelSettings(Options):
     views: ViewsConfig = option(
         ViewsConfig(), "changed copies of the training clips, on which the GPT is trained as well"
     )
-    validation_windows: int = option(
-        512, "most windows for the validation loss in training; the final perplexity uses all windows", least=1
-    )
+    # most windows for the validation loss in training; the final perplexity uses all windows
+    validation_windows: int = 512
     look_ahead: int = option(
         LOOK_AHEAD,
         "with tokenizer.rates: codes of each coarser rate that the model of a finer rate reads after the code that "
@@ -286,7 +285,7 @@ class AstSettings(Options):
     model: AstConfig = option(AstConfig(), "the network")
     augmentation: AugmentationConfig = option(LABELLED, "random changes of the clips")
     batches: ClipBatchConfig = option(ClipBatchConfig(batch_size=16), "the batch of one training step")
-    label_smoothing: float = option(0.1, "share of the target that all classes divide", least=0, below=1)
+    label_smoothing: float = 0.1  # share of the target that all classes divide
     fit: FitConfig = option(FitConfig(lr=1e-4, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50), "training")
 
 
@@ -357,7 +356,7 @@ class FinetuningSettings(Options):
 
     masking: MaskConfig = option(MaskConfig(share=0.1, length=5), "spans of masked frames, a regularisation")
     freeze_convolutions: bool = option(True, "whether the convolutions stay as they were pre-trained")
-    label_smoothing: float = option(0.1, "share of the target that all classes divide", least=0, below=1)
+    label_smoothing: float = 0.1  # share of the target that all classes divide
     batches: WaveformBatchConfig = option(WaveformBatchConfig(batch_size=16), "the batch of one training step")
     fit: FitConfig = option(FitConfig(lr=2e-4, warmup_steps=30, final_lr_ratio=0.02, validate_every=50), "training")
 
@@ -574,11 +573,9 @@ class SampleSoundsConfig(Options):
     unprompted: int = option(1, "sounds of each model that begin in silence", least=0)
     prompts: int = option(2, "number of test clips that each model continues", least=0)
     prompt_seconds: float = option(0.5, "longest prompt; of a shorter clip the first half", above=0)
-    temperature: float = option(
-        1.0, "1 draws levels as the model learned them; 0 takes the most probable level", least=0
-    )
+    temperature: float = 1.0  # 1 draws levels as the model learned them; 0 takes the most probable level
     seed: int = option(0, "seed of the drawn levels, and of the clips", least=0, most=MAX_SEED)
-    engine: EngineChoice = option("auto", "the code that generates WaveNet's samples")
+    engine: EngineChoice = "auto"  # the code that generates WaveNet's samples
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -617,7 +614,7 @@ class NextSampleSettings(Options):
         "training, the same for all models",
     )
     test_crops: int = option(256, "crops of test clips on which all models are compared", least=1)
-    test_seed: int = option(0, "seed of these crops, the same for all seeds", least=0, most=MAX_SEED)
+    test_seed: int = 0  # seed of these crops, the same for all seeds
     sounds: SampleSoundsConfig = option(SampleSoundsConfig(), "generated sounds to listen to")
 
     def __post_init__(self) -> None:
@@ -658,10 +655,9 @@ class RatesConfig(Options):
     prompt_seconds: float = option(1.0, "longest prompt, half of the loudest part of a clip", above=0)
     seconds: float = option(5.0, "length of each continuation", above=0)
     window_seconds: float = option(1.0, "length of the windows of a continuation whose labels are named", above=0)
-    continuations: int = option(
-        2, "number of continuations of each clip by the models of several rates, and as many by the GPT", least=1
-    )
-    temperature: float = option(1.0, "temperature of all models", least=0)
+    # number of continuations of each clip by the models of several rates, and as many by the GPT
+    continuations: int = 2
+    temperature: float = 1.0  # temperature of all models
     top_k: int = option(50, "the models draw from this number of most probable codes; 0: all codes", least=0)
     silence_dbfs: float = option(-50.0, "softer windows count as silent and have no label", least=-100, most=0)
     shown: int = option(3, "number of clips in the report", least=1)

@@ -20,7 +20,7 @@ class FitConfig(Options):
     warmup_steps: int = option(50, "steps until the learning rate reaches its peak", least=0)
     final_lr_ratio: float = option(0.05, "learning rate of the last step as a share of the peak", least=0, most=1)
     weight_decay: float = option(0.01, "weight decay of AdamW", least=0)
-    clip_norm: float = option(1.0, "largest norm of the gradient; a larger gradient is scaled down to it", above=0)
+    clip_norm: float = 1.0  # largest norm of the gradient; a larger gradient is scaled down to it
     accumulation: int = option(1, "micro-steps per step; more micro-steps need less memory", least=1)
     precision: Literal["auto", "auto_gpu", "fp32", "bf16"] = option(
         "auto_gpu",

@@ -133,7 +133,7 @@ def found(*words: str) -> list[str]:
         (("run", "quick", "=", "t"), ["true "]),
         (("run", "seed=1", "device", "=", "c"), ["cpu ", "cuda "]),
         (("run", "corpus.root=/ho"), []),
-        (("run", "+lm.gpt.rope"), ["+lm.gpt.rope_theta="]),
+        (("run", "+lm.gpt.drop"), ["+lm.gpt.dropout="]),
         (("run", "--help", "lm.g"), ["lm.gpt."]),
         (("run", "--cfg", "j"), ["job "]),
         (("run", "--mul"), ["--multirun "]),
