@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from wordless.base.errors import InputError
 from wordless.base.options import MOST_LAYERS, Options, option, require_pairs
-from wordless.base.seeds import MAX_SEED
 
 if TYPE_CHECKING:
     from lm.tokens import Vocabulary
@@ -111,7 +110,7 @@ class BatchConfig(Options):
     random_inputs: float = option(0.1, "share of input codes that are replaced by random codes", least=0, below=1)
     # number of batches whose examples are sorted by length together, which saves padding; 1: no sorting
     pool_batches: int = 16
-    seed: int = option(0, "seed of the order of examples", least=0, most=MAX_SEED)
+    seed: int = 0  # seed of the order of examples
 
 
 LOOK_AHEAD = 1  # code
@@ -247,12 +246,7 @@ class ProbeConfig(Options):
         most=1_000_000,
     )
     confidence: float = option(0.95, "confidence level of the intervals", above=0, below=1)
-    seed: int = option(
-        0,
-        "seed of the bootstrap samples, of the folds of whole groups, and of the shares of labels",
-        least=0,
-        most=MAX_SEED,
-    )
+    seed: int = 0  # seed of the bootstrap samples, of the folds of whole groups, and of the shares of labels
 
     def __post_init__(self) -> None:
         super().__post_init__()

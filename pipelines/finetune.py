@@ -25,7 +25,7 @@ from pipelines.store.run_folder import require_output
 from pipelines.tracking.tracking import require_trackers
 from wordless.audio.decoding import Channel, require_choice
 from wordless.base.errors import InputError, require
-from wordless.base.options import Options, option
+from wordless.base.options import Options, follow_seed, option
 from wordless.base.seeds import MAX_SEED, require_seeds
 from wordless.base.values import build
 
@@ -154,7 +154,8 @@ def finetune_settings(config: Mapping[str, object]) -> FinetuneConfig:
     values = own_options(config, {field.name for field in fields(FinetuneConfig)})
     if isinstance(audio := values.get("audio"), Mapping):  # a corpus may suggest the front end of a run
         values["audio"] = {"channel": audio.get("channel")}
-    return build(FinetuneConfig, values, name="")
+    settings = build(FinetuneConfig, values, name="")
+    return follow_seed(settings, settings.seed)
 
 
 def finetune(config: dict[str, object]) -> None:

@@ -36,13 +36,13 @@ HUGE = 2**63 - 1
 REFUSED: dict[type[Options], dict[str, tuple[object, ...]]] = {
     AstConfig: {"size": ("huge",), "layers": ((0,), ()), "patches": (0,), "dropout": (1,)},
     AudioTransformerConfig: {"layers": (0,), "patch_ms": (0.0,), "dropout": (1.0,)},
-    BatchConfig: {"batch_size": (0,), "random_inputs": (1.0,), "seed": (-1,)},
+    BatchConfig: {"batch_size": (0,), "random_inputs": (1.0,)},
     BenchConfig: {
         **{"what": ("encoding",), "seconds": (0.0,), "hours": (100.0,), "repeats": (0,), "clips": ((), (1, 0))},
         **{"points": ((),), "codes": (1,), "iterations": (0,)},
     },
     ClipBatchConfig: {"batch_size": (1,)},
-    CropsConfig: {"seed": (-1,)},
+    CropsConfig: {"batch_size": (0,), "pitch_dropout": (1.5,)},
     DecodeConfig: {
         **{"temperature": (-1.0,), "top_p": (0.0,), "seed": (-1,), "postfilter": (1.5,), "postfilter_passes": (0,)},
         "device": ("gpu",),
@@ -61,25 +61,24 @@ REFUSED: dict[type[Options], dict[str, tuple[object, ...]]] = {
     },
     InspectionConfig: {"min_seconds": (-1,)},
     ListeningConfig: {
-        **{"temperatures": ((-1,),), "top_k": (-1,), "vocoder_temperature": (-1,), "seed": (-1,), "seconds": (inf,)},
+        **{"temperatures": ((-1,),), "top_k": (-1,), "vocoder_temperature": (-1,), "seconds": (inf,)},
         **{"postfilter": (1.5,), "postfilter_passes": (0,)},
     },
     MaskConfig: {"share": (1.0,), "length": (0,)},
     NextSampleSettings: {"models": ((),)},
     ProbeConfig: {
         **{"layer_penalties": (0,), "penalties": (0,), "resamples": (0,), "penalty_low": (0.0,), "confidence": (1.0,)},
-        "seed": (-1,),
     },
     RunSettings: {"workers": (-1,), "threads": (0, HUGE), "parallel": (0,), "seeds": (0,), "device": ("tpu",)},
     Sampling: {"temperature": (-1,), "top_p": (0.0,), "seed": (-1,)},
     SoundGPTConfig: {"layers": (0,), "dropout": (1.0,)},
     SpectrogramConfig: {"sample_rate": (0, 10**12), "window_length": (10**9,)},
-    TokenizerSettings: {"codebook_size": (1,), "levels": (0,), "batch_size": (HUGE,), "seed": (-1,)},
+    TokenizerSettings: {"codebook_size": (1,), "levels": (0,), "batch_size": (HUGE,)},
     TransformerConfig: {"layers": (0,)},
     VectorConfig: {"poolings": ((), ("max", "max")), "layers": ((),), "hearings": (0, 101), "hearing_rates": (-0.1,)},
     ViewsConfig: {"warps": (10**6,)},
     WaveNetConfig: {"residual_channels": (0,), "layers": (0, 257), "condition_layers": (0,)},
-    WaveformBatchConfig: {"max_seconds": (0.0, nan), "batch_size": (1,), "seed": (-1,)},
+    WaveformBatchConfig: {"max_seconds": (0.0, nan), "batch_size": (1,)},
     ZerospeechConfig: dict.fromkeys(("voices", "rounds", "sentences"), (0,)),
 }
 

@@ -8,7 +8,7 @@ import numpy as np
 from wordless.audio.options import require_ranges
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
-from wordless.base.seeds import MAX_SEED, named_seed
+from wordless.base.seeds import named_seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ class ViewsConfig(Options):
     dynamic_ranges: tuple[float, float] | None = option(
         None, "such as [22, 50]: each warped copy has one of these dynamic ranges in dB; null: audio.dynamic_range"
     )
-    seed: int = option(0, "seed of the copies", least=0, most=MAX_SEED)
+    seed: int = 0  # seed of the copies
 
     def __post_init__(self) -> None:
         super().__post_init__()

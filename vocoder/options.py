@@ -141,7 +141,7 @@ class CropsConfig(Options):
     input_noise: float = option(
         0.0, "standard deviation of the noise added to the input samples, in mu-law levels", least=0
     )
-    seed: int = option(0, "seed of the crops", least=0, most=MAX_SEED)
+    seed: int = 0  # seed of the crops
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,7 +10,6 @@ from lm.options import Means, VectorConfig
 from wordless.audio.options import Convolutions
 from wordless.base.errors import InputError
 from wordless.base.options import MOST_LAYERS, Options, option, require_pairs
-from wordless.base.seeds import MAX_SEED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +109,7 @@ class ClipBatchConfig(Options):
     )
     # number of batches whose clips are sorted by length together, which saves padding; 1: no sorting
     pool_batches: int = 4
-    seed: int = option(0, "seed of the order of clips", least=0, most=MAX_SEED)
+    seed: int = 0  # seed of the order of clips
 
     def share(self, part: int, parts: int) -> slice:
         """Return part ``part`` of ``parts`` of a batch; refuse a batch that cannot be divided equally."""
@@ -130,7 +129,7 @@ class WaveformBatchConfig(Options):
     )
     # number of batches whose clips are sorted by length together, which saves padding; 1: no sorting
     pool_batches: int = 4
-    seed: int = option(0, "seed of the order of clips", least=0, most=MAX_SEED)
+    seed: int = 0  # seed of the order of clips
 
     def at_rate(self, sample_rate: float) -> ClipBatchConfig:
         """Return the options of batches in which a frame is a sample."""

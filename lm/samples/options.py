@@ -6,7 +6,6 @@ from math import prod
 from vocoder.options import LEVELS, WaveNetConfig
 from wordless.base.errors import InputError
 from wordless.base.options import MOST_LAYERS, Options, option, require_pairs
-from wordless.base.seeds import MAX_SEED
 
 MOST_PAST = 1 << 20  # samples
 
@@ -56,7 +55,7 @@ class SampleCropsConfig(Options):
 
     batch_size: int = option(4, "crops per step, over all processes", least=1)
     samples: int = option(3200, "samples of a crop that are predicted; their past is read as well", least=1)
-    seed: int = option(0, "seed of the crops", least=0, most=MAX_SEED)
+    seed: int = 0  # seed of the crops
 
 
 POSITIONS = 1 << 16  # of one sequence; far positions round the rotary angles more coarsely

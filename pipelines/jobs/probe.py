@@ -41,6 +41,7 @@ from wordless.audio.recordings.splits import Fold
 from wordless.base.errors import named, require
 from wordless.base.files import NO_PERMISSION, file_hash, write_aside
 from wordless.base.machine import choose_device
+from wordless.base.options import follow_seed
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import rate_folder
 from wordless.base.values import build
@@ -61,7 +62,8 @@ class RateModels:
 
 def probe_settings(config: Mapping[str, object]) -> ProbeRunConfig:
     own = {field.name for field in fields(ProbeRunConfig)}
-    return build(ProbeRunConfig, own_options(config, own), name="")
+    settings = build(ProbeRunConfig, own_options(config, own), name="")
+    return follow_seed(settings, settings.seed)
 
 
 def probe_run(config: dict[str, object]) -> None:

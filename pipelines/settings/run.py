@@ -36,7 +36,7 @@ from wordless.audio.recordings.embedded import EmbeddedConfig
 from wordless.base.errors import within
 from wordless.base.hub import local_weights
 from wordless.base.machine import Device
-from wordless.base.options import REQUIRED, Options, Typed, option
+from wordless.base.options import REQUIRED, Options, Typed, follow_seed, option
 from wordless.base.pools import LOCAL, EngineConfig
 from wordless.base.seeds import MAX_SEED
 from wordless.base.values import build, move_seeds
@@ -82,7 +82,7 @@ class CorpusCommand(Options):
     # Seeds of a command follow `seed`, but for those of the built-in corpus and its tests, whose recordings are shared.
     own_seeds: ClassVar[tuple[str, ...]] = ("embedded.seed", "zerospeech.seed")
 
-    seed: int = option(0, "seed of everything random; a group may set a seed of its own", least=0, most=MAX_SEED)
+    seed: int = option(0, "seed of everything random", least=0, most=MAX_SEED)
     device: Device = option("auto", "auto uses a GPU if there is one")
     workers: int = option(0, "processes that read and encode; 0: all cores if the corpus is large", least=0)
     engine: EngineConfig = option(LOCAL, "what reads and encodes: processes of this machine, or a Ray cluster")
@@ -271,7 +271,8 @@ class RunSettings(CorpusCommand):
 
 def run_settings(config: Mapping[str, object]) -> RunSettings:
     """Build the settings from a composed config; without root and table the corpus is the embedded one."""
-    return _with_readable_clips(build(RunSettings, _with_local_weights(completed(config)), name=""))
+    settings = build(RunSettings, _with_local_weights(completed(config)), name="")
+    return _with_readable_clips(follow_seed(settings, settings.seed))
 
 
 def completed(config: Mapping[str, object]) -> dict[str, object]:

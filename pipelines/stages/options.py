@@ -91,7 +91,7 @@ class TokenizerSettings(Options):
         None,
         "such as [22, 50]: the autoencoder's input has one of these ranges in dB, its target has audio.dynamic_range",
     )
-    seed: int = option(0, "seed of the sample of patches and of k-means", least=0, most=MAX_SEED)
+    seed: int = 0  # seed of the sample of patches and of k-means
     start: str | None = option(
         None,
         "folder of a run or hf://user/name: its tokenizer is used as it is, with the same sizes and front end; null: "
@@ -275,7 +275,7 @@ class BaselineSettings(Options):
         SimclrSettings(), "SimCLR, which learns to match two views of a clip among other clips"
     )
     supervised: SupervisedSettings = option(SupervisedSettings(), "the same network, trained with the labels")
-    seed: int = option(0, "seed of the untrained encoder", least=0, most=MAX_SEED)
+    seed: int = 0  # seed of the untrained encoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -483,7 +483,7 @@ class ListeningConfig(SoundOptions):
     unconditional: int = option(2, "sounds without a prompt at each temperature", least=0)
     top_k: int = option(50, "the GPT draws from this number of most probable codes; 0: all codes", least=0)
     vocoder_temperature: float = option(1.0, "temperature of WaveNet; 0: always the most probable sample", least=0)
-    seed: int = option(0, "seed of the drawn sounds", least=0, most=MAX_SEED)
+    seed: int = 0  # seed of the drawn sounds
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -574,7 +574,7 @@ class SampleSoundsConfig(Options):
     prompts: int = option(2, "number of test clips that each model continues", least=0)
     prompt_seconds: float = option(0.5, "longest prompt; of a shorter clip the first half", above=0)
     temperature: float = 1.0  # 1 draws levels as the model learned them; 0 takes the most probable level
-    seed: int = option(0, "seed of the drawn levels, and of the clips", least=0, most=MAX_SEED)
+    seed: int = 0  # seed of the drawn levels, and of the clips
     engine: EngineChoice = "auto"  # the code that generates WaveNet's samples
 
     def __post_init__(self) -> None:
@@ -661,7 +661,7 @@ class RatesConfig(Options):
     top_k: int = option(50, "the models draw from this number of most probable codes; 0: all codes", least=0)
     silence_dbfs: float = option(-50.0, "softer windows count as silent and have no label", least=-100, most=0)
     shown: int = option(3, "number of clips in the report", least=1)
-    seed: int = option(0, "seed of the continuations", least=0, most=MAX_SEED)
+    seed: int = 0  # seed of the continuations
 
     def __post_init__(self) -> None:
         super().__post_init__()

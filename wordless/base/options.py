@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import UnionType
-from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from wordless.base.errors import InputError
 
@@ -111,6 +111,19 @@ def option(
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)  # type: ignore[return-value]  # as `dataclasses.field` is typed, too
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def follow_seed(config: T, seed: int) -> T:
+    """Copy a dataclass in which every ``seed`` that is no option is the command's."""
+    changed: dict[str, object] = {}
+    for field in dataclasses.fields(cast(Any, config)):
+        if field.name == "seed" and MEANING not in field.metadata:
+            changed["seed"] = seed
+            continue
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value) and (moved := follow_seed(value, seed)) is not value:
+            changed[field.name] = moved
+    return cast(T, dataclasses.replace(cast(Any, config), **changed)) if changed else config
 
 
 def column(default: T, text: str) -> T:
