@@ -42,7 +42,9 @@ def test_the_overview_fits_on_two_screens(monkeypatch: pytest.MonkeyPatch) -> No
     known = index("run")
     for name in (*OFTEN, *known.groups, "seed", "audio", "listening"):
         assert any(line.startswith(f"  {name} ") for line in lines), name
-    assert any(line.split() == ["lm.gpt.layers", "6", "layers", "of", "the", "GPT", "(1", "to", "256)"] for line in lines)
+    assert any(
+        line.split() == ["lm.gpt.layers", "6", "layers", "of", "the", "GPT", "(1", "to", "256)"] for line in lines
+    )
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command not in ("run", "probe", "finetune")])
