@@ -24,14 +24,13 @@ from pipelines.commandline.command import command
 from pipelines.store.store import StoreConfig
 from wordless.base.errors import InputError
 from wordless.base.files import existing
-from wordless.base.machine import cores, machine_memory, multiplies_bf16, version_of
+from wordless.base.machine import cores, multiplies_bf16, version_of
 from wordless.base.options import Options, option
 from wordless.base.values import build
 
 State = Literal["ok", "optional", "missing", "symptom"]
 
 GIGABYTE = 1e9
-NEEDED_MEMORY = 6 * GIGABYTE  # bytes; 3 for the default run and about as much for what the imports take
 COMMON_FORMATS = ("WAV", "FLAC", "OGG", "MP3")
 NO_SPEECH = "pip install --force-reinstall espeakng-loader; or use your own recordings: corpus=folder corpus.root=..."
 PLATFORMS = ("Linux x86_64", "Darwin arm64")  # fairseq2's wheels
@@ -78,7 +77,6 @@ def examine(config: dict[str, object]) -> None:
         *look_at("libsndfile", sound, failed="does not load", remedy="pip install --force-reinstall soundfile"),
         *look_at("vocoder engine", engine, failed="none", remedy="make clean install"),
         *look_at("espeak-ng", speech, failed="does not load", remedy=NO_SPEECH),
-        memory(),
         disk("store", settings.store.root, remedy="choose another place: store.root=..."),
         disk("runs", settings.runs, remedy="choose another place: hydra.run.dir=..."),
     ]
@@ -237,14 +235,6 @@ def speech() -> Iterator[Finding]:
     ctypes.CDLL(espeakng_loader.get_library_path())
     voices = Path(espeakng_loader.get_data_path())
     yield Finding("espeak-ng", f"voices in {voices}", well=voices.is_dir(), remedy=NO_SPEECH)
-
-
-def memory() -> Finding:
-    """Check the main memory of the machine."""
-    total = machine_memory()
-    well, found = total >= NEEDED_MEMORY, f"{total / GIGABYTE:.1f} GB"
-    remedy = f"the default run likes {NEEDED_MEMORY / GIGABYTE:.0f} GB: begin with experiment=smoke"
-    return Finding("memory", found, well=well, otherwise="optional", remedy=remedy)
 
 
 def disk(name: str, folder: Path, *, remedy: str) -> Finding:

@@ -1,11 +1,9 @@
 """The recordings of a command: the embedded corpus, the user's own, or those of a data set, unpacked once."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from glob import has_magic
 from pathlib import Path
-from typing import Final
 
 from pipelines.commandline.choices import EMBEDDED
 from pipelines.store.store import SYNTHESISED, UNPACKED
@@ -16,7 +14,6 @@ from wordless.audio.recordings.corpus import CorpusConfig, find_recordings, reso
 from wordless.audio.recordings.data_sets import (
     described,
     is_unpacked,
-    missing_bytes,
     open_data_set,
     open_shards,
     unpack,
@@ -177,9 +174,6 @@ def _summary(name: str, manifest: Manifest, rejected: Sequence[Rejected], listed
     )
 
 
-MEGABYTE: Final = 1_000_000
-
-
 def _unpacked(config: CorpusConfig, store: Path, terminal: Terminal) -> Found:
     """Return the recordings of a data set or of shards, which are unpacked into the store once.
 
@@ -189,11 +183,9 @@ def _unpacked(config: CorpusConfig, store: Path, terminal: Terminal) -> Found:
     data_set = open_shards(config.shards) if config.shards else open_data_set(config.dataset or "", config.columns)
     place = unpacked_place(data_set, store / UNPACKED)
     if not is_unpacked(data_set, place):
-        needed = missing_bytes(data_set, place)
-        files, size = counted(len(data_set.files), "file"), f"{-(-needed // MEGABYTE):,} MB"
-        terminal.say(f"corpus    {data_set.name}: {files}, unpacked once; about {size} more in {place}")
-        with _megabytes(terminal, "unpacking", needed) as add:
-            unpack(data_set, place, add)
+        terminal.say(f"corpus    {data_set.name}: unpacked once, into {place}")
+        with terminal.working("unpacking", len(data_set.files), "files") as progress:
+            unpack(data_set, place, progress.advance_to)
     found = described(data_set, place, config.columns, own_splits=config.split.by in GIVEN)
     return replace(found, notices=tuple(f"{data_set.name}: {notice}" for notice in found.notices))
 
@@ -204,18 +196,3 @@ def corpus_name(config: CorpusConfig) -> str:
     return next(
         (each.name for each in (place, *place.parents) if not has_magic(str(each)) and "{" not in each.name), ""
     )
-
-
-@contextmanager
-def _megabytes(terminal: Terminal, title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show the progress of a number of bytes in megabytes; give a function that adds bytes that are done."""
-    done = 0
-    with terminal.working(title, total // MEGABYTE, "MB") as progress:
-
-        def add(amount: int) -> None:
-            nonlocal done
-            before, done = done, done + amount
-            if before // MEGABYTE < done // MEGABYTE < total // MEGABYTE:  # the total is an estimate
-                progress.advance_to(done // MEGABYTE)
-
-        yield add

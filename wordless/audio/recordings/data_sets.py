@@ -21,8 +21,6 @@ from glob import glob, has_magic
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-import pyarrow.parquet as pq
-
 from wordless.audio.recordings.description import (
     SEPARATOR,
     ColumnConfig,
@@ -34,7 +32,7 @@ from wordless.audio.recordings.description import (
 )
 from wordless.audio.recordings.folders import expand_home, files_below
 from wordless.audio.recordings.manifest import Rejected, writable
-from wordless.audio.recordings.packed import ARROW, PARQUET, DamageError, PackedFile, PackedRow, damage, table_columns
+from wordless.audio.recordings.packed import ARROW, PARQUET, DamageError, PackedFile, PackedRow, table_columns
 from wordless.base.errors import InputError
 from wordless.base.files import flush_folder, locked, named_write_errors, remove, write_aside
 from wordless.base.text import counted, listed
@@ -155,7 +153,7 @@ def _packed(paths: Sequence[Path]) -> list[PackedFile]:
 
 VERSION = 4  # of the layout: raise it when the same files are unpacked in another way
 SOUNDS, ROWS, PARTIAL = "sounds", "rows", ".partial"
-Progress = Callable[[int], None]  # bytes that were written since the last call
+Progress = Callable[[int], None]  # files that are unpacked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,24 +233,6 @@ def is_unpacked(data_set: PackedDataSet, place: Path) -> bool:
     return place.is_dir() and not _missing(data_set, place)
 
 
-def missing_bytes(data_set: PackedDataSet, place: Path) -> int:
-    """Return about how many bytes `unpack` will write, without those that a killed process has finished."""
-    begun = place if place.is_dir() else place.with_suffix(PARTIAL)
-    return sum(_unpacked_bytes(data_set.files[number]) for number in _missing(data_set, begun))
-
-
-def _unpacked_bytes(file: PackedFile) -> int:
-    """Return about how many bytes the recordings of a packed file take: Parquet may compress the column of sound."""
-    if file.path.suffix != PARQUET or file.damage:
-        return file.path.stat().st_size
-    with damage(file.path):
-        found = pq.read_metadata(file.path)
-    groups = [found.row_group(number) for number in range(found.num_row_groups)]
-    chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
-    sizes = [each.total_uncompressed_size for each in chunks if each.path_in_schema.partition(".")[0] == file.audio]
-    return int(sum(sizes))
-
-
 def unpack(data_set: PackedDataSet, place: Path, progress: Progress | None = None) -> None:
     """Unpack a data set, unless another process has done so meanwhile; what a killed process has finished is kept.
 
@@ -273,13 +253,15 @@ def unpack(data_set: PackedDataSet, place: Path, progress: Progress | None = Non
             file = data_set.files[number]
             remove(partial / SOUNDS / file.name)
             try:
-                rows = [_unpacked_row(file.name, *each, partial / SOUNDS, progress) for each in file.read()]
+                rows = [_unpacked_row(file.name, *each, partial / SOUNDS) for each in file.read()]
             except DamageError as error:
                 remove(partial / SOUNDS / file.name)
                 rows = [PackedRow(path=file.name, reason=f"the file is damaged: {error}")]
             os.sync()  # one call for all recordings; flushing each by itself took 8 ms a file
             lines = "".join(f"{json.dumps(asdict(row))}\n" for row in rows)
             write_aside(partial / ROWS / f"{number:05d}.jsonl", lines)
+            if progress:
+                progress(number + 1)
         if unpacked_place(data_set, place.parent) != place:
             remove(partial)  # nobody knows which of its recordings are of which version
             rule = "one of its files changed while it was read: run it again"
@@ -288,9 +270,7 @@ def unpack(data_set: PackedDataSet, place: Path, progress: Progress | None = Non
         flush_folder(place.parent)
 
 
-def _unpacked_row(
-    file: str, row: PackedRow, blocks: Iterable[bytes], sounds: Path, progress: Progress | None
-) -> PackedRow:
+def _unpacked_row(file: str, row: PackedRow, blocks: Iterable[bytes], sounds: Path) -> PackedRow:
     """Write a recording of a packed file; return its row with the path below ``sounds`` and the size in bytes."""
     row = replace(row, path=f"{file}/{row.path}")
     if row.reason:
@@ -304,8 +284,6 @@ def _unpacked_row(
                     size += written.write(block)
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
         return replace(row, reason="another part of the file has the same name", fields={})
-    if progress:
-        progress(size)
     return replace(row, size=size)
 
 

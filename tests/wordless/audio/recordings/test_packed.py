@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,6 @@ from wordless.audio.recordings.data_sets import (
     expand_braces,
     is_unpacked,
     known_split,
-    missing_bytes,
     open_data_set,
     open_shards,
     rows_of,
@@ -72,17 +70,6 @@ def test_sounds_are_written_byte_by_byte_and_not_again_for_a_copy(parquet: Path,
     assert is_unpacked(copy, place)
 
 
-def test_the_disk_that_is_asked_for_holds_the_sounds_of_compressed_files(tmp_path: Path) -> None:
-    silent = [replace(each, content=bytes([each.label]) * 50_000) for each in takes(3)]
-    silent[2] = replace(silent[2], content=b"2" * 50_000)  # dictionaries of Parquet store equal values once
-    file = write_parquet(tmp_path / "data/a.parquet", silent)
-    data_set = opened(file)
-    needed = missing_bytes(data_set, tmp_path / "nothing")
-    assert needed >= 150_000 > file.stat().st_size
-    place = unpacked(data_set, tmp_path / "cache")
-    assert missing_bytes(data_set, place) == 0
-
-
 @pytest.mark.parametrize("kind", ["parquet", "tar"])
 def test_a_file_that_cannot_be_read_now_is_not_damaged(kind: str, tmp_path: Path) -> None:
     """As a folder that is not mounted, or permissions that are missing: nothing is recorded."""
@@ -126,7 +113,6 @@ def test_recordings_that_somebody_removed_or_cut_are_unpacked_again(parquet: Pat
     first.unlink()
     second.write_bytes(b"short")
     assert not is_unpacked(opened(parquet), place)
-    assert missing_bytes(opened(parquet), place) > 0
     assert files(unpacked(opened(parquet), tmp_path / "cache")) == before
 
 
@@ -180,7 +166,6 @@ def test_finished_files_are_not_unpacked_again(parquet: Path, tmp_path: Path) ->
     process.start()
     process.join(60)
     place = unpacked_place(data_set, tmp_path / "cache")
-    assert 0 < missing_bytes(data_set, place) < missing_bytes(data_set, tmp_path / "nothing")
     (finished,) = (tmp_path / "cache").glob("*.partial/sounds/*/*/clip_06.wav")
     before = finished.stat()
     unpack(data_set, place)
