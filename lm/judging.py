@@ -27,7 +27,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import pairwise, permutations
 from typing import Literal, Protocol, TypeVar
 
 import numpy as np
@@ -196,6 +196,25 @@ def item_accuracies(
     return tuple(by_item), np.array([np.mean(each) for each in by_item.values()])
 
 
+def word_scores(known: Sequence[str], texts: Mapping[Sound, str]) -> dict[Sound, float]:
+    """Score each text by frequencies of pairs of words in ``known`` texts, with add-one smoothing.
+
+    The score is the mean log-probability of its words and its end, each after the word before it.
+    """
+
+    def pairs_of(text: str) -> list[tuple[str, str]]:
+        return list(pairwise(["", *text.split(), ""]))
+
+    seen = Counter(pair for text in known for pair in pairs_of(text))
+    firsts = Counter(first for text in known for first, _ in pairs_of(text))
+
+    def score_of(text: str) -> float:
+        shares = [(seen[pair] + 1) / (firsts[pair[0]] + len(firsts)) for pair in pairs_of(text)]
+        return float(np.log(shares).mean())
+
+    return {sound: score_of(text) for sound, text in texts.items()}
+
+
 NGRAMS = (1, 2, 3)
 
 
@@ -298,9 +317,17 @@ class Token:
     frames: FrameArray  # (time, dim), at least one
 
 
-def token_frames(start: float, end: float, rate: float) -> slice:
-    """Return the frames whose centres lie between two times in seconds; ``rate`` is frames per second."""
-    return slice(int(np.ceil(start * rate - 0.5)), int(np.floor(end * rate - 0.5)) + 1)
+def token_frames(start: float, end: float, rate: float, *, context: float = 0.0) -> slice:
+    """Return the frames whose centres lie between two times in seconds; ``rate`` is frames per second.
+
+    A frame also reads ``context`` seconds before its own, so its centre is half of them earlier::
+
+        context  |- frame 0 -|- frame 1 -|
+        [========.===========]                 frame 0 reads these samples
+                 ^ centre
+    """
+    first, stop = (time * rate + context * rate / 2 - 0.5 for time in (start, end))
+    return slice(max(int(np.ceil(first)), 0), int(np.floor(stop)) + 1)
 
 
 def abx_errors(tokens: Sequence[Token], distance: Distance) -> dict[PhonePair, float]:

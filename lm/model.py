@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
@@ -320,6 +320,27 @@ class LanguageModel:
         if reading.lengths is None:
             return found
         return np.repeat((found[:, 0] / reading.lengths).astype(np.float32), reading.lengths)[:, None]
+
+    @torch.no_grad()
+    def log_probabilities_within(self, codes: Codes, past: int) -> FloatArray:
+        """Compute `log_probabilities` of a model of one rate that sees a short past: ``(time, streams)``.
+
+        A time step is predicted from fewer than ``past`` steps before it, and from half of them or more, as in windows
+        of a long recording. Windows of one length are read together.
+        """
+        reading = self.reading(codes)
+        found = np.zeros(reading.values.shape, np.float32)
+        read = windows(len(reading.values), min(past, self.gpt.capacity))
+        for _, alike in groupby(read, key=lambda window: window.stop - window.start):
+            some = list(alike)
+            tokens = torch.stack([self.inputs(reading, window)[0] for window in some])
+            logits = self.gpt(tokens[:, :-1]).float().log_softmax(-1)  # (windows, steps * streams, codes)
+            values = np.stack([reading.values[window.start : window.stop].reshape(-1) for window in some])
+            wanted = torch.from_numpy(values.astype(np.int64)).to(logits.device)[..., None]
+            chosen = logits.gather(2, wanted).cpu().numpy().reshape(len(some), -1, found.shape[1])
+            for window, each in zip(some, chosen, strict=True):
+                found[window.counted : window.stop] = each[window.counted - window.start :]
+        return found
 
     def log_probabilities_of_rates(self, codes: Codes) -> list[FloatArray]:
         """Compute the log-probability of each code of each rate ``(time, streams)``, coarse to fine."""

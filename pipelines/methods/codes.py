@@ -58,6 +58,7 @@ BAG_OF_CODES = Method(
 GPT = Method(
     row=Row(
         name="gpt",
+        untrained="random_gpt",
         kind="codes",
         title="GPT",
         explanation="states or inner activations of the GPT over the codes",

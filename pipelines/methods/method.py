@@ -72,6 +72,7 @@ class Row:
     name: str  # in options, keys and results.json
     kind: Kind
     title: str  # in tables, charts and sentences
+    untrained: str = ""  # of a trained network: the row of the same network with random weights
     line: Line = Line()
     places: tuple[Place, ...] = ()  # charts of few methods that show it
     explanation: str = ""  # what is probed, for the guide; "": an untrained network, or the head of a method

@@ -57,6 +57,7 @@ def _require_two(manifest: Manifest) -> None:
 SIMCLR = Method(
     row=Row(
         name="simclr",
+        untrained="random_conv",
         kind="self_supervised",
         title="SimCLR",
         explanation="blocks of a convolutional network that was trained without labels, by contrast of two augmented "
@@ -72,6 +73,7 @@ SIMCLR = Method(
 SUPERVISED = Method(
     row=Row(
         name="supervised",
+        untrained="random_conv",
         kind="supervised",
         title="supervised CNN",
         explanation="blocks of the convolutional network of `simclr`, trained with the labels",
@@ -80,6 +82,7 @@ SUPERVISED = Method(
     ),
     head=Row(
         name="supervised_head",
+        untrained="random_conv",
         kind="supervised",
         title="supervised CNN, own head",
         line=Line(marker="^", filled=False),
@@ -126,13 +129,14 @@ def _require_ast(options: RunSettings) -> None:
 AST = Method(
     row=Row(
         name="ast",
+        untrained="random_ast",
         kind="supervised",
         title="AST",
         explanation="layers of an Audio Spectrogram Transformer, trained with the labels",
         line=Line(marker="v", filled=False, dashes="--"),
         places=("learning curves",),
     ),
-    head=Row(name="ast_head", kind="supervised", title="AST, own head"),
+    head=Row(name="ast_head", untrained="random_ast", kind="supervised", title="AST, own head"),
     labels="train",
     features=_ast,
     training=Training(option="ast", loss="nats per clip"),
@@ -184,13 +188,14 @@ def _describe(variant: Variant | None, line: Line) -> Method:
     return Method(
         row=Row(
             name=name,
+            untrained=f"random_{NAME}",
             kind="supervised",
             title=title,
             explanation="layers of an Audio Transformer of raw samples, trained with the labels",
             line=line,
             places=("learning curves",),
         ),
-        head=Row(name=f"{name}_head", kind="supervised", title=f"{title}, own head"),
+        head=Row(name=f"{name}_head", untrained=f"random_{NAME}", kind="supervised", title=f"{title}, own head"),
         labels="train",
         features=partial(_audio_transformer, name, variant),
         training=Training(
@@ -274,6 +279,7 @@ PRETRAINING = Training(
 WAV2VEC2 = Method(
     row=Row(
         name="wav2vec2",
+        untrained="random_wav2vec2",
         kind="self_supervised",
         title="wav2vec 2.0",
         explanation="layers of wav2vec 2.0, HuBERT, WavLM or data2vec-audio",
@@ -296,6 +302,7 @@ RANDOM_WAV2VEC2 = Method(
 FINETUNED = Method(
     row=Row(
         name="wav2vec2_finetuned",
+        untrained="random_wav2vec2",
         kind="supervised",
         title="wav2vec 2.0, fine-tuned",
         explanation="layers of `wav2vec2`, fine-tuned with the labels",
@@ -304,6 +311,7 @@ FINETUNED = Method(
     ),
     head=Row(
         name="wav2vec2_finetuned_head",
+        untrained="random_wav2vec2",
         kind="supervised",
         title="wav2vec 2.0, fine-tuned, own head",
         line=Line(marker="*"),
@@ -354,6 +362,7 @@ def _gpt_sound_made(
 GPT_SOUND = Method(
     row=Row(
         name="gpt_sound",
+        untrained="random_gpt_sound",
         kind="self_supervised",
         title="GPT that reads sound",
         explanation="layers of a GPT that reads log-mel of changed copies and predicts the codes of the unchanged "

@@ -7,14 +7,14 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipelines.methods.codes import BAG_OF_CODES
-from pipelines.methods.table import ROWS
+from pipelines.methods.table import ROWS, row_of
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import MEASURES
 from pipelines.results.run_record import Results, count_codes
@@ -41,6 +41,10 @@ NAMES = {
     "flat": "flat GPT",
     "recordings": "recordings",
     "bigram": "frequencies of pairs of codes",
+    "word_bigram": "frequencies of pairs of words, the ceiling",
+    "gpt_past_0.2": "GPT that sees 0.2 s",
+    "gpt_past_0.4": "GPT that sees 0.4 s",
+    "gpt_past_0.8": "GPT that sees 0.8 s",
     "gain": "after a change of gain",
     "noise": "after a little noise",
     "shift": "after a small shift in time",
@@ -145,6 +149,11 @@ def candidates(of: str, comparison: Comparison) -> str:
     return ", ".join(f"{name} ({count}×)" if len(counts) > 1 else name for name, count in counts.most_common()) or "–"
 
 
+def untrained_rows(methods: Iterable[str]) -> dict[str, str]:
+    """Return the row of the same network with random weights, by the row of each trained network."""
+    return {of: row_of(of).untrained for of in methods if row_of(of).untrained}
+
+
 def differing(comparison: Comparison) -> list[str]:
     """List the methods whose validation and test differ by more than chance: references, then the largest gap."""
     gaps, ranks = comparison.gaps, {of: place for place, of in enumerate(comparison.known_references)}
@@ -161,7 +170,7 @@ def option_lines(config: Mapping[str, object]) -> Iterator[str]:
 # What templates may call, as filters and as functions.
 FUNCTIONS: tuple[Callable[..., object], ...] = (
     *(full_name, heading, number, percent, points, bits, signed_bits, milliseconds, significance, duration, quantity),
-    *(counted, listed, plural, candidates, differing, option_lines),
+    *(counted, listed, plural, candidates, untrained_rows, differing, option_lines),
     escape_markdown,
 )
 

@@ -83,12 +83,13 @@ def pair_figures(judged: Judged, row: Figure, config: ProbeConfig, *, gap: str =
     The first model is compared with each other on the same resampled items; ``gap`` names these figures.
     """
     accuracies = {place: each["accuracies"] for place, each in judged.items()}
-    outcome = _mean_of_trainings([*accuracies.values()], MODELS)
+    names = [*dict.fromkeys((*MODELS, *next(iter(accuracies.values()))))]
+    outcome = _mean_of_trainings([*accuracies.values()], names)
     draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)
-    yield from _of_test(accuracies, MODELS, outcome, draws, row, config)
-    for number, other in enumerate(MODELS[1:], 1):
+    yield from _of_test(accuracies, names, outcome, draws, row, config)
+    for number, other in enumerate(names[1:], 1):
         found = difference(measure(outcome), draws, 0, number, confidence=config.confidence)
-        pair = replace(row, name=gap, of=MODELS[0], against=other, value=found.value, p=found.p)
+        pair = replace(row, name=gap, of=names[0], against=other, value=found.value, p=found.p)
         yield replace(pair, low=found.low, high=found.high, over="items")
 
 

@@ -1,7 +1,9 @@
 """The tests of ZeroSpeech 2021 in small, on utterances of held-out eSpeak voices: what a language model of sound knows.
 
-A test of pairs compares the GPT with an untrained GPT, and with frequencies of codes and of their pairs. ABX errors of
-codes, bottlenecks and states of the GPT are those on the phones of words.
+A test of pairs compares the GPT with an untrained GPT, and with frequencies of codes and of their pairs. The wrong
+order of words holds a pair of words that no training sentence has, so the test of word order has two controls more:
+frequencies of pairs of *words*, the ceiling, which no model of sound knows; and the GPT when it sees a short past. ABX
+errors of codes, bottlenecks and states of the GPT are those on the phones of words.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +24,7 @@ from lm.judging import (
     item_accuracies,
     mean_log_probability,
     token_frames,
+    word_scores,
 )
 from lm.layers import states_over_time
 from lm.model import LanguageModel
@@ -33,13 +36,16 @@ from tokenizer.encoder import Encoder, quantised_vectors
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
-from wordless.audio.recordings.embedded import EmbeddedConfig, read_phones, speak, speech_folder
+from wordless.audio.recordings.embedded import EmbeddedConfig, read_phones, speak, speech_folder, utterances
 from wordless.audio.recordings.spoken_pairs import CHANGES, JoinedSound, SpokenPairs, consistency_pairs, joined_sound
 from wordless.base.machine import one_thread
 from wordless.base.text import counted
 
 PAIRS = "pairs.json"
 MODELS = ("gpt", "bigram", "unigram", "random_gpt")
+WORD_BIGRAM = "word_bigram"
+PASTS = {"gpt_past_0.2": 0.2, "gpt_past_0.4": 0.4, "gpt_past_0.8": 0.8}  # seconds that the GPT sees
+VOICES_OF_PASTS = 3  # that judge them: each past costs about as much as the GPT's own scores
 Test = Literal["spot_the_word", "word_order"]
 
 
@@ -80,7 +86,7 @@ def spoken_pairs(session: Session, subject: Subject) -> Entry:
     folder = speech_folder(asked.utterances, cache, seed=config.seed, phones=phones)
     inputs = {**subject.inputs(folder), "codes": subject.trained_on}
     options = {"zerospeech": other_options(config, "consistency"), "test": test, **subject.untrained}
-    recipe = Recipe("spoken_pairs", 1, config=options, inputs=inputs)
+    recipe = Recipe("spoken_pairs", 2, config=options, inputs=inputs)
 
     @one_thread()
     def make(partial: Path) -> None:
@@ -88,15 +94,33 @@ def spoken_pairs(session: Session, subject: Subject) -> Entry:
         codes = encode_utterances(session, subject.tokens, folder, [each.file for each in asked.utterances])
         models = _models(session, subject)
         pairs = [(pair.item, pair.right, pair.wrong) for pair in asked.pairs]
-        accuracies = {}
-        for name, model in models.items():
-            scores = {file: mean_log_probability(model, clip) for file, clip in codes.items()}
-            items, found = item_accuracies(scores, pairs)
-            accuracies[name] = found.tolist()
+        scores = {
+            name: {file: mean_log_probability(model, clip) for file, clip in codes.items()}
+            for name, model in models.items()
+        }
+        judged = dict.fromkeys(scores, pairs)
+        if test == "word_order":
+            known = [each.text for each in utterances(embedded)]
+            scores[WORD_BIGRAM] = word_scores(known, {each.file: each.text for each in asked.utterances})
+            judged[WORD_BIGRAM] = pairs
+            gpt, few = subject.gpts(session.gang.device)[0], _of_voices(asked, VOICES_OF_PASTS)
+            for name, seconds in PASTS.items() if gpt.merges is None and not gpt.coarser else ():
+                steps = max(round(seconds * gpt.format.codes_per_second), 2)
+                heard = {file for pair in few for file in pair[1:]}
+                scores[name] = {file: float(gpt.log_probabilities_within(codes[file], steps).mean()) for file in heard}
+                judged[name] = few
+        found = {name: item_accuracies(scores[name], judged[name]) for name in scores}
+        items, accuracies = found["gpt"][0], {name: each.tolist() for name, (_, each) in found.items()}
         write_json(partial / PAIRS, {**_describe(test, asked), "items": items, "accuracies": accuracies})
 
     title = f"{test}: {len(asked.pairs)} pairs of utterances by {counted(config.voices, 'voice')}"
     return session.obtain(recipe, title, make, files=[PAIRS])
+
+
+def _of_voices(asked: SpokenPairs, count: int) -> list[tuple[str, str, str]]:
+    """Return the pairs of the first ``count`` voices."""
+    few = list(dict.fromkeys(pair.voice for pair in asked.pairs))[:count]
+    return [(pair.item, pair.right, pair.wrong) for pair in asked.pairs if pair.voice in few]
 
 
 def _describe(test: Test, asked: SpokenPairs) -> dict[str, object]:
@@ -187,17 +211,20 @@ def abx(session: Session, subject: Subject) -> Entry:
     asked = config.pairs(subject.embedded).utterances
     folder = speech_folder(asked, cache, seed=config.seed, phones=True)
     options = {"zerospeech": other_options(config, "consistency"), **subject.untrained}
-    recipe = Recipe("abx", 1, config=options, inputs=subject.inputs(folder))
+    recipe = Recipe("abx", 2, config=options, inputs=subject.inputs(folder))
 
     @one_thread()
     def make(partial: Path) -> None:
         speak(asked, cache, seed=config.seed, phones=True)
         codes = encode_utterances(session, subject.tokens, folder, [each.file for each in asked])
+        tokenizer = Tokenizer.from_pretrained(subject.tokens.folder).config
+        # A speech model's state has no samples of its own before those of its code.
+        context = 0.0 if tokenizer.speech_layer else tokenizer.audio.left_context / tokenizer.audio.sample_rate
         phones, voices = read_phones(folder), {each.file: each.voice for each in asked}
         record: dict[str, object] = {"representations": [], "voices": len({*voices.values()})}
         errors: dict[str, list[float]] = {}
         for name, frames in _representations(session, subject, folder, codes):
-            found = list(_tokens(phones, voices, codes, frames))
+            found = list(_tokens(phones, voices, codes, frames, context=context))
             each = abx_errors(found, "identical" if name == CODES else "angular")
             pairs = sorted({(min(pair), max(pair)) for pair in each})
             errors[name] = [float(np.mean([each[p] for p in (pair, pair[::-1]) if p in each])) for pair in pairs]
@@ -212,15 +239,17 @@ def _tokens(
     voices: Mapping[str, str],
     codes: Mapping[str, Codes],
     frames: Frames,
+    *,
+    context: float,
 ) -> Iterator[Token]:
-    """Give the phones in which the centre of at least one code lies."""
+    """Give the phones in which the centre of at least one code lies; a code also reads ``context`` seconds before."""
     for file, spoken in phones.items():
         names = [BORDER, *(name for name, _, _ in spoken), BORDER]
         for number, (phone, start, end) in enumerate(spoken):
-            part = frames[file][token_frames(start, end, codes[file].format.codes_per_second)]
+            part = frames[file][token_frames(start, end, codes[file].format.codes_per_second, context=context)]
             if len(part):
-                context = (names[number], names[number + 2])
-                yield Token(phone=phone, context=context, speaker=voices[file], frames=part)
+                neighbours = (names[number], names[number + 2])
+                yield Token(phone=phone, context=neighbours, speaker=voices[file], frames=part)
 
 
 def _representations(

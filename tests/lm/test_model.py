@@ -127,6 +127,17 @@ def test_probabilities_of_all_codes_sum_to_one(model: LanguageModel) -> None:
     assert total[-1, -1] == pytest.approx(1, abs=1e-5)
 
 
+def test_a_model_that_sees_a_short_past_is_asked_for_each_step_after_it(model: LanguageModel) -> None:
+    codes = random_codes(23, streams=model.format.streams, seed=1)
+    np.testing.assert_allclose(model.log_probabilities_within(codes, 64), model.log_probabilities(codes), atol=1e-5)
+    found = model.log_probabilities_within(codes, 6)
+    for step in range(23):
+        seen = codes.values[window_start(step, 6) : step + 1]
+        samples = len(seen) * codes.format.samples_per_code
+        last = model.log_probabilities(Codes(values=seen, num_samples=samples, format=codes.format))[-1]
+        np.testing.assert_allclose(found[step], last, atol=1e-5)
+
+
 def test_perplexity_is_that_of_the_log_probabilities(model: LanguageModel) -> None:
     clips = [_prompt(model, steps, seed=steps) for steps in (3, 50, 10, 1)]
     every = np.concatenate([model.log_probabilities(codes).reshape(-1) for codes in clips])

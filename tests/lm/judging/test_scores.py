@@ -25,6 +25,7 @@ from lm.judging import (
     token_distances,
     token_frames,
     unigram_perplexity,
+    word_scores,
 )
 from lm.model import LanguageModel
 from tests.lm.reference import (
@@ -36,6 +37,8 @@ from tests.lm.reference import (
 )
 from tests.lm.tiny import codes_format, random_codes
 from tokenizer.codes import Codes
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.spectrogram import LogMel, mel_power
 from wordless.base.errors import InputError
 
 
@@ -234,3 +237,33 @@ def test_a_frame_belongs_to_a_token_if_its_centre_does() -> None:
     assert token_frames(0.010, 0.050, 50) == slice(0, 3)
     assert token_frames(0.011, 0.049, 50) == slice(1, 2)
     assert token_frames(0.012, 0.028, 50) == slice(1, 1)
+
+
+def test_the_centre_of_a_patch_is_that_of_the_samples_it_reads() -> None:
+    """A click is loudest in the patch whose centre is nearest. The mutation: centres of patches without their context.
+
+    ::
+
+        click                  |
+        patch       [=====.====]              the window is 15 ms longer than the hop
+                          ^ centre, 7.5 ms before that of the patch's own 20 ms
+    """
+    config = SpectrogramConfig(sample_rate=16_000, window_length=400, hop_length=160, n_mels=40)
+    context = config.left_context / config.sample_rate
+    for click in range(8_000, 8_640, 16):
+        samples = np.zeros(16_000, np.float32)
+        samples[click] = 1
+        power = mel_power(LogMel(config)(torch.from_numpy(samples)[None]), config)[0].numpy()
+        patches = power.sum(1)[:100].reshape(50, 2).sum(1)
+        time = click / 16_000
+        near = token_frames(time - 0.0101, time + 0.0101, 50, context=context)
+        assert patches.argmax() in range(50)[near]
+
+
+def test_a_bigram_of_words_knows_the_order_of_classes() -> None:
+    known = ["the cat eats.", "the dog sleeps.", "a cat sleeps."]
+    scores = word_scores(known, {"right": "a dog eats.", "wrong": "dog a eats."})
+    assert scores["right"] > scores["wrong"]
+    # (1 + 1) / (3 + 7): a begins one of three texts, and six words and the beginning stand before others
+    first = word_scores(known, {"a": "a"})["a"]
+    assert first == pytest.approx((np.log(2 / 10) + np.log(1 / 8)) / 2)

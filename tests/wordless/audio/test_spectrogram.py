@@ -276,7 +276,9 @@ def white_noise(seconds: float, rate: int = RATE) -> FloatArray:
 MIXED = np.concatenate([white_noise(0.1), voice(130, 0.15), voice(210, 0.1), white_noise(0.05), voice(95, 0.121)])
 
 
-@pytest.mark.parametrize(("samples", "hop"), [(MIXED, HOP), (MIXED[:3000], 97), (MIXED[:3000], 300), (np.zeros(500, np.float32), HOP)])
+@pytest.mark.parametrize(
+    ("samples", "hop"), [(MIXED, HOP), (MIXED[:3000], 97), (MIXED[:3000], 300), (np.zeros(500, np.float32), HOP)]
+)
 def test_equals_the_reference(samples: FloatArray, hop: int) -> None:
     found = track_pitch(samples, RATE, hop)
     assert len(found) == -(-len(samples) // hop)
