@@ -18,7 +18,7 @@ from pipelines.results.language_figures import abx_figures, pair_figures
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import RunSettings, run_settings
 from pipelines.stages.options import ZerospeechConfig
-from pipelines.stages.zerospeech import MODELS, Subject, abx, consistency, spoken_pairs
+from pipelines.stages.zerospeech import MODELS, PASTS, Subject, abx, consistency, spoken_pairs
 from pipelines.store.store import Entry
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import silent_session
@@ -116,7 +116,10 @@ def test_sentences_are_tested_by_their_word_order(tmp_path: Path) -> None:
         each.file: float(gpt.log_probabilities(tokenizer.encode_file(spoken / each.file)).mean())
         for each in asked.utterances
     }
-    (gpt_row, *_) = read_results(tmp_path / "run")["figures"].where(stage="zerospeech", name="word_order")
+    gpt_row, *others = read_results(tmp_path / "run")["figures"].where(stage="zerospeech", name="word_order")
+    right = {row.of: row.value for row in others}
+    assert right["word_bigram"] == 1  # no training sentence has the words in the wrong order
+    assert {*PASTS} < {*right}
     assert gpt_row.value == pytest.approx(np.mean([score[pair.right] > score[pair.wrong] for pair in asked.pairs]))
     assert set(content["corpus"]["labels"]) <= {*SLOTS[-1]}  # last words
     assert "6 pairs" in (tmp_path / "run/report.html").read_text().partition("</header>")[0]
