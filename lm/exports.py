@@ -56,8 +56,8 @@ def export_huggingface(model: LanguageModel, folder: Path | str) -> None:
         raise InputError(f"{model.name} reads codes of coarser rates, which the Llama layout cannot; export rate 1")
     if model.gpt.by_step:
         raise InputError(
-            f"{model.name} has lm.gpt.interleaving=parallel, {model.format.streams} codes at each position, which the "
-            "Llama layout cannot read; train one with lm.gpt.interleaving=flattening to export it"
+            f"{model.name} has lm.gpt.interleaving=parallel, {model.predicted.streams} codes at each position, which "
+            "the Llama layout cannot read; train one with lm.gpt.interleaving=flattening to export it"
         )
     folder = Path(folder).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
@@ -71,9 +71,9 @@ def export_huggingface(model: LanguageModel, folder: Path | str) -> None:
     special = {"bos_token_id": vocabulary.bos, "eos_token_id": None, "pad_token_id": vocabulary.pad}
     never = {"suppress_tokens": [*range(vocabulary.codes, vocabulary.size)]}  # never a target in training
     _write(folder / "generation_config.json", {**special, **never})
-    write_aside(folder / "README.md", export_card(model.gpt, model.format, merges=model.merges))
+    write_aside(folder / "README.md", export_card(model.gpt, model.predicted, merges=model.merges))
     merges = {} if model.merges is None else {"merges": model.merges.pairs}
-    about = {"torch_dtype": "float32", "wordless": {**model.format.as_dict(), **merges}}
+    about = {"torch_dtype": "float32", "wordless": {**model.predicted.as_dict(), **merges}}
     _write(folder / "config.json", {**_config(model.gpt.config, vocabulary.size), **special, **about})
 
 
@@ -130,6 +130,11 @@ class CodesToLogits(nn.Module):
         if model.merges is not None:
             raise InputError(
                 f"{model.name} reads merged codes, which are not written as ONNX; train it with lm.bpe=null"
+            )
+        if model.predicted.pitch is not None:
+            raise InputError(
+                f"{model.name} reads the pitch among the codes, which is not written as ONNX; train it with "
+                "lm.pitch=beside"
             )
         self.gpt = deepcopy(model.gpt).cpu().eval()
         make_exportable(self.gpt)

@@ -44,22 +44,26 @@ STRENGTHS = (1.0, 10.0, 100.0, 1000.0)  # of the bigram's prior, in counts
 
 
 class Unigram:
-    """Frequencies of codes in training clips, with add-one smoothing."""
+    """Frequencies of codes of the spectrum in training clips, with add-one smoothing."""
 
     def __init__(self, clips: Sequence[Codes]) -> None:
         if not any(codes.values.size for codes in clips):
             raise InputError(f"there are {len(clips)} clips, and none has a code; give clips to count codes in")
-        self.format: CodesFormat = clips[0].format
+        self.format: CodesFormat = clips[0].format.spectral
         counts = np.ones(self.format.code_shape)
         for codes in clips:
-            require_same_codebook(self.format, codes.format, owner="the model of code frequencies")
+            self._require_own(codes)
             counts += codes.counts
         self.shares: DoubleArray = counts / counts.sum(axis=1, keepdims=True)  # (streams, codes)
 
     def log_probabilities(self, codes: Codes) -> DoubleArray:
-        require_same_codebook(self.format, codes.format, owner="the model of code frequencies")
-        each: DoubleArray = np.log(np.stack([p[v] for p, v in zip(self.shares, codes.values.T, strict=True)], axis=1))
+        self._require_own(codes)
+        values = codes.spectral.values
+        each: DoubleArray = np.log(np.stack([p[v] for p, v in zip(self.shares, values.T, strict=True)], axis=1))
         return each
+
+    def _require_own(self, codes: Codes) -> None:
+        require_same_codebook(self.format, codes.format.spectral, owner="the model of code frequencies")
 
 
 class Bigram:
@@ -107,7 +111,7 @@ def unigram_perplexity(train: Sequence[Codes], validation: Sequence[Codes]) -> f
         raise InputError(f"{problem}; perplexity needs codes in both: have corpus.split give both some recordings")
     unigram = Unigram(train)
     for codes in validation:
-        require_same_codebook(unigram.format, codes.format, owner="the model of code frequencies")
+        require_same_codebook(unigram.format, codes.format.spectral, owner="the model of code frequencies")
     seen = np.sum([codes.counts for codes in validation], axis=0)
     return math.exp(-float((seen * np.log(unigram.shares)).sum() / seen.sum()))
 
@@ -120,7 +124,7 @@ def bits_per_second(nats_per_code: float, codes_format: CodesFormat) -> float:
 def perplexities(model: LanguageModel, train: Sequence[Codes], validation: Sequence[Codes]) -> dict[str, float]:
     """Measure a model on validation clips, beside the frequencies of its codes on train, and its codes per token."""
     nats = model.nats_per_code(validation)
-    known, held_out = ([codes.finest for codes in clips] for clips in (train, validation))
+    known, held_out = ([model.read_of(codes).finest for codes in clips] for clips in (train, validation))
     joined = model.merges
     tokens = 0 if joined is None else sum(len(joined.tokens(codes.values)) for codes in held_out)
     return {
@@ -129,6 +133,30 @@ def perplexities(model: LanguageModel, train: Sequence[Codes], validation: Seque
         "unigram_perplexity": unigram_perplexity(known, held_out),
         "bits_per_second": bits_per_second(nats, model.predicted),
     }
+
+
+CENTS = 1200  # of an octave
+
+
+def pitch_errors(model: LanguageModel, clips: Sequence[Codes]) -> dict[str, float]:
+    """Measure the predicted pitch of the second half of recordings, whose first half has its recorded pitch.
+
+    The error is the root mean square over the time steps with a voice in both, in cents, and voicing is wrong where one
+    of both has a voice: means over clips. Nothing is measured of a model that predicts no pitch beside its codes.
+    """
+    errors, wrong = list[float](), list[float]()
+    for clip in clips if model.pitch is not None else ():
+        first, second = clip.crop(0, len(clip) // 2), clip.crop(len(clip) // 2, len(clip))
+        given = clip.format.pitch
+        if not len(first) or given is None:
+            continue
+        true, own = (each.values[:, -1] for each in (second, model.add_pitch(second.spectral, first)))
+        wrong.append(float(((true > 0) != (own > 0)).mean()))
+        if (both := (true > 0) & (own > 0)).any():
+            octaves = given.octaves[own[both]] - given.octaves[true[both]]
+            errors.append(CENTS * float(np.sqrt(np.square(octaves).mean())))
+    found = {"predicted_pitch_error": errors, "predicted_voicing_error": wrong}
+    return {name: float(np.mean(each)) for name, each in found.items() if each}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +189,7 @@ def score(model: LanguageModel, codes: Codes) -> Score:
         log_probability=log_probability,
         log_probability_per_second=log_probability / codes.seconds,
         nats_per_code=nats,
-        bits_per_second=bits_per_second(nats, codes.format),
+        bits_per_second=bits_per_second(nats, model.read),
         perplexity=math.exp(nats),
     )
 
@@ -230,10 +258,10 @@ def diversity(
 
     ``recoded`` are the codes of the generated sounds: their perplexity says how plausible they are to the model.
     ``other`` is a model of the finest codes that did not generate them. Of codes at several rates, n-grams are those
-    of the finest, and the model's perplexity is that of all codes of a finest step.
+    of the finest, and the model's perplexity is that of all codes of a finest step. N-grams have no pitch.
     """
     return {
-        **{f"distinct_{n}": distinct_ngrams([each.finest.values for each in codes], n) for n in NGRAMS},
+        **{f"distinct_{n}": distinct_ngrams([each.finest.spectral.values for each in codes], n) for n in NGRAMS},
         **plausibility([prompt and prompt.finest for prompt in prompts], [each.finest for each in codes], other=other),
         "perplexity": _perplexity_after(model.log_probabilities_after, prompts, codes),
         "recoded_perplexity": _perplexity_after(model.log_probabilities_after, prompts, recoded),
@@ -251,7 +279,7 @@ def plausibility(
         return other.log_probabilities(whole)[len(whole.values) - len(more.values) :]
 
     return {
-        "auto_bleu": auto_bleu([each.values for each in codes]),
+        "auto_bleu": auto_bleu([each.spectral.values for each in codes]),
         "other_perplexity": None if other is None else _perplexity_after(after, prompts, codes),
     }
 

@@ -430,7 +430,7 @@ def _padded(rows: Iterable[Tensor | None]) -> Tensor | None:
 def states_over_time(model: LanguageModel, codes: Codes, layers: Sequence[int]) -> Tensor:
     """Concatenate states of some layers (0: embeddings) to ``(time, len(layers) * model_dim)``, mean over streams."""
     states = model.hidden_states(codes, layers)  # (layers, time * streams, model_dim)
-    by_step = states.reshape(len(layers), len(codes.values), codes.format.streams, states.shape[2])
+    by_step = states.reshape(len(layers), len(codes.values), model.predicted.streams, states.shape[2])
     return by_step.mean(2).transpose(0, 1).flatten(1)
 
 

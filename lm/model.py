@@ -7,6 +7,9 @@ its rate, and reads those of the coarser rates. Together they continue recording
     rate 1   [ prompt ][ continued by a GPT ]
     rate 2   [ prompt ][ from all of rate 1, old and new ]
     rate 3   [ prompt ][ from all of rates 1 and 2 ]
+
+A stream of pitch stands beside the codes: the GPT neither reads nor predicts it, and a head fills it in (`lm.pitch`). A
+GPT may also have it among its codes, as one more stream.
 """
 
 import math
@@ -25,7 +28,8 @@ from lm.batches import CodeSequences, loss, validation_batches
 from lm.generation import Sampling, continue_codes, stream_codes
 from lm.gpt import GPT, create_gpt
 from lm.model_card import model_card, rates_card
-from lm.options import LOOK_AHEAD, GPTConfig
+from lm.options import LOOK_AHEAD, GPTConfig, Pitch
+from lm.pitch import PitchHead, fit_pitch
 from lm.tokens import Conditions, IndexArray, Merges, Vocabulary, Window, windows
 from tokenizer.codes import (
     Codes,
@@ -48,10 +52,11 @@ from wordless.base.saved_models import (
     reading,
     write_model,
 )
-from wordless.base.seeds import require_seed
+from wordless.base.seeds import named_seed, require_seed
 
 # The output projection is the embedding; safetensors keeps one of the two names.
 FloatArray = npt.NDArray[np.float32]
+PITCHED_TOGETHER = 16  # time steps of a stream whose states are computed together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +67,14 @@ class _Saved:
     codes: CodesFormat
     merges: tuple[tuple[int, int], ...] = ()
     look_ahead: int = LOOK_AHEAD  # of an upsampler
+    pitch: PitchHead | None = None  # None: the codes have no pitch, or the GPT has it among them
     began_at: str | None = None
     weights_sha256: str
+
+    def __post_init__(self) -> None:
+        if self.pitch is not None:
+            require(self.codes.pitch is not None, "pitch", "given", "the codes have no stream of pitch")
+            self.pitch.require_width(self.gpt.model_dim)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -100,6 +111,7 @@ class LanguageModel:
         name: in messages.
         coarser: the models of the coarser rates, coarse to fine; an upsampler without them cannot generate.
         merges: the runs of codes that the GPT reads as one token. The methods take and give codes all the same.
+        pitch: predicts the stream of pitch beside the codes; None: there is none, or it is among the codes of the GPT.
     """
 
     def __init__(
@@ -110,10 +122,13 @@ class LanguageModel:
         name: str = "the language model",
         coarser: Sequence["LanguageModel"] = (),
         merges: Merges | None = None,
+        pitch: PitchHead | None = None,
     ) -> None:
         self.gpt = gpt.eval()
-        self.format = codes_format
-        self.predicted = codes_format.formats[-1]  # format of the codes that it predicts
+        self.format = codes_format  # of the codes that it takes and gives
+        self.pitch = pitch
+        self.read = codes_format if pitch is None else codes_format.spectral  # format of the codes that the GPTs read
+        self.predicted = self.read.formats[-1]  # format of the codes that it predicts
         self.name = name
         self.coarser = tuple(coarser)
         self.merges = merges
@@ -128,14 +143,18 @@ class LanguageModel:
         seed: int,
         look_ahead: int = LOOK_AHEAD,
         merges: Merges | None = None,
+        pitch: Pitch = "beside",
     ) -> "LanguageModel":
         """Create an untrained model; its weights follow from the seed.
 
         ``look_ahead`` is the number of codes of each coarser rate that an upsampler reads after the covering one.
+        ``pitch`` is the place of a stream of pitch.
         """
-        vocabulary = _vocabulary(config, codes_format, merges)
+        head = PitchHead.silent(config.model_dim) if codes_format.pitch is not None and pitch == "beside" else None
+        vocabulary = _vocabulary(config, codes_format if head is None else codes_format.spectral, merges)
         conditions = Conditions.of(codes_format, look_ahead=look_ahead)
-        return cls(create_gpt(config, vocabulary, seed=seed, conditions=conditions), codes_format, merges=merges)
+        gpt = create_gpt(config, vocabulary, seed=seed, conditions=conditions)
+        return cls(gpt, codes_format, merges=merges, pitch=head)
 
     @classmethod
     def of_rates(cls, models: Sequence["LanguageModel"], *, name: str = "the language model") -> "LanguageModel":
@@ -157,7 +176,8 @@ class LanguageModel:
         return whole
 
     def _beside(self, coarser: Sequence["LanguageModel"]) -> "LanguageModel":
-        other = LanguageModel(self.gpt, self.format, name=self.name, coarser=coarser, merges=self.merges)
+        own, name = (self.gpt, self.format), self.name
+        other = LanguageModel(*own, name=name, coarser=coarser, merges=self.merges, pitch=self.pitch)
         other.began_at = self.began_at
         return other
 
@@ -177,9 +197,11 @@ class LanguageModel:
         with reading(folder, LANGUAGE_MODEL, _Saved, remedy="copy it again from its run, or make it again") as saved:
             conditions = Conditions.of(saved.codes, look_ahead=saved.look_ahead)
             merges = Merges(saved.merges, saved.codes) if saved.merges else None
-            vocabulary = _vocabulary(saved.gpt, saved.codes, merges)
+            read: CodesFormat = saved.codes if saved.pitch is None else saved.codes.spectral
+            vocabulary = _vocabulary(saved.gpt, read, merges)
             create = partial(create_gpt, saved.gpt, vocabulary, seed=0, conditions=conditions)
-            model = cls(load_network(create, folder, saved.weights_sha256), saved.codes, merges=merges)
+            gpt = load_network(create, folder, saved.weights_sha256)
+            model = cls(gpt, saved.codes, merges=merges, pitch=saved.pitch)
         model.name = f"the language model {folder}"
         model.began_at = saved.began_at
         model.gpt.to(device)
@@ -195,9 +217,11 @@ class LanguageModel:
             config["merges"] = self.merges.pairs
         if self.gpt.conditions is not None:
             config["look_ahead"] = self.gpt.conditions.look_ahead
+        if self.pitch is not None:
+            config["pitch"] = asdict(self.pitch)
         if self.began_at is not None:
             config["began_at"] = self.began_at
-        card = model_card(self.gpt, self.format, merges=self.merges, began_at=self.began_at)
+        card = model_card(self.gpt, self.read, merges=self.merges, began_at=self.began_at)
         write_model(folder, self.gpt, config, card=card)
 
     def generate(
@@ -224,7 +248,8 @@ class LanguageModel:
         depends on its prompt, the seed and ``i`` alone. The options of ``sampling`` hold at each rate. Coarser rates
         are continued a little further, so that no upsampler reads an end of the recording, which it knows from
         training. With merges a prompt is merged by itself, tokens are drawn until their codes last long enough, and
-        ``max_repeats`` counts tokens in the place of time steps.
+        ``max_repeats`` counts tokens in the place of time steps. A stream of pitch beside the codes is drawn after
+        them.
         """
         if not prompts:
             return []
@@ -254,10 +279,57 @@ class LanguageModel:
             for number, (values, more) in enumerate(zip(own, continued, strict=True)):
                 coarser[number].append(np.concatenate([values, more]))
                 made[number].append(Codes(values=more[:wanted], num_samples=num_samples, format=model.predicted))
-        return [join_rates(each) for each in made]
+        codes = [join_rates(each) for each in made]
+        if self.pitch is None:
+            return codes
+        return [
+            self.add_pitch(new, prompt, _pitch_draws(seed, number), temperature=sampling.temperature)
+            for number, (prompt, new) in enumerate(zip(prompts, codes, strict=True))
+        ]
+
+    def add_pitch(
+        self,
+        codes: Codes,
+        past: Codes | None = None,
+        rng: np.random.Generator | None = None,
+        *,
+        temperature: float = 0.0,
+    ) -> Codes:
+        """Predict the stream of pitch of codes without one, which follow ``past``; ``temperature`` scales its noise."""
+        if self.pitch is None or self.format.pitch is None:
+            return codes
+        before, pitch = np.zeros((0, codes.format.streams), np.int32), np.zeros(0, np.int32)
+        if past is not None:
+            past = self._whole(past)
+            before = past.spectral.values
+            pitch = np.zeros(len(past), np.int32) if past.format.pitch is None else past.values[:, -1]
+        samples = len(before) * self.format.samples_per_code + codes.num_samples
+        whole = Codes(values=np.concatenate([before, codes.values]), num_samples=samples, format=codes.format)
+        states = self._last_states(whole, first=len(before))
+        rng = rng or np.random.default_rng(0)
+        found = self.pitch.predict(states, pitch, self.format.pitch, rng, temperature=temperature)
+        return codes.with_pitch(found, self.format)
+
+    def fit_pitch(self, clips: Sequence[Codes]) -> None:
+        """Fit the head of the stream of pitch to recordings, whose pitch is known."""
+        if self.pitch is not None and self.format.pitch is not None:
+            read = ((self._last_states(clip), clip.values[:, -1]) for clip in clips)
+            self.pitch = fit_pitch(read, self.format.pitch, self.gpt.config.model_dim)
+
+    def _last_states(self, codes: Codes, *, first: int = 0) -> npt.NDArray[np.float64]:
+        """Return the last layer's states that have read each time step from ``first`` on ``(time, model_dim)``."""
+        streams, steps = self.predicted.streams, len(codes) - first
+        read = first if self.merges is None else 0  # tokens are fewer than time steps
+        parts = [*self.stream_hidden_states(codes, [self.gpt.config.layers], first=read)]
+        states = torch.cat([torch.zeros(1, 0, self.gpt.config.model_dim, device=self.gpt.device), *parts], dim=1)[0]
+        last: npt.NDArray[np.float64] = states[streams - 1 :: streams].double().cpu().numpy()
+        return last[len(last) - steps :]
 
     def stream(self, prompt: Codes | None, *, seconds: float, sampling: Sampling, seed: int = 0) -> Iterator[Codes]:
-        """Give the continuation of one prompt by time steps as they are generated; of several rates, all at once."""
+        """Give the continuation of one prompt by time steps as they are generated; of several rates, all at once.
+
+        With a stream of pitch beside the codes, `PITCHED_TOGETHER` time steps are given together.
+        """
         if self.coarser:
             yield from self.generate_batch([prompt], seconds=seconds, sampling=sampling, seed=seed)
             return
@@ -268,8 +340,16 @@ class LanguageModel:
         known, lengths = self._merged(self._prompt(prompt)[0]), self.token_lengths
         made = stream_codes(self.gpt, known, steps=steps, sampling=sampling, seed=seed, lengths=lengths)
         by_step = (values[None] for tokens in made for values in self._expanded(tokens))
-        for number, values in enumerate(islice(by_step, steps)):
-            yield Codes(values=values, num_samples=min(num_samples - number * step, step), format=self.format)
+        rng, past, left, wanted = _pitch_draws(seed, 0), prompt, num_samples, islice(by_step, steps)
+        together = 1 if self.pitch is None else PITCHED_TOGETHER
+        while values := [*islice(wanted, together)]:
+            samples = min(left, len(values) * step)
+            codes = Codes(values=np.concatenate(values), num_samples=samples, format=self.predicted)
+            if self.pitch is not None:
+                codes = self.add_pitch(codes, past, rng, temperature=sampling.temperature)
+                past = codes if past is None else join_codes(self._whole(past), codes)
+            left -= samples
+            yield from (codes.crop(number, number + 1) for number in range(len(codes)))
 
     @torch.no_grad()
     def hidden_states(self, codes: Codes, layers: Sequence[int] | None = None) -> Tensor:
@@ -287,13 +367,18 @@ class LanguageModel:
         return torch.cat(parts, dim=1)
 
     @torch.no_grad()
-    def stream_hidden_states(self, codes: Codes, layers: Sequence[int]) -> Iterator[Tensor]:
-        """Give the states of `hidden_states` window by window: ``(layers, steps * streams, model_dim)``."""
+    def stream_hidden_states(self, codes: Codes, layers: Sequence[int], *, first: int = 0) -> Iterator[Tensor]:
+        """Give the states of `hidden_states` window by window: ``(layers, steps * streams, model_dim)``.
+
+        Windows that end before time step ``first`` are left out.
+        """
         reading, wanted = self.reading(codes), list(layers)
         for layer in wanted:
             rule = f"choose 0 (embeddings) to {self.gpt.config.layers}"
             require(0 <= layer <= self.gpt.config.layers, "layers", layer, rule)
         for window in windows(len(reading.values), self.gpt.capacity):
+            if window.stop <= first:
+                continue
             tokens, conditions = self.inputs(reading, window)
             states = self.gpt.hidden_states(tokens[None], None if conditions is None else conditions[None])
             states = self.gpt.over_codes(states[wanted, 0])
@@ -358,7 +443,7 @@ class LanguageModel:
         if self.merges is not None and prompt is not None:
             parts = [self.reading(each).values for each in (prompt, codes)]
             return self._log_probabilities(self._tokens_read(np.concatenate(parts)))[len(prompt.values) :]
-        whole = codes if prompt is None else join_codes(prompt, codes)
+        whole = self.read_of(codes) if prompt is None else join_codes(self.read_of(prompt), self.read_of(codes))
         start = len(whole.values) - len(codes.values)
         if not self.coarser:
             return self.log_probabilities(whole)[start:]
@@ -386,16 +471,24 @@ class LanguageModel:
         total = torch.zeros((), dtype=torch.float64, device=self.gpt.device)
         for batch in batches:
             total += loss(self.gpt, batch.to(self.gpt.device))[0].double()
-        return float(total) / sum(codes.finest.values.size for codes in clips)
+        return float(total) / sum(self.read_of(codes).finest.values.size for codes in clips)
+
+    def read_of(self, codes: Codes) -> Codes:
+        """Return the codes that the GPTs read: all, or those without a stream of pitch."""
+        return codes if self.pitch is None else codes.spectral
 
     def perplexity(self, clips: Sequence[Codes], *, batch_size: int = 16) -> float:
         """Compute the perplexity, exp(nats per code): the number of equally probable codes of the same entropy."""
         return math.exp(self.nats_per_code(clips, batch_size=batch_size))
 
     def require_own(self, codes: Codes) -> None:
-        """Refuse codes of another codebook, and values that are not `Codes`."""
+        """Refuse codes of another codebook, and values that are not `Codes`.
+
+        Codes without their stream of pitch are those of the same codebook, if the GPT does not read it.
+        """
         require_codes(codes, "codes")
-        require_same_codebook(self.format, codes.format, owner=self.name)
+        without = self.pitch is not None and codes.format.pitch is None
+        require_same_codebook(self.read if without else self.format, codes.format, owner=self.name)
 
     def reading(self, recording: Codes | SoftCodes) -> GPTInput:
         """Divide codes into those that the model predicts, and those of coarser rates, which it only reads.
@@ -411,7 +504,7 @@ class LanguageModel:
                 raise InputError(f"{self.name} reads merged codes, which are hard: choose compare.assignments=hard")
             return GPTInput(values=recording.codes.values, soft=recording)
         self.require_own(recording)
-        *coarser, own = recording.by_rate
+        *coarser, own = self.read_of(recording).by_rate
         if self.merges is not None:
             return self._tokens_read(self.merges.tokens(own.values))
         if self.gpt.conditions is None:
@@ -485,8 +578,11 @@ class LanguageModel:
         if prompt is None:
             return [np.zeros((0, model.predicted.streams), np.int32) for model in self.rates]
         self.require_own(prompt)
-        whole = prompt.crop(0, prompt.num_samples // self.format.samples_per_code)
-        return [part.values for part in whole.by_rate]
+        return [part.values for part in self.read_of(self._whole(prompt)).by_rate]
+
+    def _whole(self, prompt: Codes) -> Codes:
+        """Return the whole time steps of a prompt: the padding of the last one is not sound."""
+        return prompt.crop(0, prompt.num_samples // self.format.samples_per_code)
 
     def _window_log_probabilities(self, reading: GPTInput, window: Window) -> FloatArray:
         read, (tokens, conditions) = reading.values[window.start : window.stop], self.inputs(reading, window)
@@ -495,6 +591,11 @@ class LanguageModel:
         wanted = torch.from_numpy(read.reshape(-1, 1).astype(np.int64)).to(logits.device)
         chosen: FloatArray = logits.float().log_softmax(-1).gather(1, wanted).cpu().numpy()
         return chosen.reshape(read.shape)[window.counted - window.start :]
+
+
+def _pitch_draws(seed: int, number: int) -> np.random.Generator:
+    """Return the random numbers of the pitch of a continuation: others than those of its codes."""
+    return np.random.default_rng([seed, number, named_seed("pitch")])
 
 
 def _vocabulary(config: GPTConfig, codes_format: CodesFormat, merges: Merges | None) -> Vocabulary:

@@ -116,6 +116,7 @@ class BatchConfig(Options):
 LOOK_AHEAD = 1  # code
 MOST_AHEAD = 64  # codes; each is an embedding table of the codebook
 Interleaving = Literal["flattening", "parallel"]
+Pitch = Literal["beside", "among"]  # the codes that a GPT reads
 MOST_MERGES = 1 << 16  # each adds a row to the embedding
 MAX_CONTEXT = 1 << 20  # positions; the rotary embedding keeps a row of numbers for each
 

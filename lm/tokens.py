@@ -77,16 +77,18 @@ class Vocabulary:
         rule = "a language model needs at least 2 codes to choose from and 1 stream"
         require(self.per_stream >= 2, "per_stream", self.per_stream, rule)
         require(self.streams >= 1, "streams", self.streams, rule)
+        if self.pitches is not None:
+            rule = f"a GPT that reads the pitch among the codes has {self.per_stream} codes of each stream at most"
+            require(self.pitches <= self.per_stream, "pitch.levels of the codes", self.pitches, rule)
 
     @classmethod
     def of(cls, codes_format: CodesFormat, *, backward: bool = False, merges: int = 0) -> "Vocabulary":
         """Return the vocabulary of a codebook's codes, and of ``merges`` runs of codes of one stream and rate."""
-        rates, streams = len(codes_format.formats), codes_format.streams
+        rates, streams, size = len(codes_format.formats), codes_format.streams, codes_format.codebook_size
         if merges and (streams > 1 or rates > 1):
             what = f"{rates} rates" if rates > 1 else f"{streams} streams (tokenizer.levels, tokenizer.patch.mels)"
             raise InputError(f"codes of {what} are not merged: choose codes of one stream and rate, or lm.bpe=null")
         pitches = None if codes_format.pitch is None else codes_format.pitch.levels
-        streams, size = codes_format.code_shape
         return cls(per_stream=size + merges, streams=streams, backward=backward, pitches=pitches)
 
     @property

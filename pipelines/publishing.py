@@ -261,6 +261,7 @@ def write_onnx_models(settings: PublishConfig) -> None:
 def _write_tokenizer(tokenizer: Tokenizer, file: Path, run: Path) -> dict[str, object]:
     """Write and check the tokenizer; return its part of the card."""
     config, audio, whole = tokenizer.config, tokenizer.config.audio, reads_sound(tokenizer)
+    own = tokenizer.format.spectral
     # It is checked with noisy tones of two lengths, and with recordings that the run kept for listening.
     recordings: list[FloatArray] = []
     draws = np.random.default_rng(0)
@@ -284,7 +285,7 @@ def _write_tokenizer(tokenizer: Tokenizer, file: Path, run: Path) -> dict[str, o
         inputs = [tokenizer.log_mel(torch.from_numpy(each)[None]) for each in padded]
     axes = {0: ("batch", None), 1: (str(shape[1]), None)}
     write_onnx(model, example, file, input_name=name, output_name="codes", axes=axes)
-    wanted = [tokenizer.encode(each, audio.sample_rate).values for each in recordings]
+    wanted = [tokenizer.encode(each, audio.sample_rate).spectral.values for each in recordings]
     codes = sum(each.size for each in wanted)
     equal = sum(int((one[0] == other).sum()) for one, other in zip(run_onnx(file, inputs), wanted, strict=True))
     if equal < ALIKE * codes:
@@ -292,11 +293,11 @@ def _write_tokenizer(tokenizer: Tokenizer, file: Path, run: Path) -> dict[str, o
     return {
         "file": file.name,
         "input": {"name": name, "shape": shape, "type": "float32", "meaning": meaning},
-        "output": {"name": "codes", "shape": ["batch", "time", tokenizer.format.streams], "type": "int64"},
+        "output": {"name": "codes", "shape": ["batch", "time", own.streams], "type": "int64"},
         "front_end": asdict(audio),
         "front_end_in_file": whole,
         "patch_frames": tokenizer.patch_frames,
-        "codes": tokenizer.format.as_dict(),
+        "codes": own.as_dict(),
         "checked": {"codes": codes, "equal": equal},
     }
 
@@ -304,7 +305,7 @@ def _write_tokenizer(tokenizer: Tokenizer, file: Path, run: Path) -> dict[str, o
 @torch.no_grad()
 def _write_language_model(model: LanguageModel, file: Path) -> dict[str, object]:
     """Write and check the language model; return its part of the card."""
-    gpt, own = model.gpt, model.format
+    gpt, own = model.gpt, model.predicted
     draws = torch.Generator().manual_seed(0)
 
     def some(batch: int, time: int) -> Tensor:

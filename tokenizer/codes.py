@@ -102,9 +102,8 @@ class CodesFormat:
         for name in ("tokenizer", "codebook"):
             require(bool(getattr(self, name)), f"{name} of the codes", "empty", "it must be the fingerprint of one")
         if self.pitch is not None:
-            rule = f"it must be at most codebook_size={self.codebook_size}, beside one or more other streams"
-            possible = self.pitch.levels <= self.codebook_size and self.streams > 1
-            require(possible, "pitch.levels of the codes", self.pitch.levels, rule)
+            rule = "one is that of the pitch: it must be 2 or more"
+            require(self.streams > 1, "streams of the codes", self.streams, rule)
             require(not self.rates, "pitch of the codes", "given", "codes at several rates have no stream of pitch")
         self._require_rates()
 
@@ -112,6 +111,11 @@ class CodesFormat:
     def spectral_streams(self) -> int:
         """Number of the streams that stand for the spectrum; they come first."""
         return self.streams - (self.pitch is not None)
+
+    @property
+    def spectral(self) -> "CodesFormat":
+        """The format of the codes without their stream of pitch."""
+        return replace(self, streams=self.spectral_streams, pitch=None)
 
     @property
     def codes_per_second(self) -> float:
@@ -131,8 +135,8 @@ class CodesFormat:
 
     @property
     def code_shape(self) -> tuple[int, int]:
-        """The shape of a table with a number for each code of each stream ``(streams, codebook_size)``."""
-        return self.streams, self.codebook_size
+        """The shape of a table with a number for each code of each stream of the spectrum ``(streams, codes)``."""
+        return self.spectral_streams, self.codebook_size
 
     def steps(self, num_samples: int) -> int:
         """Compute how many time steps cover ``num_samples`` samples; the tail is padded to a whole step."""
@@ -188,7 +192,7 @@ class CodesFormat:
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class Codes:
-    """Codes of one recording: ``values (time, streams)`` int32 in [0, codebook_size).
+    """Codes of one recording: ``values (time, streams)`` int32 in [0, codebook_size), and in [0, levels) of a pitch.
 
     Flat order is time-major, stream-minor: ``values.reshape(-1)``.
 
@@ -208,14 +212,15 @@ class Codes:
         steps = self.format.steps(self.num_samples)
         given = f"{self.num_samples}, which takes {steps} time steps of {self.format.samples_per_code} samples"
         require(len(self.values) == steps, "num_samples", given, f"there are {len(self.values)}")
-        if self.values.size and not 0 <= self.values.min() <= self.values.max() < self.format.codebook_size:
-            problem = f"values lie in [{self.values.min()}, {self.values.max()}]"
-            has = f"a codebook of {self.format.codebook_size} has codes 0 to {self.format.codebook_size - 1}"
-            raise InputError(f"{problem}; {has}: these codes are of another tokenizer")
-        pitch = self.format.pitch
-        if pitch is not None and self.values.size and (largest := int(self.values[:, -1].max())) >= pitch.levels:
-            problem = f"the stream of pitch has code {largest}, and its codes are 0 to {pitch.levels - 1}"
-            raise InputError(f"{problem}: these codes are of another tokenizer")
+        size, pitch = self.format.codebook_size, self.format.pitch
+        self._require_range(self.values[:, : self.format.spectral_streams], size, f"a codebook of {size}")
+        if pitch is not None:
+            self._require_range(self.values[:, -1], pitch.levels, "the stream of pitch")
+
+    def _require_range(self, values: IntArray, size: int, owner: str) -> None:
+        if values.size and not 0 <= values.min() <= values.max() < size:
+            problem = f"values lie in [{values.min()}, {values.max()}]"
+            raise InputError(f"{problem}; {owner} has codes 0 to {size - 1}: these codes are of another tokenizer")
 
     def __len__(self) -> int:
         """Count the time steps."""
@@ -242,8 +247,21 @@ class Codes:
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
-        """Uses of each code in each stream ``(streams, codebook_size)``."""
-        return np.stack([np.bincount(stream, minlength=self.format.codebook_size) for stream in self.values.T])
+        """Uses of each code in each stream of the spectrum ``(streams, codebook_size)``."""
+        size = self.format.codebook_size
+        return np.stack([np.bincount(stream, minlength=size) for stream in self.spectral.values.T])
+
+    @property
+    def spectral(self) -> "Codes":
+        """The codes without their stream of pitch."""
+        if self.format.pitch is None:
+            return self
+        return replace(self, values=np.ascontiguousarray(self.values[:, :-1]), format=self.format.spectral)
+
+    def with_pitch(self, pitch: IntArray, codes_format: CodesFormat) -> "Codes":
+        """Return the codes with a stream of pitch ``(time,)``, whose format this is."""
+        values = np.concatenate([self.values, pitch[:, None].astype(np.int32)], axis=1)
+        return replace(self, values=values, format=codes_format)
 
     @property
     def by_rate(self) -> tuple["Codes", ...]:

@@ -69,7 +69,7 @@ class TokenizerConfig(Options):
     @property
     def code_shape(self) -> tuple[int, int]:
         """The shape of a table with a number for each code of each stream, as that of `CodesFormat`."""
-        return self.streams, self.codebook_size
+        return self.spectral_streams, self.codebook_size
 
     @property
     def codebook_shape(self) -> tuple[int, int, int]:

@@ -51,7 +51,7 @@ def soft_codes(tokenizer: Tokenizer, bottlenecks: Tensor) -> SoftCodes:
     """Return the codes of bottlenecks ``(time, bands * bottleneck)``, and how near they are to each code."""
     by_band = bottlenecks.reshape(len(bottlenecks), tokenizer.config.bands, -1).to(tokenizer.centroids.device)
     values, step = tokenizer.nearest(by_band).to("cpu", torch.int32).numpy(), tokenizer.config.samples_per_code
-    codes = Codes(values=values, num_samples=len(values) * step, format=tokenizer.format)
+    codes = Codes(values=values, num_samples=len(values) * step, format=tokenizer.format.spectral)
     return SoftCodes(codes=codes, bottlenecks=by_band, codebooks=tokenizer.codebooks, spacings=tokenizer.spacings)
 
 
@@ -78,11 +78,12 @@ def whole_patches(frames: Tensor, patch_frames: int) -> Tensor:
 def codes_of_frames(tokenizer: Tokenizer, recordings: Iterable[Tensor]) -> list[Codes]:
     """Encode the log-mel ``(time, mels)`` of each recording, before ``audio.remove_mean``, all in one batch.
 
-    The last patch of each is made whole.
+    The last patch of each is made whole. There is no stream of pitch, which only samples have.
     """
     frames, steps = _join_whole_patches(tokenizer, recordings)
     values, step = torch.split(tokenizer.encode_spectrogram(frames), steps), tokenizer.config.samples_per_code
-    return [Codes(values=each.numpy(), num_samples=len(each) * step, format=tokenizer.format) for each in values]
+    form = tokenizer.format.spectral
+    return [Codes(values=each.numpy(), num_samples=len(each) * step, format=form) for each in values]
 
 
 @torch.inference_mode()
@@ -137,7 +138,7 @@ def pictures(tokenizer: Tokenizer, originals: Sequence[Waveform], codes: Sequenc
         bottlenecks = tokenizer.bottlenecks_of(padded, spectrogram)
         found[f"{number}:autoencoder"] = tokenizer.decode_bottlenecks(bottlenecks)[0]
         found[f"{number}:codebook"] = tokenizer.spectrogram(torch.from_numpy(each.values)[None])[0]
-        found[f"{number}:codes"] = torch.from_numpy(each.values)
+        found[f"{number}:codes"] = torch.from_numpy(each.spectral.values)
     return {name: picture.contiguous() for name, picture in found.items()}
 
 
@@ -153,11 +154,12 @@ class Encoder:
     folder: Path  # of the tokenizer
     root: Path  # of the recordings
     device: str = "cpu"
+    pitched: bool = True  # whether clips and views have the stream of pitch, if the tokenizer has one
 
     @property
     def format(self) -> CodesFormat:
         """Meaning of the codes."""
-        return self.tokenizer.format
+        return self.tokenizer.format if self.pitched else self.tokenizer.format.spectral
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -176,7 +178,7 @@ def encode_clips(encoder: Encoder, jobs: Sequence[Job]) -> list[CodedClip]:
     audio = encoder.tokenizer.config.audio
     sounds = [read_blocks(encoder.root / clip.path, audio.sample_rate, part=clip.part) for clip, _ in jobs]
     starts = [offset * audio.hop_length for _, offset in jobs]
-    codes = encoder.tokenizer.encode_recordings(list(map(skip_samples, sounds, starts)))
+    codes = encoder.tokenizer.encode_recordings([*map(skip_samples, sounds, starts)], pitched=encoder.pitched)
     return [
         CodedClip(path=clip.path, span=clip.span, codes=own, split=clip.split, offset_frames=offset)
         for (clip, offset), own in zip(jobs, codes, strict=True)
@@ -205,7 +207,7 @@ def encode_views(encoder: Encoder, job: tuple[Clip, Sequence[View]]) -> list[Cod
     for view in views:
         if view.is_warped:
             steps, step = next(values), encoder.tokenizer.config.samples_per_code
-            codes = Codes(values=steps.numpy(), num_samples=len(steps) * step, format=encoder.tokenizer.format)
+            codes = Codes(values=steps.numpy(), num_samples=len(steps) * step, format=encoder.format)
             offset = view.offset_frames
             made.append(CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split, offset_frames=offset))
         else:

@@ -81,8 +81,7 @@ def measure_usage(codes: Iterable[Codes], levels: int, size: int) -> Usage:
     """Count each code of codebooks of this size, over all streams of the spectrum and per residual level."""
     counts: npt.NDArray[np.int64] = np.zeros((levels, size), dtype=np.int64)
     for clip in codes:
-        spectral = clip.counts[: clip.format.spectral_streams]
-        counts += spectral.reshape(-1, levels, size).sum(0)  # the levels of a band are adjacent streams
+        counts += clip.counts.reshape(-1, levels, size).sum(0)  # the levels of a band are adjacent streams
     by_level = tuple(Usage(counts=tuple(row)) for row in counts.tolist())
     return Usage(counts=tuple(counts.sum(0).tolist()), levels=by_level if levels > 1 else ())
 
@@ -142,10 +141,8 @@ def measure_stability(
     same, total = dict.fromkeys(changes, 0), 0
     for samples in clips:
         # not `encode`, which refuses samples beyond `LOUDEST`: the gain may lift a loud clip above it
-        plain, *others = (
-            tokenizer.encode_blocks([each], tokenizer.config.audio.sample_rate).values
-            for each in (samples, *(change(samples) for change in changes.values()))
-        )
+        heard = (samples, *(change(samples) for change in changes.values()))
+        plain, *others = (tokenizer.encode_recordings([[each]], pitched=False)[0].values for each in heard)
         total += plain.size
         for name, changed in zip(changes, others, strict=True):
             same[name] += int((changed == plain).sum())

@@ -14,7 +14,8 @@ from wordless.base.errors import InputError
 class SoundToCodes(nn.Module):
     """Samples ``(batch, samples)`` at the tokenizer's rate -> codes ``(batch, time, streams)``, int64.
 
-    All recordings of a batch have one length. Each gets the codes that `Tokenizer.encode` gives it by itself.
+    All recordings of a batch have one length. Each gets the codes that `Tokenizer.encode` gives it by itself, without
+    their stream of pitch.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -88,14 +89,9 @@ def reads_sound(tokenizer: Tokenizer) -> bool:
 
 
 def require_expressible(tokenizer: Tokenizer) -> None:
-    """Refuse codes of a speech model, whose own export its authors describe, and a stream of pitch."""
+    """Refuse codes of a speech model, whose own export its authors describe."""
     if tokenizer.speech_layer is not None:
         raise InputError(
             f"the codes are of layer {tokenizer.speech_layer.config.layer} of a speech model, which is not written as "
             "ONNX here; choose a run without tokenizer.speech_layer"
-        )
-    if (pitch := tokenizer.config.pitch) is not None:
-        raise InputError(
-            f"the codes have a stream of pitch with {pitch.levels} levels, whose tracker is not written as ONNX here; "
-            "choose a run with tokenizer.pitch.levels=0"
         )

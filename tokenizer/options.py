@@ -43,9 +43,9 @@ class PitchConfig(Options):
     """Options of the stream of pitch."""
 
     levels: int = option(
-        0,
-        "number of codes of one more stream, beside the spectrum: no voice, and pitches in equal steps of log-F0, such "
-        "as 32; 0: no such stream",
+        64,
+        "number of codes of the pitch of a voice: no voice, and pitches in equal steps of log-F0; 0: no such stream. "
+        "There is none with tokenizer.rates, with sample rates that resolve no pitch, and of recordings without voices",
         least=0,
         most=1024,
     )

@@ -18,7 +18,7 @@ The transformer has read the whole recording before a state, or the whole piece 
 over such states makes the codes of GSLM (Lakhotia et al., "On Generative Spoken Language Modeling from Raw Audio",
 2021, arXiv:2102.01192).
 
-A further stream may have a code for the pitch of each patch, from the recording's samples::
+A further stream has a code for the pitch of each patch, from the recording's samples::
 
     hops     [  h0  ][  h1  ][  h2  ][  h3  ]     of the front end; the pitch of each, or no voice
     codes    [      c0      ][      c1      ]     no voice if fewer than half of the hops have one, else their mean
@@ -282,6 +282,11 @@ class PitchReader:
         rest = self.tracker.finish()
         silence = np.full(-(len(self.octaves) + len(rest)) % self.frames, np.nan)
         self.octaves = np.concatenate([self.octaves, rest, silence])
+
+    def rest(self, steps: int) -> IntArray:
+        """Read the end of the recording, and return the codes that were not taken ``(steps,)``."""
+        self.finish()
+        return self.take(steps)
 
     def take(self, steps: int) -> IntArray:
         """Return the next codes ``(steps,)``."""

@@ -161,17 +161,25 @@ class Tokenizer(nn.Module):
         sounds = (sound_for(self.front_end, each, sample_rate, name=name) for each, name in named)
         return self.encode_recordings([resample_blocks([each.samples], each.sample_rate, rate) for each in sounds])
 
-    def encode_recordings(self, recordings: Sequence[Iterable[FloatArray]]) -> list[Codes]:
+    def encode_recordings(self, recordings: Sequence[Iterable[FloatArray]], *, pitched: bool = True) -> list[Codes]:
         """Encode recordings that arrive in blocks at the own sample rate; a GPU computes blocks of all of them at once.
 
-        Codes of several rates, of a speech model and with a stream of pitch are made recording by recording.
+        Codes of several rates and of a speech model are made recording by recording. Without ``pitched`` the codes have
+        no stream of pitch.
         """
-        if self.coarser or self.speech_layer is not None or self.config.pitch is not None:
-            return [self._gather(blocks) for blocks in recordings]
-        gathered = [GatheredCodes(self.format) for _ in recordings]
+        if self.coarser or self.speech_layer is not None:
+            whole = [self._gather(blocks) for blocks in recordings]
+            return whole if pitched else [each.spectral for each in whole]
+        readers = [self._pitch_reader() for _ in recordings] if pitched and self.config.pitch is not None else None
+        if readers is not None:
+            recordings = [reader.passing(blocks) for reader, blocks in zip(readers, recordings, strict=True)]
+        gathered = [GatheredCodes(self.format.spectral) for _ in recordings]
         for number, codes, covered in self._encode_together(recordings, self._at_once):
             gathered[number].add(codes, covered)
-        return [each.codes for each in gathered]
+        spectral = [each.codes for each in gathered]
+        if readers is None:
+            return spectral
+        return [own.with_pitch(each.rest(len(own)), self.format) for own, each in zip(spectral, readers, strict=True)]
 
     def encode_file(self, path: Path | str) -> Codes:
         """Encode a recording that libsndfile can read; see `encode_stream` for its use of memory."""
@@ -198,7 +206,7 @@ class Tokenizer(nn.Module):
         if self.config.pitch is None:
             yield from self._encode_spectrum(blocks, at_once)
             return
-        reader, waiting = PitchReader(self.config.pitch, self.front_end, self.patch_frames), deque[tuple[Tensor, int]]()
+        reader, waiting = self._pitch_reader(), deque[tuple[Tensor, int]]()
 
         def beside_pitch(codes: Tensor, covered: int) -> tuple[Tensor, int]:
             pitch = torch.from_numpy(reader.take(len(codes))).to(codes.device)
@@ -210,6 +218,10 @@ class Tokenizer(nn.Module):
                 yield beside_pitch(*waiting.popleft())
         reader.finish()
         yield from starmap(beside_pitch, waiting)
+
+    def _pitch_reader(self) -> PitchReader:
+        assert self.config.pitch is not None, "the codes have a stream of pitch"
+        return PitchReader(self.config.pitch, self.front_end, self.patch_frames)
 
     def _encode_spectrum(self, blocks: Iterable[FloatArray], at_once: int) -> Iterator[tuple[Tensor, int]]:
         """Give the codes of the spectrum ``(steps, spectral_streams)``; see `encode_stream`."""
@@ -274,8 +286,7 @@ class Tokenizer(nn.Module):
     def encode_spectrogram(self, spectrogram: Tensor) -> Tensor:
         """Encode log-mel ``(steps * patch_frames, mels)`` to codes of the spectrum ``(steps, streams)`` on the CPU.
 
-        There is no stream of pitch, which only samples have. Blocks have `PATCHES_PER_BLOCK` patches; the last one is
-        padded.
+        Blocks have `PATCHES_PER_BLOCK` patches; the last one is padded.
         """
         blocks = torch.split(copy_to(spectrogram, self.centroids.device), PATCHES_PER_BLOCK * self.patch_frames)
         several = (blocks[first : first + self._at_once] for first in range(0, len(blocks), self._at_once))

@@ -271,10 +271,11 @@ def _coded(line: _Line, format: CodesFormat) -> CodedClip:
 
 def _units(clip: CodedClip, deduplicate: bool) -> tuple[list[int], list[int] | None]:
     """Return the units, and their durations if repeats are merged."""
-    if clip.codes.format.streams != 1:
-        problem = f"{clip.name} has {clip.codes.format.streams} streams"
+    codes = clip.codes.spectral
+    if codes.format.streams != 1:
+        problem = f"{clip.name} has {codes.format.streams} streams"
         raise InputError(f"{problem}; text units hold one: write Parquet (format=parquet) instead")
-    values = clip.codes.values[:, 0]
+    values = codes.values[:, 0]
     if not deduplicate:
         return values.tolist(), None
     starts = np.flatnonzero(_first_of_run(values))

@@ -60,10 +60,9 @@ class GptNetwork(BodyNetwork):
         return states.reshape(*states.shape[:-2], -1, codes.shape[2], states.shape[-1]).mean(-2)
 
 
-def _encode(blocks: Iterable[FloatArray], *, folder: Path, device: str) -> Array:
+def _encode(blocks: Iterable[FloatArray], *, folder: Path, device: str, pitched: bool) -> Array:
     """Convert blocks of samples to codes ``(time, streams)`` by the tokenizer in a folder."""
-    tokenizer = load_tokenizer(folder, device)
-    return tokenizer.encode_blocks(blocks, tokenizer.format.sample_rate).values
+    return load_tokenizer(folder, device).encode_recordings([blocks], pitched=pitched)[0].values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +100,7 @@ class GptBody(Body):
         return GptNetwork(gpt)
 
     def front_end(self, folder: Path, *, device: str) -> FrontEnd:
-        return partial(_encode, folder=folder / "tokenizer", device=device)
+        return partial(_encode, folder=folder / "tokenizer", device=device, pitched=self.codes.pitch is not None)
 
 
 def open_gpt(options: GptOptions, run: Mapping[str, Path]) -> Source:
@@ -122,7 +121,7 @@ def open_gpt(options: GptOptions, run: Mapping[str, Path]) -> Source:
     gpt = own if options.dropout is None else replace(own, dropout=options.dropout)
     pretrained = options.weights == RUN
     return Source(
-        body=GptBody(gpt=gpt, codes=model.format),
+        body=GptBody(gpt=gpt, codes=model.predicted),
         folder=run["tokenizer"].parent,
         weights=run["lm"] if pretrained else None,
         fingerprint=file_hash(run["lm"] / WEIGHTS)[:16] if pretrained else "",

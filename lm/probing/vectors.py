@@ -135,7 +135,7 @@ def bags_of_codes(codes: Codes | SoftCodes, poolings: Sequence[Pooling]) -> dict
 def _hard_bag(codes: Codes, pooling: Pooling) -> FloatArray:
     weights = [pooling_weights(len(codes.values), each) for each in means_of([pooling])]
     bags = np.zeros((PARTS[pooling], *codes.format.code_shape), np.float32)
-    for stream in range(codes.format.streams):
+    for stream in range(codes.format.spectral_streams):
         for part, shares in enumerate(np.concatenate(weights) if weights else ()):
             np.add.at(bags[part, stream], codes.values[:, stream], shares)
         if takes_max(pooling):

@@ -131,7 +131,7 @@ def rates(settings: RunSettings) -> str:
     audio, tokenizers = settings.audio, [own.config(settings.audio) for own in settings.tokenizer.by_rate]
     window, hop = (1000 * samples / audio.sample_rate for samples in (audio.window_length, audio.hop_length))
     codes = listed([f"{audio.sample_rate / each.samples_per_code:.4g}" for each in tokenizers])
-    streams = tokenizers[0].streams
+    streams = tokenizers[0].spectral_streams
     where = "in 1 stream" if streams == 1 else f"in each of {streams} streams"
     return f"{audio.sample_rate:,} Hz, window {window:.4g} ms, hop {hop:.4g} ms, {codes} codes per second {where}"
 
@@ -265,8 +265,8 @@ def _train_language(session: Session, pair: Pair, entries: RunEntries, *, tested
     settings, coarsest = pair.settings, entries.codebooks[0].patch_frames
 
     def coded(codebook: TokenizedCorpus) -> CodedClips:
-        config = settings.lm.views
-        return coded_clips(session, pair.manifest, codebook, pair.unlabelled, config, coarsest=coarsest)
+        clips, own = (pair.manifest, codebook, pair.unlabelled), settings.lm
+        return coded_clips(session, *clips, own.views, coarsest=coarsest, pitched=own.pitch == "among")
 
     if settings.trains_rates:
         entries = replace(entries, rates=rate_models(session, [*map(coded, entries.codebooks)], settings.lm))

@@ -129,9 +129,9 @@ def make_continuations(session: Session, manifest: Manifest, settings: RunSettin
 
 
 def _coded(session: Session, manifest: Manifest, settings: RunSettings, entries: RunEntries, size: int) -> CodedIn:
-    """Make the codes of another codebook of the run's tokenizer, without pitch, which the vocoder does not read."""
+    """Make the codes of another codebook of the run's tokenizer."""
     sized, own = settings.tokenizer.with_codebook(size), entries.finest
-    tokens = codebook(session, own.sample, own.autoencoder, settings.audio, sized, settings.speech_layer)
+    tokens = codebook(session, own.sample, own.autoencoder, settings.audio, sized, settings.speech_layer, own.pitches)
     return CodedIn(tokens, codes(session, manifest, tokens))
 
 

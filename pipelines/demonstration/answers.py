@@ -63,7 +63,8 @@ class Analysis:
 
     def facts(self) -> str:
         """Describe the codes, and the surprise of the language model, in a sentence or two."""
-        form, count = self.codes.format, sum(each.values.size for each in self.codes.by_rate)
+        spectral = self.codes.spectral
+        form, count = spectral.format, sum(each.values.size for each in spectral.by_rate)
         size = (
             f"{self.waveform.seconds:.2f} s of sound are {count} codes of {form.codebook_size}: "
             f"{form.bits_per_second:,.0f} bits per second."
@@ -78,7 +79,7 @@ class Analysis:
 
     def codes_text(self) -> str:
         """Write the codes: those of a time step side by side with commas, a line for each of several rates."""
-        rates = self.codes.by_rate
+        rates = self.codes.spectral.by_rate
         lines = [" ".join(",".join(map(str, step)) for step in each.values.tolist()) for each in rates]
         return lines[0] if len(lines) == 1 else "\n".join(f"rate {n}: {line}" for n, line in enumerate(lines, 1))
 
@@ -201,7 +202,8 @@ def analyse(models: DemoModels, path: Path, *, max_seconds: float) -> Analysis:
 
 def _drawing(models: DemoModels, waveform: Waveform, codes: Codes, surprise: FloatArray | None) -> Markup:
     """Draw log-mel before and after the codes, the codes, and the surprise, for a narrow and for a wide page."""
-    finest, form = codes.finest, codes.finest.format
+    finest = codes.finest
+    form = finest.format.spectral
     mels = pictures(models.tokenizer.finest, [waveform], [finest])
     before, after = (mels[f"0:{kind}"].cpu().numpy() for kind in ("original", "codebook"))
     low, high = (float(value) for value in np.quantile(before, [0.01, 0.99]))
@@ -215,7 +217,11 @@ def _drawing(models: DemoModels, waveform: Waveform, codes: Codes, surprise: Flo
     ]
     title, height = "codes, from the quietest (dark) to the loudest (bright)", 0.6 + 0.4 * form.streams
     strip = Picture(
-        title=title, values=finest.values, seconds=padded, limits=(0, form.codebook_size - 1), colours="cividis"
+        title=title,
+        values=finest.spectral.values,
+        seconds=padded,
+        limits=(0, form.codebook_size - 1),
+        colours="cividis",
     )
     rows.append(replace(strip, height=height))
     titles = [*(row.title for row in rows), *([] if surprise is None else [SURPRISE])]
@@ -223,7 +229,7 @@ def _drawing(models: DemoModels, waveform: Waveform, codes: Codes, surprise: Flo
     def draw_surprise(axes: Axes) -> None:
         assert surprise is not None, "drawn with a language model alone"
         axes.stairs(surprise, np.arange(len(surprise) + 1) / form.codes_per_second, color=BLUE, linewidth=1.4)
-        uniform = codes.format.bits_per_second / form.codes_per_second  # if all codes were equally probable
+        uniform = codes.format.spectral.bits_per_second / form.codes_per_second  # if all codes were equally probable
         axes.axhline(uniform, color=MUTED, linestyle=":", linewidth=1.2)
         axes.set_ylim(bottom=0)
         axes.set_title(SURPRISE)

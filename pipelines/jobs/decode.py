@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
+from lm.model import LanguageModel
 from pipelines.commandline.outputs import JOB, REMEDY, require_own, work_folder
 from pipelines.decode import DecodeConfig
-from pipelines.store.run_folder import open_synthesis, vocoder_of
+from pipelines.store.run_folder import open_synthesis, part_of, vocoder_of
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes
 from tokenizer.sources import flattened, transplanted
@@ -44,6 +47,7 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
     whole = Tokenizer.from_pretrained(tokenizer_folder, device=str(device))
     tokenizer = whole.finest
     clips = _clips(settings, whole.format, owner=f"the tokenizer {tokenizer_folder}")
+    clips = _with_pitch(clips, settings, tokenizer.format, str(device))
     if settings.retuned:
         clips = _retuned(clips, settings, tokenizer)
     if settings.codes_per_unit is not None:
@@ -73,17 +77,31 @@ def _clips(settings: DecodeConfig, own: CodesFormat, *, owner: str) -> list[Code
     path = settings.input
     if settings.holds_codes:
         codes_format, coded = read_codes(path)
-        require_same_codebook(own, codes_format, owner=owner)
+        require_same_codebook(own if codes_format.pitch else own.spectral, codes_format, owner=owner)
         clips = [clip for clip in coded if not clip.offset_frames]
     else:
         try:
-            clips = read_units(path, own, codes_per_unit=settings.codes_per_unit)
+            clips = read_units(path, own.spectral, codes_per_unit=settings.codes_per_unit)
         except UnicodeDecodeError as error:
             rule = "name a .parquet file, or text units in UTF-8"
             raise InputError(f"input={path} is not text ({error}); {rule}") from error
     if not clips:
         raise InputError(f"input={path} holds no clip; encode some recordings first (wordless encode)")
     return [replace(clip, codes=clip.codes.finest) for clip in clips]
+
+
+def _with_pitch(clips: Sequence[CodedClip], settings: DecodeConfig, form: CodesFormat, device: str) -> list[CodedClip]:
+    """Add the pitch that text units do not have: a run's language model predicts it for its WaveNet."""
+    if form.pitch is None or clips[0].codes.format.pitch is not None:
+        return [*clips]
+    if settings.kind.learned:  # other kinds play no pitch
+        otherwise = "the input has no pitch, which it predicts: give Parquet, choose synthesis=griffin_lim, or "
+        model = LanguageModel.from_pretrained(part_of(settings.model, "lm", otherwise=otherwise), device=device)
+        require_same_codebook(model.format, form, owner=model.name)
+        if model.pitch is not None:
+            return [replace(clip, codes=model.add_pitch(clip.codes)) for clip in clips]
+    silent = ((clip, np.zeros(len(clip.codes), np.int32)) for clip in clips)
+    return [replace(clip, codes=clip.codes.with_pitch(pitch, form)) for clip, pitch in silent]
 
 
 def _retuned(clips: Sequence[CodedClip], settings: DecodeConfig, tokenizer: Tokenizer) -> list[CodedClip]:

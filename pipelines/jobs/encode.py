@@ -60,8 +60,8 @@ def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_
     device = str(choose_device(settings.device))
     encoder = Encoder(folder=tokenizer_folder, root=recordings.root, device=device)
     codes_format = encoder.format
-    if settings.format not in ("parquet", "times") and codes_format.streams > 1:
-        has = f"{len(codes_format.rates)} rates" if codes_format.rates else str(codes_format.streams)
+    if settings.format not in ("parquet", "times") and codes_format.spectral_streams > 1:
+        has = f"{len(codes_format.rates)} rates" if codes_format.rates else str(codes_format.spectral_streams)
         raise InputError(
             f"format={settings.format} holds one stream, and the tokenizer {tokenizer_folder} has {has}; choose "
             "format=parquet or times"

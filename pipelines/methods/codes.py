@@ -39,7 +39,7 @@ def _untrained_states(study: Study) -> Made:
 
     own, states, merges = study.options.lm, study.options.compare.states, study.entries.merges
     entry = random_gpt_features(
-        study.session, study.read_codes, own.gpt, states=states, seed=own.fit.seed, merges=merges
+        study.session, study.read_codes, own.gpt, states=states, seed=own.fit.seed, merges=merges, pitch=own.pitch
     )
     return Made(trained=(*study.heard_entries, *study.coded_entries), features=entry)
 

@@ -225,6 +225,8 @@ _OTHERS = (
     Measure(name="bits_per_real_second", unit="bit/s"),
     Measure(name="other_perplexity", unit="codes", title="perplexity under frequencies of pairs of codes"),
     Measure(name="auto_bleu", title="auto-BLEU, how much a sound repeats its codes and pairs"),
+    Measure(name="predicted_pitch_error", unit="cents", title="error of the pitch that the language model predicts"),
+    Measure(name="predicted_voicing_error", title="wrong voicing of the pitch that the language model predicts"),
     Measure(name="pitch_from_prompt", unit="semitones", title="median pitch, from the prompt's", counted=True),
     Measure(name="pitch_from_prompt_clips", unit="clips", title="clips with a pitch in prompt and continuation"),
     Measure(name="pitch_from_others", unit="semitones", title="median pitch, from other prompts"),

@@ -197,9 +197,9 @@ def _pictures(entries: Mapping[str, Entry]) -> Iterator[PictureRecord]:
 
 
 def _rate(tokenizer: Entry) -> float:
-    """Compute the codes per second over all streams."""
+    """Compute the codes per second over all streams of the spectrum."""
     config = read_object(SavedTokenizer, tokenizer.folder / CONFIG).config
-    return config.audio.sample_rate / config.samples_per_code * config.streams
+    return config.audio.sample_rate / config.samples_per_code * config.spectral_streams
 
 
 def _bits_per_sample(entry: Entry, shared: Mapping[str, Any]) -> Iterator[Figure]:

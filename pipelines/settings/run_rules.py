@@ -13,7 +13,6 @@ from pipelines.stages.options import OPTION, TokenizerSettings, Wav2vec2Settings
 from pipelines.stages.start import LM, TOKENS, VOICE, require_same_gpt, require_same_tokenizer, require_same_voice
 from pipelines.tracking.tracking import require_trackers
 from tokenizer.sources import ChosenLayer
-from wordless.audio.pitch import HIGHEST, LEAST_LAG, resolves_pitch
 from wordless.base.errors import InputError, require, within
 from wordless.base.seeds import require_seeds
 from wordless.base.text import listed
@@ -39,7 +38,8 @@ def require_run(settings: RunSettings) -> None:
             samples.require_positions()
     if settings.reads_codes:
         _require_speech_layer(settings)
-        _require_pitch(settings)
+        if lm.pitch == "among":
+            _require_samples("lm.pitch=among reads the pitch of samples", settings)
     with within("lm.gpt"):
         lm.gpt.require_room(streams)
     with within("vocoder.crops"):
@@ -102,8 +102,7 @@ def _of_the_language_model(settings: RunSettings) -> Iterator[str]:
     if bpe and settings.reads_codes:
         streams = tokenizer.config(settings.audio).streams
         if tokenizer.rates is not None or streams > 1:
-            pitch = f" (one is that of tokenizer.pitch.levels={levels})" if (levels := tokenizer.pitch.levels) else ""
-            of_streams = f"codes of {streams} streams{pitch}"
+            of_streams = f"codes of {streams} streams"
             what = f"tokenizer.rates={list(tokenizer.rates)}" if tokenizer.rates else of_streams
             yield f"lm.bpe={bpe} merges codes of one stream and rate, and this run has {what}: choose lm.bpe=null"
         if settings.probed_methods and settings.compare.assignments == "soft":
@@ -188,17 +187,6 @@ def _require_equal_shares(settings: RunSettings) -> None:
         shares.append(("next_sample.crops", samples.crops, samples.fit))
     for name, batches, fit in shares:
         require_equal_share(name, batches.batch_size, accumulation=fit.accumulation)
-
-
-def _require_pitch(settings: RunSettings) -> None:
-    """Refuse a stream of pitch at a rate that resolves none, and options that read spectrograms without samples."""
-    if not (levels := settings.tokenizer.pitch.levels):
-        return
-    name, rate = f"tokenizer.pitch.levels={levels}", settings.audio.sample_rate
-    if not resolves_pitch(rate):
-        least = f"{round(LEAST_LAG * HIGHEST):,} Hz"
-        raise InputError(f"{name}, and audio.sample_rate={rate} resolves no pitch of a voice: choose {least} or more")
-    _require_samples(f"{name} reads samples", settings)
 
 
 def _require_samples(what: str, settings: RunSettings, *others: tuple[bool, str, str]) -> None:

@@ -47,7 +47,8 @@ def heard_codes(session: Session, manifest: Manifest, tokenizer_entry: Entry, he
     title = f"encoding {len(manifest.clips)} clips in {others} other hearings"
     shards = _shards(manifest.clips)
     total = others * len(manifest.clips)
-    return _encoded(session, manifest, tokenizer_entry, recipe, shards, partial(encode_hearings, heard), title, total)
+    encode = partial(encode_hearings, heard)
+    return _encoded(session, manifest, tokenizer_entry, recipe, shards, encode, title, total, pitched=False)
 
 
 def views(
@@ -58,22 +59,24 @@ def views(
     *,
     patch_frames: int,
     coarsest: int | None = None,
+    pitched: bool = False,
 ) -> Entry | None:
     """Encode the augmented views of the training clips; None if there are no views.
 
     ``patch_frames`` are those of the tokenizer. With ``coarsest``, the views are those of a tokenizer with so many
-    frames per patch, so that codes at several rates are of the same sound.
+    frames per patch, so that codes at several rates are of the same sound. Only with ``pitched`` do they have a stream
+    of pitch.
     """
     clips = manifest.of("train")
     jobs = [(clip, view) for clip in clips for view in config.of(clip.name, coarsest or patch_frames)]
     if not jobs:
         return None
-    options = {"lm": {"views": config}, "coarsest": coarsest or patch_frames}
+    options = {"lm": {"views": config}, "coarsest": coarsest or patch_frames, **({"pitched": True} if pitched else {})}
     inputs = {"tokenizer": tokenizer_entry, "recordings": audio_hash(manifest, ["train"])}
     recipe = Recipe("views", 2, config=options, inputs=inputs)
     title = f"encoding {len(clips)} training clips in {len(jobs) // len(clips)} other view(s)"
     shards = [_by_clip(shard) for shard in _shards(jobs)]
-    return _encoded(session, manifest, tokenizer_entry, recipe, shards, encode_views, title, len(jobs))
+    return _encoded(session, manifest, tokenizer_entry, recipe, shards, encode_views, title, len(jobs), pitched=pitched)
 
 
 def _by_clip(jobs: Sequence[tuple[Clip, View]]) -> list[tuple[Clip, list[View]]]:
@@ -94,11 +97,14 @@ def _encoded(
     encode: Callable[[Encoder, J], Sequence[CodedClip]],
     title: str,
     total: int,
+    *,
+    pitched: bool = True,
 ) -> Entry:
     """Encode the jobs of each shard, to ``total`` coded clips; a killed run continues after the last complete shard."""
 
     def make(folder: Path) -> None:
-        encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(session.gang.device))
+        device = str(session.gang.device)
+        encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=device, pitched=pitched)
         finished = [is_finished(shard_path(folder, number)) for number in range(len(shards))]
         missing = [job for shard, there in zip(shards, finished, strict=True) if not there for job in shard]
         ends = [*accumulate(map(len, shards))]  # the jobs up to the end of each shard

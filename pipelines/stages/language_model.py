@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lm.batches import CodeSequences, TokenBatch, TrainingBatches, loss, validation_batches
-from lm.judging import perplexities
+from lm.judging import perplexities, pitch_errors
 from lm.model import LanguageModel
 from lm.tokens import Merges
 from pipelines.stages.options import LanguageModelSettings
@@ -19,6 +19,7 @@ from wordless.base.saved_models import LANGUAGE_MODEL
 
 MERGES, MERGES_FILE = "merges", "merges.json"
 PERPLEXITY = "perplexity.json"
+PITCH_STEPS = 10_000  # time steps of training clips to which the head of the pitch is fitted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,12 @@ def language_model(
         codes_format = own[0][0].format
         joined = read_merges(merges, codes_format)
         model = LanguageModel.create(
-            settings.gpt, codes_format, seed=fit.seed, look_ahead=settings.look_ahead, merges=joined
+            settings.gpt,
+            codes_format,
+            seed=fit.seed,
+            look_ahead=settings.look_ahead,
+            merges=joined,
+            pitch=settings.pitch,
         )
         if settings.start is not None and len(rates) == 1:
             begin_at(model, settings.start)
@@ -83,11 +89,19 @@ def language_model(
         held_out = _validation_batches(model, validation, settings)
         session.train(stage, "lm.fit", model.gpt, batches, held_out, loss, fit, folder, sharding=fit.sharding)
         if session.gang.rank == 0:
+            plain = [views[0] for views in own]
+            model.fit_pitch(_spread_out(plain, PITCH_STEPS))
             model.save_pretrained(folder)
-            write_json(folder / PERPLEXITY, perplexities(model, [views[0] for views in own], validation))
+            errors = pitch_errors(model, _spread_out(validation, PITCH_STEPS))
+            write_json(folder / PERPLEXITY, perplexities(model, plain, validation) | errors)
 
     files = (*MODEL, CURVE, PERPLEXITY)
     return session.obtain(recipe, f"{title}, {fit.summary}", make, files=files, together=True)
+
+
+def _spread_out(clips: Sequence[Codes], steps: int) -> list[Codes]:
+    """Choose clips at equal distances that have about so many time steps together."""
+    return [*clips[:: -(-sum(map(len, clips)) // steps)]]
 
 
 def learn_merges(session: Session, codes: Entry, count: int) -> Entry:
@@ -99,7 +113,7 @@ def learn_merges(session: Session, codes: Entry, count: int) -> Entry:
 
     def make(folder: Path) -> None:
         codes_format, clips = read_codes(codes.folder)
-        train = (clip.codes.values for clip in clips if clip.split == "train")
+        train = (clip.codes.spectral.values for clip in clips if clip.split == "train")
         write_json(folder / MERGES_FILE, Merges.learn(train, codes_format, count=count).as_dict())
 
     return session.obtain(recipe, f"BPE, at most {count} merges", make, files=[MERGES_FILE])

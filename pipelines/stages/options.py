@@ -23,13 +23,12 @@ from lm.bodies.options import (
     WaveformAugmentationConfig,
     WaveformBatchConfig,
 )
-from lm.options import LOOK_AHEAD, MOST_AHEAD, MOST_MERGES, BatchConfig, GPTConfig
+from lm.options import LOOK_AHEAD, MOST_AHEAD, MOST_MERGES, BatchConfig, GPTConfig, Pitch
 from lm.samples.options import POSITIONS, ContextConfig, SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
 from tokenizer.options import MOST_RATES, AutoencoderConfig, PatchConfig, PitchConfig, ViewsConfig
 from vocoder.options import CropsConfig, EngineChoice, SoundOptions, WaveNetConfig
 from vocoder.speech_judges import JudgeOfSpeech, require_installed
 from wordless.audio.options import Convolutions, SpectrogramConfig, require_ranges
-from wordless.audio.pitch import HIGHEST, LOWEST
 from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, order_pairs
 from wordless.audio.recordings.manifest import Split
 from wordless.base.errors import InputError, within
@@ -57,7 +56,7 @@ class TokenizerSettings(Options):
     levels: int = option(
         1, "number of residual codebooks, coarse to fine; each of them adds one stream per band", least=1
     )
-    pitch: PitchConfig = option(PitchConfig(), "one more stream: the pitch of a voice")
+    pitch: PitchConfig = option(PitchConfig(), "the stream of pitch beside the codes of the spectrum")
     features: Literal["autoencoder", "wav2vec2"] = option(
         "autoencoder",
         "what k-means clusters: bottlenecks of the autoencoder, or states of the speech model in wav2vec2.weights",
@@ -110,12 +109,6 @@ class TokenizerSettings(Options):
                 "patch.mels is not null, and what is shifted out of a band is not in its patch: choose 0, or mels=null"
             )
             raise InputError(option="max_formants", value=self.max_formants, rule=rule)
-        if self.pitch.levels > self.codebook_size:
-            rule = f"codebook_size is {self.codebook_size}, which is the most for each stream: choose at most as many"
-            raise InputError(option="pitch.levels", value=self.pitch.levels, rule=rule)
-        if self.pitch.levels and self.rates is not None:
-            rule = "rates is not null, and codes at several rates have no stream of pitch: choose 0, or rates=null"
-            raise InputError(option="pitch.levels", value=self.pitch.levels, rule=rule)
         if self.codebook_size > self.sample_patches:
             rule = f"sample_patches is {self.sample_patches}, and k-means needs a patch for each code: raise it"
             raise InputError(option="codebook_size", value=self.codebook_size, rule=rule)
@@ -123,29 +116,31 @@ class TokenizerSettings(Options):
     @property
     def by_rate(self) -> tuple[TokenizerSettings, ...]:
         """The settings of each rate alone, coarse to fine."""
-        own = replace(self, rates=None)
+        own = self if self.rates is None else replace(self, rates=None, pitch=PitchConfig(levels=0))
         frames = self.rates or (self.patch.frames,)
         return tuple(replace(own, patch=replace(self.patch, frames=each)) for each in frames)
 
     def with_codebook(self, size: int) -> TokenizerSettings:
-        """Return the settings of the same tokenizer with a codebook of another size, and without a stream of pitch."""
-        return replace(self, codebook_size=size, pitch=PitchConfig())
+        """Return the settings of the same tokenizer with a codebook of another size."""
+        return replace(self, codebook_size=size)
 
     def config(
         self,
         audio: SpectrogramConfig,
         layer: ChosenLayer | None = None,
-        pitches: tuple[float, float] = (LOWEST, HIGHEST),
+        pitches: tuple[float, float] | None = None,
     ) -> TokenizerConfig:
         """Return the config of the tokenizer, or of the finest of several, for these settings and a front end.
 
         With the ``layer`` of a speech model, its states stand in the place of bottlenecks. A stream of pitch has codes
-        for ``pitches``, from the lowest to the highest in Hz.
+        for ``pitches``, from the lowest to the highest in Hz; None: there is none.
         """
         from tokenizer.codes import PitchFormat
         from tokenizer.config import TokenizerConfig  # PyTorch, which checks of other options do without
 
-        low, high = pitches
+        pitch = None
+        if pitches is not None:
+            pitch = PitchFormat(levels=self.pitch.levels, lowest=pitches[0], highest=pitches[1])
         return TokenizerConfig(
             audio=audio,
             patch=self.patch,
@@ -153,7 +148,7 @@ class TokenizerSettings(Options):
             codebook_size=self.codebook_size,
             levels=self.levels,
             speech_layer=None if layer is None else layer.config,
-            pitch=PitchFormat(levels=levels, lowest=low, highest=high) if (levels := self.pitch.levels) else None,
+            pitch=pitch,
         )
 
     def sample_size(self, split: Split) -> int:
@@ -200,6 +195,11 @@ class LanguageModelSettings(Options):
         "that sequences are shorter; null or 0: none",
         least=0,
         most=MOST_MERGES,
+    )
+    pitch: Pitch = option(
+        "beside",
+        "place of the stream of pitch: beside the codes, predicted from the states of a GPT that does not read it, or "
+        "among them, as one more stream of the GPT",
     )
     gpt: GPTConfig = option(GPTConfig(context=256, dropout=0.2), "the language model")
     batches: BatchConfig = option(BatchConfig(), "the batch of one training step")

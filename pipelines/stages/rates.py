@@ -66,6 +66,7 @@ class TokenizedCorpus:
     patch_frames: int
     sample: Entry
     inputs: Entry | None  # the same columns in other dynamic ranges
+    pitches: Entry | None  # the range of the stream of pitch
     autoencoder: Entry  # of a tokenizer that was not trained here, the tokenizer itself
     tokenizer: Entry
     codes: Entry
@@ -100,7 +101,7 @@ def tokenize_corpus(
     frames, which other networks read.
     """
     inputs, layer = None, layer if settings.start is None else None
-    pitched = pitches(session, manifest, audio, settings) if settings.pitch.levels and settings.start is None else None
+    pitched = pitches(session, manifest, audio, settings)
     sample = frame_sample(session, manifest, audio, settings, layer)
     if settings.start is not None:
         trained = tokens = started_tokenizer(session, settings.start)
@@ -114,6 +115,7 @@ def tokenize_corpus(
         patch_frames=settings.patch.frames,
         sample=sample,
         inputs=inputs,
+        pitches=pitched,
         autoencoder=trained,
         tokenizer=tokens,
         codes=coded,
@@ -163,18 +165,19 @@ def coded_clips(
     config: ViewsConfig,
     *,
     coarsest: int,
+    pitched: bool,
 ) -> CodedClips:
     """Encode the views of the training clips, and the clips of each unlabelled source with their views.
 
-    The views are those of a tokenizer with ``coarsest`` frames per patch, the same at all rates.
+    The views are those of a tokenizer with ``coarsest`` frames per patch, the same at all rates. Only with ``pitched``
+    do they have a stream of pitch.
     """
 
     def coded(clips: Manifest, own: Entry | None = None) -> CodedCorpus:
         tokens, frames = codebook.tokenizer, codebook.patch_frames
         own = own or codes(session, clips, tokens)
-        return CodedCorpus(
-            codes=own, views=views(session, clips, tokens, config, patch_frames=frames, coarsest=coarsest)
-        )
+        other = views(session, clips, tokens, config, patch_frames=frames, coarsest=coarsest, pitched=pitched)
+        return CodedCorpus(codes=own, views=other)
 
     return CodedClips(own=coded(manifest, codebook.codes), unlabelled=tuple(map(coded, unlabelled)))
 

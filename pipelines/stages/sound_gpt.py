@@ -73,7 +73,7 @@ def sound_gpt(
             frames=settings.longest,
             mels=train.spectrograms.width,
             patch_frames=patch_frames,
-            streams=format.streams + len(windows),
+            streams=format.spectral_streams + len(windows),
             codebook_size=format.codebook_size,
         )
         model = create_sound_gpt(settings.model, shape, seed=settings.fit.seed)
@@ -98,7 +98,7 @@ def sound_gpt(
 def _coded_clips(source: Coded, split: Split, patch_frames: int) -> CodedClips:
     """Read the clips of a split that have a code."""
     spectrograms, names = stored_spectrograms(source[0], split)
-    codes = {each.name: each.codes.values for each in read_codes(source[1].folder)[1] if len(each.codes.values)}
+    codes = {each.name: each.codes.spectral.values for each in read_codes(source[1].folder)[1] if len(each.codes)}
     rows = [row for row, name in enumerate(names) if name in codes]
     return CodedClips(
         spectrograms=spectrograms.of_rows(rows),

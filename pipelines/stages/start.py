@@ -139,13 +139,8 @@ def require_same_tokenizer(start: str, wanted: TokenizerConfig) -> None:
     found = _saved_tokenizer(start).config
     if found.speech_layer is not None:
         raise InputError(f"{TOKENS}={start} makes codes of a speech model, which a run trains itself; name another one")
-    own, other = (dict(_options(asdict(each) | {"pitch": _pitch_levels(each)})) for each in (wanted, found))
+    own, other = (dict(_options(asdict(each))) for each in (wanted, found))
     _require_equal(TOKENS, start, {name: (value, other[name]) for name, value in own.items()})
-
-
-def _pitch_levels(config: TokenizerConfig) -> dict[str, int]:
-    """Return the number of pitches of a tokenizer; their range follows from its training recordings."""
-    return {"levels": 0 if config.pitch is None else config.pitch.levels}
 
 
 def require_same_voice(start: str, wanted: WaveNetConfig, audio: SpectrogramConfig) -> None:
@@ -246,7 +241,7 @@ def _options(config: Mapping[str, object], group: str = "tokenizer") -> Iterator
     for name, value in config.items():
         if isinstance(value, dict):
             yield from _options(value, name if name == "audio" else f"{group}.{name}")
-        elif name != "speech_layer":
+        elif name != "speech_layer":  # nor pitch, whose range follows from the training recordings
             yield f"{group}.{name}", value
 
 

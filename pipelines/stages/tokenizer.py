@@ -41,7 +41,7 @@ from tokenizer.parquet import read_codes
 from tokenizer.sources import FOLDER, Autoencoder, ChosenLayer, PatchBatch, SpeechLayer, reconstruction_loss
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.pitch import track_pitch
+from wordless.audio.pitch import LOWEST, resolves_pitch, track_pitch
 from wordless.audio.reading import read_beginning
 from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash, choose_evenly
 from wordless.audio.waveform import FloatArray
@@ -239,15 +239,18 @@ def autoencoder(
 PITCHES = "pitches.json"
 PITCH_CLIPS, PITCH_SECONDS = 400, 30.0  # training clips whose pitch is measured, and of each its beginning
 INNER = (0.5, 99.5)  # percentiles of the pitch that have codes of their own; what lies beyond has the nearest code
-LEAST_VOICED, FEW_VOICED = 0.01, 0.4  # shares of hops with a voice; speech has 0.65 to 0.8, sounds of ESC-10 0.27
+FEW_VOICED = 0.4  # share of hops with a voice below which there is no stream; speech has 0.65 to 0.8, ESC-10 0.27
 
 
-def pitches(session: Session, manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings) -> Entry:
+def pitches(
+    session: Session, manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings
+) -> Entry | None:
     """Measure the range of the pitch of training clips, for the codes of the stream of pitch.
 
-    Raises:
-        InputError: hardly any hop of the clips has a voice.
+    None if there is no such stream: none is wanted, the sample rate resolves no pitch, or few recordings have voices.
     """
+    if not settings.pitch.levels or settings.start is not None or not resolves_pitch(audio.sample_rate):
+        return None
     clips = choose_evenly(manifest.of("train"), PITCH_CLIPS)
     config = {"clips": [clip.name for clip in clips], "audio": some_options(audio, "sample_rate", "hop_length")}
     recipe = Recipe("pitches", 1, config=config, inputs={"recordings": audio_hash(manifest, ["train"])})
@@ -258,28 +261,22 @@ def pitches(session: Session, manifest: Manifest, audio: SpectrogramConfig, sett
             hops = [*progress.each(in_order(read, clips, pool))]
         octaves = np.concatenate([np.zeros(0), *hops])
         voiced = octaves[~np.isnan(octaves)]
-        if len(voiced) < max(LEAST_VOICED * len(octaves), 2):
-            share = len(voiced) / max(len(octaves), 1)
-            rule = f"{share:.1%} of the training recordings have a voice: choose 0, since the stream would say nothing"
-            raise InputError(option="tokenizer.pitch.levels", value=settings.pitch.levels, rule=rule)
-        low, high = np.percentile(voiced, INNER)
+        low, high = np.percentile(voiced if len(voiced) else [np.log2(LOWEST)], INNER)
         low, high = low - 1 / 24, high + 1 / 24  # a quarter of a tone, so that equal pitches have a range, too
         write_json(
             folder / PITCHES,
             {
                 "lowest": round(float(2**low), 1),
                 "highest": round(float(2**high), 1),
-                "voiced": len(voiced) / len(octaves),
+                "voiced": len(voiced) / max(len(octaves), 1),
                 "hops": len(octaves),
             },
         )
 
     entry = session.obtain(recipe, f"pitch of {len(clips)} training clips", make, files=[PITCHES])
     if (share := float(str(entry.read_json(PITCHES)["voiced"]))) < FEW_VOICED:
-        told = (
-            f"{share:.0%} of the training recordings have a voice, and the stream of pitch says nothing of the others"
-        )
-        session.terminal.say(f"WARNING   tokenizer.pitch.levels={settings.pitch.levels}: {told}")
+        session.terminal.say(f"pitch     codes have no pitch: {share:.0%} of the training recordings have a voice")
+        return None
     return entry
 
 
@@ -310,11 +307,11 @@ def codebook(
     recipe = Recipe("tokenizer", 2, config={"tokenizer": config}, inputs=inputs)
 
     def make(folder: Path) -> None:
-        drawn, tokenizer_config = load_file(sample.folder / SAMPLE), settings.config(audio, layer)
+        extremes = None
         if pitched is not None:
             found = pitched.read_json(PITCHES)
             extremes = float(str(found["lowest"])), float(str(found["highest"]))
-            tokenizer_config = settings.config(audio, layer, extremes)
+        drawn, tokenizer_config = load_file(sample.folder / SAMPLE), settings.config(audio, layer, extremes)
         model = tokenizer_config.create_autoencoder()
         model.load_state_dict(load_file(trained.folder / AUTOENCODER))
         mean, std, written = drawn["mean"], drawn["std"], folder / "bottlenecks"

@@ -28,6 +28,7 @@ from lm.judging import (
 )
 from lm.layers import states_over_time
 from lm.model import LanguageModel
+from lm.options import Pitch
 from pipelines.stages.options import ZerospeechConfig
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, other_options, write_json
@@ -72,7 +73,8 @@ class Subject:
     def gpts(self, device: torch.device) -> tuple[LanguageModel, LanguageModel]:
         """Load the GPT, and create the same network with random weights."""
         gpt = LanguageModel.from_pretrained(self.model.folder, device=str(device))
-        untrained = LanguageModel.create(gpt.gpt.config, gpt.format, seed=self.seed, merges=gpt.merges)
+        place: Pitch = "beside" if gpt.predicted.pitch is None else "among"
+        untrained = LanguageModel.create(gpt.gpt.config, gpt.format, seed=self.seed, merges=gpt.merges, pitch=place)
         untrained.gpt.to(device)
         return gpt, untrained
 
@@ -262,7 +264,7 @@ def _representations(
     tokenizer = Tokenizer.from_pretrained(subject.tokens.folder, device=str(session.gang.device))
     yield "bottleneck", {file: _bottlenecks(tokenizer, folder / file) for file in codes}
     yield "centroids", {file: _centroids(tokenizer, clip) for file, clip in codes.items()}
-    yield CODES, {file: clip.values for file, clip in codes.items()}
+    yield CODES, {file: clip.spectral.values for file, clip in codes.items()}
     gpt, untrained = subject.gpts(session.gang.device)
     for name, model in (("gpt", gpt), ("random_gpt", untrained)):
         layers = range(1, 1 + gpt.gpt.config.layers)

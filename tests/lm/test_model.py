@@ -197,7 +197,7 @@ FORMAT = replace(codes_format(streams=3), pitch=PitchFormat(levels=3, lowest=80.
 
 def model(interleaving: str) -> LanguageModel:
     config: GPTConfig = replace(TINY, interleaving=interleaving)  # type: ignore[arg-type]  # one of its choices
-    return LanguageModel.create(config, FORMAT, seed=0)
+    return LanguageModel.create(config, FORMAT, seed=0, pitch="among")
 
 
 def prompt(steps: int) -> Codes:

@@ -107,7 +107,7 @@ def follow(values, before, known, score, octaves, jump, switch, longer, unvoiced
         for state in range(lags + 1):
             score[state] -= most
         loudest = np.argmax(score[:lags])
-        state = loudest if score[loudest] > score[lags] else lags
+        state = int(loudest) if score[loudest] > score[lags] else lags
         for hop in range(number, max(number - look_ahead, 0) - 1, -1):
             path[hop] = state
             state = before[hop, state]

@@ -47,7 +47,8 @@ from wordless.training.gangs import Alone
 from wordless.training.precision import choose_precision, with_precision
 
 FEATURES = ("log_mel_features", "bottleneck_features", "code_features", "gpt_features", "random_gpt_features")
-STAGES = ("sample", "autoencoder", "tokenizer", "codes", "health", "views", "lm", "code_table", *FEATURES, "probe")
+TOKENS = ("pitches", "sample", "autoencoder", "tokenizer", "codes", "health")
+STAGES = (*TOKENS, "views", "lm", "code_table", *FEATURES, "probe")
 JUDGING_STAGES = ("decoded", "judged", "recognised")
 SOUND_STAGES = ("waveforms", "vocoder", *JUDGING_STAGES[:2], "listening", *JUDGING_STAGES[2:])
 METHODS = ("bag_of_codes", "bottleneck", "gpt", "log_mel", "random_gpt")
@@ -55,7 +56,7 @@ IN_THE_LOG = (*STAGES[:-1], *("probed" for _ in METHODS), "probe", *SOUND_STAGES
 REUSED = (*IN_THE_LOG[:-1], "log_mel_features", "probed", "recognised")  # the comparison's probe judges
 NAMES = {
     "tokenizer": "perplexity used_codes dead_codes bits_per_second reconstruction_mse quantised_mse",
-    "lm": "perplexity unigram_perplexity bits_per_second",
+    "lm": "perplexity unigram_perplexity bits_per_second predicted_pitch_error predicted_voicing_error",
     "probe": "accuracy macro_f1",
     "vocoder": (
         "bits_per_sample label_accuracy mel_cepstral_distortion log_mel_distance voicing_error code_agreement clipping "
@@ -203,7 +204,7 @@ def test_a_second_run_reuses_everything(finished_run: FinishedRun, tmp_path: Pat
 def test_a_part_of_the_chain_makes_the_same_entries(whole_store: Path, tmp_path: Path) -> None:
     assert run(tmp_path / "store", tmp_path / "run", "stages=[tokenizer]", "workers=2") == 0
     made = stored(tmp_path / "store")
-    assert {name.partition("/")[0] for name in made} == set(STAGES[:5])
+    assert {name.partition("/")[0] for name in made} == set(TOKENS)
     assert made.items() <= stored(whole_store).items()  # with two workers, too
     assert {path.name for path in (tmp_path / "run").iterdir()} >= {"tokenizer", "results.json", "manifest.tsv"}
     assert not (tmp_path / "run/lm").exists()
@@ -213,8 +214,8 @@ def test_a_part_of_the_chain_makes_the_same_entries(whole_store: Path, tmp_path:
 def test_another_codebook_size_shares_sample_and_autoencoder(whole_store: Path, tmp_path: Path) -> None:
     store = shutil.copytree(whole_store, tmp_path / "store")
     assert run(store, tmp_path / "run", "tokenizer.codebook_size=4", "stages=[tokenizer]") == 0
-    counts = {stage: len(list((store / stage).glob("*/entry.json"))) for stage in STAGES[:5]}
-    assert counts == {"sample": 1, "autoencoder": 1, "tokenizer": 2, "codes": 2, "health": 2}
+    counts = {stage: len(list((store / stage).glob("*/entry.json"))) for stage in TOKENS}
+    assert counts == {"pitches": 1, "sample": 1, "autoencoder": 1, "tokenizer": 2, "codes": 2, "health": 2}
     assert results(tmp_path / "run")["stages"][1]["reused"]
 
 

@@ -1,0 +1,157 @@
+"""Pitch beside the codes: a head that predicts the pitch of each time step from the states of a GPT.
+
+The GPT reads and predicts codes of the spectrum alone. When the codes of a time step are known, the head reads::
+
+    state of the GPT      that has read the codes of this time step
+    voice before          1 if the time step before has a voice
+    height before         of that voice, above the median of the voices so far
+    median so far         of all voices before, above that of the training recordings
+
+and predicts whether there is a voice, and its pitch. So a continuation keeps the melody and the height of its prompt.
+The first voice of a sound is predicted from the state alone. All predictions are linear, and fitted by ridge
+regression on the recorded pitch. At the begin and the end of a voice the tracker errs by octaves, so the regression of
+the pitch is robust (Huber 1964), and a drawn pitch has Gaussian noise that is as large as the central half of the
+residuals.
+"""
+
+from bisect import insort
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tokenizer.codes import IntArray, PitchFormat
+from wordless.base.errors import require
+
+Array = npt.NDArray[np.float64]
+PAST = 4  # inputs beside the state: known, median so far, voice before, height before
+PENALTY = 100.0  # of the state's weights, on standardised inputs
+CLOSE, ROUNDS = 0.05, 10  # octaves: larger residuals weigh less; and rounds of weighting
+VOICED = 0.5  # prediction above which there is a voice
+CENTRAL = 1.349  # standard deviations between the quartiles of a Gaussian
+
+
+@dataclass(frozen=True, kw_only=True)
+class PitchHead:
+    """The weights of the predictions: a constant, the `PAST`, and the state's ``(1 + PAST + model_dim,)``."""
+
+    voicing: tuple[float, ...]  # about 1 in time steps with a voice, 0 in others
+    height: tuple[float, ...]  # octaves above `middle`
+    first: tuple[float, ...]  # the same of the first voice of a sound, whose weights of the past are 0
+    middle: float  # median of the training recordings' voices, binary logarithm of Hz
+    spread: float  # octaves, of a pitch around its prediction
+    first_spread: float  # the same of the first voice
+
+    @classmethod
+    def silent(cls, model_dim: int) -> "PitchHead":
+        """Return the head of an untrained model, which predicts no voice."""
+        nothing = (0.0,) * (1 + PAST + model_dim)
+        return cls(voicing=nothing, height=nothing, first=nothing, middle=0.0, spread=0.0, first_spread=0.0)
+
+    def require_width(self, model_dim: int) -> None:
+        """Refuse weights for states of another width."""
+        for name in ("voicing", "height", "first"):
+            rule = f"it must be {1 + PAST + model_dim}: a constant, {PAST} of the past, and the state's {model_dim}"
+            weights = getattr(self, name)
+            require(len(weights) == 1 + PAST + model_dim, f"pitch.{name}", f"a list of {len(weights)}", rule)
+
+    def predict(
+        self, states: Array, past: IntArray, codes: PitchFormat, rng: np.random.Generator, *, temperature: float
+    ) -> IntArray:
+        """Predict the codes of pitch ``(steps,)`` of time steps with ``states (steps, dim)`` after ``past (time,)``.
+
+        ``temperature`` scales the noise; 0 takes the most probable pitch.
+        """
+        weights = np.array([self.voicing, self.height, self.first])  # (3, 1 + PAST + dim)
+        of_states, noise = states @ weights[:, 1 + PAST :].T, temperature * rng.standard_normal(len(states))
+        voices, octaves, found = _Voices(self.middle), codes.octaves, np.zeros(len(states), np.int32)
+        for code in past:
+            voices.add(octaves[code])
+        for step, (own, draw) in enumerate(zip(of_states, noise, strict=True)):
+            voicing, height, first = own + weights[:, 0] + weights[:, 1 : 1 + PAST] @ voices.inputs
+            if voicing > VOICED:
+                above = height + self.spread * draw if voices.sorted else first + self.first_spread * draw
+                found[step] = codes.quantise(np.array([self.middle + above]))[0]
+            voices.add(octaves[found[step]])
+        return found
+
+
+class _Voices:
+    """The voices so far, as the head reads them."""
+
+    def __init__(self, middle: float) -> None:
+        self.middle, self.sorted = middle, list[float]()  # binary logarithms of Hz
+        self.before = np.nan  # of the time step before
+
+    def add(self, octaves: float) -> None:
+        """Add a time step; nan: no voice."""
+        self.before = octaves
+        if not np.isnan(octaves):
+            insort(self.sorted, float(octaves))
+
+    @property
+    def inputs(self) -> Array:
+        """The inputs beside the state ``(PAST,)``."""
+        if not self.sorted:
+            return np.zeros(PAST)
+        median, voiced = self.sorted[len(self.sorted) // 2], not np.isnan(self.before)
+        return np.array([1.0, median - self.middle, voiced, self.before - median if voiced else 0.0])
+
+
+def fit_pitch(clips: Iterable[tuple[Array, IntArray]], codes: PitchFormat, model_dim: int) -> PitchHead:
+    """Fit a head to the states ``(time, model_dim)`` and the codes of pitch ``(time,)`` of recordings.
+
+    Fewer than two voices give a silent head.
+    """
+    known = [(states, codes.octaves[pitch]) for states, pitch in clips]
+    every = np.concatenate([np.zeros(0), *(octaves for _, octaves in known)])
+    if np.isfinite(every).sum() < 2:
+        return PitchHead.silent(model_dim)
+    middle, inputs = float(np.nanmedian(every)), list[Array]()
+    for states, octaves in known:
+        voices, rows = _Voices(middle), np.zeros((len(octaves), PAST))
+        for step, own in enumerate(octaves):
+            rows[step] = voices.inputs
+            voices.add(own)
+        inputs.append(np.concatenate([rows, states], axis=1))
+    read, voiced = np.concatenate(inputs), np.isfinite(every)
+    heights, later = every[voiced] - middle, read[voiced][:, 0] > 0
+    without = read[voiced].copy()
+    without[:, :PAST] = 0
+    voicing, first = _ridge(read, voiced.astype(float)), _ridge(without, heights, rounds=ROUNDS)
+    height = _ridge(read[voiced][later], heights[later], rounds=ROUNDS) if later.any() else first
+    return PitchHead(
+        voicing=_rounded(voicing),
+        height=_rounded(height),
+        first=_rounded(first),
+        middle=round(middle, 6),
+        spread=_spread(heights[later] - height[0] - read[voiced][later] @ height[1:]),
+        first_spread=_spread(heights - first[0] - without @ first[1:]),
+    )
+
+
+def _ridge(inputs: Array, wanted: Array, *, rounds: int = 0) -> Array:
+    """Fit constant and weights ``(1 + inputs,)``; in each further round, far residuals weigh less."""
+    std = inputs.std(axis=0).clip(1e-6)
+    penalty = np.diag(np.where(np.arange(inputs.shape[1]) < PAST, 1e-3, PENALTY))
+    trust, found = np.ones(len(wanted)), np.zeros(1 + inputs.shape[1])
+    for number in range(1 + rounds):
+        if number:
+            residuals = wanted - found[0] - inputs @ found[1:]
+            trust = CLOSE / np.abs(residuals).clip(CLOSE)
+        mean, middle = trust @ inputs / trust.sum(), trust @ wanted / trust.sum()
+        scaled = (inputs - mean) / std
+        weighted = scaled.T * trust
+        weights = np.linalg.solve(weighted @ scaled + penalty, weighted @ (wanted - middle)) / std
+        found = np.append(middle - mean @ weights, weights)
+    return found
+
+
+def _rounded(weights: Array) -> tuple[float, ...]:
+    return tuple(float(f"{value:.6g}") for value in weights)
+
+
+def _spread(residuals: Array) -> float:
+    low, high = np.percentile(residuals, (25, 75)) if len(residuals) else (0.0, 0.0)
+    return round(float(high - low) / CENTRAL, 6)
