@@ -123,8 +123,9 @@ def mel_filters(config: SpectrogramConfig) -> Tensor:
     These are torchaudio's ``melscale_fbanks``, whose type follows PyTorch's default type.
     """
     bins = torch.linspace(0, config.sample_rate // 2, config.window_length // 2 + 1, dtype=torch.float32)  # Hz
-    ends = [2595 * math.log10(1 + hertz / 700) for hertz in (config.f_min, config.highest)]
-    edges = 700 * (10 ** (torch.linspace(*ends, config.n_mels + 2, dtype=torch.float32) / 2595) - 1)  # of the bands, Hz
+    low, high = (2595 * math.log10(1 + hertz / 700) for hertz in (config.f_min, config.highest))
+    mels = torch.linspace(low, high, config.n_mels + 2, dtype=torch.float32)
+    edges = 700 * (10 ** (mels / 2595) - 1)  # of the bands, Hz
     widths, slopes = edges.diff(), edges - bins[:, None]  # (bins, mels + 2)
     return torch.minimum(-slopes[:, :-2] / widths[:-1], slopes[:, 2:] / widths[1:]).clamp(min=0)
 
