@@ -422,7 +422,7 @@ class LanguageModel:
             logits = self.gpt(tokens[:, :-1]).float().log_softmax(-1)  # (windows, steps * streams, codes)
             values = np.stack([reading.values[window.start : window.stop].reshape(-1) for window in some])
             wanted = torch.from_numpy(values.astype(np.int64)).to(logits.device)[..., None]
-            chosen = logits.gather(2, wanted).cpu().numpy().reshape(len(some), -1, found.shape[1])
+            chosen = logits.gather(2, wanted).cpu().numpy().reshape(len(some), -1, reading.values.shape[1])
             for window, each in zip(some, chosen, strict=True):
                 found[window.counted : window.stop] = each[window.counted - window.start :]
         return found

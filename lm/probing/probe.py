@@ -24,7 +24,7 @@ which clips have one, so each share except the whole is drawn several times.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -346,10 +346,11 @@ def _require_rows(features: FloatArray, task: ProbeTask, of: str) -> None:
 
 
 DRAWS = 5  # of the clips with labels, per share
+P = TypeVar("P", bound="MeasuredPoint")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TestPoint:
+class MeasuredPoint:
     """Test accuracy under one condition."""
 
     test_accuracy: float  # mean over the draws
@@ -359,7 +360,7 @@ class TestPoint:
     values: tuple[tuple[float, ...], ...]
 
     @classmethod
-    def of(cls, reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig, **condition: float) -> Self:
+    def of(cls: type[P], reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig, **condition: float) -> P:
         """Measure an outcome for each draw of the labels."""
         measured = _measured(reached, task, config)
         found = measured.estimate(0, confidence=config.confidence)
@@ -375,7 +376,7 @@ class TestPoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearningPoint(TestPoint):
+class LearningPoint(MeasuredPoint):
     """Test accuracy at one share of the labels."""
 
     share: float  # requested
@@ -468,7 +469,7 @@ def label_order(targets: BoolArray, *, seed: int, draw: int = 0) -> LabelOrder:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoisePoint(TestPoint):
+class NoisePoint(MeasuredPoint):
     """Accuracy on test clips with noise, of a probe that was trained without noise."""
 
     snr: float  # signal-to-noise ratio in dB

@@ -149,8 +149,8 @@ def test_short_and_unlabelled_clips_are_set_aside_and_counted(
 def test_intervals_are_over_speakers(run_folder: Path, tmp_path: Path) -> None:
     (root := tmp_path / "tones").mkdir()
     for name, pitch in (("low", 200.0), ("high", 1200.0)):
-        for number in range(63):  # three indices of nine are test clips: 3 speakers
-            write_tone(root / f"{name}_s{number // 9 % 3}_{number}.wav", pitch, 0.1, seed=number)
+        for number in range(63):  # three indices of nine are test clips, of each of 7 speakers
+            write_tone(root / f"{name}_s{number // 9}_{number % 9}.wav", pitch, 0.1, seed=number)
     words = (f"model={run_folder}", f"corpus.root={root}", f"store.root={tmp_path / 'store'}", "beside=[]")
     pattern = ("corpus.pattern={label}_{group}_{index}.wav", "body.fit.steps=1", "figures.resamples=200")
     finetune_body(composed(*words, *pattern, f"output={tmp_path / 'model'}"))
