@@ -296,7 +296,10 @@ def _with_samples(config: Mapping[str, object]) -> dict[str, object]:
         match values:
             case {"vocoder": {"wavenet": {**wavenet}, **vocoder}, "tokenizer": {"patch": {"frames": frames}}}:
                 of_frames = {"hop_length": spectrogram.hop_length, "n_mels": spectrogram.n_mels, "patch_frames": frames}
-                values["vocoder"] = {**vocoder, "wavenet": {**wavenet, **rate, **of_frames}}
+                sizes: dict[object, object] = {**wavenet}
+                sizes.update(rate)
+                sizes.update(of_frames)
+                values["vocoder"] = {**vocoder, "wavenet": sizes}
         if isinstance(models := values.get("next_sample"), Mapping):
             named = {name: each for name in get_args(ModelName) if isinstance(each := models.get(name), Mapping)}
             values["next_sample"] = {**models, **{name: {**each, **rate} for name, each in named.items()}}
