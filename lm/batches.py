@@ -164,7 +164,6 @@ class TrainingBatches:
     """Endless shuffled epochs. A clip appears once for each window it fills, each time with a random crop.
 
     A model that reads both ways reads half of the windows backwards, from their last time step to the first.
-    ``lengths (tokens,)`` are the codes of each token, with merges: the loss is per code all the same.
     """
 
     def __init__(
@@ -174,9 +173,7 @@ class TrainingBatches:
         config: BatchConfig,
         *,
         capacity: int,
-        lengths: IndexArray | None = None,
     ) -> None:
-        self._lengths = lengths
         self._sequences = sequences
         self._vocabulary = vocabulary
         self._config = config
@@ -197,7 +194,7 @@ class TrainingBatches:
             raise InputError(f"{problem}; choose a multiple of {parts}")
         places = range(step * size + part, (step + 1) * size, parts)
         rows = [self._example(*divmod(place, len(self._clips))) for place in places]
-        return _collate(rows, self._vocabulary, self._lengths)
+        return _collate(rows, self._vocabulary)
 
     def _example(self, epoch: int, place: int) -> TokenRow:
         """Return a window of one of a clip's views."""
@@ -244,11 +241,10 @@ def validation_batches(
     batch_size: int,
     capacity: int,
     at_most: int | None = None,
-    lengths: IndexArray | None = None,
 ) -> Iterator[TokenBatch]:
     """Give every code of every clip's first view, exactly once, in windows of the context, the short ones first.
 
-    ``at_most`` limits the number of windows; they are then evenly spaced. ``lengths`` as in `TrainingBatches`.
+    ``at_most`` limits the number of windows; they are then evenly spaced.
     """
     steps = sequences.lengths.tolist()
     passages = [(clip, window) for clip, length in enumerate(steps) for window in windows(length, capacity)]
@@ -257,7 +253,7 @@ def validation_batches(
     passages.sort(key=lambda passage: passage[1].stop - passage[1].start)
     for first in range(0, len(passages), batch_size):
         rows = passages[first : first + batch_size]
-        yield _collate([_row(sequences.view(clip), window, vocabulary) for clip, window in rows], vocabulary, lengths)
+        yield _collate([_row(sequences.view(clip), window, vocabulary) for clip, window in rows], vocabulary)
 
 
 def _row(codes: IntArray, window: Window, vocabulary: Vocabulary) -> TokenRow:
@@ -277,7 +273,7 @@ def _divided(steps: IntArray, vocabulary: Vocabulary) -> tuple[IntArray, IndexAr
     return codes, np.repeat(conditions, vocabulary.streams, axis=0).astype(np.int64)
 
 
-def _collate(rows: list[TokenRow], vocabulary: Vocabulary, lengths: IndexArray | None) -> TokenBatch:
+def _collate(rows: list[TokenRow], vocabulary: Vocabulary) -> TokenBatch:
     """Collate windows; every row begins with begin-of-sequence, or with the end if it is read backwards."""
     width = max(len(row.tokens) for row in rows)
     inputs = np.full((len(rows), width), vocabulary.pad, np.int64)
@@ -286,11 +282,10 @@ def _collate(rows: list[TokenRow], vocabulary: Vocabulary, lengths: IndexArray |
         inputs[index, 0] = row.first
         inputs[index, 1 : len(row.tokens)] = row.tokens[:-1]
         targets[index, : len(row.targets)] = row.targets
-    counted = targets != UNCOUNTED
     return TokenBatch(
         inputs=torch.from_numpy(inputs),
         targets=torch.from_numpy(targets),
-        codes=int((counted if lengths is None else lengths[targets[counted]]).sum()),
+        codes=int((targets != UNCOUNTED).sum()),
         conditions=_padded([row.conditions for row in rows if row.conditions is not None], width),
     )
 

@@ -1,9 +1,9 @@
 """Continuation of code sequences in batches, with cached attention: temperature, top-k, nucleus, a guard against loops.
 
 Sampling is float64 with random numbers of the host, so that one seed draws the same codes on every device, given equal
-logits. `continue_codes` leaves the draw to a GPU, and waits for all codes once; a guard against loops and merged codes
-need each code on the host, and so does a stream. The two ways to draw differ only where a random number is within 1e-12
-of the edge of a code's share.
+logits. `continue_codes` leaves the draw to a GPU, and waits for all codes once; a guard against loops needs
+each code on the host, and so does a stream. The two ways to draw differ only where a random number is within 1e-12 of
+the edge of a code's share.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lm.gpt import GPT, CachedGPT
-from lm.tokens import IndexArray, window_start
+from lm.tokens import window_start
 from tokenizer.codes import IntArray
 from wordless.base.machine import copy_to
 from wordless.base.options import Options, option
@@ -122,7 +122,6 @@ def continue_codes(
     seed: int,
     conditions: Sequence[IntArray] | None = None,
     rate: int = 1,
-    lengths: IndexArray | None = None,
 ) -> list[IntArray]:
     """Generate ``steps`` time steps ``(steps, streams)`` after each prompt ``(time, streams)``, without the prompts.
 
@@ -131,29 +130,21 @@ def continue_codes(
 
     An upsampler reads the ``conditions (time + steps, columns)`` of each row; ``rate`` is the number of its rate, which
     draws other random numbers than rate 1.
-
-    With ``lengths (tokens,)``, the codes of each token (see `lm.tokens`), prompts and results are tokens
-    ``(tokens, 1)``: as many as are needed for ``steps`` codes or more.
     """
     streams, codes = gpt.vocabulary.streams, torch.zeros(len(prompts), 0, dtype=torch.int32)
-    on_device = gpt.device.type != "cpu" and not sampling.max_repeats and lengths is None
-    made = _positions(gpt, prompts, steps, sampling, seed, conditions, rate, lengths, on_device=on_device)
+    on_device = gpt.device.type != "cpu" and not sampling.max_repeats
+    made = _positions(gpt, prompts, steps, sampling, seed, conditions, rate, on_device=on_device)
     for codes in made:  # noqa: B007  # the last has all
         pass
     new = [row[prompt.size :] for row, prompt in zip(codes.cpu().numpy(), prompts, strict=True)]
-    if lengths is None:
-        return [row[: steps * streams].reshape(steps, streams) for row in new]
-    counts = [int(np.searchsorted(lengths[row].cumsum(), steps)) + bool(steps) for row in new]
-    return [row[:count, None] for row, count in zip(new, counts, strict=True)]
+    return [row[: steps * streams].reshape(steps, streams) for row in new]
 
 
 @torch.no_grad()
-def stream_codes(
-    gpt: GPT, prompt: IntArray, *, steps: int, sampling: Sampling, seed: int, lengths: IndexArray | None = None
-) -> Iterator[IntArray]:
-    """Give each time step ``(1, streams)`` of `continue_codes`, or with ``lengths`` each token ``(1, 1)``."""
+def stream_codes(gpt: GPT, prompt: IntArray, *, steps: int, sampling: Sampling, seed: int) -> Iterator[IntArray]:
+    """Give each time step ``(1, streams)`` of `continue_codes`."""
     streams = gpt.vocabulary.streams
-    for codes in _positions(gpt, [prompt], steps, sampling, seed, lengths=lengths):
+    for codes in _positions(gpt, [prompt], steps, sampling, seed):
         position = codes.shape[1]
         if position > prompt.size and position % streams == 0:
             yield codes[:, position - streams :].numpy()
@@ -167,7 +158,6 @@ def _positions(
     seed: int,
     conditions: Sequence[IntArray] | None = None,
     rate: int = 1,
-    lengths: IndexArray | None = None,
     *,
     on_device: bool = False,
 ) -> Iterator[Tensor]:
@@ -192,13 +182,12 @@ def _positions(
             if on_device:
                 found = _draw(logits, sampling, chosen[:, position])
                 codes[:, position] = torch.where(masks[:, position], found, codes[:, position])
-                missing[drawing] -= 1
             else:
                 numbers: FloatArray = logits.cpu().numpy()
                 refused = guard.refused(known[:, :position], numbers.shape[1])
                 drawn = draw(probabilities(numbers, sampling, refused), uniforms[:, position])[drawing]
                 known[drawing, position] = drawn  # the memory of `codes`
-                missing[drawing] -= 1 if lengths is None else lengths[drawn]
+            missing[drawing] -= 1
         guard.count(known[:, : position + 1])
         yield codes[:, : position + 1]
         if not (missing > 0).any():

@@ -125,10 +125,7 @@ def perplexities(model: LanguageModel, train: Sequence[Codes], validation: Seque
     """Measure a model on validation clips, beside the frequencies of its codes on train, and its codes per token."""
     nats = model.nats_per_code(validation)
     known, held_out = ([model.read_of(codes).finest for codes in clips] for clips in (train, validation))
-    joined = model.merges
-    tokens = 0 if joined is None else sum(len(joined.tokens(codes.values)) for codes in held_out)
     return {
-        **({"codes_per_token": sum(len(codes.values) for codes in held_out) / tokens} if tokens else {}),
         "perplexity": math.exp(nats),
         "unigram_perplexity": unigram_perplexity(known, held_out),
         "bits_per_second": bits_per_second(nats, model.predicted),

@@ -435,15 +435,9 @@ def states_over_time(model: LanguageModel, codes: Codes, layers: Sequence[int]) 
 
 
 def _weights(reading: GPTInput, means: Sequence[Means], per_step: int) -> FloatArray:
-    """Return the weight of each position of a recording in each part of all means ``(parts, positions)``.
-
-    The weight of a token of merged codes is the sum of the weights of its codes.
-    """
-    lengths = reading.lengths
-    steps = len(reading.values) if lengths is None else int(lengths.sum())
+    """Return the weight of each position of a recording in each part of all means ``(parts, positions)``."""
+    steps = len(reading.values)
     weights = np.concatenate([np.zeros((0, steps), np.float32), *(pooling_weights(steps, each) for each in means)])
-    if lengths is not None:
-        return np.add.reduceat(weights, lengths.cumsum() - lengths, axis=1) if steps else weights
     return np.repeat(weights / per_step, per_step, axis=1)
 
 

@@ -30,7 +30,7 @@ from lm.gpt import GPT, create_gpt
 from lm.model_card import model_card, rates_card
 from lm.options import LOOK_AHEAD, GPTConfig, Pitch
 from lm.pitch import PitchHead, fit_pitch
-from lm.tokens import Conditions, IndexArray, Merges, Vocabulary, Window, windows
+from lm.tokens import Conditions, Window, windows
 from tokenizer.codes import (
     Codes,
     CodesFormat,
@@ -65,7 +65,6 @@ class _Saved:
 
     gpt: GPTConfig
     codes: CodesFormat
-    merges: tuple[tuple[int, int], ...] = ()
     look_ahead: int = LOOK_AHEAD  # of an upsampler
     pitch: PitchHead | None = None  # None: the codes have no pitch, or the GPT has it among them
     began_at: str | None = None
@@ -81,8 +80,7 @@ class _Saved:
 class GPTInput:
     """A recording as a language model reads it."""
 
-    values: IntArray  # (time, streams) codes that the model predicts; with merges (tokens, 1)
-    lengths: IndexArray | None = None  # (tokens,) codes of each token, with merges
+    values: IntArray  # (time, streams) codes that the model predicts
     # (time + 1, columns) of an upsampler; the last row is that of the code that follows
     conditions: IntArray | None = None
     soft: SoftCodes | None = None  # which codes the sound is near to
@@ -95,11 +93,8 @@ class GPTInput:
 
     @property
     def backwards(self) -> "GPTInput":
-        """The recording from its end to its beginning; the codes of a time step, or of a token, stay in their order."""
-        lengths = None if self.lengths is None else self.lengths[::-1]
-        return replace(
-            self, values=np.ascontiguousarray(self.values[::-1]), lengths=lengths, backward=not self.backward
-        )
+        """The recording from its end to its beginning; the codes of a time step stay in their order."""
+        return replace(self, values=np.ascontiguousarray(self.values[::-1]), backward=not self.backward)
 
 
 class LanguageModel:
@@ -110,7 +105,6 @@ class LanguageModel:
         codes_format: of several rates, if this is an upsampler.
         name: in messages.
         coarser: the models of the coarser rates, coarse to fine; an upsampler without them cannot generate.
-        merges: the runs of codes that the GPT reads as one token. The methods take and give codes all the same.
         pitch: predicts the stream of pitch beside the codes; None: there is none, or it is among the codes of the GPT.
     """
 
@@ -121,7 +115,6 @@ class LanguageModel:
         *,
         name: str = "the language model",
         coarser: Sequence["LanguageModel"] = (),
-        merges: Merges | None = None,
         pitch: PitchHead | None = None,
     ) -> None:
         self.gpt = gpt.eval()
@@ -131,7 +124,6 @@ class LanguageModel:
         self.predicted = self.read.formats[-1]  # format of the codes that it predicts
         self.name = name
         self.coarser = tuple(coarser)
-        self.merges = merges
         self.began_at: str | None = None  # SHA-256 of the weights that training began with; None: random weights
 
     @classmethod
@@ -142,7 +134,6 @@ class LanguageModel:
         *,
         seed: int,
         look_ahead: int = LOOK_AHEAD,
-        merges: Merges | None = None,
         pitch: Pitch = "beside",
     ) -> "LanguageModel":
         """Create an untrained model; its weights follow from the seed.
@@ -151,10 +142,11 @@ class LanguageModel:
         ``pitch`` is the place of a stream of pitch.
         """
         head = PitchHead.silent(config.model_dim) if codes_format.pitch is not None and pitch == "beside" else None
-        vocabulary = _vocabulary(config, codes_format if head is None else codes_format.spectral, merges)
+        read = codes_format if head is None else codes_format.spectral
+        vocabulary = config.vocabulary(read.formats[-1])
         conditions = Conditions.of(codes_format, look_ahead=look_ahead)
         gpt = create_gpt(config, vocabulary, seed=seed, conditions=conditions)
-        return cls(gpt, codes_format, merges=merges, pitch=head)
+        return cls(gpt, codes_format, pitch=head)
 
     @classmethod
     def of_rates(cls, models: Sequence["LanguageModel"], *, name: str = "the language model") -> "LanguageModel":
@@ -176,8 +168,7 @@ class LanguageModel:
         return whole
 
     def _beside(self, coarser: Sequence["LanguageModel"]) -> "LanguageModel":
-        own, name = (self.gpt, self.format), self.name
-        other = LanguageModel(*own, name=name, coarser=coarser, merges=self.merges, pitch=self.pitch)
+        other = LanguageModel(self.gpt, self.format, name=self.name, coarser=coarser, pitch=self.pitch)
         other.began_at = self.began_at
         return other
 
@@ -196,12 +187,11 @@ class LanguageModel:
             return cls.of_rates(models, name=name)
         with reading(folder, LANGUAGE_MODEL, _Saved, remedy="copy it again from its run, or make it again") as saved:
             conditions = Conditions.of(saved.codes, look_ahead=saved.look_ahead)
-            merges = Merges(saved.merges, saved.codes) if saved.merges else None
             read: CodesFormat = saved.codes if saved.pitch is None else saved.codes.spectral
-            vocabulary = _vocabulary(saved.gpt, read, merges)
+            vocabulary = saved.gpt.vocabulary(read.formats[-1])
             create = partial(create_gpt, saved.gpt, vocabulary, seed=0, conditions=conditions)
             gpt = load_network(create, folder, saved.weights_sha256)
-            model = cls(gpt, saved.codes, merges=merges, pitch=saved.pitch)
+            model = cls(gpt, saved.codes, pitch=saved.pitch)
         model.name = f"the language model {folder}"
         model.began_at = saved.began_at
         model.gpt.to(device)
@@ -213,15 +203,13 @@ class LanguageModel:
         if self.coarser:
             return save_rates(folder, [*self.coarser, self._beside(())], self.format, card=rates_card(self.format))
         config: dict[str, object] = {"gpt": asdict(self.gpt.config), "codes": self.format.as_dict()}
-        if self.merges is not None:
-            config["merges"] = self.merges.pairs
         if self.gpt.conditions is not None:
             config["look_ahead"] = self.gpt.conditions.look_ahead
         if self.pitch is not None:
             config["pitch"] = asdict(self.pitch)
         if self.began_at is not None:
             config["began_at"] = self.began_at
-        card = model_card(self.gpt, self.read, merges=self.merges, began_at=self.began_at)
+        card = model_card(self.gpt, self.read, began_at=self.began_at)
         write_model(folder, self.gpt, config, card=card)
 
     def generate(
@@ -247,9 +235,7 @@ class LanguageModel:
         Of a prompt only whole time steps are read, because the padding of the last one is not sound. Continuation ``i``
         depends on its prompt, the seed and ``i`` alone. The options of ``sampling`` hold at each rate. Coarser rates
         are continued a little further, so that no upsampler reads an end of the recording, which it knows from
-        training. With merges a prompt is merged by itself, tokens are drawn until their codes last long enough, and
-        ``max_repeats`` counts tokens in the place of time steps. A stream of pitch beside the codes is drawn after
-        them.
+        training. A stream of pitch beside the codes is drawn after them.
         """
         if not prompts:
             return []
@@ -266,15 +252,13 @@ class LanguageModel:
                 conditions = [reads.align(*each) for each in zip(coarser, lengths, strict=True)]
             continued = continue_codes(
                 model.gpt,
-                [model._merged(values) for values in own],
+                own,
                 steps=steps,
                 sampling=sampling,
                 seed=seed,
                 conditions=conditions,
                 rate=place + 1,
-                lengths=model.token_lengths,
             )
-            continued = [model._expanded(values)[:steps] for values in continued]
             wanted = model.predicted.steps(num_samples)
             for number, (values, more) in enumerate(zip(own, continued, strict=True)):
                 coarser[number].append(np.concatenate([values, more]))
@@ -319,8 +303,7 @@ class LanguageModel:
     def _last_states(self, codes: Codes, *, first: int = 0) -> npt.NDArray[np.float64]:
         """Return the last layer's states that have read each time step from ``first`` on ``(time, model_dim)``."""
         streams, steps = self.predicted.streams, len(codes) - first
-        read = first if self.merges is None else 0  # tokens are fewer than time steps
-        parts = [*self.stream_hidden_states(codes, [self.gpt.config.layers], first=read)]
+        parts = [*self.stream_hidden_states(codes, [self.gpt.config.layers], first=first)]
         states = torch.cat([torch.zeros(1, 0, self.gpt.config.model_dim, device=self.gpt.device), *parts], dim=1)[0]
         last: npt.NDArray[np.float64] = states[streams - 1 :: streams].double().cpu().numpy()
         return last[len(last) - steps :]
@@ -337,10 +320,8 @@ class LanguageModel:
         num_samples = samples_to_generate(seconds, self.format.sample_rate)
         require_seed(seed, "seed")
         steps, step = self.format.steps(num_samples), self.format.samples_per_code
-        known, lengths = self._merged(self._prompt(prompt)[0]), self.token_lengths
-        made = stream_codes(self.gpt, known, steps=steps, sampling=sampling, seed=seed, lengths=lengths)
-        by_step = (values[None] for tokens in made for values in self._expanded(tokens))
-        rng, past, left, wanted = _pitch_draws(seed, 0), prompt, num_samples, islice(by_step, steps)
+        wanted = stream_codes(self.gpt, self._prompt(prompt)[0], steps=steps, sampling=sampling, seed=seed)
+        rng, past, left = _pitch_draws(seed, 0), prompt, num_samples
         together = 1 if self.pitch is None else PITCHED_TOGETHER
         while values := [*islice(wanted, together)]:
             samples = min(left, len(values) * step)
@@ -357,9 +338,8 @@ class LanguageModel:
 
         The result is ``(layers, time * streams, model_dim)``.
 
-        State ``p`` has read all codes up to ``p``; with parallel streams, all codes of its time step; with merges, all
-        codes of its token, which have the same state. A recording longer than the context is read in windows; only the
-        wanted layers are kept in memory.
+        State ``p`` has read all codes up to ``p``; with parallel streams, all codes of its time step. A recording
+        longer than the context is read in windows; only the wanted layers are kept in memory.
         """
         layers = range(1 + self.gpt.config.layers) if layers is None else layers
         parts = [torch.zeros(len(layers), 0, self.gpt.config.model_dim, device=self.gpt.device, dtype=torch.float32)]
@@ -382,29 +362,19 @@ class LanguageModel:
             tokens, conditions = self.inputs(reading, window)
             states = self.gpt.hidden_states(tokens[None], None if conditions is None else conditions[None])
             states = self.gpt.over_codes(states[wanted, 0])
-            states = states[:, 1 + (window.counted - window.start) * self.predicted.streams :]
-            if reading.lengths is not None:
-                lengths = torch.from_numpy(reading.lengths[window.counted : window.stop])
-                states = states.repeat_interleave(lengths.to(states.device), dim=1)
-            yield states
+            yield states[:, 1 + (window.counted - window.start) * self.predicted.streams :]
 
+    @torch.no_grad()
     def log_probabilities(self, codes: Codes) -> FloatArray:
         """Compute the log-probability of each finest code, given the codes before it: ``(time, streams)``.
 
         An upsampler is also given the coarser codes that it reads. `generate` draws from this distribution with the
-        default sampling options. With merges the log-probability of a token is divided equally among its codes, and
-        their sum is that of the tokens into which the recording is merged, one of several ways to make its codes.
+        default sampling options.
         """
-        return self._log_probabilities(self.reading(codes))
-
-    @torch.no_grad()
-    def _log_probabilities(self, reading: GPTInput) -> FloatArray:
+        reading = self.reading(codes)
         read = windows(len(reading.values), self.gpt.capacity)
         parts = [self._window_log_probabilities(reading, window) for window in read]
-        found = np.concatenate(parts) if parts else np.zeros(reading.values.shape, np.float32)
-        if reading.lengths is None:
-            return found
-        return np.repeat((found[:, 0] / reading.lengths).astype(np.float32), reading.lengths)[:, None]
+        return np.concatenate(parts) if parts else np.zeros(reading.values.shape, np.float32)
 
     @torch.no_grad()
     def log_probabilities_within(self, codes: Codes, past: int) -> FloatArray:
@@ -438,11 +408,8 @@ class LanguageModel:
 
         Of codes at several rates it is that of each finest time step ``(time, 1)``. The log-probability of a coarser
         code is divided equally among the finest time steps that it covers, so the sum over all time steps is that of
-        all codes. With merges the prompt and the continuation are merged by themselves, as in `generate`.
+        all codes.
         """
-        if self.merges is not None and prompt is not None:
-            parts = [self.reading(each).values for each in (prompt, codes)]
-            return self._log_probabilities(self._tokens_read(np.concatenate(parts)))[len(prompt.values) :]
         whole = self.read_of(codes) if prompt is None else join_codes(self.read_of(prompt), self.read_of(codes))
         start = len(whole.values) - len(codes.values)
         if not self.coarser:
@@ -458,8 +425,6 @@ class LanguageModel:
     @torch.no_grad()
     def nats_per_code(self, clips: Sequence[Codes], *, batch_size: int = 16) -> float:
         """Compute the mean negative log-probability over all codes of all clips, in nats.
-
-        With merges, that of the tokens into which the clips are merged, for each code and not for each token.
 
         Raises:
             InputError: there are no clips, or ``clips`` is not a list of `Codes`.
@@ -494,41 +459,19 @@ class LanguageModel:
         """Divide codes into those that the model predicts, and those of coarser rates, which it only reads.
 
         Raises:
-            InputError: the codes are of another codebook, or they are soft and the model reads several rates or merges.
+            InputError: the codes are of another codebook, or they are soft and the model reads several rates.
         """
         if isinstance(recording, SoftCodes):
             self.require_own(recording.codes)
             if self.gpt.conditions is not None:
                 raise InputError(f"{self.name} reads codes of several rates, which are hard: compare.assignments=hard")
-            if self.merges is not None:
-                raise InputError(f"{self.name} reads merged codes, which are hard: choose compare.assignments=hard")
             return GPTInput(values=recording.codes.values, soft=recording)
         self.require_own(recording)
         *coarser, own = self.read_of(recording).by_rate
-        if self.merges is not None:
-            return self._tokens_read(self.merges.tokens(own.values))
         if self.gpt.conditions is None:
             return GPTInput(values=own.values)
         conditions = self.gpt.conditions.align([each.values for each in coarser], len(own.values) + 1)
         return GPTInput(values=own.values, conditions=conditions)
-
-    def _tokens_read(self, tokens: IntArray) -> GPTInput:
-        """Return the reading of a recording that is merged into tokens ``(tokens, 1)``."""
-        assert self.token_lengths is not None, "only merged codes are tokens"
-        return GPTInput(values=tokens, lengths=self.token_lengths[tokens[:, 0]])
-
-    @property
-    def token_lengths(self) -> IndexArray | None:
-        """Codes of each token ``(tokens,)``, with merges."""
-        return None if self.merges is None else self.merges.lengths
-
-    def _merged(self, values: IntArray) -> IntArray:
-        """Return what the GPT reads of codes ``(time, streams)``: these, or with merges ``(tokens, 1)``."""
-        return values if self.merges is None else self.merges.tokens(values)
-
-    def _expanded(self, values: IntArray) -> IntArray:
-        """Return the codes ``(time, streams)`` of what the GPT reads."""
-        return values if self.merges is None else self.merges.codes(values)
 
     def inputs(self, reading: GPTInput, window: Window) -> tuple[Tensor, Tensor | None]:
         """Return a window's tokens ``(1 + codes,)``, and the conditions of an upsampler ``(1 + codes, columns)``."""
@@ -596,10 +539,3 @@ class LanguageModel:
 def _pitch_draws(seed: int, number: int) -> np.random.Generator:
     """Return the random numbers of the pitch of a continuation: others than those of its codes."""
     return np.random.default_rng([seed, number, named_seed("pitch")])
-
-
-def _vocabulary(config: GPTConfig, codes_format: CodesFormat, merges: Merges | None) -> Vocabulary:
-    """Return the tokens of a model that predicts the finest codes of a format, or merges of codes of one rate."""
-    if merges is None:
-        return config.vocabulary(codes_format.formats[-1])
-    return config.vocabulary(codes_format, merges=merges.num_runs)

@@ -1,9 +1,8 @@
-"""Model cards of language models, and of their exports."""
+"""Model cards of language models."""
 
 from dataclasses import replace
 
 from lm.gpt import GPT
-from lm.tokens import Merges
 from tokenizer.codes import CodesFormat
 from wordless.base.text import escape_markdown
 
@@ -58,64 +57,12 @@ The fingerprint of the codebooks of all rates together is `{codes.codebook}`; co
 """
 
 
-_EXPORT = """---
-library_name: transformers
-pipeline_tag: text-generation
-tags: [audio, unit-language-model, wordless]
----
-
-# Unit language model, in the Llama layout
-
-A decoder-only transformer that continues recordings as discrete codes. **It has no text tokenizer**: its input and
-output are the numbers of codes, which a Wordless tokenizer makes of sound.
-
-| | |
-|---|---|
-| fingerprint of the tokenizer | `{codes.tokenizer}` |
-| fingerprint of the codebook | `{codes.codebook}` |
-| codes | {codes.codebook_size} of each of {codes.streams} stream(s), {codes.codes_per_second:g} time steps per second |
-| id of code c of stream s | s * {codes.codebook_size} + c, time step after time step, stream after stream |
-{merges}| id of begin-of-sequence | {tokens.bos}: each sequence begins with it |
-| id of padding | {tokens.pad} |
-| end of sequence | none: ask for as many ids as you want |
-
-Only codes of this codebook mean anything to the model; `config.json` names it under `wordless`, too.
-
-```python
-import torch
-from transformers import AutoModelForCausalLM
-
-model = AutoModelForCausalLM.from_pretrained("path/of/this/folder")
-ids = torch.tensor([[{tokens.bos}, *codes_of_a_recording]])  # ids as in the table; none: a recording from its beginning
-more = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=True, max_new_tokens={new})
-codes = {made}
-```
-
-With several streams `generate` does not know whose turn it is: keep of each position's logits those of its stream, or
-use `lm.model.LanguageModel`, which does. To hear codes, decode them with the vocoder of the same run.
-"""
-
-
-def export_card(gpt: GPT, codes_format: CodesFormat, *, merges: Merges | None = None) -> str:
-    """Write Markdown for the Llama layout: ids of codes, the codebook, and how to load the model."""
-    new = min(50, gpt.config.context // 2)
-    made, rows = f"more[0, ids.shape[1] :] % {codes_format.codebook_size}", ""
-    if merges is not None:
-        made = "more[0, ids.shape[1] :]  # ids below the number of codes are codes, others runs of them"
-        rows = f"| ids from {codes_format.codebook_size} | runs of codes: each merge in `config.json` joins two ids |\n"
-    return _EXPORT.format(tokens=gpt.vocabulary, codes=_escaped(codes_format), new=new, made=made, merges=rows)
-
-
-def model_card(
-    gpt: GPT, codes_format: CodesFormat, *, merges: Merges | None = None, began_at: str | None = None
-) -> str:
+def model_card(gpt: GPT, codes_format: CodesFormat, *, began_at: str | None = None) -> str:
     """Write a model's sizes, codebook and use; its training began at weights with the SHA-256 ``began_at``."""
     predicted, reads, more = codes_format.formats[-1], "", ""
     if gpt.conditions is None:
-        if merges is not None:
-            more = f"| tokens | {merges.num_tokens} codes and runs of codes (BPE) |\n"
         if began_at is not None:
-            more += f"| training began at the weights with the SHA-256 | `{began_at[:16]}` |\n"
+            more = f"| training began at the weights with the SHA-256 | `{began_at[:16]}` |\n"
         more += _USE.format(these="this codebook")
     else:
         coarser = ", ".join(f"{each.codes_per_second:g}" for each in codes_format.formats[:-1])
@@ -124,8 +71,7 @@ def model_card(
     table = _TABLE.format(
         parameters=sum(parameter.numel() for parameter in gpt.parameters()),
         config=gpt.config,
-        # with merges of one code or more each
-        seconds=f"{'' if merges is None else 'at least '}{gpt.capacity / predicted.codes_per_second:.1f}",
+        seconds=f"{gpt.capacity / predicted.codes_per_second:.1f}",
         codes=_escaped(predicted),
         reads=reads,
     )

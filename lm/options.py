@@ -117,7 +117,6 @@ LOOK_AHEAD = 1  # code
 MOST_AHEAD = 64  # codes; each is an embedding table of the codebook
 Interleaving = Literal["flattening", "parallel"]
 Pitch = Literal["beside", "among"]  # the codes that a GPT reads
-MOST_MERGES = 1 << 16  # each adds a row to the embedding
 MAX_CONTEXT = 1 << 20  # positions; the rotary embedding keeps a row of numbers for each
 
 
@@ -165,11 +164,11 @@ class GPTConfig(Options):
         """The options in which two models are equal if one of them can have the weights of the other."""
         return {name: value for name, value in asdict(self).items() if name not in self.only_in_training}
 
-    def vocabulary(self, codes_format: CodesFormat, *, merges: int = 0) -> Vocabulary:
-        """Return the tokens of a model of this config over the codes of one codebook, and ``merges`` runs of them."""
+    def vocabulary(self, codes_format: CodesFormat) -> Vocabulary:
+        """Return the tokens of a model of this config over the codes of one codebook."""
         from lm.tokens import Vocabulary  # PyTorch, which checks of options do without
 
-        return Vocabulary.of(codes_format, backward=self.backward, merges=merges)
+        return Vocabulary.of(codes_format, backward=self.backward)
 
     def positions_per_step(self, streams: int) -> int:
         """Return the positions of one time step of ``streams`` streams."""

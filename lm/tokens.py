@@ -1,4 +1,4 @@
-"""What a GPT reads: the tokens of codes, merged runs of codes, windows of long recordings, and coarser codes.
+"""What a GPT reads: the tokens of codes, windows of long recordings, and coarser codes.
 
 There is a token for every code of every stream, begin-of-sequence, padding and, of a model that also reads backwards,
 the end from which it does so. A recording is read time-major, stream-minor, so that the position determines the
@@ -6,16 +6,6 @@ stream::
 
     codes     (0, stream 0)  (0, stream 1)  (1, stream 0)  (1, stream 1)  ...
     position        0              1              2              3
-
-Byte-pair encoding (BPE) makes frequent runs of codes tokens of their own, so that sequences are shorter (Gage, "A New
-Algorithm for Data Compression", 1994; Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units",
-2016, arXiv:1508.07909). These tokens are numbered after the codes, and the GPT takes them for codes of one stream. Each
-merge joins two tokens to a new one::
-
-    codes     7  7  7  2  9  7  7  4        codebook of 16, merges (7, 7) and (16, 7)
-    tokens    17       2  9  16    4        16 stands for 7 7, and 17 for 7 7 7
-
-Two merges may make the same codes, such as (16, 7) and (7, 16): they make the same token.
 
 Windows of a recording longer than the context overlap by half, and each code is counted once. ``W`` is the capacity of
 a window in time steps::
@@ -44,22 +34,18 @@ arXiv:2005.00341). With two coarser rates and a look-ahead of one code::
 The embeddings of all that is read are added to the embedding of the input.
 """
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from tokenizers import Tokenizer
-from tokenizers.models import BPE
-from tokenizers.trainers import BpeTrainer
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from lm.options import MOST_AHEAD
 from tokenizer.codes import CodesFormat, IntArray
-from wordless.base.errors import InputError, require
+from wordless.base.errors import require
 
 IndexArray = npt.NDArray[np.int64]
 
@@ -68,7 +54,7 @@ IndexArray = npt.NDArray[np.int64]
 class Vocabulary:
     """The numbering of tokens: stream * per_stream + code, then begin-of-sequence, padding and the end."""
 
-    per_stream: int  # tokens of each stream: codes, and with merges runs of codes
+    per_stream: int  # codes of each stream
     streams: int
     backward: bool = False  # whether there is an end
     pitches: int | None = None  # codes of the last stream, of pitch; None: as many as the others have
@@ -82,14 +68,11 @@ class Vocabulary:
             require(self.pitches <= self.per_stream, "pitch.levels of the codes", self.pitches, rule)
 
     @classmethod
-    def of(cls, codes_format: CodesFormat, *, backward: bool = False, merges: int = 0) -> "Vocabulary":
-        """Return the vocabulary of a codebook's codes, and of ``merges`` runs of codes of one stream and rate."""
-        rates, streams, size = len(codes_format.formats), codes_format.streams, codes_format.codebook_size
-        if merges and (streams > 1 or rates > 1):
-            what = f"{rates} rates" if rates > 1 else f"{streams} streams (tokenizer.levels, tokenizer.patch.mels)"
-            raise InputError(f"codes of {what} are not merged: choose codes of one stream and rate, or lm.bpe=null")
+    def of(cls, codes_format: CodesFormat, *, backward: bool = False) -> "Vocabulary":
+        """Return the vocabulary of a codebook's codes."""
+        streams, size = codes_format.streams, codes_format.codebook_size
         pitches = None if codes_format.pitch is None else codes_format.pitch.levels
-        return cls(per_stream=size + merges, streams=streams, backward=backward, pitches=pitches)
+        return cls(per_stream=size, streams=streams, backward=backward, pitches=pitches)
 
     @property
     def codes(self) -> int:
@@ -221,98 +204,6 @@ class ConditionEmbedding(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         embedded: Tensor = self.embed(values + self.first).sum(-2)
         return embedded
-
-
-LONGEST = 64  # codes of a token: one silence of an hour shall not become a token
-FEWEST = 2  # times that a pair is found in training clips; the library stops at fewer
-FIRST = 0xF0000  # code 0 as a character for the library: private use, with room for MOST_CODES
-MOST_CODES = 0x110000 - FIRST
-PIECE = 4096  # codes: a clip is cut into pieces for learning, whose time grows with their squared length
-
-
-class Merges:
-    """The merges of one codebook, in the order in which they were learned.
-
-    Args:
-        pairs: the two tokens that each merge joins.
-        codes: the format of the codes.
-    """
-
-    def __init__(self, pairs: Sequence[tuple[int, int]], codes: CodesFormat) -> None:
-        self._codes = codes
-        self.pairs = tuple((left, right) for left, right in pairs)
-        texts = _characters(codes)  # of each token
-        numbers = {text: number for number, text in enumerate(texts)}
-        for number, (left, right) in enumerate(self.pairs):
-            known = len(texts)
-            if not (0 <= left < known and 0 <= right < known and len(texts[left] + texts[right]) <= LONGEST):
-                raise InputError(
-                    f"merge {number} joins the tokens {left} and {right}; it must join two of the {known} tokens "
-                    f"before it to at most {LONGEST} codes"
-                )
-            if (text := texts[left] + texts[right]) not in numbers:
-                numbers[text] = known
-                texts.append(text)
-        self._texts = texts
-        self._library = Tokenizer(BPE(numbers, [(texts[left], texts[right]) for left, right in self.pairs]))
-        self.lengths: IndexArray = np.array([len(text) for text in texts], np.int64)  # (tokens,) codes of each token
-
-    @classmethod
-    def learn(cls, clips: Iterable[IntArray], codes: CodesFormat, *, count: int) -> "Merges":
-        """Learn at most ``count`` merges of the codes ``(time, 1)`` of clips; they follow from the clips alone.
-
-        There are fewer merges if no other pair is found twice, or if each makes a token of more than `LONGEST` codes.
-        """
-        alphabet = _characters(codes)
-        trainer = BpeTrainer(
-            vocab_size=len(alphabet) + count,
-            min_frequency=FEWEST,
-            show_progress=False,
-            initial_alphabet=alphabet,
-            limit_alphabet=len(alphabet),
-            max_token_length=LONGEST,
-        )
-        library = Tokenizer(BPE())
-        pieces = (clip[first : first + PIECE] for clip in clips for first in range(0, len(clip), PIECE))
-        library.train_from_iterator(map(_text, pieces), trainer)
-        model = json.loads(library.to_str())["model"]
-        numbers: dict[str, int] = model["vocab"]
-        assert [numbers[each] for each in alphabet] == [*range(len(alphabet))], "codes are the first tokens"
-        return cls([(numbers[left], numbers[right]) for left, right in model["merges"]], codes)
-
-    def as_dict(self) -> dict[str, object]:
-        return {"codebook_size": self._codes.codebook_size, "merges": self.pairs}
-
-    @property
-    def num_tokens(self) -> int:
-        """Number of tokens: codes, and runs of codes."""
-        return len(self._texts)
-
-    @property
-    def num_runs(self) -> int:
-        """Number of tokens that stand for several codes; they come last."""
-        return self.num_tokens - self._codes.codebook_size
-
-    def tokens(self, values: IntArray) -> IntArray:
-        """Merge the codes of a recording: ``(time, 1)`` -> ``(tokens, 1)``."""
-        return np.array(self._library.encode(_text(values)).ids, np.int32).reshape(-1, 1)
-
-    def codes(self, tokens: IntArray) -> IntArray:
-        """Expand tokens ``(tokens, 1)`` to the codes that they stand for ``(time, 1)``."""
-        text = "".join(self._texts[token] for token in tokens[:, 0])
-        return (np.frombuffer(text.encode("utf-32-le"), "<u4") - FIRST).astype(np.int32)[:, None]
-
-
-def _characters(codes: CodesFormat) -> list[str]:
-    """Return the character of each code; a codebook with more codes than there are characters is refused."""
-    rule = f"merges are learned of codebooks of at most {MOST_CODES} codes"
-    require(codes.codebook_size <= MOST_CODES, "codebook_size", codes.codebook_size, rule)
-    return [chr(FIRST + code) for code in range(codes.codebook_size)]
-
-
-def _text(values: IntArray) -> str:
-    """Write codes as characters, which the library merges."""
-    return (values.reshape(-1).astype("<u4") + FIRST).tobytes().decode("utf-32-le")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,7 +42,7 @@ class GenerateConfig(SoundCommand):
     )
     max_repeats: int = option(
         0,
-        "largest number of repeats of a block of up to 16 codes in a row, with lm.bpe of tokens; 0: no limit",
+        "largest number of repeats of a block of up to 16 codes in a row; 0: no limit",
         least=0,
     )
     seed: int = option(0, "the same seed gives the same sounds", least=0, most=MAX_SEED)

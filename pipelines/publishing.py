@@ -20,9 +20,9 @@ import torch
 from huggingface_hub import CommitOperationAdd, HfApi, ModelCard, ModelCardData
 from torch import Tensor
 
-from lm.exports import CodesToLogits
 from lm.finetuned import FineTunedModel
 from lm.model import LanguageModel
+from lm.onnx import CodesToLogits
 from pipelines.commandline.choices import is_embedded
 from pipelines.commandline.outputs import new_folder
 from pipelines.demonstration.models import DemoModels

@@ -5,7 +5,6 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -72,52 +71,6 @@ def ends_in_a_loop(codes: Sequence[int], limit: int, streams: int, longest: int)
         len(codes) >= (limit + 1) * block and list(codes[-(limit + 1) * block :]) == list(codes[-block:]) * (limit + 1)
         for block in blocks
     )
-
-
-# Language model: byte-pair encoding of codes
-
-
-def learned_merges(clips: Sequence[Sequence[int]], codebook_size: int, count: int) -> list[tuple[int, int]]:
-    """Merge the most frequent pair of neighbours, of equally frequent ones the smallest, until none is found twice."""
-    texts = [(code,) for code in range(codebook_size)]
-    merges: list[tuple[int, int]] = []
-    while len(texts) < codebook_size + count:
-        counts: dict[tuple[int, int], int] = {}
-        for clip in clips:
-            for pair in pairwise(clip):
-                counts[pair] = counts.get(pair, 0) + 1
-        best = min(counts, key=lambda pair: (-counts[pair], pair), default=None)
-        if best is None or counts[best] < 2:
-            break
-        merges.append(best)
-        if (joined := texts[best[0]] + texts[best[1]]) not in texts:
-            texts.append(joined)
-        clips = [_merged_once(clip, best, texts.index(joined)) for clip in clips]
-    return merges
-
-
-def _merged_once(clip: Sequence[int], pair: tuple[int, int], token: int) -> list[int]:
-    tokens: list[int] = []
-    place = 0
-    while place < len(clip):
-        found = tuple(clip[place : place + 2]) == pair
-        tokens.append(token if found else clip[place])
-        place += 1 + found
-    return tokens
-
-
-def merged_codes(codes: Sequence[int], merges: Sequence[tuple[int, int]], codebook_size: int) -> list[int]:
-    """Merge the first of the places where the earliest merge applies, until no merge applies."""
-    texts, made = [(code,) for code in range(codebook_size)], list[int]()
-    for left, right in merges:
-        if (joined := texts[left] + texts[right]) not in texts:
-            texts.append(joined)
-        made.append(texts.index(joined))
-    tokens = list(codes)
-    while places := [(merges.index(pair), at) for at, pair in enumerate(pairwise(tokens)) if pair in merges]:
-        merge, at = min(places)
-        tokens[at : at + 2] = [made[merge]]
-    return tokens
 
 
 # Pitch

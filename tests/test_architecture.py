@@ -88,7 +88,6 @@ KEEPERS = {
         # its layers and its cache
         *("lm/samples/model.py", "lm/samples/local_attention.py"),
     ),
-    "tokenizers": ("lm/tokens.py",),
     "sklearn": ("lm", "pipelines"),
     "librosa": ("vocoder/judging.py", "vocoder/speech_judges.py", "pipelines/methods/signals.py"),  # under a lock
     "numba": ("vocoder/engines/kernels.py", "wordless/audio/pitch_kernel.py"),

@@ -111,10 +111,6 @@ def open_gpt(options: GptOptions, run: Mapping[str, Path]) -> Source:
             "run without tokenizer.rates"
         )
     model = LanguageModel.from_pretrained(run["lm"])
-    if model.merges is not None:
-        raise InputError(
-            f"{run['lm']} reads merged codes, and body=gpt has a state for each code; take a run with lm.bpe=null"
-        )
     codes = Tokenizer.from_pretrained(run["tokenizer"]).format
     require_same_codebook(model.format, codes, owner=model.name)
     own = model.gpt.config

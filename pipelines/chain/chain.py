@@ -36,7 +36,7 @@ from pipelines.results.results import FoldSeed, provenance
 from pipelines.settings.parallel import obstacle
 from pipelines.settings.run import RunSettings, choose_workers, run_settings
 from pipelines.stages.codes import code_table
-from pipelines.stages.language_model import CodedClips, language_model, learn_merges
+from pipelines.stages.language_model import CodedClips, language_model
 from pipelines.stages.next_sample import NEXT_SAMPLE, generate_sample_sounds
 from pipelines.stages.probe import require_probeable
 from pipelines.stages.rates import (
@@ -244,7 +244,7 @@ def _make_part(entries: RunEntries, parallel: int, session: Session, pair: Pair)
 
 
 def _make_codes(session: Session, manifest: Manifest, settings: RunSettings) -> RunEntries:
-    """Make the codes of all rates, and learn the merges of codes."""
+    """Make the codes of all rates."""
     audio, layer, seed = settings.audio, settings.speech_layer, settings.seed
     *coarser, finest = settings.tokenizer.by_rate
     own = tokenize_corpus(session, manifest, audio, finest, layer, seed=seed)
@@ -254,9 +254,7 @@ def _make_codes(session: Session, manifest: Manifest, settings: RunSettings) -> 
     ]
     codebooks = (*others, own)
     together = rate_tokenizer(session, [each.tokenizer for each in codebooks]) if others else None
-    count = settings.lm.bpe if settings.trains_lm or settings.probes("random_gpt") else None
-    merges = learn_merges(session, own.codes, count) if count else None
-    return RunEntries(codebooks=codebooks, rate_tokenizer=together, merges=merges)
+    return RunEntries(codebooks=codebooks, rate_tokenizer=together)
 
 
 def _train_language(session: Session, pair: Pair, entries: RunEntries, *, tested: bool = True) -> RunEntries:
@@ -273,7 +271,7 @@ def _train_language(session: Session, pair: Pair, entries: RunEntries, *, tested
     if not settings.trains_lm:
         return entries
     clips = coded(entries.finest)
-    model = language_model(session, [clips], settings.lm, merges=entries.merges)
+    model = language_model(session, [clips], settings.lm)
     entries = replace(entries, views=clips.own.views, unlabelled=tuple(clips.unlabelled), lm=model)
     if tested and "zerospeech" in settings.stages:
         trained_on = [each.codes for each in (clips.own, *clips.unlabelled)]

@@ -37,9 +37,9 @@ def _states_of_gpt(study: Study) -> Made:
 def _untrained_states(study: Study) -> Made:
     from pipelines.stages.features import random_gpt_features
 
-    own, states, merges = study.options.lm, study.options.compare.states, study.entries.merges
+    own, states = study.options.lm, study.options.compare.states
     entry = random_gpt_features(
-        study.session, study.read_codes, own.gpt, states=states, seed=own.fit.seed, merges=merges, pitch=own.pitch
+        study.session, study.read_codes, own.gpt, states=states, seed=own.fit.seed, pitch=own.pitch
     )
     return Made(trained=(*study.heard_entries, *study.coded_entries), features=entry)
 

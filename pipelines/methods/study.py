@@ -35,7 +35,6 @@ class RunEntries:
     rates: RateModels | None = None  # the language models of several rates
     views: Entry | None = None  # of the training clips
     unlabelled: tuple[CodedCorpus, ...] = ()  # the codes of each source of clips without labels
-    merges: Entry | None = None  # of codes, which the language model reads as one token
     lm: Entry | None = None
     spoken_pairs: Entry | None = None
     consistency: Entry | None = None
@@ -94,7 +93,7 @@ class RunEntries:
             add("", self.rates.together)
         add("", self.views)
         add_unlabelled((each.codes, each.views) for each in self.unlabelled)
-        add("", self.merges, self.lm, self.spoken_pairs, self.consistency, self.abx, self.code_table)
+        add("", self.lm, self.spoken_pairs, self.consistency, self.abx, self.code_table)
         for made in self.methods:
             add_unlabelled(made.unlabelled)
             add("", *made.trained)

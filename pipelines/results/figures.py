@@ -217,7 +217,6 @@ SOUND = (
 _OTHERS = (
     Measure(name="stability", title="codes that stay the same"),
     Measure(name="codes_per_second", unit="codes/s"),
-    Measure(name="codes_per_token", unit="codes", title="codes of a token of merged codes"),
     Measure(name="codebook_perplexity", unit="codes"),
     Measure(name="unigram_perplexity", unit="codes", title="perplexity of code frequencies alone"),
     Measure(name="recoded_perplexity", unit="codes", title="perplexity of the re-encoded sound"),

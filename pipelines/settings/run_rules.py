@@ -97,18 +97,7 @@ def _require_same_starts(settings: RunSettings) -> None:
 
 
 def _of_the_language_model(settings: RunSettings) -> Iterator[str]:
-    """Sharded weights need several processes, and merged codes are hard codes of one stream and rate."""
-    tokenizer, bpe = settings.tokenizer, settings.lm.bpe
-    if bpe and settings.reads_codes:
-        streams = tokenizer.config(settings.audio).streams
-        if tokenizer.rates is not None or streams > 1:
-            of_streams = f"codes of {streams} streams"
-            what = f"tokenizer.rates={list(tokenizer.rates)}" if tokenizer.rates else of_streams
-            yield f"lm.bpe={bpe} merges codes of one stream and rate, and this run has {what}: choose lm.bpe=null"
-        if settings.probed_methods and settings.compare.assignments == "soft":
-            yield f"lm.bpe={bpe} merges hard codes: choose compare.assignments=hard or lm.bpe=null"
-        if settings.lm.start is not None:
-            yield f"lm.bpe={bpe} learns merges, and {LM}={settings.lm.start} has its own codes: leave one of them out"
+    """Sharded weights need several processes."""
     if settings.lm.fit.sharding != "none" and processes() == 1:
         yield (
             "lm.fit.sharding is fsdp, which divides the weights among processes, and this run has one: start it with "

@@ -23,7 +23,6 @@ from lm.model import LanguageModel
 from lm.options import ONE_HEARING, POOLINGS, RESIDUAL, GPTConfig, Pitch, Pooling, States, VectorConfig
 from lm.probing.vectors import FloatArray, RunningPools, average, bags_of_codes, pool
 from pipelines.stages.codes import heard_codes
-from pipelines.stages.language_model import MERGES, read_merges
 from pipelines.stages.stored_arrays import heard_frames
 from pipelines.store.session import Session
 from pipelines.store.store import METHOD, Entry, Recipe, text_hash
@@ -364,22 +363,19 @@ def random_gpt_features(
     *,
     seed: int,
     states: Sequence[States] = RESIDUAL,
-    merges: Entry | None = None,
     pitch: Pitch = "beside",
 ) -> Entry:
     """Compute states of an untrained GPT: a baseline for the architecture without learning.
 
-    It reads codes as the trained GPT does, with the ``merges`` of `stages.language_model` and the place of ``pitch``.
+    It reads codes as the trained GPT does, with the place of ``pitch``.
     """
     compared = {**coded.vectors.network_key, "states": sorted(states)}
     options = {"compare": compared, "lm": {"gpt": config, "fit": {"seed": seed}, "pitch": pitch}}
-    merged = {} if merges is None else {MERGES: merges}
-    recipe = Recipe("random_gpt_features", 2, config=options, inputs={**coded.inputs, **merged})
+    recipe = Recipe("random_gpt_features", 2, config=options, inputs=coded.inputs)
 
     @one_thread()
     def make(folder: Path) -> None:
-        joined = read_merges(merges, coded.format)
-        model = LanguageModel.create(config, coded.format, seed=seed, merges=joined, pitch=pitch)
+        model = LanguageModel.create(config, coded.format, seed=seed, pitch=pitch)
         model.gpt.to(session.gang.device).eval()
         states_of = partial(layer_features, model, of=states, vectors=coded.vectors)
         write_features(folder, coded.pooled(states_of), of="random_gpt")

@@ -7,17 +7,15 @@ from pathlib import Path
 from lm.batches import CodeSequences, TokenBatch, TrainingBatches, loss, validation_batches
 from lm.judging import perplexities, pitch_errors
 from lm.model import LanguageModel
-from lm.tokens import Merges
 from pipelines.stages.options import LanguageModelSettings
 from pipelines.stages.start import LM, TOKENS, gpt_hash, start_folder
 from pipelines.store.session import Session
 from pipelines.store.store import CURVE, MODEL, Entry, Recipe, other_options, write_json
-from tokenizer.codes import Codes, CodesFormat, join_rates
+from tokenizer.codes import Codes, join_rates
 from tokenizer.parquet import read_codes
 from wordless.base.errors import InputError
 from wordless.base.saved_models import LANGUAGE_MODEL
 
-MERGES, MERGES_FILE = "merges", "merges.json"
 PERPLEXITY = "perplexity.json"
 PITCH_STEPS = 10_000  # time steps of training clips to which the head of the pitch is fitted
 
@@ -48,20 +46,16 @@ class CodedClips:
         }
 
 
-def language_model(
-    session: Session, rates: Sequence[CodedClips], settings: LanguageModelSettings, *, merges: Entry | None = None
-) -> Entry:
+def language_model(session: Session, rates: Sequence[CodedClips], settings: LanguageModelSettings) -> Entry:
     """Train a GPT on the codes of the training clips, in all their views; the entry is a language model folder.
 
     Of several ``rates``, coarse to fine, the model predicts the codes of the last, and reads those of the others: an
-    upsampler. Clips without labels are used for training as well; validation uses only the corpus. With ``merges``, an
-    entry of `learn_merges`, the GPT reads runs of codes as one token.
+    upsampler. Clips without labels are used for training as well; validation uses only the corpus.
     """
-    fit, config = settings.fit, other_options(settings, "views", "look_ahead", "start", "bpe")
+    fit, config = settings.fit, other_options(settings, "views", "look_ahead", "start")
     if len(rates) == 1:
         start = None if settings.start is None else gpt_hash(settings.start)
-        merged = {} if merges is None else {MERGES: merges}
-        stage, title, inputs = "lm", "GPT", {**rates[0].inputs, LM: start, **merged}
+        stage, title, inputs = "lm", "GPT", {**rates[0].inputs, LM: start}
     else:
         stage, title = "upsampler", f"upsampler to rate {len(rates)}"
         config |= {"look_ahead": settings.look_ahead}
@@ -74,13 +68,11 @@ def language_model(
         sources = zip(*(each.unlabelled for each in rates), strict=True)
         train = [*own, *(views for source in sources for views in _joined_views(source)[0])]
         codes_format = own[0][0].format
-        joined = read_merges(merges, codes_format)
         model = LanguageModel.create(
             settings.gpt,
             codes_format,
             seed=fit.seed,
             look_ahead=settings.look_ahead,
-            merges=joined,
             pitch=settings.pitch,
         )
         if settings.start is not None and len(rates) == 1:
@@ -104,27 +96,6 @@ def _spread_out(clips: Sequence[Codes], steps: int) -> list[Codes]:
     return [*clips[:: -(-sum(map(len, clips)) // steps)]]
 
 
-def learn_merges(session: Session, codes: Entry, count: int) -> Entry:
-    """Learn at most ``count`` merges of the codes of a corpus's training clips, without their other views.
-
-    The entry has ``merges.json``: the size of the codebook, and the two tokens of each merge.
-    """
-    recipe = Recipe(MERGES, 1, config={"lm": {"bpe": count}}, inputs={"codes": codes})
-
-    def make(folder: Path) -> None:
-        codes_format, clips = read_codes(codes.folder)
-        train = (clip.codes.spectral.values for clip in clips if clip.split == "train")
-        write_json(folder / MERGES_FILE, Merges.learn(train, codes_format, count=count).as_dict())
-
-    return session.obtain(recipe, f"BPE, at most {count} merges", make, files=[MERGES_FILE])
-
-
-def read_merges(entry: Entry | None, codes_format: CodesFormat) -> Merges | None:
-    """Read the merges of an entry of `learn_merges`; None if there are none."""
-    pairs = [] if entry is None else entry.read_rows(MERGES_FILE, "merges")
-    return Merges(pairs, codes_format) if pairs else None
-
-
 def begin_at(model: LanguageModel, start: str) -> None:
     """Give an untrained model the weights of another one, which must be of the same codebook."""
     other = LanguageModel.from_pretrained(start_folder(start, LANGUAGE_MODEL, option=LM))
@@ -134,8 +105,6 @@ def begin_at(model: LanguageModel, start: str) -> None:
             f"{model.format.codebook}, where the same numbers mean other sounds: use the tokenizer of that model, "
             f"{TOKENS}={start}, or repeat the options and recordings of its run"
         )
-    if other.merges is not None:
-        raise InputError(f"{LM}={start} reads merged codes; begin with a model that was trained with lm.bpe=null")
     model.gpt.load_state_dict(other.gpt.state_dict())
     model.began_at = gpt_hash(start)
 
@@ -180,7 +149,7 @@ def _training_batches(
 ) -> TrainingBatches:
     gpt, sequences = model.gpt, CodeSequences.of([[model.reading(codes).steps for codes in views] for views in clips])
     fitting = settings.fitting(sequences, gpt.capacity, streams=gpt.vocabulary.streams, processes=processes)
-    return TrainingBatches(sequences, gpt.vocabulary, fitting, capacity=gpt.capacity, lengths=model.token_lengths)
+    return TrainingBatches(sequences, gpt.vocabulary, fitting, capacity=gpt.capacity)
 
 
 def _validation_batches(
@@ -188,7 +157,5 @@ def _validation_batches(
 ) -> list[TokenBatch]:
     gpt, windows = model.gpt, settings.validation_windows
     sequences = CodeSequences.of([model.reading(codes).steps] for codes in clips)
-    batches = validation_batches(
-        sequences, gpt.vocabulary, batch_size=32, capacity=gpt.capacity, at_most=windows, lengths=model.token_lengths
-    )
+    batches = validation_batches(sequences, gpt.vocabulary, batch_size=32, capacity=gpt.capacity, at_most=windows)
     return list(batches)

@@ -23,7 +23,7 @@ from lm.bodies.options import (
     WaveformAugmentationConfig,
     WaveformBatchConfig,
 )
-from lm.options import LOOK_AHEAD, MOST_AHEAD, MOST_MERGES, BatchConfig, GPTConfig, Pitch
+from lm.options import LOOK_AHEAD, MOST_AHEAD, BatchConfig, GPTConfig, Pitch
 from lm.samples.options import POSITIONS, ContextConfig, SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
 from tokenizer.options import MOST_RATES, AutoencoderConfig, PatchConfig, PitchConfig, ViewsConfig
 from vocoder.options import CropsConfig, EngineChoice, SoundOptions, WaveNetConfig
@@ -188,13 +188,6 @@ class LanguageModelSettings(Options):
         "covers its own",
         least=0,
         most=MOST_AHEAD,
-    )
-    bpe: int | None = option(
-        None,
-        "most merges of byte-pair encoding: frequent runs of codes of the training clips become tokens of the GPT, so "
-        "that sequences are shorter; null or 0: none",
-        least=0,
-        most=MOST_MERGES,
     )
     pitch: Pitch = option(
         "beside",

@@ -74,7 +74,7 @@ class Subject:
         """Load the GPT, and create the same network with random weights."""
         gpt = LanguageModel.from_pretrained(self.model.folder, device=str(device))
         place: Pitch = "beside" if gpt.predicted.pitch is None else "among"
-        untrained = LanguageModel.create(gpt.gpt.config, gpt.format, seed=self.seed, merges=gpt.merges, pitch=place)
+        untrained = LanguageModel.create(gpt.gpt.config, gpt.format, seed=self.seed, pitch=place)
         untrained.gpt.to(device)
         return gpt, untrained
 
@@ -106,7 +106,7 @@ def spoken_pairs(session: Session, subject: Subject) -> Entry:
             scores[WORD_BIGRAM] = word_scores(known, {each.file: each.text for each in asked.utterances})
             judged[WORD_BIGRAM] = pairs
             gpt, few = subject.gpts(session.gang.device)[0], _of_voices(asked, VOICES_OF_PASTS)
-            for name, seconds in PASTS.items() if gpt.merges is None and not gpt.coarser else ():
+            for name, seconds in PASTS.items() if not gpt.coarser else ():
                 steps = max(round(seconds * gpt.format.codes_per_second), 2)
                 heard = {file for pair in few for file in pair[1:]}
                 scores[name] = {file: float(gpt.log_probabilities_within(codes[file], steps).mean()) for file in heard}

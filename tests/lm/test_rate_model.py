@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from lm.batches import UNCOUNTED, CodeSequences, TrainingBatches, loss, validation_batches
-from lm.exports import export_huggingface
 from lm.generation import Sampling
 from lm.gpt import CachedGPT
 from lm.judging import perplexities, score
@@ -219,8 +218,6 @@ def test_a_continuation_does_not_depend_on_its_companions(model: LanguageModel) 
 def test_upsamplers_alone_and_models_of_other_runs_are_refused(model: LanguageModel, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="all rates"):
         model.rates[1].generate(seconds=1)
-    with pytest.raises(InputError, match=r"rates.*Llama"):
-        export_huggingface(model.rates[1], tmp_path)
     first, second, third = model.rates
     other = LanguageModel.create(TINY, replace(first.format, codebook="other"), seed=0)
     for models in ((other, second, third), (first, third)):

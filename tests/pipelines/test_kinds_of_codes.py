@@ -1,4 +1,4 @@
-"""The whole chain with other codes: levels, a speech model's layer, merged codes, several rates, pitch."""
+"""The whole chain with other codes: levels, a speech model's layer, several rates, pitch."""
 
 import json
 import shutil
@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from safetensors.numpy import load_file
 
 from lm.model import LanguageModel
 from lm.pitch import PitchHead
@@ -163,52 +162,6 @@ def test_commands_read_the_codes_of_the_run(speaking: Place, tmp_path: Path) -> 
 
 
 LEVELS = "tokenizer.pitch.levels=8"
-WORDS = ("lm.bpe=10", "stages=[tokenizer,lm]", *CHECKPOINTS)
-
-
-@pytest.fixture(scope="module")
-def merged_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A place with the folder ``run`` and its ``store``."""
-    place = tmp_path_factory.mktemp("merged")
-    assert run(place / "store", place / "run", *WORDS) == 0
-    return place
-
-
-def test_the_merges_travel_with_the_model(merged_run: Path) -> None:
-    (entry,) = (merged_run / "store/merges").glob("*/merges.json")
-    model = LanguageModel.from_pretrained(merged_run / "run/lm")
-    assert model.merges is not None
-    assert [list(pair) for pair in model.merges.pairs] == json.loads(entry.read_text())["merges"]
-    figures = json.loads((merged_run / "run/results.json").read_text())["figures"]
-    of_lm = {row["name"]: row["value"] for row in figures if row["stage"] == "lm"}
-    (codes,) = (path.parent for path in (merged_run / "store/codes").glob("*/entry.json"))
-    held_out = [clip.codes for clip in read_codes(codes)[1] if clip.split == "validation"]
-    assert of_lm["perplexity"] == pytest.approx(model.perplexity(held_out), rel=1e-4)
-    assert of_lm["codes_per_token"] > 1
-
-
-def test_commands_read_merged_codes(merged_run: Path, tmp_path: Path) -> None:
-    folder = merged_run / "run"
-    recording = str(next((merged_run / "store/embedded").rglob("*.wav")))
-    codes = Tokenizer.from_pretrained(folder / "tokenizer").encode_file(recording)
-    model, own = LanguageModel.from_pretrained(folder / "lm"), {"model": str(folder), "device": "cpu"}
-    score({**own, "input": recording, "workers": 1, "output": str(tmp_path / "scores.json")})
-    (row,) = json.loads((tmp_path / "scores.json").read_text())
-    assert row["log_probability"] == pytest.approx(model.log_probabilities(codes).astype(float).sum(), rel=1e-6)
-    embed({**own, "input": recording, "workers": 1, "output": str(tmp_path / "states.safetensors")})
-    assert all(np.isfinite(each).all() for each in load_file(tmp_path / "states.safetensors").values())
-    made = tmp_path / "made"
-    generate({**own, "prompt": recording, "seconds": 0.5, "num_samples": 2, "synthesis": "none", "output": str(made)})
-    assert [clip.codes.seconds > 0.5 for clip in read_codes(made / "codes.parquet")[1]] == [True, True]
-
-
-@pytest.mark.slow
-def test_a_killed_run_goes_on_to_the_same_bytes(merged_run: Path, tmp_path: Path) -> None:
-    for number, path in enumerate(("merges/*.partial/merges.json.aside", "lm/*.checkpoints/fit.safetensors")):
-        assert run(tmp_path / "store", tmp_path / str(number), *WORDS, kill=Kill(path=path)) == -signal.SIGKILL, path
-    assert run(tmp_path / "store", tmp_path / "last", *WORDS) == 0
-    assert stored(tmp_path / "store") == stored(merged_run / "store")
-
 
 RATES = ("tokenizer.rates=[8,2]", "lm.gpt.layers=3", "lm.views.warps=1")
 LAYERS = ("all_layers", "layer_1", "layer_2")
@@ -329,9 +282,6 @@ def test_layers_are_divided_among_the_rates_which_the_front_end_describes(tmp_pa
         (["tokenizer.rates=[8,4]"], r"tokenizer\.patch\.frames\b.*\b2\b.*tokenizer\.patch\.frames=4\b"),
         (["tokenizer.rates=[8,4,2]", "lm.gpt.layers=2"], r"lm\.gpt\.layers\b.*\b2\b.*\b3 rates\b"),
         (["tokenizer.rates=[8,4,2]", "lm.gpt.layers=3", "lm.look_ahead=-1"], r"lm\.look_ahead\b.*-1\b.*\b0\b"),
-        (["lm.bpe=10", "tokenizer.levels=2"], r"lm\.bpe=10"),
-        (["lm.bpe=10", "tokenizer.rates=[4,2]", "tokenizer.patch.frames=2"], r"lm\.bpe=10"),
-        (["lm.bpe=10", "compare.assignments=soft"], r"lm\.bpe=10"),
         (["lm.pitch=among", "lm.views.warps=1"], r"lm\.pitch\b.*warps"),
         (["lm.pitch=among", "compare.hearings=2"], r"lm\.pitch\b.*hearings"),
         (["lm.pitch=among", "compare.assignments=soft"], r"lm\.pitch\b.*assignments"),

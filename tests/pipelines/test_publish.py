@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import wordless
-from lm.exports import CodesToLogits
+from lm.onnx import CodesToLogits
 from pipelines.commandline.outputs import hold
 from pipelines.decode import decode
 from pipelines.demonstration.models import DemoModels

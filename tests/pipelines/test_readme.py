@@ -28,7 +28,7 @@ from wordless.audio.reading import read
 
 TUTORIALS = (
     *("your_folder", "long_recordings", "find", "annotations", "vocoder", "own_features", "codebook_sizes"),
-    *("merged_codes", "language_tests"),
+    "language_tests",
 )
 FOLLOWED = ("README.md", "docs/index.md", *(f"docs/tutorials/{name}.md" for name in TUTORIALS))
 DOCUMENTS = ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")))
