@@ -89,7 +89,6 @@ def _boundaries(lengths: list[int]) -> IndexArray:
 
 
 MIN_WINDOWS = 4  # per step, for windows of any length
-BACKWARD = 0.5  # share of the windows that are read backwards, of a model that reads both ways
 UNCOUNTED = -100  # target of a position that is not counted: torch's cross entropy ignores it
 ORDER, EXAMPLE = 0, 1  # second words of the seeds: the purpose of a generator
 
@@ -98,7 +97,6 @@ ORDER, EXAMPLE = 0, 1  # second words of the seeds: the purpose of a generator
 class TokenRow:
     """A window of a recording: a row of a `TokenBatch`."""
 
-    first: int  # the input before the first code
     tokens: IndexArray  # one per code
     targets: IndexArray  # one per code
     conditions: IndexArray | None  # (codes, columns) of an upsampler: what it reads where it predicts each code
@@ -108,9 +106,7 @@ class TokenRow:
 class TokenBatch(Batch):
     """Windows of recordings as inputs, and the next codes as targets."""
 
-    # (batch, positions) int64 tokens: begin-of-sequence, or the end if it is read backwards; all codes of the window
-    # except the last; padding
-    inputs: Tensor
+    inputs: Tensor  # (batch, positions) int64: begin-of-sequence, the window's tokens except the last, padding
     targets: Tensor  # (batch, positions) int64 codes, or UNCOUNTED
     codes: int  # of all counted targets; known on the host, which saves a query to the GPU
     conditions: Tensor | None = None  # (batch, positions, columns) int64 of an upsampler: see `lm.gpt.GPT`
@@ -161,10 +157,7 @@ def fitting_batches(
 
 
 class TrainingBatches:
-    """Endless shuffled epochs. A clip appears once for each window it fills, each time with a random crop.
-
-    A model that reads both ways reads half of the windows backwards, from their last time step to the first.
-    """
+    """Endless shuffled epochs. A clip appears once for each window it fills, each time with a random crop."""
 
     def __init__(
         self,
@@ -203,19 +196,16 @@ class TrainingBatches:
         clip = int(self._clips[example])
         codes = self._sequences.view(clip, int(rng.integers(self._sequences.num_views(clip))))
         start = int(rng.integers(max(len(codes) - self._capacity, 0) + 1))
-        backward = self._vocabulary.backward and bool(rng.random() < BACKWARD)
-        return self._row(codes, start, rng, backward=backward)
+        return self._row(codes, start, rng)
 
-    def _row(self, codes: IntArray, start: int, rng: np.random.Generator, *, backward: bool) -> TokenRow:
+    def _row(self, codes: IntArray, start: int, rng: np.random.Generator) -> TokenRow:
         """Return the window that begins at a time step, or the last whole window; some inputs are random codes."""
         start = min(start, max(len(codes) - self._capacity, 0))
         crop, conditions = _divided(codes[start : start + self._capacity], self._vocabulary)
-        crop = crop[::-1] if backward else crop
         replaced = rng.random(crop.shape) < self._config.random_inputs
         others = self._vocabulary.random_codes(rng, crop.shape)
         tokens, targets = self._vocabulary.tokens(np.where(replaced, others, crop)), crop.reshape(-1).astype(np.int64)
-        first = self._vocabulary.end if backward else self._vocabulary.bos
-        return TokenRow(first=first, tokens=tokens, targets=targets, conditions=conditions)
+        return TokenRow(tokens=tokens, targets=targets, conditions=conditions)
 
     def _shuffle(self, epoch: int) -> IndexArray:
         """Return the order of the examples in an epoch ``(examples,)``."""
@@ -262,7 +252,7 @@ def _row(codes: IntArray, window: Window, vocabulary: Vocabulary) -> TokenRow:
     targets = read.astype(np.int64)
     targets[: window.counted - window.start] = UNCOUNTED
     tokens = vocabulary.tokens(read)
-    return TokenRow(first=vocabulary.bos, tokens=tokens, targets=targets.reshape(-1), conditions=conditions)
+    return TokenRow(tokens=tokens, targets=targets.reshape(-1), conditions=conditions)
 
 
 def _divided(steps: IntArray, vocabulary: Vocabulary) -> tuple[IntArray, IndexArray | None]:
@@ -274,12 +264,12 @@ def _divided(steps: IntArray, vocabulary: Vocabulary) -> tuple[IntArray, IndexAr
 
 
 def _collate(rows: list[TokenRow], vocabulary: Vocabulary) -> TokenBatch:
-    """Collate windows; every row begins with begin-of-sequence, or with the end if it is read backwards."""
+    """Collate windows; every row begins with begin-of-sequence."""
     width = max(len(row.tokens) for row in rows)
     inputs = np.full((len(rows), width), vocabulary.pad, np.int64)
     targets = np.full((len(rows), width), UNCOUNTED, np.int64)
     for index, row in enumerate(rows):
-        inputs[index, 0] = row.first
+        inputs[index, 0] = vocabulary.bos
         inputs[index, 1 : len(row.tokens)] = row.tokens[:-1]
         targets[index, : len(row.targets)] = row.targets
     return TokenBatch(

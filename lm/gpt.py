@@ -36,8 +36,6 @@ class GPT(nn.Module):
     def __init__(self, config: GPTConfig, vocabulary: Vocabulary, conditions: Conditions | None = None) -> None:
         super().__init__()
         config.require_room(vocabulary.streams)
-        if conditions is not None:
-            config.require_forwards()
         self.config = config
         self.vocabulary = vocabulary
         self.transformer = _transformer(config, vocabulary)

@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -305,8 +305,7 @@ def embed(
     """Compute each pooling ``(1 + layers, clips, parts * model_dim)``, embeddings first, without begin-of-sequence.
 
     Soft codes are read as `GPT.hidden_states` describes. With ``inner`` the result is `GPT.inner_activations`, pooled
-    to ``(layers, clips, parts * ffn_dim)``. A model that reads both ways has two states for a time step, that of what
-    came before and that of what follows. They lie side by side, so a part has twice as many values.
+    to ``(layers, clips, parts * ffn_dim)``.
     Windows of similar length share a batch of at most ``batch_tokens`` tokens (or one window), so memory does not grow
     with a recording's length.
     """
@@ -314,16 +313,12 @@ def embed(
     readings = [model.reading(codes) for codes in clips]
     per_step = _positions_per_step(model)
     weights = [_weights(reading, means, per_step) for reading in readings]
-    pool_states = partial(_pool, model, batch_tokens=batch_tokens, inner=inner, largest=any(map(takes_max, poolings)))
-    sums, largest = pool_states(readings, weights)
-    if model.gpt.vocabulary.backward:
-        # the last time step is read first
-        back = pool_states([each.backwards for each in readings], [np.flip(each, 1).copy() for each in weights])
-        sums, largest = (np.concatenate(both, axis=-1) for both in zip((sums, largest), back, strict=True))
+    largest = any(map(takes_max, poolings))
+    sums, peaks = _pool(model, readings, weights, batch_tokens, inner=inner, largest=largest)
     ends = np.cumsum([0, *(len(pooling_weights(1, each)) for each in means)])
     places = zip(means, ends[:-1], ends[1:], strict=True)
     parts = {each: sums[:, :, begin:end] for each, begin, end in places}  # (layers, clips, parts, dim) of each
-    pooled = {pooling: assemble(pooling, parts, largest) for pooling in poolings}
+    pooled = {pooling: assemble(pooling, parts, peaks) for pooling in poolings}
     # (layers, clips, parts, dim) -> (layers, clips, parts * dim)
     return {pooling: each.reshape(*each.shape[:2], -1) for pooling, each in pooled.items()}
 

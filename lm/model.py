@@ -14,7 +14,7 @@ GPT may also have it among its codes, as one more stream.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
@@ -30,7 +30,7 @@ from lm.gpt import GPT, create_gpt
 from lm.model_card import model_card, rates_card
 from lm.options import LOOK_AHEAD, GPTConfig, Pitch
 from lm.pitch import PitchHead, fit_pitch
-from lm.tokens import Conditions, Window, windows
+from lm.tokens import Conditions, Vocabulary, Window, windows
 from tokenizer.codes import (
     Codes,
     CodesFormat,
@@ -84,17 +84,11 @@ class GPTInput:
     # (time + 1, columns) of an upsampler; the last row is that of the code that follows
     conditions: IntArray | None = None
     soft: SoftCodes | None = None  # which codes the sound is near to
-    backward: bool = False  # whether the time steps of the values are in the opposite order
 
     @property
     def steps(self) -> IntArray:
         """Codes and conditions side by side, as `lm.batches` keeps them."""
         return self.values if self.conditions is None else np.concatenate([self.values, self.conditions[:-1]], axis=1)
-
-    @property
-    def backwards(self) -> "GPTInput":
-        """The recording from its end to its beginning; the codes of a time step stay in their order."""
-        return replace(self, values=np.ascontiguousarray(self.values[::-1]), backward=not self.backward)
 
 
 class LanguageModel:
@@ -143,7 +137,7 @@ class LanguageModel:
         """
         head = PitchHead.silent(config.model_dim) if codes_format.pitch is not None and pitch == "beside" else None
         read = codes_format if head is None else codes_format.spectral
-        vocabulary = config.vocabulary(read.formats[-1])
+        vocabulary = Vocabulary.of(read.formats[-1])
         conditions = Conditions.of(codes_format, look_ahead=look_ahead)
         gpt = create_gpt(config, vocabulary, seed=seed, conditions=conditions)
         return cls(gpt, codes_format, pitch=head)
@@ -188,7 +182,7 @@ class LanguageModel:
         with reading(folder, LANGUAGE_MODEL, _Saved, remedy="copy it again from its run, or make it again") as saved:
             conditions = Conditions.of(saved.codes, look_ahead=saved.look_ahead)
             read: CodesFormat = saved.codes if saved.pitch is None else saved.codes.spectral
-            vocabulary = saved.gpt.vocabulary(read.formats[-1])
+            vocabulary = Vocabulary.of(read.formats[-1])
             create = partial(create_gpt, saved.gpt, vocabulary, seed=0, conditions=conditions)
             gpt = load_network(create, folder, saved.weights_sha256)
             model = cls(gpt, saved.codes, pitch=saved.pitch)
@@ -475,7 +469,7 @@ class LanguageModel:
 
     def inputs(self, reading: GPTInput, window: Window) -> tuple[Tensor, Tensor | None]:
         """Return a window's tokens ``(1 + codes,)``, and the conditions of an upsampler ``(1 + codes, columns)``."""
-        tokens = self.tokens(reading.values[window.start : window.stop], backward=reading.backward)
+        tokens = self.tokens(reading.values[window.start : window.stop])
         if reading.conditions is None:
             return tokens, None
         steps = reading.conditions[window.start : window.stop + 1]
@@ -486,18 +480,13 @@ class LanguageModel:
         """Return the soft assignments of a window's codes ``(positions, codes)``; None for hard codes."""
         if reading.soft is None:
             return None
-        if reading.backward:  # soft codes stay in the order of the recording
-            steps = len(reading.values)
-            shares = reading.soft.shares(steps - window.stop, steps - window.start).flip(0)
-        else:
-            shares = reading.soft.shares(window.start, window.stop)
+        shares = reading.soft.shares(window.start, window.stop)
         return copy_to(shares.flatten(0, 1), self.gpt.device)
 
-    def tokens(self, values: IntArray, *, backward: bool = False) -> Tensor:
-        """Convert codes ``(time, streams)`` to begin-of-sequence, or the end, and tokens ``(1 + time * streams,)``."""
+    def tokens(self, values: IntArray) -> Tensor:
+        """Convert codes ``(time, streams)`` to begin-of-sequence and tokens ``(1 + time * streams,)``."""
         vocabulary = self.gpt.vocabulary
-        first = vocabulary.end if backward else vocabulary.bos
-        return copy_to(torch.from_numpy(np.append(first, vocabulary.tokens(values))), self.gpt.device)
+        return copy_to(torch.from_numpy(np.append(vocabulary.bos, vocabulary.tokens(values))), self.gpt.device)
 
     def _require_coarser(self) -> None:
         if self.gpt.conditions is not None and not self.coarser:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from wordless.base.errors import InputError
 from wordless.base.options import MOST_LAYERS, Options, option, require_pairs
-
-if TYPE_CHECKING:
-    from lm.tokens import Vocabulary
-    from tokenizer.codes import CodesFormat
 
 FloatArray = npt.NDArray[np.float32]
 Means = Literal["mean", "thirds"]
@@ -149,11 +145,6 @@ class GPTConfig(Options):
     interleaving: Interleaving = option(
         "flattening", "several streams have one position per code, or one position per time step"
     )
-    backward: bool = option(
-        False,
-        "whether it also learns to predict each code from those after it, in half of the windows; probes then read "
-        "both ways",
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -164,21 +155,9 @@ class GPTConfig(Options):
         """The options in which two models are equal if one of them can have the weights of the other."""
         return {name: value for name, value in asdict(self).items() if name not in self.only_in_training}
 
-    def vocabulary(self, codes_format: CodesFormat) -> Vocabulary:
-        """Return the tokens of a model of this config over the codes of one codebook."""
-        from lm.tokens import Vocabulary  # PyTorch, which checks of options do without
-
-        return Vocabulary.of(codes_format, backward=self.backward)
-
     def positions_per_step(self, streams: int) -> int:
         """Return the positions of one time step of ``streams`` streams."""
         return 1 if self.interleaving == "parallel" else streams
-
-    def require_forwards(self) -> None:
-        """Refuse a config of the models of several rates that reads backwards."""
-        if self.backward:
-            rule = "a model that reads coarser codes reads forwards only: choose false"
-            raise InputError(option="backward", value=True, rule=rule)
 
     def require_room(self, streams: int) -> None:
         """Refuse a context that is too short for codes of ``streams`` streams."""

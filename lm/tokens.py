@@ -1,8 +1,7 @@
 """What a GPT reads: the tokens of codes, windows of long recordings, and coarser codes.
 
-There is a token for every code of every stream, begin-of-sequence, padding and, of a model that also reads backwards,
-the end from which it does so. A recording is read time-major, stream-minor, so that the position determines the
-stream::
+There is a token for every code of every stream, begin-of-sequence and padding. A recording is read time-major,
+stream-minor, so that the position determines the stream::
 
     codes     (0, stream 0)  (0, stream 1)  (1, stream 0)  (1, stream 1)  ...
     position        0              1              2              3
@@ -52,11 +51,10 @@ IndexArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """The numbering of tokens: stream * per_stream + code, then begin-of-sequence, padding and the end."""
+    """The numbering of tokens: stream * per_stream + code, then begin-of-sequence and padding."""
 
     per_stream: int  # codes of each stream
     streams: int
-    backward: bool = False  # whether there is an end
     pitches: int | None = None  # codes of the last stream, of pitch; None: as many as the others have
 
     def __post_init__(self) -> None:
@@ -68,11 +66,11 @@ class Vocabulary:
             require(self.pitches <= self.per_stream, "pitch.levels of the codes", self.pitches, rule)
 
     @classmethod
-    def of(cls, codes_format: CodesFormat, *, backward: bool = False) -> "Vocabulary":
+    def of(cls, codes_format: CodesFormat) -> "Vocabulary":
         """Return the vocabulary of a codebook's codes."""
         streams, size = codes_format.streams, codes_format.codebook_size
         pitches = None if codes_format.pitch is None else codes_format.pitch.levels
-        return cls(per_stream=size, streams=streams, backward=backward, pitches=pitches)
+        return cls(per_stream=size, streams=streams, pitches=pitches)
 
     @property
     def codes(self) -> int:
@@ -95,13 +93,8 @@ class Vocabulary:
         return self.codes + 1
 
     @property
-    def end(self) -> int:
-        """The input before the last code of a window that is read backwards."""
-        return self.codes + 2
-
-    @property
     def size(self) -> int:
-        return self.codes + 2 + self.backward
+        return self.codes + 2
 
     def first_token(self, positions: IndexArray) -> IndexArray:
         """Return the token of code 0 at each position, counted in codes from the start of the recording."""

@@ -18,6 +18,7 @@ from lm.gpt import GPT, create_gpt
 from lm.model import LanguageModel
 from lm.options import GPTConfig
 from lm.probing.vectors import FloatArray
+from lm.tokens import Vocabulary
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.encoder import load_tokenizer
 from tokenizer.tokenizer import Tokenizer
@@ -94,7 +95,7 @@ class GptBody(Body):
         return self.codes.steps(num_samples)
 
     def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> GptNetwork:
-        gpt = create_gpt(self.gpt, self.gpt.vocabulary(self.codes), seed=seed)
+        gpt = create_gpt(self.gpt, Vocabulary.of(self.codes), seed=seed)
         if weights is not None:
             gpt.load_state_dict(LanguageModel.from_pretrained(weights).gpt.state_dict())
         return GptNetwork(gpt)

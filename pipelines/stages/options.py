@@ -208,8 +208,6 @@ class LanguageModelSettings(Options):
 
         So all of them together have about as many weights as one GPT, and cost about as much.
         """
-        with within("gpt"):
-            self.gpt.require_forwards()
         if (layers := self.gpt.layers) < rates:
             rule = f"each of {rates} rates has at least one of the layers: choose {rates} or more, or fewer rates"
             raise InputError(option="gpt.layers", value=layers, rule=rule)

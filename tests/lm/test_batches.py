@@ -77,22 +77,6 @@ def test_inputs_are_the_targets_one_step_later_behind_begin_of_sequence() -> Non
         assert (inputs[len(codes) :] == vocabulary.pad).all()
 
 
-def test_a_model_that_reads_both_ways_reads_half_of_the_windows_backwards() -> None:
-    values = np.array([[0, 1], [2, 3], [4, 5]], np.int32)
-    vocabulary = Vocabulary(per_stream=7, streams=2, backward=True)
-    sequences, config = CodeSequences.of([[values]]), BatchConfig(batch_size=1, random_inputs=0.0)
-    batches = [TrainingBatches(sequences, vocabulary, config, capacity=10).batch(step, 0, 1) for step in range(40)]
-    backwards = [batch for batch in batches if int(batch.inputs[0, 0]) == vocabulary.end]
-    assert 10 < len(backwards) < 30
-    for batch in batches:
-        read = values[::-1] if batch in backwards else values  # the streams of a time step keep their order
-        first = vocabulary.end if batch in backwards else vocabulary.bos
-        assert batch.targets[0].tolist() == read.reshape(-1).tolist()
-        assert batch.inputs[0].tolist() == [first, *vocabulary.tokens(np.ascontiguousarray(read))[:-1].tolist()]
-    (validation,) = validation_batches(sequences, vocabulary, batch_size=1, capacity=10)
-    assert validation.targets[0].tolist() == values.reshape(-1).tolist()
-
-
 def test_random_inputs_leave_the_targets_alone() -> None:
     clean, noisy = (_training(_sequences(), random_inputs=share).batch(0, 0, 1) for share in (0.0, 0.5))
     assert torch.equal(clean.targets, noisy.targets)
@@ -215,13 +199,11 @@ def test_tokens_and_codes_are_one_to_one(size: int, streams: int, steps: int, se
     np.testing.assert_array_equal(code, values.reshape(-1))
 
 
-def test_streams_have_tokens_of_their_own_and_a_model_of_both_ways_one_more() -> None:
+def test_streams_have_tokens_of_their_own() -> None:
     vocabulary = Vocabulary(per_stream=10, streams=2)
     tokens = vocabulary.tokens(np.array([[1, 2], [3, 4]], np.int32))
     assert tokens.tolist() == [1, 12, 3, 14]
     assert (vocabulary.bos, vocabulary.pad, vocabulary.size) == (20, 21, 22)
-    vocabulary = Vocabulary(per_stream=10, streams=2, backward=True)
-    assert (vocabulary.bos, vocabulary.pad, vocabulary.end, vocabulary.size) == (20, 21, 22, 23)
     with pytest.raises(InputError, match=r"per_stream\b.*\b1\b"):
         Vocabulary(per_stream=1, streams=1)
 

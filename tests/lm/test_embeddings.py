@@ -1,7 +1,6 @@
 """Pooled hidden states of clips."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +11,9 @@ from lm.layers import Counted, embed, layer_features, pool_by_row, pool_together
 from lm.model import LanguageModel
 from lm.options import POOLINGS, Pooling, VectorConfig
 from lm.probing.vectors import ALL_POOLINGS, FloatArray, pool
-from lm.tokens import windows
 from tests.lm import reference
 from tests.lm.tiny import TINY, random_codes, random_rates, rates_format
-from tokenizer.codes import IntArray, SoftCodes, spacings_of
+from tokenizer.codes import SoftCodes, spacings_of
 from wordless.base.errors import InputError
 
 
@@ -51,57 +49,7 @@ def test_batched_inner_activations_are_the_pools_of_each_clips_own(model: Langua
             np.testing.assert_allclose(embedded[pooling][:, index], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("inner", [False, True])
-def test_a_model_that_reads_both_ways_has_the_states_of_both(model: LanguageModel, inner: bool) -> None:
-    """The oracle reads each clip window by window, in its order and in the opposite order."""
-    gpt, streams = _both_ways(model).gpt, model.format.streams
-    clips = [random_codes(steps, streams=streams, seed=steps) for steps in (5, 1, 8, 60)]
-    found = embed(_both_ways(model), clips, poolings=ALL_POOLINGS, batch_tokens=70, inner=inner)
-
-    def states(values: IntArray, first: int) -> FloatArray:
-        """States ``(layers, time, streams, dim)``."""
-        parts = []
-        for window in windows(len(values), gpt.capacity):
-            tokens = np.append(first, gpt.vocabulary.tokens(values[window.start : window.stop]))
-            read = gpt.inner_activations if inner else gpt.hidden_states
-            whole = gpt.over_codes(read(torch.from_numpy(tokens)[None]))[:, 0, 1:].numpy()
-            whole = whole.reshape(len(whole), -1, streams, whole.shape[2])
-            parts.append(whole[:, window.counted - window.start :])
-        return np.concatenate(parts, axis=1)
-
-    for index, codes in enumerate(clips):
-        forwards = states(codes.values, gpt.vocabulary.bos)
-        backwards = states(np.ascontiguousarray(codes.values[::-1]), gpt.vocabulary.end)[:, ::-1]
-        both = np.concatenate([forwards, backwards], axis=3)
-        for pooling in ALL_POOLINGS:
-            expected = [_pooled(layer.reshape(-1, both.shape[3]), streams, pooling) for layer in both]
-            np.testing.assert_allclose(found[pooling][:, index], expected, atol=1e-5)
-
-
-def _both_ways(model: LanguageModel) -> LanguageModel:
-    return LanguageModel.create(replace(model.gpt.config, backward=True), model.format, seed=0)
-
-
-def test_soft_codes_are_read_backwards_as_hard_codes(model: LanguageModel) -> None:
-    both, soft = _both_ways(model), [_soft(steps, model.format.streams, _OneHot) for steps in (5, 60, 1, 24)]
-    hard = embed(both, [each.codes for each in soft], poolings=ALL_POOLINGS)
-    found = embed(both, soft, poolings=ALL_POOLINGS, batch_tokens=70)
-    for pooling in ALL_POOLINGS:
-        np.testing.assert_allclose(found[pooling], hard[pooling], atol=1e-5)
-
-
-def test_a_model_that_reads_both_ways_is_saved_and_generates(model: LanguageModel, tmp_path: Path) -> None:
-    both, clips = _both_ways(model), [random_codes(6, streams=model.format.streams)]
-    both.save_pretrained(tmp_path)
-    loaded = LanguageModel.from_pretrained(tmp_path)
-    np.testing.assert_array_equal(embed(loaded, clips)["mean"], embed(both, clips)["mean"])
-    assert (loaded.generate(clips[0], seconds=0.2).values < 7).all()
-    assert loaded.perplexity(clips) == both.perplexity(clips) > 1
-
-
 def test_what_an_upsampler_does_not_read_is_refused() -> None:
-    with pytest.raises(InputError, match=r"^backward\b.*true"):
-        LanguageModel.create(replace(TINY, backward=True), rates_format(2, 1), seed=0)
     upsampler = LanguageModel.create(TINY, rates_format(2, 1), seed=0)
     with pytest.raises(InputError, match="assignments=hard"):
         embed(upsampler, [replace(_soft(5, 1), codes=random_rates(rates_format(2, 1), 3))])
