@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.commandline.choices import EMBEDDED_SOURCE
 from pipelines.methods.table import METHODS
-from pipelines.settings.parallel import processes, require_equal_share, require_parallel
+from pipelines.settings.parallel import require_equal_share, require_parallel
 from pipelines.stages.options import OPTION, TokenizerSettings, Wav2vec2Settings
 from pipelines.stages.start import LM, TOKENS, VOICE, require_same_gpt, require_same_tokenizer, require_same_voice
 from pipelines.tracking.tracking import require_trackers
@@ -48,7 +48,7 @@ def require_run(settings: RunSettings) -> None:
         seconds, least = settings.rates.prompt_seconds, settings.coarsest_code_seconds
         rule = f"the models of all rates read whole coarse codes, which last {least:g} s: choose {least / 2:g} or more"
         require(2 * seconds >= least, "rates.prompt_seconds", seconds, rule)
-    for rules in (_of_starts, _of_the_language_model, _of_rates, _of_several_runs, _of_data):
+    for rules in (_of_starts, _of_rates, _of_several_runs, _of_data):
         for problem in rules(settings):
             raise InputError(problem)
     if tokenizer.rates is not None and settings.trains_rates:
@@ -94,15 +94,6 @@ def _require_same_starts(settings: RunSettings) -> None:
         require_same_gpt(lm.start, lm.gpt, tokenizer)
     if vocoder.start is not None:
         require_same_voice(vocoder.start, vocoder.wavenet, settings.audio)
-
-
-def _of_the_language_model(settings: RunSettings) -> Iterator[str]:
-    """Sharded weights need several processes."""
-    if settings.lm.fit.sharding != "none" and processes() == 1:
-        yield (
-            "lm.fit.sharding is fsdp, which divides the weights among processes, and this run has one: start it with "
-            "torchrun --nproc-per-node=2 -m pipelines.run (or more processes), or choose lm.fit.sharding=none"
-        )
 
 
 def _of_rates(settings: RunSettings) -> Iterator[str]:

@@ -79,7 +79,7 @@ def language_model(session: Session, rates: Sequence[CodedClips], settings: Lang
             begin_at(model, settings.start)
         batches = _training_batches(model, train, settings, processes=session.gang.size)
         held_out = _validation_batches(model, validation, settings)
-        session.train(stage, "lm.fit", model.gpt, batches, held_out, loss, fit, folder, sharding=fit.sharding)
+        session.train(stage, "lm.fit", model.gpt, batches, held_out, loss, fit, folder)
         if session.gang.rank == 0:
             plain = [views[0] for views in own]
             model.fit_pitch(_spread_out(plain, PITCH_STEPS))

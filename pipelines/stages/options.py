@@ -34,7 +34,7 @@ from wordless.audio.recordings.manifest import Split
 from wordless.base.errors import InputError, within
 from wordless.base.options import Options, option
 from wordless.base.seeds import MAX_SEED
-from wordless.training.options import FitConfig, ShardableFitConfig, StartableFitConfig
+from wordless.training.options import FitConfig, StartableFitConfig
 
 if TYPE_CHECKING:
     from lm.batches import CodeSequences
@@ -196,7 +196,7 @@ class LanguageModelSettings(Options):
     )
     gpt: GPTConfig = option(GPTConfig(context=256, dropout=0.2), "the language model")
     batches: BatchConfig = option(BatchConfig(), "the batch of one training step")
-    fit: ShardableFitConfig = option(ShardableFitConfig(warmup_steps=100, weight_decay=0.1, ema_decay=0.99), "training")
+    fit: FitConfig = option(FitConfig(warmup_steps=100, weight_decay=0.1, ema_decay=0.99), "training")
     start: str | None = option(
         None,
         "folder of a run or hf://user/name: training begins with the weights of its language model, of the same sizes "

@@ -21,7 +21,7 @@ from wordless.base.pools import LOCAL, EngineConfig, Pool, in_order, open_pool
 from wordless.base.progress import Terminal
 from wordless.training.fit import B, Batches, LossFunction, fit
 from wordless.training.gangs import Alone, Gang
-from wordless.training.options import FitConfig, Sharding
+from wordless.training.options import FitConfig
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -158,8 +158,6 @@ class Session:
         loss: LossFunction[B],
         config: FitConfig,
         folder: Path,
-        *,
-        sharding: Sharding = "none",
     ) -> None:
         """Call `fit` inside a partial ``folder``, with checkpoints, progress and trackers; rank 0 writes the curve.
 
@@ -177,7 +175,6 @@ class Session:
                 config,
                 gang=self.gang,
                 option=option,
-                sharding=sharding,
                 checkpoint=checkpoints_of(folder) / CHECKPOINT,
                 progress=progress,
                 track=curve.add,

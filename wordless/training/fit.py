@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch, keep_freed_memory
 from wordless.base.progress import Progress
-from wordless.training.gangs import Gang, Together, agreed, gather, share
-from wordless.training.options import FitConfig, Point, Sharding, TrainingRecord
+from wordless.training.gangs import Gang, agreed
+from wordless.training.options import FitConfig, Point, TrainingRecord
 from wordless.training.precision import autocast, chosen_loss, fast_products, with_precision
 from wordless.training.state import Checkpoints, Training
 
@@ -158,7 +158,7 @@ def _update(training: Training, *, scale: Tensor) -> None:
 
     ``scale`` gets the gradients' type, because PyTorch's operators of many tensors take each by itself otherwise.
     """
-    gradients = [share(each.grad) for each in training.model.parameters() if each.grad is not None]
+    gradients = [each.grad for each in training.model.parameters() if each.grad is not None]
     torch._foreach_mul_(gradients, scale.to(torch.float32))
     nn.utils.clip_grad_norm_(training.model.parameters(), training.config.clip_norm)
     for group in training.optimizer.param_groups:
@@ -179,7 +179,6 @@ def fit(
     *,
     gang: Gang,
     option: str = "fit",
-    sharding: Sharding = "none",
     checkpoint: Path,
     progress: Progress,
     track: Callable[[Point], None],
@@ -192,10 +191,8 @@ def fit(
     parts on all processes. ``track`` receives each point, ``resumed`` before them all points of the
     checkpoint, ``say`` a warning about a damaged checkpoint; ``option`` is the config's name in messages.
 
-    With ``sharding="none"`` each process holds all weights, and rank 0 writes the file ``checkpoint``. With "fsdp" each
-    process holds and writes its own share: rank 0 to ``checkpoint``, the others to files beside it. The last checkpoint
-    is written at the end. Training continues from the checkpoint if there is one. A damaged file is renamed to
-    ``*.damaged``, and training begins anew.
+    Rank 0 writes the file ``checkpoint``, for the last time at the end. Training continues from the checkpoint if there
+    is one. A damaged file is renamed to ``*.damaged``, and training begins anew.
 
     Results are the same bytes on the same device and libraries, and nearly the same elsewhere. On GPUs, PyTorch is
     asked for deterministic algorithms and warns where it has none, unless ``deterministic`` is False.
@@ -206,30 +203,19 @@ def fit(
     config = with_precision(config, gang)
     if gang.device.type == "cuda":
         _set_determinism(config.deterministic)
-    if sharding == "fsdp":
-        assert isinstance(gang, Together), "a single process has nobody to share weights with"
-        trained = gang.shard(model, dtype=torch.bfloat16 if config.precision == "bf16" else torch.float32)
-    else:
-        trained = model.to(gang.device)
-    training = Training(trained, config, option)
-    minutes, sharded = config.checkpoint_minutes, sharding == "fsdp"
-    checkpoints = Checkpoints(path=checkpoint, gang=gang, sharded=sharded, minutes=minutes, say=say)
+    training = Training(model.to(gang.device), config, option)
+    checkpoints = Checkpoints(path=checkpoint, gang=gang, minutes=config.checkpoint_minutes, say=say)
     checkpoints.resume(training)
     if training.curve:
         resumed(training.curve)
     progress.resume_at(training.step)
-    # Gathered layers come and go: kept memory would take the place that divided weights save.
-    with nullcontext() if sharded else keep_freed_memory(), fast_products(gang.device):
-        stepped = loss if sharded else chosen_loss(loss, config, gang.device)
-        steps = Steps(training, trained if sharded else gang.wrap(trained), batches, stepped, gang)
+    with keep_freed_memory(), fast_products(gang.device):
+        stepped = chosen_loss(loss, config, gang.device)
+        steps = Steps(training, gang.wrap(model), batches, stepped, gang)
         measure = partial(_measure, training, validation, loss, gang)
         _take_all(steps, training, checkpoints, measure, gang, progress, track)
     record, weights = _kept(training)
-    if sharded:
-        del training, steps, measure, trained  # gradients and moments, before the whole weights take their place
-        gather(weights, model, gang.device)
-    else:
-        model.load_state_dict(weights)
+    model.load_state_dict(weights)
     model.eval()
     return record
 
@@ -284,14 +270,9 @@ def _measure(training: Training, validation: Sequence[B], loss: LossFunction[B],
     training.model.eval()
     sums = torch.zeros(2, dtype=torch.float64, device=gang.device)
     with training.evaluated():
-        for first in range(0, len(validation), gang.size):
-            # A process without a batch in the last round repeats one: processes that share weights compute in step.
-            place = first + gang.rank
-            batch = validation[min(place, len(validation) - 1)]
+        for batch in validation[gang.rank :: gang.size]:
             with autocast(training.config, gang.device):
-                summed, count = loss(training.model, batch.to(gang.device))
-            if place < len(validation):
-                add_figures(sums, summed, count)
+                add_figures(sums, *loss(training.model, batch.to(gang.device)))
     total, items = gang.all_sum(sums).tolist()
     require_finite(total, "validation loss", training.step, training, gang, validation[gang.rank :: gang.size])
     return Point(

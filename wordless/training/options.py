@@ -8,8 +8,6 @@ from wordless.base.errors import InputError
 from wordless.base.options import Options, option
 from wordless.base.seeds import MAX_SEED
 
-Sharding = Literal["none", "fsdp"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig(Options):
@@ -71,16 +69,6 @@ class FitConfig(Options):
         progress = (step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1)
         low = self.final_lr_ratio
         return self.lr * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShardableFitConfig(FitConfig):
-    """Options of training a model that may be too large for the memory of one process."""
-
-    sharding: Sharding = option(
-        "none",
-        "with torchrun and fsdp, each process holds a share of weights, gradients and moments, and GPTs may be larger",
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,7 @@
 A checkpoint holds tensors and plain values in one safetensors file. Loading executes nothing from the file: safetensors
 holds numbers, and the values are JSON in its header. The header also holds a hash of the tensors and values.
 
-A training has one checkpoint, which rank 0 writes. If weights are sharded, each process writes a file of its own shares
-for each checkpoint. The other ranks write first, and name the step. Then rank 0 replaces its file, which also names the
-step, and so decides which files of the others count. The others remove their older files last. So the files of one step
-are whole, whenever a process is killed.
+A training has one checkpoint, which rank 0 writes and all processes read.
 """
 
 import hashlib
@@ -26,7 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from wordless.base.files import aside, remove
-from wordless.training.gangs import Gang, agreed, share
+from wordless.training.gangs import Gang
 from wordless.training.options import FitConfig, Point
 
 STEP = "step"
@@ -125,10 +122,9 @@ class Training:
         self.cut_short = False  # by max_minutes
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint atomically; of sharded weights, the shares of this process."""
+        """Write a checkpoint atomically."""
         values = {name: getattr(self, name) for name in PROGRESS}
-        tensors = {**self._weights_by_name(), **self._moments()}
-        write_checkpoint(path, {name: share(value) for name, value in tensors.items()}, values)
+        write_checkpoint(path, {**self._weights_by_name(), **self._moments()}, values)
 
     def read(self, path: Path) -> Saved:
         """Read a checkpoint, and change nothing.
@@ -143,14 +139,14 @@ class Training:
             raise CheckpointError("it does not say how far the training came") from error
         kept = self._weights_by_name()
         moments = self._moments_of({name: tensors[name] for name in tensors.keys() - kept.keys()})
-        if any(not _has_layout(tensors.get(name), share(value)) for name, value in kept.items()):
+        if any(not _has_layout(tensors.get(name), value) for name, value in kept.items()):
             raise CheckpointError("it is of another model")
         return Saved(weights={name: tensors[name] for name in kept}, moments=moments, progress=progress)
 
     def restore(self, saved: Saved) -> None:
         """Continue from what `read` gave."""
         for name, value in self._weights_by_name().items():
-            share(value).copy_(saved.weights[name])  # in place: the memory layout decides how sums are rounded
+            value.copy_(saved.weights[name])  # in place: the memory layout decides how sums are rounded
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": saved.moments, "param_groups": groups})
         vars(self).update(saved.progress)
@@ -178,9 +174,9 @@ class Training:
                 raise CheckpointError("it is of another model")
             parameter = parameters[int(number)]
             moment = torch.zeros((), device=parameter.device) if name == STEP else torch.empty_like(parameter)
-            if not _has_layout(value, share(moment)):
+            if not _has_layout(value, moment):
                 raise CheckpointError("it is of another model")
-            share(moment).copy_(value)
+            moment.copy_(value)
             state.setdefault(int(number), {})[name] = moment
         return state
 
@@ -192,7 +188,7 @@ class Training:
         """
         decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
         present = self.model.state_dict(keep_vars=True)
-        pairs = [(share(own), share(present[name])) for name, own in self.average.items()]
+        pairs = [(own, present[name]) for name, own in self.average.items()]
         moved = [pair for pair in pairs if pair[0].is_floating_point()]
         torch._foreach_lerp_([own for own, _ in moved], [other for _, other in moved], 1 - decay)
         if counts := [pair for pair in pairs if not pair[0].is_floating_point()]:
@@ -259,63 +255,37 @@ PROGRESS: dict[str, Callable[[Any], object]] = {  # attribute of a training -> h
 class Checkpoints:
     """Where the processes of a gang save a training, and when."""
 
-    path: Path  # of rank 0, or of all together
+    path: Path
     gang: Gang
-    sharded: bool
     minutes: float  # between checkpoints
     say: Callable[[str], None]
     _saved: float = field(default_factory=time.monotonic)
 
     def due(self, training: Training) -> bool:
-        """Return whether this process shall save now; with sharded weights, all processes get the same answer."""
-        late = time.monotonic() - self._saved > 60 * self.minutes
-        if not self.sharded:
-            return self.gang.rank == 0 and late
-        return not self.minutes or agreed(late, self.gang, training.step)
+        """Return whether this process shall save now."""
+        return self.gang.rank == 0 and time.monotonic() - self._saved > 60 * self.minutes
 
     def save(self, training: Training) -> None:
-        """Save the training. With sharded weights, all processes call this at the same step; else rank 0 saves."""
-        if self.sharded and self.gang.rank:
-            training.save(self._own(training.step))
-        self._wait()
+        """Save the training; rank 0 does it for all."""
         if self.gang.rank == 0:
             training.save(self.path)
-        self._wait()
-        for path in self.path.parent.glob(f"{self.path.stem}-{self.gang.rank}-*"):
-            if path != self._own(training.step):
-                remove(path)
         self._saved = time.monotonic()
 
     def resume(self, training: Training) -> None:
         """Continue from the last checkpoint, if there is a whole one; a damaged file is renamed to ``*.damaged``."""
         self.gang.barrier()
-        first = self._read(training, self.path) if self.gang.rank == 0 else None
-        step = round(self.gang.sum([first.step if first else 0.0])[0])
-        if not step:
-            return
-        own = first or self._read(training, self._own(step))
-        missing = self.gang.size - round(self.gang.sum([float(own is not None)])[0])
-        if own and not missing:
-            training.restore(own)
-        elif self.gang.rank == 0:
-            self.say(f"WARNING   {missing} of {self.gang.size} processes have no checkpoint: training begins anew")
+        saved = self._read(training) if self.gang.rank == 0 else None
+        if self.gang.sum([float(saved is not None)])[0]:
+            training.restore(saved or training.read(self.path))
 
-    def _read(self, training: Training, path: Path) -> Saved | None:
-        if not os.path.lexists(path):
+    def _read(self, training: Training) -> Saved | None:
+        if not os.path.lexists(self.path):
             return None
         try:
-            return training.read(path)
+            return training.read(self.path)
         except CheckpointError as damage:
-            damaged = path.with_suffix(".damaged")
+            damaged = self.path.with_suffix(".damaged")
             remove(damaged)  # left by an earlier run
-            path.rename(damaged)
-            self.say(f"WARNING   {path} is damaged ({damage}): it is now {damaged.name}, and training begins anew")
+            self.path.rename(damaged)
+            self.say(f"WARNING   {self.path} is damaged ({damage}): it is now {damaged.name}, and training begins anew")
             return None
-
-    def _own(self, step: int) -> Path:
-        """Return the file that this process reads: its own, or without sharding the file of all."""
-        return self.path.with_stem(f"{self.path.stem}-{self.gang.rank}-{step}") if self.sharded else self.path
-
-    def _wait(self) -> None:
-        if self.sharded:
-            self.gang.barrier()

@@ -15,7 +15,7 @@ from pipelines.commandline.overrides import prepare
 from pipelines.methods.table import METHODS
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.run import RunSettings, run_settings
-from tests.pipelines.tiny_chain import ROOT, called_at_once, composed, config_of, refusal
+from tests.pipelines.tiny_chain import ROOT, composed, config_of
 from tests.test_configs import composed as full_config
 from tests.wordless.audio.speech_models.checkpoints import STRIDE, save_checkpoint
 from wordless.audio.recordings.manifest import Clip, Manifest
@@ -244,19 +244,6 @@ def three(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment that torchrun gives to each of three processes."""
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("WORLD_SIZE", "3")
-
-
-def test_one_process_cannot_divide_the_weights(tmp_path: Path) -> None:
-    told = refusal(called_at_once(tmp_path, "experiment=smoke", "lm.fit.sharding=fsdp"))
-    assert re.search(r"lm\.fit\.sharding\b.*\bfsdp\b", told)
-    assert "torchrun --nproc-per-node=2 -m pipelines.run" in told
-
-
-@pytest.mark.usefixtures("three")
-def test_several_processes_can(tmp_path: Path) -> None:
-    words = ("lm.batches.batch_size=6", "stages=[lm,report]", "lm.fit.sharding=fsdp")
-    settings = run_settings(composed(tmp_path, *words))
-    assert settings.lm.fit.sharding == "fsdp"
 
 
 @pytest.mark.usefixtures("three")

@@ -1,4 +1,4 @@
-"""What each process of `test_sharding` does: python model_worker.py FOLDER STEP NAME..., under torchrun.
+"""What each process of `test_lost_process` does: python model_worker.py FOLDER STEP NAME..., under torchrun.
 
 Rank 1 kills itself before that step of the first training, as long as torchrun has not restarted it.
 """
@@ -31,10 +31,9 @@ from vocoder.wavenet import create_wavenet
 from wordless.base.progress import Progress
 from wordless.training.fit import B, Batches, LossFunction, fit
 from wordless.training.gangs import Gang, open_gang
-from wordless.training.options import FitConfig, Sharding, TrainingRecord
+from wordless.training.options import FitConfig, TrainingRecord
 
 FIT = FitConfig(steps=6, lr=0.01, warmup_steps=2, validate_every=1, ema_decay=0.5, checkpoint_minutes=0)
-BF16 = replace(FIT, precision="bf16")
 TWICE = replace(FIT, accumulation=2)
 NEVER = -1
 
@@ -65,8 +64,6 @@ def fitted(
     config: FitConfig,
     folder: Path,
     gang: Gang,
-    *,
-    sharding: Sharding = "none",
 ) -> TrainingRecord:
     """Call `fit` with a checkpoint beside the folder."""
     return fit(
@@ -76,7 +73,6 @@ def fitted(
         loss,
         config,
         gang=gang,
-        sharding=sharding,
         checkpoint=folder.with_suffix(".checkpoints") / "fit.safetensors",
         progress=Progress(lambda first, done, total: None, lambda note: None, config.steps),
         track=lambda point: None,
@@ -93,7 +89,7 @@ def autoencoder(config: FitConfig, folder: Path, gang: Gang, killed_at: int) -> 
     return fitted(model, watched, held_out, reconstruction_loss, config, folder, gang)
 
 
-def gpt(config: FitConfig, folder: Path, gang: Gang, killed_at: int, *, sharding: Sharding = "none") -> TrainingRecord:
+def gpt(config: FitConfig, folder: Path, gang: Gang, killed_at: int) -> TrainingRecord:
     """Train on random codes, and write the model; two processes have unequal numbers of validation batches."""
     model = LanguageModel.create(replace(TINY, ffn_dim=30), codes_format(), seed=0)
     sequences = CodeSequences.of([random_codes(20 + 5 * seed, seed=seed).values] for seed in range(12))
@@ -102,7 +98,7 @@ def gpt(config: FitConfig, folder: Path, gang: Gang, killed_at: int, *, sharding
     watched = Watched(batches=batches, notes=folder, gang=gang, killed_at=killed_at)
     held_out = list(validation_batches(sequences, vocabulary, batch_size=8, capacity=capacity, at_most=24))
     assert len(held_out) == 3
-    record = fitted(model.gpt, watched, held_out, nats, config, folder, gang, sharding=sharding)
+    record = fitted(model.gpt, watched, held_out, nats, config, folder, gang)
     if gang.rank == 0:
         model.save_pretrained(folder)
     return record
@@ -123,10 +119,6 @@ TRAININGS = {
     "wavenet": partial(wavenet, FIT),
     "gpt": partial(gpt, FIT),
     "gpt_accumulated": partial(gpt, TWICE),
-    "gpt_bf16": partial(gpt, BF16),
-    "sharded": partial(gpt, FIT, sharding="fsdp"),
-    "sharded_accumulated": partial(gpt, TWICE, sharding="fsdp"),
-    "sharded_bf16": partial(gpt, BF16, sharding="fsdp"),
 }
 
 
