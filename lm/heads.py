@@ -53,9 +53,11 @@ class Figure:
 
     @property
     def plain(self) -> dict[str, object]:
-        """The name, value and interval for JSON; None where a number is not known, such as R2 of equal numbers."""
+        """Name, value, interval and text for JSON; None where a number is not known, such as R2 of equal numbers."""
         numbers = {"value": self.value, "low": self.low, "high": self.high}
-        return {"name": self.name} | {end: value if math.isfinite(value) else None for end, value in numbers.items()}
+        known = {end: value if math.isfinite(value) else None for end, value in numbers.items()}
+        text = f"{self.show(self.value)} ({self.show(self.low)} to {self.show(self.high)})"
+        return {"name": self.name, **known, "text": text if math.isfinite(self.value) else "–"}
 
 
 def figure(name: str, outcome: Outcome, config: FigureConfig, groups: Groups = (), *, percent: bool = False) -> Figure:

@@ -26,7 +26,6 @@ from pipelines.tracking.tracking import require_trackers
 from wordless.audio.decoding import Channel, require_choice
 from wordless.base.errors import InputError, require
 from wordless.base.options import Options, follow_seed, option
-from wordless.base.seeds import MAX_SEED, require_seeds
 from wordless.base.values import build
 
 OFTEN = (
@@ -38,7 +37,7 @@ NUMBERS = ("speed", "pitch")  # labels of the embedded corpus that are numbers
 LINEAR = ProbeConfig(choose_by="validation", learning_curve=())
 UNUSED: Mapping[str, str] = {  # options of probes that have no effect here, and what has
     "label_separator": ", and set head.label_separator",
-    "learning_curve": ", and set shares",
+    "learning_curve": "",
     "resamples": ", and set figures.resamples",
     "confidence": ", and set figures.confidence",
 }
@@ -65,11 +64,10 @@ class FinetuneConfig(CorpusCommand):
     """Options of ``wordless finetune``.
 
     examples: wordless finetune model=runs/x head=classification corpus.root=recordings
-              wordless finetune model=runs/x study=label_shares corpus=fsdd corpus.root=fsdd/recordings
+              wordless finetune model=runs/x corpus=fsdd corpus.root=fsdd/recordings beside=[]
     """
 
     own_seeds: ClassVar[tuple[str, ...]] = (*CorpusCommand.own_seeds, "figures.seed")
-    presets: ClassVar[Mapping[str, tuple[str, str]]] = {"study": ("none", "ready-made comparisons")}
 
     model: Path | None = option(None, f"{MODEL}; body=gpt takes its tokenizer and its GPT")
     output: Path | None = option(
@@ -79,12 +77,6 @@ class FinetuneConfig(CorpusCommand):
         False, "true: recordings may have a lower sample rate than the body; it then reads bands that are empty"
     )
     audio: ChannelConfig = option(ChannelConfig(), "how recordings are read")
-    shares: tuple[float, ...] = option(
-        (1.0,), "shares of the training labels, ascending; the model of the largest share is saved"
-    )
-    seeds: int = option(
-        1, "number of seeds: trains everything once with each of seed, seed + 1, ...", least=1, most=MAX_SEED
-    )
     beside: tuple[Opponent, ...] = option(
         ("scratch", "probe"),
         "what the fine-tuned body is compared with: scratch (the same body with random weights), probe (a linear probe "
@@ -114,17 +106,12 @@ class FinetuneConfig(CorpusCommand):
         if self.output is not None:
             require_kind(self.output, (), possible="a folder")
         require_output(self.model, self.output, example="output=FOLDER")
-        shares = list(self.shares)
-        rule = "list shares of the labels above 0, up to 1, ascending: [0.01, 0.1, 1]"
-        fitting = shares == sorted({*shares}) and shares and all(0 < share <= 1 for share in shares)
-        require(bool(fitting), "shares", shares, rule)
         rule = "the probe is compared with a network whose weights the validation clips choose: leave it at validation"
         require(self.probe.choose_by == "validation", "probe.choose_by", self.probe.choose_by, rule)
         for name, instead in UNUSED.items():
             value = getattr(self.probe, name)
             changes = value != getattr(LINEAR, name)
             require(not changes, f"probe.{name}", value, f"it changes nothing here; leave it out{instead}")
-        require_seeds(self.seed, self.seeds)
         self._require_labels()
         require_equal_share("body.batches", self.body.batches.batch_size, accumulation=self.body.fit.accumulation)
 

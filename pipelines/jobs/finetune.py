@@ -4,7 +4,6 @@ The model, its predictions, and its figures as JSON, Markdown and a table are wr
 """
 
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -12,19 +11,19 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.table import Column, Table
 
 from lm.bodies.body import Source, freeze
 from lm.finetuned import FineTunedModel
 from lm.finetuning import RANDOM
-from lm.heads import Figure, Task
-from lm.probing.comparison import number_groups, t_interval
+from lm.heads import Task
+from lm.probing.comparison import number_groups
 from pipelines.chain.corpus import REJECTED, Corpus, find_corpus, read_corpus
 from pipelines.commandline.outputs import work_folder
 from pipelines.commandline.overrides import command_line
 from pipelines.finetune import FinetuneConfig, finetune_settings
 from pipelines.jobs.finetune_trials import (
+    Arm,
     LabelledClips,
     Study,
     Trial,
@@ -32,6 +31,7 @@ from pipelines.jobs.finetune_trials import (
     channel_of,
     labelled_clips,
     require_unseen_labels,
+    title_of,
     trials,
     with_room,
 )
@@ -50,7 +50,6 @@ from wordless.base.files import write_aside
 from wordless.base.hub import local_weights
 from wordless.base.machine import choose_device, use_threads
 from wordless.base.progress import Terminal
-from wordless.base.text import counted
 from wordless.training.gangs import Gang, open_gang
 from wordless.training.precision import with_precision
 
@@ -67,9 +66,8 @@ def finetune_body(config: dict[str, object]) -> None:
         corpus = _read(settings, pretrained, gang, terminal)
         head, seconds = settings.head, settings.body.batches.max_seconds
         clips = labelled_clips(corpus.manifest, pretrained.body, head, max_seconds=seconds, upsample=settings.upsample)
-        train, validation, test = (clips.labels_of(rows) for rows in clips.rows.values())
-        task = head.task(train, [*validation, *test])
-        clips, errors = with_room(clips, pretrained.body, task)
+        clips, errors = with_room(clips, pretrained.body, clips.task(head))
+        task = clips.task(head)
         notices = [*clips.notices, *errors, *require_unseen_labels(settings, pretrained, clips.manifest)]
         for notice in notices:
             terminal.say(f"finetune  {notice}")
@@ -94,7 +92,7 @@ def finetune_body(config: dict[str, object]) -> None:
         with nullcontext() if gang.rank else work_folder(folder, job), tracked(tracking):
             inputs = body_inputs(session, clips.manifest, pretrained)
             study = Study(settings=settings, source=pretrained, task=task, clips=clips, inputs=inputs)
-            made = list(trials(session, study))
+            made = trials(session, study)
             if not gang.rank:
                 write_results(session, study, made, corpus=corpus, notices=notices, config=config)
 
@@ -147,7 +145,7 @@ def _job(settings: FinetuneConfig, source: Source, clips: LabelledClips, task: T
     common = {name: value for name, value in asdict(body).items() if name not in own}
     options = {"body": {"name": body.name, **common}, "task": asdict(task), "figures": asdict(settings.figures)}
     options |= {"network": asdict(source.body), "body_options": own}
-    chosen = {name: getattr(settings, name) for name in ("shares", "seeds", "seed", "beside")}
+    chosen = {name: getattr(settings, name) for name in ("seed", "beside")}
     return {
         "head": settings.head.name,
         "body": body.name,
@@ -168,80 +166,10 @@ def _folder(settings: FinetuneConfig, corpus: str, job: dict[str, object]) -> Pa
 BASELINE = "the same answer for every clip"
 
 
-def summary(trials: Sequence[Trial], constant: Sequence[Figure], *, confidence: float) -> list[dict[str, Any]]:
-    """Average the figures of each opponent and share over the seeds, with t intervals; the constant answer is last.
-
-    With a single seed the interval is over the groups of the test clips, or over clips without groups. With several
-    seeds, the differences between the fine-tuned body and each opponent follow, paired by seed: trials of one seed have
-    the same labels.
-    """
-    by_share: dict[float, dict[str, list[Trial]]] = {}
-    for trial in sorted(trials, key=lambda each: each.share):
-        by_share.setdefault(trial.share, {}).setdefault(trial.title, []).append(trial)
-    rows = [_row(of, several, confidence) for arms in by_share.values() for of, several in arms.items()]
-    for arms in by_share.values():
-        finetuned, *others = arms.values()
-        if len(finetuned) > 1:
-            rows += [_difference_row(finetuned, other, confidence) for other in others]
-    return [*rows, {"of": BASELINE, "share": None, "clips": None, "seeds": 1, "figures": [_plain(f) for f in constant]}]
-
-
-def _row(of: str, trials: Sequence[Trial], confidence: float) -> dict[str, Any]:
-    figures = [
-        _over_seeds([trial.figures[number] for trial in trials], confidence) for number in range(len(trials[0].figures))
-    ]
-    return {**_described(of, trials), "figures": figures}
-
-
-def _described(of: str, trials: Sequence[Trial]) -> dict[str, Any]:
-    """Return what a row is of: an opponent, its share of the labels, and the number of seeds."""
-    clips = round(float(np.mean([trial.clips for trial in trials])))
-    return {"of": of, "share": trials[0].share, "clips": clips, "seeds": len(trials)}
-
-
-def _over_seeds(figures: Sequence[Figure], confidence: float) -> dict[str, Any]:
-    first = figures[0]
-    if len(figures) == 1:
-        return _plain(first)
-    values = np.array([each.value for each in figures])
-    low, high = t_interval(values, confidence=confidence)
-    mean = Figure(name=first.name, value=float(values.mean()), low=low or 0.0, high=high or 0.0, percent=first.percent)
-    return _plain(mean)
-
-
-def _difference_row(finetuned: Sequence[Trial], other: Sequence[Trial], confidence: float) -> dict[str, Any]:
-    """Compare the fine-tuned body with an opponent: the mean of the differences of each seed, with a t interval."""
-    against, figures = {trial.seed: trial for trial in other}, []
-    for number, first in enumerate(finetuned[0].figures):
-        values = np.array([each.figures[number].value - against[each.seed].figures[number].value for each in finetuned])
-        low, high = t_interval(values, confidence=confidence)
-        found = Figure(name=first.name, value=float(values.mean()), low=low or 0.0, high=high or 0.0)
-        mean, *ends = (_signed(value, percent=first.percent) for value in (found.value, found.low, found.high))
-        text = f"{mean}{' points' if first.percent else ''} ({' to '.join(ends)})"
-        figures.append({**found.plain, "text": text if math.isfinite(found.value) else "–"})
-    title = f"{finetuned[0].title} minus {other[0].title}"
-    return {**_described(title, finetuned), "figures": figures}
-
-
-def _signed(value: float, *, percent: bool) -> str:
-    return f"{100 * value:+.1f}" if percent else f"{value:+.3f}"
-
-
-def _plain(one: Figure) -> dict[str, Any]:
-    """Return a figure as plain values, with its text; None where it is not known, such as R2 of equal numbers."""
-    text = f"{one.show(one.value)} ({one.show(one.low)} to {one.show(one.high)})" if math.isfinite(one.value) else "–"
-    return {**one.plain, "text": text}
-
-
-def _percent(share: float) -> str:
-    """Write a share with all of its digits: two shares never have the same text."""
-    return f"{100 * share:.12g}%"
-
-
 def named_figures(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Name the figures of the summary as ``opponent/figure``, of smaller shares as ``opponent, 10%/figure``."""
+    """Name the figures of the table as ``opponent/figure``."""
     return {
-        f"{row['of']}{', ' + _percent(row['share']) if (row['share'] or 1) < 1 else ''}/{figure['name']}": value
+        f"{row['of']}/{figure['name']}": value
         for row in rows
         for figure in row["figures"]
         if (value := figure["value"]) is not None
@@ -262,13 +190,12 @@ def as_table(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def _heading(rows: Sequence[dict[str, Any]]) -> list[str]:
-    return ["", "labels", *(figure["name"] for figure in rows[0]["figures"])]
+    return ["", *(figure["name"] for figure in rows[0]["figures"])]
 
 
 def _cells(rows: Sequence[dict[str, Any]]) -> Iterator[list[str]]:
     for row in rows:
-        labels = "" if row["share"] is None else f"{_percent(row['share'])}: {counted(row['clips'], 'clip')}"
-        yield [row["of"], labels, *(figure["text"] for figure in row["figures"])]
+        yield [row["of"], *(figure["text"] for figure in row["figures"])]
 
 
 FIGURES, TABLE, PREDICTIONS = "figures.json", "figures.md", "predictions.tsv"
@@ -277,7 +204,7 @@ FIGURES, TABLE, PREDICTIONS = "figures.json", "figures.md", "predictions.tsv"
 def write_results(
     session: Session,
     study: Study,
-    trials: Sequence[Trial],
+    trials: Mapping[Arm, Trial],
     *,
     corpus: Corpus,
     notices: Sequence[str],
@@ -288,25 +215,26 @@ def write_results(
     labels, rows = study.clips.labels_of, study.clips.rows
     baseline = [study.task.constant(labels(rows["train"]))] * len(rows["test"])
     constant = study.task.figures(baseline, labels(rows["test"]), settings.figures, study.clips.test_groups)
-    table = summary(trials, constant, confidence=settings.figures.confidence)
-    saved = next(trial for trial in trials if trial.arm == "finetuned" and trial.share == settings.shares[-1])
+    table = [
+        *({"of": title_of(arm, study.task), **trial.record} for arm, trial in trials.items()),
+        {"of": BASELINE, "figures": [each.plain for each in constant]},
+    ]
+    saved = trials["finetuned"]
     source = provenance(command_line("finetune"), config, session.gang, {saved.entry.stage: saved.entry})
     facts = {
         "corpus": corpus.name,
         "clips": {split: len(rows[split]) for split in SPLITS},
         "notices": [*corpus.notices, *notices],
-        # of the intervals of a single seed
-        "over": "clips" if number_groups([study.clips.test_groups]) is None else "groups",
+        "over": "clips" if number_groups([study.clips.test_groups]) is None else "groups",  # of the intervals
         "head": study.settings.head.name,
         "body": study.settings.body.name,
-        "summary": saved.task.summary,
+        "summary": study.task.summary,
     }
-    write_json(folder / FIGURES, {**facts, "table": table, "trials": [t.record for t in trials], "provenance": source})
+    write_json(folder / FIGURES, {**facts, "table": table, "provenance": source})
     write_aside(folder / TABLE, as_markdown(table))
     write_rejected([*corpus.rejected, *study.clips.set_aside], folder / REJECTED)
-    described = zip(
-        study.clips.names_of(rows["test"]), labels(rows["test"]), saved.task.rows(saved.outputs), strict=True
-    )
+    predicted = study.task.rows(saved.outputs)
+    described = zip(study.clips.names_of(rows["test"]), labels(rows["test"]), predicted, strict=True)
     write_table(folder / PREDICTIONS, [{"path": name, "truth": label, **row} for name, label, row in described])
     model = FineTunedModel.from_pretrained(saved.entry.folder)
     model.trim_db = study.clips.manifest.effective_trim_db(settings.corpus.inspection.trim_db)

@@ -1,4 +1,4 @@
-"""The clips of a fine-tuning, and its trials: each opponent with each share of the labels and each seed.
+"""The clips of a fine-tuning, and its trials, one for each opponent.
 
 Clips are those that body and head can read. Weights know the training clips of the run that made them, which its
 ``manifest.tsv`` lists. Some bodies have learned the labels of these clips, too; the others also know the clips of the
@@ -6,7 +6,7 @@ run's ``unlabelled.tsv``.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -24,7 +24,6 @@ from lm.finetuning import FrozenLayers, HeadOptions
 from lm.heads import Figure, Groups, PooledTask, Task
 from lm.options import ONE_HEARING, POOLINGS
 from lm.probing.linear import VERSION, tolerance_options
-from lm.probing.probe import label_order
 from lm.probing.vectors import FloatArray, pool
 from pipelines.chain.corpus import MANIFEST
 from pipelines.chain.unlabelled import unlabelled_of_run
@@ -52,7 +51,6 @@ from wordless.base.arrays import Array, write_array
 from wordless.base.errors import InputError, named
 from wordless.base.saved_models import CONFIG
 from wordless.base.text import counted
-from wordless.base.values import move_seeds
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,6 +75,11 @@ class LabelledClips:
 
     def labels_of(self, rows: IndexArray) -> list[str]:
         return [self.labels[row] for row in rows]
+
+    def task(self, head: HeadOptions) -> Task:
+        """Return what the labels of the training clips ask a head to predict."""
+        train, validation, test = (self.labels_of(rows) for rows in self.rows.values())
+        return head.task(train, [*validation, *test])
 
     def inputs_of(self, rows: IndexArray, stored: StoredClips) -> LabelledInputs:
         """Return the inputs of some clips with their labels."""
@@ -173,15 +176,14 @@ def require_unseen_labels(settings: FinetuneConfig, source: Source, manifest: Ma
     """Refuse what labels that the weights have learned would make untrue; return notices, a sentence each.
 
     Raises:
-        InputError: weights that learned labels have learned those of test clips, or those of training clips of which
-            only a share has a label in the fine-tuning.
+        InputError: weights that learned labels have learned those of test clips.
     """
     # The folder of the run that made what the body uses, if it lists its recordings.
     owner = settings.model if settings.body.needs else source.weights and source.weights.parent
     if owner is None or not (owner / MANIFEST).is_file():
         unknown = (
             f"the weights of body={settings.body.name} learned labels, and no {MANIFEST} beside them lists the "
-            "recordings: test clips and small shares of labels mean nothing if these recordings are among them"
+            "recordings: test clips mean nothing if these recordings are among them"
         )
         return (unknown,) if source.learned_labels else ()
     trained = read_manifest(owner / MANIFEST, manifest.root)
@@ -194,18 +196,13 @@ def require_unseen_labels(settings: FinetuneConfig, source: Source, manifest: Ma
 
 
 def _require_unseen(settings: FinetuneConfig, manifest: Manifest, trained: Manifest, owner: Path) -> None:
-    """Refuse test clips, and shares of training clips, whose labels the weights have learned."""
-    test, train = manifest.of("test"), manifest.of("train")
-    weights = f"the weights of body={settings.body.name}, which {owner} trained, learned the labels"
+    """Refuse test clips whose labels the weights have learned."""
+    test = manifest.of("test")
     if known := trained_on(test, trained.of("train")):
         raise InputError(
-            f"{weights} of {known} of {len(test)} test clips: divide the recordings as that run did (corpus.split), "
-            "name other recordings, or choose body.weights=none"
-        )
-    if settings.shares[0] < 1 and (known := trained_on(train, trained.of("train"))):
-        raise InputError(
-            f"shares={list(settings.shares)}, but {weights} of {known} of {len(train)} training clips, and with them "
-            "more labels than the share: choose shares=[1.0], name other recordings, or choose body.weights=none"
+            f"the weights of body={settings.body.name}, which {owner} trained, learned the labels of {known} of "
+            f"{len(test)} test clips: divide the recordings as that run did (corpus.split), name other recordings, or "
+            "choose body.weights=none"
         )
 
 
@@ -239,7 +236,7 @@ class Study:
 
     settings: FinetuneConfig
     source: Source
-    task: Task  # of all labels
+    task: Task
     clips: LabelledClips
     inputs: Entry
 
@@ -250,38 +247,17 @@ class Study:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Draw:
-    """The training clips that have a label in some trials, and the task that their labels give."""
-
-    share: float
-    number: int  # of the seed, from 0
-    rows: IndexArray
-    task: Task
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class Trial:
     """The result of one trial."""
 
-    arm: Arm
-    share: float
-    clips: int  # training clips with a label
-    seed: int
-    task: Task
     entry: Entry
     outputs: Sequence[FloatArray]  # of the test clips
     figures: tuple[Figure, ...]
     chosen: str  # on validation: a learning rate, or a layer and pooling
 
     @property
-    def title(self) -> str:
-        return title_of(self.arm, self.task)
-
-    @property
     def record(self) -> dict[str, object]:
-        values = {name: getattr(self, name) for name in ("arm", "share", "clips", "seed", "chosen")}
-        figures = [each.plain | {"percent": each.percent} for each in self.figures]
-        return {**values, "key": self.entry.key, "figures": figures}
+        return {"chosen": self.chosen, "key": self.entry.key, "figures": [each.plain for each in self.figures]}
 
 
 def body_inputs(session: Session, manifest: Manifest, source: Source) -> Entry:
@@ -304,66 +280,35 @@ def _write_inputs(root: Path, front_end: FrontEnd, body: Body, place: Array, cli
     place[:] = front_end(read_blocks(root / clip.path, body.reading.sample_rate, part=clip.part))
 
 
-def trials(session: Session, study: Study) -> Iterator[Trial]:
-    """Make every trial, seed by seed and share by share."""
-    settings = study.settings
-    arms = [arm for arm in get_args(Arm) if arm == "finetuned" or arm in settings.beside]
-    for number in range(settings.seeds):
-        for share in settings.shares:
-            draw = _draw(study, share, number)
-            for arm in arms:
-                yield _trial(session, study, draw, arm)
+def trials(session: Session, study: Study) -> dict[Arm, Trial]:
+    """Make the trial of each opponent, the fine-tuned body first."""
+    return {
+        arm: _trial(session, study, arm) for arm in get_args(Arm) if arm == "finetuned" or arm in study.settings.beside
+    }
 
 
-def _draw(study: Study, share: float, number: int) -> Draw:
-    """Draw the training clips that have a label; smaller shares lie in larger ones.
-
-    The task is made from their labels alone, so that nothing else is known of the others.
-    """
-    clips = study.clips
-    train, validation, test = clips.rows.values()
-    rows = train
-    if share < 1:
-        seed = study.settings.seed + number
-        order = label_order(study.task.strata(clips.labels_of(train)), seed=seed)
-        rows = train[np.sort(order.first(share))]
-    held_out = [*clips.labels_of(validation), *clips.labels_of(test)]
-    task = study.settings.head.task(clips.labels_of(rows), held_out)
-    return Draw(share=share, number=number, rows=rows, task=task)
-
-
-def _trial(session: Session, study: Study, draw: Draw, arm: Arm) -> Trial:
+def _trial(session: Session, study: Study, arm: Arm) -> Trial:
     settings, test = study.settings, study.clips.rows["test"]
-    seed = settings.seed + draw.number
-    own = replace(session, place=f"{title_of(arm, draw.task)}, {counted(len(draw.rows), 'label')}, seed {seed}")
-    if arm == "probe" and isinstance(draw.task, PooledTask):
-        entry = _probed(own, study, draw.rows, draw.task, seed=seed)
+    own = replace(session, place=title_of(arm, study.task))
+    if arm == "probe" and isinstance(study.task, PooledTask):
+        entry = _probed(own, study, study.task)
         chosen = str(entry.read_json(CHOSEN)["chosen"])
     else:
-        entry, rate = _best_training(own, study, draw, arm)
+        entry, rate = _best_training(own, study, arm)
         chosen = f"learning rate {rate:g}"
     ends = np.cumsum(np.load(entry.folder / STEPS))[:-1]
     outputs = np.split(np.load(entry.folder / OUTPUTS), ends)[-len(test) :]
-    return Trial(
-        arm=arm,
-        share=draw.share,
-        clips=len(draw.rows),
-        seed=seed,
-        task=draw.task,
-        entry=entry,
-        outputs=outputs,
-        figures=draw.task.figures(outputs, study.clips.labels_of(test), settings.figures, study.clips.test_groups),
-        chosen=chosen,
-    )
+    figures = study.task.figures(outputs, study.clips.labels_of(test), settings.figures, study.clips.test_groups)
+    return Trial(entry=entry, outputs=outputs, figures=figures, chosen=chosen)
 
 
-def _best_training(session: Session, study: Study, draw: Draw, arm: Arm) -> tuple[Entry, float]:
+def _best_training(session: Session, study: Study, arm: Arm) -> tuple[Entry, float]:
     """Train with each learning rate; return what is best on validation, with its rate."""
     rates = study.settings.body.rates
     made = []
     for rate in rates:
         own = replace(session, place=f"{session.place}, lr {rate:g}") if len(rates) > 1 else session
-        made.append(_finetuned(own, study, draw, arm, rate))
+        made.append(_finetuned(own, study, arm, rate))
     best = int(np.argmin([_least_loss(entry) for entry in made]))
     return made[best], rates[best]
 
@@ -377,10 +322,10 @@ def _least_loss(entry: Entry) -> float:
     return float(kept[0])
 
 
-def _finetuned(session: Session, study: Study, draw: Draw, arm: Arm, rate: float) -> Entry:
-    """Train body and head on the drawn clips; the entry is the model and its outputs for the other splits."""
+def _finetuned(session: Session, study: Study, arm: Arm, rate: float) -> Entry:
+    """Train body and head; the entry is the model and its outputs for the other splits."""
     clips, stored = study.clips, study.stored
-    options = move_seeds(study.settings.body, draw.number, name="body")
+    options = study.settings.body
     fit = replace(options.fit, lr=rate)
     frozen: dict[Arm, FrozenLayers] = {"finetuned": options.frozen_layers, "scratch": 0, "probe": "all"}
     source = study.source.untrained if arm == "scratch" else study.source
@@ -402,8 +347,8 @@ def _finetuned(session: Session, study: Study, draw: Draw, arm: Arm, rate: float
         session,
         Recipe("finetuned", 6, config=config, inputs=inputs),
         source,
-        draw.task,
-        clips.inputs_of(draw.rows, stored),
+        study.task,
+        clips.inputs_of(clips.rows["train"], stored),
         clips.inputs_of(held_out, stored),
         LabelTraining(
             option="body.fit",
@@ -418,13 +363,13 @@ def _finetuned(session: Session, study: Study, draw: Draw, arm: Arm, rate: float
     )
 
 
-def _probed(session: Session, study: Study, train: IndexArray, task: PooledTask, *, seed: int) -> Entry:
+def _probed(session: Session, study: Study, task: PooledTask) -> Entry:
     """Probe the pooled states of the body; the entry is the outputs of the chosen probe for the test clips."""
-    clips, config, features = study.clips, study.settings.probe, _body_features(session, study, seed=seed)
-    rows: dict[str, IndexArray] = {str(split): own for split, own in clips.rows.items()} | {"train": train}
+    clips, config, features = study.clips, study.settings.probe, _body_features(session, study)
+    rows: dict[str, IndexArray] = {**clips.rows}
     labels = {split: clips.inputs_of(own, study.stored).key for split, own in rows.items()}
     inputs = {"features": features.key, **labels}
-    solver = tolerance_options(len(train), logistic=config.classifier == "logistic")
+    solver = tolerance_options(len(rows["train"]), logistic=config.classifier == "logistic")
     solver |= {"version": VERSION}
     recipe = Recipe("body_probed", 4, config={"task": asdict(task), **asdict(config), **solver}, inputs=inputs)
 
@@ -443,9 +388,9 @@ def _write_outputs(folder: Path, outputs: Sequence[FloatArray]) -> None:
     write_array(folder / OUTPUTS, np.concatenate(outputs))
 
 
-def _body_features(session: Session, study: Study, *, seed: int) -> Entry:
+def _body_features(session: Session, study: Study) -> Entry:
     """Pool the states of each layer of the body before its training, for linear probes: ``layer_1:mean`` and so on."""
-    source, inputs = study.source, study.inputs
+    source, inputs, seed = study.source, study.inputs, study.settings.seed
     weights = source.fingerprint or f"random {seed}"
     options = {"body": asdict(source.body), "name": source.body.name, **ONE_HEARING.key}
     recipe = Recipe("body_features", 2, config=options, inputs={"inputs": inputs.key, "weights": weights})

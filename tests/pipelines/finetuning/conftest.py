@@ -31,9 +31,9 @@ class Finetuned:
 
 @pytest.fixture(scope="session")
 def classifier(run_folder: Path, tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Finetuned:
-    """A classifier of tones, with two shares of the labels."""
+    """A classifier of tones."""
     place = tmp_path_factory.mktemp("classifier")
-    words = (f"model={run_folder}", f"corpus.root={tones}", "shares=[0.5,1.0]")
+    words = (f"model={run_folder}", f"corpus.root={tones}")
     finetune_body(composed(*words, f"output={place / 'model'}", f"store.root={place / 'store'}"))
     return Finetuned(folder=place / "model", store=place / "store", words=words)
 

@@ -15,7 +15,7 @@ from lm.finetuned import FineTunedModel
 from lm.heads import Figure
 from lm.model import LanguageModel
 from lm.probing.comparison import Hits, Measured
-from pipelines.jobs.finetune import as_markdown, finetune_body, named_figures, summary
+from pipelines.jobs.finetune import finetune_body, named_figures
 from tests.pipelines.finetuning.conftest import PITCHES, Finetuned, composed, write_tone, write_tones
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import stored
@@ -26,16 +26,11 @@ from wordless.training.gangs import Alone
 from wordless.training.precision import choose_precision
 
 
-def test_every_opponent_has_a_figure_for_each_share(classifier: Finetuned) -> None:
+def test_every_opponent_has_its_figures(classifier: Finetuned) -> None:
     record = json.loads((classifier.folder / "figures.json").read_text())
     assert record["clips"] == {"train": 12, "validation": 6, "test": 9}
-    rows = [(row["of"], row["share"], row["clips"]) for row in record["table"]]
-    opponents = ("fine-tuned", "from scratch", "linear probe")
-    assert rows == [
-        *((of, 0.5, 6) for of in opponents),
-        *((of, 1.0, 12) for of in opponents),
-        ("the same answer for every clip", None, None),
-    ]
+    rows = [row["of"] for row in record["table"]]
+    assert rows == ["fine-tuned", "from scratch", "linear probe", "the same answer for every clip"]
     for row in record["table"]:
         assert [figure["name"] for figure in row["figures"]] == ["accuracy", "macro F1"]
         assert 0 <= row["figures"][0]["low"] <= row["figures"][0]["value"] <= row["figures"][0]["high"] <= 1
@@ -89,33 +84,17 @@ def test_frozen_layers_keep_the_weights_of_the_run(run_folder: Path, tones: Path
     assert not all(np.array_equal(value, after[f"gpt.{name}"]) for name, value in own.items())
 
 
-def test_seeds_have_an_interval_and_validation_chooses_the_learning_rate(
-    run_folder: Path, tones: Path, tmp_path: Path
-) -> None:
-    words = (f"model={run_folder}", f"corpus.root={tones}", f"store.root={tmp_path / 'store'}", "beside=[probe]")
-    finetune_body(composed(*words, f"output={tmp_path / 'model'}", "seeds=2", "body.learning_rates=[1e-6,1e-2]"))
-    record = json.loads((tmp_path / "model/figures.json").read_text())
-    trained = [trial for trial in record["trials"] if trial["arm"] == "finetuned"]
-    assert [trial["seed"] for trial in trained] == [0, 1]
-    for trial in trained:
-        kept: dict[float, float] = {}
-        for recipe in (tmp_path / "store/finetuned").glob("*/entry.json"):
-            fit = json.loads(recipe.read_text())["config"]["fit"]
-            if fit["seed"] == trial["seed"]:
-                curve = json.loads((recipe.parent / "curve.json").read_text())
-                kept[fit["lr"]] = next(p["validation_loss"] for p in curve["curve"] if p["step"] == curve["kept_step"])
-        assert len(kept) == 2
-        assert trial["chosen"] == f"learning rate {min(kept, key=lambda rate: kept[rate]):g}"
-    values = [trial["figures"][0]["value"] for trial in trained]
-    row = record["table"][0]
-    assert row["seeds"] == 2
-    assert row["figures"][0]["value"] == pytest.approx(np.mean(values))
-    assert len(list((tmp_path / "store/finetuned").glob("*/entry.json"))) == 4
-    probes = [trial["figures"][0]["value"] for trial in record["trials"] if trial["arm"] == "probe"]
-    (ahead,) = (row for row in record["table"] if row["of"] == "fine-tuned minus linear probe")
-    gains = np.array(values) - np.array(probes)  # of trials with the same seed
-    assert ahead["figures"][0]["value"] == pytest.approx(gains.mean())
-    assert gains.mean() - ahead["figures"][0]["low"] == pytest.approx(12.706 * gains.std(ddof=1) / np.sqrt(2), rel=1e-4)
+def test_validation_chooses_the_learning_rate(run_folder: Path, tones: Path, tmp_path: Path) -> None:
+    words = (f"model={run_folder}", f"corpus.root={tones}", f"store.root={tmp_path / 'store'}", "beside=[]")
+    finetune_body(composed(*words, f"output={tmp_path / 'model'}", "body.learning_rates=[1e-6,1e-2]"))
+    kept: dict[float, float] = {}
+    for recipe in (tmp_path / "store/finetuned").glob("*/entry.json"):
+        curve = json.loads((recipe.parent / "curve.json").read_text())
+        rate = json.loads(recipe.read_text())["config"]["fit"]["lr"]
+        kept[rate] = next(p["validation_loss"] for p in curve["curve"] if p["step"] == curve["kept_step"])
+    row = json.loads((tmp_path / "model/figures.json").read_text())["table"][0]
+    assert len(kept) == 2
+    assert row["chosen"] == f"learning rate {min(kept, key=lambda rate: kept[rate]):g}"
 
 
 def test_short_and_unlabelled_clips_are_set_aside_and_counted(
@@ -159,7 +138,7 @@ def test_intervals_are_over_speakers(run_folder: Path, tmp_path: Path) -> None:
     outcome = Hits(hits=np.array([[float(row[1] == row[2]) for row in rows]]))
     names = [row[0].split("_")[1] for row in rows]
     wanted = Measured.of([outcome], [names], resamples=200, seed=0).estimate(0, confidence=0.95)
-    found = record["trials"][0]["figures"][0]
+    found = record["table"][0]["figures"][0]
     assert (found["low"], found["high"]) == pytest.approx((wanted.low, wanted.high))
     assert record["over"] == "groups"
 
@@ -176,14 +155,12 @@ def split_of(path: Path) -> str:
         (("body.frozen_layers=7",), r"body\.frozen_layers\b.*\b7\b.*\b1 layer\b.*\b0\b.*\b1\b.*\ball\b"),
         (("probe.choose_by=group",), r"probe\.choose_by\b.*\bgroup\b"),
         (("body.weights=here",), r"body\.weights is here\b.*\brun\b"),
-        (("shares=[0.5,0.1]",), r"shares\b.*\b0\b.*\b1\b.*\bascending\b"),
-        (("shares=[0.0,0.1]",), r"shares\b.*\b0\b.*\b1\b.*\bascending\b"),
         (("beside=[probe,probe]",), r"beside\b.*\bonce\b"),
         (("body.learning_rates=[0.0]",), r"body\.learning_rates\b.*\[0\]"),
         (("body.fit.accumulation=3",), r"body\.batches\.batch_size\b.*\b4\b.*\b3\b"),
         (("probe.label_separator=';'",), r"probe\.label_separator\b.*;.*head\.label_separator\b"),
         (("probe.confidence=0.9",), r"probe\.confidence\b.*\b0\.9\b.*figures\.confidence\b"),
-        (("probe.learning_curve=[0.1]",), r"probe\.learning_curve\b.*\(0\.1,\).*\bshares\b"),
+        (("probe.learning_curve=[0.1]",), r"probe\.learning_curve\b.*\(0\.1,\)"),
         (("head=sequence", "corpus.segment_seconds=0.2"), r"corpus\.segment_seconds\b.*\b0\.2\b.*head=sequence\b"),
         (("body.batches.batch_size=1",), r"body\.batches\.batch_size\b.*\b1\b.*\b2\b"),
         (("corpus.label_type=number",), r"corpus\.label_type=number\b.*head=classification\b"),
@@ -231,7 +208,7 @@ def test_folders_of_another_kind_are_refused(part: str, classifier: Finetuned, r
 def test_an_output_of_another_job_is_refused(classifier: Finetuned, tmp_path: Path) -> None:
     words = (*classifier.words, f"store.root={classifier.store}")
     with pytest.raises(InputError, match="other values"):
-        finetune_body(composed(*words, f"output={classifier.folder}", "seeds=2"))
+        finetune_body(composed(*words, f"output={classifier.folder}", "seed=2"))
     with pytest.raises(InputError, match="other values"):  # an option of this body alone
         finetune_body(composed(*words, f"output={classifier.folder}", "body.random_inputs=0.2"))
     (tmp_path / "other").mkdir()
@@ -260,23 +237,11 @@ def test_ast_needs_no_run(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "model/figures.json").read_text())["body"] == "ast"
 
 
-def test_shares_below_a_percent_have_names_of_their_own() -> None:
-    figures = [{"name": "accuracy", "value": 0.5, "text": "50.0%"}]
-    shares = (0.001, 0.004, 0.005, 0.015, 0.02, 0.07, 1.0)
-    rows = [{"of": "fine-tuned", "share": share, "clips": 3, "figures": figures} for share in shares]
-    assert list(named_figures(rows)) == [
-        *(f"fine-tuned, {share}/accuracy" for share in ("0.1%", "0.4%", "0.5%", "1.5%", "2%", "7%")),
-        "fine-tuned/accuracy",
-    ]
-    assert "| fine-tuned | 0.4%: 3 clips | 50.0% |" in as_markdown(rows)
-
-
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_figure_that_is_not_known_is_null_in_json_and_a_dash_in_the_table(value: float) -> None:
-    (row,) = summary([], [Figure(name="R2", value=value, low=value, high=value)], confidence=0.95)
-    assert row["figures"] == [{"name": "R2", "value": None, "low": None, "high": None, "text": "–"}]
-    json.dumps(row, allow_nan=False)
-    assert named_figures([row]) == {}
+    found = Figure(name="R2", value=value, low=value, high=value).plain
+    assert found == {"name": "R2", "value": None, "low": None, "high": None, "text": "–"}
+    assert named_figures([{"of": "fine-tuned", "figures": [found]}]) == {}
 
 
 def figures(folder: Path) -> dict[str, list[str]]:
