@@ -60,15 +60,8 @@ def start(command: str, words: list[str]) -> None:
     if command not in COMMANDS:
         print(f"wordless: {command!r} is not a command; {suggestion(command, COMMANDS)}", file=sys.stderr)
         raise SystemExit(2)
-    sys.argv = [f"wordless {command}", *(name_benchmark(words) if command == "bench" else words)]
+    sys.argv = [f"wordless {command}", *words]
     import_module(f"pipelines.{COMMANDS[command].module or command}").main()
-
-
-def name_benchmark(words: list[str]) -> list[str]:
-    """Write ``bench encode`` as ``bench what=encode``: the first bare word names the benchmark."""
-    if words and "=" not in words[0] and not words[0].startswith(("-", "~")):
-        return [f"what={words[0]}", *words[1:]]
-    return words
 
 
 def print_overview() -> None:

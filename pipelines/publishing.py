@@ -130,7 +130,7 @@ def _whole_run(settings: PublishConfig) -> tuple[Files, list[str]]:
             "if you have the right to"
         )
         if not report.is_file():
-            raise InputError(f"report=true, but {report} is missing; draw it first: wordless report run={run}")
+            raise InputError(f"report=true, but {report} is missing; repeat the run's command")
     named = {part: f"{part}/{CARD}" for part in parts if f"{part}/{CARD}" in files}
     cards = {part: ModelCard(files[name].read_text(encoding="utf-8")) for part, name in named.items()}
     card = _card(

@@ -40,8 +40,6 @@ FOLDERS: dict[str, tuple[str, ...]] = {
         *(_COMMANDLINE, _TRACKING, _STORE, _STAGES, _METHODS, _SETTINGS, _RESULTS),
         *("pipelines.chain", "pipelines.pages"),
     ),
-    # options of stages are the defaults of all trainings
-    "benchmarks": (_STORE, _STAGES, "pipelines.jobs"),
     "demonstration": (_STORE, _STAGES, _RESULTS, "pipelines.pages", "pipelines.jobs"),
 }
 # The work of a command is in another file than its options, which are checked before PyTorch is imported.
@@ -69,7 +67,7 @@ ARROWS = {
     **{f"pipelines/{folder}": (*BELOW, "conf", f"pipelines.{folder}", *below) for folder, below in FOLDERS.items()},
     **{
         f"pipelines/{folder}": (*BELOW, f"pipelines.{folder}", *FOLDERS[folder], *COMMAND_FILES)
-        for folder in ("jobs", "benchmarks", "demonstration")
+        for folder in ("jobs", "demonstration")
     },
     # the type of the options that methods read
     "pipelines/methods": (*BELOW, "pipelines.methods", *FOLDERS["methods"], "pipelines.settings.run"),
@@ -81,7 +79,7 @@ ARROWS = {
 KEEPERS = {
     "hydra": ("pipelines",),
     "omegaconf": ("pipelines",),
-    "faiss": ("tokenizer/codebook.py", "pipelines/benchmarks/encode.py"),
+    "faiss": ("tokenizer/codebook.py",),
     "fairseq2": (
         *("wordless/base/causal_transformer.py", "lm/gpt.py", "lm/bodies/sound_gpt.py"),
         "wordless/training/gangs.py",

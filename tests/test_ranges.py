@@ -17,7 +17,6 @@ from lm.bodies.options import (
 )
 from lm.options import BatchConfig, GPTConfig, ProbeConfig, VectorConfig
 from lm.samples.options import TransformerConfig
-from pipelines.bench import BenchConfig
 from pipelines.decode import DecodeConfig
 from pipelines.demo import DemoConfig
 from pipelines.generate import GenerateConfig
@@ -37,10 +36,6 @@ REFUSED: dict[type[Options], dict[str, tuple[object, ...]]] = {
     AstConfig: {"size": ("huge",), "layers": ((0,), ()), "patches": (0,), "dropout": (1,)},
     AudioTransformerConfig: {"layers": (0,), "patch_ms": (0.0,), "dropout": (1.0,)},
     BatchConfig: {"batch_size": (0,), "random_inputs": (1.0,)},
-    BenchConfig: {
-        **{"what": ("encoding",), "seconds": (0.0,), "hours": (100.0,), "repeats": (0,), "clips": ((), (1, 0))},
-        **{"points": ((),), "codes": (1,), "iterations": (0,)},
-    },
     ClipBatchConfig: {"batch_size": (1,)},
     CropsConfig: {"batch_size": (0,), "pitch_dropout": (1.5,)},
     DecodeConfig: {

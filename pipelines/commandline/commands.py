@@ -50,7 +50,6 @@ COMMANDS = {
         "the models of a run on the Hugging Face hub, with a model card, or as ONNX files",
         "pipelines.publish:PublishConfig",
     ),
-    "report": Command("draw report.html from the results of a run", "pipelines.report:ReportConfig"),
     "runs": Command(
         "the runs so far with their options and figures; --delete NAME, --prune", "pipelines.runs:RunsConfig"
     ),
@@ -63,5 +62,4 @@ COMMANDS = {
         "what is installed, and what to do about what is missing; model=RUN: what is wrong with its sound",
         "pipelines.doctor:DoctorConfig",
     ),
-    "bench": Command("speed and memory of a stage, such as: wordless bench encode", "pipelines.bench:BenchConfig"),
 }

@@ -77,9 +77,6 @@ def _possible(before: Sequence[str], typed: str, commands: Iterable[str]) -> lis
             return [f"{shell} " for shell in SCRIPTS]
         case ["help"]:
             return [f"{word} " for word in commands]
-        case ["bench"] if not typed.startswith("-"):
-            known = index("bench")
-            return [*_values(known, "what"), *_of_command(known, [], typed)]
         case [command, *rest] if command in set(commands):
             return _of_command(index(command), rest, typed)
         case _:

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from pipelines.benchmarks.measurement import random_tokenizer
+from tests.benchmarks.default_tokenizer import random_tokenizer
 from tests.gpu.finding import CPU, Finding, Scale, missing, relative, seconds_of
 from tests.gpu.network_paths import trained
 from tokenizer.fitting import PatchBatches

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipelines.benchmarks.measurement import random_tokenizer
+from tests.benchmarks.default_tokenizer import random_tokenizer
 from tests.gpu.finding import CPU, Finding, Scale, bandwidth, missing, relative, seconds_of
 from tests.gpu.network_paths import trained
 from tests.gpu.plain_models import PlainWaveNet

@@ -89,20 +89,6 @@ def test_unknown_command_gets_the_nearest_name(
     assert f" {meant}?" in told
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["encode"], ["what=encode"]),
-        (["encode", "seconds=3"], ["what=encode", "seconds=3"]),
-        (["what=encode"], ["what=encode"]),
-        (["--help"], ["--help"]),
-        ([], []),
-    ],
-)
-def test_the_first_bare_word_after_bench_names_the_benchmark(words: list[str], expected: list[str]) -> None:
-    assert cli.name_benchmark(words) == expected
-
-
 def test_the_command_prints_a_table_quickly(tmp_path: Path) -> None:
     done = python("-m", "pipelines.doctor", f"store.root={tmp_path / 'a (store)'}", COLUMNS="200")
     assert done.returncode in (0, 1), done.stderr

@@ -53,7 +53,7 @@ def commands(documents: tuple[str, ...]) -> list[Printed]:
 def test_options_of_printed_commands_exist(document: str) -> None:
     for line in commands((document,)):
         command, *words = words_of(line)[1:] or [""]
-        if command in COMMANDS and command != "bench":
+        if command in COMMANDS:
             known = index(command)
             options = [word.lstrip("+~").partition("=")[::2] for word in words if "=" in word]
             for name, value in options:
@@ -63,7 +63,7 @@ def test_options_of_printed_commands_exist(document: str) -> None:
                 elif not name.startswith(NOT_ITS_OWN):
                     assert name in known.options or name in known.sections, f"{line}: {command} has no option {name}"
         else:
-            assert command.startswith("-") or command in (*EXAMPLES_OF_NEW_CODE, "bench", "help"), line
+            assert command.startswith("-") or command in (*EXAMPLES_OF_NEW_CODE, "help"), line
 
 
 def test_there_are_commands_to_check() -> None:

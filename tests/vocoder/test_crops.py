@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.benchmarks.measurement import random_tokenizer
-from pipelines.benchmarks.steps import META, Placement
+from tests.benchmarks.default_tokenizer import random_tokenizer
+from tests.benchmarks.steps import META, Placement
 from tests.vocoder.sounds import PATCH_FRAMES, SAMPLES_PER_CODE, SPECTROGRAM, Table, random_table, tiny_config
 from tokenizer.codes import Codes
 from vocoder.crops import NOT_COUNTED, Crops, OtherCodes, VocoderClips, loss

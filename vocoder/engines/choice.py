@@ -147,7 +147,7 @@ def side_by_side(lengths: Sequence[int], engine: Engine) -> list[list[int]]:
 
 
 def step_cost(engine: Engine, clips: int) -> float:
-    """Estimate the time of a step, relative to that of one more clip, roughly as `wordless bench vocoder` measures."""
+    """Estimate the time of a step, relative to that of one more clip, roughly as it was measured."""
     match engine:
         case "torch":
             return 6.0 + clips

@@ -4,7 +4,7 @@ Without instructions for bfloat16, products in bfloat16 take longer than in floa
 seconds a step on two cores of an AMD EPYC with AVX2 only, and 2.5 in float32.
 
 `torch.compile` joins the operators between the products of a network: a GPU launches half as many kernels for a step of
-the GPT (``wordless bench steps compiled=true``). Dropout draws the same random numbers as in the plain step, so only
+the GPT. Dropout draws the same random numbers as in the plain step, so only
 rounding differs.
 """
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lm.bodies.clips import RATE, augment, augment_waveforms, blur, flip_bands, flip_time
 from lm.bodies.options import AugmentationConfig, WaveformAugmentationConfig
-from pipelines.benchmarks.steps import META, Placement
+from tests.benchmarks.steps import META, Placement
 from tests.lm.reference import blurred_by_loops
 from wordless.audio.reading import resample_blocks
 from wordless.base.errors import InputError

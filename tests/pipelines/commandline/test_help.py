@@ -124,7 +124,7 @@ def found(*words: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("r",), ["run ", "report ", "runs "]),
+        (("r",), ["run ", "runs "]),
         (("--comp",), ["--completion "]),
         (("--completion", "b"), ["bash "]),
         (("run", "lm=t"), ["lm=tiny "]),
@@ -139,7 +139,6 @@ def found(*words: str) -> list[str]:
         (("run", "--help", "lm.g"), ["lm.gpt."]),
         (("run", "--cfg", "j"), ["job "]),
         (("run", "--mul"), ["--multirun "]),
-        (("bench", "v"), ["vocoder "]),
         (("nothing", "x"), []),
     ],
 )

@@ -10,9 +10,12 @@ is a query, which is searched in the recordings of all other people of the split
 Average precision of a query is the mean, over all clips of its word, of the share of right hits among those that are
 ranked no lower than the clip's hit; it is 0 for a clip that no hit lies in. Intervals are over the people who say the
 queries: Student's t of their mean average precisions.
+
+python -m tests.benchmarks.find RUN TABLE SPLIT
 """
 
 import csv
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -22,10 +25,8 @@ from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
 
 from lm.probing.comparison import t_interval
-from pipelines.benchmarks.measurement import table
 from pipelines.find import Features
 from pipelines.jobs.find import FrameReader
 from pipelines.store.run_folder import part_of
@@ -33,10 +34,7 @@ from wordless.audio.levels import trim_ends
 from wordless.audio.matching import Match, find_matches
 from wordless.audio.reading import read
 from wordless.audio.waveform import FloatArray, Waveform
-from wordless.base.errors import InputError
-from wordless.base.hub import is_on_hub
 
-COLUMNS = ("path", "label", "group", "split")
 TRIM_DB = 30.0  # silent ends of queries, as `wordless find` removes them by default
 MOST = 50  # hits of a query in a recording
 FEATURES: tuple[Features, ...] = get_args(Features)
@@ -60,68 +58,31 @@ class Joined:
     labels: tuple[str, ...]  # of each word
 
 
-def measure_finding(model: Path, words: Path, *, split: str) -> dict[str, object]:
-    """Measure all kinds of features, of the models of a run, on the words of a table; print a row for each.
-
-    States are left out if the run has no language model.
-    """
-    tokenizer = part_of(model, "tokenizer")
-    lm = part_of(model, "lm") if is_on_hub(model) or (model / "lm").is_dir() else None
-    people = read_words(words, split)
-    readers = {
-        each: FrameReader(tokenizer_folder=tokenizer, lm_folder=lm, features=each, layer=None)
-        for each in FEATURES
-        if each != "states" or lm is not None
-    }
-    rate = readers[FEATURES[0]].tokenizer.front_end.sample_rate
-    joined = {person: join(of, rate, seed=number) for number, (person, of) in enumerate(people.items())}
-    queries = {person: queries_of(of, rate) for person, of in people.items()}
-    seconds = sum(len(each.samples) for each in joined.values()) / rate
-    title = (
-        f"{sum(map(len, queries.values()))} queries, {len(people)} people, {seconds / 60:.0f} min of recordings; "
-        "95 % t intervals over people"
-    )
-    rows = table("features", "mean average precision", f"minus {FEATURES[0]}", "times real time", title=title)
-    measured, first = list[dict[str, object]](), np.zeros(len(people))
-    for features, reader in readers.items():
+def main(model: Path, words: Path, split: str) -> None:
+    """Print a row for each kind of features."""
+    people: dict[str, list[Word]] = defaultdict(list)
+    with words.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            if row["split"] == split:
+                word = Word(path=words.parent / row["path"], label=row["label"], person=row["group"])
+                people[word.person].append(word)
+    tokenizer, lm = part_of(model, "tokenizer"), part_of(model, "lm")
+    readers = [FrameReader(tokenizer_folder=tokenizer, lm_folder=lm, features=each, layer=None) for each in FEATURES]
+    rate = readers[0].tokenizer.front_end.sample_rate
+    joined = {person: join(people[person], rate, seed=number) for number, person in enumerate(sorted(people))}
+    queries = {person: queries_of(people[person], rate) for person in joined}
+    first = np.zeros(len(people))
+    for features, reader in zip(FEATURES, readers, strict=True):
         began = time.process_time()
         by_person = np.array(precisions(reader, joined, queries))
-        searched = sum(len(of) for of in queries.values()) * seconds * (1 - 1 / len(people))
-        speed = searched / (time.process_time() - began)
         first = by_person if features == FEATURES[0] else first
-        ahead = by_person - first
-        rows.add_row(features, _percent(by_person), "" if features == FEATURES[0] else _percent(ahead), f"{speed:,.0f}")
-        measured.append({"features": features, "by_person": by_person.tolist(), "times_real_time": speed})
-    Console().print(rows)
-    return {"find": measured, "people": [*people], "split": split}
+        found = ", minus the first: ".join(_percent(each) for each in (by_person, by_person - first))
+        print(f"{features}: {found}; {time.process_time() - began:.0f} s")
 
 
 def _percent(values: npt.NDArray[np.float64]) -> str:
     low, high = t_interval(100 * values, confidence=0.95)
     return f"{100 * values.mean():.1f} ({low:.1f} to {high:.1f})"
-
-
-def read_words(words: Path, split: str) -> dict[str, list[Word]]:
-    """Read the words of each person of a split.
-
-    Raises:
-        InputError: the table lacks a column, or the split has fewer than two people.
-    """
-    with words.open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file, delimiter="\t")
-        missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
-        if missing:
-            problem = f"input={words} has no column {', '.join(missing)}"
-            raise InputError(f"{problem}; give a table with {', '.join(COLUMNS)}, divided by tabs")
-        people: dict[str, list[Word]] = defaultdict(list)
-        for row in rows:
-            if row["split"] == split:
-                word = Word(path=words.parent / row["path"], label=row["label"], person=row["group"])
-                people[word.person].append(word)
-    if len(people) < 2:
-        problem = f"split={split}: {words} has {len(people)} people of this split"
-        raise InputError(f"{problem}, and queries are searched in recordings of other people; choose another split")
-    return dict(sorted(people.items()))
 
 
 def join(words: Sequence[Word], sample_rate: int, *, seed: int) -> Joined:
@@ -174,3 +135,7 @@ def average_precision(label: str, found: Sequence[tuple[Joined, Sequence[Match]]
             right += 1
             total += right / rank
     return total / wanted if wanted else 0.0
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

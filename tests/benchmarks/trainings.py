@@ -37,7 +37,6 @@ from lm.samples.crops import SampleClips, SampleCrops
 from lm.samples.crops import loss as sample_loss
 from lm.samples.model import create_sample_model
 from lm.tokens import Vocabulary
-from pipelines.benchmarks.measurement import CODEBOOK_SIZE, random_tokenizer
 from pipelines.stages.options import (
     AstSettings,
     AudioTransformerSettings,
@@ -50,6 +49,7 @@ from pipelines.stages.options import (
     VocoderSettings,
     Wav2vec2Settings,
 )
+from tests.benchmarks.default_tokenizer import CODEBOOK_SIZE, random_tokenizer
 from tokenizer.fitting import PatchBatches
 from tokenizer.sources import Autoencoder, reconstruction_loss
 from vocoder.crops import Crops, VocoderClips
@@ -76,34 +76,33 @@ class TrainingExample:
     config: FitConfig
 
 
-def _autoencoder(size: int | None, device: torch.device) -> TrainingExample:
+def _autoencoder(size: int, device: torch.device) -> TrainingExample:
     settings = TokenizerSettings()
     values = settings.patch.frames * settings.patch.height(MELS)
     patches = torch.randn(2000, values, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(0)
     return TrainingExample(
         model=Autoencoder(settings.autoencoder, values),
-        batches=PatchBatches(patches=patches, batch_size=size or settings.batch_size, seed=0),
+        batches=PatchBatches(patches=patches, batch_size=size, seed=0),
         loss=reconstruction_loss,
         config=settings.fit,
     )
 
 
-def _gpt(size: int | None, device: torch.device) -> TrainingExample:
+def _gpt(size: int, device: torch.device) -> TrainingExample:
     settings, vocabulary = LanguageModelSettings(), Vocabulary(per_stream=CODEBOOK_SIZE, streams=1)
     gpt, codes = create_gpt(settings.gpt, vocabulary, seed=0), _codes()
     sequences = CodeSequences.of([[codes[clip * CODES_PER_CLIP :][:CODES_PER_CLIP]] for clip in range(CLIPS)])
-    batches = settings.fitting(sequences, gpt.capacity, streams=1, processes=1)
-    sized = batches if size is None else replace(batches, batch_size=size)
+    batches = replace(settings.batches, batch_size=size)
     return TrainingExample(
         model=gpt,
-        batches=TrainingBatches(sequences, vocabulary, sized, capacity=gpt.capacity),
+        batches=TrainingBatches(sequences, vocabulary, batches, capacity=gpt.capacity),
         loss=code_loss,
         config=settings.fit,
     )
 
 
-def _simclr(size: int | None, device: torch.device) -> TrainingExample:
+def _simclr(size: int, device: torch.device) -> TrainingExample:
     settings = BaselineSettings()
     own = settings.simclr
     views = _views(_spectrograms(), own.batches, size, _augmenting(own.augmentation, MELS), device)
@@ -115,7 +114,7 @@ def _simclr(size: int | None, device: torch.device) -> TrainingExample:
     )
 
 
-def _supervised(size: int | None, device: torch.device) -> TrainingExample:
+def _supervised(size: int, device: torch.device) -> TrainingExample:
     settings = BaselineSettings()
     own = settings.supervised
     body = ConvBody(encoder=settings.encoder, audio=SpectrogramConfig())
@@ -123,14 +122,14 @@ def _supervised(size: int | None, device: torch.device) -> TrainingExample:
     return _labelled(body, own.head, views, own.fit)
 
 
-def _ast(size: int | None, device: torch.device) -> TrainingExample:
+def _ast(size: int, device: torch.device) -> TrainingExample:
     settings, clips = AstSettings(), _spectrograms(N_MELS)
     body = AstBody(ast=settings.model, clip_vector=True, positions=int(clips.lengths.max()) // STRIDE)
     views = _views(clips, settings.batches, size, _augmenting(settings.augmentation, N_MELS), device)
     return _labelled(body, HeadConfig(pooling="mean", dropout=0.0), views, settings.fit, normalised=True)
 
 
-def _audio_transformer(size: int | None, device: torch.device) -> TrainingExample:
+def _audio_transformer(size: int, device: torch.device) -> TrainingExample:
     settings = AudioTransformerSettings()
     body = AudioTransformerBody(audio_transformer=settings.model, sample_rate=RATE)
     make_view = partial(augment_waveforms, config=settings.augmentation)
@@ -138,7 +137,7 @@ def _audio_transformer(size: int | None, device: torch.device) -> TrainingExampl
     return _labelled(body, settings.head, views, settings.fit)
 
 
-def _sound_gpt(size: int | None, device: torch.device) -> TrainingExample:
+def _sound_gpt(size: int, device: torch.device) -> TrainingExample:
     settings, frames = SoundGPTSettings(), TokenizerSettings().patch.frames
     shape = SoundShape(frames=settings.longest, mels=MELS, patch_frames=frames, streams=1, codebook_size=CODEBOOK_SIZE)
     spectrograms = _spectrograms()
@@ -159,7 +158,7 @@ def _sound_gpt(size: int | None, device: torch.device) -> TrainingExample:
     return TrainingExample(model=model, batches=batches, loss=sound_loss, config=settings.fit)
 
 
-def _wav2vec2(size: int | None, device: torch.device) -> TrainingExample:
+def _wav2vec2(size: int, device: torch.device) -> TrainingExample:
     settings = Wav2vec2Settings()
     own, sizes = settings.pretraining, settings.model
     weight, batches = own.targets.diversity_weight, _sized(own.batches.at_rate(RATE), size)
@@ -171,7 +170,7 @@ def _wav2vec2(size: int | None, device: torch.device) -> TrainingExample:
     )
 
 
-def _wavenet(size: int | None, device: torch.device) -> TrainingExample:
+def _wavenet(size: int, device: torch.device) -> TrainingExample:
     settings, tokenizer, codes = VocoderSettings(), random_tokenizer(), _codes()
     samples = settings.wavenet.samples_per_code * len(codes)
     clips = VocoderClips(
@@ -181,7 +180,7 @@ def _wavenet(size: int | None, device: torch.device) -> TrainingExample:
         code_offsets=np.array([0, len(codes)]),
         groups=np.array([-1]),
     )
-    crops = settings.crops if size is None else replace(settings.crops, batch_size=size)
+    crops = replace(settings.crops, batch_size=size)
     return TrainingExample(
         model=create_wavenet(settings.wavenet, seed=0),
         batches=Crops(clips, tokenizer, settings.wavenet, crops, device=device),
@@ -190,10 +189,10 @@ def _wavenet(size: int | None, device: torch.device) -> TrainingExample:
     )
 
 
-def _next_sample(name: ModelName, size: int | None, device: torch.device) -> TrainingExample:
+def _next_sample(name: ModelName, size: int, device: torch.device) -> TrainingExample:
     settings = NextSampleSettings()
     config, samples = settings.config(name), _noise(CLIPS * RATE // 10)
-    crops = settings.crops if size is None else replace(settings.crops, batch_size=size)
+    crops = replace(settings.crops, batch_size=size)
     clips = SampleClips(samples=samples, offsets=np.arange(0, len(samples) + 1, RATE // 10))
     return TrainingExample(
         model=create_sample_model(config, seed=0),
@@ -207,8 +206,8 @@ def _next_sample(name: ModelName, size: int | None, device: torch.device) -> Tra
 class TrainingKind:
     """How an example is made, and what its step may ask of a device."""
 
-    # for so many clips, crops or patches in a batch (None: the default), and the device of the training
-    make: Callable[[int | None, torch.device], TrainingExample]
+    # for so many clips, crops or patches in a batch, and the device of the training
+    make: Callable[[int, torch.device], TrainingExample]
     most_kernels: int  # operators that compute, in a step of `COUNTED` clips
     waits: int = 0  # of the host for the device in a step
 
@@ -256,8 +255,8 @@ def _waveforms() -> StoredClips:
     return StoredClips.together(clips)
 
 
-def _sized(config: ClipBatchConfig, size: int | None) -> ClipBatchConfig:
-    return config if size is None else replace(config, batch_size=size)
+def _sized(config: ClipBatchConfig, size: int) -> ClipBatchConfig:
+    return replace(config, batch_size=size)
 
 
 def _augmenting(config: AugmentationConfig, mels: int) -> MakeView:
@@ -265,7 +264,7 @@ def _augmenting(config: AugmentationConfig, mels: int) -> MakeView:
 
 
 def _views(
-    clips: StoredClips, config: ClipBatchConfig, size: int | None, make_view: MakeView, device: torch.device
+    clips: StoredClips, config: ClipBatchConfig, size: int, make_view: MakeView, device: torch.device
 ) -> ClipViews:
     return ClipViews(clips, _sized(config, size), make_view, device=device)
 

@@ -2,29 +2,24 @@
 
 Operators are counted where they are computed, on the CPU. Copies and waits are counted on PyTorch's ``meta`` device,
 whose tensors have shapes and no values; it stands for a GPU.
+
+python -m tests.benchmarks.steps
 """
 
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from rich.console import Console
 from torch import Tensor
 from torch.fx.experimental import _config as fx_config
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from pipelines.benchmarks.measurement import table, timed
-from pipelines.benchmarks.trainings import COUNTED, TRAININGS, TrainingKind
-from wordless.base.errors import InputError
-from wordless.base.machine import Batch
-from wordless.training.fit import Batches, Steps
+from tests.benchmarks.trainings import COUNTED, TRAININGS, TrainingKind
+from wordless.training.fit import Steps
 from wordless.training.gangs import Alone
-from wordless.training.precision import compile_loss
 from wordless.training.state import Training
 
 META, CPU = torch.device("meta"), torch.device("cpu")
@@ -33,11 +28,6 @@ COPIES = (aten._to_copy.default, aten.copy_.default, aten._foreach_copy_.default
 MASKED = (aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default)
 # They make no new values: they rename, or reserve memory.
 NO_KERNEL = ("detach", "lift_fresh", "_unsafe_view", "empty", "empty_like", "empty_strided", "new_empty", "alias")
-# Those that the profiler names, and that make no new values either; `to` of the same type returns what it is given.
-VIEWS = (
-    *("_conj", "as_strided", "reshape", "select", "set_", "slice", "t", "to", "transpose", "unsqueeze", "view"),
-    *("view_as_complex", "view_as_real"),
-)
 
 
 class PlacementError(Exception):
@@ -111,28 +101,6 @@ class Placement(TorchDispatchMode):
         return func(*args, **kwargs)
 
 
-class HostWork(TorchDispatchMode):
-    """Measures the processor time of operators on the host, and counts those that are queued to the device.
-
-    NumPy, and Python between operators, are not in the time. The device computes nothing here, but PyTorch's ``meta``
-    functions take longer than the launch of a kernel, so their time is left out.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch's own
-        self.seconds, self.queued = 0.0, 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        began = time.process_time()
-        result = func(*args, **(kwargs or {}))
-        took = time.process_time() - began
-        if any(isinstance(each, Tensor) and each.is_meta for each in tree_leaves((args, kwargs, result))):
-            self.queued += not func.is_view
-        else:
-            self.seconds += took
-        return result
-
-
 @dataclass(frozen=True, kw_only=True)
 class StepCounts:
     """What one training step asks of a device."""
@@ -143,43 +111,6 @@ class StepCounts:
     copies_to_device: int
     copies_to_host: int
     bytes_to_device: int
-
-
-def count_compiled(kind: TrainingKind) -> tuple[int, int]:
-    """Count the operators of a compiled training step, and those that compute.
-
-    They are the kernels that the compiler wrote, and PyTorch's operators beside them; the profiler sees both on a CPU.
-    An operator that another one calls is not counted.
-
-    Raises:
-        Exception: PyTorch cannot compile it, or would compile it anew in each step.
-    """
-    made = kind.make(COUNTED, CPU)
-    training = Training(made.model, replace(made.config, precision="fp32"), "fit")
-    batches = SameBatch(made.batches.batch(0, 0, 1))
-    steps = Steps(training, made.model, batches, compile_loss(made.loss), Alone(CPU))
-    with torch._inductor.config.patch({"cpp.enable_kernel_profile": True}):
-        steps.take()
-    with torch.profiler.profile() as profile, torch._dynamo.config.patch(error_on_recompile=True):
-        steps.take()
-    names = [event.name for event in profile.events() if _is_operator(event)]
-    return len(names), sum(name.removeprefix("aten::") not in (*NO_KERNEL, *VIEWS) for name in names)
-
-
-@dataclass(frozen=True)
-class SameBatch:
-    """One batch for all steps, so that its shape is compiled once."""
-
-    only: Any
-
-    def batch(self, step: int, part: int, parts: int) -> Any:
-        return self.only
-
-
-def _is_operator(event: Any) -> bool:
-    if event.name.startswith("graph_"):  # written by the compiler
-        return True
-    return event.name.startswith("aten::") and not (event.cpu_parent and event.cpu_parent.name.startswith("aten::"))
 
 
 def count_step(kind: TrainingKind) -> StepCounts:
@@ -213,59 +144,11 @@ def count_step(kind: TrainingKind) -> StepCounts:
     )
 
 
-BATCHES = 3  # that are timed together
-
-
-def measure_steps(names: Sequence[str] | None, *, repeats: int, compiled: bool) -> dict[str, object]:
-    """Count the operators of a step with a batch of two, and time the host for a batch of the default size.
-
-    Beside a GPU, the host reads clips and draws numbers, and queues the rest.
-
-    The operators do not depend on the sizes of network and batch, but for networks that compute clips group by group.
-    """
-    for name in names or ():
-        if name not in TRAININGS:
-            raise InputError(option="trainings", value=name, rule=f"choose some of {', '.join(TRAININGS)}")
+def main() -> None:
     torch.set_num_threads(1)
-    title = "operators and kernels (without views) of a step; kB, and ms of the host, of a batch of the default size"
-    columns = ("operators", "kernels", "allowed", "waits", "copies", "kB", "host", "beside a GPU", "queued")
-    of_compiled = ("compiled operators", "compiled kernels") if compiled else ()
-    rows, found = table("training", *columns, *of_compiled, title=title), dict[str, object]()
-    for name in names or TRAININGS:
-        kind = TRAININGS[name]
-        counts = count_step(kind)
-        whole, there = (kind.make(None, device).batches for device in (CPU, META))
-        with Placement() as placement:
-            there.batch(0, 0, 1).to(META)
-        sent = placement.bytes_to_device
-        host = 1000 * timed(partial(_make_batches, whole), repeats, warm_up=False).cpu_seconds / BATCHES
-        with HostWork() as work:
-            there.batch(1, 0, 1)
-        beside = 1000 * work.seconds
-        copies = counts.copies_to_device + counts.copies_to_host
-        numbers = (counts.operators, counts.kernels, kind.most_kernels, counts.waits, copies)
-        of_batch = (f"{sent / 1000:,.0f}", f"{host:,.1f}", f"{beside:,.1f}", str(work.queued))
-        together = _compiled(kind) if compiled else {}
-        cells = [*map(str, together.values())] or ["cannot be compiled"] * compiled
-        rows.add_row(name, *map(str, numbers), *of_batch, *cells)
-        figures = {**asdict(counts), "batch_bytes": sent, "host_milliseconds": host}
-        figures |= {"host_milliseconds_beside_gpu": beside, "operators_queued_for_batch": work.queued}
-        figures |= together
-        within = counts.kernels <= kind.most_kernels and counts.waits <= kind.waits
-        found[name] = {**figures, "allowed_kernels": kind.most_kernels, "allowed_waits": kind.waits, "within": within}
-    Console().print(rows)
-    return {"steps": found}
+    for name, kind in TRAININGS.items():
+        print(name, count_step(kind))
 
 
-def _compiled(kind: TrainingKind) -> dict[str, int]:
-    """Count the operators of a compiled step, and those that compute; nothing where PyTorch cannot compile it."""
-    try:
-        operators, kernels = count_compiled(kind)
-    except Exception:  # of many types: tracing, writing code, compiling anew in each step
-        return {}
-    return {"compiled_operators": operators, "compiled_kernels": kernels}
-
-
-def _make_batches(batches: Batches[Batch]) -> None:
-    for step in range(1, BATCHES + 1):
-        batches.batch(step, 0, 1)
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-"""Speed and memory of a stage, measured beside a named peer."""

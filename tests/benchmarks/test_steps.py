@@ -1,0 +1,116 @@
+"""What a step of each training, encoding, features and generation ask of a device."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.fx.experimental import _config as fx_config
+
+from lm.bodies.convolutional import create_encoder
+from lm.bodies.options import ConvEncoderConfig
+from lm.generation import Sampling, continue_codes
+from lm.gpt import create_gpt
+from lm.layers import HearingPieces, embed, pool_layers
+from lm.model import LanguageModel
+from lm.options import POOLINGS, GPTConfig
+from lm.tokens import Vocabulary
+from tests.benchmarks.default_tokenizer import CODEBOOK_SIZE, random_tokenizer
+from tests.benchmarks.steps import CPU, META, Placement, PlacementError, count_step
+from tests.benchmarks.trainings import TRAININGS
+from tokenizer.codes import Codes
+
+TOKENIZER = random_tokenizer().to(META)
+GENERATED = 5
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def model() -> LanguageModel:
+    vocabulary = Vocabulary(per_stream=CODEBOOK_SIZE, streams=1)
+    gpt = create_gpt(GPTConfig(context=256, model_dim=16, layers=2, heads=2, ffn_dim=16), vocabulary, seed=0)
+    return LanguageModel(gpt.eval().to(META), TOKENIZER.format)
+
+
+def waits_of(work: Callable[[], object]) -> int:
+    with fx_config.patch(meta_nonzero_assume_all_nonzero=True), Placement() as placement:  # type: ignore[attr-defined]
+        work()
+    return placement.waits
+
+
+def codes_of(steps: int) -> Codes:
+    samples = steps * TOKENIZER.format.samples_per_code
+    return Codes(values=np.zeros((steps, 1), np.int32), num_samples=samples, format=TOKENIZER.format)
+
+
+def test_encoding_waits_once_for_a_recording_or_a_batch() -> None:
+    sound = np.random.default_rng(0).standard_normal(3 * RATE).astype(np.float32)
+    assert waits_of(lambda: TOKENIZER.encode(sound, RATE)) == 1
+    sounds = [np.zeros(length, np.float32) for length in (RATE, 3 * RATE, RATE // 2)]
+    assert waits_of(lambda: TOKENIZER.encode_batch(sounds, RATE)) == 1
+
+
+def test_features_and_perplexities_of_the_gpt_wait_once(model: LanguageModel) -> None:
+    assert waits_of(lambda: embed(model, [codes_of(steps) for steps in (20, 30, 40)])) == 1
+    assert waits_of(lambda: model.nats_per_code([codes_of(steps) for steps in (20, 30, 40)])) == 1
+
+
+@pytest.mark.parametrize(
+    ("sampling", "waits"), [(Sampling(top_k=5, top_p=0.9), 1), (Sampling(max_repeats=3), GENERATED)]
+)
+def test_generation_waits_once_and_the_guard_against_loops_for_each_code(
+    model: LanguageModel, sampling: Sampling, waits: int
+) -> None:
+    prompt = np.zeros((0, 1), np.int32)
+    assert waits_of(lambda: continue_codes(model.gpt, [prompt], steps=GENERATED, sampling=sampling, seed=0)) == waits
+
+
+@torch.inference_mode()
+def test_features_of_an_encoder_wait_once_for_a_block() -> None:
+    encoder = create_encoder(ConvEncoderConfig(), seed=0).eval().to(META)
+    heard = [
+        HearingPieces(steps=[frames] * len(encoder.hops), pieces=[torch.zeros(frames, 80)]) for frames in (100, 80)
+    ]
+    names = [f"block_{number}" for number in range(len(encoder.hops))]
+    work = lambda: pool_layers(encoder, heard, names, POOLINGS, device="meta")  # noqa: E731
+    assert waits_of(work) == len(encoder.hops)
+
+
+QUICK = ("autoencoder", "gpt", "simclr", "supervised", "gpt_sound")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in TRAININGS]
+)
+def test_a_step_keeps_its_bounds_and_its_tensors_on_one_device(name: str) -> None:
+    kind = TRAININGS[name]
+    counts = count_step(kind)
+    assert counts.kernels <= kind.most_kernels
+    assert counts.waits <= kind.waits
+    assert counts.copies_to_host == 1  # the loss and its items
+
+
+def test_devices_are_not_mixed() -> None:
+    there, here = torch.ones(2, 2, device=META), torch.ones(2, 2)
+    with Placement():
+        assert (there * torch.tensor(2.0)).is_meta  # a GPU takes a single number of the host
+        for work in (
+            lambda: there @ here,
+            lambda: there[torch.tensor([0, 1])],
+            lambda: nn.functional.linear(here, there),
+        ):
+            with pytest.raises(PlacementError):
+                work()
+
+
+def test_waits_and_copies_are_counted() -> None:
+    there = torch.ones(2, 2, device=META)
+    with Placement() as found:
+        torch.ones(3).to(META, non_blocking=True)
+        there.to(CPU, non_blocking=True)
+    assert (found.waits, found.copies_to_device, found.copies_to_host, found.bytes_to_device) == (0, 1, 1, 12)
+    for work in (lambda: float(there.sum()), lambda: torch.ones(3).to(META), there.cpu, there.tolist):
+        with Placement() as found:
+            work()
+        assert found.waits >= 1
