@@ -6,7 +6,7 @@ integers, dictionaries or additional columns. So columns and memory are checked 
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,6 @@ import pyarrow.compute  # as pa.compute
 import pyarrow.parquet as pq
 
 from tokenizer.codes import Codes, CodesFormat, IntArray, require_same_codebook
-from tokenizer.parquet_layout import RowGroup, row_groups
 from wordless.audio.recordings.manifest import clip_name
 from wordless.base.errors import InputError
 from wordless.base.files import aside, write_aside
@@ -78,18 +77,21 @@ def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:
     return bool(pa.types.is_integer(found) or (pa.types.is_floating(wanted) and pa.types.is_floating(found)))
 
 
-def require_memory(groups: Sequence[RowGroup], file: Path) -> int:
+def require_memory(footer: pq.FileMetaData, file: Path) -> int:
     """Return the bytes of all clips of a file in memory; refuse row groups that are too large to be read at once."""
-    for group in groups:
+    needed = 0
+    for group in map(footer.row_group, range(footer.num_row_groups)):
+        values = max((group.column(place).num_values for place in range(group.num_columns)), default=0)
         for found, most, what in (
-            (group.values, MAX_GROUP_CODES, "values"),
-            (group.rows, MAX_GROUP_ROWS, "rows"),
-            (group.size, MAX_GROUP_BYTES, "bytes"),
+            (values, MAX_GROUP_CODES, "values"),
+            (group.num_rows, MAX_GROUP_ROWS, "rows"),
+            (group.total_byte_size, MAX_GROUP_BYTES, "bytes"),
         ):
             if not 0 <= found <= most:
                 problem = f"{file} has a row group of {found} {what}"
                 raise InputError(f"{problem}; at most {most} are read at once: write it with smaller row groups")
-    return sum(BYTES_PER_CODE * group.values + BYTES_PER_CLIP * group.rows for group in groups)
+        needed += BYTES_PER_CODE * values + BYTES_PER_CLIP * group.num_rows
+    return needed
 
 
 def require_room(needed: int, path: Path) -> None:
@@ -216,16 +218,12 @@ def _read_footer(file: Path) -> tuple[CodesFormat, pa.Schema, int]:
         state = "is not a file" if file.is_symlink() or file.exists() else "is missing"
         raise InputError(f"{file} {state}; name a Parquet file or folder that wordless encode wrote")
     try:
-        groups = row_groups(file)
-    except InputError as error:
-        raise InputError(f"{file} is not a Parquet file ({error}); name one that wordless encode wrote") from error
-    memory = require_memory(groups, file)
-    try:
-        schema = pq.read_schema(file)
+        footer = pq.read_metadata(file)
+        schema = footer.schema.to_arrow_schema()
     except UNREADABLE as error:
         problem = f"{file} is not a Parquet file ({first_line(error)})"
         raise InputError(f"{problem}; name one that wordless encode wrote") from error
-    about = schema.metadata or {}
+    memory, about = require_memory(footer, file), schema.metadata or {}
     if METADATA_KEY not in about:
         problem = f"{file} holds no codes (its schema has no {METADATA_KEY.decode()})"
         raise InputError(f"{problem}; name a file that wordless encode wrote")

@@ -144,7 +144,7 @@ MANY, MOST = (1 << 20) + 1, (1 << 27) - 1  # codes; both take four bytes in a fo
 
 
 def variable_length(number: int) -> bytes:
-    """A number as Thrift's compact protocol writes it: zigzag, seven bits a byte, the lowest first."""
+    """A number as the footer has it: zigzag, seven bits a byte, the lowest first."""
     rest, written = 2 * number, bytearray()
     while rest > 127:
         written.append(rest & 127 | 128)
