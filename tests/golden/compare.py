@@ -4,9 +4,15 @@ import json
 import sys
 from pathlib import Path
 
-before, after = (json.loads(Path(name).read_text()) for name in sys.argv[1:3])
-different = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
-for name in different:
-    print(f"{name}: {before.get(name, 'absent')} -> {after.get(name, 'absent')}")
-print(f"{len(different)} of {len({*before, *after})} differ")
-sys.exit(bool(different))
+
+def main(*names: str) -> int:
+    before, after = (json.loads(Path(name).read_text()) for name in names)
+    different = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
+    for name in different:
+        print(f"{name}: {before.get(name, 'absent')} -> {after.get(name, 'absent')}")
+    print(f"{len(different)} of {len({*before, *after})} differ")
+    return bool(different)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:3]))

@@ -1,0 +1,23 @@
+"""How large the project may be: bounds that only fall. This test goes when the house stands (issue 60)."""
+
+import ast
+import subprocess
+
+from tests.calling import ROOT
+
+LINES, LINES_OF_TESTS, OPTIONS = 54_922, 43_900, 570
+
+
+def test_the_project_does_not_grow() -> None:
+    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True)
+    texts = {name: (ROOT / name).read_text() for name in listed.stdout.split()}
+    tests = {name for name in texts if name.startswith("tests/")}
+    calls = [
+        getattr(each.func, "id", "")
+        for name in texts.keys() - tests
+        for each in ast.walk(ast.parse(texts[name]))
+        if isinstance(each, ast.Call)
+    ]
+    assert sum(texts[name].count("\n") for name in texts.keys() - tests) <= LINES
+    assert sum(texts[name].count("\n") for name in tests) <= LINES_OF_TESTS
+    assert calls.count("option") <= OPTIONS
