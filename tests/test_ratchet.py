@@ -5,7 +5,7 @@ import subprocess
 
 from tests.calling import ROOT
 
-LINES, LINES_OF_TESTS, OPTIONS = 54_922, 43_900, 570
+LINES, LINES_OF_TESTS, OPTIONS = 55_400, 44_400, 575
 
 
 def test_the_project_does_not_grow() -> None:
