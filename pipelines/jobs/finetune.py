@@ -215,7 +215,7 @@ def write_results(
     labels, rows = study.clips.labels_of, study.clips.rows
     baseline = [study.task.constant(labels(rows["train"]))] * len(rows["test"])
     constant = study.task.figures(baseline, labels(rows["test"]), settings.figures, study.clips.test_groups)
-    table = [
+    table: list[dict[str, Any]] = [
         *({"of": title_of(arm, study.task), **trial.record} for arm, trial in trials.items()),
         {"of": BASELINE, "figures": [each.plain for each in constant]},
     ]

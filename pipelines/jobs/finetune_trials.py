@@ -366,7 +366,7 @@ def _finetuned(session: Session, study: Study, arm: Arm, rate: float) -> Entry:
 def _probed(session: Session, study: Study, task: PooledTask) -> Entry:
     """Probe the pooled states of the body; the entry is the outputs of the chosen probe for the test clips."""
     clips, config, features = study.clips, study.settings.probe, _body_features(session, study)
-    rows: dict[str, IndexArray] = {**clips.rows}
+    rows: dict[str, IndexArray] = {str(split): own for split, own in clips.rows.items()}
     labels = {split: clips.inputs_of(own, study.stored).key for split, own in rows.items()}
     inputs = {"features": features.key, **labels}
     solver = tolerance_options(len(rows["train"]), logistic=config.classifier == "logistic")
