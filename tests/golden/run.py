@@ -59,11 +59,12 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--data", type=Path, default=ROOT / "../shared/data", help="folder of real recordings")
     parser.add_argument("--work", type=Path, help="folder that keeps the runs")
-    parser.add_argument("--only", nargs="*", help="names of runs and commands")
+    parser.add_argument("--only", nargs="*", help="names of runs and commands, whose results OUT gets")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        work = (asked.work or Path(place)).resolve()
-        asked.out.write_text(json.dumps(made(asked.checkout.resolve(), asked.data, work, asked.only), indent=0))
+        before = json.loads(asked.out.read_text()) if asked.only and asked.out.exists() else {}
+        found = made(asked.checkout.resolve(), asked.data, (asked.work or Path(place)).resolve(), asked.only)
+        asked.out.write_text(json.dumps(before | found, indent=0))
 
 
 def made(checkout: Path, data: Path, work: Path, only: list[str] | None) -> dict[str, str | float]:
@@ -156,12 +157,15 @@ def write_recordings(data: Path, work: Path) -> dict[str, Path]:
     copied = {"fsdd": [data / "fsdd" / "recordings" / name for name in fsdd], "esc10": esc10}
     for name, labels in {"intents": None, "arabic_commands": ("backward", "close")}.items():
         table = data / name / "clips.tsv"
-        rows, taken = [], Counter[tuple[str, str]]()
-        for row in csv.DictReader(table.open(), delimiter="\t") if table.is_file() else ():
-            group = (row["split"], row["label"] if labels else "")
-            if labels is None or row["label"] in labels:
+        listed = list(csv.DictReader(table.open(), delimiter="\t")) if table.is_file() else []
+        rows, known, taken = [], set[str](), Counter[tuple[str, str]]()
+        for row in sorted(listed, key=lambda each: each["split"] != "train"):  # others have labels of training clips
+            own, group = {*row["label"].split(";")}, (row["split"], row["label"] if labels else "")
+            if own <= {*labels} if labels else row["split"] == "train" or own <= known:
                 taken[group] += 1
-                rows += [row] if taken[group] <= (4 if labels else 8) else []
+                if taken[group] <= (4 if labels else 8):
+                    rows.append(row)
+                    known |= own
         copied[name] = [data / name / row["path"] for row in rows]
         if rows:
             places[name] = work / name / "clips.tsv"
