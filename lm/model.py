@@ -54,7 +54,6 @@ from wordless.base.saved_models import (
 )
 from wordless.base.seeds import named_seed, require_seed
 
-# The output projection is the embedding; safetensors keeps one of the two names.
 FloatArray = npt.NDArray[np.float32]
 PITCHED_TOGETHER = 16  # time steps of a stream whose states are computed together
 

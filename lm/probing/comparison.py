@@ -210,10 +210,12 @@ def by_group(folds: Sequence[Outcome], groups: Sequence[IndexArray]) -> FloatArr
     count = int(np.concatenate(groups).max()) + 1
     without, known = list[FloatArray](), list[BoolArray]()
     for fold, numbers in zip(folds, groups, strict=True):
-        weights = (numbers != np.arange(count)[:, None]).astype(np.float64)  # (groups, clips)
-        known.append(weights.any(1))  # without its only group a fold has no figure
+        known.append(np.array([bool((numbers != group).any()) for group in range(count)]))  # else there is no figure
         without.append(np.zeros((count, measure(fold).shape[1])))
-        without[-1][known[-1]] = measure(fold, weights[known[-1]])
+        left, piece = np.flatnonzero(known[-1]), max(WEIGHTS_AT_ONCE // len(numbers), 1)
+        for some in np.split(left, range(piece, len(left), piece)):
+            weights = (numbers != some[:, None]).astype(np.float64)  # (some groups, clips)
+            without[-1][some] = measure(fold, weights)
     rest = np.sum(without, axis=0) / np.sum(known, axis=0)[:, None]
     values: FloatArray = count * by_fold(folds).mean(0) - (count - 1) * rest
     return values
@@ -364,10 +366,13 @@ class Measured:
         ``repeats`` are the folds of each seed, or of each draw of the labels; without any there is a single one.
         """
         numbers = number_groups(names)
-        groups = None if numbers is None else np.stack([by_group(each, numbers) for each in repeats or [folds]], axis=2)
-        return cls(
-            folds=folds, groups=None if groups is None else groups.swapaxes(0, 1), resamples=resamples, seed=seed
-        )
+        groups = None
+        if numbers is not None:
+            groups = np.stack([by_group(each, numbers) for each in repeats or [folds]], axis=2).swapaxes(0, 1)
+            # Without some group, R2 or a class of mean average precision may have no value: groups then say nothing.
+            if not np.isfinite(groups).all() or not (isinstance(folds[0], Hits) or np.ptp(groups, axis=1).all()):
+                groups = None
+        return cls(folds=folds, groups=groups, resamples=resamples, seed=seed)
 
     @property
     def over(self) -> Over:

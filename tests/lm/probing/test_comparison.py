@@ -146,6 +146,16 @@ def test_intervals_of_methods_stay_in_the_range_of_their_measure() -> None:
     assert (found.low, found.high) == (0, 1)
 
 
+def test_groups_that_a_measure_cannot_do_without_leave_intervals_over_clips() -> None:
+    """R2 has no value for clips of one true value, which is all that is left without either speaker."""
+    truth, names = np.repeat([20.0, 60.0], 6), [["ann"] * 6 + ["bob"] * 6]
+    guess = truth[None] + np.random.default_rng(0).normal(size=(1, 12))
+    measured = Measured.of([Predictions(predicted=guess, truth=truth)], names, resamples=50, seed=0)
+    found = measured.estimate(0, confidence=0.95)
+    assert measured.over == "clips"
+    assert found.low <= found.value <= found.high
+
+
 def test_pairs_are_drawn_by_their_members_as_loops_draw_them() -> None:
     values, members = np.random.default_rng(0).random((2, 4)), np.array([[0, 1], [0, 2], [1, 3], [2, 3]])
     rng, expected = np.random.default_rng(5), []

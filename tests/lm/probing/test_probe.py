@@ -478,6 +478,14 @@ def test_a_point_is_ridge_regression_whose_penalty_cross_validation_within_its_l
     assert learning_curve(features, spoilt, config) == (point,)
 
 
+def test_a_single_labelled_clip_takes_the_middle_penalty() -> None:
+    labels: list[str | None] = ["a;b", "a;b", "a;b", "a;b", "a", "b", "a;b", "a", "b"]
+    task = ProbeTask.of(labels, ["train"] * 6 + ["validation"] + ["test"] * 2, label_separator=";")
+    points = learning_curve(_noise(task), task, replace(CURVE, learning_curve=(0.01, 1.0)))
+    assert points[0].clips <= 2
+    assert all(0 <= point.test_accuracy <= 1 for point in points)
+
+
 def test_a_share_is_drawn_several_times() -> None:
     task = ProbeTask.of([f"class {clip % 2}" for clip in range(400)], [*["train"] * 200, *["validation", "test"] * 100])
     features = np.random.default_rng(0).standard_normal((400, 8)).astype(np.float32) + task.targets[:, :1]

@@ -342,7 +342,10 @@ def _read(kind: Kind, files: Sequence[str], places: Places, config: AnnotationCo
         InputError: several tiers of a file have annotations, and no option chooses one.
     """
     reading, form = AnnotationReading(kind=kind), FORMATS[kind]
-    splits = {name: split for name in files if form.names_recordings and (split := known_split(name))}
+    listed = [PurePosixPath(name) for name in files] if form.names_recordings else []
+    around = [*listed[0].parents] if listed else []  # a folder around all files divides none of them
+    shared = next((folder for folder in around if all(folder in name.parents for name in listed)), PurePosixPath())
+    splits = {str(name): split for name in listed if (split := known_split(str(name.relative_to(shared))))}
     for name in files:
         own = [] if form.names_recordings else places.of_file(name)
         try:

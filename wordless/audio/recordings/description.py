@@ -168,9 +168,11 @@ def split_depth(paths: Collection[str]) -> int | None:
     """Return the depth of folders that are named after splits: 0 for ``train/dog/a.wav``, 1 for ``dog/train/a.wav``.
 
     Words of a vocabulary may be called train and test, too. So most recordings must lie in such folders, or a folder
-    such as test must have sub-folders of the same names as the folders beside it. None: there are no such folders.
+    such as test must have sub-folders of the same names as the folders beside it. A folder alone, such as
+    ``test_corpus`` around ``train`` and ``test``, counts only if none below it are named after splits. None: there
+    are no such folders.
     """
-    folders = [path.split("/")[:-1] for path in paths]
+    folders, alone = [path.split("/")[:-1] for path in paths], None
     for depth in range(max(map(len, folders), default=0)):
         names = Counter(parts[depth] for parts in folders if len(parts) > depth)
         if 2 * names.total() <= len(folders):
@@ -178,9 +180,11 @@ def split_depth(paths: Collection[str]) -> int | None:
         splits = {name: split for name in names if (split := known_split(name))}
         below = {parts[depth + 1] for parts in folders if len(parts) > depth + 1 and parts[depth] in splits}
         most = 2 * sum(names[name] for name in splits) > len(folders)
-        if (most and (len({*splits.values()}) > 1 or len(names) == 1)) or (below and below <= names.keys()):
+        if (most and len({*splits.values()}) > 1) or (below and below <= names.keys()):
             return depth
-    return None
+        if most and len(names) == 1 and alone is None:
+            alone = depth
+    return alone
 
 
 def folder_split(path: str, depth: int) -> Split | None:

@@ -210,7 +210,7 @@ def _named_splits(clips: Sequence[Clip], config: SplitConfig) -> list[Split | No
 
 def folder_splits(paths: Sequence[str]) -> list[Split | None]:
     """Return the splits that folders are named after; other recordings train, unless a folder to train is named."""
-    depth = split_depth(paths) or 0
+    depth = split_depth({*paths}) or 0  # a recording counts once, however many clips it has
     found = [folder_split(path, depth) for path in paths]
     if not any(found):
         rule = f"no folder of {min(paths)} is named train, validation or test: name one, such as `split.test`=[NAME]"

@@ -70,6 +70,13 @@ def test_folders_are_known_by_their_usual_names_or_by_patterns() -> None:
     assert [each.split for each in divided] == ["train", "train", "validation", "test"]
 
 
+@pytest.mark.parametrize("around", ["test_corpus", "eval", "dev/spk"])
+def test_a_folder_around_folders_of_splits_is_no_split(around: str) -> None:
+    clips = [clip(f"{around}/{folder}/yes/{number}.wav") for folder in ("train", "test") for number in range(3)]
+    divided, _ = split_clips(clips, SplitConfig(by="folder", validation_fraction=0))
+    assert [each.split for each in divided] == ["train"] * 3 + ["test"] * 3
+
+
 def test_a_table_may_leave_validation_to_be_drawn() -> None:
     clips = [clip(f"{n}.wav", split="test" if n < 10 else "train") for n in range(50)]
     divided, _ = split_clips(clips, SplitConfig(by="table"))
