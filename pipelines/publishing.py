@@ -356,6 +356,7 @@ def write_start_weights(settings: PublishConfig) -> None:
             front_matter=data.to_yaml(),
             audio=audio,
             config=replace(vocoder.model.config, groups=()),
+            parameters=sum(weight.numel() for weight in model.parameters()),
             results=results,
             began_at=vocoder.began_at,
             sha256=file_hash(folder / WEIGHTS),

@@ -43,7 +43,7 @@ def code_frames(values: Tensor, meanings: CodeMeanings, config: WaveNetConfig, *
                     f"{meanings.format.codebook}: train one for it, or one with vocoder.wavenet.condition=meaning, "
                     "which serves every codebook of its tokenizer"
                 )
-            spectral = values[..., : meanings.format.spectral_streams]
+            spectral = values[..., : config.streams]
             frames = (1 + spectral).float().repeat_interleave(config.patch_frames, dim=1)
         case "none":
             raise InputError("vocoder.wavenet.condition is none: such a network has no codes; choose meaning")

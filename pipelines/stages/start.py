@@ -139,7 +139,8 @@ def require_same_tokenizer(start: str, wanted: TokenizerConfig) -> None:
     found = _saved_tokenizer(start).config
     if found.speech_layer is not None:
         raise InputError(f"{TOKENS}={start} makes codes of a speech model, which a run trains itself; name another one")
-    own, other = (dict(_options(asdict(each))) for each in (wanted, found))
+    # A run takes the pitch of the codes from the tokenizer that it begins with.
+    own, other = (dict(_options(asdict(replace(each, pitch=None)))) for each in (wanted, found))
     _require_equal(TOKENS, start, {name: (value, other[name]) for name, value in own.items()})
 
 

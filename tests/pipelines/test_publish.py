@@ -214,7 +214,8 @@ def test_onnx_files_give_the_codes_and_logits_of_a_run(finished_run: FinishedRun
         sounds = samples_of(length, tokenizer.format.sample_rate)
         (codes,) = encoder.run(None, {"samples": np.stack(sounds)})
         for own, sound in zip(codes, sounds, strict=True):
-            np.testing.assert_array_equal(own, tokenizer.encode(sound, tokenizer.format.sample_rate).values)
+            spectral = tokenizer.encode(sound, tokenizer.format.sample_rate).spectral  # the pitch is not in the file
+            np.testing.assert_array_equal(own, spectral.values)
         (logits,) = decoder.run(None, {"codes": codes})
         tokens = torch.stack([model.tokens(own.astype(np.int32)) for own in codes])
         with torch.no_grad():

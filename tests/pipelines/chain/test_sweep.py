@@ -557,19 +557,6 @@ def test_the_jobs_of_a_killed_sweep_end(tmp_path: Path, number: signal.Signals) 
     assert "Traceback" not in done.told
 
 
-@pytest.mark.parametrize(
-    "mode", [pytest.param("-m", marks=pytest.mark.slow), "hydra.mode=MULTIRUN"]
-)  # an experiment sets the latter
-def test_a_sweep_may_have_jobs_that_do_not_read_an_option(project: Path, mode: str) -> None:
-    words = ("compare.hearing_rates=0.1", "tokenizer.codebook_size=5")
-    done = tried(project, mode, "compare.hearings=1,2", *words)
-    assert done.returncode == 0, done.stderr
-    with (project / "a sweep/sweep.csv").open() as file:
-        assert [row["compare.hearings"] for row in csv.DictReader(file)] == ["1", "2"]
-    alone = tried(project, *words)
-    assert (alone.returncode, "compare.hearing_rates" in alone.stderr) == (2, True)
-
-
 @pytest.mark.slow
 def test_a_mistyped_value_leaves_a_named_sweep(project: Path) -> None:
     """A failed job stays until a command does not repeat it; finished jobs stay always."""

@@ -114,7 +114,7 @@ def test_a_sound_is_shown_with_codes_surprise_and_the_answer_of_the_probe(answer
     assert models.language_model is not None
     nats = -models.language_model.log_probabilities(shown.codes).sum(1)
     np.testing.assert_allclose(shown.surprise, nats / np.log(2), rtol=1e-5)
-    assert f"{shown.codes.values.size} codes of 8: 150 bits per second" in shown.facts()
+    assert f"{len(shown.codes)} codes of 8: 150 bits per second" in shown.facts()
     assert "3.00 " in shown.facts()
     assert isinstance(shown.answers, dict)
     assert sum(shown.answers.values()) == pytest.approx(1, abs=1e-5)

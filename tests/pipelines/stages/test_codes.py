@@ -47,7 +47,7 @@ from wordless.training.options import StartableFitConfig
 @pytest.fixture
 def encoder(finished_run: FinishedRun) -> Encoder:
     (root,) = (finished_run.store / "embedded").glob("embedded-*/")
-    return Encoder(folder=finished_run.folder / "tokenizer", root=root)
+    return Encoder(folder=finished_run.folder / "tokenizer", root=root, pitched=False)  # as views are encoded
 
 
 def test_a_faster_view_has_fewer_codes_in_the_same_order_of_the_same_clip(
