@@ -53,7 +53,10 @@ def require_table(output: Path, *suffixes: str) -> None:
 def prepare_output(output: Path) -> None:
     """Refuse an output that exists; create the folder above the output."""
     require_new(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(f"output={output} lies below a file; name another place: output=PATH") from error
 
 
 RUN_LOCK = ".lock"

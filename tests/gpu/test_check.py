@@ -54,5 +54,6 @@ def test_copies_stay_on_a_cpu_and_gpus_are_those_of_this_process(monkeypatch: py
     assert copy_to(tensor, torch.device("cpu")) is tensor
     assert list(local_gpus(torch.device("cpu"))) == []
     assert list(local_gpus(torch.device("cuda", 1))) == [1]
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "here")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
     assert list(local_gpus(torch.device("cuda", 1))) == [0, 1, 2]

@@ -246,7 +246,7 @@ def test_equal_training_labels_have_no_deviation_that_is_an_error_of_rounding(la
 
 def test_the_mean_explains_nothing_and_the_fit_to_equal_numbers_is_not_known() -> None:
     fit, error = task().figures([np.ones((1, 1), np.float32)] * 3, ["20"] * 3, NUMBER_FIGURES)
-    assert fit.plain == {"name": "R2", "value": None, "low": None, "high": None}
+    assert fit.plain == {"name": "R2", "value": None, "low": None, "high": None, "text": "–"}
     assert error.plain["value"] == pytest.approx(error.value)
     own = task()
     fit, error = own.figures([own.constant(LABELS)] * 5, LABELS, NUMBER_FIGURES)
