@@ -81,7 +81,7 @@ class PlainWaveNet(nn.Module):
             nn.Conv1d(config.skip_channels, config.levels, 1),
         )
 
-    def forward(self, previous: Tensor, spectrogram: Tensor, groups: Tensor) -> Tensor:
+    def forward(self, previous: Tensor, spectrogram: Tensor, groups: Tensor, phase: Tensor | None = None) -> Tensor:
         """Map levels ``(batch, time)`` and frames ``(batch, frames, inputs)`` to logits ``(batch, levels, time)``."""
         hidden = self.embedding(previous).transpose(1, 2)  # (N, T, R) -> (N, R, T)
         frames = self.frames(spectrogram.transpose(1, 2)).repeat_interleave(self.config.hop_length, dim=2)
