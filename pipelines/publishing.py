@@ -355,7 +355,7 @@ def write_start_weights(settings: PublishConfig) -> None:
             escape=False,
             front_matter=data.to_yaml(),
             audio=audio,
-            config=replace(vocoder.model.config, groups=()),
+            config=for_all,
             parameters=sum(weight.numel() for weight in model.parameters()),
             results=results,
             began_at=vocoder.began_at,

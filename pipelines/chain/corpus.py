@@ -76,10 +76,11 @@ def find_corpus(
     """
     if config.root == EMBEDDED:
         terminal.say("corpus    the built-in corpus; its voices are synthesised once, which takes some seconds")
-        root = embedded_corpus(embedded, store / SYNTHESISED)
+        with within("", cache="store.root"):
+            root = embedded_corpus(embedded, store / SYNTHESISED)
         table = None if embedded.label == "word" else str(label_table(embedded, root))
         return FoundCorpus(config=resolved(replace(config, root=str(root), table=table), "hash"))
-    with within("corpus", root=option):
+    with within("corpus", root=option, cache="store.root"):
         unpacked = _unpacked(config, store, terminal) if config.is_packed else None
         found = find_recordings(config, unpacked=unpacked).named("corpus", root=option)
     for notice in found.notices:

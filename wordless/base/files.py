@@ -175,7 +175,8 @@ def locked(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w")
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}", remedy="choose another cache folder") from error
+        remedy = "choose another cache folder: `cache`=PATH"
+        raise InputError(f"{path} cannot be written: {error.strerror}", remedy=remedy) from error
     with file:
         take_lock(file)
         yield
