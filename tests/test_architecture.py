@@ -88,7 +88,7 @@ KEEPERS = {
     ),
     "sklearn": ("lm", "pipelines"),
     "librosa": ("vocoder/judging.py", "vocoder/speech_judges.py", "pipelines/methods/signals.py"),  # under a lock
-    "numba": ("vocoder/engines/kernels.py", "wordless/audio/pitch_kernel.py"),
+    "numba": ("vocoder/engines/kernels.py", "wordless/base/kernels.py"),
     "llvmlite": ("vocoder/engines/kernels.py",),
     "jinja2": ("pipelines/pages",),
     "gradio": ("pipelines/demonstration/page.py",),

@@ -16,7 +16,7 @@ The factors of all products are float32, or, where the processor multiplies them
 int32: half as much to read, and twice as much arithmetic per instruction. Sums, gates, the residual stream and logits
 stay float32. What the weights' arrays hold decides.
 
-All of this stands in one file, because numba's cache on disk notices changes of a kernel's own file alone.
+All that is compiled stands in one file, because numba's cache on disk notices changes of a kernel's own file alone.
 """
 
 from collections.abc import Callable
@@ -25,12 +25,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from llvmlite import binding, ir
-from numba import njit, typeof, types
+from numba import njit, types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from wordless.base.files import compiling
+from wordless.base.kernels import kernel
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -179,14 +179,6 @@ _tile_8x2, _tile_4x2, _tile_2x2 = _tile(8, 2), _tile(4, 2), _tile(2, 2)
 
 binding.initialize_native_asmparser()
 _part = njit(nogil=True, error_model="numpy")
-
-
-def _kernel(function: Callable[..., None]) -> Any:  # a dispatcher of numba, which has no types
-    """Compile once per type of machine, and cache the result if a cache folder is writable."""
-    try:
-        return njit(nogil=True, error_model="numpy", cache=True)(function)
-    except RuntimeError:  # neither the package's folder nor the user's cache can be written to
-        return njit(nogil=True, error_model="numpy")(function)
 
 
 @_part
@@ -356,7 +348,7 @@ def _pasts(layer, weights, conditions, streams, frames, step, samples, now, ring
         _product(rows, rings, slot * streams * depth, depth, weights.past, matrix, gates, pasts, start, depth)
 
 
-@_kernel
+@kernel
 def go_on(weights, conditions, given, draws, draw, rings, time, previous, levels, logits, carried):
     """Generate the next steps of some streams.
 
@@ -428,11 +420,3 @@ def go_on(weights, conditions, given, draws, draw, rings, time, previous, levels
             level = given[stream, step]
             previous[stream] = draw_level(row, count, draws[stream, step], draw, probabilities) if level < 0 else level
             levels[stream, step] = previous[stream]
-
-
-def compile_for(arguments: tuple[Any, ...]) -> None:
-    """Load `go_on` for arguments of these types from numba's cache, or compile it, unless that was done before."""
-    kinds = tuple(map(typeof, arguments))
-    if kinds not in go_on.overloads:
-        with compiling():
-            go_on.compile(kinds)

@@ -14,13 +14,13 @@ from vocoder.engines.kernels import (
     Factors,
     FloatArray,
     KernelWeights,
-    compile_for,
     go_on,
     target_features,
 )
 from vocoder.engines.torch_streams import filled, matrices
 from vocoder.options import Sampling
 from vocoder.wavenet import WaveNet, silence
+from wordless.base.kernels import run
 from wordless.base.machine import multiplies_bf16
 
 NEVER = -1e30  # the logit of padding levels
@@ -92,8 +92,7 @@ class NumbaStreams:
                 logits[few],
                 _flat(carried[few]) if carried is not None else np.zeros(0, np.float32),
             )
-            compile_for(arguments)
-            go_on(*arguments)
+            run(go_on, *arguments)
 
         _each(work, len(self.shares), self.threads)
         self.time += levels.shape[1]

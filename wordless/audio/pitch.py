@@ -95,7 +95,8 @@ class PitchTracker:
 
     def _correlations(self, samples: Array) -> Array:
         """Correlate around the middle of each hop: ``(HOPS_TOGETHER * hop + 2 * reach,)`` -> ``(hops, lags)``."""
-        from wordless.audio.pitch_kernel import correlate, run  # numba, which checks of options do without
+        from wordless.audio.pitch_kernel import correlate  # numba, which checks of options do without
+        from wordless.base.kernels import run
 
         low, high = int(self.lags[0]), int(self.lags[-1])
         backwards, extra = np.ascontiguousarray(samples[::-1]), LEAST_POWER * self.window
@@ -106,7 +107,8 @@ class PitchTracker:
 
     def _follow(self, correlations: Array) -> Array:
         """Extend the best path by hops ``(hops, lags)``; return the pitch of the hops that are decided."""
-        from wordless.audio.pitch_kernel import follow, run
+        from wordless.audio.pitch_kernel import follow
+        from wordless.base.kernels import run
 
         known, rows = len(self.values), np.empty((len(correlations), len(self.score)), np.int64)
         values, before = np.concatenate([self.values, correlations]), np.concatenate([self.before, rows])

@@ -3,24 +3,12 @@
 Sums are in a stated order and stay in float64: neither the width of a vector nor the sizes of pieces change a bit.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-from numba import njit, typeof
 
-from wordless.base.files import compiling
-
-
-def _kernel(function: Callable[..., Any]) -> Any:  # a dispatcher of numba, which has no types
-    """Compile once per type of machine, and cache the result if a cache folder is writable."""
-    try:
-        return njit(nogil=True, error_model="numpy", cache=True)(function)
-    except RuntimeError:  # neither the package's folder nor the user's cache can be written to
-        return njit(nogil=True, error_model="numpy")(function)
+from wordless.base.kernels import kernel
 
 
-@_kernel
+@kernel
 def correlate(samples, reversed_samples, hops, hop, reach, window, shortest, longest, extra):
     """Correlate around the middle of each hop: ``(hops * hop + 2 * reach,)`` -> ``(hops, lags)``.
 
@@ -69,7 +57,7 @@ def correlate(samples, reversed_samples, hops, hop, reach, window, shortest, lon
     return found
 
 
-@_kernel
+@kernel
 def follow(values, before, known, score, octaves, jump, switch, longer, unvoiced, look_ahead):
     """Extend the best path by the hops from ``known`` on, of which ``values (hops, lags)`` are the correlations.
 
@@ -112,12 +100,3 @@ def follow(values, before, known, score, octaves, jump, switch, longer, unvoiced
             path[hop] = state
             state = before[hop, state]
     return path
-
-
-def run(kernel: Any, *arguments: Any) -> Any:
-    """Call a kernel, which is compiled under the lock of `compiling` if its types are new to this process."""
-    kinds = tuple(map(typeof, arguments))
-    if kinds not in kernel.overloads:
-        with compiling():
-            kernel.compile(kinds)
-    return kernel(*arguments)

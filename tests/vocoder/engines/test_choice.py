@@ -17,7 +17,7 @@ from tests.calling import SOON, assert_waits, beside, python
 from tests.reference import cheapest_groups
 from tests.vocoder.sounds import tiny_config
 from vocoder.engines import choice as engines
-from vocoder.engines import kernels, numba_streams
+from vocoder.engines import numba_streams
 from vocoder.engines.choice import Engine, Streams, choose_engine, side_by_side, step_cost
 from vocoder.engines.kernels import exponential, gate
 from vocoder.engines.numba_streams import NumbaStreams, numba_multiplies_bf16
@@ -27,6 +27,7 @@ from vocoder.options import Sampling, WaveNetConfig
 from vocoder.wavenet import WaveNet, create_wavenet, silence
 from wordless.base import files as locks
 from wordless.base.files import compiling
+from wordless.base.kernels import run
 
 LOGIT_TOLERANCE = 1e-4
 BF16_TOLERANCE = 0.03  # of the largest logit; bfloat16 has 8 bits
@@ -269,7 +270,6 @@ def test_the_kernel_is_compiled_by_one_process_at_a_time(tmp_path: Path, monkeyp
     monkeypatch.setattr(locks, "lock_paths", lambda: [tmp_path / "lock"])
     njit(lambda number: number)(1)  # the first function of a process takes longest
     compiled = njit(lambda number: number)
-    monkeypatch.setattr(kernels, "go_on", compiled)
-    assert_waits(lambda: kernels.compile_for((1,)), lambda: compiled.overloads)
-    with compiling(), beside(lambda: kernels.compile_for((2,))) as ended:  # it is there, so nothing waits
+    assert_waits(lambda: run(compiled, 1), lambda: compiled.overloads)
+    with compiling(), beside(lambda: run(compiled, 2)) as ended:  # it is there, so nothing waits
         assert ended.wait(SOON)
