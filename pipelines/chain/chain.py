@@ -52,7 +52,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import SYNTHESISED, Entry, Store
 from pipelines.tracking.tracking import NO_TRACKING, tracked
 from wordless.audio.recordings.manifest import Manifest
-from wordless.audio.recordings.splits import SplitConfig
+from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.errors import InputError
 from wordless.base.machine import choose_device, limited_threads, use_threads
 from wordless.base.progress import Terminal
@@ -62,7 +62,6 @@ from wordless.training.precision import with_precision
 
 TESTS = "tests of the language model"
 PARTS = ("vocoder", "language model", "other methods", TESTS)  # of a run; the first take longest, the last one waits
-WHOLE = SplitConfig(by="hash", validation_fraction=0, test_fraction=0)  # for a corpus that is divided into folds
 
 
 def run_chain(config: dict[str, object], folder: Path) -> None:
@@ -74,7 +73,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     use_threads(settings.threads)
     terminal = Terminal(log=folder / LOG)
     require = require_labels if "probe" in settings.stages else None
-    undivided = replace(settings.corpus, split=WHOLE) if settings.compare.folds else settings.corpus
+    undivided = replace(settings.corpus, split=UNDIVIDED) if settings.compare.folds else settings.corpus
     recordings = find_corpus(undivided, settings.embedded, store, require=require, terminal=terminal)
     if not settings.compare.folds:
         settings = replace(settings, corpus=replace(settings.corpus, split=recordings.config.split))

@@ -25,7 +25,7 @@ from wordless.audio.recordings.manifest import (
     write_manifest,
     write_rejected,
 )
-from wordless.audio.recordings.splits import SplitConfig
+from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.errors import InputError, named, within
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER, learned_labels
@@ -34,7 +34,6 @@ from wordless.training.gangs import Gang
 
 UNLABELLED, REJECTED_UNLABELLED = "unlabelled.tsv", "rejected_unlabelled.tsv"  # in the folder of a run
 STARTED = "start.tsv"  # there, too: the clips that the models it began with (such as lm.start) were trained on
-ALL_TRAIN = SplitConfig(by="hash", validation_fraction=0, test_fraction=0)
 
 
 def find_sources(settings: RunSettings, terminal: Terminal) -> dict[str, FoundCorpus]:
@@ -56,7 +55,7 @@ def find_sources(settings: RunSettings, terminal: Terminal) -> dict[str, FoundCo
         return {}
     found = {}
     for source in sources:  # folders have the corpus's lengths and silence; embedded words are never cut
-        config = CorpusConfig(root=EMBEDDED, inspection=own.inspection, split=ALL_TRAIN)
+        config = CorpusConfig(root=EMBEDDED, inspection=own.inspection, split=UNDIVIDED)
         if source != EMBEDDED_SOURCE:
             config = replace(
                 config,

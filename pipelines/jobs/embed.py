@@ -46,7 +46,7 @@ from wordless.audio.recordings.corpus import CorpusConfig, Passage, Recordings, 
 from wordless.audio.recordings.description import Description, Found, Span
 from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.recordings.manifest import Manifest, Rejected, read_manifest
-from wordless.audio.recordings.splits import SplitConfig
+from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.errors import InputError, within
 from wordless.base.files import file_hash
 from wordless.base.machine import choose_device
@@ -57,8 +57,6 @@ from wordless.base.saved_models import PROBE as PROBE_KIND
 from wordless.base.text import counted
 from wordless.base.values import build, match_choice
 from wordless.training.gangs import Alone
-
-WHOLE = SplitConfig(by="hash", validation_fraction=0, test_fraction=0)  # no clip is held out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +109,7 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Recordings | 
 def corpus_of(settings: EmbedConfig) -> CorpusConfig:
     """Return the options of a corpus without labels and splits that holds the recordings."""
     if not settings.is_table:
-        return CorpusConfig(root=str(settings.input), labels="none", annotations="none", split=WHOLE)
+        return CorpusConfig(root=str(settings.input), labels="none", annotations="none", split=UNDIVIDED)
     return CorpusConfig(
         root=None if settings.root is None else str(settings.root),
         table=str(settings.input),
@@ -119,7 +117,7 @@ def corpus_of(settings: EmbedConfig) -> CorpusConfig:
         annotations=settings.annotations,
         tier=settings.tier,
         missing="list",
-        split=WHOLE,
+        split=UNDIVIDED,
     )
 
 

@@ -148,6 +148,9 @@ def split_clips(
     return final, (*rejected, *others)
 
 
+UNDIVIDED = SplitConfig(by="hash", validation_fraction=0, test_fraction=0)  # all clips train
+
+
 def _in_split(clip: Clip, split: Split) -> Clip:
     """Return the clip in a split; most clips are in theirs already, and a copy of each would double the memory."""
     return clip if clip.split == split else replace(clip, split=split)
