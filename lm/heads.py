@@ -24,6 +24,7 @@ from lm.probing.comparison import (
     Hits,
     Measured,
     Outcome,
+    Over,
     Predictions,
     Rankings,
     Ratios,
@@ -44,8 +45,9 @@ class Figure:
 
     name: str
     value: float
-    low: float  # interval over the groups of the clips, or over clips
+    low: float  # interval
     high: float
+    over: Over  # of the interval
     percent: bool = False  # whether it is a share, which is shown in percent
 
     def show(self, value: float) -> str:
@@ -64,7 +66,7 @@ def figure(name: str, outcome: Outcome, config: FigureConfig, groups: Groups = (
     """Measure the outcome of one method; ``groups`` are those of the clips, empty if they have none."""
     measured = Measured.of([outcome], [groups], resamples=config.resamples, seed=config.seed)
     found = measured.estimate(0, confidence=config.confidence)
-    return Figure(name=name, value=found.value, low=found.low, high=found.high, percent=percent)
+    return Figure(name=name, value=found.value, low=found.low, high=found.high, over=measured.over, percent=percent)
 
 
 Row = Mapping[str, str | float]  # columns of a table of predictions

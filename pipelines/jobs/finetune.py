@@ -17,7 +17,6 @@ from lm.bodies.body import Source, freeze
 from lm.finetuned import FineTunedModel
 from lm.finetuning import RANDOM
 from lm.heads import Task
-from lm.probing.comparison import number_groups
 from pipelines.chain.corpus import REJECTED, Corpus, find_corpus, read_corpus
 from pipelines.commandline.outputs import work_folder
 from pipelines.commandline.overrides import command_line
@@ -225,7 +224,7 @@ def write_results(
         "corpus": corpus.name,
         "clips": {split: len(rows[split]) for split in SPLITS},
         "notices": [*corpus.notices, *notices],
-        "over": "clips" if number_groups([study.clips.test_groups]) is None else "groups",  # of the intervals
+        "over": " and ".join(dict.fromkeys(each.over for each in saved.figures)),  # of the intervals
         "head": study.settings.head.name,
         "body": study.settings.body.name,
         "summary": study.task.summary,

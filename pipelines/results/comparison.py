@@ -33,7 +33,6 @@ from lm.probing.comparison import (
     mean_outcome,
     measure,
     num_clips,
-    number_groups,
     over_groups,
     t_interval,
 )
@@ -478,7 +477,7 @@ def _probes(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
         key, place = folds.keys.get((fold, seed), ""), None if folds.by == "split" else fold
         own = replace(row, fold=place, seed=seed, seeds=1, artifact=key)
         clips = len(folds.probes[fold, seed]["clips"])
-        ends = {"low": probed["low"], "high": probed["high"], "over": _over(folds.probes[fold, seed])}
+        ends = {"low": probed["low"], "high": probed["high"], "over": _over(folds.probes[fold, seed], str(row.of))}
         yield replace(own, value=probed["test_accuracy"], **ends, count=clips, **_chosen(probed))
         judged, count = probed["validation_accuracy"], probed["validation_clips"]
         yield replace(own, value=judged, split="validation", count=count)
@@ -504,13 +503,13 @@ def _layers(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
         judged = folds.validation_clips(str(row.of))
         yield replace(own, value=means["validation"], split="validation", count=judged)
         if found := single.get(name):
-            own = replace(own, low=found["low"], high=found["high"], over=_over(folds.first))
+            own = replace(own, low=found["low"], high=found["high"], over=_over(folds.first, str(row.of)))
         yield replace(own, value=means["test"], count=folds.clips)
 
 
-def _over(probed: Probed) -> Over:
-    """Say what the intervals are over that the probes of one fold and seed have stored."""
-    return "clips" if number_groups([probed["groups"]]) is None else "groups"
+def _over(probed: Probed, of: str) -> Over:
+    """Say what the intervals of a method are over that the probes of one fold and seed have stored."""
+    return Measured.of([_outcome(probed, [of], "")], [probed["groups"]], resamples=0, seed=0).over
 
 
 Points = Sequence[Sequence[Mapping[str, Any]]]  # of a method under one condition: (folds, seeds)

@@ -129,7 +129,8 @@ def test_intervals_are_over_speakers(run_folder: Path, tmp_path: Path) -> None:
     (root := tmp_path / "tones").mkdir()
     for name, pitch in (("low", 200.0), ("high", 1200.0)):
         for number in range(63):  # three indices of nine are test clips, of each of 7 speakers
-            write_tone(root / f"{name}_s{number // 9}_{number % 9}.wav", pitch, 0.1, seed=number)
+            if name == "low" or number // 9 != number % 9:  # some speakers lack a high tone, so their figures differ
+                write_tone(root / f"{name}_s{number // 9}_{number % 9}.wav", pitch, 0.1, seed=number)
     words = (f"model={run_folder}", f"corpus.root={root}", f"store.root={tmp_path / 'store'}", "beside=[]")
     pattern = ("corpus.pattern={label}_{group}_{index}.wav", "body.fit.steps=1", "figures.resamples=200")
     finetune_body(composed(*words, *pattern, f"output={tmp_path / 'model'}"))
@@ -239,7 +240,7 @@ def test_ast_needs_no_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_figure_that_is_not_known_is_null_in_json_and_a_dash_in_the_table(value: float) -> None:
-    found = Figure(name="R2", value=value, low=value, high=value).plain
+    found = Figure(name="R2", value=value, low=value, high=value, over="clips").plain
     assert found == {"name": "R2", "value": None, "low": None, "high": None, "text": "–"}
     assert named_figures([{"of": "fine-tuned", "figures": [found]}]) == {}
 
