@@ -51,6 +51,55 @@ SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
 }
 
 
+# Words in usual names of columns of times: what they name, the units, and what may stand beside them
+_TIME_WORDS = {
+    **dict.fromkeys(("start", "starts", "begin", "begins", "beginning", "onset", "from", "tmin", "xmin"), "start"),
+    **dict.fromkeys(("end", "ends", "ending", "stop", "stops", "finish", "to", "tmax", "xmax"), "end"),
+    **dict.fromkeys(("duration", "dur", "length"), "duration"),
+    "offset": "offset",
+}
+_UNITS = {**dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 0.001), "min": 60.0, "minutes": 60.0}
+_SECONDS = {"s", "ss", "sec", "secs", "second", "seconds"}
+_BESIDE = {"t", "time", "times", "timestamp", "hh", "mm", "segment", "seg", "part", "event", "annotation", "label"}
+_CLOCK = re.compile(r"(?:(\d{1,9}):)?(\d{1,9}):(\d{1,9}(?:\.\d*)?)")
+
+
+def _words(column: str) -> list[str]:
+    """Return the words of a column's name: ``startTime``, ``Start (s)`` and ``t_start`` have start."""
+    return [each for each in re.split(r"[\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column).lower()) if each]
+
+
+def time_columns(header: Sequence[str], chosen: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the columns of ``start``, ``end`` and ``duration`` that a header names by usual names, such as Begin (s).
+
+    ``chosen`` are columns that are known. A duration counts beside a start without an end. ``offset`` is the start, or
+    the end beside ``onset``.
+    """
+    known = chosen or {}
+    found = {name: column for name, column in known.items() if name in (*SPAN_FIELDS, "duration")}
+    for column in sorted(header, key=lambda name: name.lower() not in (*SPAN_FIELDS, "duration")):  # plain names first
+        meant = [word for word in _words(column) if word not in _BESIDE | _SECONDS | _UNITS.keys()]
+        if len(meant) == 1 and (field := _TIME_WORDS.get(meant[0])):
+            found.setdefault(field, column)
+    if offset := found.pop("offset", None):
+        onset = "onset" in _words(found.get("start", "onset"))
+        found.setdefault("end" if "start" in found and onset else "start", offset)
+    if "end" in found or "start" not in found:
+        found.pop("duration", None)
+    return {name: column for name, column in found.items() if name not in known}
+
+
+def seconds_of(text: str, column: str = "") -> float | None:
+    """Parse seconds, also with a decimal comma or as hh:mm:ss; None for other text. ``column`` may name the unit."""
+    text = text.strip().replace(",", ".")
+    if clock := _CLOCK.fullmatch(text):
+        return 3600 * int(clock[1] or 0) + 60 * int(clock[2]) + float(clock[3])
+    words = _words(column)
+    unit = 1.0 if _SECONDS & {*words} else next((_UNITS[word] for word in words if word in _UNITS), 1.0)
+    number = number_of(text)
+    return number if number is None or unit == 1 else round(number * unit, 9)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
     """A part of a recording, in seconds."""
@@ -197,9 +246,9 @@ def _number(given: Mapping[str, str], name: str, where: str) -> float | None:
     """Parse a number of seconds or Hz; None where it is not known."""
     if name not in given:
         return None
-    number = number_of(given[name])
+    unit = "Hz" if name.endswith("hz") else "seconds"
+    number = seconds_of(given[name])
     if number is None or not 0 <= number <= MOST:
-        unit = "Hz" if name.endswith("hz") else "seconds"
         raise InputError(f"{where}: {name} is {given[name]!r:.40}; it must be a number of {unit}, 0 or more")
     return number
 

@@ -9,11 +9,11 @@
 * JSONL (``.jsonl``, ``.json``, ``.ndjson``), an object for each recording, as NeMo writes it; or one JSON document: a
   list of objects, an object with such a list in it, or an object with a key for each recording or for each column.
 
-`ColumnConfig` names the columns. For those that it does not name, well-known names are tried, in any case (`KNOWN`);
-all other columns are ignored. ``start`` and ``end``, in seconds, name a part of the recording; several rows may name
-parts of one file. ``duration`` beside a start, which may be called ``offset``, is the length of the part if there is no
-end; beside ``onset``, ``offset`` is the end. In the ``manifest.tsv`` of a run ``start`` is a sample, and only the rows
-of segments name parts.
+`ColumnConfig` names the columns. For those that it does not name, well-known names are tried, in any case (`KNOWN`,
+`recordings.description.time_columns`); all other columns are named as not read. ``start`` and ``end``, in seconds or as
+hh:mm:ss, name a part of the recording; several rows may name parts of one file. ``duration`` beside a start is the
+length of the part if there is no end. In the ``manifest.tsv`` of a run ``start`` is a sample, and only the rows of
+segments name parts.
 
 Lengths of recordings in a table are ignored, because recordings are decoded and measured. ``duration`` without a start
 is such a length, unless `ColumnConfig` names it.
@@ -27,7 +27,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeGuard
 
@@ -43,6 +43,8 @@ from wordless.audio.recordings.description import (
     describe,
     known_split,
     no_such_column,
+    seconds_of,
+    time_columns,
 )
 from wordless.audio.recordings.folders import EXTENSIONS, on_disk, read_text
 from wordless.audio.recordings.manifest import whole_number
@@ -52,13 +54,14 @@ from wordless.base.values import nan_as_none
 PATH = "path"  # the column of recordings, whatever its name in the table
 TEXTS = ("text", "sentence", "transcript", "transcription", "normalized_text", "normalized_transcription")
 KNOWN: Mapping[str, tuple[str, ...]] = {  # well-known names of columns, the first one first
-    **{name: (name,) for name in (*FIELDS, *SPAN_FIELDS, *BAND_FIELDS)},
+    **{name: (name,) for name in (*FIELDS, *BAND_FIELDS)},
     PATH: PATH_COLUMNS,
     "label": ("label", "command", "category", "class", "class_name"),
     "group": ("group", "speaker", "speaker_id", "client_id"),
 }
 _SPLIT_COLUMNS = ("subset", "set", "partition")  # hold splits in some tables; known by their values
 _EXCERPTS = "slice_file_name"  # UrbanSound8K: start and end are places in a recording that this file is an excerpt of
+_TIMES = (*SPAN_FIELDS, "duration")
 _JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
 _CSV_DELIMITERS, _TSV_DELIMITERS = ",;\t|", "\t,;|"
 _BAR = "|"
@@ -104,24 +107,27 @@ def read_table(
     """
     named, text = columns or ColumnConfig(), read_text(path, option="table")
     notices: list[str] = []
-    decimal_comma = False
     if path.suffix.lower() in _JSON_SUFFIXES:
-        cells: Iterable[_Cells] = list(_json_cells(text, path, _recording_names(named)))
-        header = list(dict.fromkeys(name for values, _ in cells for name in values))
-        chosen = _choose(header, named, label_type, path, notices) if cells else {}
+        first = list(_json_cells(text, path, _recording_names(named)))
+        cells: Iterable[_Cells] = first
+        header = list(dict.fromkeys(name for values, _ in first for name in values))
+        chosen = _choose(header, _with_times(header, first), named, label_type, path, notices) if first else {}
     else:
-        first, _, rest = text.partition("\n")
+        line, _, rest = text.partition("\n")
         delimiter, header, has_header = _layout(text, path, named)
-        if path.suffix.lower() != ".csv" and _is_fairseq(first, rest, known=_knows(header, named)):
+        if path.suffix.lower() != ".csv" and _is_fairseq(line, rest, known=_knows(header, named)):
             for column, option in named.wanted.items():
                 rule = f"{path} is a fairseq manifest, which has no such columns: leave it out"
                 raise InputError(option=option, value=column, rule=rule)
-            rows = (_row(each, {PATH: (PATH,)}) for each in _fairseq_cells(rest, path))
-            return Table(rows=tuple(rows), root=first.strip())
+            return Table(
+                rows=tuple(_row(each, {PATH: (PATH,)}) for each in _fairseq_cells(rest, path)), root=line.strip()
+            )
         if not has_header:
             named, header = _without_header(header, named, label_type, path, notices)
-        chosen = _choose(header, named, label_type, path, notices)
-        cells, decimal_comma = _separated(text, path, delimiter, header, has_header=has_header), delimiter == ";"
+        rows = _separated(text, path, delimiter, header, has_header=has_header)
+        first = list(islice(rows, _FIRST_LINES))
+        cells = chain(first, rows)
+        chosen = _choose(header, _with_times(header, first), named, label_type, path, notices)
     if "split" not in chosen and (others := [name for name in header if name.lower() in _SPLIT_COLUMNS]):
         cells = list(cells)
         for name in others:
@@ -132,10 +138,14 @@ def read_table(
     if not splits and "split" in chosen:
         notices.append(f"{path.name}: the column {chosen.pop('split')[0]} does not divide the recordings here")
     # the manifest of a run, whose starts are samples, unless somebody named its times
-    ours = "segment" in header or {"trimmed", "sha256"}.issubset(header)
-    samples = ours and _OF_A_RUN.issubset(header) and not {*SPAN_FIELDS, "duration"} & named.named.keys()
-    rows = (_row(each, chosen, samples=samples, decimal_comma=decimal_comma) for each in cells)
-    return Table(rows=tuple(rows), columns=tuple(header), notices=tuple(notices))
+    ours = _OF_A_RUN.issubset(header) and ("segment" in header or {"trimmed", "sha256"}.issubset(header))
+    unread = [name for name in header if name and not any(name in several for several in chosen.values())]
+    if unread and not ours:
+        reads = "`columns.label`, `columns.group` and others read some"
+        notices.append(f"{path.name}: columns not read: {', '.join(unread)!s:.400} ({reads})")
+    samples = ours and not {*_TIMES} & named.named.keys()
+    described = (_row(each, chosen, samples=samples) for each in cells)
+    return Table(rows=tuple(described), columns=tuple(header), notices=tuple(notices))
 
 
 def _layout(text: str, path: Path, named: ColumnConfig) -> tuple[str, list[str], bool]:
@@ -210,10 +220,25 @@ def _without_header(
     return replace(named, audio=audio, label=label), header
 
 
+def _with_times(header: Sequence[str], rows: Sequence[_Cells]) -> list[str]:
+    """Return the columns that may hold times: those of the plain names, and those whose first values are times."""
+    found = []
+    for name in header:
+        texts = [text for values, _ in rows[:_FIRST_LINES] if (text := str(values.get(name) or "").strip())]
+        if name.lower() in _TIMES or 2 * sum(seconds_of(text) is not None for text in texts) >= len(texts):
+            found.append(name)
+    return found
+
+
 def _choose(
-    header: Sequence[str], named: ColumnConfig, label_type: LabelType, path: Path, notices: list[str]
+    header: Sequence[str],
+    times: Sequence[str],
+    named: ColumnConfig,
+    label_type: LabelType,
+    path: Path,
+    notices: list[str],
 ) -> dict[str, tuple[str, ...]]:
-    """Return the columns of each field: those that are named, else those of well-known names.
+    """Return the columns of each field: those that are named, else those of well-known names, of ``times`` for times.
 
     Raises:
         InputError: a named column or the column of recordings is not there, the header names a column twice, or several
@@ -233,14 +258,8 @@ def _choose(
         if field not in chosen and (column := _known(field, names, header, label_type, path))
     }
     path_column = chosen.get(PATH, (guessed.get(PATH, ""),))[0]
-    if is_excerpt := path_column.lower() == _EXCERPTS:
-        guessed = {field: column for field, column in guessed.items() if field not in SPAN_FIELDS}
-    if not {"start", "end", "duration"} & {*chosen, *guessed} and (offset := _find("offset", header)):
-        onset = _find("onset", header)
-        guessed |= {"start": onset, "end": offset} if onset else {"start": offset}
-    has_length = not is_excerpt and "start" in {*chosen, *guessed} and not {"end", "duration"} & {*chosen, *guessed}
-    if has_length and (length := _find("duration", header)):
-        guessed["duration"] = length
+    if path_column.lower() != _EXCERPTS:
+        guessed |= time_columns(times, {field: names[0] for field, names in chosen.items()})
     if told := [f"{field}: {name}" for field, name in guessed.items() if name.lower() != field]:
         notices.append(f"{path.name}: columns by well-known names: {', '.join(told)} (`columns` names others)")
     chosen |= {field: (column,) for field, column in guessed.items()}
@@ -400,17 +419,16 @@ def _is_list_of_rows(value: object) -> TypeGuard[list[dict[str, object]]]:
     return isinstance(value, list) and bool(value) and all(isinstance(each, dict) for each in value)
 
 
-def _row(
-    cells: _Cells, chosen: Mapping[str, Sequence[str]], *, samples: bool = False, decimal_comma: bool = False
-) -> Row:
+def _row(cells: _Cells, chosen: Mapping[str, Sequence[str]], *, samples: bool = False) -> Row:
     """Return a row of a table; ``samples``: it is one of a run's manifest, whose times are samples."""
     values, where = cells
     fields: dict[str, str] = {}
     for field, names in chosen.items():
         texts = [_as_text(values.get(name), field, where) for name in names]
         fields[field] = texts[0] if len(texts) == 1 else SEPARATOR.join(filter(None, map(str.strip, texts)))
-    if decimal_comma:
-        fields |= {name: fields[name].replace(",", ".") for name in (*SPAN_FIELDS, "duration") if name in fields}
+    for name in {*_TIMES} & fields.keys():
+        if (seconds := seconds_of(fields[name], chosen[name][0])) is not None:
+            fields[name] = repr(seconds)
     if samples:
         fields = _in_seconds(fields, values)
     if not fields.get(PATH, "").strip():

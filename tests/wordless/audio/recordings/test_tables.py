@@ -60,6 +60,13 @@ def test_cells_may_be_empty_quoted_or_divided_by_semicolons(tmp_path: Path) -> N
         ("start,duration", "1.0,0.5", {}),
         ("offset,duration", "1.0,0.5", {}),
         ("begin,duration", "1.0,0.5", {"start": "begin"}),
+        ("start,stop", "1.0,1.5", {}),
+        ("Start (s),End (s)", "1,1.5", {}),
+        ("begin_time,end_time", "0:01,00:00:01.5", {}),
+        ("onset,duration,offset", "1,.5,1.5", {}),
+        ("startTime,length", '"1,0","0,5"', {}),
+        ("start_ms,t_end", "1000,1.5", {}),
+        ("tmin,tmax,from,to", "1.0,1.5,Ann,Bob", {}),
         ("start,end,duration", "1.0,1.5,9", {}),
         ("onset,offset", "1.0,1.5", {}),
         ("onset,length", "1.0,0.5", {"start": "onset", "duration": "length"}),
@@ -74,6 +81,15 @@ def test_columns_of_time_name_a_part(tmp_path: Path, header: str, cells: str, op
     path.write_text(f"path,{header},label\na.wav,{cells},up\n")
     (row,) = read_table(path, ColumnConfig(**options)).rows  # type: ignore[arg-type]  # of texts alone
     assert row.description == Description(label="up", span=Span(start=1.0, end=1.5))
+
+
+def test_columns_that_nothing_reads_are_named_once(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("path,from,label,loudness\na.wav,Ann,x,3\nb.wav,Bob,y,4\n")
+    table = read_table(tmp_path / "t.csv")
+    assert [row.description for row in table.rows] == [Description(label="x"), Description(label="y")]
+    (notice,) = table.notices
+    assert all(each in notice for each in ("from", "loudness", "`columns."))
+    assert not read_table(tmp_path / "t.csv", ColumnConfig(group="from", index="loudness")).notices
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "list.json", "columns.json"])
@@ -297,7 +313,8 @@ def test_labels_of_well_known_names_fit_their_type(
     table = read_table(tmp_path / "t.csv", label_type=label_type)
     (row,) = table.rows
     assert row.description.label == label
-    assert bool(table.notices) == (label is not None and ",label" not in text)
+    said = any("well-known" in notice for notice in table.notices)
+    assert said == (label is not None and ",label" not in text)
 
 
 def test_what_is_no_file_is_no_table(tmp_path: Path) -> None:
