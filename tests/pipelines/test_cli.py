@@ -32,6 +32,20 @@ def test_overview_names_every_command(capsys: pytest.CaptureFixture[str], monkey
     assert "wordless run -m tokenizer.codebook_size=" in told
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc is Linux's")
+def test_a_training_begins_in_a_process_that_keeps_freed_memory() -> None:
+    def told(command: str, **environment: str) -> str:
+        code = (
+            f"import os, sys; print(os.environ['GLIBC_TUNABLES']); sys.argv = ['wordless', '{command}', '--help'];"
+            "from pipelines.cli import console; console()"
+        )
+        return python("-c", code, **environment).stdout
+
+    assert told("run", GLIBC_TUNABLES="").splitlines()[:2] == ["", cli.MEMORY]
+    assert told("run", GLIBC_TUNABLES="x=1").splitlines().count("x=1") == 1
+    assert cli.MEMORY not in told("encode", GLIBC_TUNABLES="")
+
+
 def test_the_overview_leaves_the_handling_of_broken_pipes_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the default of SIGPIPE a process dies without a word when a worker of its pool was killed."""
     before = signal.getsignal(signal.SIGPIPE)
