@@ -18,9 +18,7 @@ DEVICE = "auto uses a GPU if there is one"
 ANNOTATIONS = (
     "annotations of other tools beside recordings give labelled parts; auto: all kinds; none: whole recordings"
 )
-TIER = (
-    "tier of TextGrids or ELAN documents, or column of Raven selection tables, that has the labels; null: the only one"
-)
+TIER = "tier of TextGrids or ELAN documents, or column of a table, that has the labels; null: the only one"
 
 
 @dataclass(frozen=True, kw_only=True)

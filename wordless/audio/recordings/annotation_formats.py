@@ -1,42 +1,32 @@
 """Formats of annotations that other tools wrote: parts of recordings with start, end and label, read as they are.
 
-========  ==============================================================  ==========================================
-kind      files                                                           label; group
-========  ==============================================================  ==========================================
-raven     selection tables: tab-separated, with ``Begin Time (s)``        a column beyond Raven's measurements
-elan      ``.eaf``                                                        a tier
-textgrid  Praat ``.TextGrid``, long or short text                         a tier of intervals
-audacity  label tracks, ``.txt``                                          the text
-rttm      NIST ``.rttm``                                                  the speaker's name
-ctm       NIST ``.ctm``                                                   the word
-lab       ``.lab`` of HTK (100 ns) or in seconds                          the text
-kaldi     a folder with ``wav.scp``, ``segments``, ``text``...            ``utt2label`` or ``text``; ``utt2spk``
-lhotse    ``.jsonl``, ``.jsonl.gz``: cuts, or recordings + supervisions   ``custom.label`` or ``text``; ``speaker``
-========  ==============================================================  ==========================================
-
-The readers are our own, because each has few lines: ``praatio`` reads no Latin-1 and ``textgrid`` no UTF-8 with a mark,
-``pympi-ling`` accepts a document type with entities, and ``crowsetta`` brings pandas, pandera and SciPy.
+Raven, Audacity, RTTM, CTM, ``.lab`` and CSV have a part in each line, in fixed columns or in those that a header names;
+TextGrid and ELAN have tiers; Kaldi and lhotse have manifests. The readers are our own: ``praatio`` reads no Latin-1,
+``textgrid`` no UTF-8 with a mark, ``pympi-ling`` accepts entities, and pandas neither numbers lines nor keeps labels of
+several words together that spaces separate from the times.
 """
 
+import csv
 import gzip
 import json
 import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import islice, zip_longest
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NoReturn
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 
-from wordless.audio.recordings.description import PATH_COLUMNS
-from wordless.audio.recordings.folders import read_annotation_text
+from wordless.audio.recordings.description import PATH_COLUMNS, seconds_of, time_columns
+from wordless.audio.recordings.folders import read_annotation_bytes, read_annotation_text
+from wordless.audio.recordings.manifest import number_of
 from wordless.base.errors import InputError
 from wordless.base.values import nan_as_none
 
-Kind = Literal["raven", "elan", "textgrid", "audacity", "kaldi", "lhotse", "rttm", "ctm", "lab"]
+Kind = Literal["raven", "elan", "textgrid", "audacity", "csv", "kaldi", "lhotse", "rttm", "ctm", "lab"]
 AnnotationKind = Literal["auto", "none", Kind]
-NUMBER = r"[-+]?\d+(?:[.,]\d*)?(?:[eE][-+]?\d+)?"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,48 +34,35 @@ class AnnotationConfig:
     """Options of the annotations of a folder."""
 
     kind: AnnotationKind = "auto"
-    tier: str | None = None  # tier, or column of a selection table, that has the labels; None: the only one
-    column: str | None = None  # of a selection table, that has the labels; another name of ``tier``
-    group: str | None = None  # column of a selection table that has the groups
-
-    @property
-    def labels(self) -> str | None:
-        """The tier or column that has the labels."""
-        return self.tier or self.column
-
-    @property
-    def option(self) -> str:
-        """The option that names it."""
-        return "tier" if self.tier else "columns.label"
+    tier: str | None = None  # tier, or column of a table, that has the labels; None: the only one
+    option: str = "tier"  # that names it
+    group: str | None = None  # column of a table that has the groups
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Annotation:
     """A part of a recording, as a file names it."""
 
     where: str  # "file:line", of an ELAN document "file: name of the annotation"
-    fields: Mapping[str, str] = field(default_factory=dict)  # as `recordings.description.describe` reads them
+    fields: dict[str, str]  # as `recordings.description.describe` reads them
+    labels: dict[str, str] = field(default_factory=lambda: {"": ""})  # of each tier or column; "": all there is
     recording: str | None = None  # its path or name, as the file gives it; None: the recording of the file's name
     fault: str | None = None  # why the part cannot be used
+    unread: Sequence[str] = ()  # columns of the file
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tier:
-    """Annotations of one kind in a file: a tier, a column of labels, or all there are."""
-
-    name: str = ""
-    annotations: Sequence[Annotation] = ()
-    gaps: int = 0  # empty intervals between the annotations, which are no parts
-    points: int = 0  # times without a length
-    # of an ELAN document: the address of each recording that it names, and the second of the recording at which the
-    # document's time begins
-    media: Mapping[str, float] = field(default_factory=dict)
-
-
-def seconds(text: str) -> str:
-    """Return a number with a point for the decimals; some tools write the comma of their country."""
-    text = text.strip()
-    return text.replace(",", ".") if re.fullmatch(NUMBER, text) else text
+def read(kind: Kind, path: Path, shown: str, config: AnnotationConfig) -> list[Annotation]:
+    """Read a file of annotations; ``shown`` is its name in messages."""
+    match kind:
+        case "kaldi":
+            return kaldi(path.parent, str(PurePosixPath(shown).parent))
+        case "lhotse":
+            return lhotse(path, shown)
+        case "elan":
+            return elan(read_annotation_bytes(path, xml=True), shown)
+        case "textgrid":
+            return textgrid(read_annotation_text(path), shown)
+    return columns(read_annotation_text(path), shown, kind, config.tier, config.group)
 
 
 def one_line(text: str) -> str:
@@ -93,191 +70,156 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-# Raven
+# A part in each line
 
-BEGIN, END, OFFSET = "begin time (s)", "end time (s)", "file offset (s)"
+_FIXED: dict[str, tuple[str, ...]] = {
+    "rttm": ("", "recording", "annotated_channel", "start", "duration", "", "", "label"),
+    "ctm": ("recording", "annotated_channel", "start", "duration", "label"),
+}
+_HTK, _LEAST = 1e7, 1e6  # HTK counts 100 ns; smaller whole numbers are samples or seconds
+_FIRST = 50  # lines that show what a text holds
+_RAVEN = {"begin time (s)", "end time (s)"}
 # Columns that Raven and BirdNET write for every selection; a column whose name ends in a unit is a measurement as well.
 _MEASURED = {
     *("selection", "view", "channel", "begin file", "end file", "begin path", "end path", "begin date", "end date"),
     *("begin date time", "end date time", "begin clock time", "end clock time", "begin hour", "begin day", "end day"),
-    *("confidence", "score", "peak lag", "snr nist quick", "notes", "comments", "length", "occupancy"),
+    *("confidence", "score", "peak lag", "snr nist quick", "notes", "comments", "length", "occupancy", *PATH_COLUMNS),
 }
 _UNIT = re.compile(r"\((?:s|ms|hz|khz|db.*|u|u.|bits|frames|samples|hh.*|pa.*|%|.*/hz)\)$")
 _USUAL = ("annotation", "annotations", "label", "labels", "species", "common name", "class", "call type", "tag", "tags")
 
 
-def is_raven(first: str) -> bool:
-    """Return whether a line is the header of a selection table."""
-    return {BEGIN, END} <= {name.strip().lower() for name in first.split("\t")}
+def _rows(text: str, delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
+    """Give number and cells of each line that is not empty; without a ``delimiter`` spaces separate them."""
+    lines = (
+        csv.reader(text.split("\n"), delimiter=delimiter, skipinitialspace=True) if delimiter in (",", ";") else None
+    )
+    for number, cells in enumerate(lines or (line.split(delimiter) for line in text.split("\n")), start=1):
+        if any(cell.strip() for cell in cells):
+            yield lines.line_num if lines else number, [cell.strip() for cell in cells]
 
 
-def raven(text: str, shown: str, label: str | None, group: str | None) -> list[Tier]:
-    """Read a selection table; each column that may hold labels is a tier. ``label`` and ``group`` name columns."""
-    head, *lines = text.split("\n")
-    if not is_raven(head):
-        raise InputError(f"{shown}:1: a selection table of Raven has the columns Begin Time (s) and End Time (s)")
-    header = [name.strip() for name in head.split("\t")]
-    lower = [name.lower() for name in header]
-    if group is not None and group.lower() not in lower:
-        raise InputError(f"{shown}:1: no column {group!r}; the selection table has {', '.join(header)}")
-    rows: list[tuple[str, dict[str, str]]] = []  # place and cells; no cells if there are too many
-    for number, line in enumerate(lines, start=2):
-        cells = line.split("\t")
-        if line.strip():
-            fits = not any(cells[len(header) :])
-            cells += [""] * (len(header) - len(cells))
-            rows.append((f"{shown}:{number}", dict(zip(lower, cells, strict=False)) if fits else {}))
-    several = len({_begin_file(cells) for _, cells in rows if cells}) > 1
-    parts = [_selection(where, cells, len(header), several=several) for where, cells in rows]
-
-    columns = [label] if label and label.lower() in lower else []
-    if not columns:
-        # the usual column of labels if there is one, else those with text, else all that are no measurements
-        filled = [cells for _, cells in rows if cells]
-        names = [name for name in header if name and name.lower() not in _MEASURED and not _UNIT.search(name.lower())]
-        if len(names) > 1:
-            names = [name for name in names if any(cells[name.lower()].strip() for cells in filled)]
-        measure = re.compile(rf"\s*(?:{NUMBER}\s*)?")
-        texts = [name for name in names if not all(measure.fullmatch(cells[name.lower()]) for cells in filled)]
-        usual = [name for name in names if name.lower() in _USUAL]
-        columns = usual or (texts if len(names) > 1 else []) or names
-
-    def cell(cells: dict[str, str], column: str | None) -> str:
-        return one_line(cells.get(column.lower(), "")) if column else ""
-
-    return [
-        Tier(
-            name=column,
-            annotations=[
-                replace(part, fields={**part.fields, "label": cell(cells, column), "group": cell(cells, group)})
-                for part, (_, cells) in zip(parts, rows, strict=True)
-            ],
-        )
-        for column in columns or [""]
-    ]
+def layout(text: str) -> tuple[str | None, list[str]]:
+    """Return the delimiter of a text, and the header if the first line names columns of times."""
+    fitting = {}
+    for delimiter in ("\t", ";", ",", None):
+        rows = [cells for _, cells in islice(_rows(text[: 1 << 16], delimiter), _FIRST)]
+        if rows and {"start"} < time_columns(rows[0]).keys() and seconds_of(rows[0][0]) is None:
+            return delimiter, rows[0]
+        fitting[delimiter] = sum(len(cells) > 2 and None not in map(seconds_of, cells[:2]) for cells in rows)
+    return (max(fitting, key=lambda each: fitting[each]) if any(fitting.values()) else None), []
 
 
-def _begin_file(cells: dict[str, str]) -> str:
-    return cells.get("begin path", "").strip() or cells.get("begin file", "").strip()
+def is_raven(header: Sequence[str]) -> bool:
+    """Return whether a header is that of a selection table."""
+    return {name.lower() for name in header} >= _RAVEN
 
 
-def _selection(where: str, cells: dict[str, str], columns: int, *, several: bool) -> Annotation:
-    """Read the times of a row; ``several``: the table is of several files."""
-    if not cells:
-        return Annotation(where=where, fault=f"more values than the {columns} columns of the header")
-    start, end = seconds(cells[BEGIN]), seconds(cells[END])
-    file, last = _begin_file(cells), cells.get("end file", "").strip()
-    fault = None
-    if file and last and PurePosixPath(file.replace("\\", "/")).name != last:
-        fault = f"begins in {file} and ends in {last}; a part lies in one file"
-    elif file and (offset := seconds(cells.get(OFFSET, ""))):
-        try:
-            start, end = offset, repr(float(offset) + float(end) - float(start))
-        except ValueError:
-            fault = f"{BEGIN!r}, {END!r} and {OFFSET!r} must be numbers of seconds"
-    elif several:
-        fault = "its time counts from the first of several files; export the column 'File Offset (s)' as well"
-    if not fault and not (start and end):
-        fault = f"no {'end' if start else 'begin'} time"
-    fields = {"start": start, "end": end, "annotated_channel": cells.get("channel", "").strip()}
-    fields |= {name: seconds(cells.get(f"{name[:-3]} freq (hz)", "")) for name in ("low_hz", "high_hz")}
-    return Annotation(where=where, fields=fields, recording=file or None, fault=fault)
+def fits(text: str, kind: Kind, *, wanted: bool) -> bool:
+    """Return whether two of three of the first lines give start, end and label, or, of a wanted kind, any of them.
 
-
-# Audacity, .lab, RTTM and CTM: a part in each line
-
-_TRACK = re.compile(rf"({NUMBER})\t({NUMBER})(?:\t(.*))?")
-_BOUNDS = re.compile(rf"\\\t({NUMBER})\t({NUMBER})\s*")
-_LAB = re.compile(rf"\s*({NUMBER})\s+({NUMBER})\s+(\S.*)")
-HTK_UNITS = 1e7  # a second; HTK counts 100 ns
-
-
-def has_line(text: str, kind: Literal["audacity", "lab"]) -> bool:
-    """Return whether any line of a text is one of a label track, or of a ``.lab``."""
-    pattern = _TRACK if kind == "audacity" else _LAB
-    return any(pattern.fullmatch(line) for line in text.split("\n"))
-
-
-def is_label_track(text: str) -> bool:
-    """Return whether a text is a label track: every line has start, end and label, and two of three give numbers.
-
-    A line whose times are no numbers is then one fault, and not another kind of text. Three columns of decimals are
-    measurements, such as pitch.
+    Decimals in all labels are measurements, such as pitch; whole numbers between spaces may be words of a transcript.
     """
-    lines = [line for line in text.split("\n") if line.strip() and not _BOUNDS.fullmatch(line)]
-    if not lines or any(line.count("\t") != 2 for line in lines):
-        return False
-    found = [match for line in lines if (match := _TRACK.fullmatch(line))]
-    decimals = all("." in match[3] and re.fullmatch(NUMBER, match[3].strip()) for match in found)
-    return 3 * len(found) >= 2 * len(lines) and not decimals
+    text = "\n".join(text.split("\n")[:_FIRST])
+    parts, (delimiter, header) = columns(text, "", kind), layout(text)
+    times = [[each.fields[key] for key in ("start", "end", "duration") if each.fields.get(key)] for each in parts]
+    good = [n for n, each in enumerate(parts) if not each.fault and [*map(seconds_of, times[n]), None].index(None) == 2]
+    labels = {label for n in good for label in parts[n].labels.values()} - {""}
+    if wanted or header:
+        return bool(labels) or (wanted and bool(good)) or not parts
+    whole = all(time.isdecimal() for n in good for time in times[n])
+    measured = all(number_of(label) is not None and ("." in label or whole) for label in labels)
+    words = delimiter is None and kind not in _FIXED and whole and all(len(times[n][1]) < 5 for n in good)
+    return 3 * len(good) >= 2 * len(parts) > 0 and not measured and not words
 
 
-def _by_columns(
-    text: str, shown: str, names: Sequence[str], *, separator: str | None = None, least: int, kind: str | None = None
-) -> list[Annotation]:
-    """Read a part in each line: ``names`` are the fields of its columns, "" of one that is left out.
+def columns(text: str, shown: str, kind: Kind, label: str | None = None, group: str | None = None) -> list[Annotation]:
+    """Read a part in each line; a line that begins with a backslash has the frequency bounds of the part before it.
 
-    The last column has the rest of the line. Comments, and lines with another first column than ``kind``, are left out.
+    ``label`` and ``group`` name columns of a header.
     """
-    found = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        cells, where = line.split(separator, len(names) - 1), f"{shown}:{number}"
-        if not line.strip() or line.startswith(";;") or (kind is not None and cells[0] != kind):
-            continue
-        fields = {name: one_line(cell) for name, cell in zip(names, cells, strict=False) if name}
-        fields |= {name: seconds(fields[name]) for name in ("start", "end", "duration") if name in fields}
-        fault = None if len(cells) >= least else f"{line!r:.60} has not the {least} columns that are needed"
-        found.append(Annotation(where=where, fields=fields, recording=fields.pop("recording", None), fault=fault))
+    delimiter, header = (None, []) if kind in _FIXED else layout(text)
+    rows = [(f"{shown}:{number}", cells) for number, cells in _rows(text, delimiter)]
+    if header:
+        return _below(header, rows[1:], shown, label, group)
+    names, found = _FIXED.get(kind, ("start", "end", "label")), list[Annotation]()
+    for where, cells in rows:
+        if cells[0] == "\\" and found:
+            bounds = zip(("low_hz", "high_hz"), map(seconds_of, cells[1:3]), strict=False)
+            found[-1].fields.update({name: repr(hz) for name, hz in bounds if hz is not None and hz >= 0})
+        elif not cells[0].startswith(";;") and (kind != "rttm" or cells[0] == "SPEAKER"):
+            if kind not in _FIXED and delimiter is None:
+                cells[2:] = [" ".join(cells[2:])]
+            many = "more than start, end and label; write a header that names the columns"
+            fault = many if kind not in _FIXED and len(cells) > len(names) else None
+            fields = dict(zip_longest(names, map(one_line, cells[: len(names)]), fillvalue=""))
+            found.append(Annotation(where, fields, {"": fields.pop("label")}, fields.pop("recording", None), fault))
+    times = {each.fields[name] for each in found for name in ("start", "end") if kind == "lab"} - {""}
+    if times and all(map(str.isdecimal, times)) and max(map(float, times)) >= _LEAST:
+        for each in found:  # a score may follow the label
+            each.labels[""] = each.labels[""].partition(" ")[0]
+            each.fields.update({name: repr(float(each.fields[name] or "nan") / _HTK) for name in ("start", "end")})
     return found
 
 
-def audacity(text: str, shown: str) -> list[Tier]:
-    """Read a label track; a line that begins with a backslash has the frequency bounds of the label before it."""
-    found: list[Annotation] = []
-    for each in _by_columns(text, shown, ("start", "end", "label"), separator="\t", least=2):
-        if each.fields["start"] == "\\" and found:
-            bounds = {"low_hz": each.fields.get("end", ""), "high_hz": seconds(each.fields.get("label", ""))}
-            known = {name: hz for name, hz in bounds.items() if re.fullmatch(NUMBER, hz) and not hz.startswith("-")}
-            found[-1] = replace(found[-1], fields={**found[-1].fields, **known})
-        else:
-            found.append(each)
-    return [Tier(annotations=found)]
+def _below(
+    header: Sequence[str], rows: Sequence[tuple[str, list[str]]], shown: str, label: str | None, group: str | None
+) -> list[Annotation]:
+    """Read the rows below a header; each column that may hold labels is a tier."""
+    lower, times = [name.lower() for name in header], time_columns(header)
+    if twice := next((name for name in lower if name and lower.count(name) > 1), None):
+        raise InputError(f"{shown}:1: the header names {twice} twice; name each column once")
+    if group is not None and group.lower() not in lower:
+        raise InputError(f"{shown}:1: no column {group!r}; there are {', '.join(header)}")
+    table = [dict(zip_longest(lower, cells[: len(lower)], fillvalue="")) for _, cells in rows]
+
+    # the usual column of labels if there is one, else those with text, else all that are no measurements
+    others = {*_MEASURED, *(column.lower() for column in times.values()), (group or "").lower()}
+    free = [name for name in header if name.lower() not in others and not _UNIT.search(name.lower())]
+    free = [name for name in free if len(free) == 1 or any(cells[name.lower()] for cells in table)]
+    texts = [name for name in free if any(number_of(cells[name.lower()] or "0") is None for cells in table)]
+    chosen = [label] if label and label.lower() in lower else [name for name in free if name.lower() in _USUAL]
+    chosen = chosen or texts or (free if is_raven(header) or len(free) == 1 else []) or [""]
+    unread = [name for name in free if name.lower() not in map(str.lower, chosen)]
+
+    several, parts = len({_begin_file(cells) for cells in table}) > 1, list[Annotation]()
+    for cells, (where, values) in zip(table, rows, strict=True):
+        fields = {
+            "annotated_channel": cells.get("channel", ""),
+            "group": one_line(cells.get((group or "").lower(), "")),
+        }
+        fields |= {f"{name}_hz": cells.get(f"{name} freq (hz)", "") for name in ("low", "high")}
+        for name, column in times.items():
+            number = seconds_of(cells[column.lower()], column)
+            fields[name] = cells[column.lower()] if number is None else repr(number)
+        fault = _selection_fault(cells, fields, several=several)
+        fault = f"more values than the {len(header)} columns of the header" if any(values[len(header) :]) else fault
+        recording = next(filter(None, (_begin_file(cells), *map(cells.get, PATH_COLUMNS))), None)
+        labels = {name: one_line(cells.get(name.lower(), "")) for name in chosen}
+        parts.append(Annotation(where, fields, labels, recording, fault, unread))
+    return parts
 
 
-def is_lab(text: str) -> bool:
-    """Return whether every line has start, end and label; a transcript, as forced aligners write it, has not."""
-    found = [_LAB.fullmatch(line) for line in text.split("\n") if line.strip()]
-    times = [float(seconds(match[2])) for match in found if match]
-    return len(times) == len(found) > 0 and (not _is_htk(text) or max(times) >= HTK_UNITS / 1000)
+def _begin_file(cells: Mapping[str, str]) -> str:
+    return cells.get("begin path") or cells.get("begin file", "")
 
 
-def _is_htk(text: str) -> bool:
-    """Return whether all times are whole numbers, as HTK writes them."""
-    found = [_LAB.fullmatch(line) for line in text.split("\n")]
-    return all(match[1].isdecimal() and match[2].isdecimal() for match in found if match)
+def _selection_fault(cells: Mapping[str, str], fields: dict[str, str], *, several: bool) -> str | None:
+    """Count the times of a selection of Raven from the begin of its file, or return why this cannot be done.
 
-
-def lab(text: str, shown: str) -> list[Tier]:
-    """Read a ``.lab``: times are seconds, or, if all are whole numbers, 100 ns, with scores behind the label."""
-    found = _by_columns(text, shown, ("start", "end", "label"), least=3)
-    for number, each in enumerate(found if _is_htk(text) else ()):
-        times = {name: each.fields.get(name, "") for name in ("start", "end")}
-        times = {name: repr(float(time) / HTK_UNITS) for name, time in times.items() if time.isdecimal()}
-        label = each.fields.get("label", "").partition(" ")[0]
-        found[number] = replace(each, fields={**each.fields, **times, "label": label})
-    return [Tier(annotations=found)]
-
-
-def rttm(text: str, shown: str) -> list[Tier]:
-    """Read the lines SPEAKER of an RTTM: the speaker is the label."""
-    names = ("", "recording", "annotated_channel", "start", "duration", "", "", "label", "")
-    return [Tier(annotations=_by_columns(text, shown, names, least=8, kind="SPEAKER"))]
-
-
-def ctm(text: str, shown: str) -> list[Tier]:
-    """Read a CTM: a word in each line."""
-    names = ("recording", "annotated_channel", "start", "duration", "label", "")
-    return [Tier(annotations=_by_columns(text, shown, names, least=5))]
+    ``several``: the table is of several files.
+    """
+    file, last, offset = _begin_file(cells), cells.get("end file", ""), cells.get("file offset (s)", "")
+    if file and last and PurePosixPath(file.replace("\\", "/")).name != last:
+        return f"begins in {file} and ends in {last}; a part lies in one file"
+    if file and offset:
+        start, end, begin = (seconds_of(each) for each in (fields["start"], fields.get("end", ""), offset))
+        if start is None or end is None or begin is None:
+            return "begin, end and 'File Offset (s)' must be numbers of seconds"
+        fields |= {"start": repr(begin), "end": repr(begin + end - start)}
+    elif several:
+        return "its time counts from the first of several files; export the column 'File Offset (s)' as well"
+    return None
 
 
 # Praat reads free-standing numbers, texts and flags, and skips the rest. So the long text, which has names before the
@@ -285,141 +227,111 @@ def ctm(text: str, shown: str) -> list[Tier]:
 _TOKEN = re.compile(
     r'"((?:[^"]|"")*)"|<(exists|absent)>|(?<!\S)([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|--undefined--)(?!\S)|(?<!\S)![^\n]*'
 )
+TEXTGRID = re.compile(r'\s*(?:File type\s*=\s*)?"ooTextFile[^"]*"\s*(?:Object class\s*=\s*)?"TextGrid"')
 
 
-def textgrid(text: str, shown: str) -> list[Tier]:
-    """Read a TextGrid; an interval with an empty text is a gap between two parts.
+def textgrid(text: str, shown: str) -> list[Annotation]:
+    """Read a TextGrid; an interval without a text is a gap between two parts, and a point has no length.
 
     Raises:
         InputError: the file is not a TextGrid that was saved as text, ends too early, or has a value of the wrong kind.
     """
-    if text.startswith("ooBinaryFile"):
-        raise InputError(f"{shown}:1: a binary TextGrid; open it in Praat, and choose Save as text file")
+    if not TEXTGRID.match(text):
+        kind = "a binary" if text.startswith("ooBinaryFile") else "no"
+        raise InputError(f"{shown}:1: {kind} TextGrid; open it in Praat, and choose Save as text file")
     found, line, place = (match for match in _TOKEN.finditer(text) if match.lastindex), 1, 0
 
-    def take(group: int, wanted: str) -> str:
+    def take(group: int) -> str:
         """Return the next value, which must be of this group of the expression."""
         nonlocal line, place
-        match = next(found, None)
-        if match is None:
-            raise InputError(f"{shown}:{line}: the TextGrid ends here, and {wanted} must follow")
-        line, place = line + text.count("\n", place, match.start()), match.start()
-        if match.lastindex != group:
-            raise InputError(f"{shown}:{line}: {match.group()!r:.40} stands where {wanted} must stand")
-        return match[group]
+        match, wanted = next(found, None), ("", "a text", "<exists>", "a number")[group]
+        line, place = (
+            line + text.count("\n", place, match.start() if match else None),
+            match.start() if match else place,
+        )
+        if match is None or match.lastindex != group:
+            raise InputError(
+                f"{shown}:{line}: {match.group() if match else 'the end'!r:.40} stands where {wanted} must"
+            )
+        return one_line(match[group].replace('""', '"').replace("--undefined--", "nan"))
 
-    def a_text() -> str:
-        return take(1, "a text in quotation marks").replace('""', '"')
-
-    def a_number() -> float:
-        return float(take(3, "a number").replace("--undefined--", "nan"))
-
-    kind, name = a_text(), a_text()
-    if not kind.startswith("ooTextFile") or name != "TextGrid":
-        raise InputError(f"{shown}:1: not a TextGrid but {kind!r:.40} {name!r:.40}; in Praat choose Save as text file")
-    _ = a_number(), a_number()  # begin and end, as of each tier
-    count = a_number() if take(2, "<exists> or <absent>") == "exists" else 0.0
-    tiers: list[Tier] = []
-    while len(tiers) < count:  # a count that is too large ends with the file
-        kind, name = a_text(), one_line(a_text())
-        _ = a_number(), a_number()
-        size, number, gaps, parts = a_number(), 0, 0, list[Annotation]()
-        while number < size:
-            number += 1
-            start, where = a_number(), f"{shown}:{line}"
-            end = a_number() if kind == "IntervalTier" else start
-            label = one_line(a_text())
-            gaps += not label
-            if label and kind == "IntervalTier":
-                parts.append(Annotation(where=where, fields={"start": repr(start), "end": repr(end), "label": label}))
-        points = 0 if kind == "IntervalTier" else number
-        tiers.append(Tier(name=name, annotations=parts, gaps=0 if points else gaps, points=points))
-    return tiers
+    _ = take(1), take(1), take(3), take(3)  # what the file is; begin and end, as of each tier
+    count = float(take(3)) if take(2) == "exists" else 0
+    number, parts = 0, list[Annotation]()
+    while number < count:  # a count that is too large ends with the file
+        number, intervals, name = number + 1, take(1) == "IntervalTier", take(1)
+        _, _, size = take(3), take(3), float(take(3))
+        while size > 0:
+            size, start, where = size - 1, take(3), f"{shown}:{line}"
+            fields = {"start": start, "end": take(3) if intervals else start}
+            if (label := take(1)) or not intervals:
+                fault = None if intervals else "a point, which has no length"
+                parts.append(Annotation(where, fields, {name: label}, fault=fault))
+    return parts
 
 
 _ANNOTATIONS = ("ALIGNABLE_ANNOTATION", "REF_ANNOTATION")
 
 
-def elan(content: bytes, shown: str) -> list[Tier]:
+def elan(content: bytes, shown: str) -> list[Annotation]:
     """Read an ELAN document; a referring annotation has the time of the one that it refers to.
 
     Raises:
         InputError: the content is not XML, has a document type, is no ELAN document, or has times in another unit than
             milliseconds.
     """
-    root = _parsed(content, shown)
-    if root.tag != "ANNOTATION_DOCUMENT":
-        raise InputError(f"{shown}:1: an XML document of {root.tag!r:.40}, and not an ANNOTATION_DOCUMENT of ELAN")
-    if (unit := next((each.get("TIME_UNITS") for each in root.iter("HEADER")), None)) not in (None, "milliseconds"):
-        raise InputError(f"{shown}:1: its times are {unit!r:.40}, and only milliseconds are read; save it in ELAN")
-    media: dict[str, float] = {}
-    for each in root.iter("MEDIA_DESCRIPTOR"):
-        origin = each.get("TIME_ORIGIN", "").strip() or "0"
-        if re.fullmatch(r"[-+]?\d{1,15}", origin) is None:
-            raise InputError(f"{shown}: TIME_ORIGIN is {origin!r:.40}; it must be a whole number of milliseconds")
-        for url in filter(None, (each.get(name, "") for name in ("RELATIVE_MEDIA_URL", "MEDIA_URL"))):
-            media[re.sub(r"^file:/{0,2}(?=/|\.)", "", url)] = int(origin) / 1000
-    slots = {slot.get("TIME_SLOT_ID"): slot.get("TIME_VALUE") for slot in root.iter("TIME_SLOT")}
+    parser = XMLParser(target=_WithoutType())
+    try:
+        parser.feed(content)
+        root: Element = parser.close()
+    except (ParseError, ValueError, LookupError) as error:  # also of an encoding that is not known
+        line = error.position[0] if isinstance(error, ParseError) else 1
+        raise InputError(f"{shown}:{line}: no XML that is read ({error}); save it again in ELAN") from error
+    units = {each.get("TIME_UNITS", "milliseconds") for each in root.iter("HEADER")} | {"milliseconds"}
+    if root.tag != "ANNOTATION_DOCUMENT" or len(units) > 1:
+        what = f"{root.tag!r:.40} with times in {', '.join(sorted(units))!s:.60}"
+        raise InputError(f"{shown}:1: {what}, and not an ANNOTATION_DOCUMENT in milliseconds; save it in ELAN")
+    # The recording is a WAV file among the media, or one of the name of the document: its time begins at the origin.
+    media = [
+        (each, each.get("RELATIVE_MEDIA_URL") or each.get("MEDIA_URL") or "") for each in root.iter("MEDIA_DESCRIPTOR")
+    ]
+    stem = PurePosixPath(shown).stem
+    media.sort(key=lambda each: (not each[1].lower().endswith(".wav"), PurePosixPath(each[1]).stem != stem))
+    medium, url = media[0] if media else (root, "")
+    origin = medium.get("TIME_ORIGIN", "").strip() or "0"
+    if re.fullmatch(r"[-+]?\d{1,15}", origin) is None:
+        raise InputError(f"{shown}: TIME_ORIGIN is {origin!r:.40}; it must be a whole number of milliseconds")
+    recording = re.sub(r"^file:/{0,2}(?=/|\.)", "", url) or None
+    slots = {slot.get("TIME_SLOT_ID"): slot.get("TIME_VALUE", "") for slot in root.iter("TIME_SLOT")}
     by_id = {each.get("ANNOTATION_ID"): each for each in root.iter() if each.tag in _ANNOTATIONS}
     by_name = {tier.get("TIER_ID"): tier for tier in root.iter("TIER")}
-    tiers = []
-    for tier in root.iter("TIER"):
-        speaker, place = "", tier.get("TIER_ID")  # the speaker of the tier, or of the nearest one above that names one
-        for _ in by_name:  # parents that go in a circle end
-            if speaker or (above := by_name.get(place)) is None:
-                break
-            speaker, place = one_line(above.get("PARTICIPANT", "")), above.get("PARENT_REF")
-        found = list(_aligned(tier, by_id, slots, speaker, shown))
-        filled = [each for each in found if each]
-        name = one_line(tier.get("TIER_ID", ""))
-        tiers.append(Tier(name=name, annotations=filled, gaps=len(found) - len(filled), media=media))
-    return tiers or [Tier(media=media)]
+    parts: list[Annotation] = []
+    for tier in root.iter("TIER"):  # the speaker is that of the tier, or of the nearest one above that names one
+        speakers = [one_line(each.get("PARTICIPANT", "")) for each in _chain(tier, "PARENT_REF", by_name)]
+        for each in (each for each in tier.iter() if each.tag in _ANNOTATIONS):
+            last = _chain(each, "ANNOTATION_REF", by_id)[-1]
+            times = [slots.get(last.get(f"TIME_SLOT_REF{number}"), "") for number in (1, 2)]
+            start, end = (repr((int(origin) + float(time)) / 1000) if time.isdecimal() else time for time in times)
+            fields = {"start": start, "end": end, "group": next(filter(None, speakers), "")}
+            if label := one_line("".join(each.itertext())):
+                labels = {one_line(tier.get("TIER_ID", "")): label}
+                parts.append(Annotation(f"{shown}: {each.get('ANNOTATION_ID')}", fields, labels, recording))
+    return parts
 
 
-def _aligned(
-    tier: Element, by_id: dict[str | None, Element], slots: dict[str | None, str | None], speaker: str, shown: str
-) -> Iterator[Annotation | None]:
-    """Give the annotations of a tier; None for one without a text."""
-    for each in (each for each in tier.iter() if each.tag in _ANNOTATIONS):
-        where, label = f"{shown}: {each.get('ANNOTATION_ID')}", one_line("".join(each.itertext()))
-        if not label:
-            yield None
-            continue
-        alignable: Element | None = each
-        for _ in by_id:  # references that go in a circle end
-            if alignable is None or alignable.tag == "ALIGNABLE_ANNOTATION":
-                break
-            alignable = by_id.get(alignable.get("ANNOTATION_REF"))
-        if alignable is None or alignable.tag != "ALIGNABLE_ANNOTATION":
-            yield Annotation(where=where, fault="refers to no annotation that has a time")
-            continue
-        times = [slots.get(alignable.get(f"TIME_SLOT_REF{number}")) or "" for number in (1, 2)]
-        if not all(time.isdecimal() and len(time) < 16 for time in times):
-            fault = f"the times of its slots are {times!r:.60}, and not whole milliseconds; align it in ELAN"
-            yield Annotation(where=where, fault=fault)
-            continue
-        start, end = (repr(int(time) / 1000) for time in times)
-        yield Annotation(where=where, fields={"start": start, "end": end, "label": label, "group": speaker})
+def _chain(first: Element, reference: str, by_name: Mapping[str | None, Element]) -> list[Element]:
+    """Return an element, the one that it refers to, and so on; references in a circle end."""
+    found = [first]
+    while (after := by_name.get(found[-1].get(reference, ""))) is not None and after not in found:
+        found.append(after)
+    return found
 
 
 class _WithoutType(TreeBuilder):
     """Refuses a document type, so that no entity can expand."""
 
     def doctype(self, *_: object) -> NoReturn:
-        raise InputError("the document declares a type (DOCTYPE), whose entities may expand without limit; remove it")
-
-
-def _parsed(content: bytes, shown: str) -> Element:
-    parser = XMLParser(target=_WithoutType())
-    try:
-        parser.feed(content)
-        return parser.close()
-    except InputError as error:
-        raise InputError(f"{shown}: {error}") from error
-    except ParseError as error:
-        raise InputError(f"{shown}:{error.position[0]}: not XML ({error}); save it again") from error
-    except (ValueError, LookupError) as error:  # of an encoding that is not known
-        raise InputError(f"{shown}:1: not XML ({error}); save it again in UTF-8") from error
+        raise InputError("it declares a type (DOCTYPE), whose entities may expand without limit")
 
 
 # Manifests of speech toolkits
@@ -427,188 +339,128 @@ def _parsed(content: bytes, shown: str) -> Element:
 WAV_SCP = "wav.scp"
 KALDI_FILES = (WAV_SCP, "segments", "utt2spk", "text", "utt2label")
 LHOTSE = (".jsonl", ".jsonl.gz")
-MAX_LINE = 1 << 26  # bytes of a line of JSON
-_HARMLESS = ("Resample",)  # transforms after which the times are the same, and the sound as well
 Role = Literal["recordings", "supervisions", "cuts"]
 
 
-def kaldi(folder: Path, shown: str) -> list[Tier]:
+def kaldi(folder: Path, shown: str) -> list[Annotation]:
     """Read a Kaldi data folder; ``shown`` is its name in messages.
 
     A recording that a command makes is left out: nobody's commands are run.
     """
     if not (folder / WAV_SCP).is_file():
         raise InputError(f"{shown}: no {WAV_SCP}, which names the recordings; put it beside the other files")
-    files: dict[str, list[tuple[str, str, str]]] = {}  # first word of each line, the rest, and the line's place
+    files: dict[str, dict[str, tuple[str, str]]] = {}  # first word of each line, the rest, and the line's place
     for name in (name for name in KALDI_FILES if (folder / name).is_file()):
-        files[name] = []
-        for number, line in enumerate(read_annotation_text(folder / name).split("\n"), start=1):
-            if line.strip():
-                first, rest = (*line.split(maxsplit=1), "")[:2]
-                rest = rest.strip() if name == WAV_SCP else one_line(rest)
-                files[name].append((first, rest, f"{shown}/{name}:{number}"))
-    label_file = "utt2label" if "utt2label" in files else "text"
-    labels, groups = ({key: value for key, value, _ in files.get(name, ())} for name in (label_file, "utt2spk"))
-    recordings = {key: (value, where) for key, value, where in files[WAV_SCP]}
-    segments = files.get("segments", [(name, f"{name} 0 -1", where) for name, (_, where) in recordings.items()])
+        lines = enumerate(read_annotation_text(folder / name).split("\n"), start=1)
+        words = [
+            ((*line.split(maxsplit=1), "")[:2], f"{shown}/{name}:{number}") for number, line in lines if line.strip()
+        ]
+        files[name] = {first: (rest.strip(), where) for (first, rest), where in words}
+    labels, groups = files.get("utt2label", files.get("text", {})), files.get("utt2spk", {})
+    recordings, faults, named = files[WAV_SCP], dict[str, str](), Counter[str]()
+    for name, (place, _) in recordings.items():
+        if place.endswith("|"):
+            faults[name] = f"a command makes it ({place!r:.80}), and commands are not run; name a file with its sound"
+        elif place in ("", "-") or re.search(r"\.ark:\d+$", place):
+            faults[name] = f"{place!r:.80} names no file of sound; write one (wav-copy), and name it"
     found: list[Annotation] = []
-
-    def set_aside(where: str, recording: str, fault: str) -> None:
-        found.append(Annotation(where=where, recording=recording, fault=fault))
-
-    unusable: Counter[str] = Counter()
-    for utterance, text, where in segments:
+    whole = {name: (f"{name} 0 -1", where) for name, (_, where) in recordings.items()}
+    for utterance, (text, where) in files.get("segments", whole).items():
         name, start, end, channel = (text.split() + [""] * 4)[:4]
-        whole = (start, end) == ("0", "-1")
-        if name not in recordings:
-            set_aside(where, utterance, f"{name!r:.60} is not in {WAV_SCP}")
-        elif _scp_fault(place := recordings[name][0]):
-            unusable[name] += 1
-        elif not end:
-            set_aside(where, place, "no end; write utterance, recording, start and end")
-        else:
-            times = {} if whole else {"start": start, "end": "" if end == "-1" else end}
-            described = {"label": labels.get(utterance, ""), "group": groups.get(utterance, "")}
-            fields = {**times, **described, "annotated_channel": channel}
-            found.append(Annotation(where=where, fields=fields, recording=place))
-    cut = {text.split(maxsplit=1)[0] for _, text, _ in segments if text}
+        place, (label, _) = recordings.get(name, (utterance, ""))[0], labels.get(utterance, ("", ""))
+        named[name] += 1
+        fields = {"start": start, "group": groups.get(utterance, ("", ""))[0], "annotated_channel": channel}
+        fields |= {} if end == "-1" else {"end": end}  # -1: to the end of the recording
+        if name not in faults:
+            fault = None if name in recordings else f"{name!r:.60} is not in {WAV_SCP}"
+            found.append(Annotation(where, fields, {"": one_line(label)}, place, fault))
     for name, (place, where) in recordings.items():
-        if unusual := _scp_fault(place):
-            set_aside(where, name, f"{unusual} ({unusable[name]} of the parts)")
-        elif name not in cut:
-            set_aside(where, place, "no line of segments names the recording")
-    return [Tier(annotations=found)]
-
-
-def _scp_fault(place: str) -> str | None:
-    """Return why an entry of ``wav.scp`` names no recording that is read."""
-    if place.endswith("|"):
-        return f"a command makes it ({place!r:.80}), and commands are not run; write the sound into a file, and name it"
-    if not place or place == "-":
-        return "no file is named"
-    archive, colon, offset = place.rpartition(":")
-    if colon and offset.isdecimal() and archive.endswith(".ark"):
-        return f"it lies in an archive of Kaldi ({place!r:.80}); write it into a file (wav-copy), and name it"
-    return None
+        if name in faults:
+            found.append(Annotation(where, {}, recording=name, fault=f"{faults[name]} ({named[name]} of the parts)"))
+        elif name not in named:
+            found.append(Annotation(where, {}, recording=place, fault="no line of segments names the recording"))
+    return found
 
 
 def lhotse_role(path: Path) -> Role | None:
     """Return the kind of lhotse manifest that a file is, by its first line that is not empty; None: another file."""
     try:
-        value, *_ = next(_objects(path, path.name), ({}, "", None))
+        value = next(_objects(path, path.name), ({}, ""))[0]
     except InputError:
         return None
-    if "id" not in value:
+    names_file = any(isinstance(text, str) and name.lower() in PATH_COLUMNS for name, text in value.items())
+    if "id" not in value or names_file:  # the row of a table names its recording itself
         return None
-    if any(isinstance(text, str) and name.lower() in PATH_COLUMNS for name, text in value.items()):
-        return None  # a row of a table, which names its recording itself
-    if "sources" in value and "sampling_rate" in value:
+    if {"sources", "sampling_rate"} <= value.keys():
         return "recordings"
-    if "recording_id" in value and "start" in value and "duration" in value:
+    if {"recording_id", "start", "duration"} <= value.keys():
         return "supervisions"
-    return "cuts" if str(value.get("type", "")).endswith("Cut") or ("recording" in value and "start" in value) else None
+    return "cuts" if str(value.get("type", "")).endswith("Cut") or {"recording", "start"} <= value.keys() else None
 
 
-def lhotse(path: Path, shown: str) -> list[Tier]:
+def lhotse(path: Path, shown: str) -> list[Annotation]:
     """Read cuts, supervisions with the recordings in the files beside them, or recordings alone."""
-    role = lhotse_role(path)
-    recordings: dict[str, Mapping[str, object]] = {}
+    role, recordings, found = lhotse_role(path), dict[str, Any](), list[Annotation]()
     if role == "supervisions":
         for other in sorted(path.parent.iterdir()):
             if other.name.endswith(LHOTSE) and lhotse_role(other) == "recordings":
-                recordings |= {str(value["id"]): value for value, *_ in _objects(other, other.name) if "id" in value}
-        if not recordings:
-            raise InputError(f"{shown}: the manifest of the recordings is not beside the supervisions; put it there")
-    found: list[Annotation] = []
-    for value, where, fault in _objects(path, shown):
-        if fault:
-            found.append(Annotation(where=where, fault=fault))
-            continue
+                recordings |= {str(value.get("id")): value for value, _ in _objects(other, other.name)}
+    for value, where in _objects(path, shown):
         try:
-            found += _of_line(value, where, role, recordings)
-        except (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as error:
-            problem = f"not as lhotse writes it ({type(error).__name__}: {error})"
-            found.append(Annotation(where=where, fault=f"{problem:.120}", recording=str(value.get("id"))))
-    return [Tier(annotations=found)]
+            if role == "recordings":
+                found.append(Annotation(where, {}, recording=_source(value)))
+            else:
+                found += _parts(value, where, recordings)
+        except (InputError, TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as error:
+            fault = f"{error}" if isinstance(error, InputError) else f"not as lhotse writes it ({error!r:.80})"
+            found.append(Annotation(where, {}, recording=str(value.get("id")), fault=fault))
+    return found
 
 
-def _of_line(
-    value: Mapping[str, Any], where: str, role: Role | None, recordings: Mapping[str, Mapping[str, object]]
-) -> Iterator[Annotation]:
-    """Give the parts that a cut, a supervision or a recording stands for."""
-    name = str(value["id"])
-    if role == "recordings":
-        place, fault = _source(value)
-        yield Annotation(where=where, recording=place or name, fault=fault)
-        return
-    if role == "supervisions":
-        recording = recordings.get(str(value["recording_id"]))
-        place, fault = _source(recording) if recording else ("", "its recording is in no manifest beside it")
-        start, most, supervisions = 0.0, float("inf"), [value]
-    elif value.get("type", "MonoCut") not in ("MonoCut", "MultiCut") or "recording" not in value:
-        kind = value.get("type", "cut without a recording")
-        yield Annotation(where=where, recording=name, fault=f"a {kind}, which is no part of one recording")
-        return
+def _parts(value: Mapping[str, Any], where: str, recordings: Mapping[str, Any]) -> Iterator[Annotation]:
+    """Give the parts of a cut with its recording, or of a supervision, whose recording is among ``recordings``."""
+    start, most, supervisions = 0.0, float("inf"), [value]
+    if "recording" in value:
+        start, place = float(value["start"]), _source(value["recording"])
+        most = start + float(value["duration"])
+        supervisions = value.get("supervisions") or [{"start": 0, "duration": value["duration"]}]
+    elif (recording := recordings.get(str(value["recording_id"]))) is None:
+        raise InputError("its recording is in no manifest beside it")
     else:
-        place, fault = _source(value["recording"])
-        start, most = float(value["start"]), float(value["start"]) + float(value["duration"])
-        supervisions = value.get("supervisions") or []
-    if not supervisions:
-        fields = {"start": repr(start), "end": repr(most), "annotated_channel": _channel(value)}
-        yield Annotation(where=where, fields=fields, recording=place or name, fault=fault)
+        place = _source(recording)
     for each in supervisions:  # in a cut, times count from the cut's start, and a supervision ends with the cut
-        begin = start + float(each["start"])
-        end = begin + float(each["duration"])
-        if role != "supervisions":
-            begin, end = max(begin, start), min(end, most)
-        label = (each.get("custom") or {}).get("label", each.get("text"))
+        begin, channel = start + float(each["start"]), each.get("channel", value.get("channel", ""))
         fields = {
-            "start": repr(round(begin, 9)),
-            "end": repr(round(end, 9)),
-            "label": "" if label is None else one_line(str(label)),
+            "start": repr(round(max(begin, start), 9)),
+            "end": repr(round(min(begin + float(each["duration"]), most), 9)),
             "group": str(each.get("speaker") or ""),
-            "annotated_channel": _channel(each),
+            "annotated_channel": ",".join(map(str, channel)) if isinstance(channel, list) else str(channel),
         }
-        yield Annotation(where=where, fields=fields, recording=place or name, fault=fault)
+        label = (each.get("custom") or {}).get("label", each.get("text"))
+        yield Annotation(where, fields, {"": "" if label is None else one_line(str(label))}, place)
 
 
-def _channel(value: Mapping[str, Any]) -> str:
-    channel = value.get("channel", "")
-    return ",".join(map(str, channel)) if isinstance(channel, list) else str(channel)
+def _source(recording: Mapping[str, Any]) -> str:
+    """Return a recording's path; refuse what is not one file that is read as it is."""
+    sources, transforms = recording["sources"], recording.get("transforms") or ()
+    changes = {str(each["name"] if isinstance(each, dict) else each) for each in transforms} - {"Resample"}
+    if len(sources) != 1 or sources[0]["type"] != "file" or changes:
+        what = f"{[str(each.get('source')) for each in sources]!s:.80} {' '.join(sorted(changes))!s:.60}".strip()
+        raise InputError(f"its recording is not one file that is read as it is ({what}); save its sound as a file")
+    return str(sources[0]["source"])
 
 
-def _source(recording: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Return a recording's path, or why it has none."""
-    sources = recording["sources"]
-    if len(sources) != 1:
-        return "", f"its recording has {len(sources)} files; join them into one"
-    kind, place = str(sources[0]["type"]), str(sources[0]["source"])
-    if kind != "file":
-        return "", f"its recording is of the type {kind!r:.20} ({place!r:.60}), and only files are read"
-    transforms = recording.get("transforms") or ()
-    names = [str(each["name"] if isinstance(each, dict) and "name" in each else each) for each in transforms]
-    if changes := ", ".join(name for name in names if name not in _HARMLESS):
-        remedy = "and files are read as they are; save its sound"
-        return "", f"its recording is changed when it is read ({changes:.60}), {remedy}"
-    return place, None
-
-
-def _objects(path: Path, shown: str) -> Iterator[tuple[dict[str, Any], str, str | None]]:
-    """Give the object of each line of a manifest, the line's place, and its fault."""
+def _objects(path: Path, shown: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """Give the object of each line of a manifest, and the line's place; {} of a line that is none."""
     number = 0
     try:
         with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
-            while line := file.readline(MAX_LINE):
-                number += 1
-                if not line.strip():
-                    continue
-                where = f"{shown}:{number}"
+            for number, line in enumerate(file, start=1):
                 try:
                     value = json.loads(line, parse_constant=nan_as_none)
-                except (ValueError, RecursionError) as error:
-                    yield {}, where, f"not JSON ({error}); write one object in each line"
-                    continue
-                is_object = isinstance(value, dict)
-                yield value if is_object else {}, where, None if is_object else f"{line!r:.60} is no JSON object"
+                except (ValueError, RecursionError):
+                    value = {}
+                if line.strip():
+                    yield value if isinstance(value, dict) else {}, f"{shown}:{number}"
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{shown}:{number + 1}: the file is damaged ({error}); write it again") from error

@@ -5,14 +5,21 @@ import math
 import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from wordless.audio.decoding import Recording, RecordingError, count_samples
 from wordless.audio.recordings.annotation_formats import AnnotationConfig, AnnotationKind
-from wordless.audio.recordings.annotations import annotations_below, annotations_in, kind_of
+from wordless.audio.recordings.annotations import (
+    Places,
+    annotations_below,
+    annotations_in,
+    kind_of,
+    unread_files,
+)
 from wordless.audio.recordings.description import (
     FIELDS,
     SPLIT_NAMES,
@@ -65,8 +72,7 @@ class CorpusConfig(Options):
     )
     tier: str | None = option(
         None,
-        "tier of TextGrids or ELAN documents, or column of Raven selection tables, that has the labels; null: the "
-        "only one",
+        "tier of TextGrids or ELAN documents, or column of a table, that has the labels; null: the only one",
     )
     dataset: str | None = option(
         None, "data set with recordings inside: a folder of save_to_disk, or Parquet files; see corpus=dataset"
@@ -111,8 +117,8 @@ class CorpusConfig(Options):
     @property
     def annotated(self) -> AnnotationConfig:
         """Options of annotations; in selection tables ``columns`` name the label and the group, too."""
-        column = ",".join(self.columns.labels) or None
-        return AnnotationConfig(kind=self.annotations, tier=self.tier, column=column, group=self.columns.group)
+        tier, option = (self.tier, "tier") if self.tier else (",".join(self.columns.labels) or None, "columns.label")
+        return AnnotationConfig(kind=self.annotations, tier=tier, option=option, group=self.columns.group)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -267,25 +273,22 @@ def _divided_by(config: CorpusConfig, described: Described, depth: int | None) -
     ``depth`` is that of folders that are named after splits.
     """
     by = config.split.by
+    by_folder = [] if depth is None else folder_splits([*described])
+    named = {path.split("/")[depth] for path in described if folder_split(path, depth)} if depth is not None else set()
+    folders = f"the folders {', '.join(sorted(named)):.200}" if len({*by_folder} - {None}) > 1 else ""
+    unread = [f"{folders} do not divide the recordings here (`split.by`=folder)"] if folders else []
     known = [each.split for several in described.values() for each in several]
     if by == "auto" and any(known):
         without = known.count(None)
         others = f"; {counted(without, 'other has', 'others have')} none, and count as train" if without else ""
         source = config.table or config.dataset or config.shards or "file names and annotations"
-        return "table", [f"splits of {Path(source).name}: {_sizes(known, config.split)}{others}"]
-    by_folder = [] if depth is None else folder_splits([*described])
-    if depth is not None and len({*by_folder} - {None}) > 1:
-        names = sorted({path.split("/")[depth] for path in described if folder_split(path, depth)})
+        return "table", [f"splits of {Path(source).name}: {_sizes(known, config.split)}{others}", *unread]
+    if by == "auto" and folders:
         without = by_folder.count(None)
         others = f"; {counted(without, 'other recording')} set aside" if without else ""
-        if by == "auto":
-            return "folder", [
-                f"splits of the folders {', '.join(names):.200}: {_sizes(by_folder, config.split)}{others}"
-            ]
-        if by not in ("folder", "table", "lists"):
-            return by, [f"the folders {', '.join(names):.200} do not divide the recordings here"]
+        return "folder", [f"splits of {folders}: {_sizes(by_folder, config.split)}{others}"]
     if by != "auto":
-        return by, []
+        return by, [] if by == "folder" else unread
     held_out = {name for path in described for name in path.split("/")[:-1] if name.lower() in HELD_OUT}
     if not held_out or depth is not None:
         return "hash", []
@@ -382,6 +385,10 @@ def _find_in_table(config: CorpusConfig) -> Found:
         remedy = f"name its column, `columns.label`=NAME (the columns are {', '.join(table.columns) or 'path'!s:.800})"
         raise InputError(option="label_type", value="text", rule=rule, remedy=remedy)
     found = {path: tuple(rows) for path, rows in sorted(described.items())}
+    with suppress(OSError):  # a folder that may not be listed
+        folders = {PurePosixPath(each).parent for each in found}
+        beside = (folder / name for folder in folders for name in os.listdir(root / folder))  # noqa: PTH208  names alone
+        notices += unread_files(Places(root, found), sorted(str(each) for each in beside if root / each != path))
     return Found(root=root, described=found, rejected=tuple(left_out), notices=tuple(notices))
 
 

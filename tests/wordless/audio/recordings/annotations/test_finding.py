@@ -25,7 +25,7 @@ from tests.wordless.audio.recordings.annotations.annotated_files import (
     write_recording,
 )
 from wordless.audio.recordings.annotation_formats import AnnotationConfig
-from wordless.audio.recordings.annotations import annotations_below, kind_in_folder
+from wordless.audio.recordings.annotations import annotations_below, kind_of
 from wordless.audio.recordings.clips import build_manifest
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings, recordings_at
 from wordless.audio.recordings.description import ColumnConfig
@@ -171,30 +171,92 @@ def test_a_file_without_the_tier_is_set_aside_by_name(folder: Path) -> None:
     assert [each.path for each in rejected] == ["marsh.wav"]
 
 
+TEXTGRID = textgrid_text({"birds": PARTS})
+SPANS = [(f"{start}", f"{end}", label) for start, end, label in PARTS]
+CLOCK = [(f"00:00:{start:06.3f}", f"0:{end:.1f}", label) for start, end, label in PARTS]
+OTHERS = {  # what people call annotations: a name, and the text of a file
+    "spaces": ("field.txt", "".join(f"{a} {b}  {label}\n" for a, b, label in SPANS)),
+    "clock": ("field.txt", "".join(f"{a}\t{b}\t{label}\n" for a, b, label in CLOCK)),
+    "clock and spaces": ("field.lab", "".join(f"{a} {b} {label}\n" for a, b, label in CLOCK)),
+    "no header": ("field.csv", "".join(f"{a},{b},{label}\n" for a, b, label in SPANS)),
+    "header": ("field.csv", "onset,offset,event_label\n" + "".join(f'{a}, {b}, "{label}"\n' for a, b, label in SPANS)),
+    "commas": ("field.csv", "Start;Stop;x\n" + "".join(f"{a};{b};{c}\n".replace(".", ",") for a, b, c in SPANS)),
+    "header of a track": ("field.txt", "start\tend\tlabel\n" + "".join("\t".join(each) + "\n" for each in SPANS)),
+    "milliseconds": (
+        "field.tsv",
+        "t_start_ms\tDuration (ms)\tcall\tdB\n"
+        + "".join(f"{1000 * a:.0f}\t{1000 * (b - a):.0f}\t{label}\t-20\n" for a, b, label in PARTS),
+    ),
+    "BirdNET": (
+        "field.BirdNET.results.csv",
+        "Start (s),End (s),Scientific name,Common name,Confidence,File\n"
+        + "".join(f"{a},{b},Avis,{label},0.9,C:/x/field.wav\n" for a, b, label in SPANS),
+    ),
+    "TextGrid": ("field.txt", TEXTGRID),
+    "RTTM": ("field.txt", "".join(f"SPEAKER field 1 {a} {b - a:.3f} <NA> <NA> {c} <NA>\n" for a, b, c in PARTS)),
+    "CTM": ("field.txt", "".join(f"field A {a} {b - a:.3f} {label} 0.9\n" for a, b, label in PARTS)),
+    "two tiers of one name": (
+        "field.TextGrid",
+        textgrid_text({"birds": PARTS[:3], "other": PARTS[3:]}).replace('"other"', '"birds"'),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_label_files_of_other_shapes_are_read(folder: Path, name: str, encoding: str) -> None:
+    file, text = OTHERS[name]
+    (folder / file).write_text(text, encoding=encoding)
+    clips, rejected = corpus(folder)
+    assert named(clips) == EXPECTED
+    assert not rejected
+    if name not in (
+        "BirdNET",
+        "RTTM",
+        "CTM",
+    ):  # a table names its recordings; a text of no recording's name is any text
+        assert named(corpus(folder, table=str(folder / file))[0]) == EXPECTED
+
+
 @pytest.mark.parametrize(
-    ("name", "lines", "kind"),
+    ("name", "text"),
     [
-        ("a.tsv", "Begin Time (s)\tEnd Time (s)\n", "raven"),
-        ("a.tsv", "0.0\t1.0\t\xe9\n" * 10_000, None),
-        ("a.txt", "0.0\t1.0\t\xe9\u20ac\n" * 10_000, "audacity"),
-        ("a.txt", "0.0\t1.0\t\xe9\u20ac\n" * 10_000 + "other text\n", None),
-        ("a.lab", "0.0 1.0 \xe9\u20ac\n" * 10_000, "lab"),
-        ("a.lab", "0.0 1.0 \xe9\u20ac\n" * 10_000 + "text\n", None),
+        ("field.txt", "0.0\t1.0\n"),
+        ("field.txt", "0.5\t1.5\tx\nhello\n"),
+        ("field.txt", "one two three\n1 2 buckle my shoe\n"),
+        ("field.txt", "1 2 3 4 5\n"),
+        ("field.csv", "0.01,120.5,0.5\n0.02,121.5,0.7\n"),
+        ("field.csv", "start,end,F0,loudness\n0.0,0.5,120.5,0.5\n"),
+        ("field.phn", "0 3050 h#\n"),
+        ("field.jsonl", '{"a": 1}\n'),
     ],
 )
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
-def test_the_first_lines_and_then_all_lines_show_the_kind(
-    name: str, lines: str, kind: str | None, encoding: str, tmp_path: Path
-) -> None:
-    (tmp_path / name).write_text(lines, encoding=encoding)
-    assert kind_in_folder(tmp_path / name) == kind
+def test_a_file_with_the_name_of_a_recording_that_is_not_read_is_named(folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(text)
+    write_recording(folder / "marsh.wav", seed=1)
+    (folder / "marsh.csv").write_text("path,label\nmarsh.wav,x\n")
+    said = find_recordings(CorpusConfig(root=str(folder))).notices
+    assert any(name in line and "`annotations`" in line and "`table`" in line for line in said)
+    assert named(corpus(folder)[0]) == [("field.wav", None), ("marsh.wav", None)]
+    if not name.endswith(".csv"):
+        table = CorpusConfig(table=str(folder / "marsh.csv"))
+        assert not any("field" in line for line in find_recordings(table).notices)
+        (folder / "marsh.csv").write_text("path,label\nmarsh.wav,x\nfield.wav,y\n")
+        assert any(name in line for line in find_recordings(table).notices)
+
+
+def test_columns_of_labels_that_nothing_reads_are_named(folder: Path) -> None:
+    (folder / "field.csv").write_text("start,stop,label,sex\n1,2,wren,f\n")
+    said = find_recordings(CorpusConfig(root=str(folder))).notices
+    assert any("sex" in line and "`tier`" in line for line in said)
+    assert [clip.label for clip in corpus(folder, tier="sex")[0]] == ["f"]
 
 
 def test_a_selection_table_of_any_length_is_known_by_its_first_line(tmp_path: Path) -> None:
     with (tmp_path / "a.tsv").open("wb") as file:  # sparse
         file.write(b"Begin Time (s)\tEnd Time (s)\n")
         file.truncate(MAX_BYTES + 1)
-    assert kind_in_folder(tmp_path / "a.tsv") == "raven"
+    assert kind_of(tmp_path / "a.tsv") == "raven"
 
 
 def test_a_tier_chooses_among_the_kinds(folder: Path) -> None:
@@ -375,15 +437,6 @@ def test_a_column_of_labels_is_refused_where_annotations_have_no_columns(folder:
     audacity(folder, "field", PARTS)
     with pytest.raises(InputError, match=r"columns\.label is "):
         corpus(folder, columns=ColumnConfig(label=label))
-
-
-@pytest.mark.parametrize(("suffix", "tool"), [(".svl", "Sonic Visualiser"), (".phn", "awk"), (".srt", "ELAN")])
-def test_kinds_that_are_not_read_are_named_with_a_way_out(folder: Path, suffix: str, tool: str) -> None:
-    (folder / f"field{suffix}").write_text("0 100 h#\n")
-    said = find_recordings(CorpusConfig(root=str(folder))).notices
-    assert any(tool in line and suffix in line for line in said)
-    with pytest.raises(InputError, match=tool):
-        corpus(folder, table=str(folder / f"field{suffix}"))
 
 
 def test_broken_files_are_set_aside_and_others_go_on(folder: Path) -> None:
