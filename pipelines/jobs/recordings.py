@@ -144,13 +144,14 @@ class ReadSound:
     highest: float  # Hz; what lies above is not read
     louder: int | None = None  # channel of a recording that was measured before; else the powers say it
     powers: ChannelPowers = field(default_factory=ChannelPowers)
-    peak: float = 0.0
+    bounds: tuple[float, float] = (np.inf, -np.inf)  # lowest and highest sample
     own_rate: int | None = None  # Hz, of a file that was opened before
 
     def blocks(self, path: Path, *, part: Part | None = None) -> Iterator[FloatArray]:
         """Read the blocks of a whole recording, or of a part, at the model's rate."""
         for block in read_blocks(path, self.sample_rate, part=part, channel=self.channel, powers=self.powers):
-            self.peak = max(self.peak, float(np.abs(block).max(initial=0)))
+            low, high = self.bounds
+            self.bounds = float(block.min(initial=low)), float(block.max(initial=high))
             yield block
 
     @property
@@ -162,7 +163,7 @@ class ReadSound:
         why = f"no sample exceeds {silence:g} of full scale"
         if louder is not None:
             why = f"{cancelled(number, louder)}, where the model is made (wordless run, wordless finetune)"
-        if self.peak <= silence:
+        if self.bounds[1] - self.bounds[0] <= 2 * silence:  # a constant offset is no sound
             found.append(f"silent: {why}")
         elif louder is not None:
             found.append(f"far softer than one of its channels: {why}")

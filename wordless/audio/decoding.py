@@ -46,23 +46,30 @@ def require_choice(channel: Channel, option: str) -> None:
 
 
 class ChannelPowers:
-    """Energy of each channel of a recording, and of the samples that were read from them, summed block by block."""
+    """Power of each channel of a recording, and of what was read of them, about their means; summed block by block."""
 
     def __init__(self) -> None:
         self.sample_rate = 0  # Hz, of the recording
-        self._channels: npt.NDArray[np.float64] = np.zeros(1)
-        self._read = 0.0
+        self._sums: npt.NDArray[np.float64] = np.zeros((3, 1))  # of ones, samples and squares; the last column was read
 
     def add(self, block: npt.NDArray[np.floating], read: FloatArray) -> None:
         """Add the power of a block ``(samples, channels)``, and that of the samples ``(samples,)`` read from it."""
+        columns = np.column_stack([block, read]).astype(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):  # samples that are not finite are refused elsewhere
-            self._channels = self._channels + np.square(block, dtype=np.float64).sum(0)
-            self._read += float(np.square(read, dtype=np.float64).sum())
+            ones = np.full(columns.shape[1], len(block))
+            self._sums = self._sums + np.stack([ones, columns.sum(0), np.square(columns).sum(0)])
+
+    @property
+    def _powers(self) -> npt.NDArray[np.float64]:
+        count, sums, squares = self._sums
+        with np.errstate(over="ignore", invalid="ignore"):
+            powers = squares - sums**2 / np.maximum(count, 1)
+        return np.where(powers < _ROUNDING * squares, 0, powers)
 
     @property
     def loudest(self) -> int:
         """The channel with the highest power; the first of equal ones."""
-        return int(np.argmax(self._channels))
+        return int(np.argmax(self._powers[:-1])) if self._sums.shape[1] > 1 else 0
 
     @property
     def louder(self) -> int | None:
@@ -70,8 +77,8 @@ class ChannelPowers:
 
         The mean of ``n`` channels of which one sounds alone has ``1 / n**2`` of its power.
         """
-        loudest = float(self._channels[self.loudest])
-        return self.loudest if self._read < FAR_SOFTER * loudest / len(self._channels) ** 2 else None
+        *channels, read = self._powers
+        return self.loudest if channels and read < FAR_SOFTER * max(channels) / len(channels) ** 2 else None
 
 
 def cancelled(channel: int | None, louder: int) -> str:
@@ -81,6 +88,7 @@ def cancelled(channel: int | None, louder: int) -> str:
     return f"{why}; choose audio.channel={louder}, or loudest"
 
 
+_ROUNDING = 1e-12  # of the squares: a power below is rounding
 MIN_RATE, MAX_RATE = 1, 1_000_000  # Hz; recordings that declare another rate are set aside
 MAX_CHANNELS = 1_024
 BLOCK_VALUES = 1 << 18  # samples times channels to decode at a time, at most

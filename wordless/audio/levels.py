@@ -13,11 +13,14 @@ matter::
 For any threshold, the first block above it is a rise and the last one a fall. So these few blocks are enough to trim a
 recording at every threshold without decoding it again.
 
+A constant offset is no sound: powers and peaks are taken about the median of the blocks' means. It is the offset of a
+recording with one, and next to 0 otherwise, also where a recording holds much digital silence.
+
 **Silent segments**: the peak of each tenth of a second is kept in one byte. Inspection decodes a recording once and
 keeps its levels (48 KB for an hour, as text). They show which of its segments are silent, for any length of segments
 and any threshold, without decoding the recording again::
 
-    peaks      0.4   0.3   0.0   0.002 0.5         largest absolute sample of each block
+    peaks      0.4   0.3   0.0   0.002 0.5         largest sample of each block, about the offset
     levels     15    20    255   107   12          half decibels below full scale, rounded towards the louder side
     segment              |<------->|               its level is that of its loudest block, including the blocks at its
     ends
@@ -74,14 +77,36 @@ def block_samples(sample_rate: int) -> int:
     return max(round(_BLOCK_SECONDS * sample_rate), 1)
 
 
-def block_powers(samples: FloatArray, sample_rate: int) -> Powers:
-    """Compute the mean square ``(blocks,)`` of each block of mono samples; the last one may be shorter."""
+def block_sums(samples: FloatArray, sample_rate: int) -> Powers:
+    """Compute mean square and mean ``(2, blocks)`` of each block of mono samples; the last one may be shorter."""
     size = block_samples(sample_rate)
     starts = np.arange(0, len(samples), size)
     lengths = np.minimum(len(samples) - starts, size)
-    with np.errstate(invalid="ignore"):  # samples that are not finite are set aside elsewhere
-        powers: Powers = np.add.reduceat(np.square(samples, dtype=np.float64), starts) / lengths
+    with np.errstate(invalid="ignore", over="ignore"):  # samples that are not finite are set aside elsewhere
+        return np.stack(
+            [
+                np.add.reduceat(each, starts) / lengths
+                for each in (np.square(samples, dtype=float), samples.astype(float))
+            ]
+        )
+
+
+def offset_of(sums: Powers) -> float:
+    """Return the constant offset of a recording from its `block_sums`."""
+    return float(np.median(sums[1])) if sums.size else 0.0
+
+
+def about_offset(sums: Powers) -> Powers:
+    """Compute the mean square ``(blocks,)`` about the offset of the recording from its `block_sums`."""
+    offset = offset_of(sums)
+    with np.errstate(invalid="ignore", over="ignore"):
+        powers: Powers = np.maximum(sums[0] - 2 * offset * sums[1] + offset**2, 0)
     return powers
+
+
+def block_powers(samples: FloatArray, sample_rate: int) -> Powers:
+    """Compute `about_offset` ``(blocks,)`` of a whole recording of mono samples."""
+    return about_offset(block_sums(samples, sample_rate))
 
 
 def find_edges(powers: Powers) -> Edges:
@@ -119,18 +144,20 @@ def level_samples(sample_rate: int) -> int:
 
 
 def block_peaks(samples: FloatArray, sample_rate: int) -> FloatArray:
-    """Compute the largest absolute sample ``(blocks,)`` of each block of mono samples; the last may be shorter."""
+    """Find the lowest and the highest sample ``(2, blocks)`` of each block of mono samples; the last may be shorter."""
     starts = np.arange(0, len(samples), level_samples(sample_rate))
-    peaks: FloatArray = np.maximum.reduceat(np.abs(samples), starts) if len(samples) else np.empty(0, np.float32)
+    peaks: FloatArray = np.stack([np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)])
     return peaks
 
 
-def join_levels(pieces: Iterable[FloatArray]) -> Levels:
-    """Convert a recording's peaks, pieces of ``(blocks,)``, to half decibels below full scale ``(blocks,)``.
+def peaks_about(offset: float, peaks: FloatArray) -> Powers:
+    """Compute the largest distance ``(blocks,)`` of a sample from the offset, of each block of `block_peaks`."""
+    distances: Powers = np.maximum(offset - peaks[0], peaks[1] - offset)
+    return distances
 
-    Higher peaks count as full scale.
-    """
-    peaks = np.concatenate([np.empty(0), *pieces])
+
+def to_levels(peaks: Powers) -> Levels:
+    """Convert the peaks of a recording to half decibels below full scale ``(blocks,)``; higher ones are full scale."""
     with np.errstate(divide="ignore"):  # for silent blocks
         below = np.floor(-40 * np.log10(np.nan_to_num(peaks, posinf=1.0)))
     levels: Levels = np.clip(below, 0, SILENT).astype(np.uint8)
@@ -227,15 +254,12 @@ def active_level(sound: Waveform) -> float:
     A pause is a block of 20 ms that is 40 dB or more below the loudest block. The gate keeps silence around a word from
     changing the word's level, as in ITU-R BS.1770, but without its frequency weighting.
     """
-    step = block_samples(sound.sample_rate)
-    length, energies = block_energies([sound.samples], step)
-    if not energies.size or energies.max() <= 0:
+    step, powers = block_samples(sound.sample_rate), block_powers(sound.samples, sound.sample_rate)
+    if not powers.size or powers.max() <= 0:
         return 0.0
-    sizes = np.full(len(energies), step)
-    sizes[-1] = length - step * (len(energies) - 1)
-    powers = energies / sizes
+    sizes = np.minimum(len(sound.samples) - step * np.arange(len(powers)), step)
     active = powers > powers.max() * 10 ** (-ACTIVE_DB / 10)
-    return float(np.sqrt(energies[active].sum() / sizes[active].sum()))
+    return float(np.sqrt((powers * sizes)[active].sum() / sizes[active].sum()))
 
 
 def equally_loud(sounds: Sequence[Waveform]) -> list[Waveform]:

@@ -22,13 +22,14 @@ from wordless.audio.levels import (
     equally_loud,
     find_edges,
     half_energy,
-    join_levels,
     level_samples,
     loud_part,
     loudest,
     loudest_window,
     of_text,
+    peaks_about,
     read_loudest,
+    to_levels,
     trim_ends,
 )
 from wordless.audio.reading import read
@@ -76,6 +77,7 @@ def test_the_part_reaches_from_the_first_to_the_last_loud_block(
 ) -> None:
     """Against the definition, block by block. What lies at the threshold itself is left to rounding."""
     samples = at_levels(levels, rest)
+    samples -= np.float32(np.median([samples[at : at + 160].mean(dtype=float) for at in range(0, len(samples), 160)]))
     power = [float(np.mean(np.square(samples[at : at + 160], dtype=float))) for at in range(0, len(samples), 160)]
     edges = find_edges(block_powers(samples, RATE))
     part = loud_part(edges, tenths / 10, len(samples), RATE)
@@ -113,6 +115,29 @@ def test_a_waveform_is_trimmed_as_its_file_is(trim_db: float, tmp_path: Path) ->
     assert trimmed.sample_rate == RATE
     np.testing.assert_array_equal(trimmed.samples, whole.samples[clip.start : clip.start + clip.num_samples])
     assert (len(trimmed.samples) < len(whole.samples)) == (trim_db == 30)
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.05, -0.3])
+def test_a_constant_offset_is_no_sound(offset: float, tmp_path: Path) -> None:
+    """Of a dead channel, a dead recording, silent ends and silent segments."""
+    tones = [0.4 * np.sin(2 * np.pi * (200 + 10 * number) * np.arange(RATE) / RATE) for number in range(2)]
+    still = np.full(RATE, 0.7 + offset)
+    for number, tone in enumerate(tones):
+        soundfile.write(tmp_path / f"stereo{number}.wav", np.stack([tone + offset, still], 1), RATE, subtype="FLOAT")
+    soundfile.write(tmp_path / "dead.wav", still, RATE)
+    soundfile.write(tmp_path / "ends.wav", np.pad(tones[0], 2 * RATE) + offset, RATE)
+    found, rejected = inspect(tmp_path, sorted(path.name for path in tmp_path.iterdir()), InspectionConfig())
+    assert [(each.path, each.kind) for each in rejected] == [("dead.wav", "silent")]
+    (ends,) = (each for path, each in found.items() if path == "ends.wav")
+    part = ends.part(40)
+    assert (part.start, part.num_samples) == (2 * RATE, RATE)
+    levels = of_text(ends.levels)
+    assert loudest(levels, Part(start=0, num_samples=RATE), RATE) < 1e-4 < loudest(levels, part, RATE)
+    assert {measure(tmp_path, f"stereo{number}.wav", "loudest").channel for number in range(2)} == {0}  # type: ignore[union-attr]  # measured
+    trimmed = trim_ends(
+        Waveform(samples=np.pad(tones[0], RATE).astype(np.float32) + np.float32(offset), sample_rate=RATE), 40
+    )
+    assert len(trimmed.samples) == RATE
 
 
 def test_other_thresholds_need_no_second_decoding(tmp_path: Path) -> None:
@@ -188,27 +213,27 @@ LOW_RATE = 1_000
     st.lists(st.sampled_from([0.0, 1e-5, 1e-4, 0.003, 0.1, 1.0]), min_size=1, max_size=40),
     st.integers(0, 3_999),
     st.integers(1, 2_000),
+    st.sampled_from([0.0, 0.25]),
 )
 def test_the_level_of_a_part_is_its_peak_or_that_of_its_surroundings(
-    peaks: list[float], start: int, count: int
+    peaks: list[float], start: int, count: int, offset: float
 ) -> None:
-    samples = np.repeat(np.array(peaks, np.float32), 100)
+    samples = np.repeat(np.array(peaks, np.float32), 100) + offset
     part = Part(start=min(start, len(samples) - 1), num_samples=count)
-    levels = of_text(as_text(join_levels([block_peaks(samples, LOW_RATE)])))
+    levels = of_text(as_text(to_levels(peaks_about(offset, block_peaks(samples, LOW_RATE)))))
     assert len(levels) == -(-len(samples) // level_samples(LOW_RATE))
     found = loudest(levels, part, LOW_RATE)
-    inside = samples[part.start : part.start + count].max()
-    around = samples[part.start // 100 * 100 : -(-(part.start + count) // 100) * 100].max()
+    inside = samples[part.start : part.start + count].max() - offset
+    around = samples[part.start // 100 * 100 : -(-(part.start + count) // 100) * 100].max() - offset
     assert inside * 0.999 <= found <= around * 10 ** (0.5 / 20) * 1.001
 
 
 def test_silence_is_silent_and_text_that_holds_no_levels_is_refused() -> None:
-    levels = join_levels(
-        [block_peaks(np.zeros(100, np.float32), LOW_RATE), block_peaks(np.full(100, -3, np.float32), LOW_RATE)]
-    )
+    samples = np.repeat(np.array([0, -3], np.float32), 100)
+    levels = to_levels(peaks_about(0, block_peaks(samples, LOW_RATE)))
     assert loudest(levels, Part(start=0, num_samples=100), LOW_RATE) == 0
     assert loudest(levels, Part(start=99, num_samples=2), LOW_RATE) == 1
-    assert len(join_levels([])) == 0
+    assert len(to_levels(np.empty(0))) == 0
     with pytest.raises(ValueError, match="base64"):
         of_text("%%%")
 

@@ -49,7 +49,7 @@ def folder(tmp_path: Path, tone: Tone) -> Path:
     flac.write_bytes(flac.read_bytes()[: flac.stat().st_size // 2])
     soundfile.write(tmp_path / "zero_samples.wav", np.empty(0), 8_000)
     soundfile.write(tmp_path / "silent.wav", np.zeros(4_000), 8_000)
-    soundfile.write(tmp_path / "opposed.wav", np.array([[0.5, -0.5]] * 4_000), 8_000)
+    soundfile.write(tmp_path / "opposed.wav", np.array([[0.5, -0.5], [-0.5, 0.5]] * 2_000), 8_000)
     for name, value in (("nan.wav", np.nan), ("infinite.wav", np.inf)):
         soundfile.write(tmp_path / name, np.append(np.full(4_000, 0.1), value), 8_000, subtype="FLOAT")
     tone("short.wav", seconds=0.02)
