@@ -283,7 +283,7 @@ _MARKS = ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe"
 _OTHERS = (  # first bytes -> what the file is, and what to do
     (b"PK\x03\x04", "is a ZIP archive or an Excel workbook: save the table as CSV"),
     (b"\xd0\xcf\x11\xe0", "is an Excel workbook: save the table as CSV"),
-    (b"PAR1", "is a Parquet file: give it as `dataset` if it holds sound, or save the table as CSV"),
+    (b"PAR1", "is a Parquet file: give it as `dataset` if it holds sound, or name it .parquet"),
 )
 _XML = (b"<!doctype", b"<!--", b"<?xml")
 _LOOKED_AT = 400  # bytes

@@ -1,4 +1,4 @@
-"""Tables of recordings: TSV or CSV, fairseq manifests, JSONL, one JSON document. Every error names file and line.
+"""Tables of recordings: TSV or CSV, fairseq manifests, JSONL, one JSON document, Parquet. Errors name file and line.
 
 * TSV (``.tsv``, ``.txt``) or CSV (``.csv``): a header that names the columns. Cells are separated by tabs, commas,
   semicolons, as spreadsheets write them in countries with a decimal comma, or ``|``; the header shows which.
@@ -13,10 +13,7 @@
 `recordings.description.time_columns`); all other columns are named as not read. ``start`` and ``end``, in seconds or as
 hh:mm:ss, name a part of the recording; several rows may name parts of one file. ``duration`` beside a start is the
 length of the part if there is no end. In the ``manifest.tsv`` of a run ``start`` is a sample, and only the rows of
-segments name parts.
-
-Lengths of recordings in a table are ignored, because recordings are decoded and measured. ``duration`` without a start
-is such a length, unless `ColumnConfig` names it.
+segments name parts. Other lengths are ignored, because recordings are decoded and measured.
 
 Recordings lie beside their table, or in the folders that data sets use (`FOLDERS`), with or without endings.
 """
@@ -25,11 +22,10 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
 from pathlib import Path, PurePosixPath
-from typing import Literal, TypeGuard
+from typing import TYPE_CHECKING, Literal
 
 from wordless.audio.recordings.description import (
     BAND_FIELDS,
@@ -51,6 +47,9 @@ from wordless.audio.recordings.manifest import whole_number
 from wordless.base.errors import InputError
 from wordless.base.values import nan_as_none
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 PATH = "path"  # the column of recordings, whatever its name in the table
 TEXTS = ("text", "sentence", "transcript", "transcription", "normalized_text", "normalized_transcription")
 KNOWN: Mapping[str, tuple[str, ...]] = {  # well-known names of columns, the first one first
@@ -62,15 +61,15 @@ KNOWN: Mapping[str, tuple[str, ...]] = {  # well-known names of columns, the fir
 _SPLIT_COLUMNS = ("subset", "set", "partition")  # hold splits in some tables; known by their values
 _EXCERPTS = "slice_file_name"  # UrbanSound8K: start and end are places in a recording that this file is an excerpt of
 _TIMES = (*SPAN_FIELDS, "duration")
-_JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
+_JSON_SUFFIXES, _PARQUET = (".jsonl", ".json", ".ndjson"), ".parquet"
 _CSV_DELIMITERS, _TSV_DELIMITERS = ",;\t|", "\t,;|"
 _BAR = "|"
-_FIRST_LINES = 50  # show which delimiter gives each line as many cells
-_OF_A_RUN = {"start", "num_samples", "sample_rate"}  # columns of a run's manifest, where a start is a sample
-_FAIRSEQ_ROW = re.compile(r"[^\t]*\t\s*\d+\s*")
-_SPACE_AFTER_QUOTE = re.compile(r"""(?<=[^\s",;|])"[ ]+(?=[,;|\t\r\n]|$)""")  # which strict CSV does not allow
+_FIRST_LINES = 50  # show which delimiter gives each line as many cells, and which columns hold times
+_OF_A_RUN = ("segment", "start", "num_samples", "sample_rate")  # columns of a run's manifest, where a start is a sample
+_FAIRSEQ = re.compile(r"([^\t\n]*\S[^\t\n]*)\n+[^\t\n]*\t\s*\d+\s*(?:\n|$)")
 _SPACE = re.compile(r"\s*")
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
+_PLACE = re.compile(r"(line|row) (\d+)")  # in an error of pandas; rows begin with 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +78,7 @@ class Row:
 
     path: str
     description: Description
-    where: str  # "file:line", or "file: row number" of one JSON document
+    where: str  # "file:line", or "file: row number" of one JSON document or a Parquet file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +91,6 @@ class Table:
     notices: tuple[str, ...] = ()  # which columns are read although nobody named them, a sentence each
 
 
-_Cells = tuple[Mapping[str, object], str]  # the values of one row by column, and its "file:line"
-
-
 def read_table(
     path: Path, columns: ColumnConfig | None = None, *, label_type: LabelType = "class", splits: bool = True
 ) -> Table:
@@ -105,81 +101,111 @@ def read_table(
     Raises:
         InputError: the table cannot be read, a named column is not there or twice, or several may be the label.
     """
-    named, text = columns or ColumnConfig(), read_text(path, option="table")
-    notices: list[str] = []
-    if path.suffix.lower() in _JSON_SUFFIXES:
-        first = list(_json_cells(text, path, _recording_names(named)))
-        cells: Iterable[_Cells] = first
-        header = list(dict.fromkeys(name for values, _ in first for name in values))
-        chosen = _choose(header, _with_times(header, first), named, label_type, path, notices) if first else {}
+    named, notices, root = columns or ColumnConfig(), list[str](), None
+    if (suffix := path.suffix.lower()) in (*_JSON_SUFFIXES, _PARQUET):
+        frame = _frame_of_objects(path, _recording_names(named))
     else:
-        line, _, rest = text.partition("\n")
-        delimiter, header, has_header = _layout(text, path, named)
-        if path.suffix.lower() != ".csv" and _is_fairseq(line, rest, known=_knows(header, named)):
-            for column, option in named.wanted.items():
-                rule = f"{path} is a fairseq manifest, which has no such columns: leave it out"
-                raise InputError(option=option, value=column, rule=rule)
-            return Table(
-                rows=tuple(_row(each, {PATH: (PATH,)}) for each in _fairseq_cells(rest, path)), root=line.strip()
-            )
-        if not has_header:
-            named, header = _without_header(header, named, label_type, path, notices)
-        rows = _separated(text, path, delimiter, header, has_header=has_header)
-        first = list(islice(rows, _FIRST_LINES))
-        cells = chain(first, rows)
-        chosen = _choose(header, _with_times(header, first), named, label_type, path, notices)
-    if "split" not in chosen and (others := [name for name in header if name.lower() in _SPLIT_COLUMNS]):
-        cells = list(cells)
-        for name in others:
-            found = {known_split(str(values.get(name))) for values, _ in cells}
-            if len(found) > 1 and None not in found:
-                chosen["split"] = (name,)
-                notices.append(f"{path.name}: column by its values: split: {name} (`columns.split` names another)")
+        text = read_text(path, option="table")
+        if suffix != ".csv" and (fairseq := _FAIRSEQ.match(text)):
+            root, text = fairseq[1].strip(), f"{PATH}\tnum_samples{text[fairseq.end(1) :]}"
+        frame, named = _frame_of_lines(text, path, named, label_type, notices)
+    header, where = list(frame.columns), list(frame.index)
+    if not header:
+        return Table(rows=())
+    for name in header:
+        if name and header.count(name) > 1:
+            raise InputError(f"{path}:1: the header names {name} twice; name each column once")
+    cells = {name: frame.iloc[:, number].tolist() for number, name in enumerate(header)}
+    chosen = _choose(cells, named, label_type, path, notices)
+    for name in [name for name in header if name.lower() in _SPLIT_COLUMNS and "split" not in chosen]:
+        found = {known_split(str(value)) for value in cells[name]}
+        if len(found) > 1 and None not in found:
+            chosen["split"] = (name,)
+            notices.append(f"{path.name}: column by its values: split: {name} (`columns.split` names another)")
     if not splits and "split" in chosen:
         notices.append(f"{path.name}: the column {chosen.pop('split')[0]} does not divide the recordings here")
-    # the manifest of a run, whose starts are samples, unless somebody named its times
-    ours = _OF_A_RUN.issubset(header) and ("segment" in header or {"trimmed", "sha256"}.issubset(header))
+    ours = {*_OF_A_RUN[1:]}.issubset(header) and ("segment" in header or {"trimmed", "sha256"}.issubset(header))
     unread = [name for name in header if name and not any(name in several for several in chosen.values())]
-    if unread and not ours:
+    if unread and not ours and root is None:
         reads = "`columns.label`, `columns.group` and others read some"
         notices.append(f"{path.name}: columns not read: {', '.join(unread)!s:.400} ({reads})")
-    samples = ours and not {*_TIMES} & named.named.keys()
-    described = (_row(each, chosen, samples=samples) for each in cells)
-    return Table(rows=tuple(described), columns=tuple(header), notices=tuple(notices))
+
+    fields: dict[str, list[str]] = {}
+    for field, names in chosen.items():
+        texts = [[_as_text(cell, field, at) for cell, at in zip(cells[name], where, strict=True)] for name in names]
+        several = len(texts) > 1
+        fields[field] = (
+            [SEPARATOR.join(filter(None, each)) for each in zip(*texts, strict=True)] if several else texts[0]
+        )
+        if field in _TIMES:
+            seconds = ((seconds_of(text, names[0]), text) for text in fields[field])
+            fields[field] = [text if number is None else repr(number) for number, text in seconds]
+    if ours and not {*_TIMES} & named.named.keys():  # the manifest of a run, unless somebody named its times
+        samples = zip(*(cells.get(name, [""] * len(where)) for name in _OF_A_RUN), strict=True)
+        fields["start"], fields["end"] = map(list, zip(*map(_in_seconds, samples), strict=True)) if where else ([], [])
+    rows = (dict(zip(fields, texts, strict=True)) for texts in zip(*fields.values(), strict=True))
+    described = tuple(_row(each, at) for each, at in zip(rows, where, strict=True))
+    return Table(rows=described, root=root, columns=tuple(header), notices=tuple(notices))
 
 
-def _layout(text: str, path: Path, named: ColumnConfig) -> tuple[str, list[str], bool]:
-    """Return the delimiter of a table, the cells of its first line, and whether they are a header.
+def _frame_of_lines(
+    text: str, path: Path, named: ColumnConfig, label_type: LabelType, notices: list[str]
+) -> "tuple[DataFrame, ColumnConfig]":
+    """Read separated values as text, with "file:line" as index, and name the columns of a table without a header."""
+    import pandas as pd  # slow to import
+
+    delimiter, has_header = _layout(text, path, named)
+    quoted = delimiter != _BAR and (path.suffix.lower() == ".csv" or delimiter != "\t" or text.startswith('"'))
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    as_is = {"header": None, "dtype": str, "keep_default_na": False, "skip_blank_lines": False, "lineterminator": "\n"}
+    try:
+        frame = pd.read_csv(
+            io.StringIO(text),
+            sep=delimiter,
+            quoting=quoting,
+            skipinitialspace=quoted,
+            **as_is,
+        )
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame(), named
+    except (pd.errors.ParserError, ValueError) as error:
+        place = _PLACE.search(str(error))
+        line = 1 if place is None else int(place[2]) + (place[1] == "row")
+        reason = f"{str(error).strip().rpartition('error: ')[2]:.200}"
+        raise InputError(f"{path}:{line}: {reason}", remedy="fix the line, or write a tab-separated .tsv") from error
+    cells = frame.map(_unquoted if delimiter == "\t" else str.strip)
+    breaks = frame.map(lambda cell: cell.count("\n")).sum(axis=1).cumsum() if quoted else 0
+    cells.index = pd.Index([f"{path}:{line}" for line in frame.index + 1 + breaks])
+    header = cells.iloc[0].tolist() if has_header else [str(number) for number in range(1, frame.shape[1] + 1)]
+    cells.columns = pd.Index(header, dtype=object)
+    named = named if has_header else _without_header(header, named, label_type, path, notices)
+    return cells.iloc[int(has_header) :][lambda rows: (rows != "").any(axis=1)], named
+
+
+def _layout(text: str, path: Path, named: ColumnConfig) -> tuple[str, bool]:
+    """Return the delimiter of a table, and whether its first line is a header.
 
     The first delimiter that finds a column of recordings counts. Without one, texts may have commas: the delimiter
     counts that gives most of the first lines as many cells as the very first, ``|`` before the others.
     """
-    delimiters = _CSV_DELIMITERS if path.suffix.lower() == ".csv" else _TSV_DELIMITERS
-    beginnings = {delimiter: _first_lines(text, path, delimiter) for delimiter in delimiters}
+    first, *others = [line for line in text.split("\n", _FIRST_LINES)[:_FIRST_LINES] if line.strip()] or [""]
+
+    def cells(delimiter: str) -> list[str]:
+        found = next(csv.reader([first], delimiter=delimiter, skipinitialspace=True), [])
+        return [cell.strip() for cell in found]
 
     def fitness(delimiter: str) -> tuple[float, bool, int]:
-        counts = [len(cells) for cells in beginnings[delimiter]]
-        equal = sum(count == counts[0] for count in counts) / len(counts) if counts[0] > 1 else 0.0
-        return equal, delimiter == _BAR and equal > 0, counts[0]
+        count = first.count(delimiter)
+        equal = sum(line.count(delimiter) == count for line in (first, *others)) if count else 0
+        return equal, delimiter == _BAR and equal > 0, count
 
-    found = next((each for each in delimiters if _knows(beginnings[each][0], named)), None)
+    delimiters = _CSV_DELIMITERS if path.suffix.lower() == ".csv" else _TSV_DELIMITERS
+    found = next((each for each in delimiters if _knows(cells(each), named)), None)
     delimiter = found or max(delimiters, key=fitness)
-    header = beginnings[delimiter][0]
+    header = cells(delimiter)
     numbered = any(name.isdecimal() and not _find(name, header) for several in named.named.values() for name in several)
     bars = named.audio is None and found is None and delimiter == _BAR
-    return delimiter, header, not (numbered or bars)
-
-
-def _first_lines(text: str, path: Path, delimiter: str) -> list[list[str]]:
-    """Return the cells of the first lines that are not empty; a line that cannot be read has none."""
-    found: list[list[str]] = []
-    try:
-        for cells in islice(_reader(text, path, delimiter), _FIRST_LINES):
-            if cells or not found:
-                found.append([cell.strip() for cell in cells])
-    except csv.Error:  # reported with its line when the rows are read
-        found.append([])
-    return found or [[]]
+    return delimiter, not (numbered or bars)
 
 
 def _recording_names(named: ColumnConfig) -> tuple[str, ...]:
@@ -197,19 +223,10 @@ def _find(name: str, header: Sequence[str]) -> str | None:
     return name if name in header else next((each for each in header if each.lower() == name.lower()), None)
 
 
-def _reader(text: str, path: Path, delimiter: str) -> Iterator[list[str]]:
-    """Read the cells of each line; only CSV uses quotes, or a table that quotes its header, as R writes it."""
-    quoted = delimiter != _BAR and (path.suffix.lower() == ".csv" or delimiter != "\t" or text.startswith('"'))
-    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    lines = io.StringIO(_SPACE_AFTER_QUOTE.sub('"', text) if quoted else text, newline="")
-    return csv.reader(lines, delimiter=delimiter, quoting=quoting, skipinitialspace=quoted, strict=True)
-
-
 def _without_header(
-    first: Sequence[str], named: ColumnConfig, label_type: LabelType, path: Path, notices: list[str]
-) -> tuple[ColumnConfig, list[str]]:
-    """Return the columns of a table without a header, and their names, which are numbers."""
-    header = [str(number) for number in range(1, len(first) + 1)]
+    header: Sequence[str], named: ColumnConfig, label_type: LabelType, path: Path, notices: list[str]
+) -> ColumnConfig:
+    """Return the columns of a table without a header, whose names are numbers."""
     audio = named.audio or header[0]
     texts = label_type == "text" and named.label is None and len(header) > 1
     label = header[-1] if texts else named.label
@@ -217,34 +234,18 @@ def _without_header(
         what = f", and column {label} is the text (`columns.label`={label})" if texts else ""
         first_column = f"column {audio} names the recordings (`columns.audio`={audio})"
         notices.append(f"{path.name} has no header: {first_column}{what}")
-    return replace(named, audio=audio, label=label), header
-
-
-def _with_times(header: Sequence[str], rows: Sequence[_Cells]) -> list[str]:
-    """Return the columns that may hold times: those of the plain names, and those whose first values are times."""
-    found = []
-    for name in header:
-        texts = [text for values, _ in rows[:_FIRST_LINES] if (text := str(values.get(name) or "").strip())]
-        if name.lower() in _TIMES or 2 * sum(seconds_of(text) is not None for text in texts) >= len(texts):
-            found.append(name)
-    return found
+    return replace(named, audio=audio, label=label)
 
 
 def _choose(
-    header: Sequence[str],
-    times: Sequence[str],
-    named: ColumnConfig,
-    label_type: LabelType,
-    path: Path,
-    notices: list[str],
+    cells: Mapping[str, Sequence[object]], named: ColumnConfig, label_type: LabelType, path: Path, notices: list[str]
 ) -> dict[str, tuple[str, ...]]:
-    """Return the columns of each field: those that are named, else those of well-known names, of ``times`` for times.
+    """Return the columns of each field: those that are named, else those of well-known names.
 
     Raises:
-        InputError: a named column or the column of recordings is not there, the header names a column twice, or several
-            columns may be the label.
+        InputError: a named column or the column of recordings is not there, or several columns may be the label.
     """
-    chosen: dict[str, tuple[str, ...]] = {}
+    header, chosen = list(cells), dict[str, tuple[str, ...]]()
     for option, names in named.named.items():
         found = []
         for name in names:
@@ -259,6 +260,7 @@ def _choose(
     }
     path_column = chosen.get(PATH, (guessed.get(PATH, ""),))[0]
     if path_column.lower() != _EXCERPTS:
+        times = [name for name in header if name.lower() in _TIMES or _holds_times(cells[name][:_FIRST_LINES])]
         guessed |= time_columns(times, {field: names[0] for field, names in chosen.items()})
     if told := [f"{field}: {name}" for field, name in guessed.items() if name.lower() != field]:
         notices.append(f"{path.name}: columns by well-known names: {', '.join(told)} (`columns` names others)")
@@ -270,10 +272,13 @@ def _choose(
             what = "column"
             remedy = "write a header with the column path, or name it by `columns.audio`=NAME, or NUMBER without header"
         raise InputError(f"{path}:1: no {what} of recordings among {list(header)!s:.400}", remedy=remedy)
-    for name in (name for several in chosen.values() for name in several):
-        if [each.lower() for each in header].count(name.lower()) > 1 and header.count(name) != 1:
-            raise InputError(f"{path}:1: the header names {name} twice; name each column once")
     return chosen
+
+
+def _holds_times(cells: Sequence[object]) -> bool:
+    """Return whether the first values of a column are times, or there are none."""
+    texts = [text for cell in cells if (text := str(cell or "").strip())]
+    return 2 * sum(seconds_of(text) is not None for text in texts) >= len(texts)
 
 
 def _known(field: str, names: Sequence[str], header: Sequence[str], label_type: LabelType, path: Path) -> str | None:
@@ -293,65 +298,40 @@ def _known(field: str, names: Sequence[str], header: Sequence[str], label_type: 
     return found[0] if found else None
 
 
-def _separated(text: str, path: Path, delimiter: str, header: Sequence[str], *, has_header: bool) -> Iterator[_Cells]:
-    """Give the rows of a table of separated values."""
-    lines = _reader(text, path, delimiter)
-    number = 1
-    try:
-        if has_header:
-            next(lines, None)
-        for values in lines:
-            number = lines.line_num  # type: ignore[attr-defined]  # of csv.reader, whose type has no public name
-            if any(value.strip() for value in values):
-                where = f"{path}:{number}"
-                if len(values) != len(header):
-                    problem = f"{len(values)} values under a header of {len(header)} columns"
-                    raise InputError(f"{where}: {problem}; give one for each")
-                yield dict(zip(header, map(_unquoted, values) if delimiter == "\t" else values, strict=True)), where
-    except csv.Error as error:
-        number = lines.line_num  # type: ignore[attr-defined]
-        raise InputError(f"{path}:{number}: {error}; fix the line, or write a tab-separated .tsv") from error
-
-
 def _unquoted(cell: str) -> str:
     """Return a cell of a TSV without quotation marks around it, which spreadsheets write around commas."""
     found = _QUOTED.fullmatch(cell.strip())
-    return found[1].replace('""', '"') if found else cell
+    return found[1].replace('""', '"') if found else cell.strip()
 
 
-def _is_fairseq(first: str, rest: str, *, known: bool) -> bool:
-    """Return whether a table begins with a folder: a line without tabs, before lines of a path and a number."""
-    if "\t" in first or not first.strip():
-        return False
-    second = next((line for line in rest.split("\n", 100) if line.strip()), "")
-    return _FAIRSEQ_ROW.fullmatch(second.rstrip("\r")) is not None or (not known and "\t" in second)
+def _frame_of_objects(path: Path, names: Sequence[str]) -> "DataFrame":
+    """Read JSON or Parquet, with "file:line" or "file: row number" as index; ``names`` may name a recording."""
+    import pandas as pd  # slow to import
 
+    values: list[tuple[object, str]] | None = None
+    if path.suffix.lower() == _PARQUET:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
-def _fairseq_cells(text: str, path: Path) -> Iterator[_Cells]:
-    for number, line in enumerate(text.split("\n"), start=2):
-        name, _, length = line.rstrip("\r").partition("\t")
-        if not line.strip():
-            continue
-        if not length.strip().isdecimal():
-            raise InputError(
-                f"{path}:{number}: {line!r:.80}; a fairseq manifest has path<TAB>number of samples here "
-                "(its first line is a folder; any other table begins with a header that has a column path)"
-            )
-        yield {PATH: name}, f"{path}:{number}"
-
-
-def _json_cells(text: str, path: Path, names: Sequence[str]) -> Iterator[_Cells]:
-    """Give the rows of JSON: an object after the other, or those of one document.
-
-    ``names`` are the keys that may name a recording.
-    """
-    values = list(_json_values(text, path))
-    if len(values) == 1 and (rows := _document_rows(values[0][0], names)) is not None:
-        values = [(row, f"{path}: row {number}") for number, row in enumerate(rows, start=1)]
-    for value, where in values:
+        try:
+            whole: object = pq.read_table(path).to_pylist()
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(option="table", value=path, rule=f"it cannot be read: {error!s:.200}") from error
+    else:
+        values = list(_json_values(read_text(path, option="table"), path))
+        whole = _document_rows(values[0][0], names) if len(values) == 1 else None
+    if isinstance(whole, list):
+        values = [(row, f"{path}: row {number}") for number, row in enumerate(whole, start=1)]
+    rows = []
+    for value, where in values or ():
         if not isinstance(value, dict):
             raise InputError(f"{where}: {json.dumps(value):.80}; write one JSON object for each recording")
-        yield value, where
+        rows.append(value)
+    places = [where for _, where in values or ()]
+    header = pd.Index(list(dict.fromkeys(name for row in rows for name in row)), dtype=object)
+    return pd.DataFrame(
+        [[row.get(name) for name in header] for row in rows], index=places, columns=header, dtype=object
+    )
 
 
 def _json_values(text: str, path: Path) -> Iterator[tuple[object, str]]:
@@ -376,64 +356,36 @@ def _document_rows(whole: object, names: Sequence[str]) -> list[object] | None:
         return [{PATH: each} if isinstance(each, str) else each for each in whole]
     if not isinstance(whole, dict):
         return None
-    if (column := _column_of_recordings(whole, names)) is not None:
-        keys = list(whole[column]) if isinstance(whole[column], dict) else range(len(whole[column]))
-        columns = {name: values for name, values in whole.items() if isinstance(values, list | dict)}
-        return [
-            {
-                name: values.get(key) if isinstance(values, dict) else values[number]
-                for name, values in columns.items()
-                if isinstance(values, dict) or number < len(values)
-            }
-            for number, key in enumerate(keys)
-        ]
-    if not whole or _names_recording(whole, names):
+
+    lower = {name.lower() for name in names}
+
+    def names_recording(row: Mapping[str, object]) -> bool:
+        return any(name.lower() in lower and not isinstance(value, list) for name, value in row.items())
+
+    columns = {name: value for name, value in whole.items() if isinstance(value, list | dict)}
+    found = next((column for name in names if (column := _find(name, list(columns)))), None)
+    if found and columns[found]:  # as pandas writes them
+        of_columns = {
+            name: dict(enumerate(value)) if isinstance(value, list) else value for name, value in columns.items()
+        }
+        if not any(isinstance(each, list | dict) for each in of_columns[found].values()):
+            return [{name: of.get(key) for name, of in of_columns.items()} for key in of_columns[found]]
+    if not whole or names_recording(whole):
         return None
-    lists = {key: value for key, value in whole.items() if _is_list_of_rows(value)}
-    lists = {key: rows for key, rows in lists.items() if any(_names_recording(row, names) for row in rows)} or lists
+    lists: dict[str, list[dict[str, object]]] = {
+        key: rows
+        for key, rows in whole.items()
+        if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows)
+    }
+    lists = {key: rows for key, rows in lists.items() if any(names_recording(row) for row in rows)} or lists
     splits = {key: {"split": split} for key in lists if (split := known_split(key))}
     if len(lists) == 1 or (lists and len(splits) == len(lists)):
         return [splits.get(key, {}) | row for key, rows in lists.items() for row in rows]
     if not lists and all(isinstance(value, dict) for value in whole.values()):
-        return [row if _names_recording(row, names) else {PATH: key, **row} for key, row in whole.items()]
+        return [row if names_recording(row) else {PATH: key, **row} for key, row in whole.items()]
     if not lists and all(PurePosixPath(key).suffix.lower().lstrip(".") in EXTENSIONS for key in whole):
         return [{PATH: key, "label": value} for key, value in whole.items()]
     return None
-
-
-def _column_of_recordings(whole: Mapping[str, object], names: Sequence[str]) -> str | None:
-    """Return the column of recordings if an object has a list or an object for each column, as pandas writes them."""
-    columns = {name: value for name, value in whole.items() if isinstance(value, list | dict)}
-    found = next((column for name in names if (column := _find(name, list(columns)))), None)
-    rows = columns.get(found or "")
-    inner = rows.values() if isinstance(rows, dict) else rows if isinstance(rows, list) else ()
-    return found if found and inner and not any(isinstance(each, list | dict) for each in inner) else None
-
-
-def _names_recording(row: Mapping[str, object], names: Sequence[str]) -> bool:
-    lower = {name.lower() for name in names}
-    return any(name.lower() in lower and not isinstance(value, list) for name, value in row.items())
-
-
-def _is_list_of_rows(value: object) -> TypeGuard[list[dict[str, object]]]:
-    return isinstance(value, list) and bool(value) and all(isinstance(each, dict) for each in value)
-
-
-def _row(cells: _Cells, chosen: Mapping[str, Sequence[str]], *, samples: bool = False) -> Row:
-    """Return a row of a table; ``samples``: it is one of a run's manifest, whose times are samples."""
-    values, where = cells
-    fields: dict[str, str] = {}
-    for field, names in chosen.items():
-        texts = [_as_text(values.get(name), field, where) for name in names]
-        fields[field] = texts[0] if len(texts) == 1 else SEPARATOR.join(filter(None, map(str.strip, texts)))
-    for name in {*_TIMES} & fields.keys():
-        if (seconds := seconds_of(fields[name], chosen[name][0])) is not None:
-            fields[name] = repr(seconds)
-    if samples:
-        fields = _in_seconds(fields, values)
-    if not fields.get(PATH, "").strip():
-        raise InputError(f"{where}: no path; each row names a recording (`columns.audio` names the column)")
-    return Row(path=fields[PATH], description=describe(fields, where), where=where)
 
 
 def _as_text(value: object, field: str, where: str) -> str:
@@ -446,14 +398,18 @@ def _as_text(value: object, field: str, where: str) -> str:
     return str(value)
 
 
-def _in_seconds(fields: Mapping[str, str], values: Mapping[str, object]) -> dict[str, str]:
-    """Convert a row of a wordless manifest from samples to seconds; a whole recording is trimmed anew."""
-    others = {name: text for name, text in fields.items() if name not in SPAN_FIELDS}
-    names = ("segment", "start", "num_samples", "sample_rate")
-    segment, start, num_samples, sample_rate = (whole_number(str(values.get(name, ""))) for name in names)
+def _in_seconds(cells: tuple[object, ...]) -> tuple[str, str]:
+    """Return start and end in seconds of a row of a wordless manifest; a whole recording is trimmed anew."""
+    segment, start, num_samples, sample_rate = (whole_number(str(cell)) for cell in cells)
     if segment is None or start is None or num_samples is None or not sample_rate:
-        return others
-    return {**others, "start": repr(start / sample_rate), "end": repr((start + num_samples) / sample_rate)}
+        return "", ""
+    return repr(start / sample_rate), repr((start + num_samples) / sample_rate)
+
+
+def _row(fields: Mapping[str, str], where: str) -> Row:
+    if not fields.get(PATH, "").strip():
+        raise InputError(f"{where}: no path; each row names a recording (`columns.audio` names the column)")
+    return Row(path=fields[PATH], description=describe(fields, where), where=where)
 
 
 FOLDERS = ("clips", "wavs", "wav", "audio", "recordings")  # that data sets keep recordings in, beside their tables

@@ -5,6 +5,8 @@ import json
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -50,6 +52,8 @@ def test_cells_may_be_empty_quoted_or_divided_by_semicolons(tmp_path: Path) -> N
     (first, second) = rows(tmp_path, "t.tsv", 'path\tlabel\n"a" b.wav\tso "far"\nc.wav\t"say ""no"", no"\n')
     assert (first.path, first.description.label) == ('"a" b.wav', 'so "far"')
     assert second.description.label == 'say "no", no'
+    (short,) = rows(tmp_path, "t.csv", "path,label,group\na.wav,up\n")
+    assert short.description == Description(label="up")
     (only,) = rows(tmp_path, "t.csv", 'path,label\na.wav, "say ""no"" , no"\n')
     assert only.description.label == 'say "no" , no'
 
@@ -128,13 +132,12 @@ def test_a_fairseq_manifest_names_its_root_and_has_no_columns(tmp_path: Path) ->
     ("name", "text", "line", "names"),
     [
         ("t.csv", "thing,label\na.wav,up\n", 1, "columns.audio"),
-        ("t.csv", "path,label\na.wav\n", 2, "2 columns"),
+        ("t.csv", "path,label\na.wav,up,down\n", 2, "2 fields"),
         ("t.csv", 'path\n"a.wav\n', 2, ""),
         ("t.tsv", "path\tindex\na.wav\tthree\n", 2, "index is 'three'"),
         ("t.tsv", "path\tsplit\na.wav\ttest\nb.wav\ttset\n", 3, "split is 'tset'"),
         ("t.tsv", "path\tlabel\n\tup\n", 2, "path"),
         ("t.csv", 'path,label\na.wav,"two\nlines"\n', 3, r"label is 'two\nlines'"),
-        ("t.tsv", "/root\na.wav\tlong\n", 2, "fairseq"),
         ("t.jsonl", '{"audio_filepath": "a"}\n{"audio_filepath": \n', 2, "JSON"),
         ("t.jsonl", '{"path": "a"}\n[1]\n', 2, "object"),
         ("t.jsonl", "[1]\n", " row 1", "object"),
@@ -273,6 +276,18 @@ def test_a_named_column_that_is_not_there_is_refused_with_those_that_are(tmp_pat
         with pytest.raises(InputError) as caught:
             read_table(tmp_path / name, columns)
         assert all(each in str(caught.value) for each in (f"columns.{option} is {column}", f"{name}:1", "Species"))
+
+
+def test_parquet_lists_recordings_as_json_does(tmp_path: Path) -> None:
+    values = {"path": ["a.wav", "b.wav"], "label": ["007", None], "index": [3, None], "start": [0.5, 1.0]}
+    pq.write_table(pa.table(values), tmp_path / "t.parquet")
+    first, second = read_table(tmp_path / "t.parquet").rows
+    assert (first.path, first.where) == ("a.wav", f"{tmp_path / 't.parquet'}: row 1")
+    assert first.description == Description(label="007", index=3, span=Span(start=0.5, end=None))
+    assert second.description == Description(span=Span(start=1.0, end=None))
+    (tmp_path / "t.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match=r"^table is .*t\.parquet"):
+        read_table(tmp_path / "t.parquet")
 
 
 def test_several_columns_are_one_label(tmp_path: Path) -> None:
