@@ -13,7 +13,6 @@ from wordless.audio.recordings.clips import CONFLICTING, build_manifest, length_
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings, resolved
 from wordless.audio.recordings.data_sets import (
     described,
-    is_unpacked,
     open_data_set,
     open_shards,
     unpack,
@@ -183,7 +182,7 @@ def _unpacked(config: CorpusConfig, store: Path, terminal: Terminal) -> Found:
     """
     data_set = open_shards(config.shards) if config.shards else open_data_set(config.dataset or "", config.columns)
     place = unpacked_place(data_set, store / UNPACKED)
-    if not is_unpacked(data_set, place):
+    if not place.is_dir():
         terminal.say(f"corpus    {data_set.name}: unpacked once, into {place}")
         with terminal.working("unpacking", len(data_set.files), "files") as progress:
             unpack(data_set, place, progress.advance_to)

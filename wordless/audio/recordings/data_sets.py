@@ -36,30 +36,17 @@ from wordless.audio.recordings.packed import ARROW, PARQUET, DamageError, Packed
 from wordless.base.errors import InputError
 from wordless.base.files import flush_folder, locked, named_write_errors, remove, write_aside
 from wordless.base.text import counted, listed
-from wordless.base.values import list_hash, read_json
+from wordless.base.values import list_hash
 
 MOST_FILES = 100_000  # that a pattern with braces may name
-_BRACES = re.compile(r"\{([^{}]*)\}")
-_RANGE = re.compile(r"(\d{1,9})\.\.(\d{1,9})")
-_NUMBERING = re.compile(r"(?:[-_.]?\d+(?:-of-\d+)?(?:-[0-9a-f]{16})?)+$")  # of shards: -00001-of-00010-0123456789abcdef
+_BRACES = re.compile(r"\{(?:(\d{1,9})\.\.(\d{1,9})|([^{}]*,[^{}]*))\}")
+_SHARD = re.compile(r"(?:[-_.]?\d+(?:-of-\d+)?(?:-[0-9a-f]{16})?)+$")  # its number: -00001-of-00010-0123456789abcdef
+_ENDING = re.compile(r"\.(?:parquet|arrow|tar|tgz|tar\.\w+)$")
 
 
 def data_set_files(place: str) -> list[PackedFile]:
-    """Find the files of a data set: a folder of ``save_to_disk`` or another one, a file, or a pattern of names.
-
-    Raises:
-        InputError: there is none, or a folder of ``save_to_disk`` is incomplete.
-    """
+    """Find the files of a data set: those below a folder, such as one of ``save_to_disk``, a file, or a pattern."""
     root = expand_home(place, "dataset")
-    if (dictionary := root / "dataset_dict.json").is_file():
-        names = read_json(dictionary).get("splits")
-        if not isinstance(names, list) or not all(
-            isinstance(name, str) and re.fullmatch(r"\w[\w.-]*", name) for name in names
-        ):
-            raise InputError(f"{dictionary} has no list of splits with names of letters and digits; save it again")
-        return [file for name in names for file in _saved_files(root / name, name)]
-    if (root / "state.json").is_file():
-        return _saved_files(root, None)
     if not root.is_dir():
         return _packed(_named_files(place, option="dataset", kinds=(PARQUET, ARROW)))
     below = sorted(root / name for name in files_below(root) if name.endswith((ARROW, PARQUET)))
@@ -68,7 +55,8 @@ def data_set_files(place: str) -> list[PackedFile]:
         rule = "it holds no Parquet and no Arrow files: name a folder that save_to_disk wrote, or Parquet files"
         remedy = "a folder of recordings is `root`=FOLDER, tar shards are `shards`=FILES"
         raise InputError(option="dataset", value=root, rule=rule, remedy=remedy)
-    return _packed([path for path in found if path.suffix == PARQUET] or found)
+    whole = root if (root / "dataset_dict.json").is_file() else None
+    return _packed([path for path in found if path.suffix == PARQUET] or found, whole)
 
 
 def shard_files(pattern: str) -> list[PackedFile]:
@@ -95,63 +83,48 @@ def _named_files(pattern: str, *, option: str, kinds: tuple[str, ...]) -> list[P
 
 
 def expand_braces(pattern: str) -> Iterator[str]:
-    """Expand ``{000..009}`` and ``{a,b}`` from the left; other braces stay as they are."""
-    for found in _BRACES.finditer(pattern):
-        if borders := _RANGE.fullmatch(found[1]):  # leading zeros set the number of digits
-            padded = any(len(each) > 1 and each.startswith("0") for each in borders.groups())
-            width = max(map(len, borders.groups())) if padded else 0
-            first, last = map(int, borders.groups())
-            step = 1 if first <= last else -1
-            choices: Iterable[str] = (f"{number:0{width}d}" for number in range(first, last + step, step))
-        elif "," in found[1]:
-            choices = found[1].split(",")
-        else:
-            continue
-        # an opening brace before this one belongs to braces around it, which are expanded afterwards
-        for choice in choices:
-            yield from expand_braces(f"{pattern[: found.start()]}{choice}{pattern[found.end() :]}")
+    """Expand ``{000..009}`` and ``{a,b}`` from the left, inner ones first; other braces stay as they are."""
+    if (found := _BRACES.search(pattern)) is None:
+        yield pattern
         return
-    yield pattern
+    choices: Iterable[str] = (found[3] or "").split(",")
+    if found[3] is None:  # leading zeros set the number of digits
+        padded = any(len(each) > 1 and each.startswith("0") for each in (found[1], found[2]))
+        width, first, last = max(map(len, (found[1], found[2]))) * padded, int(found[1]), int(found[2])
+        step = 1 if first <= last else -1
+        choices = (f"{number:0{width}d}" for number in range(first, last + step, step))
+    for choice in choices:
+        yield from expand_braces(f"{pattern[: found.start()]}{choice}{pattern[found.end() :]}")
 
 
-def _saved_files(folder: Path, split: str | None) -> list[PackedFile]:
-    """List the files that the ``state.json`` of a folder of ``save_to_disk`` names, in its order."""
-    state = read_json(folder / "state.json")
-    listed, files = state.get("_data_files"), []
-    for number, each in enumerate(listed if isinstance(listed, list) else ()):
-        name = each.get("filename") if isinstance(each, dict) else None
-        if not isinstance(name, str) or name != PurePosixPath(name).name or not (folder / name).is_file():
-            raise InputError(f"{folder} names the file {name!r:.80}, which is not there; save the data set again")
-        own = f"{number:05d}" if split is None else f"{split}/{number:05d}"
-        files.append(PackedFile(path=folder / name, name=own, split=split))
-    if state.get("_indices_data_files") or state.get("_indices_files"):
-        raise InputError(f"{folder} selects rows by indices; save the data set again by a newer version of datasets")
-    return files
+def _packed(paths: Sequence[Path], root: Path | None = None) -> list[PackedFile]:
+    """Name each file after its place below ``root``, or the folder that holds all, and find its split in this name.
 
-
-def _packed(paths: Sequence[Path]) -> list[PackedFile]:
-    """Name each file after its place below the folder that holds all of them, and find its split in this name."""
-    absolute = [path.absolute() for path in paths]
-    root = Path(os.path.commonpath([path.parent for path in absolute]))
-    ending = re.compile(r"\.(?:parquet|arrow|tar|tgz|tar\.\w+)$")
-    names = [ending.sub("", path.relative_to(root).as_posix()) for path in absolute]
-    times = Counter(name.casefold() for name in names)
-    folders = {parent.as_posix() for name in names for parent in PurePosixPath(name).parents}
-    for name in names:
+    Arrow files of a folder of ``save_to_disk`` are numbered instead: ``train/00000``.
+    """
+    absolute, numbers = [path.absolute() for path in paths], Counter[Path]()
+    root = root.absolute() if root else Path(os.path.commonpath([path.parent for path in absolute]))
+    files: list[PackedFile] = []
+    for path in absolute:
+        name, saved = _ENDING.sub("", path.relative_to(root).as_posix()), (path.parent / "state.json").is_file()
+        if saved and path.suffix == ARROW:
+            name = (path.parent.relative_to(root) / f"{numbers[path.parent]:05d}").as_posix()
+            numbers[path.parent] += 1
+        # the split stands in the name of the file or of a folder, before the number of the shard
+        parts = list(filter(None, (_SHARD.sub("", part) for part in reversed(name.split("/")))))
+        split = next((part for part in parts if known_split(part)), parts[0] if parts else None)
+        files.append(PackedFile(path=path, name=name, split=name.rpartition("/")[0] or None if saved else split))
+    times = Counter(file.name.casefold() for file in files)
+    folders = {parent.as_posix() for file in files for parent in PurePosixPath(file.name).parents}
+    for name in (file.name for file in files):
         if not writable(name):
             raise InputError(f"{root / name!r} holds a tab, a line break or bytes that are not UTF-8; rename it")
         if times[name.casefold()] > 1 or name in folders:
             raise InputError(f"several files, or a file and a folder, below {root} have the name {name}; rename one")
-    files = []
-    for path, name in zip(paths, names, strict=True):
-        # the split stands in the name of the file or of a folder, before the number of the shard
-        parts = [_NUMBERING.sub("", part) for part in reversed(name.split("/"))]
-        split = next((part for part in parts if known_split(part)), parts[0])
-        files.append(PackedFile(path=path, name=name, split=split))
     return files
 
 
-VERSION = 4  # of the layout: raise it when the same files are unpacked in another way
+VERSION = 5  # of the layout: raise it when the same files are unpacked in another way
 SOUNDS, ROWS, PARTIAL = "sounds", "rows", ".partial"
 Progress = Callable[[int], None]  # files that are unpacked
 
@@ -204,19 +177,6 @@ def rows_of(folder: Path, number: int) -> Iterator[PackedRow]:
         yield from (PackedRow(**json.loads(line)) for line in lines)
 
 
-def _missing(data_set: PackedDataSet, folder: Path) -> list[int]:
-    """List the numbers of the packed files whose recordings are not all there, with their sizes."""
-
-    def is_whole(number: int) -> bool:
-        try:
-            sizes = [(folder / SOUNDS / row.path, row.size) for row in rows_of(folder, number) if not row.reason]
-            return all(path.stat().st_size == size for path, size in sizes)
-        except (OSError, ValueError, TypeError):  # a recording is missing, or the rows are missing or damaged
-            return False
-
-    return [number for number in range(len(data_set.files)) if not is_whole(number)]
-
-
 def unpacked_place(data_set: PackedDataSet, cache: Path) -> Path:
     """Return the folder that a data set is, or will be, unpacked into; until it is complete it ends in ``.partial``."""
     columns = [[file.name, file.damage, file.audio, dict(file.classes)] for file in data_set.files]
@@ -228,11 +188,6 @@ def unpacked_place(data_set: PackedDataSet, cache: Path) -> Path:
     return cache / f"dataset-{list_hash([VERSION, columns, *files])[:16]}"
 
 
-def is_unpacked(data_set: PackedDataSet, place: Path) -> bool:
-    """Return whether the data set is unpacked, and all of its recordings are still there."""
-    return place.is_dir() and not _missing(data_set, place)
-
-
 def unpack(data_set: PackedDataSet, place: Path, progress: Progress | None = None) -> None:
     """Unpack a data set, unless another process has done so meanwhile; what a killed process has finished is kept.
 
@@ -242,15 +197,14 @@ def unpack(data_set: PackedDataSet, place: Path, progress: Progress | None = Non
     """
     partial = place.with_suffix(PARTIAL)
     with locked(place.with_suffix(".lock")):
-        if is_unpacked(data_set, place):
+        if place.is_dir():
             return
-        if place.is_dir():  # somebody removed or changed recordings: the others are kept
-            remove(partial)
-            place.rename(partial)
         for name in (SOUNDS, ROWS):
             (partial / name).mkdir(parents=True, exist_ok=True)
-        for number in _missing(data_set, partial):
-            file = data_set.files[number]
+        for number, file in enumerate(data_set.files):
+            finished = partial / ROWS / f"{number:05d}.jsonl"
+            if finished.is_file():
+                continue
             remove(partial / SOUNDS / file.name)
             try:
                 rows = [_unpacked_row(file.name, *each, partial / SOUNDS) for each in file.read()]
@@ -258,8 +212,7 @@ def unpack(data_set: PackedDataSet, place: Path, progress: Progress | None = Non
                 remove(partial / SOUNDS / file.name)
                 rows = [PackedRow(path=file.name, reason=f"the file is damaged: {error}")]
             os.sync()  # one call for all recordings; flushing each by itself took 8 ms a file
-            lines = "".join(f"{json.dumps(asdict(row))}\n" for row in rows)
-            write_aside(partial / ROWS / f"{number:05d}.jsonl", lines)
+            write_aside(finished, "".join(f"{json.dumps(asdict(row))}\n" for row in rows))
             if progress:
                 progress(number + 1)
         if unpacked_place(data_set, place.parent) != place:
@@ -271,20 +224,18 @@ def unpack(data_set: PackedDataSet, place: Path, progress: Progress | None = Non
 
 
 def _unpacked_row(file: str, row: PackedRow, blocks: Iterable[bytes], sounds: Path) -> PackedRow:
-    """Write a recording of a packed file; return its row with the path below ``sounds`` and the size in bytes."""
+    """Write a recording of a packed file; return its row with the path below ``sounds``."""
     row = replace(row, path=f"{file}/{row.path}")
     if row.reason:
         return row
-    size, path = 0, sounds / row.path
     try:
-        with named_write_errors(path):
+        with named_write_errors(path := sounds / row.path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("xb") as written:
-                for block in blocks:
-                    size += written.write(block)
+                written.writelines(blocks)
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
         return replace(row, reason="another part of the file has the same name", fields={})
-    return replace(row, size=size)
+    return row
 
 
 def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, own_splits: bool) -> Found:
@@ -303,35 +254,32 @@ def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, ow
     of_files, column = {split or "" for _, split in rows}, columns.split
     if column is None and not (len(of_files) > 1 and any(map(known_split, of_files))):
         column = "split" if any(known_split(row.fields.get("split", "")) for row in usable) else None
-    named = [(row, row.fields.get(column) if column else split) for row, split in rows]
-    names = sorted({name or "" for row, name in named if not row.reason})
-    if own_splits and column and usable and not any(map(known_split, names)):
+    named = [(row, (row.fields.get(column) if column else split) or "") for row, split in rows]
+    names = sorted({name for row, name in named if not row.reason})
+    divided = own_splits and any(map(known_split, names)) and (len(names) > 1 or column is not None)
+    if own_splits and column and usable and not divided:
         rule = f"its values {', '.join(names):.200} name no split: choose another column, or `split.by`=hash"
         raise InputError(option="columns.split", value=column, rule=rule)
-    divided = own_splits and any(map(known_split, names)) and (len(names) > 1 or column is not None)
-    without: dict[str, list[str]] = {name: [] for name in ("label", "group", "fold") if name in columns.named}
+    wanted = {name: columns.named[name] for name in ("label", "group", "fold") if name in columns.named}
+    without: dict[str, list[str]] = {name: [] for name in wanted}
     found: dict[str, tuple[Description, ...]] = {}
     rejected: list[Rejected] = []
     for row, name in named:
         fields = {
-            "label": SEPARATOR.join(text for column in columns.labels if (text := row.fields.get(column))),
-            "group": row.fields.get(columns.group or "", ""),
-            "fold": row.fields.get(columns.fold or "", ""),
+            kind: SEPARATOR.join(text for column in each if (text := row.fields.get(column)))
+            for kind, each in wanted.items()
         }
-        for kind in (kind for kind in without if not row.reason and not fields[kind]):
-            without[kind].append(row.path)
-        split = known_split(name or "") if divided else None
-        reason = row.reason
-        if divided and name and not split:
-            reason = reason or f"in no split: {name} of the data set is neither train, validation nor test"
+        split = known_split(name) if divided else None
         try:
-            known = describe(fields, "what is known of it")
+            if row.reason:
+                raise InputError(row.reason)
+            for kind in (kind for kind in wanted if not fields[kind]):
+                without[kind].append(row.path)
+            if divided and name and not split:
+                raise InputError(f"in no split: {name} of the data set is neither train, validation nor test")
+            found[row.path] = (replace(describe(fields, "what is known of it"), split=split),)
         except InputError as error:
-            reason = reason or str(error)
-        if reason:
-            rejected.append(Rejected(path=row.path, reason=reason))
-        else:
-            found[row.path] = (replace(known, split=split),)
+            rejected.append(Rejected(path=row.path, reason=str(error)))
     if not found:
         first = "; ".join(f"{each.path}: {each.reason}" for each in rejected[:3])
         rule = f"none of its {counted(len(rows), 'part')} can be used ({first})" if rows else "it is empty"

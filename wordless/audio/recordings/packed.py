@@ -59,7 +59,6 @@ class PackedRow:
     path: str  # below the folder of the packed file; "/" between folders
     fields: dict[str, str] = field(default_factory=dict)  # what is known of it, as text
     reason: str = ""  # why it was set aside; empty: it was not
-    size: int = 0  # bytes, once it is unpacked
 
 
 Rows = Iterator[tuple[PackedRow, Iterable[bytes]]]  # with the bytes of each recording, which are written as they are
@@ -115,14 +114,8 @@ NO_CLASS = -1  # a class label that is not known
 ROWS_AT_ONCE = 16  # a row of an hour of sound has 100 MB
 ROWS_IN_A_FOLDER = 1000
 _FORMATS = {  # first bytes of a file -> its usual ending
-    b"RIFF": "wav",
-    b"RF64": "wav",
-    b"fLaC": "flac",
-    b"OggS": "ogg",
-    b"ID3": "mp3",
-    b"FORM": "aiff",
-    b".snd": "au",
-    b"caff": "caf",
+    **{b"RIFF": "wav", b"RF64": "wav", b"fLaC": "flac", b"OggS": "ogg", b"FORM": "aiff", b".snd": "au", b"caff": "caf"},
+    **dict.fromkeys((b"ID3", *(bytes([0xFF, second]) for second in range(0xE0, 0x100))), "mp3"),
 }
 
 
@@ -180,11 +173,7 @@ def _is_readable(kind: pa.DataType) -> bool:
     types = pa.types
     several = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
     value = kind.value_type if several else kind
-    text = value.value_type if types.is_dictionary(value) else value
-    if types.is_string(text) or types.is_large_string(text) or types.is_integer(value):
-        return True
-    single = (types.is_floating, types.is_boolean, types.is_decimal, types.is_temporal)
-    return not several and any(is_kind(kind) for is_kind in single)
+    return not (types.is_nested(value) or _holds_sound(value) or (several and types.is_floating(value)))
 
 
 def as_text(value: object, names: Sequence[str] | None) -> str:
@@ -223,9 +212,8 @@ def _row_name(place: object, content: bytes, number: int, taken: set[str]) -> st
     name = PurePosixPath(place.replace("\\", "/") if isinstance(place, str) else "")
     fitting = name.name.isprintable() and writable(name.name) and len(name.name.encode()) <= MAX_PART_BYTES
     if not fitting or name.name.startswith(".") or name.suffix.lower().lstrip(".") not in EXTENSIONS:
-        mp3 = content[:1] == b"\xff" and content[1:2] >= b"\xe0"
         endings = (ending for first, ending in _FORMATS.items() if content.startswith(first))
-        name = PurePosixPath(f"{number:07d}.{next(endings, 'mp3' if mp3 else 'bin')}")
+        name = PurePosixPath(f"{number:07d}.{next(endings, 'bin')}")
     if name.name.casefold() in taken:
         name = name.with_name(f"{name.stem}~{number}{name.suffix}")
     taken.add(name.name.casefold())
@@ -254,7 +242,6 @@ def _open(path: Path, columns: list[str] | None = None) -> Iterator[tuple[pa.Sch
 
 TEXTS = ("cls", "txt", "text", "transcript", "id", "index")  # endings of members that hold one value
 JSON = "json"
-MOST_KINDS = 20  # unknown endings of members that are listed; all further ones are "others"
 MAX_FACT_BYTES = 1 << 20  # of a member that is no recording
 BLOCK = 1 << 20  # bytes read at once
 _SAMPLE = re.compile(r"((?:.*/)?[^./][^/]*)\.([^./]+)", re.DOTALL)  # key and ending
@@ -272,29 +259,25 @@ def _read_shard(path: Path) -> Rows:
         sounds: list[tuple[str, int, int]] = []  # name, place of the first byte, bytes
         facts: dict[str, dict[str, str]] = defaultdict(dict)  # of each key, the name before the ending
         faults: set[str] = set()  # keys with a member that cannot be used
-        others: Counter[str] = Counter()  # unknown endings, which somebody may have meant as sounds or facts
-        examples: dict[str, str] = {}  # a member of each
+        others: dict[str, str] = {}  # unknown endings, which somebody may have meant as sounds or facts: a member
+        counts: Counter[str] = Counter()  # of each
         seen: set[str] = set()
         while (member := archive.next()) is not None:
             archive.members = []  # type: ignore[attr-defined]  # a list that grows with the shard otherwise
-            name = member.name
-            if member.isdir():
-                continue
-            if reason := _fault(member):
-                yield PackedRow(path=name, reason=reason), ()
-                continue
-            if _HIDDEN.fullmatch(name):
+            name, reason = member.name, _fault(member)
+            if member.isdir() or (_HIDDEN.fullmatch(name) and not reason):
                 continue
             sample = _SAMPLE.fullmatch(name)
             key, ending = (sample[1], sample[2].lower()) if sample else (name, "")
-            if ending not in (*EXTENSIONS, *TEXTS, JSON):
+            if not reason and ending not in (*EXTENSIONS, *TEXTS, JSON):
                 kind = f"*.{ending}" if ending else "*"
-                kind = kind if kind in others or len(others) < MOST_KINDS else "others"
-                others[kind] += 1
-                examples.setdefault(kind, name)
+                counts[kind] += 1
+                others.setdefault(kind, name)
                 continue
-            if name.casefold() in seen:  # the first one is kept
-                yield PackedRow(path=name, reason="another member of the shard has the same name"), ()
+            if not reason and name.casefold() in seen:  # the first one is kept
+                reason = "another member of the shard has the same name"
+            if reason:
+                yield PackedRow(path=name, reason=reason), ()
                 continue
             seen.add(name.casefold())
             if ending in EXTENSIONS:
@@ -303,16 +286,15 @@ def _read_shard(path: Path) -> Rows:
             # one byte more shows that a member is too long
             content = b"".join(_blocks(path, archive, name, member.offset_data, min(member.size, MAX_FACT_BYTES + 1)))
             try:
-                fields = _facts(content, ending)
-                facts[key].update(fields)
+                facts[key].update(_facts(content, ending))
             except InputError as error:
                 faults.add(key)
                 yield PackedRow(path=name, reason=f"it {error}"), ()
         # `tarfile` takes a header that it does not understand for the end; compression has checksums of its own
         if os.pread(handle, 2, 0) not in _COMPRESSED and os.pread(handle, 512, archive.offset) != bytes(512):
             raise DamageError("its end mark is not there: the shard is cut off, or damaged")
-        for kind, count in others.items():
-            such = f"{counted(count, 'member')}, {'such as ' if count > 1 else ''}{examples[kind]}"
+        for kind, example in others.items():
+            such = f"{counted(counts[kind], 'member')}, such as {example}"
             yield PackedRow(path=kind, reason=f"not read, because the ending is not one of sound or facts: {such}"), ()
 
         named, described = {name.rpartition(".")[0] for name, _, _ in sounds}, facts.keys() | faults
@@ -343,13 +325,8 @@ def _fault(member: tarfile.TarInfo) -> str:
         return "its name holds control characters or bytes that are not UTF-8"
     if name.startswith("/") or ".." in parts or "\\" in name or re.match(r"[A-Za-z]:", name):
         return "its name leads out of the shard"
-    if (
-        len(parts) > MAX_PARTS
-        or len(name.encode()) > MAX_NAME_BYTES
-        or max(map(len, map(str.encode, parts))) > MAX_PART_BYTES
-    ):
-        return "its name is too long"
-    return ""
+    fits = len(parts) <= MAX_PARTS and len(name.encode()) <= MAX_NAME_BYTES
+    return "" if fits and max(len(part.encode()) for part in parts) <= MAX_PART_BYTES else "its name is too long"
 
 
 def _facts(content: bytes, ending: str) -> dict[str, str]:
@@ -357,18 +334,16 @@ def _facts(content: bytes, ending: str) -> dict[str, str]:
     if len(content) > MAX_FACT_BYTES:
         raise InputError(f"has more than {MAX_FACT_BYTES} bytes")
     if ending == JSON:
-        values = parse_json(content, nan_as_none)
-        if not isinstance(values, dict):
+        whole = parse_json(content, nan_as_none)
+        if not isinstance(whole, dict):
             raise InputError("is not a JSON object")
-        given = {
-            str(name): value for name, value in values.items() if name not in TEXTS and not isinstance(value, dict)
-        }
+        given = {name: value for name, value in whole.items() if name not in TEXTS and not isinstance(value, dict)}
     else:
         try:
             given = {ending: content.decode("utf-8-sig")}
         except UnicodeDecodeError as error:
             raise InputError("is not text in UTF-8") from error
-    return {name: text for name, value in given.items() if (text := as_text(value, None))}
+    return {str(name): text for name, value in given.items() if (text := as_text(value, None))}
 
 
 def _blocks(path: Path, archive: tarfile.TarFile, name: str, place: int, size: int) -> Iterator[bytes]:
