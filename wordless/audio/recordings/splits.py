@@ -35,8 +35,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, Literal
 
-import numpy as np
-
 from wordless.audio.recordings.description import Described, SplitBy, folder_split, split_depth
 from wordless.audio.recordings.folders import listed_path, read_text
 from wordless.audio.recordings.manifest import LARGEST, SPLITS, Clip, Manifest, Rejected, Split, whole_number
@@ -171,44 +169,39 @@ def _named_splits(clips: Sequence[Clip], config: SplitConfig) -> list[Split | No
         return [clip.split for clip in clips]
     if config.by == "folder" and not config.all_names:
         return folder_splits([clip.path for clip in clips])
-    example: dict[str, str] = {}  # path of a clip with each value
-    values = []
-    for clip in clips:
-        if config.by == "folder":
-            value: object = clip.path.partition("/")[0] if "/" in clip.path else ""
-        else:
-            value = {"group": clip.group, "fold": clip.fold, "index": clip.index}[config.by]
-        if value is None:
-            remedy = f"put {{{config.by}}} into `pattern`, or a column {config.by} into `table`"
-            raise InputError(option="split.by", value=config.by, rule=f"{clip.path} has no {config.by}", remedy=remedy)
-        values.append(str(value))
-        example[str(value)] = clip.path
-
-    def fitting_values(name: str) -> list[str]:
-        match config.by:
-            case "group" | "fold":
-                return [name] if name in example else []
-            case "index":
-                return [value for value in example if int(value) in (_indices(name) or ())]
-            case _:
-                return [value for value in example if fnmatchcase(value.lower(), name.lower())]
-
+    values = [_value(clip, config) for clip in clips]
+    example = dict(zip(values, (clip.path for clip in clips), strict=True))  # path of a clip with each value
     named: dict[str, Split] = {}
-    for split in SPLITS:
-        for name in config.names(split):
-            fitting = fitting_values(name)
-            if not fitting and name not in example and name in config.all_names:
-                there = sorted(example)
-                more = f" and {len(there) - 8} more" if len(there) > 8 else ""
-                shown = ", ".join(map(repr, there[:8]))
-                rule = f"no clip has the {config.by} {name!r}; there are {shown}{more}"
-                raise InputError(option=f"split.{split}", value=config.names(split), rule=rule)
-            for value in fitting:
-                if named.setdefault(value, split) != split:
-                    rule = f"{config.by} {value!r} of {example[value]} is named for {named[value]}, too"
-                    raise InputError(option=f"split.{split}", value=config.names(split), rule=rule)
+    for split, name in [(each, name) for each in SPLITS for name in config.names(each)]:
+        given, indices = config.names(split), _indices(name) or range(0)
+        match config.by:
+            case "index":
+                fitting = [value for value in example if int(value) in indices]
+            case "folder":
+                fitting = [value for value in example if fnmatchcase(value.lower(), name.lower())]
+            case _:
+                fitting = [name] if name in example else []
+        if not fitting:
+            there, more = ", ".join(map(repr, sorted(example)[:8])), len(example) - 8
+            rule = f"no clip has the {config.by} {name!r}; there are {there}{f' and {more} more' if more > 0 else ''}"
+            raise InputError(option=f"split.{split}", value=given, rule=rule)
+        for value in fitting:
+            if named.setdefault(value, split) != split:
+                rule = f"{config.by} {value!r} of {example[value]} is named for {named[value]}, too"
+                raise InputError(option=f"split.{split}", value=given, rule=rule)
     remaining: Split | None = None if config.names("train") else "train"
     return [named.get(value, remaining) for value in values]
+
+
+def _value(clip: Clip, config: SplitConfig) -> str:
+    """Return the group, fold, index or top folder by which a clip is split."""
+    if config.by == "folder":
+        return clip.path.partition("/")[0] if "/" in clip.path else ""
+    value = {"group": clip.group, "fold": clip.fold, "index": clip.index}[config.by]
+    if value is None:
+        remedy = f"put {{{config.by}}} into `pattern`, or a column {config.by} into `table`"
+        raise InputError(option="split.by", value=config.by, rule=f"{clip.path} has no {config.by}", remedy=remedy)
+    return str(value)
 
 
 def folder_splits(paths: Sequence[str]) -> list[Split | None]:
@@ -256,24 +249,22 @@ def _units(clips: Collection[Clip], config: SplitConfig) -> dict[str, list[Clip]
     Groups that share a recording are one unit, whose name is the first of theirs in sorted order. Folds are not joined:
     who gives a fold to each part of a recording has divided it.
     """
-    units: dict[str, list[Clip]] = defaultdict(list)
-    for clip in clips:
-        units[_unit(clip, config)].append(clip)
-    if config.by == "fold":
-        return units
-    from scipy.sparse import coo_array  # slow to import
-    from scipy.sparse.csgraph import connected_components
+    own, first = [_unit(clip, config) for clip in clips], dict[str, str]()
+    joined: dict[str, str] = {}  # each unit -> another of those that it is joined with, earlier in sorted order
 
-    names = sorted(units)
-    recordings = {path: number for number, path in enumerate({clip.path for clip in clips}, start=len(names))}
-    edges = np.array([(unit, recordings[clip.path]) for unit, name in enumerate(names) for clip in units[name]])
-    size = len(names) + len(recordings)
-    shared = coo_array((np.ones(len(edges)), edges.reshape(-1, 2).T), shape=(size, size))
-    first: dict[int, str] = {}
-    joined: dict[str, list[Clip]] = defaultdict(list)
-    for name, part in zip(names, connected_components(shared, directed=False)[1], strict=False):
-        joined[first.setdefault(int(part), name)] += units[name]
-    return joined
+    def whole(unit: str) -> str:
+        while (earlier := joined.get(unit, unit)) != unit:
+            joined[unit] = joined.get(earlier, earlier)  # halves the way of the next search
+            unit = earlier
+        return unit
+
+    for clip, unit in zip(clips, own, strict=True) if config.by != "fold" else ():
+        one, other = whole(unit), whole(first.setdefault(clip.path, unit))
+        joined[max(one, other)] = min(one, other)
+    units: dict[str, list[Clip]] = defaultdict(list)
+    for clip, unit in zip(clips, own, strict=True):
+        units[whole(unit)].append(clip)
+    return units
 
 
 def _unit(clip: Clip, config: SplitConfig) -> str:
