@@ -154,25 +154,6 @@ def test_lj_speech_with_quotation_marks(tmp_path: Path, tone: Tone) -> None:
     assert [label for _, label, _ in written] == ['"Printing," in 2', "in being"]
 
 
-def test_nemo(tmp_path: Path, tone: Tone) -> None:
-    for take in range(2):
-        tone(f"{take}.wav")
-    lines = [
-        {"audio_filepath": f"{take}.wav", "text": ("no", "yes please")[take], "duration": 9.0} for take in range(2)
-    ]
-    table = tmp_path / "m.json"
-    table.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    assert facts(table, label_type="text") == [("0.wav", "no", None), ("1.wav", "yes please", None)]
-
-
-def test_one_json_document(tmp_path: Path, tone: Tone) -> None:
-    tone("wav/a.wav")
-    table = tmp_path / "t.json"
-    for value in ([{"file": "a", "class": "up"}], {"clips": [{"file": "a", "class": "up"}]}, {"a": {"class": "up"}}):
-        table.write_text(json.dumps(value, indent=2))
-        assert facts(table) == [("a.wav", "up", None)]
-
-
 def test_texts_never_come_from_folders(tmp_path: Path, tone: Tone) -> None:
     tone("up/a.wav")
     table = tmp_path / "t.csv"

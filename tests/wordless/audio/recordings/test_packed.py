@@ -326,13 +326,6 @@ def test_files_of_a_saved_data_set_keep_their_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "split"), [("dev", "validation"), ("Test.clean", "test"), ("trained", None), ("", None)]
-)
-def test_whole_words_say_the_split(name: str, split: str | None) -> None:
-    assert known_split(name) == split
-
-
-@pytest.mark.parametrize(
     ("find", "place", "told"),
     [
         (data_set_files, "missing", "missing"),
