@@ -11,7 +11,6 @@ import gzip
 import json
 import re
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
@@ -19,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NoReturn
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 
-from wordless.audio.recordings.description import PATH_COLUMNS, seconds_of, time_columns
+from wordless.audio.recordings.description import PATH_COLUMNS, SPAN_FIELDS, in_seconds, seconds_of, time_columns
 from wordless.audio.recordings.folders import read_annotation_bytes, read_annotation_text
 from wordless.audio.recordings.manifest import number_of
 from wordless.base.errors import InputError
@@ -50,6 +49,17 @@ class Annotation:
     fault: str | None = None  # why the part cannot be used
     unread: Sequence[str] = ()  # columns of the file
 
+    @property
+    def problem(self) -> str | None:
+        """Why the part cannot be used: its fault, or a time that is none."""
+        times = {key: self.fields[key] for key in (*SPAN_FIELDS, "duration") if key in self.fields}
+        wrong = (
+            f"no {key}" if not text else f"{key} is {text!r:.40}"
+            for key, text in times.items()
+            if seconds_of(text) is None
+        )
+        return self.fault or next(wrong, None)
+
 
 def read(kind: Kind, path: Path, shown: str, config: AnnotationConfig) -> list[Annotation]:
     """Read a file of annotations; ``shown`` is its name in messages."""
@@ -77,42 +87,35 @@ _FIXED: dict[str, tuple[str, ...]] = {
     "ctm": ("recording", "annotated_channel", "start", "duration", "label"),
 }
 _HTK, _LEAST = 1e7, 1e6  # HTK counts 100 ns; smaller whole numbers are samples or seconds
-_FIRST = 50  # lines that show what a text holds
-_RAVEN = {"begin time (s)", "end time (s)"}
-# Columns that Raven and BirdNET write for every selection; a column whose name ends in a unit is a measurement as well.
-_MEASURED = {
-    *("selection", "view", "channel", "begin file", "end file", "begin path", "end path", "begin date", "end date"),
-    *("begin date time", "end date time", "begin clock time", "end clock time", "begin hour", "begin day", "end day"),
-    *("confidence", "score", "peak lag", "snr nist quick", "notes", "comments", "length", "occupancy", *PATH_COLUMNS),
-}
-_UNIT = re.compile(r"\((?:s|ms|hz|khz|db.*|u|u.|bits|frames|samples|hh.*|pa.*|%|.*/hz)\)$")
+FIRST = 50  # lines that show what a text holds
+# Columns that Raven and BirdNET write for every selection, and other measurements, which end in their unit
+_MEASURED = re.compile(
+    r"(begin|end) (file|path|date|date time|clock time|hour|day)|selection|view|channel|confidence|score|notes|"
+    r"comments|peak lag|snr nist quick|length|occupancy|"
+    r".*\((s|ms|hz|khz|db.*|u|u.|bits|frames|samples|hh.*|pa.*|%|.*/hz)\)"
+)
+_KEPT = {"annotated_channel": "channel", "low_hz": "low freq (hz)", "high_hz": "high freq (hz)"}
 _USUAL = ("annotation", "annotations", "label", "labels", "species", "common name", "class", "call type", "tag", "tags")
 
 
 def _rows(text: str, delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
     """Give number and cells of each line that is not empty; without a ``delimiter`` spaces separate them."""
-    lines = (
-        csv.reader(text.split("\n"), delimiter=delimiter, skipinitialspace=True) if delimiter in (",", ";") else None
-    )
-    for number, cells in enumerate(lines or (line.split(delimiter) for line in text.split("\n")), start=1):
-        if any(cell.strip() for cell in cells):
-            yield lines.line_num if lines else number, [cell.strip() for cell in cells]
+    for number, line in enumerate(text.split("\n"), start=1):
+        quoted = csv.reader([line], delimiter=delimiter, skipinitialspace=True) if delimiter in (",", ";") else None
+        cells = [cell.strip() for cell in (next(quoted, []) if quoted else line.split(delimiter))]
+        if any(cells):
+            yield number, cells
 
 
 def layout(text: str) -> tuple[str | None, list[str]]:
     """Return the delimiter of a text, and the header if the first line names columns of times."""
     fitting = {}
     for delimiter in ("\t", ";", ",", None):
-        rows = [cells for _, cells in islice(_rows(text[: 1 << 16], delimiter), _FIRST)]
+        rows = [cells for _, cells in islice(_rows(text[: 1 << 16], delimiter), FIRST)]
         if rows and {"start"} < time_columns(rows[0]).keys() and seconds_of(rows[0][0]) is None:
             return delimiter, rows[0]
         fitting[delimiter] = sum(len(cells) > 2 and None not in map(seconds_of, cells[:2]) for cells in rows)
     return (max(fitting, key=lambda each: fitting[each]) if any(fitting.values()) else None), []
-
-
-def is_raven(header: Sequence[str]) -> bool:
-    """Return whether a header is that of a selection table."""
-    return {name.lower() for name in header} >= _RAVEN
 
 
 def fits(text: str, kind: Kind, *, wanted: bool) -> bool:
@@ -120,17 +123,16 @@ def fits(text: str, kind: Kind, *, wanted: bool) -> bool:
 
     Decimals in all labels are measurements, such as pitch; whole numbers between spaces may be words of a transcript.
     """
-    text = "\n".join(text.split("\n")[:_FIRST])
+    text = "\n".join(text.split("\n")[:FIRST])
     parts, (delimiter, header) = columns(text, "", kind), layout(text)
-    times = [[each.fields[key] for key in ("start", "end", "duration") if each.fields.get(key)] for each in parts]
-    good = [n for n, each in enumerate(parts) if not each.fault and [*map(seconds_of, times[n]), None].index(None) == 2]
-    labels = {label for n in good for label in parts[n].labels.values()} - {""}
+    good = [each for each in parts if not each.problem]
+    labels = {label for each in good for label in each.labels.values()} - {""}
     if wanted or header:
         return bool(labels) or (wanted and bool(good)) or not parts
-    whole = all(time.isdecimal() for n in good for time in times[n])
+    whole = all(each.fields["start"].isdecimal() for each in good)
     measured = all(number_of(label) is not None and ("." in label or whole) for label in labels)
-    words = delimiter is None and kind not in _FIXED and whole and all(len(times[n][1]) < 5 for n in good)
-    return 3 * len(good) >= 2 * len(parts) > 0 and not measured and not words
+    others = kind != "rttm" and (measured or (whole and delimiter is None))
+    return 3 * len(good) >= 2 * len(parts) > 0 and not others
 
 
 def columns(text: str, shown: str, kind: Kind, label: str | None = None, group: str | None = None) -> list[Annotation]:
@@ -141,29 +143,28 @@ def columns(text: str, shown: str, kind: Kind, label: str | None = None, group: 
     delimiter, header = (None, []) if kind in _FIXED else layout(text)
     rows = [(f"{shown}:{number}", cells) for number, cells in _rows(text, delimiter)]
     if header:
-        return _below(header, rows[1:], shown, label, group)
-    names, found = _FIXED.get(kind, ("start", "end", "label")), list[Annotation]()
+        return _below(header, rows[1:], shown, kind, label, group)
+    names, found = _FIXED.get(kind, (*SPAN_FIELDS, "label")), list[Annotation]()
     for where, cells in rows:
         if cells[0] == "\\" and found:
             bounds = zip(("low_hz", "high_hz"), map(seconds_of, cells[1:3]), strict=False)
             found[-1].fields.update({name: repr(hz) for name, hz in bounds if hz is not None and hz >= 0})
         elif not cells[0].startswith(";;") and (kind != "rttm" or cells[0] == "SPEAKER"):
-            if kind not in _FIXED and delimiter is None:
-                cells[2:] = [" ".join(cells[2:])]
             many = "more than start, end and label; write a header that names the columns"
-            fault = many if kind not in _FIXED and len(cells) > len(names) else None
-            fields = dict(zip_longest(names, map(one_line, cells[: len(names)]), fillvalue=""))
+            fault = many if kind not in _FIXED and delimiter and len(cells) > len(names) else None
+            cells[2:] = cells[2:] if kind in _FIXED else [" ".join(cells[2:])]
+            fields = dict(zip_longest(names, cells[: len(names)], fillvalue=""))
             found.append(Annotation(where, fields, {"": fields.pop("label")}, fields.pop("recording", None), fault))
-    times = {each.fields[name] for each in found for name in ("start", "end") if kind == "lab"} - {""}
+    times = {each.fields[name] for each in found for name in SPAN_FIELDS if kind == "lab"} - {""}
     if times and all(map(str.isdecimal, times)) and max(map(float, times)) >= _LEAST:
         for each in found:  # a score may follow the label
             each.labels[""] = each.labels[""].partition(" ")[0]
-            each.fields.update({name: repr(float(each.fields[name] or "nan") / _HTK) for name in ("start", "end")})
+            each.fields.update({name: repr(float(each.fields[name] or "nan") / _HTK) for name in SPAN_FIELDS})
     return found
 
 
 def _below(
-    header: Sequence[str], rows: Sequence[tuple[str, list[str]]], shown: str, label: str | None, group: str | None
+    header: list[str], rows: list[tuple[str, list[str]]], shown: str, kind: Kind, label: str | None, group: str | None
 ) -> list[Annotation]:
     """Read the rows below a header; each column that may hold labels is a tier."""
     lower, times = [name.lower() for name in header], time_columns(header)
@@ -172,54 +173,33 @@ def _below(
     if group is not None and group.lower() not in lower:
         raise InputError(f"{shown}:1: no column {group!r}; there are {', '.join(header)}")
     table = [dict(zip_longest(lower, cells[: len(lower)], fillvalue="")) for _, cells in rows]
+    files = [cells.get("begin path") or cells.get("begin file", "") for cells in table]
 
     # the usual column of labels if there is one, else those with text, else all that are no measurements
-    others = {*_MEASURED, *(column.lower() for column in times.values()), (group or "").lower()}
-    free = [name for name in header if name.lower() not in others and not _UNIT.search(name.lower())]
+    others = {*PATH_COLUMNS, *(column.lower() for column in times.values()), (group or "").lower()}
+    free = [name for name in header if name.lower() not in others and not _MEASURED.fullmatch(name.lower())]
     free = [name for name in free if len(free) == 1 or any(cells[name.lower()] for cells in table)]
     texts = [name for name in free if any(number_of(cells[name.lower()] or "0") is None for cells in table)]
     chosen = [label] if label and label.lower() in lower else [name for name in free if name.lower() in _USUAL]
-    chosen = chosen or texts or (free if is_raven(header) or len(free) == 1 else []) or [""]
-    unread = [name for name in free if name.lower() not in map(str.lower, chosen)]
-
-    several, parts = len({_begin_file(cells) for cells in table}) > 1, list[Annotation]()
-    for cells, (where, values) in zip(table, rows, strict=True):
-        fields = {
-            "annotated_channel": cells.get("channel", ""),
-            "group": one_line(cells.get((group or "").lower(), "")),
-        }
-        fields |= {f"{name}_hz": cells.get(f"{name} freq (hz)", "") for name in ("low", "high")}
-        for name, column in times.items():
-            number = seconds_of(cells[column.lower()], column)
-            fields[name] = cells[column.lower()] if number is None else repr(number)
-        fault = _selection_fault(cells, fields, several=several)
-        fault = f"more values than the {len(header)} columns of the header" if any(values[len(header) :]) else fault
-        recording = next(filter(None, (_begin_file(cells), *map(cells.get, PATH_COLUMNS))), None)
+    chosen = chosen or texts or (free if kind == "raven" or len(free) == 1 else []) or [""]
+    unread, parts = [name for name in free if name not in chosen and name != label], list[Annotation]()
+    for cells, file, (where, values) in zip(table, files, rows, strict=True):
+        fields = {name: cells.get(column, "") for name, column in {**_KEPT, "group": (group or "").lower()}.items()}
+        fields |= {name: in_seconds(cells[column.lower()], column) for name, column in times.items()}
+        last, offset, fault = cells.get("end file", ""), cells.get("file offset (s)", ""), None
+        start, end = (seconds_of(fields.get(name, "")) for name in SPAN_FIELDS)
+        if any(values[len(header) :]):
+            fault = f"more values than the {len(header)} columns of the header"
+        elif last and not file.endswith(last):
+            fault = f"begins in {file} and ends in {last}; a part lies in one file"
+        elif file and offset and start is not None and end is not None:
+            fields |= {"start": offset, "end": repr((seconds_of(offset) or 0.0) + end - start)}
+        elif len({*files}) > 1:
+            fault = "its time counts from the first of several files; export the column 'File Offset (s)' as well"
+        recording = next(filter(None, (file, *map(cells.get, PATH_COLUMNS))), None)
         labels = {name: one_line(cells.get(name.lower(), "")) for name in chosen}
         parts.append(Annotation(where, fields, labels, recording, fault, unread))
     return parts
-
-
-def _begin_file(cells: Mapping[str, str]) -> str:
-    return cells.get("begin path") or cells.get("begin file", "")
-
-
-def _selection_fault(cells: Mapping[str, str], fields: dict[str, str], *, several: bool) -> str | None:
-    """Count the times of a selection of Raven from the begin of its file, or return why this cannot be done.
-
-    ``several``: the table is of several files.
-    """
-    file, last, offset = _begin_file(cells), cells.get("end file", ""), cells.get("file offset (s)", "")
-    if file and last and PurePosixPath(file.replace("\\", "/")).name != last:
-        return f"begins in {file} and ends in {last}; a part lies in one file"
-    if file and offset:
-        start, end, begin = (seconds_of(each) for each in (fields["start"], fields.get("end", ""), offset))
-        if start is None or end is None or begin is None:
-            return "begin, end and 'File Offset (s)' must be numbers of seconds"
-        fields |= {"start": repr(begin), "end": repr(begin + end - start)}
-    elif several:
-        return "its time counts from the first of several files; export the column 'File Offset (s)' as well"
-    return None
 
 
 # Praat reads free-standing numbers, texts and flags, and skips the rest. So the long text, which has names before the
@@ -244,15 +224,12 @@ def textgrid(text: str, shown: str) -> list[Annotation]:
     def take(group: int) -> str:
         """Return the next value, which must be of this group of the expression."""
         nonlocal line, place
-        match, wanted = next(found, None), ("", "a text", "<exists>", "a number")[group]
-        line, place = (
-            line + text.count("\n", place, match.start() if match else None),
-            match.start() if match else place,
-        )
+        match = next(found, None)
+        before, place = place, match.start() if match else len(text)
+        line += text.count("\n", before, place)
         if match is None or match.lastindex != group:
-            raise InputError(
-                f"{shown}:{line}: {match.group() if match else 'the end'!r:.40} stands where {wanted} must"
-            )
+            wanted = ("", "a text", "<exists>", "a number")[group]
+            raise InputError(f"{shown}:{line}: {match[0] if match else 'the end'!r:.40} stands where {wanted} must")
         return one_line(match[group].replace('""', '"').replace("--undefined--", "nan"))
 
     _ = take(1), take(1), take(3), take(3)  # what the file is; begin and end, as of each tier
@@ -322,7 +299,7 @@ def elan(content: bytes, shown: str) -> list[Annotation]:
 def _chain(first: Element, reference: str, by_name: Mapping[str | None, Element]) -> list[Element]:
     """Return an element, the one that it refers to, and so on; references in a circle end."""
     found = [first]
-    while (after := by_name.get(found[-1].get(reference, ""))) is not None and after not in found:
+    while (after := by_name.get(found[-1].get(reference, ""))) is not None and len(found) < 100:
         found.append(after)
     return found
 
@@ -347,38 +324,32 @@ def kaldi(folder: Path, shown: str) -> list[Annotation]:
 
     A recording that a command makes is left out: nobody's commands are run.
     """
-    if not (folder / WAV_SCP).is_file():
-        raise InputError(f"{shown}: no {WAV_SCP}, which names the recordings; put it beside the other files")
-    files: dict[str, dict[str, tuple[str, str]]] = {}  # first word of each line, the rest, and the line's place
+    files: dict[str, list[tuple[str, str, str]]] = {}  # first word of each line, the rest, and the line's place
     for name in (name for name in KALDI_FILES if (folder / name).is_file()):
         lines = enumerate(read_annotation_text(folder / name).split("\n"), start=1)
-        words = [
-            ((*line.split(maxsplit=1), "")[:2], f"{shown}/{name}:{number}") for number, line in lines if line.strip()
-        ]
-        files[name] = {first: (rest.strip(), where) for (first, rest), where in words}
-    labels, groups = files.get("utt2label", files.get("text", {})), files.get("utt2spk", {})
-    recordings, faults, named = files[WAV_SCP], dict[str, str](), Counter[str]()
-    for name, (place, _) in recordings.items():
-        if place.endswith("|"):
-            faults[name] = f"a command makes it ({place!r:.80}), and commands are not run; name a file with its sound"
-        elif place in ("", "-") or re.search(r"\.ark:\d+$", place):
-            faults[name] = f"{place!r:.80} names no file of sound; write one (wav-copy), and name it"
-    found: list[Annotation] = []
-    whole = {name: (f"{name} 0 -1", where) for name, (_, where) in recordings.items()}
-    for utterance, (text, where) in files.get("segments", whole).items():
+        words = (((*line.split(maxsplit=1), "")[:2], number) for number, line in lines if line.strip())
+        files[name] = [(first, rest.strip(), f"{shown}/{name}:{number}") for (first, rest), number in words]
+    if WAV_SCP not in files:
+        raise InputError(f"{shown}: no {WAV_SCP}, which names the recordings; put it beside the other files")
+    label_file = "utt2label" if "utt2label" in files else "text"
+    labels, groups = ({key: text for key, text, _ in files.get(name, ())} for name in (label_file, "utt2spk"))
+    recordings, found = {name: place for name, place, _ in files[WAV_SCP]}, list[Annotation]()
+    whole = [(name, f"{name} 0 -1", where) for name, _, where in files[WAV_SCP]]
+    segments = files.get("segments", whole)
+    named = {text.partition(" ")[0] for _, text, _ in segments}
+    for utterance, text, where in [*segments, *(each for each in whole if each[0] not in named)]:
         name, start, end, channel = (text.split() + [""] * 4)[:4]
-        place, (label, _) = recordings.get(name, (utterance, ""))[0], labels.get(utterance, ("", ""))
-        named[name] += 1
-        fields = {"start": start, "group": groups.get(utterance, ("", ""))[0], "annotated_channel": channel}
+        place = recordings.get(name, "")
+        fault = None if name in named else "no line of segments names the recording"
+        if name not in recordings:
+            fault = f"{name!r:.60} is not in {WAV_SCP}"
+        elif place.endswith("|"):
+            place, fault = name, f"{place!r:.80} is a command, and commands are not run; name a file with its sound"
+        elif place in ("", "-") or re.search(r"\.ark:\d+$", place):
+            place, fault = name, f"{place!r:.80} is no file of sound; write one (wav-copy), and name it"
+        fields = {"start": start, "group": groups.get(utterance, ""), "annotated_channel": channel}
         fields |= {} if end == "-1" else {"end": end}  # -1: to the end of the recording
-        if name not in faults:
-            fault = None if name in recordings else f"{name!r:.60} is not in {WAV_SCP}"
-            found.append(Annotation(where, fields, {"": one_line(label)}, place, fault))
-    for name, (place, where) in recordings.items():
-        if name in faults:
-            found.append(Annotation(where, {}, recording=name, fault=f"{faults[name]} ({named[name]} of the parts)"))
-        elif name not in named:
-            found.append(Annotation(where, {}, recording=place, fault="no line of segments names the recording"))
+        found.append(Annotation(where, fields, {"": one_line(labels.get(utterance, ""))}, place or utterance, fault))
     return found
 
 

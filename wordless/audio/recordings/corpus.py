@@ -13,13 +13,7 @@ from typing import Literal
 
 from wordless.audio.decoding import Recording, RecordingError, count_samples
 from wordless.audio.recordings.annotation_formats import AnnotationConfig, AnnotationKind
-from wordless.audio.recordings.annotations import (
-    Places,
-    annotations_below,
-    annotations_in,
-    kind_of,
-    unread_files,
-)
+from wordless.audio.recordings.annotations import annotations_below, annotations_in, kind_of
 from wordless.audio.recordings.description import (
     FIELDS,
     SPLIT_NAMES,
@@ -36,7 +30,15 @@ from wordless.audio.recordings.description import (
     group_of,
     split_depth,
 )
-from wordless.audio.recordings.folders import EXTENSIONS, Folder, expand_home, is_missing, listed_path, require_folder
+from wordless.audio.recordings.folders import (
+    EXTENSIONS,
+    Folder,
+    Places,
+    expand_home,
+    is_missing,
+    listed_path,
+    require_folder,
+)
 from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.recordings.manifest import OUTSIDE, SPLITS, Rejected, Split, clip_name, number_of
 from wordless.audio.recordings.splits import GIVEN, SplitConfig, folder_splits, split_by_lists
@@ -388,7 +390,7 @@ def _find_in_table(config: CorpusConfig) -> Found:
     with suppress(OSError):  # a folder that may not be listed
         folders = {PurePosixPath(each).parent for each in found}
         beside = (folder / name for folder in folders for name in os.listdir(root / folder))  # noqa: PTH208  names alone
-        notices += unread_files(Places(root, found), sorted(str(each) for each in beside if root / each != path))
+        notices += Places(root, found).unread(sorted(str(each) for each in beside if root / each != path))
     return Found(root=root, described=found, rejected=tuple(left_out), notices=tuple(notices))
 
 

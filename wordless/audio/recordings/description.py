@@ -100,6 +100,11 @@ def seconds_of(text: str, column: str = "") -> float | None:
     return number if number is None or unit == 1 else round(number * unit, 9)
 
 
+def in_seconds(text: str, column: str) -> str:
+    """Return a time of a column in seconds, as text; other text as it is."""
+    return text if (number := seconds_of(text, column)) is None else repr(number)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
     """A part of a recording, in seconds."""

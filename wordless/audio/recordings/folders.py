@@ -10,8 +10,9 @@ import re
 import stat
 import unicodedata
 from codecs import getincrementaldecoder
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, count
@@ -190,6 +191,94 @@ def _in_mixed_forms(root: Path, listed: str) -> str | None:
 def _composed_names(folder: str, changed_ns: int) -> dict[str, str]:
     """Return the names in a folder by their composed forms."""
     return {unicodedata.normalize("NFC", name): name for name in os.listdir(folder)}  # noqa: PTH208  names alone
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a path is a regular file; false for a path that no file can have, or that is not allowed."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def not_sound(files: Iterable[str]) -> list[str]:
+    """Return the files without the ending of a recording."""
+    sounds = {*EXTENSIONS}
+    return [name for name in files if name.rpartition(".")[2].lower() not in sounds]
+
+
+class Places:
+    """The recordings below a root, by their names; letters may be upper or lower case, and composed or not."""
+
+    def __init__(self, root: Path, recordings: Iterable[str]) -> None:
+        self.root = root
+        self._names: dict[str, list[str]] = defaultdict(list)  # stem, or whole name -> paths
+        self._found: dict[tuple[str, Path], str] = {}
+        for path in recordings:
+            for name in {PurePosixPath(path).name, PurePosixPath(path).stem}:
+                self._names[_fold(name)].append(path)
+
+    def of_file(self, file: str) -> list[str]:
+        """Return the recordings that a file annotates: those of its name beside it, without its last endings.
+
+        Without one, the only recording of its name in another folder: ``wav/a/1.wav`` for ``grid/a/1.lab``.
+        """
+        folder, name = PurePosixPath(file).parent, PurePosixPath(file).name
+        named = list[list[str]]()
+        while "." in name[1:]:
+            name = name.rpartition(".")[0]
+            named.append(self._names.get(_fold(name), []))
+        beside = [[path for path in same if PurePosixPath(path).parent == folder] for same in named]
+        alike = [[path for path in same if PurePosixPath(path).parent.name == folder.name] for same in named]
+        alone = [each for pair in zip(named, alike, strict=True) for each in pair if len(each) == 1]
+        return next(filter(None, (*beside, *alone)), [])
+
+    def named(self, name: str, file: str) -> str:
+        """Return the recording that a file names, relative to the root, or absolute outside of it.
+
+        Relative paths are those from the file's folder, the folders above it, the root, or the current folder.
+        Otherwise the only recording of the same name is meant, because recordings move to other machines.
+
+        Raises:
+            InputError: there is no such recording, or there are several.
+        """
+        folder = Path(os.path.normpath((self.root / file).parent.absolute()))
+        if (name, folder) in self._found:
+            return self._found[name, folder]
+        bases = (folder, self.root.absolute(), *list(folder.parents)[:3], Path.cwd())
+        paths = (Path(os.path.normpath(base / name)) for base in bases)
+        if (path := next(filter(is_file, paths), None)) is not None:
+            roots = [Path(os.path.normpath(self.root.absolute())), self.root.resolve()]
+            same = [*(path.relative_to(root).as_posix() for root in roots if path.is_relative_to(root)), str(path)][:1]
+        else:
+            same = self._names.get(_fold(PurePosixPath(name.replace("\\", "/")).name), [])
+        if len(same) != 1:
+            few = f"is not there (looked in {folder}, in the folders above, and in {self.root})"
+            many = f"is the name of {len(same)} recordings; write its folder as well"
+            raise InputError(f"{name:.200} {many if same else few}")
+        return self._found.setdefault((name, folder), same[0])
+
+    def unread(self, files: Iterable[str]) -> tuple[str, ...]:
+        """Name those of the files that have the name of a recording and are not read, a sentence for each ending."""
+        endings: dict[str, list[str]] = defaultdict(list)
+        for name in not_sound(files):
+            if self.of_file(name) and is_file(self.root / name):
+                endings[PurePosixPath(name).suffix.lower()].append(name)
+        reads = "`annotations`=KIND reads parts with start, end and label, `table`=FILE a list of recordings"
+        return tuple(
+            f"{len(several)} {ending} files named like recordings not read, such as {several[0]}: {reads}"
+            for ending, several in sorted(endings.items())
+        )
+
+    def has(self, name: str, file: str) -> bool:
+        """Return whether a file names a recording that is there."""
+        with suppress(InputError):
+            return bool(self.named(name, file))
+        return False
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 MAX_PART_BYTES = 200  # of a file's or folder's name; file systems take 255, with the endings that are added to it

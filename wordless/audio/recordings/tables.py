@@ -37,6 +37,7 @@ from wordless.audio.recordings.description import (
     Description,
     LabelType,
     describe,
+    in_seconds,
     known_split,
     no_such_column,
     seconds_of,
@@ -138,8 +139,7 @@ def read_table(
             [SEPARATOR.join(filter(None, each)) for each in zip(*texts, strict=True)] if several else texts[0]
         )
         if field in _TIMES:
-            seconds = ((seconds_of(text, names[0]), text) for text in fields[field])
-            fields[field] = [text if number is None else repr(number) for number, text in seconds]
+            fields[field] = [in_seconds(text, names[0]) for text in fields[field]]
     if ours and not {*_TIMES} & named.named.keys():  # the manifest of a run, unless somebody named its times
         samples = zip(*(cells.get(name, [""] * len(where)) for name in _OF_A_RUN), strict=True)
         fields["start"], fields["end"] = map(list, zip(*map(_in_seconds, samples), strict=True)) if where else ([], [])

@@ -416,7 +416,7 @@ def test_commands_in_wav_scp_are_not_run(folder: Path) -> None:
     assert named(clips) == EXPECTED
     assert not evil.exists()
     lines = reasons(rejected)
-    for where in ("wav.scp:2", "wav.scp:3", "segments:11", "segments:12", "segments:13"):
+    for where in (f"segments:{number}" for number in range(9, 14)):
         assert where in lines, lines
 
 
@@ -616,7 +616,7 @@ def test_kaldi_channels_are_kept_and_recordings_without_segments_listed(folder: 
     clips, rejected = corpus(folder)
     assert [(clip.name, clip.annotated_channel) for clip in clips] == [("field.wav#t=0,1", "B")]
     assert sorted(each.path for each in rejected) == ["marsh.wav", "pipe"]
-    assert all(each in reasons(rejected) for each in ("wav.scp:2", "segments", "wav.scp:3", "sox"))
+    assert all(each in reasons(rejected) for each in ("wav.scp:2", "no line", "wav.scp:3", "sox"))
 
 
 @pytest.mark.parametrize(
