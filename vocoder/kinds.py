@@ -33,6 +33,7 @@ class Kind:
     caveat: str = ""  # sentences of the report: how to read figures of this sound
     marker: str  # of matplotlib
     import_stream: Callable[[], Stream] | None  # gives the function that makes it; None: a run trains a vocoder
+    comb: bool = False  # whether that sound passes the filters and the pitch comb that WaveNet's passes
     played_first: bool = False  # whether a report embeds its sound before that of other kinds, while it has room
     version: int = 1  # part of the keys of stored sound: raise it when the same codes sound otherwise
 
@@ -77,6 +78,23 @@ GRIFFIN_LIM = Kind(
     played_first=True,
     version=2,
 )
+NOISE_COMB = Kind(
+    key="noise_comb",
+    title="noise + comb",
+    explanation="Noise + comb is noise through WaveNet's filters and pitch comb, with the same pitch.",
+    caveat="What noise + comb reaches, the filters and the comb reach: it is not WaveNet's work.",
+    marker="+",
+    import_stream=_noise_vocoder,
+    comb=True,
+)
+GRIFFIN_LIM_COMB = Kind(
+    key="griffin_lim_comb",
+    title="Griffin-Lim + comb",
+    explanation="Griffin-Lim + comb passes the same filters and comb.",
+    marker="s",
+    import_stream=_griffin_lim,
+    comb=True,
+)
 WAVENET = Kind(
     key="wavenet",
     title="WaveNet",
@@ -86,7 +104,7 @@ WAVENET = Kind(
     played_first=True,
 )
 
-KINDS = (NOISE_VOCODER, GRIFFIN_LIM, WAVENET)  # in the order in which figures list them
+KINDS = (NOISE_VOCODER, GRIFFIN_LIM, NOISE_COMB, GRIFFIN_LIM_COMB, WAVENET)  # in the order in which figures list them
 BY_KEY = {kind.key: kind for kind in KINDS}
 UNLEARNED = tuple(kind for kind in KINDS if not kind.learned)
 CHOICES = tuple(kind.key for kind in reversed(KINDS))  # of synthesis=..., the best sound first

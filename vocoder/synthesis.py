@@ -20,15 +20,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from tokenizer.codes import CodeMeanings, Codes, join_codes, require_same_codebook
 from vocoder.continuing import Prompt, after, pieces_after
-from vocoder.filters import REMEMBERED, analyse, hann, in_force, limited, synthesise
-from vocoder.frames import log_mel_of
+from vocoder.filters import REMEMBERED, PostFilter, VoiceHead, analyse, hann, in_force, limited, synthesise
+from vocoder.frames import log_mel_of, pitch_of
 from vocoder.generation import Progress, RunawayGuard
-from vocoder.kinds import Kind, Stream
+from vocoder.kinds import Kind
 from vocoder.options import Sampling
-from vocoder.vocoder import Vocoder
+from vocoder.vocoder import SEMITONES_PER_OCTAVE, Vocoder
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import mel_filters
 from wordless.audio.waveform import Waveform
@@ -314,10 +315,20 @@ def _unfiltered(audio: SpectrogramConfig) -> str:
 
 
 class Unlearned(Synthesis):
-    """A function that makes sound of codes without learning, as a synthesis."""
+    """A kind of sound without learning, as a synthesis.
 
-    def __init__(self, make: Stream, tokenizer: CodeMeanings, sampling: Sampling, *, name: str) -> None:
-        self.make, self.tokenizer, self.seed, self.name = make, tokenizer, sampling.seed, name
+    Some kinds pass the filters and the comb of ``sampling``, whose pitch is that of the codes, or is predicted by
+    ``voice``. So the same stands behind them as behind a WaveNet.
+    """
+
+    def __init__(
+        self, kind: Kind, tokenizer: CodeMeanings, sampling: Sampling, *, voice: VoiceHead | None = None
+    ) -> None:
+        assert kind.import_stream is not None, "a learned kind is a Trained"
+        self.kind, self.make, self.tokenizer, self.sampling = kind, kind.import_stream(), tokenizer, sampling
+        self.strength = in_force(sampling.postfilter, tokenizer.front_end) if kind.comb else 0.0
+        self.voice = voice
+        self.comb = sampling.pitch_comb and (tokenizer.format.pitch is not None or voice is not None)
 
     def side_by_side(self, lengths: Sequence[int]) -> list[list[int]]:
         return [[clip] for clip in sorted(range(len(lengths)), key=lambda clip: lengths[clip])]
@@ -343,8 +354,23 @@ class Unlearned(Synthesis):
         return made
 
     def stream(self, codes: Codes, group: str | None = None, *, name: str) -> Iterator[Waveform]:
-        for piece in self.make(codes, self.tokenizer, seed=sound_seed(self.seed, name)):
+        pieces = self.make(codes, self.tokenizer, seed=sound_seed(self.sampling.seed, name))
+        for piece in self._filtered(pieces, codes) if self.strength else pieces:
             yield Waveform(samples=piece.numpy(), sample_rate=codes.format.sample_rate)
+
+    def _filtered(self, pieces: Iterator[Tensor], codes: Codes) -> Iterator[Tensor]:
+        """Filter pieces ``(time,)`` of `BLOCK_FRAMES` each, up to the end of the codes' sound."""
+        audio, log_mel = self.tokenizer.front_end, CodeFrames(codes, self.tokenizer)
+        pitch, left = pitch_of(codes.values, self.tokenizer), codes.num_samples
+        passes, shift = self.sampling.postfilter_passes, self.sampling.shift / SEMITONES_PER_OCTAVE
+        own = PostFilter(audio, strength=self.strength, passes=passes, voice=self.voice, comb=self.comb)
+        for start, piece in zip(range(0, len(log_mel), BLOCK_FRAMES), pieces, strict=True):
+            here = slice(start, start + -(-len(piece) // audio.hop_length))
+            own.expect(log_mel[here], None if pitch is None else pitch[here] + shift)
+            ready = own.filter(pad(piece, (0, -len(piece) % audio.hop_length)))[:left]
+            left -= len(ready)
+            yield ready
+        yield own.finish()[:left]
 
     def continued(
         self, prompt: Prompt, blocks: Iterable[Codes], group: str | None = None, *, name: str
@@ -357,7 +383,7 @@ class Unlearned(Synthesis):
         if (removal := self.tokenizer.front_end.remove_mean) != "none":
             yield (
                 f"audio.remove_mean={removal} took each mel band's mean off before the codes, and nothing puts it "
-                f"back: sound by {self.name} has another loudness and colour than the recording"
+                f"back: sound by {self.kind.title} has another loudness and colour than the recording"
             )
 
 
@@ -366,13 +392,16 @@ def create_synthesis(
 ) -> Synthesis:
     """Create the synthesis that makes one kind of sound of a tokenizer's codes.
 
-    Only learned kinds read the trained vocoder in ``folder``, on its ``device``.
+    Learned kinds read the trained vocoder in ``folder``, on its ``device``; a comb reads its prediction of the pitch,
+    where the codes have none.
 
     Raises:
         InputError: the folder holds no vocoder, or one that does not belong to the tokenizer or to the group.
     """
     if kind.import_stream is not None:
-        return Unlearned(kind.import_stream(), tokenizer, sampling, name=kind.title)
+        predicted = kind.comb and folder is not None and tokenizer.format.pitch is None
+        voice = load_vocoder(folder, sampling, device=device).voice if predicted and folder is not None else None
+        return Unlearned(kind, tokenizer, sampling, voice=voice)
     assert folder is not None, "learned kinds are created from a folder"
     return Trained(load_vocoder(folder, sampling, device=device), tokenizer, sampling)
 

@@ -135,6 +135,6 @@ class DemoModels:
         """Return the synthesis of a kind of sound; only a learned one has groups."""
         if kind.import_stream is not None:
             sampling = replace(self.sampling, seed=seed)
-            return Unlearned(kind.import_stream(), self.tokenizer.finest, sampling, name=kind.title)
+            return Unlearned(kind, self.tokenizer.finest, sampling)
         assert self.vocoder is not None, "kinds has no learned one without a vocoder"
         return Trained(self.vocoder, self.tokenizer.finest, replace(self.sampling, seed=seed, group=group))

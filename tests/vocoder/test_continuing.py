@@ -11,7 +11,7 @@ from tokenizer.codes import Codes
 from vocoder.continuing import Prompt, after, joined_sound
 from vocoder.crops import Crops, loss
 from vocoder.filters import REMEMBERED, PitchComb, VoiceHead
-from vocoder.kinds import BY_KEY
+from vocoder.kinds import GRIFFIN_LIM, WAVENET, Kind
 from vocoder.options import CropsConfig, Sampling
 from vocoder.synthesis import Trained, Unlearned
 from vocoder.vocoder import Vocoder
@@ -139,12 +139,11 @@ def test_without_a_prompt_a_sound_begins() -> None:
     assert len(after(alone, 100).samples) == codes.num_samples - 100
 
 
-@pytest.mark.parametrize("kind", ["wavenet", "griffin_lim"])
-def test_codes_that_arrive_one_by_one_sound_as_all_at_once(trained: tuple[Vocoder, Table], kind: str) -> None:
+@pytest.mark.parametrize("kind", [WAVENET, GRIFFIN_LIM])
+def test_codes_that_arrive_one_by_one_sound_as_all_at_once(trained: tuple[Vocoder, Table], kind: Kind) -> None:
     vocoder, table = trained
-    stream = BY_KEY[kind].import_stream
     sampling = Sampling(seed=3)
-    synthesis = Unlearned(stream(), table, sampling, name=kind) if stream else Trained(vocoder, table, sampling)
+    synthesis = Trained(vocoder, table, sampling) if kind.learned else Unlearned(kind, table, sampling)
     prompt, values = prompt_of(table, 2, 6), [30, 31, 3, 4, 5, 40] * 12
     (whole,) = synthesis.sounds([table.codes(values, 11_500)], [None], names=["a"], prompts=[prompt])
     last = 11_500 - (len(values) - 1) * SAMPLES_PER_CODE
@@ -158,7 +157,7 @@ def test_codes_that_arrive_one_by_one_sound_as_all_at_once(trained: tuple[Vocode
 
     pieces = synthesis.continued(prompt, arriving(), None, name="a")
     first = next(pieces)
-    assert (len(taken) < len(blocks)) == (kind == "wavenet")  # its sound begins while codes arrive
+    assert (len(taken) < len(blocks)) == kind.learned  # its sound begins while codes arrive
     streamed = np.concatenate([first.samples, *(piece.samples for piece in pieces)])
     np.testing.assert_array_equal(streamed, whole.samples)
 

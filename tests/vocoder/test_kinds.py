@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, random_table, tiny_config
 from vocoder.continuing import Prompt
+from vocoder.filters import PostFilter, VoiceHead
+from vocoder.frames import log_mel_of
 from vocoder.generation import LoudnessRange
-from vocoder.kinds import BY_KEY, KINDS, ORIGINAL, UNLEARNED, Kind, Stream
+from vocoder.kinds import BY_KEY, KINDS, NOISE_COMB, NOISE_VOCODER, ORIGINAL, UNLEARNED, Kind, Stream
 from vocoder.options import Sampling
-from vocoder.synthesis import Trained, create_synthesis, griffin_lim, noise_vocoder, speaking
+from vocoder.synthesis import Trained, Unlearned, create_synthesis, griffin_lim, noise_vocoder, speaking
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import create_wavenet
 from wordless.base.errors import InputError
@@ -63,6 +66,21 @@ def test_a_kind_is_the_vocoder_of_its_name_with_the_seed_of_the_sound(vocoder: S
     assert sum(map(len, vocoder(table.codes([]), table, seed=0))) == 0
     with pytest.raises(InputError, match="book-2"):
         next(vocoder(random_table(codebook="book-2").codes([1]), table, seed=0))
+
+
+@pytest.mark.parametrize("predicted", [False, True])
+def test_sound_with_a_comb_is_the_plain_one_through_the_filter_of_a_wavenet(predicted: bool) -> None:
+    table = random_table()
+    codes = table.codes([1, 2, 3, 4, 5], 5 * SAMPLES_PER_CODE - 37)
+    inputs = 1 + 2 * table.front_end.n_mels
+    voice = VoiceHead(voicing=(1.0,) * inputs, octaves=(7.5,) + (0.0,) * (inputs - 1)) if predicted else None
+    sampling = Sampling(seed=3, postfilter=0.8, postfilter_passes=1)
+    made = Unlearned(NOISE_COMB, table, sampling, voice=voice).sounds([codes], [None], names=["a"])[0]
+    plain = torch.from_numpy(Unlearned(NOISE_VOCODER, table, sampling).sounds([codes], [None], names=["a"])[0].samples)
+    wanted = PostFilter(table.front_end, strength=0.8, passes=1, voice=voice, comb=predicted)
+    wanted.expect(log_mel_of(codes.values, table))
+    whole = torch.cat([wanted.filter(torch.nn.functional.pad(plain, (0, 37))), wanted.finish()])
+    np.testing.assert_array_equal(made.samples, whole[: codes.num_samples].numpy())
 
 
 def test_what_a_vocoder_lacks_and_draws_again_is_told() -> None:

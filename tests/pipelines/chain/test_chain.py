@@ -147,13 +147,13 @@ def test_every_representation_is_probed_and_every_figure_names_its_entry(finishe
 def test_sounds_of_each_kind_are_measured_and_recognised(finished_run: FinishedRun) -> None:
     rows = [row for row in figures(finished_run.folder) if row["stage"] == "vocoder" and row["name"] == "silence"]
     said = {f"{kind}@{temperature}" for kind in ("continuation", "unconditional") for temperature in ("0.7", "1")}
-    assert {row["of"] for row in rows} == {"original", "noise_vocoder", "griffin_lim", "wavenet", *said}
+    assert {row["of"] for row in rows} == {*JUDGED_KINDS, *said}
     curve = results(finished_run.folder)["curves"]["vocoder"]
     (kept,) = [row["validation_loss"] for row in curve["curve"] if row["step"] == curve["kept_step"]]
     (told,) = [row["value"] for row in figures(finished_run.folder) if row["name"] == "bits_per_sample"]
     assert told == pytest.approx(kept / math.log(2))
     rows = [row for row in figures(finished_run.folder) if row["name"] == "label_accuracy"]
-    assert {row["of"] for row in rows} == {"original", "noise_vocoder", "griffin_lim", "wavenet"}
+    assert {row["of"] for row in rows} == {*JUDGED_KINDS}
     assert all(0 <= row["low"] <= row["value"] <= row["high"] <= 1 for row in rows)
     heard = results(finished_run.folder)["listening"]
     assert (heard["judged_clips"], heard["judge"]) == (2, "a linear probe of log-mel")

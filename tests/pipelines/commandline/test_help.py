@@ -14,6 +14,7 @@ from pipelines.commandline.options import index
 from pipelines.run import OFTEN
 from tests.calling import python
 from tests.pipelines.tiny_chain import ROOT
+from vocoder.kinds import CHOICES
 from wordless.base.errors import InputError
 from wordless.base.values import leaves
 
@@ -175,7 +176,7 @@ def test_a_real_bash_completes() -> None:
         ["encode"],
         ["tiny"],
         ["tokenizer.patch."],
-        ["synthesis=wavenet", "synthesis=griffin_lim", "synthesis=noise_vocoder"],
+        [f"synthesis={key}" for key in CHOICES],
     ]
 
 

@@ -24,6 +24,7 @@ from tokenizer.parquet import CodedClip, write_shard
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import write_units
 from vocoder.engines import numba_streams
+from vocoder.kinds import KINDS
 from vocoder.vocoder import Vocoder
 from wordless.audio.recordings.folders import partial_name, sound_names
 from wordless.base.errors import InputError
@@ -86,7 +87,7 @@ def test_a_file_holds_what_the_vocoder_says_in_the_clips_own_voice(
     assert (tmp_path / "out/b/a.wav").read_bytes() == (tmp_path / "expected.wav").read_bytes()
 
 
-@pytest.mark.parametrize("synthesis", ["wavenet", "griffin_lim", "noise_vocoder"])
+@pytest.mark.parametrize("synthesis", [kind.key for kind in KINDS])
 def test_a_sound_follows_from_its_name_and_not_from_the_other_clips(
     run_folder: Path, clips: list[CodedClip], tmp_path: Path, synthesis: str
 ) -> None:
