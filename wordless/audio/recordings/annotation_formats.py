@@ -124,7 +124,11 @@ def fits(text: str, kind: Kind, *, wanted: bool) -> bool:
     Decimals in all labels are measurements, such as pitch; whole numbers between spaces may be words of a transcript.
     """
     text = "\n".join(text.split("\n")[:FIRST])
-    parts, (delimiter, header) = columns(text, "", kind), layout(text)
+    delimiter, header = layout(text)
+    try:
+        parts = columns(text, "", kind)
+    except InputError:
+        return True  # a header, which is refused with its file
     good = [each for each in parts if not each.problem]
     labels = {label for each in good for label in each.labels.values()} - {""}
     if wanted or header:

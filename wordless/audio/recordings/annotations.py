@@ -63,9 +63,10 @@ def kind_of(path: Path, wanted: AnnotationKind = "auto", *, own: bool | None = N
         return "lhotse" if formats.lhotse_role(path) in roles else None
     try:
         text = read_annotation_text(path, head=True) if there and suffix in _TEXTS else ""
-    except (OSError, InputError):
+        _, columns = formats.layout(text)
+    except (OSError, InputError, csv.Error):
         return None
-    header = {name.lower() for name in formats.layout(text)[1]}
+    header = {name.lower() for name in columns}
     if formats.TEXTGRID.match(text) or {"begin time (s)", "end time (s)"} <= header:
         return "raven" if header else "textgrid"
     if own is None:  # a table that lists recordings is none of annotations

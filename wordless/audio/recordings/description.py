@@ -53,14 +53,17 @@ SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
 
 # Words in usual names of columns of times: what they name, the units, and what may stand beside them
 _TIME_WORDS = {
-    **dict.fromkeys(("start", "starts", "begin", "begins", "beginning", "onset", "from", "tmin", "xmin"), "start"),
-    **dict.fromkeys(("end", "ends", "ending", "stop", "stops", "finish", "to", "tmax", "xmax"), "end"),
+    **dict.fromkeys(("start", "starts", "begin", "begins", "beg", "onset", "from", "tmin", "tstart", "xmin"), "start"),
+    **dict.fromkeys(("end", "ends", "ending", "stop", "stops", "finish", "to", "tmax", "tend", "xmax"), "end"),
     **dict.fromkeys(("duration", "dur", "length"), "duration"),
     "offset": "offset",
 }
 _UNITS = {**dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 0.001), "min": 60.0, "minutes": 60.0}
 _SECONDS = {"s", "ss", "sec", "secs", "second", "seconds"}
-_BESIDE = {"t", "time", "times", "timestamp", "hh", "mm", "segment", "seg", "part", "event", "annotation", "label"}
+_BESIDE = {
+    *("t", "time", "times", "timestamp", "hh", "mm", "segment", "seg", "part", "event", "annotation", "label", "clip"),
+    *("call", "word", "utterance", "utt", "region", "interval", "sound", "audio", "selection", "marker", "chunk"),
+}
 _CLOCK = re.compile(r"(?:(\d{1,9}):)?(\d{1,9}):(\d{1,9}(?:\.\d*)?)")
 
 

@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from wordless.audio.ffmpeg import FFMPEG_EXTENSIONS
 from wordless.audio.sound_files import HEADERLESS, foreign_kind
 from wordless.base.errors import InputError
+from wordless.base.text import counted
 
 EXTENSIONS = (
     *("wav", "flac", "ogg", "oga", "opus", "mp3", "aiff", "aif", "aifc"),
@@ -266,7 +267,7 @@ class Places:
                 endings[PurePosixPath(name).suffix.lower()].append(name)
         reads = "`annotations`=KIND reads parts with start, end and label, `table`=FILE a list of recordings"
         return tuple(
-            f"{len(several)} {ending} files named like recordings not read, such as {several[0]}: {reads}"
+            f"{counted(len(several), f'{ending} file')} named like recordings not read, such as {several[0]}: {reads}"
             for ending, several in sorted(endings.items())
         )
 
