@@ -1,6 +1,5 @@
 """Annotations beside recordings become labelled clips; what is not usable is listed, and contradictions are refused."""
 
-import gzip
 import json
 import os
 from collections.abc import Sequence
@@ -14,9 +13,7 @@ from tests.wordless.audio.recordings.annotations.annotated_files import (
     RATE,
     WRITERS,
     audacity,
-    elan,
     kaldi,
-    lhotse,
     lhotse_recording,
     lhotse_supervision,
     raven,
@@ -140,14 +137,6 @@ def test_kinds_that_differ_are_refused_until_one_is_chosen(folder: Path) -> None
         recordings_at(folder, AnnotationConfig())
 
 
-def test_recordings_may_have_annotations_of_different_kinds(folder: Path) -> None:
-    write_recording(folder / "marsh.wav", seed=1)
-    raven(folder, "field", PARTS)
-    textgrid(folder, "marsh", PARTS[:2])
-    clips, _ = corpus(folder)
-    assert [clip.path for clip in clips] == ["field.wav"] * 8 + ["marsh.wav"] * 2
-
-
 def test_several_tiers_are_refused_until_one_is_chosen(folder: Path) -> None:
     tiers = {"birds": PARTS, "weather": [(0.0, 3.0, "rain")]}
     (folder / "field.TextGrid").write_text(textgrid_text(tiers))
@@ -159,16 +148,6 @@ def test_several_tiers_are_refused_until_one_is_chosen(folder: Path) -> None:
     with pytest.raises(InputError, match="frogs") as error:
         corpus(folder, tier="frogs")
     assert "birds" in str(error.value)
-
-
-def test_a_file_without_the_tier_is_set_aside_by_name(folder: Path) -> None:
-    write_recording(folder / "marsh.wav", seed=1)
-    (folder / "field.TextGrid").write_text(textgrid_text({"birds": PARTS}))
-    (folder / "marsh.TextGrid").write_text(textgrid_text({"frogs": PARTS}))
-    clips, rejected = corpus(folder, tier="birds")
-    assert {clip.path for clip in clips} == {"field.wav"}
-    assert "frogs" in reasons(rejected)
-    assert [each.path for each in rejected] == ["marsh.wav"]
 
 
 TEXTGRID = textgrid_text({"birds": PARTS})
@@ -245,6 +224,153 @@ def test_a_file_with_the_name_of_a_recording_that_is_not_read_is_named(folder: P
         assert any(name in line for line in find_recordings(table).notices)
 
 
+ELAN = """<?xml version="1.0" encoding="UTF-8"?>
+<ANNOTATION_DOCUMENT><HEADER MEDIA_FILE="" TIME_UNITS="milliseconds">@MEDIUM@</HEADER><TIME_ORDER>
+<TIME_SLOT TIME_SLOT_ID="t1" TIME_VALUE="0"/><TIME_SLOT TIME_SLOT_ID="t2" TIME_VALUE="1000"/></TIME_ORDER>
+<TIER TIER_ID="words" PARTICIPANT="Bob"/><TIER TIER_ID="calls" PARENT_REF="words"><ANNOTATION>
+<ALIGNABLE_ANNOTATION ANNOTATION_ID="a1" TIME_SLOT_REF1="t1" TIME_SLOT_REF2="t2"><ANNOTATION_VALUE>hi</ANNOTATION_VALUE>
+</ALIGNABLE_ANNOTATION></ANNOTATION></TIER></ANNOTATION_DOCUMENT>
+"""
+
+
+def medium(name: str, origin: str) -> str:
+    return f'<MEDIA_DESCRIPTOR MEDIA_URL="file:///C:/x/{name}" TIME_ORIGIN="{origin}" MIME_TYPE="audio/x-wav"/>'
+
+
+def lhotse_files(*transforms: str, start: float = 0.0) -> dict[str, str]:
+    recording = {**lhotse_recording("field"), "transforms": [{"name": each} for each in transforms]}
+    said = [{**lhotse_supervision(n, "field", start, start + 1, f"word{n}"), "channel": n} for n in range(2)]
+    lines = {"a_recordings.jsonl": [recording], "a_supervisions.jsonl": said}
+    return {name: "\n".join(map(json.dumps, several)) for name, several in lines.items()}
+
+
+RAVEN = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin Path\tFile Offset (s)\tCommon Name\tSpecies Code\tConfidence\n"
+ROWS = "0.5\t1.7\ta\n3\t2\tlate\n4\t4\tpoint\nnan\t5\tx\n6\tinf\tx\n19\t25\tlong\n30\t31\tfar\n7\t8\tb\n-1\t2\tearly\n"
+Case = tuple[dict[str, str], dict[str, Any], list[tuple[str, str | None]], list[str]]
+CASES: dict[str, Case] = {  # files beside field.wav, options, clips, and a word of the reason of each that is set aside
+    "bad rows": (
+        {"field.txt": f"{ROWS}13\t14\tro\0bin\n"},
+        {},
+        [("field.wav#t=0.5,1.7", "a"), ("field.wav#t=7,8", "b")],
+        [f"field.txt:{number}" for number in (2, 3, 4, 5, 6, 7, 9, 10)],
+    ),
+    "equal spans": (
+        {"field.txt": "0.5\t1.5\twren\n0.5\t1.5\trobin\n0.5\t1.5\twren\n1\t2\trobin\n"},
+        {},
+        [("field.wav#t=0.5,1.5", "wren"), ("field.wav#t=1,2", "robin")],  # overlaps are kept
+        ["field.txt:2"],
+    ),
+    "a table of several files": (
+        {
+            "0.wav": "",
+            "day.txt": RAVEN
+            + "1\t1\t2\tC:\\x\\0.wav\t1.0\tWren\n2\t7\t8.5\tfield.wav\t2.0\tTit\n3\t9\t9.5\tno.wav\t2\tT\n",
+        },
+        {},
+        [("0.wav#t=1,2", "Wren"), ("field.wav#t=2,3.5", "Tit")],
+        ["day.txt:4"],
+    ),
+    "a table of a recording that has another name now": (
+        {"field.selections.txt": f"{RAVEN}1\t1\t2\told.wav\t\twren\n"},
+        {},
+        [("field.wav#t=1,2", "wren")],
+        [],
+    ),
+    "a wanted kind": (
+        {"field.txt": "0.5\t1.5\n2\t3\t0.75\nhello\n", "README.txt": "No track\n"},
+        {"annotations": "audacity"},
+        [("field.wav#t=0.5,1.5", None), ("field.wav#t=2,3", "0.75")],
+        ["field.txt:3"],
+    ),
+    "a tier chooses among kinds": (
+        {"field.txt": f"{RAVEN}1\t1\t2\t\t\twren\n", "field.TextGrid": textgrid_text({"birds": PARTS[:1]})},
+        {"tier": "birds"},
+        EXPECTED[:1],
+        [],
+    ),
+    "a file without the tier": (
+        {"0.wav": "", "0.TextGrid": textgrid_text({"frogs": PARTS}), "field.TextGrid": textgrid_text({"birds": PARTS})},
+        {"tier": "birds"},
+        EXPECTED,
+        ["frogs"],
+    ),
+    "recordings with annotations of different kinds": (
+        {"0.wav": "", "0.TextGrid": textgrid_text({"frogs": PARTS[:1]}), "field.txt": "1\t2\tx\n"},
+        {},
+        [("0.wav#t=0.5,1.7", "robin"), ("field.wav#t=1,2", "x")],
+        [],
+    ),
+    **{
+        f"ELAN {number}": ({"field.eaf": ELAN.replace("@MEDIUM@", media)}, {}, [("field.wav#t=2,3", "hi")], [])
+        for number, media in enumerate(
+            [
+                medium("field.wav", "2000"),
+                medium("field.mp4", "0") + medium("field.wav", "2000"),
+                medium("video.mp4", "2000"),
+                medium("video.mp4", "0") + medium("field.mp4", "2000"),
+            ]
+        )
+    },
+    "an ELAN document of another name": (
+        {"annotated by me.eaf": ELAN.replace("@MEDIUM@", medium("field.wav", ""))},
+        {},
+        [("field.wav#t=0,1", "hi")],
+        [],
+    ),
+    **{
+        f"ELAN with {new!s:.30}": (
+            {"0.wav": "", "0.txt": "1\t2\tx\n", "field.eaf": ELAN.replace(old, new)},
+            {},
+            [("0.wav#t=1,2", "x")],
+            [told],
+        )
+        for old, new, told in (("@MEDIUM@", medium("a.wav", "soon"), "soon"), ("milliseconds", "PAL-frames", "PAL"))
+    },
+    "lhotse: two channels of equal times": (lhotse_files("Resample"), {}, [("field.wav#t=0,1", "word0")], ["channel"]),
+    "lhotse: a changed recording": (
+        {"0.wav": "", "0.txt": "1\t2\tx\n", **lhotse_files("Speed")},
+        {},
+        [("0.wav#t=1,2", "x")],
+        ["annotations beside", "Speed", "Speed"],
+    ),
+    "a table with keys of lhotse and paths": (
+        {"t.jsonl": '{"id": "1", "recording_id": "r", "path": "field.wav", "start": 1, "duration": 1, "label": "x"}'},
+        {"table": "t.jsonl"},
+        [("field.wav#t=1,2", "x")],
+        [],
+    ),
+    "Kaldi without some segments": (
+        {
+            "0.wav": "",
+            "kaldi/wav.scp": "rec ../field.wav\nlone ../0.wav\npipe sox x.wav - |\n",
+            "kaldi/segments": "u0 rec 0 1 B\n",
+            "kaldi/text": "u0 great  tit\n",
+        },
+        {},
+        [("field.wav#t=0,1", "great tit")],
+        ["no line of segments", "sox"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_files_are_read_or_set_aside_with_the_reason(folder: Path, case: str) -> None:
+    files, options, clips, told = CASES[case]
+    for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        write_recording(folder / name, seed=1) if name.endswith(".wav") else (folder / name).write_text(text)
+    found, rejected = corpus(
+        folder, **options | ({"table": str(folder / options["table"])} if "table" in options else {})
+    )
+    assert named(found) == clips
+    assert len(rejected) == len(told)
+    assert all(any(word in each.reason for each in rejected) for word in told)
+    if case == "an ELAN document of another name":
+        assert [clip.group for clip in found] == ["Bob"]
+    if case == "Kaldi without some segments":
+        assert [clip.annotated_channel for clip in found] == ["B"]
+
+
 def test_columns_of_labels_that_nothing_reads_are_named(folder: Path) -> None:
     (folder / "field.csv").write_text("start,stop,label,sex\n1,2,wren,f\n")
     said = find_recordings(CorpusConfig(root=str(folder))).notices
@@ -257,24 +383,6 @@ def test_a_selection_table_of_any_length_is_known_by_its_first_line(tmp_path: Pa
         file.write(b"Begin Time (s)\tEnd Time (s)\n")
         file.truncate(MAX_BYTES + 1)
     assert kind_of(tmp_path / "a.tsv") == "raven"
-
-
-def test_a_tier_chooses_among_the_kinds(folder: Path) -> None:
-    raven(folder, "field", PARTS[:3])
-    (folder / "field.TextGrid").write_text(textgrid_text({"birds": PARTS}))
-    assert named(corpus(folder, tier="birds")[0]) == EXPECTED
-
-
-def test_bad_rows_are_set_aside_with_their_line(folder: Path) -> None:
-    rows = ["0.5\t1.7\trobin", "3\t2\tlate", "4\t4\tpoint", "nan\t5\tx", "6\tinf\tx", "19\t25\tlong", "30\t31\tfar"]
-    rows += ["7\t8\twren", "-1\t2\tearly", "9\t10\trobin", "11\t12\trobin", "13\t14\tro\0bin"]
-    (folder / "field.txt").write_text("".join(f"{row}\n" for row in rows))
-    clips, rejected = corpus(folder)
-    assert [clip.label for clip in clips] == ["robin", "wren", "robin", "robin"]
-    lines = reasons(rejected)
-    for number in (2, 3, 4, 5, 6, 7, 9, 12):
-        assert f"field.txt:{number}" in lines, lines
-    assert len(rejected) == 8
 
 
 def test_other_text_beside_recordings_changes_nothing(tmp_path: Path) -> None:
@@ -350,30 +458,6 @@ def test_a_recording_whose_annotations_all_lie_behind_its_end_is_not_read_as_a_w
     assert [each.name for each in place.passages] == ["field.wav"]
     assert [(each.path, each.segments) for each in place.rejected] == [("marsh.wav", 1)] * 2
     assert "marsh.txt:2" in place.rejected[1].reason
-
-
-def test_equal_spans_with_two_labels_keep_the_first(folder: Path) -> None:
-    (folder / "field.txt").write_text("0.5\t1.5\twren\n0.5\t1.5\trobin\n0.5\t1.5\twren\n1\t2\trobin\n")
-    clips, rejected = corpus(folder)
-    assert named(clips) == [("field.wav#t=0.5,1.5", "wren"), ("field.wav#t=1,2", "robin")]  # overlaps are kept
-    assert [each.path for each in rejected] == ["field.wav"]
-    assert "field.txt:2" in rejected[0].reason
-
-
-def test_a_selection_table_of_several_files_finds_them(tmp_path: Path) -> None:
-    for number in range(2):
-        write_recording(tmp_path / f"day/{number}.wav", seed=number, seconds=5)
-    head = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin Path\tFile Offset (s)\tCommon Name\tSpecies Code\tConfidence"
-    rows = [
-        "1\t1.0\t2.0\tC:\\rec\\day\\0.wav\t1.0\tWren\twren1\t0.9",
-        "2\t7.0\t8.5\tC:\\rec\\day\\1.wav\t2.0\tRobin\trob1\t0.8",
-        "3\t9.0\t9.5\tC:\\rec\\day\\2.wav\t2.0\tRobin\trob1\t0.8",
-    ]
-    (tmp_path / "BirdNET_SelectionTable.txt").write_text("\n".join([head, *rows]) + "\n")
-    clips, rejected = corpus(tmp_path)
-    assert named(clips) == [("day/0.wav#t=1,2", "Wren"), ("day/1.wav#t=2,3.5", "Robin")]
-    assert "2.wav" in reasons(rejected)
-    assert "BirdNET_SelectionTable.txt:4" in reasons(rejected)
 
 
 def test_columns_of_a_selection_table_can_be_chosen(folder: Path) -> None:
@@ -474,15 +558,6 @@ def test_pipes_and_folders_named_as_annotations_are_left_alone(folder: Path) -> 
     assert named(corpus(folder)[0]) == [("field.wav", None)]
 
 
-def test_an_elan_document_finds_its_recording_by_its_name(folder: Path) -> None:
-    elan(folder, "field", PARTS)
-    media = '<HEADER><MEDIA_DESCRIPTOR MEDIA_URL="file:///C:/x/field.wav" RELATIVE_MEDIA_URL="./field.wav"/></HEADER>'
-    document = (folder / "field.eaf").read_text().replace('<HEADER MEDIA_FILE=""/>', media)
-    (folder / "field.eaf").unlink()
-    (folder / "annotated by me.eaf").write_text(document)
-    assert named(corpus(folder)[0]) == EXPECTED
-
-
 def test_the_manifest_of_annotated_parts_is_read_again(folder: Path, tmp_path: Path) -> None:
     raven(folder, "field", PARTS)
     manifest, _ = build_manifest(CorpusConfig(root=str(folder), split=ALL_TRAIN))
@@ -510,113 +585,6 @@ def test_lines_of_json_that_no_lhotse_writes_are_set_aside(folder: Path) -> None
     assert named(clips) == EXPECTED
     assert len(rejected) == len(lines)
     assert all(f"field_cuts.jsonl:{number}" in reasons(rejected) for number in range(3, 3 + len(lines)))
-
-
-def test_a_selection_table_of_a_renamed_recording_is_found_by_its_own_name(folder: Path) -> None:
-    head = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tSpecies"
-    (folder / "field.selections.txt").write_text(f"{head}\n1\t1\t2\told name.wav\twren\n")
-    assert named(corpus(folder)[0]) == [("field.wav#t=1,2", "wren")]
-    (folder / "field.selections.txt").write_text(f"{head}\n1\t1\t2\tfield.wav\twren\n2\t3\t4\tother.wav\twren\n")
-    with pytest.raises(InputError, match=r"File Offset"):
-        corpus(folder)
-
-
-def test_a_wanted_kind_is_read_also_where_nobody_would_guess_it(folder: Path) -> None:
-    text = "0.5\t1.5\n2\t3\t0.75\nhello\n"
-    (folder / "field.txt").write_text(text)
-    (folder / "README.txt").write_text("No track\n")
-    assert named(corpus(folder)[0]) == [("field.wav", None)]
-    clips, rejected = corpus(folder, annotations="audacity")
-    assert named(clips) == [("field.wav#t=0.5,1.5", None), ("field.wav#t=2,3", "0.75")]
-    assert "field.txt:3" in reasons(rejected)
-    assert len(rejected) == 1
-
-
-ELAN = """<?xml version="1.0" encoding="UTF-8"?>
-<ANNOTATION_DOCUMENT><HEADER MEDIA_FILE="" TIME_UNITS="milliseconds">@MEDIUM@</HEADER><TIME_ORDER>
-<TIME_SLOT TIME_SLOT_ID="t1" TIME_VALUE="0"/><TIME_SLOT TIME_SLOT_ID="t2" TIME_VALUE="1000"/></TIME_ORDER>
-<TIER TIER_ID="words" PARTICIPANT="Bob"/><TIER TIER_ID="calls" PARENT_REF="words"><ANNOTATION>
-<ALIGNABLE_ANNOTATION ANNOTATION_ID="a1" TIME_SLOT_REF1="t1" TIME_SLOT_REF2="t2"><ANNOTATION_VALUE>hi</ANNOTATION_VALUE>
-</ALIGNABLE_ANNOTATION></ANNOTATION></TIER></ANNOTATION_DOCUMENT>
-"""
-
-
-def medium(name: str, origin: str) -> str:
-    return f'<MEDIA_DESCRIPTOR MEDIA_URL="file:///C:/x/{name}" TIME_ORIGIN="{origin}" MIME_TYPE="audio/x-wav"/>'
-
-
-@pytest.mark.parametrize(
-    "media",
-    [
-        medium("field.wav", "2000"),
-        medium("field.mp4", "0") + medium("field.wav", "2000"),
-        medium("video.mp4", "2000"),
-        medium("video.mp4", "0") + medium("field.mp4", "2000"),
-    ],
-)
-def test_an_elan_document_begins_where_its_medium_is_aligned(folder: Path, media: str) -> None:
-    (folder / "field.eaf").write_text(ELAN.replace("@MEDIUM@", media))
-    assert named(corpus(folder)[0]) == [("field.wav#t=2,3", "hi")]
-
-
-def test_the_participant_of_an_elan_tier_is_the_group(folder: Path) -> None:
-    (folder / "field.eaf").write_text(ELAN.replace("@MEDIUM@", ""))
-    assert [(clip.name, clip.group) for clip in corpus(folder)[0]] == [("field.wav#t=0,1", "Bob")]
-
-
-@pytest.mark.parametrize(("old", "new"), [("@MEDIUM@", medium("field.wav", "soon")), ("milliseconds", "PAL-frames")])
-def test_times_of_elan_that_are_no_milliseconds_are_set_aside(folder: Path, old: str, new: str) -> None:
-    write_recording(folder / "marsh.wav", seed=1)
-    audacity(folder, "marsh", PARTS[:1])
-    (folder / "field.eaf").write_text(ELAN.replace(old, new))
-    clips, rejected = corpus(folder)
-    assert {clip.path for clip in clips} == {"marsh.wav"}
-    assert [each.path for each in rejected] == ["field.wav"]
-    assert (new if old != "@MEDIUM@" else "soon") in rejected[0].reason
-
-
-@pytest.mark.parametrize(("name", "left_out"), [("Speed", True), ("Tempo", True), ("Resample", False)])
-def test_lhotse_recordings_that_are_changed_when_read_are_set_aside(folder: Path, name: str, left_out: bool) -> None:
-    write_recording(folder / "marsh.wav", seed=1)
-    for stem in ("field", "marsh"):
-        lhotse(folder, stem, PARTS[:2])
-    recording = {**lhotse_recording("field"), "transforms": [{"name": name, "kwargs": {"factor": 1.1}}]}
-    with gzip.open(folder / "field_recordings.jsonl.gz", "wt") as file:
-        file.write(json.dumps(recording))
-    clips, rejected = corpus(folder)
-    assert {clip.path for clip in clips} == {"marsh.wav"} | ({"field.wav"} if not left_out else set())
-    assert (name in reasons(rejected)) == left_out
-
-
-def test_sides_of_a_call_with_equal_times_say_so(folder: Path) -> None:
-    recording = lhotse_recording("field")
-    lines = [
-        {"id": f"c{side}", "start": 0.0, "duration": 2.0, "channel": side, "recording": recording, "type": "MonoCut"}
-        | {"supervisions": [{**lhotse_supervision(side, "field", 0.0, 2.0, f"word{side}"), "channel": side}]}
-        for side in range(2)
-    ]
-    (folder / "calls.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    clips, rejected = corpus(folder)
-    assert named(clips) == [("field.wav#t=0,2", "word0")]
-    assert "channel" in reasons(rejected)
-
-
-def test_a_table_with_keys_of_lhotse_and_paths_is_a_table(folder: Path) -> None:
-    row = {"id": "1", "recording_id": "r", "path": "field.wav", "start": 1, "duration": 1, "label": "wren"}
-    (folder / "t.jsonl").write_text(json.dumps(row))
-    assert named(corpus(folder, table=str(folder / "t.jsonl"))[0]) == [("field.wav#t=1,2", "wren")]
-
-
-def test_kaldi_channels_are_kept_and_recordings_without_segments_listed(folder: Path) -> None:
-    kaldi(folder, "field", PARTS[:1])
-    write_recording(folder / "marsh.wav", seed=1)
-    data = folder / "kaldi_field"
-    (data / "wav.scp").write_text("rec ../field.wav\nlone ../marsh.wav\npipe sox x.wav - |\n")
-    (data / "segments").write_text("u0 rec 0 1 B\n")
-    clips, rejected = corpus(folder)
-    assert [(clip.name, clip.annotated_channel) for clip in clips] == [("field.wav#t=0,1", "B")]
-    assert sorted(each.path for each in rejected) == ["marsh.wav", "pipe"]
-    assert all(each in reasons(rejected) for each in ("wav.scp:2", "no line", "wav.scp:3", "sox"))
 
 
 @pytest.mark.parametrize(
