@@ -364,13 +364,10 @@ def lhotse_role(path: Path) -> Role | None:
     except InputError:
         return None
     names_file = any(isinstance(text, str) and name.lower() in PATH_COLUMNS for name, text in value.items())
-    if "id" not in value or names_file:  # the row of a table names its recording itself
-        return None
-    if {"sources", "sampling_rate"} <= value.keys():
-        return "recordings"
-    if {"recording_id", "start", "duration"} <= value.keys():
-        return "supervisions"
-    return "cuts" if str(value.get("type", "")).endswith("Cut") or {"recording", "start"} <= value.keys() else None
+    cuts = str(value.get("type", "")).endswith("Cut") or {"recording", "start"} <= value.keys()
+    part: Role | None = "cuts" if cuts else "supervisions" if {"recording_id", "start"} <= value.keys() else None
+    role: Role | None = part or ("recordings" if "sources" in value else None)
+    return None if "id" not in value or names_file else role  # the row of a table names its recording itself
 
 
 def lhotse(path: Path, shown: str) -> list[Annotation]:

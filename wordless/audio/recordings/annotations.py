@@ -53,8 +53,8 @@ def kind_of(path: Path, wanted: AnnotationKind = "auto", *, own: bool | None = N
     recordings of their names alone, and a manifest of recordings annotates nothing unless somebody named it.
     """
     suffix, there = path.suffix.lower(), is_file(path)  # a pipe would wait for ever
-    files = KALDI_FILES if is_file(path.parent / WAV_SCP) else [name for name in KALDI_FILES if name != "text"]
-    if path.name == WAV_SCP or (own is None and (path.name in files or is_file(path / WAV_SCP))):
+    named = path.name in KALDI_FILES and (path.name != "text" or is_file(path.parent / WAV_SCP))
+    if path.name == WAV_SCP or (own is None and (named or is_file(path / WAV_SCP))):
         return "kaldi" if there or own is None else None
     if suffix in _SUFFIXES and (there or own is None):
         return _SUFFIXES[suffix]
@@ -122,6 +122,7 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
     def set_aside(paths: Iterable[str], kind: str, why: str, segments: int = 0) -> None:
         rejected.extend(Rejected(path=path, reason=f"{kind}: {why}", kind=kind, segments=segments) for path in paths)
 
+    splits = {name: split for kind, names in files.items() if kind in _NAMING for name, split in _splits(names).items()}
     for kind, name in ((kind, name) for kind, names in files.items() for name in names):
         own = [] if kind in _NAMING else places.of_file(name)
         try:
@@ -142,7 +143,6 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
             continue
         if not chosen:
             set_aside(own, _EMPTY, name)
-        split = _split_of(name, files[kind]) if kind in _NAMING else ""
         for each in chosen:
             fault, alone = each.problem, own and len(named) == 1
             paths = [each.recording] if each.recording and not alone else own or [name]
@@ -152,7 +152,7 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
                     paths = [places.named(each.recording, name)]
                 if fault := fault or (None if each.recording or own else "it names no recording"):
                     raise InputError(fault)
-                known = describe({**each.fields, "split": split}, each.where)
+                known = describe({**each.fields, "split": splits.get(name, "")}, each.where)
                 for path in paths:
                     first = parts[path].setdefault(kind, {}).setdefault(known.span or _WHOLE, known)
                     if first.label != known.label:
@@ -172,11 +172,11 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
     return None
 
 
-def _split_of(name: str, names: Sequence[str]) -> str:
-    """Return the split of a file that names recordings, if such files or their folders are named train, test..."""
-    shared = os.path.commonpath([PurePosixPath(each).parent for each in names]) or "."
-    splits = {each: known_split(os.path.relpath(each, shared)) for each in names}
-    return (len({*splits.values()} - {None}) > 1 and splits[name]) or ""
+def _splits(names: Sequence[str]) -> dict[str, str]:
+    """Return the splits of files that name recordings, if such files or their folders are named train, test..."""
+    shared = os.path.commonpath([PurePosixPath(name).parent for name in names]) or "."
+    splits = {name: split for name in names if (split := known_split(os.path.relpath(name, shared)))}
+    return dict(splits) if len({*splits.values()}) > 1 else {}
 
 
 def _chosen(found: Sequence[Annotation], shown: str, config: AnnotationConfig) -> list[Annotation] | None:
@@ -201,9 +201,7 @@ def _chosen(found: Sequence[Annotation], shown: str, config: AnnotationConfig) -
 def _require_effect(files: Collection[Kind], tiers: Collection[str], config: AnnotationConfig) -> None:
     """Refuse a tier that no file has, and a column for groups where there are no columns."""
     if config.tier is not None and config.tier not in tiers:
-        rule = (
-            f"no file has it; there are {', '.join(tiers):.400}" if tiers else "no file with tiers or columns was found"
-        )
+        rule = f"no file has it; there are {', '.join(tiers) or 'no tiers or columns'!s:.400}"
         raise InputError(option=config.option, value=config.tier, rule=rule, remedy="name one that the files have")
     if config.group is not None and not {"raven", "csv"} & {*files}:
         rule = "it has no effect, as no table with columns was found: leave it out"
@@ -224,9 +222,7 @@ def _joined(
         if not all(_agree(first, other) for other in others):
             differing = ", ".join(f"{kind} with {counted(len(each), 'part')}" for kind, each in kinds.items())
             problem = f"{root / path} has annotations of {len(kinds)} kinds that differ ({differing})"
-            remedy = (
-                f"choose one, such as `annotations`={next(iter(kinds))}, or `annotations`=none for whole recordings"
-            )
+            remedy = f"choose one, such as `annotations`={next(iter(kinds))}, or none for whole recordings"
             raise InputError(problem, remedy=remedy)
         agreeing.update([", ".join(kinds)] if others else ())
     described = {path: tuple(next(iter(kinds.values())).values()) for path, kinds in sorted(parts.items())}
@@ -252,9 +248,10 @@ def _joined(
 
 def _agree(one: Iterable[Description], other: Iterable[Description]) -> bool:
     """Return whether two files name the same parts with the same labels."""
-    spans = ([(known.label or "", known.span or _WHOLE) for known in several] for several in (one, other))
-    keys = [
-        sorted((label, span.start, inf if span.end is None else span.end) for label, span in each) for each in spans
-    ]
-    labels, times = ([[key[part] for key in each] for each in keys] for part in (slice(1), slice(1, None)))
-    return labels[0] == labels[1] and np.allclose(times[0], times[1], rtol=0, atol=_SAME_SECONDS)
+
+    def key(known: Description) -> tuple[str, float, float]:
+        span = known.span or _WHOLE
+        return known.label or "", span.start, inf if span.end is None else span.end
+
+    (labels, *times), (others, *spans) = (zip(*sorted(map(key, several)), strict=True) for several in (one, other))
+    return labels == others and np.allclose(times, spans, rtol=0, atol=_SAME_SECONDS)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 from wordless.audio.decoding import Recording, RecordingError, count_samples
@@ -37,6 +37,7 @@ from wordless.audio.recordings.folders import (
     expand_home,
     is_missing,
     listed_path,
+    not_sound,
     require_folder,
 )
 from wordless.audio.recordings.inspection import InspectionConfig
@@ -388,9 +389,10 @@ def _find_in_table(config: CorpusConfig) -> Found:
         raise InputError(option="label_type", value="text", rule=rule, remedy=remedy)
     found = {path: tuple(rows) for path, rows in sorted(described.items())}
     with suppress(OSError):  # a folder that may not be listed
-        folders = {PurePosixPath(each).parent for each in found}
-        beside = (folder / name for folder in folders for name in os.listdir(root / folder))  # noqa: PTH208  names alone
-        notices += Places(root, found).unread(sorted(str(each) for each in beside if root / each != path))
+        folders = sorted({path.rpartition("/")[0] for path in found})
+        others = ((each, not_sound(os.listdir(root / each))) for each in folders)  # noqa: PTH208  names alone
+        if beside := [f"{each}/{name}".lstrip("/") for each, names in others for name in sorted(names)]:
+            notices += Places(root, found).unread(name for name in beside if root / name != path)
     return Found(root=root, described=found, rejected=tuple(left_out), notices=tuple(notices))
 
 
