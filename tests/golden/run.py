@@ -1,6 +1,7 @@
 """Write what a checkout computes on tiny runs: figures, and hashes of arrays, codes and sounds.
 
 python tests/golden/run.py CHECKOUT OUT.json [--data FOLDER] [--only NAME ...]; compare.py compares two such files.
+An option that the checkout does not know is left out, with a printed line.
 """
 
 import argparse
@@ -8,10 +9,12 @@ import csv
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,24 +91,31 @@ def made(checkout: Path, data: Path, work: Path, only: list[str] | None) -> dict
         if command == "finetune":
             rest += [*HEADS, "store.root=./store"]
         calls[name] = [command, *(word.replace("=./", f"={work / 'at' / name}/") for word in rest)]
+    known: dict[str, set[str]] = {}
     for name, call in calls.items():
         folder = work / "at" / name
         if call[0] == "run":
-            call += [f"store.root={folder}/store", f"hydra.run.dir={folder}"]
+            call += [f"store.root={folder}/store"]
         call = [filled(word, places) for word in call]
         if (only and name not in only) or any("=at_" in word for word in call):
             print(f"{name}: skipped")
             continue
         folder.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(
-            [sys.executable, "-m", "pipelines.cli", *call],
-            cwd=work,
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        print(f"{name}: {done.returncode}", "" if done.returncode == 0 else done.stderr, flush=True)
+        command, *options = call
+        python = [sys.executable, "-m", "pipelines.cli", command]
+        if command not in known:
+            listed = subprocess.run([*python, "--help", "all"], cwd=work, env=env, capture_output=True, text=True)
+            known[command] = {*re.findall(r"^ +([\w.]+)(?= |$)", listed.stdout, re.MULTILINE)}
+        unknown = [word for word in options if "=" in word and word.partition("=")[0] not in known[command]]
+        if unknown:
+            print(f"{name}: without {' '.join(unknown)}")
+        if command == "run":
+            options.append(f"hydra.run.dir={folder}")
+        python += [word for word in options if word not in unknown]
+        begin = time.monotonic()
+        done = subprocess.run(python, cwd=work, env=env, capture_output=True, text=True, check=False)
+        seconds = time.monotonic() - begin
+        print(f"{name}: {done.returncode}, {seconds:.0f} s", done.stderr if done.returncode else "", flush=True)
         places[name] = folder
         found[f"{name}: exit code"] = done.returncode
         found.update((f"{name}: {key}", value) for key, value in results_in(folder))
@@ -136,14 +146,14 @@ def filled(word: str, places: dict[str, Path]) -> str:
 def write_recordings(data: Path, work: Path) -> dict[str, Path]:
     """Write calls of two kinds, and small parts of the real recordings that there are; return the place of each."""
     places = {name: work / name for name in ("annotated", "calls")}
-    time = np.arange(RATE // 2) / RATE
+    times = np.arange(RATE // 2) / RATE
     for site in range(4):
         sound = 0.01 * np.random.default_rng(site).standard_normal(RATE * 7)
         rows = ["Begin Time (s)\tEnd Time (s)\tSpecies"]
         for number in range(6):
             kind, slope = ("wren", 1500) if number % 2 else ("robin", -1500)
-            call = sound[RATE * number + RATE // 2 :][: len(time)]
-            call += 0.3 * np.sin(2 * np.pi * (2000 + 50 * site + slope * time / 2) * time)
+            call = sound[RATE * number + RATE // 2 :][: len(times)]
+            call += 0.3 * np.sin(2 * np.pi * (2000 + 50 * site + slope * times / 2) * times)
             rows.append(f"{number + 0.5}\t{number + 1.0}\t{kind}")
             (places["calls"] / kind).mkdir(parents=True, exist_ok=True)
             soundfile.write(places["calls"] / f"{kind}/{site}_{number}.wav", call, RATE)
