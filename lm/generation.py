@@ -1,9 +1,8 @@
-"""Continuation of code sequences in batches, with cached attention: temperature, top-k, nucleus, a guard against loops.
+"""Continuation of code sequences in batches, with cached attention: temperature, top-k, nucleus.
 
 Sampling is float64 with random numbers of the host, so that one seed draws the same codes on every device, given equal
-logits. `continue_codes` leaves the draw to a GPU, and waits for all codes once; a guard against loops needs
-each code on the host, and so does a stream. The two ways to draw differ only where a random number is within 1e-12 of
-the edge of a code's share.
+logits. `continue_codes` leaves the draw to a GPU, and waits for all codes once; a stream needs each code on the host.
+The two ways to draw differ only where a random number is within 1e-12 of the edge of a code's share.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,9 +20,6 @@ from wordless.base.machine import copy_to
 from wordless.base.options import Options, option
 
 FloatArray = npt.NDArray[np.float64]
-MaskArray = npt.NDArray[np.bool_]
-
-LONGEST_LOOP = 16  # time steps: the longest block that the guard checks for repetition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,18 +30,14 @@ class Sampling(Options):
     top_k: int = option(0, "only the k most probable codes; 0: all", least=0)
     # Holtzman et al., 2020
     top_p: float = option(1.0, "only the most probable codes that together reach this probability", above=0, most=1)
-    max_repeats: int = option(0, "most repetitions in a row of any block of 1 to 16 time steps; 0: no limit", least=0)
 
 
-def probabilities(logits: FloatArray, sampling: Sampling, refused: MaskArray | None = None) -> FloatArray:
+def probabilities(logits: FloatArray, sampling: Sampling) -> FloatArray:
     """Compute the distribution of the next code: logits ``(batch, codes)`` -> probabilities ``(batch, codes)``.
 
-    In this order: refused codes are removed (unless all possible ones are refused), temperature, top-k, then top-p of
-    the rest. Among codes of equal probability the lower number comes first.
+    In this order: temperature, top-k, then top-p of the rest. Among codes of equal probability the lower number comes
+    first.
     """
-    if refused is not None:
-        nothing_left = (refused | np.isneginf(logits)).all(axis=1, keepdims=True)
-        logits = np.where(refused & ~nothing_left, -np.inf, logits)
     order = np.argsort(-logits, axis=1, kind="stable")
     ranked = np.take_along_axis(logits, order, axis=1)  # most probable first
     if sampling.temperature == 0:
@@ -64,35 +56,6 @@ def draw(chances: FloatArray, uniforms: FloatArray) -> IntArray:
     wanted = uniforms[:, None] * edges[:, -1:]  # the last edge may differ from 1 by a rounding error
     codes: IntArray = (edges <= wanted).sum(axis=1).astype(np.int32)
     return codes
-
-
-class LoopGuard:
-    """A guard that refuses codes which would repeat a block of 1 to ``LONGEST_LOOP`` time steps too often in a row.
-
-    A sequence ends in ``n`` copies of a block of ``b`` codes when its last ``(n - 1) * b`` codes equal the codes ``b``
-    places before them. For every ``b`` the guard counts these equal codes. Steady sounds repeat by nature, so the user
-    sets the limit.
-    """
-
-    def __init__(self, max_repeats: int, *, batch: int, streams: int) -> None:
-        longest = LONGEST_LOOP if max_repeats else 0
-        self._blocks = np.arange(1, longest + 1) * streams  # codes
-        self._limits = self._blocks * max_repeats
-        self._equal = np.zeros((batch, longest), np.int64)  # codes at the end that equal the codes one block before
-
-    def refused(self, codes: IntArray, size: int) -> MaskArray:
-        """Return the codes that may not follow ``codes (batch, positions)``, all of which have been counted."""
-        mask = np.zeros((len(codes), size), np.bool_)
-        blocks = self._blocks[self._blocks <= codes.shape[1]]
-        rows, columns = np.nonzero(self._equal[:, : len(blocks)] + 1 >= self._limits[: len(blocks)])
-        mask[rows, codes[rows, codes.shape[1] - blocks[columns]]] = True
-        return mask
-
-    def count(self, codes: IntArray) -> None:
-        blocks = self._blocks[self._blocks < codes.shape[1]]
-        same = codes[:, -1:] == codes[:, codes.shape[1] - 1 - blocks]
-        counted = self._equal[:, : len(blocks)]
-        counted[...] = np.where(same, counted + 1, 0)
 
 
 def _softmax(logits: FloatArray) -> FloatArray:
@@ -132,8 +95,7 @@ def continue_codes(
     draws other random numbers than rate 1.
     """
     streams, codes = gpt.vocabulary.streams, torch.zeros(len(prompts), 0, dtype=torch.int32)
-    on_device = gpt.device.type != "cpu" and not sampling.max_repeats
-    made = _positions(gpt, prompts, steps, sampling, seed, conditions, rate, on_device=on_device)
+    made = _positions(gpt, prompts, steps, sampling, seed, conditions, rate, on_device=gpt.device.type != "cpu")
     for codes in made:  # noqa: B007  # the last has all
         pass
     new = [row[prompt.size :] for row, prompt in zip(codes.cpu().numpy(), prompts, strict=True)]
@@ -173,7 +135,6 @@ def _positions(
     new = (places >= sizes[:, None]) & (places < sizes[:, None] + count)  # what is drawn, if a code is a code
     host = [torch.from_numpy(each) for each in (known, uniforms, new)]
     codes, chosen, masks = [copy_to(each, gpt.device) for each in host] if on_device else host
-    guard = LoopGuard(sampling.max_repeats, batch=len(prompts), streams=streams)
     reader = _Reader(gpt, conditions, known.shape[1])
     for position in range(known.shape[1]):
         drawing = (sizes <= position) & (missing > 0)
@@ -184,11 +145,9 @@ def _positions(
                 codes[:, position] = torch.where(masks[:, position], found, codes[:, position])
             else:
                 numbers: FloatArray = logits.cpu().numpy()
-                refused = guard.refused(known[:, :position], numbers.shape[1])
-                drawn = draw(probabilities(numbers, sampling, refused), uniforms[:, position])[drawing]
+                drawn = draw(probabilities(numbers, sampling), uniforms[:, position])[drawing]
                 known[drawing, position] = drawn  # the memory of `codes`
             missing[drawing] -= 1
-        guard.count(known[:, : position + 1])
         yield codes[:, : position + 1]
         if not (missing > 0).any():
             return

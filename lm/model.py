@@ -213,11 +213,10 @@ class LanguageModel:
         temperature: float = 1.0,
         top_k: int = 0,
         top_p: float = 1.0,
-        max_repeats: int = 0,
         seed: int = 0,
     ) -> Codes:
         """Generate a continuation, without the prompt; with no prompt, a recording from its beginning."""
-        sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, max_repeats=max_repeats)
+        sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
         return self.generate_batch([prompt], seconds=seconds, sampling=sampling, seed=seed)[0]
 
     def generate_batch(

@@ -9,7 +9,7 @@ from pipelines.commandline.inputs import DEVICE, MODEL
 from pipelines.commandline.outputs import require_kind, require_new
 from pipelines.store.run_folder import part_of, vocoder_of
 from vocoder.kinds import BY_KEY, CHOICES, Kind
-from vocoder.options import TEMPERATURE, VOCODER_TEMPERATURE, VOCODER_TOP_P, Sampling, SoundOptions
+from vocoder.options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling, SoundOptions
 from wordless.base.errors import InputError
 from wordless.base.machine import Device
 from wordless.base.options import REQUIRED, option
@@ -54,7 +54,6 @@ class DecodeConfig(SoundCommand):
         None, "voice; null: the voice that the codes name for each clip, or else the average voice"
     )
     temperature: float = option(TEMPERATURE, VOCODER_TEMPERATURE, least=0)
-    top_p: float = option(1.0, VOCODER_TOP_P, above=0, most=1)
     pitch: Literal["coded", "flat", "copied"] = option(
         "coded", "melody, of codes with a stream of pitch: as it is | one pitch for each clip | that of pitch_of"
     )
@@ -102,7 +101,7 @@ class DecodeConfig(SoundCommand):
 
     @property
     def sampling(self) -> Sampling:
-        own = {name: getattr(self, name) for name in ("temperature", "top_p", "seed", "group", "shift")}
+        own = {name: getattr(self, name) for name in ("temperature", "seed", "group", "shift")}
         return self.sampled(**own)
 
 

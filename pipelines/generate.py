@@ -40,11 +40,6 @@ class GenerateConfig(SoundCommand):
     top_p: float = option(
         1.0, "the GPT draws from the most probable codes that together reach this probability", above=0, most=1
     )
-    max_repeats: int = option(
-        0,
-        "largest number of repeats of a block of up to 16 codes in a row; 0: no limit",
-        least=0,
-    )
     seed: int = option(0, "the same seed gives the same sounds", least=0, most=MAX_SEED)
     synthesis: str = option("wavenet", "what turns codes into sound; none: codes only", choices=(*CHOICES, NONE))
     vocoder_temperature: float = option(TEMPERATURE, VOCODER_TEMPERATURE, least=0)

@@ -45,12 +45,9 @@ def edits(heard: Sequence[str], spoken: Sequence[str]) -> int:
 # Language model: drawing codes
 
 
-def filtered_probabilities(
-    logits: Sequence[float], refused: Sequence[bool], temperature: float, top_k: int, top_p: float
-) -> list[float]:
+def filtered_probabilities(logits: Sequence[float], temperature: float, top_k: int, top_p: float) -> list[float]:
     """One row of logits, filtered code by code."""
-    allowed = [code for code in range(len(logits)) if not refused[code]] or list(range(len(logits)))
-    ranked = sorted(allowed, key=lambda code: (-logits[code], code))
+    ranked = sorted(range(len(logits)), key=lambda code: (-logits[code], code))
     if temperature == 0:
         return [float(code == ranked[0]) for code in range(len(logits))]
     ranked = ranked[: top_k or None]
@@ -62,15 +59,6 @@ def filtered_probabilities(
         kept.append(code)
         reached += weights[code] / sum(weights.values())
     return [weights[code] / sum(weights[k] for k in kept) if code in kept else 0.0 for code in range(len(logits))]
-
-
-def ends_in_a_loop(codes: Sequence[int], limit: int, streams: int, longest: int) -> bool:
-    """Whether codes end in more than ``limit`` copies of a block of 1 to ``longest`` time steps."""
-    blocks = [steps * streams for steps in range(1, longest + 1)]
-    return any(
-        len(codes) >= (limit + 1) * block and list(codes[-(limit + 1) * block :]) == list(codes[-block:]) * (limit + 1)
-        for block in blocks
-    )
 
 
 # Pitch

@@ -188,7 +188,7 @@ def generate(
     Args:
         model: the network.
         inputs: one for each clip; their seeds and groups count, not those of ``sampling``.
-        sampling: temperature and top_p.
+        sampling: its temperature.
         engine: ``auto`` takes the fastest that is available.
         guard: draws runaway chunks again at a lower temperature, and silent ones at a higher temperature; None: they
             are kept.

@@ -171,7 +171,6 @@ PASSES = 2  # of the post-filter: a WaveNet of minutes is recognised as often as
 MOST_PASSES = 8
 
 VOCODER_TEMPERATURE = "temperature of WaveNet; 0: always the most probable sample; 1: the network's own probabilities"
-VOCODER_TOP_P = "WaveNet draws among the most probable samples that together reach this probability"
 
 EngineChoice = Literal["auto", "torch", "numba", "numba_bf16", "triton"]
 
@@ -193,11 +192,9 @@ class SoundOptions(Options):
     pitch_comb: bool = option(True, "gives WaveNet the periodicity of a voice; false after an hour of training")
     engine: EngineChoice = option("auto", "the code that generates WaveNet's samples; auto: the fastest")
 
-    def sampled(
-        self, *, temperature: float, top_p: float = 1.0, seed: int = 0, group: str | None = None, shift: float = 0.0
-    ) -> Sampling:
+    def sampled(self, *, temperature: float, seed: int = 0, group: str | None = None, shift: float = 0.0) -> Sampling:
         own = {field.name: getattr(self, field.name) for field in fields(SoundOptions)}
-        return Sampling(temperature=temperature, top_p=top_p, seed=seed, group=group, shift=shift, **own)
+        return Sampling(temperature=temperature, seed=seed, group=group, shift=shift, **own)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +202,6 @@ class Sampling(SoundOptions):
     """Sampling options of a vocoder. Griffin-Lim and other kinds without learning use only the seed."""
 
     temperature: float = option(TEMPERATURE, VOCODER_TEMPERATURE, least=0)
-    top_p: float = option(1.0, VOCODER_TOP_P, above=0, most=1)
     seed: int = option(0, "the seed of each sound follows from it and the sound's name", least=0, most=MAX_SEED)
     group: str | None = None  # voice of all clips; None: each clip's own where it is known, else the average
     shift: float = 0.0  # semitones by which the pitch comb plays the codes' stream of pitch higher

@@ -289,7 +289,6 @@ class Vocoder:
         *,
         group: str | None = None,
         temperature: float = TEMPERATURE,
-        top_p: float = 1.0,
         seed: int = 0,
         progress: Progress | None = None,
     ) -> Waveform:
@@ -300,14 +299,13 @@ class Vocoder:
             tokenizer: decodes the codes to log-mel.
             group: one of the training groups; None: their average.
             temperature: 1 is the model's distribution, less is safer and duller, 0 takes the most probable level.
-            top_p: draw among the most probable levels that together reach this probability.
             seed: the same seed gives the same sound.
             progress: called with the steps done and the steps in all.
 
         Raises:
             InputError: codes, tokenizer and vocoder do not belong together, or the group is unknown.
         """
-        sampling = Sampling(temperature=temperature, top_p=top_p, seed=seed)
+        sampling = Sampling(temperature=temperature, seed=seed)
         return self.decode_batch([codes], tokenizer, sampling, groups=[group], progress=progress)[0]
 
     def decode_batch(
@@ -325,7 +323,7 @@ class Vocoder:
         """Decode several clips; on the CPU each sounds as `decode` with the same sampling and seed decodes it alone.
 
         Args:
-            sampling: temperature and top_p of each clip; engine and post-filter are those of the vocoder.
+            sampling: temperature of each clip; engine and post-filter are those of the vocoder.
             groups: of each clip; None: that of ``sampling``.
             seeds: of each clip; None: that of ``sampling``, so that all clips are drawn with the same random numbers.
                 `wordless.base.seeds.sound_seed` derives a seed from a clip's name.
@@ -371,7 +369,6 @@ class Vocoder:
         sample_rate: int | None = None,
         group: str | None = None,
         temperature: float = TEMPERATURE,
-        top_p: float = 1.0,
         seed: int = 0,
         progress: Progress | None = None,
     ) -> Waveform:
@@ -396,7 +393,7 @@ class Vocoder:
         recording = prompt_waveform(waveform, own, sample_rate)
         if sample_rate is not None:
             recording = resampled(recording, own)
-        sampling = Sampling(temperature=temperature, top_p=top_p, seed=seed, group=group)
+        sampling = Sampling(temperature=temperature, seed=seed, group=group)
         (whole,) = self.decode_batch([codes], tokenizer, sampling, prompts=[recording], progress=progress)
         return after(whole, len(recording.samples))
 
@@ -414,7 +411,7 @@ class Vocoder:
         Args:
             blocks: codes of one sound in order, of any length; all except the last hold whole codes.
             tokenizer: decodes the codes to log-mel.
-            sampling: temperature, top_p, seed and group; engine and post-filter are those of the vocoder.
+            sampling: temperature, seed and group; engine and post-filter are those of the vocoder.
             prompt: recorded beginning of the sound, at the vocoder's rate. Unlike in `continue_from`, the result begins
                 with it, in the network's mu-law levels.
             before: the recording before the prompt, as in `decode_batch`.

@@ -383,7 +383,7 @@ class SampleLanguageModel:
         Args:
             prompts: recordings at the model's sample rate.
             seconds: length of each sound.
-            sampling: temperature and top_p; ``engine`` is that of a WaveNet.
+            sampling: its temperature; ``engine`` is that of a WaveNet.
             seeds: of each sound; None: sound ``i`` has the seed of ``sampling`` plus i.
             progress: called with the samples done and the samples in all.
 

@@ -143,7 +143,6 @@ def _job(
         "vocoder": settings.synthesis if folder is None else file_hash(folder / "config.json"),
         "group": settings.group,
         "temperature": settings.temperature if folder else None,
-        "top_p": settings.top_p if folder else None,
         "postfilter": strength,
         "postfilter_passes": settings.postfilter_passes if strength else None,
         "pitch_comb": settings.pitch_comb if strength else None,

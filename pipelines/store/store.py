@@ -32,9 +32,8 @@ METHOD = "method"  # in a recipe's config: the method that an entry is about, wh
 TIMINGS = "timings.json"
 SYNTHESISED, UNPACKED = "embedded", "datasets"  # folders of recordings: the built-in corpus, unpacked data sets
 MODEL = ("README.md", "config.json", "model.safetensors")  # the files of a tokenizer, a language model or a vocoder
-# Options that decide no result: how often checkpoints are written, which program
-# computes the same sound, how a GPU rounds.
-NO_RESULT = ("checkpoint_minutes", "engine", "deterministic")
+# Options that decide no result: how often checkpoints are written, which program computes the same sound.
+NO_RESULT = ("checkpoint_minutes", "engine")
 LIBRARIES = ("torch", "torchaudio", "faiss-gpu", "faiss-cpu", "fairseq2", "scikit-learn", "numpy", "soundfile", "soxr")
 
 
@@ -118,7 +117,7 @@ def _plain(value: object) -> object:
         raise TypeError(f"a key cannot have a {type(value).__name__}")
     if (choice := getattr(value, "precision", None)) in ("auto", "auto_gpu"):
         raise ValueError(f"a key needs the meaning of precision={choice}: call with_precision on the settings first")
-    # On a GPU the default may round otherwise, as `deterministic`; `true` does so on each device.
+    # On a GPU the default may round otherwise; `true` does so on each device.
     rounds = () if getattr(value, "compile", None) else ("compile",)
     return _plain(other_options(value, *NO_RESULT, *rounds))
 

@@ -34,7 +34,7 @@ def gpt_training(device: torch.device, scale: Scale) -> Finding:
     """
     config, absent = scale.gpt, missing("fairseq2")
     batches = _batches(config, scale.windows)
-    fit = FitConfig(steps=scale.steps, lr=1e-4, precision="bf16", deterministic=False)
+    fit = FitConfig(steps=scale.steps, lr=1e-4, precision="bf16")
     train = partial(trained, batches=batches, validation=[batches.batch(0, 0, 1)], loss=loss, config=fit, device=device)
     rates, left_out = dict[str, float](), list[str]()
     for name, model in (("plain_", PlainGPT(config, VOCABULARY.size)), ("", None if absent else _project(config))):

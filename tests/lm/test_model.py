@@ -3,7 +3,6 @@
 A language model: saved, asked, continued.
 """
 
-import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -68,7 +67,7 @@ def test_a_continuation_has_the_length_asked_for_and_follows_from_the_seed(model
 
 @pytest.mark.parametrize(("steps", "seconds"), [(0, 0.25), (7, 1.0)])
 def test_a_stream_is_the_generated_continuation_step_by_step(model: LanguageModel, steps: int, seconds: float) -> None:
-    prompt, sampling = _prompt(model, steps) if steps else None, Sampling(top_k=5, max_repeats=2)
+    prompt, sampling = _prompt(model, steps) if steps else None, Sampling(top_k=5)
     (whole,) = model.generate_batch([prompt], seconds=seconds, sampling=sampling, seed=4)
     streamed = [*model.stream(prompt, seconds=seconds, sampling=sampling, seed=4)]
     np.testing.assert_array_equal(np.concatenate([step.values for step in streamed]), whole.values)
@@ -77,9 +76,9 @@ def test_a_stream_is_the_generated_continuation_step_by_step(model: LanguageMode
 
 def test_a_continuation_does_not_depend_on_its_companions(model: LanguageModel) -> None:
     prompts = [_prompt(model, 3), None, _prompt(model, 40, seed=1), _prompt(model, 11, seed=2)]
-    together = model.generate_batch(prompts, seconds=1, sampling=Sampling(top_k=5, max_repeats=2), seed=4)
+    together = model.generate_batch(prompts, seconds=1, sampling=Sampling(top_k=5), seed=4)
     for count in range(1, len(prompts)):
-        fewer = model.generate_batch(prompts[:count], seconds=1, sampling=Sampling(top_k=5, max_repeats=2), seed=4)
+        fewer = model.generate_batch(prompts[:count], seconds=1, sampling=Sampling(top_k=5), seed=4)
         np.testing.assert_array_equal(fewer[-1].values, together[count - 1].values)
 
 
@@ -96,18 +95,6 @@ def test_greedy_continuation_takes_what_the_whole_model_finds_most_probable(mode
             changed[step, 0] = code
             rival = model.log_probabilities(Codes(values=changed, num_samples=scored.num_samples, format=model.format))
             assert rival[step, 0] <= best[step, 0] + 1e-5
-
-
-def test_the_guard_keeps_a_greedy_model_out_of_its_loop(model: LanguageModel) -> None:
-    def longest_run(codes: Codes) -> int:
-        flat = [tuple(step) for step in codes.values.tolist()]
-        runs = [1]
-        for before, after in itertools.pairwise(flat):
-            runs.append(runs[-1] + 1 if before == after else 1)
-        return max(runs)
-
-    guarded = model.generate(seconds=2, temperature=0, max_repeats=2)
-    assert longest_run(guarded) <= 2
 
 
 def test_a_prompt_is_read_to_its_last_whole_step(model: LanguageModel) -> None:
@@ -208,7 +195,7 @@ def prompt(steps: int) -> Codes:
 @pytest.mark.parametrize("interleaving", ["flattening", "parallel"])
 def test_only_pitches_that_exist_are_generated(interleaving: str) -> None:
     own, seconds = model(interleaving), 60 * FORMAT.samples_per_code / FORMAT.sample_rate
-    for sampling in (Sampling(), Sampling(max_repeats=1), Sampling(top_k=2, temperature=2.0)):
+    for sampling in (Sampling(), Sampling(top_k=2, temperature=2.0)):
         (made,) = own.generate_batch([prompt(4)], seconds=seconds, sampling=sampling)
         assert made.values[:, -1].max() < 3  # `Codes` refuses others, too
     assert {*made.values[:, -1].tolist()} == {0, 1, 2}

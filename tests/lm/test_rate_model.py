@@ -206,7 +206,7 @@ def test_greedy_codes_are_the_most_probable_given_coarser_ones(model: LanguageMo
 
 def test_a_continuation_does_not_depend_on_its_companions(model: LanguageModel) -> None:
     prompts = [_codes(model, 3), None, _codes(model, 10, seed=1), _codes(model, 5, seed=2)]
-    sampling = Sampling(top_k=5, max_repeats=2)
+    sampling = Sampling(top_k=5)
     together = model.generate_batch(prompts, seconds=0.3, sampling=sampling, seed=4)
     fewer = model.generate_batch(prompts[:2], seconds=0.3, sampling=sampling, seed=4)
     for one, other in zip(fewer, together, strict=False):

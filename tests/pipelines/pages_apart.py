@@ -187,4 +187,4 @@ def training(rng: np.random.Generator, steps: int) -> dict[str, Any]:
         for step in range(steps // 20, steps + 1, steps // 20)
     ]
     kept = min(curve, key=lambda point: point["validation_loss"])["step"]
-    return {"curve": curve, "steps": steps, "kept_step": kept, "cut_short": False}
+    return {"curve": curve, "steps": steps, "kept_step": kept}

@@ -277,7 +277,6 @@ DECODING = {
     "synthesis": "wavenet",
     "group": None,
     "temperature": 0.7,
-    "top_p": 1.0,
     "postfilter": 1.0,
     "postfilter_passes": 2,
     "pitch_comb": True,

@@ -64,13 +64,6 @@ class KernelWeights(NamedTuple):
     sizes: IntArray  # R, H, S, K, all padded; levels, taps, hop_length
 
 
-class Draw(NamedTuple):
-    """Options of drawing levels."""
-
-    temperature: float
-    top_p: float
-
-
 def target_features() -> list[str]:
     """Return the processor features that numba compiles for, in LLVM's form: ``+avx512bf16``."""
     _, _, features = cpu_target.target_context.codegen().magic_tuple()
@@ -269,19 +262,17 @@ def _gate(gates, half, out):
 
 
 @_part
-def draw_level(logits, levels, uniform, draw, probabilities):
+def draw_level(logits, levels, uniform, temperature, probabilities):
     """Draw a level with a uniform number in [0, 1); ``probabilities`` is scratch memory of the logits' size."""
     highest = _highest(logits)
-    if draw.temperature == 0:
+    if temperature == 0:
         for level in range(levels):
             if logits[level] == highest:
                 return level
-    colder = np.float32(1 / max(draw.temperature, 1e-6))
+    colder = np.float32(1 / max(temperature, 1e-6))
     for level in range(len(logits)):
         x = (logits[level] - highest) * colder
         probabilities[level] = exponential(_LOWEST if x < _LOWEST else x)
-    if draw.top_p < 1:
-        _keep_nucleus(probabilities[:levels], draw.top_p)
     total = np.float32(0)
     for level in range(levels):
         total += probabilities[level]
@@ -302,20 +293,6 @@ def _highest(logits):
             value = logits[start + lane]
             best[lane] = value if value > best[lane] else best[lane]
     return best.max()
-
-
-@_part
-def _keep_nucleus(probabilities, top_p):
-    """Set all but the most probable levels that reach ``top_p`` to zero; ties with the last of them are kept."""
-    ranked = np.sort(probabilities)[::-1]
-    wanted, reached, least = np.float32(top_p) * ranked.sum(), np.float32(0), ranked[0]
-    for value in ranked:
-        if reached >= wanted:
-            break
-        least = value
-        reached += value
-    for level in range(len(probabilities)):
-        probabilities[level] = probabilities[level] if probabilities[level] >= least else np.float32(0)
 
 
 # The kernel
@@ -349,7 +326,7 @@ def _pasts(layer, weights, conditions, streams, frames, step, samples, now, ring
 
 
 @kernel
-def go_on(weights, conditions, given, draws, draw, rings, time, previous, levels, logits, carried):
+def go_on(weights, conditions, given, draws, temperature, rings, time, previous, levels, logits, carried):
     """Generate the next steps of some streams.
 
     Args:
@@ -357,7 +334,7 @@ def go_on(weights, conditions, given, draws, draw, rings, time, previous, levels
         conditions: flat ``(streams, frames, L, 2 H)``, from the frame of the first step on.
         given: ``(streams, steps)`` int64, -1 where to draw.
         draws: ``(streams, steps)``.
-        draw: `Draw`.
+        temperature: of the draws.
         rings: flat ``(ring_starts[L], streams, R)`` of factors, past inputs of all layers; changed.
         time: steps before the first of these, a multiple of the hop.
         previous: ``(streams,)``, the levels before the first; changed.
@@ -418,5 +395,7 @@ def go_on(weights, conditions, given, draws, draw, rings, time, previous, levels
             if len(logits):
                 logits[stream, step] = row
             level = given[stream, step]
-            previous[stream] = draw_level(row, count, draws[stream, step], draw, probabilities) if level < 0 else level
+            previous[stream] = (
+                draw_level(row, count, draws[stream, step], temperature, probabilities) if level < 0 else level
+            )
             levels[stream, step] = previous[stream]

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from vocoder.engines.kernels import (
     PADDING,
-    Draw,
     Factors,
     FloatArray,
     KernelWeights,
@@ -73,7 +72,7 @@ class NumbaStreams:
         logits: FloatArray,
     ) -> Tensor:
         """Generate levels ``(clips, samples)``; fills ``logits (clips, samples, padded levels)`` unless it is empty."""
-        draw = Draw(float(sampling.temperature), float(sampling.top_p))
+        temperature = float(sampling.temperature)
         fixed, uniform = given.contiguous().numpy(), draws.contiguous().numpy()
         levels = np.zeros_like(fixed)
 
@@ -84,7 +83,7 @@ class NumbaStreams:
                 _flat_conditions(conditions[few]),
                 fixed[few],
                 uniform[few],
-                draw,
+                temperature,
                 self.rings[number],
                 self.time,
                 self.previous[few],

@@ -29,9 +29,8 @@ from vocoder.options import Sampling
 from vocoder.wavenet import WaveNet, silence
 from wordless.base.machine import copy_to
 
-GREEDY, WHOLE, NUCLEUS = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)  # the ways of drawing a level
 # Numbers that change from launch to launch; Triton would otherwise compile anew for multiples of 16, and for 1.
-CHANGING = ["clips", "frames", "time", "first", "last", "stored", "temperature", "top_p"]
+CHANGING = ["clips", "frames", "time", "first", "last", "stored", "temperature"]
 
 
 @triton.jit
@@ -43,17 +42,11 @@ def _product(x, matrix, precision: tl.constexpr):
 
 
 @triton.jit
-def _draw(logits, draws, temperature, top_p, levels: tl.constexpr, way: tl.constexpr):
+def _draw(logits, draws, temperature, levels: tl.constexpr, greedy: tl.constexpr):
     """Draw levels ``(streams,)`` as `vocoder.engines.torch_streams.draw_levels` does."""
-    if way == GREEDY:
+    if greedy:
         return tl.argmax(logits, axis=1).to(tl.int32)
     weights = tl.exp((logits - tl.max(logits, axis=1)[:, None]) / temperature)
-    if way == NUCLEUS:
-        weights /= tl.sum(weights, axis=1)[:, None]
-        ranked = tl.sort(weights, descending=True)
-        before = tl.cumsum(ranked, axis=1) - ranked
-        least = tl.min(tl.where(before < top_p, ranked, 1.0), axis=1)
-        weights = tl.where(weights >= least[:, None], weights, 0.0)
     cumulative = tl.cumsum(weights, axis=1)
     wanted = draws * tl.max(cumulative, axis=1)
     return tl.minimum(tl.sum((cumulative <= wanted[:, None]).to(tl.int32), axis=1), levels - 1)
@@ -87,7 +80,6 @@ def go_on(
     last,
     stored,
     temperature,
-    top_p,
     group: tl.constexpr,
     hop: tl.constexpr,
     gates: tl.constexpr,  # of tanh, without padding
@@ -99,7 +91,7 @@ def go_on(
     s: tl.constexpr,
     k: tl.constexpr,
     block: tl.constexpr,  # gates, or hidden channels, at once
-    way: tl.constexpr,
+    greedy: tl.constexpr,
     precision: tl.constexpr,
     voiced: tl.constexpr,
 ):
@@ -157,7 +149,7 @@ def go_on(
             tl.store(scores + place[:, None] * levels + of_k, logits, mask=known)
         uniform = tl.load(draws + place, mask=here, other=0.0)
         fixed = tl.load(given + place, mask=here, other=0).to(tl.int32)
-        level = tl.where(fixed < 0, _draw(logits, uniform, temperature, top_p, levels, way), fixed)
+        level = tl.where(fixed < 0, _draw(logits, uniform, temperature, levels, greedy), fixed)
         tl.store(drawn + place, level, mask=here)
         tl.debug_barrier()  # a thread may read from the rings what another one wrote; the compiler does not look there
         step += 1
@@ -240,7 +232,6 @@ class TritonStreams:
         """Generate levels ``(clips, samples)``; fills ``logits (clips, samples, levels)`` unless it is empty."""
         config, steps = self.config, given.shape[1]
         drawn = torch.zeros(given.shape, dtype=torch.int64, device=self.device)
-        way = GREEDY if sampling.temperature == 0 else WHOLE if sampling.top_p == 1 else NUCLEUS
         s, k = self.weights.hidden.shape[0], self.weights.output.shape[0]
         r, h = self.weights.residual.shape[1:]
         inputs = [copy_to(each.contiguous(), self.device) for each in (conditions, given, draws)]
@@ -265,7 +256,6 @@ class TritonStreams:
                 last=min(first + LAUNCH, steps),
                 stored=int(len(logits) > 0),
                 temperature=float(sampling.temperature),
-                top_p=float(sampling.top_p),
                 group=self.group,
                 hop=config.hop_length,
                 gates=config.gate_channels // 2,
@@ -277,7 +267,7 @@ class TritonStreams:
                 s=s,
                 k=k,
                 block=min(BLOCK[self.group], h, s),
-                way=way,
+                greedy=sampling.temperature == 0,
                 precision=_precision(self.device),
                 voiced=carried is not None,
                 num_warps=WARPS,

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch, keep_freed_memory
 from wordless.base.progress import Progress
-from wordless.training.gangs import Gang, agreed
+from wordless.training.gangs import Gang
 from wordless.training.options import FitConfig, Point, TrainingRecord
 from wordless.training.precision import autocast, chosen_loss, fast_products, with_precision
 from wordless.training.state import Checkpoints, Training
@@ -195,14 +195,14 @@ def fit(
     is one. A damaged file is renamed to ``*.damaged``, and training begins anew.
 
     Results are the same bytes on the same device and libraries, and nearly the same elsewhere. On GPUs, PyTorch is
-    asked for deterministic algorithms and warns where it has none, unless ``deterministic`` is False.
+    asked for deterministic algorithms and warns where it has none.
 
     Raises:
         InputError: the loss is no longer finite.
     """
     config = with_precision(config, gang)
     if gang.device.type == "cuda":
-        _set_determinism(config.deterministic)
+        _be_deterministic()
     training = Training(model.to(gang.device), config, option)
     checkpoints = Checkpoints(path=checkpoint, gang=gang, minutes=config.checkpoint_minutes, say=say)
     checkpoints.resume(training)
@@ -227,7 +227,6 @@ def _kept(training: Training) -> tuple[TrainingRecord, dict[str, Tensor]]:
         curve=list(training.curve),
         steps=training.step,
         kept_step=training.best_step if best else training.step,
-        cut_short=training.cut_short,
     )
     return record, training.best if best else training.evaluated_weights()
 
@@ -244,12 +243,10 @@ def _take_all(
     """Take the steps that are left, and record points and save checkpoints between them."""
     config = training.config
     started = time.monotonic() - training.seconds
-    while training.step < config.steps and not training.cut_short:
+    while training.step < config.steps:
         steps.take()
         training.seconds = time.monotonic() - started
-        if (minutes := config.max_minutes) is not None:  # all processes get the same answer
-            training.cut_short = agreed(training.seconds > 60 * minutes, gang, training.step)
-        ended = training.step == config.steps or training.cut_short
+        ended = training.step == config.steps
         if training.step % config.validate_every == 0 or ended:
             steps.settle()
             training.record(measure())
@@ -282,10 +279,9 @@ def _measure(training: Training, validation: Sequence[B], loss: LossFunction[B],
     )
 
 
-def _set_determinism(wanted: bool) -> None:
-    if wanted:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(wanted, warn_only=True)
+def _be_deterministic() -> None:
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
     # Nothing reads unfilled memory, and filling it took 5 % of the time of WaveNet's steps.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a property of the module
-    torch.backends.cudnn.deterministic = wanted
+    torch.backends.cudnn.deterministic = True

@@ -14,7 +14,6 @@ from wordless.base.pools import end_with_parent
 PATIENCE = timedelta(days=2)
 # Each process has its own running statistics. fairseq2's DDP on GPUs uses another class with the same statistics.
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
-STEPS_BETWEEN_QUESTIONS = 10  # an answer of all processes makes the host wait for the GPU
 
 
 class Alone:
@@ -115,13 +114,6 @@ class Together:
 
 
 Gang = Alone | Together
-
-
-def agreed(wish: bool, gang: Gang, step: int) -> bool:
-    """Return to all processes whether one of them wishes something; several processes are asked each tenth step."""
-    if gang.size > 1 and step % STEPS_BETWEEN_QUESTIONS:
-        return False
-    return gang.sum([float(wish)])[0] > 0
 
 
 @contextmanager

@@ -17,16 +17,13 @@ class FitConfig(Options):
     lr: float = option(1e-3, "peak learning rate", above=0)
     warmup_steps: int = option(50, "steps until the learning rate reaches its peak", least=0)
     final_lr_ratio: float = option(0.05, "learning rate of the last step as a share of the peak", least=0, most=1)
-    weight_decay: float = option(0.01, "weight decay of AdamW", least=0)
+    weight_decay: float = 0.01  # of AdamW
     clip_norm: float = 1.0  # largest norm of the gradient; a larger gradient is scaled down to it
     accumulation: int = option(1, "micro-steps per step; more micro-steps need less memory", least=1)
     precision: Literal["auto", "auto_gpu", "fp32", "bf16"] = option(
         "auto_gpu",
         "of products; weights stay fp32. auto: bf16 on GPUs since Ampere and on CPUs with AVX512_BF16, else fp32. "
         "auto_gpu: the same on GPUs, fp32 on CPUs, where small models are not faster in bf16",
-    )
-    deterministic: bool = option(
-        True, "false: GPUs may take faster algorithms, which round otherwise in each run; CPUs ignore it"
     )
     compile: bool | None = option(
         None,
@@ -41,9 +38,6 @@ class FitConfig(Options):
     )
     validate_every: int = option(100, "steps between validations", least=1)
     keep: Literal["best", "last"] = option("best", "the weights that are kept; best has the lowest validation loss")
-    max_minutes: float | None = option(
-        None, "longest training time in minutes; the report marks a training that reached it; null: no limit", above=0
-    )
     checkpoint_minutes: float = option(1.0, "minutes between checkpoints, from which a killed run resumes", least=0)
     seed: int = option(0, "seed of the initial weights and of dropout", least=0, most=MAX_SEED)
 
@@ -94,4 +88,3 @@ class TrainingRecord(TypedDict):
     curve: list[Point]
     steps: int
     kept_step: int  # step of the weights that were kept
-    cut_short: bool  # by max_minutes

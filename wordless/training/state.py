@@ -119,7 +119,6 @@ class Training:
         self.best_loss = math.inf
         self.best_step = 0
         self.best = self._weights()
-        self.cut_short = False  # by max_minutes
 
     def save(self, path: Path) -> None:
         """Write a checkpoint atomically."""
@@ -247,7 +246,6 @@ PROGRESS: dict[str, Callable[[Any], object]] = {  # attribute of a training -> h
     "running": _running,
     "best_loss": float,
     "best_step": int,
-    "cut_short": bool,
 }
 
 

@@ -83,7 +83,7 @@ def said(file: str, clip: int | None, temperature: float) -> dict[str, object]:
 
 def results(label: str = "seven", clips: int = 2) -> dict[str, Any]:
     curve = [{"step": step, "train_loss": 5.0 / step, "validation_loss": 6.0 / step} for step in (1, 2, 3)]
-    training = {"curve": curve, "steps": 3, "kept_step": 2, "cut_short": False}
+    training = {"curve": curve, "steps": 3, "kept_step": 2}
     figures = [
         figure("tokenizer", "perplexity", 12.5, "codes"),
         figure("lm", "perplexity", 3.25, "codes"),
@@ -312,10 +312,9 @@ def test_warnings_and_figures_of_zero_stand_out(tmp_path: Path) -> None:
     for row in content["listening"]["said"][:2]:
         row["figures"]["silence"] = 0.9
     content["codebook"]["verdict"] = "the codebook has collapsed"
-    content["curves"]["lm"]["cut_short"] = True
     content["figures"].append(figure("tokenizer", "dead_codes", 0.0, "codes"))
     page = Page(read(write_report(run_folder(tmp_path, content))))
-    assert sum(attributes.get("class") == "warning" for _, attributes in page.tags) == 3
+    assert sum(attributes.get("class") == "warning" for _, attributes in page.tags) == 2
     assert says(page.text, "0: dead codes")
 
 

@@ -56,7 +56,7 @@ ILL = {
 
 
 def _results(rows: tuple[Figure, ...], kept_step: int = 90) -> Results:
-    training = {"curve": [], "steps": 100, "kept_step": kept_step, "cut_short": False}
+    training = {"curve": [], "steps": 100, "kept_step": kept_step}
     return {"figures": Figures(rows), "codebook": {"counts": [1] * 64}, "curves": {"lm": training}}  # type: ignore[typeddict-item]
 
 

@@ -102,8 +102,8 @@ def test_logits_equal_the_parallel_networks(size: str, group: Literal[1, 16]) ->
 
 
 @torch.inference_mode()
-def test_a_nucleus_given_levels_and_bookmarks_are_those_of_the_reference_engine() -> None:
-    model, sampling = lively(tiny_config(levels=32, hop_length=4, layers=2)), Sampling(temperature=0.6, top_p=0.8)
+def test_a_temperature_given_levels_and_bookmarks_are_those_of_the_reference_engine() -> None:
+    model, sampling = lively(tiny_config(levels=32, hop_length=4, layers=2)), Sampling(temperature=0.6)
     conditions = torch.randn(2, 2, 2, 16, generator=torch.Generator().manual_seed(1))
     draws, given = torch.rand(2, 8, generator=torch.Generator().manual_seed(2)), torch.full((2, 8), -1)
     given[0, :5] = torch.arange(5)

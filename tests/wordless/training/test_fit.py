@@ -266,12 +266,10 @@ def test_last_keeps_the_last_and_needs_no_validation(tmp_path: Path) -> None:
     assert torch.equal(model.weight, other.weight)
 
 
-@pytest.mark.parametrize("max_minutes", [None, 1e-9])
-def test_what_was_trained_to_its_end_is_not_trained_again(max_minutes: float | None, tmp_path: Path) -> None:
-    config = replace(CONFIG, max_minutes=max_minutes)
+def test_what_was_trained_to_its_end_is_not_trained_again(tmp_path: Path) -> None:
     model, again = network(), network()
-    report = trained(model, config, tmp_path)
-    assert trained(again, config, tmp_path, Slope(stop_at=report["steps"] - 1)) == report
+    report = trained(model, CONFIG, tmp_path)
+    assert trained(again, CONFIG, tmp_path, Slope(stop_at=report["steps"] - 1)) == report
     assert all(map(torch.equal, model.state_dict().values(), again.state_dict().values()))
 
 
@@ -308,13 +306,6 @@ def test_losses_that_are_not_finite_say_what_is_to_blame_and_are_not_kept(tmp_pa
         trained(plane(), replace(CONFIG, steps=200, lr=1e30, warmup_steps=0), tmp_path / "lr")
     with pytest.raises(InputError, match=r"validation loss\b.*step 1\b"):
         trained(plane(), replace(CONFIG, steps=1, lr=1e36, warmup_steps=0), tmp_path)
-
-
-def test_a_ceiling_in_minutes_marks_what_it_cut_short(tmp_path: Path) -> None:
-    report = trained(plane(), replace(CONFIG, max_minutes=1e-9), tmp_path)
-    assert report["cut_short"]
-    assert report["steps"] == 1
-    assert [point["step"] for point in report["curve"]] == [1]
 
 
 def test_bf16_computes_in_bf16_and_keeps_fp32_weights(tmp_path: Path) -> None:
