@@ -34,9 +34,10 @@ WORDS: dict[object, tuple[str, str]] = {  # type -> (its description, an example
 }
 
 
-def build(cls: type[T], values: Mapping[str, object], *, name: str) -> T:
+def build(cls: type[T], values: Mapping[str, object], *, name: str, default: T | None = None) -> T:
     """Build the dataclass ``cls`` from plain ``values``; nested mappings become nested dataclasses.
 
+    A missing value is that of ``default``, else that of the class; a nested dataclass has the default of its field.
     ``name`` is the dotted path of the values in the whole config, for messages: ``"tokenizer"``; ``""`` at the top.
 
     Raises:
@@ -52,13 +53,18 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str) -> T:
                 raise InputError(f"`{key}` is not an option", remedy=near)
         nothing = dataclasses.MISSING
         for key, field in fields.items():
-            if key not in values and field.default is nothing and field.default_factory is nothing:
+            if default is None and key not in values and field.default is field.default_factory is nothing:
                 raise InputError(f"`{key}` is missing", remedy=f"it has no default: set `{key}`=...")
-        types, arguments = get_type_hints(cls), dict[str, object]()
+        types = get_type_hints(cls)
+        arguments = {} if default is None else {key: getattr(default, key) for key in fields}
         for key, value in values.items():
             meaning: Meaning | None = fields[key].metadata.get(MEANING)
             variants = None if meaning is None else meaning.variants
-            arguments[key] = _variant(variants, value, key) if variants else convert(types[key], value, option=key)
+            if variants:
+                arguments[key] = _variant(variants, value, key)
+            else:
+                own = arguments.get(key, fields[key].default)
+                arguments[key] = convert(types[key], value, option=key, default=own)
         return cast(Any, cls)(**arguments)  # type: ignore[no-any-return]  # mypy knows no constructor of any T
 
 
@@ -90,15 +96,15 @@ def move_seeds(config: T, by: int, *, name: str) -> T:
         return cast(T, dataclasses.replace(cast(Any, config), **moved))
 
 
-def convert(kind: Any, value: object, *, option: str) -> object:
-    """Convert a value to the annotated type ``kind``."""
+def convert(kind: Any, value: object, *, option: str, default: object = None) -> object:
+    """Convert a value to the annotated type ``kind``; what a dataclass lacks is that of the ``default``."""
     if type(value) is int and abs(value) > MOST_INTEGER:
         raise InputError(option=option, value=value, rule=f"it must lie within 64 bits: ±{MOST_INTEGER}")
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Literal:
         return match_choice(parts, value, option=option)
     if origin is Union or origin is UnionType:
-        return _union(parts, value, option)
+        return _union(parts, value, option, default)
     if origin is tuple:
         return _sequence(parts, value, option)
     if origin in (dict, Mapping):
@@ -107,7 +113,8 @@ def convert(kind: Any, value: object, *, option: str) -> object:
         with within(option):
             return {str(key): convert(parts[1], item, option=str(key)) for key, item in value.items()}
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return build(kind, cast(Mapping[str, object], value), name=option)
+        own = default if isinstance(default, kind) else None
+        return build(kind, cast(Mapping[str, object], value), name=option, default=own)
     return _plain(kind, value, option)
 
 
@@ -119,7 +126,7 @@ def match_choice(choices: tuple[object, ...], value: object, *, option: str) -> 
     raise InputError(option=option, value=value, rule=f"it must be one of its choices: {', '.join(map(str, choices))}")
 
 
-def _union(kinds: tuple[Any, ...], value: object, option: str) -> object:
+def _union(kinds: tuple[Any, ...], value: object, option: str, default: object) -> object:
     """Convert the value to the first type of a union that accepts it.
 
     Errors of ``X | None``, where X has parts, are the errors of X.
@@ -128,7 +135,7 @@ def _union(kinds: tuple[Any, ...], value: object, option: str) -> object:
         return None
     others = [kind for kind in kinds if kind is not NoneType]
     if len(others) == 1 and others[0] not in WORDS and get_origin(others[0]) is not Literal:  # it has parts
-        return convert(others[0], value, option=option)
+        return convert(others[0], value, option=option, default=default)
     if float in others:
         _require_moderate(value, option)
     for kind in others:

@@ -54,6 +54,16 @@ def test_builds_nested_configs() -> None:
     assert isinstance(build(Inner, {"rate": 1}, name="").rate, float)
 
 
+def test_a_nested_config_lacks_what_the_default_of_its_field_has() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Around:
+        inner: Inner | None = Inner(size=7, kind="max")
+
+    assert build(Around, {"inner": {"rate": 0.5}}, name="").inner == Inner(size=7, rate=0.5, kind="max")
+    own = Around(inner=Inner(size=9))
+    assert build(Around, {"inner": {"rate": 0.5}}, name="", default=own).inner == Inner(size=9, rate=0.5)
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
