@@ -65,17 +65,14 @@ class PublishConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        hub, parts, idle = self.format == "hub", self.parts, f"format={self.format} does not read it: leave it out"
-        unread: dict[str, object] = {"output": None} if hub else {"repo": "", "upload": False, "private": True}
-        unread |= {} if hub else {"report": False, **({"parts": None} if self.format == "start" else {"licence": None})}
+        hub, parts = self.format == "hub", self.parts
         to_hub = "name a repository of the Hugging Face hub, repo=user/name, or write files, format=onnx output=FOLDER"
         alone = "name the tokenizer among them: no other model can be used without it"
-        text = "the card of start weights (format=start) has a sentence or more of it: write one, or leave it out"
-        no_text = self.description is not None and (self.format != "start" or not self.description.strip())
+        text = "the card of start weights has a sentence or more of it: write one, or leave it out"
+        no_text = self.description is not None and not self.description.strip()
         for name, broken, rule in (
             ("repo", hub and not self.repo, to_hub),
             ("output", not hub and self.output is None, f"format={self.format} writes into a folder: output=FOLDER"),
-            *((name, getattr(self, name) != value, idle) for name, value in unread.items()),
             ("parts", not hub and bool({*(parts or ())} - {*ONNX_PARTS}), "choose of tokenizer and lm for ONNX files"),
             ("parts", parts is not None and "tokenizer" not in parts, alone),
             ("licence", not LICENCE.fullmatch(self.licence or "mit"), "name it as the hub does, such as cc-by-4.0"),

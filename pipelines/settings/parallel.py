@@ -7,11 +7,10 @@ language models of samples.
 import os
 
 from wordless.base.errors import InputError
-from wordless.base.machine import Device, choose_device, cores, is_under_torchrun, machine_memory, use_threads
+from wordless.base.machine import Device, choose_device, cores, is_under_torchrun, use_threads
 from wordless.base.pools import LOCAL, EngineConfig, is_started_by_another
 
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
-PROCESS_BYTES = 2 * 2**30  # of main memory for each process, generously rounded
 
 
 def require_parallel(
@@ -39,7 +38,7 @@ def require_parallel(
 
 
 def choose_parallel(parallel: int | None, *, threads: int | None, device: Device, engine: EngineConfig = LOCAL) -> int:
-    """Return the number of trainings at once; None: as many as cores and memory allow, or one at an `obstacle`."""
+    """Return the number of trainings at once; None: as many as there are cores for, or one at an `obstacle`."""
     if parallel is not None:
         return parallel
     if threads is None or obstacle(threads, device, engine):
@@ -52,7 +51,7 @@ def part_threads(threads: int | None, *, device: Device, engine: EngineConfig = 
 
     Threads decide the rounding of weights, and `parallel` must not. So the number is the same for a run that makes them
     one after the other by ``parallel=1``, or because it is a job of a sweep: half of the cores, unless it is given.
-    Where options, torchrun or the size of the machine always have the parts made one after the other, each has all.
+    Where options, torchrun or the number of cores always have the parts made one after the other, each has all.
     """
     if threads is not None or engine.name != "local" or is_under_torchrun() or choose_device(device).type != "cpu":
         return threads
@@ -72,8 +71,8 @@ def obstacle(threads: int | None, device: Device, engine: EngineConfig = LOCAL) 
 
 
 def _processes(threads: int) -> int:
-    """Return the number of processes with ``threads`` each for which this machine has cores and memory; at least 1."""
-    return max(min(cores() // threads, machine_memory() // PROCESS_BYTES), 1)
+    """Return the number of processes with ``threads`` each for which this machine has cores; at least 1."""
+    return max(cores() // threads, 1)
 
 
 def _starts_clusters(engine: EngineConfig) -> bool:

@@ -77,17 +77,11 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
         ({"parts": ["tokenizer", "tokenizer"]}, "parts"),
         ({"parts": ["tokenizer", "listening"]}, "parts"),
         ({"licence": "CC BY 4.0"}, "licence"),
-        ({"output": "x"}, "output"),
         *(
             ({"repo": "", "format": "onnx", "output": "x", **changes}, option)
             for option, changes in (
                 ("output", {"output": None}),
                 ("output", {"output": "x.onnx"}),
-                ("repo", {"repo": "user/name"}),
-                ("upload", {"upload": True}),
-                ("private", {"private": False}),
-                ("report", {"report": True}),
-                ("licence", {"licence": "mit"}),
                 ("parts", {"parts": ["tokenizer", "vocoder"]}),
             )
         ),

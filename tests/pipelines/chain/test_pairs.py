@@ -97,10 +97,7 @@ def test_processes_that_would_start_ray_clusters_are_refused(tmp_path: Path) -> 
 
 def test_without_a_number_the_cores_and_threads_decide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.settings.parallel.cores", lambda: 6)
-    monkeypatch.setattr("pipelines.settings.parallel.machine_memory", lambda: 2**40)
     assert [choose_parallel(None, threads=threads, device="cpu") for threads in (1, 2, 4, 8)] == [6, 3, 1, 1]
-    monkeypatch.setattr("pipelines.settings.parallel.machine_memory", lambda: 5 * 2**30)
-    assert choose_parallel(None, threads=1, device="cpu") == 2
     assert choose_parallel(None, threads=None, device="cpu") == 1
     assert obstacle(1, "cpu") == ""
     assert "threads=1" in obstacle(None, "cpu")
@@ -213,9 +210,8 @@ def test_tests_of_the_language_model_go_on_beside_its_probes(tmp_path: Path) -> 
 def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Pretend a machine with a number of cores, and as many threads, until the test ends."""
 
-    def pretend(number: int, *, memory: int = 2**40) -> None:
+    def pretend(number: int) -> None:
         monkeypatch.setattr("pipelines.settings.parallel.cores", lambda: number)
-        monkeypatch.setattr("pipelines.settings.parallel.machine_memory", lambda: memory)
         torch.set_num_threads(number)
 
     before = torch.get_num_threads()
@@ -245,8 +241,6 @@ def test_parts_that_are_never_made_at_the_same_time_keep_all_threads(
     assert of_parts() == 4
     assert of_parts("threads=3") == 3
     assert of_parts("stages=[tokenizer,lm]") is None
-    machine(8, memory=3 * 2**30)
-    assert of_parts() is None
     machine(1)
     assert of_parts() is None
     machine(8)
@@ -265,7 +259,6 @@ def test_parts_of_a_run_with_ray_keep_all_threads(tmp_path: Path, machine: Calla
 
 def test_both_parts_need_cores_for_their_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.settings.parallel.cores", lambda: 2)
-    monkeypatch.setattr("pipelines.settings.parallel.machine_memory", lambda: 2**40)
 
     def at_once(*words: str) -> int:
         return run_settings(composed(tmp_path, "device=cpu", *words)).parts_at_once
@@ -275,5 +268,3 @@ def test_both_parts_need_cores_for_their_threads(tmp_path: Path, monkeypatch: py
     assert at_once("parallel=1", "threads=1") == 1
     assert at_once("parallel=null", "threads=1", "stages=[tokenizer,vocoder]") == 1
     assert at_once("parallel=2", "threads=4") == 2
-    monkeypatch.setattr("pipelines.settings.parallel.machine_memory", lambda: 3 * 2**30)
-    assert at_once("parallel=null", "threads=1") == 1
