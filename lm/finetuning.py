@@ -24,7 +24,6 @@ from wordless.audio.recordings.description import LabelType
 from wordless.audio.recordings.manifest import number_of
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
-from wordless.base.seeds import MAX_SEED
 from wordless.base.text import counted
 from wordless.training.options import FitConfig
 
@@ -100,7 +99,7 @@ class GptOptions(BodyOptions):
     dropout: float | None = option(
         None, "dropout of the GPT in this training; null: that of its own training", least=0, below=1
     )
-    random_inputs: float = option(0.1, "share of the training clips' codes that random codes replace", least=0, below=1)
+    random_inputs: float = 0.1  # share of the training clips' codes that random codes replace
     fit: FitConfig = option(FitConfig(steps=400, warmup_steps=40, weight_decay=0.05, validate_every=50), "training")
 
     @property
@@ -230,8 +229,8 @@ class FigureConfig(Options):
         least=10,
         most=1_000_000,
     )
-    confidence: float = option(0.95, "confidence level of all intervals", above=0, below=1)
-    seed: int = option(0, "seed of the bootstrap samples", least=0, most=MAX_SEED)
+    confidence: float = 0.95  # confidence level of all intervals
+    seed: int = 0  # seed of the bootstrap samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,7 +301,7 @@ class RegressionOptions(HeadOptions):
     label_type = "number"
 
     pooling: Means = option("mean", "pooling of the states over time")
-    dropout: float = option(0.1, "dropout before the linear layer", least=0, below=1)
+    dropout: float = 0.1  # dropout before the linear layer
 
     def require(self, labels: Sequence[str]) -> None:
         numbers = {label: number_of(label) for label in labels}
@@ -344,14 +343,9 @@ class SequenceOptions(HeadOptions):
     label_type = "text"
     reads_whole_clips = True
 
-    lower_case: bool = option(True, "whether capital letters are read as small ones")
-    dropout: float = option(0.1, "dropout before the linear layer", least=0, below=1)
-    least_steps_per_second: float = option(
-        50.0,
-        "least steps of the outputs per second; a body with fewer states gives several steps for each",
-        above=0,
-        most=10_000,
-    )
+    dropout: float = 0.1  # dropout before the linear layer
+    # least steps of the outputs per second; a body with fewer states gives several steps for each
+    least_steps_per_second: float = 50.0
     beam_size: int = option(
         0,
         "number of hypotheses of a beam search beside the greedy decoding (needs the extra ctc); 0: no beam search",
@@ -361,7 +355,7 @@ class SequenceOptions(HeadOptions):
     def text(self, label: str) -> str:
         """Return the text that is learned: single spaces, and small letters unless capitals are kept."""
         text = " ".join(label.split())
-        return text.lower() if self.lower_case else text
+        return text.lower()
 
     def require(self, labels: Sequence[str]) -> None:
         without = [label for label in labels if not any(character.isalpha() for character in label)]

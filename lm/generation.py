@@ -1,4 +1,4 @@
-"""Continuation of code sequences in batches, with cached attention: temperature, top-k, nucleus.
+"""Continuation of code sequences in batches, with cached attention: temperature, top-k.
 
 Sampling is float64 with random numbers of the host, so that one seed draws the same codes on every device, given equal
 logits. `continue_codes` leaves the draw to a GPU, and waits for all codes once; a stream needs each code on the host.
@@ -28,15 +28,12 @@ class Sampling(Options):
 
     temperature: float = option(1.0, "logits are divided by it; 0 takes the most probable code", least=0)
     top_k: int = option(0, "only the k most probable codes; 0: all", least=0)
-    # Holtzman et al., 2020
-    top_p: float = option(1.0, "only the most probable codes that together reach this probability", above=0, most=1)
 
 
 def probabilities(logits: FloatArray, sampling: Sampling) -> FloatArray:
     """Compute the distribution of the next code: logits ``(batch, codes)`` -> probabilities ``(batch, codes)``.
 
-    In this order: temperature, top-k, then top-p of the rest. Among codes of equal probability the lower number comes
-    first.
+    Temperature comes first, then top-k. Among codes of equal probability the lower number comes first.
     """
     order = np.argsort(-logits, axis=1, kind="stable")
     ranked = np.take_along_axis(logits, order, axis=1)  # most probable first
@@ -44,7 +41,7 @@ def probabilities(logits: FloatArray, sampling: Sampling) -> FloatArray:
         kept = _softmax(ranked) * (np.arange(ranked.shape[1]) == 0)
     else:
         first = np.arange(ranked.shape[1]) < (sampling.top_k or ranked.shape[1])
-        kept = _nucleus(_normalise(_softmax(ranked / sampling.temperature) * first), sampling.top_p)
+        kept = _softmax(ranked / sampling.temperature) * first
     result: FloatArray = np.empty_like(kept)
     np.put_along_axis(result, order, _normalise(kept), axis=1)
     return result
@@ -61,13 +58,6 @@ def draw(chances: FloatArray, uniforms: FloatArray) -> IntArray:
 def _softmax(logits: FloatArray) -> FloatArray:
     powers: FloatArray = np.exp(logits - logits.max(axis=1, keepdims=True))
     return _normalise(powers)
-
-
-def _nucleus(ranked: FloatArray, p: float) -> FloatArray:
-    """Keep as many of each row of descending probabilities as are needed to reach ``p``; at least one."""
-    before = np.cumsum(ranked, axis=1) - ranked
-    before[:, 0] = 0
-    return ranked * (before < p) if p < 1 else ranked
 
 
 def _normalise(weights: FloatArray) -> FloatArray:
@@ -161,11 +151,6 @@ def _draw(logits: Tensor, sampling: Sampling, uniforms: Tensor) -> Tensor:
     kept = (ranked / sampling.temperature).softmax(1)
     if 0 < sampling.top_k < kept.shape[1]:
         kept[:, sampling.top_k :] = 0
-        kept = kept / kept.sum(1, keepdim=True)
-    if sampling.top_p < 1:
-        before = kept.cumsum(1) - kept
-        before[:, 0] = 0
-        kept = kept * (before < sampling.top_p)
         kept = kept / kept.sum(1, keepdim=True)
     edges = torch.zeros_like(kept).scatter(1, order, kept).cumsum(1)
     return (edges <= uniforms[:, None] * edges[:, -1:]).sum(1).to(torch.int32)

@@ -33,7 +33,7 @@ from lm.options import ONE_HEARING, POOLINGS, RESIDUAL, Means, Pooling, States, 
 from lm.probing.vectors import FloatArray, RunningPools, assemble, average, means_of, pooling_weights, takes_max
 from lm.tokens import Window, windows
 from tokenizer.codes import Codes, SoftCodes
-from wordless.audio.recordings.hearings import HeardFrames, Hearing, hearings
+from wordless.audio.recordings.hearings import SPREAD, HeardFrames, Hearing, hearings
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.waveform import equal_blocks
@@ -153,7 +153,7 @@ class SpectrogramLayers(LayerReader):
         more memory, and several parts of one compressed file decode the file from its beginning again and again.
         """
         groups, longest = list[list[Clip]](), 0
-        slowest = 1 + self.vectors.hearing_rates * (self.vectors.hearings > 1)
+        slowest = 1 + SPREAD * (self.vectors.hearings > 1)
         for clip in clips:
             frames = math.ceil(slowest * self.frames.num_frames(clip))
             longest = max(longest, frames)
@@ -215,7 +215,7 @@ class WaveformReader(BodyReader):
     root: Path  # of the recordings
 
     def pieces_of(self, clip: Clip) -> list[HearingPieces]:
-        return [self.of(clip, each) for each in hearings(self.vectors.hearings, spread=self.vectors.hearing_rates)]
+        return [self.of(clip, each) for each in hearings(self.vectors.hearings)]
 
     @abstractmethod
     def of(self, clip: Clip, hearing: Hearing) -> HearingPieces:

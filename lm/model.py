@@ -212,11 +212,10 @@ class LanguageModel:
         seconds: float,
         temperature: float = 1.0,
         top_k: int = 0,
-        top_p: float = 1.0,
         seed: int = 0,
     ) -> Codes:
         """Generate a continuation, without the prompt; with no prompt, a recording from its beginning."""
-        sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
+        sampling = Sampling(temperature=temperature, top_k=top_k)
         return self.generate_batch([prompt], seconds=seconds, sampling=sampling, seed=seed)[0]
 
     def generate_batch(

@@ -42,26 +42,22 @@ class VectorConfig(Options):
     layers: tuple[Layers, ...] = option(
         ("each", "together"),
         "layers of a network that are candidates: each (every layer by itself) | last | together (all layers side by "
-        "side); not of AST, which has ast.model.layers",
+        "side); AST has layers 4, 8 and 12",
         filled=True,
         distinct=True,
     )
     hearings: int = option(
         1,
-        "number of versions of each clip, slower and faster ones, over which every method averages its features "
+        "number of versions of each clip, up to 25 % slower and faster, over which every method averages its features "
         "(test-time augmentation)",
         least=1,
         most=MOST_HEARINGS,
     )
-    hearing_rates: float = option(
-        0.25, "hearings are up to this ratio slower or faster, with formants and pitch", least=0, most=1
-    )
 
     @property
     def key(self) -> dict[str, object]:
-        """The options that decide the vectors of a method without layers; the rates of a single hearing do not."""
-        rates = {"hearing_rates": self.hearing_rates} if self.hearings > 1 else {}
-        return {"poolings": self.poolings, "hearings": self.hearings, **rates}
+        """The options that decide the vectors of a method without layers."""
+        return {"poolings": self.poolings, "hearings": self.hearings}
 
     @property
     def network_key(self) -> dict[str, object]:
@@ -187,13 +183,9 @@ class ProbeConfig(Options):
     power: float = option(
         1.0, "exponent of each feature's magnitude; 0.5: signed square roots; 1: nothing is changed", above=0, most=1
     )
-    layer_penalties: int = option(
-        2,
-        "number of penalties that each candidate (layer and pooling) of each method is tried with; ridge regression "
-        "chooses the candidate",
-        least=1,
-        most=1000,
-    )
+    # number of penalties that each candidate (layer and pooling) of each method is tried with; ridge regression
+    # chooses the candidate
+    layer_penalties: int = 2
     penalties: int = option(
         5,
         "number of penalties that the chosen candidate of each method is tried with, also at each point of its "
@@ -201,13 +193,10 @@ class ProbeConfig(Options):
         least=1,
         most=1000,
     )
-    penalty_low: float = option(
-        0.01,
-        "smallest C: the inverse of the penalty, in units of the mean squared norm of a clip's features; the strongest "
-        "regularisation",
-        above=0,
-    )
-    penalty_high: float = option(1000.0, "largest C: the weakest regularisation", above=0)
+    # smallest C: the inverse of the penalty, in units of the mean squared norm of a clip's features; the strongest
+    # regularisation
+    penalty_low: float = 0.01
+    penalty_high: float = 1000.0  # largest C: the weakest regularisation
     max_iterations: int = 100  # largest number of solver iterations of logistic regression for each C
     label_separator: str | None = option(
         None, 'separates several labels of one clip, such as ";" in "dog;rain"; null: each clip has one label'
@@ -224,14 +213,11 @@ class ProbeConfig(Options):
         least=FEWEST_RESAMPLES,
         most=1_000_000,
     )
-    confidence: float = option(0.95, "confidence level of the intervals", above=0, below=1)
+    confidence: float = 0.95  # confidence level of the intervals
     seed: int = 0  # seed of the bootstrap samples, of the folds of whole groups, and of the shares of labels
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.penalty_low > self.penalty_high:
-            rule = f"choose at most penalty_high, {self.penalty_high:g}"
-            raise InputError(option="penalty_low", value=self.penalty_low, rule=rule)
         if list(self.learning_curve) != sorted({*self.learning_curve}):
             rule = "list shares of the labels in ascending order: 0.01, 0.1, 1"
             raise InputError(option="learning_curve", value=self.learning_curve, rule=rule)

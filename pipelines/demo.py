@@ -8,7 +8,7 @@ from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL
 from pipelines.decode import SoundCommand
 from pipelines.store.run_folder import part_of, run_of
-from vocoder.options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling
+from vocoder.options import TEMPERATURE, Sampling
 from wordless.base.errors import InputError
 from wordless.base.hub import is_on_hub
 from wordless.base.options import REQUIRED, option
@@ -30,8 +30,7 @@ class DemoConfig(SoundCommand):
     model: Path = option(REQUIRED, MODEL)
     port: int = option(7860, "the page is http://127.0.0.1:PORT; 0: any free port", least=0, most=65_535)
     browser: bool = option(True, "whether to open the page in a browser")
-    max_seconds: float = option(30.0, "longest sound in seconds that the page accepts", above=0, most=LONGEST)
-    vocoder_temperature: float = option(TEMPERATURE, VOCODER_TEMPERATURE, least=0)
+    max_seconds: float = 30.0  # longest sound in seconds that the page accepts
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -42,7 +41,7 @@ class DemoConfig(SoundCommand):
 
     @property
     def sampling(self) -> Sampling:
-        return self.sampled(temperature=self.vocoder_temperature)
+        return self.sampled(temperature=TEMPERATURE)
 
 
 def demo(config: dict[str, object]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from lm.finetuning import (
     BODY_OPTIONS,
@@ -35,12 +35,6 @@ OFTEN = (
 Opponent = Literal["scratch", "probe"]
 NUMBERS = ("speed", "pitch")  # labels of the embedded corpus that are numbers
 LINEAR = ProbeConfig(choose_by="validation", learning_curve=())
-UNUSED: Mapping[str, str] = {  # options of probes that have no effect here, and what has
-    "label_separator": ", and set head.label_separator",
-    "learning_curve": "",
-    "resamples": ", and set figures.resamples",
-    "confidence": ", and set figures.confidence",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +60,6 @@ class FinetuneConfig(CorpusCommand):
     examples: wordless finetune model=runs/x head=classification corpus.root=recordings
               wordless finetune model=runs/x corpus=fsdd corpus.root=fsdd/recordings beside=[]
     """
-
-    own_seeds: ClassVar[tuple[str, ...]] = (*CorpusCommand.own_seeds, "figures.seed")
 
     model: Path | None = option(None, f"{MODEL}; body=gpt takes its tokenizer and its GPT")
     output: Path | None = option(
@@ -108,10 +100,6 @@ class FinetuneConfig(CorpusCommand):
         require_output(self.model, self.output, example="output=FOLDER")
         rule = "the probe is compared with a network whose weights the validation clips choose: leave it at validation"
         require(self.probe.choose_by == "validation", "probe.choose_by", self.probe.choose_by, rule)
-        for name, instead in UNUSED.items():
-            value = getattr(self.probe, name)
-            changes = value != getattr(LINEAR, name)
-            require(not changes, f"probe.{name}", value, f"it changes nothing here; leave it out{instead}")
         self._require_labels()
         require_equal_share("body.batches", self.body.batches.batch_size, accumulation=self.body.fit.accumulation)
 

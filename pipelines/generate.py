@@ -37,9 +37,6 @@ class GenerateConfig(SoundCommand):
     num_samples: int = option(4, "number of sounds", least=1)
     temperature: float = option(0.9, "temperature of the GPT; 0: always the most probable code", least=0)
     top_k: int = option(50, "the GPT draws from this number of most probable codes; 0: all codes", least=0)
-    top_p: float = option(
-        1.0, "the GPT draws from the most probable codes that together reach this probability", above=0, most=1
-    )
     seed: int = option(0, "the same seed gives the same sounds", least=0, most=MAX_SEED)
     synthesis: str = option("wavenet", "what turns codes into sound; none: codes only", choices=(*CHOICES, NONE))
     vocoder_temperature: float = option(TEMPERATURE, VOCODER_TEMPERATURE, least=0)

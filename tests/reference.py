@@ -45,20 +45,14 @@ def edits(heard: Sequence[str], spoken: Sequence[str]) -> int:
 # Language model: drawing codes
 
 
-def filtered_probabilities(logits: Sequence[float], temperature: float, top_k: int, top_p: float) -> list[float]:
+def filtered_probabilities(logits: Sequence[float], temperature: float, top_k: int) -> list[float]:
     """One row of logits, filtered code by code."""
     ranked = sorted(range(len(logits)), key=lambda code: (-logits[code], code))
     if temperature == 0:
         return [float(code == ranked[0]) for code in range(len(logits))]
     ranked = ranked[: top_k or None]
     weights = {code: math.exp((logits[code] - logits[ranked[0]]) / temperature) for code in ranked}
-    kept, reached = [], 0.0
-    for code in ranked:
-        if kept and top_p < 1 and reached >= top_p:
-            break
-        kept.append(code)
-        reached += weights[code] / sum(weights.values())
-    return [weights[code] / sum(weights[k] for k in kept) if code in kept else 0.0 for code in range(len(logits))]
+    return [weights[code] / sum(weights.values()) if code in weights else 0.0 for code in range(len(logits))]
 
 
 # Pitch

@@ -33,7 +33,7 @@ from wordless.training.options import FitConfig
 
 HUGE = 2**63 - 1
 REFUSED: dict[type[Options], dict[str, tuple[object, ...]]] = {
-    AstConfig: {"size": ("huge",), "layers": ((0,), ()), "patches": (0,), "dropout": (1,)},
+    AstConfig: {"size": ("huge",), "patches": (0,)},
     AudioTransformerConfig: {"layers": (0,), "patch_ms": (0.0,), "dropout": (1.0,)},
     BatchConfig: {"batch_size": (0,), "random_inputs": (1.0,)},
     ClipBatchConfig: {"batch_size": (1,)},
@@ -42,7 +42,7 @@ REFUSED: dict[type[Options], dict[str, tuple[object, ...]]] = {
         **{"temperature": (-1.0,), "seed": (-1,), "postfilter": (1.5,), "postfilter_passes": (0,)},
         "device": ("gpu",),
     },
-    DemoConfig: {"port": (80,), "max_seconds": (0.0, 601.0), "postfilter": (2.0,)},
+    DemoConfig: {"port": (80,), "postfilter": (2.0,)},
     EmbeddedConfig: {"voices": (0,), "takes": (0,), "seed": (-1,)},
     FitConfig: {
         **dict.fromkeys(("steps", "lr", "accumulation", "validate_every"), (0,)),
@@ -51,26 +51,26 @@ REFUSED: dict[type[Options], dict[str, tuple[object, ...]]] = {
     },
     GPTConfig: {"layers": (0,), "dropout": (1.0,), "context": (2,), "interleaving": ("none",)},
     GenerateConfig: {
-        **{"num_samples": (0,), "temperature": (-0.5,), "top_p": (0.0,), "vocoder_temperature": (-1.0,), "seed": (-1,)},
+        **{"num_samples": (0,), "temperature": (-0.5,), "vocoder_temperature": (-1.0,), "seed": (-1,)},
         "postfilter": (-0.1,),
     },
     InspectionConfig: {"min_seconds": (-1,)},
     ListeningConfig: {
-        **{"temperatures": ((-1,),), "top_k": (-1,), "vocoder_temperature": (-1,), "seconds": (inf,)},
+        **{"temperatures": ((-1,),), "vocoder_temperature": (-1,), "seconds": (inf,)},
         **{"postfilter": (1.5,), "postfilter_passes": (0,)},
     },
     MaskConfig: {"share": (1.0,), "length": (0,)},
     NextSampleSettings: {"models": ((),)},
     ProbeConfig: {
-        **{"layer_penalties": (0,), "penalties": (0,), "resamples": (0,), "penalty_low": (0.0,), "confidence": (1.0,)},
+        **{"penalties": (0,), "resamples": (0,)},
     },
     RunSettings: {"workers": (-1,), "threads": (0, HUGE), "parallel": (0,), "seeds": (0,), "device": ("tpu",)},
     Sampling: {"temperature": (-1,), "seed": (-1,)},
-    SoundGPTConfig: {"layers": (0,), "dropout": (1.0,)},
+    SoundGPTConfig: {"layers": (0,)},
     SpectrogramConfig: {"sample_rate": (0, 10**12), "window_length": (10**9,)},
-    TokenizerSettings: {"codebook_size": (1,), "levels": (0,), "batch_size": (HUGE,)},
+    TokenizerSettings: {"codebook_size": (1,), "levels": (0,)},
     TransformerConfig: {"layers": (0,)},
-    VectorConfig: {"poolings": ((), ("max", "max")), "layers": ((),), "hearings": (0, 101), "hearing_rates": (-0.1,)},
+    VectorConfig: {"poolings": ((), ("max", "max")), "layers": ((),), "hearings": (0, 101)},
     ViewsConfig: {"warps": (10**6,)},
     WaveNetConfig: {"residual_channels": (0,), "layers": (0, 257), "condition_layers": (0,)},
     WaveformBatchConfig: {"max_seconds": (0.0, nan), "batch_size": (1,)},

@@ -23,7 +23,7 @@ from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.spectrogram import LogMel, log_mel_stream, mel_power, warp
+from wordless.audio.spectrogram import LogMel, log_mel_stream, mel_power
 from wordless.audio.waveform import FloatArray
 from wordless.base.arrays import allocate
 from wordless.base.machine import one_thread
@@ -199,35 +199,18 @@ def normalised_patches(columns: Tensor, mean: Tensor, std: Tensor, *, height: in
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PatchBatches:
-    """Batches of sampled patches; the batch of a step depends on the seed and the step alone.
-
-    With ``max_formants`` the autoencoder is a denoising autoencoder (Vincent et al., 2008) against the speaker's voice:
-    its input is a patch with shifted mel bands, its target the original patch. All patches of a step share one shift,
-    up to that ratio in either direction.
-    """
+    """Batches of sampled patches; the batch of a step depends on the seed and the step alone."""
 
     patches: Tensor  # (n, frames * height)
     batch_size: int
     seed: int
-    frames: int = 1  # of a patch
-    max_formants: float = 0.0
     inputs: Tensor | None = None  # noisier versions of the patches, row by row, to be used as input
 
     def batch(self, step: int, part: int, parts: int) -> PatchBatch:
         """Return part ``part`` of ``parts`` of the batch of ``step``."""
         rng = np.random.default_rng([self.seed, step])
         rows = torch.from_numpy(rng.integers(0, len(self.patches), self.batch_size)[part::parts])
-        patches = self.patches[rows]
-        inputs = None if self.inputs is None else self.inputs[rows]
-        if self.max_formants:
-            inputs = self._shift_formants(patches if inputs is None else inputs, rng)
-        return PatchBatch(patches=patches, inputs=inputs)
-
-    def _shift_formants(self, patches: Tensor, rng: np.random.Generator) -> Tensor:
-        together = patches.reshape(1, len(patches) * self.frames, -1)  # (N, F * H) -> (1, N * F, H): one shift for all
-        formants = float(np.exp(rng.uniform(-1, 1) * np.log1p(self.max_formants)))
-        lengths, one = torch.tensor([together.shape[1]]), torch.ones(1, dtype=torch.float32)
-        return warp(together, lengths, speeds=one, formants=one * formants)[0].reshape(patches.shape)
+        return PatchBatch(patches=self.patches[rows], inputs=None if self.inputs is None else self.inputs[rows])
 
 
 TOGETHER = 8192  # patches that are encoded in one call; their number decides how products are rounded

@@ -70,7 +70,7 @@ class ViewsConfig(Options):
     warps: int = option(
         0, "number of copies of each clip with another speed and other formants", least=0, most=MOST_WARPS
     )
-    max_speed: float = option(0.15, "largest change of speed: 0.15 is 15 % faster or slower", least=0, below=1)
+    max_speed: float = 0.15  # largest change of speed: 0.15 is 15 % faster or slower
     max_formants: float = option(0.15, "largest shift of the mel bands: 0.15 is 15 % higher or lower", least=0, below=1)
     dynamic_ranges: tuple[float, float] | None = option(
         None, "such as [22, 50]: each warped copy has one of these dynamic ranges in dB; null: audio.dynamic_range"
@@ -80,9 +80,6 @@ class ViewsConfig(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_ranges(self.dynamic_ranges)
-        if self.warps and not (self.max_speed or self.max_formants):
-            rule = "max_speed and max_formants are 0, so that copies would be equal: raise one of them"
-            raise InputError(option="warps", value=self.warps, rule=rule)
 
     def of(self, name: str, patch_frames: int) -> tuple["View", ...]:
         """Return the views of the clip ``name``; they do not depend on other clips.

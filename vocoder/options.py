@@ -128,9 +128,7 @@ class CropsConfig(Options):
 
     batch_size: int = option(8, "crops per step, over all processes", least=1)
     crop_codes: int = option(25, "length of a crop in codes", least=1)
-    context_codes: int = option(
-        2, "codes at the beginning of a crop that are context only and do not count in the loss", least=0
-    )
+    context_codes: int = 2  # codes at the beginning of a crop that are context only and do not count in the loss
     group_dropout: float = 0.1  # share of crops without a group, from which WaveNet learns an average voice
     pitch_dropout: float = option(
         0.1, "share of crops whose pitch is unknown, so that codes without a pitch have a voice, too", least=0, most=1
@@ -142,12 +140,6 @@ class CropsConfig(Options):
         0.0, "standard deviation of the noise added to the input samples, in mu-law levels", least=0
     )
     seed: int = 0  # seed of the crops
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.context_codes >= self.crop_codes:
-            rule = f"choose less than crop_codes, {self.crop_codes}, so that something is left to count"
-            raise InputError(option="context_codes", value=self.context_codes, rule=rule)
 
     @property
     def undisturbed(self) -> CropsConfig:

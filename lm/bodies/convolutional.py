@@ -91,7 +91,7 @@ class ConvEncoder(BodyNetwork):
     def __init__(self, config: ConvEncoderConfig) -> None:
         super().__init__()
         self.config = config
-        strides = zip(config.time_strides, config.mel_strides, strict=True)
+        strides = ((factor, 2) for factor in config.time_strides)
         widths = zip((1, *config.channels), config.channels, strict=False)
         self.stages = nn.ModuleList(
             ConvBlock(before, after, stride, strided=not number)

@@ -1,6 +1,5 @@
 """Options of the networks that the GPT is compared with."""
 
-import math
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from operator import mul
@@ -31,26 +30,15 @@ PIECE_FRAMES = 1024  # frames of a recording that are read at a time
 
 @dataclass(frozen=True, kw_only=True)
 class ConvEncoderConfig(Options):
-    """Sizes of a convolutional encoder: one number for each block."""
+    """Sizes of a convolutional encoder."""
 
     channels: tuple[int, ...] = option((32, 64, 128, 256), "channels of each block", least=1, filled=True)
-    time_strides: tuple[int, ...] = option(
-        (2, 2, 2, 1), "factor by which each block shortens the time axis", least=1, filled=True
-    )
-    mel_strides: tuple[int, ...] = option(
-        (2, 2, 2, 2), "factor by which each block narrows the mel axis", least=1, filled=True
-    )
-    bands: int = option(4, "number of parts of the mel axis that are pooled separately", least=1)
+    bands: int = 4  # number of parts of the mel axis that are pooled separately
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("time_strides", "mel_strides"):
-            if len(values := getattr(self, name)) != len(self.channels):
-                rule = f"give each of the {len(self.channels)} blocks of channels one number"
-                raise InputError(option=name, value=values, rule=rule)
-        if PIECE_FRAMES % math.prod(self.time_strides):
-            rule = f"their product must divide {PIECE_FRAMES}, the frames that are read at once: choose powers of 2"
-            raise InputError(option="time_strides", value=self.time_strides, rule=rule)
+    @property
+    def time_strides(self) -> tuple[int, ...]:
+        """Factor by which each block shortens the time axis: the first three halve it. All halve the mel axis."""
+        return tuple(2 if number < 3 else 1 for number in range(len(self.channels)))
 
     @property
     def hops(self) -> tuple[int, ...]:
@@ -94,9 +82,9 @@ class ContrastConfig(Options):
     """Options of the contrastive loss of SimCLR."""
 
     pooling: Means = "thirds"  # pooling over time before the projection head
-    hidden: int = option(256, "width of the projection head's hidden layer", least=1)
-    dim: int = option(128, "width of the vectors that NT-Xent compares", least=1)
-    temperature: float = option(0.1, "temperature of NT-Xent", above=0)
+    hidden: int = 256  # width of the projection head's hidden layer
+    dim: int = 128  # width of the vectors that NT-Xent compares
+    temperature: float = 0.1  # temperature of NT-Xent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,10 +144,8 @@ LEAST_FRAMES = 2  # of a masked span: each frame is told from others
 class TargetConfig(Options):
     """Options of masked frames and their targets."""
 
-    masking: MaskConfig = option(MaskConfig(length=5), "spans of masked frames")
-    negatives: int = option(
-        50, "negatives of the contrastive loss for each masked frame: other masked frames of the clip", least=1
-    )
+    masking: MaskConfig = MaskConfig(length=5)  # spans of masked frames
+    negatives: int = 50  # negatives of the contrastive loss for each masked frame: other masked frames of the clip
     diversity_weight: float = 0.5  # weight of the penalty for codes that are not used
     temperature: float = 2.0  # temperature of the Gumbel softmax over codes at the first step
     final_temperature: float = 0.5  # temperature of the Gumbel softmax at the last step
@@ -198,10 +184,10 @@ class Wav2vec2Config(Options):
     layers: int = option(4, "layers of the transformer", least=1, most=MOST_LAYERS)
     heads: int = option(4, "attention heads", least=1)
     ffn_dim: int = option(768, "width of the feed-forward networks", least=1)
-    positions: int = option(32, "frames that the convolution of positions sees", least=1)
-    codes: int = option(64, "codes of each of the two codebooks of targets", least=1)
-    code_dim: int = option(128, "width of a target", least=1)
-    dropout: float = option(0.1, "dropout of the network", least=0, below=1)
+    positions: int = 32  # frames that the convolution of positions sees
+    codes: int = 64  # codes of each of the two codebooks of targets
+    code_dim: int = 128  # width of a target
+    dropout: float = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -231,11 +217,10 @@ class AstConfig(Options):
     weights: str | None = option(
         None, "Hugging Face folder or hf://user/name of an AST, DeiT or ViT model; null: random weights"
     )
-    layers: tuple[int, ...] = option((4, 8, 12), "layers whose states are probed", least=1, most=LAYERS, filled=True)
+    layers: tuple[int, ...] = (4, 8, 12)  # layers whose states are probed
     patches: int = option(
         101, "patches along time per input: 101 are 10.1 seconds; a longer clip is read in pieces", least=1
     )
-    dropout: float = option(0.0, "dropout of the network", least=0, below=1)
 
     @property
     def width(self) -> int:
@@ -247,17 +232,17 @@ class AstConfig(Options):
 class WaveformAugmentationConfig(Options):
     """Strength of the augmentations; every amount is drawn anew for each clip. Zeros change nothing."""
 
-    crop: float = option(0.9, "smallest share of a clip that is kept", above=0, most=1)
+    crop: float = 0.9  # smallest share of a clip that is kept
     rate: float = option(
         0.25,
         "largest change of the playing rate: 0.25 is 25 % slower and lower, or faster and higher by the same factor",
         least=0,
         most=1,
     )
-    mix: float = option(0.2, "share of clips to which another clip is added", least=0, most=1)
+    mix: float = 0.2  # share of clips to which another clip is added
     mix_db: float = 10.0  # smallest level difference in dB by which the added clip is softer
     noise: float = option(0.1, "largest level of added white noise, relative to the level of the clip", least=0)
-    time_masks: int = option(1, "number of silenced passages", least=0)
+    time_masks: int = 1  # number of silenced passages
     time_mask: float = 0.1  # longest silenced passage as a share of the clip
 
 
@@ -278,7 +263,7 @@ class AudioTransformerConfig(Options):
     layers: int = option(6, "layers of the transformer", least=1, most=MOST_LAYERS)
     heads: int = option(8, "attention heads", least=1)
     ffn_dim: int = option(256, "width inside the feed-forward network", least=1)
-    pool_every: int = option(2, "layers between two halvings of the rate; only with variant=pooling", least=1)
+    pool_every: int = 2  # layers between two halvings of the rate; only with variant=pooling
     wavelet_levels: int = option(
         6,
         "rates of the other half of the dimensions, such as 6 for windows of 2, 4, 8, 16 and 32 patches and of the "
@@ -286,7 +271,7 @@ class AudioTransformerConfig(Options):
         least=1,
         most=MOST_LEVELS,
     )
-    patches: int = option(400, "patches per input: 400 are 10 seconds; a longer clip is read in pieces", least=1)
+    patches: int = 400  # patches per input: 400 are 10 seconds; a longer clip is read in pieces
     dropout: float = option(0.1, "dropout of the network", least=0, below=1)
 
     def __post_init__(self) -> None:
@@ -331,14 +316,9 @@ class SoundGPTConfig(Options):
         least=1,
         filled=True,
     )
-    ahead: tuple[int, ...] = option(
-        (0, 1, 2, 4),
-        "which codes each position predicts: 0 is the code of the patch that it has just read, 1 the next one",
-        least=0,
-        filled=True,
-        distinct=True,
-    )
-    dropout: float = option(0.1, "dropout on the inputs and on the output of each sub-layer", least=0, below=1)
+    # which codes each position predicts: 0 is the code of the patch that it has just read, 1 the next one
+    ahead: tuple[int, ...] = (0, 1, 2, 4)
+    dropout: float = 0.1  # dropout on the inputs and on the output of each sub-layer
     rope_theta: float = 10_000.0  # base of the rotary frequencies
     init_std: float = 0.02  # standard deviation of the initial weights
 

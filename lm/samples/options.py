@@ -129,7 +129,7 @@ class SampleWaveNetConfig(Options):
     gate_channels: int = option(64, "channels of the gates: half of them for tanh, half for sigmoid")
     skip_channels: int = option(128, "channels of the skip connections")
     layers: int = option(20, "number of dilated convolutions")
-    cycles: int = option(2, "number of cycles of dilations; each cycle begins at dilation 1")
+    cycles: int = 2  # number of cycles of dilations; each cycle begins at dilation 1
     kernel_size: int = 2  # taps of each dilated convolution
 
     def __post_init__(self) -> None:

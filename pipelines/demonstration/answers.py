@@ -172,9 +172,7 @@ def analyse(models: DemoModels, path: Path, *, max_seconds: float) -> Analysis:
     except RecordingError as error:
         raise InputError(str(error).replace(str(path), path.name)) from error
     if waveform.seconds > max_seconds:
-        raise InputError(
-            f"{path.name} is longer than {max_seconds:g} s; cut it, or start the page with a larger max_seconds."
-        )
+        raise InputError(f"{path.name} is longer than {max_seconds:g} s: cut it.")
     if float(np.abs(waveform.samples).max(initial=0)) <= SILENT:
         raise InputError(f"{path.name} is silent: no sample exceeds {SILENT:g} of full scale; record it louder.")
     codes = models.tokenizer.encode(waveform)

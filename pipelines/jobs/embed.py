@@ -198,7 +198,6 @@ def _reading_of(recipe: VectorRecipe) -> ReadingConfig:
         layers=vectors.layers,
         poolings=vectors.poolings,
         hearings=vectors.hearings,
-        hearing_rates=vectors.hearing_rates,
         states=recipe.states,
         assignments=recipe.assignments,
     )

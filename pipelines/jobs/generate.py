@@ -40,7 +40,7 @@ def generate_sounds(settings: GenerateConfig) -> None:
 
 def _generated(settings: GenerateConfig, terminal: Terminal) -> tuple[list[Codes], list[Waveform]]:
     """Generate codes, and their sounds where these are wanted, after the prompt where it is to be included."""
-    sampling = Sampling(temperature=settings.temperature, top_k=settings.top_k, top_p=settings.top_p)
+    sampling = Sampling(temperature=settings.temperature, top_k=settings.top_k)
     device, kind = str(choose_device(settings.device)), settings.kind
     tokenizer = Tokenizer.from_pretrained(part_of(settings.model, "tokenizer"), device=device)
     finest = tokenizer.finest

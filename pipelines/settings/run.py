@@ -79,8 +79,8 @@ class CorpusCommand(Options):
     typed: ClassVar[Mapping[str, Typed]] = {
         f"embedded.{name}": Typed(None) for name in ("voices", "sentences", "words", "takes")
     }
-    # Seeds of a command follow `seed`, but for those of the built-in corpus and its tests, whose recordings are shared.
-    own_seeds: ClassVar[tuple[str, ...]] = ("embedded.seed", "zerospeech.seed")
+    # Seeds of a command follow `seed`, but for that of the built-in corpus, whose recordings are shared.
+    own_seeds: ClassVar[tuple[str, ...]] = ("embedded.seed",)
 
     seed: int = option(0, "seed of everything random", least=0, most=MAX_SEED)
     device: Device = option("auto", "auto uses a GPU if there is one")

@@ -228,7 +228,6 @@ def _require_speech_layer(settings: RunSettings) -> None:
         settings,
         (own.rates is not None, f"tokenizer.rates={list(own.rates or ())}", "use null: a model has states at one rate"),
         (own.patch.mels is not None, f"tokenizer.patch.mels={own.patch.mels}", "use null: a state is of all mel bands"),
-        (own.max_formants > 0, f"tokenizer.max_formants={own.max_formants}", "use 0"),
         (own.dynamic_ranges is not None, "tokenizer.dynamic_ranges", "use null"),
         (settings.probes("bottleneck"), "compare.methods with bottleneck", "leave it out; wav2vec2 probes the states"),
     )

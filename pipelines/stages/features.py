@@ -93,7 +93,7 @@ class ClipReading:
     def sound(self) -> dict[str, str | None]:
         """The inputs of a recipe of a method that reads samples; `VectorConfig.key` does not say what hearings are."""
         several = self.vectors.hearings > 1
-        heard = repr(hearings(self.vectors.hearings, spread=self.vectors.hearing_rates))
+        heard = repr(hearings(self.vectors.hearings))
         return {"recordings": recordings_hash(self.manifest), "hearings": text_hash(heard) if several else None}
 
     def coded_in(self, tokenizer: Entry, codes: Entry) -> "HeardCodes":
@@ -447,4 +447,4 @@ def _pooled(
         return {f"{method}:{pooling}": pool(made, pooling) for pooling in vectors.poolings}
 
     with threadpool_limits(1):  # more threads round sums in another way
-        return average(map(hear, hearings(vectors.hearings, spread=vectors.hearing_rates)))
+        return average(map(hear, hearings(vectors.hearings)))

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from lm.bodies.options import (
     AstConfig,
@@ -23,7 +23,7 @@ from lm.bodies.options import (
     WaveformAugmentationConfig,
     WaveformBatchConfig,
 )
-from lm.options import LOOK_AHEAD, MOST_AHEAD, BatchConfig, GPTConfig, Pitch
+from lm.options import LOOK_AHEAD, BatchConfig, GPTConfig, Pitch
 from lm.samples.options import POSITIONS, ContextConfig, SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
 from tokenizer.options import MOST_RATES, AutoencoderConfig, PatchConfig, PitchConfig, ViewsConfig
 from vocoder.options import CropsConfig, EngineChoice, SoundOptions, WaveNetConfig
@@ -33,7 +33,6 @@ from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, or
 from wordless.audio.recordings.manifest import Split
 from wordless.base.errors import InputError, within
 from wordless.base.options import Options, option
-from wordless.base.seeds import MAX_SEED
 from wordless.training.options import FitConfig, StartableFitConfig
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from wordless.audio.recordings.spoken_pairs import SpokenPairs
     from wordless.audio.speech_models import SpeechModel
 
-MAX_BATCH = 1 << 20  # patches
+CONTRAST, TARGETS, MASKING = ContrastConfig(temperature=0.3), TargetConfig(), MaskConfig(share=0.1, length=5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,22 +68,12 @@ class TokenizerSettings(Options):
         least=1,
     )
     sample_patches: int = option(200_000, "largest number of training patches for autoencoder and codebook", least=1)
-    sample_hours: float = option(
-        100.0,
-        "hours of training clips, and as many of validation, that are read for the sample of patches and for the mean "
-        "and deviation of log-mel; of a longer corpus clips are drawn by the seed until the hours are full, which the "
-        "log says",
-        above=0,
-        unit="hours",
-    )
-    kmeans_iterations: int = option(30, "iterations of k-means", least=1)
-    batch_size: int = option(512, "patches per training step", least=1, most=MAX_BATCH)
-    max_formants: float = option(
-        0.0,
-        "such as 0.2: the autoencoder reads mel bands shifted by up to 20 % and learns to return unshifted bands",
-        least=0,
-        below=1,
-    )
+    # hours of training clips, and as many of validation, that are read for the sample of patches and for the mean and
+    # deviation of log-mel; of a longer corpus clips are drawn by the seed until the hours are full, which the log
+    # says
+    sample_hours: float = 100.0
+    kmeans_iterations: int = 30  # iterations of k-means
+    batch_size: int = 512  # patches per training step
     fit: FitConfig = option(FitConfig(steps=2000, warmup_steps=100, weight_decay=0.0, validate_every=500), "training")
     dynamic_ranges: tuple[float, float] | None = option(
         None,
@@ -104,11 +93,6 @@ class TokenizerSettings(Options):
         if self.fit.accumulation > self.batch_size:
             rule = f"a batch has batch_size={self.batch_size} patches: choose {self.batch_size} or fewer"
             raise InputError(option="fit.accumulation", value=self.fit.accumulation, rule=rule)
-        if self.max_formants and self.patch.mels is not None:
-            rule = (
-                "patch.mels is not null, and what is shifted out of a band is not in its patch: choose 0, or mels=null"
-            )
-            raise InputError(option="max_formants", value=self.max_formants, rule=rule)
         if self.codebook_size > self.sample_patches:
             rule = f"sample_patches is {self.sample_patches}, and k-means needs a patch for each code: raise it"
             raise InputError(option="codebook_size", value=self.codebook_size, rule=rule)
@@ -182,13 +166,9 @@ class LanguageModelSettings(Options):
     )
     # most windows for the validation loss in training; the final perplexity uses all windows
     validation_windows: int = 512
-    look_ahead: int = option(
-        LOOK_AHEAD,
-        "with tokenizer.rates: codes of each coarser rate that the model of a finer rate reads after the code that "
-        "covers its own",
-        least=0,
-        most=MOST_AHEAD,
-    )
+    # with tokenizer.rates: codes of each coarser rate that the model of a finer rate reads after the code that covers
+    # its own
+    look_ahead: int = LOOK_AHEAD
     pitch: Pitch = option(
         "beside",
         "place of the stream of pitch: beside the codes, predicted from the states of a GPT that does not read it, or "
@@ -233,7 +213,7 @@ class LanguageModelSettings(Options):
 class SimclrSettings(Options):
     """Options of the stage that trains SimCLR."""
 
-    contrast: ContrastConfig = option(ContrastConfig(temperature=0.3), "the contrastive loss")
+    contrast: ContrastConfig = CONTRAST  # the contrastive loss
     augmentation: AugmentationConfig = option(AugmentationConfig(), "random changes that turn a clip into a view")
     batches: ClipBatchConfig = option(ClipBatchConfig(), "the batch of one training step")
     fit: FitConfig = option(
@@ -302,13 +282,8 @@ class SoundGPTSettings(Options):
     """Options of the causal transformer that reads log-mel and predicts codes."""
 
     model: SoundGPTConfig = option(SoundGPTConfig(), "the network")
-    windows: tuple[float, ...] = option(
-        (0.16, 0.32, 0.64, 1.28),
-        "seconds of the windows around each patch whose codes are predicted as well; []: none",
-        above=0,
-        distinct=True,
-        unit="s",
-    )
+    # seconds of the windows around each patch whose codes are predicted as well; []: none
+    windows: tuple[float, ...] = (0.16, 0.32, 0.64, 1.28)
     augmentation: AugmentationConfig = option(
         IN_PLACE, "random changes of the clips that it reads; time_flip must be 0"
     )
@@ -336,7 +311,7 @@ OPTION = "wav2vec2.weights"
 class PretrainingSettings(Options):
     """Options of the pre-training."""
 
-    targets: TargetConfig = option(TargetConfig(), "the frames that are masked, and what is predicted")
+    targets: TargetConfig = TARGETS  # the frames that are masked, and what is predicted
     batches: WaveformBatchConfig = option(WaveformBatchConfig(), "the batch of one training step")
     fit: FitConfig = option(FitConfig(steps=400, lr=2e-3, warmup_steps=100, keep="last"), "training")
 
@@ -345,7 +320,7 @@ class PretrainingSettings(Options):
 class FinetuningSettings(Options):
     """Options of the fine-tuning."""
 
-    masking: MaskConfig = option(MaskConfig(share=0.1, length=5), "spans of masked frames, a regularisation")
+    masking: MaskConfig = MASKING  # spans of masked frames, a regularisation
     freeze_convolutions: bool = option(True, "whether the convolutions stay as they were pre-trained")
     label_smoothing: float = 0.1  # share of the target that all classes divide
     batches: WaveformBatchConfig = option(WaveformBatchConfig(batch_size=16), "the batch of one training step")
@@ -464,15 +439,12 @@ class ListeningConfig(SoundOptions):
     )
     seconds: float = option(3.0, "longest clip in seconds; of a longer clip the loudest stretch is used", above=0)
     continuation_seconds: float = option(1.0, "length of the GPT's continuation of each clip in seconds", above=0)
-    prompt_seconds: float = option(
-        1.0,
-        "least length of the prompt that a continuation follows in seconds; at most three quarters of the clip",
-        above=0,
-    )
+    # least length of the prompt that a continuation follows in seconds; at most three quarters of the clip
+    prompt_seconds: float = 1.0
     temperatures: tuple[float, ...] = option((0.7, 1.0), "temperatures of the GPT", least=0, distinct=True)
     continuations: int = option(2, "continuations of each clip at each temperature", least=0)
     unconditional: int = option(2, "sounds without a prompt at each temperature", least=0)
-    top_k: int = option(50, "the GPT draws from this number of most probable codes; 0: all codes", least=0)
+    top_k: int = 50  # the GPT draws from this number of most probable codes; 0: all codes
     vocoder_temperature: float = option(1.0, "temperature of WaveNet; 0: always the most probable sample", least=0)
     seed: int = 0  # seed of the drawn sounds
 
@@ -495,12 +467,8 @@ class ZerospeechConfig(Options):
         least=1,
         most=len(VOICES) - 1,
     )
-    words: int = option(
-        30,
-        "largest number of test words, in a corpus of words; only words that begin with exactly one consonant are used",
-        least=2,
-        most=len(WORDS),
-    )
+    # largest number of test words, in a corpus of words; only words that begin with exactly one consonant are used
+    words: int = 30
     rounds: int = option(3, "number of made-up words for each word, in a corpus of words", least=1, most=9)
     sentences: int = option(
         30,
@@ -515,7 +483,7 @@ class ZerospeechConfig(Options):
         least=0,
         most=100,
     )
-    seed: int = option(0, "seed of the speeds and pitches", least=0, most=MAX_SEED)
+    seed: ClassVar[int] = 0  # of the speeds and pitches
 
     def require_unheard(self, embedded: EmbeddedConfig) -> None:
         """Refuse voices that the corpus has, too, and a corpus without the words of the tests."""
@@ -561,17 +529,12 @@ class SampleSoundsConfig(Options):
     """Options of the generated sounds."""
 
     seconds: float = option(2.0, "length of each sound, without its prompt", above=0)
-    unprompted: int = option(1, "sounds of each model that begin in silence", least=0)
-    prompts: int = option(2, "number of test clips that each model continues", least=0)
-    prompt_seconds: float = option(0.5, "longest prompt; of a shorter clip the first half", above=0)
+    unprompted: int = 1  # sounds of each model that begin in silence
+    prompts: int = 2  # number of test clips that each model continues
+    prompt_seconds: float = 0.5  # longest prompt; of a shorter clip the first half
     temperature: float = 1.0  # 1 draws levels as the model learned them; 0 takes the most probable level
     seed: int = 0  # seed of the drawn levels, and of the clips
     engine: EngineChoice = "auto"  # the code that generates WaveNet's samples
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.unprompted + self.prompts:
-            raise InputError(option="unprompted", value=0, rule="prompts is 0, too: choose 1 or more of one of them")
 
 
 ModelName = Literal["wavenet", "wavenet_large", "transformer", "transformer_context"]
@@ -604,7 +567,7 @@ class NextSampleSettings(Options):
         FitConfig(steps=800, lr=5e-3, weight_decay=0.0, precision="auto", ema_decay=0.99),
         "training, the same for all models",
     )
-    test_crops: int = option(256, "crops of test clips on which all models are compared", least=1)
+    test_crops: int = 256  # crops of test clips on which all models are compared
     test_seed: int = 0  # seed of these crops, the same for all seeds
     sounds: SampleSoundsConfig = option(SampleSoundsConfig(), "generated sounds to listen to")
 
@@ -649,9 +612,9 @@ class RatesConfig(Options):
     # number of continuations of each clip by the models of several rates, and as many by the GPT
     continuations: int = 2
     temperature: float = 1.0  # temperature of all models
-    top_k: int = option(50, "the models draw from this number of most probable codes; 0: all codes", least=0)
-    silence_dbfs: float = option(-50.0, "softer windows count as silent and have no label", least=-100, most=0)
-    shown: int = option(3, "number of clips in the report", least=1)
+    top_k: int = 0  # all codes: a limit would cut more off a flat distribution than off a sharp one
+    silence_dbfs: float = -50.0  # softer windows count as silent and have no label
+    shown: int = 3  # number of clips in the report
     seed: int = 0  # seed of the continuations
 
     def __post_init__(self) -> None:

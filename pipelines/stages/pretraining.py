@@ -144,13 +144,13 @@ def _maskable(session: Session, clips: StoredClips, settings: Wav2vec2Settings) 
     if left_out := len(clips) - len(used):
         session.terminal.say(
             f"wav2vec2  {left_out} of {counted(len(clips), 'clip')} left out of the pre-training: they have fewer than "
-            f"{least} samples, of which wav2vec2.pretraining.targets.masking.length frames are to be hidden"
+            f"{least} samples, of which {targets.masking.length} frames are to be hidden"
         )
     if len(used) < 2:
         raise InputError(
-            f"wav2vec2.pretraining.targets.masking.length is {targets.masking.length}: {len(used)} of "
-            f"{counted(len(clips), 'clip')} of training or validation have the {least} samples that it takes; choose "
-            "shorter spans, add recordings, or leave wav2vec2 out of compare.methods"
+            f"wav2vec2 hides {targets.masking.length} frames: {len(used)} of {counted(len(clips), 'clip')} of training "
+            f"or validation have the {least} samples that it takes; add recordings, or leave wav2vec2 out of "
+            "compare.methods"
         )
     return used
 
@@ -158,6 +158,5 @@ def _maskable(session: Session, clips: StoredClips, settings: Wav2vec2Settings) 
 def _collapse(used: dict[str, float]) -> str:
     return (
         f"WARNING   wav2vec 2.0 uses few of its targets (perplexity {used['perplexity']:.1f} of {used['codes']:.0f} "
-        "codes), and learned little: raise wav2vec2.pretraining.targets.diversity_weight, or lower "
-        "wav2vec2.pretraining.fit.lr"
+        "codes), and learned little: lower wav2vec2.pretraining.fit.lr"
     )

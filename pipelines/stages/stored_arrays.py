@@ -151,7 +151,7 @@ def heard_frames(session: Session, manifest: Manifest, audio: SpectrogramConfig,
 
     No mean is removed and nothing is normalised, so folds and seeds share the entry.
     """
-    others = hearings(vectors.hearings, spread=vectors.hearing_rates)[1:]
+    others = hearings(vectors.hearings)[1:]
     if not others:
         return None
     front_end = replace(audio, remove_mean="none")

@@ -90,7 +90,7 @@ def frame_sample(
 
     what = "statistics and a sample" if model is None else f"states of layer {model.layer} of {model.model},"
     read = len(manifest.of("train"))
-    some = "" if read == every else f"{read:,} (tokenizer.sample_hours={settings.sample_hours:g}) of "
+    some = "" if read == every else f"{read:,} ({settings.sample_hours:g} hours of sound) of "
     title = f"{what} of {some}{counted(every, 'training clip')}"
     return session.obtain(recipe, title, make, files=[SAMPLE, "sample.json"])
 
@@ -204,7 +204,7 @@ def autoencoder(
     """
     described, fit = settings.config(audio, layer), settings.fit
     if layer is None:
-        config = some_options(settings, "patch", "autoencoder", "batch_size", "max_formants", "fit")
+        config = some_options(settings, "patch", "autoencoder", "batch_size", "fit")
     else:
         decoder = {"autoencoder": some_options(settings.autoencoder, "hidden")}
         config = {**decoder, **some_options(settings, "patch", "batch_size", "fit")}
@@ -219,8 +219,6 @@ def autoencoder(
             patches=train,
             batch_size=settings.batch_size,
             seed=fit.seed,
-            frames=settings.patch.frames,
-            max_formants=settings.max_formants,
             inputs=drawn.get(STATES["train"], read),
         )
         states = torch.split(drawn[STATES["validation"]], TOGETHER_JUDGED) if drawn else repeat(None)

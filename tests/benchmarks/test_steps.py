@@ -57,7 +57,7 @@ def test_features_and_perplexities_of_the_gpt_wait_once(model: LanguageModel) ->
 
 
 def test_generation_waits_once(model: LanguageModel) -> None:
-    prompt, sampling = np.zeros((0, 1), np.int32), Sampling(top_k=5, top_p=0.9)
+    prompt, sampling = np.zeros((0, 1), np.int32), Sampling(top_k=5)
     assert waits_of(lambda: continue_codes(model.gpt, [prompt], steps=GENERATED, sampling=sampling, seed=0)) == 1
 
 

@@ -27,8 +27,6 @@ FOLDS = (
     *("audio.dynamic_range=40", "tokenizer.dynamic_ranges=[30,50]", "lm.views.dynamic_ranges=[30,50]"),
     *(
         "audio.remove_mean=clip",
-        "tokenizer.max_formants=0.1",
-        "probe.layer_penalties=2",
         "probe.penalties=4",
         "compare.states=[residual,inner]",
     ),

@@ -281,7 +281,6 @@ def test_layers_are_divided_among_the_rates_which_the_front_end_describes(tmp_pa
         (["tokenizer.rates=[2,0]"], r"tokenizer\.rates\b.*\[2, 0\].*\b1\b"),
         (["tokenizer.rates=[8,4]"], r"tokenizer\.patch\.frames\b.*\b2\b.*tokenizer\.patch\.frames=4\b"),
         (["tokenizer.rates=[8,4,2]", "lm.gpt.layers=2"], r"lm\.gpt\.layers\b.*\b2\b.*\b3 rates\b"),
-        (["tokenizer.rates=[8,4,2]", "lm.gpt.layers=3", "lm.look_ahead=-1"], r"lm\.look_ahead\b.*-1\b.*\b0\b"),
         (["lm.pitch=among", "lm.views.warps=1"], r"lm\.pitch\b.*warps"),
         (["lm.pitch=among", "compare.hearings=2"], r"lm\.pitch\b.*hearings"),
         (["lm.pitch=among", "compare.assignments=soft"], r"lm\.pitch\b.*assignments"),

@@ -138,7 +138,6 @@ def test_models_trained_at_the_same_time_are_those_of_one_after_the_other(place:
         ("compare.folds=group", r"compare\.folds\b.*\bnext_sample\b"),
         ("next_sample.crops.batch_size=3 next_sample.fit.accumulation=2", r"next_sample\.crops\.batch_size\b"),
         ("next_sample.crops.samples=70000", r"next_sample\.crops\.samples\b.*\btransformer\b.*\b64740\b"),
-        ("next_sample.sounds.unprompted=0 next_sample.sounds.prompts=0", r"next_sample\.sounds\.unprompted\b"),
         ("next_sample.transformer_context.context=null", r"next_sample\.transformer_context\.context\b"),
         ("next_sample.transformer.context={strides:[4],channels:8,layers:2}", r"next_sample\.transformer\.context\b"),
         ("vocoder.wavenet.condition=none", r"vocoder\.wavenet\.condition\b"),

@@ -176,7 +176,7 @@ SAMPLES = (
     *("next_sample.transformer_context.context.strides=[4,4]", "next_sample.transformer_context.context.layers=2"),
     *("next_sample.crops.batch_size=2", "next_sample.crops.samples=60"),
     *("next_sample.fit.steps=8", "next_sample.fit.validate_every=4", "next_sample.fit.warmup_steps=2"),
-    *("next_sample.test_crops=4", "next_sample.sounds.seconds=0.01", "next_sample.sounds.prompt_seconds=0.02"),
+    "next_sample.sounds.seconds=0.01",
 )
 
 

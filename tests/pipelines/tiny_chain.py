@@ -24,7 +24,7 @@ TINY = (
     *("embedded.voices=5", "embedded.words=2", "embedded.takes=2"),
     *("tokenizer.codebook_size=8", "tokenizer.sample_patches=500"),
     *("lm.gpt.model_dim=16", "lm.gpt.ffn_dim=32", "lm.batches.batch_size=4"),
-    *("baselines=tiny", "baselines.simclr.fit.steps=4", "baselines.supervised.fit.steps=4", "probe.layer_penalties=2"),
+    *("baselines=tiny", "baselines.simclr.fit.steps=4", "baselines.supervised.fit.steps=4"),
     "probe.penalties=3",
     *("vocoder.wavenet.layers=2", "vocoder.crops.batch_size=2", "vocoder.crops.crop_codes=10"),
     *(f"{part}.fit.steps={STEPS}" for part in ("tokenizer", "lm", "vocoder")),

@@ -219,22 +219,6 @@ def test_parts_together_are_the_batch() -> None:
     assert not torch.equal(whole, batches.batch(8, 0, 1).patches)
 
 
-def test_patches_are_heard_shifted_and_wanted_as_they_are() -> None:
-    patches = torch.randn(100, 3 * 20)
-    batches = PatchBatches(patches=patches, batch_size=8, seed=3, frames=3, max_formants=0.3)
-    batch, plain = batches.batch(7, 0, 1), PatchBatches(patches=patches, batch_size=8, seed=3).batch(7, 0, 1)
-    assert torch.equal(batch.patches, plain.patches)
-    assert plain.inputs is None
-    assert batch.inputs is not None
-    heard, wanted = batch.inputs.reshape(8, 3, 20), batch.patches.reshape(8, 3, 20)
-    assert not torch.equal(heard, wanted)
-    edges = wanted.amin(2) <= heard.amin(2) + 1e-6, heard.amax(2) <= wanted.amax(2) + 1e-6
-    assert all(bool(each.all()) for each in edges)  # between bands, never beyond them
-    assert torch.equal(batch.inputs, batches.batch(7, 0, 1).inputs)  # type: ignore[arg-type]  # it has inputs
-    parts = [batches.batch(7, part, 2).inputs for part in range(2)]
-    assert torch.equal(torch.stack(parts, 1).reshape(8, -1), batch.inputs)  # type: ignore[arg-type]  # all have inputs
-
-
 def test_the_loss_is_of_what_was_wanted() -> None:
     batch = PatchBatch(patches=torch.ones(4, 6), inputs=torch.zeros(4, 6))
     assert reconstruction_loss(torch.nn.Identity(), batch)[0].item() == 24

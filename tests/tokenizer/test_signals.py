@@ -114,7 +114,6 @@ def test_a_clip_is_warped_alike_whatever_else_there_is_and_draws_dynamic_ranges(
     assert [replace(view, dynamic_range=None) for view in views] == list(plain)
 
 
-@pytest.mark.parametrize("changes", [{"max_speed": 0.0, "max_formants": 0.0}, {"dynamic_ranges": (50.0, 22.0)}])
-def test_what_is_no_warp_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"^(warps|max_speed|max_formants|dynamic_ranges)\b"):
-        config(**changes)
+def test_ranges_that_do_not_ascend_are_refused() -> None:
+    with pytest.raises(InputError, match=r"^dynamic_ranges\b"):
+        config(dynamic_ranges=(50.0, 22.0))

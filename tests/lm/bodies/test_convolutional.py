@@ -5,9 +5,8 @@ import torch
 
 from lm.bodies.convolutional import ConvEncoder, create_encoder
 from lm.bodies.options import ConvEncoderConfig
-from wordless.base.errors import InputError
 
-CONFIG = ConvEncoderConfig(channels=(4, 8, 6), time_strides=(2, 2, 1), mel_strides=(2, 2, 2), bands=3)
+CONFIG = ConvEncoderConfig(channels=(4, 8, 6), bands=3)
 LENGTHS = torch.tensor([23, 9, 1, 16])
 
 
@@ -50,7 +49,7 @@ def test_a_clip_in_a_batch_is_the_clip_alone() -> None:
 
 
 def test_statistics_are_those_of_the_frames_inside() -> None:
-    encoder = create_encoder(ConvEncoderConfig(channels=(3,), time_strides=(1,), mel_strides=(1,)), seed=0).train()
+    encoder = create_encoder(ConvEncoderConfig(channels=(3,)), seed=0).train()
     clips = _clips()
     encoder(clips, LENGTHS)
     block = encoder.stages[0]
@@ -90,7 +89,8 @@ def test_norms_compute_in_the_memory_layout_of_the_weights() -> None:
 
 
 def test_blocks_have_the_frames_that_their_hops_say() -> None:
-    assert CONFIG.hops == (2, 4, 4)
+    assert CONFIG.hops == (2, 4, 8)
+    assert ConvEncoderConfig().hops == (2, 4, 8, 8)
     for (states, lengths), hop, channels in zip(
         _trained().blocks(_clips(), LENGTHS), CONFIG.hops, CONFIG.channels, strict=True
     ):
@@ -102,10 +102,3 @@ def test_one_seed_gives_one_encoder() -> None:
     weights = [create_encoder(CONFIG, seed=seed).state_dict()["stages.0.first.weight"] for seed in (0, 0, 1)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
-
-
-def test_a_number_for_each_block_is_asked_for() -> None:
-    with pytest.raises(InputError, match=r"time_strides\b.*\b2\b.*\b2 blocks\b"):
-        ConvEncoderConfig(channels=(4, 8), time_strides=(2,), mel_strides=(2, 2))
-    with pytest.raises(InputError, match=r"time_strides\b.*\[3, 2\].*\b1024\b"):
-        ConvEncoderConfig(channels=(4, 8), time_strides=(3, 2), mel_strides=(2, 2))

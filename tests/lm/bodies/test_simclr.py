@@ -14,7 +14,7 @@ from tests.lm.bodies.sounds import MELS, ridges
 from tests.lm.reference import nt_xent_by_loops
 from wordless.base.errors import InputError
 
-ENCODER = ConvEncoderConfig(channels=(8, 16), time_strides=(2, 2), mel_strides=(2, 2))
+ENCODER = ConvEncoderConfig(channels=(8, 16))
 BATCHES = ClipBatchConfig(batch_size=12, max_frames=25, pool_batches=2)
 MAKE_VIEW = partial(augment, config=AugmentationConfig(), std=torch.ones(MELS))
 

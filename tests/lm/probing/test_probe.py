@@ -334,7 +334,6 @@ def test_features_of_other_clips_or_no_number_are_refused() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"penalty_low": 1.0, "penalty_high": 0.1}, r"penalty_low\b.*penalty_high"),
         ({"learning_curve": (0.1, 0.05)}, "learning_curve"),
         ({"learning_curve": (0.5, 1.5)}, "learning_curve"),
         ({"label_separator": ""}, r"label_separator\b"),

@@ -90,9 +90,9 @@ def test_vectors_are_averaged_over_hearings_key_by_key() -> None:
 def test_the_rates_of_a_single_hearing_are_in_no_key() -> None:
     assert set(ONE_HEARING.key) == {"poolings", "hearings"}
     several = VectorConfig(hearings=3, layers=("last",))
-    assert set(several.key) == {"poolings", "hearings", "hearing_rates"}
+    assert set(several.key) == {"poolings", "hearings"}
     assert set(several.network_key) == {*several.key, "layers"}
-    assert several.key != VectorConfig(hearings=3, layers=("last",), hearing_rates=0.1).key
+    assert several.key != VectorConfig(hearings=2, layers=("last",)).key
 
 
 @pytest.mark.parametrize(

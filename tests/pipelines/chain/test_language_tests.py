@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -177,7 +178,7 @@ def test_the_interval_of_abx_errors_resamples_phones() -> None:
         "voices": 2,
         "errors": {"codes": [0.0, 0.5, 0.5]},
     }
-    config = run_settings(composed(Path("store"), "probe.resamples=2000", "probe.confidence=0.6")).probe
+    config = replace(run_settings(composed(Path("store"), "probe.resamples=2000")).probe, confidence=0.6)
     (row,) = abx_figures({("ann", 0): judged}, ROW, config)
     assert row.value == pytest.approx(1 / 3)
     drawn = [[*map("".join(each).count, "abc")] for each in product("abc", repeat=3)]

@@ -28,7 +28,7 @@ from wordless.training.precision import with_precision
 
 WORDS = (
     *("stages=[probe]", "compare.methods=[ast,random_ast]", "probe.learning_curve=[]"),
-    *("ast.model.layers=[1,12]", "ast.model.patches=3", "ast.batches.batch_size=4", "ast.batches.max_frames=40"),
+    *("ast.model.patches=3", "ast.batches.batch_size=4", "ast.batches.max_frames=40"),
     *("ast.fit.steps=2", "ast.fit.warmup_steps=1", "ast.fit.validate_every=1"),
 )
 

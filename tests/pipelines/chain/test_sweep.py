@@ -465,7 +465,7 @@ def test_the_front_is_what_no_other_beats(points: list[tuple[float, float]]) -> 
 CONFIG = """
 defaults: [override hydra/job_logging: none, override hydra/hydra_logging: none, _self_]
 tokenizer: {codebook_size: 1}
-compare: {hearings: 1, hearing_rates: 0.25}
+compare: {hearings: 1}
 wish: null
 hydra:
   sweep: {dir: a sweep, subdir: "job ${hydra.job.num}"}

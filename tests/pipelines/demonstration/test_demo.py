@@ -84,7 +84,7 @@ def test_a_new_sound_ends_players_and_continuation(run_folder: Path, monkeypatch
 def url(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The page of the shared run, served by a process of its own until the tests end it."""
     pytest.importorskip("gradio", reason="needs pip install 'wordless[demo]'")
-    words = [f"model={finished_run.folder}", "port=0", "browser=false", "max_seconds=5"]
+    words = [f"model={finished_run.folder}", "port=0", "browser=false"]
     log = tmp_path_factory.mktemp("demo") / "stderr.txt"
     command = [sys.executable, "-m", "pipelines.demo", *words]
     with log.open("w") as errors:

@@ -159,9 +159,6 @@ def split_of(path: Path) -> str:
         (("beside=[probe,probe]",), r"beside\b.*\bonce\b"),
         (("body.learning_rates=[0.0]",), r"body\.learning_rates\b.*\[0\]"),
         (("body.fit.accumulation=3",), r"body\.batches\.batch_size\b.*\b4\b.*\b3\b"),
-        (("probe.label_separator=';'",), r"probe\.label_separator\b.*;.*head\.label_separator\b"),
-        (("probe.confidence=0.9",), r"probe\.confidence\b.*\b0\.9\b.*figures\.confidence\b"),
-        (("probe.learning_curve=[0.1]",), r"probe\.learning_curve\b.*\(0\.1,\)"),
         (("head=sequence", "corpus.segment_seconds=0.2"), r"corpus\.segment_seconds\b.*\b0\.2\b.*head=sequence\b"),
         (("body.batches.batch_size=1",), r"body\.batches\.batch_size\b.*\b1\b.*\b2\b"),
         (("corpus.label_type=number",), r"corpus\.label_type=number\b.*head=classification\b"),
@@ -211,7 +208,7 @@ def test_an_output_of_another_job_is_refused(classifier: Finetuned, tmp_path: Pa
     with pytest.raises(InputError, match="other values"):
         finetune_body(composed(*words, f"output={classifier.folder}", "seed=2"))
     with pytest.raises(InputError, match="other values"):  # an option of this body alone
-        finetune_body(composed(*words, f"output={classifier.folder}", "body.random_inputs=0.2"))
+        finetune_body(composed(*words, f"output={classifier.folder}", "body.dropout=0.2"))
     (tmp_path / "other").mkdir()
     (tmp_path / "other/notes.txt").write_text("mine")
     with pytest.raises(InputError, match="other things"):

@@ -291,7 +291,6 @@ def test_the_middle_layer_is_the_default_and_the_autoencoder_has_none(weights: P
         (["audio.hop_length=64"], r"audio\.hop_length=40\b.*tokenizer\.patch\.frames=2\b"),
         (["tokenizer.rates=[4,2]"], r"tokenizer\.rates=\[4, 2\].*\bnull\b"),
         (["tokenizer.patch.mels=40"], "tokenizer.patch.mels=40"),
-        (["tokenizer.max_formants=0.2"], "tokenizer.max_formants=0.2"),
         (["tokenizer.dynamic_ranges=[22,50]"], "tokenizer.dynamic_ranges"),
         (["lm.views.warps=2"], "lm.views.warps=2"),
         (["compare.hearings=3"], "compare.hearings=3"),

@@ -343,7 +343,7 @@ def test_features_are_the_pools_of_the_layers_over_the_hearings(session: Session
     encoder = load_speech_encoder(trained.folder, option="weights")
     for row, clip in enumerate(tones_in_noise.clips):
         states = []
-        for hearing in hearings(2, spread=vectors.hearing_rates):
+        for hearing in hearings(2):
             samples = torch.from_numpy(hearing.samples(tones_in_noise.root, clip, SPEECH_RATE))
             with torch.no_grad():
                 found = encoder.states(samples[None], torch.tensor([len(samples)]), layers=(1, 2))

@@ -277,7 +277,7 @@ def test_a_recording_of_several_pieces_shares_no_batch(session: Session, manifes
     clips = [short, short, long, short, whole, short]
     alone = [[short, short], [long], [short, whole, short]]
     assert reader.groups(clips) == alone
-    assert replace(reader, vectors=VectorConfig(hearings=2, hearing_rates=0.1)).groups(clips) == [
+    assert replace(reader, vectors=VectorConfig(hearings=2)).groups(clips) == [
         *alone[:2],
         *([each] for each in alone[2]),
     ]

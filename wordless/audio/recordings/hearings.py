@@ -68,7 +68,10 @@ class Hearing:
 AS_RECORDED = Hearing()
 
 
-def hearings(count: int, *, spread: float) -> tuple[Hearing, ...]:
+SPREAD = 0.25  # hearings are up to this ratio slower or faster, with formants and pitch
+
+
+def hearings(count: int, *, spread: float = SPREAD) -> tuple[Hearing, ...]:
     """List the first ``count`` hearings; the first is the recording as it is.
 
     Rates lie between ``1 / (1 + spread)`` and ``1 + spread``, evenly on a log scale. All three amounts follow a Halton
