@@ -74,7 +74,9 @@ def test_nothing_is_made_that_needs_codes(place: Path) -> None:
 def test_every_model_continues_a_clip_and_begins_in_silence(place: Path) -> None:
     folder = place / "run/next_sample_sounds"
     names = {path.name for path in folder.glob("*.wav")}
-    assert names == {"original_clip_0.wav", *(f"{name}_{end}.wav" for name in MODELS for end in ("0", "clip_0"))}
+    clips = ("clip_0", "clip_1")
+    made = {f"{name}_{end}.wav" for name in MODELS for end in ("0", *clips)}
+    assert names == made | {f"original_{clip}.wav" for clip in clips}
     prompt, rate = soundfile.read(folder / "original_clip_0.wav")
     for name in MODELS:
         alone, continued = (soundfile.read(folder / f"{name}_{end}.wav")[0] for end in ("0", "clip_0"))
