@@ -84,11 +84,12 @@ def annotations_below(folder: Folder, recordings: Sequence[str], config: Annotat
         InputError: annotations of the wanted kind are missing or not usable; several kinds or tiers contradict each
             other, and no option chooses.
     """
-    if config.kind == "none":
+    names = sorted(not_sound(folder.files))  # of equal parts the first file counts, in any order of a disk
+    if config.kind == "none" or not (names or config.kind != "auto" or config.tier or config.group):
         return None
     found: dict[Kind, list[str]] = {kind: [] for kind in FORMATS}
     places, unread = Places(folder.root, recordings), list[str]()
-    for name in sorted(not_sound(folder.files)):  # of equal parts the first file counts, in any order of a disk
+    for name in names:
         own = bool(places.of_file(name))
         kind = kind_of(folder.root / name, config.kind, own=own)
         (unread if kind is None else found[kind]).append(name)

@@ -216,23 +216,25 @@ class Places:
         self._names: dict[str, list[str]] = defaultdict(list)  # stem, or whole name -> paths
         self._found: dict[tuple[str, Path], str] = {}
         for path in recordings:
-            for name in {PurePosixPath(path).name, PurePosixPath(path).stem}:
-                self._names[_fold(name)].append(path)
+            name = path.rpartition("/")[2]
+            for each in {name, name.rpartition(".")[0] or name}:
+                self._names[_fold(each)].append(path)
 
     def of_file(self, file: str) -> list[str]:
         """Return the recordings that a file annotates: those of its name beside it, without its last endings.
 
         Without one, the only recording of its name in another folder: ``wav/a/1.wav`` for ``grid/a/1.lab``.
         """
-        folder, name = PurePosixPath(file).parent, PurePosixPath(file).name
-        named = list[list[str]]()
+        folder, _, name = file.rpartition("/")
+        alone: list[str] = []
         while "." in name[1:]:
             name = name.rpartition(".")[0]
-            named.append(self._names.get(_fold(name), []))
-        beside = [[path for path in same if PurePosixPath(path).parent == folder] for same in named]
-        alike = [[path for path in same if PurePosixPath(path).parent.name == folder.name] for same in named]
-        alone = [each for pair in zip(named, alike, strict=True) for each in pair if len(each) == 1]
-        return next(filter(None, (*beside, *alone)), [])
+            same = self._names.get(_fold(name), [])
+            if beside := [path for path in same if path.rpartition("/")[0] == folder]:
+                return beside
+            alike = [path for path in same if PurePosixPath(path).parent.name == PurePosixPath(folder).name]
+            alone = alone or next((each for each in (same, alike) if len(each) == 1), [])
+        return alone
 
     def named(self, name: str, file: str) -> str:
         """Return the recording that a file names, relative to the root, or absolute outside of it.
