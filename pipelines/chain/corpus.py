@@ -19,7 +19,7 @@ from wordless.audio.recordings.data_sets import (
     unpacked_place,
 )
 from wordless.audio.recordings.description import Found
-from wordless.audio.recordings.embedded import EmbeddedConfig, embedded_corpus, label_table
+from wordless.audio.recordings.embedded import EmbeddedConfig, label_table, speak, utterances
 from wordless.audio.recordings.manifest import Manifest, Rejected, write_rejected
 from wordless.audio.recordings.splits import GIVEN, division_notices
 from wordless.base.errors import InputError, named, within
@@ -76,7 +76,7 @@ def find_corpus(
     if config.root == EMBEDDED:
         terminal.say("corpus    the built-in corpus; its voices are synthesised once, which takes some seconds")
         with within("", cache="store.root"):
-            root = embedded_corpus(embedded, store / SYNTHESISED)
+            root = speak(utterances(embedded), store / SYNTHESISED, seed=embedded.seed)
         table = None if embedded.label == "word" else str(label_table(embedded, root))
         return FoundCorpus(config=resolved(replace(config, root=str(root), table=table), "hash"))
     with within("corpus", root=option, cache="store.root"):

@@ -12,7 +12,7 @@ from pipelines.settings.run import RunSettings
 from pipelines.stages.start import LM, TOKENS, UNIVERSAL, VOICE, gpt_hash, is_shipped, run_of_start, saved_vocoder
 from pipelines.store.store import SYNTHESISED
 from wordless.audio.recordings.corpus import CorpusConfig
-from wordless.audio.recordings.description import groups_in_names, without_groups
+from wordless.audio.recordings.description import groups_in_names
 from wordless.audio.recordings.folders import expand_home, require_folder
 from wordless.audio.recordings.manifest import (
     SECONDS_PER_HOUR,
@@ -112,7 +112,9 @@ def read_unlabelled(
         )
         rejected += [replace(each, path=f"{source}/{each.path}") for each in read.rejected]
         if source != EMBEDDED_SOURCE and held_out:  # groups are known as far as names fit the pattern of the corpus
-            kept, reason = without_groups(read.manifest, held_out, settings.corpus.pattern), "are held out in this run"
+            named_groups = groups_in_names(read.manifest.clips, settings.corpus.pattern)
+            others = (c for c, group in zip(read.manifest.clips, named_groups, strict=True) if group not in held_out)
+            kept, reason = replace(read.manifest, clips=tuple(others)), "are held out in this run"
             every = f"all of its recordings are of groups that {reason}"
             kept = _left(source, read, kept, terminal, why=f"their groups {reason}", every=every)
             read = replace(read, manifest=kept)

@@ -98,7 +98,7 @@ def _mixed(array: npt.NDArray[np.floating], channel: Channel, name: str) -> npt.
         mean: npt.NDArray[np.floating] = array.mean(axis=1, dtype=wide)
         return mean
     if channel == "loudest":
-        channel = int(np.argmax(np.square(array, dtype=np.float64).sum(0)))
+        channel = int(np.argmax(np.var(array, axis=0, dtype=np.float64)))
     if channel >= count:
         problem = f"{name} have {count} channels, which count from 0"
         raise InputError(f"{problem}, and the channel {channel} of the model is another; give that one")

@@ -276,12 +276,13 @@ def read_beginning(
 
 
 def _power(path: Path, part: Part) -> float:
-    """Compute the mean power of a part's samples; the part is decoded once more for it."""
-    total, count = 0.0, 0
+    """Compute the mean power of a part's samples about their mean; the part is decoded once more for it."""
+    sums = np.zeros(3)  # of ones, samples and squares
     with cursor_before(path, part) as cursor:
         for block in cursor.blocks(part, _RESAMPLER_BLOCK):
-            total, count = total + float(np.square(block, dtype=np.float64).sum()), count + len(block)
-    return total / max(count, 1)
+            sums += (len(block), block.sum(dtype=float), np.square(block, dtype=float).sum())
+    _, mean, power = sums / max(sums[0], 1)
+    return max(float(power - mean**2), 0.0)
 
 
 def _with_noise(blocks: Iterable[FloatArray], part: Part, power: float) -> Iterator[FloatArray]:

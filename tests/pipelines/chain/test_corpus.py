@@ -166,6 +166,7 @@ def test_shards_say_which_members_are_not_read_and_how_many_recordings_have_no_f
     find_corpus(config, EmbeddedConfig(), tmp_path / "store", require=None, terminal=Terminal())
     told = capsys.readouterr().err
     assert all(each in told for each in ("10 recordings", "a/lone.wav"))
+    assert "not read" not in told
     corpus = read(replace(config, split=SplitConfig(shared_groups=True)), tmp_path / "store")
     reasons = {each.path: each.reason for each in corpus.rejected}
     assert set(reasons) == {"a/*.lab", "a/gone"}
@@ -212,6 +213,9 @@ def test_the_same_store_serves_other_columns_without_unpacking_again(tmp_path: P
     assert first.manifest.root == other.manifest.root
     assert {clip.label for clip in other.manifest.clips} == {"s0", "s1", "s2"}
     assert {clip.label for clip in read(config, tmp_path / "store").manifest.clips} == {"low", "high"}
+    told = find_corpus(config, EmbeddedConfig(), tmp_path / "store", require=None, terminal=Terminal(silent=True))
+    assert told.found is not None
+    assert "speaker" in told.found.notices[-1]  # a column that no option reads
     unlabelled = read(replace(config, columns=ColumnConfig()), tmp_path / "store")
     assert {clip.label for clip in unlabelled.manifest.clips} == {None}
 

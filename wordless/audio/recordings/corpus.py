@@ -24,10 +24,11 @@ from wordless.audio.recordings.description import (
     LabelType,
     Span,
     SplitBy,
-    Template,
     describe,
     folder_split,
     group_of,
+    match_pattern,
+    pattern_fields,
     split_depth,
 )
 from wordless.audio.recordings.folders import (
@@ -126,7 +127,7 @@ class CorpusConfig(Options):
     @property
     def fields(self) -> tuple[str, ...]:
         """Fields of the description that file names give."""
-        return () if self.pattern is None else Template(self.pattern).fields
+        return () if self.pattern is None else pattern_fields(self.pattern)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -222,8 +223,7 @@ def find_recordings(config: CorpusConfig, *, unpacked: Found | None = None) -> F
                 raise InputError(option=f"columns.{name}", value=",".join(value), rule=rule)
 
     if config.pattern is not None:
-        template = Template(config.pattern)
-        found_fields = zip(listed, template.match_all(listed), strict=True)
+        found_fields = zip(listed, match_pattern(config.pattern, listed), strict=True)
         matched = {path: fields for path, fields in found_fields if fields is not None}
         if not matched:
             fits = f"it fits none of {counted(len(listed), 'file')} below {root}, such as {min(listed)!r}"
@@ -241,7 +241,7 @@ def find_recordings(config: CorpusConfig, *, unpacked: Found | None = None) -> F
                 for known in listed[path]
             )
         if folder is None and not has_parts and merged == listed:
-            given = " and ".join(template.fields) or "everything"
+            given = " and ".join(config.fields) or "everything"
             rule = f"it has no effect, as {config.table or root} gives {given} for each recording: leave it out"
             raise InputError(option="pattern", value=config.pattern, rule=rule)
         listed = merged

@@ -59,11 +59,6 @@ def data_set_files(place: str) -> list[PackedFile]:
     return _packed([path for path in found if path.suffix == PARQUET] or found, whole)
 
 
-def shard_files(pattern: str) -> list[PackedFile]:
-    """Find the tar files that a pattern names, each of which must be there."""
-    return _packed(_named_files(pattern, option="shards", kinds=(".tar", ".tar.gz", ".tgz", ".tar.xz")))
-
-
 def _named_files(pattern: str, *, option: str, kinds: tuple[str, ...]) -> list[Path]:
     """List the files that a pattern names, in its order; each name with braces must be there."""
     names = list(islice(expand_braces(str(expand_home(pattern, option))), MOST_FILES + 1))
@@ -161,7 +156,8 @@ def open_data_set(place: str, columns: ColumnConfig) -> PackedDataSet:
 
 def open_shards(pattern: str) -> PackedDataSet:
     """Open the tar shards that a pattern names, each of which must be there."""
-    return PackedDataSet(option="shards", name=Path(pattern).name, files=tuple(shard_files(pattern)))
+    files = _packed(_named_files(pattern, option="shards", kinds=(".tar", ".tar.gz", ".tgz", ".tar.xz")))
+    return PackedDataSet(option="shards", name=Path(pattern).name, files=tuple(files))
 
 
 def _require_columns(there: Collection[str], columns: ColumnConfig, place: str) -> None:
@@ -260,7 +256,7 @@ def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, ow
     if own_splits and column and usable and not divided:
         rule = f"its values {', '.join(names):.200} name no split: choose another column, or `split.by`=hash"
         raise InputError(option="columns.split", value=column, rule=rule)
-    wanted = {name: columns.named[name] for name in ("label", "group", "fold") if name in columns.named}
+    wanted = {name: each for name, each in columns.named.items() if name in ("label", "group", "fold")}
     without: dict[str, list[str]] = {name: [] for name in wanted}
     found: dict[str, tuple[Description, ...]] = {}
     rejected: list[Rejected] = []
@@ -286,5 +282,9 @@ def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, ow
         remedy = "check the files, and convert recordings of other kinds to WAV or FLAC"
         raise InputError(option=data_set.option, value=data_set.name, rule=rule, remedy=remedy)
     counts = [f"{len(paths)} have no {name} (such as {paths[0]})" for name, paths in without.items() if paths]
-    notices = (f"of {counted(len(usable), 'recording')} in it, {listed(counts)}",) if counts else ()
-    return Found(root=place / SOUNDS, described=dict(sorted(found.items())), rejected=tuple(rejected), notices=notices)
+    notices = [f"of {counted(len(usable), 'recording')} in it, {listed(counts)}"] if counts else []
+    unread = sorted({name for row in usable for name in row.fields} - {column or "", *columns.wanted})
+    if unread:
+        notices.append(f"columns not read: {', '.join(unread):.400} (`columns.label`, `columns.group`, ... read some)")
+    known = dict(sorted(found.items()))
+    return Found(root=place / SOUNDS, described=known, rejected=tuple(rejected), notices=tuple(notices))

@@ -21,11 +21,10 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from wordless.audio.recordings.manifest import Clip, Manifest, Rejected, Split, number_of, whole_number
+from wordless.audio.recordings.manifest import Clip, Rejected, Split, number_of, whole_number
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError, named
 from wordless.base.options import Options, option
@@ -266,49 +265,30 @@ _TOKEN = re.compile(r"\{[^{}]*\}|\*\*|\*|[^*{}]+|[{}]")
 _GAPS = {"*": "[^/]*?", "**": "(?s:.*?)", "{index}": r"(?P<index>\p{Nd}+)"}
 
 
-@dataclass(frozen=True)
-class Template:
-    """A file-name pattern."""
+def pattern_fields(pattern: str) -> tuple[str, ...]:
+    """Return the names of the fields of a file-name pattern, in order; refuse a malformed pattern."""
+    names = tuple(re.findall(r"\{([^{}]*)\}", pattern))
+    rest, gaps = re.sub(r"\{[^{}]*\}", "", pattern), sum(token[0] in "*{" for token in _TOKEN.findall(pattern))
+    known = {*names} <= {*FIELDS} and len({*names}) == len(names)
+    if not pattern or not known or {*"{}"} & {*rest} or gaps > _MOST_GAPS:
+        fields = ", ".join(f"{{{name}}}" for name in FIELDS)
+        rule = f"write at most {_MOST_GAPS} of the fields {fields}, each once, and of asterisks"
+        raise InputError(option="pattern", value=pattern, rule=rule)
+    return names
 
-    text: str
 
-    def __post_init__(self) -> None:
-        rest, gaps = re.sub(r"\{[^{}]*\}", "", self.text), sum(token[0] in "*{" for token in self._tokens)
-        known = {*self.fields} <= {*FIELDS} and len({*self.fields}) == len(self.fields)
-        if not self.text or not known or {*"{}"} & {*rest} or gaps > _MOST_GAPS:
-            fields = ", ".join(f"{{{name}}}" for name in FIELDS)
-            rule = f"write at most {_MOST_GAPS} of the fields {fields}, each once, and of asterisks"
-            raise InputError(option="pattern", value=self.text, rule=rule)
+def match_pattern(pattern: str, paths: Iterable[str]) -> list[dict[str, str] | None]:
+    """Match paths below the corpus root ("/" between folders): the fields of each, or None if it does not fit.
 
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """Names of the fields, in order."""
-        return tuple(re.findall(r"\{([^{}]*)\}", self.text))
+    Each field and asterisk is as short as possible, an index as long as possible.
+    """
+    from pyarrow import array, compute, string  # slow to import
 
-    @property
-    def _tokens(self) -> list[str]:
-        return _TOKEN.findall(self.text)
-
-    @cached_property
-    def _expression(self) -> str:
-        parts = {token: f"(?P<{token[1:-1]}>[^/]+?)" for token in self._tokens if token[0] == "{"} | _GAPS
-        whole = "".join(parts.get(token) or re.escape(token) for token in self._tokens)
-        return rf"^(?P<all>{_unicode(whole)})(?:\.[^./]+)?$"
-
-    def match(self, path: str) -> dict[str, str] | None:
-        """Match a path below the corpus root ("/" between folders); return its fields, or None if it does not fit.
-
-        Each field and asterisk is as short as possible, an index as long as possible.
-        """
-        return self.match_all([path])[0]
-
-    def match_all(self, paths: Iterable[str]) -> list[dict[str, str] | None]:
-        """Match several paths, as `match` does, in less time."""
-        from pyarrow import array, compute, string  # slow to import
-
-        names = [_unicode(path if "/" in self.text else path.rpartition("/")[2]) for path in paths]
-        found = compute.extract_regex(array(names, string()), pattern=self._expression).to_pylist()
-        return [each and {field: text for field, text in each.items() if field != "all"} for each in found]
+    parts = {f"{{{name}}}": f"(?P<{name}>[^/]+?)" for name in pattern_fields(pattern)} | _GAPS
+    whole = _unicode("".join(parts.get(token) or re.escape(token) for token in _TOKEN.findall(pattern)))
+    names = [_unicode(path if "/" in pattern else path.rpartition("/")[2]) for path in paths]
+    found = compute.extract_regex(array(names, string()), pattern=rf"^(?P<all>{whole})(?:\.[^./]+)?$").to_pylist()
+    return [each and {field: text for field, text in each.items() if field != "all"} for each in found]
 
 
 def _unicode(text: str) -> str:
@@ -318,14 +298,8 @@ def _unicode(text: str) -> str:
 
 def groups_in_names(clips: Collection[Clip], pattern: str | None) -> list[str | None]:
     """Return the group (speaker, site...) that each clip's file name gives by a pattern; None if it gives none."""
-    found = [None] * len(clips) if pattern is None else Template(pattern).match_all(clip.path for clip in clips)
+    found = [None] * len(clips) if pattern is None else match_pattern(pattern, (clip.path for clip in clips))
     return [(fields or {}).get("group") for fields in found]
-
-
-def without_groups(manifest: Manifest, groups: Collection[str], pattern: str | None) -> Manifest:
-    """Leave out the clips whose file names give one of these groups by a pattern."""
-    named = zip(manifest.clips, groups_in_names(manifest.clips, pattern), strict=True)
-    return replace(manifest, clips=tuple(clip for clip, group in named if group not in groups))
 
 
 SEPARATOR = ";"  # between several labels of a recording, as a probe separates them

@@ -21,7 +21,6 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Literal
@@ -266,18 +265,6 @@ def utterances(config: EmbeddedConfig) -> tuple[Utterance, ...]:
     return tuple(spoken(*place) for place in product(range(config.voices), range(config.words), range(config.takes)))
 
 
-def embedded_corpus(config: EmbeddedConfig, cache: Path) -> Path:
-    """Return the folder of the corpus's WAV files (22,050 Hz mono) below ``cache``, synthesised now if it is missing.
-
-    The folder appears complete or not at all. Two runs that need it at once synthesise it once.
-
-    Raises:
-        InputError: eSpeak NG is missing, lacks a voice, or fails.
-        OSError: the disk is full; nothing half-written is left.
-    """
-    return speak(utterances(config), cache, seed=config.seed)
-
-
 def label_table(config: EmbeddedConfig, folder: Path) -> Path:
     """Return the table beside the corpus's folder with the label of each file, written now if it is missing.
 
@@ -296,14 +283,19 @@ def label_table(config: EmbeddedConfig, folder: Path) -> Path:
 def speak(spoken: Sequence[Utterance], cache: Path, *, seed: int, phones: bool = False) -> Path:
     """Return the folder of the utterances' WAV files below ``cache``, synthesised now if it is missing.
 
+    The folder (22,050 Hz, mono) appears complete or not at all. Two runs that need it at once synthesise it once.
     With ``phones`` the texts are phonemes in eSpeak's notation, such as ``[[h'aUs]]``, and the folder has the times of
     all phones: see `read_phones`.
+
+    Raises:
+        InputError: eSpeak NG is missing, lacks a voice, or fails.
+        OSError: the disk is full; nothing half-written is left.
     """
     request, folder = _request(spoken, seed=seed, phones=phones), speech_folder(spoken, cache, seed=seed, phones=phones)
     if not _whole(folder, len(spoken), phones=phones):
         with locked(folder.with_suffix(".lock")):
             if not _whole(folder, len(spoken), phones=phones):
-                _check_voices({each.voice for each in spoken})
+                _require_voices({each.voice for each in spoken})
                 _speak(request, folder)
     return folder
 
@@ -408,20 +400,14 @@ def _engine_version() -> str:
     return installed
 
 
-def _check_voices(voices: set[str]) -> None:
+def _require_voices(voices: set[str]) -> None:
     """Refuse unknown voices. The engine silently ignores unknown variants, so the names are looked up in its data."""
-    languages, variants = _known_voices()
-    for voice in sorted(voices):
-        language, _, variant = voice.partition("+")
-        if language not in languages or variant not in variants:
-            problem = f"this eSpeak NG (espeakng-loader {_engine_version()}) has no voice {voice}"
-            raise InputError(problem, remedy="install espeakng-loader 0.2.4, or use recordings of your own")
-
-
-@cache
-def _known_voices() -> tuple[frozenset[str], frozenset[str]]:
     import espeakng_loader  # imported here, so that a machine without it can still use its own recordings
 
     data = Path(espeakng_loader.get_data_path())
-    languages = (path.name.lower() for path in (data / "lang").rglob("*") if path.is_file())
-    return frozenset(languages), frozenset(path.name for path in (data / "voices" / "!v").iterdir())
+    languages = {path.name.lower() for path in (data / "lang").rglob("*") if path.is_file()}
+    for voice in sorted(voices):
+        language, _, variant = voice.partition("+")
+        if language not in languages or not (data / "voices" / "!v" / variant).is_file():
+            problem = f"this eSpeak NG (espeakng-loader {_engine_version()}) has no voice {voice}"
+            raise InputError(problem, remedy="install espeakng-loader 0.2.4, or use recordings of your own")

@@ -361,28 +361,21 @@ def first_hours(manifests: Sequence[Manifest], hours: float) -> tuple[Manifest, 
         InputError: the manifests hold less, or the first clip is longer.
     """
     clips = [(clip, source) for source, manifest in enumerate(manifests) for clip in manifest.clips]
+    clips.sort(key=lambda one: (hashlib.sha256(one[0].name.encode(errors="surrogatepass")).digest(), one[1]))
+    ends = np.cumsum([clip.seconds for clip, _ in clips]) / SECONDS_PER_HOUR - ROUNDING / SECONDS_PER_HOUR
     held = (sum(clip.seconds for clip, _ in clips) + ROUNDING) / SECONDS_PER_HOUR
     if hours > held:
         there = f"{floor(held * 1e4) / 1e4:g}"  # rounded down, so that this number of hours is accepted
         rule = f"the recordings hold {there} hours: choose null (all), or add some"
         raise InputError(option="hours", value=hours, rule=rule)
-    chosen: list[set[str]] = [set() for _ in manifests]
-    left = hours * SECONDS_PER_HOUR
-    for clip, source in sorted(clips, key=lambda one: (_place(one[0]), one[1])):
-        left -= clip.seconds
-        if left < -ROUNDING:
-            break
-        chosen[source].add(clip.name)
-    if not any(chosen):
+    first = clips[: np.searchsorted(ends, hours, side="right")]
+    if not first:
         raise InputError(option="hours", value=hours, rule="the first clip is longer: choose more, or 0 (none)")
+    chosen = [{clip.name for clip, source in first if source == number} for number in range(len(manifests))]
     return tuple(
         replace(manifest, clips=tuple(clip for clip in manifest.clips if clip.name in names))
         for manifest, names in zip(manifests, chosen, strict=True)
     )
-
-
-def _place(clip: Clip) -> bytes:
-    return hashlib.sha256(clip.name.encode(errors="surrogatepass")).digest()
 
 
 T = TypeVar("T")

@@ -144,8 +144,12 @@ def read_table(
         samples = zip(*(cells.get(name, [""] * len(where)) for name in _OF_A_RUN), strict=True)
         fields["start"], fields["end"] = map(list, zip(*map(_in_seconds, samples), strict=True)) if where else ([], [])
     rows = (dict(zip(fields, texts, strict=True)) for texts in zip(*fields.values(), strict=True))
-    described = tuple(_row(each, at) for each, at in zip(rows, where, strict=True))
-    return Table(rows=described, root=root, columns=tuple(header), notices=tuple(notices))
+    described = []
+    for row, at in zip(rows, where, strict=True):
+        if not row.get(PATH, "").strip():
+            raise InputError(f"{at}: no path; each row names a recording (`columns.audio` names the column)")
+        described.append(Row(path=row[PATH], description=describe(row, at), where=at))
+    return Table(rows=tuple(described), root=root, columns=tuple(header), notices=tuple(notices))
 
 
 def _frame_of_lines(
@@ -200,7 +204,8 @@ def _layout(text: str, path: Path, named: ColumnConfig) -> tuple[str, bool]:
         return equal, delimiter == _BAR and equal > 0, count
 
     delimiters = _CSV_DELIMITERS if path.suffix.lower() == ".csv" else _TSV_DELIMITERS
-    found = next((each for each in delimiters if _knows(cells(each), named)), None)
+    names = _recording_names(named)
+    found = next((each for each in delimiters if any(_find(name, cells(each)) for name in names)), None)
     delimiter = found or max(delimiters, key=fitness)
     header = cells(delimiter)
     numbered = any(name.isdecimal() and not _find(name, header) for several in named.named.values() for name in several)
@@ -211,11 +216,6 @@ def _layout(text: str, path: Path, named: ColumnConfig) -> tuple[str, bool]:
 def _recording_names(named: ColumnConfig) -> tuple[str, ...]:
     """Return the names that the column of recordings may have."""
     return KNOWN[PATH] if named.audio is None else (named.audio,)
-
-
-def _knows(header: Sequence[str], named: ColumnConfig) -> bool:
-    """Return whether a header has the column of recordings."""
-    return any(_find(name, header) for name in _recording_names(named))
 
 
 def _find(name: str, header: Sequence[str]) -> str | None:
@@ -404,12 +404,6 @@ def _in_seconds(cells: tuple[object, ...]) -> tuple[str, str]:
     if segment is None or start is None or num_samples is None or not sample_rate:
         return "", ""
     return repr(start / sample_rate), repr((start + num_samples) / sample_rate)
-
-
-def _row(fields: Mapping[str, str], where: str) -> Row:
-    if not fields.get(PATH, "").strip():
-        raise InputError(f"{where}: no path; each row names a recording (`columns.audio` names the column)")
-    return Row(path=fields[PATH], description=describe(fields, where), where=where)
 
 
 FOLDERS = ("clips", "wavs", "wav", "audio", "recordings")  # that data sets keep recordings in, beside their tables

@@ -28,7 +28,6 @@ from wordless.audio.recordings.embedded import (
     VOICES,
     WORDS,
     EmbeddedConfig,
-    embedded_corpus,
     fill_in,
     label_table,
     order_pairs,
@@ -52,6 +51,10 @@ from wordless.base.errors import InputError
 from wordless.base.values import build
 
 SMALL = EmbeddedConfig(voices=4, words=3, takes=2)
+
+
+def embedded_corpus(config: EmbeddedConfig, cache: Path) -> Path:
+    return speak(utterances(config), cache, seed=config.seed)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +120,7 @@ def speaking(config: str, place: Path) -> subprocess.Popen[str]:
     """Speak a corpus in another process, which prints its folder."""
     call = (
         "import sys; from pathlib import Path; from wordless.audio.recordings.embedded import *; "
-        f"print(embedded_corpus({config}, Path(sys.argv[1])))"
+        f"print(speak(utterances({config}), Path(sys.argv[1]), seed={config}.seed))"
     )
     command = [sys.executable, "-c", call, str(place)]
     return subprocess.Popen(command, cwd=Path(__file__).parents[4], stdout=subprocess.PIPE, text=True)

@@ -25,7 +25,6 @@ from wordless.audio.recordings.data_sets import (
     open_data_set,
     open_shards,
     rows_of,
-    shard_files,
     unpack,
     unpacked_place,
 )
@@ -310,7 +309,7 @@ def test_caches_and_hidden_files_are_no_part(tmp_path: Path) -> None:
 
 def test_the_folder_above_all_files_says_no_split(tmp_path: Path) -> None:
     touched(tmp_path / "test", "a-000.tar", "a-001.tar")
-    found = shard_files(str(tmp_path / "test/a-{000..001}.tar"))
+    found = open_shards(str(tmp_path / "test/a-{000..001}.tar")).files
     assert [(file.name, known_split(file.split or "")) for file in found] == [("a-000", None), ("a-001", None)]
 
 
@@ -331,10 +330,10 @@ def test_files_of_a_saved_data_set_keep_their_order(tmp_path: Path) -> None:
         (data_set_files, "missing", "missing"),
         (data_set_files, "a-{0..1}.parquet", r"a-1\.parquet"),
         (data_set_files, "empty", r"empty.* Parquet"),
-        (shard_files, "{a.tar,A.tar.gz}", r"files\b.* a\b"),  # their recordings would mix
-        (shard_files, "{a.tar,a/1.tar}", r"folder\b.* a\b"),
-        (shard_files, "{0..999999999}.tar", "100000"),
-        (shard_files, "shards", r"shards.* shards='.*/shards/\*\.tar'"),
+        (open_shards, "{a.tar,A.tar.gz}", r"files\b.* a\b"),  # their recordings would mix
+        (open_shards, "{a.tar,a/1.tar}", r"folder\b.* a\b"),
+        (open_shards, "{0..999999999}.tar", "100000"),
+        (open_shards, "shards", r"shards.* shards='.*/shards/\*\.tar'"),
     ],
 )
 def test_places_that_hold_no_data_set_are_refused(
