@@ -65,6 +65,7 @@ _TIMES = (*SPAN_FIELDS, "duration")
 _JSON_SUFFIXES, _PARQUET = (".jsonl", ".json", ".ndjson"), ".parquet"
 _CSV_DELIMITERS, _TSV_DELIMITERS = ",;\t|", "\t,;|"
 _BAR = "|"
+_HEADER = 100_000  # characters of the first line that are looked at
 _FIRST_LINES = 50  # show which delimiter gives each line as many cells, and which columns hold times
 _OF_A_RUN = ("segment", "start", "num_samples", "sample_rate")  # columns of a run's manifest, where a start is a sample
 _FAIRSEQ = re.compile(r"([^\t\n]*\S[^\t\n]*)\n+[^\t\n]*\t\s*\d+\s*(?:\n|$)")
@@ -142,7 +143,7 @@ def read_table(
             fields[field] = [in_seconds(text, names[0]) for text in fields[field]]
     if ours and not {*_TIMES} & named.named.keys():  # the manifest of a run, unless somebody named its times
         samples = zip(*(cells.get(name, [""] * len(where)) for name in _OF_A_RUN), strict=True)
-        fields["start"], fields["end"] = map(list, zip(*map(_in_seconds, samples), strict=True)) if where else ([], [])
+        fields["start"], fields["end"] = map(list, zip(*map(_span_of, samples), strict=True)) if where else ([], [])
     rows = (dict(zip(fields, texts, strict=True)) for texts in zip(*fields.values(), strict=True))
     described = []
     for row, at in zip(rows, where, strict=True):
@@ -195,8 +196,8 @@ def _layout(text: str, path: Path, named: ColumnConfig) -> tuple[str, bool]:
     first, *others = [line for line in text.split("\n", _FIRST_LINES)[:_FIRST_LINES] if line.strip()] or [""]
 
     def cells(delimiter: str) -> list[str]:
-        found = next(csv.reader([first], delimiter=delimiter, skipinitialspace=True), [])
-        return [cell.strip() for cell in found]
+        line = first.replace("\0", " ")[:_HEADER]  # the module csv refuses null characters and long cells
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])]
 
     def fitness(delimiter: str) -> tuple[float, bool, int]:
         count = first.count(delimiter)
@@ -398,7 +399,7 @@ def _as_text(value: object, field: str, where: str) -> str:
     return str(value)
 
 
-def _in_seconds(cells: tuple[object, ...]) -> tuple[str, str]:
+def _span_of(cells: tuple[object, ...]) -> tuple[str, str]:
     """Return start and end in seconds of a row of a wordless manifest; a whole recording is trimmed anew."""
     segment, start, num_samples, sample_rate = (whole_number(str(cell)) for cell in cells)
     if segment is None or start is None or num_samples is None or not sample_rate:
