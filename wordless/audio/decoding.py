@@ -54,10 +54,10 @@ class ChannelPowers:
 
     def add(self, block: npt.NDArray[np.floating], read: FloatArray) -> None:
         """Add the power of a block ``(samples, channels)``, and that of the samples ``(samples,)`` read from it."""
-        columns = np.column_stack([block, read]).astype(np.float64)
+        columns = [*block.T.astype(np.float64), read.astype(np.float64)]
         with np.errstate(over="ignore", invalid="ignore"):  # samples that are not finite are refused elsewhere
-            ones = np.full(columns.shape[1], len(block))
-            self._sums = self._sums + np.stack([ones, columns.sum(0), np.square(columns).sum(0)])
+            sums = [[len(each), each.sum(), np.einsum("n,n->", each, each)] for each in columns]
+            self._sums = self._sums + np.transpose(sums)
 
     @property
     def _powers(self) -> npt.NDArray[np.float64]:

@@ -80,15 +80,11 @@ def block_samples(sample_rate: int) -> int:
 def block_sums(samples: FloatArray, sample_rate: int) -> Powers:
     """Compute mean square and mean ``(2, blocks)`` of each block of mono samples; the last one may be shorter."""
     size = block_samples(sample_rate)
-    starts = np.arange(0, len(samples), size)
-    lengths = np.minimum(len(samples) - starts, size)
+    lengths = np.minimum(len(samples) - np.arange(0, len(samples), size), size)
+    blocks = np.zeros((len(lengths), size))
+    blocks.reshape(-1)[: len(samples)] = samples
     with np.errstate(invalid="ignore", over="ignore"):  # samples that are not finite are set aside elsewhere
-        return np.stack(
-            [
-                np.add.reduceat(each, starts) / lengths
-                for each in (np.square(samples, dtype=float), samples.astype(float))
-            ]
-        )
+        return np.stack([np.einsum("bn,bn->b", blocks, blocks), blocks.sum(axis=1)]) / lengths
 
 
 def offset_of(sums: Powers) -> float:
@@ -152,7 +148,8 @@ def block_peaks(samples: FloatArray, sample_rate: int) -> FloatArray:
 
 def peaks_about(offset: float, peaks: FloatArray) -> Powers:
     """Compute the largest distance ``(blocks,)`` of a sample from the offset, of each block of `block_peaks`."""
-    distances: Powers = np.maximum(offset - peaks[0], peaks[1] - offset)
+    with np.errstate(invalid="ignore"):
+        distances: Powers = np.maximum(offset - peaks[0], peaks[1] - offset)
     return distances
 
 

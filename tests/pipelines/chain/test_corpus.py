@@ -1,7 +1,6 @@
 """The recordings of a run."""
 
 import json
-import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -218,20 +217,6 @@ def test_the_same_store_serves_other_columns_without_unpacking_again(tmp_path: P
     assert "speaker" in told.found.notices[-1]  # a column that no option reads
     unlabelled = read(replace(config, columns=ColumnConfig()), tmp_path / "store")
     assert {clip.label for clip in unlabelled.manifest.clips} == {None}
-
-
-def test_broken_members_stand_in_the_list_with_broken_files(tmp_path: Path) -> None:
-    broken = [("../up.wav", sound(30)), ("noise.wav", b"no sound"), ("twin.wav", takes(1)[0].content), ("x.json", b"{")]
-    write_tar(tmp_path / "a.tar", [*samples(takes(10)), *broken, ("x.wav", sound(31))])
-    config = CorpusConfig(shards=str(tmp_path / "a.tar"), columns=ColumnConfig(label="cls"))
-    corpus = read(config, tmp_path / "store")
-    reasons = {each.path: each.reason for each in corpus.rejected}
-    assert "JSON" in reasons.pop("a/x.json")
-    assert "no sound" in reasons.pop("a/noise.wav")
-    assert reasons.keys() == {"a/../up.wav", "a/twin.wav"}
-    assert "name" in reasons["a/../up.wav"]
-    assert re.search(r"duplicate.*\ba/clip_00\.wav\b", reasons["a/twin.wav"])
-    assert len(corpus.manifest.clips) == 10
 
 
 def test_a_data_set_without_any_sound_is_refused(tmp_path: Path) -> None:

@@ -49,21 +49,6 @@ def test_common_voice(tmp_path: Path, tone: Tone) -> None:
     assert all(each in told(table, label_type="text") for each in ("client_id", "sentence", "clips"))
 
 
-def test_a_named_speaker_stands_in_one_split(tmp_path: Path, tone: Tone) -> None:
-    rows = ["client_id\tpath\tword\tperson"]
-    for speaker in range(8):
-        for take in range(3):
-            name = f"{speaker}{take}.wav"
-            tone(f"clips/{name}")
-            rows.append(f"x\t{name}\tw{take % 2}\ts{speaker}")
-    (tmp_path / "t.tsv").write_text("\n".join(rows))
-    columns = ColumnConfig(label="word", group="person")
-    found = clips(tmp_path / "t.tsv", columns=columns, split=SplitConfig())
-    assert {clip.group for clip in found} == {f"s{number}" for number in range(8)}
-    assert {clip.label for clip in found} == {"w0", "w1"}
-    assert len({(clip.group, clip.split) for clip in found}) == 8
-
-
 def test_esc_50(tmp_path: Path, tone: Tone) -> None:
     for name in ("1-100032-A-0.wav", "2-100038-A-14.wav"):
         tone(f"ESC-50/audio/{name}")
