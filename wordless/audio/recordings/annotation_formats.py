@@ -52,13 +52,10 @@ class Annotation:
     @property
     def problem(self) -> str | None:
         """Why the part cannot be used: its fault, or a time that is none."""
-        times = {key: self.fields[key] for key in (*SPAN_FIELDS, "duration") if key in self.fields}
-        wrong = (
-            f"no {key}" if not text else f"{key} is {text!r:.40}"
-            for key, text in times.items()
-            if seconds_of(text) is None
-        )
-        return self.fault or next(wrong, None)
+        keys = [
+            key for key in (*SPAN_FIELDS, "duration") if key in self.fields and seconds_of(self.fields[key]) is None
+        ]
+        return self.fault or (f"{keys[0]} is {self.fields[keys[0]]!r:.40}, and no time" if keys else None)
 
 
 def read(kind: Kind, path: Path, shown: str, config: AnnotationConfig) -> list[Annotation]:
@@ -273,13 +270,12 @@ def elan(content: bytes, shown: str) -> list[Annotation]:
         what = f"{root.tag!r:.40} with times in {', '.join(sorted(units))!s:.60}"
         raise InputError(f"{shown}:1: {what}, and not an ANNOTATION_DOCUMENT in milliseconds; save it in ELAN")
     # The recording is a WAV file among the media, or one of the name of the document: its time begins at the origin.
-    media = [
-        (each, each.get("RELATIVE_MEDIA_URL") or each.get("MEDIA_URL") or "") for each in root.iter("MEDIA_DESCRIPTOR")
-    ]
-    stem = PurePosixPath(shown).stem
-    media.sort(key=lambda each: (not each[1].lower().endswith(".wav"), PurePosixPath(each[1]).stem != stem))
-    medium, url = media[0] if media else (root, "")
-    origin = medium.get("TIME_ORIGIN", "").strip() or "0"
+    urls = (
+        (each.get("RELATIVE_MEDIA_URL") or each.get("MEDIA_URL") or "", each) for each in root.iter("MEDIA_DESCRIPTOR")
+    )
+    media, stem = dict(urls), PurePosixPath(shown).stem
+    url = min(media, key=lambda each: (not each.lower().endswith(".wav"), PurePosixPath(each).stem != stem), default="")
+    origin = media.get(url, root).get("TIME_ORIGIN", "").strip() or "0"
     if re.fullmatch(r"[-+]?\d{1,15}", origin) is None:
         raise InputError(f"{shown}: TIME_ORIGIN is {origin!r:.40}; it must be a whole number of milliseconds")
     recording = re.sub(r"^file:/{0,2}(?=/|\.)", "", url) or None
