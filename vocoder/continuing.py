@@ -71,7 +71,8 @@ class Prompt:
         length = max(steps // 2, min(math.ceil(least_seconds * rate / step), steps * 3 // 4), 1)
         start = 0
         if not excerpt.whole:
-            _, energies = block_energies([excerpt.waveform.samples], step)
+            samples = excerpt.waveform.samples
+            _, energies = block_energies([samples - samples.mean()], step)  # a constant offset is no sound
             start = min(max(half_energy(energies) + 1 - length, 0), max(steps - length, 0))
         return cls.alone(excerpt.waveform, coder, start, start + length)
 

@@ -190,6 +190,15 @@ def test_a_prompt_is_long_enough_where_its_clip_allows_it(steps: int, least_seco
     assert (len(prompt.codes.values), len(prompt.waveform.samples)) == (length, length * SAMPLES_PER_CODE)
 
 
+@pytest.mark.parametrize("offset", [0.0, 0.3])
+def test_a_prompt_of_an_excerpt_ends_within_the_sound(offset: float) -> None:
+    samples = np.zeros(40 * SAMPLES_PER_CODE, np.float32) + np.float32(offset)
+    samples[30 * SAMPLES_PER_CODE : 34 * SAMPLES_PER_CODE : 2] += np.float32(0.5)
+    excerpt = Excerpt(waveform=Waveform(samples=samples, sample_rate=RATE), start=0, whole=False)
+    prompt = Prompt.of_excerpt(excerpt, Levels(random_table(8)))
+    np.testing.assert_array_equal(prompt.waveform.samples, samples[12 * SAMPLES_PER_CODE : 32 * SAMPLES_PER_CODE])
+
+
 def test_a_prompt_knows_nothing_of_the_sound_after_it() -> None:
     """Codes that depend on the loudest sample, as those of ``audio.dynamic_range``: what follows is loud."""
     samples = np.repeat(np.array([0.2, 0.8], np.float32), 6 * SAMPLES_PER_CODE)
