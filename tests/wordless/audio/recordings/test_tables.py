@@ -236,13 +236,6 @@ def test_other_lists_of_a_json_document_hide_no_table(tmp_path: Path, document: 
     assert (row.path, row.description.label) == ("r0.wav", "a")
 
 
-def test_json_without_recordings_advises_keys(tmp_path: Path) -> None:
-    with pytest.raises(InputError) as caught:
-        rows(tmp_path, "t.json", '[{"x": "r0.wav"}]')
-    assert "columns.audio" in str(caught.value)
-    assert "header" not in str(caught.value)
-
-
 def test_a_json_document_may_give_labels_by_file_or_rows_by_split(tmp_path: Path) -> None:
     labels = rows(tmp_path, "t.json", '{"a.wav": "up",\n "b.wav": 3}')
     assert [(row.path, row.description.label) for row in labels] == [("a.wav", "up"), ("b.wav", "3")]
