@@ -39,7 +39,7 @@ from tests.pipelines.tiny import GPT, save_rates_run, save_run, save_tokenizer, 
 from tokenizer.encoder import quantised_vectors, soft_codes
 from tokenizer.options import Assignments
 from tokenizer.tokenizer import Tokenizer
-from vocoder.kinds import GRIFFIN_LIM, WAVENET, Kind
+from vocoder.kinds import GRIFFIN_LIM, KINDS, WAVENET, Kind
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 
@@ -156,7 +156,7 @@ def test_one_sound_is_drawn_at_a_time(tmp_path: Path, tone: Path, monkeypatch: p
 def test_players_hold_the_recording_and_each_kind_of_sound(answers: DemoAnswers, original: Path) -> None:
     analysis = answers.show(original)
     pages = [*answers.hear(analysis, AVERAGE)]
-    assert [len(played_in(page)) for page in pages] == [1, 2, 3, 4]  # one more each time
+    assert [len(played_in(page)) for page in pages] == [*range(1, 2 + len(KINDS))]  # one more each time
     (recording, rate), *decoded = played_in(pages[-1])
     np.testing.assert_array_equal(recording, soundfile.read(original, dtype="int16")[0])
     for kind, (samples, own) in zip(answers.models.kinds, decoded, strict=True):
@@ -171,7 +171,7 @@ def test_a_voice_changes_wavenet_alone(answers: DemoAnswers, original: Path) -> 
     *_, average = answers.hear(analysis, AVERAGE)
     *_, own = answers.hear(analysis, voice)
     same = [np.array_equal(one[0], other[0]) for one, other in zip(played_in(average), played_in(own), strict=True)]
-    assert same == [True, False, True, True]  # recording, WaveNet, and two kinds without learning
+    assert same == [True, *(not kind.learned for kind in answers.models.kinds)]  # the recording, and all kinds
 
 
 @pytest.mark.parametrize(
@@ -262,13 +262,13 @@ def test_a_continuation_of_silence_is_told() -> None:
 def test_a_run_with_a_tokenizer_alone_offers_what_codes_need(tmp_path: Path, tone: Path) -> None:
     save_tokenizer(tmp_path, seed=0)
     answers = answers_of(tmp_path)
-    assert [kind.learned for kind in answers.models.kinds] == [False, False]
+    assert answers.models.kinds == tuple(kind for kind in KINDS if not kind.learned)
     assert len([*answers.models.missing]) == 3
     analysis = answers.show(tone)
     assert (analysis.answers, analysis.surprise) == (None, None)
     assert analysis.facts().endswith("bits per second.")
     *_, page = answers.hear(analysis, AVERAGE)
-    assert len(played_in(page)) == 3
+    assert len(played_in(page)) == len(KINDS)
 
 
 def test_a_probe_of_states_names_no_label_without_a_language_model(tmp_path: Path, tone: Path) -> None:

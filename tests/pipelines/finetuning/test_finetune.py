@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 
 from lm.finetuned import FineTunedModel
@@ -102,8 +101,8 @@ def test_short_and_unlabelled_clips_are_set_aside_and_counted(
 ) -> None:
     root = tmp_path / "more"
     shutil.copytree(tones, root)
-    soundfile.write(root / "low_99.wav", np.full(70, 0.1, np.float32), AUDIO.sample_rate)
-    soundfile.write(root / "98.wav", np.full(4000, 0.1, np.float32), AUDIO.sample_rate)
+    write_tone(root / "low_99.wav", 400.0, 70 / AUDIO.sample_rate)
+    write_tone(root / "98.wav", 400.0, 1.0)
     table = tmp_path / "clips.tsv"
     rows = [f"{path.name}\t{path.stem.rpartition('_')[0]}\t{split_of(path)}" for path in sorted(root.glob("*.wav"))]
     table.write_text("\n".join(["path\tlabel\tsplit", *rows]) + "\n")
