@@ -1,13 +1,21 @@
-r"""Opening of recordings: no memory is allocated because of a header, and errors name the file.
+r"""Opening of recordings by two readers that must agree; errors name the file.
 
-libsndfile is loaded when the first recording is opened, so networks run on machines without it. FFmpeg's libraries read
-what libsndfile does not, where they are installed.
+libsndfile reads all that it opens but MP3; FFmpeg's libraries read MP3 and all else. FFmpeg also counts the sound of
+what libsndfile reads, without decoding. Where it finds more (joined Ogg files, a header with the length 0), it reads
+the file. A file that holds more than both of them read is set aside. Plain samples are not counted where the chunks
+of the file lead to its end::
+
+    WAV   RIFF fmt data|==== declared ====| LIST | id3 |            the chunks lead to the end: libsndfile reads
+    WAV   RIFF fmt data|= declared =|-------- noise ---------|      neither reads in full: set aside with both lengths
+    WAV   RIFF fmt data|==== declared ====| RIFF fmt data|=====|    joined: set aside with the place
 
 One channel is read: the mean of all, one of them, or the loudest. The mean loses what channels hold with opposite
 signs, such as a balanced line whose halves were recorded as stereo::
 
     channel 0     /\__/\__
     channel 1    _\/__\/__        mean  __________        audio.channel=0   /\__/\__
+
+libsndfile and FFmpeg are loaded when the first recording is opened, so networks run on machines without them.
 """
 
 from __future__ import annotations
@@ -16,8 +24,10 @@ import os
 import re
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from functools import partial
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import lru_cache, partial
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
@@ -25,9 +35,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
-from wordless.audio.ffmpeg import FFmpegSound, kind_of, second_chance
-from wordless.audio.sound_files import Stream, UnreadableError, Window, compressed_sphere, foreign_content
-from wordless.audio.streams import streams_of
+from wordless.audio.ffmpeg import FFmpegSound, UnreadableError, count_packets
 from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError, require
 from wordless.base.files import open_regular
@@ -129,34 +137,29 @@ class RecordingError(InputError):
 
 
 class Recording:
-    """An open recording, read from start to end: all its streams, one after the other. Errors name the file."""
+    """An open recording, read from start to end. Errors name the file."""
 
     def __init__(self, path: Path) -> None:
-        """Open the first stream of a file, and look at the others.
+        """Open a file by the reader that finds more sound in it.
 
         Raises:
-            RecordingError: the file is missing, unreadable, not a regular file, of an unknown format or damaged,
-                declares a rate or a number of channels out of range, or a stream has others than the first.
+            RecordingError: the file is missing, unreadable, not a regular file, of an unknown format or damaged, holds
+                more sound than is read, or declares a rate or a number of channels out of range.
         """
         self.path = path
         self._opened = ExitStack()
         with self._named_errors():
-            self._file = self._opened.enter_context(open_regular(path))
-            if not os.pread(self._file, 1, 0):
+            file = self._opened.enter_context(open_regular(path))
+            if not os.pread(file, 1, 0):
                 raise RecordingError(path, "empty", remedy="record it again, or leave it out")
-            self._streams = streams_of(self._file)
-            self._current = 0  # number of the open stream
-            self._position = 0  # in the open stream, in samples
-            self._sound, self._window = self._open(self._streams[0])
-            self._opened.callback(lambda: self._sound.close())
+            self._sound: Any = self._open(file)
+            self._opened.callback(self._sound.close)
+            self._position = 0  # in samples
             self.samplerate: int = self._sound.samplerate  # Hz
             self.channels: int = self._sound.channels
             self.format: str = self._sound.format  # as libsndfile names it
             self.subtype: str = self._sound.subtype
             _require_plausible(self)
-            # samples that the headers of several streams declare
-            further = list(map(self._look_at, self._streams[1:]))
-            self._lengths = [_declared(self._sound), *further] if further else []
 
     def __enter__(self) -> Recording:
         return self
@@ -180,85 +183,186 @@ class Recording:
             raise named from error
 
     @property
-    def is_joined(self) -> bool:
-        """Whether the file holds several streams."""
-        return len(self._streams) > 1
-
-    @property
     def declared(self) -> int | None:
-        """Samples that the headers of all streams declare; None where one does not say."""
-        lengths = self._lengths or [_declared(self._sound)]
-        return None if None in lengths else sum(length for length in lengths if length is not None)
+        """Samples that the header declares; None where it does not say.
 
-    def read(self, frames: int, *, dtype: str, always_2d: bool) -> npt.NDArray[np.float32]:
-        """Read the next samples of all channels ``(samples, channels)``: at most ``frames``, and none at the end.
-
-        The arguments are those of soundfile, and ``dtype`` is "float32".
+        For a truncated file libsndfile returns the remaining length. Its log has the declared length, unless that is a
+        placeholder of a program that wrote into a pipe.
         """
+        if isinstance(self._sound, FFmpegSound):
+            return self._sound.declared
+        frames: int = self._sound.frames
+        log = self._sound.extra_info
+        file = re.search(r"^Length : (\d+)", log, re.MULTILINE)
+        for found in re.finditer(r"^ *(?:data|SSND|Data [Ss]ize) *: (\d+)(?: \(should be (\d+)\))?", log, re.MULTILINE):
+            declared, there = int(found[1]), int(found[2] or (file or found)[1])
+            if there + _HEADER_BYTES < declared < _PLACEHOLDER_BYTES:
+                return max(frames * declared // max(there, 1), frames + 1)
+        return frames
+
+    def read(self, frames: int) -> npt.NDArray[np.float32]:
+        """Read the next samples of all channels ``(samples, channels)``: at most ``frames``, and none at the end."""
         with self._named_errors():
-            while True:
-                # libFLAC takes whatever follows the last sample for damage
-                left = self._sound.frames - self._position if self._sound.format == "FLAC" else frames
-                block: npt.NDArray[np.float32] = self._sound.read(min(frames, left), dtype=dtype, always_2d=always_2d)
-                self._position += len(block)
-                if self._window is not None and self._window.failure is not None:
-                    raise self._window.failure
-                if len(block) or self._current + 1 == len(self._streams):
-                    return block
-                self._sound.close()
-                self._current, self._position = self._current + 1, 0
-                self._sound, self._window = self._open(self._streams[self._current])
+            # libFLAC takes whatever follows the last sample for damage
+            left = self._sound.frames - self._position if self.format == "FLAC" else frames
+            block: npt.NDArray[np.float32] = self._sound.read(min(frames, left), dtype="float32", always_2d=True)
+            self._position += len(block)
+            return block
 
     def seek(self, sample: int) -> None:
-        """Go to a sample of a recording that is not joined, in a format with exact seeking."""
+        """Go to a sample of a recording in a format with exact seeking."""
         with self._named_errors():
             self._sound.seek(sample)
         self._position = sample
 
-    def _open(self, stream: Stream) -> tuple[Any, Window | None]:
-        """Open a stream: by libsndfile, or by FFmpeg what libsndfile does not read."""
-        from soundfile import LibsndfileError
-
-        window = Window(self._file, stream)
-        if fault := compressed_sphere(window):
-            raise fault
-        kind = kind_of(window)
-        if kind is None:
-            whole = stream == Stream(start=0, stop=os.fstat(self._file).st_size)
-            try:
-                return _open_forward(self._file if whole else window), None if whole else window
-            except LibsndfileError:
-                suffix = self.path.suffix.lower().lstrip(".")
-                if fault := foreign_content(window, suffix):
-                    raise fault from None
-                kind = second_chance(window, suffix)
-                if kind is None:
-                    raise
-                window.seek(0)
-        sound = FFmpegSound(window, kind)
+    def _open(self, file: int) -> SoundFile | FFmpegSound:
+        status = os.fstat(file)
+        state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        if not _ffmpeg_reads(_OpenFile(state, file), status.st_size):
+            return _by_libsndfile(file)
+        try:
+            sound = FFmpegSound(file)
+        except UnreadableError as error:
+            raise _refusal(file, self.path, error) from None
         if sound.choices > 1:
             text = f"{self.path} has {sound.choices} audio streams: the first, or the one marked as default, is read"
             warnings.warn(text, stacklevel=2)
-        return sound, window
+        return sound
 
-    def _look_at(self, stream: Stream) -> int | None:
-        """Compare a further stream to the first, and return the samples that it declares."""
-        from soundfile import LibsndfileError
 
-        try:
-            sound, _ = self._open(stream)
-        except LibsndfileError as error:
-            cause = str(error.error_string).strip().rstrip(".")
-            detail = f"a stream begins at byte {stream.start} that cannot be decoded: {cause}"
-            raise UnreadableError("is joined", detail) from error
-        except UnreadableError as error:
-            raise UnreadableError("is joined", f"a stream begins at byte {stream.start}, which {error}") from error
-        with closing(sound):
-            if (sound.samplerate, sound.channels) != (self.samplerate, self.channels):
-                own, other = (f"{each.samplerate} Hz, channels: {each.channels}" for each in (self, sound))
-                detail = f"a stream begins at byte {stream.start} ({other}) behind one ({own})"
-                raise UnreadableError("is joined", detail)
-            return _declared(sound)
+_HEADER_BYTES = 128  # some programs count the header into the length of the data
+_PLACEHOLDER_BYTES = 0x7EFF_0000  # larger 32-bit lengths mean unknown: SoX writes 0x7F000008 into AIFF
+_UNKNOWN_LENGTH = (1 << 63) - 1  # samples: SF_COUNT_MAX of libsndfile, for FLAC that was written into a pipe
+# bytes of a sample, in encodings whose samples do not depend on others
+SAMPLE_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
+SAMPLE_BYTES |= {"ULAW": 1, "ALAW": 1}
+_STRAY = 1024  # bytes behind the sound; fewer are some program's rubbish
+_PADDING = 1 << 30  # zero bytes behind the sound; fewer are padding
+_TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS")  # that programs append to any file
+# Place and first bytes of a name in the header of files, of which only the first is read if several are joined.
+_NAMES = (
+    *((8, b"WAVE"), (8, b"AVI "), (8, b"AIF"), (4, b"ftyp"), (0, b"fLaC"), (0, b"caff"), (0, b".snd"), (0, b"riff")),
+    *((0, b"NIST_1A"), (0, b"Creative"), (0, b"FLV"), (0, b"TTA1"), (0, b"\x1a\x45\xdf\xa3"), (0, b"\x30\x26\xb2\x75")),
+)
+_FORMS = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"caff")  # files of chunks
+_CHUNK = 1 << 20  # bytes searched at once
+_UNKNOWN_KIND = 1  # SF_ERR_UNRECOGNISED_FORMAT
+
+
+def _refusal(file: int, path: Path, error: UnreadableError) -> Exception:
+    """Return the reason why no reader opens a file: libsndfile's says more, where libsndfile knows the kind of file."""
+    from soundfile import LibsndfileError
+
+    if fault := foreign_content(file, path.suffix.lower().lstrip(".")):
+        return fault
+    try:
+        _by_libsndfile(file).close()
+    except LibsndfileError as refused:
+        return error if refused.code == _UNKNOWN_KIND else refused
+    return error
+
+
+@dataclass(frozen=True)
+class _OpenFile:
+    """The state of a file, by which its reader is remembered; it is read from the file ``number``."""
+
+    state: tuple[int, ...]
+    number: int = field(compare=False)
+
+
+def _by_libsndfile(file: int) -> SoundFile:
+    """Open a file to be read only from start to end.
+
+    soundfile seeks after each block of a file that can seek. In Opus libsndfile's seek is inexact, and the blocks then
+    differ from the whole. A file that says it cannot seek has no such seeks.
+    """
+    from soundfile import SoundFile
+
+    os.lseek(file, 0, os.SEEK_SET)
+    sound = SoundFile(file, closefd=False)
+    sound.seekable = lambda: False
+    return sound
+
+
+@lru_cache(maxsize=1 << 16)  # files that were opened last, by any thread
+def _ffmpeg_reads(opened: _OpenFile, size: int) -> bool:
+    """Choose the reader of a file: FFmpeg, or libsndfile.
+
+    libsndfile only estimates the length of MP3s without a header, from the first frame and the size with all tags:
+    187 MP3s of instruments seemed 0.18 to 0.26 s longer than FFmpeg's packets. Decoded, both gave the samples of the
+    packets, which differ by less than 3e-7, so the estimate was wrong.
+
+    Raises:
+        UnreadableError: neither reads the file in full.
+    """
+    from soundfile import LibsndfileError
+
+    file = opened.number
+    try:
+        with _by_libsndfile(file) as sound:
+            frames, rate, sound_format, subtype = sound.frames, sound.samplerate, sound.format, sound.subtype
+            width = SAMPLE_BYTES.get(subtype, 0) * sound.channels if sound_format != "FLAC" else 0
+    except LibsndfileError:
+        _require_one_file(file, size)
+        return True
+    if subtype.startswith("MPEG") or frames == _UNKNOWN_LENGTH:
+        _require_one_file(file, size)
+        return True
+    end = _end_of_chunks(file, size, frames * width) if width else None
+    rest = 0 if end is None else min(size - end, size - frames * width)
+    if end is not None and rest <= _STRAY:
+        return False
+    _require_one_file(file, size if end is None else min(size, end + _CHUNK), end or 1)
+    if end is not None and frames:
+        behind = os.pread(file, _CHUNK, end).lstrip(b"\0")
+        if behind.startswith(_TAGS) or behind[:4].isalnum() or (not behind and rest < _PADDING):
+            return False
+    if end is None or not frames or sound_format == "AU":  # FFmpeg believes the other lengths, as libsndfile does
+        count = count_packets(file)
+        added = 0 if subtype in SAMPLE_BYTES or count is None else 2 * count.longest  # by encoders
+        if count is not None and count.seconds > (Fraction(frames, rate) + added if frames else 0):
+            return True
+    if end is not None:
+        detail = f"{frames / rate:.3f} s, and bytes for {rest / width / rate:.3f} s more follow"
+        raise UnreadableError("declares less sound than it holds", detail)
+    return False
+
+
+def _end_of_chunks(file: int, size: int, sound: int) -> int | None:
+    """Follow the chunks of a file to the end of the last; ``sound`` is the bytes of sound that libsndfile reads.
+
+    None: the file has no chunks, or the length of its sound goes beyond its end.
+    """
+    form = os.pread(file, 12, 0)
+    if form[:4] == b".snd":
+        return int.from_bytes(form[4:8], "big") + sound
+    if form[:4] not in _FORMS:
+        return None
+    place, head = (8, 12) if form[:4] == b"caff" else (12, 8)  # bytes
+    while place + head <= size:
+        chunk = os.pread(file, head, place)
+        length = int.from_bytes(chunk[4:], "big" if form[:4] in (b"RIFX", b"FORM", b"caff") else "little")
+        if form[:4] == b"RF64" and chunk[:4] == b"data":
+            length = sound
+        beyond = place + head + length - size
+        if beyond > 0 and chunk[:4] in (b"data", b"SSND"):
+            return None
+        is_chunk = chunk[:4].isascii() and chunk[:4].decode().isprintable() and chunk[:4] not in _FORMS
+        if beyond > _STRAY or not is_chunk:
+            return place
+        place += head + length + (length % 2 if head == 8 else 0)
+    return min(place, size)
+
+
+def _require_one_file(file: int, stop: int, start: int = 1) -> None:
+    """Refuse a file behind which a second one of its kind was appended, at bytes ``start`` to ``stop``."""
+    head = os.pread(file, 16, 0)
+    at, name = next(((at, head[at : at + 8]) for at, name in _NAMES if head[at:].startswith(name)), (0, b""))
+    for place in range(start + at, stop if name else 0, _CHUNK):
+        found = os.pread(file, _CHUNK + len(name), place).find(name)
+        if found >= 0:
+            detail = f"the first file ends at byte {place + found - at} of {os.fstat(file).st_size}; divide it there"
+            raise UnreadableError("is joined of several files", detail)
 
 
 def _named_error(path: Path, error: BaseException) -> RecordingError | None:
@@ -308,7 +412,7 @@ def read_all(recording: Recording, block_samples: int) -> Iterator[npt.NDArray[n
     With many channels the blocks are shorter: `BLOCK_VALUES` are decoded at a time, whatever the header declares.
     """
     at_once = min(block_samples, max(BLOCK_VALUES // recording.channels, 1))
-    while len(block := recording.read(at_once, dtype="float32", always_2d=True)):
+    while len(block := recording.read(at_once)):
         yield block
 
 
@@ -329,47 +433,58 @@ def mono_blocks(
         yield read
 
 
-def _declared(sound: SoundFile | FFmpegSound) -> int | None:
-    """Return the samples that the header of an open stream declares; None where the header does not say.
-
-    For MP3, also inside a WAV file, the length is an estimate from size and bit rate. A FLAC file that was written into
-    a pipe declares no length, since its encoder could not go back to the header; libsndfile then returns the largest
-    number. For a truncated file libsndfile returns the remaining length. Its log has the declared length, unless that
-    is a placeholder of a program that wrote into a pipe.
-    """
-    if isinstance(sound, FFmpegSound):
-        return sound.declared
-    frames: int = sound.frames
-    if sound.subtype.startswith("MPEG") or (sound.format == "FLAC" and frames == _UNKNOWN_LENGTH):
-        return None
-    log = sound.extra_info
-    file = re.search(r"^Length : (\d+)", log, re.MULTILINE)
-    for found in re.finditer(r"^ *(?:data|SSND|Data [Ss]ize) *: (\d+)(?: \(should be (\d+)\))?", log, re.MULTILINE):
-        declared, there = int(found[1]), int(found[2] or (file or found)[1])
-        if there + _HEADER_BYTES < declared < _PLACEHOLDER_BYTES:
-            return max(frames * declared // max(there, 1), frames + 1)
-    return frames
-
-
-_HEADER_BYTES = 128  # some programs count the header into the length of the data
-_PLACEHOLDER_BYTES = 0x7EFF_0000  # larger 32-bit lengths mean unknown: SoX writes 0x7F000008 into AIFF
-_UNKNOWN_LENGTH = (1 << 63) - 1  # samples: SF_COUNT_MAX of libsndfile
-
-
 def count_samples(path: Path) -> int:
     """Count the samples of a recording at its own rate by decoding it: the header of a cut-off file counts more."""
     with Recording(path) as recording:
         return sum(map(len, read_all(recording, BLOCK_VALUES)))
 
 
-def _open_forward(file: int | Window) -> SoundFile:
-    """Open a file descriptor or a window to be read only from start to end.
+_HTML = re.compile(rb"\s*(<!--.*?-->\s*)*<(!doctype html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
+HEADERLESS = ("raw", "pcm", "vox", "sln", "gsm", "g722")  # kinds of files that hold samples alone
+_HEAD = 1024  # bytes that are looked at
+_TEXT_BYTES = re.compile(rb"[\t\n\r\f\x1b\x20-\x7e\x80-\xff]+")
+_MAGIC = {
+    b"PK\x03\x04": "a ZIP archive: unpack it",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive: unpack it",
+    b"Rar!": "a RAR archive: unpack it",
+    b"\x1f\x8b": "compressed by gzip: unpack it",
+    b"BZh": "compressed by bzip2: unpack it",
+    b"\xfd7zXZ\0": "compressed by xz: unpack it",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd: unpack it",
+    b"%PDF-": "a PDF file",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"MThd": "a MIDI file, which holds notes and no sound",
+    b"\x7fELF": "a program",
+}
 
-    soundfile seeks after each block of a file that can seek. In MP3 and Opus libsndfile's seek is inexact, and the
-    blocks then differ from the whole (by half of full scale in MP3). A file that says it cannot seek has no such seeks.
-    """
-    from soundfile import SoundFile
 
-    recording = SoundFile(file, closefd=False)
-    recording.seekable = lambda: False
-    return recording
+def foreign_kind(head: bytes) -> str | None:
+    """Say by its first bytes what a file is that is named like a recording or a text, and what to do."""
+    if head.startswith(b"version https://git-lfs.github.com/spec/"):
+        return "is a Git LFS pointer, and not the file: run git lfs pull"
+    if _HTML.match(head[:_HEAD].removeprefix(b"\xef\xbb\xbf")):
+        return "is an HTML page, and not the file: download it again"
+    return next((f"is {kind}" for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
+
+
+def foreign_content(file: int, suffix: str) -> UnreadableError | None:
+    """Say what a file is that no reader recognises; None if it may be a damaged recording."""
+    if suffix in HEADERLESS:
+        kind = "holds samples without a header, whose rate and kind only you know"
+        return UnreadableError(kind, "convert it to WAV, such as by sox")
+    head = os.pread(file, _HEAD, 0)
+    if known := foreign_kind(head):
+        return UnreadableError(*known.split(": ", 1))
+    if head.startswith(b"NIST_1A") and (found := re.search(rb"embedded-(shorten|shortpack|wavpack)", head)):
+        kind = f"is a SPHERE file compressed by {found[1].decode()}"
+        return UnreadableError(kind, "convert it by sph2pipe -f wav IN.sph OUT.wav")
+    if not head.strip(b"\0"):
+        return UnreadableError("holds zero bytes in place of a header", "copy or download it again")
+    text = head.removeprefix(b"\xef\xbb\xbf")
+    beginning = text.decode(errors="ignore")
+    if not _TEXT_BYTES.fullmatch(text) or len(beginning.encode()) < len(text) - 4:  # the last letter may be cut
+        return None
+    beginning = " ".join(beginning.split())
+    kind = "JSON" if beginning[:1] in ("{", "[") else "XML" if beginning.startswith("<") else "text"
+    return UnreadableError(f"is {kind}, and not a recording", f"it begins with {beginning[:40]!r}")

@@ -1,91 +1,72 @@
-"""Sound that libsndfile does not read, decoded by FFmpeg's libraries: M4A, WebM, WMA, AMR and many more.
+"""The second reader: FFmpeg's libraries read MP3 and what libsndfile does not, and count the sound of other files.
 
-`PyAV` brings the libraries along, so ``pip install 'wordless[formats]'`` is all that is needed. Without it such files
-are set aside by a reason that says so. Samples are decoded in order; nothing is sought.
+PyAV's wheels bring the libraries, which are under the LGPL. Samples are decoded in order; nothing is sought.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
-from collections.abc import Iterator, Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from wordless.audio.sound_files import UnreadableError, Window, skip_tags
-
 if TYPE_CHECKING:
     import av
+    from av.container import InputContainer
 
-INSTALL = "pip install 'wordless[formats]'"
-FFMPEG_EXTENSIONS = (
-    "m4a", "m4b", "m4r", "m4v", "mp4", "mov", "3gp", "3gpp", "3g2", "aac", "adts", "webm", "weba", "mka", "mkv",
-    "ogv", "ogx", "spx", "wma", "wmv", "asf", "avi", "flv", "f4v", "f4a", "mpg", "mpeg", "vob", "mts", "m2ts",
-    "qt", "amr", "awb", "ac3", "eac3", "dts", "dtshd", "tta", "wv", "ape", "mpc", "shn", "tak", "dsf", "dff",
-    "mlp", "ra", "rm", "oma", "aa3",
-)  # fmt: skip
 _DEMUXERS = (  # no playlists and no devices: a file must not make FFmpeg open others
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,ogg,aac,loas,asf,avi,flv,live_flv,mpeg,mpegts,amr,amrnb,amrwb,ac3,eac3,dts,"
-    "dtshd,tta,wv,ape,mpc,mpc8,shn,tak,dsf,iff,mlp,truehd,rm,oma,caf,w64,wav"
+    "dtshd,tta,wv,ape,mpc,mpc8,shn,tak,dsf,iff,mlp,truehd,rm,oma,caf,w64,wav,mp3,flac,aiff,au,voc,nistsphere,avr,ircam"
 )
-_ASF = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"
-_MAX_CHUNKS = 1_000  # before the sound; more are not looked at
-_UNKNOWN_32, _UNKNOWN_64 = 0x7EFF_0000, 1 << 62  # larger lengths stand for an unknown one
-_MAGIC: dict[int, dict[bytes, str]] = {  # place of bytes at the begin of a file -> the bytes, and a name of the kind
-    4: {b"ftyp": "MP4", b"moov": "MP4"},  # first: the size before them may look like MPEG video
-    0: {
-        **{b"\x1a\x45\xdf\xa3": "Matroska or WebM", _ASF: "Windows Media", b"#!AMR": "AMR", b"wvpk": "WavPack"},
-        **{b"MAC ": "Monkey's Audio", b"TTA1": "True Audio", b"MPCK": "Musepack", b"MP+": "Musepack"},
-        **{b"ajkg": "Shorten", b"tBaK": "TAK", b"DSD ": "DSD", b"FRM8": "DSD", b"\x7f\xfe\x80\x01": "DTS"},
-        **{b"FLV\x01": "Flash video", b"\x00\x00\x01\xba": "MPEG video", b".RMF": "RealMedia"},
-    },
-    8: {b"AVI ": "AVI"},
-    28: {b"Speex   ": "Speex", b"\x80theora": "Ogg video", b"fishead\0": "Ogg with several streams"},
-}
-# kinds that libsndfile reads in part: FFmpeg gets those that libsndfile refused
-_UNKNOWN_TO_LIBSNDFILE = {
-    28: {b"\x7fFLAC": "FLAC in Ogg", b"aac ": "AAC in CAF", b".mp3": "MP3 in CAF", b"opus": "Opus in CAF"}
-}
 _WITH_LENGTHS = frozenset(("mov", "wv", "tta", "ape", "tak", "mpc", "mpc8", "dsf"))  # demuxers whose streams declare it
 _SLACK_SECONDS = 0.25  # that a whole file may be shorter than its header says: delays of encoders, last frames
+_TAGS = (b"ID3", b"TAG", b"APE", b"LYR")  # that lie between the frames of joined MP3s
+_PIPED, _UNKNOWN = 1 << 30, 1 << 62  # packets, bytes: lengths from here on stand for an unknown one
 
 
-@cache
-def decoder_version() -> str:
-    """Return the version of the installed PyAV, which brings its FFmpeg along; empty if there is none."""
+class UnreadableError(Exception):
+    """The reason why a file cannot be read as sound, without the file's name: "is an HTML page".
+
+    ``kind`` is what such reasons have in common, before the ``detail``.
+    """
+
+    def __init__(self, kind: str, detail: str = "") -> None:
+        super().__init__(f"{kind}: {detail}" if detail else kind)
+        self.kind = kind
+
+
+class Count(NamedTuple):
+    """The sound of all packets of a file in seconds, with what encoders add, and that of the longest packet."""
+
+    seconds: Fraction
+    longest: Fraction
+
+
+def count_packets(file: int) -> Count | None:
+    """Count the sound of a file without decoding it; None where FFmpeg finds none.
+
+    Raises:
+        UnreadableError: FFmpeg gives up within the file, as at a joined stream of another kind.
+    """
     try:
-        return importlib.metadata.version("av")
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
-def kind_of(file: Window) -> str | None:
-    """Recognise, by its first bytes, a kind of sound file that libsndfile does not read."""
-    head = file.at(0, 64)
-    if kind := _by_magic(head, _MAGIC):
-        return kind
-    place = skip_tags(file, 0) if head[:3] == b"ID3" else 0
-    first = file.at(place, 7)
-    if len(first) == 7 and first[0] == 0xFF and first[1] & 0xF6 == 0xF0 and first[2] >> 2 & 15 < 13:
-        size = (first[3] & 3) << 11 | first[4] << 3 | first[5] >> 5
-        following = file.at(place + size, 2)
-        if size > 7 and (not following or (following[:1] == b"\xff" and following[1] & 0xF6 == 0xF0)):
-            return "AAC"
-    return None
-
-
-def second_chance(file: Window, suffix: str) -> str | None:
-    """Name the kind of a file that libsndfile refused and FFmpeg may read, by its content or the end of its name."""
-    return _by_magic(file.at(0, 64), _UNKNOWN_TO_LIBSNDFILE) or (
-        suffix.upper() if suffix in FFMPEG_EXTENSIONS else None
-    )
-
-
-def _by_magic(head: bytes, kinds: Mapping[int, Mapping[bytes, str]]) -> str | None:
-    each = ((head[place:], *known) for place, several in kinds.items() for known in several.items())
-    return next((kind for begin, magic, kind in each if begin.startswith(magic)), None)
+        container, stream = _open(file)
+    except UnreadableError:
+        return None
+    total = longest = 0
+    unit = stream.time_base or Fraction(0)
+    with container:
+        try:
+            for packet in container.demux(stream):
+                total, longest = total + (packet.duration or 0), max(longest, packet.duration or 0)
+        except _errors() as error:
+            if not total:
+                return None
+            detail = f"FFmpeg finds {float(total * unit):.3f} s, and then: {_cause(error)}"
+            raise UnreadableError("is damaged, or joined of several kinds", detail) from error
+    return Count(total * unit, longest * unit)
 
 
 class FFmpegSound:
@@ -93,43 +74,27 @@ class FFmpegSound:
 
     format, subtype = "FFMPEG", ""  # for code that asks libsndfile's objects for theirs
 
-    def __init__(self, file: Window, kind: str) -> None:
+    def __init__(self, file: int) -> None:
         """Open a file, and decode its first samples: only they tell the rate of some kinds of AAC.
 
         Raises:
-            UnreadableError: PyAV is not installed, or the file is damaged or holds no sound.
+            UnreadableError: the file is of an unknown kind or damaged, or holds no sound.
         """
-        try:
-            import av
-        except ImportError as error:
-            raise UnreadableError(f"is a file of {kind}, which is read after {INSTALL}") from error
-        self._errors = (av.FFmpegError, ValueError)
         self._decoded = 0  # samples
-        av.logging.set_level(None)
+        self._container, self._stream = _open(file)
         try:
-            self._container = av.open(
-                file, mode="r", metadata_errors="replace", container_options={"format_whitelist": _DEMUXERS}
-            )
-        except self._errors as error:
-            raise UnreadableError("cannot be decoded", _cause(error)) from error
-        try:
-            stream = self._container.streams.best("audio")
-            if stream is None:
-                raise UnreadableError("holds no sound", "it has no audio stream")
-            self._stream = stream
             self.choices = len(self._container.streams.audio)  # audio streams, of which one is read
+            self._seconds = _declared_seconds(self._container, self._stream, file)
             self._blocks = self._decode()
-            self._ahead = next(self._blocks, None)
+            first = next(self._blocks, None)
+            if first is None:
+                length = f"nothing of its {self._seconds:.3f} s can be decoded" if self._seconds else ""
+                raise UnreadableError("is damaged" if length else "holds no sound", length or "its audio is empty")
         except BaseException:
             self._container.close()
             raise
-        if self._ahead is None:
-            self._container.close()
-            if seconds := self._declared_seconds:
-                raise UnreadableError("is damaged", f"nothing of its {seconds:.3f} s can be decoded")
-            raise UnreadableError("holds no sound", "its audio stream is empty")
-        self._share = _declared_share(file)
-        self.channels: int = self._ahead.shape[1]
+        self._ahead: npt.NDArray[np.float32] = first
+        self.channels: int = first.shape[1]
 
     @property
     def declared(self) -> int | None:
@@ -137,31 +102,20 @@ class FFmpegSound:
 
         Lengths in such headers are rounded, and many count what encoders add.
         """
-        decoded = self._decoded / self.samplerate
-        seconds = max(self._declared_seconds, decoded * self._share)
-        return round(seconds * self.samplerate) if 0 < decoded < seconds - _SLACK_SECONDS else None
-
-    @property
-    def _declared_seconds(self) -> float:
-        """Length that the header declares; 0 of kinds in which it is missing, or computed by FFmpeg."""
-        demuxer = self._container.format.name.split(",")[0]
-        if demuxer in _WITH_LENGTHS and self._stream.duration and self._stream.time_base:
-            return float(self._stream.duration * self._stream.time_base)
-        if demuxer in ("matroska", "flv") and all(stream.type == "audio" for stream in self._container.streams):
-            return (self._container.duration or 0) / 1e6  # of all streams; a video may go on in silence
-        return 0.0
+        short = 0 < self._decoded / self.samplerate < self._seconds - _SLACK_SECONDS
+        return round(self._seconds * self.samplerate) if short else None
 
     def read(self, frames: int, *, dtype: str, always_2d: bool) -> npt.NDArray[np.float32]:
-        """Return the next samples ``(samples, channels)``: at most ``frames``, and none at the end."""
-        assert dtype == "float32"
-        assert always_2d
-        block = self._ahead if self._ahead is not None and len(self._ahead) else next(self._blocks, None)
-        if block is None:
-            self._ahead = None
-            return np.empty((0, self.channels), np.float32)
-        self._ahead = block[frames:]
-        self._decoded += len(block[:frames])
-        return block[:frames]
+        """Return the next samples ``(samples, channels)``: ``frames``, or fewer at the end."""
+        assert (dtype, always_2d) == ("float32", True)
+        blocks, count = [self._ahead], len(self._ahead)
+        while count < frames and (block := next(self._blocks, None)) is not None:
+            blocks.append(block)
+            count += len(block)
+        joined = np.concatenate(blocks)
+        self._ahead = joined[frames:]
+        self._decoded += len(joined[:frames])
+        return joined[:frames]
 
     def close(self) -> None:
         """Close the decoder."""
@@ -185,11 +139,11 @@ class FFmpegSound:
                     to_float = av.AudioResampler(format="fltp", layout=frame.layout, rate=frame.sample_rate)
                 if (frame.sample_rate, frame.layout.nb_channels) != described:
                     raise UnreadableError("changes its rate or its number of channels; divide it there")
-                for converted in to_float.resample(frame):
+                for converted in [frame] if frame.format.name == "fltp" else to_float.resample(frame):
                     block: npt.NDArray[np.float32] = np.ascontiguousarray(converted.to_ndarray().T, np.float32)
                     if len(block):
                         yield block
-        except self._errors as error:
+        except _errors() as error:
             raise UnreadableError("cannot be decoded", _cause(error)) from error
 
     def _frames(self) -> Iterator[av.AudioFrame]:
@@ -202,33 +156,52 @@ class FFmpegSound:
                 raise damage
             try:
                 yield from (frame for frame in packet.decode() if isinstance(frame, av.AudioFrame))
-            except self._errors as error:
-                damage = error
+            except _errors() as error:
+                damage = None if bytes(packet)[:3] in _TAGS else error
 
 
-def _declared_share(file: Window) -> float:
-    """Return how many times as many bytes of sound an AVI or Windows Media file declares as it holds; 1: it is whole.
+def _errors() -> tuple[type[Exception], ...]:
+    import av
 
-    FFmpeg shortens the length that these kinds declare to what is there.
-    """
-    place = 12
-    for _ in range(_MAX_CHUNKS if file.at(8, 4) == b"AVI " else 0):
-        name = file.at(place, 4)
-        length = int.from_bytes(file.at(place + 4, 4), "little")
-        if name == b"LIST" and file.at(place + 8, 4) == b"movi":
-            return _share(length if length < _UNKNOWN_32 else 0, file.size - place - 8)
-        place += 8 + length + length % 2
-    if file.at(0, len(_ASF)) == _ASF:
-        place = int.from_bytes(file.at(16, 8), "little")  # behind the header: the sound
-        length = int.from_bytes(file.at(place + 16, 8), "little")
-        return _share(length if length < _UNKNOWN_64 else 0, file.size - place)
-    return 1.0
+    return av.FFmpegError, ValueError
 
 
-def _share(declared: int, there: int) -> float:
-    return declared / there if declared > there > 0 else 1.0
+def _open(file: int) -> tuple[InputContainer, av.AudioStream]:
+    """Open a file from its beginning on, and choose its audio stream; the caller closes the container."""
+    import av
+
+    if os.pread(file, 4, 0) == b"RIFX":
+        raise UnreadableError("cannot be decoded", "FFmpeg takes samples of RIFX for little-endian")
+    av.logging.set_level(None)
+    os.lseek(file, 0, os.SEEK_SET)
+    options = {"fd": str(file), "format_whitelist": _DEMUXERS, "protocol_whitelist": "fd"}
+    try:
+        container = av.open("fd:", mode="r", metadata_errors="replace", container_options=options)
+    except _errors() as error:
+        raise UnreadableError("cannot be decoded", _cause(error)) from error
+    stream = container.streams.best("audio")
+    if not isinstance(stream, av.AudioStream):
+        container.close()
+        raise UnreadableError("holds no sound", "it has no audio stream")
+    return container, stream
 
 
-def _cause(error: Any) -> str:
+def _declared_seconds(container: InputContainer, stream: av.AudioStream, file: int) -> float:
+    """Return the length that the header declares; 0 for kinds in which it is missing, or computed by FFmpeg."""
+    kind, unit = container.format.name.split(",")[0], stream.time_base or Fraction(0)
+    if kind in ("avi", "caf"):
+        return float(stream.frames * unit) if stream.frames < _PIPED else 0.0
+    if kind in _WITH_LENGTHS:
+        return float((stream.duration or 0) * unit)
+    if kind in ("matroska", "flv") and all(each.type == "audio" for each in container.streams):
+        return (container.duration or 0) / 1e6  # of all streams; a video may go on in silence
+    if kind == "asf":  # FFmpeg shortens the length to the share of the sound that is there
+        place = int.from_bytes(os.pread(file, 8, 16), "little")  # behind the header: the sound, with its length
+        declared, there = int.from_bytes(os.pread(file, 8, place + 16), "little"), os.fstat(file).st_size - place
+        return float((stream.duration or 0) * unit * declared / there) if there < declared < _UNKNOWN else 0.0
+    return 0.0
+
+
+def _cause(error: Exception) -> str:
     cause = str(getattr(error, "strerror", None) or error)
     return cause.partition("[Errno")[0].strip().rstrip(".:") or cause

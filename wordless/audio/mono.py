@@ -121,8 +121,8 @@ def _array(samples: object, name: str) -> npt.NDArray[np.floating]:
         raise InputError(f"{name} are not an array ({error}); give numbers (samples,)") from error
     if np.issubdtype(array.dtype, np.floating):
         return array
-    if array.dtype in FULL_SCALE:
-        return array.astype(np.float64) / FULL_SCALE[array.dtype]
+    if (kind := array.dtype.newbyteorder("=")) in FULL_SCALE:  # in either order of bytes
+        return array.astype(np.float64) / FULL_SCALE[kind]
     if not array.size and array.dtype != object:
         return array.astype(np.float32)
     problem = f"{name} are {array.dtype}, whose full scale is not known"

@@ -1,13 +1,14 @@
-"""Reading of recordings as a stream: any format of libsndfile, any rate, any channels -> mono float32 at one rate.
+"""Reading of recordings as a stream: any format, any rate, any channels -> mono float32 at one rate.
 
 Memory depends neither on a recording's length nor on its header, and the samples do not depend on the block sizes::
 
-    file --libsndfile--> blocks --mean or a channel--> blocks of any size --equal_blocks--> fixed size --soxr--> blocks
+    file --decoder--> blocks --mean or a channel--> blocks of any size --equal_blocks--> fixed size --soxr--> blocks
 
 Several parts of a recording are read in order of time without decoding from its beginning each time.
 """
 
 import os
+import shutil
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -15,12 +16,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from wordless.audio.decoding import (
     BLOCK_VALUES,
+    SAMPLE_BYTES,
     Channel,
     ChannelPowers,
     Recording,
@@ -36,8 +40,6 @@ from wordless.base.errors import InputError, require
 
 # Formats and encodings in which libsndfile seeks to the exact sample; tests compare the bits.
 _EXACT_FORMATS = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC"})
-# samples that do not depend on other samples
-_EXACT_ENCODINGS = frozenset({"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"})
 WHOLE = Part(start=0, num_samples=sys.maxsize)
 _RECENT_VALUES = 1 << 22  # kept by a cursor, 16 MB: the last 95 s of mono at 44.1 kHz are read again without decoding
 
@@ -56,8 +58,7 @@ class Cursor:
         self._recording = Recording(path)
         require_channel(self._recording, channel)
         self._channel = channel
-        exact = self._recording.format in _EXACT_FORMATS and self._recording.subtype in _EXACT_ENCODINGS
-        self._exact = exact and not self._recording.is_joined
+        self._exact = self._recording.format in _EXACT_FORMATS and self._recording.subtype in SAMPLE_BYTES
         self._position = 0
         self._length = self._recording.declared  # None: the end shows when it is reached
         self._ended = False
@@ -104,7 +105,7 @@ class Cursor:
 
     def _read(self, count: int) -> npt.NDArray[np.float32]:
         at_once = min(count, max(BLOCK_VALUES // self._recording.channels, 1))
-        block = self._recording.read(at_once, dtype="float32", always_2d=True)
+        block = self._recording.read(at_once)
         self._position += len(block)
         self._ended = not len(block)
         if not self._exact:
@@ -173,23 +174,40 @@ def upsampling_fault(from_rate: int, to_rate: int) -> str | None:
     return f"rate too low: {from_rate} Hz, and the model's {to_rate} Hz is more than {MOST_TIMES} times as high"
 
 
-def read(path: Path | str, sample_rate: int | None = None, *, channel: Channel = "mean") -> Waveform:
+def read(source: Path | str | BinaryIO, sample_rate: int | None = None, *, channel: Channel = "mean") -> Waveform:
     """Read a whole recording, mono, at ``sample_rate`` Hz, or at its own rate; the samples are those of `read_blocks`.
 
-    A path that is text may begin with ``~``. ``channel`` is the mean of all channels, the number of one from 0 on, or
-    the loudest.
+    The recording is a path, which may begin with ``~`` if it is text, or a file that is open for reading bytes, from
+    its position on. ``channel`` is the mean of all channels, the number of one from 0 on, or the loudest.
 
     Raises:
         InputError: the rate is no whole number of Hz or out of range, or `read_blocks` refuses the file.
     """
-    if isinstance(path, str):
-        path = Path(os.path.expanduser(path))  # noqa: PTH111  Path raises for unknown users
+    if not isinstance(source, str | os.PathLike):
+        return _read_open(source, sample_rate, channel)
+    path = Path(os.path.expanduser(source)) if isinstance(source, str) else source  # noqa: PTH111  Path raises for unknown users
     if sample_rate is None:
         with Recording(path) as recording:
             rate = recording.samplerate
     else:
         rate = whole_rate(sample_rate, least=1)
     return Waveform(samples=join_blocks(read_blocks(path, rate, channel=channel)), sample_rate=rate)
+
+
+def _read_open(source: BinaryIO, sample_rate: int | None, channel: Channel) -> Waveform:
+    """Read an open file by a copy on the disk, which both readers open."""
+    name = str(getattr(source, "name", type(source).__name__))
+    with NamedTemporaryFile() as copy:
+        try:
+            shutil.copyfileobj(source, copy)
+        except (AttributeError, TypeError, ValueError) as error:
+            problem = f"{name} is no file that is open for reading bytes ({error})"
+            raise InputError(f"{problem}; give a path, or open it by 'rb'") from error
+        copy.flush()
+        try:
+            return read(Path(copy.name), sample_rate, channel=channel)
+        except RecordingError as error:
+            raise RecordingError(Path(name), error.reason, kind=error.kind, remedy=error.remedy) from error
 
 
 def resampled(waveform: Waveform, sample_rate: int) -> Waveform:

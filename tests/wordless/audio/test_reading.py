@@ -1,6 +1,7 @@
 """Reading: every format, rate, channel and channel count, and the same samples however the stream was cut."""
 
 import copy
+import io
 import os
 import sys
 import tracemalloc
@@ -72,7 +73,11 @@ def test_file_stream_and_array_agree(tone: Tone, name: str, block_seconds: float
     assert np.array_equal(np.concatenate(blocks), whole.samples)
     decoded, rate = soundfile.read(path, dtype="float32", always_2d=True)
     mixed = (decoded[:, 0] + decoded[:, 1]) / np.float32(2)
-    assert np.array_equal(np.concatenate(list(resample_blocks([mixed], rate, 16_000))), whole.samples)
+    alone = np.concatenate(list(resample_blocks([mixed], rate, 16_000)))
+    if path.suffix == ".mp3":  # read by FFmpeg
+        np.testing.assert_allclose(alone, whole.samples, atol=1e-6)
+    else:
+        assert np.array_equal(alone, whole.samples)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 5])
@@ -95,6 +100,22 @@ def test_a_tone_keeps_its_pitch_and_level(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["ein Höhlen(tier) & 中文.wav", "a=b,c [d] '$x'.wav", "%41~.wav"])
 def test_odd_names_are_read(tone: Tone, name: str) -> None:
     assert read(tone(name, seconds=0.1), 16_000).seconds == 0.1
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.mp3", "a.ogg"])
+def test_open_files_are_read(tone: Tone, tmp_path: Path, name: str) -> None:
+    path = tone(name, seconds=0.6, sample_rate=16_000, channels=2)
+    whole = read(path, 8_000, channel="loudest")
+    with path.open("rb") as file:
+        for source in (io.BytesIO(path.read_bytes()), file):
+            found = read(source, 8_000, channel="loudest")
+            assert (found.sample_rate, found.samples.tolist()) == (8_000, whole.samples.tolist())
+    assert read(io.BytesIO(path.read_bytes())).sample_rate == 16_000
+    with pytest.raises(RecordingError, match="BytesIO"):
+        read(io.BytesIO(b"no sound"))
+    (tmp_path / "words.txt").write_text("no sound")
+    with (tmp_path / "words.txt").open() as text, pytest.raises(InputError, match=r"words\.txt"):
+        read(text)  # type: ignore[arg-type]  # text and no bytes
 
 
 def test_text_is_a_path_and_without_a_rate_the_recording_keeps_its_own(

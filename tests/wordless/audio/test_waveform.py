@@ -108,6 +108,9 @@ SOUND = (np.arange(-16, 16) / 32).astype(np.float32)
         np.stack([SOUND, SOUND]),
         np.stack([SOUND * 2, SOUND * 0], axis=1),
         SOUND[::-1][::-1],
+        SOUND.astype(">f4"),
+        (SOUND * 2**15).astype(">i2"),
+        (SOUND.astype(np.float64) * 2**31).astype(">i4"),
     ],
     ids=str,
 )

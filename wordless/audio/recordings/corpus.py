@@ -94,7 +94,7 @@ class CorpusConfig(Options):
     )
     extensions: tuple[str, ...] | None = option(
         None,
-        "file types to look for, such as [wav, flac]; null: all that libsndfile reads, and those that FFmpeg reads",
+        "file types to look for, such as [wav, flac]; null: all that libsndfile and FFmpeg read",
         filled=True,
     )
     segment_seconds: float | None = option(

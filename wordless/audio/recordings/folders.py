@@ -18,8 +18,7 @@ from functools import lru_cache
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
-from wordless.audio.ffmpeg import FFMPEG_EXTENSIONS
-from wordless.audio.sound_files import HEADERLESS, foreign_kind
+from wordless.audio.decoding import HEADERLESS, foreign_kind
 from wordless.base.errors import InputError
 from wordless.base.text import counted
 
@@ -28,7 +27,10 @@ EXTENSIONS = (
     *("au", "snd", "caf", "w64", "rf64", "sph", "voc"),
     *("mp2", "mp1", "mpga", "mpa", "bwf", "bw64", "nist"),
     *HEADERLESS,  # set aside by name
-    *FFMPEG_EXTENSIONS,  # set aside by name where FFmpeg's libraries are not installed
+    *("m4a", "m4b", "m4r", "m4v", "mp4", "mov", "3gp", "3gpp", "3g2", "aac", "adts", "webm", "weba", "mka", "mkv"),
+    *("ogv", "ogx", "spx", "wma", "wmv", "asf", "avi", "flv", "f4v", "f4a", "mpg", "mpeg", "vob", "mts", "m2ts", "qt"),
+    *("amr", "awb", "ac3", "eac3", "dts", "dtshd", "tta", "wv", "ape", "mpc", "shn", "tak", "dsf", "dff", "mlp"),
+    *("ra", "rm", "oma", "aa3"),
 )
 MOST_NAMED = 20  # file types in a message
 

@@ -28,7 +28,6 @@ from wordless.audio.decoding import (
     mono_blocks,
     read_all,
 )
-from wordless.audio.ffmpeg import decoder_version
 from wordless.audio.levels import (
     MAX_TRIM_DB,
     MIN_TRIM_DB,
@@ -173,13 +172,14 @@ class MeasurementCache:
 
 def file_key(path: Path, channel: Channel = "mean") -> str:
     """Return a key of a file's place, size, time of change, channel and decoder; empty if there is no such file."""
-    import soundfile  # as in `wordless.audio.decoding`
+    import av  # as in `wordless.audio.decoding`
+    import soundfile
 
     try:
         status = path.stat()
     except (OSError, ValueError):  # there is no such file, or its name is invalid
         return ""
-    decoder = f"{soundfile.__libsndfile_version__} {decoder_version()}"
+    decoder = f"{soundfile.__libsndfile_version__} {av.__version__}"
     return json.dumps([str(path.resolve()), status.st_size, status.st_mtime_ns, channel, decoder, _VERSION])
 
 

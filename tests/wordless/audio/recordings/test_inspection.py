@@ -391,7 +391,7 @@ end_head
         (b"<html>\n<body>Sign in</body>", ["HTML", "download"]),
         (SPHERE.encode().ljust(1024) + b"ajkg\x02" + bytes(range(256)) * 8, ["shorten", "sph2pipe"]),
         (b"", ["empty"]),
-        (bytes(5_000), ["5000", "zero bytes"]),
+        (bytes(5_000), ["zero bytes"]),
         (b"no sound\n" * 20, ["text", "no sound"]),
         ("schöne Grüße\n".encode() * 300, ["text"]),
         (b'{"message": "not found"}', ["JSON", "not found"]),
