@@ -52,7 +52,7 @@ from wordless.base.options import Options, option
 from wordless.base.pools import LOCAL, THIS_PROCESS, EngineConfig, in_order, open_threads
 
 # Version of a measurement's meaning; the cache ignores other versions.
-_VERSION = 9
+_VERSION = 10
 
 
 @dataclass(frozen=True, kw_only=True)
