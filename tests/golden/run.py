@@ -106,7 +106,7 @@ def made(checkout: Path, data: Path, work: Path, only: list[str] | None) -> dict
         if command not in known:
             listed = subprocess.run([*python, "--help", "all"], cwd=work, env=env, capture_output=True, text=True)
             known[command] = {*re.findall(r"^ +([\w.]+)(?= |$)", listed.stdout, re.MULTILINE)}
-        unknown = [word for word in options if "." in (name := word.partition("=")[0]) and name not in known[command]]
+        unknown = [word for word in options if "." in (key := word.partition("=")[0]) and key not in known[command]]
         if unknown:
             print(f"{name}: without {' '.join(unknown)}")
         if command == "run":
