@@ -80,16 +80,6 @@ def test_sample_autoencoder_and_the_coarse_level_are_those_of_one_level(
     assert two.format.tokenizer == one.format.tokenizer
 
 
-def test_codes_have_a_stream_for_each_level(layered: Place) -> None:
-    (folder,) = (path for path in layered.store.glob("codes/*/") if read_codes(path)[0].spectral_streams == 2)
-    tokenizer = Tokenizer.from_pretrained(layered.folder / "tokenizer")
-    codes_format, clips = read_codes(folder)
-    assert codes_format == tokenizer.format
-    (root,) = layered.store.glob("embedded/embedded-*/")
-    clip = next(clips)
-    assert np.array_equal(tokenizer.encode_file(root / clip.path).values, clip.codes.values)
-
-
 def require_sound(folder: Path, codes: Codes, tokenizer: Tokenizer) -> None:
     """The models of a run go on with codes, and every kind of sound can be made of what they add."""
     more = LanguageModel.from_pretrained(folder / "lm").generate(codes, seconds=0.1)
@@ -253,14 +243,6 @@ def test_a_finished_run_is_probed_at_each_rate(trained: Place, tmp_path: Path) -
     assert {row["of"] for row in rows} == known
     with pytest.raises(InputError, match="HEAR"):
         load_model(str(trained.folder))
-
-
-@torch.no_grad()
-def test_the_models_of_several_rates_work_from_the_run_folder(trained: Place) -> None:
-    tokenizer = Tokenizer.from_pretrained(trained.folder / "tokenizer")
-    codes = tokenizer.encode_file(next((trained.store / "embedded").rglob("*.wav")))
-    more = LanguageModel.from_pretrained(trained.folder / "lm").generate(codes, seconds=0.2)
-    assert [len(part.values) for part in more.by_rate] == [3, 10]
 
 
 def test_layers_are_divided_among_the_rates_which_the_front_end_describes(tmp_path: Path) -> None:
