@@ -48,7 +48,7 @@ def test_the_gpt_is_asked_about_words_in_unheard_voices(finished_run: FinishedRu
     assert (found["test"], found["items"], found["pairs"], found["voices"]) == ("spot_the_word", 2, 4, 2)
     rows = read_results(judged)["figures"].where(stage="zerospeech", name="spot_the_word")
     assert tuple(row.of for row in rows) == MODELS
-    asked = ZerospeechConfig(voices=2, words=30, rounds=1, sentences=1, seed=0).pairs(EmbeddedConfig(voices=5, words=2))
+    asked = ZerospeechConfig(voices=2, words=30, rounds=1, sentences=1).pairs(EmbeddedConfig(voices=5, words=2))
     spoken = speak(asked.utterances, judged.parent / "store/embedded", seed=0, phones=True)
     tokenizer = Tokenizer.from_pretrained(finished_run.folder / "tokenizer")
     gpt = LanguageModel.from_pretrained(finished_run.folder / "lm")
@@ -108,7 +108,7 @@ def test_sentences_are_tested_by_their_word_order(tmp_path: Path) -> None:
     content = json.loads((tmp_path / "run/results.json").read_text())
     found = content["zerospeech"]["pairs"]
     assert (found["test"], found["items"], found["pairs"], found["voices"]) == ("word_order", 3, 6, 2)
-    config = ZerospeechConfig(voices=2, words=30, rounds=1, sentences=3, seed=0)
+    config = ZerospeechConfig(voices=2, words=30, rounds=1, sentences=3)
     asked = config.pairs(EmbeddedConfig(voices=5, sentences=4))
     spoken = speak(asked.utterances, tmp_path / "store/embedded", seed=0)
     tokenizer = Tokenizer.from_pretrained(tmp_path / "run/tokenizer")
@@ -130,7 +130,7 @@ def test_sentences_are_tested_by_their_word_order(tmp_path: Path) -> None:
 def test_a_look_up_of_the_tests_speaks_nothing(stage: Callable[..., Entry], tmp_path: Path) -> None:
     session = silent_session(tmp_path)
     tokens, lm = (Entry(stage=name, key=name, folder=tmp_path / name, reused=False) for name in ("tokenizer", "lm"))
-    config, embedded = ZerospeechConfig(voices=2, words=30, rounds=1, sentences=3, seed=0), EmbeddedConfig(words=2)
+    config, embedded = ZerospeechConfig(voices=2, words=30, rounds=1, sentences=3), EmbeddedConfig(words=2)
     subject = Subject(
         tokens=tokens, trained_on=(), model=lm, config=config, embedded=embedded, cache=tmp_path / "speech", seed=0
     )

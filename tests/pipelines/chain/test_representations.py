@@ -61,7 +61,7 @@ def probed(made: dict[str, Entry]) -> dict[str, dict[str, Any]]:
 def test_ast_its_head_and_an_untrained_one_are_probed(made: dict[str, Entry]) -> None:
     rows = probed(made)
     assert {of: row["penalties"] for of, row in rows.items()} == {"ast": 3, "random_ast": 3, "ast_head": 0}
-    layers = {f"layer_{layer}:{pooling}" for layer in (1, 12) for pooling in POOLINGS}
+    layers = {f"layer_{layer}:{pooling}" for layer in (4, 8, 12) for pooling in POOLINGS}
     for of in ("ast", "random_ast"):
         assert {each["of"] for each in rows[of]["candidates"]} == {
             f"{of}/{name}" for name in {*layers, "class_token:mean"}
