@@ -131,6 +131,7 @@ class FFmpegSound:
 
         to_float: av.AudioResampler | None = None
         described: tuple[int, int] | None = None
+        errors = _errors()  # now: nothing is imported when Python ends with a recording half read
         try:
             for frame in self._frames():
                 if to_float is None:
@@ -143,7 +144,7 @@ class FFmpegSound:
                     block: npt.NDArray[np.float32] = np.ascontiguousarray(converted.to_ndarray().T, np.float32)
                     if len(block):
                         yield block
-        except _errors() as error:
+        except errors as error:
             raise UnreadableError("cannot be decoded", _cause(error)) from error
 
     def _frames(self) -> Iterator[av.AudioFrame]:
@@ -151,12 +152,13 @@ class FFmpegSound:
         import av
 
         damage: Exception | None = None
+        errors = _errors()
         for packet in self._container.demux(self._stream):
             if packet.size and damage is not None:
                 raise damage
             try:
                 yield from (frame for frame in packet.decode() if isinstance(frame, av.AudioFrame))
-            except _errors() as error:
+            except errors as error:
                 damage = None if bytes(packet)[:3] in _TAGS else error
 
 

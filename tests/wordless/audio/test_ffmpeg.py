@@ -2,6 +2,8 @@
 
 import io
 import re
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -219,6 +221,13 @@ def test_joined_files_of_other_kinds_are_set_aside(tmp_path: Path, name: str, co
     parts = [write(tmp_path / f"{hertz}{name}", codec, rate=rate, frequency=hertz).read_bytes() for hertz in (440, 999)]
     (tmp_path / name).write_bytes(b"".join(parts))
     assert not inspect(tmp_path, [name], InspectionConfig())[0]
+
+
+def test_python_ends_in_silence_with_a_recording_half_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.m4a", "aac")
+    code = f"from wordless.audio.reading import *; blocks = read_blocks(Path({str(path)!r}), {RATE}); next(blocks)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not done.stderr
 
 
 def test_content_decides_and_not_the_name(tmp_path: Path) -> None:
