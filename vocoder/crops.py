@@ -25,7 +25,7 @@ from torch.nn.functional import cross_entropy, pad
 from tokenizer.codes import CodeMeanings
 from vocoder.frames import code_frames, pitch_frames
 from vocoder.options import PITCH_INPUTS, CropsConfig, WaveNetConfig
-from vocoder.phase import frequencies, recorded_phase
+from vocoder.phase import frequencies, lags, recorded_phase
 from vocoder.wavenet import UNKNOWN_GROUP, mu_law_encode, silence
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch, copy_to
@@ -262,7 +262,8 @@ class Crops:
         turns, amplitude = frequencies(pad(pitch, (0, 0, 1, 1)), hop_length=hop, sample_rate=rate)
         _, first, last = self._place(crop)
         sound = torch.from_numpy(self.clips.samples[first:last].astype(np.float64))
-        return recorded_phase(pad(sound, (0, len(turns) - len(sound))), turns, amplitude, sample_rate=rate)
+        phase = recorded_phase(pad(sound, (0, len(turns) - len(sound))), turns, amplitude, sample_rate=rate)
+        return torch.cat([phase, lags(turns, hop_length=hop)[:, None].float()], dim=1)
 
     def _narrow(self, numbers: Tensor, count: int) -> Tensor:
         """Return numbers below ``count`` in the type in which they travel to the device."""

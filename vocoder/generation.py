@@ -32,8 +32,8 @@ from torch.nn.utils.rnn import pad_sequence
 from vocoder.engines.choice import Engine, choose_engine, create_streams, side_by_side
 from vocoder.frames import mean_level
 from vocoder.options import PITCH_INPUTS, EngineChoice, Sampling
-from vocoder.phase import frequencies, recorded_phase, synthetic_phase
-from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, mu_law_decode
+from vocoder.phase import frequencies, lags, recorded_phase, synthetic_phase
+from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, mu_law_decode, silence
 from wordless.base.errors import InputError
 from wordless.base.machine import copy_to, one_thread
 from wordless.base.seeds import require_seed
@@ -281,6 +281,7 @@ class _Run:
         self.generators = [torch.Generator().manual_seed(clip.seed) for clip in clips]
         self.time = 0  # samples so far
         self.phases = [0.0 for _ in clips]  # of the voice of each clip, in turns
+        self.before = torch.full((len(clips), 1024), silence(levels=model.config.levels))  # the last levels
         self.recent = torch.zeros(len(clips), 0, dtype=torch.int64)  # the levels that the guard looks back at
 
     def advance(self, windows: Sequence[Tensor]) -> Tensor:
@@ -296,14 +297,33 @@ class _Run:
             [torch.rand(steps, generator=generator, dtype=torch.float32) for generator in self.generators]
         )
         given = torch.stack([_given(clip.prompt, self.time, steps) for clip in self.clips])
-        conditions, carried = self._conditions(windows, frames), self._carried(windows, given)
+        conditions, phase = self._conditions(windows, frames), self._phase(windows, given)
         if self.guard is None:
-            levels = self.streams.advance(conditions, given, draws, self.sampling, carried)
+            levels = self._advance(conditions, given, draws, self.sampling, phase)
         else:
-            levels = self._guarded(self.guard, windows, conditions, given, draws, carried)
+            levels = self._guarded(self.guard, windows, conditions, given, draws, phase)
             self.recent = torch.cat([self.recent, levels], dim=1)[:, -history(self.model.config.sample_rate) :]
+        self.before = torch.cat([self.before, levels], dim=1)[:, -self.before.shape[1] :]
         self.time += steps
         return levels.to(torch.int32)
+
+    def _advance(
+        self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling, phase: Tensor | None
+    ) -> Tensor:
+        """Generate levels; with a pitch frame by frame, because what lies some periods back must be known."""
+        if phase is None:
+            return self.streams.advance(conditions, given, draws, sampling)
+        hop, levels, device = self.model.config.hop_length, self.before, self.model.embedding.weight.device
+        for frame in range(conditions.shape[1]):
+            place = slice(frame * hop, (frame + 1) * hop)
+            now = torch.zeros(len(levels), hop, dtype=levels.dtype)
+            with one_thread():
+                carried = self.model.carried(copy_to(phase[:, place], device), copy_to(torch.cat([levels, now], dim=1), device))
+            made = self.streams.advance(
+                conditions[:, frame : frame + 1].contiguous(), given[:, place], draws[:, place], sampling, carried
+            )
+            levels = torch.cat([levels, made.to(levels.dtype)], dim=1)
+        return levels[:, self.before.shape[1] :]
 
     def _guarded(
         self,
@@ -312,11 +332,11 @@ class _Run:
         conditions: Tensor,
         given: Tensor,
         draws: Tensor,
-        carried: Tensor | None,
+        phase: Tensor | None,
     ) -> Tensor:
         """Generate levels; runaway or silent clips are drawn again, each at its own temperature. The others stay."""
         go_back = self.streams.bookmark()
-        levels = self.streams.advance(conditions, given, draws, self.sampling, carried)
+        levels = self._advance(conditions, given, draws, self.sampling, phase)
         faults = self._faults(guard, windows, given, levels)
         guard.found += len(faults)
         heat = dict.fromkeys(faults, self.sampling.temperature)
@@ -333,7 +353,7 @@ class _Run:
                     fixed[clip] = given[clip]
                 go_back()
                 warmer = replace(self.sampling, temperature=temperature)
-                levels = self.streams.advance(conditions, fixed, draws, warmer, carried)
+                levels = self._advance(conditions, fixed, draws, warmer, phase)
             faults = self._faults(guard, windows, given, levels)
         guard.left += len(faults)
         return levels
@@ -375,17 +395,16 @@ class _Run:
                     row[:own] = self.model.conditions.project(window.unsqueeze(0), torch.tensor([clip.group]))[0]
         return conditions
 
-    def _carried(self, windows: Sequence[Tensor], given: Tensor) -> Tensor | None:
-        """Compute what the phase of the voice adds to each sample ``(clips, samples, residual)``; None: no pitch.
+    def _phase(self, windows: Sequence[Tensor], given: Tensor) -> Tensor | None:
+        """Compute phase, amplitude and lag of the voice for each sample ``(clips, samples, 3)``; None: no pitch.
 
         Within a prompt the phase is that of its samples, and the voice goes on from there.
         """
         config = self.model.config
         if not config.pitch:
             return None
-        carried = torch.zeros(*given.shape, config.residual_channels, dtype=torch.float32)
+        phase = torch.zeros(*given.shape, 3, dtype=torch.float32)
         hop, rate, edge = config.hop_length, config.sample_rate, config.look_ahead_frames
-        device = self.model.embedding.weight.device
         with one_thread():
             for clip, window in enumerate(windows):
                 if not len(window):
@@ -398,9 +417,9 @@ class _Run:
                 heard = recorded_phase(known, turns[:count], amplitude[:count], sample_rate=rate)
                 start = float(heard[-1, 0]) if count else self.phases[clip]
                 made, self.phases[clip] = synthetic_phase(turns[count:], amplitude[count:], start=start)
-                phase = copy_to(torch.cat([heard, made]), device)
-                carried[clip, : len(phase)] = self.model.carried(phase).cpu()
-        return copy_to(carried, device)
+                phase[clip, : len(turns), :2] = torch.cat([heard, made])
+                phase[clip, : len(turns), 2] = lags(turns, hop_length=hop)
+        return phase
 
 
 def _given(prompt: Tensor | None, start: int, steps: int) -> Tensor:

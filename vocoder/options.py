@@ -20,6 +20,8 @@ MAX_CYCLE = 24  # layers per cycle at most: the last dilation is 2 ** 23 samples
 MAX_RECEPTIVE_FIELD = 1_000_000  # samples: a minute at 16 kHz
 PITCH_INPUTS = 3  # per frame: voiced, unvoiced, height; see `vocoder.phase`
 HARMONICS = 4  # of the voice, whose cosines and sines the network reads
+TAPS = 17  # samples that the network reads around that some periods back
+SHIFT = 0  # samples by which the lag may be corrected: half a code of pitch, in some periods of the lowest voice
 
 
 @dataclass(frozen=True, kw_only=True)

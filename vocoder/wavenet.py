@@ -29,8 +29,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
-from vocoder.options import HARMONICS, LEVELS, WaveNetConfig
-from vocoder.phase import harmonics
+from vocoder.options import HARMONICS, LEVELS, TAPS, WaveNetConfig
+from vocoder.phase import harmonics, periods_back
 from wordless.base.text import counted, escape_markdown
 
 
@@ -242,7 +242,7 @@ class WaveNet(nn.Module):
         self.conditions: FrameConditions | ConstantConditions = (
             ConstantConditions(config) if config.condition == "none" else FrameConditions(config)
         )
-        self.carrier = nn.Linear(2 * HARMONICS, config.residual_channels, bias=False) if config.pitch else None
+        self.carrier = nn.Linear(2 * HARMONICS + TAPS, config.residual_channels, bias=False) if config.pitch else None
         taps = config.kernel_size * config.residual_channels  # oldest tap first
         self.dilated = nn.ModuleList(nn.Linear(taps, config.gate_channels, bias=False) for _ in config.dilations)
         # The last layer is used only through its skip connection.
@@ -296,7 +296,7 @@ class WaveNet(nn.Module):
         # Under autocast the layers run in its type; the residual stream follows, so that no layer converts it anew.
         hidden = self.embedding(previous).to(conditions.dtype)  # (N, T, R)
         if phase is not None and self.carrier is not None:
-            hidden = hidden + self.carried(phase).to(conditions.dtype)
+            hidden = hidden + self.carried(phase, pad(previous[:, 1:], (0, 1))).to(conditions.dtype)
         gated = []
         for layer, dilation in enumerate(self.config.dilations):
             dilated = self.get_parameter(f"dilated.{layer}.weight")
@@ -307,10 +307,14 @@ class WaveNet(nn.Module):
         logits: Tensor = self.output(torch.relu(self.hidden(skipped)))
         return logits.transpose(1, 2)
 
-    def carried(self, phase: Tensor) -> Tensor:
-        """Compute what phase and amplitude ``(..., 2)`` add to the residual stream ``(..., residual)``."""
+    def carried(self, phase: Tensor, levels: Tensor) -> Tensor:
+        """Compute what phase, amplitude and lag ``(batch, time, 3)`` add to the residual stream ``(batch, time, residual)``.
+
+        ``levels (batch, before + time)`` are those before and at the times; only what lies a lag back is read.
+        """
         assert self.carrier is not None, "the network reads no pitch"
-        added: Tensor = self.carrier(harmonics(phase))
+        before = periods_back(companded_scale(levels, levels=self.config.levels), phase[..., 2].long())
+        added: Tensor = self.carrier(torch.cat([harmonics(phase[..., :2]), before], dim=-1))
         return added
 
 
