@@ -17,6 +17,7 @@ mean more than the average level of the recordings. A window that began before t
 samples in it are odd too, because drawing them again cannot improve older samples.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -31,9 +32,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 from vocoder.engines.choice import Engine, choose_engine, create_streams, side_by_side
 from vocoder.frames import mean_level
-from vocoder.options import PITCH_INPUTS, EngineChoice, Sampling
+from vocoder.options import PITCH_INPUTS, TAPS, EngineChoice, Sampling
 from vocoder.phase import frequencies, lags, recorded_phase, synthetic_phase
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, mu_law_decode, silence
+from wordless.audio.pitch import LOWEST
 from wordless.base.errors import InputError
 from wordless.base.machine import copy_to, one_thread
 from wordless.base.seeds import require_seed
@@ -281,7 +283,9 @@ class _Run:
         self.generators = [torch.Generator().manual_seed(clip.seed) for clip in clips]
         self.time = 0  # samples so far
         self.phases = [0.0 for _ in clips]  # of the voice of each clip, in turns
-        self.before = torch.full((len(clips), 1024), silence(levels=model.config.levels))  # the last levels
+        config = model.config
+        reach = config.hop_length + TAPS + math.ceil(config.sample_rate / LOWEST)  # the longest lag, and its taps
+        self.before = torch.full((len(clips), reach), silence(levels=config.levels))  # the last levels
         self.recent = torch.zeros(len(clips), 0, dtype=torch.int64)  # the levels that the guard looks back at
 
     def advance(self, windows: Sequence[Tensor]) -> Tensor:
@@ -314,16 +318,19 @@ class _Run:
         if phase is None:
             return self.streams.advance(conditions, given, draws, sampling)
         hop, levels, device = self.model.config.hop_length, self.before, self.model.embedding.weight.device
+        pieces = list[Tensor]()
         for frame in range(conditions.shape[1]):
             place = slice(frame * hop, (frame + 1) * hop)
             now = torch.zeros(len(levels), hop, dtype=levels.dtype)
-            with one_thread():
-                carried = self.model.carried(copy_to(phase[:, place], device), copy_to(torch.cat([levels, now], dim=1), device))
-            made = self.streams.advance(
-                conditions[:, frame : frame + 1].contiguous(), given[:, place], draws[:, place], sampling, carried
-            )
-            levels = torch.cat([levels, made.to(levels.dtype)], dim=1)
-        return levels[:, self.before.shape[1] :]
+            with one_thread():  # clip by clip: products of other shapes round differently
+                clips = zip(phase[:, place], torch.cat([levels, now], dim=1), strict=True)
+                carried = torch.cat(
+                    [self.model.carried(copy_to(own[None], device), copy_to(past[None], device)) for own, past in clips]
+                )
+            made = self.streams.advance(conditions[:, [frame]], given[:, place], draws[:, place], sampling, carried)
+            levels = torch.cat([levels[:, hop:], made.to(levels.dtype)], dim=1)
+            pieces.append(made)
+        return torch.cat(pieces, dim=1)
 
     def _guarded(
         self,

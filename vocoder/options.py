@@ -21,7 +21,6 @@ MAX_RECEPTIVE_FIELD = 1_000_000  # samples: a minute at 16 kHz
 PITCH_INPUTS = 3  # per frame: voiced, unvoiced, height; see `vocoder.phase`
 HARMONICS = 4  # of the voice, whose cosines and sines the network reads
 TAPS = 17  # samples that the network reads around that some periods back
-SHIFT = 0  # samples by which the lag may be corrected: half a code of pitch, in some periods of the lowest voice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +138,9 @@ class CropsConfig(Options):
         0.0, "noise added to the log-mel of the codes, in standard deviations of this log-mel", least=0
     )
     input_noise: float = option(
-        0.0, "standard deviation of the noise added to the input samples, in mu-law levels", least=0
+        0.0,
+        "largest standard deviation of the noise added to the input samples, in mu-law levels; each crop draws its own",
+        least=0,
     )
     seed: int = 0  # seed of the crops
 

@@ -1,4 +1,4 @@
-"""The phase of a voice: what WaveNet reads of the pitch, frame by frame and sample by sample.
+"""The phase of a voice, and its past: what WaveNet reads of the pitch, frame by frame and sample by sample.
 
 Codes with a stream of pitch say for each frame whether there is a voice, and its fundamental frequency F0. A sum over
 the samples gives the phase of the fundamental, in turns, which the network reads beside the sample before::
@@ -8,8 +8,8 @@ the samples gives the phase of the fundamental, in turns, which the network read
     amplitude   0 ......../-----------------------\\........ 0       1 where both neighbours are voiced
     phase                  0 .. 1 0 .. 1 0 .. 1 0 ..               stands still where there is no voice
 
-NSF (Wang, Takaki and Yamagishi 2019, arXiv:1810.11946) begins with such a source, and QPNet (Wu et al. 2019,
-arXiv:1907.00797) dilates by the period. In training the phase is that of the recording: its samples are demodulated by
+NSF (Wang, Takaki and Yamagishi 2019, arXiv:1810.11946) begins with such a source. As QPNet (Wu et al. 2019,
+arXiv:1907.00797) dilates by the period, the network also reads its own samples some whole periods back. In training the phase is that of the recording: its samples are demodulated by
 the F0 of the codes, and what is left is the distance of the recording's fundamental from the sum. So the network learns
 where in a period it is, and a decoded sound follows the phase that it is given.
 """
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from vocoder.options import HARMONICS, LEVELS, SHIFT, TAPS
+from vocoder.options import HARMONICS, TAPS
 
 CENTRE = 7.0  # binary logarithm of 128 Hz: a voice in the middle of those that are tracked
 WINDOW_SECONDS = 0.02  # of the demodulation: two periods at 100 Hz
@@ -57,46 +57,13 @@ def frequencies(inputs: Tensor, *, hop_length: int, sample_rate: int) -> tuple[T
 
 
 def lags(turns: Tensor, *, hop_length: int) -> Tensor:
-    """Compute how many samples lie between a sample and its like some periods before it, ``(samples,)`` int64.
+    """Compute how far before each sample its like lies, some periods of ``turns`` per sample, ``(samples,)`` int64.
 
-    They are the fewest periods that reach back behind the samples of a frame and half the taps, so that what lies there
-    is known before the frame is generated; 0 where there is no voice.
+    They are the fewest periods that span a frame and half the taps, so that all taps are known before the frame is
+    generated; 0 where there is no voice.
     """
-    period = 1 / turns.clamp(min=1e-9)
-    least = hop_length + TAPS // 2 + SHIFT
-    return torch.where(turns > 0, ((least / period).ceil() * period).round(), 0.0).long()
-
-
-def corrected(levels: Tensor, lag: Tensor, *, hop_length: int) -> Tensor:
-    """Shift the lags of each frame to where its past is most like the samples just before it.
-
-    The pitch of codes is known to half a code, which is some samples in some periods: enough to lose all harmonics but
-    the lowest. As in the long-term prediction of speech codecs, the samples of one frame before each frame are
-    correlated with those a lag earlier, for each of ``2 SHIFT + 1`` shifts; sums of whole numbers are exact.
-
-    Args:
-        levels: ``(batch, before + frames * hop_length)``; only those before each frame are read.
-        lag: as of `lags`, ``(batch, frames * hop_length)``
-
-    Returns:
-        lags ``(batch, frames * hop_length)``
-    """
-    batch, time = lag.shape
-    before, frames = levels.shape[1] - time, time // hop_length
-    reach = hop_length + SHIFT
-    centred = pad(2 * levels - (LEVELS - 1), (reach, 0)).double()  # odd whole numbers, zeros before the first
-    starts = before + reach + hop_length * torch.arange(frames, device=lag.device)  # of frames in `centred`
-    first = lag[:, ::hop_length]  # (N, F)
-    windows = centred.unfold(1, hop_length, 1)  # (N, ..., H), each begins at its place
-    own = windows[:, starts - hop_length]  # (N, F, H)
-    shifts = torch.arange(-SHIFT, SHIFT + 1, device=lag.device)
-    places = (starts[:, None] - hop_length - first[..., None] - shifts).clamp(min=0)  # (N, F, S)
-    old = windows.gather(1, places.flatten(1)[..., None].expand(-1, -1, hop_length)).view(*places.shape, hop_length)
-    products, power = (old * own[:, :, None]).sum(-1), old.square().sum(-1)
-    likeness = products / power.clamp(min=1).sqrt()
-    best = likeness.argmax(-1) - SHIFT
-    best = torch.where((first > 0) & (likeness.amax(-1) > 0), best, 0)
-    return torch.where(lag > 0, lag + best.repeat_interleave(hop_length, 1), 0)
+    least = hop_length + TAPS // 2
+    return torch.where(turns > 0, ((least * turns).ceil() / turns.clamp(min=1e-9)).round(), 0.0).long()
 
 
 def periods_back(samples: Tensor, lag: Tensor) -> Tensor:
@@ -109,11 +76,11 @@ def periods_back(samples: Tensor, lag: Tensor) -> Tensor:
     Returns:
         ``(batch, time, TAPS)``, the oldest first; zeros before the first sample, and where the lag is 0.
     """
-    time, half = lag.shape[1], TAPS // 2
-    places = torch.arange(samples.shape[1] - time, samples.shape[1], device=lag.device) - lag + half  # of windows of the padded
+    length = samples.shape[1]
+    ends = torch.arange(length - lag.shape[1], length, device=lag.device) - lag + TAPS // 2
     windows = pad(samples, (TAPS - 1, 0)).unfold(1, TAPS, 1)  # (N, before + time, TAPS), each ends at its sample
-    taken = windows.gather(1, places.clamp(0, samples.shape[1] - 1)[..., None].expand(-1, -1, TAPS))
-    return taken * ((lag > 0) & (places >= 0))[..., None]
+    taken = windows.gather(1, ends.clamp(0, length - 1)[..., None].expand(-1, -1, TAPS))
+    return taken * ((lag > 0) & (ends >= 0))[..., None]
 
 
 def synthetic_phase(turns: Tensor, amplitude: Tensor, *, start: float) -> tuple[Tensor, float]:

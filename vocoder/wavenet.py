@@ -285,8 +285,8 @@ class WaveNet(nn.Module):
             spectrogram: what the codes mean, frame by frame, ``(batch, frames, inputs)``: see `vocoder.frames`.
                 Without a condition, frames of any equal length that fill the time: ``(batch, frames, 0)``.
             groups: indices into ``config.groups``, or -1 where unknown, ``(batch,)`` int64; None: all unknown.
-            phase: of the voice, and its amplitude, ``(batch, frames * hop_length, 2)``: see `vocoder.phase`; None: no
-                voice.
+            phase: of the voice, its amplitude and its lag, ``(batch, frames * hop_length, 3)``: see `vocoder.phase`;
+                None: no voice.
             last: number of samples at the end whose logits are wanted, at least 1; None: all.
 
         Returns:
@@ -308,9 +308,11 @@ class WaveNet(nn.Module):
         return logits.transpose(1, 2)
 
     def carried(self, phase: Tensor, levels: Tensor) -> Tensor:
-        """Compute what phase, amplitude and lag ``(batch, time, 3)`` add to the residual stream ``(batch, time, residual)``.
+        """Compute what the voice adds to the residual stream ``(batch, time, residual)``.
 
-        ``levels (batch, before + time)`` are those before and at the times; only what lies a lag back is read.
+        Args:
+            phase: see `forward`, ``(batch, time, 3)``.
+            levels: before and at these times, ``(batch, before + time)``; only those around a lag earlier are read.
         """
         assert self.carrier is not None, "the network reads no pitch"
         before = periods_back(companded_scale(levels, levels=self.config.levels), phase[..., 2].long())
@@ -341,7 +343,7 @@ def transferred(start: WaveNet, config: WaveNetConfig, *, known: Statistics, new
     """Create a network for a tokenizer with the statistics ``new`` that computes what ``start`` does with ``known``.
 
     It computes what the start computes for a clip of an unknown group, the average of the start's groups, whatever the
-    group. A start that reads no pitch may begin a network that does, whose weights for the pitch begin at zero. The
+    group. A start that reads no pitch may begin a network that does: it computes the same where the pitch is unknown. The
     projection of the groups of ``config`` begins at zero, and their vectors begin at random. ``config`` has otherwise
     the start's sizes and the condition ``meaning``; both tokenizers have the same front end.
 
@@ -387,7 +389,7 @@ def transferred(start: WaveNet, config: WaveNetConfig, *, known: Statistics, new
         if name == PROJECTION:
             own[name] = torch.zeros_like(own[name])
         elif name == CARRIER:
-            own[name] = weights.get(name, torch.zeros_like(own[name]))
+            own[name] = weights.get(name, own[name])
         elif name != GROUPS:
             own[name] = weights[name]
     model.load_state_dict(own)
