@@ -163,6 +163,17 @@ def phase_by_samples(
     return found
 
 
+def periods_back_by_samples(samples: Sequence[float], lag: Sequence[int], taps: int) -> list[list[float]]:
+    """The samples around those a lag before each of the last ones, zeros before the first and where the lag is 0."""
+    found = []
+    for time, distance in enumerate(lag):
+        middle = len(samples) - len(lag) + time - distance
+        places = range(middle - taps // 2, middle + taps // 2 + 1)
+        known = distance > 0 and places[-1] >= 0
+        found.append([samples[place] if known and place >= 0 else 0.0 for place in places])
+    return found
+
+
 def gated_layer(
     hidden: Tensor, condition: Tensor, dilated: Tensor, residual: Tensor | None, dilation: int
 ) -> tuple[Tensor, Tensor]:

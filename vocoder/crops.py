@@ -80,9 +80,7 @@ class VocoderBatch(Batch):
     targets: Tensor  # (batch, time) the same; levels; NOT_COUNTED where the loss ignores them
     spectrogram: Tensor  # (batch, frames, inputs) float32, conditions of the codes; zeros beyond a clip's end
     groups: Tensor  # (batch,) int64
-    phase: (
-        Tensor | None
-    )  # (batch, time, 3) float32, phase, amplitude, lag of the voice: see vocoder.phase; None: no pitch
+    phase: Tensor | None  # (batch, time, 3) float32, of the voice: see vocoder.phase; None: no pitch is read
     counted: int  # number of targets that the loss counts; known on the host, which saves a query to the GPU
     by_crop: bool = False  # whether each crop weighs the same in the loss; False: each counted target
 

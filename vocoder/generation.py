@@ -321,13 +321,15 @@ class _Run:
         pieces = list[Tensor]()
         for frame in range(conditions.shape[1]):
             place = slice(frame * hop, (frame + 1) * hop)
-            now = torch.zeros(len(levels), hop, dtype=levels.dtype)
-            with one_thread():  # clip by clip: products of other shapes round differently
-                clips = zip(phase[:, place], torch.cat([levels, now], dim=1), strict=True)
-                carried = torch.cat(
-                    [self.model.carried(copy_to(own[None], device), copy_to(past[None], device)) for own, past in clips]
-                )
-            made = self.streams.advance(conditions[:, [frame]], given[:, place], draws[:, place], sampling, carried)
+            past = torch.cat([levels, torch.zeros(len(levels), hop, dtype=levels.dtype)], dim=1)
+            with one_thread():
+                carried = [  # clip by clip: products of other shapes round differently
+                    self.model.carried(copy_to(own, device), copy_to(before, device))
+                    for own, before in zip(phase[:, place].split(1), past.split(1), strict=True)
+                ]
+            made = self.streams.advance(
+                conditions[:, [frame]], given[:, place], draws[:, place], sampling, torch.cat(carried)
+            )
             levels = torch.cat([levels[:, hop:], made.to(levels.dtype)], dim=1)
             pieces.append(made)
         return torch.cat(pieces, dim=1)

@@ -8,10 +8,13 @@ the samples gives the phase of the fundamental, in turns, which the network read
     amplitude   0 ......../-----------------------\\........ 0       1 where both neighbours are voiced
     phase                  0 .. 1 0 .. 1 0 .. 1 0 ..               stands still where there is no voice
 
-NSF (Wang, Takaki and Yamagishi 2019, arXiv:1810.11946) begins with such a source. As QPNet (Wu et al. 2019,
-arXiv:1907.00797) dilates by the period, the network also reads its own samples some whole periods back. In training the phase is that of the recording: its samples are demodulated by
-the F0 of the codes, and what is left is the distance of the recording's fundamental from the sum. So the network learns
-where in a period it is, and a decoded sound follows the phase that it is given.
+NSF (Wang, Takaki and Yamagishi 2019, arXiv:1810.11946) begins with such a source. In training the phase is that of the
+recording: its samples are demodulated by the F0 of the codes, and what is left is the distance of the recording's
+fundamental from the sum. So the network learns where in a period it is, and a decoded sound follows the phase that it
+is given.
+
+As QPNet (Wu et al. 2019, arXiv:1907.00797) dilates by the period, the network also reads samples some whole periods
+back, which keep the timbre of the voice going. These lie before the frame, so that a frame is generated in one call.
 """
 
 import math

@@ -343,7 +343,7 @@ def transferred(start: WaveNet, config: WaveNetConfig, *, known: Statistics, new
     """Create a network for a tokenizer with the statistics ``new`` that computes what ``start`` does with ``known``.
 
     It computes what the start computes for a clip of an unknown group, the average of the start's groups, whatever the
-    group. A start that reads no pitch may begin a network that does: it computes the same where the pitch is unknown. The
+    group. A start that reads no pitch may begin a network that does, which computes the same without a pitch. The
     projection of the groups of ``config`` begins at zero, and their vectors begin at random. ``config`` has otherwise
     the start's sizes and the condition ``meaning``; both tokenizers have the same front end.
 

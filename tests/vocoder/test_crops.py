@@ -196,7 +196,7 @@ def test_noise_is_added_to_what_the_codes_mean(position: bool) -> None:
 def test_noise_is_added_to_the_samples_that_are_heard_and_not_to_those_to_learn() -> None:
     clips, table = numbered([3000, 400])
     quiet, noisy, again = (
-        Crops(clips, table, tiny_config(), CropsConfig(batch_size=20, crop_codes=8, input_noise=noise)).batch(0)
+        Crops(clips, table, tiny_config(), CropsConfig(batch_size=80, crop_codes=8, input_noise=noise)).batch(0)
         for noise in (0.0, 3.0, 3.0)
     )
     assert torch.equal(noisy.previous, again.previous)
@@ -204,9 +204,11 @@ def test_noise_is_added_to_the_samples_that_are_heard_and_not_to_those_to_learn(
     assert torch.equal(noisy.spectrogram, quiet.spectrogram)
     levels = tiny_config().levels
     inside = (quiet.previous > 12) & (quiet.previous < levels - 12)  # where nothing is cut off
-    added = (noisy.previous - quiet.previous)[inside].float()
-    assert float(added.std()) == pytest.approx(3.0, rel=0.1)
-    assert abs(float(added.mean())) < 0.2
+    added = [each[here].float() for each, here in zip(noisy.previous - quiet.previous, inside, strict=True)]
+    deviations = torch.stack([each.std() for each in added])  # of each crop
+    assert 15 < int((deviations == 0).sum()) < 45
+    assert 2.5 < float(deviations.max()) < 3.4
+    assert abs(float(torch.cat(added).mean())) < 0.1
     assert noisy.previous.min() >= 0
     assert noisy.previous.max() < levels
     with pytest.raises(InputError, match=r"input_noise\b.*-1\b"):

@@ -5,18 +5,21 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.reference import phase_by_samples
+from tests.reference import periods_back_by_samples, phase_by_samples
 from tests.vocoder.engines.test_choice import lively
 from tests.vocoder.sounds import PATCH_FRAMES, SAMPLES_PER_CODE, Table, random_table, tiny_config
 from tokenizer.codes import Codes, PitchFormat
 from vocoder.crops import Crops, VocoderClips
 from vocoder.frames import pitch_frames
 from vocoder.generation import GenerationInput, generate, generate_blocks
-from vocoder.options import PITCH_INPUTS, CropsConfig, Sampling
-from vocoder.phase import frequencies, harmonics, pitch_inputs, recorded_phase, synthetic_phase
+from vocoder.options import PITCH_INPUTS, TAPS, CropsConfig, Sampling
+from vocoder.phase import frequencies, harmonics, lags, periods_back, pitch_inputs, recorded_phase, synthetic_phase
 from vocoder.vocoder import Vocoder
+from vocoder.wavenet import silence
 
 RATE, HOP = 8000, 80
 NO_VOICE = math.nan
@@ -56,6 +59,22 @@ def test_recorded_phase_is_that_of_the_fundamental_though_the_codes_pitch_is_a_l
 def test_without_a_voice_no_harmonic_is_read() -> None:
     phase = torch.stack([torch.rand(9), torch.zeros(9)], dim=1)
     assert not harmonics(phase).any()
+
+
+@given(st.lists(st.floats(-1, 1, width=32), min_size=60, max_size=60), st.lists(st.integers(0, 70), max_size=30))
+def test_what_lies_some_periods_back(samples: list[float], lag: list[int]) -> None:
+    lag = [each and max(each, TAPS // 2 + 1) for each in lag]
+    made = periods_back(torch.tensor([samples]), torch.tensor([lag], dtype=torch.int64))[0]
+    assert made.tolist() == periods_back_by_samples(samples, lag, TAPS)
+
+
+@given(st.floats(60, 400), st.sampled_from([(8000, 80), (16_000, 160), (48_000, 480)]))
+def test_a_lag_is_whole_periods_and_spans_a_frame(pitch: float, audio: tuple[int, int]) -> None:
+    (rate, hop), turns = audio, torch.tensor([0.0, pitch / audio[0]], dtype=torch.float64)
+    without, lag = lags(turns, hop_length=hop).tolist()
+    assert without == 0
+    assert hop + TAPS // 2 <= lag + 0.5 <= hop + TAPS // 2 + rate / pitch + 1
+    assert abs(lag - round(lag * pitch / rate) * rate / pitch) <= 0.5
 
 
 class Spoken(Table):
@@ -128,6 +147,30 @@ def test_streams_batches_and_prompts_follow_the_same_phase(engine: str) -> None:
         assert torch.equal(torch.cat([*streamed]), levels)
     assert torch.equal(together[1][: len(prompt)], prompt.int())
     assert not torch.equal(together[0], together[2])  # the pitch matters
+
+
+@pytest.mark.parametrize("engine", ["torch", "numba"])
+def test_levels_are_those_of_the_parallel_network(engine: str) -> None:
+    config = tiny_config(pitch=True, hop_length=20)
+    model = lively(config)
+    frames = torch.randn(90, config.condition_inputs, generator=torch.Generator().manual_seed(2))
+    octaves = torch.linspace(7, 8, 90, dtype=torch.float64)
+    octaves[40:60] = NO_VOICE
+    frames[:, -PITCH_INPUTS:] = pitch_inputs(octaves)
+    (levels,) = generate(
+        model, [GenerationInput(spectrogram=frames)], sampling=Sampling(temperature=0.0), engine=engine
+    )
+    turns, amplitude = frequencies(
+        torch.nn.functional.pad(frames[:, -PITCH_INPUTS:], (0, 0, 1, 1)), hop_length=20, sample_rate=config.sample_rate
+    )
+    phase, _ = synthetic_phase(turns, amplitude, start=0.0)
+    heard = torch.cat([phase, lags(turns, hop_length=20)[:, None].float()], dim=1)
+    previous = torch.cat([torch.tensor([silence()]), levels[:-1]]).long()
+    with torch.inference_mode():
+        logits = model(previous[None], frames[None], None, heard[None])[0]
+    chosen = logits.gather(0, levels.long()[None])[0]
+    torch.testing.assert_close(chosen, logits.max(0).values, atol=1e-3, rtol=0)
+    assert len(levels.unique()) > 5
 
 
 def test_a_shift_plays_the_pitch_higher() -> None:

@@ -23,7 +23,7 @@ from vocoder.engines.kernels import exponential, gate
 from vocoder.engines.numba_streams import NumbaStreams, numba_multiplies_bf16
 from vocoder.engines.torch_streams import TorchStreams
 from vocoder.generation import AS_LEARNED
-from vocoder.options import Sampling, WaveNetConfig
+from vocoder.options import TAPS, Sampling, WaveNetConfig
 from vocoder.wavenet import WaveNet, create_wavenet, silence
 from wordless.base import files as locks
 from wordless.base.files import compiling
@@ -64,8 +64,15 @@ def path(config: WaveNetConfig, clips: int, frames: int) -> Asked:
     generator = torch.Generator().manual_seed(clips)
     spectrogram = torch.randn(clips, frames, config.condition_inputs, generator=generator)
     levels = torch.randint(config.levels, (clips, frames * config.hop_length), generator=generator)
-    phase = torch.rand(*levels.shape, 2, generator=generator) if config.pitch else None
+    phase = random_phase(levels, config, generator) if config.pitch else None
     return spectrogram, levels, torch.arange(clips) % (len(config.groups) + 1) - 1, phase
+
+
+def random_phase(levels: Tensor, config: WaveNetConfig, generator: torch.Generator) -> Tensor:
+    """Phase, amplitude and lag ``(clips, samples, 3)`` of a voice that nobody has."""
+    least = config.hop_length + TAPS // 2
+    lag = torch.randint(least, 2 * least, levels.shape, generator=generator)
+    return torch.cat([torch.rand(*levels.shape, 2, generator=generator), lag[..., None]], dim=2)
 
 
 @torch.inference_mode()
@@ -86,7 +93,7 @@ def stepped_logits(
     device, hop = model.embedding.weight.device, model.config.hop_length
     conditions = model.conditions(spectrogram.to(device), groups.to(device))
     cut = spectrogram.shape[1] // 2
-    carried = None if phase is None else model.carried(phase.to(device))
+    carried = None if phase is None else model.carried(phase.to(device), levels.to(device))
     early, late = (None, None) if carried is None else (carried[:, : cut * hop], carried[:, cut * hop :])
     first = streams.score(conditions[:, :cut], levels[:, : cut * hop], early) if cut else torch.zeros(len(levels), 0, 0)
     second = streams.score(conditions[:, cut:], levels[:, cut * hop :], late)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tests import reference
 from tests.pipelines.tiny import AUDIO, tiny_tokenizer
+from tests.vocoder.engines.test_choice import random_phase
 from tests.vocoder.sounds import SPECTROGRAM, tiny_config
 from tokenizer.tokenizer import Tokenizer
 from vocoder.options import PITCH_INPUTS, WaveNetConfig
@@ -263,7 +264,7 @@ def test_the_same_sound_has_the_same_logits(heard: tuple[str], groups: tuple[str
 
 @pytest.mark.parametrize("read", [False, True])
 def test_the_pitch_does_not_change_with_the_tokenizer(read: bool) -> None:
-    """A start that reads the pitch reads it still; one that does not begins a network that ignores it at first."""
+    """A start that reads the pitch reads it still; one that does not begins one that does as it where it is unknown."""
     known, new = tokenizer(1), tokenizer(2)
     start = trained(sizes(pitch=read))
     model = converted(start, sizes(pitch=True), known, new).eval()
@@ -271,7 +272,7 @@ def test_the_pitch_does_not_change_with_the_tokenizer(read: bool) -> None:
     log_mel = -6 + 3 * torch.randn(1, CLIP_FRAMES, AUDIO.n_mels, generator=generator)
     previous = torch.randint(256, (1, CLIP_FRAMES * AUDIO.hop_length), generator=generator)
     pitch = torch.rand(1, CLIP_FRAMES, PITCH_INPUTS, generator=generator)
-    phase = torch.rand(*previous.shape, 2, generator=generator)
+    phase = random_phase(previous, start.config, generator) if read else None
     with torch.no_grad():
         own = known.normalise(log_mel)
         wanted = start(previous, torch.cat([own, pitch], 2), None, phase) if read else start(previous, own)
