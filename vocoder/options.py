@@ -52,7 +52,9 @@ class WaveNetConfig(Options):
     groups: tuple[str, ...] = ()  # those of the training clips
     group_channels: int = 16  # width of each group's vector
     pitch: bool = option(
-        False, "whether the network reads the pitch of the codes: F0 and voicing, and the phase of the voice"
+        False,
+        "whether the network reads the pitch of the codes: F0, voicing, phase, and its own samples some periods back; "
+        "true with vocoder.start=universal where its weights do (16 kHz)",
     )
 
     def __post_init__(self) -> None:

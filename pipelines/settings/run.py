@@ -323,7 +323,7 @@ def _with_voice(values: Mapping[str, object]) -> dict[str, object]:
     The weights that ship were trained on voices like those of the built-in corpus, and need no steps there. Other
     recordings have voices of their own.
     """
-    from pipelines.stages.start import NONE, is_shipped, shipped_voice
+    from pipelines.stages.start import NONE, is_shipped, saved_vocoder, shipped_voice
 
     vocoder = values.get("vocoder")
     if not isinstance(vocoder, Mapping):
@@ -337,7 +337,11 @@ def _with_voice(values: Mapping[str, object]) -> dict[str, object]:
             if "vocoder" in stages:
                 network = build(WaveNetConfig, wavenet, name="vocoder.wavenet")
                 found = shipped_voice(network, build(SpectrogramConfig, audio, name="audio"))
-                filled |= {"unfit": found} if isinstance(found, str) else {"start": str(found)}
+                if isinstance(found, str):
+                    filled["unfit"] = found
+                else:
+                    pitch = network.pitch or saved_vocoder(str(found)).wavenet.pitch
+                    filled |= {"start": str(found), "wavenet": {**wavenet, "pitch": pitch}}
     fit = filled.get("fit")
     if isinstance(fit, Mapping) and fit.get("steps", 1) is None:
         begun = isinstance(filled.get("start"), str) and is_shipped(str(filled["start"]))

@@ -166,6 +166,8 @@ def is_shipped(start: str) -> bool:
 def shipped_voice(wanted: WaveNetConfig, audio: SpectrogramConfig, *, shipped: Path = SHIPPED) -> Path | str:
     """Return the folder with the shipped start weights for a vocoder, or the reason why there are none for it.
 
+    They decide whether it reads the pitch.
+
     ``shipped`` has a folder for each sample rate.
 
     Raises:
@@ -180,7 +182,7 @@ def shipped_voice(wanted: WaveNetConfig, audio: SpectrogramConfig, *, shipped: P
     if wanted.condition != "meaning":
         return f"they read log-mel, and vocoder.wavenet.condition is {wanted.condition}"
     try:
-        other = _different(_other_options(str(folder), wanted, audio))
+        other = _different(_other_options(str(folder), replace(wanted, pitch=True), audio))
         Vocoder.from_pretrained(folder)
     except InputError as error:
         raise InputError(
