@@ -324,8 +324,8 @@ class _Run:
             past = torch.cat([levels, torch.zeros(len(levels), hop, dtype=levels.dtype)], dim=1)
             with one_thread():
                 carried = [  # clip by clip: products of other shapes round differently
-                    self.model.carried(copy_to(own, device), copy_to(before, device))
-                    for own, before in zip(phase[:, place].split(1), past.split(1), strict=True)
+                    self.model.carried(copy_to(own[None], device), copy_to(before[None], device))
+                    for own, before in zip(phase[:, place], past, strict=True)
                 ]
             made = self.streams.advance(
                 conditions[:, [frame]], given[:, place], draws[:, place], sampling, torch.cat(carried)
