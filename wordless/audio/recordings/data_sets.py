@@ -261,7 +261,7 @@ def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, ow
     found: dict[str, tuple[Description, ...]] = {}
     rejected: list[Rejected] = []
     for row, name in named:
-        fields = {
+        fields: dict[str, str] = {
             kind: SEPARATOR.join(text for column in each if (text := row.fields.get(column)))
             for kind, each in wanted.items()
         }
