@@ -25,7 +25,7 @@ SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROO
 
 EXECUTING_MODULES = {
     *("pickle", "_pickle", "cPickle", "pickletools", "dill", "cloudpickle", "joblib", "shelve", "marshal", "runpy"),
-    *("torch.package", "torch.hub", "torch.jit", "torch.serialization", "pandas", "imp"),
+    *("torch.package", "torch.hub", "torch.jit", "torch.serialization", "imp"),
 }
 EXECUTING_NAMES = {"eval", "exec", "compile", "__import__"}
 # Files with other calls of that name, and what they call it of: numba's builder, our `Training`, safetensors' function.
@@ -64,6 +64,8 @@ def executes(call: ast.Call, file: Path) -> bool:
     if name in EXECUTING_NAMES or of in EXECUTING_MODULES or name.startswith("torch.jit."):
         return True
     if any(keyword.arg == "allow_pickle" for keyword in call.keywords) and constant(call, "allow_pickle") is not False:
+        return True
+    if last in ("read_pickle", "read_hdf", "query"):  # of pandas
         return True
     if last in ("load", "full_load", "unsafe_load") and of == "yaml":
         return True

@@ -128,7 +128,7 @@ def test_clips_shorter_than_a_state_are_set_aside_and_counted(
     tones: Path, tmp_path: Path, bodies: dict[str, tuple[str, ...]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = write_tones(tmp_path / "tones")
-    soundfile.write(root / "low_99.wav", np.full(50, 0.1, np.float32), RATE)
+    soundfile.write(root / "low_99.wav", 0.1 * np.sin(np.arange(50, dtype=np.float32)), RATE)
     for body, reason in (("wav2vec2", "15 ms"), ("audio_transformer", "25 ms")):
         place = (f"output={tmp_path / body}", f"store.root={tmp_path / 's'}", "body.fit.steps=1", "beside=[]")
         finetune_body(composed(*bodies[body], f"corpus.root={root}", *place))
