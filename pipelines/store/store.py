@@ -34,7 +34,7 @@ SYNTHESISED, UNPACKED = "embedded", "datasets"  # folders of recordings: the bui
 MODEL = ("README.md", "config.json", "model.safetensors")  # the files of a tokenizer, a language model or a vocoder
 # Options that decide no result: how often checkpoints are written, which program computes the same sound.
 NO_RESULT = ("checkpoint_minutes", "engine")
-LIBRARIES = ("torch", "torchaudio", "faiss-gpu", "faiss-cpu", "fairseq2", "scikit-learn", "numpy")
+LIBRARIES: tuple[str, ...] = ("torch", "torchaudio", "faiss-gpu", "faiss-cpu", "fairseq2", "scikit-learn", "numpy")
 LIBRARIES += ("soundfile", "av", "soxr")
 
 
