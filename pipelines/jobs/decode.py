@@ -136,7 +136,7 @@ def _job(
     for clip in clips:
         digest.update(repr((clip.name, clip.group, clip.codes.num_samples)).encode() + clip.codes.values.tobytes())
     folder = vocoder_of(settings.model, settings.kind)
-    strength = in_force(settings.postfilter, tokenizer.front_end) if folder else None
+    strength = in_force(settings.postfilter, tokenizer.front_end) if folder or settings.kind.comb else None
     return {
         "input": digest.hexdigest(),
         "codebook": tokenizer.format.codebook,
