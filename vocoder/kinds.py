@@ -7,7 +7,7 @@ pages are drawn without it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Kind:
     caveat: str = ""  # sentences of the report: how to read figures of this sound
     marker: str  # of matplotlib
     import_stream: Callable[[], Stream] | None  # gives the function that makes it; None: a run trains a vocoder
-    comb: bool = False  # whether that sound passes the filters and the pitch comb that WaveNet's passes
+    comb: bool = False  # whether its sound passes the filters and the pitch comb, which plays the pitch of the codes
     played_first: bool = False  # whether a report embeds its sound before that of other kinds, while it has room
     version: int = 1  # part of the keys of stored sound: raise it when the same codes sound otherwise
 
@@ -78,22 +78,24 @@ GRIFFIN_LIM = Kind(
     played_first=True,
     version=2,
 )
-NOISE_COMB = Kind(
+NOISE_COMB = replace(
+    NOISE_VOCODER,
     key="noise_comb",
     title="noise + comb",
     explanation="Noise + comb is noise through WaveNet's filters and pitch comb, with the same pitch.",
     caveat="What noise + comb reaches, the filters and the comb reach: it is not WaveNet's work.",
     marker="+",
-    import_stream=_noise_vocoder,
     comb=True,
 )
-GRIFFIN_LIM_COMB = Kind(
+GRIFFIN_LIM_COMB = replace(
+    GRIFFIN_LIM,
     key="griffin_lim_comb",
     title="Griffin-Lim + comb",
     explanation="Griffin-Lim + comb passes the same filters and comb.",
     marker="s",
-    import_stream=_griffin_lim,
     comb=True,
+    played_first=False,
+    version=1,
 )
 WAVENET = Kind(
     key="wavenet",
@@ -101,6 +103,7 @@ WAVENET = Kind(
     explanation="WaveNet generates the samples.",
     marker="D",
     import_stream=None,
+    comb=True,
     played_first=True,
 )
 

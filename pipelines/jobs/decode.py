@@ -94,7 +94,7 @@ def _with_pitch(clips: Sequence[CodedClip], settings: DecodeConfig, form: CodesF
     """Add the pitch that text units do not have: a run's language model predicts it for its WaveNet."""
     if form.pitch is None or clips[0].codes.format.pitch is not None:
         return [*clips]
-    if settings.kind.learned or settings.kind.comb:  # other kinds play no pitch
+    if settings.kind.comb:  # other kinds play no pitch
         otherwise = "the input has no pitch, which it predicts: give Parquet, choose synthesis=griffin_lim, or "
         model = LanguageModel.from_pretrained(part_of(settings.model, "lm", otherwise=otherwise), device=device)
         require_same_codebook(model.format, form, owner=model.name)
@@ -136,7 +136,7 @@ def _job(
     for clip in clips:
         digest.update(repr((clip.name, clip.group, clip.codes.num_samples)).encode() + clip.codes.values.tobytes())
     folder = vocoder_of(settings.model, settings.kind)
-    strength = in_force(settings.postfilter, tokenizer.front_end) if folder or settings.kind.comb else None
+    strength = in_force(settings.postfilter, tokenizer.front_end) if settings.kind.comb else None
     return {
         "input": digest.hexdigest(),
         "codebook": tokenizer.format.codebook,

@@ -16,7 +16,7 @@ from tokenizer.codes import Codes, PitchFormat
 from vocoder.crops import Crops, VocoderClips
 from vocoder.frames import pitch_frames
 from vocoder.generation import GenerationInput, generate, generate_blocks
-from vocoder.options import PITCH_INPUTS, TAPS, CropsConfig, Sampling
+from vocoder.options import PITCH_INPUTS, TAPS, CropsConfig, Sampling, WaveNetConfig
 from vocoder.phase import frequencies, harmonics, lags, periods_back, pitch_inputs, recorded_phase, synthetic_phase
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import silence
@@ -124,14 +124,20 @@ def test_codes_without_a_pitch_have_an_unknown_one() -> None:
     assert not pitch_frames(torch.zeros(2, 3, 1, dtype=torch.int64), random_table()).any()
 
 
+def spoken_frames(config: WaveNetConfig, count: int) -> Tensor:
+    """Random conditions ``(count, inputs)`` of a voice that rises by an octave and pauses."""
+    frames = torch.randn(count, config.condition_inputs, generator=torch.Generator().manual_seed(2))
+    octaves = torch.linspace(7, 8, count, dtype=torch.float64)
+    octaves[40:60] = NO_VOICE
+    frames[:, -PITCH_INPUTS:] = pitch_inputs(octaves)
+    return frames
+
+
 @pytest.mark.parametrize("engine", ["torch", "numba"])
 def test_streams_batches_and_prompts_follow_the_same_phase(engine: str) -> None:
     config = tiny_config(pitch=True, hop_length=20)
     model = lively(config)
-    frames = torch.randn(150, config.condition_inputs, generator=torch.Generator().manual_seed(2))
-    octaves = torch.linspace(7, 8, 150, dtype=torch.float64)
-    octaves[40:60] = NO_VOICE
-    frames[:, -PITCH_INPUTS:] = pitch_inputs(octaves)
+    frames = spoken_frames(config, 150)
     prompt = torch.randint(256, (1_505,), generator=torch.Generator().manual_seed(3))
     clips = [
         GenerationInput(spectrogram=frames, seed=1),
@@ -153,10 +159,7 @@ def test_streams_batches_and_prompts_follow_the_same_phase(engine: str) -> None:
 def test_levels_are_those_of_the_parallel_network(engine: str) -> None:
     config = tiny_config(pitch=True, hop_length=20)
     model = lively(config)
-    frames = torch.randn(90, config.condition_inputs, generator=torch.Generator().manual_seed(2))
-    octaves = torch.linspace(7, 8, 90, dtype=torch.float64)
-    octaves[40:60] = NO_VOICE
-    frames[:, -PITCH_INPUTS:] = pitch_inputs(octaves)
+    frames = spoken_frames(config, 90)
     (levels,) = generate(
         model, [GenerationInput(spectrogram=frames)], sampling=Sampling(temperature=0.0), engine=engine
     )
