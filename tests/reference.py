@@ -98,34 +98,6 @@ def tracked_pitch(samples: npt.NDArray[np.float32], rate: int, hop: int) -> list
     return [math.log2(each) for each in hertz]
 
 
-# Language model: codes at several rates
-
-
-def covering_codes(drawing: str, look_ahead: int) -> list[list[str]]:
-    """What an upsampler reads, off a drawing: see `lm.tokens`.
-
-    Each row of the drawing has the codes of a rate in brackets, ``[  a0  ][  a1  ]``, on one axis of time. The result
-    has for each code of the last row the codes of each row above that covers it, and those that follow, "-" beyond the
-    end; and last its place within the code of the first row.
-    """
-    rows = [
-        [(each.start(), each.end(), each[1].strip()) for each in re.finditer(r"\[([^]]*)\]", line)]
-        for line in drawing.splitlines()
-        if "[" in line
-    ]
-    *coarser, finest = rows
-    read = []
-    for start, end, _ in finest:
-        names: list[str] = []
-        for row in coarser:
-            (place,) = (at for at, (first, last, _) in enumerate(row) if first <= start and end <= last)
-            ahead = [name for _, _, name in row[place : place + 1 + look_ahead]]
-            names += ahead + ["-"] * (1 + look_ahead - len(ahead))
-        (before,) = (first for first, last, _ in coarser[0] if first <= start < last)
-        read.append([*names, str(sum(before <= other < start for other, _, _ in finest))])
-    return read
-
-
 # Language model: masked frames of wav2vec 2.0 and their targets
 
 

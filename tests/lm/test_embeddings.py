@@ -37,34 +37,10 @@ def _pooled(states: FloatArray, streams: int, pooling: Pooling) -> FloatArray:
     return means
 
 
-def test_batched_inner_activations_are_the_pools_of_each_clips_own(model: LanguageModel) -> None:
-    streams = model.format.streams
-    clips = [random_codes(steps, streams=streams, seed=steps) for steps in (5, 1, 8)]  # each within one window
-    embedded = embed(model, clips, poolings=ALL_POOLINGS, inner=True)
-    for index, codes in enumerate(clips):
-        inner = model.gpt.inner_activations(model.tokens(codes.values)[None])
-        inner = model.gpt.over_codes(inner)[:, 0, 1:]  # (layers, codes, ffn_dim)
-        for pooling in ALL_POOLINGS:
-            expected = [_pooled(layer, streams, pooling) for layer in inner.numpy()]
-            np.testing.assert_allclose(embedded[pooling][:, index], expected, atol=1e-5)
-
-
 def test_what_an_upsampler_does_not_read_is_refused() -> None:
     upsampler = LanguageModel.create(TINY, rates_format(2, 1), seed=0)
     with pytest.raises(InputError, match="assignments=hard"):
         embed(upsampler, [replace(_soft(5, 1), codes=random_rates(rates_format(2, 1), 3))])
-
-
-def test_one_pooling_alone_is_that_of_all_together_with_a_row_for_each_layer(model: LanguageModel) -> None:
-    clips = [random_codes(steps, streams=model.format.streams, seed=steps) for steps in (5, 9)]
-    together = embed(model, clips, poolings=ALL_POOLINGS)
-    for pooling in ALL_POOLINGS:
-        np.testing.assert_allclose(embed(model, clips, poolings=[pooling])[pooling], together[pooling], atol=1e-6)
-    embedded = embed(model, [random_codes(9, streams=model.format.streams)], poolings=("thirds",))
-    assert list(embedded) == ["thirds"]
-    assert embedded["thirds"].shape == (1 + TINY.layers, 1, 3 * TINY.model_dim)
-    with pytest.raises(InputError, match="codebook c2"):
-        embed(model, [random_codes(4, streams=model.format.streams, codebook="c2")])
 
 
 def test_layers_offer_the_states_that_are_asked_for(model: LanguageModel) -> None:

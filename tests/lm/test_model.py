@@ -1,7 +1,4 @@
-"""Windows of recordings longer than the context.
-
-A language model: saved, asked, continued.
-"""
+"""A language model: windows of long recordings, scores, continuations, and pitch among its codes."""
 
 import math
 from dataclasses import replace
@@ -104,16 +101,6 @@ def test_a_prompt_is_read_to_its_last_whole_step(model: LanguageModel) -> None:
     np.testing.assert_array_equal(continued, model.generate(whole.crop(0, 5), seconds=0.5, seed=1).values)
 
 
-def test_probabilities_of_all_codes_sum_to_one(model: LanguageModel) -> None:
-    codes = _prompt(model, 30)
-    total = np.zeros((30, model.format.streams))
-    for code in range(model.format.codebook_size):
-        last = codes.values.copy()
-        last[-1, -1] = code
-        total += np.exp(model.log_probabilities(Codes(values=last, num_samples=codes.num_samples, format=codes.format)))
-    assert total[-1, -1] == pytest.approx(1, abs=1e-5)
-
-
 def test_a_model_that_sees_a_short_past_is_asked_for_each_step_after_it(model: LanguageModel) -> None:
     codes = random_codes(23, streams=model.format.streams, seed=1)
     np.testing.assert_allclose(model.log_probabilities_within(codes, 64), model.log_probabilities(codes), atol=1e-5)
@@ -139,44 +126,20 @@ def test_hidden_states_cover_every_code_once(model: LanguageModel) -> None:
     torch.testing.assert_close(states[:, : first.values.size], model.hidden_states(first), rtol=0, atol=1e-6)
 
 
-def test_a_layer_that_is_not_there_and_bare_codes_are_refused(model: LanguageModel) -> None:
-    codes = _prompt(model, 3)
-    for layer in (-1, TINY.layers + 1):
-        with pytest.raises(InputError, match=rf"layers\b.*{layer}\b.*\b0\b"):
-            model.hidden_states(codes, layers=[layer])
-    for clips in (codes, []):
-        with pytest.raises(InputError, match=r"clips.*list"):
-            model.perplexity(clips)  # type: ignore[arg-type]
-
-
-def test_codes_of_another_codebook_and_bare_numbers_are_refused(model: LanguageModel) -> None:
-    foreign = random_codes(4, streams=model.format.streams, codebook="c2")
-    for ask in (lambda: model.generate(foreign, seconds=1), lambda: model.perplexity([foreign])):
-        with pytest.raises(InputError, match=r"\bc1\b.*\bc2\b"):
+def test_other_codes_bare_numbers_and_layers_that_are_not_there_are_refused(model: LanguageModel) -> None:
+    own, foreign = _prompt(model, 3), random_codes(4, streams=model.format.streams, codebook="c2")
+    for ask, told in (
+        (lambda: model.generate(foreign, seconds=1), r"\bc1\b.*\bc2\b"),
+        (lambda: model.perplexity([foreign]), r"\bc1\b.*\bc2\b"),
+        (lambda: model.generate(own.values, seconds=1), r"codes\b.*ndarray\b.*Codes\b"),  # type: ignore[arg-type]
+        (lambda: model.hidden_states(own.values), r"codes\b.*ndarray\b.*Codes\b"),  # type: ignore[arg-type]
+        (lambda: model.hidden_states(own, layers=[TINY.layers + 1]), r"layers\b.*\b3\b.*\b0\b"),
+        (lambda: model.hidden_states(own, layers=[-1]), r"layers\b.*-1\b.*\b0\b"),
+        (lambda: model.perplexity(own), r"clips.*list"),  # type: ignore[arg-type]  # one clip is no list of clips
+        (lambda: model.perplexity([]), r"clips.*list"),
+    ):
+        with pytest.raises(InputError, match=told):
             ask()
-    numbers = random_codes(3, streams=model.format.streams).values
-    for call in (lambda: model.generate(numbers, seconds=1), lambda: model.hidden_states(numbers)):  # type: ignore[arg-type]
-        with pytest.raises(InputError, match=r"codes\b.*ndarray\b.*Codes\b"):
-            call()
-
-
-@pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan, math.inf])
-def test_a_length_of_no_code_is_refused(model: LanguageModel, seconds: float) -> None:
-    with pytest.raises(InputError, match="seconds"):
-        model.generate(seconds=seconds)
-
-
-def test_a_folder_without_a_whole_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"config\.json\b.*language model"):
-        LanguageModel.from_pretrained(tmp_path)
-    LanguageModel.create(TINY, codes_format(), seed=0).save_pretrained(tmp_path)
-    weights = tmp_path / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:500])
-    with pytest.raises(InputError, match="damaged"):
-        LanguageModel.from_pretrained(tmp_path)
-    weights.unlink()
-    with pytest.raises(InputError, match=r"model\.safetensors\b.*missing"):
-        LanguageModel.from_pretrained(tmp_path)
 
 
 FORMAT = replace(codes_format(streams=3), pitch=PitchFormat(levels=3, lowest=80.0, highest=160.0))
