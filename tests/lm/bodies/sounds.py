@@ -1,12 +1,9 @@
 """Sounds and small speech models for the tests of bodies, and which of their weights learn."""
 
 import numpy as np
-from torch import Tensor, nn
 
-from lm.bodies.body import Body, BodyNetwork, freeze
 from lm.bodies.clips import StoredClips
 from lm.bodies.options import ClipBatchConfig, MaskConfig, TargetConfig, Wav2vec2Config
-from lm.finetuned import FineTunedNetwork
 
 MELS = 16
 
@@ -26,22 +23,6 @@ def _ridge(name: str, rng: np.random.Generator) -> np.ndarray:
     centre = 8 + rng.uniform(-1, 1) + slope * (np.arange(length) / length - 0.5)
     ridge = 3 * np.exp(-0.5 * (np.arange(MELS) - centre[:, None]) ** 2) - 1
     return ridge + 0.3 * rng.standard_normal((length, MELS))
-
-
-def require_frozen_before(count: int, body: Body, network: BodyNetwork, inputs: Tensor, lengths: Tensor) -> None:
-    """Freeze ``count`` layers; all that computes before the next layer must have no trainable weight and no dropout."""
-    freeze(network, count)
-    FineTunedNetwork(network, nn.Identity(), body.reading).train()
-    done: list[nn.Module] = []
-    before: list[nn.Module] = []
-    for module in network.modules():
-        module.register_forward_hook(lambda module, *_: done.append(module))
-    network.stack[1 + count].register_forward_pre_hook(lambda *_: before.extend(done))
-    network(inputs, lengths)
-    assert before
-    assert not [module for module in before if module.training]
-    assert not [module for module in before if any(weight.requires_grad for weight in module.parameters())]
-    assert all(weight.requires_grad for layer in network.stack[1 + count :] for weight in layer.parameters())
 
 
 RATE = 4000

@@ -13,7 +13,6 @@ from lm.bodies.options import AugmentationConfig, WaveformAugmentationConfig
 from tests.benchmarks.steps import META, Placement
 from tests.lm.reference import blurred_by_loops
 from wordless.audio.reading import resample_blocks
-from wordless.base.errors import InputError
 
 NOTHING = AugmentationConfig(crop=1, speed=0, formant=0, gain_db=0, mix=0, noise=0, time_masks=0, mel_masks=0)
 LENGTHS = torch.tensor([20, 31, 7, 40])
@@ -263,15 +262,3 @@ def test_a_mask_silences_a_passage() -> None:
     assert silenced.any()
     assert all(row.sum() <= length / 2 for row, length in zip(silenced, WAVE_LENGTHS.tolist(), strict=True))
     assert torch.equal(views[~silenced], tones()[~silenced])
-
-
-@pytest.mark.parametrize(
-    ("values", "told"),
-    [
-        ({"rate": 2.0}, r"rate\b.*\b2\b"),
-        ({"noise": -1.0}, r"noise\b.*-1\b"),
-    ],
-)
-def test_amounts_that_cannot_be_are_refused(values: dict[str, float], told: str) -> None:
-    with pytest.raises(InputError, match=told):
-        replace(NO_CHANGE, **values)

@@ -9,14 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lm.bodies.body import BodyReading, Frames, freeze, read_states
+from lm.bodies.body import BodyReading, Frames, read_states
 from lm.bodies.gpt import GptBody, GptNetwork, replace_codes
 from lm.finetuning import RANDOM, RUN, GptOptions
 from lm.layers import states_over_time
 from lm.model import LanguageModel
 from tests.lm.tiny import random_codes
 from tests.pipelines.tiny import AUDIO, save_run, sweep
-from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 
 
@@ -72,15 +71,6 @@ def test_an_incomplete_last_state_is_read_or_left_out() -> None:
     assert CODES.states_per_second == 50
 
 
-def test_gradients_flow_through_windows() -> None:
-    inputs = torch.randn(2, 30, requires_grad=True)
-    states, _ = read_states(sums(CODES), CODES, inputs, torch.tensor([30, 12]))  # type: ignore[arg-type]
-    states.sum().backward()  # type: ignore[no-untyped-call]
-    assert inputs.grad is not None
-    assert (inputs.grad[0] != 0).all()
-    assert (inputs.grad[1, 12:] == 0).all()
-
-
 def batch(model: LanguageModel, *steps: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Codes of several lengths."""
     clips = [torch.from_numpy(random_codes(n, streams=model.format.streams, seed=n).values).long() for n in steps]
@@ -114,17 +104,6 @@ def test_layers_for_probes_are_the_hidden_states(model: LanguageModel) -> None:
         torch.testing.assert_close(states[0], states_over_time(model, codes, [number]))
 
 
-@pytest.mark.parametrize(("count", "trainable"), [(0, 3), (1, 1), (2, 0), ("all", 0)])
-def test_layers_are_frozen_from_the_inputs_on(model: LanguageModel, count: int, trainable: int) -> None:
-    network = GptNetwork(LanguageModel.create(model.gpt.config, model.format, seed=0).gpt)
-    freeze(network, count)
-    free = [layer for layer in network.stack if any(weight.requires_grad for weight in layer.parameters())]
-    assert len(free) == trainable
-    assert any(weight.requires_grad for weight in network.parameters()) == (count != "all")  # the last norm
-    with pytest.raises(InputError, match=r"body\.frozen_layers\b.*\b3\b.*\b2 layers\b.*\b0\b.*\b2\b.*\ball\b"):
-        freeze(network, 3)
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_run(tmp_path_factory.mktemp("gpt") / "run", seed=3)
@@ -146,11 +125,10 @@ def test_a_run_is_opened_with_its_weights_or_without(run: Path) -> None:
 
 
 def test_the_front_end_is_the_tokenizer(run: Path) -> None:
-    parts = {part: run / part for part in ("tokenizer", "lm")}
-    source = GptOptions().open(parts)
-    sound = Waveform(samples=sweep(0.33, AUDIO.sample_rate), sample_rate=AUDIO.sample_rate)
-    inputs = source.body.front_end(source.folder, device="cpu")([sound.samples])
-    assert len(inputs) == source.body.num_inputs(len(sound.samples))
+    source = GptOptions().open({part: run / part for part in ("tokenizer", "lm")})
+    samples = sweep(0.33, AUDIO.sample_rate)
+    inputs = source.body.front_end(source.folder, device="cpu")([samples])
+    assert len(inputs) == source.body.num_inputs(len(samples))
     assert inputs.dtype == source.body.reading.input_type
     assert source.body.reading.least_samples == 80
 

@@ -163,20 +163,6 @@ def test_a_saved_model_is_loaded_again_and_one_of_another_version_is_refused(tmp
         saved_layers(tmp_path)
 
 
-def test_a_few_steps_learn_the_codes() -> None:
-    model = create_sound_gpt(MODEL, SHAPE, seed=0).train()
-    batches = SoundBatches(clips(), CONFIG, UNCHANGED, ahead=AHEAD, std=torch.ones(MELS))
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    losses = []
-    for step in range(40):
-        total, count = loss(model, batches.batch(step, 0, 1))
-        optimiser.zero_grad()
-        (total / count).backward()
-        optimiser.step()
-        losses.append(float(total.detach() / count))
-    assert losses[-1] < 0.5 * losses[0]
-
-
 def test_pieces_of_a_long_recording_are_whole_patches() -> None:
     frames = torch.arange(50.0)[:, None].expand(-1, MELS)
     cut = [*_cut_again(torch.split(frames, 16), 15)]

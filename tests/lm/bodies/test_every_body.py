@@ -1,0 +1,137 @@
+"""What holds for every body: a clip's states are its own, windows, seeds, frozen layers, and the folder of a model."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lm.bodies.audio_transformer import VARIANTS, AudioTransformerBody
+from lm.bodies.body import Body, freeze, read_states
+from lm.bodies.clips import StoredClips
+from lm.bodies.convolutional import ConvBody
+from lm.bodies.gpt import GptBody
+from lm.bodies.options import AstConfig, AudioTransformerConfig, ConvEncoderConfig
+from lm.bodies.spectrogram_transformer import AstBody
+from lm.bodies.wav2vec2 import Wav2vec2Body
+from lm.finetuned import FineTunedModel, FineTunedNetwork, create_network
+from lm.finetuning import ClassificationOptions
+from tests.lm.tiny import TINY, codes_format
+from tests.wordless.audio.speech_models.checkpoints import KINDS
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.speech_models import Architecture
+from wordless.base.errors import InputError
+
+AUDIO_TRANSFORMER = AudioTransformerConfig(
+    front_end=24, width=16, layers=3, heads=2, ffn_dim=32, pool_every=1, wavelet_levels=3, patches=8
+)
+BODIES: dict[str, Body] = {
+    "gpt": GptBody(gpt=TINY, codes=codes_format(3)),
+    "gpt_parallel": GptBody(gpt=replace(TINY, interleaving="parallel"), codes=codes_format(3)),
+    "convolutional": ConvBody(encoder=ConvEncoderConfig(channels=(4, 8)), audio=SpectrogramConfig(n_mels=16)),
+    "ast": AstBody(ast=AstConfig(patches=4)),
+    **{
+        f"audio_transformer_{variant}": AudioTransformerBody(
+            audio_transformer=replace(AUDIO_TRANSFORMER, variant=variant), sample_rate=4000
+        )
+        for variant in VARIANTS
+    },
+    **{
+        kind: Wav2vec2Body(architecture=Architecture.of_config(sizes(), sample_rate=16_000))
+        for kind, (_, sizes) in KINDS.items()
+    },
+}
+EVERY = pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
+
+
+def inputs_of(body: Body, *lengths: int) -> tuple[Tensor, Tensor]:
+    """Random inputs, also beyond the ends of the clips, and the lengths of the clips."""
+    draw = torch.Generator().manual_seed(0)
+    shape = (len(lengths), max(lengths), *body.reading.input_width)
+    if isinstance(body, GptBody):
+        return torch.randint(7, shape, generator=draw), torch.tensor(lengths)
+    return 0.1 * torch.randn(shape, generator=draw), torch.tensor(lengths)
+
+
+@EVERY
+@torch.no_grad()
+def test_padding_and_company_change_nothing(body: Body) -> None:
+    reading, network = body.reading, body.create(seed=0).eval()
+    part = (-1 if reading.rounded_up else 1) * (reading.inputs_per_state // 3)  # of a state, at the end
+    inputs, lengths = inputs_of(body, *(reading.num_inputs(n) + part for n in (min(reading.window, 5), 1, 2)))
+    states, counts = read_states(network, reading, inputs, lengths)
+    assert counts.tolist() == [reading.num_states(length) for length in lengths.tolist()]
+    assert states.shape == (3, int(counts.max()), reading.dim)
+    blocks = network.blocks(inputs, lengths)
+    assert len(blocks) == len(network.stack) - 1
+    for row, length in enumerate(lengths.tolist()):
+        clip, own = inputs[row : row + 1, :length], lengths[row : row + 1]
+        alone, _ = network(clip, own)
+        torch.testing.assert_close(states[row, : counts[row]], alone[0], atol=1e-4, rtol=1e-3)
+        for (together, ends), (wanted, (steps,)) in zip(blocks, network.blocks(clip, own), strict=True):
+            assert ends[row] == steps == wanted.shape[1]
+            torch.testing.assert_close(together[row, :steps], wanted[0], atol=1e-4, rtol=1e-3)
+
+
+@EVERY
+@torch.no_grad()
+def test_long_clips_are_read_in_windows(body: Body) -> None:
+    network, window = body.create(seed=0).eval(), min(body.reading.window, 4)
+    reading, half = replace(body.reading, window=window), window // 2
+    inputs, lengths = inputs_of(body, reading.num_inputs(2 * window))
+    states, counts = read_states(network, reading, inputs, lengths)
+    ends = torch.tensor([reading.num_inputs(window)])
+    first, second = (
+        network(inputs[:, start * reading.inputs_per_state :][:, : int(ends)], ends)[0] for start in (0, half)
+    )
+    assert states.shape[1] == counts[0] == 2 * window
+    torch.testing.assert_close(states[0, :window], first[0], atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(states[0, window : window + half], second[0, half:window], atol=1e-4, rtol=1e-3)
+
+
+@EVERY
+def test_weights_follow_from_the_seed(body: Body) -> None:
+    one, same, other = (body.create(seed=seed).state_dict() for seed in (3, 3, 4))
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not all(torch.equal(one[name], other[name]) for name in one)
+
+
+@EVERY
+def test_all_that_feeds_a_frozen_layer_is_frozen(body: Body) -> None:
+    """It has no trainable weight and no dropout; the layers behind it learn."""
+    network, inputs = body.create(seed=0), inputs_of(body, body.reading.num_inputs(2))
+    count = len(network.stack) - 2
+    freeze(network, count)
+    FineTunedNetwork(network, nn.Identity(), body.reading).train()
+    done: list[nn.Module] = []
+    before: list[nn.Module] = []
+    for module in network.modules():
+        module.register_forward_hook(lambda module, *_: done.append(module))
+    network.stack[1 + count].register_forward_pre_hook(lambda *_: before.extend(done))
+    network(*inputs)
+    assert before
+    assert not [each for each in before if each.training or any(w.requires_grad for w in each.parameters())]
+    assert all(weight.requires_grad for weight in network.stack[1 + count].parameters())
+    freeze(network, "all")
+    assert not any(weight.requires_grad for weight in network.parameters())
+    network = body.create(seed=0)
+    freeze(network, "inputs")
+    assert [any(weight.requires_grad for weight in part.parameters()) for part in network.stack][:2] == [False, True]
+    with pytest.raises(InputError, match=rf"body\.frozen_layers\b.*\b{count + 2}\b.*\b{count + 1} layer"):
+        freeze(network, count + 2)
+
+
+@EVERY
+def test_a_saved_model_scores_as_before(body: Body, tmp_path: Path) -> None:
+    task = ClassificationOptions().task(["a", "b"], [])
+    model = FineTunedModel(create_network(body, body.create(seed=0), task, seed=0), body, "classification", task)
+    model.write(tmp_path)
+    again = FineTunedModel.from_pretrained(tmp_path)
+    assert again.body == body
+    clips = [inputs_of(body, body.reading.num_inputs(states))[0][0] for states in (2, 1)]
+    stored = StoredClips.together(
+        [(clip if isinstance(body, GptBody) else 1000 * clip).numpy().astype(body.reading.input_type) for clip in clips]
+    )
+    assert all(map(np.array_equal, again.outputs(stored), model.outputs(stored)))
