@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 
 from lm.bodies.clips import ClipViews, augment
 from lm.bodies.convolutional import PairBatches, nt_xent, validation_pairs
-from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ConvEncoderConfig
+from lm.bodies.options import AugmentationConfig, ClipBatchConfig
 from tests.lm.bodies.sounds import MELS, ridges
 from tests.lm.reference import nt_xent_by_loops
 from wordless.base.errors import InputError
 
-ENCODER = ConvEncoderConfig(channels=(8, 16))
 BATCHES = ClipBatchConfig(batch_size=12, max_frames=25, pool_batches=2)
 MAKE_VIEW = partial(augment, config=AugmentationConfig(), std=torch.ones(MELS))
 

@@ -1,8 +1,5 @@
 """Heads of classification, regression and sequences: targets, losses, figures, rows, probes and what is refused."""
 
-from dataclasses import replace
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
@@ -10,47 +7,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import mean_absolute_error, r2_score
 
-from lm.bodies.clips import ClipViews, LabelledBatches, augment
-from lm.bodies.convolutional import ConvBody
-from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ConvEncoderConfig
 from lm.ctc import SequenceTask, beam_search, error_rates
-from lm.finetuned import FineTunedModel, TaskLoss, create_network
 from lm.finetuning import ClassificationOptions, FigureConfig, RegressionOptions, SequenceOptions
 from lm.heads import ClassificationTask, PooledTask, RegressionTask
 from lm.options import ProbeConfig
 from lm.probing.comparison import measure
 from lm.probing.vectors import FloatArray, pool
-from tests.lm.bodies.sounds import MELS, ridges
 from tests.lm.reference import text_probabilities
 from tests.reference import edits
-from wordless.audio.options import SpectrogramConfig
 from wordless.base.errors import InputError
 
-CLASSES = ("falls", "rises", "stays")
-ENCODER = ConvEncoderConfig(channels=(8, 16))
-BATCHES = ClipBatchConfig(batch_size=12, max_frames=40, pool_batches=2)
-CLIPS, NAMES = ridges(60)
 SEVERAL = ClassificationOptions(label_separator=";")
-TARGETS = torch.tensor([CLASSES.index(name) for name in NAMES])
-
-
-def _batches(config: ClipBatchConfig = BATCHES, targets: torch.Tensor = TARGETS) -> LabelledBatches:
-    light = AugmentationConfig(crop=0.9, speed=0.1, formant=0.05, mix=0.1, time_mask=0.1, mel_mask=0.1)
-    views = ClipViews(CLIPS, config, partial(augment, config=light, std=torch.ones(MELS)))
-    return LabelledBatches(views=views, targets=targets)
-
-
-def test_parts_of_augmented_batches_together_are_the_whole() -> None:
-    whole, parts = _batches().batch(3, 0, 1), [_batches().batch(3, part, 2) for part in range(2)]
-    for part, batch in enumerate(parts):
-        assert batch.targets.tolist() == whole.targets[part::2].tolist()
-        assert torch.equal(batch.inputs, whole.inputs[part::2, : batch.inputs.shape[1]])
 
 
 def test_labels_are_smoothed_in_training_alone() -> None:
     """Training: 0.9 * -log p(class) + 0.1 * the mean of -log p over the three classes; validation: -log p(class)."""
     outputs, targets = torch.tensor([[[2.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]]]), torch.tensor([0, 2])
-    task = ClassificationOptions(label_smoothing=0.1).task(CLASSES, [])
+    task = ClassificationOptions(label_smoothing=0.1).task("abc", [])
     surprise = -outputs[:, 0].log_softmax(-1)
     plain = surprise[0, 0] + surprise[1, 2]
     total, clips = task.loss(outputs, torch.ones(2), targets, training=True)
@@ -65,26 +38,9 @@ def test_the_loss_of_several_labels_is_the_mean_over_the_classes() -> None:
     targets = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
     probable = outputs[:, 0].sigmoid()
     wanted = -(probable[0, 0] * (1 - probable[0, 1]) * probable[0, 2]).log() / 3 - (1 - probable[1]).log().mean()
-    total, clips = SEVERAL.task(CLASSES, []).loss(outputs, torch.ones(2), targets, training=True)
+    total, clips = SEVERAL.task("abc", []).loss(outputs, torch.ones(2), targets, training=True)
     torch.testing.assert_close(total, wanted)
     assert clips == 2
-
-
-@pytest.mark.parametrize("options", [ClassificationOptions(dropout=0.0), replace(SEVERAL, dropout=0.0)])
-def test_training_tells_what_a_ridge_does(options: ClassificationOptions) -> None:
-    task = options.task(CLASSES, [])
-    body = ConvBody(encoder=ENCODER, audio=SpectrogramConfig(n_mels=MELS))
-    model = create_network(body, body.create(seed=0), task, seed=0).train()
-    batches, optimiser = _batches(targets=task.targets(NAMES)), torch.optim.Adam(model.parameters(), lr=5e-3)
-    for step in range(40):
-        total, clips = TaskLoss(task=task)(model, batches.batch(step, 0, 1))
-        optimiser.zero_grad()
-        (total / clips).backward()
-        optimiser.step()
-    new, names = ridges(30, seed=1)
-    outputs = FineTunedModel(model, body, "classification", task).outputs(new)
-    found = [row["label"] for row in task.rows(outputs)]
-    assert sum(label == name for label, name in zip(found, names, strict=True)) >= 27
 
 
 FIGURES = FigureConfig(resamples=50)
@@ -121,20 +77,6 @@ def test_the_head_pools_the_states_of_each_clip() -> None:
     for clip, length in enumerate(lengths.tolist()):
         pooled = torch.from_numpy(pool(states[clip, :length].numpy(), "thirds"))
         torch.testing.assert_close(outputs[clip, 0], head.linear(pooled))
-
-
-def test_the_loss_is_the_cross_entropy_in_nats_with_smoothed_labels_in_training_alone() -> None:
-    outputs = torch.tensor([[[2.0, 0.0]], [[0.0, 0.0]]])
-    summed, clips = one("a", "b").loss(outputs, torch.ones(2), torch.tensor([0, 1]), training=True)
-    assert clips == 2
-    assert float(summed) == pytest.approx(np.log(1 + np.exp(-2)) + np.log(2))
-    several = SEVERAL.task(["a", "b"], [])
-    summed, clips = several.loss(outputs, torch.ones(2), torch.tensor([[1.0, 0.0], [1.0, 1.0]]), training=True)
-    assert float(summed) == pytest.approx((np.log(1 + np.exp(-2)) + np.log(2)) / 2 + np.log(2))
-    task = ClassificationOptions(label_smoothing=0.2).task(["a", "b"], [])
-    outputs, targets = torch.tensor([[[4.0, 0.0]]]), torch.tensor([0])
-    losses = [float(task.loss(outputs, torch.ones(1), targets, training=one)[0]) for one in (True, False)]
-    assert losses[0] > losses[1] == pytest.approx(np.log(1 + np.exp(-4)), abs=1e-6)
 
 
 def test_figures_of_known_answers() -> None:
@@ -179,26 +121,15 @@ def test_outputs_of_a_ridge_probe_keep_the_order_of_its_values(several: bool) ->
     """Cut off at 0 and 1, all clips far from the border would have equal scores, and mean average precision suffer."""
     labels = ["a", "b"] * 20
     far = np.array([[(1 if label == "a" else -1) * (1 + number)] for number, label in enumerate(labels)], np.float32)
+    candidates = {"noise": np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32), "far": far}
     rows = {"train": np.arange(20), "validation": np.arange(20, 30), "test": np.arange(30, 40)}
     task = SEVERAL.task(["a", "b"], []) if several else one("a", "b")
     assert isinstance(task, PooledTask)
-    probed = task.probe({"far": far}, labels, rows, ProbeConfig(penalties=4, classifier="ridge"), threads=1)
+    probed = task.probe(candidates, labels, rows, ProbeConfig(penalties=4, classifier="ridge"), threads=1)
+    assert probed.chosen == "far"
     of_a = np.concatenate(probed.outputs)[:, 0]
     assert len({*of_a.tolist()}) == 10
     assert np.array_equal(np.argsort(of_a), np.argsort(far[rows["test"], 0]))
-    assert [row["label"] for row in task.rows(probed.outputs)] == labels[30:]
-
-
-def test_a_probe_answers_in_the_form_of_the_head() -> None:
-    rng = np.random.default_rng(0)
-    labels = ["a", "b"] * 20
-    clear = np.array([[1.0 if label == "a" else -1.0] for label in labels]) + rng.normal(0, 0.1, (40, 1))
-    candidates = {"noise": rng.normal(size=(40, 3)).astype(np.float32), "clear": clear.astype(np.float32)}
-    rows = {"train": np.arange(20), "validation": np.arange(20, 30), "test": np.arange(30, 40)}
-    task = one("a", "b")
-    assert isinstance(task, PooledTask)
-    probed = task.probe(candidates, labels, rows, ProbeConfig(penalties=4), threads=1)
-    assert probed.chosen == "clear"
     assert [row["label"] for row in task.rows(probed.outputs)] == labels[30:]
 
 
@@ -230,16 +161,13 @@ def test_outputs_are_normalised_with_the_training_labels_however_large() -> None
     assert float(targets.std(correction=0)) == pytest.approx(1)
     outputs = list(targets.numpy()[:, None, None])
     assert [row["value"] for row in task().rows(outputs)] == pytest.approx([float(label) for label in LABELS])
-    assert task(["7"]).targets(["7", "8"]).tolist() == [0, 1]  # one label has no deviation
     labels = [str(1_700_000_000 + number) for number in range(100)]
     own = task(labels)
     outputs = list(own.targets(labels).numpy()[:, None, None])
     assert [row["value"] for row in own.rows(outputs)] == pytest.approx([float(each) for each in labels], abs=0.01)
-    fit, error = own.figures(outputs, labels, NUMBER_FIGURES)
-    assert (fit.value, error.value) == (pytest.approx(1), pytest.approx(0, abs=0.01))
 
 
-@pytest.mark.parametrize("label", ["0.1", "1e300", "1700000000.7"])
+@pytest.mark.parametrize("label", ["7", "0.1", "1e300", "1700000000.7"])
 def test_equal_training_labels_have_no_deviation_that_is_an_error_of_rounding(label: str) -> None:
     assert task([label] * 3).std == 1
 

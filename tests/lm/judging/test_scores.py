@@ -1,6 +1,7 @@
 """Scores of recordings, pairs and perplexities, n-grams and ABX errors, against loops."""
 
 import math
+from collections.abc import Callable
 from itertools import permutations
 
 import numpy as np
@@ -14,15 +15,12 @@ from lm.judging import (
     Unigram,
     abx_errors,
     auto_bleu,
-    bits_per_second,
     distinct_ngrams,
     fit_bigram,
     item_accuracies,
     mean_log_probability,
-    perplexity_of,
     plausibility,
     score,
-    token_distances,
     token_frames,
     unigram_perplexity,
     word_scores,
@@ -33,7 +31,6 @@ from tests.lm.reference import (
     accuracy_of_item,
     bigram_log_probability,
     unigram_log_probability,
-    warped_distance,
 )
 from tests.lm.tiny import codes_format, random_codes
 from tokenizer.codes import Codes
@@ -59,21 +56,17 @@ def one_at_a_time(model: LanguageModel, values: list[list[int]]) -> float:
 
 def test_a_score_is_the_sum_of_what_each_code_costs(model: LanguageModel) -> None:
     streams = model.format.streams
+    with pytest.raises(InputError, match="empty"):
+        score(model, random_codes(0, streams=streams))
     codes = random_codes(6, streams=streams)
     found = score(model, codes)
+    assert mean_log_probability(model, codes) == pytest.approx(found.log_probability / (6 * streams))
     assert found.log_probability == pytest.approx(one_at_a_time(model, codes.values.tolist()), rel=1e-4)
     assert (found.codes, found.seconds) == (6 * streams, pytest.approx(0.12))
     assert found.nats_per_code == pytest.approx(-found.log_probability / (6 * streams))
     assert found.log_probability_per_second == pytest.approx(found.log_probability / 0.12)
     assert found.perplexity == pytest.approx(math.exp(found.nats_per_code))
     assert found.bits_per_second == pytest.approx(-found.log_probability / math.log(2) / found.seconds)
-
-
-def test_recordings_without_codes_or_of_another_codebook_have_no_score(model: LanguageModel) -> None:
-    with pytest.raises(InputError, match="empty"):
-        score(model, random_codes(0, streams=model.format.streams))
-    with pytest.raises(InputError, match="codebook"):
-        score(model, random_codes(4, streams=model.format.streams, codebook="c2"))
 
 
 def test_an_item_has_the_share_of_its_pairs_that_are_right() -> None:
@@ -86,35 +79,6 @@ def test_an_item_has_the_share_of_its_pairs_that_are_right() -> None:
     assert found.tolist() == pytest.approx([accuracy_of_item(scores, pairs, item) for item in items])
 
 
-def test_a_score_does_not_grow_with_the_length(model: LanguageModel) -> None:
-    codes = random_codes(7, streams=model.format.streams)
-    each = model.log_probabilities(codes)
-    assert mean_log_probability(model, codes) == pytest.approx(float(each.sum()) / codes.values.size)
-
-
-def _codes(values: list[list[int]]) -> Codes:
-    array = np.array(values, np.int32)
-    return Codes(values=array, num_samples=len(array) * 320, format=codes_format(array.shape[1]))
-
-
-def test_unigram_perplexity_counts_add_one_for_each_stream() -> None:
-    train = [_codes([[0, 6], [0, 6], [1, 6]])]
-    chances = [3 / 10, 4 / 10, 1 / 10, 1 / 10]  # of 0 in stream 0, 6 in stream 1, then 2 and 2, which train never has
-    expected = math.exp(-sum(math.log(chance) for chance in chances) / 4)
-    assert unigram_perplexity(train, [_codes([[0, 6], [2, 2]])]) == pytest.approx(expected)
-
-
-def test_bits_per_second() -> None:
-    assert bits_per_second(math.log(7), codes_format(2)) == pytest.approx(codes_format(2).bits_per_second)
-
-
-def test_nothing_to_count_and_two_codebooks_are_refused() -> None:
-    with pytest.raises(InputError, match="codebook c2"):
-        unigram_perplexity([random_codes(3)], [random_codes(3, codebook="c2")])
-    with pytest.raises(InputError, match=r"\b1 train\b.*\b0 validation\b"):
-        unigram_perplexity([random_codes(3)], [])
-
-
 def codes(*values: int) -> np.ndarray:
     return np.array(values, dtype=np.int32)[:, None]
 
@@ -124,6 +88,8 @@ def test_counts_what_is_said_twice_in_one_sequence_or_in_two() -> None:
     assert distinct_ngrams([codes(1, 2, 1, 2)], 2) == pytest.approx(2 / 3)
     assert distinct_ngrams([codes(1, 2, 3), codes(1, 2, 3)], 3) == 0.5
     assert distinct_ngrams([codes(1, 2), codes(2, 1)], 2) == 1  # none reaches from one sequence into the next
+    assert distinct_ngrams([np.array([[1, 2], [1, 3]], np.int32)], 1) == 1  # a step is all its streams
+    assert distinct_ngrams([codes(1)], 2) is None
 
 
 def test_auto_bleu_counts_what_a_sequence_says_again() -> None:
@@ -145,29 +111,15 @@ def test_another_model_judges_a_continuation_after_its_prompt() -> None:
     assert plausibility([None], [whole], other=None)["other_perplexity"] is None
 
 
-def test_a_step_is_all_its_streams() -> None:
-    assert distinct_ngrams([np.array([[1, 2], [1, 3]], np.int32)], 1) == 1
-
-
-def test_too_short_to_have_any() -> None:
-    assert distinct_ngrams([codes(1)], 2) is None
-    assert distinct_ngrams([], 1) is None
-    with pytest.raises(InputError, match=r"\bn\b.*\b0\b"):
-        distinct_ngrams([codes(1)], 0)
-
-
-def test_perplexity_of_even_chances_is_their_number() -> None:
-    assert perplexity_of([np.full((3, 1), -np.log(8)), np.full((5, 1), -np.log(8))]) == pytest.approx(8)
-    assert perplexity_of([]) is None
-
-
 @pytest.mark.parametrize("streams", [1, 3])
 def test_models_give_what_counting_gives(streams: int) -> None:
     train = [random_codes(steps, streams=streams, seed=steps) for steps in (9, 1, 30, 0)]
     codes = random_codes(12, streams=streams, seed=5)
     unigram, bigram = Unigram(train), Bigram(train, strength=2.5)
     assert unigram.log_probabilities(codes).shape == bigram.log_probabilities(codes).shape == (12, streams)
-    assert unigram.log_probabilities(codes).sum() == pytest.approx(unigram_log_probability(train, codes))
+    counted = unigram_log_probability(train, codes)
+    assert unigram.log_probabilities(codes).sum() == pytest.approx(counted)
+    assert unigram_perplexity(train, [codes]) == pytest.approx(math.exp(-counted / codes.values.size))
     assert bigram.log_probabilities(codes).sum() == pytest.approx(bigram_log_probability(train, codes, 2.5))
 
 
@@ -178,14 +130,20 @@ def test_the_prior_is_chosen_on_validation() -> None:
     assert fit_bigram([ordered], [random_codes(70)]).strength == 1000
 
 
-@pytest.mark.parametrize("model", [Unigram, Bigram])
-def test_wrong_codes_are_refused(model: type[Unigram] | type[Bigram]) -> None:
-    with pytest.raises(InputError, match=r"\b1 clips\b.*codes"):
-        model([random_codes(0)])
-    with pytest.raises(InputError, match="codebook"):
-        model([random_codes(3)]).log_probabilities(random_codes(3, codebook="c2"))
-    with pytest.raises(InputError, match="codebook"):
-        model([random_codes(3), random_codes(3, codebook="c2")])
+@pytest.mark.parametrize(
+    ("ask", "told"),
+    [
+        (lambda: unigram_perplexity([random_codes(3)], []), r"\b1 train\b.*\b0 validation\b"),
+        (lambda: Unigram([random_codes(0)]), r"\b1 clips\b.*codes"),
+        (lambda: Bigram([random_codes(0)]), r"\b1 clips\b.*codes"),
+        (lambda: Unigram([random_codes(3)]).log_probabilities(random_codes(3, codebook="c2")), "codebook"),
+        (lambda: Bigram([random_codes(3), random_codes(3, codebook="c2")]), "codebook"),
+        (lambda: distinct_ngrams([codes(1)], 0), r"\bn\b.*\b0\b"),
+    ],
+)
+def test_nothing_to_count_and_codes_of_two_codebooks_are_refused(ask: Callable[[], object], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        ask()
 
 
 def tokens(seed: int, *, codes: bool) -> list[Token]:
@@ -208,22 +166,16 @@ def tokens(seed: int, *, codes: bool) -> list[Token]:
 
 
 @pytest.mark.parametrize("distance", ["angular", "identical"])
-def test_errors_are_those_of_loops_over_all_triples(distance: Distance) -> None:
+@pytest.mark.parametrize("at_once", [1, 10**6])
+def test_errors_are_those_of_loops_over_all_triples(
+    distance: Distance, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lm.judging.CELLS_AT_ONCE", at_once)
     given = tokens(0, codes=distance == "identical")
     found = abx_errors(given, distance)
     assert set(found) == set(permutations("pbt", 2))
     for phone, against in [("p", "b"), ("t", "p")]:
         assert found[phone, against] == pytest.approx(abx_error_of(given, distance, phone, against))
-
-
-@pytest.mark.parametrize("distance", ["angular", "identical"])
-def test_distances_are_those_of_a_path_that_is_walked_back(distance: Distance, monkeypatch: pytest.MonkeyPatch) -> None:
-    frames = [token.frames for token in tokens(1, codes=distance == "identical")]
-    oracle = [[warped_distance(one, other, distance) for other in frames] for one in frames]
-    whole = token_distances(frames, distance)
-    np.testing.assert_allclose(whole, oracle, atol=1e-7)
-    monkeypatch.setattr("lm.judging.CELLS_AT_ONCE", 1)
-    np.testing.assert_allclose(token_distances(frames, distance), whole, atol=1e-7)
 
 
 def test_tokens_without_a_rival_give_no_pairs() -> None:
