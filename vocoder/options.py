@@ -51,10 +51,10 @@ class WaveNetConfig(Options):
     streams: int = 1
     groups: tuple[str, ...] = ()  # those of the training clips
     group_channels: int = 16  # width of each group's vector
-    pitch: bool = option(
-        False,
+    pitch: bool | None = option(
+        None,
         "whether the network reads the pitch of the codes: F0, voicing, phase, and its own samples some periods back; "
-        "true with vocoder.start=universal where its weights do (16 kHz)",
+        "null: if the weights that it begins with do, as those of vocoder.start=universal at 16 kHz",
     )
 
     def __post_init__(self) -> None:

@@ -337,11 +337,11 @@ def _with_voice(values: Mapping[str, object]) -> dict[str, object]:
             if "vocoder" in stages:
                 network = build(WaveNetConfig, wavenet, name="vocoder.wavenet")
                 found = shipped_voice(network, build(SpectrogramConfig, audio, name="audio"))
-                if isinstance(found, str):
-                    filled["unfit"] = found
-                else:
-                    pitch = network.pitch or saved_vocoder(str(found)).wavenet.pitch
-                    filled |= {"start": str(found), "wavenet": {**wavenet, "pitch": pitch}}
+                filled["unfit" if isinstance(found, str) else "start"] = str(found)
+    match filled:
+        case {"wavenet": {"pitch": None, **wavenet}, "start": start}:
+            pitch = isinstance(start, str) and bool(saved_vocoder(start).wavenet.pitch)
+            filled["wavenet"] = {**wavenet, "pitch": pitch}
     fit = filled.get("fit")
     if isinstance(fit, Mapping) and fit.get("steps", 1) is None:
         begun = isinstance(filled.get("start"), str) and is_shipped(str(filled["start"]))

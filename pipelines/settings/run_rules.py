@@ -93,7 +93,7 @@ def _require_same_starts(settings: RunSettings) -> None:
     if lm.start is not None:
         require_same_gpt(lm.start, lm.gpt, tokenizer)
     if vocoder.start is not None:
-        require_same_voice(vocoder.start, vocoder.wavenet, settings.audio)
+        require_same_voice(vocoder.start, vocoder.wavenet, settings.audio, steps=vocoder.fit.steps)
 
 
 def _of_rates(settings: RunSettings) -> Iterator[str]:

@@ -144,7 +144,7 @@ def require_same_tokenizer(start: str, wanted: TokenizerConfig) -> None:
     _require_equal(TOKENS, start, {name: (value, other[name]) for name, value in own.items()})
 
 
-def require_same_voice(start: str, wanted: WaveNetConfig, audio: SpectrogramConfig) -> None:
+def require_same_voice(start: str, wanted: WaveNetConfig, audio: SpectrogramConfig, *, steps: int = 1) -> None:
     """Refuse a vocoder of other sizes or another front end than those of the run; its codes may be others.
 
     Raises:
@@ -152,6 +152,9 @@ def require_same_voice(start: str, wanted: WaveNetConfig, audio: SpectrogramConf
             each option that differs, and the options that make them equal.
     """
     _require_equal(VOICE, start, _other_options(start, wanted, audio))
+    if wanted.pitch and not steps and not saved_vocoder(start).wavenet.pitch:
+        rule = f"{VOICE}={start} has not learned to read the pitch: train it for some steps (vocoder.fit.steps)"
+        raise InputError(option="vocoder.wavenet.pitch", value=True, rule=rule)
     try:
         Vocoder.from_pretrained(start_folder(start, VOCODER, option=VOICE))
     except InputError as error:  # now, and not after the tokenizer's training
@@ -165,8 +168,6 @@ def is_shipped(start: str) -> bool:
 
 def shipped_voice(wanted: WaveNetConfig, audio: SpectrogramConfig, *, shipped: Path = SHIPPED) -> Path | str:
     """Return the folder with the shipped start weights for a vocoder, or the reason why there are none for it.
-
-    They decide whether it reads the pitch.
 
     ``shipped`` has a folder for each sample rate.
 
@@ -182,7 +183,7 @@ def shipped_voice(wanted: WaveNetConfig, audio: SpectrogramConfig, *, shipped: P
     if wanted.condition != "meaning":
         return f"they read log-mel, and vocoder.wavenet.condition is {wanted.condition}"
     try:
-        other = _different(_other_options(str(folder), replace(wanted, pitch=True), audio))
+        other = _different(_other_options(str(folder), wanted, audio))
         Vocoder.from_pretrained(folder)
     except InputError as error:
         raise InputError(
@@ -202,8 +203,8 @@ def _other_options(start: str, wanted: WaveNetConfig, audio: SpectrogramConfig) 
     values = {f"audio.{name}": (getattr(audio, name), getattr(front_end, name)) for name in LOG_MEL}
     values["audio.f_max"] = audio.highest, front_end.highest
     other = asdict(found)
-    if wanted.pitch:  # a network that reads no pitch begins one that does
-        other["pitch"] = True
+    if wanted.pitch is not False or not found.pitch:  # a network that reads no pitch may begin one that does
+        other["pitch"] = wanted.pitch
     return values | {f"vocoder.wavenet.{name}": (value, other[name]) for name, value in wanted.architecture.items()}
 
 

@@ -372,6 +372,21 @@ def test_the_default_sizes_begin_with_shipped_weights(rate: int, tmp_path: Path)
     assert any("embedded.other" in each for each in voice_notices(heard))
 
 
+@pytest.mark.parametrize("rate", SHIPPED_RATES)
+def test_a_network_reads_the_pitch_if_its_start_weights_do(rate: int, tmp_path: Path) -> None:
+    words = (*SOUND, *DEFAULT, f"audio.sample_rate={rate}", FRONT_END[rate])
+    reads = bool(saved_vocoder(str(SHIPPED / f"{rate}")).wavenet.pitch)
+    network = run_settings(composed(tmp_path, *words)).vocoder.wavenet
+    assert network.pitch is reads
+    other = (*words, f"vocoder.wavenet.pitch={str(not reads).lower()}")
+    if reads:  # it cannot cease to read it
+        assert run_settings(composed(tmp_path, *other)).vocoder.start is None
+    else:  # it may learn to
+        with pytest.raises(InputError, match=r"^vocoder\.wavenet\.pitch"):
+            run_settings(composed(tmp_path, *other))
+        assert run_settings(composed(tmp_path, *other, "vocoder.fit.steps=1")).vocoder.wavenet.pitch
+
+
 @pytest.mark.parametrize("rate", SHIPPED_RATES[:1])
 def test_a_run_has_a_voice_without_training(rate: int, store: Path, tmp_path: Path) -> None:
     """Its report and the model say where the voice comes from, and its key names the weights."""
