@@ -1,6 +1,7 @@
 """The contract of codes, and soft assignments of bottlenecks to codes."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -41,26 +42,30 @@ def test_a_prompt_and_what_follows_are_one_sound() -> None:
     whole = join_codes(codes(2), codes(3, 400))
     assert np.array_equal(whole.values, np.concatenate([codes(2).values, codes(3).values]))
     assert whole.num_samples == 320 + 400
-    with pytest.raises(InputError, match=r"prompt\b.*\bbook\b"):
-        join_codes(codes(2), replace(codes(3), format=replace(FORMAT, codebook="other")))
-    with pytest.raises(InputError, match=r"\blist\b.*\bCodes\b"):
-        join_codes(codes(2), [1, 2])  # type: ignore[arg-type]
+    assert FORMAT.bits_per_second == FORMAT.codes_per_second * 2 * 4 == 800
 
 
-def test_rates() -> None:
-    assert FORMAT.codes_per_second == 100
-    assert FORMAT.bits_per_second == 100 * 2 * 4
+OTHER = replace(FORMAT, codebook="other")
 
 
-def test_codes_that_break_their_contract_are_refused() -> None:
-    with pytest.raises(InputError, match=r"\b0\b.*\b15\b"):
-        Codes(values=np.full((1, 2), 16, np.int32), num_samples=160, format=FORMAT)
-    with pytest.raises(InputError, match=r"\(time, 2\)"):
-        Codes(values=np.zeros((3, 1), np.int32), num_samples=480, format=FORMAT)
-    with pytest.raises(InputError, match=r"\b4 time steps"):
-        codes(3, 481)
-    with pytest.raises(InputError, match=r"\bmodel\b.*\bbook\b.*\bother\b.*wordless encode\b"):
-        require_same_codebook(FORMAT, replace(FORMAT, codebook="other"), owner="the model")
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Codes(values=np.full((1, 2), 16, np.int32), num_samples=160, format=FORMAT), r"\b0\b.*\b15\b"),
+        (lambda: Codes(values=np.zeros((3, 1), np.int32), num_samples=480, format=FORMAT), r"\(time, 2\)"),
+        (lambda: codes(3, 481), r"\b4 time steps"),
+        (lambda: require_same_codebook(FORMAT, OTHER, owner="the model"), r"\bmodel\b.*\bbook\b.*\bother\b"),
+        (lambda: join_codes(codes(2), replace(codes(3), format=OTHER)), r"prompt\b.*\bbook\b"),
+        (lambda: join_codes(codes(2), [1, 2]), r"\blist\b.*\bCodes\b"),  # type: ignore[arg-type]
+        *(
+            (lambda name=name: require_same_codebook(FORMAT, replace(FORMAT, **{name: 32}), owner="x"), rf"{name}\b")
+            for name in ("codebook_size", "samples_per_code", "sample_rate")
+        ),
+    ],
+)
+def test_codes_that_break_their_contract_are_refused(make: Callable[[], object], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        make()
 
 
 def test_numpy_reads_codes_and_copies_as_it_is_told() -> None:
@@ -103,24 +108,15 @@ def by_loops(bottleneck: list[float], centroids: list[list[float]]) -> list[floa
 
 
 @pytest.mark.parametrize("codes", [2, 5, 8])
-def test_assignments_are_what_loops_find(codes: int) -> None:
+def test_assignments_are_what_loops_find_level_by_level(codes: int) -> None:
+    """A finer level is assigned what the nearest coarser centroid leaves over."""
     generator = torch.Generator().manual_seed(codes)
-    codebook = torch.randn(codes, 3, generator=generator)
-    bottlenecks = torch.randn(4, 2, 3, generator=generator)  # (time, bands, bottleneck)
-    found = soft_assignments(bottlenecks, codebook[None], spacings_of(codebook[None]))
-    assert found.shape == (4, 2, codes)
+    codebooks, bottlenecks = torch.randn(2, codes, 3, generator=generator), torch.randn(4, 2, 3, generator=generator)
+    found = soft_assignments(bottlenecks, codebooks, spacings_of(codebooks)).unflatten(1, (2, 2))
     for time in range(4):
         for band in range(2):
-            wanted = by_loops(bottlenecks[time, band].tolist(), codebook.tolist())
-            torch.testing.assert_close(found[time, band], torch.tensor(wanted), atol=1e-5, rtol=1e-4)
-
-
-def test_a_finer_level_is_assigned_what_the_nearest_coarser_centroid_leaves_over() -> None:
-    generator = torch.Generator().manual_seed(0)
-    codebooks = torch.randn(2, 6, 3, generator=generator)
-    bottlenecks, spacings = torch.randn(4, 2, 3, generator=generator), spacings_of(codebooks)
-    found = soft_assignments(bottlenecks, codebooks, spacings).unflatten(1, (2, 2))  # (time, bands, levels, codes)
-    torch.testing.assert_close(found[:, :, 0], soft_assignments(bottlenecks, codebooks[:1], spacings[:1]))
-    nearest = (bottlenecks[..., None, :] - codebooks[0]).square().sum(-1).argmin(-1)
-    rest = bottlenecks - codebooks[0][nearest]
-    torch.testing.assert_close(found[:, :, 1], soft_assignments(rest, codebooks[1:], spacings[1:]))
+            rest = bottlenecks[time, band]
+            for level, codebook in enumerate(codebooks):
+                wanted = torch.tensor(by_loops(rest.tolist(), codebook.tolist()))
+                torch.testing.assert_close(found[time, band, level], wanted, atol=1e-5, rtol=1e-4)
+                rest = rest - codebook[wanted.argmax()]

@@ -20,19 +20,11 @@ from tokenizer.health import (
     collapse,
     information,
     label_counts,
-    measure_fidelity,
     measure_stability,
     measure_usage,
 )
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.waveform import LOUDEST
-
-
-def test_perplexity_of_known_distributions() -> None:
-    assert Usage(counts=(5,) * 8).perplexity == pytest.approx(8)
-    half = Usage(counts=(2, 1, 1, 0))
-    assert half.perplexity == pytest.approx(2**1.5)
-    assert (half.used_codes, half.dead_codes) == (3, 1)
 
 
 def test_usage_counts_all_streams_and_each_level_in_all_bands() -> None:
@@ -52,12 +44,6 @@ def test_loud_recordings_are_measured(tokenizer: Tokenizer) -> None:
     assert measure_stability(tokenizer, [loud], gain_db=6.0, seed=0)["gain"] >= 0
 
 
-def test_a_known_spectrogram_gives_the_same_bottlenecks(tokenizer: Tokenizer) -> None:
-    samples = sound(1.0)
-    spectrogram = tokenizer.normalise(tokenizer.log_mel(torch.from_numpy(samples)[None]))
-    assert torch.equal(tokenizer.bottlenecks_of(samples, spectrogram), tokenizer.bottlenecks_of(samples))
-
-
 def test_the_same_sound_is_steady_and_another_is_not(tokenizer: Tokenizer) -> None:
     clips = [sound(2.0)]
     still = measure_stability(tokenizer, clips, noise_snr_db=200, gain_db=0, shift_seconds=0, seed=0)
@@ -69,6 +55,8 @@ def test_the_same_sound_is_steady_and_another_is_not(tokenizer: Tokenizer) -> No
 
 def test_a_collapse_is_found_also_at_one_level() -> None:
     fallen, fine = Usage(counts=(100, 1, 1, 0)), Usage(counts=(5, 5, 5, 5))
+    assert (fine.perplexity, Usage(counts=(2, 1, 1, 0)).perplexity) == pytest.approx((4, 2**1.5))
+    assert (fallen.used_codes, fallen.dead_codes) == (3, 1)
     assert collapse(fine, least=0.5) is None
     assert "perplexity 1.1 of 4" in str(collapse(fallen, least=0.5))
     levels = (Usage(counts=(5, 5, 5, 5)), Usage(counts=(20, 0, 0, 0)))
@@ -76,11 +64,6 @@ def test_a_collapse_is_found_also_at_one_level() -> None:
     assert collapse(replace(both, levels=()), least=0.5) is None
     assert "perplexity 1.0 of 4" in str(collapse(both, least=0.5))
     assert collapse(replace(both, levels=levels[:1]), least=0.5) is None
-
-
-def test_a_clip_shorter_than_a_code_is_left_out(tokenizer: Tokenizer) -> None:
-    whole, short = sound(1.0, seed=0), np.zeros(3, np.float32)
-    assert measure_fidelity(tokenizer, [short, whole]) == measure_fidelity(tokenizer, [whole])
 
 
 @pytest.fixture
@@ -124,15 +107,6 @@ def test_information_is_that_of_scikit_learn() -> None:
     pairs = Counter(zip(codes, classes, strict=True))
     frequent = sum(max(pairs[code, label] for label in range(3)) for code in range(6))
     assert found.purity == pytest.approx(frequent / len(codes))
-
-
-def test_codes_that_name_the_label_know_all_of_it_and_chance_knows_less() -> None:
-    histograms = [np.eye(4, dtype=np.int64)[clip % 4] * 10 for clip in range(40)]
-    labels = [clip % 4 for clip in range(40)]
-    known = information(label_counts(histograms, labels, 4))
-    assert known.purity == pytest.approx(1)
-    assert known.mutual_information == pytest.approx(2)
-    shuffled = chance(histograms, labels, 4, seed=0)
-    assert shuffled.purity < 0.6
-    assert 0 < shuffled.mutual_information < 0.6
-    assert shuffled == chance(histograms, labels, 4, seed=0)
+    shuffled = chance(20 * histograms, 20 * labels, 3, seed=0)
+    assert shuffled == chance(20 * histograms, 20 * labels, 3, seed=0)
+    assert 0 < shuffled.mutual_information < 0.5 * found.mutual_information

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tokenizer.test_codes import FORMAT, codes
-from tokenizer.codes import require_same_codebook
 from tokenizer.parquet import METADATA_KEY, CodedClip, read_codes, read_num_samples, shard_path, write_shard
 from tokenizer.units import read_units
 from wordless.base.errors import InputError
@@ -69,13 +67,10 @@ def refused(path: Path) -> str:
     [
         ({**asdict(FORMAT), "extra": 1}, r"\bextra\b"),
         ({**asdict(FORMAT), "codebook_size": 0}, r"codebook_size\b.*\b0\b"),
-        ({**asdict(FORMAT), "samples_per_code": 0}, r"samples_per_code\b.*\b0\b"),
-        ({**asdict(FORMAT), "sample_rate": 0}, r"sample_rate\b.*\b0\b"),
         ({**asdict(FORMAT), "streams": -1}, r"streams\b.*-1\b"),
         ({**asdict(FORMAT), "streams": None}, r"streams is null\b.*whole number"),
         ({**asdict(FORMAT), "codebook_size": 2.5}, r"codebook_size is 2\.5\b"),
         ({**asdict(FORMAT), "codebook": ""}, r"codebook\b.*\bempty"),
-        ({**asdict(FORMAT), "codebook": 7}, r"codebook is 7\b.*\btext\b"),
         ({}, r"codebook_size\b.*missing"),
         ([1], r"\bgroup\b"),
         (b"{", "JSON"),
@@ -96,7 +91,6 @@ def test_metadata_that_is_no_format_is_refused(tmp_path: Path, about: object, to
         (table().append_column("path", pa.array(["c", "d"])), "2 columns 'path'"),
         (with_column("path", pa.array([None, "b"])), r"'path'.* without"),
         (with_column("path", pa.array(["a\0", "b"])), r"path\b.*'a\\x00'"),
-        (with_column("path", pa.array(["", "b"])), r"path\b.*''"),
         (with_column("path", pa.array([1, 2])), r"'path'.*\bint64\b.*\bstring\b"),
         (with_column("num_samples", pa.array([None, 300])), r"'num_samples'.* without"),
         (with_column("num_samples", pa.array([-480, 300])), r"num_samples\b.*-480\b.*\b0\b"),
@@ -105,13 +99,10 @@ def test_metadata_that_is_no_format_is_refused(tmp_path: Path, about: object, to
         (with_column("offset_frames", pa.array([0, -1])), r"offset_frames\b.*-1\b"),
         (with_column("offset_frames", pa.array([0, 2**40])), "range"),
         (with_column("values", pa.array([[1] * 6, None], pa.list_(pa.int32()))), r"'values'.* without"),
-        (with_column("values", pa.array([[1] * 6, [1, None, 3, 4]])), r"'values'.* without"),
         (with_column("values", pa.array([[1] * 6, [-1, 1, 1, 1]])), r"values\b.*\[-1, 1\]"),
         (with_column("values", pa.array([[1] * 6, [2**40, 1, 1, 1]])), "range"),
         (with_column("values", pa.array([[1] * 6, [1, 1, 1]])), r"\b3 values\b.*\b2 streams\b"),
         (with_column("values", pa.array([[[1]] * 6, [[1]] * 4])), r"'values'.*\blist<"),
-        (with_column("values", pa.array([["1"] * 6, ["1"] * 4])), r"'values'.*\blist<"),
-        (with_column("values", pa.array([1, 2])), r"'values'.*\bint64\b"),
         (with_column("label", pa.array(["x" * 70_000, None]).dictionary_encode()), r"\b70000 bytes"),
     ],
 )
@@ -164,17 +155,6 @@ def test_what_is_no_codes_folder_is_refused(tmp_path: Path) -> None:
     shard_path(tmp_path, 0).mkdir()
     with pytest.raises(InputError, match="not a file"):
         read_codes(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"), [("codebook_size", 32), ("streams", 1), ("samples_per_code", 320), ("sample_rate", 44_100)]
-)
-def test_every_field_of_a_format_must_agree(name: str, value: int) -> None:
-    changed: dict[str, Any] = {name: value}
-    with pytest.raises(InputError, match=rf"{name}\b.*\b\d+\b.*{name}\b.*\b{value}\b"):
-        require_same_codebook(FORMAT, replace(FORMAT, **changed), owner="the model")
-    with pytest.raises(InputError, match="tokenizer"):
-        require_same_codebook(FORMAT, replace(FORMAT, tokenizer="another"), owner="the model")
 
 
 def read_whole(path: Path) -> None:
