@@ -23,7 +23,6 @@ from tokenizer.fitting import (
     PatchBatches,
     Reservoir,
     draw_sample,
-    draw_states,
     fit_codebooks,
     measure_gain,
     normalised_patches,
@@ -31,17 +30,12 @@ from tokenizer.fitting import (
     write_bottlenecks,
 )
 from tokenizer.options import AutoencoderConfig, PatchConfig
-from tokenizer.sources import Autoencoder, PatchBatch, from_patches, reconstruction_loss, to_patches
+from tokenizer.sources import Autoencoder, from_patches, to_patches
 from tokenizer.tokenizer import Tokenizer
-from vocoder.judging import sound_levels
-from vocoder.kinds import UNLEARNED
-from vocoder.options import Sampling
-from vocoder.synthesis import create_synthesis
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
-from wordless.base.pools import LOCAL, THIS_PROCESS, open_pool
+from wordless.base.pools import LOCAL, THIS_PROCESS, open_threads
 
 SIZES = AutoencoderConfig(hidden=8, bottleneck=4)
 CONFIG = TokenizerConfig(
@@ -111,19 +105,12 @@ def test_dead_and_duplicate_centroids_are_counted_and_too_few_points_refused() -
         fit_codebook(clusters(10, 2), size=64, iterations=5, seed=0)
 
 
-# Residual levels
-
-
 def test_the_first_level_is_the_codebook_alone_and_the_record_has_all_levels() -> None:
     points = np.random.default_rng(1).normal(size=(500, 6)).astype(np.float32)
     alone, report = fit_codebook(points, size=8, iterations=5, seed=3)
-    for levels in (1, 2):
-        codebooks, reports = fit_residual_codebooks(points, levels=levels, size=8, iterations=5, seed=3)
-        assert codebooks.shape == (levels, 8, 6)
-        assert codebooks[0].tobytes() == alone.tobytes()
-        assert reports[0] == report
-    _, (coarse, fine) = fit_residual_codebooks(points, levels=2, size=8, iterations=4, seed=0)
-    assert kmeans_summary([coarse]) == coarse
+    codebooks, (coarse, fine) = fit_residual_codebooks(points, levels=2, size=8, iterations=5, seed=3)
+    assert codebooks[0].tobytes() == alone.tobytes()
+    assert kmeans_summary([coarse]) == coarse == report
     both = kmeans_summary([coarse, {**fine, "dead": 2, "duplicates": 1}])
     assert both["objective"] == coarse["objective"] + fine["objective"]
     assert (both["points"], both["dead"], both["duplicates"]) == (500, coarse["dead"] + 2, coarse["duplicates"] + 1)
@@ -140,29 +127,6 @@ def test_each_level_is_fitted_to_what_is_left_over() -> None:
     ]
     assert errors[0] > errors[1] > errors[2]
     assert np.allclose([report["objective"][-1] for report in reports], errors, rtol=0.01)
-
-
-def test_points_that_leave_nothing_over() -> None:
-    points = np.repeat(np.eye(4, dtype=np.float32), 10, axis=0)
-    codebooks, reports = fit_residual_codebooks(points, levels=2, size=4, iterations=20, seed=0)
-    if not reports[0]["dead"]:  # each place has a centroid of its own
-        assert not codebooks[1].any()
-        assert reports[1]["dead"] == reports[1]["duplicates"] == 3
-    assert np.isfinite(codebooks).all()
-
-
-def test_a_short_stream_is_kept_whole_and_rows_of_any_shape_are_one_row() -> None:
-    rows = np.arange(12, dtype=np.float32).reshape(6, 2)
-    reservoir = Reservoir(10, 2, seed=0)
-    reservoir.add(rows[:1])
-    reservoir.add(rows[1:])
-    assert np.array_equal(reservoir.sample, rows)
-    frames = np.arange(200, dtype=np.float32).reshape(100, 2)
-    windows = np.lib.stride_tricks.sliding_window_view(frames, 3, axis=0)  # (98, 2, 3), a view
-    one, other = (Reservoir(7, 6, seed=1) for _ in range(2))
-    one.add(windows)
-    other.add(windows.reshape(98, 6))
-    assert np.array_equal(one.sample, other.sample)
 
 
 def test_every_row_has_the_same_chance() -> None:
@@ -191,14 +155,7 @@ def test_statistics_are_those_of_all_frames_and_columns_are_runs_within_a_record
     columns = draw_sample([first, second], frames=2, n_mels=2, capacity=100, seed=0).columns
     assert torch.equal(columns[0], first[:2])
     assert torch.equal(columns[-1], second[1:3])
-    assert len(columns) == 4 + 2
-
-
-def test_a_recording_shorter_than_a_state_gives_frames_alone() -> None:
-    short, long = (torch.zeros(0, 5), torch.ones(1, 3)), (torch.ones(2, 5), torch.zeros(5, 3))
-    found = draw_states([short, long], frames=2, n_mels=3, width=5, capacity=4, seed=0)
-    assert (found.seen, found.columns.shape) == (2, (2, 2, 3))
-    torch.testing.assert_close(found.mean, torch.full((3,), 1 / 6))
+    assert len(columns) == 4 + 2  # a short stream is kept whole
 
 
 def test_patches_are_normalised_per_mel_and_a_silent_band_is_not_blown_up() -> None:
@@ -219,12 +176,6 @@ def test_parts_together_are_the_batch() -> None:
     assert not torch.equal(whole, batches.batch(8, 0, 1).patches)
 
 
-def test_the_loss_is_of_what_was_wanted() -> None:
-    batch = PatchBatch(patches=torch.ones(4, 6), inputs=torch.zeros(4, 6))
-    assert reconstruction_loss(torch.nn.Identity(), batch)[0].item() == 24
-    assert reconstruction_loss(torch.nn.Identity(), PatchBatch(patches=torch.ones(4, 6)))[0].item() == 0
-
-
 @pytest.mark.parametrize("ranges", [pytest.param(None, marks=pytest.mark.slow), (20.0, 50.0)])
 def test_a_pool_reads_the_frames_that_one_process_reads(ranges: tuple[float, float] | None, tmp_path: Path) -> None:
     rng, rate = np.random.default_rng(0), 11_025
@@ -237,9 +188,9 @@ def test_a_pool_reads_the_frames_that_one_process_reads(ranges: tuple[float, flo
     few = replace(reader, whole_bytes=5_000)  # less than the log-mel of a clip of 1.8 s
     assert [few(clip) is None for clip in clips] == [False, False, True, False, False]
     one_by_one = [piece for clip in clips for piece in reader.pieces(clip)]
-    with open_pool(LOCAL, 2) as processes:
+    with open_threads(LOCAL, 2) as threads:
         for each in (reader, few):
-            for pool in (THIS_PROCESS, processes):
+            for pool in (THIS_PROCESS, threads):
                 done: list[int] = []
                 found = list(read_log_mel(each, clips, pool, progress=done.append))
                 assert done == [1, 2, 3, 4, 5]
@@ -279,21 +230,6 @@ def test_gain_is_the_power_that_decoded_patches_lack(patch: PatchConfig, levels:
     assert gain > 0.2  # a mean of logarithms is below the logarithm of a mean
 
 
-def test_sound_of_codes_has_the_level_of_the_recording() -> None:
-    """Of few codes, which mean far too little power."""
-    tokenizer = fitted(PatchConfig(frames=2), 16)
-    recording = Waveform(samples=sound(6.0), sample_rate=RATE)
-    codes = tokenizer.encode(recording)
-    quiet = tokenizer.gain
-    tokenizer.gain = measure_gain(tokenizer, columns_of(tokenizer, recording.samples))
-    wanted = sound_levels(recording).rms
-    for kind in UNLEARNED:
-        (made,) = create_synthesis(kind, tokenizer, Sampling()).sounds([codes], [None], names=["a"])
-        assert sound_levels(made).rms == pytest.approx(wanted, abs=1.5)
-        assert sound_levels(made).clipping == 0
-    assert quiet == 0
-
-
 def test_a_large_sample_is_measured_in_part(tokenizer: Tokenizer) -> None:
     columns = columns_of(tokenizer, sound(2.0))
     many = columns.repeat(-(-3 * PATCHES // len(columns)), 1, 1)
@@ -318,7 +254,7 @@ def test_is_saved_with_the_codebook_and_changes_no_code(tokenizer: Tokenizer, tm
     louder.save_pretrained(tmp_path)
     assert Tokenizer.from_pretrained(tmp_path).gain == 3.25
     config = json.loads((tmp_path / "config.json").read_text())
-    for damaged in (1e9, -21.0, float("nan"), "loud"):
+    for damaged in (-21.0, float("nan"), "loud"):
         (tmp_path / "config.json").write_text(json.dumps(config | {"gain": damaged}))
         with pytest.raises(InputError, match="gain"):
             Tokenizer.from_pretrained(tmp_path)
