@@ -1,5 +1,6 @@
 """Tiny data for the vocoder's tests: a table that says what codes mean, and sounds with their codes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,11 @@ import soundfile
 import torch
 from torch import Tensor
 
-from tokenizer.codes import Codes, CodesFormat
+from tokenizer.codes import Codes, CodesFormat, PitchFormat
 from vocoder.crops import VocoderClips
+from vocoder.filters import VoiceHead
 from vocoder.options import WaveNetConfig
+from vocoder.wavenet import WaveNet, create_wavenet
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel
 
@@ -52,6 +55,27 @@ class Table:
 def random_table(size: int = 12, **fingerprints: str) -> Table:
     generator = torch.Generator().manual_seed(0)
     return Table(torch.randn(size, PATCH_FRAMES, SPECTROGRAM.n_mels, generator=generator), **fingerprints)
+
+
+def with_pitch(table: Table) -> Table:
+    """The same table, of codes with a stream of pitch."""
+    pitch = PitchFormat(levels=9, lowest=100.0, highest=200.0)
+    table.format = replace(table.format, streams=2, codebook="with pitch", pitch=pitch)
+    return table
+
+
+def voice_head(octaves: float, *, voicing: float = 1.0, seed: int | None = None) -> VoiceHead:
+    """A head whose pitch is constant, or depends a little on the log-mel and its running mean."""
+    inputs = 2 * SPECTROGRAM.n_mels
+    slopes = np.zeros(inputs) if seed is None else 0.01 * np.random.default_rng(seed).standard_normal(inputs)
+    return VoiceHead(voicing=(voicing, *([0.0] * inputs)), octaves=(octaves, *map(float, slopes)))
+
+
+def lively(config: WaveNetConfig) -> WaveNet:
+    """A network whose levels differ in probability, so that a wrong logit shows."""
+    model = create_wavenet(config, seed=0)
+    torch.nn.init.normal_(model.output.weight, std=0.5, generator=torch.Generator().manual_seed(0))
+    return model.eval()
 
 
 def tiny_config(**changes: object) -> WaveNetConfig:

@@ -1,5 +1,6 @@
 """Crops that a vocoder learns from, and the frames that codes stand for."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -10,13 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.benchmarks.default_tokenizer import random_tokenizer
-from tests.benchmarks.steps import META, Placement
 from tests.vocoder.sounds import PATCH_FRAMES, SAMPLES_PER_CODE, SPECTROGRAM, Table, random_table, tiny_config
-from tokenizer.codes import Codes
 from vocoder.crops import NOT_COUNTED, Crops, OtherCodes, VocoderClips, loss
 from vocoder.frames import code_frames, mean_level
-from vocoder.options import CropsConfig, Sampling, WaveNetConfig
-from vocoder.vocoder import Vocoder
+from vocoder.options import CropsConfig, WaveNetConfig
 from vocoder.wavenet import create_wavenet, mu_law_encode, silence
 from wordless.base.errors import InputError
 
@@ -63,10 +61,10 @@ def test_parts_together_are_the_whole() -> None:
     clips, table = numbered([900, 2000, 160])
     crops = Crops(clips, table, tiny_config(), CropsConfig(batch_size=4, crop_codes=6))
     model = create_wavenet(tiny_config(), seed=0)
-    whole = [loss(model, crops.batch(7))]
+    whole, count = loss(model, crops.batch(7))
     parts = [loss(model, crops.batch(7, part, 4)) for part in range(4)]
-    assert sum(count for _, count in parts) == whole[0][1]
-    torch.testing.assert_close(sum(total for total, _ in parts), whole[0][0])
+    assert sum(own for _, own in parts) == count
+    torch.testing.assert_close(sum(total for total, _ in parts), whole)
 
 
 def test_groups_take_turns_and_weigh_the_same_whatever_the_length_of_their_clips() -> None:
@@ -92,15 +90,6 @@ def test_groups_take_turns_and_weigh_the_same_whatever_the_length_of_their_clips
     assert mean == pytest.approx(np.mean([np.mean(each) for each in found.values()]), rel=1e-5)
     parts = [loss(model, crops.batch(1, part, 2)) for part in range(2)]
     assert sum(float(total.detach()) for total, _ in parts) == pytest.approx(float(sums[1][0]), rel=1e-5)
-
-
-def test_batch_is_a_function_of_seed_and_step() -> None:
-    clips, table = numbered([5000, 3000])
-    config = CropsConfig(batch_size=4, crop_codes=6)
-    first, again = (Crops(clips, table, tiny_config(), config).batch(3) for _ in range(2))
-    other = Crops(clips, table, tiny_config(), config).batch(4)
-    assert torch.equal(first.previous, again.previous)
-    assert not torch.equal(first.spectrogram, other.spectrogram)
 
 
 def test_group_dropout_withholds_its_share() -> None:
@@ -156,25 +145,6 @@ def test_conditions_are_those_of_the_crops_codes(condition: Literal["meaning", "
     assert len(found) > 1
 
 
-def test_a_gpu_is_sent_codes_and_levels_in_16_bits() -> None:
-    clips, table = numbered([5000, 3000])
-    config = CropsConfig(batch_size=4, crop_codes=6)
-    crops = Crops(clips, table, tiny_config(), config, device=META)
-    with Placement() as placement:
-        batch = crops.batch(0).to(META)
-    assert placement.waits == 0
-    samples = 4 * 6 * SAMPLES_PER_CODE
-    assert placement.bytes_to_device == 2 * (2 * samples + 4 * 6) + 8 * 4  # levels, targets, codes; groups
-    assert {batch.previous.dtype, batch.targets.dtype} == {torch.int64}
-    assert batch.spectrogram.shape == Crops(clips, table, tiny_config(), config).batch(0).spectrogram.shape
-
-
-def test_codebooks_must_be_of_one_tokenizer() -> None:
-    clips, table = numbered([500])
-    with pytest.raises(InputError, match=r"\b4 codes\b.*\b3\b"):
-        Crops(clips, table, tiny_config(), CropsConfig(), others=[OtherCodes(codes=clips.codes[1:], meanings=table)])
-
-
 @pytest.mark.parametrize("position", [False, True])
 def test_noise_is_added_to_what_the_codes_mean(position: bool) -> None:
     clips, table = numbered([3000, 400])
@@ -189,8 +159,6 @@ def test_noise_is_added_to_what_the_codes_mean(position: bool) -> None:
     assert float(added[heard][:, : SPECTROGRAM.n_mels].std()) == pytest.approx(0.5, rel=0.05)
     assert not added[~heard].any()
     assert not added[..., SPECTROGRAM.n_mels :].any()
-    with pytest.raises(InputError, match="noise"):
-        CropsConfig(condition_noise=0.1).look_ahead(tiny_config(condition="embedding", codebook_size=3))
 
 
 def test_noise_is_added_to_the_samples_that_are_heard_and_not_to_those_to_learn() -> None:
@@ -211,30 +179,37 @@ def test_noise_is_added_to_the_samples_that_are_heard_and_not_to_those_to_learn(
     assert abs(float(torch.cat(added).mean())) < 0.1
     assert noisy.previous.min() >= 0
     assert noisy.previous.max() < levels
-    with pytest.raises(InputError, match=r"input_noise\b.*-1\b"):
-        CropsConfig(input_noise=-1)
+
+
+def cropped(lengths: list[int], others: list[OtherCodes] | None = None, **changes: object) -> object:
+    clips, table = numbered(lengths)
+    sizes = {name: changes.pop(name) for name in ("crop_codes", "context_codes") if name in changes}
+    crops = CropsConfig(**sizes)  # type: ignore[arg-type]  # whole numbers
+    own = VocoderClips(**{**vars(clips), **changes})  # type: ignore[arg-type]  # offsets
+    return Crops(own, table, tiny_config(), crops, others=others or []).batch(0, 0, 3)
+
+
+OTHER = OtherCodes(codes=np.zeros((3, 1), np.int32), meanings=random_table())
+EMBEDDING = {"condition": "embedding", "codebook": "book-1", "codebook_size": 12, "streams": 1}
+VALUES = torch.tensor([[[3], [0], [11]]])
 
 
 @pytest.mark.parametrize(
-    ("lengths", "offsets", "crops", "message"),
+    ("make", "told"),
     [
-        ([500, 700], {"code_offsets": np.array([0, 5, 9])}, {}, r"clip 0\b.*\b5 codes\b.*\b4\b"),
-        ([500], {"sample_offsets": np.array([0, 400])}, {}, r"offsets\b.*\b400\b"),
-        ([500], {}, {"crop_codes": 3, "context_codes": 2}, r"crop_codes\b.*\b4\b"),
-        ([500], {}, {}, r"batch_size\b.*\b8\b"),
+        (lambda: cropped([500, 700], code_offsets=np.array([0, 5, 9])), r"clip 0\b.*\b5 codes\b.*\b4\b"),
+        (lambda: cropped([500], sample_offsets=np.array([0, 400])), r"offsets\b.*\b400\b"),
+        (lambda: cropped([500], crop_codes=3, context_codes=2), r"crop_codes\b.*\b4\b"),
+        (lambda: cropped([500]), r"batch_size\b.*\b8\b"),
+        (lambda: cropped([500], others=[OTHER]), r"\b4 codes\b.*\b3\b"),
+        (lambda: CropsConfig(condition_noise=0.1).look_ahead(tiny_config(**EMBEDDING)), "noise"),
+        (lambda: code_frames(VALUES, random_table(codebook="x"), tiny_config(**EMBEDDING)), r"\bbook-1\b.*\bx\b"),
+        (lambda: create_wavenet(tiny_config(condition="embedding"), seed=0), r"codebook_size\b.*\b0\b"),
     ],
-    ids=["codes_do_not_cover_samples", "offsets_end_elsewhere", "nothing_to_count", "unequal_shares"],
 )
-def test_refuses_what_it_cannot_crop(
-    lengths: list[int], offsets: dict[str, np.ndarray], crops: dict[str, int], message: str
-) -> None:
-    clips, table = numbered(lengths)
-    with pytest.raises(InputError, match=message):
-        Crops(VocoderClips(**{**vars(clips), **offsets}), table, tiny_config(), CropsConfig(**crops)).batch(0, 0, 3)
-
-
-EMBEDDING = {"condition": "embedding", "codebook": "book-1", "codebook_size": 12, "streams": 1}
-VALUES = torch.tensor([[[3], [0], [11]]])
+def test_what_cannot_be_cropped_is_refused(make: Callable[[], object], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        make()
 
 
 def test_frames_are_what_the_codes_mean_with_their_position_or_their_numbers() -> None:
@@ -247,13 +222,6 @@ def test_frames_are_what_the_codes_mean_with_their_position_or_their_numbers() -
     assert frames[1, :, SPECTROGRAM.n_mels :].tolist() == [[1, 0], [0, 1]] * 3
     frames = code_frames(VALUES, random_table(), tiny_config(**EMBEDDING))
     assert frames[0, :, 0].tolist() == [4, 4, 1, 1, 12, 12]
-
-
-def test_an_embedding_knows_its_own_codebook_alone() -> None:
-    with pytest.raises(InputError, match=r"\bbook-1\b.*\bbook-2\b"):
-        code_frames(VALUES, random_table(codebook="book-2"), tiny_config(**EMBEDDING))
-    with pytest.raises(InputError, match=r"codebook_size\b.*\b0\b"):
-        create_wavenet(tiny_config(condition="embedding"), seed=0)
 
 
 def test_level_of_what_is_meant_leaves_positions_out() -> None:
@@ -276,32 +244,3 @@ def test_a_clip_does_not_depend_on_what_is_beyond_its_end(changes: dict[str, obj
     frames = code_frames(VALUES, random_table(), conditions.config)
     longer = torch.nn.functional.pad(frames, (0, 0, 0, 4))
     torch.testing.assert_close(conditions(longer)[:, : frames.shape[1]], conditions(frames))
-
-
-@pytest.mark.parametrize("changes", [{"code_position": True}, EMBEDDING, {**EMBEDDING, "code_position": True}])
-def test_a_vocoder_of_each_kind_speaks(changes: dict[str, object]) -> None:
-    table = random_table()
-    vocoder = Vocoder(loud(tiny_config(**changes)), "tok-1")
-    codes = table.codes([1, 2, 3, 4, 5])
-    sound = vocoder.decode(codes, table, seed=1)
-    assert len(sound.samples) == 5 * SAMPLES_PER_CODE
-    streamed = vocoder.stream(iter([codes.crop(0, 2), codes.crop(2, 5)]), table, Sampling(seed=1))
-    np.testing.assert_array_equal(np.concatenate([each.samples for each in streamed]), sound.samples)
-
-
-def loud(config: WaveNetConfig) -> torch.nn.Module:
-    """A network whose levels depend on what it is told."""
-    model = create_wavenet(config, seed=0)
-    torch.nn.init.normal_(model.output.weight, std=0.5, generator=torch.Generator().manual_seed(0))
-    return model
-
-
-def test_an_embedding_decodes_other_codes_to_other_sound_and_no_other_codebook() -> None:
-    table = random_table()
-    vocoder = Vocoder(loud(tiny_config(**EMBEDDING)), "tok-1")
-    one, other = (vocoder.decode(table.codes([code] * 4), table, seed=1).samples for code in (0, 1))
-    assert not np.array_equal(one, other)
-    other: Table = random_table(codebook="book-2")
-    codes: Codes = other.codes([1])
-    with pytest.raises(InputError, match=r"\bbook-2\b"):
-        vocoder.decode(codes, other)

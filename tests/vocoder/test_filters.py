@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.reference import pitch_combed, postfiltered
-from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, random_table, tiny_config
-from tokenizer.codes import Codes, PitchFormat
+from tests.vocoder.sounds import SPECTROGRAM, random_table, tiny_config, voice_head
 from vocoder.filters import (
     PitchComb,
     PostFilter,
@@ -26,7 +24,6 @@ from vocoder.filters import (
     windows,
 )
 from vocoder.judging import FULL_SCALE, periodicity
-from vocoder.options import Sampling
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import create_wavenet
 from wordless.audio.options import SpectrogramConfig
@@ -110,20 +107,6 @@ def test_what_is_made_louder_does_not_clip() -> None:
     assert torch.equal(kept, torch.ones(500))  # a recording may
 
 
-def test_a_prompt_stays_as_it_was_and_nothing_clicks() -> None:
-    """Half a second of a steady tone, then the same tone 20 dB too quiet: the gain rises, and does not jump."""
-    times = torch.arange(100 * HOP) / SPECTROGRAM.sample_rate
-    tone = 0.3 * torch.sin(2 * torch.pi * 440 * times)
-    prompt = 4000
-    meant = LogMel(SPECTROGRAM)(tone.unsqueeze(0))[0]
-    sound = filtered(torch.cat([tone[:prompt], 0.1 * tone[prompt:]]), meant, SPECTROGRAM, prompt=prompt)
-    assert torch.equal(sound[:prompt], tone[:prompt])
-    added = sound[prompt:] - 0.1 * tone[prompt:]
-    assert float(added[:10].abs().max()) < 0.01  # nothing at first
-    assert float(added[SPECTROGRAM.window_length :].abs().max()) > 0.2  # and then all of it
-    assert float(added.diff().abs().max()) < 1.2 * float((0.9 * tone).diff().abs().max())
-
-
 def test_a_vocoder_filters_what_it_says_and_not_what_it_heard() -> None:
     table, model = random_table(), create_wavenet(tiny_config(), seed=0)
     codes = table.codes([code % 12 for code in range(40)])
@@ -138,15 +121,6 @@ def test_a_vocoder_filters_what_it_says_and_not_what_it_heard() -> None:
     np.testing.assert_allclose(more.samples, wanted[1001:], atol=2e-5)
 
 
-def test_a_stream_goes_on_from_a_prompt_as_the_whole_does() -> None:
-    table, own = random_table(), Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1")
-    codes = table.codes([code % 12 for code in range(70)])
-    heard = Waveform(samples=own.decode(codes, table, seed=5).samples[:6001], sample_rate=8000)
-    blocks: list[Codes] = [codes.crop(start, start + 9) for start in range(0, 70, 9)]
-    pieces = [piece.samples for piece in own.stream(blocks, table, Sampling(seed=5), prompt=heard)]
-    assert np.array_equal(np.concatenate(pieces)[6001:], own.continue_from(heard, codes, table, seed=5).samples)
-
-
 def test_refuses_what_it_cannot_filter() -> None:
     own = PostFilter(SPECTROGRAM, strength=1.0, passes=2)
     own.expect(torch.zeros(2, SPECTROGRAM.n_mels))
@@ -156,25 +130,12 @@ def test_refuses_what_it_cannot_filter() -> None:
         own.filter(torch.zeros(HOP + 1))
     with pytest.raises(InputError, match=r"postfilter\b.*\b1\.5\b.*\b0\b.*\b1\b"):
         Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1", postfilter=1.5)
-    for passes in (0, -1, 9):
-        with pytest.raises(InputError, match=rf"postfilter_passes\b.*{passes}\b"):
-            Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1", postfilter_passes=passes)
 
 
 def test_levels_are_known_where_nothing_is_taken_off() -> None:
     assert in_force(0.5, SPECTROGRAM) == 0.5
     assert in_force(0.5, replace(SPECTROGRAM, remove_mean="running")) == 0
     assert in_force(0.5, replace(SPECTROGRAM, dynamic_range=40.0)) == 0
-
-
-def test_a_stream_says_nothing_empty() -> None:
-    config = replace(SPECTROGRAM, window_length=4000)
-    table, own = random_table(), Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1")
-    table.front_end = config
-    codes = table.codes([1] * 60)
-    pieces = [piece.samples for piece in own.stream([codes], table)]
-    assert all(len(piece) for piece in pieces)
-    assert np.array_equal(np.concatenate(pieces), own.decode(codes, table).samples)
 
 
 def test_the_filter_makes_sound_as_loud_as_the_gain_of_the_codes_says() -> None:
@@ -185,24 +146,10 @@ def test_the_filter_makes_sound_as_loud_as_the_gain_of_the_codes_says() -> None:
         table.gain = gain
         powers.append(float(np.mean(own.decode(codes, table, seed=5).samples ** 2)))
     assert 10 * math.log10(powers[1] / powers[0]) == pytest.approx(3, abs=0.5)
-    blocks = [codes.crop(start, start + 9) for start in range(0, 40, 9)]
-    pieces = [piece.samples for piece in own.stream(blocks, table, Sampling(seed=5))]
-    assert np.array_equal(np.concatenate(pieces), own.decode(codes, table, seed=5).samples)
 
 
 RATE, MELS = SPECTROGRAM.sample_rate, SPECTROGRAM.n_mels
-
-
-def says(voicing: float, hertz: float) -> VoiceHead:
-    """A head that predicts the same for every frame."""
-    nothing = (0.0,) * (2 * MELS)
-    return VoiceHead(voicing=(voicing, *nothing), octaves=(float(np.log2(hertz)), *nothing))
-
-
-def drawn_head(seed: int) -> VoiceHead:
-    draw = np.random.default_rng(seed)
-    voicing, octaves = 0.02 * draw.standard_normal((2, 2 * MELS))
-    return VoiceHead(voicing=(0.6, *map(float, voicing)), octaves=(7.0, *map(float, octaves)))
+HIGH = math.log2(120)
 
 
 def buzz(hertz: float, frames: int = 60) -> np.ndarray:
@@ -237,7 +184,7 @@ def share_of_voice(samples: np.ndarray) -> float:
 
 @pytest.mark.parametrize("prompt", [0, 100])
 def test_the_comb_equals_the_reference(prompt: int) -> None:
-    meant, head = meaning(8), drawn_head(0)
+    meant, head = meaning(8), voice_head(7.0, voicing=0.6, seed=0)
     samples = noise(8) + np.concatenate([buzz(150, 4), buzz(260, 4)])
     found = combed(samples, head, meant=meant, prompt=prompt)
     wanted = pitch_combed(samples, meant.numpy(), head, SPECTROGRAM, prompt=prompt)
@@ -250,30 +197,14 @@ def test_the_pitch_of_codes_equals_the_reference() -> None:
     coded = np.log2([np.nan, 140, 140, 145, 200, 200, np.nan, 200])
     comb = PitchComb(SPECTROGRAM, None)
     comb.expect(meant, coded)
-    wanted = pitch_combed(samples, meant.numpy(), drawn_head(0), SPECTROGRAM, coded=coded.tolist())
+    wanted = pitch_combed(samples, meant.numpy(), voice_head(7.0), SPECTROGRAM, coded=coded.tolist())
     np.testing.assert_allclose(comb.filter(torch.from_numpy(samples)).numpy(), wanted, atol=1e-5)
-
-
-def test_a_vocoder_without_a_head_has_the_pitch_of_its_codes() -> None:
-    table = random_table()
-    table.format = replace(table.format, streams=2, pitch=PitchFormat(levels=5, lowest=100.0, highest=200.0))
-    vocoder = Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1")
-    values = np.array([[number % 12, 3 * (number % 40 > 9)] for number in range(70)], np.int32)
-    codes = Codes(values=values, num_samples=70 * SAMPLES_PER_CODE - 37, format=table.format)
-    sound = vocoder.decode(codes, table, seed=3)
-    blocks = [codes.crop(start, start + 9) for start in range(0, 70, 9)]
-    pieces = [piece.samples for piece in vocoder.stream(blocks, table, Sampling(seed=3))]
-    assert np.array_equal(np.concatenate(pieces), sound.samples)
-    shifted = vocoder.decode_batch([codes], table, Sampling(seed=3, shift=-7.0))[0]
-    assert not np.allclose(shifted.samples, sound.samples, atol=0.01)
-    vocoder.pitch_comb = False
-    assert not np.allclose(vocoder.decode(codes, table, seed=3).samples, sound.samples, atol=0.01)
 
 
 @settings(deadline=None, max_examples=8)
 @given(frames=st.integers(1, 20), together=st.integers(1, 700), prompt=st.integers(0, 900), seed=st.integers(0, 99))
 def test_pieces_combed_give_the_whole(frames: int, together: int, prompt: int, seed: int) -> None:
-    samples, meant, head = noise(frames, seed), meaning(frames, seed), drawn_head(seed)
+    samples, meant, head = noise(frames, seed), meaning(frames, seed), voice_head(7.0, voicing=0.6, seed=seed)
     whole = combed(samples, head, meant=meant, prompt=prompt)
     assert len(whole) == len(samples)
     assert np.array_equal(whole[:prompt], samples[:prompt])
@@ -282,7 +213,7 @@ def test_pieces_combed_give_the_whole(frames: int, together: int, prompt: int, s
 
 def test_what_has_no_voice_stays_as_it_is_and_teaches_none() -> None:
     samples = noise()
-    assert np.array_equal(combed(samples, says(0.25, 120)), samples)
+    assert np.array_equal(combed(samples, voice_head(HIGH, voicing=0.25)), samples)
     silent = np.zeros(60 * HOP, np.float32)
     sounds = [noise(60, seed) for seed in range(30)] + [silent]
     assert fit_head(((each, meaning(60)) for each in sounds), SPECTROGRAM) is None
@@ -293,7 +224,7 @@ def test_what_has_no_voice_stays_as_it_is_and_teaches_none() -> None:
 @pytest.mark.parametrize("level", [0.0, 1e-30, 1.0])
 def test_silence_and_full_scale_are_no_danger(level: float) -> None:
     samples = np.clip(noise(level=level), -1, 1)
-    voice = combed(samples, says(5.0, 1e4))
+    voice = combed(samples, voice_head(math.log2(1e4), voicing=5.0))
     assert np.abs(voice).max() <= np.abs(samples).max()
 
 
@@ -317,33 +248,6 @@ def test_learns_voicing_and_pitch_from_recordings() -> None:
     assert share_of_voice(kept[: 40 * HOP]) > 0.6
     unchanged = np.isclose(kept, noise(120)).reshape(3, -1).mean(axis=1)
     assert unchanged[1] > 0.8 > 0.2 > unchanged[0]
-
-
-def test_streams_batches_and_saved_vocoders_have_it(tmp_path: Path) -> None:
-    table = random_table()
-    vocoder = Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1", voice=says(1.0, 120))
-    codes = table.codes([number % 12 for number in range(70)], 70 * SAMPLES_PER_CODE - 37)
-    sound = vocoder.decode(codes, table, seed=3)
-    blocks = [codes.crop(start, start + 9) for start in range(0, 70, 9)]
-    pieces = [piece.samples for piece in vocoder.stream(blocks, table, Sampling(seed=3))]
-    assert np.array_equal(np.concatenate(pieces), sound.samples)
-    (other, again) = vocoder.decode_batch([table.codes([1, 2]), codes], table, Sampling(seed=3))
-    assert len(other.samples) == 2 * SAMPLES_PER_CODE
-    assert np.array_equal(again.samples, sound.samples)
-    vocoder.save_pretrained(tmp_path)
-    loaded = Vocoder.from_pretrained(tmp_path)
-    assert loaded.voice == vocoder.voice
-    assert np.array_equal(loaded.decode(codes, table, seed=3).samples, sound.samples)
-    vocoder.voice = None
-    plain = vocoder.decode(codes, table, seed=3)
-    assert not np.allclose(plain.samples, sound.samples, atol=0.01)
-    without = Vocoder.from_pretrained(tmp_path, pitch_comb=False)
-    assert np.array_equal(without.decode(codes, table, seed=3).samples, plain.samples)
-    vocoder.postfilter = 0
-    vocoder.voice = says(1.0, 120)
-    raw = vocoder.decode(codes, table, seed=3)
-    vocoder.voice = None
-    assert np.array_equal(vocoder.decode(codes, table, seed=3).samples, raw.samples)  # no filter, no comb
 
 
 @pytest.mark.parametrize("window", [160, 200, 250])

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.reference import periods_back_by_samples, phase_by_samples
-from tests.vocoder.engines.test_choice import lively
-from tests.vocoder.sounds import PATCH_FRAMES, SAMPLES_PER_CODE, Table, random_table, tiny_config
-from tokenizer.codes import Codes, PitchFormat
+from tests.vocoder.sounds import PATCH_FRAMES, SAMPLES_PER_CODE, lively, random_table, tiny_config, with_pitch
+from tokenizer.codes import Codes
 from vocoder.crops import Crops, VocoderClips
 from vocoder.frames import pitch_frames
 from vocoder.generation import GenerationInput, generate, generate_blocks
@@ -77,16 +76,6 @@ def test_a_lag_is_whole_periods_and_spans_a_frame(pitch: float, audio: tuple[int
     assert abs(lag - round(lag * pitch / rate) * rate / pitch) <= 0.5
 
 
-class Spoken(Table):
-    """Codes with a stream of pitch."""
-
-    def __init__(self, table: Table) -> None:
-        super().__init__(table.patches)
-        pitch = PitchFormat(levels=9, lowest=100.0, highest=200.0)
-        fields = {name: getattr(self.format, name) for name in ("samples_per_code", "sample_rate", "tokenizer")}
-        self.format = type(self.format)(codebook_size=12, streams=2, codebook="with pitch", pitch=pitch, **fields)
-
-
 def spoken_clips(count: int, seconds: float) -> VocoderClips:
     """Voices of 141 Hz whose codes have the pitch 5 of 9, but for the first fifth, which has no voice."""
     samples = round(seconds * RATE)
@@ -103,7 +92,7 @@ def spoken_clips(count: int, seconds: float) -> VocoderClips:
 
 
 def test_crops_have_the_pitch_of_their_codes_and_some_have_none() -> None:
-    config, meanings = tiny_config(pitch=True), Spoken(random_table())
+    config, meanings = tiny_config(pitch=True), with_pitch(random_table())
     crops = Crops(spoken_clips(3, 1.0), meanings, config, CropsConfig(batch_size=40, crop_codes=10, pitch_dropout=0.5))
     batch = crops.batch(0)
     assert batch.spectrogram.shape == (40, 10 * PATCH_FRAMES, config.condition_inputs)
@@ -177,7 +166,7 @@ def test_levels_are_those_of_the_parallel_network(engine: str) -> None:
 
 
 def test_a_shift_plays_the_pitch_higher() -> None:
-    model, meanings = lively(tiny_config(pitch=True)), Spoken(random_table())
+    model, meanings = lively(tiny_config(pitch=True)), with_pitch(random_table())
     vocoder = Vocoder(model, meanings.format.tokenizer, postfilter=0, engine="numba")
     values = np.stack([np.arange(20) % 12, np.full(20, 5)], axis=1).astype(np.int32)
     codes = Codes(values=values, num_samples=20 * SAMPLES_PER_CODE, format=meanings.format)

@@ -5,8 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.reference import griffin_lim_of_the_whole, noise_vocoded_as_a_whole
 from tests.vocoder.sounds import (
@@ -16,7 +14,6 @@ from tests.vocoder.sounds import (
     SCALE,
     SPECTROGRAM,
     Table,
-    clips_of_own_meaning,
     random_table,
     recordings,
 )
@@ -25,11 +22,10 @@ from vocoder import synthesis
 from vocoder.frames import log_mel_of
 from vocoder.judging import log_mel_distance
 from vocoder.kinds import Stream
-from vocoder.synthesis import BLOCK_FRAMES, CodeFrames, griffin_lim, linear_power, noise_vocoder
+from vocoder.synthesis import CodeFrames, griffin_lim, linear_power, noise_vocoder
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel, mel_filters
 from wordless.audio.waveform import Waveform
-from wordless.base.errors import InputError
 
 BOUND = 1e-5  # of full scale, a third of a step of 16 bits; 0 on the machines that were tried
 FINE = SpectrogramConfig(sample_rate=8000, window_length=200, hop_length=80, n_mels=64)
@@ -64,19 +60,7 @@ def test_speech_comes_back_in_place(index: int) -> None:
     assert abs(int(correlation.argmax()) - (len(samples) - 1)) <= 24  # samples: 3 ms
 
 
-def test_tone_and_burst_keep_their_place_pitch_and_strength() -> None:
-    tone = (0.3 * np.sin(2 * np.pi * 440 * np.arange(8000) / 8000)).astype(np.float32)
-    sound = resynthesised(tone, FINE).samples[400:-400]
-    assert abs(int(np.abs(np.fft.rfft(sound * np.hanning(len(sound)))).argmax()) * 8000 / len(sound) - 440) < 10
-    assert np.sqrt(np.mean(sound**2)) == pytest.approx(0.3 / np.sqrt(2), rel=0.1)
-    samples = np.zeros(4000, dtype=np.float32)
-    samples[2000:2400] = np.random.default_rng(0).normal(0, 0.2, 400)
-    power = resynthesised(samples, FINE).samples ** 2
-    assert power[1920:2480].sum() > 0.95 * power.sum()
-
-
-@pytest.mark.parametrize("window", [80, 160, 200, 410])
-@pytest.mark.parametrize("iterations", [1, 5])
+@pytest.mark.parametrize(("window", "iterations"), [(80, 1), (160, 5), (200, 1), (410, 1)])
 def test_blocks_are_those_of_the_whole(window: int, iterations: int, monkeypatch: pytest.MonkeyPatch) -> None:
     config = replace(FINE, window_length=window, n_mels=20)
     monkeypatch.setattr(synthesis, "ITERATIONS", iterations)
@@ -87,15 +71,7 @@ def test_blocks_are_those_of_the_whole(window: int, iterations: int, monkeypatch
         monkeypatch.setattr(synthesis, "BLOCK_FRAMES", block)
         sound = decode(codes, table, seed=3).samples
         assert len(sound) == len(whole) - 13
-        assert np.abs(sound - whole[:-13]).max() <= BOUND
-
-
-def test_a_sound_of_one_block_is_that_of_the_whole_to_the_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(synthesis, "ITERATIONS", 2)
-    frames = 2 * torch.randn(BLOCK_FRAMES, 64, generator=torch.Generator().manual_seed(0)) - 4
-    codes, table = codes_of_frames(frames, FINE, num_samples=BLOCK_FRAMES * FINE.hop_length)
-    whole = griffin_lim_of_the_whole(CodeFrames(codes, table)[:], FINE, iterations=2, seed=0)
-    assert np.array_equal(decode(codes, table).samples, whole)
+        assert np.abs(sound - whole[:-13]).max() <= (0 if block == 157 else BOUND)  # one block is the whole to the bit
 
 
 def test_codes_are_looked_up_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,27 +84,9 @@ def test_codes_are_looked_up_block_by_block(monkeypatch: pytest.MonkeyPatch) -> 
     assert np.abs(np.concatenate(pieces) - whole).max() <= BOUND
 
 
-def test_refuses_more_samples_than_frames_cover() -> None:
-    with pytest.raises(InputError, match=r"num_samples\b.*\b801\b"):
-        codes_of_frames(torch.zeros(10, 64), FINE, num_samples=801)
-
-
 def decode(codes: Codes, table: Table, *, vocoder: Stream = griffin_lim, seed: int = 0) -> Waveform:
     pieces = [np.zeros(0, np.float32), *(piece.numpy() for piece in vocoder(codes, table, seed=seed))]
     return Waveform(samples=np.concatenate(pieces), sample_rate=codes.format.sample_rate)
-
-
-@pytest.mark.parametrize("index", [0, 1])
-def test_speech_comes_back_as_a_whisper(index: int) -> None:
-    sounds = recordings(2)[index : index + 1]
-    clips, table = clips_of_own_meaning(sounds)
-    codes = table.codes(list(range(len(clips.codes))), len(sounds[0]))
-    whisper, original = decode(codes, table, vocoder=noise_vocoder), (sounds[0] / 32768).astype(np.float32)
-    assert len(whisper.samples) == len(original)
-    assert np.abs(whisper.samples).max() <= 1
-    white = 0.05 * torch.randn(len(original), generator=torch.Generator().manual_seed(0)).numpy()
-    spoken, unshaped = (Waveform(samples=samples, sample_rate=8000) for samples in (original, white))
-    assert log_mel_distance(spoken, whisper, SPECTROGRAM) < 0.5 * log_mel_distance(spoken, unshaped, SPECTROGRAM)
 
 
 def test_noise_is_as_loud_as_it_is_meant_to_be() -> None:
@@ -174,10 +132,3 @@ def test_the_filters_hear_nearly_what_was_asked_for_and_silence_is_silent() -> N
     assert sum(errors) / len(errors) < 0.005
     silence = torch.full((3, SPECTROGRAM.n_mels), SPECTROGRAM.floor).log()
     assert linear_power(silence, SPECTROGRAM).max() < SPECTROGRAM.floor
-
-
-@settings(deadline=None, max_examples=25)
-@given(seed=st.integers(0, 999), frames=st.integers(1, 8))
-def test_the_filters_never_hear_something_else(seed: int, frames: int) -> None:
-    """The iteration stops early: of 5,000 spectra the worst has 0.14, and half have less than 1e-5."""
-    assert error(seed, frames) < 0.2  # 0.9 dB

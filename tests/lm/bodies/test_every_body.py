@@ -91,6 +91,14 @@ def test_long_clips_are_read_in_windows(body: Body) -> None:
     torch.testing.assert_close(states[0, window : window + half], second[0, half:window], atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["audio_transformer_plain", "wav2vec2"])
+def test_the_inputs_of_a_waveform_are_its_samples_in_16_bits(name: str) -> None:
+    blocks = np.split(np.linspace(-1, 1, 50, dtype=np.float32), [0, 7])
+    found = BODIES[name].front_end(Path(), device="cpu")(blocks)
+    assert found.dtype == np.int16
+    np.testing.assert_allclose(found / 32768, np.concatenate(blocks), atol=2 / 32768)
+
+
 @EVERY
 def test_weights_follow_from_the_seed(body: Body) -> None:
     one, same, other = (body.create(seed=seed).state_dict() for seed in (3, 3, 4))

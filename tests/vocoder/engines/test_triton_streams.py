@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from tests.reference import generated_by_the_parallel_model
-from tests.vocoder.engines.test_choice import lively, parallel_logits, path, stepped_logits
-from tests.vocoder.sounds import tiny_config
+from tests.vocoder.engines.test_choice import parallel_logits, path, stepped_logits
+from tests.vocoder.sounds import lively, tiny_config
 from vocoder.engines.torch_streams import TorchStreams
 from vocoder.generation import GenerationInput
 from vocoder.options import Sampling, WaveNetConfig

@@ -12,20 +12,13 @@ from torch import Tensor
 from tests import reference
 from tests.pipelines.tiny import AUDIO, tiny_tokenizer
 from tests.vocoder.engines.test_choice import random_phase
-from tests.vocoder.sounds import SPECTROGRAM, tiny_config
+from tests.vocoder.sounds import SPECTROGRAM, lively, tiny_config
 from tokenizer.tokenizer import Tokenizer
 from vocoder.options import PITCH_INPUTS, WaveNetConfig
 from vocoder.wavenet import WaveNet, create_wavenet, gated_layer, mu_law_decode, mu_law_encode, silence, transferred
 from wordless.base.errors import InputError
 
 HOP = SPECTROGRAM.hop_length
-
-
-def lively(**changes: object) -> WaveNet:
-    """A network whose outputs are far from uniform, so that every input shows."""
-    model = create_wavenet(tiny_config(**changes), seed=0)
-    torch.nn.init.normal_(model.output.weight, generator=torch.Generator().manual_seed(0))
-    return model.eval()
 
 
 def inputs(batch: int = 2, frames: int = 4) -> tuple[Tensor, Tensor]:
@@ -36,12 +29,12 @@ def inputs(batch: int = 2, frames: int = 4) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("kernel_size", [2, 3])
 def test_hears_the_receptive_field_and_nothing_else(kernel_size: int) -> None:
-    model = lively(kernel_size=kernel_size)
+    model = lively(tiny_config(kernel_size=kernel_size))
     previous, spectrogram = inputs()
     changed = previous.clone()
     changed[:, 100] = (previous[:, 100] + 128) % 256  # the sample at 99
     with torch.no_grad():
-        moved = (model(previous, spectrogram) - model(changed, spectrogram)).abs().amax(dim=(0, 1)) > 1e-5
+        moved = (model(previous, spectrogram) - model(changed, spectrogram)).abs().amax(dim=(0, 1)) > 1e-6
     assert not moved[:100].any()
     assert moved[100]
     assert moved[99 + model.config.receptive_field]
@@ -49,7 +42,7 @@ def test_hears_the_receptive_field_and_nothing_else(kernel_size: int) -> None:
 
 
 def test_frames_condition_their_own_samples_and_their_neighbours() -> None:
-    model = lively()
+    model = lively(tiny_config())
     previous, spectrogram = inputs(frames=9)
     changed = spectrogram.clone()
     changed[:, 4] += 1
@@ -63,7 +56,7 @@ def test_frames_condition_their_own_samples_and_their_neighbours() -> None:
 
 
 def test_zero_frames_change_nothing_before_them_and_the_last_samples_are_those_of_all() -> None:
-    model = lively()
+    model = lively(tiny_config())
     previous, spectrogram = inputs()
     longer = torch.nn.functional.pad(spectrogram, (0, 0, 0, 3))
     with torch.no_grad():
@@ -75,7 +68,7 @@ def test_zero_frames_change_nothing_before_them_and_the_last_samples_are_those_o
 
 
 def test_groups_matter_and_an_unknown_one_has_their_average() -> None:
-    model = lively(groups=("ann", "bob", "cem"))
+    model = lively(tiny_config(groups=("ann", "bob", "cem")))
     previous, spectrogram = inputs()
     with torch.no_grad():
         ann, bob, unknown = (model(previous, spectrogram, torch.tensor([group, group])) for group in (0, 1, -1))
@@ -90,33 +83,12 @@ def test_groups_matter_and_an_unknown_one_has_their_average() -> None:
     torch.testing.assert_close(average, unknown_now)
 
 
-def test_without_a_condition_frames_of_any_length_change_nothing() -> None:
-    model = lively(condition="none")
-    assert (model.config.condition_inputs, model.config.look_ahead_frames) == (0, 0)
-    previous, _ = inputs(frames=4)
-    with torch.no_grad():
-        one, four = (model(previous, torch.zeros(2, frames, 0)) for frames in (1, 4))
-        torch.testing.assert_close(one, four)
-        model.conditions.biases.weight[3] = 1.0
-        assert not torch.allclose(model(previous, torch.zeros(2, 1, 0)), one)
-
-
 def test_every_parameter_learns() -> None:
-    model = lively(groups=("ann", "bob"))
+    model = lively(tiny_config(groups=("ann", "bob")))
     previous, spectrogram = inputs()
     model(previous, spectrogram, torch.tensor([0, -1])).square().mean().backward()
     idle = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert idle == []  # data parallel training waits for all of them
-
-
-def test_seed_decides_the_weights_which_make_all_levels_about_equally_probable() -> None:
-    weights = [create_wavenet(tiny_config(), seed=seed).dilated[0].weight for seed in (0, 0, 1)]
-    assert torch.equal(weights[0], weights[1])
-    assert not torch.equal(weights[0], weights[2])
-    previous, spectrogram = inputs()
-    with torch.no_grad():
-        probabilities = create_wavenet(tiny_config(), seed=0)(previous, spectrogram).softmax(dim=1)
-    assert float(probabilities.max()) < 2 / 256
 
 
 @pytest.mark.parametrize(
@@ -127,9 +99,19 @@ def test_seed_decides_the_weights_which_make_all_levels_about_equally_probable()
         ({"condition": "none", "groups": ("ann",)}, r"condition\b.*\bnone\b"),
     ],
 )
-def test_refuses_contradictions(changes: dict[str, object], message: str) -> None:
+def test_sizes_that_contradict_each_other_are_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         tiny_config(**changes)
+
+
+def test_seed_decides_the_weights_which_make_all_levels_about_equally_probable() -> None:
+    weights = [create_wavenet(tiny_config(), seed=seed).dilated[0].weight for seed in (0, 0, 1)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    previous, spectrogram = inputs()
+    with torch.no_grad():
+        probabilities = create_wavenet(tiny_config(), seed=0)(previous, spectrogram).softmax(dim=1)
+    assert float(probabilities.max()) < 2 / 256
 
 
 BATCH, FRAMES, SAMPLES, RESIDUAL, GATES = 2, 3, 5, 4, 6
@@ -177,16 +159,8 @@ def test_round_trip_stays_within_half_a_level(samples: list[float], levels: int)
     values = mu_law_encode(given_, levels=levels)
     low = mu_law_decode((values - 1).clamp(min=0), levels=levels)
     high = mu_law_decode((values + 1).clamp(max=levels - 1), levels=levels)
-    assert values.dtype == torch.int64
+    assert torch.equal(mu_law_encode(mu_law_decode(values, levels=levels), levels=levels), values)
     assert bool(((low <= given_ + 1e-6) & (given_ <= high + 1e-6)).all())
-
-
-@pytest.mark.parametrize("levels", [2, 16, 255, 256, 4096])
-def test_every_level_comes_back(levels: int) -> None:
-    values = torch.arange(levels)
-    samples = mu_law_decode(values, levels=levels)
-    assert samples.dtype == torch.float32
-    assert torch.equal(mu_law_encode(samples, levels=levels), values)
 
 
 def test_levels_follow_the_formula_of_g711_and_silence_is_inaudible() -> None:
@@ -281,21 +255,6 @@ def test_the_pitch_does_not_change_with_the_tokenizer(read: bool) -> None:
     inside = slice(edge + model.config.receptive_field, -edge)
     assert wanted[:, :, inside].std() > 0.1
     torch.testing.assert_close(logits[:, :, inside], wanted[:, :, inside], rtol=1e-5, atol=1e-5)
-
-
-def test_new_groups_are_learned() -> None:
-    """They begin alike, and the first steps tell them apart."""
-    known, new = tokenizer(1), tokenizer(2)
-    model = converted(trained(sizes()), sizes(groups=("dan", "eve")), known, new)
-    previous, frames = torch.zeros(2, 2 * AUDIO.hop_length, dtype=torch.int64), torch.zeros(2, 2, AUDIO.n_mels)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
-    for _ in range(3):
-        logits = model(previous, frames, torch.tensor([0, 1]))
-        optimizer.zero_grad()
-        (logits[0, 7].mean() - logits[1, 7].mean()).backward()
-        optimizer.step()
-    logits = model(previous, frames, torch.tensor([0, 1]))
-    assert not torch.allclose(logits[0], logits[1])
 
 
 def test_one_tokenizer_keeps_the_weights() -> None:
