@@ -16,9 +16,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate, zip_longest
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -48,8 +48,8 @@ def altered(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
             yield "off by one", _with(node, ops=[BOUNDS[type(bound)]])
         case ast.Constant(value=int() as value) if not isinstance(value, bool):
             yield "off by one", ast.Constant(value + 1)
-        case ast.Call(args=[first, second, *rest]) if ast.dump(first) != ast.dump(second):
-            if not any(isinstance(each, ast.Starred) for each in node.args):
+        case ast.Call(args=[first, second, *rest]) if not any(isinstance(each, ast.Starred) for each in node.args):
+            if ast.dump(first) != ast.dump(second):
                 yield "swapped arguments", _with(node, args=[second, first, *rest])
         case ast.Expr(value=ast.Call() | ast.Yield()) | ast.AugAssign() | ast.Continue() | ast.Raise():
             yield "dropped line", ast.Pass()
@@ -73,10 +73,6 @@ def working(node: ast.AST) -> Iterator[ast.AST]:
                 continue
             case ast.Assign() | ast.AnnAssign() if isinstance(node, ast.Module | ast.ClassDef):
                 continue
-            case ast.AnnAssign(value=value):
-                if value:
-                    yield value
-                    yield from working(value)
             case ast.FunctionDef(body=body):
                 for each in body:
                     yield each
@@ -88,9 +84,7 @@ def working(node: ast.AST) -> Iterator[ast.AST]:
 
 def faults(file: Path) -> Iterator[Fault]:
     content = file.read_bytes()
-    starts = [0]
-    for line in content.splitlines(keepends=True):
-        starts.append(starts[-1] + len(line))
+    starts = [0, *accumulate(len(line) for line in content.splitlines(keepends=True))]
     for node in working(ast.parse(content)):
         for kind, other in altered(node):
             assert isinstance(node, ast.expr | ast.stmt)
@@ -101,27 +95,21 @@ def faults(file: Path) -> Iterator[Fault]:
             yield Fault(file=name, kind=kind, line=node.lineno, begin=begin, end=end, text=ast.unparse(other))
 
 
-def chosen(places: list[Path], number: int, seed: int) -> list[Fault]:
-    """As many faults of each kind as there are, spread over all files."""
-    files = sorted(file for place in places for file in (place.rglob("*.py") if place.is_dir() else [place]))
+def chosen(place: Path, number: int, seed: int) -> list[Fault]:
+    """Faults of all kinds in turn, drawn from all files."""
+    files = sorted(place.rglob("*.py")) if place.is_dir() else [place]
     every = [fault for file in files for fault in faults(file)]
     random.Random(seed).shuffle(every)
-    rank: Counter[str] = Counter()
-    ranked = []
-    for fault in every:
-        rank[fault.kind] += 1
-        ranked.append((rank[fault.kind], len(ranked), fault))
-    return [fault for *_, fault in sorted(ranked, key=lambda each: each[:2])[:number]]
+    kinds = [[fault for fault in every if fault.kind == kind] for kind in sorted({fault.kind for fault in every})]
+    return [fault for turn in zip_longest(*kinds) for fault in turn if fault][:number]
 
 
-def failing_test(checkout: Path, tests: list[str]) -> str:
+def failing_test(place: Path, tests: list[str]) -> str:
     """The first failure of the tests; nothing if all pass."""
     words = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *tests]
-    env = {**os.environ, "PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
+    env = {**os.environ, "PYTHONPATH": str(place), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        done = subprocess.run(
-            words, cwd=checkout, env=env, capture_output=True, text=True, timeout=SECONDS, check=False
-        )
+        done = subprocess.run(words, cwd=place, env=env, capture_output=True, text=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:
         return "no end"
     said = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
@@ -137,17 +125,16 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         checkout = Path(place) / "checkout"
-        listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
-        for name in listed.stdout.split("\n")[:-1]:
-            if (ROOT / name).is_file():
-                (checkout / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, checkout / name)
+        listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        for name in (name for name in listed.splitlines() if (ROOT / name).is_file()):
+            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, checkout / name)
         if (ROOT.parent / "shared").exists():
             (checkout.parent / "shared").symlink_to(ROOT.parent / "shared")
         if failure := failing_test(checkout, given.tests):
             sys.exit(f"without a fault: {failure}")
         found = 0
-        every = chosen([ROOT / given.code], given.number, given.seed)
+        every = chosen(ROOT / given.code, given.number, given.seed)
         for fault in every:
             content = (ROOT / fault.file).read_bytes()
             (checkout / fault.file).write_bytes(content[: fault.begin] + fault.text.encode() + content[fault.end :])

@@ -74,12 +74,6 @@ def test_a_second_of_sound_is_50_codes_at_every_rate(rate: int) -> None:
     assert rates(settings).endswith("hop 10 ms, 50 codes per second in 1 stream")
 
 
-def test_window_and_hop_may_be_samples() -> None:
-    settings = run_settings(composed("audio.window_length=512", "audio.hop_length=128"))
-    assert (settings.audio.window_length, settings.audio.hop_length) == (512, 128)
-    assert settings.vocoder.wavenet.hop_length == 128
-
-
 @pytest.mark.parametrize("group", SIZED)
 def test_every_size_is_accepted(group: str) -> None:
     for size in choices(group):
@@ -93,17 +87,6 @@ def trainings(settings: object, name: str = "") -> Iterator[tuple[str, FitConfig
             yield f"{name}.{field}".lstrip("."), value
         elif dataclasses.is_dataclass(value):
             yield from trainings(value, f"{name}.{field}")
-
-
-@pytest.mark.parametrize("group", [group for group in SIZED if "tiny" in choices(group)])
-def test_tiny_is_smaller(group: str) -> None:
-    tiny, small = (
-        dict(trainings(getattr(run_settings(composed(f"{group}={size}", "vocoder.start=null")), group), group))
-        for size in ("tiny", "small")
-    )
-    assert tiny
-    assert tiny.keys() == small.keys()
-    assert all(fit.steps < small[name].steps for name, fit in tiny.items())
 
 
 def test_precision_of_every_training_follows_the_devices(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from lm.model import LanguageModel
-from pipelines.hear import load_model
 from tests.hostile.codes_files import codes_files
 from tests.hostile.measured import succeeds_or_names
 from tests.hostile.model_folders import Alteration, alterations, altered
@@ -74,15 +73,6 @@ def test_every_altered_folder(runs: tuple[Path, Path], tmp_path: Path) -> None:
     assert len(every) >= 500
     assert len(refused) > 0.9 * len(every)
     assert not (tmp_path / "planted").exists()
-
-
-@pytest.mark.slow
-def test_every_fifth_altered_folder_as_a_run(runs: tuple[Path, Path], tmp_path: Path) -> None:
-    refused: list[str] = []
-    for alteration in all_alterations(runs, tmp_path)[::5]:
-        folder = altered(runs[0], tmp_path / "altered", alteration)
-        with succeeds_or_names(folder, refused):
-            load_model(str(folder))
 
 
 def read_whole(path: Path, own: Tokenizer) -> list[CodedClip]:

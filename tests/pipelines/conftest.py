@@ -8,6 +8,7 @@ import soundfile
 
 from tests.pipelines.tiny import save_run, sweep
 from tests.pipelines.tiny_chain import TINY, called
+from wordless.audio.recordings.manifest import Manifest, read_manifest
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +43,12 @@ class FinishedRun:
     printed: str
     log: str
     words: tuple[str, ...]  # that it was called with
+
+    @property
+    def manifest(self) -> Manifest:
+        """The recordings, in the store."""
+        (root,) = (self.store / "embedded").glob("embedded-*/")
+        return read_manifest(self.folder / "manifest.tsv", root)
 
 
 @pytest.fixture(scope="session")

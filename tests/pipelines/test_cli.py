@@ -1,8 +1,5 @@
 """The console script, what the doctor finds, and the pages of options that the site shows."""
 
-import io
-import os
-import signal
 import subprocess
 import sys
 from importlib.metadata import version
@@ -10,14 +7,12 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from rich.console import Console
 
 from pipelines import cli, doctor
 from pipelines.commandline.options import index
 from pipelines.documentation import TABLES, options_page, with_tables
 from pipelines.methods.table import METHODS
 from tests.calling import python
-from tests.pipelines.tiny_chain import ROOT, TINY
 
 
 def called(*words: str) -> subprocess.CompletedProcess[str]:
@@ -46,40 +41,9 @@ def test_a_training_begins_in_a_process_that_keeps_freed_memory() -> None:
     assert cli.MEMORY not in told("encode", GLIBC_TUNABLES="")
 
 
-def test_the_overview_leaves_the_handling_of_broken_pipes_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the default of SIGPIPE a process dies without a word when a worker of its pool was killed."""
-    before = signal.getsignal(signal.SIGPIPE)
-    monkeypatch.setattr(sys, "argv", ["wordless"])
-    cli.main()
-    assert signal.getsignal(signal.SIGPIPE) == before
-
-
-def test_the_overview_ends_quietly_where_its_reader_left() -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli"], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
-    )
-    os.close(writer)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
 @pytest.mark.parametrize("words", [["-h"], ["help"]])
 def test_help_exits_with_0(words: list[str]) -> None:
     assert called(*words).returncode == 0
-
-
-@pytest.mark.slow
-def test_a_run_of_a_user_without_name_and_home_ends_with_its_folder(tmp_path: Path) -> None:
-    code = "import pwd, sys; pwd.getpwuid = lambda uid: {}[uid]; from pipelines.cli import main; main()"
-    names = ("HOME", "USER", "LOGNAME", "LNAME", "USERNAME", "XDG_CACHE_HOME")
-    environment = {name: value for name, value in os.environ.items() if name not in names}
-    environment |= {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
-    words = [sys.executable, "-c", code, "run", *TINY, "threads=1", "hydra.run.dir=run"]
-    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "run/report.html").is_file()
-    assert not (tmp_path / "~").exists()
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -154,29 +118,6 @@ def test_what_is_missing_or_does_not_fit_has_a_remedy(
     assert told in found.remedy
 
 
-def test_a_disk_is_judged_where_a_folder_will_be(tmp_path: Path) -> None:
-    assert doctor.disk("store", tmp_path / "not/yet/there", remedy="elsewhere").found.endswith("there")
-
-
-def test_brackets_in_findings_are_no_markup() -> None:
-    text = io.StringIO()
-    doctor.show(
-        [doctor.Finding("x[bold]", "y", well=False, remedy="pip install 'a[b]'")], Console(file=text, width=100)
-    )
-    assert "x[bold]" in text.getvalue()
-    assert "pip install 'a[b]'" in text.getvalue()
-    assert "needed: x[bold]" in text.getvalue()
-
-
-def test_an_option_that_differs_among_choices_has_the_value_and_meaning_of_each() -> None:
-    (layers,) = [line for line in options_page().splitlines() if line.startswith("| `body.model.layers` |")]
-    assert "; default 6 with body=audio_transformer |" in layers
-    options = index("finetune").options
-    assert options["body.fit.steps"].value == "400"  # of body=gpt, which is chosen
-    assert options["body.fit.steps"].choices["body=ast"].value == "300"
-    assert not index("run").options["lm.fit.steps"].choices  # other sizes of one thing
-
-
 def test_the_pages_have_every_option_and_table() -> None:
     page = options_page()
     assert [name for name in index("run").options if f"| `{name}` |" not in page] == []
@@ -185,9 +126,3 @@ def test_the_pages_have_every_option_and_table() -> None:
     made = with_tables(pages)
     assert "<!-- table" not in made
     assert all(f"`{name}`" in made for name in METHODS)
-
-
-def test_only_untrained_networks_share_an_explanation_that_they_do_not_give() -> None:
-    assert {name for name, method in METHODS.items() if not method.row.explanation} == {
-        name for name, method in METHODS.items() if method.row.kind == "untrained"
-    }

@@ -17,7 +17,8 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import make_stages, session_of
 from tests.pipelines.tiny_chain import TINY, Kill, called_at_once, composed, entries, refusal, run, stored
 from tokenizer.parquet import read_codes
-from wordless.audio.recordings.manifest import Manifest, read_manifest
+from wordless.audio.recordings.manifest import Manifest
+from wordless.base.errors import InputError
 from wordless.training.precision import with_precision
 
 SOUND = ("gpt_sound=tiny", "gpt_sound.fit.steps=4", "gpt_sound.fit.validate_every=2")
@@ -73,28 +74,6 @@ def probed(compared: Path) -> list[dict[str, dict[str, Any]]]:
     return [{row["of"]: row for row in json.loads(path.read_text())["methods"]} for path in paths]
 
 
-def test_each_fold_is_probed_with_as_many_penalties_and_inner_activations(compared: Path) -> None:
-    for rows in probed(compared):
-        tried = {(row["layer_penalties"], row["penalties"]) for of, row in rows.items() if of != "supervised_head"}
-        assert tried == {(2, 4)}
-    for rows in probed(compared):
-        found = {each["of"] for each in rows["gpt"]["candidates"]}
-        assert {f"gpt/{layer}:thirds" for layer in ("layer_1", "inner_1", "inner_2", "all_inner")} <= found
-
-
-def protocols(folder: Path) -> set[str | None]:
-    """What the figures of a run's probes name."""
-    figures = json.loads((folder / "results.json").read_text())["figures"]
-    rows = [row for row in figures if row["stage"] == "probe" and row["split"] == "test"]
-    assert {row["name"] for row in rows} >= {"accuracy", "macro_f1"}
-    return {row["protocol"] for row in rows}
-
-
-def test_figures_of_probes_name_the_protocol_of_their_comparison(compared: Path, finished_run: FinishedRun) -> None:
-    assert protocols(compared / "run") == {"leave one group out"}
-    assert protocols(finished_run.folder) == {"one split"}
-
-
 def test_codebooks_and_language_models_have_a_mean_and_a_row_for_each_fold(compared: Path) -> None:
     figures = read_results(compared / "run")["figures"]
     names = [("tokenizer", name) for name in ("perplexity", "used_codes", "quantised_mse", "stability")]
@@ -133,19 +112,6 @@ def test_a_killed_comparison_resumes_to_the_same_bytes(compared: Path, tmp_path:
     assert stored(store) == stored(compared / "store")
 
 
-def test_soft_codes_are_read_by_what_was_trained_before(compared: Path, tmp_path: Path) -> None:
-    soft = ("compare.methods=[gpt,random_gpt]", "compare.input=true")
-    shutil.copytree(compared / "store", tmp_path / "store")
-    assert run(tmp_path / "store", tmp_path / "run", *FOLDS, *soft, "compare.assignments=soft") == 0
-    found = section(tmp_path)
-    assert {*found.methods} == {"gpt", "random_gpt"}  # the codes are an input and no row
-    assert any("_with_input" in chosen for of in found.methods for chosen in found.chosen(of).values())
-    stages = json.loads((tmp_path / "run/results.json").read_text())["stages"]
-    fresh = {stage["stage"] for stage in stages if not stage["reused"]}
-    features = {"code_features", "gpt_features", "random_gpt_features"}
-    assert fresh == features | {"probe", "probed_gpt", "probed_random_gpt"}
-
-
 # Who hears what
 
 
@@ -177,8 +143,7 @@ def clips_behind(store: Path, stage: str, folder: Path) -> set[str]:
 
 def test_gpt_and_simclr_are_trained_on_the_same_clips(finished_run: FinishedRun, tmp_path: Path) -> None:
     """The corpus's training clips and all unlabelled ones, and nothing of what is held out."""
-    (root,) = (finished_run.store / "embedded").glob("embedded-*/")
-    whole = read_manifest(finished_run.folder / "manifest.tsv", root)
+    whole = finished_run.manifest
     groups = sorted({clip.group or "" for clip in whole.clips})
     manifest = replace(whole, clips=tuple(clip for clip in whole.clips if clip.group != groups[0]))
     assert manifest.of("train")
@@ -197,23 +162,6 @@ def test_gpt_and_simclr_are_trained_on_the_same_clips(finished_run: FinishedRun,
     assert apart["lm"] != folders["lm"]
     weights = [(each["lm"] / "model.safetensors").read_bytes() for each in (apart, folders)]
     assert weights[0] == weights[1]  # two folders are one folder with the clips of both
-
-
-def test_a_run_without_a_language_model_trains_gpt_sound_on_unlabelled_clips(
-    finished_run: FinishedRun, tmp_path: Path
-) -> None:
-    (root,) = (finished_run.store / "embedded").glob("embedded-*/")
-    whole = read_manifest(finished_run.folder / "manifest.tsv", root)
-    group = min(clip.group or "" for clip in whole.clips)
-    others = tuple(replace(clip, label=None, split="train") for clip in whole.clips if clip.group == group)
-    own = replace(whole, clips=tuple(clip for clip in whole.clips if clip.group != group))
-    more = made(tmp_path, own, replace(whole, clips=others), methods="gpt_sound", stages="probe")
-    none = made(tmp_path, own, methods="gpt_sound", stages="probe")
-    assert more["codes"] == none["codes"]
-    assert {"unlabelled_spectrograms", "unlabelled_codes"} <= set(more)
-    assert {*more.values(), *none.values()} == {*entries(tmp_path)}  # all that was made is told
-    weights = [(each["gpt_sound"] / "model.safetensors").read_bytes() for each in (more, none)]
-    assert weights[0] != weights[1]
 
 
 def test_noisy_test_clips_are_probed_and_change_no_other_figure(tmp_path: Path) -> None:
@@ -238,16 +186,27 @@ def test_noisy_test_clips_are_probed_and_change_no_other_figure(tmp_path: Path) 
     ("words", "told"),
     [
         (("quick=true",), "compare.folds"),
-        (("seeds=2",), r"run: seeds\b.*\b2\b"),
-        (("compare.folds=group",), r"run: compare\.folds\b.*\bgroup\b"),
+        (("seeds=2",), r"^seeds\b.*\b2\b"),
+        (("compare.folds=group",), r"^compare\.folds\b.*\bgroup\b"),
         (("compare.folds=group", "seeds=2"), r"compare\.folds\b.*\bgroup\b.*\bseeds\b.*\b2\b"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=told):
+        run_settings(composed(tmp_path, *words))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
         (("compare.folds=fold", "stages=[lm,probe]"), "no fold"),
         (("compare.folds=group", "embedded.voices=2", "stages=[lm,probe]"), r"\b3\b"),
-        (("unlabelled=embedded",), "unlabelled=embedded"),
         (("unlabelled=[nowhere]",), r"unlabelled is nowhere\b"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
+def test_recordings_that_make_no_folds_are_refused_before_anything_is_made(
+    words: tuple[str, ...], told: str, tmp_path: Path
+) -> None:
     store = tmp_path / "store"
     done = called_at_once(tmp_path, *TINY, f"store.root={store}", *words)
     assert re.search(told, refusal(done))

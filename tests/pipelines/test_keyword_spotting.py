@@ -9,11 +9,9 @@ import pytest
 import soundfile
 
 from pipelines.results.run_record import read_results
-from pipelines.settings.run import run_settings
-from tests.pipelines.tiny_chain import called_at_once, composed, refusal
+from tests.pipelines.tiny_chain import called_at_once
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.audio.waveform import FloatArray
-from wordless.base.errors import InputError
 
 RATE = 4000
 WORDS = {"bed": 300, "cat": 900}  # with the pitch of each
@@ -76,29 +74,3 @@ def test_a_model_of_a_folder_is_probed_and_fine_tuned_on_its_lists(
     assert {*found.methods} == {"wav2vec2", "wav2vec2_finetuned", "wav2vec2_finetuned_head"}
     assert set(found.trainings) == {"wav2vec2_finetuned"}
     assert found.layers("wav2vec2")
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ("wav2vec2.weights={weights}/none", r"wav2vec2\.weights=\S+/none\b.*config\.json\b"),
-        ("audio.sample_rate=16000", r"\b4000 Hz\b.*audio\.sample_rate\b.*\b16000\b.*audio\.sample_rate=4000\b"),
-        ("wav2vec2.model.kernels=[10]", r"wav2vec2\.model\.strides\b.*\[5, 4, 4\].*\bkernels\b.*\b1\b"),
-        ("wav2vec2.finetuning.batches.batch_size=1", r"finetuning\.batches\.batch_size\b.*\b1\b"),
-    ],
-)
-def test_what_cannot_be_is_refused_before_anything_is_read(
-    change: str, message: str, weights: Path, tmp_path: Path
-) -> None:
-    words = (*WORDS_OF_THE_RUN, "corpus.root=here", f"wav2vec2.weights='{weights}'")
-    with pytest.raises(InputError, match=message) as error:
-        run_settings(composed(tmp_path, *words, change.format(weights=weights)))
-    assert "\n" not in str(error.value)
-
-
-def test_a_list_that_names_a_missing_file_ends_the_command(commands: Path, weights: Path, tmp_path: Path) -> None:
-    missing = tmp_path / "missing_list.txt"
-    missing.write_text("bed/ffff_nohash_0.wav\n")
-    words = (f"corpus.root={commands}", f"corpus.split.test=[{missing}]", f"store.root={tmp_path / 'store'}")
-    told = refusal(called_at_once(tmp_path, *WORDS_OF_THE_RUN, *words, f"wav2vec2.weights={weights}"))
-    assert "missing_list.txt:1: bed/ffff_nohash_0.wav " in told

@@ -14,7 +14,6 @@ import torch
 
 from lm.model import LanguageModel
 from lm.pitch import PitchHead
-from pipelines.chain.chain import rates
 from pipelines.commandline.outputs import JOB
 from pipelines.decode import decode
 from pipelines.embed import embed
@@ -117,16 +116,6 @@ def speaking(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return Place(store=place / "store", folder=place / "run", weights=weights)
 
 
-def test_every_part_is_made_and_reported(speaking: Place) -> None:
-    results = json.loads((speaking.folder / "results.json").read_text())
-    assert {*read_results(speaking.folder)["comparison"].methods} == {"log_mel", "bag_of_codes", "gpt", "wav2vec2"}
-    figures = {figure["name"]: figure["value"] for figure in results["figures"] if figure["stage"] == "tokenizer"}
-    assert figures["codes_per_second"] == 100
-    assert 0 < figures["reconstruction_mse"] < figures["quantised_mse"] + 0.5
-    assert (speaking.folder / "report.html").stat().st_size > 100_000
-    assert {path.name for path in (speaking.folder / "tokenizer/speech_model").iterdir()} >= {"config.json"}
-
-
 @pytest.mark.slow
 def test_killed_in_each_stage_and_resumed_gives_the_same_bytes(speaking: Place, tmp_path: Path) -> None:
     words = (*CODES, f"wav2vec2.weights={speaking.weights}", METHODS, "stages=[tokenizer]", *CHECKPOINTS)
@@ -154,7 +143,6 @@ def test_commands_read_the_codes_of_the_run(speaking: Place, tmp_path: Path) -> 
 LEVELS = "tokenizer.pitch.levels=8"
 
 RATES = ("tokenizer.rates=[8,2]", "lm.gpt.layers=3", "lm.views.warps=1")
-LAYERS = ("all_layers", "layer_1", "layer_2")
 TRAINED = (*RATES, "stages=[lm]", *CHECKPOINTS)
 
 
@@ -182,57 +170,6 @@ def test_a_gpt_of_the_coarsest_rate_and_an_upsampler(trained: Place) -> None:
     }
 
 
-def test_views_of_all_rates_are_of_the_same_sound(trained: Place) -> None:
-    tokenizer = Tokenizer.from_pretrained(trained.folder / "tokenizer")
-    by_format = {}
-    for path in trained.store.glob("views/*/"):
-        codes_format, clips = read_codes(path)
-        by_format.setdefault(codes_format.codebook, []).append(list(clips))
-    coarse, fine = (by_format[each.format.codebook] for each in tokenizer.rates)
-    (coarse_clips,), fine_clips = coarse, max(fine, key=len)
-    for one, other in zip(coarse_clips, fine_clips, strict=True):
-        assert (one.name, one.offset_frames, one.codes.num_samples) == (
-            other.name,
-            other.offset_frames,
-            other.codes.num_samples,
-        )
-    assert {clip.offset_frames for clip in coarse_clips} == set(range(1, 8)) | {
-        clip.offset_frames for clip in coarse_clips if clip.offset_frames < 8
-    }
-
-
-@pytest.mark.slow
-def test_killed_and_resumed_is_never_killed(trained: Place, finished_run: FinishedRun, tmp_path: Path) -> None:
-    store = shutil.copytree(finished_run.store, tmp_path / "store")
-    for number, kill in enumerate(
-        (
-            Kill(path="upsampler/*.checkpoints/fit.safetensors", count=STEPS - 2),
-            Kill(path="upsampler/*.partial/perplexity.json.aside"),
-            Kill(path="rate_lm/*.partial/rate_2/config.json"),
-        )
-    ):
-        assert run(store, tmp_path / str(number), *TRAINED, kill=kill) == -signal.SIGKILL, kill
-    assert run(store, tmp_path / "last", *TRAINED) == 0
-    assert stored(store) == stored(trained.store)
-
-
-def test_each_rate_is_probed(trained: Place, tmp_path: Path) -> None:
-    store = shutil.copytree(trained.store, tmp_path / "store")
-    methods = [f"{kind}_of_rate_{number}" for kind in ("bag", "gpt") for number in (1, 2)]
-    words = (
-        "stages=[probe]",
-        f"compare.methods=[{','.join(methods)}]",
-        "compare.hearings=2",
-        "probe.learning_curve=[]",
-    )
-    assert run(store, tmp_path / "run", *RATES, *words) == 0
-    found = read_results(tmp_path / "run")["comparison"]
-    assert sorted(found.methods) == methods
-    assert sorted(found.layers("gpt_of_rate_1")) == sorted(LAYERS)
-    made = Counter(path.split("/")[0] for path in stored(store) if path.endswith("entry.json"))
-    assert (made["heard_codes"], made["upsampler"]) == (2, 1)
-
-
 def test_a_finished_run_is_probed_at_each_rate(trained: Place, tmp_path: Path) -> None:
     place = [f"model={trained.folder}", f"store.root={tmp_path / 'store'}", f"output={tmp_path / 'probe.json'}"]
     corpus = ["embedded.voices=5", "embedded.words=2", "embedded.takes=2"]
@@ -243,14 +180,6 @@ def test_a_finished_run_is_probed_at_each_rate(trained: Place, tmp_path: Path) -
     assert {row["of"] for row in rows} == known
     with pytest.raises(InputError, match="HEAR"):
         load_model(str(trained.folder))
-
-
-def test_layers_are_divided_among_the_rates_which_the_front_end_describes(tmp_path: Path) -> None:
-    settings = run_settings(composed(tmp_path, "tokenizer.rates=[8,4,2]", "lm.gpt.layers=5")).lm
-    assert [each.gpt.layers for each in settings.divided(3)] == [2, 2, 1]
-    assert settings.divided(1) == (settings,)
-    settings = run_settings(composed(tmp_path, "stages=[tokenizer]", "tokenizer.rates=[8,4,2]"))
-    assert "12.5, 25 and 50 codes per second in 1 stream" in rates(settings)
 
 
 @pytest.mark.parametrize(

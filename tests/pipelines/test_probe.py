@@ -48,16 +48,3 @@ def test_what_the_run_was_trained_on_is_said(finished_run: FinishedRun, tmp_path
     assert "…" not in done.stdout
     assert "silent ends" in " ".join(done.stderr.split())
     assert re.search(r"[1-9]\d* of \d+ test clips are among", " ".join(done.stderr.split()))
-
-
-@pytest.mark.slow
-def test_a_known_data_set_sets_no_front_end(finished_run: FinishedRun, fsdd: Path, tmp_path: Path) -> None:
-    """Its YAML suggests one, and lengths of training, which a finished run does not take."""
-    root = tmp_path / "digits (some)"
-    root.mkdir()
-    for path in (path for index in (0, 5, 10, 11) for path in fsdd.glob(f"[01]_*_{index}.wav")):
-        shutil.copy(path, root)
-    words = (f"model={finished_run.folder}", f"store.root={tmp_path / 'store'}", "probe.resamples=10")
-    done = called(*words, "corpus=fsdd", f"corpus.root={root}", command="probe")
-    assert done.returncode == 0, done.stderr
-    assert "40 clips" in done.stderr

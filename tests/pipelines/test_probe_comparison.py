@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from lm.options import ProbeConfig
-from lm.probing.comparison import Estimate, independent_difference, over_groups, t_interval
+from lm.probing.comparison import over_groups, t_interval
 from pipelines.pages.phrasing import sentences
 from pipelines.results.comparison import By, Comparison, Probed, ProbedFolds, compare
 from pipelines.results.figures import Figure
@@ -179,21 +179,6 @@ def ends_of(of: str) -> tuple[Any, Any]:
     return pytest.approx(row.low), pytest.approx(row.high)
 
 
-def test_answers_are_counted_by_true_class() -> None:
-    counts = np.array(section(2).confusion["gpt"])
-    assert counts.sum() == 180
-    assert counts.sum(1).tolist() == [sum(drawn(name, 0)["truth"].count(label) for name in FOLDS) for label in CLASSES]
-    assert np.trace(counts) / 180 == pytest.approx(0.8, abs=0.1)
-
-
-def test_one_fold_has_no_interval_over_folds() -> None:
-    found = compared({("test", 3): drawn("ann", 0)})
-    assert {found.fold_spread(of) for of in found.methods} == {0}
-    assert {(row.fold_low, row.fold_high) for row in of_gpt(found).values()} == {(None, None)}
-    assert found.protocol == "one split"
-    assert (found.over, found.tested["gpt"].over) == ("clips", "clips")  # one speaker says nothing of others
-
-
 def of_speakers(speakers: int) -> Probed:
     """Test clips of some speakers, of whom one is never understood and the others always are."""
     probed = drawn("ann", 0)
@@ -236,17 +221,6 @@ def test_a_gap_beyond_chance_is_shown_with_the_speakers(right: int, shown: bool)
     warning = " ".join(sentences("gap", found))
     assert bool(warning) == shown
     assert all(part in warning for part in ("dan", "ann", "compare.folds=group", "60 clips") if shown)
-
-
-def test_one_gap_in_many_methods_may_be_chance() -> None:
-    """The interval holds for all methods at once."""
-    found = planted("log_mel", right=24)
-    tested, judged = (
-        Estimate(value=row.value, low=row.low or 0, high=row.high or 0)
-        for row in (found.tested["log_mel"], found.validated["log_mel"])
-    )
-    alone, gap_of = independent_difference(judged, tested), found.gaps["log_mel"]
-    assert (gap_of.low or 0) < alone.low < alone.high < (gap_of.high or 0)
 
 
 def test_cross_validation_has_the_interval_of_its_parts() -> None:

@@ -4,41 +4,27 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 
 import wordless
-from lm.onnx import CodesToLogits
 from pipelines.commandline.outputs import hold
 from pipelines.decode import decode
-from pipelines.demonstration.models import DemoModels
 from pipelines.encode import encode
-from pipelines.finetune import finetune_settings
 from pipelines.generate import generate
-from pipelines.hear import load_model
-from pipelines.jobs.finetune import _open as open_body
-from pipelines.jobs.probe import probe_settings
 from pipelines.publish import PublishConfig, publish
 from pipelines.score import score
-from pipelines.settings.run import run_settings
-from pipelines.store.run_folder import part_of
 from tests.hub import HubServer, serving, store_in_cache, use_hub
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.demonstration.test_answers import options as demonstrating
-from tests.pipelines.finetuning.conftest import composed
 from tests.pipelines.jobs.test_generate import options as generating
 from tests.pipelines.jobs.test_score import options as scoring
-from tests.pipelines.tiny import GPT, save_rates_run, sweep, tiny_tokenizer
-from tests.pipelines.tiny_chain import called, config_of
-from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
-from tokenizer.tokenizer import Tokenizer
+from tests.pipelines.tiny import sweep
+from tests.pipelines.tiny_chain import called
 from wordless.base.errors import InputError
-from wordless.base.saved_models import run_onnx, write_onnx
 from wordless.base.values import build
 
 PARTS = ("tokenizer", "lm", "vocoder", "probe")
@@ -172,20 +158,6 @@ def test_an_upload_that_would_do_harm_is_refused(finished_run: FinishedRun, hub:
     }
 
 
-def test_an_upload_needs_a_user_and_a_network(
-    finished_run: FinishedRun, hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no token"))
-    monkeypatch.delenv("HF_TOKEN")
-    with pytest.raises(InputError, match="hf auth login"):
-        publish(options(finished_run.folder, upload=True))
-    monkeypatch.setenv("HF_TOKEN", "hf_token")
-    hub.shutdown()
-    hub.server_close()
-    with pytest.raises(InputError, match=r"hf://user/name\b.*network"):
-        publish(options(finished_run.folder, upload=True))
-
-
 # ONNX
 
 
@@ -216,54 +188,12 @@ def test_onnx_files_give_the_codes_and_logits_of_a_run(finished_run: FinishedRun
             np.testing.assert_allclose(logits, model.gpt(tokens).numpy(), atol=1e-4)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("changes", [{"remove_mean": "clip"}, {"remove_mean": "running"}, {"dynamic_range": 40.0}])
-def test_onnx_of_other_front_ends(changes: dict[str, Any], run: Path, tmp_path: Path) -> None:
-    """A dynamic range is relative to a recording's loud values, which the file does not look for: it reads log-mel."""
-    pytest.importorskip("onnxruntime", reason="needs pip install 'wordless[onnx]'")
-    own = tiny_tokenizer(0)
-    config = replace(own.config, audio=replace(own.config.audio, **changes))
-    Tokenizer(config, own.mean, own.std, own.autoencoder, own.centroids).save_pretrained(run / "tokenizer")
-    publish(options(run, repo="", parts=["tokenizer"], format="onnx", output=str(tmp_path / "onnx")))
-    card = json.loads((tmp_path / "onnx" / "onnx.json").read_text())["tokenizer"]
-    assert card["checked"]["equal"] == card["checked"]["codes"]
-    assert card["front_end_in_file"] is ("dynamic_range" not in changes)
-    assert card["input"]["name"] == ("log_mel" if "dynamic_range" in changes else "samples")
-    assert {name: card["front_end"][name] for name in changes} == changes
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("interleaving", ["flattening", "parallel"])
-def test_onnx_of_several_streams(interleaving: Literal["flattening", "parallel"], tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime", reason="needs pip install 'wordless[onnx]'")
-    model = wordless.LanguageModel.create(
-        replace(GPT, interleaving=interleaving), tiny_tokenizer(0, mels=8).format, seed=0
-    )
-    axes = {0: ("batch", None), 1: ("time", model.gpt.capacity)}
-    example = torch.zeros(2, 7, 2, dtype=torch.int64)
-    write_onnx(CodesToLogits(model), example, tmp_path / "lm.onnx", input_name="codes", output_name="logits", axes=axes)
-    codes = torch.randint(8, (3, 11, 2))
-    (logits,) = run_onnx(tmp_path / "lm.onnx", [codes])
-    tokens = torch.stack([model.tokens(each.numpy().astype(np.int32)) for each in codes])
-    with torch.no_grad():
-        np.testing.assert_allclose(logits, model.gpt(tokens).numpy(), atol=1e-4)
-
-
 def test_onnx_without_its_libraries_names_the_install_line(
     finished_run: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipelines.publish.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"wordless\[onnx\]"):
         publish(options(finished_run.folder, repo="", format="onnx", output=str(tmp_path / "x")))
-
-
-def test_codes_of_several_rates_are_not_written_as_onnx(tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime", reason="needs pip install 'wordless[onnx]'")
-    run = save_rates_run(tmp_path / "run", seed=0)
-    (run / "results.json").write_text("{}")
-    with pytest.raises(InputError, match="run="):
-        publish(options(run, repo="", format="onnx", output=str(tmp_path / "x")))
-    assert not (tmp_path / "x").exists()
 
 
 RUN = "hf://user/tiny"
@@ -313,43 +243,3 @@ def test_commands_do_the_same_with_a_run_on_the_hub(
         written.append({path.relative_to(place): path.read_bytes() for path in place.rglob("*.wav")})
     assert printed[0] == printed[1]
     assert written[0] == written[1] != {}
-
-
-@pytest.mark.usefixtures("offline")
-def test_the_page_and_hear_take_a_run_on_the_hub(run_folder: Path) -> None:
-    models = DemoModels.of_run(demonstrating(Path(RUN)))
-    assert models.language_model is not None
-    assert models.vocoder is not None
-    assert [*models.missing] == [*DemoModels.of_run(demonstrating(run_folder)).missing]
-    own, other = (load_model(str(name)).gpt.state_dict() for name in (run_folder, RUN))
-    assert all(np.array_equal(value.numpy(), other[name].numpy()) for name, value in own.items())
-
-
-def test_results_need_a_place_on_this_machine() -> None:
-    with pytest.raises(InputError, match=r"output=null\b.*hf://user/tiny\b.*output=F"):
-        finetune_settings(composed(f"model={RUN}", "corpus.root=x"))
-    with pytest.raises(InputError, match=r"hf://user/tiny\b.*output=FILE\.json"):
-        probe_settings(config_of("probe", f"model='{RUN}'"))
-
-
-@pytest.mark.usefixtures("offline")
-def test_a_part_that_a_run_lacks_is_named() -> None:
-    with pytest.raises(InputError, match=r"HF_HUB_OFFLINE\b.*wav2vec2/config\.json\b.*unset HF_HUB_OFFLINE\b"):
-        part_of(Path(RUN), "wav2vec2")
-
-
-def test_weights_of_other_models_come_from_the_hub(
-    home: Path, tmp_path: Path, recordings: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    save_checkpoint(tmp_path / "hubert", "hubert", sample_rate=8000)
-    snapshot = store_in_cache(home, "user/hubert", tmp_path / "hubert")
-    use_hub(monkeypatch, home)
-    words = ("body=wav2vec2", "corpus.root=x", "output=y")
-    sources = [
-        open_body(finetune_settings(composed(*words, f"body.weights={weights}")))
-        for weights in (tmp_path / "hubert", "hf://user/hubert")
-    ]
-    assert sources[0].fingerprint == sources[1].fingerprint
-    assert sources[1].weights == snapshot
-    config = config_of("run", "experiment=smoke", "wav2vec2.weights='hf://user/hubert'")
-    assert run_settings(config).wav2vec2.described.folder == snapshot

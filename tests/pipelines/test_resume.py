@@ -1,7 +1,6 @@
 """The bytes of a store: killed and resumed is never killed, and what the number of threads decides."""
 
 import json
-import os
 import signal
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from tokenizer.codebook import fit_codebook
 from tokenizer.codes import Codes
 from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
 from wordless.base.files import file_hash
-from wordless.base.machine import limited_threads, use_threads
+from wordless.base.machine import use_threads
 
 # Once in each stage, where it hurts: in the middle of training, between two files, before the last rename.
 KILLS = (
@@ -146,15 +145,3 @@ def test_without_a_number_the_process_decides(whole_store: Path) -> None:
     config = json.loads(record.read_text())["config"]
     half = max(torch.get_num_threads() // 2, 1)  # the vocoder is made at the same time
     assert (config["threads"], config["processes"]) == (half, 1)
-
-
-def test_limited_threads_end_with_their_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    before = torch.get_num_threads()
-    with limited_threads(before + 1):
-        assert torch.get_num_threads() == before + 1
-        assert os.environ["OMP_NUM_THREADS"] == str(before + 1)
-    assert torch.get_num_threads() == before
-    assert os.environ["OMP_NUM_THREADS"] == "7"
-    with limited_threads(None):
-        assert torch.get_num_threads() == before

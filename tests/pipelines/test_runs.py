@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.pages.phrasing import full_name, percent
-from pipelines.pages.runs import KEY_COLUMNS, differing_options, run_rows
+from pipelines.pages.runs import KEY_COLUMNS, run_rows
 from pipelines.results.run_record import read_results
 from pipelines.store.unused import USERS, note_user, read_users, stored_entries
 from tests.calling import Command
@@ -62,22 +62,6 @@ def test_the_table_has_a_row_for_each_run(project: Path, call: Command) -> None:
     assert page == "runs/index.html"
 
 
-def test_the_page_links_the_reports(project: Path, call: Command) -> None:
-    assert call()[0] == 0
-    page = (project / "runs/index.html").read_text()
-    assert set(re.findall('href="(.*?)"', page)) == {"wake/report.html", "again/report.html"}
-    assert page.count("embedded.voices=5") == 2
-    assert "<script" not in page
-
-
-def test_names_of_folders_are_escaped_in_the_page(project: Path, call: Command) -> None:
-    (project / "runs/wake").rename(project / "runs/<b>&")
-    assert call()[0] == 0
-    page = (project / "runs/index.html").read_text()
-    assert "&lt;b&gt;&amp;" in page
-    assert 'href="%3Cb%3E%26/report.html"' in page
-
-
 def test_a_damaged_run_is_named_behind_the_table(project: Path, call: Command) -> None:
     (project / "runs/again/results.json").write_text("{")
     code, table, told = call()
@@ -125,15 +109,6 @@ def test_a_run_that_is_fine_tuned_now_stays_and_its_models_are_named(project: Pa
     assert re.search(r"delete runs/wake\b.*\b1 fine-tuned model\b", told)
 
 
-def test_a_run_with_any_name_is_deleted_but_none_without(project: Path, call: Command) -> None:
-    code, out, told = call("--delete")
-    assert (code, out, told.count("\n")) == (2, "", 1)
-    assert re.match(r"wordless runs: .*wordless runs --delete NAME", told)
-    (project / "runs/again").rename(project / "runs/my run")
-    assert call("--delete", "my run", "--yes")[0] == 0
-    assert not (project / "runs/my run").exists()
-
-
 def test_entries_of_runs_that_cannot_be_seen_are_not_pruned(project: Path, call: Command) -> None:
     before = stored(project / "store")
     shutil.rmtree(project / "runs")  # an empty mount point
@@ -170,23 +145,6 @@ def test_only_entries_that_no_run_uses_are_pruned(project: Path, call: Command) 
     assert code == 0
     assert list(entries(project / "store")) == [kept]
     assert list((project / "store/embedded").rglob("*.wav"))  # the corpus is no entry
-
-
-def test_places_that_are_missing_are_refused(tmp_path: Path, call: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for words, told in (((), "root=runs "), (("--prune",), "store.root=store ")):
-        code, _, error = call(*words)
-        assert (code, error.count("\n")) == (2, 1)
-        assert told in error
-    code, _, error = call("--prune", "--delete", "wake")
-    assert code == 2
-    assert re.search(r"delete\b.*\bwake\b.*prune=true\b", error)
-
-
-def test_options_at_their_default_are_left_out() -> None:
-    default = ["seed=0", "lm=small", "store.root='a b'", "device=cpu", "hydra.run.dir=x", "name=wake"]
-    others = ["lm.fit.steps=5", "+tokenizer=tiny", "seeds=3"]
-    assert differing_options([*default, *others]) == tuple(others)
 
 
 def test_every_entry_of_a_run_knows_its_run(finished_run: FinishedRun) -> None:

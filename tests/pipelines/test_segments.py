@@ -18,7 +18,7 @@ from pipelines.stages.listening import decode_clips, listening
 from pipelines.stages.networks import ast
 from pipelines.stages.options import AstSettings
 from pipelines.stages.stored_arrays import filter_banks, spectrograms, waveforms
-from pipelines.stages.tokenizer import frame_sample, health, input_sample
+from pipelines.stages.tokenizer import frame_sample, health
 from pipelines.store.store import TIMINGS, Entry
 from tests.pipelines.tiny import (
     AUDIO,
@@ -27,7 +27,6 @@ from tests.pipelines.tiny import (
     corpus_of,
     playback_of,
     reading_of,
-    session_of,
     silent_session,
     sweep,
 )
@@ -85,31 +84,6 @@ def test_codes_of_segments_stand_where_those_of_the_whole_recording_stand(
     assert sum(len(clip.codes.values) for clip in segments) == len(whole.codes.values)
 
 
-def made(manifest: Manifest, run: Path, place: Path) -> dict[str, bytes]:
-    """What stages make of the sound of a manifest's clips, whatever they are called: stage/file -> content.
-
-    Sounds of codes are left out, because they draw from the names of the clips.
-    """
-    session = silent_session(place)
-    tokenizer = Entry(stage="tokenizer", key="a", folder=run / "tokenizer", reused=True)
-    vocoder = Entry(stage="vocoder", key="b", folder=run / "vocoder", reused=True)
-    heard = replace(LISTENING, judged_clips=3, seconds=0.3)
-    entries = [
-        log_mel_features(reading_of(session, manifest), tokenizer),
-        bottleneck_features(reading_of(session, manifest), tokenizer, "a"),
-        filter_banks(session, manifest),
-        waveforms(session, manifest, AUDIO.sample_rate),
-        decode_clips(playback_of(session, manifest, tokenizer, vocoder, config=heard)),
-    ]
-    return {
-        f"{entry.stage}/{path.name}": path.read_bytes()
-        for entry in entries
-        for path in sorted(entry.folder.iterdir())
-        if path.name not in (TIMINGS, "entry.json", "clips.json")
-        if entry.stage != "decoded" or path.stem.endswith(ORIGINAL)
-    }
-
-
 @pytest.mark.parametrize("name", ["a.flac", "a.ogg"])
 def test_every_stage_hears_of_a_segment_what_it_hears_of_a_file_cut_to_it(
     tmp_path: Path, run_folder: Path, name: str
@@ -125,17 +99,14 @@ def test_every_stage_hears_of_a_segment_what_it_hears_of_a_file_cut_to_it(
         cut.append(replace(clip, path=own, segment=None, start=0))
     files = Manifest(root=tmp_path, clips=tuple(cut))
     assert {split: len(segments.of(split)) for split in SPLITS} == {"train": 10, "validation": 1, "test": 1}
-    assert made(segments, run_folder, tmp_path / "1") == made(files, run_folder, tmp_path / "2")
-
-
-def test_long_clips_are_advised_to_be_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    record(tmp_path / "in" / "a.wav", 61.0, 1_000)
-    for seconds, advised in ((None, True), (10.0, False)):
-        config = CorpusConfig(root=str(tmp_path / "in"), segment_seconds=seconds, split=ALL_TRAIN)
-        corpus_of(config, tmp_path / "store", printed=True)
-        told = capsys.readouterr().err
-        assert bool(re.search(r"\b1 clip\b.*\b60 s\b", told)) is advised
-        assert ("corpus.segment_seconds=10 " in told) is advised
+    of_segments, of_files = (
+        made_by_all_stages(each, run_folder, tmp_path / place) for place, each in (("1", segments), ("2", files))
+    )
+    # the other stages draw from the names of the clips
+    for stage in ("log_mel_features", "bottleneck_features", "filter_banks", "waveforms", "decoded"):
+        for file, content in of_segments[stage].items():
+            if file != "clips.json" and (stage != "decoded" or Path(file).stem.endswith(ORIGINAL)):
+                assert of_files[stage][file] == content, (stage, file)
 
 
 def test_one_recording_runs_through_the_whole_chain(tmp_path: Path) -> None:
@@ -210,13 +181,6 @@ def cut(trimmed: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Manifest
     return manifest_of(root, tmp_path_factory.mktemp("store"), None)
 
 
-def test_there_is_something_to_cut_off(trimmed: Manifest, cut: Manifest) -> None:
-    assert [clip.num_samples for clip in trimmed.clips] == [clip.num_samples for clip in cut.clips]
-    assert all(0.6 < clip.start / clip.sample_rate <= 0.7 for clip in trimmed.clips)
-    assert trimmed.trimmed_seconds == pytest.approx(9, abs=9 * 0.04)
-    assert cut.trimmed_seconds == 0
-
-
 def made_by_all_stages(manifest: Manifest, run: Path, place: Path) -> dict[str, dict[str, bytes]]:
     """What each stage that listens makes of a manifest: stage -> file -> content."""
     session = silent_session(place)
@@ -268,33 +232,3 @@ def test_every_stage_hears_what_is_left_alone(
         assert found[stage] == files, stage
     whole = made_by_all_stages(manifest_of(root, tmp_path, None), run_folder, tmp_path / "whole")
     assert not [stage for stage, files in whole.items() if files == expected[stage]]
-
-
-def test_what_is_heard_in_other_ranges_is_cut_off_alike(trimmed: Manifest, cut: Manifest, tmp_path: Path) -> None:
-    options = ("audio.dynamic_range=40", "tokenizer.sample_patches=50", "tokenizer.dynamic_ranges=[10,20]")
-    settings = run_settings(composed(tmp_path, *options))
-    session = session_of(tmp_path)
-    entries = [input_sample(session, each, settings.audio, settings.tokenizer) for each in (trimmed, cut)]
-    contents = {(entry.folder / "sample.safetensors").read_bytes() for entry in entries if entry}
-    assert len(contents) == 1
-
-
-@pytest.mark.slow
-def test_a_run_says_how_much_it_cut_off_and_another_cuts_differently_without_listening(
-    root: Path, tmp_path: Path
-) -> None:
-    words = ("corpus=folder", f"corpus.root={root}", "stages=[tokenizer,report]", f"store.root={tmp_path / 'store'}")
-    done = called_at_once(tmp_path / "a", *OWN, *words, "corpus.inspection.trim_db=30")
-    assert done.returncode == 0, done.stderr
-    said = re.search(r"9 clips, 0\.1 minutes, 0 set aside, ([0-9.]+) s\b", done.stderr)
-    assert said is not None, done.stderr
-    assert float(said[1]) == pytest.approx(9, abs=9 * 0.04)
-    results = json.loads((tmp_path / "a" / "run" / "results.json").read_text())
-    assert f"{results['corpus']['trimmed_seconds']:.1f}" == said[1]
-    assert f"{said[1]} s of silence" in (tmp_path / "a" / "run" / "report.html").read_text()
-    heard = (tmp_path / "store" / "inspected.jsonl").read_bytes()
-    whole = called_at_once(tmp_path / "b", *OWN, *words)
-    assert whole.returncode == 0, whole.stderr
-    assert "cut off" not in whole.stderr + (tmp_path / "b" / "run" / "report.html").read_text()
-    assert (tmp_path / "store" / "inspected.jsonl").read_bytes() == heard
-    assert len(list((tmp_path / "store" / "codes").glob("*/entry.json"))) == 2

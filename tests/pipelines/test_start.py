@@ -30,30 +30,22 @@ from pipelines.stages.start import (
     saved_vocoder,
     shipped_voice,
     start_folder,
-    tokenizer_beside,
 )
 from pipelines.stages.vocoder import begun_at
-from tests.hub import store_in_cache, use_hub
 from tests.killing import Kill
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny import AUDIO, GPT, save_rates_run, sweep, tiny_tokenizer
-from tests.pipelines.tiny_chain import CHECKPOINTS, composed, entries, run, stored
+from tests.pipelines.tiny import AUDIO, GPT, tiny_tokenizer
+from tests.pipelines.tiny_chain import CHECKPOINTS, composed, run, stored
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import create_wavenet
 from wordless.audio.recordings.manifest import Manifest, read_manifest, write_manifest
-from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
-from wordless.base.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER
+from wordless.base.saved_models import LANGUAGE_MODEL, TOKENIZER
 
 STAGES = "stages=[tokenizer,lm,report]"
 SOUND = ("stages=[tokenizer,vocoder,report]", "listening.judged_clips=0", "tokenizer.codebook_size=16")
-
-
-@pytest.mark.parametrize("place", ["", "lm"])
-def test_a_run_and_its_part_are_found(run_folder: Path, place: str) -> None:
-    assert start_folder(str(run_folder / place), LANGUAGE_MODEL, option=LM) == run_folder / "lm"
 
 
 def test_folders_without_the_model_or_its_hash_are_refused(run_folder: Path, tmp_path: Path) -> None:
@@ -187,22 +179,6 @@ def test_more_steps_begin_with_the_weights_of_the_run(finished_run: FinishedRun,
     assert began_at[:16] in (tmp_path / "run/report.html").read_text()
 
 
-@pytest.mark.slow
-def test_a_model_is_trained_further_on_other_recordings(finished_run: FinishedRun, store: Path, tmp_path: Path) -> None:
-    """With the tokenizer of its run, which no k-means of this run made."""
-    start = finished_run.folder
-    words = (STAGES, "embedded.seed=1", f"lm.start='{start}'")
-    assert run(store, tmp_path / "refused", *words) != 0  # a tokenizer of its own makes other codes
-    assert run(store, tmp_path / "run", *words, f"tokenizer.start='{start}'") == 0
-    made, own = tmp_path / "run", tmp_path / "run/tokenizer"
-    assert file_hash(own / "model.safetensors") == file_hash(start / "tokenizer/model.safetensors")
-    heard = {clip.sha256 for clip in unlabelled_of_run(made, tmp_path)}
-    assert heard == {clip.sha256 for clip in read_manifest(start / MANIFEST, tmp_path).of("train")}
-    assert "codebook" in read_results(made)
-    assert (made / "report.html").is_file()
-    assert sum(entry.parent.name == "autoencoder" for entry in entries(store)) == 2  # of the first run, and the refused
-
-
 def test_a_voice_is_refused_without_its_tokenizer_or_absolute_levels(run_folder: Path, tmp_path: Path) -> None:
     config = Vocoder.from_pretrained(run_folder / "vocoder").model.config
     require_same_voice(str(run_folder / "vocoder"), replace(config, groups=(), patch_frames=8), AUDIO)
@@ -260,19 +236,6 @@ def test_packed_weights_compute_what_the_vocoder_of_the_run_does_and_nothing_alo
     tokenizer = Tokenizer.from_pretrained(finished_run.folder / "tokenizer")
     with pytest.raises(InputError, match=r"vocoder\.start"):
         Vocoder.from_pretrained(packed).require_tokenizer(tokenizer)
-
-
-def test_the_card_of_packed_weights_says_what_they_were_made_of(packed: Path) -> None:
-    card = (packed / "README.md").read_text()
-    for word in (
-        "license: apache-2.0",
-        file_hash(packed / "model.safetensors"),
-        "wordless run",
-        "eSpeak",
-        "No recording of a person",
-        "random weights",
-    ):
-        assert word in card
 
 
 def test_a_card_does_not_vouch_for_the_weights_that_a_training_began_with(
@@ -400,44 +363,3 @@ def test_a_run_has_a_voice_without_training(rate: int, store: Path, tmp_path: Pa
     assert (vocoder.began_at, vocoder.steps) == (sha256, 0)
     for text in ("results.json", "report.html", "vocoder/README.md"):
         assert sha256[:16] in (made / text).read_text()
-
-
-def test_the_voice_of_a_run_of_several_rates_has_its_finest_tokenizer(tmp_path: Path) -> None:
-    folder = save_rates_run(tmp_path / "rates", seed=0)
-    assert tokenizer_beside(str(folder)) == folder / "tokenizer/rate_3"
-    config = Vocoder.from_pretrained(start_folder(str(folder), VOCODER, option=VOICE)).model.config
-    own = tiny_tokenizer(3)
-    codes = own.encode(Waveform(samples=sweep(0.5, AUDIO.sample_rate), sample_rate=AUDIO.sample_rate))
-    vocoder = Vocoder(begun_at(str(folder), config, own, seed=0), own.format.tokenizer)
-    assert len(vocoder.decode(codes, own, group="anna").samples) == codes.num_samples
-
-
-@pytest.mark.parametrize("address", ["hf://anna/voice", "hf://anna/voice/vocoder"])
-def test_a_voice_of_the_hub_comes_with_its_tokenizer(
-    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
-) -> None:
-    use_hub(monkeypatch, tmp_path)
-    for repo, source in (("anna/voice", run_folder), ("anna/alone", run_folder / "vocoder")):
-        store_in_cache(tmp_path, repo, source)
-    folder = tokenizer_beside(address)
-    assert Tokenizer.from_pretrained(folder).format == Tokenizer.from_pretrained(run_folder / "tokenizer").format
-    config = Vocoder.from_pretrained(run_folder / "vocoder").model.config
-    require_same_voice(address, config, AUDIO)
-    with pytest.raises(InputError, match="tokenizer"):
-        require_same_voice("hf://anna/alone", config, AUDIO)
-
-
-@pytest.mark.slow
-def test_a_voice_is_trained_further_for_several_codebooks(
-    finished_run: FinishedRun, store: Path, tmp_path: Path
-) -> None:
-    """Killed and resumed, it is the same bytes."""
-    sizes = ("vocoder.codebook_sizes=[4,8]", "vocoder.fit.steps=6", "vocoder.fit.validate_every=3")
-    words = (*SOUND, *sizes, f"vocoder.start='{finished_run.folder}'", *CHECKPOINTS)
-    other = shutil.copytree(store, tmp_path / "store")
-    kill = Kill(path="vocoder/*.checkpoints/fit.safetensors", count=4)
-    assert run(other, tmp_path / "killed", *words, kill=kill) == -signal.SIGKILL
-    assert run(other, tmp_path / "resumed", *words) == 0
-    assert run(store, tmp_path / "run", *words) == 0
-    assert stored(other) == stored(store)
-    assert [point["step"] for point in read_results(tmp_path / "run")["curves"]["vocoder"]["curve"]] == [3, 6]

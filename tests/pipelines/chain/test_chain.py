@@ -228,19 +228,6 @@ def test_an_option_of_the_language_model_trains_no_vocoder(whole_store: Path, tm
     assert counts(store) == {**before, "lm": 2, "listening": 2, "recognised": 2}
 
 
-@pytest.mark.slow
-def test_one_vocoder_serves_several_codebook_sizes(whole_store: Path, tmp_path: Path) -> None:
-    store = shutil.copytree(whole_store, tmp_path / "store")
-    for size in (8, 6):
-        words = (f"tokenizer.codebook_size={size}", "vocoder.codebook_sizes=[4,16]", "stages=[tokenizer,vocoder]")
-        assert run(store, tmp_path / f"{size}", *words) == 0
-    made = counts(store)
-    assert (made["vocoder"], made["decoded"], made["tokenizer"]) == (2, 3, 4)  # one each was there before
-    first, second = (results(tmp_path / size)["stages"] for size in ("8", "6"))
-    keys = [{row["stage"]: row["key"] for row in rows}["vocoder"] for rows in (first, second)]
-    assert keys[0] == keys[1]
-
-
 # The user's own recordings
 
 
@@ -321,8 +308,7 @@ def learned(store: Path, files: Mapping[str, str] = LEARNED) -> dict[str, torch.
 def test_nothing_is_learned_from_validation_and_test_clips(
     words: tuple[str, ...], files: Mapping[str, str], finished_run: FinishedRun, tmp_path: Path
 ) -> None:
-    (root,) = (finished_run.store / "embedded").glob("embedded-*/")
-    manifest = read_manifest(finished_run.folder / "manifest.tsv", root)
+    manifest = finished_run.manifest
     held_out = without(manifest, ("validation", "test"), tmp_path / "held_out_is_noise")
     train = without(manifest, ("train",), tmp_path / "train_is_noise")
     assert len({each.clips for each in (manifest, held_out, train)}) == 3

@@ -2,9 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,10 +17,8 @@ from pipelines.results.language_figures import abx_figures, pair_figures
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import RunSettings, run_settings
 from pipelines.stages.options import ZerospeechConfig
-from pipelines.stages.zerospeech import MODELS, PASTS, Subject, abx, consistency, spoken_pairs
-from pipelines.store.store import Entry
+from pipelines.stages.zerospeech import MODELS, PASTS
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny import silent_session
 from tests.pipelines.tiny_chain import composed, run
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
@@ -96,46 +92,21 @@ def test_the_gpt_is_asked_about_sounds_that_change(finished_run: FinishedRun, ju
 
 
 def test_sentences_are_tested_by_their_word_order(tmp_path: Path) -> None:
-    """The default corpus in small: its GPT prefers the sentences that the oracle finds more probable, one by one."""
+    """The default corpus in small; one voice is asked for words but not for phones."""
     words = ("embedded.words=null", "embedded.takes=null", "embedded.voices=5", "embedded.sentences=4")
-    tests = (
-        "zerospeech.voices=2",
-        "zerospeech.sentences=3",
-        "zerospeech.consistency=0",
-        "stages=[tokenizer,lm,zerospeech,report]",
-    )
-    assert run(tmp_path / "store", tmp_path / "run", *words, *tests) == 0
+    tests = ("zerospeech.voices=1", "zerospeech.sentences=3", "zerospeech.consistency=0")
+    stages = "stages=[tokenizer,lm,zerospeech,report]"
+    assert run(tmp_path / "store", tmp_path / "run", *words, *tests, stages) == 0
     content = json.loads((tmp_path / "run/results.json").read_text())
+    assert content["zerospeech"].keys() == {"pairs"}
     found = content["zerospeech"]["pairs"]
-    assert (found["test"], found["items"], found["pairs"], found["voices"]) == ("word_order", 3, 6, 2)
-    config = ZerospeechConfig(voices=2, words=30, rounds=1, sentences=3)
-    asked = config.pairs(EmbeddedConfig(voices=5, sentences=4))
-    spoken = speak(asked.utterances, tmp_path / "store/embedded", seed=0)
-    tokenizer = Tokenizer.from_pretrained(tmp_path / "run/tokenizer")
-    gpt = LanguageModel.from_pretrained(tmp_path / "run/lm")
-    score = {
-        each.file: float(gpt.log_probabilities(tokenizer.encode_file(spoken / each.file)).mean())
-        for each in asked.utterances
-    }
-    gpt_row, *others = read_results(tmp_path / "run")["figures"].where(stage="zerospeech", name="word_order")
-    right = {row.of: row.value for row in others}
+    assert (found["test"], found["items"], found["pairs"], found["voices"]) == ("word_order", 3, 3, 1)
+    rows = read_results(tmp_path / "run")["figures"].where(stage="zerospeech", name="word_order")
+    right = {row.of: row.value for row in rows}
     assert right["word_bigram"] == 1  # no training sentence has the words in the wrong order
-    assert {*PASTS} < {*right}
-    assert gpt_row.value == pytest.approx(np.mean([score[pair.right] > score[pair.wrong] for pair in asked.pairs]))
+    assert {"gpt", *PASTS} < {*right}
     assert set(content["corpus"]["labels"]) <= {*SLOTS[-1]}  # last words
-    assert "6 pairs" in (tmp_path / "run/report.html").read_text().partition("</header>")[0]
-
-
-@pytest.mark.parametrize("stage", [spoken_pairs, consistency, abx])
-def test_a_look_up_of_the_tests_speaks_nothing(stage: Callable[..., Entry], tmp_path: Path) -> None:
-    session = silent_session(tmp_path)
-    tokens, lm = (Entry(stage=name, key=name, folder=tmp_path / name, reused=False) for name in ("tokenizer", "lm"))
-    config, embedded = ZerospeechConfig(voices=2, words=30, rounds=1, sentences=3), EmbeddedConfig(words=2)
-    subject = Subject(
-        tokens=tokens, trained_on=(), model=lm, config=config, embedded=embedded, cache=tmp_path / "speech", seed=0
-    )
-    assert not session.contains(partial(stage, subject=subject))
-    assert not (tmp_path / "speech").exists()
+    assert "3 pairs" in (tmp_path / "run/report.html").read_text().partition("</header>")[0]
 
 
 ROW = Figure(stage="zerospeech", name="word_order", value=0.0, artifact="", seeds=2)
@@ -206,10 +177,3 @@ def test_a_gpt_that_cannot_know_the_answers_is_not_asked() -> None:
             require_language_tests(settings("stages=[zerospeech]", "embedded.other=true", *words))
     with pytest.raises(InputError, match=r"^embedded\.words\b.*\b1\b"):
         require_language_tests(settings("stages=[zerospeech]", "embedded.words=1"))
-
-
-def test_one_voice_is_asked_for_words_but_not_for_phones(finished_run: FinishedRun, tmp_path: Path) -> None:
-    words = ("stages=[zerospeech]", "zerospeech.voices=1", "zerospeech.rounds=1", "zerospeech.consistency=0")
-    shutil.copytree(finished_run.store, tmp_path / "store")
-    assert run(tmp_path / "store", tmp_path / "run", *words) == 0
-    assert {*json.loads((tmp_path / "run/results.json").read_text())["zerospeech"]} == {"pairs"}

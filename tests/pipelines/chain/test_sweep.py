@@ -206,37 +206,6 @@ def test_runs_are_compared_over_folds_or_groups(by: str, gains: tuple[float, ...
     assert ("No value" in page.text) == (runs_of(made).winner is None)
 
 
-def test_the_number_of_pairs_is_accounted_for_over_folds(tmp_path: Path) -> None:
-    """Of two sizes the better one is shown to be best, with p = 0.02; of four, which are six pairs, none is."""
-    for count in (2, 4):
-        for number, size in enumerate(SIZES[:count]):
-            values = [0.5 + number * gain for gain in (0.02, 0.05, 0.07, 0.08)]
-            rows = [*probed("gpt", float(np.mean(values)))]
-            for name, value in zip("abcd", values, strict=True):
-                rows.append(figure("probe", "accuracy", value, "ratio", of="gpt") | {"fold": name, "seed": 0})
-            content = {"figures": rows, "comparison": PROTOCOL | {"folds": [*"abcd"]}}
-            add(tmp_path / str(count), number, {"lm.gpt.layers": str(size)}, content)
-        runs = runs_of(written(tmp_path / str(count))[2])
-        assert {round(pair.p, 3) for pair in runs.pairs} == {0.025}
-        assert (runs.winner is not None) == (count == 2)
-
-
-def test_runs_over_folds_keep_the_figures_of_their_codebooks(tmp_path: Path) -> None:
-    """Each fold has a codebook of its own, so no page shows one; the figures are means."""
-    for number, size in enumerate((16, 64)):
-        content: Any = at(size)
-        content["figures"].append(figure("tokenizer", "dead_codes", 0.5, "codes"))
-        content["figures"] = [
-            row | ({"value": size - 0.5} if row["name"] == "used_codes" else {}) for row in content["figures"]
-        ]
-        content["comparison"] = PROTOCOL | {"folds": ["a", "b"]}
-        add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, content)
-    page, rows, _ = written(tmp_path)
-    rates = {(row["codebook_size"], float(row["nominal_bits_per_second"])) for row in rows}
-    assert rates == {("16", 4 * RATE), ("64", 6 * RATE)}
-    assert len(page.named("svg")) == 2
-
-
 def test_runs_on_other_test_clips_are_not_paired(tmp_path: Path) -> None:
     for number, size in enumerate((16, 64, 256)):
         content: Any = at(size)
@@ -266,29 +235,6 @@ def test_runs_with_fewer_resamples_are_paired_and_what_a_pair_lacks_is_named(tmp
     (sweep / "1/resamples.safetensors").write_bytes(b"{")
     (failure,) = written(sweep)[2].failures
     assert (failure.number, "resamples.safetensors" in str(failure.reason)) == (1, True)
-
-
-def test_a_sweep_without_a_gpt_is_judged_by_its_codes(tmp_path: Path) -> None:
-    for number, size in enumerate((16, 64, 256)):
-        content: Any = at(size)
-        content["figures"] = [row for row in content["figures"] if row["of"] != "gpt"]
-        add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, content, size)
-    _, _, made = written(tmp_path)
-    assert runs_of(made).judged == "bag_of_codes"
-    assert len(runs_of(made).pairs) == 3
-    assert best(made) == {"tokenizer.codebook_size": "256"}
-
-
-def test_every_row_links_to_its_report(tmp_path: Path) -> None:
-    sweep = sizes(tmp_path)
-    (sweep / "3" / "report.html").unlink()
-    (sweep / "5").rename(sweep / "5, a=b #1")
-    job = next(job for job in read_jobs(sweep) if job.number == 5)
-    note(sweep, Job(**{**vars(job), "folder": "5, a=b #1"}))
-    page, _, _ = written(sweep)
-    links = [str(link["href"]) for link in page.named("a") if not str(link["href"]).startswith("#")]
-    assert len(links) == len(SIZES) - 1
-    assert all((sweep / unquote(link)).is_file() for link in links)
 
 
 def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
@@ -349,16 +295,6 @@ def test_a_named_sweep_is_resumed_by_its_own_command(tmp_path: Path) -> None:
     assert resuming(command, tmp_path / "multirun/sizes") == command
 
 
-def test_a_failed_job_does_not_show_the_results_of_an_earlier_one(tmp_path: Path) -> None:
-    sweep = sizes(tmp_path, SIZES[:3])
-    (sweep / ".jobs/2.json").unlink()
-    note(sweep, Job(number=2, overrides={"tokenizer.codebook_size": "64"}, folder="2"))
-    page, rows, made = written(sweep)
-    assert [job.number for job in made.failures] == [2]
-    assert {row["job"] for row in rows} == {"0", "1"}
-    assert "1 job failed" in page.text
-
-
 def test_any_option_can_be_swept(tmp_path: Path) -> None:
     for number, (name, shift) in enumerate({"tiny": 0.0, "small": 0.05, HOSTILE: -0.2}.items()):
         add(tmp_path, number, {"lm": name}, at(256, shift=shift), 256)
@@ -382,25 +318,6 @@ def test_runs_that_other_clips_choose_are_not_compared(tmp_path: Path) -> None:
     assert best(made) == {"ablation": "wider"}
     assert [point.job.overrides["ablation"] for point in runs.apart] == ["one_speaker"]
     assert "(probe.choose_by): ablation=one_speaker." in top(made)
-
-
-def test_a_sweep_without_probes_still_compares(tmp_path: Path) -> None:
-    for number, size in enumerate(SIZES):
-        rows = [row for row in at(size)["figures"] if row["stage"] == "tokenizer"]  # type: ignore[attr-defined]  # a list
-        add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, {"figures": rows}, size)
-    page, _, _ = written(tmp_path)
-    assert says(page.text, "codebook_size=16 ", "codebook_size=2048", "squared error", "0.288 to")
-    assert len(page.named("svg")) == 1
-
-
-def test_a_sweep_of_vocoders_compares_what_is_recognised(tmp_path: Path) -> None:
-    heard = {"null": {"wavenet": 0.625, "griffin_lim": 0.5}, "embedding": {"wavenet": 0.4, "griffin_lim": 0.5}}
-    for number, (value, shares) in enumerate(heard.items()):
-        rows = [figure("vocoder", "label_accuracy", share, "ratio", of=of) for of, share in shares.items()]
-        add(tmp_path, number, {"ablation": value}, {"figures": rows})
-    page, _, _ = written(tmp_path)
-    assert says(page.text, "recognised most", "ablation=null", "62.5", "ablation=embedding", "40.0")
-    assert len(page.named("svg")) == 1
 
 
 def test_strange_figures_are_drawn_too(tmp_path: Path) -> None:
@@ -575,13 +492,6 @@ def test_a_mistyped_value_leaves_a_named_sweep(project: Path) -> None:
     page = (project / "sweeps/s/sweep.html").read_text()
     assert "codebook_size=7" in page
     assert "codebook_size=3" not in page
-
-
-def test_a_single_run_fails_as_it_did_before(project: Path) -> None:
-    done = tried(project, "tokenizer.codebook_size=3")
-    assert (done.returncode, done.stderr) == (2, "wordless try: three is refused\n")
-    assert not list(project.rglob(".jobs"))
-    assert not list(project.rglob("sweep.html"))
 
 
 @pytest.mark.slow

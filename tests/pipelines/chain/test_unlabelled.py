@@ -18,7 +18,6 @@ from pipelines.chain.unlabelled import (
     notices_of_unlabelled,
     notices_of_weights,
     read_unlabelled,
-    shared_paths,
     unlabelled_of_run,
     write_unlabelled,
 )
@@ -30,7 +29,6 @@ from wordless.audio.recordings.manifest import (
     Clip,
     Manifest,
     Split,
-    read_manifest,
     read_rejected,
     write_manifest,
 )
@@ -63,8 +61,7 @@ def sounds(folder: Path, *names: str, seconds: float = 0.2) -> Path:
 
 
 def known_corpus(run: FinishedRun) -> Manifest:
-    (root,) = (run.store / "embedded").glob("embedded-*/")
-    return read_manifest(run.folder / "manifest.tsv", root)
+    return run.manifest
 
 
 def test_unlabelled_recordings_are_all_for_training_and_have_no_label(finished_run: FinishedRun) -> None:
@@ -224,32 +221,17 @@ def test_hours_limit_all_folders_together(tmp_path: Path) -> None:
         (("unlabelled=[embedded,embedded]",), r"unlabelled\b.*\bembedded twice\b"),
         (("unlabelled=Embedded",), r"unlabelled=Embedded\b.*\bembedded\b"),
         (("unlabelled_hours=2",), r"unlabelled\b.*no recordings"),
-        (("unlabelled=embedded", "unlabelled_hours=-1"), r"unlabelled_hours\b.*-1\b"),
+        (("corpus.root=null", "unlabelled=embedded"), "already"),
+        (("unlabelled=[PLACE/nowhere]",), r"^unlabelled is .*nowhere\b"),
+        (("unlabelled=[PLACE/empty]",), r"^unlabelled is .*empty\b.*no recordings"),
+        (("corpus.root=PLACE/own", "unlabelled=[PLACE/own/]"), r"^unlabelled=.*own/ .*\bcorpus\b"),
     ],
+    ids=["twice", "misspelt", "hours of nothing", "the corpus", "missing", "empty", "the folder of the corpus"],
 )
-def test_contradictions_are_refused_before_anything_is_read(
-    tmp_path: Path, words: tuple[str, ...], message: str
-) -> None:
-    with pytest.raises(InputError, match=message):
-        settings_of(tmp_path, *words)
-
-
-def test_the_corpus_itself_and_a_folder_that_does_not_exist_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="already"):
-        find_sources(settings_of(tmp_path, "corpus.root=null", "unlabelled=embedded"), Terminal(silent=True))
-    with pytest.raises(InputError, match=r"^unlabelled is .*nowhere\b"):
-        find_sources(settings_of(tmp_path, f"unlabelled=[{tmp_path}/nowhere]"), Terminal(silent=True))
+def test_sources_that_add_no_recordings_are_refused(tmp_path: Path, words: tuple[str, ...], message: str) -> None:
+    sounds(tmp_path / "own", "a.wav")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"^unlabelled is .*empty\b.*no recordings"):
-        find_sources(settings_of(tmp_path, f"unlabelled=[{tmp_path}/empty]"), Terminal(silent=True))
-    own = sounds(tmp_path / "own", "a.wav")
-    with pytest.raises(InputError, match=r"^unlabelled=.*own/ .*\bcorpus\b"):
-        find_sources(settings_of(tmp_path, f"corpus.root={own}", f"unlabelled=[{own}/]"), Terminal(silent=True))
-
-
-def test_workers_must_see_all_recordings_and_weights(tmp_path: Path) -> None:
-    folder = sounds(tmp_path / "more", "a.wav")
-    settings = settings_of(tmp_path / "store", f"unlabelled=[{folder}]", f"wav2vec2.weights={tmp_path}")
-    wanted = (folder, folder / "a.wav", tmp_path)
-    assert shared_paths(settings, read(settings, tmp_path / "store")) == wanted
-    assert shared_paths(settings_of(tmp_path / "store"), ()) == ()
+    with pytest.raises(InputError, match=message):
+        find_sources(
+            settings_of(tmp_path, *(word.replace("PLACE", str(tmp_path)) for word in words)), Terminal(silent=True)
+        )

@@ -5,8 +5,6 @@ import io
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,6 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from lm.generation import Sampling
-from lm.layers import layer_features
-from lm.model import LanguageModel
-from lm.options import VectorConfig
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import bags_of_codes
 from pipelines.demo import DemoConfig
@@ -29,18 +24,15 @@ from pipelines.demonstration.answers import (
     AVERAGE,
     Analysis,
     DemoAnswers,
-    mostly_silent,
     prompt_of,
 )
 from pipelines.demonstration.models import MISSING, DemoModels
-from pipelines.demonstration.server import examples_of
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import GPT, save_rates_run, save_run, save_tokenizer, sweep
 from tokenizer.encoder import quantised_vectors, soft_codes
 from tokenizer.options import Assignments
 from tokenizer.tokenizer import Tokenizer
 from vocoder.kinds import GRIFFIN_LIM, KINDS, WAVENET, Kind
-from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 
 LIMIT = 2.0  # seconds of a sound
@@ -166,14 +158,6 @@ def test_players_hold_the_recording_and_each_kind_of_sound(answers: DemoAnswers,
         assert samples.any()
 
 
-def test_a_voice_changes_wavenet_alone(answers: DemoAnswers, original: Path) -> None:
-    analysis, voice = answers.show(original), answers.models.groups[0]
-    *_, average = answers.hear(analysis, AVERAGE)
-    *_, own = answers.hear(analysis, voice)
-    same = [np.array_equal(one[0], other[0]) for one, other in zip(played_in(average), played_in(own), strict=True)]
-    assert same == [True, *(not kind.learned for kind in answers.models.kinds)]  # the recording, and all kinds
-
-
 @pytest.mark.parametrize(
     ("name", "seconds", "level", "problem"),
     [
@@ -220,20 +204,6 @@ def test_pieces_are_the_sound_that_generate_makes(answers: DemoAnswers, original
     assert np.abs(whole[start:] / 32768 - np.clip(sound.samples, -1, 1)).max() < 1e-4
 
 
-def test_users_take_turns(answers: DemoAnswers, original: Path) -> None:
-    """A second user is answered while the first one's sound is still being made."""
-    analysis = answers.show(original)
-    asked = {"after": 9.0, "temperature": 0.9, "seed": 3, "kind": "wavenet", "voice": AVERAGE}
-    first = answers.continue_it(analysis, seconds=4.0, **asked)  # type: ignore[arg-type]
-    begun = [*islice(first, 2)]
-    second = continued(answers, analysis, seconds=1.0)
-    rest = [*first]
-    assert begun[-1][1] == ""
-    assert played_in(second[-1][1])
-    alone = [*answers.continue_it(analysis, seconds=4.0, **asked)]  # type: ignore[arg-type]
-    assert rest[-1] == alone[-1]  # nobody changed it
-
-
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
@@ -248,12 +218,6 @@ def test_a_wrong_request_is_refused_in_a_line(
 ) -> None:
     with pytest.raises(InputError, match=problem):
         continued(answers, answers.show(original), **changes)
-
-
-def test_a_continuation_of_silence_is_told() -> None:
-    loud = Waveform(samples=np.sin(np.arange(8000, dtype=np.float32)), sample_rate=8000)
-    assert mostly_silent(loud, replace(loud, samples=loud.samples * np.float32(0.001)))
-    assert not mostly_silent(loud, loud)
 
 
 # Runs that lack a part
@@ -310,23 +274,14 @@ def test_a_probe_reads_sounds_without_silent_ends_if_it_was_fitted_so(tmp_path: 
     np.testing.assert_array_equal(whole.codes.values, plain.show(tmp_path / "whole.wav").codes.values)
 
 
-@pytest.mark.parametrize("of", ["gpt/layer_1:mean", "gpt/all_layers_with_input:mean", "bag_of_codes:mean"])
-def test_a_probe_of_soft_codes_is_given_them(of: str, tmp_path: Path, tone: Path) -> None:
-    dim = GPT.model_dim * of.startswith("gpt") + 8 * ("layer_1" not in of)
-    hard = answers_of(save_probe(save_run(tmp_path, seed=0), of, dim)).show(tone).answers
-    soft = answers_of(save_probe(tmp_path, of, dim, assignments="soft"))
-    shown, tokenizer = soft.show(tone).answers, Tokenizer.from_pretrained(tmp_path / "tokenizer")
-    codes = soft_codes(tokenizer, torch.from_numpy(quantised_vectors(tokenizer, soft.show(tone).waveform.samples)))
-    if of.startswith("gpt"):
-        model = LanguageModel.from_pretrained(tmp_path / "lm")
-        vector = layer_features(model, [codes], vectors=VectorConfig(poolings=("mean",)))["layer_1:mean"]
-    else:
-        vector = np.zeros((1, 0))
-    if "layer_1" not in of:
-        vector = np.hstack([vector, bags_of_codes(codes, ["mean"])["mean"][None]]).astype(np.float32)
-    scores = FittedProbe.from_pretrained(tmp_path / "probe").scores(vector)[0]
-    assert shown == pytest.approx(dict(zip(("one", "two", "three"), scores.tolist(), strict=True)), abs=1e-5)
-    assert shown != hard
+def test_a_probe_of_soft_codes_is_given_them(tmp_path: Path, tone: Path) -> None:
+    hard = answers_of(save_probe(save_run(tmp_path, seed=0), "bag_of_codes:mean", 8)).show(tone).answers
+    soft = answers_of(save_probe(tmp_path, "bag_of_codes:mean", 8, assignments="soft"))
+    shown, tokenizer = soft.show(tone), Tokenizer.from_pretrained(tmp_path / "tokenizer")
+    codes = soft_codes(tokenizer, torch.from_numpy(quantised_vectors(tokenizer, shown.waveform.samples)))
+    scores = FittedProbe.from_pretrained(tmp_path / "probe").scores(bags_of_codes(codes, ["mean"])["mean"][None])[0]
+    assert shown.answers == pytest.approx(dict(zip(("one", "two", "three"), scores.tolist(), strict=True)), abs=1e-5)
+    assert shown.answers != hard
 
 
 def test_a_run_of_several_rates_is_shown_and_continued(tmp_path: Path, tone: Path) -> None:
@@ -339,18 +294,3 @@ def test_a_run_of_several_rates_is_shown_and_continued(tmp_path: Path, tone: Pat
     assert re.search(rf"\bGPT\b.* {analysis.surprise.sum() / count:.2f} bits per code\b.*\b3\.00\b", analysis.facts())
     ((whole, rate),) = played_in(continued(answers, analysis, seconds=0.5)[-1][1])
     assert len(whole) == round((analysis.longest_prompt + 0.5) * rate)
-
-
-def test_a_vocoder_of_another_run_is_refused(tmp_path: Path) -> None:
-    one, other = save_run(tmp_path / "one", seed=0), save_run(tmp_path / "other", seed=1)
-    (one / "lm").rename(tmp_path / "lm")
-    (other / "lm").rename(one / "lm")
-    with pytest.raises(InputError, match="the language model"):
-        DemoModels.of_run(options(one))
-
-
-def test_test_recordings_of_a_run_are_examples(finished_run: FinishedRun, tmp_path: Path) -> None:
-    ((name, path),) = examples_of(finished_run.folder)
-    assert path == finished_run.folder / "listening/0_original.wav"
-    assert " · " in name
-    assert examples_of(tmp_path) == []

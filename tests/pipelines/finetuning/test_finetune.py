@@ -11,16 +11,13 @@ import pytest
 import torch
 
 from lm.finetuned import FineTunedModel
-from lm.heads import Figure
 from lm.model import LanguageModel
-from lm.probing.comparison import Hits, Measured
-from pipelines.jobs.finetune import finetune_body, named_figures
+from pipelines.jobs.finetune import finetune_body
 from tests.pipelines.finetuning.conftest import PITCHES, Finetuned, composed, write_tone, write_tones
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import stored
 from wordless.audio.reading import read
 from wordless.base.errors import InputError
-from wordless.base.files import file_hash
 from wordless.training.gangs import Alone
 from wordless.training.precision import choose_precision
 
@@ -52,18 +49,6 @@ def test_the_folder_predicts_what_the_figures_were_measured_on(classifier: Finet
         assert row["label"] == label
         assert row["probability"] == pytest.approx(float(probability), abs=1e-4)
     assert len(lines) == 1 + 9
-
-
-def test_a_second_call_reuses_every_training(
-    classifier: Finetuned, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    words = (f"output={tmp_path / 'again'}", f"store.root={classifier.store}")
-    finetune_body(composed(*classifier.words, *words))
-    told = capsys.readouterr()
-    assert "computing" not in told.err
-    assert "fine-tuned" in told.out
-    for name in ("model.safetensors", "config.json", "predictions.tsv", "figures.md", "tokenizer/config.json"):
-        assert file_hash(tmp_path / "again" / name) == file_hash(classifier.folder / name)
 
 
 def test_the_same_bytes_come_out_again(classifier: Finetuned, tmp_path: Path) -> None:
@@ -124,25 +109,6 @@ def test_short_and_unlabelled_clips_are_set_aside_and_counted(
     assert re.search(r"98\.wav\t.*no label", rejected)
 
 
-def test_intervals_are_over_speakers(run_folder: Path, tmp_path: Path) -> None:
-    (root := tmp_path / "tones").mkdir()
-    for name, pitch in (("low", 200.0), ("high", 1200.0)):
-        for number in range(63):  # three indices of nine are test clips, of each of 7 speakers
-            if name == "low" or number // 9 != number % 9:  # some speakers lack a high tone, so their figures differ
-                write_tone(root / f"{name}_s{number // 9}_{number % 9}.wav", pitch, 0.1, seed=number)
-    words = (f"model={run_folder}", f"corpus.root={root}", f"store.root={tmp_path / 'store'}", "beside=[]")
-    pattern = ("corpus.pattern={label}_{group}_{index}.wav", "body.fit.steps=1", "figures.resamples=200")
-    finetune_body(composed(*words, *pattern, f"output={tmp_path / 'model'}"))
-    record = json.loads((tmp_path / "model/figures.json").read_text())
-    rows = [line.split("\t") for line in (tmp_path / "model/predictions.tsv").read_text().splitlines()[1:]]
-    outcome = Hits(hits=np.array([[float(row[1] == row[2]) for row in rows]]))
-    names = [row[0].split("_")[1] for row in rows]
-    wanted = Measured.of([outcome], [names], resamples=200, seed=0).estimate(0, confidence=0.95)
-    found = record["table"][0]["figures"][0]
-    assert (found["low"], found["high"]) == pytest.approx((wanted.low, wanted.high))
-    assert record["over"] == "groups"
-
-
 def split_of(path: Path) -> str:
     number = int(path.stem.rpartition("_")[2])
     return "validation" if number < 2 else "test" if number < 5 else "train"
@@ -175,33 +141,6 @@ def test_refusals_come_before_training(
     assert not (tmp_path / "model").exists()
 
 
-def test_one_class_is_refused_before_recordings_are_decoded(run_folder: Path, tmp_path: Path) -> None:
-    root = write_tones(tmp_path / "one", label=lambda name: f"tone_{name}")
-    words = (f"model={run_folder}", f"corpus.root={root}", f"store.root={tmp_path / 'store'}")
-    with pytest.raises(InputError, match=r"\b2 classes\b.*\b27 clips\b.*'tone'"):
-        finetune_body(composed(*words, "corpus.pattern={label}_{group}_{index}.wav"))
-    assert not (tmp_path / "store/inspected.jsonl").exists()
-
-
-def test_recordings_of_a_lower_rate_are_refused_unless_allowed(run_folder: Path, tones: Path, tmp_path: Path) -> None:
-    root = tmp_path / "low"
-    shutil.copytree(tones, root)
-    write_tone(root / "low_0.wav", 200, 0.3, rate=2000)
-    words = (f"model={run_folder}", f"corpus.root={root}", f"store.root={tmp_path / 'store'}", "beside=[]")
-    with pytest.raises(InputError, match=r"\b1 clip of 27\b.*\b4000 Hz\b.*low_0\.wav\b"):
-        finetune_body(composed(*words, f"output={tmp_path / 'model'}"))
-    finetune_body(composed(*words, f"output={tmp_path / 'model'}", "upsample=true"))
-    assert (tmp_path / "model/config.json").is_file()
-
-
-@pytest.mark.parametrize("part", ["tokenizer", "finetuned"])
-def test_folders_of_another_kind_are_refused(part: str, classifier: Finetuned, run_folder: Path, tones: Path) -> None:
-    folder = classifier.folder if part == "finetuned" else run_folder / part
-    named = r"fine-tuned model\b.*\blm\b" if part == "finetuned" else r"\bpart\b"
-    with pytest.raises(InputError, match=named):
-        finetune_body(composed(f"model={folder}", f"corpus.root={tones}", "output=nowhere"))
-
-
 def test_an_output_of_another_job_is_refused(classifier: Finetuned, tmp_path: Path) -> None:
     words = (*classifier.words, f"store.root={classifier.store}")
     with pytest.raises(InputError, match="other values"):
@@ -232,13 +171,6 @@ def test_ast_needs_no_run(tmp_path: Path) -> None:
     line = (tmp_path / "model/predictions.tsv").read_text().splitlines()[5].split("\t")
     assert line[:3] == ["low_3.wav", "low", row["label"]]
     assert json.loads((tmp_path / "model/figures.json").read_text())["body"] == "ast"
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_figure_that_is_not_known_is_null_in_json_and_a_dash_in_the_table(value: float) -> None:
-    found = Figure(name="R2", value=value, low=value, high=value, over="clips").plain
-    assert found == {"name": "R2", "value": None, "low": None, "high": None, "text": "–"}
-    assert named_figures([{"of": "fine-tuned", "figures": [found]}]) == {}
 
 
 def figures(folder: Path) -> dict[str, list[str]]:
@@ -302,41 +234,3 @@ def test_texts_are_spelled_beside_a_linear_layer_on_the_frozen_body(
     recipes = [json.loads(path.read_text()) for path in tmp_path.glob("store/finetuned/*/entry.json")]
     assert sorted(str(recipe["config"]["frozen_layers"]) for recipe in recipes) == ["0", "0", "all"]
     assert "".join(FineTunedModel.from_pretrained(tmp_path / "model").task.summary).endswith("deghilmow")
-
-
-def test_clips_without_room_for_their_text_are_set_aside(
-    run_folder: Path, tones: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    place = (f"output={tmp_path / 'model'}", f"store.root={tmp_path / 'store'}", "beside=[]")
-    long = 'corpus.label_names={low: "so very low a tone"}'  # 18 characters; 50 states per second
-    words = ("head=sequence", "corpus.split.validation=['0-1']", "corpus.split.test=['2-3']", long)
-    finetune_body(composed(f"model={run_folder}", f"corpus.root={tones}", *words, *place))
-    told = capsys.readouterr().err
-    assert re.search(r"\b4 clips set aside\b.*\bshort\b.*\blabel\b.*\b50 states\b", told)  # three of validation
-    assert re.search(r"\b2 test clips\b.*\bshort\b.*\berrors\b", told)
-
-
-@pytest.mark.parametrize(
-    ("label", "words", "problem"),
-    [
-        ("7", "head=sequence", r"letters\b.*\b27 labels\b.*'7'"),
-        ("inf", "head=regression", r"corpus\.label_type is number\b.*inf_0\.wav\b.*'inf'"),
-        ("nan", "head=regression", r"corpus\.label_type is number\b.*nan_0\.wav\b.*'nan'"),
-        ("3", "head=regression", r"\b2 different numbers\b.*\b3\b"),
-    ],
-)
-def test_labels_are_refused_before_recordings_are_decoded(
-    label: str, words: str, problem: str, run_folder: Path, tmp_path: Path
-) -> None:
-    root = tmp_path / "tones"
-    root.mkdir()
-    for number in range(27):
-        (root / f"{label}_{number}.wav").write_bytes(b"not yet decoded")
-    with pytest.raises(InputError, match=problem):
-        finetune_body(composed(f"model={run_folder}", f"corpus.root={root}", words, f"store.root={tmp_path / 's'}"))
-    assert not (tmp_path / "s/inspected.jsonl").exists()
-
-
-def test_words_of_the_built_in_corpus_are_no_numbers(run_folder: Path) -> None:
-    with pytest.raises(InputError, match=r"head=regression\b.*embedded\.label\b.*\bword\b.*\bspeed\b"):
-        finetune_body(composed(f"model={run_folder}", "head=regression", "corpus.pattern=null", "corpus.labels=folder"))

@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import soundfile
 
@@ -16,10 +15,9 @@ from pipelines.jobs.finetune import finetune_body
 from pipelines.jobs.predict import predict_recordings
 from pipelines.predict import PredictConfig, predict
 from pipelines.publish import publish
-from tests.hub import serving, store_in_cache, use_hub
+from tests.hub import serving, use_hub
 from tests.pipelines.finetuning.conftest import Finetuned, composed, write_tone
 from tests.pipelines.tiny import AUDIO
-from tests.pipelines.tiny_chain import called
 from wordless.audio.reading import read
 from wordless.base.errors import InputError
 from wordless.base.values import build
@@ -140,15 +138,6 @@ def test_recordings_of_a_lower_rate_are_set_aside_unless_allowed(
     assert len(json.loads((tmp_path / "all.json").read_text())) == 2
 
 
-def test_every_format_holds_the_same(classifier: Finetuned, tones: Path, tmp_path: Path) -> None:
-    kinds = ("json", "parquet", "tsv")
-    tables = [predicted(classifier.folder, str(tones), tmp_path / f"table.{kind}") for kind in kinds]
-    rows = json.loads(tables[0].read_text())
-    assert pq.read_table(tables[1]).to_pylist() == rows
-    lines = [line.split("\t") for line in tables[2].read_text().splitlines()]
-    assert lines == [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
-
-
 def test_a_published_model_predicts_the_same(
     classifier: Finetuned,
     tones: Path,
@@ -186,28 +175,6 @@ def test_a_published_model_predicts_the_same(
         publish({"run": str(classifier.folder), "upload": False, **config, "parts": ["tokenizer"]})
 
 
-def test_a_model_on_the_hub_predicts_the_same(
-    run_folder: Path, classifier: Finetuned, tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store_in_cache(tmp_path, "user/classifier", classifier.folder)
-    store_in_cache(tmp_path, "user/body", run_folder)
-    use_hub(monkeypatch, tmp_path)
-    fixed = {"input": str(tones), "device": "cpu", "workers": 1}
-    predict({"model": "hf://user/classifier", "output": str(tmp_path / "hub.tsv"), **fixed})
-    assert (tmp_path / "hub.tsv").read_bytes() == predicted(
-        classifier.folder, str(tones), tmp_path / "a.tsv"
-    ).read_bytes()
-    words = (*classifier.words[1:], "model=hf://user/body", f"output={tmp_path / 'again'}")
-    finetune_body(composed(*words, f"store.root={classifier.store}"))
-    assert (tmp_path / "again/model.safetensors").read_bytes() == (classifier.folder / "model.safetensors").read_bytes()
-
-
-@pytest.mark.slow
-def test_workers_change_nothing(classifier: Finetuned, tones: Path, tmp_path: Path) -> None:
-    one, two = (predicted(classifier.folder, str(tones), tmp_path / f"{n}.tsv", workers=n) for n in (1, 2))
-    assert one.read_bytes() == two.read_bytes()
-
-
 def test_what_cannot_be_read_is_listed_beside_the_table(classifier: Finetuned, tones: Path, tmp_path: Path) -> None:
     root = tmp_path / "some"
     root.mkdir()
@@ -238,10 +205,3 @@ def test_options_are_refused_before_anything_is_read(
     values |= {name: str(value) if isinstance(value, Path) else value for name, value in changes.items()}
     with pytest.raises(InputError, match=problem):
         build(PredictConfig, values, name="")
-
-
-def test_a_missing_folder_of_recordings_is_told_in_one_line(classifier: Finetuned) -> None:
-    done = called(f"model={classifier.folder}", "input=nowhere", command="predict")
-    assert done.returncode == 2
-    assert done.stderr.startswith("wordless predict: input is nowhere; ")
-    assert done.stderr.count("\n") == 1

@@ -17,8 +17,6 @@ from lm.finetuned import FineTunedModel, create_network
 from lm.finetuning import ClassificationOptions
 from pipelines.finetune import finetune_settings
 from pipelines.jobs.finetune import finetune_body
-from pipelines.predict import PredictConfig
-from pipelines.store.run_folder import is_finetuned
 from tests.killing import PROCESSES, Kill, arm
 from tests.pipelines.finetuning.conftest import PITCHES, STEPS, WITHOUT_PROBE, Finetuned, composed, write_tones
 from tests.pipelines.tiny import AUDIO
@@ -81,19 +79,6 @@ def test_every_head_reads_the_states(
     table = json.loads((tmp_path / "model/figures.json").read_text())["table"]
     assert table[0]["figures"][0]["name"] == figure
     assert np.isfinite(table[0]["figures"][0]["value"])
-
-
-@pytest.mark.parametrize("body", ["wav2vec2", pytest.param("audio_transformer", marks=pytest.mark.slow)])
-def test_a_kill_changes_no_byte(body: str, bodies: dict[str, tuple[str, ...]], tones: Path, tmp_path: Path) -> None:
-    words = (*bodies[body], f"corpus.root={tones}", "body.fit.checkpoint_minutes=0", "beside=[]")
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    finetune_body(composed(*words, f"output={tmp_path / 'a'}", f"store.root={whole}"))
-    config = composed(*words, f"output={tmp_path / 'b'}", f"store.root={killed}")
-    kill = Kill(path="finetuned/*.checkpoints/fit.safetensors", count=STEPS - 1)
-    assert ended(config, killed, kill) == -signal.SIGKILL
-    assert ended(config, killed) == 0
-    assert stored(killed) == stored(whole)
-    assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
 
 
 def save_without_dropout(folder: Path) -> None:
@@ -196,29 +181,6 @@ def test_weights_of_a_classifier_have_learned_labels(tones: Path, tmp_path: Path
         assert all("body=wav2vec2 learned labels" in notice for notice in notices)
 
 
-@pytest.mark.parametrize("command", ["predict", "finetune"])
-def test_an_audio_transformer_of_a_run_is_no_fine_tuned_model(command: str, learned_run: Path, tones: Path) -> None:
-    part = learned_run / "audio_transformer"
-    assert not is_finetuned(part)
-    if command == "predict":
-        with pytest.raises(InputError, match=r"no fine-tuned model"):
-            PredictConfig(model=part, input=str(tones), output=None, device="cpu", workers=0)
-    else:
-        with pytest.raises(InputError, match=r"\bpart\b"):
-            finetune_body(composed(f"model={part}", f"corpus.root={tones}", "output=nowhere"))
-
-
-def test_the_probe_of_many_clips_has_a_key_of_its_own(
-    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    words = (*AUDIO_TRANSFORMER, f"corpus.root={tones}", "body.fit.steps=1", "beside=[probe]")
-    words = (*words, f"store.root={tmp_path / 's'}")
-    finetune_body(composed(*words, f"output={tmp_path / 'few'}"))
-    monkeypatch.setattr("lm.probing.linear.MANY_CLIPS", 5)
-    finetune_body(composed(*words, f"output={tmp_path / 'many'}"))
-    assert len(list((tmp_path / "s/body_probed").glob("*/entry.json"))) == 2
-
-
 def test_a_run_without_the_model_is_refused(run_folder: Path, tones: Path) -> None:
     for body in ("wav2vec2", "audio_transformer"):
         words = (f"body={body}", "body.weights=run", f"corpus.root={tones}", "output=nowhere")
@@ -226,20 +188,6 @@ def test_a_run_without_the_model_is_refused(run_folder: Path, tones: Path) -> No
             finetune_body(composed(*words, f"model={run_folder}"))
         with pytest.raises(InputError, match=rf"body={body}\b.*\b{body}\b.*body\.weights=none\b"):
             finetune_body(composed(*words))
-
-
-@pytest.mark.parametrize(
-    ("words", "problem"),
-    [
-        (("body=wav2vec2", "body.model.width=7"), r"^body\.model\.width\b.*\b7\b.*\b4\b"),
-        (("body=wav2vec2", "body.model.kernels=[3]"), r"^body\.model\.strides\b.*\bkernels\b"),
-        (("body=audio_transformer", "body.model.width=7"), r"^body\.model\.width\b.*\b7\b.*\b16\b"),
-        (("body=audio_transformer", "body.frozen_layers=-1"), r"^body\.frozen_layers\b.*-1\b.*\b0\b.*\binputs\b"),
-    ],
-)
-def test_sizes_are_refused_by_the_name_of_their_option(words: tuple[str, ...], problem: str) -> None:
-    with pytest.raises(InputError, match=problem):
-        finetune_settings(composed(*words, "corpus.root=nowhere"))
 
 
 # Once in each stage, where it hurts: in the middle of training, between two files, before the last rename.
@@ -292,42 +240,3 @@ def losses(store: Path) -> np.ndarray:
         key = json.dumps([own, recipe["inputs"]], sort_keys=True)
         curves[key] = [[point["train_loss"], point["validation_loss"]] for point in points]
     return np.array([curves[key] for key in sorted(curves)])
-
-
-def tones_for(head: str, root: Path) -> Path:
-    """Tones whose labels the head can learn: names, or pitches in Hz."""
-    return write_tones(root, label=lambda name: str(PITCHES[name]) if head == "regression" else name)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("head", ["sequence", "regression"])
-def test_a_kill_changes_no_byte_of_other_heads(head: str, run_folder: Path, tmp_path: Path) -> None:
-    root = tones_for(head, tmp_path / "tones")
-    words = (f"model={run_folder}", f"corpus.root={root}", f"head={head}", "body.fit.checkpoint_minutes=0")
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert ended(composed(*words, f"output={tmp_path / 'a'}", f"store.root={whole}"), whole) == 0
-    config = composed(*words, f"output={tmp_path / 'b'}", f"store.root={killed}")
-    assert ended(config, killed, Kill(path="finetuned/*.checkpoints/fit.safetensors", count=STEPS - 1)) < 0
-    assert ended(config, killed, Kill(path="finetuned/????????????????", count=2)) < 0
-    assert ended(config, killed) == 0
-    assert stored(killed) == stored(whole)
-    for name in ("model.safetensors", "config.json", "predictions.tsv", "figures.md"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("head", ["classification", "sequence", "regression"])
-def test_two_processes_learn_of_codes_what_one_does(head: str, run_folder: Path, tmp_path: Path) -> None:
-    """The loss of texts counts characters, of which each process has another number."""
-    tones = tones_for(head, tmp_path / "tones")
-    # no dropout: it is drawn anew in each process
-    words = (f"model={run_folder}", f"corpus.root={tones}", "beside=[]", "head.dropout=0", "body.dropout=0")
-    words = (*words, f"head={head}")
-    words = (*words, "body.fit.validate_every=1")
-    one, two = tmp_path / "one", tmp_path / "two"
-    assert ended(composed(*words, f"output={tmp_path / 'a'}", f"store.root={one}"), one) == 0
-    done = together("-m", "pipelines.finetune", *WITHOUT_PROBE, *words, f"output={tmp_path / 'b'}", f"store.root={two}")
-    assert done.returncode == 0, done.stderr
-    assert losses(one).shape == losses(two).shape == (1, STEPS, 2)
-    np.testing.assert_allclose(losses(two), losses(one), atol=1e-4)
-    assert json.loads((tmp_path / "b/figures.json").read_text())["provenance"]["ranks"] == 2

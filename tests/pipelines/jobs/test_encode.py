@@ -4,7 +4,7 @@ import csv
 import multiprocessing
 import shutil
 import time
-from itertools import pairwise, product
+from itertools import pairwise
 from pathlib import Path
 from threading import Thread
 
@@ -19,9 +19,8 @@ from tests.hostile.measured import at_most_seconds, write_special_files
 from tests.pipelines.tiny import save_rates_run
 from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, raven, write_recording
 from tokenizer.codes import Codes
-from tokenizer.parquet import read_codes, shard_path
+from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
-from tokenizer.units import read_units
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import read_rejected
 from wordless.audio.recordings.tables import read_table
@@ -91,15 +90,9 @@ def test_annotated_parts_are_rows(run_folder: Path, tmp_path: Path) -> None:
     assert [clip.name for clip in read_codes(tmp_path / "whole")[1]] == ["field.wav", "whole.wav"]
     with pytest.raises(InputError, match="annotations=none"):
         encode(options(run_folder, folder, tmp_path / "u.km", format="fairseq"))
-
-
-def test_another_label_or_part_is_another_job(run_folder: Path, tmp_path: Path) -> None:
-    write_recording(tmp_path / "in/field.wav")
-    raven(tmp_path / "in", "field", PARTS)
-    encode(options(run_folder, tmp_path / "in", tmp_path / "codes"))
-    raven(tmp_path / "in", "field", PARTS[:2])
+    raven(folder, "field", PARTS[:2])  # other labels are another job
     with pytest.raises(InputError, match="codes"):
-        encode(options(run_folder, tmp_path / "in", tmp_path / "codes"))
+        encode(options(run_folder, folder, tmp_path / "codes"))
 
 
 def test_any_number_of_workers_writes_the_same_bytes(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
@@ -118,28 +111,6 @@ def test_ray_writes_the_same_bytes(run_folder: Path, recordings: Path, tmp_path:
     finally:
         ray.shutdown()
     assert (tmp_path / "local.parquet").read_bytes() == (tmp_path / "ray.parquet").read_bytes()
-
-
-def test_what_a_kill_after_the_last_shard_leaves_is_removed(
-    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """As after kills before the shards are removed, and before the lists of rejected files are."""
-    for output in ("codes", "codes.parquet"):
-        asked = options(run_folder, recordings, tmp_path / output)
-        encode(asked)
-        left = tmp_path / "codes"
-        if output != "codes":
-            left = shutil.copytree(left, tmp_path / "codes.parquet.partial")
-        for name in ("codes-00001.rejected.tsv", "codes-00002.rejected.tsv.aside"):
-            (left / name).write_text("torn")
-        if output != "codes":
-            (left / "complete.json").unlink()
-        encode(asked)
-        assert f"{tmp_path / output} " in capsys.readouterr().err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["codes", "codes.parquet"]
-    assert not list((tmp_path / "codes").glob("*rejected*"))
-    with pytest.raises(InputError, match="exists"):
-        encode(asked)
 
 
 def test_a_killed_worker_is_one_line_and_the_same_command_goes_on(
@@ -169,31 +140,6 @@ def kill_a_child() -> None:
     children[0].kill()
 
 
-@pytest.mark.parametrize(
-    ("output", "form", "accepted"),
-    [
-        *(("c.npz", "parquet", False), ("c.txt", "parquet", False), ("c.mp3", "jsonl", False)),
-        *(("c.PARQUET", "parquet", True), ("codes.v2", "parquet", True), ("c.txt", "name_units", True)),
-    ],
-)
-def test_an_output_that_looks_like_another_kind_of_file(
-    output: str, form: str, accepted: bool, run_folder: Path, recordings: Path, tmp_path: Path
-) -> None:
-    asked = options(run_folder, recordings / "a.wav", tmp_path / output, format=form)
-    if not accepted:
-        with pytest.raises(InputError, match=rf"\{Path(output).suffix} "):
-            encode(asked)
-        return
-    encode(asked)
-    assert (tmp_path / output).is_dir() == (output == "codes.v2")
-
-
-def test_a_single_file_of_any_name_is_encoded(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
-    shutil.copy(recordings / "a.wav", tmp_path / "sound.of_the_day")
-    encode(options(run_folder, tmp_path / "sound.of_the_day", tmp_path / "out/one.parquet"))
-    assert list(codes_at(tmp_path / "out/one.parquet")) == ["sound.of_the_day"]
-
-
 def test_what_is_no_recording_is_set_aside_and_never_waited_for(
     run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -211,12 +157,17 @@ def test_what_is_no_recording_is_set_aside_and_never_waited_for(
     assert f"{len(kinds)} set aside" in capsys.readouterr().err
 
 
-def test_lengths_for_fairseq_are_those_that_are_decoded(run_folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    path = mp3_of_estimated_length(tmp_path / "in/a.mp3")
-    encode(options(run_folder, tmp_path / "in", tmp_path / "units.km", format="fairseq"))
-    rate = soundfile.info(path).samplerate
-    assert (tmp_path / "units.tsv").read_text().split()[-1] == str(len(read(path, rate).samples))
+def test_fairseq_units_come_with_a_manifest_of_the_same_order_and_of_the_lengths_that_are_decoded(
+    run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    path = mp3_of_estimated_length(tmp_path / "z.mp3")
+    shutil.copytree(recordings, tmp_path / "in")
+    shutil.copy(path, tmp_path / "in")
+    encode(options(run_folder, tmp_path / "in", tmp_path / "train.km", format="fairseq"))
+    lines = (tmp_path / "train.tsv").read_text().splitlines()
+    assert len(read_table(tmp_path / "train.tsv").rows) == len((tmp_path / "train.km").read_text().splitlines()) == 7
+    assert lines[2] == f"b.flac\t{soundfile.info(recordings / 'b.flac').frames}"
+    assert lines[-1].split()[-1] == str(len(read(path, soundfile.info(path).samplerate).samples))
 
 
 def test_nothing_but_broken_files_is_refused_and_leaves_nothing(run_folder: Path, tmp_path: Path) -> None:
@@ -227,56 +178,16 @@ def test_nothing_but_broken_files_is_refused_and_leaves_nothing(run_folder: Path
     assert not (tmp_path / "codes").exists()
 
 
-def test_a_killed_command_resumes_after_the_last_whole_shard(
-    run_folder: Path, recordings: Path, tmp_path: Path
-) -> None:
-    shutil.copytree(recordings, tmp_path / "in")
-    (tmp_path / "in/b0.wav").write_bytes(b"no sound")
-    encode(options(run_folder, tmp_path / "in", tmp_path / "whole"))
-    shutil.copytree(tmp_path / "whole", tmp_path / "killed")
-    for name in ("complete.json", "codes-00002.parquet", "codes-00003.parquet"):
-        (tmp_path / "killed" / name).unlink()
-    shutil.copy(tmp_path / "whole.rejected.tsv", tmp_path / "killed/codes-00001.rejected.tsv")
-    (tmp_path / "killed/codes-00002.parquet.aside").write_bytes(b"half of it")
-    kept = shard_path(tmp_path / "killed", 0).stat().st_mtime_ns
-    encode(options(run_folder, tmp_path / "in", tmp_path / "killed"))
-    assert shard_path(tmp_path / "killed", 0).stat().st_mtime_ns == kept
-    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
-    assert (tmp_path / "killed.rejected.tsv").read_bytes() == (tmp_path / "whole.rejected.tsv").read_bytes()
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def test_text_units_are_those_of_the_parquet_file(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
-    encode(options(run_folder, recordings, tmp_path / "codes.parquet"))
-    expected = codes_at(tmp_path / "codes.parquet")
-    for kind, deduplicate in product(("name_units", "fairseq", "jsonl"), (False, True)):
-        output = tmp_path / f"{kind}_{deduplicate}"
-        encode(options(run_folder, recordings, output, format=kind, deduplicate=deduplicate))
-        found = read_units(output, Tokenizer.from_pretrained(run_folder / "tokenizer").format)
-        for clip, codes in zip(found, expected.values(), strict=True):
-            np.testing.assert_array_equal(clip.codes.values, codes.values)
-            assert clip.codes.num_samples == codes.num_samples
-
-
-def test_fairseq_units_come_with_a_manifest_of_the_same_order(
-    run_folder: Path, recordings: Path, tmp_path: Path
-) -> None:
-    encode(options(run_folder, recordings, tmp_path / "train.km", format="fairseq"))
-    table = read_table(tmp_path / "train.tsv")
-    assert len(table.rows) == len((tmp_path / "train.km").read_text().splitlines()) == 6
-    assert (tmp_path / "train.tsv").read_text().splitlines()[
-        2
-    ] == f"b.flac\t{soundfile.info(recordings / 'b.flac').frames}"
-
-
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
         ({"model": "nowhere"}, r"model=nowhere\b"),
+        ({"model": "tests"}, r"tokenizer/config\.json\b.*compare\.folds\b"),
         ({"input": "nowhere"}, r"input is nowhere\b"),
+        ({"input": "docs"}, r"^input is docs;"),
+        *(({"output": output}, rf"\{Path(output).suffix} ") for output in ("c.npz", "c.txt")),
+        ({"output": "c.mp3", "format": "jsonl"}, r"\.mp3 "),
+        ({"output": "c.txt", "format": "times"}, r"output.*\.tsv"),
         ({"workers": -1}, r"workers\b.*-1\b"),
         ({"clips_per_shard": 0}, r"clips_per_shard\b.*\b0\b"),
         ({"deduplicate": True}, r"deduplicate=true\b.*format=parquet\b"),
@@ -310,20 +221,6 @@ def test_what_is_there_is_not_written_over(run_folder: Path, other_run: Path, re
         encode(options(run_folder, recordings, tmp_path / "file"))
 
 
-def test_models_inputs_and_outputs_that_do_not_fit_are_refused(
-    run_folder: Path, recordings: Path, tmp_path: Path
-) -> None:
-    with pytest.raises(InputError, match=r"\bpart\b.*\bfolder above\b"):
-        encode(options(run_folder / "lm", recordings, tmp_path / "codes"))
-    with pytest.raises(InputError, match=r"tokenizer/config\.json\b.*compare\.folds\b"):
-        encode(options(tmp_path, recordings, tmp_path / "codes"))
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(InputError, match=f"^input is {tmp_path};"):
-        encode(options(run_folder, tmp_path, tmp_path / "codes"))
-    with pytest.raises(InputError, match=r"output.*\.tsv"):
-        encode(options(run_folder, recordings, tmp_path / "codes.txt", format="times"))
-
-
 def test_the_command_takes_awkward_paths_and_leaves_no_run_folder(
     run_folder: Path, recordings: Path, tmp_path: Path
 ) -> None:
@@ -335,35 +232,22 @@ def test_the_command_takes_awkward_paths_and_leaves_no_run_folder(
     assert [path.name for path in tmp_path.iterdir()] == ["all, (2)"]
 
 
-def opposed(folder: Path, rate: int) -> Path:
-    """Recordings whose channels cancel, almost cancel, or are silent; and two of a lower rate."""
-    folder.mkdir()
-    noise = np.random.default_rng(0).uniform(-0.3, 0.3, rate)
-    for name, other in (("cancel.wav", -noise), ("almost.wav", -0.95 * noise), ("fine.wav", 0.5 * noise)):
-        soundfile.write(folder / name, np.stack([noise, other], axis=1), rate, subtype="FLOAT")
-    soundfile.write(folder / "silent.wav", 0 * noise, rate)
-    for name in ("low_1.wav", "low_2.wav"):
-        soundfile.write(folder / name, noise, rate // 2)
-    return folder
-
-
 def test_the_log_says_why_there_is_silence_and_which_bands_are_empty(
     run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rate = Tokenizer.from_pretrained(run_folder / "tokenizer").format.sample_rate
-    recordings = opposed(tmp_path / "in", rate)
-    for workers in (1, 2):
-        encode(options(run_folder, recordings, tmp_path / f"{workers}.parquet", workers=workers))
-        lines = [" ".join(line.split()) for line in capsys.readouterr().err.splitlines()]
-        told = " ".join(lines)
-        assert len(codes_at(tmp_path / f"{workers}.parquet")) == 6
-        assert "cancel.wav: silent" in told
-        assert "almost.wav: " in told
-        assert "silent.wav: silent" in told
-        assert "fine.wav" not in told
-        assert told.count("low_1.wav and 1 other") == 1
-        assert f"audio.sample_rate={rate // 2}" in told
-        assert told.count("audio.channel=0") == 2
+    """Recordings whose channels cancel, almost cancel, or are silent; and two of a lower rate."""
+    (folder := tmp_path / "in").mkdir()
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, rate := 4000)
+    for name, other in (("cancel.wav", -noise), ("almost.wav", -0.95 * noise), ("fine.wav", 0.5 * noise)):
+        soundfile.write(folder / name, np.stack([noise, other], axis=1), rate, subtype="FLOAT")
+    for name in ("low_1.wav", "low_2.wav"):
+        soundfile.write(folder / name, noise, rate // 2)
+    encode(options(run_folder, folder, tmp_path / "codes.parquet"))
+    told = " ".join(capsys.readouterr().err.split())
+    assert len(codes_at(tmp_path / "codes.parquet")) == 5
+    assert "fine.wav" not in told
+    assert all(each in told for each in ("cancel.wav: silent", "almost.wav: ", f"audio.sample_rate={rate // 2}"))
+    assert (told.count("low_1.wav and 1 other"), told.count("audio.channel=0")) == (1, 2)
 
 
 @pytest.mark.parametrize("rates", [False, True])

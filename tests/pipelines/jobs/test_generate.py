@@ -9,10 +9,8 @@ import soundfile
 from lm.model import LanguageModel
 from pipelines.commandline.outputs import new_folder
 from pipelines.decode import decode
-from pipelines.encode import encode
 from pipelines.generate import generate
 from tests.pipelines.jobs.test_decode import options as decoding
-from tests.pipelines.jobs.test_encode import options as encoding
 from tests.pipelines.tiny import save_rates_run
 from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes
@@ -100,18 +98,6 @@ def test_codes_alone_need_no_vocoder(run_folder: Path, tmp_path: Path) -> None:
         generate(options(tmp_path / "run", tmp_path / "other"))
 
 
-def test_a_single_sample_may_be_a_file(run_folder: Path, tmp_path: Path) -> None:
-    generate(options(run_folder, tmp_path / "new/more.wav", num_samples=1, group="ben"))
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["more.wav"]
-
-
-def test_what_a_killed_command_left_is_begun_anew(run_folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "out.partial").mkdir()
-    (tmp_path / "out.partial/sample_7.wav").touch()
-    generate(options(run_folder, tmp_path / "out", synthesis="none"))
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-
-
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
@@ -149,6 +135,10 @@ def test_outputs_prompts_and_models_that_do_not_fit_are_refused(
     soundfile.write(tmp_path / "blip.wav", np.zeros(STEP - 1), 4000)
     with pytest.raises(InputError, match=r"blip\.wav\b.*\b0\.020 s\b.*\b0\.020 s\b"):
         generate(options(run_folder, tmp_path / "out", prompt=str(tmp_path / "blip.wav")))
+    rates = save_rates_run(tmp_path / "rates", seed=0)
+    soundfile.write(tmp_path / "short.wav", np.full(300, 0.1, np.float32), 4000)  # of a coarse code
+    with pytest.raises(InputError, match=r"\b0\.075 s\b.*\b0\.080 s\b"):
+        generate(options(rates, tmp_path / "out", prompt=str(tmp_path / "short.wav")))
     (tmp_path / "run").mkdir()
     for part, run in (("tokenizer", run_folder), ("lm", other_run), ("vocoder", run_folder)):
         (tmp_path / "run" / part).symlink_to(run / part)
@@ -156,51 +146,8 @@ def test_outputs_prompts_and_models_that_do_not_fit_are_refused(
         generate(options(tmp_path / "run", tmp_path / "out"))
 
 
-@pytest.fixture(scope="module")
-def rates_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Codes of 8, 4 and 2 frames; the finest are those of the fixture ``run_folder``."""
-    return save_rates_run(tmp_path_factory.mktemp("rates") / "run", seed=0)
-
-
-@pytest.fixture(scope="module")
-def codes(rates_run: Path, recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What ``wordless encode`` writes."""
-    path = tmp_path_factory.mktemp("codes") / "codes.parquet"
-    encode(encoding(rates_run, recordings, path))
-    return path
-
-
-def test_text_holds_one_rate(rates_run: Path, recordings: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"\b3 rates\b.*format=parquet\b"):
-        encode(encoding(rates_run, recordings, tmp_path / "units.txt", format="name_units"))
-
-
-@pytest.mark.parametrize("synthesis", [pytest.param("wavenet", marks=pytest.mark.slow), "griffin_lim"])
-def test_decode_makes_sound_of_the_finest_codes(
-    rates_run: Path, run_folder: Path, recordings: Path, codes: Path, tmp_path: Path, synthesis: str
-) -> None:
-    decode(decoding(rates_run, codes, tmp_path / "rates", synthesis=synthesis))
-    encode(encoding(run_folder, recordings, tmp_path / "finest.parquet"))
-    decode(decoding(run_folder, tmp_path / "finest.parquet", tmp_path / "finest", synthesis=synthesis))
-    names = sorted(path.relative_to(tmp_path / "finest") for path in (tmp_path / "finest").rglob("*.wav"))
-    assert len(names) == 6
-    for name in names:
-        assert (tmp_path / "rates" / name).read_bytes() == (tmp_path / "finest" / name).read_bytes()
-
-
-def test_the_finest_codes_are_those_of_a_run_of_this_rate(
-    run_folder: Path, recordings: Path, codes: Path, tmp_path: Path
-) -> None:
-    encode(encoding(run_folder, recordings, tmp_path / "alone.parquet"))
-    alone = {clip.path: clip.codes for clip in read_codes(tmp_path / "alone.parquet")[1]}
-    of_all = {clip.path: clip.codes.finest for clip in read_codes(codes)[1]}
-    assert of_all.keys() == alone.keys()
-    for path, finest in of_all.items():
-        assert finest.format == alone[path].format
-        assert np.array_equal(finest.values[: len(alone[path].values)], alone[path].values)
-
-
-def test_generate_goes_on_at_all_rates(rates_run: Path, recordings: Path, tmp_path: Path) -> None:
+def test_generate_goes_on_at_all_rates(recordings: Path, tmp_path: Path) -> None:
+    rates_run = save_rates_run(tmp_path / "run", seed=0)
     words = {"prompt": str(recordings / "c.ogg"), "num_samples": 2}
     generate(options(rates_run, tmp_path / "with", **words))
     generate(options(rates_run, tmp_path / "without", include_prompt=False, **words))
@@ -220,9 +167,3 @@ def test_generate_goes_on_at_all_rates(rates_run: Path, recordings: Path, tmp_pa
     assert len(heard) == whole.num_samples
     decode(decoding(rates_run, tmp_path / "with/codes.parquet", tmp_path / "again"))
     assert len(samples(tmp_path / "again/sample_1.wav")) == whole.num_samples
-
-
-def test_a_prompt_shorter_than_a_coarse_code_is_refused(rates_run: Path, tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "short.wav", np.full(300, 0.1, np.float32), 4000)
-    with pytest.raises(InputError, match=r"\b0\.075 s\b.*\b0\.080 s\b"):
-        generate(options(rates_run, tmp_path / "out", prompt=str(tmp_path / "short.wav")))

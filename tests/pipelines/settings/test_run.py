@@ -20,7 +20,6 @@ from tests.test_configs import composed as full_config
 from tests.wordless.audio.speech_models.checkpoints import STRIDE, save_checkpoint
 from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.base.errors import InputError
-from wordless.base.seeds import MAX_SEED
 
 KEPT = ("corpus", "embedded", "probe", "listening", "rates", "zerospeech")
 
@@ -47,22 +46,6 @@ def test_another_seed_moves_every_training_and_no_division(settings: RunSettings
     assert dict(seeds(asdict(settings.with_seed(0)))) == dict(seeds(asdict(settings)))
 
 
-def test_the_last_seed_may_be_the_largest_and_no_larger(tmp_path: Path) -> None:
-    words = (f"seed={MAX_SEED - 1}", "seeds=2", "stages=[lm,probe]")
-    assert run_settings(composed(tmp_path, *words)).with_seed(1).vocoder.fit.seed == MAX_SEED
-    settings = run_settings(composed(tmp_path, f"lm.fit.seed={MAX_SEED}", "seeds=2", "stages=[lm,probe]"))
-    with pytest.raises(InputError, match=rf"^lm\.fit\.seed\b.*\b{MAX_SEED + 1}\b"):
-        settings.with_seed(1)
-
-
-def test_columns_of_a_table_are_named_by_names_or_numbers(tmp_path: Path) -> None:
-    words = ("corpus.table=t.csv", "corpus.columns.audio='1'", "corpus.columns.label=3", "corpus.missing=list")
-    corpus = run_settings(composed(tmp_path, *words)).corpus
-    assert corpus.columns.named == {"audio": ("1",), "label": ("3",)}
-    several = run_settings(composed(tmp_path, "corpus.table=t.csv", "corpus.columns.label=[tempo,key]")).corpus
-    assert several.columns.labels == ("tempo", "key")
-
-
 UNHEARD = ("embedded.words=null", "embedded.takes=null")  # sentences, which the tiny chain replaces by words
 
 
@@ -87,14 +70,6 @@ def test_a_run_on_the_built_in_sentences_tests_word_order(words: tuple[str, ...]
     stages = run_settings(composed(tmp_path, *words)).stages
     assert [stage for stage in stages if stage != "zerospeech"] == ["tokenizer", "lm", "probe", "vocoder", "report"]
     assert ("zerospeech" in stages) == tested
-
-
-def test_more_test_voices_leave_fewer_for_training(tmp_path: Path) -> None:
-    for unheard, voices in ((5, 40), (12, 40), (20, 32), (51, 1)):
-        words = (*UNHEARD, "embedded.voices=null", f"zerospeech.voices={unheard}")
-        assert run_settings(composed(tmp_path, *words)).embedded.voices == voices
-    with pytest.raises(InputError, match=r"^zerospeech\.voices\b.*\b51\b"):
-        run_settings(composed(tmp_path, *UNHEARD, "embedded.voices=null", "zerospeech.voices=52"))
 
 
 @pytest.mark.parametrize(
@@ -134,10 +109,6 @@ def test_built_in_voices_alone_need_no_training_of_the_voice_that_ships(words: t
     vocoder = run_settings(config_of("run", *words)).vocoder
     assert vocoder.fit.steps == steps
     assert (vocoder.start is None) == any(word.startswith(("audio", "vocoder.start")) for word in words)
-
-
-def test_named_stages_are_the_stages(tmp_path: Path) -> None:
-    assert run_settings(composed(tmp_path, *UNHEARD, "stages=[lm]")).stages == ("lm",)
 
 
 GROUPS = ("a", "b", "c", "d")
@@ -188,15 +159,6 @@ def test_a_comparison_of_nothing_or_an_input_beside_nothing_is_refused() -> None
     assert config(layers=("last", "together"), input=True).input
 
 
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [({"states": ()}, r"^states\b.*\[\]"), ({"states": ("inner", "inner")}, r"^states\b.*\[inner, inner\]")],
-)
-def test_states_that_will_not_do(changes: dict[str, Any], told: str) -> None:
-    with pytest.raises(InputError, match=told):
-        config(**changes)
-
-
 WITHOUT_INPUT = [name for name in METHODS if re.search("wav2vec2|ast$|audio_transformer", name)]
 
 
@@ -233,24 +195,6 @@ def test_lines_of_the_documents_suit_their_number_of_processes(
     monkeypatch.setenv("WORLD_SIZE", str(processes))
     settings = run_settings(config_of("run", *prepare(options, verbatim_options("run"))))
     assert settings.trains_lm
-
-
-def test_the_documents_train_on_one_machine_and_on_several() -> None:
-    assert {8, 16} <= {processes for processes, _ in documented()}
-
-
-@pytest.fixture
-def three(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment that torchrun gives to each of three processes."""
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
-    monkeypatch.setenv("WORLD_SIZE", "3")
-
-
-@pytest.mark.usefixtures("three")
-def test_a_batch_that_processes_and_accumulation_cannot_share_is_refused(tmp_path: Path) -> None:
-    words = ("lm.batches.batch_size=9", "lm.fit.accumulation=2", "stages=[lm,report]")
-    with pytest.raises(InputError, match=r"batch_size\b.*\b9\b.*\b6\b.*\b6\b"):
-        run_settings(composed(tmp_path, *words))
 
 
 OF_SPEECH = "compare.methods=[log_mel,bag_of_codes,gpt,wav2vec2]"
@@ -302,38 +246,3 @@ def test_the_middle_layer_is_the_default_and_the_autoencoder_has_none(weights: P
 def test_what_cannot_be_is_refused(words: list[str], line: str, weights: Path) -> None:
     with pytest.raises(InputError, match=line):
         speech_settings(weights, *words)
-
-
-def test_a_folder_without_a_model_is_refused(weights: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"config\.json\b"):
-        speech_settings(tmp_path)
-    (tmp_path / "config.json").write_bytes((weights / "config.json").read_bytes())
-    (tmp_path / "pytorch_model.bin").touch()
-    with pytest.raises(InputError, match="pickle"):
-        speech_settings(tmp_path)
-
-
-CONTEXT = ("stages=[next_sample,report]", "next_sample.models=[transformer_context]")
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (("lm.gpt.layers=1000000000",), r"lm\.gpt\.layers\b.*\b1000000000\b"),
-        (("lm.gpt.context=10000000",), r"lm\.gpt\.context\b.*\b10000000\b"),
-        (("vocoder.wavenet.layers=100000000",), r"vocoder\.wavenet\.layers\b.*\b100000000\b"),
-        (("audio.window_length=1000000000",), "audio.window_length"),
-        (("seed=99999999999999999999999",), r"seed is 99999999999999999999999\b"),
-        (("lm.fit.seed=4294967296",), r"lm\.fit\.seed\b.*\b4294967296\b.*\b4294967295\b"),
-        (("seed=4294967295", "seeds=2", "stages=[tokenizer,lm]"), r"seed . seeds\b.*\b4294967296\b"),
-        (("tokenizer.fit.steps=99999999999999999999999",), r"tokenizer\.fit\.steps is 99999999999999999999999\b"),
-    ],
-)
-def test_what_no_machine_can_do_is_refused_at_once(tmp_path: Path, words: tuple[str, ...], told: str) -> None:
-    with pytest.raises(InputError, match=told) as error:
-        run_settings(composed(tmp_path, "device=cpu", *words))
-    assert "\n" not in str(error.value)
-
-
-def test_the_largest_seed_is_taken(tmp_path: Path) -> None:
-    assert run_settings(composed(tmp_path, "seed=4294967295")).lm.fit.seed == 4294967295

@@ -1,7 +1,6 @@
-"""Features pooled while a recording is read, against those of the whole, and other hearings in their keys."""
+"""Features pooled while a recording is read, against those of the whole."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,19 +11,11 @@ import soundfile
 import torch
 from safetensors.numpy import load_file
 
-from lm.bodies.body import Source
-from lm.bodies.options import AstConfig, Wav2vec2Config
-from lm.bodies.wav2vec2 import Wav2vec2Body, as_read, transformers_config
 from lm.options import ONE_HEARING, POOLINGS, VectorConfig
 from lm.probing.vectors import pool
-from pipelines.settings.run import run_settings
 from pipelines.stages.features import bottleneck_vectors, frame_features, log_mel_vectors
-from pipelines.stages.networks import ast, audio_transformer, speech
-from pipelines.stages.options import AstSettings, FinetuningSettings
-from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe
-from tests.pipelines.tiny import AUDIO, reading_of, save_tokenizer, session_of, silent_session, sweep, tiny_tokenizer
-from tests.pipelines.tiny_chain import composed
+from pipelines.store.store import Entry
+from tests.pipelines.tiny import AUDIO, reading_of, save_tokenizer, silent_session, sweep, tiny_tokenizer
 from tokenizer.encoder import PATCHES_AT_ONCE, Encoder
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import MeanRemoval
@@ -32,7 +23,6 @@ from wordless.audio.reading import read
 from wordless.audio.recordings.hearings import hearings
 from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.audio.spectrogram import LogMel
-from wordless.audio.speech_models import Architecture
 from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
@@ -64,18 +54,6 @@ def test_pooling_in_pieces_is_pooling_the_whole(seconds: float, mels: int | None
     for pooling in POOLINGS:
         np.testing.assert_allclose(found[f"log_mel:{pooling}"], pool(spectrogram[0].numpy(), pooling), atol=1e-4)
         np.testing.assert_allclose(found[f"bottleneck:{pooling}"], pool(bottlenecks.numpy(), pooling), atol=1e-4)
-
-
-@pytest.mark.parametrize("seconds", [0.01, 0.333])
-def test_log_mel_does_not_depend_on_the_patches(seconds: float, tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "a.wav", sweep(seconds, AUDIO.sample_rate), AUDIO.sample_rate)
-    clip, found = whole_clip(tmp_path / "a.wav"), []
-    for frames in (1, 2, 5):
-        tiny_tokenizer(frames, frames=frames).save_pretrained(tmp_path / str(frames))
-        found.append(log_mel_vectors(Encoder(folder=tmp_path / str(frames), root=tmp_path), clip))
-    for other in found[1:]:
-        for key, values in found[0].items():
-            np.testing.assert_array_equal(other[key], values)
 
 
 @pytest.mark.parametrize("how", ["clip", "running"])
@@ -157,67 +135,3 @@ def test_folds_share_them_and_other_options_do_not(manifest: Manifest, tmp_path:
     fold = replace(manifest, clips=tuple(replace(clip, split="test") for clip in manifest.clips))
     assert made(fold, tmp_path / "store", partial(levels, hop=40)).key == first.key
     assert made(manifest, tmp_path / "store", partial(levels, hop=80)).key != first.key
-
-
-RATE = 4000
-Features = Callable[[Session, Manifest, VectorConfig, Path], object]
-
-
-class MadeError(Exception):
-    """Ends a stage once its recipe is known."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        super().__init__(recipe.stage)
-        self.recipe = recipe
-
-
-def _frames(samples: FloatArray) -> FloatArray:
-    return samples[:, None]
-
-
-def _of_frames(session: Session, manifest: Manifest, vectors: VectorConfig, folder: Path) -> object:
-    return frame_features(reading_of(session, manifest, vectors), partial(_frames), method="mfcc")
-
-
-def _of_a_speech_model(session: Session, manifest: Manifest, vectors: VectorConfig, folder: Path) -> object:
-    architecture = Architecture.of_config(transformers_config(Wav2vec2Config()), sample_rate=RATE)
-    body = Wav2vec2Body(architecture=architecture)
-    source = Source(body=body, weights=folder, fingerprint="body", change=as_read)
-    reading = reading_of(session, manifest, vectors)
-    return speech(reading, source, FinetuningSettings()).features(reading, "wav2vec2")
-
-
-def _of_ast(session: Session, manifest: Manifest, vectors: VectorConfig, folder: Path) -> object:
-    reading, settings = reading_of(session, manifest, vectors), AstSettings(model=AstConfig(layers=(1,), patches=4))
-    return ast(reading, settings).features(reading, "random_ast")
-
-
-def _of_audio_transformer(session: Session, manifest: Manifest, vectors: VectorConfig, folder: Path) -> object:
-    reading, own = reading_of(session, manifest, vectors), run_settings(composed(folder)).audio_transformer
-    return audio_transformer(reading, own).features(reading, "random")
-
-
-@pytest.mark.parametrize("features", [_of_frames, _of_a_speech_model, _of_ast, _of_audio_transformer])
-def test_other_hearings_have_other_keys(features: Features, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    soundfile.write(tmp_path / "a.wav", sweep(0.5, RATE), RATE)
-    clip = Clip(path="a.wav", num_samples=RATE // 2, sample_rate=RATE, size=0, sha256="a")
-    manifest = Manifest(root=tmp_path, clips=(clip,))
-    known, obtain = session_of(tmp_path / "store"), Session.obtain
-
-    def stop(session: Session, recipe: Recipe, *args: object, **options: object) -> Entry:
-        if recipe.stage == "heard_frames":
-            return obtain(session, recipe, *args, **options)  # type: ignore[arg-type]  # as they were given
-        raise MadeError(recipe)
-
-    def key(vectors: VectorConfig) -> str:
-        with pytest.raises(MadeError) as made:
-            features(known, manifest, vectors, tmp_path)
-        return made.value.recipe.key
-
-    monkeypatch.setattr(Session, "obtain", stop)
-    several = VectorConfig(hearings=3)
-    before = [key(VectorConfig()), key(several)]
-    monkeypatch.setattr("wordless.audio.recordings.hearings.LATEST", 0.08)  # as if a new version had other hearings
-    after = [key(VectorConfig()), key(several)]
-    assert after[0] == before[0]
-    assert len({*before, *after}) == 3

@@ -79,19 +79,6 @@ def test_the_loudest_stretch_is_played_judged_and_gone_on_from(
     assert short == 0
 
 
-def test_a_clip_that_is_not_longer_is_heard_from_its_beginning(
-    run_folder: Path, own_session: Session, manifest: Manifest
-) -> None:
-    parts = parts_of(run_folder)
-    played = listening(playback_of(own_session, manifest, *parts, config=replace(CONFIG, seconds=1.0)), None)
-    rows = played.read_json(LISTENING_RECORD)["clips"]
-    assert isinstance(rows, list)
-    assert [row["start"] for row in rows] == [0, 0, 0]
-    for number, row in enumerate(rows):
-        original = read(played.folder / f"{number}_original.wav", RATE).samples
-        assert np.array_equal(original, read(manifest.root / row["path"], RATE).samples)
-
-
 @pytest.fixture
 def said(run_folder: Path, tmp_path: Path) -> list[dict[str, Any]]:
     """A continuation of a loud clip, and a sound from nothing; their files lie in ``tmp_path``."""

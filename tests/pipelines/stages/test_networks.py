@@ -1,6 +1,5 @@
 """Stages of AST, the Audio Transformer and wav2vec 2.0: inputs on disk, short trainings, and layers as features."""
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import torch
 from safetensors.numpy import load_file
 from torch import Tensor
 
-from lm.bodies.audio_transformer import VARIANTS, AudioTransformerBody
+from lm.bodies.audio_transformer import AudioTransformerBody
 from lm.bodies.body import Source
 from lm.bodies.options import (
     AstConfig,
@@ -25,10 +24,10 @@ from lm.bodies.options import (
 )
 from lm.bodies.spectrogram_transformer import AstBody, filter_bank, frames_of, stored_filter_bank
 from lm.bodies.wav2vec2 import speech_source
-from lm.finetuned import FineTunedModel, TaskLoss
+from lm.finetuned import FineTunedModel
 from lm.options import ONE_HEARING, POOLINGS, VectorConfig
 from lm.probing.vectors import pool
-from pipelines.stages.networks import LabelledInputs, ast, audio_transformer, speech
+from pipelines.stages.networks import ast, audio_transformer, speech
 from pipelines.stages.options import (
     AstSettings,
     AudioTransformerSettings,
@@ -36,8 +35,8 @@ from pipelines.stages.options import (
     PretrainingSettings,
     Wav2vec2Settings,
 )
-from pipelines.stages.pretraining import entry_source, random_wav2vec2, wav2vec2
-from pipelines.stages.stored_arrays import filter_banks, stored_clips, waveforms
+from pipelines.stages.pretraining import random_wav2vec2, wav2vec2
+from pipelines.stages.stored_arrays import filter_banks, waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from tests.lm.bodies.sounds import RATE as SPEECH_RATE
@@ -48,10 +47,7 @@ from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.audio.reading import read
 from wordless.audio.recordings.hearings import hearings
 from wordless.audio.recordings.manifest import Manifest, Split
-from wordless.audio.speech_models import load_speech_encoder
 from wordless.audio.waveform import FloatArray
-from wordless.base.errors import InputError
-from wordless.base.progress import Terminal
 from wordless.training.options import FitConfig
 
 CONFIG = AstConfig(layers=(2, 12), patches=4)
@@ -69,12 +65,6 @@ SPLITS: tuple[Split, ...] = ("train", "train", "train", "validation", "test")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     # For AST and the Audio Transformer alike: clips of less than a patch of AST, of one piece, and of several pieces.
     return tone_corpus(tmp_path_factory.mktemp("corpus"), SPLITS, first=0.05, step=0.2)
-
-
-def fine_tuned(session: Session, manifest: Manifest) -> Entry:
-    """AST, fine-tuned on filter banks of the manifest."""
-    reading = reading_of(session, manifest)
-    return ast(reading, SETTINGS).train(reading, filter_banks(session, manifest), ("high", "low"))
 
 
 def features_of(session: Session, manifest: Manifest, trained: Entry | None = None) -> Entry:
@@ -124,37 +114,6 @@ def test_random_features_are_the_pools_of_the_layers(session: Session, corpus: M
         np.testing.assert_allclose(features["random_ast/class_token:mean"][row], clip_vector, atol=1e-3)
 
 
-def test_folds_share_features_and_pieces_decide_the_number_of_positions(session: Session, corpus: Manifest) -> None:
-    other = replace(corpus, clips=tuple(replace(clip, split="test") for clip in corpus.clips))
-    entry = features_of(session, corpus)
-    assert features_of(session, other).key == entry.key
-    fewer = replace(corpus, clips=corpus.clips[1:])
-    assert features_of(session, fewer).key != entry.key
-    network = ast(reading_of(session, corpus), SETTINGS)
-    bodies = [network.source(filter_banks(session, corpus), longest).body for longest in (30, 1_000)]
-    assert [body.positions for body in bodies if isinstance(body, AstBody)] == [2, CONFIG.patches]
-
-
-@pytest.mark.slow
-def test_it_learns_to_tell_tones_apart_and_again_the_same(session: Session, corpus: Manifest, tmp_path: Path) -> None:
-    trained = fine_tuned(session, corpus)
-    curve = trained.read_json("curve.json")["curve"]
-    assert isinstance(curve, list)
-    assert min(point["validation_loss"] for point in curve) < 0.4  # nats; chance is 0.69
-    entry = features_of(session, corpus, trained)
-    scores = load_file(entry.folder / "scores.safetensors")["scores"]
-    assert [("high", "low")[best] for best in scores.argmax(1)] == [clip.label for clip in corpus.clips]
-    assert all(name.startswith("ast/") for name in load_file(entry.folder / "features.safetensors"))
-    model = FineTunedModel.from_pretrained(trained.folder).network
-    with torch.no_grad():
-        frames = whole(corpus, "low_1.wav")  # one piece
-        outputs, _ = model(stored_filter_bank(frames)[None], torch.tensor([len(frames)]))
-        expected = outputs[0, 0].softmax(0)
-    np.testing.assert_allclose(scores[6], expected, atol=1e-3)
-    again = fine_tuned(silent_session(tmp_path), corpus)
-    assert (again.folder / "model.safetensors").read_bytes() == (trained.folder / "model.safetensors").read_bytes()
-
-
 PATCH = 200  # samples
 MODEL = AudioTransformerConfig(
     front_end=64, width=16, layers=2, heads=2, ffn_dim=32, pool_every=1, wavelet_levels=3, patches=16, dropout=0.0
@@ -166,7 +125,6 @@ WAVEFORM_SETTINGS = AudioTransformerSettings(
     batches=WaveformBatchConfig(batch_size=6, max_seconds=0.4),
     fit=FitConfig(steps=25, lr=3e-3, warmup_steps=4, validate_every=5, precision="fp32"),
 )
-SHORT = replace(WAVEFORM_SETTINGS, fit=replace(WAVEFORM_SETTINGS.fit, steps=2))
 
 
 def trained(session: Session, manifest: Manifest, settings: AudioTransformerSettings) -> Entry:
@@ -231,38 +189,6 @@ def test_waveforms_of_tones_are_told_apart_and_again_the_same(
         assert (again.folder / name).read_bytes() == (entry.folder / name).read_bytes()
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_every_variant_is_trained_and_read(variant: str, session: Session, corpus: Manifest) -> None:
-    settings = replace(SHORT, model=replace(MODEL, variant=variant))  # type: ignore[arg-type]  # one of them
-    entry = trained(session, corpus, settings)
-    reading = reading_of(session, corpus, sample_rate=RATE)
-    features = audio_transformer(reading, settings).features(reading, "audio_transformer", entry)
-    assert load_file(features.folder / "features.safetensors")["audio_transformer/layer_2:thirds"].shape == (10, 48)
-
-
-def test_shares_of_a_batch_have_the_gradient_of_the_whole(session: Session, corpus: Manifest) -> None:
-    """What two processes sum is what one process computes."""
-    network = audio_transformer(reading_of(session, corpus, sample_rate=RATE), SHORT)
-    data, task, train = waveforms(session, corpus, RATE), network.task(("high", "low")), corpus.of("train")
-    clips = LabelledInputs(
-        clips=stored_clips(data, corpus, "train"),
-        names=[clip.name for clip in train],
-        labels=[clip.label or "" for clip in train],
-    )
-    batches, _ = network.training.batches_of(session, network.source(data, 1), task, clips, clips)
-    model = FineTunedModel.from_pretrained(trained(session, corpus, SHORT).folder).network
-
-    def gradient(parts: int) -> Tensor:
-        model.zero_grad()
-        for part in range(parts):
-            TaskLoss(task=task)(model, batches.batch(1, part, parts))[0].backward()
-        weight = next(model.parameters()).grad
-        assert weight is not None
-        return weight.clone()
-
-    torch.testing.assert_close(gradient(2), gradient(1), rtol=1e-4, atol=1e-6)
-
-
 BATCHES = WaveformBatchConfig(batch_size=4, max_seconds=0.5)
 SPEECH_SETTINGS = Wav2vec2Settings(
     model=SMALL,
@@ -324,57 +250,6 @@ def bytes_of(entry: Entry) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in entry.folder.iterdir() if path.name not in others}
 
 
-def test_waveforms_of_a_split_are_the_samples_of_its_clips(session: Session, tones_in_noise: Manifest) -> None:
-    read, lengths = stored_clips(waveforms(session, tones_in_noise, SPEECH_RATE), tones_in_noise, "validation").read(
-        np.array([1]), at_most=10_000
-    )
-    wanted, _ = soundfile.read(tones_in_noise.root / "high_4.wav", dtype="float32")
-    np.testing.assert_allclose(read[0, : int(lengths[0])], wanted, atol=1 / 32768)
-
-
-def test_features_are_the_pools_of_the_layers_over_the_hearings(session: Session, tones_in_noise: Manifest) -> None:
-    trained = pretrained(session, tones_in_noise)
-    vectors = VectorConfig(poolings=("mean", "thirds_max"), hearings=2)
-    body = entry_source(trained)
-    entry = speech_features_of(session, tones_in_noise, body, vectors)
-    features = load_file(entry.folder / "features.safetensors")
-    layers = ("layer_1", "layer_2", "all_layers")
-    assert set(features) == {f"wav2vec2/{layer}:{pooling}" for layer in layers for pooling in vectors.poolings}
-    encoder = load_speech_encoder(trained.folder, option="weights")
-    for row, clip in enumerate(tones_in_noise.clips):
-        states = []
-        for hearing in hearings(2):
-            samples = torch.from_numpy(hearing.samples(tones_in_noise.root, clip, SPEECH_RATE))
-            with torch.no_grad():
-                found = encoder.states(samples[None], torch.tensor([len(samples)]), layers=(1, 2))
-            states.append(found[:, 0].numpy())
-        for pooling in vectors.poolings:
-            pooled = [np.mean([pool(each[layer], pooling) for each in states], axis=0) for layer in (0, 1)]
-            for name, wanted in zip(layers, (*pooled, np.concatenate(pooled)), strict=True):
-                np.testing.assert_allclose(features[f"wav2vec2/{name}:{pooling}"][row], wanted, atol=1e-5)
-
-
-def test_only_the_wanted_layers_are_candidates(session: Session, tones_in_noise: Manifest) -> None:
-    body, last = entry_source(pretrained(session, tones_in_noise)), VectorConfig(layers=("last",))
-    entry = speech_features_of(session, tones_in_noise, body, last)
-    found = set(load_file(entry.folder / "features.safetensors"))
-    assert found == {f"wav2vec2/layer_2:{pooling}" for pooling in POOLINGS}
-
-
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_the_same_again_with_any_number_of_workers(
-    workers: int, session: Session, tones_in_noise: Manifest, tmp_path: Path
-) -> None:
-    other = silent_session(tmp_path, workers=workers)
-    made = []
-    for each in (session, other):
-        trained = pretrained(each, tones_in_noise)
-        made.append((trained, speech_features_of(each, tones_in_noise, entry_source(trained), method="w")))
-    for one, again in zip(*made, strict=True):
-        assert one.key == again.key
-        assert bytes_of(one) == bytes_of(again)
-
-
 def test_the_untrained_network_is_the_one_that_pre_training_begins_with(
     session: Session, tones_in_noise: Manifest
 ) -> None:
@@ -400,18 +275,6 @@ def test_other_sound_without_labels_is_a_part_of_pre_training(session: Session, 
     assert bytes_of(both)["model.safetensors"] != bytes_of(pretrained(session, tones_in_noise))["model.safetensors"]
 
 
-def test_weights_of_a_folder_are_shared_by_all_folds(
-    session: Session, tones_in_noise: Manifest, tmp_path: Path
-) -> None:
-    save_checkpoint(tmp_path, "hubert-base", sample_rate=SPEECH_RATE)
-    other = replace(tones_in_noise, clips=tuple(replace(clip, split="test") for clip in tones_in_noise.clips))
-    body = speech_source(tmp_path)
-    entries = [speech_features_of(session, each, body) for each in (tones_in_noise, other)]
-    assert entries[0].key == entries[1].key
-    fewer = replace(tones_in_noise, clips=tones_in_noise.clips[1:])
-    assert speech_features_of(session, fewer, body).key != entries[0].key
-
-
 def test_fine_tuning_learns_to_tell_tones_apart(session: Session, tones_in_noise: Manifest, tmp_path: Path) -> None:
     save_checkpoint(tmp_path, "wav2vec2", sample_rate=SPEECH_RATE)
     tuned = finetuned(session, tones_in_noise, speech_source(tmp_path))
@@ -429,21 +292,3 @@ def test_fine_tuning_learns_to_tell_tones_apart(session: Session, tones_in_noise
     with torch.no_grad():
         outputs, _ = model(samples[None], torch.tensor([len(samples)]))
     np.testing.assert_allclose(scores[0], outputs[0, 0].softmax(0), atol=1e-5)
-
-
-def test_clips_that_are_too_short_to_hide_a_span_are_counted(
-    tones_in_noise: Manifest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    targets = replace(TARGETS, masking=MaskConfig(share=0.5, length=10))
-    loud = replace(silent_session(tmp_path), terminal=Terminal())
-    longer = replace(SPEECH_SETTINGS, pretraining=replace(SPEECH_SETTINGS.pretraining, targets=targets))
-    pretrained(loud, tones_in_noise, longer)
-    told = capsys.readouterr().err
-    assert re.search(r"wav2vec2 +2 of 6 clips\b.*\b905 samples", told)
-    longest = replace(targets, masking=MaskConfig(share=0.5, length=100))
-    with pytest.raises(InputError, match=r"\b100 frames\b.*\b0 of 6 clips\b"):
-        pretrained(
-            loud,
-            tones_in_noise,
-            replace(SPEECH_SETTINGS, pretraining=replace(SPEECH_SETTINGS.pretraining, targets=longest)),
-        )

@@ -3,7 +3,6 @@
 import hashlib
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
@@ -11,16 +10,14 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.numpy import load_file
 
-from lm.bodies.clips import StoredClips
 from lm.bodies.convolutional import create_encoder, statistics
 from lm.bodies.options import PIECE_FRAMES
-from lm.layers import ConvReader
 from lm.options import ONE_HEARING, POOLINGS, VectorConfig
 from lm.probing.vectors import pool
 from pipelines.commandline.composition import resolved
 from pipelines.commandline.options import defaults
 from pipelines.settings.run import RunSettings
-from pipelines.stages.networks import LabelledInputs, convolutional
+from pipelines.stages.networks import convolutional
 from pipelines.stages.options import BaselineSettings, TokenizerSettings
 from pipelines.stages.pretraining import simclr
 from pipelines.stages.stored_arrays import spectrograms, stored_spectrograms
@@ -31,7 +28,6 @@ from tests.pipelines.stages.conftest import write_clip
 from tests.pipelines.tiny import AUDIO, reading_of, silent_session, sweep
 from tests.test_configs import CONF
 from wordless.audio.reading import read
-from wordless.audio.recordings.hearings import Hearing, hearings
 from wordless.audio.recordings.manifest import Clip, Manifest, Split
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import FloatArray
@@ -151,12 +147,6 @@ def test_spectrograms_of_train_and_validation_lie_on_disk(manifest: Manifest, sa
     assert np.load(stored.folder / "frames.npy", mmap_mode="r").dtype == np.float16
 
 
-@pytest.mark.slow
-def test_workers_change_no_byte(session: Session, manifest: Manifest, stored: Entry, tmp_path: Path) -> None:
-    others = replace(silent_session(tmp_path), workers=2)
-    assert _hashes(spectrograms(others, manifest, AUDIO, _sample(others, manifest))) == _hashes(stored)
-
-
 @pytest.fixture(scope="module")
 def contrasted(session: Session, stored: Entry) -> Entry:
     return simclr(session, stored, (), SETTINGS)
@@ -219,18 +209,6 @@ def test_labels_of_test_clips_are_not_used_and_clips_without_label_decide_the_en
     assert len({_supervised(session, each, sample, stored).key for each in hidden}) == 2
 
 
-def test_several_labels_are_predicted_each_by_itself(
-    session: Session, manifest: Manifest, sample: Entry, stored: Entry
-) -> None:
-    several = _relabelled(manifest, **{Path(clip.path).stem: f"{clip.label};sounds" for clip in manifest.clips})
-    reading = reading_of(session, several)
-    entry = convolutional(reading, sample, SETTINGS).train(reading, stored, (*CLASSES, "sounds"), ";")
-    features = _features(session, manifest, sample, "supervised", trained=entry)
-    scores = load_file(features.folder / "scores.safetensors")["scores"]
-    assert scores.shape == (20, 3)
-    assert (scores[:, 2] > 0.5).all()
-
-
 def test_features_are_the_pools_of_the_blocks(
     session: Session, manifest: Manifest, sample: Entry, contrasted: Entry
 ) -> None:
@@ -256,43 +234,6 @@ def test_features_are_the_pools_of_the_blocks(
     assert not (trained.folder / "scores.safetensors").exists()
 
 
-def test_clips_share_batches_of_limited_size(
-    session: Session, manifest: Manifest, sample: Entry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reader = cast(ConvReader, convolutional(reading_of(session, manifest), sample, SETTINGS).reader)
-    frames = [reader.frames.num_frames(clip) for clip in manifest.clips]
-    monkeypatch.setattr("lm.layers.FRAMES_AT_ONCE", 3 * max(frames))
-    groups = reader.groups(manifest.clips)
-    assert [clip for group in groups for clip in group] == [*manifest.clips]
-    assert len(groups) < len(manifest.clips)
-    assert all(len(group) * max(map(reader.frames.num_frames, group)) <= 3 * max(frames) for group in groups)
-    heard = replace(reader, vectors=VectorConfig(hearings=4)).groups(manifest.clips)
-    assert [*map(len, heard)] == [1] * len(frames)  # each clip fills a batch
-
-
-def test_a_recording_of_several_pieces_shares_no_batch(session: Session, manifest: Manifest, sample: Entry) -> None:
-    reader, short = convolutional(reading_of(session, manifest), sample, SETTINGS).reader, manifest.clips[0]
-    most = PIECE_FRAMES * AUDIO.hop_length * short.sample_rate // AUDIO.sample_rate
-    whole, long = (replace(short, num_samples=most + samples) for samples in (0, short.sample_rate))
-    clips = [short, short, long, short, whole, short]
-    alone = [[short, short], [long], [short, whole, short]]
-    assert reader.groups(clips) == alone
-    assert replace(reader, vectors=VectorConfig(hearings=2)).groups(clips) == [
-        *alone[:2],
-        *([each] for each in alone[2]),
-    ]
-
-
-def test_the_head_knows_what_it_was_taught(
-    session: Session, manifest: Manifest, sample: Entry, labelled: Entry
-) -> None:
-    entry = _features(session, manifest, sample, "supervised", trained=labelled)
-    scores = load_file(entry.folder / "scores.safetensors")["scores"]
-    np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-5)
-    truth = np.array([CLASSES.index(clip.label or "") for clip in manifest.clips])
-    assert (scores.argmax(1) == truth).mean() > 0.9
-
-
 def test_a_long_recording_is_heard_in_pieces(session: Session, sample: Entry, tmp_path: Path) -> None:
     """All but the frames beside a border between pieces are those of the whole; so the mean nearly is."""
     samples = sweep((2.5 * PIECE_FRAMES) * AUDIO.hop_length / AUDIO.sample_rate, AUDIO.sample_rate)
@@ -306,53 +247,3 @@ def test_a_long_recording_is_heard_in_pieces(session: Session, sample: Entry, tm
     found = load_file(entry.folder / "features.safetensors")["random_conv/block_2:mean"][0]
     np.testing.assert_allclose(found, pool(torch.cat(pieces).numpy(), "mean"), atol=1e-4)
     np.testing.assert_allclose(found, pool(frames[0].numpy(), "mean"), rtol=0.02, atol=0.02)
-
-
-def test_the_ends_of_long_validation_clips_are_not_read(
-    session: Session, manifest: Manifest, sample: Entry, stored: Entry
-) -> None:
-    clips = StoredClips.together([np.zeros((length, AUDIO.n_mels), np.float16) for length in (20, 3_100)])
-    inputs = LabelledInputs(clips=clips, names=["a", "b"], labels=CLASSES)
-    network = convolutional(reading_of(session, manifest), sample, SETTINGS)
-    task, source = network.task(CLASSES), network.source(stored, 20)
-    _, batches = network.training.batches_of(session, source, task, inputs, inputs)
-    assert [each.lengths.tolist() for each in batches] == [[20], [3_000]]
-
-
-def test_features_of_several_hearings_are_the_average_of_each(
-    session: Session, manifest: Manifest, sample: Entry
-) -> None:
-    vectors = VectorConfig(hearings=3, poolings=("thirds_max", "max"), layers=("last", "together"))
-    entry = _features(session, manifest, sample, "random_conv", vectors)
-    features = load_file(entry.folder / "features.safetensors")
-    encoder = create_encoder(SETTINGS.encoder, seed=SETTINGS.seed).eval()
-    for row, clip in enumerate(manifest.clips[:5]):
-        heard = [_heard(manifest, clip, hearing, sample) for hearing in hearings(3, spread=0.25)]
-        with torch.inference_mode():
-            blocks = [encoder.blocks(each[None], torch.tensor([len(each)])) for each in heard]
-        for pooling in vectors.poolings:
-            outputs = [[each[number][0][0].numpy() for each in blocks] for number in (0, 1)]
-            pools = [np.mean([pool(one, pooling) for one in block], axis=0) for block in outputs]
-            np.testing.assert_allclose(features[f"random_conv/block_2:{pooling}"][row], pools[1], atol=1e-2)
-            together = features[f"random_conv/all_blocks:{pooling}"][row]
-            np.testing.assert_allclose(together, np.concatenate(pools), atol=1e-2)
-    assert set(features) == {f"random_conv/{key}" for key in vectors.keys(2, layer="block", together="all_blocks")}
-
-
-def _heard(manifest: Manifest, clip: Clip, hearing: Hearing, sample: Entry) -> torch.Tensor:
-    """Normalised log-mel of one hearing, from its samples."""
-    samples = np.concatenate([*hearing.blocks(manifest.root, clip, AUDIO.sample_rate)])
-    padded = np.pad(samples, (0, -len(samples) % AUDIO.hop_length))
-    mean, std = statistics(sample.folder)
-    return (LogMel(AUDIO)(torch.from_numpy(padded)[None])[0] - mean) / std
-
-
-def test_a_head_reads_the_last_block_whatever_is_probed(
-    session: Session, manifest: Manifest, sample: Entry, labelled: Entry
-) -> None:
-    vectors = VectorConfig(poolings=("max",), layers=("together",))
-    plain, other = (
-        _features(session, manifest, sample, "supervised", each, trained=labelled) for each in (ONE_HEARING, vectors)
-    )
-    np.testing.assert_array_equal(*(load_file(each.folder / "scores.safetensors")["scores"] for each in (plain, other)))
-    assert set(load_file(other.folder / "features.safetensors")) == {"supervised/all_blocks:max"}

@@ -1,6 +1,5 @@
 """The stage that probes stored features: what it writes, reuses, leaves out and refuses."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
@@ -12,7 +11,6 @@ import pytest
 from safetensors.numpy import save_file
 
 from lm.options import ProbeConfig
-from lm.probing.task import require_labels
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import ProbedFolds, compare
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
@@ -157,19 +155,13 @@ def test_networks_that_know_the_labels_are_chosen_by_validation_clips_alone(tmp_
     assert chosen["group"]["simclr"][0] != chosen["validation"]["simclr"][0]
 
 
-@pytest.mark.parametrize("option", OTHERWISE)
-def test_every_option_is_in_the_key(option: str, tmp_path: Path) -> None:
+def test_every_option_is_in_the_key(tmp_path: Path) -> None:
     manifest, session = held_out(corpus()), silent_session(tmp_path)
     entry = stored(session, "features", {"gpt:mean": signal(manifest, noise=1)})
-    keys = {
-        probe_methods(session, manifest, [entry], config, labelled=())["gpt"].key
-        for config in (CONFIG, replace(CONFIG, **{option: OTHERWISE[option]}))
-    }
-    assert len(keys) == 2
-
-
-def test_every_option_has_a_test_of_its_key() -> None:
     assert {*OTHERWISE} == {field.name for field in fields(ProbeConfig)}
+    configs = [CONFIG, *(replace(CONFIG, **{option: value}) for option, value in OTHERWISE.items())]
+    keys = {probe_methods(session, manifest, [entry], each, labelled=())["gpt"].key for each in configs}
+    assert len(keys) == len(configs)
 
 
 def test_entries_are_put_together_and_scores_of_a_head_stand_beside_them(tmp_path: Path) -> None:
@@ -190,32 +182,6 @@ def test_entries_are_put_together_and_scores_of_a_head_stand_beside_them(tmp_pat
     assert not together(session, manifest, parts, CONFIG).reused
     with pytest.raises(InputError, match=r"log_mel:mean"):
         together(session, manifest, [parts[-1], stored(session, "again", {"log_mel:mean": right})], CONFIG)
-
-
-def test_a_method_is_asked_once_whatever_it_is_compared_with(tmp_path: Path) -> None:
-    """As in a sweep, where log-mel is the same for every codebook."""
-    manifest, session = held_out(corpus()), silent_session(tmp_path)
-    all_of_them = representations(manifest)
-    log_mel, gpt = (
-        stored(session, part, {key: value for key, value in all_of_them.items() if key.startswith(part)})
-        for part in ("log", "gpt")
-    )
-    other = stored(session, "other", {"gpt:mean": signal(manifest, noise=2)})
-    pairs = ([log_mel, gpt], [log_mel, other])
-    rows = [together(session, manifest, parts, CONFIG).read_json("probe.json") for parts in pairs]
-    answered = [json.loads(path.read_text())["config"]["method"] for path in tmp_path.glob("**/probed/*/entry.json")]
-    assert sorted(answered) == ["gpt", "gpt", "log_mel"]
-    of_log_mel = [next(row for row in each["methods"] if row["of"] == "log_mel") for each in rows]  # type: ignore[attr-defined]  # a list
-    assert of_log_mel[0] == of_log_mel[1]
-
-
-def test_features_are_read_one_at_a_time_in_natural_order(tmp_path: Path) -> None:
-    tensors = {f"gpt/layer_{number}:mean": np.full((2, 1), number, np.float32) for number in (1, 2, 10)}
-    save_file(tensors, tmp_path / "a.safetensors")
-    save_file({"random_gpt:mean": np.zeros((2, 1), np.float32)}, tmp_path / "b.safetensors")
-    methods = features_by_method([tmp_path / "a.safetensors", tmp_path / "b.safetensors"])
-    assert {of: list(mine) for of, mine in methods.items()} == {"gpt": list(tensors), "random_gpt": ["random_gpt:mean"]}
-    assert all((methods["gpt"][key] == tensors[key]).all() for key in tensors)
 
 
 def test_several_labels_are_probed_and_compared(tmp_path: Path) -> None:
@@ -246,46 +212,17 @@ def test_folds_that_cannot_be_probed_are_refused_before_anything_is_trained() ->
     )
     (unlabelled,) = require_probeable(folds(manifest, "group"), CONFIG, by="group")
     assert re.search(r"\b12 of 240 clips\b.*\blabel\b", unlabelled)
+    clips_of_test = tuple(
+        replace(clip, label="rare") if clip.split == "test" else clip for clip in held_out(manifest).clips
+    )
+    alone = Fold(name="test", manifest=replace(manifest, clips=clips_of_test))
+    with pytest.raises(InputError, match=r"\btrain\b.*\brare\b.*corpus\.split\b") as one_split:
+        require_probeable([alone], CONFIG, by=None)
+    assert not re.search("fold|group|held out", str(one_split.value))
     told = r"'bob' held out\b.*\b1 of 4 classes\b.*\btrain\b.*\brare\b.*\b3 groups"
     with pytest.raises(InputError, match=told) as refused:
         require_probeable(folds(replace(manifest, clips=clips), "group"), CONFIG, by="group")
     assert "corpus.split" not in str(refused.value)
-
-
-def test_a_split_that_cannot_be_probed_is_refused_without_a_word_of_folds() -> None:
-    manifest = held_out(corpus())
-    clips = tuple(replace(clip, label="rare") if clip.split == "test" else clip for clip in manifest.clips)
-    with pytest.raises(InputError, match=r"\btrain\b.*\brare\b.*corpus\.split\b") as refused:
-        require_probeable([Fold(name="test", manifest=replace(manifest, clips=clips))], CONFIG, by=None)
-    assert not re.search("fold|group|held out", str(refused.value))
-
-
-def test_what_is_true_of_some_folds_is_said_with_their_names() -> None:
-    manifest = corpus()
-    clips = tuple(
-        replace(clip, label="one") if clip.group == "bob" and clip.label == "six" else clip for clip in manifest.clips
-    )
-    _, *notices = require_probeable(folds(replace(manifest, clips=clips), "group"), CONFIG, by="group")
-    told = [("validation", "ann"), ("test", "bob")]
-    for notice, (split, group) in zip(notices, told, strict=True):
-        assert re.search(rf"\b1 of 3 classes\b.*\b{split}\b.*\(six\).*\b{group} held out\b", notice)
-
-
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        ([None, None], r"\b2 of 2 recordings\b.*label"),
-        (["only", "only"], r"\b2 recordings\b.*'only'.*\b2\b"),
-        (["only", None], r"\b1 recording\b.*'only'"),
-    ],
-)
-def test_labels_that_tell_nothing_are_refused(labels: list[str | None], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        require_labels(labels)
-
-
-def test_recordings_without_a_label_are_no_obstacle() -> None:
-    require_labels(["a", None, "b"])
 
 
 def test_all_layers_of_each_network_are_probed_with_its_input_beside_them(tmp_path: Path) -> None:

@@ -127,16 +127,6 @@ def flat_gpt(folder: Path) -> LanguageModel:
     return LanguageModel.from_pretrained(own)
 
 
-@pytest.mark.slow
-def test_the_report_has_tables_sounds_and_spectrograms(compared: Path) -> None:
-    page = (compared / "report.html").read_text()
-    section = page[page.index('<section id="rates"') :].partition("</section>")[0]
-    assert section.count("<audio") == 1 + 2 + 4  # the original, both rates, and two continuations by each model
-    assert section.count("<svg") == 2
-    assert "flat GPT" in section
-    assert "rate 2" in section
-
-
 @pytest.mark.parametrize(
     ("labels", "sounding", "of_all"),
     [
@@ -154,18 +144,6 @@ def test_silence_is_no_label_that_is_kept(
     assert stabilities(labels) == {"label_stability": sounding, "label_lasting": of_all}
 
 
-@pytest.mark.slow
-def test_bits_per_second_are_those_of_the_real_length(compared: Path) -> None:
-    """Short clips end within a code of 8 frames, so their codes stand for less than the nominal rate says."""
-    figures = read_results(compared)["figures"]
-    needed, perplexity, rate = (
-        np.array([figures.value("rates", name, of) for of in ("rate_1", "rate_2")])
-        for name in ("bits_per_real_second", "perplexity", "codes_per_second")
-    )
-    coarse, fine = needed / (np.log2(perplexity) * rate)
-    assert coarse > fine > 1
-
-
 def test_clips_shorter_than_a_coarse_code_are_not_continued(tmp_path: Path) -> None:
     clips = [
         Clip(path=f"{length}.wav", split="test", sha256="", size=1, sample_rate=4000, num_samples=length)
@@ -177,15 +155,16 @@ def test_clips_shorter_than_a_coarse_code_are_not_continued(tmp_path: Path) -> N
         require_long_enough(manifest, shortest=0.6)
 
 
-@pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 44_100])
-@pytest.mark.parametrize("seconds", [0.1, 0.25, 0.3])
-def test_windows_cover_a_sound_and_end_within_it(rate: int, seconds: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [0.1, 0.3])
+def test_windows_cover_a_sound_and_end_within_it(seconds: float, tmp_path: Path) -> None:
     words = ("rates.seconds=1.5", f"rates.window_seconds={seconds}")
     own = run_settings(composed(tmp_path, *WORDS, *words)).rates
-    bounds = own.window_bounds(own.windows, rate)
-    assert len(bounds) == round(1.5 / seconds) + 1
-    assert round(1.5 * rate) - 1 <= bounds[-1] <= round(1.5 * rate)
-    assert {end - start for start, end in pairwise(bounds)} <= {math.floor(seconds * rate), math.ceil(seconds * rate)}
+    for rate in (8_000, 11_025, 44_100):
+        bounds = own.window_bounds(own.windows, rate)
+        assert len(bounds) == round(1.5 / seconds) + 1
+        assert round(1.5 * rate) - 1 <= bounds[-1] <= round(1.5 * rate)
+        lengths = {end - start for start, end in pairwise(bounds)}
+        assert lengths <= {math.floor(seconds * rate), math.ceil(seconds * rate)}
 
 
 def test_every_window_ends_within_its_sound(tmp_path: Path) -> None:

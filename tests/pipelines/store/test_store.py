@@ -3,7 +3,6 @@
 import json
 import multiprocessing
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -28,7 +27,6 @@ from pipelines.store.store import (
     checkpoints_of,
     is_finished,
     note_finished,
-    training_name,
     write_json,
 )
 from pipelines.store.stored_features import ROWS_AT_ONCE, joined_rows, stacked_rows
@@ -178,16 +176,6 @@ def test_a_record_that_tells_of_another_recipe_is_noticed(store: Store) -> None:
             store.find(RECIPE)
     (folder / ENTRY).write_text(json.dumps(whole))
     assert store.find(RECIPE) is not None
-
-
-def test_a_copied_entry_is_whole(store: Store, tmp_path: Path) -> None:
-    folder = made(store)
-    copied = Store(tmp_path / "copied")
-    shutil.copytree(folder, copied.folder(RECIPE), copy_function=shutil.copyfile)
-    for _ in range(2):
-        assert copied.find(RECIPE) is not None
-    stamps = json.loads((copied.folder(RECIPE) / TIMINGS).read_text())["files"]
-    assert stamps["terms.json"][1] == (copied.folder(RECIPE) / "terms.json").stat().st_mtime_ns
 
 
 def test_only_declared_files_enter(store: Store) -> None:
@@ -355,12 +343,6 @@ def test_a_killed_process_lets_go_of_its_lock(store: Store) -> None:
     assert holder.exitcode == -signal.SIGKILL
     with store.locked(RECIPE, waited.append):
         assert len(waited) == 1
-
-
-def test_a_training_is_one_folder_whatever_its_fold_is_called() -> None:
-    assert training_name("lm") == "language model"
-    assert training_name("vocoder") == "vocoder"
-    assert training_name("ast", "../anna/b, seed 0") == "AST .._anna_b, seed 0"
 
 
 def test_rows_are_stacked_and_blocks_joined_in_their_order() -> None:

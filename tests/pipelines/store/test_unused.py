@@ -90,14 +90,6 @@ def test_a_store_that_moves_with_its_runs_or_alone_keeps_its_users(store: Store,
     assert not is_unused(only(root), root)
 
 
-def test_entries_that_no_run_lists_are_never_unused(store: Store, tmp_path: Path) -> None:
-    run = tmp_path / "project/runs/a"
-    use(store, run)
-    record_of(store).unlink()
-    assert not is_unused(only(store.root), store.root)
-    assert not delete_unused([only(store.root)], store.root)
-
-
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"path": "x"}', '{"path": 1, "relative": "x"}', "\x00"])
 def test_a_damaged_record_keeps_all_entries(store: Store, tmp_path: Path, content: str) -> None:
     run = tmp_path / "project/runs/a"
@@ -133,15 +125,6 @@ def test_runs_of_two_machines_with_one_path_are_two_users(
         use(store, run)
     shutil.rmtree(run)
     assert not delete_unused([only(store.root)], store.root)
-
-
-def test_a_folder_that_is_not_there_yet_is_created(store: Store, tmp_path: Path) -> None:
-    """A missing one would count as deleted while its command runs."""
-    with store.locked(RECIPE, lambda recipe: None):
-        note_user(store.folder(RECIPE), tmp_path / "new/folder", store.root)
-        with store.making(RECIPE, ["sum.txt"]) as folder:
-            (folder / "sum.txt").write_text("6")
-    assert not is_unused(only(store.root), store.root)
 
 
 def test_a_killed_stage_is_used_by_its_run_and_deleted_with_its_checkpoints(store: Store, tmp_path: Path) -> None:
@@ -213,32 +196,3 @@ def test_a_byte_that_changed_under_the_same_size_and_time_is_found(verify: str, 
     assert "2 entries, 2.0 MB, 1 damaged" in listed
     assert re.match(rf"wordless store: {file.parents[1]} .*\bchanged\b", told)
     assert told.count("\n") == 1
-
-
-def test_missing_files_and_records_are_listed_together(tmp_path: Path, call: Command) -> None:
-    folder = made(tmp_path)
-    (folder / "deep" / "sum.bin").unlink()
-    (record,) = tmp_path.glob("lm/*/entry.json")
-    record.write_bytes(b"\x80\x04.")
-    code, listed, told = call(f"store.root={tmp_path}")
-    assert code == 2
-    assert re.search(rf"{folder / 'deep' / 'sum.bin'} .*missing", listed)
-    assert re.search(rf"{record} .*changed", listed)
-    assert "and 1 more" in told
-
-
-def test_a_store_that_is_not_there_is_refused(tmp_path: Path, call: Command) -> None:
-    code, _, told = call(f"store.root={tmp_path / 'none'}")
-    assert (code, told.count("\n")) == (2, 1)
-    assert f"{tmp_path / 'none'} " in told
-
-
-def test_folders_of_recordings_are_listed(tmp_path: Path, call: Command) -> None:
-    made(tmp_path)
-    for place in ("datasets/dataset-0123456789abcdef/audio", "embedded/embedded-0123456789abcdef"):
-        (tmp_path / place).mkdir(parents=True)
-        (tmp_path / place / "a.wav").write_bytes(bytes(3_000_000))
-    _, listed, _ = call(f"store.root={tmp_path}")
-    assert "2 entries, 2.0 MB, 0 damaged" in listed
-    for kind, name in (("datasets", "dataset"), ("embedded", "embedded")):
-        assert f"{kind:<22} {name}-0123456789abcdef  3.0 MB of recordings" in listed
