@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from pipelines.commandline.choices import EMBEDDED
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.composition import compose, resolved
 from pipelines.commandline.options import index
-from pipelines.settings.run import run_settings
+from pipelines.settings.run import RunSettings, run_settings
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.training.gangs import Alone
 from wordless.training.options import FitConfig
@@ -148,10 +149,13 @@ def ablations(experiment: str) -> list[str]:
 
 @pytest.mark.parametrize(("experiment", "ablation"), [(each, one) for each in ABLATED for one in ablations(each)])
 def test_every_ablation_changes_its_experiment(experiment: str, ablation: str) -> None:
-    words = [f"experiment={experiment}", "corpus.root=here"]
-    assert (run_settings(composed(*words, f"ablation={ablation}")) == run_settings(composed(*words))) == (
-        ablation == "none"
-    )
+    changed = run_settings(composed(f"experiment={experiment}", "corpus.root=here", f"ablation={ablation}"))
+    assert (changed == settings_of(experiment)) == (ablation == "none")
+
+
+@cache
+def settings_of(experiment: str) -> RunSettings:
+    return run_settings(composed(f"experiment={experiment}", "corpus.root=here"))
 
 
 def test_every_ablation_is_swept_over() -> None:

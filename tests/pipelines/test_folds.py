@@ -18,7 +18,6 @@ from tests.pipelines.tiny import make_stages, session_of
 from tests.pipelines.tiny_chain import TINY, Kill, called_at_once, composed, entries, refusal, run, stored
 from tokenizer.parquet import read_codes
 from wordless.audio.recordings.manifest import Manifest
-from wordless.base.errors import InputError
 from wordless.training.precision import with_precision
 
 SOUND = ("gpt_sound=tiny", "gpt_sound.fit.steps=4", "gpt_sound.fit.validate_every=2")
@@ -180,20 +179,6 @@ def test_noisy_test_clips_are_probed_and_change_no_other_figure(tmp_path: Path) 
 
 
 # What is refused
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (("quick=true",), "compare.folds"),
-        (("seeds=2",), r"^seeds\b.*\b2\b"),
-        (("compare.folds=group",), r"^compare\.folds\b.*\bgroup\b"),
-        (("compare.folds=group", "seeds=2"), r"compare\.folds\b.*\bgroup\b.*\bseeds\b.*\b2\b"),
-    ],
-)
-def test_options_that_do_not_go_together_are_refused(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=told):
-        run_settings(composed(tmp_path, *words))
 
 
 @pytest.mark.parametrize(

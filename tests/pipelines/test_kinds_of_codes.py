@@ -24,7 +24,6 @@ from pipelines.hear import load_model
 from pipelines.jobs.probe import probe_run
 from pipelines.results.run_record import read_results
 from pipelines.score import score
-from pipelines.settings.run import run_settings
 from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.tokenizer import PITCHES, pitches
 from pipelines.store.store import Entry
@@ -32,7 +31,7 @@ from tests.killing import Kill
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.jobs.test_encode import options
 from tests.pipelines.tiny import AUDIO, GPT, save_run, session_of
-from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, composed, config_of, run, stored
+from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, config_of, run, stored
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from tokenizer.codes import Codes, PitchFormat
 from tokenizer.options import PitchConfig
@@ -180,29 +179,6 @@ def test_a_finished_run_is_probed_at_each_rate(trained: Place, tmp_path: Path) -
     assert {row["of"] for row in rows} == known
     with pytest.raises(InputError, match="HEAR"):
         load_model(str(trained.folder))
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["tokenizer.rates=[8,3,2]"], r"tokenizer\.rates\b.*\[8, 3, 2\].*\b2\b.*\b4\b"),
-        (["tokenizer.rates=[2]"], r"tokenizer\.rates\b.*\[2\].*\b2\b.*\b4\b"),
-        (["tokenizer.rates=[32,16,8,4,2]"], r"tokenizer\.rates\b.*\[32, 16, 8, 4, 2\].*\b2\b.*\b4\b"),
-        (["tokenizer.rates=[2,4]"], r"tokenizer\.rates\b.*multiple"),
-        (["tokenizer.rates=[2,0]"], r"tokenizer\.rates\b.*\[2, 0\].*\b1\b"),
-        (["tokenizer.rates=[8,4]"], r"tokenizer\.patch\.frames\b.*\b2\b.*tokenizer\.patch\.frames=4\b"),
-        (["tokenizer.rates=[8,4,2]", "lm.gpt.layers=2"], r"lm\.gpt\.layers\b.*\b2\b.*\b3 rates\b"),
-        (["lm.pitch=among", "lm.views.warps=1"], r"lm\.pitch\b.*warps"),
-        (["lm.pitch=among", "compare.hearings=2"], r"lm\.pitch\b.*hearings"),
-        (["lm.pitch=among", "compare.assignments=soft"], r"lm\.pitch\b.*assignments"),
-    ],
-)
-def test_codes_and_models_that_there_cannot_be_are_refused_in_one_line(
-    words: list[str], message: str, tmp_path: Path
-) -> None:
-    with pytest.raises(InputError, match=message) as refused:
-        run_settings(composed(tmp_path, *words))
-    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.slow

@@ -12,15 +12,13 @@ import soundfile
 
 from lm.samples.model import SampleLanguageModel
 from pipelines.results.run_record import read_results
-from pipelines.settings.run import run_settings
 from pipelines.stages.next_sample import SAMPLE_SOUNDS, generate_sample_sounds
 from pipelines.stages.options import SampleSoundsConfig
 from pipelines.store.store import Entry
 from tests.lm.samples.tiny import CONFIGS, lively
 from tests.pipelines.tiny import SAMPLES, silent_session, sweep
-from tests.pipelines.tiny_chain import TINY, Kill, called_at_once, composed, entries, refusal, run, stored
+from tests.pipelines.tiny_chain import TINY, Kill, called_at_once, entries, refusal, run, stored
 from wordless.audio.recordings.manifest import Clip, Manifest
-from wordless.base.errors import InputError
 
 MODELS = ["wavenet", "wavenet_large", "transformer", "transformer_context"]
 ONE = ("next_sample.models=[transformer_context]", "stages=[next_sample]")
@@ -116,26 +114,6 @@ def test_models_trained_at_the_same_time_are_those_of_one_after_the_other(place:
     assert log.index("finished  8 of 8 models of samples") < log.index("finished  1 of 2 folds and seeds")
     curves = [{path.name for path in (each / "tensorboard").iterdir()} for each in (folder, place / "run")]
     assert curves[0] == curves[1]
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        ("next_sample.wavenet.layers=7", r"next_sample\.wavenet\.layers\b.*next_sample\.wavenet\.cycles\b"),
-        ("next_sample.wavenet_large.layers=7", r"wavenet_large\.layers\b.*next_sample\.wavenet_large\.cycles\b"),
-        ("next_sample.transformer_context.heads=3", r"context\.model_dim\b.*next_sample\.transformer_context\.heads\b"),
-        ("next_sample.transformer_context.context.layers=30", r"next_sample\.transformer_context\.context\.layers\b"),
-        ("compare.folds=group", r"compare\.folds\b.*\bnext_sample\b"),
-        ("next_sample.crops.batch_size=3 next_sample.fit.accumulation=2", r"next_sample\.crops\.batch_size\b"),
-        ("next_sample.crops.samples=70000", r"next_sample\.crops\.samples\b.*\btransformer\b.*\b64740\b"),
-        ("next_sample.transformer_context.context=null", r"next_sample\.transformer_context\.context\b"),
-        ("next_sample.transformer.context={strides:[4],channels:8,layers:2}", r"next_sample\.transformer\.context\b"),
-        ("vocoder.wavenet.condition=none", r"vocoder\.wavenet\.condition\b"),
-    ],
-)
-def test_refuses_what_cannot_be_compared(words: str, told: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=told):
-        run_settings(composed(tmp_path, "stages=[next_sample,report]", *words.split()))
 
 
 def test_refuses_a_corpus_without_test_clips(tmp_path: Path) -> None:

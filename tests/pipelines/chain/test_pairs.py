@@ -132,6 +132,21 @@ def test_a_stopped_run_leaves_no_process_and_resumes_to_the_same_bytes(
 
 
 @pytest.mark.slow
+def test_an_error_of_a_fold_ends_the_run_in_one_line(one_after_the_other: Path, tmp_path: Path) -> None:
+    shutil.copytree(one_after_the_other / "store", tmp_path / "store")
+    damaged = min(tmp_path.glob("store/codes/*/*.parquet"))
+    damaged.write_bytes(b"damaged")
+    kept = damaged.parent.name
+    for entry in tmp_path.glob("store/codes/*/"):
+        if entry.name != kept:  # so that the other fold has something to do
+            shutil.rmtree(entry)
+    done = call("run", *words(tmp_path, "parallel=2"), place=tmp_path)
+    assert done.code == 2, done.told
+    assert f"wordless run: {damaged} " in done.told
+    assert "Traceback" not in done.told
+
+
+@pytest.mark.slow
 def test_a_worker_that_the_system_ends_is_named_with_a_remedy(tmp_path: Path) -> None:
     running = Call("run", *words(tmp_path, "parallel=2"), place=tmp_path)
     while not (workers := running.children("spawn_main")):

@@ -320,17 +320,6 @@ def test_runs_that_other_clips_choose_are_not_compared(tmp_path: Path) -> None:
     assert "(probe.choose_by): ablation=one_speaker." in top(made)
 
 
-def test_strange_figures_are_drawn_too(tmp_path: Path) -> None:
-    for number, size in enumerate((16, 32)):
-        content = at(size)
-        for row in content["figures"]:  # type: ignore[attr-defined]  # a list
-            row["value"] = math.nan if number else 0.0
-        add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, content, size)
-    page, rows, _ = written(tmp_path)
-    assert "–" in page.text
-    assert {row["value"] for row in rows} == {"", "0.0"}
-
-
 def test_jobs_are_named_by_what_is_swept() -> None:
     jobs = plan(["lm.fit.lr=1e-3,2e-3", "vocoder.fit.lr=1,2", "lm=tiny", "corpus.root=a/b,'c d'", "workers=3"], [])
     assert [job.number for job in jobs] == list(range(8))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pipelines.methods.codes import BAGS, STATES
-from pipelines.methods.method import Method, Row
+from pipelines.methods.method import Row
 from pipelines.methods.signals import COEFFICIENTS, chroma_frames, mfcc_frames
 from pipelines.methods.table import METHODS, ROWS, row_of, shown_in
 from pipelines.pages.comparison_charts import line_look
@@ -21,17 +21,20 @@ from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import sweep
 from tests.pipelines.tiny_chain import called_at_once, composed, refusal
-from wordless.base.errors import InputError
+
+RATES = ("tokenizer.rates=[16,8,4,2]", "lm.gpt.layers=4")
 
 
-@pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
-def test_each_method_is_an_option(method: Method, tmp_path: Path) -> None:
-    rates = ("tokenizer.rates=[16,8,4,2]", "lm.gpt.layers=4") if method in (*BAGS, *STATES) else ()
-    settings = run_settings(composed(tmp_path, f"compare.methods=[{method.name}]", *rates))
-    assert settings.compare.all_methods == (method,)
-    assert (method.head is not None) <= (method.labels == "train")  # a head was trained with labels
-    if method.training:
-        assert attrgetter(method.training.option)(settings).batches.batch_size > 0
+@pytest.mark.parametrize("rates", [(), RATES], ids=["one rate", "several rates"])
+def test_each_method_is_an_option(rates: tuple[str, ...], tmp_path: Path) -> None:
+    methods = tuple(method for method in METHODS.values() if (method in (*BAGS, *STATES)) == bool(rates))
+    names = ",".join(method.name for method in methods)
+    settings = run_settings(composed(tmp_path, f"compare.methods=[{names}]", *rates))
+    assert {*settings.compare.all_methods} == {*methods}
+    for method in methods:
+        assert (method.head is not None) <= (method.labels == "train")  # a head was trained with labels
+        if method.training:
+            assert attrgetter(method.training.option)(settings).batches.batch_size > 0
 
 
 @pytest.mark.parametrize("place", ["learning curves", "groups"])
@@ -101,21 +104,6 @@ def test_missing_clips_are_refused_before_anything_is_trained(finished_run: Fini
     told = refusal(called_at_once(tmp_path, *finished_run.words, *WORDS, *words))
     assert re.search(r"mine\.npz\b.*\b2 of ", told)
     assert not (store / "sample").exists()
-
-
-@pytest.mark.parametrize(
-    ("features", "message"),
-    [
-        ("{gpt: x.npz}", r"compare\.features\b.*\bgpt\b"),
-        ("{a b: x.npz}", r"compare\.features\b.*'a b'"),
-        ("{mine: gone.npz}", r"gone\.npz\b"),
-        ("{mine: setup.py}", r"setup\.py\b"),
-        ("[x.npz]", r"compare\.features\b.*\bgroup\b"),
-    ],
-)
-def test_what_is_no_features_is_refused_with_the_options(tmp_path: Path, features: str, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        run_settings(composed(tmp_path, f"compare.features={features}"))
 
 
 OPTIONS = {"sample_rate": 8000, "window_length": 200, "hop_length": 80}

@@ -12,12 +12,9 @@ import pytest
 from pipelines.commandline.choices import with_choices
 from pipelines.commandline.composition import verbatim_options
 from pipelines.commandline.overrides import prepare
-from pipelines.methods.table import METHODS
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.run import RunSettings, run_settings
 from tests.pipelines.tiny_chain import ROOT, composed, config_of
-from tests.test_configs import composed as full_config
-from tests.wordless.audio.speech_models.checkpoints import STRIDE, save_checkpoint
 from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.base.errors import InputError
 
@@ -159,17 +156,6 @@ def test_a_comparison_of_nothing_or_an_input_beside_nothing_is_refused() -> None
     assert config(layers=("last", "together"), input=True).input
 
 
-WITHOUT_INPUT = [name for name in METHODS if re.search("wav2vec2|ast$|audio_transformer", name)]
-
-
-@pytest.mark.parametrize("name", WITHOUT_INPUT)
-def test_an_input_that_a_network_does_not_have_is_refused(name: str, tmp_path: Path) -> None:
-    words = (f"compare.methods=[log_mel,{name}]", "compare.layers=[last,together]")
-    run_settings(composed(tmp_path, *words))
-    with pytest.raises(InputError, match=rf"\b{name}\b.*compare\.input=false\b"):
-        run_settings(composed(tmp_path, *words, "compare.input=true"))
-
-
 MACHINES = 2  # in the script for Slurm
 
 
@@ -195,54 +181,3 @@ def test_lines_of_the_documents_suit_their_number_of_processes(
     monkeypatch.setenv("WORLD_SIZE", str(processes))
     settings = run_settings(config_of("run", *prepare(options, verbatim_options("run"))))
     assert settings.trains_lm
-
-
-OF_SPEECH = "compare.methods=[log_mel,bag_of_codes,gpt,wav2vec2]"
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("weights")
-    save_checkpoint(folder, "hubert")
-    return folder
-
-
-def speech_settings(weights: Path | str, *words: str) -> RunSettings:
-    step = ("audio.hop_length=40", "tokenizer.patch.frames=2", OF_SPEECH)
-    return run_settings(full_config("tokenizer.features=wav2vec2", f"wav2vec2.weights='{weights}'", *step, *words))
-
-
-def test_the_middle_layer_is_the_default_and_the_autoencoder_has_none(weights: Path) -> None:
-    found = speech_settings(weights).speech_layer
-    assert found is not None
-    assert (found.layer, found.width, found.folder) == (1, 32, weights)
-    third = speech_settings(weights, "tokenizer.feature_layer=3").speech_layer
-    assert third is not None
-    assert third.layer == 3
-    assert run_settings(full_config()).speech_layer is None
-    with pytest.raises(InputError, match=r"feature_layer\b.*\b6\b.*autoencoder"):
-        run_settings(full_config("tokenizer.feature_layer=6"))
-
-
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        (["wav2vec2.weights=null"], r"wav2vec2\.weights\b.*\bnull\b.*tokenizer\.features=wav2vec2\b"),
-        (["tokenizer.feature_layer=4"], r"tokenizer\.feature_layer\b.*\b4\b.*HuBERT\b.*\b1\b.*\b3\b"),
-        (["tokenizer.feature_layer=0"], r"tokenizer\.feature_layer\b.*\b0\b"),
-        (["audio.sample_rate=8000", "audio.n_mels=40"], r"\b16000 Hz\b.*audio\.sample_rate\b.*\b8000\b"),
-        (["tokenizer.patch.frames=4"], rf"\b{STRIDE} samples\b.*\b160\b.*patch\.frames=2\b"),
-        (["audio.hop_length=64"], r"audio\.hop_length=40\b.*tokenizer\.patch\.frames=2\b"),
-        (["tokenizer.rates=[4,2]"], r"tokenizer\.rates=\[4, 2\].*\bnull\b"),
-        (["tokenizer.patch.mels=40"], "tokenizer.patch.mels=40"),
-        (["tokenizer.dynamic_ranges=[22,50]"], "tokenizer.dynamic_ranges"),
-        (["lm.views.warps=2"], "lm.views.warps=2"),
-        (["compare.hearings=3"], "compare.hearings=3"),
-        (["compare.assignments=soft"], r"compare\.assignments=soft\b.*\bhard\b"),
-        (["compare.methods=[gpt,bottleneck]"], r"compare\.methods\b.*\bbottleneck\b"),
-        (["lm.views.warps=2", "compare.hearings=3"], r"lm\.views\.warps=2\b.*compare\.hearings=3\b"),
-    ],
-)
-def test_what_cannot_be_is_refused(words: list[str], line: str, weights: Path) -> None:
-    with pytest.raises(InputError, match=line):
-        speech_settings(weights, *words)

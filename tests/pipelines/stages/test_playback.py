@@ -17,11 +17,9 @@ from pipelines.stages.listening import LISTENING as LISTENING_RECORD
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, write_json
 from tests.pipelines.tiny import LISTENING, parts_of, playback_of, session_of, silent_session, sweep
-from tokenizer.tokenizer import Tokenizer
 from vocoder.engines import numba_streams
 from vocoder.kinds import JUDGED_KINDS, ORIGINAL
 from vocoder.speech_judges import Grammar, JudgeOfSpeech
-from vocoder.vocoder import Vocoder
 from wordless.audio.reading import read
 from wordless.audio.recordings.embedded import EmbeddedConfig, Utterance, speak
 from wordless.audio.recordings.manifest import Clip, Manifest
@@ -75,26 +73,6 @@ def test_a_sound_follows_from_its_clips_name_and_not_from_the_other_clips(
         one, other = ((together.folder / wav_name(first[name], kind)).read_bytes() for name in ("a.wav", "b.wav"))
         assert (one == other) == (kind == "original")
         assert (apart.folder / wav_name(0, kind)).read_bytes() == other
-
-
-def test_a_store_knows_where_the_post_filter_changes_nothing(
-    run_folder: Path, own_session: Session, manifest: Manifest, tmp_path: Path
-) -> None:
-    """Nothing is made again for a strength that is not in force."""
-    tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
-    audio = replace(tokenizer.config.audio, remove_mean="clip")
-    config = replace(tokenizer.config, audio=audio)
-    relative = Tokenizer(config, tokenizer.mean, tokenizer.std, tokenizer.autoencoder, tokenizer.centroids)
-    relative.save_pretrained(tmp_path / "tokenizer")
-    vocoder = Vocoder.from_pretrained(run_folder / "vocoder")
-    Vocoder(vocoder.model, relative.format.tokenizer).save_pretrained(tmp_path / "vocoder")
-    own, asked = (
-        decode_clips(
-            playback_of(own_session, manifest, *parts_of(tmp_path), audio, replace(LISTENING, postfilter=strength))
-        )
-        for strength in (0, 1)
-    )
-    assert (asked.key, asked.reused) == (own.key, True)
 
 
 def test_a_store_keeps_sounds_of_each_precision(

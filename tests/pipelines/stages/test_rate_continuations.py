@@ -1,6 +1,5 @@
 """The stage ``rates``: continuations by both models, the labels of their windows, and their place in the report."""
 
-import json
 import math
 import shutil
 from itertools import pairwise
@@ -8,10 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
-from lm.generation import Sampling
-from lm.model import LanguageModel
 from pipelines.results.language_figures import stabilities
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
@@ -25,11 +21,6 @@ from pipelines.stages.rates import (
 )
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run, stored
-from tokenizer.tokenizer import Tokenizer
-from vocoder.continuing import Prompt
-from vocoder.kinds import GRIFFIN_LIM
-from vocoder.options import Sampling as SoundSampling
-from vocoder.synthesis import create_synthesis
 from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
@@ -70,61 +61,6 @@ def test_figures_of_all_rates_stand_beside_the_flat_gpt(compared: Path) -> None:
     names = {row.name.removesuffix("_difference") for row in figures if row.against}
     assert {"label_kept", "label_lasting"} <= names <= {"label_kept", "label_lasting", "label_stability"}
     assert record["over"] == "clips"  # of two clips
-
-
-@pytest.mark.slow
-def test_continuations_are_those_of_the_models(compared: Path) -> None:
-    content = json.loads((compared / "rates/continuations.json").read_text())
-    tokenizer = Tokenizer.from_pretrained(compared / "tokenizer")
-    rate = tokenizer.format.sample_rate
-    for row in content["said"]:
-        samples = soundfile.info(compared / "rates" / row["file"]).frames
-        assert samples == round(row["prompt_seconds"] * rate) + round(0.5 * rate)
-        assert row["prompt_seconds"] * rate % tokenizer.format.samples_per_code == 0
-        assert len(row["levels"]) == 5
-    row = next(row for row in content["said"] if row["of"] == "rates")
-    own = run_settings(composed(compared, *WORDS)).rates
-    windows = windows_of(compared / "rates", row, own)
-    assert windows[0].start == round(row["prompt_seconds"] * rate)
-    assert windows[-1].start + windows[-1].num_samples == soundfile.info(compared / "rates" / row["file"]).frames
-    prompts = [
-        Prompt(waveform=sound, codes=tokenizer.encode(sound))
-        for number, row in enumerate(row for row in content["said"] if row["of"] == "rates")
-        for sound in [beginning(compared / f"rates/{number // own.continuations}_original.wav", row["prompt_seconds"])]
-    ]
-    sampling = Sampling(temperature=own.temperature, top_k=own.top_k)
-    rates = LanguageModel.from_pretrained(compared / "lm").generate_batch(
-        [prompt.codes for prompt in prompts], seconds=0.5, sampling=sampling, seed=own.seed
-    )
-    flat = flat_gpt(compared).generate_batch(
-        [prompt.finest.codes for prompt in prompts], seconds=0.5, sampling=sampling, seed=own.seed
-    )
-    synthesis = create_synthesis(GRIFFIN_LIM, tokenizer.finest, SoundSampling(seed=own.seed))
-    for of, codes in (("rates", [each.finest for each in rates]), ("flat", flat)):
-        names = [
-            f"{clip['path']} continuation {number}" for clip in content["clips"] for number in range(own.continuations)
-        ]
-        past = [prompt.finest for prompt in prompts]
-        sounds = synthesis.sounds(codes, [None] * len(codes), names=names, prompts=past)
-        for row, sound in zip((row for row in content["said"] if row["of"] == of), sounds, strict=True):
-            written = soundfile.read(compared / "rates" / row["file"], dtype="float32")[0]
-            new = written[round(row["prompt_seconds"] * rate) :]
-            # The prompt in the file has 16 bits, which changes the first phases of Griffin-Lim. The sounds of two
-            # different continuations differ by more than the norm of one.
-            assert np.linalg.norm(new - sound.samples) < 0.2 * np.linalg.norm(sound.samples)
-    assert any(one.values.tobytes() != other.finest.values.tobytes() for one, other in zip(flat, rates, strict=True))
-
-
-def beginning(path: Path, seconds: float) -> Waveform:
-    samples, rate = soundfile.read(path, dtype="float32")
-    return Waveform(samples=samples[: round(seconds * rate)], sample_rate=rate)
-
-
-def flat_gpt(folder: Path) -> LanguageModel:
-    """The flat GPT of a run, which lies in its store alone."""
-    keys = {row.artifact for row in read_results(folder)["figures"] if row.of == "flat"}
-    (own,) = (path for path in (folder.parent / "store/lm").iterdir() if path.name in keys)
-    return LanguageModel.from_pretrained(own)
 
 
 @pytest.mark.parametrize(
@@ -179,30 +115,6 @@ def test_every_window_ends_within_its_sound(tmp_path: Path) -> None:
     assert new[-1].start + new[-1].num_samples == 16_537
     assert all(one.start + one.num_samples == other.start for one, other in pairwise(new))
     assert window_levels(Waveform(samples=samples, sample_rate=11_025), own, 5)[-1] == pytest.approx(-100)
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["tokenizer.rates=null"], r"stages\b.*\brates\b.*tokenizer\.rates\b.*\bnull\b"),
-        (["seeds=2"], r"\bstage rates\b"),
-        (["rates.window_seconds=0.3"], r"rates\.window_seconds\b.*\b0\.3\b"),
-        (["rates.seconds=0"], r"rates\.seconds\b.*\b0\b"),
-        (["rates.prompt_seconds=0.03"], r"rates\.prompt_seconds\b.*\b0\.03\b.*\b0\.08 s\b.*\b0\.04\b"),
-        (["stages=[rates,report]", "corpus.label_type=number"], r"\bclasses\b"),
-        (
-            [
-                *("stages=[rates,report]", "listening.judge=supervised"),
-                *("baselines.supervised.batches.batch_size=3", "baselines.supervised.fit.accumulation=2"),
-            ],
-            r"baselines\.supervised\.batches\.batch_size\b.*\b3\b.*\b2\b",
-        ),
-    ],
-)
-def test_what_cannot_be_compared_is_refused(words: list[str], message: str, tmp_path: Path) -> None:
-    plain = () if words != ["tokenizer.rates=null"] else ("compare.methods=[gpt]",)
-    with pytest.raises(InputError, match=message):
-        run_settings(composed(tmp_path, *WORDS, *words, *plain))
 
 
 def codes(*values: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
