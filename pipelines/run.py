@@ -6,6 +6,8 @@ from hydra.core.hydra_config import HydraConfig
 
 from pipelines.chain.sweep import going_on
 from pipelines.commandline.command import command
+from pipelines.commandline.composition import require_values
+from pipelines.commandline.options import index
 from pipelines.commandline.run_folders import logged
 
 OFTEN = (
@@ -20,6 +22,7 @@ def run(config: dict[str, object]) -> None:
     """Run the chain that a composed config describes."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     with going_on(), logged(folder):
+        require_values(config, index("run"))
         from pipelines.commandline.choices import require_recordings
 
         require_recordings(config)

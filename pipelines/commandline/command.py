@@ -22,8 +22,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pipelines.commandline.composition import explain, options_of, register, resolved, verbatim_options
+from pipelines.commandline.composition import explain, register, resolved
 from pipelines.commandline.help import command_help, help_request
+from pipelines.commandline.options import Index, index
 from pipelines.commandline.outputs import claims
 from pipelines.commandline.overrides import prepare, quote, remember
 from wordless.base.errors import InputError
@@ -43,38 +44,38 @@ def command(
     task: Task,
     *,
     often: tuple[str, ...] = (),
-    verbatim: frozenset[str] | None = None,
+    options: Index | None = None,
 ) -> Callable[[], None]:
     """Return a ``main()`` that composes the options of a command and passes the config to ``task``.
 
     The value of an option that is one text or path needs no quoting, and a sweep does not split it at commas. If
-    ``often`` lists options, ``--help`` shows only these and the groups. ``verbatim`` names the options that are one
-    text or path; by default the option class of the command does.
+    ``often`` lists options, ``--help`` shows only these and the groups. The option class of the command gives its
+    ``options`` by default.
     """
 
     def main() -> None:
         open_streams()
         register(name)
-        texts = verbatim_options(name) if verbatim is None else verbatim
+        known = index(name) if options is None else options
         words, full = sys.argv[1:], os.environ.get(FULL_ERROR) == "1"  # before Hydra is told to raise
         with (
             remember(words),
-            mendable(name, texts, None, full=full),
+            mendable(name, known, None, full=full),
             hydra_that_raises(),
             folder_options() as elsewhere,
             claims(),
         ):
             request = help_request(words)
             topic, others = request or ("", words)
-            sys.argv[1:] = [*prepare(others, texts), *elsewhere]
+            sys.argv[1:] = [*prepare(others, known), *elsewhere]
             try:
                 if request:
                     print(command_help(name, topic, sys.argv[1:], often=often), flush=True)
                     return
                 run = hydra.main(version_base="1.3", config_path="pkg://conf", config_name=name)
-                run(_job(name, task, texts, full=full))()
+                run(_job(name, task, known, full=full))()
             except (HydraException, OmegaConfBaseException) as error:
-                raise explain(error, name=name, words=sys.argv[1:]) from error
+                raise explain(error, known) from error
             sys.stdout.flush()
 
     return main
@@ -94,13 +95,13 @@ def open_streams() -> None:
     sys.stderr = sys.stderr or os.fdopen(STDERR_DESCRIPTOR, "w")
 
 
-def _job(name: str, task: Task, verbatim: frozenset[str], *, full: bool) -> Callable[[DictConfig], None]:
+def _job(name: str, task: Task, known: Index, *, full: bool) -> Callable[[DictConfig], None]:
     """Return the task as the function of one composed config that Hydra calls."""
 
     def job(config: DictConfig) -> None:
         if is_started_by_another():
             end_with_parent()
-        with mendable(name, verbatim, config, full=full):
+        with mendable(name, known, config, full=full):
             task(resolved(config))
 
     job.__module__ = f"pipelines.{name}"  # Hydra names the job after it
@@ -108,7 +109,7 @@ def _job(name: str, task: Task, verbatim: frozenset[str], *, full: bool) -> Call
 
 
 @contextmanager
-def mendable(name: str, verbatim: frozenset[str], config: DictConfig | None, *, full: bool) -> Iterator[None]:
+def mendable(name: str, known: Index, config: DictConfig | None, *, full: bool) -> Iterator[None]:
     """Turn errors that the user can correct into one line and exit code 2, and let bugs pass.
 
     The task is wrapped too, because Hydra would log the exception of a failed job in its own way.
@@ -122,7 +123,7 @@ def mendable(name: str, verbatim: frozenset[str], config: DictConfig | None, *, 
         raise SystemExit(128 + signal.SIGPIPE) from None
     except Exception as error:
         problem = error if isinstance(error, InputError) else broken_library(error)
-        problem = problem or os_problem(error, folders(config, verbatim), places(name))
+        problem = problem or os_problem(error, folders(config, known), places(name, known))
         if problem is None:
             await_torchrun()
             raise
@@ -163,17 +164,18 @@ def folder_options() -> Iterator[list[str]]:
         yield [f"hydra.run.dir={quote(folder)}", f"hydra.sweep.dir={quote(folder)}"]
 
 
-def places(name: str) -> list[str]:
+def places(name: str, known: Index) -> list[str]:
     """Return the options of a command that choose where it writes."""
-    own = options_of(name)
-    return [option for option in ("output", "store.root") if option in own] + ["hydra.run.dir"] * (name == "run")
+    return [option for option in ("output", "store.root") if option in known.options] + ["hydra.run.dir"] * (
+        name == "run"
+    )
 
 
-def folders(config: DictConfig | None, verbatim: frozenset[str]) -> list[str]:
+def folders(config: DictConfig | None, known: Index) -> list[str]:
     """Return the folders that a command may write to: values of options that may be paths, and the current folder."""
     if config is None:
         return ["."]
-    values = [OmegaConf.select(config, path) for path in sorted(verbatim)]
+    values = [OmegaConf.select(config, each.name) for each in known.options.values() if each.verbatim]
     return [*(value for value in values if isinstance(value, str) and value), "."]
 
 

@@ -1,20 +1,21 @@
 """The config of a command for Hydra: defaults of options, presets of ``conf/``, and errors in one line."""
 
-from collections.abc import Sequence
-from typing import cast
+import re
+from collections.abc import Mapping, Sequence
+from typing import cast, get_args, get_origin
 
 import hydra
-from hydra import initialize_config_module
 from hydra.core.config_store import ConfigStore
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.options import HYDRA, TIME, index, nested
+from pipelines.commandline.options import HYDRA, TIME, Index, index, nested
 from wordless.base.errors import InputError
+from wordless.base.options import choices_of, require_in_range
 from wordless.base.text import suggestion
-from wordless.base.values import leaves
+from wordless.base.values import convert, leaves
 
 QUIET = [{"override hydra/job_logging": "none"}, {"override hydra/hydra_logging": "none"}]
 NO_FOLDER = {"output_subdir": None, "run": {"dir": "."}}
@@ -57,12 +58,8 @@ def compose(command: str, overrides: Sequence[str] = (), *, return_hydra_config:
     return hydra.compose(command, overrides=list(overrides), return_hydra_config=return_hydra_config)
 
 
-def verbatim_options(command: str) -> frozenset[str]:
-    """Return the options whose value is one text or path, in which no character has a meaning for Hydra."""
-    return frozenset(option.name for option in index(command).options.values() if option.verbatim)
-
-
 RUN_FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")
+REJECTED = re.compile(r"Could not \w+ .*?'([^']*)'")  # an option that a config does not have, in an error of Hydra
 
 
 def resolved(config: DictConfig) -> dict[str, object]:
@@ -75,55 +72,39 @@ def resolved(config: DictConfig) -> dict[str, object]:
         raise InputError(f"{error.full_key}: {first_line(error)}; check what stands between ${{ and }}") from error
 
 
-def explain(error: Exception, *, name: str, words: Sequence[str]) -> InputError:
-    """Turn an error of Hydra or OmegaConf about the ``words`` of the command ``name`` into an `InputError`."""
+def require_values(config: Mapping[str, object], known: Index) -> None:
+    """Refuse values of another type and out of range: the imports of a command take seconds, and this check none."""
+    for name, value in leaves(config):
+        option = known.options.get(name)
+        if option is not None and option.meaning is not None and value is not None:
+            kinds = (option.kind, *get_args(option.kind))
+            single = isinstance(value, str) and any(get_origin(kind) is tuple for kind in kinds)  # needs no brackets
+            built = convert(option.kind, [value] if single else value, option=name)
+            require_in_range(name, built, option.meaning, option.meaning.choices or choices_of(option.kind))
+
+
+def explain(error: Exception, known: Index) -> InputError:
+    """Turn an error of Hydra or OmegaConf about the words of a command into an `InputError`."""
     match error:
         case OverrideParseException():
             option = error.override.partition("=")[0] or "OPTION"
             remedy = f"in quotes, a value may hold anything: \"{option}='VALUE'\""
             return InputError(f"{error.override!r} does not parse: {first_line(error)}; {remedy}")
         case MissingConfigException():
-            return missing_option(error)
-        case ConfigCompositionException() if find_rejected_key(error, words):
-            return unknown_option(find_rejected_key(error, words), name=name, words=words)
-        case _:
-            cause = first_line(error.__cause__) if error.__cause__ is not None else ""
-            return InputError(f"{first_line(error)}: {cause}" if cause else first_line(error))
-
-
-def missing_option(error: MissingConfigException) -> InputError:
-    """Explain that a config group has no such choice."""
-    group, _, option = str(error.missing_cfg_file).rpartition("/")
-    if not group:
-        return InputError(f"there is no configuration {option!r}; see --help")
-    chosen, _, path = str(error.missing_cfg_file).partition("/")
-    if chosen == "corpus" and "/" in path:
-        return InputError(f"corpus={path} is a path; name the folder of your recordings: corpus.root={path}")
-    return InputError(f"{group}={option} does not exist; {suggestion(option, error.options or [])}")
-
-
-def find_rejected_key(error: Exception, words: Sequence[str]) -> str:
-    """Return the key that Hydra could not override, or "" for any other error."""
-    quoted = first_line(error).partition("'")[2].rpartition("'")[0]
-    keys = {word.partition("=")[0].lstrip("+~") for word in words}
-    return quoted if quoted in keys and not isinstance(error.__cause__, TypeError) else ""
-
-
-def unknown_option(key: str, *, name: str, words: Sequence[str]) -> InputError:
-    """Explain that no option has this name, or that it needs no ``+``."""
-    keys = {word: word.partition("=")[0].lstrip("+") for word in words if "=" in word and not word.startswith("-")}
-    groups = [word for word, each in keys.items() if "." not in each and each != key]  # which words choose
-    with initialize_config_module("conf", version_base="1.3"):
-        try:
-            config = compose(name, overrides=groups, return_hydra_config=True)
-        except (HydraException, OmegaConfBaseException):
-            config = compose(name, return_hydra_config=True)
-    values = {each: value for each, value in plain(config).items() if each != "hydra"}
-    chosen = [str(group) for group in config.hydra.runtime.choices if "/" not in str(group)]
-    known = [*(each for each, _ in leaves(values)), *chosen, *RUN_FOLDERS]
-    if key in known:
-        return InputError(f"{key} is an option already; write {key}=... without + or ~")
-    return InputError(f"{key} is not an option; {suggestion(key, known)}")
+            group, _, choice = str(error.missing_cfg_file).rpartition("/")
+            if not group:
+                return InputError(f"there is no configuration {choice!r}; see --help")
+            if group.startswith("corpus/"):
+                path = f"{group}/{choice}".removeprefix("corpus/")
+                return InputError(f"corpus={path} is a path; name the folder of your recordings: corpus.root={path}")
+            return InputError(f"{group}={choice} does not exist; {suggestion(choice, error.options or [])}")
+        case ConfigCompositionException() if found := REJECTED.match(str(error)):
+            key = found[1]
+            if key in known.names:  # of another choice of its group
+                return InputError(f"{key} is not an option with this choice of {key.partition('.')[0]}; see --help")
+            return InputError(f"{key} is not an option; {suggestion(key, {*known.names, *RUN_FOLDERS})}")
+    cause = first_line(error.__cause__) if error.__cause__ is not None else ""
+    return InputError(f"{first_line(error)}: {cause}" if cause else first_line(error))
 
 
 def plain(config: DictConfig, *, resolve: bool = False) -> dict[str, object]:
@@ -134,8 +115,3 @@ def first_line(error: BaseException) -> str:
     """Return the first line of a message without its full stop."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(". ")
-
-
-def options_of(command: str) -> frozenset[str]:
-    """Return the dotted names of a command's options and config groups."""
-    return frozenset({*index(command).options, *index(command).groups, *RUN_FOLDERS})

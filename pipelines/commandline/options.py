@@ -7,7 +7,7 @@ options at once. Neither Hydra nor PyTorch is imported, because shells ask for c
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from itertools import takewhile
 from pathlib import Path
@@ -36,6 +36,8 @@ class Option:
     default: object  # plain: null, number, text, list or mapping
     explanation: str
     values: tuple[str, ...] = ()  # those that have names
+    kind: object = None  # its type
+    meaning: Meaning | None = None  # None: of Hydra, or of several choices that differ
     verbatim: bool = False  # whether the value is one text or path, in which no character has a meaning for Hydra
     # such as body=ast -> the option with this choice; empty if all choices that have it mean the same
     choices: Mapping[str, "Option"] = field(default_factory=dict)
@@ -81,6 +83,11 @@ class Index:
     options: dict[str, Option] = field(default_factory=dict)
     sections: dict[str, str] = field(default_factory=dict)  # dotted name of what holds several options -> explanation
     groups: dict[str, Group] = field(default_factory=dict)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The dotted names of all that ``name=value`` can set."""
+        return frozenset({*self.options, *self.sections, *self.groups})
 
 
 @cache
@@ -149,7 +156,8 @@ def _collect_variants(found: Index, root: type, name: str, meaning: Meaning) -> 
         first, alike = next(iter(having.values())), len({(one.value, one.explanation) for one in having.values()}) == 1
         choices = {} if alike else {f"{name}={choice}": each for choice, each in having.items()}
         verbatim = any(each.verbatim for each in having.values())
-        found.options[option] = replace(first, verbatim=verbatim, choices=choices)
+        own = first.meaning if alike else None
+        found.options[option] = replace(first, meaning=own, verbatim=verbatim, choices=choices)
     docs = {choice: (cls.__doc__ or "").strip().splitlines()[0] for choice, cls in (meaning.variants or {}).items()}
     docs |= dict(presets(name))
     found.groups[name] = Group(chosen=meaning.group, explanation=meaning.text, choices=docs, variants=variants)
@@ -166,8 +174,15 @@ def _option(root: type, name: str, default: object, meaning: Meaning, kind: obje
     if name.endswith(".seed") and name not in getattr(root, "own_seeds", (name,)):
         default = "${seed}"
     values = ("true", "false") if kind is bool else tuple(map(str, meaning.choices or _names(kind)))
-    verbatim = is_verbatim(kind)
-    return Option(name=name, default=plain_value(default), explanation=explanation, values=values, verbatim=verbatim)
+    return Option(
+        name=name,
+        default=plain_value(default),
+        explanation=explanation,
+        values=values,
+        kind=kind,
+        meaning=meaning,
+        verbatim=is_verbatim(kind),
+    )
 
 
 def plain_value(value: object) -> object:

@@ -1,4 +1,4 @@
-"""The words of the command line: as the user typed them, and prepared for Hydra.
+"""The words of the command line: as the user typed them, and prepared for Hydra, or refused.
 
 Hydra's grammar gives meaning to spaces, commas, parentheses, brackets, quotes, backslashes and ``=``, all of which
 occur in paths and in patterns of file names. Values of options that hold paths or patterns are therefore quoted first,
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from importlib.resources import files
+from itertools import pairwise
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -22,18 +22,18 @@ from hydra.errors import HydraException
 from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 from omegaconf.grammar_parser import parse
 
+from pipelines.commandline.options import Index
 from wordless.base.errors import InputError
+from wordless.base.text import suggestion
 
 HYDRA_PATHS = frozenset({"hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"})
-SWITCHES = frozenset(
-    {"-h", "--help", "--hydra-help", "--version", "-r", "--run", "-m", "--multirun", "--resolve"}
-    | {"-sc", "--shell-completion"}
-)
+# Switches of which one is given at most, those that take a value, and all of Hydra's.
+MODES = frozenset({"-r", "--run", "-m", "--multirun", "-c", "--cfg", "-i", "--info", "-sc", "--shell-completion"})
 SWITCHES_WITH_VALUE = frozenset(
     {"-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"}
     | {"-i", "--info"}
 )
-INFOS = frozenset({"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"})  # --info takes one or none
+SWITCHES = MODES | SWITCHES_WITH_VALUE | {"-h", "--help", "--hydra-help", "--version", "--resolve"}
 
 QUOTED = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 ALREADY_QUOTED = re.compile(rf"{QUOTED}(?:,{QUOTED})*", re.DOTALL)
@@ -57,54 +57,50 @@ def command_line(command: str) -> str:
     return shlex.join(["wordless", command, *(sys.argv[1:] if words is None else words)])
 
 
-def prepare(words: Sequence[str], verbatim: frozenset[str]) -> list[str]:
-    """Return the words for Hydra: switches first, then options, with the values of ``verbatim`` options quoted."""
+def prepare(words: Sequence[str], known: Index) -> list[str]:
+    """Return the words for Hydra: switches first, then options, with the values of texts and paths quoted.
+
+    Raises:
+        InputError: a word is neither a switch nor an option of the command.
+    """
     switches, options = separate(words)
-    for word in options:
-        if not word.startswith("~") and "=" not in word:
-            raise InputError(f"{word!r} is not an option; options are written OPTION=VALUE (see --help)")
-    return [*switches, *(quote_option(option, verbatim | HYDRA_PATHS) for option in options)]
+    return [*switches, *(_prepared(word, known) for word in options)]
 
 
 def separate(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Divide the words into switches with their values, and options; argparse refuses options around a switch."""
     switches: list[str] = []
     options: list[str] = []
-    waiting = ""  # a switch that takes the next word
-    for word in words:
-        if waiting and not (waiting in ("-i", "--info") and word not in INFOS):
-            switches.append(word)
-            waiting = ""
-        elif word.startswith("-"):
-            switches.append(known_switch(word))
-            waiting = word if word in SWITCHES_WITH_VALUE else ""
-        else:
-            options.append(word)
-            waiting = ""
+    for before, word in pairwise(["", *words]):
+        name, _, value = word.partition("=")
+        if word.startswith("-") and name not in SWITCHES:
+            meant = f"{name.lstrip('-').replace('-', '_')}={value or 'value'}"
+            raise InputError(f"{word} is not a switch; options are written without dashes: {meant} (see --help)")
+        own = word.startswith("-") or (before in SWITCHES_WITH_VALUE and "=" not in word)
+        (switches if own else options).append(word)
+    modes = [word for word in switches if word.partition("=")[0] in MODES]
+    if len(modes) > 1:
+        raise InputError(f"{' and '.join(modes)} do not go together; leave one of them out")
     return switches, options
 
 
-def known_switch(word: str) -> str:
-    """Return the word, or refuse it if it is none of Hydra's switches."""
-    name, _, value = word.partition("=")
-    if name in SWITCHES | SWITCHES_WITH_VALUE:
-        return word
-    meant = f"{name.lstrip('-').replace('-', '_')}={value or 'value'}"
-    raise InputError(f"{word} is not a switch; options are written without dashes: {meant} (see --help)")
-
-
-def quote_option(word: str, verbatim: frozenset[str]) -> str:
+def _prepared(word: str, known: Index) -> str:
     """Quote the value of ``name=value``, ``+name=value`` or ``++name=value`` if the option holds one text or path.
 
     The number after the name of a group of presets, as in ``lm=3``, is quoted as well: Hydra raises its own error for a
     number, and says which presets there are for a text.
     """
-    name, _, value = word.partition("=")
-    if name.lstrip("+") in verbatim:
+    name, equals, value = word.partition("=")
+    bare, option = name.lstrip("+~"), known.options.get(name.lstrip("+"))
+    if not equals and not name.startswith("~"):
+        raise InputError(f"{word!r} is not an option; options are written OPTION=VALUE (see --help)")
+    if bare not in known.names and not name.startswith(("+", "hydra")):
+        raise InputError(f"{bare} is not an option; {suggestion(bare, known.names)}")
+    if bare in known.names and name == f"+{bare}":
+        raise InputError(f"{bare} is an option already; write {bare}=... without +")
+    if name in HYDRA_PATHS or (option is not None and option.verbatim):
         return f"{name}={quote(os.path.expanduser(value))}"  # noqa: PTH111  Path raises for unknown users
-    if _is_ambiguous(value) and value.lower() != "null" and files("conf").joinpath(name.lstrip("+")).is_dir():
-        return f"{name}={quote(value)}"
-    return word
+    return f"{name}={quote(value)}" if bare in known.groups and _is_ambiguous(value) else word
 
 
 def quote(value: str) -> str:

@@ -20,6 +20,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from pipelines.commandline.command import mendable, os_problem
+from pipelines.commandline.options import index
 from pipelines.commandline.outputs import NOTES, RUN_LOCK, SWEEP_LOCK, claim, is_held
 from pipelines.commandline.overrides import command_line, parse_values, quote
 from wordless.base.errors import InputError
@@ -173,7 +174,7 @@ class ClaimedFolder(Callback):
 def ending_the_command(config: DictConfig) -> Iterator[None]:
     """End the command on an error: Hydra turns all errors of a callback but ``SystemExit`` into warnings."""
     try:
-        with mendable("run", frozenset(), config, full=False):
+        with mendable("run", index("run"), config, full=False):
             yield
     except Exception:
         traceback.print_exc()

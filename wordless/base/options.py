@@ -18,6 +18,7 @@ from types import UnionType
 from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from wordless.base.errors import InputError
+from wordless.base.text import listed, nearest
 
 T = TypeVar("T")
 
@@ -141,10 +142,10 @@ class Options:
             value = getattr(self, field.name)
             meaning: Meaning | None = field.metadata.get(MEANING)
             if meaning is not None and value is not None:
-                _require_in_range(field.name, value, meaning, meaning.choices or known.get(field.name, ()))
+                require_in_range(field.name, value, meaning, meaning.choices or known.get(field.name, ()))
 
 
-def _require_in_range(name: str, value: object, meaning: Meaning, choices: tuple[object, ...]) -> None:
+def require_in_range(name: str, value: object, meaning: Meaning, choices: tuple[object, ...]) -> None:
     """Refuse a number out of range or, without a range, not finite; other values than choices; empty lists, repeats."""
     values = value if isinstance(value, tuple) else (value,)
     if (meaning.filled and not values) or (meaning.distinct and len({*values}) < len(values)):
@@ -158,8 +159,10 @@ def _require_in_range(name: str, value: object, meaning: Meaning, choices: tuple
                 raise InputError(option=name, value=value, rule=f"{each}{meaning.range}{unit}")
         elif isinstance(number, float) and not math.isfinite(number):
             raise InputError(option=name, value=value, rule="choose a finite number")
-    if choices and any(each not in choices for each in values):
-        raise InputError(option=name, value=value, rule=f"choose {', '.join(map(str, choices))}")
+    if choices and (wrong := [each for each in values if each not in choices]):
+        near = nearest(str(wrong[0]), map(str, choices))
+        rule = f"did you mean {listed(near, 'or')}?" if near else f"choose {', '.join(map(str, choices))}"
+        raise InputError(option=name, value=value, rule=rule)
 
 
 @cache

@@ -50,6 +50,7 @@ from hydra.core.hydra_config import HydraConfig
 from wordless.base.errors import InputError
 from pipelines.commandline.outputs import keep_claimed
 from pipelines.commandline.command import command
+from pipelines.commandline.options import Index, Option
 from pipelines.chain.sweep import going_on
 
 def task(config):
@@ -65,7 +66,9 @@ def task(config):
             time.sleep(0.01)
         (folder / "results.json").write_text(json.dumps({"wish": config["wish"], "figures": []}))
 
-main = command("try", task, verbatim=frozenset({"begin", "name"}))
+names = ("wish", "begin", "name")
+named = {each: Option(name=each, default=None, explanation="", verbatim=each != "wish") for each in names}
+main = command("try", task, options=Index(options=named))
 if __name__ == "__main__":
     main()
 """

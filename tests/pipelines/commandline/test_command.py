@@ -32,6 +32,7 @@ SCRIPT = """
 import errno, json, os, sys
 from wordless.base.errors import InputError
 from pipelines.commandline.command import command
+from pipelines.commandline.options import Group, Index, Option
 
 def task(config):
     match config["prompt"]:
@@ -53,7 +54,13 @@ def task(config):
     print(json.dumps(config, sort_keys=True))
     assert "HYDRA_FULL_ERROR" not in os.environ or config["prompt"] is None
 
-main = command("try", task, verbatim=frozenset({"store.root", "prompt", "corpus.root", "model"}))
+texts, others = ("store.root", "prompt", "corpus.root", "model"), ("seed", "corpus.pattern", "tokenizer.codebook_size")
+named = {
+    each: Option(name=each, default=None, explanation="", verbatim=each in texts)
+    for each in (*texts, *others, "tokenizer.kind")
+}
+groups = {"corpus": Group(chosen="digits", explanation="")}
+main = command("try", task, options=Index(options=named, groups=groups))
 if __name__ == "__main__":
     main()
 """
@@ -145,6 +152,8 @@ def test_a_sweep_splits_at_commas_but_not_in_paths(project: Path) -> None:
         (["prompt=library"], r"\bbroken_library\b.*\bnothing\b.*\binstall\b"),
         (["hydra.run.dir=/proc/none"], "/proc/none"),
         (["-cn", "tyr"], "'tyr'"),
+        (["+seed=1"], r"\bseed\b.*\balready\b"),
+        (["-m", "seed=1,2", "--cfg", "job"], "-m and --cfg"),
     ],
 )
 def test_what_the_user_can_mend_takes_one_line(project: Path, words: list[str], told: str) -> None:

@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from pipelines.commandline.composition import verbatim_options
+from pipelines.commandline.composition import require_values
+from pipelines.commandline.options import index
 from pipelines.commandline.overrides import prepare
+from tests.pipelines.tiny_chain import config_of
 from wordless.base.errors import InputError
 
-PATHS = frozenset({"corpus.root", "input"})
+RUN = index("run")
 AWKWARD = [
     "/data/my sounds",
     "/data/a (copy)/b",
@@ -42,7 +44,7 @@ AWKWARD = [
 
 def arrives(value: str) -> object:
     """The value that a config holds after Hydra has parsed the prepared word."""
-    (word,) = prepare([f"corpus.root={value}"], PATHS)
+    (word,) = prepare([f"corpus.root={value}"], RUN)
     parsed = OverridesParser.create().parse_override(word)
     assert not parsed.is_sweep_override()
     again = OverridesParser.create().parse_override(f"corpus.root={parsed.get_value_element_as_str()}")
@@ -70,9 +72,9 @@ def test_home_is_expanded() -> None:
     assert arrives("~nobody-of-this-name/x") == "~nobody-of-this-name/x"
 
 
-@pytest.mark.parametrize("word", ["input='a b'", 'input="a,b"', "input='a','b'", "input=null", "input="])
-def test_what_was_quoted_for_hydra_stays(word: str) -> None:
-    assert prepare([word], PATHS) == [word]
+@pytest.mark.parametrize("value", ["'a b'", '"a,b"', "'a','b'", "null", ""])
+def test_what_was_quoted_for_hydra_stays(value: str) -> None:
+    assert prepare([f"corpus.root={value}"], RUN) == [f"corpus.root={value}"]
 
 
 def test_interpolations_keep_their_meaning(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,29 +84,64 @@ def test_interpolations_keep_their_meaning(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_only_paths_and_columns_are_quoted_and_switches_come_first() -> None:
-    words = ["tokenizer.codebook_size=16,64", "+input=a b", "hydra.run.dir=a (1)"]
-    assert prepare(words, PATHS) == ["tokenizer.codebook_size=16,64", "+input='a b'", "hydra.run.dir='a (1)'"]
-    words = ["a=1", "-m", "b=2", "--config-dir", "x=y", "--info", "c=3", "-i", "all"]
-    assert prepare(words, PATHS) == ["-m", "--config-dir", "x=y", "--info", "-i", "all", "a=1", "b=2", "c=3"]
+    words = ["tokenizer.codebook_size=16,64", "++corpus.root=a b", "hydra.run.dir=a (1)", "+lmm.new=a b"]
+    quoted = ["tokenizer.codebook_size=16,64", "++corpus.root='a b'", "hydra.run.dir='a (1)'", "+lmm.new=a b"]
+    assert prepare(words, RUN) == quoted
+    words = ["seed=1", "-m", "quick=true", "--config-dir", "x", "--package", "workers=3", "-p", "all"]
+    assert prepare(words, RUN) == [
+        "-m",
+        "--config-dir",
+        "x",
+        "--package",
+        "-p",
+        "all",
+        "seed=1",
+        "quick=true",
+        "workers=3",
+    ]
     words = ["corpus.columns.audio=1", "corpus.columns.start=Begin Time (s)", "corpus.columns.label=[tempo,key]"]
-    assert prepare(words, verbatim_options("run")) == [
+    assert prepare(words, RUN) == [
         "corpus.columns.audio='1'", "corpus.columns.start='Begin Time (s)'", "corpus.columns.label=[tempo,key]"
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("word", "told"),
-    [("--seed=1", "seed=1"), ("--seed", "seed=value"), ("--store-root=x", "store_root=x"), ("smoke", "OPTION=VALUE")],
+    [
+        ("--seed=1", "seed=1"),
+        ("--seed", "seed=value"),
+        ("--store-root=x", "store_root=x"),
+        ("smoke", "OPTION=VALUE"),
+        ("lm.gpt.layres=3", r"\blm\.gpt\.layers\?"),
+        ("~vocoder.fit.stps", r"\bvocoder\.fit\.steps\?"),
+        ("+lm=tiny", r"\blm\b.*\balready\b"),
+    ],
 )
 def test_what_is_no_option_is_refused(word: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
-        prepare([word], PATHS)
+        prepare([word], RUN)
 
 
 @pytest.mark.parametrize(
     ("word", "prepared"),
-    [("lm=3", "lm='3'"), ("+corpus=true", "+corpus='true'"), ("lm=tiny", "lm=tiny"), ("seed=3", "seed=3")],
+    [("lm=3", "lm='3'"), ("++corpus=true", "++corpus='true'"), ("lm=tiny", "lm=tiny"), ("seed=3", "seed=3")],
 )
 def test_a_number_in_the_place_of_a_preset_is_a_text(word: str, prepared: str) -> None:
     """Hydra raises its own error for a number, and lists the presets for a text."""
-    assert prepare([word], frozenset()) == [prepared]
+    assert prepare([word], RUN) == [prepared]
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("lm.gpt.layers=0", r"\blm\.gpt\.layers is 0\b.*\b1 to 256\b"),
+        ("compare.methods=[gpt,simcrl]", r"\bcompare\.methods\b.*\bsimclr\?"),
+        ("seed=many", r"\bseed is many\b.*whole number"),
+        ("stages=lmm", r"\bstages\b.*\blm\b"),
+    ],
+)
+def test_a_value_that_will_not_do_is_refused_by_the_options_alone(word: str, told: str) -> None:
+    require_values(config_of("run"), RUN)
+    require_values(config_of("run", "stages=lm", "experiment=smoke"), RUN)
+    with pytest.raises(InputError, match=told):
+        require_values(config_of("run", word), RUN)

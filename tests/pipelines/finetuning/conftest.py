@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.commandline.overrides import quote_option
+from pipelines.commandline.options import index
+from pipelines.commandline.overrides import prepare
 from pipelines.jobs.finetune import finetune_body
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import config_of
@@ -65,11 +66,6 @@ def write_tones(root: Path, label: Callable[[str], str] = str, clips: int = 9) -
     return root
 
 
-def quoted(word: str) -> str:
-    """A word as `wordless` prepares it for Hydra."""
-    return quote_option(word, frozenset({"model", "output", "corpus.root", "store.root", "corpus.pattern"}))
-
-
 def composed(*words: str) -> dict[str, object]:
     """The config of ``wordless finetune`` with these words, after those of a quick training."""
-    return config_of("finetune", *map(quoted, (*QUICK, *words)))
+    return config_of("finetune", *prepare((*QUICK, *words), index("finetune")))

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lm.model import LanguageModel
-from pipelines.commandline.composition import verbatim_options
+from pipelines.commandline.options import index
 from pipelines.commandline.overrides import command_line, prepare, remember
 from pipelines.results.figures import Figure
 from pipelines.results.results import CHECKOUT, commit_of, parameters, provenance
@@ -140,7 +140,7 @@ def test_a_shell_repeats_the_command_word_for_word() -> None:
     with remember(ODD_WORDS):
         told = command_line("run")
     assert shlex.split(told) == ["wordless", "run", *ODD_WORDS]
-    assert prepare(shlex.split(told)[2:], verbatim_options("run")) == prepare(ODD_WORDS, verbatim_options("run"))
+    assert prepare(shlex.split(told)[2:], index("run")) == prepare(ODD_WORDS, index("run"))
     done = subprocess.run(["bash", "-c", f"printf '%s\\0' {told}"], capture_output=True, text=True, check=True)
     assert done.stdout.split("\0")[2:-1] == list(ODD_WORDS)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines.commandline.choices import with_choices
-from pipelines.commandline.composition import verbatim_options
+from pipelines.commandline.options import index
 from pipelines.commandline.overrides import prepare
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.run import RunSettings, run_settings
@@ -179,5 +179,5 @@ def test_lines_of_the_documents_suit_their_number_of_processes(
 ) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("WORLD_SIZE", str(processes))
-    settings = run_settings(config_of("run", *prepare(options, verbatim_options("run"))))
+    settings = run_settings(config_of("run", *prepare(options, index("run"))))
     assert settings.trains_lm
