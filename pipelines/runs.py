@@ -79,7 +79,9 @@ def print_runs(root: Path) -> None:
     rows = run_rows(root)
     print_table(HEADS, [[row.name, *cells(row)] for row in rows])
     total = sum(row.size for row in rows)
-    print(f"{counted(len(rows), 'run')}, {total / 1e6:,.1f} MB without the store", flush=True)
+    sweeps = sum(row.is_sweep for row in rows)
+    also = f", {counted(sweeps, 'sweep')}" if sweeps else ""
+    print(f"{counted(len(rows) - sweeps, 'run')}{also}, {total / 1e6:,.1f} MB without the store", flush=True)
     if rows:
         try:
             print(write_runs_page(root), flush=True)

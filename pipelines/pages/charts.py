@@ -1,6 +1,7 @@
 """The helper of all charts: dots with intervals, curves and spectrograms, as inline SVG for pages or PNG for programs.
 
 matplotlib draws with placeholder colours. CSS variables replace them, so that one drawing serves light and dark pages.
+An SVG element that is saved from a page is a file of its own.
 Text stays text, in the page's font. A chart is as wide as a phone; wider pages set charts side by side.
 """
 
@@ -32,15 +33,15 @@ LEGEND_LETTERS = 46  # that fit beside each other
 LEGEND_ROW = 15.75  # CSS pixels
 LEGEND_ROWS = 3  # for which a chart of curves has room; each other row makes it higher
 SHADES = 48  # of a colour map; more cannot be told apart and make the page larger
-# Placeholders of the colours of the page.
+# Placeholders of the colours of the page; a chart outside a page has those of the light one.
 VARIABLES = {
-    "#00000a": "var(--ink)",
-    "#00000b": "var(--muted)",
-    "#00000c": "var(--line)",
-    "#00000d": "var(--blue)",
-    "#00000e": "var(--orange)",
-    "#00000f": "var(--green)",
-    "#000010": "var(--card)",
+    "#00000a": "var(--ink, #1c1f23)",
+    "#00000b": "var(--muted, #5a6068)",
+    "#00000c": "var(--line, #dedbd3)",
+    "#00000d": "var(--blue, #0067a5)",
+    "#00000e": "var(--orange, #b84e00)",
+    "#00000f": "var(--green, #00795a)",
+    "#000010": "var(--card, #ffffff)",
 }
 INK, MUTED, GRID, BLUE, ORANGE, GREEN, PAPER = VARIABLES
 STYLE: dict[str, Any] = {
@@ -80,12 +81,12 @@ def inline_svg(
     # No key of the metadata: they would name the program and the time.
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     svg = _drawn(draw, (width, height), {"svg.hashsalt": name}, format="svg", metadata=metadata).decode()
-    _, box, body = re.split(r'<svg[^>]*(viewBox="[^"]*")[^>]*>', svg, maxsplit=1)
+    body = svg[svg.index("<svg") :].strip()
     # Identifiers that nothing refers to are those of other charts of the page, too.
     body = re.sub(r'<style.*?</style>| id="(?![a-zC][0-9a-f]{10}")[^"]*"|(?<=>)\s+(?=<)', "", body, flags=re.DOTALL)
     body = re.sub("(?<=: )#0000(?:0[a-f]|10)", lambda found: VARIABLES[found.group()], body)
-    head = Markup('<svg {} class="chart" role="img" aria-label="{}">').format(Markup(box), description)
-    return head + Markup(body.strip())  # matplotlib has escaped all text
+    shown = Markup(' class="chart" role="img" aria-label="{}"').format(description)
+    return Markup(re.sub(r' width="[^"]*" height="[^"]*"', lambda _: shown, body, count=1))  # all text is escaped
 
 
 def png(draw: Callable[[Figure], None], *, height: float) -> bytes:

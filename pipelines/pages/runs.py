@@ -1,4 +1,4 @@
-"""``runs/index.html``: the runs of a folder beside each other, with key figures and links to their reports."""
+"""``runs/index.html``: runs and sweeps beside each other, with key figures and links to their pages."""
 
 import os
 import shlex
@@ -10,8 +10,8 @@ from typing import Final, Literal
 from urllib.parse import quote
 
 from pipelines.commandline.options import HYDRA, index
-from pipelines.commandline.outputs import RUN_LOCK, is_held
-from pipelines.commandline.run_folders import ELSEWHERE, WORDS, option_of, read_words
+from pipelines.commandline.outputs import RUN_LOCK, SWEEP_LOCK, is_held
+from pipelines.commandline.run_folders import ELSEWHERE, JOBS, WORDS, option_of, read_words
 from pipelines.pages.phrasing import draw, full_name, number, percent
 from pipelines.results.run_record import RESULTS, Results, read_results
 from pipelines.store.run_folder import REPORT
@@ -19,9 +19,11 @@ from pipelines.store.stored_features import GPT
 from pipelines.store.unused import folder_size
 from vocoder.kinds import WAVENET
 from wordless.base.errors import InputError
-from wordless.base.text import escape_line
+from wordless.base.text import counted, escape_line
+from wordless.base.values import find_object
 
 RUNS: Final = "runs"  # folder in which commands put the folders of runs
+SWEEPS: Final = "multirun"  # folder beside it, for sweeps
 INDEX: Final = "index.html"
 State = Literal["finished", "running", "unfinished", "damaged"]
 
@@ -71,14 +73,21 @@ class RunRow:
     figures: tuple[str, ...] = ("–",) * len(KEY_COLUMNS)
     size: int = 0  # bytes
     problem: str | None = None  # why the results cannot be read
+    is_sweep: bool = False
 
     @property
     def name(self) -> str:
-        return escape_line(self.folder.name)
+        return escape_line(f"{self.folder.parent.name}/{self.folder.name}" if self.is_sweep else self.folder.name)
+
+    @property
+    def page(self) -> Path:
+        return self.folder / ("sweep.html" if self.is_sweep else REPORT)
 
 
 def run_rows(root: Path, *, finished: Path | None = None) -> list[RunRow]:
-    """List the run folders directly below a folder, newest first; folders of other things and links are left out.
+    """List the runs directly below a folder and the sweeps in the folder ``multirun`` beside it, newest first.
+
+    Folders of other things and links are left out.
 
     ``finished`` is the folder of a run that this process has finished, and still holds the lock of.
     """
@@ -87,6 +96,7 @@ def run_rows(root: Path, *, finished: Path | None = None) -> list[RunRow]:
     rows = [
         run_row(folder, running=folder != finished and is_held(folder)) for folder in root.iterdir() if is_run(folder)
     ]
+    rows += [sweep_row(records.parent) for records in root.absolute().with_name(SWEEPS).glob(f"*/{JOBS}")]
     return sorted(rows, key=lambda row: (row.date, row.folder.name), reverse=True)
 
 
@@ -109,6 +119,22 @@ def run_row(folder: Path, *, running: bool) -> RunRow:
         return replace(row, state="damaged", problem=str(error))
     except OSError as error:
         return replace(row, state="damaged", problem=f"{error.filename or folder} cannot be read: {error.strerror}")
+
+
+def sweep_row(folder: Path) -> RunRow:
+    """Read the folder of a sweep: the options that it is over, and how many of its jobs are finished."""
+    states = [str((find_object(path) or {}).get("state")) for path in (folder / JOBS).glob("*.json")]
+    done = states.count("finished")
+    state: State = "running" if is_held(folder, lock=SWEEP_LOCK) else "unfinished"
+    return RunRow(
+        folder=folder,
+        state="finished" if done == len(states) else state,
+        date=_minute(datetime.fromtimestamp(folder.stat().st_mtime, timezone.utc).isoformat()),
+        corpus=f"a sweep: {done} of {counted(len(states), 'job')}",
+        options=differing_options(read_words(folder, "sweep") or []),
+        size=folder_size(folder),
+        is_sweep=True,
+    )
 
 
 def differing_options(words: list[str]) -> tuple[str, ...]:
@@ -148,7 +174,7 @@ def write_runs_page(root: Path, *, finished: Path | None = None) -> Path:
     page, beside = root / INDEX, root / f".{INDEX}.{os.getpid()}"  # other runs may end at the same time
     runs = []
     for row in run_rows(root, finished=finished):
-        link = quote(os.fsencode(f"{row.folder.name}/{REPORT}")) if (row.folder / REPORT).is_file() else None
+        link = quote(os.fsencode(os.path.relpath(row.page, root))) if row.page.is_file() else None
         runs.append((row, link, cells(row)))
     try:
         beside.write_text(draw("runs.html.jinja", runs=runs, heads=HEADS), encoding="utf-8")

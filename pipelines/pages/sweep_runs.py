@@ -418,12 +418,11 @@ def methods_chart(runs: Runs) -> Markup | None:
     """Draw each method's probe over the first option.
 
     A number has curves, and how far the GPT is ahead of each method; a pair of panels per line. Other values, such as
-    the names of ablations, have a row for each run. None for a single value, and where the probes of all methods but
-    the GPT and the bag of codes are the same in each run: the chart of figures by run has these two.
+    the names of ablations, have a row for each run. None for a single value, and for the GPT and the bag of codes
+    alone: the chart of figures by run has these two.
     """
     names, metric = runs.methods, full_name(runs.metric)
-    probes = [{point.value("probe", runs.metric, of) for point in runs.points} for of in names if of not in (GPT, BAG)]
-    if len(runs.values) < 2 or not any(sum(map(math.isfinite, values)) > 1 for values in probes):
+    if len(runs.values) < 2 or not {*names} - {GPT, BAG}:
         return None
     if not runs.is_ordered:
         series = []

@@ -1,6 +1,7 @@
 """``wordless runs``: the table, the page, and what is deleted; with the folders and the store of a real run."""
 
 import fcntl
+import json
 import re
 import shutil
 from pathlib import Path
@@ -60,6 +61,22 @@ def test_the_table_has_a_row_for_each_run(project: Path, call: Command) -> None:
     assert "seed=0" not in unfinished  # the default
     assert total.startswith("3 runs, ")
     assert page == "runs/index.html"
+
+
+def test_sweeps_are_listed_with_the_runs(project: Path, call: Command) -> None:
+    sweep = project / "multirun/sizes"
+    (sweep / ".jobs").mkdir(parents=True)
+    for number, state in enumerate(("finished", "failed", "finished")):
+        (sweep / f".jobs/{number}.json").write_text(json.dumps({"number": number, "state": state}))
+    (sweep / "multirun.yaml").write_text("hydra: {overrides: {task: ['lm.gpt.layers=1,2,4', seed=0]}}")
+    (sweep / "sweep.html").touch()
+    _, table, _ = call()
+    (row,) = [line for line in table.splitlines() if line.startswith("multirun/sizes ")]
+    assert "a sweep: 2 of 3 jobs" in row
+    assert "(unfinished)" in row
+    assert "lm.gpt.layers=1,2,4" in row
+    assert "2 runs, 1 sweep, " in table
+    assert 'href="../multirun/sizes/sweep.html"' in (project / "runs/index.html").read_text()
 
 
 def test_a_damaged_run_is_named_behind_the_table(project: Path, call: Command) -> None:

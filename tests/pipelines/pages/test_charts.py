@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -57,7 +58,11 @@ def test_a_drawing_serves_light_and_dark_pages_and_holds_names_as_text() -> None
     """Colours are variables of the page, no identifier is that of another chart, and a name may look like a colour."""
     names = ["#00000a", "<b>&"]
     svg = str(confusion_chart("gpt", names, [[1, 0], [0, 1]]))
-    assert "var(--ink)" in svg
+    assert "var(--ink, #1c1f23)" in svg  # the second is for a file of its own
+    assert (
+        ElementTree.fromstring(svg[svg.index("<svg") : svg.index("</svg>") + 6]).tag
+        == "{http://www.w3.org/2000/svg}svg"
+    )
     assert not re.search(r"[:(] ?#0000", svg)
     assert not re.search(r'id="(axes|text|patch|figure)', svg)
     assert ">#00000a<" in svg
@@ -108,8 +113,9 @@ def test_a_line_for_each_method_and_panels_for_each_source() -> None:
     for source in ("unlabelled=embedded", "unlabelled=[a, b]"):
         assert f"accuracy on test, {source}, SimCLR: 70.0" in drawn
         assert f"GPT ahead by, points, {source}, SimCLR" in drawn
-    constant = {"gpt": ACCURACY["gpt"], "bag_of_codes": ACCURACY["simclr"], "log_mel": (0.5,) * 4}
-    assert methods_chart(runs(constant)) is None
+    codes = {"gpt": ACCURACY["gpt"], "bag_of_codes": ACCURACY["simclr"]}
+    assert methods_chart(runs(codes)) is None  # another chart has both
+    assert "log-mel: 50.0" in str(methods_chart(runs({**codes, "log_mel": (0.5,) * 4})))
 
 
 def test_names_such_as_ablations_have_a_row_for_each_run() -> None:
