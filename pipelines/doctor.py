@@ -98,14 +98,8 @@ def symptoms(run: Path) -> list[Finding]:
         rule = f"{run / RESULTS} has no figure of codes, a language model or decoded sound"
         raise InputError(option="model", value=run, rule=rule, remedy="name a run with the stages tokenizer and lm")
     return [
-        Finding(
-            each.sign.name,
-            each.sign.describe(each.value),
-            well=not each.sign.is_shown(each.value),
-            remedy=each.sign.to_do,
-            otherwise="symptom",
-        )
-        for each in examined
+        Finding(sign.name, sign.describe(value), well=not sign.is_shown(value), remedy=sign.to_do, otherwise="symptom")
+        for sign, value in examined
     ]
 
 

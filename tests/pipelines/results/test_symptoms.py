@@ -61,12 +61,12 @@ def _results(rows: tuple[Figure, ...], kept_step: int = 90) -> Results:
 
 
 def _shown(results: Results) -> list[str]:
-    return [each.sign.name for each in examine_run(results) if each.sign.is_shown(each.value)]
+    return [sign.name for sign, value in examine_run(results) if sign.is_shown(value)]
 
 
 def test_a_healthy_run_shows_no_symptom_and_all_are_measured() -> None:
     assert _shown(_results(HEALTHY)) == []
-    assert [each.sign for each in examine_run(_results(HEALTHY))] == [*SIGNS]
+    assert [sign for sign, _ in examine_run(_results(HEALTHY))] == [*SIGNS]
 
 
 @pytest.mark.parametrize("name", ILL)
@@ -92,9 +92,9 @@ def test_the_command_examines_a_run(finished_run: FinishedRun, tmp_path: Path) -
     examined = [*examine_run(read_results(finished_run.folder))]
     assert len(examined) > 8
     lines = done.stdout.splitlines()
-    for each in examined:
-        state = "symptom" if each.sign.is_shown(each.value) else "ok"
-        assert any(line.startswith(f"{state:<8} {each.sign.name} ") for line in lines), each.sign.name
+    for sign, value in examined:
+        state = "symptom" if sign.is_shown(value) else "ok"
+        assert any(line.startswith(f"{state:<8} {sign.name} ") for line in lines), sign.name
     (tmp_path / "results.json").write_text(json.dumps({"figures": []}))
     refused = called(f"model={tmp_path}", command="doctor")
     assert refused.returncode != 0
