@@ -17,8 +17,6 @@ import yaml
 from lm.options import GPTConfig
 from pipelines.commandline.options import defaults
 from pipelines.methods.method import Method
-from pipelines.tracking.tracker import CurvePoint, Outcome, TrackedRun, TrackedTraining
-from pipelines.tracking.tracking import Channel
 from tests.pasting import ROOT, environment, set_up
 from tests.vocoder.sounds import random_table
 from vocoder.kinds import Kind
@@ -76,20 +74,6 @@ def test_the_kind_of_sound_makes_all_samples(imported: dict[str, ModuleType]) ->
     assert len(one) == codes.num_samples
     assert np.abs(one).max() > 0
     assert not np.array_equal(one, other)
-
-
-def test_the_tracker_writes_each_step_once(imported: dict[str, ModuleType], tmp_path: Path) -> None:
-    run = TrackedRun(name="x", folder=tmp_path, command="wordless run", config={}, version="1", commit=None)
-    training = TrackedTraining(name="lm", key="0")
-    points = [CurvePoint(step=step, train_loss=3.0 - step, validation_loss=2.5) for step in (1, 2)]
-    for shown in (points[:1], points):  # the second time by a resumed run
-        channel = Channel(imported["tsv_files"].TsvFiles, run, pytest.fail)
-        channel.add(training, shown)
-        channel.conclude(Outcome(figures={"lm/perplexity": 7.5}, files=(), pictures={}))
-        channel.close("finished")
-    lines = (tmp_path / "tsv" / "lm.tsv").read_text().splitlines()
-    assert [line.split("\t")[0] for line in lines] == ["step", "1", "2"]
-    assert "lm/perplexity\t7.5" in (tmp_path / "tsv" / "figures.tsv").read_text()
 
 
 def test_the_option_has_a_range() -> None:

@@ -97,9 +97,9 @@ KEEPERS = {
     "webdataset": (),
     "ray": ("wordless/base/ray_pool.py",),
     "huggingface_hub": ("wordless/base/hub.py", "pipelines/publish.py", "pipelines/publishing.py"),
-    "mlflow": ("pipelines/tracking/tracker.py",),
-    "wandb": ("pipelines/tracking/tracker.py",),
-    "tensorboard": ("pipelines/tracking/tracker.py",),
+    "mlflow": ("pipelines/tracking/tracking.py",),
+    "wandb": ("pipelines/tracking/tracking.py",),
+    "tensorboard": ("pipelines/tracking/tracking.py",),
     "rich": ("pipelines", "wordless/base/progress.py"),
 }
 

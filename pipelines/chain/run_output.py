@@ -39,8 +39,7 @@ from pipelines.store.run_folder import REPORT
 from pipelines.store.session import Session
 from pipelines.store.store import ENTRY
 from pipelines.store.stored_features import FEATURES, GPT, PROBE, features_by_method
-from pipelines.tracking.tracker import Outcome
-from pipelines.tracking.tracking import Tracking, open_trackers
+from pipelines.tracking.tracking import Tracking
 from wordless.audio.recordings.manifest import Manifest, write_manifest, write_rejected
 from wordless.base.errors import InputError
 from wordless.base.files import replace_folder, write_aside
@@ -181,17 +180,17 @@ def open_tracking(settings: RunSettings, folder: Path, config: Mapping[str, obje
     sweep = above.name if (above / SWEEP_WORDS).is_file() else None
     name = f"{sweep}/{folder.name}" if sweep else ""
     run = tracked_run(folder, command_line("run"), config, name=name, group=sweep)
-    return open_trackers(settings.tracking, run, terminal.say)
+    return Tracking(settings.tracking, run, terminal.say)
 
 
 def conclude(tracking: Tracking, folder: Path) -> None:
     """Give trackers what a finished run wrote into its folder."""
-    if not tracking.channels:
+    if not tracking.kinds:
         return
     from pipelines.pages.report import report_pictures  # matplotlib takes its time to import
 
     files = [path for path in (folder / name for name in FILES) if path.is_file()]
-    tracking.conclude(Outcome(figures=figures(read_results(folder)), files=files, pictures=report_pictures(folder)))
+    tracking.conclude(figures(read_results(folder)), files, report_pictures(folder))
 
 
 def figures(results: Results) -> dict[str, float]:

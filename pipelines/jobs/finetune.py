@@ -40,8 +40,7 @@ from pipelines.settings.run import choose_workers
 from pipelines.store.run_folder import FINETUNED, part_of
 from pipelines.store.session import Session
 from pipelines.store.store import Store, text_hash, write_json
-from pipelines.tracking.tracker import Outcome
-from pipelines.tracking.tracking import NO_TRACKING, open_trackers, tracked
+from pipelines.tracking.tracking import NO_TRACKING, Tracking, tracked
 from wordless.audio.recordings.manifest import SPLITS, recordings_hash, write_rejected
 from wordless.base.arrays import write_table
 from wordless.base.errors import InputError
@@ -73,7 +72,7 @@ def finetune_body(config: dict[str, object]) -> None:
         job = _job(settings, pretrained, clips, task)
         folder = settings.output or _folder(settings, corpus.name, job)
         run = tracked_run(folder, command_line("finetune"), config)
-        tracking = NO_TRACKING if gang.rank else open_trackers(settings.tracking, run, terminal.say)
+        tracking = NO_TRACKING if gang.rank else Tracking(settings.tracking, run, terminal.say)
         inside = settings.model is not None and folder.absolute().is_relative_to(settings.model.absolute())
         models = [pretrained.folder / part for part in pretrained.body.parts]
         session = Session(
@@ -240,6 +239,6 @@ def write_results(
     model.channel = channel_of(study.settings, study.source)
     model.save_pretrained(folder, front_end=study.source.folder)
     files = [folder / name for name in (FIGURES, TABLE, PREDICTIONS)]
-    session.tracking.conclude(Outcome(figures=named_figures(table), files=files, pictures={}))
+    session.tracking.conclude(named_figures(table), files, {})
     print_table(as_table(table))
     session.terminal.say(f"model     {folder}; the figures are in {FIGURES} and {TABLE}")

@@ -32,7 +32,7 @@ from pipelines.settings.run import RunSettings
 from pipelines.stages.codes import CODE_TABLE
 from pipelines.store.store import CURVE, Entry, library_versions, write_json
 from pipelines.store.stored_features import GPT, PROBE
-from pipelines.tracking.tracker import TrackedRun
+from pipelines.tracking.tracking import TrackedRun
 from tokenizer.config import SavedTokenizer
 from vocoder.kinds import WAVENET
 from wordless.audio.recordings.manifest import SPLITS, Manifest, Rejected

@@ -13,7 +13,6 @@ from torch import nn
 from pipelines.commandline.outputs import keep_claimed
 from pipelines.store.store import CURVE, ENTRY, Entry, Recipe, Store, checkpoints_of, training_name, write_json
 from pipelines.store.unused import note_user
-from pipelines.tracking.tracker import TrackedTraining
 from pipelines.tracking.tracking import NO_TRACKING, Tracking, stored_points
 from wordless.base.errors import InputError
 from wordless.base.machine import cores
@@ -165,7 +164,7 @@ class Session:
         """
         title = training_name(f"{self.prefix}{stage}")
         tracking = NO_TRACKING if self.gang.rank else self.tracking  # rank 0 tracks alone
-        curve = tracking.watch(TrackedTraining(name=self._training_name(stage), key=folder.stem), config)
+        curve = tracking.watch(self._training_name(stage), folder.stem, config)
         with self.terminal.working(title, config.steps, "steps") as progress:
             report = fit(
                 model,
@@ -206,10 +205,10 @@ class Session:
 
     def _track(self, entry: Entry, name: str) -> None:
         """Give trackers the whole curve of an entry, if it has one."""
-        if self.tracking.channels and (entry.folder / CURVE).is_file():
+        if self.tracking.kinds and (entry.folder / CURVE).is_file():
             fit = _fit_options(entry.read_json(ENTRY).get("config"))
             if points := stored_points(entry.read_rows(CURVE, "curve"), fit):  # none of a training without steps
-                self.tracking.complete(TrackedTraining(name=self._training_name(name), key=entry.key), points)
+                self.tracking.complete(self._training_name(name), entry.key, points)
 
 
 def _fit_options(config: object) -> object:

@@ -1,35 +1,328 @@
-"""The trackers of one command: the table of all trackers, and what the stages and the end of a run tell them."""
+"""What a run tells TensorBoard, MLflow and Weights & Biases: its curves, figures, files and pictures.
 
+Each library has a class with what differs between them: ``held`` reads what an earlier call recorded of a curve,
+``add`` appends points, ``conclude`` records what the run came to, ``close`` its state. Any of them may raise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
 import os
+import re
+import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from functools import partial
 from importlib.util import find_spec
-from itertools import count
-from math import isclose
+from itertools import count, islice
+from math import isclose, isfinite
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
+from typing import Any, Final, Literal, TypeAlias
+from uuid import uuid4
 
-from pipelines.tracking.tracker import (
-    CurvePoint,
-    Mlflow,
-    Outcome,
-    State,
-    TensorBoard,
-    TrackedRun,
-    TrackedTraining,
-    Tracker,
-    Wandb,
-)
+import numpy as np
+from PIL import Image
+
 from wordless.base.errors import InputError
+from wordless.base.files import remove, write_aside
 from wordless.base.text import suggestion
-from wordless.base.values import build
+from wordless.base.values import build, find_object, leaves
 from wordless.training.options import FitConfig, Point
 
-TRACKERS: dict[str, type[Tracker]] = {kind.name: kind for kind in (TensorBoard, Mlflow, Wandb)}
+State = Literal["finished", "failed", "killed"]
+CurvePoint: TypeAlias = tuple[int, dict[str, float]]  # step, and the known and finite values by name
+Figures: TypeAlias = Mapping[str, float]  # by names such as "lm/perplexity"
+Files: TypeAlias = Sequence[Path]  # that exist, such as the report
+Pictures: TypeAlias = Mapping[str, bytes]  # PNG by title
+FOLDER: Final = "tracking"  # in a run folder
+# Options that say where and how a run computes; the same tracked run may have other values of them.
+ELSEWHERE = frozenset({"name", "device", "workers", "parallel", "engine", "store", "tracking"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackedRun:
+    """A run, as it is known when it begins."""
+
+    name: str
+    group: str | None = None  # the sweep that the run is a job of
+    folder: Path
+    command: str
+    config: Mapping[str, object]  # the composed one: plain values, nested
+    version: str  # of Wordless
+    commit: str | None  # of the checkout
+
+    def find_id(self) -> str:
+        """Return the id of the run in libraries, from its folder; other options in the same folder get a new id."""
+        deciding = {name: value for name, value in self.config.items() if name not in ELSEWHERE}
+        options = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]
+        path = self.folder / FOLDER / "id.json"
+        found = find_object(path) or {}
+        if found.get("options") == options and isinstance(known := found.get("id"), str):
+            return known
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = uuid4().hex
+        write_aside(path, json.dumps({"options": options, "id": new}) + "\n")
+        return new
+
+
+EVENTS = "tensorboard"  # in a run folder
+RUN = "run"  # in `EVENTS`
+LOSSES = {"train_loss": "train", "validation_loss": "validation"}  # both in one chart
+
+
+class TensorBoard:
+    """Event files in the folder ``tensorboard`` of a run.
+
+    Each training has a folder: one log of training losses, one of validation losses, and one of everything else. The
+    folder ``run`` has the options, figures and pictures.
+    """
+
+    title, extra, everywhere = "TensorBoard", None, True  # each process that trains may write its own files
+
+    def __init__(self, run: TrackedRun) -> None:
+        self._run = run
+        self._root = run.folder / EVENTS
+        self._writers: dict[str, Any] = {}  # SummaryWriter, untyped; of one training at a time: each has threads
+
+    def held(self, curve: str) -> Sequence[tuple[int, float]]:
+        folder = self._root / curve / "loss_train"
+        if not folder.is_dir():
+            return []
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # slow to import
+
+        log = EventAccumulator(str(folder), size_guidance={"scalars": 0}, purge_orphaned_data=False).Reload()
+        return [(event.step, event.value) for event in log.Scalars("loss")] if "loss" in log.Tags()["scalars"] else []
+
+    def add(self, curve: str, points: Sequence[CurvePoint]) -> None:
+        writer = self._writer(curve)
+        for step, values in points:
+            losses = {log: values[name] for name, log in LOSSES.items() if name in values}
+            writer.add_scalars("loss", losses, step)
+            for name, value in values.items():
+                if name not in LOSSES:
+                    writer.add_scalar(name, value, step)
+        writer.flush()
+
+    def conclude(self, figures: Figures, files: Files, pictures: Pictures) -> None:
+        remove(self._root / RUN)
+        writer, run = self._writer(RUN), self._run
+        commit = f", commit {run.commit}" if run.commit else ""
+        about = (f"`{run.command}`", f"Wordless {run.version}{commit}", f"folder {run.folder.absolute()}")
+        writer.add_text("run", "\n\n".join(about))
+        writer.add_text("config", f"```\n{json.dumps(run.config, indent=1, sort_keys=True)}\n```")
+        rows = "\n".join(f"| {name} | {value:.6g} |" for name, value in figures.items())
+        writer.add_text("figures", f"| figure | value |\n|---|---|\n{rows}")
+        writer.add_text("files", "\n".join(f"- {file.absolute()}" for file in files))
+        for title, png in pictures.items():
+            writer.add_image(title, np.asarray(Image.open(io.BytesIO(png)).convert("RGB")), dataformats="HWC")
+
+    def close(self, state: State) -> None:
+        if RUN not in self._writers:
+            remove(self._root / RUN)
+        self._writer(RUN).add_text("state", state)
+        self._writers.pop(RUN).close()
+
+    def _writer(self, folder: str) -> Any:
+        """Return the writer of a folder, and close the one before."""
+        if folder not in self._writers:
+            from torch.utils.tensorboard import SummaryWriter  # slow to import
+
+            while self._writers:
+                self._writers.popitem()[1].close()
+            self._writers[folder] = SummaryWriter(str(self._root / folder))  # type: ignore[no-untyped-call]  # torch's own
+        return self._writers[folder]
+
+
+ID = "wordless.id"  # tag of a run
+STATES: dict[State, str] = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
+MOST_METRICS, MOST_PARAMETERS = 1000, 100  # of one request
+FORBIDDEN = re.compile(r"[^\w.\- :/]")  # in names of metrics and parameters
+DEFAULTS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's own seven take minutes where there is no network
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # seconds
+}
+
+
+class Mlflow:
+    """A run of an experiment in MLflow, new or continued, on a server or in a database of this machine.
+
+    MLflow's own variables say where: MLFLOW_TRACKING_URI, else ``mlflow.db`` and ``mlruns`` in the current folder;
+    MLFLOW_EXPERIMENT_NAME, else ``wordless``.
+    """
+
+    title, extra, everywhere = "MLflow", "mlflow", False
+
+    def __init__(self, run: TrackedRun) -> None:
+        for name, value in DEFAULTS.items():
+            os.environ.setdefault(name, value)
+        from mlflow import MlflowClient
+        from mlflow.entities import Param
+        from mlflow.exceptions import MlflowException
+
+        for library in ("mlflow", "alembic"):  # they tell how they create a database
+            logging.getLogger(library).setLevel(logging.WARNING)
+        self._run, own = run, run.find_id()
+        client = self._client = MlflowClient()
+        experiment = os.environ.get("MLFLOW_EXPERIMENT_ID", "")
+        if not experiment:
+            wanted = os.environ.get("MLFLOW_EXPERIMENT_NAME", "wordless")
+            with suppress(MlflowException):  # another job of a sweep was faster
+                if client.get_experiment_by_name(wanted) is None:
+                    client.create_experiment(wanted)
+            experiment = str(client.get_experiment_by_name(wanted).experiment_id)
+        if found := client.search_runs([experiment], f"tags.`{ID}` = '{own}'", max_results=1):
+            self._id = found[0].info.run_id
+            client.update_run(self._id, status="RUNNING")
+            return
+        tags = {
+            "mlflow.source.name": run.command,
+            "mlflow.source.type": "LOCAL",
+            "mlflow.source.git.commit": run.commit,
+            "wordless.version": run.version,
+            "wordless.folder": str(run.folder.absolute()),
+            "wordless.sweep": run.group,
+            ID: own,
+        }
+        known = {name: value for name, value in tags.items() if value}
+        self._id = client.create_run(experiment, run_name=run.name, tags=known).info.run_id
+        params = (Param(FORBIDDEN.sub("_", name), str(value)) for name, value in leaves(run.config))
+        while batch := list(islice(params, MOST_PARAMETERS)):
+            client.log_batch(self._id, params=batch)
+
+    def held(self, curve: str) -> Sequence[tuple[int, float]]:
+        name = FORBIDDEN.sub("_", f"{curve}/train_loss")
+        if name not in self._client.get_run(self._id).data.metrics:
+            return []
+        return sorted((each.step, each.value) for each in self._client.get_metric_history(self._id, name))
+
+    def add(self, curve: str, points: Sequence[CurvePoint]) -> None:
+        self._log((f"{curve}/{name}", value, step) for step, values in points for name, value in values.items())
+
+    def conclude(self, figures: Figures, files: Files, pictures: Pictures) -> None:
+        """Log figures that are new or have changed, the options, files and pictures."""
+        known = self._client.get_run(self._id).data.metrics
+        self._log((name, value, 0) for name, value in figures.items() if known.get(FORBIDDEN.sub("_", name)) != value)
+        self._client.log_dict(self._id, dict(self._run.config), "config.json")
+        for path in files:
+            self._client.log_artifact(self._id, str(path))
+        with TemporaryDirectory() as folder:
+            for title, png in pictures.items():
+                (Path(folder) / f"{FORBIDDEN.sub('_', title).replace('/', '_')}.png").write_bytes(png)
+            self._client.log_artifacts(self._id, folder, "pictures")
+
+    def close(self, state: State) -> None:
+        self._client.set_terminated(self._id, status=STATES[state])
+
+    def _log(self, metrics: Iterable[tuple[str, float, int]]) -> None:
+        from mlflow.entities import Metric
+
+        now = round(1000 * time.time())
+        each = (Metric(FORBIDDEN.sub("_", name), value, now, step) for name, value, step in metrics)
+        while batch := list(islice(each, MOST_METRICS)):
+            self._client.log_batch(self._id, metrics=batch)
+
+
+EXIT_CODES: dict[State, int] = {"finished": 0, "failed": 1, "killed": 130}
+
+
+class Wandb:
+    """A run of a project in Weights & Biases, new or continued. An offline run is written anew by each call.
+
+    The library's own variables say where: WANDB_PROJECT, else ``wordless``; WANDB_ENTITY; WANDB_DIR, else the folder
+    ``tracking`` of the run; WANDB_MODE, else online for a user who is logged in, and offline for all others.
+    """
+
+    title, extra, everywhere = "Weights & Biases", "wandb", False
+
+    def __init__(self, run: TrackedRun) -> None:
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # of crashes of the library, to its makers
+        import wandb
+        from requests.utils import get_netrc_auth  # what `wandb login` writes is a line of netrc
+
+        own = wandb.setup().settings
+        mode: Literal["online", "offline"] | None = None
+        if "WANDB_MODE" not in os.environ:  # offline unless there are credentials for the server
+            known = own.api_key or own.identity_token_file or get_netrc_auth(own.base_url)
+            mode = "online" if known and own.mode == "online" else "offline"
+        folder, key = Path(os.environ.get("WANDB_DIR") or run.folder / FOLDER), run.find_id()
+        folder.mkdir(parents=True, exist_ok=True)
+        if (mode or own.mode) == "offline":
+            before = [path for path in folder.glob(f"wandb/offline-run-*-{key}*") if path.is_dir()]
+            uploaded = [path for path in before if any(path.glob("*.wandb.synced"))]
+            for path in {*before} - {*uploaded}:  # nobody has its points, and this call logs them again
+                shutil.rmtree(path, ignore_errors=True)
+            key += f"-{len(uploaded)}" if uploaded else ""  # a server would show the points of both
+        about = {"version": run.version, "commit": run.commit, "command": run.command}
+        self._wandb = wandb.init(
+            id=key,
+            name=run.name,
+            project=own.project or "wordless",
+            group=os.environ.get("WANDB_RUN_GROUP") or run.group,
+            notes=run.command,
+            dir=folder,
+            mode=mode,
+            resume="allow",
+            config={**run.config, "wordless": {**about, "folder": str(run.folder.absolute())}},
+            allow_val_change=True,
+            reinit="create_new",
+            # Neither code nor printed lines nor changes of a checkout are uploaded.
+            settings=wandb.Settings(
+                console="off",
+                silent=True,
+                disable_code=True,
+                disable_git=True,
+                x_save_requirements=False,
+                init_timeout=30.0,  # seconds that the library waits for its server
+                finish_timeout=50.0,
+            ),
+        )
+        self._named: set[str] = set()
+
+    def held(self, curve: str) -> Sequence[tuple[int, float]]:
+        """Return the last step and loss of a curve: a run that is continued has them in its summary."""
+        step, loss = (self._wandb.summary.get(f"{curve}/{name}") for name in ("step", "train_loss"))
+        return [] if step is None or loss is None else [(int(step), float(loss))]
+
+    def add(self, curve: str, points: Sequence[CurvePoint]) -> None:
+        """Log points, with the steps of the training as their horizontal axis."""
+        if curve not in self._named:
+            self._wandb.define_metric(f"{curve}/*", step_metric=f"{curve}/step")
+            self._named.add(curve)
+        for step, values in points:
+            self._wandb.log({f"{curve}/{key}": value for key, value in {"step": step, **values}.items()})
+
+    def conclude(self, figures: Figures, files: Files, pictures: Pictures) -> None:
+        self._wandb.summary.update(dict(figures))
+        for path in files:
+            self._save(path.name, path.read_bytes())
+        for title, png in pictures.items():
+            self._save(f"pictures/{title.replace('/', '_')}.png", png)
+
+    def close(self, state: State) -> None:
+        """Set the state of the run, and wait until the library has written everything."""
+        self._wandb.summary["state"] = state
+        self._wandb.finish(exit_code=EXIT_CODES[state])
+
+    def _save(self, name: str, content: bytes) -> None:
+        path = Path(self._wandb.dir) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)  # a copy: the library would only link a file of another folder
+        self._wandb.save(path, base_path=self._wandb.dir, policy="now")
+
+
+Tracker: TypeAlias = TensorBoard | Mlflow | Wandb
+TRACKERS: dict[str, type[Tracker]] = {"tensorboard": TensorBoard, "mlflow": Mlflow, "wandb": Wandb}
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # beginnings of an address of MLflow on this machine
 LONGEST_REASON = 200  # characters
 Say = Callable[[str], None]
 
@@ -41,114 +334,86 @@ def require_trackers(names: Sequence[str]) -> None:
             raise InputError(f"tracking={name} is not a tracker; {suggestion(name, TRACKERS)}")
         if names.count(name) > 1:
             raise InputError(f"tracking names {name} twice; name each tracker once")
-        kind = TRACKERS[name]
-        if missing := [module for module in kind.needs() if find_spec(module) is None]:
-            install = f"pip install 'wordless[{kind.extra}]'" if kind.extra else "make install"
+        database = name == "mlflow" and os.environ.get("MLFLOW_TRACKING_URI", "sqlite:").startswith(DATABASES)
+        needed, extra = (name, "sqlalchemy", "alembic") if database else (name,), TRACKERS[name].extra
+        if missing := [module for module in needed if find_spec(module) is None]:
+            install = f"pip install 'wordless[{extra}]'" if extra else "make install"
             raise InputError(f"tracking={name} needs {' and '.join(missing)}, not installed here: {install}")
 
 
-class Channel:
-    """The way to one tracker, which is opened when there is something to track, and given up after its first error."""
-
-    def __init__(self, kind: type[Tracker], run: TrackedRun, say: Say) -> None:
-        """Tell the line about an error to ``say``."""
-        self.kind = kind
-        self._run, self._say = run, say
-        self._tracker: Tracker | None = None
-        self._failed = False
-        self._curves: dict[TrackedTraining, tuple[str, int]] = {}  # name in the library, and last step
-
-    def add(self, training: TrackedTraining, points: Sequence[CurvePoint]) -> None:
-        """Add the points of a training that the library does not hold; ``points`` are all points so far."""
-
-        def work(tracker: Tracker) -> None:
-            name, last = self._curves.get(training) or _find_curve(tracker, training, points)
-            if new := [point for point in points if point.step > last]:
-                tracker.add(name, new)
-                last = new[-1].step
-            self._curves[training] = name, last
-
-        self._do(work)
-
-    def conclude(self, outcome: Outcome) -> None:
-        self._do(lambda tracker: tracker.conclude(outcome))
-
-    def close(self, state: State) -> None:
-        """End the tracker, if there was anything to track."""
-        if self._tracker is not None:
-            self._do(lambda tracker: tracker.close(state))
-
-    def _do(self, work: Callable[[Tracker], None]) -> None:
-        if self._failed:
-            return
-        try:
-            if self._tracker is None:
-                self._tracker = self.kind(self._run)
-            work(self._tracker)
-        except Exception as error:  # of a library: a tracker may not cost a run
-            self._failed = True
-            words = error.strerror if isinstance(error, OSError) else ""
-            line = " ".join((words or f"{type(error).__name__}: {error}").split())
-            reason = line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}..."
-            rest = "the run goes on, and the same command adds what is missing"
-            self._say(f"WARNING   {self.kind.title} tracks no more ({reason}); {rest}")
-
-
-def _find_curve(tracker: Tracker, training: TrackedTraining, points: Sequence[CurvePoint]) -> tuple[str, int]:
-    """Return the name of a training's curve in a library, and the last step that the library holds of it.
-
-    If the library holds other losses under the name, such as those of other weights in a folder that is used again, the
-    curve gets a name of its own.
-    """
-    losses, name = {point.step: point.train_loss for point in points}, training.name
-    for number in count(1):
-        held = tracker.held(name)
-        if all(isclose(loss, losses.get(step, loss), rel_tol=1e-5) for step, loss in held):  # some hold 32 bits
-            break
-        name = f"{training.name} {training.key[:6]}{f' {number}' if number > 1 else ''}"
-    return name, max((step for step, _ in held), default=-1)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Tracking:
-    """The trackers of a run. No method raises."""
+    """The trackers of a run. No method raises.
 
-    channels: tuple[Channel, ...] = ()
-    run: TrackedRun | None = None  # None: nothing is tracked
+    A tracker is opened when there is something to track, and given up after its first error.
+    """
 
-    def watch(self, training: TrackedTraining, fit: FitConfig) -> "LiveCurve":
-        """Begin to track a training that this process carries out or continues."""
-        return LiveCurve(fit, partial(self.complete, training))
+    def __init__(self, names: Sequence[str] = (), run: TrackedRun | None = None, say: Say = print) -> None:
+        """Tell the line about an error to ``say``. Without a run, nothing is tracked."""
+        self.kinds = {name: TRACKERS[name] for name in names if run is not None}  # those that had no error
+        self._run, self._say = run, say
+        self._open: dict[str, Tracker] = {}
+        self._curves: dict[tuple[str, str, str], tuple[str, int]] = {}  # name in a library, and last step
 
-    def complete(self, training: TrackedTraining, points: Sequence[CurvePoint]) -> None:
-        """Have each tracker hold the curve of a training up to its last point."""
-        for channel in self.channels:
-            channel.add(training, points)
+    def watch(self, training: str, key: str, fit: FitConfig) -> LiveCurve:
+        """Begin to track a training that this process carries out or continues; ``key`` is that of its entry."""
+        return LiveCurve(fit, partial(self.complete, training, key))
 
-    def conclude(self, outcome: Outcome) -> None:
-        for channel in self.channels:
-            channel.conclude(outcome)
+    def complete(self, training: str, key: str, points: Sequence[CurvePoint]) -> None:
+        """Have each tracker hold the curve of a training; ``points`` are all points so far."""
+
+        def add(name: str, tracker: Tracker) -> None:
+            known = self._curves.get((name, training, key))
+            curve, last = known or _find_curve(tracker, training, key, points)
+            if new := [point for point in points if point[0] > last]:
+                tracker.add(curve, new)
+            self._curves[name, training, key] = curve, max(last, points[-1][0])
+
+        self._each([*self.kinds], add)
+
+    def conclude(self, figures: Figures, files: Files, pictures: Pictures) -> None:
+        """Record what the run came to, in place of what an earlier call recorded."""
+        self._each([*self.kinds], lambda _, tracker: tracker.conclude(figures, files, pictures))
 
     def close(self, state: State) -> None:
-        """Say how the run ended, and wait for the trackers."""
-        for channel in self.channels:
-            channel.close(state)
+        """Say how the run ended, where there was anything to track, and wait for the trackers."""
+        self._each([*self._open], lambda _, tracker: tracker.close(state))
 
     @property
-    def elsewhere(self) -> "Callable[[Say], Tracking]":
+    def elsewhere(self) -> Callable[[Say], Tracking]:
         """A function that opens, in another process, the trackers that this process can reach."""
-        names = tuple(each.kind.name for each in self.channels if each.kind.everywhere)
-        return partial(open_trackers, names, self.run)
+        return partial(Tracking, tuple(name for name, kind in self.kinds.items() if kind.everywhere), self._run)
+
+    def _each(self, names: Sequence[str], work: Callable[[str, Tracker], None]) -> None:
+        for name in names:
+            try:
+                if name not in self._open and self._run is not None:
+                    self._open[name] = self.kinds[name](self._run)
+                work(name, self._open[name])
+            except Exception as error:  # of a library: a tracker may not cost a run
+                self._open.pop(name, None)
+                words = error.strerror if isinstance(error, OSError) else ""
+                line = " ".join((words or f"{type(error).__name__}: {error}").split())
+                reason = line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}..."
+                rest = "the run goes on, and the same command adds what is missing"
+                self._say(f"WARNING   {self.kinds.pop(name).title} tracks no more ({reason}); {rest}")
 
 
 NO_TRACKING = Tracking()
 
 
-def open_trackers(names: Sequence[str], run: TrackedRun | None, say: Say) -> Tracking:
-    """Open trackers by name; each warning is one line for ``say``. Without a run, nothing is tracked."""
-    if run is None:
-        return NO_TRACKING
-    return Tracking(channels=tuple(Channel(TRACKERS[name], run, say) for name in names), run=run)
+def _find_curve(tracker: Tracker, training: str, key: str, points: Sequence[CurvePoint]) -> tuple[str, int]:
+    """Return the name of a training's curve in a library, and the last step that the library holds of it.
+
+    If the library holds other losses under the name, such as those of other weights in a folder that is used again, the
+    curve gets a name of its own.
+    """
+    losses, name = {step: values.get("train_loss") for step, values in points}, training
+    for number in count(1):
+        held = tracker.held(name)
+        if all(isclose(loss, losses.get(step) or loss, rel_tol=1e-5) for step, loss in held):  # some hold 32 bits
+            break
+        name = f"{training} {key[:6]}{f' {number}' if number > 1 else ''}"
+    return name, max((step for step, _ in held), default=-1)
 
 
 class LiveCurve:
@@ -162,8 +427,7 @@ class LiveCurve:
 
     def resume(self, points: Sequence[Point]) -> None:
         """Take the points of an earlier attempt; the next point has no speed, because some of its steps are older."""
-        self._points = [curve_point(point, self._fit) for point in points]
-        self._before = None
+        self._points, self._before = [curve_point(point, self._fit) for point in points], None
         if points:
             self._show(self._points)
 
@@ -184,14 +448,11 @@ def stored_points(curve: Sequence[Point], options: object) -> list[CurvePoint]:
 
 
 def curve_point(point: Point, fit: FitConfig | None, *, steps_per_second: float | None = None) -> CurvePoint:
-    """Return a point with the learning rate of its last step."""
-    return CurvePoint(
-        step=point["step"],
-        train_loss=point["train_loss"],
-        validation_loss=point["validation_loss"],
-        learning_rate=fit.learning_rate(point["step"] - 1) if fit else None,
-        steps_per_second=steps_per_second,
-    )
+    """Return a point, losses per item, with the learning rate of its last step."""
+    rate = fit.learning_rate(point["step"] - 1) if fit else None
+    values = {"train_loss": point["train_loss"], "validation_loss": point["validation_loss"], "learning_rate": rate}
+    values["steps_per_second"] = steps_per_second
+    return point["step"], {name: value for name, value in values.items() if value is not None and isfinite(value)}
 
 
 class Terminated(SystemExit):
@@ -205,7 +466,7 @@ def tracked(tracking: Tracking) -> Iterator[Tracking]:
     SIGTERM is raised as `Terminated` if there is a tracker of a network, which would show the run as running. A signal
     that somebody else handles or ignores is left alone.
     """
-    remote = not all(channel.kind.everywhere for channel in tracking.channels)
+    remote = not all(kind.everywhere for kind in tracking.kinds.values())
     ours = remote and threading.current_thread() is threading.main_thread()
     ours = ours and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 

@@ -20,8 +20,7 @@ from pipelines.chain.run_output import figures
 from pipelines.results.run_record import read_results
 from pipelines.store.session import Session
 from pipelines.store.store import CURVE, Entry, Recipe, Store
-from pipelines.tracking.tracker import FORBIDDEN, Outcome, TrackedRun, TrackedTraining
-from pipelines.tracking.tracking import TRACKERS, Tracking, open_trackers, require_trackers, tracked
+from pipelines.tracking.tracking import FORBIDDEN, TRACKERS, TrackedRun, Tracking, require_trackers, tracked
 from tests.killing import Call, call
 from tests.pipelines.chain.test_pairs import FOLDS, TRAINED
 from tests.pipelines.conftest import FinishedRun
@@ -85,7 +84,7 @@ class Place:
         return TrackedRun(name=self.name, folder=self.folder, command=command, config=CONFIG, version="1", commit="abc")
 
     def tracking(self, *names: str) -> Tracking:
-        return open_trackers(names, self.run, self.say)
+        return Tracking(names, self.run, self.say)
 
     def say(self, line: str) -> None:
         with (self.root / "said.txt").open("a") as file:
@@ -115,7 +114,7 @@ class Place:
             entry = session.obtain(recipe, "a tiny model", make, files=[CURVE])
             report = self.folder / "report.html"
             report.write_text("<html>the report</html>")
-            tracking.conclude(Outcome(figures=FIGURES, files=[report], pictures={"1 two/anna": PNG}))
+            tracking.conclude(FIGURES, [report], {"1 two/anna": PNG})
         return entry
 
 
@@ -266,10 +265,9 @@ def test_a_folder_that_cannot_be_written_costs_nothing(
 def test_a_full_disk_ends_no_training(small_disk: Path) -> None:
     said: list[str] = []
     runs = [Place(root=small_disk, name=name).run for name in ("whole", "filling")]
-    whole, filling = (open_trackers(["tensorboard"], run, said.append) for run in runs)
-    training = TrackedTraining(name=TRAINING, key="0123456789abcdef")
+    whole, filling = (Tracking(["tensorboard"], run, said.append) for run in runs)
     for tracking, steps in ((whole, 3), (filling, 1200)):
-        curve = tracking.watch(training, FIT)
+        curve = tracking.watch(TRAINING, "0123456789abcdef", FIT)
         for step in range(1, steps + 1):
             curve.add(Point(step=step, train_loss=0.5, validation_loss=0.25))
         if tracking is whole:

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from pipelines.store.session import Session
 from pipelines.store.store import CURVE, Recipe, Store
-from pipelines.tracking.tracker import TrackedRun
-from pipelines.tracking.tracking import open_trackers
+from pipelines.tracking.tracking import TrackedRun, Tracking
 from wordless.base.machine import Batch
 from wordless.base.progress import Terminal
 from wordless.training.gangs import open_gang
@@ -55,7 +54,7 @@ def main(folder: Path) -> None:
             terminal=terminal,
             folder=folder / "run",
             workers=1,
-            tracking=open_trackers(["tensorboard"], run, terminal.say),
+            tracking=Tracking(["tensorboard"], run, terminal.say),
         )
         for name, config in CONFIGS.items():
             recipe = Recipe(stage=name, version=1, config=asdict(config), inputs={})
