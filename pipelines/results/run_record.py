@@ -1,11 +1,10 @@
 """The content of a run folder for the report: ``results.json``, sounds and pictures."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass, replace
+from functools import cache
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
+from types import UnionType
+from typing import Any, TypedDict, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +28,7 @@ Pictures = dict[str, npt.NDArray[np.float32 | np.int32]]
 Resamples = dict[str, npt.NDArray[np.float32]]
 
 
+R = TypeVar("R")
 Section = dict[str, Any]  # a part of results.json that a stage describes for the report; the comments tell its content
 
 
@@ -101,29 +101,58 @@ def recorded_options(results: Results) -> dict[str, Any]:
 
 
 def read_results(folder: Path) -> Results:
-    """Read the results of a run; unprintable characters in names are escaped.
+    """Read the results of a run; unprintable characters in names are escaped. Keys of a later version are left out.
 
     Raises:
         InputError: the file is missing, or has another form.
     """
-    path = folder / RESULTS
+    path, remedy = folder / RESULTS, "write it again: repeat the run's command"
     if not path.is_file():
         raise InputError(f"{path} is missing; give the folder of a run, as wordless run printed it")
     try:
-        content = json.loads(path.read_bytes())
+        content = escape_values(json.loads(path.read_bytes()))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON ({error}); write it again: repeat the run's command") from error
+        raise InputError(f"{path} is not JSON ({error}); {remedy}") from error
     if not isinstance(content, dict) or not isinstance(content.get("figures"), list):
-        raise InputError(f'{path} holds no list of "figures"; write it again: repeat the run\'s command')
+        raise InputError(f'{path} holds no list of "figures"; {remedy}')
+    known = {name: value for name, value in content.items() if name in Results.__annotations__}
+    for name, value in known.items():
+        wanted = {"figures": list, "stages": list, "command": str}.get(name, dict)
+        if not isinstance(value, wanted):
+            raise InputError(f"{path} is damaged: {name} is {kind_of(value)}, not {kind_of(wanted())}; {remedy}")
+    damaged = f"{path} is damaged:"
+    figures = Figures(_record(Figure, row, f"{damaged} figures[{at}]") for at, row in enumerate(known["figures"]))
+    if "comparison" in known:
+        section = {**known["comparison"], "figures": figures.where(stage="probe")}
+        known["comparison"] = _record(Comparison, section, f"{damaged} comparison")
+    return cast(Results, {**known, "figures": figures})
+
+
+def _record(kind: type[R], values: object, place: str) -> R:
+    """Build a figure or a comparison from plain values; each must have the type of its field."""
+    remedy = "write it again: repeat the run's command"
+    if not isinstance(values, dict):
+        raise InputError(f"{place} is {kind_of(values)}, not an object; {remedy}")
+    types = _types(kind)
+    for name, value in values.items():
+        if name in types and not isinstance(value, types[name]):
+            problem = f"{place}.{name} is {written(value)}, {kind_of(value)}"
+            raise InputError(f"{problem}; it must be {describe_type(types[name][0])}; {remedy}")
     try:
-        figures = Figures(read_record(list[Figure], escape_values(content.pop("figures")), "figures"))
-        results: Results = read_record(Results, escape_values(content))
-    except InputError as error:
-        raise InputError(f"{path} is damaged: {error}; write it again: repeat the run's command") from error
-    results["figures"] = figures
-    if "comparison" in results:
-        results["comparison"] = replace(results["comparison"], figures=figures.where(stage="probe"))
-    return results
+        return kind(**{name: value for name, value in values.items() if name in types})
+    except TypeError as error:  # a field is missing
+        raise InputError(f"{place} lacks {str(error).rpartition(': ')[2]}; {remedy}") from error
+
+
+@cache
+def _types(kind: type) -> dict[str, tuple[type, ...]]:
+    """Return the classes of the values of each field; whole numbers are numbers, too."""
+    found: dict[str, tuple[type, ...]] = {}
+    for name, hint in get_type_hints(kind).items():
+        parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        classes = tuple(get_origin(part) or part for part in parts)
+        found[name] = (*classes, int) if float in classes else classes
+    return found
 
 
 def read_resamples(folder: Path) -> Resamples:
@@ -156,56 +185,3 @@ def _read_arrays(path: Path) -> dict[str, Any]:
 def is_cut(excerpt: Section) -> bool:
     """Whether only a part of the clip was decoded."""
     return bool(excerpt["seconds"] < excerpt["clip_seconds"])
-
-
-def read_record(kind: Any, value: object, place: str = "") -> Any:
-    """Build a value of a type from plain values. Keys that a record does not have are those of a later version.
-
-    A record is a ``TypedDict``, or a dataclass, whose fields without a default are required.
-
-    Raises:
-        InputError: a value has another type, or a record lacks a key; the message names the place.
-    """
-    origin, parts = get_origin(kind), get_args(kind)
-    if is_typeddict(kind) or is_dataclass(kind):
-        return _record(kind, value, place)
-    if origin is list:
-        return [
-            read_record(parts[0], item, f"{place}[{number}]")
-            for number, item in enumerate(_of_type(list, value, place))
-        ]
-    if origin in (dict, Mapping):
-        return {
-            key: read_record(parts[1], item, f"{place}.{key}") for key, item in _of_type(dict, value, place).items()
-        }
-    if origin in (Union, UnionType):  # a type or None; other unions and Literal are not supported
-        part = next(part for part in parts if part is not NoneType)
-        return None if value is None else read_record(part, value, place)
-    if not (kind in (Any, object) or type(value) is kind or (kind is float and type(value) is int)):
-        raise InputError(f"{place} is {written(value)}, {kind_of(value)}; it must be {describe_type(kind)}")
-    return value
-
-
-def _record(kind: Any, value: object, place: str) -> Any:
-    values = _of_type(dict, value, place)
-    required = (
-        kind.__required_keys__
-        if is_typeddict(kind)
-        else {each.name for each in fields(kind) if each.default is MISSING and each.default_factory is MISSING}
-    )
-    if missing := sorted(required - values.keys()):
-        raise InputError(f"{place} has no {missing[0]!r}")
-    types = get_type_hints(kind)
-    found = {
-        key: read_record(part, values[key], f"{place}.{key}" if place else key)
-        for key, part in types.items()
-        if key in values
-    }
-    return kind(**found)
-
-
-def _of_type(kind: type[Any], value: object, place: str) -> Any:
-    if not isinstance(value, kind):
-        what = "a list" if kind is list else "an object"
-        raise InputError(f"{place or 'the file'} is {kind_of(value)}; it must be {what}")
-    return value

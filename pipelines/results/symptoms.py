@@ -32,10 +32,9 @@ class Sign:
 
     def measure(self, results: Results) -> float | None:
         """Return the value of a run; None where the run lacks one of the figures."""
-        value, over, minus = (each and _find(results, each) for each in (self.value, self.over, self.minus))
-        if value is None or (self.over and not over) or (self.minus and minus is None):
-            return None
-        return value / (over or 1.0) - (minus or 0.0)
+        value, over = _find(results, self.value), _find(results, self.over) if self.over else 1.0
+        minus = _find(results, self.minus) if self.minus else 0.0
+        return None if value is None or not over or minus is None else value / over - minus
 
     def is_shown(self, value: float) -> bool:
         """Whether a value is beyond its bound."""
