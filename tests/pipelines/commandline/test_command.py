@@ -59,8 +59,7 @@ named = {
     each: Option(name=each, default=None, explanation="", verbatim=each in texts)
     for each in (*texts, *others, "tokenizer.kind")
 }
-groups = {"corpus": Group(chosen="digits", explanation="")}
-main = command("try", task, options=Index(options=named, groups=groups))
+main = command("try", task, options=Index(options=named, groups={"corpus": Group(chosen="digits", explanation="")}))
 if __name__ == "__main__":
     main()
 """
@@ -131,12 +130,9 @@ def test_a_sweep_splits_at_commas_but_not_in_paths(project: Path) -> None:
     ("words", "told"),
     [
         (["tokenizer.codebok_size=5"], r"tokenizer\.codebok_size\b.*\btokenizer\.codebook_size\?"),
-        (["codebook_size=5"], r"\bcodebook_size\b.*\btokenizer\.codebook_size\?"),
-        (["corpus=folder", "corpus.rot=x"], r"corpus\.rot\b.*\bcorpus\.root\?"),
         (["corpus=fodler"], r"corpus=fodler\b.*\bfolder\?"),
         (["corpus=music"], r"corpus=music\b.*\bcustom, digits, folder\b"),
         (["corpsu=folder"], r"\bcorpsu\b.*\bcorpus\?"),
-        (["-m", "sede=1,2"], r"\bsede\b.*\bseed\?"),
         (["-m", "corpus=folder,fodler"], r"corpus=fodler\b.*\bfolder\?"),
         (["corpus=custom"], r"corpus\.pattern, corpus\.root\b.*corpus\.pattern=\.\.\. corpus\.root="),
         (["tokenizer.kind=a b (c"], r"'tokenizer\.kind=a b \(c'"),
@@ -209,10 +205,6 @@ def test_closed_streams_fail_no_command_and_nothing_is_printed_into_its_files(pr
     done = subprocess.run(piped, shell=True, cwd=project, env={**os.environ, "PYTHONPATH": places}, check=False)
     assert done.returncode == 0
     assert (project / "made").read_bytes() == b"made"
-
-
-def test_a_rank_without_torchrun_is_no_reason_for_silence(project: Path) -> None:
-    assert "it must be a wish" in refusal(called(project, "prompt=refuse", RANK="1", LOCAL_RANK="1", WORLD_SIZE="2"))
 
 
 def test_under_torchrun_each_machine_speaks_of_its_own_disk(project: Path) -> None:

@@ -99,6 +99,8 @@ def test_only_paths_and_columns_are_quoted_and_switches_come_first() -> None:
         "quick=true",
         "workers=3",
     ]
+    words = ["lm=3", "++corpus=true", "lm=tiny", "seed=3"]  # Hydra lists the presets for a text, not for a number
+    assert prepare(words, RUN) == ["lm='3'", "++corpus='true'", "lm=tiny", "seed=3"]
     words = ["corpus.columns.audio=1", "corpus.columns.start=Begin Time (s)", "corpus.columns.label=[tempo,key]"]
     assert prepare(words, RUN) == [
         "corpus.columns.audio='1'", "corpus.columns.start='Begin Time (s)'", "corpus.columns.label=[tempo,key]"
@@ -113,22 +115,11 @@ def test_only_paths_and_columns_are_quoted_and_switches_come_first() -> None:
         ("--store-root=x", "store_root=x"),
         ("smoke", "OPTION=VALUE"),
         ("lm.gpt.layres=3", r"\blm\.gpt\.layers\?"),
-        ("~vocoder.fit.stps", r"\bvocoder\.fit\.steps\?"),
-        ("+lm=tiny", r"\blm\b.*\balready\b"),
     ],
 )
 def test_what_is_no_option_is_refused(word: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
         prepare([word], RUN)
-
-
-@pytest.mark.parametrize(
-    ("word", "prepared"),
-    [("lm=3", "lm='3'"), ("++corpus=true", "++corpus='true'"), ("lm=tiny", "lm=tiny"), ("seed=3", "seed=3")],
-)
-def test_a_number_in_the_place_of_a_preset_is_a_text(word: str, prepared: str) -> None:
-    """Hydra raises its own error for a number, and lists the presets for a text."""
-    assert prepare([word], RUN) == [prepared]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.pages.charts import Look, Panel, Series, curve_chart
 from pipelines.pages.comparison_charts import MAX_WRITTEN, confusion_chart
-from pipelines.pages.sweep_runs import Point, Runs, methods_chart, shifts, swept
+from pipelines.pages.sweep_runs import Point, Runs, methods_chart, swept
 from pipelines.results.figures import Figure, Figures
 from pipelines.results.sweep_jobs import Job
 from tests.pipelines.pages_apart import says
@@ -128,11 +128,3 @@ def test_names_such_as_ablations_have_a_row_for_each_run() -> None:
     assert says(text, "none", "86.0 %", "one_hearing", "60.0 %")  # the first method's values, for screen readers
     for name in ("GPT", "SimCLR", "bag of codes"):
         assert f">{name}<" in text, name  # the legend
-
-
-@pytest.mark.parametrize("count", [1, 2, 15, 40])
-def test_methods_stand_around_their_value_apart_from_the_next(count: int) -> None:
-    found = shifts(count)
-    assert sum(found) == pytest.approx(0)
-    assert found == sorted(set(found))
-    assert found[-1] - found[0] < 0.6

@@ -45,7 +45,8 @@ def read_tensorboard(folder: Path) -> Record:
         record.curves |= _scalars(root / training, training, tags)
     if (root / "run").exists():
         log = _log(root / "run")
-        texts = {tag.partition("/")[0]: _text(log, tag) for tag in log.Tags()["tensors"]}
+        found = {tag.partition("/")[0]: log.Tensors(tag)[0].tensor_proto for tag in log.Tags()["tensors"]}
+        texts = {name: bytes(proto.string_val[0]).decode() for name, proto in found.items()}
         record.state = texts["state"]
         record.config = json.loads(texts["config"].strip("`\n")) if "config" in texts else {}
         rows = [line.strip("| ").split(" | ") for line in texts.get("figures", "").splitlines()[2:]]
@@ -70,15 +71,10 @@ def _scalars(folder: Path, training: str, tags: dict[str, str]) -> dict[str, Cur
     }
 
 
-def _text(log: EventAccumulator, tag: str) -> str:
-    (event,) = log.Tensors(tag)
-    return bytes(event.tensor_proto.string_val[0]).decode()
-
-
 def read_mlflow(folder: Path) -> Record:
     """The one run in MLflow whose tag names the folder."""
     from mlflow import MlflowClient
-    from mlflow.artifacts import download_artifacts
+    from mlflow.artifacts import download_artifacts, load_dict
 
     client = MlflowClient()
     experiment = client.get_experiment_by_name("wordless")
@@ -98,17 +94,10 @@ def read_mlflow(folder: Path) -> Record:
         state=run.info.status.lower(),
         curves=curves,
         figures={name: value for name, value in run.data.metrics.items() if name not in curves},
-        config=client_config(run_id) if "config.json" in artifacts else {},
+        config=load_dict(f"runs:/{run_id}/config.json") if "config.json" in artifacts else {},
         report=report,
         pictures=len(client.list_artifacts(run_id, "pictures")),
     )
-
-
-def client_config(run_id: str) -> dict[str, Any]:
-    from mlflow.artifacts import load_dict
-
-    config: dict[str, Any] = load_dict(f"runs:/{run_id}/config.json")
-    return config
 
 
 def read_wandb(folder: Path) -> Record:
