@@ -98,18 +98,11 @@ def test_the_loudness_of_the_whole_changes_nothing() -> None:
     assert find_edges(block_powers(samples / np.float32(1024), RATE)) == edges
 
 
-def test_a_tone_in_noise_is_found_to_the_block(tmp_path: Path) -> None:
-    noise_around_a_tone(tmp_path / "a.wav", before=0.3, tone=0.5, after=0.21)
-    (clip,) = clips(tmp_path, 30)
-    assert (clip.start, clip.num_samples, clip.trimmed) == (2_400, 4_000, 4_080)
-    (all_of_it,) = clips(tmp_path, 60)
-    assert (all_of_it.start, all_of_it.num_samples, all_of_it.trimmed) == (0, 8_080, 0)
-
-
 @pytest.mark.parametrize("trim_db", [30.0, 60.0])
 def test_a_waveform_is_trimmed_as_its_file_is(trim_db: float, tmp_path: Path) -> None:
     noise_around_a_tone(tmp_path / "a.wav", before=0.31, tone=0.5, after=0.213)
     (clip,) = clips(tmp_path, trim_db)
+    assert (clip.start, clip.num_samples) == ((2_400, 4_160) if trim_db == 30 else (0, 8_184))
     whole = read(tmp_path / "a.wav")
     trimmed = trim_ends(whole, trim_db)
     assert trimmed.sample_rate == RATE
@@ -164,12 +157,6 @@ def test_blocks_of_the_file_do_not_depend_on_how_much_is_decoded_at_once(tmp_pat
     assert measure(tmp_path, "a.wav").edges == find_edges(block_powers(mixed / np.float32(24), 11_025))
 
 
-def test_a_slow_fade_takes_no_more_than_a_step_for_each_tenth_of_a_decibel() -> None:
-    edges = find_edges(np.geomspace(1e-16, 1, 100_000))
-    assert len(edges) == 1200 + 1  # rises, and the fall at the end
-    assert edges[-1] == (99_999, 0)
-
-
 def test_the_shortest_length_is_that_without_the_ends(tmp_path: Path) -> None:
     noise_around_a_tone(tmp_path / "a.wav", before=0.3, tone=0.2, after=0.2)
     config = InspectionConfig(trim_db=30, min_seconds=0.25)
@@ -178,18 +165,6 @@ def test_the_shortest_length_is_that_without_the_ends(tmp_path: Path) -> None:
     assert re.search(r"short.*\b0\.200 s\b.*\b0\.25 s", rejected[0].reason)
     with pytest.raises(InputError, match=r"1 .*short"):
         clips(tmp_path, 30, min_seconds=0.25)
-
-
-def test_what_is_silent_or_not_finite_is_said_to_be_so(tmp_path: Path, tone: Tone) -> None:
-    tone("good.wav", seconds=0.2)
-    soundfile.write(tmp_path / "silent.wav", np.zeros(4_000), RATE)
-    soundfile.write(tmp_path / "nan.wav", np.append(np.full(4_000, 0.1), np.nan), RATE, subtype="FLOAT")
-    soundfile.write(tmp_path / "infinite.wav", np.append(np.full(4_000, 0.1), np.inf), RATE, subtype="FLOAT")
-    names = ["good.wav", "infinite.wav", "nan.wav", "silent.wav"]
-    fit, rejected = inspect(tmp_path, names, InspectionConfig(trim_db=30))
-    assert list(fit) == ["good.wav"]
-    assert ["not finite" in each.reason for each in rejected] == [True, True, False]
-    assert "silent" in rejected[2].reason
 
 
 @pytest.mark.parametrize("trim_db", [0.0, -30.0, 121.0, float("inf"), float("nan")])
@@ -325,20 +300,6 @@ def test_half_of_the_energy_has_passed_in_the_middle_of_the_sound() -> None:
     assert half_energy(np.zeros(5)) == 2
 
 
-def test_excerpts_of_real_words_are_as_loud_as_any_and_louder_than_beginnings(wake_words: Path) -> None:
-    louder, files = 0, sorted(wake_words.rglob("*.ogg"))[::40]
-    for path in files:
-        whole = read(path, 16_000).samples
-        excerpt = read_loudest(path, 16_000, 1.0, step=2 * STEP)
-        starts = range(0, len(whole) - 16_000 + 1, 2 * STEP)
-        powers = [float(np.sum(whole[start : start + 16_000] ** 2, dtype=np.float64)) for start in starts]
-        found = powers[excerpt.start // (2 * STEP)]
-        assert max(powers) - found <= 0.011 * (max(powers) - min(powers))
-        louder += found > 2 * powers[0]
-    assert len(files) > 30
-    assert louder > len(files) / 2
-
-
 HIGHER_RATE = 8000
 
 
@@ -347,18 +308,14 @@ def noise_of_level(level: float, seconds: float = 0.5, *, pause: float = 0.0) ->
     return Waveform(samples=np.pad(samples, (0, round(pause * HIGHER_RATE))), sample_rate=HIGHER_RATE)
 
 
-def test_a_pause_does_not_change_the_level() -> None:
-    assert active_level(noise_of_level(0.1)) == pytest.approx(0.1, rel=0.05)
-    assert active_level(noise_of_level(0.1, pause=2.0)) == pytest.approx(active_level(noise_of_level(0.1)), rel=0.01)
-    assert active_level(Waveform(samples=np.zeros(100, np.float32), sample_rate=HIGHER_RATE)) == 0
-
-
 def test_sounds_become_equally_loud_without_clipping() -> None:
     sounds = [
         noise_of_level(0.01),
         noise_of_level(0.3, pause=1.0),
         Waveform(samples=np.zeros(80, np.float32), sample_rate=HIGHER_RATE),
     ]
+    assert active_level(sounds[1]) == pytest.approx(0.3, rel=0.05)  # a pause does not change the level
+    assert active_level(sounds[2]) == 0
     quiet, loud, silent = equally_loud(sounds)
     assert active_level(quiet) == pytest.approx(active_level(loud), rel=1e-4)
     assert max(np.abs(quiet.samples).max(), np.abs(loud.samples).max()) == pytest.approx(PEAK, rel=1e-4)

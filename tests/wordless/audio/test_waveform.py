@@ -1,7 +1,6 @@
 """Waveforms: checked when made, from samples as callers have them, written so that they read back, and in batches."""
 
 import io
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,6 @@ from wordless.audio.padding import (
     EQUAL_RATIO,
     SIMILAR_RATIO,
     ConvolutionsByLength,
-    group_by_length,
     inside,
     join_groups,
     read_by_length,
@@ -40,18 +38,6 @@ def test_a_written_waveform_reads_back_within_a_step_and_is_clipped(tmp_path: Pa
     assert np.abs(read(tmp_path / "new folder" / "a.wav", 8_000).samples - samples).max() <= 2**-15
     Waveform(samples=np.array([-2.0, 2.0], np.float32), sample_rate=8_000).write(str(tmp_path / "a.wav"))
     assert np.allclose(read(tmp_path / "a.wav", 8_000).samples, [-1.0, 1.0], atol=1e-4)
-
-
-def test_seconds_are_samples_over_a_positive_rate() -> None:
-    assert Waveform(samples=np.zeros(4_000, np.float32), sample_rate=16_000).seconds == 0.25
-    with pytest.raises(InputError, match=r"sample_rate\b.*\b0\b"):
-        Waveform(samples=np.zeros(8, np.float32), sample_rate=0)
-
-
-@pytest.mark.parametrize("samples", [np.zeros(8), np.zeros((8, 2), np.float32)])
-def test_stereo_or_float64_is_refused(samples: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
-    with pytest.raises(InputError, match="float32"):
-        Waveform(samples=samples, sample_rate=8_000)
 
 
 def test_a_path_may_be_text_and_begin_at_home_and_is_of_wav_alone(
@@ -108,6 +94,7 @@ SOUND = (np.arange(-16, 16) / 32).astype(np.float32)
         np.stack([SOUND, SOUND]),
         np.stack([SOUND * 2, SOUND * 0], axis=1),
         SOUND[::-1][::-1],
+        np.zeros(0),
         SOUND.astype(">f4"),
         (SOUND * 2**15).astype(">i2"),
         (SOUND.astype(np.float64) * 2**31).astype(">i4"),
@@ -117,7 +104,8 @@ SOUND = (np.arange(-16, 16) / 32).astype(np.float32)
 def test_all_ways_to_write_a_sound_are_the_same(given: object) -> None:
     found = mono(given)
     assert found.dtype == np.float32
-    assert np.array_equal(found, SOUND)
+    assert np.array_equal(found, SOUND[: len(found)])
+    assert len(found) == (0 if np.size(given) == 0 else len(SOUND))  # nothing is no sound, and no error
 
 
 @pytest.mark.parametrize(
@@ -150,11 +138,6 @@ def test_what_could_be_meant_in_two_ways_is_refused(given: object, told: str) ->
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("empty", [lambda: np.zeros(0), list, lambda: torch.zeros(0)])
-def test_nothing_is_no_sound_and_no_error(empty: Callable[[], object]) -> None:
-    assert mono(empty()).shape == (0,)
-
-
 @pytest.mark.parametrize(
     "rate", [44_100, 44_100.0, np.float32(44_100), np.int64(44_100), np.array(44_100), torch.tensor(44_100.0)]
 )
@@ -183,23 +166,10 @@ def test_channels_last_are_channels(channels: int) -> None:
     np.testing.assert_allclose(mono(stacked), SOUND * (channels - 1) / 2, atol=1e-6)
     assert np.array_equal(mono(stacked, channel=1), SOUND)
     assert np.array_equal(mono(stacked, channel="loudest"), SOUND * (channels - 1))
+    if channels == 2:
+        assert np.array_equal(mono(torch.from_numpy(stacked.T.copy()), channel=1), SOUND)  # stereo may come first
     with pytest.raises(InputError, match=rf"{channels} channels"):
         mono(stacked, channel=channels)
-
-
-def test_the_chosen_channel_of_any_layout_is_taken() -> None:
-    for one in (SOUND, SOUND[None], SOUND[:, None]):
-        for channel in ("mean", 0, 1, "loudest"):
-            assert np.array_equal(mono(one, channel=channel), SOUND)  # type: ignore[arg-type]  # plain text
-    first = np.stack([SOUND, -SOUND])
-    for stereo in (first, first.T, torch.from_numpy(first)):
-        assert not mono(stereo).any()
-        assert np.array_equal(mono(stereo, channel=1), -SOUND)
-
-
-@pytest.mark.parametrize("rate", [1, 10, 200, 999])
-def test_low_rates_are_rates(rate: int) -> None:
-    assert as_waveform(SOUND, rate).sample_rate == rate
 
 
 def test_frames_before_the_end_of_a_clip_are_its_own() -> None:
@@ -230,13 +200,6 @@ def shapes_read(convolutions: nn.Module) -> list[tuple[int, int]]:
     first = convolutions.get_submodule("conv_layers.0")
     first.register_forward_pre_hook(lambda module, inputs: seen.append((len(inputs[0]), inputs[0].shape[2])))
     return seen
-
-
-def test_a_drawn_example_of_groups() -> None:
-    lengths = torch.tensor([30, 10, 16, 15, 10, 31])
-    assert [rows.tolist() for rows in group_by_length(lengths, ratio=1.5)] == [[1, 4, 3], [2], [0, 5]]
-    assert [rows.tolist() for rows in group_by_length(lengths, ratio=EQUAL_RATIO)] == [[1, 4], [3], [2], [0], [5]]
-    assert [rows.tolist() for rows in group_by_length(lengths, ratio=torch.inf)] == [[1, 4, 3, 2, 0, 5]]
 
 
 @pytest.mark.parametrize("ratio", [EQUAL_RATIO, SIMILAR_RATIO, torch.inf])

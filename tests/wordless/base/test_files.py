@@ -19,14 +19,12 @@ from tests.calling import SOON, assert_waits, beside
 from tests.hostile.measured import at_most_seconds, write_special_files
 from wordless.base import files
 from wordless.base import files as module
-from wordless.base.errors import InputError
 from wordless.base.files import (
     aside,
     compiling,
     file_hash,
     importing,
     is_full,
-    lock_paths,
     open_regular,
     os_number,
     replace_folder,
@@ -105,12 +103,6 @@ def test_every_library_s_full_disk_names_the_file(
     assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(small_disk / "kept"))
     assert sorted(small_disk.iterdir()) == before  # nothing half-written is left
     assert (small_disk / "kept").read_text() == "old"
-
-
-def test_bad_input_is_no_full_disk(small_disk: Path) -> None:
-    (small_disk / "filling").write_bytes(bytes((1 << 20) - 8192))
-    with pytest.raises(InputError, match="clip"), aside(small_disk / "x"):
-        raise InputError("a clip has codes of another format")
 
 
 @pytest.mark.parametrize(
@@ -206,13 +198,6 @@ def test_the_next_place_is_taken_if_one_cannot_be_written_to_and_without_any_not
         assert ended.wait(SOON)
 
 
-def test_errors_of_the_block_are_raised_and_release_the_lock() -> None:
-    with pytest.raises(FileNotFoundError, match="of the block"), compiling():
-        raise FileNotFoundError("of the block")
-    with beside(enter) as ended:
-        assert ended.wait(SOON)
-
-
 def test_a_disk_without_locks_is_refused_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(file: object, operation: int) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
@@ -223,14 +208,3 @@ def test_a_disk_without_locks_is_refused_with_the_file(tmp_path: Path, monkeypat
     assert (refusal.value.errno, refusal.value.filename) == (errno.ENOLCK, str(tmp_path / "x.lock"))
     with compiling():  # nothing is locked
         pass
-
-
-def test_where_the_lock_may_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    environment, cache, temporary = lock_paths()
-    assert environment.is_relative_to(sys.prefix)
-    assert cache.is_relative_to(tmp_path)
-    assert temporary.parent.is_dir()
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as without a home
-    assert lock_paths() == [environment, temporary]

@@ -117,15 +117,6 @@ def test_models_can_be_sent_to_other_processes(run: Path) -> None:
     assert not [name for name in expected if not np.array_equal(found[name], expected[name])]
 
 
-def test_the_remedy_names_no_folder_that_is_not_there(run: Path, tmp_path: Path) -> None:
-    alone = (run / "lm").rename(tmp_path / "model")
-    try:
-        with pytest.raises(InputError, match=r"language model.*vocoder"):
-            Vocoder.from_pretrained(alone)
-    finally:
-        alone.rename(run / "lm")
-
-
 BROKEN = {
     "missing": "import a_library_that_nobody_has",
     "other_version": "from json import a_name_of_another_version",

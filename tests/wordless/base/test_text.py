@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from tests.lm.tiny import TINY, codes_format
 from vocoder.options import WaveNetConfig
 from vocoder.wavenet import create_wavenet
 from vocoder.wavenet import model_card as vocoder_card
-from wordless.base.progress import Progress, Terminal
+from wordless.base.progress import Terminal
 from wordless.base.text import counted, escape, escape_markdown
 
 
@@ -77,13 +76,3 @@ def test_output_goes_to_its_file_while_a_terminal_shows_a_bar(tmp_path: Path) ->
         os.close(ours)
         os.close(theirs)
     assert (tmp_path / "output").read_text() == "a line of output\n"
-
-
-def test_the_last_item_is_recorded_also_where_nothing_is_left() -> None:
-    shown: list[int] = []
-    progress = Progress(lambda first, done, total: shown.append(done), print, 4)
-    assert list(islice(progress.each(iter("abc"), done=1), 2)) == ["a", "b"]
-    assert shown == [1, 2, 3]
-    shown: list[int] = []
-    assert not list(Progress(lambda first, done, total: shown.append(done), print, 4).each((), done=4))
-    assert shown == [4]

@@ -37,15 +37,6 @@ def test_a_compiled_training_is_the_same_but_for_rounding(tmp_path: Path) -> Non
         torch.testing.assert_close(compiled.state_dict()[name], value, rtol=1e-3, atol=1e-4)
 
 
-def test_nothing_is_compiled_on_a_cpu_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "compile", _never)
-    trained(normalised_network(), CONFIG, tmp_path)
-
-
-def _never(loss: object, **options: object) -> object:
-    raise AssertionError("compiled")
-
-
 def _failing(graph: object, inputs: object) -> Callable[..., object]:
     raise RuntimeError("no compiler here")
 
@@ -58,18 +49,6 @@ def test_a_loss_that_cannot_be_compiled_is_computed_as_before(tmp_path: Path, mo
     trained(plain, CONFIG, tmp_path / "plain")
     trained(other, COMPILED, tmp_path / "compiled")
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in plain.state_dict().items())
-
-
-@pytest.mark.slow
-def test_a_killed_compiled_training_resumes_to_the_same_bytes(tmp_path: Path) -> None:
-    config, whole, killed = replace(COMPILED, checkpoint_minutes=0.0), normalised_network(), normalised_network()
-    trained(whole, config, tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        trained(killed, config, tmp_path / "killed", Slope(stop_at=7))
-    resumed = normalised_network()
-    trained(resumed, config, tmp_path / "killed")
-    for name, value in whole.state_dict().items():
-        assert torch.equal(resumed.state_dict()[name], value)
 
 
 READ = torch.ops.aten._local_scalar_dense.default  # what .item(), float(), int() and bool() of a tensor call
@@ -96,19 +75,6 @@ def test_no_number_is_read_during_a_step(accumulation: int) -> None:
         steps.take()
         steps.take()
     assert reads.count == 0
-
-
-def test_the_figures_of_a_step_are_read_after_the_next_step() -> None:
-    model = network()
-    training = Training(model, CONFIG, "fit")
-    steps = Steps(training, model, Slope(), squared_error, Alone(torch.device("cpu")))
-    steps.take()
-    assert training.running == [0.0, 0.0]
-    steps.take()
-    first, items = training.running
-    assert (first > 0, items) == (True, 8.0)
-    steps.settle()
-    assert training.running[1] == 16.0
 
 
 def test_a_loss_that_is_not_finite_is_refused_with_the_next_step() -> None:

@@ -1,17 +1,17 @@
 """Encoders against the same models as transformers runs them: on one clip at a time, without padding."""
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 from transformers import (
     AutoFeatureExtractor,
     AutoModel,
@@ -27,7 +27,6 @@ from wordless.audio.options import Convolutions
 from wordless.audio.speech_models import (
     Architecture,
     SpeechEncoder,
-    TimeFirstConvolution,
     compute_time_first,
     describe_speech_model,
     load_speech_encoder,
@@ -36,6 +35,7 @@ from wordless.base.errors import InputError
 from wordless.base.saved_models import hugging_face_hash
 from wordless.base.values import build
 
+OPTION = "wav2vec2.weights"
 LENGTHS = (2000, 900, 1333, 7)
 ALL = (0, 1, 2, 3)
 
@@ -84,16 +84,6 @@ def test_a_recording_is_read_as_a_whole_or_in_pieces(
     alone = samples[10 * STRIDE : 19 * STRIDE + FIELD]
     with torch.no_grad():
         torch.testing.assert_close(parts[1], own.states(alone[None], torch.tensor([len(alone)]), layers=ALL)[:, 0])
-
-
-def test_silence_follows_a_recording_of_which_more_frames_are_asked(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path)
-    own = load_speech_encoder(tmp_path, option="weights")
-    samples = np.random.default_rng(0).normal(0, 0.1, 10 * STRIDE + 1).astype(np.float32)
-    with torch.no_grad():
-        (found,) = own.pieces(samples, [0], frames=11)
-    assert found.shape == (1, 11, 32)
-    assert own.convolutions.samples(11) == 10 * STRIDE + FIELD
 
 
 def test_hidden_frames_are_hidden_and_nothing_else(tmp_path: Path) -> None:
@@ -183,12 +173,19 @@ def test_weights_that_do_not_belong_to_the_config_are_refused(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_networks_of_a_folder_are_loaded_or_created_from_plain_values(kind: str, tmp_path: Path) -> None:
+def test_folders_are_described_and_their_networks_loaded_or_created_from_plain_values(
+    kind: str, tmp_path: Path
+) -> None:
     save_checkpoint(tmp_path, kind, sample_rate=8000, normalises=False)
+    found = describe_speech_model(tmp_path, option=OPTION)
+    assert (found.layers, found.width, found.sample_rate, found.normalises) == (3, 32, 8000, False)
+    assert (found.convolutions.stride, found.convolutions.receptive_field) == (STRIDE, FIELD)
+    assert found.name in ("wav2vec 2.0", "HuBERT", "WavLM", "data2vec")
+    found.require_rate(8000, option=OPTION)
+    with pytest.raises(InputError, match=r"weights=\S+ .*\b8000 Hz\b.* audio\.sample_rate=8000"):
+        found.require_rate(16_000, option=OPTION)
     own = Architecture.of_folder(tmp_path, option="weights")
-    assert (own.sample_rate, own.normalises) == (8000, False)
-    convolutions = own.described.convolutions
-    assert (convolutions.stride, convolutions.receptive_field) == (STRIDE, FIELD)
+    assert (own.sample_rate, own.normalises, own.described.convolutions) == (8000, False, found.convolutions)
     assert build(Architecture, json.loads(json.dumps(asdict(own))), name="") == own
     loaded, random = load_speech_encoder(tmp_path, option="weights").transformer, own.create(seed=3)
     shapes = {name: tensor.shape for name, tensor in loaded.state_dict().items()}
@@ -201,9 +198,10 @@ def test_networks_of_a_folder_are_loaded_or_created_from_plain_values(kind: str,
     ("changes", "problem"),
     [
         ({"model_type": "bert"}, r"model_type.*bert.*wav2vec2"),
-        ({"model_type": None}, r"model_type.*None.*wav2vec2"),
         ({"num_hidden_layers": 10**6}, r"num_hidden_layers.*\b1000000\b.*\b1000\b"),
         ({"conv_kernel": [3], "conv_stride": [1, 2]}, r"strides.*kernels"),
+        ({"conv_kernel": [], "conv_stride": []}, r"strides.*kernels"),
+        ({"conv_kernel": [3], "conv_stride": [0]}, r"strides.*kernels"),
         ({"num_conv_pos_embeddings": 10**9}, r"num_conv_pos_embeddings.*\b1000000000\b.*\b1000\b"),
     ],
 )
@@ -279,48 +277,6 @@ def test_bfloat16_rounds_and_no_more(tmp_path: Path, training: bool) -> None:
         assert float((exact - rounded).norm() / exact.norm()) < 0.05
 
 
-def test_frozen_weights_have_the_bits_of_transformers(tmp_path: Path) -> None:
-    both = _both(tmp_path, "wav2vec2")
-    for each in both:
-        each.freeze_feature_encoder()
-    wanted, found = (each.train().feature_extractor(SAMPLES) for each in both)
-    assert torch.equal(found, wanted)
-
-
-def test_training_keeps_values_frame_by_frame(tmp_path: Path) -> None:
-    _, changed = _both(tmp_path, "wav2vec2")
-    seen = list[Tensor]()
-    for layer in changed.feature_extractor.conv_layers:
-        assert isinstance(layer.conv, TimeFirstConvolution)
-        layer.conv.register_forward_hook(lambda module, inputs, output: seen.append(output))
-    changed.feature_extractor(SAMPLES)
-    assert [each.transpose(1, 2).is_contiguous() for each in seen] == [True] * len(seen)
-    seen.clear()
-    with torch.no_grad():
-        changed.feature_extractor(SAMPLES)
-    assert not any(each.transpose(1, 2).is_contiguous() for each in seen)
-
-
-def test_layers_without_layer_normalisation_stay(tmp_path: Path) -> None:
-    _, changed = _both(tmp_path, "hubert-base")
-    assert not any(isinstance(layer.conv, TimeFirstConvolution) for layer in changed.feature_extractor.conv_layers)
-
-
-OPTION = "wav2vec2.weights"
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_folder_of_transformers_is_described(kind: str, tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, kind, sample_rate=8000, normalises=False)
-    found = describe_speech_model(tmp_path, option=OPTION)
-    assert (found.layers, found.width, found.sample_rate, found.normalises) == (3, 32, 8000, False)
-    assert (found.convolutions.stride, found.convolutions.receptive_field) == (STRIDE, FIELD)
-    assert found.name in ("wav2vec 2.0", "HuBERT", "WavLM", "data2vec")
-    found.require_rate(8000, option=OPTION)
-    with pytest.raises(InputError, match=r"weights=\S+ .*\b8000 Hz\b.* audio\.sample_rate=8000"):
-        found.require_rate(16_000, option=OPTION)
-
-
 def test_without_a_description_of_inputs_they_are_those_of_transformers(tmp_path: Path) -> None:
     save_checkpoint(tmp_path)
     (tmp_path / "preprocessor_config.json").unlink()
@@ -332,9 +288,7 @@ def test_without_a_description_of_inputs_they_are_those_of_transformers(tmp_path
     ("files", "message"),
     [
         ({}, r"config\.json\b.*download"),
-        ({"config.json": "{"}, r"config\.json\b"),
         ({"config.json": {"model_type": "bert"}}, r"\bbert\b.*\bwav2vec2, hubert\b"),
-        ({"config.json": {}}, r"\bnull\b"),
         ({"config.json": {"model_type": "hubert"}}, r"weights\b.*model\.safetensors"),
         ({"config.json": {"model_type": "hubert"}, "pytorch_model.bin": "x"}, r"pickle.*\(pytorch_model\.bin\)"),
         (
@@ -344,10 +298,6 @@ def test_without_a_description_of_inputs_they_are_those_of_transformers(tmp_path
         (
             {"config.json": {"model_type": "hubert", "conv_stride": [5, "2"]}, "model.safetensors": "x"},
             r"conv_stride\b.* whole numbers",
-        ),
-        (
-            {"config.json": {"model_type": "hubert", "conv_stride": [5, 2]}, "model.safetensors": "x"},
-            r"strides.*kernels",
         ),
         (
             {"config.json": {"model_type": "wavlm"}, "model.safetensors": "x", "preprocessor_config.json": "[]"},
@@ -380,16 +330,4 @@ def test_frames_are_those_that_the_convolutions_give(shapes: list[tuple[int, int
     assert own.frames(samples) == wanted
     assert own.frames_of(torch.tensor([samples])).tolist() == [wanted]
     assert own.samples(wanted) <= filled < own.samples(wanted + 1)
-
-
-def test_those_of_the_paper() -> None:
-    own = Convolutions(kernels=(10, 3, 3, 3, 3, 2, 2), strides=(5, 2, 2, 2, 2, 2, 2))
-    assert (own.stride, own.receptive_field) == (320, 400)
-    assert own.frames(16_000) == 49
-    assert own.frames(1) == 1
-
-
-@pytest.mark.parametrize(("kernels", "strides"), [((), ()), ((3, 2), (1,)), ((3,), (0,))])
-def test_shapes_that_cannot_be_are_refused(kernels: tuple[int, ...], strides: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match=r"strides.*kernels"):
-        Convolutions(kernels=kernels, strides=strides)
+    assert own.stride == math.prod(stride for _, stride in shapes)
