@@ -1,7 +1,6 @@
 """``wordless finetune``: figures, the saved model, repetition, heads of numbers and text, and what is refused."""
 
 import json
-import math
 import re
 import shutil
 from pathlib import Path
@@ -193,33 +192,6 @@ def test_numbers_are_learned_beside_a_ridge_probe_and_the_mean(run_folder: Path,
     assert lines[0] == "path\ttruth\tvalue"
     assert line[1] == "500.0"
     assert float(line[2]) == pytest.approx(row["value"], abs=0.01)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("label", "head", "column"),
-    [("speed", "regression", "value"), ("pitch", "regression", "value"), ("text", "sequence", "text")],
-)
-def test_the_built_in_corpus_has_numbers_and_texts_of_held_out_voices(
-    label: str, head: str, column: str, run_folder: Path, tmp_path: Path
-) -> None:
-    place = (f"output={tmp_path / 'model'}", f"store.root={tmp_path / 'store'}", "beside=[probe]")
-    embedded = ("embedded.voices=6", "embedded.words=3", "embedded.takes=2", f"embedded.label={label}")
-    # the group is the voice, which each file names: whole voices are held out
-    split = (
-        "corpus.split.by=group",
-        "corpus.split.validation=[]",
-        "corpus.split.test=[]",
-        "corpus.split.test_fraction=0.2",
-    )
-    pattern = ("corpus.pattern=null", "corpus.labels=folder", "corpus.split.validation_fraction=0.2")
-    finetune_body(composed(f"model={run_folder}", f"head={head}", *embedded, *split, *pattern, *place))
-    lines = [line.split("\t") for line in (tmp_path / "model/predictions.tsv").read_text().splitlines()]
-    assert lines[0][:3] == ["path", "truth", column]
-    assert len({line[1] for line in lines[1:]}) > 1
-    assert head == "sequence" or all(math.isfinite(float(line[2])) for line in lines[1:])
-    voices = {path.name.split("_")[1] for path in (tmp_path / "store/embedded").rglob("*.wav")}
-    assert 0 < len({line[0].split("_")[1] for line in lines[1:]}) < len(voices)
 
 
 def test_texts_are_spelled_beside_a_linear_layer_on_the_frozen_body(

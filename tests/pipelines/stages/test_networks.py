@@ -10,7 +10,7 @@ import torch
 from safetensors.numpy import load_file
 from torch import Tensor
 
-from lm.bodies.audio_transformer import AudioTransformerBody
+from lm.bodies.audio_transformer import VARIANTS, AudioTransformerBody
 from lm.bodies.body import Source
 from lm.bodies.options import (
     AstConfig,
@@ -19,6 +19,7 @@ from lm.bodies.options import (
     ClipBatchConfig,
     HeadConfig,
     MaskConfig,
+    Variant,
     WaveformAugmentationConfig,
     WaveformBatchConfig,
 )
@@ -187,6 +188,15 @@ def test_waveforms_of_tones_are_told_apart_and_again_the_same(
     assert not again.reused
     for name in ("model.safetensors", "config.json"):
         assert (again.folder / name).read_bytes() == (entry.folder / name).read_bytes()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_is_trained_and_read(variant: Variant, session: Session, corpus: Manifest) -> None:
+    fit = replace(WAVEFORM_SETTINGS.fit, steps=2)
+    settings = replace(WAVEFORM_SETTINGS, model=replace(MODEL, variant=variant), fit=fit)
+    entry, reading = trained(session, corpus, settings), reading_of(session, corpus, sample_rate=RATE)
+    features = audio_transformer(reading, settings).features(reading, "audio_transformer", entry)
+    assert load_file(features.folder / "features.safetensors")["audio_transformer/layer_2:thirds"].shape == (10, 48)
 
 
 BATCHES = WaveformBatchConfig(batch_size=4, max_seconds=0.5)
