@@ -93,14 +93,6 @@ def test_results_hold_what_each_entry_cost(compared: Path) -> None:
     assert len({(row["fold"], row["stage"]) for row in rows}) == len(rows)
 
 
-def test_the_same_command_reuses_every_fold(compared: Path, tmp_path: Path) -> None:
-    before = stored(compared / "store")
-    assert run(compared / "store", tmp_path / "run", *FOLDS) == 0
-    assert stored(compared / "store") == before
-    assert section(tmp_path).as_section() == section(compared).as_section()
-    assert [*section(tmp_path).figures] == [*section(compared).figures]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("stage", "count"), [("simclr", 12), ("gpt_sound", 4)])
 def test_a_killed_comparison_resumes_to_the_same_bytes(compared: Path, tmp_path: Path, stage: str, count: int) -> None:

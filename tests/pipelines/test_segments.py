@@ -84,11 +84,8 @@ def test_codes_of_segments_stand_where_those_of_the_whole_recording_stand(
     assert sum(len(clip.codes.values) for clip in segments) == len(whole.codes.values)
 
 
-@pytest.mark.parametrize("name", ["a.flac", "a.ogg"])
-def test_every_stage_hears_of_a_segment_what_it_hears_of_a_file_cut_to_it(
-    tmp_path: Path, run_folder: Path, name: str
-) -> None:
-    path = record(tmp_path / "in" / name, 12.0, 11_025)
+def test_every_stage_hears_of_a_segment_what_it_hears_of_a_file_cut_to_it(tmp_path: Path, run_folder: Path) -> None:
+    path = record(tmp_path / "in/a.ogg", 12.0, 11_025)
     config = CorpusConfig(root=str(tmp_path / "in"), segment_seconds=1.0)
     segments = corpus_of(config, tmp_path).manifest
     samples, rate = soundfile.read(path, dtype="float32")
@@ -121,7 +118,7 @@ def test_one_recording_runs_through_the_whole_chain(tmp_path: Path) -> None:
         "corpus=folder",
         "corpus.segment_seconds=1",
         f"store.root={tmp_path / 'store'}",
-        "compare.methods=[bag_of_codes,gpt]",
+        *("compare.methods=[bag_of_codes]", "stages=[tokenizer,probe,report]"),
     ]
     done = called_at_once(tmp_path, *words, "corpus.split.test_fraction=0.2", "corpus.split.validation_fraction=0.2")
     assert done.returncode == 0, done.stderr
@@ -133,7 +130,6 @@ def test_one_recording_runs_through_the_whole_chain(tmp_path: Path) -> None:
     assert results["corpus"]["name"] == "in"
     assert results["corpus"]["recordings"] == 1
     assert results["comparison"]["clips"] == 5
-    assert results["listening"]["clips"][0]["path"] in {clip.name for clip in manifest.of("test")}
     page = (tmp_path / "run" / "report.html").read_text()
     assert "26 clips of 1 recording" in page
     assert "other recordings" in page

@@ -135,33 +135,25 @@ def test_weights_that_learned_labels_are_noted(tmp_path: Path) -> None:
 
 
 def test_files_of_the_corpus_and_of_an_earlier_folder_are_left_out(tmp_path: Path) -> None:
-    """A test recording must not be trained on, under whichever name."""
+    """A test recording must not be trained on, under whichever name, and in whichever format."""
     one, two = sounds(tmp_path / "one", "a.wav", "b.wav", "c.wav"), sounds(tmp_path / "two", "d.wav")
     shutil.copy(one / "b.wav", two / "other name.wav")
+    samples, rate = soundfile.read(one / "c.wav", dtype="int16")
+    soundfile.write(two / "c.flac", samples, rate)
     settings = settings_of(tmp_path, f"unlabelled=[{one},{two}]")
     whole, _ = read(settings, tmp_path)
-    corpus = replace(whole, clips=tuple(replace(clip, split="test") for clip in whole.clips[:1]))
+    corpus, formats = (
+        replace(whole, clips=(replace(clip, split="test"),)) for clip in (whole.clips[0], whole.clips[2])
+    )
     first, second = read(settings, tmp_path, corpus)
     assert [clip.path for clip in first.clips] == ["b.wav", "c.wav"]
     assert [clip.path for clip in second.clips] == ["d.wav"]
+    (other,) = read(settings_of(tmp_path, f"unlabelled=[{two}]"), tmp_path, formats)
+    assert [clip.path for clip in other.clips] == ["d.wav", "other name.wav"]
     shutil.rmtree(two)
     shutil.copytree(one, two)
     with pytest.raises(InputError, match=r"unlabelled=.*two: .*\bcorpus\b"):
         read(settings, tmp_path, corpus)
-
-
-def test_files_of_the_corpus_are_known_in_other_formats(tmp_path: Path) -> None:
-    """Test recordings that stand in the unlabelled folder as FLAC, or in another earlier one, are left out as well."""
-    one, two = sounds(tmp_path / "one", "a.wav", "b.wav", "c.wav"), sounds(tmp_path / "two", "d.wav")
-    for name in ("a", "b"):
-        samples, rate = soundfile.read(one / f"{name}.wav", dtype="int16")
-        soundfile.write(two / f"{name}.flac", samples, rate)
-    whole, _ = read(settings_of(tmp_path, f"unlabelled=[{one},{sounds(tmp_path / 'three', 'x.wav')}]"), tmp_path)
-    corpus = replace(whole, clips=tuple(replace(clip, split="test") for clip in whole.clips[:1]))
-    (first,) = read(settings_of(tmp_path, f"unlabelled=[{two}]"), tmp_path, corpus)
-    assert [clip.path for clip in first.clips] == ["b.flac", "d.wav"]
-    _, second = read(settings_of(tmp_path, f"unlabelled=[{one},{two}]"), tmp_path, corpus)
-    assert [clip.path for clip in second.clips] == ["d.wav"]
 
 
 GROUPED = ("corpus.pattern='{label}_{group}_*.wav'", "corpus.labels=pattern")
