@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -77,28 +76,8 @@ def test_the_command_prints_a_table_quickly(tmp_path: Path) -> None:
     assert (done.returncode == 1) == ("\nneeded: " in done.stdout)
 
 
-@pytest.mark.parametrize(
-    ("capability", "bf16", "told"),
-    [
-        ((9, 0), True, ["auto trains in bf16", "fp32 multiplies in TF32", "; flash attention"]),
-        ((7, 5), False, ["auto trains in fp32", "fp32 is exact", "no flash attention"]),
-    ],
-)
-def test_a_card_is_told_by_what_it_will_do(capability: tuple[int, int], bf16: bool, told: list[str]) -> None:
-    found = doctor.card_work(capability, bf16=bf16, flash=True)
-    assert all(each in found for each in told)
-
-
 def need(requirement: str, *, by: str = "wordless") -> doctor.Need:
     return doctor.Need(requirement=Requirement(requirement), by=by)
-
-
-def test_an_installed_library_that_fits_is_ok_by_its_metadata() -> None:
-    found = doctor.library(need("numpy>=1"))
-    assert (found.state, found.found) == ("ok", version("numpy"))
-    wanted = {each.requirement.name: str(each) for each in doctor.needs("torchaudio")}
-    assert wanted["torch"].startswith("torch==")
-    assert list(doctor.needs("no-such-thing")) == []
 
 
 @pytest.mark.parametrize(

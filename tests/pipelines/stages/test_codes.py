@@ -42,23 +42,6 @@ def encoder(finished_run: FinishedRun) -> Encoder:
     return Encoder(folder=folder, root=root, pitched=False)  # as views are encoded
 
 
-def test_a_faster_view_has_fewer_codes_in_the_same_order_of_the_same_clip(
-    encoder: Encoder, finished_run: FinishedRun
-) -> None:
-    clip = finished_run.manifest.of("train")[0]
-    plain = encode_clips(encoder, [(clip, 0)])[0].codes
-    views = (View(speed=2.0), View(), View(formants=1.3))
-    fast, same, lower = (made.codes for made in encode_views(encoder, (clip, views)))
-    assert np.array_equal(same.values, plain.values)
-    assert len(fast.values) == pytest.approx(len(plain.values) / 2, abs=1)
-    assert fast.num_samples == len(fast.values) * plain.format.samples_per_code
-    assert len(lower.values) == pytest.approx(len(plain.values), abs=1)
-    assert not np.array_equal(lower.values[: len(plain.values) - 1], plain.values[: len(lower.values)][:-1])
-    clip = replace(finished_run.manifest.clips[0], split="train")
-    [coded] = encode_views(encoder, (clip, [View(offset_frames=1, speed=1.1)]))
-    assert (coded.path, coded.split, coded.offset_frames) == (clip.path, "train", 1)
-
-
 @pytest.mark.parametrize("at_once", [10_000, 12], ids=["short", "long"])
 def test_the_views_of_a_clip_are_those_that_are_encoded_one_by_one(
     encoder: Encoder, finished_run: FinishedRun, monkeypatch: pytest.MonkeyPatch, at_once: int

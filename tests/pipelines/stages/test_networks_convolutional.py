@@ -7,18 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from omegaconf import OmegaConf
 from safetensors.numpy import load_file
 
 from lm.bodies.convolutional import create_encoder, statistics
 from lm.bodies.options import PIECE_FRAMES
 from lm.options import ONE_HEARING, POOLINGS, VectorConfig
 from lm.probing.vectors import pool
-from pipelines.commandline.composition import resolved
-from pipelines.commandline.options import defaults
-from pipelines.settings.run import RunSettings
+from pipelines.settings.run import run_settings
 from pipelines.stages.networks import convolutional
-from pipelines.stages.options import BaselineSettings, TokenizerSettings
 from pipelines.stages.pretraining import simclr
 from pipelines.stages.stored_arrays import spectrograms, stored_spectrograms
 from pipelines.stages.tokenizer import frame_sample
@@ -26,35 +22,27 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from tests.pipelines.stages.conftest import write_clip
 from tests.pipelines.tiny import AUDIO, reading_of, silent_session, sweep
-from tests.test_configs import CONF
+from tests.pipelines.tiny_chain import composed
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip, Manifest, Split
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError
-from wordless.base.values import build
 
 SPLITS: tuple[Split, ...] = (*["train"] * 6, *["validation"] * 2, *["test"] * 2)
 CLASSES = ("falls", "rises")
 
 
-def _values(group: str, size: str, **changes: object) -> dict[str, object]:
-    """The options of a group, with a preset and changes to it."""
-    files = [] if size == "small" else [OmegaConf.load(CONF / f"{group}/{size}.yaml")]
-    merged = OmegaConf.merge({"seed": 0}, {group: OmegaConf.merge(defaults(RunSettings)[group], *files, changes)})
-    values = resolved(merged)[group]
-    return {name: value for name, value in values.items() if name != "defaults"}  # type: ignore[attr-defined]  # a mapping
-
-
-def settings_of(size: str, **changes: object) -> BaselineSettings:
-    """The settings of a size."""
-    return build(BaselineSettings, _values("baselines", size, **changes), name="baselines")
-
-
-FIT = {"precision": "fp32", "steps": 20, "validate_every": 10, "warmup_steps": 2, "lr": 3e-3}
-SETTINGS = settings_of(
-    "tiny", simclr={"fit": FIT, "batches": {"batch_size": 8}}, supervised={"fit": FIT, "batches": {"batch_size": 8}}
+TRAINED = ("precision=fp32", "steps=20", "validate_every=10", "warmup_steps=2", "lr=3e-3")
+OPTIONS = run_settings(
+    composed(
+        Path("store"),
+        *("baselines=tiny", "tokenizer=tiny", "tokenizer.fit.precision=fp32"),
+        *(f"baselines.{name}.fit.{word}" for name in ("simclr", "supervised") for word in TRAINED),
+        *(f"baselines.{name}.batches.batch_size=8" for name in ("simclr", "supervised")),
+    )
 )
+SETTINGS = OPTIONS.baselines
 
 
 def _sound(label: str, number: int) -> FloatArray:
@@ -81,8 +69,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 
 def _sample(session: Session, manifest: Manifest) -> Entry:
-    tokenizer = build(TokenizerSettings, _values("tokenizer", "tiny", fit={"precision": "fp32"}), name="tokenizer")
-    return frame_sample(session, manifest, AUDIO, tokenizer)
+    return frame_sample(session, manifest, AUDIO, OPTIONS.tokenizer)
 
 
 @pytest.fixture(scope="module")
