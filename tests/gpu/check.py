@@ -40,12 +40,11 @@ def main(words: Sequence[str]) -> int:
     """Run all checks; return 1 if one disagrees with the CPU."""
     parser = argparse.ArgumentParser(prog="tests/gpu/run.sh", description=__doc__)
     parser.add_argument("output", nargs="?", type=Path, help="file for the JSON, beside the standard output")
-    parser.add_argument("--tiny", action="store_true", help="measure badly, but in seconds")
     parser.add_argument("--seconds", type=float, default=540.0, help="no check begins later")
     options = parser.parse_args(words)
     there = torch.cuda.is_available()
     device = torch.device("cuda", 0) if there else CPU
-    scale = SCALES["tiny" if options.tiny else device.type]
+    scale = SCALES[device.type]
     findings = dict[str, Finding]()
     report: dict[str, object] = {
         "device": torch.cuda.get_device_name(device) if there else f"no GPU; {platform.machine()}",

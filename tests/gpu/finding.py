@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """Sizes of the work: a GPU gets what fills it, a CPU what it does in a minute, a test what it does in seconds."""
+    """Sizes of the work: a GPU gets what fills it, a CPU what it does in seconds."""
 
     steps: int  # of each training that is measured
     crops: int  # of a step of WaveNet
@@ -50,21 +50,6 @@ SCALES = {
         wavenet=WaveNetConfig(),
     ),
     "cpu": Scale(
-        steps=4,
-        crops=2,
-        codes=25,
-        generated=(1, 32),
-        frames=4,
-        points=100_000,
-        clips=16,
-        sound_seconds=30.0,
-        copied_bytes=1 << 27,
-        gpt=GPTConfig(),
-        windows=1,
-        product=512,
-        wavenet=WaveNetConfig(),
-    ),
-    "tiny": Scale(
         steps=1,
         crops=1,
         codes=5,

@@ -21,7 +21,7 @@ def test_every_path_runs_on_a_cpu_without_fairseq2_faiss_and_libsndfile(tmp_path
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({ABSENT!r}))\n"
         "from tests.gpu.check import main\n"
-        f"sys.exit(main(['--tiny', {str(tmp_path / 'found.json')!r}]))"
+        f"sys.exit(main([{str(tmp_path / 'found.json')!r}]))"
     )
     done = python("-c", code)
     assert done.returncode == 0, done.stderr
@@ -44,7 +44,7 @@ def test_every_path_runs_on_a_cpu_without_fairseq2_faiss_and_libsndfile(tmp_path
 
 @pytest.mark.parametrize("name", ["gpt_training", "gpt_states", "kmeans"])
 def test_parts_that_need_fairseq2_and_faiss_run_where_these_are(name: str) -> None:
-    found = CHECKS[name](CPU, SCALES["tiny"])
+    found = CHECKS[name](CPU, SCALES["cpu"])
     assert found.agrees
     assert not found.left_out
 

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -64,13 +63,6 @@ def test_every_method_is_compared_over_the_folds(compared: Path) -> None:
     assert set(found.trainings) == {"lm", "gpt_sound", "simclr", "supervised"}
     assert (compared / "run/comparison.md").read_text().count("\n") == 2 + len(METHODS)
     assert "leave one group out" in (compared / "run/report.html").read_text()
-
-
-def probed(compared: Path) -> list[dict[str, dict[str, Any]]]:
-    """Of each of the two folds, the methods of its probe.json by name."""
-    paths = sorted((compared / "store").glob("probe/*/probe.json"))
-    assert len(paths) == 2
-    return [{row["of"]: row for row in json.loads(path.read_text())["methods"]} for path in paths]
 
 
 def test_codebooks_and_language_models_have_a_mean_and_a_row_for_each_fold(compared: Path) -> None:

@@ -11,12 +11,9 @@ from safetensors.numpy import load_file
 from torch import Tensor
 
 from lm.bodies.audio_transformer import VARIANTS, AudioTransformerBody
-from lm.bodies.body import Source
 from lm.bodies.options import (
     AstConfig,
     AudioTransformerConfig,
-    AugmentationConfig,
-    ClipBatchConfig,
     HeadConfig,
     MaskConfig,
     Variant,
@@ -26,7 +23,7 @@ from lm.bodies.options import (
 from lm.bodies.spectrogram_transformer import AstBody, filter_bank, frames_of, stored_filter_bank
 from lm.bodies.wav2vec2 import speech_source
 from lm.finetuned import FineTunedModel
-from lm.options import ONE_HEARING, POOLINGS, VectorConfig
+from lm.options import POOLINGS, VectorConfig
 from lm.probing.vectors import pool
 from pipelines.stages.networks import ast, audio_transformer, speech
 from pipelines.stages.options import (
@@ -52,13 +49,6 @@ from wordless.audio.waveform import FloatArray
 from wordless.training.options import FitConfig
 
 CONFIG = AstConfig(layers=(2, 12), patches=4)
-SETTINGS = AstSettings(
-    model=CONFIG,
-    augmentation=AugmentationConfig(crop=0.9, speed=0.1, formant=0.1, mix=0.0, noise=0.05, time_masks=0, mel_masks=0),
-    batches=ClipBatchConfig(batch_size=6, max_frames=60),
-    label_smoothing=0.0,
-    fit=FitConfig(steps=20, lr=5e-5, warmup_steps=4, validate_every=4, precision="fp32"),
-)
 SPLITS: tuple[Split, ...] = ("train", "train", "train", "validation", "test")
 
 
@@ -66,11 +56,6 @@ SPLITS: tuple[Split, ...] = ("train", "train", "train", "validation", "test")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     # For AST and the Audio Transformer alike: clips of less than a patch of AST, of one piece, and of several pieces.
     return tone_corpus(tmp_path_factory.mktemp("corpus"), SPLITS, first=0.05, step=0.2)
-
-
-def features_of(session: Session, manifest: Manifest, trained: Entry | None = None) -> Entry:
-    reading = reading_of(session, manifest)
-    return ast(reading, SETTINGS).features(reading, "ast" if trained else "random_ast", trained)
 
 
 def whole(manifest: Manifest, path: str) -> torch.Tensor:
@@ -93,7 +78,8 @@ def test_filter_banks_lie_on_disk_train_first(session: Session, corpus: Manifest
 
 
 def test_random_features_are_the_pools_of_the_layers(session: Session, corpus: Manifest) -> None:
-    entry = features_of(session, corpus)
+    reading = reading_of(session, corpus)
+    entry = ast(reading, AstSettings(model=CONFIG)).features(reading, "random_ast")
     features = load_file(entry.folder / "features.safetensors")
     assert set(features) == {
         *(f"random_ast/layer_{layer}:{pooling}" for layer in (2, 12) for pooling in POOLINGS),
@@ -232,27 +218,8 @@ def tones_in_noise(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return Manifest(root=root, clips=tuple(clips))
 
 
-def speech_features_of(
-    session: Session,
-    manifest: Manifest,
-    source: Source,
-    vectors: VectorConfig = ONE_HEARING,
-    *,
-    method: str = "wav2vec2",
-    trained: Entry | None = None,
-) -> Entry:
-    reading = reading_of(session, manifest, vectors, sample_rate=SPEECH_RATE)
-    return speech(reading, source, SPEECH_SETTINGS.finetuning).features(reading, method, trained)
-
-
 def pretrained(session: Session, manifest: Manifest, settings: Wav2vec2Settings = SPEECH_SETTINGS) -> Entry:
     return wav2vec2(session, [(waveforms(session, manifest, SPEECH_RATE), manifest)], settings, sample_rate=SPEECH_RATE)
-
-
-def finetuned(session: Session, manifest: Manifest, source: Source) -> Entry:
-    reading = reading_of(session, manifest, sample_rate=SPEECH_RATE)
-    network = speech(reading, source, SPEECH_SETTINGS.finetuning)
-    return network.train(reading, waveforms(session, manifest, SPEECH_RATE), ("high", "low"))
 
 
 def bytes_of(entry: Entry) -> dict[str, bytes]:
@@ -287,11 +254,13 @@ def test_other_sound_without_labels_is_a_part_of_pre_training(session: Session, 
 
 def test_fine_tuning_learns_to_tell_tones_apart(session: Session, tones_in_noise: Manifest, tmp_path: Path) -> None:
     save_checkpoint(tmp_path, "wav2vec2", sample_rate=SPEECH_RATE)
-    tuned = finetuned(session, tones_in_noise, speech_source(tmp_path))
+    reading = reading_of(session, tones_in_noise, sample_rate=SPEECH_RATE)
+    network = speech(reading, speech_source(tmp_path), SPEECH_SETTINGS.finetuning)
+    tuned = network.train(reading, waveforms(session, tones_in_noise, SPEECH_RATE), ("high", "low"))
     curve = tuned.read_json("curve.json")["curve"]
     assert isinstance(curve, list)
     assert min(point["validation_loss"] for point in curve) < 0.5  # nats; chance is 0.69
-    entry = speech_features_of(session, tones_in_noise, speech_source(tmp_path), method="tuned", trained=tuned)
+    entry = network.features(reading, "tuned", tuned)
     scores = load_file(entry.folder / "scores.safetensors")["scores"]
     right = [
         ("high", "low")[best] == clip.label for best, clip in zip(scores.argmax(1), tones_in_noise.clips, strict=True)

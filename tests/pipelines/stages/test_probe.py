@@ -99,15 +99,10 @@ def together(
     )
 
 
-def asked(place: Path, manifest: Manifest, **changes: Any) -> dict[str, Any]:
-    session = silent_session(place)
-    entry = stored(session, "features", representations(manifest))
-    return together(session, manifest, [entry], replace(CONFIG, **changes)).read_json("probe.json")
-
-
 def test_every_method_has_as_many_penalties_and_the_best_layer_is_chosen(tmp_path: Path) -> None:
-    manifest = held_out(corpus())
-    found = asked(tmp_path, manifest)
+    manifest, session = held_out(corpus()), silent_session(tmp_path)
+    entry = stored(session, "features", representations(manifest))
+    found: Any = together(session, manifest, [entry], CONFIG).read_json("probe.json")
     rows = {row["of"]: row for row in found["methods"]}
     assert {(row["layer_penalties"], row["penalties"]) for row in rows.values()} == {(2, 5)}
     assert found["choose_by"] == "validation"  # the 12 clips that are not tested are of three speakers
