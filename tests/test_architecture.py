@@ -72,8 +72,8 @@ ARROWS = {
     # the type of the options that methods read
     "pipelines/methods": (*BELOW, "pipelines.methods", *FOLDERS["methods"], "pipelines.settings.run"),
     "conf": (),
-    # the models, for users of Python: no command
-    "wordless": ("wordless", "tokenizer", "lm", "vocoder"),
+    # the models, for users of Python, and one command
+    "wordless": ("wordless", "tokenizer", "lm", "vocoder", "pipelines.running"),
 }
 # library -> the files and packages that may import it
 KEEPERS = {
@@ -218,7 +218,8 @@ def test_a_wheel_holds_the_packages_and_the_configs_but_no_tests(wheel: Path) ->
     data = [*(ROOT / "conf").rglob("*.yaml"), *(ROOT / "pipelines/pages").glob("*.jinja"), *ROOT.glob("*/py.typed")]
     data += (ROOT / "pipelines/demonstration").glob("*.js")
     data += [path for path in (ROOT / "vocoder/universal").glob("*/*") if path.is_file()]  # start weights
-    assert {path.parent.name for path in data if path.name == "py.typed"} >= {*ARROWS["wordless"]}
+    typed = {path.parent.name for path in data if path.name == "py.typed"}
+    assert typed >= {each.partition(".")[0] for each in ARROWS["wordless"]}
     wanted = {path.as_posix() for path in SOURCES} | {path.relative_to(ROOT).as_posix() for path in data}
     assert not wanted - held
     assert not [name for name in held if name.startswith(("tests", "docs"))]

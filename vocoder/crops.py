@@ -173,7 +173,7 @@ class Crops:
         group = UNKNOWN_GROUP if rng.random() < self.config.group_dropout else int(self.clips.groups[clip])
         stop = min(start + self.config.crop_codes, count)
         codebook = int(rng.integers(len(self.coded))) if len(self.coded) > 1 else 0
-        pitched = self.model.pitch and rng.random() >= self.config.pitch_dropout
+        pitched = bool(self.model.pitch) and rng.random() >= self.config.pitch_dropout
         noise = self._noise(rng, stop - start) if self.config.condition_noise else None
         jitter = self._jitter(rng, stop - start) if self.config.input_noise else None
         return _Crop(

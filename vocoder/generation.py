@@ -285,8 +285,8 @@ class _Run:
         self.phases = [0.0 for _ in clips]  # of the voice of each clip, in turns
         config = model.config
         reach = config.hop_length + TAPS + math.ceil(config.sample_rate / LOWEST)  # the longest lag, and its taps
+        reach = max(reach, history(config.sample_rate))
         self.before = torch.full((len(clips), reach), silence(levels=config.levels))  # the last levels
-        self.recent = torch.zeros(len(clips), 0, dtype=torch.int64)  # the levels that the guard looks back at
 
     def advance(self, windows: Sequence[Tensor]) -> Tensor:
         """Generate levels ``(clips, frames * hop_length)`` int32 of the next frames, as many as the longest window has.
@@ -306,7 +306,6 @@ class _Run:
             levels = self._advance(conditions, given, draws, self.sampling, phase)
         else:
             levels = self._guarded(self.guard, windows, conditions, given, draws, phase)
-            self.recent = torch.cat([self.recent, levels], dim=1)[:, -history(self.model.config.sample_rate) :]
         self.before = torch.cat([self.before, levels], dim=1)[:, -self.before.shape[1] :]
         self.time += steps
         return levels.to(torch.int32)
@@ -322,10 +321,13 @@ class _Run:
         for frame in range(conditions.shape[1]):
             place = slice(frame * hop, (frame + 1) * hop)
             past = torch.cat([levels, torch.zeros(len(levels), hop, dtype=levels.dtype)], dim=1)
+            together = len(levels) if device.type == "cuda" else 1  # products of other shapes round differently
             with one_thread():
-                carried = [  # clip by clip: products of other shapes round differently
-                    self.model.carried(copy_to(own[None], device), copy_to(before[None], device))
-                    for own, before in zip(phase[:, place], past, strict=True)
+                carried = [
+                    self.model.carried(copy_to(own, device), copy_to(before, device))
+                    for own, before in zip(
+                        torch.split(phase[:, place], together), torch.split(past, together), strict=True
+                    )
                 ]
             made = self.streams.advance(
                 conditions[:, [frame]], given[:, place], draws[:, place], sampling, torch.cat(carried)
@@ -372,15 +374,17 @@ class _Run:
     ) -> dict[int, Fault]:
         """Return the clips whose chunk was drawn, not given, and is too loud or wrongly silent."""
         config, found = self.model.config, dict[int, Fault]()
+        recent = min(self.time, history(config.sample_rate))  # levels that the guard looks back at
         for clip, window in enumerate(windows):
             own = window[config.look_ahead_frames : len(window) - config.look_ahead_frames]
             samples = len(own) * config.hop_length
             known = int((given[clip, :samples] >= 0).sum())  # given by a prompt, and not drawn again
             if known == samples:
                 continue
-            sound = mu_law_decode(torch.cat([self.recent[clip], levels[clip, :samples]]), levels=config.levels)
-            before = self.recent.shape[1] + known
-            fault = guard.fault(sound, config.sample_rate, meant=mean_level(own, config), before=before)
+            heard = torch.cat([self.before[clip, self.before.shape[1] - recent :], levels[clip, :samples]])
+            sound = mu_law_decode(heard, levels=config.levels)
+            meant = mean_level(own, config)
+            fault = guard.fault(sound, config.sample_rate, meant=meant, before=recent + known)
             if fault is not None:
                 found[clip] = fault
         return found

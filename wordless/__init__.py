@@ -45,6 +45,7 @@ _replace_home()
 
 if TYPE_CHECKING:  # for type checkers and editors; `_HOMES` says the same to Python
     from lm.model import LanguageModel
+    from pipelines.running import Run, run
     from tokenizer.codes import Codes, join_codes
     from tokenizer.tokenizer import Tokenizer
     from vocoder.vocoder import Vocoder
@@ -58,12 +59,14 @@ __all__ = [
     "Codes",
     "InputError",
     "LanguageModel",
+    "Run",
     "Tokenizer",
     "Vocoder",
     "Waveform",
     "__version__",
     "join_codes",
     "read",
+    "run",
 ]
 
 # name -> the module that defines it
@@ -71,11 +74,13 @@ _HOMES = {
     "Codes": "tokenizer.codes",
     "InputError": "wordless.base.errors",
     "LanguageModel": "lm.model",
+    "Run": "pipelines.running",
     "Tokenizer": "tokenizer.tokenizer",
     "Vocoder": "vocoder.vocoder",
     "Waveform": "wordless.audio.waveform",
     "join_codes": "tokenizer.codes",
     "read": "wordless.audio.reading",
+    "run": "pipelines.running",
 }
 
 
@@ -100,7 +105,11 @@ def _home(module: str) -> ModuleType:
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         file = getattr(sys.modules.get(package), "__file__", None)
-        if package not in ("tokenizer", "lm", "vocoder") or file is None or Path(file).parent.parent == _PLACE:
+        if (
+            package not in ("tokenizer", "lm", "vocoder", "pipelines")
+            or file is None
+            or Path(file).parent.parent == _PLACE
+        ):
             raise
         from wordless.base.errors import InputError
 

@@ -1,0 +1,127 @@
+"""``wordless.run``: the whole chain from Python."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas
+import soundfile
+
+from lm.model import LanguageModel
+from pipelines.commandline.overrides import quote, spell
+from pipelines.results.run_record import read_results
+from tokenizer.tokenizer import Tokenizer
+from vocoder.vocoder import Vocoder
+from wordless.base.errors import InputError
+
+CLIPS, RECORDINGS = "clips.csv", "recordings"
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of a run, and what a program needs of it; `wordless.run` returns one, and ``Run("runs/x")`` opens one.
+
+    Each property reads the folder at its first use.
+
+    Raises:
+        InputError: the folder has no such part, or it is damaged.
+    """
+
+    folder: Path | str
+
+    @property
+    def report(self) -> Path:
+        """The page to open in a browser."""
+        return Path(self.folder) / "report.html"
+
+    @cached_property
+    def figures(self) -> pandas.DataFrame:
+        """The rows of ``results.json``: one figure each, with name, of, split, value, low, high, unit and others."""
+        return pandas.DataFrame([figure.as_row() for figure in read_results(Path(self.folder))["figures"]])
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        return Tokenizer.from_pretrained(Path(self.folder) / "tokenizer")
+
+    @cached_property
+    def language_model(self) -> LanguageModel:
+        return LanguageModel.from_pretrained(Path(self.folder) / "lm")
+
+    @cached_property
+    def vocoder(self) -> Vocoder:
+        return Vocoder.from_pretrained(Path(self.folder) / "vocoder")
+
+
+def run(
+    options: Mapping[str, object] | None = None, *, folder: Path | str, clips: pandas.DataFrame | None = None
+) -> Run:
+    """Turn recordings into codes, a language model, sound and a report, as the command ``wordless run`` does.
+
+    The command works in a process of its own, whose lines are printed here. The same call with the same folder resumes
+    a run that was interrupted.
+
+    Args:
+        options: names and values as on the command line: ``{"corpus.root": "recordings", "lm.fit.steps": 500}``.
+        folder: of the run; it may be a new one.
+        clips: the recordings. Its columns are those of a table (``path``, ``label``, ``group``, ``split``, ``start``,
+            ``end``, ...); paths are those below ``corpus.root``, or below the working folder. Sound that is in no file
+            stands in a column ``array`` instead, one array ``(samples,)`` or ``(samples, channels)`` for each clip,
+            beside a column ``sampling_rate`` in Hz; floats beyond [-1, 1] are clipped.
+
+    Raises:
+        InputError: what the command refuses, in its words.
+        RuntimeError: the command failed; its lines say why.
+    """
+    folder = Path(folder).expanduser().absolute()
+    given = dict(options or {})
+    if clips is not None:
+        given = {**_written(clips, folder), **given}
+    words = [f"{name}={_spelled(value)}" for name, value in given.items()]
+    command = [sys.executable, "-m", "pipelines.cli", "run", f"hydra.run.dir={quote(str(folder))}", *words]
+    last = ""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            for line in process.stdout or ():
+                print(line, end="", flush=True)
+                last = line.rstrip() or last
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            raise
+    match process.returncode:
+        case 0:
+            return Run(folder)
+        case 2:
+            raise InputError(last.removeprefix("wordless run: "))
+    raise RuntimeError(f"wordless run ended with exit code {process.returncode}: {last}")
+
+
+def _spelled(value: object) -> str:
+    """Spell a value for the command line; a text needs no quotes there, but one that looks like a number does."""
+    return quote(value) if isinstance(value, str) else spell(value)
+
+
+def _written(clips: pandas.DataFrame, folder: Path) -> dict[str, object]:
+    """Write a table of the clips into the folder of the run, and the sounds that are in no file beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table, root = clips, Path.cwd()
+    if "array" in clips:
+        if "sampling_rate" not in clips:
+            rule = "a column array needs a column sampling_rate, in Hz"
+            raise InputError(option="clips", value=list(clips), rule=rule)
+        root = folder / RECORDINGS
+        root.mkdir(exist_ok=True)
+        table = clips.drop(columns=["array", "sampling_rate"]).assign(path=[*_sounds(clips, root)])
+    table.to_csv(folder / CLIPS, index=False)
+    return {"corpus.table": str(folder / CLIPS), "corpus.root": str(root)}
+
+
+def _sounds(clips: pandas.DataFrame, folder: Path) -> Iterator[str]:
+    for number, (array, rate) in enumerate(zip(clips["array"], clips["sampling_rate"], strict=True)):
+        name = f"{number:06}.wav"
+        # libsndfile writes the time into files of floats, which would be other recordings for the store.
+        soundfile.write(folder / name, array, int(rate), subtype="PCM_24")
+        yield name
