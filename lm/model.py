@@ -43,7 +43,7 @@ from tokenizer.codes import (
 )
 from tokenizer.saved import load_rates, save_rates
 from wordless.base.errors import InputError, require, samples_to_generate
-from wordless.base.machine import copy_to
+from wordless.base.machine import copy_to, require_device
 from wordless.base.saved_models import (
     LANGUAGE_MODEL,
     holds_rates,
@@ -187,7 +187,7 @@ class LanguageModel:
             model = cls(gpt, saved.codes, pitch=saved.pitch)
         model.name = f"the language model {folder}"
         model.began_at = saved.began_at
-        model.gpt.to(device)
+        model.gpt.to(require_device(device))
         return model
 
     def save_pretrained(self, folder: Path | str) -> None:
@@ -214,7 +214,18 @@ class LanguageModel:
         top_k: int = 0,
         seed: int = 0,
     ) -> Codes:
-        """Generate a continuation, without the prompt; with no prompt, a recording from its beginning."""
+        """Generate a continuation, without the prompt; with no prompt, a recording from its beginning.
+
+        Args:
+            prompt: codes of this model's codebook; only whole time steps are read.
+            seconds: length of the continuation.
+            temperature: divides the logits; 0 takes the most probable code each time.
+            top_k: draws among the most probable codes only; 0: among all.
+            seed: of the draws; the same seed gives the same codes.
+
+        Raises:
+            InputError: the codes are of another codebook, or a number is out of its range.
+        """
         sampling = Sampling(temperature=temperature, top_k=top_k)
         return self.generate_batch([prompt], seconds=seconds, sampling=sampling, seed=seed)[0]
 

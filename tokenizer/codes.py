@@ -222,6 +222,20 @@ class Codes:
             problem = f"values lie in [{values.min()}, {values.max()}]"
             raise InputError(f"{problem}; {owner} has codes 0 to {size - 1}: these codes are of another tokenizer")
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the values are the same, of the same length and format."""
+        if not isinstance(other, Codes):
+            return NotImplemented
+        alike = (self.num_samples, self.format) == (other.num_samples, other.format)
+        return alike and np.array_equal(self.values, other.values)
+
+    def __hash__(self) -> int:
+        return hash((self.num_samples, self.format, self.values.tobytes()))
+
+    def __repr__(self) -> str:
+        size, each = self.format.codebook_size, 1000 * self.format.samples_per_code / self.format.sample_rate
+        return f"<Codes {self.values.shape} of {size}, {self.seconds:.3f} s, {each:g} ms each>"
+
     def __len__(self) -> int:
         """Count the time steps."""
         return len(self.values)

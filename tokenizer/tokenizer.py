@@ -33,7 +33,7 @@ from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import FloatArray, Waveform, equal_blocks, join_blocks
 from wordless.base import saved_models
 from wordless.base.errors import InputError, require
-from wordless.base.machine import copy_to
+from wordless.base.machine import copy_to, require_device
 
 MOST_GAIN = 20.0  # dB: more is no mean of logarithms, but damage
 PATCHES_PER_BLOCK = 64  # larger blocks are faster on long recordings, and waste more padding on short ones
@@ -432,7 +432,7 @@ class Tokenizer(nn.Module):
         if named != found or saved.fingerprints.tokenizer != tokenizer.format.tokenizer:
             problem = f"{folder} names codebook {named}, its weights are of {found}: the files do not belong together"
             raise InputError(f"{problem}; copy the whole folder again from the run that made it")
-        return tokenizer.to(device)
+        return tokenizer.to(require_device(device))
 
     def _weights(self) -> dict[str, Tensor]:
         state = self.state_dict()

@@ -48,6 +48,7 @@ from wordless.audio.pitch import resolves_pitch
 from wordless.audio.reading import resampled
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError, require
+from wordless.base.machine import require_device
 from wordless.base.saved_models import VOCODER, load_network, model_folder, reading, write_model
 
 Sound = Waveform | Samples  # of a prompt
@@ -246,7 +247,7 @@ class Vocoder:
         with reading(folder, VOCODER, SavedVocoder, remedy=remedy) as saved:
             model = load_network(partial(WaveNet, saved.wavenet), folder, saved.weights_sha256)
         return cls(
-            model.to(device),
+            model.to(require_device(device)),
             saved.tokenizer,
             loudness=saved.loudness,
             voice=saved.voice,

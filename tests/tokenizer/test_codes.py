@@ -80,6 +80,8 @@ def test_numpy_reads_codes_and_copies_as_it_is_told() -> None:
         np.array(own, np.int64, copy=False)
     assert np.array_equal(np.concatenate([own, own]), np.concatenate([own.values, own.values]))
     assert codes(0)  # codes of no sound are not missing
+    assert codes(3) == own != codes(2)
+    assert len({own, codes(3)}) == 1
 
 
 @given(steps=st.integers(0, 9), missing=st.integers(0, 159))

@@ -9,6 +9,8 @@ one dimension                          mono
 (samples, 1), (1, samples)             mono
 (samples, 2) to (samples, 8)           channels last, as soundfile reads a file
 (2, samples)                           stereo, channels first, as torchaudio reads a file
+{"array": ..., "sampling_rate": ...}   samples with their rate, as datasets of Hugging Face hold them
+(samples, rate)                        samples with their rate, as torchaudio returns them
 =====================================  ==============================================================================
 
 Channels are averaged, unless the model reads a single one. All other inputs are ambiguous, and refused:
@@ -16,8 +18,9 @@ Channels are averaged, unless the model reads a single one. All other inputs are
 ``encode_batch``; several channels can be given last (``samples.T``).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +31,8 @@ from wordless.audio.decoding import MIN_RATE, Channel, whole_rate
 from wordless.audio.waveform import FloatArray, Waveform, unusable_peak
 from wordless.base.errors import InputError
 
-Samples = npt.NDArray[np.generic] | torch.Tensor | Sequence[float] | Sequence[Sequence[float]]
+_Array = npt.NDArray[np.generic] | torch.Tensor
+Samples = _Array | Sequence[float] | Sequence[Sequence[float]] | Mapping[str, Any] | tuple[_Array, int]
 MAX_CHANNELS, STEREO = 8, 2
 FULL_SCALE = {np.dtype(np.int16): 2.0**15, np.dtype(np.int32): 2.0**31}
 
@@ -48,6 +52,11 @@ def as_waveform(
             raise InputError(f"sample_rate is {sample_rate} Hz, and the waveform's is {sound.sample_rate} Hz; {rule}")
         _require_usable(sound.samples, name)
         return sound
+    match sound:
+        case {"array": samples, "sampling_rate": rate} | (np.ndarray() | torch.Tensor() as samples, int(rate)):
+            return as_waveform(samples, rate if sample_rate is None else sample_rate, channel=channel, name=name)
+        case str() | Path():
+            raise InputError(f"{name} are the path {str(sound)!r}; read it: wordless.read(path)")
     if sample_rate is None:
         raise InputError("sample_rate is missing; samples alone do not say how fast they were taken: give it in Hz")
     rate = whole_rate(sample_rate, least=MIN_RATE)

@@ -43,6 +43,18 @@ def choose_device(wanted: Device) -> torch.device:
     return torch.device("cuda" if there and wanted != "cpu" else "cpu")
 
 
+def require_device(name: str) -> str:
+    """Return the name of a device that PyTorch can use: ``cpu``, ``cuda`` or ``cuda:1``; refuse others."""
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        rule, remedy = str(error).splitlines()[0], "choose cpu, or see wordless doctor"
+        raise InputError(option="device", value=name, rule=rule, remedy=remedy) from error
+    return name
+
+
 def local_gpus(device: torch.device) -> range:
     """Return the GPUs that this process and its neighbours on this machine were given: one each under torchrun."""
     if device.type != "cuda":

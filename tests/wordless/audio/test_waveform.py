@@ -144,6 +144,9 @@ def test_what_could_be_meant_in_two_ways_is_refused(given: object, told: str) ->
 def test_a_whole_rate_of_any_type_is_the_rate(rate: int) -> None:
     waveform = as_waveform(SOUND, rate)
     assert (waveform.sample_rate, type(waveform.sample_rate)) == (44_100, int)
+    for sound in ({"array": SOUND, "sampling_rate": rate, "path": None}, (torch.from_numpy(SOUND), 44_100)):
+        found = as_waveform(sound, None)
+        assert (found.sample_rate, found.samples.tolist()) == (44_100, SOUND.tolist())
     assert as_waveform(waveform, None) is waveform
     assert isinstance(waveform, Waveform)
     assert as_waveform(waveform, rate) is waveform
