@@ -52,11 +52,12 @@ def as_waveform(
             raise InputError(f"sample_rate is {sample_rate} Hz, and the waveform's is {sound.sample_rate} Hz; {rule}")
         _require_usable(sound.samples, name)
         return sound
-    match sound:
+    given: object = sound
+    match given:
         case {"array": samples, "sampling_rate": rate} | (np.ndarray() | torch.Tensor() as samples, int(rate)):
             return as_waveform(samples, rate if sample_rate is None else sample_rate, channel=channel, name=name)
         case str() | Path():
-            raise InputError(f"{name} are the path {str(sound)!r}; read it: wordless.read(path)")
+            raise InputError(f"{name} are the path {str(given)!r}; read it: wordless.read(path)")
     if sample_rate is None:
         raise InputError("sample_rate is missing; samples alone do not say how fast they were taken: give it in Hz")
     rate = whole_rate(sample_rate, least=MIN_RATE)
