@@ -70,9 +70,9 @@ export MAKE_VENV
 $(STAMP): pyproject.toml constraints.txt
 	@sh -c "$$MAKE_VENV"
 	@echo "installing: about 3 GB to download and 8 GB on disk the first time"
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat -e '.[dev]' -c constraints.txt
 	@touch $(STAMP)
 
 $(DOCS): $(STAMP)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[docs]' -c constraints.txt
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat -e '.[docs]' -c constraints.txt
 	@touch $(DOCS)

@@ -76,3 +76,11 @@ def test_a_user_without_name_and_home_gets_both_for_libraries(tmp_path: Path) ->
     text += "print(bool(getpass.getuser()), os.access(os.path.dirname(folders.user_cache_dir('x')), os.W_OK))"
     done = script(text, cwd=tmp_path, without=("HOME", "USER", "LOGNAME", "LNAME", "USERNAME", "XDG_CACHE_HOME"))
     assert done.stdout == "True True\n", done.stderr
+
+
+@pytest.mark.slow
+def test_type_checkers_see_the_types_outside_the_checkout(tmp_path: Path) -> None:
+    """As installed by ``make install``."""
+    (tmp_path / "user.py").write_text("import wordless\nreveal_type(wordless.Tokenizer.from_pretrained('x').encode)\n")
+    done = script("import sys\nfrom mypy.api import run\nprint(run(['user.py'])[0])\n", cwd=tmp_path)
+    assert "Codes" in done.stdout, done.stdout
