@@ -1,9 +1,10 @@
-"""Codes files that other programs, or nobody sane, wrote: each is read as what it says, or refused in one line."""
+"""Codes files that other programs wrote: each is read as what it says, or refused by what is wrong with it.
+
+`tests/test_hostile_models.py` reads some hundred more, and files with any bytes changed.
+"""
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -11,11 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.tokenizer.test_codes import FORMAT, codes
-from tokenizer.parquet import METADATA_KEY, CodedClip, read_codes, read_num_samples, shard_path, write_shard
+from tokenizer.parquet import METADATA_KEY, CodedClip, read_codes, shard_path, write_shard
 from tokenizer.units import read_units
 from wordless.base.errors import InputError
 
@@ -67,15 +66,11 @@ def refused(path: Path) -> str:
     [
         ({**asdict(FORMAT), "extra": 1}, r"\bextra\b"),
         ({**asdict(FORMAT), "codebook_size": 0}, r"codebook_size\b.*\b0\b"),
-        ({**asdict(FORMAT), "streams": -1}, r"streams\b.*-1\b"),
         ({**asdict(FORMAT), "streams": None}, r"streams is null\b.*whole number"),
-        ({**asdict(FORMAT), "codebook_size": 2.5}, r"codebook_size is 2\.5\b"),
         ({**asdict(FORMAT), "codebook": ""}, r"codebook\b.*\bempty"),
         ({}, r"codebook_size\b.*missing"),
         ([1], r"\bgroup\b"),
-        (b"{", "JSON"),
         (b"[" * 100_000, "nested"),
-        (b'{"codebook_size": ' + b"9" * 5000 + b"}", "JSON"),
         (b'{"codebook_size": 1, "codebook_size": 2}', "'codebook_size' twice"),
         (b'{"codebook_size": NaN}', "NaN"),
     ],
@@ -89,16 +84,11 @@ def test_metadata_that_is_no_format_is_refused(tmp_path: Path, about: object, to
     [
         (table().drop_columns(["values"]), "no column 'values'"),
         (table().append_column("path", pa.array(["c", "d"])), "2 columns 'path'"),
-        (with_column("path", pa.array([None, "b"])), r"'path'.* without"),
         (with_column("path", pa.array(["a\0", "b"])), r"path\b.*'a\\x00'"),
-        (with_column("path", pa.array([1, 2])), r"'path'.*\bint64\b.*\bstring\b"),
         (with_column("num_samples", pa.array([None, 300])), r"'num_samples'.* without"),
         (with_column("num_samples", pa.array([-480, 300])), r"num_samples\b.*-480\b.*\b0\b"),
         (with_column("num_samples", pa.array([2**62, 300])), r"\bsamples\b"),
-        (with_column("num_samples", pa.array([480.5, 300.0])), r"'num_samples'.*\bdouble\b"),
         (with_column("offset_frames", pa.array([0, -1])), r"offset_frames\b.*-1\b"),
-        (with_column("offset_frames", pa.array([0, 2**40])), "range"),
-        (with_column("values", pa.array([[1] * 6, None], pa.list_(pa.int32()))), r"'values'.* without"),
         (with_column("values", pa.array([[1] * 6, [-1, 1, 1, 1]])), r"values\b.*\[-1, 1\]"),
         (with_column("values", pa.array([[1] * 6, [2**40, 1, 1, 1]])), "range"),
         (with_column("values", pa.array([[1] * 6, [1, 1, 1]])), r"\b3 values\b.*\b2 streams\b"),
@@ -157,89 +147,17 @@ def test_what_is_no_codes_folder_is_refused(tmp_path: Path) -> None:
         read_codes(tmp_path)
 
 
-def read_whole(path: Path) -> None:
-    """Read all that a codes file holds."""
-    read_num_samples(path)
-    assert all(clip.codes.values.dtype == np.int32 for clip in read_codes(path)[1])
-
-
-@contextmanager
-def succeeds_or_refuses(path: Path) -> Iterator[None]:
-    """The block must end well, or in one line that names the file; any other error fails the test."""
-    message = str(path)
-    try:
-        yield
-    except InputError as error:
-        message = str(error)
-    assert str(path) in message
-    assert "\n" not in message
-
-
-@settings(max_examples=30)
-@given(st.data())
-def test_any_bytes_of_a_codes_file_may_change(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    path = written(tmp_path_factory.mktemp("fuzz"), table())
-    content = bytearray(path.read_bytes())
-    for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=8)):
-        content[place] = data.draw(st.integers(0, 255))
-    path.write_bytes(content[: data.draw(st.integers(0, len(content)))] if data.draw(st.booleans()) else content)
-    with succeeds_or_refuses(path):
-        read_whole(path)
-
-
-PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
-JSON = st.recursive(PLAIN, lambda part: st.lists(part, max_size=3) | st.dictionaries(st.text(max_size=3), part))
-
-
-@settings(max_examples=30)
-@given(st.dictionaries(st.sampled_from(list(asdict(FORMAT))), JSON))
-def test_the_format_may_be_anything(tmp_path_factory: pytest.TempPathFactory, change: dict[str, object]) -> None:
-    path = written(tmp_path_factory.mktemp("fuzz"), table(), {**asdict(FORMAT), **change})
-    with succeeds_or_refuses(path):
-        read_whole(path)
-
-
-LINES = st.one_of(
-    st.binary(max_size=40),
-    st.text(max_size=40).map(str.encode),
-    st.lists(st.integers(-1, 20) | st.integers()).map(lambda units: f"a|{' '.join(map(str, units))}".encode()),
-    st.fixed_dictionaries({}, optional={"file_name": JSON, "units": JSON | st.lists(st.integers(0, 20))}).map(
-        lambda row: json.dumps(row).encode()
-    ),
-)
-
-
-@settings(max_examples=30)
-@given(st.lists(LINES))
-def test_text_units_may_be_anything(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]) -> None:
-    path = tmp_path_factory.mktemp("fuzz") / "a.txt"
-    path.write_bytes(b"\n".join(lines))
-    with succeeds_or_refuses(path):
-        assert all(clip.path.encode() for clip in read_units(path, ONE_STREAM))
-
-
 @pytest.mark.parametrize(
     ("line", "told"),
     [
         ('{"file_name": ' * 100_000, "nested"),
         ('{"file_name": "a", "units": [' + "9" * 5000 + "]}", "JSON"),
-        ("a|" + "9" * 5000, "5000 digits"),
         ('{"file_name": "a", "units": [1], "units": [2]}', "'units' twice"),
-        ('{"file_name": "a", "units": [NaN]}', "NaN"),
         ('{"file_name": "\\ud800", "units": [1]}', "path"),
-        ('{"file_name": "a\\u0000b", "units": [1]}', "path"),
         ('{"file_name": "a", "units": [1180591620717411303424]}', "codebook"),
         ("a|1_0", "'1_0'"),
         ("a|-1", "'-1'"),
-        ("[1]", "'[1]'"),
-        *(
-            ("a|1 x", "'x'"),
-            ("a|16", "16"),
-            ('{"file_name": "a"}', ""),
-            ("{", ""),
-            ('{"file_name": 1, "units": [1]}', ""),
-        ),
-        *((f'{{"file_name": "a", "units": {units}}}', "") for units in ("null", "[1.5]", '"12"')),
+        ("a|16", "16"),
     ],
 )
 def test_odd_lines_of_units_are_named(tmp_path: Path, line: str, told: str) -> None:

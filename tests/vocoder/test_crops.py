@@ -231,13 +231,6 @@ def test_level_of_what_is_meant_leaves_positions_out() -> None:
     assert mean_level(torch.ones(4, 1), tiny_config(**EMBEDDING)) == 0
 
 
-def test_streams_have_vectors_of_their_own() -> None:
-    config = tiny_config(**EMBEDDING | {"streams": 2})
-    conditions = create_wavenet(config, seed=0).conditions
-    swapped = [conditions(torch.tensor([[codes] * 4], dtype=torch.float32)) for codes in ([1, 2], [2, 1])]
-    assert not torch.allclose(*swapped)
-
-
 @pytest.mark.parametrize("changes", [{"code_position": True}, EMBEDDING, {**EMBEDDING, "code_position": True}])
 def test_a_clip_does_not_depend_on_what_is_beyond_its_end(changes: dict[str, object]) -> None:
     conditions = create_wavenet(tiny_config(**changes), seed=0).eval().conditions

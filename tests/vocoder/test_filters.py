@@ -221,11 +221,10 @@ def test_what_has_no_voice_stays_as_it_is_and_teaches_none() -> None:
     assert fit_head(((each, meaning(60)[:, :10]) for each in sounds), low) is None
 
 
-@pytest.mark.parametrize("level", [0.0, 1e-30, 1.0])
-def test_silence_and_full_scale_are_no_danger(level: float) -> None:
-    samples = np.clip(noise(level=level), -1, 1)
-    voice = combed(samples, voice_head(math.log2(1e4), voicing=5.0))
-    assert np.abs(voice).max() <= np.abs(samples).max()
+def test_silence_and_full_scale_are_no_danger() -> None:
+    for level in (0.0, 1e-30, 1.0):
+        samples = np.clip(noise(level=level), -1, 1)
+        assert np.abs(combed(samples, voice_head(math.log2(1e4), voicing=5.0))).max() <= np.abs(samples).max()
 
 
 def clips(count: int) -> list[tuple[np.ndarray, Tensor]]:
@@ -241,8 +240,7 @@ def clips(count: int) -> list[tuple[np.ndarray, Tensor]]:
 def test_learns_voicing_and_pitch_from_recordings() -> None:
     head = fit_head(clips(24), SPECTROGRAM)
     assert head is not None
-    hoarse = fit_head([], SPECTROGRAM)
-    assert hoarse is None
+    assert fit_head([], SPECTROGRAM) is None
     (_, meant), *_ = clips(1)
     kept = combed(noise(120), head, meant=meant)
     assert share_of_voice(kept[: 40 * HOP]) > 0.6

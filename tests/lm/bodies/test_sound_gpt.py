@@ -28,7 +28,6 @@ from lm.bodies.sound_gpt import (
     window_vectors,
     with_window_codes,
 )
-from lm.layers import _cut_again
 from tokenizer.codes import IntArray
 from wordless.audio.spectrogram import warp
 from wordless.base.errors import InputError
@@ -161,13 +160,6 @@ def test_a_saved_model_is_loaded_again_and_one_of_another_version_is_refused(tmp
     write_model(tmp_path, model, {**about, "gpt_sound": {**asdict(MODEL), "kernel": 3}})
     with pytest.raises(InputError, match="kernel"):
         saved_layers(tmp_path)
-
-
-def test_pieces_of_a_long_recording_are_whole_patches() -> None:
-    frames = torch.arange(50.0)[:, None].expand(-1, MELS)
-    cut = [*_cut_again(torch.split(frames, 16), 15)]
-    assert [len(piece) for piece in cut] == [15, 15, 15, 5]
-    assert torch.equal(torch.cat(cut), frames)
 
 
 PATCH, WINDOW_MELS = 2, 40

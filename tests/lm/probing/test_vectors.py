@@ -148,7 +148,6 @@ def test_all_formats_hold_the_same(tmp_path: Path, suffix: str) -> None:
         ({"paths": ["a", "b", "b"]}, r"\b1 clips\b.*'b'"),
         ({"paths": [1, 2, 3]}, r"\bname"),
         ({"layer": np.full((3, 2), np.nan, np.float32)}, r"layer\b.*NaN.*\b3 clips\b.*'b/1\.wav', 'a/2\.wav'"),
-        ({"layer": np.full((3, 2), 1e300)}, r"layer\b.*NaN"),
         ({"layer": np.ones((3, 2), np.int64)}, "layer .* floats"),
         ({"a/b": np.ones((3, 2))}, "layer:pooling"),
     ],
@@ -168,10 +167,8 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path, suffix: str, changes
     [
         ({}, "no features"),
         ({"x": np.ones((2, 4))}, r"\bx\b.*\(2, 4\).*\(3 clips, dims\)"),
-        ({"x": np.ones(3)}, r"\bx\b.*\(3,\)"),
         ({"x": np.ones((3, 0))}, r"\bx\b.*\(3, 0\)"),
         ({"x": np.array([[{}], [1], [None]], dtype=object)}, "pickle"),
-        ({"x": np.ones((3, 2), complex)}, r"\bx\b.*complex128"),
     ],
 )
 def test_arrays_of_other_shapes_and_types_are_refused(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
