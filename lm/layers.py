@@ -1,9 +1,8 @@
 """States of networks as vectors of recordings, for probes: of the layers of any network, and of the language model.
 
 Any process creates or loads a network, reads recordings piece by piece, and pools the states of each layer over time,
-so memory does not grow with the length of a recording. A network does not see the previous piece. The hearings of a
-clip share a batch, and their vectors are averaged. Hidden states of the language model are pooled for many recordings
-at once, or given per time step.
+so memory does not grow with the length of a recording. A network does not see the previous piece. Hidden states of the
+language model are pooled for many recordings at once, or given per time step.
 """
 
 import math
@@ -11,7 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice, zip_longest
+from itertools import groupby, zip_longest
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -29,22 +29,21 @@ from lm.bodies.wav2vec2 import SpeechNetwork, Wav2vec2Body
 from lm.finetuned import FineTunedModel
 from lm.heads import ClassificationTask, ClipHead
 from lm.model import GPTInput, LanguageModel
-from lm.options import ONE_HEARING, POOLINGS, RESIDUAL, Means, Pooling, States, VectorConfig
-from lm.probing.vectors import FloatArray, RunningPools, assemble, average, means_of, pooling_weights, takes_max
+from lm.options import POOLINGS, RESIDUAL, VECTORS, Means, Pooling, States, VectorConfig
+from lm.probing.vectors import FloatArray, RunningPools, assemble, means_of, pooling_weights, takes_max
 from lm.tokens import Window, windows
 from tokenizer.codes import Codes, SoftCodes
-from wordless.audio.recordings.hearings import SPREAD, HeardFrames, Hearing, hearings
 from wordless.audio.recordings.inspection import require_finite
-from wordless.audio.recordings.manifest import Clip
+from wordless.audio.views import View
 from wordless.audio.waveform import equal_blocks
 from wordless.base.machine import copy_to
 
-FRAMES_AT_ONCE = 8192  # of the clips that share a batch, in all of their hearings, padding included
+FRAMES_AT_ONCE = 8192  # of the views that share a batch, padding included
 
 
 @dataclass(frozen=True, kw_only=True)
-class HearingPieces:
-    """A clip in one hearing."""
+class Pieces:
+    """What a network reads of a view."""
 
     steps: Sequence[int]  # states of each layer
     pieces: Iterable[Tensor]  # inputs of the network (time, ...)
@@ -58,19 +57,19 @@ class LayerReader(ABC):
     together: ClassVar[str] = "all_layers"
 
     device: str
-    vectors: VectorConfig = ONE_HEARING
+    vectors: VectorConfig = VECTORS
 
     @abstractmethod
     def network(self) -> Any:
         """Create or load the network on its device, in evaluation mode; `loaded` calls this once in each process."""
 
     @abstractmethod
-    def pieces_of(self, clip: Clip) -> list[HearingPieces]:
-        """Return a clip in each hearing, the recording first."""
+    def pieces_of(self, view: View) -> Pieces:
+        """Return what the network reads of a view."""
 
-    def groups(self, clips: Sequence[Clip]) -> list[list[Clip]]:
-        """Divide clips into groups, each of which is computed at once."""
-        return [[clip] for clip in clips]
+    def groups(self, views: Sequence[View]) -> list[list[View]]:
+        """Divide views into groups of neighbours, each of which is computed at once: those of one clip."""
+        return [[*group] for _, group in groupby(views, attrgetter("clip.name"))]
 
     def names(self, count: int) -> list[str]:
         """Name what the network gives for each piece: ``layer_1`` and so on."""
@@ -85,29 +84,29 @@ class LayerReader(ABC):
         return self.vectors.select(pooled, count, layer=self.layer, together=self.together)
 
     @torch.inference_mode()
-    def __call__(self, clips: Sequence[Clip]) -> list[dict[str, FloatArray]]:
-        """Compute each layer's states of clips under each pooling, ``layer_1:mean`` and so on, and all side by side."""
-        heard = [self.pieces_of(clip) for clip in clips]
-        together, count = [each for own in heard for each in own], len(heard[0][0].steps)
-        pooled = iter(pool_layers(loaded(self), together, self.names(count), self.vectors.poolings, device=self.device))
-        found = [self.select(average(islice(pooled, len(own))), count) for own in heard]
-        for clip, vectors in zip(clips, found, strict=True):
+    def __call__(self, views: Sequence[View]) -> list[dict[str, FloatArray]]:
+        """Compute each layer's states of views under each pooling, ``layer_1:mean`` and so on, and all side by side."""
+        read = [*map(self.pieces_of, views)]
+        count = len(read[0].steps)
+        pooled = pool_layers(loaded(self), read, self.names(count), self.vectors.poolings, device=self.device)
+        found = [self.select(each, count) for each in pooled]
+        for view, vectors in zip(views, found, strict=True):
             for vector in vectors.values():
-                require_finite(vector, clip, "states of a network")
+                require_finite(vector, view.clip, "states of a network")
         return found
 
 
 def pool_layers(
     network: BodyNetwork | SoundGPT,
-    heard: Sequence[HearingPieces],
+    read: Sequence[Pieces],
     names: Sequence[str],
     poolings: Sequence[Pooling],
     *,
     device: str,
 ) -> list[dict[str, FloatArray]]:
-    """Pool every layer over the pieces of each hearing: ``layer_1:mean`` and so on. The hearings share a batch."""
-    pools = [RunningPools(dict(zip(names, each.steps, strict=True)), poolings) for each in heard]
-    for pieces in zip_longest(*(each.pieces for each in heard)):
+    """Pool every layer over the pieces of each view: ``layer_1:mean`` and so on. The views share a batch."""
+    pools = [RunningPools(dict(zip(names, each.steps, strict=True)), poolings) for each in read]
+    for pieces in zip_longest(*(each.pieces for each in read)):
         present = {number: piece for number, piece in enumerate(pieces) if piece is not None}
         lengths = torch.tensor([*map(len, present.values())])  # on the host, where it is used
         batch = copy_to(nn.utils.rnn.pad_sequence([*present.values()], batch_first=True), torch.device(device))
@@ -128,51 +127,30 @@ class SpectrogramLayers(LayerReader):
     """A network of normalised log-mel."""
 
     frames: SpectrogramReader
-    stored: HeardFrames | None = None  # of the hearings but the first; their log-mel is in memory as a whole
 
-    def pieces_of(self, clip: Clip) -> list[HearingPieces]:
+    def pieces_of(self, view: View) -> Pieces:
         """Return pieces of about `PIECE_FRAMES` frames; some frames at each border see silence instead."""
-        hops = loaded(self).hops
+        hops, length = loaded(self).hops, self.frames.num_frames(view)
         whole = math.lcm(*hops)
-        size = max(PIECE_FRAMES // whole, 1) * whole
-        others = [] if self.stored is None else [self.frames.normalised(each) for each in self.stored.of(clip)]
-        pieces = self.frames.pieces(clip)
-        lengths = [self.frames.num_frames(clip), *map(len, others)]
-        sources = [pieces if size == PIECE_FRAMES else _cut_again(pieces, size)]
-        sources += [iter(torch.split(each, size)) for each in others]
-        return [
-            HearingPieces(steps=[-(-length // hop) for hop in hops], pieces=each)
-            for length, each in zip(lengths, sources, strict=True)
-        ]
+        pieces = self.frames.pieces(view, max(PIECE_FRAMES // whole, 1) * whole)
+        return Pieces(steps=[-(-length // hop) for hop in hops], pieces=pieces)
 
-    def groups(self, clips: Sequence[Clip]) -> list[list[Clip]]:
-        """Divide clips into groups of neighbours.
+    def groups(self, views: Sequence[View]) -> list[list[View]]:
+        """Divide views into groups of neighbours.
 
-        All hearings of a group, padded to its longest, have at most `FRAMES_AT_ONCE` frames, unless it is a single
-        clip. A recording that is read in several pieces is a group of its own: several long recordings at once take
-        more memory, and several parts of one compressed file decode the file from its beginning again and again.
+        A group, padded to its longest, has at most `FRAMES_AT_ONCE` frames, unless it is a single view. A recording
+        that is read in several pieces is a group of its own: several long recordings at once take more memory, and
+        several parts of one compressed file decode the file from its beginning again and again.
         """
-        groups, longest = list[list[Clip]](), 0
-        slowest = 1 + SPREAD * (self.vectors.hearings > 1)
-        for clip in clips:
-            frames = math.ceil(slowest * self.frames.num_frames(clip))
+        groups, longest = list[list[View]](), 0
+        for view in views:
+            frames = self.frames.num_frames(view)
             longest = max(longest, frames)
-            alone = longest > PIECE_FRAMES or not groups
-            if alone or self.vectors.hearings * longest * (len(groups[-1]) + 1) > FRAMES_AT_ONCE:
+            if not groups or longest > PIECE_FRAMES or longest * (len(groups[-1]) + 1) > FRAMES_AT_ONCE:
                 groups.append([])
                 longest = frames
-            groups[-1].append(clip)
+            groups[-1].append(view)
         return groups
-
-
-def _cut_again(pieces: Iterable[Tensor], size: int) -> Iterator[Tensor]:
-    """Give the frames of pieces ``(time, mels)`` in pieces of ``size`` frames; the last one may be shorter."""
-    rest = list[Tensor]()
-    for piece in pieces:
-        *full, last = torch.split(torch.cat([*rest, piece]), size)
-        yield from full
-        rest = [last]
-    yield from rest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,13 +192,6 @@ class WaveformReader(BodyReader):
 
     root: Path  # of the recordings
 
-    def pieces_of(self, clip: Clip) -> list[HearingPieces]:
-        return [self.of(clip, each) for each in hearings(self.vectors.hearings)]
-
-    @abstractmethod
-    def of(self, clip: Clip, hearing: Hearing) -> HearingPieces:
-        """Return a clip in one hearing."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class AudioTransformerReader(WaveformReader):
@@ -228,14 +199,12 @@ class AudioTransformerReader(WaveformReader):
 
     body: AudioTransformerBody
 
-    def of(self, clip: Clip, hearing: Hearing) -> HearingPieces:
+    def pieces_of(self, view: View) -> Pieces:
         """Return pieces of ``patches`` patches."""
         rate, sizes = self.body.sample_rate, self.body.audio_transformer
-        blocks = equal_blocks(hearing.blocks(self.root, clip, rate), sizes.patches * sizes.patch(rate))
-        samples = hearing.num_samples(clip, rate)
-        return HearingPieces(
-            steps=[-(-samples // hop) for hop in loaded(self).hops], pieces=map(torch.from_numpy, blocks)
-        )
+        blocks = equal_blocks(view.blocks(self.root, rate), sizes.patches * sizes.patch(rate))
+        samples = view.num_samples(rate)
+        return Pieces(steps=[-(-samples // hop) for hop in loaded(self).hops], pieces=map(torch.from_numpy, blocks))
 
 
 TOKEN = "class_token"
@@ -250,10 +219,10 @@ class AstReader(WaveformReader):
 
     body: AstBody
 
-    def of(self, clip: Clip, hearing: Hearing) -> HearingPieces:
-        banks = filter_bank_stream(hearing.blocks(self.root, clip, SAMPLE_RATE), patches=self.body.ast.patches)
-        steps = [patches_along(clip, hearing)] * (len(self.body.ast.layers) + 1)
-        return HearingPieces(steps=steps, pieces=banks)
+    def pieces_of(self, view: View) -> Pieces:
+        banks = filter_bank_stream(view.blocks(self.root, SAMPLE_RATE), patches=self.body.ast.patches)
+        steps = [patches_along(view)] * (len(self.body.ast.layers) + 1)
+        return Pieces(steps=steps, pieces=banks)
 
     def names(self, count: int) -> list[str]:
         return [*(f"{self.layer}_{number}" for number in self.body.ast.layers), TOKEN]
@@ -272,13 +241,11 @@ class SpeechReader(WaveformReader):
 
     body: Wav2vec2Body
 
-    def of(self, clip: Clip, hearing: Hearing) -> HearingPieces:
+    def pieces_of(self, view: View) -> Pieces:
         network: SpeechNetwork = loaded(self)
-        samples = hearing.samples(self.root, clip, self.body.architecture.sample_rate)
+        samples = view.samples(self.root, self.body.architecture.sample_rate)
         frames = network.encoder.convolutions.frames(len(samples))
-        return HearingPieces(
-            steps=[frames] * network.encoder.layers, pieces=network.encoder.prepared_pieces(samples, frames)
-        )
+        return Pieces(steps=[frames] * network.encoder.layers, pieces=network.encoder.prepared_pieces(samples, frames))
 
 
 def head_scores(folder: Path, pooled: Mapping[str, FloatArray], *, last: str) -> FloatArray:
@@ -324,7 +291,11 @@ def embed(
 
 
 def layer_features(
-    model: LanguageModel, clips: Recordings, *, of: Collection[States] = RESIDUAL, vectors: VectorConfig = ONE_HEARING
+    model: LanguageModel,
+    clips: Recordings,
+    *,
+    of: Collection[States] = RESIDUAL,
+    vectors: VectorConfig = VECTORS,
 ) -> dict[str, FloatArray]:
     """Compute ``(clips, dim)`` of each layer and pooling.
 

@@ -19,7 +19,7 @@ POOLINGS: tuple[Pooling, ...] = get_args(Means)  # of the default comparison
 # vectors of features that a pooling lays side by side
 PARTS: dict[Pooling, int] = {"mean": 1, "thirds": 3, "max": 1, "thirds_max": 4}
 Layers = Literal["each", "last", "together"]
-MOST_HEARINGS = 100  # each costs time, and 2 bytes per frame and mel band on disk
+MOST_HEARINGS = 100  # each costs time
 
 
 def label_names(label: str, separator: str | None) -> tuple[str, ...]:
@@ -89,7 +89,7 @@ class VectorConfig(Options):
         return found
 
 
-ONE_HEARING = VectorConfig()
+VECTORS = VectorConfig()  # of the default comparison
 States = Literal["residual", "inner"]  # of each layer, which probes may read
 RESIDUAL: tuple[States, ...] = ("residual",)
 

@@ -6,6 +6,8 @@ from typing import Literal
 import numpy as np
 
 from wordless.audio.options import require_ranges
+from wordless.audio.recordings.manifest import Clip
+from wordless.audio.views import Change, View
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
 from wordless.base.seeds import named_seed
@@ -81,19 +83,19 @@ class ViewsConfig(Options):
         super().__post_init__()
         require_ranges(self.dynamic_ranges)
 
-    def of(self, name: str, patch_frames: int) -> tuple["View", ...]:
-        """Return the views of the clip ``name``; they do not depend on other clips.
+    def of(self, clip: Clip, patch_frames: int) -> list[View]:
+        """Return the views of a clip; they do not depend on other clips.
 
         Codes at several rates have the views of the coarsest rate, whose ``patch_frames`` these are.
         """
-        shifted = tuple(View(offset_frames=offset) for offset in range(1, patch_frames if self.offsets else 1))
-        rng = np.random.default_rng([self.seed, named_seed(name)])
+        shifted = [Change(offset_frames=offset) for offset in range(1, patch_frames if self.offsets else 1)]
+        rng = np.random.default_rng([self.seed, named_seed(clip.name)])
         spread = np.log1p([self.max_speed, self.max_formants])
         ratios = np.exp(rng.uniform(-1, 1, (self.warps, 2)) * spread)
         offsets = rng.integers(patch_frames if self.offsets else 1, size=self.warps)
         ranges = [None if self.dynamic_ranges is None else float(rng.uniform(*self.dynamic_ranges)) for _ in offsets]
-        warped = (
-            View(
+        warped = [
+            Change(
                 offset_frames=int(offset),
                 speed=float(speed),
                 formants=float(formants),
@@ -101,24 +103,8 @@ class ViewsConfig(Options):
                 patch_frames=patch_frames,
             )
             for offset, (speed, formants), decibels in zip(offsets, ratios, ranges, strict=True)
-        )
-        return (*shifted, *warped)
-
-
-@dataclass(frozen=True, kw_only=True)
-class View:
-    """One way to encode a clip."""
-
-    offset_frames: int = 0  # skipped before the first patch
-    speed: float = 1.0  # above 1 is faster
-    formants: float = 1.0  # above 1 is lower: band m takes its value from m * formants
-    dynamic_range: float | None = None  # dB; None: the front end's own
-    patch_frames: int = 1  # of a warped copy, frames that fill no whole patch of so many frames are dropped
-
-    @property
-    def is_warped(self) -> bool:
-        """Whether the view changes the spectrogram, not only where the first patch begins."""
-        return not (self.speed == self.formants == 1 and self.dynamic_range is None)
+        ]
+        return [View(clip, change) for change in (*shifted, *warped)]
 
 
 Assignments = Literal["hard", "soft"]  # of the sound to codes, which probes of codes and of a GPT may read

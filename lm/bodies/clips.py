@@ -384,7 +384,7 @@ def augment_waveforms(
     rates = draw_ratios(len(samples), config.rate, generator)
     played = list[Tensor]()
     for row, start, count, rate in zip(samples, starts.tolist(), kept.tolist(), rates.tolist(), strict=True):
-        # A rate above 1 makes the sound longer and lower, as in a `Hearing`.
+        # A rate above 1 makes the sound longer and lower, as in a `Change`.
         blocks = resample_blocks([row[start : start + count].numpy()], RATE, round(RATE * rate))
         played.append(torch.from_numpy(np.concatenate([*blocks])))
     views, lengths = nn.utils.rnn.pad_sequence(played, batch_first=True), torch.tensor([len(each) for each in played])

@@ -15,11 +15,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -30,9 +28,8 @@ from lm.bodies.options import PIECE_FRAMES, ClipBatchConfig, ContrastConfig, Con
 from lm.probing.vectors import pool_batch, pooling_parts
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.padding import inside, join_groups
-from wordless.audio.reading import read_blocks, resampled_length
-from wordless.audio.recordings.manifest import Clip
-from wordless.audio.spectrogram import LogMel, log_mel_stream, subtract_mean
+from wordless.audio.spectrogram import LogMel, view_log_mel
+from wordless.audio.views import View
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch, copy_to
 from wordless.base.saved_models import WEIGHTS
@@ -46,25 +43,15 @@ class SpectrogramReader:
     audio: SpectrogramConfig
     sample: Path  # folder of the statistics
 
-    def num_frames(self, clip: Clip) -> int:
-        """Count the frames of a recording: the last hop is padded with silence, so there is at least one."""
-        return -(-self._num_samples(clip) // self.audio.hop_length)
+    def num_frames(self, view: View) -> int:
+        """Count the frames of a view: the last hop is padded with silence, so there is at least one."""
+        return -(-view.num_samples(self.audio.sample_rate) // self.audio.hop_length)
 
-    def pieces(self, clip: Clip) -> Iterator[Tensor]:
-        """Give normalised log-mel ``(time, mels)`` of a recording, `PIECE_FRAMES` frames at a time."""
+    def pieces(self, view: View, frames: int = PIECE_FRAMES) -> Iterator[Tensor]:
+        """Give the normalised log-mel ``(time, mels)`` of a view, ``frames`` frames at a time."""
         log_mel, mean, std = _front_end(self.audio, self.sample)
-        silence = np.zeros(-self._num_samples(clip) % self.audio.hop_length, np.float32)
-        blocks = chain(read_blocks(self.root / clip.path, self.audio.sample_rate, part=clip.part), [silence])
-        for piece in log_mel_stream(log_mel, blocks, frames=PIECE_FRAMES):
+        for piece in view_log_mel(log_mel, view, self.root, frames=frames):
             yield (piece - mean) / std
-
-    def normalised(self, frames: Tensor) -> Tensor:
-        """Normalise a recording's log-mel ``(time, mels)`` of this front end, from which no mean was removed."""
-        _, mean, std = _front_end(self.audio, self.sample)
-        return (torch.cat([*subtract_mean([frames], self.audio.remove_mean)]) - mean) / std
-
-    def _num_samples(self, clip: Clip) -> int:
-        return resampled_length(clip.num_samples, clip.sample_rate, self.audio.sample_rate)
 
 
 @lru_cache(maxsize=1)

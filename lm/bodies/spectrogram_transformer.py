@@ -41,8 +41,8 @@ from lm.bodies.options import HEADS, LAYERS, AstConfig, AugmentationConfig, Size
 from lm.finetuning import RANDOM, AstOptions
 from wordless.audio.padding import inside, join_groups
 from wordless.audio.reading import read_blocks
-from wordless.audio.recordings.hearings import AS_RECORDED, Hearing
 from wordless.audio.recordings.manifest import Clip
+from wordless.audio.views import View
 from wordless.audio.waveform import FloatArray
 from wordless.base.arrays import Array
 from wordless.base.errors import InputError, require, written
@@ -141,9 +141,9 @@ def _log_energies(stored: Tensor) -> Tensor:
     return stored * AUDIOSET_STATISTICS.std + AUDIOSET_STATISTICS.mean
 
 
-def patches_along(clip: Clip, hearing: Hearing = AS_RECORDED) -> int:
-    """Return the number of patches along time that cover a recording."""
-    return patches_of(hearing.num_samples(clip, SAMPLE_RATE))
+def patches_along(view: View) -> int:
+    """Return the number of patches along time that cover a view of a clip."""
+    return patches_of(view.num_samples(SAMPLE_RATE))
 
 
 def stored_filter_banks(root: Path, clip: Clip) -> Iterator[FloatArray]:

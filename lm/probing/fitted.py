@@ -15,7 +15,7 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from lm.options import ONE_HEARING, RESIDUAL, ProbeConfig, States, VectorConfig
+from lm.options import RESIDUAL, VECTORS, ProbeConfig, States, VectorConfig
 from lm.probing.linear import powered
 from lm.probing.probe import create_classifier
 from lm.probing.task import ProbeTask
@@ -31,7 +31,7 @@ Answer = Literal["one", "several", "value"]  # one class, several classes, or va
 class VectorRecipe:
     """How the vectors of a comparison were made: poolings and hearings, states of the GPT, and codes."""
 
-    vectors: VectorConfig = ONE_HEARING
+    vectors: VectorConfig = VECTORS
     states: tuple[States, ...] = RESIDUAL
     assignments: Assignments = "hard"  # of the sound to the codes that were read
 

@@ -89,11 +89,12 @@ class ProbeTask:
         if len(classes) < 2:
             problem = f"all {known.sum()} clips with a label have {classes[0]!r}"
             raise InputError(f"{problem}; a probe needs at least 2 classes")
-        rows = {split: np.flatnonzero(known & (np.array(splits) == split)) for split in SPLITS}
+        ratios = np.array([np.nan] * len(names) if noise is None else noise, np.float64)  # nan: no noise
+        plain = np.isnan(ratios)
+        rows = {split: np.flatnonzero(known & plain & (np.array(splits) == split)) for split in SPLITS}
         if not all(map(len, rows.values())):
             found = ", ".join(f"{len(row)} {split}" for split, row in rows.items())
             raise InputError(f"there are {found} clips with a label; a probe needs some of each: {remedy}")
-        ratios = np.array([np.nan] * len(names) if noise is None else noise, np.float64)  # nan: no noise
         numbers = {name: number for number, name in enumerate(classes)}
         targets = np.zeros((len(names), len(classes)), bool)
         for row, each in zip(targets, names, strict=True):
@@ -105,14 +106,14 @@ class ProbeTask:
         if lost := absent["train"]:
             problem = f"{len(lost)} of {len(classes)} classes have no train clip ({', '.join(lost[:5])})"
             raise InputError(f"{problem}; a probe learns from some of each: {remedy}, or leave these classes out")
-        unlabelled = int((~known).sum())
+        unlabelled = int((plain & ~known).sum())
         return cls(
             classes=classes,
             targets=targets,
             rows=rows,
             multi_label=label_separator is not None,
             unlabelled=unlabelled,
-            notices=tuple(_notices(len(classes), absent, unlabelled=unlabelled, clips=len(labels))),
+            notices=tuple(_notices(len(classes), absent, unlabelled=unlabelled, clips=int(plain.sum()))),
             groups=groups,
             noisy={
                 snr: np.flatnonzero(known & (ratios == snr)) for snr in dict.fromkeys(noise or ()) if snr is not None

@@ -1,6 +1,6 @@
-"""How a clip becomes a vector: frames are pooled over time, and vectors are averaged over hearings.
+"""How a clip becomes a vector: frames are pooled over time, and vectors are averaged over views of the clip.
 
-Every method of a comparison has the same poolings and hearings:
+Every method of a comparison has the same poolings and views:
 
 - ``mean``: the mean over the whole recording.
 - ``thirds``: the means over its three thirds, side by side.
@@ -156,15 +156,15 @@ CLASS_SCORES = "scores"  # beside the vectors of a network with a head: class pr
 
 
 def average(vectors: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
-    """Average the arrays of each key over hearings, in float64; the arrays of one hearing are returned as they are."""
+    """Average the arrays of each key over views, in float64; the arrays of a single view are returned as they are."""
     rows = iter(vectors)
     first, second = next(rows), next(rows, None)
     if second is None:
         return dict(first)
     total: dict[str, npt.NDArray[np.float64]] = {}
-    hearing_count = 0
+    count = 0
     for row in chain([first, second], rows):
-        hearing_count += 1
+        count += 1
         for key, values in row.items():
             total[key] = total.get(key, np.zeros(())) + values.astype(np.float64)
-    return {key: (values / hearing_count).astype(np.float32) for key, values in total.items()}
+    return {key: (values / count).astype(np.float32) for key, values in total.items()}

@@ -31,7 +31,9 @@ def compare_methods(session: Session, pair: Pair, entries: RunEntries) -> RunEnt
     made, probed = _probe(session, pair, entries, methods)
     scores = {method.head.name: made[method.features].features for method in methods if method.head}
     by = settings.compare.folds
-    probe = collect_probes(session, pair.manifest, probed, settings.probe, scores=scores, folds_by=by)
+    probe = collect_probes(
+        session, pair.manifest, probed, settings.probe, scores=scores, folds_by=by, noise_snr=settings.compare.noise_snr
+    )
     return replace(entries, methods=tuple(made.values()), probed=probed, probe=probe)
 
 
@@ -67,6 +69,7 @@ def _probe(
         labelled=frozenset(method.name for method in methods if method.labels == "train"),
         inputs=inputs,
         folds_by=settings.compare.folds,
+        noise_snr=settings.compare.noise_snr,
     )
     return made, probed
 
@@ -80,6 +83,7 @@ def _make_methods(
         manifest=pair.manifest,
         audio=pair.settings.audio,
         vectors=pair.settings.compare.vectors,
+        noise_snr=pair.settings.compare.noise_snr,
         options=pair.settings,
         entries=entries,
         unlabelled=tuple(pair.unlabelled),

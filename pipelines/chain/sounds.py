@@ -18,7 +18,7 @@ from pipelines.results.results import FoldSeed
 from pipelines.results.sound_figures import fair_classifier, unreliable_classifier
 from pipelines.settings.run import RunSettings
 from pipelines.stages.codes import codes
-from pipelines.stages.features import ClipReading, HeardCodes, code_features, log_mel_features
+from pipelines.stages.features import ClipReading, CodedViews, code_features, log_mel_features
 from pipelines.stages.judging import (
     PROBED,
     Judge,
@@ -164,10 +164,10 @@ def _judge(
         judge = create_network_judge(network, classifier, own.statistics)
         return judge, {entry.stage: entry for entry in (shown, classifier)}
     if name == "codes":
-        features = code_features(session, HeardCodes(codes=own.codes))
+        features = code_features(session, CodedViews(codes=own.codes))
     else:
         features = log_mel_features(reading, own.tokenizer)
-    # Of one hearing, features and probe are those of the comparison, and computed once.
+    # Features and probe of clips as they are alone; those of a plain comparison are the same, and computed once.
     method, _ = PROBED[name]
     probe = probe_methods(session, manifest, [features], settings.probe, labelled=(), only=[method])[method]
     judge = create_probe_judge(name, own.tokenizer, features, probe, task, settings.probe)

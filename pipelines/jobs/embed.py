@@ -12,7 +12,7 @@ from typing import Any, get_args
 from lm.bodies.sound_gpt import saved_layers
 from lm.layers import SoundReader
 from lm.model import LanguageModel
-from lm.options import ONE_HEARING, Pooling, States
+from lm.options import VECTORS, Pooling, States
 from lm.probing.features_file import write_vectors
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import ALL_POOLINGS, FloatArray
@@ -215,7 +215,7 @@ def _with(reading: ReadingConfig, layer: str, pooling: str | None) -> ReadingCon
     return replace(
         reading,
         poolings=(*reading.poolings, *(each for each in more if each not in reading.poolings)),
-        layers=reading.layers if known else ONE_HEARING.layers,
+        layers=reading.layers if known else VECTORS.layers,
         states=reading.states if state in reading.states or not layer else (*reading.states, state),
     )
 

@@ -22,7 +22,7 @@ from lm.bodies.clips import StoredClips
 from lm.finetuned import FineTunedModel
 from lm.finetuning import FrozenLayers, HeadOptions
 from lm.heads import Figure, Groups, PooledTask, Task
-from lm.options import ONE_HEARING, POOLINGS
+from lm.options import POOLINGS, VECTORS
 from lm.probing.linear import VERSION, tolerance_options
 from lm.probing.vectors import FloatArray, pool
 from pipelines.chain.corpus import MANIFEST
@@ -392,7 +392,7 @@ def _body_features(session: Session, study: Study) -> Entry:
     """Pool the states of each layer of the body before its training, for linear probes: ``layer_1:mean`` and so on."""
     source, inputs, seed = study.source, study.inputs, study.settings.seed
     weights = source.fingerprint or f"random {seed}"
-    options = {"body": asdict(source.body), "name": source.body.name, **ONE_HEARING.key}
+    options = {"body": asdict(source.body), "name": source.body.name, **VECTORS.key}
     recipe = Recipe("body_features", 2, config=options, inputs={"inputs": inputs.key, "weights": weights})
     device, file = str(session.gang.device), inputs.folder / INPUTS
     pool_clip = partial(_pooled_layers, source.body, source.weights, seed, device, file)

@@ -22,8 +22,8 @@ from pipelines.stages.codes import codes
 from pipelines.stages.features import (
     BAG_OF_CODES,
     ClipReading,
-    HeardCodes,
-    HeardSoftCodes,
+    CodedViews,
+    SoftlyCodedViews,
     bottleneck_features,
     code_features,
     gpt_features,
@@ -124,7 +124,7 @@ def probe_run(config: dict[str, object]) -> None:
 def pooled_features(
     session: Session, manifest: Manifest, rates: Sequence[RateModels], reading: ReadingConfig
 ) -> list[Entry]:
-    """Pool the representations of all clips, averaged over their hearings; codes and states of each rate."""
+    """Pool the representations of all clips, averaged over their views; codes and states of each rate."""
     finest = rates[-1].tokenizer
     config = Tokenizer.from_pretrained(finest.folder).config
     read = ClipReading(session=session, manifest=manifest, audio=config.audio, vectors=reading.vectors)
@@ -133,10 +133,10 @@ def pooled_features(
         made.append(bottleneck_features(read, finest, finest.key))
     if reading.assignments == "soft":  # soft codes, and the states of the GPT that reads them
         [rate] = rates
-        soft = HeardSoftCodes(reading=read, tokenizer=rate.tokenizer)
+        soft = SoftlyCodedViews(reading=read, tokenizer=rate.tokenizer)
         states = gpt_features(session, soft, rate.model, states=reading.states, of=rate.gpt)
         return [*made, code_features(session, soft, of=rate.bag), states]
-    coarser: list[HeardCodes] = []
+    coarser: list[CodedViews] = []
     for rate in rates:
         coded = read.coded_in(rate.tokenizer, codes(session, manifest, rate.tokenizer))
         joined = replace(coded, coarser=tuple(coarser))

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 def _bags(study: Study) -> Made:
     from pipelines.stages.features import code_features
 
-    return Made(
-        trained=(*study.heard_entries, *study.coded_entries), features=code_features(study.session, study.read_codes)
-    )
+    return Made(trained=study.read_codes.entries, features=code_features(study.session, study.read_codes))
 
 
 def _states_of_gpt(study: Study) -> Made:
@@ -31,7 +29,7 @@ def _states_of_gpt(study: Study) -> Made:
     lm = study.entries.lm
     assert lm is not None, "the chain trains the language model before it compares the GPT"
     entry = gpt_features(study.session, study.read_codes, lm, states=study.options.compare.states)
-    return Made(trained=(*study.heard_entries, *study.coded_entries), features=entry)
+    return Made(trained=study.read_codes.entries, features=entry)
 
 
 def _untrained_states(study: Study) -> Made:
@@ -41,7 +39,7 @@ def _untrained_states(study: Study) -> Made:
     entry = random_gpt_features(
         study.session, study.read_codes, own.gpt, states=states, seed=own.fit.seed, pitch=own.pitch
     )
-    return Made(trained=(*study.heard_entries, *study.coded_entries), features=entry)
+    return Made(trained=study.read_codes.entries, features=entry)
 
 
 BAG_OF_CODES = Method(
@@ -90,7 +88,7 @@ def _bags_of_rate(number: int, study: Study) -> Made:
 
     coded = study.coded_at(number, alone=True)
     features = code_features(study.session, coded, of=BAGS[number - 1].name)
-    return Made(trained=(*study.heard_entries, *coded.entries), features=features)
+    return Made(trained=coded.entries, features=features)
 
 
 def _states_of_rate(number: int, study: Study) -> Made:
@@ -100,7 +98,7 @@ def _states_of_rate(number: int, study: Study) -> Made:
     assert models is not None, "the chain trains the language models of all rates before it compares them"
     coded, states = study.coded_at(number), study.options.compare.states
     features = gpt_features(study.session, coded, models.models[number - 1], states=states, of=STATES[number - 1].name)
-    return Made(trained=(*study.heard_entries, *coded.entries), features=features)
+    return Made(trained=coded.entries, features=features)
 
 
 def _require_rate(name: str, number: int, options: RunSettings) -> tuple[int, ...]:

@@ -26,17 +26,15 @@ def _simclr(study: Study) -> Made:
     extra = study.unlabelled_spectrograms
     trained = simclr(study.session, study.spectrograms, extra, study.options.baselines)
     features = _conv(study, trained).features(study, SIMCLR.name)
-    data = (study.spectrograms, trained, *study.heard_entries)
-    return Made(trained=data, unlabelled=tuple((each,) for each in extra), features=features)
+    return Made(trained=(study.spectrograms, trained), unlabelled=tuple((each,) for each in extra), features=features)
 
 
 def _supervised(study: Study) -> Made:
-    made = train_and_read(study, SUPERVISED.name, _conv(study), study.spectrograms)
-    return replace(made, trained=(*made.trained, *study.heard_entries))
+    return train_and_read(study, SUPERVISED.name, _conv(study), study.spectrograms)
 
 
 def _untrained_conv(study: Study) -> Made:
-    return Made(trained=study.heard_entries, features=_conv(study).features(study, RANDOM_CONV.name))
+    return Made(features=_conv(study).features(study, RANDOM_CONV.name))
 
 
 def _conv(study: Study, simclr: Entry | None = None) -> Network:
@@ -355,8 +353,7 @@ def _gpt_sound_made(
         frame_rate=options.audio.sample_rate / options.audio.hop_length,
         untrained=untrained,
     )
-    features = sound_gpt_features(study, method, trained)
-    return Made(trained=(study.spectrograms, trained, *study.heard_entries), features=features)
+    return Made(trained=(study.spectrograms, trained), features=sound_gpt_features(study, method, trained))
 
 
 GPT_SOUND = Method(

@@ -19,15 +19,14 @@ if TYPE_CHECKING:
 def _log_mel(study: Study) -> Made:
     from pipelines.stages.features import log_mel_features
 
-    return Made(trained=study.heard_entries, features=log_mel_features(study, study.entries.finest.tokenizer))
+    return Made(features=log_mel_features(study, study.entries.finest.tokenizer))
 
 
 def _bottlenecks(study: Study) -> Made:
     from pipelines.stages.features import bottleneck_features
 
     codebook = study.entries.finest
-    features = bottleneck_features(study, codebook.tokenizer, codebook.autoencoder.key)
-    return Made(trained=study.heard_entries, features=features)
+    return Made(features=bottleneck_features(study, codebook.tokenizer, codebook.autoencoder.key))
 
 
 LOG_MEL = Method(

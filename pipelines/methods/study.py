@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lm.probing.task import ProbeTask
 from pipelines.methods.method import Made
-from pipelines.stages.features import ClipReading, CodesOfClips, HeardCodes, HeardSoftCodes
+from pipelines.stages.features import ClipReading, CodedViews, CodesOfViews, SoftlyCodedViews
 from pipelines.stages.language_model import CodedCorpus, unlabelled_prefix
 from pipelines.stages.rates import RateModels, TokenizedCorpus
 from pipelines.stages.stored_arrays import spectrograms
@@ -133,25 +133,15 @@ class Study(ClipReading):
         return tuple(spectrograms(self.session, each, self.audio, statistics) for each in self.unlabelled)
 
     @cached_property
-    def coded(self) -> HeardCodes:
-        """The codes of the clips in all hearings."""
+    def read_codes(self) -> CodesOfViews:
+        """The codes that the bag of codes and both GPTs read, hard or soft."""
         finest = self.entries.finest
+        if self.options.compare.assignments == "soft":
+            return SoftlyCodedViews(reading=self, tokenizer=finest.tokenizer)
         return self.coded_in(finest.tokenizer, finest.codes)
 
-    @cached_property
-    def read_codes(self) -> CodesOfClips:
-        """The codes that the bag of codes and both GPTs read, hard or soft."""
-        if self.options.compare.assignments == "hard":
-            return self.coded
-        return HeardSoftCodes(reading=self, tokenizer=self.entries.finest.tokenizer)
-
-    @property
-    def coded_entries(self) -> tuple[Entry, ...]:
-        """The entries of hard codes in other hearings, where methods read them."""
-        return self.coded.entries if self.options.compare.assignments == "hard" else ()
-
-    def coded_at(self, number: int, *, alone: bool = False) -> HeardCodes:
-        """The codes of a rate in all hearings, with those of all coarser rates unless it is ``alone``."""
+    def coded_at(self, number: int, *, alone: bool = False) -> CodedViews:
+        """The codes of a rate, with those of all coarser rates unless it is ``alone``."""
         read = (self.coded_in(each.tokenizer, each.codes) for each in self.entries.codebooks[:number])
         *coarser, own = read
         return own if alone else replace(own, coarser=tuple(coarser))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +11,7 @@ from lm.options import States, VectorConfig
 from pipelines.methods.method import Method
 from pipelines.methods.table import METHODS, ROWS, own_method
 from tokenizer.options import Assignments
-from wordless.audio.recordings.manifest import Manifest, with_noise
+from wordless.audio.recordings.manifest import Manifest
 from wordless.audio.recordings.splits import Fold, folds
 from wordless.base.errors import InputError, within
 from wordless.base.options import option
@@ -99,13 +99,10 @@ class ComparisonConfig(ReadingConfig):
     def divide(self, manifest: Manifest, *, quick: bool, shared_groups: bool = False) -> tuple[Fold, ...]:
         """Return the folds of a corpus; without the option ``folds`` a single one, its own split.
 
-        ``quick`` takes only two of them; ``shared_groups`` allows a group in several given folds. Test clips are there
-        once more for each noise.
+        ``quick`` takes only two of them; ``shared_groups`` allows a group in several given folds.
         """
         if self.folds is None:
-            found: tuple[Fold, ...] = (Fold(name="test", manifest=manifest),)
-        else:
+            return (Fold(name="test", manifest=manifest),)
+        with within("corpus", folds="compare.folds"):
             at_most = QUICK_FOLDS if quick else None
-            with within("corpus", folds="compare.folds"):
-                found = folds(manifest, by=self.folds, at_most=at_most, shared_groups=shared_groups)
-        return tuple(replace(fold, manifest=with_noise(fold.manifest, self.noise_snr)) for fold in found)
+            return folds(manifest, by=self.folds, at_most=at_most, shared_groups=shared_groups)

@@ -1,91 +1,70 @@
-"""Encoding of recordings: every clip, its other hearings, and views of training clips; what each code stands for."""
+"""Encoding of recordings and of their views; what each code stands for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from itertools import accumulate, groupby, islice
-from operator import itemgetter
+from itertools import chain, groupby, islice
+from operator import attrgetter
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
+import torch
 
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, is_finished, note_finished, write_json
-from tokenizer.encoder import Encoder, Job, encode_clips, encode_hearings, encode_views
+from tokenizer.encoder import Encoder, encode
 from tokenizer.health import CodeTable, Information, chance, information, label_counts
-from tokenizer.options import View, ViewsConfig
-from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, shard_path, write_shard
+from tokenizer.options import ViewsConfig
+from tokenizer.parquet import COMPLETE, mark_complete, shard_path, write_shard
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read_beginning
-from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash, choose_evenly
+from wordless.audio.views import View, compared_views, views_hash
 from wordless.audio.waveform import FloatArray, Waveform
 from wordless.base.machine import one_thread
 from wordless.base.pools import in_order
 
-CLIPS_PER_SHARD = 500
-CLIPS_TOGETHER = 50  # that a GPU encodes at once
-J = TypeVar("J")
+VIEWS_PER_SHARD = 500
+VIEWS_TOGETHER = 50  # that a GPU encodes at once; a CPU encodes the views of one clip
 
 
 def codes(session: Session, manifest: Manifest, tokenizer_entry: Entry) -> Entry:
     """Encode every clip."""
     inputs = {"tokenizer": tokenizer_entry, "recordings": audio_hash(manifest)}
-    recipe = Recipe("codes", 2, config={}, inputs=inputs)
-    jobs: list[Job] = [(clip, 0) for clip in manifest.clips]
-    together = 1 if session.gang.device.type == "cpu" else CLIPS_TOGETHER
-    shards = [[shard[first : first + together] for first in range(0, len(shard), together)] for shard in _shards(jobs)]
-    title = f"encoding {len(jobs)} clips"
-    return _encoded(session, manifest, tokenizer_entry, recipe, shards, encode_clips, title, len(jobs))
+    recipe, title = Recipe("codes", 2, config={}, inputs=inputs), f"encoding {len(manifest.clips)} clips"
+    return _encoded(session, manifest, tokenizer_entry, recipe, compared_views(manifest), title)
 
 
-def heard_codes(session: Session, manifest: Manifest, tokenizer_entry: Entry, heard: HeardFrames) -> Entry:
-    """Encode every clip in each of its stored hearings; those of a clip follow one after the other."""
-    others = heard.hearings - 1
-    inputs = {"tokenizer": tokenizer_entry, "frames": heard.key, "recordings": audio_hash(manifest)}
-    recipe = Recipe("heard_codes", 1, config={}, inputs=inputs)
-    title = f"encoding {len(manifest.clips)} clips in {others} other hearings"
-    shards = _shards(manifest.clips)
-    total = others * len(manifest.clips)
-    encode = partial(encode_hearings, heard)
-    return _encoded(session, manifest, tokenizer_entry, recipe, shards, encode, title, total, pitched=False)
+def codes_of_views(session: Session, manifest: Manifest, tokenizer_entry: Entry, views: Sequence[View]) -> Entry:
+    """Encode views of the clips; they have a stream of pitch if all of them are encoded from samples."""
+    inputs = {"tokenizer": tokenizer_entry, "views": views_hash(views), "recordings": audio_hash(manifest)}
+    recipe, title = Recipe("codes_of_views", 1, config={}, inputs=inputs), f"encoding {len(views)} views of the clips"
+    pitched = not any(view.change.of_log_mel for view in views)
+    return _encoded(session, manifest, tokenizer_entry, recipe, views, title, pitched=pitched)
 
 
-def views(
+def training_views(
     session: Session,
     manifest: Manifest,
     tokenizer_entry: Entry,
     config: ViewsConfig,
     *,
     patch_frames: int,
-    coarsest: int | None = None,
     pitched: bool = False,
 ) -> Entry | None:
     """Encode the augmented views of the training clips; None if there are no views.
 
-    ``patch_frames`` are those of the tokenizer. With ``coarsest``, the views are those of a tokenizer with so many
-    frames per patch, so that codes at several rates are of the same sound. Only with ``pitched`` do they have a stream
-    of pitch.
+    The views are those of a tokenizer with ``patch_frames`` frames per patch: the coarsest of several rates, so that
+    codes at all rates are of the same sound. Only with ``pitched`` do they have a stream of pitch.
     """
     clips = manifest.of("train")
-    jobs = [(clip, view) for clip in clips for view in config.of(clip.name, coarsest or patch_frames)]
-    if not jobs:
+    views = [view for clip in clips for view in config.of(clip, patch_frames)]
+    if not views:
         return None
-    options = {"lm": {"views": config}, "coarsest": coarsest or patch_frames, **({"pitched": True} if pitched else {})}
+    options = {"lm": {"views": config}, "coarsest": patch_frames, **({"pitched": True} if pitched else {})}
     inputs = {"tokenizer": tokenizer_entry, "recordings": audio_hash(manifest, ["train"])}
     recipe = Recipe("views", 2, config=options, inputs=inputs)
-    title = f"encoding {len(clips)} training clips in {len(jobs) // len(clips)} other view(s)"
-    shards = [_by_clip(shard) for shard in _shards(jobs)]
-    return _encoded(session, manifest, tokenizer_entry, recipe, shards, encode_views, title, len(jobs), pitched=pitched)
-
-
-def _by_clip(jobs: Sequence[tuple[Clip, View]]) -> list[tuple[Clip, list[View]]]:
-    """Join the neighbouring views of each clip."""
-    return [(clip, [view for _, view in own]) for clip, own in groupby(jobs, itemgetter(0))]
-
-
-def _shards(jobs: Sequence[J]) -> list[Sequence[J]]:
-    return [jobs[start : start + CLIPS_PER_SHARD] for start in range(0, len(jobs), CLIPS_PER_SHARD)]
+    title = f"encoding {len(clips)} training clips in {len(views) // len(clips)} other view(s)"
+    return _encoded(session, manifest, tokenizer_entry, recipe, views, title, pitched=pitched)
 
 
 def _encoded(
@@ -93,35 +72,39 @@ def _encoded(
     manifest: Manifest,
     tokenizer_entry: Entry,
     recipe: Recipe,
-    shards: Sequence[Sequence[J]],
-    encode: Callable[[Encoder, J], Sequence[CodedClip]],
+    views: Sequence[View],
     title: str,
-    total: int,
     *,
     pitched: bool = True,
 ) -> Entry:
-    """Encode the jobs of each shard, to ``total`` coded clips; a killed run continues after the last complete shard."""
+    """Encode views of clips; a killed run continues after the last complete shard."""
+    shards = [views[start : start + VIEWS_PER_SHARD] for start in range(0, len(views), VIEWS_PER_SHARD)]
+    names = [shard_path(Path(), number).name for number in range(len(shards))]
 
     def make(folder: Path) -> None:
-        device = str(session.gang.device)
-        encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=device, pitched=pitched)
-        finished = [is_finished(shard_path(folder, number)) for number in range(len(shards))]
-        missing = [job for shard, there in zip(shards, finished, strict=True) if not there for job in shard]
-        ends = [*accumulate(map(len, shards))]  # the jobs up to the end of each shard
-        working = session.terminal.working("encoding", total, "clips")
-        with working as progress, session.pool() as pool:
-            results = in_order(partial(encode, encoder), missing, pool)
-            for number, shard in enumerate(shards):
-                if not finished[number]:
-                    path = shard_path(folder, number)
-                    clips = [clip for made in islice(results, len(shard)) for clip in made]
-                    write_shard(path, clips, encoder.format, segments=manifest.has_segments)
-                    note_finished(path)
-                progress.advance_to(total * ends[number] // ends[-1])
-        mark_complete(folder, shards=len(shards), clips=total)
+        device = session.gang.device
+        encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(device), pitched=pitched)
+        missing = [shard for name, shard in zip(names, shards, strict=True) if not is_finished(folder / name)]
+        jobs = [job for shard in missing for job in _together(shard, device)]
+        with session.terminal.working("encoding", len(views), "clips") as progress, session.pool() as pool:
+            coded = chain.from_iterable(in_order(partial(encode, encoder), jobs, pool))
+            done = 0
+            for name, shard in zip(names, shards, strict=True):
+                if not is_finished(folder / name):
+                    clips = [*islice(coded, len(shard))]
+                    write_shard(folder / name, clips, encoder.format, segments=manifest.has_segments)
+                    note_finished(folder / name)
+                progress.advance_to(done := done + len(shard))
+        mark_complete(folder, shards=len(shards), clips=len(views))
 
-    names = [shard_path(Path(), number).name for number in range(len(shards))]
     return session.obtain(recipe, title, make, files=[*names, COMPLETE])
+
+
+def _together(views: Sequence[View], device: torch.device) -> list[Sequence[View]]:
+    """Divide views into those that one call encodes."""
+    if device.type == "cpu":
+        return [[*group] for _, group in groupby(views, attrgetter("clip.name"))]
+    return [views[first : first + VIEWS_TOGETHER] for first in range(0, len(views), VIEWS_TOGETHER)]
 
 
 CODE_TABLE = "code_table.json"

@@ -10,8 +10,9 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -20,10 +21,9 @@ from torch import Tensor
 
 from lm.layers import LayerReader, head_scores, layer_features
 from lm.model import LanguageModel
-from lm.options import ONE_HEARING, POOLINGS, RESIDUAL, GPTConfig, Pitch, Pooling, States, VectorConfig
+from lm.options import POOLINGS, RESIDUAL, VECTORS, GPTConfig, Pitch, Pooling, States, VectorConfig
 from lm.probing.vectors import FloatArray, RunningPools, average, bags_of_codes, pool
-from pipelines.stages.codes import heard_codes
-from pipelines.stages.stored_arrays import heard_frames
+from pipelines.stages.codes import codes_of_views
 from pipelines.store.session import Session
 from pipelines.store.store import METHOD, Entry, Recipe, text_hash
 from pipelines.store.stored_features import (
@@ -36,27 +36,17 @@ from pipelines.store.stored_features import (
 )
 from tokenizer.codes import Codes, CodesFormat, SoftCodes, join_rates
 from tokenizer.config import fingerprint
-from tokenizer.encoder import (
-    PATCHES_AT_ONCE,
-    Encoder,
-    bottlenecks_of_frames,
-    encode_clips,
-    log_mel_pieces,
-    signals,
-    soft_codes,
-    whole_patches,
-)
+from tokenizer.encoder import Encoder, encode, signals, soft_codes
 from tokenizer.parquet import read_codes
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.reading import read_blocks, resampled_length
-from wordless.audio.recordings.hearings import HeardFrames, Hearing, hearings
 from wordless.audio.recordings.inspection import require_finite
-from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash, recordings_hash
+from wordless.audio.recordings.manifest import Manifest
 from wordless.audio.spectrogram import subtract_mean
+from wordless.audio.views import AS_RECORDED, View, compared_views, hearings, views_hash
 from wordless.base.machine import one_thread
 
 BAG_OF_CODES = "bag_of_codes"  # the method
-CLIPS_AT_ONCE = 1 << 15  # whose codes are in memory; batches of a GPT do not reach across them, so it decides last bits
+ROWS_AT_ONCE = 1 << 15  # whose codes are in memory; batches of a GPT do not reach across them, so it decides last bits
 CodesVectors = Callable[[Sequence[Codes | SoftCodes]], Mapping[str, FloatArray]]  # a row for each recording
 Frames = partial[FloatArray]  # of a function of a module: samples (num_samples,) -> (time, dims)
 
@@ -68,42 +58,44 @@ class ClipReading:
     session: Session
     manifest: Manifest
     audio: SpectrogramConfig
-    vectors: VectorConfig = ONE_HEARING
+    vectors: VectorConfig = VECTORS
+    noise_snr: tuple[float, ...] = ()  # dB; test clips have more rows, with noise
 
     @cached_property
-    def heard_entries(self) -> tuple[Entry, ...]:
-        """The entry with log-mel of the clips in all hearings but the first; none for one hearing."""
-        entry = heard_frames(self.session, self.manifest, self.audio, self.vectors)
-        return (entry,) if entry else ()
+    def views(self) -> list[View]:
+        """The views of each row of features, one after the other; over these, vectors are averaged."""
+        changes = hearings(self.vectors.hearings, self.audio.dynamic_range)
+        return compared_views(self.manifest, changes, self.noise_snr)
+
+    @cached_property
+    def sound(self) -> dict[str, str]:
+        """The input of a recipe of a method that reads sound."""
+        return {"recordings": views_hash(self.views)}
 
     @property
-    def heard(self) -> HeardFrames | None:
-        """The frames of `heard_entries`; None for one hearing."""
-        found = (
-            HeardFrames(folder=each.folder, hearings=self.vectors.hearings, key=each.key) for each in self.heard_entries
-        )
-        return next(found, None)
+    def title(self) -> str:
+        """What is computed, for the terminal."""
+        return f"{len(self.manifest.clips)} clips" + (f" in {len(self.views)} views" if self.others else "")
 
-    @property
-    def frames(self) -> dict[str, str | None]:
-        """The inputs of a recipe of a method that reads frames of the recordings and of their stored hearings."""
-        return {"recordings": audio_hash(self.manifest), "hearings": self.heard.key if self.heard else None}
+    @cached_property
+    def others(self) -> list[View]:
+        """The views that are not clips as they are."""
+        return [view for view in self.views if view.change != AS_RECORDED]
 
-    @property
-    def sound(self) -> dict[str, str | None]:
-        """The inputs of a recipe of a method that reads samples; `VectorConfig.key` does not say what hearings are."""
-        several = self.vectors.hearings > 1
-        heard = repr(hearings(self.vectors.hearings))
-        return {"recordings": recordings_hash(self.manifest), "hearings": text_hash(heard) if several else None}
-
-    def coded_in(self, tokenizer: Entry, codes: Entry) -> "HeardCodes":
-        """Return the codes of the clips by a tokenizer, and those of their other hearings."""
-        heard = heard_codes(self.session, self.manifest, tokenizer, self.heard) if self.heard else None
-        return HeardCodes(codes=codes, heard=heard, vectors=self.vectors)
+    def coded_in(self, tokenizer: Entry, codes: Entry) -> "CodedViews":
+        """Return the codes of the views by a tokenizer; ``codes`` are those of the clips as they are."""
+        others = codes_of_views(self.session, self.manifest, tokenizer, self.others) if self.others else None
+        return CodedViews(codes=codes, others=others, vectors=self.vectors)
 
     def encoder(self, tokenizer: Entry) -> Encoder:
         """Return what converts the recordings to codes, in any process."""
         return Encoder(folder=tokenizer.folder, root=self.manifest.root, device=str(self.session.gang.device))
+
+    def stacked(self, vectors: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
+        """Average the vectors ``(dim,)`` of the views of each row, and stack them to ``(rows, dim)``."""
+        remaining = iter(vectors)
+        rows = iter(lambda: [*islice(remaining, self.vectors.hearings)], [])
+        return stacked_rows(map(average, rows))
 
 
 WHOLE = 2  # frames: the end of a recording's log-mel is made a multiple of them, whatever patches its codes have
@@ -126,20 +118,20 @@ def bottleneck_features(reading: ClipReading, tokenizer: Entry, autoencoder: str
 def _signal_features(
     reading: ClipReading, method: str, work: "partial[dict[str, FloatArray]]", inputs: Mapping[str, object]
 ) -> Entry:
-    session, clips, vectors = reading.session, reading.manifest.clips, reading.vectors
-    recipe = Recipe(f"{method}_features", 1, config={"compare": vectors.key}, inputs={**inputs, **reading.frames})
-    work = partial(work, poolings=vectors.poolings, heard=reading.heard)
+    recipe = Recipe(
+        f"{method}_features", 1, config={"compare": reading.vectors.key}, inputs={**inputs, **reading.sound}
+    )
+    work = partial(work, poolings=reading.vectors.poolings)
 
     def make(folder: Path) -> None:
-        write_features(folder, stacked_rows(session.each(method, work, clips)))
+        write_features(folder, reading.stacked(reading.session.each(method, work, reading.views)))
 
-    return session.obtain(recipe, f"{method} of {len(clips)} clips", make, files=[FEATURES])
+    return reading.session.obtain(recipe, f"{method} of {reading.title}", make, files=[FEATURES])
 
 
-def log_mel_vectors(
-    encoder: Encoder, clip: Clip, *, poolings: Sequence[Pooling] = POOLINGS, heard: HeardFrames | None = None
-) -> dict[str, FloatArray]:
-    """Pool the normalised log-mel of a clip and of its stored hearings, while the clip is read.
+@torch.inference_mode()
+def log_mel_vectors(encoder: Encoder, view: View, *, poolings: Sequence[Pooling] = POOLINGS) -> dict[str, FloatArray]:
+    """Pool the normalised log-mel of a view, while it is read.
 
     With ``audio.remove_mean`` there are two versions of log-mel: the tokenizer's, and the recorded one. The recorded
     one has the level of each band above the front end's floor, so its largest magnitude is its loudest frame. With
@@ -148,106 +140,84 @@ def log_mel_vectors(
     tokenizer, audio = encoder.tokenizer, encoder.tokenizer.config.audio
     twice, floor = audio.remove_mean != "none", math.log(audio.floor)
     own, recorded = "log_mel/as_heard" if twice else "log_mel", "log_mel/as_recorded"
+    frames = encoder.num_patches(view, WHOLE) * WHOLE
+    pools = RunningPools({own: frames, **({recorded: frames} if twice else {})}, poolings)
 
-    def pool_pieces(pieces: Iterable[Tensor], frames: int) -> dict[str, FloatArray]:
-        pools = RunningPools({own: frames, **({recorded: frames} if twice else {})}, poolings)
+    def above_floor() -> Iterator[Tensor]:
+        for piece in encoder.log_mel(view, WHOLE):
+            if twice:
+                pools.add(recorded, piece.cpu().numpy() - floor)
+            yield piece
 
-        def above_floor() -> Iterator[Tensor]:
-            for piece in pieces:
-                if twice:
-                    pools.add(recorded, piece.cpu().numpy() - floor)
-                yield piece
-
-        for piece in subtract_mean(above_floor(), audio.remove_mean):
-            pools.add(own, tokenizer.normalise(piece.to(tokenizer.mean.device)).cpu().numpy())
-        features = pools.pooled
-        if audio.remove_mean == "clip":
-            features.pop(f"{own}:mean", None)
-        return features
-
-    return _pooled_hearings(encoder, clip, heard, pool_pieces, WHOLE)
+    for piece in subtract_mean(above_floor(), audio.remove_mean):
+        pools.add(own, tokenizer.normalise(piece.to(tokenizer.mean.device)).cpu().numpy())
+    features = pools.pooled
+    if audio.remove_mean == "clip":
+        features.pop(f"{own}:mean", None)
+    return _finite(features, view)
 
 
 def bottleneck_vectors(
-    encoder: Encoder, clip: Clip, *, poolings: Sequence[Pooling] = POOLINGS, heard: HeardFrames | None = None
+    encoder: Encoder, view: View, *, poolings: Sequence[Pooling] = POOLINGS
 ) -> dict[str, FloatArray]:
-    """Pool the bottlenecks of a clip and of its stored hearings, while the clip is read."""
-    tokenizer = encoder.tokenizer
-
-    def pool_pieces(pieces: Iterable[Tensor], frames: int) -> dict[str, FloatArray]:
-        pools = RunningPools({"bottleneck": frames // tokenizer.patch_frames}, poolings)
-        for _, bottlenecks in signals(tokenizer, pieces):
-            pools.add("bottleneck", bottlenecks.cpu().numpy())
-        return pools.pooled
-
-    return _pooled_hearings(encoder, clip, heard, pool_pieces, tokenizer.patch_frames)
+    """Pool the bottlenecks of a view, while it is read."""
+    patch_frames = encoder.tokenizer.patch_frames
+    pools = RunningPools({"bottleneck": encoder.num_patches(view, patch_frames)}, poolings)
+    for _, bottlenecks in signals(encoder.tokenizer, encoder.log_mel(view, patch_frames)):
+        pools.add("bottleneck", bottlenecks.cpu().numpy())
+    return _finite(pools.pooled, view)
 
 
-@torch.inference_mode()
-def _pooled_hearings(
-    encoder: Encoder,
-    clip: Clip,
-    heard: HeardFrames | None,
-    pool_pieces: Callable[[Iterable[Tensor], int], dict[str, FloatArray]],
-    whole: int,
-) -> dict[str, FloatArray]:
-    """Average what ``pool_pieces`` makes of a clip and of its hearings.
-
-    It takes the pieces of log-mel ``(time, mels)`` of a recording, before ``audio.remove_mean``, and the number of
-    their frames, which is a multiple of ``whole``.
-    """
-    tokenizer, audio = encoder.tokenizer, encoder.tokenizer.config.audio
-    num_samples = resampled_length(clip.num_samples, clip.sample_rate, audio.sample_rate)
-    blocks = read_blocks(encoder.root / clip.path, audio.sample_rate, part=clip.part)
-    pieces = log_mel_pieces(tokenizer, blocks, num_samples, patch_frames=whole)
-    own = pool_pieces(pieces, -(-num_samples // (whole * audio.hop_length)) * whole)
-    for row in own.values():
-        require_finite(row, clip, "pooled log-mel and bottlenecks")
-    others = (whole_patches(frames, whole) for frames in (heard.of(clip) if heard else ()))
-    rows = (pool_pieces(torch.split(frames, PATCHES_AT_ONCE * whole), len(frames)) for frames in others)
-    return average(chain([own], rows))
+def _finite(vectors: dict[str, FloatArray], view: View) -> dict[str, FloatArray]:
+    for row in vectors.values():
+        require_finite(row, view.clip, "pooled log-mel and bottlenecks")
+    return vectors
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeardCodes:
-    """The codes of a corpus: of the recordings as they are, and of the other hearings."""
+class CodedViews:
+    """The codes of the views of `ClipReading`."""
 
-    codes: Entry
-    heard: Entry | None = None  # of `stages.codes.heard_codes`
-    vectors: VectorConfig = ONE_HEARING
-    coarser: tuple["HeardCodes", ...] = ()  # the same clips at coarser rates, coarse to fine
+    codes: Entry  # of the clips as they are
+    others: Entry | None = None  # of `stages.codes.codes_of_views`; None: there are no other views
+    vectors: VectorConfig = VECTORS
+    coarser: tuple["CodedViews", ...] = ()  # the same views at coarser rates, coarse to fine
 
     @property
     def inputs(self) -> Mapping[str, object]:
         rates = enumerate(self.coarser, 1)
         coarser = {f"{name} of rate {number}": read for number, each in rates for name, read in each.inputs.items()}
-        return {"codes": self.codes, "codes of hearings": self.heard, **coarser}
+        return {"codes": self.codes, "codes of views": self.others, **coarser}
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """The entry of the other hearings, if there are any."""
-        return (self.heard,) if self.heard else ()
+        """The entry of the other views, if there are any."""
+        return (self.others,) if self.others else ()
 
     @property
     def format(self) -> CodesFormat:
         return read_codes(self.codes.folder)[0]
 
-    def pooled(self, pool_clips: CodesVectors) -> dict[str, FloatArray]:
-        """Pool the codes of all clips, `CLIPS_AT_ONCE` at a time, and average the vectors over the hearings."""
-        return joined_rows(average(map(pool_clips, block)) for block in self._blocks())
+    def pooled(self, pool_views: CodesVectors) -> dict[str, FloatArray]:
+        """Pool the codes of the views, those of `ROWS_AT_ONCE` rows at a time, and average the vectors of each row."""
+        rates = zip(*(each._of_own_rate() for each in (*self.coarser, self)), strict=True)
+        views, size = map(join_rates, rates), ROWS_AT_ONCE * self.vectors.hearings
+        return _pooled_rows(iter(lambda: [*islice(views, size)], []), pool_views, self.vectors.hearings)
 
-    def _blocks(self) -> Iterator[list[list[Codes]]]:
-        """Give for each block of clips their codes in each hearing, joined with those of coarser rates."""
-        for rates in zip(*(each._of_own_rate() for each in (*self.coarser, self)), strict=True):
-            yield [[join_rates(parts) for parts in zip(*each, strict=True)] for each in zip(*rates, strict=True)]
+    def _of_own_rate(self) -> Iterator[Codes]:
+        """Give the codes of each row: of a clip as it is, then of its other views."""
+        others = (clip.codes for clip in read_codes(self.others.folder)[1]) if self.others else iter(())
+        for clip in read_codes(self.codes.folder)[1]:
+            yield clip.codes
+            yield from islice(others, self.vectors.hearings - 1)
+        yield from others  # of clips with noise
 
-    def _of_own_rate(self) -> Iterator[list[list[Codes]]]:
-        """Give the same at this rate alone; the other hearings of a clip follow one after the other in their files."""
-        clips, places = read_codes(self.codes.folder)[1], self.vectors.hearings - 1
-        others = read_codes(self.heard.folder)[1] if self.heard else iter(())
-        while block := [clip.codes for clip in islice(clips, CLIPS_AT_ONCE)]:
-            heard = [clip.codes for clip in islice(others, places * len(block))]
-            yield [block, *(heard[place::places] for place in range(places if self.heard else 0))]
+
+def _pooled_rows(
+    blocks: Iterable[Sequence[Codes | SoftCodes]], pool_views: CodesVectors, together: int
+) -> dict[str, FloatArray]:
+    """Pool the codes of each block of views, and average the vectors of each ``together`` neighbours."""
+    return joined_rows(average(pool_views(block[each::together]) for each in range(together)) for block in blocks)
 
 
 SOFT = "soft, 2"  # with the version of soft codes, in the keys of their readers; raise it when their values change
@@ -255,8 +225,8 @@ BOTTLENECKS_AT_ONCE = 1 << 16  # whose bottlenecks are in memory; batches of a G
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeardSoftCodes:
-    """The soft codes of a corpus, of the recordings as they are and of the other hearings: how near each code is.
+class SoftlyCodedViews:
+    """The soft codes of the views of `ClipReading`: how near each code is.
 
     A code is a hard decision about a bottleneck that may lie between two centroids. The bag of codes and the GPT can
     read soft codes in the place of hard ones.
@@ -265,6 +235,7 @@ class HeardSoftCodes:
 
     reading: ClipReading
     tokenizer: Entry
+    entries: ClassVar[tuple[Entry, ...]] = ()
 
     @property
     def vectors(self) -> VectorConfig:
@@ -272,53 +243,45 @@ class HeardSoftCodes:
 
     @property
     def inputs(self) -> Mapping[str, object]:
-        return {"tokenizer": self.tokenizer, **self.reading.frames, "soft codes": SOFT}
+        return {"tokenizer": self.tokenizer, **self.reading.sound, "soft codes": SOFT}
 
     @property
     def format(self) -> CodesFormat:
         return self.reading.encoder(self.tokenizer).tokenizer.format
 
-    def pooled(self, pool_clips: CodesVectors) -> dict[str, FloatArray]:
-        """Pool the codes of all clips, `BOTTLENECKS_AT_ONCE` at a time, and average the vectors over the hearings."""
-        return joined_rows(average(map(pool_clips, zip(*block, strict=True))) for block in self._blocks())
+    def pooled(self, pool_views: CodesVectors) -> dict[str, FloatArray]:
+        """Pool the codes of the views, `BOTTLENECKS_AT_ONCE` at a time, and average the vectors of each row."""
+        return _pooled_rows(self._blocks(), pool_views, self.vectors.hearings)
 
-    def _blocks(self) -> Iterator[list[list[SoftCodes]]]:
-        """Give the hearings of each clip, clips after clips until they have many time steps."""
+    def _blocks(self) -> Iterator[list[SoftCodes]]:
+        """Give the views of rows after rows, until they have many time steps."""
         encoder, reading = self.reading.encoder(self.tokenizer), self.reading
-        work = partial(bottlenecks_of_hearings, encoder, reading.heard)
-        block, steps = list[list[SoftCodes]](), 0
-        for found in reading.session.each("soft codes", work, reading.manifest.clips):
-            block.append([soft_codes(encoder.tokenizer, torch.from_numpy(bottlenecks)) for bottlenecks in found])
-            steps += sum(map(len, found))
-            if steps >= BOTTLENECKS_AT_ONCE:
+        block, steps = list[SoftCodes](), 0
+        for bottlenecks in reading.session.each("soft codes", partial(bottlenecks_of, encoder), reading.views):
+            block.append(soft_codes(encoder.tokenizer, torch.from_numpy(bottlenecks)))
+            steps += len(bottlenecks)
+            if steps >= BOTTLENECKS_AT_ONCE and len(block) % self.vectors.hearings == 0:
                 yield block
                 block, steps = [], 0
         if block:
             yield block
 
 
-@torch.inference_mode()
-def bottlenecks_of_hearings(encoder: Encoder, heard: HeardFrames | None, clip: Clip) -> list[FloatArray]:
-    """Compute the bottlenecks ``(time, bands * bottleneck)`` of a clip in each hearing, the recording itself first.
+def bottlenecks_of(encoder: Encoder, view: View) -> FloatArray:
+    """Compute the bottlenecks ``(time, bands * bottleneck)`` of a view.
 
-    They are arrays, because each tensor that comes from another process keeps a file open.
+    They are an array, because each tensor that comes from another process keeps a file open.
     """
-    tokenizer = encoder.tokenizer
-    rate = tokenizer.config.audio.sample_rate
-    blocks = read_blocks(encoder.root / clip.path, rate, part=clip.part)
-    num_samples = resampled_length(clip.num_samples, clip.sample_rate, rate)
-    own = torch.cat([each for _, each in signals(tokenizer, log_mel_pieces(tokenizer, blocks, num_samples))])
-    others = [] if heard is None else bottlenecks_of_frames(tokenizer, heard.of(clip))
-    found = [own.cpu().numpy(), *(each.numpy() for each in others)]
-    for bottlenecks in found:
-        require_finite(bottlenecks, clip, "bottlenecks")
-    return found
+    found = signals(encoder.tokenizer, encoder.log_mel(view, encoder.tokenizer.patch_frames))
+    bottlenecks: FloatArray = torch.cat([each for _, each in found]).cpu().numpy()
+    require_finite(bottlenecks, view.clip, "bottlenecks")
+    return bottlenecks
 
 
-CodesOfClips = HeardCodes | HeardSoftCodes
+CodesOfViews = CodedViews | SoftlyCodedViews
 
 
-def code_features(session: Session, coded: CodesOfClips, *, of: str = BAG_OF_CODES) -> Entry:
+def code_features(session: Session, coded: CodesOfViews, *, of: str = BAG_OF_CODES) -> Entry:
     """Compute the bag of codes: each code's share of the time. ``of`` is the method."""
     poolings = coded.vectors.poolings
     recipe = Recipe("code_features", 1, config={METHOD: of, "compare": coded.vectors.key}, inputs=coded.inputs)
@@ -334,14 +297,14 @@ def code_features(session: Session, coded: CodesOfClips, *, of: str = BAG_OF_COD
     return session.obtain(recipe, "bags of codes", make, files=[FEATURES])
 
 
-def bag_features(encoder: Encoder, clip: Clip, *, poolings: Sequence[Pooling] = POOLINGS) -> dict[str, FloatArray]:
-    """Encode a clip and compute its bag of codes, as `code_features` does for the stored codes of a corpus."""
-    bags = bags_of_codes(encode_clips(encoder, [(clip, 0)])[0].codes, poolings)
+def bag_features(encoder: Encoder, view: View, *, poolings: Sequence[Pooling] = POOLINGS) -> dict[str, FloatArray]:
+    """Encode a view and compute its bag of codes, as `code_features` does for the stored codes of a corpus."""
+    bags = bags_of_codes(encode(encoder, [view])[0].codes, poolings)
     return {f"{BAG_OF_CODES}:{pooling}": bag for pooling, bag in bags.items()}
 
 
 def gpt_features(
-    session: Session, coded: CodesOfClips, model_entry: Entry, *, states: Sequence[States] = RESIDUAL, of: str = GPT
+    session: Session, coded: CodesOfViews, model_entry: Entry, *, states: Sequence[States] = RESIDUAL, of: str = GPT
 ) -> Entry:
     """Compute the pooled states of a language model: see `lm.layers.layer_features`. ``of`` is the method."""
     config = {METHOD: of, "compare": {**coded.vectors.network_key, "states": sorted(states)}}
@@ -358,7 +321,7 @@ def gpt_features(
 
 def random_gpt_features(
     session: Session,
-    coded: CodesOfClips,
+    coded: CodesOfViews,
     config: GPTConfig,
     *,
     seed: int,
@@ -407,17 +370,16 @@ def network_features(
         classifier: the network with its head; the entry then also has the class probabilities that the head finds in
             the vectors of the last layer: ``scores (clips, classes)``.
     """
-    session, clips, vectors = reading.session, reading.manifest.clips, reading.vectors
     recipe = Recipe(f"{method}_features", version, config={METHOD: method, **config}, inputs=inputs)
 
     def make(folder: Path) -> None:
-        pooled = stacked_rows(session.each_together(method, reader, reader.groups(clips)))
+        pooled = reading.stacked(reading.session.each_together(method, reader, reader.groups(reading.views)))
         scores = head_scores(classifier.folder, pooled, last=reader.names(layers)[-1]) if classifier else None
-        candidates = {key: pooled[key] for key in reader.keys(vectors, layers)}
+        candidates = {key: pooled[key] for key in reader.keys(reading.vectors, layers)}
         write_features(folder, candidates, of=method, scores=scores)
 
     files = [FEATURES, SCORES] if classifier else [FEATURES]
-    return session.obtain(recipe, f"{method} of {len(clips)} clips", make, files=files)
+    return reading.session.obtain(recipe, f"{method} of {reading.title}", make, files=files)
 
 
 def frame_features(reading: ClipReading, frames: Frames, *, method: str) -> Entry:
@@ -426,25 +388,22 @@ def frame_features(reading: ClipReading, frames: Frames, *, method: str) -> Entr
     A clip is in memory as a whole. All folds share the entry. The key contains the options and the source code of the
     function, so that a changed function is computed again; it does not contain the code of functions that it calls.
     """
-    session, clips, rate = reading.session, reading.manifest.clips, reading.audio.sample_rate
+    rate = reading.audio.sample_rate
     config = {"compare": reading.vectors.key, **frames.keywords, "audio": {"sample_rate": rate}}
     function = text_hash(inspect.getsource(frames.func))
     recipe = Recipe(f"{method}_features", 1, config=config, inputs={**reading.sound, "function": function})
-    work = partial(_pooled, frames, method, rate, reading.manifest.root, reading.vectors)
+    work = partial(_pooled, frames, method, rate, reading.manifest.root, reading.vectors.poolings)
 
     def make(folder: Path) -> None:
-        write_features(folder, stacked_rows(session.each(method, work, clips)))
+        write_features(folder, reading.stacked(reading.session.each(method, work, reading.views)))
 
-    return session.obtain(recipe, f"{method} of {len(clips)} clips", make, files=[FEATURES])
+    return reading.session.obtain(recipe, f"{method} of {reading.title}", make, files=[FEATURES])
 
 
 def _pooled(
-    frames: Frames, method: str, sample_rate: int, root: Path, vectors: VectorConfig, clip: Clip
+    frames: Frames, method: str, sample_rate: int, root: Path, poolings: Sequence[Pooling], view: View
 ) -> dict[str, FloatArray]:
-    def hear(hearing: Hearing) -> dict[str, FloatArray]:
-        made = frames(hearing.samples(root, clip, sample_rate))
-        require_finite(made, clip, method)
-        return {f"{method}:{pooling}": pool(made, pooling) for pooling in vectors.poolings}
-
     with threadpool_limits(1):  # more threads round sums in another way
-        return average(map(hear, hearings(vectors.hearings)))
+        made = frames(view.samples(root, sample_rate))
+    require_finite(made, view.clip, method)
+    return {f"{method}:{pooling}": pool(made, pooling) for pooling in poolings}

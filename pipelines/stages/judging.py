@@ -18,7 +18,7 @@ from scipy.stats import binom
 from threadpoolctl import threadpool_limits
 
 from lm.layers import ConvReader, head_scores
-from lm.options import ONE_HEARING, ProbeConfig
+from lm.options import VECTORS, ProbeConfig
 from lm.probing.probe import fitted_penalties, scores_of_others
 from lm.probing.task import ProbeTask
 from lm.probing.vectors import FloatArray
@@ -48,15 +48,16 @@ from vocoder.speech_judges import (
 )
 from wordless.audio.recordings.embedded import EmbeddedConfig, utterances
 from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.audio.views import View
 from wordless.base.errors import InputError
 from wordless.base.machine import version_of
 from wordless.base.text import listed
 
 RECOGNISED = "recognised.json"
 LOG_MEL = "log_mel"
-Describe = Callable[[Clip], dict[str, FloatArray]]
+Describe = Callable[[View], dict[str, FloatArray]]
 # judges that are linear probes -> the method whose features they read, and the function that computes them
-PROBED: dict[JudgeName, tuple[str, Callable[[Encoder, Clip], dict[str, FloatArray]]]] = {
+PROBED: dict[JudgeName, tuple[str, Callable[[Encoder, View], dict[str, FloatArray]]]] = {
     "probe": (LOG_MEL, log_mel_vectors),
     "codes": (BAG_OF_CODES, bag_features),
 }
@@ -76,7 +77,7 @@ class Judge:
 def create_probe_judge(
     name: JudgeName, tokenizer: Entry, features: Entry, probe: Entry, task: ProbeTask, config: ProbeConfig
 ) -> Judge:
-    """Return the linear probe that is best on validation, with mean and thirds of one hearing as candidates.
+    """Return the linear probe that is best on validation, with mean and thirds of the clip as it is as candidates.
 
     It reads log-mel, or codes of the sound. The probe's key also depends on the features and the labels. It is fitted
     again, since the store keeps its figures and not its weights.
@@ -98,10 +99,10 @@ def create_probe_judge(
 
 def create_network_judge(network: Network, classifier: Entry, sample: Entry) -> Judge:
     """Return the supervised encoder with its own head; the sample's statistics normalise its inputs."""
-    reader = cast(ConvReader, network.reader_of(classifier, ONE_HEARING))
+    reader = cast(ConvReader, network.reader_of(classifier, VECTORS))
 
     def describe(root: Path, device: str) -> Describe:
-        return partial(_features_of_clip, replace(reader, frames=replace(reader.frames, root=root), device=device))
+        return partial(_features_of, replace(reader, frames=replace(reader.frames, root=root), device=device))
 
     return Judge(
         name="supervised",
@@ -111,8 +112,8 @@ def create_network_judge(network: Network, classifier: Entry, sample: Entry) -> 
     )
 
 
-def _features_of_clip(reader: ConvReader, clip: Clip) -> dict[str, FloatArray]:
-    [features] = reader([clip])
+def _features_of(reader: ConvReader, view: View) -> dict[str, FloatArray]:
+    [features] = reader([view])
     return features
 
 
@@ -156,7 +157,7 @@ def name_labels(
     """Return the most probable class of each sound below each folder."""
     rows: list[dict[str, FloatArray]] = []
     for root, clips in sounds.items():
-        rows += session.each("recognising", judge.describe(root, str(session.gang.device)), clips)
+        rows += session.each("recognising", judge.describe(root, str(session.gang.device)), [*map(View, clips)])
     with threadpool_limits(1):
         scores = judge.scores(stacked_rows(rows))
     return [classes[number] for number in np.argmax(scores, axis=1)]

@@ -38,6 +38,7 @@ from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, stor
 from pipelines.store.session import Session
 from pipelines.store.store import TRAINED, Entry, Recipe, other_options, some_options, text_hash
 from wordless.audio.recordings.manifest import Manifest, Split
+from wordless.audio.views import View
 from wordless.training.options import FitConfig
 
 
@@ -235,11 +236,10 @@ def convolutional(
             seed=settings.seed,
             device=str(reading.session.gang.device),
             vectors=reading.vectors,
-            stored=reading.heard,
         ),
         layers=len(settings.encoder.channels),
         sizes={"baselines": some_options(settings, "encoder"), "audio": reading.audio},
-        inputs={**reading.frames, "sample": sample, "weights": simclr or f"random {settings.seed}"},
+        inputs={**reading.sound, "sample": sample, "weights": simclr or f"random {settings.seed}"},
         stage="supervised",
         version=5,
         title="supervised encoder",
@@ -272,7 +272,7 @@ def ast(reading: ClipReading, settings: AstSettings) -> Network:
         )
         return replace(ast_source(body, folder, settings.augmentation), option=OPTION)
 
-    longest = max(map(patches_along, reading.manifest.clips), default=1)
+    longest = max((patches_along(View(clip)) for clip in reading.manifest.clips), default=1)
     body = AstBody(ast=replace(config, weights=None), clip_vector=True, positions=min(longest, config.patches))
     return Network(
         reader=AstReader(body=body, seed=settings.fit.seed, **_read_by(reading)),

@@ -20,6 +20,7 @@ from pipelines.store.store import METHOD, Entry, Recipe, other_options, text_has
 from pipelines.store.stored_features import FEATURES, PROBE, SCORES, features_by_method
 from wordless.audio.recordings.manifest import Manifest
 from wordless.audio.recordings.splits import Fold
+from wordless.audio.views import compared_views
 from wordless.base.errors import InputError
 from wordless.base.text import counted
 from wordless.base.values import list_hash
@@ -35,20 +36,22 @@ def probe_methods(
     labelled: Collection[str],
     inputs: Mapping[str, str] | None = None,
     folds_by: str | None = None,
+    noise_snr: Sequence[float] = (),
 ) -> dict[str, Entry]:
     """Probe every method, one at a time, with equally many penalties; an entry for each.
 
     The key of an entry depends on its method alone, so a sweep or a larger comparison probes only new methods.
 
     Args:
-        feature_entries: entries with ``features.safetensors``, a row for each clip of the manifest.
+        feature_entries: entries with ``features.safetensors``, a row for each clip, then for each test clip with noise.
         only: the methods to probe; None: all.
         labelled: methods that were trained on all training labels. A learning curve means nothing for them, and their
             features know the labels of every training group, so validation clips choose, and never cross-validation.
         inputs: by method, the one whose features are the input of its network; all layers side by side include it.
         folds_by: the basis of the folds, if the clips are divided into folds.
+        noise_snr: ratios in dB of test clips with noise, which have more rows.
     """
-    task = probe_task(manifest, config, folds_by=folds_by, device=session.gang.device)
+    task = probe_task(manifest, config, folds_by=folds_by, device=session.gang.device, noise_snr=noise_snr)
     entry_of = {entry.folder / FEATURES: entry for entry in feature_entries}
     entries, by_method = dict[str, Entry](), features_by_method(list(entry_of))
     for of, found in by_method.items():
@@ -104,13 +107,14 @@ def collect_probes(
     *,
     scores: Mapping[str, Entry] | None = None,
     folds_by: str | None = None,
+    noise_snr: Sequence[float] = (),
 ) -> Entry:
     """Collect the entries of `probe_methods` in ``probe.json``.
 
     ``scores`` has, by method, entries with ``scores.safetensors``: class probabilities ``scores (clips, classes)`` of a
     classifier's own, classes in the order of their names. Different numbers of penalties are refused.
     """
-    task = probe_task(manifest, config, folds_by=folds_by)
+    task = probe_task(manifest, config, folds_by=folds_by, noise_snr=noise_snr)
     heads = sorted((scores or {}).items())
     inputs = {
         "compared methods": [*probed.values()],
@@ -165,7 +169,12 @@ def _describe(task: ProbeTask, manifest: Manifest, config: ProbeConfig) -> dict[
 
 
 def probe_task(
-    manifest: Manifest, config: ProbeConfig, *, folds_by: str | None = None, device: torch.device | None = None
+    manifest: Manifest,
+    config: ProbeConfig,
+    *,
+    folds_by: str | None = None,
+    device: torch.device | None = None,
+    noise_snr: Sequence[float] = (),
 ) -> ProbeTask:
     """Build the task of the probes; ``folds_by`` names the basis of the folds, if the clips are divided into folds.
 
@@ -174,12 +183,13 @@ def probe_task(
     As in the comparison of methods, intervals are over groups on a single split alone. The parts of cross-validation
     are those that ``config.choose_by`` asks for.
     """
-    labels, splits = [clip.label for clip in manifest.clips], [clip.split for clip in manifest.clips]
+    views = compared_views(manifest, noise_snr=noise_snr)
+    clips, noise = [view.clip for view in views], [view.change.noise_snr for view in views]
+    labels, splits = [clip.label for clip in clips], [clip.split for clip in clips]
     separator, remedy = config.label_separator, "change corpus.split so that each has any"
-    groups, folds = [clip.group for clip in manifest.clips], [clip.fold for clip in manifest.clips]
+    groups, folds = [clip.group for clip in clips], [clip.fold for clip in clips]
     if folds_by is not None:
         remedy = f"record clips with these labels in at least 3 {folds_by}s, of which two are held out at once"
-    noise = [clip.noise_snr for clip in manifest.clips]
     task = ProbeTask.of(labels, splits, label_separator=separator, remedy=remedy, groups=groups, noise=noise)
     fitted = replace(task, device=device if device is not None and device.type == "cuda" else None)
     return with_parts(fitted, config, groups=groups, folds=folds)

@@ -23,7 +23,7 @@ from torch import Tensor
 from lm.generation import Sampling
 from lm.judging import NGRAMS, distinct_ngrams
 from lm.model import LanguageModel
-from pipelines.stages.codes import codes, views
+from pipelines.stages.codes import codes, training_views
 from pipelines.stages.judging import Judge, name_labels, new_part, whole
 from pipelines.stages.language_model import CodedClips, CodedCorpus, language_model
 from pipelines.stages.listening import JUDGES, excerpt_row
@@ -174,10 +174,10 @@ def coded_clips(
     """
 
     def coded(clips: Manifest, own: Entry | None = None) -> CodedCorpus:
-        tokens, frames = codebook.tokenizer, codebook.patch_frames
+        tokens = codebook.tokenizer
         own = own or codes(session, clips, tokens)
-        other = views(session, clips, tokens, config, patch_frames=frames, coarsest=coarsest, pitched=pitched)
-        return CodedCorpus(codes=own, views=other)
+        views = training_views(session, clips, tokens, config, patch_frames=coarsest, pitched=pitched)
+        return CodedCorpus(codes=own, views=views)
 
     return CodedClips(own=coded(manifest, codebook.codes), unlabelled=tuple(map(coded, unlabelled)))
 

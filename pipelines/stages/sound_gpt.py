@@ -124,7 +124,6 @@ def sound_gpt_features(reading: ClipReading, method: str, trained: Entry) -> Ent
         frames=SpectrogramReader(root=reading.manifest.root, audio=reading.audio, sample=trained.folder),
         device=str(reading.session.gang.device),
         vectors=reading.vectors,
-        stored=reading.heard,
         folder=trained.folder,
     )
     return network_features(
@@ -134,5 +133,5 @@ def sound_gpt_features(reading: ClipReading, method: str, trained: Entry) -> Ent
         reader,
         layers=saved_layers(trained.folder),
         config={"compare": reading.vectors.network_key, "audio": reading.audio},
-        inputs={"encoder": trained, **reading.frames},
+        inputs={"encoder": trained, **reading.sound},
     )

@@ -2,15 +2,13 @@
 
 ::
 
-    array    [ clip 0 ][ clip 1      ][ clip 2 ]     training clips before validation clips; all clips of a hearing
+    array    [ clip 0 ][ clip 1      ][ clip 2 ]     training clips before validation clips
     offsets  0         a              b         c
 """
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import lru_cache, partial
-from itertools import chain
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,20 +27,18 @@ from lm.bodies.spectrogram_transformer import (
     patches_along,
     stored_filter_banks,
 )
-from lm.options import VectorConfig
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks, resampled_length
-from wordless.audio.recordings.hearings import CLIPS, FRAMES, OFFSETS, Hearing, hearings
 from wordless.audio.recordings.inspection import require_finite
-from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash, recordings_hash
-from wordless.audio.spectrogram import LogMel, log_mel_stream
+from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash
+from wordless.audio.views import View
 from wordless.audio.waveform import in_16_bits
 from wordless.base.arrays import Array, allocate, fill, write_array
 
 TRAINED_ON: tuple[Split, ...] = ("train", "validation")  # in the order of the array
-SAMPLES = "samples.npy"
+SAMPLES, FRAMES, OFFSETS, CLIPS = "samples.npy", "frames.npy", "offsets.npy", "clips.json"
 STD, STATISTICS = "std.npy", "statistics.json"  # beside frames
 R = TypeVar("R")
 
@@ -133,7 +129,7 @@ def spectrograms(session: Session, manifest: Manifest, audio: SpectrogramConfig,
     reader = SpectrogramReader(root=manifest.root, audio=audio, sample=sample.folder)
 
     def make(folder: Path) -> None:
-        lengths = [reader.num_frames(clip) for clip in clips]
+        lengths = [reader.num_frames(View(clip)) for clip in clips]
         write, width = partial(_write_spectrogram, reader), (audio.n_mels,)
         write_clips(session, "spectrograms", folder / FRAMES, clips, lengths, write, dtype=np.float16, width=width)
         write_array(folder / STD, statistics(sample.folder)[1].numpy())
@@ -143,46 +139,7 @@ def spectrograms(session: Session, manifest: Manifest, audio: SpectrogramConfig,
 
 
 def _write_spectrogram(reader: SpectrogramReader, frames: Array, clip: Clip) -> None:
-    fill(frames, (piece.numpy() for piece in reader.pieces(clip)))
-
-
-def heard_frames(session: Session, manifest: Manifest, audio: SpectrogramConfig, vectors: VectorConfig) -> Entry | None:
-    """Write log-mel of every clip in each hearing but the first, 16 bits; None if there is only one.
-
-    No mean is removed and nothing is normalised, so folds and seeds share the entry.
-    """
-    others = hearings(vectors.hearings)[1:]
-    if not others:
-        return None
-    front_end = replace(audio, remove_mean="none")
-    config = {"audio": front_end, "hearings": others}
-    recipe = Recipe("heard_frames", 1, config=config, inputs={"recordings": recordings_hash(manifest)})
-    folders = [str(number) for number in range(2, vectors.hearings + 1)]
-
-    def make(folder: Path) -> None:
-        for name, hearing in zip(folders, others, strict=True):
-            (folder / name).mkdir(exist_ok=True)
-            lengths = [-(-hearing.num_samples(clip, audio.sample_rate) // audio.hop_length) for clip in manifest.clips]
-            write = partial(_write_hearing, manifest.root, front_end, hearing)
-            file, width = folder / name / FRAMES, (audio.n_mels,)
-            write_clips(session, f"hearing {name}", file, manifest.clips, lengths, write, dtype=np.float16, width=width)
-        write_json(folder / CLIPS, [clip.name for clip in manifest.clips])
-
-    title = f"log-mel of {len(manifest.clips)} clips in {len(others)} other hearings"
-    files = [CLIPS, *(f"{name}/{file}" for name in folders for file in (FRAMES, OFFSETS))]
-    return session.obtain(recipe, title, make, files=files)
-
-
-def _write_hearing(root: Path, audio: SpectrogramConfig, hearing: Hearing, frames: Array, clip: Clip) -> None:
-    silence = np.zeros(-hearing.num_samples(clip, audio.sample_rate) % audio.hop_length, np.float32)
-    blocks = chain(hearing.blocks(root, clip, audio.sample_rate), [silence])
-    decibels = hearing.decibels(audio.dynamic_range)
-    fill(frames, (piece.numpy() for piece in log_mel_stream(_log_mel(audio), blocks, dynamic_range=decibels)))
-
-
-@lru_cache(maxsize=1)
-def _log_mel(audio: SpectrogramConfig) -> LogMel:
-    return LogMel(audio)
+    fill(frames, (piece.numpy() for piece in reader.pieces(View(clip))))
 
 
 def stored_std(entry: Entry) -> Tensor:
@@ -204,7 +161,7 @@ def filter_banks(session: Session, manifest: Manifest) -> Entry:
     training = len(manifest.of("train"))
 
     def make(folder: Path) -> None:
-        lengths = [frames_of(patches_along(clip)) for clip in clips]
+        lengths = [frames_of(patches_along(View(clip))) for clip in clips]
         write, file = partial(_write_filter_bank, manifest.root), folder / FRAMES
         sums = write_clips(session, "filter banks", file, clips, lengths, write, dtype=np.float16, width=(N_MELS,))
         total, squares, values = sum(map(np.array, sums[:training]), np.zeros(3))

@@ -12,7 +12,7 @@ from lm.bodies.convolutional import create_encoder
 from lm.bodies.options import ConvEncoderConfig
 from lm.generation import Sampling, continue_codes
 from lm.gpt import create_gpt
-from lm.layers import HearingPieces, embed, pool_layers
+from lm.layers import Pieces, embed, pool_layers
 from lm.model import LanguageModel
 from lm.options import POOLINGS, GPTConfig
 from lm.tokens import Vocabulary
@@ -64,9 +64,7 @@ def test_generation_waits_once(model: LanguageModel) -> None:
 @torch.inference_mode()
 def test_features_of_an_encoder_wait_once_for_a_block() -> None:
     encoder = create_encoder(ConvEncoderConfig(), seed=0).eval().to(META)
-    heard = [
-        HearingPieces(steps=[frames] * len(encoder.hops), pieces=[torch.zeros(frames, 80)]) for frames in (100, 80)
-    ]
+    heard = [Pieces(steps=[frames] * len(encoder.hops), pieces=[torch.zeros(frames, 80)]) for frames in (100, 80)]
     names = [f"block_{number}" for number in range(len(encoder.hops))]
     work = lambda: pool_layers(encoder, heard, names, POOLINGS, device="meta")  # noqa: E731
     assert waits_of(work) == len(encoder.hops)

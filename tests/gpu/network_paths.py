@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lm.bodies.clips import ClipViews, StoredClips, augment
 from lm.bodies.convolutional import ConvEncoder, PairBatches, create_encoder, create_simclr, pair_loss, validation_pairs
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
-from lm.layers import HearingPieces, pool_layers
+from lm.layers import Pieces, pool_layers
 from lm.options import POOLINGS
 from tests.gpu.finding import CPU, Finding, Scale, relative, seconds_of
 from wordless.base.progress import Progress
@@ -65,7 +65,7 @@ def encoder_features(device: torch.device, scale: Scale) -> Finding:
     @torch.inference_mode()
     def pooled(model: ConvEncoder, on: torch.device, together: list[torch.Tensor]) -> list[torch.Tensor]:
         names = [f"block_{number}" for number in range(1, len(model.hops) + 1)]
-        heard = [HearingPieces(steps=[-(-len(clip) // hop) for hop in model.hops], pieces=[clip]) for clip in together]
+        heard = [Pieces(steps=[-(-len(clip) // hop) for hop in model.hops], pieces=[clip]) for clip in together]
         rows = pool_layers(model, heard, names, POOLINGS, device=str(on))
         return [torch.from_numpy(vector) for row in rows for vector in row.values()]
 

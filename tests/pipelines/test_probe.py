@@ -25,7 +25,7 @@ def test_recordings_are_probed_in_several_hearings(assignments: str, finished_ru
     rows = {row["of"]: row for row in json.loads((tmp_path / "probe.json").read_text())["methods"]}
     assert [each["of"] for each in rows["bag_of_codes"]["candidates"]] == ["bag_of_codes:thirds_max"]
     assert all("inner" in each["of"] for each in rows["gpt"]["candidates"])
-    assert len([*(tmp_path / "store/heard_codes").glob("*/entry.json")]) == (assignments == "hard")
+    assert len([*(tmp_path / "store/codes_of_views").glob("*/entry.json")]) == (assignments == "hard")
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lm.options import GPTConfig
-from pipelines.stages.features import HeardCodes, random_gpt_features
+from pipelines.stages.features import CodedViews, random_gpt_features
 from pipelines.store.store import Entry, Recipe
 from pipelines.store.stored_features import FEATURES
 from tests.pipelines.tiny import session_of, tiny_tokenizer
@@ -120,7 +120,7 @@ def test_untrained_states_and_centroids_depend_on_no_number_of_threads(tmp_path:
         for threads in (1, 2, 3, 5):
             use_threads(threads)
             features = (
-                random_gpt_features(session_of(tmp_path / str(threads)), HeardCodes(codes=entry), config, seed=0).folder
+                random_gpt_features(session_of(tmp_path / str(threads)), CodedViews(codes=entry), config, seed=0).folder
                 / FEATURES
             )
             centroids, _ = fit_codebook(points, size=64, iterations=3, seed=0)

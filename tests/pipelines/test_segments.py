@@ -12,7 +12,7 @@ import soundfile
 
 from lm.bodies.options import AstConfig
 from pipelines.settings.run import run_settings
-from pipelines.stages.codes import codes, views
+from pipelines.stages.codes import codes, training_views
 from pipelines.stages.features import bottleneck_features, log_mel_features
 from pipelines.stages.listening import decode_clips, listening
 from pipelines.stages.networks import ast
@@ -192,7 +192,7 @@ def made_by_all_stages(manifest: Manifest, run: Path, place: Path) -> dict[str, 
     entries = [
         sample,
         coded,
-        views(session, manifest, tokenizer, view, patch_frames=PATCH.frames),
+        training_views(session, manifest, tokenizer, view, patch_frames=PATCH.frames),
         health(session, manifest, tokenizer, coded, seed=0),
         log_mel_features(reading, tokenizer),
         bottleneck_features(reading, tokenizer, "a"),

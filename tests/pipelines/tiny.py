@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from lm.model import LanguageModel
-from lm.options import ONE_HEARING, GPTConfig, VectorConfig
+from lm.options import VECTORS, GPTConfig, VectorConfig
 from pipelines.chain.chain import make_pair
 from pipelines.chain.corpus import Corpus, FoundCorpus, read_corpus
 from pipelines.chain.pairs import Pair
@@ -53,7 +53,11 @@ LISTENING = ListeningConfig(
 
 
 def reading_of(
-    session: Session, manifest: Manifest, vectors: VectorConfig = ONE_HEARING, *, sample_rate: int = AUDIO.sample_rate
+    session: Session,
+    manifest: Manifest,
+    vectors: VectorConfig = VECTORS,
+    *,
+    sample_rate: int = AUDIO.sample_rate,
 ) -> ClipReading:
     """What describes the recordings of a manifest."""
     return ClipReading(

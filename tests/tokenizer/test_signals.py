@@ -1,4 +1,4 @@
-"""Codes of stored log-mel, and which views of a clip there are."""
+"""Codes of log-mel, and which views of a clip there are."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,21 +10,14 @@ import soundfile
 import torch
 
 from tests.pipelines.tiny import AUDIO, sweep, tiny_tokenizer
-from tokenizer.encoder import (
-    Encoder,
-    bottlenecks_of_frames,
-    codes_of_frames,
-    encode_clips,
-    log_mel_pieces,
-    signals,
-    whole_patches,
-)
-from tokenizer.options import View, ViewsConfig
+from tokenizer.encoder import Encoder, encode
+from tokenizer.options import ViewsConfig
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import MeanRemoval
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.spectrogram import LogMel
+from wordless.audio.spectrogram import LogMel, subtract_mean
+from wordless.audio.views import Change, View
 from wordless.base.errors import InputError
 
 
@@ -41,45 +34,15 @@ def _encoder(folder: Path, remove_mean: MeanRemoval) -> Encoder:
     return Encoder(folder=folder / "tokenizer", root=folder)
 
 
-def test_codes_of_log_mel_are_those_of_the_recording(tmp_path: Path) -> None:
-    clip = _clip(tmp_path)
-    hows: tuple[MeanRemoval, ...] = ("none", "clip")
-    for how in hows:
-        encoder = _encoder(tmp_path, remove_mean=how)
-        tokenizer = encoder.tokenizer
-        samples = read(tmp_path / "a.wav", AUDIO.sample_rate).samples
-        pieces = torch.cat([*log_mel_pieces(tokenizer, [samples], len(samples))])
-        short = pieces[: 3 * tokenizer.patch_frames]
-        plain, first = codes_of_frames(tokenizer, [pieces, short])
-        np.testing.assert_array_equal(plain.values, encode_clips(encoder, [(clip, 0)])[0].codes.values)
-        assert len({*plain.values.flat}) > 3
-        assert len(first.values) == 3
-
-
-@pytest.mark.parametrize("how", ["none", "clip", "running"])
-@pytest.mark.parametrize("at_once", [3, 500])
-def test_bottlenecks_in_joint_batches_are_those_of_each_recording(
-    how: MeanRemoval, at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _clip(tmp_path)
-    tokenizer = _encoder(tmp_path, remove_mean=how).tokenizer
-    size, mels = tokenizer.patch_frames, AUDIO.n_mels
-    rng = torch.Generator().manual_seed(0)
-    recordings = [torch.randn(frames, mels, generator=rng) for frames in (1, 2 * size + 1, 9 * size, size, size)]
-    pieces = [[whole_patches(frames, size)] for frames in recordings]
-    wanted = [torch.cat([each for _, each in signals(tokenizer, own)]) for own in pieces]
-    monkeypatch.setattr("tokenizer.encoder.PATCHES_AT_ONCE", at_once)
-    found = bottlenecks_of_frames(tokenizer, recordings)
-    assert [len(each) for each in found] == [1, 3, 9, 1, 1]
-    for own, alone in zip(found, wanted, strict=True):
-        torch.testing.assert_close(own, alone)
-    assert bottlenecks_of_frames(tokenizer, []) == []
-
-
-def test_the_last_patch_is_made_whole_by_its_last_frame() -> None:
-    frames = torch.arange(5.0)[:, None]
-    assert whole_patches(frames, 3)[:, 0].tolist() == [0, 1, 2, 3, 4, 4]
-    assert whole_patches(frames[:3], 3)[:, 0].tolist() == [0, 1, 2]
+@pytest.mark.parametrize("how", ["none", "clip"])
+def test_codes_of_log_mel_are_those_of_the_recording(how: MeanRemoval, tmp_path: Path) -> None:
+    clip, encoder = _clip(tmp_path), _encoder(tmp_path, remove_mean=how)
+    [plain] = encode(encoder, [View(clip)])
+    frames = torch.cat([*encoder.log_mel(View(clip), encoder.tokenizer.patch_frames)])
+    assert len(frames) == encoder.num_patches(View(clip), encoder.tokenizer.patch_frames) * 2
+    values = encoder.tokenizer.encode_spectrogram(torch.cat([*subtract_mean([frames], how)]))
+    np.testing.assert_array_equal(plain.codes.values, values.numpy())
+    assert len({*values.flatten().tolist()}) > 3
 
 
 def _clip(folder: Path) -> Clip:
@@ -92,26 +55,32 @@ def config(**changes: Any) -> ViewsConfig:
     return ViewsConfig(**{"offsets": True, "warps": 3, "max_speed": 0.2, "max_formants": 0.1, "seed": 0, **changes})
 
 
+def _changes(name: str = "a.wav", patch_frames: int = 4, **changes: Any) -> tuple[Change, ...]:
+    clip = Clip(path=name, num_samples=1, sample_rate=1, size=0, sha256="")
+    views = config(**changes).of(clip, patch_frames)
+    assert all(view.clip == clip for view in views)
+    return tuple(view.change for view in views)
+
+
 def test_views_are_every_other_offset_and_so_many_warps() -> None:
-    views = config().of("a.wav", patch_frames=4)
-    assert views[:3] == tuple(View(offset_frames=offset) for offset in (1, 2, 3))
-    assert len(views) == 6
-    for view in views[3:]:
-        assert 1 / 1.2 <= view.speed <= 1.2
-        assert 1 / 1.1 <= view.formants <= 1.1
-    assert config(offsets=False, warps=0).of("a.wav", 4) == ()
+    changes = _changes()
+    assert changes[:3] == tuple(Change(offset_frames=offset) for offset in (1, 2, 3))
+    assert len(changes) == 6
+    for change in changes[3:]:
+        assert 1 / 1.2 <= change.speed <= 1.2
+        assert 1 / 1.1 <= change.formants <= 1.1
+    assert _changes(offsets=False, warps=0) == ()
 
 
 def test_a_clip_is_warped_alike_whatever_else_there_is_and_draws_dynamic_ranges() -> None:
-    assert config().of("a.wav", 2) == config().of("a.wav", 2)
-    assert len({config().of("a.wav", 2), config().of("b.wav", 2), config(seed=1).of("a.wav", 2)}) == 3
-    views = config(dynamic_ranges=(22.0, 50.0)).of("a.wav", 4)
-    assert [view.dynamic_range for view in views[:3]] == [None] * 3
-    drawn = [view.dynamic_range for view in views[3:]]
+    assert _changes() == _changes()
+    assert len({_changes(), _changes("b.wav"), _changes(seed=1)}) == 3
+    changes = _changes(dynamic_ranges=(22.0, 50.0))
+    assert [change.dynamic_range for change in changes[:3]] == [None] * 3
+    drawn = [change.dynamic_range for change in changes[3:]]
     assert len(set(drawn)) == 3
     assert all(each is not None and 22 <= each <= 50 for each in drawn)
-    plain = config().of("a.wav", 4)
-    assert [replace(view, dynamic_range=None) for view in views] == list(plain)
+    assert tuple(replace(change, dynamic_range=None) for change in changes) == _changes()
 
 
 def test_ranges_that_do_not_ascend_are_refused() -> None:

@@ -256,8 +256,7 @@ def read_blocks(
 
     The block size changes no sample. A ``part`` gives the samples of a file that holds nothing else. In formats with
     exact seeking only the part is decoded. In others (MP3, Vorbis, Opus...) everything before the part is decoded and
-    dropped; the file stays open behind the part, so reading the parts of a file in order of time decodes it once. A
-    part with noise is decoded twice, because the level of the noise follows from the mean power of the part.
+    dropped; the file stays open behind the part, so reading the parts of a file in order of time decodes it once.
 
     ``channel`` is also that of a part, unless the part names one. The loudest is that of the whole file, which is
     decoded once more to find it. ``powers`` of what is read are summed.
@@ -279,10 +278,7 @@ def read_blocks(
             remedy = "leave it out, or choose a lower sample rate"
             raise RecordingError(path, reason, kind="rate too low", remedy=remedy)
         blocks = cursor.blocks(part, max(round(block_seconds * cursor.sample_rate), 1), powers)
-        usable = _require_usable(blocks, path)
-        if part.noise_snr is not None:
-            usable = _with_noise(usable, part, _power(path, part))
-        yield from resample_blocks(usable, cursor.sample_rate, sample_rate)
+        yield from resample_blocks(_require_usable(blocks, path), cursor.sample_rate, sample_rate)
 
 
 def read_beginning(
@@ -291,24 +287,6 @@ def read_beginning(
     """Read the first ``seconds`` of a recording or part, or all of a shorter one; only these are in memory."""
     blocks = first_samples(read_blocks(path, sample_rate, part=part, channel=channel), round(seconds * sample_rate))
     return Waveform(samples=join_blocks(blocks), sample_rate=sample_rate)
-
-
-def _power(path: Path, part: Part) -> float:
-    """Compute the mean power of a part's samples about their mean; the part is decoded once more for it."""
-    sums = np.zeros(3)  # of ones, samples and squares
-    with cursor_before(path, part) as cursor:
-        for block in cursor.blocks(part, _RESAMPLER_BLOCK):
-            sums += (len(block), block.sum(dtype=float), np.square(block, dtype=float).sum())
-    _, mean, power = sums / max(sums[0], 1)
-    return max(float(power - mean**2), 0.0)
-
-
-def _with_noise(blocks: Iterable[FloatArray], part: Part, power: float) -> Iterator[FloatArray]:
-    """Add white noise to the blocks of a part of mean ``power``. All ratios have the same noise, at other levels."""
-    generator = np.random.default_rng([part.start, part.num_samples])
-    level = np.float32(np.sqrt(power * 10 ** (-(part.noise_snr or 0.0) / 10)))
-    for block in blocks:
-        yield block + level * generator.standard_normal(len(block), np.float32)
 
 
 def _require_usable(blocks: Iterable[FloatArray], path: Path) -> Iterator[FloatArray]:

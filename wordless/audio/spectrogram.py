@@ -20,6 +20,8 @@ formants, as of another speaker.
 
 import math
 from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -27,6 +29,7 @@ import torchaudio
 from torch import Tensor, nn
 
 from wordless.audio.options import MeanRemoval, SpectrogramConfig
+from wordless.audio.views import Change, View
 from wordless.audio.waveform import FloatArray, equal_blocks
 from wordless.base.machine import copy_to
 
@@ -151,6 +154,32 @@ def frames_stream(log_mel: LogMel, blocks: Iterable[FloatArray], *, frames: int)
             samples = np.concatenate([history, whole])
             history = samples[len(whole) :]
             yield log_mel.frames(torch.from_numpy(samples)[None])[0]
+
+
+def view_log_mel(log_mel: LogMel, view: View, root: Path, *, frames: int, whole: int = 1) -> Iterator[Tensor]:
+    """Compute the log-mel ``(time, mels)`` of a view of a clip below ``root``, about ``frames`` frames at a time.
+
+    There are whole patches of ``whole`` frames each. Silence fills the last patch of a clip that is not changed; the
+    last frame is repeated where the clip is played at another rate; and a warped clip has no patch of its last frames.
+    """
+    audio, change, blocks = log_mel.config, view.change, view.blocks(root, log_mel.config.sample_rate)
+    if not change.is_warped:
+        size = audio.hop_length * (1 if change.is_played else whole)
+        blocks = chain(blocks, [np.zeros(-view.num_samples(audio.sample_rate) % size, np.float32)])
+    decibels = audio.dynamic_range if change.dynamic_range is None else change.dynamic_range
+    pieces = limit_range(frames_stream(log_mel, blocks, frames=frames), decibels)
+    if change.is_played:  # in 16 bits, as the figures of docs/results.md were measured
+        held = torch.cat([*pieces]).half().float()
+        pieces = iter(torch.split(torch.cat([held, held[-1:].expand(-len(held) % whole, -1)]), frames))
+    pieces = subtract_mean(pieces, audio.remove_mean)
+    return (_warped(piece, change, whole) for piece in pieces) if change.is_warped else pieces
+
+
+def _warped(piece: Tensor, change: Change, whole: int) -> Tensor:
+    length, size = torch.tensor([len(piece)]), max(change.patch_frames, whole)
+    speeds, formants = torch.tensor([[change.speed], [change.formants]]).float()
+    warped = warp(piece[None], length, speeds=speeds, formants=formants)[0][0, change.offset_frames :]
+    return warped[: len(warped) // size * size]
 
 
 def warp(

@@ -72,7 +72,6 @@ class Part:
     start: int
     num_samples: int
     channel: int | None = None  # from 0; None: the mean of all channels
-    noise_snr: float | None = None  # dB, mean power of the part over that of white noise that is added; None: no noise
 
     def __post_init__(self) -> None:
         for name, value in (("start", self.start), ("num_samples", self.num_samples)):

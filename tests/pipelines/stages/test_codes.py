@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from lm.options import GPTConfig, VectorConfig
 from lm.probing.vectors import FloatArray, bags_of_codes, pool
 from pipelines.settings.run import run_settings
 from pipelines.stages import features
-from pipelines.stages.features import HeardCodes, HeardSoftCodes, bottlenecks_of_hearings, code_features, gpt_features
+from pipelines.stages.features import CodedViews, SoftlyCodedViews, bottlenecks_of, code_features, gpt_features
 from pipelines.stages.tokenizer import frame_sample, input_sample
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import FEATURES
@@ -27,12 +28,12 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import reading_of, save_tokenizer, session_of, sweep, tiny_tokenizer
 from tests.pipelines.tiny_chain import composed
 from tokenizer.codes import Codes, soft_assignments, spacings_of
-from tokenizer.encoder import Encoder, encode_clips, encode_views, quantised_vectors, signals, soft_codes, whole_patches
-from tokenizer.options import View
+from tokenizer.encoder import Encoder, encode, quantised_vectors, signals, soft_codes
 from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
 from wordless.audio.reading import read, read_blocks
 from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.audio.spectrogram import log_mel_stream, warp
+from wordless.audio.views import Change, View
 from wordless.base.errors import InputError
 
 
@@ -46,18 +47,24 @@ def encoder(finished_run: FinishedRun) -> Encoder:
 def test_the_views_of_a_clip_are_those_that_are_encoded_one_by_one(
     encoder: Encoder, finished_run: FinishedRun, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    """The copies of a short clip share its log-mel and a batch; the oracle encodes each piece of each view alone."""
+    """Short views share a batch; the oracle encodes each piece of each view alone."""
     monkeypatch.setattr("tokenizer.encoder.FRAMES_AT_ONCE", at_once)
     tokenizer = encoder.tokenizer
-    views = (View(speed=1.1, dynamic_range=30.0), View(formants=1.2), View(speed=0.9, dynamic_range=50.0))
+    changes = (
+        Change(offset_frames=1),
+        Change(speed=1.1, dynamic_range=30.0),
+        Change(formants=1.2),
+        Change(speed=0.9, dynamic_range=50.0),
+    )
     for clip in finished_run.manifest.of("train")[:2]:
-        found = encode_views(encoder, (clip, [View(offset_frames=1), *views]))
-        assert np.array_equal(found[0].codes.values, encode_clips(encoder, [(clip, 1)])[0].codes.values)
-        for view, made in zip(views, found[1:], strict=True):
+        shifted, *found = encode(encoder, [View(clip, change) for change in changes])
+        later = read(encoder.root / clip.path, encoder.format.sample_rate).samples[tokenizer.config.audio.hop_length :]
+        assert np.array_equal(shifted.codes.values, tokenizer.encode(later, encoder.format.sample_rate).spectral.values)
+        for change, made in zip(changes[1:], found, strict=True):
             blocks = read_blocks(encoder.root / clip.path, encoder.format.sample_rate, part=clip.part)
             wanted = []
-            for piece in log_mel_stream(tokenizer.log_mel, blocks, frames=at_once, dynamic_range=view.dynamic_range):
-                speeds, formants = torch.tensor([view.speed]), torch.tensor([view.formants])
+            for piece in log_mel_stream(tokenizer.log_mel, blocks, frames=at_once, dynamic_range=change.dynamic_range):
+                speeds, formants = torch.tensor([change.speed]), torch.tensor([change.formants])
                 warped = warp(piece[None], torch.tensor([len(piece)]), speeds=speeds, formants=formants)[0][0]
                 whole = warped[: len(warped) // tokenizer.patch_frames * tokenizer.patch_frames]
                 wanted.append(tokenizer.encode_spectrogram(whole).numpy())
@@ -67,11 +74,12 @@ def test_the_views_of_a_clip_are_those_that_are_encoded_one_by_one(
 def test_a_clip_without_a_patch_has_views_without_codes(encoder: Encoder, tmp_path: Path) -> None:
     tokenizer, rate = encoder.tokenizer, encoder.format.sample_rate
     hop, patch = tokenizer.config.audio.hop_length, tokenizer.config.samples_per_code
-    views = [View(speed=0.9), View(speed=0.5, patch_frames=4 * tokenizer.patch_frames), View(formants=1.1)]
+    four = 4 * tokenizer.patch_frames
+    changes = [Change(speed=0.9), Change(speed=0.5, patch_frames=four), Change(formants=1.1)]
     for num_samples in (hop // 2, patch - hop, patch):
         soundfile.write(tmp_path / "short.wav", np.full(num_samples, 0.1, np.float32), rate)
         clip = Clip(path="short.wav", num_samples=num_samples, sample_rate=rate, size=1, sha256="")
-        made = encode_views(replace(encoder, root=tmp_path), (clip, views))
+        made = encode(replace(encoder, root=tmp_path), [View(clip, change) for change in changes])
         assert [len(each.codes.values) for each in made][1:] == [0, num_samples // patch]
 
 
@@ -101,12 +109,12 @@ def test_blocks_of_any_size_give_the_mean_over_the_hearings(
         ]
         for _ in range(CLIPS)
     ]
-    coded = HeardCodes(
-        codes=_entry(tmp_path / "codes", [first for first, *_ in heard]),
-        heard=_entry(tmp_path / "heard", [codes for _, *others in heard for codes in others]),
+    coded = CodedViews(  # the last clip is one with noise, of which there are no codes as it is
+        codes=_entry(tmp_path / "codes", [first for first, *_ in heard[:-1]]),
+        others=_entry(tmp_path / "heard", [*(codes for _, *others in heard[:-1] for codes in others), *heard[-1]]),
         vectors=VectorConfig(hearings=HEARINGS),
     )
-    monkeypatch.setattr(features, "CLIPS_AT_ONCE", at_once)
+    monkeypatch.setattr(features, "ROWS_AT_ONCE", at_once)
 
     def bags(clips: Sequence[Codes]) -> dict[str, FloatArray]:
         return {"bag:mean": np.stack([bags_of_codes(codes, ["mean"])["mean"] for codes in clips])}
@@ -169,17 +177,17 @@ def test_bags_of_soft_codes_are_means_over_the_hearings(
     tokenizer, manifest = save_tokenizer(tmp_path, seed=0, mels=8), _recordings(tmp_path)
     session, vectors = session_of(tmp_path / "store"), VectorConfig(hearings=hearings, poolings=("thirds_max",))
     reading = reading_of(session, manifest, vectors)
-    heard = reading.heard
     entry = Entry(stage="tokenizer", key="own", folder=tmp_path / "tokenizer", reused=True)
-    coded = HeardSoftCodes(reading=reading, tokenizer=entry)
+    coded = SoftlyCodedViews(reading=reading, tokenizer=entry)
     assert coded.format == tokenizer.format
     found = read_features(code_features(session, coded).folder / FEATURES)["bag_of_codes:thirds_max"]
     assert found.shape == (4, 4 * 2 * 8)
+    views = iter(reading.views)
     for row, clip in zip(found, manifest.clips, strict=True):
         sound = read(tmp_path / clip.path, tokenizer.config.audio.sample_rate).samples
         bottlenecks = [torch.from_numpy(quantised_vectors(tokenizer, sound))]
-        for frames in heard.of(clip) if heard else ():
-            pieces = [whole_patches(frames, tokenizer.patch_frames)]
+        for view in [*islice(views, hearings)][1:]:
+            pieces = reading.encoder(entry).log_mel(view, tokenizer.patch_frames)
             bottlenecks += [torch.cat([each for _, each in signals(tokenizer, pieces)])]
         nearest = partial(soft_assignments, codebooks=tokenizer.codebooks, spacings=spacings_of(tokenizer.codebooks))
         shares = [nearest(each.reshape(len(each), 2, -1)) for each in bottlenecks]
@@ -195,27 +203,28 @@ def test_a_gpt_reads_soft_codes_of_all_hearings(tmp_path: Path) -> None:
     model.save_pretrained(tmp_path / "lm")
     session, vectors = session_of(tmp_path / "store"), VectorConfig(hearings=2, poolings=("mean",), layers=("last",))
     reading = reading_of(session, manifest, vectors)
-    heard = reading.heard
     made = [Entry(stage=name, key="own", folder=tmp_path / name, reused=True) for name in ("tokenizer", "lm")]
-    coded = HeardSoftCodes(reading=reading, tokenizer=made[0])
+    coded = SoftlyCodedViews(reading=reading, tokenizer=made[0])
     features = read_features(gpt_features(session, coded, made[1], states=("inner",)).folder / FEATURES)
     encoder = Encoder(folder=tmp_path / "tokenizer", root=tmp_path)
     for row, clip in zip(features["gpt/inner_1:mean"], manifest.clips, strict=True):
-        both = [soft_codes(tokenizer, torch.from_numpy(each)) for each in bottlenecks_of_hearings(encoder, heard, clip)]
+        views = [view for view in reading.views if view.clip == clip]
+        both = [soft_codes(tokenizer, torch.from_numpy(bottlenecks_of(encoder, view))) for view in views]
+        assert len(both) == 2
         wanted = embed(model, both, poolings=("mean",), inner=True)["mean"][0].mean(0)
         np.testing.assert_allclose(row, wanted, atol=1e-5)
 
 
 @pytest.mark.slow
 def test_workers_hand_over_arrays_that_keep_no_file_open(tmp_path: Path) -> None:
-    """Tensors of other processes would: a limit of few files is reached by hearings of few clips."""
+    """Tensors of other processes would: a limit of few files is reached by few clips."""
     tokenizer, recordings = save_tokenizer(tmp_path, seed=0, mels=8), _recordings(tmp_path)
     manifest = replace(recordings, clips=recordings.clips * 60)
     session = replace(session_of(tmp_path / "store"), workers=2)
     entry = Entry(stage="tokenizer", key="own", folder=tmp_path / "tokenizer", reused=True)
-    coded = HeardSoftCodes(reading=reading_of(session, manifest), tokenizer=entry)
+    coded = SoftlyCodedViews(reading=reading_of(session, manifest), tokenizer=entry)
     opened = len([*Path("/proc/self/fd").iterdir()])
     (block,) = coded._blocks()
     assert len(block) == 240
     assert len([*Path("/proc/self/fd").iterdir()]) < opened + 30
-    assert block[0][0].codes.format == tokenizer.format
+    assert block[0].codes.format == tokenizer.format

@@ -11,7 +11,7 @@ import soundfile
 import torch
 from safetensors.numpy import load_file
 
-from lm.options import ONE_HEARING, POOLINGS, VectorConfig
+from lm.options import POOLINGS, VECTORS, VectorConfig
 from lm.probing.vectors import pool
 from pipelines.stages.features import bottleneck_vectors, frame_features, log_mel_vectors
 from pipelines.store.store import Entry
@@ -20,9 +20,9 @@ from tokenizer.encoder import PATCHES_AT_ONCE, Encoder
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import MeanRemoval
 from wordless.audio.reading import read
-from wordless.audio.recordings.hearings import hearings
 from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.audio.spectrogram import LogMel
+from wordless.audio.views import View, hearings
 from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
@@ -36,8 +36,8 @@ def whole_clip(path: Path) -> Clip:
 
 def signals_of(folder: Path) -> dict[str, FloatArray]:
     """The pooled log-mel and bottlenecks of a recording by the tokenizer beside it."""
-    encoder, clip = Encoder(folder=folder / "tokenizer", root=folder), whole_clip(folder / "a.wav")
-    return log_mel_vectors(encoder, clip) | bottleneck_vectors(encoder, clip)
+    encoder, view = Encoder(folder=folder / "tokenizer", root=folder), View(whole_clip(folder / "a.wav"))
+    return log_mel_vectors(encoder, view) | bottleneck_vectors(encoder, view)
 
 
 @pytest.mark.parametrize("mels", [None, 8])
@@ -103,7 +103,7 @@ def manifest(tmp_path: Path) -> Manifest:
     return Manifest(root=tmp_path, clips=tuple(clips))
 
 
-def made(manifest: Manifest, store: Path, frames: partial[FloatArray], vectors: VectorConfig = ONE_HEARING) -> Entry:
+def made(manifest: Manifest, store: Path, frames: partial[FloatArray], vectors: VectorConfig = VECTORS) -> Entry:
     session = silent_session(store.parent)
     return frame_features(reading_of(session, manifest, vectors, sample_rate=4000), frames, method="levels")
 
@@ -123,7 +123,7 @@ def test_the_pooled_frames_of_all_hearings_are_averaged(manifest: Manifest, tmp_
     vectors, frames = VectorConfig(hearings=3, poolings=("mean", "max")), partial(levels, hop=40)
     tensors = load_file(made(manifest, tmp_path / "store", frames, vectors).folder / "features.safetensors")
     for row, clip in enumerate(manifest.clips):
-        heard = [levels(each.samples(manifest.root, clip, 4000), hop=40) for each in hearings(3, spread=0.25)]
+        heard = [levels(View(clip, each).samples(manifest.root, 4000), hop=40) for each in hearings(3, None)]
         assert len({len(each) for each in heard}) > 1  # slower and faster
         for pooling in vectors.poolings:
             wanted = np.mean([pool(each, pooling) for each in heard], axis=0)

@@ -43,8 +43,8 @@ from tests.pipelines.stages.conftest import RATE, tone_corpus, write_clip
 from tests.pipelines.tiny import reading_of, silent_session
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.audio.reading import read
-from wordless.audio.recordings.hearings import hearings
 from wordless.audio.recordings.manifest import Manifest, Split
+from wordless.audio.views import View, hearings
 from wordless.audio.waveform import FloatArray
 from wordless.training.options import FitConfig
 
@@ -144,7 +144,7 @@ def test_features_are_the_pools_of_the_layers_over_all_hearings(session: Session
     assert not (folder / "scores.safetensors").exists()
     encoder = AudioTransformerBody(audio_transformer=MODEL, sample_rate=RATE).create(seed=0).eval()
     for row, clip in enumerate(corpus.clips):
-        heard = [np.concatenate([*hearing.blocks(corpus.root, clip, RATE)]) for hearing in hearings(3, spread=0.25)]
+        heard = [View(clip, change).samples(corpus.root, RATE) for change in hearings(3, None)]
         states = [layers(encoder, samples) for samples in heard]
         for pooling in POOLINGS:
             wanted = [np.mean([pool(each[number], pooling) for each in states], axis=0) for number in (0, 1)]
@@ -266,8 +266,8 @@ def test_fine_tuning_learns_to_tell_tones_apart(session: Session, tones_in_noise
         ("high", "low")[best] == clip.label for best, clip in zip(scores.argmax(1), tones_in_noise.clips, strict=True)
     ]
     assert sum(right) >= 10  # of 12
-    model, (hearing,) = FineTunedModel.from_pretrained(tuned.folder).network, hearings(1, spread=0)
-    samples = torch.from_numpy(hearing.samples(tones_in_noise.root, tones_in_noise.clips[0], SPEECH_RATE))
+    model = FineTunedModel.from_pretrained(tuned.folder).network
+    samples = torch.from_numpy(View(tones_in_noise.clips[0]).samples(tones_in_noise.root, SPEECH_RATE))
     with torch.no_grad():
         outputs, _ = model(samples[None], torch.tensor([len(samples)]))
     np.testing.assert_allclose(scores[0], outputs[0, 0].softmax(0), atol=1e-5)

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 
 from lm.bodies.convolutional import create_encoder, statistics
 from lm.bodies.options import PIECE_FRAMES
-from lm.options import ONE_HEARING, POOLINGS, VectorConfig
+from lm.options import POOLINGS, VECTORS, VectorConfig
 from lm.probing.vectors import pool
 from pipelines.settings.run import run_settings
 from pipelines.stages.networks import convolutional
@@ -94,7 +94,7 @@ def _supervised(session: Session, manifest: Manifest, sample: Entry, stored: Ent
 
 
 def _features(
-    session: Session, manifest: Manifest, sample: Entry, method: str, vectors: VectorConfig = ONE_HEARING, **made: Entry
+    session: Session, manifest: Manifest, sample: Entry, method: str, vectors: VectorConfig = VECTORS, **made: Entry
 ) -> Entry:
     """Features of a network of the manifest, ``trained`` on labels or of ``simclr``."""
     reading = reading_of(session, manifest, vectors)

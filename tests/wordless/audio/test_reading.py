@@ -5,7 +5,6 @@ import io
 import sys
 import tracemalloc
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -253,28 +252,6 @@ def test_why_a_file_is_unfit_survives_the_way_to_another_process(tmp_path: Path)
     again = copy.copy(refused.value)  # made again as a worker process has it made
     assert again.reason
     assert (str(again), again.reason) == (str(refused.value), refused.value.reason)
-
-
-@pytest.mark.parametrize("name", ["a.wav", "a.ogg"])
-@pytest.mark.parametrize("snr", [30.0, 0.0, -10.0])
-def test_noise_has_the_asked_level_whatever_the_blocks(tone: Tone, name: str, snr: float) -> None:
-    path = tone(name, seconds=3.0, sample_rate=16_000, channels=1)
-    plain = Part(start=1_000, num_samples=40_000)
-    clean, small, large = (
-        np.concatenate([*read_blocks(path, 16_000, part=part, block_seconds=seconds)]).astype(np.float64)
-        for part, seconds in ((plain, 1.0), (replace(plain, noise_snr=snr), 0.01), (replace(plain, noise_snr=snr), 9.0))
-    )
-    assert np.array_equal(small, large)
-    added = small - clean
-    assert 10 * np.log10(np.mean(clean**2) / np.mean(added**2)) == pytest.approx(snr, abs=0.15)
-    expected = np.random.default_rng([1_000, 40_000]).standard_normal(40_000, np.float32)
-    assert np.corrcoef(added, expected)[0, 1] > 0.999
-
-
-def test_silence_stays_silence_under_noise(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "a.wav", np.zeros(1_000), 8_000)
-    blocks = read_blocks(tmp_path / "a.wav", 8_000, part=Part(start=0, num_samples=1_000, noise_snr=0.0))
-    assert not np.concatenate([*blocks]).any()
 
 
 RATE = 8_000

@@ -22,7 +22,7 @@ from wordless.base.errors import InputError
 from wordless.base.files import aside, write_aside
 from wordless.base.values import list_hash
 
-Split = Literal["train", "validation", "test", "noisy"]  # noisy: copies of test clips with noise, which no user names
+Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
@@ -48,7 +48,6 @@ class Clip:
     low_hz: float | None = None  # frequencies and channel that an annotation names; the sound has all of them
     high_hz: float | None = None
     annotated_channel: str | None = None
-    noise_snr: float | None = None  # dB, of white noise that is added when the clip is read; None: no noise
 
     @property
     def seconds(self) -> float:
@@ -66,7 +65,7 @@ class Clip:
     @property
     def part(self) -> Part:
         """The part of the file that is used."""
-        return Part(start=self.start, num_samples=self.num_samples, channel=self.channel, noise_snr=self.noise_snr)
+        return Part(start=self.start, num_samples=self.num_samples, channel=self.channel)
 
     @property
     def span(self) -> tuple[float, float] | None:
@@ -75,9 +74,8 @@ class Clip:
 
     @property
     def name(self) -> str:
-        """Name of the clip, unique in the corpus: the path, for a segment its span, and the noise that is added."""
-        noise = "" if self.noise_snr is None else f"#noise={self.noise_snr:g}dB"
-        return clip_name(self.path, self.span) + noise
+        """Name of the clip, unique in the corpus: the path, and for a segment its span."""
+        return clip_name(self.path, self.span)
 
 
 def clip_name(path: str, span: tuple[float, float] | None) -> str:
@@ -151,41 +149,34 @@ class Manifest:
 _TYPES = {name: get_args(kind) or (kind,) for name, kind in get_type_hints(Clip).items()}  # of each column
 _ALL_COLUMNS = tuple(_TYPES)
 _NAME = "clip"  # last column: the clip's name, as in predictions and vectors; for other programs, and ignored here
-# Columns that a manifest has only if any clip has a value: of segments, chosen channels, annotations and noise.
-_IF_ANY = ("segment", "channel", "low_hz", "high_hz", "annotated_channel", "noise_snr")
+# Columns that a manifest has only if any clip has a value: of segments, chosen channels and annotations.
+_IF_ANY = ("segment", "channel", "low_hz", "high_hz", "annotated_channel")
 LARGEST = 2**63 - 1  # largest whole number in a table or manifest
 UNWRITABLE = "its name holds a tab, a line break or bytes that are not UTF-8; rename it"
 _UNWRITABLE = re.compile("[\t\r\n\ud800-\udfff]")
 
 
-def with_noise(manifest: Manifest, ratios: Sequence[float]) -> Manifest:
-    """Append a copy of each test clip for each signal-to-noise ratio in dB; the copies are in the split "noisy"."""
-    copies = (replace(clip, split="noisy", noise_snr=snr) for snr in ratios for clip in manifest.of("test"))
-    return replace(manifest, clips=(*manifest.clips, *copies))
-
-
 def audio_hash(manifest: Manifest, splits: Collection[Split] | None = None) -> str:
-    """Compute the SHA-256 of the sound of some splits, by default of all clips: its files, spans, rates and noise.
+    """Compute the SHA-256 of the sound of some splits, by default of all clips: its files and spans.
 
     Labels and groups are not part of the hash.
 
     The number of a segment is part of the hash, because a segment has another name than a recording trimmed to its
     span.
     """
-    return list_hash(_sound_of(clip, clip.split) for clip in manifest.clips if splits is None or clip.split in splits)
+    return list_hash(sound_of(clip, clip.split) for clip in manifest.clips if splits is None or clip.split in splits)
 
 
 def recordings_hash(manifest: Manifest) -> str:
     """Compute `audio_hash` of all recordings, in whichever split each stands."""
-    return list_hash(_sound_of(clip, "train") for clip in manifest.clips)
+    return list_hash(sound_of(clip, "train") for clip in manifest.clips)
 
 
-def _sound_of(clip: Clip, split: Split) -> list[str | int]:
+def sound_of(clip: Clip, split: Split) -> list[str | int]:
     """Return what `audio_hash` says of a clip that stands in a split."""
     segment = [] if clip.segment is None else [clip.segment]
     channel = [] if clip.channel is None else [f"channel {clip.channel}"]
-    noise = [] if clip.noise_snr is None else [f"noise {clip.noise_snr:g} dB"]
-    return [clip.path, clip.size, clip.sha256, clip.start, clip.num_samples, split, *segment, *channel, *noise]
+    return [clip.path, clip.size, clip.sha256, clip.start, clip.num_samples, split, *segment, *channel]
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:

@@ -21,7 +21,6 @@ from wordless.audio.recordings.manifest import (
     first_hours,
     read_manifest,
     read_rejected,
-    with_noise,
     without_copies,
     write_manifest,
     write_rejected,
@@ -157,24 +156,6 @@ def test_whatever_a_manifest_holds_it_is_read_or_refused(tmp_path: Path, rows: l
         except InputError as error:
             told = str(error)
         assert not told or "manifest.tsv" in told
-
-
-def test_noisy_copies_of_test_clips_are_other_sound_and_stand_in_no_other_split(tmp_path: Path) -> None:
-    clips = tuple(replace(CLIP, path=f"{split}.wav", split=split) for split in SPLITS)
-    manifest = Manifest(root=tmp_path, clips=clips)
-    noisy = with_noise(manifest, [20.0, -2.5])
-    assert [(clip.path, clip.noise_snr, clip.part.noise_snr) for clip in noisy.of("noisy")] == [
-        ("test.wav", 20.0, 20.0),
-        ("test.wav", -2.5, -2.5),
-    ]
-    assert len({clip.name for clip in noisy.clips}) == 5
-    assert all(noisy.of(split) == manifest.of(split) for split in SPLITS)
-    assert audio_hash(noisy, SPLITS) == audio_hash(manifest) != audio_hash(noisy)
-    assert audio_hash(with_noise(manifest, [20.0])) != audio_hash(with_noise(manifest, [10.0]))
-    assert with_noise(manifest, []) == manifest
-    write_manifest(noisy, tmp_path / "manifest.tsv")
-    written = (tmp_path / "manifest.tsv").read_text()
-    assert "\tnoise_snr\t" in written
 
 
 RATE = 1000  # samples per second, so that lengths in milliseconds are exact

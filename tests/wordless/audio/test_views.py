@@ -1,0 +1,127 @@
+"""Views: the sound and the log-mel of a changed clip, lists of hearings and of clips with noise, and their hash."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+import torch
+
+from tests.reference import radical_inverse
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.reading import read
+from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, recordings_hash
+from wordless.audio.spectrogram import LogMel, limit_range, view_log_mel, warp
+from wordless.audio.views import (
+    AS_RECORDED,
+    LATEST,
+    RANGES,
+    SPREAD,
+    Change,
+    View,
+    compared_views,
+    hearings,
+    views_hash,
+)
+
+RATE = 8000
+
+
+def clip_of(path: Path, samples: int, *, rate: int = RATE, start: int = 0) -> Clip:
+    noise = np.random.default_rng(0).normal(0, 0.1, start + samples).astype(np.float32)
+    soundfile.write(path, noise, rate, subtype="FLOAT" if path.suffix == ".wav" else None)
+    return Clip(path=path.name, start=start, num_samples=samples, sample_rate=rate, size=0, sha256="")
+
+
+def test_hearings_follow_a_halton_sequence_after_the_recording_as_it_is() -> None:
+    first, *others = hearings(12, 40.0)
+    assert first == AS_RECORDED
+    for number, each in enumerate(others, start=1):
+        rate, skipped, share = (radical_inverse(number, base) for base in (2, 3, 5))
+        assert each.rate == pytest.approx((1 + SPREAD) ** (2 * rate - 1), abs=1e-6)
+        assert each.skipped == pytest.approx(LATEST * skipped, abs=1e-6)
+        assert each.dynamic_range == pytest.approx(40 * (RANGES[0] + (RANGES[1] - RANGES[0]) * share), abs=1e-4)
+    assert hearings(4, 40.0) == (first, *others[:3]), "fewer hearings are the first ones"
+    assert {each.dynamic_range for each in hearings(4, None)} == {None}
+
+
+def test_a_view_is_the_recording_at_another_rate_without_its_beginning(tmp_path: Path) -> None:
+    view = View(clip_of(tmp_path / "a.wav", 3000, rate=16000), Change(rate=1.25, skipped=0.01))
+    samples, rate = soundfile.read(tmp_path / "a.wav", dtype="float32")
+    wanted = soxr.resample(samples, rate, 10_000, quality="HQ")[80:]
+    found = view.samples(tmp_path, RATE)
+    assert len(found) == view.num_samples(RATE) == 1875 - 80
+    np.testing.assert_allclose(found, wanted[: len(found)], atol=1e-5)
+    plain = View(view.clip).samples(tmp_path, RATE)
+    np.testing.assert_array_equal(plain, read(tmp_path / "a.wav", RATE).samples)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 100, 161])
+@pytest.mark.parametrize("change", hearings(5, None))
+def test_a_hearing_of_a_short_clip_has_a_sample_at_least(change: Change, samples: int, tmp_path: Path) -> None:
+    view = View(clip_of(tmp_path / "a.wav", samples, start=7), change)
+    assert len(view.samples(tmp_path, RATE)) == view.num_samples(RATE) >= 1
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.ogg"])
+@pytest.mark.parametrize("snr", [30.0, 0.0, -10.0])
+def test_noise_has_the_asked_level(name: str, snr: float, tmp_path: Path) -> None:
+    clip = clip_of(tmp_path / name, 40_000, start=1000)
+    clean, noisy = (
+        View(clip, change).samples(tmp_path, RATE).astype(float) for change in (AS_RECORDED, Change(noise_snr=snr))
+    )
+    added = noisy - clean
+    assert 10 * np.log10(np.var(clean) / np.mean(added**2)) == pytest.approx(snr, abs=0.15)
+    expected = np.random.default_rng([1_000, 40_000]).standard_normal(40_000, np.float32)
+    assert np.corrcoef(added, expected)[0, 1] > 0.999
+
+
+def test_silence_stays_silence_under_noise(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(1000), RATE)
+    clip = Clip(path="a.wav", num_samples=1000, sample_rate=RATE, size=0, sha256="")
+    assert not View(clip, Change(noise_snr=0.0)).samples(tmp_path, RATE).any()
+
+
+def test_all_clips_come_before_test_clips_with_noise_each_in_all_hearings(tmp_path: Path) -> None:
+    clip = clip_of(tmp_path / "a.wav", 100)
+    clips = [replace(clip, path=f"{split}.wav", split=split) for split in SPLITS]
+    manifest, (plain, other) = Manifest(root=tmp_path, clips=tuple(clips)), hearings(2, 40.0)
+    views = compared_views(manifest, (plain, other), (20.0, -2.5))
+    assert views[:6] == [View(each, change) for each in clips for change in (plain, other)]
+    test = clips[SPLITS.index("test")]
+    assert views[6:] == [
+        View(test, replace(change, noise_snr=snr)) for snr in (20.0, -2.5) for change in (plain, other)
+    ]
+    assert compared_views(manifest) == [View(each) for each in clips]
+    assert views_hash(compared_views(manifest)) == recordings_hash(manifest)
+    others = ([View(clip, change)] for change in (plain, other, Change(noise_snr=20.0), Change(noise_snr=10.0)))
+    assert len({*map(views_hash, others)}) == 4
+
+
+AUDIO = SpectrogramConfig(sample_rate=RATE, window_length=200, hop_length=80, n_mels=16, dynamic_range=40.0)
+
+
+def test_log_mel_of_a_view_has_whole_patches_and_its_own_range(tmp_path: Path) -> None:
+    clip, log_mel = clip_of(tmp_path / "a.wav", 1234), LogMel(replace(AUDIO, dynamic_range=None))
+
+    def found(change: Change) -> torch.Tensor:
+        return torch.cat([*view_log_mel(log_mel, View(clip, change), tmp_path, frames=9, whole=3)])
+
+    def wanted(samples: np.ndarray, decibels: float) -> torch.Tensor:
+        return next(limit_range([log_mel(torch.from_numpy(samples)[None])[0]], decibels))
+
+    recorded = read(tmp_path / "a.wav", RATE).samples
+    padded = np.pad(recorded, (0, 1440 - 1234))
+    torch.testing.assert_close(found(AS_RECORDED), log_mel(torch.from_numpy(padded)[None])[0])
+    played = Change(rate=0.9, skipped=0.01, dynamic_range=30.0)
+    samples = View(clip, played).samples(tmp_path, RATE)  # 1031, which are 13 frames
+    expected = wanted(np.pad(samples, (0, -len(samples) % 80)), 30.0)
+    assert (len(samples), len(expected)) == (1031, 13)
+    torch.testing.assert_close(found(played), torch.cat([expected, expected[-1:], expected[-1:]]), atol=0.01, rtol=0)
+    warped = Change(speed=1.1, formants=1.2, dynamic_range=20.0, offset_frames=1)
+    ratios = {"speeds": torch.tensor([1.1]), "formants": torch.tensor([1.2])}
+    whole = wanted(recorded, 20.0)  # 15 frames, in pieces of 9 and 6
+    parts = [warp(part[None], torch.tensor([len(part)]), **ratios)[0][0, 1:] for part in whole.split(9)]
+    torch.testing.assert_close(found(warped), torch.cat([part[: len(part) // 3 * 3] for part in parts]))

@@ -1,0 +1,151 @@
+"""Views: a clip and a change of its sound.
+
+A view is the clip at another speed, with other formants, noise, another begin, or another dynamic range. The lists of
+views of an option are made here and by `tokenizer.options.ViewsConfig`:
+
+- ``lm.views``: copies of training clips, on whose codes the GPT is trained, too.
+- ``compare.hearings``: fixed versions of every clip, over which each method averages its features (test-time
+  augmentation). A slightly different voice gets other codes; the average depends less on the voice.
+- ``compare.noise_snr``: test clips with noise, which only the probes classify.
+
+`View` gives the samples, and `wordless.audio.spectrogram.view_log_mel` the log-mel.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from wordless.audio.reading import read_blocks, resample_blocks, resampled_length
+from wordless.audio.recordings.manifest import Clip, Manifest, sound_of
+from wordless.audio.waveform import FloatArray, join_blocks, skip_samples
+from wordless.base.values import list_hash
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """A change of sound; by default there is none. Samples are changed by the first three, and log-mel by the others.
+
+    A tape that runs slower or faster (`rate`) changes pitch, formants and tempo together (Ko et al., "Audio
+    augmentation for speech recognition", 2015).
+    """
+
+    noise_snr: float | None = None  # dB, mean power of the clip over that of white noise that is added; None: no noise
+    rate: float = 1.0  # samples per sample of the recording; above 1 the sound is slower and lower
+    skipped: float = 0.0  # seconds left out at the beginning
+    dynamic_range: float | None = None  # dB; None: the front end's own
+    offset_frames: int = 0  # frames left out before the first patch
+    speed: float = 1.0  # above 1 is faster
+    formants: float = 1.0  # above 1 is lower: band m takes its value from m * formants
+    patch_frames: int = 1  # of a warped view, frames that fill no whole patch of so many frames are dropped
+
+    @property
+    def is_played(self) -> bool:
+        """Whether the clip is played at another rate, or from a later begin."""
+        return self.rate != 1 or self.skipped > 0
+
+    @property
+    def is_warped(self) -> bool:
+        """Whether the log-mel of the clip is warped, or its range is another one."""
+        return not self.is_played and (self.speed, self.formants, self.dynamic_range) != (1, 1, None)
+
+    @property
+    def of_log_mel(self) -> bool:
+        """Whether codes of the view are made from log-mel, without a stream of pitch; else from samples."""
+        return self.is_played or self.is_warped
+
+
+AS_RECORDED = Change()
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A clip and a change of its sound."""
+
+    clip: Clip
+    change: Change = AS_RECORDED
+
+    def num_samples(self, sample_rate: int) -> int:
+        """Count the samples at ``sample_rate``: at least one is left of a clip."""
+        return self._read(sample_rate) - self._skipped(sample_rate)
+
+    def blocks(self, root: Path, sample_rate: int) -> Iterator[FloatArray]:
+        """Read the clip below ``root`` as `wordless.audio.reading.read_blocks` does, and change it."""
+        clip, rate = self.clip, round(sample_rate * self.change.rate)
+        if self.change.noise_snr is None:
+            blocks = read_blocks(root / clip.path, rate, part=clip.part)
+        else:
+            blocks = resample_blocks(self._noisy(root, self.change.noise_snr), clip.sample_rate, rate)
+        return skip_samples(blocks, self._skipped(sample_rate))
+
+    def samples(self, root: Path, sample_rate: int) -> FloatArray:
+        """Read the whole view ``(num_samples,)``."""
+        return join_blocks(self.blocks(root, sample_rate))
+
+    def _read(self, sample_rate: int) -> int:
+        return resampled_length(self.clip.num_samples, self.clip.sample_rate, round(sample_rate * self.change.rate))
+
+    def _skipped(self, sample_rate: int) -> int:
+        return min(round(self.change.skipped * sample_rate), max(self._read(sample_rate) - 1, 0))
+
+    def _noisy(self, root: Path, snr: float) -> Iterator[FloatArray]:
+        """Add white noise, the same at all ratios but for its level; the clip is decoded once more for its power."""
+        clip, sums = self.clip, np.zeros(3)  # of ones, samples and squares
+        for block in read_blocks(root / clip.path, clip.sample_rate, part=clip.part):
+            sums += (len(block), block.sum(dtype=float), np.square(block, dtype=float).sum())
+        _, mean, square = sums / max(sums[0], 1)
+        level = np.float32(np.sqrt(max(square - mean**2, 0.0) * 10 ** (-snr / 10)))
+        generator = np.random.default_rng([clip.start, clip.num_samples])
+        for block in read_blocks(root / clip.path, clip.sample_rate, part=clip.part):
+            yield block + level * generator.standard_normal(len(block), np.float32)
+
+
+SPREAD = 0.25  # hearings are up to this ratio slower or faster, with formants and pitch
+LATEST = 0.02  # seconds: begins of hearings are spread from 0 to here
+RANGES = (0.75, 1.25)  # of the front end's own dynamic range: 30 to 50 dB for one of 40
+
+
+def hearings(count: int, dynamic_range: float | None) -> tuple[Change, ...]:
+    """List the first ``count`` hearings for a front end of ``dynamic_range`` dB; the first is the recording as it is.
+
+    The second begins a few milliseconds later, and all others are slower or faster, too. Rates lie between
+    ``1 / (1 + SPREAD)`` and ``1 + SPREAD``, evenly on a log scale. All three amounts follow a Halton sequence (Halton,
+    1960), which covers them evenly with 4, 8 or 16 hearings. They are rounded, because they are part of keys, and
+    processors differ in the last digit.
+    """
+    if count == 1:
+        return (AS_RECORDED,)
+    from scipy.stats.qmc import Halton  # slow to import
+
+    points = Halton(3, scramble=False).random(count)[1:]  # the first point is a corner
+    low, high = RANGES
+    others = []
+    for rate, skipped, share in points:
+        ratio = round(float(low + (high - low) * share), 6)
+        others.append(
+            Change(
+                rate=round(float(np.exp((2 * rate - 1) * np.log1p(SPREAD))), 6),
+                skipped=round(float(skipped * LATEST), 6),
+                dynamic_range=None if dynamic_range is None else dynamic_range * ratio,
+            )
+        )
+    return (AS_RECORDED, *others)
+
+
+def compared_views(
+    manifest: Manifest, changes: Sequence[Change] = (AS_RECORDED,), noise_snr: Sequence[float] = ()
+) -> list[View]:
+    """Return all clips, then the test clips with noise at each ratio in dB; each in all ``changes``."""
+    views = [View(clip, change) for clip in manifest.clips for change in changes]
+    for snr in noise_snr:
+        noisy = [replace(change, noise_snr=snr) for change in changes]
+        views += [View(clip, change) for clip in manifest.of("test") for change in noisy]
+    return views
+
+
+def views_hash(views: Iterable[View]) -> str:
+    """Compute the SHA-256 of the sound of views, in whichever splits their clips stand."""
+    return list_hash(
+        [*sound_of(view.clip, "train"), *([] if view.change == AS_RECORDED else [repr(view.change)])] for view in views
+    )
