@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from lm.options import PARTS, POOLINGS, VECTORS, Means, Pooling, VectorConfig
+from lm.options import PARTS, POOLINGS, Means, Pooling, VectorConfig
 from lm.probing.features_file import READERS, read_features
 from lm.probing.vectors import ALL_POOLINGS, RunningPools, average, bags_of_codes, pool, pool_batch
 from tests.lm.reference import pooled_by_loops
@@ -85,14 +85,6 @@ def test_vectors_are_averaged_over_hearings_key_by_key() -> None:
         wanted = [sum(float(row[key][n]) for row in rows) / 5 for n in range(len(rows[0][key]))]
         np.testing.assert_allclose(found[key], wanted, rtol=1e-6)
     np.testing.assert_array_equal(average(rows[:1])["a"], rows[0]["a"])
-
-
-def test_the_rates_of_a_single_hearing_are_in_no_key() -> None:
-    assert set(VECTORS.key) == {"poolings", "hearings"}
-    several = VectorConfig(hearings=3, layers=("last",))
-    assert set(several.key) == {"poolings", "hearings"}
-    assert set(several.network_key) == {*several.key, "layers"}
-    assert several.key != VectorConfig(hearings=2, layers=("last",)).key
 
 
 @pytest.mark.parametrize(
