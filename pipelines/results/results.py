@@ -261,12 +261,12 @@ def commit_of(checkout: Path) -> str | None:
     """Return the git commit of a checkout, with "+changes" if tracked files differ; None without a checkout or git."""
     if not (checkout / ".git").exists():  # an installed package may lie in the checkout of another project
         return None
+    git = ("git", "--no-optional-locks", "-C", str(checkout))
+    words = ("describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes")
     try:
-        commit = _git(checkout, "rev-parse", "HEAD")
-        changed = _git(checkout, "status", "--porcelain", "--untracked-files=no")
+        return subprocess.run([*git, *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
-    return f"{commit}+changes" if changed else commit
 
 
 def tracked_run(
@@ -282,11 +282,6 @@ def tracked_run(
         version=installed_version(),
         commit=commit_of(CHECKOUT),
     )
-
-
-def _git(checkout: Path, *words: str) -> str:
-    command = ["git", "--no-optional-locks", "-C", str(checkout), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
 
 def _cpu() -> str:

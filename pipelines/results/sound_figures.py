@@ -6,7 +6,7 @@ separate figures: ``continuation`` and ``unconditional``, with the temperature a
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -38,37 +38,36 @@ def sound_figures(entries: RunEntries, manifest: Manifest, config: ProbeConfig, 
     if listening is None:
         return
 
-    def shared(entry: Entry) -> dict[str, Any]:
-        return {"stage": "vocoder", "protocol": protocol, "split": "test", "artifact": entry.key}
-
+    row = Figure(stage="vocoder", name="", value=np.nan, artifact="", protocol=protocol, split="test")
     if entries.recognised is not None:
-        yield from _labels(entries.recognised, manifest, config, shared(entries.recognised))
+        yield from _labels(entries.recognised, manifest, config, replace(row, artifact=entries.recognised.key))
     if decoded is not None and (decoded.folder / GUARD).exists():
         counts: Row = decoded.read_json(GUARD)  # blocks that were drawn again, and those that stayed runaway
         for name, count in (("runaway_blocks", counts["found"]), ("runaway_blocks_left", counts["left"])):
-            yield Figure(name=name, of=WAVENET.key, value=count, **shared(decoded))
+            yield replace(row, name=name, of=WAVENET.key, value=count, artifact=decoded.key)
     of, name = (entries.judged, JUDGED) if entries.judged is not None else (listening, LISTENING)
-    yield from _of_clips(of.read_rows(name, "clips"), config, shared(of))
-    for judged in entries.judged_speech.values():
-        yield from _of_clips(judged.read_rows(JUDGED, "clips"), config, shared(judged))
-    yield from _of_language(listening, config, shared(listening))
+    for judged, file in ((of, name), *((each, JUDGED) for each in entries.judged_speech.values())):
+        yield from _of_clips(judged.read_rows(file, "clips"), config, replace(row, artifact=judged.key))
+    yield from _of_language(listening, config, replace(row, artifact=listening.key))
 
 
-def _of_clips(rows: Sequence[Row], config: ProbeConfig, shared: Row) -> Iterator[Figure]:
+def _of_clips(rows: Sequence[Row], config: ProbeConfig, row: Figure) -> Iterator[Figure]:
     """Give the mean of each figure over the clips, and what kinds of sound differ in on the same clips."""
-    for kind in dict.fromkeys(kind for row in rows for kind in row["sounds"]):
-        figures = [row["sounds"][kind] for row in rows if kind in row["sounds"]]
-        for name in dict.fromkeys(name for row in figures for name in row):
-            yield from _mean_of_clips(name, kind, [row.get(name) for row in figures], config, shared)
-    sounds: list[Mapping[str, Row]] = [row["sounds"] for row in rows]
-    for name in (measure.name for measure in SOUND if measure.paired):
-        for rival in (kind.key for kind in UNLEARNED):
-            yield from _difference_on_same_clips(name, WAVENET.key, rival, sounds, config, shared)
+    sounds: list[Mapping[str, Row]] = [each["sounds"] for each in rows]
+    for kind in dict.fromkeys(kind for kinds in sounds for kind in kinds):
+        figures = [kinds[kind] for kinds in sounds if kind in kinds]
+        for name in dict.fromkeys(name for each in figures for name in each):
+            yield from _mean_of_clips(
+                [values.get(name) for values in figures], config, replace(row, name=name, of=kind)
+            )
+    pairs = [(m.name, WAVENET.key, rival.key, False) for m in SOUND if m.paired for rival in UNLEARNED]
     for kind in BY_KEY:
-        yield from _difference_on_same_clips("rms", kind, ORIGINAL, sounds, config, shared)
-        yield from _ratio("periodicity", kind, ORIGINAL, sounds, config, shared)
-        for name in (measure.name for measure in SOUND if measure.with_recordings):
-            yield from _difference_on_same_clips(name, kind, ORIGINAL, sounds, config, shared)
+        pairs += [("rms", kind, ORIGINAL, False), ("periodicity", kind, ORIGINAL, True)]
+        pairs += [(measure.name, kind, ORIGINAL, False) for measure in SOUND if measure.with_recordings]
+    for name, one, other, ratio in pairs:
+        both = [[kinds.get(kind, {}).get(name) for kind in (one, other)] for kinds in sounds]
+        known = np.array([pair for pair in both if None not in pair], np.float64).reshape(-1, 2)
+        yield from _on_same_clips(known, config, replace(row, name=name, of=one, against=other), ratio=ratio)
 
 
 def listening_record(entries: RunEntries, listening: Entry, manifest: Manifest) -> dict[str, object]:
@@ -97,9 +96,9 @@ def listening_record(entries: RunEntries, listening: Entry, manifest: Manifest) 
     return record
 
 
-def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Row) -> Iterator[Figure]:
+def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, row: Figure) -> Iterator[Figure]:
     """Give the label accuracy of each kind of sound, and WaveNet's relative to the other kinds and the originals."""
-    rows = read_labelled_rows(entry, manifest)
+    rows, row = read_labelled_rows(entry, manifest), replace(row, over="clips")
     if not rows:
         return
     kinds = tuple(rows[0][1])
@@ -108,89 +107,69 @@ def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Row) 
     draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)
     for column, kind in enumerate(kinds):
         low, high = outcome_interval([outcome], draws[:, column], config.confidence)
-        value = float(hits[column].mean())
-        yield Figure(name="label_accuracy", of=kind, value=value, low=low, high=high, over="clips", **shared)
-    one, original, folds = kinds.index(WAVENET.key), kinds.index(ORIGINAL), by_fold([outcome])
+        yield replace(row, name="label_accuracy", of=kind, value=float(hits[column].mean()), low=low, high=high)
+    one, original, row = kinds.index(WAVENET.key), kinds.index(ORIGINAL), replace(row, of=WAVENET.key)
     for rival in (kind.key for kind in UNLEARNED if kind.key in kinds):
-        found = difference(folds, draws, one, kinds.index(rival), confidence=config.confidence)
-        pair: Row = {"name": "label_accuracy_difference", "of": WAVENET.key, "against": rival}
-        yield Figure(value=found.value, low=found.low, high=found.high, over="clips", **pair, **shared)
+        gap = difference(by_fold([outcome]), draws, one, kinds.index(rival), confidence=config.confidence)
+        pair = replace(row, name="label_accuracy_difference", against=rival)
+        yield replace(pair, value=gap.value, low=gap.low, high=gap.high)
     if hits[original].any():  # the part of the originals' label accuracy that WaveNet's sound keeps
         least = 1 / (2 * len(rows))  # a resample may have no right answer
         low, high = interval(draws[:, one] / np.maximum(draws[:, original], least), config.confidence)
-        pair, value = {"of": WAVENET.key, "against": ORIGINAL}, float(hits[one].mean() / hits[original].mean())
-        yield Figure(name="label_accuracy_ratio", value=value, low=low, high=high, over="clips", **pair, **shared)
+        value = float(hits[one].mean() / hits[original].mean())
+        yield replace(row, name="label_accuracy_ratio", against=ORIGINAL, value=value, low=low, high=high)
 
 
-def _difference_on_same_clips(
-    name: str, one: str, other: str, sounds: Sequence[Mapping[str, Row]], config: ProbeConfig, shared: Row
+def _on_same_clips(
+    known: npt.NDArray[np.float64], config: ProbeConfig, row: Figure, *, ratio: bool
 ) -> Iterator[Figure]:
-    """Compare two kinds of sound on the clips whose sounds both have the figure.
+    """Compare a figure of two kinds of sound on the clips ``(clips, 2)`` whose sounds both have it.
 
-    Each kind lacks it for other clips, so their means are of different clips and say little about each other.
+    Each kind lacks it for other clips, so their means are of different clips and say little about each other. A
+    ``ratio`` is of means, others are differences.
     """
-    known = _both(name, one, other, sounds)
-    if len(known) > 1:
-        outcome = Hits(hits=known.T)
-        draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)
-        found = difference(by_fold([outcome]), draws, 0, 1, confidence=config.confidence)
-        pair = {"of": one, "against": other, **shared}
-        yield Figure(name=f"{name}_difference", value=found.value, low=found.low, high=found.high, over="clips", **pair)
-        yield Figure(name=f"{name}_difference_clips", value=len(known), **pair)
-
-
-def _ratio(
-    name: str, one: str, other: str, sounds: Sequence[Mapping[str, Row]], config: ProbeConfig, shared: Row
-) -> Iterator[Figure]:
-    """Divide the mean of a figure of one kind of sound by that of another, on the clips that have both."""
-    known = _both(name, one, other, sounds)
-    if len(known) > 1 and known[:, 1].all():
-        draws = bootstrap([Hits(hits=known.T)], resamples=config.resamples, seed=config.seed)
+    if len(known) < 2 or (ratio and not known[:, 1].all()):
+        return
+    draws = bootstrap([Hits(hits=known.T)], resamples=config.resamples, seed=config.seed)
+    if ratio:
         low, high = interval(draws[:, 0] / draws[:, 1], config.confidence)
         value = float(known[:, 0].mean() / known[:, 1].mean())
-        pair: Row = {"name": f"{name}_ratio", "of": one, "against": other}
-        yield Figure(value=value, low=low, high=high, over="clips", **pair, **shared)
+        yield replace(row, name=f"{row.name}_ratio", value=value, low=low, high=high, over="clips")
+        return
+    gap = difference(by_fold([Hits(hits=known.T)]), draws, 0, 1, confidence=config.confidence)
+    yield replace(row, name=f"{row.name}_difference", value=gap.value, low=gap.low, high=gap.high, over="clips")
+    yield replace(row, name=f"{row.name}_difference_clips", value=len(known))
 
 
-def _both(name: str, one: str, other: str, sounds: Sequence[Mapping[str, Row]]) -> npt.NDArray[np.float64]:
-    """Collect a figure of two kinds of sound ``(clips, 2)``, of the clips that have both."""
-    pairs = [[kinds.get(kind, {}).get(name) for kind in (one, other)] for kinds in sounds]
-    return np.array([pair for pair in pairs if None not in pair], np.float64).reshape(-1, 2)
-
-
-def _mean_of_clips(
-    name: str, of: str, values: Sequence[float | None], config: ProbeConfig, shared: Row
-) -> Iterator[Figure]:
+def _mean_of_clips(values: Sequence[float | None], config: ProbeConfig, row: Figure) -> Iterator[Figure]:
     """Average a figure over the clips that have it, and count them if some may lack it."""
     known = np.array([value for value in values if value is not None], np.float64)
     if len(known):
         draws = bootstrap([Hits(hits=known[None])], resamples=config.resamples, seed=config.seed)
         low, high = interval(draws[:, 0], config.confidence)
-        yield Figure(name=name, of=of, value=float(known.mean()), low=low, high=high, over="clips", **shared)
-    if name in MEASURES and MEASURES[name].counted:
-        yield Figure(name=f"{name}_clips", of=of, value=len(known), **shared)
+        yield replace(row, value=float(known.mean()), low=low, high=high, over="clips")
+    if row.name in MEASURES and MEASURES[row.name].counted:
+        yield replace(row, name=f"{row.name}_clips", value=len(known))
 
 
-def _of_language(entry: Entry, config: ProbeConfig, shared: Row) -> Iterator[Figure]:
+def _of_language(entry: Entry, config: ProbeConfig, row: Figure) -> Iterator[Figure]:
     """Give the figures of generated sounds: levels, diversity of the codes, and the model's perplexity of both."""
     said: dict[str, list[Row]] = {}
-    for row in entry.read_rows(LISTENING, "said"):
-        said.setdefault(f"{row['kind']}@{row['temperature']:g}", []).append(row)
+    for each in entry.read_rows(LISTENING, "said"):
+        said.setdefault(f"{each['kind']}@{each['temperature']:g}", []).append(each)
     for of, rows in said.items():
-        for name in dict.fromkeys(name for row in rows for name in row["figures"]):
-            values = _clip_means(rows, name)
+        for name in dict.fromkeys(name for each in rows for name in each["figures"]):
+            values, own = _clip_means(rows, name), replace(row, name=name, of=of)
             if name == "prompt_seconds":  # chosen, not measured
-                yield Figure(name=name, of=of, value=float(np.mean(values)), **shared)
+                yield replace(own, value=float(np.mean(values)))
             else:
-                yield from _mean_of_clips(name, of, values, config, shared)
-    for row in entry.read_rows(LISTENING, "diversity"):
-        for name, value in row.items():
-            if name not in ("of", "temperature", "sounds") and value is not None:
-                yield Figure(name=name, of=f"{row['of']}@{row['temperature']:g}", value=value, **shared)
+                yield from _mean_of_clips(values, config, own)
     record: Row = entry.read_json(LISTENING)
-    for name, value in record.get("originals", {}).items():
-        if value is not None:
-            yield Figure(name=name, of=ORIGINAL, value=value, **shared)
+    varied = [(f"{each['of']}@{each['temperature']:g}", each) for each in entry.read_rows(LISTENING, "diversity")]
+    for of, each in (*varied, (ORIGINAL, record.get("originals", {}))):
+        for name, value in each.items():
+            if name not in ("of", "temperature", "sounds") and value is not None:
+                yield replace(row, name=name, of=of, value=value)
 
 
 def _clip_means(rows: Sequence[Row], name: str) -> list[float]:

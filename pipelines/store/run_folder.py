@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from vocoder.kinds import GRIFFIN_LIM, WAVENET, Kind
 from vocoder.options import Sampling
 from wordless.base.errors import InputError
-from wordless.base.hub import HubAddress, fetch, fetch_run, hub_address, is_on_hub
+from wordless.base.hub import fetch, hub_address, is_on_hub
 from wordless.base.values import find_object
 
 if TYPE_CHECKING:
@@ -65,12 +65,7 @@ def run_of(model: Path) -> Path:
     """Return the local folder of a run with all its parts; at least a tokenizer must be there."""
     part_of(model, "tokenizer")
     address = hub_address(model)
-    return model if address is None else _run_on_hub(address)
-
-
-@cache
-def _run_on_hub(address: HubAddress) -> Path:
-    return fetch_run(address, "tokenizer")
+    return model if address is None else _part_on_hub(address, "tokenizer", whole=True)
 
 
 def require_output(model: Path | None, output: Path | None, *, example: str) -> None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from glob import escape
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -86,8 +87,8 @@ def require_repo(repo: str, *, option: str = "") -> None:
         raise InputError(f"{given} names no user of the Hugging Face hub: {rule}")
 
 
-def fetch(address: HubAddress, *parts: str) -> Path:
-    """Return a local copy of the first of ``parts`` that holds a saved model.
+def fetch(address: HubAddress, *parts: str, whole: bool = False) -> Path:
+    """Return a local copy of the first of ``parts`` that holds a saved model; with ``whole``, of all parts beside it.
 
     A part is a folder inside that of the address; "" is that folder itself. The hub is asked for newer files. If it
     cannot be reached, or ``HF_HUB_OFFLINE=1`` is set, the files come from the local cache.
@@ -95,100 +96,52 @@ def fetch(address: HubAddress, *parts: str) -> Path:
     Raises:
         InputError: no such repository, revision or part, no permission, or no network and no copy in the cache.
     """
-    found = _look(address)
-    for part in parts:
-        place = "/".join(filter(None, (address.folder, part)))
-        if "/".join(filter(None, (place, CONFIG))) in found.files:
-            return found.download(place)
-    wanted = " or ".join(f"{part}/{CONFIG}" if part else CONFIG for part in parts)
-    raise InputError(f"{found.place} holds no {wanted}; {found.remedy}")
+    from huggingface_hub import HfApi, constants, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    known = partial(snapshot_download, address.repo, revision=address.revision, library_name="wordless")
+    obstacle, remedy, files = "", "", set[str]()
+    if constants.HF_HUB_OFFLINE:
+        obstacle, remedy = f"{OFFLINE} is set", f"unset {OFFLINE}"
+    with hub_errors(address):
+        try:
+            if not obstacle:  # `snapshot_download` asks the same question, and has no limit of time for it
+                api = HfApi(library_name="wordless")
+                info = api.model_info(address.repo, revision=address.revision, timeout=SECONDS_TO_ANSWER)
+                files = {each.rfilename for each in info.siblings or ()}
+        except OSError as error:  # errors of requests have no number
+            if error.errno is not None or (_status(error) or SERVER_ERRORS) < SERVER_ERRORS:
+                raise
+            obstacle, remedy = f"the hub does not answer: {_reason(error)}", "check the network"
+        where = f"the local cache of {address} ({obstacle})" if obstacle else str(address)
+        remedy = f"{remedy} to download it, or name a folder on this machine"
+        if obstacle:
+            try:
+                root = Path(known(local_files_only=True))
+            except LocalEntryNotFoundError as error:
+                raise InputError(f"{address} is not in the local cache, and {obstacle}; {remedy}") from error
+            files = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+        else:
+            remedy = f"name a repository that wordless publish wrote, or a folder in it: hf://{address.repo}/FOLDER"
+        places = ["/".join(filter(None, (address.folder, part))) for part in parts]
+        holding = [place for place in places if f"{place}/{CONFIG}".lstrip("/") in files]
+        if not holding:
+            wanted = " or ".join(f"{part}/{CONFIG}" if part else CONFIG for part in parts)
+            raise InputError(f"{where} holds no {wanted}; {remedy}")
+        place = address.folder if whole else holding[0]
+        below = f"{escape(place)}/" if place else ""
+        folder = Path(
+            known(allow_patterns=[f"{below}{each}" for each in SAFE_FILES], local_files_only=bool(obstacle)), place
+        )
+    if obstacle and not any(folder.rglob("*.safetensors")):  # a download of another part, or a cut one
+        raise InputError(f"{where} lacks the weights of {place or 'the model'}; {remedy}")
+    return folder
 
 
 def local_weights(weights: str) -> str:
     """Return the local folder of weights: a copy of an address of the hub; every other text stays as it is."""
     address = hub_address(weights)
     return weights if address is None else str(fetch(address, ""))
-
-
-def fetch_run(address: HubAddress, part: str) -> Path:
-    """Return a local copy of all parts of a run, which must hold ``part``; raises as `fetch` does."""
-    fetch(address, part)
-    return _look(address).download(address.folder)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Found:
-    """The files of a repository, as the hub or the local cache lists them."""
-
-    address: HubAddress
-    files: frozenset[str]
-    obstacle: str = ""  # why the hub does not answer; "": it does
-
-    @property
-    def place(self) -> str:
-        """The place that was looked at, in words."""
-        return f"the local cache of {self.address} ({self.obstacle})" if self.obstacle else str(self.address)
-
-    @property
-    def remedy(self) -> str:
-        """What a user can do about a missing file."""
-        if self.obstacle:
-            return _reconnect(self.obstacle)
-        return f"name a repository that wordless publish wrote, or a folder in it: hf://{self.address.repo}/FOLDER"
-
-    def download(self, place: str) -> Path:
-        """Return the local folder ``place`` of the repository, with the files that may be downloaded."""
-        from huggingface_hub import snapshot_download
-
-        below = f"{escape(place)}/" if place else ""
-        with hub_errors(self.address):
-            root = snapshot_download(
-                self.address.repo,
-                revision=self.address.revision,
-                allow_patterns=[f"{below}{pattern}" for pattern in SAFE_FILES],
-                local_files_only=bool(self.obstacle),
-                library_name="wordless",
-            )
-        folder = Path(root) / place
-        if self.obstacle and not any(folder.rglob("*.safetensors")):  # a download of another part, or a cut one
-            raise InputError(f"{self.place} lacks the weights of {place or 'the model'}; {self.remedy}")
-        return folder
-
-
-def _look(address: HubAddress) -> _Found:
-    """List the files of a repository."""
-    from huggingface_hub import HfApi, constants
-
-    obstacle = f"{OFFLINE} is set" if constants.HF_HUB_OFFLINE else ""
-    if not obstacle:
-        with hub_errors(address):
-            try:
-                api = HfApi(library_name="wordless")
-                # `snapshot_download` asks the same question, and has no limit of time for it
-                info = api.model_info(address.repo, revision=address.revision, timeout=SECONDS_TO_ANSWER)
-                return _Found(address=address, files=frozenset(each.rfilename for each in info.siblings or ()))
-            except OSError as error:  # errors of requests have no number
-                if error.errno is not None or (_status(error) or SERVER_ERRORS) < SERVER_ERRORS:
-                    raise
-                obstacle = f"the hub does not answer: {_reason(error)}"
-    return _Found(address=address, files=_cached(address, obstacle), obstacle=obstacle)
-
-
-def _cached(address: HubAddress, obstacle: str) -> frozenset[str]:
-    """List the files of a repository in the local cache."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        root = Path(snapshot_download(address.repo, revision=address.revision, local_files_only=True))
-    except LocalEntryNotFoundError as error:
-        raise InputError(f"{address} is not in the local cache, and {obstacle}; {_reconnect(obstacle)}") from error
-    return frozenset(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-
-
-def _reconnect(obstacle: str) -> str:
-    first = f"unset {OFFLINE}" if obstacle.startswith(OFFLINE) else "check the network"
-    return f"{first} to download it, or name a folder on this machine"
 
 
 @contextmanager
