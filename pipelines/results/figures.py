@@ -1,8 +1,7 @@
 """The rows of ``results.json``."""
 
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Final, overload
+from typing import Final
 
 from wordless.base.options import REQUIRED, column
 
@@ -108,26 +107,15 @@ class Figure:
         return {**asdict(self), "unit": self.unit}
 
 
-class Figures(Sequence[Figure]):
+class Figures(tuple[Figure, ...]):
     """The rows of one run."""
 
-    def __init__(self, rows: Iterable[Figure]) -> None:
-        self._rows = tuple(rows)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    @overload
-    def __getitem__(self, place: int) -> Figure: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Figure]: ...
-    def __getitem__(self, place: int | slice) -> Figure | Sequence[Figure]:
-        return self._rows[place]
+    __slots__ = ()
 
     def where(self, **columns: object) -> "Figures":
         """Select the rows with these values of columns; None stands for an empty one."""
         wanted = tuple(columns.items())
-        return Figures(row for row in self._rows if all(getattr(row, name) == value for name, value in wanted))
+        return Figures(row for row in self if all(getattr(row, name) == value for name, value in wanted))
 
     def measured(self, stage: str) -> "Figures":
         """Select the overall rows of a stage, without its costs."""
@@ -136,7 +124,7 @@ class Figures(Sequence[Figure]):
     @property
     def overall(self) -> "Figures":
         """The rows over all folds, seeds, groups and labels."""
-        return Figures(row for row in self._rows if row.is_overall)
+        return Figures(row for row in self if row.is_overall)
 
     def find(
         self, stage: str, name: str, of: str | None = None, *, against: str | None = None, split: str | None = None
