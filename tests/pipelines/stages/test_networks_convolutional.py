@@ -26,6 +26,7 @@ from tests.pipelines.tiny_chain import composed
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip, Manifest, Split
 from wordless.audio.spectrogram import LogMel
+from wordless.audio.views import View, hearings
 from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError
 
@@ -103,9 +104,8 @@ def _features(
     )
 
 
-def _normalised(manifest: Manifest, path: str, sample: Entry) -> torch.Tensor:
-    """Log-mel of a whole recording, its last hop filled up."""
-    samples = read(manifest.root / path, AUDIO.sample_rate).samples
+def _normalised(samples: FloatArray, sample: Entry) -> torch.Tensor:
+    """Log-mel of samples, the last hop filled up."""
     padded = np.pad(samples, (0, -len(samples) % AUDIO.hop_length))
     mean, std = statistics(sample.folder)
     return (LogMel(AUDIO)(torch.from_numpy(padded)[None])[0] - mean) / std
@@ -127,7 +127,8 @@ def test_spectrograms_of_train_and_validation_lie_on_disk(manifest: Manifest, sa
         assert paths == [clip.path for clip in manifest.of(split)]  # type: ignore[arg-type]  # as above
         for row, path in enumerate(paths):
             found, (length,) = clips.read(np.array([row]), at_most=10_000)
-            torch.testing.assert_close(found[0], _normalised(manifest, path, sample), atol=5e-3, rtol=2e-3)
+            own = read(manifest.root / path, AUDIO.sample_rate).samples
+            torch.testing.assert_close(found[0], _normalised(own, sample), atol=5e-3, rtol=2e-3)
             assert length == found.shape[1]
         seen += paths
     assert len(seen) == 16
@@ -196,24 +197,29 @@ def test_labels_of_test_clips_are_not_used_and_clips_without_label_decide_the_en
     assert len({_supervised(session, each, sample, stored).key for each in hidden}) == 2
 
 
-def test_features_are_the_pools_of_the_blocks(
-    session: Session, manifest: Manifest, sample: Entry, contrasted: Entry
+@pytest.mark.parametrize(("count", "atol"), [(1, 1e-4), (3, 1e-2)])  # other hearings are read in 16 bits
+def test_features_are_the_pools_of_the_blocks_over_the_hearings(
+    session: Session, manifest: Manifest, sample: Entry, contrasted: Entry, count: int, atol: float
 ) -> None:
-    entry = _features(session, manifest, sample, "random_conv")
+    entry = _features(session, manifest, sample, "random_conv", VectorConfig(hearings=count))
     features = load_file(entry.folder / "features.safetensors")
     wanted = {f"random_conv/{of}:{pooling}" for of in ("block_1", "block_2", "all_blocks") for pooling in POOLINGS}
     assert set(features) == wanted
     encoder = create_encoder(SETTINGS.encoder, seed=SETTINGS.seed).eval()
     for row, clip in enumerate(manifest.clips):
-        heard = _normalised(manifest, clip.path, sample)
+        changes = hearings(count, AUDIO.dynamic_range)
+        heard = [_normalised(View(clip, each).samples(manifest.root, AUDIO.sample_rate), sample) for each in changes]
         with torch.inference_mode():
-            blocks = [frames[0].numpy() for frames, _ in encoder.blocks(heard[None], torch.tensor([len(heard)]))]
+            read_blocks = [encoder.blocks(each[None], torch.tensor([len(each)])) for each in heard]
         for pooling in POOLINGS:
-            pools = [pool(frames, pooling) for frames in blocks]
+            pools = [
+                np.mean([pool(frames[0].numpy(), pooling) for frames, _ in block], axis=0)
+                for block in zip(*read_blocks, strict=True)
+            ]
             for number, pooled in enumerate(pools, 1):
-                np.testing.assert_allclose(features[f"random_conv/block_{number}:{pooling}"][row], pooled, atol=1e-4)
+                np.testing.assert_allclose(features[f"random_conv/block_{number}:{pooling}"][row], pooled, atol=atol)
             together = features[f"random_conv/all_blocks:{pooling}"][row]
-            np.testing.assert_allclose(together, np.concatenate(pools), atol=1e-4)
+            np.testing.assert_allclose(together, np.concatenate(pools), atol=atol)
     trained = _features(session, manifest, sample, "simclr", simclr=contrasted)
     learned = load_file(trained.folder / "features.safetensors")
     assert {name.replace("simclr", "random_conv") for name in learned} == set(features)
@@ -226,7 +232,7 @@ def test_a_long_recording_is_heard_in_pieces(session: Session, sample: Entry, tm
     samples = sweep((2.5 * PIECE_FRAMES) * AUDIO.hop_length / AUDIO.sample_rate, AUDIO.sample_rate)
     manifest = Manifest(root=tmp_path, clips=(_clip(tmp_path, "long.wav", samples, None, "test"),))
     entry = _features(session, manifest, sample, "random_conv")
-    heard = _normalised(manifest, "long.wav", sample)
+    heard = _normalised(read(tmp_path / "long.wav", AUDIO.sample_rate).samples, sample)
     encoder = create_encoder(SETTINGS.encoder, seed=SETTINGS.seed).eval()
     with torch.inference_mode():
         frames, _ = encoder(heard[None], torch.tensor([len(heard)]))
