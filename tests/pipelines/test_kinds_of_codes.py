@@ -1,4 +1,4 @@
-"""The whole chain with other codes: levels, a speech model's layer, several rates, pitch."""
+"""The whole chain with other codes: a speech model's layer, several rates, pitch."""
 
 import json
 import shutil
@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
 
 from lm.model import LanguageModel
 from lm.pitch import PitchHead
@@ -33,7 +32,7 @@ from tests.pipelines.jobs.test_encode import options
 from tests.pipelines.tiny import AUDIO, GPT, save_run, session_of
 from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, config_of, run, stored
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
-from tokenizer.codes import Codes, PitchFormat
+from tokenizer.codes import PitchFormat
 from tokenizer.options import PitchConfig
 from tokenizer.parquet import CodedClip, read_codes, write_shard
 from tokenizer.tokenizer import Tokenizer
@@ -46,8 +45,6 @@ from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.base.errors import InputError
 from wordless.base.saved_models import WEIGHTS
 
-STAGES = ("sample", "autoencoder", "tokenizer", "codes", "health")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
@@ -56,43 +53,6 @@ class Place:
     store: Path
     folder: Path
     weights: Path = Path()
-
-
-@pytest.fixture(scope="module")
-def layered(whole_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    place = tmp_path_factory.mktemp("levels")
-    store = shutil.copytree(whole_store, place / "store")
-    assert run(store, place / "run", "tokenizer.levels=2") == 0
-    return Place(store=store, folder=place / "run")
-
-
-def test_sample_autoencoder_and_the_coarse_level_are_those_of_one_level(
-    layered: Place, finished_run: FinishedRun
-) -> None:
-    counts = {stage: len(list((layered.store / stage).glob("*/entry.json"))) for stage in STAGES}
-    assert counts == {"sample": 1, "autoencoder": 1, "tokenizer": 2, "codes": 2, "health": 2}
-    runs = (layered.folder, finished_run.folder)
-    two, one = (Tokenizer.from_pretrained(folder / "tokenizer") for folder in runs)
-    assert (len(two.codebooks), len(one.codebooks)) == (2, 1)
-    assert torch.equal(two.codebooks[0], one.codebooks[0])
-    assert two.format.tokenizer == one.format.tokenizer
-
-
-def require_sound(folder: Path, codes: Codes, tokenizer: Tokenizer) -> None:
-    """The models of a run go on with codes, and every kind of sound can be made of what they add."""
-    more = LanguageModel.from_pretrained(folder / "lm").generate(codes, seconds=0.1)
-    assert more.format == codes.format
-    sound = Vocoder.from_pretrained(folder / "vocoder").decode(more, tokenizer)
-    for made in (sound, *create_synthesis(GRIFFIN_LIM, tokenizer, Sampling()).sounds([more], [None], names=["more"])):
-        assert len(made.samples) == more.num_samples == 800
-        assert np.isfinite(made.samples).all()
-
-
-def test_the_models_work_from_the_run_folder(layered: Place) -> None:
-    samples = read(next((layered.store / "embedded").rglob("*.wav")), 22_050)
-    tokenizer = Tokenizer.from_pretrained(layered.folder / "tokenizer")
-    codes = tokenizer.encode(samples.samples, samples.sample_rate)
-    require_sound(layered.folder, codes, tokenizer)
 
 
 CODES = ("tokenizer.features=wav2vec2", "tokenizer.feature_layer=2", "tokenizer.patch.frames=1")
@@ -136,7 +96,12 @@ def test_commands_read_the_codes_of_the_run(speaking: Place, tmp_path: Path) -> 
     assert codes_format == tokenizer.format
     clip = next(clips)
     assert np.array_equal(tokenizer.encode_file(recordings / clip.path).values, clip.codes.values)
-    require_sound(speaking.folder, clip.codes, tokenizer)
+    more = LanguageModel.from_pretrained(speaking.folder / "lm").generate(clip.codes, seconds=0.1)
+    sound = Vocoder.from_pretrained(speaking.folder / "vocoder").decode(more, tokenizer)
+    unlearned = create_synthesis(GRIFFIN_LIM, tokenizer, Sampling()).sounds([more], [None], names=["more"])
+    for made in (sound, *unlearned):
+        assert len(made.samples) == more.num_samples == 800
+        assert np.isfinite(made.samples).all()
 
 
 LEVELS = "tokenizer.pitch.levels=8"

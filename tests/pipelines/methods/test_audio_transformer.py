@@ -1,50 +1,23 @@
-"""The Audio Transformer as a method: its variants, what it cannot read, its pictures, kills and several processes."""
+"""The Audio Transformer as a method: what it cannot read, and its pictures."""
 
-import json
-import re
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
 from pipelines.methods.front_end_pictures import FilterBank, fourier_centres, mel_centres, untrained_filters
-from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny_chain import OWN, called_at_once
-
-SMALL = (
-    *("stages=[probe]", "audio_transformer=tiny", "audio_transformer.fit.steps=6"),
-    *("audio_transformer.fit.validate_every=1", "audio_transformer.fit.warmup_steps=2"),
-    *("audio_transformer.batches.batch_size=4", "compare.hearings=2"),
-)
-ONE = "compare.methods=[audio_transformer]"
+from pipelines.methods.networks import AUDIO_TRANSFORMER
+from pipelines.settings.run import run_settings
+from tests.pipelines.tiny_chain import composed
 
 
-@pytest.fixture(scope="module")
-def store(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with the corpus and the tokenizer of a run, for these tests alone."""
-    return Path(shutil.copytree(finished_run.store, tmp_path_factory.mktemp("waveforms") / "store"))
-
-
-def test_recordings_that_are_shorter_than_a_patch_are_set_aside_and_counted(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    for label in ("low", "high"):
-        (tmp_path / "words" / label).mkdir(parents=True)
-        for number in range(8):
-            samples = rng.normal(0, 0.1, 240 if number == 7 else 1600 + number)
-            soundfile.write(tmp_path / f"words/{label}/{number}.wav", samples, 8000)
-    words = (
-        f"corpus.root={tmp_path / 'words'}",
-        "corpus.split.validation_fraction=0.3",
-        "corpus.split.test_fraction=0.3",
-    )
-    words = (*words, "corpus.inspection.min_seconds=0.01", "audio_transformer.model.patch_ms=40", ONE)
-    done = called_at_once(tmp_path, *OWN, *SMALL, "stages=[probe]", f"store.root={tmp_path / 'store'}", *words)
-    assert done.returncode == 0, done.stderr
-    rejected = (tmp_path / "run/rejected.tsv").read_text()
-    assert len(re.findall(r"short.*\b0\.030 s\b.*\b0\.04 s\b", rejected)) == 2
-    assert sum(json.loads((tmp_path / "run/results.json").read_text())["corpus"]["clips"].values()) == 14
+def test_the_shortest_recording_is_that_of_the_options_unless_a_method_needs_more(tmp_path: Path) -> None:
+    one = ("compare.methods=[audio_transformer]", "stages=[probe]", "audio_transformer=tiny")
+    plain = run_settings(composed(tmp_path, *one))
+    assert plain.corpus.inspection.min_seconds == 0.05
+    assert AUDIO_TRANSFORMER.shortest(plain) == 0.025
+    long = run_settings(composed(tmp_path, *one, "audio_transformer.model.patch_ms=80"))
+    assert long.corpus.inspection.min_seconds == 0.08
 
 
 RATE, SAMPLES = 8000, 200

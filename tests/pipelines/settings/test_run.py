@@ -1,4 +1,4 @@
-"""The settings of a run: seeds, folds, processes, and codes of a speech model."""
+"""The settings of a run: seeds, folds, processes, and what the corpus decides."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""The stage ``rates``: continuations by both models, the labels of their windows, and their place in the report."""
+"""The stage ``rates``: figures of continuations by both models, and the windows that are labelled."""
 
 import math
 import shutil
