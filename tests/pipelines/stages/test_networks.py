@@ -101,6 +101,12 @@ def test_random_features_are_the_pools_of_the_layers(session: Session, corpus: M
         np.testing.assert_allclose(features["random_ast/class_token:mean"][row], clip_vector, atol=1e-3)
 
 
+def test_the_longest_piece_decides_the_number_of_positions(session: Session, corpus: Manifest) -> None:
+    network = ast(reading_of(session, corpus), AstSettings(model=CONFIG))
+    bodies = [network.source(filter_banks(session, corpus), longest).body for longest in (30, 1_000)]
+    assert [body.positions for body in bodies if isinstance(body, AstBody)] == [2, CONFIG.patches]
+
+
 PATCH = 200  # samples
 MODEL = AudioTransformerConfig(
     front_end=64, width=16, layers=2, heads=2, ffn_dim=32, pool_every=1, wavelet_levels=3, patches=16, dropout=0.0
