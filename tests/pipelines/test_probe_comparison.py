@@ -179,6 +179,21 @@ def ends_of(of: str) -> tuple[Any, Any]:
     return pytest.approx(row.low), pytest.approx(row.high)
 
 
+def test_answers_are_counted_by_true_class() -> None:
+    counts = np.array(section(2).confusion["gpt"])
+    assert counts.sum() == 180
+    assert counts.sum(1).tolist() == [sum(drawn(name, 0)["truth"].count(label) for name in FOLDS) for label in CLASSES]
+    assert np.trace(counts) / 180 == pytest.approx(0.8, abs=0.1)
+
+
+def test_one_fold_has_no_interval_over_folds() -> None:
+    found = compared({("test", 3): drawn("ann", 0)})
+    assert {found.fold_spread(of) for of in found.methods} == {0}
+    assert {(row.fold_low, row.fold_high) for row in of_gpt(found).values()} == {(None, None)}
+    assert found.protocol == "one split"
+    assert (found.over, found.tested["gpt"].over) == ("clips", "clips")  # one speaker says nothing of others
+
+
 def of_speakers(speakers: int) -> Probed:
     """Test clips of some speakers, of whom one is never understood and the others always are."""
     probed = drawn("ann", 0)

@@ -4,8 +4,9 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -22,8 +23,9 @@ from tests.hub import HubServer, serving, store_in_cache, use_hub
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.jobs.test_generate import options as generating
 from tests.pipelines.jobs.test_score import options as scoring
-from tests.pipelines.tiny import sweep
+from tests.pipelines.tiny import sweep, tiny_tokenizer
 from tests.pipelines.tiny_chain import called
+from tokenizer.tokenizer import Tokenizer
 from wordless.base.errors import InputError
 from wordless.base.values import build
 
@@ -186,6 +188,22 @@ def test_onnx_files_give_the_codes_and_logits_of_a_run(finished_run: FinishedRun
         tokens = torch.stack([model.tokens(own.astype(np.int32)) for own in codes])
         with torch.no_grad():
             np.testing.assert_allclose(logits, model.gpt(tokens).numpy(), atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", [{"remove_mean": "clip"}, {"remove_mean": "running"}, {"dynamic_range": 40.0}])
+def test_onnx_of_other_front_ends(changes: dict[str, Any], run: Path, tmp_path: Path) -> None:
+    """A dynamic range is relative to a recording's loud values, which the file does not look for: it reads log-mel."""
+    pytest.importorskip("onnxruntime", reason="needs pip install 'wordless[onnx]'")
+    own = tiny_tokenizer(0)
+    config = replace(own.config, audio=replace(own.config.audio, **changes))
+    Tokenizer(config, own.mean, own.std, own.autoencoder, own.centroids).save_pretrained(run / "tokenizer")
+    publish(options(run, repo="", parts=["tokenizer"], format="onnx", output=str(tmp_path / "onnx")))
+    card = json.loads((tmp_path / "onnx" / "onnx.json").read_text())["tokenizer"]
+    assert card["checked"]["equal"] == card["checked"]["codes"]
+    assert card["front_end_in_file"] is ("dynamic_range" not in changes)
+    assert card["input"]["name"] == ("log_mel" if "dynamic_range" in changes else "samples")
+    assert {name: card["front_end"][name] for name in changes} == changes
 
 
 def test_onnx_without_its_libraries_names_the_install_line(

@@ -30,11 +30,12 @@ from pipelines.stages.start import (
     saved_vocoder,
     shipped_voice,
     start_folder,
+    tokenizer_beside,
 )
 from pipelines.stages.vocoder import begun_at
 from tests.killing import Kill
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny import AUDIO, GPT, tiny_tokenizer
+from tests.pipelines.tiny import AUDIO, GPT, save_rates_run, tiny_tokenizer
 from tests.pipelines.tiny_chain import CHECKPOINTS, composed, run, stored
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
@@ -363,3 +364,8 @@ def test_a_run_has_a_voice_without_training(rate: int, store: Path, tmp_path: Pa
     assert (vocoder.began_at, vocoder.steps) == (sha256, 0)
     for text in ("results.json", "report.html", "vocoder/README.md"):
         assert sha256[:16] in (made / text).read_text()
+
+
+def test_the_voice_of_a_run_of_several_rates_has_its_finest_tokenizer(tmp_path: Path) -> None:
+    folder = save_rates_run(tmp_path / "rates", seed=0)
+    assert tokenizer_beside(str(folder)) == folder / "tokenizer/rate_3"

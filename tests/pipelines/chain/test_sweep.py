@@ -295,6 +295,16 @@ def test_a_named_sweep_is_resumed_by_its_own_command(tmp_path: Path) -> None:
     assert resuming(command, tmp_path / "multirun/sizes") == command
 
 
+def test_a_failed_job_does_not_show_the_results_of_an_earlier_one(tmp_path: Path) -> None:
+    sweep = sizes(tmp_path, SIZES[:3])
+    (sweep / ".jobs/2.json").unlink()
+    note(sweep, Job(number=2, overrides={"tokenizer.codebook_size": "64"}, folder="2"))
+    page, rows, made = written(sweep)
+    assert [job.number for job in made.failures] == [2]
+    assert {row["job"] for row in rows} == {"0", "1"}
+    assert "1 job failed" in page.text
+
+
 def test_any_option_can_be_swept(tmp_path: Path) -> None:
     for number, (name, shift) in enumerate({"tiny": 0.0, "small": 0.05, HOSTILE: -0.2}.items()):
         add(tmp_path, number, {"lm": name}, at(256, shift=shift), 256)

@@ -172,6 +172,20 @@ def test_copies_silence_and_short_recordings_have_a_row_each(
     assert [each.path for each in read_rejected(tmp_path / "x.npz.rejected.tsv")] == ["empty.wav"]
 
 
+def test_silent_ends_of_nothing_but_silence(finished_run: FinishedRun, recordings: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished_run.folder, run)
+    file = run / "probe" / "config.json"
+    saved = json.loads(file.read_text())
+    saved["probe"]["trim_db"] = 40.0
+    file.write_text(json.dumps(saved))
+    (tmp_path / "some").mkdir()
+    shutil.copy(recordings / "a.wav", tmp_path / "some" / "a.wav")
+    soundfile.write(tmp_path / "some" / "silent.wav", np.zeros(8000), 8000)
+    call(f"model={run}", f"input={tmp_path / 'some'}", f"output={tmp_path / 'x.npz'}")
+    assert read_features(tmp_path / "x.npz").paths == ("a.wav", "silent.wav")
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [

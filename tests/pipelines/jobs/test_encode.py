@@ -19,7 +19,7 @@ from tests.hostile.measured import at_most_seconds, write_special_files
 from tests.pipelines.tiny import save_rates_run
 from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, raven, write_recording
 from tokenizer.codes import Codes
-from tokenizer.parquet import read_codes
+from tokenizer.parquet import read_codes, shard_path
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import read_rejected
@@ -59,6 +59,18 @@ def test_a_folder_becomes_shards_of_the_codes_that_the_tokenizer_gives(
         "complete.json",
         "job.json",
     ]
+    whole, kept = codes_at(tmp_path / "codes"), shard_path(tmp_path / "codes", 0).stat().st_mtime_ns
+    for left in (tmp_path / "codes/complete.json", shard_path(tmp_path / "codes", 2)):  # as after a kill
+        left.unlink()
+    encode(options(run_folder, recordings, tmp_path / "codes"))
+    assert shard_path(tmp_path / "codes", 0).stat().st_mtime_ns == kept
+    assert codes_at(tmp_path / "codes").keys() == whole.keys()
+
+
+def test_a_single_file_of_any_name_is_encoded(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    shutil.copy(recordings / "a.wav", tmp_path / "sound.of_the_day")
+    encode(options(run_folder, tmp_path / "sound.of_the_day", tmp_path / "out/one.parquet"))
+    assert list(codes_at(tmp_path / "out/one.parquet")) == ["sound.of_the_day"]
 
 
 def test_annotated_parts_are_rows(run_folder: Path, tmp_path: Path) -> None:

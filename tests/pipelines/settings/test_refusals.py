@@ -60,6 +60,8 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "long crop": (("stages=[next_sample,report]", "next_sample.crops.samples=70000"), r"crops\.samples\b.*\b64740\b"),
     "no context": ((*SAMPLES, f"{TRANSFORMER}.context=null"), r"next_sample\.transformer_context\.context\b"),
     "no condition": (("vocoder.wavenet.condition=none",), r"vocoder\.wavenet\.condition\b"),
+    "a large seed": (("lm.fit.seed=4294967296",), r"lm\.fit\.seed\b.*\b4294967296\b.*\b4294967295\b"),
+    "large seeds": (("seed=4294967295", "seeds=2", "stages=[tokenizer,lm]"), r"seed . seeds\b.*\b4294967296\b"),
     "quick": (("quick=true",), "compare.folds"),
     "seeds of sounds": (("seeds=2",), r"^seeds\b.*\b2\b"),
     "folds of sounds": (("compare.folds=group",), r"^compare\.folds\b.*\bgroup\b"),

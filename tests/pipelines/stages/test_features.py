@@ -135,3 +135,4 @@ def test_folds_share_them_and_other_options_do_not(manifest: Manifest, tmp_path:
     fold = replace(manifest, clips=tuple(replace(clip, split="test") for clip in manifest.clips))
     assert made(fold, tmp_path / "store", partial(levels, hop=40)).key == first.key
     assert made(manifest, tmp_path / "store", partial(levels, hop=80)).key != first.key
+    assert made(manifest, tmp_path / "store", partial(levels, hop=40), VectorConfig(hearings=2)).key != first.key

@@ -144,6 +144,7 @@ def layers(encoder: torch.nn.Module, samples: FloatArray) -> list[FloatArray]:
 
 def test_features_are_the_pools_of_the_layers_over_all_hearings(session: Session, corpus: Manifest) -> None:
     folder = waveform_features_of(session, corpus, None, hearings=3)
+    assert waveform_features_of(session, corpus, None) != folder  # other hearings have another key
     features = load_file(folder / "features.safetensors")
     names = ("layer_1", "layer_2", "all_layers")
     assert set(features) == {f"random_audio_transformer/{name}:{each}" for name in names for each in POOLINGS}

@@ -240,3 +240,15 @@ def test_a_long_recording_is_heard_in_pieces(session: Session, sample: Entry, tm
     found = load_file(entry.folder / "features.safetensors")["random_conv/block_2:mean"][0]
     np.testing.assert_allclose(found, pool(torch.cat(pieces).numpy(), "mean"), atol=1e-4)
     np.testing.assert_allclose(found, pool(frames[0].numpy(), "mean"), rtol=0.02, atol=0.02)
+
+
+def test_several_labels_are_predicted_each_by_itself(
+    session: Session, manifest: Manifest, sample: Entry, stored: Entry
+) -> None:
+    several = _relabelled(manifest, **{Path(clip.path).stem: f"{clip.label};sounds" for clip in manifest.clips})
+    reading = reading_of(session, several)
+    entry = convolutional(reading, sample, SETTINGS).train(reading, stored, (*CLASSES, "sounds"), ";")
+    features = _features(session, manifest, sample, "supervised", trained=entry)
+    scores = load_file(features.folder / "scores.safetensors")["scores"]
+    assert scores.shape == (20, 3)
+    assert (scores[:, 2] > 0.5).all()

@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from lm.options import ProbeConfig
+from lm.probing.task import require_labels
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import ProbedFolds, compare
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
@@ -218,6 +219,19 @@ def test_folds_that_cannot_be_probed_are_refused_before_anything_is_trained() ->
     with pytest.raises(InputError, match=told) as refused:
         require_probeable(folds(replace(manifest, clips=clips), "group"), CONFIG, by="group")
     assert "corpus.split" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([None, None], r"\b2 of 2 recordings\b.*label"),
+        (["only", "only"], r"\b2 recordings\b.*'only'.*\b2\b"),
+        (["only", None], r"\b1 recording\b.*'only'"),
+    ],
+)
+def test_labels_that_tell_nothing_are_refused(labels: list[str | None], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        require_labels(labels)
 
 
 def test_all_layers_of_each_network_are_probed_with_its_input_beside_them(tmp_path: Path) -> None:

@@ -127,6 +127,15 @@ def test_runs_of_two_machines_with_one_path_are_two_users(
     assert not delete_unused([only(store.root)], store.root)
 
 
+def test_a_folder_that_is_not_there_yet_is_created(store: Store, tmp_path: Path) -> None:
+    """A missing one would count as deleted while its command runs."""
+    with store.locked(RECIPE, lambda recipe: None):
+        note_user(store.folder(RECIPE), tmp_path / "new/folder", store.root)
+        with store.making(RECIPE, ["sum.txt"]) as folder:
+            (folder / "sum.txt").write_text("6")
+    assert not is_unused(only(store.root), store.root)
+
+
 def test_a_killed_stage_is_used_by_its_run_and_deleted_with_its_checkpoints(store: Store, tmp_path: Path) -> None:
     run = tmp_path / "project/runs/a"
     run.mkdir(parents=True)
