@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import signal
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,11 +25,10 @@ from pipelines.score import score
 from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.tokenizer import PITCHES, pitches
 from pipelines.store.store import Entry
-from tests.killing import Kill
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.jobs.test_encode import options
 from tests.pipelines.tiny import AUDIO, GPT, save_run, session_of
-from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, config_of, run, stored
+from tests.pipelines.tiny_chain import CHECKPOINTS, config_of, run, stored
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from tokenizer.codes import PitchFormat
 from tokenizer.options import PitchConfig
@@ -48,56 +46,28 @@ from wordless.base.saved_models import WEIGHTS
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a run lies, and the speech model that made its codes."""
+    """Where a run lies."""
 
     store: Path
     folder: Path
-    weights: Path = Path()
 
 
-CODES = ("tokenizer.features=wav2vec2", "tokenizer.feature_layer=2", "tokenizer.patch.frames=1")
-KILLS = (
-    Kill(path="sample/*.partial/sample.safetensors*"),
-    Kill(path="autoencoder/*.checkpoints/fit.safetensors", count=STEPS // 2),  # of the decoder of states
-    Kill(path="tokenizer/*.partial/speech_model/*"),
-    Kill(path="codes/*.partial/codes-00000.parquet"),
-)
-METHODS = "compare.methods=[log_mel,bag_of_codes,gpt,wav2vec2]"
-
-
-@pytest.fixture(scope="module")
-def speaking(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    place = tmp_path_factory.mktemp("speech_layer")
-    weights = place / "weights"
+def test_codes_of_a_speech_model_are_learned_continued_and_decoded(tmp_path: Path) -> None:
+    folder, weights = tmp_path / "run", tmp_path / "weights"
     save_checkpoint(weights, "hubert", sample_rate=8000)  # a state for each 80 samples, 10 ms
-    words = (*CODES, f"wav2vec2.weights={weights}", "vocoder.wavenet.condition=embedding", METHODS)
-    assert run(place / "store", place / "run", *words) == 0
-    return Place(store=place / "store", folder=place / "run", weights=weights)
-
-
-@pytest.mark.slow
-def test_killed_in_each_stage_and_resumed_gives_the_same_bytes(speaking: Place, tmp_path: Path) -> None:
-    words = (*CODES, f"wav2vec2.weights={speaking.weights}", METHODS, "stages=[tokenizer]", *CHECKPOINTS)
-    for number, kill in enumerate(KILLS):
-        assert run(tmp_path / "store", tmp_path / str(number), *words, kill=kill) == -signal.SIGKILL, kill
-    assert run(tmp_path / "store", tmp_path / "last", *words) == 0
-    again, before = stored(tmp_path / "store"), stored(speaking.store)
-    for name in ("sample/", "autoencoder/", "tokenizer/", "codes/", "health/"):
-        own = {path: found for path, found in again.items() if path.startswith(name)}
-        assert own
-        assert own.items() <= before.items()
-
-
-def test_commands_read_the_codes_of_the_run(speaking: Place, tmp_path: Path) -> None:
-    recordings = next((speaking.store / "embedded").glob("embedded-*/"))
-    encode(options(speaking.folder, recordings, tmp_path / "codes.parquet"))
+    words = ("tokenizer.features=wav2vec2", "tokenizer.feature_layer=2", "tokenizer.patch.frames=1")
+    words = (*words, f"wav2vec2.weights={weights}", "vocoder.wavenet.condition=embedding")
+    methods = "compare.methods=[log_mel,bag_of_codes,gpt,wav2vec2]"
+    assert run(tmp_path / "store", folder, *words, methods) == 0
+    recordings = next((tmp_path / "store/embedded").glob("embedded-*/"))
+    encode(options(folder, recordings, tmp_path / "codes.parquet"))
     codes_format, clips = read_codes(tmp_path / "codes.parquet")
-    tokenizer = Tokenizer.from_pretrained(speaking.folder / "tokenizer")
+    tokenizer = Tokenizer.from_pretrained(folder / "tokenizer")
     assert codes_format == tokenizer.format
     clip = next(clips)
     assert np.array_equal(tokenizer.encode_file(recordings / clip.path).values, clip.codes.values)
-    more = LanguageModel.from_pretrained(speaking.folder / "lm").generate(clip.codes, seconds=0.1)
-    sound = Vocoder.from_pretrained(speaking.folder / "vocoder").decode(more, tokenizer)
+    more = LanguageModel.from_pretrained(folder / "lm").generate(clip.codes, seconds=0.1)
+    sound = Vocoder.from_pretrained(folder / "vocoder").decode(more, tokenizer)
     unlearned = create_synthesis(GRIFFIN_LIM, tokenizer, Sampling()).sounds([more], [None], names=["more"])
     for made in (sound, *unlearned):
         assert len(made.samples) == more.num_samples == 800

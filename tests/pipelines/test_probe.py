@@ -14,20 +14,6 @@ from wordless.audio.recordings.manifest import read_manifest
 EMBEDDED = ("embedded.voices=5", "embedded.words=2", "embedded.takes=2", "probe.resamples=10")
 
 
-@pytest.mark.parametrize("assignments", ["hard", "soft"])
-@pytest.mark.slow
-def test_recordings_are_probed_in_several_hearings(assignments: str, finished_run: FinishedRun, tmp_path: Path) -> None:
-    words = (f"model={finished_run.folder}", f"store.root={tmp_path / 'store'}", f"output={tmp_path / 'probe.json'}")
-    reading = ("compare.hearings=2", "compare.poolings=[thirds_max]", "compare.layers=[last]", "compare.states=[inner]")
-    reading += (f"compare.assignments={assignments}", "probe.classifier=ridge", "probe.learning_curve=[]")
-    done = called(*words, *EMBEDDED, *reading, command="probe")
-    assert done.returncode == 0, done.stderr
-    rows = {row["of"]: row for row in json.loads((tmp_path / "probe.json").read_text())["methods"]}
-    assert [each["of"] for each in rows["bag_of_codes"]["candidates"]] == ["bag_of_codes:thirds_max"]
-    assert all("inner" in each["of"] for each in rows["gpt"]["candidates"])
-    assert len([*(tmp_path / "store/codes_of_views").glob("*/entry.json")]) == (assignments == "hard")
-
-
 @pytest.mark.slow
 def test_what_the_run_was_trained_on_is_said(finished_run: FinishedRun, tmp_path: Path) -> None:
     trained_on = read_manifest(finished_run.folder / "manifest.tsv", tmp_path).of("train")[0].group

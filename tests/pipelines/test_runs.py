@@ -111,19 +111,6 @@ def test_a_run_is_deleted_after_a_question(project: Path, call: Command) -> None
     assert "wake" not in (project / "runs/index.html").read_text()
 
 
-def test_a_run_that_is_fine_tuned_now_stays_and_its_models_are_named(project: Path, call: Command) -> None:
-    model = project / "runs/wake/finetuned/digits"
-    model.mkdir(parents=True)
-    with (model / "job.json").open("w") as job:
-        fcntl.flock(job, fcntl.LOCK_EX)
-        code, _, told = call("--delete", "wake", "--yes")
-    assert (code, told.count("\n")) == (2, 1)
-    assert re.search(r"wordless finetune\b.*\bruns/wake/finetuned/digits\b", told)
-    code, _, told = call("--delete", "wake", answer="n\n")
-    assert code == 2
-    assert re.search(r"delete runs/wake\b.*\b1 fine-tuned model\b", told)
-
-
 def test_entries_of_runs_that_cannot_be_seen_are_not_pruned(project: Path, call: Command) -> None:
     before = stored(project / "store")
     shutil.rmtree(project / "runs")  # an empty mount point

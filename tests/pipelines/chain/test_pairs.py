@@ -1,7 +1,6 @@
 """Folds, seeds and parts of a run at the same time: the bytes of one after the other, and nothing left running."""
 
 import json
-import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -144,17 +143,6 @@ def test_an_error_of_a_fold_ends_the_run_in_one_line(one_after_the_other: Path, 
     assert done.code == 2, done.told
     assert f"wordless run: {damaged} " in done.told
     assert "Traceback" not in done.told
-
-
-@pytest.mark.slow
-def test_a_worker_that_the_system_ends_is_named_with_a_remedy(tmp_path: Path) -> None:
-    running = Call("run", *words(tmp_path, "parallel=2"), place=tmp_path)
-    while not (workers := running.children("spawn_main")):
-        assert not running.ended_within(0.05), running.told
-    os.kill(workers[0], signal.SIGKILL)
-    done = running.wait()
-    assert done.code == 2, done.told
-    assert "parallel=1" in done.told
 
 
 PARTS = ("threads=1", "vocoder.fit.steps=24", "compare.methods=[log_mel,bag_of_codes,gpt]")

@@ -221,22 +221,6 @@ def test_runs_on_other_test_clips_are_not_paired(tmp_path: Path) -> None:
     assert cause in top(made)
 
 
-def test_runs_with_fewer_resamples_are_paired_and_what_a_pair_lacks_is_named(tmp_path: Path) -> None:
-    sweep = sizes(tmp_path / "fewer", (16, 256))
-    few = {of: draws[:100] for of, draws in resamples(at(256)).items()}
-    save_file(few, sweep / "1/resamples.safetensors")
-    runs = runs_of(written(sweep)[2])
-    assert (len(runs.pairs), runs.unpaired) == (1, {})
-    sweep = sizes(tmp_path / "lacking", (16, 64, 256))
-    (sweep / "1/resamples.safetensors").unlink()
-    ((cause, left),) = runs_of(written(sweep)[2]).unpaired.items()
-    assert [count_codes(point.results) for point in left] == [64]
-    assert "resamples.safetensors" in cause
-    (sweep / "1/resamples.safetensors").write_bytes(b"{")
-    (failure,) = written(sweep)[2].failures
-    assert (failure.number, "resamples.safetensors" in str(failure.reason)) == (1, True)
-
-
 def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
     made = written(sizes(tmp_path))[2]
     text = made.html.read_text(encoding="utf-8")

@@ -210,17 +210,6 @@ def test_texts_are_spelled_beside_a_linear_layer_on_the_frozen_body(
     assert "".join(FineTunedModel.from_pretrained(tmp_path / "model").task.summary).endswith("deghilmow")
 
 
-def test_recordings_of_a_lower_rate_are_refused_unless_allowed(run_folder: Path, tones: Path, tmp_path: Path) -> None:
-    root = tmp_path / "low"
-    shutil.copytree(tones, root)
-    write_tone(root / "low_0.wav", 200, 0.3, rate=2000)
-    words = (f"model={run_folder}", f"corpus.root={root}", f"store.root={tmp_path / 'store'}", "beside=[]")
-    with pytest.raises(InputError, match=r"\b1 clip of 27\b.*\b4000 Hz\b.*low_0\.wav\b"):
-        finetune_body(composed(*words, f"output={tmp_path / 'model'}"))
-    finetune_body(composed(*words, f"output={tmp_path / 'model'}", "upsample=true"))
-    assert (tmp_path / "model/config.json").is_file()
-
-
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_figure_that_is_not_known_is_null_in_json_and_a_dash_in_the_table(value: float) -> None:
     found = Figure(name="R2", value=value, low=value, high=value, over="clips").plain

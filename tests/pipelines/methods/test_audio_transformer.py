@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.methods.front_end_pictures import FilterBank, fourier_centres, mel_centres, untrained_filters
+from pipelines.methods.front_end_pictures import FilterBank
 from pipelines.methods.networks import AUDIO_TRANSFORMER
 from pipelines.settings.run import run_settings
 from tests.pipelines.tiny_chain import composed
@@ -57,15 +57,3 @@ def test_a_windowed_sine_has_a_narrow_band_and_a_burst_a_short_passage() -> None
     (place,) = bank.onsets(1)
     assert names[place] == "burst"
     assert 45 <= bank.passages[1][place] <= 60  # the passage of 25 samples holds the whole burst
-
-
-def test_curves_go_from_zero_to_half_the_rate_and_noise_lies_on_fouriers() -> None:
-    straight, mel = fourier_centres(100, RATE), mel_centres(100, RATE)
-    for curve in (straight, mel):
-        assert (curve[0], curve[-1]) == pytest.approx((0, 4000))
-        assert (np.diff(curve) > 0).all()
-    assert (mel[1:-1] < straight[1:-1]).all()
-    assert mel_centres(3, 2 * 1000)[1] == pytest.approx(390, abs=1)  # 500 mel
-    bank = untrained_filters(2048, SAMPLES, RATE)
-    straight, mel = (curve(2048, RATE) for curve in (fourier_centres, mel_centres))
-    assert bank.distance(straight) < 100 < 500 < bank.distance(mel)

@@ -117,16 +117,6 @@ def test_there_is_a_frame_for_each_hop_even_in_short_clips(samples: int) -> None
     assert np.isfinite(frames).all()
 
 
-def test_deltas_are_the_slope_of_the_coefficients() -> None:
-    """Least squares over nine frames, as HTK has it; the ends repeat."""
-    frames = mfcc_frames(sweep(0.5, 8000), **OPTIONS)
-    coefficients, deltas = frames[:, :COEFFICIENTS], frames[:, COEFFICIENTS:]
-    offsets = np.arange(-4, 5)
-    for frame in (10, 25):
-        slope = (offsets[:, None] * coefficients[frame + offsets]).sum(0) / (offsets**2).sum()
-        np.testing.assert_allclose(deltas[frame], slope, rtol=1e-4, atol=1e-4)
-
-
 @pytest.mark.parametrize(("hertz", "pitch_class"), [(440.0, 9), (880.0, 9), (261.63, 0), (659.26, 4)])
 @pytest.mark.parametrize("sample_rate", [8000, 16_000])
 def test_a_tone_is_loudest_in_its_pitch_class(hertz: float, pitch_class: int, sample_rate: int) -> None:

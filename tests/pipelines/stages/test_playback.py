@@ -17,7 +17,6 @@ from pipelines.stages.listening import LISTENING as LISTENING_RECORD
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, write_json
 from tests.pipelines.tiny import LISTENING, parts_of, playback_of, session_of, silent_session, sweep
-from vocoder.engines import numba_streams
 from vocoder.kinds import JUDGED_KINDS, ORIGINAL
 from vocoder.speech_judges import Grammar, JudgeOfSpeech
 from wordless.audio.reading import read
@@ -73,24 +72,6 @@ def test_a_sound_follows_from_its_clips_name_and_not_from_the_other_clips(
         one, other = ((together.folder / wav_name(first[name], kind)).read_bytes() for name in ("a.wav", "b.wav"))
         assert (one == other) == (kind == "original")
         assert (apart.folder / wav_name(0, kind)).read_bytes() == other
-
-
-def test_a_store_keeps_sounds_of_each_precision(
-    run_folder: Path, own_session: Session, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    parts = parts_of(run_folder)
-    numba, torch_loop, auto = (
-        playback_of(own_session, manifest, *parts, config=replace(LISTENING, engine=engine))
-        for engine in ("numba", "torch", "auto")
-    )
-    entry, again = decode_clips(numba), decode_clips(torch_loop)
-    assert not entry.reused
-    assert (again.key, again.reused) == (entry.key, True)
-    if not numba_streams.numba_multiplies_bf16():
-        pytest.skip("needs a CPU with AVX512_BF16")
-    assert decode_clips(auto).key != entry.key
-    monkeypatch.setattr(numba_streams, "numba_multiplies_bf16", lambda: False)
-    assert decode_clips(auto).key == entry.key
 
 
 def figures_of_a_sweep(run_folder: Path, place: Path) -> dict[str, Any]:
