@@ -98,21 +98,6 @@ def tracked_pitch(samples: npt.NDArray[np.float32], rate: int, hop: int) -> list
     return [math.log2(each) for each in hertz]
 
 
-# Language model: masked frames of wav2vec 2.0 and their targets
-
-
-def similarities_of_masked_frames(predicted: Tensor, targets: Tensor, masked: Tensor, negatives: Tensor) -> Tensor:
-    """`lm.bodies.wav2vec2.compare_with_targets`, frame by frame."""
-    of_frame = dict(zip(map(tuple, masked.nonzero().tolist()), targets, strict=True))
-    rows = []
-    for (clip, frame), target, numbers in zip(of_frame, targets, negatives, strict=True):
-        others = [of_frame[clip, number] for number in numbers.tolist()]
-        cosines = [torch.cosine_similarity(predicted[clip, frame], each, dim=0) for each in (target, *others)]
-        equal = [False, *(torch.equal(each, target) for each in others)]
-        rows.append([-math.inf if same else float(cosine) for cosine, same in zip(cosines, equal, strict=True)])
-    return torch.tensor(rows)
-
-
 # Vocoder: a layer of WaveNet, and sample after sample
 
 

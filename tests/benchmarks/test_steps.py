@@ -17,7 +17,7 @@ from lm.model import LanguageModel
 from lm.options import POOLINGS, GPTConfig
 from lm.tokens import Vocabulary
 from tests.benchmarks.default_tokenizer import CODEBOOK_SIZE, random_tokenizer
-from tests.benchmarks.steps import CPU, META, Placement, PlacementError, count_step
+from tests.benchmarks.steps import META, Placement, PlacementError, count_step
 from tests.benchmarks.trainings import TRAININGS
 from tokenizer.codes import Codes
 
@@ -95,15 +95,3 @@ def test_devices_are_not_mixed() -> None:
         ):
             with pytest.raises(PlacementError):
                 work()
-
-
-def test_waits_and_copies_are_counted() -> None:
-    there = torch.ones(2, 2, device=META)
-    with Placement() as found:
-        torch.ones(3).to(META, non_blocking=True)
-        there.to(CPU, non_blocking=True)
-    assert (found.waits, found.copies_to_device, found.copies_to_host, found.bytes_to_device) == (0, 1, 1, 12)
-    for work in (lambda: float(there.sum()), lambda: torch.ones(3).to(META), there.cpu, there.tolist):
-        with Placement() as found:
-            work()
-        assert found.waits >= 1

@@ -137,20 +137,6 @@ def window_means_by_loops(states: Sequence[Sequence[float]], window: int) -> lis
     return [[sum(values) / len(values) for values in zip(*steps, strict=True)] for steps in windows]
 
 
-def decomposed_by_loops(states: Sequence[Sequence[float]], levels: int) -> list[list[float]]:
-    """Each dimension of the second half at its own rate: the parts as `numpy.array_split` has them."""
-    time, dim = len(states), len(states[0])
-    kept = dim // 2
-    sizes = [(dim - kept) // levels + (level < (dim - kept) % levels) for level in range(levels)]
-    windows = [1] * kept + [
-        time if level == levels - 1 else 2 ** (level + 1) for level, size in enumerate(sizes) for _ in range(size)
-    ]
-    return [
-        [window_means_by_loops([[row[d]] for row in states], windows[d])[step // windows[d]][0] for d in range(dim)]
-        for step in range(time)
-    ]
-
-
 def text_probabilities(outputs: np.ndarray, characters: tuple[str, ...]) -> dict[str, float]:
     """The probability of each text: the sum over all its alignments with the logits ``(steps, 1 + characters)``."""
     shares = np.exp(outputs.astype(np.float64))

@@ -91,18 +91,6 @@ def test_every_view_of_a_clip_is_seen() -> None:
     assert {int(batches.batch(step, 0, 1).targets[0, 0]) for step in range(30)} == {0, 1, 2}
 
 
-def test_batches_of_like_length_waste_less_padding() -> None:
-    rng = np.random.default_rng(0)
-    clips = CodeSequences.of([random_codes(int(length)).values] for length in rng.integers(1, 100, 200))
-
-    def padding(pool_batches: int) -> float:
-        batches = _training(clips, capacity=100, batch_size=10, pool_batches=pool_batches)
-        shares = [batch.codes / batch.inputs.numel() for batch in (batches.batch(step, 0, 1) for step in range(20))]
-        return 1 - float(np.mean(shares))
-
-    assert padding(10) < 0.25 < 0.4 < padding(1)
-
-
 @settings(max_examples=20)
 @given(capacity=st.integers(2, 30), batch_size=st.integers(1, 9), streams=st.integers(1, 2))
 def test_validation_counts_every_code_once(capacity: int, batch_size: int, streams: int) -> None:

@@ -60,10 +60,7 @@ def test_a_kind_is_the_vocoder_of_its_name_with_the_seed_of_the_sound(vocoder: S
     made = create_synthesis(kind, table, Sampling(seed=5)).sounds([codes], [None], names=["a"])[0]
     pieces = [piece.numpy() for piece in vocoder(codes, table, seed=sound_seed(5, "a"))]
     assert np.array_equal(made.samples, np.concatenate(pieces))
-    first, again, other = (np.concatenate([*vocoder(codes, table, seed=seed)]) for seed in (0, 0, 1))
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
-    assert sum(map(len, vocoder(table.codes([]), table, seed=0))) == 0
+    assert not np.array_equal(made.samples, np.concatenate([*vocoder(codes, table, seed=1)]))
     with pytest.raises(InputError, match="book-2"):
         next(vocoder(random_table(codebook="book-2").codes([1]), table, seed=0))
 

@@ -22,7 +22,7 @@ from lm.bodies.audio_transformer import (
 from lm.bodies.options import AudioTransformerConfig, Variant
 from lm.finetuned import FineTunedModel, create_network
 from lm.finetuning import AudioTransformerOptions, ClassificationOptions
-from tests.lm.reference import decomposed_by_loops, window_means_by_loops
+from tests.lm.reference import window_means_by_loops
 from wordless.base.errors import InputError
 
 
@@ -41,16 +41,6 @@ def test_pooling_halves_the_rate(lengths: list[int], seed: int) -> None:
     for row, length in enumerate(lengths):
         wanted = window_means_by_loops(states[row, :length].tolist(), 2)
         np.testing.assert_allclose(pooled[row, : len(wanted)], wanted, atol=1e-5)
-
-
-@given(st.lists(st.integers(1, 20), min_size=1, max_size=3), st.integers(1, 5), st.integers(0, 100))
-def test_the_decomposition_is_that_of_a_loop(lengths: list[int], levels: int, seed: int) -> None:
-    states, ends = states_of(lengths, 12, seed=seed)
-    found = decompose(states, ends, levels=levels)
-    for row, length in enumerate(lengths):
-        wanted = decomposed_by_loops(states[row, :length].tolist(), levels)
-        np.testing.assert_allclose(found[row, :length], wanted, atol=1e-5)
-        assert not found[row, length:].any()
 
 
 @pytest.mark.parametrize("levels", [1, 2, 3, 4])

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from lm.bodies.clips import RATE, augment, augment_waveforms, blur, flip_bands, flip_time
 from lm.bodies.options import AugmentationConfig, WaveformAugmentationConfig
-from tests.benchmarks.steps import META, Placement
 from tests.lm.reference import blurred_by_loops
 from wordless.audio.reading import resample_blocks
 
@@ -161,27 +160,6 @@ def test_blocks_are_removed_rectangles() -> None:
 def test_the_size_of_blocks_that_are_not_removed_draws_no_random_number() -> None:
     plain = AugmentationConfig()
     assert torch.equal(views(plain, clips(), IMAGES), views(replace(plain, block=0.9), clips(), IMAGES))
-
-
-def test_views_are_made_on_the_device_of_the_clips() -> None:
-    everything = AugmentationConfig(blocks=1, blur=0.5, time_flip=0.5, mel_flip=0.5)
-    with Placement() as placement:
-        made, lengths = augment(
-            _clips().to(META), LENGTHS, torch.Generator().manual_seed(0), config=everything, std=STD
-        )
-    assert made.is_meta
-    assert not lengths.is_meta
-    assert placement.copies_to_host == 0
-    assert placement.waits == 1  # the copy of the clips, above
-
-
-def test_noise_of_a_clip_is_the_only_draw_that_a_device_makes_itself() -> None:
-    """All other choices are those of the CPU: lengths after crops and changes of speed, for one."""
-    here, there = (
-        augment(clips, LENGTHS, torch.Generator().manual_seed(0), config=AugmentationConfig(), std=STD)
-        for clips in (_clips(), _clips().to(META))
-    )
-    assert torch.equal(here[1], there[1])
 
 
 NO_CHANGE = WaveformAugmentationConfig(crop=1.0, rate=0.0, mix=0.0, noise=0.0, time_masks=0)

@@ -60,23 +60,6 @@ def test_gradients_do_not_depend_on_the_groups(monkeypatch: pytest.MonkeyPatch) 
     torch.testing.assert_close(gradients[1], gradients[2])
 
 
-def test_norms_compute_in_the_memory_layout_of_the_weights() -> None:
-    """In another layout, training takes a third longer."""
-    encoder, layouts = create_encoder(CONFIG, seed=0).train(), []
-
-    def keep(_norm: torch.nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
-        layouts.append((inputs[0].shape, inputs[0].stride()))
-        output.register_hook(lambda gradient: layouts.append((gradient.shape, gradient.stride())))
-
-    for block in encoder.stages:
-        for name in ("first_norm", "second_norm"):
-            block.get_submodule(name).register_forward_hook(keep)
-    encoder(_clips(), LENGTHS)[0].square().sum().backward()
-    assert len(layouts) == 2 * 2 * len(CONFIG.channels)
-    for (_, channels, time, mels), strides in layouts:
-        assert strides == (channels * time * mels, 1, channels * mels, channels)
-
-
 def test_blocks_have_the_frames_that_their_hops_say() -> None:
     assert CONFIG.hops == (2, 4, 8)
     assert ConvEncoderConfig().hops == (2, 4, 8, 8)

@@ -206,5 +206,3 @@ def test_a_window_code_tells_what_surrounds_a_patch() -> None:
     assert (together.sources[0][:, :3] == 0).all()
     middles = [{int(together.clip(row)[10, 3]) for row in range(30) if kinds[row] == kind} for kind in (0, 1)]
     assert not middles[0] & middles[1]
-    again = fit_window_codebook(log_mel, frames=32, patch_frames=PATCH, size=16, seed=0)
-    assert np.array_equal(again.centroids, codebook.centroids)

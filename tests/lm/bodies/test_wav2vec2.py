@@ -17,7 +17,6 @@ from lm.bodies.wav2vec2 import (
     MaskedBatches,
     MaskedLoss,
     MaskedPrediction,
-    compare_with_targets,
     create_masked_prediction,
     draw_masks,
     draw_negatives,
@@ -32,7 +31,6 @@ from lm.bodies.wav2vec2 import (
 from lm.finetuned import FineTunedModel, create_network
 from lm.finetuning import ClassificationOptions, Wav2vec2Options
 from lm.heads import ClassificationTask
-from tests import reference
 from tests.lm.bodies.sounds import BATCHES, RATE, SMALL, TARGETS, tones
 from tests.wordless.audio.speech_models.checkpoints import KINDS, save_checkpoint
 from wordless.audio.speech_models import describe_speech_model, normalise
@@ -180,21 +178,6 @@ def test_the_codes_of_targets_are_counted_as_transformers_counts_them() -> None:
         features = model.model.wav2vec2(normalise(batch.samples, batch.lengths)).extract_features
         _, perplexity = model.model.quantizer(features, mask_time_indices=batch.masked)
     assert float(found.perplexity_share) * model.total_codes == pytest.approx(float(perplexity), rel=1e-4)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_similarities_are_those_of_single_frames(dtype: torch.dtype) -> None:
-    generator = torch.Generator().manual_seed(0)
-    masked = torch.rand(3, 9, generator=generator) < 0.6
-    places = masked.flatten().nonzero()[:, 0]
-    predicted = torch.randn(3, 9, 4, generator=generator).to(dtype)
-    targets = (torch.randint(0, 2, (len(places), 4), generator=generator) + 0.5).to(dtype)  # some are equal
-    negatives = torch.from_numpy(draw_negatives(masked.numpy(), 6, seed=0))[masked]
-    with torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16):
-        found = compare_with_targets(predicted, targets, places, negatives)
-    wanted = reference.similarities_of_masked_frames(predicted.float(), targets.float(), masked, negatives)
-    torch.testing.assert_close(found, wanted)  # in full precision in either case
-    assert found[:, 1:].isinf().any()
 
 
 def test_a_saved_model_is_a_folder_of_transformers(tmp_path: Path) -> None:

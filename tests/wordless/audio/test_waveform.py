@@ -14,8 +14,6 @@ from hypothesis.extra.numpy import arrays
 from torch import Tensor, nn
 from transformers import Wav2Vec2Model
 
-from lm.bodies.wav2vec2 import create_masked_prediction
-from tests.lm.bodies.sounds import SMALL
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.audio.mono import as_waveform, mono
 from wordless.audio.padding import (
@@ -27,7 +25,6 @@ from wordless.audio.padding import (
     read_by_length,
 )
 from wordless.audio.reading import read
-from wordless.audio.speech_models import load_speech_encoder
 from wordless.audio.waveform import Waveform, wav_file
 from wordless.base.errors import InputError
 
@@ -241,21 +238,3 @@ def test_convolutions_by_length_have_the_frames_and_gradients_of_one_padded_batc
     for name, parameter in plain.feature_extractor.named_parameters():
         torch.testing.assert_close(grouped.get_parameter(name).grad, parameter.grad, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(grouped(SAMPLES), wanted)  # without lengths, all samples count
-
-
-def test_encoders_and_the_pre_training_read_clips_by_length(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "layer")
-    save_checkpoint(tmp_path / "group", "hubert-base")
-    for name, groups in (("layer", GROUPS), ("group", [(1, 900), (1, 1300), (1, 1333), (1, 2000)])):
-        encoder = load_speech_encoder(tmp_path / name, option="weights")
-        seen = shapes_read(encoder.transformer.get_submodule("feature_extractor"))
-        encoder.states(SAMPLES, LENGTHS)
-        assert seen == groups
-    model = create_masked_prediction(SMALL, diversity_weight=0.5, seed=0)
-    seen = shapes_read(model.model.wav2vec2.feature_extractor)
-    frames = int(SMALL.convolutions.frames_of(LENGTHS).max())
-    masked = torch.zeros(4, frames, dtype=torch.bool)
-    masked[:, :4] = True
-    places = masked.flatten().nonzero()[:, 0]
-    model(SAMPLES, LENGTHS, masked, places, torch.zeros(len(places), 2, dtype=torch.long), 1.0)
-    assert seen == GROUPS

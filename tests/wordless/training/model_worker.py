@@ -1,4 +1,4 @@
-"""What each process of `test_lost_process` does: python model_worker.py FOLDER STEP NAME..., under torchrun.
+"""What each process of `test_gangs` does: python model_worker.py FOLDER STEP NAME..., under torchrun.
 
 Rank 1 kills itself before that step of the first training, as long as torchrun has not restarted it.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Generic
 
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from lm.batches import CodeSequences, TrainingBatches, validation_batches
@@ -65,8 +66,8 @@ def fitted(
     folder: Path,
     gang: Gang,
 ) -> TrainingRecord:
-    """Call `fit` with a checkpoint beside the folder."""
-    return fit(
+    """Call `fit` with a checkpoint beside the folder; each process leaves its weights and running statistics."""
+    record = fit(
         model,
         batches,
         held_out,
@@ -77,12 +78,16 @@ def fitted(
         progress=Progress(lambda first, done, total: None, lambda note: None, config.steps),
         track=lambda point: None,
     )
+    weights = {name: value.clone() for name, value in model.state_dict().items()}  # which may be tied
+    save_file(weights, folder.with_name(f"{folder.name}-{gang.rank}.safetensors"))
+    return record
 
 
-def autoencoder(config: FitConfig, folder: Path, gang: Gang, killed_at: int) -> TrainingRecord:
+def autoencoder(config: FitConfig, folder: Path, gang: Gang, killed_at: int, *, norm: bool = False) -> TrainingRecord:
     patches = torch.randn(100, 12, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(0)
-    model = Autoencoder(AutoencoderConfig(hidden=8, bottleneck=3), 12)
+    network = Autoencoder(AutoencoderConfig(hidden=8, bottleneck=3), 12)
+    model = nn.Sequential(nn.BatchNorm1d(12), network) if norm else network
     batches = PatchBatches(patches=patches, batch_size=16, seed=0)
     watched = Watched(batches=batches, notes=folder, gang=gang, killed_at=killed_at)
     held_out = [batches.batch(step, 0, 1) for step in range(50, 53)]
@@ -116,6 +121,7 @@ def wavenet(config: FitConfig, folder: Path, gang: Gang, killed_at: int) -> Trai
 
 TRAININGS = {
     "autoencoder": partial(autoencoder, FIT),
+    "normalised": partial(autoencoder, FIT, norm=True),
     "wavenet": partial(wavenet, FIT),
     "gpt": partial(gpt, FIT),
     "gpt_accumulated": partial(gpt, TWICE),

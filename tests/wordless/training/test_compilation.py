@@ -3,12 +3,10 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.wordless.training.test_fit import CONFIG, Slope, network, squared_error, trained
 from wordless.base.errors import InputError
@@ -49,32 +47,6 @@ def test_a_loss_that_cannot_be_compiled_is_computed_as_before(tmp_path: Path, mo
     trained(plain, CONFIG, tmp_path / "plain")
     trained(other, COMPILED, tmp_path / "compiled")
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in plain.state_dict().items())
-
-
-READ = torch.ops.aten._local_scalar_dense.default  # what .item(), float(), int() and bool() of a tensor call
-
-
-class Reads(TorchDispatchMode):
-    """Counts the numbers that the host reads from tensors, each of which a GPU would have to finish first."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += func is READ
-        return func(*args, **(kwargs or {}))
-
-
-@pytest.mark.parametrize("accumulation", [1, 4])
-def test_no_number_is_read_during_a_step(accumulation: int) -> None:
-    config = replace(CONFIG, accumulation=accumulation, ema_decay=0.9)
-    model = network()
-    steps = Steps(Training(model, config, "fit"), model, Slope(), squared_error, Alone(torch.device("cpu")))
-    with Reads() as reads:
-        steps.take()
-        steps.take()
-    assert reads.count == 0
 
 
 def test_a_loss_that_is_not_finite_is_refused_with_the_next_step() -> None:
