@@ -5,7 +5,7 @@ import subprocess
 
 from tests.calling import ROOT
 
-LINES, LINES_OF_TESTS, OPTIONS = 54_005, 39_740, 440
+LINES, LINES_OF_TESTS, OPTIONS = 54_005, 39_400, 440
 
 
 def test_the_project_does_not_grow() -> None:
