@@ -133,7 +133,7 @@ def _record(kind: type[R], values: object, place: str) -> R:
     remedy = "write it again: repeat the run's command"
     if not isinstance(values, dict):
         raise InputError(f"{place} is {kind_of(values)}, not an object; {remedy}")
-    types = _types(kind)
+    types = _types(cast(Any, kind))
     for name, value in values.items():
         if name in types and not isinstance(value, types[name]):
             problem = f"{place}.{name} is {written(value)}, {kind_of(value)}"
