@@ -3,7 +3,7 @@
 import shutil
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from pathlib import Path
 
@@ -50,92 +50,78 @@ def command_help(name: str, topic: str, words: Sequence[str], *, often: Sequence
 
     Without a topic, the help names every option, or the groups and the options that are used ``often``.
     """
-    page = _Page.of(name, words)
+    known, values = _composed(name, words)
     if topic and topic != ALL:
-        return "\n".join([*page.about(topic), FOOTER])
-    usage = f"usage: wordless {name} {'[group=choice ...] ' if page.groups else ''}[name=value ...]"
+        names = [option for option in values if f"{option}.".startswith(f"{topic}.")]
+        groups = [group for group in known.groups if group == topic]
+        if not names and not groups:
+            parts = {part for option in values for part in accumulate(option.split("."), "{}.{}".format)}
+            similar = suggestion(topic, parts | {*known.groups})
+            raise InputError(f"--help {topic}: there is no such group or option; {similar}")
+        return "\n".join([*_sections(names, known, values), *_choices(groups, known), FOOTER])
+    usage = f"usage: wordless {name} {'[group=choice ...] ' if known.groups else ''}[name=value ...]"
     begin = [f"wordless {name}: {COMMANDS[name].purpose}", "", usage, ""]
-    everything = topic == ALL or not often
-    body = [*page.sections(page.values), *page.choices(page.groups)] if everything else page.overview(often)
-    notes = [*page.index.notes.splitlines(), ""] if page.index.notes else []
+    body = [*_sections(values, known, values), *_choices(known.groups, known)]
+    if topic != ALL and often:
+        top = [option for option in values if "." not in option]
+        parts = dict.fromkeys(option.partition(".")[0] for option in values if "." in option)
+        groups = [group for group in {**parts, **known.groups} if group != HYDRA]
+        body = ["Options of the whole command", *_rows(known, values, top), ""]
+        body += ["Options used most", *_rows(known, values, often), ""]
+        body += [f"Groups: wordless {name} --help GROUP shows the options of a group, --help {ALL} every option"]
+        body += [*_rows(known, {group: _choice(known.groups.get(group)) for group in groups}, groups), ""]
+    notes = [*known.notes.splitlines(), ""] if known.notes else []
     return "\n".join([*begin, *body, *notes, FOOTER])
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Page:
-    """Options, values and groups of a command."""
+def _composed(name: str, words: Sequence[str]) -> tuple[Index, dict[str, str]]:
+    """Return the options of a command with the choices that were made, and the value of each option as shown."""
+    switches, options = separate(words)
+    known = index(name)
+    with initialize_config_module("conf", version_base="1.3"):
+        config = compose(name, overrides=[*_searched(switches), *options], return_hydra_config=True)
+    made = config.hydra.runtime.choices
+    known = replace(known, groups={key: replace(group, chosen=str(made[key])) for key, group in known.groups.items()})
+    for group in known.groups.values():
+        if own := group.variants.get(group.chosen):
+            known = replace(known, options=known.options | own.options, sections=known.sections | own.sections)
+    hydra = {key: option.value for key, option in known.options.items() if key.startswith(f"{HYDRA}.")}
+    with open_dict(config):
+        del config[HYDRA]
+    values = {key: format_value(value) for key, value in leaves(plain(config, resolve=True))}
+    given = {key: value for key, _, value in (word.partition("=") for word in options) if key in hydra}
+    return known, {**values, **hydra, **given}
 
-    name: str
-    index: Index
-    values: Mapping[str, str]  # of each option, as shown
-    groups: Mapping[str, Group]  # with the choices that were made
 
-    @classmethod
-    def of(cls, name: str, words: Sequence[str]) -> "_Page":
-        switches, options = separate(words)
-        known = index(name)
-        with initialize_config_module("conf", version_base="1.3"):
-            config = compose(name, overrides=[*_searched(switches), *options], return_hydra_config=True)
-        chosen = config.hydra.runtime.choices
-        groups = {key: replace(group, chosen=str(chosen[key])) for key, group in known.groups.items()}
-        for group in groups.values():
-            if own := group.variants.get(group.chosen):
-                known = replace(known, options=known.options | own.options, sections=known.sections | own.sections)
-        hydra = {key: option.value for key, option in known.options.items() if key.startswith(f"{HYDRA}.")}
-        with open_dict(config):
-            del config[HYDRA]
-        values = {key: format_value(value) for key, value in leaves(plain(config, resolve=True))}
-        given = {key: value for key, _, value in (word.partition("=") for word in options) if key in hydra}
-        return cls(name=name, index=known, values={**values, **hydra, **given}, groups=groups)
+def _sections(names: Iterable[str], known: Index, values: Mapping[str, str]) -> Iterator[str]:
+    """Give the options below each heading."""
+    for section, within in group_by_section(names).items():
+        explanation = known.sections.get(section, "")
+        yield f"{section}: {explanation}" if explanation else section or "Options"
+        yield from [*_rows(known, values, within), ""]
 
-    def overview(self, often: Sequence[str]) -> Iterator[str]:
-        """Give the options at the top, those that are used often, and the groups."""
-        top = [name for name in self.values if "." not in name]
-        yield from ["Options of the whole command", *_rows(map(self._row, top)), ""]
-        yield from ["Options used most", *_rows(map(self._row, often)), ""]
-        yield f"Groups: wordless {self.name} --help GROUP shows the options of a group, --help {ALL} every option"
-        sections = dict.fromkeys(name.partition(".")[0] for name in self.values if "." in name)
-        names = [name for name in {**sections, **self.groups} if name != HYDRA]
-        yield from [*_rows((name, self._choice(name), self._explanation(name)) for name in names), ""]
 
-    def about(self, topic: str) -> Iterator[str]:
-        """Give one option, or the options and choices of one group."""
-        names = [name for name in self.values if f"{name}.".startswith(f"{topic}.")]
-        if not names and topic not in self.groups:
-            known = {part for name in self.values for part in accumulate(name.split("."), "{}.{}".format)}
-            similar = suggestion(topic, known | {*self.groups})
-            raise InputError(f"--help {topic}: there is no such group or option; {similar}")
-        yield from self.sections(names)
-        yield from self.choices(name for name in self.groups if name == topic)
+def _choices(names: Iterable[str], known: Index) -> Iterator[str]:
+    """Give the choices of each group."""
+    for name in names:
+        group = known.groups[name]
+        yield f"Choices of {name}: {group.explanation}" if group.explanation else f"Choices of {name}"
+        marks = {choice: "chosen" if choice == group.chosen else "" for choice in group.choices}
+        yield from [*_table((f"{name}={each}", marks[each], text) for each, text in group.choices.items()), ""]
 
-    def sections(self, names: Iterable[str]) -> Iterator[str]:
-        """Give the options below each heading."""
-        for section, within in group_by_section(names).items():
-            explanation = self.index.sections.get(section, "")
-            yield f"{section}: {explanation}" if explanation else section or "Options"
-            yield from [*_rows(map(self._row, within)), ""]
 
-    def choices(self, names: Iterable[str]) -> Iterator[str]:
-        """Give the choices of each group."""
-        for name in names:
-            group = self.groups[name]
-            yield f"Choices of {name}: {group.explanation}" if group.explanation else f"Choices of {name}"
-            marks = {choice: "chosen" if choice == group.chosen else "" for choice in group.choices}
-            yield from [*_rows((f"{name}={each}", marks[each], text) for each, text in group.choices.items()), ""]
+def _rows(known: Index, values: Mapping[str, str], names: Iterable[str]) -> Iterator[str]:
+    """Give the lines of a table of options or groups, with their values and explanations."""
+    described = {**known.groups, **known.options}
+    explained = known.sections | {name: each.explanation for name, each in described.items()}
+    return _table((name, values.get(name, ""), explained.get(name, "")) for name in names)
 
-    def _row(self, name: str) -> tuple[str, str, str]:
-        return name, self.values.get(name, ""), self._explanation(name)
 
-    def _explanation(self, name: str) -> str:
-        option, group = self.index.options.get(name), self.groups.get(name)
-        return option.explanation if option else group.explanation if group else self.index.sections.get(name, "")
-
-    def _choice(self, name: str) -> str:
-        group = self.groups.get(name)
-        if group is None:
-            return ""
-        others = [choice for choice in group.choices if choice != group.chosen]
-        return f"{group.chosen} ({len(others)} others)" if len(others) > MANY else " | ".join([group.chosen, *others])
+def _choice(group: Group | None) -> str:
+    if group is None:
+        return ""
+    others = [choice for choice in group.choices if choice != group.chosen]
+    return f"{group.chosen} ({len(others)} others)" if len(others) > MANY else " | ".join([group.chosen, *others])
 
 
 def _searched(switches: Sequence[str]) -> Iterator[str]:
@@ -161,7 +147,7 @@ def format_value(value: object) -> str:
             return str(value)
 
 
-def _rows(rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+def _table(rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
     """Give the lines of a table of names, values and explanations, as wide as the terminal."""
     table = list(rows)
     width = min(shutil.get_terminal_size((WIDEST, 24)).columns, WIDEST)

@@ -243,6 +243,14 @@ class Runs:
         """Value of the first option; "" where no option was swept."""
         return point.job.overrides.get(self.options[0], "") if self.options else ""
 
+    def place(self, point: Point) -> float:
+        """Place of a run from left to right."""
+        return float(self.values.index(self.first(point)))
+
+    @property
+    def ticks(self) -> dict[float, str]:
+        return {float(place): shortened(value, 14) for place, value in enumerate(self.values)}
+
     def name(self, job: Job) -> str:
         """Name a run in a sentence: ``lm=tiny, seed=1``."""
         return _options(job, self.options) or f"job {job.number}"
@@ -350,14 +358,13 @@ def sweep_charts(runs: Runs) -> Iterator[tuple[str, Markup]]:
 def _panels(runs: Runs) -> Iterator[Panel]:
     """Make a panel for the probe, the error and the stability, where runs have these figures and differ in them."""
     best, alone = runs.best, len(runs.lines) == 1
-    marked = None if best is None else float(runs.values.index(runs.first(best)))
-    ticks = {float(place): shortened(value, 14) for place, value in enumerate(runs.values)}
+    marked = None if best is None else runs.place(best)
 
     def panel(title: str, curves: Sequence[Curve], *, interval: bool = False, **options: Any) -> Panel:
         """Draw curves in their own looks; of several lines, in the colour and with the marker of each line."""
         series = []
         for (name, line), (colour, marker) in zip(runs.lines.items(), cycle(LINES), strict=False):
-            places = [float(runs.values.index(runs.first(point))) for point in line]
+            places = [*map(runs.place, line)]
             for label, figure, look in curves:
                 first = figure == curves[0][1]
                 if not alone:
@@ -365,7 +372,7 @@ def _panels(runs: Runs) -> Iterator[Panel]:
                     look = replace(look, colour=colour, marker=marker if first else "")
                 drawn = _values(line, figure, interval=interval and (alone or first))
                 series.append(replace(drawn, label=label, look=look, places=places))
-        return Panel(title=title, series=series, ticks=ticks, marked=marked, **options)
+        return Panel(title=title, series=series, ticks=runs.ticks, marked=marked, **options)
 
     def differ(figure: FigureName) -> bool:
         """Whether there is something to compare: runs that share their codes have one error."""
@@ -432,41 +439,38 @@ def methods_chart(runs: Runs) -> Markup | None:
         rows, height = [runs.short_name(point.job) for point in runs.points], max(21.0, 9.0 * len(names))
         across = f"test {metric}"
         return dot_chart(rows, series, name="methods", title="Methods by run", across=across, row_height=height)
-    ticks, asides = {float(place): shortened(value, 14) for place, value in enumerate(runs.values)}, shifts(len(names))
-    panels = []
+    asides, panels = shifts(len(names)), []
     for name, line in runs.lines.items():
         where = f", {shortened(name, 40)}" if name else ""
-        placed = [(runs.values.index(runs.first(point)), point) for point in line]
+        placed = [(runs.place(point), point) for point in line]
         accuracies = [_method_series(placed, runs.metric, of, aside) for of, aside in zip(names, asides, strict=True)]
-        panels.append(Panel(title=f"{metric} on test{where}", series=accuracies, ticks=ticks, percent=True))
+        panels.append(Panel(title=f"{metric} on test{where}", series=accuracies, ticks=runs.ticks, percent=True))
         others = [(of, aside) for of, aside in zip(names, asides, strict=True) if of != GPT]
         ahead = [_method_series(placed, "difference", GPT, aside, ahead_of=of) for of, aside in others]
         if any(each.values for each in ahead):
             title = f"GPT ahead by, points{where}"
-            panels.append(Panel(title=title, series=ahead, ticks=ticks, levels={"level": 0.0}))
+            panels.append(Panel(title=title, series=ahead, ticks=runs.ticks, levels={"level": 0.0}))
     panels[-1] = replace(panels[-1], across=runs.options[0])
     return curve_chart(panels, name="methods", title="Methods by run", height=60 + 190 * len(panels))
 
 
 def _noise(runs: Runs) -> Markup:
     """Draw the probes of the judged method and of the bag of codes over the first option, a line for each noise."""
-    ticks = {float(place): shortened(value, 14) for place, value in enumerate(runs.values)}
     panels = list[Panel]()
     for of in dict.fromkeys((runs.judged, BAG)):
         ratios = dict.fromkeys(snr for point in runs.points for snr in point.comparison.under_noise(of))
         for name, line in runs.lines.items():
             series = []
             for snr, (colour, marker) in zip(ratios, cycle(LINES), strict=False):
-                found = {point: point.comparison.under_noise(of).get(snr) for point in line}
-                known = {point: row for point, row in found.items() if row is not None}
-                places = [float(runs.values.index(runs.first(point))) for point in known]
+                found = ((runs.place(point), point.comparison.under_noise(of).get(snr)) for point in line)
+                known = [(place, row) for place, row in found if row is not None]
                 label = "no noise" if snr is None else f"{snr:g} dB"
-                look = replace(LINE, colour=colour, marker=marker)
-                series.append(figure_series([*known.values()], label=label, look=look, places=places))
+                look, places = replace(LINE, colour=colour, marker=marker), [place for place, _ in known]
+                series.append(figure_series([row for _, row in known], label=label, look=look, places=places))
             if any(each.values for each in series):
                 where = f", {shortened(name, 40)}" if name else ""
                 title = f"{full_name(of)}: {full_name(runs.metric)} on test{where}"
-                panels.append(Panel(title=title, series=series, ticks=ticks, percent=True))
+                panels.append(Panel(title=title, series=series, ticks=runs.ticks, percent=True))
     panels[-1] = replace(panels[-1], across=runs.options[0])
     return curve_chart(panels, name="noise", title="Test values under noise, by run", height=60 + 190 * len(panels))
 
@@ -481,7 +485,7 @@ def shifts(count: int, *, step: float = ASIDE) -> list[float]:
 
 
 def _method_series(
-    placed: Iterable[tuple[int, Point]], name: str, of: str, aside: float, *, ahead_of: str | None = None
+    placed: Iterable[tuple[float, Point]], name: str, of: str, aside: float, *, ahead_of: str | None = None
 ) -> Series:
     """Make the series of one figure of the runs that have it, ``aside`` from their places, beside other methods.
 

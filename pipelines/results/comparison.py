@@ -86,8 +86,7 @@ class Comparison:
     @cached_property
     def tested(self) -> dict[str, Figure]:
         """The test figure of each method, the best first."""
-        rows = self.figures.where(name=self.metric, split="test").overall
-        return {row.of: row for row in rows if row.of is not None}
+        return self.figures.by_method(name=self.metric, split="test")
 
     @property
     def methods(self) -> list[str]:
@@ -97,13 +96,12 @@ class Comparison:
     @cached_property
     def validated(self) -> dict[str, Figure]:
         """The figure of each method that chose its candidate, and how far it is from test in `gaps`."""
-        rows = self.figures.where(name=self.metric, split="validation").overall
-        return {row.of: row for row in rows if row.of is not None}
+        return self.figures.by_method(name=self.metric, split="validation")
 
     @cached_property
     def gaps(self) -> dict[str, Figure]:
         """Validation minus test, with an interval that holds for all methods at once."""
-        return {row.of: row for row in self.figures.where(name="gap") if row.of is not None}
+        return self.figures.by_method(name="gap")
 
     def value(self, of: str, name: str = "") -> float | None:
         """Return a test figure of a method, by default in the metric of the comparison; None where it is unknown."""
@@ -160,10 +158,9 @@ class Comparison:
 
     def layers(self, of: str) -> dict[str, dict[str, Figure]]:
         """Return the figures of each layer of a method by split, in the order of the layers."""
-        layers: dict[str, dict[str, Figure]] = {}
-        for row in self.figures.where(name=f"{OF_LAYER}{self.metric}", of=of):
-            layers.setdefault(row.layer or "", {})[row.split or ""] = row
-        return layers
+        rows = self.figures.where(name=f"{OF_LAYER}{self.metric}", of=of)
+        by_layer = _grouped((row.layer or "", (row.split or "", row)) for row in rows)
+        return {layer: dict(splits) for layer, splits in by_layer.items()}
 
     @cached_property
     def learning_curves(self) -> dict[str, list[Figure]]:
@@ -217,21 +214,22 @@ class Comparison:
         return next((max(clips) / sum(clips) for clips in tables if sum(clips)), None)
 
 
-K = TypeVar("K", str, int)
+K, V = TypeVar("K"), TypeVar("V")
 
 
-def _means(rows: Sequence[tuple[K, float]]) -> dict[K, float]:
-    values: dict[K, list[float]] = {}
-    for place, value in rows:
-        values.setdefault(place, []).append(value)
-    return {place: float(np.mean(several)) for place, several in values.items()}
+def _grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
+    groups: dict[K, list[V]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups
 
 
 def _by_method(rows: Iterable[Figure]) -> dict[str, list[Figure]]:
-    methods: dict[str, list[Figure]] = {}
-    for row in rows:
-        methods.setdefault(row.of or "", []).append(row)
-    return methods
+    return _grouped((row.of or "", row) for row in rows)
+
+
+def _means(rows: Iterable[tuple[K, float]]) -> dict[K, float]:
+    return {place: float(np.mean(values)) for place, values in _grouped(rows).items()}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

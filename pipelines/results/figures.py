@@ -117,6 +117,10 @@ class Figures(tuple[Figure, ...]):
         wanted = tuple(columns.items())
         return Figures(row for row in self if all(getattr(row, name) == value for name, value in wanted))
 
+    def by_method(self, **columns: object) -> dict[str, Figure]:
+        """Return the overall row of each method with these values of columns."""
+        return {row.of: row for row in self.where(**columns).overall if row.of is not None}
+
     def measured(self, stage: str) -> "Figures":
         """Select the overall rows of a stage, without its costs."""
         return Figures(row for row in self.overall if row.stage == stage and row.name not in COSTS)

@@ -228,7 +228,7 @@ def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
     assert not page.named("script")
     assert not page.named("link")
     assert "http:" not in text.replace("http://www.w3.org", "")
-    assert len(page.named("svg")) == 2
+    assert len(page.named("svg")) == 3
     assert all(svg.get("aria-label") for svg in page.named("svg"))
     assert "--paper" in text  # the report's styles
     assert write_sweep(tmp_path, read_jobs(tmp_path), command="wordless run -m x=1,2").html.read_text("utf-8") == text
