@@ -5,7 +5,7 @@ import subprocess
 
 from tests.calling import ROOT
 
-LINES, LINES_OF_TESTS, OPTIONS = 54_005, 39_400, 440
+LINES, LINES_OF_TESTS, OPTIONS = 53_994, 39_391, 440
 
 
 def test_the_project_does_not_grow() -> None:
