@@ -9,7 +9,7 @@ from pipelines.commandline.inputs import MODEL, InputOptions
 from pipelines.commandline.outputs import partial_folder, require_new, require_table
 from pipelines.store.run_folder import part_of, run_of
 from wordless.audio.recordings.annotations import kind_of
-from wordless.audio.recordings.corpus import recordings_at
+from wordless.audio.recordings.corpus import candidates_at
 from wordless.audio.recordings.folders import EXTENSIONS
 from wordless.base.errors import InputError
 from wordless.base.hub import is_on_hub
@@ -87,7 +87,7 @@ def embed(config: dict[str, object]) -> None:
         raise InputError(f"{problem}; name a recording, a folder or a table of recordings")
     if not settings.is_table and settings.root is not None:
         raise InputError(f"root={settings.root}, but input={settings.input} is no table that lists recordings")
-    recordings = None if settings.is_table else recordings_at(settings.input, settings.annotated)
+    recordings = None if settings.is_table else candidates_at(settings.input, settings.annotated)
     from pipelines.jobs.embed import embed_recordings  # seconds of imports, which a mistake need not wait for
 
     embed_recordings(settings, run, recordings)

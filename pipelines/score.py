@@ -9,7 +9,7 @@ from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL, InputOptions, recordings_of, require_writable_folders
 from pipelines.commandline.outputs import prepare_output, require_table
 from pipelines.store.run_folder import part_of
-from wordless.audio.recordings.corpus import Recordings
+from wordless.audio.recordings.manifest import Clips
 from wordless.base.errors import InputError
 from wordless.base.options import REQUIRED, option
 from wordless.base.values import build
@@ -35,17 +35,17 @@ class ScoreConfig(InputOptions):
         if self.output is not None:
             require_table(self.output, ".tsv", ".json", ".parquet", ".txt")
 
-    def recordings(self) -> tuple[Recordings, ...]:
+    def recordings(self) -> tuple[Clips, ...]:
         """Find the recordings of each named place."""
         return recordings_of(self.input, self.annotated)
 
-    def require_names(self, recordings: Sequence[Recordings]) -> None:
+    def require_names(self, recordings: Sequence[Clips]) -> None:
         """Refuse folders and names that the output cannot hold, before anything is scored."""
         if self.output is None:
             return
         require_writable_folders(recordings, self.output)
         if self.output.suffix.lower() == ".txt":
-            _require_submittable([each.name for place in recordings for each in place.passages], self.output)
+            _require_submittable([each.name for place in recordings for each in place.clips], self.output)
 
 
 def submitted_name(path: str) -> str:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from lm.probing.task import require_labels
-from pipelines.chain.corpus import find_corpus, read_corpus
+from pipelines.chain.corpus import find_corpus, read_corpus, seen_of
 from pipelines.chain.pairs import Pair, make_pairs, reused_in_order
 from pipelines.chain.representations import compare_methods, probe_some
 from pipelines.chain.run_output import conclude, open_tracking, require_own_parts, write_run_folder
@@ -51,7 +51,7 @@ from pipelines.stages.zerospeech import ERRORS, Subject, abx, consistency, spoke
 from pipelines.store.session import Session
 from pipelines.store.store import SYNTHESISED, Entry, Store
 from pipelines.tracking.tracking import NO_TRACKING, tracked
-from wordless.audio.recordings.manifest import Manifest
+from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.errors import InputError
 from wordless.base.machine import choose_device, limited_threads, use_threads
@@ -74,16 +74,17 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     terminal = Terminal(log=folder / LOG)
     require = require_labels if "probe" in settings.stages else None
     undivided = replace(settings.corpus, split=UNDIVIDED) if settings.compare.folds else settings.corpus
-    recordings = find_corpus(undivided, settings.embedded, store, require=require, terminal=terminal)
+    options, found = find_corpus(undivided, settings.embedded, store, require=require, terminal=terminal)
     if not settings.compare.folds:
-        settings = replace(settings, corpus=replace(settings.corpus, split=recordings.config.split))
+        settings = replace(settings, corpus=replace(settings.corpus, split=options.split))
     sources = find_sources(settings, terminal)
     with open_gang(choose_device(settings.device)) as gang:
         settings = with_precision(settings, gang)
         if gang.rank == 0:
             require_own_parts(folder)
         corpus = read_corpus(
-            recordings,
+            options,
+            found,
             store,
             workers=settings.workers,
             engine=settings.engine,
@@ -92,12 +93,12 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             folder=folder,
             audio=settings.audio,
         )
-        unlabelled = read_unlabelled(settings, corpus.manifest, sources, gang=gang, terminal=terminal, folder=folder)
+        unlabelled = read_unlabelled(settings, corpus, sources, gang=gang, terminal=terminal, folder=folder)
         noticed = [
             *corpus.notices,
-            *notices_of_unlabelled(corpus.manifest, unlabelled, settings),
-            *notices_of_weights(corpus.manifest, settings),
-            *notices_of_starts(corpus.manifest, settings, folder),
+            *notices_of_unlabelled(corpus, unlabelled, settings),
+            *notices_of_weights(corpus, settings),
+            *notices_of_starts(corpus, settings, folder),
         ]
         corpus = replace(corpus, notices=tuple(noticed))
         terminal.say(f"audio     {rates(settings)}")
@@ -105,7 +106,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             terminal.say(f"notice    word order is not tested: {why}")
         for notice in voice_notices(settings):
             terminal.say(f"vocoder   {notice}")
-        seconds = corpus.manifest.seconds + sum(each.seconds for each in unlabelled)
+        seconds = corpus.seconds + sum(each.seconds for each in unlabelled)
         session = Session(
             store=Store(store),
             gang=gang,
@@ -113,11 +114,11 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             folder=folder,
             workers=choose_workers(settings.workers, settings.engine, seconds=seconds),
             engine=settings.engine,
-            shared=(*corpus.shared, *shared_paths(settings, unlabelled)),
+            shared=(*seen_of(corpus), *shared_paths(settings, unlabelled)),
             tracking=open_tracking(settings, folder, config, terminal) if gang.rank == 0 else NO_TRACKING,
         )
         with tracked(session.tracking):
-            made = make_folds(session, corpus.manifest, unlabelled, settings)
+            made = make_folds(session, corpus, unlabelled, settings)
             if gang.rank == 0:
                 models = next(iter(made.values())).named  # models of the other folds and seeds have the same sizes
                 source = provenance(command_line("run"), config, gang, models)
@@ -136,7 +137,7 @@ def rates(settings: RunSettings) -> str:
 
 
 def make_folds(
-    session: Session, manifest: Manifest, unlabelled: Sequence[Manifest], settings: RunSettings
+    session: Session, manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings
 ) -> dict[FoldSeed, RunEntries]:
     """Check that each fold has what the stages need, and make the entries of every fold and seed.
 
@@ -147,7 +148,7 @@ def make_folds(
     folds = settings.compare.divide(manifest, quick=settings.quick, shared_groups=shared_groups)
     trainings = len(folds) * settings.seeds
     for fold in folds:
-        _require_clips(fold.manifest, settings)
+        _require_clips(fold, settings)
     if "probe" in settings.stages:
         for notice in require_probeable(folds, settings.probe, by=settings.compare.folds):
             session.terminal.say(f"probe     {notice}")
@@ -161,7 +162,7 @@ def make_folds(
         (fold.name, seeded.seed): Pair(
             fold=fold.name,
             place=f"{fold.name}, seed {seeded.seed}" if trainings > 1 else "",
-            manifest=fold.manifest,
+            manifest=fold,
             settings=seeded,
             unlabelled=unlabelled,
         )
@@ -242,7 +243,7 @@ def _make_part(entries: RunEntries, parallel: int, session: Session, pair: Pair)
             return _train_language(session, pair, entries)
 
 
-def _make_codes(session: Session, manifest: Manifest, settings: RunSettings) -> RunEntries:
+def _make_codes(session: Session, manifest: Clips, settings: RunSettings) -> RunEntries:
     """Make the codes of all rates."""
     audio, layer, seed = settings.audio, settings.speech_layer, settings.seed
     *coarser, finest = settings.tokenizer.by_rate
@@ -278,7 +279,7 @@ def _train_language(session: Session, pair: Pair, entries: RunEntries, *, tested
     return entries
 
 
-def _describe_codes(session: Session, manifest: Manifest, settings: RunSettings, entries: RunEntries) -> RunEntries:
+def _describe_codes(session: Session, manifest: Clips, settings: RunSettings, entries: RunEntries) -> RunEntries:
     """Find sounds and labels of the codes for the report of a run of one split and seed."""
     if "report" not in settings.stages or settings.compare.folds or settings.seeds > 1 or not manifest.of("test"):
         return entries
@@ -286,7 +287,7 @@ def _describe_codes(session: Session, manifest: Manifest, settings: RunSettings,
     return replace(entries, code_table=code_table(session, manifest, tokenizer, separator=separator))
 
 
-def _require_clips(manifest: Manifest, settings: RunSettings) -> None:
+def _require_clips(manifest: Clips, settings: RunSettings) -> None:
     """Refuse a corpus without validation clips, or without the clips that a stage or a method needs."""
     train, held_out = len(manifest.of("train")), len(manifest.of("validation"))
     if not held_out:

@@ -1,7 +1,7 @@
 """The recordings of a command: the embedded corpus, the user's own, or those of a data set, unpacked once."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from glob import has_magic
 from pathlib import Path
 
@@ -18,9 +18,8 @@ from wordless.audio.recordings.data_sets import (
     unpack,
     unpacked_place,
 )
-from wordless.audio.recordings.description import Found
 from wordless.audio.recordings.embedded import EmbeddedConfig, label_table, speak, utterances
-from wordless.audio.recordings.manifest import Manifest, Rejected, write_rejected
+from wordless.audio.recordings.manifest import Clips, Rejected, write_rejected
 from wordless.audio.recordings.splits import GIVEN, division_notices
 from wordless.base.errors import InputError, named, within
 from wordless.base.pools import LOCAL, EngineConfig
@@ -31,30 +30,10 @@ from wordless.training.gangs import Gang
 MANIFEST, REJECTED = "manifest.tsv", "rejected.tsv"  # in the folder of a run
 
 
-@dataclass(frozen=True, kw_only=True)
-class Corpus:
-    """The recordings of a run."""
-
-    name: str
-    manifest: Manifest
-    rejected: tuple[Rejected, ...]
-    notices: tuple[str, ...] = ()  # notices about its division, a sentence each
-
-    @property
-    def shared(self) -> tuple[Path, ...]:
-        """The folder and a recording, which all workers must see; an empty mount point has the folder alone."""
-        return seen_of(self.manifest)
+Found = tuple[CorpusConfig, Clips | None]  # completed options, and candidates; None: they are looked for again
 
 
-@dataclass(frozen=True, kw_only=True)
-class FoundCorpus:
-    """Options of a corpus, and its recordings before any is decoded."""
-
-    config: CorpusConfig
-    found: Found | None = None  # None: the built-in corpus, whose files need no check
-
-
-def seen_of(manifest: Manifest) -> tuple[Path, ...]:
+def seen_of(manifest: Clips) -> tuple[Path, ...]:
     """Return what workers must see of a corpus: its folder and a recording of it."""
     return manifest.root, manifest.root / manifest.clips[0].path
 
@@ -67,30 +46,31 @@ def find_corpus(
     require: Callable[[Sequence[str | None]], None] | None,
     terminal: Terminal,
     option: str = "corpus.root",
-) -> FoundCorpus:
+) -> Found:
     """Find the recordings; faults of folder, names or labels are refused before any recording is decoded.
 
-    ``require`` refuses labels that cannot be learned; None accepts all. ``option`` names the option of the folder in
-    messages.
+    The options say how the corpus is divided. ``require`` refuses labels that cannot be learned; None accepts all.
+    ``option`` names the option of the folder in messages.
     """
     if config.root == EMBEDDED:
         terminal.say("corpus    the built-in corpus; its voices are synthesised once, which takes some seconds")
         with within("", cache="store.root"):
             root = speak(utterances(embedded), store / SYNTHESISED, seed=embedded.seed)
         table = None if embedded.label == "word" else str(label_table(embedded, root))
-        return FoundCorpus(config=resolved(replace(config, root=str(root), table=table), "hash"))
+        return resolved(replace(config, root=str(root), table=table), "hash"), None  # its files need no check
     with within("corpus", root=option, cache="store.root"):
         unpacked = _unpacked(config, store, terminal) if config.is_packed else None
         found = find_recordings(config, unpacked=unpacked).named("corpus", root=option)
     for notice in found.notices:
         terminal.say(f"corpus    {notice}")
     if require is not None:
-        require([description.label for several in found.described.values() for description in several])
-    return FoundCorpus(config=resolved(config, found.split_by), found=found)
+        require(found.frame.label.tolist())
+    return resolved(config, found.split_by), found
 
 
 def read_corpus(
-    recordings: FoundCorpus,
+    config: CorpusConfig,
+    found: Clips | None,
     store: Path,
     *,
     workers: int,
@@ -102,8 +82,8 @@ def read_corpus(
     listed: str = REJECTED,
     audio: SpectrogramConfig | None = None,
     channel: Channel = "mean",
-) -> Corpus:
-    """Inspect and divide the recordings; rank 0 decodes them first, the others use its cached measurements.
+) -> Clips:
+    """Inspect and divide what `find_corpus` returned; rank 0 decodes first, the others use its cached measurements.
 
     ``audio`` is the front end that reads the recordings and chooses their channel; without one it is ``channel``.
 
@@ -111,7 +91,6 @@ def read_corpus(
         InputError: the recordings make no corpus. The files that were set aside are then listed in the run's
             ``folder``, in the file ``listed``. ``option`` names the option of the recordings' folder in the message.
     """
-    config = recordings.config
     if gang.rank:
         gang.barrier()
     if config.is_packed:
@@ -122,7 +101,7 @@ def read_corpus(
         with within("corpus", root=option), terminal.working("inspecting", 0, "files") as progress:
             manifest, rejected = build_manifest(
                 config,
-                found=recordings.found,
+                found=found,
                 workers=engine.workers(workers, enough=True),
                 engine=engine,
                 cache=store / "inspected.jsonl",
@@ -144,7 +123,7 @@ def read_corpus(
     name = corpus_name(config) if config.is_packed else whole.name or str(whole)
     if manifest.root.parent == store / SYNTHESISED:
         name = "built-in corpus (eSpeak NG)"
-    divided = division_notices(manifest.clips, config.split)
+    divided = division_notices(manifest, config.split)
     upsampled = () if audio is None else upsampling_notices(manifest.clips, audio)
     notices = (
         *(named(each, "corpus", folds="compare.folds") for each in divided),
@@ -158,10 +137,10 @@ def read_corpus(
         conflicts = [f"{files} and another label, group or split, such as {same[0]}: see {listed}"]
     for line in (_summary(name, manifest, rejected, listed), *conflicts, *notices, *lengths):
         terminal.say(f"corpus    {line}")
-    return Corpus(name=name, manifest=manifest, rejected=rejected, notices=notices)
+    return replace(manifest, name=name, rejected=rejected, notices=notices)
 
 
-def _summary(name: str, manifest: Manifest, rejected: Sequence[Rejected], listed: str) -> str:
+def _summary(name: str, manifest: Clips, rejected: Sequence[Rejected], listed: str) -> str:
     """Write a line with the numbers of clips, segments and minutes, and what was left out."""
     clips, segments = len(manifest.clips), [clip.path for clip in manifest.clips if clip.segment is not None]
     left_out = sum(each.segments for each in rejected)
@@ -174,7 +153,7 @@ def _summary(name: str, manifest: Manifest, rejected: Sequence[Rejected], listed
     )
 
 
-def _unpacked(config: CorpusConfig, store: Path, terminal: Terminal) -> Found:
+def _unpacked(config: CorpusConfig, store: Path, terminal: Terminal) -> Clips:
     """Return the recordings of a data set or of shards, which are unpacked into the store once.
 
     Raises:

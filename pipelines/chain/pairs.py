@@ -19,7 +19,7 @@ from pipelines.settings.run import RunSettings
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from pipelines.tracking.tracking import Say, Tracking
-from wordless.audio.recordings.manifest import Manifest
+from wordless.audio.recordings.manifest import Clips
 from wordless.base.pools import EngineConfig, as_finished
 from wordless.base.progress import Terminal
 from wordless.base.text import counted
@@ -35,9 +35,9 @@ class Pair:
     fold: str
     place: str  # for people, and in the names of trainings; empty if it is the only pair
     training: str = ""  # name of the one training that is made; empty: all that the pair needs
-    manifest: Manifest
+    manifest: Clips
     settings: RunSettings
-    unlabelled: Sequence[Manifest]
+    unlabelled: Sequence[Clips]
 
     @property
     def title(self) -> str:

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from lm.probing.fitted import FittedProbe, VectorRecipe
 from lm.probing.probe import fitted_penalties
-from pipelines.chain.corpus import MANIFEST, REJECTED, Corpus
+from pipelines.chain.corpus import MANIFEST, REJECTED
 from pipelines.chain.sounds import comb_notice, measure_speed
 from pipelines.chain.unlabelled import UNLABELLED, write_started, write_unlabelled
 from pipelines.commandline.overrides import command_line
@@ -40,7 +40,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import ENTRY
 from pipelines.store.stored_features import FEATURES, GPT, PROBE, features_by_method
 from pipelines.tracking.tracking import Tracking
-from wordless.audio.recordings.manifest import Manifest, write_manifest, write_rejected
+from wordless.audio.recordings.manifest import Clips, write_manifest, write_rejected
 from wordless.base.errors import InputError
 from wordless.base.files import replace_folder, write_aside
 from wordless.base.progress import Terminal
@@ -76,8 +76,8 @@ def require_own_parts(folder: Path) -> None:
 
 def write_run_folder(
     session: Session,
-    corpus: Corpus,
-    unlabelled: Sequence[Manifest],
+    corpus: Clips,
+    unlabelled: Sequence[Clips],
     settings: RunSettings,
     made: Mapping[FoldSeed, RunEntries],
     source: Provenance,
@@ -91,10 +91,10 @@ def write_run_folder(
     folder.mkdir(parents=True, exist_ok=True)
     for stale in (COMPARISON, RESAMPLES):  # left by an earlier run in this folder with other stages
         (folder / stale).unlink(missing_ok=True)
-    write_manifest(corpus.manifest, folder / MANIFEST)
+    write_manifest(corpus, folder / MANIFEST)
     write_rejected(corpus.rejected, folder / REJECTED)
     write_unlabelled(unlabelled, folder)
-    write_started(settings, corpus.manifest.root, folder)
+    write_started(settings, corpus.root, folder)
     first = next(iter(made.values()))
     only = first if len(made) == 1 else RunEntries()  # models of several folds stay in the store
     for part, names in PARTS.items():
@@ -104,11 +104,11 @@ def write_run_folder(
     (folder / PREDICTIONS).unlink(missing_ok=True)  # of an earlier run in this folder
     if probed := {place: entries.probe.read_json(PROBE) for place, entries in made.items() if entries.probe}:
         by, separator = settings.compare.folds or "split", settings.probe.label_separator
-        write_predictions(folder / PREDICTIONS, probed, corpus.manifest, by=by, separator=separator)
-    write_probe(folder, only, corpus.manifest, settings, session.gang.device)
+        write_predictions(folder / PREDICTIONS, probed, corpus, by=by, separator=separator)
+    write_probe(folder, only, corpus, settings, session.gang.device)
     write_results(
         folder,
-        manifest=corpus.manifest,
+        manifest=corpus,
         rejected=corpus.rejected,
         name=corpus.name,
         notices=(*corpus.notices, *([comb_notice(first.vocoder, settings)] if first.vocoder else [])),
@@ -135,7 +135,7 @@ def write_run_folder(
 
 
 def write_probe(
-    folder: Path, entries: RunEntries, manifest: Manifest, settings: RunSettings, device: torch.device
+    folder: Path, entries: RunEntries, manifest: Clips, settings: RunSettings, device: torch.device
 ) -> None:
     """Fit the probe again that the comparison chose, and save it; the store keeps its figures and not its weights.
 

@@ -43,14 +43,14 @@ from pipelines.store.store import Entry
 from vocoder.filters import in_force
 from vocoder.options import Sampling
 from vocoder.speech_judges import SPEECH_JUDGES
-from wordless.audio.recordings.manifest import Manifest
+from wordless.audio.recordings.manifest import Clips
 from wordless.base.saved_models import CONFIG
 
 LONG_ENOUGH = 0.1  # seconds that a measurement of speed takes at least
 SAMPLES, MOST_SAMPLES = 500, 50_000  # of the shortest and the longest measurement
 
 
-def make_sounds(session: Session, manifest: Manifest, settings: RunSettings, entries: RunEntries) -> RunEntries:
+def make_sounds(session: Session, manifest: Clips, settings: RunSettings, entries: RunEntries) -> RunEntries:
     """Make the vocoder, sounds to listen to, and the figures of a larger number of clips."""
     playback, entries = make_vocoder(session, manifest, settings, entries)
     entries = measure_sounds(playback, settings, entries)
@@ -62,7 +62,7 @@ def make_sounds(session: Session, manifest: Manifest, settings: RunSettings, ent
 
 
 def make_vocoder(
-    session: Session, manifest: Manifest, settings: RunSettings, entries: RunEntries
+    session: Session, manifest: Clips, settings: RunSettings, entries: RunEntries
 ) -> tuple[Playback, RunEntries]:
     """Train the vocoder; return the models that decode test clips, too. No language model is needed."""
     sound = waveforms(session, manifest, settings.audio.sample_rate)
@@ -106,14 +106,14 @@ def measure_sounds(playback: Playback, settings: RunSettings, entries: RunEntrie
     return replace(entries, decoded=decoded, judged=judged, judged_speech=heard)
 
 
-def known_speech(manifest: Manifest, settings: RunSettings) -> Spoken:
+def known_speech(manifest: Clips, settings: RunSettings) -> Spoken:
     """Return what judges of speech know of the recordings: words, and the groups as people."""
     embedded = settings.embedded if settings.corpus.root == EMBEDDED else None
     free, separator = settings.listening.grammar == "free", settings.probe.label_separator
     return Spoken.of(manifest, embedded, free=free, separator=separator)
 
 
-def make_continuations(session: Session, manifest: Manifest, settings: RunSettings, entries: RunEntries) -> RunEntries:
+def make_continuations(session: Session, manifest: Clips, settings: RunSettings, entries: RunEntries) -> RunEntries:
     """Continue test clips at all rates and by a flat GPT, and name the labels of the sounds if clips have labels."""
     assert entries.rates is not None, "the chain trains the models of all rates before they continue anything"
     assert entries.rate_tokenizer is not None, "a run of several rates has a tokenizer of all rates"
@@ -128,7 +128,7 @@ def make_continuations(session: Session, manifest: Manifest, settings: RunSettin
     return replace(entries, continuations=said, judge=learned, continuation_labels=labels)
 
 
-def _coded(session: Session, manifest: Manifest, settings: RunSettings, entries: RunEntries, size: int) -> CodedIn:
+def _coded(session: Session, manifest: Clips, settings: RunSettings, entries: RunEntries, size: int) -> CodedIn:
     """Make the codes of another codebook of the run's tokenizer."""
     sized, own = settings.tokenizer.with_codebook(size), entries.finest
     tokens = codebook(session, own.sample, own.autoencoder, settings.audio, sized, settings.speech_layer, own.pitches)
@@ -152,7 +152,7 @@ def _recognise(playback: Playback, settings: RunSettings, entries: RunEntries) -
 
 
 def _judge(
-    session: Session, manifest: Manifest, settings: RunSettings, entries: RunEntries, task: ProbeTask
+    session: Session, manifest: Clips, settings: RunSettings, entries: RunEntries, task: ProbeTask
 ) -> tuple[Judge, dict[str, Entry]]:
     """Return the classifier of labels and the entries it is made from, which the comparison may have made."""
     name, own = settings.listening.judge, entries.finest
@@ -201,7 +201,7 @@ def _train_one(sounds: Entry, session: Session, pair: Pair) -> RunEntries:
     return RunEntries(sample_models={name: model})
 
 
-def train_on_samples(session: Session, manifest: Manifest, settings: RunSettings, entries: RunEntries) -> RunEntries:
+def train_on_samples(session: Session, manifest: Clips, settings: RunSettings, entries: RunEntries) -> RunEntries:
     """Train every wanted model on the same crops, and score all of them on the same test crops."""
     rate, options = settings.audio.sample_rate, settings.next_sample
     sounds = waveforms(session, manifest, rate), waveforms(session, manifest, rate, test=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-from pipelines.chain.corpus import MANIFEST, Corpus, FoundCorpus, find_corpus, read_corpus, seen_of
+from pipelines.chain.corpus import MANIFEST, Found, find_corpus, read_corpus, seen_of
 from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.results.run_record import RESULTS
 from pipelines.settings.run import RunSettings
@@ -17,7 +17,7 @@ from wordless.audio.recordings.folders import expand_home, require_folder
 from wordless.audio.recordings.manifest import (
     SECONDS_PER_HOUR,
     Clip,
-    Manifest,
+    Clips,
     first_hours,
     overlap_notices,
     read_manifest,
@@ -36,7 +36,7 @@ UNLABELLED, REJECTED_UNLABELLED = "unlabelled.tsv", "rejected_unlabelled.tsv"  #
 STARTED = "start.tsv"  # there, too: the clips that the models it began with (such as lm.start) were trained on
 
 
-def find_sources(settings: RunSettings, terminal: Terminal) -> dict[str, FoundCorpus]:
+def find_sources(settings: RunSettings, terminal: Terminal) -> dict[str, Found]:
     """Find the recordings of each source of ``unlabelled``, without those of ``unlabelled_hours=0``.
 
     The corpus itself and folders without recordings are refused before any recording is decoded.
@@ -75,13 +75,13 @@ def find_sources(settings: RunSettings, terminal: Terminal) -> dict[str, FoundCo
 
 def read_unlabelled(
     settings: RunSettings,
-    corpus: Manifest,
-    sources: Mapping[str, FoundCorpus],
+    corpus: Clips,
+    sources: Mapping[str, Found],
     *,
     gang: Gang,
     terminal: Terminal,
     folder: Path | None = None,
-) -> tuple[Manifest, ...]:
+) -> tuple[Clips, ...]:
     """Read the recordings of `find_sources`: all of them for training, and without labels.
 
     Left out are recordings that the corpus or an earlier source holds as well, in any lossless format, and those whose
@@ -99,7 +99,7 @@ def read_unlabelled(
     held_out = _held_out_groups(corpus, settings)
     for source, recordings in sources.items():
         read = read_corpus(
-            recordings,
+            *recordings,
             settings.store.root,
             workers=settings.workers,
             engine=settings.engine,
@@ -112,16 +112,18 @@ def read_unlabelled(
         )
         rejected += [replace(each, path=f"{source}/{each.path}") for each in read.rejected]
         if source != EMBEDDED_SOURCE and held_out:  # groups are known as far as names fit the pattern of the corpus
-            named_groups = groups_in_names(read.manifest.clips, settings.corpus.pattern)
-            others = (c for c, group in zip(read.manifest.clips, named_groups, strict=True) if group not in held_out)
-            kept, reason = replace(read.manifest, clips=tuple(others)), "are held out in this run"
+            named_groups = groups_in_names(read.clips, settings.corpus.pattern)
+            kept, reason = (
+                read.where(each not in held_out for each in named_groups),
+                "are held out in this run",
+            )
             every = f"all of its recordings are of groups that {reason}"
             kept = _left(source, read, kept, terminal, why=f"their groups {reason}", every=every)
-            read = replace(read, manifest=kept)
+            read = kept
         why = "the corpus or an earlier folder has the same sound"
         every = "the corpus or an earlier folder has all of its files as well"
-        own = _left(source, read, without_copies(read.manifest, known), terminal, why=why, every=every)
-        found.append(replace(own, clips=tuple(replace(clip, label=None, split="train") for clip in own.clips)))
+        own = _left(source, read, without_copies(read, known), terminal, why=why, every=every)
+        found.append(own.with_columns(label=None, split="train"))
         known |= {each for clip in own.clips for each in clip.hashes}
     if folder is not None and not gang.rank:
         write_rejected(rejected, folder / REJECTED_UNLABELLED)
@@ -136,12 +138,12 @@ def read_unlabelled(
     return tuple(found)
 
 
-def write_unlabelled(unlabelled: Sequence[Manifest], folder: Path) -> None:
+def write_unlabelled(unlabelled: Sequence[Clips], folder: Path) -> None:
     """List the clips in the folder of a finished run; a run without any has no list."""
     (folder / UNLABELLED).unlink(missing_ok=True)
     if unlabelled:
-        clips = tuple(chain.from_iterable(each.clips for each in unlabelled))
-        write_manifest(Manifest(root=unlabelled[0].root, clips=clips), folder / UNLABELLED)
+        clips = chain.from_iterable(each.clips for each in unlabelled)
+        write_manifest(Clips.from_rows(unlabelled[0].root, clips), folder / UNLABELLED)
 
 
 def write_started(settings: RunSettings, root: Path, folder: Path) -> None:
@@ -159,7 +161,7 @@ def write_started(settings: RunSettings, root: Path, folder: Path) -> None:
     ]
     if heard:
         clips = {(clip.path, clip.sha256, clip.part): clip for clip in heard}
-        write_manifest(Manifest(root=root, clips=tuple(clips.values())), folder / STARTED)
+        write_manifest(Clips.from_rows(root, clips.values()), folder / STARTED)
 
 
 def unlabelled_of_run(folder: Path, root: Path) -> tuple[Clip, ...]:
@@ -171,7 +173,7 @@ def unlabelled_of_run(folder: Path, root: Path) -> tuple[Clip, ...]:
     return tuple(clip for listed in lists if listed.is_file() for clip in read_manifest(listed, root).clips)
 
 
-def notices_of_starts(manifest: Manifest, settings: RunSettings, folder: Path) -> Iterator[str]:
+def notices_of_starts(manifest: Clips, settings: RunSettings, folder: Path) -> Iterator[str]:
     """Give notices for the report about the models that the run began with, and what they know.
 
     Raises:
@@ -245,19 +247,19 @@ def _starts(settings: RunSettings) -> Iterator[_Start]:
         yield _Start(option=VOICE, given=start, owner=owner, readers="its vocoder's weights", notice=notice)
 
 
-def _overlaps(manifest: Manifest, settings: RunSettings, owner: Path, readers: str) -> Iterator[str]:
+def _overlaps(manifest: Clips, settings: RunSettings, owner: Path, readers: str) -> Iterator[str]:
     """Give notices about clips of the run in the folder ``owner`` among the test clips, of all folds if there are any.
 
     ``readers`` names, in the plural, the models of that run that are used.
     """
     trained, unlabelled = read_manifest(owner / MANIFEST, manifest.root), unlabelled_of_run(owner, manifest.root)
     if settings.compare.folds:
-        manifest = replace(manifest, clips=tuple(replace(clip, split="test") for clip in manifest.clips))
+        manifest = manifest.with_columns(split="test")
     found = overlap_notices(manifest, trained, owner=owner, readers=readers, unlabelled=unlabelled)
     yield from (named(each, "corpus") for each in found)
 
 
-def notices_of_weights(manifest: Manifest, settings: RunSettings) -> Iterator[str]:
+def notices_of_weights(manifest: Clips, settings: RunSettings) -> Iterator[str]:
     """Give notices for the report about what the weights of a speech model have learned.
 
     A classifier or a CTC model was trained with labels, so its layers are not self-supervised. A run may have made the
@@ -273,14 +275,14 @@ def notices_of_weights(manifest: Manifest, settings: RunSettings) -> Iterator[st
         yield from _overlaps(manifest, settings, owner, "the weights of wav2vec 2.0")
 
 
-def shared_paths(settings: RunSettings, unlabelled: Sequence[Manifest]) -> tuple[Path, ...]:
+def shared_paths(settings: RunSettings, unlabelled: Sequence[Clips]) -> tuple[Path, ...]:
     """Return the paths outside corpus and store that all workers must see: unlabelled recordings, and weights."""
     weights = [folder for folder in (settings.wav2vec2.weights, settings.ast.model.weights) if folder is not None]
     recordings = [path for each in unlabelled for path in seen_of(each)]
     return *recordings, *(Path(folder).expanduser() for folder in weights)
 
 
-def notices_of_unlabelled(manifest: Manifest, unlabelled: Sequence[Manifest], settings: RunSettings) -> Iterator[str]:
+def notices_of_unlabelled(manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings) -> Iterator[str]:
     """Say for the report how much sound pre-training has beside the corpus, and which groups may be in it."""
     learners = {
         "the GPT": settings.trains_lm,
@@ -304,7 +306,7 @@ def notices_of_unlabelled(manifest: Manifest, unlabelled: Sequence[Manifest], se
         )
 
 
-def _held_out_groups(corpus: Manifest, settings: RunSettings) -> frozenset[str]:
+def _held_out_groups(corpus: Clips, settings: RunSettings) -> frozenset[str]:
     """Return the groups of the corpus that are not trained on: in folds all, because each is held out once."""
     own = settings.corpus.split
     if own.shared_groups or own.by == "index":  # the run does not test other groups
@@ -313,10 +315,10 @@ def _held_out_groups(corpus: Manifest, settings: RunSettings) -> frozenset[str]:
     return frozenset(clip.group for clip in clips if clip.group is not None)
 
 
-def _left(source: str, read: Corpus, kept: Manifest, terminal: Terminal, *, why: str, every: str) -> Manifest:
+def _left(source: str, read: Clips, kept: Clips, terminal: Terminal, *, why: str, every: str) -> Clips:
     """Return what is ``kept`` of a source; print how many clips are left out and ``why``, and refuse to keep none."""
-    if left_out := len(read.manifest.clips) - len(kept.clips):
-        clips = f"{left_out:,} of {counted(len(read.manifest.clips), 'clip')}"
+    if left_out := len(read.clips) - len(kept.clips):
+        clips = f"{left_out:,} of {counted(len(read.clips), 'clip')}"
         terminal.say(f"corpus    {read.name}: {clips} left out, because {why}")
     if not kept.clips:
         raise InputError(f"unlabelled={source}: {every}; name others")

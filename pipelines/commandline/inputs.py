@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wordless.audio.recordings.annotation_formats import AnnotationConfig, AnnotationKind
-from wordless.audio.recordings.corpus import Recordings, recordings_at
+from wordless.audio.recordings.corpus import recordings_at
 from wordless.audio.recordings.folders import expand_home
-from wordless.audio.recordings.manifest import writable
+from wordless.audio.recordings.manifest import Clips, writable
 from wordless.base.errors import InputError
 from wordless.base.machine import Device
 from wordless.base.options import Options, option
@@ -37,7 +37,7 @@ class InputOptions(Options):
         return AnnotationConfig(kind=self.annotations, tier=self.tier)
 
 
-def recordings_of(text: str, annotations: AnnotationConfig | None = None) -> tuple[Recordings, ...]:
+def recordings_of(text: str, annotations: AnnotationConfig | None = None) -> tuple[Clips, ...]:
     """Find the recordings of each named place, and their annotated parts; ``[a.wav,b.wav]`` names several."""
     return tuple(recordings_at(place, annotations) for place in _places(text))
 
@@ -55,7 +55,7 @@ def _places(text: str) -> list[Path]:
     return [expand_home(name, "input") for name in names]
 
 
-def require_writable_folders(recordings: Sequence[Recordings], output: Path) -> None:
+def require_writable_folders(recordings: Sequence[Clips], output: Path) -> None:
     """Refuse folders whose names a table cannot hold."""
     for place in recordings:
         if not writable(str(place.root)):

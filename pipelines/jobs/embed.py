@@ -4,7 +4,7 @@ The stages of `wordless probe` compute the features, in a small store beside the
 command, or until a killed command is called again. So the vectors of the clips of a run are those that its probe read.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -42,10 +42,9 @@ from pipelines.store.stored_features import (
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.clips import build_manifest
-from wordless.audio.recordings.corpus import CorpusConfig, Passage, Recordings, find_recordings
-from wordless.audio.recordings.description import Description, Found, Span
+from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
 from wordless.audio.recordings.inspection import InspectionConfig
-from wordless.audio.recordings.manifest import Manifest, Rejected, read_manifest
+from wordless.audio.recordings.manifest import Clips, Rejected, read_manifest
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.errors import InputError, within
 from wordless.base.files import file_hash
@@ -72,10 +71,13 @@ class Wanted:
         return self.layer in (None, layer_of(key)) and self.pooling in (None, pooling_of(key))
 
 
-def embed_recordings(settings: EmbedConfig, run: Path, recordings: Recordings | None) -> None:
+def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None) -> None:
     """Compute the vectors of the recordings, or of those of a table, with the models of a run; write the output."""
     terminal = Terminal()
-    found = find_inputs(settings, recordings, terminal.say)
+    with within("", table="input"):
+        found = recordings or find_recordings(corpus_of(settings)).named("", table="input")
+    for notice in found.notices:
+        terminal.say(notice)
     wanted = wanted_vectors(settings, run)
     rates = models_of_run(run, wanted.reading) if settings.method != GPT_SOUND.name else ()
     with work_folder(settings.work, {"command": "embed"}):
@@ -119,35 +121,6 @@ def corpus_of(settings: EmbedConfig) -> CorpusConfig:
         missing="list",
         split=UNDIVIDED,
     )
-
-
-def find_inputs(settings: EmbedConfig, recordings: Recordings | None, say: Callable[[str], None]) -> Found:
-    """Describe the ``recordings`` and their annotated parts; None: those that a table lists.
-
-    ``say`` gets sentences about annotations.
-
-    Raises:
-        InputError: the table is wrong, or lists no recordings.
-    """
-    if recordings is None:
-        with within("", table="input"):
-            found = find_recordings(corpus_of(settings)).named("", table="input")
-        for notice in found.notices:
-            say(notice)
-        return found
-    for notice in recordings.notices:
-        say(notice)
-    described: dict[str, tuple[Description, ...]] = {}
-    for passage in recordings.passages:
-        described[passage.path] = (*described.get(passage.path, ()), Description(span=_span_of(passage)))
-    return Found(root=recordings.root, described=described, rejected=recordings.rejected)
-
-
-def _span_of(passage: Passage) -> Span | None:
-    """Return the span of an annotated part, which may be the whole recording; None: no annotation names a part."""
-    if passage.span is not None:
-        return Span(start=passage.span[0], end=passage.span[1])
-    return None if passage.sample_rate is None else Span(start=0, end=None)
 
 
 def wanted_vectors(settings: EmbedConfig, run: Path) -> Wanted:
@@ -255,8 +228,8 @@ def _chosen(method: str, run: Path, probe: ProbeDescription | None) -> str | Non
 
 
 def _recordings(
-    settings: EmbedConfig, found: Found, audio: SpectrogramConfig, trim_db: float | None, terminal: Terminal
-) -> tuple[Manifest, tuple[Rejected, ...]]:
+    settings: EmbedConfig, found: Clips, audio: SpectrogramConfig, trim_db: float | None, terminal: Terminal
+) -> tuple[Clips, tuple[Rejected, ...]]:
     """Inspect the recordings, and write the list of those that cannot be read.
 
     Nothing is trained on them, so copies, silent and short recordings have their rows, too.
@@ -308,7 +281,7 @@ def _trim_db(settings: EmbedConfig, run: Path) -> float | None:
     return read_manifest(run / MANIFEST, run).effective_trim_db(None if trim_db is None else float(trim_db))
 
 
-def sound_features_of_run(session: Session, manifest: Manifest, run: Path, reading: ReadingConfig) -> list[Entry]:
+def sound_features_of_run(session: Session, manifest: Clips, run: Path, reading: ReadingConfig) -> list[Entry]:
     """Pool the layers of the GPT of a run that reads sound, and log-mel, which is its input."""
     folder = _finest(run)
     tokenizer = Tokenizer.from_pretrained(folder)

@@ -13,16 +13,23 @@ import pyarrow.parquet as pq
 
 from pipelines.commandline.outputs import remove_work_folder, require_own, work_folder
 from pipelines.encode import EncodeConfig
-from pipelines.jobs.recordings import Notices, ReadSound, each_recording, list_rejected, rejected_list, tell_rejected
+from pipelines.jobs.recordings import (
+    Notices,
+    ReadSound,
+    each_recording,
+    list_rejected,
+    rejected_list,
+    state_of,
+    tell_rejected,
+)
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, read_codes, read_num_samples, shard_path, write_shard
 from tokenizer.units import write_units
 from wordless.audio.decoding import Recording, count_samples
 from wordless.audio.reading import resampled_length
-from wordless.audio.recordings.corpus import Passage, Recordings
 from wordless.audio.recordings.inspection import frequent_reasons
-from wordless.audio.recordings.manifest import Rejected, read_rejected
+from wordless.audio.recordings.manifest import Clip, Clips, Rejected, read_rejected
 from wordless.base.errors import InputError
 from wordless.base.files import aside, write_aside
 from wordless.base.machine import choose_device
@@ -54,7 +61,7 @@ class Encoded:
             yield from read_codes(shard)[1]
 
 
-def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_folder: Path) -> None:
+def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folder: Path) -> None:
     """Encode the remaining recordings, and write the output."""
     terminal = Terminal()
     device = str(choose_device(settings.device))
@@ -66,11 +73,11 @@ def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_
             f"format={settings.format} holds one stream, and the tokenizer {tokenizer_folder} has {has}; choose "
             "format=parquet or times"
         )
-    if settings.format == "fairseq" and recordings.parts:
-        problem = f"format=fairseq lists whole recordings, and {counted(len(recordings.parts), 'part')} are annotated"
+    if settings.format == "fairseq" and (parts := int(recordings.frame.segment.notna().sum())):
+        problem = f"format=fairseq lists whole recordings, and {counted(parts, 'part')} are annotated"
         raise InputError(f"{problem}; choose another format, or whole recordings with annotations=none")
     clips_per_shard = settings.clips_per_shard
-    job = {"codebook": codes_format.codebook, "recordings": recordings.state, "clips_per_shard": clips_per_shard}
+    job = {"codebook": codes_format.codebook, "recordings": state_of(recordings), "clips_per_shard": clips_per_shard}
     require_own(settings.shards, job)
     if _is_whole(settings):
         return terminal.say(f"{settings.output} is whole already")
@@ -78,7 +85,7 @@ def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_
         encoded = _encode_shards(settings, recordings, encoder, terminal)
         _finish(settings, recordings, encoded)
     tell_rejected(encoded.rejected, rejected_list(settings.output), terminal)
-    clips = counted(encoded.clips, "part" if recordings.parts else "recording")
+    clips = counted(encoded.clips, "part" if recordings.has_segments else "recording")
     terminal.say(f"{clips}, {encoded.seconds:.1f} s of sound: {settings.output}")
 
 
@@ -92,17 +99,16 @@ def _is_whole(settings: EncodeConfig) -> bool:
     return whole
 
 
-def _encode_shards(settings: EncodeConfig, recordings: Recordings, encoder: Encoder, terminal: Terminal) -> Encoded:
+def _encode_shards(settings: EncodeConfig, recordings: Clips, encoder: Encoder, terminal: Terminal) -> Encoded:
     """Write the shards that are missing; the shard of a recording depends only on its place in the list."""
-    passages = recordings.passages
-    starts = range(0, len(passages), settings.clips_per_shard)
+    starts = range(0, len(recordings.clips), settings.clips_per_shard)
     shards = {shard_path(settings.shards, number): start for number, start in enumerate(starts)}
     missing = {
-        shard: passages[start : start + settings.clips_per_shard]
+        shard: recordings.clips[start : start + settings.clips_per_shard]
         for shard, start in shards.items()
         if not shard.exists()
     }
-    wanted, notices = [passage for several in missing.values() for passage in several], Notices()
+    wanted, notices = [clip for several in missing.values() for clip in several], Notices()
     made = each_recording(
         partial(encode_recording, encoder),
         recordings,
@@ -117,7 +123,7 @@ def _encode_shards(settings: EncodeConfig, recordings: Recordings, encoder: Enco
     )
     for shard, several in missing.items():
         results = [clip for _, clip in islice(made, len(several))]
-        _write(shard, results, encoder.format, segments=bool(recordings.parts))
+        _write(shard, results, encoder.format, segments=recordings.has_segments)
         for clip in results:
             if isinstance(clip, CodedClip):
                 notices.add(clip.path, clip.notices)
@@ -126,22 +132,21 @@ def _encode_shards(settings: EncodeConfig, recordings: Recordings, encoder: Enco
     return Encoded.of([*shards], encoder.format.sample_rate, recordings.rejected)
 
 
-def encode_recording(encoder: Encoder, passage: Passage) -> CodedClip | Rejected:
+def encode_recording(encoder: Encoder, clip: Clip) -> CodedClip | Rejected:
     """Encode one recording or part of one, or say why it is set aside."""
-    path, part = passage.path, passage.part
     tokenizer, rate = encoder.tokenizer, encoder.format.sample_rate
     audio = tokenizer.front_end
     sound = ReadSound(channel=audio.channel, sample_rate=rate, highest=audio.highest)
-    codes = tokenizer.encode_blocks(sound.blocks(encoder.root / path, part=part), rate)
-    if part is not None and passage.sample_rate:
-        whole = resampled_length(part.num_samples, passage.sample_rate, rate)
+    codes = tokenizer.encode_blocks(sound.blocks(encoder.root / clip.path, part=clip.part), rate)
+    if clip.segment is not None:
+        whole = resampled_length(clip.num_samples, clip.sample_rate, rate)
         if codes.num_samples < whole:
             reason = f"damaged: the recording ends after {codes.num_samples} of the part's {whole} samples at {rate} Hz"
-            return Rejected(path=passage.name, reason=reason, kind="damaged")
+            return Rejected(path=clip.name, reason=reason, kind="damaged")
     if not codes.num_samples:
-        return Rejected(path=passage.name, reason="empty")
+        return Rejected(path=clip.name, reason="empty")
     return CodedClip(
-        path=path, codes=codes, span=passage.span, label=passage.label, group=passage.group, notices=sound.notices
+        path=clip.path, codes=codes, span=clip.span, label=clip.label, group=clip.group, notices=sound.notices
     )
 
 
@@ -156,12 +161,12 @@ def _rejected_path(shard: Path) -> Path:
     return shard.with_suffix(".rejected.tsv")
 
 
-def _finish(settings: EncodeConfig, recordings: Recordings, encoded: Encoded) -> None:
+def _finish(settings: EncodeConfig, recordings: Clips, encoded: Encoded) -> None:
     list_rejected(encoded.rejected, listed := rejected_list(settings.output))
     if not encoded.clips:
         remove_work_folder(settings.shards)
         raise InputError(
-            f"input={settings.input}: none of its {counted(len(recordings.paths), 'recording')} can be read "
+            f"input={settings.input}: none of its {counted(len(encoded.rejected), 'recording')} can be read "
             f"({frequent_reasons(encoded.rejected)}); see {listed}"
         )
     if settings.in_shards:
@@ -191,7 +196,7 @@ def _join(output: Path, shards: Sequence[Path]) -> None:
                     writer.write_table(shard.read_row_group(group))
 
 
-def _write_fairseq_manifest(file: Path, recordings: Recordings, encoded: Encoded) -> None:
+def _write_fairseq_manifest(file: Path, recordings: Clips, encoded: Encoded) -> None:
     """Write fairseq's .tsv beside a .km: the root, then path and samples of each recording."""
     root = recordings.root.absolute()
     rows = [f"{clip.path}\t{_count_samples(root / clip.path, clip.codes)}" for clip in encoded.read()]

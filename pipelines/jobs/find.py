@@ -17,7 +17,15 @@ from torch import Tensor
 from lm.model import LanguageModel
 from pipelines.commandline.outputs import remove_work_folder, work_folder
 from pipelines.find import Features, FindConfig
-from pipelines.jobs.recordings import Notices, ReadSound, each_recording, list_rejected, rejected_list, tell_rejected
+from pipelines.jobs.recordings import (
+    Notices,
+    ReadSound,
+    each_recording,
+    list_rejected,
+    rejected_list,
+    state_of,
+    tell_rejected,
+)
 from pipelines.methods.signals import mfcc_frames
 from pipelines.pages.sounds import Hit, write_hits_page
 from pipelines.store.store import write_json
@@ -27,9 +35,8 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.decoding import RecordingError
 from wordless.audio.levels import trim_ends
 from wordless.audio.matching import find_matches, unit_frames
-from wordless.audio.recordings.corpus import Passage, Recordings
 from wordless.audio.recordings.inspection import frequent_reasons
-from wordless.audio.recordings.manifest import UNWRITABLE, Rejected, writable
+from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected, writable
 from wordless.audio.waveform import FloatArray, Waveform, join_blocks
 from wordless.base.arrays import write_table
 from wordless.base.errors import InputError, require
@@ -178,7 +185,7 @@ class Searched:
 
 
 def find_in_recordings(
-    settings: FindConfig, queries: Recordings, recordings: Recordings, tokenizer_folder: Path, lm_folder: Path | None
+    settings: FindConfig, queries: Clips, recordings: Clips, tokenizer_folder: Path, lm_folder: Path | None
 ) -> None:
     """Search all recordings, and write the table and its page."""
     terminal = Terminal()
@@ -195,8 +202,8 @@ def find_in_recordings(
         "layer": settings.layer,
         "hits": settings.hits,
         "trim_db": settings.trim_db,
-        "query": queries.state,
-        "recordings": recordings.state,
+        "query": state_of(queries),
+        "recordings": state_of(recordings),
     }
     with work_folder(settings.work, job):
         frames = tuple(query.frames for query in read)
@@ -243,19 +250,17 @@ def frame_reader(settings: FindConfig, tokenizer_folder: Path, lm_folder: Path |
     return reader
 
 
-def read_queries(
-    reader: FrameReader, queries: Recordings, *, trim_db: float | None
-) -> tuple[list[Query], list[Rejected]]:
+def read_queries(reader: FrameReader, queries: Clips, *, trim_db: float | None) -> tuple[list[Query], list[Rejected]]:
     """Read all queries without their silent ends; those that cannot be read or have no whole code are set aside."""
     found, rejected = list[Query](), [replace(each, path=str(queries.root / each.path)) for each in queries.rejected]
     rate, step = reader.tokenizer.front_end.sample_rate, reader.tokenizer.config.samples_per_code
-    for passage in queries.passages:
-        name = str(queries.root / passage.name)
+    for clip in queries.clips:
+        name = str(queries.root / clip.name)
         if not writable(name):
             rejected.append(Rejected(path=name, reason=f"query: {UNWRITABLE}"))
             continue
         try:
-            blocks = _sound(reader).blocks(queries.root / passage.path, part=passage.part)
+            blocks = _sound(reader).blocks(queries.root / clip.path, part=clip.part)
             sound = Waveform(samples=join_blocks(blocks), sample_rate=rate)
         except RecordingError as error:
             rejected.append(Rejected(path=name, reason=f"query: {error.reason}", kind=f"query: {error.kind}"))
@@ -279,20 +284,20 @@ def _sound(reader: FrameReader) -> ReadSound:
     return ReadSound(channel=audio.channel, sample_rate=audio.sample_rate, highest=audio.highest)
 
 
-def search_recording(searcher: Searcher, passage: Passage) -> Searched | Rejected:
+def search_recording(searcher: Searcher, clip: Clip) -> Searched | Rejected:
     """Search one recording, or say why it is set aside."""
     reader, queries = searcher.reader, searcher.queries
     sound = _sound(reader)
-    blocks = sound.blocks(searcher.root / passage.path, part=passage.part)
+    blocks = sound.blocks(searcher.root / clip.path, part=clip.part)
     matches, length = find_matches(queries, reader.frames(blocks), most=searcher.most)
     seconds = reader.step / sound.sample_rate
     shorter = tuple(number for number, query in enumerate(queries) if len(query) > length)
     if not length:
-        return Rejected(path=passage.name, reason="empty")
+        return Rejected(path=clip.name, reason="empty")
     if len(shorter) == len(queries):
         shortest = min(map(len, queries)) * seconds
         reason = f"shorter than the query: {length * seconds:.2f} s, and the shortest query has {shortest:.2f} s"
-        return Rejected(path=passage.name, reason=reason, kind="shorter than the query")
+        return Rejected(path=clip.name, reason=reason, kind="shorter than the query")
     places = tuple(
         tuple((round(each.start * seconds, 3), round(each.stop * seconds, 3), round(1 - each.cost, 5)) for each in of)
         for of in matches
@@ -305,11 +310,9 @@ def _result(settings: FindConfig, number: int) -> Path:
     return settings.work / f"{number:06d}.json"
 
 
-def _search_missing(settings: FindConfig, searcher: Searcher, recordings: Recordings, terminal: Terminal) -> None:
+def _search_missing(settings: FindConfig, searcher: Searcher, recordings: Clips, terminal: Terminal) -> None:
     """Search the recordings that an earlier call has not searched, and write what is found in each."""
-    missing = {
-        number: passage for number, passage in enumerate(recordings.passages) if not _result(settings, number).exists()
-    }
+    missing = {number: clip for number, clip in enumerate(recordings.clips) if not _result(settings, number).exists()}
     made = each_recording(
         partial(search_recording, searcher),
         recordings,
@@ -320,27 +323,25 @@ def _search_missing(settings: FindConfig, searcher: Searcher, recordings: Record
         gpu=searcher.reader.device.startswith("cuda"),
     )
     notices = Notices()
-    for number, (passage, found) in zip(missing, made, strict=True):
+    for number, (clip, found) in zip(missing, made, strict=True):
         write_json(_result(settings, number), asdict(found))
         if isinstance(found, Searched):
-            notices.add(str(recordings.root / passage.name), found.notices)
+            notices.add(str(recordings.root / clip.name), found.notices)
     notices.tell(terminal)
 
 
-def _best_hits(
-    settings: FindConfig, queries: Sequence[Query], recordings: Recordings
-) -> tuple[list[Hit], list[Rejected]]:
+def _best_hits(settings: FindConfig, queries: Sequence[Query], recordings: Clips) -> tuple[list[Hit], list[Rejected]]:
     """Gather the best places of each query over all recordings, and the recordings that were set aside."""
     best: list[list[tuple[float, str, float, float]]] = [[] for _ in queries]
     rejected: list[Rejected] = []
-    for number, passage in enumerate(recordings.passages):
+    for number, clip in enumerate(recordings.clips):
         found = json.loads(_result(settings, number).read_text(encoding="utf-8"))
-        path = str(recordings.root / passage.name)
+        path = str(recordings.root / clip.name)
         if "reason" in found:
             rejected.append(Rejected(path=path, reason=found["reason"], kind=found["kind"]))
             continue
         for of, places in zip(best, found["places"], strict=True):
-            rows = ((-score, passage.path, start, end) for start, end, score in places)
+            rows = ((-score, clip.path, start, end) for start, end, score in places)
             of[:] = heapq.nsmallest(settings.hits, [*of, *rows])
         if found["shorter"]:
             reason = f"shorter than {len(found['shorter'])} of {counted(len(queries), 'query', 'queries')}"

@@ -17,7 +17,7 @@ from lm.bodies.body import Source, freeze
 from lm.finetuned import FineTunedModel
 from lm.finetuning import RANDOM
 from lm.heads import Task
-from pipelines.chain.corpus import REJECTED, Corpus, find_corpus, read_corpus
+from pipelines.chain.corpus import REJECTED, find_corpus, read_corpus, seen_of
 from pipelines.commandline.outputs import work_folder
 from pipelines.commandline.overrides import command_line
 from pipelines.finetune import FinetuneConfig, finetune_settings
@@ -41,7 +41,7 @@ from pipelines.store.run_folder import FINETUNED, part_of
 from pipelines.store.session import Session
 from pipelines.store.store import Store, text_hash, write_json
 from pipelines.tracking.tracking import NO_TRACKING, Tracking, tracked
-from wordless.audio.recordings.manifest import SPLITS, recordings_hash, write_rejected
+from wordless.audio.recordings.manifest import SPLITS, Clips, recordings_hash, write_rejected
 from wordless.base.arrays import write_table
 from wordless.base.errors import InputError
 from wordless.base.files import write_aside
@@ -63,7 +63,7 @@ def finetune_body(config: dict[str, object]) -> None:
         settings = with_precision(settings, gang)
         corpus = _read(settings, pretrained, gang, terminal)
         head, seconds = settings.head, settings.body.batches.max_seconds
-        clips = labelled_clips(corpus.manifest, pretrained.body, head, max_seconds=seconds, upsample=settings.upsample)
+        clips = labelled_clips(corpus, pretrained.body, head, max_seconds=seconds, upsample=settings.upsample)
         clips, errors = with_room(clips, pretrained.body, clips.task(head))
         task = clips.task(head)
         notices = [*clips.notices, *errors, *require_unseen_labels(settings, pretrained, clips.manifest)]
@@ -81,9 +81,9 @@ def finetune_body(config: dict[str, object]) -> None:
             terminal=terminal,
             folder=folder,
             user=settings.model if inside else None,  # `wordless runs --delete` deletes both
-            workers=choose_workers(settings.workers, settings.engine, seconds=corpus.manifest.seconds),
+            workers=choose_workers(settings.workers, settings.engine, seconds=corpus.seconds),
             engine=settings.engine,
-            shared=(*corpus.shared, *models, *([pretrained.weights] if pretrained.weights else [])),
+            shared=(*seen_of(corpus), *models, *([pretrained.weights] if pretrained.weights else [])),
             tracking=tracking,
         )
         # Rank 0 locks the folder of the results, which must be new, empty, or begun by the same job.
@@ -115,7 +115,7 @@ def _open(settings: FinetuneConfig) -> Source:
     return replace(body, weights=local_weights(body.weights)).open(parts)
 
 
-def _read(settings: FinetuneConfig, source: Source, gang: Gang, terminal: Terminal) -> Corpus:
+def _read(settings: FinetuneConfig, source: Source, gang: Gang, terminal: Terminal) -> Clips:
     """Read the corpus; labels that the head cannot learn are refused before any recording is decoded."""
     head = settings.head
 
@@ -124,13 +124,13 @@ def _read(settings: FinetuneConfig, source: Source, gang: Gang, terminal: Termin
 
     store = settings.store.root
     options = replace(settings.corpus, label_type=head.label_type)
-    recordings = find_corpus(options, settings.embedded, store, require=require, terminal=terminal)
-    workers, engine = settings.workers, settings.engine
+    options, found = find_corpus(options, settings.embedded, store, require=require, terminal=terminal)
     return read_corpus(
-        recordings,
+        options,
+        found,
         store,
-        workers=workers,
-        engine=engine,
+        workers=settings.workers,
+        engine=settings.engine,
         gang=gang,
         terminal=terminal,
         channel=channel_of(settings, source),
@@ -204,7 +204,7 @@ def write_results(
     study: Study,
     trials: Mapping[Arm, Trial],
     *,
-    corpus: Corpus,
+    corpus: Clips,
     notices: Sequence[str],
     config: Mapping[str, object],
 ) -> None:

@@ -39,7 +39,7 @@ from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.manifest import (
     SPLITS,
     Clip,
-    Manifest,
+    Clips,
     Rejected,
     Split,
     overlap_notices,
@@ -57,7 +57,7 @@ from wordless.base.text import counted
 class LabelledClips:
     """Clips with labels; a row is the number of a clip."""
 
-    manifest: Manifest  # of these clips alone
+    manifest: Clips  # of these clips alone
     set_aside: tuple[Rejected, ...]
 
     @cached_property
@@ -96,13 +96,13 @@ class LabelledClips:
 
     def without(self, reasons: Mapping[str, str]) -> "LabelledClips":
         """Set aside the clips that ``reasons`` names."""
-        kept = tuple(clip for clip in self.manifest.clips if clip.name not in reasons)
+        kept = self.manifest.where(clip.name not in reasons for clip in self.manifest.clips)
         more = tuple(Rejected(path=name, reason=reason) for name, reason in reasons.items())
-        return LabelledClips(manifest=replace(self.manifest, clips=kept), set_aside=(*self.set_aside, *more))
+        return LabelledClips(manifest=kept, set_aside=(*self.set_aside, *more))
 
 
 def labelled_clips(
-    manifest: Manifest, body: Body, options: HeadOptions, *, max_seconds: float, upsample: bool
+    manifest: Clips, body: Body, options: HeadOptions, *, max_seconds: float, upsample: bool
 ) -> LabelledClips:
     """Return the clips that have a label and that the body can read; of the others, return the reasons.
 
@@ -152,7 +152,7 @@ def _fault(clip: Clip, body: Body, options: HeadOptions, max_seconds: float) -> 
     return ""
 
 
-def _require_rate(manifest: Manifest, rate: int) -> None:
+def _require_rate(manifest: Clips, rate: int) -> None:
     low = [clip for clip in manifest.clips if clip.sample_rate < rate]
     if low:
         raise InputError(
@@ -172,7 +172,7 @@ def _require_filled(clips: LabelledClips) -> None:
         )
 
 
-def require_unseen_labels(settings: FinetuneConfig, source: Source, manifest: Manifest) -> tuple[str, ...]:
+def require_unseen_labels(settings: FinetuneConfig, source: Source, manifest: Clips) -> tuple[str, ...]:
     """Refuse what labels that the weights have learned would make untrue; return notices, a sentence each.
 
     Raises:
@@ -195,7 +195,7 @@ def require_unseen_labels(settings: FinetuneConfig, source: Source, manifest: Ma
     return tuple(named(each, "corpus") for each in found)
 
 
-def _require_unseen(settings: FinetuneConfig, manifest: Manifest, trained: Manifest, owner: Path) -> None:
+def _require_unseen(settings: FinetuneConfig, manifest: Clips, trained: Clips, owner: Path) -> None:
     """Refuse test clips whose labels the weights have learned."""
     test = manifest.of("test")
     if known := trained_on(test, trained.of("train")):
@@ -260,7 +260,7 @@ class Trial:
         return {"chosen": self.chosen, "key": self.entry.key, "figures": [each.plain for each in self.figures]}
 
 
-def body_inputs(session: Session, manifest: Manifest, source: Source) -> Entry:
+def body_inputs(session: Session, manifest: Clips, source: Source) -> Entry:
     """Write the inputs of every clip into one array, in the order of the manifest."""
     body = source.body
     inputs = {"front_end": body.reading.key, "recordings": recordings_hash(manifest)}

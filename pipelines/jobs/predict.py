@@ -13,9 +13,8 @@ from lm.heads import Row
 from pipelines.jobs.recordings import ReadSound, read_all
 from pipelines.predict import PredictConfig
 from wordless.audio.decoding import Channel, Recording
-from wordless.audio.recordings.corpus import Passage, Recordings
 from wordless.audio.recordings.inspection import measure
-from wordless.audio.recordings.manifest import Rejected
+from wordless.audio.recordings.manifest import Clip, Clips, Rejected
 from wordless.audio.waveform import FloatArray
 from wordless.base.arrays import Array, write_table
 from wordless.base.machine import choose_device
@@ -43,7 +42,7 @@ class ReadRecording:
     notices: tuple[str, ...]
 
 
-def predict_recordings(settings: PredictConfig, recordings: Sequence[Recordings]) -> None:
+def predict_recordings(settings: PredictConfig, recordings: Sequence[Clips]) -> None:
     """Predict all recordings, print a line for each, and write the table."""
     terminal = Terminal()
     model = FineTunedModel.from_pretrained(settings.model, device=str(choose_device(settings.device)))
@@ -84,9 +83,9 @@ def _reader(model: FineTunedModel, root: Path, *, upsample: bool) -> InputReader
     )
 
 
-def read_recording(reader: InputReader, passage: Passage) -> ReadRecording | Rejected:
+def read_recording(reader: InputReader, clip: Clip) -> ReadRecording | Rejected:
     """Convert one recording or part of one to inputs, or say why it is set aside."""
-    samples, path, part = [0], passage.path, passage.part
+    samples, path, part = [0], clip.path, clip.part
     with Recording(reader.root / path) as recording:
         own_rate = recording.samplerate
     if own_rate < reader.reading.sample_rate and not reader.upsample:
@@ -95,7 +94,7 @@ def read_recording(reader: InputReader, passage: Passage) -> ReadRecording | Rej
         return Rejected(path=path, reason=reason, kind=lower)
     rate = reader.reading.sample_rate
     sound = ReadSound(channel=reader.channel, sample_rate=rate, highest=rate / 2, own_rate=own_rate)
-    if reader.trim_db is not None and part is None:
+    if reader.trim_db is not None and clip.segment is None:
         # As the corpus was trimmed: by the levels of the whole recording at its own rate. Parts are never trimmed.
         found = measure(reader.root, path, reader.channel)
         if isinstance(found, Rejected):

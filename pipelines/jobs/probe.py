@@ -8,7 +8,7 @@ from typing import Any
 
 from lm.model import LanguageModel
 from lm.probing.task import require_labels
-from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus
+from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus, seen_of
 from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.methods.codes import BAGS, STATES
 from pipelines.methods.table import METHODS, inputs_of
@@ -36,8 +36,7 @@ from pipelines.store.store import Entry, Store, write_json
 from pipelines.store.stored_features import GPT, PROBE
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.recordings.manifest import Manifest, overlap_notices, read_manifest
-from wordless.audio.recordings.splits import Fold
+from wordless.audio.recordings.manifest import Clips, overlap_notices, read_manifest
 from wordless.base.errors import named, require
 from wordless.base.files import NO_PERMISSION, file_hash, write_aside
 from wordless.base.machine import choose_device
@@ -72,10 +71,11 @@ def probe_run(config: dict[str, object]) -> None:
     rates = models_of_run(settings.model, settings.compare)
     store = settings.store.root
     terminal = Terminal()
-    recordings = find_corpus(settings.corpus, settings.embedded, store, require=require_labels, terminal=terminal)
+    options, found = find_corpus(settings.corpus, settings.embedded, store, require=require_labels, terminal=terminal)
     with open_gang(choose_device(settings.device)) as gang:
         corpus = read_corpus(
-            recordings,
+            options,
+            found,
             store,
             workers=settings.workers,
             engine=settings.engine,
@@ -83,13 +83,12 @@ def probe_run(config: dict[str, object]) -> None:
             terminal=terminal,
             audio=Tokenizer.from_pretrained(rates[-1].tokenizer.folder).front_end,
         )
-        whole = Fold(name="test", manifest=corpus.manifest)
-        notices = require_probeable([whole], settings.probe, by=None)
+        notices = require_probeable([replace(corpus, name="test")], settings.probe, by=None)
         if (settings.model / MANIFEST).is_file():  # what the run in the folder knows of the probed recordings
-            trained = read_manifest(settings.model / MANIFEST, corpus.manifest.root)
-            unlabelled = unlabelled_of_run(settings.model, corpus.manifest.root)
-            found = overlap_notices(corpus.manifest, trained, owner=settings.model, unlabelled=unlabelled)
-            notices = [*notices, *(named(each, "corpus") for each in found)]
+            trained = read_manifest(settings.model / MANIFEST, corpus.root)
+            unlabelled = unlabelled_of_run(settings.model, corpus.root)
+            shared = overlap_notices(corpus, trained, owner=settings.model, unlabelled=unlabelled)
+            notices = [*notices, *(named(each, "corpus") for each in shared)]
         for notice in notices:
             terminal.say(f"probe     {notice}")
         models = [entry.folder for rate in rates for entry in (rate.tokenizer, rate.model)]
@@ -98,14 +97,14 @@ def probe_run(config: dict[str, object]) -> None:
             gang=gang,
             terminal=terminal,
             folder=settings.folder,
-            workers=choose_workers(settings.workers, settings.engine, seconds=corpus.manifest.seconds),
+            workers=choose_workers(settings.workers, settings.engine, seconds=corpus.seconds),
             engine=settings.engine,
-            shared=(*corpus.shared, *models),
+            shared=(*seen_of(corpus), *models),
         )
-        pooled = pooled_features(session, corpus.manifest, rates, settings.compare)
+        pooled = pooled_features(session, corpus, rates, settings.compare)
         inputs = inputs_of(METHODS[rate.gpt] for rate in rates) if settings.compare.input else {}
-        methods = probe_methods(session, corpus.manifest, pooled, settings.probe, labelled=(), inputs=inputs)
-        entry = collect_probes(session, corpus.manifest, methods, settings.probe)
+        methods = probe_methods(session, corpus, pooled, settings.probe, labelled=(), inputs=inputs)
+        entry = collect_probes(session, corpus, methods, settings.probe)
     if gang.rank:
         return
     measured = entry.read_json(PROBE)
@@ -118,11 +117,11 @@ def probe_run(config: dict[str, object]) -> None:
     name = re.sub(r"[^\w.-]+", "_", corpus.name).strip("_.") or "corpus"
     # one file for each corpus and set of options
     path = settings.output or settings.model / PROBES / f"{name}_{entry.key[:8]}.json"
-    _save(settings, path, measured, compared, corpus.manifest, terminal)
+    _save(settings, path, measured, compared, corpus, terminal)
 
 
 def pooled_features(
-    session: Session, manifest: Manifest, rates: Sequence[RateModels], reading: ReadingConfig
+    session: Session, manifest: Clips, rates: Sequence[RateModels], reading: ReadingConfig
 ) -> list[Entry]:
     """Pool the representations of all clips, averaged over their views; codes and states of each rate."""
     finest = rates[-1].tokenizer
@@ -151,7 +150,7 @@ def _save(
     path: Path,
     measured: Mapping[str, Any],
     compared: Comparison,
-    manifest: Manifest,
+    manifest: Clips,
     terminal: Terminal,
 ) -> None:
     """Write the figures as JSON, beside them the table as Markdown and the predictions, and print their paths."""

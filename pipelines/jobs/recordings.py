@@ -1,7 +1,9 @@
 """Recordings one by one, in several processes: what is set aside, and what the user should know of a recording."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -11,14 +13,14 @@ import numpy as np
 
 from wordless.audio.decoding import Channel, ChannelPowers, cancelled
 from wordless.audio.reading import read_blocks
-from wordless.audio.recordings.corpus import Passage, Recordings
 from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
-from wordless.audio.recordings.manifest import UNWRITABLE, Rejected, writable, write_rejected
+from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected, writable, write_rejected
 from wordless.audio.waveform import FloatArray, Part
 from wordless.base.errors import InputError
 from wordless.base.pools import LOCAL, EngineConfig, in_order, open_pool
 from wordless.base.progress import Terminal
 from wordless.base.text import counted
+from wordless.base.values import list_hash
 
 R = TypeVar("R", bound="Read")
 T = TypeVar("T")
@@ -26,9 +28,9 @@ BYTES_FOR_WORKERS = 100e6  # 16-bit sound that one process encodes while a worke
 
 
 def each_recording(
-    work: Callable[[Passage], T | Rejected],
-    place: Recordings,
-    passages: Sequence[Passage],
+    work: Callable[[Clip], T | Rejected],
+    place: Clips,
+    clips: Sequence[Clip],
     terminal: Terminal,
     *,
     title: str,
@@ -37,34 +39,54 @@ def each_recording(
     shared: Sequence[Path] = (),
     gpu: bool = False,
     remedy: str = "call the same command with workers=1, which reads all recordings again",
-) -> Iterator[tuple[Passage, T | Rejected]]:
-    """Give the ``passages`` of a place that are still to be read, in order, each with the result of ``work``.
+) -> Iterator[tuple[Clip, T | Rejected]]:
+    """Give the ``clips`` of a place that are still to be read, in order, each with the result of ``work``.
 
-    A passage that cannot be read is set aside, with the reason.
+    A clip that cannot be read is set aside, with the reason.
 
     ``workers`` is a number of processes, 0 for as many as cores if there is enough work; ``shared`` are files that each
     of them reads beside the recordings. ``remedy`` says what to do where memory runs out.
     """
     for notice in place.notices:
         terminal.say(notice)
-    total, left = len(place.passages), len(passages)
-    fitting = min(engine.workers(workers, enough=place.size > BYTES_FOR_WORKERS), left)
-    shared = [*shared, place.root / place.paths[0]]
+    total, left = len(place.clips), len(clips)
+    fitting = min(engine.workers(workers, enough=size_of(place) > BYTES_FOR_WORKERS), left)
+    shared = [*shared, *(place.root / clip.path for clip in place.clips[:1])]
     with (
         open_pool(engine, max(fitting, 1), shared=shared, gpu=gpu) as pool,
         terminal.working(title, total, "recordings") as progress,
     ):
-        results = progress.each(in_order(partial(_attempted, work), passages, pool, remedy=remedy), done=total - left)
-        yield from zip(passages, results, strict=True)
+        results = progress.each(in_order(partial(_attempted, work), clips, pool, remedy=remedy), done=total - left)
+        yield from zip(clips, results, strict=True)
 
 
-def _attempted(work: Callable[[Passage], T | Rejected], passage: Passage) -> T | Rejected:
-    if not writable(passage.path):
-        return Rejected(path=passage.path, reason=UNWRITABLE)
+def _attempted(work: Callable[[Clip], T | Rejected], clip: Clip) -> T | Rejected:
+    if not writable(clip.path):
+        return Rejected(path=clip.path, reason=UNWRITABLE)
     try:
-        return work(passage)
+        return work(clip)
     except InputError as error:
-        return Rejected.by(passage.name, error)
+        return Rejected.by(clip.name, error)
+
+
+def size_of(place: Clips) -> int:
+    """Sum the bytes of all existing files."""
+    return sum(status.st_size for _, status in _files(place) if status)
+
+
+def state_of(place: Clips) -> str:
+    """Hash the files' names, sizes and times of change, and what annotations say."""
+    files = [[path, [status.st_size, status.st_mtime_ns] if status else "missing"] for path, status in _files(place)]
+    return list_hash([*files, *([each.name, each.label, each.group] for each in place.clips)])
+
+
+def _files(place: Clips) -> Iterator[tuple[str, os.stat_result | None]]:
+    """Give each file and its status: None for a broken link, which is set aside later with undecodable files."""
+    for path in dict.fromkeys(place.frame.path):
+        status = None
+        with suppress(OSError):
+            status = (place.root / path).stat()
+        yield path, status
 
 
 class Read(Protocol):
@@ -76,8 +98,8 @@ class Read(Protocol):
 
 
 def read_all(
-    places: Sequence[Recordings],
-    reader: Callable[[Recordings], Callable[[Passage], R | Rejected]],
+    places: Sequence[Clips],
+    reader: Callable[[Clips], Callable[[Clip], R | Rejected]],
     *,
     option: str,
     workers: int,
@@ -96,10 +118,8 @@ def read_all(
     rejected = [replace(each, path=str(place.root / each.path)) for place in places for each in place.rejected]
     notices, count = Notices(), 0
     for place in places:
-        for passage, read in each_recording(
-            reader(place), place, place.passages, terminal, title=title, workers=workers
-        ):
-            path = str(place.root / passage.name)
+        for clip, read in each_recording(reader(place), place, place.clips, terminal, title=title, workers=workers):
+            path = str(place.root / clip.name)
             if isinstance(read, Rejected):
                 rejected.append(replace(read, path=path))
                 continue

@@ -13,7 +13,7 @@ from pipelines.jobs.recordings import read_all
 from pipelines.score import ScoreConfig, submitted_name
 from tokenizer.codes import require_same_codebook
 from tokenizer.encoder import Encoder
-from wordless.audio.recordings.corpus import Recordings
+from wordless.audio.recordings.manifest import Clips
 from wordless.base.arrays import write_table
 from wordless.base.files import write_aside
 from wordless.base.machine import choose_device
@@ -42,7 +42,7 @@ class ScoredRecording:
         return {"path": self.path, **asdict(self.score)}
 
 
-def score_recordings(settings: ScoreConfig, recordings: Sequence[Recordings], tokenizer: Path, lm: Path) -> None:
+def score_recordings(settings: ScoreConfig, recordings: Sequence[Clips], tokenizer: Path, lm: Path) -> None:
     """Encode and score all recordings, print a line for each, and write the table."""
     terminal = Terminal()
     device = str(choose_device(settings.device))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipelines.stages.features import Frames
     from pipelines.stages.networks import Network
     from wordless.audio.options import SpectrogramConfig
-    from wordless.audio.recordings.manifest import Manifest
+    from wordless.audio.recordings.manifest import Clips
 
 
 class LineRecord(TypedDict):
@@ -118,7 +118,7 @@ class Method:
     # pictures of what the trained model has learned, from the entry of its training
     pictures: Callable[[Entry], list[PictureRecord]] | None = None
     require_options: Callable[[RunSettings], None] = lambda options: None  # refuses options before anything is read
-    require_clips: Callable[[Manifest], None] = lambda manifest: None  # refuses clips before anything is trained
+    require_clips: Callable[[Clips], None] = lambda manifest: None  # refuses clips before anything is trained
 
     @property
     def name(self) -> str:

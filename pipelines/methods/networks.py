@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipelines.settings.run import RunSettings
     from pipelines.stages.networks import Network
     from pipelines.store.store import Entry
-    from wordless.audio.recordings.manifest import Manifest
+    from wordless.audio.recordings.manifest import Clips
 
 
 def _simclr(study: Study) -> Made:
@@ -43,7 +43,7 @@ def _conv(study: Study, simclr: Entry | None = None) -> Network:
     return convolutional(study, study.entries.finest.statistics, study.options.baselines, simclr=simclr)
 
 
-def _require_two(manifest: Manifest) -> None:
+def _require_two(manifest: Clips) -> None:
     train, held_out = len(manifest.of("train")), len(manifest.of("validation"))
     if min(train, held_out) < 2:
         raise InputError(

@@ -17,7 +17,7 @@ from pipelines.stages.vocoder import CodedIn
 from pipelines.store.session import rate_prefix
 from pipelines.store.store import Entry
 from vocoder.speech_judges import JudgeOfSpeech
-from wordless.audio.recordings.manifest import Manifest
+from wordless.audio.recordings.manifest import Clips
 
 if TYPE_CHECKING:
     from pipelines.settings.run import RunSettings
@@ -118,7 +118,7 @@ class Study(ClipReading):
 
     options: RunSettings
     entries: RunEntries  # that the run made before it compares anything
-    unlabelled: tuple[Manifest, ...]  # more recordings, for training without labels
+    unlabelled: tuple[Clips, ...]  # more recordings, for training without labels
     task: ProbeTask
 
     @cached_property

@@ -38,7 +38,7 @@ from wordless.base.files import file_hash
 if TYPE_CHECKING:
     from lm.probing.features_file import FeaturesFile
     from pipelines.methods.study import Study
-    from wordless.audio.recordings.manifest import Manifest
+    from wordless.audio.recordings.manifest import Clips
 
 
 _ALL = (
@@ -131,7 +131,7 @@ def _read_checked(file: Path, state: tuple[int, int] | None) -> FeaturesFile:
     return replace(content, arrays={key: values[:0] for key, values in content.arrays.items()})
 
 
-def _require_clips(file: Path, manifest: Manifest) -> None:
+def _require_clips(file: Path, manifest: Clips) -> None:
     _checked(file).require_clips([clip.name for clip in manifest.clips])
 
 

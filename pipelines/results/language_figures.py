@@ -34,7 +34,7 @@ from pipelines.stages.rates import CONTINUATIONS, FLAT, LABELS, RATES, Tokenized
 from pipelines.stages.zerospeech import CONSISTENCY, ERRORS, MODELS, PAIRS
 from pipelines.store.store import CURVE, Entry
 from tokenizer.parquet import read_codes
-from wordless.audio.recordings.manifest import Manifest
+from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.spoken_pairs import CHANGES
 from wordless.base.saved_models import read_header
 
@@ -141,7 +141,7 @@ ASKED = (  # model -> its rivals
 
 
 def sample_models(
-    made: Made, manifest: Manifest, settings: RunSettings, speeds: Mapping[str, Speed]
+    made: Made, manifest: Clips, settings: RunSettings, speeds: Mapping[str, Speed]
 ) -> tuple[Section, list[Figure]]:
     """Describe the models, and give their figures over all seeds; the continued clips have the manifest's labels."""
     known = {clip.name: clip for clip in manifest.clips}
@@ -203,7 +203,7 @@ def _mean_of_seeds(row: Figure, values: Sequence[float], confidence: float) -> F
 
 
 def rates_of_run(
-    entries: RunEntries, manifest: Manifest, config: RatesConfig, probe: ProbeConfig, *, protocol: str
+    entries: RunEntries, manifest: Clips, config: RatesConfig, probe: ProbeConfig, *, protocol: str
 ) -> tuple[Section | None, list[Figure]]:
     """Describe the stage ``rates``, and give its figures; None and none where a run does not have the stage."""
     if (said := entries.continuations) is None or entries.rates is None or entries.lm is None:

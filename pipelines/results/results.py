@@ -35,7 +35,7 @@ from pipelines.store.stored_features import GPT, PROBE
 from pipelines.tracking.tracking import TrackedRun
 from tokenizer.config import SavedTokenizer
 from vocoder.kinds import WAVENET
-from wordless.audio.recordings.manifest import SPLITS, Manifest, Rejected
+from wordless.audio.recordings.manifest import SPLITS, Clips, Rejected
 from wordless.base.files import write_aside
 from wordless.base.machine import cores, installed_version, machine_memory
 from wordless.base.saved_models import CONFIG
@@ -52,7 +52,7 @@ TRAINED = ("autoencoder", "lm", "vocoder")  # stages with a training curve
 def write_results(
     folder: Path,
     *,
-    manifest: Manifest,
+    manifest: Clips,
     rejected: Sequence[Rejected],
     name: str,
     settings: RunSettings,
@@ -115,7 +115,7 @@ def _costs(made: Mapping[FoldSeed, RunEntries]) -> Iterator[Figure]:
                 yield Figure(stage=stage, name=name, value=value, artifact=entry.key)
 
 
-def _of_one_run(entries: RunEntries, manifest: Manifest) -> dict[str, object]:
+def _of_one_run(entries: RunEntries, manifest: Clips) -> dict[str, object]:
     """Collect the figures that exist once if everything was trained once."""
     curves = {stage: entry.read_json(CURVE) for stage, entry in entries.named.items() if stage in TRAINED}
     # A training that took no step has no curve.
@@ -215,7 +215,7 @@ def _bits_per_sample(entry: Entry, shared: Mapping[str, Any]) -> Iterator[Figure
             yield Figure(stage="vocoder", name="bits_per_sample", of=of, value=bits, artifact=entry.key, **shared)
 
 
-def _corpus(manifest: Manifest, rejected: Sequence[Rejected], name: str) -> dict[str, object]:
+def _corpus(manifest: Clips, rejected: Sequence[Rejected], name: str) -> dict[str, object]:
     segments = {"recordings": len({clip.path for clip in manifest.clips})} if manifest.has_segments else {}
     return {
         "name": name,

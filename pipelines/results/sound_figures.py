@@ -24,12 +24,12 @@ from pipelines.stages.options import JudgeName
 from pipelines.store.store import Entry
 from vocoder.kinds import BY_KEY, ORIGINAL, UNLEARNED, WAVENET
 from vocoder.speech_judges import SPEECH_JUDGES
-from wordless.audio.recordings.manifest import Manifest
+from wordless.audio.recordings.manifest import Clips
 
 Row = Mapping[str, Any]
 
 
-def sound_figures(entries: RunEntries, manifest: Manifest, config: ProbeConfig, *, protocol: str) -> Iterator[Figure]:
+def sound_figures(entries: RunEntries, manifest: Clips, config: ProbeConfig, *, protocol: str) -> Iterator[Figure]:
     """Collect all figures of a run's sounds from its entries by stage; empty if it made none.
 
     ``manifest`` has the present labels of the clips: a corrected label needs no new sounds.
@@ -70,7 +70,7 @@ def _of_clips(rows: Sequence[Row], config: ProbeConfig, row: Figure) -> Iterator
         yield from _on_same_clips(known, config, replace(row, name=name, of=one, against=other), ratio=ratio)
 
 
-def listening_record(entries: RunEntries, listening: Entry, manifest: Manifest) -> dict[str, object]:
+def listening_record(entries: RunEntries, listening: Entry, manifest: Clips) -> dict[str, object]:
     """Describe the clips to listen to, with the manifest's labels, and the language model's sounds."""
     known = {clip.name: {"label": clip.label, "group": clip.group} for clip in manifest.clips}
     record: dict[str, object] = {
@@ -96,7 +96,7 @@ def listening_record(entries: RunEntries, listening: Entry, manifest: Manifest) 
     return record
 
 
-def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, row: Figure) -> Iterator[Figure]:
+def _labels(entry: Entry, manifest: Clips, config: ProbeConfig, row: Figure) -> Iterator[Figure]:
     """Give the label accuracy of each kind of sound, and WaveNet's relative to the other kinds and the originals."""
     rows, row = read_labelled_rows(entry, manifest), replace(row, over="clips")
     if not rows:
@@ -213,7 +213,7 @@ class OriginalsRecognised:
         return bool(binom.sf(self.right - 1, self.clips, self.guessed / self.clips) < SIGNIFICANT)
 
 
-def originals_recognised(recognised: Entry, manifest: Manifest) -> OriginalsRecognised | None:
+def originals_recognised(recognised: Entry, manifest: Clips) -> OriginalsRecognised | None:
     """Compare the classifier's answers to the originals with the manifest's labels; None without labels."""
     known = read_labelled_rows(recognised, manifest)
     if not known:
@@ -223,7 +223,7 @@ def originals_recognised(recognised: Entry, manifest: Manifest) -> OriginalsReco
     return OriginalsRecognised(right=right, clips=len(known), guess=guess, guessed=guessed)
 
 
-def read_labelled_rows(recognised: Entry, manifest: Manifest) -> list[tuple[str, Mapping[str, str]]]:
+def read_labelled_rows(recognised: Entry, manifest: Clips) -> list[tuple[str, Mapping[str, str]]]:
     """List the label of each judged clip, and the classifier's answer to each kind of its sound."""
     labels = {clip.name: clip.label for clip in manifest.clips}
     rows = recognised.read_rows(RECOGNISED, "clips")
@@ -235,7 +235,7 @@ def judge_of(recognised: Entry) -> JudgeName:
     return cast(JudgeName, recognised.read_json(RECOGNISED)["judge"])
 
 
-def unreliable_classifier(recognised: Entry, decoded: Entry, manifest: Manifest) -> str | None:
+def unreliable_classifier(recognised: Entry, decoded: Entry, manifest: Clips) -> str | None:
     """Write a warning with a remedy if the originals are not recognised; None if they are."""
     found = originals_recognised(recognised, manifest)
     if found is None or (found.rate >= TOO_WEAK and found.beats_guessing):
@@ -252,7 +252,7 @@ def unreliable_classifier(recognised: Entry, decoded: Entry, manifest: Manifest)
     )
 
 
-def fair_classifier(recognised: Entry, manifest: Manifest) -> str | None:
+def fair_classifier(recognised: Entry, manifest: Clips) -> str | None:
     """Write a notice if the originals are recognised, but not nearly all of them; else None."""
     found = originals_recognised(recognised, manifest)
     if found is None or found.rate < TOO_WEAK or found.rate >= GOOD_ENOUGH:
@@ -264,7 +264,7 @@ def fair_classifier(recognised: Entry, manifest: Manifest) -> str | None:
     )
 
 
-def _remedies(found: OriginalsRecognised, decoded: Entry, manifest: Manifest) -> Iterator[str]:
+def _remedies(found: OriginalsRecognised, decoded: Entry, manifest: Clips) -> Iterator[str]:
     """List options that can improve the classifier and are not exhausted."""
     rows = decoded.read_rows(CLIPS, "clips")
     cut = [row for row in rows if is_cut(row)]

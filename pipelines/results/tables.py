@@ -16,7 +16,7 @@ from rich.table import Column, Table
 from pipelines.methods.table import row_of
 from pipelines.results.comparison import By, Comparison, Probed
 from pipelines.store.stored_features import GPT
-from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.base.files import aside
 
 PREDICTIONS = "predictions.parquet"  # in the folder of a run
@@ -46,7 +46,7 @@ _SCHEMA = pa.schema([(name, kind) for name, (kind, _) in COLUMNS.items()])
 
 
 def write_predictions(
-    path: Path, per_fold: Mapping[tuple[str, int], Probed], manifest: Manifest, *, by: By, separator: str | None
+    path: Path, per_fold: Mapping[tuple[str, int], Probed], manifest: Clips, *, by: By, separator: str | None
 ) -> None:
     """Write the table, whole or not at all, from the ``probe.json`` of each fold and seed.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,8 +11,8 @@ from lm.options import States, VectorConfig
 from pipelines.methods.method import Method
 from pipelines.methods.table import METHODS, ROWS, own_method
 from tokenizer.options import Assignments
-from wordless.audio.recordings.manifest import Manifest
-from wordless.audio.recordings.splits import Fold, folds
+from wordless.audio.recordings.manifest import Clips
+from wordless.audio.recordings.splits import folds
 from wordless.base.errors import InputError, within
 from wordless.base.options import option
 from wordless.base.values import match_choice
@@ -96,13 +96,13 @@ class ComparisonConfig(ReadingConfig):
         named = tuple(METHODS[name] for name in dict.fromkeys(self.methods))
         return named + tuple(own_method(name, file) for name, file in (self.features or {}).items())
 
-    def divide(self, manifest: Manifest, *, quick: bool, shared_groups: bool = False) -> tuple[Fold, ...]:
+    def divide(self, manifest: Clips, *, quick: bool, shared_groups: bool = False) -> tuple[Clips, ...]:
         """Return the folds of a corpus; without the option ``folds`` a single one, its own split.
 
         ``quick`` takes only two of them; ``shared_groups`` allows a group in several given folds.
         """
         if self.folds is None:
-            return (Fold(name="test", manifest=manifest),)
+            return (replace(manifest, name="test"),)
         with within("corpus", folds="compare.folds"):
             at_most = QUICK_FOLDS if quick else None
             return folds(manifest, by=self.folds, at_most=at_most, shared_groups=shared_groups)

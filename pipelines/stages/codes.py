@@ -17,7 +17,7 @@ from tokenizer.options import ViewsConfig
 from tokenizer.parquet import COMPLETE, mark_complete, shard_path, write_shard
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read_beginning
-from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash, choose_evenly
+from wordless.audio.recordings.manifest import Clip, Clips, audio_hash, choose_evenly
 from wordless.audio.views import View, compared_views, views_hash
 from wordless.audio.waveform import FloatArray, Waveform
 from wordless.base.machine import one_thread
@@ -27,14 +27,14 @@ VIEWS_PER_SHARD = 500
 VIEWS_TOGETHER = 50  # that a GPU encodes at once; a CPU encodes the views of one clip
 
 
-def codes(session: Session, manifest: Manifest, tokenizer_entry: Entry) -> Entry:
+def codes(session: Session, manifest: Clips, tokenizer_entry: Entry) -> Entry:
     """Encode every clip."""
     inputs = {"tokenizer": tokenizer_entry, "recordings": audio_hash(manifest)}
     recipe, title = Recipe("codes", 2, config={}, inputs=inputs), f"encoding {len(manifest.clips)} clips"
     return _encoded(session, manifest, tokenizer_entry, recipe, compared_views(manifest), title)
 
 
-def codes_of_views(session: Session, manifest: Manifest, tokenizer_entry: Entry, views: Sequence[View]) -> Entry:
+def codes_of_views(session: Session, manifest: Clips, tokenizer_entry: Entry, views: Sequence[View]) -> Entry:
     """Encode views of the clips; they have a stream of pitch if all of them are encoded from samples."""
     inputs = {"tokenizer": tokenizer_entry, "views": views_hash(views), "recordings": audio_hash(manifest)}
     recipe, title = Recipe("codes_of_views", 1, config={}, inputs=inputs), f"encoding {len(views)} views of the clips"
@@ -44,7 +44,7 @@ def codes_of_views(session: Session, manifest: Manifest, tokenizer_entry: Entry,
 
 def training_views(
     session: Session,
-    manifest: Manifest,
+    manifest: Clips,
     tokenizer_entry: Entry,
     config: ViewsConfig,
     *,
@@ -69,7 +69,7 @@ def training_views(
 
 def _encoded(
     session: Session,
-    manifest: Manifest,
+    manifest: Clips,
     tokenizer_entry: Entry,
     recipe: Recipe,
     views: Sequence[View],
@@ -114,7 +114,7 @@ SOUND_SECONDS = 0.3  # around the middle of a patch
 MAX_CLASSES = 100  # more labels are names of clips rather than classes
 
 
-def code_table(session: Session, manifest: Manifest, tokenizer_entry: Entry, *, separator: str | None) -> Entry:
+def code_table(session: Session, manifest: Clips, tokenizer_entry: Entry, *, separator: str | None) -> Entry:
     """Describe the codes of test clips; WAV files hold the sounds nearest to the most frequent codes.
 
     ``separator`` separates several labels of one clip. Such labels are left out, because a patch has one label here.
@@ -162,7 +162,7 @@ def around(samples: FloatArray, step: int, tokenizer: Tokenizer) -> Waveform:
     return Waveform(samples=padded[start + length : start + 2 * length], sample_rate=rate)
 
 
-def _beginning(manifest: Manifest, clip: Clip, tokenizer: Tokenizer) -> FloatArray:
+def _beginning(manifest: Clips, clip: Clip, tokenizer: Tokenizer) -> FloatArray:
     rate = tokenizer.format.sample_rate
     return read_beginning(manifest.root / clip.path, rate, MAX_SECONDS, part=clip.part).samples
 

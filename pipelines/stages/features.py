@@ -40,7 +40,7 @@ from tokenizer.encoder import Encoder, encode, signals, soft_codes
 from tokenizer.parquet import read_codes
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.inspection import require_finite
-from wordless.audio.recordings.manifest import Manifest
+from wordless.audio.recordings.manifest import Clips
 from wordless.audio.spectrogram import subtract_mean
 from wordless.audio.views import AS_RECORDED, View, compared_views, hearings, views_hash
 from wordless.base.machine import one_thread
@@ -56,7 +56,7 @@ class ClipReading:
     """The recordings that methods describe, the front end, and how clips become vectors."""
 
     session: Session
-    manifest: Manifest
+    manifest: Clips
     audio: SpectrogramConfig
     vectors: VectorConfig = VECTORS
     noise_snr: tuple[float, ...] = ()  # dB; test clips have more rows, with noise

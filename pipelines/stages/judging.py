@@ -47,7 +47,7 @@ from vocoder.speech_judges import (
     word_error_rate,
 )
 from wordless.audio.recordings.embedded import EmbeddedConfig, utterances
-from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.views import View
 from wordless.base.errors import InputError
 from wordless.base.machine import version_of
@@ -117,7 +117,7 @@ def _features_of(reader: ConvReader, view: View) -> dict[str, FloatArray]:
     return features
 
 
-def label_task(session: Session, manifest: Manifest, config: ProbeConfig) -> ProbeTask | None:
+def label_task(session: Session, manifest: Clips, config: ProbeConfig) -> ProbeTask | None:
     """Return the task of recognising labels; None, after a printed reason, if there are no labels."""
     try:
         task = probe_task(manifest, config)
@@ -201,7 +201,7 @@ class Spoken:
     grammar: Grammar
 
     @classmethod
-    def of(cls, manifest: Manifest, embedded: EmbeddedConfig | None, *, free: bool, separator: str | None) -> "Spoken":
+    def of(cls, manifest: Clips, embedded: EmbeddedConfig | None, *, free: bool, separator: str | None) -> "Spoken":
         """Read labels and groups of a manifest.
 
         Args:

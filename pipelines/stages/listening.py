@@ -49,7 +49,7 @@ from vocoder.vocoder import Vocoder
 from wordless.audio.levels import Excerpt, read_loudest
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read
-from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash, choose_randomly
+from wordless.audio.recordings.manifest import Clip, Clips, audio_hash, choose_randomly
 from wordless.audio.waveform import Waveform
 from wordless.base.files import aside
 
@@ -65,7 +65,7 @@ class Playback:
     """The models that turn test clips into codes and back into sound, and the options of this sound."""
 
     session: Session
-    manifest: Manifest
+    manifest: Clips
     tokenizer: Entry
     vocoder: Entry
     audio: SpectrogramConfig

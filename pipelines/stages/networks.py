@@ -37,7 +37,7 @@ from pipelines.stages.options import AstSettings, AudioTransformerSettings, Base
 from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, stored_clips, stored_std
 from pipelines.store.session import Session
 from pipelines.store.store import TRAINED, Entry, Recipe, other_options, some_options, text_hash
-from wordless.audio.recordings.manifest import Manifest, Split
+from wordless.audio.recordings.manifest import Clips, Split
 from wordless.audio.views import View
 from wordless.training.options import FitConfig
 
@@ -201,7 +201,7 @@ class Network:
         return replace(self.reader, trained=trained.folder, vectors=self.head.reads(vectors))
 
 
-def _labelled(data: Entry, manifest: Manifest, split: Split, options: ClassificationOptions) -> LabelledInputs:
+def _labelled(data: Entry, manifest: Clips, split: Split, options: ClassificationOptions) -> LabelledInputs:
     """Return the stored inputs of the clips of a split that have a label."""
     clips = manifest.of(split)
     rows = [row for row, clip in enumerate(clips) if clip.label and options.names(clip.label)]

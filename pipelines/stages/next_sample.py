@@ -15,7 +15,7 @@ from vocoder.engines.choice import choose_engine, precision
 from vocoder.judging import sound_levels
 from vocoder.options import Sampling
 from wordless.audio.levels import read_loudest
-from wordless.audio.recordings.manifest import Manifest, Split, audio_hash, choose_randomly
+from wordless.audio.recordings.manifest import Clips, Split, audio_hash, choose_randomly
 from wordless.audio.waveform import Waveform
 from wordless.base.machine import one_thread
 from wordless.base.seeds import sound_seed
@@ -26,7 +26,7 @@ VALIDATION_BATCHES = 8
 
 
 def train_sample_model(
-    session: Session, manifest: Manifest, waveforms_entry: Entry, settings: NextSampleSettings, name: ModelName
+    session: Session, manifest: Clips, waveforms_entry: Entry, settings: NextSampleSettings, name: ModelName
 ) -> Entry:
     """Train one model on the samples of training clips; the entry is a folder that `SampleLanguageModel` loads."""
     config, fit, stage = settings.config(name), settings.fit, f"{NEXT_SAMPLE}_{name}"
@@ -49,7 +49,7 @@ def train_sample_model(
 
 def score_sample_models(
     session: Session,
-    manifest: Manifest,
+    manifest: Clips,
     sounds: tuple[Entry, Entry],
     models: Mapping[str, Entry],
     settings: NextSampleSettings,
@@ -94,7 +94,7 @@ def score_sample_models(
     return session.obtain(recipe, title, make, files=[SCORES])
 
 
-def stored_samples(entry: Entry, manifest: Manifest, split: Split) -> SampleClips:
+def stored_samples(entry: Entry, manifest: Clips, split: Split) -> SampleClips:
     """Return the samples of a split's clips in an entry of `waveforms`, read in place."""
     samples, offsets = split_samples(entry, manifest, split)
     return SampleClips(samples=samples, offsets=offsets)
@@ -105,7 +105,7 @@ ORIGINAL = "original"  # the recording that models continue
 
 
 def generate_sample_sounds(
-    session: Session, manifest: Manifest, models: Mapping[str, Entry], config: SampleSoundsConfig, *, sample_rate: int
+    session: Session, manifest: Clips, models: Mapping[str, Entry], config: SampleSoundsConfig, *, sample_rate: int
 ) -> Entry:
     """Make WAV files of every model, and the prompts that they continue; ``sounds.json`` has a row for each file."""
     clips = choose_randomly(manifest.of("test"), config.prompts, seed=config.seed)

@@ -23,7 +23,7 @@ from pipelines.stages.options import OPTION, BaselineSettings, Wav2vec2Settings
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_clips, stored_spectrograms, stored_std, waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import TRAINED, Entry, Recipe, some_options, write_json
-from wordless.audio.recordings.manifest import Manifest
+from wordless.audio.recordings.manifest import Clips
 from wordless.base.errors import InputError
 from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, write_model
 from wordless.base.text import counted
@@ -65,7 +65,7 @@ class TrainedBody:
     unlabelled: tuple[tuple[Entry, ...], ...] = ()
 
 
-def speech_body(reading: ClipReading, unlabelled: Sequence[Manifest], settings: Wav2vec2Settings) -> TrainedBody:
+def speech_body(reading: ClipReading, unlabelled: Sequence[Clips], settings: Wav2vec2Settings) -> TrainedBody:
     """Return the model of the user's folder, or one that is pre-trained, with the entries that it is made from."""
     session, rate = reading.session, reading.audio.sample_rate
     if settings.weights is not None:
@@ -85,7 +85,7 @@ def entry_source(entry: Entry) -> Source:
 
 
 def wav2vec2(
-    session: Session, data: Sequence[tuple[Entry, Manifest]], settings: Wav2vec2Settings, *, sample_rate: int
+    session: Session, data: Sequence[tuple[Entry, Clips]], settings: Wav2vec2Settings, *, sample_rate: int
 ) -> Entry:
     """Pre-train wav2vec 2.0 on the training clips of all ``data``: waveforms of the corpus, and of other sources.
 

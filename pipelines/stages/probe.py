@@ -18,8 +18,7 @@ from lm.probing.vectors import CLASS_SCORES, FloatArray
 from pipelines.store.session import Session
 from pipelines.store.store import METHOD, Entry, Recipe, other_options, text_hash, write_json
 from pipelines.store.stored_features import FEATURES, PROBE, SCORES, features_by_method
-from wordless.audio.recordings.manifest import Manifest
-from wordless.audio.recordings.splits import Fold
+from wordless.audio.recordings.manifest import Clips
 from wordless.audio.views import compared_views
 from wordless.base.errors import InputError
 from wordless.base.text import counted
@@ -28,7 +27,7 @@ from wordless.base.values import list_hash
 
 def probe_methods(
     session: Session,
-    manifest: Manifest,
+    manifest: Clips,
     feature_entries: Sequence[Entry],
     config: ProbeConfig,
     *,
@@ -101,7 +100,7 @@ def _probe(
 
 def collect_probes(
     session: Session,
-    manifest: Manifest,
+    manifest: Clips,
     probed: Mapping[str, Entry],
     config: ProbeConfig,
     *,
@@ -141,7 +140,7 @@ def _options(config: ProbeConfig) -> dict[str, object]:
     return {"probe": other_options(config, "choose_by")}
 
 
-def _labels(manifest: Manifest, task: ProbeTask) -> dict[str, str | None]:
+def _labels(manifest: Clips, task: ProbeTask) -> dict[str, str | None]:
     """Hash the clips' paths, labels, splits and groups, and the parts of cross-validation."""
     labels = list_hash([clip.name, clip.split, clip.label, clip.group] for clip in manifest.clips)
     return {
@@ -150,7 +149,7 @@ def _labels(manifest: Manifest, task: ProbeTask) -> dict[str, str | None]:
     }
 
 
-def _describe(task: ProbeTask, manifest: Manifest, config: ProbeConfig) -> dict[str, object]:
+def _describe(task: ProbeTask, manifest: Clips, config: ProbeConfig) -> dict[str, object]:
     test, validation = task.rows["test"], task.rows["validation"]
     clips = [manifest.clips[row] for row in test]
     return {
@@ -169,7 +168,7 @@ def _describe(task: ProbeTask, manifest: Manifest, config: ProbeConfig) -> dict[
 
 
 def probe_task(
-    manifest: Manifest,
+    manifest: Clips,
     config: ProbeConfig,
     *,
     folds_by: str | None = None,
@@ -195,7 +194,7 @@ def probe_task(
     return with_parts(fitted, config, groups=groups, folds=folds)
 
 
-def require_probeable(folds: Sequence[Fold], config: ProbeConfig, *, by: str | None) -> list[str]:
+def require_probeable(folds: Sequence[Clips], config: ProbeConfig, *, by: str | None) -> list[str]:
     """Refuse folds of which one lacks the labels of a class or a split, before any model is trained.
 
     ``by`` is the basis of the folds, "group" or "fold", or None for the corpus's own split. The result is notices about
@@ -204,7 +203,7 @@ def require_probeable(folds: Sequence[Fold], config: ProbeConfig, *, by: str | N
     notices: dict[str, list[str]] = {}
     for fold in folds:
         try:
-            task = probe_task(fold.manifest, config, folds_by=by)
+            task = probe_task(fold, config, folds_by=by)
         except InputError as error:
             if by is None:
                 raise

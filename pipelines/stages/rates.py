@@ -52,7 +52,7 @@ from vocoder.options import Sampling as SoundSampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.levels import Excerpt, read_loudest
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash, choose_randomly
+from wordless.audio.recordings.manifest import Clip, Clips, audio_hash, choose_randomly
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 from wordless.base.files import aside
@@ -87,7 +87,7 @@ class TokenizedCorpus:
 
 def tokenize_corpus(
     session: Session,
-    manifest: Manifest,
+    manifest: Clips,
     audio: SpectrogramConfig,
     settings: TokenizerSettings,
     layer: ChosenLayer | None = None,
@@ -159,9 +159,9 @@ class RateModels:
 
 def coded_clips(
     session: Session,
-    manifest: Manifest,
+    manifest: Clips,
     codebook: TokenizedCorpus,
-    unlabelled: Sequence[Manifest],
+    unlabelled: Sequence[Clips],
     config: ViewsConfig,
     *,
     coarsest: int,
@@ -173,7 +173,7 @@ def coded_clips(
     do they have a stream of pitch.
     """
 
-    def coded(clips: Manifest, own: Entry | None = None) -> CodedCorpus:
+    def coded(clips: Clips, own: Entry | None = None) -> CodedCorpus:
         tokens = codebook.tokenizer
         own = own or codes(session, clips, tokens)
         views = training_views(session, clips, tokens, config, patch_frames=coarsest, pitched=pitched)
@@ -216,7 +216,7 @@ class _Models:
 
 def continuations(
     session: Session,
-    manifest: Manifest,
+    manifest: Clips,
     tokenizer: Entry,
     coded: Entry,
     rates: Entry,
@@ -281,12 +281,12 @@ def continuations(
     return session.obtain(recipe, title, make, files=["*.wav", PICTURES, CONTINUATIONS])
 
 
-def continued_clips(manifest: Manifest, count: int, *, shortest: float, seed: int) -> list[Clip]:
+def continued_clips(manifest: Clips, count: int, *, shortest: float, seed: int) -> list[Clip]:
     """Choose up to ``count`` random test clips of ``shortest`` seconds or more."""
     return choose_randomly(_long_enough(manifest, shortest), count, seed=seed)
 
 
-def require_long_enough(manifest: Manifest, *, shortest: float) -> None:
+def require_long_enough(manifest: Clips, *, shortest: float) -> None:
     """Refuse test clips of which none lasts ``shortest`` seconds, a coarse code."""
     if not _long_enough(manifest, shortest):
         raise InputError(
@@ -295,7 +295,7 @@ def require_long_enough(manifest: Manifest, *, shortest: float) -> None:
         )
 
 
-def _long_enough(manifest: Manifest, shortest: float) -> list[Clip]:
+def _long_enough(manifest: Clips, shortest: float) -> list[Clip]:
     return [clip for clip in manifest.of("test") if clip.seconds >= shortest]
 
 

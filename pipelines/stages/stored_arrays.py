@@ -32,7 +32,7 @@ from pipelines.store.store import Entry, Recipe, write_json
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.inspection import require_finite
-from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash
+from wordless.audio.recordings.manifest import Clip, Clips, Split, audio_hash
 from wordless.audio.views import View
 from wordless.audio.waveform import in_16_bits
 from wordless.base.arrays import Array, allocate, fill, write_array
@@ -43,12 +43,12 @@ STD, STATISTICS = "std.npy", "statistics.json"  # beside frames
 R = TypeVar("R")
 
 
-def kept_clips(manifest: Manifest) -> list[Clip]:
+def kept_clips(manifest: Clips) -> list[Clip]:
     """List the clips of such an array, in its order."""
     return [clip for split in TRAINED_ON for clip in manifest.of(split)]
 
 
-def kept_rows(manifest: Manifest, split: Split) -> range:
+def kept_rows(manifest: Clips, split: Split) -> range:
     """Return the rows of `kept_clips` that belong to a split."""
     first = 0 if split == "train" else len(manifest.of("train"))
     return range(first, first + len(manifest.of(split)))
@@ -92,7 +92,7 @@ def read_clips(file: Path) -> tuple[Array, npt.NDArray[np.int64]]:
     return np.load(file, mmap_mode="r"), np.load(file.with_name(OFFSETS))
 
 
-def waveforms(session: Session, manifest: Manifest, sample_rate: int, *, test: bool = False) -> Entry:
+def waveforms(session: Session, manifest: Clips, sample_rate: int, *, test: bool = False) -> Entry:
     """Write sound at one rate, 16 bits, for the vocoder and for encoders of waveforms; with ``test``, of test clips."""
     splits: tuple[Split, ...] = ("test",) if test else TRAINED_ON
     inputs = {"recordings": audio_hash(manifest, splits)}
@@ -113,7 +113,7 @@ def _write_waveform(root: Path, sample_rate: int, samples: Array, clip: Clip) ->
     fill(samples, (in_16_bits(block) for block in blocks))
 
 
-def split_samples(entry: Entry, manifest: Manifest, split: Split) -> tuple[Array, npt.NDArray[np.int64]]:
+def split_samples(entry: Entry, manifest: Clips, split: Split) -> tuple[Array, npt.NDArray[np.int64]]:
     """Return the samples of a split's clips in an entry of `waveforms`, read in place, and their offsets."""
     samples, offsets = read_clips(entry.folder / SAMPLES)
     rows = kept_rows(manifest, split)
@@ -121,7 +121,7 @@ def split_samples(entry: Entry, manifest: Manifest, split: Split) -> tuple[Array
     return samples[here[0] : here[-1]], here - here[0]
 
 
-def spectrograms(session: Session, manifest: Manifest, audio: SpectrogramConfig, sample: Entry) -> Entry:
+def spectrograms(session: Session, manifest: Clips, audio: SpectrogramConfig, sample: Entry) -> Entry:
     """Write normalised log-mel, 16 bits, for SimCLR, gpt_sound and the supervised encoder."""
     inputs = {"sample": sample, "recordings": audio_hash(manifest, TRAINED_ON)}
     recipe = Recipe("spectrograms", 1, config={"audio": audio}, inputs=inputs)
@@ -154,7 +154,7 @@ def stored_spectrograms(entry: Entry, split: Split) -> tuple[StoredClips, list[s
     return StoredClips.of(*read_clips(entry.folder / FRAMES)).of_rows(rows), [stored[row][0] for row in rows]
 
 
-def filter_banks(session: Session, manifest: Manifest) -> Entry:
+def filter_banks(session: Session, manifest: Clips) -> Entry:
     """Write filter banks, 16 bits, for the fine-tuning of AST, and their statistics over the training clips."""
     recipe = Recipe("filter_banks", 1, config={}, inputs={"recordings": audio_hash(manifest, TRAINED_ON)})
     clips = kept_clips(manifest)
@@ -184,7 +184,7 @@ def _write_filter_bank(root: Path, frames: Array, clip: Clip) -> tuple[float, fl
     return float(sums[0]), float(sums[1]), written * N_MELS
 
 
-def stored_clips(entry: Entry, manifest: Manifest, split: Split) -> StoredClips:
+def stored_clips(entry: Entry, manifest: Clips, split: Split) -> StoredClips:
     """Return the clips of a split in an entry of this module, read in place."""
     file, rows = entry.folder / FRAMES, kept_rows(manifest, split)
     return StoredClips.of(*read_clips(file if file.exists() else entry.folder / SAMPLES)).of_rows(rows)

@@ -5,7 +5,6 @@ Nothing is fitted on validation or test clips; validation clips only choose the 
 
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import replace
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -43,7 +42,7 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.pitch import LOWEST, resolves_pitch, track_pitch
 from wordless.audio.reading import read_beginning
-from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash, choose_evenly
+from wordless.audio.recordings.manifest import Clip, Clips, Split, audio_hash, choose_evenly
 from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError, within
 from wordless.base.machine import local_gpus, one_thread
@@ -58,7 +57,7 @@ STATES = {"train": "train_states", "validation": "validation_states"}  # tensors
 
 def frame_sample(
     session: Session,
-    manifest: Manifest,
+    manifest: Clips,
     audio: SpectrogramConfig,
     settings: TokenizerSettings,
     layer: ChosenLayer | None = None,
@@ -96,7 +95,7 @@ def frame_sample(
 
 
 def statistics_key(
-    manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings, layer: ChosenLayer | None, *, seed: int
+    manifest: Clips, audio: SpectrogramConfig, settings: TokenizerSettings, layer: ChosenLayer | None, *, seed: int
 ) -> str:
     """Return the key of the sample for those who read only the mean and the deviation of all its frames.
 
@@ -107,7 +106,7 @@ def statistics_key(
 
 
 def _sample_recipe(
-    sampled: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings, layer: ChosenLayer | None
+    sampled: Clips, audio: SpectrogramConfig, settings: TokenizerSettings, layer: ChosenLayer | None
 ) -> Recipe:
     config = columns_config(audio, settings) | ({} if layer is None else {"layer": layer.layer})
     model = None if layer is None else layer.config.files
@@ -115,7 +114,7 @@ def _sample_recipe(
     return Recipe("sample", 1, config=config, inputs=inputs)
 
 
-def sampled_clips(manifest: Manifest, settings: TokenizerSettings) -> Manifest:
+def sampled_clips(manifest: Clips, settings: TokenizerSettings) -> Clips:
     """Return the clips that the sample is drawn from: of more than ``sample_hours`` of a split, some.
 
     Clips are drawn until the hours are full, so the last one may exceed them.
@@ -130,11 +129,11 @@ def sampled_clips(manifest: Manifest, settings: TokenizerSettings) -> Manifest:
         left_out.update(clips[place] for place in order[1 + np.sum(ends < most) :])
     if not left_out:  # a million clips need not be hashed
         return manifest
-    return replace(manifest, clips=tuple(each for each in manifest.clips if each not in left_out))
+    return manifest.where(each not in left_out for each in manifest.clips)
 
 
 def input_sample(
-    session: Session, manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings
+    session: Session, manifest: Clips, audio: SpectrogramConfig, settings: TokenizerSettings
 ) -> Entry | None:
     """Draw the same columns with a random dynamic range for each clip; None without ``dynamic_ranges``.
 
@@ -157,7 +156,7 @@ def input_sample(
 
 def _draw(
     session: Session,
-    manifest: Manifest,
+    manifest: Clips,
     split: Split,
     audio: SpectrogramConfig,
     settings: TokenizerSettings,
@@ -240,9 +239,7 @@ INNER = (0.5, 99.5)  # percentiles of the pitch that have codes of their own; wh
 FEW_VOICED = 0.4  # share of hops with a voice below which there is no stream; speech has 0.65 to 0.8, ESC-10 0.27
 
 
-def pitches(
-    session: Session, manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings
-) -> Entry | None:
+def pitches(session: Session, manifest: Clips, audio: SpectrogramConfig, settings: TokenizerSettings) -> Entry | None:
     """Measure the range of the pitch of training clips, for the codes of the stream of pitch.
 
     None if there is no such stream: none is wanted, the sample rate resolves no pitch, or few recordings have voices.
@@ -278,7 +275,7 @@ def pitches(
     return entry
 
 
-def _pitch_of_beginning(manifest: Manifest, audio: SpectrogramConfig, clip: Clip) -> npt.NDArray[np.float64]:
+def _pitch_of_beginning(manifest: Clips, audio: SpectrogramConfig, clip: Clip) -> npt.NDArray[np.float64]:
     path = manifest.root / clip.path
     samples = read_beginning(path, audio.sample_rate, PITCH_SECONDS, part=clip.part).samples
     return track_pitch(samples, audio.sample_rate, audio.hop_length)
@@ -367,7 +364,7 @@ MAX_CLIPS = 200  # validation clips, at most
 MAX_SECONDS = 30.0  # of each of these clips, from the beginning
 
 
-def health(session: Session, manifest: Manifest, tokenizer_entry: Entry, codes_entry: Entry, *, seed: int) -> Entry:
+def health(session: Session, manifest: Clips, tokenizer_entry: Entry, codes_entry: Entry, *, seed: int) -> Entry:
     """Measure the codebook's usage, fidelity and stability on validation clips, and warn of a collapse."""
     recipe = Recipe("health", 3, config={"seed": seed}, inputs={"codes": codes_entry})
 

@@ -25,7 +25,7 @@ from vocoder.generation import LoudnessRange
 from vocoder.options import WaveNetConfig
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, create_wavenet, transferred
-from wordless.audio.recordings.manifest import Manifest, Split
+from wordless.audio.recordings.manifest import Clips, Split
 from wordless.base.saved_models import VOCODER
 
 VALIDATION_CROPS = 64
@@ -42,7 +42,7 @@ class CodedIn:
 
 
 def vocoder(
-    session: Session, manifest: Manifest, coded: Sequence[CodedIn], waveforms_entry: Entry, settings: VocoderSettings
+    session: Session, manifest: Clips, coded: Sequence[CodedIn], waveforms_entry: Entry, settings: VocoderSettings
 ) -> Entry:
     """Train a WaveNet on the decoded log-mel of one or several codebooks; the entry is a vocoder folder.
 
@@ -123,7 +123,7 @@ def _voice(clips: VocoderClips, tokenizer: Tokenizer) -> VoiceHead | None:
 
 
 def _crops(
-    manifest: Manifest,
+    manifest: Clips,
     split: Split,
     coded: Sequence[CodedIn],
     waveforms_entry: Entry,
@@ -145,14 +145,14 @@ def _crops(
     return Crops(clips, first, config, crops, others=other_codes, turns=in_turn, device=device)
 
 
-def _values(manifest: Manifest, split: Split, codes_entry: Entry) -> list[IntArray]:
+def _values(manifest: Clips, split: Split, codes_entry: Entry) -> list[IntArray]:
     """Read the codes ``(time, streams)`` of each clip of a split."""
     coded = {clip.name: clip for clip in read_codes(codes_entry.folder)[1] if clip.split == split}
     return [coded[clip.name].codes.values for clip in manifest.of(split)]
 
 
 def _clips(
-    manifest: Manifest, split: Split, values: Sequence[IntArray], waveforms_entry: Entry, config: WaveNetConfig
+    manifest: Clips, split: Split, values: Sequence[IntArray], waveforms_entry: Entry, config: WaveNetConfig
 ) -> VocoderClips:
     samples, offsets = split_samples(waveforms_entry, manifest, split)
     known = {group: index for index, group in enumerate(config.groups)}

@@ -8,7 +8,7 @@ import soundfile
 
 from tests.pipelines.tiny import save_run, sweep
 from tests.pipelines.tiny_chain import TINY, called
-from wordless.audio.recordings.manifest import Manifest, read_manifest
+from wordless.audio.recordings.manifest import Clips, read_manifest
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +45,7 @@ class FinishedRun:
     words: tuple[str, ...]  # that it was called with
 
     @property
-    def manifest(self) -> Manifest:
+    def manifest(self) -> Clips:
         """The recordings, in the store."""
         (root,) = (self.store / "embedded").glob("embedded-*/")
         return read_manifest(self.folder / "manifest.tsv", root)

@@ -16,7 +16,7 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import make_stages, session_of
 from tests.pipelines.tiny_chain import TINY, Kill, called_at_once, composed, entries, refusal, run, stored
 from tokenizer.parquet import read_codes
-from wordless.audio.recordings.manifest import Manifest
+from wordless.audio.recordings.manifest import Clips
 from wordless.training.precision import with_precision
 
 SOUND = ("gpt_sound=tiny", "gpt_sound.fit.steps=4", "gpt_sound.fit.validate_every=2")
@@ -99,7 +99,7 @@ def test_a_killed_comparison_resumes_to_the_same_bytes(compared: Path, tmp_path:
 
 
 def made(
-    store: Path, manifest: Manifest, *unlabelled: Manifest, methods: str = "gpt,simclr", stages: str = "lm,probe"
+    store: Path, manifest: Clips, *unlabelled: Clips, methods: str = "gpt,simclr", stages: str = "lm,probe"
 ) -> Mapping[str, Path]:
     """Folders of the entries of one fold, by stage."""
     words = (f"stages=[{stages}]", f"compare.methods=[{methods}]", "lm.views.warps=1", *SOUND)
@@ -128,18 +128,18 @@ def test_gpt_and_simclr_are_trained_on_the_same_clips(finished_run: FinishedRun,
     """The corpus's training clips and all unlabelled ones, and nothing of what is held out."""
     whole = finished_run.manifest
     groups = sorted({clip.group or "" for clip in whole.clips})
-    manifest = replace(whole, clips=tuple(clip for clip in whole.clips if clip.group != groups[0]))
+    manifest = Clips.from_rows(whole.root, (clip for clip in whole.clips if clip.group != groups[0]))
     assert manifest.of("train")
     assert manifest.of("validation")
     others = tuple(replace(clip, label=None, split="train") for clip in whole.clips if clip.group == groups[0])
-    unlabelled = replace(whole, clips=others)
+    unlabelled = Clips.from_rows(whole.root, others)
     folders = made(tmp_path, manifest, unlabelled)
     wanted = {clip.path for clip in (*manifest.of("train"), *others)}
     assert clips_behind(tmp_path, "lm", folders["lm"]) == wanted
     assert clips_behind(tmp_path, "simclr", folders["simclr"]) == wanted
     assert {f"unlabelled_{stage}" for stage in ("codes", "views", "spectrograms")} <= set(folders)
     assert {*folders.values()} == {*entries(tmp_path)}  # all that was made is told, each once
-    parts = (replace(whole, clips=others[:3]), replace(whole, clips=others[3:]))
+    parts = (Clips.from_rows(whole.root, others[:3]), Clips.from_rows(whole.root, others[3:]))
     apart = made(tmp_path, manifest, *parts, methods="gpt")
     assert {f"unlabelled_{stage}" for stage in ("codes", "views", "2_codes", "2_views")} <= set(apart)
     assert apart["lm"] != folders["lm"]

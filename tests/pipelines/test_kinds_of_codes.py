@@ -39,7 +39,7 @@ from vocoder.options import Sampling
 from vocoder.synthesis import create_synthesis
 from vocoder.vocoder import Vocoder
 from wordless.audio.reading import read
-from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.base.errors import InputError
 from wordless.base.saved_models import WEIGHTS
 
@@ -160,7 +160,7 @@ def measured_pitches(place: Path, *, voiced: int) -> Entry | None:
             Clip(path=f"{number}.wav", num_samples=8000, sample_rate=4000, size=1, sha256=f"{number}", split="train")
         )
     settings = TokenizerSettings(pitch=PitchConfig(levels=8))
-    return pitches(session_of(place), Manifest(root=place, clips=tuple(clips)), AUDIO, settings)
+    return pitches(session_of(place), Clips.from_rows(place, clips), AUDIO, settings)
 
 
 @pytest.mark.parametrize("voiced", [0, 4, 10])

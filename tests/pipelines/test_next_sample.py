@@ -18,7 +18,7 @@ from pipelines.store.store import Entry
 from tests.lm.samples.tiny import CONFIGS, lively
 from tests.pipelines.tiny import SAMPLES, silent_session, sweep
 from tests.pipelines.tiny_chain import TINY, Kill, called_at_once, refusal, run, stored
-from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.audio.recordings.manifest import Clip, Clips
 
 MODELS = ["wavenet", "wavenet_large", "transformer", "transformer_context"]
 ONE = ("next_sample.models=[transformer_context]", "stages=[next_sample]")
@@ -126,7 +126,7 @@ def test_a_continuation_follows_from_its_clips_name_and_not_from_the_other_clips
     )
     made = []
     for some in (clips, clips[1:]):
-        manifest = Manifest(root=tmp_path, clips=tuple(some))
+        manifest = Clips.from_rows(tmp_path, some)
         entry = generate_sample_sounds(session, manifest, {name: model}, config, sample_rate=1000)
         paths = [row["path"] for row in entry.read_rows(SAMPLE_SOUNDS, "clips")]
         rows = [row for row in entry.read_rows(SAMPLE_SOUNDS, "sounds") if row["of"] == name]

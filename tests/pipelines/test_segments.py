@@ -36,7 +36,7 @@ from tokenizer.parquet import CodedClip, read_codes
 from vocoder.kinds import ORIGINAL
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.inspection import InspectionConfig
-from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, read_manifest, write_manifest
+from wordless.audio.recordings.manifest import SPLITS, Clip, Clips, read_manifest, write_manifest
 from wordless.audio.recordings.splits import SplitConfig
 
 ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
@@ -54,7 +54,7 @@ def record(path: Path, seconds: float, rate: int) -> Path:
     return path
 
 
-def coded_clips(manifest: Manifest, run: Path, place: Path) -> list[CodedClip]:
+def coded_clips(manifest: Clips, run: Path, place: Path) -> list[CodedClip]:
     """The clips of a manifest in the codes of a run."""
     tokenizer = Entry(stage="tokenizer", key="a", folder=run / "tokenizer", reused=True)
     return list(read_codes(codes(silent_session(place), manifest, tokenizer).folder)[1])
@@ -67,8 +67,8 @@ def test_codes_of_segments_stand_where_those_of_the_whole_recording_stand(
     """Code k of a segment from second s on is code s * codes_per_second + k of the whole, but for the first ones."""
     record(tmp_path / "in" / name, 12.5, rate)
     config = CorpusConfig(root=str(tmp_path / "in"), segment_seconds=2.0, split=ALL_TRAIN)
-    (whole,) = coded_clips(corpus_of(replace(config, segment_seconds=None), tmp_path).manifest, run_folder, tmp_path)
-    segments = coded_clips(corpus_of(config, tmp_path).manifest, run_folder, tmp_path / "segments")
+    (whole,) = coded_clips(corpus_of(replace(config, segment_seconds=None), tmp_path), run_folder, tmp_path)
+    segments = coded_clips(corpus_of(config, tmp_path), run_folder, tmp_path / "segments")
     assert [clip.span for clip in segments] == [*((float(s), s + 2.0) for s in range(0, 12, 2)), (12.0, 12.5)]
     per_code = whole.codes.format.samples_per_code
     agreeing = total = 0
@@ -87,14 +87,14 @@ def test_codes_of_segments_stand_where_those_of_the_whole_recording_stand(
 def test_every_stage_hears_of_a_segment_what_it_hears_of_a_file_cut_to_it(tmp_path: Path, run_folder: Path) -> None:
     path = record(tmp_path / "in/a.ogg", 12.0, 11_025)
     config = CorpusConfig(root=str(tmp_path / "in"), segment_seconds=1.0)
-    segments = corpus_of(config, tmp_path).manifest
+    segments = corpus_of(config, tmp_path)
     samples, rate = soundfile.read(path, dtype="float32")
     cut: list[Clip] = []
     for clip in segments.clips:
         own = f"{clip.segment:05d}.wav"
         soundfile.write(tmp_path / own, samples[clip.start : clip.start + clip.num_samples], rate, subtype="FLOAT")
         cut.append(replace(clip, path=own, segment=None, start=0))
-    files = Manifest(root=tmp_path, clips=tuple(cut))
+    files = Clips.from_rows(tmp_path, cut)
     assert {split: len(segments.of(split)) for split in SPLITS} == {"train": 10, "validation": 1, "test": 1}
     of_segments, of_files = (
         made_by_all_stages(each, run_folder, tmp_path / place) for place, each in (("1", segments), ("2", files))
@@ -156,18 +156,18 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def manifest_of(root: Path, store: Path, trim_db: float | None) -> Manifest:
+def manifest_of(root: Path, store: Path, trim_db: float | None) -> Clips:
     config = CorpusConfig(root=str(root), inspection=InspectionConfig(trim_db=trim_db), split=RECORDED)
-    return corpus_of(config, store).manifest
+    return corpus_of(config, store)
 
 
 @pytest.fixture(scope="module")
-def trimmed(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+def trimmed(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Clips:
     return manifest_of(root, tmp_path_factory.mktemp("store"), 30)
 
 
 @pytest.fixture(scope="module")
-def cut(trimmed: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+def cut(trimmed: Clips, tmp_path_factory: pytest.TempPathFactory) -> Clips:
     """The same recordings, cut by other means."""
     root = tmp_path_factory.mktemp("cut")
     for clip in trimmed.clips:
@@ -177,7 +177,7 @@ def cut(trimmed: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Manifest
     return manifest_of(root, tmp_path_factory.mktemp("store"), None)
 
 
-def made_by_all_stages(manifest: Manifest, run: Path, place: Path) -> dict[str, dict[str, bytes]]:
+def made_by_all_stages(manifest: Clips, run: Path, place: Path) -> dict[str, dict[str, bytes]]:
     """What each stage that listens makes of a manifest: stage -> file -> content."""
     session = silent_session(place)
     settings = run_settings(composed(place, "tokenizer.sample_patches=200", "tokenizer.codebook_size=8")).tokenizer
@@ -215,7 +215,7 @@ def made_by_all_stages(manifest: Manifest, run: Path, place: Path) -> dict[str, 
 
 
 def test_every_stage_hears_what_is_left_alone(
-    trimmed: Manifest, cut: Manifest, root: Path, run_folder: Path, tmp_path: Path
+    trimmed: Clips, cut: Clips, root: Path, run_folder: Path, tmp_path: Path
 ) -> None:
     write_manifest(trimmed, tmp_path / "manifest.tsv")
     read = read_manifest(tmp_path / "manifest.tsv", root)

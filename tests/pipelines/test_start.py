@@ -40,7 +40,7 @@ from tests.pipelines.tiny_chain import CHECKPOINTS, composed, run, stored
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import create_wavenet
-from wordless.audio.recordings.manifest import Manifest, read_manifest, write_manifest
+from wordless.audio.recordings.manifest import Clips, read_manifest, write_manifest
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
 from wordless.base.saved_models import LANGUAGE_MODEL, TOKENIZER
@@ -131,14 +131,14 @@ def test_what_the_first_model_has_heard_is_known_of_the_second(finished_run: Fin
     """Its test clips, too, which may be training clips of the run that it began with."""
     own, start = shutil.copytree(finished_run.folder, tmp_path / "own"), finished_run.folder
     manifest = read_manifest(start / MANIFEST, tmp_path)
-    turned = replace(manifest, clips=tuple(replace(each, split="test") for each in manifest.of("train")))
+    turned = Clips.from_rows(manifest.root, (replace(each, split="test") for each in manifest.of("train")))
     settings = settings_of(tmp_path, f"lm.start='{start}'")
     notices = [*notices_of_starts(turned, settings, own)]
     assert str(start) in notices[0]
     assert str(len(turned.clips)) in notices[1]
     with pytest.raises(InputError, match=LM):
         [*notices_of_starts(turned, settings, start)]
-    write_manifest(Manifest(root=tmp_path, clips=()), own / MANIFEST)
+    write_manifest(Clips.from_rows(tmp_path, ()), own / MANIFEST)
     write_started(settings, tmp_path, own)
     heard = {clip.sha256 for clip in unlabelled_of_run(own, tmp_path)}
     assert heard == {clip.sha256 for clip in manifest.of("train")}
@@ -314,7 +314,7 @@ def test_the_number_of_steps_follows_from_the_weights(finished_run: FinishedRun,
         run_settings(composed(tmp_path, *SOUND, "vocoder.fit.steps=0", "vocoder.start=universal"))
     settings = settings_of(tmp_path, null)  # without a vocoder
     assert settings.vocoder.start is None
-    nothing, settings = Manifest(root=tmp_path, clips=()), run_settings(composed(tmp_path, *SOUND))
+    nothing, settings = Clips.from_rows(tmp_path, ()), run_settings(composed(tmp_path, *SOUND))
     notices = [*notices_of_starts(nothing, settings, tmp_path)]
     assert any("random" in each and "vocoder.start=universal" in each for each in notices)
 

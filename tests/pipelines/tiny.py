@@ -11,7 +11,7 @@ import torch
 from lm.model import LanguageModel
 from lm.options import VECTORS, GPTConfig, VectorConfig
 from pipelines.chain.chain import make_pair
-from pipelines.chain.corpus import Corpus, FoundCorpus, read_corpus
+from pipelines.chain.corpus import read_corpus
 from pipelines.chain.pairs import Pair
 from pipelines.methods.study import RunEntries
 from pipelines.settings.run import RunSettings
@@ -30,7 +30,7 @@ from vocoder.vocoder import Vocoder
 from vocoder.wavenet import WaveNet
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig
-from wordless.audio.recordings.manifest import Manifest
+from wordless.audio.recordings.manifest import Clips
 from wordless.audio.waveform import FloatArray
 from wordless.base.progress import Terminal
 from wordless.training.gangs import Alone
@@ -54,7 +54,7 @@ LISTENING = ListeningConfig(
 
 def reading_of(
     session: Session,
-    manifest: Manifest,
+    manifest: Clips,
     vectors: VectorConfig = VECTORS,
     *,
     sample_rate: int = AUDIO.sample_rate,
@@ -67,7 +67,7 @@ def reading_of(
 
 def playback_of(
     session: Session,
-    manifest: Manifest,
+    manifest: Clips,
     tokenizer: Entry,
     vocoder: Entry,
     audio: SpectrogramConfig = AUDIO,
@@ -165,10 +165,10 @@ def parts_of(run: Path, *parts: str) -> list[Entry]:
     return [Entry(stage=part, key=part, folder=run / part, reused=True) for part in parts or ("tokenizer", "vocoder")]
 
 
-def corpus_of(config: CorpusConfig, store: Path, *, printed: bool = False, **more: Any) -> Corpus:
+def corpus_of(config: CorpusConfig, store: Path, *, printed: bool = False, **more: Any) -> Clips:
     """The corpus that a run would read, with its lists in a store."""
     gang, terminal = Alone(torch.device("cpu")), Terminal(silent=not printed)
-    return read_corpus(FoundCorpus(config=config), store, workers=1, gang=gang, terminal=terminal, **more)
+    return read_corpus(config, None, store, workers=1, gang=gang, terminal=terminal, **more)
 
 
 _WAVENET = ("residual_channels=8", "gate_channels=16", "skip_channels=8", "layers=4")
@@ -185,7 +185,7 @@ SAMPLES = (
 
 
 def make_stages(
-    session: Session, manifest: Manifest, settings: RunSettings, unlabelled: Sequence[Manifest] = ()
+    session: Session, manifest: Clips, settings: RunSettings, unlabelled: Sequence[Clips] = ()
 ) -> RunEntries:
     """Make the entries that the wanted stages need."""
     pair = Pair(fold="", place=session.place, manifest=manifest, settings=settings, unlabelled=tuple(unlabelled))

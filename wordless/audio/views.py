@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from wordless.audio.reading import read_blocks, resample_blocks, resampled_length
-from wordless.audio.recordings.manifest import Clip, Manifest, sound_of
+from wordless.audio.recordings.manifest import Clip, Clips, sound_of
 from wordless.audio.waveform import FloatArray, join_blocks, skip_samples
 from wordless.base.values import list_hash
 
@@ -134,7 +134,7 @@ def hearings(count: int, dynamic_range: float | None) -> tuple[Change, ...]:
 
 
 def compared_views(
-    manifest: Manifest, changes: Sequence[Change] = (AS_RECORDED,), noise_snr: Sequence[float] = ()
+    manifest: Clips, changes: Sequence[Change] = (AS_RECORDED,), noise_snr: Sequence[float] = ()
 ) -> list[View]:
     """Return all clips, then the test clips with noise at each ratio in dB; each in all ``changes``."""
     views = [View(clip, change) for clip in manifest.clips for change in changes]

@@ -37,7 +37,7 @@ from tests.pipelines.tiny_chain import (
 )
 from tokenizer.parquet import read_codes
 from vocoder.kinds import JUDGED_KINDS
-from wordless.audio.recordings.manifest import Manifest, Split, read_manifest
+from wordless.audio.recordings.manifest import Clips, Split, read_manifest
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
 from wordless.base.progress import Terminal
@@ -211,12 +211,12 @@ def test_what_is_said_of_a_clip_makes_no_sound_anew(finished_run: FinishedRun, t
     before = counts(store)
     label = next(clip.label for clip in others if clip.label != first.label)
     mended = (replace(first, label=label, index=7, fold="b"), *others)
-    learn(replace(manifest, clips=mended), store, "stages=[probe,vocoder]")
+    learn(Clips.from_rows(manifest.root, mended), store, "stages=[probe,vocoder]")
     told = {**before, "probed": 2 * len(METHODS), "probe": 2, "recognised": 2}
     assert counts(store) == told
     train = next(clip for clip in manifest.of("train"))
     regrouped = tuple(replace(clip, group=None) if clip == train else clip for clip in manifest.clips)
-    learn(replace(manifest, clips=regrouped), store, "stages=[vocoder]")
+    learn(Clips.from_rows(manifest.root, regrouped), store, "stages=[vocoder]")
     sounds = {"vocoder": 2, "listening": 2, "decoded": 2, "judged": 2}
     assert counts(store) == {**told, **sounds, "probed": told["probed"] + 1, "recognised": 3}  # the judge is probed
 
@@ -259,7 +259,7 @@ def test_a_folder_with_some_broken_files(finished_run: FinishedRun, tmp_path: Pa
 # No leak
 
 
-def without(manifest: Manifest, splits: tuple[Split, ...], root: Path) -> Manifest:
+def without(manifest: Clips, splits: tuple[Split, ...], root: Path) -> Clips:
     """The same corpus elsewhere, with noise of the same length in place of all clips of some splits."""
     clips = []
     for number, clip in enumerate(manifest.clips):
@@ -272,10 +272,10 @@ def without(manifest: Manifest, splits: tuple[Split, ...], root: Path) -> Manife
         else:
             shutil.copy(manifest.root / clip.path, path)
         clips.append(clip)
-    return Manifest(root=root, clips=tuple(clips))
+    return Clips.from_rows(root, clips)
 
 
-def learn(manifest: Manifest, place: Path, *words: str) -> None:
+def learn(manifest: Clips, place: Path, *words: str) -> None:
     """The stages on a manifest of our own. The last weights are kept: validation is there to choose the best."""
     gang, terminal = Alone(torch.device("cpu")), Terminal(silent=True)
     settings = with_precision(run_settings(composed(place, *(words or NO_CHOICE))), gang)
@@ -366,7 +366,7 @@ def test_a_probe_says_how_its_clips_were_trimmed(
     )
     made = RunEntries(probe=probe, methods=tuple(Made(features=each) for each in features))
     clips = read_manifest(finished_run.folder / "manifest.tsv", tmp_path).clips
-    manifest = Manifest(root=tmp_path, clips=tuple(replace(clip, **changes) for clip in clips))  # type: ignore[arg-type]  # fields of a clip
+    manifest = Clips.from_rows(tmp_path, (replace(clip, **changes) for clip in clips))  # type: ignore[arg-type]  # fields of a clip
     settings = run_settings(composed(tmp_path, f"corpus.inspection.trim_db={trim_db or 'null'}"))
     write_probe(tmp_path, made, manifest, settings, torch.device("cpu"))
     probe_of = (FittedProbe.from_pretrained(folder / "probe").description for folder in (tmp_path, finished_run.folder))

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 import torch
 
-from pipelines.chain.corpus import Corpus, find_corpus, read_corpus
+from pipelines.chain.corpus import find_corpus, read_corpus
 from tests.pipelines.tiny import corpus_of
 from tests.pipelines.tiny_chain import CHECKPOINTS, OWN, called_at_once, entries, refusal
 from tests.wordless.audio.recordings.packed_files import samples, save_splits, sound, takes, write_parquet, write_tar
@@ -20,7 +20,7 @@ from wordless.audio.recordings.clips import upsampling_notices
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig
-from wordless.audio.recordings.manifest import read_manifest, read_rejected
+from wordless.audio.recordings.manifest import Clips, read_manifest, read_rejected
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError, named
 from wordless.base.progress import Terminal
@@ -56,14 +56,14 @@ OWN_SPLITS = SplitConfig(by="table", shared_groups=True)
 LABEL = ColumnConfig(label="label", group="speaker")
 
 
-def read(config: CorpusConfig, store: Path) -> Corpus:
+def read(config: CorpusConfig, store: Path) -> Clips:
     silent = Terminal(silent=True)
     recordings = find_corpus(config, EmbeddedConfig(), store, require=None, terminal=silent)
-    return read_corpus(recordings, store, workers=1, gang=Alone(torch.device("cpu")), terminal=silent)
+    return read_corpus(*recordings, store, workers=1, gang=Alone(torch.device("cpu")), terminal=silent)
 
 
-def splits(corpus: Corpus) -> Counter[str]:
-    return Counter(clip.split for clip in corpus.manifest.clips)
+def splits(corpus: Clips) -> Counter[str]:
+    return Counter(clip.split for clip in corpus.clips)
 
 
 def test_a_saved_data_set_keeps_splits_labels_and_groups_and_sets_other_splits_aside(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_saved_data_set_keeps_splits_labels_and_groups_and_sets_other_splits_a
     config = CorpusConfig(dataset=str(tmp_path / "animals"), columns=LABEL, split=OWN_SPLITS)
     corpus = read(config, tmp_path / "store")
     assert (corpus.name, splits(corpus)) == ("animals", {"train": 8, "validation": 4, "test": 4})
-    found = {Path(clip.path).name: clip for clip in corpus.manifest.clips}["clip_13.wav"]
+    found = {Path(clip.path).name: clip for clip in corpus.clips}["clip_13.wav"]
     assert (found.split, found.label, found.group) == ("test", "high", "s0")
     assert [(Path(each.path).name, "invalidated" in each.reason) for each in corpus.rejected] == [
         ("clip_16.wav", True),
@@ -109,8 +109,8 @@ def test_columns_say_split_fold_and_several_labels_of_data_sets_and_shards(tmp_p
     other = replace(config, dataset=str(tmp_path / "e.parquet"), columns=columns, split=OWN_SPLITS)
     corpus = read(other, tmp_path / "s")
     assert splits(corpus) == split
-    assert Counter(clip.label for clip in corpus.manifest.clips) == {"low;a": 6, "high": 6}
-    assert Counter(clip.fold for clip in corpus.manifest.clips) == {"1": 4, "2": 4, "3": 4}
+    assert Counter(clip.label for clip in corpus.clips) == {"low;a": 6, "high": 6}
+    assert Counter(clip.fold for clip in corpus.clips) == {"1": 4, "2": 4, "3": 4}
 
 
 def test_shards_have_facts_in_their_members_and_other_members_are_listed(tmp_path: Path) -> None:
@@ -122,9 +122,9 @@ def test_shards_have_facts_in_their_members_and_other_members_are_listed(tmp_pat
     split, names = SplitConfig(shared_groups=True), {"0": "low"}
     place = str(tmp_path / "data-{000..002}.tar")
     corpus = read(CorpusConfig(shards=place, columns=columns, split=split, label_names=names), tmp_path / "store")
-    assert Counter(clip.label for clip in corpus.manifest.clips) == {"low": 9, "1": 9, None: 1}
-    assert {clip.group for clip in corpus.manifest.clips} == {"s0", "s1", "s2", None}
-    assert (corpus.manifest.clips[0].path, corpus.name) == ("data-000/clip_00.wav", tmp_path.name)
+    assert Counter(clip.label for clip in corpus.clips) == {"low": 9, "1": 9, None: 1}
+    assert {clip.group for clip in corpus.clips} == {"s0", "s1", "s2", None}
+    assert (corpus.clips[0].path, corpus.name) == ("data-000/clip_00.wav", tmp_path.name)
     reasons = {each.path: each.reason for each in corpus.rejected}
     assert set(reasons) == {"data-000/*.lab", "data-000/gone"}
     assert "2 members" in reasons["data-000/*.lab"]
@@ -141,7 +141,7 @@ def test_values_that_are_missing_are_no_label_and_no_group(tmp_path: Path) -> No
     config = CorpusConfig(
         dataset=str(tmp_path / "d.parquet"), columns=ColumnConfig(label="kind", group="who"), split=split
     )
-    clips = read(config, tmp_path / "s").manifest.clips
+    clips = read(config, tmp_path / "s").clips
     assert Counter(clip.label for clip in clips) == {"1.5": 3, None: 6, "2.5": 3}
     assert Counter(clip.group for clip in clips) == {None: 6, "1.0": 3, "2.0": 3}
     spoilt = read(replace(config, columns=ColumnConfig(label="text")), tmp_path / "s").rejected
@@ -149,7 +149,7 @@ def test_values_that_are_missing_are_no_label_and_no_group(tmp_path: Path) -> No
     write_tar(tmp_path / "a.tar", facts([{"kind": "ab"[n] if n < 2 else nan} for n in range(12)]))
     shards = CorpusConfig(shards=str(tmp_path / "a.tar"), columns=ColumnConfig(label="kind"), split=split)
     corpus = read(shards, tmp_path / "s")
-    assert (Counter(clip.label for clip in corpus.manifest.clips), corpus.rejected) == ({"a": 1, "b": 1, None: 10}, ())
+    assert (Counter(clip.label for clip in corpus.clips), corpus.rejected) == ({"a": 1, "b": 1, None: 10}, ())
 
 
 def test_the_same_store_serves_other_columns_without_unpacking_again(tmp_path: Path) -> None:
@@ -157,13 +157,13 @@ def test_the_same_store_serves_other_columns_without_unpacking_again(tmp_path: P
     config = CorpusConfig(dataset=str(tmp_path / "d.parquet"), columns=ColumnConfig(label="label"))
     other = replace(config, columns=ColumnConfig(label="speaker"))
     named = replace(config, columns=ColumnConfig(), pattern="{label}_{index}.wav", labels="pattern")
-    read_each = [read(each, tmp_path / "store").manifest for each in (config, other, named)]
+    read_each = [read(each, tmp_path / "store") for each in (config, other, named)]
     assert len({manifest.root for manifest in read_each}) == 1
     labels = [{clip.label for clip in manifest.clips} for manifest in read_each]
     assert labels == [{"low", "high"}, {"s0", "s1", "s2"}, {"clip"}]  # the names that recordings had fit a pattern
-    told = find_corpus(config, EmbeddedConfig(), tmp_path / "store", require=None, terminal=Terminal(silent=True))
-    assert told.found is not None
-    assert "speaker" in told.found.notices[-1]  # a column that no option reads
+    _, found = find_corpus(config, EmbeddedConfig(), tmp_path / "store", require=None, terminal=Terminal(silent=True))
+    assert found is not None
+    assert "speaker" in found.notices[-1]  # a column that no option reads
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_a_run_refuses_a_data_set_before_it_is_unpacked(word: str, tmp_path: Pat
     assert not list(tmp_path.rglob("*.wav"))
 
 
-def heard_by(audio: SpectrogramConfig, folder: Path) -> Corpus:
+def heard_by(audio: SpectrogramConfig, folder: Path) -> Clips:
     config = CorpusConfig(root=str(folder), split=SplitConfig(validation_fraction=0, test_fraction=0))
     return corpus_of(config, folder / "store", audio=audio)
 
@@ -232,7 +232,7 @@ def test_recordings_of_a_lower_rate_than_the_front_end_are_noticed_once(tmp_path
     (notice,) = corpus.notices
     for told in ("3 of 5 recordings", "audio.sample_rate=8000", "4000 Hz"):
         assert told in notice
-    clips = corpus.manifest.clips
+    clips = corpus.clips
     assert not upsampling_notices(clips, SpectrogramConfig(sample_rate=4_000, n_mels=20))
     assert not upsampling_notices(clips, SpectrogramConfig(sample_rate=16_000, f_max=2_000.0))  # no band is empty
     segments = tuple(replace(clip, segment=number) for clip in clips for number in range(3))
@@ -244,5 +244,5 @@ def test_the_channel_of_the_front_end_is_that_of_the_corpus(tmp_path: Path) -> N
     write(tmp_path / "one.wav", 16_000)
     write(tmp_path / "two.wav", 16_000, channels=2, seed=1)
     corpus = heard_by(SpectrogramConfig(channel=1), tmp_path)
-    assert [(clip.path, clip.channel) for clip in corpus.manifest.clips] == [("two.wav", 1)]
+    assert [(clip.path, clip.channel) for clip in corpus.clips] == [("two.wav", 1)]
     assert "audio.channel=1" in corpus.rejected[0].reason

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 import torch
 
-from pipelines.chain.corpus import MANIFEST, REJECTED, Corpus
+from pipelines.chain.corpus import MANIFEST, REJECTED
 from pipelines.chain.unlabelled import (
     REJECTED_UNLABELLED,
     find_sources,
@@ -27,7 +27,7 @@ from tests.pipelines.tiny_chain import composed
 from wordless.audio.recordings.manifest import (
     SPLITS,
     Clip,
-    Manifest,
+    Clips,
     Split,
     read_rejected,
     write_manifest,
@@ -37,14 +37,14 @@ from wordless.base.progress import Terminal
 from wordless.training.gangs import Alone
 
 RATE = 8000
-NO_CORPUS = Manifest(root=Path(), clips=())
+NO_CORPUS = Clips.from_rows(Path(), ())
 
 
 def settings_of(store: Path, *words: str) -> RunSettings:
     return run_settings(composed(store, "corpus.root=elsewhere", *words))
 
 
-def read(settings: RunSettings, store: Path, corpus: Manifest = NO_CORPUS) -> tuple[Manifest, ...]:
+def read(settings: RunSettings, store: Path, corpus: Clips = NO_CORPUS) -> tuple[Clips, ...]:
     alone, silent = Alone(torch.device("cpu")), Terminal(silent=True)
     sources = find_sources(settings, silent)
     return read_unlabelled(settings, corpus, sources, gang=alone, terminal=silent, folder=store / "run")
@@ -60,7 +60,7 @@ def sounds(folder: Path, *names: str, seconds: float = 0.2) -> Path:
     return folder
 
 
-def known_corpus(run: FinishedRun) -> Manifest:
+def known_corpus(run: FinishedRun) -> Clips:
     return run.manifest
 
 
@@ -101,30 +101,28 @@ def test_clips_that_a_run_heard_without_labels_are_known(tmp_path: Path) -> None
     write_manifest(trained, folder / MANIFEST)
     write_unlabelled([unlabelled], folder)
     assert {clip.sha256 for clip in unlabelled_of_run(folder, own)} == {clip.sha256 for clip in unlabelled.clips}
-    every = replace(trained, clips=tuple(replace(each, split="test") for each in (*trained.clips, *unlabelled.clips)))
-    corpus = Corpus(name="own", manifest=every, rejected=(), notices=())
+    corpus = Clips.from_rows(trained.root, (*trained.clips, *unlabelled.clips)).with_columns(split="test")
     weights = settings_of(tmp_path, f"wav2vec2.weights={folder / 'wav2vec2'}")
-    assert [*notices_of_weights(corpus.manifest, weights)] == []  # the folder is no run
+    assert [*notices_of_weights(corpus, weights)] == []  # the folder is no run
     (folder / "results.json").write_text("{}")
-    labelled, without = [*notices_of_weights(corpus.manifest, weights)]
+    labelled, without = [*notices_of_weights(corpus, weights)]
     assert re.match(rf"2 of 5 test clips\b.*{folder}\b.*\btrained\b", labelled)
     assert re.match(rf"3 of 5 test clips\b.*\bunlabelled\b.*{folder}\b", without)
-    alone = replace(corpus, manifest=unlabelled)  # clips for training
-    assert [*notices_of_weights(alone.manifest, weights)] == []
+    assert [*notices_of_weights(unlabelled, weights)] == []  # clips for training
     words = ("compare.folds=group", "stages=[tokenizer,lm,probe,report]")
     folds = settings_of(tmp_path, f"wav2vec2.weights={folder / 'wav2vec2'}", *words)
-    assert len([*notices_of_weights(alone.manifest, folds)]) == 1  # each is tested in one fold
-    assert [*notices_of_weights(corpus.manifest, settings_of(tmp_path))] == []
+    assert len([*notices_of_weights(unlabelled, folds)]) == 1  # each is tested in one fold
+    assert [*notices_of_weights(corpus, settings_of(tmp_path))] == []
     write_unlabelled([], folder)
     assert unlabelled_of_run(folder, own) == ()
     validation = tuple(replace(each, split="validation") for each in trained.clips)
-    write_manifest(replace(trained, clips=validation), folder / MANIFEST)
-    (chosen,) = [*notices_of_weights(corpus.manifest, weights)]
+    write_manifest(Clips.from_rows(trained.root, validation), folder / MANIFEST)
+    (chosen,) = [*notices_of_weights(corpus, weights)]
     assert re.match(rf"2 of 5 test clips\b.*\bvalidation\b.*{folder}\b", chosen)
 
 
 def test_weights_that_learned_labels_are_noted(tmp_path: Path) -> None:
-    corpus = Manifest(root=tmp_path, clips=())
+    corpus = Clips.from_rows(tmp_path, ())
     settings = settings_of(tmp_path, f"wav2vec2.weights={tmp_path / 'theirs'}")
     (tmp_path / "theirs").mkdir()
     for name, learned in (("Wav2Vec2ForCTC", True), ("HubertForSequenceClassification", True), ("HubertModel", False)):
@@ -143,7 +141,7 @@ def test_files_of_the_corpus_and_of_an_earlier_folder_are_left_out(tmp_path: Pat
     settings = settings_of(tmp_path, f"unlabelled=[{one},{two}]")
     whole, _ = read(settings, tmp_path)
     corpus, formats = (
-        replace(whole, clips=(replace(clip, split="test"),)) for clip in (whole.clips[0], whole.clips[2])
+        Clips.from_rows(whole.root, (replace(clip, split="test"),)) for clip in (whole.clips[0], whole.clips[2])
     )
     first, second = read(settings, tmp_path, corpus)
     assert [clip.path for clip in first.clips] == ["b.wav", "c.wav"]
@@ -159,13 +157,13 @@ def test_files_of_the_corpus_and_of_an_earlier_folder_are_left_out(tmp_path: Pat
 GROUPED = ("corpus.pattern='{label}_{group}_*.wav'", "corpus.labels=pattern")
 
 
-def of_speakers(root: Path, **splits: Split) -> Manifest:
+def of_speakers(root: Path, **splits: Split) -> Clips:
     """A corpus with a clip of each speaker, in a split."""
     clips = [
         Clip(path=f"yes_{name}_0.wav", num_samples=9, sample_rate=9, size=0, sha256=name, group=name, split=split)
         for name, split in splits.items()
     ]
-    return Manifest(root=root, clips=tuple(clips))
+    return Clips.from_rows(root, clips)
 
 
 def test_other_recordings_of_held_out_speakers_are_left_out(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from pipelines.store.store import CURVE, Entry, write_json
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import run
 from vocoder.vocoder import Vocoder
-from wordless.audio.recordings.manifest import Clip, Manifest, read_manifest
+from wordless.audio.recordings.manifest import Clip, Clips, read_manifest
 from wordless.base.errors import InputError
 from wordless.base.values import find_object
 from wordless.training.gangs import Alone
@@ -114,7 +114,7 @@ def test_folds_seeds_parts_and_several_labels(tmp_path: Path) -> None:
     row = {"of": "head", "chosen": "head", "penalties": 0, "probabilities": None, "predictions": [["rain"]]}
     probed = {"clips": ["a.wav#t=1,1.5"], "truth": [["dog", "rain"]], "methods": [row]}
     per_fold = {("one", 0): probed, ("one", 1): probed}
-    manifest = Manifest(root=tmp_path, clips=(clip,))
+    manifest = Clips.from_rows(tmp_path, (clip,))
     write_predictions(tmp_path / "x.parquet", per_fold, manifest, by="fold", separator=";")
     first, second = pq.read_table(tmp_path / "x.parquet").to_pylist()
     assert first == {

@@ -22,7 +22,7 @@ from pipelines.stages.listening import CLIPS, GUARD, JUDGED, LISTENING
 from pipelines.stages.options import JudgeName
 from pipelines.store.store import Entry, write_json
 from tests.pipelines.tiny import session_of
-from wordless.audio.recordings.manifest import Clip, Manifest, Split
+from wordless.audio.recordings.manifest import Clip, Clips, Split
 
 CONFIG = ProbeConfig(resamples=200)
 LABELS = ("one", "two", "one", "two")
@@ -32,7 +32,7 @@ def clip(number: int, label: str | None, split: Split = "test") -> Clip:
     return Clip(path=f"{number}.wav", num_samples=24_000, sample_rate=8000, size=1, sha256="", label=label, split=split)
 
 
-MANIFEST = Manifest(root=Path(), clips=tuple(clip(number, label) for number, label in enumerate(LABELS)))
+MANIFEST = Clips.from_rows(Path(), (clip(number, label) for number, label in enumerate(LABELS)))
 
 
 def entry(root: Path, stage: str, name: str, content: object) -> Entry:
@@ -84,7 +84,7 @@ def entries(tmp_path: Path) -> RunEntries:
     )
 
 
-def figures(entries: RunEntries, manifest: Manifest = MANIFEST) -> dict[tuple[str, str | None], Figure]:
+def figures(entries: RunEntries, manifest: Clips = MANIFEST) -> dict[tuple[str, str | None], Figure]:
     return {(row.name, row.subject): row for row in sound_figures(entries, manifest, CONFIG, protocol="official")}
 
 
@@ -104,17 +104,17 @@ def test_label_accuracy_is_the_share_of_right_labels(entries: RunEntries) -> Non
 
 
 def test_what_remains_is_relative_to_the_originals_that_are_recognised(entries: RunEntries) -> None:
-    mislabelled = replace(MANIFEST, clips=(replace(MANIFEST.clips[0], label="two"), *MANIFEST.clips[1:]))
+    mislabelled = Clips.from_rows(MANIFEST.root, (replace(MANIFEST.clips[0], label="two"), *MANIFEST.clips[1:]))
     assert figures(entries, mislabelled)["label_accuracy_ratio", "wavenet / original"].value == pytest.approx(2 / 3)
-    deaf = replace(MANIFEST, clips=tuple(replace(each, label="three") for each in MANIFEST.clips))
+    deaf = Clips.from_rows(MANIFEST.root, (replace(each, label="three") for each in MANIFEST.clips))
     assert ("label_accuracy_ratio", "wavenet / original") not in figures(entries, deaf)
 
 
 def test_labels_are_those_that_the_manifest_now_says(entries: RunEntries) -> None:
     clips = (replace(MANIFEST.clips[0], label="two"), *MANIFEST.clips[1:3], replace(MANIFEST.clips[3], label=None))
-    found = figures(entries, replace(MANIFEST, clips=clips))
+    found = figures(entries, Clips.from_rows(MANIFEST.root, clips))
     assert found["label_accuracy", "original"].value == pytest.approx(2 / 3)
-    nothing = replace(MANIFEST, clips=tuple(replace(each, label=None) for each in MANIFEST.clips))
+    nothing = Clips.from_rows(MANIFEST.root, (replace(each, label=None) for each in MANIFEST.clips))
     assert ("label_accuracy", "original") not in figures(entries, nothing)
 
 
@@ -243,14 +243,15 @@ def test_intervals_are_over_clips_and_not_over_what_continues_them(tmp_path: Pat
 def test_clips_without_labels_are_not_recognised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     splits = ("train", "train", "validation", "test")
     split = tuple(replace(each, split=split) for each, split in zip(MANIFEST.clips, splits, strict=True))  # type: ignore[arg-type]  # they are splits
-    task = label_task(session_of(tmp_path), replace(MANIFEST, clips=split), CONFIG)
+    task = label_task(session_of(tmp_path), Clips.from_rows(MANIFEST.root, split), CONFIG)
     assert task is not None
     assert task.classes == ("one", "two")
     assert (
-        label_task(session_of(tmp_path), replace(MANIFEST, clips=split), replace(CONFIG, label_separator=";")) is None
+        label_task(session_of(tmp_path), Clips.from_rows(MANIFEST.root, split), replace(CONFIG, label_separator=";"))
+        is None
     )
     unlabelled = tuple(replace(each, label=None) for each in split)
-    assert label_task(session_of(tmp_path), replace(MANIFEST, clips=unlabelled), CONFIG) is None
+    assert label_task(session_of(tmp_path), Clips.from_rows(MANIFEST.root, unlabelled), CONFIG) is None
     told = capsys.readouterr().err
     assert re.search(r"no label accuracy: .*several labels", told)
     assert re.search(r"no label accuracy: .*\b4 of 4 clips\b", told)
@@ -259,15 +260,15 @@ def test_clips_without_labels_are_not_recognised(tmp_path: Path, capsys: pytest.
 JUDGED_CLIPS = 20
 
 
-def manifest_of(labels: list[str | None]) -> Manifest:
+def manifest_of(labels: list[str | None]) -> Clips:
     """Test clips with these labels, and as many training clips."""
     clips = [clip(number, label, "test") for number, label in enumerate(labels)]
     train = [clip(len(labels) + number, label, "train") for number, label in enumerate(labels)]
-    return Manifest(root=Path(), clips=(*clips, *train))
+    return Clips.from_rows(Path(), (*clips, *train))
 
 
 def judged(
-    place: Path, manifest: Manifest, *, wrong: int, seconds: float = 2.0, judge: JudgeName = "supervised"
+    place: Path, manifest: Clips, *, wrong: int, seconds: float = 2.0, judge: JudgeName = "supervised"
 ) -> tuple[Entry, Entry]:
     """What is recognised, the first so many originals wrongly, and which excerpts were judged."""
     clips = manifest.of("test")
@@ -312,7 +313,7 @@ def test_the_warning_blames_the_classifier_and_names_what_helps(tmp_path: Path) 
     ):
         assert re.search(told, warning)
     assert "judged_clips" not in warning  # all are judged
-    trimmed = replace(manifest, clips=tuple(replace(each, trimmed=100) for each in manifest.clips))
+    trimmed = Clips.from_rows(manifest.root, (replace(each, trimmed=100) for each in manifest.clips))
     assert "trim_db" not in str(unreliable_classifier(recognised, decoded, trimmed))
     for name in ("whole", "few"):
         (tmp_path / name).mkdir()

@@ -15,7 +15,7 @@ from pipelines.commandline.overrides import prepare
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.run import RunSettings, run_settings
 from tests.pipelines.tiny_chain import ROOT, composed, config_of
-from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.base.errors import InputError
 
 KEPT = ("corpus", "embedded", "probe", "listening", "rates", "zerospeech")
@@ -116,7 +116,7 @@ def clip(group: str, number: int, fold: str | None = None) -> Clip:
     return Clip(path=path, num_samples=100, sample_rate=100, size=200, sha256="", label="x", group=group, fold=fold)
 
 
-MANIFEST = Manifest(root=Path("here"), clips=tuple(clip(group, number) for group in GROUPS for number in range(2)))
+MANIFEST = Clips.from_rows(Path("here"), (clip(group, number) for group in GROUPS for number in range(2)))
 
 
 PLAIN: dict[str, Any] = {"methods": ("gpt",), "folds": "group", "states": ("residual",)}
@@ -130,21 +130,21 @@ def test_each_group_is_held_out_once_and_quick_comparisons_take_two_folds() -> N
     folds = config().divide(MANIFEST, quick=False)
     assert [fold.name for fold in folds] == list(GROUPS)
     for fold in folds:
-        assert {each.group for each in fold.manifest.of("test")} == {fold.name}
+        assert {each.group for each in fold.of("test")} == {fold.name}
     assert all(fold in config().divide(MANIFEST, quick=False) for fold in config().divide(MANIFEST, quick=True))
     assert len(config().divide(MANIFEST, quick=True)) == 2
     (fold,) = config(folds=None).divide(MANIFEST, quick=False)
-    assert fold.manifest == MANIFEST
+    assert fold == MANIFEST
 
 
 def test_a_group_that_given_folds_cut_is_refused_unless_allowed() -> None:
     clips = tuple(clip(group, number, fold=str(number)) for group in GROUPS for number in range(3))
-    cut = Manifest(root=Path("here"), clips=clips)
+    cut = Clips.from_rows(Path("here"), clips)
     with pytest.raises(InputError, match=r"group 'a'.*\bsplits\b.*corpus\.split\.shared_groups=true\b"):
         config(folds="fold").divide(cut, quick=False)
     allowed = config(folds="fold").divide(cut, quick=False, shared_groups=True)
     assert [fold.name for fold in allowed] == ["0", "1", "2"]
-    whole = Manifest(root=cut.root, clips=tuple(clip(group, 0, fold=group) for group in GROUPS))
+    whole = Clips.from_rows(cut.root, (clip(group, 0, fold=group) for group in GROUPS))
     assert [fold.name for fold in config(folds="fold").divide(whole, quick=False)] == list(GROUPS)
 
 

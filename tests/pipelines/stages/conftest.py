@@ -9,7 +9,7 @@ import soundfile
 
 from pipelines.store.session import Session
 from tests.pipelines.tiny import silent_session
-from wordless.audio.recordings.manifest import Clip, Manifest, Split
+from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.waveform import FloatArray
 from wordless.base.files import file_hash
 
@@ -44,7 +44,7 @@ def write_clip(root: Path, name: str, samples: FloatArray, label: str | None, sp
     )
 
 
-def tone_corpus(root: Path, splits: Sequence[Split], *, first: float, step: float) -> Manifest:
+def tone_corpus(root: Path, splits: Sequence[Split], *, first: float, step: float) -> Clips:
     """Clips ``high_0.wav`` and so on of each pitch, one for each split; the first has so many seconds, others more."""
     clips = []
     for label, pitch in (("high", 2000), ("low", 300)):
@@ -53,4 +53,4 @@ def tone_corpus(root: Path, splits: Sequence[Split], *, first: float, step: floa
             noise = np.random.default_rng([number, len(label)]).normal(0, 0.02, len(time))
             samples = (0.3 * np.sin(2 * np.pi * pitch * time) + noise).astype(np.float32)
             clips.append(write_clip(root, f"{label}_{number}.wav", samples, label, split))
-    return Manifest(root=root, clips=tuple(clips))
+    return Clips.from_rows(root, clips)

@@ -38,7 +38,7 @@ from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
 from vocoder.options import CropsConfig
 from vocoder.vocoder import Vocoder
 from wordless.audio.reading import read, read_blocks
-from wordless.audio.recordings.manifest import Clip, Manifest, Split
+from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.spectrogram import log_mel_stream, warp
 from wordless.audio.views import Change, View
 from wordless.base.errors import InputError
@@ -161,7 +161,7 @@ def test_processes_share_the_windows_of_a_step_or_are_told_what_to_change(tmp_pa
         replace(plain, batch_tokens=1000).fitting(SEQUENCES, 100, streams=1, processes=3)
 
 
-def _recordings(folder: Path) -> Manifest:
+def _recordings(folder: Path) -> Clips:
     rate, lengths = 4000, (1800, 4000, 700, 2600)
     clips = []
     for number, length in enumerate(lengths):
@@ -169,7 +169,7 @@ def _recordings(folder: Path) -> Manifest:
         size = (folder / f"{number}.wav").stat().st_size
         clip = Clip(path=f"{number}.wav", num_samples=length, sample_rate=rate, size=size, sha256=str(number))
         clips.append(clip)
-    return Manifest(root=folder, clips=tuple(clips))
+    return Clips.from_rows(folder, clips)
 
 
 @pytest.mark.parametrize(("hearings", "at_once"), [(1, 200), (3, 1), (3, 100_000)])
@@ -222,7 +222,7 @@ def test_a_gpt_reads_soft_codes_of_all_hearings(tmp_path: Path) -> None:
 def test_workers_hand_over_arrays_that_keep_no_file_open(tmp_path: Path) -> None:
     """Tensors of other processes would: a limit of few files is reached by few clips."""
     tokenizer, recordings = save_tokenizer(tmp_path, seed=0, mels=8), _recordings(tmp_path)
-    manifest = replace(recordings, clips=recordings.clips * 60)
+    manifest = Clips.from_rows(recordings.root, recordings.clips * 60)
     session = replace(session_of(tmp_path / "store"), workers=2)
     entry = Entry(stage="tokenizer", key="own", folder=tmp_path / "tokenizer", reused=True)
     coded = SoftlyCodedViews(reading=reading_of(session, manifest), tokenizer=entry)
@@ -245,7 +245,7 @@ def clip_of(folder: Path, name: str, seconds: float, level: float, *, split: Spl
 
 def trained(own_session: Session, run_folder: Path, *clips: Clip) -> Entry:
     """One step, after which all trainings on the same training clips have the same weights."""
-    manifest = Manifest(root=own_session.folder.parent, clips=clips)
+    manifest = Clips.from_rows(own_session.folder.parent, clips)
     tokenizer = Entry(stage="tokenizer", key="tokenizer", folder=run_folder / "tokenizer", reused=True)
     settings = VocoderSettings(
         wavenet=replace(Vocoder.from_pretrained(run_folder / "vocoder").model.config, groups=()),

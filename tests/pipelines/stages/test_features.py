@@ -20,7 +20,7 @@ from tokenizer.encoder import PATCHES_AT_ONCE, Encoder
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import MeanRemoval
 from wordless.audio.reading import read
-from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.views import View, hearings
 from wordless.audio.waveform import FloatArray
@@ -93,22 +93,22 @@ def levels(samples: FloatArray, *, hop: int, spoil: bool = False) -> FloatArray:
 
 
 @pytest.fixture
-def manifest(tmp_path: Path) -> Manifest:
+def manifest(tmp_path: Path) -> Clips:
     """Two recordings of 0.2 and 0.3 s."""
     clips = []
     for name, seconds in (("a.wav", 0.2), ("b.wav", 0.3)):
         sound = sweep(seconds, 8000)
         soundfile.write(tmp_path / name, sound, 8000)
         clips.append(Clip(path=name, num_samples=len(sound), sample_rate=8000, size=0, sha256=name))
-    return Manifest(root=tmp_path, clips=tuple(clips))
+    return Clips.from_rows(tmp_path, clips)
 
 
-def made(manifest: Manifest, store: Path, frames: partial[FloatArray], vectors: VectorConfig = VECTORS) -> Entry:
+def made(manifest: Clips, store: Path, frames: partial[FloatArray], vectors: VectorConfig = VECTORS) -> Entry:
     session = silent_session(store.parent)
     return frame_features(reading_of(session, manifest, vectors, sample_rate=4000), frames, method="levels")
 
 
-def test_frames_of_each_clip_are_pooled_and_must_be_finite(manifest: Manifest, tmp_path: Path) -> None:
+def test_frames_of_each_clip_are_pooled_and_must_be_finite(manifest: Clips, tmp_path: Path) -> None:
     tensors = load_file(made(manifest, tmp_path / "store", partial(levels, hop=40)).folder / "features.safetensors")
     assert set(tensors) == {f"levels:{pooling}" for pooling in POOLINGS}
     for row, clip in enumerate(manifest.clips):
@@ -119,7 +119,7 @@ def test_frames_of_each_clip_are_pooled_and_must_be_finite(manifest: Manifest, t
         made(manifest, tmp_path / "store", partial(levels, hop=40, spoil=True))
 
 
-def test_the_pooled_frames_of_all_hearings_are_averaged(manifest: Manifest, tmp_path: Path) -> None:
+def test_the_pooled_frames_of_all_hearings_are_averaged(manifest: Clips, tmp_path: Path) -> None:
     vectors, frames = VectorConfig(hearings=3, poolings=("mean", "max")), partial(levels, hop=40)
     tensors = load_file(made(manifest, tmp_path / "store", frames, vectors).folder / "features.safetensors")
     for row, clip in enumerate(manifest.clips):
@@ -130,9 +130,9 @@ def test_the_pooled_frames_of_all_hearings_are_averaged(manifest: Manifest, tmp_
             np.testing.assert_allclose(tensors[f"levels:{pooling}"][row], wanted, rtol=1e-6)
 
 
-def test_folds_share_them_and_other_options_do_not(manifest: Manifest, tmp_path: Path) -> None:
+def test_folds_share_them_and_other_options_do_not(manifest: Clips, tmp_path: Path) -> None:
     first = made(manifest, tmp_path / "store", partial(levels, hop=40))
-    fold = replace(manifest, clips=tuple(replace(clip, split="test") for clip in manifest.clips))
+    fold = Clips.from_rows(manifest.root, (replace(clip, split="test") for clip in manifest.clips))
     assert made(fold, tmp_path / "store", partial(levels, hop=40)).key == first.key
     assert made(manifest, tmp_path / "store", partial(levels, hop=80)).key != first.key
     assert made(manifest, tmp_path / "store", partial(levels, hop=40), VectorConfig(hearings=2)).key != first.key

@@ -20,7 +20,7 @@ from vocoder.kinds import WAVENET
 from vocoder.options import Sampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.reading import read
-from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.waveform import FloatArray, Waveform
 
 RATE = 4000
@@ -38,7 +38,7 @@ def word(begins: float) -> FloatArray:
 
 
 @pytest.fixture
-def manifest(tmp_path: Path) -> Manifest:
+def manifest(tmp_path: Path) -> Clips:
     """A word in the middle, one at the end, and a clip no longer than what is listened to."""
     sounds = {"end.wav": word(0.8), "middle.wav": word(0.5), "short.wav": sweep(0.35, RATE)}
     for name, samples in sounds.items():
@@ -47,11 +47,11 @@ def manifest(tmp_path: Path) -> Manifest:
         Clip(path=name, num_samples=len(samples), sample_rate=RATE, size=1, sha256=name, split="test")
         for name, samples in sounds.items()
     ]
-    return Manifest(root=tmp_path, clips=tuple(clips))
+    return Clips.from_rows(tmp_path, clips)
 
 
 def test_the_loudest_stretch_is_played_judged_and_gone_on_from(
-    run_folder: Path, own_session: Session, manifest: Manifest
+    run_folder: Path, own_session: Session, manifest: Clips
 ) -> None:
     parts = parts_of(run_folder, "tokenizer", "vocoder", "lm")
     playback = playback_of(own_session, manifest, *parts[:2], config=CONFIG)

@@ -43,7 +43,7 @@ from tests.pipelines.stages.conftest import RATE, tone_corpus, write_clip
 from tests.pipelines.tiny import reading_of, silent_session
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.audio.reading import read
-from wordless.audio.recordings.manifest import Manifest, Split
+from wordless.audio.recordings.manifest import Clips, Split
 from wordless.audio.views import View, hearings
 from wordless.audio.waveform import FloatArray
 from wordless.training.options import FitConfig
@@ -53,18 +53,18 @@ SPLITS: tuple[Split, ...] = ("train", "train", "train", "validation", "test")
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Clips:
     # For AST and the Audio Transformer alike: clips of less than a patch of AST, of one piece, and of several pieces.
     return tone_corpus(tmp_path_factory.mktemp("corpus"), SPLITS, first=0.05, step=0.2)
 
 
-def whole(manifest: Manifest, path: str) -> torch.Tensor:
+def whole(manifest: Clips, path: str) -> torch.Tensor:
     """Filter banks of a recording, padded with silence to whole patches."""
     samples = read(manifest.root / path, 16_000).samples
     return filter_bank(torch.from_numpy(np.pad(samples, (0, max(-(len(samples) - 1200) % 1600, 2800 - len(samples))))))
 
 
-def test_filter_banks_lie_on_disk_train_first(session: Session, corpus: Manifest) -> None:
+def test_filter_banks_lie_on_disk_train_first(session: Session, corpus: Clips) -> None:
     entry = filter_banks(session, corpus)
     offsets, frames = np.load(entry.folder / "offsets.npy"), np.load(entry.folder / "frames.npy")
     clips = [*corpus.of("train"), *corpus.of("validation")]
@@ -77,7 +77,7 @@ def test_filter_banks_lie_on_disk_train_first(session: Session, corpus: Manifest
     assert measured == pytest.approx({"mean": training.mean(), "std": training.std()}, rel=1e-4)
 
 
-def test_random_features_are_the_pools_of_the_layers(session: Session, corpus: Manifest) -> None:
+def test_random_features_are_the_pools_of_the_layers(session: Session, corpus: Clips) -> None:
     reading = reading_of(session, corpus)
     entry = ast(reading, AstSettings(model=CONFIG)).features(reading, "random_ast")
     features = load_file(entry.folder / "features.safetensors")
@@ -101,7 +101,7 @@ def test_random_features_are_the_pools_of_the_layers(session: Session, corpus: M
         np.testing.assert_allclose(features["random_ast/class_token:mean"][row], clip_vector, atol=1e-3)
 
 
-def test_the_longest_piece_decides_the_number_of_positions(session: Session, corpus: Manifest) -> None:
+def test_the_longest_piece_decides_the_number_of_positions(session: Session, corpus: Clips) -> None:
     network = ast(reading_of(session, corpus), AstSettings(model=CONFIG))
     bodies = [network.source(filter_banks(session, corpus), longest).body for longest in (30, 1_000)]
     assert [body.positions for body in bodies if isinstance(body, AstBody)] == [2, CONFIG.patches]
@@ -120,12 +120,12 @@ WAVEFORM_SETTINGS = AudioTransformerSettings(
 )
 
 
-def trained(session: Session, manifest: Manifest, settings: AudioTransformerSettings) -> Entry:
+def trained(session: Session, manifest: Clips, settings: AudioTransformerSettings) -> Entry:
     reading = reading_of(session, manifest, sample_rate=RATE)
     return audio_transformer(reading, settings).train(reading, waveforms(session, manifest, RATE), ("high", "low"))
 
 
-def waveform_features_of(session: Session, manifest: Manifest, entry: Entry | None, **changes: object) -> Path:
+def waveform_features_of(session: Session, manifest: Clips, entry: Entry | None, **changes: object) -> Path:
     vectors = VectorConfig(**changes)  # type: ignore[arg-type]  # its own options
     name = "audio_transformer" if entry else "random_audio_transformer"
     reading = reading_of(session, manifest, vectors, sample_rate=RATE)
@@ -142,7 +142,7 @@ def layers(encoder: torch.nn.Module, samples: FloatArray) -> list[FloatArray]:
     return [np.concatenate([states[0].numpy() for states, _ in layer]) for layer in zip(*read, strict=True)]
 
 
-def test_features_are_the_pools_of_the_layers_over_all_hearings(session: Session, corpus: Manifest) -> None:
+def test_features_are_the_pools_of_the_layers_over_all_hearings(session: Session, corpus: Clips) -> None:
     folder = waveform_features_of(session, corpus, None, hearings=3)
     assert waveform_features_of(session, corpus, None) != folder  # other hearings have another key
     features = load_file(folder / "features.safetensors")
@@ -160,9 +160,7 @@ def test_features_are_the_pools_of_the_layers_over_all_hearings(session: Session
                 np.testing.assert_allclose(found, vector, atol=1e-4)
 
 
-def test_waveforms_of_tones_are_told_apart_and_again_the_same(
-    session: Session, corpus: Manifest, tmp_path: Path
-) -> None:
+def test_waveforms_of_tones_are_told_apart_and_again_the_same(session: Session, corpus: Clips, tmp_path: Path) -> None:
     entry = trained(session, corpus, WAVEFORM_SETTINGS)
     curve = entry.read_json("curve.json")["curve"]
     assert isinstance(curve, list)
@@ -184,7 +182,7 @@ def test_waveforms_of_tones_are_told_apart_and_again_the_same(
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_variant_is_trained_and_read(variant: Variant, session: Session, corpus: Manifest) -> None:
+def test_every_variant_is_trained_and_read(variant: Variant, session: Session, corpus: Clips) -> None:
     fit = replace(WAVEFORM_SETTINGS.fit, steps=2)
     settings = replace(WAVEFORM_SETTINGS, model=replace(MODEL, variant=variant), fit=fit)
     entry, reading = trained(session, corpus, settings), reading_of(session, corpus, sample_rate=RATE)
@@ -211,7 +209,7 @@ SPEECH_SPLITS: tuple[Split, ...] = ("train", "train", "train", "validation", "va
 
 
 @pytest.fixture(scope="module")
-def tones_in_noise(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+def tones_in_noise(tmp_path_factory: pytest.TempPathFactory) -> Clips:
     """Low and high tones in noise, of 0.15 to 0.55 seconds, each with another phase in each frame."""
     root = tmp_path_factory.mktemp("tones_in_noise")
     clips = []
@@ -222,10 +220,10 @@ def tones_in_noise(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
             sound = 0.3 * np.sin(2 * np.pi * (pitch * time + rng.random())) + rng.normal(0, 0.02, len(time))
             name = f"{label}_{number}.wav"
             clips.append(write_clip(root, name, sound.astype(np.float32), label, split, SPEECH_RATE))
-    return Manifest(root=root, clips=tuple(clips))
+    return Clips.from_rows(root, clips)
 
 
-def pretrained(session: Session, manifest: Manifest, settings: Wav2vec2Settings = SPEECH_SETTINGS) -> Entry:
+def pretrained(session: Session, manifest: Clips, settings: Wav2vec2Settings = SPEECH_SETTINGS) -> Entry:
     return wav2vec2(session, [(waveforms(session, manifest, SPEECH_RATE), manifest)], settings, sample_rate=SPEECH_RATE)
 
 
@@ -235,7 +233,7 @@ def bytes_of(entry: Entry) -> dict[str, bytes]:
 
 
 def test_the_untrained_network_is_the_one_that_pre_training_begins_with(
-    session: Session, tones_in_noise: Manifest
+    session: Session, tones_in_noise: Clips
 ) -> None:
     random = load_file(random_wav2vec2(session, SPEECH_SETTINGS, sample_rate=SPEECH_RATE).folder / "model.safetensors")
     still = replace(
@@ -251,15 +249,15 @@ def test_the_untrained_network_is_the_one_that_pre_training_begins_with(
     assert not all(np.allclose(trained[name], values) for name, values in random.items())
 
 
-def test_other_sound_without_labels_is_a_part_of_pre_training(session: Session, tones_in_noise: Manifest) -> None:
-    more = replace(tones_in_noise, clips=tuple(replace(clip, split="train") for clip in tones_in_noise.of("test")))
+def test_other_sound_without_labels_is_a_part_of_pre_training(session: Session, tones_in_noise: Clips) -> None:
+    more = Clips.from_rows(tones_in_noise.root, (replace(clip, split="train") for clip in tones_in_noise.of("test")))
     data = [(waveforms(session, each, SPEECH_RATE), each) for each in (tones_in_noise, more)]
     both = wav2vec2(session, data, SPEECH_SETTINGS, sample_rate=SPEECH_RATE)
     assert both.key != pretrained(session, tones_in_noise).key
     assert bytes_of(both)["model.safetensors"] != bytes_of(pretrained(session, tones_in_noise))["model.safetensors"]
 
 
-def test_fine_tuning_learns_to_tell_tones_apart(session: Session, tones_in_noise: Manifest, tmp_path: Path) -> None:
+def test_fine_tuning_learns_to_tell_tones_apart(session: Session, tones_in_noise: Clips, tmp_path: Path) -> None:
     save_checkpoint(tmp_path, "wav2vec2", sample_rate=SPEECH_RATE)
     reading = reading_of(session, tones_in_noise, sample_rate=SPEECH_RATE)
     network = speech(reading, speech_source(tmp_path), SPEECH_SETTINGS.finetuning)

@@ -24,7 +24,7 @@ from tests.pipelines.stages.conftest import write_clip
 from tests.pipelines.tiny import AUDIO, reading_of, silent_session, sweep
 from tests.pipelines.tiny_chain import composed
 from wordless.audio.reading import read
-from wordless.audio.recordings.manifest import Clip, Manifest, Split
+from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.views import View, hearings
 from wordless.audio.waveform import FloatArray
@@ -57,11 +57,11 @@ def _clip(root: Path, name: str, samples: FloatArray, label: str | None, split: 
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Clips:
     root = tmp_path_factory.mktemp("corpus")
-    return Manifest(
-        root=root,
-        clips=tuple(
+    return Clips.from_rows(
+        root,
+        (
             _clip(root, f"{label}_{number}.wav", _sound(label, number), label, split)
             for label in CLASSES
             for number, split in enumerate(SPLITS)
@@ -69,33 +69,33 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     )
 
 
-def _sample(session: Session, manifest: Manifest) -> Entry:
+def _sample(session: Session, manifest: Clips) -> Entry:
     return frame_sample(session, manifest, AUDIO, OPTIONS.tokenizer)
 
 
 @pytest.fixture(scope="module")
-def sample(session: Session, manifest: Manifest) -> Entry:
+def sample(session: Session, manifest: Clips) -> Entry:
     return _sample(session, manifest)
 
 
 @pytest.fixture(scope="module")
-def stored(session: Session, manifest: Manifest, sample: Entry) -> Entry:
+def stored(session: Session, manifest: Clips, sample: Entry) -> Entry:
     return spectrograms(session, manifest, AUDIO, sample)
 
 
-def _relabelled(manifest: Manifest, **others: str | None) -> Manifest:
+def _relabelled(manifest: Clips, **others: str | None) -> Clips:
     """The clips with other labels, by the clip's name without its suffix."""
     clips = (replace(clip, label=others.get(Path(clip.path).stem, clip.label)) for clip in manifest.clips)
-    return replace(manifest, clips=tuple(clips))
+    return Clips.from_rows(manifest.root, clips)
 
 
-def _supervised(session: Session, manifest: Manifest, sample: Entry, stored: Entry) -> Entry:
+def _supervised(session: Session, manifest: Clips, sample: Entry, stored: Entry) -> Entry:
     reading = reading_of(session, manifest)
     return convolutional(reading, sample, SETTINGS).train(reading, stored, CLASSES)
 
 
 def _features(
-    session: Session, manifest: Manifest, sample: Entry, method: str, vectors: VectorConfig = VECTORS, **made: Entry
+    session: Session, manifest: Clips, sample: Entry, method: str, vectors: VectorConfig = VECTORS, **made: Entry
 ) -> Entry:
     """Features of a network of the manifest, ``trained`` on labels or of ``simclr``."""
     reading = reading_of(session, manifest, vectors)
@@ -120,7 +120,7 @@ def _hashes(entry: Entry) -> dict[str, str]:
     }
 
 
-def test_spectrograms_of_train_and_validation_lie_on_disk(manifest: Manifest, sample: Entry, stored: Entry) -> None:
+def test_spectrograms_of_train_and_validation_lie_on_disk(manifest: Clips, sample: Entry, stored: Entry) -> None:
     seen = []
     for split in ("train", "validation"):
         clips, paths = stored_spectrograms(stored, split)  # type: ignore[arg-type]  # they are splits
@@ -141,11 +141,11 @@ def contrasted(session: Session, stored: Entry) -> Entry:
 
 
 @pytest.fixture(scope="module")
-def labelled(session: Session, manifest: Manifest, sample: Entry, stored: Entry) -> Entry:
+def labelled(session: Session, manifest: Clips, sample: Entry, stored: Entry) -> Entry:
     return _supervised(session, manifest, sample, stored)
 
 
-def test_one_seed_gives_the_same_bytes(manifest: Manifest, contrasted: Entry, labelled: Entry, tmp_path: Path) -> None:
+def test_one_seed_gives_the_same_bytes(manifest: Clips, contrasted: Entry, labelled: Entry, tmp_path: Path) -> None:
     session = silent_session(tmp_path)
     sample = _sample(session, manifest)
     stored = spectrograms(session, manifest, AUDIO, sample)
@@ -160,24 +160,22 @@ def test_one_seed_gives_the_same_bytes(manifest: Manifest, contrasted: Entry, la
 
 
 def test_simclr_hears_clips_that_nothing_is_known_of(
-    session: Session, manifest: Manifest, sample: Entry, stored: Entry, contrasted: Entry, tmp_path: Path
+    session: Session, manifest: Clips, sample: Entry, stored: Entry, contrasted: Entry, tmp_path: Path
 ) -> None:
     clips = tuple(_clip(tmp_path, f"{number}.wav", _sound("rises", number), None, "train") for number in range(9))
-    more = spectrograms(session, Manifest(root=tmp_path, clips=clips), AUDIO, sample)
+    more = spectrograms(session, Clips.from_rows(tmp_path, clips), AUDIO, sample)
     assert len(stored_spectrograms(more, "train")[0]) == 9
     with_more = simclr(session, stored, [more], SETTINGS)
     assert with_more.key != contrasted.key
     assert _hashes(with_more) != _hashes(contrasted)
-    parts = [
-        spectrograms(session, Manifest(root=tmp_path, clips=part), AUDIO, sample) for part in (clips[:4], clips[4:])
-    ]
+    parts = [spectrograms(session, Clips.from_rows(tmp_path, part), AUDIO, sample) for part in (clips[:4], clips[4:])]
     apart = simclr(session, stored, parts, SETTINGS)  # two folders are one folder with the clips of both
     assert apart.key != with_more.key
     assert _hashes(apart)["model.safetensors"] == _hashes(with_more)["model.safetensors"]
 
 
 def test_labels_of_test_clips_are_not_used_and_clips_without_label_decide_the_entry(
-    session: Session, manifest: Manifest, sample: Entry, stored: Entry, labelled: Entry
+    session: Session, manifest: Clips, sample: Entry, stored: Entry, labelled: Entry
 ) -> None:
     """The same labels in the same order, of other clips."""
 
@@ -199,7 +197,7 @@ def test_labels_of_test_clips_are_not_used_and_clips_without_label_decide_the_en
 
 @pytest.mark.parametrize(("count", "atol"), [(1, 1e-4), (3, 1e-2)])  # other hearings are read in 16 bits
 def test_features_are_the_pools_of_the_blocks_over_the_hearings(
-    session: Session, manifest: Manifest, sample: Entry, contrasted: Entry, count: int, atol: float
+    session: Session, manifest: Clips, sample: Entry, contrasted: Entry, count: int, atol: float
 ) -> None:
     entry = _features(session, manifest, sample, "random_conv", VectorConfig(hearings=count))
     features = load_file(entry.folder / "features.safetensors")
@@ -230,7 +228,7 @@ def test_features_are_the_pools_of_the_blocks_over_the_hearings(
 def test_a_long_recording_is_heard_in_pieces(session: Session, sample: Entry, tmp_path: Path) -> None:
     """All but the frames beside a border between pieces are those of the whole; so the mean nearly is."""
     samples = sweep((2.5 * PIECE_FRAMES) * AUDIO.hop_length / AUDIO.sample_rate, AUDIO.sample_rate)
-    manifest = Manifest(root=tmp_path, clips=(_clip(tmp_path, "long.wav", samples, None, "test"),))
+    manifest = Clips.from_rows(tmp_path, (_clip(tmp_path, "long.wav", samples, None, "test"),))
     entry = _features(session, manifest, sample, "random_conv")
     heard = _normalised(read(tmp_path / "long.wav", AUDIO.sample_rate).samples, sample)
     encoder = create_encoder(SETTINGS.encoder, seed=SETTINGS.seed).eval()
@@ -243,7 +241,7 @@ def test_a_long_recording_is_heard_in_pieces(session: Session, sample: Entry, tm
 
 
 def test_several_labels_are_predicted_each_by_itself(
-    session: Session, manifest: Manifest, sample: Entry, stored: Entry
+    session: Session, manifest: Clips, sample: Entry, stored: Entry
 ) -> None:
     several = _relabelled(manifest, **{Path(clip.path).stem: f"{clip.label};sounds" for clip in manifest.clips})
     reading = reading_of(session, several)

@@ -21,20 +21,20 @@ from vocoder.kinds import JUDGED_KINDS, ORIGINAL
 from vocoder.speech_judges import Grammar, JudgeOfSpeech
 from wordless.audio.reading import read
 from wordless.audio.recordings.embedded import EmbeddedConfig, Utterance, speak
-from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 
 
 @pytest.fixture
-def manifest(tmp_path: Path) -> Manifest:
+def manifest(tmp_path: Path) -> Clips:
     soundfile.write(tmp_path / "a.wav", sweep(0.2, 4000), 4000)
     clip = Clip(path="a.wav", num_samples=800, sample_rate=4000, size=1, sha256="0", split="test")
-    return Manifest(root=tmp_path, clips=(clip,))
+    return Clips.from_rows(tmp_path, (clip,))
 
 
 def test_a_store_keeps_sounds_of_each_strength_and_number_of_passes_of_the_post_filter(
-    run_folder: Path, own_session: Session, manifest: Manifest
+    run_folder: Path, own_session: Session, manifest: Clips
 ) -> None:
     parts, strengths = parts_of(run_folder), (0.0, 0.5, 1.0, 1.0)
     for stage in (decode_clips, partial(listening, model=None)):
@@ -57,15 +57,15 @@ def test_a_store_keeps_sounds_of_each_strength_and_number_of_passes_of_the_post_
 
 
 def test_a_sound_follows_from_its_clips_name_and_not_from_the_other_clips(
-    run_folder: Path, own_session: Session, manifest: Manifest, tmp_path: Path
+    run_folder: Path, own_session: Session, manifest: Clips, tmp_path: Path
 ) -> None:
     (clip,) = manifest.clips
     soundfile.write(tmp_path / "b.wav", sweep(0.2, 4000), 4000)  # the same recording under another name
-    pair = replace(manifest, clips=(clip, replace(clip, path="b.wav")))
+    pair = Clips.from_rows(manifest.root, (clip, replace(clip, path="b.wav")))
     parts, config = parts_of(run_folder), replace(LISTENING, clips=2, judged_clips=2, engine="numba")
     together, apart = (
         decode_clips(playback_of(own_session, each, *parts, config=config))
-        for each in (pair, replace(pair, clips=pair.clips[1:]))
+        for each in (pair, Clips.from_rows(pair.root, pair.clips[1:]))
     )
     first = {path: number for number, path in enumerate(decoded_paths(together))}
     for kind in JUDGED_KINDS:
@@ -105,14 +105,14 @@ VOICES = ("en-us+f1", "en-us+m4")
 WORDS = ("seven", "water", "music")
 
 
-def labelled_manifest(*labels: str | None) -> Manifest:
+def labelled_manifest(*labels: str | None) -> Clips:
     clips = [
         Clip(
             path=f"{number}.wav", num_samples=1, sample_rate=RATE, size=1, sha256="", label=label, group=f"{number % 2}"
         )
         for number, label in enumerate(labels)
     ]
-    return Manifest(root=Path(), clips=tuple(clips))
+    return Clips.from_rows(Path(), clips)
 
 
 def spoken(*labels: str | None) -> Spoken:

@@ -19,8 +19,8 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe
 from pipelines.store.stored_features import features_by_method
 from tests.pipelines.tiny import silent_session
-from wordless.audio.recordings.manifest import Clip, Manifest, Split
-from wordless.audio.recordings.splits import Fold, folds
+from wordless.audio.recordings.manifest import Clip, Clips, Split
+from wordless.audio.recordings.splits import folds
 from wordless.base.errors import InputError
 
 CONFIG = ProbeConfig(layer_penalties=2, penalties=5, resamples=50, learning_curve=(0.1, 1.0))
@@ -34,11 +34,11 @@ SPEAKERS = ("ann", "bob", "cem", "dee")
 WORDS = ("one", "six", "two")
 
 
-def corpus(*, clips: int = 240) -> Manifest:
+def corpus(*, clips: int = 240) -> Clips:
     """Each speaker says each word; every 20th clip has no label."""
-    return Manifest(
-        root=Path("here"),
-        clips=tuple(
+    return Clips.from_rows(
+        Path("here"),
+        (
             Clip(
                 path=f"{number:03}.wav",
                 num_samples=1,
@@ -53,12 +53,12 @@ def corpus(*, clips: int = 240) -> Manifest:
     )
 
 
-def held_out(manifest: Manifest) -> Manifest:
+def held_out(manifest: Clips) -> Clips:
     """Ann held out for test."""
-    return folds(manifest, "group")[0].manifest
+    return folds(manifest, "group")[0]
 
 
-def signal(manifest: Manifest, *, noise: float, seed: int = 0) -> np.ndarray:
+def signal(manifest: Clips, *, noise: float, seed: int = 0) -> np.ndarray:
     """Features that tell the word, the less the more noise."""
     rng = np.random.default_rng(seed)
     means = np.random.default_rng(0).standard_normal((3, 6))
@@ -66,7 +66,7 @@ def signal(manifest: Manifest, *, noise: float, seed: int = 0) -> np.ndarray:
     return (means[words] + noise * rng.standard_normal((len(words), 6))).astype(np.float32)
 
 
-def representations(manifest: Manifest) -> dict[str, np.ndarray]:
+def representations(manifest: Clips) -> dict[str, np.ndarray]:
     return {
         "log_mel:mean": signal(manifest, noise=3),
         "gpt/layer_1:mean": signal(manifest, noise=2, seed=1),
@@ -89,7 +89,7 @@ def stored(session: Session, name: str, tensors: Mapping[str, np.ndarray], file:
 
 def together(
     session: Session,
-    manifest: Manifest,
+    manifest: Clips,
     entries: Sequence[Entry],
     config: ProbeConfig,
     scores: Mapping[str, Entry] | None = None,
@@ -184,7 +184,7 @@ def test_several_labels_are_probed_and_compared(tmp_path: Path) -> None:
     plain = held_out(corpus())
     loudness = {clip.path: "soft" if int(clip.path[:3]) % 2 else "loud" for clip in plain.clips}
     labels = {clip.path: clip.label and f"{clip.label};{loudness[clip.path]}" for clip in plain.clips}
-    manifest = replace(plain, clips=tuple(replace(clip, label=labels[clip.path]) for clip in plain.clips))
+    manifest = Clips.from_rows(plain.root, (replace(clip, label=labels[clip.path]) for clip in plain.clips))
     session = silent_session(tmp_path)
     entry = stored(session, "features", representations(plain))
     config = replace(CONFIG, label_separator=";")
@@ -211,13 +211,13 @@ def test_folds_that_cannot_be_probed_are_refused_before_anything_is_trained() ->
     clips_of_test = tuple(
         replace(clip, label="rare") if clip.split == "test" else clip for clip in held_out(manifest).clips
     )
-    alone = Fold(name="test", manifest=replace(manifest, clips=clips_of_test))
+    alone = Clips.from_rows(manifest.root, clips_of_test, name="test")
     with pytest.raises(InputError, match=r"\btrain\b.*\brare\b.*corpus\.split\b") as one_split:
         require_probeable([alone], CONFIG, by=None)
     assert not re.search("fold|group|held out", str(one_split.value))
     told = r"'bob' held out\b.*\b1 of 4 classes\b.*\btrain\b.*\brare\b.*\b3 groups"
     with pytest.raises(InputError, match=told) as refused:
-        require_probeable(folds(replace(manifest, clips=clips), "group"), CONFIG, by="group")
+        require_probeable(folds(Clips.from_rows(manifest.root, clips), "group"), CONFIG, by="group")
     assert "corpus.split" not in str(refused.value)
 
 
@@ -274,14 +274,14 @@ def test_all_layers_of_each_network_are_probed_with_its_input_beside_them(tmp_pa
     assert not any("with_input" in each for each in candidates)
 
 
-def many_speakers() -> Manifest:
+def many_speakers() -> Clips:
     """Of 40 speakers, 24 are tested."""
     splits: tuple[Split, ...] = ("train", "validation", "test", "test", "test")
     clips = (
         replace(clip, group=f"speaker {number // 6}", split=splits[number // 6 % 5])
         for number, clip in enumerate(corpus().clips)
     )
-    return Manifest(root=Path("here"), clips=tuple(clips))
+    return Clips.from_rows(Path("here"), clips)
 
 
 def test_intervals_of_layers_and_curves_are_over_speakers_as_those_of_the_table(tmp_path: Path) -> None:

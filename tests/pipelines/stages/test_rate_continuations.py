@@ -21,7 +21,7 @@ from pipelines.stages.rates import (
 )
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run, stored
-from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 
@@ -85,7 +85,7 @@ def test_clips_shorter_than_a_coarse_code_are_not_continued(tmp_path: Path) -> N
         Clip(path=f"{length}.wav", split="test", sha256="", size=1, sample_rate=4000, num_samples=length)
         for length in (319, 320, 2000)
     ]
-    manifest = Manifest(root=tmp_path, clips=tuple(clips))
+    manifest = Clips.from_rows(tmp_path, clips)
     assert [clip.num_samples for clip in continued_clips(manifest, 3, shortest=0.08, seed=0)] == [320, 2000]
     with pytest.raises(InputError, match=r"no test clip\b.*\b0\.6 s\b"):
         require_long_enough(manifest, shortest=0.6)

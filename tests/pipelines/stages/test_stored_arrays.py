@@ -14,7 +14,7 @@ from tests.pipelines.tiny import session_of, silent_session, sweep
 from tests.pipelines.tiny_chain import composed
 from wordless.audio.recordings.clips import build_manifest
 from wordless.audio.recordings.corpus import CorpusConfig
-from wordless.audio.recordings.manifest import Clip, Manifest, Split
+from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.arrays import Array, fill
 from wordless.base.errors import InputError
@@ -23,12 +23,12 @@ SPLITS: tuple[Split, ...] = ("validation", "train", "test", "train", "validation
 LENGTHS = {"train": 3, "validation": 7}
 
 
-def corpus() -> Manifest:
+def corpus() -> Clips:
     clips = (
         Clip(path=f"{number}.wav", num_samples=number, sample_rate=1, size=1, sha256="", split=split)
         for number, split in enumerate(SPLITS)
     )
-    return Manifest(root=Path("here"), clips=tuple(clips))
+    return Clips.from_rows(Path("here"), clips)
 
 
 def values(clip: Clip, length: int) -> Array:
@@ -80,7 +80,7 @@ def test_a_full_disk_is_an_error_before_anything_is_written_in_place(small_disk:
 
 
 @pytest.fixture
-def manifest(tmp_path: Path) -> Manifest:
+def manifest(tmp_path: Path) -> Clips:
     """Four recordings."""
     for number in range(4):
         path = tmp_path / f"in/{number}.wav"
@@ -90,7 +90,7 @@ def manifest(tmp_path: Path) -> Manifest:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e19])
-def test_a_recording_that_changed_after_inspection_is_named(tmp_path: Path, manifest: Manifest, value: float) -> None:
+def test_a_recording_that_changed_after_inspection_is_named(tmp_path: Path, manifest: Clips, value: float) -> None:
     settings = run_settings(composed(tmp_path))
     path = manifest.root / manifest.of("train")[0].path
     samples, rate = soundfile.read(path)
@@ -106,7 +106,7 @@ def _write(spoilt: str, place: Array, clip: Clip) -> None:
     place[:] = 70_000 if clip.path == spoilt else 1  # 70,000 is infinite in 16 bits
 
 
-def test_an_array_takes_no_value_that_is_not_finite(tmp_path: Path, manifest: Manifest) -> None:
+def test_an_array_takes_no_value_that_is_not_finite(tmp_path: Path, manifest: Clips) -> None:
     write = partial(
         write_clips, silent_session(tmp_path), "spectrograms", tmp_path / "frames.npy", manifest.clips, [3] * 4
     )

@@ -12,7 +12,7 @@ import torch
 from tests.reference import radical_inverse
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read
-from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, recordings_hash
+from wordless.audio.recordings.manifest import SPLITS, Clip, Clips, recordings_hash
 from wordless.audio.spectrogram import LogMel, limit_range, view_log_mel, warp
 from wordless.audio.views import AS_RECORDED, LATEST, RANGES, SPREAD, Change, View, compared_views, hearings, views_hash
 
@@ -74,7 +74,7 @@ def test_noise_has_the_asked_level(name: str, snr: float, tmp_path: Path) -> Non
 def test_all_clips_come_before_test_clips_with_noise_each_in_all_hearings(tmp_path: Path) -> None:
     clip = clip_of(tmp_path / "a.wav", 100)
     clips = [replace(clip, path=f"{split}.wav", split=split) for split in SPLITS]
-    manifest, (plain, other) = Manifest(root=tmp_path, clips=tuple(clips)), hearings(2, 40.0)
+    manifest, (plain, other) = Clips.from_rows(tmp_path, clips), hearings(2, 40.0)
     views = compared_views(manifest, (plain, other), (20.0, -2.5))
     assert views[:6] == [View(each, change) for each in clips for change in (plain, other)]
     test = clips[SPLITS.index("test")]

@@ -25,9 +25,9 @@ from wordless.audio.recordings.annotation_formats import (
     AnnotationKind,
     Kind,
 )
-from wordless.audio.recordings.description import PATH_COLUMNS, Description, Found, Span, describe, known_split
+from wordless.audio.recordings.description import PATH_COLUMNS, describe, known_split
 from wordless.audio.recordings.folders import EXTENSIONS, Folder, Places, is_file, not_sound, read_annotation_text
-from wordless.audio.recordings.manifest import Rejected
+from wordless.audio.recordings.manifest import Clip, Clips, Rejected
 from wordless.base.errors import InputError
 from wordless.base.text import counted
 
@@ -39,7 +39,6 @@ FORMATS: dict[Kind, str] = {  # of several kinds that agree, the first is used: 
 _NAMING: tuple[Kind, ...] = ("kaldi", "lhotse", "rttm", "ctm")  # name recordings in their lines
 _SUFFIXES: dict[str, Kind] = {".eaf": "elan", ".textgrid": "textgrid", ".rttm": "rttm", ".ctm": "ctm"}
 _TEXTS: dict[str, Kind] = {".txt": "audacity", ".selections": "audacity", ".lab": "lab", ".csv": "csv", ".tsv": "csv"}
-_WHOLE = Span(start=0.0, end=None)
 _SAME_SECONDS = 0.002  # tools round to milliseconds
 # kinds of reasons against annotations; strays may be something else
 _STRAY, _EMPTY = "annotations without a recording", "annotations name no part of it"
@@ -77,7 +76,7 @@ def kind_of(path: Path, wanted: AnnotationKind = "auto", *, own: bool | None = N
     return next((kind for kind in allowed if formats.fits(text, kind, wanted=kind == wanted)), None)
 
 
-def annotations_below(folder: Folder, recordings: Sequence[str], config: AnnotationConfig) -> Found | None:
+def annotations_below(folder: Folder, recordings: Sequence[str], config: AnnotationConfig) -> Clips | None:
     """Return the annotated recordings among ``recordings``, which lie in the folder; None: there are no annotations.
 
     Raises:
@@ -98,11 +97,11 @@ def annotations_below(folder: Folder, recordings: Sequence[str], config: Annotat
     if config.kind != "auto" and not wanted:
         rule = "; ".join([f"{folder.root} holds no {FORMATS[config.kind]}", *others])
         raise InputError(option="annotations", value=config.kind, rule=rule)
-    annotated = _collect(places, wanted, config) or Found(root=folder.root, described={})
+    annotated = _collect(places, wanted, config) or Clips.from_rows(folder.root, ())
     return replace(annotated, notices=(*annotated.notices, *others)) if wanted or others else None
 
 
-def annotations_in(path: Path, kind: Kind, root: Path, recordings: Sequence[str], config: AnnotationConfig) -> Found:
+def annotations_in(path: Path, kind: Kind, root: Path, recordings: Sequence[str], config: AnnotationConfig) -> Clips:
     """Return the recordings that one file of annotations, or one Kaldi folder, describes."""
     name = os.path.relpath((path / WAV_SCP if path.is_dir() else path).absolute(), root.absolute())
     if (annotated := _collect(Places(root, recordings), {kind: [name]}, config)) is None:
@@ -111,13 +110,13 @@ def annotations_in(path: Path, kind: Kind, root: Path, recordings: Sequence[str]
     return annotated
 
 
-def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: AnnotationConfig) -> Found | None:
+def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: AnnotationConfig) -> Clips | None:
     """Read the files of each kind, and join what they say of each recording. Faulty files and parts are set aside.
 
     Raises:
         InputError: no annotations can be used; several tiers have some, or kinds differ, and no option chooses.
     """
-    parts: dict[str, dict[Kind, dict[Span, Description]]] = defaultdict(dict)
+    parts: dict[str, dict[Kind, dict[tuple[float, float | None], Clip]]] = defaultdict(dict)
     rejected, read, tiers, columns = list[Rejected](), Counter[Kind](), dict[str, None](), dict[str, None]()
 
     def set_aside(paths: Iterable[str], kind: str, why: str, segments: int = 0) -> None:
@@ -153,9 +152,9 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
                     paths = [places.named(each.recording, name)]
                 if fault := fault or (None if each.recording or own else "it names no recording"):
                     raise InputError(fault)
-                known = describe({**each.fields, "split": splits.get(name, "")}, each.where)
                 for path in paths:
-                    first = parts[path].setdefault(kind, {}).setdefault(known.span or _WHOLE, known)
+                    known = describe(path, {**each.fields, "split": splits.get(name, "")}, each.where)
+                    first = parts[path].setdefault(kind, {}).setdefault((known.begin or 0.0, known.end), known)
                     if first.label != known.label:
                         sides = "; parts have the sound of all channels" if known.annotated_channel else ""
                         labels = f"({known.label}, and {first.label} at {first.where}){sides}"
@@ -211,11 +210,11 @@ def _require_effect(files: Collection[Kind], tiers: Collection[str], config: Ann
 
 def _joined(
     root: Path,
-    parts: Mapping[str, Mapping[Kind, Mapping[Span, Description]]],
+    parts: Mapping[str, Mapping[Kind, Mapping[tuple[float, float | None], Clip]]],
     read_files: Mapping[Kind, int],
     columns: Collection[str],
     rejected: Sequence[Rejected],
-) -> Found:
+) -> Clips:
     """Join the kinds, of which each recording may have one, or several that agree."""
     agreeing: Counter[str] = Counter()
     for path, kinds in sorted(parts.items()):
@@ -226,10 +225,9 @@ def _joined(
             remedy = f"choose one, such as `annotations`={next(iter(kinds))}, or none for whole recordings"
             raise InputError(problem, remedy=remedy)
         agreeing.update([", ".join(kinds)] if others else ())
-    described = {path: tuple(next(iter(kinds.values())).values()) for path, kinds in sorted(parts.items())}
-    every = [known for several in described.values() for known in several]
+    every = [known for _, kinds in sorted(parts.items()) for known in next(iter(kinds.values())).values()]
     files = ", ".join(counted(count, FORMATS[kind]) for kind, count in read_files.items())
-    notices = [f"{counted(len(every), 'annotated part')} of {counted(len(described), 'recording')} from {files}"]
+    notices = [f"{counted(len(every), 'annotated part')} of {counted(len(parts), 'recording')} from {files}"]
     if unlabelled := sum(known.label is None for known in every):
         notices.append(f"{counted(unlabelled, 'part')} without a label are used as unlabelled clips")
     if any(known.low_hz is not None or known.annotated_channel is not None for known in every):
@@ -240,19 +238,18 @@ def _joined(
         notices.append(f"{counted(count, 'recording')} with annotations of several kinds that agree: {several_kinds}")
 
     # A Kaldi folder holds no recordings: the common folder of those that it names is then the root.
-    if any(PurePosixPath(path).is_absolute() for path in described):
-        places = {path: Path(os.path.normpath(root.absolute() / path)) for path in described}
+    if any(PurePosixPath(path).is_absolute() for path in parts):
+        places = {path: Path(os.path.normpath(root.absolute() / path)) for path in parts}
         root = Path(os.path.commonpath([place.parent for place in places.values()]))
-        described = {place.relative_to(root).as_posix(): described[path] for path, place in places.items()}
-    return Found(root=root, described=described, rejected=tuple(rejected), notices=tuple(notices))
+        every = [replace(known, path=places[known.path].relative_to(root).as_posix()) for known in every]
+    return Clips.from_rows(root, every, rejected=tuple(rejected), notices=tuple(notices))
 
 
-def _agree(one: Iterable[Description], other: Iterable[Description]) -> bool:
+def _agree(one: Iterable[Clip], other: Iterable[Clip]) -> bool:
     """Return whether two files name the same parts with the same labels."""
 
-    def key(known: Description) -> tuple[str, float, float]:
-        span = known.span or _WHOLE
-        return known.label or "", span.start, inf if span.end is None else span.end
+    def key(known: Clip) -> tuple[str, float, float]:
+        return known.label or "", known.begin or 0.0, inf if known.end is None else known.end
 
     (labels, *times), (others, *spans) = (zip(*sorted(map(key, several)), strict=True) for several in (one, other))
     return labels == others and np.allclose(times, spans, rtol=0, atol=_SAME_SECONDS)

@@ -13,19 +13,21 @@ out.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from wordless.audio.decoding import Channel
 from wordless.audio.levels import Levels, loudest, of_text
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings, resolved
-from wordless.audio.recordings.description import Described, Description, Found, Span, group_of
+from wordless.audio.recordings.description import group_of, measured
 from wordless.audio.recordings.inspection import Measurement, Progress, frequent_reasons, inspect
-from wordless.audio.recordings.manifest import OUTSIDE, SPLITS, Clip, Manifest, Rejected, clip_name
+from wordless.audio.recordings.manifest import OUTSIDE, SPLITS, Clip, Clips, Rejected, clip_name
 from wordless.audio.recordings.splits import split_clips
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError
@@ -41,7 +43,7 @@ FEW = 20  # recordings; so few are inspected in moments, even long ones
 def build_manifest(
     config: CorpusConfig,
     *,
-    found: Found | None = None,
+    found: Clips | None = None,
     workers: int = 1,
     engine: EngineConfig = LOCAL,
     cache: Path | None = None,
@@ -51,7 +53,7 @@ def build_manifest(
     sample_rate: int | None = None,
     notice: Callable[[str], None] | None = None,
     duplicates: bool = False,
-) -> tuple[Manifest, tuple[Rejected, ...]]:
+) -> tuple[Clips, tuple[Rejected, ...]]:
     """Build the corpus of a config; also return the files that were set aside with the reasons; both sorted by path.
 
     Args:
@@ -70,13 +72,12 @@ def build_manifest(
     """
     found = found or find_recordings(config)
     config = resolved(config, found.split_by)
-    root, described, unmatched = found.root, found.described, found.rejected
+    root, described = found.root, {path: tuple(rows) for path, rows in groupby(found, key=lambda clip: clip.path)}
     # A split that cannot be made is refused before inspection takes hours. Whether a few recordings suffice is checked
     # after inspection, which finds the usable ones.
-    unheard = [clip for path, several in described.items() for clip in _placeholder_clips(path, several, config)]
     few = replace(config.split, validation_fraction=0, test_fraction=0)
     by_label = config.label_type == "class"  # numbers and texts are too many to be spread evenly over the splits
-    split_clips(unheard, few if len(described) <= FEW else config.split, by_label=by_label)
+    split_clips(_expected(found, config), few if len(described) <= FEW else config.split, by_label=by_label)
     fit, unfit = inspect(
         root,
         list(described),
@@ -98,11 +99,11 @@ def build_manifest(
             f"their mean or another channel was chosen: `channel`={louder} or `channel`=loudest reads it"
         )
     if set_aside:
-        set_aside((*unmatched, *unfit))
+        set_aside((*found.rejected, *unfit))
     clips: list[Clip] = []
     unused = [*unfit]
-    for path, measured in fit.items():
-        own, left_out = clips_of(path, kept.get(path, ()), measured, config)
+    for path, measurement in fit.items():
+        own, left_out = clips_of(path, kept.get(path, ()), measurement, config)
         clips += own
         unused += left_out
     if not clips:
@@ -113,13 +114,15 @@ def build_manifest(
             remedy = f"check start and end in the table, choose a lower `segment_silence_dbfs`{loosen}"
         raise InputError(option="root", value=root, rule=rule, remedy=remedy)
     try:
-        divided, undivided = split_clips(clips, config.split, by_label=by_label)
+        divided, undivided = split_clips(Clips.from_rows(root, clips), config.split, by_label=by_label)
     except InputError as error:
         if not unused:
             raise
         raise error.also(f"set aside before: {frequent_reasons(unused)}") from error
-    rejected = sorted((*unmatched, *unused, *undivided), key=lambda each: each.path)
-    return Manifest(root=root, clips=divided), tuple(rejected)
+    return divided, tuple(sorted((*found.rejected, *unused, *undivided), key=lambda each: each.path))
+
+
+Described = dict[str, tuple[Clip, ...]]  # the candidates of each recording
 
 
 def without_duplicates(described: Described, fit: Mapping[str, Measurement]) -> tuple[Described, tuple[Rejected, ...]]:
@@ -135,46 +138,44 @@ def without_duplicates(described: Described, fit: Mapping[str, Measurement]) -> 
         if original == path:
             kept[path] = own
             continue
-        has_parts = any(known.span is not None for known in (*kept[original], *own))
-        if has_parts:
+        if has_parts := any(known.begin is not None for known in (*kept[original], *own)):
             groups = {group_of(path): group_of(original)}
             own = tuple(replace(known, group=groups.get(known.group or "", known.group)) for known in own)
         there = {known.span: known for known in kept[original]}
-        moved = tuple(known for known in own if known.span not in there)
+        moved = tuple(replace(known, path=original) for known in own if known.span not in there)
         kept[original] += moved
-        different = {known.span: _conflict(there[known.span], known) for known in own if known.span in there}
+        different = {known.name: _conflict(there[known.span], known) for known in own if known.span in there}
         same = "" if found.sha256 == fit[original].sha256 else " (the same samples in other bytes)"
         used = f"; parts of it that are used as parts of that file: {len(moved)}" if moved else ""
         other = "" if has_parts else "".join(different.values())
         reason, kind = f"duplicate of {original}{same}{other}{used}", CONFLICTING if other else DUPLICATE
         rejected.append(Rejected(path=path, reason=reason, kind=kind))
-        for span, conflict in different.items() if has_parts else ():
-            name, of = (clip_name(each, span_seconds(span)) for each in (path, original))
+        for name, conflict in different.items() if has_parts else ():
             if conflict:
+                of = f"{original}{name.removeprefix(path)}"
                 rejected.append(Rejected(path=name, reason=f"duplicate of {of}{conflict}", kind=CONFLICTING))
     return kept, tuple(rejected)
 
 
-def _conflict(kept: Description, dropped: Description) -> str:
+def _conflict(kept: Clip, dropped: Clip) -> str:
     """Say in which of label, group and split the descriptions of the same sound differ, where both are known."""
     pairs = [(name, getattr(kept, name), getattr(dropped, name)) for name in ("label", "group", "split")]
-    differing = [(name, there, here) for name, there, here in pairs if None not in (there, here) and there != here]
+    differing = [(name, there, here) for name, there, here in pairs if there and here and there != here]
     return "".join(f", with another {name}: here {here}, there {there}" for name, there, here in differing)
 
 
-def _placeholder_clips(path: str, described: Sequence[Description], config: CorpusConfig) -> Iterator[Clip]:
-    """Give a recording's clips as far as they are known before inspection, with placeholder lengths in microseconds.
+def _expected(found: Clips, config: CorpusConfig) -> Clips:
+    """Return the clips as far as they are known before inspection, with placeholder lengths in microseconds.
 
     A recording that may be cut stands for as many segments as there are splits.
     """
     pieces = 1 if config.segment_seconds is None else len(SPLITS)
-    for number, known in enumerate(described):
-        begin = 0 if known.span is None else round(known.span.start * 1_000_000)
-        whole = known.span is None and pieces == 1
-        for piece in range(pieces):
-            segment, start = None if whole else pieces * number + piece, begin + piece
-            sound: dict[str, Any] = {"num_samples": 0, "sample_rate": 1_000_000, "size": 0, "sha256": ""}
-            yield Clip(path=path, segment=segment, start=start, **sound, **known.clip_fields())
+    frame = found.frame.loc[found.frame.index.repeat(pieces)].reset_index(drop=True)
+    begins = [0.0 if begin is None else begin for begin in frame.begin]
+    starts = np.round(np.array(begins) * 1_000_000).astype(np.int64) + np.tile(np.arange(pieces), len(found.frame))
+    parts = [number if pieces > 1 or begin is not None else None for number, begin in enumerate(frame.begin)]
+    frame = frame.assign(start=starts, num_samples=0, sample_rate=1_000_000)
+    return replace(found, frame=frame).with_columns(segment=parts, begin=None)
 
 
 def cut(part: Part, sample_rate: int, *, seconds: float | None, overlap: float) -> list[Part]:
@@ -191,21 +192,20 @@ def cut(part: Part, sample_rate: int, *, seconds: float | None, overlap: float) 
 
 
 def clips_of(
-    path: str, described: Sequence[Description], found: Measurement, config: CorpusConfig
+    path: str, described: Sequence[Clip], found: Measurement, config: CorpusConfig
 ) -> tuple[list[Clip], list[Rejected]]:
     """Return the clips of one recording in order of time, and what was left out, with the reasons.
 
-    ``described`` has a description of the recording, or of each part of it that a table names.
+    ``described`` has a candidate for the recording, or for each part of it that a table names.
     """
     levels = of_text(found.levels)
     pieces: list[Clip] = []  # segments have the number 0 until all are there
     rejected: list[Rejected] = []
     for known in described:
         try:
-            base = _clip(path, known, found, config.inspection.trim_db)
+            base = _clip(known, found, config.inspection.trim_db)
         except InputError as error:
-            reason = f"{error} ({known.where})" if known.where else str(error)
-            rejected.append(Rejected(path=clip_name(path, span_seconds(known.span)), reason=reason, kind=OUTSIDE))
+            rejected.append(Rejected(path=known.name, reason=str(error), kind=OUTSIDE))
             continue
         seconds, overlap = config.segment_seconds, config.segment_overlap_seconds
         parts = cut(base.part, found.sample_rate, seconds=seconds, overlap=overlap)
@@ -221,7 +221,7 @@ def clips_of(
                 start, num_samples = part.start, part.num_samples
                 pieces.append(replace(base, segment=0, start=start, num_samples=num_samples, trimmed=trimmed))
                 trimmed = 0
-        name = path if known.span is None else clip_name(path, base.part.span(found.sample_rate))
+        name = path if known.begin is None else clip_name(path, base.part.span(found.sample_rate))
         rejected += (_summarise(name, each, len(parts), fault, found.sample_rate) for fault, each in left_out.items())
     clips: dict[str, Clip] = {}
     for number, piece in enumerate(sorted(pieces, key=lambda piece: (piece.start, piece.num_samples))):
@@ -232,22 +232,14 @@ def clips_of(
     return list(clips.values()), rejected
 
 
-def _clip(path: str, known: Description, found: Measurement, trim_db: float | None) -> Clip:
+def _clip(known: Clip, found: Measurement, trim_db: float | None) -> Clip:
     """Return the recording without its silent ends, or, untrimmed, the part of it that a table names, as segment 0."""
-    if known.span is None:
-        part = found.part(trim_db)
-        segment, trimmed = None, found.num_samples - part.num_samples
-    else:
-        part = known.span.part(found.num_samples, found.sample_rate)
-        segment, trimmed = None if part.num_samples == found.num_samples else 0, 0
     of_file = {name: getattr(found, name) for name in ("sample_rate", "channel", "size", "sha256", "samples_sha256")}
-    of_file |= {"segment": segment, "start": part.start, "num_samples": part.num_samples, "trimmed": trimmed}
-    return Clip(path=path, **of_file, **known.clip_fields())
-
-
-def span_seconds(span: Span | None) -> tuple[float, float] | None:
-    """Return begin and end for a name; an open end counts as the begin."""
-    return None if span is None else (span.start, span.start if span.end is None else span.end)
+    if known.begin is not None:
+        return replace(measured(known, found.num_samples, found.sample_rate), **of_file)
+    part = found.part(trim_db)
+    trimmed = found.num_samples - part.num_samples
+    return replace(known, start=part.start, num_samples=part.num_samples, trimmed=trimmed, where=None, **of_file)
 
 
 def _fault(part: Part, sample_rate: int, levels: Levels, config: CorpusConfig) -> tuple[str, str] | None:
@@ -275,7 +267,7 @@ def _summarise(name: str, parts: Sequence[Part], total: int, fault: tuple[str, s
     return Rejected(path=name, reason=reason, segments=len(parts), kind=kind)
 
 
-def length_notices(clips: Collection[Clip], segment_seconds: float | None) -> tuple[str, ...]:
+def length_notices(clips: Iterable[Clip], segment_seconds: float | None) -> tuple[str, ...]:
     """Return a notice about clips that should be cut into segments; none if they are cut already."""
     lengths = [clip.seconds for clip in clips]
     long = sum(length > LONG_SECONDS for length in lengths)
@@ -288,7 +280,7 @@ def length_notices(clips: Collection[Clip], segment_seconds: float | None) -> tu
     )
 
 
-def upsampling_notices(clips: Collection[Clip], audio: SpectrogramConfig) -> tuple[str, ...]:
+def upsampling_notices(clips: Iterable[Clip], audio: SpectrogramConfig) -> tuple[str, ...]:
     """Return a notice about recordings that are resampled to a higher rate, and hold nothing in the upper bands."""
     rates = {clip.path: clip.sample_rate for clip in clips}
     lower = Counter(rate for rate in rates.values() if rate / 2 < audio.highest)

@@ -1,6 +1,5 @@
 """Finding of recordings, before any is decoded: those of a corpus, and those that a command reads."""
 
-import hashlib
 import math
 import os
 from collections import Counter
@@ -18,16 +17,12 @@ from wordless.audio.recordings.description import (
     FIELDS,
     SPLIT_NAMES,
     ColumnConfig,
-    Described,
-    Description,
-    Found,
     LabelType,
-    Span,
-    SplitBy,
     describe,
     folder_split,
     group_of,
     match_pattern,
+    measured,
     pattern_fields,
     split_depth,
 )
@@ -42,10 +37,9 @@ from wordless.audio.recordings.folders import (
     require_folder,
 )
 from wordless.audio.recordings.inspection import InspectionConfig
-from wordless.audio.recordings.manifest import OUTSIDE, SPLITS, Rejected, Split, clip_name, number_of
+from wordless.audio.recordings.manifest import OUTSIDE, SPLITS, Clip, Clips, Rejected, Split, SplitBy, number_of
 from wordless.audio.recordings.splits import GIVEN, SplitConfig, folder_splits, split_by_lists
-from wordless.audio.recordings.tables import Row, folder_of, read_table, spelling_of
-from wordless.audio.waveform import Part
+from wordless.audio.recordings.tables import folder_of, read_table, spelling_of
 from wordless.base.errors import InputError, within
 from wordless.base.options import Options, option
 from wordless.base.text import counted
@@ -190,116 +184,122 @@ def resolved(config: CorpusConfig, split_by: SplitBy) -> CorpusConfig:
     return config if config.split.by != "auto" else replace(config, split=replace(config.split, by=split_by))
 
 
-def find_recordings(config: CorpusConfig, *, unpacked: Found | None = None) -> Found:
-    """Find the root, the descriptions of each recording by path, and the files that do not fit the pattern.
+def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> Clips:
+    """Find the candidates of a corpus, with what is known of them, and set files aside that do not fit the pattern.
 
-    A recording has several descriptions if a table or annotations name several parts of it. Nothing is decoded, so that
-    most mistakes show quickly. ``unpacked`` are the recordings of a data set or of shards.
+    A recording has several rows if a table or annotations name several parts of it. Nothing is decoded, so that most
+    mistakes show quickly. ``unpacked`` are the recordings of a data set or of shards.
     """
     folder = None if config.table or unpacked else Folder.at(require_folder(config.root or ""))
     annotated = None if unpacked else _find_annotations(config, folder)
-    notices = [*(annotated.notices if annotated else ())]
-    if has_parts := annotated is not None and bool(annotated.described):
+    has_parts, notices = annotated is not None and len(annotated.frame) > 0, list[str]()
+    if annotated is not None and has_parts:
         found = annotated
-        if config.split.by == "table" and not any(known.split for each in found.described.values() for known in each):
+        if config.split.by == "table" and not any(found.frame.split):
             config.require_split_values()
-    elif unpacked is not None:
-        found = unpacked
-        notices += found.notices
-    elif folder is None:
-        found = _find_in_table(config)
-        notices += found.notices
     else:
-        config.require_split_values()
-        paths = folder.require_recordings(config.extensions or EXTENSIONS, remedy=", or set `extensions`")
-        found = Found(root=folder.root, described=dict.fromkeys(paths, (Description(),)))
-    root, listed, left_out = found.root, found.described, found.rejected
+        notices += annotated.notices if annotated else ()
+        if unpacked is not None:
+            found = unpacked
+        elif folder is None:
+            found = _find_in_table(config)
+        else:
+            config.require_split_values()
+            paths = folder.require_recordings(config.extensions or EXTENSIONS, remedy=", or set `extensions`")
+            found = Clips.from_rows(folder.root, map(_whole, paths))
+    notices += found.notices
     if folder is not None or has_parts:
         columns = {"group", *(() if config.tier else ("label",))} if has_parts else {*()}
         for name, value in config.columns.named.items():
             if name not in columns:
-                beside = f"`tier`={config.tier}" if config.tier else root
+                beside = f"`tier`={config.tier}" if config.tier else found.root
                 rule = f"it has no effect beside {beside}: leave it out, or give the table that has it, `table`=FILE"
                 raise InputError(option=f"columns.{name}", value=",".join(value), rule=rule)
-
     if config.pattern is not None:
-        found_fields = zip(listed, match_pattern(config.pattern, listed), strict=True)
-        matched = {path: fields for path, fields in found_fields if fields is not None}
-        if not matched:
-            fits = f"it fits none of {counted(len(listed), 'file')} below {root}, such as {min(listed)!r}"
-            raise InputError(option="pattern", value=config.pattern, rule=fits, remedy="write it after such a name")
-        others = sorted(listed.keys() - matched.keys())
-        reason = f"name does not fit `pattern` {config.pattern}"
-        left_out = (*left_out, *(Rejected(path=path, reason=reason) for path in others))
-        merged = {}
-        for path, fields in matched.items():  # a table's description is completed from the file name
-            if config.split.by not in GIVEN:
-                fields.pop("split", None)
-            named = describe(fields, str(root / path))
-            merged[path] = tuple(
-                replace(known, **{name: getattr(named, name) for name in FIELDS if getattr(known, name) is None})
-                for known in listed[path]
-            )
-        if folder is None and not has_parts and merged == listed:
+        completed = _completed(found, config, config.pattern)
+        if folder is None and not has_parts and completed.frame.equals(found.frame):
             given = " and ".join(config.fields) or "everything"
-            rule = f"it has no effect, as {config.table or root} gives {given} for each recording: leave it out"
+            rule = f"it has no effect, as {config.table or found.root} gives {given} for each recording: leave it out"
             raise InputError(option="pattern", value=config.pattern, rule=rule)
-        listed = merged
+        found = completed
 
-    depth = split_depth(listed)
-    described: Described = {}
-    for path, several in listed.items():
-        folders = path.split("/")[:-1]
-        if depth is not None and folder_split(path, depth):  # a folder that is named after a split is no label
+    # a name of a folder is no text, and parts have labels of their own
+    from_folders = config.labels == "folder" and not has_parts and not unpacked and config.label_type != "text"
+    depth = split_depth({*found.frame.path})
+    labels, groups = list[str | None](), list[str | None]()
+    for path, label, group in zip(*(found.frame[name] for name in ("path", "label", "group")), strict=True):
+        folders = path.split("/")[:-1] if from_folders else []
+        if depth is not None and folders and folder_split(path, depth):  # a folder named after a split is no label
             del folders[depth]
-        label = folders[-1] if folders else None  # a name is no text, and parts have labels of their own
-        from_folder = config.labels == "folder" and not has_parts and not unpacked and config.label_type != "text"
-        described[path] = tuple(
-            replace(
-                known,
-                label=None if config.labels == "none" else known.label or (label if from_folder else None),
-                group=known.group or (group_of(path) if has_parts else None),
-            )
-            for known in several
-        )
-    described = _with_label_names(described, config, notices)
+        labels.append(None if config.labels == "none" else label or (folders[-1] if folders else None))
+        groups.append(group or (group_of(path) if has_parts else None))
+    labels = _renamed(labels, config, notices)
+    for path, label in zip(found.frame.path, labels, strict=True) if config.label_type == "number" else ():
+        if label is not None and number_of(label) is None:
+            rule = f"the label of {path} is {label!r:.40}"
+            remedy = "write a finite number, such as 3.5, or leave recordings without a number unlabelled"
+            raise InputError(option="label_type", value="number", rule=rule, remedy=remedy)
+    found = found.with_columns(label=labels, group=groups)
     if config.split.by == "lists":
-        described, unlisted = split_by_lists(root, described, config.split)
-        left_out = (*left_out, *unlisted)
-    split_by, divided = _divided_by(config, described, depth)
-    return Found(root=root, described=described, rejected=left_out, notices=(*notices, *divided), split_by=split_by)
+        found = split_by_lists(found, config.split)
+    split_by, divided = _divided_by(config, found, depth)
+    return replace(found, notices=(*notices, *divided), split_by=split_by)
 
 
-def _divided_by(config: CorpusConfig, described: Described, depth: int | None) -> tuple[SplitBy, list[str]]:
+def _completed(found: Clips, config: CorpusConfig, pattern: str) -> Clips:
+    """Complete what is known by what file names say, and set recordings aside whose names do not fit."""
+    root, paths = found.root, [*dict.fromkeys(found.frame.path)]
+    by_path = dict(zip(paths, match_pattern(pattern, paths), strict=True))
+    matched = {path: fields for path, fields in by_path.items() if fields is not None}
+    if not matched:
+        fits = f"it fits none of {counted(len(paths), 'file')} below {root}, such as {min(paths)!r}"
+        raise InputError(option="pattern", value=pattern, rule=fits, remedy="write it after such a name")
+    unread = set() if config.split.by in GIVEN else {"split"}
+    named = {
+        path: describe(path, {name: text for name, text in fields.items() if name not in unread}, str(root / path))
+        for path, fields in matched.items()
+    }
+    reason = f"name does not fit `pattern` {pattern}"
+    others = (Rejected(path=path, reason=reason) for path in sorted(by_path.keys() - matched.keys()))
+    kept = replace(found.where(path in matched for path in found.frame.path), rejected=(*found.rejected, *others))
+    rows = {name: zip(kept.frame.path, kept.frame[name], strict=True) for name in FIELDS}
+    return kept.with_columns(
+        **{
+            name: [getattr(named[path], name) if value is None or value == "" else value for path, value in column]
+            for name, column in rows.items()
+        }
+    )
+
+
+def _divided_by(config: CorpusConfig, found: Clips, depth: int | None) -> tuple[SplitBy, list[str]]:
     """Return what divides the recordings, and a sentence about splits that they have or seem to have.
 
     ``depth`` is that of folders that are named after splits.
     """
-    by = config.split.by
-    by_folder = [] if depth is None else folder_splits([*described])
-    named = {path.split("/")[depth] for path in described if folder_split(path, depth)} if depth is not None else set()
-    folders = f"the folders {', '.join(sorted(named)):.200}" if len({*by_folder} - {None}) > 1 else ""
+    by, paths, known = config.split.by, [*dict.fromkeys(found.frame.path)], found.frame.split.tolist()
+    by_folder = [] if depth is None else folder_splits(paths)
+    named = {path.split("/")[depth] for path in paths if folder_split(path, depth)} if depth is not None else set()
+    folders = f"the folders {', '.join(sorted(named)):.200}" if len({*by_folder} - {""}) > 1 else ""
     unread = [f"{folders} do not divide the recordings here (`split.by`=folder)"] if folders else []
-    known = [each.split for several in described.values() for each in several]
     if by == "auto" and any(known):
-        without = known.count(None)
+        without = known.count("")
         others = f"; {counted(without, 'other has', 'others have')} none, and count as train" if without else ""
         source = config.table or config.dataset or config.shards or "file names and annotations"
         return "table", [f"splits of {Path(source).name}: {_sizes(known, config.split)}{others}", *unread]
     if by == "auto" and folders:
-        without = by_folder.count(None)
+        without = by_folder.count("")
         others = f"; {counted(without, 'other recording')} set aside" if without else ""
         return "folder", [f"splits of {folders}: {_sizes(by_folder, config.split)}{others}"]
     if by != "auto":
         return by, [] if by == "folder" else unread
-    held_out = {name for path in described for name in path.split("/")[:-1] if name.lower() in HELD_OUT}
+    held_out = {name for path in paths for name in path.split("/")[:-1] if name.lower() in HELD_OUT}
     if not held_out or depth is not None:
         return "hash", []
     remedy = "`split.by`=folder `split.test`=[NAME] holds out a folder of the root"
     return "hash", [f"folders named {', '.join(sorted(held_out))} among others are no split: {remedy}"]
 
 
-def _sizes(splits: Collection[Split | None], config: SplitConfig) -> str:
+def _sizes(splits: Collection[Split], config: SplitConfig) -> str:
     """Count the recordings of each split, and name the splits that are drawn."""
     sizes = Counter(splits)
     drawn = [f"{split} drawn from train" for split in SPLITS if not sizes[split] and config.fraction(split)]
@@ -307,7 +307,7 @@ def _sizes(splits: Collection[Split | None], config: SplitConfig) -> str:
     return f"{', '.join([*there, *drawn])} (`split.by`=hash draws all)"
 
 
-def _find_annotations(config: CorpusConfig, folder: Folder | None) -> Found | None:
+def _find_annotations(config: CorpusConfig, folder: Folder | None) -> Clips | None:
     """Return the annotated recordings of a folder, or of a ``table`` of annotations; None: there are none.
 
     If a folder has any, its other recordings are set aside.
@@ -325,13 +325,13 @@ def _find_annotations(config: CorpusConfig, folder: Folder | None) -> Found | No
             return None
         root = _root_beside(path if path.is_dir() else path.parent, config, path)
         recordings = Folder.at(root).recordings(extensions)
-        found: Found | None = annotations_in(path, kind, root, recordings, config.annotated)
+        found: Clips | None = annotations_in(path, kind, root, recordings, config.annotated)
     else:
         recordings = folder.recordings(extensions)
         found = annotations_below(folder, recordings, config.annotated)
-    if found is None or not found.described or folder is None or found.root != folder.root:
+    if found is None or not len(found.frame) or folder is None or found.root != folder.root:
         return found
-    listed = {each.path for each in found.rejected} | found.described.keys()
+    listed = {*(each.path for each in found.rejected), *found.frame.path}
     reason = "no annotations beside it, and other recordings have some (`annotations`=none uses all as a whole)"
     others = tuple(Rejected(path=path, reason=reason) for path in recordings if path not in listed)
     return replace(found, rejected=(*found.rejected, *others))
@@ -342,153 +342,111 @@ def _root_beside(place: Path, config: CorpusConfig, table: Path) -> Path:
     return require_folder(config.root) if config.root else require_folder(str(place), by=str(table))
 
 
-def _find_in_table(config: CorpusConfig) -> Found:
+def _find_in_table(config: CorpusConfig) -> Clips:
     path = expand_home(config.table or "", "table")
-    table = read_table(path, config.columns, label_type=config.label_type, splits=config.split.by in GIVEN)
+    table, columns = read_table(path, config.columns, label_type=config.label_type, splits=config.split.by in GIVEN)
     notices = [*table.notices]
-    if not table.rows:
+    if not table.clips:
         raise InputError(option="table", value=path, rule="it lists no recordings: give it a row for each")
-    base = _root_beside(Path(table.root or path.parent), config, path)
-    root = folder_of(table.rows, base, around=not config.root and table.root is None)
+    base = _root_beside(table.root, config, path)
+    root = folder_of(table.clips, base, around=not config.root and table.root == path.parent)
     if root != base:
         notices.append(f"{path.name}: its recordings are in {root} (`root` names another folder)")
 
-    described: dict[str, list[Description]] = {}
+    rows = list[Clip]()
     relatives: dict[tuple[str, str | None], str | None] = {}  # of each path as it is written, which many rows may share
-    missing: dict[str, Row] = {}  # the first row of each path that is not there
-    listed: set[tuple[str, Span | None]] = set()
-    for row in table.rows:
-        known, place = row.description, (row.path, row.description.fold)
-        if place not in relatives:
+    missing: dict[str, Clip] = {}  # the first row of each path that is not there
+    listed: set[tuple[str, float | None, float | None]] = set()
+    for row in table.clips:
+        if (place := (row.path, row.fold)) not in relatives:
             spelt = spelling_of(row, root) or row.path
-            relatives[place] = listed_path(root, spelt, row.where, remedy="fix the row, or set `root`")
+            relatives[place] = listed_path(root, spelt, str(row.where), remedy="fix the row, or set `root`")
         if (relative := relatives[place]) is None:
             missing.setdefault(row.path, row)
             continue
-        rows = described.setdefault(relative, [])
-        if (relative, known.span) in listed:
+        if (relative, row.begin, row.end) in listed:
             remedy = "give each recording one row, or each of its parts another start and end"
             raise InputError(f"{row.where}: {relative} is listed twice", remedy=remedy)
-        if config.split.by == "table" and known.split is None and "split" not in config.fields:
+        if config.split.by == "table" and not row.split and "split" not in config.fields:
             raise InputError(f"{row.where}: no split", remedy="`split.by`=table needs train, validation or test here")
-        listed.add((relative, known.span))
-        rows.append(known)
+        listed.add((relative, row.begin, row.end))
+        rows.append(replace(row, path=relative))
 
-    if missing and (config.missing == "stop" or not described):
-        first, files = next(iter(missing.values())), len(missing) + len(described)
+    paths = sorted({row.path for row in rows})
+    if missing and (config.missing == "stop" or not rows):
+        first, files = next(iter(missing.values())), len(missing) + len(paths)
         several = f": {len(missing)} of {files} files are missing, such as {', '.join(islice(missing, 3))}"
         problem = f"{first.where}: {first.path} is not there (looked in {root}){several if files > 1 else ''}"
-        aside = ", or set them aside by `missing`=list" if described else ""
+        aside = ", or set them aside by `missing`=list" if rows else ""
         raise InputError(problem, remedy=f"fix the rows, or set `root`{aside}")
     kind = "not there, though the table lists it"
     left_out = [Rejected(path=row.path, reason=f"{kind} ({row.where})", kind=kind) for row in missing.values()]
-    labelled = any(known.label for rows in described.values() for known in rows)
+    labelled = any(row.label for row in rows)
     if config.label_type == "text" and config.labels != "none" and "label" not in config.fields and not labelled:
         rule = f"no row of {path} has a text"
-        remedy = f"name its column, `columns.label`=NAME (the columns are {', '.join(table.columns) or 'path'!s:.800})"
+        remedy = f"name its column, `columns.label`=NAME (the columns are {', '.join(columns) or 'path'!s:.800})"
         raise InputError(option="label_type", value="text", rule=rule, remedy=remedy)
-    found = {path: tuple(rows) for path, rows in sorted(described.items())}
     with suppress(OSError):  # a folder that may not be listed
-        folders = sorted({path.rpartition("/")[0] for path in found})
+        folders = sorted({each.rpartition("/")[0] for each in paths})
         others = ((each, not_sound(os.listdir(root / each))) for each in folders)  # noqa: PTH208  names alone
         if beside := [f"{each}/{name}".lstrip("/") for each, names in others for name in sorted(names)]:
-            notices += Places(root, found).unread(name for name in beside if root / name != path)
-    return Found(root=root, described=found, rejected=tuple(left_out), notices=tuple(notices))
+            notices += Places(root, paths).unread(name for name in beside if root / name != path)
+    rows.sort(key=lambda row: row.path)
+    return Clips.from_rows(root, rows, rejected=tuple(left_out), notices=tuple(notices))
 
 
-def _with_label_names(described: Described, config: CorpusConfig, notices: list[str]) -> Described:
-    """Give labels their other names; refuse unknown names, labels that are no numbers, and missing texts."""
-    labels = {known.label for several in described.values() for known in several} - {None}
+def _renamed(labels: list[str | None], config: CorpusConfig, notices: list[str]) -> list[str | None]:
+    """Give labels their other names; refuse unknown names, and missing texts."""
+    known = {*labels} - {None}
     if names := config.label_names:
-        if unknown := [name for name in names if name not in labels]:
-            there = ", ".join(sorted(str(label) for label in labels)) or "(none)"
+        if unknown := [name for name in names if name not in known]:
+            there = ", ".join(sorted(str(label) for label in known)) or "(none)"
             problem = f"`label_names` has {', '.join(unknown)}, which no recording has as its label"
             if len(unknown) == len(names):
                 raise InputError(problem, remedy=f"the labels are {there:.400}")
             notices.append(f"{problem}; the labels are {there:.400}")
-        renamed = {label: names.get(label, label) for label in labels if label}
-        described = {
-            path: tuple(replace(known, label=renamed.get(known.label or "")) for known in each)
-            for path, each in described.items()
-        }
-    if config.label_type == "text" and config.labels != "none" and not any(labels):
+        labels = [label if label is None else names.get(label, label) for label in labels]
+    if config.label_type == "text" and config.labels != "none" and not any(known):
         rule = "no recording has a text, and names of folders are none"
         in_names = '`pattern`="{label}_*.wav" (also of folders: "{label}/*")'
         remedy = f"give the texts in a `table`, or in file names, {in_names}"
         raise InputError(option="label_type", value="text", rule=rule, remedy=remedy)
-    for path, several in described.items() if config.label_type == "number" else ():
-        for label in (known.label for known in several if known.label is not None):
-            if number_of(label) is None:
-                rule = f"the label of {path} is {label!r:.40}"
-                remedy = "write a finite number, such as 3.5, or leave recordings without a number unlabelled"
-                raise InputError(option="label_type", value="number", rule=rule, remedy=remedy)
-    return described
+    return labels
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Passage:
-    """A recording, or a part of one that an annotation names."""
+def recordings_at(place: Path, annotations: AnnotationConfig | None = None, *, option: str = "input") -> Clips:
+    """Find the clips of a command as `candidates_at` does, with the places of parts in samples.
 
-    path: str  # of the file, relative to the root
-    part: Part | None = None  # at the file's rate; None: the whole recording
-    sample_rate: int | None = None  # Hz, of the file; known for a part
-    label: str | None = None
-    group: str | None = None
-
-    @property
-    def span(self) -> tuple[float, float] | None:
-        """Begin and end of a part in seconds; None: the whole recording."""
-        return None if self.part is None or self.sample_rate is None else self.part.span(self.sample_rate)
-
-    @property
-    def name(self) -> str:
-        """The path, and for a part also its span, as a clip of the corpus is named."""
-        return clip_name(self.path, self.span)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recordings:
-    """Paths relative to ``root``, "/" between folders, sorted; some may have parts."""
-
-    root: Path
-    paths: tuple[str, ...]
-    parts: tuple[Passage, ...] = ()  # of annotated recordings, in order of path and time
-    rejected: tuple[Rejected, ...] = ()  # annotations that cannot be used
-    notices: tuple[str, ...] = ()  # sentences about annotations
-
-    @property
-    def passages(self) -> tuple[Passage, ...]:
-        """What a command reads: the parts, and each recording without parts as a whole; sorted by path."""
-        annotated = {part.path for part in self.parts} | {each.path for each in self.rejected}
-        whole = (Passage(path=path) for path in self.paths if path not in annotated)
-        return tuple(sorted((*self.parts, *whole), key=lambda each: each.path))
-
-    @property
-    def size(self) -> int:
-        """Sum the bytes of all existing files."""
-        return sum(status.st_size for path in self.paths if (status := self._status(path)))
-
-    @property
-    def state(self) -> str:
-        """Hash the files' names, sizes and times of change."""
-        digest = hashlib.sha256()
-        for path in self.paths:
-            status = self._status(path)
-            known = f"{status.st_size} {status.st_mtime_ns}" if status else "missing"
-            digest.update(f"{path!r} {known}\n".encode())
-        for part in self.parts:
-            digest.update(f"{part.name!r} {part.label!r} {part.group!r}\n".encode())
-        return digest.hexdigest()
-
-    def _status(self, path: str) -> os.stat_result | None:
-        """Return a file's status; None for a broken link, which is set aside later with undecodable files."""
+    Only recordings with parts are opened. Parts behind the end of a recording are set aside.
+    """
+    found = candidates_at(place, annotations, option=option)
+    clips, rejected, headers = list[Clip](), [*found.rejected], dict[str, tuple[int, int] | None]()
+    for clip in found.clips:
+        if clip.begin is None:
+            clips.append(clip)
+            continue
         try:
-            return (self.root / path).stat()
-        except OSError:
-            return None
+            if clip.path not in headers:
+                headers[clip.path] = None
+                headers[clip.path] = _header(found.root / clip.path)
+            if header := headers[clip.path]:
+                part = measured(clip, *header)
+                clips.append(part if part.segment is not None else replace(clip, begin=None, end=None))
+        except RecordingError as error:
+            rejected.append(Rejected.by(clip.path, error))
+        except InputError as error:
+            rejected.append(Rejected(path=clip.path, reason=str(error), segments=1, kind=OUTSIDE))
+    return Clips.from_rows(found.root, clips, rejected=tuple(rejected), notices=found.notices)
 
 
-def recordings_at(place: Path, annotations: AnnotationConfig | None = None, *, option: str = "input") -> Recordings:
+def _header(path: Path) -> tuple[int, int]:
+    """Return the samples and the rate in Hz of a recording; one whose header gives no length is decoded."""
+    with Recording(path) as recording:
+        rate, length = recording.samplerate, recording.declared
+    return (count_samples(path) if length is None else length), rate
+
+
+def candidates_at(place: Path, annotations: AnnotationConfig | None = None, *, option: str = "input") -> Clips:
     """Find the recording ``place``, or all recordings below the folder ``place``, and their annotated parts.
 
     ``place``, the value of ``option``, may also be a file of annotations. Without ``annotations``, and for a single
@@ -502,63 +460,48 @@ def recordings_at(place: Path, annotations: AnnotationConfig | None = None, *, o
         rule = "it has no effect with `annotations`=none: leave one of them out"
         raise InputError(option="tier", value=config.tier, rule=rule)
     with within("", root=option):
-        if not os.path.isdir(place):  # noqa: PTH112  Path raises for long names; other kinds of files are set aside when they are read
-            return _recording(place, config)
-        folder = Folder.at(place)
-        found = annotations_below(folder, folder.recordings(), config)
-        if found and found.described and found.root != place:  # a Kaldi folder, whose recordings lie elsewhere
-            return _with_parts(Recordings(root=place, paths=()), found)
-        return _with_parts(Recordings(root=place, paths=tuple(folder.require_recordings())), found)
-
-
-def _recording(place: Path, config: AnnotationConfig) -> Recordings:
-    """Find one recording, or those that a file of annotations names."""
-    whole = Recordings(root=place.parent, paths=(place.name,))
-    if config.kind == "none":
-        return whole
-    folder, found = Folder.at(place.parent), None
-    if place.name.lower().endswith(_ENDINGS) and folder.files:
-        if config.kind != "auto" or config.tier is not None:
-            found = annotations_below(folder, [place.name], config)
-        if found is not None:  # the files of other recordings are none of this one
-            found = replace(found, rejected=tuple(each for each in found.rejected if each.path == place.name))
-    elif (kind := kind_of(place) if config.kind == "auto" else config.kind) is not None:
-        found = annotations_in(place, kind, folder.root, folder.recordings(), config)
-        return _with_parts(Recordings(root=place.parent, paths=()), found)
-    if config.tier is not None and (found is None or not found.described):
+        if os.path.isdir(place):  # noqa: PTH112  Path raises for long names; other kinds of files are set aside when they are read
+            folder = Folder.at(place)
+            found = annotations_below(folder, folder.recordings(), config)
+            if found and len(found.frame) and found.root != place:  # a Kaldi folder, whose recordings lie elsewhere
+                return _with_whole(found, ())
+            return _with_whole(found or Clips.from_rows(place, ()), folder.require_recordings())
+        paths, found = [place.name], None
+        if config.kind != "none":
+            paths, found = _annotated_file(place, config)
+    if config.tier is not None and (found is None or not len(found.frame)):
         rule = f"it has no effect on {place}, beside which no annotations of it lie"
         remedy = "leave it out, or name the file of annotations"
         raise InputError(option="tier", value=config.tier, rule=rule, remedy=remedy)
-    return _with_parts(whole, found)
+    return _with_whole(found or Clips.from_rows(place.parent, ()), paths)
 
 
-def _with_parts(recordings: Recordings, found: Found | None) -> Recordings:
-    """Add the annotated parts to recordings; parts behind the end of a recording are set aside."""
-    if found is None:
-        return recordings
+def _annotated_file(place: Path, config: AnnotationConfig) -> tuple[list[str], Clips | None]:
+    """Return the recording ``place`` with its annotations, or, of a file of annotations, those of its recordings."""
+    folder, paths = Folder.at(place.parent), [place.name]
+    if place.name.lower().endswith(_ENDINGS) and folder.files:
+        if config.kind == "auto" and config.tier is None:
+            return paths, None
+        found = annotations_below(folder, paths, config)
+        own = () if found is None else (each for each in found.rejected if each.path == place.name)
+        return paths, found and replace(found, rejected=tuple(own))  # files of other recordings are none of this one
+    kind = kind_of(place) if config.kind == "auto" else config.kind
+    if kind is not None and kind != "none":
+        return [], annotations_in(place, kind, folder.root, folder.recordings(), config)
+    return paths, None
+
+
+def _with_whole(found: Clips, paths: Collection[str]) -> Clips:
+    """Join annotated parts, in order of time, and the recordings without annotations."""
     found = found.named("")
-    parts: list[Passage] = []
-    rejected = list(found.rejected)
-    for path, several in sorted(found.described.items()):
-        try:
-            with Recording(found.root / path) as recording:
-                rate, length = recording.samplerate, recording.declared
-            length = count_samples(found.root / path) if length is None else length
-        except RecordingError as error:
-            rejected.append(Rejected.by(path, error))
-            continue
-        for known in sorted(several, key=lambda each: each.span.start if each.span else 0.0):
-            try:
-                part = known.span.part(length, rate) if known.span else None
-            except InputError as error:
-                rejected.append(Rejected(path=path, reason=f"{error} ({known.where})", segments=1, kind=OUTSIDE))
-                continue
-            whole, group = part is None or part.num_samples == length, known.group or group_of(path)
-            part = None if whole else part
-            parts.append(Passage(path=path, part=part, sample_rate=rate, label=known.label, group=group))
-    described = found.described
-    paths = tuple(sorted({*recordings.paths, *described})) if found.root == recordings.root else tuple(described)
-    return Recordings(root=found.root, paths=paths, parts=tuple(parts), rejected=tuple(rejected), notices=found.notices)
+    others = {*paths} - {*found.frame.path} - {each.path for each in found.rejected}
+    annotated = (replace(clip, group=clip.group or group_of(clip.path)) for clip in found.clips)
+    clips = sorted([*annotated, *map(_whole, others)], key=lambda clip: (clip.path, clip.begin or 0.0))
+    return Clips.from_rows(found.root, clips, rejected=found.rejected, notices=found.notices)
+
+
+def _whole(path: str) -> Clip:
+    return Clip(path=path, split="")
 
 
 _ENDINGS = tuple(f".{each}" for each in EXTENSIONS)

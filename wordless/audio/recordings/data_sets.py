@@ -24,14 +24,12 @@ from pathlib import Path, PurePosixPath
 from wordless.audio.recordings.description import (
     SEPARATOR,
     ColumnConfig,
-    Description,
-    Found,
     describe,
     known_split,
     no_such_column,
 )
 from wordless.audio.recordings.folders import expand_home, files_below
-from wordless.audio.recordings.manifest import Rejected, writable
+from wordless.audio.recordings.manifest import Clip, Clips, Rejected, writable
 from wordless.audio.recordings.packed import ARROW, PARQUET, DamageError, PackedFile, PackedRow, table_columns
 from wordless.base.errors import InputError
 from wordless.base.files import flush_folder, locked, named_write_errors, remove, write_aside
@@ -234,7 +232,7 @@ def _unpacked_row(file: str, row: PackedRow, blocks: Iterable[bytes], sounds: Pa
     return row
 
 
-def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, own_splits: bool) -> Found:
+def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, own_splits: bool) -> Clips:
     """Describe the recordings of an unpacked data set by chosen columns.
 
     With ``own_splits`` each recording has the split of its file, or of the column of splits. Files of a single split
@@ -258,7 +256,7 @@ def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, ow
         raise InputError(option="columns.split", value=column, rule=rule)
     wanted = {name: each for name, each in columns.named.items() if name in ("label", "group", "fold")}
     without: dict[str, list[str]] = {name: [] for name in wanted}
-    found: dict[str, tuple[Description, ...]] = {}
+    found: dict[str, Clip] = {}
     rejected: list[Rejected] = []
     for row, name in named:
         fields: dict[str, str] = {
@@ -273,7 +271,7 @@ def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, ow
                 without[kind].append(row.path)
             if divided and name and not split:
                 raise InputError(f"in no split: {name} of the data set is neither train, validation nor test")
-            found[row.path] = (replace(describe(fields, "what is known of it"), split=split),)
+            found[row.path] = replace(describe(row.path, fields, "what is known of it"), split=split or "")
         except InputError as error:
             rejected.append(Rejected(path=row.path, reason=str(error)))
     if not found:
@@ -286,5 +284,5 @@ def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, ow
     unread = sorted({name for row in usable for name in row.fields} - {column or "", *columns.wanted})
     if unread:
         notices.append(f"columns not read: {', '.join(unread):.400} (`columns.label`, `columns.group`, ... read some)")
-    known = dict(sorted(found.items()))
-    return Found(root=place / SOUNDS, described=known, rejected=tuple(rejected), notices=tuple(notices))
+    known = [clip for _, clip in sorted(found.items())]
+    return Clips.from_rows(place / SOUNDS, known, rejected=tuple(rejected), notices=tuple(notices))

@@ -20,13 +20,12 @@ Arrow (RE2) grows with the length of the pattern times that of the name.
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from dataclasses import dataclass, fields, replace
+from pathlib import PurePosixPath
+from typing import Literal
 
-from wordless.audio.recordings.manifest import Clip, Rejected, Split, number_of, whole_number
-from wordless.audio.waveform import Part
-from wordless.base.errors import InputError, named
+from wordless.audio.recordings.manifest import Clip, Split, number_of, whole_number
+from wordless.base.errors import InputError
 from wordless.base.options import Options, option
 from wordless.base.text import nearest, suggestion
 
@@ -39,7 +38,6 @@ PATH_COLUMNS = (  # well-known names of the column of recordings, the first one 
     *("wav", "wav_path", "wav_filename", "slice_file_name", "audio", "file"),
 )
 LabelType = Literal["class", "number", "text"]  # a name of a class, a measured number, or what is said
-SplitBy = Literal["auto", "hash", "group", "index", "folder", "fold", "table", "lists"]  # what divides the recordings
 MOST = 1e9  # seconds, thirty years; or Hz
 END_TOLERANCE_SECONDS = 0.1  # an end so close to the end of the file counts as the end: decoders differ, tables round
 
@@ -107,104 +105,63 @@ def in_seconds(text: str, column: str) -> str:
     return text if (number := seconds_of(text, column)) is None else repr(number)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Span:
-    """A part of a recording, in seconds."""
-
-    start: float
-    end: float | None  # None: the end of the recording
-
-    def part(self, num_samples: int, sample_rate: int) -> Part:
-        """Return the samples of a recording of this length and rate.
-
-        Raises:
-            InputError: the span begins or ends behind the end of the recording.
-        """
-        length = num_samples / sample_rate
-        behind = "begins" if self.start >= length else "ends"
-        if behind == "begins" or (self.end is not None and self.end > length + END_TOLERANCE_SECONDS):
-            raise InputError(f"{behind} behind the end of the recording: it is {length:.3f} s long")
-        start = round(self.start * sample_rate)
-        stop = num_samples if self.end is None else min(round(self.end * sample_rate), num_samples)
-        return Part(start=start, num_samples=max(stop - start, 0))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Description:
-    """The fields of `wordless.audio.recordings.manifest.Clip` that do not come from the sound; None where unknown."""
-
-    label: str | None = None
-    group: str | None = None
-    index: int | None = None
-    fold: str | None = None
-    split: Split | None = None
-    span: Span | None = None  # None: the whole recording
-    low_hz: float | None = None  # bounds of the frequencies that an annotation names
-    high_hz: float | None = None
-    annotated_channel: str | None = None
-    where: str | None = field(default=None, compare=False)  # "file:line" of the row that names a part, for messages
-
-    def clip_fields(self) -> dict[str, Any]:
-        """Return the fields of a `Clip` by name; without a known split, the split is train."""
-        return {**{name: getattr(self, name) for name in (*FIELDS, *BAND_FIELDS)}, "split": self.split or "train"}
-
-
-Described = dict[str, tuple[Description, ...]]  # descriptions of each recording, or of its parts, by path
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """Recordings that a folder, a table or annotations name, before any is decoded."""
-
-    root: Path
-    described: Described  # by paths relative to the root
-    rejected: tuple[Rejected, ...] = ()  # files and parts that were set aside
-    notices: tuple[str, ...] = ()  # what was found though nobody named it, a sentence each
-    split_by: SplitBy = "hash"  # what divides the recordings if ``split.by`` is auto
-
-    def named(self, place: str, **names: str) -> "Found":
-        """Name the options in notices and reasons, as `wordless.base.errors.named` does."""
-        rejected = tuple(replace(each, reason=named(each.reason, place, **names)) for each in self.rejected)
-        return replace(self, rejected=rejected, notices=tuple(named(each, place, **names) for each in self.notices))
-
-
 _READ = (*FIELDS, *SPAN_FIELDS, "duration", *BAND_FIELDS)
 
 
-def describe(fields: Mapping[str, str], where: str) -> Description:
-    """Parse the fields of a description; empty text means unknown. Errors begin with ``where`` ("table.tsv:3").
+def describe(path: str, fields: Mapping[str, str], where: str) -> Clip:
+    """Parse what a source says of a recording; empty text means unknown. Errors begin with ``where`` ("table.tsv:3").
 
-    A ``duration`` stands for an end that is not known.
+    A ``duration`` stands for an end that is not known. A part has a begin; a whole recording has none.
     """
-    given = {name: text.strip() for name in _READ if (text := fields.get(name, "")).strip()}
+    given = {name: text for name in _READ if (text := fields.get(name, "").strip())}
     for name, text in given.items():
         if not text.isprintable():
             raise InputError(f"{where}: {name} is {text!r:.80}; leave tabs, line breaks and control characters out")
-    index, split = (given.get(name) for name in ("index", "split"))
+    index, split = given.get("index"), given.get("split", "")
     if index is not None and whole_number(index) is None:
         raise InputError(f"{where}: index is {index!r:.40}; it must be a whole number from 0 to 2^63 - 1")
-    if split is not None and known_split(split) is None:
+    if split and known_split(split) is None:
         known = ", ".join(name for names in SPLIT_NAMES.values() for name in names)
         raise InputError(f"{where}: split is {split!r:.40}; write one of {known}, or choose `split.by`=hash")
-    start, end = (_number(given, name, where) for name in SPAN_FIELDS)
-    start = start or 0.0
+    start, end = _number(given, "start", where) or 0.0, _number(given, "end", where)
     if end is None and (duration := _number(given, "duration", where)) is not None:
         end = start + duration
     if end is not None and end <= start:
         raise InputError(f"{where}: end is {end:g} and start {start:g}; a part of a recording ends after it begins")
-    span = Span(start=start, end=end) if start or end is not None else None
-    return Description(
+    is_part = bool(start) or end is not None
+    return Clip(
+        path=path,
         label=given.get("label"),
         group=given.get("group"),
         index=None if index is None else whole_number(index),
         fold=given.get("fold"),
-        split=None if split is None else known_split(split),
-        span=span,
+        split=known_split(split) or "",
         low_hz=_number(given, "low_hz", where),
         high_hz=_number(given, "high_hz", where),
         annotated_channel=given.get("annotated_channel"),
-        where=where if span else None,
+        begin=start if is_part else None,
+        end=end,
+        where=where,
     )
+
+
+def measured(clip: Clip, num_samples: int, sample_rate: int) -> Clip:
+    """Return the part that a candidate names, in samples of a recording of this length and rate, as segment 0.
+
+    Raises:
+        InputError: the part begins or ends behind the end of the recording.
+    """
+    length, begin = num_samples / sample_rate, clip.begin or 0.0
+    behind = "begins" if begin >= length else "ends"
+    if behind == "begins" or (clip.end is not None and clip.end > length + END_TOLERANCE_SECONDS):
+        fault = f"{behind} behind the end of the recording: it is {length:.3f} s long"
+        raise InputError(f"{fault} ({clip.where})" if clip.where else fault)
+    start = round(begin * sample_rate)
+    stop = num_samples if clip.end is None else min(round(clip.end * sample_rate), num_samples)
+    size = max(stop - start, 0)
+    segment = None if size == num_samples else 0
+    part = replace(clip, segment=segment, start=start, num_samples=size, sample_rate=sample_rate)
+    return replace(part, begin=None, end=None, where=None)
 
 
 def group_of(path: str) -> str:

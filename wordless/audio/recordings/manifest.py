@@ -1,7 +1,11 @@
-"""Manifests: the recordings of a corpus, with their descriptions and splits; and selections of recordings.
+"""The clip table: the recordings of a corpus, or of a command, and what is known of them.
 
-On disk a manifest is a tab-separated table with the fields of `Clip` as columns; `None` is an empty cell. The root
-folder is not in it: the same recordings in another folder are the same corpus, and have the same content hash.
+A clip is a row. Sources (a folder, a table, annotations, a packed data set) give candidates: rows with a path, with
+``begin`` and ``end`` if a part of a recording is named, and with what the source says. Inspection measures them, and
+`recordings.splits` divides them. The table is one data frame at every stage.
+
+On disk a manifest is a tab-separated table; an empty cell is `None`. The root folder is not in it: the same recordings
+in another folder are the same corpus, and have the same content hash.
 """
 
 import hashlib
@@ -9,6 +13,7 @@ import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain
 from math import floor
 from pathlib import Path
@@ -16,29 +21,32 @@ from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 import numpy as np
+from pandas import DataFrame, Series
 
 from wordless.audio.waveform import Part
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, named
 from wordless.base.files import aside, write_aside
 from wordless.base.values import list_hash
 
-Split = Literal["train", "validation", "test"]
+Split = Literal["", "train", "validation", "test"]  # "": not divided yet
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+SplitBy = Literal["auto", "hash", "group", "index", "folder", "fold", "table", "lists"]  # what divides the recordings
+LARGEST = 2**63 - 1  # largest whole number in a table or manifest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clip:
-    """One recording of a corpus, or one segment of a recording."""
+    """A row of the clip table: a recording, or a segment of one. Candidates are not measured yet."""
 
-    path: str  # of the file, relative to the corpus root, "/" between folders
+    path: str  # of the file, relative to the root, "/" between folders
     segment: int | None = None  # number of the segment within its file, from 0; None: the whole recording
     start: int = 0  # first used sample, at the file's rate
-    num_samples: int  # used samples, at the file's rate
+    num_samples: int = LARGEST  # used samples, at the file's rate; `LARGEST`: all, of a file that is not measured
     trimmed: int = 0  # samples trimmed before and after them
-    sample_rate: int  # Hz, of the file
+    sample_rate: int = 0  # Hz, of the file; 0: not measured
     channel: int | None = None  # of the file, from 0; None: the mean of all channels
-    size: int  # bytes
-    sha256: str  # of the file's bytes
+    size: int = 0  # bytes
+    sha256: str = ""  # of the file's bytes
     samples_sha256: str = ""  # of its decoded samples: see `wordless.audio.recordings.inspection`; empty: not decoded
     label: str | None = None  # what a probe predicts
     group: str | None = None  # speaker, instrument, site: generalisation is tested across groups
@@ -48,6 +56,9 @@ class Clip:
     low_hz: float | None = None  # frequencies and channel that an annotation names; the sound has all of them
     high_hz: float | None = None
     annotated_channel: str | None = None
+    begin: float | None = None  # seconds, of the part that a candidate names; None: the whole recording
+    end: float | None = None  # seconds; None: the end of the recording
+    where: str | None = field(default=None, compare=False)  # "file:line" that names the part, for messages
 
     @property
     def seconds(self) -> float:
@@ -70,6 +81,8 @@ class Clip:
     @property
     def span(self) -> tuple[float, float] | None:
         """Begin and end of a segment within its file, in seconds; None: the clip is a whole recording."""
+        if self.begin is not None:  # an open end counts as the begin
+            return self.begin, self.begin if self.end is None else self.end
         return None if self.segment is None else self.part.span(self.sample_rate)
 
     @property
@@ -91,7 +104,7 @@ def clip_name(path: str, span: tuple[float, float] | None) -> str:
 class Rejected:
     """A file, or segments of a file, that were set aside, and why."""
 
-    path: str  # relative to the corpus root; for a part that a table names, the name of the clip
+    path: str  # relative to the root; for a part that a table names, the name of the clip
     reason: str
     # number of the file's segments that are left out; 0: the whole file, or one part that a table names
     segments: int = 0
@@ -104,39 +117,82 @@ class Rejected:
 
 
 OUTSIDE = "outside the recording"  # kind of the reasons of parts that reach beyond their recording
+_TYPES = {name: get_args(kind) or (kind,) for name, kind in get_type_hints(Clip).items()}  # of each column
+_NUMBERS = tuple(name for name, kinds in _TYPES.items() if kinds == (int,))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """A corpus: its root folder and its clips, sorted by path and start."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Clips:
+    """A root folder, and the clips below it: a data frame with the fields of `Clip` as columns, sorted by path.
+
+    Numbers that every clip has are int64. All other columns hold Python objects, so that 007, NA and broken Unicode
+    stay what they are.
+    """
 
     root: Path
-    clips: tuple[Clip, ...]
+    frame: DataFrame
+    name: str = ""  # of the corpus, or of the group or fold that is the test set
+    rejected: tuple[Rejected, ...] = ()  # what was set aside
+    notices: tuple[str, ...] = ()  # what the user should know of them, a sentence each
+    split_by: SplitBy = "hash"  # what divides candidates if ``split.by`` is auto
+
+    @classmethod
+    def from_rows(cls, root: Path, clips: Iterable[Clip], **others: Any) -> "Clips":
+        """Make the table of some clips, in their order; ``others`` are fields of the table."""
+        rows = [*clips]
+        columns = {name: [getattr(row, name) for row in rows] for name in _TYPES}
+        frame = DataFrame(columns, dtype=object).astype(dict.fromkeys(_NUMBERS, np.int64))
+        return cls(root=root, frame=frame, **others)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Clips) and (self.root, self.clips) == (other.root, other.clips)
+
+    def __iter__(self) -> Iterator[Clip]:
+        """Make the rows, one after the other."""
+        columns = (self.frame[name].tolist() for name in _TYPES)
+        return (Clip(**dict(zip(_TYPES, row, strict=True))) for row in zip(*columns, strict=True))
+
+    @cached_property
+    def clips(self) -> tuple[Clip, ...]:
+        """The rows, made once."""
+        return tuple(self)
 
     def of(self, split: Split) -> tuple[Clip, ...]:
         """Return the clips of one split, in order of path and start."""
         return tuple(clip for clip in self.clips if clip.split == split)
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns of the manifest's file; those of segments and channels only if there are any."""
-        there = [name for name in _IF_ANY if any(getattr(clip, name) is not None for clip in self.clips)]
-        return tuple(name for name in (*_ALL_COLUMNS, _NAME) if name not in _IF_ANY or name in there)
+    def where(self, chosen: Iterable[bool]) -> "Clips":
+        """Return the chosen rows."""
+        rows = np.fromiter(chosen, bool, len(self.frame))
+        return replace(self, frame=self.frame[rows].reset_index(drop=True))
+
+    def with_columns(self, **columns: object) -> "Clips":
+        """Return the table with other columns: a value for all rows, or a list with a value for each."""
+        each = {
+            name: values if isinstance(values, list) else [values] * len(self.frame) for name, values in columns.items()
+        }
+        made = {name: Series(values, index=self.frame.index, dtype=object) for name, values in each.items()}
+        return replace(self, frame=self.frame.assign(**made))
+
+    def named(self, place: str, **names: str) -> "Clips":
+        """Name the options in notices and reasons, as `wordless.base.errors.named` does."""
+        rejected = tuple(replace(each, reason=named(each.reason, place, **names)) for each in self.rejected)
+        return replace(self, rejected=rejected, notices=tuple(named(each, place, **names) for each in self.notices))
 
     @property
     def has_segments(self) -> bool:
         """Whether any clip is a segment of a recording."""
-        return any(clip.segment is not None for clip in self.clips)
+        return bool(self.frame.segment.notna().any())
 
     @property
     def seconds(self) -> float:
         """Duration of all clips in seconds."""
-        return sum(clip.seconds for clip in self.clips)
+        return sum((self.frame.num_samples / self.frame.sample_rate).tolist(), 0.0)
 
     @property
     def trimmed_seconds(self) -> float:
         """Duration in seconds of all trimmed ends."""
-        return sum(clip.trimmed / clip.sample_rate for clip in self.clips)
+        return sum((self.frame.trimmed / self.frame.sample_rate).tolist(), 0.0)
 
     def effective_trim_db(self, trim_db: float | None) -> float | None:
         """Return how many dB below the loudest 20 ms the ends of recordings were cut off; None: they were not.
@@ -146,17 +202,15 @@ class Manifest:
         return None if self.has_segments and not self.trimmed_seconds else trim_db
 
 
-_TYPES = {name: get_args(kind) or (kind,) for name, kind in get_type_hints(Clip).items()}  # of each column
-_ALL_COLUMNS = tuple(_TYPES)
+_COLUMNS = tuple(name for name in _TYPES if name not in ("begin", "end", "where"))  # of a manifest
 _NAME = "clip"  # last column: the clip's name, as in predictions and vectors; for other programs, and ignored here
 # Columns that a manifest has only if any clip has a value: of segments, chosen channels and annotations.
 _IF_ANY = ("segment", "channel", "low_hz", "high_hz", "annotated_channel")
-LARGEST = 2**63 - 1  # largest whole number in a table or manifest
 UNWRITABLE = "its name holds a tab, a line break or bytes that are not UTF-8; rename it"
 _UNWRITABLE = re.compile("[\t\r\n\ud800-\udfff]")
 
 
-def audio_hash(manifest: Manifest, splits: Collection[Split] | None = None) -> str:
+def audio_hash(manifest: Clips, splits: Collection[Split] | None = None) -> str:
     """Compute the SHA-256 of the sound of some splits, by default of all clips: its files and spans.
 
     Labels and groups are not part of the hash.
@@ -167,7 +221,7 @@ def audio_hash(manifest: Manifest, splits: Collection[Split] | None = None) -> s
     return list_hash(sound_of(clip, clip.split) for clip in manifest.clips if splits is None or clip.split in splits)
 
 
-def recordings_hash(manifest: Manifest) -> str:
+def recordings_hash(manifest: Clips) -> str:
     """Compute `audio_hash` of all recordings, in whichever split each stands."""
     return list_hash(sound_of(clip, "train") for clip in manifest.clips)
 
@@ -179,19 +233,19 @@ def sound_of(clip: Clip, split: Split) -> list[str | int]:
     return [clip.path, clip.size, clip.sha256, clip.start, clip.num_samples, split, *segment, *channel]
 
 
-def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Write a manifest as TSV, atomically."""
-    columns = manifest.columns
-    rows = chain([columns], (_cells(clip, columns) for clip in manifest.clips))
+def write_manifest(manifest: Clips, path: Path) -> None:
+    """Write a manifest as TSV, atomically; columns of segments and channels only if any clip has a value."""
+    there = [name for name in _COLUMNS if name not in _IF_ANY or manifest.frame[name].notna().any()]
+    rows = chain([(*there, _NAME)], (_cells(clip, there) for clip in manifest.clips))
     path.parent.mkdir(parents=True, exist_ok=True)
     with aside(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
         file.writelines("\t".join(cells) + "\n" for cells in rows)
 
 
-def read_manifest(path: Path, root: Path) -> Manifest:
+def read_manifest(path: Path, root: Path) -> Clips:
     """Read a manifest that `write_manifest` wrote; ``root`` is the folder of the recordings now."""
-    found = _rows(path, (*_ALL_COLUMNS, _NAME), if_any=_IF_ANY)
-    return Manifest(root=root, clips=tuple(_clip(row, where) for row, where in found))
+    found = _rows(path, (*_COLUMNS, _NAME), if_any=_IF_ANY)
+    return Clips.from_rows(root, (_clip(row, where) for row, where in found))
 
 
 def write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
@@ -236,9 +290,9 @@ def printable(text: str) -> str:
 
 
 def _cells(clip: Clip, columns: Sequence[str]) -> tuple[str, ...]:
-    values = (clip.name if name == _NAME else getattr(clip, name) for name in columns)
+    values = (*(getattr(clip, name) for name in columns), clip.name)
     cells = tuple("" if value is None else str(value) for value in values)
-    for name, cell in zip(columns, cells, strict=True):
+    for name, cell in zip((*columns, _NAME), cells, strict=True):
         if not writable(cell):
             problem = f"{name} of clip {clip.path!r} is {cell!r}"
             raise InputError(f"{problem}; leave tabs, line breaks and broken Unicode out")
@@ -247,8 +301,8 @@ def _cells(clip: Clip, columns: Sequence[str]) -> tuple[str, ...]:
 
 def _clip(cells: Mapping[str, str], where: str) -> Clip:
     row: dict[str, Any] = {}
-    for name, kinds in _TYPES.items():
-        text = cells.get(name, "")
+    for name in _COLUMNS:
+        kinds, text = _TYPES[name], cells.get(name, "")
         if not text and NoneType in kinds:
             row[name] = None
             continue
@@ -290,12 +344,12 @@ SECONDS_PER_HOUR = 3600.0
 ROUNDING = 1e-6  # seconds by which sums of lengths may differ from the wanted hours
 
 
-def without_copies(manifest: Manifest, known: Collection[str]) -> Manifest:
+def without_copies(manifest: Clips, known: Collection[str]) -> Clips:
     """Leave out the clips of recordings with the same bytes or samples as a known one, wherever the files lie.
 
     ``known`` holds `Clip.hashes`. A lossy copy, such as the MP3 of a WAV file, has other samples and is not recognised.
     """
-    return replace(manifest, clips=tuple(clip for clip in manifest.clips if clip.hashes.isdisjoint(known)))
+    return manifest.where(clip.hashes.isdisjoint(known) for clip in manifest.clips)
 
 
 def trained_on(clips: Collection[Clip], trained: Iterable[Clip]) -> int:
@@ -311,8 +365,8 @@ def trained_on(clips: Collection[Clip], trained: Iterable[Clip]) -> int:
 
 
 def overlap_notices(
-    tested: Manifest,
-    trained: Manifest,
+    tested: Clips,
+    trained: Clips,
     *,
     owner: Path,
     readers: str = "its tokenizer and language model",
@@ -342,7 +396,7 @@ def overlap_notices(
     return tuple(notices)
 
 
-def first_hours(manifests: Sequence[Manifest], hours: float) -> tuple[Manifest, ...]:
+def first_hours(manifests: Sequence[Clips], hours: float) -> tuple[Clips, ...]:
     """Select at most ``hours`` of sound from several manifests together.
 
     Clips are taken in the order of the SHA-256 of their names, up to the first clip that does not fit. Such a part does
@@ -364,7 +418,7 @@ def first_hours(manifests: Sequence[Manifest], hours: float) -> tuple[Manifest, 
         raise InputError(option="hours", value=hours, rule="the first clip is longer: choose more, or 0 (none)")
     chosen = [{clip.name for clip, source in first if source == number} for number in range(len(manifests))]
     return tuple(
-        replace(manifest, clips=tuple(clip for clip in manifest.clips if clip.name in names))
+        manifest.where(clip.name in names for clip in manifest.clips)
         for manifest, names in zip(manifests, chosen, strict=True)
     )
 

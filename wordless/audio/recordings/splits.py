@@ -29,15 +29,16 @@ compared by the mean over folds.
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Final, Literal
 
-from wordless.audio.recordings.description import Described, SplitBy, folder_split, split_depth
+from pandas import DataFrame
+
+from wordless.audio.recordings.description import folder_split, split_depth
 from wordless.audio.recordings.folders import listed_path, read_text
-from wordless.audio.recordings.manifest import LARGEST, SPLITS, Clip, Manifest, Rejected, Split, whole_number
+from wordless.audio.recordings.manifest import LARGEST, SPLITS, Clip, Clips, Rejected, Split, SplitBy, whole_number
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
 from wordless.base.seeds import MAX_SEED
@@ -117,9 +118,7 @@ class SplitConfig(Options):
         return 0.0 if split == "train" else float(getattr(self, f"{split}_fraction"))
 
 
-def split_clips(
-    clips: Sequence[Clip], config: SplitConfig, *, by_label: bool = True
-) -> tuple[tuple[Clip, ...], tuple[Rejected, ...]]:
+def split_clips(clips: Clips, config: SplitConfig, *, by_label: bool = True) -> tuple[Clips, tuple[Rejected, ...]]:
     """Give the clips their splits; also return those that are in none. Each label is drawn separately if ``by_label``.
 
     Raises:
@@ -127,31 +126,21 @@ def split_clips(
             cut.
     """
     named = _named_splits(clips, config)
-    kept = [_in_split(clip, split) for clip, split in zip(clips, named, strict=True) if split]
-    without = [clip.name for clip, split in zip(clips, named, strict=True) if not split]
-    rejected = [Rejected(path=name, reason=f"in no split: no split names its {config.by}") for name in without]
-    unfilled, segmented = len(_unfilled_splits(kept, config)), any(clip.segment is not None for clip in kept)
-    if config.by in DRAWN and segmented and len({clip.path for clip in kept}) <= unfilled:  # fewer than splits to fill
-        drawn = _divide_in_time(kept, config, by_label=by_label)
-        divided = [_in_split(clip, drawn.get(clip.name, clip.split)) for clip in kept]
-    else:
-        drawn = _draw(kept, config, by_label=by_label)
-        divided = [
-            _in_split(clip, drawn.get(_unit(clip, config), "train")) if clip.split == "train" else clip for clip in kept
-        ]
-        if not config.shared_groups and config.by != "index":  # a split by index cuts the series of every group
-            require_whole_groups(divided)
+    without = clips.where(not split for split in named)
+    rejected = [Rejected(path=clip.name, reason=f"in no split: no split names its {config.by}") for clip in without]
+    kept = clips.with_columns(split=named).where(map(bool, named))
+    wanted = _unfilled_splits(kept.frame.split, config)
+    in_time = config.by in DRAWN and kept.has_segments and kept.frame.path.nunique() <= len(wanted)
+    draw = _divide_in_time if in_time else _draw
+    divided = kept.with_columns(split=draw(kept.frame, wanted, config, by_label=by_label))
+    if not in_time and not config.shared_groups and config.by != "index":  # index: the series of every group is cut
+        require_whole_groups(divided)
     final, others = _without_shared_sound(divided, config)
     _check_filled(final, config)
     return final, (*rejected, *others)
 
 
 UNDIVIDED = SplitConfig(by="hash", validation_fraction=0, test_fraction=0)  # all clips train
-
-
-def _in_split(clip: Clip, split: Split) -> Clip:
-    """Return the clip in a split; most clips are in theirs already, and a copy of each would double the memory."""
-    return clip if clip.split == split else replace(clip, split=split)
 
 
 def _indices(name: str) -> range | None:
@@ -161,16 +150,24 @@ def _indices(name: str) -> range | None:
     return None if begin is None or end is None or end < begin else range(begin, end + 1)
 
 
-def _named_splits(clips: Sequence[Clip], config: SplitConfig) -> list[Split | None]:
-    """Return the split that names each clip's value, or train if that gets the rest; None if no split does."""
+def _named_splits(clips: Clips, config: SplitConfig) -> list[Split]:
+    """Return the split that names each clip's value, or train if that gets the rest; "" if no split does."""
     if config.by in DRAWN:
-        return ["train" for _ in clips]
+        return ["train"] * len(clips.frame)
+    paths = clips.frame.path.tolist()
     if config.by in ("table", "lists"):  # their splits are known
-        return [clip.split for clip in clips]
+        return [split or "train" for split in clips.frame.split]
     if config.by == "folder" and not config.all_names:
-        return folder_splits([clip.path for clip in clips])
-    values = [_value(clip, config) for clip in clips]
-    example = dict(zip(values, (clip.path for clip in clips), strict=True))  # path of a clip with each value
+        return folder_splits(paths)
+    if config.by == "folder":
+        values = [path.partition("/")[0] if "/" in path else "" for path in paths]
+    else:
+        known = clips.frame[config.by].tolist()
+        if (first := next((path for path, value in zip(paths, known, strict=True) if value is None), None)) is not None:
+            remedy = f"put {{{config.by}}} into `pattern`, or a column {config.by} into `table`"
+            raise InputError(option="split.by", value=config.by, rule=f"{first} has no {config.by}", remedy=remedy)
+        values = [*map(str, known)]
+    example = dict(zip(values, paths, strict=True))  # path of a clip with each value
     named: dict[str, Split] = {}
     for split, name in [(each, name) for each in SPLITS for name in config.names(each)]:
         given, indices = config.names(split), _indices(name) or range(0)
@@ -189,48 +186,37 @@ def _named_splits(clips: Sequence[Clip], config: SplitConfig) -> list[Split | No
             if named.setdefault(value, split) != split:
                 rule = f"{config.by} {value!r} of {example[value]} is named for {named[value]}, too"
                 raise InputError(option=f"split.{split}", value=given, rule=rule)
-    remaining: Split | None = None if config.names("train") else "train"
+    remaining: Split = "" if config.names("train") else "train"
     return [named.get(value, remaining) for value in values]
 
 
-def _value(clip: Clip, config: SplitConfig) -> str:
-    """Return the group, fold, index or top folder by which a clip is split."""
-    if config.by == "folder":
-        return clip.path.partition("/")[0] if "/" in clip.path else ""
-    value = {"group": clip.group, "fold": clip.fold, "index": clip.index}[config.by]
-    if value is None:
-        remedy = f"put {{{config.by}}} into `pattern`, or a column {config.by} into `table`"
-        raise InputError(option="split.by", value=config.by, rule=f"{clip.path} has no {config.by}", remedy=remedy)
-    return str(value)
-
-
-def folder_splits(paths: Sequence[str]) -> list[Split | None]:
-    """Return the splits that folders are named after; other recordings train, unless a folder to train is named."""
+def folder_splits(paths: Sequence[str]) -> list[Split]:
+    """Return the splits that folders are named after; others train, or are in none ("") beside a folder to train."""
     depth = split_depth({*paths}) or 0  # a recording counts once, however many clips it has
     found = [folder_split(path, depth) for path in paths]
     if not any(found):
         rule = f"no folder of {min(paths)} is named train, validation or test: name one, such as `split.test`=[NAME]"
         raise InputError(option="split.by", value="folder", rule=rule)
-    others: Split | None = None if "train" in found else "train"
+    others: Split = "" if "train" in found else "train"
     return [split or others for split in found]
 
 
-def _unfilled_splits(clips: Collection[Clip], config: SplitConfig) -> list[Split]:
-    filled = {clip.split for clip in clips}
+def _unfilled_splits(splits: Iterable[Split], config: SplitConfig) -> list[Split]:
+    filled = {*splits}
     return [split for split in SPLITS if split not in filled and config.fraction(split) > 0]
 
 
-def _draw(clips: Sequence[Clip], config: SplitConfig, *, by_label: bool) -> dict[str, Split]:
-    """Draw units from train (unit -> split) for the splits that have no clip yet, from each label or from all."""
-    wanted = _unfilled_splits(clips, config)
-    units = _units([clip for clip in clips if clip.split == "train"], config)
+def _draw(frame: DataFrame, wanted: Sequence[Split], config: SplitConfig, *, by_label: bool) -> list[Split]:
+    """Draw units from train for the splits that have no clip yet, from each label or from all; return all splits."""
+    splits: list[Split] = frame.split.tolist()
+    labels = frame.label.tolist() if by_label else [None] * len(frame)
+    units = _units(frame[frame.split == "train"], config)
     strata: dict[str | None, list[str]] = defaultdict(list)  # by the label of all clips of a unit
-    for unit, own in units.items():
-        labels = {clip.label if by_label else None for clip in own}
-        strata[labels.pop() if len(labels) == 1 else None].append(unit)
+    for unit, rows in units.items():
+        of_unit = {labels[row] for row in rows}
+        strata[of_unit.pop() if len(of_unit) == 1 else None].append(unit)
     # a label with too few units trains only; if all are like that, they are drawn together
     enough = [names for names in strata.values() if len(names) > len(wanted)] or [list(units)]
-    drawn: dict[str, Split] = {}
 
     def seeded(name: str) -> bytes:
         return hashlib.sha256(f"{config.seed} {name}".encode(errors="surrogatepass")).digest()
@@ -238,18 +224,26 @@ def _draw(clips: Sequence[Clip], config: SplitConfig, *, by_label: bool) -> dict
     for names in (names for names in enough if len(names) > len(wanted)):
         ranked = sorted(names, key=seeded)
         for split, count in _counts(len(names), wanted, config).items():
-            drawn |= {_unit(clip, config): split for name in ranked[:count] for clip in units[name]}
+            for row in (row for name in ranked[:count] for row in units[name]):
+                splits[row] = split
             ranked = ranked[count:]
-    return drawn
+    return splits
 
 
-def _units(clips: Collection[Clip], config: SplitConfig) -> dict[str, list[Clip]]:
-    """Return the clips of each unit that must stay together.
+def _units(frame: DataFrame, config: SplitConfig) -> dict[str, list[int]]:
+    """Return the labels of the rows of each unit that must stay together: a fold, a group, or a recording.
 
     Groups that share a recording are one unit, whose name is the first of theirs in sorted order. Folds are not joined:
     who gives a fold to each part of a recording has divided it.
     """
-    own, first = [_unit(clip, config) for clip in clips], dict[str, str]()
+    paths, first = frame.path.tolist(), dict[str, str]()
+    if config.by == "fold":
+        own = [f"fold {fold}" for fold in frame.fold]
+    elif config.shared_groups or config.by == "index":
+        own = [f"clip {path}" for path in paths]
+    else:
+        each = zip(paths, frame.group, strict=True)
+        own = [f"clip {path}" if group is None else f"group {group}" for path, group in each]
     joined: dict[str, str] = {}  # each unit -> another of those that it is joined with, earlier in sorted order
 
     def whole(unit: str) -> str:
@@ -258,22 +252,13 @@ def _units(clips: Collection[Clip], config: SplitConfig) -> dict[str, list[Clip]
             unit = earlier
         return unit
 
-    for clip, unit in zip(clips, own, strict=True) if config.by != "fold" else ():
-        one, other = whole(unit), whole(first.setdefault(clip.path, unit))
+    for path, unit in zip(paths, own, strict=True) if config.by != "fold" else ():
+        one, other = whole(unit), whole(first.setdefault(path, unit))
         joined[max(one, other)] = min(one, other)
-    units: dict[str, list[Clip]] = defaultdict(list)
-    for clip, unit in zip(clips, own, strict=True):
-        units[whole(unit)].append(clip)
+    units: dict[str, list[int]] = defaultdict(list)
+    for row, unit in zip(frame.index.tolist(), own, strict=True):
+        units[whole(unit)].append(row)
     return units
-
-
-def _unit(clip: Clip, config: SplitConfig) -> str:
-    """Return the smallest unit that must stay together: the clip's fold or group, or its recording alone."""
-    if config.by == "fold":
-        return f"fold {clip.fold}"
-    if clip.group is None or config.shared_groups or config.by == "index":
-        return f"clip {clip.path}"
-    return f"group {clip.group}"
 
 
 def _counts(total: int, wanted: Sequence[Split], config: SplitConfig) -> dict[Split, int]:
@@ -284,43 +269,41 @@ def _counts(total: int, wanted: Sequence[Split], config: SplitConfig) -> dict[Sp
     return counts
 
 
-def _divide_in_time(clips: Sequence[Clip], config: SplitConfig, *, by_label: bool) -> dict[str, Split]:
-    """Divide each recording in time (clip -> split): each label by itself, while there are clips enough.
+def _divide_in_time(frame: DataFrame, wanted: Sequence[Split], config: SplitConfig, *, by_label: bool) -> list[Split]:
+    """Divide each recording in time: each label by itself, while there are clips enough; return all splits.
 
     Sequences with too few clips train only. If all are like that, labels are merged, and then recordings.
     """
-    wanted = _unfilled_splits(clips, config)
-    ordered = sorted(clips, key=lambda clip: (clip.path, clip.start))
-    by_recording: dict[str, list[Clip]] = defaultdict(list)
-    of_a_label: dict[tuple[str, str | None], list[Clip]] = defaultdict(list)
-    for clip in ordered:
-        by_recording[clip.path].append(clip)
-        of_a_label[clip.path, clip.label if by_label else None].append(clip)
-    choices = ([*of_a_label.values()], [*by_recording.values()], [ordered])
+    splits: list[Split] = frame.split.tolist()
+    by_recording: dict[str, list[int]] = defaultdict(list)
+    of_a_label: dict[tuple[str, str | None], list[int]] = defaultdict(list)
+    rows = sorted(zip(frame.path, frame.start, range(len(frame)), frame.label, strict=True), key=lambda row: row[:2])
+    for path, _, row, label in rows:
+        by_recording[path].append(row)
+        of_a_label[path, label if by_label else None].append(row)
+    choices = ([*of_a_label.values()], [*by_recording.values()], [[row for _, _, row, _ in rows]])
     long_enough = ([sequence for sequence in each if len(sequence) > len(wanted)] for each in choices)
-    splits: dict[str, Split] = {}
     for sequence in next(filter(None, long_enough), []):
         held_out = [each for each, count in _counts(len(sequence), wanted, config).items() for _ in range(count)]
-        last = sequence[len(sequence) - len(held_out) :]
-        splits |= {clip.name: split for clip, split in zip(last, held_out, strict=True)}
+        for row, split in zip(sequence[len(sequence) - len(held_out) :], held_out, strict=True):
+            splits[row] = split
     return splits
 
 
-def _without_shared_sound(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip, ...], list[Rejected]]:
+def _without_shared_sound(clips: Clips, config: SplitConfig) -> tuple[Clips, list[Rejected]]:
     """Set aside clips whose sound another split has as well, or, with groups named for splits, whose recording it has.
 
     A recording of several groups stays in the split for which one of them is named, test before validation before
     train: the user's choice of groups to test holds, and training loses a few parts.
     """
     splits: dict[str, set[Split]] = defaultdict(set)
-    for clip in clips:
-        splits[clip.path].add(clip.split)
-    cut = [clip for clip in clips if len(splits[clip.path]) > 1]
-    if not cut:
-        return tuple(clips), []
+    for path, split in zip(clips.frame.path, clips.frame.split, strict=True):
+        splits[path].add(split)
+    several = [len(splits[path]) > 1 for path in clips.frame.path]
+    cut = clips.where(several).clips
     if config.by == "group":
         kind = "is of a group in another split than a group in its recording"
-        held = {clip.path: max(splits[clip.path], key=SPLITS.index) for clip in cut}
+        held = {path: max(each, key=SPLITS.index) for path, each in splits.items()}
         reasons = {
             clip.name: f"is of group {clip.group} in {clip.split}, and its recording holds a group in {held[clip.path]}"
             for clip in cut
@@ -331,10 +314,11 @@ def _without_shared_sound(clips: Sequence[Clip], config: SplitConfig) -> tuple[t
         kind = "overlaps a segment of another split"
         reasons = {clip.name: f"{kind} than {clip.split}" for clip in cut if clip.name in overlap}
     rejected = [Rejected(path=name, reason=reason, segments=1, kind=kind) for name, reason in reasons.items()]
-    return tuple(clip for clip in clips if clip.name not in reasons), rejected
+    names = iter(cut)
+    return clips.where(not each or next(names).name not in reasons for each in several), rejected
 
 
-def overlapping_clips(clips: Collection[Clip]) -> set[str]:
+def overlapping_clips(clips: Iterable[Clip]) -> set[str]:
     """Name the clips that overlap an earlier clip of their recording in another split; the earlier clip stays."""
     ends: dict[str, dict[Split, int]] = defaultdict(dict)  # end of the last clip that each split keeps
     overlapping = set()
@@ -347,80 +331,77 @@ def overlapping_clips(clips: Collection[Clip]) -> set[str]:
     return overlapping
 
 
-def _check_filled(clips: Sequence[Clip], config: SplitConfig) -> None:
-    filled = {clip.split for clip in clips}
+def _check_filled(clips: Clips, config: SplitConfig) -> None:
+    filled, count = {*clips.frame.split}, len(clips.frame)
     if "train" not in filled:
-        rule = f"it leaves none of {len(clips)} clips to train on: name fewer for test and validation, or choose hash"
+        rule = f"it leaves none of {count} clips to train on: name fewer for test and validation, or choose hash"
         raise InputError(option="split.by", value=config.by, rule=rule)
-    for split in ("validation", "test"):
-        if split not in filled and config.fraction(split) > 0:
-            groups = {clip.group for clip in clips if clip.group is not None and not config.shared_groups}
-            whole = f" in {len(groups)} groups, which stay whole" if groups else ""
-            if groups and (units := len(_units(clips, config))) < len(groups):
-                whole += f", {units} without those that share recordings"
-            more = "add recordings, cut long ones into segments (`segment_seconds`=10 or less)"
-            if groups:
-                more = "add groups, let groups be divided (`split.by`=hash `split.shared_groups`=true)"
-            problem = f"{split} split: too few clips to draw it from ({len(clips)}{whole})"
-            raise InputError(problem, remedy=f"{more}, or do without it (`split.{split}_fraction`=0)")
+    if unfilled := [split for split in ("validation", "test") if split in _unfilled_splits(filled, config)]:
+        groups = clips.frame.group.nunique() if not config.shared_groups else 0
+        whole = f" in {groups} groups, which stay whole" if groups else ""
+        if groups and (units := len(_units(clips.frame, config))) < groups:
+            whole += f", {units} without those that share recordings"
+        more = "add recordings, cut long ones into segments (`segment_seconds`=10 or less)"
+        if groups:
+            more = "add groups, let groups be divided (`split.by`=hash `split.shared_groups`=true)"
+        problem = f"{unfilled[0]} split: too few clips to draw it from ({count}{whole})"
+        raise InputError(problem, remedy=f"{more}, or do without it (`split.{unfilled[0]}_fraction`=0)")
 
 
-def require_whole_groups(clips: Iterable[Clip]) -> None:
+def require_whole_groups(clips: Clips) -> None:
     """Refuse a group whose clips stand in two splits: how well an unheard group is told would not be measured."""
-    first: dict[str, Clip] = {}
-    for clip in clips:
-        other = clip if clip.group is None else first.setdefault(clip.group, clip)
-        if other.split != clip.split:
-            places = f"{other.path} in {other.split}, {clip.path} in {clip.split}"
+    first: dict[str, tuple[Split, str]] = {}
+    for path, group, split in zip(*(clips.frame[name] for name in ("path", "group", "split")), strict=True):
+        known, other = (split, path) if group is None else first.setdefault(group, (split, path))
+        if known != split:
             remedy = "keep each group in one split or fold, or allow it with `split.shared_groups`=true"
-            raise InputError(f"group {clip.group!r} stands in two splits ({places})", remedy=remedy)
+            problem = f"group {group!r} stands in two splits ({other} in {known}, {path} in {split})"
+            raise InputError(problem, remedy=remedy)
 
 
-def division_notices(clips: Collection[Clip], config: SplitConfig) -> tuple[str, ...]:
+def division_notices(clips: Clips, config: SplitConfig) -> tuple[str, ...]:
     """Return notices about the splits of `split_clips`, a sentence each; none if the splits are as requested."""
-    splits: dict[str, set[Split]] = defaultdict(set)  # of each recording that is cut
-    for clip in clips:
-        if clip.segment is not None:
-            splits[clip.path].add(clip.split)
-    if config.by in DRAWN and (divided := sum(len(each) > 1 for each in splits.values())):
-        several = divided > 1
-        labels = ", each label by itself" if len({clip.label for clip in clips}) > 1 else ""
+    frame = clips.frame
+    several = frame[frame.segment.notna()].groupby("path").split.nunique() > 1
+    if config.by in DRAWN and (divided := int(several.sum())):
+        labels = ", each label by itself" if frame.label.nunique(dropna=False) > 1 else ""
         return (
-            f"{counted(divided, 'recording')} cannot fill {len({clip.split for clip in clips})} splits, so "
-            f"{'each recording' if several else 'it'} is divided in time{labels}: the first stretch trains, the next "
-            "validates, the last tests. The figures say nothing about other recordings: add some, or say in a table "
-            "which stretch stands in which split (`split.by`=table)",
+            f"{counted(divided, 'recording')} cannot fill {frame.split.nunique()} splits, so "
+            f"{'each recording' if divided > 1 else 'it'} is divided in time{labels}: the first stretch trains, the "
+            "next validates, the last tests. The figures say nothing about other recordings: add some, or say in a "
+            "table which stretch stands in which split (`split.by`=table)",
         )
     # a random split may be much larger or smaller than requested, because some clips stay together
     random_splits = [split for split in SPLITS if config.fraction(split) > 0 and not config.names(split)]
-    groups = {clip.group for clip in clips if clip.group is not None}
-    together = groups if groups and not config.shared_groups else {clip.path for clip in clips}
-    if config.by not in (*DRAWN, "group") or len(together) == len(clips):
+    of_groups = not config.shared_groups and frame.group.notna().any()
+    together = frame.group.nunique() if of_groups else frame.path.nunique()
+    if config.by not in (*DRAWN, "group") or together == len(frame):
         return ()
-    held = Counter(clip.split for clip in clips)
-    if all(1 / TOLERATED < held[split] / len(clips) / config.fraction(split) < TOLERATED for split in random_splits):
+    held = Counter(frame.split)
+    if all(1 / TOLERATED < held[split] / len(frame) / config.fraction(split) < TOLERATED for split in random_splits):
         return ()
     wanted = {split: config.fraction(split) for split in SPLITS}
     wanted["train"] = 1 - sum(wanted.values())
     shares = " / ".join(f"{100 * wanted[split]:g}" for split in SPLITS)
     counts = " / ".join(str(held[split]) for split in SPLITS)
     noun, remedy = "recordings", "add recordings"
-    if together is groups:
+    if of_groups:
         remedies = "hold each group out once (`folds`=group), let groups be divided (`split.shared_groups`=true)"
         noun, remedy = "groups", f"{remedies}, or add groups"
-    notice = f"{len(together)} {noun} stay whole, so train / validation / test hold {counts} clips, not {shares} %"
+    notice = f"{together} {noun} stay whole, so train / validation / test hold {counts} clips, not {shares} %"
     return (f"{notice}: {remedy}",)
 
 
-def split_by_lists(root: Path, described: Described, config: SplitConfig) -> tuple[Described, tuple[Rejected, ...]]:
-    """Give the recordings below ``root`` the split whose list names them.
+def split_by_lists(found: Clips, config: SplitConfig) -> Clips:
+    """Give candidates the split whose list names their recordings.
 
-    Without a list for training, all other recordings train. With one, recordings that no list names are also returned,
-    as set aside. A list may name recordings that the corpus leaves out, such as those that its pattern does not fit.
+    Without a list for training, all other recordings train. With one, recordings that no list names are set aside. A
+    list may name recordings that the corpus leaves out, such as those that its pattern does not fit.
 
     Raises:
         InputError: a list cannot be read, names a file that is not there, or names one that another list names, too.
     """
+    root = found.root
     named: dict[str, tuple[Split, str]] = {}
     for split, name in [(each, name) for each in SPLITS for name in config.names(each)]:
         file = root / name
@@ -436,45 +417,34 @@ def split_by_lists(root: Path, described: Described, config: SplitConfig) -> tup
                 if known != split:
                     problem = f"{where}: {path} is named for {split}, and for {known} in {before}"
                     raise InputError(problem, remedy="leave one out")
-    others: Split | None = None if config.names("train") else "train"
-    found = {path: named[path][0] if path in named else others for path in described}
-    kept = {
-        path: tuple(replace(each, split=split) for each in described[path]) for path, split in found.items() if split
-    }
+    others: Split = "" if config.names("train") else "train"
+    splits = [named[path][0] if path in named else others for path in found.frame.path]
     reason = "in no split: no list of `split` names it"
-    return kept, tuple(Rejected(path=path, reason=reason) for path, split in found.items() if split is None)
+    without = (path for path, split in zip(found.frame.path, splits, strict=True) if not split)
+    rejected = (Rejected(path=path, reason=reason) for path in dict.fromkeys(without))
+    kept = found.with_columns(split=splits).where(map(bool, splits))
+    return replace(kept, rejected=(*found.rejected, *rejected))
 
 
 FoldBy = Literal["group", "fold"]
 FEWEST = 3  # values: one to test, one to validate, one to train
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fold:
-    """One division of a corpus into splits."""
-
-    name: str  # the group or given fold that is the test set
-    manifest: Manifest
-
-
-def folds(
-    manifest: Manifest, by: FoldBy, *, at_most: int | None = None, shared_groups: bool = False
-) -> tuple[Fold, ...]:
+def folds(manifest: Clips, by: FoldBy, *, at_most: int | None = None, shared_groups: bool = False) -> tuple[Clips, ...]:
     """Make folds: each group (or given fold) is test once, with the next in sorted order (cyclically) as validation.
 
-    Existing splits of the clips are replaced. ``at_most`` takes only that number of folds, evenly spaced;
-    ``shared_groups`` allows a group in several given folds, as in some data sets.
+    Each has the name of its test set. Existing splits of the clips are replaced. ``at_most`` takes only that number of
+    folds, evenly spaced; ``shared_groups`` allows a group in several given folds, as in some data sets.
 
     Raises:
         InputError: a clip has no group (or fold), there are fewer than three of them, ``at_most`` is below one, or a
             group or a sound would be both in training and in test.
     """
-    clips = manifest.clips
-    of_clip = [clip.group if by == "group" else clip.fold for clip in clips]
-    if without := [clip.path for clip, value in zip(clips, of_clip, strict=True) if value is None]:
-        problem = f"{len(without)} of {len(clips)} clips have no {by} ({without[0]}), and folds are made by {by}"
+    of_clip, paths = manifest.frame[by].tolist(), manifest.frame.path.tolist()
+    if without := [path for path, value in zip(paths, of_clip, strict=True) if value is None]:
+        problem = f"{len(without)} of {len(paths)} clips have no {by} ({without[0]}), and folds are made by {by}"
         raise InputError(problem, remedy=f"put {{{by}}} into `pattern`, or a column {by} into `table`")
-    values = sorted({value for value in of_clip if value is not None})
+    values = sorted({*of_clip})
     if len(values) < FEWEST:
         found = f" ({', '.join(values)})" if values else ""
         problem = f"the clips are of {len(values)} {by}s{found}"
@@ -482,26 +452,21 @@ def folds(
         raise InputError(f"{problem}; {rule}: add recordings of others, or measure on one split")
     if at_most is not None and at_most < 1:
         raise InputError(f"at most {at_most} folds are to be taken; choose 1 or more, or all")
-    first: dict[str, Clip] = {}
-    for clip in clips if by == "group" else ():
-        if (other := first.setdefault(clip.path, clip)).group != clip.group:
-            problem = (
-                f"{clip.path} holds parts of the groups {other.group!r} and {clip.group!r}, of which one would train"
-            )
+    first: dict[str, str] = {}
+    for path, group in zip(paths, of_clip, strict=True) if by == "group" else ():
+        if (other := first.setdefault(path, group)) != group:
+            problem = f"{path} holds parts of the groups {other!r} and {group!r}, of which one would train"
             remedy = "give both groups one name in the table, or measure on one split (`folds`=null)"
             raise InputError(f"{problem} and the other test", remedy=remedy)
     count = min(at_most or len(values), len(values))
     made = []
     for place in (number * len(values) // count for number in range(count)):
-        held_out: dict[str | None, Split] = {values[(place + 1) % len(values)]: "validation", values[place]: "test"}
-        divided = [
-            replace(clip, split=held_out.get(value, "train")) for clip, value in zip(clips, of_clip, strict=True)
-        ]
-        fold = Fold(name=values[place], manifest=replace(manifest, clips=tuple(divided)))
+        held_out = {values[(place + 1) % len(values)]: "validation", values[place]: "test"}
+        divided = manifest.with_columns(split=[held_out.get(value, "train") for value in of_clip])
         if not shared_groups:
             require_whole_groups(divided)
         if by == "fold" and (overlap := sorted(overlapping_clips(divided))):
-            problem = f"{overlap[0]} overlaps a part of its recording in another fold than {fold.name!r}"
+            problem = f"{overlap[0]} overlaps a part of its recording in another fold than {values[place]!r}"
             raise InputError(problem, remedy="give both parts the same fold, or shorten one of them")
-        made.append(fold)
+        made.append(replace(divided, name=values[place]))
     return tuple(made)

@@ -23,9 +23,11 @@ import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+import pandas as pd
 
 from wordless.audio.recordings.description import (
     BAND_FIELDS,
@@ -34,7 +36,6 @@ from wordless.audio.recordings.description import (
     SEPARATOR,
     SPAN_FIELDS,
     ColumnConfig,
-    Description,
     LabelType,
     describe,
     in_seconds,
@@ -44,12 +45,9 @@ from wordless.audio.recordings.description import (
     time_columns,
 )
 from wordless.audio.recordings.folders import EXTENSIONS, on_disk, read_text
-from wordless.audio.recordings.manifest import whole_number
+from wordless.audio.recordings.manifest import Clip, Clips, whole_number
 from wordless.base.errors import InputError
 from wordless.base.values import nan_as_none
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 PATH = "path"  # the column of recordings, whatever its name in the table
 TEXTS = ("text", "sentence", "transcript", "transcription", "normalized_text", "normalized_transcription")
@@ -74,31 +72,14 @@ _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 _PLACE = re.compile(r"(line|row) (\d+)")  # in an error of pandas; rows begin with 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    """One row of a table: a recording's path as written there, and its description."""
-
-    path: str
-    description: Description
-    where: str  # "file:line", or "file: row number" of one JSON document or a Parquet file
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """A table's rows in its order, the root folder if the table names one (fairseq), and the names of its columns."""
-
-    rows: tuple[Row, ...]
-    root: str | None = None
-    columns: tuple[str, ...] = ()
-    notices: tuple[str, ...] = ()  # which columns are read although nobody named them, a sentence each
-
-
 def read_table(
     path: Path, columns: ColumnConfig | None = None, *, label_type: LabelType = "class", splits: bool = True
-) -> Table:
-    """Read any of the formats above; the extension and the first lines decide which.
+) -> tuple[Clips, tuple[str, ...]]:
+    """Read any of the formats above, which the extension and the first lines show; also return the names of columns.
 
-    Without ``splits`` the column of the split is not read.
+    Paths are as the table writes them, below the root that it names (fairseq) or its folder. Each candidate has its
+    "file:line" or, of one JSON document or a Parquet file, "file: row number". Without ``splits`` the column of the
+    split is not read.
 
     Raises:
         InputError: the table cannot be read, a named column is not there or twice, or several may be the label.
@@ -112,8 +93,9 @@ def read_table(
             root, text = fairseq[1].strip(), f"{PATH}\tnum_samples{text[fairseq.end(1) :]}"
         frame, named = _frame_of_lines(text, path, named, label_type, notices)
     header, where = list(frame.columns), list(frame.index)
+    base = path.parent if root is None else Path(root)
     if not header:
-        return Table(rows=())
+        return Clips.from_rows(base, ()), ()
     for name in header:
         if name and header.count(name) > 1:
             raise InputError(f"{path}:1: the header names {name} twice; name each column once")
@@ -149,16 +131,14 @@ def read_table(
     for row, at in zip(rows, where, strict=True):
         if not row.get(PATH, "").strip():
             raise InputError(f"{at}: no path; each row names a recording (`columns.audio` names the column)")
-        described.append(Row(path=row[PATH], description=describe(row, at), where=at))
-    return Table(rows=tuple(described), root=root, columns=tuple(header), notices=tuple(notices))
+        described.append(describe(row[PATH], row, at))
+    return Clips.from_rows(base, described, notices=tuple(notices)), tuple(header)
 
 
 def _frame_of_lines(
     text: str, path: Path, named: ColumnConfig, label_type: LabelType, notices: list[str]
-) -> "tuple[DataFrame, ColumnConfig]":
+) -> tuple[pd.DataFrame, ColumnConfig]:
     """Read separated values as text, with "file:line" as index, and name the columns of a table without a header."""
-    import pandas as pd  # slow to import
-
     delimiter, has_header = _layout(text, path, named)
     quoted = delimiter != _BAR and (path.suffix.lower() == ".csv" or delimiter != "\t" or text.startswith('"'))
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
@@ -305,10 +285,8 @@ def _unquoted(cell: str) -> str:
     return found[1].replace('""', '"') if found else cell.strip()
 
 
-def _frame_of_objects(path: Path, names: Sequence[str]) -> "DataFrame":
+def _frame_of_objects(path: Path, names: Sequence[str]) -> pd.DataFrame:
     """Read JSON or Parquet, with "file:line" or "file: row number" as index; ``names`` may name a recording."""
-    import pandas as pd  # slow to import
-
     values: list[tuple[object, str]] | None = None
     if path.suffix.lower() == _PARQUET:
         import pyarrow as pa
@@ -411,7 +389,7 @@ FOLDERS = ("clips", "wavs", "wav", "audio", "recordings")  # that data sets keep
 _ROWS = 100  # that are looked for in these folders
 
 
-def folder_of(rows: Sequence[Row], base: Path, *, around: bool) -> Path:
+def folder_of(rows: Sequence[Clip], base: Path, *, around: bool) -> Path:
     """Return the folder that has most of the first recordings of a table: ``base``, or one of `FOLDERS` in it.
 
     With ``around`` the folder above ``base`` is tried as well, as a table may lie in a folder of its own.
@@ -427,14 +405,13 @@ def folder_of(rows: Sequence[Row], base: Path, *, around: bool) -> Path:
     return best
 
 
-def spelling_of(row: Row, root: Path) -> str | None:
+def spelling_of(row: Clip, root: Path) -> str | None:
     """Return the path of a row as it is on the disk, relative to ``root`` or absolute; None: it is not there.
 
     Without an ending, those of recordings are tried; with a fold, also a folder of its name (UrbanSound8K).
     """
     bare = PurePosixPath(row.path.replace("\\", "/")).suffix.lower().lstrip(".") not in EXTENSIONS
-    fold = row.description.fold
-    for folder in ("", *((f"fold{fold}/", f"{fold}/") if fold else ())):
+    for folder in ("", *((f"fold{row.fold}/", f"{row.fold}/") if row.fold else ())):
         for ending in ("", *(f".{each}" for each in EXTENSIONS if bare)):
             if found := on_disk(root, f"{folder}{row.path}{ending}"):
                 return found

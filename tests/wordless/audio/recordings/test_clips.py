@@ -135,7 +135,7 @@ def test_one_recording_is_divided_in_stretches_of_time(tmp_path: Path) -> None:
         "test": ((18.0, 19.0), (19.0, 20.0), 2),
     }
     assert not rejected
-    (notice,) = division_notices(manifest.clips, SplitConfig())
+    (notice,) = division_notices(manifest, SplitConfig())
     assert "3 splits" in notice
     assert "other recordings" in notice
 
@@ -182,7 +182,7 @@ def test_two_recordings_are_divided_in_time_and_four_are_not(tmp_path: Path) -> 
     for clip in manifest.clips:
         splits[clip.path].add(clip.split)
     assert sorted(map(sorted, splits.values())) == [["test"], ["train"], ["train"], ["validation"]]
-    (notice,) = division_notices(manifest.clips, config.split)
+    (notice,) = division_notices(manifest, config.split)
     assert re.search(r"\b4 recordings\b.*\b20 / 10 / 10 clips", notice)
 
 

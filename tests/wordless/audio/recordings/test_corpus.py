@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from pipelines.jobs.recordings import size_of, state_of
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.recordings.clips import CONFLICTING, build_manifest
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings, recordings_at
@@ -23,8 +24,7 @@ ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
 
 
 def labels(config: CorpusConfig) -> dict[str, str | None]:
-    described = find_recordings(config).described
-    return {path: known.label for path, (known,) in described.items()}
+    return {known.path: known.label for known in find_recordings(config)}
 
 
 def test_sub_folders_are_labels(tmp_path: Path, tone: Tone) -> None:
@@ -118,7 +118,7 @@ def test_a_fairseq_table_brings_its_root_and_a_jsonl_table_may_hold_absolute_pat
     tone("audio/a.wav")
     (tmp_path / "train.tsv").write_text(f"{tmp_path / 'audio'}\na.wav\t800\n")
     found = find_recordings(CorpusConfig(table=str(tmp_path / "train.tsv")))
-    assert (found.root, list(found.described)) == (tmp_path / "audio", ["a.wav"])
+    assert (found.root, [clip.path for clip in found]) == (tmp_path / "audio", ["a.wav"])
     path = tone("audio/a.wav")
     (tmp_path / "t.jsonl").write_text(f'{{"audio_filepath": "{path}", "label": "up"}}\n')
     assert labels(CorpusConfig(root=str(tmp_path / "audio"), table=str(tmp_path / "t.jsonl"))) == {"a.wav": "up"}
@@ -151,8 +151,8 @@ def test_an_absolute_path_in_a_table_fits_a_root_given_in_any_way(
     for root in ("data", f"../{tmp_path.name}/data", "link", str(tmp_path / "data"), str(tmp_path / "link")):
         for path in (recording, Path("deep/a.wav"), (tmp_path / root / "deep/a.wav")):
             Path("table.tsv").write_text(f"path\n{path}\n")
-            described = find_recordings(CorpusConfig(root=root, table="table.tsv")).described
-            assert list(described) == ["deep/a.wav"], (root, path)
+            found = find_recordings(CorpusConfig(root=root, table="table.tsv"))
+            assert [clip.path for clip in found] == ["deep/a.wav"], (root, path)
     Path("table.tsv").write_text(f"path\n{tmp_path / 'data2/a.wav'}\n")
     with pytest.raises(InputError, match=r"data2/a\.wav.* data\b"):
         find_recordings(CorpusConfig(root="data", table="table.tsv"))
@@ -413,8 +413,8 @@ def test_esc10_folds(esc10: Path) -> None:
         root=str(esc10), pattern="{fold}-{group}-*.ogg", split=SplitConfig(by="fold", test=("4",), validation=("1",))
     )
     found = find_recordings(config)
-    assert (found.root, len(found.described), found.rejected) == (esc10, 320, ())
-    (known,) = found.described["001 - Dog bark/1-100032-A.ogg"]
+    assert (found.root, len(found.clips), found.rejected) == (esc10, 320, ())
+    known = found.clips[0]
     assert (known.label, known.fold) == ("001 - Dog bark", "1")
 
 
@@ -463,10 +463,10 @@ def test_folders_and_files_beyond_the_longest_path_are_set_aside(tmp_path: Path,
     assert [clip.path for clip in manifest.clips] == ["a.wav"]
     assert any("long" in each.reason for each in rejected)
     found = recordings_at(tmp_path)
-    assert set(found.paths) == {"a.wav", *(each.path for each in rejected)}
-    assert found.size > 0
-    assert found.state
-    assert recordings_at(Path("x" * 5_000)).size == 0  # set aside when it is read, as others of a list are
+    assert {clip.path for clip in found} == {"a.wav", *(each.path for each in rejected)}
+    assert size_of(found) > 0
+    assert state_of(found)
+    assert size_of(recordings_at(Path("x" * 5_000))) == 0  # set aside when it is read, as others of a list are
 
 
 def test_parts_of_files_with_the_same_sound_are_parts_of_the_first(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ from wordless.audio.decoding import count_samples
 from wordless.audio.mono import mono
 from wordless.audio.recordings.clips import CONFLICTING, without_duplicates
 from wordless.audio.recordings.corpus import recordings_at
-from wordless.audio.recordings.description import Description
 from wordless.audio.recordings.inspection import (
     InspectionConfig,
     Measurement,
@@ -33,7 +33,7 @@ from wordless.audio.recordings.inspection import (
     inspect,
     measure,
 )
-from wordless.audio.recordings.manifest import Rejected
+from wordless.audio.recordings.manifest import Clip, Rejected
 from wordless.audio.waveform import LOUDEST, unusable_peak
 from wordless.base.errors import InputError
 
@@ -63,7 +63,7 @@ def names(folder: Path) -> list[str]:
 def usable(folder: Path, paths: list[str]) -> tuple[dict[str, Measurement], tuple[Rejected, ...]]:
     """Measurements of the files that make clips, and the reasons against the others."""
     fit, rejected = inspect(folder, paths, InspectionConfig())
-    kept, copies = without_duplicates(dict.fromkeys(paths, (Description(),)), fit)
+    kept, copies = without_duplicates({path: (Clip(path=path),) for path in paths}, fit)
     return {path: fit[path] for path in kept}, (*rejected, *copies)
 
 
@@ -158,13 +158,15 @@ def test_blocks_of_any_size_and_minus_zero_give_the_same_hash(tmp_path: Path) ->
 def test_equal_samples_of_different_labels_groups_and_splits_are_told(tmp_path: Path) -> None:
     write_twins(tmp_path, {"a.flac": {}, "b.wav": {}})
     fit, _ = inspect(tmp_path, ["a.flac", "b.wav"], InspectionConfig())
-    cat = Description(label="cat", group="ann", split="train")
-    dog = Description(label="dog", group="ann", split="test")
+    cat = Clip(path="a.flac", label="cat", group="ann", split="train")
+    dog = Clip(path="b.wav", label="dog", group="ann", split="test")
     _, (found,) = without_duplicates({"a.flac": (cat,), "b.wav": (dog,)}, fit)
     assert all(each in found.reason for each in ("cat", "dog", "train", "test", "a.flac"))
     assert found.kind == CONFLICTING
     assert "ann" not in found.reason
-    _, (unknown,) = without_duplicates({"a.flac": (Description(),), "b.wav": (Description(group="ann"),)}, fit)
+    _, (unknown,) = without_duplicates(
+        {"a.flac": (Clip(path="a.flac"),), "b.wav": (replace(dog, label=None, split=""),)}, fit
+    )
     assert unknown.kind != CONFLICTING
 
 
@@ -410,9 +412,9 @@ def test_what_is_no_recording_is_named(tmp_path: Path, name: str, content: bytes
 @pytest.mark.parametrize("name", ["a.raw", "a.pcm"])
 def test_samples_without_a_header_are_listed(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(np.random.default_rng(0).integers(-9_000, 9_000, 5_000).astype("<i2").tobytes())
-    paths = recordings_at(tmp_path).paths
+    paths = [clip.path for clip in recordings_at(tmp_path)]
     _, rejected = inspect(tmp_path, paths, InspectionConfig())
-    assert paths == (name,)
+    assert paths == [name]
     assert "header" in rejected[0].reason
 
 

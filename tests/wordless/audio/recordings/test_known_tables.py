@@ -150,7 +150,7 @@ def test_texts_never_come_from_folders(tmp_path: Path, tone: Tone) -> None:
         find_recordings(CorpusConfig(root=str(tmp_path), label_type="text"))
     assert facts(table, label_type="text", columns=ColumnConfig(label="words")) == [("up/a.wav", "hello", None)]
     named = CorpusConfig(root=str(tmp_path), label_type="text", pattern="{label}/*")
-    assert find_recordings(named).described["up/a.wav"][0].label == "up"
+    assert find_recordings(named).clips[0].label == "up"
     assert facts(table) == [("up/a.wav", "up", None)]
 
 

@@ -13,7 +13,7 @@ from wordless.audio.recordings.inspection import frequent_reasons
 from wordless.audio.recordings.manifest import (
     SPLITS,
     Clip,
-    Manifest,
+    Clips,
     Rejected,
     audio_hash,
     choose_evenly,
@@ -53,7 +53,7 @@ CLIP = Clip(
 
 @given(st.lists(CLIPS))
 def test_a_manifest_is_read_as_it_was_written(clips: list[Clip]) -> None:
-    manifest = Manifest(root=Path("corpus"), clips=tuple(clips))
+    manifest = Clips.from_rows(Path("corpus"), clips)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "manifest.tsv"
         write_manifest(manifest, path)
@@ -63,7 +63,7 @@ def test_a_manifest_is_read_as_it_was_written(clips: list[Clip]) -> None:
 @pytest.mark.parametrize("value", ["tab\t", "line\n", "return\r", "half \ud800"])
 def test_what_the_format_cannot_hold_is_refused(tmp_path: Path, value: str) -> None:
     with pytest.raises(InputError, match="label of clip"):
-        write_manifest(Manifest(root=tmp_path, clips=(replace(CLIP, label=value),)), tmp_path / "manifest.tsv")
+        write_manifest(Clips.from_rows(tmp_path, (replace(CLIP, label=value),)), tmp_path / "manifest.tsv")
     assert not list(tmp_path.iterdir())
 
 
@@ -79,7 +79,7 @@ def test_what_the_format_cannot_hold_is_refused(tmp_path: Path, value: str) -> N
 )
 def test_a_spoilt_manifest_names_the_line(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = tmp_path / "manifest.tsv"
-    write_manifest(Manifest(root=tmp_path, clips=(CLIP,)), path)
+    write_manifest(Clips.from_rows(tmp_path, (CLIP,)), path)
     path.write_bytes(path.read_bytes().replace(old.encode(), new.encode()))
     with pytest.raises(InputError, match=rf"manifest\.tsv:2: {message}"):
         read_manifest(path, tmp_path)
@@ -87,7 +87,7 @@ def test_a_spoilt_manifest_names_the_line(tmp_path: Path, old: str, new: str, me
 
 def test_seconds_are_those_that_are_used_and_a_segment_has_a_name_of_its_own() -> None:
     cut = replace(CLIP, start=4_000, num_samples=8_000, trimmed=6_000)
-    manifest = Manifest(root=Path("/"), clips=(cut, replace(CLIP, num_samples=16_000)))
+    manifest = Clips.from_rows(Path("/"), (cut, replace(CLIP, num_samples=16_000)))
     assert (manifest.seconds, manifest.trimmed_seconds) == (1.5, 0.375)
     assert cut.part == Part(start=4_000, num_samples=8_000)
     assert (CLIP.name, CLIP.span) == (CLIP.path, None)
@@ -98,10 +98,10 @@ def test_seconds_are_those_that_are_used_and_a_segment_has_a_name_of_its_own() -
 
 
 def test_only_a_manifest_with_segments_has_a_column_for_them(tmp_path: Path) -> None:
-    write_manifest(Manifest(root=tmp_path, clips=(CLIP,)), tmp_path / "whole.tsv")
+    write_manifest(Clips.from_rows(tmp_path, (CLIP,)), tmp_path / "whole.tsv")
     assert (tmp_path / "whole.tsv").read_text().startswith("path\tstart\tnum_samples\ttrimmed\t")
     parts = tuple(replace(CLIP, segment=number, start=8_000 * number) for number in range(2))
-    write_manifest(Manifest(root=tmp_path, clips=(CLIP, *parts)), tmp_path / "parts.tsv")
+    write_manifest(Clips.from_rows(tmp_path, (CLIP, *parts)), tmp_path / "parts.tsv")
     assert (tmp_path / "parts.tsv").read_text().startswith("path\tsegment\tstart\t")
     assert read_manifest(tmp_path / "parts.tsv", tmp_path).clips == (CLIP, *parts)
 
@@ -126,10 +126,10 @@ def test_rejected_files_are_read_as_they_were_written_and_counted_by_kind(tmp_pa
 def test_the_hash_of_the_sound_is_of_what_is_heard_alone() -> None:
     clip = Clip(path="a/b.wav", num_samples=10, sample_rate=8000, size=44, sha256="ab", label="a", group="b")
     test = replace(clip, path="a/c.wav", split="test")
-    usual = audio_hash(Manifest(root=Path("/"), clips=(clip, test)), ("train",))
+    usual = audio_hash(Clips.from_rows(Path("/"), (clip, test)), ("train",))
 
     def hashed(*clips: Clip) -> str:
-        return audio_hash(Manifest(root=Path("elsewhere"), clips=clips), ("train",))
+        return audio_hash(Clips.from_rows(Path("elsewhere"), clips), ("train",))
 
     mended = replace(clip, label="b", group=None, index=3, fold="4")
     assert hashed(mended, replace(test, sha256="cd")) == hashed(clip) == usual
@@ -146,7 +146,7 @@ CELLS = st.text(max_size=10) | st.sampled_from(["", "0", "7", "9" * 5000, "train
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_a_manifest_holds_it_is_read_or_refused(tmp_path: Path, rows: list[list[str]], binary: bytes) -> None:
     path = tmp_path / "manifest.tsv"
-    write_manifest(Manifest(root=tmp_path, clips=(CLIP,)), path)
+    write_manifest(Clips.from_rows(tmp_path, (CLIP,)), path)
     table = "".join("\t".join(row) + "\n" for row in rows).encode("utf-8", "surrogatepass")
     for content in (path.read_bytes() + table, path.read_bytes() + binary, binary):
         path.write_bytes(content)
@@ -165,11 +165,11 @@ def clip(name: str, milliseconds: int) -> Clip:
     return Clip(path=name, num_samples=milliseconds, sample_rate=RATE, size=1, sha256=name * 2)
 
 
-def manifest(**lengths: int) -> Manifest:
-    return Manifest(root=Path(), clips=tuple(clip(name, length) for name, length in lengths.items()))
+def manifest(**lengths: int) -> Clips:
+    return Clips.from_rows(Path(), (clip(name, length) for name, length in lengths.items()))
 
 
-def names(manifests: tuple[Manifest, ...]) -> list[list[str]]:
+def names(manifests: tuple[Clips, ...]) -> list[list[str]]:
     return [[clip.name for clip in each.clips] for each in manifests]
 
 

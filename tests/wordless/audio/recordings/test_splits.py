@@ -14,15 +14,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wordless.audio.conftest import Tone
+from wordless.audio.recordings import splits
 from wordless.audio.recordings.clips import build_manifest
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
-from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, Split
-from wordless.audio.recordings.splits import SplitConfig, division_notices, folds, require_whole_groups, split_clips
+from wordless.audio.recordings.manifest import SPLITS, Clip, Clips, Rejected, Split
+from wordless.audio.recordings.splits import SplitConfig, folds, require_whole_groups
 from wordless.base.errors import InputError
 
 
 def clip(path: str, **known: object) -> Clip:
     return Clip(path=path, num_samples=1, sample_rate=1, size=1, sha256=path, **known)  # type: ignore[arg-type]  # a test's shorthand
+
+
+def split_clips(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip, ...], tuple[Rejected, ...]]:
+    divided, rejected = splits.split_clips(table(clips), config)
+    return divided.clips, rejected
+
+
+def table(clips: Iterable[Clip]) -> Clips:
+    return Clips.from_rows(Path("here"), clips)
+
+
+def division_notices(clips: Iterable[Clip], config: SplitConfig) -> tuple[str, ...]:
+    return splits.division_notices(table(clips), config)
 
 
 def digits(groups: Iterable[str] = ("ann", "bob", "cyd", "dan"), takes: int = 10) -> list[Clip]:
@@ -323,7 +337,7 @@ def commands(tmp_path: Path, tone: Tone) -> Write:
 VALIDATION, TEST = "bed/0b_nohash_0.wav\ncat/0b_nohash_0.wav\n", "bed/0c_nohash_0.wav\r\n\n ./cat/0c_nohash_0.wav "
 
 
-def paths_of_splits(manifest: Manifest) -> dict[str, list[str]]:
+def paths_of_splits(manifest: Clips) -> dict[str, list[str]]:
     return {split: [clip.path for clip in manifest.of(split)] for split in ("train", "validation", "test")}  # type: ignore[arg-type]  # splits
 
 
@@ -394,13 +408,13 @@ def test_lists_of_other_systems_are_read(commands: Write, tmp_path: Path, tone: 
 values = st.lists(st.sampled_from("abcdefg"), min_size=3, max_size=40).filter(lambda each: len(set(each)) >= 3)
 
 
-def corpus(groups: list[str | None], given_folds: list[str | None] | None = None) -> Manifest:
+def corpus(groups: list[str | None], given_folds: list[str | None] | None = None) -> Clips:
     """A clip of each group in a row."""
     clips = tuple(
         Clip(path=f"{number:03}.wav", num_samples=1, sample_rate=8000, size=1, sha256="", group=group, fold=fold)
         for number, (group, fold) in enumerate(zip(groups, given_folds or [None] * len(groups), strict=True))
     )
-    return Manifest(root=Path("here"), clips=clips)
+    return table(clips)
 
 
 @given(values)
@@ -409,10 +423,10 @@ def test_each_group_is_test_once_and_the_next_validates(groups: list[str]) -> No
     names = sorted(set(groups))
     assert [fold.name for fold in made] == names
     for place, fold in enumerate(made):
-        splits = {split: {clip.group for clip in fold.manifest.of(split)} for split in ("train", "validation", "test")}
+        splits = {split: {clip.group for clip in fold.of(split)} for split in ("train", "validation", "test")}
         following = names[(place + 1) % len(names)]
         assert splits == {"test": {fold.name}, "validation": {following}, "train": {*names} - {fold.name, following}}
-        assert [clip.path for clip in fold.manifest.clips] == [clip.path for clip in corpus([*groups]).clips]
+        assert [clip.path for clip in fold.clips] == [clip.path for clip in corpus([*groups]).clips]
 
 
 @given(values, st.integers(1, 8))
@@ -426,7 +440,7 @@ def test_some_folds_are_folds_of_all_and_spread_out(groups: list[str], at_most: 
 
 def test_given_folds_are_taken_as_they_are() -> None:
     made = folds(corpus([*"abcabc"], ["1", "2", "3", "1", "2", "3"]), "fold")
-    assert [[clip.path for clip in fold.manifest.of("test")] for fold in made] == [
+    assert [[clip.path for clip in fold.of("test")] for fold in made] == [
         ["000.wav", "003.wav"],
         ["001.wav", "004.wav"],
         ["002.wav", "005.wav"],
@@ -449,23 +463,23 @@ def test_what_makes_no_folds_is_refused(groups: list[str | None], message: str) 
 def test_a_group_in_train_and_test_is_caught() -> None:
     """The mutation: one clip of the speaker who is held out stands in train."""
     fold = folds(corpus(["a", "b", "c", "a", "b", "c"]), "group")[0]
-    require_whole_groups(fold.manifest.clips)
-    leaked = replace(fold.manifest.of("test")[0], split="train")
-    clips = tuple(leaked if clip.path == leaked.path else clip for clip in fold.manifest.clips)
+    require_whole_groups(fold)
+    leaked = replace(fold.of("test")[0], split="train")
+    clips = tuple(leaked if clip.path == leaked.path else clip for clip in fold.clips)
     with pytest.raises(InputError, match=r"group 'a'.*splits"):
-        require_whole_groups(clips)
+        require_whole_groups(table(clips))
 
 
 def test_folds_divide_no_recording_and_share_no_sound() -> None:
     whole = corpus(["a", "b", "c", "d"])
     shared = tuple(replace(clip, path="one.wav", segment=number) for number, clip in enumerate(whole.clips[:2]))
     with pytest.raises(InputError, match=r"one\.wav.*'a'.*'b'"):
-        folds(replace(whole, clips=(*shared, *whole.clips[2:])), "group")
+        folds(Clips.from_rows(whole.root, (*shared, *whole.clips[2:])), "group")
     whole = corpus([*"abc"], ["1", "2", "3"])
     shared = tuple(
         replace(clip, path="one.wav", segment=n, start=n, num_samples=2) for n, clip in enumerate(whole.clips)
     )
     with pytest.raises(InputError, match=r"one\.wav.*fold"):
-        folds(replace(whole, clips=shared), "fold")
+        folds(Clips.from_rows(whole.root, shared), "fold")
     apart = tuple(replace(clip, num_samples=1) for clip in shared)
-    assert len(folds(replace(whole, clips=apart), "fold")) == 3
+    assert len(folds(Clips.from_rows(whole.root, apart), "fold")) == 3

@@ -64,11 +64,11 @@ def test_a_folder_of_each_kind_gives_labelled_parts_for_a_corpus_and_for_encodin
     assert [clip.part.span(RATE) for clip in clips] == [(start, end) for start, end, _ in PARTS]
     assert not rejected
     place = recordings_at(folder, AnnotationConfig())
-    assert [(each.name, each.label) for each in place.passages] == EXPECTED
-    assert {each.group for each in place.passages} == {"field"}
+    assert [(each.name, each.label) for each in place.clips] == EXPECTED
+    assert {each.group for each in place.clips} == {"field"}
     whole = recordings_at(folder, AnnotationConfig(kind="none"))
-    assert [each.name for each in whole.passages] == [each.name for each in recordings_at(folder).passages]
-    assert [each.name for each in whole.passages] == ["field.wav"]
+    assert [each.name for each in whole.clips] == [each.name for each in recordings_at(folder).clips]
+    assert [each.name for each in whole.clips] == ["field.wav"]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_table_may_be_a_file_of_annotations(folder: Path, writer: str, file: s
     assert named(clips) == EXPECTED
     place = recordings_at(folder / file, AnnotationConfig())
     if (folder / file).is_file():
-        assert [(each.name, each.label) for each in place.passages] == EXPECTED
+        assert [(each.name, each.label) for each in place.clips] == EXPECTED
 
 
 def test_files_of_annotations_that_are_named_after_splits_divide_the_parts(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_kaldi_folder_is_a_root_but_no_file_without_its_recordings(folder: Pat
     clips, _ = corpus(folder, root=str(folder / "kaldi_field"))
     assert named(clips) == EXPECTED
     place = recordings_at(folder / "kaldi_field", AnnotationConfig())
-    assert [(each.name, each.label) for each in place.passages] == EXPECTED
+    assert [(each.name, each.label) for each in place.clips] == EXPECTED
     (folder / "kaldi_field/wav.scp").unlink()
     with pytest.raises(InputError, match=r"wav\.scp"):
         corpus(folder, table=str(folder / "kaldi_field/segments"))
@@ -202,11 +202,13 @@ def test_label_files_of_other_shapes_are_read(folder: Path, name: str, encoding:
     [
         ("field.txt", "0.0\t1.0\n"),
         ("field.txt", "0.5\t1.5\tx\nhello\n"),
+        ("field.txt", "a.wav\t0.5\t1.5\n"),
         ("field.txt", "one two three\n1 2 buckle my shoe\n"),
         ("field.txt", "1 2 3 4 5\n"),
         ("field.csv", "0.01,120.5,0.5\n0.02,121.5,0.7\n"),
         ("field.csv", "start,end,F0,loudness\n0.0,0.5,120.5,0.5\n"),
         ("field.phn", "0 3050 h#\n"),
+        ("field.lab", "0 46797 h#\n"),  # samples of TIMIT
         ("field.jsonl", '{"a": 1}\n'),
     ],
 )
@@ -246,6 +248,7 @@ def lhotse_files(*transforms: str, start: float = 0.0) -> dict[str, str]:
 
 RAVEN = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin Path\tFile Offset (s)\tCommon Name\tSpecies Code\tConfidence\n"
 ROWS = "0.5\t1.7\ta\n3\t2\tlate\n4\t4\tpoint\nnan\t5\tx\n6\tinf\tx\n19\t25\tlong\n30\t31\tfar\n7\t8\tb\n-1\t2\tearly\n"
+MEASURED = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tDelta Time (s)\tAvg Power Density (dB FS/Hz)"
 Case = tuple[dict[str, str], dict[str, Any], list[tuple[str, str | None]], list[str]]
 CASES: dict[str, Case] = {  # files beside field.wav, options, clips, and a word of the reason of each that is set aside
     "bad rows": (
@@ -253,6 +256,30 @@ CASES: dict[str, Case] = {  # files beside field.wav, options, clips, and a word
         {},
         [("field.wav#t=0.5,1.7", "a"), ("field.wav#t=7,8", "b")],
         [f"field.txt:{number}" for number in (2, 3, 4, 5, 6, 7, 9, 10)],
+    ),
+    "bounds, in a country with decimal commas; a line that is none": (
+        {"field.txt": "0,5\t1,5\twren song\n\\\t500,0\t-1,0\n2\t3\ty\nhello\n"},
+        {},
+        [("field.wav#t=0.5,1.5", "wren song"), ("field.wav#t=2,3", "y")],
+        ["field.txt:4"],
+    ),
+    "measurements alone": (
+        {"field.txt": f"{MEASURED}\tPeak Freq (Hz)\tBW 90% (Hz)\n1\tx\t1\t2\t3\n"},
+        {},
+        [("field.wav#t=2,3", None)],
+        [],
+    ),
+    "a column of labels in another case": (
+        {"field.txt": f"{MEASURED}\tSex\tAge\n1\tx\t1\t2\t3\t1\t-50\tf\told\n"},
+        {"columns": ColumnConfig(label="age", group="sex")},
+        [("field.wav#t=2,3", "old")],
+        [],
+    ),
+    "a column twice": (
+        {"0.wav": "", "0.txt": "1\t2\tx\n", "field.txt": f"{MEASURED}\tSex\tsex\n1\tx\t1\t2\t3\t1\t-50\tf\told\n"},
+        {},
+        [("0.wav#t=1,2", "x")],
+        ["twice"],
     ),
     "equal spans": (
         {"field.txt": "0.5\t1.5\twren\n0.5\t1.5\trobin\n0.5\t1.5\twren\n1\t2\trobin\n"},
@@ -271,7 +298,7 @@ CASES: dict[str, Case] = {  # files beside field.wav, options, clips, and a word
         ["day.txt:4"],
     ),
     "a table of a recording that has another name now": (
-        {"field.selections.txt": f"{RAVEN}1\t1\t2\told.wav\t\twren\n"},
+        {"field.selections.txt": f"{RAVEN}1\t1\t2\tits name before.wav\t\twren\n"},
         {},
         [("field.wav#t=1,2", "wren")],
         [],
@@ -369,6 +396,10 @@ def test_files_are_read_or_set_aside_with_the_reason(folder: Path, case: str) ->
         assert [clip.group for clip in found] == ["Bob"]
     if case == "Kaldi without some segments":
         assert [clip.annotated_channel for clip in found] == ["B"]
+    if case.startswith("bounds"):
+        assert [(clip.low_hz, clip.high_hz) for clip in found] == [(500, None), (None, None)]
+    if case == "a column of labels in another case":
+        assert [(clip.group, clip.annotated_channel) for clip in found] == [("f", "1")]
 
 
 def test_columns_of_labels_that_nothing_reads_are_named(folder: Path) -> None:
@@ -398,7 +429,7 @@ def test_other_text_beside_recordings_changes_nothing(tmp_path: Path) -> None:
     clips, rejected = corpus(tmp_path)
     assert named(clips) == [("cat/a.wav", "cat"), ("dog/a.wav", "dog")]
     assert not rejected
-    assert [each.name for each in recordings_at(tmp_path, AnnotationConfig()).passages] == ["cat/a.wav", "dog/a.wav"]
+    assert [each.name for each in recordings_at(tmp_path, AnnotationConfig()).clips] == ["cat/a.wav", "dog/a.wav"]
 
 
 def test_a_label_comes_from_the_annotation_and_not_from_the_folder(tmp_path: Path) -> None:
@@ -419,7 +450,7 @@ def test_recordings_without_annotations_are_listed(folder: Path) -> None:
     assert {clip.path for clip in clips} == {"field.wav"}
     assert [each.path for each in rejected] == ["marsh.wav", "pond.wma"]
     assert "`annotations`=none" in rejected[0].reason
-    assert [each.name for each in recordings_at(folder, AnnotationConfig()).passages][-2:] == ["marsh.wav", "pond.wma"]
+    assert [each.name for each in recordings_at(folder, AnnotationConfig()).clips][-2:] == ["marsh.wav", "pond.wma"]
     assert [clip.name for clip in corpus(folder, annotations="none")[0]] == ["field.wav", "marsh.wav"]
 
 
@@ -455,7 +486,7 @@ def test_a_recording_whose_annotations_all_lie_behind_its_end_is_not_read_as_a_w
     write_recording(folder / "marsh.wav", seed=1, seconds=1)
     (folder / "marsh.txt").write_text("5\t6\twren\n7\t8\twren\n")
     place = recordings_at(folder, AnnotationConfig())
-    assert [each.name for each in place.passages] == ["field.wav"]
+    assert [each.name for each in place.clips] == ["field.wav"]
     assert [(each.path, each.segments) for each in place.rejected] == [("marsh.wav", 1)] * 2
     assert "marsh.txt:2" in place.rejected[1].reason
 
@@ -627,4 +658,4 @@ def test_the_order_of_a_disk_decides_nothing(folder: Path) -> None:
         below = Folder(root=folder, files=tuple(files))
         found = annotations_below(below, ["field.wav"], AnnotationConfig())
         assert found is not None
-        assert [known.label for known in found.described["field.wav"]] == ["label0"]
+        assert [known.label for known in found] == ["label0"]

@@ -36,67 +36,6 @@ def test_any_text_is_read_or_refused(kind: Kind, rows: Sequence[Sequence[str]]) 
         fits(text, kind, wanted=False)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("0.5\t1.5\tx\n", True),
-        ("0,5\t1,5\tx\n\\\t100,0\t200,0\n", True),  # a country with a decimal comma
-        ("0.5\t1.5\tx\n1.5\t2.5\ty\nhello\n", True),  # a line is set aside
-        ("0.5\t1.5\tx\nhello\n", False),
-        ("0.5\t1.5\n", False),
-        ("a.wav\t0.5\t1.5\n", False),
-        ("0.01\t120.5\t0.5\n0.02\t121.5\t0.7\n", False),  # pitch and strength
-        ("1 2 3 4 5\n", False),  # a transcript
-        ("", False),
-    ],
-)
-def test_label_tracks_are_told_from_other_texts(text: str, expected: bool) -> None:
-    assert fits(text, "audacity", wanted=False) is expected
-
-
-def parts_of(text: str, kind: Kind, **options: str) -> list[tuple[dict[str, str], dict[str, str]]]:
-    """Return the fields that are known, and the labels, of each part."""
-    found = columns(text, "a", kind, **options)
-    return [({name: value for name, value in each.fields.items() if value}, dict(each.labels)) for each in found]
-
-
-MEASURED = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tDelta Time (s)\tAvg Power Density (dB FS/Hz)"
-SPAN = {"start": "2.0", "end": "3.0", "annotated_channel": "1"}
-
-
-@pytest.mark.parametrize(
-    ("kind", "text", "expected"),
-    [
-        (
-            "audacity",
-            "0,5\t1,5\twren song\n\\\t500,0\t-1,0\n2\t3\t\n",
-            [
-                ({"start": "0,5", "end": "1,5", "low_hz": "500.0"}, {"": "wren song"}),
-                ({"start": "2", "end": "3"}, {"": ""}),
-            ],
-        ),
-        ("lab", "0 30000000 a -3.5\n", [({"start": "0.0", "end": "3.0"}, {"": "a"})]),  # 100 ns of HTK
-        ("lab", "0 46797 h#\n", [({"start": "0", "end": "46797"}, {"": "h#"})]),  # samples of TIMIT: behind the end
-        ("csv", 'Begin,Dur (ms),tag\n1,500,"a, b"\n', [({"start": "1.0", "duration": "0.5"}, {"tag": "a, b"})]),
-        ("raven", f"{MEASURED}\tPeak Freq (Hz)\tBW 90% (Hz)\n1\tx\t1\t2\t3\n", [(SPAN, {"": ""})]),
-        (
-            "raven",
-            f"{MEASURED}\tSex\tAge\n1\tx\t1\t2\t3\t1\t-50\tf\told\n",
-            [(SPAN, {"Sex": "f", "Age": "old"})],
-        ),
-    ],
-)
-def test_columns_are_read(kind: Kind, text: str, expected: object) -> None:
-    assert parts_of(text, kind) == expected
-
-
-def test_a_column_of_labels_may_be_chosen_in_any_case() -> None:
-    text = f"{MEASURED}\tSex\tAge\n1\tx\t1\t2\t3\t1\t-50\tf\told\n"
-    assert parts_of(text, "raven", label="age", group="sex") == [({**SPAN, "group": "f"}, {"age": "old"})]
-    with pytest.raises(InputError, match="twice"):
-        columns(text.replace("Age", "sex"), "a", "raven")
-
-
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r"), min_size=1, max_size=12).filter(one_line)
 MARKS = st.lists(st.integers(1, 19_999), unique=True, max_size=12).map(sorted)
 
