@@ -79,7 +79,7 @@ def test_a_saved_data_set_keeps_splits_labels_and_groups_and_sets_other_splits_a
         ("clip_17.wav", True),
     ]
     whole = read(replace(config, split=SplitConfig(by="hash")), tmp_path / "store")
-    assert len(whole.manifest.clips) == 18
+    assert len(whole.clips) == 18
     named = SplitConfig(by="folder", train=("train", "invalidated"), test=("test.clean",), shared_groups=True)
     assert splits(read(replace(config, split=named), tmp_path / "store"))["test"] == 4
     write_parquet(tmp_path / "test-00000-of-00001.parquet", takes(20))  # a single split is divided as any corpus
