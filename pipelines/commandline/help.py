@@ -13,7 +13,7 @@ from omegaconf import open_dict
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.completion import HELP
 from pipelines.commandline.composition import compose, plain
-from pipelines.commandline.options import HYDRA, Group, Index, group_by_section, index
+from pipelines.commandline.options import HYDRA, Group, Index, Option, group_by_section, index
 from pipelines.commandline.overrides import quote, separate
 from wordless.base.errors import InputError
 from wordless.base.text import suggestion
@@ -64,8 +64,8 @@ def command_help(name: str, topic: str, words: Sequence[str], *, often: Sequence
     body = [*_sections(values, known, values), *_choices(known.groups, known)]
     if topic != ALL and often:
         top = [option for option in values if "." not in option]
-        parts = dict.fromkeys(option.partition(".")[0] for option in values if "." in option)
-        groups = [group for group in {**parts, **known.groups} if group != HYDRA]
+        first = dict.fromkeys(option.partition(".")[0] for option in values if "." in option)
+        groups = [group for group in dict.fromkeys([*first, *known.groups]) if group != HYDRA]
         body = ["Options of the whole command", *_rows(known, values, top), ""]
         body += ["Options used most", *_rows(known, values, often), ""]
         body += [f"Groups: wordless {name} --help GROUP shows the options of a group, --help {ALL} every option"]
@@ -112,7 +112,7 @@ def _choices(names: Iterable[str], known: Index) -> Iterator[str]:
 
 def _rows(known: Index, values: Mapping[str, str], names: Iterable[str]) -> Iterator[str]:
     """Give the lines of a table of options or groups, with their values and explanations."""
-    described = {**known.groups, **known.options}
+    described: Mapping[str, Group | Option] = {**known.groups, **known.options}
     explained = known.sections | {name: each.explanation for name, each in described.items()}
     return _table((name, values.get(name, ""), explained.get(name, "")) for name in names)
 

@@ -214,7 +214,8 @@ class Comparison:
         return next((max(clips) / sum(clips) for clips in tables if sum(clips)), None)
 
 
-K, V = TypeVar("K"), TypeVar("V")
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 def _grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
