@@ -94,7 +94,7 @@ def _prepared(word: str, known: Index) -> str:
     bare, option = name.lstrip("+~"), known.options.get(name.lstrip("+"))
     if not equals and not name.startswith("~"):
         raise InputError(f"{word!r} is not an option; options are written OPTION=VALUE (see --help)")
-    if bare not in known.names and not name.startswith(("+", "hydra")):
+    if known.names and bare not in known.names and not name.startswith(("+", "hydra")):
         raise InputError(f"{bare} is not an option; {suggestion(bare, known.names)}")
     if bare in known.names and name == f"+{bare}":
         raise InputError(f"{bare} is an option already; write {bare}=... without +")
