@@ -16,6 +16,8 @@ from pipelines.commandline.overrides import quote, spell
 from pipelines.results.run_record import read_results
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
+from wordless.audio.decoding import MIN_RATE, whole_rate
+from wordless.audio.mono import by_channel, mono
 from wordless.base.errors import InputError
 
 CLIPS, RECORDINGS = "clips.csv", "recordings"
@@ -77,9 +79,7 @@ def run(
         RuntimeError: the command failed; its lines say why.
     """
     folder = Path(folder).expanduser().absolute()
-    given = dict(options or {})
-    if clips is not None:
-        given = {**_written(clips, folder), **given}
+    given = {**({} if clips is None else _written(clips, folder)), **(options or {})}
     words = [f"{name}={_spelled(value)}" for name, value in given.items()]
     command = [sys.executable, "-m", "pipelines.cli", "run", f"hydra.run.dir={quote(str(folder))}", *words]
     last = ""
@@ -91,17 +91,16 @@ def run(
         except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)
             raise
-    match process.returncode:
-        case 0:
-            return Run(folder)
-        case 2:
-            raise InputError(last.removeprefix("wordless run: "))
+    if process.returncode == 0:
+        return Run(folder)
+    if process.returncode == 2:
+        raise InputError(last.removeprefix("wordless run: "))
     raise RuntimeError(f"wordless run ended with exit code {process.returncode}: {last}")
 
 
 def _spelled(value: object) -> str:
-    """Spell a value for the command line; a text needs no quotes there, but one that looks like a number does."""
-    return quote(value) if isinstance(value, str) else spell(value)
+    """Spell a value for the command line; a text in a list needs quotes there, as does one that looks like a number."""
+    return quote(value) if isinstance(value, str) else spell(value, inside=True)
 
 
 def _written(clips: pandas.DataFrame, folder: Path) -> dict[str, object]:
@@ -110,10 +109,8 @@ def _written(clips: pandas.DataFrame, folder: Path) -> dict[str, object]:
     table, root = clips, Path.cwd()
     if "array" in clips:
         if "sampling_rate" not in clips:
-            rule = "a column array needs a column sampling_rate, in Hz"
-            raise InputError(option="clips", value=list(clips), rule=rule)
-        root = folder / RECORDINGS
-        root.mkdir(exist_ok=True)
+            raise InputError(option="clips", value=[*clips], rule="a column array needs a column sampling_rate, in Hz")
+        (root := folder / RECORDINGS).mkdir(exist_ok=True)
         table = clips.drop(columns=["array", "sampling_rate"]).assign(path=[*_sounds(clips, root)])
     table.to_csv(folder / CLIPS, index=False)
     return {"corpus.table": str(folder / CLIPS), "corpus.root": str(root)}
@@ -121,7 +118,8 @@ def _written(clips: pandas.DataFrame, folder: Path) -> dict[str, object]:
 
 def _sounds(clips: pandas.DataFrame, folder: Path) -> Iterator[str]:
     for number, (array, rate) in enumerate(zip(clips["array"], clips["sampling_rate"], strict=True)):
-        name = f"{number:06}.wav"
+        name, given, hertz = f"{number:06}.wav", f"clips.array[{number}]", whole_rate(rate, least=MIN_RATE)
+        mono(array, name=given)  # refuses what is no sound
         # libsndfile writes the time into files of floats, which would be other recordings for the store.
-        soundfile.write(folder / name, array, int(rate), subtype="PCM_24")
+        soundfile.write(folder / name, by_channel(array, given).astype(float), hertz, subtype="PCM_24")
         yield name

@@ -37,7 +37,7 @@ SWITCHES = MODES | SWITCHES_WITH_VALUE | {"-h", "--help", "--hydra-help", "--ver
 
 QUOTED = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 ALREADY_QUOTED = re.compile(rf"{QUOTED}(?:,{QUOTED})*", re.DOTALL)
-NOT_PLAIN = re.compile(r"""[][{},:'"=]|^\s|\s$""")  # characters that a text in a list or group would be quoted for
+NOT_PLAIN = re.compile(r"[^\w/.+$%*@?| -]|^\s|\s$|^$", re.ASCII)  # texts in lists and groups that need quotes
 _TYPED: ContextVar[tuple[str, ...] | None] = ContextVar("_TYPED", default=None)
 
 
@@ -69,8 +69,7 @@ def prepare(words: Sequence[str], known: Index) -> list[str]:
 
 def separate(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Divide the words into switches with their values, and options; argparse refuses options around a switch."""
-    switches: list[str] = []
-    options: list[str] = []
+    switches, options = list[str](), list[str]()
     for before, word in pairwise(["", *words]):
         name, _, value = word.partition("=")
         if word.startswith("-") and name not in SWITCHES:
@@ -158,12 +157,12 @@ def spell(value: object, *, inside: bool = False) -> str:
         case float() if value.is_integer() and abs(value) < 1e16:
             return str(int(value))
         case list() | tuple():
-            return spell(value[0]) if len(value) == 1 else f"[{','.join(spell(each, inside=True) for each in value)}]"
+            parts = [spell(each, inside=inside or len(value) > 1) for each in value]
+            return parts[0] if len(value) == 1 else f"[{','.join(parts)}]"
         case dict():
-            parts = sorted(f"{name}:{spell(each, inside=True)}" for name, each in value.items())
-            return f"{{{','.join(parts)}}}"
+            return f"{{{','.join(sorted(f'{name}:{spell(each, inside=True)}' for name, each in value.items()))}}}"
         case str() if _is_ambiguous(value) or (inside and NOT_PLAIN.search(value)):
-            return repr(value)
+            return QuotedString(text=value, quote=Quote.single).with_quotes()
         case _:
             return str(value)
 

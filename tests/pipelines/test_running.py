@@ -17,8 +17,7 @@ RATE = 16_000
 def test_a_run_of_arrays_has_figures_and_models_and_resumes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
     sounds = [rng.uniform(-0.5, 0.5, (RATE // 2, 1 + number % 2)) for number in range(12)]
-    labels = ["007", "NA"] * 6
-    clips = pandas.DataFrame({"array": sounds, "sampling_rate": RATE, "label": labels})
+    clips = pandas.DataFrame({"array": sounds, "sampling_rate": RATE, "label": ["007", "NA"] * 6})
     options = OPTIONS | {"store.root": str(tmp_path / "st,ore"), "stages": ["tokenizer", "lm", "report"], "parallel": 1}
     made = wordless.run(options, clips=clips, folder=tmp_path / "run")
     assert {"name", "value", "low", "high", "unit"} < {*made.figures}
@@ -27,7 +26,7 @@ def test_a_run_of_arrays_has_figures_and_models_and_resumes(tmp_path: Path, caps
     codes = made.tokenizer.encode(sounds[0], sample_rate=RATE)
     assert made.language_model.perplexity([codes]) > 1
     listed = pandas.read_csv(tmp_path / "run/manifest.tsv", sep="\t", dtype=str, keep_default_na=False)
-    assert sorted(listed["label"]) == sorted(labels)
+    assert sorted(listed["label"]) == sorted(clips["label"])
     capsys.readouterr()
     again = wordless.run(options, clips=clips, folder=tmp_path / "run")
     assert again.language_model.format == made.language_model.format
@@ -37,7 +36,8 @@ def test_a_run_of_arrays_has_figures_and_models_and_resumes(tmp_path: Path, caps
 def test_a_run_refuses_what_the_command_refuses(tmp_path: Path) -> None:
     with pytest.raises(wordless.InputError, match=r"^lm\.gpt\.layer\b.*lm\.gpt\.layers"):
         wordless.run({"lm.gpt.layer": 3}, folder=tmp_path / "run")
-    with pytest.raises(wordless.InputError, match=r"^clips.*sampling_rate"):
-        wordless.run(clips=pandas.DataFrame({"array": [np.zeros(9)]}), folder=tmp_path / "run")
+    for sound, rate in ((np.zeros(9), {}), (np.full(9, np.nan), {"sampling_rate": 8000}), (0, {"sampling_rate": 8000})):
+        with pytest.raises(wordless.InputError, match=r"^clips"):
+            wordless.run(clips=pandas.DataFrame({"array": [sound], **rate}), folder=tmp_path / "run")
     with pytest.raises(wordless.InputError, match=r"results\.json"):
         _ = wordless.Run(tmp_path).figures

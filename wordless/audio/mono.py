@@ -55,7 +55,9 @@ def as_waveform(
     given: object = sound
     match given:
         case {"array": samples, "sampling_rate": rate} | (np.ndarray() | torch.Tensor() as samples, int(rate)):
-            return as_waveform(samples, rate if sample_rate is None else sample_rate, channel=channel, name=name)
+            if sample_rate not in (None, rate):
+                raise InputError(f"sample_rate is {sample_rate} Hz, and {name} have {rate} Hz; leave one out")
+            return as_waveform(samples, rate, channel=channel, name=name)
         case str() | Path():
             raise InputError(f"{name} are the path {str(given)!r}; read it: wordless.read(path)")
     if sample_rate is None:
@@ -88,16 +90,20 @@ def mono(samples: object, *, channel: Channel = "mean", name: str = "samples") -
         InputError: the samples are not numbers, not finite, of a type whose full scale is unknown, of another shape,
             without the channel, or so large that they cannot be sound in [-1, 1].
     """
-    array = _array(samples, name)
-    if array.ndim == 2:
-        array = _mixed(np.moveaxis(array, _channels(array.shape, name), 1), channel, name)
-    elif array.ndim != 1:
-        shape = f"{name} have the shape {array.shape}"
-        raise InputError(f"{shape}; give one recording (samples,) at a time, or several to encode_batch(...)")
+    array = by_channel(samples, name)
+    array = _mixed(array, channel, name) if array.ndim == 2 else array
     with np.errstate(over="ignore"):
         converted: FloatArray = np.ascontiguousarray(array, dtype=np.float32)
     _require_usable(converted, name)
     return converted
+
+
+def by_channel(samples: object, name: str) -> npt.NDArray[np.floating]:
+    """Convert samples to floating point ``(samples,)`` or ``(samples, channels)``; the table above lists the shapes."""
+    array = _array(samples, name)
+    if array.ndim not in (1, 2):
+        raise InputError(f"{name} have the shape {array.shape}; give one recording, or several to encode_batch(...)")
+    return array if array.ndim == 1 else np.moveaxis(array, _channels(array.shape, name), 1)
 
 
 def _mixed(array: npt.NDArray[np.floating], channel: Channel, name: str) -> npt.NDArray[np.floating]:
@@ -135,8 +141,7 @@ def _array(samples: object, name: str) -> npt.NDArray[np.floating]:
         return array.astype(np.float64) / FULL_SCALE[kind]
     if not array.size and array.dtype != object:
         return array.astype(np.float32)
-    problem = f"{name} are {array.dtype}, whose full scale is not known"
-    raise InputError(f"{problem}; give floating point in [-1, 1], int16 or int32")
+    raise InputError(f"{name} are {array.dtype}, of unknown full scale; give floating point in [-1, 1], int16 or int32")
 
 
 def _channels(shape: tuple[int, ...], name: str) -> int:
@@ -149,8 +154,6 @@ def _channels(shape: tuple[int, ...], name: str) -> int:
         return 1 if last else 0
     problem = f"{name} have the shape {shape}"
     if first:
-        raise InputError(
-            f"{problem}, which may be {rows} recordings or {rows} channels; give several recordings to "
-            "encode_batch(...), and channels last (samples.T)"
-        )
+        either = f"{problem}, which may be {rows} recordings or {rows} channels"
+        raise InputError(f"{either}; give several recordings to encode_batch(...), and channels last (samples.T)")
     raise InputError(f"{problem}, in which channels cannot be told from samples; give one channel, or their mean")

@@ -328,6 +328,7 @@ def test_a_value_has_one_spelling_and_others_another(value: object) -> None:
     assert spell([value, 1]) == spell((value, 1.0))
     assert spell(value) != spell([value, value])
     assert isinstance(value, list) or spell([value]) == spell(value)
+    assert parse_values([f"x={spell(['b', value], inside=True)}"]) == {"x": (spell(["b", value]),)}
 
 
 @pytest.mark.parametrize("content", ["", "{", "a: 1", "!!python/object:os.system {}", "3"])

@@ -144,11 +144,10 @@ def test_a_whole_rate_of_any_type_is_the_rate(rate: int) -> None:
     for sound in ({"array": SOUND, "sampling_rate": rate, "path": None}, (torch.from_numpy(SOUND), 44_100)):
         found = as_waveform(sound, None)
         assert (found.sample_rate, found.samples.tolist()) == (44_100, SOUND.tolist())
-    assert as_waveform(waveform, None) is waveform
-    assert isinstance(waveform, Waveform)
-    assert as_waveform(waveform, rate) is waveform
-    with pytest.raises(InputError, match=r"sample_rate\b.*\b16000 Hz\b.*\b44100 Hz\b"):
-        as_waveform(waveform, 16_000)
+    assert as_waveform(waveform, None) is as_waveform(waveform, rate) is waveform
+    for own in (waveform, {"array": SOUND, "sampling_rate": rate}):
+        with pytest.raises(InputError, match=r"sample_rate\b.*\b16000 Hz\b.*\b44100(\.0)? Hz\b"):
+            as_waveform(own, 16_000)
 
 
 @pytest.mark.parametrize(
