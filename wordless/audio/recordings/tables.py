@@ -140,27 +140,23 @@ def _frame_of_lines(
 ) -> tuple[pd.DataFrame, ColumnConfig]:
     """Read separated values as text, with "file:line" as index, and name the columns of a table without a header."""
     delimiter, has_header = _layout(text, path, named)
+    rest = text.lstrip("\r\n")
+    before = text.count("\n") - rest.count("\n")  # blank lines
     quoted = delimiter != _BAR and (path.suffix.lower() == ".csv" or delimiter != "\t" or text.startswith('"'))
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     as_is = {"header": None, "dtype": str, "keep_default_na": False, "skip_blank_lines": False, "lineterminator": "\n"}
     try:
-        frame = pd.read_csv(
-            io.StringIO(text),
-            sep=delimiter,
-            quoting=quoting,
-            skipinitialspace=quoted,
-            **as_is,
-        )
+        frame = pd.read_csv(io.StringIO(rest), sep=delimiter, quoting=quoting, skipinitialspace=quoted, **as_is)
     except pd.errors.EmptyDataError:
         return pd.DataFrame(), named
     except (pd.errors.ParserError, ValueError) as error:
         place = _PLACE.search(str(error))
-        line = 1 if place is None else int(place[2]) + (place[1] == "row")
+        line = 1 if place is None else int(place[2]) + (place[1] == "row") + before
         reason = f"{str(error).strip().rpartition('error: ')[2]:.200}"
         raise InputError(f"{path}:{line}: {reason}", remedy="fix the line, or write a tab-separated .tsv") from error
     cells = frame.map(_unquoted if delimiter == "\t" else str.strip)
     breaks = frame.map(lambda cell: cell.count("\n")).sum(axis=1).cumsum() if quoted else 0
-    cells.index = pd.Index([f"{path}:{line}" for line in frame.index + 1 + breaks])
+    cells.index = pd.Index([f"{path}:{line}" for line in frame.index + 1 + breaks + before])
     header = cells.iloc[0].tolist() if has_header else [str(number) for number in range(1, frame.shape[1] + 1)]
     cells.columns = pd.Index(header, dtype=object)
     named = named if has_header else _without_header(header, named, label_type, path, notices)

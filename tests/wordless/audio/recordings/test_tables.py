@@ -146,7 +146,7 @@ def test_a_fairseq_manifest_names_its_root_and_has_no_columns(tmp_path: Path) ->
     ("name", "text", "line", "names"),
     [
         ("t.csv", "thing,label\na.wav,up\n", 1, "columns.audio"),
-        ("t.csv", "path,label\na.wav,up,down\n", 2, "2 fields"),
+        ("t.csv", "\npath,label\na.wav,up,down\n", 3, "2 fields"),
         ("t.csv", 'path\n"a.wav\n', 2, ""),
         ("t.tsv", "path\tindex\na.wav\tthree\n", 2, "index is 'three'"),
         ("t.tsv", "path\tsplit\na.wav\ttest\nb.wav\ttset\n", 3, "split is 'tset'"),
@@ -205,7 +205,7 @@ UP = candidate(label="up", group="anna")
         ("t.csv", 'path\t label\t group\na b.wav\t "up"\t "anna"\n'),
         ("t.tsv", "path\tlabel\tgroup\na b.wav\t up \tanna\n"),
         ("t.tsv", '"path"\t"label"\t"group"\n"a b.wav"\t"up"\t"anna"\n'),
-        ("t.txt", "path,label,group\na b.wav,up,anna\n"),
+        ("t.txt", "\n\r\npath,label,group\na b.wav,up,anna\n"),
         ("t.csv", "path,label,group\ra b.wav,up,anna\r"),
         ("t.tsv", "path\tlabel\tgroup\ra b.wav\tup\tanna"),
         ("t.txt", "path\tlabel\tgroup\r\na b.wav\tup\tanna\r\n".encode("utf-16")),
