@@ -17,10 +17,10 @@ from pipelines.results.results import RESULTS
 from tests.killing import Kill, call, exactly
 
 # Folders and files whose names hold the time, the machine or the process.
-WITHOUT_NAMES = ("*/tensorboard", "*/tensorboard/*")
+WITHOUT_NAMES = ("*/tensorboard", "*/tensorboard/*", "store/users/*")
 # Files whose bytes may differ between two undisturbed commands: costs and times of change; inspected recordings; what
 # was printed; the paths of run folders.
-WITHOUT_CONTENT = ("*/timings.json", "store/inspected.jsonl", "*.lock", "*/log.txt", "store/users/*")
+WITHOUT_CONTENT = ("*/timings.json", "store/inspected.jsonl", "*.lock", "*/log.txt")
 # Pages that show costs, or what was reused: they must be whole.
 PAGES = ("*/report.html", "*/sweep.html")
 COSTS = ("seconds", "peak_memory")
