@@ -14,11 +14,13 @@ import soundfile
 from lm.model import LanguageModel
 from pipelines.commandline.overrides import quote, spell
 from pipelines.results.run_record import read_results
+from pipelines.store.run_folder import REPORT
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
 from wordless.audio.decoding import MIN_RATE, whole_rate
 from wordless.audio.mono import by_channel, mono
 from wordless.base.errors import InputError
+from wordless.base.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER
 
 CLIPS, RECORDINGS = "clips.csv", "recordings"
 
@@ -38,7 +40,7 @@ class Run:
     @property
     def report(self) -> Path:
         """The page to open in a browser."""
-        return Path(self.folder) / "report.html"
+        return Path(self.folder) / REPORT
 
     @cached_property
     def figures(self) -> pandas.DataFrame:
@@ -47,15 +49,15 @@ class Run:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        return Tokenizer.from_pretrained(Path(self.folder) / "tokenizer")
+        return Tokenizer.from_pretrained(Path(self.folder) / TOKENIZER.part)
 
     @cached_property
     def language_model(self) -> LanguageModel:
-        return LanguageModel.from_pretrained(Path(self.folder) / "lm")
+        return LanguageModel.from_pretrained(Path(self.folder) / LANGUAGE_MODEL.part)
 
     @cached_property
     def vocoder(self) -> Vocoder:
-        return Vocoder.from_pretrained(Path(self.folder) / "vocoder")
+        return Vocoder.from_pretrained(Path(self.folder) / VOCODER.part)
 
 
 def run(

@@ -321,7 +321,8 @@ class _Run:
         for frame in range(conditions.shape[1]):
             place = slice(frame * hop, (frame + 1) * hop)
             past = torch.cat([levels, torch.zeros(len(levels), hop, dtype=levels.dtype)], dim=1)
-            together = len(levels) if device.type == "cuda" else 1  # products of other shapes round differently
+            # On a CPU clip by clip, because products of other shapes round differently.
+            together = len(levels) if device.type == "cuda" else 1
             with one_thread():
                 carried = [
                     self.model.carried(copy_to(own, device), copy_to(before, device))

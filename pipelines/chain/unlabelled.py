@@ -113,13 +113,9 @@ def read_unlabelled(
         rejected += [replace(each, path=f"{source}/{each.path}") for each in read.rejected]
         if source != EMBEDDED_SOURCE and held_out:  # groups are known as far as names fit the pattern of the corpus
             named_groups = groups_in_names(read.clips, settings.corpus.pattern)
-            kept, reason = (
-                read.where(each not in held_out for each in named_groups),
-                "are held out in this run",
-            )
-            every = f"all of its recordings are of groups that {reason}"
-            kept = _left(source, read, kept, terminal, why=f"their groups {reason}", every=every)
-            read = kept
+            kept = read.where(each not in held_out for each in named_groups)
+            every = "all of its recordings are of groups that are held out in this run"
+            read = _left(source, read, kept, terminal, why="their groups are held out in this run", every=every)
         why = "the corpus or an earlier folder has the same sound"
         every = "the corpus or an earlier folder has all of its files as well"
         own = _left(source, read, without_copies(read, known), terminal, why=why, every=every)

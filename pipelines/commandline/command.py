@@ -166,9 +166,8 @@ def folder_options() -> Iterator[list[str]]:
 
 def places(name: str, known: Index) -> list[str]:
     """Return the options of a command that choose where it writes."""
-    return [option for option in ("output", "store.root") if option in known.options] + ["hydra.run.dir"] * (
-        name == "run"
-    )
+    place = ["hydra.run.dir"] if name == "run" else []
+    return [option for option in ("output", "store.root") if option in known.options] + place
 
 
 def folders(config: DictConfig | None, known: Index) -> list[str]:

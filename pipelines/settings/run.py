@@ -318,7 +318,7 @@ def _with_local_weights(values: Mapping[str, object]) -> dict[str, object]:
 
 
 def _with_voice(values: Mapping[str, object]) -> dict[str, object]:
-    """Return the values with the folder of the vocoder's start weights, if these ship and serve it, and its steps.
+    """Return the values with the vocoder's start weights, if those that ship serve it, with its pitch and its steps.
 
     The weights that ship were trained on voices like those of the built-in corpus, and need no steps there. Other
     recordings have voices of their own.

@@ -147,9 +147,11 @@ def require_same_tokenizer(start: str, wanted: TokenizerConfig) -> None:
 def require_same_voice(start: str, wanted: WaveNetConfig, audio: SpectrogramConfig, *, steps: int = 1) -> None:
     """Refuse a vocoder of other sizes or another front end than those of the run; its codes may be others.
 
+    If it reads no pitch, a network that does may begin with it, and learns that in its ``steps``.
+
     Raises:
-        InputError: it reads learned vectors of codes, or log-mel relative to each recording; or it is damaged; or with
-            each option that differs, and the options that make them equal.
+        InputError: such a network takes no step; or the vocoder reads learned vectors of codes, or log-mel relative to
+            each recording; or it is damaged; or with each option that differs, and the options that make them equal.
     """
     _require_equal(VOICE, start, _other_options(start, wanted, audio))
     if wanted.pitch and not steps and not saved_vocoder(start).wavenet.pitch:

@@ -16,10 +16,10 @@ from typing import Any
 from pipelines.results.results import RESULTS
 from tests.killing import Kill, call, exactly
 
-# Folders and files whose names hold the time, the machine or the process.
+# Folders and files whose names hold the time, the machine, the process, or a hash of the path of a run folder.
 WITHOUT_NAMES = ("*/tensorboard", "*/tensorboard/*", "store/users/*")
 # Files whose bytes may differ between two undisturbed commands: costs and times of change; inspected recordings; what
-# was printed; the paths of run folders.
+# was printed.
 WITHOUT_CONTENT = ("*/timings.json", "store/inspected.jsonl", "*.lock", "*/log.txt")
 # Pages that show costs, or what was reused: they must be whole.
 PAGES = ("*/report.html", "*/sweep.html")
