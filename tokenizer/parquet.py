@@ -1,7 +1,7 @@
 """Codes on disk: Parquet shards with one row per clip, the format in the schema's metadata, and a completion marker.
 
-A Parquet file of a kilobyte can stand for a hundred million codes. Another program may have written it with wider
-integers, dictionaries or additional columns. So columns and memory are checked by the footer before any row is read.
+A Parquet file of a kilobyte can stand for a hundred million codes, so the sizes of its row groups are checked by the
+footer before any row is read. Another program may have written it with wider integers, dictionaries or further columns.
 """
 
 import json
@@ -15,14 +15,12 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute  # as pa.compute
 import pyarrow.parquet as pq
 
 from tokenizer.codes import Codes, CodesFormat, IntArray, require_same_codebook
 from wordless.audio.recordings.manifest import clip_name
 from wordless.base.errors import InputError
 from wordless.base.files import aside, write_aside
-from wordless.base.machine import machine_memory
 from wordless.base.saved_models import first_line
 from wordless.base.values import build, parse_json, read_json, shortened
 
@@ -36,69 +34,14 @@ ROWS = 1024  # rows of a row group that are converted to clips at once
 MAX_GROUP_CODES = 100_000_000  # of a row group, which is read at once: 0.4 GB; 270 hours at 100 codes per second
 MAX_GROUP_ROWS = 1 << 20  # clips
 MAX_GROUP_BYTES = 1 << 30  # of a row group's columns, uncompressed
-BYTES_PER_CLIP = 1000  # Python objects of a clip, apart from its codes
-BYTES_PER_CODE = 4
-MAX_TEXT = 1 << 16  # bytes of a path, label or group
-TEXTS = ("path", "split", "label", "group")
+_TEXTS = ("path", "split", "label", "group")
 _NUMBERS = (("offset_frames", pa.int32()), ("num_samples", pa.int64()))
 _VALUES = ("values", pa.list_(pa.int32()))  # time-major, stream-minor
-COLUMNS = pa.schema([*((name, pa.string()) for name in TEXTS), *_NUMBERS, _VALUES])
+COLUMNS = pa.schema([*((name, pa.string()) for name in _TEXTS), *_NUMBERS, _VALUES])
 SPAN_COLUMNS = ("start", "end")  # seconds within the file ``path``; only in files with segments
 WITH_SPANS = pa.schema([*COLUMNS, *((name, pa.float64()) for name in SPAN_COLUMNS)])
 OPTIONAL = ("split", "label", "group", *SPAN_COLUMNS)  # columns with missing values
-
-
-def require_columns(schema: pa.Schema, file: Path) -> pa.Schema:
-    """Return the columns to read, and refuse a file that lacks one or has one of another type.
-
-    Columns of segments are read only if the file has them; additional columns are ignored.
-    """
-    wanted = WITH_SPANS if any(name in schema.names for name in SPAN_COLUMNS) else COLUMNS
-    for field in wanted:
-        places = schema.get_all_field_indices(field.name)
-        if len(places) != 1:
-            count = "no column" if not places else f"{len(places)} columns"
-            raise InputError(f"{file} has {count} {field.name!r}; name a file that wordless encode wrote")
-        found = schema.field(places[0]).type
-        if not _fits(found, field.type):
-            problem = f"{file} has the column {field.name!r} of type {found}"
-            raise InputError(f"{problem}; it must be {field.type}: name a file that wordless encode wrote")
-    return wanted
-
-
-def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:
-    """Return whether a type can be read as the wanted one: any width of integers and any encoding of text."""
-    if pa.types.is_dictionary(found):
-        return _fits(found.value_type, wanted)
-    if pa.types.is_list(wanted):
-        return (pa.types.is_list(found) or pa.types.is_large_list(found)) and _fits(found.value_type, pa.int32())
-    if pa.types.is_string(wanted):
-        return bool(pa.types.is_string(found) or pa.types.is_large_string(found))
-    return bool(pa.types.is_integer(found) or (pa.types.is_floating(wanted) and pa.types.is_floating(found)))
-
-
-def require_memory(footer: pq.FileMetaData, file: Path) -> int:
-    """Return the bytes of all clips of a file in memory; refuse row groups that are too large to be read at once."""
-    needed = 0
-    for group in map(footer.row_group, range(footer.num_row_groups)):
-        values = max((group.column(place).num_values for place in range(group.num_columns)), default=0)
-        for found, most, what in (
-            (values, MAX_GROUP_CODES, "values"),
-            (group.num_rows, MAX_GROUP_ROWS, "rows"),
-            (group.total_byte_size, MAX_GROUP_BYTES, "bytes"),
-        ):
-            if not 0 <= found <= most:
-                problem = f"{file} has a row group of {found} {what}"
-                raise InputError(f"{problem}; at most {most} are read at once: write it with smaller row groups")
-        needed += BYTES_PER_CODE * values + BYTES_PER_CLIP * group.num_rows
-    return needed
-
-
-def require_room(needed: int, path: Path) -> None:
-    """Refuse codes that need more memory than the machine has."""
-    if needed > (there := machine_memory()):
-        problem = f"{path} holds codes that take {needed / 1e9:.1f} GB of memory"
-        raise InputError(f"{problem}, and this machine has {there / 1e9:.1f} GB; split it into several files")
+REMEDY = "name a file that wordless encode wrote"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -135,30 +78,23 @@ def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, 
     about = {METADATA_KEY: json.dumps(format.as_dict(), sort_keys=True).encode()}
     schema = (WITH_SPANS if segments else COLUMNS).with_metadata(about)
     with aside(path) as beside, pq.ParquetWriter(beside, schema) as writer:
-        for group in _groups(clips):
-            for clip in group:
-                _require_fit(clip, format, segments=segments)
-            writer.write_table(pa.Table.from_pylist([_row(clip) for clip in group], schema=schema))
-
-
-def _groups(clips: Iterable[CodedClip]) -> Iterator[list[CodedClip]]:
-    """Group clips, in order, into groups of `GROUP_CODES` codes or a little more."""
-    group, held = list[CodedClip](), 0
-    for clip in clips:
-        group.append(clip)
-        held += clip.codes.values.size
-        if held >= GROUP_CODES or len(group) == MAX_GROUP_ROWS:
-            yield group
-            group, held = [], 0
-    if group:
-        yield group
+        rows, held = list[dict[str, object]](), 0
+        for clip in clips:
+            _require_fit(clip, format, segments=segments)
+            start, end = clip.span or (None, None)
+            codes = {"num_samples": clip.codes.num_samples, "values": clip.codes.values.reshape(-1)}
+            rows.append({**vars(clip), "start": start, "end": end, **codes})  # Arrow takes those that the schema names
+            held += clip.codes.values.size
+            if held >= GROUP_CODES or len(rows) == MAX_GROUP_ROWS:
+                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+                rows, held = [], 0
+        if rows:
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
 
 
 def _require_fit(clip: CodedClip, format: CodesFormat, *, segments: bool) -> None:
     if clip.codes.values.size > MAX_GROUP_CODES:
-        problem = (
-            f"{clip.path} has {clip.codes.values.size} codes; a row of a codes file holds at most {MAX_GROUP_CODES}"
-        )
+        problem = f"{clip.path} has {clip.codes.values.size} codes, and a row of a codes file at most {MAX_GROUP_CODES}"
         raise InputError(f"{problem}: cut the recording into several")
     if clip.codes.format != format:
         raise InputError(f"{clip.path} has codes of {clip.codes.format}, the shard is of {format}; write them apart")
@@ -182,57 +118,30 @@ def read_codes(path: Path) -> tuple[CodesFormat, Iterator[CodedClip]]:
     Codes of other programs are read as well if only their types differ: wider integers, large lists, dictionaries.
 
     Raises:
-        InputError: the path does not exist, the folder is not complete, or a file holds no codes or needs more memory
-            than `tokenizer.parquet` allows; the iterator raises it for values outside the codebook.
+        InputError: the path does not exist, the folder is not complete, or a file holds no codes or too large row
+            groups; the iterator raises it for values outside the codebook.
     """
-    files = _shards(path) if path.is_dir() else [path]
-    formats, _, memory = zip(*map(_read_footer, files), strict=True)
-    for file, found in zip(files, formats, strict=True):
-        _require_same_format(file, found, formats[0])
-    require_room(sum(memory), path)
-    return formats[0], _clips(files, formats[0])
+    files, format = _files(path)
+    return format, _clips(files, format)
 
 
 def read_num_samples(path: Path) -> npt.NDArray[np.int64]:
     """Read the number of samples of each clip ``(clips,)``, in order, without reading any code."""
-    files, columns = _shards(path) if path.is_dir() else [path], list[npt.NDArray[np.int64]]()
-    format = read_format(files[0])
-    for file in files:
-        _require_same_format(file, read_format(file), format)
+    columns = list[npt.NDArray[np.int64]]()
+    for file in _files(path)[0]:
         with _readable(file):
-            column = pq.read_table(file, columns=["num_samples"]).column(0).cast(pa.int64())
-            if column.null_count:
-                raise InputError("the column 'num_samples' has a row without a value")
-            columns.append(column.to_numpy())
+            table = pq.read_table(file, columns=["num_samples"])
+            columns.append(_column(table, COLUMNS.field("num_samples")).to_numpy())
     return np.concatenate(columns)
 
 
-def read_format(file: Path) -> CodesFormat:
-    """Read the format of codes from a Parquet file's metadata."""
-    return _read_footer(file)[0]
-
-
-def _read_footer(file: Path) -> tuple[CodesFormat, pa.Schema, int]:
-    """Check a file's footer: the format of the codes, the columns to read, and the bytes of all clips in memory."""
-    if not file.is_file():
-        state = "is not a file" if file.is_symlink() or file.exists() else "is missing"
-        raise InputError(f"{file} {state}; name a Parquet file or folder that wordless encode wrote")
-    try:
-        footer = pq.read_metadata(file)
-        schema = footer.schema.to_arrow_schema()
-    except UNREADABLE as error:
-        problem = f"{file} is not a Parquet file ({first_line(error)})"
-        raise InputError(f"{problem}; name one that wordless encode wrote") from error
-    memory, about = require_memory(footer, file), schema.metadata or {}
-    if METADATA_KEY not in about:
-        problem = f"{file} holds no codes (its schema has no {METADATA_KEY.decode()})"
-        raise InputError(f"{problem}; name a file that wordless encode wrote")
-    try:
-        format = build(CodesFormat, cast(Mapping[str, object], parse_json(about[METADATA_KEY])), name="")
-    except InputError as error:
-        problem = f"{file} does not say what its codes are ({METADATA_KEY.decode()} in its schema: {first_line(error)})"
-        raise InputError(f"{problem}; name a file that wordless encode wrote") from error
-    return format, require_columns(schema, file), memory
+def _files(path: Path) -> tuple[list[Path], CodesFormat]:
+    """Return the Parquet files of a codes file or folder, all of one format, and the format."""
+    files = _shards(path) if path.is_dir() else [path]
+    formats = [*map(_read_footer, files)]
+    for file, found in zip(files, formats, strict=True):
+        require_same_codebook(formats[0], found, owner=f"the first shard beside {file}")
+    return files, formats[0]
 
 
 def _shards(folder: Path) -> list[Path]:
@@ -247,11 +156,33 @@ def _shards(folder: Path) -> list[Path]:
     return [shard_path(folder, number) for number in range(shards)]
 
 
-def _require_same_format(file: Path, found: CodesFormat, format: CodesFormat) -> None:
-    if found.codebook != format.codebook:
-        problem = f"{file} is of codebook {found.codebook}, the shards before it of {format.codebook}"
-        raise InputError(f"{problem}; write them apart")
-    require_same_codebook(format, found, owner=f"the first shard beside {file}")
+def _read_footer(file: Path) -> CodesFormat:
+    """Return the format of the codes; refuse row groups that are too large to be read at once."""
+    if not file.is_file():
+        state = "is not a file" if file.is_symlink() or file.exists() else "is missing"
+        raise InputError(f"{file} {state}; name a Parquet file or folder that wordless encode wrote")
+    try:
+        footer = pq.read_metadata(file)
+        about = footer.schema.to_arrow_schema().metadata or {}
+    except UNREADABLE as error:
+        raise InputError(f"{file} is not a Parquet file ({first_line(error)}); {REMEDY}") from error
+    for group in map(footer.row_group, range(footer.num_row_groups)):
+        values = max((group.column(place).num_values for place in range(group.num_columns)), default=0)
+        for found, most, what in (
+            (values, MAX_GROUP_CODES, "values"),
+            (group.num_rows, MAX_GROUP_ROWS, "rows"),
+            (group.total_byte_size, MAX_GROUP_BYTES, "bytes"),
+        ):
+            if not 0 <= found <= most:
+                problem = f"{file} has a row group of {found} {what}"
+                raise InputError(f"{problem}; at most {most} are read at once: write it with smaller row groups")
+    if METADATA_KEY not in about:
+        raise InputError(f"{file} holds no codes (its schema has no {METADATA_KEY.decode()}); {REMEDY}")
+    try:
+        return build(CodesFormat, cast(Mapping[str, object], parse_json(about[METADATA_KEY])), name="")
+    except InputError as error:
+        problem = f"{file} does not say what its codes are ({METADATA_KEY.decode()} in its schema: {first_line(error)})"
+        raise InputError(f"{problem}; {REMEDY}") from error
 
 
 @contextmanager
@@ -268,33 +199,37 @@ def _readable(file: Path) -> Iterator[None]:
 
 def _clips(files: Iterable[Path], format: CodesFormat) -> Iterator[CodedClip]:
     for file in files:
-        _, columns, _ = _read_footer(file)
-        with pq.ParquetFile(file, read_dictionary=TEXTS) as shard:
+        with pq.ParquetFile(file) as shard:
+            wanted = WITH_SPANS if {*SPAN_COLUMNS} & {*shard.schema_arrow.names} else COLUMNS
             for group in range(shard.num_row_groups):
                 with _readable(file):
-                    table = shard.read_row_group(group, columns=columns.names)
-                for batch in table.to_batches(max_chunksize=ROWS):
+                    table = shard.read_row_group(group, columns=wanted.names)
+                for start in range(0, len(table), ROWS):
                     with _readable(file):
-                        clips = _batch(batch, columns, format)
+                        clips = _batch(table.slice(start, ROWS), wanted, format)
                     yield from clips
 
 
-def _batch(batch: pa.RecordBatch, wanted: pa.Schema, format: CodesFormat) -> list[CodedClip]:
-    """Convert a batch to clips. Each clip copies its codes, so that keeping one clip does not keep the whole batch."""
-    columns = {field.name: _column(batch.column(field.name), field) for field in wanted}
+def _batch(table: pa.Table, wanted: pa.Schema, format: CodesFormat) -> list[CodedClip]:
+    """Convert rows to clips. Each clip copies its codes, so that keeping one clip does not keep all rows."""
+    columns = {field.name: _column(table, field) for field in wanted}
     values = columns.pop("values")
     rows = pa.RecordBatch.from_pydict(columns).to_pylist()
     offsets, codes = values.offsets.to_numpy(), values.values.to_numpy()
     return [_clip(row, codes[offsets[number] : offsets[number + 1]], format) for number, row in enumerate(rows)]
 
 
-def _column(column: pa.Array, field: pa.Field) -> pa.Array:
-    """Convert a column to its own type and refuse missing values."""
-    if pa.types.is_dictionary(column.type):
-        longest = pa.compute.max(pa.compute.binary_length(column.dictionary.cast(pa.large_string()))).as_py() or 0
-        if longest > MAX_TEXT:
-            raise InputError(f"the column {field.name!r} has a text of {longest} bytes; at most {MAX_TEXT} are read")
-    column = column.cast(field.type)
+def _column(table: pa.Table, field: pa.Field) -> pa.Array:
+    """Convert a column to its own type; refuse one that is missing, of another type or without values."""
+    count = table.column_names.count(field.name)
+    if count != 1:
+        raise InputError(f"it has {count} columns {field.name!r}, not one; {REMEDY}")
+    column = table.column(field.name)
+    try:
+        column = column.cast(field.type).combine_chunks()
+    except pa.ArrowException as error:
+        problem = f"the column {field.name!r} of type {column.type} cannot be {field.type} ({first_line(error)})"
+        raise InputError(f"{problem}; {REMEDY}") from error
     gaps = column.null_count if field.name not in OPTIONAL else 0
     if gaps or (field.name == "values" and column.flatten().null_count):
         raise InputError(f"the column {field.name!r} has a row without a value")
@@ -327,10 +262,3 @@ def require_clip_path(path: str) -> None:
         length = 0
     if not 0 < length <= MAX_PATH or "\0" in path:
         raise InputError(f"a clip's path is {shortened(path)}; it must be UTF-8 text of 1 to {MAX_PATH} bytes")
-
-
-def _row(clip: CodedClip) -> dict[str, object]:
-    """Return a clip's cells, and others: Arrow takes those that the schema names."""
-    start, end = clip.span or (None, None)
-    codes = {"num_samples": clip.codes.num_samples, "values": clip.codes.values.reshape(-1)}
-    return {**vars(clip), "start": start, "end": end, **codes}

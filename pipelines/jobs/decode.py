@@ -80,11 +80,7 @@ def _clips(settings: DecodeConfig, own: CodesFormat, *, owner: str) -> list[Code
         require_same_codebook(own if codes_format.pitch else own.spectral, codes_format, owner=owner)
         clips = [clip for clip in coded if not clip.offset_frames]
     else:
-        try:
-            clips = read_units(path, own.spectral, codes_per_unit=settings.codes_per_unit)
-        except UnicodeDecodeError as error:
-            rule = "name a .parquet file, or text units in UTF-8"
-            raise InputError(f"input={path} is not text ({error}); {rule}") from error
+        clips = read_units(path, own.spectral, codes_per_unit=settings.codes_per_unit)
     if not clips:
         raise InputError(f"input={path} holds no clip; encode some recordings first (wordless encode)")
     return [replace(clip, codes=clip.codes.finest) for clip in clips]

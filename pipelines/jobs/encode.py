@@ -56,7 +56,7 @@ class Encoded:
         rejected = [*rejected_before, *(each for path in lists for each in read_rejected(path))]
         return cls(shards=shards, clips=sum(map(len, lengths)), seconds=seconds, rejected=rejected)
 
-    def read(self) -> Iterator[CodedClip]:
+    def __iter__(self) -> Iterator[CodedClip]:
         for shard in self.shards:
             yield from read_codes(shard)[1]
 
@@ -177,7 +177,7 @@ def _finish(settings: EncodeConfig, recordings: Clips, encoded: Encoded) -> None
     else:
         if settings.format == "fairseq":
             _write_fairseq_manifest(settings.manifest, recordings, encoded)
-        write_units(settings.output, encoded.read(), settings.format, deduplicate=settings.deduplicate)
+        write_units(settings.output, encoded, settings.format, deduplicate=settings.deduplicate)
     remove_work_folder(settings.shards)
 
 
@@ -199,7 +199,7 @@ def _join(output: Path, shards: Sequence[Path]) -> None:
 def _write_fairseq_manifest(file: Path, recordings: Clips, encoded: Encoded) -> None:
     """Write fairseq's .tsv beside a .km: the root, then path and samples of each recording."""
     root = recordings.root.absolute()
-    rows = [f"{clip.path}\t{_count_samples(root / clip.path, clip.codes)}" for clip in encoded.read()]
+    rows = [f"{clip.path}\t{_count_samples(root / clip.path, clip.codes)}" for clip in encoded]
     write_aside(file, "\n".join([str(root), *rows]) + "\n")
 
 

@@ -131,7 +131,7 @@ def test_files_of_textlesslib_and_slamkit_are_read(tmp_path: Path) -> None:
 
 def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path: Path) -> None:
     paths = ["x/a.wav", "y/a.wav", "y/b.wav", "z/c.wav", "z/c.flac"]
-    write_units(tmp_path / "a.txt", (replace(CLIP, path=path) for path in paths), "name_units")
+    write_units(tmp_path / "a.txt", [replace(CLIP, path=path) for path in paths], "name_units")
     names = [line.partition("|")[0] for line in (tmp_path / "a.txt").read_text().splitlines()]
     assert names == ["x/a", "y/a", "b", "z/c.wav", "z/c.flac"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "a.txt.lengths"]
