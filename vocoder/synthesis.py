@@ -1,4 +1,4 @@
-"""Decoding codes to sound: the abstract base class, and its subclasses for a trained vocoder and without learning.
+"""Decoding codes to sound, by a trained vocoder and without learning.
 
 Griffin-Lim and the noise vocoder, the baselines beside the WaveNet, learn nothing. Long sounds are made in blocks of
 frames, in constant memory. Each block has the neighbouring frames that its samples depend on, so the samples are those
@@ -10,7 +10,6 @@ of the whole spectrogram::
 """
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from torch.nn.functional import pad
 
 from tokenizer.codes import CodeMeanings, Codes, join_codes, require_same_codebook
 from vocoder.continuing import Prompt, after, pieces_after
+from vocoder.engines.choice import side_by_side
 from vocoder.filters import REMEMBERED, PostFilter, VoiceHead, analyse, hann, in_force, limited, synthesise
 from vocoder.frames import log_mel_of, pitch_of
 from vocoder.generation import Progress, RunawayGuard
@@ -33,6 +33,7 @@ from vocoder.vocoder import SEMITONES_PER_OCTAVE, Vocoder
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import mel_filters
 from wordless.audio.waveform import Waveform
+from wordless.base.errors import written
 from wordless.base.seeds import sound_seed
 
 BLOCK_FRAMES = 2048  # 20 s at hops of 10 ms; shorter sounds are one block
@@ -42,50 +43,47 @@ MOMENTUM = 0.99  # of Griffin-Lim
 ITERATIONS = 32
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class FrameBlock:
-    """The frames ``[start, stop)``, and the frames ``[first, last)`` that determine their samples."""
+    """The frames ``[start, stop)`` of a sound, and the frames ``[first, last)`` that determine their samples."""
 
     first: int
     start: int
     stop: int
     last: int
+    log_mel: Tensor  # of the frames [first, last), with the make-up gain, unnormalised (last - first, mels)
+    hop_length: int
+    num_samples: int  # of the whole sound
 
-    def inner(self, samples: Tensor, hop_length: int, num_samples: int) -> Tensor:
-        """Cut the samples of ``[start, stop)`` out of those of all frames, up to the sound's end, ``num_samples``."""
-        begin, end = self.start * hop_length, min(self.stop * hop_length, num_samples)
-        return samples[begin - self.first * hop_length :][: max(end - begin, 0)]
+    def inner(self, samples: Tensor) -> Tensor:
+        """Cut the samples of ``[start, stop)`` out of those of all frames, up to the sound's end."""
+        begin, end = self.start * self.hop_length, min(self.stop * self.hop_length, self.num_samples)
+        return samples[begin - self.first * self.hop_length :][: max(end - begin, 0)]
 
 
-def frame_blocks(frames: int, *, before: int, after: int) -> Iterator[FrameBlock]:
-    """Give blocks that cover ``frames`` frames once, with up to ``before`` and ``after`` frames of context."""
+def frame_blocks(codes: Codes, tokenizer: CodeMeanings, *, before: int = 0, after: int = 0) -> Iterator[FrameBlock]:
+    """Give blocks that cover all frames once, with up to ``before`` and ``after`` frames of context."""
+    require_same_codebook(tokenizer.format, codes.format, owner="the tokenizer")
+    patch, frames = tokenizer.patch_frames, len(codes.values) * tokenizer.patch_frames
     for start in range(0, frames, BLOCK_FRAMES):
         stop = min(start + BLOCK_FRAMES, frames)
-        yield FrameBlock(first=max(start - before, 0), start=start, stop=stop, last=min(stop + after, frames))
+        first, last = max(start - before, 0), min(stop + after, frames)
+        begin = first // patch  # the first code
+        log_mel = log_mel_of(codes.values[begin : -(-last // patch)], tokenizer).float().cpu()
+        yield FrameBlock(
+            first=first,
+            start=start,
+            stop=stop,
+            last=last,
+            log_mel=log_mel[first - begin * patch : last - begin * patch],
+            hop_length=tokenizer.front_end.hop_length,
+            num_samples=codes.num_samples,
+        )
 
 
 def overlapping_frames(config: SpectrogramConfig) -> int:
     """Return the number of frames on each side of a frame whose windows overlap its own."""
     return -(-config.window_length // config.hop_length) - 1
-
-
-class CodeFrames:
-    """The decoded log-mel of codes, computed when frames are requested; codes of another codebook are refused."""
-
-    def __init__(self, codes: Codes, tokenizer: CodeMeanings) -> None:
-        require_same_codebook(tokenizer.format, codes.format, owner="the tokenizer")
-        self.codes, self.tokenizer = codes, tokenizer
-
-    def __len__(self) -> int:
-        return len(self.codes.values) * self.tokenizer.patch_frames
-
-    def __getitem__(self, frames: slice) -> Tensor:
-        """Decode ``(frames, mels)`` float32 on the CPU, unnormalised; all frames at once if all are requested."""
-        first, last, _ = frames.indices(len(self))
-        patch = self.tokenizer.patch_frames
-        start = first // patch
-        log_mel = log_mel_of(self.codes.values[start : -(-last // patch)], self.tokenizer)
-        return log_mel.float().cpu()[first - start * patch : last - start * patch]
 
 
 class FrameNumbers:
@@ -103,10 +101,8 @@ class FrameNumbers:
         count = -(-max(needed - len(kept), 0) // DRAWN_TOGETHER) * DRAWN_TOGETHER
         count = self.left if self.left - count < DRAWN_TOGETHER else count
         self.left -= count
-        self.recent, self.first = (
-            torch.cat([kept, self.draw(count, generator=self.generator, dtype=torch.float32)]),
-            block.first,
-        )
+        drawn = self.draw(count, generator=self.generator, dtype=torch.float32)
+        self.recent, self.first = torch.cat([kept, drawn]), block.first
         return self.recent[:needed].view(-1, self.per_frame)
 
 
@@ -129,12 +125,11 @@ def griffin_lim(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> Iter
     An iteration changes a frame only through frames whose windows overlap its own. So the samples of a frame depend on
     `ITERATIONS` times as many frames on each side.
     """
-    log_mel, config = CodeFrames(codes, tokenizer), tokenizer.front_end
-    cycles = FrameNumbers(torch.rand, len(log_mel), config.window_length // 2 + 1, seed=seed)  # initial phases
+    config, frames = tokenizer.front_end, len(codes.values) * tokenizer.patch_frames
+    cycles = FrameNumbers(torch.rand, frames, config.window_length // 2 + 1, seed=seed)  # initial phases
     reach = overlapping_frames(config)
-    for block in frame_blocks(len(log_mel), before=ITERATIONS * reach, after=(ITERATIONS + 1) * reach):
-        samples = _griffin_lim_block(log_mel[block.first : block.last], cycles.of(block), config)
-        yield limited(block.inner(samples, config.hop_length, codes.num_samples))
+    for block in frame_blocks(codes, tokenizer, before=ITERATIONS * reach, after=(ITERATIONS + 1) * reach):
+        yield limited(block.inner(_griffin_lim_block(block.log_mel, cycles.of(block), config)))
 
 
 @torch.inference_mode()
@@ -157,41 +152,42 @@ def noise_vocoder(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> It
     Noise-vocoded speech is understood well (Shannon et al. 1995, "Speech Recognition with Primarily Temporal Cues",
     Science 270). So recognition of a vocoder's sound says little about its voice unless it exceeds that of noise.
     """
-    log_mel, config = CodeFrames(codes, tokenizer), tokenizer.front_end
-    noise = FrameNumbers(torch.randn, len(log_mel), config.hop_length, seed=seed)
+    config, frames = tokenizer.front_end, len(codes.values) * tokenizer.patch_frames
+    noise = FrameNumbers(torch.randn, frames, config.hop_length, seed=seed)
+    own = hann(config).square().sum()  # mean power of the noise's spectrum
     reach = overlapping_frames(config)
     # The first windows of a block reach back to the noise before it, and its last samples lie in the windows after it.
-    for block in frame_blocks(len(log_mel), before=reach, after=reach):
-        samples = _noise_block(log_mel[block.first : block.last], noise.of(block).flatten(), config)
-        yield limited(block.inner(samples, config.hop_length, codes.num_samples))
-
-
-@torch.inference_mode()
-def _noise_block(log_mel: Tensor, noise: Tensor, config: SpectrogramConfig) -> Tensor:
-    """``(frames, mels)`` and ``(frames * hop_length,)`` -> ``(frames * hop_length,)``."""
-    own = hann(config).square().sum()  # mean power of its spectrum
-    return synthesise(analyse(noise, config) * (linear_power(log_mel, config) / own).sqrt(), config)
+    for block in frame_blocks(codes, tokenizer, before=reach, after=reach):
+        with torch.inference_mode():
+            spectrum = analyse(noise.of(block).flatten(), config)
+            samples = synthesise(spectrum * (linear_power(block.log_mel, config) / own).sqrt(), config)
+        yield limited(block.inner(samples))
 
 
 NAMED = 5  # groups that a notice names
 
 
-class Synthesis(ABC):
-    """One kind of sound, with its tokenizer and its sampling options."""
+class Trained:
+    """WaveNet, with its tokenizer and its sampling options.
 
-    groups: tuple[str, ...] = ()  # whose voices it can use
-    guard: RunawayGuard | None = None  # counts runaway blocks; None: blocks are never drawn again
+    A tokenizer or group that the vocoder was not trained with is refused.
+    """
+
+    def __init__(self, vocoder: Vocoder, tokenizer: CodeMeanings, sampling: Sampling) -> None:
+        vocoder.require_tokenizer(tokenizer)
+        vocoder.group_index(sampling.group)
+        self.vocoder, self.tokenizer, self.sampling = vocoder, tokenizer, sampling
+        self.groups, self.guard = vocoder.model.config.groups, vocoder.guard
 
     @property
-    def engine(self) -> str | None:
-        """Name of the code that generates WaveNet's samples; None: there is no WaveNet."""
-        return None
+    def engine(self) -> str:
+        """Name of the code that generates the samples."""
+        return self.vocoder.chosen.engine
 
-    @abstractmethod
     def side_by_side(self, lengths: Sequence[int]) -> list[list[int]]:
         """Group clips of these lengths, in codes, that are best made together; the shortest first."""
+        return side_by_side(lengths, self.vocoder.chosen.engine)
 
-    @abstractmethod
     def sounds(
         self,
         codes: Sequence[Codes],
@@ -207,52 +203,12 @@ class Synthesis(ABC):
             codes: of each clip; after a prompt, the new codes alone.
             groups: each clip's own group; a group that is unknown sounds like the average.
             names: of the sounds; the random numbers of a sound follow from its name and the seed of the sampling.
-            prompts: what each clip continues, which the sound leaves out; None: nothing.
+            prompts: what each clip continues, which the sound leaves out: it is the network's past; None: nothing.
             progress: called with the steps done and the steps in all.
 
         Raises:
             InputError: codes and tokenizer do not belong together.
         """
-
-    @abstractmethod
-    def stream(self, codes: Codes, group: str | None, *, name: str) -> Iterator[Waveform]:
-        """Decode one clip as `sounds` does, piece by piece, in constant memory."""
-
-    @abstractmethod
-    def continued(self, prompt: Prompt, blocks: Iterable[Codes], group: str | None, *, name: str) -> Iterator[Waveform]:
-        """Decode blocks of whole codes that follow a prompt as they arrive: give the sound after the prompt."""
-
-    @abstractmethod
-    def notices(self) -> Iterator[str]:
-        """Give notices to print before decoding, such as an option without effect."""
-
-
-class Trained(Synthesis):
-    """WaveNet as a synthesis. A tokenizer or group that the vocoder was not trained with is refused."""
-
-    def __init__(self, vocoder: Vocoder, tokenizer: CodeMeanings, sampling: Sampling) -> None:
-        vocoder.require_tokenizer(tokenizer)
-        vocoder.group_index(sampling.group)
-        self.vocoder, self.tokenizer, self.sampling = vocoder, tokenizer, sampling
-        self.groups, self.guard = vocoder.model.config.groups, vocoder.guard
-
-    @property
-    def engine(self) -> str | None:
-        return self.vocoder.chosen.engine
-
-    def side_by_side(self, lengths: Sequence[int]) -> list[list[int]]:
-        return self.vocoder.side_by_side(lengths)
-
-    def sounds(
-        self,
-        codes: Sequence[Codes],
-        groups: Sequence[str | None],
-        *,
-        names: Sequence[str],
-        prompts: Sequence[Prompt | None] | None = None,
-        progress: Progress | None = None,
-    ) -> list[Waveform]:
-        """Decode each clip to sound; after a prompt, the network's past is the prompt's own samples."""
         prompts = prompts or [None] * len(codes)
         past = [prompt.end(self._past_steps()) if prompt else None for prompt in prompts]
         whole = self.vocoder.decode_batch(
@@ -269,9 +225,11 @@ class Trained(Synthesis):
         return [after(sound, start) for sound, start in zip(whole, starts, strict=True)]
 
     def stream(self, codes: Codes, group: str | None, *, name: str) -> Iterator[Waveform]:
+        """Decode one clip as `sounds` does, piece by piece, in constant memory."""
         return self.vocoder.stream([codes], self.tokenizer, self._sampling(group, name))
 
     def continued(self, prompt: Prompt, blocks: Iterable[Codes], group: str | None, *, name: str) -> Iterator[Waveform]:
+        """Decode blocks of whole codes that follow a prompt as they arrive: give the sound after the prompt."""
         past, sampling = prompt.end(self._past_steps()), self._sampling(group, name)
         codes, before = chain([past.codes], blocks), self._before(prompt)
         sound = self.vocoder.stream(codes, self.tokenizer, sampling, prompt=past.waveform, before=before)
@@ -281,8 +239,12 @@ class Trained(Synthesis):
         """Give notices about a replaced or measured engine, and about a post-filter that stays off."""
         if notice := self.vocoder.chosen.notice:
             yield notice
-        if self.vocoder.postfilter and not in_force(self.vocoder.postfilter, self.tokenizer.front_end):
-            yield _unfiltered(self.tokenizer.front_end)
+        audio = self.tokenizer.front_end
+        if self.vocoder.postfilter and not in_force(self.vocoder.postfilter, audio):
+            yield (
+                f"the post-filter stays off: with audio.remove_mean={audio.remove_mean} and audio.dynamic_range="
+                f"{written(audio.dynamic_range)} the codes do not say how loud a band is to be"
+            )
 
     def _sampling(self, group: str | None, name: str) -> Sampling:
         return replace(self.sampling, group=self._voice(group), seed=sound_seed(self.sampling.seed, name))
@@ -301,25 +263,16 @@ class Trained(Synthesis):
         return -(-config.receptive_field // config.samples_per_code) + look_ahead
 
 
-def _unfiltered(audio: SpectrogramConfig) -> str:
-    """Say why the requested post-filter stays off."""
-    reasons = {
-        f"audio.remove_mean={audio.remove_mean} takes each mel band's mean off": audio.remove_mean != "none",
-        f"audio.dynamic_range={audio.dynamic_range} hides what is soft": audio.dynamic_range is not None,
-    }
-    because = " and ".join(reason for reason, given in reasons.items() if given)
-    return (
-        f"the post-filter stays off: {because} before the codes, which then do not say how loud a band is to be; "
-        "WaveNet's sound stays as it is"
-    )
-
-
-class Unlearned(Synthesis):
-    """A kind of sound without learning, as a synthesis.
+class Unlearned:
+    """A kind of sound without learning, with its tokenizer and its sampling options. For its methods see `Trained`.
 
     Some kinds pass the filters and the comb of ``sampling``, whose pitch is that of the codes, or is predicted by
     ``voice``. So the same stands behind them as behind a WaveNet.
     """
+
+    groups: tuple[str, ...] = ()  # whose voices it can use
+    guard: RunawayGuard | None = None  # blocks are never drawn again
+    engine: str | None = None  # there is no WaveNet
 
     def __init__(
         self, kind: Kind, tokenizer: CodeMeanings, sampling: Sampling, *, voice: VoiceHead | None = None
@@ -360,14 +313,16 @@ class Unlearned(Synthesis):
 
     def _filtered(self, pieces: Iterator[Tensor], codes: Codes) -> Iterator[Tensor]:
         """Filter pieces ``(time,)`` of `BLOCK_FRAMES` each, up to the end of the codes' sound."""
-        audio, log_mel = self.tokenizer.front_end, CodeFrames(codes, self.tokenizer)
-        pitch, left = pitch_of(codes.values, self.tokenizer), codes.num_samples
-        passes, shift = self.sampling.postfilter_passes, self.sampling.shift / SEMITONES_PER_OCTAVE
+        audio, pitch = self.tokenizer.front_end, pitch_of(codes.values, self.tokenizer)
+        left, shift = codes.num_samples, self.sampling.shift / SEMITONES_PER_OCTAVE
+        passes = self.sampling.postfilter_passes
         own = PostFilter(audio, strength=self.strength, passes=passes, voice=self.voice, comb=self.comb)
-        for start, piece in zip(range(0, len(log_mel), BLOCK_FRAMES), pieces, strict=True):
-            here = slice(start, start + -(-len(piece) // audio.hop_length))
-            own.expect(log_mel[here], None if pitch is None else pitch[here] + shift)
-            ready = own.filter(pad(piece, (0, -len(piece) % audio.hop_length)))[:left]
+        for block, piece in zip(frame_blocks(codes, self.tokenizer), pieces, strict=True):
+            whole = pad(piece, (0, -len(piece) % audio.hop_length))
+            frames = len(whole) // audio.hop_length
+            here = None if pitch is None else pitch[block.start : block.start + frames] + shift
+            own.expect(block.log_mel[:frames], here)
+            ready = own.filter(whole)[:left]
             left -= len(ready)
             yield ready
         yield own.finish()[:left]
@@ -385,6 +340,9 @@ class Unlearned(Synthesis):
                 f"audio.remove_mean={removal} took each mel band's mean off before the codes, and nothing puts it "
                 f"back: sound by {self.kind.title} has another loudness and colour than the recording"
             )
+
+
+Synthesis = Trained | Unlearned
 
 
 def create_synthesis(

@@ -28,7 +28,7 @@ from tokenizer.codes import (
     require_sound,
 )
 from vocoder.continuing import Prompt, after
-from vocoder.engines.choice import Chosen, choose_engine, side_by_side
+from vocoder.engines.choice import Chosen, choose_engine
 from vocoder.filters import PostFilter, VoiceHead, in_force
 from vocoder.frames import frames_of, log_mel_of, pitch_of
 from vocoder.generation import (
@@ -278,10 +278,6 @@ class Vocoder:
     def chosen(self) -> Chosen:
         """The engine in use, and a notice if another one was requested."""
         return choose_engine(self.engine, self.model.embedding.weight.device.type)
-
-    def side_by_side(self, lengths: Sequence[int]) -> list[list[int]]:
-        """Group clips of these lengths as `decode_batch` does: a group takes as long as its longest clip."""
-        return side_by_side(lengths, self.chosen.engine)
 
     def decode(
         self,

@@ -20,7 +20,7 @@ from vocoder.options import Sampling
 from vocoder.synthesis import Trained, Unlearned, create_synthesis, griffin_lim, noise_vocoder, speaking
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import create_wavenet
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, written
 from wordless.base.seeds import sound_seed
 
 
@@ -109,6 +109,6 @@ def test_a_front_end_that_knows_no_levels_is_told_and_not_filtered(option: str, 
     codes = table.codes([1, 2, 3])
     with speaking([Trained(filtered, table, Sampling())], told.append):
         assert np.array_equal(filtered.decode(codes, table).samples, plain.decode(codes, table).samples)
-    assert [line for line in told if f"audio.{option}={value}" in line] == told != []
+    assert [line for line in told if f"audio.{option}={written(value)}" in line] == told != []
     with speaking([Trained(plain, table, Sampling())], told.append):
         assert len(told) == 1

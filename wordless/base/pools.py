@@ -168,7 +168,7 @@ def open_pool(engine: EngineConfig, workers: int, *, shared: Sequence[Path] = ()
     With ``gpu``, each task of Ray has a GPU; processes of one machine share theirs.
 
     Raises:
-        InputError: the Ray cluster cannot be reached, or one of its machines does not see the shared files.
+        InputError: the Ray cluster cannot be reached.
     """
     if engine.name == "ray":
         from wordless.base.ray_pool import ray_pool  # seconds of imports, and an extra

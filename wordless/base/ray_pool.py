@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import ray
-from ray.exceptions import GetTimeoutError, RayError, RayTaskError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from ray.exceptions import RayError, RayTaskError
 
 from wordless.base.errors import InputError
 from wordless.base.machine import cores
@@ -20,7 +19,6 @@ R = TypeVar("R")
 
 ATTEMPTS = 4  # of a task whose node or process is lost, before the command ends with an error
 SECONDS_TO_CONNECT = 10.0
-SECONDS_TO_LOOK = 300.0  # for the first look of every node, which starts a process and imports PyTorch
 
 
 def ray_pool(address: str | None, workers: int, *, shared: Sequence[Path], gpu: bool) -> Pool:
@@ -29,12 +27,11 @@ def ray_pool(address: str | None, workers: int, *, shared: Sequence[Path], gpu: 
     Without an address the cluster is one that is started on this machine, for these workers.
 
     Raises:
-        InputError: there is no cluster at the address, or one of its nodes does not see the shared paths.
+        InputError: there is no cluster at the address, or it has no processor of the kind.
     """
     if not ray.is_initialized():
         _connect(address, workers)
     here = [path.absolute() for path in shared if path.exists()]
-    _require_everywhere(here)
     kind = "GPU" if gpu else "CPU"
     there = int(ray.cluster_resources().get(kind, 0))
     if there < 1:
@@ -74,14 +71,13 @@ class _RayTask(Generic[R]):
 
 
 def _compute(work: Callable[[T], R], jobs: Sequence[T], shared: Sequence[Path], folder: Path) -> list[R]:
-    """Compute a shard on any node; a node that joined later is looked at here for the first time.
-
-    Relative paths begin in ``folder``, as in the command.
-    """
+    """Compute a shard on any node, which must see the shared paths. Relative paths begin in ``folder``."""
     if folder.is_dir():
         os.chdir(folder)
-    if missing := _unseen(shared):
-        raise _unseen_by(ray.util.get_node_ip_address(), missing[0])
+    if missing := [path for path in shared if not path.exists()]:
+        node = ray.util.get_node_ip_address()
+        rule = f"node {node} does not see {missing[0]}: mount the folder there under the same path"
+        raise InputError(option="name", value="ray", rule=rule)
     return compute(work, jobs)
 
 
@@ -98,45 +94,9 @@ def _connect(address: str | None, workers: int) -> None:
             socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_TO_CONNECT).close()
         connect(address=address)
     except Exception as error:  # Ray raises a plain Exception where its processes take too long
-        reason = str(error).strip().partition("\n")[0]
-        if address is None:
-            rule, remedy = f"no cluster can be started on this machine ({reason})", "call `ray start --head`"
-            raise InputError(
-                option="name", value="ray", rule=rule, remedy=f"{remedy}, and add `address`=auto"
-            ) from error
-        if not isinstance(error, OSError | RuntimeError | ValueError | OverflowError):
-            raise
-        rule = f"it cannot be used ({reason})"
+        rule = f"there is no such cluster ({str(error).strip().partition(chr(10))[0]})"
         remedy = (
-            "start the cluster with `ray start --head`, name the address that it prints, and make this machine a node "
-            f"of it with `ray start --address={address}`, or leave the address out"
+            "start one with `ray start --head`, name the address that it prints, or `address`=auto on its machine, and "
+            "make this machine a node of it with ray start --address=..."
         )
         raise InputError(option="address", value=address, rule=rule, remedy=remedy) from error
-
-
-def _require_everywhere(shared: Sequence[Path]) -> None:
-    """Refuse nodes that do not see the shared paths, before any clip is sent to them."""
-    look = ray.remote(num_cpus=0, max_retries=0)(_unseen)
-    nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
-    looks = {
-        host: look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(shared)
-        for node, host in nodes.items()
-    }
-    for host, found in looks.items():
-        try:
-            missing = ray.get(found, timeout=SECONDS_TO_LOOK)
-        except (RayError, GetTimeoutError) as error:
-            reason = str(error).strip().rpartition("\n")[2]
-            rule = f"node {host} cannot run Wordless ({reason}): install the same version there"
-            raise InputError(option="name", value="ray", rule=rule) from error
-        if missing:
-            raise _unseen_by(host, missing[0])
-
-
-def _unseen(shared: Sequence[Path]) -> list[Path]:
-    return [path for path in shared if not path.exists()]
-
-
-def _unseen_by(host: str, path: Path) -> InputError:
-    rule = f"node {host} does not see {path}: mount the folder there under the same path"
-    return InputError(option="name", value="ray", rule=rule)

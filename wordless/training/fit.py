@@ -256,7 +256,7 @@ def _take_all(
             track(point)
         progress.advance_to(training.step)
         # Rank 0 may save alone, but all processes refuse a loss together, at the next step at the latest.
-        if (checkpoints.due(training) and steps.finite) or ended:
+        if (checkpoints.due() and steps.finite) or ended:
             steps.settle()
             checkpoints.save(training)
 

@@ -11,11 +11,11 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -28,6 +28,7 @@ from wordless.training.options import FitConfig, Point
 
 STEP = "step"
 MOMENTS = (STEP, "exp_avg", "exp_avg_sq")  # the optimizer state of a parameter in AdamW
+PROGRESS = (STEP, "seconds", "curve", "running", "best_loss", "best_step")  # values of a training
 VALUES, HASH = "values", "hash"  # in the header
 
 
@@ -39,7 +40,13 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], values: Mapping[
     """Write tensors and JSON values atomically, and flush them to the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(values)
-    held = _separate(tensors)
+    held: dict[str, Tensor] = {}
+    places: set[int] = set()
+    for name, tensor in tensors.items():  # safetensors takes contiguous tensors, each in its own memory
+        own = tensor.detach().cpu().contiguous()
+        storage = own.untyped_storage().data_ptr()
+        held[name] = own.clone() if storage in places else own
+        places.add(storage)
     with aside(path) as beside:
         save_file(held, beside, metadata={VALUES: text, HASH: _hash(held, text)})
 
@@ -58,24 +65,9 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is not a dictionary
         if header[HASH] != _hash(tensors, header[VALUES]):
             raise CheckpointError("its hash is not that of its contents")
-        values = json.loads(header[VALUES])
+        return tensors, dict(json.loads(header[VALUES]))
     except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise CheckpointError("it is not a whole safetensors file of a training") from error
-    if not isinstance(values, dict):
-        raise CheckpointError("its values are not a JSON object")
-    return tensors, values
-
-
-def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Move tensors to contiguous, separate memory on the CPU, as safetensors requires."""
-    held: dict[str, Tensor] = {}
-    places: set[int] = set()
-    for name, tensor in tensors.items():
-        own = tensor.detach().cpu().contiguous()
-        storage = own.untyped_storage().data_ptr()
-        held[name] = own.clone() if storage in places else own
-        places.add(storage)
-    return held
 
 
 def _hash(tensors: Mapping[str, Tensor], text: str) -> str:
@@ -87,18 +79,7 @@ def _hash(tensors: Mapping[str, Tensor], text: str) -> str:
     return digest.hexdigest()
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Saved:
-    """A checkpoint that was read, and fits its training."""
-
-    weights: Mapping[str, Tensor]
-    moments: Mapping[int, Mapping[str, Tensor]]  # of each parameter, by number
-    progress: Mapping[str, object]  # attributes of the training
-
-    @property
-    def step(self) -> int:
-        """Number of steps that were taken before."""
-        return cast(int, self.progress[STEP])
+Saved = tuple[dict[str, Tensor], dict[str, object]]  # tensors and values of a checkpoint
 
 
 class Training:
@@ -122,33 +103,41 @@ class Training:
 
     def save(self, path: Path) -> None:
         """Write a checkpoint atomically."""
+        state = self.optimizer.state_dict()["state"]
+        moments = {f"optimizer.{number}.{name}": value for number, own in state.items() for name, value in own.items()}
         values = {name: getattr(self, name) for name in PROGRESS}
-        write_checkpoint(path, {**self._weights_by_name(), **self._moments()}, values)
+        write_checkpoint(path, {**self._weights_by_name(), **moments}, values)
 
     def read(self, path: Path) -> Saved:
-        """Read a checkpoint, and change nothing.
+        """Read the tensors and values of a checkpoint, and change nothing.
 
         Raises:
             CheckpointError: the file is damaged, or belongs to another training.
         """
         tensors, values = read_checkpoint(path)
-        try:
-            progress = {name: read(values[name]) for name, read in PROGRESS.items()}
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise CheckpointError("it does not say how far the training came") from error
-        kept = self._weights_by_name()
-        moments = self._moments_of({name: tensors[name] for name in tensors.keys() - kept.keys()})
-        if any(not _has_layout(tensors.get(name), value) for name, value in kept.items()):
+        weights = self._weights_by_name()
+        known = {**weights, **self._empty_moments()}
+        alike = all(
+            name in known and tensor.shape == known[name].shape and tensor.dtype == known[name].dtype
+            for name, tensor in tensors.items()
+        )
+        if not alike or weights.keys() - tensors.keys() or values.keys() != {*PROGRESS}:
             raise CheckpointError("it is of another model")
-        return Saved(weights={name: tensors[name] for name in kept}, moments=moments, progress=progress)
+        return tensors, values
 
     def restore(self, saved: Saved) -> None:
-        """Continue from what `read` gave."""
+        """Continue from what `read` gave. The memory layout stays, because it decides how sums are rounded."""
+        tensors, values = saved
         for name, value in self._weights_by_name().items():
-            value.copy_(saved.weights[name])  # in place: the memory layout decides how sums are rounded
+            value.copy_(tensors[name])
+        state = defaultdict[int, dict[str, Tensor]](dict)
+        for name, moment in self._empty_moments().items():
+            if name in tensors:
+                _, number, kind = name.split(".")
+                state[int(number)][kind] = moment.copy_(tensors[name])
         groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": saved.moments, "param_groups": groups})
-        vars(self).update(saved.progress)
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        vars(self).update(values)
 
     def _weights_by_name(self) -> dict[str, Tensor]:
         """Return a checkpoint's weights by name: the present ones, the best ones, and their average if there is one."""
@@ -157,27 +146,13 @@ class Training:
             parts["average"] = self.average
         return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
 
-    def _moments(self) -> dict[str, Tensor]:
-        """Return AdamW's state of each parameter, as ``optimizer.<number of the parameter>.<name>``."""
-        state = self.optimizer.state_dict()["state"]
-        return {f"optimizer.{number}.{name}": value for number, own in state.items() for name, value in own.items()}
-
-    def _moments_of(self, tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
-        """Invert `_moments`; each tensor gets the memory layout of its parameter."""
-        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            of, _, rest = key.partition(".")
-            number, _, name = rest.partition(".")
-            if of != "optimizer" or not number.isdecimal() or int(number) >= len(parameters) or name not in MOMENTS:
-                raise CheckpointError("it is of another model")
-            parameter = parameters[int(number)]
-            moment = torch.zeros((), device=parameter.device) if name == STEP else torch.empty_like(parameter)
-            if not _has_layout(value, moment):
-                raise CheckpointError("it is of another model")
-            moment.copy_(value)
-            state.setdefault(int(number), {})[name] = moment
-        return state
+    def _empty_moments(self) -> dict[str, Tensor]:
+        """Return room for AdamW's state of each parameter, which a step has, as ``optimizer.<its number>.<name>``."""
+        return {
+            f"optimizer.{number}.{name}": torch.zeros((), device=own.device) if name == STEP else torch.empty_like(own)
+            for number, own in enumerate(self.model.parameters())
+            for name in MOMENTS
+        }
 
     @torch.no_grad()
     def update_average(self) -> None:
@@ -225,30 +200,6 @@ def _copied(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
-def _has_layout(tensor: Tensor | None, other: Tensor) -> bool:
-    return tensor is not None and tensor.shape == other.shape and tensor.dtype == other.dtype
-
-
-def _point(values: Mapping[str, Any]) -> Point:
-    train, validation = float(values["train_loss"]), float(values["validation_loss"])
-    return Point(step=int(values["step"]), train_loss=train, validation_loss=validation)
-
-
-def _running(pair: Sequence[float]) -> list[float]:
-    total, items = pair
-    return [float(total), float(items)]
-
-
-PROGRESS: dict[str, Callable[[Any], object]] = {  # attribute of a training -> how a checkpoint's value is read
-    "step": int,
-    "seconds": float,
-    "curve": lambda points: list(map(_point, points)),
-    "running": _running,
-    "best_loss": float,
-    "best_step": int,
-}
-
-
 @dataclass(kw_only=True)
 class Checkpoints:
     """Where the processes of a gang save a training, and when."""
@@ -259,7 +210,7 @@ class Checkpoints:
     say: Callable[[str], None]
     _saved: float = field(default_factory=time.monotonic)
 
-    def due(self, training: Training) -> bool:
+    def due(self) -> bool:
         """Return whether this process shall save now."""
         return self.gang.rank == 0 and time.monotonic() - self._saved > 60 * self.minutes
 
@@ -272,18 +223,15 @@ class Checkpoints:
     def resume(self, training: Training) -> None:
         """Continue from the last checkpoint, if there is a whole one; a damaged file is renamed to ``*.damaged``."""
         self.gang.barrier()
-        saved = self._read(training) if self.gang.rank == 0 else None
+        saved = None
+        if self.gang.rank == 0 and os.path.lexists(self.path):
+            try:
+                saved = training.read(self.path)
+            except CheckpointError as damage:
+                damaged = self.path.with_suffix(".damaged")
+                remove(damaged)  # left by an earlier run
+                self.path.rename(damaged)
+                told = f"{self.path} is damaged ({damage}): it is now {damaged.name}, and training begins anew"
+                self.say(f"WARNING   {told}")
         if self.gang.sum([float(saved is not None)])[0]:
             training.restore(saved or training.read(self.path))
-
-    def _read(self, training: Training) -> Saved | None:
-        if not os.path.lexists(self.path):
-            return None
-        try:
-            return training.read(self.path)
-        except CheckpointError as damage:
-            damaged = self.path.with_suffix(".damaged")
-            remove(damaged)  # left by an earlier run
-            self.path.rename(damaged)
-            self.say(f"WARNING   {self.path} is damaged ({damage}): it is now {damaged.name}, and training begins anew")
-            return None
