@@ -1,12 +1,10 @@
 """Every shipped config composes and is accepted, and every option can be given without a ``+``."""
 
-import dataclasses
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
-import torch
 from _pytest.mark import ParameterSet
 from hydra import initialize_config_module
 from omegaconf import OmegaConf
@@ -18,9 +16,6 @@ from pipelines.commandline.composition import compose, resolved
 from pipelines.commandline.options import index
 from pipelines.settings.run import RunSettings, run_settings
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
-from wordless.training.gangs import Alone
-from wordless.training.options import FitConfig
-from wordless.training.precision import with_precision
 
 CONF = Path(__file__).parents[1] / "conf"
 SIZED = ("tokenizer", "lm", "vocoder", "baselines", "ast", "audio_transformer", "wav2vec2", "next_sample")
@@ -79,25 +74,6 @@ def test_a_second_of_sound_is_50_codes_at_every_rate(rate: int) -> None:
 def test_every_size_is_accepted(group: str) -> None:
     for size in choices(group):
         run_settings(composed(f"{group}={size}"))
-
-
-def trainings(settings: object, name: str = "") -> Iterator[tuple[str, FitConfig]]:
-    """Dotted names of the trainings in a group of options."""
-    for field, value in vars(settings).items():
-        if isinstance(value, FitConfig):
-            yield f"{name}.{field}".lstrip("."), value
-        elif dataclasses.is_dataclass(value):
-            yield from trainings(value, f"{name}.{field}")
-
-
-def test_precision_of_every_training_follows_the_devices(monkeypatch: pytest.MonkeyPatch) -> None:
-    words = [f"{name}.precision=auto" for name, _ in trainings(run_settings(composed()))]
-    settings = run_settings(composed(*words))
-    assert {fit.precision for _, fit in trainings(settings)} == {"auto"}
-    for supported, precision in ((True, "bf16"), (False, "fp32")):
-        monkeypatch.setattr("wordless.training.precision.multiplies_bf16", lambda device, found=supported: found)
-        found = with_precision(settings, Alone(torch.device("cpu")))
-        assert {fit.precision for _, fit in trainings(found)} == {precision}
 
 
 @pytest.mark.parametrize("experiment", choices("experiment"))

@@ -1,6 +1,5 @@
 """The console script, what the doctor finds, and the pages of options that the site shows."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,10 +11,6 @@ from pipelines.commandline.options import index
 from pipelines.documentation import TABLES, options_page, with_tables
 from pipelines.methods.table import METHODS
 from tests.calling import python
-
-
-def called(*words: str) -> subprocess.CompletedProcess[str]:
-    return python("-m", "pipelines.cli", *words)
 
 
 def test_overview_names_every_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,19 +33,6 @@ def test_a_training_begins_in_a_process_that_keeps_freed_memory() -> None:
     assert told("run", GLIBC_TUNABLES="").splitlines()[:2] == ["", cli.MEMORY]
     assert told("run", GLIBC_TUNABLES="x=1").splitlines().count("x=1") == 1
     assert cli.MEMORY not in told("encode", GLIBC_TUNABLES="")
-
-
-@pytest.mark.parametrize("words", [["-h"], ["help"]])
-def test_help_exits_with_0(words: list[str]) -> None:
-    assert called(*words).returncode == 0
-
-
-def test_help_imports_nothing_heavy() -> None:
-    code = (
-        "import sys; from pipelines.cli import main; sys.argv[1:] = ['--help']; main();"
-        "heavy = {'torch', 'numpy', 'hydra', 'rich'} & set(sys.modules); assert not heavy, heavy"
-    )
-    subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("dokter", "doctor"), ("enocde", "encode"), ("rum", "run")])

@@ -162,14 +162,6 @@ def test_a_name_cannot_command_the_terminal(project: Path) -> None:
     assert "red" in told
 
 
-def test_a_misspelt_option_is_refused_before_pytorch_is_imported(project: Path) -> None:
-    done = called(project, "tokenizer.codebok_size=5", PYTHONPROFILEIMPORTTIME="1")  # logs each module to stderr
-    assert (done.returncode, done.stderr.count("wordless try: ")) == (2, 1)
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
-    assert "hydra" in imported
-    assert "torch" not in imported
-
-
 @pytest.mark.parametrize("words", ["prompt=refuse", "sede=1"])
 def test_refusals_have_a_traceback_on_demand(project: Path, words: str) -> None:
     done = called(project, words, HYDRA_FULL_ERROR="1")

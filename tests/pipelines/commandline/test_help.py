@@ -111,13 +111,6 @@ def test_every_option_group_and_choice_is_explained(command: str) -> None:
     assert [name for name, group in known.groups.items() if group.chosen not in group.choices] == []
 
 
-def test_an_explanation_is_written_once_for_all_namesakes() -> None:
-    options = index("run").options
-    assert options["lm.fit.steps"].explanation == options["tokenizer.fit.steps"].explanation
-    assert index("probe").options["probe.penalties"].explanation == options["probe.penalties"].explanation
-    assert options["lm.fit.steps"].value == "300"
-
-
 def found(*words: str) -> list[str]:
     return candidates(words, COMMANDS)
 
@@ -178,15 +171,6 @@ def test_a_real_bash_completes() -> None:
         ["tokenizer.patch."],
         [f"synthesis={key}" for key in CHOICES],
     ]
-
-
-def test_an_answer_needs_neither_hydra_nor_pytorch() -> None:
-    code = (
-        "import sys; sys.argv = ['wordless', '--complete', 'run', 'lm.gpt.']; from pipelines.cli import main; main();"
-        "heavy = {'torch', 'hydra', 'omegaconf'} & set(sys.modules); assert not heavy, heavy"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "lm.gpt.layers=" in done.stdout
 
 
 @pytest.mark.parametrize(("words", "shells"), [((), "bash, zsh, fish"), (("tcsh",), "bash, zsh, fish")])

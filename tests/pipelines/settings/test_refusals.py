@@ -70,6 +70,37 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "missing file": (("compare.features={mine: gone.npz}",), r"gone\.npz\b"),
     "no features": (("compare.features={mine: setup.py}",), r"setup\.py\b"),
     "a list": (("compare.features=[x.npz]",), r"compare\.features\b.*\bgroup\b"),
+    "text as a seed": (("seed=many",), r"seed is many\b.*text.*whole number.*\bseed=\d"),
+    "no stage": (("stages=[tokenizer,gpt]",), r"stages\[1\] is gpt\b.*\btokenizer, lm, probe, vocoder\b"),
+    "no stages": (("stages=[]",), r"stages\b.*\bone or more\b"),
+    "more codes than patches": (
+        ("tokenizer.codebook_size=501",),
+        r"codebook_size\b.*\b501\b.*sample_patches\b.*\b500\b",
+    ),
+    "part of a band": (("tokenizer.patch.mels=7",), "mels"),
+    "above Nyquist": (("audio.f_max=9000",), "f_max"),
+    "short crop": (("vocoder.crops.crop_codes=3",), r"look-ahead\b.*\b4\b"),
+    "GPT's batch": (("lm.fit.accumulation=3",), r"lm\.batches\.batch_size\b.*\b4\b.*\b3\b"),
+    "voice's batch": (("vocoder.fit.accumulation=3",), r"vocoder\.crops\.batch_size\b.*\b2\b.*\b3\b"),
+    "AST's batch": (("compare.methods=[ast]", "ast.fit.accumulation=3"), r"ast\.batches\.batch_size\b"),
+    "SimCLR's batch": (
+        ("compare.methods=[simclr]", "baselines.simclr.fit.accumulation=5"),
+        "simclr.batches.batch_size",
+    ),
+    "AST's weights": (
+        ("compare.methods=[ast]", "ast.model.weights=nowhere"),
+        r"ast\.model\.weights=nowhere\b.*config\.json\b",
+    ),
+    "labels of a corpus": (("corpus.labels=none",), r"corpus\.labels=none\b.*corpus\.root\b.*corpus\.table\b"),
+    "pattern of a corpus": (("corpus.pattern='{label}.wav'",), r"corpus\.pattern=\{label\}\.wav.*corpus\.root\b"),
+    "column of a corpus": (("corpus.columns.group=speaker",), "corpus.columns.group=speaker"),
+    "missing files": (("corpus.missing=list",), r"corpus\.missing\b.*\blist\b"),
+    "formats of a corpus": (
+        ("corpus.extensions=[wav]",),
+        r"corpus\.extensions=\['wav'\].*corpus\.root\b.*corpus\.table\b",
+    ),
+    "rates, soft codes": (("tokenizer.rates=[4,2]", "compare.assignments=soft"), r"\brates\b.*\bhard\b"),
+    "context": (("tokenizer.patch.mels=4", "lm.gpt.context=10"), r"lm\.gpt\.context\b.*\b10\b.*\b10 positions\b"),
     "wav2vec2's input": (
         ("compare.methods=[log_mel,wav2vec2]", "compare.layers=[last,together]", "compare.input=true"),
         r"\bwav2vec2\b.*compare\.input=false\b",
@@ -83,6 +114,12 @@ def test_options_that_do_not_go_together_are_refused_in_one_line(case: str, tmp_
     with pytest.raises(InputError, match=told) as refused:
         run_settings(composed(tmp_path, *words))
     assert "\n" not in str(refused.value)
+
+
+def test_what_is_not_compared_is_not_judged(tmp_path: Path) -> None:
+    words = ("compare.methods=[gpt]", "ast.fit.accumulation=3", "baselines.simclr.fit.accumulation=5")
+    settings = run_settings(composed(tmp_path, *words, "ast.model.weights=nowhere"))
+    assert settings.ast.fit.accumulation == 3
 
 
 @pytest.fixture(scope="module")
