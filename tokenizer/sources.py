@@ -283,11 +283,6 @@ class PitchReader:
         silence = np.full(-(len(self.octaves) + len(rest)) % self.frames, np.nan)
         self.octaves = np.concatenate([self.octaves, rest, silence])
 
-    def rest(self, steps: int) -> IntArray:
-        """Read the end of the recording, and return the codes that were not taken ``(steps,)``."""
-        self.finish()
-        return self.take(steps)
-
     def take(self, steps: int) -> IntArray:
         """Return the next codes ``(steps,)``."""
         taken, self.octaves = self.octaves[: steps * self.frames], self.octaves[steps * self.frames :]

@@ -2,8 +2,8 @@
 
 Encoding works in blocks of a fixed number of patches, counted from the start of the recording; the last block is
 padded. So a file, an array, a stream and any number of workers do the same arithmetic and give identical codes, in
-constant memory. A GPU computes many blocks at once, also of several recordings. Its sums are rounded in another order,
-so a code may differ where two centroids are equally near.
+constant memory. A GPU computes many blocks of a recording at once. Its sums are rounded in another order, so a code may
+differ where two centroids are equally near.
 
 Only ``audio.remove_mean=clip`` and ``audio.dynamic_range`` need memory for the recording's whole spectrogram, and a
 layer of a speech model for its samples. Codes with a stream of pitch wait for 0.14 s of sound.
@@ -12,8 +12,7 @@ layer of a speech model for its samples. Codes with a stream of pitch wait for 0
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, partial
-from itertools import groupby, islice, starmap, tee
-from operator import itemgetter
+from itertools import islice, starmap, tee
 from pathlib import Path
 from typing import Any
 
@@ -162,24 +161,8 @@ class Tokenizer(nn.Module):
         return self.encode_recordings([resample_blocks([each.samples], each.sample_rate, rate) for each in sounds])
 
     def encode_recordings(self, recordings: Sequence[Iterable[FloatArray]], *, pitched: bool = True) -> list[Codes]:
-        """Encode recordings that arrive in blocks at the own sample rate; a GPU computes blocks of all of them at once.
-
-        Codes of several rates and of a speech model are made recording by recording. Without ``pitched`` the codes have
-        no stream of pitch.
-        """
-        if self.coarser or self.speech_layer is not None:
-            whole = [self._gather(blocks) for blocks in recordings]
-            return whole if pitched else [each.spectral for each in whole]
-        readers = [self._pitch_reader() for _ in recordings] if pitched and self.config.pitch is not None else None
-        if readers is not None:
-            recordings = [reader.passing(blocks) for reader, blocks in zip(readers, recordings, strict=True)]
-        gathered = [GatheredCodes(self.format.spectral) for _ in recordings]
-        for number, codes, covered in self._encode_together(recordings, self._at_once):
-            gathered[number].add(codes, covered)
-        spectral = [each.codes for each in gathered]
-        if readers is None:
-            return spectral
-        return [own.with_pitch(each.rest(len(own)), self.format) for own, each in zip(spectral, readers, strict=True)]
+        """Encode recordings that arrive in blocks at the own sample rate; without ``pitched``, without their pitch."""
+        return [self._gather(blocks, pitched=pitched) for blocks in recordings]
 
     def encode_file(self, path: Path | str) -> Codes:
         """Encode a recording that libsndfile can read; see `encode_stream` for its use of memory."""
@@ -201,12 +184,14 @@ class Tokenizer(nn.Module):
         """
         return self._stream(blocks, at_once=1)
 
-    def _stream(self, blocks: Iterable[FloatArray], *, at_once: int) -> Iterator[tuple[Tensor, int]]:
+    def _stream(
+        self, blocks: Iterable[FloatArray], *, at_once: int, pitched: bool = True
+    ) -> Iterator[tuple[Tensor, int]]:
         """Give the same as `encode_stream`, of which ``at_once`` blocks are computed together."""
-        if self.config.pitch is None:
+        if self.config.pitch is None or not pitched:
             yield from self._encode_spectrum(blocks, at_once)
             return
-        reader, waiting = self._pitch_reader(), deque[tuple[Tensor, int]]()
+        reader, waiting = PitchReader(self.config.pitch, self.front_end, self.patch_frames), deque[tuple[Tensor, int]]()
 
         def beside_pitch(codes: Tensor, covered: int) -> tuple[Tensor, int]:
             pitch = torch.from_numpy(reader.take(len(codes))).to(codes.device)
@@ -219,68 +204,52 @@ class Tokenizer(nn.Module):
         reader.finish()
         yield from starmap(beside_pitch, waiting)
 
-    def _pitch_reader(self) -> PitchReader:
-        assert self.config.pitch is not None, "the codes have a stream of pitch"
-        return PitchReader(self.config.pitch, self.front_end, self.patch_frames)
-
     def _encode_spectrum(self, blocks: Iterable[FloatArray], at_once: int) -> Iterator[tuple[Tensor, int]]:
-        """Give the codes of the spectrum ``(steps, spectral_streams)``; see `encode_stream`."""
-        if self.speech_layer is None:
-            yield from ((codes, covered) for _, codes, covered in self._encode_together([blocks], at_once))
+        """Give the codes of the spectrum ``(steps, spectral_streams)``; see `encode_stream`.
+
+        ``at_once`` blocks are computed together; their codes are copied to the CPU together if there are several.
+        """
+        if self.speech_layer is not None:
+            samples = join_blocks(blocks)
+            left, step = len(samples), self.config.samples_per_code
+            for states in self.speech_layer.pieces(samples):
+                covered = min(left, len(states) * step)
+                yield self.nearest(states[:, None]).to(torch.int32), covered  # (T, D) -> (T, 1, D), one band
+                left -= covered
             return
-        samples = join_blocks(blocks)
-        left, step = len(samples), self.config.samples_per_code
-        for states in self.speech_layer.pieces(samples):
-            covered = min(left, len(states) * step)
-            yield self.nearest(states[:, None]).to(torch.int32), covered  # (T, D) -> (T, 1, D), one band
-            left -= covered
+        sizes = deque[int]()  # samples covered by the blocks whose codes were not given yet
+        pieces = self.log_mel.relative(self._frames(blocks, at_once, sizes))
+        while several := [*islice(pieces, at_once)]:
+            codes = self._codes_of(several)
+            codes = codes.cpu() if at_once > 1 else codes
+            for own, frames in zip(codes, several, strict=True):
+                yield own[: len(frames) // self.patch_frames], sizes.popleft()
 
     @property
     def _at_once(self) -> int:
         """Blocks that the device computes at once if nobody waits for the first one."""
         return 1 if self.centroids.device.type == "cpu" else GPU_BLOCKS
 
-    def _encode_together(
-        self, recordings: Sequence[Iterable[FloatArray]], at_once: int
-    ) -> Iterator[tuple[int, Tensor, int]]:
-        """Give, recording after recording, the number of each block's recording, its codes, and the samples covered.
-
-        ``at_once`` blocks are computed together; their codes are copied to the CPU together if there are several.
-        """
-        pieces = self._pieces(recordings, at_once)
-        while several := [*islice(pieces, at_once)]:
-            codes = self._codes_of([frames for _, frames, _ in several])
-            codes = codes.cpu() if at_once > 1 else codes
-            for own, (number, frames, covered) in zip(codes, several, strict=True):
-                yield number, own[: len(frames) // self.patch_frames], covered
-
-    def _pieces(self, recordings: Sequence[Iterable[FloatArray]], at_once: int) -> Iterator[tuple[int, Tensor, int]]:
-        """Give the same with the relative log-mel of the blocks' whole patches ``(time, mels)`` in place of codes."""
-        for number, own in groupby(self._frames(recordings, at_once), itemgetter(0)):
-            sizes = deque[int]()  # not `tee`, which would keep the log-mel of a whole recording twice
-            for piece in self.log_mel.relative(_noting(own, sizes)):
-                yield number, piece, sizes.popleft()
-
-    def _frames(self, recordings: Sequence[Iterable[FloatArray]], at_once: int) -> Iterator[tuple[int, Tensor, int]]:
-        """Give the same with log-mel before it is made relative to its recording."""
-        step, windows = self.config.samples_per_code, self._windows(recordings)
+    def _frames(self, blocks: Iterable[FloatArray], at_once: int, sizes: deque[int]) -> Iterator[Tensor]:
+        """Give the log-mel of each block's whole patches ``(time, mels)``; the samples covered go into ``sizes``."""
+        step, windows = self.config.samples_per_code, self._windows(blocks)
         while several := [*islice(windows, at_once)]:
-            samples = torch.from_numpy(np.stack([window for _, window, _ in several]))
+            samples = torch.from_numpy(np.stack([window for window, _ in several]))
             frames = self.log_mel.frames(copy_to(samples, self.centroids.device))
-            for own, (number, _, covered) in zip(frames, several, strict=True):
-                yield number, own[: -(-covered // step) * self.patch_frames], covered
+            for own, (_, covered) in zip(frames, several, strict=True):
+                sizes.append(covered)
+                yield own[: -(-covered // step) * self.patch_frames]
 
-    def _windows(self, recordings: Sequence[Iterable[FloatArray]]) -> Iterator[tuple[int, FloatArray, int]]:
-        """Give the samples of each block behind those of its left context, padded at the end of its recording."""
+    def _windows(self, blocks: Iterable[FloatArray]) -> Iterator[tuple[FloatArray, int]]:
+        """Give the samples of each block behind those of its left context, padded at the end, and their number."""
         left, size = self.config.audio.left_context, PATCHES_PER_BLOCK * self.config.samples_per_code
-        for number, blocks in enumerate(recordings):
-            history = np.zeros(left, dtype=np.float32)
-            for block in equal_blocks(blocks, size):
-                padded = np.zeros(left + size, dtype=np.float32)
-                padded[: len(history)] = history
-                padded[len(history) : len(history) + len(block)] = block
-                history = padded[size:]
-                yield number, padded, len(block)
+        history = np.zeros(left, dtype=np.float32)
+        for block in equal_blocks(blocks, size):
+            padded = np.zeros(left + size, dtype=np.float32)
+            padded[:left] = history
+            padded[left : left + len(block)] = block
+            history = padded[size:]
+            yield padded, len(block)
 
     @torch.inference_mode()
     def encode_spectrogram(self, spectrogram: Tensor) -> Tensor:
@@ -438,7 +407,7 @@ class Tokenizer(nn.Module):
         state = self.state_dict()
         return {name: value for name, value in state.items() if not name.startswith(("log_mel.", "speech_layer."))}
 
-    def _gather(self, samples: Iterable[FloatArray]) -> Codes:
+    def _gather(self, samples: Iterable[FloatArray], *, pitched: bool = True) -> Codes:
         """Encode samples at each rate, side by side, block after block of the coarsest.
 
         A block has equally many codes at each rate, so finer rates take several blocks::
@@ -446,9 +415,12 @@ class Tokenizer(nn.Module):
             rate 1   [          block          ]
             rate 2   [   block    ][   block   ]
         """
-        gathered = [GatheredCodes(each.format) for each in self.rates]
+        gathered = [GatheredCodes(each.format if pitched else each.format.spectral) for each in self.rates]
         copies = tee(samples, len(self.rates)) if self.coarser else (samples,)  # a tee keeps blocks for a while
-        streams = [each._stream(copy, at_once=self._at_once) for each, copy in zip(self.rates, copies, strict=True)]
+        streams = [
+            each._stream(copy, at_once=self._at_once, pitched=pitched)
+            for each, copy in zip(self.rates, copies, strict=True)
+        ]
         shares = [self.format.samples_per_code // each.format.samples_per_code for each in self.rates]
         while any(turn := [list(islice(stream, share)) for stream, share in zip(streams, shares, strict=True)]):
             for rate, blocks in zip(gathered, turn, strict=True):
@@ -465,13 +437,6 @@ def sound_for(audio: SpectrogramConfig, given: Waveform | Samples, sample_rate: 
     """
     require_sound(given, name)
     return as_waveform(given, sample_rate, channel=audio.channel, name=name)
-
-
-def _noting(pieces: Iterable[tuple[int, Tensor, int]], sizes: deque[int]) -> Iterator[Tensor]:
-    """Give the frames of each piece, and append the samples that it covers to ``sizes``."""
-    for _, frames, covered in pieces:
-        sizes.append(covered)
-        yield frames
 
 
 def _describe(codebook: str, shape: Sequence[int]) -> str:

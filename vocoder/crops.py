@@ -44,19 +44,6 @@ class VocoderClips:
     code_offsets: npt.NDArray[np.int64]  # (clips + 1,)
     groups: npt.NDArray[np.int64]  # (clips,), indices into WaveNetConfig.groups; -1: unknown
 
-    def __post_init__(self) -> None:
-        ends = int(self.sample_offsets[-1]), int(self.code_offsets[-1])
-        if ends != (len(self.samples), len(self.codes)):
-            raise InputError(
-                f"offsets end at sample {ends[0]} and code {ends[1]} of {len(self.samples)} samples and "
-                f"{len(self.codes)} codes; they must cover both exactly: encode the corpus again"
-            )
-        if not len(self.sample_offsets) == len(self.code_offsets) == len(self.groups) + 1:
-            raise InputError(
-                f"there are offsets for {len(self.sample_offsets) - 1} clips of samples and "
-                f"{len(self.code_offsets) - 1} of codes, and {len(self.groups)} groups; give each clip its own"
-            )
-
     @property
     def sounds(self) -> Iterator[npt.NDArray[np.int16]]:
         """The samples of each clip ``(samples,)``."""
@@ -76,17 +63,13 @@ class OtherCodes:
 class VocoderBatch(Batch):
     """Crops, padded to the length of the longest."""
 
-    previous: Tensor  # (batch, time) int64, on the way to a GPU int16; levels delayed by one sample
-    targets: Tensor  # (batch, time) the same; levels; NOT_COUNTED where the loss ignores them
+    previous: Tensor  # (batch, time) int64; levels delayed by one sample
+    targets: Tensor  # (batch, time) int64; levels; NOT_COUNTED where the loss ignores them
     spectrogram: Tensor  # (batch, frames, inputs) float32, conditions of the codes; zeros beyond a clip's end
     groups: Tensor  # (batch,) int64
     phase: Tensor | None  # (batch, time, 3) float32, of the voice: see vocoder.phase; None: no pitch is read
     counted: int  # number of targets that the loss counts; known on the host, which saves a query to the GPU
     by_crop: bool = False  # whether each crop weighs the same in the loss; False: each counted target
-
-    def to(self, device: torch.device) -> "VocoderBatch":
-        there = super().to(device)
-        return replace(there, previous=there.previous.long(), targets=there.targets.long())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +80,6 @@ class _Crop:
     group: int
     codebook: int  # index of the codebook whose codes are used
     pitched: bool  # whether the pitch is known
-    noise: Tensor | None  # (frames, inputs), added to the conditions
     jitter: Tensor | None  # (samples,) int64, added to the input levels
 
 
@@ -112,8 +94,7 @@ class Crops:
     groups, and each crop weighs the same: the mean loss over crops is the mean over groups of each group's mean. So no
     group decides a validation because its recordings are longer or more.
 
-    The conditions lie on ``device``. What all codes stand for was copied there once, so that a batch sends codes, and
-    levels as int16.
+    The conditions lie on ``device``. What all codes stand for was copied there once, so that a batch sends codes.
     """
 
     def __init__(
@@ -140,24 +121,9 @@ class Crops:
         if turns is not None:
             order = np.random.default_rng(config.seed).permutation(np.unique(turns))
             self.code_ends = [np.cumsum(np.where(turns == group, self.code_counts, 0)) for group in order]
-        self._require_alignment()
-        self._frames = self._frames_of_codes()
-
-    def _require_alignment(self) -> None:
-        if not len(self.clips.codes):
+        if not len(clips.codes):
             raise InputError("there are no clips to train the vocoder on; widen the training split")
-        wanted = -(-np.diff(self.clips.sample_offsets) // self.model.samples_per_code)
-        for clip in np.flatnonzero(wanted != self.code_counts)[:1]:
-            raise InputError(
-                f"clip {clip} has {self.code_counts[clip]} codes; its samples take {wanted[clip]} of "
-                f"{self.model.samples_per_code} samples each: encode the corpus again with the vocoder's tokenizer"
-            )
-        for other in self.coded[1:]:
-            if len(other.codes) != len(self.clips.codes):
-                raise InputError(
-                    f"the clips have {len(self.clips.codes)} codes in one codebook and {len(other.codes)} in another; "
-                    "give codebooks of one tokenizer, whose codes stand for equally many samples"
-                )
+        self._frames = self._frames_of_codes()
 
     def batch(self, step: int, part: int = 0, parts: int = 1) -> VocoderBatch:
         """Return share ``part`` of ``parts`` of the batch of ``step``; ``parts`` must divide the batch size."""
@@ -174,25 +140,8 @@ class Crops:
         stop = min(start + self.config.crop_codes, count)
         codebook = int(rng.integers(len(self.coded))) if len(self.coded) > 1 else 0
         pitched = bool(self.model.pitch) and rng.random() >= self.config.pitch_dropout
-        noise = self._noise(rng, stop - start) if self.config.condition_noise else None
         jitter = self._jitter(rng, stop - start) if self.config.input_noise else None
-        return _Crop(
-            clip=clip,
-            start=start,
-            stop=stop,
-            group=group,
-            codebook=codebook,
-            pitched=pitched,
-            noise=noise,
-            jitter=jitter,
-        )
-
-    def _noise(self, rng: np.random.Generator, codes: int) -> Tensor:
-        """Draw noise for the log-mel of ``codes`` codes ``(frames, inputs)``; positions within codes get none."""
-        noise = np.zeros((codes * self.model.patch_frames, self.spectral.condition_inputs), np.float32)
-        log_mel = noise[:, : self.model.n_mels]
-        log_mel[:] = self.config.condition_noise * rng.standard_normal(log_mel.shape, dtype=np.float32)
-        return torch.from_numpy(noise)
+        return _Crop(clip=clip, start=start, stop=stop, group=group, codebook=codebook, pitched=pitched, jitter=jitter)
 
     def _jitter(self, rng: np.random.Generator, codes: int) -> Tensor:
         """Draw noise for the input samples of ``codes`` codes, in whole levels ``(samples,)``.
@@ -210,14 +159,15 @@ class Crops:
         codes = max(crop.stop - crop.start for crop in crops)
         sounds = [self._levels(crop, codes) for crop in crops]
         targets = torch.stack([targets for _, targets in sounds])
-        spectrogram, phase = self._spectrogram(crops, codes), None
+        table, phase = self._frames, None
+        spectrogram = self._decoded(crops, codes) if table is None else self._looked_up(table, crops, codes)
         if self.model.pitch:
             pitch = [self._pitch(crop, codes) for crop in crops]
             spectrogram = torch.cat([spectrogram, copy_to(torch.stack(pitch), self.device)], dim=2)
             phase = torch.stack([self._phase(crop, each) for crop, each in zip(crops, pitch, strict=True)])
         return VocoderBatch(
-            previous=self._narrow(torch.stack([previous for previous, _ in sounds]), self.model.levels),
-            targets=self._narrow(targets, self.model.levels),
+            previous=torch.stack([previous for previous, _ in sounds]),
+            targets=targets,
             spectrogram=spectrogram,
             phase=phase,
             groups=torch.tensor([crop.group for crop in crops]),
@@ -268,12 +218,6 @@ class Crops:
         phase = recorded_phase(pad(sound, (0, len(turns) - len(sound))), turns, amplitude, sample_rate=rate)
         return torch.cat([phase, lags(turns, hop_length=hop)[:, None].float()], dim=1)
 
-    def _narrow(self, numbers: Tensor, count: int) -> Tensor:
-        """Return numbers below ``count`` in the type in which they travel to the device."""
-        if self.device.type == "cpu":
-            return numbers
-        return numbers.to(torch.int16 if count <= 1 << 15 else torch.int32)
-
     def _frames_of_codes(self) -> Tensor | None:
         """Decode all codes ``(1 + codes, patch_frames, inputs)``, zeros first; None for several streams: too many."""
         streams = [coded.codes.shape[1] - (coded.meanings.format.pitch is not None) for coded in self.coded]
@@ -287,25 +231,17 @@ class Crops:
             decoded.append(frames.view(-1, *decoded[0].shape[1:]))
         return torch.cat(decoded).to(self.device)
 
-    def _spectrogram(self, crops: list[_Crop], codes: int) -> Tensor:
-        """Return the conditions ``(batch, codes * patch_frames, inputs)``, zeros beyond a clip's end."""
-        frames = self._decoded(crops, codes) if self._frames is None else self._looked_up(self._frames, crops, codes)
-        for own_frames, crop in zip(frames, crops, strict=True):
-            if crop.noise is not None:
-                own_frames[: len(crop.noise)] += copy_to(crop.noise, frames.device)
-        return frames
-
-    def _looked_up(self, decoded: Tensor, crops: list[_Crop], codes: int) -> Tensor:
-        """Look up what codes stand for in `_frames_of_codes`."""
+    def _looked_up(self, frames_of_codes: Tensor, crops: list[_Crop], codes: int) -> Tensor:
+        """Look up the conditions ``(batch, codes * patch_frames, inputs)``, zeros beyond a clip's end."""
         first = np.cumsum([1, *(coded.meanings.format.codebook_size for coded in self.coded)])
         numbers = np.zeros((len(crops), codes), np.int64)
         for own, crop in zip(numbers, crops, strict=True):
             own[: crop.stop - crop.start] = first[crop.codebook] + self._codes(crop)[:, 0]
-        there = copy_to(self._narrow(torch.from_numpy(numbers), len(decoded)), self.device)
-        return decoded[there.long()].flatten(1, 2)  # (N, T, P, I) -> (N, T * P, I)
+        there = copy_to(torch.from_numpy(numbers), self.device)
+        return frames_of_codes[there].flatten(1, 2)  # (N, T, P, I) -> (N, T * P, I)
 
     def _decoded(self, crops: list[_Crop], codes: int) -> Tensor:
-        """Decode codes of several streams, on the host."""
+        """Decode the same of several streams, on the host."""
         patch = self.model.patch_frames
         frames = torch.zeros(len(crops), codes * patch, self.spectral.condition_inputs, dtype=torch.float32)
         for book, coded in enumerate(self.coded):

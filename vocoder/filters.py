@@ -41,7 +41,6 @@ from torch.nn.functional import fold, pad
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.pitch import HIGHEST, LOWEST, peak_offset, resolves_pitch
 from wordless.audio.spectrogram import LogMel, mel_filters
-from wordless.base.errors import InputError
 from wordless.base.machine import one_thread
 
 LEAST_WEIGHT = 0.1  # limit for the last samples, which only the fading end of one window covers
@@ -349,42 +348,28 @@ class PostFilter:
         voice: VoiceHead | None = None,
         comb: bool = False,
     ) -> None:
-        self.hop_length, self.untouched = config.hop_length, prompt
+        self.untouched = prompt
+        self.comb = PitchComb(config, voice, prompt=prompt) if comb else None
         self.passes: list[_Pass | PitchComb] = [
             _Pass(config, strength=strength, prompt=prompt, smooth=comb and number == passes - 1)
             for number in range(passes)
         ]
-        if comb:
-            self.passes.insert(passes - 1, PitchComb(config, voice, prompt=prompt))
-        self.expected = 0  # frames that are still to be filtered
+        if self.comb is not None:
+            self.passes.insert(passes - 1, self.comb)
 
     def hear(self, samples: Tensor, log_mel: Tensor, pitch: Array | None = None) -> None:
-        for each in self.passes:
-            if isinstance(each, PitchComb):
-                each.hear(samples, log_mel, pitch)
+        """Let the comb go on from a recording that comes before the sound, as of `PitchComb.hear`."""
+        if self.comb is not None:
+            self.comb.hear(samples, log_mel, pitch)
 
     def expect(self, log_mel: Tensor, pitch: Array | None = None) -> None:
-        self.expected += len(log_mel)
+        """Add the target frames of the next samples, as of `PitchComb.expect`."""
         for each in self.passes:
-            if isinstance(each, PitchComb):
-                each.expect(log_mel, pitch)
-            else:
-                each.expect(log_mel)
+            each.expect(log_mel, pitch)
 
     @torch.inference_mode()
     def filter(self, samples: Tensor) -> Tensor:
-        """Filter the next samples ``(frames * hop_length,)``; return the samples that no later frame changes.
-
-        Raises:
-            InputError: the samples are not whole frames, or `expect` has not been given their target frames.
-        """
-        frames, rest = divmod(len(samples), self.hop_length)
-        if rest or frames > self.expected:
-            raise InputError(
-                f"there are {len(samples)} samples to filter and {self.expected} frames of meaning; give whole "
-                f"frames of {self.hop_length} samples, and what they mean before"
-            )
-        self.expected -= frames
+        """Filter the next whole frames ``(frames * hop_length,)``; return the samples that no later frame changes."""
         for each in self.passes:
             samples = each.filter(samples)
         return self._limited(samples)
@@ -415,16 +400,13 @@ class _Pass:
         self.waiting = torch.zeros(0, dtype=torch.float32)  # samples of a frame that is not whole yet
         # frames still to leave unfiltered
         self.untouched = -(-(prompt + config.left_context) // config.hop_length) if prompt else 0
-        self.recent = torch.zeros(
-            config.left_context, dtype=torch.float32
-        )  # samples before the next frame that were not returned yet
-        self.correction = torch.zeros(
-            2, config.left_context, dtype=torch.float32
-        )  # their correction by the frames so far, and its weight
+        # samples that were not returned yet, before the next frame; their correction by the frames so far; its weight
+        self.recent = torch.zeros(config.left_context, dtype=torch.float32)
+        self.correction = torch.zeros(2, config.left_context, dtype=torch.float32)
         self.before = config.left_context  # how many of them lie before the sound's beginning
         self.gains = torch.ones(1, config.window_length // 2 + 1, dtype=torch.float32)  # of the last frame
 
-    def expect(self, log_mel: Tensor) -> None:
+    def expect(self, log_mel: Tensor, _pitch: Array | None) -> None:
         self.targets.append(log_mel.float().cpu())
 
     def filter(self, samples: Tensor) -> Tensor:

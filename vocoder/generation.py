@@ -38,18 +38,18 @@ from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, mu_law_decode, silence
 from wordless.audio.pitch import LOWEST
 from wordless.base.errors import InputError
 from wordless.base.machine import copy_to, one_thread
-from wordless.base.seeds import require_seed
 
 SECONDS = 0.5
 STEPS_PER_WINDOW = 4  # windows overlap by three quarters
-QUARTERS_TOGETHER = 64  # quarters of windows of a recording that are squared at a time
 LOWEST_SHARE, HIGHEST_SHARE = 0.005, 0.995  # quantiles, so that a few odd recordings do not matter
 LOUDER = QUIETER = 6.0  # dB
 ATTEMPTS = 2  # at drawing a block again
-COOLER, WARMER = 0.8, 1 / 0.8  # factors of the temperature for each attempt: after loud sound, after silence
 FLOOR = 1e-12  # power of digital silence: -120 dBFS
 
 Fault = Literal["loud", "silent"]
+# Factor of the temperature for each attempt. A network runs away after improbable levels, which a lower temperature
+# avoids. In silence the most probable level is silence again, which a lower temperature makes more probable still.
+RETRY: dict[Fault, float] = {"loud": 0.8, "silent": 1 / 0.8}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,32 +125,14 @@ def _window_powers(samples: npt.NDArray[np.int16], sample_rate: int) -> Tensor:
     """Compute mean squares ``(windows,)`` of `_half_seconds` of a recording in nearly constant memory."""
     step = _step(sample_rate)
     if len(samples) < STEPS_PER_WINDOW * step:
-        return _squares(samples).mean(dim=0, keepdim=True)
-    ends = range(0, len(samples) // step * step, QUARTERS_TOGETHER * step)
-    blocks = [samples[start : start + QUARTERS_TOGETHER * step] for start in ends]  # views
-    quarters = [_squares(block[: len(block) // step * step]).view(-1, step).mean(dim=1) for block in blocks]
-    return torch.cat(quarters).unfold(0, STEPS_PER_WINDOW, 1).mean(dim=1)
-
-
-def _squares(samples: npt.NDArray[np.int16]) -> Tensor:
-    return torch.from_numpy(samples / 32768).square()
+        return torch.tensor([np.square(samples / 32768).mean()])
+    quarters = samples[: len(samples) // step * step].reshape(-1, step)
+    powers = torch.tensor([np.square(quarter / 32768).mean() for quarter in quarters])
+    return powers.unfold(0, STEPS_PER_WINDOW, 1).mean(dim=1)
 
 
 def _decibels(power: Tensor) -> Tensor:
     return 10 * power.clamp(min=FLOOR).log10()
-
-
-def retry_temperature(temperature: float, fault: Fault) -> float:
-    """Return the temperature of the next attempt at a block, after one at ``temperature`` that was loud or silent.
-
-    A network runs away after improbable levels, which a lower temperature avoids. In silence the most probable level
-    is silence again, which a lower temperature makes more probable still.
-    """
-    match fault:
-        case "loud":
-            return temperature * COOLER
-        case "silent":
-            return temperature * WARMER
 
 
 CHUNK_FRAMES = 64  # frames whose conditions and random numbers are made together
@@ -197,11 +179,10 @@ def generate(
         progress: called after every chunk with the steps done and the steps in all.
 
     Raises:
-        InputError: a seed is out of range, or a prompt has other levels or is longer than its clip.
+        InputError: a prompt is longer than its clip.
     """
     hop, chosen = model.config.hop_length, choose_engine(engine, model.embedding.weight.device.type).engine
     for clip in inputs:
-        _require_possible(clip, model.config.levels)
         if clip.prompt is not None and len(clip.prompt) > len(clip.spectrogram) * hop:
             raise _too_long(len(clip.prompt), len(clip.spectrogram) * hop)
     groups = side_by_side([len(clip.spectrogram) for clip in inputs], chosen)
@@ -242,22 +223,11 @@ def generate_blocks(
     chosen = choose_engine(engine, model.embedding.weight.device.type).engine
     nothing = torch.zeros(0, model.config.condition_inputs, dtype=torch.float32)
     clip = GenerationInput(spectrogram=nothing, group=group, seed=sampling.seed, prompt=prompt)
-    _require_possible(clip, model.config.levels)
     run = _Run(model, [clip], sampling, chosen, guard)
     for window in _windows(spectrogram, model.config.look_ahead_frames):
         yield run.advance([window])[0]
     if prompt is not None and run.time < len(prompt):
         raise _too_long(len(prompt), run.time)
-
-
-def _require_possible(clip: GenerationInput, levels: int) -> None:
-    require_seed(clip.seed, "seed")
-    prompt = clip.prompt
-    if prompt is not None and len(prompt) and not 0 <= int(prompt.min()) <= int(prompt.max()) < levels:
-        raise InputError(
-            f"the prompt has levels {int(prompt.min())} to {int(prompt.max())}; the vocoder knows 0 to {levels - 1}: "
-            "encode its sound with vocoder.wavenet.mu_law_encode"
-        )
 
 
 def _too_long(prompt: int, samples: int) -> InputError:
@@ -355,7 +325,7 @@ class _Run:
         for attempt in range(1, ATTEMPTS + 1):
             if not faults or not self.sampling.temperature:  # at 0 the result would be the same
                 break
-            heat = {clip: retry_temperature(heat[clip], fault) for clip, fault in faults.items()}
+            heat = {clip: heat[clip] * RETRY[fault] for clip, fault in faults.items()}
             for temperature in sorted(set(heat.values())):
                 draws, fixed = torch.zeros(levels.shape, dtype=torch.float32), levels.clone()
                 for clip in (clip for clip, own in heat.items() if own == temperature):

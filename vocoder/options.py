@@ -136,9 +136,6 @@ class CropsConfig(Options):
     pitch_dropout: float = option(
         0.1, "share of crops whose pitch is unknown, so that codes without a pitch have a voice, too", least=0, most=1
     )
-    condition_noise: float = option(
-        0.0, "noise added to the log-mel of the codes, in standard deviations of this log-mel", least=0
-    )
     input_noise: float = option(
         0.0,
         "largest standard deviation of the noise added to the input samples, in mu-law levels; each crop draws its own",
@@ -149,13 +146,10 @@ class CropsConfig(Options):
     @property
     def undisturbed(self) -> CropsConfig:
         """The same options without dropout and noise, for validation."""
-        return replace(self, group_dropout=0.0, pitch_dropout=0.0, condition_noise=0.0, input_noise=0.0)
+        return replace(self, group_dropout=0.0, pitch_dropout=0.0, input_noise=0.0)
 
     def look_ahead(self, model: WaveNetConfig) -> int:
         """Count the codes at the end of a crop that the loss ignores; refuse crops in which it would ignore all."""
-        if self.condition_noise and model.condition == "embedding":
-            rule = "the network reads embeddings, and numbers of codes take no noise: choose 0, or condition=meaning"
-            raise InputError(option="condition_noise", value=self.condition_noise, rule=rule)
         codes = -(-model.look_ahead_frames // model.patch_frames)
         if self.crop_codes <= (idle := self.context_codes + codes):
             rule = f"{idle} codes at its ends (context, look-ahead) do not count: choose {idle + 1} or more"

@@ -44,11 +44,9 @@ def codes_of(steps: int) -> Codes:
     return Codes(values=np.zeros((steps, 1), np.int32), num_samples=samples, format=TOKENIZER.format)
 
 
-def test_encoding_waits_once_for_a_recording_or_a_batch() -> None:
+def test_encoding_waits_once_for_a_recording() -> None:
     sound = np.random.default_rng(0).standard_normal(3 * RATE).astype(np.float32)
     assert waits_of(lambda: TOKENIZER.encode(sound, RATE)) == 1
-    sounds = [np.zeros(length, np.float32) for length in (RATE, 3 * RATE, RATE // 2)]
-    assert waits_of(lambda: TOKENIZER.encode_batch(sounds, RATE)) == 1
 
 
 def test_features_and_perplexities_of_the_gpt_wait_once(model: LanguageModel) -> None:

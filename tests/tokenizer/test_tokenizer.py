@@ -113,7 +113,7 @@ def test_samples_of_any_kind_give_the_codes_of_their_waveform_and_codes_are_no_s
 
 @pytest.mark.parametrize("at_once", [2, 64])
 @pytest.mark.parametrize("remove_mean", ["none", "running", "clip"])
-def test_blocks_of_several_recordings_together_give_the_codes_of_each(
+def test_several_blocks_together_give_the_codes_of_each(
     tokenizer: Tokenizer, at_once: int, remove_mean: MeanRemoval, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a GPU encodes them. A code may differ where two centroids are equally near, up to rounding."""

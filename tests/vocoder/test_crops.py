@@ -145,22 +145,6 @@ def test_conditions_are_those_of_the_crops_codes(condition: Literal["meaning", "
     assert len(found) > 1
 
 
-@pytest.mark.parametrize("position", [False, True])
-def test_noise_is_added_to_what_the_codes_mean(position: bool) -> None:
-    clips, table = numbered([3000, 400])
-    model = tiny_config(code_position=position)
-    quiet, noisy, again = (
-        Crops(clips, table, model, CropsConfig(batch_size=20, crop_codes=8, condition_noise=noise)).batch(0)
-        for noise in (0.0, 0.5, 0.5)
-    )
-    assert torch.equal(noisy.spectrogram, again.spectrogram)
-    added = noisy.spectrogram - quiet.spectrogram
-    heard = quiet.spectrogram[..., 0] > 0
-    assert float(added[heard][:, : SPECTROGRAM.n_mels].std()) == pytest.approx(0.5, rel=0.05)
-    assert not added[~heard].any()
-    assert not added[..., SPECTROGRAM.n_mels :].any()
-
-
 def test_noise_is_added_to_the_samples_that_are_heard_and_not_to_those_to_learn() -> None:
     clips, table = numbered([3000, 400])
     quiet, noisy, again = (
@@ -181,15 +165,11 @@ def test_noise_is_added_to_the_samples_that_are_heard_and_not_to_those_to_learn(
     assert noisy.previous.max() < levels
 
 
-def cropped(lengths: list[int], others: list[OtherCodes] | None = None, **changes: object) -> object:
+def cropped(lengths: list[int], **sizes: int) -> object:
     clips, table = numbered(lengths)
-    sizes = {name: changes.pop(name) for name in ("crop_codes", "context_codes") if name in changes}
-    crops = CropsConfig(**sizes)  # type: ignore[arg-type]  # whole numbers
-    own = VocoderClips(**{**vars(clips), **changes})  # type: ignore[arg-type]  # offsets
-    return Crops(own, table, tiny_config(), crops, others=others or []).batch(0, 0, 3)
+    return Crops(clips, table, tiny_config(), CropsConfig(**sizes)).batch(0, 0, 3)
 
 
-OTHER = OtherCodes(codes=np.zeros((3, 1), np.int32), meanings=random_table())
 EMBEDDING = {"condition": "embedding", "codebook": "book-1", "codebook_size": 12, "streams": 1}
 VALUES = torch.tensor([[[3], [0], [11]]])
 
@@ -197,12 +177,8 @@ VALUES = torch.tensor([[[3], [0], [11]]])
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda: cropped([500, 700], code_offsets=np.array([0, 5, 9])), r"clip 0\b.*\b5 codes\b.*\b4\b"),
-        (lambda: cropped([500], sample_offsets=np.array([0, 400])), r"offsets\b.*\b400\b"),
         (lambda: cropped([500], crop_codes=3, context_codes=2), r"crop_codes\b.*\b4\b"),
         (lambda: cropped([500]), r"batch_size\b.*\b8\b"),
-        (lambda: cropped([500], others=[OTHER]), r"\b4 codes\b.*\b3\b"),
-        (lambda: CropsConfig(condition_noise=0.1).look_ahead(tiny_config(**EMBEDDING)), "noise"),
         (lambda: code_frames(VALUES, random_table(codebook="x"), tiny_config(**EMBEDDING)), r"\bbook-1\b.*\bx\b"),
         (lambda: create_wavenet(tiny_config(condition="embedding"), seed=0), r"codebook_size\b.*\b0\b"),
     ],

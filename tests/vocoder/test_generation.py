@@ -83,31 +83,6 @@ def test_a_prompt_is_what_a_clip_begins_with(engine: Literal["torch", "numba"]) 
     assert not torch.equal(levels, generate(model, [GenerationInput(spectrogram=one.spectrogram, seed=5)])[0])
 
 
-def asked(*, seed: int = 0, prompt: list[int] | None = None) -> Iterator[object]:
-    """Ask for sound at once, and for a stream of it."""
-    one = GenerationInput(
-        spectrogram=clip(3, 0).spectrogram, seed=seed, prompt=None if prompt is None else torch.tensor(prompt)
-    )
-    yield lambda: generate(LIVELY, [one])
-    yield lambda: next(generate_blocks(LIVELY, [one.spectrogram], prompt=one.prompt, sampling=Sampling(seed=seed)))
-
-
-@pytest.mark.parametrize(
-    ("wrong", "told"),
-    [
-        ({"prompt": [3, -2]}, r"vocoder\b.*\b0\b.*\b31\b"),
-        ({"prompt": [3, 32]}, r"vocoder\b.*\b0\b.*\b31\b"),
-        ({"seed": -1}, r"seed\b.*-1\b.*\b0\b.*\b4294967295\b"),
-    ],
-)
-def test_prompts_of_other_levels_and_negative_seeds_are_refused_before_anything_sounds(
-    wrong: dict[str, object], told: str
-) -> None:
-    for ask in asked(**wrong):  # type: ignore[arg-type]  # one of the two
-        with pytest.raises(InputError, match=told):
-            ask()  # type: ignore[operator]
-
-
 RATE = SPECTROGRAM.sample_rate
 
 
