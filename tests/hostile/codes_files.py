@@ -28,17 +28,18 @@ LENGTHS = (6, 4)  # time steps
 
 def codes_files(folder: Path, codes_format: CodesFormat, *, seed: int = 0) -> Iterator[Path]:
     """Write one file after the other into a folder; each is named after what is wrong with it."""
-    good = _table(codes_format)
-    whole = _bytes(good, json.dumps(asdict(codes_format)).encode())
-    for name, content in (*_metadata(good, codes_format), *_damaged(whole, random.Random(seed))):
-        yield _written(folder / f"{name}.parquet", content)
-    about = json.dumps(asdict(codes_format)).encode()
-    for name, table in _tables(good):
-        yield _written(folder / f"{name}.parquet", _bytes(table, about))
+    good, about = _table(codes_format), json.dumps(asdict(codes_format)).encode()
+    whole = _bytes(good, about)
+    files = [(f"{name}.parquet", content) for name, content in _metadata(good, codes_format)]
+    files += [(f"{name}.parquet", content) for name, content in _damaged(whole, random.Random(seed))]
+    files += [(f"{name}.parquet", _bytes(table, about)) for name, table in _tables(good)]
     for compression in ("none", "gzip", "zstd", "brotli", "lz4"):
-        yield _written(folder / f"compressed by {compression}.parquet", _bytes(good, about, compression=compression))
-    for number, line in enumerate(_lines(random.Random(seed))):
-        yield _written(folder / f"line {number}.txt", b"ok|1 2\n" + line + b"\n")
+        files.append((f"{compression}.parquet", _bytes(good, about, compression=compression)))
+    lines = enumerate(_lines(random.Random(seed)))
+    files += [(f"line {number}.txt", b"ok|1 2\n" + line + b"\n") for number, line in lines]
+    for name, content in files:
+        (folder / name).write_bytes(content)
+        yield folder / name
 
 
 def _table(codes_format: CodesFormat) -> pa.Table:
@@ -64,20 +65,13 @@ def _bytes(table: pa.Table, about: bytes, *, compression: str = "snappy") -> byt
     return content
 
 
-def _written(path: Path, content: bytes) -> Path:
-    path.write_bytes(content)
-    return path
-
-
 def _metadata(good: pa.Table, codes_format: CodesFormat) -> Iterator[tuple[str, bytes]]:
     truth = asdict(codes_format)
     for field in truth:
         for value in VALUES:
             about = json.dumps({**truth, field: value}).encode()
-            yield (
-                f"{field} {type(value).__name__} {len(repr(value))} {value!r:.5}".replace("/", "_"),
-                _bytes(good, about),
-            )
+            name = f"{field} {type(value).__name__} {len(repr(value))} {value!r:.5}"
+            yield name.replace("/", "_"), _bytes(good, about)
         yield f"without {field}", _bytes(good, json.dumps({k: v for k, v in truth.items() if k != field}).encode())
     for name, about in (
         ("further", json.dumps({**truth, "further": 1}).encode()),
@@ -143,19 +137,7 @@ def _lines(rng: random.Random) -> Iterator[bytes]:
         b"[1]",
         b"null",
     )
-    for value in (
-        "1",
-        '"1"',
-        "null",
-        "[1.5]",
-        "[[1]]",
-        "[NaN]",
-        '[{"a": 1}]',
-        "[" * 50_000,
-        "9" * 5000,
-        "[1e400]",
-        "[-1]",
-    ):
+    for value in ("1", '"1"', "null", "[1.5]", "[[1]]", "[NaN]", '[{"a": 1}]', "[" * 50_000, "9" * 5000, "[1e400]"):
         yield b'{"file_name": "a", "units": ' + value.encode() + b"}"
     for name in ("1", "null", '"\\ud800"', '"a\\u0000"', '""', "[]"):
         yield b'{"file_name": ' + name.encode() + b', "units": [1]}'

@@ -79,22 +79,21 @@ def _of_a_file(name: str, another: bytes, planted: Path, rng: random.Random) -> 
     yield "of another model", written(another)
     yield "with more behind it", lambda folder: _replace(folder / name, (folder / name).read_bytes() + b"\0more")
     yield "a pickle", written(pickle.dumps(PlantedCode(planted)))
-    yield "a folder", lambda folder: _as_folder(folder / name)
-    yield "a link to itself", lambda folder: _as_link(folder / name, Path(name))
-    yield "a link to nowhere", lambda folder: _as_link(folder / name, Path("nowhere"))
-    yield "a link to a device", lambda folder: _as_link(folder / name, Path("/dev/zero"))
-    yield "a pipe", lambda folder: _as_pipe(folder / name)
+    for what, make in (
+        ("a folder", Path.mkdir),
+        ("a link to itself", lambda path: path.symlink_to(path.name)),
+        ("a link to nowhere", lambda path: path.symlink_to("nowhere")),
+        ("a link to a device", lambda path: path.symlink_to("/dev/zero")),
+        ("a pipe", os.mkfifo),
+    ):
+        yield what, lambda folder, make=make: ((folder / name).unlink(), make(folder / name))  # type: ignore[misc]
     for _ in range(12):
         share = rng.random()
         yield f"cut at {share:.3f}", lambda folder, share=share: _cut(folder / name, share)  # type: ignore[misc]
     for number in range(20):
         place, bit = rng.random(), rng.randrange(8)
-        yield (
-            f"with bit {bit} at {place:.4f} flipped {number}",
-            (
-                lambda folder, place=place, bit=bit: _flip(folder / name, place, bit)  # type: ignore[misc]
-            ),
-        )
+        name_of_flip = f"with bit {bit} at {place:.4f} flipped {number}"
+        yield name_of_flip, lambda folder, place=place, bit=bit: _flip(folder / name, place, bit)  # type: ignore[misc]
 
 
 def _of_json(text: str) -> Iterator[Change]:
@@ -102,24 +101,15 @@ def _of_json(text: str) -> Iterator[Change]:
     for place in _places(whole):
         for number, value in enumerate(VALUES):
             if (number + len(place)) % 2 == 0 or place[-1] not in whole:  # half of them at the top
-                yield f"{_dotted(place)}={value!r:.30}", lambda folder, p=place, v=value: _set(folder, p, v)  # type: ignore[misc]
+                yield f"{'.'.join(place)}={value!r:.30}", lambda folder, p=place, v=value: _set(folder, p, v)  # type: ignore[misc]
         for value in TEXTS[:3]:
-            yield f"{_dotted(place)}={value:.20}", lambda folder, p=place, v=value: _set_text(folder, p, v)  # type: ignore[misc]
-        yield f"{_dotted(place)} missing", lambda folder, p=place: _remove(folder, p)  # type: ignore[misc]
+            yield f"{'.'.join(place)}={value:.20}", lambda folder, p=place, v=value: _set_text(folder, p, v)  # type: ignore[misc]
+        yield f"{'.'.join(place)} missing", lambda folder, p=place: _remove(folder, p)  # type: ignore[misc]
     for value in TEXTS:
         first = next(iter(whole))
         yield f"{first}={value:.20} as it stands", lambda folder, p=(first,), v=value: _set_text(folder, p, v)  # type: ignore[misc]
-    for value in (
-        "[]",
-        "null",
-        "1",
-        NESTED,
-        '{"a": ' * 50_000,
-        text * 2,
-        text[:-2],
-        "\ufeff" + text,
-        text.replace(":", "="),
-    ):
+    others = ("[]", "null", "1", NESTED, '{"a": ' * 50_000)
+    for value in (*others, text * 2, text[:-2], "\ufeff" + text, text.replace(":", "=")):
         yield f"holding {value!r:.20} of {len(value)}", lambda folder, v=value: _replace(folder / CONFIG, v.encode())  # type: ignore[misc]
     yield "with a further key", lambda folder: _set(folder, ("further",), 1)
     yield "in another encoding", lambda folder: _replace(folder / CONFIG, text.encode("utf-16"))
@@ -148,40 +138,17 @@ def _of_tensors(tensors: dict[str, Tensor]) -> Iterator[Change]:
     yield "with swapped names", saved(lambda all_: {**all_, names[0]: all_[names[1]], names[1]: all_[names[0]]})
     for length in (0, 1, 7, 1 << 20, 1 << 31, 1 << 60, (1 << 64) - 1):
         yield f"whose header has length {length}", lambda folder, n=length: _set_header_length(folder / WEIGHTS, n)  # type: ignore[misc]
-    for before, after in (
-        (b'"F32"', b'"F64"'),
-        (b'"F32"', b'"X99"'),
-        (b'"shape":[', b'"shape":[-'),
-        (b"data_off", b"data_aff"),
-    ):
-        yield (
-            f"whose header says {after.decode()}",
-            (
-                lambda folder, b=before, a=after: _replace(
-                    folder / WEIGHTS, (folder / WEIGHTS).read_bytes().replace(b, a, 1)
-                )  # type: ignore[misc]
-            ),
-        )
+    for before, after in ((b'"F32"', b'"F64"'), (b'"F32"', b'"X99"'), (b'"shape":[', b'"shape":[-'), (b"off", b"aff")):
+
+        def reworded(folder: Path, before: bytes = before, after: bytes = after) -> None:
+            _replace(folder / WEIGHTS, (folder / WEIGHTS).read_bytes().replace(before, after, 1))
+
+        yield f"whose header says {after.decode()}", reworded
 
 
 def _replace(path: Path, content: bytes) -> None:
     path.unlink(missing_ok=True)
     path.write_bytes(content)
-
-
-def _as_folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-def _as_link(path: Path, target: Path) -> None:
-    path.unlink()
-    path.symlink_to(target)
-
-
-def _as_pipe(path: Path) -> None:
-    path.unlink()
-    os.mkfifo(path)
 
 
 def _cut(path: Path, share: float) -> None:
@@ -218,10 +185,6 @@ def _places(values: dict[str, object], above: Place = ()) -> Iterator[Place]:
         yield (*above, key)
         if isinstance(value, dict):
             yield from _places(value, (*above, key))
-
-
-def _dotted(place: Place) -> str:
-    return ".".join(place)
 
 
 def _around(config: dict[str, object], place: Place) -> dict[str, object]:

@@ -10,7 +10,6 @@ import pytest
 from rich.console import Console
 
 from lm.options import ProbeConfig
-from lm.probing.comparison import over_groups, t_interval
 from pipelines.pages.phrasing import sentences
 from pipelines.results.comparison import By, Comparison, Probed, ProbedFolds, compare
 from pipelines.results.figures import Figure
@@ -276,45 +275,6 @@ def test_intervals_of_several_speakers_are_over_them(speakers: int, over: str) -
     assert found.over == over
     assert next(row.value for row in found.tested.values()) == 1 - 1 / speakers
     assert (found.single_group is not None) == (speakers == 1)
-
-
-def test_seeds_are_crossed_with_the_speakers_of_one_split() -> None:
-    """The mutation: the mean over seeds for each speaker says nothing of other trainings."""
-    probes = {("test", seed): of_speakers(5) for seed in range(3)}
-    for (_, seed), probed in probes.items():
-        gpt = next(row for row in probed["methods"] if row["of"] == "gpt")
-        for clip in range(0, 40, 4 - seed):  # more are wrong with each seed, for every speaker
-            label = probed["truth"][clip]
-            gpt["predictions"][clip] = CLASSES[CLASSES.index(label) - 1]
-    found = compared(probes)
-    values = np.array(
-        [
-            [
-                np.mean([row["predictions"][c] == p["truth"][c] for c in range(g * 8, g * 8 + 8)])
-                for p in probes.values()
-                for row in p["methods"]
-                if row["of"] == "gpt"
-            ]
-            for g in range(5)
-        ]
-    )
-    low, high, _ = over_groups(values, confidence=CONFIG.confidence)
-    row = found.tested["gpt"]
-    assert (row.value, row.low, row.high) == pytest.approx((values.mean(), max(low, 0), min(high, 1)))
-    alone = t_interval(values.mean(1), confidence=CONFIG.confidence)
-    assert low < (alone[0] or 0) < (alone[1] or 0) < high
-
-
-def test_speakers_count_once_each_and_may_be_unknown() -> None:
-    probed = of_speakers(20)
-    for row in probed["methods"]:
-        row["predictions"] = probed["truth"]
-    (row, *_) = compared({("test", 0): probed}).tested.values()
-    tail = (1 - CONFIG.confidence) / 2
-    assert (row.low, row.high) == (pytest.approx(tail ** (1 / 20)), 1)
-    probed = drawn("ann", 0)
-    probed["groups"] = [str(number) for number in range(39)] + [None]
-    assert compared({("test", 0): probed}).over == "clips"
 
 
 CANDIDATES = drawn("bob", 0)["methods"][1]["candidates"]

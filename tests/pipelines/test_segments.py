@@ -33,10 +33,9 @@ from tests.pipelines.tiny import (
 from tests.pipelines.tiny_chain import OWN, called_at_once, composed
 from tokenizer.options import ViewsConfig
 from tokenizer.parquet import CodedClip, read_codes
-from vocoder.kinds import ORIGINAL
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.inspection import InspectionConfig
-from wordless.audio.recordings.manifest import SPLITS, Clip, Clips, read_manifest, write_manifest
+from wordless.audio.recordings.manifest import SPLITS, Clips, read_manifest, write_manifest
 from wordless.audio.recordings.splits import SplitConfig
 
 ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
@@ -82,28 +81,6 @@ def test_codes_of_segments_stand_where_those_of_the_whole_recording_stand(
         agreeing, total = agreeing + int((clip.codes.values == theirs).sum()), total + theirs.size
     assert agreeing / total > 0.97
     assert sum(len(clip.codes.values) for clip in segments) == len(whole.codes.values)
-
-
-def test_every_stage_hears_of_a_segment_what_it_hears_of_a_file_cut_to_it(tmp_path: Path, run_folder: Path) -> None:
-    path = record(tmp_path / "in/a.ogg", 12.0, 11_025)
-    config = CorpusConfig(root=str(tmp_path / "in"), segment_seconds=1.0)
-    segments = corpus_of(config, tmp_path)
-    samples, rate = soundfile.read(path, dtype="float32")
-    cut: list[Clip] = []
-    for clip in segments.clips:
-        own = f"{clip.segment:05d}.wav"
-        soundfile.write(tmp_path / own, samples[clip.start : clip.start + clip.num_samples], rate, subtype="FLOAT")
-        cut.append(replace(clip, path=own, segment=None, start=0))
-    files = Clips.from_rows(tmp_path, cut)
-    assert {split: len(segments.of(split)) for split in SPLITS} == {"train": 10, "validation": 1, "test": 1}
-    of_segments, of_files = (
-        made_by_all_stages(each, run_folder, tmp_path / place) for place, each in (("1", segments), ("2", files))
-    )
-    # the other stages draw from the names of the clips
-    for stage in ("log_mel_features", "bottleneck_features", "filter_banks", "waveforms", "decoded"):
-        for file, content in of_segments[stage].items():
-            if file != "clips.json" and (stage != "decoded" or Path(file).stem.endswith(ORIGINAL)):
-                assert of_files[stage][file] == content, (stage, file)
 
 
 def test_one_recording_runs_through_the_whole_chain(tmp_path: Path) -> None:

@@ -39,7 +39,6 @@ def task(config):
         case "refuse": raise InputError("prompt is refuse;\\n  it must be a wish")
         case "full": raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         case "unsaid": raise RuntimeError("I/O error: No space left on device (os error 28)")
-        case "escape": raise InputError("\\x1b]0;title\\x07\\x1b[31mred\\u202e\\x9b31m.wav cannot be decoded")
         case "locked": raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/locked")
         case "unlocked": raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK), "/disk/store/lm/1.lock")
         case "library": import broken_library
@@ -154,12 +153,6 @@ def test_a_sweep_splits_at_commas_but_not_in_paths(project: Path) -> None:
 )
 def test_what_the_user_can_mend_takes_one_line(project: Path, words: list[str], told: str) -> None:
     assert re.search(told, refusal(called(project, *words)))
-
-
-def test_a_name_cannot_command_the_terminal(project: Path) -> None:
-    told = refusal(called(project, "prompt=escape"))
-    assert told.rstrip("\n").isprintable()
-    assert "red" in told
 
 
 @pytest.mark.parametrize("words", ["prompt=refuse", "sede=1"])

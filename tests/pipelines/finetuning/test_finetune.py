@@ -1,19 +1,15 @@
 """``wordless finetune``: figures, the saved model, repetition, heads of numbers and text, and what is refused."""
 
 import json
-import math
 import re
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from lm.finetuned import FineTunedModel
-from lm.heads import Figure
-from lm.model import LanguageModel
-from pipelines.jobs.finetune import finetune_body, named_figures
+from pipelines.jobs.finetune import finetune_body
 from tests.pipelines.finetuning.conftest import PITCHES, Finetuned, composed, write_tone, write_tones
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import stored
@@ -56,17 +52,6 @@ def test_the_same_bytes_come_out_again(classifier: Finetuned, tmp_path: Path) ->
     words = (f"output={tmp_path / 'model'}", f"store.root={tmp_path / 'store'}")
     finetune_body(composed(*classifier.words, *words))
     assert stored(tmp_path / "store") == stored(classifier.store)
-
-
-def test_frozen_layers_keep_the_weights_of_the_run(run_folder: Path, tones: Path, tmp_path: Path) -> None:
-    words = (f"model={run_folder}", f"corpus.root={tones}", f"store.root={tmp_path / 'store'}", "beside=[]")
-    for frozen in ("all", "0"):
-        finetune_body(composed(*words, f"output={tmp_path / frozen}", f"body.frozen_layers={frozen}"))
-    before = FineTunedModel.from_pretrained(tmp_path / "all").network.body.state_dict()
-    after = FineTunedModel.from_pretrained(tmp_path / "0").network.body.state_dict()
-    own = LanguageModel.from_pretrained(run_folder / "lm").gpt.state_dict()
-    assert all(np.array_equal(value, before[f"gpt.{name}"]) for name, value in own.items())
-    assert not all(np.array_equal(value, after[f"gpt.{name}"]) for name, value in own.items())
 
 
 def test_validation_chooses_the_learning_rate(run_folder: Path, tones: Path, tmp_path: Path) -> None:
@@ -208,10 +193,3 @@ def test_texts_are_spelled_beside_a_linear_layer_on_the_frozen_body(
     recipes = [json.loads(path.read_text()) for path in tmp_path.glob("store/finetuned/*/entry.json")]
     assert sorted(str(recipe["config"]["frozen_layers"]) for recipe in recipes) == ["0", "0", "all"]
     assert "".join(FineTunedModel.from_pretrained(tmp_path / "model").task.summary).endswith("deghilmow")
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_figure_that_is_not_known_is_null_in_json_and_a_dash_in_the_table(value: float) -> None:
-    found = Figure(name="R2", value=value, low=value, high=value, over="clips").plain
-    assert found == {"name": "R2", "value": None, "low": None, "high": None, "text": "–"}
-    assert named_figures([{"of": "fine-tuned", "figures": [found]}]) == {}

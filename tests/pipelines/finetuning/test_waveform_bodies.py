@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 from transformers import AutoModelForAudioClassification
 
 from lm.bodies.audio_transformer import AudioTransformerBody
@@ -18,7 +17,7 @@ from lm.finetuning import ClassificationOptions
 from pipelines.finetune import finetune_settings
 from pipelines.jobs.finetune import finetune_body
 from tests.killing import PROCESSES, Kill, arm
-from tests.pipelines.finetuning.conftest import PITCHES, STEPS, WITHOUT_PROBE, Finetuned, composed, write_tones
+from tests.pipelines.finetuning.conftest import STEPS, WITHOUT_PROBE, Finetuned, composed
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import stored
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
@@ -60,27 +59,6 @@ def test_every_opponent_is_trained_and_the_folder_predicts(
         assert row["probability"] == pytest.approx(float(probability), abs=1e-3)
 
 
-@pytest.mark.parametrize("body", ["wav2vec2", "audio_transformer"])
-@pytest.mark.parametrize(
-    ("head", "labels", "figure"),
-    [
-        ("sequence", {}, "character error rate, greedy"),
-        pytest.param("regression", PITCHES, "R2", marks=pytest.mark.slow),
-        pytest.param("classification", {"low": "a+b", "high": "b+c"}, "mean average precision", marks=pytest.mark.slow),
-    ],
-)
-def test_every_head_reads_the_states(
-    body: str, head: str, labels: dict[str, object], figure: str, bodies: dict[str, tuple[str, ...]], tmp_path: Path
-) -> None:
-    root = write_tones(tmp_path / "tones", label=lambda name: str(labels.get(name, name)))
-    words = (*bodies[body], f"head={head}", f"corpus.root={root}", "beside=[]", "body.fit.steps=2")
-    words = (*words, *(["head.label_separator=+"] if head == "classification" else []))
-    finetune_body(composed(*words, f"output={tmp_path / 'model'}", f"store.root={tmp_path / 's'}"))
-    table = json.loads((tmp_path / "model/figures.json").read_text())["table"]
-    assert table[0]["figures"][0]["name"] == figure
-    assert np.isfinite(table[0]["figures"][0]["value"])
-
-
 @pytest.mark.slow
 def test_two_processes_learn_what_one_does(tones: Path, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "weights", "hubert", sample_rate=RATE)
@@ -95,20 +73,6 @@ def test_two_processes_learn_what_one_does(tones: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert losses(one).shape == losses(two).shape == (1, STEPS, 2)
     np.testing.assert_allclose(losses(two), losses(one), atol=1e-4)
-
-
-def test_clips_shorter_than_a_state_are_set_aside_and_counted(
-    tones: Path, tmp_path: Path, bodies: dict[str, tuple[str, ...]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    root = write_tones(tmp_path / "tones")
-    soundfile.write(root / "low_99.wav", 0.1 * np.sin(np.arange(50, dtype=np.float32)), RATE)
-    for body, reason in (("wav2vec2", "15 ms"), ("audio_transformer", "25 ms")):
-        place = (f"output={tmp_path / body}", f"store.root={tmp_path / 's'}", "body.fit.steps=1", "beside=[]")
-        finetune_body(composed(*bodies[body], f"corpus.root={root}", *place))
-        assert re.search(rf"\b1 clip set aside\b.*\b{reason}\b", capsys.readouterr().err)
-        model = FineTunedModel.from_pretrained(tmp_path / body)
-        with pytest.raises(InputError, match=rf"\b50 samples\b.*\b{reason}\b"):
-            model.predict([read(root / "low_99.wav", RATE)])
 
 
 @pytest.fixture(scope="module")
