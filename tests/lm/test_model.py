@@ -14,7 +14,7 @@ from lm.generation import Sampling
 from lm.model import LanguageModel
 from lm.options import GPTConfig
 from lm.tokens import Vocabulary, window_start, windows
-from tests.lm.tiny import TINY, codes_format, random_codes
+from tests.lm.tiny import TINY, codes_format, random_codes, random_rates
 from tokenizer.codes import Codes, PitchFormat
 from wordless.base.errors import InputError
 
@@ -40,24 +40,26 @@ def _prompt(model: LanguageModel, steps: int, seed: int = 0) -> Codes:
     return random_codes(steps, streams=model.format.streams, seed=seed)
 
 
-def test_a_saved_model_is_the_same_model_and_the_same_bytes(model: LanguageModel, tmp_path: Path) -> None:
-    model.save_pretrained(tmp_path / "a")
-    model.save_pretrained(tmp_path / "b")
-    loaded = LanguageModel.from_pretrained(tmp_path / "a")
-    codes = _prompt(model, 30)
-    assert loaded.format == model.format
-    np.testing.assert_array_equal(loaded.log_probabilities(codes), model.log_probabilities(codes))
-    for name in ("config.json", "model.safetensors", "README.md"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+def test_a_saved_model_is_the_same_model_and_the_same_bytes(any_model: LanguageModel, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        any_model.save_pretrained(tmp_path / name)
+    loaded, codes = LanguageModel.from_pretrained(tmp_path / "a"), random_rates(any_model.format, 9)
+    assert (loaded.format, len(loaded.rates)) == (any_model.format, len(any_model.rates))
+    for one, other in zip(*(each.log_probabilities_of_rates(codes) for each in (loaded, any_model)), strict=True):
+        np.testing.assert_array_equal(one, other)
+    for path in (path for path in (tmp_path / "a").rglob("*") if path.is_file()):
+        assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
+    if len(loaded.rates) > 1:
+        assert LanguageModel.from_pretrained(tmp_path / "a/rate_1").format == any_model.rates[0].format
 
 
-def test_a_continuation_has_the_length_asked_for_and_follows_from_the_seed(model: LanguageModel) -> None:
-    prompt = _prompt(model, 5)
-    more = model.generate(prompt, seconds=0.25, seed=3)  # 12.5 codes of 20 ms
-    assert (more.num_samples, len(more.values), more.format) == (4000, 13, model.format)
+def test_a_continuation_has_the_length_asked_for_and_follows_from_the_seed(any_model: LanguageModel) -> None:
+    more = any_model.generate(random_rates(any_model.format, 5), seconds=0.25, seed=3)
+    assert (more.num_samples, more.format) == (4000, any_model.format)
+    assert [len(part.values) for part in more.by_rate] == [4, 7, 13][-len(more.by_rate) :]  # codes of 80, 40 and 20 ms
     assert more.values.min() >= 0
-    assert more.values.max() < model.format.codebook_size
-    first, same, other = (model.generate(seconds=1, seed=seed).values for seed in (1, 1, 2))
+    assert more.values.max() < more.format.codebook_size
+    first, same, other = (any_model.generate(seconds=0.5, seed=seed).values for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, same)
     assert (first != other).any()
 
@@ -71,11 +73,12 @@ def test_a_stream_is_the_generated_continuation_step_by_step(model: LanguageMode
     assert sum(step.num_samples for step in streamed) == whole.num_samples
 
 
-def test_a_continuation_does_not_depend_on_its_companions(model: LanguageModel) -> None:
-    prompts = [_prompt(model, 3), None, _prompt(model, 40, seed=1), _prompt(model, 11, seed=2)]
-    together = model.generate_batch(prompts, seconds=1, sampling=Sampling(top_k=5), seed=4)
+def test_a_continuation_does_not_depend_on_its_companions(any_model: LanguageModel) -> None:
+    long, *others = (random_rates(any_model.format, steps, seed=steps) for steps in (40, 3, 11))
+    prompts = [others[0], None, long, others[1]]
+    together = any_model.generate_batch(prompts, seconds=0.3, sampling=Sampling(top_k=5), seed=4)
     for count in range(1, len(prompts)):
-        fewer = model.generate_batch(prompts[:count], seconds=1, sampling=Sampling(top_k=5), seed=4)
+        fewer = any_model.generate_batch(prompts[:count], seconds=0.3, sampling=Sampling(top_k=5), seed=4)
         np.testing.assert_array_equal(fewer[-1].values, together[count - 1].values)
 
 
@@ -94,11 +97,10 @@ def test_greedy_continuation_takes_what_the_whole_model_finds_most_probable(mode
             assert rival[step, 0] <= best[step, 0] + 1e-5
 
 
-def test_a_prompt_is_read_to_its_last_whole_step(model: LanguageModel) -> None:
-    whole = _prompt(model, 6)
-    cut = Codes(values=whole.values, num_samples=5 * 320 + 10, format=whole.format)
-    continued = model.generate(cut, seconds=0.5, seed=1).values
-    np.testing.assert_array_equal(continued, model.generate(whole.crop(0, 5), seconds=0.5, seed=1).values)
+def test_a_prompt_is_read_to_its_last_whole_step(any_model: LanguageModel) -> None:
+    cut = random_rates(any_model.format, 6, num_samples=int(5.7 * any_model.format.samples_per_code))
+    continued = any_model.generate(cut, seconds=0.3, seed=1).values
+    np.testing.assert_array_equal(continued, any_model.generate(cut.crop(0, 5), seconds=0.3, seed=1).values)
 
 
 def test_a_model_that_sees_a_short_past_is_asked_for_each_step_after_it(model: LanguageModel) -> None:

@@ -13,24 +13,14 @@ from lm.judging import score
 from lm.layers import layer_features
 from lm.model import LanguageModel
 from lm.options import BatchConfig
-from tests.lm.tiny import TINY, random_codes, random_rates, rates_format
-from tokenizer.codes import Codes, CodesFormat, join_codes, join_rates
+from tests.lm.tiny import TINY, random_codes, random_rates
+from tokenizer.codes import Codes, join_codes, join_rates
 from wordless.base.errors import InputError
 
-LAYOUTS = {"one_stream": (1, "flattening"), "flattening": (2, "flattening"), "parallel": (2, "parallel")}
 
-
-@pytest.fixture(scope="module", params=LAYOUTS.values(), ids=LAYOUTS.keys())
-def model(request: pytest.FixtureRequest) -> LanguageModel:
-    """Untrained models of three rates: 80, 40 and 20 ms."""
-    streams, interleaving = request.param
-    formats = rates_format(4, 2, 1, streams=streams).formats
-    config = replace(TINY, interleaving=interleaving)
-    models = [LanguageModel.create(config, CodesFormat.of_rates(formats[:n]), seed=n) for n in (1, 2, 3)]
-    for each in models[1:]:
-        assert each.gpt.embed_conditions is not None
-        torch.nn.init.normal_(each.gpt.embed_conditions.embed.weight, generator=torch.Generator().manual_seed(0))
-    return LanguageModel.of_rates(models)
+@pytest.fixture
+def model(rate_model: LanguageModel) -> LanguageModel:
+    return rate_model
 
 
 def _codes(model: LanguageModel, steps: int, seed: int = 0, num_samples: int | None = None) -> Codes:
@@ -100,15 +90,6 @@ def test_states_cover_the_codes_of_the_finest_rate(model: LanguageModel) -> None
         np.testing.assert_allclose(features["layer_2:mean"][row], states[2].mean(0).numpy(), atol=1e-5)
 
 
-def test_a_continuation_has_the_length_asked_for_and_a_prompt_its_last_whole_step(model: LanguageModel) -> None:
-    more = model.generate(_codes(model, 2), seconds=0.25, seed=3)  # 4000 samples
-    assert (more.num_samples, more.format) == (4000, model.format)
-    assert [len(part.values) for part in more.by_rate] == [4, 7, 13]
-    cut = _codes(model, 6, num_samples=5 * 1280 + 1000)
-    continued = model.generate(cut, seconds=0.3, seed=1).values
-    np.testing.assert_array_equal(continued, model.generate(cut.crop(0, 5), seconds=0.3, seed=1).values)
-
-
 def test_rate_1_is_continued_by_its_gpt_alone(model: LanguageModel) -> None:
     prompts = [_codes(model, 3), None, _codes(model, 8, seed=1)]
     sampling = Sampling(top_k=5)
@@ -144,15 +125,6 @@ def test_greedy_codes_are_the_most_probable_given_coarser_ones(model: LanguageMo
             codes = _changed(codes, number, step)
 
 
-def test_a_continuation_does_not_depend_on_its_companions(model: LanguageModel) -> None:
-    prompts = [_codes(model, 3), None, _codes(model, 10, seed=1)]
-    together, fewer = (
-        model.generate_batch(own, seconds=0.3, sampling=Sampling(), seed=4) for own in (prompts, prompts[:2])
-    )
-    for one, other in zip(fewer, together, strict=False):
-        np.testing.assert_array_equal(one.values, other.values)
-
-
 def test_upsamplers_alone_and_models_of_other_runs_are_refused(model: LanguageModel, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="all rates"):
         model.rates[1].generate(seconds=1)
@@ -182,15 +154,3 @@ def test_a_finest_time_step_has_its_share_of_coarser_codes(model: LanguageModel)
     before = model.log_probabilities_after(None, whole)[: len(prompt.finest.values)]
     total = sum(float(each.sum()) for each in model.log_probabilities_of_rates(whole))
     assert float(found.sum() + before.sum()) == pytest.approx(total, rel=1e-5)
-
-
-def test_saved_models_are_the_same_models_and_the_same_bytes(model: LanguageModel, tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        model.save_pretrained(tmp_path / name)
-    loaded, codes = LanguageModel.from_pretrained(tmp_path / "a"), _codes(model, 9)
-    assert (loaded.format, len(loaded.rates)) == (model.format, len(model.rates))
-    for one, other in zip(*(each.log_probabilities_of_rates(codes) for each in (loaded, model)), strict=True):
-        np.testing.assert_array_equal(one, other)
-    for path in (path for path in (tmp_path / "a").rglob("*") if path.is_file()):
-        assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
-    assert LanguageModel.from_pretrained(tmp_path / "a/rate_1").format == model.rates[0].format

@@ -13,7 +13,6 @@ from lm.bodies.clips import (
     Order,
     StoredClips,
     batches_by_length,
-    trim_rows,
     validation_batches,
 )
 from lm.bodies.options import ClipBatchConfig, WaveformBatchConfig
@@ -82,12 +81,6 @@ def test_pools_bring_clips_of_like_length_together() -> None:
         for order in (Order(lengths, ClipBatchConfig(batch_size=10, pool_batches=pools)) for pools in (1, 10))
     ]
     assert spreads[1] < 0.3 * spreads[0]
-
-
-def test_rows_lose_the_frames_that_only_others_need() -> None:
-    found, lengths = trim_rows(*_clips().read(np.arange(4), at_most=100), slice(0, None, 2))
-    assert found.shape == (2, 3, 4)
-    assert lengths.tolist() == [3, 1]
 
 
 def test_seconds_become_samples() -> None:
