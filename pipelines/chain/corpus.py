@@ -11,15 +11,15 @@ from wordless.audio.decoding import Channel
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.clips import CONFLICTING, build_manifest, length_notices, upsampling_notices
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings, resolved
-from wordless.audio.recordings.data_sets import (
+from wordless.audio.recordings.embedded import EmbeddedConfig, label_table, speak, utterances
+from wordless.audio.recordings.manifest import Clips, Rejected, write_rejected
+from wordless.audio.recordings.packed import (
     described,
     open_data_set,
     open_shards,
     unpack,
     unpacked_place,
 )
-from wordless.audio.recordings.embedded import EmbeddedConfig, label_table, speak, utterances
-from wordless.audio.recordings.manifest import Clips, Rejected, write_rejected
 from wordless.audio.recordings.splits import GIVEN, division_notices
 from wordless.base.errors import InputError, named, within
 from wordless.base.pools import LOCAL, EngineConfig

@@ -262,6 +262,17 @@ def groups_in_names(clips: Collection[Clip], pattern: str | None) -> list[str | 
 SEPARATOR = ";"  # between several labels of a recording, as a probe separates them
 
 
+def joined(texts: Iterable[str]) -> str:
+    """Join several labels of a recording; empty ones are none."""
+    return SEPARATOR.join(filter(None, texts))
+
+
+def unread_notices(columns: Sequence[str]) -> list[str]:
+    """Name the columns of a table or data set that no option reads, in a sentence; none if there are none."""
+    options = "`columns.label`, `columns.group` and others read some"
+    return [f"columns not read: {', '.join(columns):.400} ({options})"] if columns else []
+
+
 @dataclass(frozen=True, kw_only=True)
 class ColumnConfig(Options):
     """Columns of a table or data set; in tar shards, keys of a sample's ``.json`` and endings of its members.

@@ -1,15 +1,19 @@
-"""Files that hold recordings: rows of Parquet and Arrow files, and members of tar shards.
+"""Data sets of files that hold recordings, rows of Parquet and Arrow files or members of tar shards, unpacked once.
 
-A reader gives the recordings of a file with what is known of them. A file that cannot be read to its end is damaged,
-and is set aside as a whole.
+``data-{000..009}.tar`` and ``{train,test}.parquet`` are expanded as in bash and in WebDataset, ``*`` as in a shell.
+The folder is::
 
-**Rows.** pyarrow alone reads them. `datasets` would open the same bytes, but it decodes sound by yet another library,
-and knows how to download. One column holds sound; the others become text.
+    dataset-0123456789abcdef/sounds/train_00000/0000/...   recordings, byte by byte as they were packed
+    dataset-0123456789abcdef/rows/00000.jsonl              for each packed file: its recordings and their facts
 
-**Shards.** The standard library reads shards: `webdataset` would decode members by their endings, and some of its
-endings are pickles. The ending is what follows the last dot. The facts of a recording are members with its name before
-the ending, and, as in WebDataset, those whose name ends at an earlier dot of this name. If several say a value, the
-longest name counts::
+The key is a hash of the packed files' names, sizes and times of change, and of the columns that are read. The folder
+appears complete or not at all; until then it ends in ``.partial``. A packed file whose rows are there is finished, so a
+killed run unpacks the others alone. A file that cannot be read to its end is damaged, and is set aside as a whole.
+
+pyarrow and the standard library read the files: `datasets` decodes sound by yet another library, and `webdataset`
+unpickles some members. One column of a table holds sound; the others become text. In a shard the ending of a member is
+what follows the last dot. The facts of a recording are members with its name before the ending, and, as in WebDataset,
+those whose name ends at an earlier dot of this name. If several say a value, the longest name counts::
 
     008 Track 2.0.flac   008 Track 2.0.json, 008 Track 2.0.cls
     a.left.flac          a.left.json, then a.json
@@ -25,25 +29,45 @@ import os
 import re
 import tarfile
 import zlib
-from collections import ChainMap, Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import ChainMap, Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from glob import glob, has_magic
+from itertools import islice
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wordless.audio.recordings.description import SEPARATOR
-from wordless.audio.recordings.folders import EXTENSIONS, MAX_NAME_BYTES, MAX_PART_BYTES, MAX_PARTS
-from wordless.audio.recordings.manifest import writable
+from wordless.audio.recordings.description import (
+    ColumnConfig,
+    describe,
+    joined,
+    known_split,
+    no_such_column,
+    unread_notices,
+)
+from wordless.audio.recordings.folders import (
+    EXTENSIONS,
+    MAX_NAME_BYTES,
+    MAX_PART_BYTES,
+    MAX_PARTS,
+    expand_home,
+    files_below,
+)
+from wordless.audio.recordings.manifest import Clip, Clips, Rejected, writable
 from wordless.base.errors import InputError
-from wordless.base.files import open_regular
-from wordless.base.text import counted
-from wordless.base.values import find_object, nan_as_none, parse_json
+from wordless.base.files import flush_folder, locked, named_write_errors, open_regular, remove, write_aside
+from wordless.base.text import counted, listed
+from wordless.base.values import find_object, list_hash, nan_as_none, parse_json
 
 ARROW, PARQUET = ".arrow", ".parquet"
+MOST_FILES = 100_000  # that a pattern with braces may name
+_BRACES = re.compile(r"\{(?:(\d{1,9})\.\.(\d{1,9})|([^{}]*,[^{}]*))\}")
+_SHARD = re.compile(r"(?:[-_.]?\d+(?:-of-\d+)?(?:-[0-9a-f]{16})?)+$")  # its number: -00001-of-00010-0123456789abcdef
+_ENDING = re.compile(r"\.(?:parquet|arrow|tar|tgz|tar\.\w+)$")
 # what libraries raise when a file is damaged
 _DAMAGE = (tarfile.TarError, EOFError, zlib.error, LZMAError, pa.ArrowException, OSError, ValueError, OverflowError)
 
@@ -70,7 +94,7 @@ class PackedFile:
 
     path: Path
     name: str  # of the folder that its recordings are written to, unique among the files of a data set
-    split: str | None  # the data set's own name of its split, such as "test.clean"; None: unknown
+    split: str  # the data set's own name of its split, such as "test.clean"
     audio: str | None = None  # column with sound of an Arrow or Parquet file; None: a tar shard, or a damaged file
     # other columns that can be read as text, with the names of their classes; None: the values are text themselves
     classes: Mapping[str, Sequence[str] | None] = field(default_factory=dict)
@@ -83,14 +107,243 @@ class PackedFile:
             DamageError: the file is damaged, which may show after some of its recordings.
             InputError: the file cannot be read now, such as for its permissions; later it may be read.
         """
-        with damage(self.path):
+        with _damage(self.path):
             if self.damage:
                 raise DamageError(self.damage)
             yield from _read_shard(self.path) if self.audio is None else _read_rows(self.path, self.audio, self.classes)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PackedDataSet:
+    """Files with recordings, in order."""
+
+    option: str  # that names them
+    name: str  # for people
+    files: tuple[PackedFile, ...]
+
+
+def open_data_set(place: str, columns: ColumnConfig) -> PackedDataSet:
+    """Open the Parquet or Arrow files below a folder, such as one of ``save_to_disk``, or of a file or a pattern.
+
+    Raises:
+        InputError: there are no such files, all are damaged, or a column is not there.
+    """
+    files: list[PackedFile] = []
+    for file in data_set_files(place):
+        try:
+            audio, classes = _table_columns(file.path, columns.audio)
+            files.append(replace(file, audio=audio, classes=classes))
+        except DamageError as error:
+            files.append(replace(file, damage=str(error)))
+    if all(file.damage for file in files):
+        rule = f"{files[0].path} {files[0].damage}"
+        remedy = "name Parquet files, or Arrow files of save_to_disk"
+        raise InputError(option="dataset", value=place, rule=rule, remedy=remedy)
+    _require_columns({name for file in files for name in file.classes}, columns, place)
+    return PackedDataSet(option="dataset", name=Path(place).resolve().name, files=tuple(files))
+
+
+def open_shards(pattern: str) -> PackedDataSet:
+    """Open the tar shards that a pattern names, each of which must be there."""
+    files = _packed(_named_files(pattern, option="shards", kinds=(".tar", ".tar.gz", ".tgz", ".tar.xz")))
+    return PackedDataSet(option="shards", name=Path(pattern).name, files=tuple(files))
+
+
+def data_set_files(place: str) -> list[PackedFile]:
+    """Find the Parquet files of a data set, or else its Arrow files."""
+    root = expand_home(place, "dataset")
+    if not root.is_dir():
+        return _packed(_named_files(place, option="dataset", kinds=(PARQUET, ARROW)))
+    below = sorted(root / name for name in files_below(root) if name.endswith((ARROW, PARQUET)))
+    found = [path for path in below if not path.name.startswith("cache-") and path.is_file()]  # caches of `map`
+    if not found:
+        rule = "it holds no Parquet and no Arrow files: name a folder that save_to_disk wrote, or Parquet files"
+        remedy = "a folder of recordings is `root`=FOLDER, tar shards are `shards`=FILES"
+        raise InputError(option="dataset", value=root, rule=rule, remedy=remedy)
+    whole = root if (root / "dataset_dict.json").is_file() else None
+    return _packed([path for path in found if path.suffix == PARQUET] or found, whole)
+
+
+def _named_files(pattern: str, *, option: str, kinds: tuple[str, ...]) -> list[Path]:
+    """List the files that a pattern names, in its order; each name with braces must be there."""
+    names = list(islice(expand_braces(str(expand_home(pattern, option))), MOST_FILES + 1))
+    if len(names) > MOST_FILES:
+        rule = f"it names more than {MOST_FILES} files: write a smaller range"
+        raise InputError(option=option, value=pattern, rule=rule)
+    paths = []
+    for name in names:
+        found = sorted(glob(name)) if has_magic(name) and not os.path.lexists(name) else [name]  # noqa: PTH207  absolute too
+        paths += [Path(each) for each in found]
+        if not found or not Path(found[0]).is_file():
+            folder = Path(name).is_dir()
+            wanted = f"such as `{option}`='{name}/*{kinds[0]}'" if folder else f"that end in {' or '.join(kinds)}"
+            rule = f"{name} is {'a folder' if folder else 'not there'}: name files {wanted}"
+            raise InputError(option=option, value=pattern, rule=rule)
+    return list(dict.fromkeys(paths))
+
+
+def expand_braces(pattern: str) -> Iterator[str]:
+    """Expand ``{000..009}`` and ``{a,b}`` from the left, inner ones first; other braces stay as they are."""
+    if (found := _BRACES.search(pattern)) is None:
+        yield pattern
+        return
+    choices: Iterable[str] = (found[3] or "").split(",")
+    if found[3] is None:  # leading zeros set the number of digits
+        padded = any(len(each) > 1 and each.startswith("0") for each in (found[1], found[2]))
+        width, first, last = max(map(len, (found[1], found[2]))) * padded, int(found[1]), int(found[2])
+        step = 1 if first <= last else -1
+        choices = (f"{number:0{width}d}" for number in range(first, last + step, step))
+    for choice in choices:
+        yield from expand_braces(f"{pattern[: found.start()]}{choice}{pattern[found.end() :]}")
+
+
+def _packed(paths: Sequence[Path], root: Path | None = None) -> list[PackedFile]:
+    """Name each file after its place below ``root``, or the folder that holds all, and find its split in this name."""
+    absolute = [path.absolute() for path in paths]
+    root = root.absolute() if root else Path(os.path.commonpath([path.parent for path in absolute]))
+    files: list[PackedFile] = []
+    for path in absolute:
+        name = _ENDING.sub("", path.relative_to(root).as_posix())
+        # the split stands in the name of the file or of a folder, before the number of the shard
+        parts = [_SHARD.sub("", part) for part in reversed(name.split("/"))]
+        split = next(filter(known_split, parts), name.rpartition("/")[0] or parts[0])
+        files.append(PackedFile(path=path, name=name, split=split))
+    taken = Counter(file.name.casefold() for file in files)
+    taken.update({str(parent).casefold() for file in files for parent in PurePosixPath(file.name).parents})
+    if faulty := [file.path for file in files if not writable(file.name) or taken[file.name.casefold()] > 1]:
+        rule = "holds a tab, a line break or bytes that are not UTF-8, or has the name of another file or folder"
+        raise InputError(f"the name of {str(faulty[0])!r} {rule}; rename it")
+    return files
+
+
+def _require_columns(there: Collection[str], columns: ColumnConfig, place: str) -> None:
+    """Refuse columns that no file has."""
+    for column, option in columns.wanted.items():
+        if column not in there:
+            raise no_such_column(option, column, sorted(there), place).also(f"`{option}`=null reads none")
+
+
+VERSION = 6  # of the layout: raise it when the same files are unpacked in another way
+SOUNDS, ROWS, PARTIAL = "sounds", "rows", ".partial"
+
+
+def unpacked_place(data_set: PackedDataSet, cache: Path) -> Path:
+    """Return the folder that a data set is, or will be, unpacked into; until it is complete it ends in ``.partial``."""
+    columns = [[file.name, file.damage, file.audio, dict(file.classes)] for file in data_set.files]
+    try:
+        states = [(file.name, file.path.stat()) for file in data_set.files]
+    except OSError as error:
+        raise InputError(f"{error.filename} cannot be read: {error.strerror}; check path and permissions") from error
+    files = [[name, status.st_size, status.st_mtime_ns] for name, status in states]
+    return cache / f"dataset-{list_hash([VERSION, columns, *files])[:16]}"
+
+
+def unpack(data_set: PackedDataSet, place: Path, progress: Callable[[int], None] | None = None) -> None:
+    """Unpack a data set, unless another process has done so meanwhile; what a killed process has finished is kept.
+
+    Raises:
+        InputError: the folder cannot be written, or a file of the data set cannot be read or changes meanwhile.
+        OSError: the disk is full.
+    """
+    partial = place.with_suffix(PARTIAL)
+    with locked(place.with_suffix(".lock")):
+        if place.is_dir():
+            return
+        for name in (SOUNDS, ROWS):
+            (partial / name).mkdir(parents=True, exist_ok=True)
+        for number, file in enumerate(data_set.files):
+            finished = partial / ROWS / f"{number:05d}.jsonl"
+            if finished.is_file():
+                continue
+            remove(partial / SOUNDS / file.name)
+            try:
+                rows = [_unpacked_row(file.name, *each, partial / SOUNDS) for each in file.read()]
+            except DamageError as error:
+                remove(partial / SOUNDS / file.name)
+                rows = [PackedRow(path=file.name, reason=f"the file is damaged: {error}")]
+            os.sync()  # one call for all recordings; flushing each by itself took 8 ms a file
+            write_aside(finished, "".join(f"{json.dumps(asdict(row))}\n" for row in rows))
+            if progress:
+                progress(number + 1)
+        if unpacked_place(data_set, place.parent) != place:
+            remove(partial)  # nobody knows which of its recordings are of which version
+            rule = "one of its files changed while it was read: run it again"
+            raise InputError(option=data_set.option, value=data_set.name, rule=rule)
+        partial.rename(place)
+        flush_folder(place.parent)
+
+
+def _unpacked_row(file: str, row: PackedRow, blocks: Iterable[bytes], sounds: Path) -> PackedRow:
+    """Write a recording of a packed file; return its row with the path below ``sounds``."""
+    row = replace(row, path=f"{file}/{row.path}")
+    if row.reason:
+        return row
+    try:
+        with named_write_errors(path := sounds / row.path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("xb") as written:
+                written.writelines(blocks)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        return replace(row, reason="another part of the file has the same name", fields={})
+    return row
+
+
+def rows_of(folder: Path, number: int) -> Iterator[PackedRow]:
+    """Give the rows of an unpacked file by its number, in its order; their paths are below the folder of sounds."""
+    with (folder / ROWS / f"{number:05d}.jsonl").open(encoding="utf-8") as lines:
+        yield from (PackedRow(**json.loads(line)) for line in lines)
+
+
+def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, own_splits: bool) -> Clips:
+    """Describe the recordings of an unpacked data set by chosen columns.
+
+    With ``own_splits`` each recording has the split of its file, or of the column of splits. Files of a single split
+    say none: validation and test clips can be drawn from all recordings.
+
+    Raises:
+        InputError: no recording can be used, or none has a value of a column.
+    """
+    rows = [(row, file.split) for number, file in enumerate(data_set.files) for row in rows_of(place, number)]
+    usable = [row for row, _ in rows if not row.reason]
+    there = {name for row in usable for name in row.fields}
+    if usable:
+        _require_columns(there, columns, data_set.name)
+    of_files, column = {split for _, split in rows}, columns.split
+    if column is None and not (len(of_files) > 1 and any(map(known_split, of_files))):
+        column = "split" if any(known_split(row.fields.get("split", "")) for row in usable) else None
+    named = [(row, row.fields.get(column, "") if column else split) for row, split in rows]
+    names = sorted({name for row, name in named if not row.reason})
+    divided = own_splits and any(map(known_split, names)) and (len(names) > 1 or column is not None)
+    if own_splits and column and usable and not divided:
+        rule = f"its values {', '.join(names):.200} name no split: choose another column, or `split.by`=hash"
+        raise InputError(option="columns.split", value=column, rule=rule)
+    wanted = {name: each for name, each in columns.named.items() if name in ("label", "group", "fold")}
+    found: dict[str, Clip] = {}
+    rejected: list[Rejected] = []
+    for row, name in named:
+        reason = row.reason
+        if divided and name and not known_split(name):
+            reason = reason or f"in no split: {name} of the data set is neither train, validation nor test"
+        fields = {kind: joined(row.fields.get(column, "") for column in each) for kind, each in wanted.items()}
+        if reason:
+            rejected.append(Rejected(path=row.path, reason=reason))
+        else:
+            found[row.path] = describe(row.path, {**fields, "split": name if divided else ""}, row.path)
+    if not found:
+        first = "; ".join(f"{each.path}: {each.reason}" for each in rejected[:3])
+        rule = f"none of its {counted(len(rows), 'part')} can be used ({first})" if rows else "it is empty"
+        remedy = "check the files, and convert recordings of other kinds to WAV or FLAC"
+        raise InputError(option=data_set.option, value=data_set.name, rule=rule, remedy=remedy)
+    known = [clip for _, clip in sorted(found.items())]
+    without = {name: [clip.path for clip in known if getattr(clip, name) is None] for name in wanted}
+    counts = [f"{len(paths)} have no {name} (such as {paths[0]})" for name, paths in without.items() if paths]
+    notices = [f"of {counted(len(known), 'recording')} in it, {listed(counts)}"] if counts else []
+    notices += unread_notices(sorted(there - {column, *columns.wanted}))
+    return Clips.from_rows(place / SOUNDS, known, rejected=tuple(rejected), notices=tuple(notices))
+
+
 @contextmanager
-def damage(path: Path) -> Iterator[None]:
+def _damage(path: Path) -> Iterator[None]:
     """Name the damage that a library finds while it reads a packed file.
 
     An error of the disk or of permissions is no damage: `InputError` ends the run, and nothing is recorded. A damaged
@@ -119,27 +372,16 @@ _FORMATS = {  # first bytes of a file -> its usual ending
 }
 
 
-def table_columns(path: Path, wanted: str | None) -> tuple[str, dict[str, Sequence[str] | None]]:
-    """Find the column with sound, ``wanted`` or the only one, and all columns of text, numbers, classes or lists.
-
-    Raises:
-        InputError: no column holds sound, several do, or the wanted one does not.
-        DamageError: the file is damaged, or of another kind.
-    """
-    with damage(path), _open(path) as (schema, _):
+def _table_columns(path: Path, wanted: str | None) -> tuple[str, dict[str, Sequence[str] | None]]:
+    """Find the column with sound, ``wanted`` or the only one, and all columns of text, numbers, classes or lists."""
+    with _damage(path), _open(path) as (schema, _):
         sounds = [each.name for each in schema if _holds_sound(each.type)]
-        there = f"its columns are {', '.join(schema.names)}"
-        if wanted is not None and wanted not in sounds:
-            problem = "holds no bytes of recordings" if wanted in schema.names else "is not there"
-            rule = f"this column of {path} {problem}; {there}"
-            remedy = (
-                "name a column of bytes or of the type Audio (save decoded samples as files first; list paths of files "
-                "in a `table`)"
+        if wanted not in sounds if wanted else len(sounds) != 1:
+            rule = (
+                f"{path} has bytes of recordings in {listed(sounds) or 'none'} of its columns {', '.join(schema.names)}"
             )
+            remedy = "name one (save decoded samples as files first; list paths of files in a `table`)"
             raise InputError(option="columns.audio", value=wanted, rule=rule, remedy=remedy)
-        if wanted is None and len(sounds) != 1:
-            several = f"the columns {', '.join(sounds)} may hold" if sounds else "no column holds bytes of"
-            raise InputError(f"{path}: {several} recordings", remedy=f"name the column, `columns.audio`=NAME ({there})")
         try:  # the features that `datasets` describes in the file, or beside it
             features = json.loads((schema.metadata or {}).get(METADATA, b"{}"))["info"]["features"]
         except (ValueError, KeyError, TypeError, RecursionError):
@@ -176,23 +418,22 @@ def _is_readable(kind: pa.DataType) -> bool:
     return not (types.is_nested(value) or _holds_sound(value) or (several and types.is_floating(value)))
 
 
-def as_text(value: object, names: Sequence[str] | None) -> str:
+def _as_text(value: object, names: Sequence[str] | None = None) -> str:
     """Write a value as text, a list with `SEPARATOR` between its values; empty where it is not known."""
     if isinstance(value, list | tuple):
-        return SEPARATOR.join(text for each in value if (text := as_text(each, names)))
+        return joined(_as_text(each, names) for each in value)
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if names is not None and isinstance(value, int):
         return "" if value == NO_CLASS else names[value] if 0 <= value < len(names) else f"class {value}"
-    return " ".join(str(value).split())
+    return " ".join("".join(each if each.isprintable() else " " for each in str(value)).split())
 
 
 def _read_rows(path: Path, audio: str, classes: Mapping[str, Sequence[str] | None]) -> Rows:
     """Give the sound and the facts of each row, in order."""
     taken: set[str] = set()  # names in the folder
     with _open(path, [audio, *classes]) as (_, batches):
-        rows = (row for batch in batches for row in batch.to_pylist())
-        for number, row in enumerate(rows):
+        for number, row in enumerate(row for batch in batches for row in batch.to_pylist()):
             if number % ROWS_IN_A_FOLDER == 0:
                 taken.clear()
             folder, sound = f"{number // ROWS_IN_A_FOLDER:04d}", row[audio]
@@ -201,10 +442,9 @@ def _read_rows(path: Path, audio: str, classes: Mapping[str, Sequence[str] | Non
                 elsewhere = f": it names the file {place!r:.200}, which `table` can list" if place else ""
                 yield PackedRow(path=f"{folder}/{number:07d}", reason=f"no sound in the data set{elsewhere}"), ()
                 continue
-            texts = {column: as_text(row[column], names) for column, names in classes.items()}
+            texts = {column: _as_text(row[column], names) for column, names in classes.items()}
             fields = {column: text for column, text in texts.items() if text}
-            path_of_row = f"{folder}/{_row_name(place, content, number, taken)}"
-            yield PackedRow(path=path_of_row, fields=fields), [content]
+            yield PackedRow(path=f"{folder}/{_row_name(place, content, number, taken)}", fields=fields), [content]
 
 
 def _row_name(place: object, content: bytes, number: int, taken: set[str]) -> str:
@@ -257,10 +497,8 @@ def _read_shard(path: Path) -> Rows:
         tarfile.open(fileobj=source, mode="r:*") as archive,
     ):
         sounds: list[tuple[str, int, int]] = []  # name, place of the first byte, bytes
-        facts: dict[str, dict[str, str]] = defaultdict(dict)  # of each key, the name before the ending
-        faults: set[str] = set()  # keys with a member that cannot be used
-        others: dict[str, str] = {}  # unknown endings, which somebody may have meant as sounds or facts: a member
-        counts: Counter[str] = Counter()  # of each
+        facts: dict[str, dict[str, str] | None] = {}  # of each key, the name before the ending; None: one is faulty
+        others, examples = Counter[str](), dict[str, str]()  # members of other endings
         seen: set[str] = set()
         while (member := archive.next()) is not None:
             archive.members = []  # type: ignore[attr-defined]  # a list that grows with the shard otherwise
@@ -270,48 +508,40 @@ def _read_shard(path: Path) -> Rows:
             sample = _SAMPLE.fullmatch(name)
             key, ending = (sample[1], sample[2].lower()) if sample else (name, "")
             if not reason and ending not in (*EXTENSIONS, *TEXTS, JSON):
-                kind = f"*.{ending}" if ending else "*"
-                counts[kind] += 1
-                others.setdefault(kind, name)
+                others[ending] += 1
+                examples.setdefault(ending, name)
                 continue
             if not reason and name.casefold() in seen:  # the first one is kept
                 reason = "another member of the shard has the same name"
+            seen.add(name.casefold() if not reason else "")
+            if not reason and ending in EXTENSIONS:
+                sounds.append((name, member.offset_data, member.size))
+            elif not reason:  # one byte more shows that a member is too long
+                blocks = _blocks(path, archive, name, member.offset_data, min(member.size, MAX_FACT_BYTES + 1))
+                try:
+                    values, known = _facts(b"".join(blocks), ending), facts.get(key, {})
+                    facts[key] = None if known is None else known | values
+                except InputError as error:
+                    facts[key], reason = None, f"it {error}"
             if reason:
                 yield PackedRow(path=name, reason=reason), ()
-                continue
-            seen.add(name.casefold())
-            if ending in EXTENSIONS:
-                sounds.append((name, member.offset_data, member.size))
-                continue
-            # one byte more shows that a member is too long
-            content = b"".join(_blocks(path, archive, name, member.offset_data, min(member.size, MAX_FACT_BYTES + 1)))
-            try:
-                facts[key].update(_facts(content, ending))
-            except InputError as error:
-                faults.add(key)
-                yield PackedRow(path=name, reason=f"it {error}"), ()
         # `tarfile` takes a header that it does not understand for the end; compression has checksums of its own
         if os.pread(handle, 2, 0) not in _COMPRESSED and os.pread(handle, 512, archive.offset) != bytes(512):
             raise DamageError("its end mark is not there: the shard is cut off, or damaged")
-        for kind, example in others.items():
-            such = f"{counted(counts[kind], 'member')}, such as {example}"
-            yield PackedRow(path=kind, reason=f"not read, because the ending is not one of sound or facts: {such}"), ()
+        for ending, count in others.items():
+            such = f"{counted(count, 'member')}, such as {examples[ending]}"
+            reason = f"not read, because the ending is not one of sound or facts: {such}"
+            yield PackedRow(path=f"*.{ending}".rstrip("."), reason=reason), ()
 
-        named, described = {name.rpartition(".")[0] for name, _, _ in sounds}, facts.keys() | faults
-        told: set[str] = set()  # keys of facts about recordings
+        named = {name.rpartition(".")[0] for name, _, _ in sounds}
         for name, place, size in sounds:
             key = name.rpartition(".")[0]
-            folder, slash, base = key.rpartition("/")
-            words = base.split(".")
-            shorter = [f"{folder}{slash}{'.'.join(words[:count])}" for count in range(len(words) - 1, 0, -1)]
-            keys = [key, *(each for each in shorter if key not in described or each not in named)]
-            told.update(keys)
-            if faults.isdisjoint(keys):  # a fault is a row of its own
-                fields = dict(ChainMap(*(facts.get(each, {}) for each in keys)))
+            shorter = [key[: dot.start()] for dot in re.finditer(r"\.(?=[^/]*$)", key)][::-1]
+            keys = [key, *(each for each in shorter if key not in facts or each not in named)]
+            of_name = [facts.get(each, {}) for each in keys]
+            if None not in of_name:  # a fault is a row of its own
+                fields = dict(ChainMap(*(each for each in of_name if each)))
                 yield PackedRow(path=name, fields=fields), _blocks(path, archive, name, place, size)
-        if alone := [key for key in facts if key not in told]:
-            such = f"no recording has their names: facts of {counted(len(alone), 'sample')}, such as {alone[0]}"
-            yield PackedRow(path=alone[0], reason=such), ()
 
 
 def _fault(member: tarfile.TarInfo) -> str:
@@ -343,14 +573,14 @@ def _facts(content: bytes, ending: str) -> dict[str, str]:
             given = {ending: content.decode("utf-8-sig")}
         except UnicodeDecodeError as error:
             raise InputError("is not text in UTF-8") from error
-    return {str(name): text for name, value in given.items() if (text := as_text(value, None))}
+    return {str(name): text for name, value in given.items() if (text := _as_text(value))}
 
 
 def _blocks(path: Path, archive: tarfile.TarFile, name: str, place: int, size: int) -> Iterator[bytes]:
     """Give the bytes of a member; raises `DamageError` where they cannot be read."""
     member = tarfile.TarInfo(name)
     member.offset_data, member.size = place, size
-    with damage(path):
+    with _damage(path):
         file = archive.extractfile(member)
         while file and (block := file.read(BLOCK)):
             yield block

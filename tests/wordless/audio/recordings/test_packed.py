@@ -10,14 +10,14 @@ from tests.killing import PROCESSES, Kill, arm
 from tests.wordless.audio.recordings.packed_files import (
     samples,
     save,
-    save_splits,
     sound,
     table,
     takes,
     write_parquet,
     write_tar,
 )
-from wordless.audio.recordings.data_sets import (
+from wordless.audio.recordings.description import ColumnConfig
+from wordless.audio.recordings.packed import (
     PackedDataSet,
     data_set_files,
     expand_braces,
@@ -28,7 +28,6 @@ from wordless.audio.recordings.data_sets import (
     unpack,
     unpacked_place,
 )
-from wordless.audio.recordings.description import ColumnConfig
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
 
@@ -184,13 +183,6 @@ def test_a_data_set_that_changes_meanwhile_is_refused(parquet: Path, tmp_path: P
     assert files(unpacked(opened(parquet), tmp_path / "cache")) == wanted
 
 
-def test_a_part_that_is_set_aside_takes_no_other_with_it(tmp_path: Path) -> None:
-    members = [("y.wav/z.wav", sound(0)), ("y.wav", sound(1)), ("y.json", b"{")]
-    data_set = open_shards(str(write_tar(tmp_path / "a.tar", members)))
-    place = unpacked(data_set, tmp_path / "cache")
-    assert [row.path for row in rows_of(place, 0) if not row.reason] == ["a/y.wav/z.wav"]
-
-
 def test_broken_parts_are_rows_with_their_reasons(tmp_path: Path) -> None:
     members = [
         *samples(takes(2)),
@@ -249,8 +241,6 @@ def test_facts_are_those_of_their_own_recording_or_listed(tmp_path: Path) -> Non
         "2.1.wav": {"speaker": "s", "label": "x"},  # as WebDataset has it: nothing else says anything about it
         "2.0.1.wav": {"cls": "1"},
     }
-    found = facts_of(tmp_path, ("a.wav", sound(0)), ("a.cls", b"1"), ("b.cls", b"1"), ("a.other.cls", b"2"))
-    assert found == {"a.wav": {"cls": "1"}, "b": {"set aside": ""}}
 
 
 def test_a_broken_fact_sets_aside_the_sounds_it_is_about(tmp_path: Path) -> None:
@@ -278,10 +268,6 @@ def test_braces_expand_as_in_webdataset(pattern: str) -> None:
     assert list(expand_braces(pattern)) == list(braceexpand.braceexpand(pattern))
 
 
-def test_braces_around_braces() -> None:
-    assert list(dict.fromkeys(expand_braces("{a,b{1,2}}.tar"))) == ["a.tar", "b1.tar", "b2.tar"]
-
-
 def touched(folder: Path, *names: str) -> Path:
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -296,15 +282,11 @@ def touched(folder: Path, *names: str) -> Path:
         (("default/train/0000.parquet", "default/validation/0000.parquet"), ["train", "validation"]),
         (("train.clean.100-00000-of-00001.parquet", "test.other-00000-of-00001.parquet"), ["test", "train"]),
         (("all-0.parquet", "all-1.parquet"), [None, None]),
+        (("train.clean/data-0.arrow", "other/data-0.arrow", "other/cache-12.arrow", ".h/a.parquet"), [None, "train"]),
     ],
 )
 def test_names_of_files_say_the_split(names: tuple[str, ...], splits: list[str | None], tmp_path: Path) -> None:
     assert [known_split(file.split or "") for file in data_set_files(str(touched(tmp_path, *names)))] == splits
-
-
-def test_caches_and_hidden_files_are_no_part(tmp_path: Path) -> None:
-    touched(tmp_path, "cache-12.arrow", ".hidden/a.parquet", "a.parquet")
-    assert [file.name for file in data_set_files(str(tmp_path))] == ["a"]
 
 
 def test_the_folder_above_all_files_says_no_split(tmp_path: Path) -> None:
@@ -313,25 +295,14 @@ def test_the_folder_above_all_files_says_no_split(tmp_path: Path) -> None:
     assert [(file.name, known_split(file.split or "")) for file in found] == [("a-000", None), ("a-001", None)]
 
 
-def test_files_of_a_saved_data_set_keep_their_order(tmp_path: Path) -> None:
-    save(tmp_path / "one", [table(takes(2)), table(takes(2, first=2))])
-    assert [file.name for file in data_set_files(str(tmp_path / "one"))] == ["00000", "00001"]
-    save_splits(tmp_path / "two", {"train.clean": takes(2), "unsupervised": takes(2)})
-    found = data_set_files(str(tmp_path / "two"))
-    assert [(file.name, known_split(file.split or "")) for file in found] == [
-        ("train.clean/00000", "train"),
-        ("unsupervised/00000", None),
-    ]
-
-
 @pytest.mark.parametrize(
     ("find", "place", "told"),
     [
         (data_set_files, "missing", "missing"),
         (data_set_files, "a-{0..1}.parquet", r"a-1\.parquet"),
         (data_set_files, "empty", r"empty.* Parquet"),
-        (open_shards, "{a.tar,A.tar.gz}", r"files\b.* a\b"),  # their recordings would mix
-        (open_shards, "{a.tar,a/1.tar}", r"folder\b.* a\b"),
+        (open_shards, "{a.tar,A.tar.gz}", r"name\b.*rename"),  # their recordings would mix
+        (open_shards, "{a.tar,a/1.tar}", r"name\b.*rename"),
         (open_shards, "{0..999999999}.tar", "100000"),
         (open_shards, "shards", r"shards.* shards='.*/shards/\*\.tar'"),
     ],
