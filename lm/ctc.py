@@ -14,7 +14,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations, groupby, pairwise
+from itertools import combinations, groupby
 
 import numpy as np
 import torch
@@ -87,7 +87,7 @@ class SequenceTask(Task):
         return f"text of {len(self.characters)} characters: {''.join(self.characters)}"
 
     def create(self, dim: int, *, states_per_second: float) -> nn.Module:
-        factor = self._steps_per_state(states_per_second)
+        factor = math.ceil(self.options.least_steps_per_second / states_per_second)
         return SequenceHead(dim, 1 + len(self.characters), factor=factor, dropout=self.options.dropout)
 
     def targets(self, labels: Sequence[str]) -> Tensor:
@@ -107,12 +107,6 @@ class SequenceTask(Task):
         lengths = copy_to(lengths, scores.device)
         loss = nn.CTCLoss(blank=BLANK, reduction="sum", zero_infinity=True)
         return loss(scores, targets, lengths, sizes), int(sizes[lengths >= sizes + repeated].sum())
-
-    def fits(self, label: str, states: int, *, states_per_second: float) -> bool:
-        """Return whether the steps of a clip have room for its known characters, and a blank between equal ones."""
-        text = [character for character in self.options.text(label) if character in self.characters]
-        needed = len(text) + sum(one == other for one, other in pairwise(text))
-        return states * self._steps_per_state(states_per_second) >= needed
 
     def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
         """Give the text of each clip: by beam search if there is one, and the greedy decoding beside it."""
@@ -147,9 +141,6 @@ class SequenceTask(Task):
         outputs = np.zeros((len(numbers), 1 + len(self.characters)), np.float32)
         outputs[np.arange(len(numbers)), numbers] = CERTAIN
         return outputs
-
-    def _steps_per_state(self, states_per_second: float) -> int:
-        return math.ceil(self.options.least_steps_per_second / states_per_second)
 
     def _greedy(self, outputs: Sequence[FloatArray]) -> list[str]:
         """Take the most probable output of each step, then merge repetitions and drop blanks."""

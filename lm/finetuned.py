@@ -1,10 +1,8 @@
 """A fine-tuned model, which is a body with a head: its network and loss, predictions for recordings, and its folder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +23,8 @@ from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 from wordless.base.files import replace_folder
 from wordless.base.saved_models import FINE_TUNED, load_network, model_folder, reading, write_model
-from wordless.base.text import escape_markdown, suggestion
-from wordless.base.values import build
+from wordless.base.text import escape_markdown
+from wordless.base.values import build, match_choice
 
 BODIES: dict[str, type[Body]] = {
     each.name: each for each in (GptBody, AstBody, Wav2vec2Body, AudioTransformerBody, ConvBody)
@@ -66,10 +64,6 @@ def create_network(body: Body, network: BodyNetwork, task: Task, *, seed: int) -
         torch.manual_seed(seed)
         head = task.create(body.reading.dim, states_per_second=body.reading.states_per_second)
     return FineTunedNetwork(network, head, body.reading).float()  # whatever PyTorch's default type is
-
-
-def _untrained(body: Body, task: Task) -> FineTunedNetwork:
-    return create_network(body, body.create(seed=0), task, seed=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,19 +108,6 @@ knows only labels and recordings like those that it was trained on.
 """
 
 
-def model_card(network: nn.Module, body: Body, head: str, task: Task, *, trim_db: float | None = None) -> str:
-    return _CARD.format(
-        head=head,
-        body=body.title,
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-        rate=body.reading.sample_rate,
-        states=body.reading.states_per_second,
-        learned=escape_markdown(task.summary),
-        ends="kept" if trim_db is None else f"cut off where they are more than {trim_db:g} dB below the loudest 20 ms",
-    )
-
-
-T = TypeVar("T")
 CLIPS_AT_ONCE = 32  # whose outputs are computed together
 VALUES_AT_ONCE = 1 << 24  # of their inputs, or of the states of a layer, with padding
 
@@ -164,9 +145,15 @@ class FineTunedModel:
         folder = model_folder(folder, FINE_TUNED)
         remedy = "copy it again, or fine-tune it again (wordless finetune)"
         with reading(folder, FINE_TUNED, _Saved, remedy=remedy) as saved:
-            body = build(_known(BODIES, saved.body, "body"), saved.body_config, name="body_config")
-            task = build(_known(HEADS, saved.head, "head"), saved.task, name="task")
-            network = load_network(partial(_untrained, body, task), folder, saved.weights_sha256)
+            match_choice([*BODIES], saved.body, option="body")
+            match_choice([*HEADS], saved.head, option="head")
+            body = build(BODIES[saved.body], saved.body_config, name="body_config")
+            task = build(HEADS[saved.head], saved.task, name="task")
+
+            def create() -> FineTunedNetwork:
+                return create_network(body, body.create(seed=0), task, seed=0)
+
+            network = load_network(create, folder, saved.weights_sha256)
         model = cls(network.to(device), body, saved.head, task, trim_db=saved.trim_db)
         model.channel = saved.channel
         model.folder = folder
@@ -178,7 +165,16 @@ class FineTunedModel:
         folder.mkdir(parents=True, exist_ok=True)
         for part in self.body.parts:
             replace_folder(folder / part, front_end / part)
-        card = model_card(self.network, self.body, self.head, self.task, trim_db=self.trim_db)
+        cut = f"cut off where they are more than {self.trim_db or 0:g} dB below the loudest 20 ms"
+        card = _CARD.format(
+            head=self.head,
+            body=self.body.title,
+            parameters=sum(parameter.numel() for parameter in self.network.parameters()),
+            rate=self.body.reading.sample_rate,
+            states=self.body.reading.states_per_second,
+            learned=escape_markdown(self.task.summary),
+            ends="kept" if self.trim_db is None else cut,
+        )
         self.write(folder, card=card, trim_db=self.trim_db, channel=self.channel)
 
     def write(self, folder: Path, *, card: str | None = None, **recordings: object) -> None:
@@ -234,9 +230,3 @@ class FineTunedModel:
             for row, own, count in zip(rows.tolist(), values.float().cpu().numpy(), steps.tolist(), strict=True):
                 found[row] = own[:count]
         return [found[row] for row in range(len(clips))]
-
-
-def _known(table: Mapping[str, T], name: str, kind: str) -> T:
-    if name not in table:
-        raise InputError(f"config.json names the {kind} {name!r}; {suggestion(name, table)}")
-    return table[name]

@@ -304,12 +304,8 @@ class RegressionOptions(HeadOptions):
     dropout: float = 0.1  # dropout before the linear layer
 
     def require(self, labels: Sequence[str]) -> None:
-        numbers = {label: number_of(label) for label in labels}
-        for label, number in numbers.items():
-            if number is None:
-                problem = f"a label is {label!r:.40}, and head=regression learns finite numbers"
-                raise InputError(f"{problem}; write one such as 3.5, or leave the recording unlabelled")
-        if len({*numbers.values()}) < 2:
+        _require_numbers(labels)
+        if len({*map(number_of, labels)}) < 2:
             found = f"all labels are {labels[0]}" if labels else "no recording has a label"
             raise InputError(
                 f"head=regression needs at least 2 different numbers, and {found}: name them in a column label of "
@@ -320,10 +316,15 @@ class RegressionOptions(HeadOptions):
         """Make the task: numbers are normalised with mean and standard deviation of the training clips."""
         from lm.heads import RegressionTask
 
-        for label in (*train, *held_out):
-            if number_of(label) is None:
-                raise InputError(f"a label is {label!r:.40}, and head=regression learns finite numbers")
+        _require_numbers((*train, *held_out))
         return RegressionTask.of(self, train)
+
+
+def _require_numbers(labels: Sequence[str]) -> None:
+    for label in labels:
+        if number_of(label) is None:
+            problem = f"a label is {label!r:.40}, and head=regression learns finite numbers"
+            raise InputError(f"{problem}; write one such as 3.5, or leave the recording unlabelled")
 
 
 def require_decoder() -> None:

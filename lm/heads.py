@@ -93,14 +93,6 @@ class Task(ABC):
     def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor, *, training: bool) -> tuple[Tensor, int]:
         """Sum the loss of outputs ``(batch, steps, width)`` over the items of a batch; also return their number."""
 
-    def strata(self, labels: Sequence[str]) -> BoolArray:
-        """Return classes ``(clips, classes)`` of which each share of the labels has some of each; by default one."""
-        return np.ones((len(labels), 1), bool)
-
-    def fits(self, label: str, states: int, *, states_per_second: float) -> bool:
-        """Return whether a clip of so many states has room for its label; a class or a number needs none."""
-        return True
-
     @abstractmethod
     def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
         """Convert the outputs of clips to rows of a table; the first column is the prediction."""
@@ -123,16 +115,12 @@ class PooledTask(Task):
     @abstractmethod
     def probe(
         self, candidates: Features, labels: Sequence[str], rows: Rows, config: ProbeConfig, *, threads: int
-    ) -> "Probed":
-        """Fit linear probes of pooled states ``(clips, dim)`` on the rows of train; validation chooses among them."""
+    ) -> tuple[list[FloatArray], str]:
+        """Fit linear probes of pooled states ``(clips, dim)`` on the rows of train; validation chooses among them.
 
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Probed:
-    """The outputs of the chosen probe for test clips, in the form of a head's outputs."""
-
-    outputs: list[FloatArray]
-    chosen: str  # layer and pooling
+        Returns:
+            The outputs of the chosen probe for test clips, in the form of a head's outputs; its layer and pooling.
+        """
 
 
 def _projecting(dim: int, width: int) -> nn.Linear:
@@ -228,9 +216,6 @@ class ClassificationTask(PooledTask):
         loss = nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum")
         return loss, len(logits)
 
-    def strata(self, labels: Sequence[str]) -> BoolArray:
-        return self._truth(labels)
-
     def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
         """Give each clip's most probable class, or all above 0.5, its probability, and those of all classes."""
         return [self._row(scores) for scores in self._scores(outputs)]
@@ -250,18 +235,21 @@ class ClassificationTask(PooledTask):
 
     def probe(
         self, candidates: Features, labels: Sequence[str], rows: Rows, config: ProbeConfig, *, threads: int
-    ) -> Probed:
-        truth = self._truth(labels)
+    ) -> tuple[list[FloatArray], str]:
         task = ProbeTask(
-            classes=self.classes, targets=truth, rows=rows, multi_label=self.multi_label, unlabelled=0, notices=()
+            classes=self.classes,
+            targets=self._truth(labels),
+            rows=rows,
+            multi_label=self.multi_label,
+            unlabelled=0,
+            notices=(),
         )
-        winner = probe_method(
-            candidates, task, replace(config, resamples=FEWEST_RESAMPLES), of="probe", threads=threads
-        ).winner
+        few = replace(config, resamples=FEWEST_RESAMPLES)
+        winner = probe_method(candidates, task, few, of="probe", threads=threads).winner
         # Values of ridge regression are no probabilities; to cut them off at 0 and 1 would make the surest ones equal.
         values = winner.scores - (0.5 if self.multi_label else 0)
         outputs = values.astype(np.float32) if config.classifier == "ridge" else self._logits(winner.scores)
-        return Probed(outputs=list(outputs[:, None]), chosen=winner.of)
+        return list(outputs[:, None]), winner.of
 
     def constant(self, labels: Sequence[str]) -> FloatArray:
         return self._logits(self._truth(labels).mean(0, dtype=np.float32))[None]
@@ -342,9 +330,9 @@ class RegressionTask(PooledTask):
 
     def probe(
         self, candidates: Features, labels: Sequence[str], rows: Rows, config: ProbeConfig, *, threads: int
-    ) -> Probed:
+    ) -> tuple[list[FloatArray], str]:
         best = probe_numbers(candidates, self._normalised(labels), rows, config, threads=threads)
-        return Probed(outputs=list(best.predicted[:, None, None]), chosen=best.of)
+        return list(best.predicted[:, None, None]), best.of
 
     def constant(self, labels: Sequence[str]) -> FloatArray:
         """Return the mean of the labels, which is 0 after normalisation with these labels."""

@@ -25,10 +25,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -49,17 +49,14 @@ from wordless.base.errors import InputError, require, written
 from wordless.base.machine import copy_to
 from wordless.base.saved_models import (
     CONFIG,
-    INDEX,
     PREPROCESSOR,
-    WEIGHTS,
     hugging_face_hash,
     learned_labels,
     read_weights,
     require_finite,
-    weight_files,
     whole,
 )
-from wordless.base.values import read_json
+from wordless.base.values import build, read_json
 
 if TYPE_CHECKING:
     from transformers import ASTModel
@@ -126,6 +123,9 @@ class Statistics:
     mean: float
     std: float
 
+    def __post_init__(self) -> None:
+        require(self.std > 0, "std", self.std, "it must be above 0")
+
 
 AUDIOSET_STATISTICS = Statistics(mean=-4.2677393, std=4.5689974)
 PATCHES_AT_ONCE = 100  # that are read of a recording at once and written to disk
@@ -162,8 +162,6 @@ def stored_pieces(blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
 OPTION = "ast.model.weights"  # names the folder in messages, unless another command reads it
 
 REMEDY = "give a folder with config.json and model.safetensors, as save_pretrained of transformers writes it"
-# base, the largest size, has 7 million per layer, and 2 million outside the layers
-MOST_NUMBERS_OF_A_LAYER = 20_000_000
 POSITIONS, PROJECTION = "embeddings.position_embeddings", "embeddings.patch_embeddings.projection.weight"
 CLASS, DISTILLATION = "embeddings.cls_token", "embeddings.distillation_token"
 AST = "audio-spectrogram-transformer"  # type of AST's own weights
@@ -175,30 +173,28 @@ _HEADS = ("pooler.", "classifier.", "cls_classifier.", "distillation_classifier.
 
 def is_audio_model(folder: Path) -> bool:
     """Return whether the weights are AST's own, which come with the statistics of their filter banks."""
-    return _kind(f"{OPTION}={folder}", _json(folder, CONFIG, OPTION)) == AST
+    return _config(folder, OPTION)["model_type"] == AST
 
 
 def pretrained_weights(
     folder: Path, size: Size, *, grid: tuple[int, int], option: str = OPTION
 ) -> tuple[dict[str, Tensor], Statistics]:
     """Load weights, with ASTModel's names, for a grid ``(frequency, time)``, and the statistics of their inputs."""
-    config = require_weights(folder, size, option=option)
-    kind = _kind(f"{option}={folder}", config)
+    kind = str(require_weights(folder, size, option=option)["model_type"])
     with whole(Path(f"{option}={folder}"), "AST, DeiT or ViT", remedy=REMEDY):
-        numbers = sum(path.stat().st_size for path in weight_files(folder)) // 4  # they are read at once
-        if numbers > LAYERS * MOST_NUMBERS_OF_A_LAYER:
-            raise InputError(f"{WEIGHTS} has {numbers} numbers; a model of {LAYERS} layers has fewer")
         stored = read_weights(folder, without=_HEADS)
         renamed = {_PREFIX.sub("", name): tensor.float() for name, tensor in stored.items()}  # as without a head
         tensors = {name: tensor for name, tensor in renamed.items() if not name.startswith(_HEADS)}
         require_finite(tensors)
-        fitted = _adapt(tensors, tokens=LEADING_TOKENS[kind], stored=_stored_grid(config, kind), grid=grid)
-        return fitted, _statistics(folder, kind, option)
+        statistics = AUDIOSET_STATISTICS
+        if kind == AST and (folder / PREPROCESSOR).is_file():
+            statistics = build(Statistics, asdict(statistics) | _numbers(read_json(folder / PREPROCESSOR)), name="")
+        return _adapt(tensors, kind, grid), statistics
 
 
 def require_weights(folder: Path, size: Size, *, option: str = OPTION) -> dict[str, object]:
     """Read and check the config.json of weights for a transformer of the given size; the weights are not read."""
-    config, width, given = _json(folder, CONFIG, option), 64 * HEADS[size], f"{option}={folder}"
+    config, width, given = _config(folder, option), 64 * HEADS[size], f"{option}={folder}"
     own_size = f"{option.partition('.')[0]}.model.size"
     # The size, and transformers' default, which is that of base: a config omits values that equal their default.
     wanted = {
@@ -208,7 +204,7 @@ def require_weights(folder: Path, size: Size, *, option: str = OPTION) -> dict[s
         "intermediate_size": (4 * width, 3072),
         "patch_size": (PATCH, 16),
     }
-    if _kind(given, config) == AST:
+    if config["model_type"] == AST:
         wanted |= {"frequency_stride": (STRIDE, 10), "time_stride": (STRIDE, 10), "num_mel_bins": (N_MELS, 128)}
     for name, (value, default) in wanted.items():
         if (found := config.get(name, default)) != value:
@@ -216,54 +212,34 @@ def require_weights(folder: Path, size: Size, *, option: str = OPTION) -> dict[s
                 f"{given} has {name} {written(found)}, and {own_size}={size} takes {value}; set {own_size} to the size "
                 "of the weights (tiny, small and base are 192, 384 and 768 wide), or give other weights"
             )
-    try:
-        files = weight_files(folder)
-    except InputError as error:
-        raise InputError(f"{given} holds no whole weights: {error}") from error
-    if not files:
-        raise InputError(f"{given} holds no whole weights (there is no {WEIGHTS} and no {INDEX}); {REMEDY}")
     return config
 
 
-def _number(values: Mapping[str, object], name: str, otherwise: float) -> float:
-    """Return a finite number of a config, or ``otherwise`` if it is missing."""
-    value = values.get(name, otherwise)
-    if type(value) not in (int, float) or not abs(number := float(str(value))) < math.inf:
-        raise InputError(f"{name} is {written(value)}; it must be a number")
-    return number
-
-
-def _json(folder: Path, name: str, option: str) -> dict[str, object]:
+def _config(folder: Path, option: str) -> dict[str, object]:
+    """Read config.json of a folder with a model of one of the known types."""
+    given = f"{option}={folder}"
     try:
-        return read_json(folder / name)
+        config = read_json(folder / CONFIG)
     except InputError as error:
         raise InputError(
-            f"{option}={folder} has no {name} that can be read ({error}); give a local folder of a Hugging Face AST, "
-            "DeiT or ViT: nothing is downloaded"
+            f"{given} has no {CONFIG} that can be read ({error}); give a local folder of a Hugging Face AST, DeiT or "
+            "ViT: nothing is downloaded"
         ) from error
-
-
-def _kind(given: str, config: Mapping[str, object]) -> str:
-    kind = config.get("model_type")
-    if not isinstance(kind, str) or kind not in LEADING_TOKENS:
+    if (kind := config.get("model_type")) not in [*LEADING_TOKENS]:
         raise InputError(f"{given} holds a model of type {written(kind)}; give one of {', '.join(LEADING_TOKENS)}")
-    return kind
+    return config
 
 
-def _stored_grid(config: Mapping[str, object], kind: str) -> tuple[int, int]:
-    """Return the patches along frequency (height) and time (width) of the weights' training."""
-    if kind == AST:
-        return BANDS, (int(_number(config, "max_length", 1024)) - PATCH) // STRIDE + 1
-    side = int(_number(config, "image_size", 224)) // PATCH
-    return side, side
+def _numbers(values: Mapping[str, object]) -> dict[str, object]:
+    """Select the statistics among the values of a preprocessor."""
+    return {field.name: values[field.name] for field in fields(Statistics) if field.name in values}
 
 
-def _adapt(
-    tensors: dict[str, Tensor], *, tokens: int, stored: tuple[int, int], grid: tuple[int, int]
-) -> dict[str, Tensor]:
+def _adapt(tensors: dict[str, Tensor], kind: str, grid: tuple[int, int]) -> dict[str, Tensor]:
     """Adapt the weights to one channel, two tokens, and positions of the wanted grid."""
-    positions = tensors[POSITIONS]  # (1, tokens + F * T, D)
-    patches = positions[:, tokens:].reshape(1, *stored, -1).permute(0, 3, 1, 2)  # (1, D, F, T)
+    positions, tokens = tensors[POSITIONS], LEADING_TOKENS[kind]  # (1, tokens + F * T, D)
+    rows = BANDS if kind == AST else math.isqrt(positions.shape[1] - tokens)  # images are square
+    patches = positions[:, tokens:].reshape(1, rows, -1, positions.shape[2]).permute(0, 3, 1, 2)  # (1, D, F, T)
     first = positions[:, :tokens].expand(-1, 2 if tokens == 1 else -1, -1)  # a ViT's class token is used for both
     return {
         **tensors,
@@ -283,17 +259,6 @@ def resize_positions(positions: Tensor, grid: tuple[int, int]) -> Tensor:
             size = (wanted, positions.shape[3]) if axis == 2 else (positions.shape[2], wanted)
             positions = nn.functional.interpolate(positions, size=size, mode="bilinear")
     return positions
-
-
-def _statistics(folder: Path, kind: str, option: str) -> Statistics:
-    """Return the statistics of AST's weights; those of AudioSet for other weights."""
-    if kind != AST or not (folder / PREPROCESSOR).is_file():
-        return AUDIOSET_STATISTICS
-    found = _json(folder, PREPROCESSOR, option)
-    std = _number(found, "std", AUDIOSET_STATISTICS.std)
-    if std <= 0:
-        raise InputError(f"{PREPROCESSOR} has std {std}; it must be above 0")
-    return Statistics(mean=_number(found, "mean", AUDIOSET_STATISTICS.mean), std=std)
 
 
 ALL_LAYERS = tuple(range(1, LAYERS + 1))
@@ -356,7 +321,6 @@ class AstEncoder(BodyNetwork):
 
     def states(self, filter_banks: Tensor, lengths: Tensor, *, layers: Sequence[int] = ()) -> AstStates:
         """Compute the clip vectors, and the states after some layers (1 to 12)."""
-        _require_frames(filter_banks, lengths)
         patches = torch.div(lengths - PATCH + STRIDE - 1, STRIDE, rounding_mode="floor").clamp(min=0) + 1
         normalised = (filter_banks - self.mean) / (2 * self.std)
         normalised = normalised.masked_fill(~inside(filter_banks, lengths)[..., None], 0.0)
@@ -427,15 +391,6 @@ def _transformer(config: AstConfig, patches: int, *, seed: int, epsilon: float) 
     return model
 
 
-def _require_frames(filter_banks: Tensor, lengths: Tensor) -> None:
-    if filter_banks.ndim != 3 or filter_banks.shape[2] != N_MELS:
-        raise InputError(f"filter banks have shape {tuple(filter_banks.shape)}; they must be (batch, time, {N_MELS})")
-    shortest, longest = int(lengths.min()), int(lengths.max())
-    if shortest < 1 or longest > filter_banks.shape[1]:
-        problem = f"lengths are {shortest} to {longest} frames of {filter_banks.shape[1]}"
-        raise InputError(f"{problem}; each must be at least 1 and end within the batch")
-
-
 def _filter_banks(blocks: Iterable[FloatArray]) -> Array:
     """Convert blocks of samples to stored filter banks ``(time, 128)``."""
     return np.concatenate([np.zeros((0, N_MELS), np.float32), *stored_pieces(blocks)]).astype(np.float16)
@@ -455,15 +410,16 @@ class AstBody(Body):
     title: ClassVar[str] = "Audio Spectrogram Transformer"
 
     def __post_init__(self) -> None:
-        require(self.epsilon > 0, "epsilon", self.epsilon, "it must be above 0")
+        known = isinstance(self.epsilon, float) and self.epsilon > 0
+        require(known, "epsilon", self.epsilon, "it must be a number above 0")
         require((self.positions or 1) > 0, "positions", self.positions, "it must be above 0")
 
     @classmethod
     def of(cls, config: AstConfig, *, option: str, **others: Any) -> AstBody:
         """Describe the model of a config, whose weights may be a local Hugging Face folder."""
         found = {} if config.weights is None else require_weights(Path(config.weights), config.size, option=option)
-        epsilon = _number(found, "layer_norm_eps", DEFAULT_EPSILON if config.weights is None else 1e-12)
-        return cls(ast=replace(config, weights=None), epsilon=epsilon, **others)
+        epsilon = found.get("layer_norm_eps", DEFAULT_EPSILON if config.weights is None else 1e-12)
+        return cls(ast=replace(config, weights=None), epsilon=cast(float, epsilon), **others)
 
     @property
     def reading(self) -> BodyReading:
@@ -491,11 +447,8 @@ class AstBody(Body):
         transformer = _transformer(self.ast, patches, seed=seed, epsilon=self.epsilon)
         if weights is not None:
             tensors, statistics = pretrained_weights(weights, self.ast.size, grid=(BANDS, patches), option=option)
-            try:
+            with whole(Path(f"{option}={weights}"), "AST, DeiT or ViT", remedy="give other weights"):
                 transformer.load_state_dict(tensors)
-            except RuntimeError as error:
-                problem = f"{option}={weights} does not fit ({' '.join(str(error).split()):.200})"
-                raise InputError(f"{problem}; give other weights") from error
         return AstEncoder(
             transformer, self.statistics or statistics, layers=self.ast.layers, clip_vector=self.clip_vector
         )

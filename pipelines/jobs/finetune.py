@@ -1,80 +1,160 @@
 """The work of ``wordless finetune``: from recordings and labels to a fine-tuned model and its figures.
 
-The model, its predictions, and its figures as JSON, Markdown and a table are written at the end.
+Clips are those that body and head can read. The trials are the fine-tuned body and what it is compared with. The model,
+its predictions, and its figures as JSON, Markdown and a table are written at the end.
+
+Weights know the training clips of the run that made them, which its ``manifest.tsv`` lists. Some bodies have learned
+the labels of these clips, too; the others also know the clips of the run's ``unlabelled.tsv``.
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
+import numpy as np
+import torch
 from rich.table import Column, Table
+from threadpoolctl import threadpool_limits
 
-from lm.bodies.body import Source, freeze
+from lm.batches import IndexArray
+from lm.bodies.body import Body, BodyNetwork, Frames, FrontEnd, Source, freeze, read_states
+from lm.bodies.clips import StoredClips
 from lm.finetuned import FineTunedModel
-from lm.finetuning import RANDOM
-from lm.heads import Task
-from pipelines.chain.corpus import REJECTED, find_corpus, read_corpus, seen_of
+from lm.finetuning import RANDOM, FrozenLayers
+from lm.heads import Figure, PooledTask, Task
+from lm.options import POOLINGS, VECTORS
+from lm.probing.linear import VERSION, tolerance_options
+from lm.probing.vectors import FloatArray, pool
+from pipelines.chain.corpus import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
+from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.commandline.outputs import work_folder
 from pipelines.commandline.overrides import command_line
 from pipelines.finetune import FinetuneConfig, finetune_settings
-from pipelines.jobs.finetune_trials import (
-    Arm,
-    LabelledClips,
-    Study,
-    Trial,
-    body_inputs,
-    channel_of,
-    labelled_clips,
-    require_unseen_labels,
-    title_of,
-    trials,
-    with_room,
-)
 from pipelines.results.results import provenance, tracked_run
 from pipelines.results.tables import print_table
 from pipelines.settings.run import choose_workers
+from pipelines.stages.networks import LabelledInputs, LabelTraining, train_on_labels
+from pipelines.stages.stored_arrays import read_clips, write_clips
 from pipelines.store.run_folder import FINETUNED, part_of
 from pipelines.store.session import Session
-from pipelines.store.store import Store, text_hash, write_json
+from pipelines.store.store import CURVE, Entry, Recipe, Store, text_hash, write_json
+from pipelines.store.stored_features import FEATURES, features_by_method, stacked_rows, write_features
 from pipelines.tracking.tracking import NO_TRACKING, Tracking, tracked
-from wordless.audio.recordings.manifest import SPLITS, Clips, recordings_hash, write_rejected
-from wordless.base.arrays import write_table
-from wordless.base.errors import InputError
+from tokenizer.tokenizer import Tokenizer
+from wordless.audio.decoding import Channel
+from wordless.audio.reading import read_blocks, resampled_length
+from wordless.audio.recordings.manifest import (
+    SPLITS,
+    Clip,
+    Clips,
+    Rejected,
+    Split,
+    overlap_notices,
+    read_manifest,
+    recordings_hash,
+    trained_on,
+    write_rejected,
+)
+from wordless.base.arrays import Array, write_array, write_table
+from wordless.base.errors import InputError, named
 from wordless.base.files import write_aside
 from wordless.base.hub import local_weights
 from wordless.base.machine import choose_device, use_threads
 from wordless.base.progress import Terminal
+from wordless.base.saved_models import CONFIG
+from wordless.base.text import counted
 from wordless.training.gangs import Gang, open_gang
 from wordless.training.precision import with_precision
+
+Arm = Literal["finetuned", "scratch", "probe"]
+TITLES: dict[Arm, str] = {"finetuned": "fine-tuned", "scratch": "from scratch", "probe": "linear probe"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Study:
+    """What all trials share."""
+
+    settings: FinetuneConfig
+    source: Source
+    task: Task
+    manifest: Clips  # clips with a label that body and head can read
+    inputs: Entry  # of the body, for each clip
+
+    @cached_property
+    def rows(self) -> Mapping[Split, IndexArray]:
+        """Numbers of the clips of each split."""
+        splits = np.array([clip.split for clip in self.manifest.clips])
+        return {split: np.flatnonzero(splits == split) for split in SPLITS}
+
+    @property
+    def stored(self) -> StoredClips:
+        """The inputs of the clips, read in place."""
+        return StoredClips.of(*read_clips(self.inputs.folder / INPUTS))
+
+    def labelled(self, split: Split) -> LabelledInputs:
+        """Return the inputs of the clips of a split with their labels."""
+        clips = [self.manifest.clips[row] for row in self.rows[split]]
+        names, labels = [clip.name for clip in clips], [clip.label or "" for clip in clips]
+        return LabelledInputs(clips=self.stored.of_rows(self.rows[split]), names=names, labels=labels)
+
+    def figures(self, outputs: Sequence[FloatArray]) -> tuple[Figure, ...]:
+        """Measure outputs for the test clips."""
+        groups = [self.manifest.clips[row].group for row in self.rows["test"]]
+        return self.task.figures(outputs, self.labelled("test").labels, self.settings.figures, groups)
+
+    def title(self, arm: Arm) -> str:
+        """Name an opponent. For texts, the probe is trained by CTC on the last layer alone."""
+        of_texts = arm == "probe" and not isinstance(self.task, PooledTask)
+        return "CTC on the frozen last layer" if of_texts else TITLES[arm]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trial:
+    """The result of one trial."""
+
+    entry: Entry
+    outputs: Sequence[FloatArray]  # of the test clips
+    figures: tuple[Figure, ...]
+    chosen: str  # on validation: a learning rate, or a layer and pooling
 
 
 def finetune_body(config: dict[str, object]) -> None:
     """Train every trial, save the fine-tuned model with its figures, and print them as a table."""
     settings = finetune_settings(config)
     terminal = Terminal()
-    pretrained = _open(settings)
-    freeze(pretrained.create(seed=0), settings.body.frozen_layers)  # refuses damaged weights, and too many layers
+    source = _open(settings)
+    freeze(source.create(seed=0), settings.body.frozen_layers)  # refuses damaged weights, and too many layers
     use_threads(settings.threads)
     with open_gang(choose_device(settings.device)) as gang:
         settings = with_precision(settings, gang)
-        corpus = _read(settings, pretrained, gang, terminal)
-        head, seconds = settings.head, settings.body.batches.max_seconds
-        clips = labelled_clips(corpus, pretrained.body, head, max_seconds=seconds, upsample=settings.upsample)
-        clips, errors = with_room(clips, pretrained.body, clips.task(head))
-        task = clips.task(head)
-        notices = [*clips.notices, *errors, *require_unseen_labels(settings, pretrained, clips.manifest)]
+        corpus = _read(settings, source, gang, terminal)
+        clips, set_aside = usable_clips(settings, source.body, corpus)
+        reasons = Counter(each.reason for each in set_aside)
+        notices = [f"{counted(count, 'clip')} set aside: {reason}" for reason, count in reasons.items()]
+        train, *others = ([clip.label or "" for clip in clips.of(split)] for split in SPLITS)
+        if not train or not all(others):
+            why = f" ({'; '.join(notices)})" if notices else ""
+            empty = " and no ".join(split for split in SPLITS if not clips.of(split))
+            raise InputError(
+                f"no {empty} clip can be used{why}; fine-tuning needs some of each split: label more recordings, or "
+                "change corpus.split"
+            )
+        task = settings.head.task(train, [label for labels in others for label in labels])
+        notices += require_unseen_labels(settings, source, clips)
         for notice in notices:
             terminal.say(f"finetune  {notice}")
-        job = _job(settings, pretrained, clips, task)
+        job = _job(settings, source, clips, task)
         folder = settings.output or _folder(settings, corpus.name, job)
         run = tracked_run(folder, command_line("finetune"), config)
         tracking = NO_TRACKING if gang.rank else Tracking(settings.tracking, run, terminal.say)
         inside = settings.model is not None and folder.absolute().is_relative_to(settings.model.absolute())
-        models = [pretrained.folder / part for part in pretrained.body.parts]
+        models = [source.folder / part for part in source.body.parts]
         session = Session(
             store=Store(settings.store.root),
             gang=gang,
@@ -83,46 +163,45 @@ def finetune_body(config: dict[str, object]) -> None:
             user=settings.model if inside else None,  # `wordless runs --delete` deletes both
             workers=choose_workers(settings.workers, settings.engine, seconds=corpus.seconds),
             engine=settings.engine,
-            shared=(*seen_of(corpus), *models, *([pretrained.weights] if pretrained.weights else [])),
+            shared=(*seen_of(corpus), *models, *([source.weights] if source.weights else [])),
             tracking=tracking,
         )
         # Rank 0 locks the folder of the results, which must be new, empty, or begun by the same job.
         with nullcontext() if gang.rank else work_folder(folder, job), tracked(tracking):
-            inputs = body_inputs(session, clips.manifest, pretrained)
-            study = Study(settings=settings, source=pretrained, task=task, clips=clips, inputs=inputs)
-            made = trials(session, study)
+            inputs = body_inputs(session, clips, source)
+            study = Study(settings=settings, source=source, task=task, manifest=clips, inputs=inputs)
+            arms = [arm for arm in get_args(Arm) if arm == "finetuned" or arm in settings.beside]
+            trials = {arm: _trial(session, study, arm) for arm in arms}
             if not gang.rank:
-                write_results(session, study, made, corpus=corpus, notices=notices, config=config)
+                write_rejected([*corpus.rejected, *set_aside], folder / REJECTED)
+                write_results(session, study, trials, corpus=corpus, notices=notices, config=config)
 
 
 def _open(settings: FinetuneConfig) -> Source:
     """Describe the body with its weights."""
     body, model = settings.body, settings.model
-    needed = body.needs
-    if needed and model is None:
-        otherwise = (
-            "" if replace(body, weights=RANDOM).needs else ", or choose body.weights=none or a folder of weights"
-        )
+    if body.needs and model is None:
+        free = not replace(body, weights=RANDOM).needs
+        otherwise = ", or choose body.weights=none or a folder of weights" if free else ""
         raise InputError(
-            f"model=null, but body={body.name} takes {' and '.join(needed)} of a run; name its folder: model=RUN"
+            f"model=null, but body={body.name} takes {' and '.join(body.needs)} of a run; name its folder: model=RUN"
             f"{otherwise}"
         )
     if model is None and settings.output is None:
         raise InputError(
             "output=null, and there is no model=RUN whose folder could hold the results; add output=FOLDER"
         )
-    parts = {str(part): part_of(model, part) for part in needed} if model is not None else {}
+    parts = {str(part): part_of(model, part) for part in body.needs} if model is not None else {}
     return replace(body, weights=local_weights(body.weights)).open(parts)
 
 
 def _read(settings: FinetuneConfig, source: Source, gang: Gang, terminal: Terminal) -> Clips:
     """Read the corpus; labels that the head cannot learn are refused before any recording is decoded."""
-    head = settings.head
+    head, store = settings.head, settings.store.root
 
     def require(labels: Sequence[str | None]) -> None:
         head.require([label for label in labels if label is not None])
 
-    store = settings.store.root
     options = replace(settings.corpus, label_type=head.label_type)
     options, found = find_corpus(options, settings.embedded, store, require=require, terminal=terminal)
     return read_corpus(
@@ -137,20 +216,76 @@ def _read(settings: FinetuneConfig, source: Source, gang: Gang, terminal: Termin
     )
 
 
-def _job(settings: FinetuneConfig, source: Source, clips: LabelledClips, task: Task) -> dict[str, object]:
+def channel_of(settings: FinetuneConfig, source: Source) -> Channel:
+    """Return the channel of recordings that is read: the chosen one, or that of the run's tokenizer."""
+    if settings.audio.channel is not None:
+        return settings.audio.channel
+    runs = (source.folder, settings.model)
+    folders = [run / "tokenizer" for run in runs if run is not None and (run / "tokenizer" / CONFIG).is_file()]
+    return Tokenizer.from_pretrained(folders[0]).front_end.channel if folders else "mean"
+
+
+def usable_clips(settings: FinetuneConfig, body: Body, corpus: Clips) -> tuple[Clips, tuple[Rejected, ...]]:
+    """Select the clips that have a label and that the body can read; say why the others are set aside."""
+    rate, longest = body.reading.sample_rate, settings.body.batches.max_seconds
+    low = [clip for clip in corpus.clips if clip.sample_rate < rate]
+    if low and not settings.upsample:
+        raise InputError(
+            f"{counted(len(low), 'clip')} of {len(corpus.clips)} have a lower sample rate than the body's {rate} Hz "
+            f"({low[0].path}: {low[0].sample_rate} Hz); choose a body of that rate (a run with audio.sample_rate="
+            f"{low[0].sample_rate}), or allow it with upsample=true"
+        )
+    reasons: dict[str, str] = {}
+    for clip in corpus.clips:
+        if clip.label is None:
+            reasons[clip.name] = "it has no label"
+        elif resampled_length(clip.num_samples, clip.sample_rate, rate) < body.reading.least_samples:
+            reasons[clip.name] = f"shorter than the {1000 * body.reading.least_samples / rate:g} ms of a state"
+        elif settings.head.reads_whole_clips and clip.split == "train" and clip.seconds > longest:
+            limit = f"longer than body.batches.max_seconds={longest:g}"
+            reasons[clip.name] = f"{limit}, and a part of it would not fit its label"
+    kept = corpus.where(clip.name not in reasons for clip in corpus.clips)
+    return kept, tuple(Rejected(path=name, reason=reason) for name, reason in reasons.items())
+
+
+def require_unseen_labels(settings: FinetuneConfig, source: Source, clips: Clips) -> tuple[str, ...]:
+    """Return what the weights know of the clips, a sentence each.
+
+    Raises:
+        InputError: weights that learned labels have learned those of test clips.
+    """
+    # The folder of the run that made what the body uses, if it lists its recordings.
+    owner = settings.model if settings.body.needs else source.weights and source.weights.parent
+    if owner is None or not (owner / MANIFEST).is_file():
+        unknown = (
+            f"the weights of body={settings.body.name} learned labels, and no {MANIFEST} beside them lists the "
+            "recordings: test clips mean nothing if these recordings are among them"
+        )
+        return (unknown,) if source.learned_labels else ()
+    trained, test = read_manifest(owner / MANIFEST, clips.root), clips.of("test")
+    if source.learned_labels and (known := trained_on(test, trained.of("train"))):
+        raise InputError(
+            f"the weights of body={settings.body.name}, which {owner} trained, learned the labels of {known} of "
+            f"{len(test)} test clips: divide the recordings as that run did (corpus.split), name other recordings, or "
+            "choose body.weights=none"
+        )
+    readers = f"the pre-trained weights of body={settings.body.name}"
+    unlabelled = () if source.learned_labels else unlabelled_of_run(owner, clips.root)
+    found = overlap_notices(clips, trained, owner=owner, readers=readers, unlabelled=unlabelled)
+    return tuple(named(each, "corpus") for each in found)
+
+
+def _job(settings: FinetuneConfig, source: Source, clips: Clips, task: Task) -> dict[str, object]:
     """Describe the work, by which the folder of the results knows it again."""
-    body, own = settings.body, settings.body.own
-    common = {name: value for name, value in asdict(body).items() if name not in own}
-    options = {"body": {"name": body.name, **common}, "task": asdict(task), "figures": asdict(settings.figures)}
-    options |= {"network": asdict(source.body), "body_options": own}
-    chosen = {name: getattr(settings, name) for name in ("seed", "beside")}
+    parts = (settings.body, settings.probe, settings.figures, source.body, task)
+    options = [settings.seed, settings.beside, *map(asdict, parts)]
     return {
         "head": settings.head.name,
-        "body": body.name,
+        "body": settings.body.name,
         "weights": source.fingerprint,
-        "options": text_hash(json.dumps([options, chosen, asdict(settings.probe)], default=str))[:16],
-        "recordings": recordings_hash(clips.manifest)[:16],
-        "labels": text_hash(json.dumps([[clip.label, clip.split] for clip in clips.manifest.clips]))[:16],
+        "options": text_hash(json.dumps(options, default=str))[:16],
+        "recordings": recordings_hash(clips)[:16],
+        "labels": text_hash(json.dumps([[clip.label, clip.split] for clip in clips.clips]))[:16],
     }
 
 
@@ -161,7 +296,160 @@ def _folder(settings: FinetuneConfig, corpus: str, job: dict[str, object]) -> Pa
     return settings.model / FINETUNED / f"{name}_{settings.head.name}_{text_hash(json.dumps(job))[:8]}"
 
 
+INPUTS, OFFSETS = "inputs.npy", "offsets.npy"
+OUTPUTS, STEPS = "outputs.npy", "steps.npy"  # of validation and test clips: (sum of steps, width), steps of each
+CHOSEN = "chosen.json"  # the layer and pooling that validation chose
+
+
+def body_inputs(session: Session, manifest: Clips, source: Source) -> Entry:
+    """Write the inputs of every clip into one array, in the order of the manifest."""
+    body, rate = source.body, source.body.reading.sample_rate
+    inputs = {"front_end": body.reading.key, "recordings": recordings_hash(manifest)}
+    recipe = Recipe("body_inputs", 1, config={"body": body.name}, inputs=inputs)
+
+    def make(folder: Path) -> None:
+        samples = (resampled_length(clip.num_samples, clip.sample_rate, rate) for clip in manifest.clips)
+        lengths = [*map(body.num_inputs, samples)]
+        front_end = body.front_end(source.folder, device=str(session.gang.device))
+        kind, width, title = body.reading.input_type, body.reading.input_width, f"inputs of {body.name}"
+        write = partial(_write_inputs, manifest.root, front_end, rate)
+        write_clips(session, title, folder / INPUTS, manifest.clips, lengths, write, dtype=kind, width=width)
+
+    return session.obtain(recipe, f"inputs of {len(manifest.clips)} clips", make, files=[INPUTS, OFFSETS])
+
+
+def _write_inputs(root: Path, front_end: FrontEnd, rate: int, place: Array, clip: Clip) -> None:
+    place[:] = front_end(read_blocks(root / clip.path, rate, part=clip.part))
+
+
+def _trial(session: Session, study: Study, arm: Arm) -> Trial:
+    own = replace(session, place=study.title(arm))
+    if arm == "probe" and isinstance(study.task, PooledTask):
+        entry = _probed(own, study, study.task)
+        chosen = str(entry.read_json(CHOSEN)["chosen"])
+    else:
+        entry, rate = _best_training(own, study, arm)
+        chosen = f"learning rate {rate:g}"
+    ends = np.cumsum(np.load(entry.folder / STEPS))[:-1]
+    outputs = np.split(np.load(entry.folder / OUTPUTS), ends)[-len(study.rows["test"]) :]
+    return Trial(entry=entry, outputs=outputs, figures=study.figures(outputs), chosen=chosen)
+
+
+def _best_training(session: Session, study: Study, arm: Arm) -> tuple[Entry, float]:
+    """Train with each learning rate; return what is best on validation, with its rate."""
+    rates = study.settings.body.rates
+    losses, made = list[float](), list[Entry]()
+    for rate in rates:
+        own = replace(session, place=f"{session.place}, lr {rate:g}") if len(rates) > 1 else session
+        made.append(_finetuned(own, study, arm, rate))
+        kept = made[-1].read_json(CURVE)["kept_step"]
+        losses += [point["validation_loss"] for point in made[-1].read_rows(CURVE, "curve") if point["step"] == kept]
+    best = int(np.argmin(losses))
+    return made[best], rates[best]
+
+
+def _finetuned(session: Session, study: Study, arm: Arm, rate: float) -> Entry:
+    """Train body and head; the entry is the model and its outputs for the other splits."""
+    options, head = study.settings.body, study.settings.head.name
+    fit, test = replace(options.fit, lr=rate), study.labelled("test")
+    frozen: dict[Arm, FrozenLayers] = {"finetuned": options.frozen_layers, "scratch": 0, "probe": "all"}
+    source = study.source.untrained if arm == "scratch" else study.source
+    config = {
+        "body": asdict(source.body),
+        "name": source.body.name,
+        "body_options": options.own,
+        "frozen_layers": frozen[arm],
+        "batches": asdict(options.batches),
+        "fit": fit,
+    }
+    inputs = {"inputs": study.inputs.key, "test": text_hash("\n".join(test.names))}
+
+    def write(model: FineTunedModel, folder: Path) -> None:
+        rows = np.concatenate([study.rows["validation"], study.rows["test"]])
+        _write_outputs(folder, model.outputs(study.stored.of_rows(rows)))
+
+    batches = options.batches.at_rate(source.body.reading.inputs_per_second)
+    return train_on_labels(
+        session,
+        Recipe("finetuned", 6, config=config, inputs=inputs),
+        source,
+        study.task,
+        study.labelled("train"),
+        study.labelled("validation"),
+        LabelTraining(option="body.fit", batches=batches, fit=fit, frozen=frozen[arm]),
+        title=head,
+        head=head,
+        write=write,
+        files=[OUTPUTS, STEPS],
+    )
+
+
+def _probed(session: Session, study: Study, task: PooledTask) -> Entry:
+    """Probe the pooled states of the body; the entry is the outputs of the chosen probe for the test clips."""
+    config, features = study.settings.probe, _body_features(session, study)
+    rows: dict[str, IndexArray] = {str(split): own for split, own in study.rows.items()}
+    inputs = {"features": features.key, **{split: study.labelled(split).key for split in SPLITS}}
+    solver = tolerance_options(len(rows["train"]), logistic=config.classifier == "logistic") | {"version": VERSION}
+    recipe = Recipe("body_probed", 4, config={"task": asdict(task), **asdict(config), **solver}, inputs=inputs)
+
+    def make(folder: Path) -> None:
+        (candidates,) = features_by_method([features.folder / FEATURES]).values()
+        labels = [clip.label or "" for clip in study.manifest.clips]
+        with threadpool_limits(1):
+            outputs, chosen = task.probe(candidates, labels, rows, config, threads=torch.get_num_threads())
+        _write_outputs(folder, outputs)
+        write_json(folder / CHOSEN, {"chosen": chosen})
+
+    return session.obtain(recipe, "linear probe", make, files=[OUTPUTS, STEPS, CHOSEN])
+
+
+def _write_outputs(folder: Path, outputs: Sequence[FloatArray]) -> None:
+    write_array(folder / STEPS, np.array([len(each) for each in outputs]))
+    write_array(folder / OUTPUTS, np.concatenate(outputs))
+
+
+def _body_features(session: Session, study: Study) -> Entry:
+    """Pool the states of each layer of the body before its training, for linear probes: ``layer_1:mean`` and so on."""
+    source, inputs, seed = study.source, study.inputs, study.settings.seed
+    weights = source.fingerprint or f"random {seed}"
+    options = {"body": asdict(source.body), "name": source.body.name, **VECTORS.key}
+    recipe = Recipe("body_features", 2, config=options, inputs={"inputs": inputs.key, "weights": weights})
+    device, file = str(session.gang.device), inputs.folder / INPUTS
+    pool_clip = partial(_pooled_layers, source.body, source.weights, seed, device, file)
+
+    def make(folder: Path) -> None:
+        found = stacked_rows(session.each("states", pool_clip, range(len(study.stored))))
+        write_features(folder, found, of=source.body.name)
+
+    return session.obtain(recipe, f"states of {source.body.name}", make, files=[FEATURES])
+
+
+@lru_cache(maxsize=1)
+def _load(body: Body, weights: Path | None, seed: int, device: str, inputs: Path) -> tuple[BodyNetwork, StoredClips]:
+    """Create the body, and open the inputs that it reads; once in each process."""
+    return body.create(seed=seed, weights=weights).eval().to(device), StoredClips.of(*read_clips(inputs))
+
+
+@torch.no_grad()
+def _pooled_layers(
+    body: Body, weights: Path | None, seed: int, device: str, inputs: Path, row: int
+) -> dict[str, FloatArray]:
+    """Pool the states of each layer of a clip over time, and those of all layers side by side."""
+    network, clips = _load(body, weights, seed, device, inputs)
+
+    def layers(values: torch.Tensor, lengths: torch.Tensor) -> Frames:
+        """Lay the states of all layers side by side ``(batch, states, layers * dim)``."""
+        return network.layer_states(values, lengths).permute(1, 2, 0, 3).flatten(2), body.reading.states_of(lengths)
+
+    values, lengths = clips.read(np.array([row]), at_most=int(clips.lengths[row]))
+    frames = read_states(layers, body.reading, values.to(device), lengths)[0][0].cpu().numpy()
+    each = np.split(frames, frames.shape[1] // body.reading.dim, axis=1)  # (states, dim) of each layer
+    named = {**{f"layer_{number}": layer for number, layer in enumerate(each, 1)}, "all_layers": frames}
+    return {f"{name}:{pooling}": pool(own, pooling) for name, own in named.items() for pooling in POOLINGS}
+
+
 BASELINE = "the same answer for every clip"
+FIGURES, TABLE, PREDICTIONS = "figures.json", "figures.md", "predictions.tsv"
 
 
 def named_figures(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
@@ -174,31 +462,6 @@ def named_figures(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     }
 
 
-def as_markdown(rows: Sequence[dict[str, Any]]) -> str:
-    head = _heading(rows)
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *_cells(rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-
-
-def as_table(rows: Sequence[dict[str, Any]]) -> Table:
-    table = Table(*(Column(name, no_wrap=True) for name in _heading(rows)), box=None, pad_edge=False)
-    for cells in _cells(rows):
-        table.add_row(*cells)
-    return table
-
-
-def _heading(rows: Sequence[dict[str, Any]]) -> list[str]:
-    return ["", *(figure["name"] for figure in rows[0]["figures"])]
-
-
-def _cells(rows: Sequence[dict[str, Any]]) -> Iterator[list[str]]:
-    for row in rows:
-        yield [row["of"], *(figure["text"] for figure in row["figures"])]
-
-
-FIGURES, TABLE, PREDICTIONS = "figures.json", "figures.md", "predictions.tsv"
-
-
 def write_results(
     session: Session,
     study: Study,
@@ -209,36 +472,43 @@ def write_results(
     config: Mapping[str, object],
 ) -> None:
     """Write the folder of the session, the model last, and print the table."""
-    folder, settings = session.folder, study.settings
-    labels, rows = study.clips.labels_of, study.clips.rows
-    baseline = [study.task.constant(labels(rows["train"]))] * len(rows["test"])
-    constant = study.task.figures(baseline, labels(rows["test"]), settings.figures, study.clips.test_groups)
+    folder, settings, saved = session.folder, study.settings, trials["finetuned"]
+    constant = study.task.constant(study.labelled("train").labels)
+    baseline = study.figures([constant] * len(study.rows["test"]))
     table: list[dict[str, Any]] = [
-        *({"of": title_of(arm, study.task), **trial.record} for arm, trial in trials.items()),
-        {"of": BASELINE, "figures": [each.plain for each in constant]},
+        {"of": study.title(arm), "chosen": own.chosen, "key": own.entry.key, **_plain(own.figures)}
+        for arm, own in trials.items()
     ]
-    saved = trials["finetuned"]
+    table.append({"of": BASELINE, **_plain(baseline)})
     source = provenance(command_line("finetune"), config, session.gang, {saved.entry.stage: saved.entry})
     facts = {
         "corpus": corpus.name,
-        "clips": {split: len(rows[split]) for split in SPLITS},
+        "clips": {split: len(study.rows[split]) for split in SPLITS},
         "notices": [*corpus.notices, *notices],
         "over": " and ".join(dict.fromkeys(each.over for each in saved.figures)),  # of the intervals
-        "head": study.settings.head.name,
-        "body": study.settings.body.name,
+        "head": settings.head.name,
+        "body": settings.body.name,
         "summary": study.task.summary,
     }
     write_json(folder / FIGURES, {**facts, "table": table, "provenance": source})
-    write_aside(folder / TABLE, as_markdown(table))
-    write_rejected([*corpus.rejected, *study.clips.set_aside], folder / REJECTED)
-    predicted = study.task.rows(saved.outputs)
-    described = zip(study.clips.names_of(rows["test"]), labels(rows["test"]), predicted, strict=True)
+    head = ["", *(each.name for each in saved.figures)]
+    cells = [[row["of"], *(figure["text"] for figure in row["figures"])] for row in table]
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *cells]
+    write_aside(folder / TABLE, "".join(f"| {' | '.join(line)} |\n" for line in lines))
+    test, predicted = study.labelled("test"), study.task.rows(saved.outputs)
+    described = zip(test.names, test.labels, predicted, strict=True)
     write_table(folder / PREDICTIONS, [{"path": name, "truth": label, **row} for name, label, row in described])
     model = FineTunedModel.from_pretrained(saved.entry.folder)
-    model.trim_db = study.clips.manifest.effective_trim_db(settings.corpus.inspection.trim_db)
-    model.channel = channel_of(study.settings, study.source)
+    model.trim_db = study.manifest.effective_trim_db(settings.corpus.inspection.trim_db)
+    model.channel = channel_of(settings, study.source)
     model.save_pretrained(folder, front_end=study.source.folder)
-    files = [folder / name for name in (FIGURES, TABLE, PREDICTIONS)]
-    session.tracking.conclude(named_figures(table), files, {})
-    print_table(as_table(table))
+    session.tracking.conclude(named_figures(table), [folder / name for name in (FIGURES, TABLE, PREDICTIONS)], {})
+    printed = Table(*(Column(name, no_wrap=True) for name in head), box=None, pad_edge=False)
+    for row in cells:
+        printed.add_row(*row)
+    print_table(printed)
     session.terminal.say(f"model     {folder}; the figures are in {FIGURES} and {TABLE}")
+
+
+def _plain(figures: Sequence[Figure]) -> dict[str, object]:
+    return {"figures": [each.plain for each in figures]}

@@ -16,7 +16,6 @@ from lm.bodies.body import Source, freeze
 from lm.bodies.clips import (
     CPU,
     ClipViews,
-    LabelledBatch,
     LabelledBatches,
     StoredClips,
     augment,
@@ -65,20 +64,6 @@ class LabelTraining:
     frozen: FrozenLayers = 0
     at_most: int | None = None  # inputs of a validation clip, from its beginning; None: all
 
-    def batches_of(
-        self, session: Session, source: Source, task: Task, train: LabelledInputs, validation: LabelledInputs
-    ) -> tuple[LabelledBatches, list[LabelledBatch]]:
-        """Return batches of changed training clips, and all validation clips, whose ends alone may be cut off."""
-        device = session.gang.device if source.changes_on_device else CPU
-        views = ClipViews(train.clips, self.batches, source.change, device=device)
-        batches, size = LabelledBatches(views=views, targets=task.targets(train.labels)), self.batches.batch_size
-        most = size // self.fit.accumulation * self.batches.max_frames  # no more than a part of a training batch
-        targets = task.targets(validation.labels)
-        held_out = validation_batches(
-            validation.clips, targets, batch_size=size, at_most=self.at_most, most_inputs=most
-        )
-        return batches, held_out
-
 
 def train_on_labels(
     session: Session,
@@ -108,7 +93,16 @@ def train_on_labels(
     )
 
     def make(folder: Path) -> None:
-        batches, held_out = training.batches_of(session, source, task, train, validation)
+        device, own = session.gang.device if source.changes_on_device else CPU, training.batches
+        views = ClipViews(train.clips, own, source.change, device=device)
+        batches = LabelledBatches(views=views, targets=task.targets(train.labels))
+        held_out = validation_batches(
+            validation.clips,
+            task.targets(validation.labels),
+            batch_size=own.batch_size,
+            at_most=training.at_most,
+            most_inputs=own.batch_size // fit.accumulation * own.max_frames,  # no more than a part of a training batch
+        )
         network = create_network(source.body, source.create(seed=fit.seed), task, seed=fit.seed)
         freeze(network.body, training.frozen)
         stage = method or recipe.stage
@@ -158,8 +152,11 @@ class Network:
         ``data`` are the stored inputs of the clips. ``separator`` stands between several classes of one clip; None:
         each clip has one. ``method`` names the training on the terminal.
         """
-        task = self.task(classes, separator)
-        train, validation = (_labelled(data, reading.manifest, split, task.options) for split in TRAINED_ON)
+        options = ClassificationOptions(**asdict(self.head), label_separator=separator)
+        task = ClassificationTask(
+            options=options, classes=tuple(classes), normalised=self.normalised, projected=self.projected
+        )
+        train, validation = (_labelled(data, reading.manifest, split, options) for split in TRAINED_ON)
         longest = min(int(train.clips.lengths.max(initial=1)), self.training.batches.max_frames)
         return train_on_labels(
             reading.session,
@@ -172,12 +169,6 @@ class Network:
             title=self.title,
             method=method,
         )
-
-    def task(self, classes: Sequence[str], separator: str | None = None) -> ClassificationTask:
-        """Make the task of the head: one of the classes for each clip, or several."""
-        options = ClassificationOptions(**asdict(self.head), label_separator=separator)
-        normalised, projected = self.normalised, self.projected
-        return ClassificationTask(options=options, classes=tuple(classes), normalised=normalised, projected=projected)
 
     def features(self, reading: ClipReading, method: str, trained: Entry | None = None) -> Entry:
         """Compute pooled states of the layers, and of all layers side by side, from the recordings.

@@ -137,13 +137,6 @@ def test_folders_that_do_not_fit_are_refused(config: dict[str, object] | None, t
         create_ast(AstConfig(weights=str(tmp_path)), 96, seed=0)
 
 
-def test_what_cannot_be_read_is_refused(encoder: AstEncoder) -> None:
-    with pytest.raises(InputError, match=r"lengths\b.*\b0\b.*\b40\b.*\b1\b"):
-        encoder.states(filter_banks(40), torch.tensor([0]))
-    with pytest.raises(InputError, match=r"\(batch, time, 128\)"):
-        encoder.states(filter_banks(40)[0], torch.tensor([40]))
-
-
 def test_a_classifier_has_a_vector_for_each_piece_and_keeps_its_statistics(tmp_path: Path) -> None:
     task = ClassificationTask(options=ClassificationOptions(), classes=("a", "b", "c"), normalised=True)
     body = AstBody(ast=AstConfig(), clip_vector=True, positions=9, statistics=Statistics(mean=-7.0, std=4.0))
