@@ -53,14 +53,6 @@ def bytes_of_tensors() -> int:
     )
 
 
-def test_company_does_not_change_a_clip() -> None:
-    model, inputs = LIVELY, [clip(frames, seed) for seed, frames in enumerate([1, 3, 2, 6, 1, 4, 2, 2, 5, 3])]
-    together = generate(model, inputs)
-    assert [len(levels) for levels in together] == [len(one.spectrogram) * HOP for one in inputs]
-    for levels, one in zip(together, inputs, strict=True):
-        assert torch.equal(levels, generate(model, [one])[0])
-
-
 def test_memory_of_a_stream_does_not_grow() -> None:
     model = LIVELY
 

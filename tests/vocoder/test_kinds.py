@@ -90,17 +90,6 @@ def test_what_a_vocoder_lacks_and_draws_again_is_told() -> None:
     assert re.search(r"blocks of sound\b.*\b1\b.*\b1\b", told[1])
 
 
-def test_nothing_is_told_where_nothing_is_odd() -> None:
-    table, told = random_table(), list[str]()
-    vocoder = Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1", loudness=LoudnessRange(lowest=-110, highest=0))
-    with speaking([Trained(vocoder, table, Sampling())], told.append):
-        vocoder.decode(table.codes([1, 2]), table)
-    unlearned = [create_synthesis(kind, table, Sampling()) for kind in KINDS if not kind.learned]
-    with speaking(unlearned, told.append):
-        pass
-    assert told == []
-
-
 @pytest.mark.parametrize(("option", "value"), [("remove_mean", "clip"), ("dynamic_range", 40.0)])
 def test_a_front_end_that_knows_no_levels_is_told_and_not_filtered(option: str, value: object) -> None:
     table, told, model = random_table(), list[str](), create_wavenet(tiny_config(), seed=0)

@@ -11,13 +11,11 @@ from torch import Tensor
 
 from tests.reference import periods_back_by_samples, phase_by_samples
 from tests.vocoder.sounds import PATCH_FRAMES, SAMPLES_PER_CODE, lively, random_table, tiny_config, with_pitch
-from tokenizer.codes import Codes
 from vocoder.crops import Crops, VocoderClips
 from vocoder.frames import pitch_frames
-from vocoder.generation import GenerationInput, generate, generate_blocks
+from vocoder.generation import GenerationInput, generate
 from vocoder.options import PITCH_INPUTS, TAPS, CropsConfig, Sampling, WaveNetConfig
 from vocoder.phase import frequencies, harmonics, lags, periods_back, pitch_inputs, recorded_phase, synthetic_phase
-from vocoder.vocoder import Vocoder
 from vocoder.wavenet import silence
 
 RATE, HOP = 8000, 80
@@ -123,28 +121,6 @@ def spoken_frames(config: WaveNetConfig, count: int) -> Tensor:
 
 
 @pytest.mark.parametrize("engine", ["torch", "numba"])
-def test_streams_batches_and_prompts_follow_the_same_phase(engine: str) -> None:
-    config = tiny_config(pitch=True, hop_length=20)
-    model = lively(config)
-    frames = spoken_frames(config, 150)
-    prompt = torch.randint(256, (1_505,), generator=torch.Generator().manual_seed(3))
-    clips = [
-        GenerationInput(spectrogram=frames, seed=1),
-        GenerationInput(spectrogram=frames[:90], seed=1, prompt=prompt),
-        GenerationInput(spectrogram=torch.cat([frames[:, :-PITCH_INPUTS], torch.zeros(150, PITCH_INPUTS)], 1), seed=1),
-    ]
-    sampling = Sampling(temperature=1.0, seed=1)
-    together = generate(model, clips, sampling=sampling, engine=engine)
-    for clip, levels in zip(clips, together, strict=True):
-        streamed = generate_blocks(
-            model, clip.spectrogram.split(7), prompt=clip.prompt, sampling=sampling, engine=engine
-        )
-        assert torch.equal(torch.cat([*streamed]), levels)
-    assert torch.equal(together[1][: len(prompt)], prompt.int())
-    assert not torch.equal(together[0], together[2])  # the pitch matters
-
-
-@pytest.mark.parametrize("engine", ["torch", "numba"])
 def test_levels_are_those_of_the_parallel_network(engine: str) -> None:
     config = tiny_config(pitch=True, hop_length=20)
     model = lively(config)
@@ -163,16 +139,3 @@ def test_levels_are_those_of_the_parallel_network(engine: str) -> None:
     chosen = logits.gather(0, levels.long()[None])[0]
     torch.testing.assert_close(chosen, logits.max(0).values, atol=1e-3, rtol=0)
     assert len(levels.unique()) > 5
-
-
-def test_a_shift_plays_the_pitch_higher() -> None:
-    model, meanings = lively(tiny_config(pitch=True)), with_pitch(random_table())
-    vocoder = Vocoder(model, meanings.format.tokenizer, postfilter=0, engine="numba")
-    values = np.stack([np.arange(20) % 12, np.full(20, 5)], axis=1).astype(np.int32)
-    codes = Codes(values=values, num_samples=20 * SAMPLES_PER_CODE, format=meanings.format)
-    plain, again, higher = (
-        vocoder.decode_batch([codes], meanings, Sampling(temperature=0.0, shift=shift))[0].samples
-        for shift in (0.0, 0.0, 5.0)
-    )
-    assert np.array_equal(plain, again)
-    assert not np.array_equal(plain, higher)

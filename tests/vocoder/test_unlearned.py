@@ -10,7 +10,6 @@ from tests.reference import griffin_lim_of_the_whole, noise_vocoded_as_a_whole
 from tests.vocoder.sounds import (
     MEAN,
     PATCH_FRAMES,
-    SAMPLES_PER_CODE,
     SCALE,
     SPECTROGRAM,
     Table,
@@ -72,16 +71,6 @@ def test_blocks_are_those_of_the_whole(window: int, iterations: int, monkeypatch
         sound = decode(codes, table, seed=3).samples
         assert len(sound) == len(whole) - 13
         assert np.abs(sound - whole[:-13]).max() <= (0 if block == 157 else BOUND)  # one block is the whole to the bit
-
-
-def test_codes_are_looked_up_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = random_table()
-    codes = table.codes([number % 12 for number in range(101)], 101 * SAMPLES_PER_CODE - 30)
-    whole = decode(codes, table, seed=1).samples
-    monkeypatch.setattr(synthesis, "BLOCK_FRAMES", 33)  # cuts codes, of two frames each, in the middle
-    pieces = [piece.numpy() for piece in griffin_lim(codes, table, seed=1)]
-    assert max(map(len, pieces)) == 33 * SPECTROGRAM.hop_length
-    assert np.abs(np.concatenate(pieces) - whole).max() <= BOUND
 
 
 def decode(codes: Codes, table: Table, *, vocoder: Stream = griffin_lim, seed: int = 0) -> Waveform:

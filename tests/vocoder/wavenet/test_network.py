@@ -212,9 +212,25 @@ def conditions(own: Tokenizer, config: WaveNetConfig, log_mel: Tensor) -> Tensor
     return torch.cat([frames, places], dim=2)
 
 
+def assert_alike(wanted: Tensor, logits: Tensor, config: WaveNetConfig) -> None:
+    """But for the look-ahead at the ends: both networks read zeros beyond the clip, which are other levels for each."""
+    edge = config.look_ahead_frames * AUDIO.hop_length
+    inside = slice(edge + config.receptive_field, -edge)
+    assert wanted[:, :, inside].std() > 0.1
+    torch.testing.assert_close(logits[:, :, inside], wanted[:, :, inside], rtol=1e-5, atol=1e-5)
+
+
+def a_clip(count: int) -> tuple[Tensor, Tensor, torch.Generator]:
+    """Levels and log-mel of clips, and what draws more."""
+    generator = torch.Generator().manual_seed(4)
+    log_mel = -6 + 3 * torch.randn(count, CLIP_FRAMES, AUDIO.n_mels, generator=generator)
+    return torch.randint(256, (count, CLIP_FRAMES * AUDIO.hop_length), generator=generator), log_mel, generator
+
+
 @pytest.mark.parametrize("heard", [(), ("ann", "bob", "cem")])
 @pytest.mark.parametrize("groups", [(), ("dan", "eve")])
 @pytest.mark.parametrize("code_position", [False, True])
+@torch.no_grad()
 def test_the_same_sound_has_the_same_logits(heard: tuple[str], groups: tuple[str], code_position: bool) -> None:
     """In the start's own normalisation and group of nobody, and in the new one's for each of its groups."""
     known, new = tokenizer(1), tokenizer(2, frames=2 if code_position else 4)
@@ -222,39 +238,25 @@ def test_the_same_sound_has_the_same_logits(heard: tuple[str], groups: tuple[str
     config = sizes(groups=groups, code_position=code_position, patch_frames=new.patch_frames, group_channels=5)
     model = converted(start, config, known, new).eval()
     assert model.config == config
-    generator = torch.Generator().manual_seed(4)
-    log_mel = -6 + 3 * torch.randn(3, CLIP_FRAMES, AUDIO.n_mels, generator=generator)
-    previous = torch.randint(256, (3, CLIP_FRAMES * AUDIO.hop_length), generator=generator)
+    previous, log_mel, _ = a_clip(3)
     numbers = torch.tensor([0, len(groups) - 1, -1]) if groups else None
-    with torch.no_grad():
-        wanted = start(previous, conditions(known, start.config, log_mel))
-        logits = model(previous, conditions(new, config, log_mel), numbers)
-    # Within the look-ahead of the ends, both networks read zeros beyond the clip, which are other levels for each.
-    edge = config.look_ahead_frames * AUDIO.hop_length
-    inside = slice(edge + config.receptive_field, -edge)
-    assert wanted[:, :, inside].std() > 0.1
-    torch.testing.assert_close(logits[:, :, inside], wanted[:, :, inside], rtol=1e-5, atol=1e-5)
+    wanted = start(previous, conditions(known, start.config, log_mel))
+    assert_alike(wanted, model(previous, conditions(new, config, log_mel), numbers), config)
 
 
 @pytest.mark.parametrize("read", [False, True])
+@torch.no_grad()
 def test_the_pitch_does_not_change_with_the_tokenizer(read: bool) -> None:
     """A start that reads the pitch reads it still; one that does not begins one that does as it where it is unknown."""
     known, new = tokenizer(1), tokenizer(2)
     start = trained(sizes(pitch=read))
     model = converted(start, sizes(pitch=True), known, new).eval()
-    generator = torch.Generator().manual_seed(4)
-    log_mel = -6 + 3 * torch.randn(1, CLIP_FRAMES, AUDIO.n_mels, generator=generator)
-    previous = torch.randint(256, (1, CLIP_FRAMES * AUDIO.hop_length), generator=generator)
+    previous, log_mel, generator = a_clip(1)
     pitch = torch.rand(1, CLIP_FRAMES, PITCH_INPUTS, generator=generator)
     phase = random_phase(previous, start.config, generator) if read else None
-    with torch.no_grad():
-        own = known.normalise(log_mel)
-        wanted = start(previous, torch.cat([own, pitch], 2), None, phase) if read else start(previous, own)
-        logits = model(previous, torch.cat([new.normalise(log_mel), pitch], 2), None, phase)
-    edge = model.config.look_ahead_frames * AUDIO.hop_length
-    inside = slice(edge + model.config.receptive_field, -edge)
-    assert wanted[:, :, inside].std() > 0.1
-    torch.testing.assert_close(logits[:, :, inside], wanted[:, :, inside], rtol=1e-5, atol=1e-5)
+    own = known.normalise(log_mel)
+    wanted = start(previous, torch.cat([own, pitch], 2), None, phase) if read else start(previous, own)
+    assert_alike(wanted, model(previous, torch.cat([new.normalise(log_mel), pitch], 2), None, phase), model.config)
 
 
 def test_one_tokenizer_keeps_the_weights() -> None:
