@@ -1,20 +1,26 @@
-"""A small tokenizer, fitted for real on a chirp and noise."""
+"""Small tokenizers, fitted for real on a chirp and noise, and on the states of a speech model."""
+
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from tests.wordless.audio.speech_models.checkpoints import save_checkpoint, split_weights
 from tokenizer.codebook import fit_residual_codebooks
+from tokenizer.codes import PitchFormat
 from tokenizer.config import TokenizerConfig
-from tokenizer.fitting import PatchBatches, draw_sample, normalised_patches
+from tokenizer.fitting import PatchBatches, draw_sample, fit_codebooks, normalised_patches
 from tokenizer.options import AutoencoderConfig, PatchConfig
-from tokenizer.sources import Autoencoder, reconstruction_loss
+from tokenizer.sources import Autoencoder, ChosenLayer, reconstruction_loss
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import FloatArray
 
 RATE = 8_000
+PITCH = PitchFormat(levels=8, lowest=100.0, highest=200.0)
 
 
 def sound(seconds: float, seed: int = 0) -> FloatArray:
@@ -80,3 +86,58 @@ def layered() -> Tokenizer:
 def banded_layered() -> Tokenizer:
     """Three bands of two residual levels."""
     return fitted(PatchConfig(frames=4, mels=8), 16, levels=2)
+
+
+@pytest.fixture(scope="session")
+def pitched_codes(tokenizer: Tokenizer) -> Tokenizer:
+    """One stream, and that of the pitch."""
+    parts = tokenizer.mean, tokenizer.std, tokenizer.autoencoder, tokenizer.centroids
+    return Tokenizer(replace(tokenizer.config, pitch=PITCH), *parts)
+
+
+@pytest.fixture(scope="session", params=["tokenizer", "layered", "banded_layered", "rate_tokenizer", "pitched_codes"])
+def any_tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
+    found: Tokenizer = request.getfixturevalue(request.param)
+    return found
+
+
+SPEECH_RATE, WIDTH, CODES = 16_000, 32, 12
+SPEECH_AUDIO = SpectrogramConfig(sample_rate=SPEECH_RATE, window_length=100, hop_length=40, n_mels=16)
+
+
+def speech_tokenizer(
+    folder: Path, kind: str = "hubert", *, layer: int = 2, levels: int = 1, shards: int = 1
+) -> Tokenizer:
+    """Codes of a checkpoint that is written into ``folder``, fitted on the states of a sound; the decoder is random."""
+    save_checkpoint(folder, kind)
+    if shards > 1:
+        split_weights(folder, shards)
+    chosen = ChosenLayer(folder=folder, layer=layer, width=WIDTH, option="wav2vec2.weights")
+    config = TokenizerConfig(
+        audio=SPEECH_AUDIO,
+        patch=PatchConfig(frames=2),
+        autoencoder=AutoencoderConfig(hidden=8, bottleneck=WIDTH),
+        codebook_size=CODES,
+        levels=levels,
+        speech_layer=chosen.config,
+    )
+    opened = chosen.open()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        decoder = config.create_autoencoder()
+    tokenizer, _ = fit_codebooks(
+        config,
+        decoder,
+        opened.states(speech()).numpy(),
+        mean=torch.full((16,), -6.0),
+        std=torch.full((16,), 3.0),
+        iterations=5,
+        seed=0,
+        speech_layer=opened,
+    )
+    return tokenizer
+
+
+def speech(seconds: float = 1.0) -> FloatArray:
+    """A tone and noise, not a whole number of codes long."""
+    return sound(2 * seconds, seed=1)[: round(SPEECH_RATE * seconds) - 17]

@@ -13,26 +13,22 @@ from transformers import HubertModel
 
 from pipelines.publishing import linked, model_files
 from tests.reference import nearest_by_level, states_by_window, tracked_pitch
-from tests.tokenizer.conftest import RATE
-from tests.tokenizer.speech import RATE as SPEECH_RATE
-from tests.tokenizer.speech import speech, speech_tokenizer
+from tests.tokenizer.conftest import PITCH, RATE, SPEECH_RATE, speech, speech_tokenizer
 from tests.wordless.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint
-from tokenizer.codes import Codes, PitchFormat
+from tokenizer.codes import Codes
 from tokenizer.encoder import quantised_vectors
 from tokenizer.fitting import draw_states
 from tokenizer.health import measure_usage
 from tokenizer.onnx import SoundToCodes
 from tokenizer.parquet import CodedClip, read_codes, write_shard
 from tokenizer.sources import FOLDER, SpeechLayerConfig, flattened, transplanted
-from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
+from tokenizer.tokenizer import Tokenizer
 from wordless.audio import speech_models as reading
 from wordless.audio.reading import resample_blocks
 from wordless.audio.speech_models import load_speech_encoder
 from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.saved_models import CONFIG
-
-PITCH = PitchFormat(levels=8, lowest=100.0, highest=200.0)
 
 
 def voice(seconds: float, hertz: float = 150.0) -> FloatArray:
@@ -71,14 +67,6 @@ def test_the_stream_is_the_pitch_of_each_patch(plain: Tokenizer, pitched: Tokeni
         nearest = [abs(float(np.mean(voiced)) - octaves) for octaves in PITCH.octaves[1:]] if voiced else []
         assert code == (1 + int(np.argmin(nearest)) if 2 * len(voiced) >= frames else 0)
     assert 0 < (codes.values[:, -1] > 0).mean() < 1
-
-
-@pytest.mark.parametrize("cuts", [[1, 2], [4000, 4001, 20_000], [PATCHES_PER_BLOCK * 160]])
-def test_a_stream_gives_the_codes_of_the_whole(pitched: Tokenizer, cuts: list[int]) -> None:
-    samples = np.tile(voice(0.5), 5)
-    streamed = pitched.encode_blocks(np.split(samples, cuts), RATE)
-    np.testing.assert_array_equal(streamed.values, pitched.encode(samples, RATE).values)
-    assert len(pitched.encode(samples[:0], RATE).values) == 0
 
 
 def test_a_vocoder_serves_codes_with_and_without_pitch(plain: Tokenizer, pitched: Tokenizer) -> None:
@@ -131,10 +119,6 @@ def test_files_keep_the_stream(pitched: Tokenizer, tmp_path: Path) -> None:
     format, clips = read_codes(tmp_path / "a.parquet")
     assert format == pitched.format
     np.testing.assert_array_equal(next(clips).codes.values, codes.values)
-    pitched.save_pretrained(tmp_path / "tokenizer")
-    again = Tokenizer.from_pretrained(tmp_path / "tokenizer")
-    assert again.format == pitched.format
-    np.testing.assert_array_equal(again.encode(voice(0.3), RATE).values, codes.values)
 
 
 def test_formats_that_cannot_be_are_refused(pitched: Tokenizer) -> None:

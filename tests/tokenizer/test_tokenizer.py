@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.reference import encode_whole
 from tests.tokenizer.conftest import RATE, sound
@@ -24,6 +26,26 @@ def test_codes_are_those_of_the_definition(name: str, request: pytest.FixtureReq
     """Block by block with a codebook search by matrix product, against the whole spectrogram and every distance."""
     tokenizer: Tokenizer = request.getfixturevalue(name)
     assert np.array_equal(tokenizer.encode(LONG, RATE).values, encode_whole(tokenizer, LONG))
+
+
+@settings(max_examples=5)
+@given(cuts=st.lists(st.floats(0, 1), max_size=8))
+def test_a_stream_gives_the_codes_of_the_whole(any_tokenizer: Tokenizer, cuts: list[float]) -> None:
+    samples = np.tile(LONG, any_tokenizer.format.samples_per_code // 160)  # two blocks and a half of the coarsest codes
+    places = sorted(round(cut * len(samples)) for cut in cuts)
+    streamed = any_tokenizer.encode_blocks(np.split(samples, places), RATE)
+    assert np.array_equal(streamed.values, any_tokenizer.encode(samples, RATE).values)
+    assert (streamed.num_samples, streamed.format) == (len(samples), any_tokenizer.format)
+
+
+def test_saved_and_loaded(any_tokenizer: Tokenizer, tmp_path: Path) -> None:
+    any_tokenizer.save_pretrained(tmp_path)
+    loaded = Tokenizer.from_pretrained(tmp_path, device="cpu")
+    assert [each.config for each in loaded.rates] == [each.config for each in any_tokenizer.rates]
+    assert loaded.format == any_tokenizer.format
+    assert np.array_equal(loaded.encode(LONG, RATE).values, any_tokenizer.encode(LONG, RATE).values)
+    if len(loaded.rates) > 1:
+        assert Tokenizer.from_pretrained(tmp_path / "rate_3").format == any_tokenizer.finest.format
 
 
 @pytest.mark.parametrize("rate", [RATE, 11_025, 16_000])
