@@ -12,12 +12,11 @@ import numpy as np
 import torch
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from lm.generation import Sampling as CodeSampling
 from pipelines.demonstration.models import DemoModels
 from pipelines.jobs.generate import sample_name
-from pipelines.pages.charts import BLUE, MUTED, Picture, draw_pictures, inline_svg
+from pipelines.pages.charts import BLUE, MUTED, Picture, draw_pictures, sheet, styled, svg
 from pipelines.pages.sounds import embedded_waveform
 from tokenizer.codes import Codes, SoftCodes
 from tokenizer.encoder import pictures, quantised_vectors, soft_codes
@@ -198,6 +197,7 @@ def analyse(models: DemoModels, path: Path, *, max_seconds: float) -> Analysis:
     return Analysis(waveform=waveform, codes=codes, surprise=surprise, answers=answers, drawing=drawing)
 
 
+@styled
 def _drawing(models: DemoModels, waveform: Waveform, codes: Codes, surprise: FloatArray | None) -> Markup:
     """Draw log-mel before and after the codes, the codes, and the surprise, for a narrow and for a wide page."""
     finest = codes.finest
@@ -233,18 +233,15 @@ def _drawing(models: DemoModels, waveform: Waveform, codes: Codes, surprise: Flo
         axes.set_title(SURPRISE)
         axes.grid(axis="y")
 
-    def draw(figure: Figure) -> None:
+    description = f"{waveform.seconds:.2f} s of sound: {', '.join(titles)}"
+    drawn = Markup()
+    for name, width in WIDTHS.items():
+        figure = sheet(90 * len(titles) - 40 + 6 * form.streams, width)
         draw_pictures(figure, rows, below=None if surprise is None else draw_surprise)
         figure.axes[-1].set_xlim(0, waveform.seconds)
-
-    description = f"{waveform.seconds:.2f} s of sound: {', '.join(titles)}"
-    pixels = 90 * len(titles) - 40 + 6 * form.streams
-    return Markup("").join(
-        Markup('<div class="{}">{}</div>').format(
-            name, inline_svg(draw, name=f"sound-{name}", description=description, height=pixels, width=width)
-        )
-        for name, width in WIDTHS.items()
-    )
+        element = svg(figure, name=f"sound-{name}", description=description)
+        drawn += Markup('<div class="{}">{}</div>').format(name, element)
+    return drawn
 
 
 def prompt_of(analysis: Analysis, after: float, coder: Coder) -> Prompt:

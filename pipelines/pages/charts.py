@@ -1,8 +1,9 @@
-"""The helper of all charts: dots with intervals, curves and spectrograms, as inline SVG for pages or PNG for programs.
+"""The helpers of all charts: dots with intervals, curves and spectrograms, as inline SVG for pages or PNG for programs.
 
-matplotlib draws with placeholder colours. CSS variables replace them, so that one drawing serves light and dark pages.
-An SVG element that is saved from a page is a file of its own.
-Text stays text, in the page's font. A chart is as wide as a phone; wider pages set charts side by side.
+A chart is a function that is `styled`: it fills a figure of matplotlib, and returns it by `svg` or `curves_svg`.
+Placeholder colours become CSS variables, so that one drawing serves light and dark pages, and an element that is saved
+from a page is a file of its own. Text stays text, in the page's font. A chart is as wide as a phone; wider pages set
+charts side by side.
 """
 
 import io
@@ -10,8 +11,9 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from functools import wraps
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import matplotlib
 import numpy as np
@@ -22,11 +24,15 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
 
 from pipelines.pages.phrasing import number, percent
 from pipelines.results.figures import Figure as Row
 
+P = ParamSpec("P")
+R = TypeVar("R")
+Look = dict[str, Any]  # arguments of matplotlib's `plot`
+Interval = Literal["", "band", "bars", "across"]
 WIDTH = 340.0  # CSS pixels
 FONT_SIZE = 10.5  # CSS pixels
 LEGEND_LETTERS = 46  # that fit beside each other
@@ -60,49 +66,54 @@ STYLE: dict[str, Any] = {
     "axes.titlelocation": "left",
     "axes.titlesize": FONT_SIZE,
     "axes.titlecolor": MUTED,
+    "figure.dpi": 72,
     "figure.facecolor": "none",
     "figure.constrained_layout.use": True,
     "grid.color": GRID,
     "legend.frameon": False,
     "legend.handlelength": 1.4,
+    "legend.labelcolor": INK,
+    "legend.columnspacing": 1.2,
     "lines.linewidth": 1.8,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
 }
 
 
-def inline_svg(
-    draw: Callable[[Figure], None], *, name: str, description: str, height: float, width: float = WIDTH
-) -> Markup:
-    """Draw a chart, ``height`` CSS pixels high and ``width`` wide, as an element of a page.
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Let a function draw in the style of the pages, whatever the user's own style is."""
 
-    ``draw`` fills an empty figure. ``name`` is unique on the page; equal names and equal data give equal bytes.
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
+        with style.context(STYLE, after_reset=True), warnings.catch_warnings():
+            # The browser draws the text, so matplotlib's own font need not have its letters.
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def sheet(height: float, width: float = WIDTH) -> Figure:
+    """Return an empty figure of this size in CSS pixels."""
+    return Figure(figsize=(width / 72, height / 72))
+
+
+def svg(figure: Figure, *, name: str, description: str) -> Markup:
+    """Write a figure as an element of a page.
+
+    ``name`` is unique on the page; equal names and equal data give equal bytes.
     """
-    # No key of the metadata: they would name the program and the time.
-    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    svg = _drawn(draw, (width, height), {"svg.hashsalt": name}, format="svg", metadata=metadata).decode()
-    body = svg[svg.index("<svg") :].strip()
+    written = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": name}):
+        # No key of the metadata: they would name the program and the time.
+        figure.savefig(written, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    text = written.getvalue()
     # Identifiers that nothing refers to are those of other charts of the page, too.
-    body = re.sub(r'<style.*?</style>| id="(?![a-zC][0-9a-f]{10}")[^"]*"|(?<=>)\s+(?=<)', "", body, flags=re.DOTALL)
+    unneeded = r'<style.*?</style>| id="(?![a-zC][0-9a-f]{10}")[^"]*"|(?<=>)\s+(?=<)'
+    body = re.sub(unneeded, "", text[text.index("<svg") :].strip(), flags=re.DOTALL)
     body = re.sub("(?<=: )#0000(?:0[a-f]|10)", lambda found: VARIABLES[found.group()], body)
     shown = Markup(' class="chart" role="img" aria-label="{}"').format(description)
     return Markup(re.sub(r' width="[^"]*" height="[^"]*"', lambda _: shown, body, count=1))  # all text is escaped
-
-
-def png(draw: Callable[[Figure], None], *, height: float) -> bytes:
-    """Draw a chart as `inline_svg` does, dark on white, and return the content of a PNG file."""
-    white = {"figure.facecolor": "white", "savefig.dpi": 144}  # two dots for a CSS pixel
-    return _drawn(draw, (WIDTH, height), white, format="png", metadata={"Software": None})
-
-
-def _drawn(draw: Callable[[Figure], None], size: tuple[float, float], own: dict[str, Any], **options: Any) -> bytes:
-    with style.context(STYLE | own, after_reset=True), warnings.catch_warnings():
-        # The browser draws the text, so matplotlib's own font need not have its letters.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure, written = Figure(figsize=(size[0] / 72, size[1] / 72), dpi=72), io.BytesIO()
-        draw(figure)
-        figure.savefig(written, **options)
-    return written.getvalue()
 
 
 def shortened(text: str, length: int = 28) -> str:
@@ -110,108 +121,141 @@ def shortened(text: str, length: int = 28) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """How a series is drawn. Series differ in shape, filling or dashes as well as in colour."""
-
-    colour: str = BLUE
-    filled: bool = True  # the marker
-    marker: str = ""
-    dashes: str = ""  # of the line; "" draws no line
-    size: float = 6.0  # of the marker, in CSS pixels
-    width: float = 1.8  # of the line, in CSS pixels
-    alpha: float = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Series:
-    """Values at places: steps, options, or rows counted from the top."""
-
-    look: Look
-    places: Sequence[float]
-    values: Sequence[float]
-    low: Sequence[float] = ()  # interval of each value
-    high: Sequence[float] = ()
-    label: str = ""  # in the legend
-    names: Sequence[str] = ()  # written beside the points
-    shape: Literal["line", "steps", "area"] = "line"
-    bars: bool = False  # intervals as bars instead of a band
-
-    def draw(self, axes: Axes, across: Sequence[float], up: Sequence[float]) -> None:
-        """Draw the points and the line through them."""
-        look = self.look
-        lines = axes.plot(
-            across,
-            up,
-            color=look.colour,
-            marker=look.marker,
-            markersize=look.size,
-            markerfacecolor=look.colour if look.filled else PAPER,
-            linestyle=look.dashes or "none",
-            linewidth=look.width,
-            alpha=look.alpha,
-            drawstyle="steps-post" if self.shape == "steps" else "default",
-            label=self.label or None,
-        )
-        lines[0].set_clip_on(False)  # a marker at 100 % is whole
+def look(
+    colour: str = BLUE,
+    marker: str = "",
+    *,
+    line: str = "none",
+    filled: bool = True,
+    size: float = 6.0,
+    width: float = 1.8,
+    alpha: float = 1.0,
+) -> Look:
+    """Describe a series. Series differ in shape, filling or dashes as well as in colour; sizes are CSS pixels."""
+    dots = {"marker": marker, "markersize": size, "markerfacecolor": colour if filled else PAPER}
+    return {"color": colour, "linestyle": line, "linewidth": width, "alpha": alpha, **dots}
 
 
-def figure_series(figures: Sequence[Row], *, interval: bool = True, **options: Any) -> Series:
-    """Make a series of the values of rows of the results, with the intervals that the rows have."""
-    low, high = ([getattr(row, end) for row in figures if interval] for end in ("low", "high"))
-    low, high = ([math.nan if end is None else end for end in ends] for ends in (low, high))
-    return Series(values=[row.value for row in figures], low=low, high=high, **options)
+def draw_series(
+    axes: Axes,
+    places: Sequence[float],
+    rows: Sequence[Row] | Sequence[float],
+    looks: Look,
+    *,
+    label: str = "",
+    interval: Interval = "",
+) -> None:
+    """Draw rows of the results, or values, at their places: steps, options, or lines of text counted from the top.
 
-
-@dataclass(frozen=True, kw_only=True)
-class Panel:
-    """One pair of axes of a chart of curves."""
-
-    title: str
-    series: Sequence[Series]
-    across: str = ""  # label of the horizontal axis
-    ticks: Mapping[float, str] | None = None  # None: matplotlib chooses them
-    logarithmic: bool = False  # the horizontal axis
-    percent: bool = False
-    levels: Mapping[str, float] = field(default_factory=dict)  # horizontal lines, by their name in the legend
-    marked: float | None = None  # place of a vertical line
-    from_zero: bool = False
-
-    def draw(self, axes: Axes) -> None:
-        """Draw curves, levels and axes."""
-        for each in self.series:
-            colour = each.look.colour
-            if each.shape == "area":
-                axes.fill_between(each.places, each.values, step="mid", color=colour, linewidth=0)
-                continue
-            if each.low and each.bars:
-                axes.vlines(each.places, each.low, each.high, color=colour, linewidth=1, alpha=0.45)
-            elif each.low:
-                axes.fill_between(each.places, each.low, each.high, color=colour, alpha=0.16, linewidth=0)
-            each.draw(axes, each.places, each.values)
-            for name, place, value in zip(each.names, each.places, each.values, strict=False):
-                if math.isfinite(place + value):
-                    size = FONT_SIZE - 1
-                    axes.annotate(name, (place, value), (4, 4), textcoords="offset points", fontsize=size, color=MUTED)
-        for label, level in self.levels.items():
-            axes.axhline(level, color=MUTED, linestyle=":", label=label)
-        if self.marked is not None:
-            axes.axvline(self.marked, color=MUTED, linestyle=":", linewidth=1, zorder=0)
-        if self.logarithmic:
-            axes.set_xscale("log")
-        if self.ticks is None:
-            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    With ``interval="across"`` values go from left to right, and their places from top to bottom.
+    """
+    values = [row.value if isinstance(row, Row) else row for row in rows]
+    ends = np.array([(row.low, row.high) if isinstance(row, Row) else (None, None) for row in rows], float)
+    low, high = ends.reshape(-1, 2).T
+    across, up = (values, places) if interval == "across" else (places, values)
+    if interval and np.isfinite(low).any():
+        colour, width = looks["color"], looks["linewidth"]
+        if interval == "across":
+            axes.hlines(places, low, high, color=colour, linewidth=width)
+        elif interval == "bars":
+            axes.vlines(places, low, high, color=colour, linewidth=1, alpha=0.45)
         else:
-            axes.set_xticks(list(self.ticks), list(self.ticks.values()))
-            axes.xaxis.set_minor_locator(NullLocator())
-            letters = sum(max(map(len, tick.split("\n"))) for tick in self.ticks.values())
-            axes.tick_params(axis="x", labelrotation=30 if letters > LEGEND_LETTERS else 0)
-        if self.percent:
-            write_percent(axes.yaxis)
-        if self.from_zero:
-            axes.set_ylim(bottom=0)
-        axes.set_xlabel(self.across)
-        axes.grid(axis="y")
+            axes.fill_between(places, low, high, color=colour, alpha=0.16, linewidth=0)
+    (line,) = axes.plot(across, up, label=label or None, **looks)
+    line.set_clip_on(False)  # a marker at 100 % is whole
+
+
+def write_percent(axis: Axis) -> None:
+    """Write the ticks of an axis of ratios in percent."""
+    axis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    axis.set_major_locator(MaxNLocator(4))
+
+
+def rows_svg(
+    figure: Figure,
+    names: Sequence[str],
+    *,
+    name: str,
+    title: str,
+    across: str,
+    marked: int | None = None,
+    level: tuple[str, float] | None = None,
+) -> Markup:
+    """Name the rows of a chart of ratios, and write it. ``marked`` is a row; ``level`` a vertical line with its name.
+
+    The description has the value of the first series in each row.
+    """
+    (axes,) = figure.axes
+    first: dict[int, float] = {}
+    for line in axes.get_lines():
+        for value, place in zip(np.asarray(line.get_xdata()), np.asarray(line.get_ydata()), strict=True):
+            first.setdefault(round(place), value)
+    if level:
+        low, high = axes.get_xlim()
+        # The legend alone where the line would squeeze all intervals to the edge.
+        place = level[1] if level[1] > low - (high - low) / 2 else math.nan
+        axes.axvline(place, color=MUTED, linestyle=":", label=level[0])
+    axes.set_yticks(range(len(names)), [shortened(row, 24) for row in names], color=INK)
+    if marked is not None:
+        axes.axhspan(marked - 0.5, marked + 0.5, color=BLUE, alpha=0.12, linewidth=0)
+        axes.get_yticklabels()[marked].set_fontweight("bold")
+    axes.set_ylim(len(names) - 0.3, -0.7)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(across)
+    write_percent(axes.xaxis)
+    _end_at_100_percent(axes.xaxis)
+    axes.grid(axis="x")
+    _write_legend_above(figure)
+    listed = "; ".join(f"{row} {percent(first[place])}" for place, row in enumerate(names) if place in first)
+    return svg(figure, name=name, description=f"{title}. {listed}")
+
+
+def finish_panel(
+    axes: Axes,
+    title: str,
+    *,
+    across: str = "",
+    ticks: Mapping[float, str] | None = None,
+    ratios: bool = False,
+    legend: bool = True,
+) -> None:
+    """Write title, legend and ticks of a panel of curves; without ``ticks`` matplotlib chooses them."""
+    labels = axes.get_legend_handles_labels()[1] if legend else []
+    if labels:  # between title and panel
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=_legend_columns(labels))
+    axes.set_title(title, pad=8 + LEGEND_ROW * _legend_rows(labels))
+    if ticks is None:
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    else:
+        axes.set_xticks(list(ticks), list(ticks.values()))
+        axes.xaxis.set_minor_locator(NullLocator())
+        letters = sum(max(map(len, tick.split("\n"))) for tick in ticks.values())
+        axes.tick_params(axis="x", labelrotation=30 if letters > LEGEND_LETTERS else 0)
+    if ratios:
+        write_percent(axes.yaxis)
+    axes.set_xlabel(across)
+    axes.grid(axis="y")
+
+
+def curves_svg(figure: Figure, *, name: str, title: str) -> Markup:
+    """Write a chart of panels; it grows where legends are long, and its description has the ends of each curve."""
+    listed, more_rows = [], 0
+    for axes in figure.axes:
+        ratios = isinstance(axes.yaxis.get_major_formatter(), PercentFormatter)
+        if ratios:
+            _end_at_100_percent(axes.yaxis)
+        if axes.get_legend():
+            more_rows += max(_legend_rows(axes.get_legend_handles_labels()[1]) - LEGEND_ROWS, 0)
+        written = percent if ratios else number
+        for line in axes.get_lines():
+            values, label = np.asarray(line.get_ydata(), float), str(line.get_label())
+            if len(values) > 1 and not label.startswith("_"):
+                listed.append(f"{axes.get_title('left')}, {label}: {written(values[0])} to {written(values[-1])}")
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + more_rows * LEGEND_ROW / 72)
+    if not any(axes.get_legend() for axes in figure.axes):
+        _write_legend_above(figure)
+    return svg(figure, name=name, description=f"{title}. {'; '.join(listed)}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -234,94 +278,21 @@ class Picture:
         return replace(self, values=self.values[: round(len(self.values) * seconds / self.seconds)], seconds=seconds)
 
 
-def dot_chart(
-    rows: Sequence[str],
-    series: Sequence[Series],
-    *,
-    name: str,
-    title: str,
-    across: str = "",
-    marked: int | None = None,
-    level: tuple[str, float] | None = None,
-    row_height: float = 21,
-) -> Markup:
-    """Draw ratios and their intervals in named rows. ``marked`` is a row; ``level`` a vertical line with its name."""
-
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        if marked is not None:
-            axes.axhspan(marked - 0.5, marked + 0.5, color=BLUE, alpha=0.12, linewidth=0)
-        for each in series:
-            if each.low:
-                axes.hlines(each.places, each.low, each.high, color=each.look.colour, linewidth=each.look.width)
-            each.draw(axes, each.values, each.places)
-        if level:
-            low, high = axes.get_xlim()
-            # The legend alone where the line would squeeze all intervals to the edge.
-            place = level[1] if level[1] > low - (high - low) / 2 else math.nan
-            axes.axvline(place, color=MUTED, linestyle=":", label=level[0])
-        axes.set_yticks(range(len(rows)), [shortened(row, 24) for row in rows], color=INK)
-        if marked is not None:
-            axes.get_yticklabels()[marked].set_fontweight("bold")
-        axes.set_ylim(len(rows) - 0.3, -0.7)
-        axes.tick_params(axis="y", length=0)
-        axes.set_xlabel(across)
-        write_percent(axes.xaxis)
-        _end_at_100_percent(axes.xaxis)
-        axes.grid(axis="x")
-        _write_legend_above(figure)
-
-    first: dict[float, float] = {}  # value of each row
-    for each in reversed([each for each in series if each.label]):
-        first |= dict(zip(map(round, reversed(each.places)), reversed(each.values), strict=True))
-    listed = "; ".join(f"{row} {percent(first[place])}" for place, row in enumerate(rows) if place in first)
-    return inline_svg(draw, name=name, description=f"{title}. {listed}", height=110 + row_height * len(rows))
-
-
-def curve_chart(panels: Sequence[Panel], *, name: str, title: str, height: float, columns: int = 1) -> Markup:
-    """Draw curves. Panels of one column share the horizontal axis; a grid shares the vertical axis and the legend.
-
-    Panels of one column have a legend each. The chart is higher than ``height`` CSS pixels if these are long.
-    """
-
-    def draw(figure: Figure) -> None:
-        rows = -(-len(panels) // columns)
-        grid = figure.subplots(rows, columns, squeeze=False, sharex=columns == 1, sharey=columns > 1)
-        for axes, panel in zip(grid.flat, panels, strict=False):
-            panel.draw(axes)
-            if columns > 1:
-                axes.set_title(shortened(panel.title, 26), pad=8)
-                continue
-            labels = axes.get_legend_handles_labels()[1]
-            if labels:  # between title and panel
-                place, ncols = (-0.02, 0.98), _legend_columns(labels)
-                axes.legend(loc="lower left", bbox_to_anchor=place, ncols=ncols, labelcolor=INK, columnspacing=1.2)
-            axes.set_title(panel.title, pad=8 + LEGEND_ROW * _legend_rows(labels))
-        for axes, panel in zip(grid.flat, panels, strict=False):
-            if panel.percent:
-                _end_at_100_percent(axes.yaxis)
-        for axes in grid.flat[len(panels) :]:
-            axes.set_visible(False)
-        if columns > 1:
-            _write_legend_above(figure)
-
-    listed = [
-        f"{panel.title}, {each.label}: {written(each.values[0])} to {written(each.values[-1])}"
-        for panel in panels
-        for written in (percent if panel.percent else number,)
-        for each in panel.series
-        if each.label and len(each.values) > 1
-    ]
-    legends = [[*(each.label for each in panel.series if each.label), *panel.levels] for panel in panels]
-    more_rows = sum(max(_legend_rows(labels) - LEGEND_ROWS, 0) for labels in legends) if columns == 1 else 0
-    description = f"{title}. {'; '.join(listed)}"
-    return inline_svg(draw, name=name, description=description, height=height + more_rows * LEGEND_ROW)
-
-
+@styled
 def spectrogram_chart(pictures: Sequence[Picture], *, name: str, title: str, height: float) -> Markup:
     """Draw spectrograms below each other, on one axis of time."""
-    description = f"{title}: {', '.join(picture.title for picture in pictures)}"
-    return inline_svg(lambda figure: draw_pictures(figure, pictures), name=name, description=description, height=height)
+    figure = sheet(height)
+    draw_pictures(figure, pictures)
+    return svg(figure, name=name, description=f"{title}: {', '.join(picture.title for picture in pictures)}")
+
+
+@styled
+def spectrogram_png(pictures: Sequence[Picture], *, height: float) -> bytes:
+    """Draw spectrograms dark on white, and return the content of a PNG file."""
+    figure, written = sheet(height), io.BytesIO()
+    draw_pictures(figure, pictures)
+    figure.savefig(written, format="png", facecolor="white", dpi=144, metadata={"Software": None})  # 2 dots per pixel
+    return written.getvalue()
 
 
 def draw_pictures(figure: Figure, pictures: Sequence[Picture], below: Callable[[Axes], None] | None = None) -> None:
@@ -347,12 +318,6 @@ def draw_pictures(figure: Figure, pictures: Sequence[Picture], below: Callable[[
     rows[-1].set_xlabel("seconds")
 
 
-def write_percent(axis: Axis) -> None:
-    """Write the ticks of an axis of ratios in percent."""
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
-    axis.set_major_locator(MaxNLocator(4))
-
-
 def _end_at_100_percent(axis: Axis) -> None:
     """End an axis of ratios at 100 %, which no ratio exceeds; axes that share it have all of their data by now."""
     low, high = axis.get_view_interval()
@@ -364,7 +329,7 @@ def _write_legend_above(figure: Figure) -> None:
     """Write the legend of the first axes above the figure, where it covers nothing."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
     if labels:
-        figure.legend(handles=handles, loc="outside upper left", ncols=_legend_columns(labels), labelcolor=INK)
+        figure.legend(handles=handles, loc="outside upper left", ncols=_legend_columns(labels))
 
 
 def _legend_rows(labels: Sequence[str]) -> int:

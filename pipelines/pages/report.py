@@ -6,11 +6,11 @@ results give the same bytes. The page leaves out what a run did not make, and sa
 
 import math
 import shlex
-from collections.abc import Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import soundfile
 from markupsafe import Markup
 
@@ -18,15 +18,17 @@ from pipelines.methods.table import METHODS
 from pipelines.pages.charts import (
     BLUE,
     GREEN,
+    MUTED,
     ORANGE,
-    Look,
-    Panel,
     Picture,
-    Series,
-    curve_chart,
-    draw_pictures,
-    png,
+    curves_svg,
+    draw_series,
+    finish_panel,
+    look,
+    sheet,
     spectrogram_chart,
+    spectrogram_png,
+    styled,
 )
 from pipelines.pages.comparison_charts import comparison_charts, method_pictures
 from pipelines.pages.phrasing import draw, full_name, key_figures
@@ -161,28 +163,9 @@ def report_charts(results: Results) -> Iterator[tuple[str, Markup]]:
         unigram = results["figures"].value("lm", "unigram_perplexity") if name == "lm" else None
         yield f"curve_{name}", training_chart(name, {"": record}, unigram)
     if "codebook" in results:
-        # The uses of each code, from the most to the least frequent.
-        ranked = np.sort(np.asarray(results["codebook"]["counts"], dtype=np.int64))[::-1]
-        shown = np.unique(np.linspace(0, max(len(ranked) - 1, 0), min(len(ranked), MAX_CODES)).astype(np.int64))
-        uses = {"places": (shown + 1).tolist(), "values": ranked[shown].tolist()}
-        panel = Panel(
-            title=f"uses of each code; {int((ranked == 0).sum())} of {len(ranked)} are dead",
-            series=[Series(look=Look(colour=BLUE), shape="area", **uses)],
-            across="codes, the most frequent first",
-            levels={"equal use of all codes": float(ranked.sum() / max(len(ranked), 1))},
-            from_zero=True,
-        )
-        yield "usage", curve_chart([panel], name="usage", title=f"Histogram of the {panel.title}", height=CURVE_HEIGHT)
+        yield "usage", _usage(np.asarray(results["codebook"]["counts"], dtype=np.int64))
         if "kmeans" in results["codebook"]:
-            objective = results["codebook"]["kmeans"]["objective"]
-            look = Look(colour=GREEN, dashes="-", marker="o", size=3)
-            series = Series(look=look, places=range(1, len(objective) + 1), values=objective)
-            mean = "mean squared distance to the nearest centroid"
-            panel, title = (
-                Panel(title=mean, series=[series], across="iteration"),
-                f"k-means over {len(objective)} iterations",
-            )
-            yield "kmeans", curve_chart([panel], name="kmeans", title=title, height=CURVE_HEIGHT)
+            yield "kmeans", _kmeans(results["codebook"]["kmeans"]["objective"])
     if samples := results.get("next_sample"):
         for name, records in samples["trainings"].items():
             yield f"curve_next_sample_{name}", training_chart(name, records)
@@ -190,26 +173,49 @@ def report_charts(results: Results) -> Iterator[tuple[str, Markup]]:
         yield from comparison_charts(comparison)
 
 
+@styled
+def _usage(counts: npt.NDArray[np.int64]) -> Markup:
+    """Draw the uses of each code, from the most to the least frequent."""
+    ranked = np.sort(counts)[::-1]
+    shown = np.unique(np.linspace(0, max(len(ranked) - 1, 0), min(len(ranked), MAX_CODES)).astype(np.int64))
+    title, figure = f"uses of each code; {int((ranked == 0).sum())} of {len(ranked)} are dead", sheet(CURVE_HEIGHT)
+    axes = figure.subplots()
+    axes.fill_between(shown + 1, ranked[shown], step="mid", color=BLUE, linewidth=0)
+    even = float(ranked.sum() / max(len(ranked), 1))
+    axes.axhline(even, color=MUTED, linestyle=":", label="equal use of all codes")
+    axes.set_ylim(bottom=0)
+    finish_panel(axes, title, across="codes, the most frequent first")
+    return curves_svg(figure, name="usage", title=f"Histogram of the {title}")
+
+
+@styled
+def _kmeans(objective: Sequence[float]) -> Markup:
+    figure = sheet(CURVE_HEIGHT)
+    axes = figure.subplots()
+    draw_series(axes, range(1, len(objective) + 1), objective, look(GREEN, "o", line="-", size=3))
+    finish_panel(axes, "mean squared distance to the nearest centroid", across="iteration")
+    return curves_svg(figure, name="kmeans", title=f"k-means over {len(objective)} iterations")
+
+
+@styled
 def training_chart(of: str, records: Mapping[str, TrainingRecord], unigram_perplexity: float | None = None) -> Markup:
     """Draw training and validation loss by step, a line for each fold, and the steps whose weights were kept."""
-    width = 1.8 if len(records) == 1 else 0.9
+    figure, width = sheet(CURVE_HEIGHT), 1.8 if len(records) == 1 else 0.9
+    axes = figure.subplots()
     looks = {
-        "training": Look(colour=ORANGE, dashes="--", width=width),
-        "validation": Look(dashes="-", width=width),
-        "kept": Look(marker="o", size=5),
+        "training": look(ORANGE, line="--", width=width),
+        "validation": look(line="-", width=width),
+        "kept": look(marker="o", size=5),
     }
-    series: list[Series] = []
-    for record in records.values():
-        for label, look in looks.items():
+    for number, record in enumerate(records.values()):
+        for label, each in looks.items():
             rows = [row for row in record["curve"] if label != "kept" or row["step"] == record["kept_step"]]
             values = [row["train_loss" if label == "training" else "validation_loss"] for row in rows]
-            label = label if len(series) < len(looks) else ""
-            series.append(Series(label=label, look=look, places=[row["step"] for row in rows], values=values))
-    levels = {"code frequencies alone": math.log(unigram_perplexity)} if unigram_perplexity else {}
-    panel = Panel(title=LOSSES.get(of, "loss"), series=series, across="step", levels=levels)
-    return curve_chart(
-        [panel], name=f"training-{of}", title=f"Training curves of the {full_name(of)}", height=CURVE_HEIGHT
-    )
+            draw_series(axes, [row["step"] for row in rows], values, each, label="" if number else label)
+    if unigram_perplexity:
+        axes.axhline(math.log(unigram_perplexity), color=MUTED, linestyle=":", label="code frequencies alone")
+    finish_panel(axes, LOSSES.get(of, "loss"), across="step")
+    return curves_svg(figure, name=f"training-{of}", title=f"Training curves of the {full_name(of)}")
 
 
 def adding_command(results: Results, stage: str) -> str:
@@ -237,8 +243,7 @@ def report_pictures(folder: Path) -> dict[str, bytes]:
     """Draw what the tokenizer keeps of each clip that the report shows, as contents of PNG files by title."""
     found = _reconstructions(folder, read_results(folder), read_pictures(folder))
     return {
-        f"{number + 1} {name}": png(partial(draw_pictures, pictures=images), height=RECONSTRUCTION_HEIGHT)
-        for number, name, images in found
+        f"{number + 1} {name}": spectrogram_png(images, height=RECONSTRUCTION_HEIGHT) for number, name, images in found
     }
 
 

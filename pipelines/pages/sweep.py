@@ -4,25 +4,48 @@ The page holds its styles and charts, runs no script and fetches nothing; it lin
 drawn from the runs' ``results.json`` and ``resamples.safetensors`` alone: the same results give the same bytes.
 """
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle
 from pathlib import Path
 from urllib.parse import quote
 
+import pandas
+from markupsafe import Markup
+
+from pipelines.pages.charts import (
+    BLUE,
+    GREEN,
+    INK,
+    MUTED,
+    ORANGE,
+    Interval,
+    Look,
+    curves_svg,
+    draw_series,
+    finish_panel,
+    look,
+    rows_svg,
+    sheet,
+    shortened,
+    styled,
+)
+from pipelines.pages.comparison_charts import line_look
 from pipelines.pages.phrasing import draw, full_name
-from pipelines.pages.sweep_runs import RECOGNISED, SOUND, Point, Runs, reuse, sweep_charts, swept
+from pipelines.pages.sweep_runs import BAG, FigureName, Point, Runs, pareto, reuse, swept
 from pipelines.results.figures import Figure
 from pipelines.results.run_record import count_codes, read_resamples, read_results
 from pipelines.results.sweep_jobs import Job
 from pipelines.store.run_folder import REPORT
-from vocoder.kinds import CHOICES, ORIGINAL, WAVENET
+from pipelines.store.stored_features import GPT
+from vocoder.kinds import CHOICES, KINDS, ORIGINAL, UNLEARNED, WAVENET
 from wordless.base.errors import InputError
 from wordless.base.files import write_aside
 
+RECOGNISED: FigureName = ("vocoder", "label_accuracy", WAVENET.key)
 # Columns of the table of sounds: heading, name of the figure, and split.
-SOUND_COLUMNS = [
+SOUND_COLUMNS: list[tuple[str, FigureName, str | None]] = [
     ("bits per sample on validation", ("vocoder", "bits_per_sample", WAVENET.key), None),
     *((f"recognised, {full_name(of)}", ("vocoder", "label_accuracy", of), None) for of in (*CHOICES, ORIGINAL)),
     *((f"STOI, {full_name(of)}", ("vocoder", "stoi", of), None) for of in CHOICES),
@@ -33,6 +56,26 @@ SOUND_COLUMNS = [
     ),
 ]
 MAX_PAIRS = 60  # rows of the table of pairs; sweep.csv has all
+ASIDE = 0.05  # at most, between the intervals of two methods at one value, in distances of two values
+SPREAD = 0.6  # of all intervals at one value, so that they do not reach those of the next value
+LINES = tuple(zip((BLUE, ORANGE, GREEN, INK, MUTED), ("o", "s", "D", "^", "v"), strict=True))  # colour and marker
+SOUNDS = {
+    **{kind.key: look(marker=kind.marker) for kind in KINDS if kind.learned},
+    **{kind.key: look(MUTED, kind.marker, filled=False) for kind in reversed(UNLEARNED)},
+    ORIGINAL: look(INK, "|", filled=False),
+}
+Curve = tuple[str, FigureName, Look]  # label, figure and look of a curve over the swept option
+CODES: dict[str, list[Curve]] = {  # panels of figures of codes by their titles
+    "lost: squared error of the spectrogram": [
+        ("through the codebook", ("tokenizer", "quantised_mse", None), look(GREEN, "o", line="-", size=4)),
+        ("without it", ("tokenizer", "reconstruction_mse", None), look(GREEN, line=":", width=1.3)),
+    ],
+    "stable: codes that stay the same": [
+        ("noise", ("tokenizer", "stability", "noise"), look(INK, "o", line="-", size=4)),
+        ("gain", ("tokenizer", "stability", "gain"), look(INK, line="--")),
+        ("shift", ("tokenizer", "stability", "shift"), look(INK, line=":")),
+    ],
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,16 +104,16 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> Written:
         failures.append(job)
     runs, html, table = Runs(options=swept(jobs), finished=points), sweep / "sweep.html", sweep / "sweep.csv"
     write_aside(table, _csv(runs))
-    rows = ((point, point.figures.find(*RECOGNISED)) for point in runs.points)
-    recognised = [(point, row) for point, row in rows if row]
+    recognised = [(point, row) for point in runs.points if (row := point.figures.find(*RECOGNISED))]
+    sounding = [point for point in runs.points if any(point.figures.find(*name) for _, name, _ in SOUND_COLUMNS)]
     page = draw(
         "sweep.html.jinja",
         runs=runs,
         recognised=sorted(recognised, key=lambda each: each[1].value),
         charts=dict(sweep_charts(runs)),
-        sounding=[point for point in runs.points if any(point.figures.find(*figure) for figure in SOUND)],
+        sounding=sounding,
         sound_columns=SOUND_COLUMNS,
-        probes=[*_probes(runs)],
+        probes=[*runs.probes()],
         shown_pairs=runs.pairs[:MAX_PAIRS],
         report_of=lambda job: quote(f"{job.folder}/{REPORT}") if (sweep / job.folder / REPORT).is_file() else None,
         failures=failures,
@@ -83,42 +126,206 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> Written:
     return Written(html=html, csv=table, points=points, failures=failures)
 
 
-def _probes(runs: Runs) -> Iterator[tuple[Point, str, Figure | None, Figure | None, Figure | None]]:
-    """List each run with each probed method: its figure on test, the one on validation that chose, and the gap."""
-    for point in runs.points:
-        for of in runs.methods:
-            name, find = ("probe", runs.metric, of), point.figures.find
-            if tested := find(*name):
-                yield point, of, tested, find(*name, split="validation"), find("probe", "gap", of)
-
-
 def _csv(runs: Runs) -> str:
-    """Write tidy CSV: one row for each figure of each run, with the run's swept options and bitrates.
+    """Write a row for each figure of each run, with the run's swept options and bitrates.
 
     A difference of two runs has the job of the higher one, and the other in the column ``against_job``: see `RunPair`.
     """
-    written = io.StringIO()
-    rates = ("codebook_size", "nominal_bits_per_second", "lm_bits_per_second")
-    # The seed may be both an option and a column of results.json.
-    columns = dict.fromkeys(["job", "against_job", "run", *runs.options, *rates, *Figure.__dataclass_fields__, "unit"])
-    writer = csv.DictWriter(written, [*columns], lineterminator="\n")
-    writer.writeheader()
+    rows: list[dict[str, object]] = []
     for point in runs.finished:
-        shared: dict[str, object] = {name: point.job.overrides.get(name, "") for name in runs.options}
+        shared: dict[str, object] = {name: point.job.overrides.get(name) for name in runs.options}
         shared |= {"job": point.job.number, "codebook_size": count_codes(point.results), "run": point.job.folder}
         shared |= {"nominal_bits_per_second": point.nominal_rate.value, "lm_bits_per_second": point.rate}
-        rows: list[tuple[int | None, Figure]] = [(None, row) for row in point.figures]
-        tested = point.figures.find(*runs.probe)
+        # The seed may be both an option and a column of results.json.
+        rows += [
+            shared | {name: value for name, value in row.as_row().items() if value is not None} for row in point.figures
+        ]
         for pair in (pair for pair in runs.pairs if pair.one is point):
-            gain = pair.difference
-            row = Figure(stage="probe", name="difference", of=runs.judged, value=gain.value, artifact="", split="test")
-            row = replace(row, low=gain.low, high=gain.high, over="clips", p=pair.p)
+            tested, gain = point.figures.find(*runs.probe), pair.difference
+            kept = {name: getattr(tested, name) for name in ("protocol", "count", "seeds")}
+            row = Figure(stage="probe", name="difference", value=gain.value, artifact="", of=runs.judged, split="test")
+            row = replace(row, **kept, low=gain.low, high=gain.high, over="clips", p=pair.p)
             row = replace(row, fold_low=pair.fold_low, fold_high=pair.fold_high)
-            if tested:
-                row = replace(row, protocol=tested.protocol, count=tested.count, seeds=tested.seeds)
-            rows.append((pair.other.job.number, row))
-        for other, row in rows:
-            known = {name: value for name, value in row.as_row().items() if value is not None}
-            cells = {**shared, **known, "against_job": other}
-            writer.writerow({name: "" if value != value else value for name, value in cells.items()})  # no NaN
-    return written.getvalue()
+            rows.append(shared | row.as_row() | shared | {"against_job": pair.other.job.number})
+    rates = ("codebook_size", "nominal_bits_per_second", "lm_bits_per_second")
+    names = ["job", "against_job", "run", *runs.options, *rates, *Figure.__dataclass_fields__, "unit"]
+    table: str = pandas.DataFrame(rows, columns=[*dict.fromkeys(names)], dtype=object).to_csv(
+        index=False, lineterminator="\n"
+    )
+    return table
+
+
+def sweep_charts(runs: Runs) -> Iterator[tuple[str, Markup]]:
+    """Draw the charts for which the runs have figures, each under the name that the template uses."""
+    if recognised := [point for point in runs.points if point.figures.find(*RECOGNISED)]:
+        yield "recognition", _recognition(runs, recognised)
+    panels: dict[str, list[Curve]] = {}
+    if runs.best:
+        bag = (full_name(BAG), ("probe", runs.metric, BAG), look(ORANGE, "s", line="--", size=4, width=1.3))
+        judged = (full_name(runs.judged), runs.probe, look(marker="o", line="-", size=4))
+        panels[f"{full_name(runs.metric)} on test"] = [judged, *([] if runs.judged == BAG else [bag])]
+    for title, curves in CODES.items():
+        values = {point.value(*curves[0][1]) for point in runs.points}  # runs that share their codes have one
+        if len(values) > 1 or (len(runs.points) == 1 and all(map(math.isfinite, values))):
+            panels[title] = curves
+    if panels:
+        yield "tradeoff", _tradeoff(runs, panels)
+    if len(runs.values) > 1 and {*runs.methods} - {GPT, BAG}:  # the chart of figures by run has these two
+        yield "methods", methods_chart(runs)
+    if runs.is_ordered and any(point.comparison.noise for point in runs.points):
+        yield "noise", _noise(runs)
+    if any(math.isfinite(point.rate + point.value(*runs.probe)) for point in runs.points):
+        yield "bitrate", _bitrate(runs)
+
+
+@styled
+def _recognition(runs: Runs, points: Sequence[Point]) -> Markup:
+    """Draw a row for each run: learned kinds of sound with their intervals, the other kinds, and the recordings."""
+    figure, names = sheet(110 + 21 * len(points)), [runs.short_name(point.job) for point in points]
+    axes = figure.subplots()
+    for of, looks in SOUNDS.items():
+        found = {place: point.figures.find(*RECOGNISED[:2], of) for place, point in enumerate(points)}
+        rows = {place: row for place, row in found.items() if row}
+        if of not in CHOICES or of in (kind.key for kind in UNLEARNED):  # without an interval
+            rows = {place: replace(row, low=None, high=None) for place, row in rows.items()}
+        if rows:
+            draw_series(axes, [*rows], [*rows.values()], looks, label=full_name(of), interval="across")
+    title, across = "Test clips that a classifier recognises", "test clips recognised"
+    return rows_svg(figure, names, name="recognition", title=title, across=across)
+
+
+@styled
+def _tradeoff(runs: Runs, panels: Mapping[str, Sequence[Curve]]) -> Markup:
+    """Draw figures over the first option: curves in their own looks; of several lines, each in a colour of its own.
+
+    A ring stands around the best run.
+    """
+    figure, alone = sheet(60 + 165 * len(panels)), len(runs.lines) == 1
+    all_axes = figure.subplots(len(panels), sharex=True, squeeze=False).flat
+    for axes, (title, curves) in zip(all_axes, panels.items(), strict=True):
+        if runs.best and curves[0][1] == runs.probe:
+            ring, value = look(INK, "o", filled=False, size=11), runs.best.value(*runs.probe)
+            draw_series(axes, [runs.place(runs.best)], [value], ring, label="chosen on validation")
+        for (name, line), (colour, marker) in zip(runs.lines.items(), cycle(LINES), strict=False):
+            for number, (label, figure_name, looks) in enumerate(curves):
+                if not alone:
+                    label = "" if number else shortened(name, 22)
+                    looks = looks | {"color": colour, "markerfacecolor": colour, "marker": "" if number else marker}
+                known = {runs.place(point): row for point in line if (row := point.figures.find(*figure_name))}
+                interval: Interval = "band" if alone or not number else ""
+                draw_series(axes, [*known], [*known.values()], looks, label=label, interval=interval)
+        if runs.best:
+            axes.axvline(runs.place(runs.best), color=MUTED, linestyle=":", linewidth=1, zorder=0)
+        if title.startswith("lost"):
+            axes.set_ylim(bottom=0)
+        finish_panel(axes, title, ticks=_ticks(runs), ratios=not title.startswith("lost"))
+    all_axes[-1].set_xlabel(runs.options[0] if runs.options else "")
+    return curves_svg(figure, name="tradeoff", title="Figures by run")
+
+
+def _ticks(runs: Runs) -> dict[float, str]:
+    return {float(place): shortened(value, 14) for place, value in enumerate(runs.values)}
+
+
+@styled
+def _bitrate(runs: Runs) -> Markup:
+    """Draw the probe over the bits per second that the language model needs; runs that none beats are filled."""
+    figure = sheet(300)
+    axes, values = figure.subplots(), [point.value(*runs.probe) for point in runs.points]
+    front = [runs.points[place] for place in pareto([point.rate for point in runs.points], values)]
+    steps = look(MUTED, line="-", width=1.2) | {"drawstyle": "steps-post"}
+    best = [point.value(*runs.probe) for point in front]
+    draw_series(axes, [point.rate for point in front], best, steps, label="best for its bits")
+    for (name, line), (colour, marker) in zip(runs.lines.items(), cycle(LINES), strict=False):
+        label = shortened(name, 40)
+        for point in line:
+            row = point.figures.find(*runs.probe)
+            if row and math.isfinite(point.rate):
+                looks = look(colour, marker, filled=point in front)
+                draw_series(axes, [point.rate], [row], looks, label=label, interval="bars")
+                place, label = (point.rate, row.value), ""
+                text = runs.values[int(runs.place(point))]
+                axes.annotate(text, place, (4, 4), textcoords="offset points", fontsize=9.5, color=MUTED)
+    title = f"{full_name(runs.metric)} of the probe on test: {full_name(runs.judged)}"
+    finish_panel(axes, title, across="bits per second, by the language model", ratios=True)
+    return curves_svg(figure, name="bitrate", title=title)
+
+
+@styled
+def methods_chart(runs: Runs) -> Markup:
+    """Draw each method's probe over the first option.
+
+    A number has curves, and how far the GPT is ahead of each method; a pair of panels per line. Other values, such as
+    the names of ablations, have a row for each run.
+    """
+    metric, title = full_name(runs.metric), "Methods by run"
+    if not runs.is_ordered:
+        names = [runs.short_name(point.job) for point in runs.points]
+        figure = sheet(110 + max(21.0, 9.0 * len(runs.methods)) * len(names))
+        axes = figure.subplots()
+        for of, aside in zip(runs.methods, shifts(len(runs.methods), step=SPREAD), strict=True):
+            looks = line_look(of) | {"linestyle": "none", "linewidth": 1.2, "markersize": 5}
+            found = {place + aside: point.comparison.tested.get(of) for place, point in enumerate(runs.points)}
+            known = {place: row for place, row in found.items() if row}
+            draw_series(axes, [*known], [*known.values()], looks, label=full_name(of), interval="across")
+        return rows_svg(figure, names, name="methods", title=title, across=f"test {metric}")
+    ahead = any(point.comparison.differences(GPT) for point in runs.points)
+    panels = [(name, line, gain) for name, line in runs.lines.items() for gain in ([False, True] if ahead else [False])]
+    figure = sheet(60 + 190 * len(panels))
+    axes_of = figure.subplots(len(panels), sharex=True, squeeze=False).flat
+    for axes, (name, line, gain) in zip(axes_of, panels, strict=True):
+        for of, aside in zip(runs.methods, shifts(len(runs.methods)), strict=True):
+            known = {runs.place(point) + aside: row for point in line if (row := _row(point, runs, of, gain))}
+            if known:
+                draw_series(axes, [*known], [*known.values()], line_look(of), label=full_name(of), interval="bars")
+        if gain:
+            axes.axhline(0.0, color=MUTED, linestyle=":", label="level")
+        where = f", {shortened(name, 40)}" if name else ""
+        what = f"GPT ahead by, points{where}" if gain else f"{metric} on test{where}"
+        finish_panel(axes, what, ticks=_ticks(runs), ratios=not gain)
+    axes_of[-1].set_xlabel(runs.options[0])
+    return curves_svg(figure, name="methods", title=title)
+
+
+def _row(point: Point, runs: Runs, of: str, gain: bool) -> Figure | None:
+    """Find a method's figure, or by how many percentage points the GPT is ahead of it."""
+    if not gain:
+        return point.figures.find("probe", runs.metric, of)
+    row = point.figures.find("probe", "difference", GPT, against=of)
+    low, high = ((None if end is None else 100 * end) for end in (row.low, row.high)) if row else (None, None)
+    return replace(row, value=100 * row.value, low=low, high=high) if row else None
+
+
+def shifts(count: int, *, step: float = ASIDE) -> list[float]:
+    """Say how far each of ``count`` methods stands from the place of a value, which is in their middle.
+
+    Neighbours are ``step`` apart, or nearer, so that all stand nearer to their value than to the next.
+    """
+    step = min(step, SPREAD / count)
+    return [step * (number - (count - 1) / 2) for number in range(count)]
+
+
+@styled
+def _noise(runs: Runs) -> Markup:
+    """Draw the probes of the judged method and of the bag of codes over the first option, a line for each noise."""
+    panels = [
+        (of, name, line)
+        for of in dict.fromkeys((runs.judged, BAG))
+        for name, line in runs.lines.items()
+        if any(of in point.comparison.noise for point in line)
+    ]
+    figure = sheet(60 + 190 * len(panels))
+    axes_of = figure.subplots(len(panels), sharex=True, squeeze=False).flat
+    for axes, (of, name, line) in zip(axes_of, panels, strict=True):
+        found = {runs.place(point): point.comparison.under_noise(of) for point in line}
+        ratios = dict.fromkeys(snr for rows in found.values() for snr in rows)
+        for snr, (colour, marker) in zip(ratios, cycle(LINES), strict=False):
+            known = {place: rows[snr] for place, rows in found.items() if snr in rows}
+            label = "no noise" if snr is None else f"{snr:g} dB"
+            looks = look(colour, marker, line="-", size=4)
+            draw_series(axes, [*known], [*known.values()], looks, label=label, interval="band")
+        where = f", {shortened(name, 40)}" if name else ""
+        title = f"{full_name(of)}: {full_name(runs.metric)} on test{where}"
+        finish_panel(axes, title, ticks=_ticks(runs), ratios=True)
+    axes_of[-1].set_xlabel(runs.options[0])
+    return curves_svg(figure, name="noise", title="Test values under noise, by run")

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from dataclasses import replace
 from itertools import combinations
 from operator import attrgetter
 from pathlib import Path
@@ -48,7 +47,7 @@ def test_rows_of_one_chart_look_different(place: str) -> None:
 def test_methods_look_different_without_a_line() -> None:
     """A sweep over names draws all methods as dots. Methods of one rate share markers with others, in other runs."""
     names = [name for name in METHODS if "_of_rate_" not in name]
-    looks = [replace(line_look(name), dashes="") for name in names]
+    looks = [line_look(name) | {"linestyle": "none"} for name in names]
     for (one, first), (other, second) in combinations(zip(names, looks, strict=True), 2):
         assert first != second, (one, other)
 

@@ -7,21 +7,26 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from pipelines.pages.charts import Look, Panel, Series, curve_chart
+from pipelines.pages.charts import curves_svg, draw_series, finish_panel, look, sheet, styled
 from pipelines.pages.comparison_charts import MAX_WRITTEN, confusion_chart
-from pipelines.pages.sweep_runs import Point, Runs, methods_chart, swept
-from pipelines.results.figures import Figure, Figures
+from pipelines.pages.sweep import sweep_charts
+from pipelines.pages.sweep_runs import Point, Runs, swept
+from pipelines.results.comparison import Comparison
+from pipelines.results.figures import Figures
+from pipelines.results.run_record import Results
 from pipelines.results.sweep_jobs import Job
-from tests.pipelines.pages_apart import says
+from tests.pipelines.pages_apart import probe, says
 
 
+@styled
 def _chart(count: int) -> tuple[float, dict[str, float]]:
     """Draw a panel of ``count`` curves; return its height and the vertical place of each text, in CSS pixels."""
-    look = Look(dashes="-")
-    curves = [
-        Series(label=f"a long name, number {each}", look=look, places=[1, 2], values=[0, 1]) for each in range(count)
-    ]
-    svg = str(curve_chart([Panel(title="accuracy", series=curves)], name="test", title="Accuracy", height=290))
+    figure = sheet(290)
+    axes = figure.subplots()
+    for each in range(count):
+        draw_series(axes, [1, 2], [0.0, 1.0], look(line="-"), label=f"a long name, number {each}")
+    finish_panel(axes, "accuracy")
+    svg = str(curves_svg(figure, name="test", title="Accuracy"))
     texts = re.findall(r'<text[^>]* y="([\d.]+)"[^>]*>([^<]+)</text>', svg)
     height = re.search(r'viewBox="0 0 \S+ ([\d.]+)"', svg)
     assert height
@@ -76,18 +81,21 @@ ACCURACY = {"gpt": (0.86, 0.6, 0.7, 0.8), "simclr": (0.81, 0.7, 0.75, 0.8), "bag
 
 def rows(place: int, accuracy: Mapping[str, tuple[float, ...]]) -> Figures:
     probed = [
-        Figure(
-            stage="probe", name="accuracy", of=of, value=values[place], low=values[place] - 0.02, high=1, artifact=""
-        )
+        probe(of, values[place], low=values[place] - 0.02, high=1, split=split)
+        for split in ("test", "validation")
         for of, values in accuracy.items()
     ]
     gpt = accuracy["gpt"][place]
     ahead = [
-        Figure(stage="probe", name="difference", of="gpt", against=of, value=gpt - values[place], artifact="")
+        probe("gpt", gpt - values[place], name="difference", against=of)
         for of, values in accuracy.items()
         if of != "gpt"
     ]
     return Figures([*probed, *ahead])
+
+
+def results(figures: Figures) -> Results:
+    return {"figures": figures, "comparison": Comparison(folds=["test"], classes=[], figures=figures)}
 
 
 def runs(accuracy: Mapping[str, tuple[float, ...]], *sources: str) -> Runs:
@@ -97,34 +105,35 @@ def runs(accuracy: Mapping[str, tuple[float, ...]], *sources: str) -> Runs:
         for place, hours in enumerate(HOURS):
             words = {"seed": "1", "unlabelled": source, "unlabelled_hours": hours}
             job = Job(number=len(points), overrides=words, folder=str(len(points)))
-            points.append(Point(job=job, results={"figures": rows(place, accuracy)}))
+            points.append(Point(job=job, results=results(rows(place, accuracy))))
     return Runs(options=swept([point.job for point in points]), finished=points)
 
 
+def methods_chart(runs: Runs) -> str:
+    return str(dict(sweep_charts(runs)).get("methods", "")).replace("\N{NO-BREAK SPACE}", " ")
+
+
 def test_a_line_for_each_method_and_panels_for_each_source() -> None:
-    drawn = methods_chart(runs(ACCURACY))
-    assert drawn is not None
-    text = str(drawn).replace("\N{NO-BREAK SPACE}", " ")
+    text = methods_chart(runs(ACCURACY))
     assert says(text, "accuracy", "GPT", "60.0 % to 86.0 %", "SimCLR", "70.0 % to 81.0 %")
     assert says(text, "ahead", "SimCLR", "−10.0 to 5.00", "bag of codes", "10.0 to 36")
     both = runs(ACCURACY, "embedded", "[a, b]")
     assert both.options == ("unlabelled_hours", "unlabelled")
-    drawn = str(methods_chart(both))
+    drawn = methods_chart(both)
     for source in ("unlabelled=embedded", "unlabelled=[a, b]"):
         assert f"accuracy on test, {source}, SimCLR: 70.0" in drawn
         assert f"GPT ahead by, points, {source}, SimCLR" in drawn
     codes = {"gpt": ACCURACY["gpt"], "bag_of_codes": ACCURACY["simclr"]}
-    assert methods_chart(runs(codes)) is None  # another chart has both
-    assert "log-mel: 50.0" in str(methods_chart(runs({**codes, "log_mel": (0.5,) * 4})))
+    assert methods_chart(runs(codes)) == ""  # another chart has both
+    assert "log-mel: 50.0" in methods_chart(runs({**codes, "log_mel": (0.5,) * 4}))
 
 
 def test_names_such_as_ablations_have_a_row_for_each_run() -> None:
     jobs = [
         Job(number=n, overrides={"ablation": name}, folder=str(n)) for n, name in enumerate(("none", "one_hearing"))
     ]
-    points = [Point(job=job, results={"figures": rows(job.number, ACCURACY)}) for job in jobs]
-    drawn = methods_chart(Runs(options=("ablation",), finished=points))
-    text = str(drawn).replace("\N{NO-BREAK SPACE}", " ")
+    points = [Point(job=job, results=results(rows(job.number, ACCURACY))) for job in jobs]
+    text = methods_chart(Runs(options=("ablation",), finished=points))
     assert says(text, "none", "86.0 %", "one_hearing", "60.0 %")  # the first method's values, for screen readers
     for name in ("GPT", "SimCLR", "bag of codes"):
         assert f">{name}<" in text, name  # the legend
