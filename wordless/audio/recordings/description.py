@@ -267,6 +267,17 @@ def joined(texts: Iterable[str]) -> str:
     return SEPARATOR.join(filter(None, texts))
 
 
+def as_text(value: object, names: Sequence[str] | None = None) -> str:
+    """Write a value as text, a list joined; empty where it is not known. ``names`` are those of classes."""
+    if isinstance(value, list | tuple):
+        return joined(as_text(each, names) for each in value)
+    if value is None or isinstance(value, dict) or value != value:  # NaN
+        return ""
+    if names is not None and isinstance(value, int):  # -1 is no class
+        return "" if value == -1 else names[value] if 0 <= value < len(names) else f"class {value}"
+    return str(value)
+
+
 def unread_notices(columns: Sequence[str]) -> list[str]:
     """Name the columns of a table or data set that no option reads, in a sentence; none if there are none."""
     options = "`columns.label`, `columns.group` and others read some"

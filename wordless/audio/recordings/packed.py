@@ -24,7 +24,6 @@ Where the longest name has facts, a shorter one that is the name of another reco
 
 import errno
 import json
-import math
 import os
 import re
 import tarfile
@@ -43,6 +42,7 @@ import pyarrow.parquet as pq
 
 from wordless.audio.recordings.description import (
     ColumnConfig,
+    as_text,
     describe,
     joined,
     known_split,
@@ -363,7 +363,6 @@ def _damage(path: Path) -> Iterator[None]:
 # Rows of Parquet and Arrow files
 
 METADATA = b"huggingface"  # key of the features in the metadata of an Arrow schema
-NO_CLASS = -1  # a class label that is not known
 ROWS_AT_ONCE = 16  # a row of an hour of sound has 100 MB
 ROWS_IN_A_FOLDER = 1000
 _FORMATS = {  # first bytes of a file -> its usual ending
@@ -418,15 +417,8 @@ def _is_readable(kind: pa.DataType) -> bool:
     return not (types.is_nested(value) or _holds_sound(value) or (several and types.is_floating(value)))
 
 
-def _as_text(value: object, names: Sequence[str] | None = None) -> str:
-    """Write a value as text, a list with `SEPARATOR` between its values; empty where it is not known."""
-    if isinstance(value, list | tuple):
-        return joined(_as_text(each, names) for each in value)
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if names is not None and isinstance(value, int):
-        return "" if value == NO_CLASS else names[value] if 0 <= value < len(names) else f"class {value}"
-    return " ".join("".join(each if each.isprintable() else " " for each in str(value)).split())
+def _one_line(text: str) -> str:
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
 def _read_rows(path: Path, audio: str, classes: Mapping[str, Sequence[str] | None]) -> Rows:
@@ -442,7 +434,7 @@ def _read_rows(path: Path, audio: str, classes: Mapping[str, Sequence[str] | Non
                 elsewhere = f": it names the file {place!r:.200}, which `table` can list" if place else ""
                 yield PackedRow(path=f"{folder}/{number:07d}", reason=f"no sound in the data set{elsewhere}"), ()
                 continue
-            texts = {column: _as_text(row[column], names) for column, names in classes.items()}
+            texts = {column: _one_line(as_text(row[column], names)) for column, names in classes.items()}
             fields = {column: text for column, text in texts.items() if text}
             yield PackedRow(path=f"{folder}/{_row_name(place, content, number, taken)}", fields=fields), [content]
 
@@ -573,7 +565,7 @@ def _facts(content: bytes, ending: str) -> dict[str, str]:
             given = {ending: content.decode("utf-8-sig")}
         except UnicodeDecodeError as error:
             raise InputError("is not text in UTF-8") from error
-    return {str(name): text for name, value in given.items() if (text := _as_text(value))}
+    return {str(name): text for name, value in given.items() if (text := _one_line(as_text(value)))}
 
 
 def _blocks(path: Path, archive: tarfile.TarFile, name: str, place: int, size: int) -> Iterator[bytes]:

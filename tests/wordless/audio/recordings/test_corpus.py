@@ -192,12 +192,7 @@ def write_table(folder: Path, tone: Tone, name: str, spellings: dict[str, str], 
     for row in rows:
         tone(row["path"])
     table = folder / name
-    if name == "by_split.json":
-        by_split: dict[str, list[dict[str, str]]] = {}
-        for row in rows:
-            by_split.setdefault(row.pop(column), []).append(row)
-        table.write_text(json.dumps(by_split))
-    elif name.endswith(".jsonl"):
+    if name.endswith(".jsonl"):
         table.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     else:
         cells = [[*rows[0]], *([*row.values()] for row in rows)]
@@ -218,7 +213,6 @@ OWN = {f"{n}.wav": split for n, split in enumerate(s for s, count in SIZES.items
         ("t.tsv", "split", {}),
         ("t.csv", "Split", {"train": "Training", "validation": "DEV", "test": "eval"}),
         ("t.jsonl", "subset", {"validation": "val", "test": "testing"}),
-        ("by_split.json", "split", {"validation": "valid", "test": "evaluation"}),
     ],
 )
 def test_the_splits_of_a_table_are_used_without_an_option(
