@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from pipelines.results.run_record import read_results
+from tests.hostile.model_folders import PlantedCode
 from tests.pipelines.tiny_chain import entries, run, stored
 from wordless.base.errors import InputError
 
@@ -99,20 +100,12 @@ def test_no_call_of_the_project_reads_what_can_run() -> None:
 NO_REPORT = "stages=[tokenizer,lm,probe,vocoder]"
 
 
-class Trap:
-    def __init__(self, marker: Path) -> None:
-        self.marker = str(marker)
-
-    def __reduce__(self) -> tuple[object, tuple[str, str]]:
-        return open, (self.marker, "w")
-
-
 def traps(marker: Path) -> Iterator[bytes]:
     """A plain pickle, PyTorch's archive of one, and NumPy's array of one."""
-    yield pickle.dumps(Trap(marker))
+    yield pickle.dumps(PlantedCode(marker))
     for save in (torch.save, lambda trap, file: np.save(file, np.array([trap], dtype=object))):
         stream = io.BytesIO()
-        save(Trap(marker), stream)
+        save(PlantedCode(marker), stream)
         yield stream.getvalue()
 
 

@@ -71,27 +71,19 @@ def test_only_a_regular_file_is_opened(tmp_path: Path) -> None:
             file_hash(special / name)
 
 
-def _array(path: Path) -> None:
-    with path.open("wb") as file:
-        np.save(file, np.ones(1 << 20))
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "array": lambda path: np.ones(1 << 20).tofile(path),
+    "sound": lambda path: soundfile.write(path, np.ones(1 << 20, np.float32), 8000, format="WAV"),
+    "tensors": lambda path: save_file({"x": np.ones(1 << 20)}, path),
+    "table": lambda path: pq.write_table(pa.table({"x": np.random.default_rng(0).random(1 << 20)}), path),
+    "bytes": lambda path: path.write_bytes(bytes(1 << 22)),
+}
 
 
-def _sound(path: Path) -> None:
-    soundfile.write(path, np.ones(1 << 20, np.float32), 8000, format="WAV")
-
-
-def _tensors(path: Path) -> None:
-    save_file({"x": np.ones(1 << 20)}, path)
-
-
-def _table(path: Path) -> None:
-    pq.write_table(pa.table({"x": np.random.default_rng(0).random(1 << 20)}), path)
-
-
-@pytest.mark.parametrize("write", [_array, _sound, _tensors, _table, lambda path: path.write_bytes(bytes(1 << 22))])
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 @pytest.mark.parametrize("lacking", ["bytes", "inodes"])
 def test_every_library_s_full_disk_names_the_file(
-    lacking: str, write: Callable[[Path], None], small_disk: Path
+    lacking: str, write: Callable[[Path], object], small_disk: Path
 ) -> None:
     write_aside(small_disk / "kept", "old")
     if lacking == "inodes":

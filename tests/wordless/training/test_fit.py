@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from tests.hostile.model_folders import PlantedCode
 from tests.reference import regression_by_adamw
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch
@@ -143,14 +144,6 @@ def test_interrupted_and_resumed_is_never_interrupted(keep: str, stop_at: int, t
         assert torch.equal(value, other.state_dict()[name]), name
 
 
-class Trap:
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[object, tuple[Path]]:
-        return Path.touch, (self.marker,)
-
-
 def damaged(content: bytes, how: str, marker: Path) -> bytes:
     """What a disk, or somebody else, may make of a checkpoint."""
     if how == "flipped":
@@ -159,7 +152,7 @@ def damaged(content: bytes, how: str, marker: Path) -> bytes:
     if how == "zeros":  # as a power failure may leave it
         return bytes(len(content))
     if how == "pickle":
-        return pickle.dumps(Trap(marker))
+        return pickle.dumps(PlantedCode(marker))
     return {"empty": b"", "a byte short": content[:-1]}[how]
 
 

@@ -29,18 +29,10 @@ class Mixed(Alone):
 
 @dataclass(frozen=True)
 class Stage:
-    """Options of a stage, as in the settings of a run."""
+    """Options of a stage, which hold others, as in the settings of a run."""
 
     fit: FitConfig
-    name: str = "x"
-
-
-@dataclass(frozen=True)
-class Run:
-    first: Stage
-    second: Stage
-    fit: FitConfig
-    stages: tuple[str, ...] = ("first", "second")
+    inner: "Stage | None" = None
 
 
 def alone(kind: type[Alone] = Alone) -> Alone:
@@ -53,8 +45,8 @@ def test_auto_is_replaced_at_every_depth_and_nothing_else_is(
 ) -> None:
     monkeypatch.setattr("wordless.training.precision.multiplies_bf16", lambda device: supported)
     named = [replace(CONFIG, precision=each) for each in ("fp32", "bf16")]
-    settings = Run(first=Stage(fit=AUTO), second=Stage(fit=named[0]), fit=named[1])
-    expected = replace(settings, first=Stage(fit=replace(CONFIG, precision=precision)))
+    settings = Stage(fit=named[0], inner=Stage(fit=AUTO, inner=Stage(fit=named[1])))
+    expected = Stage(fit=named[0], inner=Stage(fit=replace(CONFIG, precision=precision), inner=Stage(fit=named[1])))
     assert with_precision(settings, alone()) == expected
 
 
@@ -62,7 +54,6 @@ def test_bf16_is_taken_where_all_processors_or_gpus_multiply_it(monkeypatch: pyt
     monkeypatch.setattr("wordless.training.precision.multiplies_bf16", lambda device: True)
     assert choose_precision(alone()) == "bf16"
     assert choose_precision(alone(Mixed)) == "fp32"
-    monkeypatch.setattr("wordless.training.precision.multiplies_bf16", lambda device: True)
     config = replace(CONFIG, precision="auto_gpu")
     gpu = Alone(torch.device("cuda"))
     monkeypatch.setattr(gpu, "sum", list)
