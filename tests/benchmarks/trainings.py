@@ -18,7 +18,6 @@ from lm.bodies.clips import (
     ClipViews,
     FrameArray,
     LabelledBatches,
-    MakeView,
     StoredClips,
     augment,
     augment_waveforms,
@@ -66,7 +65,7 @@ CODES_PER_CLIP = 50  # one second
 MELS = SpectrogramConfig().n_mels
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class TrainingExample:
     """One training, as a stage gives it to `wordless.training.fit.fit`."""
 
@@ -81,59 +80,47 @@ def _autoencoder(size: int, device: torch.device) -> TrainingExample:
     values = settings.patch.frames * settings.patch.height(MELS)
     patches = torch.randn(2000, values, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(0)
-    return TrainingExample(
-        model=Autoencoder(settings.autoencoder, values),
-        batches=PatchBatches(patches=patches, batch_size=size, seed=0),
-        loss=reconstruction_loss,
-        config=settings.fit,
-    )
+    batches = PatchBatches(patches=patches, batch_size=size, seed=0)
+    return TrainingExample(Autoencoder(settings.autoencoder, values), batches, reconstruction_loss, settings.fit)
 
 
 def _gpt(size: int, device: torch.device) -> TrainingExample:
     settings, vocabulary = LanguageModelSettings(), Vocabulary(per_stream=CODEBOOK_SIZE, streams=1)
     gpt, codes = create_gpt(settings.gpt, vocabulary, seed=0), _codes()
     sequences = CodeSequences.of([[codes[clip * CODES_PER_CLIP :][:CODES_PER_CLIP]] for clip in range(CLIPS)])
-    batches = replace(settings.batches, batch_size=size)
-    return TrainingExample(
-        model=gpt,
-        batches=TrainingBatches(sequences, vocabulary, batches, capacity=gpt.capacity),
-        loss=code_loss,
-        config=settings.fit,
-    )
+    sizes = replace(settings.batches, batch_size=size)
+    batches = TrainingBatches(sequences, vocabulary, sizes, capacity=gpt.capacity)
+    return TrainingExample(gpt, batches, code_loss, settings.fit)
 
 
 def _simclr(size: int, device: torch.device) -> TrainingExample:
     settings = BaselineSettings()
     own = settings.simclr
-    views = _views(_spectrograms(), own.batches, size, _augmenting(own.augmentation, MELS), device)
-    return TrainingExample(
-        model=create_simclr(settings.encoder, own.contrast, seed=0),
-        batches=PairBatches(views=views, temperature=own.contrast.temperature),
-        loss=pair_loss,
-        config=own.fit,
-    )
+    views = _views(_spectrograms(), own.batches, size, own.augmentation, device)
+    batches = PairBatches(views=views, temperature=own.contrast.temperature)
+    return TrainingExample(create_simclr(settings.encoder, own.contrast, seed=0), batches, pair_loss, own.fit)
 
 
 def _supervised(size: int, device: torch.device) -> TrainingExample:
     settings = BaselineSettings()
     own = settings.supervised
     body = ConvBody(encoder=settings.encoder, audio=SpectrogramConfig())
-    views = _views(_spectrograms(), own.batches, size, _augmenting(own.augmentation, MELS), device)
+    views = _views(_spectrograms(), own.batches, size, own.augmentation, device)
     return _labelled(body, own.head, views, own.fit)
 
 
 def _ast(size: int, device: torch.device) -> TrainingExample:
     settings, clips = AstSettings(), _spectrograms(N_MELS)
     body = AstBody(ast=settings.model, clip_vector=True, positions=int(clips.lengths.max()) // STRIDE)
-    views = _views(clips, settings.batches, size, _augmenting(settings.augmentation, N_MELS), device)
+    views = _views(clips, settings.batches, size, settings.augmentation, device)
     return _labelled(body, HeadConfig(pooling="mean", dropout=0.0), views, settings.fit, normalised=True)
 
 
 def _audio_transformer(size: int, device: torch.device) -> TrainingExample:
     settings = AudioTransformerSettings()
     body = AudioTransformerBody(audio_transformer=settings.model, sample_rate=RATE)
-    make_view = partial(augment_waveforms, config=settings.augmentation)
-    views = _views(_waveforms(), settings.batches.at_rate(RATE), size, make_view, CPU)
+    sizes = replace(settings.batches.at_rate(RATE), batch_size=size)
+    views = ClipViews(_waveforms(), sizes, partial(augment_waveforms, config=settings.augmentation), device=CPU)
     return _labelled(body, settings.head, views, settings.fit)
 
 
@@ -143,31 +130,20 @@ def _sound_gpt(size: int, device: torch.device) -> TrainingExample:
     spectrograms = _spectrograms()
     counts = -(-spectrograms.lengths // frames)
     codes = np.random.default_rng(0).integers(0, CODEBOOK_SIZE, (int(counts.sum()), 1)).astype(np.int32)
-    clips = CodedClips(
-        spectrograms=spectrograms, codes=StoredClips.of(codes, np.cumsum([0, *counts])), patch_frames=frames
-    )
-    batches = SoundBatches(
-        clips,
-        _sized(settings.batches, size),
-        settings.augmentation,
-        ahead=settings.model.ahead,
-        std=torch.ones(MELS),
-        device=device,
-    )
-    model = create_sound_gpt(settings.model, shape, seed=0)
-    return TrainingExample(model=model, batches=batches, loss=sound_loss, config=settings.fit)
+    coded = StoredClips.of(codes, np.cumsum([0, *counts]))
+    clips = CodedClips(spectrograms=spectrograms, codes=coded, patch_frames=frames)
+    sizes, others = replace(settings.batches, batch_size=size), {"ahead": settings.model.ahead, "std": torch.ones(MELS)}
+    batches = SoundBatches(clips, sizes, settings.augmentation, **others, device=device)  # type: ignore[arg-type]
+    return TrainingExample(create_sound_gpt(settings.model, shape, seed=0), batches, sound_loss, settings.fit)
 
 
 def _wav2vec2(size: int, device: torch.device) -> TrainingExample:
     settings = Wav2vec2Settings()
     own, sizes = settings.pretraining, settings.model
-    weight, batches = own.targets.diversity_weight, _sized(own.batches.at_rate(RATE), size)
-    return TrainingExample(
-        model=create_masked_prediction(sizes, diversity_weight=weight, seed=0),
-        batches=MaskedBatches(_waveforms(), batches, sizes.convolutions, own.targets, steps=own.fit.steps),
-        loss=MaskedLoss(diversity_weight=weight),
-        config=own.fit,
-    )
+    weight, batch = own.targets.diversity_weight, replace(own.batches.at_rate(RATE), batch_size=size)
+    batches = MaskedBatches(_waveforms(), batch, sizes.convolutions, own.targets, steps=own.fit.steps)
+    model = create_masked_prediction(sizes, diversity_weight=weight, seed=0)
+    return TrainingExample(model, batches, MaskedLoss(diversity_weight=weight), own.fit)
 
 
 def _wavenet(size: int, device: torch.device) -> TrainingExample:
@@ -181,12 +157,8 @@ def _wavenet(size: int, device: torch.device) -> TrainingExample:
         groups=np.array([-1]),
     )
     crops = replace(settings.crops, batch_size=size)
-    return TrainingExample(
-        model=create_wavenet(settings.wavenet, seed=0),
-        batches=Crops(clips, tokenizer, settings.wavenet, crops, device=device),
-        loss=level_loss,
-        config=settings.fit,
-    )
+    batches = Crops(clips, tokenizer, settings.wavenet, crops, device=device)
+    return TrainingExample(create_wavenet(settings.wavenet, seed=0), batches, level_loss, settings.fit)
 
 
 def _next_sample(name: ModelName, size: int, device: torch.device) -> TrainingExample:
@@ -194,12 +166,8 @@ def _next_sample(name: ModelName, size: int, device: torch.device) -> TrainingEx
     config, samples = settings.config(name), _noise(CLIPS * RATE // 10)
     crops = replace(settings.crops, batch_size=size)
     clips = SampleClips(samples=samples, offsets=np.arange(0, len(samples) + 1, RATE // 10))
-    return TrainingExample(
-        model=create_sample_model(config, seed=0),
-        batches=SampleCrops(clips, crops, history=config.history),
-        loss=sample_loss,
-        config=settings.fit,
-    )
+    batches = SampleCrops(clips, crops, history=config.history)
+    return TrainingExample(create_sample_model(config, seed=0), batches, sample_loss, settings.fit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,18 +223,11 @@ def _waveforms() -> StoredClips:
     return StoredClips.together(clips)
 
 
-def _sized(config: ClipBatchConfig, size: int) -> ClipBatchConfig:
-    return replace(config, batch_size=size)
-
-
-def _augmenting(config: AugmentationConfig, mels: int) -> MakeView:
-    return partial(augment, config=config, std=torch.ones(mels))
-
-
 def _views(
-    clips: StoredClips, config: ClipBatchConfig, size: int, make_view: MakeView, device: torch.device
+    clips: StoredClips, config: ClipBatchConfig, size: int, changes: AugmentationConfig, device: torch.device
 ) -> ClipViews:
-    return ClipViews(clips, _sized(config, size), make_view, device=device)
+    make_view = partial(augment, config=changes, std=torch.ones(clips.sources[0].shape[1]))
+    return ClipViews(clips, replace(config, batch_size=size), make_view, device=device)
 
 
 def _labelled(
@@ -275,9 +236,7 @@ def _labelled(
     options, classes = ClassificationOptions(**asdict(head)), tuple(map(str, range(CLASSES)))
     task = ClassificationTask(options=options, classes=classes, normalised=normalised)
     labels = [task.classes[clip % CLASSES] for clip in range(len(views.clips))]
+    batches = LabelledBatches(views=views, targets=task.targets(labels))
     return TrainingExample(
-        model=create_network(body, body.create(seed=0), task, seed=0),
-        batches=LabelledBatches(views=views, targets=task.targets(labels)),
-        loss=TaskLoss(task=task),
-        config=config,
+        create_network(body, body.create(seed=0), task, seed=0), batches, TaskLoss(task=task), config
     )
