@@ -1,5 +1,5 @@
 # make run, make test, make lint and make docs install what they need first; VENV=, ARGS= and PYTHON= may be given.
-# Two processes share the quick tests. The slow tests measure memory and count kills, so one process runs them.
+# Two processes share the quick tests. The slow tests measure memory, so one process runs them.
 VENV ?= .venv
 PYTHON ?=
 ARGS ?=

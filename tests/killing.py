@@ -10,7 +10,6 @@ write, and the kernel ends it with SIGXFSZ when a file has grown so far. Nothing
 
 import ctypes
 import fnmatch
-import glob
 import importlib
 import json
 import multiprocessing
@@ -212,11 +211,6 @@ def record(root: Path, trace: Path) -> None:
             os.write(handle, f"{json.dumps(line)}\n".encode())
 
     _watch(write)
-
-
-def exactly(path: str) -> str:
-    """A pattern that fits this path alone."""
-    return glob.escape(path)
 
 
 def _watch(act: Callable[[Event], None]) -> None:

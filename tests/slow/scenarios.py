@@ -1,6 +1,7 @@
 """Commands that the kill matrix kills, and what each of them leaves behind when nothing disturbs it."""
 
 import fnmatch
+import glob
 import hashlib
 import json
 import random
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.results.results import RESULTS
-from tests.killing import Kill, call, exactly
+from tests.killing import Kill, call
 
 # Folders and files whose names hold the time, the machine, the process, or a hash of the path of a run folder.
 WITHOUT_NAMES = ("*/tensorboard", "*/tensorboard/*", "store/users/*")
@@ -170,7 +171,7 @@ def _size(events: list[dict[str, Any]], number: int, place: Path) -> int:
 
 
 def _pattern(path: str) -> str:
-    pattern = exactly(path)
+    pattern = glob.escape(path)
     for found, instead in RANDOM_NAMES:
         pattern = found.sub(instead, pattern)
     return pattern
