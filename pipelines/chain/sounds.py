@@ -15,7 +15,7 @@ from pipelines.commandline.choices import EMBEDDED
 from pipelines.methods.study import RunEntries
 from pipelines.results.language_figures import Speed
 from pipelines.results.results import FoldSeed
-from pipelines.results.sound_figures import fair_classifier, unreliable_classifier
+from pipelines.results.sound_figures import weak_judge
 from pipelines.settings.run import RunSettings
 from pipelines.stages.codes import codes
 from pipelines.stages.features import ClipReading, CodedViews, code_features, log_mel_features
@@ -144,10 +144,8 @@ def _recognise(playback: Playback, settings: RunSettings, entries: RunEntries) -
         return entries
     judge, learned = _judge(session, manifest, settings, entries, task)
     labels = recognise_labels(session, judge, decoded, sounds, task.classes)
-    if warning := unreliable_classifier(labels, decoded, manifest):
+    if warning := weak_judge(labels, manifest):
         session.terminal.say(f"WARNING   {warning}")
-    if notice := fair_classifier(labels, manifest):
-        session.terminal.say(f"vocoder   {notice}")
     return replace(entries, judge=learned, recognised=labels)
 
 

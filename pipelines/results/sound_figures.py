@@ -4,20 +4,17 @@ They are those of the judged clips if there are any, else of the clips to listen
 separate figures: ``continuation`` and ``unconditional``, with the temperature after an @ if there are several.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom
 
 from lm.options import ProbeConfig
 from lm.probing.comparison import Hits, bootstrap, by_fold, difference, interval, outcome_interval
 from pipelines.methods.study import RunEntries
 from pipelines.results.figures import MEASURES, SOUND, Figure
-from pipelines.results.run_record import is_cut
 from pipelines.stages.judging import RECOGNISED, unfit_of
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, JUDGES, LISTENING
 from pipelines.stages.options import JudgeName
@@ -83,7 +80,7 @@ def listening_record(entries: RunEntries, listening: Entry, manifest: Clips) -> 
         record["recognised"] = recognised.read_rows(RECOGNISED, "said")
         record["judge_name"] = judge_of(recognised)
         record["judge"] = JUDGES[judge_of(recognised)]
-        record["warning"] = unreliable_classifier(recognised, entries.decoded, manifest)
+        record["warning"] = weak_judge(recognised, manifest)
     if entries.judged_speech:
         record["judges_of_speech"] = [
             {"name": name, "about": SPEECH_JUDGES[name].explanation, "unfit": unfit_of(entry)}
@@ -182,45 +179,27 @@ def _clip_means(rows: Sequence[Row], name: str) -> list[float]:
     return [float(np.mean(each)) for each in values.values()]
 
 
-GOOD_ENOUGH = 0.95  # label accuracy on originals above which mistakes come from the sound rather than the classifier
-TOO_WEAK = 0.8  # label accuracy on originals below which figures of decoded sound mean little
-OFTEN = 0.25  # share of clips longer than their judged excerpts above which longer excerpts may help
-BETTER: dict[JudgeName, str] = {  # remedies for a weak judge
-    "probe": "let a trained network judge with listening.judge=supervised",
-    "codes": "let a trained network judge with listening.judge=supervised",
-    "supervised": "train the classifier longer with baselines.supervised.fit.steps",
+GOOD_ENOUGH = 0.95  # share of the recordings above which mistakes come from the sound rather than the classifier
+OTHER_JUDGE = "let a trained network judge with listening.judge=supervised"
+BETTER: dict[JudgeName, str] = {
+    "probe": OTHER_JUDGE,
+    "codes": OTHER_JUDGE,
+    "supervised": "train it longer with baselines.supervised.fit.steps",
 }
-SIGNIFICANT = 0.05  # significance level against always giving the most frequent label
 
 
-@dataclass(frozen=True, kw_only=True)
-class OriginalsRecognised:
-    """Number of labelled original recordings that the classifier recognises."""
-
-    right: int
-    clips: int
-    guess: str  # the most frequent label among these clips
-    guessed: int  # clips of that label
-
-    @property
-    def rate(self) -> float:
-        """Share of the clips that are recognised."""
-        return self.right / self.clips
-
-    @property
-    def beats_guessing(self) -> bool:
-        """Whether the classifier is right clearly more often than the most frequent label is (binomial test)."""
-        return bool(binom.sf(self.right - 1, self.clips, self.guessed / self.clips) < SIGNIFICANT)
-
-
-def originals_recognised(recognised: Entry, manifest: Clips) -> OriginalsRecognised | None:
-    """Compare the classifier's answers to the originals with the manifest's labels; None without labels."""
-    known = read_labelled_rows(recognised, manifest)
-    if not known:
-        return None
-    ((guess, guessed),) = Counter(label for label, _ in known).most_common(1)
+def weak_judge(recognised: Entry, manifest: Clips) -> str | None:
+    """Write a warning if the classifier recognises few of the recordings themselves; None if it does, or of none."""
+    known, judge = read_labelled_rows(recognised, manifest), judge_of(recognised)
     right = sum(label == answers[ORIGINAL] for label, answers in known)
-    return OriginalsRecognised(right=right, clips=len(known), guess=guess, guessed=guessed)
+    if right >= GOOD_ENOUGH * len(known):
+        return None
+    return (
+        f"the classifier, {JUDGES[judge]}, recognises {right / len(known):.0%} of the original recordings ({right} of "
+        f"{len(known)} clips). Compare label accuracy of decoded sound with that of the originals, or {BETTER[judge]}; "
+        "longer excerpts (listening.seconds), trimmed silence (corpus.inspection.trim_db=40) and more recordings of "
+        "each label help, too"
+    )
 
 
 def read_labelled_rows(recognised: Entry, manifest: Clips) -> list[tuple[str, Mapping[str, str]]]:
@@ -233,49 +212,3 @@ def read_labelled_rows(recognised: Entry, manifest: Clips) -> list[tuple[str, Ma
 def judge_of(recognised: Entry) -> JudgeName:
     """Return the classifier that named the labels."""
     return cast(JudgeName, recognised.read_json(RECOGNISED)["judge"])
-
-
-def unreliable_classifier(recognised: Entry, decoded: Entry, manifest: Clips) -> str | None:
-    """Write a warning with a remedy if the originals are not recognised; None if they are."""
-    found = originals_recognised(recognised, manifest)
-    if found is None or (found.rate >= TOO_WEAK and found.beats_guessing):
-        return None
-    judge = judge_of(recognised)
-    remedies = "; ".join([*_remedies(found, decoded, manifest), BETTER[judge]])
-    guessing = (
-        f" The answer {found.guess!r} for every clip would be right for {found.guessed / found.clips:.0%} of them."
-    )
-    return (
-        f"label accuracy says little about the vocoders in this run. The classifier, {JUDGES[judge]}, recognises "
-        f"{found.rate:.0%} of the original recordings ({found.right} of {found.clips} clips)."
-        f"{'' if found.beats_guessing else guessing} What helps: {remedies}"
-    )
-
-
-def fair_classifier(recognised: Entry, manifest: Clips) -> str | None:
-    """Write a notice if the originals are recognised, but not nearly all of them; else None."""
-    found = originals_recognised(recognised, manifest)
-    if found is None or found.rate < TOO_WEAK or found.rate >= GOOD_ENOUGH:
-        return None
-    judge = judge_of(recognised)
-    return (
-        f"the classifier, {JUDGES[judge]}, recognises {found.rate:.0%} of the original clips, fewer than "
-        f"{GOOD_ENOUGH:.0%}. Compare label accuracy of decoded sound with that of the originals, or {BETTER[judge]}"
-    )
-
-
-def _remedies(found: OriginalsRecognised, decoded: Entry, manifest: Clips) -> Iterator[str]:
-    """List options that can improve the classifier and are not exhausted."""
-    rows = decoded.read_rows(CLIPS, "clips")
-    cut = [row for row in rows if is_cut(row)]
-    if len(cut) > OFTEN * len(rows):
-        longer = f"{len(cut)} of {len(rows)} clips are longer than the {cut[0]['seconds']:g} s that are judged"
-        yield f"raise listening.seconds, since {longer}"
-    if not manifest.trimmed_seconds:
-        yield "cut silent ends off with corpus.inspection.trim_db=40"
-    if not found.beats_guessing and len(rows) < len(manifest.of("test")):
-        yield f"judge more than {len(rows)} clips with listening.judged_clips"
-    counts = Counter(clip.label for clip in manifest.of("train") if clip.label is not None)
-    if counts:
-        rarest, clips = min(counts.items(), key=lambda item: (item[1], item[0]))
-        yield f"add recordings of each label ({rarest!r} has {clips} to train on)"
