@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from itertools import product
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -36,17 +36,13 @@ from lm.probing.comparison import (
     over_groups,
     t_interval,
 )
-from lm.probing.task import require_equal_counts
 from pipelines.methods.method import PictureRecord
 from pipelines.results.figures import OF_LAYER, Figure, Figures
 from pipelines.store.stored_features import GPT, parts_of_key
-from wordless.base.errors import InputError
 from wordless.base.values import list_hash
 from wordless.training.options import TrainingRecord
 
 By = Literal["group", "fold", "split"]
-Step = Literal["layer_penalties", "penalties"]  # of the choice: the candidate, then the penalty
-STEPS: tuple[Step, ...] = get_args(Step)
 Probed = Mapping[str, Any]  # the content of probe.json
 PROTOCOLS: dict[By, str] = {"group": "leave one group out", "fold": "given folds", "split": "one split"}
 PAIRED_SEED = 0  # of the resamples that pair runs
@@ -116,18 +112,15 @@ class Comparison:
         """Select the differences of a reference to the other methods, the strongest first."""
         return self.figures.where(name="difference", of=of, share=None)
 
-    def probes(self, of: str) -> list[Figure]:
-        """Select the test figures of a method in each fold with each seed, where there are several."""
-        return self._probes.get(of, [])
-
     @cached_property
     def _probes(self) -> dict[str, list[Figure]]:
+        """The test figures of each method in each fold with each seed, where there are several."""
         rows = self.figures.where(name=self.metric, split="test", group=None, share=None, noise_snr=None)
         return _by_method(row for row in rows if not row.is_overall)
 
     def by_fold(self, of: str) -> dict[str, float]:
         """Return the test figure of a method in each fold, the mean over the seeds."""
-        return _means([(row.fold, row.value) for row in self.probes(of) if row.fold is not None])
+        return _means((row.fold, row.value) for row in self._probes.get(of, ()) if row.fold is not None)
 
     def by_unit(self, of: str) -> dict[str, float]:
         """Return the test figure of a method in each fold, or in each group of the test clips of a single split."""
@@ -135,7 +128,7 @@ class Comparison:
 
     def by_seed(self, of: str) -> dict[int, float]:
         """Return the test figure of a method with each seed, the mean over the folds."""
-        return _means([(row.seed, row.value) for row in self.probes(of) if row.seed is not None])
+        return _means((row.seed, row.value) for row in self._probes.get(of, ()) if row.seed is not None)
 
     def fold_spread(self, of: str) -> float:
         """Return the standard deviation over the folds."""
@@ -144,12 +137,12 @@ class Comparison:
 
     def chosen(self, of: str) -> dict[str, str]:
         """Return the candidate that was chosen, by fold, or by "fold, seed n" of several; empty without a probe."""
-        rows = self.probes(of) or ([self.tested[of]] if of in self.tested else [])
-        places = {
-            ", ".join(filter(None, (row.fold or "", f"seed {row.seed}" if len(self.seeds) > 1 else ""))): row.candidate
-            for row in rows
-        }
-        return {place: candidate for place, candidate in places.items() if candidate is not None}
+        found: dict[str, str] = {}
+        for row in self._probes.get(of) or [row for name, row in self.tested.items() if name == of]:
+            seed = f"seed {row.seed}" if len(self.seeds) > 1 else ""
+            if row.candidate is not None:
+                found[", ".join(filter(None, (row.fold, seed)))] = row.candidate
+        return found
 
     @property
     def places(self) -> list[str]:
@@ -158,9 +151,10 @@ class Comparison:
 
     def layers(self, of: str) -> dict[str, dict[str, Figure]]:
         """Return the figures of each layer of a method by split, in the order of the layers."""
-        rows = self.figures.where(name=f"{OF_LAYER}{self.metric}", of=of)
-        by_layer = _grouped((row.layer or "", (row.split or "", row)) for row in rows)
-        return {layer: dict(splits) for layer, splits in by_layer.items()}
+        found: dict[str, dict[str, Figure]] = {}
+        for row in self.figures.where(name=f"{OF_LAYER}{self.metric}", of=of):
+            found.setdefault(row.layer or "", {})[row.split or ""] = row
+        return found
 
     @cached_property
     def learning_curves(self) -> dict[str, list[Figure]]:
@@ -215,22 +209,20 @@ class Comparison:
 
 
 K = TypeVar("K")
-V = TypeVar("V")
-
-
-def _grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
-    groups: dict[K, list[V]] = {}
-    for key, value in pairs:
-        groups.setdefault(key, []).append(value)
-    return groups
 
 
 def _by_method(rows: Iterable[Figure]) -> dict[str, list[Figure]]:
-    return _grouped((row.of or "", row) for row in rows)
+    found: dict[str, list[Figure]] = {}
+    for row in rows:
+        found.setdefault(row.of or "", []).append(row)
+    return found
 
 
-def _means(rows: Iterable[tuple[K, float]]) -> dict[K, float]:
-    return {place: float(np.mean(values)) for place, values in _grouped(rows).items()}
+def _means(values: Iterable[tuple[K, float]]) -> dict[K, float]:
+    found: dict[K, list[float]] = {}
+    for place, value in values:
+        found.setdefault(place, []).append(value)
+    return {place: float(np.mean(several)) for place, several in found.items()}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -298,13 +290,6 @@ class ProbedFolds:
             repeats=repeats,
         )
 
-    def by_seed(self, of: str) -> dict[str, float]:
-        """Return the values of one method with each seed, means over the folds."""
-        rows = self.rows(of)
-        return {
-            str(seed): float(np.mean([rows[name, seed]["test_accuracy"] for name in self.names])) for seed in self.seeds
-        }
-
     @cached_property
     def paired_draws(self) -> FloatArray:
         """Bootstrapped values ``(resamples, methods)`` on resamples that do not depend on a seed: they pair runs.
@@ -319,29 +304,9 @@ class ProbedFolds:
         tested = [[name, *(self.of_fold(name)[0][key] for key in ("clips", "truth", "groups"))] for name in self.names]
         return list_hash([self.by, *tested])[:16]
 
-    def validation_value(self, of: str) -> float:
-        """Return the figure that chose a method's candidates: its mean over folds and seeds."""
-        rows = self.rows(of)
-        return float(np.mean([[rows[name, seed]["validation_accuracy"] for seed in self.seeds] for name in self.names]))
-
     def validation_clips(self, of: str) -> int:
         """Count the clips that chose a method's candidates, over all folds."""
         return sum(self.rows(of)[name, self.seeds[0]]["validation_clips"] for name in self.names)
-
-    def validation(self, of: str, *, confidence: float) -> Estimate | None:
-        """Return the figure that chose a method's candidates, with its interval; None where it has none.
-
-        Validation clips have it like test clips. Cross-validation has Student's interval over its parts; the parts of
-        several folds share clips, and give none.
-        """
-        value, rows = self.validation_value(of), self.rows(of)
-        if of in self._on_validation:
-            return self._validated.estimate(self._on_validation.index(of), confidence=confidence)
-        if len(self.names) > 1:
-            return None
-        parts = np.mean([rows[self.names[0], seed]["parts"] for seed in self.seeds], axis=0)
-        ends = t_interval(parts, confidence=confidence)
-        return None if ends[0] is None else Estimate(value=value, low=ends[0], high=ends[1])
 
     @cached_property
     def _on_validation(self) -> list[str]:
@@ -352,19 +317,23 @@ class ProbedFolds:
     def _validated(self) -> Measured:
         return self._measured("validation_", self._on_validation)
 
-    def over_validation(self, of: str) -> str:
-        """Say what the interval of `validation` is over."""
-        return self._validated.over if of in self._on_validation else "parts"
+    def validation(self, of: str, value: float, *, confidence: float) -> tuple[Estimate, str] | None:
+        """Return the figure ``value`` that chose a method's candidates with its interval, and what this is over.
+
+        Validation clips have it like test clips. Cross-validation has Student's interval over its parts; the parts of
+        several folds share clips, and give none.
+        """
+        if of in self._on_validation:
+            number = self._on_validation.index(of)
+            return self._validated.estimate(number, confidence=confidence), self._validated.over
+        if len(self.names) > 1:
+            return None
+        low, high = t_interval(np.mean([row["parts"] for row in self.rows(of).values()], axis=0), confidence=confidence)
+        return None if low is None else (Estimate(value=value, low=low, high=high), "parts")
 
 
 def compare(folds: ProbedFolds, *, references: Sequence[str] = (GPT,)) -> Comparison:
-    """Compare the methods of all folds and seeds. ``references`` are compared with every other method, where probed.
-
-    Raises:
-        InputError: the probes are not comparable: they differ in methods, candidates, classes or numbers of penalties,
-            a seed of a fold is missing, or folds by group test a group twice.
-    """
-    require_alike(folds)
+    """Compare the methods of all folds and seeds. ``references`` are compared with every other method, where probed."""
     first, chosen_by = folds.first, {probed["choose_by"] for probed in folds.probes.values()}
     known = [of for of in dict.fromkeys(references) if of in folds.methods]
     return Comparison(
@@ -383,8 +352,8 @@ def compare(folds: ProbedFolds, *, references: Sequence[str] = (GPT,)) -> Compar
         },
         clips_key=folds.clips_key,
         notices=sorted({notice for one in folds.probes.values() for notice in one["notices"]}),
-        layer_penalties=max(penalties_by_method(first, "layer_penalties").values()),
-        penalties=max(penalties_by_method(first, "penalties").values()),
+        layer_penalties=max(row["layer_penalties"] for row in first["methods"]),
+        penalties=max(row["penalties"] for row in first["methods"]),
         classifier=folds.config.classifier,
         choose_by=chosen_by.pop() if len(chosen_by) == 1 else "auto",  # it differs between folds
         confidence=folds.config.confidence,
@@ -442,31 +411,39 @@ def _chosen(probed: Mapping[str, Any]) -> dict[str, Any]:
 
 def _on_validation(folds: ProbedFolds, number: int, row: Figure) -> Iterator[Figure]:
     """Give the figure that chose a method's candidate, and the gap to test."""
-    of, confidence = folds.methods[number], folds.config.confidence
-    found, value = folds.validation(of, confidence=confidence), folds.validation_value(of)
-    row = replace(row, split="validation")
-    judging = replace(row, low=found.low, high=found.high, over=folds.over_validation(of)) if found else row
-    yield replace(judging, value=value, count=folds.validation_clips(of))
+    of, confidence, rows = folds.methods[number], folds.config.confidence, folds.rows(folds.methods[number])
+    value = float(np.mean([[rows[name, seed]["validation_accuracy"] for seed in folds.seeds] for name in folds.names]))
+    judged = row
+    if found := folds.validation(of, value, confidence=confidence):
+        judged = replace(row, low=found[0].low, high=found[0].high, over=found[1])
+    yield replace(judged, split="validation", value=value, count=folds.validation_clips(of))
     together = 1 - (1 - confidence) / len(folds.methods)
-    if judged := folds.validation(of, confidence=together):
-        gap = independent_difference(judged, folds.tested.estimate(number, confidence=together))
-        over = " and ".join(dict.fromkeys((folds.over_validation(of), folds.tested.over)))
+    if found := folds.validation(of, value, confidence=together):
+        gap = independent_difference(found[0], folds.tested.estimate(number, confidence=together))
+        over = " and ".join(dict.fromkeys((found[1], folds.tested.over)))
         yield replace(row, name="gap", **asdict(gap), over=over, split="validation - test")
 
 
 def _differences(folds: ProbedFolds, row: Figure) -> list[Figure]:
     """Compare one method with every other, the strongest first."""
     of, rows = str(row.of), []
-    one, own_seeds = folds.methods.index(of), folds.by_seed(of)
+    one, own_seeds = folds.methods.index(of), _by_seed(folds, of)
     for other, against in enumerate(folds.methods):
         if other != one:
             found = folds.tested.difference(one, other, confidence=folds.config.confidence)
-            seeds = [own_seeds[seed] - value for seed, value in folds.by_seed(against).items()]
-            low, high = t_interval(np.array(seeds), confidence=folds.config.confidence)
+            seeds = own_seeds - _by_seed(folds, against)
+            low, high = t_interval(seeds, confidence=folds.config.confidence)
             rows.append(
                 replace(row, against=against, seed_low=low, seed_high=high, over=folds.tested.over, **asdict(found))
             )
     return sorted(rows, key=lambda row: row.value)
+
+
+def _by_seed(folds: ProbedFolds, of: str) -> FloatArray:
+    """Return the values of one method with each seed, means over the folds."""
+    rows = folds.rows(of)
+    values = [[rows[name, seed]["test_accuracy"] for name in folds.names] for seed in folds.seeds]
+    return np.array([np.mean(each) for each in values])
 
 
 def _probes(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
@@ -486,24 +463,19 @@ def _layers(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
     """Give the figures of each layer with the pooling that is best on validation; layers side by side come last."""
     best: list[dict[str | None, Mapping[str, Any]]] = []  # by probe and layer
     for probed in folds.rows(str(row.of)).values():
-        best.append({})
-        for candidate in probed["candidates"]:
-            layer, _ = parts_of_key(candidate["of"])
-            earlier = best[-1].get(layer)
-            if earlier is None or candidate["validation_accuracy"] > earlier["validation_accuracy"]:
-                best[-1][layer] = candidate
-    single = best[0] if len(best) == 1 else {}
-    for name in sorted(filter(None, best[0]), key=lambda name: name.startswith("all_")):
+        ranked = sorted(probed["candidates"], key=lambda each: -each["validation_accuracy"])
+        best.append({parts_of_key(each["of"])[0]: each for each in reversed(ranked)})
+    layers = dict.fromkeys(parts_of_key(each["of"])[0] for each in probed["candidates"])
+    for name in sorted(filter(None, layers), key=lambda name: name.startswith("all_")):
         own = replace(row, name=f"{OF_LAYER}{row.name}", layer=name)
-        means = {
-            split: float(np.mean([each[name][f"{split}_accuracy"] for each in best]))
-            for split in ("validation", "test")
-        }
-        judged = folds.validation_clips(str(row.of))
-        yield replace(own, value=means["validation"], split="validation", count=judged)
-        if found := single.get(name):
+        judged, tested = (
+            float(np.mean([each[name][f"{split}_accuracy"] for each in best])) for split in ("validation", "test")
+        )
+        yield replace(own, value=judged, split="validation", count=folds.validation_clips(str(row.of)))
+        if len(best) == 1:
+            found = best[0][name]
             own = replace(own, low=found["low"], high=found["high"], over=_over(folds.first, str(row.of)))
-        yield replace(own, value=means["test"], count=folds.clips)
+        yield replace(own, value=tested, count=folds.clips)
 
 
 def _over(probed: Probed, of: str) -> Over:
@@ -610,47 +582,6 @@ def _confusion(folds: ProbedFolds, of: str) -> list[list[float]]:
             counts[number[truth], number[answer]] += 1
     means: list[list[float]] = (counts / len(folds.seeds)).tolist()
     return means
-
-
-def require_alike(folds: ProbedFolds) -> None:
-    """Refuse different classes, methods, candidates or penalties, and different test clips of the seeds of a fold."""
-    missing = [f"{name!r} with seed {seed}" for name, seed in folds.places if (name, seed) not in folds.probes]
-    if missing or not folds.probes:
-        raise InputError(f"a comparison lacks the probes of {', '.join(missing) or 'any fold'}; run them first")
-    for (name, seed), probed in folds.probes.items():
-        for what, one, other in (
-            ("classes", probed["classes"], folds.first["classes"]),
-            ("methods or candidates", _offered(probed), _offered(folds.first)),
-            *(
-                ("numbers of penalties", penalties_by_method(probed, step), penalties_by_method(folds.first, step))
-                for step in STEPS
-            ),
-            *(("test clips", probed[key], folds.of_fold(name)[0][key]) for key in ("clips", "truth")),
-            ("validation clips", probed["validation_truth"], folds.of_fold(name)[0]["validation_truth"]),
-        ):
-            if one != other:
-                raise InputError(
-                    f"fold {name!r} with seed {seed} has other {what} than what it is compared with; probe all alike"
-                )
-    for step in STEPS:
-        require_equal_counts(penalties_by_method(folds.first, step))
-    tested: dict[str, str] = {}
-    for name in folds.names if folds.by == "group" else ():
-        for group in folds.of_fold(name)[0]["groups"]:
-            if tested.setdefault(group, name) != name:
-                raise InputError(
-                    f"group {group!r} is tested in the folds {tested[group]!r} and {name!r}, which are made by group, "
-                    "so one of them was trained on it; make the folds again"
-                )
-
-
-def _offered(probed: Probed) -> dict[str, list[str]]:
-    return {row["of"]: [each["of"] for each in row["candidates"]] for row in probed["methods"]}
-
-
-def penalties_by_method(probed: Probed, step: Step) -> dict[str, int]:
-    """Return with how many penalties each candidate, or the chosen candidate, of each method was tried."""
-    return {row["of"]: row[step] for row in probed["methods"]}
 
 
 def _outcome(probed: Probed, methods: Sequence[str], split: Literal["", "validation_"]) -> Outcome:

@@ -1,6 +1,5 @@
 """Rows of a comparison, from drawn probe.json of several folds and seeds."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from io import StringIO
 from typing import Any
@@ -14,7 +13,6 @@ from pipelines.pages.phrasing import sentences
 from pipelines.results.comparison import By, Comparison, Probed, ProbedFolds, compare
 from pipelines.results.figures import Figure
 from pipelines.results.tables import as_markdown, as_table
-from wordless.base.errors import InputError
 
 CONFIG = ProbeConfig(resamples=300, confidence=0.9)
 CLASSES = ["one", "six", "two"]
@@ -275,37 +273,6 @@ def test_intervals_of_several_speakers_are_over_them(speakers: int, over: str) -
     assert found.over == over
     assert next(row.value for row in found.tested.values()) == 1 - 1 / speakers
     assert (found.single_group is not None) == (speakers == 1)
-
-
-CANDIDATES = drawn("bob", 0)["methods"][1]["candidates"]
-
-
-@pytest.mark.parametrize(
-    ("folds", "place", "value", "message"),
-    [
-        (FOLDS, ("methods", 1, "penalties"), 72, r"\bgpt 72\b"),
-        (["bob"], ("methods", 1, "penalties"), 12, r"fold 'bob'.*\bseed 0\b.*\bpenalties\b"),
-        (["bob"], ("methods", 1, "candidates"), CANDIDATES[:-1], r"fold 'bob'.*\bseed 0\b.*\bcandidates\b"),
-        (["cem"], ("classes",), ["one", "six"], r"fold 'cem'.*\bseed 0\b.*\bclasses\b"),
-        (["bob"], ("groups", 0), "ann", r"group 'ann'.*'ann' and 'bob'"),
-    ],
-)
-def test_what_is_not_alike_is_not_compared(folds: Iterable[str], place: Any, value: object, message: str) -> None:
-    found, (*path, last) = study(), place
-    for name in folds:
-        part: Any = found[name, 0]
-        for step in path:
-            part = part[step]
-        part[last] = value
-    with pytest.raises(InputError, match=message):
-        compared(found, by="group")
-
-
-def test_each_fold_needs_a_probe_of_each_seed() -> None:
-    found = study()
-    found["ann", 1] = found.pop(("bob", 0))
-    with pytest.raises(InputError, match=r"'cem'.*\bseed 1\b"):
-        compared(found, by="group")
 
 
 def test_tables_hold_every_method() -> None:
