@@ -10,7 +10,7 @@ from pipelines.commandline.command import command
 from pipelines.commandline.outputs import is_held, prepare_output, require_kind
 from pipelines.store.run_folder import is_finetuned
 from wordless.base.errors import InputError
-from wordless.base.hub import CONFIG, OFFLINE, SECONDS_TO_ANSWER, HubAddress, hub_errors, require_repo
+from wordless.base.hub import CONFIG, OFFLINE, REPO, SECONDS_TO_ANSWER, HubAddress, hub_errors
 from wordless.base.options import REQUIRED, Options, option
 from wordless.base.values import build
 
@@ -71,7 +71,7 @@ class PublishConfig(Options):
         text = "the card of start weights has a sentence or more of it: write one, or leave it out"
         no_text = self.description is not None and not self.description.strip()
         for name, broken, rule in (
-            ("repo", hub and not self.repo, to_hub),
+            ("repo", hub and not REPO.fullmatch(self.repo), to_hub),
             ("output", not hub and self.output is None, f"format={self.format} writes into a folder: output=FOLDER"),
             ("parts", not hub and bool({*(parts or ())} - {*ONNX_PARTS}), "choose of tokenizer and lm for ONNX files"),
             ("parts", parts is not None and "tokenizer" not in parts, alone),
@@ -80,9 +80,7 @@ class PublishConfig(Options):
         ):
             if broken:
                 raise InputError(option=name, value=getattr(self, name), rule=rule)
-        if self.format == "hub":
-            require_repo(self.repo, option="repo")
-        elif self.output is not None:
+        if not hub and self.output is not None:
             require_kind(self.output, (), possible="a folder")
 
     @property

@@ -68,27 +68,6 @@ class FrameSample:
     states: Tensor | None = None  # (n, width) of a speech layer, for the same time as the columns
 
 
-class _Statistics:
-    """Mean and standard deviation of each mel band over all frames."""
-
-    def __init__(self, n_mels: int) -> None:
-        self._total, self._squares, self._count = np.zeros(n_mels), np.zeros(n_mels), 0
-
-    def add(self, spectrogram: Tensor) -> None:
-        values = spectrogram.numpy().astype(np.float64)
-        self._total += values.sum(0)
-        self._squares += (values**2).sum(0)
-        self._count += len(values)
-
-    @property
-    def found(self) -> dict[str, Tensor]:
-        """``mean`` and ``std`` ``(mels,)``."""
-        mean = self._total / max(self._count, 1)
-        # A constant band (above the recordings' own bandwidth) must not be amplified to noise.
-        std = np.sqrt(np.maximum(self._squares / max(self._count, 1) - mean**2, 1e-2))
-        return {"mean": torch.from_numpy(mean).float(), "std": torch.from_numpy(std).float()}
-
-
 @dataclass(frozen=True, kw_only=True)
 class LogMelReader:
     """Reads the log-mel of clips below ``root``; a worker reads a short clip as a whole.
@@ -156,14 +135,13 @@ def draw_sample(spectrograms: Iterable[Tensor], *, frames: int, n_mels: int, cap
 
     ``spectrograms`` are log-mel ``(time, mels)``, in a fixed order.
     """
-    statistics, reservoir = _Statistics(n_mels), Reservoir(capacity, frames * n_mels, seed)
-    for spectrogram in spectrograms:
-        statistics.add(spectrogram)
-        if len(spectrogram) >= frames:
-            windows = spectrogram.unfold(0, frames, 1).transpose(1, 2)  # (T, M) -> (T', F, M)
-            reservoir.add(windows.numpy())
+    runs = (
+        (each, each.unfold(0, frames, 1).transpose(1, 2) if len(each) >= frames else each.new_zeros(0, frames, n_mels))
+        for each in spectrograms  # (T, M) -> (T', F, M)
+    )
+    mean, std, reservoir = _draw(runs, frames * n_mels, n_mels=n_mels, capacity=capacity, seed=seed)
     columns = torch.from_numpy(reservoir.sample).reshape(-1, frames, n_mels)
-    return FrameSample(columns=columns, seen=reservoir.seen, **statistics.found)
+    return FrameSample(mean=mean, std=std, columns=columns, seen=reservoir.seen)
 
 
 def draw_states(
@@ -177,18 +155,32 @@ def draw_states(
         states    [      s0       ][      s1       ]
         log-mel   [  f0  ][  f1   ][  f2  ][  f3   ]  f4      2 frames for each state; a rest belongs to none
     """
-    statistics, reservoir = _Statistics(n_mels), Reservoir(capacity, width + frames * n_mels, seed)
-    for states, spectrogram in recordings:
-        statistics.add(spectrogram)
-        columns = spectrogram[: len(states) * frames].reshape(len(states), frames * n_mels)  # (T, M) -> (S, F * M)
-        reservoir.add(torch.cat([states, columns], dim=1).numpy())
-    drawn = torch.from_numpy(reservoir.sample)
-    return FrameSample(
-        states=drawn[:, :width].contiguous(),
-        columns=drawn[:, width:].reshape(-1, frames, n_mels),
-        seen=reservoir.seen,
-        **statistics.found,
+    rows = (
+        (log_mel, torch.cat([states, log_mel[: len(states) * frames].reshape(len(states), frames * n_mels)], dim=1))
+        for states, log_mel in recordings  # (S, W) beside (T, M) -> (S, F * M)
     )
+    mean, std, reservoir = _draw(rows, width + frames * n_mels, n_mels=n_mels, capacity=capacity, seed=seed)
+    drawn = torch.from_numpy(reservoir.sample)
+    columns = drawn[:, width:].reshape(-1, frames, n_mels)
+    return FrameSample(mean=mean, std=std, states=drawn[:, :width].contiguous(), columns=columns, seen=reservoir.seen)
+
+
+def _draw(
+    recordings: Iterable[tuple[Tensor, Tensor]], width: int, *, n_mels: int, capacity: int, seed: int
+) -> tuple[Tensor, Tensor, Reservoir]:
+    """Measure mean and standard deviation of log-mel ``(time, mels)``, and sample the rows beside it."""
+    reservoir = Reservoir(capacity, width, seed)
+    total, squares, count = np.zeros(n_mels), np.zeros(n_mels), 0
+    for spectrogram, rows in recordings:
+        values = spectrogram.numpy().astype(np.float64)
+        total += values.sum(0)
+        squares += (values**2).sum(0)
+        count += len(values)
+        reservoir.add(rows.numpy())
+    mean = total / max(count, 1)
+    # A constant band (above the recordings' own bandwidth) must not be amplified to noise.
+    std = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 1e-2))
+    return torch.from_numpy(mean).float(), torch.from_numpy(std).float(), reservoir
 
 
 def normalised_patches(columns: Tensor, mean: Tensor, std: Tensor, *, height: int) -> Tensor:

@@ -120,31 +120,18 @@ def measure_stability(
 
     ``clips (samples,)`` are at the tokenizer's rate.
     """
-    random = np.random.default_rng(seed)
-
-    def add_noise(samples: FloatArray) -> FloatArray:
-        level = float(np.sqrt(np.mean(samples**2))) * 10 ** (-noise_snr_db / 20)
-        return samples + random.normal(0, level, len(samples)).astype(np.float32)
-
-    def shift(samples: FloatArray) -> FloatArray:
-        late = np.zeros_like(samples)
-        delay = min(round(shift_seconds * tokenizer.config.audio.sample_rate), len(samples))
-        late[delay:] = samples[: len(samples) - delay]
-        return late
-
-    gain = np.float32(10 ** (gain_db / 20))
-    changes: dict[str, Callable[[FloatArray], FloatArray]] = {
-        "noise": add_noise,
-        "gain": lambda samples: samples * gain,
-        "shift": shift,
-    }
-    same, total = dict.fromkeys(changes, 0), 0
+    random, gain = np.random.default_rng(seed), np.float32(10 ** (gain_db / 20))
+    delay = round(shift_seconds * tokenizer.config.audio.sample_rate)
+    same, total = {"noise": 0, "gain": 0, "shift": 0}, 0
     for samples in clips:
+        level = float(np.sqrt(np.mean(samples**2))) * 10 ** (-noise_snr_db / 20)
+        noisy = samples + random.normal(0, level, len(samples)).astype(np.float32)
+        late = np.pad(samples, (delay, 0))[: len(samples)]
         # not `encode`, which refuses samples beyond `LOUDEST`: the gain may lift a loud clip above it
-        heard = (samples, *(change(samples) for change in changes.values()))
-        plain, *others = (tokenizer.encode_recordings([[each]], pitched=False)[0].values for each in heard)
+        heard = [[each] for each in (samples, noisy, samples * gain, late)]
+        plain, *others = (codes.values for codes in tokenizer.encode_recordings(heard, pitched=False))
         total += plain.size
-        for name, changed in zip(changes, others, strict=True):
+        for name, changed in zip(same, others, strict=True):
             same[name] += int((changed == plain).sum())
     return {name: count / max(total, 1) for name, count in same.items()}
 

@@ -173,21 +173,18 @@ class Tokenizer(nn.Module):
         """Encode a waveform that arrives in blocks of any sizes."""
         return self._gather(resample_blocks(blocks, sample_rate, self.config.audio.sample_rate))
 
-    def encode_stream(self, blocks: Iterable[FloatArray]) -> Iterator[tuple[Tensor, int]]:
+    def encode_stream(
+        self, blocks: Iterable[FloatArray], *, at_once: int = 1, pitched: bool = True
+    ) -> Iterator[tuple[Tensor, int]]:
         """Give finest codes ``(steps, streams)`` and the samples they cover, as blocks at the own sample rate arrive.
 
-        The codes are on the tokenizer's device, so a GPU need not finish a block before the next one is sent to it.
+        ``at_once`` blocks are computed together. The codes are on the tokenizer's device, so a GPU need not finish a
+        block before the next one is sent to it.
         Memory is constant, except with ``audio.remove_mean=clip`` and ``audio.dynamic_range``: the mean and the loudest
         values are known only after the last block, so the recording's spectrogram is kept until then. The mean includes
         the silence that pads the last patch. A speech model reads the whole recording, so its samples are kept.
         With a stream of pitch, a block is given as soon as the pitch of all its codes is known.
         """
-        return self._stream(blocks, at_once=1)
-
-    def _stream(
-        self, blocks: Iterable[FloatArray], *, at_once: int, pitched: bool = True
-    ) -> Iterator[tuple[Tensor, int]]:
-        """Give the same as `encode_stream`, of which ``at_once`` blocks are computed together."""
         if self.config.pitch is None or not pitched:
             yield from self._encode_spectrum(blocks, at_once)
             return
@@ -418,7 +415,7 @@ class Tokenizer(nn.Module):
         gathered = [GatheredCodes(each.format if pitched else each.format.spectral) for each in self.rates]
         copies = tee(samples, len(self.rates)) if self.coarser else (samples,)  # a tee keeps blocks for a while
         streams = [
-            each._stream(copy, at_once=self._at_once, pitched=pitched)
+            each.encode_stream(copy, at_once=self._at_once, pitched=pitched)
             for each, copy in zip(self.rates, copies, strict=True)
         ]
         shares = [self.format.samples_per_code // each.format.samples_per_code for each in self.rates]

@@ -23,7 +23,7 @@ from wordless.audio.recordings.manifest import Clips
 from wordless.base.pools import EngineConfig, as_finished
 from wordless.base.progress import Terminal
 from wordless.base.text import counted
-from wordless.training.gangs import Alone
+from wordless.training.gangs import Gang
 
 K = TypeVar("K")
 
@@ -95,7 +95,7 @@ def _make_apart(
     """Make the entries of a pair in a process of its own; ``places`` are the store, the run folder and its log."""
     store, folder, log = places
     terminal = Terminal(place=pair.title, log=log)
-    alone = Alone(torch.device("cpu"))
+    alone = Gang(torch.device("cpu"))
     session = Session(
         store=Store(store),
         gang=alone,

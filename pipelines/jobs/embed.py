@@ -55,7 +55,7 @@ from wordless.base.saved_models import CONFIG, WEIGHTS, rate_folder
 from wordless.base.saved_models import PROBE as PROBE_KIND
 from wordless.base.text import counted
 from wordless.base.values import build, match_choice
-from wordless.training.gangs import Alone
+from wordless.training.gangs import Gang
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
             manifest, rejected = _recordings(settings, found, front_end, _trim_db(settings, run), terminal)
             session = Session(
                 store=Store(settings.work / "store"),
-                gang=Alone(choose_device(settings.device)),
+                gang=Gang(choose_device(settings.device)),
                 terminal=terminal,
                 folder=settings.work / "run",
                 workers=choose_workers(settings.workers, LOCAL, seconds=manifest.seconds),

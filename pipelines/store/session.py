@@ -19,7 +19,7 @@ from wordless.base.machine import cores
 from wordless.base.pools import LOCAL, EngineConfig, Pool, in_order, open_pool
 from wordless.base.progress import Terminal
 from wordless.training.fit import B, Batches, LossFunction, fit
-from wordless.training.gangs import Alone, Gang
+from wordless.training.gangs import Gang
 from wordless.training.options import FitConfig
 
 J = TypeVar("J")
@@ -120,7 +120,7 @@ class Session:
 
     def alone(self) -> "Session":
         """Return the same session without the other processes, for work that is too small to share."""
-        return replace(self, gang=Alone(self.gang.device))
+        return replace(self, gang=Gang(self.gang.device))
 
     def at_rate(self, number: int) -> "Session":
         """Return the same session for the trainings of one of several rates, from 1."""

@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 from tests.benchmarks.trainings import COUNTED, TRAININGS, TrainingKind
 from wordless.training.fit import Steps
-from wordless.training.gangs import Alone
+from wordless.training.gangs import Gang
 from wordless.training.state import Training
 
 META, CPU = torch.device("meta"), torch.device("cpu")
@@ -121,14 +121,14 @@ def count_step(kind: TrainingKind) -> StepCounts:
     """
     here, there = (kind.make(COUNTED, device) for device in (CPU, META))
     config = replace(here.config, precision="fp32")  # the device that stands for a GPU has no other
-    steps = Steps(Training(here.model, config, "fit"), here.model, here.batches, here.loss, Alone(CPU))
+    steps = Steps(Training(here.model, config, "fit"), here.model, here.batches, here.loss, Gang(CPU))
     steps.take()
     with Operators() as operators:
         steps.take()
     model = there.model.to(META)
     training = Training(model, config, "fit")
     training.optimizer = torch.optim.AdamW(model.parameters(), foreach=False)  # there is no fused one for this device
-    steps = Steps(training, model, there.batches, there.loss, Alone(META))
+    steps = Steps(training, model, there.batches, there.loss, Gang(META))
     with fx_config.patch(meta_nonzero_assume_all_nonzero=True):  # type: ignore[attr-defined]  # made when it is imported
         with Placement():
             steps.take()

@@ -45,7 +45,7 @@ from vocoder.options import CropsConfig, Sampling, WaveNetConfig
 from vocoder.wavenet import WaveNet, create_wavenet
 from wordless.base.progress import Progress
 from wordless.training.fit import B, Batches, LossFunction, fit
-from wordless.training.gangs import Alone
+from wordless.training.gangs import Gang
 from wordless.training.options import FitConfig
 from wordless.training.precision import autocast, compile_loss
 
@@ -346,7 +346,7 @@ def trained(
             validation,
             loss,
             config,
-            gang=Alone(device),
+            gang=Gang(device),
             checkpoint=Path(folder) / "checkpoint",
             progress=Progress(lambda first, done, total: None, lambda line: None, config.steps),
             track=lambda point: None,

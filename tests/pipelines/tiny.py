@@ -33,7 +33,7 @@ from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.waveform import FloatArray
 from wordless.base.progress import Terminal
-from wordless.training.gangs import Alone
+from wordless.training.gangs import Gang
 
 AUDIO = SpectrogramConfig(sample_rate=4000, window_length=100, hop_length=40, n_mels=16)
 PATCH = PatchConfig(frames=2)
@@ -150,13 +150,13 @@ def sweep(seconds: float, sample_rate: int, *, low: float = 200) -> FloatArray:
 
 def session_of(place: Path, *, workers: int = 1) -> Session:
     """A session of this process alone, whose store and run folder are one place."""
-    gang = Alone(torch.device("cpu"))
+    gang = Gang(torch.device("cpu"))
     return Session(store=Store(place), gang=gang, terminal=Terminal(), folder=place, workers=workers)
 
 
 def silent_session(place: Path, *, workers: int = 1) -> Session:
     """A session that prints nothing, with a store and a run folder in a place."""
-    gang, store = Alone(torch.device("cpu")), Store(place / "store")
+    gang, store = Gang(torch.device("cpu")), Store(place / "store")
     return Session(store=store, gang=gang, terminal=Terminal(silent=True), folder=place / "run", workers=workers)
 
 
@@ -167,7 +167,7 @@ def parts_of(run: Path, *parts: str) -> list[Entry]:
 
 def corpus_of(config: CorpusConfig, store: Path, *, printed: bool = False, **more: Any) -> Clips:
     """The corpus that a run would read, with its lists in a store."""
-    gang, terminal = Alone(torch.device("cpu")), Terminal(silent=not printed)
+    gang, terminal = Gang(torch.device("cpu")), Terminal(silent=not printed)
     return read_corpus(config, None, store, workers=1, gang=gang, terminal=terminal, **more)
 
 

@@ -60,7 +60,7 @@ def test_addresses_are_read(text: str | Path, address: HubAddress | None) -> Non
 
 @pytest.mark.parametrize(
     "text",
-    ["hf://name", "hf://user/name/../x", "hf://user/a b", "hf://user/a--b", "hf://user/name@", "hf:///user/name"],
+    ["hf://name", "hf://user/name/../x", "hf://user/a b", "hf://user/name@", "hf:///user/name"],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(wordless.InputError, match="Hugging Face hub"):
@@ -106,7 +106,7 @@ def test_models_of_several_rates_are_found(offline: Path) -> None:
     [
         ("user/other", r"\buser/other\b.*hf://user/other\b.*\bHF_HUB_OFFLINE\b"),
         ("hf://user/name@v1", r"hf://user/name@v1\b.*\bHF_HUB_OFFLINE\b.*\bunset\b"),
-        ("hf://user/name/elsewhere", r"HF_HUB_OFFLINE\b.*config\.json\b"),
+        ("hf://user/name/elsewhere", r"config\.json\b.*HF_HUB_OFFLINE\b"),
     ],
 )
 def test_what_the_cache_lacks_is_refused_offline(offline: Path, part: str, name: str, problem: str) -> None:

@@ -20,9 +20,10 @@ SAFE_FILES = ("*.json", "*.safetensors", "README.md")  # what the models are loa
 SECONDS_TO_ANSWER = 10.0
 OFFLINE = "HF_HUB_OFFLINE"
 SERVER_ERRORS = 500  # and above: statuses of a hub that is down
-_ADDRESS = re.compile(r"hf:/{1,2}([^/@]+/[^/@]+)(?:@([^/@]+))?((?:/[^/]+)*)/?")  # a `Path` keeps one of two slashes
-_SHORT = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?:@([^/@]+))?", re.ASCII)
-_FORM = "write hf://user/name, hf://user/name@revision or hf://user/name/folder"
+REPO = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}", re.ASCII)
+_REPO = rf"({REPO.pattern})(?:@([^/@]+))?"
+_SHORT = re.compile(_REPO, re.ASCII)
+_ADDRESS = re.compile(rf"hf:/{{1,2}}{_REPO}((?:/[^/]+)*)/?", re.ASCII)  # a `Path` keeps one of two slashes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,36 +56,15 @@ def hub_address(name: Path | str) -> HubAddress | None:
     folder = found[3].strip("/") if found else ""
     if found is None or {".", ".."} & {*folder.split("/")}:
         typed = str(name).replace("hf:/", "hf://", 1) if isinstance(name, Path) else name  # a Path drops a slash
-        raise InputError(f"{typed} is not an address of the Hugging Face hub; {_FORM}")
-    require_repo(found[1])
+        rule = "write hf://user/name, hf://user/name@revision or hf://user/name/folder, of letters, digits, -, _ and ."
+        raise InputError(f"{typed} is not an address of the Hugging Face hub; {rule}")
     return HubAddress(repo=found[1], revision=unquote(found[2]) if found[2] else None, folder=folder)
 
 
 def short_address(name: Path | str) -> HubAddress | None:
     """Return the address that a text ``user/name`` is; None for a `Path`, an existing folder and everything else."""
-    found = _SHORT.fullmatch(name) if isinstance(name, str) else None
-    if found is None or Path(str(name)).exists():
-        return None
-    try:
-        require_repo(found[1])
-    except InputError:  # the name of a folder that does not exist
-        return None
-    return HubAddress(repo=found[1], revision=unquote(found[2]) if found[2] else None)
-
-
-def require_repo(repo: str, *, option: str = "") -> None:
-    """Refuse what cannot be the name of a repository."""
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented, but not in __all__
-
-    given = f"{option}={repo}" if option else f"hf://{repo}"
-    rule = "a name is user/name, of letters, digits, -, _ and ., at most 96 characters"
-    try:
-        validate_repo_id(repo)
-    except HFValidationError as error:
-        raise InputError(f"{given} cannot be a repository of the Hugging Face hub: {rule}") from error
-    if repo.count("/") != 1:
-        raise InputError(f"{given} names no user of the Hugging Face hub: {rule}")
+    found = _SHORT.fullmatch(name) if isinstance(name, str) and not Path(name).exists() else None
+    return found and HubAddress(repo=found[1], revision=unquote(found[2]) if found[2] else None)
 
 
 def fetch(address: HubAddress, *parts: str, whole: bool = False) -> Path:
@@ -99,40 +79,34 @@ def fetch(address: HubAddress, *parts: str, whole: bool = False) -> Path:
     from huggingface_hub import HfApi, constants, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    known = partial(snapshot_download, address.repo, revision=address.revision, library_name="wordless")
-    obstacle, remedy, files = "", "", set[str]()
-    if constants.HF_HUB_OFFLINE:
-        obstacle, remedy = f"{OFFLINE} is set", f"unset {OFFLINE}"
+    get = partial(snapshot_download, address.repo, revision=address.revision, library_name="wordless")
+    obstacle, files = f"{OFFLINE} is set; unset {OFFLINE}", set[str]()
     with hub_errors(address):
-        try:
-            if not obstacle:  # `snapshot_download` asks the same question, and has no limit of time for it
+        if not constants.HF_HUB_OFFLINE:  # `snapshot_download` asks the same question, and has no limit of time for it
+            try:
                 api = HfApi(library_name="wordless")
                 info = api.model_info(address.repo, revision=address.revision, timeout=SECONDS_TO_ANSWER)
-                files = {each.rfilename for each in info.siblings or ()}
-        except OSError as error:  # errors of requests have no number
-            if error.errno is not None or (_status(error) or SERVER_ERRORS) < SERVER_ERRORS:
-                raise
-            obstacle, remedy = f"the hub does not answer: {_reason(error)}", "check the network"
-        where = f"the local cache of {address} ({obstacle})" if obstacle else str(address)
-        remedy = f"{remedy} to download it, or name a folder on this machine"
+                obstacle, files = "", {each.rfilename for each in info.siblings or ()}
+            except OSError as error:  # errors of requests have no number
+                if error.errno is not None or (_status(error) or SERVER_ERRORS) < SERVER_ERRORS:
+                    raise
+                obstacle = f"the hub does not answer: {_reason(error)}; check the network"
+        where, remedy = str(address), f"name a repository that wordless publish wrote: hf://{address.repo}/FOLDER"
         if obstacle:
+            where, remedy = f"the local cache of {address}", f"{obstacle} to download it, or name a folder here"
             try:
-                root = Path(known(local_files_only=True))
+                root = Path(get(local_files_only=True))
             except LocalEntryNotFoundError as error:
-                raise InputError(f"{address} is not in the local cache, and {obstacle}; {remedy}") from error
+                raise InputError(f"{address} is not in the local cache, and {remedy}") from error
             files = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
-        else:
-            remedy = f"name a repository that wordless publish wrote, or a folder in it: hf://{address.repo}/FOLDER"
         places = ["/".join(filter(None, (address.folder, part))) for part in parts]
         holding = [place for place in places if f"{place}/{CONFIG}".lstrip("/") in files]
         if not holding:
             wanted = " or ".join(f"{part}/{CONFIG}" if part else CONFIG for part in parts)
             raise InputError(f"{where} holds no {wanted}; {remedy}")
         place = address.folder if whole else holding[0]
-        below = f"{escape(place)}/" if place else ""
-        folder = Path(
-            known(allow_patterns=[f"{below}{each}" for each in SAFE_FILES], local_files_only=bool(obstacle)), place
-        )
+        patterns = [f"{escape(place)}/{each}" if place else each for each in SAFE_FILES]
+        folder = Path(get(allow_patterns=patterns, local_files_only=bool(obstacle)), place)
     if obstacle and not any(folder.rglob("*.safetensors")):  # a download of another part, or a cut one
         raise InputError(f"{where} lacks the weights of {place or 'the model'}; {remedy}")
     return folder

@@ -8,7 +8,7 @@ checkpoint as if it had never stopped, and two processes together see the batche
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -88,7 +88,7 @@ class Steps(Generic[B]):
         step, figures = self._unread
         self._unread = None
         total, items = figures.read()
-        require_finite(total, "loss", step, self._training, self._gang, self._parts(step))
+        require_finite(total, "loss", step, self._training)
         running = self._training.running
         self._training.running = [running[0] + total, running[1] + items]
 
@@ -104,8 +104,9 @@ class Steps(Generic[B]):
         torch.manual_seed(((training.config.seed * 1_000_003) + training.step) * 1_009 + gang.rank)
         sums = torch.zeros(2, dtype=torch.float64, device=gang.device)  # summed loss, items
         micros = training.config.accumulation
-        for micro, batch in enumerate(self._parts(training.step), 1):
-            with nullcontext() if micro == micros else gang.unsynchronised(self._wrapped):
+        for micro in range(micros):
+            batch = self._batches.batch(training.step, gang.rank * micros + micro, gang.size * micros)
+            with nullcontext() if micro == micros - 1 else gang.unsynchronised(self._wrapped):
                 with autocast(training.config, gang.device):
                     summed, count = self._loss(self._wrapped, batch.to(gang.device))
                 summed.backward()  # type: ignore[no-untyped-call]  # torch's own
@@ -115,36 +116,16 @@ class Steps(Generic[B]):
         _update(training, scale=gang.size / sums[1].clamp(min=1))  # gangs average over ranks; the mean is over items
         return Figures(sums)
 
-    def _parts(self, step: int) -> Iterator[B]:
-        """Give this process's parts of the batch of a step, one for each micro-step."""
-        micros = self._training.config.accumulation
-        for micro in range(micros):
-            yield self._batches.batch(step, self._gang.rank * micros + micro, self._gang.size * micros)
 
-
-def require_finite(
-    total: float, name: str, step: int, training: Training, gang: Gang, batches: Iterable[Batch]
-) -> None:
-    """Refuse a loss that is not finite, and say whether the data are to blame.
-
-    ``batches`` are those that this process computed the loss of. The stages that write the data refuse values that are
-    not finite and name their clip, so these can only come from a file that changed afterwards.
-    """
-    if math.isfinite(total):
-        return
-    problem, config = f"the {name} at step {step} is {total}", training.config
-    tensors = (each for batch in batches for each in vars(batch).values() if isinstance(each, Tensor))
-    here = sum(int((~each.isfinite()).sum()) for each in tensors if each.is_floating_point())
-    if values := round(gang.sum([float(here)])[0]):
+def require_finite(total: float, name: str, step: int, training: Training) -> None:
+    """Refuse a loss that is not finite. The stages that write the data refuse such values, and name their clip."""
+    if not math.isfinite(total):
+        option, config = training.option, training.config
         raise InputError(
-            f"{problem}: {values} values of its batch are not finite, though they were when they were written; a file "
-            "of the store has changed since: remove the entries that this stage is made from, and run again"
+            f"the {name} at step {step} is {total}: training diverged; lower {option}.lr (now {config.lr}) or raise "
+            f"{option}.warmup_steps (now {config.warmup_steps}). The data were finite when they were written, so no "
+            "recording is to blame"
         )
-    raise InputError(
-        f"{problem}: training diverged; lower {training.option}.lr (now {config.lr}) or raise "
-        f"{training.option}.warmup_steps (now {config.warmup_steps}). All values of its batch are finite, so no "
-        "recording is to blame"
-    )
 
 
 def add_figures(sums: Tensor, loss: Tensor, items: int) -> None:
@@ -214,21 +195,11 @@ def fit(
         steps = Steps(training, gang.wrap(model), batches, stepped, gang)
         measure = partial(_measure, training, validation, loss, gang)
         _take_all(steps, training, checkpoints, measure, gang, progress, track)
-    record, weights = _kept(training)
-    model.load_state_dict(weights)
+    best = config.keep == "best" and training.best_step > 0  # 0 without validation items
+    model.load_state_dict(training.best if best else training.evaluated_weights())
     model.eval()
-    return record
-
-
-def _kept(training: Training) -> tuple[TrainingRecord, dict[str, Tensor]]:
-    """Choose the best or the last weights, as the config says; return the record of the training and these weights."""
-    best = training.config.keep == "best" and training.best_step > 0  # 0 without validation items
-    record = TrainingRecord(
-        curve=list(training.curve),
-        steps=training.step,
-        kept_step=training.best_step if best else training.step,
-    )
-    return record, training.best if best else training.evaluated_weights()
+    kept = training.best_step if best else training.step
+    return TrainingRecord(curve=list(training.curve), steps=training.step, kept_step=kept)
 
 
 def _take_all(
@@ -271,7 +242,7 @@ def _measure(training: Training, validation: Sequence[B], loss: LossFunction[B],
             with autocast(training.config, gang.device):
                 add_figures(sums, *loss(training.model, batch.to(gang.device)))
     total, items = gang.all_sum(sums).tolist()
-    require_finite(total, "validation loss", training.step, training, gang, validation[gang.rank :: gang.size])
+    require_finite(total, "validation loss", training.step, training)
     return Point(
         step=training.step,
         train_loss=training.running[0] / max(training.running[1], 1),

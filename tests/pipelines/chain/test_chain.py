@@ -41,7 +41,7 @@ from wordless.audio.recordings.manifest import Clips, Split, read_manifest
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
 from wordless.base.progress import Terminal
-from wordless.training.gangs import Alone
+from wordless.training.gangs import Gang
 from wordless.training.precision import choose_precision, with_precision
 
 FEATURES = ("log_mel_features", "bottleneck_features", "code_features", "gpt_features", "random_gpt_features")
@@ -117,7 +117,7 @@ def test_a_run_says_what_it_computes_and_where_its_report_is(finished_run: Finis
         "audio     8,000 Hz, window 25 ms, hop 10 ms, 50 codes per second in 1 stream" in finished_run.log.splitlines()
     )
     (entry,) = (path.parent for path in finished_run.store.glob(f"vocoder/*/{ENTRY}"))
-    precision = choose_precision(Alone(torch.device("cpu")))
+    precision = choose_precision(Gang(torch.device("cpu")))
     assert json.loads((entry / ENTRY).read_text())["config"]["vocoder"]["fit"]["precision"] == precision
     assert results(finished_run.folder)["provenance"]["config"]["vocoder"]["fit"]["precision"] == "auto"
     assert f"{entry.name}  WaveNet, 8 steps, {precision}" in finished_run.log
@@ -277,7 +277,7 @@ def without(manifest: Clips, splits: tuple[Split, ...], root: Path) -> Clips:
 
 def learn(manifest: Clips, place: Path, *words: str) -> None:
     """The stages on a manifest of our own. The last weights are kept: validation is there to choose the best."""
-    gang, terminal = Alone(torch.device("cpu")), Terminal(silent=True)
+    gang, terminal = Gang(torch.device("cpu")), Terminal(silent=True)
     settings = with_precision(run_settings(composed(place, *(words or NO_CHOICE))), gang)
     session = Session(store=Store(place), gang=gang, terminal=terminal, folder=place / "run", workers=1)
     make_stages(session, manifest, settings)

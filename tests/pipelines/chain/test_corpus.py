@@ -24,7 +24,7 @@ from wordless.audio.recordings.manifest import Clips, read_manifest, read_reject
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError, named
 from wordless.base.progress import Terminal
-from wordless.training.gangs import Alone
+from wordless.training.gangs import Gang
 
 
 def test_where_every_file_is_refused_the_reasons_are_written_and_named(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ LABEL = ColumnConfig(label="label", group="speaker")
 def read(config: CorpusConfig, store: Path) -> Clips:
     silent = Terminal(silent=True)
     recordings = find_corpus(config, EmbeddedConfig(), store, require=None, terminal=silent)
-    return read_corpus(*recordings, store, workers=1, gang=Alone(torch.device("cpu")), terminal=silent)
+    return read_corpus(*recordings, store, workers=1, gang=Gang(torch.device("cpu")), terminal=silent)
 
 
 def splits(corpus: Clips) -> Counter[str]:

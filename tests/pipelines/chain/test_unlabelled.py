@@ -34,7 +34,7 @@ from wordless.audio.recordings.manifest import (
 )
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal
-from wordless.training.gangs import Alone
+from wordless.training.gangs import Gang
 
 RATE = 8000
 NO_CORPUS = Clips.from_rows(Path(), ())
@@ -45,7 +45,7 @@ def settings_of(store: Path, *words: str) -> RunSettings:
 
 
 def read(settings: RunSettings, store: Path, corpus: Clips = NO_CORPUS) -> tuple[Clips, ...]:
-    alone, silent = Alone(torch.device("cpu")), Terminal(silent=True)
+    alone, silent = Gang(torch.device("cpu")), Terminal(silent=True)
     sources = find_sources(settings, silent)
     return read_unlabelled(settings, corpus, sources, gang=alone, terminal=silent, folder=store / "run")
 

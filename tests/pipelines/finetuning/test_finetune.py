@@ -15,7 +15,7 @@ from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import stored
 from wordless.audio.reading import read
 from wordless.base.errors import InputError
-from wordless.training.gangs import Alone
+from wordless.training.gangs import Gang
 from wordless.training.precision import choose_precision
 
 
@@ -151,7 +151,7 @@ def test_ast_needs_no_run(tmp_path: Path) -> None:
     words = (*words, "probe.penalties=3", "body.fit.precision=auto")
     finetune_body(composed(*words, *place))
     (entry,) = (tmp_path / "store").glob("finetuned/*/entry.json")
-    assert json.loads(entry.read_text())["config"]["fit"]["precision"] == choose_precision(Alone(torch.device("cpu")))
+    assert json.loads(entry.read_text())["config"]["fit"]["precision"] == choose_precision(Gang(torch.device("cpu")))
     model = FineTunedModel.from_pretrained(tmp_path / "model")
     (row,) = model.predict([read(root / "low_3.wav", 16_000)])
     line = (tmp_path / "model/predictions.tsv").read_text().splitlines()[5].split("\t")

@@ -27,7 +27,7 @@ from vocoder.vocoder import Vocoder
 from wordless.audio.recordings.manifest import Clip, Clips, read_manifest
 from wordless.base.errors import InputError
 from wordless.base.values import find_object
-from wordless.training.gangs import Alone
+from wordless.training.gangs import Gang
 
 FIGURE = {"stage": "lm", "name": "perplexity", "value": 3, "high": 4.5, "artifact": "k"}
 
@@ -199,7 +199,7 @@ def test_provenance_tells_machine_models_and_options_but_no_home(
     others = Entry(stage="tokenizer", key="b", folder=run_folder / "tokenizer", reused=True)
     config = {"store": {"root": "/home/somebody/store"}, "seed": 3, "stages": ["lm"], "corpus": {"root": "/data"}}
     source = provenance(
-        "wordless run", config, Alone(torch.device("cpu")), {each.stage: each for each in (trained, others)}
+        "wordless run", config, Gang(torch.device("cpu")), {each.stage: each for each in (trained, others)}
     )
     assert json.loads(json.dumps(source)) == source
     assert source["config"] == {**config, "store": {"root": "~/store"}}

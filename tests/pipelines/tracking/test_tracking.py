@@ -30,7 +30,7 @@ from tests.pipelines.tracking.records import READERS, Record, prepare
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch
 from wordless.base.progress import Terminal
-from wordless.training.gangs import Alone
+from wordless.training.gangs import Gang
 from wordless.training.options import FitConfig, Point
 
 FIT = FitConfig(precision="fp32", steps=8, lr=0.02, warmup_steps=2, validate_every=2, checkpoint_minutes=0)
@@ -99,7 +99,7 @@ class Place:
         """Train, or find what was trained before, and come to an outcome, as a run does."""
         self.folder.mkdir(exist_ok=True)
         tracking = self.tracking(*names)
-        alone = Alone(torch.device("cpu"))
+        alone = Gang(torch.device("cpu"))
         session = Session(
             store=Store(self.root / "store"),
             gang=alone,

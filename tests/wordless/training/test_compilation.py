@@ -11,7 +11,7 @@ from torch import nn
 from tests.wordless.training.test_fit import CONFIG, Slope, network, squared_error, trained
 from wordless.base.errors import InputError
 from wordless.training.fit import Steps
-from wordless.training.gangs import Alone
+from wordless.training.gangs import Gang
 from wordless.training.state import Training
 
 
@@ -52,7 +52,7 @@ def test_a_loss_that_cannot_be_compiled_is_computed_as_before(tmp_path: Path, mo
 def test_a_loss_that_is_not_finite_is_refused_with_the_next_step() -> None:
     """Rank 0 asks before a checkpoint, and all processes refuse the loss after the next step."""
     model = network()
-    steps = Steps(Training(model, CONFIG, "fit"), model, Slope(), squared_error, Alone(torch.device("cpu")))
+    steps = Steps(Training(model, CONFIG, "fit"), model, Slope(), squared_error, Gang(torch.device("cpu")))
     assert steps.finite
     steps.take()
     assert steps.finite

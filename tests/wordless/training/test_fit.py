@@ -21,7 +21,7 @@ from wordless.base.errors import InputError
 from wordless.base.machine import Batch
 from wordless.base.progress import Progress
 from wordless.training.fit import fit
-from wordless.training.gangs import Alone
+from wordless.training.gangs import Gang
 from wordless.training.options import FitConfig, Point, TrainingRecord
 from wordless.training.state import CheckpointError, read_checkpoint, write_checkpoint
 
@@ -83,7 +83,7 @@ def trained(
         held_out,
         squared_error,
         config,
-        gang=Alone(torch.device("cpu")),
+        gang=Gang(torch.device("cpu")),
         option="lm.fit",
         checkpoint=folder / "fit.safetensors",
         progress=Progress(lambda first, done, total: None, lambda note: None, config.steps),
@@ -281,7 +281,7 @@ class SpoiltAtStep2(Slope):
 
 
 def test_losses_that_are_not_finite_say_what_is_to_blame_and_are_not_kept(tmp_path: Path) -> None:
-    told = r"\bstep 2\b.*\bnan\b.*\b1 values\b.*finite"
+    told = r"\bstep 2\b.*\bnan\b.*finite"
     for accumulation in (1, 2):
         config = replace(CONFIG, steps=5, accumulation=accumulation)
         with pytest.raises(InputError, match=told):

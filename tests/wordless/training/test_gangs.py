@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from tests.pipelines.tiny_chain import ROOT, STEPS, TINY, entries, run, stored
 from tests.wordless.training.model_worker import FIT, NEVER, train
-from wordless.training.gangs import Alone
+from wordless.training.gangs import Gang
 
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 FP32 = ("lm.fit.precision=fp32", "vocoder.fit.precision=fp32", "lm.gpt.dropout=0")
@@ -108,7 +108,7 @@ def test_two_processes_train_as_one_does(names: tuple[str, ...], tmp_path: Path)
     done = together(WORKER, str(two), str(NEVER), *names)
     assert done.returncode == 0, done.stderr
     for name in names:
-        train(name, one, Alone(torch.device("cpu")))
+        train(name, one, Gang(torch.device("cpu")))
         near = 1e-3 if name == "normalised" else 1e-4  # each process normalises by its own share of a batch
         np.testing.assert_allclose(losses(two / f"{name}.json"), losses(one / f"{name}.json"), atol=near)
         assert len(losses(two / f"{name}.json")) == FIT.steps
@@ -182,7 +182,7 @@ def test_all_processes_refuse_a_loss_together_where_rank_0_saves_alone(tmp_path:
     assert done.returncode == 0, done.stderr
     refused = [(tmp_path / rank).read_text() for rank in "01"]
     assert refused[0] == refused[1]
-    assert re.search(r"step 2\b.*\bnan\b.*\b192 values\b.*finite", refused[0])
+    assert re.search(r"step 2\b.*\bnan\b.*finite", refused[0])
 
 
 def test_the_processes_of_a_killed_torchrun_end(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.wordless.training.test_fit import CONFIG
-from wordless.training.gangs import Alone
+from wordless.training.gangs import Gang
 from wordless.training.options import FitConfig
 from wordless.training.precision import (
     Precision,
@@ -20,7 +20,7 @@ AUTO = replace(CONFIG, precision="auto")
 MEANINGS = pytest.mark.parametrize(("supported", "precision"), [(True, "bf16"), (False, "fp32")])
 
 
-class Mixed(Alone):
+class Mixed(Gang):
     """A process among others, one of which has a processor without the instructions."""
 
     def sum(self, values: Sequence[float]) -> list[float]:
@@ -35,7 +35,7 @@ class Stage:
     inner: "Stage | None" = None
 
 
-def alone(kind: type[Alone] = Alone) -> Alone:
+def alone(kind: type[Gang] = Gang) -> Gang:
     return kind(torch.device("cpu"))
 
 
@@ -55,7 +55,7 @@ def test_bf16_is_taken_where_all_processors_or_gpus_multiply_it(monkeypatch: pyt
     assert choose_precision(alone()) == "bf16"
     assert choose_precision(alone(Mixed)) == "fp32"
     config = replace(CONFIG, precision="auto_gpu")
-    gpu = Alone(torch.device("cuda"))
+    gpu = Gang(torch.device("cuda"))
     monkeypatch.setattr(gpu, "sum", list)
     assert with_precision(config, alone()).precision == "fp32"
     assert with_precision(config, gpu).precision == "bf16"
