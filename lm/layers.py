@@ -17,7 +17,8 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from lm.bodies.audio_transformer import AudioTransformerBody
 from lm.bodies.body import Body, BodyNetwork
@@ -29,7 +30,7 @@ from lm.bodies.wav2vec2 import SpeechNetwork, Wav2vec2Body
 from lm.finetuned import FineTunedModel
 from lm.heads import ClassificationTask, ClipHead
 from lm.model import GPTInput, LanguageModel
-from lm.options import POOLINGS, RESIDUAL, VECTORS, Means, Pooling, States, VectorConfig
+from lm.options import PARTS, POOLINGS, RESIDUAL, VECTORS, Means, Pooling, States, VectorConfig
 from lm.probing.vectors import FloatArray, RunningPools, assemble, means_of, pooling_weights, takes_max
 from lm.tokens import Window, windows
 from tokenizer.codes import Codes, SoftCodes
@@ -109,7 +110,7 @@ def pool_layers(
     for pieces in zip_longest(*(each.pieces for each in read)):
         present = {number: piece for number, piece in enumerate(pieces) if piece is not None}
         lengths = torch.tensor([*map(len, present.values())])  # on the host, where it is used
-        batch = copy_to(nn.utils.rnn.pad_sequence([*present.values()], batch_first=True), torch.device(device))
+        batch = copy_to(pad_sequence([*present.values()], batch_first=True), torch.device(device))
         for name, (states, ends) in zip(names, network.blocks(batch, lengths), strict=True):
             for number, own, end in zip(present, states.cpu().numpy(), ends.tolist(), strict=True):
                 pools[number].add(name, own[:end])
@@ -158,6 +159,7 @@ class BodyReader(LayerReader):
     """A body: trained on labels, or as it was before."""
 
     body: Body
+    root: Path = Path()  # of the recordings
     trained: Path | None = None  # folder of a model that was trained on labels
     weights: Path | None = None  # pre-trained ones otherwise; None: random ones
     seed: int = 0  # of random weights
@@ -187,14 +189,7 @@ class SoundReader(SpectrogramLayers):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WaveformReader(BodyReader):
-    """A body that reads samples, or filter banks at a rate of its own."""
-
-    root: Path  # of the recordings
-
-
-@dataclass(frozen=True, kw_only=True)
-class AudioTransformerReader(WaveformReader):
+class AudioTransformerReader(BodyReader):
     """An Audio Transformer."""
 
     body: AudioTransformerBody
@@ -211,7 +206,7 @@ TOKEN = "class_token"
 
 
 @dataclass(frozen=True, kw_only=True)
-class AstReader(WaveformReader):
+class AstReader(BodyReader):
     """An AST, of which some layers are read, and the clip vector: its mean over the patches of all pieces.
 
     A short last piece counts less in this mean than in training, where each piece counts once.
@@ -236,7 +231,7 @@ class AstReader(WaveformReader):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpeechReader(WaveformReader):
+class SpeechReader(BodyReader):
     """A speech model. A clip is in memory as a whole, and its samples are normalised as a whole."""
 
     body: Wav2vec2Body
@@ -276,18 +271,38 @@ def embed(
     Windows of similar length share a batch of at most ``batch_tokens`` tokens (or one window), so memory does not grow
     with a recording's length.
     """
-    means = means_of(poolings)
+    gpt, config, means = model.gpt, model.gpt.config, means_of(poolings)
     readings = [model.reading(codes) for codes in clips]
-    per_step = _positions_per_step(model)
-    weights = [_weights(reading, means, per_step) for reading in readings]
-    largest = any(map(takes_max, poolings))
-    sums, peaks = _pool(model, readings, weights, batch_tokens, inner=inner, largest=largest)
-    ends = np.cumsum([0, *(len(pooling_weights(1, each)) for each in means)])
-    places = zip(means, ends[:-1], ends[1:], strict=True)
-    parts = {each: sums[:, :, begin:end] for each, begin, end in places}  # (layers, clips, parts, dim) of each
-    pooled = {pooling: assemble(pooling, parts, peaks) for pooling in poolings}
+    per_step = config.positions_per_step(model.predicted.streams)
+    weights = [_weights(len(reading.values), means, per_step) for reading in readings]
+    layers, dim = (config.layers, config.ffn_dim) if inner else (1 + config.layers, config.model_dim)
+    sums = np.zeros((layers, len(clips), sum(PARTS[each] for each in means), dim), np.float32)
+    peaks, largest = np.zeros((layers, len(clips), 1, dim), np.float32), any(map(takes_max, poolings))
+    for batch in _batches(readings, gpt.capacity, batch_tokens):
+        inputs = [model.inputs(readings[index], window) for index, window in batch]
+        tokens = [tokens for tokens, _ in inputs]
+        states = (gpt.inner_activations if inner else gpt.hidden_states)(
+            pad_sequence(tokens, batch_first=True, padding_value=gpt.vocabulary.pad),
+            _padded(conditions for _, conditions in inputs),
+            _padded(model.shares(readings[index], window) for index, window in batch),
+        )  # (layers, batch, positions, dim)
+        pooled, tops = list[Tensor](), list[Tensor]()
+        for row, (index, window) in enumerate(batch):
+            first, count = 1 + (window.counted - window.start) * per_step, (window.stop - window.counted) * per_step
+            own = states[:, row, first : first + count]
+            counted = torch.from_numpy(weights[index][:, window.counted * per_step : window.stop * per_step])
+            pooled.append(copy_to(counted, own.device) @ own)  # (layers, parts, dim)
+            tops += [own.abs().amax(1)] if largest else []
+        # A recording may fill several rows, so each row is added by itself.
+        for (index, _), each in zip(batch, torch.stack(pooled).cpu().numpy(), strict=True):
+            sums[:, index] += each
+        for (index, _), top in zip(batch, torch.stack(tops).cpu().numpy() if largest else (), strict=largest):
+            peaks[:, index, 0] = np.maximum(peaks[:, index, 0], top)
+    ends = np.cumsum([0, *(PARTS[each] for each in means)])
+    parts = {each: sums[:, :, ends[place] : ends[place + 1]] for place, each in enumerate(means)}
+    found = {pooling: assemble(pooling, parts, peaks) for pooling in poolings}
     # (layers, clips, parts, dim) -> (layers, clips, parts * dim)
-    return {pooling: each.reshape(*each.shape[:2], -1) for pooling, each in pooled.items()}
+    return {pooling: each.reshape(*each.shape[:2], -1) for pooling, each in found.items()}
 
 
 def layer_features(
@@ -313,84 +328,10 @@ def layer_features(
     return tensors
 
 
-def _pool(
-    model: LanguageModel,
-    clips: Sequence[GPTInput],
-    weights: Sequence[FloatArray],
-    batch_tokens: int,
-    *,
-    inner: bool = False,
-    largest: bool = False,
-) -> tuple[FloatArray, FloatArray]:
-    """Compute ``(layers, clips, parts, dim)`` from each clip's weights ``(parts, positions)``; see `embed`.
-
-    The second result has the largest magnitudes over time ``(layers, clips, 1, dim)``, zeros without ``largest``.
-    """
-    gpt, config = model.gpt, model.gpt.config
-    per_step = _positions_per_step(model)
-    layers, dim = (config.layers, config.ffn_dim) if inner else (1 + config.layers, config.model_dim)
-    pooled = np.zeros((layers, len(clips), len(weights[0]), dim), np.float32)
-    peaks = np.zeros((layers, len(clips) if largest else 0, 1, dim), np.float32)
-    for batch in _batches(clips, model.gpt.capacity, batch_tokens):
-        inputs = [model.inputs(clips[index], window) for index, window in batch]
-        rows = [tokens for tokens, _ in inputs]
-        padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=model.gpt.vocabulary.pad)
-        read = _padded(conditions for _, conditions in inputs)
-        shares = _padded(model.shares(clips[index], window) for index, window in batch)
-        # (layers, batch, positions, dim)
-        states = (gpt.inner_activations if inner else gpt.hidden_states)(padded, read, shares)
-        counted = [
-            Counted(
-                weights=torch.from_numpy(weights[index][:, window.counted * per_step : window.stop * per_step]),
-                first=1 + (window.counted - window.start) * per_step,
-            )
-            for index, window in batch
-        ]
-        pool_rows = pool_by_row if states.device.type == "cpu" else pool_together
-        sums, tops = pool_rows(states, counted, largest=largest)
-        # A recording may fill several rows, so each row is added by itself.
-        for (index, _), own in zip(batch, sums.cpu().numpy(), strict=True):
-            pooled[:, index] += own
-        for (index, _), own in zip(batch, () if tops is None else tops.cpu().numpy(), strict=largest):
-            peaks[:, index, 0] = np.maximum(peaks[:, index, 0], own)
-    return pooled, peaks
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Counted:
-    """The positions of a row of a batch that are counted, and what each weighs."""
-
-    weights: Tensor  # (parts, positions)
-    first: int  # of these positions in the row
-
-
-def pool_by_row(states: Tensor, counted: Sequence[Counted], *, largest: bool) -> tuple[Tensor, Tensor | None]:
-    """Sum the weighted states ``(layers, batch, positions, dim)`` of each row to ``(batch, layers, parts, dim)``.
-
-    The second result has the largest magnitudes ``(batch, layers, dim)``, None without ``largest``.
-    """
-    rows = [states[:, row, each.first : each.first + each.weights.shape[1]] for row, each in enumerate(counted)]
-    sums = torch.stack([each.weights @ own for own, each in zip(rows, counted, strict=True)])
-    return sums, torch.stack([own.abs().amax(1) for own in rows]) if largest else None
-
-
-def pool_together(states: Tensor, counted: Sequence[Counted], *, largest: bool) -> tuple[Tensor, Tensor | None]:
-    """Compute `pool_by_row` with one product and one copy of the weights for all rows; sums differ by rounding."""
-    weights = torch.zeros(len(counted), len(counted[0].weights), states.shape[2], dtype=torch.float32)
-    inside = torch.zeros(len(counted), states.shape[2], 1, dtype=torch.bool)
-    for row, each in enumerate(counted):
-        last = each.first + each.weights.shape[1]
-        weights[row, :, each.first : last] = each.weights
-        inside[row, each.first : last] = True
-    sums = (copy_to(weights, states.device) @ states).transpose(0, 1)  # (N, P, T) @ (L, N, T, D) -> (N, L, P, D)
-    tops = (states.abs() * copy_to(inside, states.device)).amax(2).transpose(0, 1) if largest else None
-    return sums, tops
-
-
 def _padded(rows: Iterable[Tensor | None]) -> Tensor | None:
     """Join the rows ``(positions, columns)`` that are given to ``(batch, most positions, columns)``, or None."""
     given = [row for row in rows if row is not None]
-    return torch.nn.utils.rnn.pad_sequence(given, batch_first=True) if given else None
+    return pad_sequence(given, batch_first=True) if given else None
 
 
 def states_over_time(model: LanguageModel, codes: Codes, layers: Sequence[int]) -> Tensor:
@@ -400,15 +341,10 @@ def states_over_time(model: LanguageModel, codes: Codes, layers: Sequence[int]) 
     return by_step.mean(2).transpose(0, 1).flatten(1)
 
 
-def _weights(reading: GPTInput, means: Sequence[Means], per_step: int) -> FloatArray:
+def _weights(steps: int, means: Sequence[Means], per_step: int) -> FloatArray:
     """Return the weight of each position of a recording in each part of all means ``(parts, positions)``."""
-    steps = len(reading.values)
     weights = np.concatenate([np.zeros((0, steps), np.float32), *(pooling_weights(steps, each) for each in means)])
     return np.repeat(weights / per_step, per_step, axis=1)
-
-
-def _positions_per_step(model: LanguageModel) -> int:
-    return model.gpt.config.positions_per_step(model.predicted.streams)
 
 
 def _batches(clips: Sequence[GPTInput], capacity: int, batch_tokens: int) -> Iterator[list[Passage]]:

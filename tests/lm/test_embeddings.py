@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from lm.layers import Counted, embed, layer_features, pool_by_row, pool_together, states_over_time
+from lm.layers import embed, layer_features, states_over_time
 from lm.model import LanguageModel
 from lm.options import POOLINGS, Pooling, VectorConfig
 from lm.probing.vectors import ALL_POOLINGS, FloatArray, pool
@@ -102,16 +102,3 @@ def test_soft_codes_are_read_as_means_of_embeddings(model: LanguageModel) -> Non
     for layer in range(TINY.layers):
         expected = _pooled(inner[layer], 1 if gpt.by_step else streams, "thirds_max")
         np.testing.assert_allclose(found[f"inner_{layer + 1}:thirds_max"][0], expected, atol=1e-4)
-
-
-def test_rows_pooled_together_are_those_pooled_one_by_one() -> None:
-    """A GPU pools a batch with one product, whose sums are rounded otherwise."""
-    draw = torch.Generator().manual_seed(0)
-    states = torch.randn(3, 4, 20, 6, generator=draw)
-    counted = [
-        Counted(weights=torch.rand(5, positions, generator=draw), first=first)
-        for first, positions in ((1, 19), (7, 4), (1, 1), (12, 8))
-    ]
-    by_row, together = (pool_rows(states, counted, largest=True) for pool_rows in (pool_by_row, pool_together))
-    for one, other in zip(by_row, together, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
