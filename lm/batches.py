@@ -1,4 +1,4 @@
-"""Batches of codes for the training loop, and the loss over them. All codes of a corpus are in one array.
+"""Batches of codes for the training loop, and the loss over them.
 
 The batch of a step is a function of (seed, step): the same examples for any number of processes, each of which takes a
 share. Random choices of an example come from a generator seeded by (seed, epoch, example).
@@ -7,7 +7,7 @@ share. Random choices of an example come from a generator seeded by (seed, epoch
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -27,65 +27,32 @@ IndexArray = npt.NDArray[np.int64]
 class CodeSequences:
     """Clips with one or more sequences of codes each: their views.
 
-    Views are the same sound cut into patches from other offsets, or warped. The first view is the original clip.
+    Views are the same sound cut into patches from other offsets, or warped. The first view is the original clip. A view
+    is ``(time, streams)``; of an upsampler ``(time, streams + columns)``, with what `lm.tokens` reads.
 
     Raises:
         InputError: there is no clip, a clip has no view, or a view has no code.
     """
 
-    # (total time, streams), all sequences one after the other; of an upsampler (total time, streams + columns), with
-    # what `lm.tokens` reads at each time step
-    values: IntArray
-    offsets: IndexArray  # (sequences + 1,) time steps: sequence i is values[offsets[i] : offsets[i + 1]]
-    first_views: IndexArray  # (clips + 1,) sequences: clip c has the views first_views[c] to first_views[c + 1] - 1
+    views: Sequence[Sequence[IntArray]]  # of each clip
 
     def __post_init__(self) -> None:
-        if len(self.first_views) < 2:
-            remedy = "a language model needs at least one: look at the manifest and its splits"
-            raise InputError(f"sequences hold 0 clips; {remedy}")
-        self._require_filled("clip", "view", self.first_views)
-        self._require_filled("sequence", "code", self.offsets)
+        if not self.views:
+            raise InputError("there are 0 clips; a language model needs one: look at the manifest and its splits")
+        empty = sum(not views or not all(map(len, views)) for views in self.views)
+        if empty:
+            problem = f"{empty} of {len(self.views)} clips have no view, or a view without a code"
+            raise InputError(f"{problem}; leave recordings out that are shorter than one code")
 
     @classmethod
     def of(cls, clips: Iterable[Sequence[IntArray]]) -> "CodeSequences":
-        """Build sequences from the views ``(time, streams)`` of each clip."""
-        clips = list(clips)
-        views = [view for clip in clips for view in clip]
-        return cls(
-            values=np.concatenate(views) if views else np.zeros((0, 1), np.int32),
-            offsets=_boundaries([len(view) for view in views]),
-            first_views=_boundaries([len(clip) for clip in clips]),
-        )
+        """Build sequences from the views of each clip."""
+        return cls(views=[*clips])
 
-    @property
-    def num_clips(self) -> int:
-        """Number of clips."""
-        return len(self.first_views) - 1
-
-    @property
+    @cached_property
     def lengths(self) -> IndexArray:
         """Time steps of each clip's first view ``(clips,)``."""
-        first = self.first_views[:-1]
-        return self.offsets[first + 1] - self.offsets[first]
-
-    def num_views(self, clip: int) -> int:
-        """Return the number of views of a clip."""
-        return int(self.first_views[clip + 1] - self.first_views[clip])
-
-    def view(self, clip: int, view: int = 0) -> IntArray:
-        """Return the codes ``(time, streams)`` of one view of a clip."""
-        sequence = int(self.first_views[clip]) + view
-        return self.values[self.offsets[sequence] : self.offsets[sequence + 1]]
-
-    def _require_filled(self, owner: str, part: str, boundaries: IndexArray) -> None:
-        empty = np.flatnonzero(np.diff(boundaries) == 0)
-        if empty.size:
-            problem = f"{owner} {empty[0]} has no {part} ({empty.size} such of {len(boundaries) - 1})"
-            raise InputError(f"{problem}; leave recordings out that are shorter than one code")
-
-
-def _boundaries(lengths: list[int]) -> IndexArray:
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+        return np.array([len(views[0]) for views in self.views])
 
 
 MIN_WINDOWS = 4  # per step, for windows of any length
@@ -99,7 +66,7 @@ class TokenRow:
 
     tokens: IndexArray  # one per code
     targets: IndexArray  # one per code
-    conditions: IndexArray | None  # (codes, columns) of an upsampler: what it reads where it predicts each code
+    conditions: IndexArray  # (codes, columns): what an upsampler reads where it predicts each code; else no columns
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -172,7 +139,7 @@ class TrainingBatches:
         self._config = config
         self._capacity = capacity
         crops = -(-sequences.lengths // capacity)
-        self._clips = np.repeat(np.arange(sequences.num_clips), crops)  # (examples,) the clip of each example
+        self._clips = np.repeat(np.arange(len(crops)), crops)  # (examples,) the clip of each example
         self._order = lru_cache(maxsize=2)(self._shuffle)  # a batch may reach into the next epoch
 
     def batch(self, step: int, part: int, parts: int) -> TokenBatch:
@@ -190,22 +157,17 @@ class TrainingBatches:
         return _collate(rows, self._vocabulary)
 
     def _example(self, epoch: int, place: int) -> TokenRow:
-        """Return a window of one of a clip's views."""
+        """Return a window of one of a clip's views, with random codes in the place of some inputs."""
         example = int(self._order(epoch)[place])
         rng = np.random.default_rng([self._config.seed, EXAMPLE, epoch, example])
-        clip = int(self._clips[example])
-        codes = self._sequences.view(clip, int(rng.integers(self._sequences.num_views(clip))))
-        start = int(rng.integers(max(len(codes) - self._capacity, 0) + 1))
-        return self._row(codes, start, rng)
-
-    def _row(self, codes: IntArray, start: int, rng: np.random.Generator) -> TokenRow:
-        """Return the window that begins at a time step, or the last whole window; some inputs are random codes."""
-        start = min(start, max(len(codes) - self._capacity, 0))
-        crop, conditions = _divided(codes[start : start + self._capacity], self._vocabulary)
+        views = self._sequences.views[int(self._clips[example])]
+        steps = views[int(rng.integers(len(views)))]
+        start = int(rng.integers(max(len(steps) - self._capacity, 0) + 1))
+        crop, conditions = _divided(steps[start : start + self._capacity], self._vocabulary)
         replaced = rng.random(crop.shape) < self._config.random_inputs
-        others = self._vocabulary.random_codes(rng, crop.shape)
-        tokens, targets = self._vocabulary.tokens(np.where(replaced, others, crop)), crop.reshape(-1).astype(np.int64)
-        return TokenRow(tokens=tokens, targets=targets, conditions=conditions)
+        read = np.where(replaced, self._vocabulary.random_codes(rng, crop.shape), crop)
+        targets = crop.reshape(-1).astype(np.int64)
+        return TokenRow(tokens=self._vocabulary.tokens(read), targets=targets, conditions=conditions)
 
     def _shuffle(self, epoch: int) -> IndexArray:
         """Return the order of the examples in an epoch ``(examples,)``."""
@@ -243,7 +205,7 @@ def validation_batches(
     passages.sort(key=lambda passage: passage[1].stop - passage[1].start)
     for first in range(0, len(passages), batch_size):
         rows = passages[first : first + batch_size]
-        yield _collate([_row(sequences.view(clip), window, vocabulary) for clip, window in rows], vocabulary)
+        yield _collate([_row(sequences.views[clip][0], window, vocabulary) for clip, window in rows], vocabulary)
 
 
 def _row(codes: IntArray, window: Window, vocabulary: Vocabulary) -> TokenRow:
@@ -255,36 +217,25 @@ def _row(codes: IntArray, window: Window, vocabulary: Vocabulary) -> TokenRow:
     return TokenRow(tokens=tokens, targets=targets.reshape(-1), conditions=conditions)
 
 
-def _divided(steps: IntArray, vocabulary: Vocabulary) -> tuple[IntArray, IndexArray | None]:
-    """Divide time steps ``(time, streams + columns)`` into codes and, of an upsampler, conditions of each code."""
+def _divided(steps: IntArray, vocabulary: Vocabulary) -> tuple[IntArray, IndexArray]:
+    """Divide time steps ``(time, streams + columns)`` into codes, and the conditions of each code."""
     codes, conditions = steps[:, : vocabulary.streams], steps[:, vocabulary.streams :]
-    if not conditions.shape[1]:
-        return codes, None
     return codes, np.repeat(conditions, vocabulary.streams, axis=0).astype(np.int64)
 
 
 def _collate(rows: list[TokenRow], vocabulary: Vocabulary) -> TokenBatch:
     """Collate windows; every row begins with begin-of-sequence."""
-    width = max(len(row.tokens) for row in rows)
-    inputs = np.full((len(rows), width), vocabulary.pad, np.int64)
-    targets = np.full((len(rows), width), UNCOUNTED, np.int64)
+    size = len(rows), max(len(row.tokens) for row in rows)
+    inputs, targets = np.full(size, vocabulary.pad, np.int64), np.full(size, UNCOUNTED, np.int64)
+    conditions = np.zeros((*size, rows[0].conditions.shape[1]), np.int64)
     for index, row in enumerate(rows):
         inputs[index, 0] = vocabulary.bos
         inputs[index, 1 : len(row.tokens)] = row.tokens[:-1]
         targets[index, : len(row.targets)] = row.targets
+        conditions[index, : len(row.conditions)] = row.conditions
     return TokenBatch(
         inputs=torch.from_numpy(inputs),
         targets=torch.from_numpy(targets),
         codes=int((targets != UNCOUNTED).sum()),
-        conditions=_padded([row.conditions for row in rows if row.conditions is not None], width),
+        conditions=torch.from_numpy(conditions) if conditions.shape[2] else None,
     )
-
-
-def _padded(conditions: list[IndexArray], width: int) -> Tensor | None:
-    """Fill the conditions of each window up to the same number of positions; None if there are none."""
-    if not conditions:
-        return None
-    padded = np.zeros((len(conditions), width, conditions[0].shape[1]), np.int64)
-    for own, row in zip(padded, conditions, strict=True):
-        own[: len(row)] = row
-    return torch.from_numpy(padded)

@@ -20,7 +20,7 @@ from wordless.base.causal_transformer import create_causal_transformer, full_row
 if TYPE_CHECKING:
     from fairseq2.models.transformer import TransformerEmbeddingFrontend
     from fairseq2.models.transformer_lm import TransformerLM
-    from fairseq2.nn import BatchLayout, IncrementalStateBag
+    from fairseq2.nn import BatchLayout
 
 
 class GPT(nn.Module):
@@ -38,7 +38,19 @@ class GPT(nn.Module):
         config.require_room(vocabulary.streams)
         self.config = config
         self.vocabulary = vocabulary
-        self.transformer = _transformer(config, vocabulary)
+        self.transformer: TransformerLM = create_causal_transformer(
+            model_dim=config.model_dim,
+            layers=config.layers,
+            heads=config.heads,
+            ffn_dim=config.ffn_dim,
+            positions=config.context,
+            tokens=vocabulary.size,
+            pad=vocabulary.pad,
+            tied=True,
+            dropout=config.dropout,
+            rope_theta=config.rope_theta,
+            init_std=config.init_std,
+        )
         self.conditions = conditions
         dim, std = config.model_dim, config.init_std
         self.embed_conditions = None if conditions is None else ConditionEmbedding(conditions, dim, std=std)
@@ -73,7 +85,7 @@ class GPT(nn.Module):
 
         With parallel streams the positions are begin-of-sequence and whole time steps.
         """
-        decoded: Tensor = self.transformer.decoder(*self._embed(tokens, conditions))
+        decoded: Tensor = self.transformer.decoder(*self.embed(tokens, conditions))
         return decoded
 
     def decoded_steps(self, steps: Tensor) -> Tensor:
@@ -93,19 +105,7 @@ class GPT(nn.Module):
         codes = self._of_codes(logits)
         return codes.reshape(codes.shape[0], -1, self.vocabulary.per_stream)  # (N, T, S * K) -> (N, T * S, K)
 
-    def step_logits(self, steps: Tensor, conditions: Tensor | None, state_bag: IncrementalStateBag) -> Tensor:
-        """Map tokens ``(batch, time, streams)`` to logits of the time step after each ``(batch, time, streams, K)``."""
-        embedded, layout = self._embed_steps(steps, conditions)
-        decoded = self.transformer.decoder(embedded, layout, state_bag=state_bag)
-        return self.logits(decoded).reshape(*steps.shape, -1)
-
-    def position_logits(self, tokens: Tensor, conditions: Tensor | None, state_bag: IncrementalStateBag) -> Tensor:
-        """Map tokens ``(batch, positions)`` after those in the state to logits ``(batch, positions, vocabulary)``."""
-        embedded, layout = self._embed(tokens, conditions)
-        logits: Tensor = self.transformer.final_proj(self.transformer.decoder(embedded, layout, state_bag=state_bag))
-        return logits
-
-    def _embed(
+    def embed(
         self, tokens: Tensor, conditions: Tensor | None, shares: Tensor | None = None
     ) -> tuple[Tensor, BatchLayout]:
         """Compute the first layer's inputs ``(batch, positions, model_dim)``; positions as in `decoded`."""
@@ -114,15 +114,15 @@ class GPT(nn.Module):
             return embedded, full_rows(embedded)
         if self.by_step:
             of_steps = None if conditions is None else conditions[:, :: self.vocabulary.streams]
-            return self._embed_steps(self.vocabulary.steps(tokens), of_steps)
+            return self.embed_steps(self.vocabulary.steps(tokens), of_steps)
         # Rows padded on the right are passed as full rows: attention is causal, so no position before the padding sees
         # it, and the fast causal kernel needs no mask.
         if self.embed_conditions is not None:
-            return self._embed_steps(tokens[..., None], conditions)
+            return self.embed_steps(tokens[..., None], conditions)
         embedded, layout = self.transformer.decoder_frontend(tokens, full_rows(tokens))
         return embedded, layout
 
-    def _embed_steps(self, steps: Tensor, conditions: Tensor | None) -> tuple[Tensor, BatchLayout]:
+    def embed_steps(self, steps: Tensor, conditions: Tensor | None) -> tuple[Tensor, BatchLayout]:
         """Sum the embeddings of each time step's tokens, and those of its conditions ``(batch, time, model_dim)``."""
         frontend = cast("TransformerEmbeddingFrontend", self.transformer.decoder_frontend)
         embedded = frontend.embed(steps).sum(2)  # (N, T, S, M) -> (N, T, M)
@@ -138,7 +138,7 @@ class GPT(nn.Module):
         table = embed(of_codes).reshape(streams, self.vocabulary.per_stream, -1)  # (streams, codes, model_dim)
         by_step = shares.reshape(len(shares), -1, *table.shape[:2])  # (batch, time, streams, codes)
         each = torch.einsum("ntsk,skm->ntsm", by_step, table)
-        begin = self._embed(tokens[:, :1], None)[0]
+        begin = self.embed(tokens[:, :1], None)[0]
         return torch.cat([begin, each.sum(2) if self.by_step else each.flatten(1, 2)], dim=1)
 
     def _of_codes(self, logits: Tensor) -> Tensor:
@@ -171,7 +171,7 @@ class GPT(nn.Module):
             states.append(layer_output)
             return True
 
-        embedded, layout = self._embed(tokens, conditions, shares)
+        embedded, layout = self.embed(tokens, conditions, shares)
         with self.transformer.decoder.register_layer_hook(keep):
             self.transformer.decoder(embedded, layout)
         return torch.stack([embedded, *states])
@@ -184,7 +184,7 @@ class GPT(nn.Module):
 
         Positions and ``shares`` are those of `hidden_states`.
         """
-        return torch.stack(inner_activations(self.transformer.decoder, *self._embed(tokens, conditions, shares)))
+        return torch.stack(inner_activations(self.transformer.decoder, *self.embed(tokens, conditions, shares)))
 
     def over_codes(self, states: Tensor) -> Tensor:
         """Repeat states ``(..., positions, dim)`` of parallel time steps for each of their codes; others stay."""
@@ -211,17 +211,13 @@ class CachedGPT:
 
         After the first call, one position at a time.
         """
-        if self._gpt.by_step:
-            return self._read_steps(tokens, conditions)
-        logits = self._gpt.position_logits(tokens, conditions, self._state)
-        self._state.increment_step_nr(tokens.shape[1])
-        return self._gpt.code_logits(logits[:, -1:], first=self._state.step_nr - 1)[:, 0]
-
-    def _read_steps(self, tokens: Tensor, conditions: Tensor | None) -> Tensor:
-        """Read tokens if a position is a time step: the tokens of an incomplete time step are kept for later."""
-        streams = self._gpt.vocabulary.streams
+        gpt, streams = self._gpt, self._gpt.vocabulary.streams
+        if not gpt.by_step:
+            logits = gpt.transformer.final_proj(self._decoded(*gpt.embed(tokens, conditions), tokens.shape[1]))
+            return gpt.code_logits(logits[:, -1:], first=self._state.step_nr - 1)[:, 0]
+        # A position is a time step: the tokens of an incomplete time step are kept for later.
         if self._partial is None:
-            steps = self._gpt.vocabulary.steps(tokens)
+            steps = gpt.vocabulary.steps(tokens)
             conditions = None if conditions is None else conditions[:, ::streams]
             self._partial = tokens[:, 1 + (steps.shape[1] - 1) * streams :]
         else:
@@ -229,9 +225,15 @@ class CachedGPT:
             whole = waiting.shape[1] // streams * streams
             steps, self._partial = waiting[:, :whole].reshape(len(waiting), -1, streams), waiting[:, whole:]
         if steps.shape[1]:
-            self._next = self._gpt.step_logits(steps, conditions, self._state)[:, -1]
-            self._state.increment_step_nr(steps.shape[1])
+            decoded = self._decoded(*gpt.embed_steps(steps, conditions), steps.shape[1])
+            self._next = gpt.logits(decoded).reshape(*steps.shape, -1)[:, -1]
         return self._next[:, self._partial.shape[1]]
+
+    def _decoded(self, embedded: Tensor, layout: BatchLayout, positions: int) -> Tensor:
+        """Decode the embeddings of the next positions ``(batch, positions, model_dim)``, and remember them."""
+        decoded: Tensor = self._gpt.transformer.decoder(embedded, layout, state_bag=self._state)
+        self._state.increment_step_nr(positions)
+        return decoded
 
 
 def create_gpt(config: GPTConfig, vocabulary: Vocabulary, *, seed: int, conditions: Conditions | None = None) -> GPT:
@@ -239,19 +241,3 @@ def create_gpt(config: GPTConfig, vocabulary: Vocabulary, *, seed: int, conditio
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return GPT(config, vocabulary, conditions)
-
-
-def _transformer(config: GPTConfig, vocabulary: Vocabulary) -> TransformerLM:
-    return create_causal_transformer(
-        model_dim=config.model_dim,
-        layers=config.layers,
-        heads=config.heads,
-        ffn_dim=config.ffn_dim,
-        positions=config.context,
-        tokens=vocabulary.size,
-        pad=vocabulary.pad,
-        tied=True,
-        dropout=config.dropout,
-        rope_theta=config.rope_theta,
-        init_std=config.init_std,
-    )

@@ -13,7 +13,8 @@ GPT may also have it among its codes, as one more stream.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import groupby, islice
@@ -156,14 +157,9 @@ class LanguageModel:
                     "the coarser rates do not predict; take all models from one run"
                 )
         *coarser, finest = models
-        whole = finest._beside(coarser)
-        whole.name = name
+        whole = copy(finest)
+        whole.coarser, whole.name = tuple(coarser), name
         return whole
-
-    def _beside(self, coarser: Sequence["LanguageModel"]) -> "LanguageModel":
-        other = LanguageModel(self.gpt, self.format, name=self.name, coarser=coarser, pitch=self.pitch)
-        other.began_at = self.began_at
-        return other
 
     @property
     def rates(self) -> tuple["LanguageModel", ...]:
@@ -194,7 +190,9 @@ class LanguageModel:
         """Write model.safetensors, README.md and, last, config.json; of several rates, a folder for each."""
         folder = Path(folder).expanduser()
         if self.coarser:
-            return save_rates(folder, [*self.coarser, self._beside(())], self.format, card=rates_card(self.format))
+            alone = copy(self)
+            alone.coarser = ()
+            return save_rates(folder, [*self.coarser, alone], self.format, card=rates_card(self.format))
         config: dict[str, object] = {"gpt": asdict(self.gpt.config), "codes": self.format.as_dict()}
         if self.gpt.conditions is not None:
             config["look_ahead"] = self.gpt.conditions.look_ahead
@@ -253,13 +251,7 @@ class LanguageModel:
                 lengths = [len(values) + steps for values in own]
                 conditions = [reads.align(*each) for each in zip(coarser, lengths, strict=True)]
             continued = continue_codes(
-                model.gpt,
-                own,
-                steps=steps,
-                sampling=sampling,
-                seed=seed,
-                conditions=conditions,
-                rate=place + 1,
+                model.gpt, own, steps=steps, sampling=sampling, seed=seed, conditions=conditions, rate=place + 1
             )
             wanted = model.predicted.steps(num_samples)
             for number, (values, more) in enumerate(zip(own, continued, strict=True)):
@@ -344,9 +336,8 @@ class LanguageModel:
         longer than the context is read in windows; only the wanted layers are kept in memory.
         """
         layers = range(1 + self.gpt.config.layers) if layers is None else layers
-        parts = [torch.zeros(len(layers), 0, self.gpt.config.model_dim, device=self.gpt.device, dtype=torch.float32)]
-        parts.extend(self.stream_hidden_states(codes, layers))
-        return torch.cat(parts, dim=1)
+        none = torch.zeros(len(layers), 0, self.gpt.config.model_dim, device=self.gpt.device, dtype=torch.float32)
+        return torch.cat([none, *self.stream_hidden_states(codes, layers)], dim=1)
 
     @torch.no_grad()
     def stream_hidden_states(self, codes: Codes, layers: Sequence[int], *, first: int = 0) -> Iterator[Tensor]:
@@ -374,9 +365,7 @@ class LanguageModel:
         default sampling options.
         """
         reading = self.reading(codes)
-        read = windows(len(reading.values), self.gpt.capacity)
-        parts = [self._window_log_probabilities(reading, window) for window in read]
-        return np.concatenate(parts) if parts else np.zeros(reading.values.shape, np.float32)
+        return self._log_probabilities(reading, ([each] for each in windows(len(reading.values), self.gpt.capacity)))
 
     @torch.no_grad()
     def log_probabilities_within(self, codes: Codes, past: int) -> FloatArray:
@@ -386,15 +375,21 @@ class LanguageModel:
         of a long recording. Windows of one length are read together.
         """
         reading = self.reading(codes)
-        found = np.zeros(reading.values.shape, np.float32)
         read = windows(len(reading.values), min(past, self.gpt.capacity))
-        for _, alike in groupby(read, key=lambda window: window.stop - window.start):
-            some = list(alike)
-            tokens = torch.stack([self.inputs(reading, window)[0] for window in some])
-            logits = self.gpt(tokens[:, :-1]).float().log_softmax(-1)  # (windows, steps * streams, codes)
+        alike = groupby(read, key=lambda window: window.stop - window.start)
+        return self._log_probabilities(reading, ([*some] for _, some in alike))
+
+    def _log_probabilities(self, reading: GPTInput, batches: Iterable[list[Window]]) -> FloatArray:
+        """Compute the log-probabilities ``(time, streams)`` from batches of windows, of one length each."""
+        found = np.zeros(reading.values.shape, np.float32)
+        for some in batches:
+            tokens, conditions = zip(*(self.inputs(reading, window) for window in some), strict=True)
+            read = None if reading.conditions is None else torch.stack(conditions)[:, :-1]
+            # (windows, steps * streams, codes)
+            logits = self.gpt(torch.stack(tokens)[:, :-1], read).float().log_softmax(-1)
             values = np.stack([reading.values[window.start : window.stop].reshape(-1) for window in some])
             wanted = torch.from_numpy(values.astype(np.int64)).to(logits.device)[..., None]
-            chosen = logits.gather(2, wanted).cpu().numpy().reshape(len(some), -1, reading.values.shape[1])
+            chosen = logits.gather(2, wanted).cpu().numpy().reshape(len(some), -1, found.shape[1])
             for window, each in zip(some, chosen, strict=True):
                 found[window.counted : window.stop] = each[window.counted - window.start :]
         return found
@@ -523,14 +518,6 @@ class LanguageModel:
     def _whole(self, prompt: Codes) -> Codes:
         """Return the whole time steps of a prompt: the padding of the last one is not sound."""
         return prompt.crop(0, prompt.num_samples // self.format.samples_per_code)
-
-    def _window_log_probabilities(self, reading: GPTInput, window: Window) -> FloatArray:
-        read, (tokens, conditions) = reading.values[window.start : window.stop], self.inputs(reading, window)
-        # logits (time * streams, codes)
-        logits = self.gpt(tokens[None, :-1], None if conditions is None else conditions[None, :-1])[0]
-        wanted = torch.from_numpy(read.reshape(-1, 1).astype(np.int64)).to(logits.device)
-        chosen: FloatArray = logits.float().log_softmax(-1).gather(1, wanted).cpu().numpy()
-        return chosen.reshape(read.shape)[window.counted - window.start :]
 
 
 def _pitch_draws(seed: int, number: int) -> np.random.Generator:

@@ -25,7 +25,7 @@ def _sequences(streams: int = 1, views: int = 1) -> CodeSequences:
 
 
 def _training(sequences: CodeSequences, *, capacity: int = 10, **config: float) -> TrainingBatches:
-    vocabulary = Vocabulary(per_stream=7, streams=sequences.values.shape[1])
+    vocabulary = Vocabulary(per_stream=7, streams=sequences.views[0][0].shape[1])
     settings = {"batch_size": 6, "random_inputs": 0.0, "pool_batches": 2, **config}
     return TrainingBatches(sequences, vocabulary, BatchConfig(**settings), capacity=capacity)  # type: ignore[arg-type]  # of several types
 
@@ -60,7 +60,7 @@ def test_an_epoch_has_each_clip_once_for_each_window_that_it_fills() -> None:
     batches = _training(sequences, batch_size=5)  # 3 windows of 10 fit... 15 examples in an epoch
     rows = sum((_rows(batches.batch(step, 0, 1)) for step in range(3)), Counter())
     for clip, length in enumerate(LENGTHS):
-        codes = sequences.view(clip).reshape(-1).tolist()
+        codes = sequences.views[clip][0].reshape(-1).tolist()
         crops = {tuple(codes[start : start + 10]) for start in range(max(length - 10, 0) + 1)}
         assert sum(count for row, count in rows.items() if row[1::2] in crops) == -(-length // 10)
 
@@ -97,7 +97,7 @@ def test_validation_counts_every_code_once(capacity: int, batch_size: int, strea
     sequences, vocabulary = _sequences(streams, views=2), Vocabulary(per_stream=7, streams=streams)
     batches = list(validation_batches(sequences, vocabulary, batch_size=batch_size, capacity=capacity))
     counted = Counter(code for batch in batches for code in batch.targets[batch.targets != UNCOUNTED].tolist())
-    first_views = np.concatenate([sequences.view(clip) for clip in range(sequences.num_clips)])
+    first_views = np.concatenate([sequences.views[clip][0] for clip in range(len(sequences.views))])
     assert counted == Counter(first_views.reshape(-1).tolist())
     assert sum(batch.codes for batch in batches) == first_views.size
 
@@ -107,7 +107,7 @@ def test_batches_that_cannot_be_shared_out_and_clips_without_codes_are_refused()
         _training(_sequences()).batch(0, 0, 4)
     with pytest.raises(InputError, match="0 clips"):
         CodeSequences.of([])
-    with pytest.raises(InputError, match=r"sequence 1\b.*code"):
+    with pytest.raises(InputError, match=r"1 of 2 clips\b.*code"):
         CodeSequences.of([[random_codes(3).values], [random_codes(0).values]])
 
 
