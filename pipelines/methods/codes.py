@@ -101,19 +101,14 @@ def _states_of_rate(number: int, study: Study) -> Made:
     return Made(trained=coded.entries, features=features)
 
 
-def _require_rate(name: str, number: int, options: RunSettings) -> tuple[int, ...]:
-    """Return the rates of the run, and refuse a method of a rate that it does not have."""
+def _require_rate(name: str, number: int, options: RunSettings) -> None:
+    """Refuse a method of a rate that the run does not have."""
     rates = options.tokenizer.rates or ()
     if number > len(rates):
         raise InputError(
             f"compare.methods has {name}, and tokenizer.rates is {list(rates) or 'null'}: name rates, such as "
             "tokenizer.rates=[8,4,2], or leave the method out"
         )
-    return rates
-
-
-def _require_options(name: str, number: int, options: RunSettings) -> None:
-    _require_rate(name, number, options)
 
 
 def _bag_of_rate(number: int) -> Method:
@@ -127,7 +122,7 @@ def _bag_of_rate(number: int) -> Method:
             line=Line(marker=MARKERS[number - 1], filled=False, dashes="--"),
         ),
         features=partial(_bags_of_rate, number),
-        require_options=partial(_require_options, name, number),
+        require_options=partial(_require_rate, name, number),
     )
 
 
@@ -144,7 +139,7 @@ def _gpt_of_rate(number: int) -> Method:
         input=f"bag_of_rate_{number}",
         reads_rates=True,
         features=partial(_states_of_rate, number),
-        require_options=partial(_require_options, name, number),
+        require_options=partial(_require_rate, name, number),
     )
 
 

@@ -7,8 +7,7 @@ Pictures of what a method has learned are plain values in ``results.json``, whic
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypedDict, get_args
 
 from pipelines.store.store import Entry
@@ -18,13 +17,12 @@ if TYPE_CHECKING:
     from pipelines.methods.study import Study
     from pipelines.settings.run import RunSettings
     from pipelines.stages.features import Frames
-    from pipelines.stages.networks import Network
     from wordless.audio.options import SpectrogramConfig
     from wordless.audio.recordings.manifest import Clips
 
 
 class LineRecord(TypedDict):
-    """A named line, or a panel of its own."""
+    """A named line."""
 
     name: str
     values: list[float]  # at equal distances
@@ -41,13 +39,12 @@ class ImageRecord(TypedDict):
     lines: list[LineRecord]  # in the unit of the vertical axis
 
 
-class PictureRecord(TypedDict, total=False):
-    """An image, or a gallery of panels."""
+class PictureRecord(TypedDict):
+    """An image with its text."""
 
     title: str
     caption: str
     image: ImageRecord
-    panels: list[LineRecord]
 
 
 # "own": vectors that the user brings. Charts order and colour methods by kind.
@@ -125,13 +122,6 @@ class Method:
         return self.row.name
 
 
-def train_and_read(study: Study, name: str, network: Network, data: Entry) -> Made:
-    """Train a network on the labels of the clips, whose stored inputs are ``data``, and read its layers."""
-    trained = network.train(study, data, study.task.classes, study.options.probe.label_separator, method=name)
-    # methods of one network may share the entry of their training
-    return Made(trained=(data, replace(trained, stage=name)), features=network.features(study, name, trained))
-
-
 def refuse_input(name: str, options: RunSettings) -> None:
     """Refuse ``compare.input`` for a network without an input that can stand beside its layers, as others have."""
     if options.compare.input:
@@ -147,10 +137,10 @@ def describe_frame_method(row: Row, frames: Callable[[SpectrogramConfig], Frames
     ``frames`` returns the function that computes them, with its options for the run's front end: samples
     ``(num_samples,)`` of a whole clip at the front end's sample rate -> frames ``(time, dims)``.
     """
-    return Method(row=row, features=partial(_pool_frames, row, frames))
 
+    def pooled(study: Study) -> Made:
+        from pipelines.stages.features import frame_features
 
-def _pool_frames(row: Row, frames: Callable[[SpectrogramConfig], Frames], study: Study) -> Made:
-    from pipelines.stages.features import frame_features
+        return Made(features=frame_features(study, frames(study.audio), method=row.name))
 
-    return Made(features=frame_features(study, frames(study.audio), method=row.name))
+    return Method(row=row, features=pooled)

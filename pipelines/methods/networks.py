@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from pipelines.methods.method import Line, Made, Method, PictureRecord, Row, Training, refuse_input, train_and_read
+from pipelines.methods.method import Line, Made, Method, PictureRecord, Row, Training, refuse_input
 from wordless.base.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,6 +22,24 @@ if TYPE_CHECKING:
     from wordless.audio.recordings.manifest import Clips
 
 
+def _trained(name: str, network: Callable[[Study], Network], data: Callable[[Study], Entry], study: Study) -> Made:
+    """Train a network on the labels of the clips, whose stored inputs are ``data``, and read its layers."""
+    own, inputs = network(study), data(study)
+    trained = own.train(study, inputs, study.task.classes, study.options.probe.label_separator, method=name)
+    # methods of one network may share the entry of their training
+    return Made(trained=(inputs, replace(trained, stage=name)), features=own.features(study, name, trained))
+
+
+def _untrained(name: str, network: Callable[[Study], Network], study: Study) -> Made:
+    return Made(features=network(study).features(study, name))
+
+
+def _conv(study: Study, simclr: Entry | None = None) -> Network:
+    from pipelines.stages.networks import convolutional
+
+    return convolutional(study, study.entries.finest.statistics, study.options.baselines, simclr=simclr)
+
+
 def _simclr(study: Study) -> Made:
     from pipelines.stages.pretraining import simclr
 
@@ -27,20 +47,6 @@ def _simclr(study: Study) -> Made:
     trained = simclr(study.session, study.spectrograms, extra, study.options.baselines)
     features = _conv(study, trained).features(study, SIMCLR.name)
     return Made(trained=(study.spectrograms, trained), unlabelled=tuple((each,) for each in extra), features=features)
-
-
-def _supervised(study: Study) -> Made:
-    return train_and_read(study, SUPERVISED.name, _conv(study), study.spectrograms)
-
-
-def _untrained_conv(study: Study) -> Made:
-    return Made(features=_conv(study).features(study, RANDOM_CONV.name))
-
-
-def _conv(study: Study, simclr: Entry | None = None) -> Network:
-    from pipelines.stages.networks import convolutional
-
-    return convolutional(study, study.entries.finest.statistics, study.options.baselines, simclr=simclr)
 
 
 def _require_two(manifest: Clips) -> None:
@@ -88,7 +94,7 @@ SUPERVISED = Method(
     ),
     labels="train",
     input="log_mel",
-    features=_supervised,
+    features=partial(_trained, "supervised", _conv, attrgetter("spectrograms")),
     training=Training(option="baselines.supervised", loss="nats per clip"),
 )
 RANDOM_CONV = Method(
@@ -96,22 +102,20 @@ RANDOM_CONV = Method(
         name="random_conv", kind="untrained", title="CNN, untrained", line=Line(marker="s", filled=False, dashes=":")
     ),
     input="log_mel",
-    features=_untrained_conv,
+    features=partial(_untrained, "random_conv", _conv),
 )
 
 
-def _ast(study: Study) -> Made:
+def _ast(study: Study) -> Network:
     from pipelines.stages.networks import ast
+
+    return ast(study, study.options.ast)
+
+
+def _filter_banks(study: Study) -> Entry:
     from pipelines.stages.stored_arrays import filter_banks
 
-    banks = filter_banks(study.session, study.manifest)
-    return train_and_read(study, AST.name, ast(study, study.options.ast), banks)
-
-
-def _untrained_ast(study: Study) -> Made:
-    from pipelines.stages.networks import ast
-
-    return Made(features=ast(study, study.options.ast).features(study, RANDOM_AST.name))
+    return filter_banks(study.session, study.manifest)
 
 
 def _require_ast(options: RunSettings) -> None:
@@ -136,7 +140,7 @@ AST = Method(
     ),
     head=Row(name="ast_head", untrained="random_ast", kind="supervised", title="AST, own head"),
     labels="train",
-    features=_ast,
+    features=partial(_trained, "ast", _ast, _filter_banks),
     training=Training(option="ast", loss="nats per clip"),
     require_options=_require_ast,
 )
@@ -144,7 +148,7 @@ RANDOM_AST = Method(
     row=Row(
         name="random_ast", kind="untrained", title="AST, untrained", line=Line(marker="H", filled=False, dashes=":")
     ),
-    features=_untrained_ast,
+    features=partial(_untrained, "random_ast", _ast),
     require_options=partial(refuse_input, "random_ast"),
 )
 
@@ -157,20 +161,17 @@ def _patch_seconds(options: RunSettings) -> float:
     return options.audio_transformer.model.patch_ms / 1000
 
 
-def _audio_transformer(name: str, variant: Variant | None, study: Study) -> Made:
+def _audio_transformer(study: Study, variant: Variant | None = None) -> Network:
     from pipelines.stages.networks import audio_transformer
+
+    own = study.options.audio_transformer
+    return audio_transformer(study, own if variant is None else replace(own, model=replace(own.model, variant=variant)))
+
+
+def _waveforms(study: Study) -> Entry:
     from pipelines.stages.stored_arrays import waveforms
 
-    own, sound = study.options.audio_transformer, waveforms(study.session, study.manifest, study.audio.sample_rate)
-    own = own if variant is None else replace(own, model=replace(own.model, variant=variant))
-    return train_and_read(study, name, audio_transformer(study, own), sound)
-
-
-def _untrained_audio_transformer(study: Study) -> Made:
-    from pipelines.stages.networks import audio_transformer
-
-    network = audio_transformer(study, study.options.audio_transformer)
-    return Made(features=network.features(study, RANDOM_AUDIO_TRANSFORMER.name))
+    return waveforms(study.session, study.manifest, study.audio.sample_rate)
 
 
 def _pictures(title: str, trained: Entry) -> list[PictureRecord]:
@@ -195,11 +196,8 @@ def _describe(variant: Variant | None, line: Line) -> Method:
         ),
         head=Row(name=f"{name}_head", untrained=f"random_{NAME}", kind="supervised", title=f"{title}, own head"),
         labels="train",
-        features=partial(_audio_transformer, name, variant),
-        training=Training(
-            option=NAME,
-            loss="nats per clip",
-        ),
+        features=partial(_trained, name, partial(_audio_transformer, variant=variant), _waveforms),
+        training=Training(option=NAME, loss="nats per clip"),
         shortest=_patch_seconds,
         require_options=partial(refuse_input, name),
         pictures=partial(_pictures, title),
@@ -220,7 +218,7 @@ RANDOM_AUDIO_TRANSFORMER = Method(
         title=f"{TITLE}, untrained",
         line=Line(marker="8", filled=False, dashes=":"),
     ),
-    features=_untrained_audio_transformer,
+    features=partial(_untrained, f"random_{NAME}", _audio_transformer),
     shortest=_patch_seconds,
     require_options=partial(refuse_input, f"random_{NAME}"),
 )
@@ -248,11 +246,9 @@ def _wav2vec2(study: Study) -> Made:
 
 def _finetuned_wav2vec2(study: Study) -> Made:
     from pipelines.stages.pretraining import speech_body
-    from pipelines.stages.stored_arrays import waveforms
 
     body = speech_body(study, study.unlabelled, study.options.wav2vec2)
-    sound = waveforms(study.session, study.manifest, study.audio.sample_rate)
-    made = train_and_read(study, FINETUNED.name, _speech(study, body.model), sound)
+    made = _trained(FINETUNED.name, partial(_speech, model=body.model), _waveforms, study)
     return replace(made, trained=(*body.trained, *made.trained), unlabelled=body.unlabelled)
 
 
@@ -270,10 +266,7 @@ def _speech(study: Study, model: Source) -> Network:
     return speech(study, model, study.options.wav2vec2.finetuning)
 
 
-PRETRAINING = Training(
-    option="wav2vec2.pretraining",
-    loss="nats per masked frame, among its negatives",
-)
+PRETRAINING = Training(option="wav2vec2.pretraining", loss="nats per masked frame, among its negatives")
 WAV2VEC2 = Method(
     row=Row(
         name="wav2vec2",
@@ -326,28 +319,21 @@ FINETUNED = Method(
 def _gpt_sound(study: Study) -> Made:
     from pipelines.stages.codes import codes
 
-    session, finest = study.session, study.entries.finest
     # A run without a language model has no codes of these clips yet.
-    extra = [codes(session, each, finest.tokenizer) for each in study.unlabelled]
+    extra = [codes(study.session, each, study.entries.finest.tokenizer) for each in study.unlabelled]
     coded = tuple(zip(study.unlabelled_spectrograms, extra, strict=True))
-    return replace(_gpt_sound_made(study, GPT_SOUND.name, coded), unlabelled=coded)
+    return replace(_gpt_sound_made(GPT_SOUND.name, coded, False, study), unlabelled=coded)
 
 
-def _untrained_gpt_sound(study: Study) -> Made:
-    return _gpt_sound_made(study, RANDOM_GPT_SOUND.name, (), untrained=True)
-
-
-def _gpt_sound_made(
-    study: Study, method: str, coded: tuple[tuple[Entry, Entry], ...], *, untrained: bool = False
-) -> Made:
+def _gpt_sound_made(method: str, coded: tuple[tuple[Entry, Entry], ...], untrained: bool, study: Study) -> Made:
     from pipelines.stages.sound_gpt import sound_gpt, sound_gpt_features
 
-    session, options, finest, own = study.session, study.options, study.entries.finest, study.options.gpt_sound
+    options, finest = study.options, study.entries.finest
     trained = sound_gpt(
-        session,
+        study.session,
         (study.spectrograms, finest.codes),
         coded,
-        own,
+        options.gpt_sound,
         sample=finest.sample.folder,
         patch_frames=options.tokenizer.patch.frames,
         frame_rate=options.audio.sample_rate / options.audio.hop_length,
@@ -379,5 +365,5 @@ RANDOM_GPT_SOUND = Method(
         line=Line(marker="d", filled=False, dashes=":"),
     ),
     input="log_mel",
-    features=_untrained_gpt_sound,
+    features=partial(_gpt_sound_made, "random_gpt_sound", (), True),
 )

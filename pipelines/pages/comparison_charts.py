@@ -10,10 +10,9 @@ import numpy.typing as npt
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from pipelines.methods.method import ImageRecord, LineRecord
+from pipelines.methods.method import ImageRecord
 from pipelines.methods.table import row_of, shown_in
 from pipelines.pages.charts import (
-    BLUE,
     GREEN,
     GRID,
     INK,
@@ -57,7 +56,6 @@ MAX_CONFUSIONS = 3  # that a description names
 SMALL = 8.5  # CSS pixels, of labels of a confusion matrix
 CELL = 17.0  # CSS pixels of a field of a confusion matrix, in which three digits can be read
 MAX_WRITTEN, MAX_NAMED = 40, 60  # classes whose fields hold numbers, and whose names can be read
-COLUMNS = 3  # panels beside each other in a gallery
 # Colours and dashes of the lines over an image, which is dark and bright on every page.
 LINES = (("#ffffff", "-"), ("#ff9e4a", "--"), ("#7fd7ff", ":"))
 
@@ -276,13 +274,10 @@ def confusion_chart(of: str, classes: Sequence[str], counts: Counts) -> Markup:
 
 
 def method_pictures(comparison: Comparison) -> Iterator[tuple[str, Markup]]:
-    """Draw each picture of what methods have learned, preceded by its caption: an image or a gallery of panels."""
+    """Draw each picture of what methods have learned, preceded by its caption."""
     for number, picture in enumerate(comparison.pictures):
-        name, title = f"method-picture-{number}", picture["title"]
-        if "image" in picture:
-            yield picture["caption"], _image(picture["image"], name=name, title=title)
-        if "panels" in picture:
-            yield picture["caption"], _gallery(picture["panels"], name=name, title=title)
+        name = f"method-picture-{number}"
+        yield picture["caption"], _image(picture["image"], name=name, title=picture["title"])
 
 
 @styled
@@ -301,16 +296,3 @@ def _image(image: ImageRecord, *, name: str, title: str) -> Markup:
         axes.legend(loc="upper left", labelcolor="#ffffff")
     lines = ", ".join(line["name"] for line in image["lines"])
     return svg(figure, name=name, description=f"{title}: an image with the lines {lines}")
-
-
-@styled
-def _gallery(panels: list[LineRecord], *, name: str, title: str) -> Markup:
-    rows = max(-(-len(panels) // COLUMNS), 1)
-    figure = sheet(30 + 62 * rows)
-    figure.suptitle(title, fontsize=SMALL + 2, x=0.01, ha="left", color=INK)
-    for axes in figure.subplots(rows, COLUMNS, squeeze=False).flat:
-        axes.set_axis_off()
-    for axes, panel in zip(figure.axes, panels, strict=False):
-        axes.plot(panel["values"], color=BLUE, linewidth=0.9)
-        axes.set_title(shortened(panel["name"], 16), fontsize=SMALL)
-    return svg(figure, name=name, description=f"{title}: {', '.join(panel['name'] for panel in panels)}")
