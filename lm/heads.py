@@ -331,8 +331,8 @@ class RegressionTask(PooledTask):
     def probe(
         self, candidates: Features, labels: Sequence[str], rows: Rows, config: ProbeConfig, *, threads: int
     ) -> tuple[list[FloatArray], str]:
-        best = probe_numbers(candidates, self._normalised(labels), rows, config, threads=threads)
-        return list(best.predicted[:, None, None]), best.of
+        predicted, chosen = probe_numbers(candidates, self._normalised(labels), rows, config, threads=threads)
+        return list(predicted[:, None, None]), chosen
 
     def constant(self, labels: Sequence[str]) -> FloatArray:
         """Return the mean of the labels, which is 0 after normalisation with these labels."""

@@ -21,11 +21,11 @@ winner is fitted on train.
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -156,8 +156,10 @@ class LogisticProbe:
         With a ``device``, scikit-learn computes losses and gradients there, and its L-BFGS remains on the host.
         """
         self._features = features
-        self._device = device = device if COMPUTES_WITH_TENSORS else None
-        self._there = features if device is None else torch.from_numpy(features).to(device)
+        self._device = device if COMPUTES_WITH_TENSORS else None
+        if self._device is not None:
+            os.environ["SCIPY_ARRAY_API"] = "1"  # scikit-learn asks for it, though SciPy has been imported without it
+        self._there = self._moved(features)
         self._unit = float(features.var(0, dtype=np.float64).sum()) or 1.0
         self._wanted = list(targets.T) if multi_label else [targets.argmax(1)]
         self._multi_label = multi_label
@@ -189,7 +191,7 @@ class LogisticProbe:
 
     def scores(self, features: FloatArray) -> FloatArray:
         """Compute the probability of each class ``(clips, classes)``."""
-        there = features if self._device is None else torch.from_numpy(features).to(self._device)
+        there = self._moved(features)
         with self._dispatch():
             if not self._multi_label:
                 return _on_host(self._classifiers[0].predict_proba(there)).astype(np.float32, copy=False)
@@ -199,22 +201,11 @@ class LogisticProbe:
                     scores[:, number] = _on_host(classifier.predict_proba(there))[:, 1]
         return scores
 
+    def _moved(self, features: FloatArray) -> FloatArray | torch.Tensor:
+        return features if self._device is None else torch.from_numpy(features).to(self._device)
+
     def _dispatch(self) -> AbstractContextManager[object]:
-        return nullcontext() if self._device is None else _with_tensors()
-
-
-@contextmanager
-def _with_tensors() -> Iterator[None]:
-    before = os.environ.get("SCIPY_ARRAY_API")
-    os.environ["SCIPY_ARRAY_API"] = "1"  # scikit-learn asks for it, though SciPy has been imported without it
-    try:
-        with sklearn.config_context(array_api_dispatch=True):
-            yield
-    finally:
-        if before is None:
-            del os.environ["SCIPY_ARRAY_API"]
-        else:
-            os.environ["SCIPY_ARRAY_API"] = before
+        return nullcontext() if self._device is None else sklearn.config_context(array_api_dispatch=True)
 
 
 def _on_host(values: npt.NDArray[Any] | torch.Tensor) -> npt.NDArray[Any]:
@@ -247,8 +238,12 @@ class RidgeProbe:
         # Read again only in the space of the clips. Without rows it is an array of its own: a slice keeps all clips.
         self._features = centred if self._by_clips else np.empty((0, features.shape[1]), np.float32)
         if self._by_clips:
-            gram = (centred @ centred.T).astype(np.float64) if device is None else _gram(centred, device)
-            self._products, self._answers = gram, wanted
+            if device is None:
+                self._products = (centred @ centred.T).astype(np.float64)
+            else:
+                there = torch.from_numpy(centred).to(device).double()  # in 32 bits a GPU might round to TF32
+                self._products = (there @ there.T).cpu().numpy()
+            self._answers = wanted
         else:
             at_once = CLIPS_AT_ONCE if device is None else max(VALUES_AT_ONCE // features.shape[1], 1)
             self._products, self._answers = normal_equations(centred, wanted, at_once=at_once, device=device)
@@ -308,12 +303,6 @@ class RidgeProbe:
         return np.asarray(features @ weights.astype(np.float32) + bias, np.float32)
 
 
-def _gram(features: FloatArray, device: torch.device) -> DoubleArray:
-    """Compute ``features @ features.T`` of ``(clips, dim)`` on a device; in 32 bits a GPU might round to TF32."""
-    there = torch.from_numpy(features).to(device).double()
-    return (there @ there.T).cpu().numpy()
-
-
 def _solve_on(device: torch.device, products: DoubleArray, diagonal: float, answers: DoubleArray) -> DoubleArray | None:
     """Solve ``(products + diagonal I) x = answers`` on a device in 64 bits; None if rounding made it indefinite."""
     matrix = torch.from_numpy(products).to(device, copy=True)
@@ -348,31 +337,24 @@ def normal_equations(
     return products, answers
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class NumberProbe:
-    """The best penalty for one candidate."""
-
-    of: str  # the candidate
-    validation_error: float  # mean squared error
-    predicted: FloatArray  # (test clips,)
-
-
 def probe_numbers(
     candidates: Mapping[str, FloatArray], values: FloatArray, rows: Rows, config: ProbeConfig, *, threads: int
-) -> NumberProbe:
-    """Probe every candidate ``(clips, dim)`` for ``values (clips,)``; return the best one on the rows of validation."""
+) -> tuple[FloatArray, str]:
+    """Probe every candidate ``(clips, dim)`` for ``values (clips,)``.
 
-    def probe_one(name: str, count: int) -> NumberProbe:
+    Returns:
+        What the best one on the rows of validation predicts for those of test, and its name.
+    """
+
+    def probe_one(name: str, count: int) -> tuple[float, FloatArray, str]:
         standard = standardise(candidates[name], rows, power=config.power)
-        ridge = RidgeProbe(standard["train"], values[rows["train"], None])
-        found = []
+        ridge, found = RidgeProbe(standard["train"], values[rows["train"], None]), []
         for penalty in penalty_grid(count, config):
             ridge.fit(penalty)
             held_out, predicted = (ridge.scores(standard[split]).reshape(-1) for split in ("validation", "test"))
-            error = np.square(held_out - values[rows["validation"]]).mean()
-            found.append(NumberProbe(of=name, validation_error=float(error), predicted=predicted))
-        return min(found, key=lambda each: each.validation_error)
+            found.append((float(np.square(held_out - values[rows["validation"]]).mean()), predicted, name))
+        return min(found, key=itemgetter(0))
 
     judged = side_by_side(partial(probe_one, count=config.layer_penalties), candidates, threads=threads)
-    chosen = min(judged, key=lambda each: each.validation_error).of
-    return probe_one(chosen, config.penalties)
+    _, predicted, chosen = probe_one(min(judged, key=itemgetter(0))[2], config.penalties)
+    return predicted, chosen

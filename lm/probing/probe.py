@@ -47,7 +47,6 @@ from wordless.base.errors import InputError
 
 FloatArray = npt.NDArray[np.float32]
 Features = Mapping[str, FloatArray]  # of each split, or of each candidate
-Targets = Mapping[str, BoolArray]  # of each split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,14 +91,6 @@ class MethodResult:
     probabilities: bool = True  # whether scores are such; the values of ridge regression are not
 
     @property
-    def certainty(self) -> list[float] | None:
-        """The probability of each answer; None if scores are no probabilities, or a clip has several answers."""
-        if not self.probabilities or any(isinstance(answer, tuple) for answer in self.winner.predictions):
-            return None
-        rounded: list[float] = np.round(self.winner.scores.max(1).astype(np.float64), 6).tolist()
-        return rounded
-
-    @property
     def layer_penalties(self) -> int:
         """The number of penalties of each candidate in the first step."""
         return len(self.candidates[0].tries) if self.candidates else 0
@@ -139,18 +130,26 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
     penalties = penalty_grid(config.penalties, config)
     features = powered(features, config.power)  # the same for each division
     standard = standardise(features, task.rows)
-    if task.parts is None:
-        return fit_penalties(standard, targets, task, config, of=of, penalties=penalties)
-    fit = partial(_accuracies, features, task, config, penalties)
-    reached = np.array(side_by_side(fit, divisions(task), threads=threads), np.float64)  # (parts, penalties)
-    tried = tuple(
-        Try(of=of, penalty=penalty, validation_accuracy=float(mean))
-        for penalty, mean in zip(penalties, reached.mean(0), strict=True)
-    )
-    best = _best(tried)
-    place = tried.index(best)
-    *_, scores = _scores(standard, "test", targets["train"], task, config, fitted_penalties(best.penalty, task, config))
-    return _result(of, best, scores, task, config, tried, parts=tuple(reached[:, place].tolist()))
+    if task.parts is not None:
+        fit = partial(_accuracies, features, task, config, penalties)
+        reached = np.array(side_by_side(fit, divisions(task), threads=threads), np.float64)  # (parts, penalties)
+        tries = [
+            Try(of=of, penalty=penalty, validation_accuracy=float(mean))
+            for penalty, mean in zip(penalties, reached.mean(0), strict=True)
+        ]
+        best = _best(tries)
+        own, parts = fitted_penalties(best.penalty, task, config), reached[:, tries.index(best)].tolist()
+        *_, scores = _scores(standard, "test", targets["train"], task, config, own)
+        return _result(of, best, scores, task, config, tuple(tries), parts=tuple(parts))
+    classifier, prepared, _ = create_classifier(standard, targets["train"], task, config)
+    tries, scores, on_validation = [], np.zeros((0, 0), np.float32), None
+    for penalty in penalties:  # ascending: each fit starts from the solution of the previous fit
+        classifier.fit(penalty)
+        judged = classifier.scores(prepared["validation"])
+        tries.append(Try(of=of, penalty=penalty, validation_accuracy=accuracy(judged, targets["validation"], task)))
+        if _best(tries) is tries[-1]:
+            scores, on_validation = classifier.scores(prepared["test"]), judged
+    return _result(of, _best(tries), scores, task, config, tuple(tries), validation_scores=on_validation)
 
 
 def fitted_penalties(penalty: float, task: ProbeTask, config: ProbeConfig) -> tuple[float, ...]:
@@ -214,28 +213,6 @@ def create_classifier(
         device=task.device_for(rotated["train"]),
     )
     return classifier, rotated, rotation
-
-
-def fit_penalties(
-    features: Features, targets: Targets, task: ProbeTask, config: ProbeConfig, *, of: str, penalties: Sequence[float]
-) -> ProbeResult:
-    """Fit standardised features ``(clips, dim)`` of each split with several penalties; return the result of the best.
-
-    ``targets`` are ``(clips, classes)``, ``penalties`` values of C, ascending: each fit starts from the solution of the
-    previous fit.
-    """
-    classifier, prepared, _ = create_classifier(features, targets["train"], task, config)
-    tries: list[Try] = []
-    scores = on_validation = np.zeros((0, 0), np.float32)
-    for penalty in penalties:
-        classifier.fit(penalty)
-        judged = classifier.scores(prepared["validation"])
-        reached = accuracy(judged, targets["validation"], task)
-        if not tries or reached > max(each.validation_accuracy for each in tries):
-            scores, on_validation = classifier.scores(prepared["test"]), judged
-        tries.append(Try(of=of, penalty=penalty, validation_accuracy=reached))
-    best = _best(tries)
-    return _result(of, best, scores, task, config, tuple(tries), validation_scores=on_validation)
 
 
 def scores_of_others(
@@ -398,9 +375,8 @@ def learning_curve(
     for share in config.learning_curve:
         kept = [np.sort(order.first(share)) for order in orders]
         clips = round(float(np.mean([len(rows) for rows in kept])))
-        if (
-            share < 1 and points and points[-1].clips == clips
-        ):  # each class needs one clip, so smaller shares give the same clips
+        # Each class needs one clip, so smaller shares give the same clips.
+        if share < 1 and points and points[-1].clips == clips:
             points.append(replace(points[-1], share=share))
             continue
         draws = kept if share < 1 else kept[:1]
@@ -512,6 +488,8 @@ def method_record(
     if winner.validation_scores is not None:
         scores["validation_predictions"] = task.names(answers(winner.validation_scores, task))
         scores |= {"validation_scores": _rounded(winner.validation_scores)} if task.multi_label else {}
+    # None if scores are no probabilities, or a clip has several answers
+    certain = result.probabilities and not task.multi_label
     return {
         "of": result.of,
         "chosen": winner.of,
@@ -524,7 +502,7 @@ def method_record(
         **scores,
         "layer_penalties": result.layer_penalties,
         "penalties": len(winner.tries),
-        "probabilities": result.certainty,
+        "probabilities": _rounded(winner.scores.max(1)) if certain else None,
         "candidates": [
             {"of": candidate.of, **{name: getattr(candidate, name) for name in FIGURES}}
             for candidate in result.candidates
@@ -534,6 +512,5 @@ def method_record(
     }
 
 
-def _rounded(scores: FloatArray) -> list[list[float]]:
-    rounded: list[list[float]] = np.round(scores.astype(np.float64), 6).tolist()
-    return rounded
+def _rounded(scores: FloatArray) -> object:
+    return np.round(scores.astype(np.float64), 6).tolist()

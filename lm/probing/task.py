@@ -183,10 +183,10 @@ def with_parts(task: ProbeTask, config: ProbeConfig, *, groups: Names, folds: Na
         case "validation":
             return task
         case "fold":
+            _require_parts([folds[row] for row in _known(task)], "fold")
             parts = replace(task, parts=folds)
-            _require_parts(parts, "fold")
         case "group":
-            _require_parts(replace(task, parts=groups), "group")
+            _require_parts([groups[row] for row in _known(task)], "group")
             parts = replace(task, parts=folds_of_groups(task, groups, seed=config.seed))
         case "auto":
             known = {groups[row] for row in _known(task)}
@@ -253,9 +253,8 @@ def training_parts(task: ProbeTask, kept: RowArray, *, seed: int) -> list[str | 
 def divisions(task: ProbeTask) -> Iterator[Rows]:
     """Give a division into ``train`` and ``validation`` for each part of the task, in the order of the parts' names."""
     known = _known(task)
-    assert task.parts is not None, "only a task with parts can be divided"
-    parts = np.array([str(task.parts[row]) for row in known])
-    for name in _parts(task):
+    parts = np.array(_parts(task))
+    for name in sorted({*parts.tolist()}):
         yield {"train": known[parts != name], "validation": known[parts == name]}
 
 
@@ -264,33 +263,31 @@ def _known(task: ProbeTask) -> RowArray:
 
 
 def _parts(task: ProbeTask) -> list[str]:
+    """Name the part of each training and validation clip."""
     assert task.parts is not None, "only a task with parts can be divided"
-    return sorted({str(task.parts[row]) for row in _known(task)})
+    return [str(task.parts[row]) for row in _known(task)]
 
 
 def _lost(task: ProbeTask) -> Iterator[tuple[str, str]]:
     """Give each part that holds all training and validation clips of a class, and the first such class."""
-    for name, rows in zip(_parts(task), divisions(task), strict=True):
+    for name, rows in zip(sorted({*_parts(task)}), divisions(task), strict=True):
         missing = np.flatnonzero(~task.targets[rows["train"]].any(0))
         if missing.size:
             yield name, task.classes[missing[0]]
 
 
-def _require_parts(task: ProbeTask, by: str) -> None:
+def _require_parts(named: Names, by: str) -> None:
     """Refuse clips without a group or fold, and numbers of them that cannot be held out."""
-    known = _known(task)
-    named = {None if task.parts is None else task.parts[row] for row in known}
-    if None in named:
-        without = sum(task.parts is None or task.parts[row] is None for row in known)
+    if without := sum(name is None for name in named):
         raise InputError(
-            f"{without} of {len(known)} training and validation clips have no {by}, and probe.choose_by={by} leaves "
+            f"{without} of {len(named)} training and validation clips have no {by}, and probe.choose_by={by} leaves "
             f"out each once; name {{{by}}} in corpus.pattern, add the column {by} to corpus.table, or use "
             "probe.choose_by=auto"
         )
-    most = MOST_PARTS if by == "fold" else len(known)
-    if not 2 <= len(named) <= most:
-        few, bound = ", ".join(sorted(map(str, named))[:3]), f" to {most}" if by == "fold" else " or more"
+    known, most = sorted({str(name) for name in named}), MOST_PARTS if by == "fold" else len(named)
+    if not 2 <= len(known) <= most:
+        bound = f" to {most}" if by == "fold" else " or more"
         raise InputError(
-            f"probe.choose_by={by} leaves out {by}s of the training and validation clips, and they have {len(named)} "
-            f"({few}); it takes 2{bound}: use probe.choose_by=auto"
+            f"probe.choose_by={by} leaves out {by}s of the training and validation clips, and they have {len(known)} "
+            f"({', '.join(known[:3])}); it takes 2{bound}: use probe.choose_by=auto"
         )
