@@ -52,7 +52,7 @@ def test_equal_sounds_of_different_labels_are_told(tmp_path: Path, capsys: pytes
     assert all(each in said for each in ("1 file", "label", "dog/four.wav"))
 
 
-OWN_SPLITS = SplitConfig(by="table", shared_groups=True)
+OWN_SPLITS = SplitConfig(shared_groups=True)
 LABEL = ColumnConfig(label="label", group="speaker")
 
 

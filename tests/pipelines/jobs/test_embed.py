@@ -126,7 +126,7 @@ def test_a_tier_is_chosen_and_annotations_are_left_out(
         ("", [], ("tier=", "annotations=none")),
         ("field.TextGrid", [], ("tier=",)),
         ("field.TextGrid", ["root=/nowhere"], ("root is",)),
-        ("field.wav", ["annotations=none", "tier=calls"], ("tier is calls", "annotations=none")),
+        ("field.wav", ["annotations=none", "tier=calls"], ("tier is calls",)),
     ],
 )
 def test_refusals_name_the_options_of_the_command(

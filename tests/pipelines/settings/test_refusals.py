@@ -94,7 +94,6 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "labels of a corpus": (("corpus.labels=none",), r"corpus\.labels=none\b.*corpus\.root\b.*corpus\.table\b"),
     "pattern of a corpus": (("corpus.pattern='{label}.wav'",), r"corpus\.pattern=\{label\}\.wav.*corpus\.root\b"),
     "column of a corpus": (("corpus.columns.group=speaker",), "corpus.columns.group=speaker"),
-    "missing files": (("corpus.missing=list",), r"corpus\.missing\b.*\blist\b"),
     "formats of a corpus": (
         ("corpus.extensions=[wav]",),
         r"corpus\.extensions=\['wav'\].*corpus\.root\b.*corpus\.table\b",

@@ -3,7 +3,7 @@
 import math
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -46,9 +46,7 @@ from wordless.base.text import counted
 
 QUIETEST_DBFS = -120.0
 MAX_OVERLAP = 0.9  # of a segment
-_ON_PACKED = "on recordings of `dataset` or `shards`"
 HELD_OUT = (*SPLIT_NAMES["validation"], *SPLIT_NAMES["test"])
-IN_TABLES = ("index", "start", "end", "duration")  # columns of tables alone
 CORPUS = "the recordings, their labels, and their division into splits"
 
 
@@ -125,58 +123,27 @@ class CorpusConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.fields  # refuses a pattern
-        for name, value, rule in self._contradictions():
-            raise InputError(option=name, value=value, rule=rule)
-        if self.split.by not in ("group", "table") or self.annotations == "none":  # annotations are found later
-            self.require_split_values()
-
-    def _contradictions(self) -> Iterator[tuple[str, object, str]]:
-        """Give option, value and rule of each option that another one contradicts."""
         described = self.table or self.is_packed  # by more than file names
         if self.dataset and self.shards:
-            yield "dataset", self.dataset, f"`shards` is {self.shards}, and a corpus has one source: choose one of them"
+            rule = f"`shards` is {self.shards}, and a corpus has one source: choose one of them"
+            raise InputError(option="dataset", value=self.dataset, rule=rule)
         for name, example in {"dataset": "FOLDER", "shards": "data-{000..009}.tar"}.items():
             if getattr(self, name) == "":
-                yield name, "", f"name the files, such as `{name}`={example}"
+                raise InputError(option=name, value="", rule=f"name the files, such as `{name}`={example}")
         if not (self.root or described):
             rule = "name the folder of your recordings, `root`=PATH, or a table that lists them, `table`=FILE"
-            yield "root", self.root, rule
-        if self.labels == "pattern" and not described and "label" not in self.fields:
-            yield "labels", "pattern", f"`pattern` is {self.pattern!r}: put {{label}} into it"
-        packed, unlabelled, columns = self.is_packed, self.labels == "none", self.columns
-        annotations = None if self.annotations in ("auto", "none") else self.annotations
-        uncut, cuts = self.segment_seconds is None, "on whole recordings: give `segment_seconds`, too, such as 10"
-        listed = "without a table: name it, `table`=FILE"
-        labelled = "with `labels`=none: leave it out, or choose labels"
-        for name, value, idle, rule in (
-            ("missing", "list", self.missing == "list" and not self.table, listed),
-            # that of a data set is a preset's
-            ("columns.label", columns.label, unlabelled and not packed, labelled),
-            ("label_names", self.label_names, unlabelled, labelled),
-            *((f"columns.{name}", getattr(columns, name), packed, f"{_ON_PACKED}: leave it out") for name in IN_TABLES),
-            ("columns.audio", columns.audio, self.shards, "on shards, whose sounds have known endings: leave it out"),
-            ("annotations", annotations, packed, f"{_ON_PACKED}: leave it out"),
-            ("tier", self.tier, packed, f"{_ON_PACKED}: leave it out"),
-            ("tier", self.tier, self.annotations == "none", "with `annotations`=none: choose other annotations"),
-            ("segment_overlap_seconds", self.segment_overlap_seconds or None, uncut, cuts),
-            ("segment_silence_dbfs", self.segment_silence_dbfs, uncut, cuts),
-        ):
-            if idle and value is not None and value != {}:
-                yield name, value, f"it has no effect {rule}"
+            raise InputError(option="root", value=self.root, rule=rule)
+        if "label" not in self.fields and self.labels == "pattern" and not described:
+            rule = f"`pattern` is {self.pattern!r}: put {{label}} into it"
+            raise InputError(option="labels", value="pattern", rule=rule)
+        for name in ("segment_overlap_seconds", "segment_silence_dbfs"):
+            if self.segment_seconds is None and (value := getattr(self, name)):
+                rule = "it has no effect on whole recordings: give `segment_seconds`, too, such as 10"
+                raise InputError(option=name, value=value, rule=rule)
         most = MAX_OVERLAP * (self.segment_seconds or math.inf)
         if self.segment_overlap_seconds > most:
             rule = f"choose 0 to {most:g} seconds, {MAX_OVERLAP:.0%} of a segment"
-            yield "segment_overlap_seconds", self.segment_overlap_seconds, rule
-
-    def require_split_values(self) -> None:
-        """Refuse a split by values that neither names nor tables of recordings can have."""
-        wanted = "split" if self.split.by == "table" else self.split.by
-        described = self.table or self.is_packed
-        if wanted in ("group", "index", "fold", "split") and wanted not in self.fields and not described:
-            rule = f"nothing says which {wanted} a recording has"
-            remedy = f"put {{{wanted}}} into `pattern`, or give a `table` with a column {wanted}"
-            raise InputError(option="split.by", value=self.split.by, rule=rule, remedy=remedy)
+            raise InputError(option="segment_overlap_seconds", value=self.segment_overlap_seconds, rule=rule)
 
 
 def resolved(config: CorpusConfig, split_by: SplitBy) -> CorpusConfig:
@@ -192,22 +159,17 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
     """
     folder = None if config.table or unpacked else Folder.at(require_folder(config.root or ""))
     annotated = None if unpacked else _find_annotations(config, folder)
-    has_parts, notices = annotated is not None and len(annotated.frame) > 0, list[str]()
+    has_parts = annotated is not None and len(annotated.frame) > 0
     if annotated is not None and has_parts:
         found = annotated
-        if config.split.by == "table" and not any(found.frame.split):
-            config.require_split_values()
+    elif unpacked is not None:
+        found = unpacked
+    elif folder is None:
+        found = _find_in_table(config)
     else:
-        notices += annotated.notices if annotated else ()
-        if unpacked is not None:
-            found = unpacked
-        elif folder is None:
-            found = _find_in_table(config)
-        else:
-            config.require_split_values()
-            paths = folder.require_recordings(config.extensions or EXTENSIONS, remedy=", or set `extensions`")
-            found = Clips.from_rows(folder.root, map(_whole, paths))
-    notices += found.notices
+        paths = folder.require_recordings(config.extensions or EXTENSIONS, remedy=", or set `extensions`")
+        said = annotated.notices if annotated else ()
+        found = Clips.from_rows(folder.root, map(_whole, paths), notices=said)
     if folder is not None or has_parts:
         columns = {"group", *(() if config.tier else ("label",))} if has_parts else {*()}
         for name, value in config.columns.named.items():
@@ -216,12 +178,7 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
                 rule = f"it has no effect beside {beside}: leave it out, or give the table that has it, `table`=FILE"
                 raise InputError(option=f"columns.{name}", value=",".join(value), rule=rule)
     if config.pattern is not None:
-        completed = _completed(found, config, config.pattern)
-        if folder is None and not has_parts and completed.frame.equals(found.frame):
-            given = " and ".join(config.fields) or "everything"
-            rule = f"it has no effect, as {config.table or found.root} gives {given} for each recording: leave it out"
-            raise InputError(option="pattern", value=config.pattern, rule=rule)
-        found = completed
+        found = _completed(found, config, config.pattern)
 
     # a name of a folder is no text, and parts have labels of their own
     from_folders = config.labels == "folder" and not has_parts and not unpacked and config.label_type != "text"
@@ -233,7 +190,7 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
             del folders[depth]
         labels.append(None if config.labels == "none" else label or (folders[-1] if folders else None))
         groups.append(group or (group_of(path) if has_parts else None))
-    labels = _renamed(labels, config, notices)
+    labels, notices = _renamed(labels, config)
     for path, label in zip(found.frame.path, labels, strict=True) if config.label_type == "number" else ():
         if label is not None and number_of(label) is None:
             rule = f"the label of {path} is {label!r:.40}"
@@ -243,7 +200,7 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
     if config.split.by == "lists":
         found = split_by_lists(found, config.split)
     split_by, divided = _divided_by(config, found, depth)
-    return replace(found, notices=(*notices, *divided), split_by=split_by)
+    return replace(found, notices=(*found.notices, *notices, *divided), split_by=split_by)
 
 
 def _completed(found: Clips, config: CorpusConfig, pattern: str) -> Clips:
@@ -281,17 +238,17 @@ def _divided_by(config: CorpusConfig, found: Clips, depth: int | None) -> tuple[
     named = {path.split("/")[depth] for path in paths if folder_split(path, depth)} if depth is not None else set()
     folders = f"the folders {', '.join(sorted(named)):.200}" if len({*by_folder} - {""}) > 1 else ""
     unread = [f"{folders} do not divide the recordings here (`split.by`=folder)"] if folders else []
-    if by == "auto" and any(known):
+    if by in GIVEN and any(known):
         without = known.count("")
         others = f"; {counted(without, 'other has', 'others have')} none, and count as train" if without else ""
         source = config.table or config.dataset or config.shards or "file names and annotations"
         return "table", [f"splits of {Path(source).name}: {_sizes(known, config.split)}{others}", *unread]
-    if by == "auto" and folders:
+    if by != "auto":
+        return by, [] if by == "folder" else unread
+    if folders:
         without = by_folder.count("")
         others = f"; {counted(without, 'other recording')} set aside" if without else ""
         return "folder", [f"splits of {folders}: {_sizes(by_folder, config.split)}{others}"]
-    if by != "auto":
-        return by, [] if by == "folder" else unread
     held_out = {name for path in paths for name in path.split("/")[:-1] if name.lower() in HELD_OUT}
     if not held_out or depth is not None:
         return "hash", []
@@ -312,24 +269,17 @@ def _find_annotations(config: CorpusConfig, folder: Folder | None) -> Clips | No
 
     If a folder has any, its other recordings are set aside.
     """
-    if config.annotations == "none":
-        return None
     extensions = config.extensions or EXTENSIONS
     if folder is None:
         path = expand_home(config.table or "", "table")
         kind = kind_of(path) if config.annotations == "auto" else config.annotations
-        if kind is None:
-            if config.tier is not None:
-                rule = f"it has no effect, as {path} has no tiers: leave it out"
-                raise InputError(option="tier", value=config.tier, rule=rule)
+        if kind is None or kind == "none":
             return None
         root = _root_beside(path if path.is_dir() else path.parent, config, path)
-        recordings = Folder.at(root).recordings(extensions)
-        found: Clips | None = annotations_in(path, kind, root, recordings, config.annotated)
-    else:
-        recordings = folder.recordings(extensions)
-        found = annotations_below(folder, recordings, config.annotated)
-    if found is None or not len(found.frame) or folder is None or found.root != folder.root:
+        return annotations_in(path, kind, root, Folder.at(root).recordings(extensions), config.annotated)
+    recordings = folder.recordings(extensions)
+    found = annotations_below(folder, recordings, config.annotated)
+    if found is None or not len(found.frame) or found.root != folder.root:
         return found
     listed = {*(each.path for each in found.rejected), *found.frame.path}
     reason = "no annotations beside it, and other recordings have some (`annotations`=none uses all as a whole)"
@@ -344,7 +294,7 @@ def _root_beside(place: Path, config: CorpusConfig, table: Path) -> Path:
 
 def _find_in_table(config: CorpusConfig) -> Clips:
     path = expand_home(config.table or "", "table")
-    table, columns = read_table(path, config.columns, label_type=config.label_type, splits=config.split.by in GIVEN)
+    table = read_table(path, config.columns, label_type=config.label_type, splits=config.split.by in GIVEN)
     notices = [*table.notices]
     if not table.clips:
         raise InputError(option="table", value=path, rule="it lists no recordings: give it a row for each")
@@ -367,8 +317,6 @@ def _find_in_table(config: CorpusConfig) -> Clips:
         if (relative, row.begin, row.end) in listed:
             remedy = "give each recording one row, or each of its parts another start and end"
             raise InputError(f"{row.where}: {relative} is listed twice", remedy=remedy)
-        if config.split.by == "table" and not row.split and "split" not in config.fields:
-            raise InputError(f"{row.where}: no split", remedy="`split.by`=table needs train, validation or test here")
         listed.add((relative, row.begin, row.end))
         rows.append(replace(row, path=relative))
 
@@ -381,11 +329,6 @@ def _find_in_table(config: CorpusConfig) -> Clips:
         raise InputError(problem, remedy=f"fix the rows, or set `root`{aside}")
     kind = "not there, though the table lists it"
     left_out = [Rejected(path=row.path, reason=f"{kind} ({row.where})", kind=kind) for row in missing.values()]
-    labelled = any(row.label for row in rows)
-    if config.label_type == "text" and config.labels != "none" and "label" not in config.fields and not labelled:
-        rule = f"no row of {path} has a text"
-        remedy = f"name its column, `columns.label`=NAME (the columns are {', '.join(columns) or 'path'!s:.800})"
-        raise InputError(option="label_type", value="text", rule=rule, remedy=remedy)
     with suppress(OSError):  # a folder that may not be listed
         folders = sorted({each.rpartition("/")[0] for each in paths})
         others = ((each, not_sound(os.listdir(root / each))) for each in folders)  # noqa: PTH208  names alone
@@ -395,23 +338,22 @@ def _find_in_table(config: CorpusConfig) -> Clips:
     return Clips.from_rows(root, rows, rejected=tuple(left_out), notices=tuple(notices))
 
 
-def _renamed(labels: list[str | None], config: CorpusConfig, notices: list[str]) -> list[str | None]:
-    """Give labels their other names; refuse unknown names, and missing texts."""
-    known = {*labels} - {None}
+def _renamed(labels: list[str | None], config: CorpusConfig) -> tuple[list[str | None], list[str]]:
+    """Give labels their other names, with a sentence about unknown ones; refuse labels that are all unknown."""
+    known, notices = {label for label in labels if label is not None}, list[str]()
     if names := config.label_names:
         if unknown := [name for name in names if name not in known]:
-            there = ", ".join(sorted(str(label) for label in known)) or "(none)"
+            there = ", ".join(sorted(known)) or "(none)"
             problem = f"`label_names` has {', '.join(unknown)}, which no recording has as its label"
             if len(unknown) == len(names):
                 raise InputError(problem, remedy=f"the labels are {there:.400}")
             notices.append(f"{problem}; the labels are {there:.400}")
         labels = [label if label is None else names.get(label, label) for label in labels]
-    if config.label_type == "text" and config.labels != "none" and not any(known):
+    if config.label_type == "text" and config.labels != "none" and not known:
         rule = "no recording has a text, and names of folders are none"
-        in_names = '`pattern`="{label}_*.wav" (also of folders: "{label}/*")'
-        remedy = f"give the texts in a `table`, or in file names, {in_names}"
+        remedy = 'give the texts in a `table` (`columns.label`=NAME), or in file names (`pattern`="{label}_*.wav")'
         raise InputError(option="label_type", value="text", rule=rule, remedy=remedy)
-    return labels
+    return labels, notices
 
 
 def recordings_at(place: Path, annotations: AnnotationConfig | None = None, *, option: str = "input") -> Clips:
@@ -455,45 +397,26 @@ def candidates_at(place: Path, annotations: AnnotationConfig | None = None, *, o
     if is_missing(place):
         rule = "it does not exist: name a recording, or a folder of recordings"
         raise InputError(option=option, value=place, rule=rule)
-    config = annotations or AnnotationConfig(kind="none")
-    if config.kind == "none" and config.tier is not None:
-        rule = "it has no effect with `annotations`=none: leave one of them out"
-        raise InputError(option="tier", value=config.tier, rule=rule)
+    config, root = annotations or AnnotationConfig(kind="none"), place.parent
+    found, paths = None, [place.name]
     with within("", root=option):
         if os.path.isdir(place):  # noqa: PTH112  Path raises for long names; other kinds of files are set aside when they are read
-            folder = Folder.at(place)
+            folder, root = Folder.at(place), place
             found = annotations_below(folder, folder.recordings(), config)
-            if found and len(found.frame) and found.root != place:  # a Kaldi folder, whose recordings lie elsewhere
-                return _with_whole(found, ())
-            return _with_whole(found or Clips.from_rows(place, ()), folder.require_recordings())
-        paths, found = [place.name], None
-        if config.kind != "none":
-            paths, found = _annotated_file(place, config)
+            elsewhere = found is not None and len(found.frame) > 0 and found.root != place  # as of a Kaldi folder
+            paths = [] if elsewhere else folder.require_recordings()
+        elif place.name.lower().endswith(_ENDINGS):
+            if config.kind not in ("auto", "none") or config.tier is not None:
+                found = annotations_below(Folder.at(root), paths, config)
+                own = () if found is None else (each for each in found.rejected if each.path == place.name)
+                found = found and replace(found, rejected=tuple(own))  # files of other recordings are none of this one
+        elif kind := None if config.kind == "none" else kind_of(place) if config.kind == "auto" else config.kind:
+            folder, paths = Folder.at(root), []
+            found = annotations_in(place, kind, root, folder.recordings(), config)
     if config.tier is not None and (found is None or not len(found.frame)):
         rule = f"it has no effect on {place}, beside which no annotations of it lie"
-        remedy = "leave it out, or name the file of annotations"
-        raise InputError(option="tier", value=config.tier, rule=rule, remedy=remedy)
-    return _with_whole(found or Clips.from_rows(place.parent, ()), paths)
-
-
-def _annotated_file(place: Path, config: AnnotationConfig) -> tuple[list[str], Clips | None]:
-    """Return the recording ``place`` with its annotations, or, of a file of annotations, those of its recordings."""
-    folder, paths = Folder.at(place.parent), [place.name]
-    if place.name.lower().endswith(_ENDINGS) and folder.files:
-        if config.kind == "auto" and config.tier is None:
-            return paths, None
-        found = annotations_below(folder, paths, config)
-        own = () if found is None else (each for each in found.rejected if each.path == place.name)
-        return paths, found and replace(found, rejected=tuple(own))  # files of other recordings are none of this one
-    kind = kind_of(place) if config.kind == "auto" else config.kind
-    if kind is not None and kind != "none":
-        return [], annotations_in(place, kind, folder.root, folder.recordings(), config)
-    return paths, None
-
-
-def _with_whole(found: Clips, paths: Collection[str]) -> Clips:
-    """Join annotated parts, in order of time, and the recordings without annotations."""
-    found = found.named("")
+        raise InputError(option="tier", value=config.tier, rule=rule, remedy="leave it out, or name their file")
+    found = (found or Clips.from_rows(root, ())).named("")
     others = {*paths} - {*found.frame.path} - {each.path for each in found.rejected}
     annotated = (replace(clip, group=clip.group or group_of(clip.path)) for clip in found.clips)
     clips = sorted([*annotated, *map(_whole, others)], key=lambda clip: (clip.path, clip.begin or 0.0))

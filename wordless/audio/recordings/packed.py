@@ -41,6 +41,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wordless.audio.recordings.description import (
+    FIELDS,
     ColumnConfig,
     as_text,
     describe,
@@ -317,7 +318,7 @@ def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, ow
     if own_splits and column and usable and not divided:
         rule = f"its values {', '.join(names):.200} name no split: choose another column, or `split.by`=hash"
         raise InputError(option="columns.split", value=column, rule=rule)
-    wanted = {name: each for name, each in columns.named.items() if name in ("label", "group", "fold")}
+    wanted = {name: each for name, each in columns.named.items() if name not in ("audio", "split")}
     found: dict[str, Clip] = {}
     rejected: list[Rejected] = []
     for row, name in named:
@@ -325,17 +326,20 @@ def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, ow
         if divided and name and not known_split(name):
             reason = reason or f"in no split: {name} of the data set is neither train, validation nor test"
         fields = {kind: joined(row.fields.get(column, "") for column in each) for kind, each in wanted.items()}
-        if reason:
-            rejected.append(Rejected(path=row.path, reason=reason))
-        else:
-            found[row.path] = describe(row.path, {**fields, "split": name if divided else ""}, row.path)
+        try:
+            if reason:
+                raise InputError(reason)
+            found[row.path] = describe(row.path, {**fields, "split": name if divided else ""}, "its row")
+        except InputError as error:
+            rejected.append(Rejected(path=row.path, reason=str(error)))
     if not found:
         first = "; ".join(f"{each.path}: {each.reason}" for each in rejected[:3])
         rule = f"none of its {counted(len(rows), 'part')} can be used ({first})" if rows else "it is empty"
         remedy = "check the files, and convert recordings of other kinds to WAV or FLAC"
         raise InputError(option=data_set.option, value=data_set.name, rule=rule, remedy=remedy)
     known = [clip for _, clip in sorted(found.items())]
-    without = {name: [clip.path for clip in known if getattr(clip, name) is None] for name in wanted}
+    facts = [name for name in wanted if name in FIELDS]
+    without = {name: [clip.path for clip in known if getattr(clip, name) is None] for name in facts}
     counts = [f"{len(paths)} have no {name} (such as {paths[0]})" for name, paths in without.items() if paths]
     notices = [f"of {counted(len(known), 'recording')} in it, {listed(counts)}"] if counts else []
     notices += unread_notices(sorted(there - {column, *columns.wanted}))

@@ -156,6 +156,9 @@ def _named_splits(clips: Clips, config: SplitConfig) -> list[Split]:
         return ["train"] * len(clips.frame)
     paths = clips.frame.path.tolist()
     if config.by in ("table", "lists"):  # their splits are known
+        if not any(clips.frame.split):
+            remedy = "put {split} into `pattern`, or give a `table` with a column split"
+            raise InputError(option="split.by", value=config.by, rule="no recording has a split", remedy=remedy)
         return [split or "train" for split in clips.frame.split]
     if config.by == "folder" and not config.all_names:
         return folder_splits(paths)

@@ -74,8 +74,8 @@ _PLACE = re.compile(r"(line|row) (\d+)")  # in an error of pandas; rows begin wi
 
 def read_table(
     path: Path, columns: ColumnConfig | None = None, *, label_type: LabelType = "class", splits: bool = True
-) -> tuple[Clips, tuple[str, ...]]:
-    """Read any of the formats above, which the extension and the first lines show; also return the names of columns.
+) -> Clips:
+    """Read any of the formats above, which the extension and the first lines show.
 
     Paths are as the table writes them, below the root that it names (fairseq) or its folder. Each candidate has its
     "file:line" or, of JSON and Parquet, "file: row number". Without ``splits`` the column of the split is not read.
@@ -94,7 +94,7 @@ def read_table(
         frame, named = _frame_of_lines(text, path, named, label_type, notices)
     header, where = list(frame.columns), list(frame.index)
     if not header:
-        return Clips.from_rows(base, ()), ()
+        return Clips.from_rows(base, ())
     if twice := next((name for name in header if name and header.count(name) > 1), None):
         raise InputError(f"{path}:1: the header names {twice} twice; name each column once")
     cells = {name: frame.iloc[:, number].tolist() for number, name in enumerate(header)}
@@ -119,8 +119,7 @@ def read_table(
         if not row[PATH].strip():
             raise InputError(f"{at}: no path; each row names a recording (`columns.audio` names the column)")
         described.append(describe(row[PATH], row, at))
-    table = Clips.from_rows(base, described, notices=tuple(f"{path.name}: {notice}" for notice in notices))
-    return table, tuple(header)
+    return Clips.from_rows(base, described, notices=tuple(f"{path.name}: {notice}" for notice in notices))
 
 
 def _frame_of_lines(

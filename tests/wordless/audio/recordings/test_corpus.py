@@ -16,7 +16,7 @@ from tests.wordless.audio.conftest import Tone
 from wordless.audio.recordings.clips import CONFLICTING, build_manifest
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings, recordings_at
 from wordless.audio.recordings.description import ColumnConfig
-from wordless.audio.recordings.manifest import Rejected
+from wordless.audio.recordings.manifest import Rejected, SplitBy
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
 
@@ -316,11 +316,11 @@ def test_a_root_that_no_folder_can_be_is_refused(tmp_path: Path, root: str, mess
         find_recordings(CorpusConfig(table=str(tmp_path / "fairseq.tsv")))
 
 
-def test_a_row_without_the_split_it_needs_is_named(tmp_path: Path, tone: Tone) -> None:
+@pytest.mark.parametrize("by", ["table", "fold", "group"])
+def test_a_division_by_values_that_no_recording_has_is_refused(tmp_path: Path, tone: Tone, by: SplitBy) -> None:
     tone("a.wav")
-    (tmp_path / "table.tsv").write_text("path\tsplit\na.wav\t\n")
-    with pytest.raises(InputError, match=r"table\.tsv:2: .*split\.by=table\b"):
-        find_recordings(CorpusConfig(table=str(tmp_path / "table.tsv"), split=SplitConfig(by="table")))
+    with pytest.raises(InputError, match=rf"^split\.by is {by}\b"):
+        build_manifest(CorpusConfig(root=str(tmp_path), split=SplitConfig(by=by)))
 
 
 def test_an_empty_folder_and_a_pattern_that_fits_nothing_are_told(tmp_path: Path, tone: Tone) -> None:
@@ -368,8 +368,6 @@ def test_a_folder_without_permission_is_named(tmp_path: Path, tone: Tone) -> Non
         ({"root": "x", "extensions": ()}, r"^extensions\b"),
         ({"root": "x", "labels": "pattern"}, r"^labels\b.*\bpattern\b"),
         ({"root": "x", "pattern": "{speaker}"}, r"\{label\}"),
-        ({"root": "x", "split": SplitConfig(by="fold")}, r"^split\.by\b.*\bfold\b"),
-        ({"root": "x", "annotations": "none", "split": SplitConfig(by="table")}, r"^split\.by\b.*\btable\b"),
     ],
 )
 def test_contradictory_values_are_refused(values: dict[str, object], message: str) -> None:

@@ -145,7 +145,7 @@ def test_texts_never_come_from_folders(tmp_path: Path, tone: Tone) -> None:
     table.write_text("path,words\nup/a.wav,hello\n")
     with pytest.raises(InputError) as caught:
         find_recordings(CorpusConfig(table=str(table), label_type="text"))
-    assert all(each in str(caught.value) for each in ("columns.label", "path, words"))
+    assert all(each in str(caught.value) for each in ("columns.label", "text"))
     with pytest.raises(InputError, match=r"label_type is text"):
         find_recordings(CorpusConfig(root=str(tmp_path), label_type="text"))
     assert facts(table, label_type="text", columns=ColumnConfig(label="words")) == [("up/a.wav", "hello", None)]
@@ -197,13 +197,8 @@ def test_missing_files_are_counted_or_set_aside(tmp_path: Path, tone: Tone) -> N
     ("options", "named"),
     [
         ({"root": "ROOT", "columns": ColumnConfig(group="speaker")}, "columns.group is speaker"),
-        ({"root": "ROOT", "missing": "list"}, "missing is list"),
         ({"root": "ROOT", "labels": "none", "label_names": {"a": "b"}}, "label_names"),
         ({"root": "ROOT", "label_names": {"left": "right"}}, "label_names"),
-        ({"table": "TABLE", "labels": "none", "columns": ColumnConfig(label="word")}, "columns.label is word"),
-        ({"table": "TABLE", "pattern": "{label}_{group}.wav"}, "pattern"),
-        ({"shards": "x.tar", "columns": ColumnConfig(audio="wav")}, "columns.audio is wav"),
-        ({"dataset": "x", "columns": ColumnConfig(start="begin")}, "columns.start is begin"),
     ],
 )
 def test_options_without_an_effect_are_refused(

@@ -35,7 +35,7 @@ def bare(row: Clip) -> Clip:
 def rows(folder: Path, name: str, text: str | bytes) -> tuple[Clip, ...]:
     path = folder / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read_table(path)[0].clips
+    return read_table(path).clips
 
 
 @pytest.mark.parametrize(
@@ -97,17 +97,17 @@ def test_cells_may_be_empty_quoted_or_divided_by_semicolons(tmp_path: Path) -> N
 def test_columns_of_time_name_a_part(tmp_path: Path, header: str, cells: str, options: dict[str, str]) -> None:
     path = tmp_path / "t.csv"
     path.write_text(f"path,{header},label\na.wav,{cells},up\n")
-    (row,) = read_table(path, ColumnConfig(**options))[0].clips  # type: ignore[arg-type]  # of texts alone
+    (row,) = read_table(path, ColumnConfig(**options)).clips  # type: ignore[arg-type]  # of texts alone
     assert bare(row) == candidate(label="up", begin=1.0, end=1.5)
 
 
 def test_columns_that_nothing_reads_are_named_once(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("path,from,label,loudness\na.wav,Ann,x,3\nb.wav,Bob,y,4\n")
-    table, _ = read_table(tmp_path / "t.csv")
+    table = read_table(tmp_path / "t.csv")
     assert [bare(row) for row in table.clips] == [candidate(label="x"), candidate(label="y")]
     (notice,) = table.notices
     assert all(each in notice for each in ("from", "loudness", "`columns."))
-    assert not read_table(tmp_path / "t.csv", ColumnConfig(group="from", index="loudness"))[0].notices
+    assert not read_table(tmp_path / "t.csv", ColumnConfig(group="from", index="loudness")).notices
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "list.json"])
@@ -118,7 +118,7 @@ def test_nan_of_json_is_a_missing_value(tmp_path: Path, name: str) -> None:
     ]
     lines = "\n".join(map(json.dumps, values))
     (tmp_path / name).write_text(lines if name == "rows.jsonl" else json.dumps(values))
-    first, second = (bare(row) for row in read_table(tmp_path / name)[0].clips)
+    first, second = (bare(row) for row in read_table(tmp_path / name).clips)
     assert first == candidate(group="ann", fold="1.0")
     assert second == candidate(label="nan", begin=0.5)
 
@@ -126,17 +126,17 @@ def test_nan_of_json_is_a_missing_value(tmp_path: Path, name: str) -> None:
 def test_a_manifest_of_whole_recordings_names_no_parts(tmp_path: Path) -> None:
     clip = Clip(path="a.wav", start=160, num_samples=8000, sample_rate=16000, size=9, sha256="0", samples_sha256="1")
     write_manifest(Clips.from_rows(tmp_path, (clip,)), tmp_path / "manifest.tsv")
-    assert [row.begin for row in read_table(tmp_path / "manifest.tsv")[0].clips] == [None]
+    assert [row.begin for row in read_table(tmp_path / "manifest.tsv").clips] == [None]
 
 
 def test_a_fairseq_manifest_names_its_root_and_has_no_columns(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text("/data/audio\na.wav\t16000\nb/c.flac\t3200\n")
-    table, _ = read_table(tmp_path / "train.tsv")
+    table = read_table(tmp_path / "train.tsv")
     assert table.root == Path("/data/audio")
     assert [row.path for row in table.clips] == ["a.wav", "b/c.flac"]
     assert str(table.clips[1].where).endswith("train.tsv:3")
     (tmp_path / "t.tsv").write_text("audio\na.wav\t16000\n")  # a folder with the name of a column
-    assert read_table(tmp_path / "t.tsv")[0].root == Path("audio")
+    assert read_table(tmp_path / "t.tsv").root == Path("audio")
     with pytest.raises(InputError, match=r"columns\.group is speaker"):
         read_table(tmp_path / "t.tsv", ColumnConfig(group="speaker"))
 
@@ -234,7 +234,7 @@ NAMED = ColumnConfig(
 )
 def test_columns_are_those_that_the_user_names(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
-    (row,) = read_table(tmp_path / name, NAMED)[0].clips
+    (row,) = read_table(tmp_path / name, NAMED).clips
     known = candidate(label="crow", group="marsh", index=7, split="validation", begin=1.5, end=3.5)
     assert (row.path, bare(row)) == ("b.wav", known)
 
@@ -256,7 +256,7 @@ def test_a_named_column_that_is_not_there_is_refused_with_those_that_are(tmp_pat
 def test_parquet_lists_recordings_as_json_does(tmp_path: Path) -> None:
     values = {"path": ["a.wav", "b.wav"], "label": ["007", None], "index": [3, None], "start": [0.5, 1.0]}
     pq.write_table(pa.table(values), tmp_path / "t.parquet")
-    first, second = read_table(tmp_path / "t.parquet")[0].clips
+    first, second = read_table(tmp_path / "t.parquet").clips
     assert (first.path, first.where) == ("a.wav", f"{tmp_path / 't.parquet'}: row 1")
     assert bare(first) == candidate(label="007", index=3, begin=0.5)
     assert bare(second) == candidate(begin=1.0)
@@ -267,14 +267,14 @@ def test_parquet_lists_recordings_as_json_does(tmp_path: Path) -> None:
 
 def test_several_columns_are_one_label(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("path,tempo,key\na.wav,fast,C\nb.wav,,D\n")
-    table, _ = read_table(tmp_path / "t.csv", ColumnConfig(label=("tempo", "key")))
+    table = read_table(tmp_path / "t.csv", ColumnConfig(label=("tempo", "key")))
     assert [row.label for row in table.clips] == ["fast;C", "D"]
 
 
 def test_columns_without_a_header_have_numbers(tmp_path: Path) -> None:
     for name, text in (("t.csv", "a.wav,ann,up\nb.wav,bob,down\n"), ("t.tsv", "a.wav\tann\tup\nb.wav\tbob\tdown\n")):
         (tmp_path / name).write_text(text)
-        table, _ = read_table(tmp_path / name, ColumnConfig(audio="1", label=3, group="2"))
+        table = read_table(tmp_path / name, ColumnConfig(audio="1", label=3, group="2"))
         assert [row.path for row in table.clips] == ["a.wav", "b.wav"]
         assert [bare(row) for row in table.clips] == [
             candidate(label="up", group="ann"), candidate(label="down", group="bob")
@@ -300,7 +300,7 @@ def test_labels_of_well_known_names_fit_their_type(
     tmp_path: Path, text: str, label_type: LabelType, label: str | None
 ) -> None:
     (tmp_path / "t.csv").write_text(text)
-    table, _ = read_table(tmp_path / "t.csv", label_type=label_type)
+    table = read_table(tmp_path / "t.csv", label_type=label_type)
     (row,) = table.clips
     assert row.label == label
     said = any("well-known" in notice for notice in table.notices)
@@ -347,7 +347,7 @@ def test_whatever_a_table_holds_it_is_read_or_refused_with_its_name(
     told = ""
     rows: tuple[Clip, ...] = ()
     try:
-        rows = read_table(path)[0].clips
+        rows = read_table(path).clips
     except InputError as error:
         told = str(error)
     assert all(row.path and str(row.where).startswith(str(path)) for row in rows)

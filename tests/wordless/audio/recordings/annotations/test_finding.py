@@ -543,8 +543,6 @@ def test_a_wanted_kind_that_is_missing_is_refused(folder: Path) -> None:
         corpus(folder, tier="birds")
     with pytest.raises(InputError, match=r"columns\.group is site"):
         corpus(folder, columns=ColumnConfig(group="site"))
-    with pytest.raises(InputError, match=r"\btier\b.*\bbirds\b.*annotations=none"):
-        corpus(folder, tier="birds", annotations="none")
 
 
 @pytest.mark.parametrize("label", ["call", 3, ("a", "b")], ids=str)
