@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
@@ -31,61 +30,10 @@ from tests.pipelines.tiny_chain import ROOT
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal
 
-CONFIG = """
-defaults: [override hydra/job_logging: none, override hydra/hydra_logging: none, _self_]
-wish: null
-name: null
-begin: go # a file: the task ends when the file exists
-hydra:
-  run: {dir: "runs/${now:%Y}"} # the same name for all
-  sweep: {dir: "sweeps/${now:%Y}", subdir: "${hydra.job.num}"}
-  callbacks:
-    folder: {_target_: pipelines.commandline.run_folders.ClaimedFolder}
-"""
-SCRIPT = """
-import json, os, time
-from pathlib import Path
-from hydra.core.hydra_config import HydraConfig
-from wordless.base.errors import InputError
-from pipelines.commandline.outputs import keep_claimed
-from pipelines.commandline.command import command
-from pipelines.commandline.options import Index, Option
-from pipelines.chain.sweep import going_on
-
-def task(config):
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    with going_on():
-        if config["wish"] == "refused":
-            raise InputError("the wish is refused")
-        if config["wish"] == "failed":
-            keep_claimed()
-            raise InputError("the training fails")
-        (folder / f"begun_by_{os.getpid()}").touch()
-        while not Path(config["begin"]).exists():
-            time.sleep(0.01)
-        (folder / "results.json").write_text(json.dumps({"wish": config["wish"], "figures": []}))
-
-names = ("wish", "begin", "name")
-named = {each: Option(name=each, default=None, explanation="", verbatim=each != "wish") for each in names}
-main = command("try", task, options=Index(options=named))
-if __name__ == "__main__":
-    main()
-"""
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Path]:
-    """A command of its own, quick, with the folders of ``wordless run``."""
-    (tmp_path / "conf").mkdir()
-    (tmp_path / "conf/__init__.py").touch()
-    (tmp_path / "conf/try.yaml").write_text(CONFIG)
-    (tmp_path / "try_it.py").write_text(SCRIPT)
-    yield tmp_path
-    (tmp_path / "go").touch()  # where a test failed, its commands still wait
-
 
 def begin(project: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
     places = os.pathsep.join([str(project), str(ROOT)])
+    words = words if any(word.startswith("begin=") for word in words) else (*words, "begin=go")
     return subprocess.Popen(
         [sys.executable, "try_it.py", *words],
         cwd=project,
@@ -161,10 +109,10 @@ def test_other_ranks_write_into_no_run_folder_but_a_pod_with_a_rank_does(project
 
 def test_a_refused_run_leaves_no_folder_and_one_that_fails_later_keeps_it(project: Path) -> None:
     """Entries of the store that only this run uses would else count as unused."""
-    code, told = ended(begin(project, "wish=refused"))
-    assert (code, told) == (2, "wordless try: the wish is refused\n")
+    code, told = ended(begin(project, "wish=refuse"))
+    assert (code, told) == (2, "wordless try: wish is refuse; it must be a wish\n")
     assert not (project / "runs").exists()
-    code, told = ended(begin(project, "wish=failed"))
+    code, told = ended(begin(project, "wish=fail"))
     assert (code, told) == (2, "wordless try: the training fails\n")
     assert len([*(project / "runs").iterdir()]) == 1
 
