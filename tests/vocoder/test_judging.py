@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -315,16 +314,6 @@ def test_the_error_rate_counts_edits(heard: str) -> None:
     spoken = ["a", "b", "c"]
     assert word_error_rate(heard.split(), spoken) == edits(heard.split(), spoken) / 3
     assert spelled("Red_apple, don't 7.") == ["red", "apple", "don't", "7"]
-
-
-def test_a_voice_is_more_similar_to_itself(spoken: dict[tuple[str, str], Waveform]) -> None:
-    pytest.importorskip("resemblyzer", exc_type=ImportError)
-    found = {key: voice(sound) for key, sound in spoken.items()}
-    of = {key: each for key, each in found.items() if each is not None}
-    assert len(of) == len(found)
-    for word, (own, other) in product(TEXTS[:2], (VOICES, VOICES[::-1])):
-        assert of[word, own] @ of[TEXTS[2], own] > of[word, own] @ of[TEXTS[2], other] + 0.1
-    assert voice(silence(JUDGED_RATE)) is None
 
 
 @pytest.mark.parametrize("repeats", [2, 3, 5])

@@ -46,7 +46,6 @@ QUICK = (
     *("corpus.pattern={label}_{index}.wav", "corpus.labels=pattern", "corpus.inspection.min_seconds=0.001"),
     *("figures.resamples=20", "probe.penalties=3", "threads=1"),
 )
-WITHOUT_PROBE = tuple(word for word in QUICK if not word.startswith("probe."))  # beside=[] has no use for its options
 PITCHES = {"low": 200.0, "middle": 500.0, "high": 1200.0}
 
 

@@ -86,7 +86,10 @@ def test_short_and_unlabelled_clips_are_set_aside_and_counted(
         "corpus.split.test=[]",
     )
     words = (f"model={run_folder}", *recordings, f"store.root={tmp_path / 'store'}", "beside=[]")
-    finetune_body(composed(*words, "corpus.labels=folder", f"output={tmp_path / 'model'}"))
+    heard = ("corpus.inspection.trim_db=30", "audio.channel=0")
+    finetune_body(composed(*words, "corpus.labels=folder", f"output={tmp_path / 'model'}", *heard))
+    model = FineTunedModel.from_pretrained(tmp_path / "model")
+    assert (model.trim_db, model.channel) == (30, 0)
     told = capsys.readouterr().err
     assert re.search(r"\b1 clip set aside\b.*\b20 ms\b", told)
     assert re.search(r"\b1 clip set aside\b.*\bno label\b", told)

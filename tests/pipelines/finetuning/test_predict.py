@@ -11,13 +11,13 @@ import soundfile
 
 from lm.finetuned import FineTunedModel
 from pipelines.commandline.inputs import recordings_of
-from pipelines.jobs.finetune import finetune_body
 from pipelines.jobs.predict import predict_recordings
 from pipelines.predict import PredictConfig, predict
 from pipelines.publish import publish
 from tests.hub import serving, use_hub
-from tests.pipelines.finetuning.conftest import Finetuned, composed, write_tone
+from tests.pipelines.finetuning.conftest import Finetuned, write_tone
 from tests.pipelines.tiny import AUDIO
+from wordless.audio.levels import trim_ends
 from wordless.audio.reading import read
 from wordless.base.errors import InputError
 from wordless.base.values import build
@@ -65,60 +65,45 @@ def test_annotated_parts_are_predicted_as_if_they_were_cut(classifier: Finetuned
         assert row["probability"] == pytest.approx(whole[name]["probability"], abs=1e-3)
 
 
-def test_recordings_are_trimmed_as_the_clips_were(run_folder: Path, tones: Path, tmp_path: Path) -> None:
-    root = tmp_path / "padded"
+def test_recordings_are_trimmed_as_the_clips_were(classifier: Finetuned, tones: Path, tmp_path: Path) -> None:
+    root, silence = tmp_path / "padded", np.zeros(AUDIO.sample_rate // 2, np.float32)
     root.mkdir()
     for path in tones.iterdir():
-        silence = np.zeros(AUDIO.sample_rate // 2, np.float32)
-        soundfile.write(
-            root / path.name, np.concatenate([silence, soundfile.read(path)[0], silence]), AUDIO.sample_rate
-        )
-    folder = tmp_path / "model"
-    place = (f"output={folder}", f"store.root={tmp_path / 'store'}", "beside=[]")
-    finetune_body(composed(f"model={run_folder}", f"corpus.root={root}", "corpus.inspection.trim_db=30", *place))
-    table = predicted(folder, str(root), tmp_path / "table.json")
-    rows = {Path(row["path"]).name: row["probability"] for row in json.loads(table.read_text())}
-    tested = [line.split("\t") for line in (folder / "predictions.tsv").read_text().splitlines()[1:]]
-    assert [rows[path] for path, *_ in tested] == pytest.approx([float(line[3]) for line in tested], abs=1e-4)
-    model = FineTunedModel.from_pretrained(folder)
-    assert model.trim_db == 30
-    by_hand = [model.predict([read(root / path, AUDIO.sample_rate)])[0]["probability"] for path, *_ in tested]
-    assert by_hand == pytest.approx([float(line[3]) for line in tested], abs=1e-4)
-    assert "more than 30 dB below the loudest 20 ms" in (folder / "README.md").read_text()
-    model.trim_db = None
-    whole = [model.predict([read(root / path, AUDIO.sample_rate)])[0]["probability"] for path, *_ in tested]
-    assert whole != pytest.approx(by_hand, abs=1e-4)
+        padded = np.concatenate([silence, soundfile.read(path)[0], silence])
+        soundfile.write(root / path.name, padded, AUDIO.sample_rate)
+    model = FineTunedModel.from_pretrained(classifier.folder)
+    sounds = [read(path, AUDIO.sample_rate) for path in sorted(root.iterdir())]
+    trimmed = [trim_ends(sound, 30) for sound in sounds]
+    wanted, whole = ([row["probability"] for row in model.predict(each)] for each in (trimmed, sounds))
+    model.trim_db = 30
+    model.save_pretrained(tmp_path / "model", front_end=classifier.folder)
+    rows = json.loads(predicted(tmp_path / "model", str(root), tmp_path / "table.json").read_text())
+    assert [row["probability"] for row in rows] == pytest.approx(wanted, abs=1e-4)
+    assert wanted != pytest.approx(whole, abs=1e-4)
 
 
 def test_recordings_are_read_by_the_channel_of_the_clips(
-    run_folder: Path, tones: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    classifier: Finetuned, tones: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = tmp_path / "opposed"
     root.mkdir()
     for path in tones.iterdir():
         tone = soundfile.read(path)[0]
         soundfile.write(root / path.name, np.stack([-tone, tone], axis=1), AUDIO.sample_rate)
-    folder = tmp_path / "model"
-    place = (f"output={folder}", f"store.root={tmp_path / 'store'}", "beside=[]")
-    finetune_body(composed(f"model={run_folder}", f"corpus.root={root}", "audio.channel=1", *place))
-    assert FineTunedModel.from_pretrained(folder).channel == 1
-    table = predicted(folder, str(root), tmp_path / "two.json")
-    rows = {Path(row["path"]).name: row["probability"] for row in json.loads(table.read_text())}
-    tested = [line.split("\t") for line in (folder / "predictions.tsv").read_text().splitlines()[1:]]
-    assert [rows[path] for path, *_ in tested] == pytest.approx([float(line[3]) for line in tested], abs=1e-4)
-    assert "silent" not in capsys.readouterr().err
-    model = FineTunedModel.from_pretrained(folder)
-    model.channel = "mean"
-    model.save_pretrained(tmp_path / "mean", front_end=folder)
-    predicted(tmp_path / "mean", str(root), tmp_path / "mean.json")
+    model, tables = FineTunedModel.from_pretrained(classifier.folder), {}
+    for channel in (1, "mean"):
+        model.channel = channel  # type: ignore[assignment]  # one of its values
+        model.save_pretrained(tmp_path / f"{channel}", front_end=classifier.folder)
+        tables[channel] = predicted(tmp_path / f"{channel}", str(root), tmp_path / f"{channel}.json").read_text()
+    mono = json.loads(predicted(classifier.folder, str(tones), tmp_path / "tones.json").read_text())
+    found = [row["probability"] for row in json.loads(tables[1])]
+    assert found == pytest.approx([row["probability"] for row in mono], abs=1e-3)
     told = " ".join(capsys.readouterr().err.split())
     assert re.search(r"\b26 other recordings\b.*\bsilent\b", told)
     assert "audio.channel=0" in told
     with pytest.raises(InputError, match=r"audio\.channel=1"):  # the tones have one channel
-        predicted(folder, str(tones), tmp_path / "one.json")
+        predicted(tmp_path / "1", str(tones), tmp_path / "one.json")
     assert "audio.channel=1" in (tmp_path / "one.json.rejected.tsv").read_text()
-    with pytest.raises(InputError, match=r"audio\.channel"):
-        finetune_body(composed(f"model={run_folder}", f"corpus.root={root}", "audio.channel=-1", *place))
 
 
 def test_recordings_of_a_lower_rate_are_set_aside_unless_allowed(

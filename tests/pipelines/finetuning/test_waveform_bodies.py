@@ -6,7 +6,6 @@ import shutil
 import signal
 from pathlib import Path
 
-import numpy as np
 import pytest
 from transformers import AutoModelForAudioClassification
 
@@ -17,11 +16,10 @@ from lm.finetuning import ClassificationOptions
 from pipelines.finetune import finetune_settings
 from pipelines.jobs.finetune import finetune_body
 from tests.killing import PROCESSES, Kill, arm
-from tests.pipelines.finetuning.conftest import STEPS, WITHOUT_PROBE, Finetuned, composed
+from tests.pipelines.finetuning.conftest import STEPS, Finetuned, composed
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import stored
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
-from tests.wordless.training.test_gangs import together
 from wordless.audio.reading import read
 from wordless.audio.recordings.clips import build_manifest
 from wordless.audio.recordings.manifest import write_manifest
@@ -57,22 +55,6 @@ def test_every_opponent_is_trained_and_the_folder_predicts(
         (row,) = loaded.predict([read(tones / path, RATE)])
         assert row["label"] == label
         assert row["probability"] == pytest.approx(float(probability), abs=1e-3)
-
-
-@pytest.mark.slow
-def test_two_processes_learn_what_one_does(tones: Path, tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "weights", "hubert", sample_rate=RATE)
-    config = json.loads((tmp_path / "weights/config.json").read_text())
-    config |= {name: 0.0 for name in config if name.endswith("dropout")}  # as masks, it is drawn anew in each process
-    (tmp_path / "weights/config.json").write_text(json.dumps(config))
-    words = ("body=wav2vec2", f"body.weights={tmp_path / 'weights'}", "body.frozen_layers=inputs", "beside=[]")
-    words = (*words, f"corpus.root={tones}", "head.dropout=0", "body.masking.share=0", "body.fit.validate_every=1")
-    one, two = tmp_path / "one", tmp_path / "two"
-    finetune_body(composed(*words, f"output={tmp_path / 'a'}", f"store.root={one}"))
-    done = together("-m", "pipelines.finetune", *WITHOUT_PROBE, *words, f"output={tmp_path / 'b'}", f"store.root={two}")
-    assert done.returncode == 0, done.stderr
-    assert losses(one).shape == losses(two).shape == (1, STEPS, 2)
-    np.testing.assert_allclose(losses(two), losses(one), atol=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -180,15 +162,3 @@ def test_killed_once_in_each_stage(classifier: Finetuned, tmp_path: Path) -> Non
     assert stored(store) == stored(classifier.store)
     for name in ("model.safetensors", "config.json", "predictions.tsv", "figures.md"):
         assert (tmp_path / "model" / name).read_bytes() == (classifier.folder / name).read_bytes()
-
-
-def losses(store: Path) -> np.ndarray:
-    """Training and validation losses of all trainings, in the order of their recipes but for threads and processes."""
-    curves = {}
-    for entry in store.glob("finetuned/*/entry.json"):
-        recipe = json.loads(entry.read_text())
-        own = {name: value for name, value in recipe["config"].items() if name not in ("threads", "processes")}
-        points = json.loads((entry.parent / "curve.json").read_text())["curve"]
-        key = json.dumps([own, recipe["inputs"]], sort_keys=True)
-        curves[key] = [[point["train_loss"], point["validation_loss"]] for point in points]
-    return np.array([curves[key] for key in sorted(curves)])
