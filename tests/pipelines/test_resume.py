@@ -5,7 +5,6 @@ import signal
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from lm.options import GPTConfig
@@ -40,37 +39,6 @@ def test_killed_again_and_again_it_leaves_the_bytes_of_an_undisturbed_run(whole_
         assert run(store, tmp_path / str(number), *CHECKPOINTS, kill=kill) == -signal.SIGKILL, kill
     assert run(store, tmp_path / "last", *CHECKPOINTS) == 0
     assert stored(store) == stored(whole_store)
-
-
-SPEECH_STEPS = 6
-TRAININGS = ("wav2vec2.pretraining", "wav2vec2.finetuning")
-SPEECH = (
-    *("stages=[tokenizer,probe]", "compare.methods=[wav2vec2,wav2vec2_finetuned]", "wav2vec2=tiny"),
-    *(f"{part}.fit.steps={SPEECH_STEPS}" for part in TRAININGS),
-    *(f"{part}.fit.validate_every=2" for part in TRAININGS),
-    *(f"{part}.fit.checkpoint_minutes=0" for part in TRAININGS),
-)
-SPEECH_KILLS = (
-    Kill(path="wav2vec2/*.checkpoints/fit.safetensors", count=SPEECH_STEPS // 2),
-    Kill(path="wav2vec2/*.partial/targets.json.aside"),
-    Kill(path="wav2vec2/*.partial/model.safetensors*"),
-    Kill(path="wav2vec2_features/*.partial/features.safetensors"),
-    Kill(path="wav2vec2_finetuned/*.checkpoints/fit.safetensors", count=SPEECH_STEPS - 1),
-    Kill(path="wav2vec2_finetuned/*.partial/config.json"),
-    Kill(path="wav2vec2_finetuned_features/*.partial/scores.safetensors"),
-)
-
-
-@pytest.mark.slow
-def test_killed_once_in_each_stage_and_resumed_gives_the_same_bytes(tmp_path: Path) -> None:
-    whole, store = tmp_path / "whole", tmp_path / "store"
-    assert run(whole, tmp_path / "undisturbed", *SPEECH) == 0
-    for number, kill in enumerate(SPEECH_KILLS):
-        assert run(store, tmp_path / str(number), *SPEECH, kill=kill) == -signal.SIGKILL, kill
-    assert run(store, tmp_path / "last", *SPEECH, "workers=2") == 0
-    wanted = stored(whole)
-    assert stored(store) == wanted
-    assert {name.split("/")[0] for name in wanted} >= {"wav2vec2", "wav2vec2_finetuned", "wav2vec2_finetuned_features"}
 
 
 def test_only_what_is_made_together_depends_on_the_threads(tmp_path: Path) -> None:

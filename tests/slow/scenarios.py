@@ -24,7 +24,7 @@ WITHOUT_NAMES = ("*/tensorboard", "*/tensorboard/*", "store/users/*")
 WITHOUT_CONTENT = ("*/timings.json", "store/inspected.jsonl", "*.lock", "*/log.txt")
 # Pages that show costs, or what was reused: they must be whole.
 PAGES = ("*/report.html", "*/sweep.html")
-COSTS = ("seconds", "peak_memory")
+COSTS = ("seconds", "peak_memory", "samples_per_second")
 KEY = re.compile(r"[0-9a-f]{8,}")
 RANDOM_NAMES = (  # parts of a path that differ between two calls, as patterns
     (re.compile(r"(/\[\.\]|/\.)embedded-([0-9a-f]+)\.[0-9a-f]{8}\.aside"), r"/.embedded-\2.????????.aside"),
@@ -118,7 +118,7 @@ def _content(path: Path, name: str, place: Path) -> str:
     data = path.read_bytes()
     if _fits(name, PAGES):
         return "whole" if data.rstrip().endswith(b"</html>") else "torn"
-    if path.name == RESULTS:
+    if path.name in (RESULTS, "figures.json"):
         data = json.dumps(_without_costs(json.loads(data)), sort_keys=True).encode()
     if path.name == "sweep.csv":
         data = b"\n".join(line for line in data.splitlines() if not any(b",%b," % c.encode() in line for c in COSTS))
@@ -126,10 +126,12 @@ def _content(path: Path, name: str, place: Path) -> str:
 
 
 def _without_costs(results: dict[str, Any]) -> dict[str, Any]:
-    """The results of a run, without what differs between two undisturbed ones: costs, the date and the commit."""
+    """The results of a command, without what differs between two undisturbed ones: costs, the date and the commit."""
+    made = {name: value for name, value in results["provenance"].items() if name not in ("date", "commit")}
+    if "stages" not in results:  # of a fine-tuning
+        return results | {"provenance": made}
     stages = [{"stage": row["stage"], "key": row["key"]} for row in results["stages"]]
     figures = [row for row in results["figures"] if row["name"] not in COSTS]
-    made = {name: value for name, value in results["provenance"].items() if name not in ("date", "commit")}
     return results | {"stages": stages, "figures": figures, "provenance": made}
 
 

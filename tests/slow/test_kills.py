@@ -17,7 +17,8 @@ import pytest
 import soundfile
 
 from tests.killing import Call, Ended, Kill, call
-from tests.pipelines.tiny import save_run, sweep
+from tests.pipelines.finetuning.conftest import QUICK, write_tones
+from tests.pipelines.tiny import SAMPLES, save_run, sweep
 from tests.pipelines.tiny_chain import CHECKPOINTS, TINY
 from tests.slow.scenarios import Scenario, Site, Undisturbed, begin_at, contents, differences, undisturbed
 from tokenizer.parquet import CodedClip, write_shard
@@ -37,6 +38,9 @@ PLAN = {
     "decode file": (2, 1, 1, 0),
     "generate folder": (8, 4, 3, 3),
     "generate file": (2, 1, 1, 0),
+    "finetune": (8, 4, 2, 2),
+    "speech": (6, 4, 1, 0),
+    "samples": (6, 4, 1, 0),
     "probe": (12, 6, 4, 6),
     "sweep": (12, 6, 4, 6),
 }
@@ -46,6 +50,12 @@ APART = {
     "probe": ("output=probe.json", "output=other.json"),
     "sweep": ("hydra.sweep.dir=sweep", "hydra.sweep.dir=other"),
 }
+SPEECH = (
+    *("stages=[tokenizer,probe]", "compare.methods=[wav2vec2,wav2vec2_finetuned]", "wav2vec2=tiny"),
+    *(f"wav2vec2.{part}.fit.steps=6" for part in ("pretraining", "finetuning")),
+    *(f"wav2vec2.{part}.fit.validate_every=2" for part in ("pretraining", "finetuning")),
+    *(f"wav2vec2.{part}.fit.checkpoint_minutes=0" for part in ("pretraining", "finetuning")),
+)
 EXISTS = "exists already"  # of an output that was whole when the command was killed
 
 
@@ -73,6 +83,7 @@ def scenarios(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scenario]:
     decode = (f"model={model}", f"input={inputs / 'codes.parquet'}")
     alone = (f"model={model}", f"input={inputs / 'alone.parquet'}")
     generate = (f"model={model}", "seconds=0.2", f"prompt={recordings / '0.wav'}")
+    finetune = (f"model={model}", f"corpus.root={write_tones(inputs / 'tones')}")
     made = {
         "run": ("run", *run, "hydra.run.dir=run"),
         "encode shards": ("encode", *encode, "output=codes"),
@@ -84,6 +95,16 @@ def scenarios(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scenario]:
         "decode file": ("decode", *alone, "output=sound.wav"),
         "generate folder": ("generate", *generate, "output=more", "num_samples=3"),
         "generate file": ("generate", *generate, "output=more.wav", "num_samples=1"),
+        "finetune": (
+            "finetune",
+            *finetune,
+            *QUICK,
+            "body.fit.checkpoint_minutes=0",
+            "output=tuned",
+            "store.root=store",
+        ),
+        "speech": ("run", *run, *SPEECH, "hydra.run.dir=run"),
+        "samples": ("run", *run, *SAMPLES, "next_sample.fit.checkpoint_minutes=0", "hydra.run.dir=run"),
         "sweep": ("run", "-m", *run, "hydra.sweep.dir=sweep", "tokenizer.codebook_size=4,8", "stages=[tokenizer]"),
     }
     return {

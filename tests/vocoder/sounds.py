@@ -9,12 +9,10 @@ import torch
 from torch import Tensor
 
 from tokenizer.codes import Codes, CodesFormat, PitchFormat
-from vocoder.crops import VocoderClips
 from vocoder.filters import VoiceHead
 from vocoder.options import WaveNetConfig
 from vocoder.wavenet import WaveNet, create_wavenet
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.spectrogram import LogMel
 
 RECORDINGS = Path(__file__).parents[3] / "shared" / "data" / "fsdd" / "recordings"
 SPECTROGRAM = SpectrogramConfig(sample_rate=8000, window_length=200, hop_length=80, n_mels=20)
@@ -101,23 +99,3 @@ def recordings(count: int) -> list[np.ndarray]:
     seconds = np.arange(4000) / SPECTROGRAM.sample_rate
     tones = [np.sin(2 * np.pi * (200 + 40 * index - 100 * seconds) * seconds) for index in range(count)]
     return [(tone * 8000).astype(np.int16) for tone in tones]
-
-
-def clips_of_own_meaning(sounds: list[np.ndarray]) -> tuple[VocoderClips, Table]:
-    """Clips whose every code has its own patch, the exact one: a tokenizer without loss."""
-    patches = torch.cat([_patches(sound) for sound in sounds])
-    counts = [-(-len(sound) // SAMPLES_PER_CODE) for sound in sounds]
-    clips = VocoderClips(
-        samples=np.concatenate(sounds),
-        sample_offsets=np.cumsum([0] + [len(sound) for sound in sounds]),
-        codes=np.arange(len(patches), dtype=np.int32)[:, None],
-        code_offsets=np.cumsum([0, *counts]),
-        groups=np.arange(len(sounds)) % 2,
-    )
-    return clips, Table(patches)
-
-
-def _patches(sound: np.ndarray) -> Tensor:
-    padded = np.pad(sound / 32768, (0, -len(sound) % SAMPLES_PER_CODE)).astype(np.float32)
-    frames = (LogMel(SPECTROGRAM)(torch.from_numpy(padded).unsqueeze(0))[0] - MEAN) / SCALE
-    return frames.unflatten(0, (-1, PATCH_FRAMES))

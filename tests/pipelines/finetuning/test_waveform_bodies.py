@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
@@ -15,10 +14,8 @@ from lm.finetuned import FineTunedModel, create_network
 from lm.finetuning import ClassificationOptions
 from pipelines.finetune import finetune_settings
 from pipelines.jobs.finetune import finetune_body
-from tests.killing import PROCESSES, Kill, arm
-from tests.pipelines.finetuning.conftest import STEPS, Finetuned, composed
+from tests.pipelines.finetuning.conftest import composed
 from tests.pipelines.tiny import AUDIO
-from tests.pipelines.tiny_chain import stored
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.audio.reading import read
 from wordless.audio.recordings.clips import build_manifest
@@ -122,43 +119,3 @@ def test_a_run_without_the_model_is_refused(run_folder: Path, tones: Path) -> No
             finetune_body(composed(*words, f"model={run_folder}"))
         with pytest.raises(InputError, match=rf"body={body}\b.*\b{body}\b.*body\.weights=none\b"):
             finetune_body(composed(*words))
-
-
-# Once in each stage, where it hurts: in the middle of training, between two files, before the last rename.
-KILLS = (
-    Kill(path="body_inputs/*.partial/offsets.npy.aside"),
-    Kill(path="finetuned/*.checkpoints/fit.safetensors", count=STEPS - 1),
-    Kill(path="finetuned/*.partial/outputs.npy.aside"),
-    Kill(path="finetuned/????????????????", count=2),
-    Kill(path="body_features/*.partial/features.safetensors"),
-    Kill(path="body_probed/*.partial/chosen.json.aside"),
-)
-
-
-def _finetune(config: dict[str, object], store: Path, kill: Kill | None) -> None:
-    from pipelines.jobs.finetune import finetune_body
-
-    if kill:
-        arm(store, kill)
-    finetune_body(config)
-
-
-def ended(config: dict[str, object], store: Path, kill: Kill | None = None) -> int:
-    """Exit code of a fine-tuning in a process of its own; negative: the signal that ended it."""
-    process = PROCESSES.Process(target=_finetune, args=(config, store, kill))
-    process.start()
-    process.join(300)
-    assert process.exitcode is not None, "it takes too long"
-    return process.exitcode
-
-
-@pytest.mark.slow
-def test_killed_once_in_each_stage(classifier: Finetuned, tmp_path: Path) -> None:
-    store, words = tmp_path / "store", (*classifier.words, "body.fit.checkpoint_minutes=0")
-    config = composed(*words, f"output={tmp_path / 'model'}", f"store.root={store}")
-    for kill in KILLS:
-        assert ended(config, store, kill) == -signal.SIGKILL, kill
-    assert ended(config, store) == 0
-    assert stored(store) == stored(classifier.store)
-    for name in ("model.safetensors", "config.json", "predictions.tsv", "figures.md"):
-        assert (tmp_path / "model" / name).read_bytes() == (classifier.folder / name).read_bytes()

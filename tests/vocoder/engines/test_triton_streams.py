@@ -1,9 +1,6 @@
 """The Triton engine against the slow reference: on a GPU if there is one, else in Triton's interpreter."""
 
 import functools
-import os
-import subprocess
-import sys
 from typing import Any, Literal
 
 import pytest
@@ -85,44 +82,3 @@ def test_a_temperature_given_levels_and_bookmarks_are_those_of_the_reference_eng
     go_back()
     assert torch.equal(advance(), found)
     assert torch.equal(advance(), later)
-
-
-COMPILE = """
-import torch
-from triton.backends.compiler import GPUTarget
-from triton.runtime import driver
-from vocoder.engines import triton_streams
-from vocoder.options import WaveNetConfig
-from vocoder.options import Sampling
-from vocoder.wavenet import create_wavenet
-
-class Card:
-    get_current_target = staticmethod(lambda: GPUTarget("cuda", {card}, 32))
-    get_current_device = get_current_stream = staticmethod(lambda *device: 0)
-
-class Compile:
-    def __getitem__(self, grid):
-        def launch(*arguments, **options):
-            compiled = kernel.warmup(*arguments, grid=grid, **options)
-            print(compiled.metadata.target.arch, "bar.sync" in compiled.asm["ptx"], len(kernel.device_caches[0][0]))
-        return launch
-
-driver.set_active(Card())
-kernel, triton_streams.go_on, triton_streams._precision = triton_streams.go_on, Compile(), lambda device: "tf32x3"
-streams = triton_streams.TritonStreams(create_wavenet(WaveNetConfig(), seed=0), 1, group={group})
-for frames in (2, 1):
-    conditions, given = torch.zeros(1, frames, 20, 128), torch.full((1, 160 * frames), -1)
-    streams.advance(conditions, given, torch.rand(given.shape), Sampling())
-    streams.score(conditions, given)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("card", [80, 90])
-@pytest.mark.parametrize("group", [1, 16])
-def test_compiles_once_for_cards_that_are_not_here(card: int, group: int) -> None:
-    """Translate the kernel to machine code as on an A100 and an H100, which needs neither a card nor a driver."""
-    code = COMPILE.format(card=card, group=group)
-    environment = {**os.environ, "TRITON_INTERPRET": "0"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-    assert done.stdout.splitlines() == [f"{card} True 1"] * 4, done.stderr

@@ -21,14 +21,9 @@ from lm.batches import loss as nats
 from lm.model import LanguageModel
 from lm.options import BatchConfig
 from tests.lm.tiny import TINY, codes_format, random_codes
-from tests.vocoder.sounds import clips_of_own_meaning, recordings, tiny_config
 from tokenizer.fitting import PatchBatches
 from tokenizer.options import AutoencoderConfig
 from tokenizer.sources import Autoencoder, reconstruction_loss
-from vocoder.crops import Crops
-from vocoder.crops import loss as cross_entropy
-from vocoder.options import CropsConfig
-from vocoder.wavenet import create_wavenet
 from wordless.base.progress import Progress
 from wordless.training.fit import B, Batches, LossFunction, fit
 from wordless.training.gangs import Gang, open_gang
@@ -109,20 +104,9 @@ def gpt(config: FitConfig, folder: Path, gang: Gang, killed_at: int) -> Training
     return record
 
 
-def wavenet(config: FitConfig, folder: Path, gang: Gang, killed_at: int) -> TrainingRecord:
-    """Train on a few digits or tones."""
-    clips, meanings = clips_of_own_meaning(recordings(3))
-    crops = Crops(clips, meanings, tiny_config(), CropsConfig(batch_size=4, crop_codes=6))
-    watched = Watched(batches=crops, notes=folder, gang=gang, killed_at=killed_at)
-    held_out = [crops.batch(step) for step in range(50, 53)]
-    model: nn.Module = create_wavenet(tiny_config(), seed=0)
-    return fitted(model, watched, held_out, cross_entropy, config, folder, gang)
-
-
 TRAININGS = {
     "autoencoder": partial(autoencoder, FIT),
     "normalised": partial(autoencoder, FIT, norm=True),
-    "wavenet": partial(wavenet, FIT),
     "gpt": partial(gpt, FIT),
     "gpt_accumulated": partial(gpt, TWICE),
 }

@@ -86,7 +86,7 @@ def together(*words: str, cwd: Path = ROOT, timeout: float | None = None) -> sub
 
 
 WORKER = str(Path(__file__).with_name("model_worker.py"))
-QUICK, SLOW = ("normalised", "gpt_accumulated"), ("autoencoder", "wavenet", "gpt")
+QUICK, SLOW = ("normalised", "gpt_accumulated"), ("autoencoder", "gpt")
 KILLED_AT = 3
 
 
