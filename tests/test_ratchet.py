@@ -5,7 +5,7 @@ import subprocess
 
 from tests.calling import ROOT
 
-LINES, LINES_OF_TESTS, OPTIONS = 52_244, 37_530, 439
+LINES, LINES_OF_TESTS, OPTIONS = 52_112, 37_518, 439
 
 
 def test_the_project_does_not_grow() -> None:

@@ -36,7 +36,6 @@ MAX_STREAMS = 4096
 LEAST_PITCH_LEVELS = 3
 MAX_SAMPLES_PER_CODE = 1 << 30
 MAX_SAMPLE_RATE = 1_000_000  # Hz
-BLOCKS_AT_ONCE = 32  # of codes that are copied from a GPU together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -347,26 +346,17 @@ class GatheredCodes:
         self._format = codes_format
         # Codes are kept as bytes: one small tensor per block made the heap of a long recording grow by gigabytes.
         self._values, self._samples = bytearray(), 0
-        self._waiting: list[Tensor] = []  # blocks to be copied from their device
 
     def add(self, block: Tensor, covered: int) -> None:
         """Add codes ``(steps, streams)`` and the number of samples that they cover."""
-        self._waiting.append(block)
+        self._values += block.cpu().numpy().tobytes()
         self._samples += covered
-        if len(self._waiting) == BLOCKS_AT_ONCE:
-            self._copy()
 
     @property
     def codes(self) -> Codes:
         """All codes so far."""
-        self._copy()
         steps = np.frombuffer(self._values, np.int32).reshape(-1, self._format.streams)
         return Codes(values=steps, num_samples=self._samples, format=self._format)
-
-    def _copy(self) -> None:
-        if self._waiting:
-            self._values += torch.cat(self._waiting).cpu().numpy().tobytes()
-            self._waiting.clear()
 
 
 class CodeMeanings(Protocol):

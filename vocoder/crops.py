@@ -94,7 +94,7 @@ class Crops:
     groups, and each crop weighs the same: the mean loss over crops is the mean over groups of each group's mean. So no
     group decides a validation because its recordings are longer or more.
 
-    The conditions lie on ``device``. What all codes stand for was copied there once, so that a batch sends codes.
+    The conditions lie on ``device``.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Crops:
             self.code_ends = [np.cumsum(np.where(turns == group, self.code_counts, 0)) for group in order]
         if not len(clips.codes):
             raise InputError("there are no clips to train the vocoder on; widen the training split")
-        self._frames = self._frames_of_codes()
+        self._tables = [*map(self._table, self.coded)]
 
     def batch(self, step: int, part: int = 0, parts: int = 1) -> VocoderBatch:
         """Return share ``part`` of ``parts`` of the batch of ``step``; ``parts`` must divide the batch size."""
@@ -159,8 +159,7 @@ class Crops:
         codes = max(crop.stop - crop.start for crop in crops)
         sounds = [self._levels(crop, codes) for crop in crops]
         targets = torch.stack([targets for _, targets in sounds])
-        table, phase = self._frames, None
-        spectrogram = self._decoded(crops, codes) if table is None else self._looked_up(table, crops, codes)
+        spectrogram, phase = self._spectrogram(crops, codes), None
         if self.model.pitch:
             pitch = [self._pitch(crop, codes) for crop in crops]
             spectrogram = torch.cat([spectrogram, copy_to(torch.stack(pitch), self.device)], dim=2)
@@ -218,40 +217,29 @@ class Crops:
         phase = recorded_phase(pad(sound, (0, len(turns) - len(sound))), turns, amplitude, sample_rate=rate)
         return torch.cat([phase, lags(turns, hop_length=hop)[:, None].float()], dim=1)
 
-    def _frames_of_codes(self) -> Tensor | None:
-        """Decode all codes ``(1 + codes, patch_frames, inputs)``, zeros first; None for several streams: too many."""
-        streams = [coded.codes.shape[1] - (coded.meanings.format.pitch is not None) for coded in self.coded]
-        if max(streams) > 1:
+    def _table(self, coded: OtherCodes) -> Tensor | None:
+        """Decode all codes of a codebook ``(codes, patch_frames, inputs)``; None for several streams: too many."""
+        book = coded.meanings.format
+        if coded.codes.shape[1] - (book.pitch is not None) > 1:
             return None
-        decoded = [torch.zeros(1, self.model.patch_frames, self.spectral.condition_inputs, dtype=torch.float32)]
-        for coded in self.coded:
-            every = torch.arange(coded.meanings.format.codebook_size).view(1, -1, 1)
-            with torch.no_grad():
-                frames = code_frames(every, coded.meanings, self.spectral)
-            decoded.append(frames.view(-1, *decoded[0].shape[1:]))
-        return torch.cat(decoded).to(self.device)
+        with torch.no_grad():
+            frames = code_frames(torch.arange(book.codebook_size).view(1, -1, 1), coded.meanings, self.spectral)
+        return frames.view(book.codebook_size, self.model.patch_frames, -1)
 
-    def _looked_up(self, frames_of_codes: Tensor, crops: list[_Crop], codes: int) -> Tensor:
-        """Look up the conditions ``(batch, codes * patch_frames, inputs)``, zeros beyond a clip's end."""
-        first = np.cumsum([1, *(coded.meanings.format.codebook_size for coded in self.coded)])
-        numbers = np.zeros((len(crops), codes), np.int64)
-        for own, crop in zip(numbers, crops, strict=True):
-            own[: crop.stop - crop.start] = first[crop.codebook] + self._codes(crop)[:, 0]
-        there = copy_to(torch.from_numpy(numbers), self.device)
-        return frames_of_codes[there].flatten(1, 2)  # (N, T, P, I) -> (N, T * P, I)
-
-    def _decoded(self, crops: list[_Crop], codes: int) -> Tensor:
-        """Decode the same of several streams, on the host."""
+    def _spectrogram(self, crops: list[_Crop], codes: int) -> Tensor:
+        """Return the conditions ``(batch, codes * patch_frames, inputs)``, zeros beyond a clip's end."""
         patch = self.model.patch_frames
         frames = torch.zeros(len(crops), codes * patch, self.spectral.condition_inputs, dtype=torch.float32)
-        for book, coded in enumerate(self.coded):
+        for book, (coded, table) in enumerate(zip(self.coded, self._tables, strict=True)):
             rows = [row for row, crop in enumerate(crops) if crop.codebook == book]
-            values = np.zeros((len(rows), codes, coded.codes.shape[1]), dtype=np.int64)
+            values = torch.zeros(len(rows), codes, coded.codes.shape[1], dtype=torch.int64)
             for own, row in zip(values, rows, strict=True):
-                own[: crops[row].stop - crops[row].start] = self._codes(crops[row])
-            if rows:
+                own[: crops[row].stop - crops[row].start] = torch.from_numpy(self._codes(crops[row]))
+            if rows and table is not None:
+                frames[rows] = table[values[..., 0]].flatten(1, 2)  # (N, T, P, I) -> (N, T * P, I)
+            elif rows:
                 with torch.no_grad():
-                    frames[rows] = code_frames(torch.from_numpy(values), coded.meanings, self.spectral)
+                    frames[rows] = code_frames(values, coded.meanings, self.spectral)
         for own_frames, crop in zip(frames, crops, strict=True):
             own_frames[(crop.stop - crop.start) * patch :] = 0.0
         return copy_to(frames, self.device)

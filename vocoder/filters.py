@@ -395,7 +395,7 @@ class _Pass:
         self.config, self.strength = config, strength
         self.log_mel = LogMel(config)
         self.window = hann(config)
-        self.spread = _smoothed(_spread(config), config) if smooth else _spread(config)
+        self.spread = _spread(config, smooth=smooth)
         self.targets: list[Tensor] = []  # log-mel of future frames, in blocks
         self.waiting = torch.zeros(0, dtype=torch.float32)  # samples of a frame that is not whole yet
         # frames still to leave unfiltered
@@ -461,15 +461,15 @@ class _Pass:
         return torch.exp(missing @ self.spread / 2)
 
 
-def _spread(config: SpectrogramConfig) -> Tensor:
-    """Compute each Fourier bin's share of each band's value ``(mels, bins)``; bins outside all bands get nothing."""
+def _spread(config: SpectrogramConfig, *, smooth: bool) -> Tensor:
+    """Compute each Fourier bin's share of each band's value ``(mels, bins)``; bins outside all bands get nothing.
+
+    With ``smooth`` the shares of neighbouring bins are averaged, weighted by a triangle over the frequency.
+    """
     filters = mel_filters(config)  # (bins, mels)
-    shares: Tensor = filters / filters.sum(dim=1, keepdim=True).clamp(min=1e-6)
-    return shares.T
-
-
-def _smoothed(spread: Tensor, config: SpectrogramConfig) -> Tensor:
-    """Average the shares ``(mels, bins)`` of neighbouring bins, weighted by a triangle over the frequency."""
-    places = (torch.arange(spread.shape[1]) * config.sample_rate).float() / config.window_length  # Hz
+    shares: Tensor = (filters / filters.sum(dim=1, keepdim=True).clamp(min=1e-6)).T
+    if not smooth:
+        return shares
+    places = (torch.arange(shares.shape[1]) * config.sample_rate).float() / config.window_length  # Hz
     weights = (1 - (places[:, None] - places).abs() / ENVELOPE).clamp(min=0.0)
-    return spread @ (weights / weights.sum(dim=0))
+    return shares @ (weights / weights.sum(dim=0))

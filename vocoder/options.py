@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Literal
 
-from wordless.base.errors import InputError, require
+from wordless.base.errors import InputError
 from wordless.base.options import MOST_LAYERS, Options, option
 from wordless.base.seeds import MAX_SEED
 
@@ -100,16 +100,6 @@ class WaveNetConfig(Options):
     def with_codebook(self, codes: CodesFormat) -> WaveNetConfig:
         streams, size = codes.code_shape
         return replace(self, codebook=codes.codebook, codebook_size=size, streams=streams)
-
-    @property
-    def code_vectors(self) -> int:
-        """Vectors of an embedding: one for no code, and one for each code of each stream."""
-        return 1 + self.streams * self.codebook_size
-
-    def require_codebook(self) -> None:
-        rule = "an embedding has a vector for each code: give the size and the streams of the codebook"
-        require(self.codebook_size > 0, "codebook_size", self.codebook_size, rule)
-        require(self.streams > 0, "streams", self.streams, rule)
 
     @property
     def condition_inputs(self) -> int:

@@ -21,7 +21,6 @@ from torch import Tensor
 from tokenizer.codes import (
     CodeMeanings,
     Codes,
-    CodesFormat,
     IntArray,
     require_codes,
     require_same_codebook,
@@ -182,15 +181,14 @@ class SavedVocoder:
     def __post_init__(self) -> None:
         if self.voice is not None:
             inputs, rate = 1 + 2 * self.wavenet.n_mels, self.wavenet.sample_rate
-            for name, weights in (("voicing", self.voice.voicing), ("octaves", self.voice.octaves)):
-                rule = f"it must be {inputs}: a constant, and two for each of wavenet's {self.wavenet.n_mels} mel bands"
-                require(len(weights) == inputs, f"voice.{name}", f"a list of {len(weights)}", rule)
-            require(resolves_pitch(rate), "voice", f"at {rate} Hz", "this rate resolves no pitch: it must be null")
-        audio, sizes = self.log_mel, ("sample_rate", "hop_length", "n_mels")
-        if audio is None:
+            fits = len(self.voice.voicing) == len(self.voice.octaves) == inputs and resolves_pitch(rate)
+            rule = f"its lists must have {inputs} numbers, a constant and two for each mel band, at a rate with a pitch"
+            require(fits, "voice", f"of other sizes than wavenet, at {rate} Hz", rule)
+        if self.log_mel is None:
             require(bool(self.tokenizer), "tokenizer", "missing", "it is the fingerprint of the vocoder's tokenizer")
             return
-        wrong = [name for name in sizes if getattr(audio, name) != getattr(self.wavenet, name)]
+        sizes = ("sample_rate", "hop_length", "n_mels")
+        wrong = [name for name in sizes if getattr(self.log_mel, name) != getattr(self.wavenet, name)]
         require(not wrong, "log_mel", f"of another {' and '.join(wrong)} than wavenet", "they must be equal")
 
 
@@ -433,25 +431,35 @@ class Vocoder:
         yield from (self._waveform(samples) for samples in rendering.samples(levels) if len(samples))
 
     def _belonging(self, blocks: Iterable[Codes], tokenizer: CodeMeanings) -> Iterator[Codes]:
+        self.require_tokenizer(tokenizer)
         for codes in blocks:
             require_codes(codes, "codes")
-            self._require_format(codes.format, "the codes")
-            self.require_tokenizer(tokenizer)
             require_same_codebook(tokenizer.format, codes.format, owner="the tokenizer")
             yield codes
 
     def require_tokenizer(self, tokenizer: CodeMeanings) -> None:
         """Refuse a tokenizer that this vocoder was not trained with: another fingerprint, rate, or shape of a code."""
-        self._require_format(tokenizer.format, "the tokenizer")
-        config, audio = self.model.config, tokenizer.front_end
-        for name, given, wanted in (
+        config, audio, given = self.model.config, tokenizer.front_end, tokenizer.format
+        if not self.tokenizer:
+            raise InputError(
+                "these are start weights, which serve no tokenizer before a run converts them to its own: name their "
+                "folder in vocoder.start (wordless run)"
+            )
+        if given.tokenizer != self.tokenizer:
+            raise InputError(
+                f"the vocoder belongs to tokenizer {self.tokenizer}, and this is {given.tokenizer}: use those of one "
+                "run, or train a vocoder for this tokenizer (wordless run)"
+            )
+        for name, own, wanted in (
+            ("samples per second", given.sample_rate, config.sample_rate),
+            ("samples per code", given.samples_per_code, config.samples_per_code),
             ("samples per frame", audio.hop_length, config.hop_length),
             ("mel bands", audio.n_mels, config.n_mels),
             ("frames per code", tokenizer.patch_frames, config.patch_frames),
         ):
-            if given != wanted:
+            if own != wanted:
                 raise InputError(
-                    f"the vocoder counts {wanted} {name}, the tokenizer {given}: use the ones of the same run, or copy "
+                    f"the vocoder counts {wanted} {name}, the tokenizer {own}: use the ones of the same run, or copy "
                     "the vocoder's folder again from its run"
                 )
 
@@ -465,24 +473,6 @@ class Vocoder:
             choice = f"choose among {', '.join(like)}, or give none for the average" if known else NO_GROUPS
             raise InputError(f"group is {group!r}, which this vocoder never heard; {choice}")
         return known.index(group)
-
-    def _require_format(self, given: CodesFormat, thing: str) -> None:
-        config = self.model.config
-        if not self.tokenizer:
-            raise InputError(
-                "these are start weights, which serve no tokenizer before a run converts them to its own: name their "
-                "folder in vocoder.start (wordless run)"
-            )
-        if given.tokenizer != self.tokenizer:
-            raise InputError(
-                f"the vocoder belongs to tokenizer {self.tokenizer}, {thing} to tokenizer {given.tokenizer}: "
-                "use the ones of the same run, or train a vocoder for this one (wordless run)"
-            )
-        if (given.sample_rate, given.samples_per_code) != (config.sample_rate, config.samples_per_code):
-            raise InputError(
-                f"{thing} count {given.samples_per_code} samples per code at {given.sample_rate} Hz, the vocoder "
-                f"{config.samples_per_code} at {config.sample_rate} Hz: use the ones of the same run"
-            )
 
     def _waveform(self, samples: Tensor) -> Waveform:
         return Waveform(samples=samples.numpy(), sample_rate=self.model.config.sample_rate)

@@ -31,6 +31,7 @@ from torch.nn.functional import pad
 
 from vocoder.options import HARMONICS, LEVELS, TAPS, WaveNetConfig
 from vocoder.phase import harmonics, periods_back
+from wordless.base.errors import require
 from wordless.base.text import counted, escape_markdown
 
 
@@ -181,10 +182,11 @@ class FrameConditions(nn.Module):
         self.config = config
         inputs = config.condition_inputs
         if config.condition == "embedding":
-            config.require_codebook()
+            sizes = min(config.codebook_size, config.streams)
+            require(sizes > 0, "codebook_size", config.codebook_size, "give the size and the streams of the codebook")
             # The codes of all streams one after the other; the 0th vector, which stays zero, is of no code.
-            self.codes = nn.Embedding(config.code_vectors, config.condition_channels, 0)
-            first = torch.arange(config.streams) * ((config.code_vectors - 1) // config.streams)
+            self.codes = nn.Embedding(1 + config.streams * config.codebook_size, config.condition_channels, 0)
+            first = torch.arange(config.streams) * config.codebook_size
             self.register_buffer("first_codes", first, persistent=False)
             inputs += config.condition_channels - config.streams
         widths = [inputs] + [config.condition_channels] * config.condition_layers

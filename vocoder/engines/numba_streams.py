@@ -80,7 +80,7 @@ class NumbaStreams:
             few = self.shares[number]
             arguments = (
                 self.weights,
-                _flat_conditions(conditions[few]),
+                _flat(conditions[few].unflatten(3, (2, -1))),  # the halves of tanh and sigmoid are padded separately
                 fixed[few],
                 uniform[few],
                 temperature,
@@ -89,11 +89,16 @@ class NumbaStreams:
                 self.previous[few],
                 levels[few],
                 logits[few],
-                _flat(carried[few]) if carried is not None else np.zeros(0, np.float32),
+                np.zeros(0, np.float32) if carried is None else _flat(carried[few]),
             )
             run(go_on, *arguments)
 
-        _each(work, len(self.shares), self.threads)
+        if len(self.shares) == 1 or self.threads == 1:
+            for number in range(len(self.shares)):
+                work(number)
+        else:
+            with ThreadPoolExecutor(self.threads) as pool:
+                list(pool.map(work, range(len(self.shares))))  # raises what a thread raised
         self.time += levels.shape[1]
         return torch.from_numpy(levels)
 
@@ -104,15 +109,6 @@ def numba_multiplies_bf16() -> bool:
     NUMBA_CPU_NAME, NUMBA_CPU_FEATURES and NUMBA_ENABLE_AVX can forbid numba instructions that the CPU has.
     """
     return multiplies_bf16(torch.device("cpu")) and "+avx512bf16" in target_features()
-
-
-def _each(work: Callable[[int], None], count: int, threads: int) -> None:
-    if count == 1 or threads == 1:
-        for number in range(count):
-            work(number)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, range(count)))  # raises what a thread raised
 
 
 def _shares(clips: int, threads: int) -> list[slice]:
@@ -177,14 +173,6 @@ def _bias(layer: nn.Linear, fill: float = 0.0) -> FloatArray:
     return np.pad(layer.bias.detach().numpy(), (0, _padded(size) - size), constant_values=fill).astype(np.float32)
 
 
-def _flat(carried: Tensor) -> FloatArray:
-    """Flatten ``(clips, samples, residual)`` with padded channels."""
-    channels = carried.shape[2]
-    return nn.functional.pad(carried, (0, _padded(channels) - channels)).reshape(-1).numpy()
-
-
-def _flat_conditions(conditions: Tensor) -> FloatArray:
-    """Flatten ``(clips, frames, layers, gates)``, with the halves of tanh and sigmoid padded separately."""
-    half = conditions.shape[3] // 2
-    halves = conditions.reshape(*conditions.shape[:3], 2, half)
-    return nn.functional.pad(halves, (0, _padded(half) - half)).reshape(-1).numpy()
+def _flat(rows: Tensor) -> FloatArray:
+    """Flatten ``(..., channels)`` with padded channels."""
+    return nn.functional.pad(rows, (0, _padded(rows.shape[-1]) - rows.shape[-1])).reshape(-1).numpy()

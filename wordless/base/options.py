@@ -11,13 +11,13 @@ This module imports no heavy library, and no module of options does: commands re
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import UnionType
 from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, within
 from wordless.base.text import listed, nearest
 
 T = TypeVar("T")
@@ -114,17 +114,27 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def updated(config: T, change: Callable[[dataclasses.Field[Any], Any], object], *, name: str = "") -> T:
+    """Copy nested dataclasses, whose values, field by field, ``change`` gives; it returns those that stay.
+
+    Raises:
+        InputError: a dataclass refuses a new value; ``name`` is the dotted place of the config.
+    """
+    changed: dict[str, object] = {}
+    with within(name):
+        for field in dataclasses.fields(cast(Any, config)):
+            value = getattr(config, field.name)
+            new = change(field, value)
+            if dataclasses.is_dataclass(new):
+                new = updated(cast(object, new), change, name=field.name)
+            if new is not value:
+                changed[field.name] = new
+        return cast(T, dataclasses.replace(cast(Any, config), **changed)) if changed else config
+
+
 def follow_seed(config: T, seed: int) -> T:
     """Copy a dataclass in which every ``seed`` that is no option is the command's."""
-    changed: dict[str, object] = {}
-    for field in dataclasses.fields(cast(Any, config)):
-        if field.name == "seed" and MEANING not in field.metadata:
-            changed["seed"] = seed
-            continue
-        value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value) and (moved := follow_seed(value, seed)) is not value:
-            changed[field.name] = moved
-    return cast(T, dataclasses.replace(cast(Any, config), **changed)) if changed else config
+    return updated(config, lambda of, value: seed if of.name == "seed" and MEANING not in of.metadata else value)
 
 
 def column(default: T, text: str) -> T:

@@ -16,7 +16,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from wordless.base.errors import InputError, named, within, written
-from wordless.base.options import MEANING, Meaning
+from wordless.base.options import MEANING, Meaning, updated
 from wordless.base.text import listed, suggestion
 
 T = TypeVar("T")
@@ -85,15 +85,7 @@ def move_seeds(config: T, by: int, *, name: str) -> T:
     Raises:
         InputError: a seed becomes too large; ``name`` is the dotted place of the config, as for `build`.
     """
-    moved: dict[str, object] = {}
-    with within(name):
-        for field in dataclasses.fields(cast(Any, config)):
-            value = getattr(config, field.name)
-            if field.name == "seed":
-                moved["seed"] = value + by
-            elif dataclasses.is_dataclass(value):
-                moved[field.name] = move_seeds(value, by, name=field.name)
-        return cast(T, dataclasses.replace(cast(Any, config), **moved))
+    return updated(config, lambda field, value: value + by if field.name == "seed" else value, name=name)
 
 
 def convert(kind: Any, value: object, *, option: str, default: object = None) -> object:

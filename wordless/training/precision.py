@@ -8,15 +8,15 @@ the GPT. Dropout draws the same random numbers as in the plain step, so only
 rounding differs.
 """
 
-import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Literal, TypeVar, cast
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from wordless.base.machine import Batch, multiplies_bf16
+from wordless.base.options import updated
 from wordless.training.gangs import Gang
 from wordless.training.options import FitConfig
 
@@ -56,20 +56,8 @@ def choose_precision(gang: Gang, *, gpus_only: bool = False) -> Precision:
 
 def with_precision(settings: T, gang: Gang) -> T:
     """Return a dataclass in which each `FitConfig` has the precision that its choice means on the gang's devices."""
-    return _replaced(settings, {"auto": choose_precision(gang), "auto_gpu": choose_precision(gang, gpus_only=True)})
-
-
-def _replaced(settings: T, meanings: Mapping[str, Precision]) -> T:
-    if isinstance(settings, FitConfig):
-        meaning = meanings.get(settings.precision)
-        return dataclasses.replace(settings, precision=meaning) if meaning else settings
-    own = ((field.name, getattr(settings, field.name)) for field in dataclasses.fields(cast(Any, settings)))
-    changed = {
-        name: new
-        for name, value in own
-        if dataclasses.is_dataclass(value) and (new := _replaced(value, meanings)) is not value
-    }
-    return dataclasses.replace(cast(Any, settings), **changed) if changed else settings
+    meanings = {"auto": choose_precision(gang), "auto_gpu": choose_precision(gang, gpus_only=True)}
+    return updated(settings, lambda of, value: meanings.get(value, value) if of.name == "precision" else value)
 
 
 LONG = 2_000  # steps of a training that gains more than the minutes that compiling takes
