@@ -3,13 +3,11 @@
 Tables, lists and annotations are text as programs write it: UTF-8 or UTF-16, with any line ends.
 """
 
-import errno
 import hashlib
 import os
 import re
 import stat
 import unicodedata
-from codecs import getincrementaldecoder
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -48,19 +46,15 @@ class Folder:
         return cls(root=root, files=tuple(files_below(root)))
 
     def recordings(self, extensions: Collection[str] = EXTENSIONS) -> list[str]:
-        """Return the paths of files with the endings of recordings, sorted.
-
-        Paths that the system does not take are among them: inspection sets them aside.
-        """
+        """Return the paths of files with the endings of recordings, sorted."""
         wanted = {extension.lower().lstrip(".") for extension in extensions}
-        return sorted(path for path in self.files if _suffix(path) in wanted or _is_too_long(self.root / path))
+        return sorted(path for path in self.files if _suffix(path) in wanted)
 
     def require_recordings(self, extensions: Collection[str] = EXTENSIONS, *, remedy: str = "") -> list[str]:
         """Return `recordings`, or refuse a folder without any; ``remedy`` is a further one."""
         if paths := self.recordings(extensions):
             return paths
-        files = (path for path in self.files if not os.path.isdir(self.root / path))  # noqa: PTH112  Path raises for long names
-        others = Counter(map(_suffix, files))
+        others = Counter(map(_suffix, self.files))
         most = "".join(f"; it holds {count} .{suffix} files" for suffix, count in others.most_common(1) if suffix)
         named = " ".join(f".{each}" for each in list(extensions)[:MOST_NAMED])
         more = f" and {len(extensions) - MOST_NAMED} more" if len(extensions) > MOST_NAMED else ""
@@ -91,19 +85,10 @@ def files_below(root: Path) -> Iterator[str]:
         yield from (str(below / name) for name in (*subfolders, *sorted(names)) if not name.startswith("."))
 
 
-def _is_too_long(path: Path) -> bool:
-    """Return whether the system takes no path of this length: a folder of a deep tree, which cannot be listed."""
-    try:
-        path.lstat()
-    except OSError as error:
-        return error.errno == errno.ENAMETOOLONG
-    return False
-
-
 def _unlisted(error: OSError) -> None:
-    """Refuse a folder that may not be listed; one whose path is too long is among `Folder.recordings`."""
-    if error.errno != errno.ENAMETOOLONG:
-        raise InputError(f"{error.filename} cannot be listed: {error.strerror}; check its permissions") from error
+    raise InputError(
+        f"{error.filename:.200} cannot be listed: {error.strerror}; check its name and permissions"
+    ) from error
 
 
 def expand_home(text: str, option: str) -> Path:
@@ -165,29 +150,25 @@ def on_disk(root: Path, listed: str) -> str | None:
 
     Other systems write backslashes between folders, and letters with marks in another form of Unicode (NFC, NFD).
     """
-    plain = dict.fromkeys((listed, listed.strip(), listed.strip().replace("\\", "/")))
-    for spelling in plain:
-        for form in (spelling, *(unicodedata.normalize(form, spelling) for form in ("NFC", "NFD"))):
-            if os.path.lexists(os.path.normpath(root / form)):
-                return form
-    found = (_in_mixed_forms(root, spelling) for spelling in plain if not spelling.isascii())
-    return next((spelling for spelling in found if spelling), None)
+    for spelling in dict.fromkeys((listed, listed.strip(), listed.strip().replace("\\", "/"))):
+        if os.path.lexists(os.path.normpath(root / spelling)):
+            return spelling
+        if not spelling.isascii() and (found := _in_other_forms(root, PurePosixPath(spelling))):
+            return found
+    return None
 
 
-def _in_mixed_forms(root: Path, listed: str) -> str | None:
+def _in_other_forms(root: Path, listed: PurePosixPath) -> str | None:
     """Find a path whose folders and name may each be in another form of Unicode."""
-    place, here = root / PurePosixPath(listed).anchor, PurePosixPath(listed)
-    for part in here.parts[bool(here.anchor) :]:
-        if not os.path.lexists(place / part):
-            try:
-                names = _composed_names(str(place), place.stat().st_mtime_ns)
-            except (OSError, ValueError):  # no folder, none that may be listed, or no path at all
-                return None
-            part = names.get(unicodedata.normalize("NFC", part), "")
-        if not part:
+    place = root / listed.anchor
+    for part in listed.parts[bool(listed.anchor) :]:
+        try:
+            names = {} if os.path.lexists(place / part) else _composed_names(str(place), place.stat().st_mtime_ns)
+        except (OSError, ValueError):  # no folder, none that may be listed, or no path at all
             return None
-        place /= part
-    return str(place.relative_to(root)) if not here.anchor else str(place)
+        place /= names.get(unicodedata.normalize("NFC", part), part)
+    found = place if listed.anchor else place.relative_to(root)
+    return str(found) if os.path.lexists(place) else None
 
 
 @lru_cache(maxsize=4)
@@ -295,12 +276,21 @@ def sound_names(clips: Sequence[str]) -> list[str]:
     """Choose a .wav file name for each clip's name; all are different, and none leaves the folder.
 
     A segment ``a.ogg#t=10,20.5`` becomes ``a_00010-00020.5.wav``: a folder then lists segments in order of time.
+    Repeated names end in _2, _3 and so on.
     """
     inside = [_inside(name) for name in clips]
     short = [_without_extension(name) for name in inside]
     often = Counter(short)
-    unique = [brief if often[brief] == 1 else _with_span(full) for brief, full in zip(short, inside, strict=True)]
-    return [f"{name}.wav" for name in _numbered([_fitting(name) for name in unique])]
+    names = [
+        _fitting(_with_span(brief if often[brief] == 1 else full)) for brief, full in zip(short, inside, strict=True)
+    ]
+    taken, unique = {*names}, dict[str, None]()
+    for name in names:
+        numbered = (f"{name}_{number}" for number in count(2))
+        chosen = name if name not in unique else next(each for each in numbered if each not in taken)
+        taken.add(chosen)
+        unique[chosen] = None
+    return [f"{name}.wav" for name in unique]
 
 
 def partial_name(name: str, taken: Collection[str]) -> str:
@@ -311,9 +301,13 @@ def partial_name(name: str, taken: Collection[str]) -> str:
 
 
 def _inside(path: str) -> str:
-    """Remove ".." from a path, because codes may come from anywhere; of an absolute path keep the last part."""
-    parts = [part for part in path.split("/") if part not in ("", ".", "..")]
-    return "/".join(parts[-1:] if path.startswith("/") else parts) or "clip"
+    """Remove ".." from a path, because codes may come from anywhere; of an absolute path keep the last part.
+
+    A folder never has the name of a sound or of its temporary file.
+    """
+    *folders, name = [part for part in path.split("/") if part not in ("", ".", "..")] or ["clip"]
+    folders = [f"{part}_" if part.endswith((".wav", ".aside")) else part for part in folders]
+    return name if path.startswith("/") else "/".join([*folders, name])
 
 
 def _fitting(name: str) -> str:
@@ -333,8 +327,7 @@ def _short_hash(text: str) -> str:
 def _without_extension(name: str) -> str:
     """Remove an audio extension, and no other: a clip may have the name take.1"""
     path, span = without_span(name)
-    brief = path.rpartition(".")[0] if Path(path).suffix.lower().lstrip(".") in EXTENSIONS else path
-    return _with_span(brief + span)
+    return (path.rpartition(".")[0] if _suffix(path) in EXTENSIONS else path) + span
 
 
 def without_span(name: str) -> tuple[str, str]:
@@ -346,29 +339,6 @@ def without_span(name: str) -> tuple[str, str]:
 def _with_span(name: str) -> str:
     """Write the span of a segment as digits and a dash, with leading zeros in whole seconds."""
     return _SPAN.sub(lambda found: f"_{int(found[1]):05d}{found[2]}-{int(found[3]):05d}{found[4]}", name)
-
-
-def _folders(names: Sequence[str]) -> Iterator[str]:
-    """Find names whose file or temporary file would be where other names need a folder."""
-    for name in names:
-        for folder in PurePosixPath(name).parents:
-            for ending in (".wav", ".wav.aside"):
-                if folder.name.endswith(ending):
-                    yield str(folder).removesuffix(ending)
-
-
-def _numbered(names: Sequence[str]) -> list[str]:
-    """Append _2, _3 and so on to repeated names; names that other names need as folders count as taken."""
-    taken: set[str] = set(names)
-    seen: set[str] = set(_folders(names))
-    unique = []
-    for name in names:
-        chosen, number = name, 2
-        while chosen in seen or (chosen != name and chosen in taken):
-            chosen, number = f"{name}_{number}", number + 1
-        seen.add(chosen)
-        unique.append(chosen)
-    return unique
 
 
 MAX_BYTES = 1 << 28  # of a file of annotations
@@ -391,15 +361,12 @@ def read_text(path: Path, *, option: str) -> str:
     """
     try:
         if path.is_char_device() or path.is_block_device():  # reading /dev/zero never ends; a pipe of a shell ends
-            raise InputError(option=option, value=path, rule="it is a device: name a file")
+            raise OSError(None, "it is a device: name a file")
         content = path.read_bytes()
-    except OSError as error:
-        rule = f"it cannot be read: {error.strerror}"
-        raise InputError(option=option, value=path, rule=rule, remedy="check the path") from error
-    except InputError:
-        raise
-    except ValueError as error:  # the path has a null character, or a character that UTF-8 cannot encode
-        raise InputError(option=option, value=repr(str(path)), rule="it is not a path: name a file") from error
+    except (OSError, ValueError) as error:  # ValueError: a null character, or a character that UTF-8 cannot encode
+        rule = f"it cannot be read: {getattr(error, 'strerror', error)}"
+        shown = path if str(path).isprintable() else repr(str(path))
+        raise InputError(option=option, value=shown, rule=rule, remedy="check the path") from error
     _require_text(content, str(path))
     encoding = _encoding(content)
     try:
@@ -417,15 +384,14 @@ def read_annotation_text(path: Path, *, head: bool = False) -> str:
     With ``head``, of a file of more than 64 KB only the first lines are read.
     """
     content = read_annotation_bytes(path, head=head)
-    cut = head and len(content) == _HEAD
     encoding = _encoding(content)
-    decoder = getincrementaldecoder(encoding)("strict" if encoding == "utf-8" else "replace")
+    if head and len(content) == _HEAD:  # the last line may be cut off
+        content = content[: content.rfind(b"\n") + 1]
     try:
-        text = decoder.decode(content, final=not cut)  # the last character of the head may be cut off
+        text = content.decode(encoding, "strict" if encoding == "utf-8" else "replace")
     except UnicodeDecodeError:
         text = content.decode("latin-1")
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    return text.rpartition("\n")[0] if cut else text
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_annotation_bytes(path: Path, *, xml: bool = False, head: bool = False) -> bytes:

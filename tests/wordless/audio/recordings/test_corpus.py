@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.jobs.recordings import size_of, state_of
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.recordings.clips import CONFLICTING, build_manifest
-from wordless.audio.recordings.corpus import CorpusConfig, find_recordings, recordings_at
+from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Rejected, SplitBy
 from wordless.audio.recordings.splits import SplitConfig
@@ -436,29 +435,6 @@ def test_a_list_of_a_split_may_name_a_path_that_no_file_can_have(tmp_path: Path,
     split = SplitConfig(by="lists", test=("test.txt",), validation_fraction=0)
     manifest, _ = build_manifest(CorpusConfig(root=str(tmp_path), split=split))
     assert {clip.path: clip.split for clip in manifest.clips} == {"a.wav": "test", "b.wav": "train"}
-
-
-def test_folders_and_files_beyond_the_longest_path_are_set_aside(tmp_path: Path, tone: Tone) -> None:
-    tone("a.wav")
-    here, part = os.open(tmp_path, os.O_RDONLY), "d" * 200
-    for _ in range(25):
-        os.mkdir(part, dir_fd=here)
-        for name in ("a.wav", "notes.txt"):
-            os.close(os.open(name, os.O_CREAT | os.O_WRONLY, dir_fd=here))
-        below = os.open(part, os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    os.close(here)
-    (tmp_path / "a.wav").unlink()
-    tone("a.wav")
-    manifest, rejected = build_manifest(CorpusConfig(root=str(tmp_path), split=ALL_TRAIN))
-    assert [clip.path for clip in manifest.clips] == ["a.wav"]
-    assert any("long" in each.reason for each in rejected)
-    found = recordings_at(tmp_path)
-    assert {clip.path for clip in found} == {"a.wav", *(each.path for each in rejected)}
-    assert size_of(found) > 0
-    assert state_of(found)
-    assert size_of(recordings_at(Path("x" * 5_000))) == 0  # set aside when it is read, as others of a list are
 
 
 def test_parts_of_files_with_the_same_sound_are_parts_of_the_first(tmp_path: Path) -> None:
