@@ -35,7 +35,7 @@ from wordless.base.pools import LOCAL, EngineConfig
 from wordless.base.text import counted
 
 DUPLICATE = "duplicate of another file"  # kinds of reasons
-CONFLICTING = "duplicate of another file or part, with another label, group or split"
+CONFLICTING = "duplicate of another file, with another label, group, split or part"
 LONG_SECONDS = 60.0  # of a clip; a corpus of longer clips learns more from segments
 FEW = 20  # recordings; so few are inspected in moments, even long ones
 
@@ -126,42 +126,31 @@ Described = dict[str, tuple[Clip, ...]]  # the candidates of each recording
 
 
 def without_duplicates(described: Described, fit: Mapping[str, Measurement]) -> tuple[Described, tuple[Rejected, ...]]:
-    """Keep the first of files with the same samples; it also gets those parts of the others that it lacks.
+    """Keep the first of files with the same samples; the reason against another says where their descriptions differ.
 
-    A reason against a file or a part names the labels, groups and splits in which it differs from the first.
+    They differ in labels, groups and splits that both know, and in parts that only the other names.
     """
     kept: Described = {}
     rejected: list[Rejected] = []
     first: dict[str, str] = {}  # hash of samples -> path of the first file
     for path, found in fit.items():
-        original, own = first.setdefault(found.samples_sha256, path), described[path]
+        original = first.setdefault(found.samples_sha256, path)
         if original == path:
-            kept[path] = own
+            kept[path] = described[path]
             continue
-        if has_parts := any(known.begin is not None for known in (*kept[original], *own)):
-            groups = {group_of(path): group_of(original)}
-            own = tuple(replace(known, group=groups.get(known.group or "", known.group)) for known in own)
-        there = {known.span: known for known in kept[original]}
-        moved = tuple(replace(known, path=original) for known in own if known.span not in there)
-        kept[original] += moved
-        different = {known.name: _conflict(there[known.span], known) for known in own if known.span in there}
+        there, other = {known.span: known for known in kept[original]}, dict[str, None]()
+        for here in described[path]:
+            if (known := there.get(here.span)) is None:
+                other["it names other parts"] = None
+                continue
+            groups = (known.group, None if here.group == group_of(path) else here.group)  # the default of annotations
+            pairs = {"label": (known.label, here.label), "group": groups, "split": (known.split, here.split)}
+            differing = {name: pair for name, pair in pairs.items() if all(pair) and pair[0] != pair[1]}
+            other |= {f"another {name}: here {pair[1]}, there {pair[0]}": None for name, pair in differing.items()}
         same = "" if found.sha256 == fit[original].sha256 else " (the same samples in other bytes)"
-        used = f"; parts of it that are used as parts of that file: {len(moved)}" if moved else ""
-        other = "" if has_parts else "".join(different.values())
-        reason, kind = f"duplicate of {original}{same}{other}{used}", CONFLICTING if other else DUPLICATE
-        rejected.append(Rejected(path=path, reason=reason, kind=kind))
-        for name, conflict in different.items() if has_parts else ():
-            if conflict:
-                of = f"{original}{name.removeprefix(path)}"
-                rejected.append(Rejected(path=name, reason=f"duplicate of {of}{conflict}", kind=CONFLICTING))
+        reason = ", with ".join([f"duplicate of {original}{same}", *other])
+        rejected.append(Rejected(path=path, reason=reason, kind=CONFLICTING if other else DUPLICATE))
     return kept, tuple(rejected)
-
-
-def _conflict(kept: Clip, dropped: Clip) -> str:
-    """Say in which of label, group and split the descriptions of the same sound differ, where both are known."""
-    pairs = [(name, getattr(kept, name), getattr(dropped, name)) for name in ("label", "group", "split")]
-    differing = [(name, there, here) for name, there, here in pairs if there and here and there != here]
-    return "".join(f", with another {name}: here {here}, there {there}" for name, there, here in differing)
 
 
 def _expected(found: Clips, config: CorpusConfig) -> Clips:

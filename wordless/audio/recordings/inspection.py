@@ -10,7 +10,7 @@ import math
 import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -131,43 +131,34 @@ def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | R
     )
 
 
-class MeasurementCache:
-    """Measurements in an append-only JSONL file; a killed process loses at most its last line, which is then ignored.
+def _earlier(cache: Path | None) -> dict[str, Measurement]:
+    """Read the measurements of a cache by their `file_key`; lines that are torn, changed or foreign are left out."""
+    known: dict[str, Measurement] = {}
+    for line in cache.read_bytes().split(b"\n") if cache is not None and cache.is_file() else ():
+        with suppress(ValueError, KeyError, TypeError, RecursionError):
+            value = json.loads(line)
+            key, found = str(value["key"]), value["found"]
+            if value["hash"] == _hash(key, found):
+                known[key] = Measurement(**{**found, "edges": tuple(map(tuple, found["edges"]))})
+    return known
+
+
+def _remember(cache: Path, key: str, found: Measurement) -> None:
+    """Append a measurement to a JSONL file; a killed process loses at most its last line, which is then left out.
 
     Two runs may append at once: each line is one write to a file opened for appending.
     """
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._known: dict[str, Measurement] = {}
-        if path is not None and path.is_file():
-            self._known = dict(entry for line in path.read_bytes().split(b"\n") if (entry := _entry(line)))
-
-    def get(self, key: str) -> Measurement | None:
-        """Return the measurement of the file with this `file_key`, if an earlier process made it."""
-        return self._known.get(key) if key else None
-
-    def add(self, key: str, found: Measurement | Rejected) -> Measurement | Rejected:
-        """Append a measurement, and return it.
-
-        Failures are not cached, because the disk or libsndfile may have been at fault. Neither is a file without a key:
-        it was out of reach, and all such files would share one line.
-        """
-        if self._path is None or not key or isinstance(found, Rejected):
-            return found
-        content = asdict(found)
-        line = json.dumps({"key": key, "found": content, "hash": _hash(key, content)})
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o644)
-        except OSError as error:
-            if error.errno in NO_PERMISSION:  # a read-only store: the file is measured again next time
-                return found
-            raise
-        with os.fdopen(file, "wb", buffering=0) as lines:
-            # the first line break ends a line that a killed process left incomplete
-            lines.write(f"\n{line}\n".encode())
-        return found
+    content = asdict(found)
+    line = json.dumps({"key": key, "found": content, "hash": _hash(key, content)})
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(cache, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o644)
+    except OSError as error:
+        if error.errno in NO_PERMISSION:  # a read-only store: the file is measured again next time
+            return
+        raise
+    with os.fdopen(file, "wb", buffering=0) as lines:
+        lines.write(f"\n{line}\n".encode())  # the first line break ends a line that a killed process left incomplete
 
 
 def file_key(path: Path, channel: Channel = "mean") -> str:
@@ -181,18 +172,6 @@ def file_key(path: Path, channel: Channel = "mean") -> str:
         return ""
     decoder = f"{soundfile.__libsndfile_version__} {av.__version__}"
     return json.dumps([str(path.resolve()), status.st_size, status.st_mtime_ns, channel, decoder, _VERSION])
-
-
-def _entry(line: bytes) -> tuple[str, Measurement] | None:
-    """Parse one line of the cache; None for a blank, torn, changed or foreign line, or one without a hash."""
-    try:
-        value = json.loads(line)
-        key, found = str(value["key"]), value["found"]
-        if value["hash"] != _hash(key, found):
-            return None
-        return key, Measurement(**{**found, "edges": tuple(map(tuple, found["edges"]))})
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
 
 
 def _hash(key: str, found: Mapping[str, object]) -> str:
@@ -245,25 +224,29 @@ def inspect(
     """
     root, paths = root.resolve(), sorted(paths)
     measured: dict[str, Measurement | Rejected] = {}
-    earlier = MeasurementCache(cache)
+    earlier = _earlier(cache)
     keys = [file_key(root / path, channel) for path in paths]
-    missing = [path for path, key in zip(paths, keys, strict=True) if earlier.get(key) is None]
+    missing = [path for path, key in zip(paths, keys, strict=True) if key not in earlier]
     shared = [root, *(root / path for path in missing[:1])]
     with open_threads(engine, workers, shared=shared) if missing else nullcontext(THIS_PROCESS) as pool:
         made = in_order(partial(measure, root, channel=channel), missing, pool)
         for done, (path, key) in enumerate(zip(paths, keys, strict=True), start=1):
-            measured[path] = earlier.get(key) or earlier.add(key, next(made))
+            found = earlier.get(key) or next(made)
+            # failures are not kept, because the disk may have been at fault; nor are files out of reach, without a key
+            if cache is not None and key and key not in earlier and isinstance(found, Measurement):
+                _remember(cache, key, found)
+            measured[path] = found
             if progress:
                 progress(done, len(paths))
     fit: dict[str, Measurement] = {}
     rejected: list[Rejected] = []
-    for path, found in measured.items():
-        if isinstance(found, Rejected):
-            rejected.append(found)
-        elif fault := _fault(found, config, sample_rate):
+    for path, each in measured.items():
+        if isinstance(each, Rejected):
+            rejected.append(each)
+        elif fault := _fault(each, config, sample_rate):
             rejected.append(Rejected(path=path, reason=fault[0], kind=fault[1]))
         else:
-            fit[path] = found
+            fit[path] = each
     return fit, tuple(rejected)
 
 

@@ -175,8 +175,8 @@ def test_a_fairseq_manifest_names_its_root_and_has_no_columns(tmp_path: Path) ->
         ("t.csv", b"PK\x03\x04\x14\x00", 1, "Excel"),
         ("t.csv", "x" * 200_000 + "\na.wav", 1, "columns.audio"),
         ("t.csv", "path\0,label\na.wav,up", 1, "columns.audio"),
-        ("t.csv", b"\x89PNG\r\n\x1a\n", 1, "picture: give"),
-        ("t.tsv", b"\x1f\x8b\x08\x00", 1, "gzip"),
+        ("t.csv", b"\x89PNG\r\n\x1a\n", 1, "UTF-8"),
+        ("t.tsv", b"\x1f\x8b\x08\x00", 1, "unpack"),
         ("t.csv", b"\xff\xfep\x00a\x00\x00\xd8", 1, "UTF-16"),
     ],
 )
