@@ -1,92 +1,75 @@
 """Model cards of language models."""
 
-from dataclasses import replace
-
 from lm.gpt import GPT
 from tokenizer.codes import CodesFormat
 from wordless.base.text import escape_markdown
 
-_HEAD = """---
+_CARD = """---
 library_name: wordless
 tags: [audio, unit-language-model]
 ---
 
-"""
-_TABLE = """
+# {title}
+
+{about}
+
 | | |
 |---|---|
-| parameters | {parameters:,} |
-| layers, width, heads | {config.layers}, {config.model_dim}, {config.heads} |
-| context | {config.context} positions ({config.interleaving}): {seconds} s |
-| codebook | {codes.codebook_size} codes x {codes.streams} stream(s), {codes.codes_per_second:g} time steps per second |
-{reads}| fingerprint of the tokenizer | `{codes.tokenizer}` |
-| fingerprint of the codebook | `{codes.codebook}` |
-"""
-_USE = """
+{rows}
+
 ```python
 import wordless
 
 model = wordless.LanguageModel.from_pretrained("path/of/this/folder")
-more = model.generate(codes, seconds=3)  # codes: what the tokenizer of {these} made of a recording
+more = model.generate(codes, seconds=3)  # codes: what the tokenizer of this codebook made of a recording
 ```
 
 It knows only the sounds that it was trained on, and may continue a voice: say so wherever what it makes is published.
 """
-
-_GPT = """# Unit language model
-
-A decoder-only transformer that continues recordings as discrete codes, without text. It belongs to one codebook: codes
-of another are refused.
-"""
-
-_UPSAMPLER = """# Upsampler of a unit language model
-
-A decoder-only transformer that predicts the codes of one rate from earlier codes of this rate, and from the coarser
-codes that cover them. It works together with the models of the coarser rates, in the folders beside it.
-"""
-
-_RATES = """# Unit language model of several rates
-
-A GPT continues recordings as codes of the coarsest rate, and an upsampler for each finer rate adds its codes.
-
-| rate | time steps per second | model | folder |
-|---|---|---|---|
-{rows}
-
-The fingerprint of the codebooks of all rates together is `{codes.codebook}`; codes of others are refused.
-"""
+_GPT = "A decoder-only transformer that continues recordings as discrete codes, without text."
+_UPSAMPLER = (
+    "A decoder-only transformer that predicts the codes of one rate from earlier codes of this rate, and from the "
+    "coarser codes that cover them. It works together with the models of the coarser rates, in the folders beside it."
+)
+_RATES = (
+    "A GPT continues recordings as codes of the coarsest rate, and an upsampler for each finer rate adds its codes: "
+    "the folders `rate_1` to `rate_{count}`."
+)
 
 
 def model_card(gpt: GPT, codes_format: CodesFormat, *, began_at: str | None = None) -> str:
     """Write a model's sizes, codebook and use; its training began at weights with the SHA-256 ``began_at``."""
-    predicted, reads, more = codes_format.formats[-1], "", ""
-    if gpt.conditions is None:
-        if began_at is not None:
-            more = f"| training began at the weights with the SHA-256 | `{began_at[:16]}` |\n"
-        more += _USE.format(these="this codebook")
-    else:
+    config, predicted = gpt.config, codes_format.formats[-1]
+    seconds, rate = gpt.capacity / predicted.codes_per_second, f"{predicted.codes_per_second:g} time steps per second"
+    rows = {
+        "parameters": f"{sum(parameter.numel() for parameter in gpt.parameters()):,}",
+        "layers, width, heads": f"{config.layers}, {config.model_dim}, {config.heads}",
+        "context": f"{config.context} positions ({config.interleaving}): {seconds:.1f} s",
+        "codebook": f"{predicted.codebook_size} codes x {predicted.streams} stream(s), {rate}",
+    }
+    if gpt.conditions is not None:
         coarser = ", ".join(f"{each.codes_per_second:g}" for each in codes_format.formats[:-1])
         next_codes = f"the covering code and the next {gpt.conditions.look_ahead}"
-        reads = f"| reads | codes of {coarser} time steps per second: {next_codes} |\n"
-    table = _TABLE.format(
-        parameters=sum(parameter.numel() for parameter in gpt.parameters()),
-        config=gpt.config,
-        seconds=f"{gpt.capacity / predicted.codes_per_second:.1f}",
-        codes=_escaped(predicted),
-        reads=reads,
-    )
-    return _HEAD + (_GPT if gpt.conditions is None else _UPSAMPLER) + table + more
+        rows["reads"] = f"codes of {coarser} time steps per second: {next_codes}"
+    if began_at is not None:
+        rows["training began at the weights with the SHA-256"] = f"`{began_at[:16]}`"
+    if gpt.conditions is None:
+        return _card("Unit language model", _GPT, rows, predicted)
+    return _card("Upsampler of a unit language model", _UPSAMPLER, rows, predicted)
 
 
 def rates_card(codes_format: CodesFormat) -> str:
-    rows = [
-        f"| {number} | {own.codes_per_second:g} | {'GPT' if number == 1 else 'upsampler'} | `rate_{number}` |"
-        for number, own in enumerate(codes_format.formats, 1)
-    ]
-    about = _RATES.format(codes=_escaped(codes_format), rows="\n".join(rows))
-    return _HEAD + about + _USE.format(these="these codebooks")
+    """Write the rates and codebooks of a model of several rates."""
+    rates = enumerate(codes_format.formats, 1)
+    rows = {f"`rate_{number}`": f"{own.codes_per_second:g} time steps per second" for number, own in rates}
+    about = _RATES.format(count=len(codes_format.formats))
+    return _card("Unit language model of several rates", about, rows, codes_format)
 
 
-def _escaped(codes_format: CodesFormat) -> CodesFormat:
-    tokenizer, codebook = escape_markdown(codes_format.tokenizer), escape_markdown(codes_format.codebook)
-    return replace(codes_format, tokenizer=tokenizer, codebook=codebook)
+def _card(title: str, about: str, rows: dict[str, str], codes: CodesFormat) -> str:
+    """Write a card; the model belongs to the codebooks of a format, and codes of others are refused."""
+    prints = {"tokenizer": codes.tokenizer, "codebook; codes of others are refused": codes.codebook}
+    rows = rows | {f"fingerprint of the {of}": f"`{escape_markdown(each)}`" for of, each in prints.items()}
+    return _CARD.format(
+        title=title, about=about, rows="\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    )

@@ -245,30 +245,24 @@ def flip_time(views: Tensor, lengths: Tensor, chosen: Tensor) -> Tensor:
     return views.gather(1, sources[:, :, None].expand_as(views))
 
 
-def flip_bands(views: Tensor, chosen: Tensor) -> Tensor:
-    return torch.where(copy_to(chosen, views.device)[:, None, None], views.flip(2), views)
-
-
 def blur(views: Tensor, lengths: Tensor, deviations: Tensor, *, largest: float) -> Tensor:
     """Blur each clip in time and across bands by a Gaussian with its own standard deviation ``(batch,)``.
 
     The Gaussian is cut at three times the ``largest`` standard deviation, and where the clip ends. Its weights inside
     the clip sum to 1, so silence beyond the end does not leak in.
     """
-    radius = math.ceil(REACH * largest)
+    radius, size = math.ceil(REACH * largest), len(views)
     steps = torch.arange(-radius, radius + 1, device=views.device)
     widths = copy_to(deviations, views.device).clamp(min=SMALLEST)
     kernels = (-0.5 * (steps / widths[:, None]) ** 2).exp()  # (batch, 2 * radius + 1)
     own = inside(views, lengths).to(views.dtype)[:, :, None].expand_as(views)
-    return _smooth(views * own, kernels) / _smooth(own, kernels).clamp(min=1e-12) * own
 
+    def smooth(images: Tensor) -> Tensor:
+        """Convolve each image ``(batch, time, mels)`` with its own kernel, along both axes; a channel for each."""
+        along_time = nn.functional.conv2d(images[None], kernels[:, None, :, None], padding=(radius, 0), groups=size)
+        return nn.functional.conv2d(along_time, kernels[:, None, None, :], padding=(0, radius), groups=size)[0]
 
-def _smooth(images: Tensor, kernels: Tensor) -> Tensor:
-    """Convolve each image ``(batch, time, mels)`` with its own kernel ``(batch, width)``, along both axes."""
-    size, radius = len(images), kernels.shape[1] // 2
-    stacked = images[None]  # (N, T, M) -> (1, N, T, M): one channel for each clip
-    along_time = nn.functional.conv2d(stacked, kernels[:, None, :, None], padding=(radius, 0), groups=size)
-    return nn.functional.conv2d(along_time, kernels[:, None, None, :], padding=(0, radius), groups=size)[0]
+    return smooth(views * own) / smooth(own).clamp(min=1e-12) * own
 
 
 NATS_PER_DB = math.log(10) / 10  # of power
@@ -288,7 +282,8 @@ def augment(
     if config.time_flip:
         views = flip_time(views, lengths, draw_share(len(views), config.time_flip, generator))
     if config.mel_flip:
-        views = flip_bands(views, draw_share(len(views), config.mel_flip, generator))
+        chosen = copy_to(draw_share(len(views), config.mel_flip, generator), device)
+        views = torch.where(chosen[:, None, None], views.flip(2), views)
     views = _mix(views, lengths, config, generator, std)
     size, time, mels = views.shape
     gains = copy_to(draw_spread(size, generator), device)
@@ -297,12 +292,8 @@ def augment(
         levels = copy_to(config.noise * torch.rand(size, 1, 1, generator=generator, dtype=torch.float32), device)
         views = views + levels * _draw_noise(views, generator)
     if config.blur:
-        views = blur(
-            views,
-            lengths,
-            config.blur * torch.rand(size, generator=generator, dtype=torch.float32),
-            largest=config.blur,
-        )
+        deviations = config.blur * torch.rand(size, generator=generator, dtype=torch.float32)
+        views = blur(views, lengths, deviations, largest=config.blur)
     all_bands = torch.full((size,), mels)
     times = ~inside(views, lengths)  # (batch, time), that are set to 0 in all bands
     bands = torch.zeros(size, mels, dtype=torch.bool, device=device)  # that are set to 0 at all times
@@ -313,9 +304,8 @@ def augment(
     blotted = times[:, :, None] | bands[:, None, :]
     for _ in range(config.blocks):
         passage = draw_passages(lengths, time, config.block, generator, device=device)
-        blotted |= (
-            passage[:, :, None] & draw_passages(all_bands, mels, config.block, generator, device=device)[:, None, :]
-        )
+        rows = draw_passages(all_bands, mels, config.block, generator, device=device)
+        blotted |= passage[:, :, None] & rows[:, None, :]
     return views.masked_fill(blotted, 0.0), lengths
 
 

@@ -99,11 +99,11 @@ class ConvEncoder(BodyNetwork):
 
         A block of hop h has ``ceil(length / h)`` frames of a clip, followed by zeros.
         """
-        order = _shortest_first(lengths)
+        order = lengths.argsort(stable=True)  # clips of similar length are computed together
         return [self._frames(images, order) for images in self._images(inputs, lengths, order)]
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:
-        order = _shortest_first(lengths)
+        order = lengths.argsort(stable=True)
         [last] = deque(self._images(inputs, lengths, order), maxlen=1)
         return self._frames(last, order)
 
@@ -165,18 +165,16 @@ def create_encoder(config: ConvEncoderConfig, *, seed: int) -> ConvEncoder:
     return encoder
 
 
-def _shortest_first(lengths: Tensor) -> Tensor:
-    """Return the clips' places in the order of their lengths, so that clips of similar length are computed together."""
-    return lengths.argsort(stable=True)
-
-
 def _normalise(norm: nn.BatchNorm2d, images: Sequence[Tensor], lengths: Sequence[Tensor]) -> list[Tensor]:
     """Apply batch normalisation and ReLU inside the clips, with statistics over all groups; zeros beyond."""
     full = len(images) == 1 and bool((lengths[0] >= images[0].shape[2]).all())
     if not norm.training or full:
         return [torch.relu(norm(each)) * _inside(each, own) for each, own in zip(images, lengths, strict=True)]
     rows = [each.permute(0, 2, 3, 1) for each in images]  # (N, C, T, M) -> (N, T, M, C)
-    places = [_places(each, own) for each, own in zip(rows, lengths, strict=True)]
+    places = []  # the clip and the time of each frame that belongs to its clip
+    for each, own in zip(rows, lengths, strict=True):  # on the host: a GPU's `nonzero` waits
+        clips, times = (torch.arange(each.shape[1], device=own.device) < own[:, None]).nonzero(as_tuple=True)
+        places.append((copy_to(clips, each.device), copy_to(times, each.device)))
     # One image of all frames inside. Its strides are those of channels last, also that of the batch's single row, which
     # `squeeze` and `unsqueeze` keep and an index does not: otherwise the norm's backward pass takes ten times as long.
     kept = torch.cat([each[place] for each, place in zip(rows, places, strict=True)]).unsqueeze(0)
@@ -186,13 +184,6 @@ def _normalise(norm: nn.BatchNorm2d, images: Sequence[Tensor], lengths: Sequence
         torch.zeros_like(each, dtype=part.dtype).index_put_(place, part).permute(0, 3, 1, 2)
         for each, place, part in zip(rows, places, parts, strict=True)
     ]
-
-
-def _places(rows: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the clip and the time of each frame of ``(clips, time, ...)`` that belongs to its clip."""
-    own = torch.arange(rows.shape[1], device=lengths.device) < lengths[:, None]  # on the host: a GPU's `nonzero` waits
-    clips, times = own.nonzero(as_tuple=True)
-    return copy_to(clips, rows.device), copy_to(times, rows.device)
 
 
 def _inside(images: Tensor, lengths: Tensor) -> Tensor:
@@ -231,8 +222,7 @@ class ConvBody(Body):
         encoder = create_encoder(self.encoder, seed=seed)
         if weights is not None:
             found = load_file(weights / WEIGHTS)
-            beginning = "encoder."
-            own = {name.removeprefix(beginning): found[name] for name in found if name.startswith(beginning)}
+            own = {name.removeprefix("encoder."): found[name] for name in found if name.startswith("encoder.")}
             encoder.load_state_dict(own)
         return encoder
 

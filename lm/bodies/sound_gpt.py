@@ -30,7 +30,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -56,7 +56,6 @@ from tokenizer.codebook import fit_codebook, nearest
 from tokenizer.codes import IntArray
 from wordless.audio.spectrogram import warp
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, inner_activations
-from wordless.base.errors import InputError
 from wordless.base.machine import Batch, copy_to
 from wordless.base.saved_models import CONFIG, WEIGHTS
 from wordless.base.values import build
@@ -129,18 +128,6 @@ def window_vectors(log_mel: FrameArray, *, frames: int, patch_frames: int) -> Fl
     return np.asarray(means.reshape(len(middles), -1), np.float32)
 
 
-def with_window_codes(log_mel: StoredClips, codes: StoredClips, codebooks: Sequence[WindowCodebook]) -> StoredClips:
-    """Append a stream ``(time, streams + 1)`` for each codebook to the codes of the same clips."""
-    if not codebooks:
-        return codes
-    rows = []
-    for row in range(len(codes)):
-        own, frames = codes.clip(row), log_mel.clip(row)
-        further = [each.codes(frames)[: len(own)] for each in codebooks]
-        rows.append(np.column_stack([own, *further]).astype(np.int32))
-    return StoredClips.together(rows)
-
-
 @dataclass(frozen=True, kw_only=True)
 class SoundShape:
     """What a model reads and predicts; follows from the tokenizer, and the longest sequence from the batches."""
@@ -163,19 +150,18 @@ class Stem(nn.Module):
     def __init__(self, channels: Sequence[int], *, patch_frames: int) -> None:
         super().__init__()
         self.hop = 1  # frames of a step
-        self.strides, convolutions = list[int](), list[nn.Module]()
+        self.convolutions = nn.ModuleList()
         for before, after in pairwise((1, *channels)):
             stride = 2 if patch_frames % (2 * self.hop) == 0 else 1
-            convolutions.append(nn.Conv2d(before, after, KERNEL, stride=(stride, 2)))
-            self.strides.append(stride)
+            self.convolutions.append(nn.Conv2d(before, after, KERNEL, stride=(stride, 2)))
             self.hop *= stride
-        self.convolutions = nn.ModuleList(convolutions)
 
     def forward(self, spectrograms: Tensor) -> Tensor:
         images = spectrograms[:, None]  # (N, 1, T, M)
-        for convolution, stride in zip(self.convolutions, self.strides, strict=True):
+        for each in self.convolutions:
+            convolution = cast(nn.Conv2d, each)
             # Step t reads the frames up to stride * (t + 1) - 1, the last one that it stands for.
-            padded = nn.functional.pad(images, (KERNEL // 2, KERNEL // 2, KERNEL - stride, 0))
+            padded = nn.functional.pad(images, (KERNEL // 2, KERNEL // 2, KERNEL - convolution.stride[0], 0))
             images = nn.functional.gelu(convolution(padded))
         return images.transpose(1, 2).flatten(2)  # (N, C, T, M) -> (N, T, C * M)
 
@@ -215,9 +201,8 @@ class SoundGPT(nn.Module):
 
     def forward(self, spectrograms: Tensor) -> Tensor:
         """Compute logits ``(batch, positions, ahead, streams, codebook_size)``."""
-        logits: Tensor = self.predict(self.decoder(*self._embed(self.stem(self._whole_patches(spectrograms)))))
-        ahead, shape = len(self.config.ahead), self.shape
-        return logits.reshape(*logits.shape[:2], ahead, shape.streams, shape.codebook_size)
+        logits: Tensor = self.predict(self.decoder(*self._embed(self._images(spectrograms))))
+        return logits.unflatten(2, (len(self.config.ahead), self.shape.streams, self.shape.codebook_size))
 
     def blocks(self, spectrograms: Tensor, lengths: Tensor) -> list[Frames]:
         """Compute the stem's outputs ``(batch, steps, width)``, and the inner activations of each layer.
@@ -225,12 +210,14 @@ class SoundGPT(nn.Module):
         The activations are ``(batch, positions, ffn_dim)``, as those of `GPT.inner_activations`. A position after the
         end of a clip reads zeros (the mean spectrum), and is not counted in its length.
         """
-        images = self.stem(self._whole_patches(spectrograms))
+        images = self._images(spectrograms)
         layers = [images, *inner_activations(self.decoder, *self._embed(images))]
         return [(each, -(-lengths // hop)) for each, hop in zip(layers, self.hops, strict=True)]
 
-    def _whole_patches(self, spectrograms: Tensor) -> Tensor:
-        return nn.functional.pad(spectrograms, (0, 0, 0, -spectrograms.shape[1] % self.shape.patch_frames))
+    def _images(self, spectrograms: Tensor) -> Tensor:
+        """Read whole patches by the stem, the last one padded ``(batch, steps, width)``."""
+        images: Tensor = self.stem(nn.functional.pad(spectrograms, (0, 0, 0, -spectrograms.shape[1] % self.hops[-1])))
+        return images
 
     def _embed(self, images: Tensor) -> tuple[Tensor, "BatchLayout"]:
         patches = images.reshape(len(images), -1, self.project.in_features)  # the steps of each patch side by side
@@ -267,25 +254,24 @@ class CodedClips:
     codes: StoredClips  # int32 (time, streams): of patches, then of the windows around them
     patch_frames: int
 
-    def passages(self, clips: IndexArray, starts: IndexArray, lengths: IndexArray) -> tuple[Tensor, Tensor]:
-        """Read ``lengths`` frames of clips from ``starts`` on, ``(batch, time, mels)`` and ``(batch,)``."""
-        begins = self.spectrograms.places[clips, 1] + starts
-        places = np.stack([self.spectrograms.places[clips, 0], begins, begins + lengths], axis=1)
-        cut = StoredClips(sources=self.spectrograms.sources, places=places)
-        return cut.read(np.arange(len(clips)), at_most=int(lengths.max()))
-
     def with_windows(self, codebooks: Sequence[WindowCodebook]) -> "CodedClips":
         """Append the codes of the windows around each patch to its codes, a stream for each codebook."""
-        return replace(self, codes=with_window_codes(self.spectrograms, self.codes, codebooks))
+        rows = []
+        for row in range(len(self.codes) if codebooks else 0):
+            own, frames = self.codes.clip(row), self.spectrograms.clip(row)
+            further = [each.codes(frames)[: len(own)] for each in codebooks]
+            rows.append(np.column_stack([own, *further]).astype(np.int32))
+        return replace(self, codes=StoredClips.together(rows)) if rows else self
 
-    def targets(self, clips: IndexArray, patches: Sequence[IntArray]) -> list[IntArray]:
-        """Read the codes ``(positions, ahead, streams)`` of patches ``(positions, ahead)``; UNCOUNTED after the end."""
-        found = []
-        for clip, wanted in zip(clips, patches, strict=True):
+    def batch(self, clips: IndexArray, patches: Sequence[IntArray], frames: Tensor, rows: slice) -> SoundBatch:
+        """Return some rows of a batch of ``frames``, with the codes of their ``patches``; see `covered_patches`."""
+        targets = []
+        for clip, wanted in zip(clips[rows], patches[rows], strict=True):
             own = self.codes.clip(clip)
             codes = own[np.minimum(wanted, len(own) - 1)].astype(np.int64)
-            found.append(np.where((wanted < len(own))[..., None], codes, UNCOUNTED))
-        return found
+            targets.append(torch.from_numpy(np.where((wanted < len(own))[..., None], codes, UNCOUNTED)))
+        padded = nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=UNCOUNTED)
+        return SoundBatch(spectrograms=frames, targets=padded, codes=int((padded != UNCOUNTED).sum()))
 
 
 def covered_patches(start: int, speed: float, *, positions: int, ahead: Sequence[int], patch_frames: int) -> IntArray:
@@ -315,12 +301,8 @@ class SoundBatches:
         std: Tensor,
         device: torch.device = CPU,
     ) -> None:
-        self._clips = clips
-        self._device = device
-        self._config = config
-        self._augmentation = augmentation
-        self._ahead = tuple(ahead)
-        self._std = std
+        self._clips, self._device, self._config, self._std = clips, device, config, std
+        self._augmentation, self._ahead = augmentation, tuple(ahead)
         self._order = Order(clips.spectrograms.lengths, config)
 
     def batch(self, step: int, part: int, parts: int) -> SoundBatch:
@@ -331,7 +313,10 @@ class SoundBatches:
         whole = torch.from_numpy(self._clips.spectrograms.lengths[clips])
         kept, starts = draw_crops(whole, own.crop, generator, at_most=self._config.max_frames)
         speeds, formants = (draw_ratios(len(clips), most, generator) for most in (own.speed, own.formant))
-        read, _ = self._clips.passages(clips, starts.numpy(), kept.numpy())
+        places = self._clips.spectrograms.places[clips]
+        places = np.stack([places[:, 0], places[:, 1] + starts.numpy(), places[:, 1] + (starts + kept).numpy()], axis=1)
+        passages = replace(self._clips.spectrograms, places=places)
+        read, _ = passages.read(np.arange(len(clips)), at_most=int(kept.max()))
         warped, lengths = warp(copy_to(read, self._device), kept, speeds=speeds, formants=formants)
         in_place = replace(own, crop=1.0, speed=0.0, formant=0.0)  # time and bands stay where they are from here on
         augmented, lengths = augment(warped, lengths, generator, config=in_place, std=self._std)
@@ -339,8 +324,7 @@ class SoundBatches:
             covered_patches(start, speed, positions=-(-length // size), ahead=self._ahead, patch_frames=size)
             for start, speed, length in zip(starts.tolist(), speeds.tolist(), lengths.tolist(), strict=True)
         ]
-        targets = self._clips.targets(clips, patches)[rows]
-        return _collate(trim_rows(augmented, lengths, rows)[0], targets)
+        return self._clips.batch(clips, patches, trim_rows(augmented, lengths, rows)[0], rows)
 
 
 def validation_batches(clips: CodedClips, *, ahead: Sequence[int], batch_size: int, at_most: int) -> list[SoundBatch]:
@@ -351,27 +335,16 @@ def validation_batches(clips: CodedClips, *, ahead: Sequence[int], batch_size: i
             covered_patches(0, 1.0, positions=-(-length // size), ahead=ahead, patch_frames=size)
             for length in lengths.tolist()
         ]
-        batches.append(_collate(frames, clips.targets(rows, patches)))
+        batches.append(clips.batch(rows, patches, frames, slice(None)))
     return batches
 
 
-def _collate(frames: Tensor, targets: Sequence[IntArray]) -> SoundBatch:
-    rows = [torch.from_numpy(each) for each in targets]
-    padded = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=UNCOUNTED)
-    return SoundBatch(spectrograms=frames, targets=padded, codes=int((padded != UNCOUNTED).sum()))
-
-
 def saved_layers(folder: Path) -> int:
-    """Return the number of layers of a saved model that `SoundGPT.blocks` gives: its stem, then the transformer's.
-
-    Raises:
-        InputError: the model has other options than those of this version.
-    """
+    """Return the number of layers of a saved model that `SoundGPT.blocks` gives: its stem, then the transformer's."""
     return 1 + _saved(folder)[0].layers
 
 
 def load_sound_gpt(folder: Path) -> SoundGPT:
-    """Load a saved model; raises as `saved_layers`."""
     model = create_sound_gpt(*_saved(folder), seed=0)
     model.load_state_dict(load_file(folder / WEIGHTS))
     return model
@@ -379,8 +352,5 @@ def load_sound_gpt(folder: Path) -> SoundGPT:
 
 def _saved(folder: Path) -> tuple[SoundGPTConfig, SoundShape]:
     about = json.loads((folder / CONFIG).read_text())
-    try:
-        config = build(SoundGPTConfig, about["gpt_sound"], name="gpt_sound")
-    except InputError as error:
-        raise InputError(f"{folder} is of another version of the model; make the run again: {error}") from error
+    config = build(SoundGPTConfig, about["gpt_sound"], name=f"gpt_sound of {folder / CONFIG}")
     return config, SoundShape(**about["shape"])

@@ -62,9 +62,7 @@ Masks = npt.NDArray[np.bool_]  # (batch, frames)
 NO_MASKS = MaskConfig(share=0.0)
 
 
-def draw_masks(
-    frames: npt.NDArray[np.int64], config: MaskConfig, *, seed: int, least: int = 0
-) -> npt.NDArray[np.bool_]:
+def draw_masks(frames: npt.NDArray[np.int64], config: MaskConfig, *, seed: int, least: int = 0) -> Masks:
     """Draw masked frames ``(batch, longest)`` of clips of ``frames (batch,)``.
 
     Each clip that is longer than a span has at least ``least`` spans. If all clips are shorter than a span, spans are
@@ -158,21 +156,7 @@ def validation_batches(
     return [batches.batch(step, 0, 1) for step in range(len(clips) // fixed.batch_size)]
 
 
-def long_enough(clips: StoredClips, convolutions: Convolutions, targets: TargetConfig) -> StoredClips:
-    """Select the clips in which a span of frames can be masked."""
-    return clips.of_rows(np.flatnonzero(clips.lengths >= convolutions.samples(targets.least_frames)))
-
-
 TEMPERATURE = 0.1  # of the contrastive loss
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Prediction:
-    """Similarities of the predictions of masked frames to their targets and to the negatives."""
-
-    # (masked, 1 + negatives): the cosine to the target first; minus infinity where a negative equals the target
-    similarities: Tensor
-    perplexity_share: Tensor  # perplexity of the targets' codes, divided by the number of codes
 
 
 class MaskedPrediction(nn.Module):
@@ -188,14 +172,14 @@ class MaskedPrediction(nn.Module):
         compute_time_first(model.wav2vec2.feature_extractor)
         model.wav2vec2.set_submodule("feature_extractor", ConvolutionsByLength(model.wav2vec2.feature_extractor))
 
-    @property
-    def total_codes(self) -> int:
-        return GROUPS * int(self.model.config.num_codevectors_per_group)
-
     def forward(
         self, samples: Tensor, lengths: Tensor, masked: Tensor, places: Tensor, negatives: Tensor, temperature: float
-    ) -> Prediction:
-        """Predict the masked frames; for the arguments see `MaskedBatch`."""
+    ) -> tuple[Tensor, Tensor]:
+        """Predict the masked frames; for the arguments see `MaskedBatch`.
+
+        Returns:
+            The similarities of `compare_with_targets`; the perplexity of the targets' codes, divided by their number.
+        """
         model = self.model
         model.quantizer.temperature = temperature  # type: ignore[assignment]  # it is a number
         with cast(ConvolutionsByLength, model.wav2vec2.feature_extractor).reading(lengths):
@@ -207,7 +191,7 @@ class MaskedPrediction(nn.Module):
         similarities = compare_with_targets(
             model.project_hid(found.last_hidden_state), model.project_q(quantised[0]), places, negatives
         )
-        return Prediction(similarities=similarities, perplexity_share=perplexity / self.total_codes)
+        return similarities, perplexity / (GROUPS * int(model.config.num_codevectors_per_group))
 
 
 def compare_with_targets(predicted: Tensor, targets: Tensor, places: Tensor, negatives: Tensor) -> Tensor:
@@ -270,12 +254,6 @@ def transformers_config(config: Wav2vec2Config, *, diversity_weight: float = 0.0
     )
 
 
-def predict(model: nn.Module, batch: MaskedBatch) -> Prediction:
-    """Call a `MaskedPrediction`, or its wrapper, for a batch."""
-    found = model(batch.samples, batch.lengths, batch.masked, batch.places, batch.negatives, batch.temperature)
-    return cast(Prediction, found)
-
-
 @dataclass(frozen=True, kw_only=True)
 class MaskedLoss:
     """Nats of telling a masked frame's target from the negatives, plus a weighted penalty for unused codes.
@@ -287,31 +265,14 @@ class MaskedLoss:
 
     def __call__(self, model: nn.Module, batch: MaskedBatch) -> tuple[Tensor, int]:
         """Compute the sum over the masked frames of the batch, and their number."""
-        found, masked = predict(model, batch), len(batch.places)
-        logits = found.similarities / TEMPERATURE
-        first = torch.zeros(masked, dtype=torch.long, device=logits.device)  # place of the target
-        nats = nn.functional.cross_entropy(logits, first, reduction="sum")
-        penalty = self.diversity_weight * masked * (1 - found.perplexity_share)
+        masked = len(batch.places)
+        similarities, perplexity_share = model(
+            batch.samples, batch.lengths, batch.masked, batch.places, batch.negatives, batch.temperature
+        )
+        first = torch.zeros(masked, dtype=torch.long, device=similarities.device)  # place of the target
+        nats = nn.functional.cross_entropy(similarities / TEMPERATURE, first, reduction="sum")
+        penalty = self.diversity_weight * masked * (1 - perplexity_share)
         return nats + penalty - penalty.detach(), masked
-
-
-@torch.no_grad()
-def measure_targets(model: MaskedPrediction, batches: Sequence[MaskedBatch]) -> dict[str, float]:
-    """Measure how many codes the targets use (``perplexity`` of ``codes``), and how often a masked frame finds its own.
-
-    ``accuracy`` is the share of masked frames that are nearer to their own target than to all negatives; frames whose
-    negatives are all the same as the target do not count.
-    """
-    device, perplexities, right, total = model.model.device, [], 0, 0
-    for batch in (each.to(device) for each in batches):
-        found = predict(model, batch)
-        perplexities.append(model.total_codes * float(found.perplexity_share))
-        nearest_other = found.similarities[:, 1:].amax(1)
-        counted = nearest_other > -torch.inf
-        right += int((found.similarities[:, 0] > nearest_other)[counted].sum())
-        total += int(counted.sum())
-    mean = sum(perplexities) / max(len(perplexities), 1)
-    return {"perplexity": mean, "codes": model.total_codes, "accuracy": right / max(total, 1)}
 
 
 def save_pretrained(model: MaskedPrediction, folder: Path, *, sample_rate: int) -> None:

@@ -13,7 +13,7 @@ Floats have 16, 32 or 64 bits. No file is unpickled.
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from wordless.base.text import counted
 
 FloatArray = npt.NDArray[np.float32]
 Array = npt.NDArray[Any]
-Content = tuple[object, dict[str, Array]]  # paths and arrays, as a file has them
+SUFFIXES = (".npz", ".safetensors", ".parquet")
 PATHS, PATH = "paths", "path"
 KEY = re.compile(r"[A-Za-z0-9][\w.-]*(:[A-Za-z0-9][\w.-]*)?", re.ASCII)
 MOST_NAMED = 3  # clips in a message
@@ -66,24 +66,47 @@ class FeaturesFile:
 
 def read_features(file: Path) -> FeaturesFile:
     """Read a file of features whole, and refuse a file that is not as the module describes."""
-    read = READERS.get(file.suffix.lower())
-    if read is None:
-        raise InputError(f"{file} is no file of features that can be read; give one that ends in {', '.join(READERS)}")
-    if not file.is_file():
-        raise InputError(f"{file} does not exist, or is no file; give a file of features")
+    if file.suffix.lower() not in SUFFIXES or not file.is_file():
+        raise InputError(f"{file} is no file of features; give one that ends in {', '.join(SUFFIXES)}")
     try:
-        paths, arrays = read(file)
-    except InputError:
-        raise
+        paths, arrays = _content(file)
     except Exception as error:  # damaged files raise exceptions of NumPy, zipfile, zlib, tokenize, PyArrow and others
         raise InputError(
-            f"{file} cannot be read ({first_line(error)}); write it again without pickles, with paths as text"
+            f"{file} cannot be read ({first_line(error)}); write it again without pickles, with paths as text, and "
+            "with lists of one length in each column of Parquet"
         ) from error
-    known = _clips(file, paths)
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        raise InputError(
+            f"{file} does not name its clips; add the paths relative to the folder of the corpus: an array paths of "
+            "strings (.npz), metadata paths with a JSON list (.safetensors), or a column path (.parquet)"
+        )
+    if twice := sorted(path for path, rows in Counter(paths).items() if rows > 1):
+        raise InputError(f"{file} has several rows for {len(twice)} clips: {_listed(twice)}; keep one for each")
     if not arrays:
         raise InputError(f"{file} has no features beside the paths; add an array (clips, dims) for each layer")
-    converted = {key: _floats(file, key, arrays[key], known) for key in sorted(arrays)}
-    return FeaturesFile(file=file, paths=known, arrays=converted)
+    converted = {key: _floats(file, key, arrays[key], paths) for key in sorted(arrays)}
+    return FeaturesFile(file=file, paths=tuple(paths), arrays=converted)
+
+
+def _content(file: Path) -> tuple[object, dict[str, Array]]:
+    """Read paths and arrays, as a file has them."""
+    match file.suffix.lower():
+        case ".npz":
+            with np.load(file, allow_pickle=False) as content:
+                arrays = {name: content[name] for name in content.files}
+            paths = arrays.pop(PATHS, None)
+            return (paths.tolist() if paths is not None and paths.dtype.kind == "U" else None), arrays
+        case ".safetensors":
+            with safe_open(file, framework="numpy") as content:
+                arrays = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118  # it is no dictionary
+                return json.loads((content.metadata() or {}).get(PATHS, "null")), arrays
+        case _:
+            table = pq.read_table(file)
+            columns = {name: table.column(name) for name in table.column_names}
+            named = columns.pop(PATH, None)
+            lists = {name: [*column.to_numpy()] for name, column in columns.items()}  # an array for each row
+            stacked = {name: np.stack(rows) if rows else np.zeros((0, 0)) for name, rows in lists.items()}
+            return None if named is None else named.to_pylist(), stacked
 
 
 def write_vectors(file: Path, paths: Sequence[str], arrays: Mapping[str, FloatArray]) -> None:
@@ -106,54 +129,7 @@ def write_vectors(file: Path, paths: Sequence[str], arrays: Mapping[str, FloatAr
                 pq.write_table(pa.table({PATH: list(paths), **lists}), beside)
 
 
-def _read_npz(file: Path) -> Content:
-    with np.load(file, allow_pickle=False) as content:
-        arrays = {name: content[name] for name in content.files}
-    paths = arrays.pop(PATHS, None)
-    return (paths.tolist() if paths is not None and paths.dtype.kind == "U" else None), arrays
-
-
-def _read_safetensors(file: Path) -> Content:
-    with safe_open(file, framework="numpy") as content:
-        paths = json.loads((content.metadata() or {}).get(PATHS, "null"))
-        return paths, {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118  # it is no dictionary
-
-
-def _read_parquet(file: Path) -> Content:
-    table = pq.read_table(file)
-    paths = table.column(PATH).to_pylist() if PATH in table.column_names else None
-    return paths, {name: _column(file, name, table) for name in table.column_names if name != PATH}
-
-
-def _column(file: Path, name: str, table: Any) -> Array:
-    """Convert a column of lists to an array ``(clips, dims)``."""
-    rows = table.column(name).to_numpy()  # an object for each row
-    lengths = {len(row) if isinstance(row, np.ndarray) and row.dtype.kind == "f" else None for row in rows}
-    if len(lengths) > 1 or None in lengths:
-        raise InputError(f"{file}: {name} must hold a list of floats for each clip, all of one length")
-    return np.stack(rows) if len(rows) else np.zeros((0, 0))
-
-
-READERS: dict[str, Callable[[Path], Content]] = {
-    ".npz": _read_npz,
-    ".safetensors": _read_safetensors,
-    ".parquet": _read_parquet,
-}
-
-
-def _clips(file: Path, paths: object) -> tuple[str, ...]:
-    """Return the paths, and refuse repeated ones."""
-    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-        raise InputError(
-            f"{file} does not name its clips; add the paths relative to the folder of the corpus: an array paths of "
-            "strings (.npz), metadata paths with a JSON list (.safetensors), or a column path (.parquet)"
-        )
-    if twice := sorted(path for path, rows in Counter(paths).items() if rows > 1):
-        raise InputError(f"{file} has several rows for {len(twice)} clips: {_listed(twice)}; keep one for each")
-    return tuple(paths)
-
-
-def _floats(file: Path, key: str, array: Array, paths: tuple[str, ...]) -> FloatArray:
+def _floats(file: Path, key: str, array: Array, paths: Sequence[str]) -> FloatArray:
     if not KEY.fullmatch(key):
         problem = f"{file} has an array {key!r}"
         raise InputError(f"{problem}; name each layer or layer:pooling, of letters, digits, '_', '.' and '-'")

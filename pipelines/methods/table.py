@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,6 @@ from wordless.base.errors import InputError
 from wordless.base.files import file_hash
 
 if TYPE_CHECKING:
-    from lm.probing.features_file import FeaturesFile
     from pipelines.methods.study import Study
     from wordless.audio.recordings.manifest import Clips
 
@@ -109,30 +108,16 @@ def own_method(name: str, file: Path) -> Method:
     """Make a method of the comparison from a file of `lm.probing.features_file`; its name stands in keys and charts."""
     if not NAME.fullmatch(name):
         raise InputError(f"compare.features has the name {name!r}; use up to 40 letters, digits, '_', '.' and '-'")
-    _checked(file)
-    return Method(
-        row=own_row(name),
-        features=partial(_features, name, file),
-        require_clips=partial(_require_clips, file),
-    )
-
-
-def _checked(file: Path) -> FeaturesFile:
-    """Check the file's values and return the file without them; it is read again only after a change."""
-    state = file.stat() if file.is_file() else None
-    return _read_checked(file, (state.st_size, state.st_mtime_ns) if state else None)
-
-
-@lru_cache
-def _read_checked(file: Path, state: tuple[int, int] | None) -> FeaturesFile:
-    from lm.probing.features_file import read_features
-
-    content = read_features(file)
-    return replace(content, arrays={key: values[:0] for key, values in content.arrays.items()})
+    if not file.is_file():
+        raise InputError(f"compare.features has {name}: {file}, which is no file; name a file of features")
+    features, clips = partial(_features, name, file), partial(_require_clips, file)
+    return Method(row=own_row(name), features=features, require_clips=clips)
 
 
 def _require_clips(file: Path, manifest: Clips) -> None:
-    _checked(file).require_clips([clip.name for clip in manifest.clips])
+    from lm.probing.features_file import read_features
+
+    read_features(file).require_clips([clip.name for clip in manifest.clips])
 
 
 def _features(name: str, file: Path, study: Study) -> Made:

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from lm.bodies.body import Source
 from lm.bodies.clips import ClipViews, StoredClips, augment
 from lm.bodies.convolutional import PairBatches, create_simclr, pair_loss, validation_pairs
@@ -12,8 +14,6 @@ from lm.bodies.wav2vec2 import (
     MaskedBatches,
     MaskedLoss,
     create_masked_prediction,
-    long_enough,
-    measure_targets,
     save_pretrained,
     speech_source,
     validation_batches,
@@ -22,7 +22,7 @@ from pipelines.stages.features import ClipReading
 from pipelines.stages.options import OPTION, BaselineSettings, Wav2vec2Settings
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_clips, stored_spectrograms, stored_std, waveforms
 from pipelines.store.session import Session
-from pipelines.store.store import TRAINED, Entry, Recipe, some_options, write_json
+from pipelines.store.store import TRAINED, Entry, Recipe, some_options
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.errors import InputError
 from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, write_model
@@ -50,10 +50,6 @@ def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settin
             write_model(folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
 
     return session.obtain(recipe, f"SimCLR, {own.fit.summary}", make, files=TRAINED, together=True)
-
-
-TARGETS = "targets.json"  # use of the codes of targets, on validation clips
-COLLAPSED = 0.05  # perplexity of the codes of targets, as a share of their number: below it few are used
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,13 +108,9 @@ def wav2vec2(
         option = "wav2vec2.pretraining.fit"
         session.train("wav2vec2", option, model, batches, validation, objective, own.fit, folder)
         if session.gang.rank == 0:
-            used = measure_targets(model, validation)
-            write_json(folder / TARGETS, used)
-            if used["perplexity"] < COLLAPSED * used["codes"]:
-                session.terminal.say(_collapse(used))
             save_pretrained(model, folder, sample_rate=sample_rate)
 
-    files = [*TRAINED, PREPROCESSOR, TARGETS]
+    files = [*TRAINED, PREPROCESSOR]
     return session.obtain(recipe, f"wav2vec 2.0, {own.fit.summary}", make, files=files, together=True)
 
 
@@ -139,24 +131,12 @@ def random_wav2vec2(session: Session, settings: Wav2vec2Settings, *, sample_rate
 def _maskable(session: Session, clips: StoredClips, settings: Wav2vec2Settings) -> StoredClips:
     """Select the clips that pre-training can use, and say how many it cannot."""
     targets, convolutions = settings.pretraining.targets, settings.model.convolutions
-    used = long_enough(clips, convolutions, targets)
     least = convolutions.samples(targets.least_frames)
-    if left_out := len(clips) - len(used):
-        session.terminal.say(
-            f"wav2vec2  {left_out} of {counted(len(clips), 'clip')} left out of the pre-training: they have fewer than "
-            f"{least} samples, of which {targets.masking.length} frames are to be hidden"
-        )
+    used = clips.of_rows(np.flatnonzero(clips.lengths >= least))
+    problem = f"{len(clips) - len(used)} of {counted(len(clips), 'clip')} have fewer than the {least} samples in which"
+    problem += f" wav2vec2 masks {targets.masking.length} frames"
     if len(used) < 2:
-        raise InputError(
-            f"wav2vec2 hides {targets.masking.length} frames: {len(used)} of {counted(len(clips), 'clip')} of training "
-            f"or validation have the {least} samples that it takes; add recordings, or leave wav2vec2 out of "
-            "compare.methods"
-        )
+        raise InputError(f"{problem}; add recordings, or leave wav2vec2 out of compare.methods")
+    if len(used) < len(clips):
+        session.terminal.say(f"wav2vec2  {problem}: they are left out of the pre-training")
     return used
-
-
-def _collapse(used: dict[str, float]) -> str:
-    return (
-        f"WARNING   wav2vec 2.0 uses few of its targets (perplexity {used['perplexity']:.1f} of {used['codes']:.0f} "
-        "codes), and learned little: lower wav2vec2.pretraining.fit.lr"
-    )

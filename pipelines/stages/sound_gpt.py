@@ -1,7 +1,7 @@
 """The causal transformer that reads log-mel and predicts codes: its training, and features of its layers for probes."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -60,8 +60,9 @@ def sound_gpt(
     def make(folder: Path) -> None:
         format = read_codes(corpus[1].folder)[0]
         train, held_out = (_coded_clips(corpus, split, patch_frames) for split in TRAINED_ON)
-        for source in extra:
-            train = _joined(train, _coded_clips(source, "train", patch_frames))
+        for more in (_coded_clips(source, "train", patch_frames) for source in extra):
+            together = train.spectrograms.followed_by(more.spectrograms)
+            train = replace(train, spectrograms=together, codes=train.codes.followed_by(more.codes))
         # As many codes as those of patches, because one layer predicts all of them.
         fit_windows = partial(fit_window_codebook, train.spectrograms, patch_frames=patch_frames)
         windows = [
@@ -104,14 +105,6 @@ def _coded_clips(source: Coded, split: Split, patch_frames: int) -> CodedClips:
         spectrograms=spectrograms.of_rows(rows),
         codes=StoredClips.together([codes[names[row]].astype(np.int32) for row in rows]),
         patch_frames=patch_frames,
-    )
-
-
-def _joined(first: CodedClips, second: CodedClips) -> CodedClips:
-    return CodedClips(
-        spectrograms=first.spectrograms.followed_by(second.spectrograms),
-        codes=first.codes.followed_by(second.codes),
-        patch_frames=first.patch_frames,
     )
 
 

@@ -26,7 +26,6 @@ from lm.bodies.sound_gpt import (
     saved_layers,
     validation_batches,
     window_vectors,
-    with_window_codes,
 )
 from tokenizer.codes import IntArray
 from wordless.audio.spectrogram import warp
@@ -201,7 +200,7 @@ def test_a_window_code_tells_what_surrounds_a_patch() -> None:
     log_mel = StoredClips.together([clip(kind) for kind in kinds])
     codes = StoredClips.together([np.zeros((20, 3), np.int32)] * 30)
     codebook = fit_window_codebook(log_mel, frames=32, patch_frames=PATCH, size=16, seed=0)
-    together = with_window_codes(log_mel, codes, [codebook])
+    together = CodedClips(spectrograms=log_mel, codes=codes, patch_frames=PATCH).with_windows([codebook]).codes
     assert together.width == 4
     assert (together.sources[0][:, :3] == 0).all()
     middles = [{int(together.clip(row)[10, 3]) for row in range(30) if kinds[row] == kind} for kind in (0, 1)]

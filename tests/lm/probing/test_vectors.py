@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from lm.options import PARTS, POOLINGS, Means, Pooling, VectorConfig
-from lm.probing.features_file import READERS, read_features
+from lm.probing.features_file import SUFFIXES, read_features
 from lm.probing.vectors import ALL_POOLINGS, RunningPools, average, bags_of_codes, pool, pool_batch
 from tests.lm.reference import pooled_by_loops
 from tests.lm.tiny import random_codes
@@ -122,7 +122,7 @@ def written(file: Path, paths: Any = PATHS, **arrays: Any) -> Path:
     return file
 
 
-@pytest.mark.parametrize("suffix", READERS)
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_all_formats_hold_the_same(tmp_path: Path, suffix: str) -> None:
     found = read_features(written(tmp_path / f"x{suffix}", **ARRAYS))
     assert found.paths == tuple(PATHS)
@@ -133,7 +133,7 @@ def test_all_formats_hold_the_same(tmp_path: Path, suffix: str) -> None:
         np.testing.assert_array_equal(ordered[key], values.astype(np.float32)[[1, 0, 2]])
 
 
-@pytest.mark.parametrize("suffix", READERS)
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -170,7 +170,7 @@ def test_arrays_of_other_shapes_and_types_are_refused(tmp_path: Path, arrays: di
 
 def test_rows_of_different_lengths_are_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"path": PATHS, "x": [[1.0], [1.0, 2.0], [3.0]]}), tmp_path / "x.parquet")
-    with pytest.raises(InputError, match=r"\bx\b.*list.*floats"):
+    with pytest.raises(InputError, match="lists"):
         read_features(tmp_path / "x.parquet")
 
 
@@ -193,7 +193,7 @@ def test_what_is_no_file_of_features_is_refused(tmp_path: Path, name: str) -> No
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data(), suffix=st.sampled_from([*READERS]))
+@given(data=st.data(), suffix=st.sampled_from([*SUFFIXES]))
 def test_any_bytes_are_read_or_refused(tmp_path: Path, data: st.DataObject, suffix: str) -> None:
     """Bytes drawn at random, and whole files with a few bytes changed or the end cut off."""
     file = tmp_path / f"drawn{suffix}"
