@@ -1,10 +1,10 @@
 """The content of a run folder for the report: ``results.json``, sounds and pictures."""
 
 import json
-from functools import cache
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from types import UnionType
-from typing import Any, TypedDict, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, TypedDict, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,6 @@ from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure, Figures
 from wordless.base.errors import InputError, written
 from wordless.base.text import escape_values
-from wordless.base.values import describe_type, kind_of
 from wordless.training.options import TrainingRecord
 
 RESULTS = "results.json"
@@ -100,59 +99,35 @@ def recorded_options(results: Results) -> dict[str, Any]:
     return results["provenance"]["config"] if "provenance" in results else {}
 
 
+AGAIN = "write it again: repeat the run's command"
+
+
 def read_results(folder: Path) -> Results:
     """Read the results of a run; unprintable characters in names are escaped. Keys of a later version are left out.
 
     Raises:
         InputError: the file is missing, or has another form.
     """
-    path, remedy = folder / RESULTS, "write it again: repeat the run's command"
+    path = folder / RESULTS
     if not path.is_file():
         raise InputError(f"{path} is missing; give the folder of a run, as wordless run printed it")
     try:
         content = escape_values(json.loads(path.read_bytes()))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON ({error}); {remedy}") from error
-    if not isinstance(content, dict) or not isinstance(content.get("figures"), list):
-        raise InputError(f'{path} holds no list of "figures"; {remedy}')
-    known = {name: value for name, value in content.items() if name in Results.__annotations__}
-    for name, value in known.items():
-        wanted = {"figures": list, "stages": list, "command": str}.get(name, dict)
-        if not isinstance(value, wanted):
-            raise InputError(f"{path} is damaged: {name} is {kind_of(value)}, not {kind_of(wanted())}; {remedy}")
-    damaged = f"{path} is damaged:"
-    figures = Figures(_record(Figure, row, f"{damaged} figures[{at}]") for at, row in enumerate(known["figures"]))
-    if "comparison" in known:
-        section = {**known["comparison"], "figures": figures.where(stage="probe")}
-        known["comparison"] = _record(Comparison, section, f"{damaged} comparison")
-    return cast(Results, {**known, "figures": figures})
+        found = {name: value for name, value in content.items() if name in Results.__annotations__}
+        found["figures"] = figures = Figures(_known(Figure, row) for row in content["figures"])
+        if bad := [row for row in figures if not isinstance(row.value, int | float)]:
+            raise TypeError(f"the value of {written(bad[0].name)} is {written(bad[0].value)}, and no number")
+        if "comparison" in found:
+            found["comparison"] = _known(Comparison, content["comparison"] | {"figures": figures.where(stage="probe")})
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        problem = f"{path} does not hold the results of a run ({type(error).__name__}: {error})"
+        raise InputError(" ".join(problem.split()), remedy=AGAIN) from error
+    return cast(Results, found)
 
 
-def _record(kind: type[R], values: object, place: str) -> R:
-    """Build a figure or a comparison from plain values; each must have the type of its field."""
-    remedy = "write it again: repeat the run's command"
-    if not isinstance(values, dict):
-        raise InputError(f"{place} is {kind_of(values)}, not an object; {remedy}")
-    types = _types(cast(Any, kind))
-    for name, value in values.items():
-        if name in types and not isinstance(value, types[name]):
-            problem = f"{place}.{name} is {written(value)}, {kind_of(value)}"
-            raise InputError(f"{problem}; it must be {describe_type(types[name][0])}; {remedy}")
-    try:
-        return kind(**{name: value for name, value in values.items() if name in types})
-    except TypeError as error:  # a field is missing
-        raise InputError(f"{place} lacks {str(error).rpartition(': ')[2]}; {remedy}") from error
-
-
-@cache
-def _types(kind: type) -> dict[str, tuple[type, ...]]:
-    """Return the classes of the values of each field; whole numbers are numbers, too."""
-    found: dict[str, tuple[type, ...]] = {}
-    for name, hint in get_type_hints(kind).items():
-        parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-        classes = tuple(get_origin(part) or part for part in parts)
-        found[name] = (*classes, int) if float in classes else classes
-    return found
+def _known(kind: type[R], values: Mapping[str, Any]) -> R:
+    """Build a figure or a comparison from those values that it has a field for."""
+    return kind(**{field.name: values[field.name] for field in fields(cast(Any, kind)) if field.name in values})
 
 
 def read_resamples(folder: Path) -> Resamples:
@@ -179,7 +154,7 @@ def _read_arrays(path: Path) -> dict[str, Any]:
     try:
         return dict(load_file(path))
     except SafetensorError as error:
-        raise InputError(f"{path} cannot be read ({error}); write it again: repeat the run's command") from error
+        raise InputError(f"{path} cannot be read ({error})", remedy=AGAIN) from error
 
 
 def is_cut(excerpt: Section) -> bool:
