@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Literal
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 from rich.console import Console
 from rich.markup import escape
 
@@ -68,7 +67,7 @@ def examine(config: dict[str, object]) -> None:
     """Print all findings; exit with code 1 if something that is needed is missing."""
     settings = build(DoctorConfig, config, name="")
     if settings.model is not None:
-        show_findings(symptoms(settings.model), Console())
+        show(symptoms(settings.model))
         return
     findings = [
         *interpreter(),
@@ -80,7 +79,9 @@ def examine(config: dict[str, object]) -> None:
         disk("store", settings.store.root, remedy="choose another place: store.root=..."),
         disk("runs", settings.runs, remedy="choose another place: hydra.run.dir=..."),
     ]
-    if show(findings, Console()):
+    missing = show(findings)
+    print(f"\nneeded: {', '.join(missing)}" if missing else "\nall that is needed is there")
+    if missing:
         raise SystemExit(1)
 
 
@@ -120,55 +121,26 @@ def interpreter() -> Iterator[Finding]:
     yield Finding("platform", system, well=system in PLATFORMS, remedy=f"fairseq2 is built for {', '.join(PLATFORMS)}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Need:
-    """A requirement of an installed distribution."""
-
-    requirement: Requirement
-    by: str  # the distribution that requires it
-
-    @property
-    def extra(self) -> str:
-        """The extra that the requirement belongs to, or ""."""
-        return str(self.requirement.marker or "").partition("extra ==")[2].strip().split(" ")[0].strip("\"'")
-
-    def __str__(self) -> str:
-        return f"{self.requirement.name}{self.requirement.specifier}"
-
-
-def needs(distribution: str) -> Iterator[Need]:
-    """Give the requirements of a distribution that apply on this platform; none if it is not installed."""
-    try:
-        lines = requires(distribution) or []
-    except PackageNotFoundError:
-        return
-    for need in (Need(requirement=Requirement(line), by=distribution) for line in lines):
-        if need.requirement.marker is None or need.requirement.marker.evaluate({"extra": need.extra}):
-            yield need
-
-
 def libraries() -> Iterator[Finding]:
-    """Check the version of each direct dependency and extra against all requirements on it."""
-    direct = list(needs("wordless"))
-    if not direct:
+    """Check the version of each dependency; those of an extra are optional."""
+    try:
+        needed = [Requirement(line) for line in requires("wordless") or []]
+    except PackageNotFoundError:
         yield Finding("wordless", "not installed", well=False, remedy="make install, or: pip install -e .")
-    indirect = [other for need in direct for other in needs(need.requirement.name) if not other.extra]
-    for need in direct:
-        name = canonicalize_name(need.requirement.name)
-        yield library(need, [other for other in indirect if canonicalize_name(other.requirement.name) == name])
+        return
+    for need in needed:
+        extra = str(need.marker or "").partition("extra ==")[2].strip("\"' ")
+        if need.marker is None or need.marker.evaluate({"extra": extra}):  # other platforms need other libraries
+            yield library(need, extra)
 
 
-def library(need: Need, others: Iterable[Need] = ()) -> Finding:
-    """Check one dependency; those of an extra are optional. ``others`` are requirements of other dependencies on it."""
-    name = need.requirement.name
-    found = version_of(name)
-    if found is None and need.extra:
-        return Finding(name, "-", well=False, otherwise="optional", remedy=f"pip install 'wordless[{need.extra}]'")
-    if found is None:
-        return Finding(name, "-", well=False, remedy=f"make install, or: pip install '{need}'")
-    wrong = [each for each in (need, *others) if not each.requirement.specifier.contains(found, prereleases=True)]
-    unhappy = "; ".join(f"{each.by} asks for {each}" for each in wrong)
-    return Finding(name, found, well=not wrong, remedy=f"{unhappy}: make clean install")
+def library(need: Requirement, extra: str = "") -> Finding:
+    """Check the version of one dependency, which may be that of an extra."""
+    found, remedy = version_of(need.name), f"make install, or: pip install '{need.name}{need.specifier}'"
+    if found is None and extra:
+        return Finding(need.name, "-", well=False, otherwise="optional", remedy=f"pip install 'wordless[{extra}]'")
+    well = found is not None and need.specifier.contains(found, prereleases=True)
+    return Finding(need.name, found or "-", well=well, remedy=remedy)
 
 
 def devices() -> Iterator[Finding]:
@@ -181,22 +153,13 @@ def devices() -> Iterator[Finding]:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     for index in range(count):
         device = torch.cuda.get_device_properties(index)
-        multiplies = multiplies_bf16(torch.device("cuda", index))
-        flash = torch.backends.cuda.is_flash_attention_available()
-        work = card_work((device.major, device.minor), bf16=multiplies, flash=flash)
-        yield Finding(f"cuda:{index}", f"{device.name}, {device.total_memory / GIGABYTE:.0f} GB: {work}")
+        precision = "bf16" if multiplies_bf16(torch.device("cuda", index)) else "fp32, as it has no bf16"
+        memory = f"{device.total_memory / GIGABYTE:.0f} GB"
+        yield Finding(f"cuda:{index}", f"{device.name}, {memory}: precision=auto trains in {precision}")
     if not count:
         remedy = "nothing: the CPU will do; if there is a GPU, install its driver"
         found = f"no device (PyTorch is built for CUDA {torch.version.cuda or '-'})"
         yield Finding("cuda", found, well=False, otherwise="optional", remedy=remedy)
-
-
-def card_work(capability: tuple[int, int], *, bf16: bool, flash: bool) -> str:
-    """Say how a card of a compute capability trains: flash attention in PyTorch needs bf16, and 8.0 or later."""
-    training = "precision=auto trains in bf16" if bf16 else "precision=auto trains in fp32, as it has no bf16"
-    tf32 = "multiplies in TF32" if capability >= (8, 0) else "is exact, as it has no TF32"
-    attends = "flash attention in bf16" if bf16 and flash and capability >= (8, 0) else "no flash attention"
-    return f"{training}; precision=fp32 {tf32}; {attends}"
 
 
 def sound() -> Iterator[Finding]:
@@ -240,23 +203,16 @@ def disk(name: str, folder: Path, *, remedy: str) -> Finding:
     return Finding(name, f"{free / GIGABYTE:.1f} GB free for {folder}")
 
 
-def show(findings: list[Finding], console: Console) -> list[str]:
-    """Print the findings; print and return the names of what is missing."""
-    show_findings(findings, console)
-    missing = [one.name for one in findings if one.state == "missing"]
-    console.print(escape(f"\nneeded: {', '.join(missing)}" if missing else "\nall that is needed is there"))
-    return missing
-
-
-def show_findings(findings: list[Finding], console: Console) -> None:
-    """Print a line for each finding, and its remedy below it."""
+def show(findings: list[Finding]) -> list[str]:
+    """Print a line for each finding, and its remedy below it; return the names of what is missing."""
+    console, width = Console(), max(len(one.name) for one in findings)
     colours = {"ok": "green", "optional": "yellow", "missing": "bold red", "symptom": "bold red"}
-    width = max(len(one.name) for one in findings)
     for one in findings:
         line = f"[{colours[one.state]}]{one.state:<8}[/] {escape(f'{one.name:<{width}}  {one.found}')}"
         console.print(line, soft_wrap=True)
         if not one.well:
             console.print(" " * (width + 11) + f"to do: {escape(one.remedy)}", soft_wrap=True)
+    return [one.name for one in findings if one.state == "missing"]
 
 
 main = command("doctor", examine)
