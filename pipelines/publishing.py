@@ -8,8 +8,7 @@ Start weights are the network of a vocoder alone, which reads log-mel as it is, 
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +16,7 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from huggingface_hub import CommitOperationAdd, HfApi, ModelCard, ModelCardData
+from huggingface_hub import HfApi, ModelCard, ModelCardData
 from torch import Tensor
 
 from lm.finetuned import FineTunedModel
@@ -51,24 +50,23 @@ from wordless.base.text import counted, escape
 MODEL_FILES = frozenset({CONFIG, "model.safetensors", CARD, "preprocessor_config.json"})
 STAGES: tuple[Part, ...] = ("tokenizer", "lm", "vocoder")  # whose models a run keeps; a probe needs more than its stage
 TABLE = "figures.md"  # of wordless finetune
-Files = dict[str, Path | bytes]  # contents by the paths in the repository, the card first
 
 
 def publish_models(settings: PublishConfig) -> None:
     """Print the files and the card, and upload them if that is wanted."""
-    files, notices = _finetuned(settings) if is_finetuned(settings.run) else _whole_run(settings)
-    sizes = {name: len(each) if isinstance(each, bytes) else each.stat().st_size for name, each in files.items()}
-    seen = "private" if settings.private else "public"
-    total = f"{counted(len(sizes), 'file')} for {settings.address} ({seen})"
-    for name, size in [*sizes.items(), (total, sum(sizes.values()))]:
-        print(f"{size / 1e6:>10,.3f} MB  {name}")
-    card = files[CARD]
-    assert isinstance(card, bytes), "the card is written, not copied"
-    print(f"\n{escape(card.decode())}", *notices, sep="\n")
-    if settings.upload:
-        print(upload(settings, files), flush=True)
-    else:
-        print("nothing was uploaded; the same command with upload=true uploads these files", flush=True)
+    with TemporaryDirectory(prefix="wordless_publish_") as place:
+        folder = Path(place)
+        notices = (_finetuned if is_finetuned(settings.run) else _whole_run)(settings, folder)
+        sizes = {path.relative_to(folder): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+        seen = "private" if settings.private else "public"
+        total = f"{counted(len(sizes), 'file')} for {settings.address} ({seen})"
+        for name, size in [*sorted(sizes.items()), (total, sum(sizes.values()))]:
+            print(f"{size / 1e6:>10,.3f} MB  {name}")
+        print(f"\n{escape((folder / CARD).read_text(encoding='utf-8'))}", *notices, sep="\n")
+        if settings.upload:
+            print(upload(settings, folder), flush=True)
+        else:
+            print("nothing was uploaded; the same command with upload=true uploads these files", flush=True)
 
 
 def choose_parts(run: Path, wanted: Collection[Part] | None, config: Mapping[str, Any]) -> list[Part]:
@@ -82,44 +80,32 @@ def choose_parts(run: Path, wanted: Collection[Part] | None, config: Mapping[str
     return there if wanted is None else [part for part in there if part in wanted]
 
 
-def model_files(run: Path, parts: Iterable[str]) -> dict[str, Path]:
-    """Return the files of the models by their paths in the repository."""
+def link_models(run: Path, parts: Iterable[str], folder: Path) -> None:
+    """Link the files of the models in a folder, as somebody who downloads them has them."""
     below = [path for part in parts for path in (run / part).rglob("*")]
     shards = [shard for path in below if path.name == INDEX for shard in (path, *weight_files(path.parent))]
-    found = sorted({*shards, *(path for path in below if path.name in MODEL_FILES)})
-    for path in found:
+    for path in {*shards, *(path for path in below if path.name in MODEL_FILES)}:
         with open_regular(path):  # refuses what cannot be read, before anything is uploaded
-            pass
-    return {path.relative_to(run).as_posix(): path for path in found}
+            link = folder / path.relative_to(run)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path.absolute())
 
 
-@contextmanager
-def linked(files: Mapping[str, Path]) -> Iterator[Path]:
-    """Give a folder with links to exactly these files, as somebody who downloads them has it."""
-    with TemporaryDirectory(prefix="wordless_publish_") as folder:
-        for name, path in files.items():
-            link = Path(folder) / name
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(path.absolute())
-        yield Path(folder)
-
-
-def _whole_run(settings: PublishConfig) -> tuple[Files, list[str]]:
-    """Load the models as others will, and give the files of the repository and what should be known of them."""
+def _whole_run(settings: PublishConfig, folder: Path) -> list[str]:
+    """Fill the folder with the files of the repository, and return what should be known of them."""
     run, results = settings.run, read_results(settings.run)
     parts = choose_parts(run, settings.parts, recorded_options(results))
-    files = model_files(run, parts)
-    with linked(files) as folder:
-        try:
-            models = DemoModels.of_folder(folder, sampling=Sampling(), device="cpu")
-        except InputError as error:
-            raise InputError(str(error).replace(str(folder), str(run))) from error
+    link_models(run, parts, folder)
+    try:
+        models = DemoModels.of_folder(folder, sampling=Sampling(), device="cpu")
+    except InputError as error:
+        raise InputError(str(error).replace(str(folder), str(run))) from error
     if "probe" in parts and models.unread:
         raise InputError(
             f"parts has probe, which reads {models.unread}, and not the model that computes it: add lm to parts, or "
             "leave probe out"
         )
-    notices, report = [], run / REPORT
+    notices = []
     if models.groups:
         notices.append(f"the vocoder names the groups of its recordings: {escape(', '.join(models.groups))}")
     if models.probe is not None:
@@ -129,59 +115,62 @@ def _whole_run(settings: PublishConfig) -> tuple[Files, list[str]]:
             f"{REPORT} contains sounds, spectrograms, file names, labels and groups of recordings: upload it only "
             "if you have the right to"
         )
-        if not report.is_file():
-            raise InputError(f"report=true, but {report} is missing; repeat the run's command")
-    named = {part: f"{part}/{CARD}" for part in parts if f"{part}/{CARD}" in files}
-    cards = {part: ModelCard(files[name].read_text(encoding="utf-8")) for part, name in named.items()}
-    card = _card(
+        if not (run / REPORT).is_file():
+            raise InputError(f"report=true, but {run / REPORT} is missing; repeat the run's command")
+        (folder / REPORT).symlink_to((run / REPORT).absolute())
+    cards = {part: ModelCard.load(path) for part in parts if (path := folder / part / CARD).is_file()}
+    _write_card(
         settings,
-        cards.values(),
+        folder,
+        cards,
         models=models,
         results=results,
         splits=SPLITS,
         key_figures=key_figures(results),
         comparison=as_markdown(results["comparison"]).strip() if "comparison" in results else "",
-        parts={part: without_examples(card) for part, card in cards.items()},
     )
     # Costs say something about this machine alone.
     rows = [figure.as_row() for figure in results["figures"] if figure.name not in COSTS]
-    figures = (json.dumps({"figures": rows}, indent=1) + "\n").encode()
-    reports = {REPORT: report} if settings.report else {}
-    return {CARD: card, "figures.json": figures, **files, **reports}, notices
+    (folder / "figures.json").write_text(json.dumps({"figures": rows}, indent=1) + "\n")
+    return notices
 
 
-def _finetuned(settings: PublishConfig) -> tuple[Files, list[str]]:
-    """Load the model from its files and from the parts that its front end reads, and give these files."""
+def _finetuned(settings: PublishConfig, folder: Path) -> list[str]:
+    """Fill the folder with a fine-tuned model, and with the parts that its front end reads."""
     run = settings.run
     if settings.parts is not None or settings.report:
         raise InputError(f"run={run} is a fine-tuned model, which is published whole; leave parts and report out")
-    body = FineTunedModel.from_pretrained(run).body
-    files = {name: path for name, path in model_files(run, [""]).items() if "/" not in name}
-    files |= model_files(run, body.parts)
-    with linked(files) as folder:
-        model = FineTunedModel.from_pretrained(folder)
-        for part in model.body.parts:
-            if not (folder / part).is_dir():
-                raise InputError(f"{run} holds no {part}, which turns sound into its inputs; fine-tune it again")
-    own, table = ModelCard(files.pop(CARD).read_text(encoding="utf-8")), run / TABLE
-    card = _card(
+    parts = FineTunedModel.from_pretrained(run).body.parts
+    for part in parts:
+        if not (run / part).is_dir():
+            raise InputError(f"{run} holds no {part}, which turns sound into its inputs; fine-tune it again")
+    link_models(run, parts, folder)
+    for path in run.iterdir():
+        if path.name in MODEL_FILES:
+            (folder / path.name).symlink_to(path.absolute())
+    model, table = FineTunedModel.from_pretrained(folder), run / TABLE
+    card = ModelCard.load(folder / CARD)
+    (folder / CARD).unlink()
+    _write_card(
         settings,
-        [own],
+        folder,
+        {"Model": card},
         models=None,
         rate=model.body.reading.sample_rate,
         table=table.read_text(encoding="utf-8").strip() if table.is_file() else "",
-        parts={"Model": without_examples(own)},
     )
-    return {CARD: card, **files}, [f"the model names what it predicts: {escape(model.task.summary)}"]
+    return [f"the model names what it predicts: {escape(model.task.summary)}"]
 
 
-def _card(settings: PublishConfig, cards: Iterable[ModelCard], **values: object) -> bytes:
+def _write_card(settings: PublishConfig, folder: Path, cards: Mapping[str, ModelCard], **values: object) -> None:
     """Write a model card. The hub reads its first lines: the tags of all ``cards`` of the models, and the licence."""
-    tags = dict.fromkeys(["audio", "discrete-units", *(tag for card in cards for tag in card.data.get("tags") or ())])
+    own = (tag for card in cards.values() for tag in card.data.get("tags") or ())
+    tags = dict.fromkeys(["audio", "discrete-units", *own])
     data = ModelCardData(library_name="wordless", tags=[*tags], license=settings.licence)
-    name = settings.repo.partition("/")[2]
-    values |= {"repo": settings.repo, "name": name, "front_matter": data.to_yaml()}
-    return draw("model_card.md.jinja", escape=False, **values).encode()
+    parts = {part: without_examples(card) for part, card in cards.items()}
+    values |= {"repo": settings.repo, "name": settings.repo.partition("/")[2], "front_matter": data.to_yaml()}
+    text = draw("model_card.md.jinja", escape=False, parts=parts, **values)
+    (folder / CARD).write_text(text, encoding="utf-8")
 
 
 def without_examples(card: ModelCard) -> str:
@@ -190,35 +179,26 @@ def without_examples(card: ModelCard) -> str:
     return re.sub(r"^(?=#)", "##", text, flags=re.MULTILINE)
 
 
-def upload(settings: PublishConfig, files: Files) -> str:
+def upload(settings: PublishConfig, folder: Path) -> str:
     """Create the repository if there is none, upload everything in one commit, and return the address of its page.
 
     Raises:
         InputError: the repository holds models that would be left beside those of this run, or the hub refuses.
     """
-    api = HfApi(library_name="wordless")
-    info = find_repository(settings.address)
-    left = sorted(name for name in (info[1] if info else ()) if name.endswith(".safetensors") and name not in files)
+    api, info = HfApi(library_name="wordless"), find_repository(settings.address)
+    left = [
+        name for name in (info[1] if info else ()) if name.endswith(".safetensors") and not (folder / name).exists()
+    ]
     if left:
         raise InputError(
             f"repo={settings.repo} holds {left[0]}, which this run does not replace, and models of two runs do not "
             "work together; delete it there, or choose another name"
         )
     with hub_errors(settings.address):
-        try:
-            if info is None:
-                api.create_repo(settings.repo, private=settings.private)
-            commit = api.create_commit(
-                settings.repo,
-                [CommitOperationAdd(path_in_repo=name, path_or_fileobj=content) for name, content in files.items()],
-                commit_message="Upload the models of a Wordless run",
-            )
-        except ValueError as error:  # the hub checks the first lines of the card
-            if isinstance(error, OSError):
-                raise
-            line = " ".join(str(error).split())
-            raise InputError(f"the hub refuses the model card ({line}); choose another licence=...") from error
-    return str(commit.repo_url)
+        if info is None:
+            api.create_repo(settings.repo, private=settings.private)
+        message = "Upload the models of a Wordless run"
+        return str(api.upload_folder(repo_id=settings.repo, folder_path=folder, commit_message=message).repo_url)
 
 
 ONNX_CARD = "onnx.json"
