@@ -6,10 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from pipelines.commandline.command import command
 from pipelines.commandline.outputs import JOB, hold, is_held
 from pipelines.commandline.run_folders import LATEST, relink_latest
@@ -27,6 +23,7 @@ from pipelines.store.unused import (
 from wordless.base.errors import InputError
 from wordless.base.files import remove
 from wordless.base.options import Options, option
+from wordless.base.progress import print_table
 from wordless.base.text import counted, escape, escape_line
 from wordless.base.values import build
 
@@ -91,17 +88,6 @@ def print_runs(root: Path) -> None:
     if problems:
         several = f" (and {counted(len(problems) - 1, 'other run')} cannot be read)" if len(problems) > 1 else ""
         raise InputError(f"{problems[0]}{several}")
-
-
-def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table as wide as the terminal, or unbroken lines where the output is no terminal."""
-    table = Table(*heads, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(Text(escape_line(cell)) for cell in row))
-    for column, head in zip(table.columns, heads, strict=True):
-        column.overflow, column.no_wrap = "fold", head != "options"
-    terminal = sys.stdout.isatty()
-    Console(file=sys.stdout, width=None if terminal else 10_000, highlight=False).print(table, soft_wrap=not terminal)
 
 
 def delete_run(root: Path, name: str, *, question: bool) -> None:

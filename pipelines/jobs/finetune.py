@@ -19,7 +19,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from rich.table import Column, Table
 from threadpoolctl import threadpool_limits
 
 from lm.batches import IndexArray
@@ -37,7 +36,6 @@ from pipelines.commandline.outputs import work_folder
 from pipelines.commandline.overrides import command_line
 from pipelines.finetune import FinetuneConfig, finetune_settings
 from pipelines.results.results import provenance, tracked_run
-from pipelines.results.tables import print_table
 from pipelines.settings.run import choose_workers
 from pipelines.stages.networks import LabelledInputs, LabelTraining, train_on_labels
 from pipelines.stages.stored_arrays import read_clips, write_clips
@@ -66,7 +64,7 @@ from wordless.base.errors import InputError, named
 from wordless.base.files import write_aside
 from wordless.base.hub import local_weights
 from wordless.base.machine import choose_device, use_threads
-from wordless.base.progress import Terminal
+from wordless.base.progress import Terminal, print_table
 from wordless.base.saved_models import CONFIG
 from wordless.base.text import counted
 from wordless.training.gangs import Gang, open_gang
@@ -503,10 +501,7 @@ def write_results(
     model.channel = channel_of(settings, study.source)
     model.save_pretrained(folder, front_end=study.source.folder)
     session.tracking.conclude(named_figures(table), [folder / name for name in (FIGURES, TABLE, PREDICTIONS)], {})
-    printed = Table(*(Column(name, no_wrap=True) for name in head), box=None, pad_edge=False)
-    for row in cells:
-        printed.add_row(*row)
-    print_table(printed)
+    print_table(head, cells)
     session.terminal.say(f"model     {folder}; the figures are in {FIGURES} and {TABLE}")
 
 

@@ -15,7 +15,7 @@ from pipelines.methods.table import METHODS, inputs_of
 from pipelines.pages.phrasing import sentences
 from pipelines.probe import ProbeRunConfig
 from pipelines.results.comparison import Comparison, ProbedFolds, compare
-from pipelines.results.tables import PREDICTIONS, as_markdown, as_table, print_table, write_predictions
+from pipelines.results.tables import PREDICTIONS, as_markdown, print_methods, write_predictions
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.run import choose_workers, own_options
 from pipelines.stages.codes import codes
@@ -109,7 +109,7 @@ def probe_run(config: dict[str, object]) -> None:
         return
     measured = entry.read_json(PROBE)
     compared = compare(ProbedFolds(probes={("test", settings.probe.seed): measured}, by="split", config=settings.probe))
-    print_table(as_table(compared))
+    print_methods(compared)
     for sentence in sentences("gap", compared):
         terminal.say(f"probe     {sentence}")
     if compared.single_group:

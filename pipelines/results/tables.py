@@ -3,21 +3,19 @@
 A clip has a row for each method, fold and seed. ``clip`` is its name, as in the files of `wordless embed`.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Column, Table
 
 from pipelines.methods.table import row_of
 from pipelines.results.comparison import By, Comparison, Probed
 from pipelines.store.stored_features import GPT
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.base.files import aside
+from wordless.base.progress import print_table
 
 PREDICTIONS = "predictions.parquet"  # in the folder of a run
 COLUMNS = {  # of the table, with their meanings
@@ -83,72 +81,47 @@ def _text(classes: str | Sequence[str], separator: str | None) -> str:
     return classes if isinstance(classes, str) else (separator or ";").join(classes)
 
 
-# fmt: off
-HEADINGS = (
-    "method", "on test", "interval", "validation", "clips", "by fold", "by seed", "macro F1", "mean AP", "ahead by",
-    "p", "chosen",
-)
-# fmt: on
-WIDEST = 10_000  # columns of a terminal, for a table that may take what it needs
 IN_TERMINAL = ("method", "on test", "interval", "validation", "ahead by", "p", "chosen")
+
+
+def method_rows(comparison: Comparison) -> list[dict[str, str]]:
+    """Write the figures of each method by their headings, the best method first."""
+    first = next(iter(comparison.references), GPT)
+    ahead, rows = {row.against: row for row in comparison.differences(first)}, []
+    for of, row in comparison.tested.items():
+        other, validated = ahead.get(of), comparison.validated[of]
+        several = (comparison.by_fold(of).values(), comparison.by_seed(of).values())  # one is that of the whole row
+        folds, seeds = (", ".join(f"{value:.1%}" for value in each) if len(each) > 1 else "" for each in several)
+        points = [100 * (end or 0.0) for end in (other.value, other.low, other.high)] if other else []
+        rows.append(
+            {
+                "method": of,
+                "on test": f"{row.value:.1%}",
+                "interval": f"{row.low:.1%} - {row.high:.1%}",
+                "validation": f"{validated.value:.1%}",
+                "clips": f"{validated.count:,}",
+                "by fold": folds,
+                "by seed": seeds,
+                "macro F1": f"{comparison.value(of, 'macro_f1'):.3f}",
+                "mean AP": f"{comparison.value(of, 'mean_average_precision'):.3f}",
+                f"{row_of(first).title} ahead by": "{:+.1f} ({:+.1f} to {:+.1f})".format(*points) if other else "",
+                "p": f"{other.p:.3f}" if other else "",
+                "chosen": ", ".join(dict.fromkeys(comparison.chosen(of).values())),
+            }
+        )
+    return rows
 
 
 def as_markdown(comparison: Comparison) -> str:
     """Write the methods as a Markdown table, the best first, and what it leaves open."""
-    lines = [_line(_headings(comparison).values()), _line(["---", *["---:"] * (len(HEADINGS) - 2), "---"])]
-    few = comparison.single_group
-    return "\n".join([*lines, *map(_line, _cells(comparison)), *(["", few] if few else [])]) + "\n"
+    rows, few = method_rows(comparison), comparison.single_group
+    heads = [*rows[0]]
+    cells = [heads, ["---", *["---:"] * (len(heads) - 2), "---"], *(row.values() for row in rows)]
+    lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in each)} |" for each in cells]
+    return "\n".join([*lines, *(["", few] if few else [])]) + "\n"
 
 
-def print_table(table: Table) -> None:
-    """Print a complete table; a narrower terminal wraps its lines."""
-    console = Console()
-    needed = Measurement.get(console, console.options.update(max_width=WIDEST), table).maximum
-    Console(width=max(console.width, needed)).print(table)
-
-
-def as_table(comparison: Comparison) -> Table:
-    """Build a terminal table of the methods, the best first."""
-    headings = _headings(comparison)
-    columns = (Column(headings[name], no_wrap=name != "chosen") for name in IN_TERMINAL)
-    table = Table(*columns, box=None, pad_edge=False)
-    for cells in _cells(comparison):
-        table.add_row(*(cells[HEADINGS.index(name)] for name in IN_TERMINAL))
-    return table
-
-
-def _headings(comparison: Comparison) -> dict[str, str]:
-    """Return the columns' headings by name; the first reference is in one of them."""
-    first = next(iter(comparison.references), GPT)
-    return {name: f"{row_of(first).title} {name}" if name == "ahead by" else name for name in HEADINGS}
-
-
-def _cells(comparison: Comparison) -> Iterator[list[str]]:
-    ahead = {row.against: row for row in comparison.differences(next(iter(comparison.references), GPT))}
-    for of, row in comparison.tested.items():
-        other, validated = ahead.get(of), comparison.validated[of]
-        yield [
-            of,
-            f"{row.value:.1%}",
-            f"{row.low:.1%} - {row.high:.1%}",
-            f"{validated.value:.1%}",
-            f"{validated.count:,}",
-            _each(comparison.by_fold(of).values()),
-            _each(comparison.by_seed(of).values()),
-            f"{comparison.value(of, 'macro_f1'):.3f}",
-            f"{comparison.value(of, 'mean_average_precision'):.3f}",
-            "{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * (end or 0.0) for end in (other.value, other.low, other.high)))
-            if other
-            else "",
-            f"{other.p:.3f}" if other else "",
-            ", ".join(dict.fromkeys(comparison.chosen(of).values())),
-        ]
-
-
-def _each(values: Collection[float]) -> str:
-    """Write several values; a single one is that of the whole row."""
-    return ", ".join(f"{value:.1%}" for value in values) if len(values) > 1 else ""
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+def print_methods(comparison: Comparison) -> None:
+    """Print the methods, the best first."""
+    rows = [{name: text for name, text in row.items() if name.endswith(IN_TERMINAL)} for row in method_rows(comparison)]
+    print_table([*rows[0]], [[*row.values()] for row in rows])

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -10,9 +10,11 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.table import Table
+from rich.text import Text
 
 from wordless.base.machine import rank
-from wordless.base.text import escape
+from wordless.base.text import escape, escape_line
 
 R = TypeVar("R")
 SECONDS_BETWEEN_LINES = 15.0
@@ -133,3 +135,14 @@ def append_line(path: Path, line: str) -> None:
     """Append a line to a file that several processes may share; a full disk does not end the work."""
     with suppress(OSError), path.open("a", encoding="utf-8", errors="backslashreplace") as file:
         file.write(f"{line}\n")
+
+
+def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table as wide as the terminal, whose last columns wrap, or unbroken lines where there is no terminal."""
+    table = Table(*heads, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(escape_line(cell)) for cell in row))
+    for column, head in zip(table.columns, heads, strict=True):
+        column.overflow, column.no_wrap = "fold", head not in ("options", "chosen")
+    terminal = sys.stdout.isatty()
+    Console(file=sys.stdout, width=None if terminal else 10_000, highlight=False).print(table, soft_wrap=not terminal)
