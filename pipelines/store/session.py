@@ -164,7 +164,7 @@ class Session:
         """
         title = training_name(f"{self.prefix}{stage}")
         tracking = NO_TRACKING if self.gang.rank else self.tracking  # rank 0 tracks alone
-        curve = tracking.watch(self._training_name(stage), folder.stem, config)
+        curve = tracking.watch(self._training_name(stage), config)
         with self.terminal.working(title, config.steps, "steps") as progress:
             report = fit(
                 model,
@@ -208,7 +208,7 @@ class Session:
         if self.tracking.kinds and (entry.folder / CURVE).is_file():
             fit = _fit_options(entry.read_json(ENTRY).get("config"))
             if points := stored_points(entry.read_rows(CURVE, "curve"), fit):  # none of a training without steps
-                self.tracking.complete(self._training_name(name), entry.key, points)
+                self.tracking.complete(self._training_name(name), points)
 
 
 def _fit_options(config: object) -> object:

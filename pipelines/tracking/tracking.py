@@ -1,18 +1,16 @@
 """What a run tells TensorBoard, MLflow and Weights & Biases: its curves, figures, files and pictures.
 
-Each library has a class with what differs between them: ``held`` reads what an earlier call recorded of a curve,
+Each library has a class with what differs between them: ``last`` is the last step that the library holds of a curve,
 ``add`` appends points, ``conclude`` records what the run came to, ``close`` its state. Any of them may raise.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import logging
 import os
 import re
-import shutil
 import signal
 import threading
 import time
@@ -21,8 +19,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from functools import partial
 from importlib.util import find_spec
-from itertools import count, islice
-from math import isclose, isfinite
+from itertools import islice
+from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -35,7 +33,7 @@ from PIL import Image
 from wordless.base.errors import InputError
 from wordless.base.files import remove, write_aside
 from wordless.base.text import suggestion
-from wordless.base.values import build, find_object, leaves
+from wordless.base.values import build, leaves
 from wordless.training.options import FitConfig, Point
 
 State = Literal["finished", "failed", "killed"]
@@ -44,8 +42,6 @@ Figures: TypeAlias = Mapping[str, float]  # by names such as "lm/perplexity"
 Files: TypeAlias = Sequence[Path]  # that exist, such as the report
 Pictures: TypeAlias = Mapping[str, bytes]  # PNG by title
 FOLDER: Final = "tracking"  # in a run folder
-# Options that say where and how a run computes; the same tracked run may have other values of them.
-ELSEWHERE = frozenset({"name", "device", "workers", "parallel", "engine", "store", "tracking"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,17 +57,12 @@ class TrackedRun:
     commit: str | None  # of the checkout
 
     def find_id(self) -> str:
-        """Return the id of the run in libraries, from its folder; other options in the same folder get a new id."""
-        deciding = {name: value for name, value in self.config.items() if name not in ELSEWHERE}
-        options = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]
-        path = self.folder / FOLDER / "id.json"
-        found = find_object(path) or {}
-        if found.get("options") == options and isinstance(known := found.get("id"), str):
-            return known
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = uuid4().hex
-        write_aside(path, json.dumps({"options": options, "id": new}) + "\n")
-        return new
+        """Return the id of the run in libraries, which is kept in its folder."""
+        path = self.folder / FOLDER / "id"
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_aside(path, uuid4().hex)
+        return path.read_text()
 
 
 EVENTS = "tensorboard"  # in a run folder
@@ -93,14 +84,14 @@ class TensorBoard:
         self._root = run.folder / EVENTS
         self._writers: dict[str, Any] = {}  # SummaryWriter, untyped; of one training at a time: each has threads
 
-    def held(self, curve: str) -> Sequence[tuple[int, float]]:
+    def last(self, curve: str) -> int:
         folder = self._root / curve / "loss_train"
         if not folder.is_dir():
-            return []
+            return -1
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # slow to import
 
         log = EventAccumulator(str(folder), size_guidance={"scalars": 0}, purge_orphaned_data=False).Reload()
-        return [(event.step, event.value) for event in log.Scalars("loss")] if "loss" in log.Tags()["scalars"] else []
+        return max((event.step for event in log.Scalars("loss")), default=-1) if log.Tags()["scalars"] else -1
 
     def add(self, curve: str, points: Sequence[CurvePoint]) -> None:
         writer = self._writer(curve)
@@ -115,8 +106,7 @@ class TensorBoard:
     def conclude(self, figures: Figures, files: Files, pictures: Pictures) -> None:
         remove(self._root / RUN)
         writer, run = self._writer(RUN), self._run
-        commit = f", commit {run.commit}" if run.commit else ""
-        about = (f"`{run.command}`", f"Wordless {run.version}{commit}", f"folder {run.folder.absolute()}")
+        about = (f"`{run.command}`", f"Wordless {run.version}, commit {run.commit}", f"folder {run.folder.absolute()}")
         writer.add_text("run", "\n\n".join(about))
         writer.add_text("config", f"```\n{json.dumps(run.config, indent=1, sort_keys=True)}\n```")
         rows = "\n".join(f"| {name} | {value:.6g} |" for name, value in figures.items())
@@ -147,6 +137,7 @@ STATES: dict[State, str] = {"finished": "FINISHED", "failed": "FAILED", "killed"
 MOST_METRICS, MOST_PARAMETERS = 1000, 100  # of one request
 FORBIDDEN = re.compile(r"[^\w.\- :/]")  # in names of metrics and parameters
 DEFAULTS = {
+    "MLFLOW_EXPERIMENT_NAME": "wordless",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's own seven take minutes where there is no network
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # seconds
@@ -173,13 +164,10 @@ class Mlflow:
             logging.getLogger(library).setLevel(logging.WARNING)
         self._run, own = run, run.find_id()
         client = self._client = MlflowClient()
-        experiment = os.environ.get("MLFLOW_EXPERIMENT_ID", "")
-        if not experiment:
-            wanted = os.environ.get("MLFLOW_EXPERIMENT_NAME", "wordless")
-            with suppress(MlflowException):  # another job of a sweep was faster
-                if client.get_experiment_by_name(wanted) is None:
-                    client.create_experiment(wanted)
-            experiment = str(client.get_experiment_by_name(wanted).experiment_id)
+        wanted = os.environ["MLFLOW_EXPERIMENT_NAME"]
+        with suppress(MlflowException):  # it exists, or another job of a sweep was faster
+            client.create_experiment(wanted)
+        experiment = os.environ.get("MLFLOW_EXPERIMENT_ID") or client.get_experiment_by_name(wanted).experiment_id
         if found := client.search_runs([experiment], f"tags.`{ID}` = '{own}'", max_results=1):
             self._id = found[0].info.run_id
             client.update_run(self._id, status="RUNNING")
@@ -199,11 +187,11 @@ class Mlflow:
         while batch := list(islice(params, MOST_PARAMETERS)):
             client.log_batch(self._id, params=batch)
 
-    def held(self, curve: str) -> Sequence[tuple[int, float]]:
+    def last(self, curve: str) -> int:
         name = FORBIDDEN.sub("_", f"{curve}/train_loss")
         if name not in self._client.get_run(self._id).data.metrics:
-            return []
-        return sorted((each.step, each.value) for each in self._client.get_metric_history(self._id, name))
+            return -1
+        return max(each.step for each in self._client.get_metric_history(self._id, name))
 
     def add(self, curve: str, points: Sequence[CurvePoint]) -> None:
         self._log((f"{curve}/{name}", value, step) for step, values in points for name, value in values.items())
@@ -245,26 +233,22 @@ class Wandb:
     title, extra, everywhere = "Weights & Biases", "wandb", False
 
     def __init__(self, run: TrackedRun) -> None:
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # of crashes of the library, to its makers
         import wandb
         from requests.utils import get_netrc_auth  # what `wandb login` writes is a line of netrc
 
         own = wandb.setup().settings
-        mode: Literal["online", "offline"] | None = None
-        if "WANDB_MODE" not in os.environ:  # offline unless there are credentials for the server
+        mode = os.environ.get("WANDB_MODE")
+        if mode is None:  # offline unless there are credentials for the server
             known = own.api_key or own.identity_token_file or get_netrc_auth(own.base_url)
             mode = "online" if known and own.mode == "online" else "offline"
-        folder, key = Path(os.environ.get("WANDB_DIR") or run.folder / FOLDER), run.find_id()
+        folder = Path(os.environ.get("WANDB_DIR") or run.folder / FOLDER)
         folder.mkdir(parents=True, exist_ok=True)
-        if (mode or own.mode) == "offline":
-            before = [path for path in folder.glob(f"wandb/offline-run-*-{key}*") if path.is_dir()]
-            uploaded = [path for path in before if any(path.glob("*.wandb.synced"))]
-            for path in {*before} - {*uploaded}:  # nobody has its points, and this call logs them again
-                shutil.rmtree(path, ignore_errors=True)
-            key += f"-{len(uploaded)}" if uploaded else ""  # a server would show the points of both
+        for before in folder.glob(f"wandb/offline-run-*-{run.find_id()}") if mode == "offline" else ():
+            if not any(before.glob("*.synced")):  # nobody has its points, and this call logs them again
+                remove(before)
         about = {"version": run.version, "commit": run.commit, "command": run.command}
         self._wandb = wandb.init(
-            id=key,
+            id=run.find_id(),
             name=run.name,
             project=own.project or "wordless",
             group=os.environ.get("WANDB_RUN_GROUP") or run.group,
@@ -277,68 +261,49 @@ class Wandb:
             reinit="create_new",
             # Neither code nor printed lines nor changes of a checkout are uploaded.
             settings=wandb.Settings(
-                console="off",
-                silent=True,
-                disable_code=True,
-                disable_git=True,
-                x_save_requirements=False,
-                init_timeout=30.0,  # seconds that the library waits for its server
-                finish_timeout=50.0,
+                console="off", silent=True, disable_code=True, disable_git=True, x_save_requirements=False
             ),
         )
-        self._named: set[str] = set()
 
-    def held(self, curve: str) -> Sequence[tuple[int, float]]:
-        """Return the last step and loss of a curve: a run that is continued has them in its summary."""
-        step, loss = (self._wandb.summary.get(f"{curve}/{name}") for name in ("step", "train_loss"))
-        return [] if step is None or loss is None else [(int(step), float(loss))]
+    def last(self, curve: str) -> int:
+        """Return the last step of a curve: a run that is continued has it in its summary."""
+        return int(self._wandb.summary.get(f"{curve}/step", -1))
 
     def add(self, curve: str, points: Sequence[CurvePoint]) -> None:
         """Log points, with the steps of the training as their horizontal axis."""
-        if curve not in self._named:
-            self._wandb.define_metric(f"{curve}/*", step_metric=f"{curve}/step")
-            self._named.add(curve)
+        self._wandb.define_metric(f"{curve}/*", step_metric=f"{curve}/step")
         for step, values in points:
             self._wandb.log({f"{curve}/{key}": value for key, value in {"step": step, **values}.items()})
 
     def conclude(self, figures: Figures, files: Files, pictures: Pictures) -> None:
         self._wandb.summary.update(dict(figures))
-        for path in files:
-            self._save(path.name, path.read_bytes())
-        for title, png in pictures.items():
-            self._save(f"pictures/{title.replace('/', '_')}.png", png)
+        contents = {path.name: path.read_bytes() for path in files}
+        contents |= {f"pictures/{title.replace('/', '_')}.png": png for title, png in pictures.items()}
+        for name, content in contents.items():
+            path = Path(self._wandb.dir) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)  # a copy: the library would only link a file of another folder
+            self._wandb.save(path, base_path=self._wandb.dir, policy="now")
 
     def close(self, state: State) -> None:
         """Set the state of the run, and wait until the library has written everything."""
         self._wandb.summary["state"] = state
         self._wandb.finish(exit_code=EXIT_CODES[state])
 
-    def _save(self, name: str, content: bytes) -> None:
-        path = Path(self._wandb.dir) / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)  # a copy: the library would only link a file of another folder
-        self._wandb.save(path, base_path=self._wandb.dir, policy="now")
-
 
 Tracker: TypeAlias = TensorBoard | Mlflow | Wandb
 TRACKERS: dict[str, type[Tracker]] = {"tensorboard": TensorBoard, "mlflow": Mlflow, "wandb": Wandb}
-DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # beginnings of an address of MLflow on this machine
 LONGEST_REASON = 200  # characters
 Say = Callable[[str], None]
 
 
 def require_trackers(names: Sequence[str]) -> None:
-    """Refuse trackers that do not exist, are named twice, or need a library that is not installed."""
+    """Refuse trackers that do not exist, or need a library that is not installed."""
     for name in names:
         if name not in TRACKERS:
             raise InputError(f"tracking={name} is not a tracker; {suggestion(name, TRACKERS)}")
-        if names.count(name) > 1:
-            raise InputError(f"tracking names {name} twice; name each tracker once")
-        database = name == "mlflow" and os.environ.get("MLFLOW_TRACKING_URI", "sqlite:").startswith(DATABASES)
-        needed, extra = (name, "sqlalchemy", "alembic") if database else (name,), TRACKERS[name].extra
-        if missing := [module for module in needed if find_spec(module) is None]:
-            install = f"pip install 'wordless[{extra}]'" if extra else "make install"
-            raise InputError(f"tracking={name} needs {' and '.join(missing)}, not installed here: {install}")
+        if find_spec(name) is None:
+            raise InputError(f"tracking={name} needs {name}, not installed here: pip install 'wordless[{name}]'")
 
 
 class Tracking:
@@ -352,21 +317,20 @@ class Tracking:
         self.kinds = {name: TRACKERS[name] for name in names if run is not None}  # those that had no error
         self._run, self._say = run, say
         self._open: dict[str, Tracker] = {}
-        self._curves: dict[tuple[str, str, str], tuple[str, int]] = {}  # name in a library, and last step
+        self._last: dict[tuple[str, str], int] = {}  # step by tracker and training
 
-    def watch(self, training: str, key: str, fit: FitConfig) -> LiveCurve:
-        """Begin to track a training that this process carries out or continues; ``key`` is that of its entry."""
-        return LiveCurve(fit, partial(self.complete, training, key))
+    def watch(self, training: str, fit: FitConfig) -> LiveCurve:
+        """Begin to track a training that this process carries out or continues."""
+        return LiveCurve(fit, partial(self.complete, training))
 
-    def complete(self, training: str, key: str, points: Sequence[CurvePoint]) -> None:
+    def complete(self, training: str, points: Sequence[CurvePoint]) -> None:
         """Have each tracker hold the curve of a training; ``points`` are all points so far."""
 
         def add(name: str, tracker: Tracker) -> None:
-            known = self._curves.get((name, training, key))
-            curve, last = known or _find_curve(tracker, training, key, points)
+            last = self._last[name, training] if (name, training) in self._last else tracker.last(training)
             if new := [point for point in points if point[0] > last]:
-                tracker.add(curve, new)
-            self._curves[name, training, key] = curve, max(last, points[-1][0])
+                tracker.add(training, new)
+            self._last[name, training] = max(last, points[-1][0])
 
         self._each([*self.kinds], add)
 
@@ -399,21 +363,6 @@ class Tracking:
 
 
 NO_TRACKING = Tracking()
-
-
-def _find_curve(tracker: Tracker, training: str, key: str, points: Sequence[CurvePoint]) -> tuple[str, int]:
-    """Return the name of a training's curve in a library, and the last step that the library holds of it.
-
-    If the library holds other losses under the name, such as those of other weights in a folder that is used again, the
-    curve gets a name of its own.
-    """
-    losses, name = {step: values.get("train_loss") for step, values in points}, training
-    for number in count(1):
-        held = tracker.held(name)
-        if all(isclose(loss, losses.get(step) or loss, rel_tol=1e-5) for step, loss in held):  # some hold 32 bits
-            break
-        name = f"{training} {key[:6]}{f' {number}' if number > 1 else ''}"
-    return name, max((step for step, _ in held), default=-1)
 
 
 class LiveCurve:
@@ -455,37 +404,30 @@ def curve_point(point: Point, fit: FitConfig | None, *, steps_per_second: float 
     return point["step"], {name: value for name, value in values.items() if value is not None and isfinite(value)}
 
 
-class Terminated(SystemExit):
-    """SIGTERM, as a cluster sends it to a job."""
-
-
 @contextmanager
 def tracked(tracking: Tracking) -> Iterator[Tracking]:
     """Close the trackers when the block ends, with the state that its end stands for.
 
-    SIGTERM is raised as `Terminated` if there is a tracker of a network, which would show the run as running. A signal
-    that somebody else handles or ignores is left alone.
+    SIGTERM, as a cluster sends it to a job, is an exit if there is a tracker of a network, which would show the run as
+    running. A signal that somebody else handles or ignores is left alone.
     """
     remote = not all(kind.everywhere for kind in tracking.kinds.values())
     ours = remote and threading.current_thread() is threading.main_thread()
     ours = ours and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
     def end(number: int, frame: FrameType | None) -> None:
-        raise Terminated
+        raise SystemExit(128 + number)
 
     state: State = "failed"
-    terminated = False
     if ours:
         signal.signal(signal.SIGTERM, end)
     try:
         yield tracking
         state = "finished"
-    except (KeyboardInterrupt, SystemExit) as error:
-        state, terminated = "killed", isinstance(error, Terminated)
+    except (KeyboardInterrupt, SystemExit):
+        state = "killed"
         raise
     finally:
         if ours:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         tracking.close(state)
-        if terminated:
-            os.kill(os.getpid(), signal.SIGTERM)

@@ -194,44 +194,6 @@ def test_what_another_run_trained_in_between_completes_the_curve(
     require_whole(name, READERS[name](place.folder), entry)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_other_weights_in_the_same_folder_have_another_curve(
-    name: str, place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An offline run of W&B is written anew, so it has only the curve of the last call."""
-    prepare(name, place.root, monkeypatch)
-    for fit in (FIT, replace(FIT, lr=0.01)):
-        entry = place.train(name, fit=fit)
-    curves = {name: each for name, each in READERS[name](place.folder).curves.items() if name.endswith("/train_loss")}
-    assert len(curves) == (1 if name == "wandb" else 2)
-    last = curves[max(curves, key=len)]  # the name of the second curve has the key of its entry
-    assert last == [
-        (each["step"], pytest.approx(each["train_loss"], rel=1e-6)) for each in entry.read_rows(CURVE, "curve")
-    ]
-
-
-def test_other_options_in_the_same_folder_are_another_run(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    place.folder.mkdir()
-    known = place.run.find_id()
-    with monkeypatch.context() as elsewhere:
-        elsewhere.setitem(CONFIG, "workers", 2)
-        assert place.run.find_id() == known
-    monkeypatch.setitem(CONFIG, "stages", ["lm", "probe"])
-    assert place.run.find_id() != known
-
-
-def test_an_uploaded_offline_run_is_not_logged_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server would show the points of both; an attempt that nobody uploaded is replaced."""
-    prepare("wandb", place.root, monkeypatch)
-    place.train("wandb")
-    (first,) = (place.folder / "tracking/wandb").glob("offline-run-*/*.wandb")
-    first.with_name(f"{first.name}.synced").touch()
-    place.train("wandb")
-    place.train("wandb")
-    found = {path.name for path in (place.folder / "tracking/wandb").glob("offline-run-*/*.wandb")}
-    assert found == {first.name, first.name.replace(".wandb", "-1.wandb")}
-
-
 # What a failing tracker costs
 
 
@@ -267,7 +229,7 @@ def test_a_full_disk_ends_no_training(small_disk: Path) -> None:
     runs = [Place(root=small_disk, name=name).run for name in ("whole", "filling")]
     whole, filling = (Tracking(["tensorboard"], run, said.append) for run in runs)
     for tracking, steps in ((whole, 3), (filling, 1200)):
-        curve = tracking.watch(TRAINING, "0123456789abcdef", FIT)
+        curve = tracking.watch(TRAINING, FIT)
         for step in range(1, steps + 1):
             curve.add(Point(step=step, train_loss=0.5, validation_loss=0.25))
         if tracking is whole:
@@ -297,7 +259,6 @@ def test_a_run_that_is_refused_leaves_no_record(name: str, place: Place, monkeyp
     ("names", "told"),
     [
         (["tensorbord"], r"tracking=tensorbord\b.*\btensorboard\b"),
-        (["tensorboard", "tensorboard"], r"tracking\b.*\btensorboard twice\b"),
         (["tensorboard", "mlflow"], r"tracking=mlflow\b.*pip install 'wordless\[mlflow\]'"),
         (["tensorboard", "wandb"], r"tracking=wandb\b.*pip install 'wordless\[wandb\]'"),
     ],
@@ -365,7 +326,8 @@ def test_a_killed_run_says_so_and_is_completed(
         assert not running.ended_within(0.05), running.told
     running.end(number)
     done = running.wait()
-    assert done.code == (130 if number is signal.SIGINT else -number), done.told
+    codes = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}
+    assert done.code == codes[number], done.told
     half = READERS["mlflow"](tmp_path / "x")
     assert half.state == state
     assert call("run", *words, place=tmp_path).code == 0
