@@ -107,16 +107,9 @@ class Fingerprints:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SavedTokenizer:
-    """The content of ``config.json``."""
+class SavedTokenizer(TokenizerConfig):
+    """The content of ``config.json``; older folders lack what has a default."""
 
-    audio: SpectrogramConfig
-    patch: PatchConfig
-    autoencoder: AutoencoderConfig
-    codebook_size: int
-    levels: int = 1  # older folders do not have this entry
-    speech_layer: SpeechLayerConfig | None = None  # nor this one
-    pitch: PitchFormat | None = None  # nor this one
     gain: float = 0.0  # dB, of sound of the codes
     fingerprints: Fingerprints
 

@@ -1,12 +1,11 @@
 """Text units of other projects: ``name|units``, fairseq's ``.km`` beside a manifest ``.tsv``, JSON lines, times.
 
 Units without repeats need their durations, in codes, or the sound gets another length. JSON lines hold both, under the
-names of SlamKit. The other formats have a file beside them, as textlesslib writes it; and a file of lengths in samples,
-because the last code of a recording may reach beyond its end::
+names of SlamKit, and the number of samples, because the last code of a recording may reach beyond its end. The other
+formats have a file of durations beside them, as textlesslib writes it, and stand for whole codes::
 
     units.txt            a|3 7 3              units without repeats
     units.txt.durations  a|2 1 1              codes of each unit: 3 3 7 3
-    units.txt.lengths    a|600                samples at the codes' rate, of at most 4 * samples_per_code
     units.jsonl          {"file_name": "a.wav", "num_samples": 600, "units": [3, 7, 3], "duration": [2, 1, 1]}
 """
 
@@ -33,8 +32,7 @@ from wordless.base.values import parse_json, shortened
 
 UnitsFormat = Literal["name_units", "fairseq", "jsonl", "times"]
 TIMES = ("path", "start", "end", "code", "stream", "rate")  # columns of "times"
-DURATIONS, LENGTHS = ".durations", ".lengths"  # added to the name of a text file, for the files beside it
-TEXTLESS = ".units"  # textlesslib writes x.units and x.durations
+DURATIONS = ".durations"  # added to the name of a text file, for the file beside it
 
 
 def write_units(path: Path, clips: Iterable[CodedClip], kind: UnitsFormat, *, deduplicate: bool = False) -> None:
@@ -57,24 +55,24 @@ def write_units(path: Path, clips: Iterable[CodedClip], kind: UnitsFormat, *, de
             for clip in clips:
                 table.writerows(_timed_rows(clip, deduplicate))
         return
-    suffixes = [""] if kind == "jsonl" else ["", LENGTHS, *([DURATIONS] if deduplicate else [])]
-    for stale in {DURATIONS, LENGTHS} - set(suffixes):  # of an earlier file of the same name
-        _beside(path, stale).unlink(missing_ok=True)
     names = iter(_short_names([clip.name for clip in clips]) if kind == "name_units" else ())
+    beside = _beside(path)
+    beside.unlink(missing_ok=True)  # of an earlier file of the same name
     with ExitStack() as stack:
-        # The first one is renamed last, so units are never there without their durations.
-        files = {suffix: stack.enter_context(_opened(_beside(path, suffix))) for suffix in suffixes}
+        # The durations are renamed first, so units are never there without them.
+        file = stack.enter_context(_opened(path))
+        durations_file = stack.enter_context(_opened(beside)) if deduplicate and kind != "jsonl" else None
         for clip in clips:
             units, durations = _units(clip, deduplicate)
             if kind == "jsonl":
                 row = {"file_name": clip.name, "num_samples": clip.codes.num_samples, "units": units}
                 row |= {"duration": durations} if deduplicate else {}
-                files[""].write(f"{json.dumps(row, ensure_ascii=False)}\n")
+                file.write(f"{json.dumps(row, ensure_ascii=False)}\n")
                 continue
             begin = f"{next(names)}|" if kind == "name_units" else ""
-            numbers = {"": units, LENGTHS: [clip.codes.num_samples], DURATIONS: durations}
-            for suffix, file in files.items():
-                file.write(f"{begin}{' '.join(map(str, numbers[suffix]))}\n")
+            file.write(f"{begin}{' '.join(map(str, units))}\n")
+            if durations_file is not None:
+                durations_file.write(f"{begin}{' '.join(map(str, durations))}\n")
 
 
 @contextmanager
@@ -84,8 +82,9 @@ def _opened(path: Path) -> Iterator[IO[str]]:
         yield file
 
 
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
+def _beside(path: Path) -> Path:
+    """Return the file of durations beside units; textlesslib writes x.units and x.durations."""
+    return path.with_suffix(DURATIONS) if path.suffix == ".units" else path.with_name(path.name + DURATIONS)
 
 
 def _timed_rows(clip: CodedClip, deduplicate: bool) -> Iterator[tuple[str | int, ...]]:
@@ -132,7 +131,7 @@ def _units(clip: CodedClip, deduplicate: bool) -> tuple[list[int], list[int]]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Line:
-    """A line of units, or of durations or lengths in a file beside them."""
+    """A line of units, or of durations in the file beside them."""
 
     name: str | None  # that the line begins with
     units: list[int]
@@ -143,21 +142,29 @@ class _Line:
 def read_units(path: Path, format: CodesFormat, *, codes_per_unit: int | None = None) -> list[CodedClip]:
     """Read a ``name|units`` or JSON-lines file as codes of ``format``, because the text itself names no codebook.
 
-    Durations and lengths are read from the lines of JSON, or from the files beside the text. ``codes_per_unit`` is the
-    duration of each unit where none is given.
+    Durations are read from the lines of JSON, or from the file beside the text. ``codes_per_unit`` is the duration of
+    each unit where none is given.
 
     Raises:
-        InputError: a line has another form, a unit is outside the codebook, or durations or lengths contradict the
-            units; the message names file and line. Also if no unit of the file follows itself, and nothing says how
-            long the units are; or if the path is not a file.
+        InputError: a line has another form, a unit is outside the codebook, or durations or the number of samples
+            contradict the units; the message names file and line. Also if no unit of the file follows itself, and
+            nothing says how long the units are; or if the path is not a file.
     """
-    beside = {suffix: dict(_lines(file)) for suffix in (DURATIONS, LENGTHS) if (file := _found(path, suffix))}
+    others = [
+        path.with_name(path.name + DURATIONS),
+        *([path.with_suffix(DURATIONS)] if path.suffix == TEXTLESS else []),
+    ]
+    beside = next((file for file in others if file.is_file()), None)
+    durations = {} if beside is None else dict(_lines(beside))
     clips: list[CodedClip] = []
     neighbours = repeats = 0  # neighbouring units, and equal ones, in lines that do not say how long they are
     for number, line in _lines(path):
         try:
-            for suffix, others in beside.items():
-                line = _completed(line, suffix, others.pop(number, None))
+            if durations is not None:
+                own = durations.pop(number, None)
+                if own is None or own.name not in (None, line.name):
+                    raise InputError(f"{beside} has no such line with this name; write both files again")
+                line = replace(line, durations=own.units)
             if codes_per_unit is not None:
                 if line.durations is not None:
                     raise InputError(f"codes_per_unit={codes_per_unit}, and durations are given; leave one of them out")
@@ -169,10 +176,8 @@ def read_units(path: Path, format: CodesFormat, *, codes_per_unit: int | None = 
             clips.append(CodedClip(path=line.name or f"{path}:{number}", codes=codes))
         except ValueError as error:
             raise InputError(f"{path}:{number}: {first_line(error)}") from error
-    for suffix, others in beside.items():
-        for number in others:
-            file = _found(path, suffix)
-            raise InputError(f"{file}:{number}: the units have no such line; write both files again")
+    if durations:
+        raise InputError(f"{beside}:{min(durations)}: the units have no such line; write both files again")
     if neighbours and not repeats:  # the sound would be shortened without a word
         raise InputError(
             f"{path} has no durations, and no unit in it follows itself, so its repeats were merged and the length "
@@ -180,12 +185,6 @@ def read_units(path: Path, format: CodesFormat, *, codes_per_unit: int | None = 
             "lines), or choose a number of codes for each unit, such as codes_per_unit=1"
         )
     return clips
-
-
-def _found(path: Path, suffix: str) -> Path | None:
-    """Return the file beside the units if there is one."""
-    others = [path.with_suffix(suffix)] if path.suffix == TEXTLESS and suffix == DURATIONS else []
-    return next((file for file in (_beside(path, suffix), *others) if file.is_file()), None)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, _Line]]:
@@ -238,18 +237,6 @@ def _unit(word: str) -> int:
     if not (word.isascii() and word.isdigit()):
         raise InputError(f"{shortened(word)} is no unit")
     return int(word)
-
-
-def _completed(line: _Line, suffix: str, own: _Line | None) -> _Line:
-    """Add the durations or the length of the same line in a file beside the units."""
-    if own is None or own.name not in (None, line.name):
-        there = "no such line" if own is None else f"the name {own.name} there"
-        raise InputError(f"the file {suffix} beside it has {there}; write both files again")
-    if suffix == DURATIONS:
-        return replace(line, durations=own.units)
-    if len(own.units) != 1:
-        raise InputError(f"the file {suffix} has {len(own.units)} numbers; give one, the samples of the recording")
-    return replace(line, num_samples=own.units[0])
 
 
 def _coded(line: _Line, format: CodesFormat) -> Codes:

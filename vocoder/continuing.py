@@ -39,11 +39,6 @@ class Prompt:
     codes: Codes
 
     @classmethod
-    def beginning(cls, waveform: Waveform, codes: Codes, steps: int) -> "Prompt":
-        """Return the first time steps of a recording and of its codes."""
-        return cls.within(waveform, codes, 0, steps)
-
-    @classmethod
     def within(cls, waveform: Waveform, codes: Codes, start: int, stop: int) -> "Prompt":
         """Return time steps ``[start, stop)`` of a recording and of its codes."""
         prompt, first = codes.crop(start, stop), start * codes.format.samples_per_code

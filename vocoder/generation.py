@@ -270,7 +270,11 @@ class _Run:
         draws = torch.stack(
             [torch.rand(steps, generator=generator, dtype=torch.float32) for generator in self.generators]
         )
-        given = torch.stack([_given(clip.prompt, self.time, steps) for clip in self.clips])
+        given = torch.full((len(self.clips), steps), TO_DRAW)
+        for own, clip in zip(given, self.clips, strict=True):
+            if clip.prompt is not None:
+                known = clip.prompt[self.time : self.time + steps]
+                own[: len(known)] = known
         conditions, phase = self._conditions(windows, frames), self._phase(windows, given)
         if self.guard is None:
             levels = self._advance(conditions, given, draws, self.sampling, phase)
@@ -404,12 +408,6 @@ class _Run:
                 phase[clip, : len(turns), :2] = torch.cat([heard, made])
                 phase[clip, : len(turns), 2] = lags(turns, hop_length=hop)
         return phase
-
-
-def _given(prompt: Tensor | None, start: int, steps: int) -> Tensor:
-    """Return the prompt's levels of samples ``[start, start + steps)``, `TO_DRAW` after its end."""
-    known = torch.zeros(0, dtype=torch.int64) if prompt is None else prompt[start : start + steps]
-    return pad(known, (0, steps - len(known)), value=TO_DRAW)
 
 
 def _windows(blocks: Iterable[Tensor], edge: int) -> Iterator[Tensor]:

@@ -70,7 +70,7 @@ def _prompt(path: Path | None, tokenizer: Tokenizer) -> Prompt | None:
             f"prompt={path} lasts {codes.seconds:.3f} s, and one code {1 / codes.format.codes_per_second:.3f} s; "
             "name a longer one, or none"
         )
-    return Prompt.beginning(waveform, codes, steps)
+    return Prompt.within(waveform, codes, 0, steps)
 
 
 def _sounds(prompt: Prompt | None, codes: list[Codes], synthesis: Synthesis, terminal: Terminal) -> list[Waveform]:

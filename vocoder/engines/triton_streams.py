@@ -17,7 +17,7 @@ All sizes of matrices are powers of two; `kernel_weights` pads them with zeros.
 
 from collections.abc import Callable
 from itertools import accumulate
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 import triton
@@ -164,22 +164,6 @@ LAUNCH = 2048  # samples of a launch, so that an interruption waits for a fracti
 WARPS = 8
 
 
-class KernelWeights(NamedTuple):
-    """The weights as `vocoder.engines.triton_streams.go_on` reads them; its parameters name the shapes."""
-
-    embedding: Tensor
-    dilated: Tensor
-    residual: Tensor
-    skip: Tensor
-    skip_bias: Tensor
-    hidden: Tensor
-    hidden_bias: Tensor
-    output: Tensor
-    output_bias: Tensor
-    ring_starts: Tensor
-    dilations: Tensor
-
-
 class TritonStreams:
     """Clips side by side on a GPU; it implements `vocoder.engines.choice.Streams`.
 
@@ -193,8 +177,9 @@ class TritonStreams:
         self.group = group or (1 if clips <= processors else GROUP)
         self.programs = -(-clips // self.group)
         self.weights = kernel_weights(model)
-        slots, width = int(self.weights.ring_starts[-1]) + _ring_lengths(model)[-1], self.programs * self.group
-        self.rings = torch.zeros(slots, width, self.weights.embedding.shape[1], device=self.device, dtype=torch.float32)
+        (self.r, self.h), (self.k, self.s) = self.weights["residual"].shape[1:], self.weights["output"].shape
+        slots, width = sum(_ring_lengths(model)), self.programs * self.group
+        self.rings = torch.zeros(slots, width, self.r, device=self.device, dtype=torch.float32)
         self.previous = torch.full((width,), silence(levels=model.config.levels), device=self.device).int()
         self.time = 0
 
@@ -232,23 +217,19 @@ class TritonStreams:
         """Generate levels ``(clips, samples)``; fills ``logits (clips, samples, levels)`` unless it is empty."""
         config, steps = self.config, given.shape[1]
         drawn = torch.zeros(given.shape, dtype=torch.int64, device=self.device)
-        s, k = self.weights.hidden.shape[0], self.weights.output.shape[0]
-        r, h = self.weights.residual.shape[1:]
-        inputs = [copy_to(each.contiguous(), self.device) for each in (conditions, given, draws)]
-        added = (
-            torch.zeros(0, device=self.device, dtype=torch.float32)
-            if carried is None
-            else nn.functional.pad(carried, (0, r - carried.shape[2]))
-        )
+        inputs = {"conditions": conditions, "given": given, "draws": draws}
+        inputs = {name: copy_to(each.contiguous(), self.device) for name, each in inputs.items()}
+        nothing = torch.zeros(0, device=self.device, dtype=torch.float32)
+        added = nothing if carried is None else nn.functional.pad(carried, (0, self.r - carried.shape[2]))
         for first in range(0, steps, LAUNCH):
             go_on[(self.programs,)](
-                *self.weights,
-                self.rings,
-                self.previous,
-                *inputs,
-                drawn,
-                logits,
-                added,
+                **self.weights,
+                rings=self.rings,
+                previous=self.previous,
+                **inputs,
+                drawn=drawn,
+                scores=logits,
+                carried=added,
                 clips=self.clips,
                 frames=conditions.shape[1],
                 time=self.time,
@@ -262,11 +243,11 @@ class TritonStreams:
                 levels=config.levels,
                 layers=config.layers,
                 taps=config.kernel_size,
-                r=r,
-                h=h,
-                s=s,
-                k=k,
-                block=min(BLOCK[self.group], h, s),
+                r=self.r,
+                h=self.h,
+                s=self.s,
+                k=self.k,
+                block=min(BLOCK[self.group], self.h, self.s),
                 greedy=sampling.temperature == 0,
                 precision=_precision(self.device),
                 voiced=carried is not None,
@@ -277,8 +258,8 @@ class TritonStreams:
         return drawn.cpu()
 
 
-def kernel_weights(model: WaveNet) -> KernelWeights:
-    """Convert the model's weights to the kernel's layout."""
+def kernel_weights(model: WaveNet) -> dict[str, Tensor]:
+    """Convert the model's weights to the layout of `go_on`, whose parameters name them and their shapes."""
     config, r, s = model.config, _power(model.config.residual_channels), _power(model.config.skip_channels)
     k, half = _power(config.levels), config.gate_channels // 2
     h = _power(half)
@@ -293,19 +274,19 @@ def kernel_weights(model: WaveNet) -> KernelWeights:
     residual = [filled(each.T, r, h) for each in matrices(model.residual)]
     lengths = _ring_lengths(model)
     device = model.embedding.weight.device
-    return KernelWeights(
-        embedding=filled(model.embedding.weight.detach(), k, r),
-        dilated=torch.stack([torch.cat([*map(tap, layer)], dim=2) for layer in taps]),
-        residual=torch.stack([*residual, torch.zeros(r, h, device=device, dtype=torch.float32)]),
-        skip=torch.stack([filled(each, s, h) for each in torch.split(model.skip.weight.detach(), half, 1)]),
-        skip_bias=bias(model.skip, s),
-        hidden=filled(model.hidden.weight.detach(), s, s),
-        hidden_bias=bias(model.hidden, s),
-        output=filled(model.output.weight.detach(), k, s),
-        output_bias=bias(model.output, k, NEVER),
-        ring_starts=torch.tensor([0, *accumulate(lengths[:-1])], dtype=torch.int32, device=device),
-        dilations=torch.tensor(config.dilations, dtype=torch.int32, device=device),
-    )
+    return {
+        "embedding": filled(model.embedding.weight.detach(), k, r),
+        "dilated": torch.stack([torch.cat([*map(tap, layer)], dim=2) for layer in taps]),
+        "residual": torch.stack([*residual, torch.zeros(r, h, device=device, dtype=torch.float32)]),
+        "skip": torch.stack([filled(each, s, h) for each in torch.split(model.skip.weight.detach(), half, 1)]),
+        "skip_bias": bias(model.skip, s),
+        "hidden": filled(model.hidden.weight.detach(), s, s),
+        "hidden_bias": bias(model.hidden, s),
+        "output": filled(model.output.weight.detach(), k, s),
+        "output_bias": bias(model.output, k, NEVER),
+        "ring_starts": torch.tensor([0, *accumulate(lengths[:-1])], dtype=torch.int32, device=device),
+        "dilations": torch.tensor(config.dilations, dtype=torch.int32, device=device),
+    }
 
 
 def _ring_lengths(model: WaveNet) -> list[int]:

@@ -201,17 +201,12 @@ def open_threads(engine: EngineConfig, workers: int, *, shared: Sequence[Path] =
         with open_pool(engine, workers, shared=shared) as pool:
             yield pool
         return
-    workers = max(workers, 1)
-    with ThreadPoolExecutor(workers) as threads:
-
-        def submit(work: Callable[[T], R], jobs: Sequence[T]) -> Future[list[R]]:
-            return threads.submit(lambda: [work(job) for job in jobs])  # the numbers of threads stay as they are
-
-        try:
-            yield Pool(submit=submit, workers=workers, ahead=16 * workers)
-        except KeyboardInterrupt:
-            threads.shutdown(wait=False, cancel_futures=True)
-            raise
+    threads = ThreadPoolExecutor(max(workers, 1))
+    try:  # the numbers of threads stay as they are
+        submit = lambda work, jobs: threads.submit(lambda: [work(job) for job in jobs])  # noqa: E731
+        yield Pool(submit=submit, workers=max(workers, 1), ahead=16 * max(workers, 1))
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
 
 
 def as_finished(

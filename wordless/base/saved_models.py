@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from wordless.base.errors import InputError
 from wordless.base.files import NO_PERMISSION, aside, causes, file_hash, os_number, write_aside
-from wordless.base.hub import fetch, hub_address, short_address
+from wordless.base.hub import fetch, hub_address, is_on_hub, short_address
 from wordless.base.machine import broken_library
 from wordless.base.values import find_object, list_hash, read_json, read_object, shortened
 
@@ -75,13 +75,13 @@ def model_folder(name: Path | str, kind: ModelKind) -> Path:
     A text ``user/name`` is a repository of the hub unless there is such a folder; ``hf://user/name`` always is. A
     repository holds the model itself, or a run with the model in the folder ``kind.part``.
     """
-    if address := hub_address(name):
-        return fetch(address, kind.part, "")
-    if (address := short_address(name)) is None:
+    if (address := hub_address(name) or short_address(name)) is None:
         return Path(name).expanduser()
     try:
         return fetch(address, kind.part, "")
     except InputError as error:
+        if is_on_hub(name):
+            raise
         raise InputError(f"there is no folder {name} here, and {error}") from error
 
 
