@@ -150,12 +150,8 @@ def read_units(path: Path, format: CodesFormat, *, codes_per_unit: int | None = 
             contradict the units; the message names file and line. Also if no unit of the file follows itself, and
             nothing says how long the units are; or if the path is not a file.
     """
-    others = [
-        path.with_name(path.name + DURATIONS),
-        *([path.with_suffix(DURATIONS)] if path.suffix == TEXTLESS else []),
-    ]
-    beside = next((file for file in others if file.is_file()), None)
-    durations = {} if beside is None else dict(_lines(beside))
+    beside = _beside(path)
+    durations = dict(_lines(beside)) if beside.is_file() else None
     clips: list[CodedClip] = []
     neighbours = repeats = 0  # neighbouring units, and equal ones, in lines that do not say how long they are
     for number, line in _lines(path):
