@@ -133,6 +133,7 @@ def test_other_codes_bare_numbers_and_layers_that_are_not_there_are_refused(mode
     for ask, told in (
         (lambda: model.generate(foreign, seconds=1), r"\bc1\b.*\bc2\b"),
         (lambda: model.perplexity([foreign]), r"\bc1\b.*\bc2\b"),
+        (lambda: model.log_probabilities_of_rates(foreign), r"\bc1\b.*\bc2\b"),
         (lambda: model.generate(own.values, seconds=1), r"codes\b.*ndarray\b.*Codes\b"),  # type: ignore[arg-type]
         (lambda: model.hidden_states(own.values), r"codes\b.*ndarray\b.*Codes\b"),  # type: ignore[arg-type]
         (lambda: model.hidden_states(own, layers=[TINY.layers + 1]), r"layers\b.*\b3\b.*\b0\b"),

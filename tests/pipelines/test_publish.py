@@ -14,8 +14,6 @@ import torch
 
 import wordless
 from pipelines.commandline.outputs import hold
-from pipelines.decode import decode
-from pipelines.encode import encode
 from pipelines.generate import generate
 from pipelines.publish import PublishConfig, publish
 from pipelines.score import score
@@ -209,47 +207,19 @@ def test_onnx_without_its_libraries_names_the_install_line(
         publish(options(finished_run.folder, repo="", format="onnx", output=str(tmp_path / "x")))
 
 
-RUN = "hf://user/tiny"
-DECODING = {
-    "synthesis": "wavenet",
-    "group": None,
-    "temperature": 0.7,
-    "postfilter": 1.0,
-    "postfilter_passes": 2,
-    "pitch_comb": True,
-    "seed": 0,
-}
-
-
-@pytest.fixture(scope="module")
-def home(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("home")
-    store_in_cache(place, "user/tiny", run_folder)
-    return place
-
-
-@pytest.fixture
-def offline(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    use_hub(monkeypatch, home)
-
-
-def encoding(model: str | Path, source: Path, output: Path) -> dict[str, object]:
-    """The config that the command line composes."""
-    fixed = {"format": "parquet", "deduplicate": False, "workers": 1, "clips_per_shard": 500, "device": "cpu"}
-    return {"model": str(model), "input": str(source), "output": str(output), **fixed}
-
-
-@pytest.mark.usefixtures("offline")
 def test_commands_do_the_same_with_a_run_on_the_hub(
-    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run_folder: Path,
+    recordings: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    store_in_cache(tmp_path / "home", "user/tiny", run_folder)
+    use_hub(monkeypatch, tmp_path / "home")
     printed, written = [], []
-    for name, model in {"local": run_folder, "hub": RUN}.items():
+    for name, model in {"local": run_folder, "hub": "hf://user/tiny"}.items():
         place = tmp_path / name
-        encode(encoding(model, recordings, place / "codes.parquet"))
-        fixed = {"model": str(model), "device": "cpu", "engine": "auto", "codes_per_unit": None, **DECODING}
-        decode({**fixed, "input": str(place / "codes.parquet"), "output": str(place / "sounds")})
-        generate(generating(Path(str(model)), place / "more", prompt=str(recordings / "a.wav")))
+        generate(generating(Path(str(model)), place, prompt=str(recordings / "a.wav")))
         capsys.readouterr()
         score(scoring(Path(str(model)), recordings))
         printed.append(capsys.readouterr().out)

@@ -300,3 +300,43 @@ def test_bf16_computes_in_bf16_and_keeps_fp32_weights(tmp_path: Path) -> None:
     assert others.dtype == torch.float32
     assert not torch.equal(weights, others)
     torch.testing.assert_close(weights, others, atol=0.1, rtol=0.1)
+
+
+def normalised_network() -> nn.Sequential:
+    """With dropout and running statistics; each weight has a gradient, because AdamW makes steps of rounding errors."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 8, bias=False), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 1))
+
+
+COMPILED = replace(CONFIG, compile=True)
+
+
+@pytest.mark.slow  # the compiler takes ten seconds
+def test_a_compiled_training_is_the_same_but_for_rounding(tmp_path: Path) -> None:
+    plain, compiled = normalised_network(), normalised_network()
+    one = trained(plain, CONFIG, tmp_path / "plain")
+    other = trained(compiled, COMPILED, tmp_path / "compiled")
+    for first, second in zip(one["curve"], other["curve"], strict=True):
+        assert second == pytest.approx(first, rel=1e-4)
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(compiled.state_dict()[name], value, rtol=1e-3, atol=1e-4)
+
+
+def _failing(graph: object, inputs: object) -> Callable[..., object]:
+    raise RuntimeError("no compiler here")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_loss_that_cannot_be_compiled_is_computed_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, other = normalised_network(), normalised_network()
+    compiled = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda loss, **options: compiled(loss, backend=_failing))
+    trained(plain, CONFIG, tmp_path / "plain")
+    trained(other, COMPILED, tmp_path / "compiled")
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in plain.state_dict().items())
+
+
+def test_all_figures_are_in_the_curve_and_in_checkpoints(tmp_path: Path) -> None:
+    """Points and checkpoints wait for the last step, whatever their order."""
+    often = replace(CONFIG, checkpoint_minutes=0.0)
+    assert trained(network(), often, tmp_path / "often") == trained(network(), CONFIG, tmp_path / "seldom")
