@@ -1,13 +1,9 @@
 """The whole chain in seconds, in processes that can be killed: a little of the embedded corpus, and a few steps."""
 
 import hashlib
-import multiprocessing
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 from hydra import initialize_config_module
@@ -15,7 +11,7 @@ from hydra import initialize_config_module
 from pipelines.commandline.composition import compose, resolved
 from pipelines.store.store import TIMINGS
 from tests.calling import python
-from tests.killing import PROCESSES, Kill, arm
+from tests.killing import PROCESSES, Kill, arm, call
 
 ROOT = Path(__file__).parents[2]
 STEPS = 8
@@ -58,25 +54,11 @@ def refusal(done: Finished | subprocess.CompletedProcess[str]) -> str:
     return told[0]
 
 
-def called_at_once(place: Path, *words: str, **environment: str) -> Finished:
-    """As `called`, by a process that has imported everything; it leaves its log and its run folder in ``place``."""
+def called_at_once(place: Path, *words: str) -> Finished:
+    """As `called`, by a process that has imported everything; it leaves its run folder in ``place``."""
     place.mkdir(parents=True, exist_ok=True)
-    log = place / "stderr.txt"
-    words = (*words, f"hydra.run.dir={place / 'run'}")
-    process = PROCESSES.Process(target=_call, args=(words, log, environment))
-    process.start()
-    process.join(300)
-    code = process.exitcode if process.exitcode is not None else -1
-    return Finished(returncode=code, stderr=log.read_text())
-
-
-def _call(words: tuple[str, ...], log: Path, environment: dict[str, str]) -> None:
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    for stream in (1, 2):
-        os.dup2(handle, stream)
-    os.environ.update(environment)
-    sys.argv = ["wordless run", *words]
-    import_module("pipelines.run").main()
+    done = call("run", *words, f"hydra.run.dir={place / 'run'}", place=ROOT)
+    return Finished(returncode=done.code, stderr=done.told)
 
 
 def config_of(command: str, *words: str) -> dict[str, object]:
@@ -90,16 +72,10 @@ def composed(store: Path, *words: str) -> dict[str, object]:
     return config_of("run", *TINY, f"store.root='{store}'", *words)
 
 
-def begin(store: Path, folder: Path, *words: str, kill: Kill | None = None) -> multiprocessing.process.BaseProcess:
-    """Start the chain in a process of its own."""
-    process = PROCESSES.Process(target=_run, args=(composed(store, *words), store, folder, kill))
-    process.start()
-    return process
-
-
 def run(store: Path, folder: Path, *words: str, kill: Kill | None = None) -> int:
     """Exit code of the chain in a process of its own; negative: the signal that ended it."""
-    process = begin(store, folder, *words, kill=kill)
+    process = PROCESSES.Process(target=_run, args=(composed(store, *words), store, folder, kill))
+    process.start()
     process.join(300)
     return process.exitcode if process.exitcode is not None else -1
 
