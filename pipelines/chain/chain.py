@@ -2,22 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from lm.probing.task import require_labels
 from pipelines.chain.corpus import find_corpus, read_corpus, seen_of
-from pipelines.chain.pairs import Pair, make_pairs, reused_in_order
-from pipelines.chain.representations import compare_methods, probe_some
+from pipelines.chain.parts import Part, make_parts
+from pipelines.chain.representations import compare_methods
 from pipelines.chain.run_output import conclude, open_tracking, require_own_parts, write_run_folder
 from pipelines.chain.sounds import (
     known_speech,
     make_continuations,
     make_sounds,
-    make_vocoder,
-    measure_sounds,
     train_on_samples,
-    train_samples_first,
 )
 from pipelines.chain.unlabelled import (
     find_sources,
@@ -47,7 +43,7 @@ from pipelines.stages.rates import (
     require_long_enough,
     tokenize_corpus,
 )
-from pipelines.stages.zerospeech import ERRORS, Subject, abx, consistency, spoken_pairs
+from pipelines.stages.zerospeech import Subject, abx, consistency, has_pairs, spoken_pairs
 from pipelines.store.session import Session
 from pipelines.store.store import SYNTHESISED, Entry, Store
 from pipelines.tracking.tracking import NO_TRACKING, tracked
@@ -59,9 +55,6 @@ from wordless.base.progress import Terminal
 from wordless.base.text import listed
 from wordless.training.gangs import open_gang
 from wordless.training.precision import with_precision
-
-TESTS = "tests of the language model"
-PARTS = ("vocoder", "language model", "other methods", TESTS)  # of a run; the first take longest, the last one waits
 
 
 def run_chain(config: dict[str, object], folder: Path) -> None:
@@ -154,93 +147,56 @@ def make_folds(
             session.terminal.say(f"probe     {notice}")
     if (
         settings.parallel is None
+        and settings.processes == 1
         and (trainings > 1 or not settings.reads_codes)
         and (reason := obstacle(settings.threads, settings.device, settings.engine))
     ):
         session.terminal.say(f"parallel  one training after the other: {reason}")
-    pairs = {
-        (fold.name, seeded.seed): Pair(
-            fold=fold.name,
-            place=f"{fold.name}, seed {seeded.seed}" if trainings > 1 else "",
+    parts = {
+        (fold.name, seeded.seed): Part(
             manifest=fold,
             settings=seeded,
             unlabelled=unlabelled,
+            place=f"{fold.name}, seed {seeded.seed}" if trainings > 1 else "",
         )
         for fold in folds
         for seeded in seeds
     }
-    parallel = settings.trainings_at_once
-    before = [] if settings.reads_codes else train_samples_first(session, pairs, parallel=parallel)
-    several = replace(session, parallel=parallel if len(pairs) == 1 else 1)  # several pairs keep the processes busy
-    made = make_pairs(several, pairs, make_pair, parallel=parallel)
+    made = make_parts(
+        session, parts, make_part, processes=settings.processes, threads=settings.threads or settings.part_threads or 1
+    )
     if NEXT_SAMPLE in settings.stages:
-        first = next(iter(pairs))
+        first = next(iter(parts))
         options, models, rate = settings.next_sample.sounds, made[first].sample_models, settings.audio.sample_rate
-        sounds = generate_sample_sounds(session, pairs[first].manifest, models, options, sample_rate=rate)
+        sounds = generate_sample_sounds(session, parts[first].manifest, models, options, sample_rate=rate)
         made[first] = replace(made[first], sample_sounds=sounds)
-    return reused_in_order(made, before)
+    return made
 
 
-def make_pair(session: Session, pair: Pair) -> RunEntries:
+def make_part(session: Session, part: Part) -> RunEntries:
     """Make the entries that the wanted stages of one fold and seed need."""
     entries = RunEntries()
-    if pair.settings.reads_codes:
-        entries = _make_coded(session, pair)
-    if NEXT_SAMPLE in pair.settings.stages:
-        entries = train_on_samples(session, pair.manifest, pair.settings, entries)
+    if part.settings.reads_codes:
+        entries = _make_coded(session, part)
+    if NEXT_SAMPLE in part.settings.stages:
+        entries = train_on_samples(session, part.manifest, part.settings, entries)
     return entries
 
 
-def _make_coded(session: Session, pair: Pair) -> RunEntries:
+def _make_coded(session: Session, part: Part) -> RunEntries:
     """Make the entries of all stages that need codes."""
-    manifest, settings = pair.manifest, pair.settings
+    manifest, settings = part.manifest, part.settings
     entries = _make_codes(session, manifest, settings)
     with limited_threads(settings.part_threads):
-        session = session.after(_make_parts_at_once(session, pair, entries, parallel=settings.parts_at_once))
-        entries = _train_language(session, pair, entries)
+        entries = _train_language(session, part, entries)
         entries = _describe_codes(session, manifest, settings, entries)
         if "probe" in settings.stages:
-            entries = compare_methods(session, pair, entries)
+            entries = compare_methods(session, part, entries)
         if "rates" in settings.stages:
             entries = make_continuations(session, manifest, settings, entries)
         if "vocoder" in settings.stages:
             entries = make_sounds(session, manifest, settings, entries)
     return entries
-
-
-def _make_parts_at_once(session: Session, pair: Pair, entries: RunEntries, *, parallel: int) -> list[Entry]:
-    """Make the missing `PARTS` at the same time; return nothing if they are to be made one after the other.
-
-    The parts are those of the run that do not need each other, but for `TESTS`, which waits for the language model in
-    the store. A process that has finished one begins the next.
-    """
-    if parallel == 1:
-        return []
-    parts = [replace(pair, training=part) for part in PARTS if part != TESTS or "zerospeech" in pair.settings.stages]
-    pairs = {each.training: each for each in parts if not session.contains(partial(_make_part, entries, 1, pair=each))}
-    if len(pairs) < 2:
-        return []
-    processes = min(parallel, len(pairs))
-    make = partial(_make_part, entries, 1 + parallel - processes)
-    made = make_pairs(session, pairs, make, parallel=processes, what="parts of the run")
-    return [entry for each in made.values() for entry in each.named.values()]
-
-
-def _make_part(entries: RunEntries, parallel: int, session: Session, pair: Pair) -> RunEntries:
-    """Make one of `PARTS`, which may train ``parallel`` methods at the same time."""
-    session, settings = replace(session, parallel=parallel), pair.settings
-    match pair.training:
-        case "vocoder":
-            playback, entries = make_vocoder(session, pair.manifest, settings, entries)
-            return measure_sounds(playback, settings, entries)
-        case "language model":
-            entries = _train_language(session, pair, entries, tested=False)
-            return probe_some(session, pair, entries, reading_models=True)
-        case "other methods":
-            entries = _describe_codes(session, pair.manifest, settings, entries)
-            return probe_some(session, pair, entries, reading_models=False)
-        case _:
-            return _train_language(session, pair, entries)
 
 
 def _make_codes(session: Session, manifest: Clips, settings: RunSettings) -> RunEntries:
@@ -257,13 +213,13 @@ def _make_codes(session: Session, manifest: Clips, settings: RunSettings) -> Run
     return RunEntries(codebooks=codebooks, rate_tokenizer=together)
 
 
-def _train_language(session: Session, pair: Pair, entries: RunEntries, *, tested: bool = True) -> RunEntries:
-    """Train the language models of codes, and if ``tested`` judge them by the run's tests of words and sentences."""
+def _train_language(session: Session, part: Part, entries: RunEntries) -> RunEntries:
+    """Train the language models of codes, and judge them by the run's tests of words and sentences."""
     # A flat GPT beside models of several rates has their views.
-    settings, coarsest = pair.settings, entries.codebooks[0].patch_frames
+    settings, coarsest = part.settings, entries.codebooks[0].patch_frames
 
     def coded(codebook: TokenizedCorpus) -> CodedClips:
-        clips, own = (pair.manifest, codebook, pair.unlabelled), settings.lm
+        clips, own = (part.manifest, codebook, part.unlabelled), settings.lm
         return coded_clips(session, *clips, own.views, coarsest=coarsest, pitched=own.pitch == "among")
 
     if settings.trains_rates:
@@ -273,7 +229,7 @@ def _train_language(session: Session, pair: Pair, entries: RunEntries, *, tested
     clips = coded(entries.finest)
     model = language_model(session, [clips], settings.lm)
     entries = replace(entries, views=clips.own.views, unlabelled=tuple(clips.unlabelled), lm=model)
-    if tested and "zerospeech" in settings.stages:
+    if "zerospeech" in settings.stages:
         trained_on = [each.codes for each in (clips.own, *clips.unlabelled)]
         entries = judge_language_model(session, settings, entries.finest.tokenizer, trained_on, model, entries)
     return entries
@@ -352,10 +308,9 @@ def judge_language_model(
     if settings.embedded.sentences:
         return entries
     phones = abx(session, subject)
-    if not phones.read_json(ERRORS)["pairs"]:
-        session.terminal.say(
-            "notice    ABX is left out: no two phones stand between the same neighbours in two voices. It needs "
-            "zerospeech.voices=2 or more, and codes that are shorter than most phones"
-        )
-        return entries
+    why = (
+        "notice    ABX is left out: no two phones stand between the same neighbours in two voices. It needs "
+        "zerospeech.voices=2 or more, and codes that are shorter than most phones"
+    )
+    session.when_made(phones, lambda made: None if has_pairs(made) else why)
     return replace(entries, abx=phones)

@@ -1,20 +1,15 @@
 """The stages for sound: vocoder, sounds and their figures; language models of samples, their sounds and speed."""
 
 import time
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import partial
-from typing import cast
 
 import torch
 
 from lm.probing.task import ProbeTask
 from lm.samples.model import SampleLanguageModel
-from pipelines.chain.pairs import Pair, make_pairs
 from pipelines.commandline.choices import EMBEDDED
 from pipelines.methods.study import RunEntries
 from pipelines.results.language_figures import Speed
-from pipelines.results.results import FoldSeed
 from pipelines.results.sound_figures import weak_judge
 from pipelines.settings.run import RunSettings
 from pipelines.stages.codes import codes
@@ -32,7 +27,6 @@ from pipelines.stages.judging import (
 from pipelines.stages.listening import Playback, decode_clips, listening, measure_clips
 from pipelines.stages.networks import convolutional
 from pipelines.stages.next_sample import score_sample_models, train_sample_model
-from pipelines.stages.options import ModelName
 from pipelines.stages.probe import probe_methods
 from pipelines.stages.rates import continuations, window_labels
 from pipelines.stages.stored_arrays import spectrograms, waveforms
@@ -102,7 +96,8 @@ def measure_sounds(playback: Playback, settings: RunSettings, entries: RunEntrie
     decoded = decode_clips(playback)
     judged = measure_clips(session, playback.tokenizer, playback.vocoder, decoded, config)
     spoken = known_speech(playback.manifest, settings)
-    heard = {name: judge_speech(session, decoded, name, spoken) for name in SPEECH_JUDGES if config.asks(name)}
+    paths = [clip.name for clip in playback.choose(config.judged_clips)]
+    heard = {name: judge_speech(session, decoded, paths, name, spoken) for name in SPEECH_JUDGES if config.asks(name)}
     return replace(entries, decoded=decoded, judged=judged, judged_speech=heard)
 
 
@@ -144,8 +139,7 @@ def _recognise(playback: Playback, settings: RunSettings, entries: RunEntries) -
         return entries
     judge, learned = _judge(session, manifest, settings, entries, task)
     labels = recognise_labels(session, judge, decoded, sounds, task.classes)
-    if warning := weak_judge(labels, manifest):
-        session.terminal.say(f"WARNING   {warning}")
+    session.when_made(labels, lambda made: (why := weak_judge(made, manifest)) and f"WARNING   {why}")
     return replace(entries, judge=learned, recognised=labels)
 
 
@@ -167,36 +161,9 @@ def _judge(
         features = log_mel_features(reading, own.tokenizer)
     # Features and probe of clips as they are alone; those of a plain comparison are the same, and computed once.
     method, _ = PROBED[name]
-    probe = probe_methods(session, manifest, [features], settings.probe, labelled=(), only=[method])[method]
+    probe = probe_methods(session, manifest, {method: features}, settings.probe, labelled=())[method]
     judge = create_probe_judge(name, own.tokenizer, features, probe, task, settings.probe)
     return judge, {features.stage: features, f"probed_{method}": probe}
-
-
-def train_samples_first(session: Session, pairs: Mapping[FoldSeed, Pair], *, parallel: int) -> list[Entry]:
-    """Train the models of all pairs at the same time, of each seed those with the most multiply-adds first.
-
-    So all ``parallel`` processes have work, however few seeds there are, and the pairs reuse the models. All pairs have
-    the same clips.
-    """
-    trainings = {(*key, part.training): part for key, pair in pairs.items() for part in _trainings(pair)}
-    if min(parallel, len(trainings)) == 1:
-        return []
-    pair, *_ = pairs.values()
-    sounds = waveforms(session, pair.manifest, pair.settings.audio.sample_rate)
-    made = make_pairs(session, trainings, partial(_train_one, sounds), parallel=parallel, what="models of samples")
-    return [sounds, *(entry for each in made.values() for entry in each.named.values())]
-
-
-def _trainings(pair: Pair) -> Iterator[Pair]:
-    options = pair.settings.next_sample  # the largest model first
-    for name in sorted(options.models, key=lambda name: options.config(name).multiply_adds, reverse=True):
-        yield replace(pair, training=name)
-
-
-def _train_one(sounds: Entry, session: Session, pair: Pair) -> RunEntries:
-    name = cast(ModelName, pair.training)
-    model = train_sample_model(session, pair.manifest, sounds, pair.settings.next_sample, name)
-    return RunEntries(sample_models={name: model})
 
 
 def train_on_samples(session: Session, manifest: Clips, settings: RunSettings, entries: RunEntries) -> RunEntries:

@@ -4,7 +4,7 @@ The stages of `wordless probe` compute the features, in a small store beside the
 command, or until a killed command is called again. So the vectors of the clips of a run are those that its probe read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -281,22 +281,23 @@ def _trim_db(settings: EmbedConfig, run: Path) -> float | None:
     return read_manifest(run / MANIFEST, run).effective_trim_db(None if trim_db is None else float(trim_db))
 
 
-def sound_features_of_run(session: Session, manifest: Clips, run: Path, reading: ReadingConfig) -> list[Entry]:
+def sound_features_of_run(session: Session, manifest: Clips, run: Path, reading: ReadingConfig) -> dict[str, Entry]:
     """Pool the layers of the GPT of a run that reads sound, and log-mel, which is its input."""
     folder = _finest(run)
     tokenizer = Tokenizer.from_pretrained(folder)
-    tokens = Entry(stage="tokenizer", key=tokenizer.format.codebook, folder=folder, reused=True)
+    tokens = Entry(stage="tokenizer", key=tokenizer.format.codebook, place=folder, reused=True)
     weights = file_hash(run / GPT_SOUND.name / WEIGHTS)[:16]
-    model = Entry(stage=GPT_SOUND.name, key=weights, folder=run / GPT_SOUND.name, reused=True)
+    model = Entry(stage=GPT_SOUND.name, key=weights, place=run / GPT_SOUND.name, reused=True)
     read = ClipReading(session=session, manifest=manifest, audio=tokenizer.front_end, vectors=reading.vectors)
-    return [log_mel_features(read, tokens), sound_gpt_features(read, GPT_SOUND.name, model)]
+    sound = sound_gpt_features(read, GPT_SOUND.name, model)
+    return {LOG_MEL.name: log_mel_features(read, tokens), GPT_SOUND.name: sound}
 
 
 def _vectors(
-    made: Sequence[Entry], rates: Sequence[RateModels], settings: EmbedConfig, wanted: Wanted
+    made: Mapping[str, Entry], rates: Sequence[RateModels], settings: EmbedConfig, wanted: Wanted
 ) -> dict[str, FloatArray]:
     """Return the wanted arrays ``(clips, dims)``, named as `lm.probing.features_file` describes."""
-    by_method = features_by_method([entry.folder / FEATURES for entry in made])
+    by_method = features_by_method([entry.folder / FEATURES for entry in made.values()])
     candidates = by_method[settings.method]
     inputs = {**{rate.gpt: rate.bag for rate in rates}, GPT_SOUND.name: LOG_MEL.name}
     if wanted.reading.input and settings.method in inputs:

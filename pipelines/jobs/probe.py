@@ -11,6 +11,7 @@ from lm.probing.task import require_labels
 from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus, seen_of
 from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.methods.codes import BAGS, STATES
+from pipelines.methods.signals import BOTTLENECK, LOG_MEL
 from pipelines.methods.table import METHODS, inputs_of
 from pipelines.pages.phrasing import sentences
 from pipelines.probe import ProbeRunConfig
@@ -23,6 +24,7 @@ from pipelines.stages.features import (
     BAG_OF_CODES,
     ClipReading,
     CodedViews,
+    CodesOfViews,
     SoftlyCodedViews,
     bottleneck_features,
     code_features,
@@ -122,26 +124,26 @@ def probe_run(config: dict[str, object]) -> None:
 
 def pooled_features(
     session: Session, manifest: Clips, rates: Sequence[RateModels], reading: ReadingConfig
-) -> list[Entry]:
-    """Pool the representations of all clips, averaged over their views; codes and states of each rate."""
+) -> dict[str, Entry]:
+    """Pool the representations of all clips, averaged over their views, by method; codes and states of each rate."""
     finest = rates[-1].tokenizer
     config = Tokenizer.from_pretrained(finest.folder).config
     read = ClipReading(session=session, manifest=manifest, audio=config.audio, vectors=reading.vectors)
-    made = [log_mel_features(read, finest)]
+    made = {LOG_MEL.name: log_mel_features(read, finest)}
     if config.speech_layer is None:  # a speech model has no bottleneck
-        made.append(bottleneck_features(read, finest, finest.key))
-    if reading.assignments == "soft":  # soft codes, and the states of the GPT that reads them
-        [rate] = rates
-        soft = SoftlyCodedViews(reading=read, tokenizer=rate.tokenizer)
-        states = gpt_features(session, soft, rate.model, states=reading.states, of=rate.gpt)
-        return [*made, code_features(session, soft, of=rate.bag), states]
+        made[BOTTLENECK.name] = bottleneck_features(read, finest, finest.key)
     coarser: list[CodedViews] = []
     for rate in rates:
-        coded = read.coded_in(rate.tokenizer, codes(session, manifest, rate.tokenizer))
-        joined = replace(coded, coarser=tuple(coarser))
-        made.append(code_features(session, coded, of=rate.bag))
-        made.append(gpt_features(session, joined, rate.model, states=reading.states, of=rate.gpt))
-        coarser.append(coded)
+        own: CodesOfViews
+        joined: CodesOfViews
+        if reading.assignments == "soft":  # of one rate
+            own = joined = SoftlyCodedViews(reading=read, tokenizer=rate.tokenizer)
+        else:
+            own = hard = read.coded_in(rate.tokenizer, codes(session, manifest, rate.tokenizer))
+            joined = replace(hard, coarser=tuple(coarser))
+            coarser.append(hard)
+        made[rate.bag] = code_features(session, own, of=rate.bag)
+        made[rate.gpt] = gpt_features(session, joined, rate.model, states=reading.states, of=rate.gpt)
     return made
 
 
@@ -195,8 +197,8 @@ def _rate(tokenizer: Path, model: Path, codes_format: CodesFormat, *, bag: str, 
     """Return the models of one rate as entries; their keys are fingerprints of their content."""
     weights = file_hash(model / "model.safetensors")[:16]
     return RateModels(
-        tokenizer=Entry(stage="tokenizer", key=codes_format.codebook, folder=tokenizer, reused=True),
-        model=Entry(stage="lm", key=weights, folder=model, reused=True),
+        tokenizer=Entry(stage="tokenizer", key=codes_format.codebook, place=tokenizer, reused=True),
+        model=Entry(stage="lm", key=weights, place=model, reused=True),
         bag=bag,
         gpt=gpt,
     )

@@ -31,7 +31,7 @@ from pipelines.stages.listening import JUDGES
 from pipelines.stages.next_sample import NEXT_SAMPLE, SAMPLE_SOUNDS, SCORES
 from pipelines.stages.options import JudgeName, RatesConfig
 from pipelines.stages.rates import CONTINUATIONS, FLAT, LABELS, RATES, TokenizedCorpus
-from pipelines.stages.zerospeech import CONSISTENCY, ERRORS, MODELS, PAIRS
+from pipelines.stages.zerospeech import CONSISTENCY, ERRORS, MODELS, PAIRS, has_pairs
 from pipelines.store.store import CURVE, Entry
 from tokenizer.parquet import read_codes
 from wordless.audio.recordings.manifest import Clips
@@ -60,7 +60,7 @@ def language_tests(made: Made, config: ProbeConfig) -> tuple[Section, list[Figur
             row = replace(_test_row(consistent, f"consistency_{change}"), protocol=None)
             each_change = {place: cast(Row, each["tests"])[change] for place, each in judged.items()}
             figures += pair_figures(each_change, row, config, gap=f"{row.name}_difference")
-    discriminated = {place: each.abx for place, each in made.items() if each.abx is not None}
+    discriminated = {place: each.abx for place, each in made.items() if each.abx is not None and has_pairs(each.abx)}
     if judged := {place: entry.read_json(ERRORS) for place, entry in discriminated.items()}:
         first = next(iter(judged.values()))
         tests["phones"] = {name: first[name] for name in ("phones", "tokens", "voices")}

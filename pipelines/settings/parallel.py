@@ -1,8 +1,4 @@
-"""The number of trainings that a run makes at the same time, each in a process of its own.
-
-They are those of different folds and seeds, or of one, vocoder and language model, those of different methods, or
-language models of samples.
-"""
+"""The number of stages that a run makes at the same time, each in a process of its own."""
 
 import os
 

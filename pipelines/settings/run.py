@@ -127,8 +127,8 @@ class RunSettings(CorpusCommand):
     )
     parallel: int | None = option(
         None,
-        "trainings at the same time: null: vocoder beside language model and, with threads=N, as many folds and seeds, "
-        "methods or models of samples as fit; 1: one after the other. It changes no result",
+        "stages that are made at the same time, of all folds and seeds: null: as many as fit beside each other with "
+        "their threads, of a run without vocoder if threads=N; 1: one after the other. It changes no result",
         least=1,
     )
     tracking: tuple[str, ...] = option(("tensorboard",), TRACKING)
@@ -233,11 +233,6 @@ class RunSettings(CorpusCommand):
         return self.wav2vec2.weights is None and (self.probes("wav2vec2") or self.probes("wav2vec2_finetuned"))
 
     @property
-    def trainings_at_once(self) -> int:
-        """Largest number of folds and seeds, or of models of samples, that are trained at the same time."""
-        return choose_parallel(self.parallel, threads=self.threads, device=self.device, engine=self.engine)
-
-    @property
     def has_two_parts(self) -> bool:
         """Whether the run has a vocoder, and a language model or probes; both need codes, and not each other."""
         return "vocoder" in self.stages and (self.trains_lm or self.trains_rates or bool(self.probed_methods))
@@ -250,11 +245,11 @@ class RunSettings(CorpusCommand):
         return part_threads(self.threads, device=self.device, engine=self.engine)
 
     @property
-    def parts_at_once(self) -> int:
-        """Largest number of trainings at the same time if the run makes its two parts at the same time; else 1."""
-        if not self.has_two_parts or self.engine.name != "local":
-            return 1
-        return choose_parallel(self.parallel, threads=self.part_threads, device=self.device, engine=self.engine)
+    def processes(self) -> int:
+        """The number of processes that make stages at the same time."""
+        apart = self.has_two_parts and self.engine.name == "local"
+        threads = self.part_threads if apart else self.threads
+        return choose_parallel(self.parallel, threads=threads, device=self.device, engine=self.engine)
 
     @property
     def judges(self) -> bool:

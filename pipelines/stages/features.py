@@ -352,7 +352,7 @@ def network_features(
     version: int,
     reader: LayerReader,
     *,
-    layers: int,
+    layers: int | Callable[[], int],
     config: Mapping[str, object],
     inputs: Mapping[str, object],
     classifier: Entry | None = None,
@@ -364,7 +364,7 @@ def network_features(
         method: the row of the comparison.
         version: of the stage's code, in its recipe.
         reader: of the recordings and the network.
-        layers: of the network.
+        layers: of the network; a function reads their number from a network that may not be made yet.
         config: options of the recipe, beside the method.
         inputs: of the recipe.
         classifier: the network with its head; the entry then also has the class probabilities that the head finds in
@@ -373,9 +373,10 @@ def network_features(
     recipe = Recipe(f"{method}_features", version, config={METHOD: method, **config}, inputs=inputs)
 
     def make(folder: Path) -> None:
+        count = layers() if callable(layers) else layers
         pooled = reading.stacked(reading.session.each_together(method, reader, reader.groups(reading.views)))
-        scores = head_scores(classifier.folder, pooled, last=reader.names(layers)[-1]) if classifier else None
-        candidates = {key: pooled[key] for key in reader.keys(reading.vectors, layers)}
+        scores = head_scores(classifier.folder, pooled, last=reader.names(count)[-1]) if classifier else None
+        candidates = {key: pooled[key] for key in reader.keys(reading.vectors, count)}
         write_features(folder, candidates, of=method, scores=scores)
 
     files = [FEATURES, SCORES] if classifier else [FEATURES]

@@ -108,7 +108,7 @@ def create_network_judge(network: Network, classifier: Entry, sample: Entry) -> 
         name="supervised",
         inputs={"classifier": classifier, "sample": sample},
         describe=describe,
-        scores=partial(head_scores, classifier.folder, last=reader.names(network.layers)[-1]),
+        scores=partial(head_scores, classifier.place, last=reader.names(network.layers)[-1]),
     )
 
 
@@ -236,13 +236,13 @@ class Spoken:
             )
 
 
-def judge_speech(session: Session, decoded: Entry, judge: JudgeOfSpeech, spoken: Spoken) -> Entry:
-    """Let a judge listen to each decoded clip and its recording.
+def judge_speech(session: Session, decoded: Entry, paths: Sequence[str], judge: JudgeOfSpeech, spoken: Spoken) -> Entry:
+    """Let a judge listen to each decoded clip and its recording; ``paths`` are the names of the clips.
 
     A judge that does not suit the recordings gives no figures, and the entry says why. The key has the version of the
     judge's package, and the words or groups that it reads.
     """
-    about, paths = SPEECH_JUDGES[judge], decoded_paths(decoded)
+    about = SPEECH_JUDGES[judge]
     words = [spoken.words.get(path, ()) for path in paths]
     groups = [spoken.groups.get(path) for path in paths]
     known: dict[str, object] = {"package": f"{about.distribution} {version_of(about.distribution)}"}
@@ -271,8 +271,7 @@ def judge_speech(session: Session, decoded: Entry, judge: JudgeOfSpeech, spoken:
         write_json(folder / JUDGED, {"unfit": unfit, "clips": clips})
 
     entry = session.obtain(recipe, f"decoded test clips judged by {judge}", make, files=[JUDGED])
-    if (unfit := unfit_of(entry)) is not None:
-        session.terminal.say(f"judged    no figures by {judge}: {unfit}")
+    session.when_made(entry, lambda made: (why := unfit_of(made)) and f"judged    no figures by {judge}: {why}")
     return entry
 
 

@@ -189,7 +189,7 @@ class Network:
 
     def reader_of(self, trained: Entry, vectors: VectorConfig) -> BodyReader:
         """Return the reader of the trained network, which also gives the vectors that its head reads."""
-        return replace(self.reader, trained=trained.folder, vectors=self.head.reads(vectors))
+        return replace(self.reader, trained=trained.place, vectors=self.head.reads(vectors))
 
 
 def _labelled(data: Entry, manifest: Clips, split: Split, options: ClassificationOptions) -> LabelledInputs:
@@ -223,7 +223,7 @@ def convolutional(
         reader=ConvReader(
             frames=SpectrogramReader(root=reading.manifest.root, audio=reading.audio, sample=sample.folder),
             body=body,
-            weights=simclr.folder if simclr else None,
+            weights=simclr.place if simclr else None,
             seed=settings.seed,
             device=str(reading.session.gang.device),
             vectors=reading.vectors,

@@ -14,21 +14,20 @@ from lm.options import ProbeConfig
 from lm.probing.linear import VERSION, tolerance_options
 from lm.probing.probe import last_point, learning_curve, method_record, noise_points, probe_method, scored_method
 from lm.probing.task import ProbeTask, require_equal_counts, with_parts
-from lm.probing.vectors import CLASS_SCORES, FloatArray
+from lm.probing.vectors import CLASS_SCORES
 from pipelines.store.session import Session
 from pipelines.store.store import METHOD, Entry, Recipe, other_options, text_hash, write_json
-from pipelines.store.stored_features import FEATURES, PROBE, SCORES, features_by_method
+from pipelines.store.stored_features import FEATURES, PROBE, SCORES, features_by_method, natural
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.views import compared_views
 from wordless.base.errors import InputError
-from wordless.base.text import counted
 from wordless.base.values import list_hash
 
 
 def probe_methods(
     session: Session,
     manifest: Clips,
-    feature_entries: Sequence[Entry],
+    features: Mapping[str, Entry],
     config: ProbeConfig,
     *,
     only: Collection[str] | None = None,
@@ -42,7 +41,8 @@ def probe_methods(
     The key of an entry depends on its method alone, so a sweep or a larger comparison probes only new methods.
 
     Args:
-        feature_entries: entries with ``features.safetensors``, a row for each clip, then for each test clip with noise.
+        features: by method, the entry that has its ``features.safetensors``: a row for each clip, then for each test
+            clip with noise.
         only: the methods to probe; None: all.
         labelled: methods that were trained on all training labels. A learning curve means nothing for them, and their
             features know the labels of every training group, so validation clips choose, and never cross-validation.
@@ -51,17 +51,14 @@ def probe_methods(
         noise_snr: ratios in dB of test clips with noise, which have more rows.
     """
     task = probe_task(manifest, config, folds_by=folds_by, device=session.gang.device, noise_snr=noise_snr)
-    entry_of = {entry.folder / FEATURES: entry for entry in feature_entries}
-    entries, by_method = dict[str, Entry](), features_by_method(list(entry_of))
-    for of, found in by_method.items():
-        if only is None or of in only:
-            own_input = (inputs or {}).get(of)
-            candidates = found if own_input is None else found.with_input(by_method[own_input])
-            judged = replace(task, parts=None) if of in labelled else task
-            read = {"features": [entry_of[file] for file in candidates.files], **_labels(manifest, judged)}
-            read |= {"input of the network": own_input}
-            entries[of] = _probe(session, judged, config, of, candidates, read, labelled=of in labelled)
-    return entries
+    probed = dict[str, Entry]()
+    for of in sorted(features if only is None else only, key=natural):
+        own_input = (inputs or {}).get(of)
+        read = [features[name] for name in (of, own_input) if name is not None]
+        judged = replace(task, parts=None) if of in labelled else task
+        labels = _labels(manifest, judged)
+        probed[of] = _probe(session, judged, config, of, own_input, read, labels, labelled=of in labelled)
+    return probed
 
 
 def _probe(
@@ -69,32 +66,41 @@ def _probe(
     task: ProbeTask,
     config: ProbeConfig,
     of: str,
-    candidates: Mapping[str, FloatArray],
-    inputs: Mapping[str, object],
+    own_input: str | None,
+    features: Sequence[Entry],
+    labels: Mapping[str, str | None],
     *,
     labelled: bool,
 ) -> Entry:
-    """Probe one method, with a learning curve over shares of the labels; of a ``labelled`` one, its last point."""
+    """Probe one method, with a learning curve over shares of the labels; of a ``labelled`` one, its last point.
+
+    ``features`` are the entries of the method and of its ``own_input``, if it has one.
+    """
     solver = tolerance_options(len(task.rows["train"]), logistic=config.classifier == "logistic")
     solver |= {"version of the classifiers": VERSION, **({"device": "cuda"} if task.device else {})}
+    inputs = {"features": features, **labels, "input of the network": own_input}
     recipe = Recipe("probed", 6, config={**_options(config), **solver, METHOD: of}, inputs=inputs)
 
     def make(folder: Path) -> None:
+        by_method = features_by_method([*dict.fromkeys(entry.folder / FEATURES for entry in features)])
+        if of not in by_method:
+            keys = ", ".join(by_method) or "no method"
+            problem = f"the features of the method {of} have the keys of {keys}"
+            raise InputError(f"{problem}: begin the keys with the method's own name, as in {of}:mean")
+        candidates = by_method[of] if own_input is None else by_method[of].with_input(by_method[own_input])
         # Each fit has one thread: the matrices are small, and with other work on the cores several threads were ten
         # times as slow. Several fits run side by side.
         threads = torch.get_num_threads() if task.device is None else 1  # a GPU has memory for one fit
         with threadpool_limits(1):
             result = probe_method(candidates, task, config, of=of, threads=threads)
-            winner, features = result.winner, candidates[result.winner.of]
+            winner, chosen = result.winner, candidates[result.winner.of]
             curve = (
-                last_point(winner, task, config)
-                if labelled
-                else learning_curve(features, task, config, threads=threads)
+                last_point(winner, task, config) if labelled else learning_curve(chosen, task, config, threads=threads)
             )
-            noise = noise_points(features, task, winner, config)
+            noise = noise_points(chosen, task, winner, config)
         write_json(folder / PROBE, method_record(result, curve, task, noise))
 
-    title = f"{of}: linear probes of {len(task.classes)} classes, {counted(len(candidates), 'candidate')}"
+    title = f"{of}: linear probes of {len(task.classes)} classes"
     return session.obtain(recipe, title, make, files=[PROBE])
 
 

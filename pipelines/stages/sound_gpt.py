@@ -114,17 +114,17 @@ def sound_gpt_features(reading: ClipReading, method: str, trained: Entry) -> Ent
     ``method`` is gpt_sound, or the method of a model that took no step.
     """
     reader = SoundReader(
-        frames=SpectrogramReader(root=reading.manifest.root, audio=reading.audio, sample=trained.folder),
+        frames=SpectrogramReader(root=reading.manifest.root, audio=reading.audio, sample=trained.place),
         device=str(reading.session.gang.device),
         vectors=reading.vectors,
-        folder=trained.folder,
+        folder=trained.place,
     )
     return network_features(
         reading,
         method,
         4,
         reader,
-        layers=saved_layers(trained.folder),
+        layers=partial(saved_layers, trained.place),
         config={"compare": reading.vectors.network_key, "audio": reading.audio},
         inputs={"encoder": trained, **reading.sound},
     )

@@ -382,6 +382,5 @@ def health(session: Session, manifest: Clips, tokenizer_entry: Entry, codes_entr
         write_json(folder / HEALTH, measure_health(tokenizer, held_out, beginnings, seed=seed))
 
     entry = session.obtain(recipe, "codebook health on validation clips", make, files=[HEALTH])
-    if verdict := entry.read_json(HEALTH)["verdict"]:
-        session.terminal.say(f"WARNING   {verdict}")
+    session.when_made(entry, lambda made: (verdict := made.read_json(HEALTH)["verdict"]) and f"WARNING   {verdict}")
     return entry

@@ -236,6 +236,11 @@ def abx(session: Session, subject: Subject) -> Entry:
     return session.obtain(recipe, f"ABX on the phones of {len(asked)} utterances", make, files=[ERRORS])
 
 
+def has_pairs(entry: Entry) -> bool:
+    """Return whether an entry of `abx` has a pair of phones."""
+    return bool(entry.read_json(ERRORS)["pairs"])
+
+
 def _tokens(
     phones: Mapping[str, Sequence[tuple[str, float, float]]],
     voices: Mapping[str, str],

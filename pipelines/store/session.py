@@ -1,8 +1,9 @@
 """A run's session: its store, processes and folder, and the stages that it reuses or makes."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from pipelines.commandline.outputs import keep_claimed
+from pipelines.store.plan import Call, Plan
 from pipelines.store.store import CURVE, ENTRY, Entry, Recipe, Store, checkpoints_of, training_name, write_json
 from pipelines.store.unused import note_user
 from pipelines.tracking.tracking import NO_TRACKING, Tracking, stored_points
@@ -32,10 +34,6 @@ def rate_prefix(number: int) -> str:
     return f"rate_{number}_"
 
 
-class MissingEntryError(Exception):
-    """An entry that the store does not have, and that was only to be found."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Session:
     """The resources of every stage."""
@@ -51,9 +49,8 @@ class Session:
     tracking: Tracking = NO_TRACKING
     engine: EngineConfig = LOCAL  # of the workers
     shared: tuple[Path, ...] = ()  # files and folders that all workers must see, beside the store
-    parallel: int = 1  # trainings at the same time, each in a process of its own
-    made: frozenset[Path] = frozenset()  # folders of entries that other processes of this run made
-    finds_only: bool = False  # whether a missing entry raises `MissingEntryError`, and none is made
+    plan: Plan | None = None  # that makes entries later, several at the same time; None: they are made at once
+    part: Hashable = None  # of the plan
 
     def obtain(
         self,
@@ -74,49 +71,62 @@ class Session:
         of threads, so PyTorch computes them with `one_thread`. ``training`` is the name that `train` gets, if it is not
         that of the recipe's stage; trackers get the whole curve of every training, made here or found.
         """
+        if together:
+            recipe = replace(recipe, config={**recipe.config, "threads": self._threads(), "processes": self.gang.size})
+        name = training or recipe.stage
+        make_it = partial(self._obtain, recipe, title, make, files, together=together)
+        if self.plan is None:
+            entry = make_it()
+            self._track(entry, name)
+            return entry
+        if (known := self.plan.entries.get(recipe.key)) is not None:
+            return known
+        if (found := self.store.find(recipe)) is not None:
+            self._note_use(recipe)
+            self.terminal.say(f"reused    {recipe.stage:<12} {recipe.key}")
+        entry = found or Entry(stage=recipe.stage, key=recipe.key, place=self.store.folder(recipe), reused=False)
+        threads = torch.get_num_threads()
+        call = Call(recipe=recipe, entry=entry, make=make_it, threads=threads, part=self.part, is_training=together)
+        entry = self.plan.add(call)
+        self.plan.when_made(entry, lambda made: self._track(made, name))
+        return entry
+
+    def _obtain(
+        self, recipe: Recipe, title: str, make: Callable[[Path], None], files: Sequence[str], *, together: bool
+    ) -> Entry:
+        """Find or make an entry now."""
         leader = self.gang.rank == 0
 
         def waiting(recipe: Recipe) -> None:
             self.terminal.say(f"waiting   {recipe.stage:<12} {recipe.key}  another process is making it")
 
-        if together:
-            recipe = replace(recipe, config={**recipe.config, "threads": self._threads(), "processes": self.gang.size})
-        if self.finds_only:
-            if (known := self.store.find(recipe)) is None:
-                raise MissingEntryError
-            return known
         with self.store.locked(recipe, waiting) if leader else nullcontext():
             if leader:
-                note_user(self.store.folder(recipe), self.user or self.folder, self.store.root)
-                keep_claimed()
+                self._note_use(recipe)
             entry = self.store.find(recipe) if leader else None
             # Rank 0's look at the store decides for all: another run may finish the entry at any moment.
             found = self.gang.sum([float(entry is not None)])[0] > 0
-            reused = found and self.store.folder(recipe) not in self.made
-            if reused:
+            if found and self.plan is None:
                 self.terminal.say(f"reused    {recipe.stage:<12} {recipe.key}")
             elif not found and (leader or together):
                 making = self.store.making(recipe, files) if leader else nullcontext(self.store.partial(recipe))
-                with self.terminal.computing(f"{recipe.stage:<12} {recipe.key}", title), making as partial:
-                    make(partial)
+                with self.terminal.computing(f"{recipe.stage:<12} {recipe.key}", title), making as place:
+                    make(place)
         self.gang.barrier()
-        entry = Entry(stage=recipe.stage, key=recipe.key, folder=self.store.folder(recipe), reused=reused)
-        if leader:
-            self._track(entry, training or recipe.stage)
-        return entry
+        return Entry(stage=recipe.stage, key=recipe.key, place=self.store.folder(recipe), reused=found)
 
-    def contains(self, find: Callable[["Session"], object]) -> bool:
-        """Return whether the store has every entry that ``find`` obtains; nothing is made, printed or tracked."""
-        silent = Terminal(silent=True)
-        try:
-            find(replace(self, terminal=silent, tracking=NO_TRACKING, parallel=1, finds_only=True))
-        except MissingEntryError:
-            return False
-        return True
+    def _note_use(self, recipe: Recipe) -> None:
+        note_user(self.store.folder(recipe), self.user or self.folder, self.store.root)
+        keep_claimed()
 
-    def after(self, others: Iterable[Entry]) -> "Session":
-        """Return the same session after other processes of this run made entries, which do not count as reused."""
-        return replace(self, made=self.made | {entry.folder for entry in others if not entry.reused})
+    def when_made(self, entry: Entry, describe: Callable[[Entry], object]) -> None:
+        """Print the line that ``describe`` gives of an entry, if any, once the entry is made."""
+
+        def tell(made: Entry) -> None:
+            if line := describe(made):
+                self.terminal.say(str(line))
+
+        tell(entry) if self.plan is None else self.plan.when_made(entry, tell)
 
     def alone(self) -> "Session":
         """Return the same session without the other processes, for work that is too small to share."""
@@ -194,18 +204,12 @@ class Session:
             )
         return own
 
-    def track_others(self, entries: Mapping[str, Entry], place: str) -> None:
-        """Give trackers the curves of entries that another process made for ``place``."""
-        own = replace(self, place=place)
-        for name, entry in entries.items():
-            own._track(entry, name)
-
     def _training_name(self, stage: str) -> str:
         return training_name(f"{self.prefix}{stage}", self.place)
 
     def _track(self, entry: Entry, name: str) -> None:
-        """Give trackers the whole curve of an entry, if it has one."""
-        if self.tracking.kinds and (entry.folder / CURVE).is_file():
+        """Give trackers the whole curve of an entry, if it has one; rank 0 tracks alone."""
+        if not self.gang.rank and self.tracking.kinds and (entry.folder / CURVE).is_file():
             fit = _fit_options(entry.read_json(ENTRY).get("config"))
             if points := stored_points(entry.read_rows(CURVE, "curve"), fit):  # none of a training without steps
                 self.tracking.complete(self._training_name(name), points)

@@ -14,7 +14,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import KW_ONLY, dataclass, fields, is_dataclass
+from dataclasses import KW_ONLY, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,12 +69,24 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A complete entry of the store."""
+    """An entry of the store, complete or still to be made by a `pipelines.store.plan.Plan`."""
 
     stage: str
     key: str
-    folder: Path
+    place: Path  # of its folder, once it is made
     reused: bool  # found, not made, by this run
+    make: Callable[[], object] | None = field(default=None, repr=False, compare=False)  # of an entry of a plan
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the entry, which is made first if a plan has not made it yet."""
+        if self.make is not None:
+            self.make()
+        return self.place
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave the plan out, which other processes do not know."""
+        return {**vars(self), "make": None}
 
     def read_json(self, name: str) -> dict[str, object]:
         content: dict[str, object] = json.loads((self.folder / name).read_text())
@@ -162,7 +174,7 @@ class Store:
             remedy = "delete it to make it again with what is installed now"
             warnings.warn(f"{folder} was made with {', '.join(others) or 'fewer libraries'}; {remedy}", stacklevel=2)
         shutil.rmtree(checkpoints_of(folder), ignore_errors=True)  # left by a run that was killed after the rename
-        return Entry(stage=recipe.stage, key=recipe.key, folder=folder, reused=True)
+        return Entry(stage=recipe.stage, key=recipe.key, place=folder, reused=True)
 
     @contextmanager
     def making(self, recipe: Recipe, files: Iterable[str]) -> Iterator[Path]:

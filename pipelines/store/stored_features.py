@@ -112,7 +112,7 @@ def features_by_method(files: Sequence[Path]) -> dict[str, StoredFeatures]:
     """
     places = _places(files)
     keys: dict[str, list[str]] = {}
-    for key in sorted(places, key=_natural):
+    for key in sorted(places, key=natural):
         keys.setdefault(method_of_key(key), []).append(key)
     return {of: StoredFeatures({key: [(places[key], key)] for key in mine}) for of, mine in keys.items()}
 
@@ -150,5 +150,6 @@ def _places(files: Sequence[Path]) -> dict[str, Path]:
     return places
 
 
-def _natural(key: str) -> list[tuple[int, str]]:
+def natural(key: str) -> list[tuple[int, str]]:
+    """Return what sorts keys in natural order: layer 2 before layer 10."""
     return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", key)]

@@ -92,7 +92,7 @@ def test_refuses_a_corpus_without_test_clips(tmp_path: Path) -> None:
 def test_a_continuation_follows_from_its_clips_name_and_not_from_the_other_clips(name: str, tmp_path: Path) -> None:
     session = silent_session(tmp_path)
     SampleLanguageModel(lively(CONFIGS[name])).save_pretrained(tmp_path / "model")
-    model = Entry(stage=name, key=name, folder=tmp_path / "model", reused=True)
+    model = Entry(stage=name, key=name, place=tmp_path / "model", reused=True)
     clip = Clip(path="a.wav", num_samples=200, sample_rate=1000, size=1, sha256="0", split="test")
     clips = [replace(clip, path=path) for path in ("a.wav", "b.wav")]  # one recording under two names
     for each in clips:

@@ -70,7 +70,7 @@ def test_untrained_states_and_centroids_depend_on_no_number_of_threads(tmp_path:
     ]
     write_shard(shard_path(codes, 0), coded, format)
     mark_complete(codes, shards=1, clips=len(clips))
-    entry = Entry(stage="codes", key="0", folder=codes, reused=True)
+    entry = Entry(stage="codes", key="0", place=codes, reused=True)
     config = GPTConfig(model_dim=128, layers=2, heads=4, ffn_dim=512, context=512, dropout=0.0)
     points = rng.normal(size=(20_000, 16)).astype(np.float32)
     hashes = set()

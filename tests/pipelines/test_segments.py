@@ -55,7 +55,7 @@ def record(path: Path, seconds: float, rate: int) -> Path:
 
 def coded_clips(manifest: Clips, run: Path, place: Path) -> list[CodedClip]:
     """The clips of a manifest in the codes of a run."""
-    tokenizer = Entry(stage="tokenizer", key="a", folder=run / "tokenizer", reused=True)
+    tokenizer = Entry(stage="tokenizer", key="a", place=run / "tokenizer", reused=True)
     return list(read_codes(codes(silent_session(place), manifest, tokenizer).folder)[1])
 
 
@@ -158,8 +158,8 @@ def made_by_all_stages(manifest: Clips, run: Path, place: Path) -> dict[str, dic
     """What each stage that listens makes of a manifest: stage -> file -> content."""
     session = silent_session(place)
     settings = run_settings(composed(place, "tokenizer.sample_patches=200", "tokenizer.codebook_size=8")).tokenizer
-    tokenizer = Entry(stage="tokenizer", key="a", folder=run / "tokenizer", reused=True)
-    vocoder = Entry(stage="vocoder", key="b", folder=run / "vocoder", reused=True)
+    tokenizer = Entry(stage="tokenizer", key="a", place=run / "tokenizer", reused=True)
+    vocoder = Entry(stage="vocoder", key="b", place=run / "vocoder", reused=True)
     view = ViewsConfig(offsets=True, warps=1, max_speed=0.1, max_formants=0.1, dynamic_ranges=(20, 40), seed=0)
     heard = replace(LISTENING, clips=2, judged_clips=2, seconds=0.3)
     playback = playback_of(session, manifest, tokenizer, vocoder, config=heard)

@@ -10,9 +10,9 @@ import torch
 
 from lm.model import LanguageModel
 from lm.options import VECTORS, GPTConfig, VectorConfig
-from pipelines.chain.chain import make_pair
+from pipelines.chain.chain import make_part
 from pipelines.chain.corpus import read_corpus
-from pipelines.chain.pairs import Pair
+from pipelines.chain.parts import Part
 from pipelines.methods.study import RunEntries
 from pipelines.settings.run import RunSettings
 from pipelines.stages.features import ClipReading
@@ -162,7 +162,7 @@ def silent_session(place: Path, *, workers: int = 1) -> Session:
 
 def parts_of(run: Path, *parts: str) -> list[Entry]:
     """Entries whose folders are those of the models of a run folder."""
-    return [Entry(stage=part, key=part, folder=run / part, reused=True) for part in parts or ("tokenizer", "vocoder")]
+    return [Entry(stage=part, key=part, place=run / part, reused=True) for part in parts or ("tokenizer", "vocoder")]
 
 
 def corpus_of(config: CorpusConfig, store: Path, *, printed: bool = False, **more: Any) -> Clips:
@@ -188,5 +188,5 @@ def make_stages(
     session: Session, manifest: Clips, settings: RunSettings, unlabelled: Sequence[Clips] = ()
 ) -> RunEntries:
     """Make the entries that the wanted stages need."""
-    pair = Pair(fold="", place=session.place, manifest=manifest, settings=settings, unlabelled=tuple(unlabelled))
-    return make_pair(session, pair)
+    part = Part(place=session.place, manifest=manifest, settings=settings, unlabelled=tuple(unlabelled))
+    return make_part(session, part)

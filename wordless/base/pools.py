@@ -1,6 +1,6 @@
 """Pools that compute a function of many clips: this process, processes or threads of this machine, or tasks of Ray.
 
-The results are the same, in the same order, whatever the pool is. `as_finished` gives those of long trainings.
+The results are the same, in the same order, whatever the pool is. `open_processes` starts those of long trainings.
 `EngineConfig` chooses between this machine and a Ray cluster. Child processes end when their parent has ended.
 """
 
@@ -9,8 +9,8 @@ import re
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -209,31 +209,34 @@ def open_threads(engine: EngineConfig, workers: int, *, shared: Sequence[Path] =
         threads.shutdown(wait=False, cancel_futures=True)
 
 
-def as_finished(
-    work: Callable[[T], R], jobs: Mapping[K, T], *, processes: int, threads: int, remedy: str
-) -> Iterator[tuple[K, R]]:
-    """Give the result of each job as soon as it is finished, by processes that compute with ``threads`` each.
+@contextmanager
+def open_processes(
+    processes: int, begin: Callable[[], object], *, threads: int
+) -> Iterator[Callable[..., "Future[Any]"]]:
+    """Start processes for long work, which call ``begin`` first and compute with ``threads`` each.
 
-    The first error ends all other jobs at once, and so does an interrupt. ``remedy`` is the option that needs less
-    memory.
+    An error in the block ends them at once, and so does an interrupt.
     """
-    others, begin = active_children(), partial(_begin_trainer, threads)
+    others, begin = active_children(), partial(_begin_process, begin, threads)
     with ProcessPoolExecutor(processes, get_context("spawn"), initializer=begin) as pool:
-        try:
+
+        def submit(work: Callable[..., R], *jobs: object) -> "Future[R]":
             with _no_interrupts():
-                waiting = {pool.submit(work, job): key for key, job in jobs.items()}
-            for future in as_completed(waiting):
-                yield waiting[future], future.result()
+                return pool.submit(work, *jobs)
+
+        try:
+            yield submit
         except BrokenProcessPool as error:
-            raise _ended_worker(f"{RESUME} {remedy}") from error
+            raise _ended_worker(f"{RESUME} parallel=1") from error
         except BaseException:
             _kill_children(besides=others)
             raise
 
 
-def _begin_trainer(threads: int) -> None:
+def _begin_process(begin: Callable[[], object], threads: int) -> None:
     use_threads(threads)
     end_with_parent()
+    begin()
 
 
 @contextmanager

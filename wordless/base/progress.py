@@ -54,22 +54,29 @@ class Progress:
 class Terminal:
     """The log of a run, for people to read. Silent in all processes except the first.
 
-    Where several processes share the log, ``place`` says in front of each line which part of the run it is about. There
-    are no bars then, because bars of several processes would overwrite each other. Each line is also appended to the
-    file ``log``.
+    Where several processes have a ``shared`` log, there are no bars, which would overwrite each other, and ``place``
+    says in front of each line which part of the run it is about. Each line is also appended to the file ``log``.
     """
 
-    def __init__(self, *, silent: bool = False, place: str = "", log: Path | None = None) -> None:
+    def __init__(self, *, silent: bool = False, place: str = "", shared: bool = False, log: Path | None = None) -> None:
         silent = silent or rank() > 0
         self.console = Console(file=sys.stderr, quiet=silent, highlight=False, soft_wrap=True)
         self.log = None if silent else log
-        self._place = place
+        self._place, self._shared = place, shared or bool(place)
 
     def say(self, line: str) -> None:
         """Print one line; control characters in it are escaped."""
         told = escape(f"{self._place}  {line}" if self._place else line)
         self.console.print(told, markup=False)
         self.record(told)
+
+    @contextmanager
+    def silenced(self) -> Iterator[None]:
+        """Print and record nothing during the block."""
+        quiet, log = self.console.quiet, self.log
+        self.console.quiet, self.log = True, None
+        yield
+        self.console.quiet, self.log = quiet, log
 
     def record(self, line: str) -> None:
         """Append a line to the log without printing it."""
@@ -80,16 +87,16 @@ class Terminal:
     def computing(self, what: str, title: str) -> Iterator[None]:
         """Print what the block computes: before the block, or after it with its seconds if processes share the log."""
         started = time.monotonic()
-        if not self._place:
+        if not self._shared:
             self.say(f"computing {what}  {title}")
         yield
-        if self._place:
+        if self._shared:
             self.say(f"finished  {what}  {title}, {time.monotonic() - started:.0f} s")
 
     @contextmanager
     def working(self, title: str, total: int, unit: str) -> Iterator[Progress]:
         """Show the progress of ``total`` items of work."""
-        if self.console.is_terminal and not self._place:
+        if self.console.is_terminal and not self._shared:
             with self._bars() as bars:
                 task = bars.add_task(f"{title} ({unit})", total=total, note="")
                 yield Progress(
@@ -98,7 +105,7 @@ class Terminal:
                     total,
                 )
         else:
-            note = (lambda line: None) if self._place else (lambda line: self.say(f"  {title}: {line}"))
+            note = (lambda line: None) if self._shared else (lambda line: self.say(f"  {title}: {line}"))
             yield Progress(self._lines(title, unit), note, total)
 
     def _bars(self) -> Bars:
@@ -116,12 +123,12 @@ class Terminal:
 
     def _lines(self, title: str, unit: str) -> Callable[[int, int, int], None]:
         started = last = time.monotonic()
-        patience = SECONDS_BETWEEN_SHARED_LINES if self._place else SECONDS_BETWEEN_LINES
+        patience = SECONDS_BETWEEN_SHARED_LINES if self._shared else SECONDS_BETWEEN_LINES
 
         def show(first: int, done: int, total: int) -> None:
             nonlocal last
             now = time.monotonic()
-            if now - last < patience and (self._place or done < total):
+            if now - last < patience and (self._shared or done < total):
                 return
             last = now
             rate = (done - first) / max(now - started, 1e-9)

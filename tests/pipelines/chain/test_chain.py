@@ -361,7 +361,7 @@ def test_a_probe_says_how_its_clips_were_trimmed(
 ) -> None:
     folders = {folder.parent.name: folder for folder in entries(finished_run.store)}
     probe, *features = (
-        Entry(stage=stage, key=folders[stage].name, folder=folders[stage], reused=True)
+        Entry(stage=stage, key=folders[stage].name, place=folders[stage], reused=True)
         for stage in ("probe", "gpt_features", "code_features")
     )
     made = RunEntries(probe=probe, methods=tuple(Made(features=each) for each in features))

@@ -190,11 +190,11 @@ def test_provenance_tells_machine_models_and_options_but_no_home(
     run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", "/home/somebody")
-    trained = Entry(stage="vocoder", key="a", folder=tmp_path / "vocoder", reused=True)
+    trained = Entry(stage="vocoder", key="a", place=tmp_path / "vocoder", reused=True)
     trained.folder.mkdir()
     (trained.folder / "model.safetensors").symlink_to(run_folder / "vocoder/model.safetensors")
     write_json(trained.folder / CURVE, {})
-    others = Entry(stage="tokenizer", key="b", folder=run_folder / "tokenizer", reused=True)
+    others = Entry(stage="tokenizer", key="b", place=run_folder / "tokenizer", reused=True)
     config = {"store": {"root": "/home/somebody/store"}, "seed": 3, "stages": ["lm"], "corpus": {"root": "/data"}}
     source = provenance(
         "wordless run", config, Gang(torch.device("cpu")), {each.stage: each for each in (trained, others)}

@@ -94,7 +94,7 @@ def _entry(folder: Path, recordings: Sequence[Codes]) -> Entry:
     clips = [CodedClip(path=f"{number:03d}.wav", codes=codes) for number, codes in enumerate(recordings)]
     write_shard(shard_path(folder, 0), clips, recordings[0].format)
     mark_complete(folder, shards=1, clips=len(clips))
-    return Entry(stage="codes", key=folder.name, folder=folder, reused=True)
+    return Entry(stage="codes", key=folder.name, place=folder, reused=True)
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 100])
@@ -180,7 +180,7 @@ def test_bags_of_soft_codes_are_means_over_the_hearings(
     tokenizer, manifest = save_tokenizer(tmp_path, seed=0, mels=8), _recordings(tmp_path)
     session, vectors = session_of(tmp_path / "store"), VectorConfig(hearings=hearings, poolings=("thirds_max",))
     reading = reading_of(session, manifest, vectors)
-    entry = Entry(stage="tokenizer", key="own", folder=tmp_path / "tokenizer", reused=True)
+    entry = Entry(stage="tokenizer", key="own", place=tmp_path / "tokenizer", reused=True)
     coded = SoftlyCodedViews(reading=reading, tokenizer=entry)
     assert coded.format == tokenizer.format
     found = read_features(code_features(session, coded).folder / FEATURES)["bag_of_codes:thirds_max"]
@@ -206,7 +206,7 @@ def test_a_gpt_reads_soft_codes_of_all_hearings(tmp_path: Path) -> None:
     model.save_pretrained(tmp_path / "lm")
     session, vectors = session_of(tmp_path / "store"), VectorConfig(hearings=2, poolings=("mean",), layers=("last",))
     reading = reading_of(session, manifest, vectors)
-    made = [Entry(stage=name, key="own", folder=tmp_path / name, reused=True) for name in ("tokenizer", "lm")]
+    made = [Entry(stage=name, key="own", place=tmp_path / name, reused=True) for name in ("tokenizer", "lm")]
     coded = SoftlyCodedViews(reading=reading, tokenizer=made[0])
     features = read_features(gpt_features(session, coded, made[1], states=("inner",)).folder / FEATURES)
     encoder = Encoder(folder=tmp_path / "tokenizer", root=tmp_path)
@@ -224,7 +224,7 @@ def test_workers_hand_over_arrays_that_keep_no_file_open(tmp_path: Path) -> None
     tokenizer, recordings = save_tokenizer(tmp_path, seed=0, mels=8), _recordings(tmp_path)
     manifest = Clips.from_rows(recordings.root, recordings.clips * 60)
     session = replace(session_of(tmp_path / "store"), workers=2)
-    entry = Entry(stage="tokenizer", key="own", folder=tmp_path / "tokenizer", reused=True)
+    entry = Entry(stage="tokenizer", key="own", place=tmp_path / "tokenizer", reused=True)
     coded = SoftlyCodedViews(reading=reading_of(session, manifest), tokenizer=entry)
     opened = len([*Path("/proc/self/fd").iterdir()])
     (block,) = coded._blocks()
@@ -246,7 +246,7 @@ def clip_of(folder: Path, name: str, seconds: float, level: float, *, split: Spl
 def trained(own_session: Session, run_folder: Path, *clips: Clip) -> Entry:
     """One step, after which all trainings on the same training clips have the same weights."""
     manifest = Clips.from_rows(own_session.folder.parent, clips)
-    tokenizer = Entry(stage="tokenizer", key="tokenizer", folder=run_folder / "tokenizer", reused=True)
+    tokenizer = Entry(stage="tokenizer", key="tokenizer", place=run_folder / "tokenizer", reused=True)
     settings = VocoderSettings(
         wavenet=replace(Vocoder.from_pretrained(run_folder / "vocoder").model.config, groups=()),
         crops=CropsConfig(batch_size=2, crop_codes=20),  # longer than the clips, so that each crop is a whole clip

@@ -77,7 +77,7 @@ def test_a_sound_follows_from_its_clips_name_and_not_from_the_other_clips(
 def figures_of_a_sweep(run_folder: Path, place: Path) -> dict[str, Any]:
     """Of its WaveNet sound, which is the recording itself."""
     parts = parts_of(run_folder)
-    sounds = Entry(stage="decoded", key="decoded", folder=place / "decoded", reused=True)
+    sounds = Entry(stage="decoded", key="decoded", place=place / "decoded", reused=True)
     sounds.folder.mkdir(parents=True)
     write_json(sounds.folder / CLIPS, {"clips": [{"path": "a.wav", "start": 0.0, "seconds": 0.5, "clip_seconds": 0.5}]})
     for kind in JUDGED_KINDS:
@@ -127,7 +127,7 @@ def decoded(folder: Path, sounds: list[Waveform]) -> Entry:
             same = kind in (ORIGINAL, "wavenet")
             (sound if same else sounds[(number + 1) % len(sounds)]).write(folder / wav_name(number, kind))
     write_json(folder / CLIPS, {"clips": [{"path": f"{number}.wav"} for number in range(len(sounds))]})
-    return Entry(stage="decoded", key="decoded", folder=folder, reused=True)
+    return Entry(stage="decoded", key="decoded", place=folder, reused=True)
 
 
 @pytest.fixture(scope="module")
@@ -143,9 +143,9 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> list[Waveform]:
 
 
 def scores(place: Path, entry: Entry, judge: JudgeOfSpeech, known: Spoken) -> list[dict[str, Any]]:
-    judged = judge_speech(silent_session(place), entry, judge, known)
+    judged = judge_speech(silent_session(place), entry, decoded_paths(entry), judge, known)
     assert unfit_of(judged) is None
-    again = judge_speech(silent_session(place / "again"), entry, judge, known)
+    again = judge_speech(silent_session(place / "again"), entry, decoded_paths(entry), judge, known)
     assert again.key == judged.key
     assert (again.folder / JUDGED).read_bytes() == (judged.folder / JUDGED).read_bytes()
     return [row["sounds"] for row in judged.read_rows(JUDGED, "clips")]
@@ -158,9 +158,8 @@ def test_decoded_words_are_compared_with_the_labels(tmp_path: Path, speech: list
     own, other = ([row[kind]["word_error_rate"] for row in rows] for kind in (ORIGINAL, "griffin_lim"))
     assert np.mean(own) < 0.5 <= np.mean(other) + 0.2
     assert [row["wavenet"] for row in rows] == [row[ORIGINAL] for row in rows]
-    wrong = judge_speech(
-        silent_session(tmp_path), decoded(tmp_path / "other", speech), "words", spoken(*labels[2:], *labels[:2])
-    )
+    other_sounds, moved = decoded(tmp_path / "other", speech), spoken(*labels[2:], *labels[:2])
+    wrong = judge_speech(silent_session(tmp_path), other_sounds, decoded_paths(other_sounds), "words", moved)
     assert "word error rate" in str(unfit_of(wrong))
     assert wrong.read_rows(JUDGED, "clips") == []
 
@@ -193,13 +192,15 @@ def test_what_a_judge_cannot_judge_has_no_figures(
     pytest.importorskip(package, exc_type=ImportError)
     noise = np.random.default_rng(0).normal(0, 0.1, RATE).astype(np.float32)
     entry = decoded(tmp_path / "decoded", [Waveform(samples=noise, sample_rate=RATE)])
-    assert told in str(unfit_of(judge_speech(silent_session(tmp_path), entry, judge, spoken("one"))))
+    assert told in str(
+        unfit_of(judge_speech(silent_session(tmp_path), entry, decoded_paths(entry), judge, spoken("one")))
+    )
 
 
 def test_sounds_of_low_rates_have_no_figures(tmp_path: Path) -> None:
     """The judge is not asked, so its package need not be there."""
     entry = decoded(tmp_path / "decoded", [Waveform(samples=sweep(0.5, 4000), sample_rate=4000)])
-    judged = judge_speech(silent_session(tmp_path), entry, "dnsmos", spoken("one"))
+    judged = judge_speech(silent_session(tmp_path), entry, decoded_paths(entry), "dnsmos", spoken("one"))
     assert "4,000 Hz" in str(unfit_of(judged))
     assert judged.read_rows(JUDGED, "clips") == []
 

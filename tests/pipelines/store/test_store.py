@@ -77,7 +77,7 @@ def test_the_key_depends_on_all_that_decides(other: Recipe) -> None:
 
 def test_a_recipe_takes_configs_and_entries(tmp_path: Path) -> None:
     fit = FitConfig(steps=1, lr=0.1, precision="bf16")
-    entry = Entry(stage="codes", key="f" * 16, folder=tmp_path, reused=True)
+    entry = Entry(stage="codes", key="f" * 16, place=tmp_path, reused=True)
 
     def recipe(fit: FitConfig) -> Recipe:
         return Recipe("lm", 1, config={"lm": {"fit": fit}}, inputs={"codes": entry, "both": [entry, entry], "no": None})

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.calling import ROOT
 from wordless.base.errors import InputError
 from wordless.base.machine import cores
-from wordless.base.pools import LOCAL, THIS_PROCESS, EngineConfig, as_finished, in_order, open_pool, open_threads
+from wordless.base.pools import LOCAL, THIS_PROCESS, EngineConfig, in_order, open_pool, open_processes, open_threads
 
 
 def negative(number: int) -> int:
@@ -150,10 +150,13 @@ def wait(seconds: float) -> int:
     return torch.get_num_threads()
 
 
-def test_results_come_as_they_are_finished_and_an_error_stops_all_other_jobs() -> None:
-    jobs = {"endless": 3600.0, "short": 0.0, "wrong": -1.0}
-    results = as_finished(wait, jobs, processes=2, threads=3, remedy="processes=1")
-    assert next(results) == ("short", 3)
+def test_long_work_has_its_threads_and_an_error_stops_all_of_it() -> None:
+    def work() -> None:
+        with open_processes(2, int, threads=3) as submit:
+            submit(wait, 3600.0)
+            assert submit(wait, 0.0).result() == 3
+            submit(wait, -1.0).result()
+
     with pytest.raises(InputError, match=r"seconds.*-1"):
-        next(results)
+        work()
     assert not multiprocessing.active_children()
