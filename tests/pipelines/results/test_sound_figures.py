@@ -32,7 +32,7 @@ def entry(root: Path, stage: str, name: str, content: object) -> Entry:
     folder = root / stage
     folder.mkdir()
     write_json(folder / name, content)
-    return Entry(stage=stage, key=f"key of {stage}", folder=folder, reused=False)
+    return Entry(stage=stage, key=f"key of {stage}", place=folder, reused=False)
 
 
 @pytest.fixture
