@@ -1,6 +1,6 @@
-"""``wordless runs``: a table of runs, and the deletion of a run or of store entries that no run uses."""
+"""``wordless runs``: a table of runs, and the deletion of a run or of store entries that nobody uses."""
 
-import socket
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,23 +11,15 @@ from pipelines.commandline.outputs import JOB, hold, is_held
 from pipelines.commandline.run_folders import LATEST, relink_latest
 from pipelines.store.run_folder import FINETUNED
 from pipelines.store.store import StoreConfig
-from pipelines.store.unused import (
-    StoredEntry,
-    User,
-    delete_unused,
-    folder_size,
-    read_users,
-    stored_entries,
-    unused_names,
-)
+from pipelines.store.unused import StoredEntry, delete_unused, is_unused, stored_entries
 from wordless.base.errors import InputError
-from wordless.base.files import remove
+from wordless.base.files import folder_size, remove
 from wordless.base.options import Options, option
 from wordless.base.progress import print_table
 from wordless.base.text import counted, escape, escape_line
 from wordless.base.values import build
 
-SWITCHES = {"--prune": "prune=true", "--yes": "ask=false"}
+NAMED = {"--delete": "delete", "--prune": "prune"}  # switches with a value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +28,15 @@ class RunsConfig(Options):
 
     examples: wordless runs
               wordless runs --delete wake
-              wordless runs --prune
+              wordless runs --prune 30
     """
 
     root: Path = option(Path("runs"), "folder that holds the folders of runs")
     delete: str | None = option(None, "name of a run whose folder is deleted; --delete NAME means the same")
-    prune: bool = option(
-        False, "true: deletes the entries of the store that no run uses any more; --prune means the same"
+    prune: int | None = option(
+        None,
+        "deletes the entries of the store that no run has used for so many days; --prune DAYS means the same",
+        least=0,
     )
     ask: bool = option(True, "false: deletes without a question; --yes means the same")
     store: StoreConfig = option(StoreConfig(), "the results of finished stages, which later runs reuse")
@@ -52,16 +46,16 @@ class RunsConfig(Options):
         if self.delete is not None and (Path(self.delete).name != self.delete or self.delete in (LATEST, "..")):
             rule = f"it is no run below root={self.root}; wordless runs lists the runs"
             raise InputError(option="delete", value=self.delete, rule=rule)
-        if self.delete is not None and self.prune:
-            rule = "prune=true deletes something else: call them one by one"
+        if self.delete is not None and self.prune is not None:
+            rule = "prune deletes something else: call them one by one"
             raise InputError(option="delete", value=self.delete, rule=rule)
 
 
 def runs(config: dict[str, object]) -> None:
     """Print the table of runs, or delete what the options name."""
     settings = build(RunsConfig, config, name="")
-    if settings.prune:
-        prune(settings.store.root, question=settings.ask)
+    if settings.prune is not None:
+        prune(settings.store.root, settings.prune, question=settings.ask)
     elif settings.delete is not None:
         delete_run(settings.root, settings.delete, question=settings.ask)
     else:
@@ -113,39 +107,27 @@ def delete_run(root: Path, name: str, *, question: bool) -> None:
         remove(deleted)
     relink_latest(root)
     write_runs_page(root)
-    print(f"deleted {folder}; wordless runs --prune deletes the entries of the store that only this run used")
+    print(f"deleted {folder}; wordless runs --prune DAYS deletes entries of the store that no run uses")
 
 
-def prune(root: Path, *, question: bool) -> None:
-    """Delete the entries of a store that no run uses any more, after a list with sizes and a question."""
+def prune(root: Path, days: int, *, question: bool) -> None:
+    """Delete the entries of a store that nobody has used for so many days, after a list with sizes and a question."""
     if not root.is_dir():
         raise InputError(f"store.root={root} is no folder; name the store of your runs, such as store.root=store")
-    users, entries = read_users(root), stored_entries(root)
-    listed, names = {name for user in users for name in user.entries}, unused_names(users, root)
-    unused = [entry for entry in entries if entry.name in names]
+    entries = stored_entries(root)
+    unused = [entry for entry in entries if is_unused(entry.path, days=days)]
     for stage in sorted({entry.stage for entry in unused}):
         own = [entry for entry in unused if entry.stage == stage]
         print(f"{stage:<28} {_amount(len(own)):>12} {_megabytes(own):>14}")
-    if gone := sorted({user.path for user in users if user.is_deleted(root)}):
-        print("Runs that no longer exist:", *(f"  {escape(path)}" for path in gone), sep="\n")
-    if unknown := sum(entry.name not in listed for entry in entries):
-        print(f"{_amount(unknown)} of unknown users stay: no record of a run lists them")
-    print_unseen(users, root)
-    print(f"{len(unused)} of {_amount(len(entries))} unused, {_megabytes(unused)}", flush=True)
+    print(
+        f"{len(unused)} of {_amount(len(entries))} not used for {counted(days, 'day')}, {_megabytes(unused)}",
+        flush=True,
+    )
     if unused and question:
         ask(f"delete {_amount(len(unused))}, {_megabytes(unused)}, of {root}?")
     if unused:
-        deleted = delete_unused(unused, root)
+        deleted = delete_unused(unused, days=days)
         print(f"deleted {_amount(len(deleted))}, {_megabytes(deleted)}")
-
-
-def print_unseen(users: Iterable[User], root: Path) -> None:
-    """Print the folders of runs that cannot be seen from here; entries that they use stay."""
-    unseen = (user for user in users if not user.exists(root) and not user.is_deleted(root))
-    for user in sorted(unseen, key=lambda user: (user.host, user.path)):
-        here = user.host == socket.gethostname()
-        reason = f"{Path(user.path).parent} cannot be read" if here else f"it is on the machine {user.host or '?'}"
-        print(f"the entries of {escape_line(user.path)} stay: {escape_line(reason)}")
 
 
 def _amount(count: int) -> str:
@@ -168,16 +150,17 @@ _main = command("runs", runs)
 
 
 def main() -> None:
-    """Take ``--delete NAME``, ``--prune`` and ``--yes`` for options."""
+    """Take ``--delete NAME``, ``--prune DAYS`` and ``--yes`` for options."""
     words = list(sys.argv[1:])
     for place, word in enumerate(words):
-        if word == "--delete":
+        if (name := NAMED.get(word)) is not None:
             if place + 1 == len(words):
-                print("wordless runs: --delete needs the name of a run: wordless runs --delete NAME", file=sys.stderr)
+                print(f"wordless runs: {word} needs a value: wordless runs {word} VALUE", file=sys.stderr)
                 raise SystemExit(2)
-            words[place : place + 2] = [f"delete={words[place + 1]}"]
+            words[place : place + 2] = [f"{name}={words[place + 1]}"]
             break
-    sys.argv[1:] = [SWITCHES.get(word, word.replace("--delete=", "delete=", 1)) for word in words]
+    switched = ("ask=false" if word == "--yes" else word for word in words)
+    sys.argv[1:] = [re.sub("^--(delete|prune)=", r"\1=", word) for word in switched]
     _main()
 
 

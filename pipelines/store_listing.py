@@ -1,19 +1,17 @@
 """``wordless store``: the entries of a store, their sizes, and whether their files are as they were written."""
 
-import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.commandline.command import command
 from pipelines.store.store import ENTRY, SYNTHESISED, UNPACKED, StoreConfig, faults
-from pipelines.store.unused import folder_size
+from pipelines.store.unused import KEY
 from wordless.base.errors import InputError
+from wordless.base.files import folder_size
 from wordless.base.options import Options, option
 from wordless.base.text import escape
 from wordless.base.values import build
-
-KEY = re.compile("[0-9a-f]{16}")  # the final name of an entry's folder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,7 +50,7 @@ def make_parts(
                 session.terminal.say(f"fold      {fold} held out for test, seed {part.settings.seed}")
             made[key] = make(replace(session, place=part.place), part)
         return first_marked(made)
-    keep_claimed()  # the processes note the run's folder as a user of their entries
+    keep_claimed()
     workers = session.workers and (session.workers // processes or 1)  # 0: all of Ray, which shares them itself
     places = (session.store.root, session.folder, session.terminal.log)
     repeat = partial(_repeat, make, parts, places, workers, session.engine, session.shared, session.tracking.elsewhere)

@@ -51,7 +51,7 @@ COMMANDS = {
         "pipelines.publish:PublishConfig",
     ),
     "runs": Command(
-        "the runs so far with their options and figures; --delete NAME, --prune", "pipelines.runs:RunsConfig"
+        "the runs so far with their options and figures; --delete NAME, --prune DAYS", "pipelines.runs:RunsConfig"
     ),
     "store": Command(
         "what a store holds, and whether it is as it was written: wordless store --verify",

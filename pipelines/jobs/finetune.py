@@ -151,14 +151,12 @@ def finetune_body(config: dict[str, object]) -> None:
         folder = settings.output or _folder(settings, corpus.name, job)
         run = tracked_run(folder, command_line("finetune"), config)
         tracking = NO_TRACKING if gang.rank else Tracking(settings.tracking, run, terminal.say)
-        inside = settings.model is not None and folder.absolute().is_relative_to(settings.model.absolute())
         models = [source.folder / part for part in source.body.parts]
         session = Session(
             store=Store(settings.store.root),
             gang=gang,
             terminal=terminal,
             folder=folder,
-            user=settings.model if inside else None,  # `wordless runs --delete` deletes both
             workers=choose_workers(settings.workers, settings.engine, seconds=corpus.seconds),
             engine=settings.engine,
             shared=(*seen_of(corpus), *models, *([source.weights] if source.weights else [])),

@@ -16,9 +16,9 @@ from pipelines.pages.phrasing import draw, full_name, number, percent
 from pipelines.results.run_record import RESULTS, Results, read_results
 from pipelines.store.run_folder import REPORT
 from pipelines.store.stored_features import GPT
-from pipelines.store.unused import folder_size
 from vocoder.kinds import WAVENET
 from wordless.base.errors import InputError
+from wordless.base.files import folder_size
 from wordless.base.text import counted, escape_line
 from wordless.base.values import find_object
 

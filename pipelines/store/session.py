@@ -14,7 +14,6 @@ from torch import nn
 from pipelines.commandline.outputs import keep_claimed
 from pipelines.store.plan import Call, Plan
 from pipelines.store.store import CURVE, ENTRY, Entry, Recipe, Store, checkpoints_of, training_name, write_json
-from pipelines.store.unused import note_user
 from pipelines.tracking.tracking import NO_TRACKING, Tracking, stored_points
 from wordless.base.errors import InputError
 from wordless.base.machine import cores
@@ -42,7 +41,6 @@ class Session:
     gang: Gang
     terminal: Terminal
     folder: Path  # of the run
-    user: Path | None = None  # the folder whose deletion makes entries unused; None: the run's
     workers: int  # that read and encode recordings, as `EngineConfig.workers` counts them
     place: str = ""  # fold and seed, where a run has several
     prefix: str = ""  # of the names of trainings, where a run has several rates
@@ -82,7 +80,6 @@ class Session:
         if (known := self.plan.entries.get(recipe.key)) is not None:
             return known
         if (found := self.store.find(recipe)) is not None:
-            self._note_use(recipe)
             self.terminal.say(f"reused    {recipe.stage:<12} {recipe.key}")
         entry = found or Entry(stage=recipe.stage, key=recipe.key, place=self.store.folder(recipe), reused=False)
         threads = torch.get_num_threads()
@@ -102,7 +99,7 @@ class Session:
 
         with self.store.locked(recipe, waiting) if leader else nullcontext():
             if leader:
-                self._note_use(recipe)
+                keep_claimed()
             entry = self.store.find(recipe) if leader else None
             # Rank 0's look at the store decides for all: another run may finish the entry at any moment.
             found = self.gang.sum([float(entry is not None)])[0] > 0
@@ -114,10 +111,6 @@ class Session:
                     make(place)
         self.gang.barrier()
         return Entry(stage=recipe.stage, key=recipe.key, place=self.store.folder(recipe), reused=found)
-
-    def _note_use(self, recipe: Recipe) -> None:
-        note_user(self.store.folder(recipe), self.user or self.folder, self.store.root)
-        keep_claimed()
 
     def when_made(self, entry: Entry, describe: Callable[[Entry], object]) -> None:
         """Print the line that ``describe`` gives of an entry, if any, once the entry is made."""

@@ -9,6 +9,7 @@ between two runs, has the costs, and size and time of change of each file; files
 import hashlib
 import json
 import math
+import os
 import shutil
 import time
 import warnings
@@ -173,6 +174,8 @@ class Store:
             others = [f"{name} {version}" for name, version in libraries.items() if current.get(name) != version]
             remedy = "delete it to make it again with what is installed now"
             warnings.warn(f"{folder} was made with {', '.join(others) or 'fewer libraries'}; {remedy}", stacklevel=2)
+        with suppress(OSError):  # a read-only store
+            os.utime(folder / TIMINGS)  # the time of the last use
         shutil.rmtree(checkpoints_of(folder), ignore_errors=True)  # left by a run that was killed after the rename
         return Entry(stage=recipe.stage, key=recipe.key, place=folder, reused=True)
 

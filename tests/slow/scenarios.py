@@ -18,7 +18,7 @@ from pipelines.results.results import RESULTS
 from tests.killing import Kill, call
 
 # Folders and files whose names hold the time, the machine, the process, or a hash of the path of a run folder.
-WITHOUT_NAMES = ("*/tensorboard", "*/tensorboard/*", "store/users/*")
+WITHOUT_NAMES = ("*/tensorboard", "*/tensorboard/*")
 # Files whose bytes may differ between two undisturbed commands: costs and times of change; inspected recordings; what
 # was printed.
 WITHOUT_CONTENT = ("*/timings.json", "store/inspected.jsonl", "*.lock", "*/log.txt")
@@ -29,7 +29,6 @@ KEY = re.compile(r"[0-9a-f]{8,}")
 RANDOM_NAMES = (  # parts of a path that differ between two calls, as patterns
     (re.compile(r"(/\[\.\]|/\.)embedded-([0-9a-f]+)\.[0-9a-f]{8}\.aside"), r"/.embedded-\2.????????.aside"),
     (re.compile(r"tfevents\..*"), "tfevents.*"),
-    (re.compile(r"store/users/[0-9a-f]{16}"), "store/users/????????????????"),  # hashes of the paths of run folders
 )
 
 

@@ -293,3 +293,17 @@ def _open_lock() -> IO[str]:
             path.parent.mkdir(parents=True, exist_ok=True)
             return path.open("a")
     return last.open("a")
+
+
+def folder_size(folder: Path) -> int:
+    """Sum the sizes of all files of a folder, in bytes; links are not followed.
+
+    Another process may rename and delete files meanwhile.
+    """
+    size = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                found = (Path(place) / name).lstat()
+                size += found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return size

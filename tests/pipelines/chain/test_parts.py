@@ -125,7 +125,7 @@ def test_a_stopped_run_leaves_no_process_and_resumes_to_the_same_bytes(
     done = running.wait()  # it waits for all processes of the run
     assert done.code == (130 if number is signal.SIGINT else -number), done.told
     assert "Traceback" not in done.told
-    assert (tmp_path / "run/log.txt").is_file()  # entries name the folder as their user
+    assert (tmp_path / "run/log.txt").is_file()
     assert call("run", *words(tmp_path, "parallel=2"), place=tmp_path).code == 0
     assert stored(tmp_path / "store") == stored(one_after_the_other / "store")
 

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.pipelines.chain.test_pairs import FOLDS, TRAINED
 from torch import Tensor, nn
 
 from pipelines.chain.chain import run_chain
@@ -23,6 +22,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import CURVE, Entry, Recipe, Store
 from pipelines.tracking.tracking import FORBIDDEN, TRACKERS, TrackedRun, Tracking, require_trackers, tracked
 from tests.killing import Call, call
+from tests.pipelines.chain.test_parts import FOLDS, TRAINED
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.finetuning import conftest as finetuning
 from tests.pipelines.tiny_chain import TINY, composed
