@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from wordless.base.errors import InputError
 from wordless.base.files import folder_size, remove
 from wordless.base.options import Options, option
 from wordless.base.progress import print_table
-from wordless.base.text import counted, escape, escape_line
+from wordless.base.text import counted, escape
 from wordless.base.values import build
 
 NAMED = {"--delete": "delete", "--prune": "prune"}  # switches with a value
