@@ -12,6 +12,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from pathlib import Path, PurePosixPath
@@ -91,6 +92,7 @@ _MEASURED = re.compile(
     r"comments|peak lag|snr nist quick|length|occupancy|"
     r".*\((s|ms|hz|khz|db.*|u|u.|bits|frames|samples|hh.*|pa.*|%|.*/hz)\)"
 )
+_OFFSET = "file offset (s)"
 _KEPT = {"annotated_channel": "channel", "low_hz": "low freq (hz)", "high_hz": "high freq (hz)"}
 _USUAL = ("annotation", "annotations", "label", "labels", "species", "common name", "class", "call type", "tag", "tags")
 
@@ -187,16 +189,13 @@ def _below(
     for cells, file, (where, values) in zip(table, files, rows, strict=True):
         fields = {name: cells.get(column, "") for name, column in {**_KEPT, "group": (group or "").lower()}.items()}
         fields |= {name: in_seconds(cells[column.lower()], column) for name, column in times.items()}
-        last, offset, fault = cells.get("end file", ""), cells.get("file offset (s)", ""), None
-        start, end = (seconds_of(fields.get(name, "")) for name in SPAN_FIELDS)
-        if any(values[len(header) :]):
-            fault = f"more values than the {len(header)} columns of the header"
-        elif last and not file.endswith(last):
-            fault = f"begins in {file} and ends in {last}; a part lies in one file"
-        elif file and offset and start is not None and end is not None:
-            fields |= {"start": offset, "end": repr((seconds_of(offset) or 0.0) + end - start)}
-        elif len({*files}) > 1:
-            fault = "its time counts from the first of several files; export the column 'File Offset (s)' as well"
+        fault = f"more values than the {len(header)} columns of the header" if any(values[len(header) :]) else None
+        if len({*files}) > 1:  # times count from the first of several files
+            start, end, offset = (seconds_of(text) for text in (*map(fields.get, SPAN_FIELDS), cells.get(_OFFSET, "")))
+            if None in (start, end, offset) or not file.endswith(cells.get("end file", "")):
+                fault = f"its time in {file} is not known: export the column 'File Offset (s)' of a part in one file"
+            else:
+                fields |= {"start": repr(offset), "end": repr(offset + end - start)}
         recording = next(filter(None, (file, *map(cells.get, PATH_COLUMNS))), None)
         labels = {name: one_line(cells.get(name.lower(), "")) for name in chosen}
         parts.append(Annotation(where, fields, labels, recording, fault, unread))
@@ -267,8 +266,7 @@ def elan(content: bytes, shown: str) -> list[Annotation]:
         raise InputError(f"{shown}:{line}: no XML that is read ({error}); save it again in ELAN") from error
     units = {each.get("TIME_UNITS", "milliseconds") for each in root.iter("HEADER")} | {"milliseconds"}
     if root.tag != "ANNOTATION_DOCUMENT" or len(units) > 1:
-        what = f"{root.tag!r:.40} with times in {', '.join(sorted(units))!s:.60}"
-        raise InputError(f"{shown}:1: {what}, and not an ANNOTATION_DOCUMENT in milliseconds; save it in ELAN")
+        raise InputError(f"{shown}:1: no ANNOTATION_DOCUMENT in milliseconds alone, but {units}; save it in ELAN")
     # The recording is a WAV file among the media, or one of the name of the document: its time begins at the origin.
     urls = (
         (each.get("RELATIVE_MEDIA_URL") or each.get("MEDIA_URL") or "", each) for each in root.iter("MEDIA_DESCRIPTOR")
@@ -316,7 +314,6 @@ class _WithoutType(TreeBuilder):
 WAV_SCP = "wav.scp"
 KALDI_FILES = (WAV_SCP, "segments", "utt2spk", "text", "utt2label")
 LHOTSE = (".jsonl", ".jsonl.gz")
-Role = Literal["recordings", "supervisions", "cuts"]
 
 
 def kaldi(folder: Path, shown: str) -> list[Annotation]:
@@ -353,36 +350,36 @@ def kaldi(folder: Path, shown: str) -> list[Annotation]:
     return found
 
 
-def lhotse_role(path: Path) -> Role | None:
-    """Return the kind of lhotse manifest that a file is, by its first line that is not empty; None: another file."""
+def is_lhotse(path: Path) -> bool:
+    """Return whether a file is a lhotse manifest of cuts or supervisions, by its first line that is not empty."""
     try:
         value = next(_objects(path, path.name), ({}, ""))[0]
     except InputError:
-        return None
+        return False
     names_file = any(isinstance(text, str) and name.lower() in PATH_COLUMNS for name, text in value.items())
-    cuts = str(value.get("type", "")).endswith("Cut") or {"recording", "start"} <= value.keys()
-    part: Role | None = "cuts" if cuts else "supervisions" if {"recording_id", "start"} <= value.keys() else None
-    role: Role | None = part or ("recordings" if "sources" in value else None)
-    return None if "id" not in value or names_file else role  # the row of a table names its recording itself
+    of_cuts = str(value.get("type", "")).endswith("Cut") or {"recording", "start"} <= value.keys()
+    return "id" in value and not names_file and (of_cuts or {"recording_id", "start"} <= value.keys())
 
 
 def lhotse(path: Path, shown: str) -> list[Annotation]:
-    """Read cuts, supervisions with the recordings in the files beside them, or recordings alone."""
-    role, recordings, found = lhotse_role(path), dict[str, Any](), list[Annotation]()
-    if role == "supervisions":
-        for other in sorted(path.parent.iterdir()):
-            if other.name.endswith(LHOTSE) and lhotse_role(other) == "recordings":
-                recordings |= {str(value.get("id")): value for value, _ in _objects(other, other.name)}
+    """Read cuts, or supervisions with the recordings in the files beside them."""
+    found = list[Annotation]()
+    beside = (each for each in sorted(path.parent.iterdir()) if each.name.endswith(LHOTSE) and not is_lhotse(each))
+    recordings = {str(value.get("id")): value for each in beside for value in _recordings(each)}
     for value, where in _objects(path, shown):
         try:
-            if role == "recordings":
-                found.append(Annotation(where, {}, recording=_source(value)))
-            else:
-                found += _parts(value, where, recordings)
+            found += _parts(value, where, recordings)
         except (InputError, TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as error:
             fault = f"{error}" if isinstance(error, InputError) else f"not as lhotse writes it ({error!r:.80})"
             found.append(Annotation(where, {}, recording=str(value.get("id")), fault=fault))
     return found
+
+
+def _recordings(path: Path) -> list[dict[str, Any]]:
+    """Return the recordings of a manifest of recordings; a file of another kind or a damaged one has none."""
+    with suppress(InputError):
+        return [value for value, _ in _objects(path, path.name) if "sources" in value]
+    return []
 
 
 def _parts(value: Mapping[str, Any], where: str, recordings: Mapping[str, Any]) -> Iterator[Annotation]:
@@ -413,8 +410,7 @@ def _source(recording: Mapping[str, Any]) -> str:
     sources, transforms = recording["sources"], recording.get("transforms") or ()
     changes = {str(each["name"] if isinstance(each, dict) else each) for each in transforms} - {"Resample"}
     if len(sources) != 1 or sources[0]["type"] != "file" or changes:
-        what = f"{[str(each.get('source')) for each in sources]!s:.80} {' '.join(sorted(changes))!s:.60}".strip()
-        raise InputError(f"its recording is not one file that is read as it is ({what}); save its sound as a file")
+        raise InputError(f"its recording is not one file that is read as it is {changes or ''}; save it as a file")
     return str(sources[0]["source"])
 
 
@@ -424,10 +420,9 @@ def _objects(path: Path, shown: str) -> Iterator[tuple[dict[str, Any], str]]:
     try:
         with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
             for number, line in enumerate(file, start=1):
-                try:
+                value: object = {}
+                with suppress(ValueError, RecursionError):
                     value = json.loads(line, parse_constant=nan_as_none)
-                except (ValueError, RecursionError):
-                    value = {}
                 if line.strip():
                     yield value if isinstance(value, dict) else {}, f"{shown}:{number}"
     except (OSError, EOFError, zlib.error) as error:

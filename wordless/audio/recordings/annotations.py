@@ -49,7 +49,7 @@ def kind_of(path: Path, wanted: AnnotationKind = "auto", *, own: bool | None = N
     """Return the kind of annotations that a file or a folder holds; None: another file.
 
     ``own``: a file below a folder has the name of a recording; None: somebody named the file. Tables belong to
-    recordings of their names alone, and a manifest of recordings annotates nothing unless somebody named it.
+    recordings of their names alone.
     """
     suffix, there = path.suffix.lower(), is_file(path)  # a pipe would wait for ever
     named = path.name in KALDI_FILES and (path.name != "text" or is_file(path.parent / WAV_SCP))
@@ -58,8 +58,7 @@ def kind_of(path: Path, wanted: AnnotationKind = "auto", *, own: bool | None = N
     if suffix in _SUFFIXES and (there or own is None):
         return _SUFFIXES[suffix]
     if there and path.name.lower().endswith(LHOTSE):
-        roles = ("supervisions", "cuts", *(["recordings"] if own is None else []))
-        return "lhotse" if formats.lhotse_role(path) in roles else None
+        return "lhotse" if formats.is_lhotse(path) else None
     try:
         text = read_annotation_text(path, head=True) if there and suffix in _TEXTS else ""
         _, columns = formats.layout(text)

@@ -12,7 +12,6 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
@@ -151,30 +150,10 @@ def on_disk(root: Path, listed: str) -> str | None:
     Other systems write backslashes between folders, and letters with marks in another form of Unicode (NFC, NFD).
     """
     for spelling in dict.fromkeys((listed, listed.strip(), listed.strip().replace("\\", "/"))):
-        if os.path.lexists(os.path.normpath(root / spelling)):
-            return spelling
-        if not spelling.isascii() and (found := _in_other_forms(root, PurePosixPath(spelling))):
-            return found
+        for form in (spelling, *(unicodedata.normalize(form, spelling) for form in ("NFC", "NFD"))):
+            if os.path.lexists(os.path.normpath(root / form)):
+                return form
     return None
-
-
-def _in_other_forms(root: Path, listed: PurePosixPath) -> str | None:
-    """Find a path whose folders and name may each be in another form of Unicode."""
-    place = root / listed.anchor
-    for part in listed.parts[bool(listed.anchor) :]:
-        try:
-            names = {} if os.path.lexists(place / part) else _composed_names(str(place), place.stat().st_mtime_ns)
-        except (OSError, ValueError):  # no folder, none that may be listed, or no path at all
-            return None
-        place /= names.get(unicodedata.normalize("NFC", part), part)
-    found = place if listed.anchor else place.relative_to(root)
-    return str(found) if os.path.lexists(place) else None
-
-
-@lru_cache(maxsize=4)
-def _composed_names(folder: str, changed_ns: int) -> dict[str, str]:
-    """Return the names in a folder by their composed forms."""
-    return {unicodedata.normalize("NFC", name): name for name in os.listdir(folder)}  # noqa: PTH208  names alone
 
 
 def is_file(path: Path) -> bool:

@@ -369,10 +369,6 @@ def _damage(path: Path) -> Iterator[None]:
 METADATA = b"huggingface"  # key of the features in the metadata of an Arrow schema
 ROWS_AT_ONCE = 16  # a row of an hour of sound has 100 MB
 ROWS_IN_A_FOLDER = 1000
-_FORMATS = {  # first bytes of a file -> its usual ending
-    **{b"RIFF": "wav", b"RF64": "wav", b"fLaC": "flac", b"OggS": "ogg", b"FORM": "aiff", b".snd": "au", b"caff": "caf"},
-    **dict.fromkeys((b"ID3", *(bytes([0xFF, second]) for second in range(0xE0, 0x100))), "mp3"),
-}
 
 
 def _table_columns(path: Path, wanted: str | None) -> tuple[str, dict[str, Sequence[str] | None]]:
@@ -440,16 +436,15 @@ def _read_rows(path: Path, audio: str, classes: Mapping[str, Sequence[str] | Non
                 continue
             texts = {column: _one_line(as_text(row[column], names)) for column, names in classes.items()}
             fields = {column: text for column, text in texts.items() if text}
-            yield PackedRow(path=f"{folder}/{_row_name(place, content, number, taken)}", fields=fields), [content]
+            yield PackedRow(path=f"{folder}/{_row_name(place, number, taken)}", fields=fields), [content]
 
 
-def _row_name(place: object, content: bytes, number: int, taken: set[str]) -> str:
+def _row_name(place: object, number: int, taken: set[str]) -> str:
     """Return the name of the file that a recording once was, without folders; else the number of its row."""
     name = PurePosixPath(place.replace("\\", "/") if isinstance(place, str) else "")
     fitting = name.name.isprintable() and writable(name.name) and len(name.name.encode()) <= MAX_PART_BYTES
     if not fitting or name.name.startswith(".") or name.suffix.lower().lstrip(".") not in EXTENSIONS:
-        endings = (ending for first, ending in _FORMATS.items() if content.startswith(first))
-        name = PurePosixPath(f"{number:07d}.{next(endings, 'bin')}")
+        name = PurePosixPath(f"{number:07d}")
     if name.name.casefold() in taken:
         name = name.with_name(f"{name.stem}~{number}{name.suffix}")
     taken.add(name.name.casefold())

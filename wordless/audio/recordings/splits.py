@@ -46,7 +46,6 @@ from wordless.base.text import counted
 
 GIVEN: Final = ("auto", "table")  # values of ``by`` with which tables, data sets and file names may say splits
 DRAWN: Final = ("auto", "hash")  # values of ``by`` with which all splits are drawn; auto only where no split is known
-TOLERATED = 1.5  # a split this many times larger or smaller than requested gets a notice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -363,7 +362,7 @@ def require_whole_groups(clips: Clips) -> None:
 
 
 def division_notices(clips: Clips, config: SplitConfig) -> tuple[str, ...]:
-    """Return notices about the splits of `split_clips`, a sentence each; none if the splits are as requested."""
+    """Return a notice about recordings that `split_clips` divided in time; none if it divided none."""
     frame = clips.frame
     several = frame[frame.segment.notna()].groupby("path").split.nunique() > 1
     if config.by in DRAWN and (divided := int(several.sum())):
@@ -374,25 +373,7 @@ def division_notices(clips: Clips, config: SplitConfig) -> tuple[str, ...]:
             "next validates, the last tests. The figures say nothing about other recordings: add some, or say in a "
             "table which stretch stands in which split (`split.by`=table)",
         )
-    # a random split may be much larger or smaller than requested, because some clips stay together
-    random_splits = [split for split in SPLITS if config.fraction(split) > 0 and not config.names(split)]
-    of_groups = not config.shared_groups and frame.group.notna().any()
-    together = frame.group.nunique() if of_groups else frame.path.nunique()
-    if config.by not in (*DRAWN, "group") or together == len(frame):
-        return ()
-    held = Counter(frame.split)
-    if all(1 / TOLERATED < held[split] / len(frame) / config.fraction(split) < TOLERATED for split in random_splits):
-        return ()
-    wanted = {split: config.fraction(split) for split in SPLITS}
-    wanted["train"] = 1 - sum(wanted.values())
-    shares = " / ".join(f"{100 * wanted[split]:g}" for split in SPLITS)
-    counts = " / ".join(str(held[split]) for split in SPLITS)
-    noun, remedy = "recordings", "add recordings"
-    if of_groups:
-        remedies = "hold each group out once (`folds`=group), let groups be divided (`split.shared_groups`=true)"
-        noun, remedy = "groups", f"{remedies}, or add groups"
-    notice = f"{together} {noun} stay whole, so train / validation / test hold {counts} clips, not {shares} %"
-    return (f"{notice}: {remedy}",)
+    return ()
 
 
 def split_by_lists(found: Clips, config: SplitConfig) -> Clips:

@@ -182,8 +182,6 @@ def test_two_recordings_are_divided_in_time_and_four_are_not(tmp_path: Path) -> 
     for clip in manifest.clips:
         splits[clip.path].add(clip.split)
     assert sorted(map(sorted, splits.values())) == [["test"], ["train"], ["train"], ["validation"]]
-    (notice,) = division_notices(manifest, config.split)
-    assert re.search(r"\b4 recordings\b.*\b20 / 10 / 10 clips", notice)
 
 
 def test_segments_stay_in_the_split_of_their_recording_as_they_do_without_segments(tmp_path: Path) -> None:
@@ -236,8 +234,6 @@ def test_parts_that_a_table_names_are_cut_into_segments_with_their_label(tmp_pat
         '{"audio_filepath": "a.wav", "offset": 5.0, "duration": 0.5, "label": "down", "split": "test"}\n'
     )
     config = CorpusConfig(table=str(tmp_path / "t.jsonl"), segment_seconds=1.0, split=ALL_TRAIN)
-    with pytest.raises(InputError, match=r"t\.jsonl:1: .*split"):
-        build_manifest(replace(config, split=SplitConfig(by="table", validation_fraction=0)))
     manifest, _ = build_manifest(config)
     assert [(clip.span, clip.label) for clip in manifest.clips] == [
         *(((1.0, 2.0), "up"), ((2.0, 3.0), "up"), ((3.0, 3.5), "up"), ((5.0, 5.5), "down"))

@@ -158,13 +158,10 @@ def test_texts_never_come_from_folders(tmp_path: Path, tone: Tone) -> None:
 def test_a_path_in_another_form_of_unicode_is_found(tmp_path: Path, tone: Tone, form: str) -> None:
     other = {"NFC": "NFD", "NFD": "NFC"}[form]
     folder, name = unicodedata.normalize(form, "été"), unicodedata.normalize(form, "Übung.wav")
-    mixed = f"{unicodedata.normalize(other, folder)}2"
-    for place in (f"{folder}/{name}", f"{mixed}/{name}"):
-        tone(place)
+    tone(f"{folder}/{name}")
     table = tmp_path / "t.tsv"
-    paths = [unicodedata.normalize(other, f"{folder}/{name}"), f"{folder}2/{unicodedata.normalize(other, name)}"]
-    table.write_text("\n".join(["path", *paths]))
-    assert {clip.path for clip in clips(table)} == {f"{folder}/{name}", f"{mixed}/{name}"}
+    table.write_text(f"path\n{unicodedata.normalize(other, f'{folder}/{name}')}\n")
+    assert [clip.path for clip in clips(table)] == [f"{folder}/{name}"]
 
 
 def test_backslashes_separate_folders_unless_a_file_has_them(tmp_path: Path, tone: Tone) -> None:

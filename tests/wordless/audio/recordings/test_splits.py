@@ -1,6 +1,5 @@
 """Splits: every protocol, lists of a data set, folds; groups kept whole, and errors that name what is wrong."""
 
-import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -240,22 +239,6 @@ def test_three_groups_and_one_recording_that_trains_suffice() -> None:
     assert sorted(map(sorted, splits_of(divided, "group").values())) == [["test"], ["train"], ["validation"]]
     divided, _ = split_clips([clip("a.wav")], SplitConfig(validation_fraction=0, test_fraction=0))
     assert divided[0].split == "train"
-
-
-def test_groups_that_give_other_fractions_than_asked_are_named_with_what_else_could_be_done() -> None:
-    config = SplitConfig()
-    divided, _ = split_clips(digits(["ann", "bob", "cyd"]), config)
-    (notice,) = division_notices(divided, config)
-    assert re.search(r"\b3 groups\b.*\b20 / 20 / 20 clips\b.*\b80 / 10 / 10 %", notice)
-    assert "`folds`=group" in notice
-    assert "`split.shared_groups`=true" in notice
-    shared = SplitConfig(shared_groups=True)
-    assert not division_notices(split_clips(digits(["ann", "bob", "cyd"]), shared)[0], shared)
-    many = digits([f"{number}" for number in range(20)])
-    assert not division_notices(split_clips(many, config)[0], config)
-    named = SplitConfig(by="group", validation=("ann",), test=("bob",))
-    assert not division_notices(split_clips(digits(["ann", "bob", "cyd"]), named)[0], named)
-    assert not division_notices(split_clips([clip(f"{n}.wav") for n in range(5)], config)[0], config)
 
 
 @pytest.mark.parametrize(
