@@ -110,10 +110,11 @@ class SequenceTask(Task):
 
     def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
         """Give the text of each clip: by beam search if there is one, and the greedy decoding beside it."""
-        greedy = self._greedy(outputs)
-        if not self.options.beam_size:
+        greedy, size = self._greedy(outputs), self.options.beam_size
+        if not size:
             return [{"text": text} for text in greedy]
-        return [{"text": best, "greedy": text} for best, text in zip(self._beam(outputs), greedy, strict=True)]
+        found = beam_search(outputs, self.characters, beam_size=size)
+        return [{"text": best, "greedy": text} for best, text in zip(found, greedy, strict=True)]
 
     def figures(
         self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig, groups: Groups = ()
@@ -121,7 +122,9 @@ class SequenceTask(Task):
         """Measure the character error rate of each decoding, and the share of texts without an error (greedy)."""
         wanted = [self.options.text(label) for label in labels]
         greedy = self._greedy(outputs)
-        found = {"greedy": greedy, **({"beam search": self._beam(outputs)} if self.options.beam_size else {})}
+        found, size = {"greedy": greedy}, self.options.beam_size
+        if size:
+            found["beam search"] = beam_search(outputs, self.characters, beam_size=size)
         rates = [
             figure(f"character error rate, {name}", error_rates(texts, wanted), config, groups, percent=True)
             for name, texts in found.items()
@@ -149,9 +152,6 @@ class SequenceTask(Task):
             kept = (number for number, _ in groupby(each.argmax(1).tolist()) if number != BLANK)
             texts.append("".join(self.characters[number - 1] for number in kept).strip())
         return texts
-
-    def _beam(self, outputs: Sequence[FloatArray]) -> list[str]:
-        return beam_search(outputs, self.characters, beam_size=self.options.beam_size)
 
 
 class SequenceHead(nn.Module):

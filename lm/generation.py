@@ -36,12 +36,9 @@ def probabilities(logits: FloatArray, sampling: Sampling) -> FloatArray:
     Temperature comes first, then top-k. Among codes of equal probability the lower number comes first.
     """
     order = np.argsort(-logits, axis=1, kind="stable")
-    ranked = np.take_along_axis(logits, order, axis=1)  # most probable first
-    if sampling.temperature == 0:
-        kept = _softmax(ranked) * (np.arange(ranked.shape[1]) == 0)
-    else:
-        first = np.arange(ranked.shape[1]) < (sampling.top_k or ranked.shape[1])
-        kept = _softmax(ranked / sampling.temperature) * first
+    ranked = np.take_along_axis(logits, order, axis=1) / (sampling.temperature or 1)  # most probable first
+    most = 1 if sampling.temperature == 0 else sampling.top_k or ranked.shape[1]
+    kept = _normalise(np.exp(ranked - ranked.max(axis=1, keepdims=True))) * (np.arange(ranked.shape[1]) < most)
     result: FloatArray = np.empty_like(kept)
     np.put_along_axis(result, order, _normalise(kept), axis=1)
     return result
@@ -53,11 +50,6 @@ def draw(chances: FloatArray, uniforms: FloatArray) -> IntArray:
     wanted = uniforms[:, None] * edges[:, -1:]  # the last edge may differ from 1 by a rounding error
     codes: IntArray = (edges <= wanted).sum(axis=1).astype(np.int32)
     return codes
-
-
-def _softmax(logits: FloatArray) -> FloatArray:
-    powers: FloatArray = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return _normalise(powers)
 
 
 def _normalise(weights: FloatArray) -> FloatArray:

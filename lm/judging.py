@@ -41,6 +41,7 @@ from wordless.base.options import REQUIRED, column
 DoubleArray = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.floating]
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0)  # of the bigram's prior, in counts
+FREQUENCIES = "the model of code frequencies"
 
 
 class Unigram:
@@ -52,18 +53,15 @@ class Unigram:
         self.format: CodesFormat = clips[0].format.spectral
         counts = np.ones(self.format.code_shape)
         for codes in clips:
-            self._require_own(codes)
+            require_same_codebook(self.format, codes.format.spectral, owner=FREQUENCIES)
             counts += codes.counts
         self.shares: DoubleArray = counts / counts.sum(axis=1, keepdims=True)  # (streams, codes)
 
     def log_probabilities(self, codes: Codes) -> DoubleArray:
-        self._require_own(codes)
+        require_same_codebook(self.format, codes.format.spectral, owner=FREQUENCIES)
         values = codes.spectral.values
         each: DoubleArray = np.log(np.stack([p[v] for p, v in zip(self.shares, values.T, strict=True)], axis=1))
         return each
-
-    def _require_own(self, codes: Codes) -> None:
-        require_same_codebook(self.format, codes.format.spectral, owner="the model of code frequencies")
 
 
 class Bigram:
@@ -111,7 +109,7 @@ def unigram_perplexity(train: Sequence[Codes], validation: Sequence[Codes]) -> f
         raise InputError(f"{problem}; perplexity needs codes in both: have corpus.split give both some recordings")
     unigram = Unigram(train)
     for codes in validation:
-        require_same_codebook(unigram.format, codes.format.spectral, owner="the model of code frequencies")
+        require_same_codebook(unigram.format, codes.format.spectral, owner=FREQUENCIES)
     seen = np.sum([codes.counts for codes in validation], axis=0)
     return math.exp(-float((seen * np.log(unigram.shares)).sum() / seen.sum()))
 
@@ -233,11 +231,11 @@ def word_scores(known: Sequence[str], texts: Mapping[Sound, str]) -> dict[Sound,
     seen = Counter(pair for text in known for pair in pairs_of(text))
     firsts = Counter(first for text in known for first, _ in pairs_of(text))
 
-    def score_of(text: str) -> float:
-        shares = [(seen[pair] + 1) / (firsts[pair[0]] + len(firsts)) for pair in pairs_of(text)]
-        return float(np.log(shares).mean())
-
-    return {sound: score_of(text) for sound, text in texts.items()}
+    shares = {
+        sound: [(seen[pair] + 1) / (firsts[pair[0]] + len(firsts)) for pair in pairs_of(text)]
+        for sound, text in texts.items()
+    }
+    return {sound: float(np.log(each).mean()) for sound, each in shares.items()}
 
 
 NGRAMS = (1, 2, 3)
@@ -284,7 +282,9 @@ def plausibility(
 def _perplexity_after(
     after: Callable[[Codes | None, Codes], FloatArray], prompts: Sequence[Codes | None], codes: Sequence[Codes]
 ) -> float | None:
-    return perplexity_of([after(prompt, each) for prompt, each in zip(prompts, codes, strict=True) if len(each.values)])
+    """Compute exp of the mean negative log-probability over all codes of all sequences; None if there are no codes."""
+    found = [after(prompt, each).ravel() for prompt, each in zip(prompts, codes, strict=True) if len(each.values)]
+    return float(np.exp(-np.concatenate(found).mean())) if found else None
 
 
 def distinct_ngrams(sequences: Sequence[IntArray], n: int, *, at_most: int | None = None) -> float | None:
@@ -318,12 +318,6 @@ def auto_bleu(sequences: Sequence[IntArray]) -> float | None:
         means.append(float(np.mean(shares)) if shares else None)
     known = [mean for mean in means if mean is not None]
     return math.prod(known) ** (1 / len(known)) if len(known) == len(means) else None
-
-
-def perplexity_of(log_probabilities: Sequence[np.ndarray]) -> float | None:
-    """Compute exp of the mean negative log-probability over all codes of all sequences; None if there are no codes."""
-    together = np.concatenate([each.ravel() for each in log_probabilities]) if log_probabilities else np.zeros(0)
-    return float(np.exp(-together.mean())) if len(together) else None
 
 
 Distance = Literal["angular", "identical"]  # angle between vectors; share of streams whose codes differ
@@ -370,7 +364,10 @@ def abx_errors(tokens: Sequence[Token], distance: Distance) -> dict[PhonePair, f
 
 def _context_errors(group: Sequence[Token], distance: Distance) -> Iterator[tuple[PhonePair, str, float]]:
     """Give the error of each pair of phones, speaker of A and B, and speaker of X, with the speaker of A and B."""
-    distances = token_distances([token.frames for token in group], distance)
+    frames = [token.frames for token in group]
+    rows = max(CELLS_AT_ONCE // (len(frames) * max(map(len, frames)) ** 2), 1)
+    blocks = (frames[first : first + rows] for first in range(0, len(frames), rows))
+    distances = np.concatenate([_warp(block, frames, distance) for block in blocks])  # (tokens, tokens)
     places: dict[tuple[str, str], list[int]] = defaultdict(list)
     for number, token in enumerate(group):
         places[token.phone, token.speaker].append(number)
@@ -383,21 +380,19 @@ def _context_errors(group: Sequence[Token], distance: Distance) -> Iterator[tupl
                 yield (phone, against), speaker, float((0.5 + 0.5 * np.sign(to_a - to_b)).mean())
 
 
-def token_distances(tokens: Sequence[FrameArray], distance: Distance) -> DoubleArray:
-    """Compute the distance of each token ``(time, dim)`` from each other: ``(tokens, tokens)``."""
-    longest = max(len(token) for token in tokens)
-    rows = max(CELLS_AT_ONCE // (len(tokens) * longest * longest), 1)
-    blocks = [tokens[first : first + rows] for first in range(0, len(tokens), rows)]
-    return np.concatenate([_warp(block, tokens, distance) for block in blocks])
-
-
 def _warp(block: Sequence[FrameArray], tokens: Sequence[FrameArray], distance: Distance) -> DoubleArray:
     """Warp all tokens of a block onto all tokens at once: ``(block, tokens)``.
 
     ``cost[i, j]`` is the cost of the best path that ends at frames i and j, and ``steps[i, j]`` its number of frames.
     Of equal paths the diagonal one is taken, then the one along the second token.
     """
-    frames = _frame_distances(block, tokens, distance)  # (block, tokens, T, U)
+    one, other = _pad(block), _pad(tokens)  # (N, T, D), (M, U, D)
+    if distance == "identical":
+        frames = np.asarray((one[:, None, :, None] != other[None, :, None]).mean(-1), np.float64)
+    else:
+        one, other = (each / np.maximum(np.linalg.norm(each, axis=-1, keepdims=True), 1e-12) for each in (one, other))
+        cosines = np.einsum("ntd,mud->nmtu", one, other, optimize=True)
+        frames = np.arccos(np.clip(cosines, -1, 1)) / np.pi  # (block, tokens, T, U)
     cost, steps = np.zeros_like(frames), np.ones(frames.shape)
     for i, j in np.ndindex(*frames.shape[2:]):
         before = [(i - 1, j - 1), (i, j - 1), (i - 1, j)]
@@ -413,16 +408,6 @@ def _warp(block: Sequence[FrameArray], tokens: Sequence[FrameArray], distance: D
     place = (*ends, last[:, None], last_other[None])
     found: DoubleArray = cost[place] / steps[place]
     return found
-
-
-def _frame_distances(block: Sequence[FrameArray], tokens: Sequence[FrameArray], distance: Distance) -> DoubleArray:
-    """Compute the distance of all frames of two lists of tokens, padded: ``(block, tokens, T, U)``."""
-    one, other = _pad(block), _pad(tokens)  # (N, T, D), (M, U, D)
-    if distance == "identical":
-        return np.asarray((one[:, None, :, None] != other[None, :, None]).mean(-1), np.float64)
-    one, other = (each / np.maximum(np.linalg.norm(each, axis=-1, keepdims=True), 1e-12) for each in (one, other))
-    cosines = np.einsum("ntd,mud->nmtu", one, other, optimize=True)
-    return np.asarray(np.arccos(np.clip(cosines, -1, 1)) / np.pi)
 
 
 def _pad(tokens: Sequence[FrameArray]) -> DoubleArray:

@@ -232,10 +232,6 @@ REACH = 3.0  # standard deviations after which a Gaussian is cut
 SMALLEST = 1e-3  # standard deviation; a smaller one would divide by zero, and blurs nothing
 
 
-def draw_share(size: int, share: float, generator: torch.Generator) -> Tensor:
-    return torch.rand(size, generator=generator, dtype=torch.float32) < share
-
-
 def flip_time(views: Tensor, lengths: Tensor, chosen: Tensor) -> Tensor:
     """Reverse the chosen clips in time, each within its own length."""
     lengths, chosen = copy_to(lengths, views.device), copy_to(chosen, views.device)
@@ -280,17 +276,22 @@ def augment(
     speeds, formants = (draw_ratios(len(lengths), most, generator) for most in (config.speed, config.formant))
     views, lengths = warp(spectrograms, kept, speeds=speeds, formants=formants, starts=starts)
     if config.time_flip:
-        views = flip_time(views, lengths, draw_share(len(views), config.time_flip, generator))
+        chosen = torch.rand(len(views), generator=generator, dtype=torch.float32) < config.time_flip
+        views = flip_time(views, lengths, chosen)
     if config.mel_flip:
-        chosen = copy_to(draw_share(len(views), config.mel_flip, generator), device)
-        views = torch.where(chosen[:, None, None], views.flip(2), views)
+        chosen = torch.rand(len(views), generator=generator, dtype=torch.float32) < config.mel_flip
+        views = torch.where(copy_to(chosen, device)[:, None, None], views.flip(2), views)
     views = _mix(views, lengths, config, generator, std)
     size, time, mels = views.shape
-    gains = copy_to(draw_spread(size, generator), device)
+    gains = copy_to(2 * torch.rand(size, generator=generator, dtype=torch.float32) - 1, device)
     views = views + gains[:, None, None] * (config.gain_db * NATS_PER_DB / std)
     if config.noise:
         levels = copy_to(config.noise * torch.rand(size, 1, 1, generator=generator, dtype=torch.float32), device)
-        views = views + levels * _draw_noise(views, generator)
+        draws: torch.Generator | None = generator
+        if device.type != "cpu":  # the device draws, from a seed
+            seed = int(torch.randint(MAX_SEED, (1,), generator=generator))
+            draws = torch.Generator(device).manual_seed(seed) if views.is_cuda else None
+        views = views + levels * torch.randn(views.shape, generator=draws, device=device, dtype=torch.float32)
     if config.blur:
         deviations = config.blur * torch.rand(size, generator=generator, dtype=torch.float32)
         views = blur(views, lengths, deviations, largest=config.blur)
@@ -309,23 +310,10 @@ def augment(
     return views.masked_fill(blotted, 0.0), lengths
 
 
-def _draw_noise(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw normal noise of the shape of a tensor: from ``generator`` on a CPU, else on the device from a seed of it."""
-    if like.device.type == "cpu":
-        return torch.randn(like.shape, generator=generator, dtype=torch.float32)
-    seed = int(torch.randint(MAX_SEED, (1,), generator=generator))
-    own = torch.Generator(like.device).manual_seed(seed) if like.is_cuda else None
-    return torch.randn(like.shape, generator=own, device=like.device, dtype=torch.float32)
-
-
-def draw_spread(size: int, generator: torch.Generator) -> Tensor:
-    """Draw uniformly from [-1, 1) ``(size,)``."""
-    return 2 * torch.rand(size, generator=generator, dtype=torch.float32) - 1
-
-
 def draw_ratios(size: int, largest: float, generator: torch.Generator) -> Tensor:
     """Draw factors of up to 1 + ``largest``, or by the same factor smaller ``(size,)``."""
-    return (draw_spread(size, generator) * math.log1p(largest)).exp()
+    spread = 2 * torch.rand(size, generator=generator, dtype=torch.float32) - 1
+    return (spread * math.log1p(largest)).exp()
 
 
 def draw_crops(

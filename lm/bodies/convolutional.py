@@ -49,20 +49,16 @@ class SpectrogramReader:
 
     def pieces(self, view: View, frames: int = PIECE_FRAMES) -> Iterator[Tensor]:
         """Give the normalised log-mel ``(time, mels)`` of a view, ``frames`` frames at a time."""
-        log_mel, mean, std = _front_end(self.audio, self.sample)
-        for piece in view_log_mel(log_mel, view, self.root, frames=frames):
+        mean, std = statistics(self.sample)
+        for piece in view_log_mel(_log_mel(self.audio), view, self.root, frames=frames):
             yield (piece - mean) / std
 
 
-@lru_cache(maxsize=1)
-def _front_end(audio: SpectrogramConfig, sample: Path) -> tuple[LogMel, Tensor, Tensor]:
-    """Return the front end, the mean and the standard deviation; computed once in each process."""
-    return LogMel(audio), *statistics(sample)
-
-
+_log_mel = lru_cache(maxsize=1)(LogMel)  # once in each process
 SAMPLE = "sample.safetensors"
 
 
+@lru_cache(maxsize=1)
 def statistics(sample: Path) -> tuple[Tensor, Tensor]:
     """Load mean and standard deviation ``(mels,)`` of the training frames' log-mel from the folder of a sample."""
     tensors = load_file(sample / SAMPLE)

@@ -65,7 +65,10 @@ class LocalAttention(SDPA):
             query, keys, values = (each.transpose(1, 2) for each in (q, k, v))  # (N, H, 1 or S, K)
             return scaled_dot_product_attention(query, keys, values).transpose(1, 2), None
         queries = self._blocks(q)  # (B, N * H, Q, K)
-        keys, values = (self._with_earlier(self._blocks(each)) for each in (k, v))
+        # Each block of keys with the earlier blocks before it: (B, N * H, (EARLIER_BLOCKS + 1) * Q, K)
+        padded = (pad(self._blocks(each), (0, 0, 0, 0, 0, 0, EARLIER_BLOCKS, 0)) for each in (k, v))
+        places = [slice(first, first + len(queries)) for first in range(EARLIER_BLOCKS + 1)]
+        keys, values = (torch.cat([each[place] for place in places], dim=2) for each in padded)
         mask = self._mask(len(queries), bias_cache, q)
         inputs = queries, keys, values, mask
         if self.fused or (self.fused is None and q.device.type != "cpu"):
@@ -83,11 +86,6 @@ class LocalAttention(SDPA):
         batch, positions, heads, size = sequence.shape
         padded = pad(sequence, (0, 0, 0, 0, 0, -positions % self.block))
         return padded.view(batch, -1, self.block, heads, size).permute(1, 0, 3, 2, 4).flatten(1, 2)
-
-    def _with_earlier(self, blocks: Tensor) -> Tensor:
-        """Put the earlier blocks before each one: ``(blocks, batch * heads, (EARLIER_BLOCKS + 1) * block, size)``."""
-        padded = pad(blocks, (0, 0, 0, 0, 0, 0, EARLIER_BLOCKS, 0))
-        return torch.cat([padded[first : first + len(blocks)] for first in range(EARLIER_BLOCKS + 1)], dim=2)
 
     def _mask(self, blocks: int, bias_cache: AttentionBiasCache, like: Tensor) -> Tensor:
         """Return 0 for keys in the window, -inf for others: ``(blocks, 1, block, keys)``, made once for all layers."""
