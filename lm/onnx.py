@@ -2,7 +2,6 @@
 
 from copy import deepcopy
 
-import torch
 from torch import Tensor, nn
 
 from lm.model import LanguageModel
@@ -32,9 +31,7 @@ class CodesToLogits(nn.Module):
     def forward(self, codes: Tensor) -> Tensor:
         """Compute the logits of windows that begin at the start of a recording, or anywhere else."""
         vocabulary = self.gpt.vocabulary
-        first = vocabulary.first_tokens
-        begin = torch.full_like(codes[:, :1, 0], vocabulary.bos)  # (N, 1)
-        tokens = torch.cat([begin, (codes + first).flatten(1)], dim=1)
+        tokens = vocabulary.sequences(codes)
         steps = vocabulary.steps(tokens) if self.gpt.by_step else tokens[..., None]  # (N, positions, tokens of each)
         states = self.gpt.decoded_steps(steps)
         return self.gpt.logits(states)[:, : tokens.shape[1]]

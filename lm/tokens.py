@@ -100,10 +100,10 @@ class Vocabulary:
         """Return the token of code 0 at each position, counted in codes from the start of the recording."""
         return positions % self.streams * self.per_stream
 
-    @property
-    def first_tokens(self) -> Tensor:
-        """The token of code 0 of each stream ``(streams,)`` int64."""
-        return torch.arange(self.streams) * self.per_stream
+    def sequences(self, codes: Tensor) -> Tensor:
+        """Convert codes ``(batch, time, streams)`` to begin-of-sequence and tokens ``(batch, 1 + time * streams)``."""
+        tokens = (codes + torch.arange(self.streams, device=codes.device) * self.per_stream).flatten(1)
+        return torch.cat([torch.full_like(tokens[:, :1], self.bos), tokens], dim=1)
 
     def random_codes(self, rng: np.random.Generator, shape: tuple[int, ...]) -> IntArray:
         """Draw codes ``(..., streams)`` that are equally probable."""

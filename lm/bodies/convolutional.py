@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
@@ -74,11 +75,10 @@ class ConvEncoder(BodyNetwork):
     def __init__(self, config: ConvEncoderConfig) -> None:
         super().__init__()
         self.config = config
-        strides = ((factor, 2) for factor in config.time_strides)
-        widths = zip((1, *config.channels), config.channels, strict=False)
+        widths, hops = pairwise((1, *config.channels)), pairwise((1, *config.hops))
         self.stages = nn.ModuleList(
-            ConvBlock(before, after, stride, strided=not number)
-            for number, ((before, after), stride) in enumerate(zip(widths, strides, strict=True))
+            ConvBlock(before, after, (hop // last, 2), strided=not number)
+            for number, ((before, after), (last, hop)) in enumerate(zip(widths, hops, strict=True))
         )
 
     @property

@@ -37,22 +37,16 @@ class GptNetwork(BodyNetwork):
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:
         """Map codes ``(batch, time, streams)`` to states ``(batch, time, model_dim)``; attention is causal."""
-        return self._over_streams(self.gpt.decoded(self._tokens(inputs))[:, 1:], inputs), lengths
+        return self._over_streams(self.gpt.decoded(self.gpt.vocabulary.sequences(inputs))[:, 1:], inputs), lengths
 
     def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
-        states = self.gpt.hidden_states(self._tokens(inputs))[1:, :, 1:]
+        states = self.gpt.hidden_states(self.gpt.vocabulary.sequences(inputs))[1:, :, 1:]
         return [(layer, lengths) for layer in self._over_streams(states, inputs)]
 
     @property
     def stack(self) -> Sequence[nn.Module]:
         transformer = self.gpt.transformer
         return [transformer.decoder_frontend, *transformer.decoder.layers]
-
-    def _tokens(self, codes: Tensor) -> Tensor:
-        """Convert codes to begin-of-sequence and tokens ``(batch, 1 + time * streams)``; see `lm.tokens`."""
-        vocabulary = self.gpt.vocabulary
-        first = vocabulary.first_tokens.to(codes.device)
-        return nn.functional.pad((codes + first).flatten(1), (1, 0), value=vocabulary.bos)  # (N, T, S) -> (N, 1 + T*S)
 
     def _over_streams(self, states: Tensor, codes: Tensor) -> Tensor:
         """Average states of codes ``(..., time * streams, dim)`` over the codes of a time step ``(..., time, dim)``."""

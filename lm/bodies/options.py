@@ -1,8 +1,6 @@
 """Options of the networks that the GPT is compared with."""
 
 from dataclasses import dataclass, replace
-from itertools import accumulate
-from operator import mul
 from typing import Literal
 
 from lm.options import Means, VectorConfig
@@ -36,14 +34,9 @@ class ConvEncoderConfig(Options):
     bands: int = 4  # number of parts of the mel axis that are pooled separately
 
     @property
-    def time_strides(self) -> tuple[int, ...]:
-        """Factor by which each block shortens the time axis: the first three halve it. All halve the mel axis."""
-        return tuple(2 if number < 3 else 1 for number in range(len(self.channels)))
-
-    @property
     def hops(self) -> tuple[int, ...]:
-        """Spectrogram frames between two frames of each block."""
-        return tuple(accumulate(self.time_strides, mul))
+        """Spectrogram frames between two frames of each block: the first three halve the rate. All halve the bands."""
+        return tuple(2 ** min(number, 3) for number in range(1, 1 + len(self.channels)))
 
     @property
     def dim(self) -> int:
@@ -325,7 +318,3 @@ class SoundGPTConfig(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_pairs(self.model_dim, self.heads)
-
-    def stem_width(self, mels: int) -> int:
-        """Return the width of the convolutions' output over ``mels`` bands."""
-        return self.channels[-1] * -(-mels // (1 << len(self.channels)))

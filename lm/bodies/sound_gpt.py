@@ -175,7 +175,8 @@ class SoundGPT(nn.Module):
         self.shape = shape
         dim = config.model_dim
         self.stem = Stem(config.channels, patch_frames=shape.patch_frames)
-        self.project = nn.Linear(shape.patch_frames // self.stem.hop * config.stem_width(shape.mels), dim)
+        bands = -(-shape.mels // (1 << len(config.channels)))  # after the convolutions
+        self.project = nn.Linear(shape.patch_frames // self.stem.hop * config.channels[-1] * bands, dim)
         self.norm = nn.RMSNorm(dim)
         self.dropout = nn.Dropout(config.dropout)
         # Its embedding of tokens is left out: the convolutions stand in its place.

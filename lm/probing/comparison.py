@@ -14,7 +14,7 @@ intervals. Many settings on the same clips make many pairs: `all_pairs` gives in
 once, so that one pair in twenty is not found to differ by chance.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
@@ -127,9 +127,16 @@ def measure(outcome: Outcome, weights: FloatArray | None = None) -> FloatArray:
         case Hits(hits=hits):
             shares: FloatArray = given @ hits.T / given.sum(1, keepdims=True)
             return shares
-        case Rankings(truth=truth, scores=scores):  # the mean over seeds
-            each = [np.mean([_mean_over_classes(truth, one, given) for one in seeds], axis=0) for seeds in scores]
-            return np.stack(each, axis=1)
+        case Rankings(truth=truth, scores=scores):  # the mean over the classes that a counted clip has, and over seeds
+            present = np.flatnonzero(truth.any(0))
+            precisions = np.zeros((*scores.shape[:2], len(present) or 1, len(given)))
+            for method, seed, place in np.ndindex(*scores.shape[:2], len(present)):
+                own = scores[method, seed, :, present[place]]
+                precisions[method, seed, place] = average_precision(truth[:, present[place]], own, given)
+            known = np.isfinite(precisions)
+            sums = np.where(known, precisions, 0).sum(2) / np.maximum(known.sum(2), 1)  # (methods, seeds, resamples)
+            means: FloatArray = sums.mean(1).T
+            return means
         case Ratios(parts=parts, wholes=wholes):
             ratios: FloatArray = given @ parts.T / (given @ wholes)[:, None]
             return ratios
@@ -260,15 +267,23 @@ def over_groups(values: FloatArray, *, confidence: float, value: float | None = 
 def bootstrap(folds: Sequence[Outcome], *, resamples: int, seed: int) -> FloatArray:
     """Bootstrap ``(resamples, methods)``: the mean over folds, with clips resampled with replacement within each fold.
 
-    All methods are measured on the same resamples. The bias of average precision and F1 scores is removed
-    (`_unbiased`).
+    All methods are measured on the same resamples. The bias of average precision and F1 scores is removed: clips that
+    are drawn twice stand next to each other in a ranking, so a resample's average precision is several points too high;
+    F1 scores are biased a little. The mean of the resamples shows this bias (Efron and Tibshirani 1993, chapter 10). R2
+    has no such mean: where a resample lacks the few extreme targets, it is far below 0.
     """
     total = np.zeros(())
     for number, fold in enumerate(folds):
-        draws = _draws(num_clips(fold), resamples, np.random.default_rng([seed, number]))
-        total = total + np.concatenate([measure(fold, weights) for weights in draws])
+        rng, clips, drawn = np.random.default_rng([seed, number]), num_clips(fold), list[FloatArray]()
+        piece = max(WEIGHTS_AT_ONCE // clips, 1)  # of the resamples, which fits in memory
+        for begin in range(0, resamples, piece):
+            weights = rng.multinomial(clips, np.full(clips, 1 / clips), size=min(piece, resamples - begin))
+            drawn.append(measure(fold, weights.astype(np.float64)))
+        total = total + np.concatenate(drawn)
     means: FloatArray = total / len(folds)
-    return _unbiased(folds, means) if isinstance(folds[0], Rankings | Decisions) else means
+    if isinstance(folds[0], Rankings | Decisions):
+        means = np.clip(means + by_fold(folds).mean(0) - means.mean(0), 0, 1)
+    return means
 
 
 def bootstrap_pairs(values: FloatArray, members: IndexArray, *, resamples: int, seed: int) -> FloatArray:
@@ -399,8 +414,8 @@ class Measured:
             low, high, _ = over_groups(self.groups[number], confidence=confidence, value=value)
             if low == high and value in (0, 1) and isinstance(self.folds[0], Hits):
                 low, high = _exact(value, self.groups.shape[1], confidence)
-            least, most = _range(self.folds[0])
-            low, high = max(low, least), min(high, most)
+            low = low if isinstance(self.folds[0], Predictions) else max(low, 0.0)
+            high = high if isinstance(self.folds[0], Ratios) else min(high, 1.0)
         return Estimate(value=value, low=low, high=high)
 
     def difference(self, one: int, other: int, *, confidence: float) -> Difference:
@@ -411,21 +426,10 @@ class Measured:
         if self.groups is None:
             return difference(self.values, self.draws, one, other, confidence=confidence)
         per_fold = self.values[:, one] - self.values[:, other]
-        value, apart = float(per_fold.mean()), self.groups[one] - self.groups[other]
-        low, high, p = over_groups(apart, confidence=confidence, value=value)
+        value = float(per_fold.mean())
+        low, high, p = over_groups(self.groups[one] - self.groups[other], confidence=confidence, value=value)
         fold_low, fold_high = t_interval(per_fold, confidence=confidence)
         return Difference(value=value, low=low, high=high, p=p, fold_low=fold_low, fold_high=fold_high)
-
-
-def _range(outcome: Outcome) -> tuple[float, float]:
-    """Return the least and the largest value that the measure of an outcome can have."""
-    match outcome:
-        case Ratios():
-            return 0.0, np.inf
-        case Predictions():
-            return -np.inf, 1.0
-        case Hits() | Rankings() | Decisions():
-            return 0.0, 1.0
 
 
 def independent_difference(one: Estimate, other: Estimate) -> Estimate:
@@ -488,38 +492,9 @@ def t_interval(values: FloatArray, *, confidence: float) -> tuple[float, float] 
     return mean - half, mean + half
 
 
-def _draws(clips: int, resamples: int, rng: np.random.Generator) -> Iterator[FloatArray]:
-    """Draw how often each clip counts, ``(some resamples, clips)``, in pieces that fit in memory."""
-    piece = max(WEIGHTS_AT_ONCE // clips, 1)
-    for begin in range(0, resamples, piece):
-        drawn = rng.multinomial(clips, np.full(clips, 1 / clips), size=min(piece, resamples - begin))
-        yield drawn.astype(np.float64)
-
-
-def _unbiased(folds: Sequence[Outcome], draws: FloatArray) -> FloatArray:
-    """Shift resampled values ``(resamples, methods)`` so that their mean is the measured value.
-
-    Clips that are drawn twice stand next to each other in a ranking, so a resample's average precision is several
-    points too high; F1 scores are biased a little. The mean of the resamples shows this bias (Efron and Tibshirani
-    1993, chapter 10). R2 has no such mean: where a resample lacks the few extreme targets, it is far below 0.
-    """
-    shifted: FloatArray = np.clip(draws + by_fold(folds).mean(0) - draws.mean(0), 0, 1)
-    return shifted
-
-
 def _macro_f1(truth: BoolArray, chosen: BoolArray, weights: FloatArray) -> FloatArray:
     """Compute the mean F1 score ``(resamples,)`` over the classes that a counted clip has; 0 without any."""
     both, said, had = (weights @ each.astype(np.float64) for each in (truth & chosen, chosen, truth))
     scores = np.divide(2 * both, said + had, out=np.zeros_like(both), where=had > 0)
     mean: FloatArray = scores.sum(1) / np.maximum((had > 0).sum(1), 1)
     return mean
-
-
-def _mean_over_classes(truth: BoolArray, scores: FloatArray, weights: FloatArray) -> FloatArray:
-    """Compute the mean average precision ``(resamples,)`` over the classes that a counted clip has; 0 without any."""
-    present = np.flatnonzero(truth.any(0))
-    found = [average_precision(truth[:, number], scores[:, number], weights) for number in present]
-    each = np.stack(found or [np.zeros(len(weights))])
-    known = np.isfinite(each)
-    sums: FloatArray = np.where(known, each, 0).sum(0) / np.maximum(known.sum(0), 1)
-    return sums

@@ -134,7 +134,7 @@ def test_layers_read_the_past_alone_and_padding_changes_nothing(size: int) -> No
     future = frames.clone()
     future[0, border:] += 1.0
     changed = model.blocks(future, torch.tensor(ends))
-    widths = [MODEL.stem_width(MELS), *[MODEL.ffn_dim] * MODEL.layers]
+    widths = [8 * 2, *[MODEL.ffn_dim] * MODEL.layers]  # 8 channels of 2 bands
     assert len(layers) == len(model.hops) == 1 + MODEL.layers
     assert size % model.hops[0] == 0
     for hop, width, (states, lengths), (own, _), (other, _) in zip(
