@@ -40,13 +40,7 @@ MOST = 50  # hits of a query in a recording
 FEATURES: tuple[Features, ...] = get_args(Features)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Word:
-    """A clip of a word."""
-
-    path: Path
-    label: str
-    person: str
+Word = tuple[str, Path]  # label and clip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,10 +58,9 @@ def main(model: Path, words: Path, split: str) -> None:
     with words.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, delimiter="\t"):
             if row["split"] == split:
-                word = Word(path=words.parent / row["path"], label=row["label"], person=row["group"])
-                people[word.person].append(word)
-    tokenizer, lm = part_of(model, "tokenizer"), part_of(model, "lm")
-    readers = [FrameReader(tokenizer_folder=tokenizer, lm_folder=lm, features=each, layer=None) for each in FEATURES]
+                people[row["group"]].append((row["label"], words.parent / row["path"]))
+    parts = {"tokenizer_folder": part_of(model, "tokenizer"), "lm_folder": part_of(model, "lm")}
+    readers = [FrameReader(**parts, features=each, layer=None) for each in FEATURES]
     rate = readers[0].tokenizer.front_end.sample_rate
     joined = {person: join(people[person], rate, seed=number) for number, person in enumerate(sorted(people))}
     queries = {person: queries_of(people[person], rate) for person in joined}
@@ -87,19 +80,16 @@ def _percent(values: npt.NDArray[np.float64]) -> str:
 
 def join(words: Sequence[Word], sample_rate: int, *, seed: int) -> Joined:
     """Join the words of a person in a random order."""
-    order = np.random.default_rng(seed).permutation(len(words))
-    sounds = [read(words[number].path, sample_rate).samples for number in order]
-    return Joined(
-        samples=np.concatenate(sounds),
-        ends=np.cumsum([len(sound) for sound in sounds]),
-        labels=tuple(words[number].label for number in order),
-    )
+    order = [words[number] for number in np.random.default_rng(seed).permutation(len(words))]
+    sounds = [read(path, sample_rate).samples for _, path in order]
+    ends = np.cumsum([len(sound) for sound in sounds])
+    return Joined(samples=np.concatenate(sounds), ends=ends, labels=tuple(label for label, _ in order))
 
 
 def queries_of(words: Sequence[Word], sample_rate: int) -> dict[str, Waveform]:
     """Read the first clip of each word of a person, without its silent ends."""
-    first = {word.label: word for word in reversed(words)}
-    return {label: trim_ends(read(word.path, sample_rate), TRIM_DB) for label, word in sorted(first.items())}
+    first = dict(reversed(words))
+    return {label: trim_ends(read(path, sample_rate), TRIM_DB) for label, path in sorted(first.items())}
 
 
 def precisions(

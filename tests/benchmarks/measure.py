@@ -4,12 +4,12 @@ python -m tests.benchmarks.measure encode|kmeans|memory|vocoder [--model FOLDER]
 """
 
 import argparse
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
@@ -77,13 +77,15 @@ def memory(folder: Path) -> None:
     """Measure each work in a process of its own."""
     for work, hours in (("encoding", HOURS), ("decoding", HOURS / 10)):
         for seconds in (60, 3600 * hours):
-            words = ["tests.benchmarks.measure", work, f"--model={folder}", f"--seconds={seconds}"]
-            done = subprocess.run([sys.executable, "-m", *words], stdout=subprocess.PIPE, text=True, check=True)
-            print(f"{work} {seconds / 3600:.2f} h: {int(done.stdout) / 1e6:,.0f} MB at most")
+            with ProcessPoolExecutor(1, get_context("spawn")) as process:
+                peak = process.submit(peak_of, work, seconds, folder).result()
+            print(f"{work} {seconds / 3600:.2f} h: {peak / 1e6:,.0f} MB at most")
 
 
-def peak_of(work: str, seconds: float, tokenizer: Tokenizer) -> None:
-    """Print the peak resident bytes of this process after encoding noise, or decoding codes by Griffin-Lim."""
+def peak_of(work: str, seconds: float, tokenizer_folder: Path) -> float:
+    """Return the peak resident bytes of this process after encoding noise, or decoding codes by Griffin-Lim."""
+    torch.set_num_threads(1)
+    tokenizer = Tokenizer.from_pretrained(tokenizer_folder)
     format = tokenizer.format
     with tempfile.TemporaryDirectory() as folder:
         sound = Path(folder) / "sound.wav"
@@ -97,7 +99,7 @@ def peak_of(work: str, seconds: float, tokenizer: Tokenizer) -> None:
             with wav_file(sound, format.sample_rate) as write:
                 for piece in create_synthesis(GRIFFIN_LIM, tokenizer, Sampling()).stream(codes, None, name=""):
                     write(piece.samples)
-    print(round(peak_memory()))
+    return peak_memory()
 
 
 def vocoder(folder: Path, *, frames: int = 20) -> None:
@@ -116,25 +118,23 @@ def vocoder(folder: Path, *, frames: int = 20) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["encode", "kmeans", "memory", "vocoder", "encoding", "decoding"])
+    parser.add_argument("what", choices=["encode", "kmeans", "memory", "vocoder"])
     parser.add_argument("--model", type=Path, help="folder of a tokenizer, or of a vocoder; else the default size")
-    parser.add_argument("--seconds", type=float, default=60)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = asked.model or Path(name) / "tokenizer"
-        if asked.what == "vocoder":
-            return vocoder(asked.model or SHIPPED / "16000")
-        if asked.what == "kmeans":
-            return kmeans()
         if asked.model is None:
             random_tokenizer().save_pretrained(folder)
-        if asked.what == "memory":
-            return memory(folder)
-        tokenizer = Tokenizer.from_pretrained(folder)
-        if asked.what == "encode":
-            return encode(tokenizer, Path(name))
-        return peak_of(asked.what, asked.seconds, tokenizer)
+        match asked.what:
+            case "vocoder":
+                vocoder(asked.model or SHIPPED / "16000")
+            case "kmeans":
+                kmeans()
+            case "memory":
+                memory(folder)
+            case _:
+                encode(Tokenizer.from_pretrained(folder), Path(name))
 
 
 if __name__ == "__main__":
