@@ -1,14 +1,12 @@
-"""What a step of every training asks of a device and of the host: counts, which are the same on every machine.
+"""What a step of every training asks of a device: copies, and waits of the host, which are the same on every machine.
 
-Operators are counted where they are computed, on the CPU. Copies and waits are counted on PyTorch's ``meta`` device,
-whose tensors have shapes and no values; it stands for a GPU.
+They are counted on PyTorch's ``meta`` device, whose tensors have shapes and no values; it stands for a GPU.
 
 python -m tests.benchmarks.steps
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,37 +15,19 @@ from torch.fx.experimental import _config as fx_config
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from tests.benchmarks.trainings import COUNTED, TRAININGS, TrainingKind
+from tests.benchmarks.trainings import TRAININGS, MakeTraining
 from wordless.training.fit import Steps
 from wordless.training.gangs import Gang
 from wordless.training.state import Training
 
-META, CPU = torch.device("meta"), torch.device("cpu")
+META = torch.device("meta")
 aten = torch.ops.aten
 COPIES = (aten._to_copy.default, aten.copy_.default, aten._foreach_copy_.default)
 MASKED = (aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default)
-# They make no new values: they rename, or reserve memory.
-NO_KERNEL = ("detach", "lift_fresh", "_unsafe_view", "empty", "empty_like", "empty_strided", "new_empty", "alias")
 
 
 class PlacementError(Exception):
     """An operator reads tensors of two devices: a GPU refuses it, or makes the host wait for a copy."""
-
-
-class Operators(TorchDispatchMode):
-    """Counts operators by name; ``kernels`` leaves views out, for which a GPU computes nothing."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch's own
-        self.counts: Counter[str] = Counter()
-        self.kernels = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func.overloadpacket.__name__
-        if func.namespace == "aten":
-            self.counts[name] += 1
-            self.kernels += not (name in NO_KERNEL or func.is_view)
-        return func(*args, **(kwargs or {}))
 
 
 class Placement(TorchDispatchMode):
@@ -101,53 +81,31 @@ class Placement(TorchDispatchMode):
         return func(*args, **kwargs)
 
 
-@dataclass(frozen=True, kw_only=True)
-class StepCounts:
-    """What one training step asks of a device."""
-
-    operators: int  # views included, which take time of the host alone
-    kernels: int  # operators that compute
-    waits: int  # of the host, until the device has computed something
-    copies_to_device: int
-    copies_to_host: int
-    bytes_to_device: int
-
-
-def count_step(kind: TrainingKind) -> StepCounts:
-    """Count the second step of a training, once on the CPU and once on the ``meta`` device, which stands for a GPU.
+def placed_step(make: MakeTraining) -> Placement:
+    """Take the second step of a training on the ``meta`` device, which stands for a GPU.
 
     Raises:
         PlacementError: the step computes with tensors of two devices.
     """
-    here, there = (kind.make(COUNTED, device) for device in (CPU, META))
-    config = replace(here.config, precision="fp32")  # the device that stands for a GPU has no other
-    steps = Steps(Training(here.model, config, "fit"), here.model, here.batches, here.loss, Gang(CPU))
-    steps.take()
-    with Operators() as operators:
-        steps.take()
-    model = there.model.to(META)
+    made = make(2, META)
+    model, config = made.model.to(META), replace(made.config, precision="fp32")  # the device has no other
     training = Training(model, config, "fit")
     training.optimizer = torch.optim.AdamW(model.parameters(), foreach=False)  # there is no fused one for this device
-    steps = Steps(training, model, there.batches, there.loss, Gang(META))
+    steps = Steps(training, model, made.batches, made.loss, Gang(META))
     with fx_config.patch(meta_nonzero_assume_all_nonzero=True):  # type: ignore[attr-defined]  # made when it is imported
         with Placement():
             steps.take()
         with Placement() as placement:
             steps.take()
-    return StepCounts(
-        operators=operators.counts.total(),
-        kernels=operators.kernels,
-        waits=placement.waits,
-        copies_to_device=placement.copies_to_device,
-        copies_to_host=placement.copies_to_host,
-        bytes_to_device=placement.bytes_to_device,
-    )
+    return placement
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    for name, kind in TRAININGS.items():
-        print(name, count_step(kind))
+    for name, make in TRAININGS.items():
+        found = placed_step(make)
+        sent = f"{found.copies_to_device} copies of {found.bytes_to_device:,} bytes to the device"
+        print(f"{name}: {found.waits} waits, {sent}, {found.copies_to_host} to the host")
 
 
 if __name__ == "__main__":

@@ -170,34 +170,17 @@ def _next_sample(name: ModelName, size: int, device: torch.device) -> TrainingEx
     return TrainingExample(create_sample_model(config, seed=0), batches, sample_loss, settings.fit)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainingKind:
-    """How an example is made, and what its step may ask of a device."""
-
-    # for so many clips, crops or patches in a batch, and the device of the training
-    make: Callable[[int, torch.device], TrainingExample]
-    most_kernels: int  # operators that compute, in a step of `COUNTED` clips
-    waits: int = 0  # of the host for the device in a step
-
-
-COUNTED = 2
-TRAININGS: dict[str, TrainingKind] = {
-    "autoencoder": TrainingKind(make=_autoencoder, most_kernels=60),
-    "gpt": TrainingKind(make=_gpt, most_kernels=610),
-    "simclr": TrainingKind(make=_simclr, most_kernels=610),
-    "supervised": TrainingKind(make=_supervised, most_kernels=420),
-    "gpt_sound": TrainingKind(make=_sound_gpt, most_kernels=710),
-    "ast": TrainingKind(make=_ast, most_kernels=1400),
-    "audio_transformer": TrainingKind(make=_audio_transformer, most_kernels=1560),
-    # transformers looks into masks of frames: whether one is full, and how many frames one selects
-    "wav2vec2": TrainingKind(make=_wav2vec2, most_kernels=660, waits=6),
-    "vocoder": TrainingKind(make=_wavenet, most_kernels=570),
-    "next_sample_wavenet": TrainingKind(make=partial(_next_sample, "wavenet"), most_kernels=710),
-    "next_sample_transformer": TrainingKind(make=partial(_next_sample, "transformer"), most_kernels=840),
-    "next_sample_transformer_context": TrainingKind(
-        make=partial(_next_sample, "transformer_context"), most_kernels=930
-    ),
+# for so many clips, crops or patches in a batch, and the device of the training
+MakeTraining = Callable[[int, torch.device], TrainingExample]
+TRAININGS: dict[str, MakeTraining] = {
+    **{"autoencoder": _autoencoder, "gpt": _gpt, "simclr": _simclr, "supervised": _supervised, "gpt_sound": _sound_gpt},
+    **{"ast": _ast, "audio_transformer": _audio_transformer, "wav2vec2": _wav2vec2, "vocoder": _wavenet},
+    "next_sample_wavenet": partial(_next_sample, "wavenet"),
+    "next_sample_transformer": partial(_next_sample, "transformer"),
+    "next_sample_transformer_context": partial(_next_sample, "transformer_context"),
 }
+# of the host for the device: transformers looks into masks, whether one is full, and how many frames one selects
+WAITS = {name: 6 if name == "wav2vec2" else 0 for name in TRAININGS}
 
 
 def _codes() -> np.ndarray[Any, np.dtype[np.int32]]:
