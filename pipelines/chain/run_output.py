@@ -187,10 +187,8 @@ def conclude(tracking: Tracking, folder: Path) -> None:
     """Give trackers what a finished run wrote into its folder."""
     if not tracking.kinds:
         return
-    from pipelines.pages.report import report_pictures  # matplotlib takes its time to import
-
     files = [path for path in (folder / name for name in FILES) if path.is_file()]
-    tracking.conclude(figures(read_results(folder)), files, report_pictures(folder))
+    tracking.conclude(figures(read_results(folder)), files)
 
 
 def figures(results: Results) -> dict[str, float]:

@@ -498,7 +498,7 @@ def write_results(
     model.trim_db = study.manifest.effective_trim_db(settings.corpus.inspection.trim_db)
     model.channel = channel_of(settings, study.source)
     model.save_pretrained(folder, front_end=study.source.folder)
-    session.tracking.conclude(named_figures(table), [folder / name for name in (FIGURES, TABLE, PREDICTIONS)], {})
+    session.tracking.conclude(named_figures(table), [folder / name for name in (FIGURES, TABLE, PREDICTIONS)])
     print_table(head, cells)
     session.terminal.say(f"model     {folder}; the figures are in {FIGURES} and {TABLE}")
 

@@ -1,4 +1,4 @@
-"""The helpers of all charts: dots with intervals, curves and spectrograms, as inline SVG for pages or PNG for programs.
+"""The helpers of all charts: dots with intervals, curves and spectrograms, as inline SVG for pages.
 
 A chart is a function that is `styled`: it fills a figure of matplotlib, and returns it by `svg` or `curves_svg`.
 Placeholder colours become CSS variables, so that one drawing serves light and dark pages, and an element that is saved
@@ -24,7 +24,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from pipelines.pages.phrasing import number, percent
 from pipelines.results.figures import Figure as Row
@@ -165,9 +165,13 @@ def draw_series(
     line.set_clip_on(False)  # a marker at 100 % is whole
 
 
+def _percent(value: float, _: int | None = None) -> str:
+    return f"{100 * value:.3g} %"
+
+
 def write_percent(axis: Axis) -> None:
     """Write the ticks of an axis of ratios in percent."""
-    axis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    axis.set_major_formatter(FuncFormatter(_percent))
     axis.set_major_locator(MaxNLocator(4))
 
 
@@ -241,7 +245,7 @@ def curves_svg(figure: Figure, *, name: str, title: str) -> Markup:
     """Write a chart of panels; it grows where legends are long, and its description has the ends of each curve."""
     listed, more_rows = [], 0
     for axes in figure.axes:
-        ratios = isinstance(axes.yaxis.get_major_formatter(), PercentFormatter)
+        ratios = getattr(axes.yaxis.get_major_formatter(), "func", None) is _percent
         if ratios:
             _end_at_100_percent(axes.yaxis)
         if axes.get_legend():
@@ -284,15 +288,6 @@ def spectrogram_chart(pictures: Sequence[Picture], *, name: str, title: str, hei
     figure = sheet(height)
     draw_pictures(figure, pictures)
     return svg(figure, name=name, description=f"{title}: {', '.join(picture.title for picture in pictures)}")
-
-
-@styled
-def spectrogram_png(pictures: Sequence[Picture], *, height: float) -> bytes:
-    """Draw spectrograms dark on white, and return the content of a PNG file."""
-    figure, written = sheet(height), io.BytesIO()
-    draw_pictures(figure, pictures)
-    figure.savefig(written, format="png", facecolor="white", dpi=144, metadata={"Software": None})  # 2 dots per pixel
-    return written.getvalue()
 
 
 def draw_pictures(figure: Figure, pictures: Sequence[Picture], below: Callable[[Axes], None] | None = None) -> None:

@@ -1,11 +1,10 @@
 """The report of one run: charts, tables and sounds.
 
 The page holds its styles, charts (inline SVG) and sounds (data URIs), runs no script and fetches nothing. The same
-results give the same bytes. The page leaves out what a run did not make, and says which command adds it.
+results give the same bytes. The page leaves out what a run did not make, and says which stage adds it.
 """
 
 import math
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -20,23 +19,22 @@ from pipelines.pages.charts import (
     GREEN,
     MUTED,
     ORANGE,
-    Picture,
     curves_svg,
     draw_series,
     finish_panel,
     look,
     sheet,
     spectrogram_chart,
-    spectrogram_png,
     styled,
 )
 from pipelines.pages.comparison_charts import comparison_charts, method_pictures
 from pipelines.pages.phrasing import draw, full_name, key_figures
 from pipelines.pages.sounds import (
+    Room,
+    Sound,
     clip_name,
     clip_sounds,
     code_sounds,
-    embedded_sounds,
     headline,
     rate_clips,
     reconstruction,
@@ -73,74 +71,46 @@ def write_report(folder: Path) -> Path:
         InputError: the results, or a sound that they name, are missing or broken.
     """
     results, pictures = read_results(folder), read_pictures(folder)
-    comparison, listening = results.get("comparison"), results.get("listening", {})
-    figures = results["figures"]
-    kinds = {row.of for row in figures}
-
-    # Sounds: those at the top of the page take their room first.
-    clips, unconditional, of_samples = clip_sounds(results), said_sounds(results, None), sample_sounds(results)
-    players, picture = headline(folder, clips, pictures, largest=_largest_code(results))
-    codes = list(code_sounds(folder, results))
-    before = [*(source for _, source in players), *(source for _, _, found in codes for _, source in found)]
-    sources = embedded_sounds(folder, [*clips, *of_samples], unconditional, before=before)
-    said = [*(sound for clip in clips for sound in clip.continuations), *unconditional]
+    comparison, clips = results.get("comparison"), clip_sounds(results)
+    kinds, size = {row.of for row in results["figures"]}, count_codes(results)
+    players, picture = headline(folder, clips, pictures, largest=None if size is None else size - 1)
 
     # Spectrograms of each clip, with its last continuation; behind them those of language models of samples.
     spectrograms = []
     for number, clip in enumerate(clips[:MAX_PICTURES]):
-        by_file = {sound.file: sound for sound in clip.sounds}
-        judged = [by_file[file] for kind in JUDGED_KINDS if (file := f"{number}_{kind}.wav") in by_file]
-        shown = {sound_path(folder, sound.file): sound for sound in (*judged, *clip.continuations[-1:])}
-        spectrograms.append((clip.name, sound_spectrograms(f"sounds-{number}", shown, title=clip.name)))
-    samples = []
-    for number, group in enumerate(of_samples, MAX_PICTURES):
-        shown = {sound_path(folder, each.file, part=each.folder): each for each in group.sounds}
-        samples.append((group, sound_spectrograms(f"sounds-{number}", shown, title=group.name)))
-
-    reconstructions = []
-    for number, name, images in _reconstructions(folder, results, pictures):
-        title, chart = f"Log-mel spectrograms and codes of {name}", f"reconstruction-{number}"
-        drawn = spectrogram_chart(images, name=chart, title=title, height=RECONSTRUCTION_HEIGHT)
-        reconstructions.append((name, drawn))
-
-    # Trainings that have no other place on the page, and figures of sounds that are 0 for each kind of sound.
-    curves = comparison.trainings.items() if comparison else ()
-    trainings = {of: training_chart(of, records) for of, records in curves if of not in results.get("curves", {})}
-    judged_rows = [row for row in figures.measured("vocoder") if row.of in JUDGED_KINDS]
-    of_sounds = {measure.name: [row.value for row in judged_rows if row.name == measure.name] for measure in SOUND}
-
-    # How varied the sounds of the language model are, and the classes recognised in them, the frequent first.
-    recognised = {(row["of"], row["temperature"]): row["classes"] for row in listening.get("recognised", [])}
-    generated = [
-        (row, sorted(recognised.get((row["of"], row["temperature"]), {}).items(), key=lambda item: (-item[1], item[0])))
-        for row in listening.get("diversity", [])
+        files = {f"{number}_{kind}.wav" for kind in JUDGED_KINDS}
+        shown = [*(sound for sound in clip.sounds if sound.file in files), *clip.continuations[-1:]]
+        spectrograms.append((clip.name, _spectrograms(folder, f"sounds-{number}", shown, clip.name)))
+    samples = [
+        (group, _spectrograms(folder, f"sounds-{number}", group.sounds, group.name))
+        for number, group in enumerate(sample_sounds(results), MAX_PICTURES)
     ]
+    listening = results.get("listening", {})
     excerpts = listening.get("excerpts", listening.get("clips", []))
+    # Trainings that have no other place on the page.
+    trainings = comparison.trainings.items() if comparison else ()
     page = draw(
         "report.html.jinja",
         results=results,
         key_figures=key_figures(results),
         comparison=comparison,
         study=comparison is not None and comparison.has_folds,
-        trainings=trainings,
+        trainings={of: training_chart(of, each) for of, each in trainings if of not in results.get("curves", {})},
         charts=dict(report_charts(results)),
         pictures=list(method_pictures(comparison)) if comparison else [],
-        reconstructions=reconstructions,
-        code_sounds=codes,
+        reconstructions=[*_reconstructions(folder, results, pictures)],
+        code_sounds=[*code_sounds(results)],
         players=players,
         picture=picture,
-        listening="listening" in results,
+        listening=listening,
         clips=clips,
-        unconditional=unconditional,
-        sources=sources,
-        said=said,
-        silent=[sound for sound in said if sound.mostly_silent],
+        unconditional=said_sounds(results, None),
+        embed=Room(folder).embed,
         excerpts=excerpts,
-        shortened=[excerpt for excerpt in excerpts or () if is_cut(excerpt)],
+        shortened=[excerpt for excerpt in excerpts if is_cut(excerpt)],
         spectrograms=spectrograms,
         samples=results.get("next_sample"),
         sample_sounds=samples,
-        generated=generated,
         language_tests=results.get("zerospeech", {}),
         references=comparison.known_references if comparison else [],
         rates=results.get("rates"),
@@ -150,11 +120,15 @@ def write_report(folder: Path) -> Path:
         vocoder=WAVENET,
         kinds=[kind for kind in KINDS if kind.key in kinds],
         sound_figures=[measure.name for measure in SOUND],
-        sounds_of_zero=[full_name(name) for name, values in of_sounds.items() if values and not any(values)],
-        adding=lambda stage: adding_command(results, stage),
     )
     write_aside(folder / REPORT, page)
     return folder / REPORT
+
+
+def _spectrograms(folder: Path, name: str, sounds: Sequence[Sound], title: str) -> Markup:
+    return sound_spectrograms(
+        name, {sound_path(folder, each.file, part=each.folder): each for each in sounds}, title=title
+    )
 
 
 def report_charts(results: Results) -> Iterator[tuple[str, Markup]]:
@@ -218,47 +192,12 @@ def training_chart(of: str, records: Mapping[str, TrainingRecord], unigram_perpl
     return curves_svg(figure, name=f"training-{of}", title=f"Training curves of the {full_name(of)}")
 
 
-def adding_command(results: Results, stage: str) -> str:
-    """Write the command that repeats a run with one more stage. It reuses the finished stages.
-
-    It has a folder of its own: a name belongs to the options of its first run.
-    """
-    parts = {
-        "tokenizer": "codebook" in results,
-        "lm": "lm" in results.get("curves", {}),
-        "probe": results.get("comparison") is not None,
-        "vocoder": "listening" in results,
-        **{name: name in results for name in ("zerospeech", "next_sample", "rates")},
-    }
-    stages = [part for part, present in parts.items() if present or part == stage]
-    try:
-        words = shlex.split(results.get("command", "wordless run"))
-    except ValueError:  # a quote without its partner, as a shell removes them
-        words = results.get("command", "wordless run").split()
-    kept = [word for word in words if not word.startswith(("stages=", "name="))]
-    return shlex.join([*kept, f"stages=[{','.join([*stages, 'report'])}]"])
-
-
-def report_pictures(folder: Path) -> dict[str, bytes]:
-    """Draw what the tokenizer keeps of each clip that the report shows, as contents of PNG files by title."""
-    found = _reconstructions(folder, read_results(folder), read_pictures(folder))
-    return {
-        f"{number + 1} {name}": spectrogram_png(images, height=RECONSTRUCTION_HEIGHT) for number, name, images in found
-    }
-
-
-def _reconstructions(folder: Path, results: Results, pictures: Pictures) -> Iterator[tuple[int, str, list[Picture]]]:
-    """Give number, name and spectrograms of each clip that has pictures."""
-    largest = _largest_code(results)
-    if largest is None:  # the results do not say it
-        codes = (int(values.max(initial=0)) for name, values in pictures.items() if name.endswith(":codes"))
-        largest = max(codes, default=0)
+def _reconstructions(folder: Path, results: Results, pictures: Pictures) -> Iterator[tuple[str, Markup]]:
+    """Draw what the tokenizer keeps of each clip that has pictures, by the name of the clip."""
     for number, clip in enumerate(results.get("listening", {}).get("clips", [])[:MAX_PICTURES]):
         if f"{number}:codes" in pictures:
             seconds = soundfile.info(sound_path(folder, f"{number}_original.wav")).duration
-            yield number, clip_name(clip), reconstruction(number, pictures, seconds=seconds, largest=largest)
-
-
-def _largest_code(results: Results) -> int | None:
-    size = count_codes(results)
-    return None if size is None else size - 1
+            size = count_codes(results) or int(pictures[f"{number}:codes"].max(initial=0)) + 1
+            images, name = reconstruction(number, pictures, seconds=seconds, largest=size - 1), clip_name(clip)
+            title, chart = f"Log-mel spectrograms and codes of {name}", f"reconstruction-{number}"
+            yield name, spectrogram_chart(images, name=chart, title=title, height=RECONSTRUCTION_HEIGHT)

@@ -3,8 +3,8 @@
 import base64
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,19 @@ import numpy.typing as npt
 import soundfile
 from markupsafe import Markup
 from matplotlib.mlab import specgram
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from pipelines.pages.charts import Picture, spectrogram_chart
 from pipelines.pages.phrasing import draw, full_name, heading
-from pipelines.results.run_record import CODE_SOUNDS, RESULTS, SAMPLE_SOUNDS, Pictures, Results, Section, is_cut
+from pipelines.results.run_record import (
+    CODE_SOUNDS,
+    RESULTS,
+    SAMPLE_SOUNDS,
+    Pictures,
+    Results,
+    Section,
+    is_cut,
+    read_arrays,
+)
 from vocoder.kinds import KINDS, ORIGINAL, WAVENET
 from wordless.audio.decoding import Channel, Recording
 from wordless.audio.levels import equally_loud
@@ -27,11 +34,14 @@ from wordless.base.errors import InputError
 from wordless.base.files import open_regular, write_aside
 from wordless.base.values import shortened
 
-TITLES = {ORIGINAL: "Original", **{kind.key: kind.heading for kind in KINDS}, "prompt": "Prompt"}
-LAST = tuple(kind.key for kind in KINDS if not kind.played_first)  # whose players are the first to be left out
+TITLES = {  # of the sounds of a clip, in the order of the page
+    ORIGINAL: "Original",
+    **{kind.key: kind.heading for kind in KINDS if kind.played_first},
+    "prompt": "Prompt",
+    **{kind.key: kind.heading for kind in KINDS if not kind.played_first},
+}
 LISTENING, RATES = "listening", "rates"  # folders of a run
-MAX_BYTES = 2_550_000  # of WAV files; a third more in the page, which is to stay below 6 MB with its pictures
-MAX_RATE_BYTES = 2_000_000  # of those of several rates
+MAX_BYTES = 2_050_000  # of WAV files; a third more in the page, which is to stay below 6 MB with its pictures
 MAX_RATE_SECONDS = 7.0  # of a continuation that are drawn
 LEAST = 0.5  # span of a flat spectrum, in standard deviations
 MOSTLY_SILENT = 0.5  # share of silent frames in the new part of a continuation
@@ -56,8 +66,7 @@ class Sound:
     title: str
     file: str  # in its folder
     folder: str = LISTENING  # of the run
-    figures: dict[str, float]
-    last: bool = False  # whether its kind leaves the room of the page to others
+    figures: dict[str, float] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
@@ -77,10 +86,23 @@ class ClipSounds:
     path: str = ""
     place: str | None = None  # where in the clip its excerpt begins; None: the whole clip is played
     sounds: list[Sound]  # of the clip itself
-    continuations: list[Sound]
+    continuations: list[Sound] = field(default_factory=list)
 
 
-def clip_name(clip: Section | Section) -> str:
+class Room:
+    """The room that a page has for the sounds of a run: those that come first are in the page."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._left = folder, MAX_BYTES
+
+    def embed(self, sound: Sound) -> str | None:
+        """Read a sound as a data URI; None where the page has no room."""
+        path = sound_path(self._folder, sound.file, part=sound.folder)
+        self._left -= path.stat().st_size
+        return _data_uri(path.read_bytes()) if self._left >= 0 else None
+
+
+def clip_name(clip: Section) -> str:
     """Name a clip by its label and group, or else by its path."""
     return " · ".join(part for part in (clip["label"], clip["group"]) if part) or clip["path"]
 
@@ -93,8 +115,8 @@ def clip_sounds(results: Results) -> list[ClipSounds]:
             path=clip["path"],
             place=f"from {clip['start']:.2f} s of {clip['clip_seconds']:.1f} s" if is_cut(clip) else None,
             sounds=[
-                Sound(title=title, file=f"{number}_{kind}.wav", figures=clip["sounds"][kind], last=kind in LAST)
-                for kind, title in sorted(TITLES.items(), key=lambda item: item[0] in LAST)
+                Sound(title=title, file=f"{number}_{kind}.wav", figures=clip["sounds"][kind])
+                for kind, title in TITLES.items()
                 if kind in clip["sounds"]
             ],
             continuations=said_sounds(results, number),
@@ -117,22 +139,16 @@ def sample_sounds(results: Results) -> list[ClipSounds]:
     """List the sounds of language models of samples: those of each prompt, then those that begin in silence."""
     if not (record := results.get("next_sample")):
         return []
-    found = []
     clips = [(number, clip_name(clip), clip["path"]) for number, clip in enumerate(record["clips"])]
+    found = []
     for clip, name, path in [*clips, (None, "Without a prompt", "")]:
-        rows = [row for row in record["sounds"] if row["clip"] == clip]
         sounds = [
             Sound(title=heading(row["of"]), file=row["file"], folder=SAMPLE_SOUNDS, figures=row["figures"])
-            for row in rows
+            for row in record["sounds"]
+            if row["clip"] == clip
         ]
-        if sounds:
-            found.append(ClipSounds(name=name, path=path, sounds=sounds, continuations=[]))
+        found += [ClipSounds(name=name, path=path, sounds=sounds)] if sounds else []
     return found
-
-
-def embedded(path: Path) -> str:
-    """Read a WAV file as a data URI."""
-    return _data_uri(path.read_bytes())
 
 
 def embedded_waveform(waveform: Waveform) -> str:
@@ -144,28 +160,6 @@ def embedded_waveform(waveform: Waveform) -> str:
 
 def _data_uri(wav: bytes) -> str:
     return f"data:audio/wav;base64,{base64.b64encode(wav).decode()}"
-
-
-def embedded_sounds(
-    folder: Path, clips: Sequence[ClipSounds], unconditional: Sequence[Sound], *, before: Iterable[str] = ()
-) -> dict[str, str | None]:
-    """Read the sounds of clips and the unconditional sounds as data URIs by place; None where the page has no room.
-
-    Clips come first, one after the other; then the language model, then the kinds of sound that are played last.
-    ``before`` are data URIs of other sounds of the page, which take room, too.
-
-    Raises:
-        InputError: a file is missing.
-    """
-    sounds = [*(sound for clip in clips for sound in clip.sounds), *unconditional]
-    sounds += [sound for clip in clips for sound in clip.continuations]
-    sources: dict[str, str | None] = {}
-    left = MAX_BYTES - sum(len(source) for source in before) * 3 // 4  # base64 writes 3 bytes as 4 letters
-    for sound in sorted(sounds, key=lambda sound: sound.last):
-        path = sound_path(folder, sound.file, part=sound.folder)
-        left -= path.stat().st_size
-        sources[sound.place] = embedded(path) if left >= 0 else None
-    return sources
 
 
 def sound_path(folder: Path, file: str, *, part: str = LISTENING) -> Path:
@@ -279,16 +273,12 @@ def reconstruction(number: int, pictures: Pictures, *, seconds: float, largest: 
     return [*images[:-1], replace(images[-1], limits=(0, largest), colours="cividis", height=height)]
 
 
-def code_sounds(folder: Path, results: Results) -> Iterator[tuple[Section, Markup, list[tuple[str, str]]]]:
-    """Give the codes that have sounds, the most frequent first: each with its mean spectrum, and clips and data URIs.
-
-    Raises:
-        InputError: a sound is missing.
-    """
+def code_sounds(results: Results) -> Iterator[tuple[Section, Markup, list[Sound]]]:
+    """Give the codes that have sounds, the most frequent first: each with its mean spectrum and its sounds by clip."""
     for row in sorted(results["codes"]["codes"] if "codes" in results else [], key=lambda row: -row["share"]):
         if row["code"] in results["codes"]["shown"]:
-            paths = [(each["clip"], sound_path(folder, each["file"], part=CODE_SOUNDS)) for each in row["nearest"]]
-            yield row, spectrum(row["spectrum"], row["code"]), [(clip, embedded(path)) for clip, path in paths]
+            sounds = [Sound(title=each["clip"], file=each["file"], folder=CODE_SOUNDS) for each in row["nearest"]]
+            yield row, spectrum(row["spectrum"], row["code"]), sounds
 
 
 def spectrum(levels: Sequence[float], code: int) -> Markup:
@@ -302,48 +292,40 @@ def spectrum(levels: Sequence[float], code: int) -> Markup:
     ).format(code, " ".join(line))
 
 
-def rate_clips(folder: Path, results: Results) -> Iterator[tuple[str, list[tuple[Sound, str | None]], Markup, Markup]]:
+def rate_clips(folder: Path, results: Results) -> Iterator[tuple[ClipSounds, Markup, Markup]]:
     """Give the clips that a run with codes of several rates continued and shows.
 
-    Each has its name, its sounds with their data URIs (None where the page has no room), spectrograms of the codes of
-    each rate, and spectrograms of the first continuation by each model.
+    Each has its sounds, spectrograms of the codes of each rate, and spectrograms of the first continuation by each
+    model.
 
     Raises:
         InputError: a sound or the pictures are missing or broken.
     """
-    if (record := results.get("rates")) is None:
-        return
-    left = MAX_RATE_BYTES
+    record = results.get("rates", {"clips": []})
     for number, name in enumerate(record["clips"]):
         rates = {n: f"{frames} frames" for n, frames in enumerate(record["frames"], 1)}
-        files = {f"{number}_original.wav": "Original"}
-        files |= {f"{number}_rate_{n}.wav": f"Rate {n}: {frames} per code" for n, frames in rates.items()}
-        sounds = [Sound(title=title, file=file, folder=RATES, figures={}) for file, title in files.items()]
+        sounds = [Sound(title="Original", file=f"{number}_original.wav", folder=RATES)]
+        for n, frames in rates.items():
+            sounds.append(Sound(title=f"Rate {n}: {frames} per code", file=f"{number}_rate_{n}.wav", folder=RATES))
         first: dict[str, Sound] = {}
         for said in (said for said in record["said"] if said["clip"] == number):
             model, prompt = full_name(said["of"]), {"prompt_seconds": said["prompt_seconds"]}
             first.setdefault(model, Sound(title=model, file=said["file"], folder=RATES, figures=prompt))
-            sounds.append(Sound(title=f"Continued by the {model}", file=said["file"], folder=RATES, figures={}))
-        paths, sources = [sound_path(folder, sound.file, part=RATES) for sound in sounds], []
-        for path in paths:
-            left -= path.stat().st_size
-            sources.append(embedded(path) if left >= 0 else None)
-        place = folder / RATES / "pictures.safetensors"
-        try:
-            found = load_file(place)
-            titles = {"original": "original", **{f"rate_{n}": f"codes of {frames}" for n, frames in rates.items()}}
-            rows = {title: found[f"{number}:{key}"] for key, title in titles.items()}
-        except (OSError, SafetensorError, KeyError) as error:
-            raise InputError(f"{place} cannot be read ({error}); write it again: repeat the run's command") from error
+            sounds.append(Sound(title=f"Continued by the {model}", file=said["file"], folder=RATES))
+        found = read_arrays(folder / RATES / "pictures.safetensors")
+        titles = {"original": "original", **{f"rate_{n}": f"codes of {frames}" for n, frames in rates.items()}}
+        rows = {title: found[f"{number}:{key}"] for key, title in titles.items() if f"{number}:{key}" in found}
         low, high = (float(value) for value in np.quantile(rows["original"], [0.01, 0.99]))
-        same = {"seconds": soundfile.info(paths[0]).duration, "limits": (low, high)}
-        pictures = [Picture(title=title, values=values, **same) for title, values in rows.items()]
+        seconds = soundfile.info(sound_path(folder, sounds[0].file, part=RATES)).duration
+        pictures = [
+            Picture(title=title, values=values, seconds=seconds, limits=(low, high)) for title, values in rows.items()
+        ]
         height, title = 60 + 75 * len(pictures), f"Codes of {name} at each rate"
         drawn = spectrogram_chart(pictures, name=f"rates-{number}", title=title, height=height)
         of_models = {sound_path(folder, sound.file, part=RATES): sound for sound in first.values()}
         title = f"continuations of {name}"  # a line marks the end of the prompt
         continued = sound_spectrograms(f"continued-{number}", of_models, title=title, most=MAX_RATE_SECONDS)
-        yield name, list(zip(sounds, sources, strict=True)), drawn, continued
+        yield ClipSounds(name=name, sounds=sounds), drawn, continued
 
 
 AROUND = 0.1  # seconds that are played before and after a place

@@ -131,24 +131,21 @@ def _known(kind: type[R], values: Mapping[str, Any]) -> R:
 
 
 def read_resamples(folder: Path) -> Resamples:
-    """Read the resampled test figures ``(resamples,)`` of each method; empty for a run without probes.
-
-    Raises:
-        InputError: the file is broken.
-    """
-    return _read_arrays(folder / RESAMPLES)
+    """Read the resampled test figures ``(resamples,)`` of each method; empty for a run without probes."""
+    return read_arrays(folder / RESAMPLES)
 
 
 def read_pictures(folder: Path) -> Pictures:
-    """Read spectrograms ``(time, mels)`` and codes ``(time, streams)`` by "<clip>:<kind>"; empty without pictures.
+    """Read spectrograms ``(time, mels)`` and codes ``(time, streams)`` by "<clip>:<kind>"; empty without pictures."""
+    return read_arrays(folder / PICTURES)
+
+
+def read_arrays(path: Path) -> dict[str, Any]:
+    """Read arrays of a run by their names; none where there is no file.
 
     Raises:
         InputError: the file is broken.
     """
-    return _read_arrays(folder / PICTURES)
-
-
-def _read_arrays(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:

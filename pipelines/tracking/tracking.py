@@ -1,4 +1,4 @@
-"""What a run tells TensorBoard, MLflow and Weights & Biases: its curves, figures, files and pictures.
+"""What a run tells TensorBoard, MLflow and Weights & Biases: its curves, figures and files.
 
 Each library has a class with what differs between them: ``last`` is the last step that the library holds of a curve,
 ``add`` appends points, ``conclude`` records what the run came to, ``close`` its state. Any of them may raise.
@@ -6,11 +6,11 @@ Each library has a class with what differs between them: ``last`` is the last st
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import os
 import re
+import shutil
 import signal
 import threading
 import time
@@ -22,13 +22,9 @@ from importlib.util import find_spec
 from itertools import islice
 from math import isfinite
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any, Final, Literal, TypeAlias
 from uuid import uuid4
-
-import numpy as np
-from PIL import Image
 
 from wordless.base.errors import InputError
 from wordless.base.files import remove, write_aside
@@ -40,7 +36,6 @@ State = Literal["finished", "failed", "killed"]
 CurvePoint: TypeAlias = tuple[int, dict[str, float]]  # step, and the known and finite values by name
 Figures: TypeAlias = Mapping[str, float]  # by names such as "lm/perplexity"
 Files: TypeAlias = Sequence[Path]  # that exist, such as the report
-Pictures: TypeAlias = Mapping[str, bytes]  # PNG by title
 FOLDER: Final = "tracking"  # in a run folder
 
 
@@ -74,7 +69,7 @@ class TensorBoard:
     """Event files in the folder ``tensorboard`` of a run.
 
     Each training has a folder: one log of training losses, one of validation losses, and one of everything else. The
-    folder ``run`` has the options, figures and pictures.
+    folder ``run`` has the options and figures.
     """
 
     title, extra, everywhere = "TensorBoard", None, True  # each process that trains may write its own files
@@ -103,7 +98,7 @@ class TensorBoard:
                     writer.add_scalar(name, value, step)
         writer.flush()
 
-    def conclude(self, figures: Figures, files: Files, pictures: Pictures) -> None:
+    def conclude(self, figures: Figures, files: Files) -> None:
         remove(self._root / RUN)
         writer, run = self._writer(RUN), self._run
         about = (f"`{run.command}`", f"Wordless {run.version}, commit {run.commit}", f"folder {run.folder.absolute()}")
@@ -112,8 +107,6 @@ class TensorBoard:
         rows = "\n".join(f"| {name} | {value:.6g} |" for name, value in figures.items())
         writer.add_text("figures", f"| figure | value |\n|---|---|\n{rows}")
         writer.add_text("files", "\n".join(f"- {file.absolute()}" for file in files))
-        for title, png in pictures.items():
-            writer.add_image(title, np.asarray(Image.open(io.BytesIO(png)).convert("RGB")), dataformats="HWC")
 
     def close(self, state: State) -> None:
         if RUN not in self._writers:
@@ -196,17 +189,13 @@ class Mlflow:
     def add(self, curve: str, points: Sequence[CurvePoint]) -> None:
         self._log((f"{curve}/{name}", value, step) for step, values in points for name, value in values.items())
 
-    def conclude(self, figures: Figures, files: Files, pictures: Pictures) -> None:
-        """Log figures that are new or have changed, the options, files and pictures."""
+    def conclude(self, figures: Figures, files: Files) -> None:
+        """Log figures that are new or have changed, the options and files."""
         known = self._client.get_run(self._id).data.metrics
         self._log((name, value, 0) for name, value in figures.items() if known.get(FORBIDDEN.sub("_", name)) != value)
         self._client.log_dict(self._id, dict(self._run.config), "config.json")
         for path in files:
             self._client.log_artifact(self._id, str(path))
-        with TemporaryDirectory() as folder:
-            for title, png in pictures.items():
-                (Path(folder) / f"{FORBIDDEN.sub('_', title).replace('/', '_')}.png").write_bytes(png)
-            self._client.log_artifacts(self._id, folder, "pictures")
 
     def close(self, state: State) -> None:
         self._client.set_terminated(self._id, status=STATES[state])
@@ -275,14 +264,9 @@ class Wandb:
         for step, values in points:
             self._wandb.log({f"{curve}/{key}": value for key, value in {"step": step, **values}.items()})
 
-    def conclude(self, figures: Figures, files: Files, pictures: Pictures) -> None:
+    def conclude(self, figures: Figures, files: Files) -> None:
         self._wandb.summary.update(dict(figures))
-        contents = {path.name: path.read_bytes() for path in files}
-        contents |= {f"pictures/{title.replace('/', '_')}.png": png for title, png in pictures.items()}
-        for name, content in contents.items():
-            path = Path(self._wandb.dir) / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)  # a copy: the library would only link a file of another folder
+        for path in (Path(shutil.copy(file, self._wandb.dir)) for file in files):  # it would only link other folders
             self._wandb.save(path, base_path=self._wandb.dir, policy="now")
 
     def close(self, state: State) -> None:
@@ -334,9 +318,9 @@ class Tracking:
 
         self._each([*self.kinds], add)
 
-    def conclude(self, figures: Figures, files: Files, pictures: Pictures) -> None:
+    def conclude(self, figures: Figures, files: Files) -> None:
         """Record what the run came to, in place of what an earlier call recorded."""
-        self._each([*self.kinds], lambda _, tracker: tracker.conclude(figures, files, pictures))
+        self._each([*self.kinds], lambda _, tracker: tracker.conclude(figures, files))
 
     def close(self, state: State) -> None:
         """Say how the run ended, where there was anything to track, and wait for the trackers."""

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,11 +21,11 @@ from pipelines.pages import phrasing
 from pipelines.pages.charts import spectrogram_chart
 from pipelines.pages.comparison_charts import confusions, in_order, layer_label, ranked_groups, rates
 from pipelines.pages.phrasing import full_name, percent, points, summary
-from pipelines.pages.report import adding_command, write_report
+from pipelines.pages.report import write_report
 from pipelines.pages.sounds import reconstruction
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure, Figures
-from pipelines.results.run_record import Pictures, Results, read_results
+from pipelines.results.run_record import Pictures, read_results
 from tests.calling import python
 from tests.pipelines.pages_apart import Page, comparison_example, difference, figure, probe, says
 from wordless.audio.waveform import Waveform
@@ -318,14 +318,10 @@ def test_warnings_and_figures_of_zero_stand_out(tmp_path: Path) -> None:
     assert says(page.text, "0: dead codes")
 
 
-def test_figures_alone_make_a_page_and_the_command_adds_a_stage(tmp_path: Path) -> None:
+def test_figures_alone_make_a_page_that_names_the_stages(tmp_path: Path) -> None:
     page = Page(read(write_report(run_folder(tmp_path, {"figures": []}))))
     assert not page.named("svg")
-    assert "wordless run 'stages=[probe,report]'" in page.text
-    content = {key: value for key, value in results().items() if key != "comparison"}
-    content["command"] = "wordless run name=mine corpus.root='my sounds' stages=[tokenizer,lm]"
-    adding = adding_command(cast(Results, content), "probe")
-    assert adding == "wordless run 'corpus.root=my sounds' 'stages=[tokenizer,lm,probe,vocoder,report]'"
+    assert says(page.text, "no probes", "the stage probe")
 
 
 @pytest.mark.parametrize("absent", SECTIONS)

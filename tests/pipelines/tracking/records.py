@@ -32,7 +32,6 @@ class Record:
     figures: dict[str, float] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     report: str = ""
-    pictures: int = 0
 
 
 def read_tensorboard(folder: Path) -> Record:
@@ -53,7 +52,6 @@ def read_tensorboard(folder: Path) -> Record:
         record.figures = {name: float(value) for name, value in rows}
         (report,) = [line[2:] for line in texts.get("files", "").splitlines() if line.endswith(".html")] or [""]
         record.report = Path(report).read_text() if report else ""
-        record.pictures = len(log.Tags()["images"])
     return record
 
 
@@ -96,7 +94,6 @@ def read_mlflow(folder: Path) -> Record:
         figures={name: value for name, value in run.data.metrics.items() if name not in curves},
         config=load_dict(f"runs:/{run_id}/config.json") if "config.json" in artifacts else {},
         report=report,
-        pictures=len(client.list_artifacts(run_id, "pictures")),
     )
 
 
@@ -127,7 +124,6 @@ def read_wandb(folder: Path) -> Record:
     record.curves = dict(history)
     report = paths[0].parent / "files/report.html"
     record.report = report.read_text() if report.exists() else ""
-    record.pictures = len(list((paths[0].parent / "files/pictures").glob("*.png")))
     return record
 
 
