@@ -44,7 +44,7 @@ from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash, open_regular, write_aside
 from wordless.base.hub import CONFIG, hub_errors
-from wordless.base.saved_models import CARD, INDEX, VOCODER, WEIGHTS, run_onnx, weight_files, write_model, write_onnx
+from wordless.base.saved_models import CARD, VOCODER, WEIGHTS, run_onnx, write_model, write_onnx
 from wordless.base.text import counted, escape
 
 MODEL_FILES = frozenset({CONFIG, "model.safetensors", CARD, "preprocessor_config.json"})
@@ -82,9 +82,7 @@ def choose_parts(run: Path, wanted: Collection[Part] | None, config: Mapping[str
 
 def link_models(run: Path, parts: Iterable[str], folder: Path) -> None:
     """Link the files of the models in a folder, as somebody who downloads them has them."""
-    below = [path for part in parts for path in (run / part).rglob("*")]
-    shards = [shard for path in below if path.name == INDEX for shard in (path, *weight_files(path.parent))]
-    for path in {*shards, *(path for path in below if path.name in MODEL_FILES)}:
+    for path in (path for part in parts for path in (run / part).rglob("*") if path.name in MODEL_FILES):
         with open_regular(path):  # refuses what cannot be read, before anything is uploaded
             link = folder / path.relative_to(run)
         link.parent.mkdir(parents=True, exist_ok=True)

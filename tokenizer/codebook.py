@@ -67,6 +67,9 @@ def fit_residual_codebooks(
     Residual vector quantisation (Zeghidour et al., 2021, "SoundStream: an end-to-end neural audio codec"). The result
     is centroids ``(levels, size, bottleneck)``, and one report per level. With ``overwrite`` the residuals
     replace the points, which saves memory.
+
+    Raises:
+        InputError: there are fewer points than centroids.
     """
     codebooks, reports = [], []
     points = points if overwrite or levels == 1 else points.copy()
@@ -82,24 +85,13 @@ def fit_residual_codebooks(
     return np.stack(codebooks), tuple(reports)
 
 
-def fit_codebook(
-    points: FloatArray, *, size: int, iterations: int, seed: int, gpus: Sequence[int] = ()
-) -> tuple[FloatArray, KMeansReport]:
-    """Cluster ``(n, bottleneck)`` points into ``(size, bottleneck)`` centroids, on the CPU or on GPUs.
-
-    Each of several GPUs has all centroids, and finds the nearest ones of its share of the points.
-
-    Raises:
-        InputError: there are fewer points than centroids.
-    """
-    centroids, report, _ = _cluster(points, size=size, iterations=iterations, seed=seed, gpus=gpus)
-    return centroids, report
-
-
 def _cluster(
     points: FloatArray, *, size: int, iterations: int, seed: int, gpus: Sequence[int]
 ) -> tuple[FloatArray, KMeansReport, faiss.Index]:
-    """Do `fit_codebook`; the index finds the nearest centroids of points, on the same devices."""
+    """Cluster points into centroids ``(size, bottleneck)``; the index finds the nearest centroids of points.
+
+    Each of several GPUs has all centroids, and finds the nearest ones of its share of the points.
+    """
     import faiss
 
     if len(points) < size:

@@ -73,14 +73,18 @@ def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, 
     ``segments`` adds the columns ``start`` and ``end``, which segments of recordings need.
 
     Raises:
-        InputError: a clip has codes of another format, has too many codes, or is a segment while ``segments`` is false.
+        InputError: a clip has too many codes.
     """
     about = {METADATA_KEY: json.dumps(format.as_dict(), sort_keys=True).encode()}
     schema = (WITH_SPANS if segments else COLUMNS).with_metadata(about)
     with aside(path) as beside, pq.ParquetWriter(beside, schema) as writer:
         rows, held = list[dict[str, object]](), 0
         for clip in clips:
-            _require_fit(clip, format, segments=segments)
+            assert clip.codes.format == format, "a shard holds codes of one format"
+            assert clip.span is None or segments, "segments need columns for their spans"
+            if clip.codes.values.size > MAX_GROUP_CODES:
+                problem = f"{clip.path} has {clip.codes.values.size} codes, and a codes file at most {MAX_GROUP_CODES}"
+                raise InputError(f"{problem} of one recording: cut it into several")
             start, end = clip.span or (None, None)
             codes = {"num_samples": clip.codes.num_samples, "values": clip.codes.values.reshape(-1)}
             rows.append({**vars(clip), "start": start, "end": end, **codes})  # Arrow takes those that the schema names
@@ -90,16 +94,6 @@ def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, 
                 rows, held = [], 0
         if rows:
             writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-
-
-def _require_fit(clip: CodedClip, format: CodesFormat, *, segments: bool) -> None:
-    if clip.codes.values.size > MAX_GROUP_CODES:
-        problem = f"{clip.path} has {clip.codes.values.size} codes, and a row of a codes file at most {MAX_GROUP_CODES}"
-        raise InputError(f"{problem}: cut the recording into several")
-    if clip.codes.format != format:
-        raise InputError(f"{clip.path} has codes of {clip.codes.format}, the shard is of {format}; write them apart")
-    if clip.span is not None and not segments:
-        raise InputError(f"{clip.name} is a segment, and the shard has no columns for its span; write segments=True")
 
 
 def shard_path(folder: Path, number: int) -> Path:

@@ -393,11 +393,10 @@ class Tokenizer(nn.Module):
             saved_models.require_finite(tokenizer._weights())
             if not bool((tokenizer.std > 0).all()):
                 raise InputError("the tensor 'std' holds numbers that are not above 0")
-        named = _describe(saved.fingerprints.codebook, config.codebook_shape)
-        found = _describe(tokenizer.format.codebook, tokenizer.codebooks.shape)
-        if named != found or saved.fingerprints.tokenizer != tokenizer.format.tokenizer:
-            problem = f"{folder} names codebook {named}, its weights are of {found}: the files do not belong together"
-            raise InputError(f"{problem}; copy the whole folder again from the run that made it")
+        named, found = saved.fingerprints, tokenizer.format
+        if (named.tokenizer, named.codebook) != (found.tokenizer, found.codebook):
+            problem = f"{folder} names codebook {named.codebook}, and its weights are of {found.codebook}"
+            raise InputError(f"{problem}: the files do not belong together; copy the whole folder again from its run")
         return tokenizer.to(require_device(device))
 
     def _weights(self) -> dict[str, Tensor]:
@@ -434,9 +433,3 @@ def sound_for(audio: SpectrogramConfig, given: Waveform | Samples, sample_rate: 
     """
     require_sound(given, name)
     return as_waveform(given, sample_rate, channel=audio.channel, name=name)
-
-
-def _describe(codebook: str, shape: Sequence[int]) -> str:
-    """Write the fingerprint and the sizes of centroids ``(levels, codes, bottleneck)``."""
-    levels, codes, _ = shape
-    return f"{codebook} of {f'{levels} levels of ' if levels != 1 else ''}{codes} codes"

@@ -52,7 +52,7 @@ from lm.bodies.clips import (
 )
 from lm.bodies.options import PIECE_FRAMES, AugmentationConfig, ClipBatchConfig, SoundGPTConfig
 from lm.probing.vectors import FloatArray
-from tokenizer.codebook import fit_codebook, nearest
+from tokenizer.codebook import fit_residual_codebooks, nearest
 from tokenizer.codes import IntArray
 from wordless.audio.spectrogram import warp
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, inner_activations
@@ -104,7 +104,8 @@ def fit_window_codebook(clips: StoredClips, *, frames: int, patch_frames: int, s
     windows -= mean
     covariance = windows.T @ windows  # (dim, dim)
     components = np.ascontiguousarray(np.linalg.eigh(covariance)[1][:, : -COMPONENTS - 1 : -1])  # the largest first
-    centroids, _ = fit_codebook(windows @ components, size=size, iterations=ITERATIONS, seed=seed)
+    points = windows @ components
+    (centroids,), _ = fit_residual_codebooks(points, levels=1, size=size, iterations=ITERATIONS, seed=seed)
     return WindowCodebook(
         frames=frames, patch_frames=patch_frames, mean=mean, components=components, centroids=centroids
     )

@@ -261,14 +261,15 @@ def kmeans(device: torch.device, scale: Scale) -> Finding:
     """
     import faiss
 
-    from tokenizer.codebook import fit_codebook
+    from tokenizer.codebook import fit_residual_codebooks
 
     if device.type == "cuda" and not faiss.get_num_gpus():
         return left_out("FAISS has no GPU support")
     points = np.random.default_rng(0).standard_normal((scale.points, 64), np.float32)
-    cluster, gpus = partial(fit_codebook, size=256, iterations=10, seed=0), range(int(device.type == "cuda"))
+    cluster = partial(fit_residual_codebooks, levels=1, size=256, iterations=10, seed=0)
+    gpus = range(int(device.type == "cuda"))
     found, wanted = (
-        torch.tensor(cluster(points[:20_000], gpus=each)[1]["objective"][-1:]) for each in (gpus, range(0))
+        torch.tensor(cluster(points[:20_000], gpus=each)[1][0]["objective"][-1:]) for each in (gpus, range(0))
     )
     seconds = seconds_of(lambda: cluster(points, gpus=gpus), device)
     rates = {"points_times_iterations_per_second": 10 * len(points) / seconds}

@@ -13,7 +13,7 @@ from pipelines.store.store import Entry, Recipe
 from pipelines.store.stored_features import FEATURES
 from tests.pipelines.tiny import session_of, tiny_tokenizer
 from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, Kill, run, stored
-from tokenizer.codebook import fit_codebook
+from tokenizer.codebook import fit_residual_codebooks
 from tokenizer.codes import Codes
 from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
 from wordless.base.files import file_hash
@@ -81,7 +81,7 @@ def test_untrained_states_and_centroids_depend_on_no_number_of_threads(tmp_path:
                 random_gpt_features(session_of(tmp_path / str(threads)), CodedViews(codes=entry), config, seed=0).folder
                 / FEATURES
             )
-            centroids, _ = fit_codebook(points, size=64, iterations=3, seed=0)
+            (centroids,), _ = fit_residual_codebooks(points, levels=1, size=64, iterations=3, seed=0)
             hashes.add((file_hash(features), centroids.tobytes()))
     finally:
         use_threads(before)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.wordless.audio.speech_models.checkpoints import save_checkpoint, split_weights
+from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from tokenizer.codebook import fit_residual_codebooks
 from tokenizer.codes import PitchFormat
 from tokenizer.config import TokenizerConfig
@@ -105,13 +105,9 @@ SPEECH_RATE, WIDTH, CODES = 16_000, 32, 12
 SPEECH_AUDIO = SpectrogramConfig(sample_rate=SPEECH_RATE, window_length=100, hop_length=40, n_mels=16)
 
 
-def speech_tokenizer(
-    folder: Path, kind: str = "hubert", *, layer: int = 2, levels: int = 1, shards: int = 1
-) -> Tokenizer:
+def speech_tokenizer(folder: Path, kind: str = "hubert", *, layer: int = 2, levels: int = 1) -> Tokenizer:
     """Codes of a checkpoint that is written into ``folder``, fitted on the states of a sound; the decoder is random."""
     save_checkpoint(folder, kind)
-    if shards > 1:
-        split_weights(folder, shards)
     chosen = ChosenLayer(folder=folder, layer=layer, width=WIDTH, option="wav2vec2.weights")
     config = TokenizerConfig(
         audio=SPEECH_AUDIO,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tests.reference import gain_of_patches, nearest_by_distance, nearest_by_level
 from tests.tokenizer.conftest import RATE, fitted, sound
-from tokenizer.codebook import fit_codebook, fit_residual_codebooks, kmeans_summary, nearest
+from tokenizer.codebook import KMeansReport, fit_residual_codebooks, kmeans_summary, nearest
 from tokenizer.config import TokenizerConfig
 from tokenizer.fitting import (
     PATCHES,
@@ -76,6 +76,11 @@ def test_all_bottlenecks_have_their_place_on_disk_before_they_are_written(tmp_pa
 def clusters(points: int, centres: int) -> np.ndarray:
     random = np.random.default_rng(0)
     return (random.integers(0, centres, points)[:, None] * 10 + random.normal(0, 0.1, (points, 4))).astype(np.float32)
+
+
+def fit_codebook(points: np.ndarray, *, size: int, iterations: int, seed: int) -> tuple[np.ndarray, KMeansReport]:
+    (centroids,), (report,) = fit_residual_codebooks(points, levels=1, size=size, iterations=iterations, seed=seed)
+    return centroids, report
 
 
 def test_all_points_are_used_and_the_objective_is_theirs() -> None:

@@ -11,7 +11,7 @@ import soundfile
 import torch
 from transformers import HubertModel
 
-from pipelines.publishing import linked, model_files
+from pipelines.publishing import link_models
 from tests.reference import nearest_by_level, states_by_window, tracked_pitch
 from tests.tokenizer.conftest import PITCH, RATE, SPEECH_RATE, speech, speech_tokenizer
 from tests.wordless.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint
@@ -157,17 +157,12 @@ def test_a_code_is_the_nearest_centroid_of_the_state_of_its_own_window(layer: in
     assert len(np.unique(codes.values)) > 4
 
 
-def test_a_speech_model_in_shards_gives_the_same_codes_and_is_copied_whole(speaking: Tokenizer, tmp_path: Path) -> None:
-    sharded = speech_tokenizer(tmp_path / "weights", shards=2)
-    sharded.save_pretrained(tmp_path / "run/tokenizer")
-    shutil.rmtree(tmp_path / "weights")
+def test_a_speech_model_is_copied_and_published_whole(speaking: Tokenizer, tmp_path: Path) -> None:
+    speaking.save_pretrained(tmp_path / "run/tokenizer")
     again = Tokenizer.from_pretrained(tmp_path / "run/tokenizer")
     assert np.array_equal(again.encode(SOUND, SPEECH_RATE).values, speaking.encode(SOUND, SPEECH_RATE).values)
-    again.save_pretrained(tmp_path / "again")
-    assert Tokenizer.from_pretrained(tmp_path / "again").format == again.format == sharded.format
-    published = model_files(tmp_path / "run", ["tokenizer"])
-    with linked(published) as folder:
-        Tokenizer.from_pretrained(folder / "tokenizer")
+    link_models(tmp_path / "run", ["tokenizer"], tmp_path / "published")
+    assert Tokenizer.from_pretrained(tmp_path / "published/tokenizer").format == speaking.format
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -210,8 +210,6 @@ def test_segments_keep_their_place_in_the_file(tmp_path: Path) -> None:
     assert all(same(*pair) for pair in zip([CLIPS[1], *segments], read, strict=True))
     write_shard(tmp_path / "b.parquet", CLIPS, TWO_STREAMS)
     assert not {"start", "end"} & set(pq.read_schema(tmp_path / "b.parquet").names)
-    with pytest.raises(InputError, match=r"#t=0,0\.03\b.*segment.*columns"):
-        write_shard(tmp_path / "c.parquet", segments, TWO_STREAMS)
 
 
 def test_long_recordings_are_written_and_read_a_few_at_a_time(tmp_path: Path) -> None:
@@ -241,8 +239,6 @@ def test_a_folder_that_is_not_whole_or_of_two_codebooks_is_refused(tmp_path: Pat
     mark_complete(tmp_path, shards=2, clips=4)
     with pytest.raises(InputError, match=r"codes-00001\.parquet\b.*\bother\b"):
         list(read_codes(tmp_path)[1])
-    with pytest.raises(InputError, match="apart"):
-        write_shard(tmp_path / "x.parquet", CLIPS, other)
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

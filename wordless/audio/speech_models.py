@@ -43,7 +43,7 @@ from wordless.audio.padding import EQUAL_RATIO, inside, read_by_length, similar_
 from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError, require, written
 from wordless.base.machine import copy_to
-from wordless.base.saved_models import CONFIG, INDEX, PREPROCESSOR, WEIGHTS, require_finite, weight_files, whole
+from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, require_finite, whole
 from wordless.base.values import read_json
 
 if TYPE_CHECKING:
@@ -131,21 +131,17 @@ def _values(file: Path, given: str) -> dict[str, object]:
 
 def _require_weights(folder: Path, given: str) -> int:
     """Return how many bytes the weights have; refuse a folder without weights in safetensors."""
-    try:
-        files = weight_files(folder)
-    except InputError as error:
-        raise InputError(f"{given} holds weights that cannot be used: {error}") from error
-    if files:
-        return sum(path.stat().st_size for path in files)
+    if (folder / WEIGHTS).is_file():
+        return (folder / WEIGHTS).stat().st_size
     pickled = sorted(path.name for pattern in PICKLED for path in folder.glob(pattern))
     if pickled:
         raise InputError(
             f"{given} holds pickled weights alone ({pickled[0]}), which could run code when they are read; save them "
             "as safetensors, with AutoModel.from_pretrained(FOLDER).save_pretrained(OTHER_FOLDER) of transformers"
         )
-    others = sorted(path.name for path in folder.glob("*.safetensors"))
-    listed = f" that lists {others[0]}" if others else ""
-    raise InputError(f"{given} holds no weights (there is no {WEIGHTS}, and no {INDEX}{listed}); {REMEDY}")
+    several = "; weights in several files: call save_pretrained(FOLDER, max_shard_size='100GB') of transformers"
+    more = several if any(folder.glob("*.safetensors")) else ""
+    raise InputError(f"{given} holds no {WEIGHTS}; {REMEDY}{more}")
 
 
 def _whole(values: Mapping[str, object], name: str, otherwise: int, *, most: int) -> int:

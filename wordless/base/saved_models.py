@@ -4,8 +4,6 @@ Weights are read only after these two agree::
 
     model.safetensors     the names, shapes and types in its header
     config.json           the names, shapes and types of the tensors of its network, which is built without memory
-
-Large models of others have their weights in several files, shards, which ``model.safetensors.index.json`` lists.
 """
 
 import errno
@@ -17,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -30,10 +28,9 @@ from wordless.base.errors import InputError
 from wordless.base.files import NO_PERMISSION, aside, causes, file_hash, os_number, write_aside
 from wordless.base.hub import fetch, hub_address, is_on_hub, short_address
 from wordless.base.machine import broken_library
-from wordless.base.values import find_object, list_hash, read_json, read_object, shortened
+from wordless.base.values import find_object, list_hash, read_object
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-INDEX = f"{WEIGHTS}.index.json"  # in a Hugging Face folder whose weights are in shards: the shard of each tensor
 PREPROCESSOR = "preprocessor_config.json"  # beside them in a Hugging Face folder: how inputs are prepared
 MAX_REASON = 300  # characters
 # what PyTorch, safetensors and Python raise when a file is damaged
@@ -247,51 +244,14 @@ def hugging_face_hash(folder: Path) -> str:
 
 def hugging_face_files(folder: Path) -> list[Path]:
     """Return the files that a model is read from in its Hugging Face folder, some of which may not be there."""
-    whole = [folder / name for name in (CONFIG, WEIGHTS, PREPROCESSOR)]
-    weights = weight_files(folder)
-    return whole if not weights or weights == [folder / WEIGHTS] else [*whole, folder / INDEX, *weights]
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """Return the files with the weights of a Hugging Face folder: ``model.safetensors``, or the shards of its index.
-
-    The list is empty if there is neither. No tensor is read.
-
-    Raises:
-        InputError: the index is damaged, or a shard is missing or no file beside it.
-    """
-    if (folder / WEIGHTS).is_file():
-        return [folder / WEIGHTS]
-    if not (folder / INDEX).is_file():
-        return []
-    places = read_json(folder / INDEX).get("weight_map")
-    if not isinstance(places, dict) or not places:
-        raise InputError(f"{folder / INDEX} has no weight_map, which names the file of each tensor; copy it again")
-    for name, shard in places.items():
-        plain = isinstance(shard, str) and shard == PurePosixPath(shard).name and "\\" not in shard
-        if not plain or not str(shard).endswith(".safetensors"):  # a file of another kind could run code
-            problem = f"{folder / INDEX} names {shortened(shard)} as the file of the tensor {shortened(name)}"
-            raise InputError(f"{problem}; it must be a safetensors file beside the index")
-    shards = sorted({str(shard) for shard in places.values()})
-    if missing := [shard for shard in shards if not (folder / shard).is_file()]:
-        problem = f"{INDEX} lists {len(shards)} files, of which {len(missing)} are missing, such as {missing[0]}"
-        raise InputError(f"{folder} lacks weights: {problem}; copy or download the whole folder again")
-    return [folder / shard for shard in shards]
+    return [folder / name for name in (CONFIG, WEIGHTS, PREPROCESSOR)]
 
 
 def read_weights(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, Tensor]:
-    """Read the weights of a Hugging Face folder, without those whose names begin with ``without``.
-
-    Raises:
-        InputError: as `weight_files` does.
-        SafetensorError: a file is damaged; `whole` makes this one line.
-    """
-    weights: dict[str, Tensor] = {}
-    for path in weight_files(folder):
-        with safe_open(path, framework="pt") as file:
-            names = [name for name in file.keys() if not name.startswith(without)]  # noqa: SIM118  it is no mapping
-            weights |= {name: file.get_tensor(name) for name in names}
-    return weights
+    """Read the weights of a Hugging Face folder, without those whose names begin with ``without``."""
+    with safe_open(folder / WEIGHTS, framework="pt") as file:
+        names = [name for name in file.keys() if not name.startswith(without)]  # noqa: SIM118  it is no mapping
+        return {name: file.get_tensor(name) for name in names}
 
 
 def learned_labels(folder: Path) -> bool:

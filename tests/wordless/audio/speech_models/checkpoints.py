@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from transformers import (
     Data2VecAudioConfig,
     Data2VecAudioModel,
@@ -66,18 +64,3 @@ def save_checkpoint(
     model.save_pretrained(folder)
     Wav2Vec2FeatureExtractor(sampling_rate=sample_rate, do_normalize=normalises).save_pretrained(folder)
     return model.eval()
-
-
-def split_weights(folder: Path, shards: int = 2) -> list[Path]:
-    """Divide ``model.safetensors`` into shards with an index, as transformers writes large models."""
-    whole = folder / "model.safetensors"
-    tensors = load_file(whole)
-    names = [f"model-{number:05d}-of-{shards:05d}.safetensors" for number in range(1, shards + 1)]
-    places = {name: names[number % shards] for number, name in enumerate(sorted(tensors))}
-    for shard in names:
-        own = {name: tensors[name] for name, place in places.items() if place == shard}
-        save_file(own, folder / shard, metadata={"format": "pt"})
-    index = {"metadata": {"total_size": whole.stat().st_size}, "weight_map": places}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    whole.unlink()
-    return [folder / name for name in names]

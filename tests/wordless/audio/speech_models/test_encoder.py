@@ -21,7 +21,7 @@ from transformers import (
     Wav2Vec2Model,
 )
 
-from tests.wordless.audio.speech_models.checkpoints import FIELD, KINDS, SIZES, STRIDE, save_checkpoint, split_weights
+from tests.wordless.audio.speech_models.checkpoints import FIELD, KINDS, SIZES, STRIDE, save_checkpoint
 from wordless.audio import speech_models as reading
 from wordless.audio.options import Convolutions
 from wordless.audio.speech_models import (
@@ -32,7 +32,6 @@ from wordless.audio.speech_models import (
     load_speech_encoder,
 )
 from wordless.base.errors import InputError
-from wordless.base.saved_models import hugging_face_hash
 from wordless.base.values import build
 
 OPTION = "wav2vec2.weights"
@@ -98,54 +97,11 @@ def test_hidden_frames_are_hidden_and_nothing_else(tmp_path: Path) -> None:
     torch.testing.assert_close(plain[1], hidden[1])
 
 
-@pytest.mark.parametrize("kind", ["wav2vec2", "hubert-base"])
-def test_weights_in_shards_are_those_of_one_file(kind: str, tmp_path: Path) -> None:
-    for name in ("one", "several"):
-        save_checkpoint(tmp_path / name, kind)
-    split_weights(tmp_path / "several", 3)
-    one, several = (load_speech_encoder(tmp_path / name, option="w") for name in ("one", "several"))
-    wanted, found = one.transformer.state_dict(), several.transformer.state_dict()
-    assert wanted.keys() == found.keys()
-    assert all(torch.equal(tensor, found[name]) for name, tensor in wanted.items())
-    assert several.layers == 3
-
-
-def test_the_hash_of_weights_in_shards_depends_on_every_shard(tmp_path: Path) -> None:
+def test_weights_in_several_files_are_refused_with_the_remedy(tmp_path: Path) -> None:
     save_checkpoint(tmp_path)
-    whole = hugging_face_hash(tmp_path)
-    shards = split_weights(tmp_path)
-    hashes = {whole, hugging_face_hash(tmp_path)}
-    for shard in shards:
-        save_file({name: tensor + 1 for name, tensor in load_file(shard).items()}, shard, metadata={"format": "pt"})
-        hashes.add(hugging_face_hash(tmp_path))
-    assert len(hashes) == 4
-
-
-def test_shards_that_are_not_whole_are_refused_by_name(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path)
-    first, _ = split_weights(tmp_path)
-    content, index = first.read_bytes(), tmp_path / "model.safetensors.index.json"
-    places = json.loads(index.read_text())["weight_map"]
-    lacking = min(load_file(first))
-
-    def told() -> str:
-        with pytest.raises(InputError) as refused:
-            describe_speech_model(tmp_path, option="weights")
-        assert str(refused.value).startswith(f"weights={tmp_path} ")
-        return str(refused.value)
-
-    first.unlink()
-    assert first.name in told()
-    first.write_bytes(content)
-    describe_speech_model(tmp_path, option="weights")
-    for shard in ("../other.safetensors", "/model.safetensors", "pytorch_model.bin", "a\\b.safetensors", 3, "."):
-        index.write_text(json.dumps({"weight_map": {**places, lacking: shard}}))
-        assert index.name in told()
-    for damaged in ("{", "[]", "{}", '{"weight_map": {}}', '{"weight_map": [1]}'):
-        index.write_text(damaged)
-        assert index.name in told()
-    index.unlink()
-    assert first.name in told()
+    (tmp_path / "model.safetensors").rename(tmp_path / "model-00001-of-00002.safetensors")
+    with pytest.raises(InputError, match=r"no model\.safetensors\b.*max_shard_size"):
+        describe_speech_model(tmp_path, option="weights")
 
 
 def test_weights_that_do_not_belong_to_the_config_are_refused(tmp_path: Path) -> None:
