@@ -207,7 +207,7 @@ def measure_clips(session: Session, tokenizer: Entry, vocoder: Entry, decoded: E
 
     The vocoder has the loudness of its training clips. ``config`` says which judges are asked.
     """
-    encoder = Encoder(folder=tokenizer.folder, root=decoded.folder)
+    encoder = Encoder(folder=tokenizer.folder, root=decoded.place)
     rate = encoder.format.sample_rate
     with_stoi, with_pesq = config.asks("stoi"), config.asks("pesq") and has_pesq()
     with_pitch = measures_pitch(config, rate)

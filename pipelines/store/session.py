@@ -92,6 +92,8 @@ class Session:
         self, recipe: Recipe, title: str, make: Callable[[Path], None], files: Sequence[str], *, together: bool
     ) -> Entry:
         """Find or make an entry now."""
+        if self.plan is not None and (made := self.store.find(recipe)) is not None:
+            return made  # by another process of the plan
         leader = self.gang.rank == 0
 
         def waiting(recipe: Recipe) -> None:
