@@ -13,15 +13,7 @@ from lm.batches import CodeSequences, TrainingBatches
 from lm.batches import loss as code_loss
 from lm.bodies.audio_transformer import AudioTransformerBody
 from lm.bodies.body import Body
-from lm.bodies.clips import (
-    CPU,
-    ClipViews,
-    FrameArray,
-    LabelledBatches,
-    StoredClips,
-    augment,
-    augment_waveforms,
-)
+from lm.bodies.clips import CPU, ClipViews, FrameArray, LabelledBatches, StoredClips, augment, augment_waveforms
 from lm.bodies.convolutional import ConvBody, PairBatches, create_simclr, pair_loss
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, HeadConfig
 from lm.bodies.sound_gpt import CodedClips, SoundBatches, SoundShape, create_sound_gpt

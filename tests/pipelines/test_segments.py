@@ -20,16 +20,7 @@ from pipelines.stages.options import AstSettings
 from pipelines.stages.stored_arrays import filter_banks, spectrograms, waveforms
 from pipelines.stages.tokenizer import frame_sample, health
 from pipelines.store.store import TIMINGS, Entry
-from tests.pipelines.tiny import (
-    AUDIO,
-    LISTENING,
-    PATCH,
-    corpus_of,
-    playback_of,
-    reading_of,
-    silent_session,
-    sweep,
-)
+from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, corpus_of, playback_of, reading_of, silent_session, sweep
 from tests.pipelines.tiny_chain import OWN, called_at_once, composed
 from tokenizer.options import ViewsConfig
 from tokenizer.parquet import CodedClip, read_codes

@@ -6,15 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.vocoder.sounds import (
-    SAMPLES_PER_CODE,
-    SPECTROGRAM,
-    Table,
-    lively,
-    random_table,
-    tiny_config,
-    voice_head,
-)
+from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, Table, lively, random_table, tiny_config, voice_head
 from tokenizer.codes import Codes
 from vocoder.continuing import Prompt, joined_sound
 from vocoder.filters import REMEMBERED, PitchComb

@@ -7,15 +7,7 @@ import pytest
 import torch
 
 from tests.reference import griffin_lim_of_the_whole, noise_vocoded_as_a_whole
-from tests.vocoder.sounds import (
-    MEAN,
-    PATCH_FRAMES,
-    SCALE,
-    SPECTROGRAM,
-    Table,
-    random_table,
-    recordings,
-)
+from tests.vocoder.sounds import MEAN, PATCH_FRAMES, SCALE, SPECTROGRAM, Table, random_table, recordings
 from tokenizer.codes import Codes
 from vocoder import synthesis
 from vocoder.frames import log_mel_of

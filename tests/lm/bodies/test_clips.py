@@ -7,14 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lm.bodies.clips import (
-    ClipViews,
-    LabelledBatches,
-    Order,
-    StoredClips,
-    batches_by_length,
-    validation_batches,
-)
+from lm.bodies.clips import ClipViews, LabelledBatches, Order, StoredClips, batches_by_length, validation_batches
 from lm.bodies.options import ClipBatchConfig, WaveformBatchConfig
 from wordless.base.errors import InputError
 

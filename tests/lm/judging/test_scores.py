@@ -26,12 +26,7 @@ from lm.judging import (
     word_scores,
 )
 from lm.model import LanguageModel
-from tests.lm.reference import (
-    abx_error_of,
-    accuracy_of_item,
-    bigram_log_probability,
-    unigram_log_probability,
-)
+from tests.lm.reference import abx_error_of, accuracy_of_item, bigram_log_probability, unigram_log_probability
 from tests.lm.tiny import codes_format, random_codes
 from tokenizer.codes import Codes
 from wordless.audio.options import SpectrogramConfig

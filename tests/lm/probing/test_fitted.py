@@ -9,10 +9,7 @@ import torch
 
 from lm.options import ProbeConfig
 from lm.probing.fitted import FittedProbe, VectorRecipe
-from lm.probing.linear import (
-    COMPUTES_WITH_TENSORS,
-    LogisticProbe,
-)
+from lm.probing.linear import COMPUTES_WITH_TENSORS, LogisticProbe
 from lm.probing.probe import scores_of_others
 from lm.probing.task import ProbeTask, penalty_grid
 from wordless.base.errors import InputError

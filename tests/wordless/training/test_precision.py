@@ -9,12 +9,7 @@ import torch
 from tests.wordless.training.test_fit import CONFIG
 from wordless.training.gangs import Gang
 from wordless.training.options import FitConfig
-from wordless.training.precision import (
-    Precision,
-    choose_precision,
-    fast_products,
-    with_precision,
-)
+from wordless.training.precision import Precision, choose_precision, fast_products, with_precision
 
 AUTO = replace(CONFIG, precision="auto")
 MEANINGS = pytest.mark.parametrize(("supported", "precision"), [(True, "bf16"), (False, "fp32")])
