@@ -98,11 +98,8 @@ def _whole_run(settings: PublishConfig, folder: Path) -> list[str]:
         models = DemoModels.of_folder(folder, sampling=Sampling(), device="cpu")
     except InputError as error:
         raise InputError(str(error).replace(str(folder), str(run))) from error
-    if "probe" in parts and models.unread:
-        raise InputError(
-            f"parts has probe, which reads {models.unread}, and not the model that computes it: add lm to parts, or "
-            "leave probe out"
-        )
+    if "probe" in parts and models.probe is None:
+        raise InputError("the probe reads states of the language model: add lm to parts, or leave probe out")
     notices = []
     if models.groups:
         notices.append(f"the vocoder names the groups of its recordings: {escape(', '.join(models.groups))}")

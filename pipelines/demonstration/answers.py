@@ -34,14 +34,10 @@ T = TypeVar("T")
 SILENT = InspectionConfig().silence_peak  # of full scale
 BEYOND = 0.1  # seconds that are read of a longer sound, to see that it is longer
 MOST_SECONDS = 30.0  # of new sound
-QUIET_DB = 30.0  # a block this far below the prompt's loudest block counts as silence
-BLOCK_SECONDS = 0.02
-MOSTLY = 0.8  # share of blocks
 AVERAGE = "average of all voices"
 SOUND = "sound"  # name of the decoded sound, from which its random numbers follow
 WIDTHS = {"narrow": 350.0, "wide": 780.0}  # class of the drawing -> CSS pixels; the page shows one of them
 SURPRISE = "surprise of the GPT, bits in each time step; dotted: all codes equally probable"
-QUIET = "Most of the continuation is silence. Continue earlier in the sound, or choose another seed or temperature."
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -146,7 +142,7 @@ class DemoAnswers:
         more = Waveform(samples=samples, sample_rate=prompt.waveform.sample_rate)
         note = f"{prompt.waveform.seconds:.2f} s of the sound, then {more.seconds:.2f} s that the GPT continued"
         whole = player("Sound and continuation", joined_sound(prompt.waveform, more), note)
-        yield QUIET if mostly_silent(prompt.waveform, more) else "", players(whole)
+        yield "", players(whole)
 
     def _in_turns(self, pieces: Iterable[T]) -> Iterator[T]:
         """Give what an iterator gives, and leave the models to other users while nobody waits for its next item."""
@@ -251,20 +247,6 @@ def prompt_of(analysis: Analysis, after: float, coder: Coder) -> Prompt:
     if steps < 1:
         raise InputError(f"The prompt is shorter than one code, {1 / form.codes_per_second:.3f} s; continue later.")
     return Prompt.alone(analysis.waveform, coder, 0, steps)
-
-
-def mostly_silent(prompt: Waveform, more: Waveform) -> bool:
-    """Return whether most of a continuation is far softer than the loudest part of its prompt."""
-
-    def levels(sound: Waveform) -> FloatArray:
-        """Compute the level of each block in dB."""
-        size = max(round(BLOCK_SECONDS * sound.sample_rate), 1)
-        blocks = sound.samples[: len(sound.samples) // size * size].reshape(-1, size)
-        found: FloatArray = 10 * np.log10((blocks**2).mean(axis=1) + 1e-12)
-        return found
-
-    blocks = levels(more)
-    return bool(len(blocks)) and float((blocks < levels(prompt).max(initial=-np.inf) - QUIET_DB).mean()) > MOSTLY
 
 
 def group_of(voice: str | None) -> str | None:

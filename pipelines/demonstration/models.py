@@ -27,14 +27,12 @@ from wordless.base.machine import choose_device
 from wordless.base.saved_models import CONFIG
 from wordless.base.saved_models import PROBE as PROBE_KIND
 
-TRIED_STEPS = 3  # of the codes that a probe is tried with; poolings over thirds need no more
 T = TypeVar("T")
 MISSING = {
     "lm": "It has no language model, so the page shows no surprise and continues no sound.",
-    "probe": "It has no probe, so the page names no label.",
+    "probe": "It has no probe that its models can feed, so the page names no label.",
     "vocoder": "It has no WaveNet, so sounds are made without learning.",
 }  # what a page cannot do without a part of a run
-UNREAD = "Its probe reads {}, which its models do not compute, so the page names no label. Copy the whole run again."
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,7 +44,6 @@ class DemoModels:
     probe: FittedProbe | None
     vocoder: Vocoder | None
     sampling: Sampling  # of the sound
-    unread: str = ""  # features that the probe of the run reads and its models do not compute; then probe is None
 
     @classmethod
     def of_run(cls, settings: DemoConfig) -> "DemoModels":
@@ -58,7 +55,7 @@ class DemoModels:
     def of_folder(cls, own: Path, *, sampling: Sampling, device: str) -> "DemoModels":
         """Load every part of a run's folder ``own`` that is there; only a tokenizer must be.
 
-        A probe that the other parts cannot feed is left out: a copy of a run may lack its language model.
+        A probe of the states of a language model that is not there is left out.
 
         Raises:
             InputError: a part is damaged, or does not belong to the tokenizer.
@@ -75,15 +72,9 @@ class DemoModels:
         if vocoder is not None:
             vocoder.require_tokenizer(tokenizer.finest)
         probe = part(PROBE_KIND.part, FittedProbe.from_pretrained)
-        models = cls(tokenizer=tokenizer, language_model=model, probe=probe, vocoder=vocoder, sampling=sampling)
-        if probe is not None:
-            form = tokenizer.finest.format
-            values = np.zeros((TRIED_STEPS, form.streams), np.int32)
-            try:
-                models.scores(Codes(values=values, num_samples=TRIED_STEPS * form.samples_per_code, format=form))
-            except InputError:
-                return replace(models, probe=None, unread=probe.description.of)
-        return models
+        if probe is not None and model is None and method_of_key(probe.description.of) == GPT:
+            probe = None
+        return cls(tokenizer=tokenizer, language_model=model, probe=probe, vocoder=vocoder, sampling=sampling)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -100,8 +91,7 @@ class DemoModels:
     def missing(self) -> list[str]:
         """What the page cannot do, in a line for each part that the run lacks."""
         parts = {"lm": self.language_model, "probe": self.probe, "vocoder": self.vocoder}
-        lines = MISSING | ({"probe": UNREAD.format(self.unread)} if self.unread else {})
-        return [lines[part] for part, found in parts.items() if found is None]
+        return [MISSING[part] for part, found in parts.items() if found is None]
 
     def scores(self, codes: Codes | SoftCodes) -> dict[str, float]:
         """Return the probe's score of each class, the highest first, for codes of the finest rate, as it reads them.

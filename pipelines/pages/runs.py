@@ -2,7 +2,6 @@
 
 import os
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -28,37 +27,21 @@ INDEX: Final = "index.html"
 State = Literal["finished", "running", "unfinished", "damaged"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class KeyColumn:
-    """A key figure of the table of runs."""
-
-    heading: str
-    read: Callable[[Results], str]
+KEY_COLUMNS = ("LM perplexity", "LM bit/s", "GPT, probe", "its strongest rival", "WaveNet, recognised")
+HEADS = ("run", "date (UTC)", "corpus", "options", *KEY_COLUMNS, "MB")
 
 
-def _probe(results: Results) -> str:
-    comparison = results.get("comparison")
-    return percent(comparison.value(GPT) if comparison else None)
-
-
-def _rival(results: Results) -> str:
-    """Write the best test figure of any other method, and the method."""
-    comparison = results.get("comparison")
-    rivals = comparison.rivals(GPT) if comparison else []
-    return f"{percent(rivals[0].value)} {full_name(str(rivals[0].of))}" if rivals else "–"
-
-
-KEY_COLUMNS = (
-    KeyColumn(heading="LM perplexity", read=lambda results: number(results["figures"].value("lm", "perplexity"))),
-    KeyColumn(heading="LM bit/s", read=lambda results: number(results["figures"].value("lm", "bits_per_second"))),
-    KeyColumn(heading="GPT, probe", read=_probe),
-    KeyColumn(heading="its strongest rival", read=_rival),
-    KeyColumn(
-        heading="WaveNet, recognised",
-        read=lambda results: percent(results["figures"].value("vocoder", "label_accuracy", WAVENET.key)),
-    ),
-)
-HEADS = ("run", "date (UTC)", "corpus", "options", *(column.heading for column in KEY_COLUMNS), "MB")
+def key_cells(results: Results) -> tuple[str, ...]:
+    """Write the figures of `KEY_COLUMNS`."""
+    of, comparison = results["figures"].value, results.get("comparison")
+    rival = next(iter(comparison.rivals(GPT)), None) if comparison else None
+    return (
+        number(of("lm", "perplexity")),
+        number(of("lm", "bits_per_second")),
+        percent(comparison.value(GPT) if comparison else None),
+        f"{percent(rival.value)} {full_name(str(rival.of))}" if rival else "–",
+        percent(of("vocoder", "label_accuracy", WAVENET.key)),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +97,18 @@ def run_row(folder: Path, *, running: bool) -> RunRow:
         begun = datetime.fromtimestamp(folder.stat().st_mtime, timezone.utc).isoformat()
         options = differing_options(read_words(folder) or [])
         row = replace(row, date=_minute(begun), size=folder_size(folder), options=options)
-        return _with_results(row, read_results(folder)) if (folder / RESULTS).exists() else row
+        if not (folder / RESULTS).exists():
+            return row
+        results = read_results(folder)
+        typed = differing_options(shlex.split(results.get("command", ""))[2:])  # wordless run OPTION...
+        return replace(
+            row,
+            state="running" if running else "finished",
+            date=_minute(results["provenance"]["date"]) if "provenance" in results else row.date,
+            corpus=results["corpus"]["name"] if "corpus" in results else "",
+            options=row.options or tuple(word for word in typed if not word.startswith("-")),
+            figures=key_cells(results),
+        )
     except InputError as error:
         return replace(row, state="damaged", problem=str(error))
     except OSError as error:
@@ -148,19 +142,6 @@ def differing_options(words: list[str]) -> tuple[str, ...]:
         if (name := option_of(word)) not in ELSEWHERE
         and not name.startswith(f"{HYDRA}.")
         and word.partition("=")[2] != defaults.get(name)
-    )
-
-
-def _with_results(row: RunRow, results: Results) -> RunRow:
-    corpus, source = results.get("corpus"), results.get("provenance")
-    typed = differing_options(shlex.split(results.get("command", ""))[2:])  # wordless run OPTION...
-    return replace(
-        row,
-        state="finished" if row.state == "unfinished" else row.state,
-        date=_minute(source["date"]) if source else row.date,
-        corpus=corpus["name"] if corpus else "",
-        options=row.options or tuple(word for word in typed if not word.startswith("-")),
-        figures=tuple(column.read(results) for column in KEY_COLUMNS),
     )
 
 

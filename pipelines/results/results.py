@@ -246,7 +246,7 @@ def provenance(command: str, config: Mapping[str, object], gang: Gang, entries: 
         date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         command=_command_without_home(command),
         machine={"cpu": _cpu(), "cores": cores(), "memory": machine_memory()},
-        system=_system(),
+        system=platform.platform(),
         python=platform.python_version(),
         device=f"{gang.device.type} ({name})",
         threads=torch.get_num_threads(),
@@ -291,13 +291,6 @@ def _cpu() -> str:
             if name.strip() == "model name":
                 return value.strip()
     return platform.processor() or platform.machine()
-
-
-def _system() -> str:
-    kernel = f"{platform.system()} {platform.release()}"
-    with suppress(OSError):
-        return f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {kernel}"
-    return kernel
 
 
 def _command_without_home(command: str) -> str:

@@ -43,7 +43,7 @@ def test_the_table_has_a_row_for_each_run(project: Path, call: Command) -> None:
     assert (code, told) == (0, "")
     head, *rows, total, page = table.splitlines()
     assert re.split(r" {2,}", head.strip())[:4] == ["run", "date (UTC)", "corpus", "options"]
-    assert all(column.heading in head for column in KEY_COLUMNS)
+    assert all(column in head for column in KEY_COLUMNS)
     assert sorted(row.split()[0] for row in rows) == ["again", "begun", "wake"]
     (wake,) = [row for row in rows if row.startswith("wake")]
     assert "built-in corpus (eSpeak NG)" in wake
