@@ -6,14 +6,13 @@ language model are pooled for many recordings at once, or given per time step.
 """
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby, zip_longest
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,11 +21,11 @@ from torch.nn.utils.rnn import pad_sequence
 
 from lm.bodies.audio_transformer import AudioTransformerBody
 from lm.bodies.body import Body, BodyNetwork
-from lm.bodies.convolutional import SpectrogramReader
+from lm.bodies.convolutional import ConvBody, SpectrogramReader
 from lm.bodies.options import PIECE_FRAMES
 from lm.bodies.sound_gpt import SoundGPT, load_sound_gpt
 from lm.bodies.spectrogram_transformer import SAMPLE_RATE, AstBody, filter_bank_stream, patches_along
-from lm.bodies.wav2vec2 import SpeechNetwork, Wav2vec2Body
+from lm.bodies.wav2vec2 import Wav2vec2Body
 from lm.finetuned import FineTunedModel
 from lm.heads import ClassificationTask, ClipHead
 from lm.model import GPTInput, LanguageModel
@@ -40,6 +39,8 @@ from wordless.audio.waveform import equal_blocks
 from wordless.base.machine import copy_to
 
 FRAMES_AT_ONCE = 8192  # of the views that share a batch, padding included
+LAYER, TOGETHER = "layer", "all_layers"  # names of the vectors of a layer, and of all layers side by side
+TOKEN = "class_token"  # of AST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,48 +52,101 @@ class Pieces:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerReader(ABC):
+class LayerReader:
     """A network that any process can create or load, and the recordings of which it pools the layers."""
 
-    layer: ClassVar[str] = "layer"  # names of the vectors of a layer, and of all layers side by side
-    together: ClassVar[str] = "all_layers"
-
+    body: Body | None = None  # None: a GPT that reads sound, whose folder ``weights`` says its sizes
+    trained: Path | None = None  # folder of a model that was trained on labels
+    weights: Path | None = None  # pre-trained ones otherwise; None: random ones
+    seed: int = 0  # of random weights
+    root: Path = Path()  # of the recordings
+    frames: SpectrogramReader | None = None  # of the recordings, for a network of normalised log-mel
     device: str
     vectors: VectorConfig = VECTORS
 
-    @abstractmethod
     def network(self) -> Any:
         """Create or load the network on its device, in evaluation mode; `loaded` calls this once in each process."""
+        if self.trained is not None:
+            return FineTunedModel.from_pretrained(self.trained, device=self.device).network.body
+        if self.body is not None:
+            return self.body.create(seed=self.seed, weights=self.weights).eval().to(self.device)
+        assert self.weights is not None, "such a GPT lies in a folder"
+        return load_sound_gpt(self.weights).eval().to(self.device)
 
-    @abstractmethod
     def pieces_of(self, view: View) -> Pieces:
         """Return what the network reads of a view."""
+        network = loaded(self)
+        match self.body:
+            case AstBody(ast=config):
+                banks = filter_bank_stream(view.blocks(self.root, SAMPLE_RATE), patches=config.patches)
+                return Pieces(steps=[patches_along(view)] * (len(config.layers) + 1), pieces=banks)
+            case AudioTransformerBody(sample_rate=rate, audio_transformer=config):
+                blocks = equal_blocks(view.blocks(self.root, rate), config.patches * config.patch(rate))
+                steps = [-(-view.num_samples(rate) // hop) for hop in network.hops]
+                return Pieces(steps=steps, pieces=map(torch.from_numpy, blocks))
+            case Wav2vec2Body(architecture=architecture):  # a clip is in memory, and its samples are normalised, whole
+                samples, encoder = view.samples(self.root, architecture.sample_rate), network.encoder
+                count = encoder.convolutions.frames(len(samples))
+                return Pieces(steps=[count] * encoder.layers, pieces=encoder.prepared_pieces(samples, count))
+        # About `PIECE_FRAMES` frames at a time; some frames at each border see silence instead.
+        assert self.frames is not None, "all other networks read log-mel"
+        whole, length = math.lcm(*network.hops), self.frames.num_frames(view)
+        pieces = self.frames.pieces(view, max(PIECE_FRAMES // whole, 1) * whole)
+        return Pieces(steps=[-(-length // hop) for hop in network.hops], pieces=pieces)
 
     def groups(self, views: Sequence[View]) -> list[list[View]]:
-        """Divide views into groups of neighbours, each of which is computed at once: those of one clip."""
-        return [[*group] for _, group in groupby(views, attrgetter("clip.name"))]
+        """Divide views into groups of neighbours, each of which is computed at once: those of one clip.
+
+        A group of log-mel, padded to its longest, has at most `FRAMES_AT_ONCE` frames, unless it is a single view. A
+        recording that is read in several pieces is a group of its own: several long recordings at once take more
+        memory, and several parts of one compressed file decode the file from its beginning again and again.
+        """
+        if self.frames is None:
+            return [[*group] for _, group in groupby(views, attrgetter("clip.name"))]
+        groups, longest = list[list[View]](), 0
+        for view in views:
+            frames = self.frames.num_frames(view)
+            longest = max(longest, frames)
+            if not groups or longest > PIECE_FRAMES or longest * (len(groups[-1]) + 1) > FRAMES_AT_ONCE:
+                groups.append([])
+                longest = frames
+            groups[-1].append(view)
+        return groups
 
     def names(self, count: int) -> list[str]:
-        """Name what the network gives for each piece: ``layer_1`` and so on."""
-        return [f"{self.layer}_{number}" for number in range(1, count + 1)]
+        """Name what the network gives for each piece: ``layer_1`` and so on.
+
+        After the layers of AST comes its clip vector: the mean over the patches of all pieces. A short last piece
+        counts less in this mean than in training, where each piece counts once.
+        """
+        if isinstance(self.body, AstBody):
+            return [*(f"{LAYER}_{number}" for number in self.body.ast.layers), TOKEN]
+        return [f"{self._named[0]}_{number}" for number in range(1, count + 1)]
 
     def keys(self, vectors: VectorConfig, count: int) -> list[str]:
         """Name the vectors that are candidates of probes with the options ``vectors``."""
-        return vectors.keys(count, layer=self.layer, together=self.together)
+        if isinstance(self.body, AstBody):
+            layers = self.names(count)[:-1]
+            return [*(f"{layer}:{pooling}" for layer in layers for pooling in vectors.poolings), f"{TOKEN}:mean"]
+        return vectors.keys(count, layer=self._named[0], together=self._named[1])
 
-    def select(self, pooled: Mapping[str, FloatArray], count: int) -> dict[str, FloatArray]:
-        """Select the vectors that are wanted from those of each layer, and join all layers."""
-        return self.vectors.select(pooled, count, layer=self.layer, together=self.together)
+    @property
+    def _named(self) -> tuple[str, str]:
+        """Return what a layer is called, and all layers side by side."""
+        return ("block", "all_blocks") if isinstance(self.body, ConvBody) else (LAYER, TOGETHER)
 
     @torch.inference_mode()
     def __call__(self, views: Sequence[View]) -> list[dict[str, FloatArray]]:
         """Compute each layer's states of views under each pooling, ``layer_1:mean`` and so on, and all side by side."""
-        read = [*map(self.pieces_of, views)]
-        count = len(read[0].steps)
+        read, found = [*map(self.pieces_of, views)], list[dict[str, FloatArray]]()
+        count, (layer, together) = len(read[0].steps), self._named
         pooled = pool_layers(loaded(self), read, self.names(count), self.vectors.poolings, device=self.device)
-        found = [self.select(each, count) for each in pooled]
-        for view, vectors in zip(views, found, strict=True):
-            for vector in vectors.values():
+        for view, own in zip(views, pooled, strict=True):
+            if isinstance(self.body, AstBody):
+                found.append({key: own[key] for key in self.keys(self.vectors, count)})
+            else:
+                found.append(self.vectors.select(own, count, layer=layer, together=together))
+            for vector in found[-1].values():
                 require_finite(vector, view.clip, "states of a network")
         return found
 
@@ -121,126 +175,6 @@ def pool_layers(
 def loaded(reader: LayerReader) -> Any:
     """Load the network of a reader, once in each process."""
     return reader.network()
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpectrogramLayers(LayerReader):
-    """A network of normalised log-mel."""
-
-    frames: SpectrogramReader
-
-    def pieces_of(self, view: View) -> Pieces:
-        """Return pieces of about `PIECE_FRAMES` frames; some frames at each border see silence instead."""
-        hops, length = loaded(self).hops, self.frames.num_frames(view)
-        whole = math.lcm(*hops)
-        pieces = self.frames.pieces(view, max(PIECE_FRAMES // whole, 1) * whole)
-        return Pieces(steps=[-(-length // hop) for hop in hops], pieces=pieces)
-
-    def groups(self, views: Sequence[View]) -> list[list[View]]:
-        """Divide views into groups of neighbours.
-
-        A group, padded to its longest, has at most `FRAMES_AT_ONCE` frames, unless it is a single view. A recording
-        that is read in several pieces is a group of its own: several long recordings at once take more memory, and
-        several parts of one compressed file decode the file from its beginning again and again.
-        """
-        groups, longest = list[list[View]](), 0
-        for view in views:
-            frames = self.frames.num_frames(view)
-            longest = max(longest, frames)
-            if not groups or longest > PIECE_FRAMES or longest * (len(groups[-1]) + 1) > FRAMES_AT_ONCE:
-                groups.append([])
-                longest = frames
-            groups[-1].append(view)
-        return groups
-
-
-@dataclass(frozen=True, kw_only=True)
-class BodyReader(LayerReader):
-    """A body: trained on labels, or as it was before."""
-
-    body: Body
-    root: Path = Path()  # of the recordings
-    trained: Path | None = None  # folder of a model that was trained on labels
-    weights: Path | None = None  # pre-trained ones otherwise; None: random ones
-    seed: int = 0  # of random weights
-
-    def network(self) -> Any:
-        if self.trained is not None:
-            return FineTunedModel.from_pretrained(self.trained, device=self.device).network.body
-        return self.body.create(seed=self.seed, weights=self.weights).eval().to(self.device)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConvReader(SpectrogramLayers, BodyReader):
-    """A convolutional encoder."""
-
-    layer: ClassVar[str] = "block"
-    together: ClassVar[str] = "all_blocks"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SoundReader(SpectrogramLayers):
-    """A GPT that reads sound, trained or not, whose stem and inner activations are pooled."""
-
-    folder: Path
-
-    def network(self) -> Any:
-        return load_sound_gpt(self.folder).eval().to(self.device)
-
-
-@dataclass(frozen=True, kw_only=True)
-class AudioTransformerReader(BodyReader):
-    """An Audio Transformer."""
-
-    body: AudioTransformerBody
-
-    def pieces_of(self, view: View) -> Pieces:
-        """Return pieces of ``patches`` patches."""
-        rate, sizes = self.body.sample_rate, self.body.audio_transformer
-        blocks = equal_blocks(view.blocks(self.root, rate), sizes.patches * sizes.patch(rate))
-        samples = view.num_samples(rate)
-        return Pieces(steps=[-(-samples // hop) for hop in loaded(self).hops], pieces=map(torch.from_numpy, blocks))
-
-
-TOKEN = "class_token"
-
-
-@dataclass(frozen=True, kw_only=True)
-class AstReader(BodyReader):
-    """An AST, of which some layers are read, and the clip vector: its mean over the patches of all pieces.
-
-    A short last piece counts less in this mean than in training, where each piece counts once.
-    """
-
-    body: AstBody
-
-    def pieces_of(self, view: View) -> Pieces:
-        banks = filter_bank_stream(view.blocks(self.root, SAMPLE_RATE), patches=self.body.ast.patches)
-        steps = [patches_along(view)] * (len(self.body.ast.layers) + 1)
-        return Pieces(steps=steps, pieces=banks)
-
-    def names(self, count: int) -> list[str]:
-        return [*(f"{self.layer}_{number}" for number in self.body.ast.layers), TOKEN]
-
-    def keys(self, vectors: VectorConfig, count: int) -> list[str]:
-        *layers, token = self.names(count)
-        return [*(f"{layer}:{pooling}" for layer in layers for pooling in vectors.poolings), f"{token}:mean"]
-
-    def select(self, pooled: Mapping[str, FloatArray], count: int) -> dict[str, FloatArray]:
-        return {key: pooled[key] for key in self.keys(self.vectors, count)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpeechReader(BodyReader):
-    """A speech model. A clip is in memory as a whole, and its samples are normalised as a whole."""
-
-    body: Wav2vec2Body
-
-    def pieces_of(self, view: View) -> Pieces:
-        network: SpeechNetwork = loaded(self)
-        samples = view.samples(self.root, self.body.architecture.sample_rate)
-        frames = network.encoder.convolutions.frames(len(samples))
-        return Pieces(steps=[frames] * network.encoder.layers, pieces=network.encoder.prepared_pieces(samples, frames))
 
 
 def head_scores(folder: Path, pooled: Mapping[str, FloatArray], *, last: str) -> FloatArray:

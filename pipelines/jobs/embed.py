@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from lm.bodies.sound_gpt import saved_layers
-from lm.layers import SoundReader
+from lm.layers import LAYER, TOGETHER
 from lm.model import LanguageModel
 from lm.options import VECTORS, Pooling, States
 from lm.probing.features_file import write_vectors
@@ -203,8 +203,8 @@ def _layers(rate: RateModels) -> tuple[str, ...]:
 
 def _layers_of_sound(count: int) -> tuple[str, ...]:
     """Name the layers of a GPT that reads sound, and those that lie side by side."""
-    each = [f"{SoundReader.layer}_{number}" for number in range(1, count + 1)]
-    return (*each, SoundReader.together, f"{SoundReader.together}{WITH_INPUT}")
+    each = [f"{LAYER}_{number}" for number in range(1, count + 1)]
+    return (*each, TOGETHER, f"{TOGETHER}{WITH_INPUT}")
 
 
 def _last(layers: Sequence[str]) -> str:

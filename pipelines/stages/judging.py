@@ -17,7 +17,8 @@ import soundfile
 from scipy.stats import binom
 from threadpoolctl import threadpool_limits
 
-from lm.layers import ConvReader, head_scores
+from lm.bodies.convolutional import SpectrogramReader
+from lm.layers import LayerReader, head_scores
 from lm.options import VECTORS, ProbeConfig
 from lm.probing.probe import fitted_penalties, scores_of_others
 from lm.probing.task import ProbeTask
@@ -99,10 +100,11 @@ def create_probe_judge(
 
 def create_network_judge(network: Network, classifier: Entry, sample: Entry) -> Judge:
     """Return the supervised encoder with its own head; the sample's statistics normalise its inputs."""
-    reader = cast(ConvReader, network.reader_of(classifier, VECTORS))
+    reader = network.reader_of(classifier, VECTORS)
+    frames = cast(SpectrogramReader, reader.frames)
 
     def describe(root: Path, device: str) -> Describe:
-        return partial(_features_of, replace(reader, frames=replace(reader.frames, root=root), device=device))
+        return partial(_features_of, replace(reader, frames=replace(frames, root=root), device=device))
 
     return Judge(
         name="supervised",
@@ -112,7 +114,7 @@ def create_network_judge(network: Network, classifier: Entry, sample: Entry) -> 
     )
 
 
-def _features_of(reader: ConvReader, view: View) -> dict[str, FloatArray]:
+def _features_of(reader: LayerReader, view: View) -> dict[str, FloatArray]:
     [features] = reader([view])
     return features
 

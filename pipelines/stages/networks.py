@@ -29,7 +29,7 @@ from lm.bodies.wav2vec2 import Wav2vec2Body
 from lm.finetuned import FineTunedModel, TaskLoss, create_network
 from lm.finetuning import ClassificationOptions, FrozenLayers
 from lm.heads import ClassificationTask, Task
-from lm.layers import AstReader, AudioTransformerReader, BodyReader, ConvReader, SpeechReader
+from lm.layers import LayerReader
 from lm.options import VectorConfig
 from pipelines.stages.features import ClipReading, network_features
 from pipelines.stages.options import AstSettings, AudioTransformerSettings, BaselineSettings, FinetuningSettings
@@ -124,7 +124,7 @@ PROJECTED = 256  # width to which heads of speech models project the mean over t
 class Network:
     """A network of the comparison, and how it learns labels."""
 
-    reader: BodyReader  # of recordings and layers, with the weights that the network has before it learns labels
+    reader: LayerReader  # of recordings and layers, with the weights that the network has before it learns labels
     layers: int  # that are read
     sizes: Mapping[str, object]  # options that decide the body
     inputs: Mapping[str, object]  # of a recipe of features: the recordings, and the weights
@@ -187,7 +187,7 @@ class Network:
             classifier=trained,
         )
 
-    def reader_of(self, trained: Entry, vectors: VectorConfig) -> BodyReader:
+    def reader_of(self, trained: Entry, vectors: VectorConfig) -> LayerReader:
         """Return the reader of the trained network, which also gives the vectors that its head reads."""
         return replace(self.reader, trained=trained.place, vectors=self.head.reads(vectors))
 
@@ -204,7 +204,7 @@ def _labelled(data: Entry, manifest: Clips, split: Split, options: Classificatio
 
 
 def _read_by(reading: ClipReading) -> dict[str, Any]:
-    """Return the options that all readers of samples have."""
+    """Return the options that all readers have."""
     device = str(reading.session.gang.device)
     return {"root": reading.manifest.root, "device": device, "vectors": reading.vectors}
 
@@ -220,13 +220,12 @@ def convolutional(
         return Source(body=body, weights=None, fingerprint="", change=change, changes_on_device=True)
 
     return Network(
-        reader=ConvReader(
+        reader=LayerReader(
             frames=SpectrogramReader(root=reading.manifest.root, audio=reading.audio, sample=sample.folder),
             body=body,
             weights=simclr.place if simclr else None,
             seed=settings.seed,
-            device=str(reading.session.gang.device),
-            vectors=reading.vectors,
+            **_read_by(reading),
         ),
         layers=len(settings.encoder.channels),
         sizes={"baselines": some_options(settings, "encoder"), "audio": reading.audio},
@@ -266,7 +265,7 @@ def ast(reading: ClipReading, settings: AstSettings) -> Network:
     longest = max((patches_along(View(clip)) for clip in reading.manifest.clips), default=1)
     body = AstBody(ast=replace(config, weights=None), clip_vector=True, positions=min(longest, config.patches))
     return Network(
-        reader=AstReader(body=body, seed=settings.fit.seed, **_read_by(reading)),
+        reader=LayerReader(body=body, seed=settings.fit.seed, **_read_by(reading)),
         layers=len(config.layers),
         sizes={"ast": {"model": sizes}},
         inputs={**reading.sound, "weights": f"random {settings.fit.seed}"},
@@ -287,7 +286,7 @@ def audio_transformer(reading: ClipReading, settings: AudioTransformerSettings) 
     body, of_rate = AudioTransformerBody(audio_transformer=settings.model, sample_rate=rate), {"sample_rate": rate}
     change = partial(augment_waveforms, config=settings.augmentation)
     return Network(
-        reader=AudioTransformerReader(body=body, seed=settings.fit.seed, **_read_by(reading)),
+        reader=LayerReader(body=body, seed=settings.fit.seed, **_read_by(reading)),
         layers=settings.model.layers,
         sizes={"audio_transformer": {"model": settings.model}, "audio": of_rate},
         inputs={**reading.sound, "weights": f"random {settings.fit.seed}"},
@@ -313,7 +312,7 @@ def speech(reading: ClipReading, pretrained: Source, settings: FinetuningSetting
     """
     rate, body = reading.audio.sample_rate, cast(Wav2vec2Body, pretrained.body)
     return Network(
-        reader=SpeechReader(body=body, weights=pretrained.weights, **_read_by(reading)),
+        reader=LayerReader(body=body, weights=pretrained.weights, **_read_by(reading)),
         layers=body.architecture.described.layers,
         sizes={"audio": {"sample_rate": rate}},
         inputs={**reading.sound, "weights": pretrained.fingerprint},

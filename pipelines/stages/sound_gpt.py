@@ -20,7 +20,7 @@ from lm.bodies.sound_gpt import (
     saved_layers,
     validation_batches,
 )
-from lm.layers import SoundReader
+from lm.layers import LayerReader
 from pipelines.stages.features import ClipReading, network_features
 from pipelines.stages.options import SoundGPTSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_spectrograms
@@ -113,11 +113,11 @@ def sound_gpt_features(reading: ClipReading, method: str, trained: Entry) -> Ent
 
     ``method`` is gpt_sound, or the method of a model that took no step.
     """
-    reader = SoundReader(
+    reader = LayerReader(
         frames=SpectrogramReader(root=reading.manifest.root, audio=reading.audio, sample=trained.place),
         device=str(reading.session.gang.device),
         vectors=reading.vectors,
-        folder=trained.place,
+        weights=trained.place,
     )
     return network_features(
         reading,
