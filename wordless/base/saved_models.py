@@ -6,10 +6,8 @@ Weights are read only after these two agree::
     config.json           the names, shapes and types of the tensors of its network, which is built without memory
 """
 
-import errno
 import json
 import logging
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -25,19 +23,16 @@ from safetensors.torch import load_model, save_file, save_model
 from torch import Tensor, nn
 
 from wordless.base.errors import InputError
-from wordless.base.files import NO_PERMISSION, aside, causes, file_hash, os_number, write_aside
+from wordless.base.files import aside, file_hash, write_aside
 from wordless.base.hub import fetch, hub_address, is_on_hub, short_address
-from wordless.base.machine import broken_library
 from wordless.base.values import find_object, list_hash, read_object
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 PREPROCESSOR = "preprocessor_config.json"  # beside them in a Hugging Face folder: how inputs are prepared
 MAX_REASON = 300  # characters
-# what PyTorch, safetensors and Python raise when a file is damaged
-_DAMAGE = (OSError, RuntimeError, SafetensorError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
-# what is no fault of a file
-_NO_MEMORY = re.compile(r"out of memory|(?:can't|cannot|could not) allocate|not enough memory", re.IGNORECASE)
-_NO_ACCESS = (*NO_PERMISSION, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT)
+# what PyTorch, safetensors and Python raise when a file is damaged, and what the machine may raise as well
+_DAMAGE = (SafetensorError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+_MACHINE = (OSError, RuntimeError, MemoryError)
 LABELLED = ("Classification", "ForCTC", "ForXVector")  # ends of the names of models of transformers that learned labels
 TYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32"}
 
@@ -152,22 +147,16 @@ def load_network(create: Callable[[], N], folder: Path, sha256: str) -> N:
 def whole(place: Path, what: str, *, remedy: str) -> Iterator[None]:
     """Turn every error that damaged files cause into one line: ``place`` holds a damaged ``what``, and the remedy.
 
-    What libraries and the machine cause is told as such, and errors of CUDA pass.
+    What the machine refuses is told as such, and errors of CUDA pass.
     """
     try:
         yield
-    except (ImportError, MemoryError, *_DAMAGE) as error:
-        if broken := broken_library(error):
-            raise broken from error
-        if any(isinstance(each, MemoryError) or _NO_MEMORY.search(str(each)) for each in causes(error)):
-            problem = f"{place} holds a {what} that takes more memory than there is"
-            raise InputError(problem, remedy="free some memory, or take a larger machine") from error
-        if os_number(error) in _NO_ACCESS:
-            problem = f"{place} cannot be read ({first_line(error)})"
-            raise InputError(problem, remedy="give this process access to it") from error
-        if "CUDA" in str(error) or isinstance(error, ImportError):
-            raise
+    except _DAMAGE as error:
         raise InputError(f"{place} holds a damaged {what} ({first_line(error)}); {remedy}") from error
+    except _MACHINE as error:
+        if "CUDA" in str(error):
+            raise
+        raise InputError(f"{place} holds a {what} that cannot be read ({first_line(error)}); {remedy}") from error
 
 
 def first_line(error: BaseException) -> str:

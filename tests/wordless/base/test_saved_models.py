@@ -1,7 +1,6 @@
 """Folders of models: each loader says which kind of model a folder holds instead of its own."""
 
 import errno
-import importlib
 import pickle
 import re
 from collections.abc import Callable, Mapping
@@ -115,31 +114,6 @@ def test_models_can_be_sent_to_other_processes(run: Path) -> None:
     sent = pickle.loads(pickle.dumps(models))
     expected, found = answers(models), answers(sent)
     assert not [name for name in expected if not np.array_equal(found[name], expected[name])]
-
-
-BROKEN = {
-    "missing": "import a_library_that_nobody_has",
-    "other_version": "from json import a_name_of_another_version",
-    "no_file": "raise OSError('libother.so.1: cannot open shared object file: No such file or directory')",
-    "removed_name": "import json; json.removed_name",
-    "refusing": "raise RuntimeError('compiled for another version')",
-}
-
-
-@pytest.mark.parametrize("fault", BROKEN)
-def test_a_library_that_cannot_be_imported_is_no_damage(
-    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
-    name = f"library_with_{fault}"
-    (tmp_path / f"{name}.py").write_text(BROKEN[fault])
-    with (
-        pytest.raises(InputError, match=rf"\b{name}\b.*install") as refusal,
-        whole(tmp_path / "run", "tokenizer", remedy="make it again"),
-        whole(tmp_path / "run/speech_model", "speech model", remedy="copy it again"),  # as a tokenizer may hold one
-    ):
-        importlib.import_module(name)
-    assert not re.search("damaged|again from", str(refusal.value))
 
 
 @pytest.mark.parametrize(
