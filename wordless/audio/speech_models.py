@@ -414,15 +414,12 @@ class Architecture:
 
     def create(self, *, seed: int) -> PreTrainedModel:
         """Create a network with random weights that follow from the seed."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return self._create()
-
-    def _create(self) -> PreTrainedModel:
         from transformers import AutoConfig, AutoModel
 
-        config = AutoConfig.for_model(**_deciding(self.config))
-        return cast("PreTrainedModel", cast(Any, AutoModel).from_config(config, trust_remote_code=False))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            config = AutoConfig.for_model(**_deciding(self.config))
+            return cast("PreTrainedModel", cast(Any, AutoModel).from_config(config, trust_remote_code=False))
 
 
 def _deciding(config: Mapping[str, Any]) -> dict[str, Any]:

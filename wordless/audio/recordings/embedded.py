@@ -288,14 +288,13 @@ def speak(spoken: Sequence[Utterance], cache: Path, *, seed: int, phones: bool =
     all phones: see `read_phones`.
 
     Raises:
-        InputError: eSpeak NG is missing, lacks a voice, or fails.
+        InputError: eSpeak NG is missing, or fails.
         OSError: the disk is full; nothing half-written is left.
     """
     request, folder = _request(spoken, seed=seed, phones=phones), speech_folder(spoken, cache, seed=seed, phones=phones)
     if not _whole(folder, len(spoken), phones=phones):
         with locked(folder.with_suffix(".lock")):
             if not _whole(folder, len(spoken), phones=phones):
-                _require_voices({each.voice for each in spoken})
                 _speak(request, folder)
     return folder
 
@@ -398,16 +397,3 @@ def _engine_version() -> str:
     if (installed := version_of("espeakng-loader")) is None:
         raise InputError("espeakng-loader is not installed", remedy="pip install espeakng-loader, or name a corpus")
     return installed
-
-
-def _require_voices(voices: set[str]) -> None:
-    """Refuse unknown voices. The engine silently ignores unknown variants, so the names are looked up in its data."""
-    import espeakng_loader  # imported here, so that a machine without it can still use its own recordings
-
-    data = Path(espeakng_loader.get_data_path())
-    languages = {path.name.lower() for path in (data / "lang").rglob("*") if path.is_file()}
-    for voice in sorted(voices):
-        language, _, variant = voice.partition("+")
-        if language not in languages or not (data / "voices" / "!v" / variant).is_file():
-            problem = f"this eSpeak NG (espeakng-loader {_engine_version()}) has no voice {voice}"
-            raise InputError(problem, remedy="install espeakng-loader 0.2.4, or use recordings of your own")

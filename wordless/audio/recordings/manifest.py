@@ -303,17 +303,11 @@ def _clip(cells: Mapping[str, str], where: str) -> Clip:
     row: dict[str, Any] = {}
     for name in _COLUMNS:
         kinds, text = _TYPES[name], cells.get(name, "")
+        row[name] = whole_number(text) if int in kinds else number_of(text) if float in kinds else text
         if not text and NoneType in kinds:
             row[name] = None
-            continue
-        value: object = text
-        if int in kinds or float in kinds:
-            value = whole_number(text) if int in kinds else number_of(text)
-        if value is None or (name == "sample_rate" and value == 0) or (name == "split" and value not in SPLITS):
-            rules = {"split": f"one of {', '.join(SPLITS)}", "sample_rate": "a positive number of Hz"}
-            rule = rules.get(name, "a whole number" if int in kinds else "a number")
-            raise InputError(f"{where}: {name} is {text!r:.40}; it must be {rule}: write the manifest again")
-        row[name] = value
+        elif row[name] is None or (name, row[name]) == ("sample_rate", 0) or (name == "split" and text not in SPLITS):
+            raise InputError(f"{where}: {name} is {text!r:.40}, which it cannot be: write the manifest again")
     return Clip(**row)
 
 
@@ -378,7 +372,7 @@ def overlap_notices(
     pre-trained on beside its corpus, itself or before it began.
     """
     test, heard = tested.of("test"), "the models that it pre-trained have heard them"
-    notices = [
+    return tuple(
         f"{shared} of {len(test)} test clips are among {those}: {so}"
         for clips, those, so in (
             (trained.of("train"), f"those that {owner} was trained on", f"{readers} have heard them"),
@@ -386,14 +380,7 @@ def overlap_notices(
             (unlabelled, f"the unlabelled recordings of {owner}, or those of the models that it began with", heard),
         )
         if (shared := trained_on(test, clips))
-    ]
-    if bool(trained.trimmed_seconds) != bool(tested.trimmed_seconds):
-        where = f"of {owner}" if trained.trimmed_seconds else "that are probed"
-        notices.append(
-            f"silent ends were cut off the recordings {where} alone; unless the others have none, give the "
-            "`inspection.trim_db` of that run"
-        )
-    return tuple(notices)
+    )
 
 
 def first_hours(manifests: Sequence[Clips], hours: float) -> tuple[Clips, ...]:
@@ -408,14 +395,11 @@ def first_hours(manifests: Sequence[Clips], hours: float) -> tuple[Clips, ...]:
     clips = [(clip, source) for source, manifest in enumerate(manifests) for clip in manifest.clips]
     clips.sort(key=lambda one: (hashlib.sha256(one[0].name.encode(errors="surrogatepass")).digest(), one[1]))
     ends = np.cumsum([clip.seconds for clip, _ in clips]) / SECONDS_PER_HOUR - ROUNDING / SECONDS_PER_HOUR
-    held = (sum(clip.seconds for clip, _ in clips) + ROUNDING) / SECONDS_PER_HOUR
-    if hours > held:
-        there = f"{floor(held * 1e4) / 1e4:g}"  # rounded down, so that this number of hours is accepted
-        rule = f"the recordings hold {there} hours: choose null (all), or add some"
-        raise InputError(option="hours", value=hours, rule=rule)
     first = clips[: np.searchsorted(ends, hours, side="right")]
-    if not first:
-        raise InputError(option="hours", value=hours, rule="the first clip is longer: choose more, or 0 (none)")
+    held = (sum(clip.seconds for clip, _ in clips) + ROUNDING) / SECONDS_PER_HOUR
+    if hours > held or not first:  # rounded down, so that this number of hours is accepted
+        rule = f"the recordings hold {floor(held * 1e4) / 1e4:g} hours: choose as many or fewer, and room for a clip"
+        raise InputError(option="hours", value=hours, rule=rule, remedy="null takes all, and 0 none")
     chosen = [{clip.name for clip, source in first if source == number} for number in range(len(manifests))]
     return tuple(
         manifest.where(clip.name in names for clip in manifest.clips)

@@ -74,7 +74,7 @@ def test_what_the_format_cannot_hold_is_refused(tmp_path: Path, value: str) -> N
         ("8000", "8e3", r"num_samples\b.*'8e3'"),
         ("\tup", "", r"\d+ cells, not \d+"),
         ("8000", "9" * 5000, r"num_samples\b.*'9{30,40}[^9]"),
-        ("16000\t16044", "0\t16044", r"sample_rate\b.*\b0\b.* Hz"),
+        ("16000\t16044", "0\t16044", r"sample_rate\b.*\b0\b"),
     ],
 )
 def test_a_spoilt_manifest_names_the_line(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -189,7 +189,7 @@ def test_a_part_is_that_of_a_loop_and_contains_every_smaller_part(
             found.append(names(first_hours(sources, hours)))
             assert found[-1] == wanted
         else:
-            with pytest.raises(InputError, match="first clip"):
+            with pytest.raises(InputError, match="hours"):
                 first_hours(sources, hours)
     if len(found) == 2:
         assert all(set(few) <= set(many) for few, many in zip(*found, strict=True))
