@@ -93,7 +93,7 @@ _MEASURED = re.compile(
     r".*\((s|ms|hz|khz|db.*|u|u.|bits|frames|samples|hh.*|pa.*|%|.*/hz)\)"
 )
 _OFFSET = "file offset (s)"
-_KEPT = {"annotated_channel": "channel", "low_hz": "low freq (hz)", "high_hz": "high freq (hz)"}
+_KEPT = {_OFFSET: _OFFSET, "annotated_channel": "channel", "low_hz": "low freq (hz)", "high_hz": "high freq (hz)"}
 _USUAL = ("annotation", "annotations", "label", "labels", "species", "common name", "class", "call type", "tag", "tags")
 
 
@@ -190,12 +190,11 @@ def _below(
         fields = {name: cells.get(column, "") for name, column in {**_KEPT, "group": (group or "").lower()}.items()}
         fields |= {name: in_seconds(cells[column.lower()], column) for name, column in times.items()}
         fault = f"more values than the {len(header)} columns of the header" if any(values[len(header) :]) else None
-        if len({*files}) > 1:  # times count from the first of several files
-            start, end, offset = (seconds_of(text) for text in (*map(fields.get, SPAN_FIELDS), cells.get(_OFFSET, "")))
-            if None in (start, end, offset) or not file.endswith(cells.get("end file", "")):
-                fault = f"its time in {file} is not known: export the column 'File Offset (s)' of a part in one file"
-            else:
-                fields |= {"start": repr(offset), "end": repr(offset + end - start)}
+        start, end, offset = (seconds_of(fields.get(name, "")) for name in (*SPAN_FIELDS, _OFFSET))
+        if not file.endswith(cells.get("end file", "")) or (offset is None and len({*files}) > 1):
+            fault = f"its time in {file} is not known: export the column 'File Offset (s)' of a part in one file"
+        elif offset is not None and start is not None and end is not None:  # others count from the first of the files
+            fields |= {"start": repr(offset), "end": repr(offset + end - start)}
         recording = next(filter(None, (file, *map(cells.get, PATH_COLUMNS))), None)
         labels = {name: one_line(cells.get(name.lower(), "")) for name in chosen}
         parts.append(Annotation(where, fields, labels, recording, fault, unread))
