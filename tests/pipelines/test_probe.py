@@ -28,9 +28,6 @@ def test_what_the_run_was_trained_on_is_said(finished_run: FinishedRun, tmp_path
     methods = {row["of"] for row in json.loads(figures.read_text())["methods"]}
     assert methods == {line.split()[1] for line in table.read_text().splitlines()[2:] if line.startswith("|")}
     assert all(str(path) in done.stderr for path in (figures, table))
-    # The table is whole on a terminal of 40 columns.
-    assert done.stdout.splitlines()[0].split("  ")[0] == "method"
-    assert done.stdout.splitlines()[0].rstrip().endswith("chosen")
-    assert "…" not in done.stdout
+    assert "…" not in done.stdout  # the table is whole on a terminal of 40 columns
     assert "silent ends" in " ".join(done.stderr.split())
     assert re.search(r"[1-9]\d* of \d+ test clips are among", " ".join(done.stderr.split()))

@@ -15,7 +15,7 @@ from pipelines.results.run_record import read_results
 from pipelines.store.store import TIMINGS
 from tests.calling import Command
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny_chain import TINY, called_at_once, entries, stored
+from tests.pipelines.tiny_chain import entries, stored
 
 
 @pytest.fixture
@@ -133,14 +133,3 @@ def test_only_entries_that_nobody_used_for_so_long_are_pruned(project: Path, cal
     assert call("--prune", "3", "--yes")[0] == 0
     assert list(entries(project / "store")) == [kept]
     assert list((project / "store/embedded").rglob("*.wav"))  # the corpus is no entry
-
-
-def test_a_run_in_runs_is_the_latest_and_on_the_page(finished_run: FinishedRun, tmp_path: Path) -> None:
-    runs = tmp_path / "runs"
-    done = called_at_once(runs, *TINY, f"store.root={finished_run.store}")
-    assert done.returncode == 0, done.stderr
-    assert (runs / "latest").resolve() == (runs / "run").resolve()
-    assert (runs / "latest/tokenizer/config.json").is_file()
-    page = (runs / "index.html").read_text()
-    assert 'href="run/report.html"' in page
-    assert "(running)" not in page

@@ -80,14 +80,8 @@ def test_one_recording_runs_through_the_whole_chain(tmp_path: Path) -> None:
     rows = [f"field.ogg,{start},{start + 2},{'even' if start % 4 else 'odd'}" for start in range(0, 26, 2)]
     table = path.with_name("clips.csv")
     table.write_text("\n".join(["path,start,end,label", *rows, "field.ogg,30,32,odd"]) + "\n")
-    words = [
-        *OWN,
-        f"corpus.table={table}",
-        "corpus=folder",
-        "corpus.segment_seconds=1",
-        f"store.root={tmp_path / 'store'}",
-        *("compare.methods=[bag_of_codes]", "stages=[tokenizer,probe,report]"),
-    ]
+    words = [*OWN, f"corpus.table={table}", "corpus=folder", "corpus.segment_seconds=1"]
+    words += [f"store.root={tmp_path / 'store'}", "compare.methods=[bag_of_codes]", "stages=[tokenizer,probe,report]"]
     done = called_at_once(tmp_path, *words, "corpus.split.test_fraction=0.2", "corpus.split.validation_fraction=0.2")
     assert done.returncode == 0, done.stderr
     assert re.search(r"\b26 clips\b.*\b26\b.*\bsegments\b.*\b1 recording\b", done.stderr)
@@ -95,12 +89,8 @@ def test_one_recording_runs_through_the_whole_chain(tmp_path: Path) -> None:
     manifest = read_manifest(tmp_path / "run" / "manifest.tsv", path.parent)
     assert {split: len(manifest.of(split)) for split in SPLITS} == {"train": 16, "validation": 5, "test": 5}
     results = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert results["corpus"]["name"] == "in"
-    assert results["corpus"]["recordings"] == 1
-    assert results["comparison"]["clips"] == 5
-    page = (tmp_path / "run" / "report.html").read_text()
-    assert "26 clips of 1 recording" in page
-    assert "other recordings" in page
+    assert (results["corpus"]["recordings"], results["comparison"]["clips"]) == (1, 5)
+    assert "26 clips of 1 recording" in (tmp_path / "run" / "report.html").read_text()
     assert re.search(r"field\.ogg#t=30,32\t.*\bend\b", (tmp_path / "run" / "rejected.tsv").read_text())
 
 

@@ -239,14 +239,3 @@ def test_a_folder_that_is_not_whole_or_of_two_codebooks_is_refused(tmp_path: Pat
     mark_complete(tmp_path, shards=2, clips=4)
     with pytest.raises(InputError, match=r"codes-00001\.parquet\b.*\bother\b"):
         list(read_codes(tmp_path)[1])
-
-
-def test_other_files_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "text.parquet").write_text("no")
-    pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
-    with pytest.raises(InputError, match="Parquet"):
-        read_codes(tmp_path / "text.parquet")
-    with pytest.raises(InputError, match="no codes"):
-        read_codes(tmp_path / "other.parquet")
-    with pytest.raises(InputError, match="missing"):
-        read_codes(tmp_path / "none.parquet")

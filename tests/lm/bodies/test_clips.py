@@ -76,11 +76,6 @@ def test_pools_bring_clips_of_like_length_together() -> None:
     assert spreads[1] < 0.3 * spreads[0]
 
 
-def test_seconds_become_samples() -> None:
-    config = WaveformBatchConfig(batch_size=8, max_seconds=0.5, pool_batches=2, seed=3).at_rate(8000)
-    assert config == ClipBatchConfig(batch_size=8, max_frames=4000, pool_batches=2, seed=3)
-
-
 LABELLED = (3, 9, 1, 5, 7, 2, 8, 4)
 # an input is the number of its clip and its own number in the clip
 CLIPS = StoredClips.together(
