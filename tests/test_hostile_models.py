@@ -1,29 +1,23 @@
 """Altered model folders and codes files through the public loaders: success, or one line that names the file."""
 
 import resource
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lm.model import LanguageModel
 from tests.hostile.codes_files import codes_files
 from tests.hostile.measured import succeeds_or_names
 from tests.hostile.model_folders import Alteration, alterations, altered
 from tests.pipelines.tiny import save_run, sweep, tiny_tokenizer
+from tests.wordless.base.test_saved_models import LOADERS
 from tokenizer.codes import require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
-from vocoder.vocoder import Vocoder
 from wordless.audio.waveform import Waveform
 
-LOADERS: dict[str, Callable[[Path], object]] = {
-    "tokenizer": Tokenizer.from_pretrained,
-    "lm": LanguageModel.from_pretrained,
-    "vocoder": Vocoder.from_pretrained,
-}
 MOST_MEMORY = 300 << 10  # KiB above what the process had
 
 

@@ -33,6 +33,7 @@ from lm.layers import Pieces, pool_layers
 from lm.options import POOLINGS, BatchConfig, GPTConfig
 from lm.tokens import Vocabulary
 from tests.benchmarks.default_tokenizer import random_tokenizer
+from tests.wordless.training.fitting import fit_silently
 from tokenizer.fitting import PatchBatches
 from tokenizer.options import AutoencoderConfig
 from tokenizer.sources import Autoencoder, PatchBatch, reconstruction_loss
@@ -43,9 +44,7 @@ from vocoder.engines.choice import create_streams
 from vocoder.engines.torch_streams import draw_levels
 from vocoder.options import CropsConfig, Sampling, WaveNetConfig
 from vocoder.wavenet import WaveNet, create_wavenet
-from wordless.base.progress import Progress
-from wordless.training.fit import B, Batches, LossFunction, fit
-from wordless.training.gangs import Gang
+from wordless.training.fit import B, Batches, LossFunction
 from wordless.training.options import FitConfig
 from wordless.training.precision import autocast, compile_loss
 
@@ -165,17 +164,6 @@ def gpt_compiled(device: torch.device, scale: Scale) -> Finding:
         rates[f"{name}_steps_per_second"] = 1 / seconds_of(plain, device)
         rates[f"{name}_compiled_steps_per_second"] = 1 / seconds_of(compiled, device)
     return Finding(difference=difference, allowed=0.05, rates=rates)
-
-
-def gpt_states(device: torch.device, scale: Scale) -> Finding:
-    """Compute the GPT's hidden states, as probes read them."""
-    gpt = create_gpt(GPTConfig(model_dim=128, layers=4, heads=4, ffn_dim=336), VOCABULARY, seed=0).eval()
-    tokens = torch.randint(0, 256, (scale.clips, 100), generator=torch.Generator().manual_seed(0))
-    wanted = gpt.hidden_states(tokens)
-    gpt.to(device)
-    seconds = seconds_of(lambda: gpt.hidden_states(tokens.to(device)), device)
-    difference = relative([gpt.hidden_states(tokens.to(device))], [wanted])
-    return Finding(difference=difference, allowed=1e-3, rates={"codes_per_second": tokens.numel() / seconds})
 
 
 def simclr_training(device: torch.device, scale: Scale) -> Finding:
@@ -341,17 +329,8 @@ def trained(
 ) -> list[Tensor]:
     """Train a copy of the model; return the validation losses ``(points,)`` of its curve."""
     with tempfile.TemporaryDirectory() as folder:
-        record = fit(
-            copy.deepcopy(model),
-            batches,
-            validation,
-            loss,
-            config,
-            gang=Gang(device),
-            checkpoint=Path(folder) / "checkpoint",
-            progress=Progress(lambda first, done, total: None, lambda line: None, config.steps),
-            track=lambda point: None,
-        )
+        places = {"folder": Path(folder), "device": str(device)}
+        record = fit_silently(copy.deepcopy(model), batches, validation, loss, config, **places)  # type: ignore[arg-type]
     return [torch.tensor([point["validation_loss"] for point in record["curve"]])]
 
 
@@ -375,7 +354,7 @@ def relative(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> float:
 
 CHECKS: tuple[Callable[[torch.device, Scale], Finding], ...] = (
     *(gpt_training, wavenet_generation, gpt_compiled, simclr_training, wavenet_training),
-    *(kmeans, encoding, tokenizer_training, encoder_features, gpt_states),
+    *(kmeans, encoding, tokenizer_training, encoder_features),
 )
 
 

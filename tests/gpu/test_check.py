@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from tests.calling import python
-from tests.gpu.check import CPU, SMALL, Finding, Scale, gpt_states, gpt_training, kmeans
+from tests.gpu.check import CPU, SMALL, Finding, Scale, gpt_training, kmeans
 from wordless.base.machine import copy_to, local_gpus
 
 ABSENT = ("fairseq2", "fairseq2n", "faiss", "hydra", "omegaconf", "soundfile", "soxr", "espeakng_loader", "librosa")
-LEFT_OUT = {"gpt_training", "gpt_states", "kmeans", "gpt_compiled"}
+LEFT_OUT = {"gpt_training", "kmeans", "gpt_compiled"}
 
 
 def test_every_path_runs_on_a_cpu_without_fairseq2_faiss_and_libsndfile(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_every_path_runs_on_a_cpu_without_fairseq2_faiss_and_libsndfile(tmp_path
     assert {name for name, each in found.items() if each["left_out"]} == LEFT_OUT
 
 
-@pytest.mark.parametrize("check", [gpt_training, gpt_states, kmeans])
+@pytest.mark.parametrize("check", [gpt_training, kmeans])
 def test_parts_that_need_fairseq2_and_faiss_run_where_these_are(
     check: Callable[[torch.device, Scale], Finding],
 ) -> None:

@@ -3,7 +3,6 @@
 import hashlib
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from hydra import initialize_config_module
@@ -38,15 +37,7 @@ def called(*words: str, command: str = "run", **environment: str) -> subprocess.
     return python("-m", f"pipelines.{command}", *words, **environment)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finished:
-    """What `called_at_once` came to."""
-
-    returncode: int
-    stderr: str
-
-
-def refusal(done: Finished | subprocess.CompletedProcess[str]) -> str:
+def refusal(done: subprocess.CompletedProcess[str]) -> str:
     """The one line of a refused command. What it said while all was well stands before it."""
     told = [line for line in done.stderr.splitlines() if line.startswith("wordless run: ")]
     assert (done.returncode, len(told)) == (2, 1), done.stderr
@@ -54,11 +45,11 @@ def refusal(done: Finished | subprocess.CompletedProcess[str]) -> str:
     return told[0]
 
 
-def called_at_once(place: Path, *words: str) -> Finished:
+def called_at_once(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """As `called`, by a process that has imported everything; it leaves its run folder in ``place``."""
     place.mkdir(parents=True, exist_ok=True)
     done = call("run", *words, f"hydra.run.dir={place / 'run'}", place=ROOT)
-    return Finished(returncode=done.code, stderr=done.told)
+    return subprocess.CompletedProcess(words, done.code, "", done.told)
 
 
 def config_of(command: str, *words: str) -> dict[str, object]:

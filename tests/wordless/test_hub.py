@@ -12,14 +12,9 @@ import wordless
 from lm.model import LanguageModel
 from tests.hub import serving, store_in_cache, use_hub
 from tests.pipelines.tiny import AUDIO, save_rates_run, save_run, sweep
+from tests.wordless.base.test_saved_models import LOADERS
 from tokenizer.tokenizer import Tokenizer
 from wordless.base.hub import HubAddress, hub_address
-
-LOADERS = {
-    "tokenizer": wordless.Tokenizer.from_pretrained,
-    "lm": wordless.LanguageModel.from_pretrained,
-    "vocoder": wordless.Vocoder.from_pretrained,
-}
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +95,7 @@ def test_models_of_several_rates_are_found(offline: Path) -> None:
     assert Tokenizer.from_pretrained("hf://user/rates").format.rates
 
 
-@pytest.mark.parametrize("part", LOADERS)
+@pytest.mark.parametrize("part", ["tokenizer", "lm", "vocoder"])
 @pytest.mark.parametrize(
     ("name", "problem"),
     [

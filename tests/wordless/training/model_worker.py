@@ -21,11 +21,11 @@ from lm.batches import loss as nats
 from lm.model import LanguageModel
 from lm.options import BatchConfig
 from tests.lm.tiny import TINY, codes_format, random_codes
+from tests.wordless.training.fitting import fit_silently
 from tokenizer.fitting import PatchBatches
 from tokenizer.options import AutoencoderConfig
 from tokenizer.sources import Autoencoder, reconstruction_loss
-from wordless.base.progress import Progress
-from wordless.training.fit import B, Batches, LossFunction, fit
+from wordless.training.fit import B, Batches, LossFunction
 from wordless.training.gangs import Gang, open_gang
 from wordless.training.options import FitConfig, TrainingRecord
 
@@ -62,17 +62,7 @@ def fitted(
     gang: Gang,
 ) -> TrainingRecord:
     """Call `fit` with a checkpoint beside the folder; each process leaves its weights and running statistics."""
-    record = fit(
-        model,
-        batches,
-        held_out,
-        loss,
-        config,
-        gang=gang,
-        checkpoint=folder.with_suffix(".checkpoints") / "fit.safetensors",
-        progress=Progress(lambda first, done, total: None, lambda note: None, config.steps),
-        track=lambda point: None,
-    )
+    record = fit_silently(model, batches, held_out, loss, config, folder.with_suffix(".checkpoints"), gang=gang)
     weights = {name: value.clone() for name, value in model.state_dict().items()}  # which may be tied
     save_file(weights, folder.with_name(f"{folder.name}-{gang.rank}.safetensors"))
     return record

@@ -17,11 +17,9 @@ from torch import Tensor, nn
 
 from tests.hostile.model_folders import PlantedCode
 from tests.reference import regression_by_adamw
+from tests.wordless.training.fitting import fit_silently
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch
-from wordless.base.progress import Progress
-from wordless.training.fit import fit
-from wordless.training.gangs import Gang
 from wordless.training.options import FitConfig, Point, TrainingRecord
 from wordless.training.state import CheckpointError, read_checkpoint, write_checkpoint
 
@@ -77,19 +75,8 @@ def trained(
     points: list[Point] | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> TrainingRecord:
-    return fit(
-        model,
-        batches or Slope(),
-        held_out,
-        squared_error,
-        config,
-        gang=Gang(torch.device("cpu")),
-        option="lm.fit",
-        checkpoint=folder / "fit.safetensors",
-        progress=Progress(lambda first, done, total: None, lambda note: None, config.steps),
-        track=([] if points is None else points).append,
-        say=say,
-    )
+    others = {"option": "lm.fit", "track": ([] if points is None else points).append, "say": say}
+    return fit_silently(model, batches or Slope(), held_out, squared_error, config, folder, **others)
 
 
 @pytest.mark.parametrize("clip_norm", [0.2, 1e9])

@@ -1,0 +1,31 @@
+"""Calls of the training loop that show nothing."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from wordless.base.progress import Progress
+from wordless.training.fit import B, Batches, LossFunction, fit
+from wordless.training.gangs import Gang
+from wordless.training.options import FitConfig, TrainingRecord
+
+
+def fit_silently(
+    model: nn.Module,
+    batches: Batches[B],
+    validation: Sequence[B],
+    loss: LossFunction[B],
+    config: FitConfig,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    **others: Any,
+) -> TrainingRecord:
+    """Call `fit` with a checkpoint in a folder, in one process if no other gang is given."""
+    told = {"gang": Gang(torch.device(device)), "track": lambda point: None, **others}
+    progress = Progress(lambda first, done, total: None, lambda note: None, config.steps)
+    checkpoint = folder / "fit.safetensors"
+    return fit(model, batches, validation, loss, config, checkpoint=checkpoint, progress=progress, **told)
