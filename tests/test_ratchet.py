@@ -5,7 +5,7 @@ import subprocess
 
 from tests.calling import ROOT
 
-LINES, LINES_OF_TESTS, OPTIONS = 51_039, 36_780, 439
+LINES, LINES_OF_TESTS, OPTIONS = 51_024, 36_780, 439
 
 
 def test_the_project_does_not_grow() -> None:

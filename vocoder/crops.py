@@ -23,9 +23,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
 from tokenizer.codes import CodeMeanings
-from vocoder.frames import code_frames, pitch_frames
+from vocoder.frames import code_frames, frequencies, lags, pitch_frames, recorded_phase
 from vocoder.options import PITCH_INPUTS, CropsConfig, WaveNetConfig
-from vocoder.phase import frequencies, lags, recorded_phase
 from vocoder.wavenet import UNKNOWN_GROUP, mu_law_encode, silence
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch, copy_to
@@ -67,7 +66,7 @@ class VocoderBatch(Batch):
     targets: Tensor  # (batch, time) int64; levels; NOT_COUNTED where the loss ignores them
     spectrogram: Tensor  # (batch, frames, inputs) float32, conditions of the codes; zeros beyond a clip's end
     groups: Tensor  # (batch,) int64
-    phase: Tensor | None  # (batch, time, 3) float32, of the voice: see vocoder.phase; None: no pitch is read
+    phase: Tensor | None  # (batch, time, 3) float32, of the voice: see vocoder.frames; None: no pitch is read
     counted: int  # number of targets that the loss counts; known on the host, which saves a query to the GPU
     by_crop: bool = False  # whether each crop weighs the same in the loss; False: each counted target
 

@@ -31,9 +31,8 @@ from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
 from vocoder.engines.choice import Engine, choose_engine, create_streams, side_by_side
-from vocoder.frames import mean_level
+from vocoder.frames import frequencies, lags, mean_level, recorded_phase, synthetic_phase
 from vocoder.options import PITCH_INPUTS, TAPS, EngineChoice, Sampling
-from vocoder.phase import frequencies, lags, recorded_phase, synthetic_phase
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, mu_law_decode, silence
 from wordless.audio.pitch import LOWEST
 from wordless.base.errors import InputError

@@ -7,7 +7,7 @@ time warping, which would hide a drift.
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
@@ -53,31 +53,26 @@ CLIPPED = 1e-3  # share of its samples at full scale from which on a clip counts
 Figures = dict[str, float | None]  # None: there is too little to measure
 
 
-@dataclass(frozen=True, kw_only=True)
-class SoundLevels:
-    """Levels of one sound."""
+def sound_levels(waveform: Waveform) -> dict[str, float]:
+    """Measure a sound; one without samples is silent.
 
-    peak: float  # largest magnitude, 1 is full scale
-    rms: float  # dB relative to full scale; -120 for digital silence
-    dc: float  # mean of the samples
-    clipping: float  # ratio of the samples at full scale
-    silence: float  # ratio of the 25 ms frames with a root mean square below -60 dB
-
-
-def sound_levels(waveform: Waveform) -> SoundLevels:
-    """Measure peak, RMS, DC, clipping and silence; a sound without samples is silent."""
+    Returns:
+        ``peak``, the largest magnitude, where 1 is full scale; ``rms`` in dB of full scale, -120 for digital silence;
+        ``dc``, the mean of the samples; ``clipping``, the ratio of samples at full scale; ``silence``, the ratio of the
+        25 ms frames with a root mean square below -60 dB.
+    """
     samples = waveform.samples.astype(np.float64)
     if not len(samples):
-        return SoundLevels(peak=0.0, rms=QUIETEST_DBFS, dc=0.0, clipping=0.0, silence=1.0)
+        return {"peak": 0.0, "rms": QUIETEST_DBFS, "dc": 0.0, "clipping": 0.0, "silence": 1.0}
     frame = max(round(waveform.sample_rate * FRAME_SECONDS), 1)
     quiet = [_dbfs(samples[start : start + frame]) < SILENCE_DBFS for start in range(0, len(samples), frame)]
-    return SoundLevels(
-        peak=float(np.abs(samples).max()),
-        rms=_dbfs(samples),
-        dc=float(samples.mean()),
-        clipping=float((np.abs(samples) >= FULL_SCALE).mean()),
-        silence=float(np.mean(quiet)),
-    )
+    return {
+        "peak": float(np.abs(samples).max()),
+        "rms": _dbfs(samples),
+        "dc": float(samples.mean()),
+        "clipping": float((np.abs(samples) >= FULL_SCALE).mean()),
+        "silence": float(np.mean(quiet)),
+    }
 
 
 def _dbfs(samples: np.ndarray) -> float:
@@ -329,9 +324,9 @@ def by_itself(sound: Waveform, guard: RunawayGuard | None) -> Figures:
     # Silence has its own figure; older vocoders have no loudness range.
     loud = None if guard is None else float(guard.fault(samples, sound.sample_rate, meant=0.0) == "loud")
     return {
-        **asdict(levels),
-        "silent_clips": float(levels.silence == 1),
-        "clipped_clips": float(levels.clipping > CLIPPED),
+        **levels,
+        "silent_clips": float(levels["silence"] == 1),
+        "clipped_clips": float(levels["clipping"] > CLIPPED),
         "runaway_clips": loud,
     }
 

@@ -29,8 +29,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
+from vocoder.frames import harmonics, periods_back
 from vocoder.options import HARMONICS, LEVELS, TAPS, WaveNetConfig
-from vocoder.phase import harmonics, periods_back
 from wordless.base.errors import require
 from wordless.base.text import counted, escape_markdown
 
@@ -287,7 +287,7 @@ class WaveNet(nn.Module):
             spectrogram: what the codes mean, frame by frame, ``(batch, frames, inputs)``: see `vocoder.frames`.
                 Without a condition, frames of any equal length that fill the time: ``(batch, frames, 0)``.
             groups: indices into ``config.groups``, or -1 where unknown, ``(batch,)`` int64; None: all unknown.
-            phase: of the voice, its amplitude and its lag, ``(batch, frames * hop_length, 3)``: see `vocoder.phase`;
+            phase: of the voice, its amplitude and its lag, ``(batch, frames * hop_length, 3)``: see `vocoder.frames`;
                 None: no voice.
             last: number of samples at the end whose logits are wanted, at least 1; None: all.
 

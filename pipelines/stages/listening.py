@@ -4,7 +4,7 @@ All sounds that are measured are files, including the originals, so each can be 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -325,7 +325,7 @@ def _figures_of_clips(
     rows = []
     for number, original in enumerate(sounds[ORIGINAL]):
         own = {kind: waveforms[number] for kind, waveforms in sounds.items()}
-        figures = {kind: asdict(sound_levels(sound)) for kind, sound in own.items()}
+        figures = {kind: sound_levels(sound) for kind, sound in own.items()}
         for kind in BY_KEY:
             figures[kind]["log_mel_distance"] = log_mel_distance(original, own[kind], tokenizer.config.audio)
             figures[kind]["code_agreement"] = code_agreement(codes[number], tokenizer.encode(own[kind]))
@@ -435,7 +435,7 @@ def _describe(row: _Generated, new: Waveform, again: Codes, pitched: Figures) ->
     prompt = {"prompt_seconds": row.prompt.waveform.seconds} if row.prompt else {}
     made, heard = row.codes.finest, again.finest
     agreement = {"code_agreement": code_agreement(made, heard)} if len(heard.values) else {}
-    figures = {**prompt, **agreement, **asdict(sound_levels(new)), **pitched}
+    figures = {**prompt, **agreement, **sound_levels(new), **pitched}
     about = {"kind": row.kind, "file": row.file, "clip": row.clip, "temperature": row.temperature}
     return {**about, "figures": figures}
 

@@ -168,4 +168,4 @@ def _write(
     file = f"{of}_{number}.wav" if clip is None else f"{of}_clip_{clip}.wav"
     (joined_sound(prompt, sound) if prompt else sound).write(folder / file)
     begin = {"prompt_seconds": prompt.seconds} if prompt else {}
-    return {"of": of, "file": file, "clip": clip, "figures": {**begin, **asdict(sound_levels(sound))}}
+    return {"of": of, "file": file, "clip": clip, "figures": {**begin, **sound_levels(sound)}}

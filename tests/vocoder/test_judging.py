@@ -62,16 +62,16 @@ def noise(count: int = 4000, seed: int = 0) -> np.ndarray:
 
 def test_levels_of_square_waves_clipping_and_silence() -> None:
     levels = sound_levels(sound([0.5, -0.5] * 500))
-    assert levels.peak == 0.5
-    assert levels.rms == pytest.approx(-6.02, abs=0.01)
-    assert (levels.dc, levels.clipping, levels.silence) == (0, 0, 0)
+    assert levels["peak"] == 0.5
+    assert levels["rms"] == pytest.approx(-6.02, abs=0.01)
+    assert (levels["dc"], levels["clipping"], levels["silence"]) == (0, 0, 0)
     levels = sound_levels(sound([1.0] * 100 + [-1.0] * 100 + [1e-4] * 600))
-    assert levels.clipping == 0.25
-    assert levels.silence == 0.75
-    assert levels.dc == pytest.approx(0, abs=1e-3)
+    assert levels["clipping"] == 0.25
+    assert levels["silence"] == 0.75
+    assert levels["dc"] == pytest.approx(0, abs=1e-3)
     for count in (0, 1, 500):
         levels = sound_levels(sound(np.zeros(count)))
-        assert (levels.peak, levels.rms, levels.silence) == (0, -120, 1)
+        assert (levels["peak"], levels["rms"], levels["silence"]) == (0, -120, 1)
 
 
 @given(st.floats(0.1, 1))

@@ -12,10 +12,18 @@ from torch import Tensor
 from tests.reference import periods_back_by_samples, phase_by_samples
 from tests.vocoder.sounds import PATCH_FRAMES, SAMPLES_PER_CODE, lively, random_table, tiny_config, with_pitch
 from vocoder.crops import Crops, VocoderClips
-from vocoder.frames import pitch_frames
+from vocoder.frames import (
+    frequencies,
+    harmonics,
+    lags,
+    periods_back,
+    pitch_frames,
+    pitch_inputs,
+    recorded_phase,
+    synthetic_phase,
+)
 from vocoder.generation import GenerationInput, generate
 from vocoder.options import PITCH_INPUTS, TAPS, CropsConfig, Sampling, WaveNetConfig
-from vocoder.phase import frequencies, harmonics, lags, periods_back, pitch_inputs, recorded_phase, synthetic_phase
 from vocoder.wavenet import silence
 
 RATE, HOP = 8000, 80
