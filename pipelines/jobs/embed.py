@@ -4,22 +4,18 @@ The stages of `wordless probe` compute the features, in a small store beside the
 command, or until a killed command is called again. So the vectors of the clips of a run are those that its probe read.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from lm.bodies.sound_gpt import saved_layers
-from lm.layers import LAYER, TOGETHER
-from lm.model import LanguageModel
 from lm.options import VECTORS, Pooling, States
 from lm.probing.features_file import write_vectors
-from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
-from lm.probing.vectors import ALL_POOLINGS, FloatArray
+from lm.probing.fitted import FittedProbe, ProbeDescription
 from pipelines.chain.corpus import MANIFEST
 from pipelines.commandline.outputs import remove_work_folder, work_folder
 from pipelines.embed import ALL, EmbedConfig
-from pipelines.jobs.probe import RateModels, models_of_run, pooled_features
+from pipelines.jobs.probe import models_of_run, pooled_features
 from pipelines.jobs.recordings import list_rejected, rejected_list, tell_rejected
 from pipelines.methods.networks import GPT_SOUND
 from pipelines.methods.signals import BOTTLENECK, LOG_MEL
@@ -37,7 +33,6 @@ from pipelines.store.stored_features import (
     method_of_key,
     parts_of_key,
     pooling_of,
-    with_input,
 )
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
@@ -58,19 +53,6 @@ from wordless.base.values import build, match_choice
 from wordless.training.gangs import Gang
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """Which vectors are written, and how they are made."""
-
-    layer: str | None  # None: every candidate; "": the method has no layers
-    pooling: str | None  # None: every one
-    reading: ReadingConfig  # as options of a comparison
-
-    def holds(self, key: str) -> bool:
-        """Return whether the vectors of a key are written."""
-        return self.layer in (None, layer_of(key)) and self.pooling in (None, pooling_of(key))
-
-
 def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None) -> None:
     """Compute the vectors of the recordings, or of those of a table, with the models of a run; write the output."""
     terminal = Terminal()
@@ -78,8 +60,14 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
         found = recordings or find_recordings(corpus_of(settings)).named("", table="input")
     for notice in found.notices:
         terminal.say(notice)
-    wanted = wanted_vectors(settings, run)
-    rates = models_of_run(run, wanted.reading) if settings.method != GPT_SOUND.name else ()
+    chosen = _chosen(settings, run)
+    of_sound = settings.method == GPT_SOUND.name
+    rates = () if of_sound else models_of_run(run, _reading(settings, run, chosen))
+    inputs = {GPT_SOUND.name: LOG_MEL.name} if of_sound else {rate.gpt: rate.bag for rate in rates}
+    match_choice((*inputs, *inputs.values(), LOG_MEL.name, BOTTLENECK.name), settings.method, option="method")
+    if settings.method not in inputs and settings.layer not in (None, ALL):
+        remedy = f"leave layer out, or choose the method of a language model, such as method={[*inputs][-1]}"
+        raise InputError(f"layer={settings.layer}, but {settings.method} has no layers; {remedy}")
     with work_folder(settings.work, {"command": "embed"}):
         try:
             front_end = Tokenizer.from_pretrained(rates[-1].tokenizer.folder if rates else _finest(run)).front_end
@@ -91,12 +79,17 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
                 folder=settings.work / "run",
                 workers=choose_workers(settings.workers, LOCAL, seconds=manifest.seconds),
             )
+            reading = _reading(settings, run, chosen)
             made = (
-                pooled_features(session, manifest, rates, wanted.reading)
+                pooled_features(session, manifest, rates, reading)
                 if rates
-                else sound_features_of_run(session, manifest, run, wanted.reading)
+                else sound_features_of_run(session, manifest, run, reading)
             )
-            arrays = _vectors(made, rates, settings, wanted)
+            by_method = features_by_method([entry.folder / FEATURES for entry in made.values()])
+            candidates = by_method[settings.method]
+            if reading.input and settings.method in inputs:
+                candidates = candidates.with_input(by_method[inputs[settings.method]])
+            arrays = {key.partition("/")[2] or key: candidates[key] for key in _wanted(settings, [*candidates], chosen)}
         except InputError:
             remove_work_folder(settings.work)
             raise
@@ -123,40 +116,27 @@ def corpus_of(settings: EmbedConfig) -> CorpusConfig:
     )
 
 
-def wanted_vectors(settings: EmbedConfig, run: Path) -> Wanted:
-    """Complete the options by what the run's probe reads; refuse what its models do not compute."""
-    probe = _probe_of(run)
-    reading = _reading_of(VectorRecipe() if probe is None else probe.recipe)
-    if settings.method == GPT_SOUND.name:
-        if probe is None and (compare := _options_of(run).get("compare")):
-            names = {field.name for field in fields(ReadingConfig)}
-            own = {name: value for name, value in compare.items() if name in names}
-            reading = build(ReadingConfig, own, name="compare")
-        layers, gpt = _layers_of_sound(saved_layers(run / GPT_SOUND.name)), GPT_SOUND.name
+def _reading(settings: EmbedConfig, run: Path, chosen: str | None) -> ReadingConfig:
+    """Return what the run's probe could choose from, and the wanted layer and pooling beside it.
+
+    What the probe could choose from stays, because another number of poolings may change the last bits of each.
+    """
+    if (probe := _probe_of(run)) is not None:
+        recipe = probe.recipe
+        reading = ReadingConfig(**vars(recipe.vectors), states=recipe.states, assignments=recipe.assignments)
     else:
-        rates = models_of_run(run, reading)
-        by_method = {name: rate for rate in rates for name in (rate.gpt, rate.bag)}
-        known = (*by_method, GPT_SOUND.name, LOG_MEL.name, BOTTLENECK.name)
-        match_choice(known, settings.method, option="method")
-        rate, gpt = by_method.get(settings.method), rates[-1].gpt
-        layers = _layers(rate) if rate is not None and rate.gpt == settings.method else ()
-    chosen = _chosen(settings.method, run, probe)
-    if settings.layer is not None:
-        if not layers and settings.layer != ALL:
-            remedy = "leave layer out, or choose the method of a language model, such as method="
-            raise InputError(f"layer={settings.layer}, but {settings.method} has no layers; {remedy}{gpt}")
-        match_choice((ALL, *layers), settings.layer, option="layer")
-    if settings.pooling is not None:
-        match_choice(ALL_POOLINGS, settings.pooling, option="pooling")
-    layer, pooling = settings.layer, settings.pooling
-    if layer != ALL:
-        layer = layer or (layer_of(chosen) if chosen else _last(layers))
-        pooling = pooling or (pooling_of(chosen) if chosen else "mean")
-    if layer == ALL:
-        reading = replace(_with(reading, "", pooling), input=WITH_INPUT in (chosen or ""))
-        return Wanted(layer=None, pooling=pooling, reading=reading)
-    return Wanted(
-        layer=layer, pooling=pooling, reading=replace(_with(reading, layer, pooling), input=WITH_INPUT in layer)
+        names = {field.name for field in fields(ReadingConfig)}
+        compared = _options_of(run).get("compare", {}) if settings.method == GPT_SOUND.name else {}
+        reading = build(ReadingConfig, {name: compared[name] for name in names & {*compared}}, name="compare")
+    layer = settings.layer or layer_of(chosen or "")
+    more = [each for each in get_args(Pooling) if each == settings.pooling and each not in reading.poolings]
+    state: States = "inner" if "inner" in layer else "residual"
+    return replace(
+        reading,
+        poolings=(*reading.poolings, *more),
+        layers=reading.layers if settings.layer in (None, ALL) else VECTORS.layers,
+        states=reading.states if state in reading.states or layer in ("", ALL) else (*reading.states, state),
+        input=WITH_INPUT in (chosen or "" if settings.layer in (None, ALL) else layer),
     )
 
 
@@ -165,52 +145,19 @@ def layer_of(key: str) -> str:
     return parts_of_key(key)[0] or ""
 
 
-def _reading_of(recipe: VectorRecipe) -> ReadingConfig:
-    vectors = recipe.vectors
-    return ReadingConfig(
-        layers=vectors.layers,
-        poolings=vectors.poolings,
-        hearings=vectors.hearings,
-        states=recipe.states,
-        assignments=recipe.assignments,
-    )
-
-
-def _with(reading: ReadingConfig, layer: str, pooling: str | None) -> ReadingConfig:
-    """Add a layer and a pooling to those that the run's probe could choose from, which stay as they are.
-
-    Another number of poolings may change the last bits of each.
-    """
-    state: States = "inner" if "inner" in layer else "residual"
-    more: tuple[Pooling, ...] = tuple(each for each in get_args(Pooling) if each == pooling)
-    together = layer.startswith("all_")
-    known = "together" in reading.layers if together else "each" in reading.layers or not layer
-    return replace(
-        reading,
-        poolings=(*reading.poolings, *(each for each in more if each not in reading.poolings)),
-        layers=reading.layers if known else VECTORS.layers,
-        states=reading.states if state in reading.states or not layer else (*reading.states, state),
-    )
-
-
-def _layers(rate: RateModels) -> tuple[str, ...]:
-    """Name the layers of a language model, and those that lie side by side."""
-    count = LanguageModel.from_pretrained(rate.model.folder).gpt.config.layers
-    each = [f"{name}_{number}" for name in ("layer", "inner") for number in range(1, count + 1)]
-    together = ["all_layers", "all_inner"]
-    return (*each, *together, *(layer_of(f"/{with_input(f'{name}:')}") for name in together))
-
-
-def _layers_of_sound(count: int) -> tuple[str, ...]:
-    """Name the layers of a GPT that reads sound, and those that lie side by side."""
-    each = [f"{LAYER}_{number}" for number in range(1, count + 1)]
-    return (*each, TOGETHER, f"{TOGETHER}{WITH_INPUT}")
-
-
-def _last(layers: Sequence[str]) -> str:
-    """Return the last of the layers that are read one by one: of the GPT over codes, its states."""
-    alone = [name for name in layers if not name.startswith("all_")]
-    return next((name for name in reversed(alone) if name.startswith("layer_")), alone[-1] if alone else "")
+def _wanted(settings: EmbedConfig, candidates: Sequence[str], chosen: str | None) -> list[str]:
+    """Return the keys that are written: what the options name, else what the run's probe reads, else the last layer."""
+    layer, pooling = settings.layer, settings.pooling
+    if layer != ALL:
+        alone = [name for key in candidates if not (name := layer_of(key)).startswith("all_")]
+        last = [name for name in alone if name.startswith("layer_")] or alone or [""]
+        layer = layer or (layer_of(chosen) if chosen else last[-1])
+        pooling = pooling or (pooling_of(chosen) if chosen else "mean")
+    wanted = [key for key in candidates if layer in (ALL, layer_of(key)) and pooling in (None, pooling_of(key))]
+    if not wanted:
+        rule = f"{settings.method} has no layer {layer} with pooling {pooling}: choose among {', '.join(candidates)}"
+        raise InputError(option="layer", value=settings.layer, rule=rule)
+    return wanted
 
 
 def _probe_of(run: Path) -> ProbeDescription | None:
@@ -218,12 +165,12 @@ def _probe_of(run: Path) -> ProbeDescription | None:
     return FittedProbe.from_pretrained(folder).description if (folder / CONFIG).is_file() else None
 
 
-def _chosen(method: str, run: Path, probe: ProbeDescription | None) -> str | None:
+def _chosen(settings: EmbedConfig, run: Path) -> str | None:
     """Return the candidate that validation chose for a method; None if the run did not probe it."""
-    if probe is not None and method_of_key(probe.of) == method:
+    if (probe := _probe_of(run)) is not None and method_of_key(probe.of) == settings.method:
         return probe.of
     comparison = read_results(run).get("comparison") if (run / RESULTS).is_file() else None
-    row = comparison.tested.get(method) if comparison else None
+    row = comparison.tested.get(settings.method) if comparison else None
     return row.candidate if row else None
 
 
@@ -291,21 +238,3 @@ def sound_features_of_run(session: Session, manifest: Clips, run: Path, reading:
     read = ClipReading(session=session, manifest=manifest, audio=tokenizer.front_end, vectors=reading.vectors)
     sound = sound_gpt_features(read, GPT_SOUND.name, model)
     return {LOG_MEL.name: log_mel_features(read, tokens), GPT_SOUND.name: sound}
-
-
-def _vectors(
-    made: Mapping[str, Entry], rates: Sequence[RateModels], settings: EmbedConfig, wanted: Wanted
-) -> dict[str, FloatArray]:
-    """Return the wanted arrays ``(clips, dims)``, named as `lm.probing.features_file` describes."""
-    by_method = features_by_method([entry.folder / FEATURES for entry in made.values()])
-    candidates = by_method[settings.method]
-    inputs = {**{rate.gpt: rate.bag for rate in rates}, GPT_SOUND.name: LOG_MEL.name}
-    if wanted.reading.input and settings.method in inputs:
-        candidates = candidates.with_input(by_method[inputs[settings.method]])
-    found = {key.partition("/")[2] or key: candidates[key] for key in candidates if wanted.holds(key)}
-    if not found:
-        raise InputError(
-            f"{settings.method} has no layer {wanted.layer} with pooling {wanted.pooling}; choose among "
-            f"{', '.join(candidates)}"
-        )
-    return found
