@@ -62,7 +62,6 @@ def find_sources(settings: RunSettings, terminal: Terminal) -> dict[str, Found]:
                 root=source,
                 labels="none",
                 annotations="none",
-                extensions=own.extensions,
                 segment_seconds=own.segment_seconds,
                 segment_overlap_seconds=own.segment_overlap_seconds,
                 segment_silence_dbfs=own.segment_silence_dbfs,

@@ -91,7 +91,7 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
             first, second = (f"corpus.{name}={corpus[name]}" for name in (packed[0], listed[0]))
             raise InputError(f"{first} has its own recordings, and {second} names others; leave one of them out")
     if isinstance(corpus, Mapping) and is_embedded(corpus):
-        for name, plain in (("pattern", None), ("labels", "folder"), ("extensions", None)):
+        for name, plain in (("pattern", None), ("labels", "folder")):
             if corpus.get(name, plain) != plain:
                 raise InputError(
                     f"corpus.{name}={corpus[name]}, but neither corpus.root nor corpus.table says where the recordings "

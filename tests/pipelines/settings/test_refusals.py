@@ -83,10 +83,6 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "labels of a corpus": (("corpus.labels=none",), r"corpus\.labels=none\b.*corpus\.root\b.*corpus\.table\b"),
     "pattern of a corpus": (("corpus.pattern='{label}.wav'",), r"corpus\.pattern=\{label\}\.wav.*corpus\.root\b"),
     "column of a corpus": (("corpus.columns.group=speaker",), "corpus.columns.group=speaker"),
-    "formats of a corpus": (
-        ("corpus.extensions=[wav]",),
-        r"corpus\.extensions=\['wav'\].*corpus\.root\b.*corpus\.table\b",
-    ),
     "rates, soft codes": (("tokenizer.rates=[4,2]", "compare.assignments=soft"), r"\brates\b.*\bhard\b"),
     "context": (("tokenizer.patch.mels=4", "lm.gpt.context=10"), r"lm\.gpt\.context\b.*\b10\b.*\b10 positions\b"),
     "wav2vec2's input": (

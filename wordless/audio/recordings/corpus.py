@@ -84,11 +84,6 @@ class CorpusConfig(Options):
     missing: Literal["stop", "list"] = option(
         "stop", "a file of the table that is not there stops the run, or is set aside and listed"
     )
-    extensions: tuple[str, ...] | None = option(
-        None,
-        "file types to look for, such as [wav, flac]; null: all that libsndfile and FFmpeg read",
-        filled=True,
-    )
     segment_seconds: float | None = option(
         None, "such as 10: cuts longer recordings into clips of 10 seconds; null: cuts no recording", above=0
     )
@@ -167,7 +162,7 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
     elif folder is None:
         found = _find_in_table(config)
     else:
-        paths = folder.require_recordings(config.extensions or EXTENSIONS, remedy=", or set `extensions`")
+        paths = folder.require_recordings()
         said = annotated.notices if annotated else ()
         found = Clips.from_rows(folder.root, map(_whole, paths), notices=said)
     if folder is not None or has_parts:
@@ -269,15 +264,14 @@ def _find_annotations(config: CorpusConfig, folder: Folder | None) -> Clips | No
 
     If a folder has any, its other recordings are set aside.
     """
-    extensions = config.extensions or EXTENSIONS
     if folder is None:
         path = expand_home(config.table or "", "table")
         kind = kind_of(path) if config.annotations == "auto" else config.annotations
         if kind is None or kind == "none":
             return None
         root = _root_beside(path if path.is_dir() else path.parent, config, path)
-        return annotations_in(path, kind, root, Folder.at(root).recordings(extensions), config.annotated)
-    recordings = folder.recordings(extensions)
+        return annotations_in(path, kind, root, Folder.at(root).recordings(), config.annotated)
+    recordings = folder.recordings()
     found = annotations_below(folder, recordings, config.annotated)
     if found is None or not len(found.frame) or found.root != folder.root:
         return found

@@ -29,7 +29,6 @@ EXTENSIONS = (
     *("amr", "awb", "ac3", "eac3", "dts", "dtshd", "tta", "wv", "ape", "mpc", "shn", "tak", "dsf", "dff", "mlp"),
     *("ra", "rm", "oma", "aa3"),
 )
-MOST_NAMED = 20  # file types in a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,21 +43,20 @@ class Folder:
         """List all files and folders below ``root`` except hidden ones."""
         return cls(root=root, files=tuple(files_below(root)))
 
-    def recordings(self, extensions: Collection[str] = EXTENSIONS) -> list[str]:
+    def recordings(self) -> list[str]:
         """Return the paths of files with the endings of recordings, sorted."""
-        wanted = {extension.lower().lstrip(".") for extension in extensions}
-        return sorted(path for path in self.files if _suffix(path) in wanted)
+        return sorted(path for path in self.files if _suffix(path) in EXTENSIONS)
 
-    def require_recordings(self, extensions: Collection[str] = EXTENSIONS, *, remedy: str = "") -> list[str]:
-        """Return `recordings`, or refuse a folder without any; ``remedy`` is a further one."""
-        if paths := self.recordings(extensions):
+    def require_recordings(self) -> list[str]:
+        """Return `recordings`, or refuse a folder without any."""
+        if paths := self.recordings():
             return paths
         others = Counter(map(_suffix, self.files))
         most = "".join(f"; it holds {count} .{suffix} files" for suffix, count in others.most_common(1) if suffix)
-        named = " ".join(f".{each}" for each in list(extensions)[:MOST_NAMED])
-        more = f" and {len(extensions) - MOST_NAMED} more" if len(extensions) > MOST_NAMED else ""
-        rule = f"it holds no recordings{most}; looked for {named}{more}, in sub-folders too"
-        remedy = f"check the path, convert other formats to WAV or FLAC{remedy}"
+        rule = (
+            f"it holds no recordings{most}; looked for .wav, .flac and {len(EXTENSIONS) - 2} more, in sub-folders too"
+        )
+        remedy = "check the path, or convert other formats to WAV or FLAC"
         raise InputError(option="root", value=self.root, rule=rule, remedy=remedy)
 
 

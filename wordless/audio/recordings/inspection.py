@@ -198,12 +198,6 @@ class InspectionConfig(Options):
         unit="dB",
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if -1 < self.silence_peak < 0:
-            rule = "choose 0 or more and less than 1, or -1 to use silent recordings, too"
-            raise InputError(option="silence_peak", value=self.silence_peak, rule=rule)
-
 
 def inspect(
     root: Path,

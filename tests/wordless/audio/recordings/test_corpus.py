@@ -324,7 +324,7 @@ def test_a_division_by_values_that_no_recording_has_is_refused(tmp_path: Path, t
 
 def test_an_empty_folder_and_a_pattern_that_fits_nothing_are_told(tmp_path: Path, tone: Tone) -> None:
     (tmp_path / "song.txt").write_bytes(b"x")
-    with pytest.raises(InputError, match=r"1 \.txt.*\.wav \.flac"):
+    with pytest.raises(InputError, match=r"1 \.txt.*\.wav, \.flac"):
         build_manifest(CorpusConfig(root=str(tmp_path)))
     tone("x/yes-0.wav")
     with pytest.raises(InputError, match=r"\b1 file .*'x/yes-0\.wav'"):
@@ -364,7 +364,6 @@ def test_a_folder_without_permission_is_named(tmp_path: Path, tone: Tone) -> Non
     ("values", "message"),
     [
         ({}, r"^root\b.*\btable="),
-        ({"root": "x", "extensions": ()}, r"^extensions\b"),
         ({"root": "x", "labels": "pattern"}, r"^labels\b.*\bpattern\b"),
         ({"root": "x", "pattern": "{speaker}"}, r"\{label\}"),
     ],
