@@ -25,7 +25,7 @@ from lm.onnx import CodesToLogits
 from pipelines.commandline.choices import is_embedded
 from pipelines.commandline.outputs import new_folder
 from pipelines.demonstration.models import DemoModels
-from pipelines.pages.phrasing import draw, key_figures
+from pipelines.pages.phrasing import draw
 from pipelines.publish import ONNX_PARTS, Part, PublishConfig, find_repository
 from pipelines.results.figures import COSTS
 from pipelines.results.run_record import read_results, recorded_options
@@ -121,7 +121,6 @@ def _whole_run(settings: PublishConfig, folder: Path) -> list[str]:
         models=models,
         results=results,
         splits=SPLITS,
-        key_figures=key_figures(results),
         comparison=as_markdown(results["comparison"]).strip() if "comparison" in results else "",
     )
     # Costs say something about this machine alone.

@@ -13,13 +13,11 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import ROWS, row_of
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import MEASURES
 from pipelines.results.run_record import Results, count_codes
-from pipelines.store.stored_features import GPT
-from vocoder.kinds import KINDS, ORIGINAL, UNLEARNED, WAVENET
+from vocoder.kinds import KINDS, UNLEARNED
 from wordless.base.text import escape_markdown, listed, plural
 from wordless.base.values import leaves
 
@@ -52,8 +50,6 @@ NAMES = {
 # Units that are not repeated beside the name of their figure.
 IN_NAME = ("bit/s", "bit/sample", "codes", "codes/s", "STOI", "clips", "full scale", "normalised log-mel squared")
 NO_BREAK = "\N{NO-BREAK SPACE}"
-MODELS_OF_CODES = ("unigram", "bigram")  # which know how frequent codes, and pairs of codes, are
-MAX_RIVALS = 3  # of the GPT among the key figures
 
 
 def full_name(name: str) -> str:
@@ -169,6 +165,7 @@ def option_lines(config: Mapping[str, object]) -> Iterator[str]:
 
 # What templates may call, as filters and as functions.
 FUNCTIONS: tuple[Callable[..., object], ...] = (
+    count_codes,
     *(full_name, heading, number, percent, points, bits, signed_bits, milliseconds, significance, duration, quantity),
     *(counted, listed, plural, candidates, untrained_rows, differing, option_lines),
     escape_markdown,
@@ -185,6 +182,7 @@ def _environment(*, escape: bool) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=not escape,
     )
+    environment.globals["unlearned_kinds"] = [(kind.key, f"by {kind.title}") for kind in reversed(UNLEARNED)]
     for function in FUNCTIONS:
         environment.filters[function.__name__] = environment.globals[function.__name__] = function
     return environment
@@ -204,39 +202,3 @@ def sentences(macro: str, *values: object) -> list[str]:
 def summary(results: Results) -> list[str]:
     """List what a run prints at its end: sentences, then a line for each method and each difference."""
     return [*sentences("opening", results), *sentences("summary", results)]
-
-
-def key_figures(results: Results) -> list[tuple[str, str, str]]:
-    """List the figures that a reader asks for first, as far as the run has them: name, value, and what is beside it."""
-    of = results["figures"].value
-    found: list[tuple[str, str, str]] = []
-
-    def add(name: str, value: float | None, beside: Mapping[str, str], *, ratio: bool = True) -> None:
-        """Add a figure if there is one; ``beside`` has the values to compare it with, by their wording."""
-        known = {text: other for text, other in beside.items() if other != "–"}
-        if value is not None:
-            note = ", ".join(text.format(other) for text, other in known.items())
-            found.append((name, percent(value) if ratio else number(value), note))
-
-    if (pairs := results.get("zerospeech", {}).get("pairs")) is not None:
-        test = pairs["test"]
-        beside = {f"{{}} by {full_name(name)} alone": percent(of("zerospeech", test, name)) for name in MODELS_OF_CODES}
-        add(f"right in {full_name(test)}", of("zerospeech", test, GPT), beside)
-    size = {"of {} codes": number(count_codes(results))}
-    add("codebook perplexity", of("tokenizer", "perplexity"), size, ratio=False)
-    unigram = {"{} by frequencies alone": number(of("lm", "unigram_perplexity"))}
-    add("language model perplexity", of("lm", "perplexity"), unigram, ratio=False)
-    comparison = results.get("comparison")
-    if comparison and (value := comparison.value(GPT)) is not None:
-        bag = {f"{{}} by {BAG_OF_CODES.row.title}": percent(comparison.value(BAG_OF_CODES.name))}
-        add(f"probe {full_name(comparison.metric)} of the GPT", value, bag)
-        for rival in comparison.rivals(GPT)[:MAX_RIVALS]:
-            name = full_name(str(rival.of))
-            found.append((f"points over {name}", points(value - rival.value), f"{percent(rival.value)} by {name}"))
-    kinds = {"{} of the originals": ORIGINAL, **{f"{{}} by {kind.title}": kind.key for kind in reversed(UNLEARNED)}}
-    labels = {text: percent(of("vocoder", "label_accuracy", kind)) for text, kind in kinds.items()}
-    add(f"of {WAVENET.title}'s clips recognised", of("vocoder", "label_accuracy", WAVENET.key), labels)
-    voices = {text: number(of("vocoder", "periodicity", kind)) for text, kind in kinds.items()}
-    name = f"periodicity of {WAVENET.title}'s voice"
-    add(name, of("vocoder", "periodicity", WAVENET.key), voices, ratio=False)
-    return found

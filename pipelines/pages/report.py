@@ -28,7 +28,7 @@ from pipelines.pages.charts import (
     styled,
 )
 from pipelines.pages.comparison_charts import comparison_charts, method_pictures
-from pipelines.pages.phrasing import draw, full_name, key_figures
+from pipelines.pages.phrasing import draw, full_name
 from pipelines.pages.sounds import (
     Room,
     Sound,
@@ -92,7 +92,6 @@ def write_report(folder: Path) -> Path:
     page = draw(
         "report.html.jinja",
         results=results,
-        key_figures=key_figures(results),
         comparison=comparison,
         study=comparison is not None and comparison.has_folds,
         trainings={of: training_chart(of, each) for of, each in trainings if of not in results.get("curves", {})},

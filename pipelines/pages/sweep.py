@@ -44,17 +44,6 @@ from wordless.base.errors import InputError
 from wordless.base.files import write_aside
 
 RECOGNISED: FigureName = ("vocoder", "label_accuracy", WAVENET.key)
-# Columns of the table of sounds: heading, name of the figure, and split.
-SOUND_COLUMNS: list[tuple[str, FigureName, str | None]] = [
-    ("bits per sample on validation", ("vocoder", "bits_per_sample", WAVENET.key), None),
-    *((f"recognised, {full_name(of)}", ("vocoder", "label_accuracy", of), None) for of in (*CHOICES, ORIGINAL)),
-    *((f"STOI, {full_name(of)}", ("vocoder", "stoi", of), None) for of in CHOICES),
-    ("clips long enough for STOI", ("vocoder", "stoi_clips", WAVENET.key), None),
-    *(
-        (f"mel-cepstral distortion, {full_name(of)}", ("vocoder", "mel_cepstral_distortion", of), None)
-        for of in CHOICES
-    ),
-]
 MAX_PAIRS = 60  # rows of the table of pairs; sweep.csv has all
 ASIDE = 0.05  # at most, between the intervals of two methods at one value, in distances of two values
 SPREAD = 0.6  # of all intervals at one value, so that they do not reach those of the next value
@@ -104,16 +93,15 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> Written:
         failures.append(job)
     runs, html, table = Runs(options=swept(jobs), finished=points), sweep / "sweep.html", sweep / "sweep.csv"
     write_aside(table, _csv(runs))
-    recognised = [(point, row) for point in runs.points if (row := point.figures.find(*RECOGNISED))]
-    sounding = [point for point in runs.points if any(point.figures.find(*name) for _, name, _ in SOUND_COLUMNS)]
+    recognised = [point for point in runs.points if point.figures.find(*RECOGNISED)]
     page = draw(
         "sweep.html.jinja",
         runs=runs,
-        recognised=sorted(recognised, key=lambda each: each[1].value),
         charts=dict(sweep_charts(runs)),
-        sounding=sounding,
-        sound_columns=SOUND_COLUMNS,
-        probes=[*runs.probes()],
+        recognised=sorted(recognised, key=lambda point: point.value(*RECOGNISED)),
+        recognised_name=RECOGNISED,
+        kinds=CHOICES,
+        original=ORIGINAL,
         shown_pairs=runs.pairs[:MAX_PAIRS],
         report_of=lambda job: quote(f"{job.folder}/{REPORT}") if (sweep / job.folder / REPORT).is_file() else None,
         failures=failures,

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -147,14 +147,6 @@ class Runs:
     def validation(self, point: Point) -> float:
         """Find the figure that chose the candidate of the judged method."""
         return point.value(*self.probe, split="validation")
-
-    def probes(self) -> Iterator[tuple[Point, str, Figure, Figure | None, Figure | None]]:
-        """List each run with each probed method: its figure on test, the one on validation that chose, and the gap."""
-        for point in self.points:
-            for of in self.methods:
-                name, find = ("probe", self.metric, of), point.figures.find
-                if tested := find(*name):
-                    yield point, of, tested, find(*name, split="validation"), find("probe", "gap", of)
 
     def _first(self, point: Point) -> str:
         """Value of the first option; "" where no option was swept."""
