@@ -50,10 +50,6 @@ def test_models_and_baselines_are_compared_over_seeds(place: Path) -> None:
     ]
     assert sorted(record["trainings"]) == sorted(MODELS)
     assert all(list(curves) == ["seed 0", "seed 1"] for curves in record["trainings"].values())
-    figures = json.loads((place / "run/results.json").read_text())["figures"]
-    named = {(row["name"], row["of"]): row for row in figures if row["stage"] == "next_sample"}
-    assert named["samples_per_second", "wavenet"]["unit"] == "samples/s"
-    assert named["accuracy", "transformer"]["seeds"] == 2
 
 
 def test_every_model_continues_a_clip_and_begins_in_silence(place: Path) -> None:

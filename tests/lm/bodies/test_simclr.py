@@ -19,7 +19,7 @@ MAKE_VIEW = partial(augment, config=AugmentationConfig(), std=torch.ones(MELS))
 
 
 def _batches(config: ClipBatchConfig = BATCHES, clips: int = 36) -> PairBatches:
-    return PairBatches(views=ClipViews(ridges(clips)[0], config, MAKE_VIEW), temperature=0.2)
+    return PairBatches(views=ClipViews(ridges(clips), config, MAKE_VIEW), temperature=0.2)
 
 
 def test_a_batch_holds_two_views_of_each_clip_and_follows_from_the_step() -> None:
@@ -45,7 +45,7 @@ def test_parts_together_are_the_whole() -> None:
 
 
 def test_validation_views_are_fixed_and_hold_no_clip_twice() -> None:
-    clips = ridges(30)[0]
+    clips = ridges(30)
     one, again = (validation_pairs(clips, BATCHES, MAKE_VIEW, temperature=0.2) for _ in range(2))
     seen = torch.cat([batch.clips for batch in one]).tolist()
     assert len(one) == 2

@@ -66,7 +66,7 @@ def test_negatives_are_other_hidden_frames_of_the_clip() -> None:
     assert not negatives[~masked].any()
 
 
-CLIPS, _ = tones(24)
+CLIPS = tones(24)
 LOSS = MaskedLoss(diversity_weight=TARGETS.diversity_weight)
 
 
