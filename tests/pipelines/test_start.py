@@ -38,8 +38,10 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import AUDIO, GPT, save_rates_run, tiny_tokenizer
 from tests.pipelines.tiny_chain import CHECKPOINTS, composed, run, stored
 from tokenizer.tokenizer import Tokenizer
+from vocoder.options import WaveNetConfig
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import create_wavenet
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clips, read_manifest, write_manifest
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
@@ -182,33 +184,31 @@ def test_a_voice_is_refused_without_its_tokenizer_or_absolute_levels(run_folder:
     config = Vocoder.from_pretrained(run_folder / "vocoder").model.config
     require_same_voice(str(run_folder / "vocoder"), replace(config, groups=(), patch_frames=8), AUDIO)
     folder = shutil.copytree(run_folder, tmp_path / "voice")
+
+    def refused(told: str, sizes: WaveNetConfig = config, audio: SpectrogramConfig = AUDIO) -> None:
+        with pytest.raises(InputError, match=told):
+            require_same_voice(str(folder), sizes, audio)
+
     weights = (folder / "vocoder/model.safetensors").read_bytes()
     (folder / "vocoder/model.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
-    with pytest.raises(InputError, match=VOICE):
-        require_same_voice(str(folder), config, AUDIO)
+    refused(VOICE)
     tiny_tokenizer(5).save_pretrained(folder / "tokenizer")  # of another run
-    with pytest.raises(InputError, match=VOICE):
-        require_same_voice(str(folder), config, AUDIO)
+    refused(VOICE)
     shutil.rmtree(folder / "tokenizer")
-    with pytest.raises(InputError, match=VOICE):
-        require_same_voice(str(folder), config, AUDIO)
-    for changes, option in (({"remove_mean": "clip"}, "remove_mean"), ({"dynamic_range": 40.0}, "dynamic_range")):
-        own = tiny_tokenizer(0)
+    refused(VOICE)
+    own, embedded = tiny_tokenizer(0), replace(config, condition="embedding", codebook="book", codebook_size=8)
+    for sizes, changes, option in (
+        (config, {"remove_mean": "clip"}, "remove_mean"),
+        (config, {"dynamic_range": 40.0}, "dynamic_range"),
+        (embedded, {}, "embedding"),
+    ):
         audio = replace(AUDIO, **changes)
         other = Tokenizer(replace(own.config, audio=audio), own.mean, own.std, own.autoencoder, own.centroids)
         other.save_pretrained(folder / "tokenizer")
-        Vocoder(create_wavenet(config, seed=0), other.format.tokenizer).save_pretrained(folder / "vocoder")
-        with pytest.raises(InputError, match=option):
-            require_same_voice(str(folder), config, audio)
-    embedded = replace(config, condition="embedding", codebook="book", codebook_size=8)
-    tiny_tokenizer(0).save_pretrained(folder / "tokenizer")
-    fingerprint = tiny_tokenizer(0).format.tokenizer
-    Vocoder(create_wavenet(embedded, seed=0), fingerprint).save_pretrained(folder / "vocoder")
-    with pytest.raises(InputError, match="embedding"):
-        require_same_voice(str(folder), embedded, AUDIO)
+        Vocoder(create_wavenet(sizes, seed=0), other.format.tokenizer).save_pretrained(folder / "vocoder")
+        refused(option, sizes, audio)
     (folder / "vocoder/config.json").write_text('{"wavenet": {"layers": "many"}}')
-    with pytest.raises(InputError, match=VOICE):
-        require_same_voice(str(folder), config, AUDIO)
+    refused(VOICE)
 
 
 @pytest.fixture(scope="module")
