@@ -27,9 +27,8 @@ from vocoder.frames import code_frames, frequencies, lags, pitch_frames, recorde
 from vocoder.options import PITCH_INPUTS, CropsConfig, WaveNetConfig
 from vocoder.wavenet import UNKNOWN_GROUP, mu_law_encode, silence
 from wordless.base.errors import InputError
-from wordless.base.machine import Batch, copy_to
+from wordless.base.machine import Batch
 
-CPU = torch.device("cpu")
 NOT_COUNTED = -100  # target of a sample that the loss ignores
 
 
@@ -71,13 +70,14 @@ class VocoderBatch(Batch):
     by_crop: bool = False  # whether each crop weighs the same in the loss; False: each counted target
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class _Crop:
-    clip: int
-    start: int  # first code, within the clip
-    stop: int
-    group: int
     codebook: int  # index of the codebook whose codes are used
+    codes: npt.NDArray[np.int32]  # (time, streams)
+    sound: npt.NDArray[np.int16]  # (samples,)
+    before: npt.NDArray[np.int16]  # the sample before it; none at the beginning of a clip
+    uncounted: tuple[int, int]  # samples at the beginning and at the end that the loss ignores
+    group: int
     pitched: bool  # whether the pitch is known
     jitter: Tensor | None  # (samples,) int64, added to the input levels
 
@@ -92,8 +92,6 @@ class Crops:
     With ``turns``, the index of each clip's group, crops are drawn from the groups in turn, in a random order of the
     groups, and each crop weighs the same: the mean loss over crops is the mean over groups of each group's mean. So no
     group decides a validation because its recordings are longer or more.
-
-    The conditions lie on ``device``.
     """
 
     def __init__(
@@ -105,10 +103,8 @@ class Crops:
         *,
         others: Sequence[OtherCodes] = (),
         turns: npt.NDArray[np.int64] | None = None,
-        device: torch.device = CPU,
     ) -> None:
         self.clips = clips
-        self.device = device
         self.coded = (OtherCodes(codes=clips.codes, meanings=meanings), *others)
         self.model = model
         self.spectral = replace(model, pitch=False)  # the conditions before the pitch
@@ -140,7 +136,22 @@ class Crops:
         codebook = int(rng.integers(len(self.coded))) if len(self.coded) > 1 else 0
         pitched = bool(self.model.pitch) and rng.random() >= self.config.pitch_dropout
         jitter = self._jitter(rng, stop - start) if self.config.input_noise else None
-        return _Crop(clip=clip, start=start, stop=stop, group=group, codebook=codebook, pitched=pitched, jitter=jitter)
+        step_samples, first_code = self.model.samples_per_code, int(self.clips.code_offsets[clip])
+        begin, end = (int(offset) for offset in self.clips.sample_offsets[clip : clip + 2])
+        first, last = begin + start * step_samples, min(begin + stop * step_samples, end)
+        return _Crop(
+            codebook=codebook,
+            codes=self.coded[codebook].codes[first_code + start : first_code + stop],
+            sound=self.clips.samples[first:last],
+            before=self.clips.samples[max(first - 1, begin) : first],
+            uncounted=(
+                0 if start == 0 else self.config.context_codes * step_samples,
+                0 if stop == count else self.look_ahead * step_samples,
+            ),
+            group=group,
+            pitched=pitched,
+            jitter=jitter,
+        )
 
     def _jitter(self, rng: np.random.Generator, codes: int) -> Tensor:
         """Draw noise for the input samples of ``codes`` codes, in whole levels ``(samples,)``.
@@ -155,13 +166,13 @@ class Crops:
         return torch.from_numpy(np.rint(jitter).astype(np.int64))
 
     def _collate(self, crops: list[_Crop]) -> VocoderBatch:
-        codes = max(crop.stop - crop.start for crop in crops)
+        codes = max(len(crop.codes) for crop in crops)
         sounds = [self._levels(crop, codes) for crop in crops]
         targets = torch.stack([targets for _, targets in sounds])
         spectrogram, phase = self._spectrogram(crops, codes), None
         if self.model.pitch:
             pitch = [self._pitch(crop, codes) for crop in crops]
-            spectrogram = torch.cat([spectrogram, copy_to(torch.stack(pitch), self.device)], dim=2)
+            spectrogram = torch.cat([spectrogram, torch.stack(pitch)], dim=2)
             phase = torch.stack([self._phase(crop, each) for crop, each in zip(crops, pitch, strict=True)])
         return VocoderBatch(
             previous=torch.stack([previous for previous, _ in sounds]),
@@ -175,35 +186,25 @@ class Crops:
 
     def _levels(self, crop: _Crop, codes: int) -> tuple[Tensor, Tensor]:
         """Return previous levels and targets, ``(codes * samples_per_code,)`` each."""
-        step, levels = self.model.samples_per_code, self.model.levels
-        begin, first, last = self._place(crop)
-        sound = self.clips.samples[max(first - 1, begin) : last].astype(np.float32) / 32_768
+        steps, levels, length = codes * self.model.samples_per_code, self.model.levels, len(crop.sound)
+        sound = np.concatenate([crop.before, crop.sound]).astype(np.float32) / 32_768
         known = mu_law_encode(torch.from_numpy(sound), levels=levels)
-        if crop.start == 0:
+        if not len(crop.before):
             known = torch.cat([torch.tensor([silence(levels=levels)]), known])  # silence before a clip
-        previous = torch.full((codes * step,), silence(levels=levels))
-        targets = torch.full((codes * step,), NOT_COUNTED)
-        previous[: last - first] = known[:-1]
+        previous, targets = torch.full((steps,), silence(levels=levels)), torch.full((steps,), NOT_COUNTED)
+        previous[:length] = known[:-1]
         if crop.jitter is not None:
-            noisy = previous[: last - first] + crop.jitter[: last - first]
-            previous[: last - first] = noisy.clamp(0, levels - 1)
-        before = 0 if crop.start == 0 else self.config.context_codes * step
-        after = 0 if crop.stop == self.code_counts[crop.clip] else self.look_ahead * step
-        counted = slice(before, last - first - after)
+            previous[:length] = (previous[:length] + crop.jitter[:length]).clamp(0, levels - 1)
+        before, after = crop.uncounted
+        counted = slice(before, length - after)
         targets[counted] = known[1:][counted]
         return previous, targets
-
-    def _place(self, crop: _Crop) -> tuple[int, int, int]:
-        """Return the first sample of the clip, the first of the crop, and the one after its last."""
-        begin, end = (int(offset) for offset in self.clips.sample_offsets[crop.clip : crop.clip + 2])
-        step = self.model.samples_per_code
-        return begin, begin + crop.start * step, min(begin + crop.stop * step, end)
 
     def _pitch(self, crop: _Crop, codes: int) -> Tensor:
         """Return the pitch of the frames of ``codes`` codes ``(frames, 3)``, zeros where it is unknown."""
         pitch = torch.zeros(codes * self.model.patch_frames, PITCH_INPUTS, dtype=torch.float32)
         if crop.pitched:
-            own = pitch_frames(torch.from_numpy(self._codes(crop))[None], self.coded[crop.codebook].meanings)[0]
+            own = pitch_frames(torch.from_numpy(crop.codes)[None], self.coded[crop.codebook].meanings)[0]
             pitch[: len(own)] = own
         return pitch
 
@@ -211,8 +212,7 @@ class Crops:
         """Measure phase, amplitude and lag of the recording's voice ``(time, 3)``."""
         hop, rate = self.model.hop_length, self.model.sample_rate
         turns, amplitude = frequencies(pad(pitch, (0, 0, 1, 1)), hop_length=hop, sample_rate=rate)
-        _, first, last = self._place(crop)
-        sound = torch.from_numpy(self.clips.samples[first:last].astype(np.float64))
+        sound = torch.from_numpy(crop.sound.astype(np.float64))
         phase = recorded_phase(pad(sound, (0, len(turns) - len(sound))), turns, amplitude, sample_rate=rate)
         return torch.cat([phase, lags(turns, hop_length=hop)[:, None].float()], dim=1)
 
@@ -233,19 +233,15 @@ class Crops:
             rows = [row for row, crop in enumerate(crops) if crop.codebook == book]
             values = torch.zeros(len(rows), codes, coded.codes.shape[1], dtype=torch.int64)
             for own, row in zip(values, rows, strict=True):
-                own[: crops[row].stop - crops[row].start] = torch.from_numpy(self._codes(crops[row]))
+                own[: len(crops[row].codes)] = torch.from_numpy(crops[row].codes)
             if rows and table is not None:
                 frames[rows] = table[values[..., 0]].flatten(1, 2)  # (N, T, P, I) -> (N, T * P, I)
             elif rows:
                 with torch.no_grad():
                     frames[rows] = code_frames(values, coded.meanings, self.spectral)
         for own_frames, crop in zip(frames, crops, strict=True):
-            own_frames[(crop.stop - crop.start) * patch :] = 0.0
-        return copy_to(frames, self.device)
-
-    def _codes(self, crop: _Crop) -> npt.NDArray[np.int32]:
-        begin = int(self.clips.code_offsets[crop.clip])
-        return self.coded[crop.codebook].codes[begin + crop.start : begin + crop.stop]
+            own_frames[len(crop.codes) * patch :] = 0.0
+        return frames
 
 
 def share_of(batch_size: int, part: int, parts: int, *, option: str) -> range:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from pipelines.stages.options import VocoderSettings
@@ -73,10 +72,7 @@ def vocoder(
         model = create_wavenet(config, seed=settings.fit.seed)
         if settings.start is not None:
             model = begun_at(settings.start, config, tokenizer, seed=settings.fit.seed)
-        train, validation = (
-            _crops(manifest, split, coded, waveforms_entry, config, settings, session.gang.device)
-            for split in TRAINED_ON
-        )
+        train, validation = (_crops(manifest, split, coded, waveforms_entry, config, settings) for split in TRAINED_ON)
         held_out = [validation.batch(step) for step in range(-(-VALIDATION_CROPS // settings.crops.batch_size))]
         session.train("vocoder", "vocoder.fit", model, train, held_out, loss, settings.fit, folder)
         if session.gang.rank == 0:
@@ -129,7 +125,6 @@ def _crops(
     waveforms_entry: Entry,
     config: WaveNetConfig,
     settings: VocoderSettings,
-    device: torch.device,
 ) -> Crops:
     """Make crops of one split; validation crops have their own group and no noise, and come from groups in turn."""
     crops = settings.crops if split == "train" else settings.crops.undisturbed
@@ -142,7 +137,7 @@ def _crops(
     # Validation crops come from groups in turn; clips without a group are one.
     names, turns = np.unique([clip.group or "" for clip in manifest.of(split)], return_inverse=True)
     in_turn = turns if split == "validation" and len(names) > 1 else None
-    return Crops(clips, first, config, crops, others=other_codes, turns=in_turn, device=device)
+    return Crops(clips, first, config, crops, others=other_codes, turns=in_turn)
 
 
 def _values(manifest: Clips, split: Split, codes_entry: Entry) -> list[IntArray]:

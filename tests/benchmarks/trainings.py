@@ -149,7 +149,7 @@ def _wavenet(size: int, device: torch.device) -> TrainingExample:
         groups=np.array([-1]),
     )
     crops = replace(settings.crops, batch_size=size)
-    batches = Crops(clips, tokenizer, settings.wavenet, crops, device=device)
+    batches = Crops(clips, tokenizer, settings.wavenet, crops)
     return TrainingExample(create_wavenet(settings.wavenet, seed=0), batches, level_loss, settings.fit)
 
 
