@@ -46,7 +46,7 @@ from vocoder.options import CropsConfig, Sampling, WaveNetConfig
 from vocoder.wavenet import WaveNet, create_wavenet
 from wordless.training.fit import B, Batches, LossFunction
 from wordless.training.options import FitConfig
-from wordless.training.precision import autocast, compile_loss
+from wordless.training.precision import autocast, chosen_loss
 
 CPU = torch.device("cpu")
 MELS, LONGEST, RATE = 80, 150, 16_000
@@ -159,7 +159,9 @@ def gpt_compiled(device: torch.device, scale: Scale) -> Finding:
                 summed, _ = step(model, batch)
             return [*torch.autograd.grad(summed, [*model.parameters()])]
 
-        plain, compiled = (partial(gradients, each) for each in (code_loss, compile_loss(code_loss)))
+        plain, compiled = (
+            partial(gradients, each) for each in (code_loss, chosen_loss(code_loss, FitConfig(compile=True), device))
+        )
         difference = max(difference, relative(compiled(), [each.cpu() for each in plain()]))
         rates[f"{name}_steps_per_second"] = 1 / seconds_of(plain, device)
         rates[f"{name}_compiled_steps_per_second"] = 1 / seconds_of(compiled, device)

@@ -26,24 +26,23 @@ from wordless.training.precision import autocast, chosen_loss, fast_products, wi
 from wordless.training.state import Checkpoints, Training
 
 
-class Figures:
-    """A few numbers on their way from the device to the host.
+def sent(values: Tensor) -> Callable[[], list[float]]:
+    """Send a few numbers from the device to the host, and return a function that waits for them.
 
-    On a GPU the copy is queued behind the step that computes them. `read` waits for this copy alone, so the host can
-    queue the next step first, and the GPU always has work.
+    On a GPU the copy is queued behind the step that computes them. The function waits for this copy alone, so the host
+    can queue the next step first, and the GPU always has work.
     """
+    there, copied = values.to("cpu", non_blocking=True), None  # in pinned memory
+    if values.device.type == "cuda":
+        copied = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch's own
+        copied.record(torch.cuda.current_stream(values.device))  # type: ignore[no-untyped-call]  # as above
 
-    def __init__(self, values: Tensor) -> None:
-        self._values = values.to("cpu", non_blocking=True)  # in pinned memory
-        self._copied = torch.cuda.Event() if values.device.type == "cuda" else None  # type: ignore[no-untyped-call]  # torch's own
-        if self._copied is not None:
-            self._copied.record(torch.cuda.current_stream(values.device))  # type: ignore[no-untyped-call]  # as above
+    def read() -> list[float]:
+        if copied is not None:
+            copied.synchronize()
+        return [float(value) for value in there.tolist()]
 
-    def read(self) -> list[float]:
-        """Return the numbers, as soon as they are there."""
-        if self._copied is not None:
-            self._copied.synchronize()
-        return [float(value) for value in self._values.tolist()]
+    return read
 
 
 B = TypeVar("B", bound=Batch)
@@ -67,19 +66,9 @@ class Steps(Generic[B]):
     def __init__(
         self, training: Training, wrapped: nn.Module, batches: Batches[B], loss: LossFunction[B], gang: Gang
     ) -> None:
-        self._training = training
-        self._wrapped = wrapped
-        self._batches = batches
-        self._loss = loss
-        self._gang = gang
-        self._unread: tuple[int, Figures] | None = None  # a step, its summed loss and number of items
-
-    def take(self) -> None:
-        """Take one step, and `settle` the step before it."""
-        step = self._training.step
-        figures = self._take()
-        self.settle()
-        self._unread = step, figures
+        self._training, self._wrapped, self._gang = training, wrapped, gang
+        self._batches, self._loss = batches, loss
+        self._unread: tuple[int, Callable[[], list[float]]] | None = None  # a step; its summed loss and items
 
     def settle(self) -> None:
         """Read the figures of the last step, and refuse a loss that is not finite."""
@@ -87,7 +76,7 @@ class Steps(Generic[B]):
             return
         step, figures = self._unread
         self._unread = None
-        total, items = figures.read()
+        total, items = figures()
         require_finite(total, "loss", step, self._training)
         running = self._training.running
         self._training.running = [running[0] + total, running[1] + items]
@@ -95,17 +84,18 @@ class Steps(Generic[B]):
     @property
     def finite(self) -> bool:
         """Whether the loss of the last step is finite. This process alone can ask: no other one has to take part."""
-        return self._unread is None or math.isfinite(self._unread[1].read()[0])
+        return self._unread is None or math.isfinite(self._unread[1]()[0])
 
-    def _take(self) -> Figures:
-        training, gang = self._training, self._gang
+    def take(self) -> None:
+        """Take one step, and `settle` the step before it."""
+        training, gang, step = self._training, self._gang, self._training.step
         training.model.train()
         # Dropout is a function of seed, step and rank, so no generator state is saved or restored.
-        torch.manual_seed(((training.config.seed * 1_000_003) + training.step) * 1_009 + gang.rank)
+        torch.manual_seed(((training.config.seed * 1_000_003) + step) * 1_009 + gang.rank)
         sums = torch.zeros(2, dtype=torch.float64, device=gang.device)  # summed loss, items
         micros = training.config.accumulation
         for micro in range(micros):
-            batch = self._batches.batch(training.step, gang.rank * micros + micro, gang.size * micros)
+            batch = self._batches.batch(step, gang.rank * micros + micro, gang.size * micros)
             with nullcontext() if micro == micros - 1 else gang.unsynchronised(self._wrapped):
                 with autocast(training.config, gang.device):
                     summed, count = self._loss(self._wrapped, batch.to(gang.device))
@@ -114,7 +104,9 @@ class Steps(Generic[B]):
         gang.all_sum(sums)
         gang.share_statistics(training.model)
         _update(training, scale=gang.size / sums[1].clamp(min=1))  # gangs average over ranks; the mean is over items
-        return Figures(sums)
+        figures = sent(sums)
+        self.settle()
+        self._unread = step, figures
 
 
 def require_finite(total: float, name: str, step: int, training: Training) -> None:

@@ -65,15 +65,12 @@ Loss = Callable[[nn.Module, B], tuple[Tensor, int]]
 
 
 def chosen_loss(loss: Loss[B], config: FitConfig, device: torch.device) -> Loss[B]:
-    """Return the loss, or its compiled form: as ``compile`` says, by default in long trainings on a GPU."""
-    wanted = config.compile if config.compile is not None else device.type == "cuda" and config.steps >= LONG
-    return compile_loss(loss) if wanted else loss
+    """Return the loss, or its compiled form: as ``compile`` says, by default in long trainings on a GPU.
 
-
-def compile_loss(loss: Loss[B]) -> Loss[B]:
-    """Return the compiled form of a loss; it is compiled when it is first called, and for a second shape again.
-
-    What PyTorch cannot compile, also for want of a compiler, is computed as before, with a warning.
+    It is compiled when it is first called, and for a second shape again.
     """
-    torch._dynamo.config.suppress_errors = True
+    wanted = config.compile if config.compile is not None else device.type == "cuda" and config.steps >= LONG
+    if not wanted:
+        return loss
+    torch._dynamo.config.suppress_errors = True  # what cannot be compiled is computed as before, with a warning
     return torch.compile(loss, options={"fallback_random": True})
