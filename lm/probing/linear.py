@@ -269,9 +269,11 @@ class RidgeProbe:
         clips it took 2.6 times as long.
         """
         if self._device is not None:
-            found = _solve_on(self._device, self._products, diagonal, self._answers)
-            if found is not None:
-                return found
+            matrix = torch.from_numpy(self._products).to(self._device, copy=True)
+            matrix.diagonal().add_(diagonal)
+            there, failed = torch.linalg.cholesky_ex(matrix)
+            if not failed.item():  # rounding did not make it indefinite
+                return torch.cholesky_solve(torch.from_numpy(self._answers).to(self._device), there).cpu().numpy()
         self._penalise(diagonal)
         try:  # the matrix is symmetric; LAPACK reads its transpose without a copy
             factor = cho_factor(self._penalised.T, lower=True, overwrite_a=True, check_finite=False)
@@ -303,16 +305,6 @@ class RidgeProbe:
         return np.asarray(features @ weights.astype(np.float32) + bias, np.float32)
 
 
-def _solve_on(device: torch.device, products: DoubleArray, diagonal: float, answers: DoubleArray) -> DoubleArray | None:
-    """Solve ``(products + diagonal I) x = answers`` on a device in 64 bits; None if rounding made it indefinite."""
-    matrix = torch.from_numpy(products).to(device, copy=True)
-    matrix.diagonal().add_(diagonal)
-    factor, failed = torch.linalg.cholesky_ex(matrix)
-    if failed.item():
-        return None
-    return torch.cholesky_solve(torch.from_numpy(answers).to(device), factor).cpu().numpy()
-
-
 def normal_equations(
     features: FloatArray, targets: DoubleArray, *, at_once: int = CLIPS_AT_ONCE, device: torch.device | None = None
 ) -> tuple[DoubleArray, DoubleArray]:
@@ -320,21 +312,15 @@ def normal_equations(
 
     ``features`` are ``(clips, dim)``, ``targets`` ``(clips, classes)``. Only one block is in memory in 64 bits.
     """
-    sizes = (features.shape[1],) * 2, (features.shape[1], targets.shape[1])
-    if device is not None:
-        sums = [torch.zeros(size, dtype=torch.float64, device=device) for size in sizes]
-        for first in range(0, len(features), at_once):
-            there = torch.from_numpy(features[first : first + at_once]).to(device).double()
-            wanted = torch.from_numpy(targets[first : first + at_once]).to(device)
-            sums[0].addmm_(there.T, there)
-            sums[1].addmm_(there.T, wanted)
-        return sums[0].cpu().numpy(), sums[1].cpu().numpy()
-    products, answers = map(np.zeros, sizes)
+    products: Any = 0.0
+    answers: Any = 0.0
     for first in range(0, len(features), at_once):
-        block = features[first : first + at_once].astype(np.float64)
-        products += block.T @ block
-        answers += block.T @ targets[first : first + at_once]
-    return products, answers
+        block: Any = features[first : first + at_once].astype(np.float64)
+        wanted: Any = targets[first : first + at_once]
+        if device is not None:
+            block, wanted = torch.from_numpy(block).to(device), torch.from_numpy(wanted).to(device)
+        products, answers = products + block.T @ block, answers + block.T @ wanted
+    return _on_host(products), _on_host(answers)
 
 
 def probe_numbers(

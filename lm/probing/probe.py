@@ -53,7 +53,6 @@ Features = Mapping[str, FloatArray]  # of each split, or of each candidate
 class Try:
     """One classifier and its validation accuracy."""
 
-    of: str  # the candidate
     penalty: float  # C
     validation_accuracy: float
 
@@ -133,10 +132,8 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
     if task.parts is not None:
         fit = partial(_accuracies, features, task, config, penalties)
         reached = np.array(side_by_side(fit, divisions(task), threads=threads), np.float64)  # (parts, penalties)
-        tries = [
-            Try(of=of, penalty=penalty, validation_accuracy=float(mean))
-            for penalty, mean in zip(penalties, reached.mean(0), strict=True)
-        ]
+        means = reached.mean(0).tolist()
+        tries = [Try(penalty=each, validation_accuracy=mean) for each, mean in zip(penalties, means, strict=True)]
         best = _best(tries)
         own, parts = fitted_penalties(best.penalty, task, config), reached[:, tries.index(best)].tolist()
         *_, scores = _scores(standard, "test", targets["train"], task, config, own)
@@ -146,7 +143,7 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
     for penalty in penalties:  # ascending: each fit starts from the solution of the previous fit
         classifier.fit(penalty)
         judged = classifier.scores(prepared["validation"])
-        tries.append(Try(of=of, penalty=penalty, validation_accuracy=accuracy(judged, targets["validation"], task)))
+        tries.append(Try(penalty=penalty, validation_accuracy=accuracy(judged, targets["validation"], task)))
         if _best(tries) is tries[-1]:
             scores, on_validation = classifier.scores(prepared["test"]), judged
     return _result(of, _best(tries), scores, task, config, tuple(tries), validation_scores=on_validation)
@@ -235,7 +232,7 @@ def scored_method(scores: FloatArray, task: ProbeTask, config: ProbeConfig, *, o
     if scores.shape[1] != len(task.classes):
         raise InputError(f"{of} scores {scores.shape[1]} classes; the labels name {len(task.classes)}: make it anew")
     validation, test = task.rows["validation"], task.rows["test"]
-    given = Try(of=of, penalty=0.0, validation_accuracy=accuracy(scores[validation], task.targets[validation], task))
+    given = Try(penalty=0.0, validation_accuracy=accuracy(scores[validation], task.targets[validation], task))
     result = _result(of, given, scores[test], task, config, (), validation_scores=scores[validation])
     return MethodResult(of=of, winner=result, candidates=())
 
@@ -253,7 +250,7 @@ def accuracy(scores: FloatArray, targets: BoolArray, task: ProbeTask) -> float:
 def outcome(scores: FloatArray, targets: BoolArray, task: ProbeTask) -> Outcome:
     """Build the outcome of one method from scores ``(clips, classes)`` and targets of the same shape."""
     if task.multi_label:
-        return _ranking(scores, targets)
+        return Rankings(truth=targets, scores=scores[None, None])
     return Hits(hits=(scores.argmax(1) == targets.argmax(1)).astype(np.float64)[None])
 
 
@@ -292,7 +289,7 @@ def _result(
         low=found.low,
         high=found.high,
         macro_f1=float(f1_score(targets, predicted, labels=present, average="macro", zero_division=0)),
-        mean_average_precision=float(measure(_ranking(scores, targets))[0, 0]),
+        mean_average_precision=float(measure(Rankings(truth=targets, scores=scores[None, None]))[0, 0]),
         predictions=task.names(predicted),
         scores=scores,
         tries=tries,
@@ -308,10 +305,6 @@ def _measured(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig) 
         seed=config.seed,
         repeats=[[each] for each in reached],
     )
-
-
-def _ranking(scores: FloatArray, targets: BoolArray) -> Rankings:
-    return Rankings(truth=targets, scores=scores[None, None])
 
 
 def _require_rows(features: FloatArray, task: ProbeTask, of: str) -> None:

@@ -99,21 +99,24 @@ class ProbeTask:
         targets = np.zeros((len(names), len(classes)), bool)
         for row, each in zip(targets, names, strict=True):
             row[[numbers[name] for name in each]] = True
-        absent = {
-            split: [name for name, present in zip(classes, targets[row].T, strict=True) if not present.any()]
-            for split, row in rows.items()
-        }
-        if lost := absent["train"]:
-            problem = f"{len(lost)} of {len(classes)} classes have no train clip ({', '.join(lost[:5])})"
-            raise InputError(f"{problem}; a probe learns from some of each: {remedy}, or leave these classes out")
         unlabelled = int((plain & ~known).sum())
+        without = f"{unlabelled} of {plain.sum()} clips have no label and are left out of the probes"
+        notices = [without] if unlabelled else []
+        for split, row in rows.items():
+            if lost := [name for name, own in zip(classes, targets[row].T, strict=True) if not own.any()]:
+                more = ", ..." if len(lost) > 5 else ""
+                problem = f"{len(lost)} of {len(classes)} classes have no {split} clip ({', '.join(lost[:5])}{more})"
+                if split == "train":
+                    rule = "a probe learns from some of each"
+                    raise InputError(f"{problem}; {rule}: {remedy}, or leave these classes out")
+                notices.append(f"{problem}: means over classes leave them out there")
         return cls(
             classes=classes,
             targets=targets,
             rows=rows,
             multi_label=label_separator is not None,
             unlabelled=unlabelled,
-            notices=tuple(_notices(len(classes), absent, unlabelled=unlabelled, clips=int(plain.sum()))),
+            notices=tuple(notices),
             groups=groups,
             noisy={
                 snr: np.flatnonzero(known & (ratios == snr)) for snr in dict.fromkeys(noise or ()) if snr is not None
@@ -148,18 +151,6 @@ def require_labels(labels: Sequence[str | None]) -> None:
     if len(classes) < 2:
         those = counted(labelled, "recording") + (" with a label" if labelled < len(labels) else "")
         raise InputError(f"all {those} have the label {min(classes)!r}, and a probe tells at least 2 apart; {remedy}")
-
-
-def _notices(classes: int, absent: Mapping[str, Sequence[str]], *, unlabelled: int, clips: int) -> Iterator[str]:
-    if unlabelled:
-        yield f"{unlabelled} of {clips} clips have no label and are left out of the probes"
-    for split in ("validation", "test"):
-        if names := absent[split]:
-            more = ", ..." if len(names) > 5 else ""
-            yield (
-                f"{len(names)} of {classes} classes have no {split} clip ({', '.join(names[:5])}{more}): "
-                "means over classes leave them out there"
-            )
 
 
 Rows = Mapping[str, RowArray]
