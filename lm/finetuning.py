@@ -354,9 +354,8 @@ class SequenceOptions(HeadOptions):
     )
 
     def text(self, label: str) -> str:
-        """Return the text that is learned: single spaces, and small letters unless capitals are kept."""
-        text = " ".join(label.split())
-        return text.lower()
+        """Return the text that is learned: single spaces, and small letters."""
+        return " ".join(label.split()).lower()
 
     def require(self, labels: Sequence[str]) -> None:
         without = [label for label in labels if not any(character.isalpha() for character in label)]

@@ -27,6 +27,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise, permutations
 from typing import Literal, Protocol, TypeVar
 
@@ -268,14 +269,13 @@ def plausibility(
 ) -> dict[str, float | None]:
     """Compute auto-BLEU of codes that follow prompts, and their perplexity under a model that did not generate them."""
 
-    def after(prompt: Codes | None, more: Codes) -> FloatArray:
-        assert other is not None, "asked for below"
+    def after(model: Scorer, prompt: Codes | None, more: Codes) -> FloatArray:
         whole = more if prompt is None else join_codes(prompt, more)
-        return other.log_probabilities(whole)[len(whole.values) - len(more.values) :]
+        return model.log_probabilities(whole)[len(whole.values) - len(more.values) :]
 
     return {
         "auto_bleu": auto_bleu([each.spectral.values for each in codes]),
-        "other_perplexity": None if other is None else _perplexity_after(after, prompts, codes),
+        "other_perplexity": None if other is None else _perplexity_after(partial(after, other), prompts, codes),
     }
 
 
@@ -310,14 +310,13 @@ def auto_bleu(sequences: Sequence[IntArray]) -> float | None:
     """
     means = []
     for n in AUTO_BLEU:
-        shares = []
-        for each in sequences:
-            counts = Counter(tuple(each[start : start + n].ravel()) for start in range(len(each) - n + 1))
-            if counts:
-                shares.append(sum(count for count in counts.values() if count > 1) / counts.total())
-        means.append(float(np.mean(shares)) if shares else None)
-    known = [mean for mean in means if mean is not None]
-    return math.prod(known) ** (1 / len(known)) if len(known) == len(means) else None
+        grams = ([tuple(each[start : start + n].ravel()) for start in range(len(each) - n + 1)] for each in sequences)
+        counted = [Counter(each) for each in grams if each]
+        if not counted:
+            return None
+        shares = [sum(count for count in each.values() if count > 1) / each.total() for each in counted]
+        means.append(float(np.mean(shares)))
+    return math.prod(means) ** (1 / len(means))
 
 
 Distance = Literal["angular", "identical"]  # angle between vectors; share of streams whose codes differ

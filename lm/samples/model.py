@@ -161,7 +161,7 @@ class SampleTransformer(nn.Module):
         reads = last + self.config.receptive_field - 1
         embedded = self.embedded(previous[:, -reads:], self.context_vectors(previous, reads))
         states = self.transformer.decoder(embedded, full_rows(embedded))
-        return self.logits(states[:, -last:])
+        return self.transformer.final_proj(states[:, -last:])
 
     def context_vectors(self, previous: Tensor, last: int) -> Tensor | None:
         """Compute the context vectors ``(batch, last, model_dim)`` of the last of ``previous (batch, time)``."""
@@ -176,9 +176,6 @@ class SampleTransformer(nn.Module):
         """Embed levels ``(batch, time)``, and add their context vectors ``(batch, time, model_dim)``."""
         embedded = self.embedding(levels)
         return embedded if vectors is None else embedded + vectors
-
-    def logits(self, states: Tensor) -> Tensor:
-        return self.transformer.final_proj(states)
 
 
 SampleConfig = SampleWaveNetConfig | TransformerConfig
@@ -249,9 +246,8 @@ def continue_levels(
     with one_thread():
         for first in range(0, samples, DRAWS_TOGETHER):
             count = min(DRAWS_TOGETHER, samples - first)
-            draws = torch.stack([torch.rand(count, generator=each, dtype=torch.float32) for each in generators]).to(
-                device
-            )
+            drawn = [torch.rand(count, generator=each, dtype=torch.float32) for each in generators]
+            draws = torch.stack(drawn).to(device)
             for step in range(count):
                 previous = draw_levels(cached.read(previous), draws[:, step : step + 1], sampling)
                 made[:, first + step] = previous
@@ -310,7 +306,7 @@ class CachedTransformer:
         embedded = self._model.embedded(levels.unsqueeze(1), self._vector)
         states = self._model.transformer.decoder(embedded, full_rows(embedded), state_bag=self._state)
         self._state.increment_step_nr()
-        return self._model.logits(states[:, 0])
+        return self._model.transformer.final_proj(states[:, 0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -319,13 +315,6 @@ class _Architecture:
 
     wavenet: SampleWaveNetConfig | None
     transformer: TransformerConfig | None
-
-    @property
-    def config(self) -> SampleConfig:
-        given = [each for each in (self.wavenet, self.transformer) if each is not None]
-        if len(given) != 1:
-            raise InputError("sample_model has the sizes of no network, or of two; it has those of one")
-        return given[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -348,7 +337,10 @@ class SampleLanguageModel:
         folder = Path(folder).expanduser()
         remedy = "copy it again from its run, or train it again (wordless run experiment=next_sample)"
         with reading(folder, SAMPLE_MODEL, _Saved, remedy=remedy) as saved:
-            create = partial(create_sample_model, saved.sample_model.config, seed=0)
+            config = saved.sample_model.wavenet or saved.sample_model.transformer
+            if config is None:
+                raise InputError("sample_model has the sizes of no network")
+            create = partial(create_sample_model, config, seed=0)
             model = load_network(create, folder, saved.weights_sha256)
         model.to(device)
         return cls(model)
@@ -388,21 +380,15 @@ class SampleLanguageModel:
             progress: called with the samples done and the samples in all.
 
         Raises:
-            InputError: a prompt has another rate, there are more or fewer seeds than prompts, or nothing is to be
-                generated.
+            InputError: a prompt has another rate, or nothing is to be generated.
         """
         rate = self.sample_rate
-        require(bool(prompts), "prompts", prompts, "ask for one sound or more")
-        if seeds is not None and len(seeds) != len(prompts):
-            raise InputError(f"there are {len(seeds)} seeds for {len(prompts)} prompts; give one each, or none")
         num_samples = samples_to_generate(seconds, rate)
         for prompt in prompts:
             given = prompt.sample_rate if prompt else rate
             require(given == rate, "the prompt's sample rate", f"{given} Hz", f"resample it to the model's {rate} Hz")
-        known = [
-            torch.zeros(0, dtype=torch.float32) if prompt is None else torch.from_numpy(prompt.samples)
-            for prompt in prompts
-        ]
+        nothing = torch.zeros(0, dtype=torch.float32)
+        known = [nothing if prompt is None else torch.from_numpy(prompt.samples) for prompt in prompts]
         longest = max(map(len, known))
         levels = torch.stack([mu_law_encode(pad(each, (longest - len(each), 0))) for each in known])
         made = continue_levels(self.model, levels, num_samples, sampling=sampling, seeds=seeds, progress=progress)
