@@ -145,8 +145,8 @@ class FineTunedModel:
         folder = model_folder(folder, FINE_TUNED)
         remedy = "copy it again, or fine-tune it again (wordless finetune)"
         with reading(folder, FINE_TUNED, _Saved, remedy=remedy) as saved:
-            match_choice([*BODIES], saved.body, option="body")
-            match_choice([*HEADS], saved.head, option="head")
+            match_choice((*BODIES,), saved.body, option="body")
+            match_choice((*HEADS,), saved.head, option="head")
             body = build(BODIES[saved.body], saved.body_config, name="body_config")
             task = build(HEADS[saved.head], saved.task, name="task")
 

@@ -383,10 +383,11 @@ class LanguageModel:
         """Compute the log-probabilities ``(time, streams)`` from batches of windows, of one length each."""
         found = np.zeros(reading.values.shape, np.float32)
         for some in batches:
-            tokens, conditions = zip(*(self.inputs(reading, window) for window in some), strict=True)
-            read = None if reading.conditions is None else torch.stack(conditions)[:, :-1]
-            # (windows, steps * streams, codes)
-            logits = self.gpt(torch.stack(tokens)[:, :-1], read).float().log_softmax(-1)
+            inputs = [self.inputs(reading, window) for window in some]
+            conditions = [own[:-1] for _, own in inputs if own is not None]
+            read = torch.stack(conditions) if conditions else None
+            tokens = torch.stack([own[:-1] for own, _ in inputs])
+            logits = self.gpt(tokens, read).float().log_softmax(-1)  # (windows, steps * streams, codes)
             values = np.stack([reading.values[window.start : window.stop].reshape(-1) for window in some])
             wanted = torch.from_numpy(values.astype(np.int64)).to(logits.device)[..., None]
             chosen = logits.gather(2, wanted).cpu().numpy().reshape(len(some), -1, found.shape[1])

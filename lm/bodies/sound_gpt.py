@@ -204,7 +204,7 @@ class SoundGPT(nn.Module):
     def forward(self, spectrograms: Tensor) -> Tensor:
         """Compute logits ``(batch, positions, ahead, streams, codebook_size)``."""
         logits: Tensor = self.predict(self.decoder(*self._embed(self._images(spectrograms))))
-        return logits.unflatten(2, (len(self.config.ahead), self.shape.streams, self.shape.codebook_size))
+        return logits.reshape(*logits.shape[:2], -1, self.shape.streams, self.shape.codebook_size)
 
     def blocks(self, spectrograms: Tensor, lengths: Tensor) -> list[Frames]:
         """Compute the stem's outputs ``(batch, steps, width)``, and the inner activations of each layer.

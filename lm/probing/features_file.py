@@ -141,7 +141,7 @@ def _floats(file: Path, key: str, array: Array, paths: Sequence[str]) -> FloatAr
         values: FloatArray = array.astype(np.float32)
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if bad.size:
-        names = [paths[row] for row in bad]
+        names = [paths[row] for row in bad.tolist()]
         raise InputError(
             f"{file}: {key} is NaN or infinite for {counted(len(names), 'clip')}: {_listed(names)}; compute it again"
         )

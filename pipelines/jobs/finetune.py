@@ -273,8 +273,8 @@ def require_unseen_labels(settings: FinetuneConfig, source: Source, clips: Clips
 
 def _job(settings: FinetuneConfig, source: Source, clips: Clips, task: Task) -> dict[str, object]:
     """Describe the work, by which the folder of the results knows it again."""
-    parts = (settings.body, settings.probe, settings.figures, source.body, task)
-    options = [settings.seed, settings.beside, *map(asdict, parts)]
+    parts = [asdict(settings.body), asdict(settings.probe), asdict(settings.figures), asdict(source.body), asdict(task)]
+    options = [settings.seed, settings.beside, *parts]
     return {
         "head": settings.head.name,
         "body": settings.body.name,
@@ -384,7 +384,7 @@ def _probed(session: Session, study: Study, task: PooledTask) -> Entry:
     """Probe the pooled states of the body; the entry is the outputs of the chosen probe for the test clips."""
     config, features = study.settings.probe, _body_features(session, study)
     rows: dict[str, IndexArray] = {str(split): own for split, own in study.rows.items()}
-    inputs = {"features": features.key, **{split: study.labelled(split).key for split in SPLITS}}
+    inputs = {"features": features.key, **{str(split): study.labelled(split).key for split in SPLITS}}
     solver = tolerance_options(len(rows["train"]), logistic=config.classifier == "logistic") | {"version": VERSION}
     recipe = Recipe("body_probed", 4, config={"task": asdict(task), **asdict(config), **solver}, inputs=inputs)
 

@@ -15,21 +15,32 @@ from wordless.base.errors import InputError
 if TYPE_CHECKING:
     from pipelines.methods.study import Study
     from pipelines.settings.run import RunSettings
+    from pipelines.stages.features import CodesOfViews
 
 
-def _bags(study: Study) -> Made:
+def _bags(number: int | None, study: Study) -> Made:
+    """Make bags of the codes of a rate; None: of those that the run has."""
     from pipelines.stages.features import code_features
 
-    return Made(trained=study.read_codes.entries, features=code_features(study.session, study.read_codes))
+    coded: CodesOfViews = study.read_codes if number is None else study.coded_at(number, alone=True)
+    of = BAG_OF_CODES if number is None else BAGS[number - 1]
+    return Made(trained=coded.entries, features=code_features(study.session, coded, of=of.name))
 
 
-def _states_of_gpt(study: Study) -> Made:
+def _states(number: int | None, study: Study) -> Made:
+    """Pool the states of the language model of a rate; None: of the run's."""
     from pipelines.stages.features import gpt_features
 
-    lm = study.entries.lm
-    assert lm is not None, "the chain trains the language model before it compares the GPT"
-    entry = gpt_features(study.session, study.read_codes, lm, states=study.options.compare.states)
-    return Made(trained=study.read_codes.entries, features=entry)
+    coded: CodesOfViews
+    if number is None:
+        coded, model, of = study.read_codes, study.entries.lm, GPT
+    else:
+        assert study.entries.rates is not None, "the chain trains the language models before it compares them"
+        coded, model, of = study.coded_at(number), study.entries.rates.models[number - 1], STATES[number - 1]
+    assert model is not None, "the chain trains the language model before it compares the GPT"
+    states = study.options.compare.states
+    features = gpt_features(study.session, coded, model, states=states, of=of.name)
+    return Made(trained=coded.entries, features=features)
 
 
 def _untrained_states(study: Study) -> Made:
@@ -51,7 +62,7 @@ BAG_OF_CODES = Method(
         line=Line(filled=False, dashes="--"),
         places=("learning curves", "groups"),
     ),
-    features=_bags,
+    features=partial(_bags, None),
 )
 GPT = Method(
     row=Row(
@@ -65,7 +76,7 @@ GPT = Method(
     ),
     input="bag_of_codes",
     reads_lm=True,
-    features=_states_of_gpt,
+    features=partial(_states, None),
 )
 RANDOM_GPT = Method(
     row=Row(
@@ -81,24 +92,6 @@ RANDOM_GPT = Method(
 
 MOST_RATES = 4  # that `tokenizer.rates` may have
 MARKERS = ("o", "^", "s", "D")  # of matplotlib
-
-
-def _bags_of_rate(number: int, study: Study) -> Made:
-    from pipelines.stages.features import code_features
-
-    coded = study.coded_at(number, alone=True)
-    features = code_features(study.session, coded, of=BAGS[number - 1].name)
-    return Made(trained=coded.entries, features=features)
-
-
-def _states_of_rate(number: int, study: Study) -> Made:
-    from pipelines.stages.features import gpt_features
-
-    models = study.entries.rates
-    assert models is not None, "the chain trains the language models of all rates before it compares them"
-    coded, states = study.coded_at(number), study.options.compare.states
-    features = gpt_features(study.session, coded, models.models[number - 1], states=states, of=STATES[number - 1].name)
-    return Made(trained=coded.entries, features=features)
 
 
 def _require_rate(name: str, number: int, options: RunSettings) -> None:
@@ -121,7 +114,7 @@ def _bag_of_rate(number: int) -> Method:
             explanation="the bag of codes of one of `tokenizer.rates`; rate 1 is the coarsest",
             line=Line(marker=MARKERS[number - 1], filled=False, dashes="--"),
         ),
-        features=partial(_bags_of_rate, number),
+        features=partial(_bags, number),
         require_options=partial(_require_rate, name, number),
     )
 
@@ -138,7 +131,7 @@ def _gpt_of_rate(number: int) -> Method:
         ),
         input=f"bag_of_rate_{number}",
         reads_rates=True,
-        features=partial(_states_of_rate, number),
+        features=partial(_states, number),
         require_options=partial(_require_rate, name, number),
     )
 

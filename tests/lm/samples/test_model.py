@@ -42,8 +42,6 @@ def test_refuses_prompts_of_another_rate_and_sounds_of_no_length() -> None:
         model.generate([prompt], seconds=1, sampling=Sampling())
     with pytest.raises(InputError, match=r"seconds\b.*\b0\b"):
         model.generate([None], seconds=0, sampling=Sampling())
-    with pytest.raises(InputError, match=r"\b2 seeds\b.*\b1 prompts\b"):
-        model.generate([None], seconds=1, sampling=Sampling(), seeds=[1, 2])
 
 
 GREEDY = Sampling(temperature=0.0, engine="torch")
