@@ -20,11 +20,11 @@ EXECUTING_MODULES = {
     *("torch.package", "torch.hub", "torch.jit", "torch.serialization", "imp"),
 }
 EXECUTING_NAMES = {"eval", "exec", "compile", "__import__"}
-# Files with other calls of that name, and what they call it of: numba's builder, our `Training`, safetensors' function.
+# Files with other calls of that name, and what they call it of: numba's builder, our `Training`, safetensors' function,
+# and cards, whose YAML huggingface_hub loads safely.
 OTHER_LOADS = {
-    "vocoder/engines/kernels.py": "builder",
-    "wordless/training/fit.py": "training",
-    "vocoder/vocoder.py": "",
+    **{"vocoder/engines/kernels.py": "builder", "wordless/training/fit.py": "training", "vocoder/vocoder.py": ""},
+    "pipelines/publishing.py": "ModelCard",
 }
 # Their from_pretrained reads safetensors and JSON.
 OURS = {"Tokenizer", "LanguageModel", "SampleLanguageModel", "Vocoder", "FineTunedModel", "FittedProbe", "cls"}
