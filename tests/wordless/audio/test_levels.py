@@ -1,6 +1,5 @@
 """Levels over time: silent ends and parts, the loudest stretch of a recording, and sounds of equal loudness."""
 
-import re
 import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +38,6 @@ from wordless.audio.recordings.inspection import InspectionConfig, inspect, meas
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.audio.waveform import FloatArray, Part, Waveform
-from wordless.base.errors import InputError
 
 RATE = 8_000  # a block of 20 ms has 160 samples
 LEVELS = st.lists(st.integers(-140, 0) | st.none(), min_size=1, max_size=60)  # dB of each block; None: digital silence
@@ -91,13 +89,6 @@ def test_the_part_reaches_from_the_first_to_the_last_loud_block(
     assert part.start + part.num_samples in (min(160 * (max(each) + 1), len(samples)) for each in (loud, barely))
 
 
-def test_the_loudness_of_the_whole_changes_nothing() -> None:
-    samples = at_levels([-60.05, -35.05, -20.05, 0, -30.05, -50.05])
-    edges = find_edges(block_powers(samples, RATE))
-    assert edges == ((0, 600), (1, 350), (2, 200), (3, 0), (4, 300), (5, 500))
-    assert find_edges(block_powers(samples / np.float32(1024), RATE)) == edges
-
-
 @pytest.mark.parametrize("trim_db", [30.0, 60.0])
 def test_a_waveform_is_trimmed_as_its_file_is(trim_db: float, tmp_path: Path) -> None:
     noise_around_a_tone(tmp_path / "a.wav", before=0.31, tone=0.5, after=0.213)
@@ -143,34 +134,6 @@ def test_other_thresholds_need_no_second_decoding(tmp_path: Path) -> None:
         assert clips(tmp_path / "corpus", trim_db, cache=cache) == clips(tmp_path / "corpus", trim_db)
     assert clips(tmp_path / "corpus", None, cache=cache) == [whole]
     assert cache.read_bytes() == content
-
-
-def test_blocks_of_the_file_do_not_depend_on_how_much_is_decoded_at_once(tmp_path: Path) -> None:
-    """So many channels that less than a second is decoded at once, at a rate of which 20 ms are no whole samples."""
-    rng = np.random.default_rng(0)
-    envelope = np.exp(-np.square(np.linspace(-3, 3, 3 * 11_025)))
-    sound = (rng.normal(0, 0.1, (len(envelope), 24)) * envelope[:, None]).astype(np.float32)
-    soundfile.write(tmp_path / "a.wav", sound, 11_025, subtype="FLOAT")
-    mixed = sound[:, 0].copy()
-    for channel in range(1, 24):
-        mixed += sound[:, channel]
-    assert measure(tmp_path, "a.wav").edges == find_edges(block_powers(mixed / np.float32(24), 11_025))
-
-
-def test_the_shortest_length_is_that_without_the_ends(tmp_path: Path) -> None:
-    noise_around_a_tone(tmp_path / "a.wav", before=0.3, tone=0.2, after=0.2)
-    config = InspectionConfig(trim_db=30, min_seconds=0.25)
-    fit, rejected = inspect(tmp_path, ["a.wav"], config)
-    assert not fit
-    assert re.search(r"short.*\b0\.200 s\b.*\b0\.25 s", rejected[0].reason)
-    with pytest.raises(InputError, match=r"1 .*short"):
-        clips(tmp_path, 30, min_seconds=0.25)
-
-
-@pytest.mark.parametrize("trim_db", [0.0, -30.0, 121.0, float("inf"), float("nan")])
-def test_what_is_no_threshold_is_refused(trim_db: float) -> None:
-    with pytest.raises(InputError, match=r"^trim_db\b.*\b0\.1\b.*\b120 dB"):
-        InspectionConfig(trim_db=trim_db)
 
 
 @pytest.mark.parametrize(

@@ -91,28 +91,6 @@ def test_files_that_the_pattern_does_not_fit_are_set_aside(tmp_path: Path, tone:
     assert "`pattern` {label}_{group}_{index}.wav" in rejected[0].reason
 
 
-def test_formats_that_cannot_be_read_are_set_aside_by_name(tmp_path: Path, tone: Tone) -> None:
-    tone("dog/1.wav")
-    (tmp_path / "dog" / "2.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(64))
-    (tmp_path / "dog" / "cover.png").write_bytes(b"\x89PNG")
-    manifest, rejected = build_manifest(CorpusConfig(root=str(tmp_path), split=ALL_TRAIN))
-    assert [clip.path for clip in manifest.clips] == ["dog/1.wav"]
-    assert [each.path for each in rejected] == ["dog/2.m4a"]
-
-
-def test_a_table_lists_and_describes(tmp_path: Path, tone: Tone) -> None:
-    for name in ("a.wav", "x/b.wav", "not listed.wav"):
-        tone(name)
-    table = tmp_path / "table.csv"
-    table.write_text("path,label,split\nx/../x/b.wav,up,test\na.wav,down,train\n")
-    config = CorpusConfig(table=str(table), split=SplitConfig(by="table", validation_fraction=0))
-    manifest, _ = build_manifest(config)
-    assert [(each.path, each.label, each.split) for each in manifest.clips] == [
-        ("a.wav", "down", "train"),
-        ("x/b.wav", "up", "test"),
-    ]
-
-
 def test_a_fairseq_table_brings_its_root_and_a_jsonl_table_may_hold_absolute_paths(tmp_path: Path, tone: Tone) -> None:
     tone("audio/a.wav")
     (tmp_path / "train.tsv").write_text(f"{tmp_path / 'audio'}\na.wav\t800\n")
@@ -425,15 +403,6 @@ def test_a_listed_path_that_no_file_can_have_is_set_aside(tmp_path: Path, tone: 
     assert [clip.path for clip in manifest.clips] == ["a.wav"]
     assert [each.path for each in rejected] == [path]
     assert rejected[0].reason
-
-
-def test_a_list_of_a_split_may_name_a_path_that_no_file_can_have(tmp_path: Path, tone: Tone) -> None:
-    tone("a.wav")
-    tone("b.wav")
-    (tmp_path / "test.txt").write_text(f"a.wav\n{IMPOSSIBLE[0]}\n{IMPOSSIBLE[1]}\n")
-    split = SplitConfig(by="lists", test=("test.txt",), validation_fraction=0)
-    manifest, _ = build_manifest(CorpusConfig(root=str(tmp_path), split=split))
-    assert {clip.path: clip.split for clip in manifest.clips} == {"a.wav": "test", "b.wav": "train"}
 
 
 def test_parts_of_files_with_the_same_sound_are_those_of_the_first(tmp_path: Path) -> None:

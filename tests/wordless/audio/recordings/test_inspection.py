@@ -1,9 +1,7 @@
 """Inspection: unfit files are set aside with the reason, alike with any number of workers, and heard only once."""
 
 import json
-import os
 import re
-import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,9 +16,8 @@ import soundfile
 
 from tests.hostile.audio_files import mp3_of_estimated_length, wav, write_honest_files, write_hostile_files
 from tests.hostile.codes_files import hostile_tables, outcome
-from tests.hostile.measured import at_most_seconds, measured, write_special_files
+from tests.hostile.measured import measured, write_special_files
 from tests.wordless.audio.conftest import Tone
-from wordless.audio.decoding import count_samples
 from wordless.audio.mono import mono
 from wordless.audio.recordings.clips import CONFLICTING, without_duplicates
 from wordless.audio.recordings.corpus import recordings_at
@@ -191,32 +188,6 @@ def test_a_cut_file_is_damaged_though_the_decoder_tells_only_what_is_left(tmp_pa
     assert all(re.search("damaged|decoded", reason) for reason in reasons.values()), reasons
 
 
-def test_a_length_that_was_never_filled_in_is_no_damage(tmp_path: Path) -> None:
-    for number, size in enumerate((0xFFFF_FFFF, 0x7FFF_FFFF, 0x7FFF_F000)):
-        (tmp_path / f"{number}.wav").write_bytes(wav(rate=8_000 + number, data_size=size))
-    fit, rejected = inspect(tmp_path, ["0.wav", "1.wav", "2.wav"], InspectionConfig())
-    assert not rejected
-    assert {found.num_samples for found in fit.values()} == {1_600}
-
-
-@pytest.mark.parametrize("name", ["a.flac", "a.aiff"])
-def test_a_file_written_into_a_pipe_is_fit(tmp_path: Path, name: str) -> None:
-    """Its encoder could not go back to the header: FLAC says 0 samples, an unknown number; sox writes a huge AIFF."""
-    soundfile.write(tmp_path / name, np.random.default_rng(0).uniform(-0.3, 0.3, 8_000), 8_000)
-    content = bytearray((tmp_path / name).read_bytes())
-    if name == "a.flac":
-        content[21] &= 0xF0  # the number of samples has 36 bits
-        content[22:26] = bytes(4)
-    else:
-        size, frames = content.index(b"SSND") + 4, content.index(b"COMM") + 10
-        content[size : size + 4] = struct.pack(">I", 0x7F00_0008)
-        content[frames : frames + 4] = struct.pack(">I", 0x7F00_0000 // 2)
-    (tmp_path / name).write_bytes(content)
-    fit, rejected = inspect(tmp_path, [name], InspectionConfig())
-    assert (rejected, fit[name].num_samples) == ((), 8_000)
-    assert name == "a.aiff" or count_samples(tmp_path / name) == 8_000
-
-
 def test_every_mp3_of_the_instruments_is_fit(instruments: Path) -> None:
     names = sorted(str(path.relative_to(instruments)) for path in instruments.rglob("*.mp3"))[::8]
     fit, rejected = inspect(instruments, names, InspectionConfig())
@@ -310,23 +281,6 @@ def test_a_damaged_cache_is_mended(damage: Callable[[bytes], bytes], folder: Pat
     assert "good.wav" in cache.read_text()
 
 
-@pytest.mark.parametrize("number", range(8))
-def test_a_flipped_bit_in_the_cache_changes_nothing(number: int, folder: Path, tmp_path: Path) -> None:
-    cache = tmp_path / "inspection.jsonl"
-    whole = inspect(folder, names(folder), InspectionConfig(), cache=cache)
-    content = bytearray(cache.read_bytes())
-    for place in range(number, len(content), 97):
-        content[place] ^= 1  # of a digit: another digit
-    cache.write_bytes(content)
-    assert inspect(folder, names(folder), InspectionConfig(), cache=cache) == whole
-
-
-def test_a_pipe_in_the_place_of_the_cache_is_not_waited_for(folder: Path, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "inspection.jsonl")
-    with at_most_seconds(10), pytest.raises(OSError, match=r"inspection\.jsonl"):
-        inspect(folder, names(folder), InspectionConfig(), cache=tmp_path / "inspection.jsonl")
-
-
 def test_a_changed_file_is_heard_again(tmp_path: Path, tone: Tone) -> None:
     cache = tmp_path / "inspection.jsonl"
     tone("a.wav", seconds=0.2)
@@ -404,12 +358,6 @@ def test_samples_without_a_header_are_listed(tmp_path: Path, name: str) -> None:
     _, rejected = inspect(tmp_path, paths, InspectionConfig())
     assert paths == [name]
     assert "header" in rejected[0].reason
-
-
-def test_random_bytes_are_not_called_text(tmp_path: Path) -> None:
-    (tmp_path / "a.wav").write_bytes(np.random.default_rng(0).bytes(2_000))
-    _, rejected = inspect(tmp_path, ["a.wav"], InspectionConfig())
-    assert "text" not in rejected[0].reason
 
 
 READ = """

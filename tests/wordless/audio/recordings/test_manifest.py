@@ -97,15 +97,6 @@ def test_seconds_are_those_that_are_used_and_a_segment_has_a_name_of_its_own() -
     assert len({clip.name for clip in neighbours}) == 3
 
 
-def test_only_a_manifest_with_segments_has_a_column_for_them(tmp_path: Path) -> None:
-    write_manifest(Clips.from_rows(tmp_path, (CLIP,)), tmp_path / "whole.tsv")
-    assert (tmp_path / "whole.tsv").read_text().startswith("path\tstart\tnum_samples\ttrimmed\t")
-    parts = tuple(replace(CLIP, segment=number, start=8_000 * number) for number in range(2))
-    write_manifest(Clips.from_rows(tmp_path, (CLIP, *parts)), tmp_path / "parts.tsv")
-    assert (tmp_path / "parts.tsv").read_text().startswith("path\tsegment\tstart\t")
-    assert read_manifest(tmp_path / "parts.tsv", tmp_path).clips == (CLIP, *parts)
-
-
 def test_another_table_is_no_manifest(tmp_path: Path) -> None:
     (tmp_path / "manifest.tsv").write_text("path\tlabel\n")
     with pytest.raises(InputError, match=r"manifest\.tsv:1: .*header"):
