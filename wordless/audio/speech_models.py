@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 NAMES = {"wav2vec2": "wav2vec 2.0", "hubert": "HuBERT", "wavlm": "WavLM", "data2vec-audio": "data2vec"}
-PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 REMEDY = "give a local folder of a Hugging Face wav2vec 2.0, HuBERT, WavLM or data2vec-audio model"
 LEAST_BYTES = 8  # of weights for each layer and square of its width: four matrices of attention, in 16 bits
 MOST_LAYERS = 1000
@@ -130,18 +129,12 @@ def _values(file: Path, given: str) -> dict[str, object]:
 
 
 def _require_weights(folder: Path, given: str) -> int:
-    """Return how many bytes the weights have; refuse a folder without weights in safetensors."""
+    """Return how many bytes the weights have; refuse a folder without weights in one file of safetensors."""
     if (folder / WEIGHTS).is_file():
         return (folder / WEIGHTS).stat().st_size
-    pickled = sorted(path.name for pattern in PICKLED for path in folder.glob(pattern))
-    if pickled:
-        raise InputError(
-            f"{given} holds pickled weights alone ({pickled[0]}), which could run code when they are read; save them "
-            "as safetensors, with AutoModel.from_pretrained(FOLDER).save_pretrained(OTHER_FOLDER) of transformers"
-        )
-    several = "; weights in several files: call save_pretrained(FOLDER, max_shard_size='100GB') of transformers"
-    more = several if any(folder.glob("*.safetensors")) else ""
-    raise InputError(f"{given} holds no {WEIGHTS}; {REMEDY}{more}")
+    problem = f"{given} holds no {WEIGHTS}: pickled weights may run code, and weights in several files are not read"
+    saved = "AutoModel.from_pretrained(FOLDER).save_pretrained(OTHER_FOLDER, max_shard_size='100GB') of transformers"
+    raise InputError(problem, remedy=f"save the model by {saved}, or {REMEDY}")
 
 
 def _whole(values: Mapping[str, object], name: str, otherwise: int, *, most: int) -> int:
