@@ -23,6 +23,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wordless.audio.ffmpeg import FFmpegSound, UnreadableError, count_packets
-from wordless.audio.waveform import FloatArray
+from wordless.audio.waveform import FloatArray, Part
 from wordless.base.errors import InputError, require
 from wordless.base.files import open_regular
 
@@ -137,7 +138,7 @@ class RecordingError(InputError):
 
 
 class Recording:
-    """An open recording, read from start to end. Errors name the file."""
+    """An open recording, read from start to end, or in parts in order of time. Errors name the file."""
 
     def __init__(self, path: Path) -> None:
         """Open a file by the reader that finds more sound in it.
@@ -159,6 +160,8 @@ class Recording:
             self.channels: int = self._sound.channels
             self.format: str = self._sound.format  # as libsndfile names it
             self.subtype: str = self._sound.subtype
+            self._exact = self.format in _EXACT_FORMATS and self.subtype in SAMPLE_BYTES
+            self._ended, self._recent = False, deque[npt.NDArray[np.float32]]()
             _require_plausible(self)
 
     def __enter__(self) -> Recording:
@@ -209,11 +212,48 @@ class Recording:
             self._position += len(block)
             return block
 
-    def seek(self, sample: int) -> None:
-        """Go to a sample of a recording in a format with exact seeking."""
-        with self._named_errors():
-            self._sound.seek(sample)
-        self._position = sample
+    @property
+    def at_end(self) -> bool:
+        """Whether the whole file has been read."""
+        return self._ended or (self.declared is not None and self._position >= self.declared)
+
+    def reaches(self, start: int) -> bool:
+        """Return whether the sample ``start`` can be read without decoding from the beginning."""
+        return self._exact or start >= self._position - sum(map(len, self._recent))
+
+    def samples(self, part: Part, size: int) -> Iterator[npt.NDArray[np.float32]]:
+        """Give a part that `reaches` allows in blocks ``(samples, channels)`` of at most ``size`` samples.
+
+        ::
+
+            file      |=============|==========|- - - - - - - -
+                                    ^ recent   ^ position          recent samples can be read again
+        """
+        if self._exact and part.start != self._position:
+            with self._named_errors():
+                self._sound.seek(part.start)
+            self._position, self._ended = part.start, False
+        while part.start > self._position:
+            if not len(self._read_on(min(part.start - self._position, size))):
+                return
+        place, end = part.start, part.start + part.num_samples
+        if place < self._position:
+            recent = np.concatenate(self._recent)
+            known = recent[len(recent) - (self._position - place) :][: part.num_samples]
+            place += len(known)
+            yield known
+        while place < end and len(block := self._read_on(min(end - place, size))):
+            place += len(block)
+            yield block
+
+    def _read_on(self, count: int) -> npt.NDArray[np.float32]:
+        block = self.read(min(count, max(BLOCK_VALUES // self.channels, 1)))
+        self._ended = not len(block)
+        if not self._exact:
+            self._recent.append(block)
+            while sum(each.size for each in self._recent) - self._recent[0].size >= _RECENT_VALUES:
+                self._recent.popleft()
+        return block
 
     def _open(self, file: int) -> SoundFile | FFmpegSound:
         status = os.fstat(file)
@@ -236,6 +276,9 @@ _UNKNOWN_LENGTH = (1 << 63) - 1  # samples: SF_COUNT_MAX of libsndfile, for FLAC
 # bytes of a sample, in encodings whose samples do not depend on others
 SAMPLE_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
 SAMPLE_BYTES |= {"ULAW": 1, "ALAW": 1}
+# Formats in which libsndfile seeks to the exact sample; tests compare the bits.
+_EXACT_FORMATS = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC"})
+_RECENT_VALUES = 1 << 22  # kept of others, 16 MB: the last 95 s of mono at 44.1 kHz are read again without decoding
 _STRAY = 1024  # bytes behind the sound; fewer are some program's rubbish
 _PADDING = 1 << 30  # zero bytes behind the sound; fewer are padding
 _TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS")  # that programs append to any file

@@ -10,7 +10,6 @@ Several parts of a recording are read in order of time without decoding from its
 import os
 import shutil
 import sys
-from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,11 +19,9 @@ from tempfile import NamedTemporaryFile
 from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from wordless.audio.decoding import (
     BLOCK_VALUES,
-    SAMPLE_BYTES,
     Channel,
     ChannelPowers,
     Recording,
@@ -38,113 +35,44 @@ from wordless.audio.decoding import (
 from wordless.audio.waveform import FloatArray, Part, Waveform, equal_blocks, first_samples, join_blocks, unusable_peak
 from wordless.base.errors import InputError, require
 
-# Formats and encodings in which libsndfile seeks to the exact sample; tests compare the bits.
-_EXACT_FORMATS = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC"})
 WHOLE = Part(start=0, num_samples=sys.maxsize)
-_RECENT_VALUES = 1 << 22  # kept by a cursor, 16 MB: the last 95 s of mono at 44.1 kHz are read again without decoding
 
-
-class Cursor:
-    """A position in an open recording, for reading parts in order of time.
-
-    ::
-
-        file      |=============|==========|- - - - - - - -
-                                ^ recent   ^ position          recent samples can be read again
-    """
-
-    def __init__(self, path: Path, state: tuple[object, ...], channel: int | None = None) -> None:
-        self.state = state  # of the file and the process; the cursor serves only this state
-        self._recording = Recording(path)
-        require_channel(self._recording, channel)
-        self._channel = channel
-        self._exact = self._recording.format in _EXACT_FORMATS and self._recording.subtype in SAMPLE_BYTES
-        self._position = 0
-        self._length = self._recording.declared  # None: the end shows when it is reached
-        self._ended = False
-        self._recent: deque[npt.NDArray[np.float32]] = deque()  # (samples, channels)
-
-    @property
-    def sample_rate(self) -> int:
-        """Sample rate of the file in Hz."""
-        return self._recording.samplerate
-
-    @property
-    def at_end(self) -> bool:
-        """Whether the whole file has been read."""
-        return self._ended or (self._length is not None and self._position >= self._length)
-
-    def serves(self, state: tuple[object, ...], start: int) -> bool:
-        """Return whether sample ``start`` of the file in this state can be read without decoding from the beginning."""
-        return self.state == state and (self._exact or start >= self._position - sum(map(len, self._recent)))
-
-    def blocks(self, part: Part, size: int, powers: ChannelPowers | None = None) -> Iterator[FloatArray]:
-        """Give a part in mono blocks of at most ``size`` samples, at the file's own rate; its ``powers`` are summed."""
-        yield from mono_blocks(self._blocks_of_all_channels(part, size), self._channel, powers)
-
-    def _blocks_of_all_channels(self, part: Part, size: int) -> Iterator[npt.NDArray[np.float32]]:
-        if self._exact and part.start != self._position:
-            self._recording.seek(part.start)
-            self._position, self._ended = part.start, False
-        while part.start > self._position:
-            if not len(self._read(min(part.start - self._position, size))):
-                return
-        place, end = part.start, part.start + part.num_samples
-        if place < self._position:
-            recent = np.concatenate(self._recent)
-            known = recent[len(recent) - (self._position - place) :][: part.num_samples]
-            place += len(known)
-            yield known
-        while place < end and len(block := self._read(min(end - place, size))):
-            place += len(block)
-            yield block
-
-    def close(self) -> None:
-        """Close the file."""
-        self._recording.close()
-
-    def _read(self, count: int) -> npt.NDArray[np.float32]:
-        at_once = min(count, max(BLOCK_VALUES // self._recording.channels, 1))
-        block = self._recording.read(at_once)
-        self._position += len(block)
-        self._ended = not len(block)
-        if not self._exact:
-            self._recent.append(block)
-            while sum(each.size for each in self._recent) - self._recent[0].size >= _RECENT_VALUES:
-                self._recent.popleft()
-        return block
-
-
-_cursors: list[Cursor] = []  # the last cursor, if any; it is removed while in use, so that no two readers share it
+# The recording that was read last, with its state and channel; it is removed while in use, so no two readers share it.
+_last: list[tuple[tuple[object, ...], Recording]] = []
 
 
 @contextmanager
-def cursor_before(path: Path, part: Part) -> Iterator[Cursor]:
-    """Give the last cursor if it can read the part's channel from its start on, else a new one."""
+def recording_before(path: Path, part: Part) -> Iterator[Recording]:
+    """Give the recording that was read last if it can go on to the part without decoding from its beginning, else open.
+
+    It stays open behind the part, so parts in order of time are decoded once.
+    """
     state = (*file_state(path), part.channel)
-    cursor = _cursors.pop() if _cursors else None
-    if cursor is not None and not cursor.serves(state, part.start):
-        cursor.close()
-        cursor = None
-    cursor = cursor or Cursor(path, state, part.channel)
+    known, recording = _last.pop() if _last else ((), None)
+    if recording is not None and not (known == state and recording.reaches(part.start)):
+        recording.close()
+        recording = None
+    if recording is None:
+        recording = Recording(path)
     try:
-        yield cursor
+        require_channel(recording, part.channel)
+        yield recording
     except GeneratorExit:  # the reader stopped early
-        _keep(cursor)
+        _keep(state, recording)
         raise
     except BaseException:
-        cursor.close()
+        recording.close()
         raise
-    _keep(cursor)
+    _keep(state, recording)
 
 
-def _keep(cursor: Cursor) -> None:
-    if cursor.at_end:
-        cursor.close()
+def _keep(state: tuple[object, ...], recording: Recording) -> None:
+    if recording.at_end:
+        recording.close()
         return
-    _cursors.append(cursor)
-    while len(_cursors) > 1:
-        _cursors.pop(0).close()
+    _last.append((state, recording))
+    while len(_last) > 1:
+        _last.pop(0)[1].close()
 
 
 def file_state(path: Path) -> tuple[object, ...]:
@@ -271,14 +199,15 @@ def read_blocks(
     elif isinstance(channel, int):
         rule = f"the part has channel {part.channel}; give only one of them"
         require(channel == part.channel, "channel", channel, rule)
-    with cursor_before(path, part) as cursor:
+    with recording_before(path, part) as recording:
+        rate = recording.samplerate
         if powers is not None:
-            powers.sample_rate = cursor.sample_rate
-        if reason := upsampling_fault(cursor.sample_rate, sample_rate):
+            powers.sample_rate = rate
+        if reason := upsampling_fault(rate, sample_rate):
             remedy = "leave it out, or choose a lower sample rate"
             raise RecordingError(path, reason, kind="rate too low", remedy=remedy)
-        blocks = cursor.blocks(part, max(round(block_seconds * cursor.sample_rate), 1), powers)
-        yield from resample_blocks(_require_usable(blocks, path), cursor.sample_rate, sample_rate)
+        blocks = mono_blocks(recording.samples(part, max(round(block_seconds * rate), 1)), part.channel, powers)
+        yield from resample_blocks(_require_usable(blocks, path), rate, sample_rate)
 
 
 def read_beginning(

@@ -23,8 +23,8 @@ from tests.wordless.audio.conftest import (
     mp3_in_wav,
     without_header,
 )
-from wordless.audio.decoding import RecordingError, count_samples
-from wordless.audio.reading import Cursor, read, read_blocks
+from wordless.audio.decoding import Recording, RecordingError, count_samples
+from wordless.audio.reading import read, read_blocks
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.waveform import Part
 
@@ -183,12 +183,11 @@ def test_rifx_is_read_by_libsndfile_alone(tmp_path: Path) -> None:
     assert np.array_equal(read(tmp_path / "a.wav").samples * 32_768, RIFX)
 
 
-def test_a_cursor_notes_the_end_of_an_mp3_of_unknown_length(tmp_path: Path) -> None:
+def test_the_end_of_an_mp3_of_unknown_length_is_noted(tmp_path: Path) -> None:
     (tmp_path / "a.mp3").write_bytes(without_header(changing_mp3(rate=RATE, channels=1, mode="VARIABLE")))
-    cursor = Cursor(tmp_path / "a.mp3", ())
-    found = sum(map(len, cursor.blocks(Part(start=0, num_samples=10**9), RATE)))
-    assert (found, cursor.at_end) == (len(read(tmp_path / "a.mp3").samples), True)
-    cursor.close()
+    with Recording(tmp_path / "a.mp3") as recording:
+        found = sum(map(len, recording.samples(Part(start=0, num_samples=10**9), RATE)))
+        assert (found, recording.at_end) == (len(read(tmp_path / "a.mp3").samples), True)
 
 
 @pytest.mark.parametrize("tail", [b"", LIST])
