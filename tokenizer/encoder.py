@@ -132,12 +132,12 @@ def encode(encoder: Encoder, views: Sequence[View]) -> list[CodedClip]:
     one.
     """
     tokenizer, root, audio = encoder.tokenizer, encoder.root, encoder.tokenizer.config.audio
-    sounds = [
+    sounds = (
         skip_samples(view.blocks(root, audio.sample_rate), view.change.offset_frames * audio.hop_length)
         for view in views
         if not view.change.of_log_mel
-    ]
-    of_sounds = iter(tokenizer.encode_recordings(sounds, pitched=encoder.pitched))
+    )
+    of_sounds = (tokenizer.encode_own(blocks, pitched=encoder.pitched) for blocks in sounds)
     of_log_mel = _encode_log_mel(encoder, [view for view in views if view.change.of_log_mel])
     return [
         CodedClip(

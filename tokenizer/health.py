@@ -128,8 +128,8 @@ def measure_stability(
         noisy = samples + random.normal(0, level, len(samples)).astype(np.float32)
         late = np.pad(samples, (delay, 0))[: len(samples)]
         # not `encode`, which refuses samples beyond `LOUDEST`: the gain may lift a loud clip above it
-        heard = [[each] for each in (samples, noisy, samples * gain, late)]
-        plain, *others = (codes.values for codes in tokenizer.encode_recordings(heard, pitched=False))
+        heard = (samples, noisy, samples * gain, late)
+        plain, *others = (tokenizer.encode_own([each], pitched=False).values for each in heard)
         total += plain.size
         for name, changed in zip(same, others, strict=True):
             same[name] += int((changed == plain).sum())

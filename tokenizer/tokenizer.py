@@ -156,22 +156,41 @@ class Tokenizer(nn.Module):
         Recordings are waveforms, or samples that have one rate in Hz. An array or tensor is ``(batch, samples)``, or
         ``(batch, channels, samples)``.
         """
-        named, rate = each_recording(recordings), self.front_end.sample_rate  # errors have the number of a recording
-        sounds = (sound_for(self.front_end, each, sample_rate, name=name) for each, name in named)
-        return self.encode_recordings([resample_blocks([each.samples], each.sample_rate, rate) for each in sounds])
-
-    def encode_recordings(self, recordings: Sequence[Iterable[FloatArray]], *, pitched: bool = True) -> list[Codes]:
-        """Encode recordings that arrive in blocks at the own sample rate; without ``pitched``, without their pitch."""
-        return [self._gather(blocks, pitched=pitched) for blocks in recordings]
+        named = each_recording(recordings)  # errors have the number of a recording
+        sounds = [sound_for(self.front_end, each, sample_rate, name=name) for each, name in named]
+        return [self.encode_blocks([each.samples], each.sample_rate) for each in sounds]
 
     def encode_file(self, path: Path | str) -> Codes:
         """Encode a recording that libsndfile can read; see `encode_stream` for its use of memory."""
         audio = self.config.audio
-        return self._gather(read_blocks(Path(path), audio.sample_rate, channel=audio.channel))
+        return self.encode_own(read_blocks(Path(path), audio.sample_rate, channel=audio.channel))
 
     def encode_blocks(self, blocks: Iterable[FloatArray], sample_rate: int) -> Codes:
         """Encode a waveform that arrives in blocks of any sizes."""
-        return self._gather(resample_blocks(blocks, sample_rate, self.config.audio.sample_rate))
+        return self.encode_own(resample_blocks(blocks, sample_rate, self.config.audio.sample_rate))
+
+    def encode_own(self, blocks: Iterable[FloatArray], *, pitched: bool = True) -> Codes:
+        """Encode blocks at the own sample rate; without ``pitched``, without their pitch.
+
+        The rates are encoded side by side, block after block of the coarsest.
+
+        A block has equally many codes at each rate, so finer rates take several blocks::
+
+            rate 1   [          block          ]
+            rate 2   [   block    ][   block   ]
+        """
+        gathered = [GatheredCodes(each.format if pitched else each.format.spectral) for each in self.rates]
+        copies = tee(blocks, len(self.rates)) if self.coarser else (blocks,)  # a tee keeps blocks for a while
+        streams = [
+            each.encode_stream(copy, at_once=self._at_once, pitched=pitched)
+            for each, copy in zip(self.rates, copies, strict=True)
+        ]
+        shares = [self.format.samples_per_code // each.format.samples_per_code for each in self.rates]
+        while any(turn := [list(islice(stream, share)) for stream, share in zip(streams, shares, strict=True)]):
+            for rate, several in zip(gathered, turn, strict=True):
+                for block, covered in several:
+                    rate.add(block, covered)
+        return join_rates([rate.codes for rate in gathered])
 
     def encode_stream(
         self, blocks: Iterable[FloatArray], *, at_once: int = 1, pitched: bool = True
@@ -402,27 +421,6 @@ class Tokenizer(nn.Module):
     def _weights(self) -> dict[str, Tensor]:
         state = self.state_dict()
         return {name: value for name, value in state.items() if not name.startswith(("log_mel.", "speech_layer."))}
-
-    def _gather(self, samples: Iterable[FloatArray], *, pitched: bool = True) -> Codes:
-        """Encode samples at each rate, side by side, block after block of the coarsest.
-
-        A block has equally many codes at each rate, so finer rates take several blocks::
-
-            rate 1   [          block          ]
-            rate 2   [   block    ][   block   ]
-        """
-        gathered = [GatheredCodes(each.format if pitched else each.format.spectral) for each in self.rates]
-        copies = tee(samples, len(self.rates)) if self.coarser else (samples,)  # a tee keeps blocks for a while
-        streams = [
-            each.encode_stream(copy, at_once=self._at_once, pitched=pitched)
-            for each, copy in zip(self.rates, copies, strict=True)
-        ]
-        shares = [self.format.samples_per_code // each.format.samples_per_code for each in self.rates]
-        while any(turn := [list(islice(stream, share)) for stream, share in zip(streams, shares, strict=True)]):
-            for rate, blocks in zip(gathered, turn, strict=True):
-                for block, covered in blocks:
-                    rate.add(block, covered)
-        return join_rates([rate.codes for rate in gathered])
 
 
 def sound_for(audio: SpectrogramConfig, given: Waveform | Samples, sample_rate: int | None, *, name: str) -> Waveform:

@@ -57,7 +57,7 @@ class GptNetwork(BodyNetwork):
 
 def _encode(blocks: Iterable[FloatArray], *, folder: Path, device: str, pitched: bool) -> Array:
     """Convert blocks of samples to codes ``(time, streams)`` by the tokenizer in a folder."""
-    return load_tokenizer(folder, device).encode_recordings([blocks], pitched=pitched)[0].values
+    return load_tokenizer(folder, device).encode_own(blocks, pitched=pitched).values
 
 
 @dataclass(frozen=True, kw_only=True)

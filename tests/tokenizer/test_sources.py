@@ -81,7 +81,7 @@ def test_a_vocoder_serves_codes_with_and_without_pitch(plain: Tokenizer, pitched
 
 def test_the_spectrum_is_encoded_alike_with_and_without_pitch(plain: Tokenizer, pitched: Tokenizer) -> None:
     sounds = [voice(0.3), voice(0.5, 120.0), voice(0.2)[:0]]
-    whole, without = (pitched.encode_recordings([[each] for each in sounds], pitched=each) for each in (True, False))
+    whole, without = ([pitched.encode_own([each], pitched=which) for each in sounds] for which in (True, False))
     for sound, own, spectral in zip(sounds, whole, without, strict=True):
         np.testing.assert_array_equal(own.values, pitched.encode_blocks([sound], RATE).values)
         np.testing.assert_array_equal(spectral.values, plain.encode_blocks([sound], RATE).values)
