@@ -114,7 +114,10 @@ def test_a_refused_run_leaves_no_folder_and_one_that_fails_later_keeps_it(projec
     assert not (project / "runs").exists()
     code, told = ended(begin(project, "wish=fail"))
     assert (code, told) == (2, "wordless try: the training fails\n")
-    assert len([*(project / "runs").iterdir()]) == 1
+    (kept,) = (project / "runs").iterdir()
+    (project / "go").touch()
+    assert ended(begin(project, "wish=a"))[0] == 0
+    assert wishes(project / "runs") == {f"{kept.name}_2": "a"}  # of the same time
 
 
 def test_a_name_is_a_folder_in_which_the_same_command_resumes(project: Path) -> None:
