@@ -14,8 +14,7 @@ from lm.bodies.convolutional import ConvBody
 from lm.bodies.gpt import GptBody
 from lm.bodies.spectrogram_transformer import AstBody
 from lm.bodies.wav2vec2 import Wav2vec2Body
-from lm.ctc import SequenceTask
-from lm.heads import ClassificationTask, RegressionTask, Row, Task
+from lm.heads import ClassificationTask, RegressionTask, Row, SequenceTask, Task
 from lm.probing.vectors import FloatArray
 from wordless.audio.decoding import Channel
 from wordless.audio.levels import trim_ends

@@ -369,7 +369,7 @@ class SequenceOptions(HeadOptions):
             require_decoder()
 
     def task(self, train: Sequence[str], held_out: Sequence[str]) -> Task:
-        from lm.ctc import SequenceTask
+        from lm.heads import SequenceTask
 
         self.require(train)
         characters = {character for label in train for character in self.text(label)}

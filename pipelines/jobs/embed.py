@@ -23,7 +23,7 @@ from pipelines.results.run_record import RESULTS, read_results, recorded_options
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.run import choose_workers
 from pipelines.stages.features import ClipReading, log_mel_features
-from pipelines.stages.sound_gpt import sound_gpt_features
+from pipelines.stages.pretraining import sound_gpt_features
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from pipelines.store.stored_features import (

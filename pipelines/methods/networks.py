@@ -326,7 +326,7 @@ def _gpt_sound(study: Study) -> Made:
 
 
 def _gpt_sound_made(method: str, coded: tuple[tuple[Entry, Entry], ...], untrained: bool, study: Study) -> Made:
-    from pipelines.stages.sound_gpt import sound_gpt, sound_gpt_features
+    from pipelines.stages.pretraining import sound_gpt, sound_gpt_features
 
     options, finest = study.options, study.entries.finest
     trained = sound_gpt(
