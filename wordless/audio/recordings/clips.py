@@ -12,7 +12,7 @@ The last segment may be shorter. As with recordings, segments that are shorter t
 out.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -187,31 +187,40 @@ def clips_of(
 
     ``described`` has a candidate for the recording, or for each part of it that a table names.
     """
-    levels = of_text(found.levels)
+    rate, levels = found.sample_rate, of_text(found.levels)
+    of_file = {name: getattr(found, name) for name in ("sample_rate", "channel", "size", "sha256", "samples_sha256")}
     pieces: list[Clip] = []  # segments have the number 0 until all are there
     rejected: list[Rejected] = []
     for known in described:
-        try:
-            base = _clip(known, found, config.inspection.trim_db)
-        except InputError as error:
-            rejected.append(Rejected(path=known.name, reason=str(error), kind=OUTSIDE))
-            continue
+        if known.begin is None:  # the recording without its silent ends
+            part = found.part(config.inspection.trim_db)
+            size, trimmed = part.num_samples, found.num_samples - part.num_samples
+            base = replace(known, start=part.start, num_samples=size, trimmed=trimmed, where=None, **of_file)
+        else:  # a part that a table names, which is not trimmed
+            try:
+                base = replace(measured(known, found.num_samples, rate), **of_file)
+            except InputError as error:
+                rejected.append(Rejected(path=known.name, reason=str(error), kind=OUTSIDE))
+                continue
         seconds, overlap = config.segment_seconds, config.segment_overlap_seconds
-        parts = cut(base.part, found.sample_rate, seconds=seconds, overlap=overlap)
+        parts = cut(base.part, rate, seconds=seconds, overlap=overlap)
         if len(parts) == 1 and base.segment is None:  # inspection has already checked the whole
             pieces.append(base)
             continue
-        left_out: dict[tuple[str, str], list[Part]] = defaultdict(list)  # by fault and rule
-        trimmed = base.trimmed  # counts once
-        for part in parts:
-            if fault := _fault(part, found.sample_rate, levels, config):
-                left_out[fault].append(part)
-            else:
-                start, num_samples = part.start, part.num_samples
-                pieces.append(replace(base, segment=0, start=start, num_samples=num_samples, trimmed=trimmed))
-                trimmed = 0
-        name = path if known.begin is None else clip_name(path, base.part.span(found.sample_rate))
-        rejected += (_summarise(name, each, len(parts), fault, found.sample_rate) for fault, each in left_out.items())
+        faults = [_fault(part, rate, levels, config) for part in parts]
+        kept = [part for part, fault in zip(parts, faults, strict=True) if fault is None]
+        segments = [replace(base, segment=0, start=each.start, num_samples=each.num_samples) for each in kept]
+        pieces += [each if number == 0 else replace(each, trimmed=0) for number, each in enumerate(segments)]
+        name = path if known.begin is None else clip_name(path, base.part.span(rate))
+        for what, rule in dict.fromkeys(fault for fault in faults if fault):
+            left_out = [part for part, fault in zip(parts, faults, strict=True) if fault == (what, rule)]
+            kind, where = what, ""
+            if len(parts) > 1:
+                lost, first = sum(part.num_samples for part in left_out) / rate, left_out[0].start / rate
+                kind = f"{what} segments"
+                where = f"{len(left_out)} of {len(parts)} ({lost:.1f} s; the first at {first:.1f} s), "
+            count = len(left_out) if where else 0
+            rejected.append(Rejected(path=name, reason=f"{kind}: {where}{rule}", segments=count, kind=kind))
     clips: dict[str, Clip] = {}
     for number, piece in enumerate(sorted(pieces, key=lambda piece: (piece.start, piece.num_samples))):
         clip = piece if piece.segment is None else replace(piece, segment=number)
@@ -219,16 +228,6 @@ def clips_of(
             rejected.append(Rejected(path=clip.name, reason="named by two rows of the table"))
         clips.setdefault(clip.name, clip)
     return list(clips.values()), rejected
-
-
-def _clip(known: Clip, found: Measurement, trim_db: float | None) -> Clip:
-    """Return the recording without its silent ends, or, untrimmed, the part of it that a table names, as segment 0."""
-    of_file = {name: getattr(found, name) for name in ("sample_rate", "channel", "size", "sha256", "samples_sha256")}
-    if known.begin is not None:
-        return replace(measured(known, found.num_samples, found.sample_rate), **of_file)
-    part = found.part(trim_db)
-    trimmed = found.num_samples - part.num_samples
-    return replace(known, start=part.start, num_samples=part.num_samples, trimmed=trimmed, where=None, **of_file)
 
 
 def _fault(part: Part, sample_rate: int, levels: Levels, config: CorpusConfig) -> tuple[str, str] | None:
@@ -242,18 +241,6 @@ def _fault(part: Part, sample_rate: int, levels: Levels, config: CorpusConfig) -
     if loudest(levels, part, sample_rate) <= peak:
         return "silent", f"no sample exceeds {level}"
     return None
-
-
-def _summarise(name: str, parts: Sequence[Part], total: int, fault: tuple[str, str], sample_rate: int) -> Rejected:
-    """Summarise in one line all segments of a piece that are left out for one reason."""
-    what, rule = fault
-    if total == 1:
-        return Rejected(path=name, reason=f"{what}: {rule}", kind=what)
-    seconds = sum(part.num_samples for part in parts) / sample_rate
-    first = parts[0].start / sample_rate
-    kind = f"{what} segments"
-    reason = f"{kind}: {len(parts)} of {total} ({seconds:.1f} s; the first at {first:.1f} s), {rule}"
-    return Rejected(path=name, reason=reason, segments=len(parts), kind=kind)
 
 
 def length_notices(clips: Iterable[Clip], segment_seconds: float | None) -> tuple[str, ...]:

@@ -364,7 +364,9 @@ def recordings_at(place: Path, annotations: AnnotationConfig | None = None, *, o
         try:
             if clip.path not in headers:
                 headers[clip.path] = None
-                headers[clip.path] = _header(found.root / clip.path)
+                with Recording(found.root / clip.path) as recording:
+                    rate, length = recording.samplerate, recording.declared
+                headers[clip.path] = (count_samples(found.root / clip.path) if length is None else length), rate
             if header := headers[clip.path]:
                 part = measured(clip, *header)
                 clips.append(part if part.segment is not None else replace(clip, begin=None, end=None))
@@ -373,13 +375,6 @@ def recordings_at(place: Path, annotations: AnnotationConfig | None = None, *, o
         except InputError as error:
             rejected.append(Rejected(path=clip.path, reason=str(error), segments=1, kind=OUTSIDE))
     return Clips.from_rows(found.root, clips, rejected=tuple(rejected), notices=found.notices)
-
-
-def _header(path: Path) -> tuple[int, int]:
-    """Return the samples and the rate in Hz of a recording; one whose header gives no length is decoded."""
-    with Recording(path) as recording:
-        rate, length = recording.samplerate, recording.declared
-    return (count_samples(path) if length is None else length), rate
 
 
 def candidates_at(place: Path, annotations: AnnotationConfig | None = None, *, option: str = "input") -> Clips:

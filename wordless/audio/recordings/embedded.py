@@ -364,21 +364,11 @@ def _speak(request: dict[str, object], folder: Path) -> None:
 
 
 def _run_engine(request: str) -> str:
-    """Run the engine on the request, and return what it prints.
-
-    The engine exits when its end of a pipe shows that this process is gone.
-    """
-    lifeline, held = os.pipe()
+    """Run the engine on the request, and return what it prints."""
     # without the variable that would give this engine the data of another eSpeak
     environment = {name: value for name, value in os.environ.items() if name != "ESPEAK_DATA_PATH"}
-    engine = [sys.executable, str(Path(__file__).with_name("espeak_voice.py")), str(lifeline)]
-    try:
-        done = subprocess.run(
-            engine, input=request, text=True, capture_output=True, check=False, env=environment, pass_fds=[lifeline]
-        )
-    finally:
-        os.close(lifeline)
-        os.close(held)
+    engine = [sys.executable, str(Path(__file__).with_name("espeak_voice.py"))]
+    done = subprocess.run(engine, input=request, text=True, capture_output=True, check=False, env=environment)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         if number := os_number(RuntimeError(reason)):

@@ -3,8 +3,6 @@
 With ``"phones": true`` the texts are phonemes in eSpeak's own notation, such as ``h'aUs``, and ``phones.json`` says
 when each phone of each file begins and ends. A request with ``transcribe`` prints phonemes instead of speaking.
 
-Its argument is the number of a pipe's reading end; the process ends when the caller closes the other end.
-
 The engine keeps state between utterances, even when reseeded. Only a fresh process that synthesises everything in a
 fixed order repeats the same bytes. So `wordless.audio.recordings.embedded` runs this file and never imports it.
 
@@ -14,11 +12,8 @@ eSpeak NG is licensed under GPL-3; it comes with the package espeakng-loader, an
 import ctypes
 import io
 import json
-import os
 import sys
-import threading
 from pathlib import Path
-from typing import Any
 
 import espeakng_loader
 import numpy as np
@@ -120,30 +115,19 @@ class Voice:
         return 0
 
 
-def _leave_with(lifeline: int) -> None:
-    """Exit this process as soon as the pipe's other end is closed, because the caller was killed."""
-    os.read(lifeline, 1)
-    os._exit(1)
-
-
 def main() -> None:
     """Serve one request.
 
     ``{"folder", "seed", "volume", "utterances": [{"file", "text", "voice", "speed", "pitch"}, ...]}`` writes a WAV file
     for each utterance; ``{"transcribe": [texts], "languages": [names]}`` prints the phonemes of each text by language.
     """
-    threading.Thread(target=_leave_with, args=[int(sys.argv[1])], daemon=True).start()
     request = json.load(sys.stdin)
     if "transcribe" in request:
         voice = Voice(0)
         texts = request["transcribe"]
-        each = {name: [voice.transcribe(text, language=name) for text in texts] for name in request["languages"]}
-        print(json.dumps(each))
+        written = {name: [voice.transcribe(text, language=name) for text in texts] for name in request["languages"]}
+        print(json.dumps(written))
         return
-    _speak(request)
-
-
-def _speak(request: dict[str, Any]) -> None:
     folder, with_phones = Path(request["folder"]), bool(request.get("phones"))
     voice = Voice(request["seed"], phones=with_phones)
     phones = {}

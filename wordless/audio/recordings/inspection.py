@@ -87,14 +87,10 @@ def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | R
     """
     if not writable(path):
         return Rejected(path=path, reason=UNWRITABLE)
-    try:
-        sha256 = file_hash(root / path)
-        size = (root / path).stat().st_size
-    except OSError as error:
-        return Rejected(path=path, reason=f"cannot be read: {error.strerror}", kind="cannot be read")
     num_samples, peak, finite, of_channels = 0, 0.0, True, ChannelPowers()
     sums, peaks = [np.empty((2, 0))], [np.empty((2, 0), np.float32)]
     try:
+        sha256, size = file_hash(root / path), (root / path).stat().st_size
         number = chosen_channel(root / path, channel)
         with Recording(root / path) as recording:
             heard = hashlib.sha256(f"{recording.samplerate} Hz".encode())
@@ -110,6 +106,8 @@ def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | R
                 sums.append(block_sums(block, recording.samplerate))
                 peaks.append(block_peaks(block, recording.samplerate))
             declared, sample_rate = recording.declared, recording.samplerate
+    except OSError as error:
+        return Rejected(path=path, reason=f"cannot be read: {error.strerror}", kind="cannot be read")
     except RecordingError as error:
         return Rejected(path=path, reason=printable(error.reason), kind=error.kind)
     of_blocks = np.concatenate(sums, axis=1)

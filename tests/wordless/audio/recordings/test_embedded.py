@@ -3,7 +3,6 @@
 import hashlib
 import subprocess
 import sys
-import time
 from collections import Counter
 from dataclasses import replace
 from itertools import product
@@ -130,19 +129,6 @@ def test_runs_at_once_do_not_harm_each_other(spoken: Path, tmp_path: Path) -> No
     runs = [speaking("EmbeddedConfig(voices=4, words=3, takes=2)", tmp_path) for _ in range(2)]
     assert {run.communicate()[0].strip() for run in runs} == {str(tmp_path / spoken.name)}
     assert contents(tmp_path / spoken.name) == contents(spoken)
-
-
-def test_the_engine_of_a_killed_run_stops(tmp_path: Path) -> None:
-    run = speaking("EmbeddedConfig()", tmp_path)
-    while not (spoken := list(tmp_path.glob(".*/*.wav"))) and run.poll() is None:
-        time.sleep(0.01)
-    run.kill()
-    run.wait()
-    counts = []
-    for _ in range(2):
-        time.sleep(0.3)
-        counts.append(len(list(tmp_path.glob(".*/*.wav"))))
-    assert 0 < len(spoken) <= counts[0] == counts[1] < len(utterances(EmbeddedConfig()))
 
 
 def test_the_whole_corpus_is_large_and_varied() -> None:
