@@ -24,7 +24,7 @@ from lm.model import LanguageModel
 from lm.onnx import CodesToLogits
 from pipelines.commandline.choices import is_embedded
 from pipelines.commandline.outputs import new_folder
-from pipelines.demonstration.models import DemoModels
+from pipelines.demonstration.answers import DemoModels
 from pipelines.pages.phrasing import draw
 from pipelines.publish import ONNX_PARTS, Part, PublishConfig, find_repository
 from pipelines.results.figures import COSTS

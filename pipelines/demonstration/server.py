@@ -56,8 +56,7 @@ def serve(settings: DemoConfig) -> None:
         warnings.filterwarnings("ignore", module="gradio")  # of its own calls of starlette
         from starlette.middleware import Middleware
 
-        from pipelines.demonstration.answers import DemoAnswers
-        from pipelines.demonstration.models import DemoModels
+        from pipelines.demonstration.answers import DemoAnswers, DemoModels
         from pipelines.demonstration.page import SCRIPT, STYLE, create_page
 
         answers = DemoAnswers(DemoModels.of_run(settings), max_seconds=settings.max_seconds)

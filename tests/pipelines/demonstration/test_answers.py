@@ -22,11 +22,12 @@ from lm.probing.vectors import bags_of_codes
 from pipelines.demo import DemoConfig
 from pipelines.demonstration.answers import (
     AVERAGE,
+    MISSING,
     Analysis,
     DemoAnswers,
+    DemoModels,
     prompt_of,
 )
-from pipelines.demonstration.models import MISSING, DemoModels
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import GPT, save_rates_run, save_run, save_tokenizer, sweep
 from tokenizer.encoder import quantised_vectors, soft_codes
