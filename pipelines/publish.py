@@ -14,8 +14,6 @@ from wordless.base.hub import CONFIG, OFFLINE, REPO, SECONDS_TO_ANSWER, HubAddre
 from wordless.base.options import REQUIRED, Options, option
 from wordless.base.values import build
 
-Part = Literal["tokenizer", "lm", "vocoder", "probe"]  # folders of a run that may be published
-ONNX_PARTS: tuple[Part, ...] = ("tokenizer", "lm")
 ONNX = ("onnx", "onnxscript", "onnxruntime")  # libraries that write and run ONNX files
 RESULTS = "results.json"  # is written last
 LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]{1,39}")
@@ -46,14 +44,6 @@ class PublishConfig(Options):
     repo: str = option("", "user/name of a repository on the Hugging Face hub, which is created if there is none")
     upload: bool = option(False, "true: uploads; false: prints the files, their sizes and the model card")
     private: bool = option(True, "false: everybody can see and load the models")
-    parts: tuple[Part, ...] | None = option(
-        None,
-        "such as [tokenizer,lm]: some of tokenizer, lm, vocoder and probe; null: all that the run has",
-        distinct=True,
-    )
-    report: bool = option(
-        False, "true: also uploads report.html, which contains sounds, names and spectrograms of recordings"
-    )
     licence: str | None = option(
         None, "of the models, as the hub calls it, such as cc-by-4.0; null: the card names none"
     )
@@ -65,16 +55,13 @@ class PublishConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        hub, parts = self.format == "hub", self.parts
+        hub = self.format == "hub"
         to_hub = "name a repository of the Hugging Face hub, repo=user/name, or write files, format=onnx output=FOLDER"
-        alone = "name the tokenizer among them: no other model can be used without it"
         text = "the card of start weights has a sentence or more of it: write one, or leave it out"
         no_text = self.description is not None and not self.description.strip()
         for name, broken, rule in (
             ("repo", hub and not REPO.fullmatch(self.repo), to_hub),
             ("output", not hub and self.output is None, f"format={self.format} writes into a folder: output=FOLDER"),
-            ("parts", not hub and bool({*(parts or ())} - {*ONNX_PARTS}), "choose of tokenizer and lm for ONNX files"),
-            ("parts", parts is not None and "tokenizer" not in parts, alone),
             ("licence", not LICENCE.fullmatch(self.licence or "mit"), "name it as the hub does, such as cc-by-4.0"),
             ("description", no_text, text),
         ):

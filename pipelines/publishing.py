@@ -8,11 +8,10 @@ Start weights are the network of a vocoder alone, which reads log-mel as it is, 
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -26,12 +25,12 @@ from pipelines.commandline.choices import is_embedded
 from pipelines.commandline.outputs import new_folder
 from pipelines.demonstration.answers import DemoModels
 from pipelines.pages.phrasing import draw
-from pipelines.publish import ONNX_PARTS, Part, PublishConfig, find_repository
+from pipelines.publish import PublishConfig, find_repository
 from pipelines.results.figures import COSTS
 from pipelines.results.run_record import read_results, recorded_options
 from pipelines.results.tables import as_markdown
 from pipelines.stages.start import VOICE, require_absolute, start_folder, statistics_of
-from pipelines.store.run_folder import REPORT, is_finetuned
+from pipelines.store.run_folder import is_finetuned
 from tokenizer.codes import require_same_codebook
 from tokenizer.onnx import LogMelToCodes, SoundToCodes, reads_sound, require_expressible
 from tokenizer.tokenizer import Tokenizer
@@ -48,7 +47,7 @@ from wordless.base.saved_models import CARD, VOCODER, WEIGHTS, run_onnx, write_m
 from wordless.base.text import counted, escape
 
 MODEL_FILES = frozenset({CONFIG, "model.safetensors", CARD, "preprocessor_config.json"})
-STAGES: tuple[Part, ...] = ("tokenizer", "lm", "vocoder")  # whose models a run keeps; a probe needs more than its stage
+PARTS = ("tokenizer", "lm", "vocoder", "probe")  # folders of a run that are published
 TABLE = "figures.md"  # of wordless finetune
 
 
@@ -69,17 +68,6 @@ def publish_models(settings: PublishConfig) -> None:
             print("nothing was uploaded; the same command with upload=true uploads these files", flush=True)
 
 
-def choose_parts(run: Path, wanted: Collection[Part] | None, config: Mapping[str, Any]) -> list[Part]:
-    """Return the wanted parts, or all that the run has; ``config`` are the options of the run."""
-    there = [part for part in get_args(Part) if (run / part / CONFIG).is_file()]
-    stages = config.get("stages") or ()
-    for part in wanted if wanted is not None else (part for part in STAGES if part in stages):
-        if part not in there:
-            choices = f"publish the others: parts=[{','.join(there)}]"
-            raise InputError(f"run={run} holds no {part}/{CONFIG}; repeat the command of the run, or {choices}")
-    return there if wanted is None else [part for part in there if part in wanted]
-
-
 def link_models(run: Path, parts: Iterable[str], folder: Path) -> None:
     """Link the files of the models in a folder, as somebody who downloads them has them."""
     for path in (path for part in parts for path in (run / part).rglob("*") if path.name in MODEL_FILES):
@@ -92,27 +80,17 @@ def link_models(run: Path, parts: Iterable[str], folder: Path) -> None:
 def _whole_run(settings: PublishConfig, folder: Path) -> list[str]:
     """Fill the folder with the files of the repository, and return what should be known of them."""
     run, results = settings.run, read_results(settings.run)
-    parts = choose_parts(run, settings.parts, recorded_options(results))
+    parts = [part for part in PARTS if (run / part / CONFIG).is_file()]
     link_models(run, parts, folder)
     try:
         models = DemoModels.of_folder(folder, sampling=Sampling(), device="cpu")
     except InputError as error:
         raise InputError(str(error).replace(str(folder), str(run))) from error
-    if "probe" in parts and models.probe is None:
-        raise InputError("the probe reads states of the language model: add lm to parts, or leave probe out")
     notices = []
     if models.groups:
         notices.append(f"the vocoder names the groups of its recordings: {escape(', '.join(models.groups))}")
     if models.probe is not None:
         notices.append(f"the probe names the labels: {escape(', '.join(models.probe.description.classes))}")
-    if settings.report:
-        notices.append(
-            f"{REPORT} contains sounds, spectrograms, file names, labels and groups of recordings: upload it only "
-            "if you have the right to"
-        )
-        if not (run / REPORT).is_file():
-            raise InputError(f"report=true, but {run / REPORT} is missing; repeat the run's command")
-        (folder / REPORT).symlink_to((run / REPORT).absolute())
     cards = {part: ModelCard.load(path) for part in parts if (path := folder / part / CARD).is_file()}
     _write_card(
         settings,
@@ -132,8 +110,6 @@ def _whole_run(settings: PublishConfig, folder: Path) -> list[str]:
 def _finetuned(settings: PublishConfig, folder: Path) -> list[str]:
     """Fill the folder with a fine-tuned model, and with the parts that its front end reads."""
     run = settings.run
-    if settings.parts is not None or settings.report:
-        raise InputError(f"run={run} is a fine-tuned model, which is published whole; leave parts and report out")
     parts = FineTunedModel.from_pretrained(run).body.parts
     for part in parts:
         if not (run / part).is_dir():
@@ -219,16 +195,14 @@ def write_onnx_models(settings: PublishConfig) -> None:
     if tokenizer.coarser:
         raise InputError(f"run={run} has codes at several rates, which are not written as ONNX")
     require_expressible(tokenizer)
-    results = read_results(run)
-    there = choose_parts(run, settings.parts, recorded_options(results))
     with new_folder(output) as folder:
         card: dict[str, object] = {"tokenizer": _write_tokenizer(tokenizer, folder / "tokenizer.onnx", run)}
-        if "lm" in there:
+        if (run / "lm").is_dir():
             model = LanguageModel.from_pretrained(run / "lm")
             require_same_codebook(model.format, tokenizer.format, owner=model.name)
             card["lm"] = _write_language_model(model, folder / "lm.onnx")
         write_aside(folder / ONNX_CARD, json.dumps(card, indent=1) + "\n")
-    for name in (*(f"{part}.onnx" for part in ONNX_PARTS if part in card), ONNX_CARD):
+    for name in (*(f"{part}.onnx" for part in card), ONNX_CARD):
         print(f"{(output / name).stat().st_size / 1e6:>10,.3f} MB  {output / name}", flush=True)
 
 
@@ -309,7 +283,6 @@ def write_start_weights(settings: PublishConfig) -> None:
     run, output = str(settings.run), settings.output
     assert output is not None, "the options demand one"
     results = read_results(settings.run)
-    choose_parts(settings.run, ("tokenizer", "vocoder"), {})
     config, audio = require_absolute(run)
     vocoder, known = Vocoder.from_pretrained(start_folder(run, VOCODER, option=VOICE)), statistics_of(run)
     if vocoder.steps == 0:

@@ -59,16 +59,12 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
         ({"repo": "user/my run"}, "repo"),
         ({"repo": "https://huggingface.co/user/name"}, "repo"),
         ({"repo": ""}, "repo"),
-        ({"parts": ["lm"]}, "parts"),
-        ({"parts": ["tokenizer", "tokenizer"]}, "parts"),
-        ({"parts": ["tokenizer", "listening"]}, "parts"),
         ({"licence": "CC BY 4.0"}, "licence"),
         *(
             ({"repo": "", "format": "onnx", "output": "x", **changes}, option)
             for option, changes in (
                 ("output", {"output": None}),
                 ("output", {"output": "x.onnx"}),
-                ("parts", {"parts": ["tokenizer", "vocoder"]}),
             )
         ),
     ],
@@ -86,10 +82,8 @@ def test_only_a_finished_run_with_its_models_is_published(run: Path, tmp_path: P
     refused(r"\bnothing\b.*exist", tmp_path / "nothing")
     with hold(run, option="run"):
         refused("writing")
-    shutil.rmtree(run / "lm")
-    refused(r"lm/config\.json\b.*parts=\[tokenizer,vocoder")
     (run / "vocoder/model.safetensors").write_bytes(b"damaged")
-    refused(rf"{run}/vocoder\b.*damaged", parts=["tokenizer", "vocoder"])
+    refused(rf"{run}/vocoder\b.*damaged")
     shutil.rmtree(run / "tokenizer")
     refused(r"store\b.*wordless run\b.*\bcompare\.folds and seeds\b")
     (run / "results.json").unlink()
@@ -141,16 +135,14 @@ def test_an_upload_that_would_do_harm_is_refused(finished_run: FinishedRun, hub:
     hub.repos["user/name"], hub.private["user/name"] = {"README.md": b""}, False
     with pytest.raises(InputError, match=r"private=true\b.*\buser/name\b.*\bpublic\b.*private=false\b"):
         publish(options(finished_run.folder, upload=True))
-    hub.repos["user/name"]["vocoder/model.safetensors"] = b"of another run"
-    few = {"upload": True, "private": False, "parts": ["tokenizer", "lm"]}
-    with pytest.raises(InputError, match=r"repo=user/name\b.*vocoder/model\.safetensors\b"):
-        publish(options(finished_run.folder, **few))
-    assert hub.repos["user/name"].keys() == {"README.md", "vocoder/model.safetensors"}
-    del hub.repos["user/name"]["vocoder/model.safetensors"]
-    publish(options(finished_run.folder, **few, report=True))
-    assert {name.split("/")[0] for name in hub.repos["user/name"]} == {
-        *("README.md", "figures.json", "tokenizer", "lm", "report.html")
-    }
+    hub.repos["user/name"]["rate_1/model.safetensors"] = b"of another run"
+    public = {"upload": True, "private": False}
+    with pytest.raises(InputError, match=r"repo=user/name\b.*rate_1/model\.safetensors\b"):
+        publish(options(finished_run.folder, **public))
+    assert hub.repos["user/name"].keys() == {"README.md", "rate_1/model.safetensors"}
+    del hub.repos["user/name"]["rate_1/model.safetensors"]
+    publish(options(finished_run.folder, **public))
+    assert {name.split("/")[0] for name in hub.repos["user/name"]} == {"README.md", "figures.json", *PARTS}
 
 
 # ONNX
@@ -191,7 +183,8 @@ def test_onnx_of_other_front_ends(changes: dict[str, Any], run: Path, tmp_path: 
     own = tiny_tokenizer(0)
     config = replace(own.config, audio=replace(own.config.audio, **changes))
     Tokenizer(config, own.mean, own.std, own.autoencoder, own.centroids).save_pretrained(run / "tokenizer")
-    publish(options(run, repo="", parts=["tokenizer"], format="onnx", output=str(tmp_path / "onnx")))
+    shutil.rmtree(run / "lm")  # of other codes
+    publish(options(run, repo="", format="onnx", output=str(tmp_path / "onnx")))
     card = json.loads((tmp_path / "onnx" / "onnx.json").read_text())["tokenizer"]
     assert card["checked"]["equal"] == card["checked"]["codes"]
     assert card["front_end_in_file"] is ("dynamic_range" not in changes)

@@ -215,7 +215,7 @@ def test_a_voice_is_refused_without_its_tokenizer_or_absolute_levels(run_folder:
 def packed(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The vocoder of the finished run as start weights for every tokenizer."""
     output = tmp_path_factory.mktemp("packed") / "voice"
-    words = {"upload": False, "private": True, "repo": "", "parts": None, "report": False, "licence": "apache-2.0"}
+    words = {"upload": False, "private": True, "repo": "", "licence": "apache-2.0"}
     publish({"run": str(finished_run.folder), "format": "start", "output": str(output), **words})
     return output
 
@@ -244,7 +244,7 @@ def test_a_card_does_not_vouch_for_the_weights_that_a_training_began_with(
     folder = Path(shutil.copytree(finished_run.folder, tmp_path / "run"))
     sha256, config = "5" * 64, json.loads((folder / "vocoder/config.json").read_text())
     (folder / "vocoder/config.json").write_text(json.dumps(config | {"began_at": sha256}))
-    base = {"upload": False, "private": True, "repo": "", "parts": None, "report": False, "licence": None}
+    base = {"upload": False, "private": True, "repo": "", "licence": None}
     words = base | {"run": str(folder), "format": "start"}
     for name, said in (
         ("plain", None),

@@ -131,7 +131,7 @@ def test_a_published_model_predicts_the_same(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_token")
-    config = {"repo": "user/tones", "private": True, "parts": None, "report": False, "licence": "mit"}
+    config = {"repo": "user/tones", "private": True, "licence": "mit"}
     with serving() as hub:
         use_hub(monkeypatch, tmp_path / "home", endpoint=hub.endpoint)
         publish({"run": str(classifier.folder), "upload": True, **config})
@@ -144,8 +144,6 @@ def test_a_published_model_predicts_the_same(
         predict({**given, "output": str(tmp_path / "a.tsv")})
     local = predicted(classifier.folder, str(tones), tmp_path / "b.tsv")
     assert (tmp_path / "a.tsv").read_bytes() == local.read_bytes()
-    with pytest.raises(InputError, match=r"fine-tuned model\b.*\bparts\b.*\breport\b"):
-        publish({"run": str(classifier.folder), "upload": False, **config, "parts": ["tokenizer"]})
 
 
 def test_what_cannot_be_read_is_listed_beside_the_table(classifier: Finetuned, tones: Path, tmp_path: Path) -> None:
