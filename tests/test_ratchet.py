@@ -5,7 +5,7 @@ import subprocess
 
 from tests.calling import ROOT
 
-LINES, LINES_OF_TESTS, OPTIONS = 50_700, 36_442, 438
+LINES, LINES_OF_TESTS, OPTIONS = 50_643, 36_434, 436
 
 
 def test_the_project_does_not_grow() -> None:
