@@ -5,9 +5,7 @@ Each part of the install has one function that looks at it and yields findings. 
 """
 
 import ctypes
-import os
 import platform
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass
@@ -20,9 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipelines.commandline.command import command
-from pipelines.store.store import StoreConfig
 from wordless.base.errors import InputError
-from wordless.base.files import existing
 from wordless.base.machine import cores, multiplies_bf16, version_of
 from wordless.base.options import Options, option
 from wordless.base.values import build
@@ -37,13 +33,11 @@ PLATFORMS = ("Linux x86_64", "Darwin arm64")  # fairseq2's wheels
 
 @dataclass(frozen=True, kw_only=True)
 class DoctorConfig(Options):
-    """Folders whose disk is looked at, or a run that is examined."""
+    """A run that is examined instead of the installation."""
 
     model: Path | None = option(
         None, "folder of a run, to be examined for symptoms such as babble, buzz and silence; null: the installation"
     )
-    store: StoreConfig = option(StoreConfig(), "the results of finished stages, which later runs reuse")
-    runs: Path = option(Path("runs"), "folder of the run folders")
 
 
 @dataclass(frozen=True)
@@ -76,8 +70,6 @@ def examine(config: dict[str, object]) -> None:
         *look_at("libsndfile", sound, failed="does not load", remedy="pip install --force-reinstall soundfile"),
         *look_at("vocoder engine", engine, failed="none", remedy="make clean install"),
         *look_at("espeak-ng", speech, failed="does not load", remedy=NO_SPEECH),
-        disk("store", settings.store.root, remedy="choose another place: store.root=..."),
-        disk("runs", settings.runs, remedy="choose another place: hydra.run.dir=..."),
     ]
     missing = show(findings)
     print(f"\nneeded: {', '.join(missing)}" if missing else "\nall that is needed is there")
@@ -192,15 +184,6 @@ def speech() -> Iterator[Finding]:
     ctypes.CDLL(espeakng_loader.get_library_path())
     voices = Path(espeakng_loader.get_data_path())
     yield Finding("espeak-ng", f"voices in {voices}", well=voices.is_dir(), remedy=NO_SPEECH)
-
-
-def disk(name: str, folder: Path, *, remedy: str) -> Finding:
-    """Check free space, and the right to write, where a folder is or will be."""
-    place = existing(str(folder))
-    free = shutil.disk_usage(place).free
-    if not os.access(place, os.W_OK):
-        return Finding(name, f"{place} is read-only", well=False, remedy=remedy)
-    return Finding(name, f"{free / GIGABYTE:.1f} GB free for {folder}")
 
 
 def show(findings: list[Finding]) -> list[str]:

@@ -52,7 +52,6 @@ INNER = re.compile(r"^(all_)?inner(_|$)")  # of activations within a layer
 MAX_GROUPS = 40  # rows that can be read
 MAX_CLASSES = 400  # of a confusion matrix: two pixels each
 MAX_PANELS = 8
-MAX_CONFUSIONS = 3  # that a description names
 SMALL = 8.5  # CSS pixels, of labels of a confusion matrix
 CELL = 17.0  # CSS pixels of a field of a confusion matrix, in which three digits can be read
 MAX_WRITTEN, MAX_NAMED = 40, 60  # classes whose fields hold numbers, and whose names can be read
@@ -211,17 +210,6 @@ def _groups(groups: Sequence[str], by_method: dict[str, dict[str, float]], metri
     return rows_svg(figure, groups, name="groups", title=title, across=f"test {metric}")
 
 
-def confusions(classes: Sequence[str], counts: Counts) -> list[tuple[tuple[str, str], float]]:
-    """List ((class, answer), clips) of the wrong answers, the most frequent first, equals by name."""
-    wrong = {
-        (true, answer): count
-        for true, row in zip(classes, counts, strict=True)
-        for answer, count in zip(classes, row, strict=True)
-        if true != answer and count
-    }
-    return sorted(wrong.items(), key=lambda item: (-item[1], item[0]))
-
-
 def rates(counts: Counts) -> npt.NDArray[np.float64]:
     """Divide clips by the clips of their class, ``(classes, classes)``; rows of unseen classes are 0."""
     values = np.asarray(counts, dtype=np.float64)
@@ -260,12 +248,10 @@ def confusion_chart(of: str, classes: Sequence[str], counts: Counts) -> Markup:
         each.tick_params(length=0)
         each.spines[:].set_visible(False)
 
-    worst = confusions(classes, counts)[:MAX_CONFUSIONS]
-    listed = "; ".join(f"{true} taken for {answer}, {clips:g} times" for (true, answer), clips in worst)
     judge = "the GPT's probe" if of == GPT else full_name(of)
     title = f"Confusion matrix of {judge}"
-    about = f"{title}, {count} classes: {listed or 'no confusion'}"
-    drawn = svg(figure, name="confusion", description=about)
+    right = float(np.trace(np.asarray(counts)) / max(np.sum(counts), 1))
+    drawn = svg(figure, name="confusion", description=f"{title}, {count} classes: {percent(right)} of the clips right")
     if width <= WIDTH:
         return drawn
     # A chart wider than a phone keeps its size, so that its text can be read, and scrolls.

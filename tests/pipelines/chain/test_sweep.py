@@ -19,8 +19,7 @@ from safetensors.numpy import save_file
 from scipy.stats import ttest_1samp
 
 from pipelines.chain.sweep import finish, resuming
-from pipelines.pages.sweep import Written, write_sweep
-from pipelines.pages.sweep_runs import Runs, pareto, swept
+from pipelines.pages.sweep import Runs, Written, pareto, swept, write_sweep
 from pipelines.results.run_record import count_codes
 from pipelines.results.sweep_jobs import Job, conclude, note, plan, read_jobs
 from tests.calling import python

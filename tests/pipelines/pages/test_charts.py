@@ -9,8 +9,7 @@ import pytest
 
 from pipelines.pages.charts import curves_svg, draw_series, finish_panel, look, sheet, styled
 from pipelines.pages.comparison_charts import MAX_WRITTEN, confusion_chart
-from pipelines.pages.sweep import sweep_charts
-from pipelines.pages.sweep_runs import Point, Runs, swept
+from pipelines.pages.sweep import Point, Runs, sweep_charts, swept
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figures
 from pipelines.results.run_record import Results

@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 
 from pipelines.pages import phrasing
 from pipelines.pages.charts import spectrogram_chart
-from pipelines.pages.comparison_charts import confusions, in_order, layer_label, ranked_groups, rates
+from pipelines.pages.comparison_charts import in_order, layer_label, ranked_groups, rates
 from pipelines.pages.phrasing import full_name, percent, points, summary
 from pipelines.pages.report import write_report
 from pipelines.pages.sounds import reconstruction
@@ -551,7 +551,6 @@ def test_layers_groups_and_confusions_stand_in_their_order() -> None:
     assert {name: layer_label(name) for name in labels} == labels
     assert ranked_groups({"gpt": {"b": 0.9, "a": 0.2}, "simclr": {"b": 0.1, "a": 0.4, "c": 0.8}}) == ["c", "b", "a"]
     counts: list[list[float]] = [[1, 2, 0], [0, 1, 0], [0, 0, 0]]
-    assert confusions(["a", "b", "c"], counts) == [(("a", "b"), 2)]
     assert rates(counts) == pytest.approx(np.array([[1 / 3, 2 / 3, 0], [0, 1, 0], [0, 0, 0]]))
     example = comparison_example()
     assert replace(example, confusion={"gpt": counts}).guessing == 0.75
