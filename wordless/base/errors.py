@@ -24,10 +24,10 @@ class InputError(ValueError):
     kind = ""  # what reasons of this kind have in common, for counts; "": nothing
 
     def __init__(
-        self, message: str = "", *, option: str = "", value: object = None, rule: str = "", remedy: str = ""
+        self, message: str = "", option: str = "", value: object = None, rule: str = "", remedy: str = ""
     ) -> None:
         self.message, self.option, self.value, self.rule, self.remedy = message, option, value, rule, remedy
-        super().__init__(message, option, value, rule, remedy)
+        super().__init__(message, option, value, rule, remedy)  # for pools of processes, which send these
 
     def __str__(self) -> str:
         text = f"{self.problem}; {self.rule}" if self.rule else self.problem
@@ -43,13 +43,10 @@ class InputError(ValueError):
         """What is wrong, for a list of files that were set aside."""
         return str(self)
 
-    def __reduce__(self) -> tuple[object, ...]:  # for pools of processes
-        return _restored, (self.message, self.option, self.value, self.rule, self.remedy)
-
     def also(self, note: str) -> "InputError":
         """Return the error with a further remedy or reason."""
         remedy = f"{self.remedy}; {note}" if self.remedy else note
-        return _restored(self.message, self.option, self.value, self.rule, remedy)
+        return InputError(self.message, self.option, self.value, self.rule, remedy)
 
     def within(self, place: str, **names: str) -> "InputError":
         """Return the error with the dotted ``place`` of the config before its options; ``names`` has those of some."""
@@ -61,7 +58,7 @@ class InputError(ValueError):
             for text in (self.message, self.rule, self.remedy)
         )
         message, rule, remedy = texts
-        return _restored(message, option, self.value, rule, remedy)
+        return InputError(message, option, self.value, rule, remedy)
 
 
 def named(text: str, place: str = "", **names: str) -> str:
@@ -80,10 +77,6 @@ def within(place: str, **names: str) -> Iterator[None]:
         yield
     except InputError as error:
         raise error.within(place, **names) from error
-
-
-def _restored(message: str, option: str, value: object, rule: str, remedy: str) -> InputError:
-    return InputError(message, option=option, value=value, rule=rule, remedy=remedy)
 
 
 def written(value: object, *, most: int | None = MOST_CHARACTERS) -> str:
