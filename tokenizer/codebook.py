@@ -7,15 +7,12 @@ imported by those who cluster alone: autoencoders are trained on machines that l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from wordless.base.errors import InputError
-
-if TYPE_CHECKING:
-    import faiss
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -23,33 +20,13 @@ BLOCK = 1 << 18  # points whose nearest centroids are found together
 
 
 class KMeansReport(TypedDict):
-    """Size and result of one k-means clustering."""
+    """Size and result of the k-means clustering of all levels: the content of ``kmeans.json``."""
 
     points: int  # number of clustered bottlenecks: all of them, never a silent subsample
-    objective: list[float]  # mean squared distance to the nearest centroid, per iteration
+    objective: list[float]  # mean squared distance to the nearest centroid, per iteration, level after level
     dead: int  # centroids that are the nearest of no point
-    duplicates: int  # centroids equal to an earlier one
+    duplicates: int  # centroids equal to an earlier one of their level
     gpu: bool
-
-
-class KMeansSummary(KMeansReport, total=False):
-    """Clusterings of all levels together."""
-
-    levels: list[KMeansReport]  # only if there are several
-
-
-def kmeans_summary(reports: Sequence[KMeansReport]) -> KMeansSummary:
-    """Build the content of ``kmeans.json``: the report of a single level, or a summary and the report of each level."""
-    first = cast(KMeansSummary, dict(reports[0]))  # mypy wants the key that need not be there
-    if len(reports) == 1:
-        return first
-    return {
-        **first,
-        "objective": [value for report in reports for value in report["objective"]],
-        "dead": sum(report["dead"] for report in reports),
-        "duplicates": sum(report["duplicates"] for report in reports),
-        "levels": list(reports),
-    }
 
 
 def fit_residual_codebooks(
@@ -61,36 +38,16 @@ def fit_residual_codebooks(
     seed: int,
     gpus: Sequence[int] = (),
     overwrite: bool = False,
-) -> tuple[FloatArray, tuple[KMeansReport, ...]]:
+) -> tuple[FloatArray, KMeansReport]:
     """Cluster ``(n, bottleneck)`` points, then their residuals, and so on, coarse to fine.
 
     Residual vector quantisation (Zeghidour et al., 2021, "SoundStream: an end-to-end neural audio codec"). The result
-    is centroids ``(levels, size, bottleneck)``, and one report per level. With ``overwrite`` the residuals
-    replace the points, which saves memory.
+    is centroids ``(levels, size, bottleneck)``, and a report of all levels. With ``overwrite`` the residuals
+    replace the points, which saves memory. Each of several GPUs has all centroids, and finds the nearest ones of its
+    share of the points.
 
     Raises:
         InputError: there are fewer points than centroids.
-    """
-    codebooks, reports = [], []
-    points = points if overwrite or levels == 1 else points.copy()
-    for level in range(levels):
-        own = seed + level  # with a shared seed, the initial centroids would be the points that the last level chose
-        centroids, report, index = _cluster(points, size=size, iterations=iterations, seed=own, gpus=gpus)
-        codebooks.append(centroids)
-        reports.append(report)
-        if level < levels - 1:
-            for start in range(0, len(points), BLOCK):
-                block = points[start : start + BLOCK]
-                block -= centroids[index.search(block, 1)[1][:, 0]]
-    return np.stack(codebooks), tuple(reports)
-
-
-def _cluster(
-    points: FloatArray, *, size: int, iterations: int, seed: int, gpus: Sequence[int]
-) -> tuple[FloatArray, KMeansReport, faiss.Index]:
-    """Cluster points into centroids ``(size, bottleneck)``; the index finds the nearest centroids of points.
-
-    Each of several GPUs has all centroids, and finds the nearest ones of its share of the points.
     """
     import faiss
 
@@ -98,32 +55,38 @@ def _cluster(
         rule = f"each code needs a patch, and the training recordings give {len(points)} patches"
         raise InputError(option="codebook_size", value=size, rule=rule, remedy="choose fewer codes or add recordings")
     gpus = [gpu for gpu in gpus if gpu < faiss.get_num_gpus()]
-    kmeans = faiss.Kmeans(
-        points.shape[1],
-        size,
-        niter=iterations,
-        seed=seed % 2**31,  # FAISS keeps the seed in a signed 32-bit integer
-        # By default FAISS subsamples to 256 points per centroid, and warns below 39.
-        max_points_per_centroid=-(-len(points) // size),
-        min_points_per_centroid=1,
-    )
-    if gpus:  # FAISS's own gpu option uses all GPUs, even those of other users
-        kmeans.index = faiss.index_cpu_to_gpus_list(kmeans.index, gpus=list(gpus))
-    kmeans.train(points)
-    centroids: FloatArray = np.ascontiguousarray(kmeans.centroids, dtype=np.float32)
-    kmeans.index.reset()
-    kmeans.index.add(centroids)
-    used = np.zeros(size, bool)
-    for start in range(0, len(points), BLOCK):
-        used[kmeans.index.search(points[start : start + BLOCK], 1)[1][:, 0]] = True
-    report = KMeansReport(
-        points=len(points),
-        objective=[float(stats["obj"]) / len(points) for stats in kmeans.iteration_stats or ()],
-        dead=size - int(used.sum()),
-        duplicates=size - len(np.unique(centroids, axis=0)),
-        gpu=bool(gpus),
-    )
-    return centroids, report, kmeans.index
+    codebooks = list[FloatArray]()
+    report = KMeansReport(points=len(points), objective=[], dead=0, duplicates=0, gpu=bool(gpus))
+    points = points if overwrite or levels == 1 else points.copy()
+    for level in range(levels):
+        kmeans = faiss.Kmeans(
+            points.shape[1],
+            size,
+            niter=iterations,
+            # With a shared seed, the initial centroids would be the points that the last level chose.
+            seed=(seed + level) % 2**31,  # FAISS keeps the seed in a signed 32-bit integer
+            # By default FAISS subsamples to 256 points per centroid, and warns below 39.
+            max_points_per_centroid=-(-len(points) // size),
+            min_points_per_centroid=1,
+        )
+        if gpus:  # FAISS's own gpu option uses all GPUs, even those of other users
+            kmeans.index = faiss.index_cpu_to_gpus_list(kmeans.index, gpus=gpus)
+        kmeans.train(points)
+        centroids: FloatArray = np.ascontiguousarray(kmeans.centroids, dtype=np.float32)
+        codebooks.append(centroids)
+        kmeans.index.reset()
+        kmeans.index.add(centroids)
+        used = np.zeros(size, bool)
+        for start in range(0, len(points), BLOCK):
+            block = points[start : start + BLOCK]
+            found = kmeans.index.search(block, 1)[1][:, 0]
+            used[found] = True
+            if level < levels - 1:
+                block -= centroids[found]
+        report["objective"] += [float(stats["obj"]) / len(points) for stats in kmeans.iteration_stats or ()]
+        report["dead"] += size - int(used.sum())
+        report["duplicates"] += size - len(np.unique(centroids, axis=0))
+    return np.stack(codebooks), report
 
 
 def nearest(points: FloatArray, centroids: FloatArray) -> npt.NDArray[np.int64]:

@@ -223,7 +223,7 @@ def fit_codebooks(
     gpus: Sequence[int] = (),
     overwrite: bool = False,
     speech_layer: SpeechLayer | None = None,
-) -> tuple[Tokenizer, Sequence[KMeansReport]]:
+) -> tuple[Tokenizer, KMeansReport]:
     """Cluster bottlenecks, or states of the ``speech_layer``, ``(n, bottleneck)``, level after level.
 
     ``mean`` and ``std`` ``(mels,)`` are what the patches of the model were normalised by. With ``overwrite`` the
@@ -231,12 +231,12 @@ def fit_codebooks(
     """
     # On all threads: FAISS divides points and centroids among them, never a sum, so its bytes depend on no number.
     levels, size, _ = config.codebook_shape
-    centroids, reports = fit_residual_codebooks(
+    centroids, report = fit_residual_codebooks(
         points, levels=levels, size=size, iterations=iterations, seed=seed, gpus=gpus, overwrite=overwrite
     )
     codebooks = torch.from_numpy(centroids)
     codebooks[0] = _by_loudness(model, codebooks[0])  # what a finer level adds is neither loud nor quiet
-    return Tokenizer(config, mean, std, model, codebooks, speech_layer), reports
+    return Tokenizer(config, mean, std, model, codebooks, speech_layer), report
 
 
 @one_thread()

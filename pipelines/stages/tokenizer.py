@@ -20,7 +20,6 @@ from pipelines.stages.start import TOKENS, start_folder, tokenizer_hash
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.session import Session
 from pipelines.store.store import CURVE, MODEL, Entry, Recipe, some_options, write_json
-from tokenizer.codebook import kmeans_summary
 from tokenizer.fitting import (
     TOGETHER,
     FrameSample,
@@ -318,7 +317,7 @@ def codebook(
         else:
             points = drawn[STATES["train"]].numpy()
         with within("tokenizer"):
-            tokenizer, reports = fit_codebooks(
+            tokenizer, report = fit_codebooks(
                 tokenizer_config,
                 model,
                 points,
@@ -333,7 +332,7 @@ def codebook(
         written.unlink(missing_ok=True)
         tokenizer.gain = measure_gain(tokenizer, drawn["train"], None if layer is None else drawn[STATES["train"]])
         tokenizer.save_pretrained(folder)
-        write_json(folder / "kmeans.json", kmeans_summary(reports))
+        write_json(folder / "kmeans.json", report)
 
     levels = f"{settings.levels} levels of " if settings.levels > 1 else ""
     pitch = f", {settings.pitch.levels} codes of pitch" if pitched else ""
