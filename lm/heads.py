@@ -46,7 +46,6 @@ from lm.probing.probe import Features, probe_method
 from lm.probing.task import BoolArray, ProbeTask, Rows
 from lm.probing.vectors import FloatArray, pool_batch, pooling_parts
 from wordless.audio.recordings.manifest import number_of
-from wordless.base.errors import require
 from wordless.base.machine import copy_to
 
 Groups = Sequence[str | None]  # of each test clip
@@ -191,9 +190,6 @@ class ClassificationTask(PooledTask):
     normalised: bool = False  # whether the head normalises pooled states, as that of AST does
     projected: int | None = None  # width to which the head projects pooled states, as those of speech models; None: not
 
-    def __post_init__(self) -> None:
-        require(len({*self.classes}) >= 2, "classes", list(self.classes), "there must be at least 2 different ones")
-
     @property
     def multi_label(self) -> bool:
         """Whether a clip may have several classes."""
@@ -304,9 +300,6 @@ class RegressionTask(PooledTask):
     mean: float
     std: float
 
-    def __post_init__(self) -> None:
-        require(self.std > 0, "std", self.std, "it must be above 0")
-
     @classmethod
     def of(cls, options: RegressionOptions, labels: Sequence[str]) -> "RegressionTask":
         """Normalise the labels of training clips; the spread of equal numbers is an error of rounding, not 0."""
@@ -411,11 +404,6 @@ class SequenceTask(Task):
 
     options: SequenceOptions
     characters: tuple[str, ...]  # sorted
-
-    def __post_init__(self) -> None:
-        fitting = bool(self.characters) and len({*self.characters}) == len(self.characters)
-        fitting = fitting and all(len(character) == 1 for character in self.characters)
-        require(fitting, "characters", list(self.characters), "they must be different single characters")
 
     @property
     def summary(self) -> str:

@@ -293,7 +293,6 @@ def distinct_ngrams(sequences: Sequence[IntArray], n: int, *, at_most: int | Non
     1 if no n-gram is repeated; None if no sequence is long enough. An n-gram consists of whole time steps. More n-grams
     repeat more, so compare only figures of equally many: ``at_most`` takes the first ones.
     """
-    require(n >= 1, "n", n, "count single codes (1) or sequences of more")
     found = [tuple(each[start : start + n].ravel()) for each in sequences for start in range(len(each) - n + 1)]
     found = found[:at_most]
     return len(set(found)) / len(found) if found else None

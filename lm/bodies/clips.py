@@ -30,7 +30,6 @@ from lm.bodies.options import AugmentationConfig, ClipBatchConfig, WaveformAugme
 from wordless.audio.padding import inside
 from wordless.audio.reading import resample_blocks
 from wordless.audio.spectrogram import warp
-from wordless.base.errors import InputError
 from wordless.base.machine import Batch, copy_to
 from wordless.base.seeds import MAX_SEED
 
@@ -51,10 +50,7 @@ class StoredClips:
 
     @classmethod
     def of(cls, frames: FrameArray, offsets: IndexArray) -> "StoredClips":
-        """Build from frames in which clip ``i`` has ``offsets[i]:offsets[i + 1]``; offsets must cover all frames."""
-        if int(offsets[-1]) != len(frames):
-            problem = f"offsets end at frame {offsets[-1]} of {len(frames)}"
-            raise InputError(f"{problem}; they must cover all: make the spectrograms again")
+        """Build from frames in which clip ``i`` has ``offsets[i]:offsets[i + 1]``."""
         places = np.stack([np.zeros(len(offsets) - 1, np.int64), offsets[:-1], offsets[1:]], axis=1)
         return cls(sources=(frames,), places=places)
 
@@ -180,9 +176,6 @@ class LabelledBatches:
     views: ClipViews
     targets: Tensor  # (clips, ...)
 
-    def __post_init__(self) -> None:
-        _require_targets(self.views.clips, self.targets, "train")
-
     def batch(self, step: int, part: int, parts: int) -> LabelledBatch:
         clips, [(inputs, lengths)] = self.views.batch(step, part, parts, views=1)
         return LabelledBatch(inputs=inputs, lengths=lengths, targets=self.targets[torch.from_numpy(clips)])
@@ -212,20 +205,11 @@ def validation_batches(
     clips: StoredClips, targets: Tensor, *, batch_size: int, at_most: int | None = None, most_inputs: int | None = None
 ) -> list[LabelledBatch]:
     """Return batches of every clip once and unchanged; the other options are those of `batches_by_length`."""
-    _require_targets(clips, targets, "validation")
     batches = batches_by_length(clips, batch_size=batch_size, at_most=at_most, most_inputs=most_inputs)
     return [
         LabelledBatch(inputs=inputs, lengths=lengths, targets=targets[torch.from_numpy(rows)])
         for rows, inputs, lengths in batches
     ]
-
-
-def _require_targets(clips: StoredClips, targets: Tensor, split: str) -> None:
-    if not len(clips) or len(clips) != len(targets):
-        raise InputError(
-            f"there are {len(clips)} {split} clips and {len(targets)} labels of them; training needs at least one "
-            "clip, and one label for each clip: label more recordings"
-        )
 
 
 REACH = 3.0  # standard deviations after which a Gaussian is cut

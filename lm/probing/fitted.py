@@ -50,11 +50,6 @@ class ProbeDescription:
     chance: float  # test accuracy of the class that is most frequent in train; 0 for several labels
     trim_db: float | None = None  # corpus.inspection.trim_db of its clips; None: their ends were not trimmed
 
-    def __post_init__(self) -> None:
-        if not self.classes or self.dim < 1:
-            problem = f"a probe of {len(self.classes)} classes reads vectors of {self.dim} numbers"
-            raise InputError(f"{problem}; it must have at least one of each: make the run again")
-
 
 @dataclass(frozen=True, kw_only=True)
 class _Saved:

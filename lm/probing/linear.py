@@ -41,7 +41,6 @@ from threadpoolctl import threadpool_limits
 
 from lm.options import ProbeConfig
 from lm.probing.task import Rows, penalty_grid
-from wordless.base.errors import InputError
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -225,10 +224,7 @@ class RidgeProbe:
     ) -> None:
         """Prepare to fit ``(clips, dim)`` features to ``(clips, classes)`` targets, or to numbers ``(clips, 1)``.
 
-        With a ``device``, PyTorch multiplies and factorises there, in 64 bits.
-
-        Raises:
-            InputError: a feature or a target is not finite.
+        With a ``device``, PyTorch multiplies and factorises there, in 64 bits. All numbers must be finite.
         """
         self._centre = features.mean(0)
         self._shares = targets.mean(0)
@@ -247,9 +243,6 @@ class RidgeProbe:
         else:
             at_once = CLIPS_AT_ONCE if device is None else max(VALUES_AT_ONCE // features.shape[1], 1)
             self._products, self._answers = normal_equations(centred, wanted, at_once=at_once, device=device)
-        # A NaN of any feature is in the diagonal, and factorisations do not look for it.
-        if not (np.isfinite(self._products.trace()) and np.isfinite(self._answers).all()):
-            raise InputError("a feature or a target of a linear probe is not finite; look for broken or silent clips")
         self._unit = float(self._products.trace()) / len(features) or 1.0
         self._penalised = np.empty_like(self._products)
         self._weights: DoubleArray = np.zeros((0, 0))  # (dim, classes)

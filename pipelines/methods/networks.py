@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pipelines.methods.method import Line, Made, Method, PictureRecord, Row, Training, refuse_input
-from wordless.base.errors import InputError
 
 if TYPE_CHECKING:
     from lm.bodies.body import Source
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from pipelines.settings.run import RunSettings
     from pipelines.stages.networks import Network
     from pipelines.store.store import Entry
-    from wordless.audio.recordings.manifest import Clips
 
 
 def _trained(name: str, network: Callable[[Study], Network], data: Callable[[Study], Entry], study: Study) -> Made:
@@ -30,8 +28,11 @@ def _trained(name: str, network: Callable[[Study], Network], data: Callable[[Stu
     return Made(trained=(inputs, replace(trained, stage=name)), features=own.features(study, name, trained))
 
 
-def _untrained(name: str, network: Callable[[Study], Network], study: Study) -> Made:
-    return Made(features=network(study).features(study, name))
+def _untrained(name: str, title: str, marker: str, network: Callable[[Study], Network]) -> Method:
+    """Describe the method of a network with random weights."""
+    line = Line(marker=marker, filled=False, dashes=":")
+    row = Row(name=name, kind="untrained", title=f"{title}, untrained", line=line)
+    return Method(row=row, features=lambda study: Made(features=network(study).features(study, name)))
 
 
 def _conv(study: Study, simclr: Entry | None = None) -> Network:
@@ -49,15 +50,6 @@ def _simclr(study: Study) -> Made:
     return Made(trained=(study.spectrograms, trained), unlabelled=tuple((each,) for each in extra), features=features)
 
 
-def _require_two(manifest: Clips) -> None:
-    train, held_out = len(manifest.of("train")), len(manifest.of("validation"))
-    if min(train, held_out) < 2:
-        raise InputError(
-            f"there are {train} train clips and {held_out} for validation, and SimCLR tells 2 or more apart in each: "
-            "add recordings, or leave simclr out of compare.methods"
-        )
-
-
 SIMCLR = Method(
     row=Row(
         name="simclr",
@@ -72,7 +64,6 @@ SIMCLR = Method(
     input="log_mel",
     features=_simclr,
     training=Training(option="baselines.simclr", loss="nats per view, among all of its batch"),
-    require_clips=_require_two,
 )
 SUPERVISED = Method(
     row=Row(
@@ -97,13 +88,7 @@ SUPERVISED = Method(
     features=partial(_trained, "supervised", _conv, attrgetter("spectrograms")),
     training=Training(option="baselines.supervised", loss="nats per clip"),
 )
-RANDOM_CONV = Method(
-    row=Row(
-        name="random_conv", kind="untrained", title="CNN, untrained", line=Line(marker="s", filled=False, dashes=":")
-    ),
-    input="log_mel",
-    features=partial(_untrained, "random_conv", _conv),
-)
+RANDOM_CONV = replace(_untrained("random_conv", "CNN", "s", _conv), input="log_mel")
 
 
 def _ast(study: Study) -> Network:
@@ -144,13 +129,7 @@ AST = Method(
     training=Training(option="ast", loss="nats per clip"),
     require_options=_require_ast,
 )
-RANDOM_AST = Method(
-    row=Row(
-        name="random_ast", kind="untrained", title="AST, untrained", line=Line(marker="H", filled=False, dashes=":")
-    ),
-    features=partial(_untrained, "random_ast", _ast),
-    require_options=partial(refuse_input, "random_ast"),
-)
+RANDOM_AST = replace(_untrained("random_ast", "AST", "H", _ast), require_options=partial(refuse_input, "random_ast"))
 
 
 NAME, TITLE = "audio_transformer", "Audio Transformer"
@@ -211,14 +190,8 @@ AUDIO_TRANSFORMER_VARIANTS = (
     _describe("pooling", Line(marker=">", filled=False, dashes="--")),
     _describe("plain", Line(marker="h", filled=False, dashes=":")),
 )
-RANDOM_AUDIO_TRANSFORMER = Method(
-    row=Row(
-        name=f"random_{NAME}",
-        kind="untrained",
-        title=f"{TITLE}, untrained",
-        line=Line(marker="8", filled=False, dashes=":"),
-    ),
-    features=partial(_untrained, f"random_{NAME}", _audio_transformer),
+RANDOM_AUDIO_TRANSFORMER = replace(
+    _untrained(f"random_{NAME}", TITLE, "8", _audio_transformer),
     shortest=_patch_seconds,
     require_options=partial(refuse_input, f"random_{NAME}"),
 )

@@ -133,7 +133,6 @@ def test_the_prior_is_chosen_on_validation() -> None:
         (lambda: Bigram([random_codes(0)]), r"\b1 clips\b.*codes"),
         (lambda: Unigram([random_codes(3)]).log_probabilities(random_codes(3, codebook="c2")), "codebook"),
         (lambda: Bigram([random_codes(3), random_codes(3, codebook="c2")]), "codebook"),
-        (lambda: distinct_ngrams([codes(1)], 0), r"\bn\b.*\b0\b"),
     ],
 )
 def test_nothing_to_count_and_codes_of_two_codebooks_are_refused(ask: Callable[[], object], told: str) -> None:
