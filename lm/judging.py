@@ -49,8 +49,6 @@ class Unigram:
     """Frequencies of codes of the spectrum in training clips, with add-one smoothing."""
 
     def __init__(self, clips: Sequence[Codes]) -> None:
-        if not any(codes.values.size for codes in clips):
-            raise InputError(f"there are {len(clips)} clips, and none has a code; give clips to count codes in")
         self.format: CodesFormat = clips[0].format.spectral
         counts = np.ones(self.format.code_shape)
         for codes in clips:
@@ -69,7 +67,6 @@ class Bigram:
     """Frequencies of pairs of neighbouring codes in training clips."""
 
     def __init__(self, clips: Sequence[Codes], *, strength: float = 10.0) -> None:
-        require(strength > 0, "strength", strength, "it must be positive")
         self.unigram = Unigram(clips)
         self.format = self.unigram.format
         self.strength = strength

@@ -41,12 +41,12 @@ from typing import ClassVar, cast, get_args
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Frames, Source, waveform_reading
+from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Frames, Source
 from lm.bodies.clips import augment_waveforms
 from lm.bodies.options import AudioTransformerConfig, Variant
 from lm.finetuning import RANDOM, AudioTransformerOptions
 from wordless.audio.padding import inside
-from wordless.base.errors import InputError, require
+from wordless.base.errors import InputError
 from wordless.base.files import file_hash
 from wordless.base.machine import copy_to
 from wordless.base.saved_models import WEIGHTS
@@ -198,21 +198,18 @@ class AudioTransformerBody(Body):
     name: ClassVar[str] = "audio_transformer"
     title: ClassVar[str] = "Audio Transformer"
 
-    def __post_init__(self) -> None:
-        require(self.sample_rate > 0, "sample_rate", self.sample_rate, "it must be a positive number of Hz")
-
     @property
     def reading(self) -> BodyReading:
         """The last patches of a recording are filled up with silence."""
-        own = self.audio_transformer
-        samples = own.patch(self.sample_rate) * own.reduction
-        return waveform_reading(
-            self.sample_rate,
-            samples,
+        own, patch = self.audio_transformer, self.audio_transformer.patch(self.sample_rate)
+        return BodyReading(
+            sample_rate=self.sample_rate,
             dim=own.width,
+            samples_per_state=patch * own.reduction,
             window=own.patches // own.reduction,
-            least_samples=own.patch(self.sample_rate),
-            rounded_up=True,
+            inputs_per_state=patch * own.reduction,
+            least_samples=patch,
+            key=f"16-bit samples at {self.sample_rate} Hz",
         )
 
     def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> AudioTransformer:

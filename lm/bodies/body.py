@@ -53,7 +53,7 @@ class BodyReading:
     shared_inputs: int = 0  # by two neighbouring states
     rounded_up: bool = True  # whether an incomplete last state is read, too; its inputs are padded
     least_samples: int  # of the shortest recording that is read
-    input_type: str  # of the stored inputs, as NumPy names it
+    input_type: str = "int16"  # of the stored inputs, as NumPy names it
     input_width: tuple[int, ...] = ()  # shape of one input
     key: str  # fingerprint of what decides the inputs of a recording
 
@@ -150,29 +150,11 @@ class Body(ABC):
 
     def front_end(self, folder: Path, *, device: str) -> FrontEnd:
         """Return the front end, which reads the `parts` of a model folder; by default the samples are the inputs."""
-        return samples_in_16_bits
+        return _samples
 
 
-def samples_in_16_bits(blocks: Iterable[FloatArray]) -> Array:
+def _samples(blocks: Iterable[FloatArray]) -> Array:
     return np.concatenate([np.zeros(0, np.int16), *map(in_16_bits, blocks)])
-
-
-def waveform_reading(
-    sample_rate: int, hop: int, *, dim: int, window: int, least_samples: int, shared: int = 0, rounded_up: bool
-) -> BodyReading:
-    """Describe a body whose inputs are samples, ``shared`` of which two neighbouring states read."""
-    return BodyReading(
-        sample_rate=sample_rate,
-        dim=dim,
-        samples_per_state=hop,
-        window=window,
-        inputs_per_state=hop,
-        shared_inputs=shared,
-        rounded_up=rounded_up,
-        least_samples=least_samples,
-        input_type="int16",
-        key=f"16-bit samples at {sample_rate} Hz",
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -412,7 +412,6 @@ class AstBody(Body):
     def __post_init__(self) -> None:
         known = isinstance(self.epsilon, float) and self.epsilon > 0
         require(known, "epsilon", self.epsilon, "it must be a number above 0")
-        require((self.positions or 1) > 0, "positions", self.positions, "it must be above 0")
 
     @classmethod
     def of(cls, config: AstConfig, *, option: str, **others: Any) -> AstBody:

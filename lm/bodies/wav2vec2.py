@@ -32,7 +32,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Frames, Source, waveform_reading
+from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Frames, Source
 from lm.bodies.clips import ClipViews, MakeView, StoredClips, augment_waveforms, trim_rows
 from lm.bodies.options import GROUPS, ClipBatchConfig, MaskConfig, TargetConfig, Wav2vec2Config
 from lm.finetuning import RANDOM, Wav2vec2Options
@@ -343,16 +343,18 @@ class Wav2vec2Body(Body):
     @property
     def reading(self) -> BodyReading:
         """A frame needs all samples of its receptive field."""
-        convolutions, dim = self.architecture.described.convolutions, self.architecture.described.width
-        stride, field = convolutions.stride, convolutions.receptive_field
-        return waveform_reading(
-            self.architecture.sample_rate,
-            stride,
-            dim=dim,
+        described, rate = self.architecture.described, self.architecture.sample_rate
+        stride, field = described.convolutions.stride, described.convolutions.receptive_field
+        return BodyReading(
+            sample_rate=rate,
+            dim=described.width,
+            samples_per_state=stride,
             window=PIECE_FRAMES,
-            least_samples=field,
-            shared=field - stride,
+            inputs_per_state=stride,
+            shared_inputs=field - stride,
             rounded_up=False,
+            least_samples=field,
+            key=f"16-bit samples at {rate} Hz",
         )
 
     def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> SpeechNetwork:

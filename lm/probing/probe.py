@@ -101,13 +101,7 @@ def probe_method(
     """Choose among the candidates ``(clips, dim)`` of the method ``of``, then among penalties for the chosen one.
 
     ``threads`` candidates or folds are fitted side by side, which changes no result.
-
-    Raises:
-        InputError: there are no candidates.
     """
-    if not candidates:
-        raise InputError(f"{of} has no features to probe; give it at least one layer and pooling")
-
     ridge = replace(config, classifier="ridge", penalties=config.layer_penalties)
 
     def judge(name: str) -> ProbeResult:
@@ -122,9 +116,8 @@ def probe_method(
 def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str, threads: int = 1) -> ProbeResult:
     """Choose C for one candidate (the strongest regularisation among equals), fit it on train, test once.
 
-    ``features (clips, dim)`` have a row for each clip of the task; ``threads`` folds are fitted side by side.
+    ``features (clips, dim)``, finite ones, have a row for each clip; ``threads`` folds are fitted side by side.
     """
-    _require_rows(features, task, of)
     targets = {split: task.targets[rows] for split, rows in task.rows.items()}
     penalties = penalty_grid(config.penalties, config)
     features = powered(features, config.power)  # the same for each division
@@ -228,7 +221,6 @@ def scores_of_others(
 
 def scored_method(scores: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str) -> MethodResult:
     """Evaluate a method that has its own class probabilities ``(clips, classes)``, finite ones; nothing is fitted."""
-    _require_rows(scores, task, of)
     if scores.shape[1] != len(task.classes):
         raise InputError(f"{of} scores {scores.shape[1]} classes; the labels name {len(task.classes)}: make it anew")
     validation, test = task.rows["validation"], task.rows["test"]
@@ -305,14 +297,6 @@ def _measured(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig) 
         seed=config.seed,
         repeats=[[each] for each in reached],
     )
-
-
-def _require_rows(features: FloatArray, task: ProbeTask, of: str) -> None:
-    if features.ndim != 2 or len(features) != len(task.targets):
-        problem = f"{of} has features of shape {features.shape}"
-        raise InputError(f"{problem}; give one row for each of {len(task.targets)} clips")
-    if not np.isfinite(features).all():
-        raise InputError(f"{of} has features that are not finite; look for broken or silent clips")
 
 
 DRAWS = 5  # of the clips with labels, per share

@@ -127,29 +127,24 @@ def pool_batch(frames: Tensor, lengths: Tensor, pooling: Means) -> Tensor:
 
 def bags_of_codes(codes: Codes | SoftCodes, poolings: Sequence[Pooling]) -> dict[Pooling, FloatArray]:
     """Compute each code's share of the time ``(parts * streams * codes,)``, as `pool` of one-hot codes or shares."""
+    found: dict[Pooling, FloatArray] = {}
     if isinstance(codes, SoftCodes):
-        return _soft_bags(codes, poolings)
-    return {pooling: _hard_bag(codes, pooling) for pooling in poolings}
-
-
-def _hard_bag(codes: Codes, pooling: Pooling) -> FloatArray:
-    weights = [pooling_weights(len(codes.values), each) for each in means_of([pooling])]
-    bags = np.zeros((PARTS[pooling], *codes.format.code_shape), np.float32)
-    for stream in range(codes.format.spectral_streams):
-        for part, shares in enumerate(np.concatenate(weights) if weights else ()):
-            np.add.at(bags[part, stream], codes.values[:, stream], shares)
-        if takes_max(pooling):
-            bags[-1, stream, codes.values[:, stream]] = 1
-    return bags.reshape(-1)
-
-
-def _soft_bags(soft: SoftCodes, poolings: Sequence[Pooling]) -> dict[Pooling, FloatArray]:
-    steps = len(soft.codes.values)
-    pools = RunningPools({"bag": steps}, poolings)
-    for start in range(0, steps, STEPS_AT_ONCE):
-        pools.add("bag", soft.shares(start, min(start + STEPS_AT_ONCE, steps)).flatten(1).cpu().numpy())
-    pooled = pools.pooled
-    return {pooling: pooled[f"bag:{pooling}"] for pooling in poolings}
+        steps = len(codes.codes.values)
+        pools = RunningPools({"bag": steps}, poolings)
+        for start in range(0, steps, STEPS_AT_ONCE):
+            pools.add("bag", codes.shares(start, min(start + STEPS_AT_ONCE, steps)).flatten(1).cpu().numpy())
+        pooled = pools.pooled
+        return {pooling: pooled[f"bag:{pooling}"] for pooling in poolings}
+    for pooling in poolings:
+        weights = [row for each in means_of([pooling]) for row in pooling_weights(len(codes.values), each)]
+        bags = np.zeros((PARTS[pooling], *codes.format.code_shape), np.float32)
+        for stream in range(codes.format.spectral_streams):
+            for part, shares in enumerate(weights):
+                np.add.at(bags[part, stream], codes.values[:, stream], shares)
+            if takes_max(pooling):
+                bags[-1, stream, codes.values[:, stream]] = 1
+        found[pooling] = bags.reshape(-1)
+    return found
 
 
 CLASS_SCORES = "scores"  # beside the vectors of a network with a head: class probabilities ``(classes,)``
