@@ -126,14 +126,7 @@ def fitting_batches(
 class TrainingBatches:
     """Endless shuffled epochs. A clip appears once for each window it fills, each time with a random crop."""
 
-    def __init__(
-        self,
-        sequences: CodeSequences,
-        vocabulary: Vocabulary,
-        config: BatchConfig,
-        *,
-        capacity: int,
-    ) -> None:
+    def __init__(self, sequences: CodeSequences, vocabulary: Vocabulary, config: BatchConfig, *, capacity: int) -> None:
         self._sequences = sequences
         self._vocabulary = vocabulary
         self._config = config
@@ -187,12 +180,7 @@ def shuffled_batches(lengths: IndexArray, rng: np.random.Generator, *, size: int
 
 
 def validation_batches(
-    sequences: CodeSequences,
-    vocabulary: Vocabulary,
-    *,
-    batch_size: int,
-    capacity: int,
-    at_most: int | None = None,
+    sequences: CodeSequences, vocabulary: Vocabulary, *, batch_size: int, capacity: int, at_most: int | None = None
 ) -> Iterator[TokenBatch]:
     """Give every code of every clip's first view, exactly once, in windows of the context, the short ones first.
 

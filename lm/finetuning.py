@@ -224,10 +224,7 @@ class FigureConfig(Options):
     """Options of the figures."""
 
     resamples: int = option(
-        1000,
-        "number of bootstrap samples of the test clips, where they have no groups",
-        least=10,
-        most=1_000_000,
+        1000, "number of bootstrap samples of the test clips, where they have no groups", least=10, most=1_000_000
     )
     confidence: float = 0.95  # confidence level of all intervals
     seed: int = 0  # seed of the bootstrap samples

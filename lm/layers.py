@@ -240,11 +240,7 @@ def embed(
 
 
 def layer_features(
-    model: LanguageModel,
-    clips: Recordings,
-    *,
-    of: Collection[States] = RESIDUAL,
-    vectors: VectorConfig = VECTORS,
+    model: LanguageModel, clips: Recordings, *, of: Collection[States] = RESIDUAL, vectors: VectorConfig = VECTORS
 ) -> dict[str, FloatArray]:
     """Compute ``(clips, dim)`` of each layer and pooling.
 

@@ -45,14 +45,7 @@ from tokenizer.codes import (
 from tokenizer.saved import load_rates, save_rates
 from wordless.base.errors import InputError, require, samples_to_generate
 from wordless.base.machine import copy_to, require_device
-from wordless.base.saved_models import (
-    LANGUAGE_MODEL,
-    holds_rates,
-    load_network,
-    model_folder,
-    reading,
-    write_model,
-)
+from wordless.base.saved_models import LANGUAGE_MODEL, holds_rates, load_network, model_folder, reading, write_model
 from wordless.base.seeds import named_seed, require_seed
 
 FloatArray = npt.NDArray[np.float32]
@@ -204,13 +197,7 @@ class LanguageModel:
         write_model(folder, self.gpt, config, card=card)
 
     def generate(
-        self,
-        prompt: Codes | None = None,
-        *,
-        seconds: float,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        seed: int = 0,
+        self, prompt: Codes | None = None, *, seconds: float, temperature: float = 1.0, top_k: int = 0, seed: int = 0
     ) -> Codes:
         """Generate a continuation, without the prompt; with no prompt, a recording from its beginning.
 

@@ -15,7 +15,7 @@ from lm.finetuning import (
     HeadOptions,
 )
 from lm.options import ProbeConfig
-from pipelines.commandline.choices import EMBEDDED, require_recordings
+from pipelines.commandline.choices import require_recordings
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL
 from pipelines.commandline.outputs import require_kind
@@ -33,7 +33,6 @@ OFTEN = (
     *("body.weights", "body.frozen_layers", "body.fit.steps", "body.fit.lr", "store.root"),
 )
 Opponent = Literal["scratch", "probe"]
-NUMBERS = ("speed", "pitch")  # labels of the embedded corpus that are numbers
 LINEAR = ProbeConfig(choose_by="validation", learning_curve=())
 
 
@@ -110,11 +109,6 @@ class FinetuneConfig(CorpusCommand):
             raise InputError(
                 f"corpus.label_type={corpus.label_type}, but head={self.head.name} learns labels of the type {wanted}: "
                 "leave corpus.label_type out, or choose another head"
-            )
-        if corpus.root == EMBEDDED and wanted == "number" and self.embedded.label not in NUMBERS:
-            raise InputError(
-                f"head={self.head.name} learns numbers, and embedded.label is {self.embedded.label}; choose "
-                f"{' or '.join(NUMBERS)}, or recordings of your own: corpus.table=FILE"
             )
         if self.head.reads_whole_clips and corpus.segment_seconds is not None:
             raise InputError(

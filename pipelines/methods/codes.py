@@ -80,10 +80,7 @@ GPT = Method(
 )
 RANDOM_GPT = Method(
     row=Row(
-        name="random_gpt",
-        kind="untrained",
-        title="GPT, untrained",
-        line=Line(marker="D", filled=False, dashes=":"),
+        name="random_gpt", kind="untrained", title="GPT, untrained", line=Line(marker="D", filled=False, dashes=":")
     ),
     input="bag_of_codes",
     features=_untrained_states,

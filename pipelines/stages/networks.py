@@ -13,15 +13,7 @@ from typing import Any, cast
 
 from lm.bodies.audio_transformer import AudioTransformerBody
 from lm.bodies.body import Source, freeze
-from lm.bodies.clips import (
-    CPU,
-    ClipViews,
-    LabelledBatches,
-    StoredClips,
-    augment,
-    augment_waveforms,
-    validation_batches,
-)
+from lm.bodies.clips import CPU, ClipViews, LabelledBatches, StoredClips, augment, augment_waveforms, validation_batches
 from lm.bodies.convolutional import ConvBody, SpectrogramReader
 from lm.bodies.options import ClipBatchConfig, HeadConfig
 from lm.bodies.spectrogram_transformer import OPTION, PATCH, STRIDE, AstBody, ast_source, is_audio_model, patches_along
