@@ -126,22 +126,21 @@ def hub_errors(address: HubAddress) -> Iterator[None]:
     page = f"{constants.ENDPOINT}/{address.repo}"
     try:
         yield
-    except errors.GatedRepoError as error:
-        raise InputError(f"{address} is gated; ask for access at {page}, then log in: hf auth login") from error
-    except errors.RepositoryNotFoundError as error:
-        problem = f"{address} does not exist on the Hugging Face hub, or is private; check the name, or log in to an"
-        raise InputError(f"{problem} account that may read it: hf auth login") from error
-    except errors.RevisionNotFoundError as error:
-        problem = f"hf://{address.repo} has no revision {address.revision or 'main'}"
-        raise InputError(f"{problem}; name a branch, a tag or a commit of {page}") from error
     except OSError as error:
         if error.errno is not None:  # of the disk
             raise
-        if _status(error) in (401, 403):
-            problem = f"the Hugging Face hub refuses access to {address} ({_reason(error)})"
-            raise InputError(f"{problem}; log in with a token that has the right: hf auth login") from error
-        problem = f"the Hugging Face hub cannot serve {address} ({_reason(error)})"
-        raise InputError(f"{problem}; check the network, and call again: finished files are kept") from error
+        match error:
+            case errors.GatedRepoError():
+                remedy = f"ask for access at {page}, then log in: hf auth login"
+            case errors.RepositoryNotFoundError():
+                remedy = "check the name, or log in to an account that may read it: hf auth login"
+            case errors.RevisionNotFoundError():
+                remedy = f"name a branch, a tag or a commit of {page}"
+            case _ if _status(error) in (401, 403):
+                remedy = "log in with a token that has the right: hf auth login"
+            case _:
+                remedy = "check the network, and call again: finished files are kept"
+        raise InputError(f"the Hugging Face hub does not give {address} ({_reason(error)})", remedy=remedy) from error
 
 
 def _status(error: OSError) -> int | None:

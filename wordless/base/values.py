@@ -237,12 +237,8 @@ def parse_json(content: str | bytes, constant: Callable[[str], object] | None = 
 
 
 def list_hash(values: Iterable[object]) -> str:
-    """Compute the SHA-256 of a list as `json.dumps` writes it, with one of its values in memory at a time."""
-    digest = hashlib.sha256(b"[")
-    for number, value in enumerate(values):
-        digest.update(f"{', ' if number else ''}{json.dumps(value)}".encode())
-    digest.update(b"]")
-    return digest.hexdigest()
+    """Compute the SHA-256 of a list as `json.dumps` writes it."""
+    return hashlib.sha256(json.dumps([*values]).encode()).hexdigest()
 
 
 def read_json(path: Path) -> dict[str, object]:

@@ -1,7 +1,5 @@
 """Typed configs from plain values."""
 
-import hashlib
-import json
 import math
 import pickle
 from collections.abc import Mapping
@@ -16,7 +14,7 @@ from hypothesis import strategies as st
 from wordless.audio.options import SpectrogramConfig
 from wordless.base.errors import InputError, samples_to_generate
 from wordless.base.options import REQUIRED, Options, option
-from wordless.base.values import build, list_hash
+from wordless.base.values import build
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,11 +138,6 @@ def test_junk_is_built_or_refused_in_one_line(values: dict[str, object]) -> None
     except InputError as refused:
         outcome = str(refused)
     assert isinstance(outcome, Outer) or "\n" not in str(outcome)
-
-
-@pytest.mark.parametrize("values", [[], [1], [["a", 2, None], ["ä\n", 3.5, "x"], []]])
-def test_the_hash_of_a_list_is_that_of_its_json(values: list[object]) -> None:
-    assert list_hash(iter(values)) == hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
