@@ -221,7 +221,7 @@ def _parse_json(text: str) -> _Line:
     name, units, samples = row.get("file_name"), row.get("units"), row.get("num_samples")
     durations = row.get("duration", row.get("durations"))
     lists = [units, *([] if durations is None else [durations]), *([] if samples is None else [[samples]])]
-    if not isinstance(name, str) or not all(isinstance(each, list) for each in lists):
+    if not isinstance(name, str) or not isinstance(units, list) or not all(isinstance(each, list) for each in lists):
         raise InputError("file_name is no text, or units or duration is no list")
     if odd := [each for values in lists for each in values if type(each) is not int]:
         raise InputError(f"{shortened(odd[0])} is no whole number")

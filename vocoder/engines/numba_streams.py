@@ -80,7 +80,7 @@ class NumbaStreams:
             few = self.shares[number]
             arguments = (
                 self.weights,
-                _flat(conditions[few].unflatten(3, (2, -1))),  # the halves of tanh and sigmoid are padded separately
+                _flat(conditions[few].reshape(*conditions[few].shape[:3], 2, -1)),  # each half is padded
                 fixed[few],
                 uniform[few],
                 temperature,
