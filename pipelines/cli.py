@@ -5,7 +5,6 @@ Light on purpose: it imports neither Hydra nor PyTorch, so that ``wordless --hel
 
 import os
 import sys
-from importlib import import_module
 
 from pipelines.commandline.commands import COMMANDS
 from wordless.base.machine import installed_version
@@ -57,9 +56,9 @@ def main() -> None:
         case ["--version"]:
             print(f"wordless {installed_version()}")
         case ["help", command, *rest]:
-            start(command, ["--help", *rest])
+            call(command, ["--help", *rest])
         case [command, *rest]:
-            start(command, rest)
+            call(command, rest)
 
 
 def completion_script(shells: list[str]) -> str:
@@ -73,13 +72,15 @@ def completion_script(shells: list[str]) -> str:
     return SCRIPTS[shells[0]].strip()
 
 
-def start(command: str, words: list[str]) -> None:
-    """Run one command as ``python -m pipelines.<command>`` would, or exit with code 2 if there is none of that name."""
+def call(command: str, words: list[str]) -> None:
+    """Run one command, or exit with code 2 if there is none of that name."""
     if command not in COMMANDS:
         print(f"wordless: {command!r} is not a command; {suggestion(command, COMMANDS)}", file=sys.stderr)
         raise SystemExit(2)
     sys.argv = [f"wordless {command}", *words]
-    import_module(f"pipelines.{COMMANDS[command].module or command}").main()
+    from pipelines.commandline.command import start  # Hydra, which the overview need not wait for
+
+    start(command)
 
 
 def print_overview() -> None:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipelines.commandline.command import command
 from pipelines.commandline.inputs import DEVICE, MODEL
 from pipelines.commandline.outputs import require_kind, require_new
 from pipelines.store.run_folder import part_of, vocoder_of
@@ -105,7 +104,7 @@ class DecodeConfig(SoundCommand):
         return self.sampled(**own)
 
 
-def decode(config: dict[str, object]) -> None:
+def decode(config: dict[str, object]) -> tuple[DecodeConfig, Path]:
     """Decode clips; those whose file is there already are left as they are."""
     settings = build(DecodeConfig, config, name="")
     tokenizer_folder = part_of(settings.model, "tokenizer")
@@ -116,12 +115,4 @@ def decode(config: dict[str, object]) -> None:
         raise InputError(f"pitch_of={settings.pitch_of} is no file; name a recording")
     if settings.single:
         require_new(settings.output)
-    from pipelines.jobs.decode import decode_codes  # seconds of imports, which a mistake need not wait for
-
-    decode_codes(settings, tokenizer_folder)
-
-
-main = command("decode", decode)
-
-if __name__ == "__main__":
-    main()
+    return settings, tokenizer_folder

@@ -1,10 +1,10 @@
 """``wordless demo``: a page with the spectrogram, codes, predicted label and continuation of a sound."""
 
+import socket
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL
 from pipelines.decode import SoundCommand
 from pipelines.store.run_folder import part_of, run_of
@@ -16,6 +16,8 @@ from wordless.base.values import build
 
 FIRST_PORT = 1024  # that a user may open
 LONGEST = 600.0  # seconds of a sound: the page draws it whole, and keeps it in memory
+
+HOST = "127.0.0.1"  # this machine alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,21 +46,27 @@ class DemoConfig(SoundCommand):
         return self.sampled(temperature=TEMPERATURE)
 
 
-def demo(config: dict[str, object]) -> None:
+def free_port(port: int) -> int:
+    """Return a port that no other program listens on; of 0 any."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise InputError(
+                f"port={port} cannot be used ({error.strerror}); choose another, or port=0 for any that is free"
+            ) from error
+        free: int = probe.getsockname()[1]
+    return free
+
+
+def demo(config: dict[str, object]) -> tuple[DemoConfig]:
     """Serve the page until Ctrl-C."""
     settings = build(DemoConfig, config, name="")
     if not is_on_hub(settings.model):
         part_of(settings.model, "tokenizer")
     if find_spec("gradio") is None:
         raise InputError("the page needs Gradio, which is not installed; call: pip install 'wordless[demo]'")
-    from pipelines.demonstration.server import free_port, serve
-
     free_port(settings.port)
     run_of(settings.model)
-    serve(settings)
-
-
-main = command("demo", demo)
-
-if __name__ == "__main__":
-    main()
+    return (settings,)

@@ -17,7 +17,6 @@ from packaging.requirements import Requirement
 from rich.console import Console
 from rich.markup import escape
 
-from pipelines.commandline.command import command
 from wordless.base.errors import InputError
 from wordless.base.machine import cores, multiplies_bf16, version_of
 from wordless.base.options import Options, option
@@ -57,7 +56,7 @@ class Finding:
         return "ok" if self.well else self.otherwise
 
 
-def examine(config: dict[str, object]) -> None:
+def doctor(config: dict[str, object]) -> None:
     """Print all findings; exit with code 1 if something that is needed is missing."""
     settings = build(DoctorConfig, config, name="")
     if settings.model is not None:
@@ -196,9 +195,3 @@ def show(findings: list[Finding]) -> list[str]:
         if not one.well:
             console.print(" " * (width + 11) + f"to do: {escape(one.remedy)}", soft_wrap=True)
     return [one.name for one in findings if one.state == "missing"]
-
-
-main = command("doctor", examine)
-
-if __name__ == "__main__":
-    main()

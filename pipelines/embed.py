@@ -4,13 +4,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL, InputOptions
 from pipelines.commandline.outputs import partial_folder, require_new, require_table
 from pipelines.store.run_folder import part_of, run_of
 from wordless.audio.recordings.annotations import kind_of
 from wordless.audio.recordings.corpus import candidates_at
 from wordless.audio.recordings.folders import EXTENSIONS
+from wordless.audio.recordings.manifest import Clips
 from wordless.base.errors import InputError
 from wordless.base.hub import is_on_hub
 from wordless.base.options import REQUIRED, option
@@ -73,7 +73,7 @@ class EmbedConfig(InputOptions):
         return partial_folder(self.output)
 
 
-def embed(config: dict[str, object]) -> None:
+def embed(config: dict[str, object]) -> tuple[EmbedConfig, Path, Clips | None]:
     """Compute the vectors of all recordings; files that cannot be read are set aside."""
     settings = build(EmbedConfig, config, name="")
     if settings.method == "gpt_sound" and is_on_hub(settings.model):
@@ -88,12 +88,4 @@ def embed(config: dict[str, object]) -> None:
     if not settings.is_table and settings.root is not None:
         raise InputError(f"root={settings.root}, but input={settings.input} is no table that lists recordings")
     recordings = None if settings.is_table else candidates_at(settings.input, settings.annotated)
-    from pipelines.jobs.embed import embed_recordings  # seconds of imports, which a mistake need not wait for
-
-    embed_recordings(settings, run, recordings)
-
-
-main = command("embed", embed)
-
-if __name__ == "__main__":
-    main()
+    return settings, run, recordings

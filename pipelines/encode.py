@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL, InputOptions
 from pipelines.commandline.outputs import JOB, partial_folder, require_kind, require_new
 from pipelines.store.run_folder import part_of
 from wordless.audio.recordings.corpus import recordings_at
+from wordless.audio.recordings.manifest import Clips
 from wordless.base.errors import InputError, require
 from wordless.base.options import REQUIRED, option
 from wordless.base.pools import LOCAL, EngineConfig
@@ -80,7 +80,7 @@ class EncodeConfig(InputOptions):
         return self.output if self.in_shards else partial_folder(self.output)
 
 
-def encode(config: dict[str, object]) -> None:
+def encode(config: dict[str, object]) -> tuple[EncodeConfig, Clips, Path]:
     """Encode recordings; files that cannot be read are set aside."""
     settings = build(EncodeConfig, config, name="")
     tokenizer_folder = part_of(settings.model, "tokenizer")
@@ -92,12 +92,4 @@ def encode(config: dict[str, object]) -> None:
         require_new(settings.output)
         if settings.format == "fairseq":
             require_new(settings.manifest)
-    from pipelines.jobs.encode import encode_recordings  # seconds of imports, which a mistake need not wait for
-
-    encode_recordings(settings, recordings, tokenizer_folder)
-
-
-main = command("encode", encode)
-
-if __name__ == "__main__":
-    main()
+    return settings, recordings, tokenizer_folder

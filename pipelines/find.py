@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL, InputOptions, require_writable_folders
 from pipelines.commandline.outputs import partial_folder, prepare_output, require_new, require_table
 from pipelines.store.run_folder import part_of
 from wordless.audio.levels import MAX_TRIM_DB, MIN_TRIM_DB
 from wordless.audio.recordings.corpus import recordings_at
+from wordless.audio.recordings.manifest import Clips
 from wordless.base.errors import InputError
 from wordless.base.options import REQUIRED, option
 from wordless.base.values import build
@@ -71,7 +71,7 @@ class FindConfig(InputOptions):
         return partial_folder(self.output)
 
 
-def find(config: dict[str, object]) -> None:
+def find(config: dict[str, object]) -> tuple[FindConfig, Clips, Clips, Path, Path | None]:
     """Find the places of all queries in all recordings; files that cannot be read are set aside."""
     settings = build(FindConfig, config, name="")
     tokenizer = part_of(settings.model, "tokenizer")
@@ -82,12 +82,4 @@ def find(config: dict[str, object]) -> None:
     prepare_output(settings.output)
     if not settings.work.exists():  # a command that was killed may have written the page, and not yet the table
         require_new(settings.page)
-    from pipelines.jobs.find import find_in_recordings  # seconds of imports, which a mistake need not wait for
-
-    find_in_recordings(settings, queries, recordings, tokenizer, model)
-
-
-main = command("find", find)
-
-if __name__ == "__main__":
-    main()
+    return settings, queries, recordings, tokenizer, model

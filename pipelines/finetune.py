@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from lm.finetuning import (
     BODY_OPTIONS,
@@ -16,7 +16,6 @@ from lm.finetuning import (
 )
 from lm.options import ProbeConfig
 from pipelines.commandline.choices import require_recordings
-from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.parallel import MAX_THREADS, require_equal_share
@@ -28,10 +27,6 @@ from wordless.base.errors import InputError, require
 from wordless.base.options import Options, follow_seed, option
 from wordless.base.values import build
 
-OFTEN = (
-    *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by"),
-    *("body.weights", "body.frozen_layers", "body.fit.steps", "body.fit.lr", "store.root"),
-)
 Opponent = Literal["scratch", "probe"]
 LINEAR = ProbeConfig(choose_by="validation", learning_curve=())
 
@@ -59,6 +54,11 @@ class FinetuneConfig(CorpusCommand):
     examples: wordless finetune model=runs/x head=classification corpus.root=recordings
               wordless finetune model=runs/x corpus=fsdd corpus.root=fsdd/recordings beside=[]
     """
+
+    often: ClassVar[tuple[str, ...]] = (
+        *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by"),
+        *("body.weights", "body.frozen_layers", "body.fit.steps", "body.fit.lr", "store.root"),
+    )
 
     model: Path | None = option(None, f"{MODEL}; body=gpt takes its tokenizer and its GPT")
     output: Path | None = option(
@@ -127,16 +127,8 @@ def finetune_settings(config: Mapping[str, object]) -> FinetuneConfig:
     return follow_seed(settings, settings.seed)
 
 
-def finetune(config: dict[str, object]) -> None:
+def finetune(config: dict[str, object]) -> tuple[dict[str, object]]:
     """Fine-tune a body on the corpus that a composed config describes."""
     finetune_settings(config)
     require_recordings(config)
-    from pipelines.jobs.finetune import finetune_body  # seconds of imports, which a mistake need not wait for
-
-    finetune_body(config)
-
-
-main = command("finetune", finetune, often=OFTEN)
-
-if __name__ == "__main__":
-    main()
+    return (config,)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL
 from pipelines.commandline.outputs import require_kind, require_new
 from pipelines.decode import SoundCommand
@@ -72,7 +71,7 @@ class GenerateConfig(SoundCommand):
         return self.sampled(temperature=self.vocoder_temperature, seed=self.seed, group=self.group)
 
 
-def generate(config: dict[str, object]) -> None:
+def generate(config: dict[str, object]) -> tuple[GenerateConfig]:
     """Prompt -> codes -> language model -> vocoder; ends with WAV files and codes.parquet."""
     settings = build(GenerateConfig, config, name="")
     for part in ("tokenizer", "lm"):
@@ -82,12 +81,4 @@ def generate(config: dict[str, object]) -> None:
     if settings.prompt is not None and not settings.prompt.is_file():
         raise InputError(f"prompt={settings.prompt} is no file; name a recording, or none: prompt=null")
     require_new(settings.output)
-    from pipelines.jobs.generate import generate_sounds  # seconds of imports, which a mistake need not wait for
-
-    generate_sounds(settings)
-
-
-main = command("generate", generate)
-
-if __name__ == "__main__":
-    main()
+    return (settings,)

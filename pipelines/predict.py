@@ -1,12 +1,13 @@
 """``wordless predict``: what a fine-tuned model predicts for recordings."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipelines.commandline.command import command
 from pipelines.commandline.inputs import InputOptions, recordings_of, require_writable_folders
 from pipelines.commandline.outputs import prepare_output, require_table
 from pipelines.store.run_folder import is_finetuned
+from wordless.audio.recordings.manifest import Clips
 from wordless.base.errors import InputError
 from wordless.base.hub import fetch, hub_address, is_on_hub
 from wordless.base.options import REQUIRED, option
@@ -47,7 +48,7 @@ class PredictConfig(InputOptions):
             )
 
 
-def predict(config: dict[str, object]) -> None:
+def predict(config: dict[str, object]) -> tuple[PredictConfig, Sequence[Clips]]:
     """Print a line for each recording; files that cannot be read are set aside."""
     settings = build(PredictConfig, config, name="")
     recordings = recordings_of(settings.input, settings.annotated)
@@ -56,12 +57,4 @@ def predict(config: dict[str, object]) -> None:
     if settings.output is not None:
         require_writable_folders(recordings, settings.output)
         prepare_output(settings.output)
-    from pipelines.jobs.predict import predict_recordings  # seconds of imports, which a mistake need not wait for
-
-    predict_recordings(settings, recordings)
-
-
-main = command("predict", predict)
-
-if __name__ == "__main__":
-    main()
+    return settings, recordings

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from lm.options import ProbeConfig
 from pipelines.commandline.choices import require_recordings
-from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.comparison import ReadingConfig
@@ -15,11 +15,6 @@ from wordless.base.errors import InputError
 from wordless.base.hub import is_on_hub
 from wordless.base.options import REQUIRED, option
 
-OFTEN = (
-    *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by"),
-    *("store.root", "probe.choose_by"),
-)
-
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeRunConfig(CorpusCommand):
@@ -27,6 +22,11 @@ class ProbeRunConfig(CorpusCommand):
 
     example: wordless probe model=runs/x corpus.root=recordings
     """
+
+    often: ClassVar[tuple[str, ...]] = (
+        *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by"),
+        *("store.root", "probe.choose_by"),
+    )
 
     model: Path = option(REQUIRED, MODEL)
     output: Path | None = option(
@@ -50,15 +50,7 @@ class ProbeRunConfig(CorpusCommand):
         return self.output.parent if self.output is not None and is_on_hub(self.model) else self.model
 
 
-def probe(config: dict[str, object]) -> None:
+def probe(config: dict[str, object]) -> tuple[dict[str, object]]:
     """Probe the models of a run on the corpus that a composed config describes."""
     require_recordings(config)
-    from pipelines.jobs.probe import probe_run  # seconds of imports, which a mistake need not wait for
-
-    probe_run(config)
-
-
-main = command("probe", probe, often=OFTEN)
-
-if __name__ == "__main__":
-    main()
+    return (config,)

@@ -6,7 +6,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from pipelines.commandline.command import command
 from pipelines.commandline.outputs import is_held, prepare_output, require_kind
 from pipelines.store.run_folder import is_finetuned
 from wordless.base.errors import InputError
@@ -147,9 +146,3 @@ def find_repository(address: HubAddress) -> tuple[bool, list[str]] | None:
         except RepositoryNotFoundError:
             return None
     return bool(info.private), [each.rfilename for each in info.siblings or ()]
-
-
-main = command("publish", publish)
-
-if __name__ == "__main__":
-    main()

@@ -5,17 +5,10 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 
 from pipelines.chain.sweep import going_on
-from pipelines.commandline.command import command
+from pipelines.commandline.command import start
 from pipelines.commandline.composition import require_values
 from pipelines.commandline.options import index
 from pipelines.commandline.run_folders import logged
-
-OFTEN = (
-    *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "audio.sample_rate"),
-    *("tokenizer.codebook_size", "tokenizer.patch.frames"),
-    *("lm.gpt.layers", "lm.gpt.model_dim", "lm.fit.steps", "vocoder.fit.steps"),
-    *("compare.methods", "compare.folds", "listening.judged_clips", "store.root"),
-)
 
 
 def run(config: dict[str, object]) -> None:
@@ -31,7 +24,5 @@ def run(config: dict[str, object]) -> None:
         run_chain(config, folder)
 
 
-main = command("run", run, often=OFTEN)
-
 if __name__ == "__main__":
-    main()
+    start("run")

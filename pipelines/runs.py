@@ -1,12 +1,10 @@
 """``wordless runs``: a table of runs, and the deletion of a run or of store entries that nobody uses."""
 
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.commandline.command import command
 from pipelines.commandline.outputs import JOB, hold, is_held
 from pipelines.commandline.run_folders import LATEST, relink_latest
 from pipelines.store.run_folder import FINETUNED
@@ -18,8 +16,6 @@ from wordless.base.options import Options, option
 from wordless.base.progress import print_table
 from wordless.base.text import counted, escape
 from wordless.base.values import build
-
-NAMED = {"--delete": "delete", "--prune": "prune"}  # switches with a value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,25 +140,3 @@ def ask(question: str) -> None:
     answer = sys.stdin.readline().strip().lower()
     if answer not in ("y", "yes"):
         raise InputError("nothing was deleted; answer y, or add --yes")
-
-
-_main = command("runs", runs)
-
-
-def main() -> None:
-    """Take ``--delete NAME``, ``--prune DAYS`` and ``--yes`` for options."""
-    words = list(sys.argv[1:])
-    for place, word in enumerate(words):
-        if (name := NAMED.get(word)) is not None:
-            if place + 1 == len(words):
-                print(f"wordless runs: {word} needs a value: wordless runs {word} VALUE", file=sys.stderr)
-                raise SystemExit(2)
-            words[place : place + 2] = [f"{name}={words[place + 1]}"]
-            break
-    switched = ("ask=false" if word == "--yes" else word for word in words)
-    sys.argv[1:] = [re.sub("^--(delete|prune)=", r"\1=", word) for word in switched]
-    _main()
-
-
-if __name__ == "__main__":
-    main()

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL, InputOptions, recordings_of, require_writable_folders
 from pipelines.commandline.outputs import prepare_output, require_table
 from pipelines.store.run_folder import part_of
@@ -68,7 +67,7 @@ def _require_submittable(paths: Sequence[str], output: Path) -> None:
             )
 
 
-def score(config: dict[str, object]) -> None:
+def score(config: dict[str, object]) -> tuple[ScoreConfig, Sequence[Clips], Path, Path]:
     """Print a line for each recording; files that cannot be read are set aside."""
     settings = build(ScoreConfig, config, name="")
     tokenizer, model = part_of(settings.model, "tokenizer"), part_of(settings.model, "lm")
@@ -76,12 +75,4 @@ def score(config: dict[str, object]) -> None:
     settings.require_names(recordings)
     if settings.output is not None:
         prepare_output(settings.output)
-    from pipelines.jobs.score import score_recordings  # seconds of imports, which a mistake need not wait for
-
-    score_recordings(settings, recordings, tokenizer, model)
-
-
-main = command("score", score)
-
-if __name__ == "__main__":
-    main()
+    return settings, recordings, tokenizer, model

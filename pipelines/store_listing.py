@@ -1,10 +1,8 @@
 """``wordless store``: the entries of a store, their sizes, and whether their files are as they were written."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.commandline.command import command
 from pipelines.store.store import ENTRY, SYNTHESISED, UNPACKED, StoreConfig, faults
 from pipelines.store.unused import KEY
 from wordless.base.errors import InputError
@@ -27,7 +25,7 @@ class ListingConfig(Options):
     )
 
 
-def list_store(config: dict[str, object]) -> None:
+def store(config: dict[str, object]) -> None:
     """Print a line for each entry and each fault, and the sum of their sizes; refuse a store with faults."""
     settings = build(ListingConfig, config, name="")
     root = settings.store.root
@@ -63,16 +61,3 @@ def print_recordings(root: Path) -> None:
             "folders of recordings may be deleted while no command runs: a run that needs them makes them again",
             flush=True,
         )
-
-
-_main = command("store", list_store)
-
-
-def main() -> None:
-    """Take ``--verify`` for ``verify=true``."""
-    sys.argv[1:] = ["verify=true" if word == "--verify" else word for word in sys.argv[1:]]
-    _main()
-
-
-if __name__ == "__main__":
-    main()

@@ -7,11 +7,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from pipelines import cli
+from pipelines.commandline.command import perform
 from wordless.base.files import compiling
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +26,17 @@ def python(
     places = [str(each) for each in (before, ROOT, os.environ.get("PYTHONPATH")) if each]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(places), **environment}
     return subprocess.run([sys.executable, *words], cwd=cwd, env=env, capture_output=True, text=True, check=False)
+
+
+# commands from their composed options, in this process
+decode = partial(perform, "decode")
+demo = partial(perform, "demo")
+embed = partial(perform, "embed")
+encode = partial(perform, "encode")
+find = partial(perform, "find")
+generate = partial(perform, "generate")
+predict = partial(perform, "predict")
+score = partial(perform, "score")
 
 
 class Command:

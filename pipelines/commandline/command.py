@@ -12,16 +12,19 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import hydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.composition import explain, register, resolved
 from pipelines.commandline.help import command_help, help_request
 from pipelines.commandline.options import Index, index
@@ -43,14 +46,12 @@ def command(
     name: str,
     task: Task,
     *,
-    often: tuple[str, ...] = (),
     options: Index | None = None,
 ) -> Callable[[], None]:
     """Return a ``main()`` that composes the options of a command and passes the config to ``task``.
 
-    The value of an option that is one text or path needs no quoting, and a sweep does not split it at commas. If
-    ``often`` lists options, ``--help`` shows only these and the groups. The option class of the command gives its
-    ``options`` by default.
+    The value of an option that is one text or path needs no quoting, and a sweep does not split it at commas. The
+    option class of the command gives its ``options`` by default.
     """
 
     def main() -> None:
@@ -70,7 +71,7 @@ def command(
             sys.argv[1:] = [*prepare(others, known), *elsewhere]
             try:
                 if request:
-                    print(command_help(name, topic, sys.argv[1:], often=often), flush=True)
+                    print(command_help(name, topic, sys.argv[1:]), flush=True)
                     return
                 run = hydra.main(version_base="1.3", config_path="pkg://conf", config_name=name)
                 run(_job(name, task, known, full=full))()
@@ -79,6 +80,42 @@ def command(
             sys.stdout.flush()
 
     return main
+
+
+def start(name: str) -> None:
+    """Run a command of the table with the words of ``sys.argv``."""
+    sys.argv[1:] = without_switches(sys.argv[1:], COMMANDS[name].switches)
+    command(name, partial(perform, name))()
+
+
+def without_switches(words: Sequence[str], switches: Mapping[str, str]) -> list[str]:
+    """Replace the switches of a command by the options that they mean."""
+    found, rest = list[str](), [*words]
+    while rest:
+        word = rest.pop(0)
+        switch, equals, value = word.partition("=")
+        if (option := switches.get(switch)) is None:
+            found.append(word)
+        elif "=" in option:
+            found.append(option)
+        else:
+            found.append(f"{option}={value if equals or not rest else rest.pop(0)}")
+    return found
+
+
+def perform(name: str, config: dict[str, object]) -> None:
+    """Check the config of a command, then do its work, whose imports take seconds that a mistake need not wait for."""
+    own = COMMANDS[name]
+    arguments = _function(own.check or f"{own.options.partition(':')[0]}:{name}")(config)
+    if own.job:
+        _function(own.job)(*arguments)
+
+
+def _function(named: str) -> Callable[..., Any]:
+    """Import a function that the table of commands names."""
+    module, _, name = named.partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    return function
 
 
 def open_streams() -> None:

@@ -1,6 +1,7 @@
 """The table of the commands of ``wordless``. Their modules are named, because each takes a while to import."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -9,54 +10,84 @@ class Command:
 
     purpose: str
     options: str  # module and name of the dataclass with its options
-    module: str = ""  # of `pipelines`, if it has another name than the command
+    # module and name of the function of its work, whose arguments `check` gives; "": `check` does all
+    job: str = ""
+    # of the function that takes the config and refuses what cannot work, which imports nothing that takes seconds; "":
+    # that of the command's name, beside the options
+    check: str = ""
+    # words that mean options; one without "=" takes the next word for its value
+    switches: Mapping[str, str] = field(default_factory=dict)
 
 
 COMMANDS = {
     "run": Command(
         "the whole chain: recordings -> codes -> language model -> vocoder -> report.html",
         "pipelines.settings.run:RunSettings",
+        check="pipelines.run:run",
     ),
     "encode": Command(
-        "recordings -> codes (Parquet, or text units that other tools read)", "pipelines.encode:EncodeConfig"
+        "recordings -> codes (Parquet, or text units that other tools read)",
+        "pipelines.encode:EncodeConfig",
+        "pipelines.jobs.encode:encode_recordings",
     ),
     "embed": Command(
         "recordings -> feature vectors, such as those that the run's probe reads (NumPy, Parquet)",
         "pipelines.embed:EmbedConfig",
+        "pipelines.jobs.embed:embed_recordings",
     ),
     "generate": Command(
-        "a language model continues a prompt, or speaks from silence", "pipelines.generate:GenerateConfig"
+        "a language model continues a prompt, or speaks from silence",
+        "pipelines.generate:GenerateConfig",
+        "pipelines.jobs.generate:generate_sounds",
     ),
-    "decode": Command("codes -> sound", "pipelines.decode:DecodeConfig"),
+    "decode": Command(
+        "codes -> sound",
+        "pipelines.decode:DecodeConfig",
+        "pipelines.jobs.decode:decode_codes",
+    ),
     "find": Command(
         "the places in recordings that sound like a query: a table, and a page with players",
         "pipelines.find:FindConfig",
+        "pipelines.jobs.find:find_in_recordings",
     ),
     "score": Command(
         "how probable does the language model find recordings? nats, bits per second, perplexity",
         "pipelines.score:ScoreConfig",
+        "pipelines.jobs.score:score_recordings",
     ),
-    "probe": Command("what do the representations know? linear probes on labels", "pipelines.probe:ProbeRunConfig"),
+    "probe": Command(
+        "what do the representations know? linear probes on labels",
+        "pipelines.probe:ProbeRunConfig",
+        "pipelines.jobs.probe:probe_run",
+    ),
     "finetune": Command(
         "train a body, pre-trained or not, to predict classes, numbers or text from labelled recordings",
         "pipelines.finetune:FinetuneConfig",
+        "pipelines.jobs.finetune:finetune_body",
     ),
-    "predict": Command("what a fine-tuned model predicts for recordings", "pipelines.predict:PredictConfig"),
+    "predict": Command(
+        "what a fine-tuned model predicts for recordings",
+        "pipelines.predict:PredictConfig",
+        "pipelines.jobs.predict:predict_recordings",
+    ),
     "demo": Command(
         "a page in the browser with the spectrogram, codes, predicted label and continuation of your sounds",
         "pipelines.demo:DemoConfig",
+        "pipelines.demonstration.server:serve",
     ),
     "publish": Command(
         "the models of a run on the Hugging Face hub, with a model card, or as ONNX files",
         "pipelines.publish:PublishConfig",
     ),
     "runs": Command(
-        "the runs so far with their options and figures; --delete NAME, --prune DAYS", "pipelines.runs:RunsConfig"
+        "the runs so far with their options and figures; --delete NAME, --prune DAYS",
+        "pipelines.runs:RunsConfig",
+        switches={"--delete": "delete", "--prune": "prune", "--yes": "ask=false"},
     ),
     "store": Command(
         "what a store holds, and whether it is as it was written: wordless store --verify",
         "pipelines.store_listing:ListingConfig",
-        module="store_listing",
+        switches={"--verify": "verify=true"},
     ),
     "doctor": Command(
         "what is installed, and what to do about what is missing; model=RUN: what is wrong with its sound",

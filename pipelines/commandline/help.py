@@ -13,7 +13,7 @@ from omegaconf import open_dict
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.completion import HELP
 from pipelines.commandline.composition import compose, plain
-from pipelines.commandline.options import HYDRA, Group, Index, Option, group_by_section, index
+from pipelines.commandline.options import HYDRA, Group, Index, Option, group_by_section, index, options_class
 from pipelines.commandline.overrides import quote, separate
 from wordless.base.errors import InputError
 from wordless.base.text import suggestion
@@ -45,12 +45,13 @@ def help_request(words: Sequence[str]) -> tuple[str, list[str]] | None:
     return None
 
 
-def command_help(name: str, topic: str, words: Sequence[str], *, often: Sequence[str] = ()) -> str:
+def command_help(name: str, topic: str, words: Sequence[str]) -> str:
     """Write the help of a command about a topic, with the values that command-line ``words`` give.
 
-    Without a topic, the help names every option, or the groups and the options that are used ``often``.
+    Without a topic, the help names all options, or of a command with many the groups and those that are used ``often``.
     """
     known, values = _composed(name, words)
+    often: Sequence[str] = getattr(options_class(name), "often", ())
     if topic and topic != ALL:
         names = [option for option in values if f"{option}.".startswith(f"{topic}.")]
         groups = [group for group in known.groups if group == topic]

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import tempfile
 import threading
 import warnings
@@ -12,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.demo import DemoConfig
+from pipelines.demo import HOST, DemoConfig, free_port
 from pipelines.pages.sounds import TITLES, clip_sounds, sound_path
 from pipelines.results.run_record import read_results
 from pipelines.store.run_folder import run_of
@@ -20,7 +19,6 @@ from vocoder.kinds import ORIGINAL
 from wordless.base.errors import InputError
 from wordless.base.text import escape
 
-HOST = "127.0.0.1"
 LARGEST_FILE = "500mb"
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -30,20 +28,6 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 POLICY = b"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; frame-ancestors 'self'"
 LOCAL = re.compile(rb"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)  # any port, for SSH tunnels
 REFUSAL = b"The page answers requests of this machine alone; open the address that wordless demo printed.\n"
-
-
-def free_port(port: int) -> int:
-    """Return a port that no other program listens on; of 0 any."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise InputError(
-                f"port={port} cannot be used ({error.strerror}); choose another, or port=0 for any that is free"
-            ) from error
-        free: int = probe.getsockname()[1]
-    return free
 
 
 def serve(settings: DemoConfig) -> None:

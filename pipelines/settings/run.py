@@ -106,6 +106,12 @@ class RunSettings(CorpusCommand):
         "experiment": ("default", "ready-made settings of several groups, such as those of a comparison"),
         "ablation": ("none", "changes one part of an experiment, which shows what this part is worth"),
     }
+    often: ClassVar[tuple[str, ...]] = (
+        *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "audio.sample_rate"),
+        *("tokenizer.codebook_size", "tokenizer.patch.frames"),
+        *("lm.gpt.layers", "lm.gpt.model_dim", "lm.fit.steps", "vocoder.fit.steps"),
+        *("compare.methods", "compare.folds", "listening.judged_clips", "store.root"),
+    )
 
     name: str | None = option(None, "name of the run: its folder is runs/NAME; null: the date and time")
     stages: tuple[Stage, ...] = option(

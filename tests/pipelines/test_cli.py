@@ -49,7 +49,7 @@ def test_unknown_command_gets_the_nearest_name(
 
 
 def test_the_command_prints_a_table_quickly() -> None:
-    done = python("-m", "pipelines.doctor", COLUMNS="200")
+    done = python("-m", "pipelines.cli", "doctor", COLUMNS="200")
     assert done.returncode in (0, 1), done.stderr
     assert done.stderr == ""
     for name in ("python", "cuda", "libsndfile", "vocoder engine", "espeak-ng"):

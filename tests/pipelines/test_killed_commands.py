@@ -10,10 +10,8 @@ from omegaconf import OmegaConf
 
 from pipelines.chain.sweep import SweepPage
 from pipelines.commandline.command import os_problem
-from pipelines.decode import decode
-from pipelines.encode import encode
-from pipelines.generate import generate
 from pipelines.results.sweep_jobs import Job, note
+from tests.calling import decode, encode, generate
 from tests.killing import Kill, call
 from tests.pipelines.jobs import test_decode, test_encode, test_generate
 from tests.pipelines.tiny import sweep

@@ -13,17 +13,12 @@ import soundfile
 from lm.model import LanguageModel
 from lm.pitch import PitchHead
 from pipelines.commandline.outputs import JOB
-from pipelines.decode import decode
-from pipelines.embed import embed
-from pipelines.encode import encode
-from pipelines.find import find
-from pipelines.generate import generate
 from pipelines.hear import load_model
 from pipelines.jobs.probe import probe_run
-from pipelines.score import score
 from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.tokenizer import PITCHES, pitches
 from pipelines.store.store import Entry
+from tests.calling import decode, embed, encode, find, generate, score
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.jobs.test_encode import options
 from tests.pipelines.tiny import AUDIO, GPT, save_run, session_of

@@ -11,7 +11,7 @@ from pipelines.commandline.completion import SCRIPTS, candidates, join_words
 from pipelines.commandline.composition import compose, plain
 from pipelines.commandline.help import command_help, help_request
 from pipelines.commandline.options import index
-from pipelines.run import OFTEN
+from pipelines.settings.run import RunSettings
 from tests.calling import python
 from tests.pipelines.tiny_chain import ROOT
 from vocoder.kinds import CHOICES
@@ -37,11 +37,11 @@ def test_help_may_name_a_topic(words: list[str], topic: str, others: list[str]) 
 
 def test_the_overview_fits_on_two_screens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
-    lines = command_help("run", "", [], often=OFTEN).splitlines()
+    lines = command_help("run", "", []).splitlines()
     assert len(lines) <= 80
     assert max(map(len, lines)) <= 120
     known = index("run")
-    for name in (*OFTEN, *known.groups, "seed", "audio", "listening"):
+    for name in (*RunSettings.often, *known.groups, "seed", "audio", "listening"):
         assert any(line.startswith(f"  {name} ") for line in lines), name
     assert any(
         line.split() == ["lm.gpt.layers", "6", "layers", "of", "the", "GPT", "(1", "to", "256)"] for line in lines
@@ -70,7 +70,7 @@ def test_help_is_of_a_part_of_a_single_option_or_of_all() -> None:
     assert "  lm.gpt.layers " in part
     assert "lm.fit." not in part
     assert "  lm.gpt.layers  3  " in command_help("run", "lm.gpt.layers", ["lm.gpt.layers=3"])
-    text = command_help("run", "all", [], often=OFTEN)
+    text = command_help("run", "all", [])
     assert [name for name in index("run").options if f"\n  {name} " not in text] == []
     assert "\n  experiment=smoke " in text
     with pytest.raises(InputError, match=r"--help lmm\b.*\blm\b"):

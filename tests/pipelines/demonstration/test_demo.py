@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.demo import demo
 from pipelines.demonstration.server import LocalRequestsOnly, Message, Receive, Send
+from tests.calling import demo
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.demonstration.test_answers import options
 from tests.pipelines.tiny import sweep
@@ -68,7 +68,7 @@ def url(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> 
     pytest.importorskip("gradio", reason="needs pip install 'wordless[demo]'")
     words = [f"model={finished_run.folder}", "port=0", "browser=false"]
     log = tmp_path_factory.mktemp("demo") / "stderr.txt"
-    command = [sys.executable, "-m", "pipelines.demo", *words]
+    command = [sys.executable, "-m", "pipelines.cli", "demo", *words]
     with log.open("w") as errors:
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True)
     assert process.stdout is not None

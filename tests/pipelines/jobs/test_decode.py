@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.commandline.outputs import JOB
-from pipelines.decode import decode
 from pipelines.jobs import decode as decode_job
+from tests.calling import decode
 from tests.hostile.measured import at_most_seconds
 from tests.pipelines.tiny import sweep
 from tokenizer.parquet import CodedClip, write_shard
@@ -237,7 +237,7 @@ def test_an_interrupted_long_clip_keeps_what_is_done(run_folder: Path, clips: li
     words = [f"model={run_folder}", f"input={tmp_path / 'codes.parquet'}", f"output={tmp_path / 'out'}", "engine=torch"]
     root = Path(__file__).parents[3]
     started = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.decode", *words],
+        [sys.executable, "-m", "pipelines.cli", "decode", *words],
         env={**os.environ, "PYTHONPATH": str(root)},
         stderr=subprocess.PIPE,
         text=True,

@@ -15,11 +15,10 @@ from lm.probing.features_file import FeaturesFile, read_features
 from lm.probing.fitted import FittedProbe
 from pipelines.commandline.composition import compose
 from pipelines.commandline.outputs import work_folder
-from pipelines.embed import embed
-from pipelines.find import find
 from pipelines.jobs import find as job
 from pipelines.store.store import SYNTHESISED
 from pipelines.store.stored_features import FEATURES, features_by_method
+from tests.calling import embed, find
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import save_rates_run
 from tests.pipelines.tiny_chain import entries, run

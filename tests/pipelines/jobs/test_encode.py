@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.encode import encode
-from tests.calling import python
+from tests.calling import encode, python
 from tests.hostile.audio_files import mp3_of_estimated_length
 from tests.hostile.measured import at_most_seconds, write_special_files
 from tests.pipelines.tiny import save_rates_run

@@ -8,8 +8,7 @@ import soundfile
 
 from lm.model import LanguageModel
 from pipelines.commandline.outputs import new_folder
-from pipelines.decode import decode
-from pipelines.generate import generate
+from tests.calling import decode, generate
 from tests.pipelines.jobs.test_decode import options as decoding
 from tests.pipelines.tiny import save_rates_run
 from tokenizer.codes import Codes

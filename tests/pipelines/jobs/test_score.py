@@ -7,8 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lm.model import LanguageModel
-from pipelines.score import score
-from tests.calling import Command
+from tests.calling import Command, score
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.recordings.manifest import read_rejected
 from wordless.base.errors import InputError

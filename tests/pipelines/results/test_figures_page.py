@@ -10,13 +10,11 @@ import pytest
 from safetensors.numpy import load_file
 
 from pipelines.documentation import with_tables
-from pipelines.embed import embed
-from pipelines.encode import encode
 from pipelines.pages.sweep import write_sweep
 from pipelines.publish import publish
 from pipelines.results.sweep_jobs import Job
-from pipelines.score import score
 from pipelines.store.store import SYNTHESISED
+from tests.calling import embed, encode, score
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.pages_apart import comparison_example, probe
 from tests.pipelines.tiny_chain import OWN, called_at_once, config_of
