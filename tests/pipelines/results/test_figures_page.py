@@ -14,7 +14,6 @@ from pipelines.pages.sweep import write_sweep
 from pipelines.publish import publish
 from pipelines.results.sweep_jobs import Job
 from pipelines.store.store import SYNTHESISED
-from tests.calling import embed, encode, score
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.pages_apart import comparison_example, probe
 from tests.pipelines.tiny_chain import OWN, called_at_once, config_of
@@ -58,12 +57,12 @@ def annotated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def beside(place: Path, recordings: Path) -> Path:
     """Write into a run's folder what the page reads."""
     for command, output, more in (
-        (embed, "vectors.npz", ()),
-        (encode, "codes.tsv", ("format=times",)),
-        (score, "scores.tsv", ()),
+        ("embed", "vectors.npz", ()),
+        ("encode", "codes.tsv", ("format=times",)),
+        ("score", "scores.tsv", ()),
     ):
         words = (f"model={place}", f"input={recordings}", f"output={place / output}", *more)
-        command(config_of(command.__name__, *words))
+        perform(command, config_of(command, *words))
     job = Job(number=0, folder=".", overrides={"tokenizer.codebook_size": "8"}, state="finished")
     write_sweep(place, [job], command="wordless run -m tokenizer.codebook_size=8")
     return place
