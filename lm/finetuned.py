@@ -28,11 +28,7 @@ from wordless.base.values import build, match_choice
 BODIES: dict[str, type[Body]] = {
     each.name: each for each in (GptBody, AstBody, Wav2vec2Body, AudioTransformerBody, ConvBody)
 }
-HEADS: dict[str, type[Task]] = {
-    "classification": ClassificationTask,
-    "regression": RegressionTask,
-    "sequence": SequenceTask,
-}
+HEADS: dict[str, type[Task]] = {each.name: each for each in (ClassificationTask, RegressionTask, SequenceTask)}
 
 
 class FineTunedNetwork(nn.Module):
@@ -127,12 +123,9 @@ class _Saved:
 class FineTunedModel:
     """A body with a head, trained on labels."""
 
-    def __init__(
-        self, network: FineTunedNetwork, body: Body, head: str, task: Task, *, trim_db: float | None = None
-    ) -> None:
+    def __init__(self, network: FineTunedNetwork, body: Body, task: Task, *, trim_db: float | None = None) -> None:
         self.network = network.eval()
         self.body = body
-        self.head = head  # its name in the table
         self.task = task
         self.trim_db = trim_db  # corpus.inspection.trim_db of its clips; None: their ends were not trimmed
         self.channel: Channel = "mean"  # of the recordings that it was trained on
@@ -153,7 +146,7 @@ class FineTunedModel:
                 return create_network(body, body.create(seed=0), task, seed=0)
 
             network = load_network(create, folder, saved.weights_sha256)
-        model = cls(network.to(device), body, saved.head, task, trim_db=saved.trim_db)
+        model = cls(network.to(device), body, task, trim_db=saved.trim_db)
         model.channel = saved.channel
         model.folder = folder
         return model
@@ -166,7 +159,7 @@ class FineTunedModel:
             replace_folder(folder / part, front_end / part)
         cut = f"cut off where they are more than {self.trim_db or 0:g} dB below the loudest 20 ms"
         card = _CARD.format(
-            head=self.head,
+            head=self.task.name,
             body=self.body.title,
             parameters=sum(parameter.numel() for parameter in self.network.parameters()),
             rate=self.body.reading.sample_rate,
@@ -181,7 +174,7 @@ class FineTunedModel:
         config = {
             "body": self.body.name,
             "body_config": asdict(self.body),
-            "head": self.head,
+            "head": self.task.name,
             "task": asdict(self.task),
             **recordings,
         }

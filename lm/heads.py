@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, groupby
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -78,6 +78,8 @@ Row = Mapping[str, str | float]  # columns of a table of predictions
 @dataclass(frozen=True, kw_only=True)
 class Task(ABC):
     """What a head predicts, made from the labels of training clips: plain values alone."""
+
+    name: ClassVar[str]  # in the table of heads
 
     @property
     @abstractmethod
@@ -176,6 +178,7 @@ LEAST_SHARE = 1e-6  # of a class, whose logarithm must be finite
 class ClassificationTask(PooledTask):
     """The classes, and how they are learned. Outputs are logits ``(1, classes)``."""
 
+    name = "classification"
     options: ClassificationOptions
     classes: tuple[str, ...]  # sorted
     normalised: bool = False  # whether the head normalises pooled states, as that of AST does
@@ -287,6 +290,7 @@ Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
 class RegressionTask(PooledTask):
     """The normalisation of the numbers. Outputs are normalised numbers ``(1, 1)``."""
 
+    name = "regression"
     options: RegressionOptions
     mean: float
     std: float
@@ -393,6 +397,7 @@ COMPARED = 50  # most frequent texts, of which one is the constant answer; two l
 class SequenceTask(Task):
     """The characters. Outputs are logits of the blank and of each character ``(steps, 1 + characters)``."""
 
+    name = "sequence"
     options: SequenceOptions
     characters: tuple[str, ...]  # sorted
 

@@ -346,7 +346,7 @@ def _best_training(session: Session, study: Study, arm: Arm) -> tuple[Entry, flo
 
 def _finetuned(session: Session, study: Study, arm: Arm, rate: float) -> Entry:
     """Train body and head; the entry is the model and its outputs for the other splits."""
-    options, head = study.settings.body, study.settings.head.name
+    options = study.settings.body
     fit, test = replace(options.fit, lr=rate), study.labelled("test")
     frozen: dict[Arm, FrozenLayers] = {"finetuned": options.frozen_layers, "scratch": 0, "probe": "all"}
     source = study.source.untrained if arm == "scratch" else study.source
@@ -373,8 +373,7 @@ def _finetuned(session: Session, study: Study, arm: Arm, rate: float) -> Entry:
         study.labelled("train"),
         study.labelled("validation"),
         LabelTraining(option="body.fit", batches=batches, fit=fit, frozen=frozen[arm]),
-        title=head,
-        head=head,
+        title=study.task.name,
         write=write,
         files=[OUTPUTS, STEPS],
     )

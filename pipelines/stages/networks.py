@@ -67,7 +67,6 @@ def train_on_labels(
     training: LabelTraining,
     *,
     title: str,
-    head: str = "classification",
     method: str | None = None,
     write: Callable[[FineTunedModel, Path], None] = lambda model, folder: None,
     files: Sequence[str] = (),
@@ -80,7 +79,7 @@ def train_on_labels(
     fit = training.fit
     recipe = replace(
         recipe,
-        config={**recipe.config, "head": head, "task": asdict(task)},
+        config={**recipe.config, "head": task.name, "task": asdict(task)},
         inputs={**recipe.inputs, "train": train.key, "validation": validation.key, "weights": source.fingerprint},
     )
 
@@ -100,7 +99,7 @@ def train_on_labels(
         stage = method or recipe.stage
         session.train(stage, training.option, network, batches, held_out, TaskLoss(task=task), fit, folder)
         if session.gang.rank == 0:
-            model = FineTunedModel(network, source.body, head, task)
+            model = FineTunedModel(network, source.body, task)
             model.write(folder)
             write(model, folder)
 

@@ -146,7 +146,7 @@ def test_sizes_that_cannot_be_are_refused(values: dict[str, object], told: str) 
 def test_the_weights_of_a_run_are_loaded_with_their_sizes(tmp_path: Path) -> None:
     body, task = body_of("pooling"), ClassificationOptions().task(["a", "b"], [])
     model = create_network(body, body.create(seed=5), task, seed=5)
-    FineTunedModel(model, body, "classification", task).write(tmp_path)
+    FineTunedModel(model, body, task).write(tmp_path)
     for source in (
         AudioTransformerOptions(weights="run").open({"audio_transformer": tmp_path}),
         AudioTransformerOptions(weights=str(tmp_path)).open({}),

@@ -134,7 +134,7 @@ def test_all_that_feeds_a_frozen_layer_is_frozen(body: Body) -> None:
 @EVERY
 def test_a_saved_model_scores_as_before(body: Body, tmp_path: Path) -> None:
     task = ClassificationOptions().task(["a", "b"], [])
-    model = FineTunedModel(create_network(body, body.create(seed=0), task, seed=0), body, "classification", task)
+    model = FineTunedModel(create_network(body, body.create(seed=0), task, seed=0), body, task)
     model.write(tmp_path)
     again = FineTunedModel.from_pretrained(tmp_path)
     assert again.body == body

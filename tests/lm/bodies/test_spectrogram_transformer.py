@@ -140,7 +140,7 @@ def test_folders_that_do_not_fit_are_refused(config: dict[str, object] | None, t
 def test_a_classifier_has_a_vector_for_each_piece_and_keeps_its_statistics(tmp_path: Path) -> None:
     task = ClassificationTask(options=ClassificationOptions(), classes=("a", "b", "c"), normalised=True)
     body = AstBody(ast=AstConfig(), clip_vector=True, positions=9, statistics=Statistics(mean=-7.0, std=4.0))
-    model = FineTunedModel(create_network(body, body.create(seed=0), task, seed=0), body, "classification", task)
+    model = FineTunedModel(create_network(body, body.create(seed=0), task, seed=0), body, task)
     model.write(tmp_path)
     clips = StoredClips.together([filter_banks(frames, seed=frames)[0].numpy() for frames in (70, 1200)])
     again = FineTunedModel.from_pretrained(tmp_path)

@@ -200,7 +200,7 @@ def _classifier(folder: Path, *, share: float = 0.2, freeze_inputs: bool = True,
     task = ClassificationTask(options=options, classes=("high", "low"), projected=24)
     network = create_network(source.body, source.create(seed=seed), task, seed=seed)
     freeze(network.body, "inputs" if freeze_inputs else 0)
-    return FineTunedModel(network, source.body, "classification", task)
+    return FineTunedModel(network, source.body, task)
 
 
 @pytest.mark.parametrize("kind", KINDS)

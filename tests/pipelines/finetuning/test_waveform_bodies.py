@@ -65,7 +65,7 @@ def learned_run(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     body = AudioTransformerBody(audio_transformer=sizes, sample_rate=RATE)
     task = ClassificationOptions().task(["low", "high"], [])
     network = create_network(body, body.create(seed=0), task, seed=0)
-    FineTunedModel(network, body, "classification", task).write(run / "audio_transformer")
+    FineTunedModel(network, body, task).write(run / "audio_transformer")
     return run
 
 

@@ -45,7 +45,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = GptOptions().open({part: folder / part for part in ("tokenizer", "lm")})
     task = ClassificationOptions().task(["one", "two"], [])
     network = create_network(source.body, source.create(seed=0), task, seed=0)
-    tuned = FineTunedModel(network, source.body, "classification", task)
+    tuned = FineTunedModel(network, source.body, task)
     tuned.save_pretrained(folder / "finetuned", front_end=folder)
     read = ProbeDescription(
         of="gpt/layer_1:mean",
