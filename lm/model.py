@@ -129,11 +129,7 @@ class LanguageModel:
         ``pitch`` is the place of a stream of pitch.
         """
         head = PitchHead.silent(config.model_dim) if codes_format.pitch is not None and pitch == "beside" else None
-        read = codes_format if head is None else codes_format.spectral
-        vocabulary = Vocabulary.of(read.formats[-1])
-        conditions = Conditions.of(codes_format, look_ahead=look_ahead)
-        gpt = create_gpt(config, vocabulary, seed=seed, conditions=conditions)
-        return cls(gpt, codes_format, pitch=head)
+        return cls(_gpt(config, codes_format, head, look_ahead, seed), codes_format, pitch=head)
 
     @classmethod
     def of_rates(cls, models: Sequence["LanguageModel"], *, name: str = "the language model") -> "LanguageModel":
@@ -168,12 +164,8 @@ class LanguageModel:
             models = load_rates(folder, LANGUAGE_MODEL.name, load, lambda each: cls.of_rates(each).format)
             return cls.of_rates(models, name=name)
         with reading(folder, LANGUAGE_MODEL, _Saved, remedy="copy it again from its run, or make it again") as saved:
-            conditions = Conditions.of(saved.codes, look_ahead=saved.look_ahead)
-            read: CodesFormat = saved.codes if saved.pitch is None else saved.codes.spectral
-            vocabulary = Vocabulary.of(read.formats[-1])
-            create = partial(create_gpt, saved.gpt, vocabulary, seed=0, conditions=conditions)
-            gpt = load_network(create, folder, saved.weights_sha256)
-            model = cls(gpt, saved.codes, pitch=saved.pitch)
+            create = partial(_gpt, saved.gpt, saved.codes, saved.pitch, saved.look_ahead, 0)
+            model = cls(load_network(create, folder, saved.weights_sha256), saved.codes, pitch=saved.pitch)
         model.name = f"the language model {folder}"
         model.began_at = saved.began_at
         model.gpt.to(require_device(device))
@@ -506,6 +498,13 @@ class LanguageModel:
     def _whole(self, prompt: Codes) -> Codes:
         """Return the whole time steps of a prompt: the padding of the last one is not sound."""
         return prompt.crop(0, prompt.num_samples // self.format.samples_per_code)
+
+
+def _gpt(config: GPTConfig, codes: CodesFormat, pitch: PitchHead | None, look_ahead: int, seed: int) -> GPT:
+    """Create the GPT that reads codes of a format, or an upsampler; a pitch beside the codes is not read."""
+    read = codes if pitch is None else codes.spectral
+    conditions = Conditions.of(codes, look_ahead=look_ahead)
+    return create_gpt(config, Vocabulary.of(read.formats[-1]), seed=seed, conditions=conditions)
 
 
 def _pitch_draws(seed: int, number: int) -> np.random.Generator:

@@ -373,7 +373,6 @@ def _finetuned(session: Session, study: Study, arm: Arm, rate: float) -> Entry:
         study.labelled("train"),
         study.labelled("validation"),
         LabelTraining(option="body.fit", batches=batches, fit=fit, frozen=frozen[arm]),
-        title=study.task.name,
         write=write,
         files=[OUTPUTS, STEPS],
     )

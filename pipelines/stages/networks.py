@@ -66,7 +66,6 @@ def train_on_labels(
     validation: LabelledInputs,
     training: LabelTraining,
     *,
-    title: str,
     method: str | None = None,
     write: Callable[[FineTunedModel, Path], None] = lambda model, folder: None,
     files: Sequence[str] = (),
@@ -104,7 +103,8 @@ def train_on_labels(
             write(model, folder)
 
     files = [*TRAINED, *files]
-    return session.obtain(recipe, f"{title}, {fit.summary}", make, files=files, together=True, training=method)
+    title = f"{method or task.name}, {fit.summary}"
+    return session.obtain(recipe, title, make, files=files, together=True, training=method)
 
 
 VALIDATION_FRAMES, VALIDATION_SECONDS = 3000, 30  # of a validation clip, from its beginning, at most
@@ -121,7 +121,6 @@ class Network:
     inputs: Mapping[str, object]  # of a recipe of features: the recordings, and the weights
     stage: str  # of the training
     version: int  # of the stage
-    title: str  # of the training, on the terminal
     options: Mapping[str, object]  # of the training
     source: Callable[[Entry, int], Source]  # of the stored inputs of the clips, and the longest training clip
     training: LabelTraining
@@ -157,7 +156,6 @@ class Network:
             train,
             validation,
             self.training,
-            title=self.title,
             method=method,
         )
 
@@ -223,7 +221,6 @@ def convolutional(
         inputs={**reading.sound, "sample": sample, "weights": simclr or f"random {settings.seed}"},
         stage="supervised",
         version=5,
-        title="supervised encoder",
         options={"baselines": some_options(settings, "encoder", "supervised")},
         source=source,
         training=LabelTraining(
@@ -262,7 +259,6 @@ def ast(reading: ClipReading, settings: AstSettings) -> Network:
         inputs={**reading.sound, "weights": f"random {settings.fit.seed}"},
         stage="ast",
         version=3,
-        title=f"AST {config.size}",
         options={"ast": {**other_options(settings), "model": sizes}},
         source=source,
         training=LabelTraining(option="ast.fit", batches=settings.batches, fit=settings.fit, at_most=VALIDATION_FRAMES),
@@ -283,7 +279,6 @@ def audio_transformer(reading: ClipReading, settings: AudioTransformerSettings) 
         inputs={**reading.sound, "weights": f"random {settings.fit.seed}"},
         stage="audio_transformer",
         version=3,
-        title=f"Audio Transformer, {settings.model.variant}",
         options={"audio_transformer": settings, "audio": of_rate},
         source=lambda data, longest: Source(body=body, weights=None, fingerprint="", change=change),
         training=LabelTraining(
@@ -309,7 +304,6 @@ def speech(reading: ClipReading, pretrained: Source, settings: FinetuningSetting
         inputs={**reading.sound, "weights": pretrained.fingerprint},
         stage="wav2vec2_finetuned",
         version=6,
-        title="wav2vec 2.0 fine-tuned",
         options={"wav2vec2": {"finetuning": settings}, "audio": {"sample_rate": rate}},
         source=lambda data, longest: replace(pretrained, body=replace(body, masking=settings.masking)),
         training=LabelTraining(

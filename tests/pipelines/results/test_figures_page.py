@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
+from pipelines.commandline.command import perform
 from pipelines.documentation import with_tables
 from pipelines.pages.sweep import write_sweep
 from pipelines.publish import publish
