@@ -9,7 +9,7 @@ from lm.probing.task import ProbeTask
 from lm.samples.model import SampleLanguageModel
 from pipelines.commandline.choices import EMBEDDED
 from pipelines.methods.study import RunEntries
-from pipelines.results.language_figures import Speed
+from pipelines.results.language_figures import Speeds
 from pipelines.results.sound_figures import weak_judge
 from pipelines.settings.run import RunSettings
 from pipelines.stages.codes import codes
@@ -178,9 +178,9 @@ def train_on_samples(session: Session, manifest: Clips, settings: RunSettings, e
     return replace(entries, waveforms=training, test_waveforms=test, sample_models=models, sample_scores=scores)
 
 
-def measure_speed(settings: RunSettings, entries: RunEntries, device: torch.device) -> dict[str, Speed]:
+def measure_speed(settings: RunSettings, entries: RunEntries, device: torch.device) -> Speeds:
     """Measure the samples per second that each model generates for one sound, on this machine as it is now."""
-    engine, speeds = settings.next_sample.sounds.engine, dict[str, Speed]()
+    engine, speeds = settings.next_sample.sounds.engine, dict[str, tuple[float, str]]()
     for name, entry in entries.sample_models.items():
         model = SampleLanguageModel.from_pretrained(entry.folder, device=str(device))
 
@@ -194,5 +194,5 @@ def measure_speed(settings: RunSettings, entries: RunEntries, device: torch.devi
         # Reading the past takes as long for 1 sample as for many, and cancels.
         while (more := seconds(1 + samples) - seconds(1)) < LONG_ENOUGH and samples < MOST_SAMPLES:
             samples *= 10
-        speeds[name] = Speed(samples_per_second=samples / max(more, 1e-9), engine=model.engine(engine))
+        speeds[name] = samples / max(more, 1e-9), model.engine(engine)
     return speeds

@@ -44,7 +44,7 @@ from pipelines.pages.sounds import (
     sound_spectrograms,
 )
 from pipelines.results.figures import SOUND
-from pipelines.results.run_record import Pictures, Results, count_codes, is_cut, read_pictures, read_results
+from pipelines.results.run_record import Pictures, Results, Section, count_codes, is_cut, read_pictures, read_results
 from pipelines.store.run_folder import REPORT
 from vocoder.kinds import JUDGED_KINDS, KINDS, WAVENET
 from wordless.audio.recordings.manifest import SPLITS
@@ -85,7 +85,7 @@ def write_report(folder: Path) -> Path:
         (group, _spectrograms(folder, f"sounds-{number}", group.sounds, group.name))
         for number, group in enumerate(sample_sounds(results), MAX_PICTURES)
     ]
-    listening = results.get("listening", {})
+    listening: Section = results.get("listening", {})
     excerpts = listening.get("excerpts", listening.get("clips", []))
     # Trainings that have no other place on the page.
     trainings = comparison.trainings.items() if comparison else ()

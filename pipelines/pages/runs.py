@@ -100,11 +100,12 @@ def run_row(folder: Path, *, running: bool) -> RunRow:
         if not (folder / RESULTS).exists():
             return row
         results = read_results(folder)
-        typed = differing_options(shlex.split(results.get("command", ""))[2:])  # wordless run OPTION...
+        source = results.get("provenance")
+        typed = differing_options(shlex.split(source["command"])[2:] if source else [])  # wordless run OPTION...
         return replace(
             row,
             state="running" if running else "finished",
-            date=_minute(results["provenance"]["date"]) if "provenance" in results else row.date,
+            date=_minute(source["date"]) if source else row.date,
             corpus=results["corpus"]["name"] if "corpus" in results else "",
             options=row.options or tuple(word for word in typed if not word.startswith("-")),
             figures=key_cells(results),

@@ -301,7 +301,7 @@ def rate_clips(folder: Path, results: Results) -> Iterator[tuple[ClipSounds, Mar
     Raises:
         InputError: a sound or the pictures are missing or broken.
     """
-    record = results.get("rates", {"clips": []})
+    record: Section = results.get("rates", {"clips": []})
     for number, name in enumerate(record["clips"]):
         rates = {n: f"{frames} frames" for n, frames in enumerate(record["frames"], 1)}
         sounds = [Sound(title="Original", file=f"{number}_original.wav", folder=RATES)]

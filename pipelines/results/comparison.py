@@ -329,7 +329,7 @@ class ProbedFolds:
         if len(self.names) > 1:
             return None
         low, high = t_interval(np.mean([row["parts"] for row in self.rows(of).values()], axis=0), confidence=confidence)
-        return None if low is None else (Estimate(value=value, low=low, high=high), "parts")
+        return None if low is None or high is None else (Estimate(value=value, low=low, high=high), "parts")
 
 
 def compare(folds: ProbedFolds, *, references: Sequence[str] = (GPT,)) -> Comparison:

@@ -1,7 +1,7 @@
 """The tests of the language model: figures with intervals, from the entries of every fold and seed."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -125,14 +125,7 @@ def _mean_of_trainings(trainings: Sequence[Mapping[str, Sequence[float]]], names
     return Hits(hits=np.mean([[each[name] for name in names] for each in trainings], axis=0))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Speed:
-    """How fast a model generates one sound."""
-
-    samples_per_second: float
-    engine: str  # the code that generates samples
-
-
+Speeds = Mapping[str, tuple[float, str]]  # by model: samples per second of one sound, and the code that generates them
 Rows = Sequence[Mapping[str, Any]]  # of one model, for each seed
 ASKED = (  # model -> its rivals
     ("transformer", ("wavenet", "wavenet_large")),
@@ -140,9 +133,7 @@ ASKED = (  # model -> its rivals
 )
 
 
-def sample_models(
-    made: Made, manifest: Clips, settings: RunSettings, speeds: Mapping[str, Speed]
-) -> tuple[Section, list[Figure]]:
+def sample_models(made: Made, manifest: Clips, settings: RunSettings, speeds: Speeds) -> tuple[Section, list[Figure]]:
     """Describe the models, and give their figures over all seeds; the continued clips have the manifest's labels."""
     known = {clip.name: clip for clip in manifest.clips}
     options = settings.next_sample
@@ -158,7 +149,7 @@ def sample_models(
         steps=options.fit.steps,
         crops=options.crops.batch_size,
         crop_samples=options.crops.samples,
-        engines={name: speed.engine for name, speed in speeds.items()},
+        engines={name: engine for name, (_, engine) in speeds.items()},
         trainings={
             name: {f"seed {seed}": each.sample_models[name].read_json(CURVE) for (_, seed), each in made.items()}
             for name in options.models
@@ -174,9 +165,7 @@ def sample_models(
     return models, list(_of_models(rows, speeds, row, settings.probe.confidence))
 
 
-def _of_models(
-    rows: Mapping[str, Rows], speeds: Mapping[str, Speed], row: Figure, confidence: float
-) -> Iterator[Figure]:
+def _of_models(rows: Mapping[str, Rows], speeds: Speeds, row: Figure, confidence: float) -> Iterator[Figure]:
     """Give the scores, sizes and speeds of all models, and the differences of models that are compared."""
     tested = replace(row, split="test", seeds=len(next(iter(rows.values()))))
     for name, own in rows.items():
@@ -185,8 +174,8 @@ def _of_models(
                 yield _mean_of_seeds(replace(tested, name=figure, of=name), [each[figure] for each in own], confidence)
         for size in ("parameters", "multiply_adds", "history"):
             yield replace(row, name=size, of=name, value=own[0][size])
-        if speed := speeds.get(name):
-            yield replace(row, name="samples_per_second", of=name, value=speed.samples_per_second)
+        if name in speeds:
+            yield replace(row, name="samples_per_second", of=name, value=speeds[name][0])
     for name, rivals in ASKED:
         for rival in rivals:
             if name in rows and rival in rows:

@@ -25,7 +25,7 @@ from pipelines.methods.study import RunEntries
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import Comparison, ProbedFolds, compare
 from pipelines.results.figures import CODEBOOK, Figure
-from pipelines.results.language_figures import Speed, language_tests, parameters, rates_of_run, sample_models
+from pipelines.results.language_figures import Speeds, language_tests, parameters, rates_of_run, sample_models
 from pipelines.results.run_record import RESAMPLES, RESULTS, Provenance, Resamples
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.settings.run import RunSettings
@@ -59,7 +59,7 @@ def write_results(
     made: Mapping[FoldSeed, RunEntries],
     source: Provenance,
     notices: Sequence[str] = (),
-    speeds: Mapping[str, Speed] | None = None,
+    speeds: Speeds,
 ) -> None:
     """Collect the figures and the provenance of a run's entries, by stage, in ``results.json``.
 
@@ -70,8 +70,6 @@ def write_results(
     content: dict[str, object] = {
         "corpus": _corpus(manifest, rejected, name) | ({"notices": list(notices)} if notices else {}),
         "stages": list(_stages(made)),
-        "command": source["command"],
-        "versions": source["libraries"],
         "provenance": source,
     }
     figures = [*_on_validation(made, protocol), *_costs(made)]
@@ -94,7 +92,7 @@ def write_results(
         content["zerospeech"] = tests
         figures = [*of_tests, *figures]
     if "next_sample" in settings.stages:
-        content["next_sample"], of_models = sample_models(made, manifest, settings, speeds or {})
+        content["next_sample"], of_models = sample_models(made, manifest, settings, speeds)
         figures = [*of_models, *figures]
     write_json(folder / RESULTS, {**content, "figures": [figure.as_row() for figure in figures]})
 

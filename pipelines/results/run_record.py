@@ -80,8 +80,6 @@ class Results(TypedDict, total=False):
     next_sample: Section  # protocol, trainings and sounds of language models of samples
     rates: Section  # protocol and sounds of codes at several rates beside a flat GPT
     stages: list[Section]  # name, key and costs of each stage, and whether it was reused
-    command: str
-    versions: dict[str, str]
     provenance: Provenance
 
 
@@ -112,7 +110,7 @@ def read_results(folder: Path) -> Results:
     if not path.is_file():
         raise InputError(f"{path} is missing; give the folder of a run, as wordless run printed it")
     try:
-        content = escape_values(json.loads(path.read_bytes()))
+        content = cast(Any, escape_values(json.loads(path.read_bytes())))
         found = {name: value for name, value in content.items() if name in Results.__annotations__}
         found["figures"] = figures = Figures(_known(Figure, row) for row in content["figures"])
         if bad := [row for row in figures if not isinstance(row.value, int | float)]:

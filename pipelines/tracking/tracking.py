@@ -184,7 +184,7 @@ class Mlflow:
         name = FORBIDDEN.sub("_", f"{curve}/train_loss")
         if name not in self._client.get_run(self._id).data.metrics:
             return -1
-        return max(each.step for each in self._client.get_metric_history(self._id, name))
+        return max(int(each.step) for each in self._client.get_metric_history(self._id, name))
 
     def add(self, curve: str, points: Sequence[CurvePoint]) -> None:
         self._log((f"{curve}/{name}", value, step) for step, values in points for name, value in values.items())
@@ -226,13 +226,13 @@ class Wandb:
         from requests.utils import get_netrc_auth  # what `wandb login` writes is a line of netrc
 
         own = wandb.setup().settings
-        mode = os.environ.get("WANDB_MODE")
-        if mode is None:  # offline unless there are credentials for the server
+        mode: Literal["online", "offline"] | None = None
+        if "WANDB_MODE" not in os.environ:  # offline unless there are credentials for the server
             known = own.api_key or own.identity_token_file or get_netrc_auth(own.base_url)
             mode = "online" if known and own.mode == "online" else "offline"
         folder = Path(os.environ.get("WANDB_DIR") or run.folder / FOLDER)
         folder.mkdir(parents=True, exist_ok=True)
-        for before in folder.glob(f"wandb/offline-run-*-{run.find_id()}") if mode == "offline" else ():
+        for before in folder.glob(f"wandb/offline-run-*-{run.find_id()}") if (mode or own.mode) == "offline" else ():
             if not any(before.glob("*.synced")):  # nobody has its points, and this call logs them again
                 remove(before)
         about = {"version": run.version, "commit": run.commit, "command": run.command}

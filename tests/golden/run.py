@@ -32,7 +32,7 @@ RATE, VOICES = 8000, ("george", "jackson", "lucas")
 COSTS = ("seconds", "peak_memory", "samples_per_second")  # figures
 FIGURE = ("stage", "name", "of", "against", "split", "labels", "noise_snr", "group", "fold", "seed")  # columns
 RESULTS = ("results.json", "figures.json", "perplexity.json", "kmeans.json")
-OTHERS = {"artifact", "command", "provenance", "stages", "versions", "clips_key", "notices"}  # keys that are no result
+OTHERS = {"artifact", "provenance", "stages", "clips_key", "notices"}  # keys that are no result
 FIT = ("steps=4", "validate_every=2", "warmup_steps=2", "precision=fp32")
 HEADS = ("body.batches.batch_size=4", "figures.resamples=20", *(f"body.fit.{word}" for word in FIT))
 COMMANDS = {  # name -> run whose models it uses, and words; at_NAME is a place, ./ the folder of its own output

@@ -121,8 +121,7 @@ def results(label: str = "seven", clips: int = 2) -> dict[str, Any]:
         "comparison": compared(label),
         "listening": listening(clips, label),
         "stages": [{"stage": "lm", "key": "0123456789abcdef", "seconds": 61.0, "peak_memory": 2e9, "reused": True}],
-        "command": f"wordless run corpus.root='{label}' stages=[tokenizer,lm]",
-        "versions": {"torch": "2.9.1"},
+        "provenance": PROVENANCE | {"command": f"wordless run corpus.root='{label}' stages=[tokenizer,lm]"},
     }
 
 
@@ -144,7 +143,7 @@ PROVENANCE = {
 
 
 def test_a_fold_says_where_the_results_come_from(tmp_path: Path) -> None:
-    page = Page(read(write_report(run_folder(tmp_path, results() | {"provenance": PROVENANCE}))))
+    page = Page(read(write_report(run_folder(tmp_path, results()))))
     for told in ("commit 0123abc+changes", "torch 2.9.1", "Processor X", "34,000", "corpus.root=~/é {a}"):
         assert told in page.text
 
@@ -333,7 +332,7 @@ def test_what_a_run_did_not_make_is_left_out(tmp_path: Path, absent: str) -> Non
 def study(**changes: Any) -> dict[str, Any]:
     """The results of a run over several folds, which have no codebook, language model and sounds in common."""
     whole = results()
-    kept = {name: whole[name] for name in ("corpus", "stages", "command", "versions")}
+    kept = {name: whole[name] for name in ("corpus", "stages", "provenance")}
     return kept | {"figures": [], "comparison": replace(comparison_example(), **changes)}
 
 

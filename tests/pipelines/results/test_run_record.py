@@ -59,7 +59,7 @@ def test_whole_results_are_taken(tmp_path: Path) -> None:
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
 JSON = st.recursive(PLAIN, lambda part: st.lists(part, max_size=3) | st.dictionaries(st.text(max_size=3), part))
-PARTS = ("corpus", "curves", "codebook", "comparison", "listening", "stages", "command", "versions", "provenance")
+PARTS = ("corpus", "curves", "codebook", "comparison", "listening", "stages", "provenance")
 
 
 @settings(max_examples=50)
