@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
-from vocoder.engines.choice import Engine, choose_engine, create_streams, side_by_side
+from vocoder.engines.choice import Engine, bookmark, choose_engine, create_streams, side_by_side
 from vocoder.frames import frequencies, lags, mean_level, recorded_phase, synthetic_phase
 from vocoder.options import PITCH_INPUTS, TAPS, EngineChoice, Sampling
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, mu_law_decode, silence
@@ -320,7 +320,7 @@ class _Run:
         phase: Tensor | None,
     ) -> Tensor:
         """Generate levels; runaway or silent clips are drawn again, each at its own temperature. The others stay."""
-        go_back = self.streams.bookmark()
+        go_back = bookmark(self.streams)
         levels = self._advance(conditions, given, draws, self.sampling, phase)
         faults = self._faults(guard, windows, given, levels)
         guard.found += len(faults)

@@ -11,6 +11,7 @@ PyTorch for CUDA on Linux. ``torch`` stands in for both, about ten times more sl
 """
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal, Protocol
@@ -46,8 +47,15 @@ class Streams(Protocol):
     def score(self, conditions: Tensor, given: Tensor, carried: Tensor | None = None) -> Tensor:
         """Compute logits ``(clips, samples, levels)`` on the CPU for given levels, and advance as `advance` does."""
 
-    def bookmark(self) -> Callable[[], None]:
-        """Return a function that restores the present state, as often as it is called."""
+    @property
+    def state(self) -> tuple[str, ...]:
+        """The names of the attributes that change from call to call."""
+
+
+def bookmark(streams: Streams) -> Callable[[], None]:
+    """Return a function that restores the present state, as often as it is called."""
+    kept = deepcopy({name: vars(streams)[name] for name in streams.state})
+    return lambda: vars(streams).update(deepcopy(kept))
 
 
 NEEDS = {"triton": "a GPU and Triton", "numba": "a CPU and numba", "numba_bf16": "a CPU with AVX512_BF16, and numba"}

@@ -1,6 +1,6 @@
 """The numba engine: weights in the layout of its kernel, and clips divided among cores."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 
@@ -33,6 +33,8 @@ class NumbaStreams:
     `numba_multiplies_bf16`.
     """
 
+    state = ("rings", "time", "previous")  # of the clips
+
     def __init__(self, model: WaveNet, clips: int, *, threads: int, bf16: bool = False) -> None:
         self.config, self.threads = model.config, threads
         self.weights = kernel_weights(model, bf16=bf16)
@@ -52,15 +54,6 @@ class NumbaStreams:
         logits = np.zeros((*given.shape, _padded(self.config.levels)), np.float32)
         self._run(conditions, given, torch.zeros(given.shape, dtype=torch.float32), Sampling(), carried, logits)
         return torch.from_numpy(logits[:, :, : self.config.levels])
-
-    def bookmark(self) -> Callable[[], None]:
-        rings, time, previous = [ring.copy() for ring in self.rings], self.time, self.previous.copy()
-
-        def go_back() -> None:
-            self.rings = [ring.copy() for ring in rings]
-            self.time, self.previous = time, previous.copy()
-
-        return go_back
 
     def _run(
         self,

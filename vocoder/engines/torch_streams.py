@@ -10,7 +10,7 @@ again and again, so it is laid out for few calls::
 The faster engines are tested against this one.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import torch
@@ -42,6 +42,8 @@ class TorchStreams:
 
     It implements `vocoder.engines.choice.Streams` on the model's device.
     """
+
+    state = ("slots", "time", "previous")  # of the clips
 
     def __init__(self, model: WaveNet, clips: int) -> None:
         config, device = model.config, model.embedding.weight.device
@@ -87,15 +89,6 @@ class TorchStreams:
             logits.append(own[: self.clips])
             self.previous = given[step]
         return torch.stack(logits, dim=1).cpu()
-
-    def bookmark(self) -> Callable[[], None]:
-        slots, time, previous = self.slots.clone(), self.time, self.previous
-
-        def go_back() -> None:
-            self.slots.copy_(slots)
-            self.time, self.previous = time, previous
-
-        return go_back
 
     def _steps(self, conditions: Tensor, given: Tensor, carried: Tensor | None) -> Iterator[Tensor]:
         """Give logits ``(width, levels)`` sample by sample; ``previous`` is set before the next one."""

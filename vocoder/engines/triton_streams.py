@@ -15,7 +15,6 @@ proves the kernel on a CPU, runs one program after another.
 All sizes of matrices are powers of two; `kernel_weights` pads them with zeros.
 """
 
-from collections.abc import Callable
 from itertools import accumulate
 from typing import Literal
 
@@ -170,6 +169,8 @@ class TritonStreams:
     ``group`` is the number of streams of a program; None: `GROUP` where there are more clips than processors.
     """
 
+    state = ("rings", "time", "previous")  # of the clips
+
     def __init__(self, model: WaveNet, clips: int, *, group: Literal[1, 16] | None = None) -> None:
         self.config, self.clips, self.device = model.config, clips, model.embedding.weight.device
         is_gpu = self.device.type == "cuda"
@@ -194,16 +195,6 @@ class TritonStreams:
         logits = torch.zeros(*given.shape, self.config.levels, device=self.device, dtype=torch.float32)
         self._run(conditions, given, torch.zeros(given.shape, dtype=torch.float32), Sampling(), carried, logits)
         return logits.cpu()
-
-    def bookmark(self) -> Callable[[], None]:
-        rings, previous, time = self.rings.clone(), self.previous.clone(), self.time
-
-        def go_back() -> None:
-            self.rings.copy_(rings)
-            self.previous.copy_(previous)
-            self.time = time
-
-        return go_back
 
     def _run(
         self,

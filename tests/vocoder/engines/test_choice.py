@@ -17,7 +17,7 @@ from tests.reference import cheapest_groups
 from tests.vocoder.sounds import lively, tiny_config
 from vocoder.engines import choice as engines
 from vocoder.engines import numba_streams
-from vocoder.engines.choice import Engine, Streams, choose_engine, side_by_side, step_cost
+from vocoder.engines.choice import Engine, Streams, bookmark, choose_engine, side_by_side, step_cost
 from vocoder.engines.numba_streams import NumbaStreams, numba_multiplies_bf16
 from vocoder.engines.torch_streams import TorchStreams
 from vocoder.generation import AS_LEARNED
@@ -190,7 +190,7 @@ def test_goes_back_to_a_state(name: str, clips: int) -> None:
     model = lively(tiny_config(levels=32, hop_length=20))
     streams = engine(name, model, clips)
     first = drawn(streams, model, range(clips), AS_LEARNED)
-    go_back = streams.bookmark()
+    go_back = bookmark(streams)
     second = drawn(streams, model, range(clips), AS_LEARNED)
     for _ in range(2):
         go_back()

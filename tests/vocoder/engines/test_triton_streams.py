@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tests.vocoder.engines.test_choice import drawn, parallel_logits, path, stepped_logits
 from tests.vocoder.sounds import lively, tiny_config
+from vocoder.engines.choice import bookmark
 from vocoder.engines.torch_streams import TorchStreams
 from vocoder.options import Sampling
 
@@ -71,7 +72,7 @@ def test_a_temperature_given_levels_and_bookmarks_are_those_of_the_reference_eng
     given[0, :5] = torch.arange(5)
     wanted = TorchStreams(model, 2).advance(conditions, given, draws, sampling)
     streams = TritonStreams(model.to(DEVICE), 2, group=1)
-    go_back = streams.bookmark()
+    go_back = bookmark(streams)
 
     def advance() -> Tensor:
         return streams.advance(conditions.to(DEVICE), given, draws, sampling)
