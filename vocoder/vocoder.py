@@ -332,9 +332,6 @@ class Vocoder:
         seeds = [sampling.seed] * len(codes) if seeds is None else seeds
         prompts = [None] * len(codes) if prompts is None else prompts
         before = [None] * len(codes) if before is None else before
-        for name, given in (("groups", groups), ("seeds", seeds), ("prompts", prompts), ("before", before)):
-            if len(given) != len(codes):
-                raise InputError(f"there are {len(given)} {name} for {len(codes)} clips; give one each, or none")
         codes = [*self._belonging(codes, tokenizer)]
         renderings = [
             Rendering(self, tokenizer, shift=sampling.shift, prompt=prompt, before=earlier)
