@@ -23,6 +23,7 @@ from wordless.base.kernels import run
 from wordless.base.machine import multiplies_bf16
 
 NEVER = -1e30  # the logit of padding levels
+NO_LOGITS: FloatArray = np.zeros((0, 0, 0), np.float32)
 TOGETHER = 16  # clips at most that share a reading of the weights; more are no faster, and exceed the caches
 
 
@@ -45,26 +46,21 @@ class NumbaStreams:
         self.previous = np.full(clips, silence(levels=model.config.levels))
         self.time = 0
 
-    def advance(
-        self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling, carried: Tensor | None = None
-    ) -> Tensor:
-        return self._run(conditions, given, draws, sampling, carried, np.zeros((0, 0, 0), np.float32))
-
     def score(self, conditions: Tensor, given: Tensor, carried: Tensor | None = None) -> Tensor:
         logits = np.zeros((*given.shape, _padded(self.config.levels)), np.float32)
-        self._run(conditions, given, torch.zeros(given.shape, dtype=torch.float32), Sampling(), carried, logits)
+        self.advance(conditions, given, torch.zeros(given.shape, dtype=torch.float32), Sampling(), carried, logits)
         return torch.from_numpy(logits[:, :, : self.config.levels])
 
-    def _run(
+    def advance(
         self,
         conditions: Tensor,
         given: Tensor,
         draws: Tensor,
         sampling: Sampling,
-        carried: Tensor | None,
-        logits: FloatArray,
+        carried: Tensor | None = None,
+        logits: FloatArray = NO_LOGITS,
     ) -> Tensor:
-        """Generate levels ``(clips, samples)``; fills ``logits (clips, samples, padded levels)`` unless it is empty."""
+        """Generate levels, and fill ``logits (clips, samples, padded levels)`` unless it is empty."""
         temperature = float(sampling.temperature)
         fixed, uniform = given.contiguous().numpy(), draws.contiguous().numpy()
         levels = np.zeros_like(fixed)

@@ -184,28 +184,21 @@ class TritonStreams:
         self.previous = torch.full((width,), silence(levels=model.config.levels), device=self.device).int()
         self.time = 0
 
-    def advance(
-        self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling, carried: Tensor | None = None
-    ) -> Tensor:
-        return self._run(
-            conditions, given, draws, sampling, carried, torch.zeros(0, device=self.device, dtype=torch.float32)
-        )
-
     def score(self, conditions: Tensor, given: Tensor, carried: Tensor | None = None) -> Tensor:
         logits = torch.zeros(*given.shape, self.config.levels, device=self.device, dtype=torch.float32)
-        self._run(conditions, given, torch.zeros(given.shape, dtype=torch.float32), Sampling(), carried, logits)
+        self.advance(conditions, given, torch.zeros(given.shape, dtype=torch.float32), Sampling(), carried, logits)
         return logits.cpu()
 
-    def _run(
+    def advance(
         self,
         conditions: Tensor,
         given: Tensor,
         draws: Tensor,
         sampling: Sampling,
-        carried: Tensor | None,
-        logits: Tensor,
+        carried: Tensor | None = None,
+        logits: Tensor | None = None,
     ) -> Tensor:
-        """Generate levels ``(clips, samples)``; fills ``logits (clips, samples, levels)`` unless it is empty."""
+        """Generate levels, and fill ``logits (clips, samples, levels)`` if they are wanted."""
         config, steps = self.config, given.shape[1]
         drawn = torch.zeros(given.shape, dtype=torch.int64, device=self.device)
         inputs = {"conditions": conditions, "given": given, "draws": draws}
@@ -219,14 +212,14 @@ class TritonStreams:
                 previous=self.previous,
                 **inputs,
                 drawn=drawn,
-                scores=logits,
+                scores=nothing if logits is None else logits,
                 carried=added,
                 clips=self.clips,
                 frames=conditions.shape[1],
                 time=self.time,
                 first=first,
                 last=min(first + LAUNCH, steps),
-                stored=int(len(logits) > 0),
+                stored=int(logits is not None),
                 temperature=float(sampling.temperature),
                 group=self.group,
                 hop=config.hop_length,
