@@ -36,7 +36,6 @@ _MACHINE = (OSError, RuntimeError, MemoryError)
 LABELLED = ("Classification", "ForCTC", "ForXVector")  # ends of the names of models of transformers that learned labels
 TYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32"}
 
-Header = dict[str, tuple[str, tuple[int, ...]]]  # type and shape of each tensor
 T = TypeVar("T")
 N = TypeVar("N", bound=nn.Module)
 
@@ -196,7 +195,7 @@ def rate_folder(folder: Path, number: int) -> Path:
     return folder / f"rate_{number}"
 
 
-def read_header(weights: Path) -> Header:
+def read_header(weights: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Read type and shape of every tensor of a safetensors file; no tensor is read."""
     try:
         with safe_open(weights, framework="pt") as file:
@@ -211,19 +210,14 @@ def require_tensors(weights: Path, wanted: Mapping[str, Tensor], *, tied: Collec
 
     ``tied`` names tensors that are one tensor under several names; any of them may be missing.
     """
-    header = read_header(weights)
-    if missing := sorted(wanted.keys() - header.keys() - set(tied)):
-        raise InputError(f"{WEIGHTS} has no tensor {missing[0]!r}, which the network of {CONFIG} has")
-    for name, (kind, shape) in header.items():
-        if name not in wanted:
-            raise InputError(f"{WEIGHTS} has a tensor {name!r}, which the network of {CONFIG} does not have")
-        own = wanted[name]
-        there, wanted_type = TYPES.get(kind, kind), str(own.dtype).removeprefix("torch.")
-        if shape != tuple(own.shape) or there != wanted_type:
-            raise InputError(
-                f"{WEIGHTS} has {there} numbers of shape {list(shape)} for {name!r}; the network of {CONFIG} has "
-                f"{wanted_type} of shape {list(own.shape)}"
-            )
+    there = {name: (TYPES.get(kind, kind), shape) for name, (kind, shape) in read_header(weights).items()}
+    own = {name: (str(each.dtype).removeprefix("torch."), tuple(each.shape)) for name, each in wanted.items()}
+    for name in sorted(own.keys() | there.keys()):
+        found, expected = (
+            "nothing" if each is None else f"{each[0]} {[*each[1]]}" for each in (there.get(name), own.get(name))
+        )
+        if found != expected and not (name in tied and name not in there):
+            raise InputError(f"{WEIGHTS} has {found} for {name!r}, and the network of {CONFIG} {expected}")
 
 
 def hugging_face_hash(folder: Path) -> str:
