@@ -41,7 +41,7 @@ from pipelines.pages.phrasing import draw, full_name
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure, Figures
 from pipelines.results.run_record import Resamples, Results, count_codes, read_resamples, read_results
-from pipelines.results.sweep_jobs import Job
+from pipelines.results.sweep_jobs import Job, varied
 from pipelines.store.run_folder import REPORT
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import CHOICES, KINDS, ORIGINAL, UNLEARNED, WAVENET
@@ -221,9 +221,8 @@ class Runs:
 
 def swept(jobs: Sequence[Job]) -> tuple[str, ...]:
     """List the options that differ between jobs: hours and codebook size first, the others as they were given."""
-    names = list(dict.fromkeys(name for job in jobs for name in job.overrides))
-    varying = [name for name in names if len({job.overrides.get(name) for job in jobs}) > 1]
-    return tuple(sorted(varying, key=lambda name: ACROSS.index(name) if name in ACROSS else len(ACROSS)))
+    names = varied([job.overrides for job in jobs])
+    return tuple(sorted(names, key=lambda name: ACROSS.index(name) if name in ACROSS else len(ACROSS)))
 
 
 def magnitude(value: str) -> float:

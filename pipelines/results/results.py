@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from safetensors.numpy import save
 
-from pipelines.methods.method import PictureRecord
 from pipelines.methods.study import RunEntries
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import Comparison, ProbedFolds, compare
@@ -72,28 +72,24 @@ def write_results(
         "stages": list(_stages(made)),
         "provenance": source,
     }
-    figures = [*_on_validation(made, protocol), *_costs(made)]
-    only = next(iter(made.values())) if len(made) == 1 else None
-    if only:
-        content |= _of_one_run(only, manifest)
-        of_sounds = sound_figures(only, manifest, settings.probe, protocol=protocol)
-        figures = [*of_sounds, *figures]
-        rates, of_rates = rates_of_run(only, manifest, settings.rates, settings.probe, protocol=protocol)
-        content |= {"rates": rates} if rates else {}
-        figures = [*of_rates, *figures]
-    probes = {place: entries.probe for place, entries in made.items() if entries.probe is not None}
-    if probes:
-        compared, draws = _comparison(probes, made, settings)
-        content["comparison"] = compared.as_section()
-        figures = [*compared.figures, *figures]
-        write_aside(folder / RESAMPLES, save({of: np.ascontiguousarray(each) for of, each in draws.items()}))
-    tests, of_tests = language_tests(made, settings.probe)
-    if tests:
-        content["zerospeech"] = tests
-        figures = [*of_tests, *figures]
+    figures: list[Figure] = []
     if "next_sample" in settings.stages:
         content["next_sample"], of_models = sample_models(made, manifest, settings, speeds)
-        figures = [*of_models, *figures]
+        figures += of_models
+    tests, of_tests = language_tests(made, settings.probe)
+    content |= {"zerospeech": tests} if tests else {}
+    figures += of_tests
+    if probes := {place: entries.probe for place, entries in made.items() if entries.probe is not None}:
+        compared, draws = _comparison(probes, made, settings)
+        content["comparison"] = compared.as_section()
+        figures += compared.figures
+        write_aside(folder / RESAMPLES, save({of: np.ascontiguousarray(each) for of, each in draws.items()}))
+    for only in made.values() if len(made) == 1 else ():
+        content |= _of_one_run(only, manifest)
+        rates, of_rates = rates_of_run(only, manifest, settings.rates, settings.probe, protocol=protocol)
+        content |= {"rates": rates} if rates else {}
+        figures += [*of_rates, *sound_figures(only, manifest, settings.probe, protocol=protocol)]
+    figures += [*_on_validation(made, protocol), *_costs(made)]
     write_json(folder / RESULTS, {**content, "figures": [figure.as_row() for figure in figures]})
 
 
@@ -145,12 +141,20 @@ def _on_validation(made: Mapping[FoldSeed, RunEntries], protocol: str) -> Iterat
 def _of_training(entries: RunEntries, protocol: str) -> Iterator[Figure]:
     """Give the figures of the parts of one fold and seed on validation clips, and the codes per second."""
     shared: dict[str, Any] = {"protocol": protocol, "split": "validation"}
-    # Validation clips of a vocoder for several codebooks use a mix of them, not the run's own.
+    # Bits per sample are the cross entropy of a sample's mu-law level, given earlier levels and codes. They compare
+    # vocoders of one sample rate, number of levels and set of crops. Validation clips of a vocoder for several
+    # codebooks use a mix of them, not the run's own.
     if entries.vocoder is not None and not entries.sized:
-        yield from _bits_per_sample(entries.vocoder, shared)
+        training: Mapping[str, Any] = entries.vocoder.read_json(CURVE)
+        for point in training["curve"]:
+            if point["step"] == training["kept_step"]:
+                bits, of = point["validation_loss"] / math.log(2), {"of": WAVENET.key, "artifact": entries.vocoder.key}
+                yield Figure(stage="vocoder", name="bits_per_sample", value=bits, **of, **shared)
     if entries.codebooks:
         tokenizer, health = entries.finest.tokenizer, entries.finest.health
-        yield Figure(stage="tokenizer", name="codes_per_second", value=_rate(tokenizer), artifact=tokenizer.key)
+        config = read_object(SavedTokenizer, tokenizer.folder / CONFIG).config
+        rate = config.audio.sample_rate / config.samples_per_code * config.spectral_streams
+        yield Figure(stage="tokenizer", name="codes_per_second", value=rate, artifact=tokenizer.key)
         of_tokenizer: dict[str, Any] = {**shared, "stage": "tokenizer", "artifact": health.key}
         record: Mapping[str, Any] = health.read_json("health.json")
         for measure in CODEBOOK:
@@ -181,36 +185,11 @@ def _comparison(
         for stage in ("lm", *(name for name, method in METHODS.items() if method.training))
         if all(stage in entries.named for entries in made.values())
     }
-    pictures = list(_pictures(next(iter(made.values())).named))
+    trained = next(iter(made.values())).named
+    drawn = [method.pictures(trained[name]) for name, method in METHODS.items() if method.pictures and name in trained]
     compared = compare(folds, references=settings.compare.references or (GPT,))
     draws = dict(zip(folds.methods, folds.paired_draws.T.astype(np.float32), strict=True))
-    return replace(compared, trainings=trainings, pictures=pictures), draws
-
-
-def _pictures(entries: Mapping[str, Entry]) -> Iterator[PictureRecord]:
-    """Give the pictures of the methods that were trained in one fold with one seed."""
-    for name, method in METHODS.items():
-        if method.pictures and name in entries:
-            yield from method.pictures(entries[name])
-
-
-def _rate(tokenizer: Entry) -> float:
-    """Compute the codes per second over all streams of the spectrum."""
-    config = read_object(SavedTokenizer, tokenizer.folder / CONFIG).config
-    return config.audio.sample_rate / config.samples_per_code * config.spectral_streams
-
-
-def _bits_per_sample(entry: Entry, shared: Mapping[str, Any]) -> Iterator[Figure]:
-    """Give the cross entropy of a sample's mu-law level, given earlier levels and codes: the mean of groups' means.
-
-    It is that of the kept weights, and comparable between vocoders of one sample rate, number of levels and set of
-    crops.
-    """
-    record: Mapping[str, Any] = entry.read_json(CURVE)
-    for point in record["curve"]:
-        if point["step"] == record["kept_step"]:
-            bits, of = point["validation_loss"] / math.log(2), WAVENET.key
-            yield Figure(stage="vocoder", name="bits_per_sample", of=of, value=bits, artifact=entry.key, **shared)
+    return replace(compared, trainings=trainings, pictures=[*chain.from_iterable(drawn)]), draws
 
 
 def _corpus(manifest: Clips, rejected: Sequence[Rejected], name: str) -> dict[str, object]:

@@ -48,7 +48,7 @@ def plan(words: Sequence[str], before: Sequence[Job]) -> list[Job]:
     values = parse_values(words)
     own = [option for option, each in values.items() if len(each) > 1 or option not in ELSEWHERE]
     combinations = [dict(zip(own, each, strict=True)) for each in product(*(values[option] for option in own))]
-    swept = _differing([*(job.overrides for job in before), *combinations])
+    swept = varied([*(job.overrides for job in before), *combinations])
     known, taken = list(before), {job.folder for job in before}
     numbers, planned = count(max((job.number for job in before), default=-1) + 1), []
     for overrides in combinations:
@@ -64,7 +64,7 @@ def plan(words: Sequence[str], before: Sequence[Job]) -> list[Job]:
     return planned
 
 
-def _differing(jobs: Sequence[dict[str, str]]) -> list[str]:
+def varied(jobs: Sequence[dict[str, str]]) -> list[str]:
     """List the options that differ between jobs."""
     names = dict.fromkeys(name for job in jobs for name in job)
     return [name for name in names if len({job.get(name) for job in jobs}) > 1]
