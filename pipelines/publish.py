@@ -74,8 +74,8 @@ class PublishConfig(Options):
         return HubAddress(repo=self.repo)
 
 
-def publish(config: dict[str, object]) -> None:
-    """Show what would be uploaded, or upload it, or write files."""
+def publish(config: dict[str, object]) -> tuple[PublishConfig]:
+    """Refuse a run that cannot be uploaded, or written as the wanted files."""
     settings = build(PublishConfig, config, name="")
     run, output = settings.run, settings.output
     missing = [name for name in ONNX if find_spec(name) is None] if settings.format == "onnx" else []
@@ -92,11 +92,7 @@ def publish(config: dict[str, object]) -> None:
             problem = f"run={run} is a fine-tuned model, of which format={settings.format} writes nothing"
             raise InputError(f"{problem}; name a run")
         prepare_output(output)
-    # Seconds of imports, which a mistake need not wait for.
-    from pipelines.publishing import publish_models, write_onnx_models, write_start_weights
-
-    write = write_start_weights if settings.format == "start" else write_onnx_models
-    (publish_models if output is None else write)(settings)
+    return (settings,)
 
 
 def require_finished(run: Path) -> None:

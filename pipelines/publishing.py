@@ -51,6 +51,12 @@ PARTS = ("tokenizer", "lm", "vocoder", "probe")  # folders of a run that are pub
 TABLE = "figures.md"  # of wordless finetune
 
 
+def write(settings: PublishConfig) -> None:
+    """Show what would be uploaded, or upload it, or write files."""
+    kinds = {"start": write_start_weights, "onnx": write_onnx_models}
+    kinds.get(settings.format, publish_models)(settings)
+
+
 def publish_models(settings: PublishConfig) -> None:
     """Print the files and the card, and upload them if that is wanted."""
     with TemporaryDirectory(prefix="wordless_publish_") as place:

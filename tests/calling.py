@@ -36,6 +36,7 @@ encode = partial(perform, "encode")
 find = partial(perform, "find")
 generate = partial(perform, "generate")
 predict = partial(perform, "predict")
+publish = partial(perform, "publish")
 score = partial(perform, "score")
 
 

@@ -78,6 +78,7 @@ COMMANDS = {
     "publish": Command(
         "the models of a run on the Hugging Face hub, with a model card, or as ONNX files",
         "pipelines.publish:PublishConfig",
+        "pipelines.publishing:write",
     ),
     "runs": Command(
         "the runs so far with their options and figures; --delete NAME, --prune DAYS",

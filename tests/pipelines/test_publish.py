@@ -14,8 +14,8 @@ import torch
 
 import wordless
 from pipelines.commandline.outputs import hold
-from pipelines.publish import PublishConfig, publish
-from tests.calling import generate, score
+from pipelines.publish import PublishConfig
+from tests.calling import generate, publish, score
 from tests.hub import HubServer, serving, store_in_cache, use_hub
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.jobs.test_generate import options as generating

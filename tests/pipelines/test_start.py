@@ -12,7 +12,6 @@ import torch
 from lm.model import LanguageModel
 from pipelines.chain.corpus import MANIFEST
 from pipelines.chain.unlabelled import STARTED, notices_of_starts, unlabelled_of_run, voice_notices, write_started
-from pipelines.publish import publish
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import RunSettings, run_settings
 from pipelines.stages.language_model import begin_at
@@ -33,6 +32,7 @@ from pipelines.stages.start import (
     tokenizer_beside,
 )
 from pipelines.stages.vocoder import begun_at
+from tests.calling import publish
 from tests.killing import Kill
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import AUDIO, GPT, save_rates_run, tiny_tokenizer

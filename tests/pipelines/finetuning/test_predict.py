@@ -13,8 +13,7 @@ from lm.finetuned import FineTunedModel
 from pipelines.commandline.inputs import recordings_of
 from pipelines.jobs.predict import predict_recordings
 from pipelines.predict import PredictConfig
-from pipelines.publish import publish
-from tests.calling import predict
+from tests.calling import predict, publish
 from tests.hub import serving, use_hub
 from tests.pipelines.finetuning.conftest import Finetuned, write_tone
 from tests.pipelines.tiny import AUDIO

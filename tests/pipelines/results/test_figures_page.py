@@ -12,9 +12,9 @@ from safetensors.numpy import load_file
 from pipelines.commandline.command import perform
 from pipelines.documentation import with_tables
 from pipelines.pages.sweep import write_sweep
-from pipelines.publish import publish
 from pipelines.results.sweep_jobs import Job
 from pipelines.store.store import SYNTHESISED
+from tests.calling import publish
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.pages_apart import comparison_example, probe
 from tests.pipelines.tiny_chain import OWN, called_at_once, config_of
