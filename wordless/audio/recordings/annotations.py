@@ -8,7 +8,7 @@ annotations of one kind, or of several kinds that agree.
 import csv
 import os
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from pathlib import Path, PurePosixPath
@@ -139,31 +139,40 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
         named = {each.recording for each in chosen} - {None}
         if not own and not named and kind not in _NAMING:
             set_aside([name], _STRAY, f"{places.root} has no recording {PurePosixPath(name).stem}.*, or several")
-            continue
-        if not chosen:
+        elif not chosen:
             set_aside(own, _EMPTY, name)
-        for each in chosen:
-            fault, alone = each.problem, own and len(named) == 1
-            paths = [each.recording] if each.recording and not alone else own or [name]
-            try:
-                # a recording that alone is named may have the name of the file now
-                if each.recording and (places.has(each.recording, name) or not (fault or alone)):
-                    paths = [places.named(each.recording, name)]
-                if fault := fault or (None if each.recording or own else "it names no recording"):
-                    raise InputError(fault)
-                for path in paths:
-                    known = describe(path, {**each.fields, "split": splits.get(name, "")}, each.where)
-                    first = parts[path].setdefault(kind, {}).setdefault((known.begin or 0.0, known.end), known)
-                    if first.label != known.label:
-                        sides = "; parts have the sound of all channels" if known.annotated_channel else ""
-                        labels = f"({known.label}, and {first.label} at {first.where}){sides}"
-                        raise InputError(f"two labels of the same start and end {labels}")
-            except InputError as error:
-                set_aside(paths, _LEFT_OUT, f"{each.where}: {str(error).removeprefix(f'{each.where}: ')}", 1)
-    _require_effect(files, tiers, config)
-    rejected = [each for each in rejected if each.kind != _LACKING or each.path not in parts]
+        else:
+            alone = bool(own) and len(named) == 1  # a recording that alone is named may have the name of the file now
+            for each in chosen:
+                fault, paths = each.problem, own or [name]
+                try:
+                    if each.recording and (places.has(each.recording, name) or not (fault or alone)):
+                        paths = [places.named(each.recording, name)]
+                    elif each.recording and not alone:
+                        paths = [each.recording]
+                    if fault := fault or (None if each.recording or own else "it names no recording"):
+                        raise InputError(fault)
+                    for path in paths:
+                        known = describe(path, {**each.fields, "split": splits.get(name, "")}, each.where)
+                        first = parts[path].setdefault(kind, {}).setdefault((known.begin or 0.0, known.end), known)
+                        if first.label != known.label:
+                            sides = "; parts have the sound of all channels" if known.annotated_channel else ""
+                            labels = f"({known.label}, and {first.label} at {first.where}){sides}"
+                            raise InputError(f"two labels of the same start and end {labels}")
+                except InputError as error:
+                    set_aside(paths, _LEFT_OUT, f"{each.where}: {str(error).removeprefix(f'{each.where}: ')}", 1)
+    if config.tier is not None and config.tier not in tiers:
+        rule = f"no file has it; there are {', '.join(tiers) or 'no tiers or columns'!s:.400}"
+        raise InputError(option=config.option, value=config.tier, rule=rule, remedy="name one that the files have")
+    if config.group is not None and not {"raven", "csv"} & files.keys():
+        rule = "it has no effect, as no table with columns was found: leave it out"
+        raise InputError(option="columns.group", value=config.group, rule=rule)
     if parts:
-        return _joined(places.root, parts, read, columns, rejected)
+        rejected = [each for each in rejected if each.kind != _LACKING or each.path not in parts]
+        notices = (
+            [f"columns of annotations not read: {', '.join(columns):.400} (`tier`, `columns.group`)"] if columns else []
+        )
+        return _joined(places.root, parts, read, rejected, notices)
     if config.kind != "auto" or any(each.kind != _STRAY for each in rejected):
         first_reason = f"{rejected[0].path}: {rejected[0].reason}" if rejected else "they name no part"
         problem = f"{places.root}: none of its annotations can be used ({first_reason}; {len(rejected)} in all)"
@@ -197,58 +206,43 @@ def _chosen(found: Sequence[Annotation], shown: str, config: AnnotationConfig) -
     return None if found and not chosen else chosen
 
 
-def _require_effect(files: Collection[Kind], tiers: Collection[str], config: AnnotationConfig) -> None:
-    """Refuse a tier that no file has, and a column for groups where there are no columns."""
-    if config.tier is not None and config.tier not in tiers:
-        rule = f"no file has it; there are {', '.join(tiers) or 'no tiers or columns'!s:.400}"
-        raise InputError(option=config.option, value=config.tier, rule=rule, remedy="name one that the files have")
-    if config.group is not None and not {"raven", "csv"} & {*files}:
-        rule = "it has no effect, as no table with columns was found: leave it out"
-        raise InputError(option="columns.group", value=config.group, rule=rule)
-
-
 def _joined(
     root: Path,
     parts: Mapping[str, Mapping[Kind, Mapping[tuple[float, float | None], Clip]]],
     read_files: Mapping[Kind, int],
-    columns: Collection[str],
     rejected: Sequence[Rejected],
+    notices: Sequence[str],
 ) -> Clips:
     """Join the kinds, of which each recording may have one, or several that agree."""
-    agreeing: Counter[str] = Counter()
+    agreeing, every = Counter[str](), list[Clip]()
     for path, kinds in sorted(parts.items()):
-        first, *others = (each.values() for each in kinds.values())
-        if not all(_agree(first, other) for other in others):
+        rows = [sorted(map(_key, each.values())) for each in kinds.values()]
+        spans = [[times for _, *times in each] for each in rows]
+        labels = [[label for label, *_ in each] for each in rows]
+        agree = all(each == labels[0] for each in labels)
+        if not (agree and all(np.allclose(each, spans[0], rtol=0, atol=_SAME_SECONDS) for each in spans)):
             differing = ", ".join(f"{kind} with {counted(len(each), 'part')}" for kind, each in kinds.items())
             problem = f"{root / path} has annotations of {len(kinds)} kinds that differ ({differing})"
             remedy = f"choose one, such as `annotations`={next(iter(kinds))}, or none for whole recordings"
             raise InputError(problem, remedy=remedy)
-        agreeing.update([", ".join(kinds)] if others else ())
-    every = [known for _, kinds in sorted(parts.items()) for known in next(iter(kinds.values())).values()]
+        agreeing.update([", ".join(kinds)] if len(kinds) > 1 else ())
+        every += next(iter(kinds.values())).values()
     files = ", ".join(counted(count, FORMATS[kind]) for kind, count in read_files.items())
-    notices = [f"{counted(len(every), 'annotated part')} of {counted(len(parts), 'recording')} from {files}"]
+    said = [f"{counted(len(every), 'annotated part')} of {counted(len(parts), 'recording')} from {files}"]
     if unlabelled := sum(known.label is None for known in every):
-        notices.append(f"{counted(unlabelled, 'part')} without a label are used as unlabelled clips")
+        said.append(f"{counted(unlabelled, 'part')} without a label are used as unlabelled clips")
     if any(known.low_hz is not None or known.annotated_channel is not None for known in every):
-        notices.append("frequency bounds and channels of annotations cut nothing out of the sound")
-    if columns:
-        notices.append(f"columns of annotations not read: {', '.join(columns):.400} (`tier`, `columns.group`)")
-    for several_kinds, count in agreeing.items():
-        notices.append(f"{counted(count, 'recording')} with annotations of several kinds that agree: {several_kinds}")
+        said.append("frequency bounds and channels of annotations cut nothing out of the sound")
+    for kinds_of, count in agreeing.items():
+        said.append(f"{counted(count, 'recording')} with annotations of several kinds that agree: {kinds_of}")
 
     # A Kaldi folder holds no recordings: the common folder of those that it names is then the root.
     if any(PurePosixPath(path).is_absolute() for path in parts):
         places = {path: Path(os.path.normpath(root.absolute() / path)) for path in parts}
         root = Path(os.path.commonpath([place.parent for place in places.values()]))
         every = [replace(known, path=places[known.path].relative_to(root).as_posix()) for known in every]
-    return Clips.from_rows(root, every, rejected=tuple(rejected), notices=tuple(notices))
+    return Clips.from_rows(root, every, rejected=tuple(rejected), notices=(*said, *notices))
 
 
-def _agree(one: Iterable[Clip], other: Iterable[Clip]) -> bool:
-    """Return whether two files name the same parts with the same labels."""
-
-    def key(known: Clip) -> tuple[str, float, float]:
-        return known.label or "", known.begin or 0.0, inf if known.end is None else known.end
-
-    (labels, *times), (others, *spans) = (zip(*sorted(map(key, several)), strict=True) for several in (one, other))
-    return labels == others and np.allclose(times, spans, rtol=0, atol=_SAME_SECONDS)
+def _key(known: Clip) -> tuple[str, float, float]:
+    return known.label or "", known.begin or 0.0, inf if known.end is None else known.end
