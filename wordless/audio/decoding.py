@@ -26,9 +26,8 @@ import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache, partial
+from functools import partial
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
@@ -258,7 +257,11 @@ class Recording:
     def _open(self, file: int) -> SoundFile | FFmpegSound:
         status = os.fstat(file)
         state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        if not _ffmpeg_reads(_OpenFile(state, file), status.st_size):
+        if len(_chosen) >= _MOST_CHOSEN:
+            _chosen.clear()
+        if (by_ffmpeg := _chosen.get(state)) is None:  # threads open files, too
+            by_ffmpeg = _chosen[state] = _ffmpeg_reads(file, status.st_size)
+        if not by_ffmpeg:
             return _by_libsndfile(file)
         try:
             sound = FFmpegSound(file)
@@ -305,12 +308,8 @@ def _refusal(file: int, path: Path, error: UnreadableError) -> Exception:
     return error
 
 
-@dataclass(frozen=True)
-class _OpenFile:
-    """The state of a file, by which its reader is remembered; it is read from the file ``number``."""
-
-    state: tuple[int, ...]
-    number: int = field(compare=False)
+_chosen: dict[tuple[int, ...], bool] = {}  # whether FFmpeg reads the files that were opened last, by their states
+_MOST_CHOSEN = 1 << 16
 
 
 def _by_libsndfile(file: int) -> SoundFile:
@@ -327,8 +326,7 @@ def _by_libsndfile(file: int) -> SoundFile:
     return sound
 
 
-@lru_cache(maxsize=1 << 16)  # files that were opened last, by any thread
-def _ffmpeg_reads(opened: _OpenFile, size: int) -> bool:
+def _ffmpeg_reads(file: int, size: int) -> bool:
     """Choose the reader of a file: FFmpeg, or libsndfile.
 
     libsndfile only estimates the length of MP3s without a header, from the first frame and the size with all tags:
@@ -340,7 +338,6 @@ def _ffmpeg_reads(opened: _OpenFile, size: int) -> bool:
     """
     from soundfile import LibsndfileError
 
-    file = opened.number
     try:
         with _by_libsndfile(file) as sound:
             frames, rate, sound_format, subtype = sound.frames, sound.samplerate, sound.format, sound.subtype

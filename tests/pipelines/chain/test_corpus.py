@@ -13,7 +13,7 @@ import torch
 
 from pipelines.chain.corpus import find_corpus, read_corpus
 from tests.pipelines.tiny import corpus_of
-from tests.pipelines.tiny_chain import CHECKPOINTS, OWN, called_at_once, entries, refusal
+from tests.pipelines.tiny_chain import CHECKPOINTS, OWN, called, called_at_once, entries, refusal
 from tests.wordless.audio.recordings.packed_files import samples, save_splits, sound, takes, write_parquet, write_tar
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.clips import upsampling_notices
@@ -196,7 +196,7 @@ def test_a_run_makes_codes_of_a_data_set_offline(tmp_path: Path) -> None:
     save_splits(tmp_path / "d", {"train": takes(16), "test": takes(6, first=16)})
     words = (*WORDS, f"corpus.dataset={tmp_path / 'd'}", "corpus.split.shared_groups=true")
     offline = {"HF_HUB_OFFLINE": "1", "HTTPS_PROXY": "http://127.0.0.1:1"}
-    done = called_at_once(tmp_path / "run", *words, f"store.root={tmp_path / 's'}", **offline)
+    done = called(*words, f"store.root={tmp_path / 's'}", f"hydra.run.dir={tmp_path / 'run/run'}", **offline)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "run/run"
     manifest = read_manifest(folder / "manifest.tsv", tmp_path)
