@@ -15,7 +15,6 @@ from wordless.audio.levels import (
     PEAK,
     active_level,
     as_text,
-    block_energies,
     block_peaks,
     block_powers,
     equally_loud,
@@ -245,16 +244,6 @@ def test_the_window_is_one_of_the_loudest_however_loud_the_whole_is(
     assert found == loudest_window(np.array(energies), blocks, starts=starts)
     louder = loudest_window(np.array(energies) * gain, blocks, starts=starts)
     assert max(sums) - sums[louder] <= 0.011 * (max(sums) - min(sums)) + 1e-6
-
-
-@given(st.lists(st.integers(0, 5000), max_size=5), st.integers(1, 7))
-def test_energies_do_not_depend_on_how_a_stream_is_cut(cuts: list[int], step: int) -> None:
-    samples = np.random.default_rng(1).normal(0, 0.1, sum(cuts)).astype(np.float32)
-    pieces = np.split(samples, np.cumsum(cuts)[:-1]) if cuts else []
-    length, energies = block_energies(pieces, step)
-    expected = [float(np.sum(samples[at : at + step].astype(np.float64) ** 2)) for at in range(0, len(samples), step)]
-    assert length == len(samples)
-    assert energies == pytest.approx(expected)
 
 
 def test_half_of_the_energy_has_passed_in_the_middle_of_the_sound() -> None:

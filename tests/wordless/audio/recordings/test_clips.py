@@ -64,23 +64,6 @@ def test_segments_hold_every_sample_and_begin_where_their_seconds_say(
         assert sum(part.num_samples for part in parts) == count or step < 1
 
 
-def test_a_segment_does_not_reach_into_the_next_file(tmp_path: Path) -> None:
-    for name in "abcd":
-        record(tmp_path / f"{name}.wav", (2.5, 0.5))
-    manifest, rejected = build_manifest(CorpusConfig(root=str(tmp_path), segment_seconds=1.0, split=ALL_TRAIN))
-    assert spans(manifest.clips) == [(0.0, 1.0), (1.0, 2.0), (2.0, 2.5)] * 4
-    assert [clip.path for clip in manifest.clips] == [f"{name}.wav" for name in "abcd" for _ in range(3)]
-    assert [clip.segment for clip in manifest.clips] == [0, 1, 2] * 4
-    assert not rejected
-
-
-def test_recordings_that_are_short_enough_stay_whole(tmp_path: Path) -> None:
-    for number in range(4):
-        record(tmp_path / f"{number}.wav", (0.5 + number / 10, 0.5))
-    plain, cut = (build_manifest(CorpusConfig(root=str(tmp_path), segment_seconds=wanted)) for wanted in (None, 1.0))
-    assert plain == cut
-
-
 def test_silent_and_short_segments_are_counted_and_other_lengths_need_no_second_listening(tmp_path: Path) -> None:
     record(tmp_path / "in" / "a.wav", (2, 0.5), (3, 0.0), (2, 0.01), (1.02, 0.5))
     cache = tmp_path / "inspected.jsonl"

@@ -196,11 +196,6 @@ def test_voices_speak_sentences_unless_words_are_asked_for(
     assert config.words == given.get("words", EmbeddedConfig().words)
 
 
-def test_words_join_other_recordings() -> None:
-    assert fill_in({"sentences": None, "voices": None}, alone=False) == {"sentences": 0, "voices": len(VOICES)}
-    assert fill_in({"sentences": 5, "voices": None}, alone=False) == {"sentences": 5, "voices": 40}
-
-
 def test_a_made_up_word_is_no_word_and_differs_in_one_consonant() -> None:
     asked = word_pairs(held_out_voices(8), words=30, known=30, rounds=3, seed=0)  # all eight accents
     by_file = {each.file: each for each in asked.utterances}
@@ -226,13 +221,6 @@ def test_made_up_words_have_the_sounds_of_the_real_ones_equally_often() -> None:
     assert len({exchange(phonemes, word, donor) for word, donor in chosen}) >= len(chosen) - 2
     assert ("basket", "morning") in chosen
     assert exchange(phonemes, "basket", "morning")[:2] == ("m", "'aa")
-
-
-def test_an_impossible_exchange_is_left_out() -> None:
-    """ "fin" with the beginning of "tan" is the word "tin"."""
-    words = {"fin": ("f", "'I", "n"), "tin": ("t", "'I", "n"), "tan": ("t", "'a", "n"), "up": ("'V", "p")}
-    assert made_up_words([words], list(words), rounds=2) == [("tan", "fin")]
-    assert made_up_words([words], ["fin", "tan"], rounds=2) == [("tan", "fin")]
 
 
 def test_phones_have_times_within_the_sound(tmp_path: Path) -> None:

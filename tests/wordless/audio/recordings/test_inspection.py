@@ -124,17 +124,6 @@ def test_the_same_samples_in_other_files_are_duplicates(tmp_path: Path) -> None:
     assert all("a.flac" in each.reason for each in rejected)
 
 
-@pytest.mark.parametrize("subtype", ["ULAW", "ALAW", "PCM_U8", "PCM_S8"])
-def test_few_bits_are_the_same_sound_as_the_sixteen_that_they_decode_to(subtype: str, tmp_path: Path) -> None:
-    file = {"ULAW": "z.sph", "PCM_S8": "z.aiff"}.get(subtype, "z.wav")
-    samples = np.random.default_rng(0).uniform(-0.5, 0.5, 4_000)
-    soundfile.write(tmp_path / file, samples, 8_000, subtype=subtype, format="NIST" if file == "z.sph" else None)
-    decoded, _ = soundfile.read(tmp_path / file, dtype="int16")
-    soundfile.write(tmp_path / "a.flac", decoded, 8_000)
-    fit, _ = usable(tmp_path, ["a.flac", file])
-    assert set(fit) == {"a.flac"}
-
-
 def test_blocks_of_any_size_and_minus_zero_give_the_same_hash(tmp_path: Path) -> None:
     """One channel and eight are decoded in blocks of different lengths."""
     mono = np.random.default_rng(0).integers(-20_000, 20_000, (100_003, 1)).astype(np.int16)

@@ -96,15 +96,6 @@ def test_urban_sound_8k(tmp_path: Path, tone: Tone) -> None:
     ]
 
 
-def test_urban_sound_8k_with_its_column_named(tmp_path: Path, tone: Tone) -> None:
-    tone("100263-2-0-117.wav")
-    table = tmp_path / "UrbanSound8K.csv"
-    table.write_text("slice_file_name,start,end,duration,class\n100263-2-0-117.wav,58.5,62.5,4,children_playing\n")
-    for name in ("slice_file_name", "Slice_File_Name"):
-        (clip,) = clips(table, columns=ColumnConfig(audio=name))
-        assert (clip.segment, clip.label) == (None, "children_playing")
-
-
 LJ_SPEECH = (  # the first lines of the data set: a text with commas, and one without
     "LJ001-0001|Printing, in the only sense with which we are at present concerned, differs from most if not from all "
     "the arts and crafts represented in the Exhibition|Printing, in the only sense with which we are at present "

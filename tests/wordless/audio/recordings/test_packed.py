@@ -81,14 +81,6 @@ def test_a_file_that_cannot_be_read_now_is_not_damaged(kind: str, tmp_path: Path
     assert [row.reason for row in rows_of(place, 0)] == ["", ""]
 
 
-def test_other_contents_are_unpacked_beside(parquet: Path, tmp_path: Path) -> None:
-    first = unpacked(opened(parquet), tmp_path / "cache")
-    write_parquet(parquet / "test-00000-of-00001.parquet", takes(3, first=20))
-    second = unpacked(opened(parquet), tmp_path / "cache")
-    assert first != second
-    assert next(rows_of(second, 0)).path.endswith("clip_20.wav")
-
-
 def test_other_names_of_classes_are_other_contents(tmp_path: Path) -> None:
     """They stand beside the files where the files themselves do not say them."""
     folder = save(tmp_path / "saved", [table(takes(4)).replace_schema_metadata(None)])

@@ -22,11 +22,9 @@ from tests.wordless.audio.recordings.annotations.annotated_files import (
     write_recording,
 )
 from wordless.audio.recordings.annotation_formats import AnnotationConfig
-from wordless.audio.recordings.annotations import annotations_below, kind_of
 from wordless.audio.recordings.clips import build_manifest
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings, recordings_at
 from wordless.audio.recordings.description import ColumnConfig
-from wordless.audio.recordings.folders import MAX_BYTES, Folder
 from wordless.audio.recordings.manifest import Clip, Rejected, read_manifest, write_manifest
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
@@ -409,13 +407,6 @@ def test_columns_of_labels_that_nothing_reads_are_named(folder: Path) -> None:
     assert [clip.label for clip in corpus(folder, tier="sex")[0]] == ["f"]
 
 
-def test_a_selection_table_of_any_length_is_known_by_its_first_line(tmp_path: Path) -> None:
-    with (tmp_path / "a.tsv").open("wb") as file:  # sparse
-        file.write(b"Begin Time (s)\tEnd Time (s)\n")
-        file.truncate(MAX_BYTES + 1)
-    assert kind_of(tmp_path / "a.tsv") == "raven"
-
-
 def test_other_text_beside_recordings_changes_nothing(tmp_path: Path) -> None:
     for number, label in enumerate(("dog", "cat")):
         write_recording(tmp_path / label / "a.wav", seed=number, seconds=1.0)
@@ -646,14 +637,3 @@ def test_pointers_and_pages_are_told_from_annotations(folder: Path, suffix: str,
     (folder / f"field.{suffix}").write_text(content)
     with pytest.raises(InputError, match=told):
         corpus(folder)
-
-
-def test_the_order_of_a_disk_decides_nothing(folder: Path) -> None:
-    names = [f"field.{number}.txt" for number in range(2)]
-    for number, name in enumerate(names):
-        (folder / name).write_text(f"0\t1\tlabel{number}\n")
-    for files in (names, names[::-1]):
-        below = Folder(root=folder, files=tuple(files))
-        found = annotations_below(below, ["field.wav"], AnnotationConfig())
-        assert found is not None
-        assert [known.label for known in found] == ["label0"]
