@@ -109,9 +109,13 @@ def _positions(
 
     With ``on_device`` the GPT's device draws, and the codes stay there. Nothing on the host depends on a code then.
     """
-    streams = gpt.vocabulary.streams
-    sizes, count = np.array([prompt.size for prompt in prompts]), steps * streams
-    known, uniforms = _begin(prompts, count, seed, rate)
+    sizes, count = np.array([prompt.size for prompt in prompts]), steps * gpt.vocabulary.streams
+    known = np.zeros((len(prompts), sizes.max() + count), np.int32)  # the prompts, with room for `count` codes
+    uniforms = np.zeros(known.shape)  # the random number of each code
+    for index, prompt in enumerate(prompts):
+        known[index, : prompt.size] = prompt.reshape(-1)
+        draws = np.random.default_rng([seed, index, *([] if rate == 1 else [rate])])
+        uniforms[index, prompt.size : prompt.size + count] = draws.random(count)
     missing = np.full(len(prompts), count)  # codes that are to be drawn
     places = np.arange(known.shape[1])
     new = (places >= sizes[:, None]) & (places < sizes[:, None] + count)  # what is drawn, if a code is a code
@@ -146,18 +150,6 @@ def _draw(logits: Tensor, sampling: Sampling, uniforms: Tensor) -> Tensor:
         kept = kept / kept.sum(1, keepdim=True)
     edges = torch.zeros_like(kept).scatter(1, order, kept).cumsum(1)
     return (edges <= uniforms[:, None] * edges[:, -1:]).sum(1).to(torch.int32)
-
-
-def _begin(prompts: Sequence[IntArray], count: int, seed: int, rate: int) -> tuple[IntArray, npt.NDArray[np.float64]]:
-    """Return the prompts with room for ``count`` codes, and the random number of each code ``(batch, positions)``."""
-    codes = np.zeros((len(prompts), max(prompt.size for prompt in prompts) + count), np.int32)
-    uniforms = np.zeros(codes.shape)
-    of_rate = [] if rate == 1 else [rate]
-    for index, prompt in enumerate(prompts):
-        codes[index, : prompt.size] = prompt.reshape(-1)
-        own = uniforms[index, prompt.size : prompt.size + count]
-        own[:] = np.random.default_rng([seed, index, *of_rate]).random(count)
-    return codes, uniforms
 
 
 class _Reader:

@@ -360,7 +360,7 @@ class LanguageModel:
 
     def _log_probabilities(self, reading: GPTInput, batches: Iterable[list[Window]]) -> FloatArray:
         """Compute the log-probabilities ``(time, streams)`` from batches of windows, of one length each."""
-        found = np.zeros(reading.values.shape, np.float32)
+        found: FloatArray = np.zeros(reading.values.shape, np.float32)
         for some in batches:
             inputs = [self.inputs(reading, window) for window in some]
             conditions = [own[:-1] for _, own in inputs if own is not None]
@@ -369,7 +369,7 @@ class LanguageModel:
             logits = self.gpt(tokens, read).float().log_softmax(-1)  # (windows, steps * streams, codes)
             values = np.stack([reading.values[window.start : window.stop].reshape(-1) for window in some])
             wanted = torch.from_numpy(values.astype(np.int64)).to(logits.device)[..., None]
-            chosen = logits.gather(2, wanted).cpu().numpy().reshape(len(some), -1, found.shape[1])
+            chosen = logits.gather(2, wanted).cpu().numpy().reshape(len(some), -1, self.predicted.streams)
             for window, each in zip(some, chosen, strict=True):
                 found[window.counted : window.stop] = each[window.counted - window.start :]
         return found

@@ -82,7 +82,12 @@ class SampleCrops:
     def batch(self, step: int, part: int = 0, parts: int = 1) -> SampleBatch:
         """Return share ``part`` of ``parts`` of the batch of ``step``; ``parts`` must divide the batch size."""
         examples = share_of(self.config.batch_size, part, parts, option="next_sample.crops.batch_size")
-        return self._collate([self._draw(step, example) for example in examples])
+        crops = [self._draw(step, example) for example in examples]
+        longest = max(map(len, crops))
+        previous = [pad(crop[:-1], (0, longest - len(crop)), value=silence()) for crop in crops]
+        targets = [pad(crop[self.history + 1 :], (0, longest - len(crop)), value=NOT_COUNTED) for crop in crops]
+        counted = sum(len(crop) - self.history - 1 for crop in crops)
+        return SampleBatch(previous=torch.stack(previous), targets=torch.stack(targets), counted=counted)
 
     def batches(self, count: int) -> Iterator[SampleBatch]:
         for step in range(count):
@@ -96,13 +101,6 @@ class SampleCrops:
         length = int(offsets[clip + 1] - offsets[clip])
         start = int(rng.integers(max(length - self.config.samples, 0) + 1))
         return self.clips.levels(clip, start - self.history - 1, start + self.config.samples)
-
-    def _collate(self, crops: list[Tensor]) -> SampleBatch:
-        longest = max(map(len, crops))
-        previous = [pad(crop[:-1], (0, longest - len(crop)), value=silence()) for crop in crops]
-        targets = [pad(crop[self.history + 1 :], (0, longest - len(crop)), value=NOT_COUNTED) for crop in crops]
-        counted = sum(len(crop) - self.history - 1 for crop in crops)
-        return SampleBatch(previous=torch.stack(previous), targets=torch.stack(targets), counted=counted)
 
 
 def loss(model: nn.Module, batch: SampleBatch) -> tuple[Tensor, int]:

@@ -212,17 +212,17 @@ def _receptive_field(options: RunSettings, *, untrained: bool = False) -> float:
 def _wav2vec2(study: Study) -> Made:
     from pipelines.stages.pretraining import speech_body
 
-    body = speech_body(study, study.unlabelled, study.options.wav2vec2)
-    features = _speech(study, body.model).features(study, WAV2VEC2.name)
-    return Made(trained=body.trained, unlabelled=body.unlabelled, features=features)
+    model, trained, unlabelled = speech_body(study, study.unlabelled, study.options.wav2vec2)
+    features = _speech(study, model).features(study, WAV2VEC2.name)
+    return Made(trained=trained, unlabelled=unlabelled, features=features)
 
 
 def _finetuned_wav2vec2(study: Study) -> Made:
     from pipelines.stages.pretraining import speech_body
 
-    body = speech_body(study, study.unlabelled, study.options.wav2vec2)
-    made = _trained(FINETUNED.name, partial(_speech, model=body.model), _waveforms, study)
-    return replace(made, trained=(*body.trained, *made.trained), unlabelled=body.unlabelled)
+    model, trained, unlabelled = speech_body(study, study.unlabelled, study.options.wav2vec2)
+    made = _trained(FINETUNED.name, partial(_speech, model=model), _waveforms, study)
+    return replace(made, trained=(*trained, *made.trained), unlabelled=unlabelled)
 
 
 def _untrained_wav2vec2(study: Study) -> Made:

@@ -4,7 +4,7 @@ Of the GPT, features of its layers are here, too.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -76,27 +76,22 @@ def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settin
     return session.obtain(recipe, f"SimCLR, {own.fit.summary}", make, files=TRAINED, together=True)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainedBody:
-    """A speech model with the entries of its pre-training; none if it was pre-trained elsewhere."""
+def speech_body(
+    reading: ClipReading, unlabelled: Sequence[Clips], settings: Wav2vec2Settings
+) -> tuple[Source, tuple[Entry, ...], tuple[tuple[Entry, ...], ...]]:
+    """Return the model of the user's folder, or one that is pre-trained.
 
-    model: Source
-    trained: tuple[Entry, ...] = ()
-    unlabelled: tuple[tuple[Entry, ...], ...] = ()
-
-
-def speech_body(reading: ClipReading, unlabelled: Sequence[Clips], settings: Wav2vec2Settings) -> TrainedBody:
-    """Return the model of the user's folder, or one that is pre-trained, with the entries that it is made from."""
+    With it come the entries that it is made from, and those of each source of clips without labels; none of a folder.
+    """
     session, rate = reading.session, reading.audio.sample_rate
     if settings.weights is not None:
         found = settings.described
         session.terminal.say(f"wav2vec2  {OPTION}: {found.name}, {found.layers} layers of {found.width} dimensions")
-        return TrainedBody(model=speech_source(found.folder, option=OPTION))
+        return speech_source(found.folder, option=OPTION), (), ()
     corpora = (reading.manifest, *unlabelled)
     own, *extra = (waveforms(session, each, rate) for each in corpora)
     trained = wav2vec2(session, [*zip((own, *extra), corpora, strict=True)], settings, sample_rate=rate)
-    data = tuple((each,) for each in extra)
-    return TrainedBody(model=entry_source(trained), trained=(own, trained), unlabelled=data)
+    return entry_source(trained), (own, trained), tuple((each,) for each in extra)
 
 
 def entry_source(entry: Entry) -> Source:
