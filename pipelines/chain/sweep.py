@@ -149,10 +149,7 @@ def finish(sweep: Path, *, command: str, own: Collection[int] | None = None) -> 
 
     The command fails if a job of its ``own`` failed; None: all jobs are.
     """
-    from pipelines.pages.sweep import (
-        reuse,
-        write_sweep,  # matplotlib takes a second
-    )
+    from pipelines.pages.sweep import reuse, write_sweep  # matplotlib takes a second
 
     jobs = read_jobs(sweep)
     page = write_sweep(sweep, jobs, command=resuming(command, sweep))

@@ -101,7 +101,8 @@ class TensorBoard:
     def conclude(self, figures: Figures, files: Files) -> None:
         remove(self._root / RUN)
         writer, run = self._writer(RUN), self._run
-        about = (f"`{run.command}`", f"Wordless {run.version}, commit {run.commit}", f"folder {run.folder.absolute()}")
+        commit = f", commit {run.commit}" if run.commit else ""
+        about = (f"`{run.command}`", f"Wordless {run.version}{commit}", f"folder {run.folder.absolute()}")
         writer.add_text("run", "\n\n".join(about))
         writer.add_text("config", f"```\n{json.dumps(run.config, indent=1, sort_keys=True)}\n```")
         rows = "\n".join(f"| {name} | {value:.6g} |" for name, value in figures.items())
@@ -130,7 +131,6 @@ STATES: dict[State, str] = {"finished": "FINISHED", "failed": "FAILED", "killed"
 MOST_METRICS, MOST_PARAMETERS = 1000, 100  # of one request
 FORBIDDEN = re.compile(r"[^\w.\- :/]")  # in names of metrics and parameters
 DEFAULTS = {
-    "MLFLOW_EXPERIMENT_NAME": "wordless",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's own seven take minutes where there is no network
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # seconds
@@ -157,7 +157,7 @@ class Mlflow:
             logging.getLogger(library).setLevel(logging.WARNING)
         self._run, own = run, run.find_id()
         client = self._client = MlflowClient()
-        wanted = os.environ["MLFLOW_EXPERIMENT_NAME"]
+        wanted = os.environ.get("MLFLOW_EXPERIMENT_NAME", "wordless")
         with suppress(MlflowException):  # it exists, or another job of a sweep was faster
             client.create_experiment(wanted)
         experiment = os.environ.get("MLFLOW_EXPERIMENT_ID") or client.get_experiment_by_name(wanted).experiment_id
