@@ -10,7 +10,6 @@ from pipelines.store.run_folder import part_of
 from wordless.audio.levels import MAX_TRIM_DB, MIN_TRIM_DB
 from wordless.audio.recordings.corpus import recordings_at
 from wordless.audio.recordings.manifest import Clips
-from wordless.base.errors import InputError
 from wordless.base.options import REQUIRED, option
 from wordless.base.values import build
 
@@ -58,8 +57,6 @@ class FindConfig(InputOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_table(self.output, ".tsv", ".json", ".parquet")
-        if self.layer is not None and self.features != "states":
-            raise InputError(f"layer={self.layer} has no effect with features={self.features}; choose features=states")
 
     @property
     def page(self) -> Path:

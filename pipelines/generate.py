@@ -52,9 +52,6 @@ class GenerateConfig(SoundCommand):
             rule = "it is a sound, and synthesis=none makes codes alone"
             remedy = f"choose {' or '.join(f'synthesis={key}' for key in CHOICES)}, or name a folder"
             raise InputError(option="output", value=self.output, rule=rule, remedy=remedy)
-        if self.kind is None and self.group is not None:
-            rule = "synthesis=none makes no sound: leave one of them out"
-            raise InputError(option="group", value=self.group, rule=rule)
 
     @property
     def single(self) -> bool:

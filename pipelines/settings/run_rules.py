@@ -10,7 +10,7 @@ from pipelines.commandline.choices import EMBEDDED_SOURCE
 from pipelines.methods.table import METHODS
 from pipelines.settings.parallel import require_equal_share, require_parallel
 from pipelines.stages.options import OPTION, TokenizerSettings, Wav2vec2Settings
-from pipelines.stages.start import LM, TOKENS, VOICE, require_same_gpt, require_same_tokenizer, require_same_voice
+from pipelines.stages.start import LM, TOKENS, require_same_gpt, require_same_tokenizer, require_same_voice
 from pipelines.tracking.tracking import require_trackers
 from tokenizer.sources import ChosenLayer
 from wordless.base.errors import InputError, require, within
@@ -79,10 +79,6 @@ def _of_starts(settings: RunSettings) -> Iterator[str]:
             f"vocoder.codebook_sizes={sizes} make codes of other kinds: choose tokenizer.features=autoencoder and "
             "vocoder.codebook_sizes=null"
         )
-    if model is not None and not settings.trains_lm:
-        yield f"{LM}={model}, but this run trains no language model: add lm to stages, or leave it out"
-    if (voice := settings.vocoder.start) is not None and "vocoder" not in settings.stages:
-        yield f"{VOICE}={voice}, but this run has no vocoder: add vocoder to stages, or leave it out"
 
 
 def _require_same_starts(settings: RunSettings) -> None:
@@ -126,23 +122,16 @@ def _of_several_runs(settings: RunSettings) -> Iterator[str]:
             f"{folds}, and the stage next_sample compares models on the corpus's one split, over seeds: use "
             "compare.folds=null and seeds=3"
         )
-    if settings.quick and not folds:
-        yield "quick=true takes two of the folds; name compare.folds=group or fold, too"
 
 
 def _of_data(settings: RunSettings) -> Iterator[str]:
-    """Each source is named once, hours are those of some sources, and labels are classes where they are predicted."""
-    sources, hours = settings.unlabelled or (), settings.unlabelled_hours
+    """Each source is named once, and labels are classes where they are predicted."""
+    sources = settings.unlabelled or ()
     for source in sources:
         if source != EMBEDDED_SOURCE and source.lower() == EMBEDDED_SOURCE:
             yield f"unlabelled={source}: name a folder, such as ./{source}, or embedded (in small letters)"
         if sources.count(source) > 1:
             yield f"unlabelled names {source} twice; name each folder once"
-    if hours and not sources:
-        yield (
-            f"unlabelled_hours is {hours:g}, but unlabelled names no recordings: add unlabelled=embedded or "
-            "unlabelled=[FOLDER], or leave unlabelled_hours out"
-        )
     if (settings.probed_methods or settings.judges) and settings.corpus.label_type != "class":
         yield (
             f"corpus.label_type={settings.corpus.label_type}, but probes and judges predict classes: leave the probes "
@@ -206,11 +195,6 @@ def _require_speech_layer(settings: RunSettings) -> None:
     """Refuse a layer that cannot make the codes of a run, and options that codes of a speech model cannot follow."""
     own, hop = settings.tokenizer, settings.audio.hop_length
     if own.features == "autoencoder":
-        if own.feature_layer is not None:
-            raise InputError(
-                f"{LAYER} is {own.feature_layer}, and codes are made by the autoencoder; add {FEATURES} and "
-                f"{OPTION}=FOLDER, or leave it out"
-            )
         return
     assert settings.speech_layer is not None, "other features are those of a speech model"
     found = settings.wav2vec2.described

@@ -107,10 +107,8 @@ def test_training_begins_with_the_weights(run_folder: Path, other_run: Path, tmp
 def test_options_that_a_start_has_no_use_for_are_refused(finished_run: FinishedRun, tmp_path: Path) -> None:
     start = finished_run.folder
     for words, option in (
-        ((f"lm.start='{start}'", "stages=[tokenizer]"), r"lm\.start"),
         ((f"tokenizer.start='{start}'", "tokenizer.rates=[4,2]"), r"tokenizer\.rates"),
         ((f"tokenizer.start='{start}'", "vocoder.codebook_sizes=[4,8]"), r"vocoder\.codebook_sizes"),
-        ((f"vocoder.start='{start}'",), r"vocoder\.start"),  # a run without a vocoder
         ((*SOUND, f"vocoder.start='{start}'", "vocoder.wavenet.layers=4"), r"add vocoder\.wavenet\.layers=2"),
         ((*SOUND, f"vocoder.start='{start}'", "audio.hop_ms=5"), r"add audio\.hop_length=80"),
         ((*SOUND, f"vocoder.start='{start}'", "audio.remove_mean=clip"), r"add audio\.remove_mean=none"),

@@ -383,7 +383,6 @@ def test_a_killed_command_goes_on_to_the_same_bytes(
         ({"model": "nowhere"}, r"^model=nowhere\b"),
         ({"output": "hits.xlsx"}, r"^output=hits\.xlsx\b"),
         ({"hits": 0}, r"^hits\b"),
-        ({"layer": 1}, r"^layer=1\b.*features=states"),
         ({"layer": 2, "features": "states"}, r"^layer\b.*\b2\b"),
     ],
 )

@@ -104,7 +104,6 @@ def test_codes_alone_need_no_vocoder(run_folder: Path, tmp_path: Path) -> None:
         ({"prompt": "nowhere.wav"}, r"prompt=nowhere\.wav\b"),
         ({"seconds": 0.0}, r"seconds\b.*\b0\b"),
         ({"group": "carl"}, r"group\b.*'carl'"),
-        ({"group": "anna", "synthesis": "none"}, "synthesis=none"),
         ({"output": "more.wav", "num_samples": 4}, r"num_samples\b.*\b4\b.*num_samples=1\b.*folder$"),
         ({"output": "more.wav", "num_samples": 1, "synthesis": "none"}, r"synthesis=wavenet\b.*=griffin_lim\b"),
         ({"output": "more.mp3", "num_samples": 1}, r"\.mp3\b.*\bfolder\b"),

@@ -56,7 +56,6 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "no context": ((*SAMPLES, f"{TRANSFORMER}.context=null"), r"next_sample\.transformer_context\.context\b"),
     "no condition": (("vocoder.wavenet.condition=none",), r"vocoder\.wavenet\.condition\b"),
     "large seeds": (("seed=4294967295", "seeds=2", "stages=[tokenizer,lm]"), r"seed . seeds\b.*\b4294967296\b"),
-    "quick": (("quick=true",), "compare.folds"),
     "seeds of sounds": (("seeds=2",), r"^seeds\b.*\b2\b"),
     "folds of sounds": (("compare.folds=group",), r"^compare\.folds\b.*\bgroup\b"),
     "own name": (("compare.features={gpt: x.npz}",), r"compare\.features\b.*\bgpt\b"),
@@ -119,7 +118,7 @@ OF_SPEECH = (
 )
 
 
-def test_the_middle_layer_of_a_speech_model_is_the_default_and_the_autoencoder_has_none(weights: Path) -> None:
+def test_the_middle_layer_of_a_speech_model_is_the_default(weights: Path) -> None:
     words = (*OF_SPEECH, f"wav2vec2.weights='{weights}'")
     found = run_settings(full_config(*words)).speech_layer
     assert found is not None
@@ -128,8 +127,6 @@ def test_the_middle_layer_of_a_speech_model_is_the_default_and_the_autoencoder_h
     assert third is not None
     assert third.layer == 3
     assert run_settings(full_config()).speech_layer is None
-    with pytest.raises(InputError, match=r"feature_layer\b.*\b6\b.*autoencoder"):
-        run_settings(full_config("tokenizer.feature_layer=6"))
 
 
 @pytest.mark.parametrize(
