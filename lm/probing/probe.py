@@ -89,11 +89,6 @@ class MethodResult:
     candidates: tuple[ProbeResult, ...]  # of the first step; empty: the method has its own scores
     probabilities: bool = True  # whether scores are such; the values of ridge regression are not
 
-    @property
-    def layer_penalties(self) -> int:
-        """The number of penalties of each candidate in the first step."""
-        return len(self.candidates[0].tries) if self.candidates else 0
-
 
 def probe_method(
     candidates: Features, task: ProbeTask, config: ProbeConfig, *, of: str, threads: int = 1
@@ -345,12 +340,12 @@ def learning_curve(
     ``threads`` draws are fitted side by side, which changes no result.
     """
     train = task.rows["train"]
-    orders = [label_order(task.targets[train], seed=config.seed, draw=draw) for draw in range(DRAWS)]
+    labels = task.targets[train]
     scaled = standardise(features, task.rows, power=config.power)
     fit = partial(_fit_labelled, scaled["train"], scaled["test"], task, config)
     wanted, points = task.targets[task.rows["test"]], list[LearningPoint]()
     for share in config.learning_curve:
-        kept = [np.sort(order.first(share)) for order in orders]
+        kept = [np.sort(labelled_clips(labels, share, seed=config.seed, draw=draw)) for draw in range(DRAWS)]
         clips = round(float(np.mean([len(rows) for rows in kept])))
         # Each class needs one clip, so smaller shares give the same clips.
         if share < 1 and points and points[-1].clips == clips:
@@ -394,22 +389,10 @@ def _fit_labelled(
     return ridge.scores(test)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LabelOrder:
-    """The order in which training clips get their labels."""
+def labelled_clips(targets: BoolArray, share: float, *, seed: int, draw: int = 0) -> RowArray:
+    """Draw the training clips that have a label, a share of ``(clips, classes)``: one of each class, then evenly.
 
-    clips: RowArray
-    fewest: int  # the first ``fewest`` clips have one clip of each class
-
-    def first(self, share: float) -> RowArray:
-        """Return the clips of a share of the labels, at least one clip per class."""
-        return self.clips[: max(round(share * len(self.clips)), self.fewest)]
-
-
-def label_order(targets: BoolArray, *, seed: int, draw: int = 0) -> LabelOrder:
-    """Draw an order of training clips ``(clips, classes)``: first one of each class, then from all classes evenly.
-
-    Every share is a prefix of the order, so smaller shares lie in larger ones. A clip of several classes counts for the
+    Every share is a prefix of one order, so smaller shares lie in larger ones. A clip of several classes counts for the
     rarest.
     """
     shuffled = np.random.default_rng([seed, draw]).permutation(len(targets))
@@ -420,7 +403,8 @@ def label_order(targets: BoolArray, *, seed: int, draw: int = 0) -> LabelOrder:
         members = shuffled[stratum[shuffled] == number]
         place[members] = (np.arange(len(members)) + 0.5) / len(members)
     place[list(firsts)] -= 1
-    return LabelOrder(clips=shuffled[np.argsort(place[shuffled], kind="stable")], fewest=len(firsts))
+    order: RowArray = shuffled[np.argsort(place[shuffled], kind="stable")]
+    return order[: max(round(share * len(order)), len(firsts))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -477,7 +461,7 @@ def method_record(
         "parts": winner.parts,
         "predictions": winner.predictions,
         **scores,
-        "layer_penalties": result.layer_penalties,
+        "layer_penalties": len(result.candidates[0].tries) if result.candidates else 0,
         "penalties": len(winner.tries),
         "probabilities": _rounded(winner.scores.max(1)) if certain else None,
         "candidates": [
