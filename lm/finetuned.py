@@ -1,19 +1,20 @@
 """A fine-tuned model, which is a body with a head: its network and loss, predictions for recordings, and its folder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.audio_transformer import AudioTransformerBody
-from lm.bodies.body import Body, BodyNetwork, BodyReading, FrontEnd, read_states
+from lm.bodies.audio_transformer import AudioTransformerBody, open_audio_transformer
+from lm.bodies.body import Body, BodyNetwork, BodyReading, FrontEnd, Source, read_states
 from lm.bodies.clips import LabelledBatch, StoredClips, batches_by_length
 from lm.bodies.convolutional import ConvBody
-from lm.bodies.gpt import GptBody
-from lm.bodies.spectrogram_transformer import AstBody
-from lm.bodies.wav2vec2 import Wav2vec2Body
+from lm.bodies.gpt import GptBody, open_gpt
+from lm.bodies.spectrogram_transformer import AstBody, open_ast
+from lm.bodies.wav2vec2 import Wav2vec2Body, open_wav2vec2
+from lm.finetuning import AstOptions, AudioTransformerOptions, BodyOptions, GptOptions, Wav2vec2Options
 from lm.heads import ClassificationTask, RegressionTask, Row, SequenceTask, Task
 from lm.probing.vectors import FloatArray
 from wordless.audio.decoding import Channel
@@ -29,6 +30,20 @@ BODIES: dict[str, type[Body]] = {
     each.name: each for each in (GptBody, AstBody, Wav2vec2Body, AudioTransformerBody, ConvBody)
 }
 HEADS: dict[str, type[Task]] = {each.name: each for each in (ClassificationTask, RegressionTask, SequenceTask)}
+
+
+def open_body(options: BodyOptions, run: Mapping[str, Path]) -> Source:
+    """Describe a body with the parts of a run that it `needs`; a folder of weights lies on this machine."""
+    match options:
+        case GptOptions():
+            return open_gpt(options, run)
+        case AstOptions():
+            return open_ast(options)
+        case Wav2vec2Options():
+            return open_wav2vec2(options, run)
+        case AudioTransformerOptions():
+            return open_audio_transformer(options, run)
+    raise AssertionError(f"{options.name} is no body")
 
 
 class FineTunedNetwork(nn.Module):

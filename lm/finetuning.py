@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
 from lm.bodies.options import (
@@ -28,7 +27,6 @@ from wordless.base.text import counted
 from wordless.training.options import FitConfig
 
 if TYPE_CHECKING:
-    from lm.bodies.body import Source
     from lm.heads import Task
 
 FrozenLayers = int | Literal["inputs", "all"]
@@ -39,7 +37,7 @@ BATCHES = "the batch of one training step; heads that read whole clips leave out
 
 
 @dataclass(frozen=True, kw_only=True)
-class BodyOptions(Options, ABC):
+class BodyOptions(Options):
     """Options that all bodies have."""
 
     name: ClassVar[str]  # in the table of bodies
@@ -81,12 +79,8 @@ class BodyOptions(Options, ABC):
 
     @property
     def needs(self) -> tuple[RunPart, ...]:
-        """Parts of a run that `open` reads: the model that the run trained, if its weights are wanted."""
+        """Parts of a run that `lm.finetuned.open_body` reads: the model that it trained, if its weights are wanted."""
         return (cast(RunPart, self.name),) if self.weights == RUN else ()
-
-    @abstractmethod
-    def open(self, run: Mapping[str, Path]) -> Source:
-        """Describe the body with the parts of a run that it `needs`; a folder of weights lies on this machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,11 +100,6 @@ class GptOptions(BodyOptions):
     def needs(self) -> tuple[RunPart, ...]:
         """The tokenizer and the GPT of the run, which gives its sizes even if its weights are not wanted."""
         return "tokenizer", "lm"
-
-    def open(self, run: Mapping[str, Path]) -> Source:
-        from lm.bodies.gpt import open_gpt
-
-        return open_gpt(self, run)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,11 +132,6 @@ class AstOptions(BodyOptions):
     def needs(self) -> tuple[RunPart, ...]:
         return ()
 
-    def open(self, run: Mapping[str, Path]) -> Source:
-        from lm.bodies.spectrogram_transformer import open_ast
-
-        return open_ast(self)
-
 
 SIZES = "the network with body.weights=none; others have their own sizes"
 
@@ -179,11 +163,6 @@ class Wav2vec2Options(BodyOptions):
         "training; with a large model use a fit.lr of about 3e-5",
     )
 
-    def open(self, run: Mapping[str, Path]) -> Source:
-        from lm.bodies.wav2vec2 import open_wav2vec2
-
-        return open_wav2vec2(self, run)
-
 
 @dataclass(frozen=True, kw_only=True)
 class AudioTransformerOptions(BodyOptions):
@@ -207,11 +186,6 @@ class AudioTransformerOptions(BodyOptions):
         FitConfig(steps=600, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50),
         "training; with pre-trained weights use a smaller fit.lr",
     )
-
-    def open(self, run: Mapping[str, Path]) -> Source:
-        from lm.bodies.audio_transformer import open_audio_transformer
-
-        return open_audio_transformer(self, run)
 
 
 BODY_OPTIONS: dict[str, type[BodyOptions]] = {

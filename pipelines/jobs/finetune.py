@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from lm.batches import IndexArray
 from lm.bodies.body import Body, BodyNetwork, Frames, FrontEnd, Source, freeze, read_states
 from lm.bodies.clips import StoredClips
-from lm.finetuned import FineTunedModel
+from lm.finetuned import FineTunedModel, open_body
 from lm.finetuning import RANDOM, FrozenLayers
 from lm.heads import Figure, PooledTask, Task
 from lm.options import POOLINGS, VECTORS
@@ -188,7 +188,7 @@ def _open(settings: FinetuneConfig) -> Source:
             "output=null, and there is no model=RUN whose folder could hold the results; add output=FOLDER"
         )
     parts = {str(part): part_of(model, part) for part in body.needs} if model is not None else {}
-    return replace(body, weights=local_weights(body.weights)).open(parts)
+    return open_body(replace(body, weights=local_weights(body.weights)), parts)
 
 
 def _read(settings: FinetuneConfig, source: Source, gang: Gang, terminal: Terminal) -> Clips:

@@ -20,7 +20,7 @@ from lm.bodies.audio_transformer import (
     sinusoids,
 )
 from lm.bodies.options import AudioTransformerConfig, Variant
-from lm.finetuned import FineTunedModel, create_network
+from lm.finetuned import FineTunedModel, create_network, open_body
 from lm.finetuning import AudioTransformerOptions, ClassificationOptions
 from tests.lm.reference import window_means_by_loops
 from wordless.base.errors import InputError
@@ -148,8 +148,8 @@ def test_the_weights_of_a_run_are_loaded_with_their_sizes(tmp_path: Path) -> Non
     model = create_network(body, body.create(seed=5), task, seed=5)
     FineTunedModel(model, body, task).write(tmp_path)
     for source in (
-        AudioTransformerOptions(weights="run").open({"audio_transformer": tmp_path}),
-        AudioTransformerOptions(weights=str(tmp_path)).open({}),
+        open_body(AudioTransformerOptions(weights="run"), {"audio_transformer": tmp_path}),
+        open_body(AudioTransformerOptions(weights=str(tmp_path)), {}),
     ):
         assert source.body == body
         loaded = source.create(seed=0).state_dict()
@@ -157,4 +157,4 @@ def test_the_weights_of_a_run_are_loaded_with_their_sizes(tmp_path: Path) -> Non
         assert source.fingerprint
         assert not source.untrained.fingerprint
     with pytest.raises(InputError, match=r"config\.json\b"):
-        AudioTransformerOptions(weights=str(tmp_path / "none")).open({})
+        open_body(AudioTransformerOptions(weights=str(tmp_path / "none")), {})

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lm.bodies.body import BodyReading, Frames, read_states
 from lm.bodies.gpt import GptBody, GptNetwork, replace_codes
+from lm.finetuned import open_body
 from lm.finetuning import RANDOM, RUN, GptOptions
 from lm.layers import states_over_time
 from lm.model import LanguageModel
@@ -111,7 +112,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_is_opened_with_its_weights_or_without(run: Path) -> None:
     parts = {part: run / part for part in ("tokenizer", "lm")}
-    pretrained, scratch = (GptOptions(dropout=0.5, weights=weights).open(parts) for weights in (RUN, RANDOM))
+    pretrained, scratch = (open_body(GptOptions(dropout=0.5, weights=weights), parts) for weights in (RUN, RANDOM))
     assert pretrained.body == scratch.body
     assert pretrained.body.create(seed=0).gpt.config.dropout == 0.5  # type: ignore[attr-defined]  # a GptNetwork
     own = LanguageModel.from_pretrained(run / "lm").gpt.state_dict()
@@ -125,7 +126,7 @@ def test_a_run_is_opened_with_its_weights_or_without(run: Path) -> None:
 
 
 def test_the_front_end_is_the_tokenizer(run: Path) -> None:
-    source = GptOptions().open({part: run / part for part in ("tokenizer", "lm")})
+    source = open_body(GptOptions(), {part: run / part for part in ("tokenizer", "lm")})
     samples = sweep(0.33, AUDIO.sample_rate)
     inputs = source.body.front_end(source.folder, device="cpu")([samples])
     assert len(inputs) == source.body.num_inputs(len(samples))

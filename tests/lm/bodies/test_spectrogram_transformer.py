@@ -28,7 +28,7 @@ from lm.bodies.spectrogram_transformer import (
     patches_of,
     resize_positions,
 )
-from lm.finetuned import FineTunedModel, create_network
+from lm.finetuned import FineTunedModel, create_network, open_body
 from lm.finetuning import AstOptions, ClassificationOptions
 from lm.heads import ClassificationTask
 from tests.pipelines.tiny import sweep
@@ -205,7 +205,7 @@ def test_states_are_the_normalised_means_over_frequency(network: AstEncoder) -> 
 def test_all_weights_are_loaded_from_a_folder(network: AstEncoder, tmp_path: Path) -> None:
     assert len(network.stack) == 1 + LAYERS
     network.transformer.save_pretrained(tmp_path)
-    source = AstOptions(model=AstConfig(patches=4), weights=str(tmp_path)).open({})
+    source = open_body(AstOptions(model=AstConfig(patches=4), weights=str(tmp_path)), {})
     loaded = source.create(seed=5).state_dict()
     assert all(torch.equal(value, loaded[name]) for name, value in network.state_dict().items())
     assert replace(source.body, epsilon=BODY.epsilon) == BODY  # type: ignore[type-var]  # a dataclass
@@ -214,7 +214,7 @@ def test_all_weights_are_loaded_from_a_folder(network: AstEncoder, tmp_path: Pat
 
 def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"body\.weights=.*config\.json\b"):
-        AstOptions(weights=str(tmp_path)).open({})
+        open_body(AstOptions(weights=str(tmp_path)), {})
     with pytest.raises(InputError, match=r"augmentation\.crop\b.*\b0\.5\b"):
         AstOptions(augmentation=AugmentationConfig(crop=0.5))
     with pytest.raises(InputError, match=r"model\.weights\b.*\bhere\b.*body\.weights\b"):

@@ -25,7 +25,7 @@ from lm.bodies.wav2vec2 import (
     transformers_config,
     validation_batches,
 )
-from lm.finetuned import FineTunedModel, create_network
+from lm.finetuned import FineTunedModel, create_network, open_body
 from lm.finetuning import ClassificationOptions, Wav2vec2Options
 from lm.heads import ClassificationTask
 from tests.lm.bodies.sounds import BATCHES, RATE, SMALL, TARGETS, tones
@@ -231,7 +231,9 @@ def test_the_head_begins_as_that_of_transformers(kind: str, tmp_path: Path) -> N
 
 def test_frames_are_masked_in_training_alone(tmp_path: Path) -> None:
     save_checkpoint(tmp_path)
-    network = Wav2vec2Options(masking=MaskConfig(share=0.5, length=2), weights=str(tmp_path)).open({}).create(seed=0)
+    network = open_body(Wav2vec2Options(masking=MaskConfig(share=0.5, length=2), weights=str(tmp_path)), {}).create(
+        seed=0
+    )
     for module in network.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
@@ -261,7 +263,7 @@ def test_options_that_cannot_be_are_refused(make: Callable[[], object], told: st
 
 def test_the_same_body_is_opened_without_its_weights(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, "hubert")
-    source = Wav2vec2Options().open({"wav2vec2": tmp_path})
+    source = open_body(Wav2vec2Options(), {"wav2vec2": tmp_path})
     assert source.fingerprint
     assert not source.untrained.fingerprint
     trained, random = (each.create(seed=1).state_dict() for each in (source, source.untrained))
