@@ -86,7 +86,7 @@ def write_report(folder: Path) -> Path:
         for number, group in enumerate(sample_sounds(results), MAX_PICTURES)
     ]
     listening: Section = results.get("listening", {})
-    excerpts: list[Section] = listening.get("excerpts", listening.get("clips", []))
+    excerpts: list[Section] = listening.get("excerpts") or listening.get("clips") or []
     # Trainings that have no other place on the page.
     trainings = comparison.trainings.items() if comparison else ()
     page = draw(

@@ -148,8 +148,10 @@ def _of_training(entries: RunEntries, protocol: str) -> Iterator[Figure]:
         training: Mapping[str, Any] = entries.vocoder.read_json(CURVE)
         for point in training["curve"]:
             if point["step"] == training["kept_step"]:
-                bits, of = point["validation_loss"] / math.log(2), {"of": WAVENET.key, "artifact": entries.vocoder.key}
-                yield Figure(stage="vocoder", name="bits_per_sample", value=bits, **of, **shared)
+                row = Figure(
+                    stage="vocoder", name="bits_per_sample", value=math.nan, artifact=entries.vocoder.key, **shared
+                )
+                yield replace(row, of=WAVENET.key, value=point["validation_loss"] / math.log(2))
     if entries.codebooks:
         tokenizer, health = entries.finest.tokenizer, entries.finest.health
         config = read_object(SavedTokenizer, tokenizer.folder / CONFIG).config
