@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -97,11 +97,6 @@ def signed_bits(value: float | None) -> str:
     return "–" if value is None else f"{value:+.3f}".replace("-", "−")
 
 
-def milliseconds(samples: float, sample_rate: int) -> str:
-    """Write a number of samples as milliseconds."""
-    return f"{number(float(f'{1000 * samples / sample_rate:.3g}'))} ms"
-
-
 def significance(p: float | None) -> str:
     """Write a p-value; a bootstrap resolves no value below 0.001."""
     if p is None or not math.isfinite(p):
@@ -145,11 +140,6 @@ def candidates(of: str, comparison: Comparison) -> str:
     return ", ".join(f"{name} ({count}×)" if len(counts) > 1 else name for name, count in counts.most_common()) or "–"
 
 
-def untrained_rows(methods: Iterable[str]) -> dict[str, str]:
-    """Return the row of the same network with random weights, by the row of each trained network."""
-    return {of: row_of(of).untrained for of in methods if row_of(of).untrained}
-
-
 def differing(comparison: Comparison) -> list[str]:
     """List the methods whose validation and test differ by more than chance: references, then the largest gap."""
     gaps, ranks = comparison.gaps, {of: place for place, of in enumerate(comparison.known_references)}
@@ -166,9 +156,9 @@ def option_lines(config: Mapping[str, object]) -> Iterator[str]:
 # What templates may call, as filters and as functions.
 FUNCTIONS: tuple[Callable[..., object], ...] = (
     count_codes,
-    *(full_name, heading, number, percent, points, bits, signed_bits, milliseconds, significance, duration, quantity),
-    *(counted, listed, plural, candidates, untrained_rows, differing, option_lines),
-    escape_markdown,
+    *(full_name, heading, number, percent, points, bits, signed_bits, significance, duration, quantity),
+    *(counted, listed, plural, candidates, differing, option_lines),
+    *(escape_markdown, row_of),
 )
 
 

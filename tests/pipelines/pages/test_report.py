@@ -343,7 +343,7 @@ def test_a_study_leaves_out_what_folds_do_not_share_and_needs_no_gpt(tmp_path: P
     sections = [str(attributes["id"]) for attributes in page.named("section")]
     assert sections == ["probes", "corpus", "stages", "reproduce"]
     assert [str(attributes["href"]) for attributes in page.named("a")] == [f"#{section}" for section in sections]
-    assert len(page.named("svg")) == 8  # methods, layers, few labels, groups, confusions, three trainings
+    assert len(page.named("svg")) == 7  # methods, layers, few labels, groups, confusions, two trainings
     rows = [row for row in comparison_example().figures if row.of != "gpt" and row.share is None]
     page = Page(read(write_report(run_folder(tmp_path, study(trainings={}, confusion={}, figures=Figures(rows))))))
     assert "The GPT" not in page.text
@@ -569,4 +569,3 @@ def test_numbers_keep_three_digits(value: float) -> None:
 )
 def test_durations_are_spoken(seconds: float, told: str) -> None:
     assert phrasing.duration(seconds) == told
-    assert (phrasing.milliseconds(1597, 16_000), phrasing.milliseconds(1, 8000)) == ("99.8 ms", "0.125 ms")
