@@ -205,3 +205,5 @@ def test_a_window_code_tells_what_surrounds_a_patch() -> None:
     assert (together.sources[0][:, :3] == 0).all()
     middles = [{int(together.clip(row)[10, 3]) for row in range(30) if kinds[row] == kind} for kind in (0, 1)]
     assert not middles[0] & middles[1]
+    points = np.concatenate([codebook.centroids[codebook.codes(log_mel.clip(row))] for row in range(30)])
+    np.testing.assert_allclose(points.mean(0), 0, atol=1e-4)  # of windows about their mean
