@@ -24,7 +24,7 @@ from vocoder.frames import (
 )
 from vocoder.generation import GenerationInput, generate
 from vocoder.options import PITCH_INPUTS, TAPS, CropsConfig, Sampling, WaveNetConfig
-from vocoder.wavenet import silence
+from vocoder.wavenet import mu_law_decode, silence
 
 RATE, HOP = 8000, 80
 NO_VOICE = math.nan
@@ -42,9 +42,7 @@ def test_phase_is_the_sum_of_frequencies_between_the_centres_of_frames(octaves: 
     wanted = phase_by_samples(octaves, hop_length=HOP, sample_rate=RATE, start=0.25)
     distance = (made[:, 0].double() - torch.tensor([phase for phase, _ in wanted])).abs()
     assert float(torch.minimum(distance, 1 - distance).max()) < 1e-5
-    torch.testing.assert_close(
-        made[:, 1], torch.tensor([float(amplitude) for _, amplitude in wanted]), atol=1e-6, rtol=0
-    )
+    torch.testing.assert_close(made[:, 1], torch.tensor([float(each) for _, each in wanted]), atol=1e-6, rtol=0)
     assert end == pytest.approx(float(wanted[-1][0]), abs=1e-5)
 
 
@@ -102,7 +100,6 @@ def test_crops_have_the_pitch_of_their_codes_and_some_have_none() -> None:
     crops = Crops(spoken_clips(3, 1.0), meanings, config, CropsConfig(batch_size=40, crop_codes=10, pitch_dropout=0.5))
     batch = crops.batch(0)
     assert batch.spectrogram.shape == (40, 10 * PATCH_FRAMES, config.condition_inputs)
-    assert batch.phase is not None
     known = batch.spectrogram[:, :, -PITCH_INPUTS:].any(dim=2).all(dim=1)
     assert 5 < int(known.sum()) < 35
     voiced = batch.spectrogram[:, :, -PITCH_INPUTS] > 0
@@ -128,22 +125,26 @@ def spoken_frames(config: WaveNetConfig, count: int) -> Tensor:
     return frames
 
 
+@pytest.mark.parametrize("count", [0, 505])
 @pytest.mark.parametrize("engine", ["torch", "numba"])
-def test_levels_are_those_of_the_parallel_network(engine: str) -> None:
+def test_levels_are_those_of_the_parallel_network(engine: str, count: int) -> None:
+    """Within a prompt the phase is that of its samples, and the voice goes on from there."""
     config = tiny_config(pitch=True, hop_length=20)
-    model = lively(config)
-    frames = spoken_frames(config, 90)
-    (levels,) = generate(
-        model, [GenerationInput(spectrogram=frames)], sampling=Sampling(temperature=0.0), engine=engine
-    )
-    turns, amplitude = frequencies(
-        torch.nn.functional.pad(frames[:, -PITCH_INPUTS:], (0, 0, 1, 1)), hop_length=20, sample_rate=config.sample_rate
-    )
-    phase, _ = synthetic_phase(turns, amplitude, start=0.0)
+    model, frames = lively(config), spoken_frames(config, 90)
+    prompt = torch.randint(256, (count,), generator=torch.Generator().manual_seed(3))
+    clip = GenerationInput(spectrogram=frames, prompt=prompt)
+    (levels,) = generate(model, [clip], sampling=Sampling(temperature=0.0), engine=engine)
+    assert torch.equal(levels[:count], prompt.int())
+    padded, rate = torch.nn.functional.pad(frames[:, -PITCH_INPUTS:], (0, 0, 1, 1)), config.sample_rate
+    turns, amplitude = frequencies(padded, hop_length=20, sample_rate=rate)
+    sound = mu_law_decode(prompt, levels=config.levels)
+    known = recorded_phase(sound, turns[:count], amplitude[:count], sample_rate=rate)
+    start = float(known[-1, 0]) if count else 0.0
+    phase = torch.cat([known, synthetic_phase(turns[count:], amplitude[count:], start=start)[0]])
     heard = torch.cat([phase, lags(turns, hop_length=20)[:, None].float()], dim=1)
     previous = torch.cat([torch.tensor([silence()]), levels[:-1]]).long()
     with torch.inference_mode():
-        logits = model(previous[None], frames[None], None, heard[None])[0]
-    chosen = logits.gather(0, levels.long()[None])[0]
+        logits = model(previous[None], frames[None], None, heard[None])[0, :, count:]
+    chosen = logits.gather(0, levels.long()[None, count:])[0]
     torch.testing.assert_close(chosen, logits.max(0).values, atol=1e-3, rtol=0)
-    assert len(levels.unique()) > 5
+    assert len(levels[count:].unique()) > 5

@@ -258,7 +258,6 @@ def test_a_clip_without_room_for_its_text_does_not_spoil_a_batch() -> None:
     assert (float(summed.detach()), characters) == (0, 0)
     both = own.loss(outputs.detach().expand(2, 3, 3), torch.tensor([3, 3]), own.targets(["abb", "ab"]), training=False)
     assert both == own.loss(outputs.detach(), torch.tensor([3]), own.targets(["ab"]), training=False)
-    assert outputs.grad is not None
     assert bool(outputs.grad.isfinite().all())
 
 
