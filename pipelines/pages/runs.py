@@ -1,7 +1,6 @@
 """``runs/index.html``: runs and sweeps beside each other, with key figures and links to their pages."""
 
 import os
-import shlex
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -101,13 +100,11 @@ def run_row(folder: Path, *, running: bool) -> RunRow:
             return row
         results = read_results(folder)
         source = results.get("provenance")
-        typed = differing_options(shlex.split(source["command"])[2:] if source else [])  # wordless run OPTION...
         return replace(
             row,
             state="running" if running else "finished",
             date=_minute(source["date"]) if source else row.date,
             corpus=results["corpus"]["name"] if "corpus" in results else "",
-            options=row.options or tuple(word for word in typed if not word.startswith("-")),
             figures=key_cells(results),
         )
     except InputError as error:
