@@ -38,9 +38,9 @@ from pipelines.stages.probe import require_probeable
 from pipelines.stages.rates import (
     TokenizedCorpus,
     coded_clips,
+    long_clips,
     rate_models,
     rate_tokenizer,
-    require_long_enough,
     tokenize_corpus,
 )
 from pipelines.stages.zerospeech import Subject, abx, consistency, has_pairs, spoken_pairs
@@ -260,7 +260,7 @@ def _require_clips(manifest: Clips, settings: RunSettings) -> None:
     if "vocoder" in settings.stages and settings.listening.asks("words"):
         known_speech(manifest, settings).require_words()
     if "rates" in settings.stages:
-        require_long_enough(manifest, shortest=settings.coarsest_code_seconds)
+        long_clips(manifest, shortest=settings.coarsest_code_seconds)
     for method in settings.probed_methods:
         method.require_clips(manifest)
 

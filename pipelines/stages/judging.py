@@ -6,7 +6,7 @@ recording.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -90,9 +90,9 @@ def create_probe_judge(
 
     def scores(pooled: Mapping[str, FloatArray]) -> FloatArray:
         found = probe.read_json(PROBE)
-        chosen, penalty = str(found["chosen"]), float(str(found["penalty"]))
+        chosen = str(found["chosen"])
+        penalties = fitted_penalties(float(str(found["penalty"])), task, config)
         candidates = features_by_method([features.folder / FEATURES])[of]
-        penalties = fitted_penalties(penalty, task, config)
         return scores_of_others(candidates[chosen], pooled[chosen], task, config, penalties=penalties)
 
     return Judge(name=name, inputs={"probe": probe}, describe=describe, scores=scores)
@@ -138,17 +138,18 @@ def recognise_labels(session: Session, judge: Judge, decoded: Entry, listening: 
     recipe = Recipe("recognised", 3, config={"listening": {"judge": judge.name}}, inputs=inputs)
 
     def make(folder: Path) -> None:
-        paths = decoded_paths(decoded)
-        sounds = [
-            whole(decoded.folder, wav_name(number, kind)) for number in range(len(paths)) for kind in JUDGED_KINDS
-        ]
+        paths, root = decoded_paths(decoded), decoded.folder
+        sounds = [whole(root, wav_name(number, kind)) for number in range(len(paths)) for kind in JUDGED_KINDS]
         parts = [(row, new_part(listening.folder, row)) for row in listening.read_rows(LISTENING, "said")]
         parts = [(row, part) for row, part in parts if part.num_samples]
-        places = {decoded.folder: sounds, listening.folder: [part for _, part in parts]}
+        places = {root: sounds, listening.folder: [part for _, part in parts]}
         found = iter(name_labels(session, judge, places, classes))
         clips = [{"path": path, "heard": {kind: next(found) for kind in JUDGED_KINDS}} for path in paths]
-        counts = _histograms([row for row, _ in parts], list(found))
-        write_json(folder / RECOGNISED, {"judge": judge.name, "clips": clips, "said": counts})
+        counts: dict[tuple[str, float], Counter[str]] = {}
+        for (row, _), label in zip(parts, found, strict=True):
+            counts.setdefault((row["kind"], row["temperature"]), Counter())[label] += 1
+        said = [{"of": kind, "temperature": value, "classes": dict(each)} for (kind, value), each in counts.items()]
+        write_json(folder / RECOGNISED, {"judge": judge.name, "clips": clips, "said": said})
 
     return session.obtain(recipe, f"labels of sounds, by {JUDGES[judge.name]}", make, files=[RECOGNISED])
 
@@ -178,15 +179,8 @@ def new_part(root: Path, row: Mapping[str, Any]) -> Clip:
     return replace(sound, start=start, num_samples=max(sound.num_samples - start, 0))
 
 
-def _histograms(sounds: Iterable[Mapping[str, object]], labels: Sequence[str]) -> list[dict[str, object]]:
-    """Count the recognised labels for each kind and temperature of generated sounds."""
-    counts: dict[tuple[object, object], Counter[str]] = {}
-    for row, label in zip(sounds, labels, strict=True):
-        counts.setdefault((row["kind"], row["temperature"]), Counter())[label] += 1
-    return [{"of": kind, "temperature": value, "classes": dict(each)} for (kind, value), each in counts.items()]
-
-
 MOST_ERRORS = 0.5  # word error rate of recordings above which the recogniser does not understand them
+OVERALL = {"dnsmos": "dnsmos_overall", "distillmos": "distillmos"}  # figures of opinions
 LEAST_OPINION = 2.0  # "poor": mean opinion score of recordings below which they are no speech, or too noisy
 MOST_NAMED = 10  # unknown words in a message
 SIGNIFICANT = 0.05  # significance level against naming groups by chance
@@ -204,23 +198,18 @@ class Spoken:
 
     @classmethod
     def of(cls, manifest: Clips, embedded: EmbeddedConfig | None, *, free: bool, separator: str | None) -> "Spoken":
-        """Read labels and groups of a manifest.
+        """Read labels and groups of a manifest; of the built-in corpus (``embedded``), the words are its sentences.
 
-        Args:
-            manifest: the clips.
-            embedded: the built-in corpus, whose sentences are known; None: the words are those of the labels.
-            free: whether the recogniser hears all words of its dictionary, and not only those of the labels.
-            separator: what separates several labels of a clip, which are no transcript.
+        With ``free`` the recogniser hears all words of its dictionary. Labels with a ``separator`` are no transcript.
         """
         if embedded is not None:
             texts: dict[str, str | None] = {each.file: each.text for each in utterances(embedded)}
         else:
             texts = {clip.name: None if separator else clip.label for clip in manifest.clips}
         words = {name: found for name, text in texts.items() if (found := spelled(text or ""))}
-        vocabulary = tuple(sorted({word for each in words.values() for word in each}))
-        grammar = Grammar(words=vocabulary, several=any(len(each) > 1 for each in words.values()))
-        groups = {clip.name: clip.group for clip in manifest.clips}
-        return cls(words=words, groups=groups, grammar=Grammar(words=(), several=True) if free else grammar)
+        vocabulary = () if free else tuple(sorted({word for each in words.values() for word in each}))
+        grammar = Grammar(words=vocabulary, several=free or any(len(each) > 1 for each in words.values()))
+        return cls(words=words, groups={clip.name: clip.group for clip in manifest.clips}, grammar=grammar)
 
     def require_words(self) -> None:
         """Refuse clips without a transcript, and words that the recogniser cannot hear."""
@@ -265,10 +254,8 @@ def judge_speech(session: Session, decoded: Entry, paths: Sequence[str], judge: 
                     rows, unfit = _compare_words(heard, words)
                 case "speaker":
                     rows, unfit = _compare_voices(heard, groups)
-                case "dnsmos":
-                    rows, unfit = _opinions(heard, len(paths), "dnsmos_overall")
-                case "distillmos":
-                    rows, unfit = _opinions(heard, len(paths), "distillmos")
+                case "dnsmos" | "distillmos":
+                    rows, unfit = _opinions(heard, len(paths), OVERALL[judge])
         clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=False)]  # none if unfit
         write_json(folder / JUDGED, {"unfit": unfit, "clips": clips})
 
@@ -302,27 +289,31 @@ def _opinions(heard: Mapping[Sound, Figures | None], clips: int, overall: str) -
     Means of `overall`: spoken orders 3.0 (DNSMOS) and 3.6 (DistillMOS), sounds of ESC-10 1.2 and 1.8.
     """
     rows: Rows = [{kind: heard[number, kind] or {} for kind in JUDGED_KINDS} for number in range(clips)]
-    of_recordings = [score for row in rows if (score := row[ORIGINAL].get(overall)) is not None]
-    if not of_recordings:
+    if (mean := _mean_of_recordings(rows, overall)) is None:
         return [], "the recordings are silent"
-    if (mean := float(np.mean(of_recordings))) < LEAST_OPINION:
+    if mean < LEAST_OPINION:
         why = f"it gives the recordings {mean:.1f} of 5, less than {LEAST_OPINION:g}"
         return [], f"{why}: they are no speech, or too noisy"
     return rows, None
 
 
+def _mean_of_recordings(rows: Rows, name: str) -> float | None:
+    values = [value for row in rows if (value := row[ORIGINAL].get(name)) is not None]
+    return float(np.mean(values)) if values else None
+
+
 def _compare_words(heard: Mapping[Sound, Sequence[str]], spoken: Sequence[Sequence[str]]) -> tuple[Rows, str | None]:
     """Measure the word error rate of each sound whose words are known."""
-
-    def errors(sound: Sound) -> Figures:
-        words = spoken[sound[0]]
-        return {"word_error_rate": word_error_rate(heard[sound], words)} if words else {}
-
-    rows: Rows = [{kind: errors((number, kind)) for kind in JUDGED_KINDS} for number in range(len(spoken))]
-    of_recordings = [rate for row in rows if (rate := row[ORIGINAL].get("word_error_rate")) is not None]
-    if not of_recordings:
+    rows: Rows = [
+        {
+            kind: {"word_error_rate": word_error_rate(heard[number, kind], words)} if words else {}
+            for kind in JUDGED_KINDS
+        }
+        for number, words in enumerate(spoken)
+    ]
+    if (rate := _mean_of_recordings(rows, "word_error_rate")) is None:
         return [], "none of these clips has words"
-    if (rate := float(np.mean(of_recordings))) > MOST_ERRORS:
+    if rate > MOST_ERRORS:
         why = f"the word error rate of the recordings is {rate:.0%}, more than {MOST_ERRORS:.0%}"
         return [], f"{why}: they are no English, or it does not understand their voices"
     return rows, None
@@ -339,18 +330,20 @@ def _compare_voices(heard: Mapping[Sound, FloatArray | None], groups: Sequence[s
         return [], "it compares the voices of groups, and fewer than two groups have two of these clips or more"
     rows: Rows = []
     for number, group in enumerate(groups):
-        voices = [
-            _mean_voice([heard[other, ORIGINAL] for other, own in enumerate(groups) if own == name and other != number])
+        members = [
+            [heard[other, ORIGINAL] for other, own in enumerate(groups) if own == name and other != number]
             for name in names
         ]
-        row: dict[str, Figures] = {}
-        for kind in JUDGED_KINDS:
-            embedding, row[kind] = heard[number, kind], {}
-            if embedding is not None and group in names and all(each is not None for each in voices):
-                similarities = [float(embedding @ each) for each in voices if each is not None]
-                own = names.index(group)
-                nearest = float(int(np.argmax(similarities)) == own)
-                row[kind] = {"speaker_similarity": similarities[own], "speaker_recognised": nearest}
+        voices = [[each for each in own if each is not None] for own in members]
+        row: dict[str, Figures] = {kind: {} for kind in JUDGED_KINDS}
+        if group in names and all(voices):
+            means = [np.mean(own, axis=0) for own in voices]
+            place = names.index(group)
+            for kind in JUDGED_KINDS:
+                if (embedding := heard[number, kind]) is not None:
+                    similarities = [float(embedding @ (mean / np.linalg.norm(mean))) for mean in means]
+                    nearest = float(int(np.argmax(similarities)) == place)
+                    row[kind] = {"speaker_similarity": similarities[place], "speaker_recognised": nearest}
         rows.append(row)
     hits = [row[ORIGINAL]["speaker_recognised"] for row in rows if row[ORIGINAL]]
     right = sum(hit == 1 for hit in hits)
@@ -358,12 +351,3 @@ def _compare_voices(heard: Mapping[Sound, FloatArray | None], groups: Sequence[s
         why = f"it names the group of {right} of {len(hits)} recordings, which is no more than chance"
         return [], f"{why}: are groups people?"
     return rows, None
-
-
-def _mean_voice(voices: Sequence[FloatArray | None]) -> FloatArray | None:
-    known = [each for each in voices if each is not None]
-    if not known:
-        return None
-    mean: FloatArray = np.mean(known, axis=0)
-    mean /= np.linalg.norm(mean)
-    return mean

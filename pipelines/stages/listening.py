@@ -15,6 +15,7 @@ from lm.generation import Sampling
 from lm.judging import Bigram, diversity, fit_bigram, plausibility
 from lm.model import LanguageModel
 from pipelines.stages.options import JudgeName, ListeningConfig
+from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, other_options, some_options, write_json
 from tokenizer.codes import Codes
@@ -120,9 +121,8 @@ class Playback:
         device, own = str(self.session.gang.device), self.config
         tokenizer = Tokenizer.from_pretrained(self.tokenizer.folder, device=device)
         sampling = own.sampled(temperature=own.vocoder_temperature, seed=own.seed)
-        folder = self.vocoder.folder
-        create = partial(create_synthesis, tokenizer=tokenizer, sampling=sampling, folder=folder, device=device)
-        return tokenizer, {kind.key: create(kind) for kind in KINDS}
+        create = partial(create_synthesis, tokenizer=tokenizer, sampling=sampling, folder=self.vocoder.folder)
+        return tokenizer, {kind.key: create(kind, device=device) for kind in KINDS}
 
     def excerpt(self, clip: Clip, tokenizer: Tokenizer) -> Excerpt:
         """Read the excerpt of a clip: its loudest ``config.seconds``, or all of a shorter one.
@@ -130,8 +130,8 @@ class Playback:
         It begins where a code of the clip begins. The excerpt is encoded like a separate clip, so a front end that
         measures whole recordings measures the excerpt, as it does when decoded sound is encoded again.
         """
-        path, step = self.manifest.root / clip.path, tokenizer.format.samples_per_code
-        return read_loudest(path, tokenizer.format.sample_rate, self.config.seconds, step=step, part=clip.part)
+        step = tokenizer.format.samples_per_code
+        return loudest(self.manifest, clip, tokenizer.format.sample_rate, self.config.seconds, step=step)
 
     def speak(
         self, syntheses: Mapping[str, Synthesis], clips: Sequence[Clip], codes: Sequence[Codes], *, title: str
@@ -142,6 +142,11 @@ class Playback:
                 groups, names = [clip.group for clip in clips], [clip.name for clip in clips]
                 sounds = synthesis.sounds(codes, groups, names=names, progress=progress.advance_to)
             yield kind, sounds
+
+
+def loudest(manifest: Clips, clip: Clip, sample_rate: int, seconds: float, *, step: int) -> Excerpt:
+    """Read the loudest seconds of a clip that begin at a multiple of ``step`` samples, or all of a shorter one."""
+    return read_loudest(manifest.root / clip.path, sample_rate, seconds, step=step, part=clip.part)
 
 
 def excerpt_row(clip: Clip, excerpt: Excerpt) -> dict[str, object]:
@@ -238,14 +243,11 @@ def _measure(
     codes = {kind: encoder.tokenizer.encode(sound) for kind, sound in sounds.items()}
     contour = pitch(sounds[ORIGINAL]) if with_pitch else None
     original = Original(waveform=sounds[ORIGINAL], codes=codes[ORIGINAL], pitch=contour)
-    figures = {
-        kind: {"periodicity": periodicity(sound, sounds[ORIGINAL]), **by_itself(sound, guard)}
-        for kind, sound in sounds.items()
-    }
-    audio = encoder.tokenizer.config.audio
-    for kind in BY_KEY:
-        compared = beside(original, sounds[kind], codes[kind], audio, with_stoi=with_stoi, with_pesq=with_pesq)
-        figures[kind] |= compared
+    audio, figures = encoder.tokenizer.config.audio, dict[str, Figures]()
+    for kind, sound in sounds.items():
+        figures[kind] = {"periodicity": periodicity(sound, sounds[ORIGINAL]), **by_itself(sound, guard)}
+        if kind != ORIGINAL:
+            figures[kind] |= beside(original, sound, codes[kind], audio, with_stoi=with_stoi, with_pesq=with_pesq)
     return figures
 
 
@@ -283,31 +285,34 @@ def listening(
                 sounds["prompt"] = [prompt.waveform for prompt in prompts]
                 voiced = [(clip.name, prompt, clip.group) for prompt, clip in zip(prompts, clips, strict=True)]
                 wavenet = syntheses[WAVENET.key]
-                other = None if coded is None else _bigram(coded)
+                other = None if coded is None else fit_bigram(*training_codes(coded))
                 generated = language_sounds(session, folder, coder, wavenet, model.folder, voiced, config, other=other)
                 if other is not None:
                     generated["originals"] = _originals(prompts, codes, other)
-        for kind, waveforms in sounds.items():
-            for number, waveform in enumerate(waveforms):
-                waveform.write(folder / wav_name(number, kind))
         with aside(folder / PICTURES) as beside:
             save_file(pictures(tokenizer, sounds[ORIGINAL], codes), beside)
-        places = [excerpt_row(clip, excerpt) for clip, excerpt in zip(clips, excerpts, strict=True)]
-        rows = [
-            {**place, "sounds": each}
-            for place, each in zip(places, _figures_of_clips(sounds, codes, tokenizer), strict=True)
-        ]
+        rows = []
+        for number, (clip, excerpt) in enumerate(zip(clips, excerpts, strict=True)):
+            own = {kind: waveforms[number] for kind, waveforms in sounds.items()}
+            figures: dict[str, Figures] = {kind: {**sound_levels(sound)} for kind, sound in own.items()}
+            for kind in BY_KEY:
+                distance = log_mel_distance(own[ORIGINAL], own[kind], tokenizer.config.audio)
+                agreement = code_agreement(codes[number], tokenizer.encode(own[kind]))
+                figures[kind] |= {"log_mel_distance": distance, "code_agreement": agreement}
+            for kind, sound in own.items():
+                sound.write(folder / wav_name(number, kind))
+            rows.append({**excerpt_row(clip, excerpt), "sounds": figures})
         write_json(folder / LISTENING, {"clips": rows, **playback.filtered, **generated})
 
     files = ["*.wav", PICTURES, LISTENING]
     return session.obtain(recipe, f"{len(clips)} test clips decoded and continued", make, files=files)
 
 
-def _bigram(coded: Entry) -> Bigram:
-    """Count pairs of codes in training clips; validation clips choose the smoothing."""
-    clips = read_codes(coded.folder)[1]
-    train, validation = ([clip.codes for clip in clips if clip.split == split] for split in ("train", "validation"))
-    return fit_bigram(train, validation)
+def training_codes(*coded: Entry) -> tuple[list[Codes], list[Codes]]:
+    """Read the codes of training and of validation clips."""
+    clips = [clip for entry in coded for clip in read_codes(entry.folder)[1]]
+    train, validation = ([clip.codes for clip in clips if clip.split == split] for split in TRAINED_ON)
+    return train, validation
 
 
 def _originals(prompts: Sequence[Prompt], codes: Sequence[Codes], other: Bigram) -> dict[str, float | None]:
@@ -318,52 +323,26 @@ def _originals(prompts: Sequence[Prompt], codes: Sequence[Codes], other: Bigram)
     return plausibility(before, after, other=other)
 
 
-def _figures_of_clips(
-    sounds: Mapping[str, Sequence[Waveform]], codes: Sequence[Codes], tokenizer: Tokenizer
-) -> list[dict[str, dict[str, float]]]:
-    """Measure each sound of each clip: its level, and for decoded kinds the distance from the original."""
-    rows = []
-    for number, original in enumerate(sounds[ORIGINAL]):
-        own = {kind: waveforms[number] for kind, waveforms in sounds.items()}
-        figures = {kind: sound_levels(sound) for kind, sound in own.items()}
-        for kind in BY_KEY:
-            figures[kind]["log_mel_distance"] = log_mel_distance(original, own[kind], tokenizer.config.audio)
-            figures[kind]["code_agreement"] = code_agreement(codes[number], tokenizer.encode(own[kind]))
-        rows.append(figures)
-    return rows
-
-
 CONTINUATION, UNCONDITIONAL = "continuation", "unconditional"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Generated:
-    """The codes of one generated sound."""
+class _Wanted:
+    """A sound that the language model makes."""
 
-    clip: int | None  # index of the prompt
-    of: str  # name of the prompt's clip
-    number: int  # among the sounds of this clip and temperature
     temperature: float
-    prompt: Prompt | None
-    group: str | None
-    codes: Codes  # without the prompt
+    number: int  # among the sounds of this clip and temperature
+    clip: int | None = None  # index of the prompt
+    of: str = ""  # name of the prompt's clip, from which the random numbers of the sound follow
+    prompt: Prompt | None = None
+    group: str | None = None
 
     @property
     def kind(self) -> str:
         return UNCONDITIONAL if self.clip is None else CONTINUATION
 
     @property
-    def file(self) -> str:
-        clip = "" if self.clip is None else f"{self.clip}_"
-        return f"{clip}{self._title}.wav"
-
-    @property
-    def name(self) -> str:
-        """The name that the random numbers of the sound follow from, whatever the place of its clip."""
-        return f"{self.of} {self._title}"
-
-    @property
-    def _title(self) -> str:
+    def title(self) -> str:
         return f"{self.kind}_{self.temperature:g}_{self.number}"
 
 
@@ -383,73 +362,51 @@ def language_sounds(
     Each prompt comes with the name of its clip, and the group whose voice continues it. ``other`` judges the codes.
     """
     model = LanguageModel.from_pretrained(model_folder, device=str(session.gang.device))
-    rows = [row for value in config.temperatures for row in _generate(model, prompts, config, temperature=value)]
-    if not rows:
+    wanted, codes = list[_Wanted](), list[Codes]()
+    for temperature in config.temperatures:
+        own = [
+            _Wanted(temperature=temperature, number=number, clip=clip, of=name, prompt=prompt, group=group)
+            for clip, (name, prompt, group) in enumerate(prompts)
+            for number in range(config.continuations)
+        ]
+        own += [_Wanted(temperature=temperature, number=number) for number in range(config.unconditional)]
+        known = [each.prompt.codes if each.prompt else None for each in own]
+        sampling = Sampling(temperature=temperature, top_k=config.top_k)
+        codes += model.generate_batch(known, seconds=config.continuation_seconds, sampling=sampling, seed=config.seed)
+        wanted += own
+    if not wanted:
         return {}
     with session.terminal.working("generating continuations", 1, "samples") as progress:
-        codes, groups = [row.codes.finest for row in rows], [row.group for row in rows]
-        past = [row.prompt.finest if row.prompt else None for row in rows]
-        names = [row.name for row in rows]
-        new = synthesis.sounds(codes, groups, names=names, prompts=past, progress=progress.advance_to)
-    again = []
-    for row, more in zip(rows, new, strict=True):
-        sound = joined_sound(row.prompt.waveform, more) if row.prompt else more
-        sound.write(folder / row.file)
-        start = len(row.prompt.codes.values) if row.prompt else 0
-        again.append(tokenizer.encode(sound).crop(start, start + len(row.codes.values)))  # its new part
-    pitched: list[Figures] = [{} for _ in rows]
+        new = synthesis.sounds(
+            [made.finest for made in codes],
+            [each.group for each in wanted],
+            names=[f"{each.of} {each.title}" for each in wanted],
+            prompts=[each.prompt.finest if each.prompt else None for each in wanted],
+            progress=progress.advance_to,
+        )
+    pitched: list[Figures] = [{} for _ in wanted]
     if measures_pitch(config, tokenizer.format.sample_rate):
         before = list(session.each("pitch of prompts", median_pitch, [prompt.waveform for _, prompt, _ in prompts]))
         after = session.each("pitch of generated sounds", median_pitch, new)
-        pitched = [pitch_distances(own, before, row.clip) for own, row in zip(after, rows, strict=True)]
-    said = [_describe(*each) for each in zip(rows, new, again, pitched, strict=True)]
-    return {"said": said, "diversity": _diversity(model, rows, again, other)}
-
-
-def _generate(
-    model: LanguageModel,
-    prompts: Sequence[tuple[str, Prompt, str | None]],
-    config: ListeningConfig,
-    *,
-    temperature: float,
-) -> list[_Generated]:
-    wanted: list[tuple[int | None, str, Prompt | None, str | None, int]] = [
-        (clip, name, prompt, group, number)
-        for clip, (name, prompt, group) in enumerate(prompts)
-        for number in range(config.continuations)
-    ]
-    wanted += [(None, "", None, None, number) for number in range(config.unconditional)]
-    codes = model.generate_batch(
-        [prompt.codes if prompt else None for _, _, prompt, _, _ in wanted],
-        seconds=config.continuation_seconds,
-        sampling=Sampling(temperature=temperature, top_k=config.top_k),
-        seed=config.seed,
-    )
-    return [
-        _Generated(clip=clip, of=name, number=number, temperature=temperature, prompt=prompt, group=group, codes=own)
-        for (clip, name, prompt, group, number), own in zip(wanted, codes, strict=True)
-    ]
-
-
-def _describe(row: _Generated, new: Waveform, again: Codes, pitched: Figures) -> dict[str, object]:
-    prompt = {"prompt_seconds": row.prompt.waveform.seconds} if row.prompt else {}
-    made, heard = row.codes.finest, again.finest
-    agreement = {"code_agreement": code_agreement(made, heard)} if len(heard.values) else {}
-    figures = {**prompt, **agreement, **sound_levels(new), **pitched}
-    about = {"kind": row.kind, "file": row.file, "clip": row.clip, "temperature": row.temperature}
-    return {**about, "figures": figures}
-
-
-def _diversity(
-    model: LanguageModel, rows: Sequence[_Generated], again: Sequence[Codes], other: Bigram | None
-) -> list[dict[str, object]]:
-    sets: dict[tuple[str, float], list[int]] = {}
-    for number, row in enumerate(rows):
-        sets.setdefault((row.kind, row.temperature), []).append(number)
-    figures: list[dict[str, object]] = []
-    for (kind, temperature), numbers in sets.items():
-        prompts = [prompt.codes if (prompt := rows[number].prompt) else None for number in numbers]
-        new, encoded = [rows[number].codes for number in numbers], [again[number] for number in numbers]
-        own = diversity(model, prompts, new, encoded, other=other)
-        figures.append({"of": kind, "temperature": temperature, "sounds": len(numbers), **own})
-    return figures
+        pitched = [pitch_distances(pitch, before, each.clip) for pitch, each in zip(after, wanted, strict=True)]
+    said: list[dict[str, object]] = []
+    sets: dict[tuple[str, float], list[tuple[Codes | None, Codes, Codes]]] = {}  # prompt, new codes, those of the sound
+    for each, made, more, pitches in zip(wanted, codes, new, pitched, strict=True):
+        file = f"{each.title}.wav" if each.clip is None else f"{each.clip}_{each.title}.wav"
+        sound = joined_sound(each.prompt.waveform, more) if each.prompt else more
+        sound.write(folder / file)
+        start = len(each.prompt.codes.values) if each.prompt else 0
+        again = tokenizer.encode(sound).crop(start, start + len(made.values))  # its new part
+        agreement = {"code_agreement": code_agreement(made.finest, again.finest)} if len(again.finest.values) else {}
+        seconds = {"prompt_seconds": each.prompt.waveform.seconds} if each.prompt else {}
+        figures = {**seconds, **agreement, **sound_levels(more), **pitches}
+        about = {"kind": each.kind, "file": file, "clip": each.clip, "temperature": each.temperature}
+        said.append({**about, "figures": figures})
+        row = each.prompt.codes if each.prompt else None, made, again
+        sets.setdefault((each.kind, each.temperature), []).append(row)
+    diversities: list[dict[str, object]] = []
+    for (kind, temperature), rows in sets.items():
+        past, generated, heard = ([*column] for column in zip(*rows, strict=True))
+        figures = diversity(model, past, generated, heard, other=other)
+        diversities.append({"of": kind, "temperature": temperature, "sounds": len(rows), **figures})
+    return {"said": said, "diversity": diversities}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from lm.model import LanguageModel
 from pipelines.stages.codes import codes, training_views
 from pipelines.stages.judging import Judge, name_labels, new_part, whole
 from pipelines.stages.language_model import CodedClips, CodedCorpus, language_model
-from pipelines.stages.listening import JUDGES, excerpt_row
+from pipelines.stages.listening import JUDGES, excerpt_row, loudest
 from pipelines.stages.options import LanguageModelSettings, RatesConfig, TokenizerSettings
 from pipelines.stages.tokenizer import (
     autoencoder,
@@ -50,13 +50,15 @@ from vocoder.continuing import Prompt, joined_sound
 from vocoder.kinds import GRIFFIN_LIM
 from vocoder.options import Sampling as SoundSampling
 from vocoder.synthesis import create_synthesis
-from wordless.audio.levels import Excerpt, read_loudest
+from wordless.audio.levels import Excerpt
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clip, Clips, audio_hash, choose_randomly
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 from wordless.base.files import aside
 from wordless.base.saved_models import rate_folder
+
+M = TypeVar("M")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,22 +128,23 @@ def tokenize_corpus(
 
 def rate_tokenizer(session: Session, tokenizers: Sequence[Entry]) -> Entry:
     """Write the tokenizers of all rates, coarse to fine, as one folder."""
-
-    def read(folders: Sequence[Path]) -> Tokenizer:
-        return Tokenizer.of_rates([Tokenizer.from_pretrained(folder) for folder in folders])
-
-    return _together(session, "rate_tokenizer", tokenizers, read, "tokenizers")
+    return _together(session, "rate_tokenizer", tokenizers, Tokenizer.from_pretrained, Tokenizer.of_rates, "tokenizers")
 
 
 def _together(
-    session: Session, stage: str, entries: Sequence[Entry], read: Callable[[Sequence[Path]], Savable], title: str
+    session: Session,
+    stage: str,
+    entries: Sequence[Entry],
+    load: Callable[[Path], M],
+    join: Callable[[Sequence[M]], Savable],
+    title: str,
 ) -> Entry:
     """Write the models of all rates, coarse to fine, as one folder."""
     folders = [rate_folder(Path(), number) for number in range(1, len(entries) + 1)]
     inputs = {str(folder): entry for folder, entry in zip(folders, entries, strict=True)}
 
     def make(folder: Path) -> None:
-        read([entry.folder for entry in entries]).save_pretrained(folder)
+        join([load(entry.folder) for entry in entries]).save_pretrained(folder)
 
     files = ["README.md", "config.json", *(str(folder / name) for folder in folders for name in MODEL)]
     recipe = Recipe(stage, 1, config={}, inputs=inputs)
@@ -188,11 +191,8 @@ def rate_models(session: Session, coded: Sequence[CodedClips], settings: Languag
         language_model(session.at_rate(number), coded[:number], own)
         for number, own in enumerate(settings.divided(len(coded)), 1)
     ]
-
-    def read(folders: Sequence[Path]) -> LanguageModel:
-        return LanguageModel.of_rates([LanguageModel.from_pretrained(folder) for folder in folders])
-
-    together = _together(session, "rate_lm", models, read, "language models")
+    load, join = LanguageModel.from_pretrained, LanguageModel.of_rates
+    together = _together(session, "rate_lm", models, load, join, "language models")
     return RateModels(coded=tuple(coded), models=tuple(models), together=together)
 
 
@@ -200,18 +200,8 @@ CONTINUATIONS = "continuations.json"
 LABELS = "labels.json"  # that a judge names in each window
 PICTURES = "pictures.safetensors"
 RATES, FLAT = "rates", "flat"  # the models
-MODELS = (RATES, FLAT)
 RECORDINGS = "recordings"  # the test clips themselves, beside the models
 SILENT = 1e-10  # power of silence, -100 dBFS
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Models:
-    """The loaded models."""
-
-    tokenizer: Tokenizer
-    rates: LanguageModel
-    flat: LanguageModel
 
 
 def continuations(
@@ -239,41 +229,33 @@ def continuations(
     }
     options = {"rates": other_options(config, "silence_dbfs"), "version of Griffin-Lim": GRIFFIN_LIM.version}
     recipe = Recipe("rate_continuations", 7, config=options, inputs=inputs)
-    clips = continued_clips(manifest, config.clips, shortest=shortest, seed=config.seed)
+    clips = choose_randomly(long_clips(manifest, shortest=shortest), config.clips, seed=config.seed)
 
     def make(folder: Path) -> None:
         device = str(session.gang.device)
-        models = _Models(
-            tokenizer=Tokenizer.from_pretrained(tokenizer.folder, device=device),
-            rates=LanguageModel.from_pretrained(rates.folder, device=device),
-            flat=LanguageModel.from_pretrained(flat.folder, device=device),
-        )
-        form, longest = models.tokenizer.format, 2 * config.prompt_seconds  # `Prompt.of_excerpt` takes half of it
-        excerpts = [
-            read_loudest(
-                manifest.root / clip.path, form.sample_rate, longest, step=form.samples_per_code, part=clip.part
-            )
-            for clip in clips
-        ]
+        coder = Tokenizer.from_pretrained(tokenizer.folder, device=device)
+        longest, step = 2 * config.prompt_seconds, coder.format.samples_per_code  # `Prompt.of_excerpt` takes half of it
+        rate = coder.format.sample_rate
+        excerpts = [loudest(manifest, clip, rate, longest, step=step) for clip in clips]
         for number, excerpt in enumerate(excerpts):
             excerpt.waveform.write(folder / f"{number}_original.wav")
-        prompts = [Prompt.of_excerpt(each, models.tokenizer) for each in excerpts]
-        rows: list[dict[str, object]] = []
+        prompts = [Prompt.of_excerpt(each, coder) for each in excerpts]
+        said: list[dict[str, object]] = []
         finest = {RECORDINGS: [clip.codes.values for clip in read_codes(coded.folder)[1] if clip.split == "test"]}
-        for of in MODELS:
+        for of, entry in ((RATES, rates), (FLAT, flat)):
+            model = LanguageModel.from_pretrained(entry.folder, device=device)
             with session.terminal.working(f"continuing by {of}", len(prompts), "clips") as progress:
-                codes = _continued(models, of, prompts, config)
-                rows += _write_sounds(folder, models, of, clips, prompts, codes, config)
+                rows, new = _continue(folder, coder, of, model, clips, prompts, config)
                 progress.advance_to(len(prompts))
-            finest[of] = [each.values for each in codes]
-        _write_pictures(folder, models.tokenizer, clips, excerpts[: config.shown], config)
-        places = [excerpt_row(clip, excerpt) for clip, excerpt in zip(clips, excerpts, strict=True)]
+            said += rows
+            finest[of] = [each.values for each in new]
+        _write_pictures(folder, coder, clips, excerpts[: config.shown], config)
         content = {
-            "clips": places,
-            "said": rows,
-            "coded": _write_coded(folder, models.tokenizer, clips, excerpts, config),
+            "clips": [excerpt_row(clip, excerpt) for clip, excerpt in zip(clips, excerpts, strict=True)],
+            "said": said,
+            "coded": _write_coded(folder, coder, clips, excerpts, config),
             "diversity": diversities(finest, seed=config.seed),
-            "frames": [each.patch_frames for each in models.tokenizer.rates],
+            "frames": [each.patch_frames for each in coder.rates],
         }
         write_json(folder / CONTINUATIONS, content)
 
@@ -281,34 +263,14 @@ def continuations(
     return session.obtain(recipe, title, make, files=["*.wav", PICTURES, CONTINUATIONS])
 
 
-def continued_clips(manifest: Clips, count: int, *, shortest: float, seed: int) -> list[Clip]:
-    """Choose up to ``count`` random test clips of ``shortest`` seconds or more."""
-    return choose_randomly(_long_enough(manifest, shortest), count, seed=seed)
-
-
-def require_long_enough(manifest: Clips, *, shortest: float) -> None:
-    """Refuse test clips of which none lasts ``shortest`` seconds, a coarse code."""
-    if not _long_enough(manifest, shortest):
-        raise InputError(
-            f"no test clip lasts {shortest:g} s, which is one coarse code (tokenizer.rates): the models of all rates "
-            f"read {shortest:g} s or more; add longer recordings"
-        )
-
-
-def _long_enough(manifest: Clips, shortest: float) -> list[Clip]:
-    return [clip for clip in manifest.of("test") if clip.seconds >= shortest]
-
-
-def _continued(models: _Models, of: str, prompts: Sequence[Prompt], config: RatesConfig) -> list[Codes]:
-    """Return finest codes of each continuation, those of a clip one after the other."""
-    wanted = [prompt for prompt in prompts for _ in range(config.continuations)]
-    sampling = Sampling(temperature=config.temperature, top_k=config.top_k)
-    if of == FLAT:
-        known = [prompt.finest.codes for prompt in wanted]
-        return models.flat.generate_batch(known, seconds=config.seconds, sampling=sampling, seed=config.seed)
-    whole = [prompt.codes for prompt in wanted]
-    made = models.rates.generate_batch(whole, seconds=config.seconds, sampling=sampling, seed=config.seed)
-    return [each.finest for each in made]
+def long_clips(manifest: Clips, *, shortest: float) -> list[Clip]:
+    """List the test clips of ``shortest`` seconds, a coarse code, or more; refuse recordings that have none."""
+    if clips := [clip for clip in manifest.of("test") if clip.seconds >= shortest]:
+        return clips
+    raise InputError(
+        f"no test clip lasts {shortest:g} s, which is one coarse code (tokenizer.rates): the models of all rates "
+        f"read {shortest:g} s or more; add longer recordings"
+    )
 
 
 def diversities(codes: Mapping[str, Sequence[IntArray]], *, seed: int) -> list[dict[str, object]]:
@@ -316,7 +278,10 @@ def diversities(codes: Mapping[str, Sequence[IntArray]], *, seed: int) -> list[d
 
     More n-grams repeat more, so only as many are counted as the shortest row has, in a random order of the sounds.
     """
-    mixed = {of: _shuffled(every, seed=seed) for of, every in codes.items()}
+    mixed = {
+        of: [every[place] for place in np.random.default_rng(seed).permutation(len(every))]
+        for of, every in codes.items()
+    }
     counts = {n: min(sum(max(len(each) - n + 1, 0) for each in every) for every in mixed.values()) for n in NGRAMS}
     return [
         {
@@ -326,10 +291,6 @@ def diversities(codes: Mapping[str, Sequence[IntArray]], *, seed: int) -> list[d
         }
         for of, every in mixed.items()
     ]
-
-
-def _shuffled(sequences: Sequence[IntArray], *, seed: int) -> list[IntArray]:
-    return [sequences[place] for place in np.random.default_rng(seed).permutation(len(sequences))]
 
 
 def _write_coded(
@@ -347,28 +308,31 @@ def _write_coded(
     return rows
 
 
-def _write_sounds(
+def _continue(
     folder: Path,
-    models: _Models,
+    tokenizer: Tokenizer,
     of: str,
+    model: LanguageModel,
     clips: Sequence[Clip],
     prompts: Sequence[Prompt],
-    codes: Sequence[Codes],
     config: RatesConfig,
-) -> list[dict[str, object]]:
-    """Write the sound of each continuation behind its prompt, and describe it."""
-    past = [prompt.finest for prompt in prompts for _ in range(config.continuations)]
-    synthesis = create_synthesis(GRIFFIN_LIM, models.tokenizer.finest, SoundSampling(seed=config.seed))
+) -> tuple[list[dict[str, object]], list[Codes]]:
+    """Write the continuations of each clip behind its prompt; describe them, and give their finest codes."""
+    past = [prompt for prompt in prompts for _ in range(config.continuations)]
+    known = [prompt.codes if of == RATES else prompt.finest.codes for prompt in past]
+    sampling = Sampling(temperature=config.temperature, top_k=config.top_k)
+    made = model.generate_batch(known, seconds=config.seconds, sampling=sampling, seed=config.seed)
+    codes, finest = [each.finest for each in made], [prompt.finest for prompt in past]
+    synthesis = create_synthesis(GRIFFIN_LIM, tokenizer.finest, SoundSampling(seed=config.seed))
     names = [f"{clip.name} continuation {number}" for clip in clips for number in range(config.continuations)]
-    sounds = synthesis.sounds(codes, [None] * len(codes), names=names, prompts=past)
     rows: list[dict[str, object]] = []
-    for place, (prompt, new) in enumerate(zip(past, sounds, strict=True)):
+    for place, new in enumerate(synthesis.sounds(codes, [None] * len(codes), names=names, prompts=finest)):
         clip, number = divmod(place, config.continuations)
-        file = f"{clip}_{of}_{number}.wav"
-        joined_sound(prompt.waveform, new).write(folder / file)
+        file, prompt = f"{clip}_{of}_{number}.wav", finest[place].waveform
+        joined_sound(prompt, new).write(folder / file)
         levels = window_levels(new, config, config.windows)
-        rows.append({"of": of, "clip": clip, "file": file, "prompt_seconds": prompt.waveform.seconds, "levels": levels})
-    return rows
+        rows.append({"of": of, "clip": clip, "file": file, "prompt_seconds": prompt.seconds, "levels": levels})
+    return rows, codes
 
 
 def window_levels(sound: Waveform, config: RatesConfig, windows: int) -> list[float]:
@@ -405,10 +369,10 @@ def window_labels(session: Session, judge: Judge, said: Entry, classes: Sequence
     recipe = Recipe("rate_labels", 3, config={"listening": {"judge": judge.name}}, inputs=inputs)
 
     def make(folder: Path) -> None:
-        rows, clips = said.read_rows(CONTINUATIONS, "said"), said.read_rows(CONTINUATIONS, "clips")
-        originals = [whole(said.folder, f"{number}_original.wav") for number in range(len(clips))]
-        coded = [windows_of_coded(said.folder, row, config) for row in said.read_rows(CONTINUATIONS, "coded")]
-        continued = [windows_of(said.folder, row, config) for row in rows]
+        shown = range(len(said.read_rows(CONTINUATIONS, "clips")))
+        originals = [whole(said.folder, f"{number}_original.wav") for number in shown]
+        coded = [windows_of(said.folder, row, config) for row in said.read_rows(CONTINUATIONS, "coded")]
+        continued = [windows_of(said.folder, row, config) for row in said.read_rows(CONTINUATIONS, "said")]
         parts = [*originals, *chain.from_iterable(coded), *chain.from_iterable(continued)]
         found = iter(name_labels(session, judge, {said.folder: parts}, classes))
         content = {
@@ -423,19 +387,10 @@ def window_labels(session: Session, judge: Judge, said: Entry, classes: Sequence
     return session.obtain(recipe, title, make, files=[LABELS])
 
 
-def windows_of_coded(folder: Path, row: Mapping[str, Any], config: RatesConfig) -> list[Clip]:
-    """List the windows of the sound of a recording's codes; a shorter sound is one window."""
-    sound = whole(folder, row["file"])
-    if sound.num_samples < config.window_bounds(1, sound.sample_rate)[1]:
-        return [sound]
-    return _windows(sound, config, len(row["levels"]))
-
-
 def windows_of(folder: Path, row: dict[str, Any], config: RatesConfig) -> list[Clip]:
-    """List the windows of a continuation, without its prompt."""
-    return _windows(new_part(folder, {**row, "figures": row}), config, config.windows)
-
-
-def _windows(sound: Clip, config: RatesConfig, count: int) -> list[Clip]:
-    bounds = config.window_bounds(count, sound.sample_rate)
+    """List the windows of a sound without its prompt; a shorter sound is one window."""
+    sound = new_part(folder, {**row, "figures": row})
+    bounds = config.window_bounds(len(row["levels"]), sound.sample_rate)
+    if sound.num_samples < bounds[1]:
+        return [sound]
     return [replace(sound, start=sound.start + start, num_samples=end - start) for start, end in pairwise(bounds)]

@@ -11,14 +11,7 @@ import pytest
 from pipelines.results.language_figures import stabilities
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
-from pipelines.stages.rates import (
-    continued_clips,
-    diversities,
-    require_long_enough,
-    window_levels,
-    windows_of,
-    windows_of_coded,
-)
+from pipelines.stages.rates import diversities, long_clips, window_levels, windows_of
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run, stored
 from wordless.audio.recordings.manifest import Clip, Clips
@@ -86,9 +79,9 @@ def test_clips_shorter_than_a_coarse_code_are_not_continued(tmp_path: Path) -> N
         for length in (319, 320, 2000)
     ]
     manifest = Clips.from_rows(tmp_path, clips)
-    assert [clip.num_samples for clip in continued_clips(manifest, 3, shortest=0.08, seed=0)] == [320, 2000]
+    assert [clip.num_samples for clip in long_clips(manifest, shortest=0.08)] == [320, 2000]
     with pytest.raises(InputError, match=r"no test clip\b.*\b0\.6 s\b"):
-        require_long_enough(manifest, shortest=0.6)
+        long_clips(manifest, shortest=0.6)
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0.3])
@@ -107,11 +100,7 @@ def test_every_window_ends_within_its_sound(tmp_path: Path) -> None:
     own = run_settings(composed(tmp_path, *WORDS, "rates.seconds=1.5", "rates.window_seconds=0.3")).rates
     samples = np.append(np.zeros(16_537, np.float32), np.float32(1))  # 1.5 s at 11,025 Hz; the last sample is loud
     Waveform(samples=samples, sample_rate=11_025).write(tmp_path / "a.wav")
-    new, coded = (
-        list_windows(tmp_path, {"file": "a.wav", "prompt_seconds": 0.0, "levels": [0.0] * 5}, own)
-        for list_windows in (windows_of, windows_of_coded)
-    )
-    assert [(each.start, each.num_samples) for each in new] == [(each.start, each.num_samples) for each in coded]
+    new = windows_of(tmp_path, {"file": "a.wav", "levels": [0.0] * 5}, own)
     assert new[-1].start + new[-1].num_samples == 16_537
     assert all(one.start + one.num_samples == other.start for one, other in pairwise(new))
     assert window_levels(Waveform(samples=samples, sample_rate=11_025), own, 5)[-1] == pytest.approx(-100)
