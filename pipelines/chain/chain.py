@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from lm.probing.task import require_labels
 from pipelines.chain.corpus import find_corpus, read_corpus, seen_of
 from pipelines.chain.parts import Part, make_parts
@@ -163,7 +165,11 @@ def make_folds(
         for seeded in seeds
     }
     made = make_parts(
-        session, parts, make_part, processes=settings.processes, threads=settings.threads or settings.part_threads or 1
+        session,
+        parts,
+        make_part,
+        processes=settings.processes,
+        threads=settings.part_threads or torch.get_num_threads(),
     )
     if NEXT_SAMPLE in settings.stages:
         first = next(iter(parts))

@@ -9,13 +9,8 @@ from wordless.base.pools import LOCAL, EngineConfig, is_started_by_another
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
 
 
-def require_parallel(
-    parallel: int | None, *, threads: int | None, device: Device, engine: EngineConfig = LOCAL
-) -> None:
-    """Refuse several trainings at the same time where they would share a GPU, or would have no number of threads.
-
-    They are also refused if each would start a Ray cluster with all cores of this machine.
-    """
+def require_parallel(parallel: int | None, *, device: Device, engine: EngineConfig = LOCAL) -> None:
+    """Refuse several stages at the same time where they would share a GPU, or each start a Ray cluster of all cores."""
     if parallel is None or parallel == 1:
         return
     if is_under_torchrun():
@@ -28,9 +23,6 @@ def require_parallel(
         rule = "with engine.address=null, each process would start a Ray cluster of all cores"
         remedy = "start one cluster (ray start --head) and add engine.address=auto, or choose parallel=1"
         raise InputError(option="parallel", value=parallel, rule=rule, remedy=remedy)
-    if threads is None:
-        rule = "the number of threads of each process decides the rounding of trained weights: add threads=1"
-        raise InputError(option="parallel", value=parallel, rule=rule)
 
 
 def choose_parallel(parallel: int | None, *, threads: int | None, device: Device, engine: EngineConfig = LOCAL) -> int:

@@ -59,7 +59,7 @@ def require_run(settings: RunSettings) -> None:
     for method in settings.probed_methods:
         method.require_options(settings)
     require_trackers(settings.tracking)
-    require_parallel(settings.parallel, threads=settings.threads, device=settings.device, engine=settings.engine)
+    require_parallel(settings.parallel, device=settings.device, engine=settings.engine)
     require_seeds(settings.seed, settings.seeds)
 
 

@@ -74,9 +74,7 @@ def test_an_entry_counts_as_made_in_its_first_place_alone() -> None:
     assert [place for place, found in reused.items() if not found] == [(1, "probed_one"), (3, "probed_one")]
 
 
-def test_pairs_at_the_same_time_need_threads_and_no_torchrun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match="threads=1"):
-        run_settings(composed(tmp_path, "parallel=2"))
+def test_stages_at_the_same_time_need_no_torchrun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("WORLD_SIZE", "1")
     with pytest.raises(InputError, match=r"parallel\b.*\b2\b.*torchrun"):
