@@ -25,7 +25,7 @@ from wordless.audio.recordings.annotation_formats import (
     AnnotationKind,
     Kind,
 )
-from wordless.audio.recordings.description import PATH_COLUMNS, describe, known_split
+from wordless.audio.recordings.description import PATH_COLUMNS, describe
 from wordless.audio.recordings.folders import EXTENSIONS, Folder, Places, is_file, not_sound, read_annotation_text
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected
 from wordless.base.errors import InputError
@@ -61,18 +61,15 @@ def kind_of(path: Path, wanted: AnnotationKind = "auto", *, own: bool | None = N
         return "lhotse" if formats.is_lhotse(path) else None
     try:
         text = read_annotation_text(path, head=True) if there and suffix in _TEXTS else ""
-        _, columns = formats.layout(text)
+        header = {name.lower() for name in formats.layout(text)[1]}
     except (OSError, InputError, csv.Error):
         return None
-    header = {name.lower() for name in columns}
-    if formats.TEXTGRID.match(text) or {"begin time (s)", "end time (s)"} <= header:
-        return "raven" if header else "textgrid"
+    if {"begin time (s)", "end time (s)"} <= header or not text:
+        return "raven" if header else None
     if own is None:  # a table that lists recordings is none of annotations
-        beside = any(is_file(path.with_suffix(f".{each}")) for each in EXTENSIONS)
-        own = beside and not header & {*PATH_COLUMNS}
-    kinds: tuple[Kind, ...] = ("csv",) if header else (_TEXTS[suffix], "rttm", "ctm") if text else ()
-    allowed = (kind for kind in kinds if own or kind in ("audacity", "lab"))
-    return next((kind for kind in allowed if formats.fits(text, kind, wanted=kind == wanted)), None)
+        own = not header & {*PATH_COLUMNS} and any(is_file(path.with_suffix(f".{each}")) for each in EXTENSIONS)
+    kind = "csv" if header else _TEXTS[suffix]
+    return kind if (own or kind != "csv") and formats.fits(text, kind, wanted=kind == wanted) else None
 
 
 def annotations_below(folder: Folder, recordings: Sequence[str], config: AnnotationConfig) -> Clips | None:
@@ -116,12 +113,11 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
         InputError: no annotations can be used; several tiers have some, or kinds differ, and no option chooses.
     """
     parts: dict[str, dict[Kind, dict[tuple[float, float | None], Clip]]] = defaultdict(dict)
-    rejected, read, tiers, columns = list[Rejected](), Counter[Kind](), dict[str, None](), dict[str, None]()
+    rejected, read, tiers = list[Rejected](), Counter[Kind](), dict[str, None]()
 
     def set_aside(paths: Iterable[str], kind: str, why: str, segments: int = 0) -> None:
         rejected.extend(Rejected(path=path, reason=f"{kind}: {why}", kind=kind, segments=segments) for path in paths)
 
-    splits = {name: split for kind, names in files.items() if kind in _NAMING for name, split in _splits(names).items()}
     for kind, name in ((kind, name) for kind, names in files.items() for name in names):
         own = [] if kind in _NAMING else places.of_file(name)
         try:
@@ -135,32 +131,29 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
             set_aside(own, _LACKING, f"{name}: no tier or column {config.tier!r}; there are {', '.join(of_file):.200}")
             continue
         read[kind] += 1
-        columns |= dict.fromkeys(column for each in chosen[:1] for column in each.unread)
         named = {each.recording for each in chosen} - {None}
         if not own and not named and kind not in _NAMING:
             set_aside([name], _STRAY, f"{places.root} has no recording {PurePosixPath(name).stem}.*, or several")
-        elif not chosen:
+            continue
+        if not chosen:
             set_aside(own, _EMPTY, name)
-        else:
-            alone = bool(own) and len(named) == 1  # a recording that alone is named may have the name of the file now
-            for each in chosen:
-                fault, paths = each.problem, own or [name]
-                try:
-                    if each.recording and (places.has(each.recording, name) or not (fault or alone)):
-                        paths = [places.named(each.recording, name)]
-                    elif each.recording and not alone:
-                        paths = [each.recording]
-                    if fault := fault or (None if each.recording or own else "it names no recording"):
-                        raise InputError(fault)
-                    for path in paths:
-                        known = describe(path, {**each.fields, "split": splits.get(name, "")}, each.where)
-                        first = parts[path].setdefault(kind, {}).setdefault((known.begin or 0.0, known.end), known)
-                        if first.label != known.label:
-                            sides = "; parts have the sound of all channels" if known.annotated_channel else ""
-                            labels = f"({known.label}, and {first.label} at {first.where}){sides}"
-                            raise InputError(f"two labels of the same start and end {labels}")
-                except InputError as error:
-                    set_aside(paths, _LEFT_OUT, f"{each.where}: {str(error).removeprefix(f'{each.where}: ')}", 1)
+        alone = bool(own) and len(named) == 1  # a recording that alone is named may have the name of the file now
+        for each in chosen:
+            paths = [each.recording] if each.recording and not alone else own or [name]
+            try:
+                if each.recording and (places.has(each.recording, name) or not (each.problem or alone)):
+                    paths = [places.named(each.recording, name)]
+                if fault := each.problem or (None if each.recording or own else "it names no recording"):
+                    raise InputError(fault)
+                for path in paths:
+                    known = describe(path, each.fields, each.where)
+                    first = parts[path].setdefault(kind, {}).setdefault((known.begin or 0.0, known.end), known)
+                    if first.label != known.label:
+                        sides = "; parts have the sound of all channels" if known.annotated_channel else ""
+                        labels = f"({known.label}, and {first.label} at {first.where}){sides}"
+                        raise InputError(f"two labels of the same start and end {labels}")
+            except InputError as error:
+                set_aside(paths, _LEFT_OUT, f"{each.where}: {str(error).removeprefix(f'{each.where}: ')}", 1)
     if config.tier is not None and config.tier not in tiers:
         rule = f"no file has it; there are {', '.join(tiers) or 'no tiers or columns'!s:.400}"
         raise InputError(option=config.option, value=config.tier, rule=rule, remedy="name one that the files have")
@@ -169,22 +162,12 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
         raise InputError(option="columns.group", value=config.group, rule=rule)
     if parts:
         rejected = [each for each in rejected if each.kind != _LACKING or each.path not in parts]
-        notices = (
-            [f"columns of annotations not read: {', '.join(columns):.400} (`tier`, `columns.group`)"] if columns else []
-        )
-        return _joined(places.root, parts, read, rejected, notices)
+        return _joined(places.root, parts, read, rejected)
     if config.kind != "auto" or any(each.kind != _STRAY for each in rejected):
         first_reason = f"{rejected[0].path}: {rejected[0].reason}" if rejected else "they name no part"
         problem = f"{places.root}: none of its annotations can be used ({first_reason}; {len(rejected)} in all)"
         raise InputError(problem, remedy="mend them, or use whole recordings with `annotations`=none")
     return None
-
-
-def _splits(names: Sequence[str]) -> dict[str, str]:
-    """Return the splits of files that name recordings, if such files or their folders are named train, test..."""
-    shared = os.path.commonpath([PurePosixPath(name).parent for name in names]) or "."
-    splits = {name: split for name in names if (split := known_split(os.path.relpath(name, shared)))}
-    return dict(splits) if len({*splits.values()}) > 1 else {}
 
 
 def _chosen(found: Sequence[Annotation], shown: str, config: AnnotationConfig) -> list[Annotation] | None:
@@ -211,38 +194,30 @@ def _joined(
     parts: Mapping[str, Mapping[Kind, Mapping[tuple[float, float | None], Clip]]],
     read_files: Mapping[Kind, int],
     rejected: Sequence[Rejected],
-    notices: Sequence[str],
 ) -> Clips:
     """Join the kinds, of which each recording may have one, or several that agree."""
-    agreeing, every = Counter[str](), list[Clip]()
+    every = list[Clip]()
     for path, kinds in sorted(parts.items()):
-        rows = [sorted(map(_key, each.values())) for each in kinds.values()]
-        spans = [[times for _, *times in each] for each in rows]
-        labels = [[label for label, *_ in each] for each in rows]
+        rows = [
+            sorted((each.label or "", each.begin or 0.0, inf if each.end is None else each.end) for each in of.values())
+            for of in kinds.values()
+        ]
+        labels, spans = ([[row[part] for row in of] for of in rows] for part in (slice(1), slice(1, None)))
         agree = all(each == labels[0] for each in labels)
         if not (agree and all(np.allclose(each, spans[0], rtol=0, atol=_SAME_SECONDS) for each in spans)):
             differing = ", ".join(f"{kind} with {counted(len(each), 'part')}" for kind, each in kinds.items())
             problem = f"{root / path} has annotations of {len(kinds)} kinds that differ ({differing})"
             remedy = f"choose one, such as `annotations`={next(iter(kinds))}, or none for whole recordings"
             raise InputError(problem, remedy=remedy)
-        agreeing.update([", ".join(kinds)] if len(kinds) > 1 else ())
         every += next(iter(kinds.values())).values()
     files = ", ".join(counted(count, FORMATS[kind]) for kind, count in read_files.items())
     said = [f"{counted(len(every), 'annotated part')} of {counted(len(parts), 'recording')} from {files}"]
     if unlabelled := sum(known.label is None for known in every):
         said.append(f"{counted(unlabelled, 'part')} without a label are used as unlabelled clips")
-    if any(known.low_hz is not None or known.annotated_channel is not None for known in every):
-        said.append("frequency bounds and channels of annotations cut nothing out of the sound")
-    for kinds_of, count in agreeing.items():
-        said.append(f"{counted(count, 'recording')} with annotations of several kinds that agree: {kinds_of}")
 
     # A Kaldi folder holds no recordings: the common folder of those that it names is then the root.
     if any(PurePosixPath(path).is_absolute() for path in parts):
         places = {path: Path(os.path.normpath(root.absolute() / path)) for path in parts}
         root = Path(os.path.commonpath([place.parent for place in places.values()]))
         every = [replace(known, path=places[known.path].relative_to(root).as_posix()) for known in every]
-    return Clips.from_rows(root, every, rejected=tuple(rejected), notices=(*said, *notices))
-
-
-def _key(known: Clip) -> tuple[str, float, float]:
-    return known.label or "", known.begin or 0.0, inf if known.end is None else known.end
+    return Clips.from_rows(root, every, rejected=tuple(rejected), notices=tuple(said))
