@@ -516,7 +516,7 @@ class ZerospeechConfig(Options):
     def texts(self, embedded: EmbeddedConfig) -> list[tuple[str, str]]:
         """List the texts of the tests of consistency in two parts: held-out sentences, or two words."""
         if embedded.sentences:
-            sentences = [" ".join(sentence.words) for sentence, _ in order_pairs(self.consistency)]
+            sentences = [sentence.removesuffix(".") for sentence, _ in order_pairs(self.consistency)]
             halves = (text.split() for text in sentences)
             return [(" ".join(words[:3]), " ".join(words[3:])) for words in halves]
         words = WORDS[: embedded.words]

@@ -75,56 +75,31 @@ SLOTS = (
 EVERY = 5  # one of so many sentences is held out
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sentence:
-    """Five words; in the order of the slots unless two have changed places."""
-
-    words: tuple[str, ...]
-
-    @property
-    def text(self) -> str:
-        """The words as a sentence."""
-        return " ".join(self.words) + "."
-
-    @property
-    def label(self) -> str:
-        """The last word."""
-        return self.words[-1]
-
-    def exchanged(self, place: int) -> "Sentence":
-        """Return the sentence in which the words at ``place`` and after it have changed places."""
-        words = list(self.words)
-        words[place : place + 2] = words[place + 1], words[place]
-        return Sentence(words=tuple(words))
-
-
-def _all_sentences(*, held_out: bool) -> tuple[Sentence, ...]:
-    places = product(*(range(len(slot)) for slot in SLOTS))
-    return tuple(
-        Sentence(words=tuple(slot[place] for slot, place in zip(SLOTS, each, strict=True)))
-        for each in places
+_PLACES = [*product(range(len(SLOTS[0])), repeat=len(SLOTS))]
+TRAINING, HELD_OUT = (
+    [
+        " ".join(slot[place] for slot, place in zip(SLOTS, each, strict=True)) + "."
+        for each in _PLACES
         if (sum(each) % EVERY == 0) == held_out
-    )
-
-
-TRAINING, HELD_OUT = _all_sentences(held_out=False), _all_sentences(held_out=True)
+    ]
+    for held_out in (False, True)
+)
 MOST_SENTENCES = len(TRAINING)
 
 
-def training_sentences(count: int, *, seed: Sequence[int]) -> list[Sentence]:
-    """Draw different sentences that may be trained on."""
-    chosen = np.random.default_rng(seed).choice(len(TRAINING), size=count, replace=False)
-    return [TRAINING[number] for number in chosen]
-
-
-def order_pairs(count: int) -> list[tuple[Sentence, Sentence]]:
+def order_pairs(count: int) -> list[tuple[str, str]]:
     """Return ``count`` held-out sentences, each with the same words in another order.
 
     Two neighbouring words have changed places: the first two in the first sentence, the second and third in the next,
     and so on, so that every place is exchanged equally often.
     """
-    chosen = [HELD_OUT[number * len(HELD_OUT) // count] for number in range(count)]
-    return [(sentence, sentence.exchanged(number % (len(SLOTS) - 1))) for number, sentence in enumerate(chosen)]
+    pairs = []
+    for number in range(count):
+        sentence, place = HELD_OUT[number * len(HELD_OUT) // count], number % (len(SLOTS) - 1)
+        words = sentence.removesuffix(".").split()
+        words[place : place + 2] = words[place + 1], words[place]
+        pairs.append((sentence, " ".join(words) + "."))
+    return pairs
 
 
 PATTERN = "{label}_{group}_{index}.wav"
@@ -250,19 +225,19 @@ def utterances(config: EmbeddedConfig) -> tuple[Utterance, ...]:
     A clip's speed and pitch depend on the seed and its own voice, word and take, so a larger corpus does not change
     them.
     """
-    words, voices, seed = config.all_words, config.all_voices, config.seed
-    if config.sentences:  # every voice has sentences of its own
-        return tuple(
-            utterance(each.text, f"{each.label}_{VOICES[voice]}_{number}", voice, place=number, seed=seed)
-            for voice in range(config.voices)
-            for number, each in enumerate(training_sentences(config.sentences, seed=[seed, voice]))
-        )
-
-    def spoken(voice: int, word: int, take: int) -> Utterance:
-        name = f"{words[word]}_{voices[voice]}_{take}"
-        return utterance(words[word], name, voice, place=word, take=take, seed=seed, voices=voices)
-
-    return tuple(spoken(*place) for place in product(range(config.voices), range(config.words), range(config.takes)))
+    seed, said = config.seed, list[Utterance]()
+    if not config.sentences:
+        words, voices = config.all_words, config.all_voices
+        for voice, word, take in product(range(config.voices), range(config.words), range(config.takes)):
+            name = f"{words[word]}_{voices[voice]}_{take}"
+            said.append(utterance(words[word], name, voice, place=word, take=take, seed=seed, voices=voices))
+        return tuple(said)
+    for voice in range(config.voices):  # every voice has sentences of its own
+        chosen = np.random.default_rng([seed, voice]).choice(len(TRAINING), size=config.sentences, replace=False)
+        for number, text in enumerate(TRAINING[place] for place in chosen):
+            label = text.removesuffix(".").rpartition(" ")[2]
+            said.append(utterance(text, f"{label}_{VOICES[voice]}_{number}", voice, place=number, seed=seed))
+    return tuple(said)
 
 
 def label_table(config: EmbeddedConfig, folder: Path) -> Path:
@@ -273,8 +248,8 @@ def label_table(config: EmbeddedConfig, folder: Path) -> Path:
     """
     path = folder.with_name(f"{folder.name}.{config.label}.tsv")
     if not path.is_file():
-        rows = [(each.file, {**asdict(each), "word": each.text.split()[-1]}) for each in utterances(config)]
-        text = "path\tlabel\n" + "".join(f"{file}\t{facts[config.label]}\n" for file, facts in rows)
+        rows = (f"{each.file}\t{getattr(each, config.label)}\n" for each in utterances(config))
+        text = "path\tlabel\n" + "".join(rows)
         with locked(folder.with_suffix(".lock")):
             write_aside(path, text)
     return path
@@ -291,11 +266,32 @@ def speak(spoken: Sequence[Utterance], cache: Path, *, seed: int, phones: bool =
         InputError: eSpeak NG is missing, or fails.
         OSError: the disk is full; nothing half-written is left.
     """
-    request, folder = _request(spoken, seed=seed, phones=phones), speech_folder(spoken, cache, seed=seed, phones=phones)
-    if not _whole(folder, len(spoken), phones=phones):
-        with locked(folder.with_suffix(".lock")):
-            if not _whole(folder, len(spoken), phones=phones):
-                _speak(request, folder)
+    folder = speech_folder(spoken, cache, seed=seed, phones=phones)
+
+    def whole() -> bool:  # it was renamed last, but somebody may have removed files since
+        files = sum(path.stat().st_size > _WAV_HEADER for path in folder.glob("*.wav"))
+        return files == len(spoken) and (not phones or (folder / PHONES).is_file())
+
+    if whole():
+        return folder
+    with locked(folder.with_suffix(".lock")):
+        if whole():
+            return folder
+        for left in folder.parent.glob(f".{folder.name}*.aside"):  # left by killed runs; this process holds the lock
+            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)  # a folder from which files were removed
+        # a unique name: a killed run's engine may still write
+        aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.aside")
+        aside.mkdir()
+        try:
+            with named_write_errors(folder):
+                _run_engine({"folder": str(aside.resolve()), **_request(spoken, seed=seed, phones=phones)})
+                os.sync()  # thousands of small files at once; the folder gets its name when they are on the disk
+                aside.replace(folder)
+                flush_folder(folder.parent)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
     return folder
 
 
@@ -327,16 +323,14 @@ def utterance(
 def transcribe(texts: Sequence[str], languages: Sequence[str]) -> dict[str, list[list[str]]]:
     """Write texts in eSpeak's phonemes, by language: ``house`` is ``["h", "'aU", "s"]``; "'" and "," mark stress."""
     _engine_version()
-    written = json.loads(_run_engine(json.dumps({"transcribe": list(texts), "languages": list(languages)})))
+    written = json.loads(_run_engine({"transcribe": list(texts), "languages": list(languages)}))
     return {language: [text.strip().split("_") for text in each] for language, each in written.items()}
 
 
 def read_phones(folder: Path) -> dict[str, list[tuple[str, float, float]]]:
     """Read the phones of each file of a folder of `speak`: name, begin and end in seconds."""
-    return {
-        file: [(str(name), float(start), float(end)) for name, start, end in phones]
-        for file, phones in json.loads((folder / PHONES).read_text()).items()
-    }
+    written = json.loads((folder / PHONES).read_text())
+    return {file: [(name, start, end) for name, start, end in phones] for file, phones in written.items()}
 
 
 def _request(spoken: Sequence[Utterance], *, seed: int, phones: bool) -> dict[str, object]:
@@ -344,43 +338,19 @@ def _request(spoken: Sequence[Utterance], *, seed: int, phones: bool) -> dict[st
     return {**request, "phones": True} if phones else request
 
 
-def _speak(request: dict[str, object], folder: Path) -> None:
-    """Synthesise in a fresh process into a temporary folder, then rename the folder."""
-    for left in folder.parent.glob(f".{folder.name}*.aside"):  # left by killed runs; this process holds the lock
-        shutil.rmtree(left, ignore_errors=True)
-    shutil.rmtree(folder, ignore_errors=True)  # a folder from which files were removed
-    # a unique name: a killed run's engine may still write
-    aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.aside")
-    aside.mkdir()
-    try:
-        with named_write_errors(folder):
-            _run_engine(json.dumps({"folder": str(aside.resolve()), **request}))
-            os.sync()  # thousands of small files at once; the folder gets its name when they are on the disk
-            aside.replace(folder)
-            flush_folder(folder.parent)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
-
-
-def _run_engine(request: str) -> str:
+def _run_engine(request: Mapping[str, object]) -> str:
     """Run the engine on the request, and return what it prints."""
     # without the variable that would give this engine the data of another eSpeak
     environment = {name: value for name, value in os.environ.items() if name != "ESPEAK_DATA_PATH"}
     engine = [sys.executable, str(Path(__file__).with_name("espeak_voice.py"))]
-    done = subprocess.run(engine, input=request, text=True, capture_output=True, check=False, env=environment)
+    given = json.dumps(request)
+    done = subprocess.run(engine, input=given, text=True, capture_output=True, check=False, env=environment)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         if number := os_number(RuntimeError(reason)):
             raise OSError(number, os.strerror(number))
         raise InputError(f"eSpeak NG failed ({reason}); run wordless doctor, or give recordings of your own")
     return done.stdout
-
-
-def _whole(folder: Path, count: int, *, phones: bool) -> bool:
-    """Return whether the folder has all files; it was renamed last, but somebody may have removed files since."""
-    spoken = sum(path.stat().st_size > _WAV_HEADER for path in folder.glob("*.wav"))
-    return spoken == count and (not phones or (folder / PHONES).is_file())
 
 
 def _engine_version() -> str:

@@ -13,14 +13,6 @@ If there are fewer recordings than splits to fill, as with one long recording, e
 Each label is divided so separately. However clips got their splits, a segment that overlaps a segment of another split
 is set aside, so that no sound is in two splits.
 
-Splits by the lists of a data set: text files below its root with the path of a recording in each line.
-
-Speech Commands has such lists for validation and test::
-
-    speech_commands/validation_list.txt    bed/026290a7_nohash_0.wav
-                                           bed/060cd039_nohash_0.wav
-    speech_commands/testing_list.txt       bed/0c40e715_nohash_0.wav
-
 Folds: divisions of one corpus in which each group (or given fold) is the test set once.
 
 The figure of one fold depends on who was left out: it varies more between speakers than between methods. So methods are
@@ -28,7 +20,7 @@ compared by the mean over folds.
 """
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -83,10 +75,11 @@ class SplitConfig(Options):
         if self.validation_fraction + self.test_fraction >= 1:
             rule = f"test_fraction is {self.test_fraction:g}: choose fractions that leave a part to train on"
             raise InputError(option="validation_fraction", value=self.validation_fraction, rule=rule)
-        for split, name in [(each, name) for each in SPLITS for name in getattr(self, each)]:
+        given = [(split, name) for split in SPLITS for name in getattr(self, split)]
+        for split, name in given:
             if isinstance(name, int) and abs(name) > LARGEST:
                 raise InputError(option=split, value=name, rule="write numbers of at most 63 bits")
-        if self.by in ("auto", "hash", "table") and self.all_names:
+        if self.by in ("auto", "hash", "table") and given:
             rule = "it takes no names: choose group, index, folder, fold or lists"
             raise InputError(option="by", value=self.by, rule=rule)
         needed = {"lists": "[testing_list.txt]", "index": "['0-4']"}
@@ -95,18 +88,6 @@ class SplitConfig(Options):
             raise InputError(option="by", value=self.by, rule=rule)
         if self.by == "group" and self.shared_groups:
             raise InputError(option="shared_groups", value=True, rule="by=group contradicts it: choose one of them")
-        for name, times in Counter(self.all_names).items():
-            if times > 1 or (self.by == "index" and _indices(name) is None):
-                split = next(split for split in SPLITS if name in map(str, getattr(self, split)))
-                rule = f"{self.by} {name!r} is named twice: name it for one split, once"
-                if times == 1:
-                    rule = f"index {name!r:.40} must be a number such as '7' or a range such as '0-4'"
-                raise InputError(option=split, value=getattr(self, split), rule=rule)
-
-    @property
-    def all_names(self) -> tuple[str, ...]:
-        """All names given for any split."""
-        return tuple(map(str, (*self.train, *self.validation, *self.test)))
 
     def names(self, split: Split) -> tuple[str, ...]:
         """Return the names given for a split."""
@@ -142,11 +123,11 @@ def split_clips(clips: Clips, config: SplitConfig, *, by_label: bool = True) -> 
 UNDIVIDED = SplitConfig(by="hash", validation_fraction=0, test_fraction=0)  # all clips train
 
 
-def _indices(name: str) -> range | None:
-    """Parse a name of indices: "0-4" is 0 to 4, "7" is only 7; None for all other names."""
+def _indices(name: str) -> range:
+    """Parse a name of indices: "0-4" is 0 to 4, "7" is only 7; other names are none."""
     first, dash, last = name.partition("-")
     begin, end = whole_number(first), whole_number(last if dash else first)
-    return None if begin is None or end is None or end < begin else range(begin, end + 1)
+    return range(0) if begin is None or end is None else range(begin, end + 1)
 
 
 def _named_splits(clips: Clips, config: SplitConfig) -> list[Split]:
@@ -159,30 +140,29 @@ def _named_splits(clips: Clips, config: SplitConfig) -> list[Split]:
             remedy = "put {split} into `pattern`, or give a `table` with a column split"
             raise InputError(option="split.by", value=config.by, rule="no recording has a split", remedy=remedy)
         return [split or "train" for split in clips.frame.split]
-    if config.by == "folder" and not config.all_names:
-        return folder_splits(paths)
     if config.by == "folder":
-        values = [path.partition("/")[0] if "/" in path else "" for path in paths]
+        if not any(map(config.names, SPLITS)):
+            return folder_splits(paths)
+        known: list[object] = [path.partition("/")[0] if "/" in path else "" for path in paths]
     else:
         known = clips.frame[config.by].tolist()
-        if (first := next((path for path, value in zip(paths, known, strict=True) if value is None), None)) is not None:
+        if None in known:
             remedy = f"put {{{config.by}}} into `pattern`, or a column {config.by} into `table`"
-            raise InputError(option="split.by", value=config.by, rule=f"{first} has no {config.by}", remedy=remedy)
-        values = [*map(str, known)]
+            rule = f"{paths[known.index(None)]} has no {config.by}"
+            raise InputError(option="split.by", value=config.by, rule=rule, remedy=remedy)
+    values = [*map(str, known)]
     example = dict(zip(values, paths, strict=True))  # path of a clip with each value
     named: dict[str, Split] = {}
     for split, name in [(each, name) for each in SPLITS for name in config.names(each)]:
-        given, indices = config.names(split), _indices(name) or range(0)
-        match config.by:
-            case "index":
-                fitting = [value for value in example if int(value) in indices]
-            case "folder":
-                fitting = [value for value in example if fnmatchcase(value.lower(), name.lower())]
-            case _:
-                fitting = [name] if name in example else []
+        given, fitting = config.names(split), [name] if name in example else []
+        if config.by == "index":
+            indices = _indices(name)
+            fitting = [value for value in example if int(value) in indices]
+        elif config.by == "folder":
+            fitting = [value for value in example if fnmatchcase(value.lower(), name.lower())]
         if not fitting:
             there, more = ", ".join(map(repr, sorted(example)[:8])), len(example) - 8
-            rule = f"no clip has the {config.by} {name!r}; there are {there}{f' and {more} more' if more > 0 else ''}"
+            rule = f"no clip has the {config.by} {name!r:.60}; there are {there}{f' and {more} more' * (more > 0)}"
             raise InputError(option=f"split.{split}", value=given, rule=rule)
         for value in fitting:
             if named.setdefault(value, split) != split:
@@ -303,21 +283,17 @@ def _without_shared_sound(clips: Clips, config: SplitConfig) -> tuple[Clips, lis
         splits[path].add(split)
     several = [len(splits[path]) > 1 for path in clips.frame.path]
     cut = clips.where(several).clips
+    kind, wrong = "overlaps a segment of another split", overlapping_clips(cut)
     if config.by == "group":
         kind = "is of a group in another split than a group in its recording"
-        held = {path: max(each, key=SPLITS.index) for path, each in splits.items()}
-        reasons = {
-            clip.name: f"is of group {clip.group} in {clip.split}, and its recording holds a group in {held[clip.path]}"
-            for clip in cut
-            if clip.split != held[clip.path]
-        }
-    else:
-        overlap = overlapping_clips(cut)
-        kind = "overlaps a segment of another split"
-        reasons = {clip.name: f"{kind} than {clip.split}" for clip in cut if clip.name in overlap}
-    rejected = [Rejected(path=name, reason=reason, segments=1, kind=kind) for name, reason in reasons.items()]
+        wrong = {clip.name for clip in cut if clip.split != max(splits[clip.path], key=SPLITS.index)}
+    rejected = [
+        Rejected(path=clip.name, reason=f"{kind} (group {clip.group}, {clip.split})", segments=1, kind=kind)
+        for clip in cut
+        if clip.name in wrong
+    ]
     names = iter(cut)
-    return clips.where(not each or next(names).name not in reasons for each in several), rejected
+    return clips.where(not each or next(names).name not in wrong for each in several), rejected
 
 
 def overlapping_clips(clips: Iterable[Clip]) -> set[str]:
@@ -338,13 +314,11 @@ def _check_filled(clips: Clips, config: SplitConfig) -> None:
     if "train" not in filled:
         rule = f"it leaves none of {count} clips to train on: name fewer for test and validation, or choose hash"
         raise InputError(option="split.by", value=config.by, rule=rule)
-    if unfilled := [split for split in ("validation", "test") if split in _unfilled_splits(filled, config)]:
+    if unfilled := _unfilled_splits(filled, config):
         groups = clips.frame.group.nunique() if not config.shared_groups else 0
-        whole = f" in {groups} groups, which stay whole" if groups else ""
-        if groups and (units := len(_units(clips.frame, config))) < groups:
-            whole += f", {units} without those that share recordings"
-        more = "add recordings, cut long ones into segments (`segment_seconds`=10 or less)"
+        whole, more = "", "add recordings, cut long ones into segments (`segment_seconds`=10 or less)"
         if groups:
+            whole = f" in {groups} groups; groups and recordings stay whole"
             more = "add groups, let groups be divided (`split.by`=hash `split.shared_groups`=true)"
         problem = f"{unfilled[0]} split: too few clips to draw it from ({count}{whole})"
         raise InputError(problem, remedy=f"{more}, or do without it (`split.{unfilled[0]}_fraction`=0)")
@@ -364,16 +338,16 @@ def require_whole_groups(clips: Clips) -> None:
 def division_notices(clips: Clips, config: SplitConfig) -> tuple[str, ...]:
     """Return a notice about recordings that `split_clips` divided in time; none if it divided none."""
     frame = clips.frame
-    several = frame[frame.segment.notna()].groupby("path").split.nunique() > 1
-    if config.by in DRAWN and (divided := int(several.sum())):
-        labels = ", each label by itself" if frame.label.nunique(dropna=False) > 1 else ""
-        return (
-            f"{counted(divided, 'recording')} cannot fill {frame.split.nunique()} splits, so "
-            f"{'each recording' if divided > 1 else 'it'} is divided in time{labels}: the first stretch trains, the "
-            "next validates, the last tests. The figures say nothing about other recordings: add some, or say in a "
-            "table which stretch stands in which split (`split.by`=table)",
-        )
-    return ()
+    divided = int((frame[frame.segment.notna()].groupby("path").split.nunique() > 1).sum())
+    if not divided or config.by not in DRAWN:
+        return ()
+    labels = ", each label by itself" if frame.label.nunique(dropna=False) > 1 else ""
+    return (
+        f"{counted(divided, 'recording')} cannot fill {frame.split.nunique()} splits, so "
+        f"{'each recording' if divided > 1 else 'it'} is divided in time{labels}: the first stretch trains, the "
+        "next validates, the last tests. The figures say nothing about other recordings: add some, or say in a "
+        "table which stretch stands in which split (`split.by`=table)",
+    )
 
 
 def split_by_lists(found: Clips, config: SplitConfig) -> Clips:
@@ -385,33 +359,27 @@ def split_by_lists(found: Clips, config: SplitConfig) -> Clips:
     Raises:
         InputError: a list cannot be read, names a file that is not there, or names one that another list names, too.
     """
-    root = found.root
     named: dict[str, tuple[Split, str]] = {}
     for split, name in [(each, name) for each in SPLITS for name in config.names(each)]:
-        file = root / name
-        text = read_text(file, option=f"split.{split}")
-        for number, line in enumerate(text.split("\n"), start=1):
-            if line.strip():
-                where = f"{file}:{number}"
-                remedy = "remove the line, or add the file"
-                path = listed_path(root, line.strip(), where, remedy=remedy)
-                if path is None:
-                    raise InputError(f"{where}: {line.strip()} is not there (looked in {root})", remedy=remedy)
+        file = found.root / name
+        for number, line in enumerate(read_text(file, option=f"split.{split}").split("\n"), start=1):
+            if listed := line.strip():
+                where, remedy = f"{file}:{number}", "remove the line, or add the file"
+                if (path := listed_path(found.root, listed, where, remedy=remedy)) is None:
+                    raise InputError(f"{where}: {listed} is not there (looked in {found.root})", remedy=remedy)
                 known, before = named.setdefault(path, (split, where))
                 if known != split:
                     problem = f"{where}: {path} is named for {split}, and for {known} in {before}"
                     raise InputError(problem, remedy="leave one out")
     others: Split = "" if config.names("train") else "train"
-    splits = [named[path][0] if path in named else others for path in found.frame.path]
-    reason = "in no split: no list of `split` names it"
-    without = (path for path, split in zip(found.frame.path, splits, strict=True) if not split)
-    rejected = (Rejected(path=path, reason=reason) for path in dict.fromkeys(without))
+    splits = [named.get(path, (others,))[0] for path in found.frame.path]
+    without = dict.fromkeys(path for path, split in zip(found.frame.path, splits, strict=True) if not split)
+    rejected = [Rejected(path=path, reason="in no split: no list of `split` names it") for path in without]
     kept = found.with_columns(split=splits).where(map(bool, splits))
     return replace(kept, rejected=(*found.rejected, *rejected))
 
 
 FoldBy = Literal["group", "fold"]
-FEWEST = 3  # values: one to test, one to validate, one to train
 
 
 def folds(manifest: Clips, by: FoldBy, *, at_most: int | None = None, shared_groups: bool = False) -> tuple[Clips, ...]:
@@ -421,21 +389,18 @@ def folds(manifest: Clips, by: FoldBy, *, at_most: int | None = None, shared_gro
     folds, evenly spaced; ``shared_groups`` allows a group in several given folds, as in some data sets.
 
     Raises:
-        InputError: a clip has no group (or fold), there are fewer than three of them, ``at_most`` is below one, or a
-            group or a sound would be both in training and in test.
+        InputError: a clip has no group (or fold), there are fewer than three of them, or a group or a sound would be
+            both in training and in test.
     """
     of_clip, paths = manifest.frame[by].tolist(), manifest.frame.path.tolist()
     if without := [path for path, value in zip(paths, of_clip, strict=True) if value is None]:
         problem = f"{len(without)} of {len(paths)} clips have no {by} ({without[0]}), and folds are made by {by}"
         raise InputError(problem, remedy=f"put {{{by}}} into `pattern`, or a column {by} into `table`")
     values = sorted({*of_clip})
-    if len(values) < FEWEST:
-        found = f" ({', '.join(values)})" if values else ""
-        problem = f"the clips are of {len(values)} {by}s{found}"
-        rule = f"folds need at least {FEWEST}, to train, to validate and to test"
-        raise InputError(f"{problem}; {rule}: add recordings of others, or measure on one split")
-    if at_most is not None and at_most < 1:
-        raise InputError(f"at most {at_most} folds are to be taken; choose 1 or more, or all")
+    if len(values) < 3:
+        problem = f"the clips are of {len(values)} {by}s ({', '.join(values)})"
+        remedy = "folds need at least 3, to train, validate and test: add recordings of others, or measure on one split"
+        raise InputError(problem, remedy=remedy)
     first: dict[str, str] = {}
     for path, group in zip(paths, of_clip, strict=True) if by == "group" else ():
         if (other := first.setdefault(path, group)) != group:

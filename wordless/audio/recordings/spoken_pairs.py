@@ -8,7 +8,7 @@ A pair of `consistency_pairs` differs in the sound, as in SALMon (Maimon et al. 
 text are joined, and in the wrong sound the second part has another speaker, gender, pitch or background.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import permutations, product
@@ -61,34 +61,36 @@ def word_pairs(voices: Sequence[int], *, words: int, known: int, rounds: int, se
         for language, each in transcribe(WORDS[:known], sorted({*languages.values()})).items()
     }
     chosen = made_up_words(list(written.values()), WORDS[: min(words, known)], rounds=rounds)
-    pairs: list[SpokenPair] = []
-    spoken: dict[str, Utterance] = {}
-    for voice in voices:
+    asked = list[tuple[Utterance, Utterance, str, str]]()
+    for voice, (word, donor) in product(voices, chosen):
         name, phonemes = VOICES[voice], written[languages[VOICES[voice]]]
-        for word, donor in chosen:
-            right, wrong = (
-                utterance(f"[[{''.join(sound)}]]", f"{label}_{name}_0", voice, place=WORDS.index(word), seed=seed)
-                for label, sound in ((word, phonemes[word]), (f"{word}-{donor}", exchange(phonemes, word, donor)))
-            )
-            spoken |= {right.file: right, wrong.file: wrong}
-            other = f"{word} with the beginning of {donor}"
-            pairs.append(SpokenPair(item=word, other=other, voice=name, right=right.file, wrong=wrong.file))
-    return SpokenPairs(pairs=tuple(pairs), utterances=tuple(spoken.values()))
+        right, wrong = (
+            utterance(f"[[{''.join(sound)}]]", f"{label}_{name}_0", voice, place=WORDS.index(word), seed=seed)
+            for label, sound in ((word, phonemes[word]), (f"{word}-{donor}", exchange(phonemes, word, donor)))
+        )
+        asked.append((right, wrong, word, f"{word} with the beginning of {donor}"))
+    return _spoken(asked)
 
 
 def sentence_pairs(voices: Sequence[int], *, count: int, seed: int) -> SpokenPairs:
     """Pair ``count`` held-out sentences with the same words in another order, in every voice."""
-    pairs, spoken = [], []
-    for voice in voices:
-        for number, (sentence, exchanged) in enumerate(order_pairs(count)):
-            right, wrong = (
-                utterance(each.text, f"{label}_{VOICES[voice]}_{number}", voice, place=number, seed=seed)
-                for label, each in (("right", sentence), ("wrong", exchanged))
-            )
-            spoken += [right, wrong]
-            pair = {"item": sentence.text, "other": exchanged.text, "voice": VOICES[voice]}
-            pairs.append(SpokenPair(**pair, right=right.file, wrong=wrong.file))
-    return SpokenPairs(pairs=tuple(pairs), utterances=tuple(spoken))
+    asked = list[tuple[Utterance, Utterance, str, str]]()
+    for voice, (number, texts) in product(voices, enumerate(order_pairs(count))):
+        right, wrong = (
+            utterance(text, f"{label}_{VOICES[voice]}_{number}", voice, place=number, seed=seed)
+            for label, text in zip(("right", "wrong"), texts, strict=True)
+        )
+        asked.append((right, wrong, *texts))
+    return _spoken(asked)
+
+
+def _spoken(asked: Iterable[tuple[Utterance, Utterance, str, str]]) -> SpokenPairs:
+    """Return the pairs of a right and a wrong utterance, with item and other."""
+    pairs, spoken = list[SpokenPair](), dict[str, Utterance]()
+    for right, wrong, item, other in asked:
+        pairs.append(SpokenPair(item=item, other=other, voice=right.voice, right=right.file, wrong=wrong.file))
+        spoken |= {right.file: right, wrong.file: wrong}
+    return SpokenPairs(pairs=tuple(pairs), utterances=tuple(spoken.values()))
 
 
 Change = Literal["speaker", "gender", "pitch", "background"]  # between the parts of the wrong sound
@@ -195,7 +197,12 @@ def made_up_words(
     """
     words = [word for word in words if all(len(_beginning(each[word])) == 1 for each in accents)]
     beginnings = np.array([_beginning(accents[0][word])[0] for word in words])
-    possible = np.array([[_is_made_up(accents, word, donor) for donor in words] for word in words])
+    possible = np.array(
+        [
+            [all(exchange(each, word, donor) not in each.values() for each in accents) for donor in words]
+            for word in words
+        ]
+    )
     chosen: list[tuple[str, str]] = []
     for _ in range(rounds):
         for word, donor in zip(*linear_sum_assignment(possible, maximize=True), strict=True):
@@ -209,10 +216,6 @@ def made_up_words(
 def exchange(phonemes: Mapping[str, Phonemes], word: str, donor: str) -> Phonemes:
     """Return the word with the beginning of the donor."""
     return _beginning(phonemes[donor]) + phonemes[word][len(_beginning(phonemes[word])) :]
-
-
-def _is_made_up(accents: Sequence[Mapping[str, Phonemes]], word: str, donor: str) -> bool:
-    return all(exchange(each, word, donor) not in each.values() for each in accents)
 
 
 def _beginning(phonemes: Phonemes) -> Phonemes:

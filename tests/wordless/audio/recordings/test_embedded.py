@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,6 @@ from wordless.audio.recordings.embedded import (
     order_pairs,
     read_phones,
     speak,
-    training_sentences,
     transcribe,
     utterances,
 )
@@ -257,22 +256,23 @@ def test_words_as_phonemes_sound_like_words_as_text(tmp_path: Path) -> None:
 def test_held_out_sentences_are_never_trained_on_but_their_pairs_of_words_are() -> None:
     assert len(TRAINING) + len(HELD_OUT) == 5**5 == 5 * len(HELD_OUT)
     assert not {*TRAINING} & {*HELD_OUT}
-    seen = {(first, second) for each in TRAINING for first, second in zip(each.words, each.words[1:], strict=False)}
-    assert {pair for each in HELD_OUT for pair in zip(each.words, each.words[1:], strict=False)} <= seen
-    drawn = training_sentences(50, seed=[0, 1])
-    assert len({*drawn}) == 50
-    assert {*drawn} <= {*TRAINING}
-    assert drawn != training_sentences(50, seed=[0, 2])
+    seen, asked = ({pair for each in texts for pair in pairwise(each.split())} for texts in (TRAINING, HELD_OUT))
+    assert asked <= seen
+    spoken = utterances(EmbeddedConfig(voices=2, sentences=50))
+    drawn = [[each.text for each in spoken if each.voice == voice] for voice in VOICES[:2]]
+    assert len({*drawn[0]}) == 50
+    assert {*drawn[0]} <= {*TRAINING}
+    assert drawn[0] != drawn[1]
 
 
 def test_two_neighbouring_words_change_places() -> None:
     pairs = order_pairs(40)
     assert len({right for right, _ in pairs} & {*HELD_OUT}) == 40
     places = Counter()  # type: Counter[tuple[int, ...]]
-    for right, wrong in pairs:
-        assert sorted(right.words) == sorted(wrong.words)
-        assert all(word in slot for word, slot in zip(right.words, SLOTS, strict=True))
-        places[tuple(n for n, (a, b) in enumerate(zip(right.words, wrong.words, strict=True)) if a != b)] += 1
+    for right, wrong in ([text.removesuffix(".").split() for text in pair] for pair in pairs):
+        assert sorted(right) == sorted(wrong)
+        assert all(word in slot for word, slot in zip(right, SLOTS, strict=True))
+        places[tuple(n for n, (a, b) in enumerate(zip(right, wrong, strict=True)) if a != b)] += 1
     assert places == {(0, 1): 10, (1, 2): 10, (2, 3): 10, (3, 4): 10}
     asked = sentence_pairs(held_out_voices(2), count=3, seed=0)
     assert len(asked.pairs) == 6
