@@ -1,6 +1,7 @@
 """Encoding of recordings and of their views; what each code stands for."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from itertools import chain, groupby, islice
 from operator import attrgetter
@@ -12,7 +13,7 @@ import torch
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, is_finished, note_finished, write_json
 from tokenizer.encoder import Encoder, encode
-from tokenizer.health import CodeTable, Information, chance, information, label_counts
+from tokenizer.health import CodeTable, chance, information, label_counts
 from tokenizer.options import ViewsConfig
 from tokenizer.parquet import COMPLETE, mark_complete, shard_path, write_shard
 from tokenizer.tokenizer import Tokenizer
@@ -129,11 +130,11 @@ def code_table(session: Session, manifest: Clips, tokenizer_entry: Entry, *, sep
         tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder)
         table = CodeTable(tokenizer=tokenizer, examples=EXAMPLES)
         for clip in clips:
-            table.add(_beginning(manifest, clip, tokenizer))
+            table.add(beginning(manifest, tokenizer.format.sample_rate, clip))
         shown = np.argsort(-table.counts, kind="stable")[:SHOWN].tolist()
         for code in shown:
             for number, found in enumerate(table.nearest.get(code, [])):
-                samples = _beginning(manifest, clips[found.clip], tokenizer)
+                samples = beginning(manifest, tokenizer.format.sample_rate, clips[found.clip])
                 around(samples, found.step, tokenizer).write(folder / sound_name(code, number))
         labels = None if separator else [clip.label for clip in clips]
         described = _describe(table, clips, labels)
@@ -162,9 +163,9 @@ def around(samples: FloatArray, step: int, tokenizer: Tokenizer) -> Waveform:
     return Waveform(samples=padded[start + length : start + 2 * length], sample_rate=rate)
 
 
-def _beginning(manifest: Clips, clip: Clip, tokenizer: Tokenizer) -> FloatArray:
-    rate = tokenizer.format.sample_rate
-    return read_beginning(manifest.root / clip.path, rate, MAX_SECONDS, part=clip.part).samples
+def beginning(manifest: Clips, sample_rate: int, clip: Clip) -> FloatArray:
+    """Read the first `MAX_SECONDS` of a clip."""
+    return read_beginning(manifest.root / clip.path, sample_rate, MAX_SECONDS, part=clip.part).samples
 
 
 def _describe(table: CodeTable, clips: Sequence[Clip], labels: Sequence[str | None] | None) -> dict[str, object]:
@@ -191,10 +192,6 @@ def _describe(table: CodeTable, clips: Sequence[Clip], labels: Sequence[str | No
     for row, of_code in zip(rows, by_label, strict=True):
         if of_code.any():
             row |= {"label": classes[int(of_code.argmax())], "purity": float(of_code.max() / of_code.sum())}
-    by_chance = chance(table.histograms, indices, len(classes), seed=0)
-    known = {**_values(information(by_label)), **{f"chance_{key}": value for key, value in _values(by_chance).items()}}
+    found = {"": information(by_label), "chance_": chance(table.histograms, indices, len(classes), seed=0)}
+    known = {f"{of}{name}": value for of, each in found.items() for name, value in asdict(each).items()}
     return {"clips": len(clips), "codes": rows, "labels": {"classes": len(classes), **known}}
-
-
-def _values(found: Information) -> dict[str, float]:
-    return {"purity": found.purity, "mutual_information": found.mutual_information}

@@ -116,11 +116,14 @@ def bottleneck_features(reading: ClipReading, tokenizer: Entry, autoencoder: str
 
 
 def _signal_features(
-    reading: ClipReading, method: str, work: "partial[dict[str, FloatArray]]", inputs: Mapping[str, object]
+    reading: ClipReading,
+    method: str,
+    work: Callable[[View], dict[str, FloatArray]],
+    inputs: Mapping[str, object],
+    config: Mapping[str, object] | None = None,
 ) -> Entry:
-    recipe = Recipe(
-        f"{method}_features", 1, config={"compare": reading.vectors.key}, inputs={**inputs, **reading.sound}
-    )
+    options = {"compare": reading.vectors.key, **(config or {})}
+    recipe = Recipe(f"{method}_features", 1, config=options, inputs={**inputs, **reading.sound})
     work = partial(work, poolings=reading.vectors.poolings)
 
     def make(folder: Path) -> None:
@@ -359,16 +362,9 @@ def network_features(
 ) -> Entry:
     """Compute the vectors of each clip by a network, under the keys ``method/layer:pooling``.
 
-    Args:
-        reading: the recordings.
-        method: the row of the comparison.
-        version: of the stage's code, in its recipe.
-        reader: of the recordings and the network.
-        layers: of the network; a function reads their number from a network that may not be made yet.
-        config: options of the recipe, beside the method.
-        inputs: of the recipe.
-        classifier: the network with its head; the entry then also has the class probabilities that the head finds in
-            the vectors of the last layer: ``scores (clips, classes)``.
+    A function as ``layers`` reads their number from a network that may not be made yet. With a ``classifier``, the
+    network with its head, the entry also has the class probabilities ``scores (clips, classes)`` that the head finds in
+    the vectors of the last layer.
     """
     recipe = Recipe(f"{method}_features", version, config={METHOD: method, **config}, inputs=inputs)
 
@@ -390,19 +386,13 @@ def frame_features(reading: ClipReading, frames: Frames, *, method: str) -> Entr
     function, so that a changed function is computed again; it does not contain the code of functions that it calls.
     """
     rate = reading.audio.sample_rate
-    config = {"compare": reading.vectors.key, **frames.keywords, "audio": {"sample_rate": rate}}
-    function = text_hash(inspect.getsource(frames.func))
-    recipe = Recipe(f"{method}_features", 1, config=config, inputs={**reading.sound, "function": function})
-    work = partial(_pooled, frames, method, rate, reading.manifest.root, reading.vectors.poolings)
-
-    def make(folder: Path) -> None:
-        write_features(folder, reading.stacked(reading.session.each(method, work, reading.views)))
-
-    return reading.session.obtain(recipe, f"{method} of {reading.title}", make, files=[FEATURES])
+    work = partial(_pooled, frames, method, rate, reading.manifest.root)
+    function = {"function": text_hash(inspect.getsource(frames.func))}
+    return _signal_features(reading, method, work, function, {**frames.keywords, "audio": {"sample_rate": rate}})
 
 
 def _pooled(
-    frames: Frames, method: str, sample_rate: int, root: Path, poolings: Sequence[Pooling], view: View
+    frames: Frames, method: str, sample_rate: int, root: Path, view: View, *, poolings: Sequence[Pooling]
 ) -> dict[str, FloatArray]:
     with threadpool_limits(1):  # more threads round sums in another way
         made = frames(view.samples(root, sample_rate))

@@ -3,7 +3,6 @@
 Nothing is fitted on validation or test clips; validation clips only choose the kept weights.
 """
 
-from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
 from itertools import repeat
@@ -13,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
 
+from pipelines.stages.codes import beginning
 from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.start import TOKENS, start_folder, tokenizer_hash
 from pipelines.stages.stored_arrays import TRAINED_ON
@@ -40,9 +39,7 @@ from tokenizer.sources import FOLDER, Autoencoder, ChosenLayer, PatchBatch, Spee
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.pitch import LOWEST, resolves_pitch, track_pitch
-from wordless.audio.reading import read_beginning
 from wordless.audio.recordings.manifest import Clip, Clips, Split, audio_hash, choose_evenly
-from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError, within
 from wordless.base.machine import local_gpus, one_thread
 from wordless.base.pools import Pool, in_order
@@ -98,10 +95,9 @@ def statistics_key(
 ) -> str:
     """Return the key of the sample for those who read only the mean and the deviation of all its frames.
 
-    It is that of the sample with patches of default size and number, which change no frame, and with the run's seed.
+    Patches of default size and number change no frame, so they and the run's seed stand in it.
     """
-    default = TokenizerSettings(seed=seed)
-    return _sample_recipe(sampled_clips(manifest, settings), audio, default, layer).key
+    return _sample_recipe(sampled_clips(manifest, settings), audio, TokenizerSettings(seed=seed), layer).key
 
 
 def _sample_recipe(
@@ -118,14 +114,13 @@ def sampled_clips(manifest: Clips, settings: TokenizerSettings) -> Clips:
 
     Clips are drawn until the hours are full, so the last one may exceed them.
     """
-    left_out = set[Clip]()
+    left_out, most = set[Clip](), 3600 * settings.sample_hours
     for number, split in enumerate(TRAINED_ON):
-        clips, most = manifest.of(split), 3600 * settings.sample_hours
-        if sum(clip.seconds for clip in clips) <= most:
-            continue
-        order = np.random.default_rng([settings.seed, number]).permutation(len(clips))
-        ends = np.cumsum([clips[place].seconds for place in order])
-        left_out.update(clips[place] for place in order[1 + np.sum(ends < most) :])
+        clips = manifest.of(split)
+        if sum(clip.seconds for clip in clips) > most:
+            order = np.random.default_rng([settings.seed, number]).permutation(len(clips))
+            ends = np.cumsum([clips[place].seconds for place in order])
+            left_out.update(clips[place] for place in order[1 + np.sum(ends < most) :])
     if not left_out:  # a million clips need not be hashed
         return manifest
     return manifest.where(each not in left_out for each in manifest.clips)
@@ -201,26 +196,21 @@ def autoencoder(
     decoder of its states to log-mel is trained.
     """
     described, fit = settings.config(audio, layer), settings.fit
-    if layer is None:
-        config = some_options(settings, "patch", "autoencoder", "batch_size", "fit")
-    else:
-        decoder = {"autoencoder": some_options(settings.autoencoder, "hidden")}
-        config = {**decoder, **some_options(settings, "patch", "batch_size", "fit")}
+    network = settings.autoencoder if layer is None else some_options(settings.autoencoder, "hidden")
+    config = {"autoencoder": network, **some_options(settings, "patch", "batch_size", "fit")}
     recipe = Recipe("autoencoder", 1, config={"tokenizer": config}, inputs={"sample": sample, "other ranges": inputs})
 
     def make(folder: Path) -> None:
-        train, held_out = (patches_of(sample, split, described.height) for split in TRAINED_ON)
-        torch.manual_seed(fit.seed)
-        model, drawn = described.create_autoencoder(), {} if layer is None else load_file(sample.folder / SAMPLE)
-        read = patches_of(sample, "train", described.height, columns_of=inputs) if inputs else None
-        batches = PatchBatches(
-            patches=train,
-            batch_size=settings.batch_size,
-            seed=fit.seed,
-            inputs=drawn.get(STATES["train"], read),
-        )
-        states = torch.split(drawn[STATES["validation"]], TOGETHER_JUDGED) if drawn else repeat(None)
-        parts = zip(torch.split(held_out, TOGETHER_JUDGED), states, strict=False)
+        drawn, seed = load_file(sample.folder / SAMPLE), fit.seed
+        patches_of = partial(normalised_patches, mean=drawn["mean"], std=drawn["std"], height=described.height)
+        train, held_out = (patches_of(drawn[split]) for split in TRAINED_ON)
+        torch.manual_seed(seed)
+        model = described.create_autoencoder()
+        heard = patches_of(load_file(inputs.folder / SAMPLE)["train"]) if inputs else drawn.get(STATES["train"])
+        batches = PatchBatches(patches=train, batch_size=settings.batch_size, seed=seed, inputs=heard)
+        states = drawn.get(STATES["validation"])
+        own_inputs = repeat(None) if states is None else torch.split(states, TOGETHER_JUDGED)
+        parts = zip(torch.split(held_out, TOGETHER_JUDGED), own_inputs, strict=False)
         validation = [PatchBatch(patches=patches, inputs=own) for patches, own in parts]
         with one_thread():
             session.alone().train(
@@ -233,7 +223,7 @@ def autoencoder(
 
 
 PITCHES = "pitches.json"
-PITCH_CLIPS, PITCH_SECONDS = 400, 30.0  # training clips whose pitch is measured, and of each its beginning
+PITCH_CLIPS = 400  # training clips whose pitch is measured, of each its beginning
 INNER = (0.5, 99.5)  # percentiles of the pitch that have codes of their own; what lies beyond has the nearest code
 FEW_VOICED = 0.4  # share of hops with a voice below which there is no stream; speech has 0.65 to 0.8, ESC-10 0.27
 
@@ -256,16 +246,10 @@ def pitches(session: Session, manifest: Clips, audio: SpectrogramConfig, setting
         octaves = np.concatenate([np.zeros(0), *hops])
         voiced = octaves[~np.isnan(octaves)]
         low, high = np.percentile(voiced if len(voiced) else [np.log2(LOWEST)], INNER)
-        low, high = low - 1 / 24, high + 1 / 24  # a quarter of a tone, so that equal pitches have a range, too
-        write_json(
-            folder / PITCHES,
-            {
-                "lowest": round(float(2**low), 1),
-                "highest": round(float(2**high), 1),
-                "voiced": len(voiced) / max(len(octaves), 1),
-                "hops": len(octaves),
-            },
-        )
+        quarter = 1 / 24  # of a tone, in octaves, so that equal pitches have a range, too
+        extremes = {"lowest": round(float(2 ** (low - quarter)), 1), "highest": round(float(2 ** (high + quarter)), 1)}
+        known = {"voiced": len(voiced) / max(len(octaves), 1), "hops": len(octaves)}
+        write_json(folder / PITCHES, {**extremes, **known})
 
     entry = session.obtain(recipe, f"pitch of {len(clips)} training clips", make, files=[PITCHES])
     if (share := float(str(entry.read_json(PITCHES)["voiced"]))) < FEW_VOICED:
@@ -275,9 +259,7 @@ def pitches(session: Session, manifest: Clips, audio: SpectrogramConfig, setting
 
 
 def _pitch_of_beginning(manifest: Clips, audio: SpectrogramConfig, clip: Clip) -> npt.NDArray[np.float64]:
-    path = manifest.root / clip.path
-    samples = read_beginning(path, audio.sample_rate, PITCH_SECONDS, part=clip.part).samples
-    return track_pitch(samples, audio.sample_rate, audio.hop_length)
+    return track_pitch(beginning(manifest, audio.sample_rate, clip), audio.sample_rate, audio.hop_length)
 
 
 def codebook(
@@ -301,10 +283,8 @@ def codebook(
     recipe = Recipe("tokenizer", 2, config={"tokenizer": config}, inputs=inputs)
 
     def make(folder: Path) -> None:
-        extremes = None
-        if pitched is not None:
-            found = pitched.read_json(PITCHES)
-            extremes = float(str(found["lowest"])), float(str(found["highest"]))
+        found = pitched.read_json(PITCHES) if pitched else None
+        extremes = (float(str(found["lowest"])), float(str(found["highest"]))) if found else None
         drawn, tokenizer_config = load_file(sample.folder / SAMPLE), settings.config(audio, layer, extremes)
         model = tokenizer_config.create_autoencoder()
         model.load_state_dict(load_file(trained.folder / AUTOENCODER))
@@ -351,16 +331,8 @@ def started_tokenizer(session: Session, start: str) -> Entry:
     return session.obtain(recipe, f"copy of {start}", make, files=MODEL)
 
 
-def patches_of(sample: Entry, split: str, height: int, *, columns_of: Entry | None = None) -> Tensor:
-    """Cut columns, by default the sample's own, into patches normalised by the sample's statistics."""
-    statistics = load_file(sample.folder / SAMPLE)
-    columns = load_file((columns_of or sample).folder / SAMPLE)[split]
-    return normalised_patches(columns, statistics["mean"], statistics["std"], height=height)
-
-
 HEALTH = "health.json"
-MAX_CLIPS = 200  # validation clips, at most
-MAX_SECONDS = 30.0  # of each of these clips, from the beginning
+MAX_CLIPS = 200  # validation clips, at most; of each its beginning
 
 
 def health(session: Session, manifest: Clips, tokenizer_entry: Entry, codes_entry: Entry, *, seed: int) -> Entry:
@@ -372,13 +344,8 @@ def health(session: Session, manifest: Clips, tokenizer_entry: Entry, codes_entr
         tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=str(session.gang.device))
         held_out = (clip.codes for clip in read_codes(codes_entry.folder)[1] if clip.split == "validation")
         chosen = choose_evenly(manifest.of("validation"), MAX_CLIPS)
-        rate = tokenizer.config.audio.sample_rate
-
-        def beginnings() -> Iterator[FloatArray]:
-            for clip in chosen:
-                yield read_beginning(manifest.root / clip.path, rate, MAX_SECONDS, part=clip.part).samples
-
-        write_json(folder / HEALTH, measure_health(tokenizer, held_out, beginnings, seed=seed))
+        read = partial(beginning, manifest, tokenizer.config.audio.sample_rate)
+        write_json(folder / HEALTH, measure_health(tokenizer, held_out, lambda: map(read, chosen), seed=seed))
 
     entry = session.obtain(recipe, "codebook health on validation clips", make, files=[HEALTH])
     session.when_made(entry, lambda made: (verdict := made.read_json(HEALTH)["verdict"]) and f"WARNING   {verdict}")
