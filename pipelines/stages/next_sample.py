@@ -1,11 +1,12 @@
 """Language models of samples: training on the same crops, scores on the same test crops, and generated sounds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from lm.samples.crops import BASELINES, SampleClips, SampleCrops, count_pairs, create_baseline, loss, score, table_size
 from lm.samples.model import SampleLanguageModel, create_sample_model
+from pipelines.stages.listening import loudest
 from pipelines.stages.options import ModelName, NextSampleSettings, SampleSoundsConfig
 from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, read_clips, split_samples
 from pipelines.store.session import Session
@@ -14,7 +15,6 @@ from vocoder.continuing import joined_sound
 from vocoder.engines.choice import choose_engine, precision
 from vocoder.judging import sound_levels
 from vocoder.options import Sampling
-from wordless.audio.levels import read_loudest
 from wordless.audio.recordings.manifest import Clips, Split, audio_hash, choose_randomly
 from wordless.audio.waveform import Waveform
 from wordless.base.machine import one_thread
@@ -116,49 +116,29 @@ def generate_sample_sounds(
 
     def make(folder: Path) -> None:
         step = max(sample_rate // 100, 1)
-        places = [(manifest.root / clip.path, clip.part) for clip in clips]
-        found = (
-            read_loudest(path, sample_rate, 2 * config.prompt_seconds, step=step, part=part) for path, part in places
-        )
-        excerpts = [each.waveform for each in found]
-        rows = [_write(folder, ORIGINAL, sound, clip=number) for number, sound in enumerate(excerpts)]
-        halves = [each.samples[: max(len(each.samples) // 2, 1)] for each in excerpts]
-        prompts = [
-            (clip.name, Waveform(samples=half, sample_rate=sample_rate))
-            for clip, half in zip(clips, halves, strict=True)
-        ]
+        rows: list[dict[str, object]] = []
+        prompts: list[Waveform | None] = [None] * config.unprompted
+        for number, clip in enumerate(clips):
+            sound = loudest(manifest, clip, sample_rate, 2 * config.prompt_seconds, step=step).waveform
+            rows.append(_write(folder, ORIGINAL, sound, clip=number))
+            half = sound.samples[: max(len(sound.samples) // 2, 1)]
+            prompts.append(Waveform(samples=half, sample_rate=sample_rate))
+        of = [*(f"unprompted {number}" for number in range(config.unprompted)), *(clip.name for clip in clips)]
+        seeds = [sound_seed(config.seed, each) for each in of]
+        sampling = Sampling(temperature=config.temperature, seed=config.seed, engine=config.engine)
         for name, entry in models.items():
-            rows += _generate(session, folder, name, entry, prompts, config)
+            model = SampleLanguageModel.from_pretrained(entry.folder, device=str(session.gang.device))
+            with session.terminal.working(f"sounds of {name}", 1, "samples") as progress:
+                tell = progress.advance_to
+                made = model.generate(prompts, seconds=config.seconds, sampling=sampling, seeds=seeds, progress=tell)
+            for number, (prompt, more) in enumerate(zip(prompts, made, strict=True)):
+                place = None if prompt is None else number - config.unprompted
+                rows.append(_write(folder, name, more, prompt=prompt, clip=place, number=number))
         # Without labels and groups, which can change while the sound stays: the results take them from the manifest.
         write_json(folder / SAMPLE_SOUNDS, {"sounds": rows, "clips": [{"path": clip.name} for clip in clips]})
 
     title = f"{config.seconds:g} s of sound by each of {len(models)} models"
     return session.obtain(recipe, title, make, files=["*.wav", SAMPLE_SOUNDS])
-
-
-def _generate(
-    session: Session,
-    folder: Path,
-    name: str,
-    entry: Entry,
-    prompts: Sequence[tuple[str, Waveform]],
-    config: SampleSoundsConfig,
-) -> list[dict[str, object]]:
-    """Generate a model's sounds side by side, write them, and describe them; prompts come with their clips' names."""
-    model = SampleLanguageModel.from_pretrained(entry.folder, device=str(session.gang.device))
-    wanted: list[Waveform | None] = [*[None] * config.unprompted, *(prompt for _, prompt in prompts)]
-    of = [*(f"unprompted {number}" for number in range(config.unprompted)), *(clip for clip, _ in prompts)]
-    seeds = [sound_seed(config.seed, each) for each in of]
-    sampling = Sampling(temperature=config.temperature, seed=config.seed, engine=config.engine)
-    with session.terminal.working(f"sounds of {name}", 1, "samples") as progress:
-        made = model.generate(
-            wanted, seconds=config.seconds, sampling=sampling, seeds=seeds, progress=progress.advance_to
-        )
-    rows = []
-    for number, (prompt, more) in enumerate(zip(wanted, made, strict=True)):
-        clip = None if prompt is None else number - config.unprompted
-        rows.append(_write(folder, name, more, prompt=prompt, clip=clip, number=number))
-    return rows
 
 
 def _write(

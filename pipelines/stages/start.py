@@ -5,6 +5,7 @@ A key has the hash of what a model begins with, and not the place where it lies.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cache
 from importlib.resources import files
@@ -113,17 +114,12 @@ def require_same_gpt(start: str, wanted: GPTConfig, tokenizer: TokenizerSettings
     """Refuse a language model of another architecture, or of a codebook of another size than that of the run.
 
     Codebooks of one size can be different: `stages.language_model` compares them when there is one.
-
-    Raises:
-        InputError: with each option that differs, and the options that make them equal.
     """
     folder = start_folder(start, LANGUAGE_MODEL, option=LM)
     content = find_object(folder / CONFIG) or {}
     gpt, codes = content.get("gpt"), content.get("codes")
-    try:
+    with _undamaged(LM, start, folder):
         found = build(GPTConfig, gpt if isinstance(gpt, dict) else {}, name="lm.gpt")
-    except InputError as error:
-        raise InputError(f"{LM}={start}: {folder / CONFIG} is damaged: {error}; copy it again from its run") from error
     values = {f"lm.gpt.{name}": (value, found.architecture[name]) for name, value in wanted.architecture.items()}
     if isinstance(codes, dict) and isinstance(size := codes.get("codebook_size"), int):
         values["tokenizer.codebook_size"] = tokenizer.codebook_size, size
@@ -131,11 +127,7 @@ def require_same_gpt(start: str, wanted: GPTConfig, tokenizer: TokenizerSettings
 
 
 def require_same_tokenizer(start: str, wanted: TokenizerConfig) -> None:
-    """Refuse a tokenizer of other sizes or another front end than those of the run.
-
-    Raises:
-        InputError: with each option that differs, and the options that make them equal.
-    """
+    """Refuse a tokenizer of other sizes or another front end than those of the run."""
     found = _saved_tokenizer(start).config
     if found.speech_layer is not None:
         raise InputError(f"{TOKENS}={start} makes codes of a speech model, which a run trains itself; name another one")
@@ -148,10 +140,6 @@ def require_same_voice(start: str, wanted: WaveNetConfig, audio: SpectrogramConf
     """Refuse a vocoder of other sizes or another front end than those of the run; its codes may be others.
 
     If it reads no pitch, a network that does may begin with it, and learns that in its ``steps``.
-
-    Raises:
-        InputError: such a network takes no step; or the vocoder reads learned vectors of codes, or log-mel relative to
-            each recording; or it is damaged; or with each option that differs, and the options that make them equal.
     """
     _require_equal(VOICE, start, _other_options(start, wanted, audio))
     if wanted.pitch and not steps and not saved_vocoder(start).wavenet.pitch:
@@ -185,15 +173,14 @@ def shipped_voice(wanted: WaveNetConfig, audio: SpectrogramConfig, *, shipped: P
     if wanted.condition != "meaning":
         return f"they read log-mel, and vocoder.wavenet.condition is {wanted.condition}"
     try:
-        other = _different(_other_options(str(folder), wanted, audio))
+        own, theirs = _differences(_other_options(str(folder), wanted, audio))
         Vocoder.from_pretrained(folder)
     except InputError as error:
         raise InputError(
             f"{VOICE}={UNIVERSAL}: the start weights in {folder} are damaged, install Wordless again or choose "
             f"{VOICE}=null ({error})"
         ) from error
-    if other:
-        own, theirs = (", ".join(f"{name}={written(pair[at])}" for name, pair in other.items()) for at in (0, 1))
+    if own:
         return f"they are for {theirs}, and this run has {own}"
     return folder
 
@@ -213,8 +200,7 @@ def _other_options(start: str, wanted: WaveNetConfig, audio: SpectrogramConfig) 
 def require_absolute(start: str) -> tuple[WaveNetConfig, SpectrogramConfig]:
     """Return the network and the front end of a vocoder that others can begin with, whatever their codes.
 
-    Raises:
-        InputError: it reads learned vectors of codes, or log-mel relative to each recording; or it is damaged.
+    It reads neither learned vectors of codes nor log-mel relative to each recording.
     """
     found, front_end = saved_vocoder(start).wavenet, front_end_of(start)
     if found.condition != "meaning":
@@ -236,8 +222,14 @@ def _saved_tokenizer(start: str) -> SavedTokenizer:
 
 
 def _read(saved: type[T], folder: Path, option: str, start: str) -> T:
-    try:
+    with _undamaged(option, start, folder):
         return read_object(saved, folder / CONFIG)
+
+
+@contextmanager
+def _undamaged(option: str, start: str, folder: Path) -> Iterator[None]:
+    try:
+        yield
     except InputError as error:
         raise InputError(f"{option}={start}: {folder} is damaged: {error}; copy it again from its run") from error
 
@@ -251,13 +243,14 @@ def _options(config: Mapping[str, object], group: str = "tokenizer") -> Iterator
             yield f"{group}.{name}", value
 
 
-def _different(values: Mapping[str, tuple[object, object]]) -> dict[str, tuple[object, object]]:
-    return {name: pair for name, pair in values.items() if pair[0] != pair[1]}
+def _differences(values: Mapping[str, tuple[object, object]]) -> tuple[str, str]:
+    """Write the options whose two values differ: with the first values, and with the second; empty if none does."""
+    other = {name: pair for name, pair in values.items() if pair[0] != pair[1]}
+    own, theirs = ([f"{name}={written(pair[at])}" for name, pair in other.items()] for at in (0, 1))
+    return ", ".join(own), " ".join(theirs)
 
 
 def _require_equal(option: str, start: str, values: Mapping[str, tuple[object, object]]) -> None:
-    if not (other := _different(values)):
-        return
-    own = ", ".join(f"{name}={written(mine)}" for name, (mine, _) in other.items())
-    words = " ".join(f"{name}={written(theirs)}" for name, (_, theirs) in other.items())
-    raise InputError(f"{option}={start} was made with other options than this run, which has {own}: add {words}")
+    own, theirs = _differences(values)
+    if own:
+        raise InputError(f"{option}={start} was made with other options than this run, which has {own}: add {theirs}")

@@ -29,16 +29,16 @@ from lm.judging import (
 from lm.layers import states_over_time
 from lm.model import LanguageModel
 from lm.options import Pitch
+from pipelines.stages.listening import training_codes
 from pipelines.stages.options import ZerospeechConfig
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, other_options, write_json
 from tokenizer.codes import Codes
-from tokenizer.encoder import Encoder, quantised_vectors
-from tokenizer.parquet import read_codes
+from tokenizer.encoder import quantised_vectors
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
-from wordless.audio.recordings.embedded import EmbeddedConfig, read_phones, speak, speech_folder, utterances
-from wordless.audio.recordings.spoken_pairs import CHANGES, JoinedSound, SpokenPairs, consistency_pairs, joined_sound
+from wordless.audio.recordings.embedded import EmbeddedConfig, Utterance, read_phones, speak, speech_folder, utterances
+from wordless.audio.recordings.spoken_pairs import CHANGES, JoinedSound, consistency_pairs, joined_sound
 from wordless.base.machine import one_thread
 from wordless.base.text import counted
 
@@ -92,10 +92,10 @@ def spoken_pairs(session: Session, subject: Subject) -> Entry:
 
     @one_thread()
     def make(partial: Path) -> None:
-        speak(asked.utterances, cache, seed=config.seed, phones=phones)
-        codes = encode_utterances(session, subject.tokens, folder, [each.file for each in asked.utterances])
+        codes = _encode(session, subject, asked.utterances, phones=phones)
         models = _models(session, subject)
         pairs = [(pair.item, pair.right, pair.wrong) for pair in asked.pairs]
+        voices = list(dict.fromkeys(pair.voice for pair in asked.pairs))
         scores = {
             name: {file: mean_log_probability(model, clip) for file, clip in codes.items()}
             for name, model in models.items()
@@ -105,29 +105,20 @@ def spoken_pairs(session: Session, subject: Subject) -> Entry:
             known = [each.text for each in utterances(embedded)]
             scores[WORD_BIGRAM] = word_scores(known, {each.file: each.text for each in asked.utterances})
             judged[WORD_BIGRAM] = pairs
-            gpt, few = subject.gpts(session.gang.device)[0], _of_voices(asked, VOICES_OF_PASTS)
+            gpt, first = subject.gpts(session.gang.device)[0], voices[:VOICES_OF_PASTS]
+            few = [row for row, pair in zip(pairs, asked.pairs, strict=True) if pair.voice in first]
+            heard = {file for _, right, wrong in few for file in (right, wrong)}
             for name, seconds in PASTS.items() if not gpt.coarser else ():
                 steps = max(round(seconds * gpt.format.codes_per_second), 2)
-                heard = {file for pair in few for file in pair[1:]}
                 scores[name] = {file: float(gpt.log_probabilities_within(codes[file], steps).mean()) for file in heard}
                 judged[name] = few
         found = {name: item_accuracies(scores[name], judged[name]) for name in scores}
-        items, accuracies = found["gpt"][0], {name: each.tolist() for name, (_, each) in found.items()}
-        write_json(partial / PAIRS, {**_describe(test, asked), "items": items, "accuracies": accuracies})
+        about = {"voices": len(voices), "pairs": len(pairs), "example": [asked.pairs[0].item, asked.pairs[0].other]}
+        accuracies = {name: each.tolist() for name, (_, each) in found.items()}
+        write_json(partial / PAIRS, {"test": test, **about, "items": found["gpt"][0], "accuracies": accuracies})
 
     title = f"{test}: {len(asked.pairs)} pairs of utterances by {counted(config.voices, 'voice')}"
     return session.obtain(recipe, title, make, files=[PAIRS])
-
-
-def _of_voices(asked: SpokenPairs, count: int) -> list[tuple[str, str, str]]:
-    """Return the pairs of the first ``count`` voices."""
-    few = list(dict.fromkeys(pair.voice for pair in asked.pairs))[:count]
-    return [(pair.item, pair.right, pair.wrong) for pair in asked.pairs if pair.voice in few]
-
-
-def _describe(test: Test, asked: SpokenPairs) -> dict[str, object]:
-    first, voices = asked.pairs[0], {pair.voice for pair in asked.pairs}
-    return {"test": test, "voices": len(voices), "pairs": len(asked.pairs), "example": [first.item, first.other]}
 
 
 CONSISTENCY = "consistency.json"
@@ -154,7 +145,7 @@ def consistency(session: Session, subject: Subject) -> Entry:
         tokenizer = Tokenizer.from_pretrained(subject.tokens.folder, device=str(session.gang.device))
         rate, channel = tokenizer.config.audio.sample_rate, tokenizer.config.audio.channel
         models = _models(session, subject)
-        scores: dict[JoinedSound, dict[str, float]] = {}
+        scores: dict[str, dict[JoinedSound, float]] = {name: {} for name in models}
         sounds = dict.fromkeys(sound for pair in pairs for sound in (pair.right, pair.wrong))
         with session.terminal.working("encoding", len(sounds), "utterances") as progress:
             for done, sound in enumerate(sounds, 1):
@@ -163,38 +154,35 @@ def consistency(session: Session, subject: Subject) -> Entry:
                 first = np.pad(first, (0, -len(first) % tokenizer.format.samples_per_code))
                 samples = joined_sound(first, second, sound.noises, snr=NOISE_SNR, seed=sound.seed)
                 codes = tokenizer.encode(samples, rate)
-                scores[sound] = {name: mean_log_probability(model, codes) for name, model in models.items()}
+                for name, model in models.items():
+                    scores[name][sound] = mean_log_probability(model, codes)
                 progress.advance_to(done)
         record: dict[str, object] = {}
         for change in CHANGES:
-            found = [pair for pair in pairs if pair.change == change]
-            accuracies = {}
-            for name in models:
-                named = {sound: each[name] for sound, each in scores.items()}
-                items, shares = item_accuracies(named, [(pair.item, pair.right, pair.wrong) for pair in found])
-                accuracies[name] = shares.tolist()
-            record[change] = {"items": items, "accuracies": accuracies}
+            changed = [(pair.item, pair.right, pair.wrong) for pair in pairs if pair.change == change]
+            found = {name: item_accuracies(each, changed) for name, each in scores.items()}
+            accuracies = {name: shares.tolist() for name, (_, shares) in found.items()}
+            record[change] = {"items": found["gpt"][0], "accuracies": accuracies}
         about = {"texts": len({*texts}), "voices": len({each.voice for each in asked}), "example": [*texts[0]]}
         write_json(partial / CONSISTENCY, {**about, "pairs": len(pairs), "tests": record})
 
     return session.obtain(recipe, f"consistency: {len(pairs)} pairs of sounds", make, files=[CONSISTENCY])
 
 
-def encode_utterances(session: Session, tokens: Entry, folder: Path, files: Sequence[str]) -> dict[str, Codes]:
-    """Encode the utterances of a folder; codes by file."""
-    encoder = Encoder(folder=tokens.folder, root=folder, device=str(session.gang.device))
-    with session.terminal.working("encoding", len(files), "utterances") as progress:
-        codes = progress.each(encoder.tokenizer.encode_file(folder / file) for file in files)
-        return dict(zip(files, codes, strict=True))
+def _encode(session: Session, subject: Subject, asked: Sequence[Utterance], *, phones: bool) -> dict[str, Codes]:
+    """Speak and encode utterances; codes by file."""
+    folder = speak(asked, subject.cache, seed=subject.config.seed, phones=phones)
+    tokenizer = Tokenizer.from_pretrained(subject.tokens.folder, device=str(session.gang.device))
+    with session.terminal.working("encoding", len(asked), "utterances") as progress:
+        codes = progress.each(tokenizer.encode_file(folder / each.file) for each in asked)
+        return dict(zip([each.file for each in asked], codes, strict=True))
 
 
 def _models(session: Session, subject: Subject) -> Mapping[str, Scorer]:
     """Load or count the models that are compared, by name."""
     gpt, untrained = subject.gpts(session.gang.device)
-    clips = [clip for entry in subject.trained_on for clip in read_codes(entry.folder)[1]]
-    train, validation = ([clip.codes for clip in clips if clip.split == split] for split in ("train", "validation"))
-    bigram = fit_bigram(train, validation)
-    return dict(zip(MODELS, (gpt, bigram, Unigram(train), untrained), strict=True))
+    train, validation = training_codes(*subject.trained_on)
+    return dict(zip(MODELS, (gpt, fit_bigram(train, validation), Unigram(train), untrained), strict=True))
 
 
 ERRORS = "abx.json"
@@ -217,8 +205,7 @@ def abx(session: Session, subject: Subject) -> Entry:
 
     @one_thread()
     def make(partial: Path) -> None:
-        speak(asked, cache, seed=config.seed, phones=True)
-        codes = encode_utterances(session, subject.tokens, folder, [each.file for each in asked])
+        codes = _encode(session, subject, asked, phones=True)
         tokenizer = Tokenizer.from_pretrained(subject.tokens.folder).config
         # A speech model's state has no samples of its own before those of its code.
         context = 0.0 if tokenizer.speech_layer else tokenizer.audio.left_context / tokenizer.audio.sample_rate
@@ -267,8 +254,11 @@ def _representations(
     These are bottlenecks, the centroids of their codes, the codes themselves, and states of all layers of both GPTs.
     """
     tokenizer = Tokenizer.from_pretrained(subject.tokens.folder, device=str(session.gang.device))
-    yield "bottleneck", {file: _bottlenecks(tokenizer, folder / file) for file in codes}
-    yield "centroids", {file: _centroids(tokenizer, clip) for file, clip in codes.items()}
+    rate, channel = tokenizer.config.audio.sample_rate, tokenizer.config.audio.channel
+    sounds = ((file, read(folder / file, rate, channel=channel).samples) for file in codes)
+    yield "bottleneck", {file: quantised_vectors(tokenizer, samples) for file, samples in sounds}
+    values = {file: torch.from_numpy(clip.values).to(tokenizer.centroids.device) for file, clip in codes.items()}
+    yield "centroids", {file: tokenizer.quantised(own).flatten(1).cpu().numpy() for file, own in values.items()}
     yield CODES, {file: clip.spectral.values for file, clip in codes.items()}
     gpt, untrained = subject.gpts(session.gang.device)
     for name, model in (("gpt", gpt), ("random_gpt", untrained)):
@@ -277,16 +267,3 @@ def _representations(
         for layer in layers:
             own = slice((layer - 1) * gpt.gpt.config.model_dim, layer * gpt.gpt.config.model_dim)
             yield f"{name}/layer_{layer}", {file: each[:, own] for file, each in states.items()}
-
-
-def _centroids(tokenizer: Tokenizer, codes: Codes) -> npt.NDArray[Any]:
-    """Look up the vectors that codes stand for: ``(time, bands * bottleneck)``."""
-    values = torch.from_numpy(codes.values).to(tokenizer.centroids.device)
-    return np.asarray(tokenizer.quantised(values).flatten(1).cpu().numpy())
-
-
-def _bottlenecks(tokenizer: Tokenizer, file: Path) -> npt.NDArray[Any]:
-    """Compute the vectors that are quantised to codes: ``(time, streams * bottleneck)``."""
-    return quantised_vectors(
-        tokenizer, read(file, tokenizer.config.audio.sample_rate, channel=tokenizer.config.audio.channel).samples
-    )
