@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -23,7 +22,7 @@ from wordless.base.progress import Progress
 from wordless.training.gangs import Gang
 from wordless.training.options import FitConfig, Point, TrainingRecord
 from wordless.training.precision import autocast, chosen_loss, fast_products, with_precision
-from wordless.training.state import Checkpoints, Training
+from wordless.training.state import Training, copied
 
 
 def sent(values: Tensor) -> Callable[[], list[float]]:
@@ -103,7 +102,17 @@ class Steps(Generic[B]):
             add_figures(sums, summed, count)
         gang.all_sum(sums)
         gang.share_statistics(training.model)
-        _update(training, scale=gang.size / sums[1].clamp(min=1))  # gangs average over ranks; the mean is over items
+        # Gangs average over ranks; the mean is over items. In the gradients' type, the scale is one operator for all.
+        scale = (gang.size / sums[1].clamp(min=1)).to(torch.float32)
+        torch._foreach_mul_([each.grad for each in training.model.parameters() if each.grad is not None], scale)
+        nn.utils.clip_grad_norm_(training.model.parameters(), training.config.clip_norm)
+        for group in training.optimizer.param_groups:
+            group["lr"] = training.config.learning_rate(step)
+        training.optimizer.step()
+        training.optimizer.zero_grad(set_to_none=True)
+        training.step += 1
+        if training.config.ema_decay:
+            training.update_average()
         figures = sent(sums)
         self.settle()
         self._unread = step, figures
@@ -124,23 +133,6 @@ def add_figures(sums: Tensor, loss: Tensor, items: int) -> None:
     """Add a summed loss and its number of items to ``sums (2,)``, on the device."""
     sums[0] += loss.detach()
     sums[1] += items
-
-
-def _update(training: Training, *, scale: Tensor) -> None:
-    """Scale and clip the gradients, and change the weights: a few operators for all weights together.
-
-    ``scale`` gets the gradients' type, because PyTorch's operators of many tensors take each by itself otherwise.
-    """
-    gradients = [each.grad for each in training.model.parameters() if each.grad is not None]
-    torch._foreach_mul_(gradients, scale.to(torch.float32))
-    nn.utils.clip_grad_norm_(training.model.parameters(), training.config.clip_norm)
-    for group in training.optimizer.param_groups:
-        group["lr"] = training.config.learning_rate(training.step)
-    training.optimizer.step()
-    training.optimizer.zero_grad(set_to_none=True)
-    training.step += 1
-    if training.config.ema_decay:
-        training.update_average()
 
 
 def fit(
@@ -175,18 +167,39 @@ def fit(
     """
     config = with_precision(config, gang)
     if gang.device.type == "cuda":
-        _be_deterministic()
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        # Nothing reads unfilled memory, and filling it took 5 % of the time of WaveNet's steps.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # the module has it
+        torch.backends.cudnn.deterministic = True
     training = Training(model.to(gang.device), config, option)
-    checkpoints = Checkpoints(path=checkpoint, gang=gang, minutes=config.checkpoint_minutes, say=say)
-    checkpoints.resume(training)
+    training.resume(checkpoint, gang, say)
     if training.curve:
         resumed(training.curve)
     progress.resume_at(training.step)
     with keep_freed_memory(), fast_products(gang.device):
-        stepped = chosen_loss(loss, config, gang.device)
-        steps = Steps(training, gang.wrap(model), batches, stepped, gang)
-        measure = partial(_measure, training, validation, loss, gang)
-        _take_all(steps, training, checkpoints, measure, gang, progress, track)
+        steps = Steps(training, gang.wrap(model), batches, chosen_loss(loss, config, gang.device), gang)
+        saved = time.monotonic()
+        started = saved - training.seconds
+        while training.step < config.steps:
+            steps.take()
+            training.seconds = time.monotonic() - started
+            ended = training.step == config.steps
+            if training.step % config.validate_every == 0 or ended:
+                steps.settle()
+                point = _measure(training, validation, loss, gang)
+                training.record(point)
+                losses = f"training loss {point['train_loss']:.4f}, validation {point['validation_loss']:.4f}"
+                progress.note(f"step {point['step']}: {losses}")
+                track(point)
+            progress.advance_to(training.step)
+            # Rank 0 may save alone, but all processes refuse a loss together, at the next step at the latest.
+            due = gang.rank == 0 and time.monotonic() - saved > 60 * config.checkpoint_minutes
+            if (due and steps.finite) or ended:
+                steps.settle()
+                if gang.rank == 0:
+                    training.save(checkpoint)
+                saved = time.monotonic()
     best = config.keep == "best" and training.best_step > 0  # 0 without validation items
     model.load_state_dict(training.best if best else training.evaluated_weights())
     model.eval()
@@ -194,45 +207,20 @@ def fit(
     return TrainingRecord(curve=list(training.curve), steps=training.step, kept_step=kept)
 
 
-def _take_all(
-    steps: Steps[B],
-    training: Training,
-    checkpoints: Checkpoints,
-    measure: Callable[[], Point],
-    gang: Gang,
-    progress: Progress,
-    track: Callable[[Point], None],
-) -> None:
-    """Take the steps that are left, and record points and save checkpoints between them."""
-    config = training.config
-    started = time.monotonic() - training.seconds
-    while training.step < config.steps:
-        steps.take()
-        training.seconds = time.monotonic() - started
-        ended = training.step == config.steps
-        if training.step % config.validate_every == 0 or ended:
-            steps.settle()
-            training.record(measure())
-            point = training.curve[-1]
-            losses = f"training loss {point['train_loss']:.4f}, validation {point['validation_loss']:.4f}"
-            progress.note(f"step {point['step']}: {losses}")
-            track(point)
-        progress.advance_to(training.step)
-        # Rank 0 may save alone, but all processes refuse a loss together, at the next step at the latest.
-        if (checkpoints.due() and steps.finite) or ended:
-            steps.settle()
-            checkpoints.save(training)
-
-
 @torch.no_grad()
 def _measure(training: Training, validation: Sequence[B], loss: LossFunction[B], gang: Gang) -> Point:
     """Measure the evaluated weights at this step; the gang's processes share the validation batches."""
-    training.model.eval()
+    model, averaged = training.model, training.config.ema_decay > 0
+    present = copied(model) if averaged else {}
+    if averaged:
+        model.load_state_dict(training.average)
+    model.eval()
     sums = torch.zeros(2, dtype=torch.float64, device=gang.device)
-    with training.evaluated():
-        for batch in validation[gang.rank :: gang.size]:
-            with autocast(training.config, gang.device):
-                add_figures(sums, *loss(training.model, batch.to(gang.device)))
+    for batch in validation[gang.rank :: gang.size]:
+        with autocast(training.config, gang.device):
+            add_figures(sums, *loss(model, batch.to(gang.device)))
+    if averaged:
+        model.load_state_dict(present)
     total, items = gang.all_sum(sums).tolist()
     require_finite(total, "validation loss", training.step, training)
     return Point(
@@ -240,11 +228,3 @@ def _measure(training: Training, validation: Sequence[B], loss: LossFunction[B],
         train_loss=training.running[0] / max(training.running[1], 1),
         validation_loss=total / items if items else math.nan,
     )
-
-
-def _be_deterministic() -> None:
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    # Nothing reads unfilled memory, and filling it took 5 % of the time of WaveNet's steps.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a property of the module
-    torch.backends.cudnn.deterministic = True

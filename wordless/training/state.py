@@ -10,11 +10,8 @@ import hashlib
 import json
 import math
 import os
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -79,9 +76,6 @@ def _hash(tensors: Mapping[str, Tensor], text: str) -> str:
     return digest.hexdigest()
 
 
-Saved = tuple[dict[str, Tensor], dict[str, object]]  # tensors and values of a checkpoint
-
-
 class Training:
     """The state of a training, and its checkpoints."""
 
@@ -92,7 +86,7 @@ class Training:
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
         )
-        self.average = _copied(model) if config.ema_decay else {}
+        self.average = copied(model) if config.ema_decay else {}
         self.step = 0
         self.seconds = 0.0
         self.curve: list[Point] = []
@@ -108,12 +102,8 @@ class Training:
         values = {name: getattr(self, name) for name in PROGRESS}
         write_checkpoint(path, {**self._weights_by_name(), **moments}, values)
 
-    def read(self, path: Path) -> Saved:
-        """Read the tensors and values of a checkpoint, and change nothing.
-
-        Raises:
-            CheckpointError: the file is damaged, or belongs to another training.
-        """
+    def _read(self, path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
+        """Read a checkpoint and change nothing; a `CheckpointError` if it is damaged, or of another training."""
         tensors, values = read_checkpoint(path)
         weights = self._weights_by_name()
         known = {**weights, **self._empty_moments()}
@@ -125,9 +115,24 @@ class Training:
             raise CheckpointError("it is of another model")
         return tensors, values
 
-    def restore(self, saved: Saved) -> None:
-        """Continue from what `read` gave. The memory layout stays, because it decides how sums are rounded."""
-        tensors, values = saved
+    def resume(self, path: Path, gang: Gang, say: Callable[[str], None]) -> None:
+        """Continue from the last checkpoint, if there is a whole one; a damaged file is renamed to ``*.damaged``.
+
+        The memory layout of the tensors stays, because it decides how sums are rounded.
+        """
+        gang.barrier()
+        saved = None
+        if gang.rank == 0 and os.path.lexists(path):
+            try:
+                saved = self._read(path)
+            except CheckpointError as damage:
+                damaged = path.with_suffix(".damaged")
+                remove(damaged)  # left by an earlier run
+                path.rename(damaged)
+                say(f"WARNING   {path} is damaged ({damage}): it is now {damaged.name}, and training begins anew")
+        if not gang.sum([float(saved is not None)])[0]:
+            return
+        tensors, values = saved or self._read(path)
         for name, value in self._weights_by_name().items():
             value.copy_(tensors[name])
         state = defaultdict[int, dict[str, Tensor]](dict)
@@ -179,59 +184,12 @@ class Training:
         """Return the averaged weights if averaging is on, else the present ones."""
         return self.average if self.config.ema_decay else self._weights()
 
-    @contextmanager
-    def evaluated(self) -> Iterator[None]:
-        """Give the model the averaged weights, if averaging is on, until the block ends."""
-        if not self.config.ema_decay:
-            yield
-            return
-        present = _copied(self.model)
-        self.model.load_state_dict(self.average)
-        yield
-        self.model.load_state_dict(present)
-
     def _weights(self) -> dict[str, Tensor]:
         if not self.config.ema_decay:
-            return _copied(self.model)
+            return copied(self.model)
         return {name: value.clone() for name, value in self.average.items()}
 
 
-def _copied(model: nn.Module) -> dict[str, Tensor]:
+def copied(model: nn.Module) -> dict[str, Tensor]:
+    """Copy the weights of a model."""
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-
-@dataclass(kw_only=True)
-class Checkpoints:
-    """Where the processes of a gang save a training, and when."""
-
-    path: Path
-    gang: Gang
-    minutes: float  # between checkpoints
-    say: Callable[[str], None]
-    _saved: float = field(default_factory=time.monotonic)
-
-    def due(self) -> bool:
-        """Return whether this process shall save now."""
-        return self.gang.rank == 0 and time.monotonic() - self._saved > 60 * self.minutes
-
-    def save(self, training: Training) -> None:
-        """Save the training; rank 0 does it for all."""
-        if self.gang.rank == 0:
-            training.save(self.path)
-        self._saved = time.monotonic()
-
-    def resume(self, training: Training) -> None:
-        """Continue from the last checkpoint, if there is a whole one; a damaged file is renamed to ``*.damaged``."""
-        self.gang.barrier()
-        saved = None
-        if self.gang.rank == 0 and os.path.lexists(self.path):
-            try:
-                saved = training.read(self.path)
-            except CheckpointError as damage:
-                damaged = self.path.with_suffix(".damaged")
-                remove(damaged)  # left by an earlier run
-                self.path.rename(damaged)
-                told = f"{self.path} is damaged ({damage}): it is now {damaged.name}, and training begins anew"
-                self.say(f"WARNING   {told}")
-        if self.gang.sum([float(saved is not None)])[0]:
-            training.restore(saved or training.read(self.path))
