@@ -25,7 +25,8 @@ from wordless.audio.recordings.manifest import number_of
 from wordless.base.errors import InputError
 from wordless.base.values import nan_as_none
 
-Kind = Literal["raven", "elan", "textgrid", "audacity", "csv", "kaldi", "lhotse", "rttm", "ctm", "lab"]
+# of several kinds that agree, the first is used: it knows most
+Kind = Literal["raven", "elan", "textgrid", "csv", "audacity", "kaldi", "lhotse", "rttm", "ctm", "lab"]
 AnnotationKind = Literal["auto", "none", Kind]
 
 
@@ -37,6 +38,9 @@ class AnnotationConfig:
     tier: str | None = None  # tier, or column of a table, that has the labels; None: the only one
     option: str = "tier"  # that names it
     group: str | None = None  # column of a table that has the groups
+
+
+AUTO = AnnotationConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ def read(kind: Kind, path: Path, shown: str, config: AnnotationConfig) -> list[A
             return elan(read_annotation_bytes(path, xml=True), shown)
         case "textgrid":
             return textgrid(read_annotation_text(path), shown)
-    return columns(read_annotation_text(path), shown, kind, config.tier, config.group)
+    return columns(read_annotation_text(path), shown, kind, config)
 
 
 def one_line(text: str) -> str:
@@ -84,10 +88,9 @@ _FIXED: dict[str, tuple[str, ...]] = {
 }
 _HTK, _LEAST = 1e7, 1e6  # HTK counts 100 ns; smaller whole numbers are samples or seconds
 FIRST = 50  # lines that show what a text holds
-# Columns that Raven and BirdNET write for every selection, and other measurements, which end in their unit
-_MEASURED = re.compile(
-    r"(begin|end) (file|path|date|date time|clock time|hour|day)|selection|view|channel|confidence|score|notes|"
-    r"comments|peak lag|snr nist quick|length|occupancy|"
+# Columns with text that Raven writes for every selection, and measurements, which end in their unit
+_NO_LABEL = re.compile(
+    r"(begin|end) (file|path|date|date time|clock time|hour|day)|view|notes|comments|"
     r".*\((s|ms|hz|khz|db.*|u|u.|bits|frames|samples|hh.*|pa.*|%|.*/hz)\)"
 )
 _OFFSET = "file offset (s)"
@@ -135,15 +138,12 @@ def fits(text: str, kind: Kind, *, wanted: bool) -> bool:
     return 3 * len(good) >= 2 * len(parts) > 0 and not (measured or (whole and delimiter is None))
 
 
-def columns(text: str, shown: str, kind: Kind, label: str | None = None, group: str | None = None) -> list[Annotation]:
-    """Read a part in each line; a line that begins with a backslash has the frequency bounds of the part before it.
-
-    ``label`` and ``group`` name columns of a header.
-    """
+def columns(text: str, shown: str, kind: Kind, config: AnnotationConfig = AUTO) -> list[Annotation]:
+    """Read a part in each line; a line that begins with a backslash has the frequency bounds of the part before it."""
     delimiter, header = (None, []) if kind in _FIXED else layout(text)
     rows = [(f"{shown}:{number}", cells) for number, cells in _rows(text, delimiter)]
     if header:
-        return _below(header, rows[1:], shown, kind, label, group)
+        return _below(header, rows[1:], shown, config)
     names, found = _FIXED.get(kind, (*SPAN_FIELDS, "label")), list[Annotation]()
     for where, cells in rows:
         if cells[0] == "\\" and found:
@@ -164,9 +164,10 @@ def columns(text: str, shown: str, kind: Kind, label: str | None = None, group: 
 
 
 def _below(
-    header: list[str], rows: list[tuple[str, list[str]]], shown: str, kind: Kind, label: str | None, group: str | None
+    header: list[str], rows: list[tuple[str, list[str]]], shown: str, config: AnnotationConfig
 ) -> list[Annotation]:
     """Read the rows below a header; each column that may hold labels is a tier."""
+    label, group = config.tier, config.group
     lower, times = [name.lower() for name in header], time_columns(header)
     if twice := next((name for name in lower if name and lower.count(name) > 1), None):
         raise InputError(f"{shown}:1: the header names {twice} twice; name each column once")
@@ -175,13 +176,12 @@ def _below(
     table = [dict(zip_longest(lower, cells[: len(lower)], fillvalue="")) for _, cells in rows]
     files = [cells.get("begin path") or cells.get("begin file", "") for cells in table]
 
-    # the usual column of labels if there is one, else those with text, else all that are no measurements
+    # the usual column of labels if there is one, else those with text
     others = {*PATH_COLUMNS, *(column.lower() for column in times.values()), (group or "").lower()}
-    free = [name for name in header if name.lower() not in others and not _MEASURED.fullmatch(name.lower())]
-    free = [name for name in free if len(free) == 1 or any(cells[name.lower()] for cells in table)]
+    free = [name for name in header if name.lower() not in others and any(cells[name.lower()] for cells in table)]
     texts = [name for name in free if any(number_of(cells[name.lower()] or "0") is None for cells in table)]
     chosen = [label] if label and label.lower() in lower else [name for name in free if name.lower() in _USUAL]
-    chosen = chosen or texts or (free if kind == "raven" or len(free) == 1 else []) or [""]
+    chosen = chosen or [name for name in texts if not _NO_LABEL.fullmatch(name.lower())] or [""]
     parts = list[Annotation]()
     for cells, file, (where, values) in zip(table, files, rows, strict=True):
         fields = {name: cells.get(column, "") for name, column in {**_KEPT, "group": (group or "").lower()}.items()}

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from pathlib import Path, PurePosixPath
+from typing import get_args
 
 import numpy as np
 
@@ -31,11 +32,6 @@ from wordless.audio.recordings.manifest import Clip, Clips, Rejected
 from wordless.base.errors import InputError
 from wordless.base.text import counted
 
-FORMATS: dict[Kind, str] = {  # of several kinds that agree, the first is used: it knows most
-    **{"raven": "Raven selection table", "elan": "ELAN document", "textgrid": "Praat TextGrid", "csv": "label table"},
-    **{"audacity": "label track", "kaldi": "Kaldi data folder", "lhotse": "lhotse manifest", "rttm": "RTTM file"},
-    **{"ctm": "CTM file", "lab": ".lab file"},
-}
 _NAMING: tuple[Kind, ...] = ("kaldi", "lhotse", "rttm", "ctm")  # name recordings in their lines
 _SUFFIXES: dict[str, Kind] = {".eaf": "elan", ".textgrid": "textgrid", ".rttm": "rttm", ".ctm": "ctm"}
 _TEXTS: dict[str, Kind] = {".txt": "audacity", ".selections": "audacity", ".lab": "lab", ".csv": "csv", ".tsv": "csv"}
@@ -82,16 +78,16 @@ def annotations_below(folder: Folder, recordings: Sequence[str], config: Annotat
     names = sorted(not_sound(folder.files))  # of equal parts the first file counts, in any order of a disk
     if config.kind == "none" or not (names or config.kind != "auto" or config.tier or config.group):
         return None
-    found: dict[Kind, list[str]] = {kind: [] for kind in FORMATS}
-    places, unread = Places(folder.root, recordings), list[str]()
-    for name in names:
-        own = bool(places.of_file(name))
-        kind = kind_of(folder.root / name, config.kind, own=own)
-        (unread if kind is None else found[kind]).append(name)
-    wanted = {kind: names for kind, names in found.items() if names and config.kind in ("auto", kind)}
-    others = places.unread(unread)
+    places = Places(folder.root, recordings)
+    kinds = {name: kind_of(folder.root / name, config.kind, own=bool(places.of_file(name))) for name in names}
+    found = {
+        kind: [name for name in names if kinds[name] == kind]
+        for kind in get_args(Kind)
+        if config.kind in ("auto", kind)
+    }
+    wanted, others = {kind: of for kind, of in found.items() if of}, places.unread(n for n in names if not kinds[n])
     if config.kind != "auto" and not wanted:
-        rule = "; ".join([f"{folder.root} holds no {FORMATS[config.kind]}", *others])
+        rule = "; ".join([f"{folder.root} holds none", *others])
         raise InputError(option="annotations", value=config.kind, rule=rule)
     annotated = _collect(places, wanted, config) or Clips.from_rows(folder.root, ())
     return replace(annotated, notices=(*annotated.notices, *others)) if wanted or others else None
@@ -210,7 +206,7 @@ def _joined(
             remedy = f"choose one, such as `annotations`={next(iter(kinds))}, or none for whole recordings"
             raise InputError(problem, remedy=remedy)
         every += next(iter(kinds.values())).values()
-    files = ", ".join(counted(count, FORMATS[kind]) for kind, count in read_files.items())
+    files = ", ".join(counted(count, f"{kind} file") for kind, count in read_files.items())
     said = [f"{counted(len(every), 'annotated part')} of {counted(len(parts), 'recording')} from {files}"]
     if unlabelled := sum(known.label is None for known in every):
         said.append(f"{counted(unlabelled, 'part')} without a label are used as unlabelled clips")

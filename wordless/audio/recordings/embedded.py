@@ -175,20 +175,15 @@ class EmbeddedConfig(Options):
         if self.other and self.sentences:  # before the voices, whose number follows from the sentences
             rule = f"sentences is {self.sentences}, and the other voices speak words: choose sentences=0"
             raise InputError(option="other", value=True, rule=rule)
-        for name, among in (("voices", self.all_voices), ("words", self.all_words)):
+        for name, among in zip(("voices", "words"), self.material, strict=True):
             if getattr(self, name) > len(among):
                 rule = f"choose 1 to {len(among)}{' with other=true' if self.other else ''}"
                 raise InputError(option=name, value=getattr(self, name), rule=rule)
 
     @property
-    def all_voices(self) -> tuple[str, ...]:
-        """The voices that the first ``voices`` are taken from."""
-        return OTHER_VOICES if self.other else VOICES
-
-    @property
-    def all_words(self) -> tuple[str, ...]:
-        """The words that the first ``words`` are taken from."""
-        return OTHER_WORDS if self.other else WORDS
+    def material(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """All voices and all words, of which the first are taken."""
+        return (OTHER_VOICES, OTHER_WORDS) if self.other else (VOICES, WORDS)
 
 
 def fill_in(
@@ -227,7 +222,7 @@ def utterances(config: EmbeddedConfig) -> tuple[Utterance, ...]:
     """
     seed, said = config.seed, list[Utterance]()
     if not config.sentences:
-        words, voices = config.all_words, config.all_voices
+        voices, words = config.material
         for voice, word, take in product(range(config.voices), range(config.words), range(config.takes)):
             name = f"{words[word]}_{voices[voice]}_{take}"
             said.append(utterance(words[word], name, voice, place=word, take=take, seed=seed, voices=voices))

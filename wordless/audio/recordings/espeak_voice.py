@@ -38,12 +38,8 @@ class _Event(ctypes.Structure):
     """espeak_EVENT."""
 
     _fields_ = (
-        ("type", ctypes.c_int),
-        ("unique_identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int),  # ms
-        ("sample", ctypes.c_int),
+        *((name, ctypes.c_int) for name in ("type", "unique_identifier", "text_position", "length")),
+        *((name, ctypes.c_int) for name in ("audio_position", "sample")),  # ms, samples
         ("user_data", ctypes.c_void_p),
         ("string", ctypes.c_char * 8),  # name of the phoneme
     )

@@ -229,14 +229,14 @@ def _units(frame: DataFrame, config: SplitConfig) -> dict[str, list[int]]:
     joined: dict[str, str] = {}  # each unit -> another of those that it is joined with, earlier in sorted order
 
     def whole(unit: str) -> str:
-        while (earlier := joined.get(unit, unit)) != unit:
-            joined[unit] = joined.get(earlier, earlier)  # halves the way of the next search
-            unit = earlier
+        while unit in joined:
+            unit = joined[unit]
         return unit
 
     for path, unit in zip(paths, own, strict=True) if config.by != "fold" else ():
-        one, other = whole(unit), whole(first.setdefault(path, unit))
-        joined[max(one, other)] = min(one, other)
+        earlier, later = sorted((whole(unit), whole(first.setdefault(path, unit))))
+        if earlier != later:
+            joined[later] = earlier
     units: dict[str, list[int]] = defaultdict(list)
     for row, unit in zip(frame.index.tolist(), own, strict=True):
         units[whole(unit)].append(row)
@@ -401,10 +401,9 @@ def folds(manifest: Clips, by: FoldBy, *, at_most: int | None = None, shared_gro
         problem = f"the clips are of {len(values)} {by}s ({', '.join(values)})"
         remedy = "folds need at least 3, to train, validate and test: add recordings of others, or measure on one split"
         raise InputError(problem, remedy=remedy)
-    first: dict[str, str] = {}
-    for path, group in zip(paths, of_clip, strict=True) if by == "group" else ():
-        if (other := first.setdefault(path, group)) != group:
-            problem = f"{path} holds parts of the groups {other!r} and {group!r}, of which one would train"
+    for path, groups in manifest.frame.groupby("path")[by].unique().items() if by == "group" else ():
+        if len(groups) > 1:
+            problem = f"{path} holds parts of the groups {groups[0]!r} and {groups[1]!r}, of which one would train"
             remedy = "give both groups one name in the table, or measure on one split (`folds`=null)"
             raise InputError(f"{problem} and the other test", remedy=remedy)
     count = min(at_most or len(values), len(values))
