@@ -15,7 +15,6 @@ five. All pairs of neighbouring words occur in the others.
 import hashlib
 import json
 import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import numpy as np
@@ -276,17 +276,16 @@ def speak(spoken: Sequence[Utterance], cache: Path, *, seed: int, phones: bool =
             shutil.rmtree(left, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)  # a folder from which files were removed
         # a unique name: a killed run's engine may still write
-        aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.aside")
-        aside.mkdir()
-        try:
-            with named_write_errors(folder):
-                _run_engine({"folder": str(aside.resolve()), **_request(spoken, seed=seed, phones=phones)})
-                os.sync()  # thousands of small files at once; the folder gets its name when they are on the disk
-                aside.replace(folder)
-                flush_folder(folder.parent)
-        except BaseException:
-            shutil.rmtree(aside, ignore_errors=True)
-            raise
+        with (
+            named_write_errors(folder),
+            TemporaryDirectory(".aside", f".{folder.name}.", folder.parent, ignore_cleanup_errors=True) as aside,
+        ):
+            made = Path(aside, folder.name).resolve()
+            made.mkdir()
+            _run_engine({"folder": str(made), **_request(spoken, seed=seed, phones=phones)})
+            os.sync()  # thousands of small files at once; the folder gets its name when they are on the disk
+            made.replace(folder)
+            flush_folder(folder.parent)
     return folder
 
 

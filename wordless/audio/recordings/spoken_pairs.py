@@ -9,7 +9,7 @@ text are joined, and in the wrong sound the second part has another speaker, gen
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import permutations, product
 from typing import Literal, get_args
@@ -101,7 +101,7 @@ FEWEST_VOICES, MOST_VOICES = 4, 28  # two women and two men at least; as long as
 LOW, HIGH = 30, 70  # pitches of eSpeak, the ends of the corpus's range
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class JoinedSound:
     """Two parts of a text, one after the other."""
 
@@ -110,7 +110,7 @@ class JoinedSound:
     seed: int = 0  # of the noise
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class ConsistencyPair:
     """A sound that stays the same, and one that changes between the parts of the same text."""
 
@@ -142,21 +142,18 @@ def consistency_pairs(
         four = voice // FEWEST_VOICES
         say = partial(speak, number=number, speed=utterance("", "", four, place=number, seed=seed).speed)
         item, pitch = " ".join(texts[number]), LOW if (four + number) % 2 else HIGH
-        add = partial(ConsistencyPair, item=item)
         low, high = ((say(0, by=voice, pitch=each), say(1, by=voice, pitch=each)) for each in (LOW, HIGH))
         for first, second, other in ((*low, high[1]), (*high, low[1])):
-            right, wrong = JoinedSound(files=(first, second)), JoinedSound(files=(first, other))
-            pairs.append(add(change="pitch", right=right, wrong=wrong))
+            pairs.append(ConsistencyPair("pitch", item, JoinedSound((first, second)), JoinedSound((first, other))))
         first, second = low if pitch == LOW else high
-        same = JoinedSound(files=(first, second))
+        same = JoinedSound((first, second))
         partners: dict[Change, int] = {"speaker": voice ^ 2, "gender": voice ^ 1}  # women have even numbers
         for change, partner in partners.items():
-            wrong = JoinedSound(files=(first, say(1, by=partner, pitch=pitch)))
-            pairs.append(add(change=change, right=same, wrong=wrong))
-        behind = partial(replace, same, seed=len(pairs))
+            pairs.append(ConsistencyPair(change, item, same, JoinedSound((first, say(1, by=partner, pitch=pitch)))))
+        seed_of_noise = len(pairs)
         for noise, other in permutations(NOISES):
-            right, wrong = behind(noises=(noise, noise)), behind(noises=(noise, other))
-            pairs.append(add(change="background", right=right, wrong=wrong))
+            right, wrong = (JoinedSound(same.files, (noise, behind), seed_of_noise) for behind in (noise, other))
+            pairs.append(ConsistencyPair("background", item, right, wrong))
     return tuple(pairs), tuple(spoken.values())
 
 
