@@ -76,15 +76,10 @@ def create_network(body: Body, network: BodyNetwork, task: Task, *, seed: int) -
     return FineTunedNetwork(network, head, body.reading).float()  # whatever PyTorch's default type is
 
 
-@dataclass(frozen=True, kw_only=True)
-class TaskLoss:
-    """The loss of a task for the training loop."""
-
-    task: Task
-
-    def __call__(self, model: nn.Module, batch: LabelledBatch) -> tuple[Tensor, int]:
-        outputs, steps = model(batch.inputs, batch.lengths)
-        return self.task.loss(outputs.float(), steps, batch.targets, training=model.training)
+def task_loss(model: nn.Module, batch: LabelledBatch, *, task: Task) -> tuple[Tensor, int]:
+    """Compute the loss of a task for the training loop."""
+    outputs, steps = model(batch.inputs, batch.lengths)
+    return task.loss(outputs.float(), steps, batch.targets, training=model.training)
 
 
 _CARD = """---

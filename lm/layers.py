@@ -29,7 +29,7 @@ from lm.bodies.wav2vec2 import Wav2vec2Body
 from lm.finetuned import FineTunedModel
 from lm.heads import ClassificationTask, ClipHead
 from lm.model import GPTInput, LanguageModel
-from lm.options import PARTS, POOLINGS, RESIDUAL, VECTORS, Means, Pooling, States, VectorConfig
+from lm.options import PARTS, POOLINGS, RESIDUAL, VECTORS, Pooling, States, VectorConfig
 from lm.probing.vectors import FloatArray, RunningPools, assemble, means_of, pooling_weights, takes_max
 from lm.tokens import Window, windows
 from tokenizer.codes import Codes, SoftCodes
@@ -63,15 +63,6 @@ class LayerReader:
     frames: SpectrogramReader | None = None  # of the recordings, for a network of normalised log-mel
     device: str
     vectors: VectorConfig = VECTORS
-
-    def network(self) -> Any:
-        """Create or load the network on its device, in evaluation mode; `loaded` calls this once in each process."""
-        if self.trained is not None:
-            return FineTunedModel.from_pretrained(self.trained, device=self.device).network.body
-        if self.body is not None:
-            return self.body.create(seed=self.seed, weights=self.weights).eval().to(self.device)
-        assert self.weights is not None, "such a GPT lies in a folder"
-        return load_sound_gpt(self.weights).eval().to(self.device)
 
     def pieces_of(self, view: View) -> Pieces:
         """Return what the network reads of a view."""
@@ -173,8 +164,13 @@ def pool_layers(
 
 @lru_cache(maxsize=1)
 def loaded(reader: LayerReader) -> Any:
-    """Load the network of a reader, once in each process."""
-    return reader.network()
+    """Create or load the network of a reader on its device, in evaluation mode, once in each process."""
+    if reader.trained is not None:
+        return FineTunedModel.from_pretrained(reader.trained, device=reader.device).network.body
+    if reader.body is not None:
+        return reader.body.create(seed=reader.seed, weights=reader.weights).eval().to(reader.device)
+    assert reader.weights is not None, "such a GPT lies in a folder"
+    return load_sound_gpt(reader.weights).eval().to(reader.device)
 
 
 def head_scores(folder: Path, pooled: Mapping[str, FloatArray], *, last: str) -> FloatArray:
@@ -208,7 +204,10 @@ def embed(
     gpt, config, means = model.gpt, model.gpt.config, means_of(poolings)
     readings = [model.reading(codes) for codes in clips]
     per_step = config.positions_per_step(model.predicted.streams)
-    weights = [_weights(len(reading.values), means, per_step) for reading in readings]
+    weights = list[FloatArray]()  # of each position of a recording in each part of all means (parts, positions)
+    for steps in (len(reading.values) for reading in readings):
+        of_steps = [np.zeros((0, steps), np.float32), *(pooling_weights(steps, each) for each in means)]
+        weights.append(np.repeat(np.concatenate(of_steps) / per_step, per_step, axis=1))
     layers, dim = (config.layers, config.ffn_dim) if inner else (1 + config.layers, config.model_dim)
     sums = np.zeros((layers, len(clips), sum(PARTS[each] for each in means), dim), np.float32)
     peaks, largest = np.zeros((layers, len(clips), 1, dim), np.float32), any(map(takes_max, poolings))
@@ -269,12 +268,6 @@ def states_over_time(model: LanguageModel, codes: Codes, layers: Sequence[int]) 
     states = model.hidden_states(codes, layers)  # (layers, time * streams, model_dim)
     by_step = states.reshape(len(layers), len(codes.values), model.predicted.streams, states.shape[2])
     return by_step.mean(2).transpose(0, 1).flatten(1)
-
-
-def _weights(steps: int, means: Sequence[Means], per_step: int) -> FloatArray:
-    """Return the weight of each position of a recording in each part of all means ``(parts, positions)``."""
-    weights = np.concatenate([np.zeros((0, steps), np.float32), *(pooling_weights(steps, each) for each in means)])
-    return np.repeat(weights / per_step, per_step, axis=1)
 
 
 def _batches(clips: Sequence[GPTInput], capacity: int, batch_tokens: int) -> Iterator[list[Passage]]:

@@ -14,7 +14,7 @@ GPT may also have it among its codes, as one more stream.
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import groupby, islice
@@ -23,12 +23,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lm.batches import CodeSequences, loss, validation_batches
 from lm.generation import Sampling, continue_codes, stream_codes
 from lm.gpt import GPT, create_gpt
-from lm.model_card import model_card, rates_card
 from lm.options import LOOK_AHEAD, GPTConfig, Pitch
 from lm.pitch import PitchHead, fit_pitch
 from lm.tokens import Conditions, Vocabulary, Window, windows
@@ -43,10 +42,12 @@ from tokenizer.codes import (
     require_same_codebook,
 )
 from tokenizer.saved import load_rates, save_rates
+from wordless.base.causal_transformer import make_exportable
 from wordless.base.errors import InputError, require, samples_to_generate
 from wordless.base.machine import copy_to, require_device
 from wordless.base.saved_models import LANGUAGE_MODEL, holds_rates, load_network, model_folder, reading, write_model
 from wordless.base.seeds import named_seed, require_seed
+from wordless.base.text import escape_markdown
 
 FloatArray = npt.NDArray[np.float32]
 PITCHED_TOGETHER = 16  # time steps of a stream whose states are computed together
@@ -177,7 +178,7 @@ class LanguageModel:
         if self.coarser:
             alone = copy(self)
             alone.coarser = ()
-            return save_rates(folder, [*self.coarser, alone], self.format, card=rates_card(self.format))
+            return save_rates(folder, [*self.coarser, alone], self.format, card=_rates_card(self.format))
         config: dict[str, object] = {"gpt": asdict(self.gpt.config), "codes": self.format.as_dict()}
         if self.gpt.conditions is not None:
             config["look_ahead"] = self.gpt.conditions.look_ahead
@@ -510,3 +511,102 @@ def _gpt(config: GPTConfig, codes: CodesFormat, pitch: PitchHead | None, look_ah
 def _pitch_draws(seed: int, number: int) -> np.random.Generator:
     """Return the random numbers of the pitch of a continuation: others than those of its codes."""
     return np.random.default_rng([seed, number, named_seed("pitch")])
+
+
+_CARD = """---
+library_name: wordless
+tags: [audio, unit-language-model]
+---
+
+# {title}
+
+{about}
+
+| | |
+|---|---|
+{rows}
+
+```python
+import wordless
+
+model = wordless.LanguageModel.from_pretrained("path/of/this/folder")
+more = model.generate(codes, seconds=3)  # codes: what the tokenizer of this codebook made of a recording
+```
+
+It knows only the sounds that it was trained on, and may continue a voice: say so wherever what it makes is published.
+"""
+_GPT = "A decoder-only transformer that continues recordings as discrete codes, without text."
+_UPSAMPLER = (
+    "A decoder-only transformer that predicts the codes of one rate from earlier codes of this rate, and from the "
+    "coarser codes that cover them. It works together with the models of the coarser rates, in the folders beside it."
+)
+_RATES = (
+    "A GPT continues recordings as codes of the coarsest rate, and an upsampler for each finer rate adds its codes: "
+    "the folders `rate_1` to `rate_{count}`."
+)
+
+
+def model_card(gpt: GPT, codes_format: CodesFormat, *, began_at: str | None = None) -> str:
+    """Write a model's sizes, codebook and use; its training began at weights with the SHA-256 ``began_at``."""
+    config, predicted = gpt.config, codes_format.formats[-1]
+    seconds, rate = gpt.capacity / predicted.codes_per_second, f"{predicted.codes_per_second:g} time steps per second"
+    rows = {
+        "parameters": f"{sum(parameter.numel() for parameter in gpt.parameters()):,}",
+        "layers, width, heads": f"{config.layers}, {config.model_dim}, {config.heads}",
+        "context": f"{config.context} positions ({config.interleaving}): {seconds:.1f} s",
+        "codebook": f"{predicted.codebook_size} codes x {predicted.streams} stream(s), {rate}",
+    }
+    if gpt.conditions is not None:
+        coarser = ", ".join(f"{each.codes_per_second:g}" for each in codes_format.formats[:-1])
+        next_codes = f"the covering code and the next {gpt.conditions.look_ahead}"
+        rows["reads"] = f"codes of {coarser} time steps per second: {next_codes}"
+    if began_at is not None:
+        rows["training began at the weights with the SHA-256"] = f"`{began_at[:16]}`"
+    if gpt.conditions is None:
+        return _card("Unit language model", _GPT, rows, predicted)
+    return _card("Upsampler of a unit language model", _UPSAMPLER, rows, predicted)
+
+
+def _rates_card(codes_format: CodesFormat) -> str:
+    """Write the rates and codebooks of a model of several rates."""
+    rates = enumerate(codes_format.formats, 1)
+    rows = {f"`rate_{number}`": f"{own.codes_per_second:g} time steps per second" for number, own in rates}
+    about = _RATES.format(count=len(codes_format.formats))
+    return _card("Unit language model of several rates", about, rows, codes_format)
+
+
+def _card(title: str, about: str, rows: dict[str, str], codes: CodesFormat) -> str:
+    """Write a card; the model belongs to the codebooks of a format, and codes of others are refused."""
+    prints = {"tokenizer": codes.tokenizer, "codebook; codes of others are refused": codes.codebook}
+    rows = rows | {f"fingerprint of the {of}": f"`{escape_markdown(each)}`" for of, each in prints.items()}
+    return _CARD.format(
+        title=title, about=about, rows="\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    )
+
+
+class CodesToLogits(nn.Module):
+    """The model for ONNX: codes ``(batch, time, streams)``, int64 -> logits ``(batch, time * streams + 1, codes)``.
+
+    Logits ``p`` are of code ``p``, counted time-major and stream-minor, given all codes before it; the last ones are
+    of the code that would follow. Time is at most `lm.gpt.GPT.capacity`.
+    """
+
+    def __init__(self, model: LanguageModel) -> None:
+        super().__init__()
+        if model.gpt.conditions is not None:
+            raise InputError(f"{model.name} reads codes of coarser rates, which is not written as ONNX; export rate 1")
+        if model.predicted.pitch is not None:
+            raise InputError(
+                f"{model.name} reads the pitch among the codes, which is not written as ONNX; train it with "
+                "lm.pitch=beside"
+            )
+        self.gpt = deepcopy(model.gpt).cpu().eval()
+        make_exportable(self.gpt)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Compute the logits of windows that begin at the start of a recording, or anywhere else."""
+        vocabulary = self.gpt.vocabulary
+        tokens = vocabulary.sequences(codes)
+        steps = vocabulary.steps(tokens) if self.gpt.by_step else tokens[..., None]  # (N, positions, tokens of each)
+        states = self.gpt.decoded_steps(steps)
+        return self.gpt.logits(states)[:, : tokens.shape[1]]

@@ -19,8 +19,7 @@ from huggingface_hub import HfApi, ModelCard, ModelCardData
 from torch import Tensor
 
 from lm.finetuned import FineTunedModel
-from lm.model import LanguageModel
-from lm.onnx import CodesToLogits
+from lm.model import CodesToLogits, LanguageModel
 from pipelines.commandline.choices import is_embedded
 from pipelines.commandline.outputs import new_folder
 from pipelines.demonstration.answers import DemoModels

@@ -134,8 +134,10 @@ class AudioTransformer(BodyNetwork):
         states, steps = self._embed(inputs, lengths)
         found = []
         for number, layer in enumerate(self.layers):
-            if number:
-                states, steps = self._between(states, steps, number)
+            if number and self.config.variant == "wavelet":
+                states = decompose(states, steps, levels=self.config.wavelet_levels)
+            elif number and self.config.variant == "pooling" and number % self.config.pool_every == 0:
+                states, steps = pool_pairs(states, steps)
             own, whole = inside(states, steps), bool((steps >= states.shape[1]).all())
             states = layer(states, src_key_padding_mask=None if whole else ~own)
             last = number == len(self.layers) - 1
@@ -161,15 +163,6 @@ class AudioTransformer(BodyNetwork):
         embeddings = self.scale(self.front_end(patches))
         places = copy_to(sinusoids(patches.shape[1], self.config.width).to(embeddings.dtype), embeddings.device)
         return self.dropout(embeddings + places), -(-lengths // self.patch)
-
-    def _between(self, states: Tensor, steps: Tensor, number: int) -> Frames:
-        match self.config.variant:
-            case "plain":
-                return states, steps
-            case "pooling":
-                return pool_pairs(states, steps) if number % self.config.pool_every == 0 else (states, steps)
-            case "wavelet":
-                return decompose(states, steps, levels=self.config.wavelet_levels), steps
 
 
 def normalise(samples: Tensor, lengths: Tensor) -> Tensor:

@@ -24,8 +24,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -40,8 +40,6 @@ from lm.bodies.clips import augment
 from lm.bodies.options import HEADS, LAYERS, AstConfig, AugmentationConfig, Size
 from lm.finetuning import RANDOM, AstOptions
 from wordless.audio.padding import inside, join_groups
-from wordless.audio.reading import read_blocks
-from wordless.audio.recordings.manifest import Clip
 from wordless.audio.views import View
 from wordless.audio.waveform import FloatArray
 from wordless.base.arrays import Array
@@ -131,11 +129,6 @@ AUDIOSET_STATISTICS = Statistics(mean=-4.2677393, std=4.5689974)
 PATCHES_AT_ONCE = 100  # that are read of a recording at once and written to disk
 
 
-def stored_filter_bank(filter_bank: Tensor) -> Tensor:
-    """Normalise log energies with AudioSet's statistics for any reader, as they are stored and augmented."""
-    return (filter_bank - AUDIOSET_STATISTICS.mean) / AUDIOSET_STATISTICS.std
-
-
 def _log_energies(stored: Tensor) -> Tensor:
     """Undo the normalisation with which filter banks are stored."""
     return stored * AUDIOSET_STATISTICS.std + AUDIOSET_STATISTICS.mean
@@ -146,16 +139,14 @@ def patches_along(view: View) -> int:
     return patches_of(view.num_samples(SAMPLE_RATE))
 
 
-def stored_filter_banks(root: Path, clip: Clip) -> Iterator[FloatArray]:
-    """Give the stored filter bank ``(time, 128)`` of a recording below ``root``, piece by piece, without overlap."""
-    return stored_pieces(read_blocks(root / clip.path, SAMPLE_RATE, part=clip.part))
+def stored_filter_banks(blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+    """Give the filter bank ``(time, 128)`` of blocks of samples at 16 kHz, piece by piece, without overlap.
 
-
-def stored_pieces(blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
-    """Give the stored filter bank of blocks of samples, as `stored_filter_banks` does."""
+    It is normalised with AudioSet's statistics for any reader, as it is stored and augmented.
+    """
     overlap = 0  # each piece except the first begins with the last frames of the previous piece
     for piece in filter_bank_stream(blocks, patches=PATCHES_AT_ONCE):
-        yield stored_filter_bank(piece).numpy()[overlap:]
+        yield ((piece - AUDIOSET_STATISTICS.mean) / AUDIOSET_STATISTICS.std).numpy()[overlap:]
         overlap = PATCH - STRIDE
 
 
@@ -188,7 +179,9 @@ def pretrained_weights(
         require_finite(tensors)
         statistics = AUDIOSET_STATISTICS
         if kind == AST and (folder / PREPROCESSOR).is_file():
-            statistics = build(Statistics, asdict(statistics) | _numbers(read_json(folder / PREPROCESSOR)), name="")
+            own = read_json(folder / PREPROCESSOR)
+            known = {name: own.get(name, default) for name, default in asdict(statistics).items()}
+            statistics = build(Statistics, known, name="")
         return _adapt(tensors, kind, grid), statistics
 
 
@@ -230,11 +223,6 @@ def _config(folder: Path, option: str) -> dict[str, object]:
     return config
 
 
-def _numbers(values: Mapping[str, object]) -> dict[str, object]:
-    """Select the statistics among the values of a preprocessor."""
-    return {field.name: values[field.name] for field in fields(Statistics) if field.name in values}
-
-
 def _adapt(tensors: dict[str, Tensor], kind: str, grid: tuple[int, int]) -> dict[str, Tensor]:
     """Adapt the weights to one channel, two tokens, and positions of the wanted grid."""
     positions, tokens = tensors[POSITIONS], LEADING_TOKENS[kind]  # (1, tokens + F * T, D)
@@ -266,15 +254,6 @@ DEFAULT_EPSILON = 1e-6  # of layer normalisations with random weights
 TOKENS = 2  # class and distillation token, before the patches
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class AstStates:
-    """The states of the transformer for a batch."""
-
-    clip: Tensor  # (batch, width): mean of class and distillation token, after the last normalisation
-    patches: Tensor  # (batch,) int64: patches along time of each clip
-    layers: Mapping[int, Tensor]  # layer -> (batch, patches, width), mean over frequency; zeros after a clip's end
-
-
 class AstEncoder(BodyNetwork):
     """An encoder of filter banks: states over time, or one for a clip, as AST is fine-tuned: its clip vector.
 
@@ -298,18 +277,18 @@ class AstEncoder(BodyNetwork):
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:
         """Map stored filter banks ``(batch, time, 128)`` to states ``(batch, patches, width)``, or one for a clip."""
-        found = self.states(_log_energies(inputs), lengths, layers=() if self.clip_vector else (LAYERS,))
+        wanted = () if self.clip_vector else (LAYERS,)
+        clip, patches, layers = self.states(_log_energies(inputs), lengths, layers=wanted)
         if self.clip_vector:
-            return found.clip[:, None], torch.ones_like(lengths)
-        return self.transformer.layernorm(found.layers[LAYERS]), found.patches
+            return clip[:, None], torch.ones_like(lengths)
+        return self.transformer.layernorm(layers[0]), patches
 
     def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
         """Compute the states of each layer for the filter banks of `filter_bank_stream`; the clip vector follows."""
-        found = self.states(inputs, lengths, layers=self.probed)
-        layers = [found.layers[layer] for layer in self.probed]
+        clip, patches, layers = self.states(inputs, lengths, layers=self.probed)
         if self.clip_vector:
-            layers.append(found.clip[:, None].expand(-1, int(found.patches.max()), -1))
-        return [(layer, found.patches) for layer in layers]
+            layers = (*layers, clip[:, None].expand(-1, int(patches.max()), -1))
+        return [(layer, patches) for layer in layers]
 
     def layer_states(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """Compute the states of each layer ``(layers, batch, patches, width)`` for stored filter banks."""
@@ -319,8 +298,14 @@ class AstEncoder(BodyNetwork):
     def stack(self) -> Sequence[nn.Module]:
         return [self.transformer.embeddings, *self.transformer.encoder.layer]
 
-    def states(self, filter_banks: Tensor, lengths: Tensor, *, layers: Sequence[int] = ()) -> AstStates:
-        """Compute the clip vectors, and the states after some layers (1 to 12)."""
+    def states(
+        self, filter_banks: Tensor, lengths: Tensor, *, layers: Sequence[int] = ()
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """Compute the clip vectors ``(batch, width)``: the normalised means of class and distillation token.
+
+        The patches along time of each clip ``(batch,)`` follow, and the states after each of some layers (1 to 12)
+        ``(batch, patches, width)``: means over frequency, zeros after a clip's end.
+        """
         patches = torch.div(lengths - PATCH + STRIDE - 1, STRIDE, rounding_mode="floor").clamp(min=0) + 1
         normalised = (filter_banks - self.mean) / (2 * self.std)
         normalised = normalised.masked_fill(~inside(filter_banks, lengths)[..., None], 0.0)
@@ -335,7 +320,7 @@ class AstEncoder(BodyNetwork):
         order = torch.cat(groups)
         clips = join_groups([clip[:, None] for clip, _ in read], order)[:, 0]
         states = join_groups([kept for _, kept in read], order)  # (batch, layers, patches, width)
-        return AstStates(clip=clips, patches=patches, layers=dict(zip(layers, states.unbind(1), strict=True)))
+        return clips, patches, states.unbind(1)
 
     def _read(self, normalised: Tensor, layers: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Compute ``(batch, width)`` and ``(batch, layers, patches, width)`` of clips with one number of patches."""
@@ -393,7 +378,7 @@ def _transformer(config: AstConfig, patches: int, *, seed: int, epsilon: float) 
 
 def _filter_banks(blocks: Iterable[FloatArray]) -> Array:
     """Convert blocks of samples to stored filter banks ``(time, 128)``."""
-    return np.concatenate([np.zeros((0, N_MELS), np.float32), *stored_pieces(blocks)]).astype(np.float16)
+    return np.concatenate([np.zeros((0, N_MELS), np.float32), *stored_filter_banks(blocks)]).astype(np.float16)
 
 
 @dataclass(frozen=True, kw_only=True)

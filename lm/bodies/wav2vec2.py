@@ -57,8 +57,6 @@ if TYPE_CHECKING:
 
 
 Masks = npt.NDArray[np.bool_]  # (batch, frames)
-
-
 NO_MASKS = MaskConfig(share=0.0)
 
 
@@ -254,25 +252,20 @@ def transformers_config(config: Wav2vec2Config, *, diversity_weight: float = 0.0
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class MaskedLoss:
-    """Nats of telling a masked frame's target from the negatives, plus a weighted penalty for unused codes.
+def masked_loss(model: nn.Module, batch: MaskedBatch, *, diversity_weight: float) -> tuple[Tensor, int]:
+    """Sum over masked frames the nats of telling the target from the negatives, and a penalty for unused codes.
 
-    The sum is minimised. The reported value is the nats alone; chance is the logarithm of 1 + the negatives.
+    The sum is minimised. The returned value is that of the nats alone; chance is the logarithm of 1 + the negatives.
+    The number of masked frames follows.
     """
-
-    diversity_weight: float
-
-    def __call__(self, model: nn.Module, batch: MaskedBatch) -> tuple[Tensor, int]:
-        """Compute the sum over the masked frames of the batch, and their number."""
-        masked = len(batch.places)
-        similarities, perplexity_share = model(
-            batch.samples, batch.lengths, batch.masked, batch.places, batch.negatives, batch.temperature
-        )
-        first = torch.zeros(masked, dtype=torch.long, device=similarities.device)  # place of the target
-        nats = nn.functional.cross_entropy(similarities / TEMPERATURE, first, reduction="sum")
-        penalty = self.diversity_weight * masked * (1 - perplexity_share)
-        return nats + penalty - penalty.detach(), masked
+    masked = len(batch.places)
+    similarities, perplexity_share = model(
+        batch.samples, batch.lengths, batch.masked, batch.places, batch.negatives, batch.temperature
+    )
+    first = torch.zeros(masked, dtype=torch.long, device=similarities.device)  # place of the target
+    nats = nn.functional.cross_entropy(similarities / TEMPERATURE, first, reduction="sum")
+    penalty = diversity_weight * masked * (1 - perplexity_share)
+    return nats + penalty - penalty.detach(), masked
 
 
 def save_pretrained(model: MaskedPrediction, folder: Path, *, sample_rate: int) -> None:
@@ -307,16 +300,12 @@ class SpeechNetwork(BodyNetwork):
 
     def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
         """Compute the states of each layer for samples that `SpeechEncoder.prepare` prepared."""
-        frames = self.encoder.convolutions.frames_of(lengths)
-        return [(states, frames) for states in self.encoder.read(inputs, lengths, layers=self._numbers)]
+        frames, every = self.encoder.convolutions.frames_of(lengths), range(1, self.encoder.layers + 1)
+        return [(states, frames) for states in self.encoder.read(inputs, lengths, layers=every)]
 
     @torch.no_grad()
     def layer_states(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        return self.encoder.states(inputs, lengths, layers=self._numbers)
-
-    @property
-    def _numbers(self) -> range:
-        return range(1, self.encoder.layers + 1)
+        return self.encoder.states(inputs, lengths, layers=range(1, self.encoder.layers + 1))
 
     @property
     def stack(self) -> Sequence[nn.Module]:

@@ -141,19 +141,18 @@ def measure(outcome: Outcome, weights: FloatArray | None = None) -> FloatArray:
             ratios: FloatArray = given @ parts.T / (given @ wholes)[:, None]
             return ratios
         case Predictions(truth=truth, predicted=predicted):
-            return determination(truth, predicted, given)
-        case Decisions(truth=truth, chosen=chosen):
-            return np.stack([_macro_f1(truth, one, given) for one in chosen], axis=1)
-
-
-def determination(truth: FloatArray, predicted: FloatArray, weights: FloatArray) -> FloatArray:
-    """Compute R2 ``(resamples, methods)``: 1 - squared errors / squared deviations; nan for clips of one value."""
-    means = weights @ truth / weights.sum(1)
-    deviations = (weights * (truth - means[:, None]) ** 2).sum(1, keepdims=True)
-    errors = weights @ ((truth - predicted) ** 2).T
-    share = np.divide(errors, deviations, out=np.full_like(errors, np.nan), where=deviations > 0)
-    found: FloatArray = 1 - share
-    return found
+            # R2: 1 - squared errors / squared deviations; nan for clips of one value
+            centres = given @ truth / given.sum(1)
+            deviations = (given * (truth - centres[:, None]) ** 2).sum(1, keepdims=True)
+            errors = given @ ((truth - predicted) ** 2).T
+            return 1 - np.divide(errors, deviations, out=np.full_like(errors, np.nan), where=deviations > 0)
+        case Decisions(truth=truth, chosen=chosen):  # the mean over the classes that a counted clip has; 0 without any
+            found = list[FloatArray]()
+            for one in chosen:
+                both, said, had = (given @ each.astype(np.float64) for each in (truth & one, one, truth))
+                scores = np.divide(2 * both, said + had, out=np.zeros_like(both), where=had > 0)
+                found.append(scores.sum(1) / np.maximum((had > 0).sum(1), 1))
+            return np.stack(found, axis=1)
 
 
 def average_precision(truth: BoolArray, scores: FloatArray, weights: FloatArray) -> FloatArray:
@@ -490,11 +489,3 @@ def t_interval(values: FloatArray, *, confidence: float) -> tuple[float, float] 
     half = float(stdtrit(count - 1, (1 + confidence) / 2) * values.std(ddof=1) / np.sqrt(count))
     mean = float(values.mean())
     return mean - half, mean + half
-
-
-def _macro_f1(truth: BoolArray, chosen: BoolArray, weights: FloatArray) -> FloatArray:
-    """Compute the mean F1 score ``(resamples,)`` over the classes that a counted clip has; 0 without any."""
-    both, said, had = (weights @ each.astype(np.float64) for each in (truth & chosen, chosen, truth))
-    scores = np.divide(2 * both, said + had, out=np.zeros_like(both), where=had > 0)
-    mean: FloatArray = scores.sum(1) / np.maximum((had > 0).sum(1), 1)
-    return mean

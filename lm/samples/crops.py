@@ -90,8 +90,7 @@ class SampleCrops:
         return SampleBatch(previous=torch.stack(previous), targets=torch.stack(targets), counted=counted)
 
     def batches(self, count: int) -> Iterator[SampleBatch]:
-        for step in range(count):
-            yield self.batch(step)
+        return map(self.batch, range(count))
 
     def _draw(self, step: int, example: int) -> Tensor:
         """Draw a crop: levels ``(history + 1 + time,)``, the last ``time`` of which are targets."""
@@ -136,7 +135,7 @@ def score(model: nn.Module, batches: Iterator[SampleBatch], device: torch.device
 
 Counts = npt.NDArray[np.int64]  # (levels before, levels after)
 Baseline = Literal["repeat", "histogram", "markov"]
-BASELINES: tuple[Baseline, ...] = ("repeat", "histogram", "markov")
+BASELINES: dict[Baseline, int] = {"repeat": 0, "histogram": LEVELS, "markov": LEVELS**2}  # and their parameters
 SMOOTHING = 1.0  # imagined counts: of each level in the histogram, of all pairs of each level before in the chain
 
 
@@ -175,7 +174,3 @@ def create_baseline(kind: Baseline, counts: Counts) -> LevelTable:
         case "markov":
             pairs = counts + SMOOTHING * shares
             return LevelTable(np.log(pairs / pairs.sum(1, keepdims=True)))
-
-
-def table_size(kind: Baseline) -> int:
-    return {"repeat": 0, "histogram": LEVELS, "markov": LEVELS**2}[kind]

@@ -347,9 +347,20 @@ class SampleLanguageModel:
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write model.safetensors, README.md and, last, config.json: a folder with a config.json is complete."""
-        kind = "wavenet" if isinstance(self.model, SampleWaveNet) else "transformer"
-        sizes = {"wavenet": None, "transformer": None, kind: asdict(self.model.config)}
-        write_model(Path(folder).expanduser(), self.model, {"sample_model": sizes}, card=model_card(self.model))
+        config, is_wavenet = self.model.config, isinstance(self.model, SampleWaveNet)
+        kind = "wavenet" if is_wavenet else "transformer"
+        long = isinstance(self.model, SampleTransformer) and self.model.context is not None
+        context = " with a context vector of a longer past" if long else ""
+        card = _CARD.format(
+            tag=kind,
+            network="A WaveNet without conditions" if is_wavenet else f"A causal transformer{context}",
+            rate=config.sample_rate,
+            parameters=sum(parameter.numel() for parameter in self.model.parameters()),
+            history=config.history + 1,
+            milliseconds=1000 * (config.history + 1) / config.sample_rate,
+        )
+        sizes = {"wavenet": None, "transformer": None, kind: asdict(config)}
+        write_model(Path(folder).expanduser(), self.model, {"sample_model": sizes}, card=card)
 
     @property
     def sample_rate(self) -> int:
@@ -393,16 +404,3 @@ class SampleLanguageModel:
         levels = torch.stack([mu_law_encode(pad(each, (longest - len(each), 0))) for each in known])
         made = continue_levels(self.model, levels, num_samples, sampling=sampling, seeds=seeds, progress=progress)
         return [Waveform(samples=each.numpy(), sample_rate=rate) for each in mu_law_decode(made)]
-
-
-def model_card(model: SampleModel) -> str:
-    config, is_wavenet = model.config, isinstance(model, SampleWaveNet)
-    context = "" if is_wavenet or model.context is None else " with a context vector of a longer past"
-    return _CARD.format(
-        tag="wavenet" if is_wavenet else "transformer",
-        network="A WaveNet without conditions" if is_wavenet else f"A causal transformer{context}",
-        rate=config.sample_rate,
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-        history=config.history + 1,
-        milliseconds=1000 * (config.history + 1) / config.sample_rate,
-    )

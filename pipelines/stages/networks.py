@@ -18,7 +18,7 @@ from lm.bodies.convolutional import ConvBody, SpectrogramReader
 from lm.bodies.options import ClipBatchConfig, HeadConfig
 from lm.bodies.spectrogram_transformer import OPTION, PATCH, STRIDE, AstBody, ast_source, is_audio_model, patches_along
 from lm.bodies.wav2vec2 import Wav2vec2Body
-from lm.finetuned import FineTunedModel, TaskLoss, create_network
+from lm.finetuned import FineTunedModel, create_network, task_loss
 from lm.finetuning import ClassificationOptions, FrozenLayers
 from lm.heads import ClassificationTask, Task
 from lm.layers import LayerReader
@@ -96,7 +96,7 @@ def train_on_labels(
         network = create_network(source.body, source.create(seed=fit.seed), task, seed=fit.seed)
         freeze(network.body, training.frozen)
         stage = method or recipe.stage
-        session.train(stage, training.option, network, batches, held_out, TaskLoss(task=task), fit, folder)
+        session.train(stage, training.option, network, batches, held_out, partial(task_loss, task=task), fit, folder)
         if session.gang.rank == 0:
             model = FineTunedModel(network, source.body, task)
             model.write(folder)

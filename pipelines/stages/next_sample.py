@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from lm.samples.crops import BASELINES, SampleClips, SampleCrops, count_pairs, create_baseline, loss, score, table_size
+from lm.samples.crops import BASELINES, SampleClips, SampleCrops, count_pairs, create_baseline, loss, score
 from lm.samples.model import SampleLanguageModel, create_sample_model
 from pipelines.stages.listening import loudest
 from pipelines.stages.options import ModelName, NextSampleSettings, SampleSoundsConfig
@@ -82,11 +82,11 @@ def score_sample_models(
             }
             session.terminal.say(f"  scored {name}")
         counts = count_pairs(stored_samples(training, manifest, "train").pieces())
-        for kind in BASELINES:
+        for kind, parameters in BASELINES.items():
             batches = SampleCrops(clips, crops, history=0).batches(steps)
             found = score(create_baseline(kind, counts).to(session.gang.device), batches, session.gang.device)
             found = replace(found, bits_per_sample=None) if kind == "repeat" else found
-            sizes = {"parameters": table_size(kind), "multiply_adds": 0.0, "history": int(kind != "histogram")}
+            sizes = {"parameters": parameters, "multiply_adds": 0.0, "history": int(kind != "histogram")}
             rows[kind] = {**asdict(found), **sizes}
         write_json(folder / SCORES, {"rows": rows, "crops": steps * crops.batch_size})
 

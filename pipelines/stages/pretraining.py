@@ -34,8 +34,8 @@ from lm.bodies.sound_gpt import (
 from lm.bodies.sound_gpt import validation_batches as coded_batches
 from lm.bodies.wav2vec2 import (
     MaskedBatches,
-    MaskedLoss,
     create_masked_prediction,
+    masked_loss,
     save_pretrained,
     speech_source,
     validation_batches,
@@ -123,7 +123,7 @@ def wav2vec2(
         validation = validation_batches(held_out, batch_config, sizes.convolutions, own.targets)
         weight = own.targets.diversity_weight
         model = create_masked_prediction(sizes, diversity_weight=weight, seed=own.fit.seed)
-        objective = MaskedLoss(diversity_weight=weight)
+        objective = partial(masked_loss, diversity_weight=weight)
         option = "wav2vec2.pretraining.fit"
         session.train("wav2vec2", option, model, batches, validation, objective, own.fit, folder)
         if session.gang.rank == 0:

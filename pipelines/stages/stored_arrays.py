@@ -22,6 +22,7 @@ from lm.bodies.convolutional import SpectrogramReader, statistics
 from lm.bodies.spectrogram_transformer import (
     AUDIOSET_STATISTICS,
     N_MELS,
+    SAMPLE_RATE,
     Statistics,
     frames_of,
     patches_along,
@@ -177,7 +178,7 @@ def _write_filter_bank(root: Path, frames: Array, clip: Clip) -> tuple[float, fl
     """Write a clip's place ``(time, 128)``; return the sum of its values, of their squares, and their number."""
     sums = np.zeros(2)
     written = 0
-    for piece in stored_filter_banks(root, clip):
+    for piece in stored_filter_banks(read_blocks(root / clip.path, SAMPLE_RATE, part=clip.part)):
         frames[written : written + len(piece)] = piece
         sums += (piece.sum(dtype=np.float64), np.square(piece).sum(dtype=np.float64))
         written += len(piece)

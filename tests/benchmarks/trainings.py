@@ -19,8 +19,8 @@ from lm.bodies.options import AugmentationConfig, ClipBatchConfig, HeadConfig
 from lm.bodies.sound_gpt import CodedClips, SoundBatches, SoundShape, create_sound_gpt
 from lm.bodies.sound_gpt import loss as sound_loss
 from lm.bodies.spectrogram_transformer import N_MELS, STRIDE, AstBody
-from lm.bodies.wav2vec2 import MaskedBatches, MaskedLoss, create_masked_prediction
-from lm.finetuned import TaskLoss, create_network
+from lm.bodies.wav2vec2 import MaskedBatches, create_masked_prediction, masked_loss
+from lm.finetuned import create_network, task_loss
 from lm.finetuning import ClassificationOptions
 from lm.gpt import create_gpt
 from lm.heads import ClassificationTask
@@ -135,7 +135,7 @@ def _wav2vec2(size: int, device: torch.device) -> TrainingExample:
     weight, batch = own.targets.diversity_weight, replace(own.batches.at_rate(RATE), batch_size=size)
     batches = MaskedBatches(_waveforms(), batch, sizes.convolutions, own.targets, steps=own.fit.steps)
     model = create_masked_prediction(sizes, diversity_weight=weight, seed=0)
-    return TrainingExample(model, batches, MaskedLoss(diversity_weight=weight), own.fit)
+    return TrainingExample(model, batches, partial(masked_loss, diversity_weight=weight), own.fit)
 
 
 def _wavenet(size: int, device: torch.device) -> TrainingExample:
@@ -213,5 +213,5 @@ def _labelled(
     labels = [task.classes[clip % CLASSES] for clip in range(len(views.clips))]
     batches = LabelledBatches(views=views, targets=task.targets(labels))
     return TrainingExample(
-        create_network(body, body.create(seed=0), task, seed=0), batches, TaskLoss(task=task), config
+        create_network(body, body.create(seed=0), task, seed=0), batches, partial(task_loss, task=task), config
     )

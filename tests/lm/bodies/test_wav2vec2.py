@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,11 @@ from lm.bodies.options import MaskConfig, WaveformAugmentationConfig
 from lm.bodies.wav2vec2 import (
     MaskedBatch,
     MaskedBatches,
-    MaskedLoss,
     MaskedPrediction,
     create_masked_prediction,
     draw_masks,
     draw_negatives,
+    masked_loss,
     save_pretrained,
     speech_source,
     transformers_config,
@@ -67,7 +68,7 @@ def test_negatives_are_other_hidden_frames_of_the_clip() -> None:
 
 
 CLIPS = tones(24)
-LOSS = MaskedLoss(diversity_weight=TARGETS.diversity_weight)
+LOSS = partial(masked_loss, diversity_weight=TARGETS.diversity_weight)
 
 
 def _clips(batch: MaskedBatch) -> Tensor:

@@ -15,7 +15,6 @@ from lm.samples.crops import (
     create_baseline,
     loss,
     score,
-    table_size,
 )
 from lm.samples.options import SampleCropsConfig
 from vocoder.wavenet import mu_law_encode, silence
@@ -121,4 +120,4 @@ def test_baselines_are_the_last_level_and_frequencies() -> None:
     torch.testing.assert_close(markov.sum(1), torch.ones(2))
     assert float(histogram[0, 9]) == pytest.approx((6 + 1) / (8 + 256))
     assert float(markov[0, 4]) == pytest.approx((2 + 3 / (8 + 256)) / (3 + 1))
-    assert [table_size(kind) for kind in BASELINES] == [0, 256, 65_536]
+    assert [*BASELINES.values()] == [0, 256, 65_536]

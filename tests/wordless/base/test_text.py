@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lm.gpt import create_gpt
-from lm.model_card import model_card
+from lm.model import model_card
 from lm.tokens import Vocabulary
 from tests.lm.tiny import TINY, codes_format
 from vocoder.options import WaveNetConfig
