@@ -31,7 +31,7 @@ from pipelines.results.tables import as_markdown
 from pipelines.stages.start import VOICE, require_absolute, start_folder, statistics_of
 from pipelines.store.run_folder import is_finetuned
 from tokenizer.codes import require_same_codebook
-from tokenizer.onnx import LogMelToCodes, SoundToCodes, reads_sound, require_expressible
+from tokenizer.onnx import LogMelToCodes, SoundToCodes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.options import Sampling
 from vocoder.vocoder import Vocoder
@@ -199,7 +199,11 @@ def write_onnx_models(settings: PublishConfig) -> None:
     tokenizer = Tokenizer.from_pretrained(run / "tokenizer")
     if tokenizer.coarser:
         raise InputError(f"run={run} has codes at several rates, which are not written as ONNX")
-    require_expressible(tokenizer)
+    if tokenizer.speech_layer is not None:  # its authors describe its own export
+        raise InputError(
+            f"the codes are of layer {tokenizer.speech_layer.config.layer} of a speech model, which is not written as "
+            "ONNX here; choose a run without tokenizer.speech_layer"
+        )
     with new_folder(output) as folder:
         card: dict[str, object] = {"tokenizer": _write_tokenizer(tokenizer, folder / "tokenizer.onnx", run)}
         if (run / "lm").is_dir():
@@ -213,8 +217,8 @@ def write_onnx_models(settings: PublishConfig) -> None:
 
 def _write_tokenizer(tokenizer: Tokenizer, file: Path, run: Path) -> dict[str, object]:
     """Write and check the tokenizer; return its part of the card."""
-    config, audio, whole = tokenizer.config, tokenizer.config.audio, reads_sound(tokenizer)
-    own = tokenizer.format.spectral
+    config, audio, own = tokenizer.config, tokenizer.config.audio, tokenizer.format.spectral
+    whole = audio.dynamic_range is None  # a dynamic range needs a quantile of the recording
     # It is checked with noisy tones of two lengths, and with recordings that the run kept for listening.
     recordings: list[FloatArray] = []
     draws = np.random.default_rng(0)

@@ -104,7 +104,8 @@ class CodesFormat:
             rule = "one is that of the pitch: it must be 2 or more"
             require(self.streams > 1, "streams of the codes", self.streams, rule)
             require(not self.rates, "pitch of the codes", "given", "codes at several rates have no stream of pitch")
-        self._require_rates()
+        if self.rates:
+            self._require_rates()
 
     @property
     def spectral_streams(self) -> int:
@@ -176,8 +177,6 @@ class CodesFormat:
         return {name: value for name, value in asdict(self).items() if value or name not in ("rates", "pitch")}
 
     def _require_rates(self) -> None:
-        if not self.rates:
-            return
         lengths = [each.samples_per_code for each in self.formats]
         nested = all(fine < coarse and coarse % fine == 0 for coarse, fine in pairwise(lengths))
         whole = sum(lengths[0] // each.samples_per_code * each.streams for each in self.formats)
@@ -211,15 +210,14 @@ class Codes:
         steps = self.format.steps(self.num_samples)
         given = f"{self.num_samples}, which takes {steps} time steps of {self.format.samples_per_code} samples"
         require(len(self.values) == steps, "num_samples", given, f"there are {len(self.values)}")
-        size, pitch = self.format.codebook_size, self.format.pitch
-        self._require_range(self.values[:, : self.format.spectral_streams], size, f"a codebook of {size}")
-        if pitch is not None:
-            self._require_range(self.values[:, -1], pitch.levels, "the stream of pitch")
-
-    def _require_range(self, values: IntArray, size: int, owner: str) -> None:
-        if values.size and not 0 <= values.min() <= values.max() < size:
-            problem = f"values lie in [{values.min()}, {values.max()}]"
-            raise InputError(f"{problem}; {owner} has codes 0 to {size - 1}: these codes are of another tokenizer")
+        size, spectral = self.format.codebook_size, self.format.spectral_streams
+        parts = [(self.values[:, :spectral], size, f"a codebook of {size}")]
+        if self.format.pitch is not None:
+            parts.append((self.values[:, -1], self.format.pitch.levels, "the stream of pitch"))
+        for values, size, owner in parts:
+            if values.size and not 0 <= values.min() <= values.max() < size:
+                problem = f"values lie in [{values.min()}, {values.max()}]"
+                raise InputError(f"{problem}; {owner} has codes 0 to {size - 1}: these codes are of another tokenizer")
 
     def __eq__(self, other: object) -> bool:
         """Whether the values are the same, of the same length and format."""
@@ -339,26 +337,6 @@ def _joint_fingerprint(parts: Sequence[str]) -> str:
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:FINGERPRINT_LENGTH]
 
 
-class GatheredCodes:
-    """The codes of a recording, which arrive block by block."""
-
-    def __init__(self, codes_format: CodesFormat) -> None:
-        self._format = codes_format
-        # Codes are kept as bytes: one small tensor per block made the heap of a long recording grow by gigabytes.
-        self._values, self._samples = bytearray(), 0
-
-    def add(self, block: Tensor, covered: int) -> None:
-        """Add codes ``(steps, streams)`` and the number of samples that they cover."""
-        self._values += block.cpu().numpy().tobytes()
-        self._samples += covered
-
-    @property
-    def codes(self) -> Codes:
-        """All codes so far."""
-        steps = np.frombuffer(self._values, np.int32).reshape(-1, self._format.streams)
-        return Codes(values=steps, num_samples=self._samples, format=self._format)
-
-
 class CodeMeanings(Protocol):
     """The decoding of codes to patches and of patches to log-mel. `Tokenizer` implements it."""
 
@@ -391,11 +369,7 @@ def require_codes(given: object, name: str) -> None:
 
 
 def require_sound(given: object, name: str) -> None:
-    """Refuse `Codes` where samples are wanted: NumPy would take their numbers for samples.
-
-    Raises:
-        InputError: codes were given.
-    """
+    """Refuse `Codes` where samples are wanted: NumPy would take their numbers for samples."""
     if isinstance(given, Codes):
         raise InputError(f"{name} is of type Codes; give the sound: a Waveform, or samples with their rate")
 

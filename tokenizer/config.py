@@ -67,11 +67,6 @@ class TokenizerConfig(Options):
         return self.bands * self.levels
 
     @property
-    def code_shape(self) -> tuple[int, int]:
-        """The shape of a table with a number for each code of each stream, as that of `CodesFormat`."""
-        return self.spectral_streams, self.codebook_size
-
-    @property
     def codebook_shape(self) -> tuple[int, int, int]:
         """The shape of the centroids ``(levels, codebook_size, bottleneck)``."""
         return self.levels, self.codebook_size, self.autoencoder.bottleneck

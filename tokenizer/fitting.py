@@ -1,7 +1,8 @@
 """Training data of autoencoder and codebook, and the tokenizer that they give.
 
 The data are statistics of all frames, and a bounded, seeded sample of patches. With a trained autoencoder or decoder
-they give a tokenizer: codebooks ordered by loudness, and their gain.
+they give a tokenizer: codebooks ordered by loudness, and their gain. FAISS clusters the bottlenecks. It is imported by
+those who cluster alone, because autoencoders are trained on machines that lack it.
 """
 
 import math
@@ -10,12 +11,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tokenizer.codebook import KMeansReport, fit_residual_codebooks
 from tokenizer.config import TokenizerConfig
 from tokenizer.sources import Autoencoder, PatchBatch, SpeechLayer, StateDecoder, to_patches
 from tokenizer.tokenizer import MOST_GAIN, Tokenizer
@@ -26,6 +28,7 @@ from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import LogMel, log_mel_stream, mel_power
 from wordless.audio.waveform import FloatArray
 from wordless.base.arrays import allocate
+from wordless.base.errors import InputError
 from wordless.base.machine import one_thread
 from wordless.base.pools import Pool, in_order
 from wordless.base.seeds import named_seed
@@ -203,6 +206,91 @@ class PatchBatches:
         rng = np.random.default_rng([self.seed, step])
         rows = torch.from_numpy(rng.integers(0, len(self.patches), self.batch_size)[part::parts])
         return PatchBatch(patches=self.patches[rows], inputs=None if self.inputs is None else self.inputs[rows])
+
+
+BLOCK = 1 << 18  # points whose nearest centroids are found together
+
+
+class KMeansReport(TypedDict):
+    """Size and result of the k-means clustering of all levels: the content of ``kmeans.json``."""
+
+    points: int  # number of clustered bottlenecks: all of them, never a silent subsample
+    objective: list[float]  # mean squared distance to the nearest centroid, per iteration, level after level
+    dead: int  # centroids that are the nearest of no point
+    duplicates: int  # centroids equal to an earlier one of their level
+    gpu: bool
+
+
+def fit_residual_codebooks(
+    points: FloatArray,
+    *,
+    levels: int,
+    size: int,
+    iterations: int,
+    seed: int,
+    gpus: Sequence[int] = (),
+    overwrite: bool = False,
+) -> tuple[FloatArray, KMeansReport]:
+    """Cluster ``(n, bottleneck)`` points, then their residuals, and so on, coarse to fine.
+
+    FAISS reads a `numpy.memmap` in place, block after block, so points need not fit into memory.
+
+    Residual vector quantisation (Zeghidour et al., 2021, "SoundStream: an end-to-end neural audio codec"). The result
+    is centroids ``(levels, size, bottleneck)``, and a report of all levels. With ``overwrite`` the residuals
+    replace the points, which saves memory. Each of several GPUs has all centroids, and finds the nearest ones of its
+    share of the points.
+
+    Raises:
+        InputError: there are fewer points than centroids.
+    """
+    import faiss
+
+    if len(points) < size:
+        rule = f"each code needs a patch, and the training recordings give {len(points)} patches"
+        raise InputError(option="codebook_size", value=size, rule=rule, remedy="choose fewer codes or add recordings")
+    gpus = [gpu for gpu in gpus if gpu < faiss.get_num_gpus()]
+    codebooks = list[FloatArray]()
+    report = KMeansReport(points=len(points), objective=[], dead=0, duplicates=0, gpu=bool(gpus))
+    points = points if overwrite or levels == 1 else points.copy()
+    for level in range(levels):
+        kmeans = faiss.Kmeans(
+            points.shape[1],
+            size,
+            niter=iterations,
+            # With a shared seed, the initial centroids would be the points that the last level chose.
+            seed=(seed + level) % 2**31,  # FAISS keeps the seed in a signed 32-bit integer
+            # By default FAISS subsamples to 256 points per centroid, and warns below 39.
+            max_points_per_centroid=-(-len(points) // size),
+            min_points_per_centroid=1,
+        )
+        if gpus:  # FAISS's own gpu option uses all GPUs, even those of other users
+            kmeans.index = faiss.index_cpu_to_gpus_list(kmeans.index, gpus=gpus)
+        kmeans.train(points)
+        centroids: FloatArray = np.ascontiguousarray(kmeans.centroids, dtype=np.float32)
+        codebooks.append(centroids)
+        kmeans.index.reset()
+        kmeans.index.add(centroids)
+        used = np.zeros(size, bool)
+        for start in range(0, len(points), BLOCK):
+            block = points[start : start + BLOCK]
+            found = kmeans.index.search(block, 1)[1][:, 0]
+            used[found] = True
+            if level < levels - 1:
+                block -= centroids[found]
+        report["objective"] += [float(stats["obj"]) / len(points) for stats in kmeans.iteration_stats or ()]
+        report["dead"] += size - int(used.sum())
+        report["duplicates"] += size - len(np.unique(centroids, axis=0))
+    return np.stack(codebooks), report
+
+
+def nearest(points: FloatArray, centroids: FloatArray) -> npt.NDArray[np.int64]:
+    """Find the index of each point's nearest centroid, ``(n,)``."""
+    import faiss
+
+    index = faiss.IndexFlatL2(centroids.shape[1])
+    index.add(centroids)
+    found: npt.NDArray[np.int64] = index.search(points, 1)[1][:, 0]
+    return found
 
 
 TOGETHER = 8192  # patches that are encoded in one call; their number decides how products are rounded

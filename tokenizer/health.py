@@ -32,14 +32,6 @@ class Usage:
         return self.levels or (self,)
 
     @property
-    def used_codes(self) -> int:
-        return sum(count > 0 for count in self.counts)
-
-    @property
-    def dead_codes(self) -> int:
-        return len(self.counts) - self.used_codes
-
-    @property
     def entropy(self) -> float:
         """Entropy of the codes' distribution in bits."""
         total = sum(self.counts)
@@ -53,23 +45,20 @@ class Usage:
 
 
 def measure_health(
-    tokenizer: Tokenizer,
-    codes: Iterable[Codes],
-    clips: Callable[[], Iterable[FloatArray]],
-    *,
-    seed: int,
+    tokenizer: Tokenizer, codes: Iterable[Codes], clips: Callable[[], Iterable[FloatArray]], *, seed: int
 ) -> dict[str, object]:
     """Measure usage on ``codes``, and fidelity and stability on ``clips()``, which is called once for each of the two.
 
     The values are plain: what ``health.json`` holds, with the verdict of `collapse`.
     """
     usage = measure_usage(codes, *tokenizer.codebooks.shape[:2])
+    used = sum(count > 0 for count in usage.counts)
     bits = sum(level.entropy for level in usage.by_level)
     return {
         "counts": usage.counts,
         "perplexity": usage.perplexity,
-        "used_codes": usage.used_codes,
-        "dead_codes": usage.dead_codes,
+        "used_codes": used,
+        "dead_codes": len(usage.counts) - used,
         "bits_per_second": bits * tokenizer.format.codes_per_second * tokenizer.config.bands,
         **measure_fidelity(tokenizer, clips()),
         "stability": measure_stability(tokenizer, clips(), seed=seed),
@@ -142,18 +131,15 @@ def collapse(usage: Usage, *, least: float = 0.2) -> str | None:
     A codebook has collapsed if its perplexity is less than a share of its size, ``least``.
     """
     size = len(usage.counts)
-    fallen = [
-        (f" at residual level {number} of {len(usage.levels)}" if usage.levels else "", level)
-        for number, level in enumerate(usage.by_level, 1)
-        if level.perplexity < least * size
-    ]
-    if not fallen:
-        return None
-    where, level = fallen[0]
-    return (
-        f"the codebook has collapsed{where}: perplexity {level.perplexity:.1f} of {size} codes on validation clips, "
-        f"less than {least:g} of them; try fewer codes, more varied recordings, or longer training of the autoencoder"
-    )
+    for number, level in enumerate(usage.by_level, 1):
+        if level.perplexity < least * size:
+            where = f" at residual level {number} of {len(usage.levels)}" if usage.levels else ""
+            return (
+                f"the codebook has collapsed{where}: perplexity {level.perplexity:.1f} of {size} codes on validation "
+                f"clips, less than {least:g} of them; try fewer codes, more varied recordings, or longer training of "
+                "the autoencoder"
+            )
+    return None
 
 
 IntArray = npt.NDArray[np.int64]
@@ -207,8 +193,7 @@ class CodeTable:
     @property
     def counts(self) -> IntArray:
         """Uses of each code ``(codes,)``."""
-        counts: IntArray = np.sum(self.histograms, axis=0, dtype=np.int64)
-        return counts
+        return np.asarray(np.sum(self.histograms, axis=0, dtype=np.int64))
 
     @property
     def spectra(self) -> Counts:
@@ -217,30 +202,26 @@ class CodeTable:
         return spectra
 
 
-@dataclass(frozen=True, kw_only=True)
-class Information:
-    """Purity of codes, and their mutual information with labels."""
-
-    purity: float  # ratio of patches whose label is the most frequent one of their code
-    mutual_information: float  # between the code and the label of a patch, in bits
-
-
 def label_counts(histograms: Sequence[IntArray], labels: Sequence[int], classes: int) -> Counts:
     """Count the labels of each code's patches ``(codes, classes)``; a patch has the label of its clip."""
     counts: Counts = np.stack(histograms, axis=1).astype(np.float64) @ np.eye(classes)[list(labels)]
     return counts
 
 
-def information(counts: Counts) -> Information:
-    """Measure purity and mutual information of counts ``(codes, classes)``."""
+def information(counts: Counts) -> dict[str, float]:
+    """Measure how much codes say about labels, from counts ``(codes, classes)``.
+
+    ``purity`` is the ratio of patches whose label is the most frequent one of their code. ``mutual_information`` is
+    that between the code and the label of a patch, in bits.
+    """
     joint = counts / counts.sum()
     expected = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
     known = joint > 0
     bits = float((joint[known] * np.log2(joint[known] / expected[known])).sum())
-    return Information(purity=float(joint.max(1).sum()), mutual_information=bits)
+    return {"purity": float(joint.max(1).sum()), "mutual_information": bits}
 
 
-def chance(histograms: Sequence[IntArray], labels: Sequence[int], classes: int, *, seed: int) -> Information:
+def chance(histograms: Sequence[IntArray], labels: Sequence[int], classes: int, *, seed: int) -> dict[str, float]:
     """Measure `information` with the labels shuffled among the clips: the mean of `SHUFFLES` shuffles.
 
     Few patches of many codes have some purity and some mutual information by chance alone.
@@ -248,7 +229,4 @@ def chance(histograms: Sequence[IntArray], labels: Sequence[int], classes: int, 
     random = np.random.default_rng(seed)
     shuffled = (random.permutation(labels).tolist() for _ in range(SHUFFLES))
     found = [information(label_counts(histograms, each, classes)) for each in shuffled]
-    return Information(
-        purity=float(np.mean([each.purity for each in found])),
-        mutual_information=float(np.mean([each.mutual_information for each in found])),
-    )
+    return {name: float(np.mean([each[name] for each in found])) for name in found[0]}

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import mel_filters
-from wordless.base.errors import InputError
 
 
 class SoundToCodes(nn.Module):
@@ -20,7 +19,6 @@ class SoundToCodes(nn.Module):
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         super().__init__()
-        require_expressible(tokenizer)
         self.front_end = Spectrum(tokenizer.config.audio)
         self.codes = LogMelToCodes(tokenizer)
         self.step, self.context = tokenizer.config.samples_per_code, tokenizer.config.audio.left_context
@@ -81,17 +79,3 @@ class LogMelToCodes(nn.Module):
     def forward(self, log_mel: Tensor) -> Tensor:
         """Encode log-mel, after its range was limited and its mean removed as the front end says."""
         return self.tokenizer.nearest(self.tokenizer.bottlenecks(self.tokenizer.normalise(log_mel)))
-
-
-def reads_sound(tokenizer: Tokenizer) -> bool:
-    """Return whether the front end can be part of the file; a dynamic range needs a quantile of the recording."""
-    return tokenizer.config.audio.dynamic_range is None
-
-
-def require_expressible(tokenizer: Tokenizer) -> None:
-    """Refuse codes of a speech model, whose own export its authors describe."""
-    if tokenizer.speech_layer is not None:
-        raise InputError(
-            f"the codes are of layer {tokenizer.speech_layer.config.layer} of a speech model, which is not written as "
-            "ONNX here; choose a run without tokenizer.speech_layer"
-        )

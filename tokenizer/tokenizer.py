@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from tokenizer.codes import Codes, CodesFormat, GatheredCodes, join_rates, require_sound, spacings_of
+from tokenizer.codes import Codes, CodesFormat, join_rates, require_sound, spacings_of
 from tokenizer.config import SavedTokenizer, TokenizerConfig, stored_config, weight_shapes
 from tokenizer.saved import LEVELS, MODEL_CARD, SPEECH_LAYER, load_rates, rates_card, save_rates
 from tokenizer.sources import FOLDER, Autoencoder, PitchReader, SpeechLayer, StateDecoder, from_patches, to_patches
@@ -172,25 +172,31 @@ class Tokenizer(nn.Module):
     def encode_own(self, blocks: Iterable[FloatArray], *, pitched: bool = True) -> Codes:
         """Encode blocks at the own sample rate; without ``pitched``, without their pitch.
 
-        The rates are encoded side by side, block after block of the coarsest.
-
-        A block has equally many codes at each rate, so finer rates take several blocks::
+        The rates are encoded side by side. A block has equally many codes at each, so finer rates take several blocks::
 
             rate 1   [          block          ]
             rate 2   [   block    ][   block   ]
         """
-        gathered = [GatheredCodes(each.format if pitched else each.format.spectral) for each in self.rates]
+        formats = [each.format if pitched else each.format.spectral for each in self.rates]
         copies = tee(blocks, len(self.rates)) if self.coarser else (blocks,)  # a tee keeps blocks for a while
         streams = [
             each.encode_stream(copy, at_once=self._at_once, pitched=pitched)
             for each, copy in zip(self.rates, copies, strict=True)
         ]
         shares = [self.format.samples_per_code // each.format.samples_per_code for each in self.rates]
+        # Codes are kept as bytes: one small tensor per block made the heap of a long recording grow by gigabytes.
+        gathered, samples = [bytearray() for _ in formats], [0] * len(formats)
         while any(turn := [list(islice(stream, share)) for stream, share in zip(streams, shares, strict=True)]):
-            for rate, several in zip(gathered, turn, strict=True):
+            for rate, several in enumerate(turn):
                 for block, covered in several:
-                    rate.add(block, covered)
-        return join_rates([rate.codes for rate in gathered])
+                    gathered[rate] += block.cpu().numpy().tobytes()
+                    samples[rate] += covered
+        return join_rates(
+            [
+                Codes(values=np.frombuffer(own, np.int32).reshape(-1, each.streams), num_samples=length, format=each)
+                for own, length, each in zip(gathered, samples, formats, strict=True)
+            ]
+        )
 
     def encode_stream(
         self, blocks: Iterable[FloatArray], *, at_once: int = 1, pitched: bool = True

@@ -96,16 +96,18 @@ def _timed_rows(clip: CodedClip, deduplicate: bool) -> Iterator[tuple[str | int,
     for rate, codes in enumerate(clip.codes.by_rate, 1):
         times = codes.times + begin
         for stream, values in enumerate(codes.values.T, 1):
-            starts = np.flatnonzero(_first_of_run(values) if deduplicate else np.ones(len(values), bool))
+            starts = _starts(values, deduplicate)
             ends = [*(starts[1:] - 1), len(values) - 1]
             for start, end in zip(starts, ends, strict=False):
                 seconds = (f"{times[start, 0]:.6f}", f"{times[end, 1]:.6f}")
                 yield clip.path, *seconds, int(values[start]), stream, rate
 
 
-def _first_of_run(values: IntArray) -> npt.NDArray[np.bool_]:
-    """Return whether each value ``(time,)`` differs from the one before it."""
-    return np.concatenate([np.ones(min(len(values), 1), bool), values[1:] != values[:-1]])
+def _starts(values: IntArray, deduplicate: bool) -> npt.NDArray[np.intp]:
+    """Return where the units of codes ``(time,)`` begin; with ``deduplicate`` repeats are one unit."""
+    first = np.arange(len(values)) == 0
+    first[1:] = (values[1:] != values[:-1]) | (not deduplicate)
+    return np.flatnonzero(first)
 
 
 def _short_names(names: Sequence[str]) -> list[str]:
@@ -125,7 +127,7 @@ def _units(clip: CodedClip, deduplicate: bool) -> tuple[list[int], list[int]]:
         problem = f"{clip.name} has {codes.format.streams} streams"
         raise InputError(f"{problem}; text units hold one: write Parquet (format=parquet) instead")
     values = codes.values[:, 0]
-    starts = np.flatnonzero(_first_of_run(values)) if deduplicate else np.arange(len(values))
+    starts = _starts(values, deduplicate)
     return values[starts].tolist(), np.diff(np.append(starts, len(values))).tolist()
 
 

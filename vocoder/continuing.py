@@ -10,7 +10,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -43,14 +43,13 @@ class Prompt:
         """Return time steps ``[start, stop)`` of a recording and of its codes."""
         prompt, first = codes.crop(start, stop), start * codes.format.samples_per_code
         samples = waveform.samples[first : first + prompt.num_samples]
-        return cls(waveform=Waveform(samples=samples, sample_rate=waveform.sample_rate), codes=prompt)
+        return cls(waveform=replace(waveform, samples=samples), codes=prompt)
 
     @classmethod
     def alone(cls, waveform: Waveform, coder: Coder, start: int, stop: int) -> "Prompt":
         """Return time steps ``[start, stop)`` encoded alone: other codes may know the sound that a model invents."""
         step = coder.format.samples_per_code
-        samples = waveform.samples[start * step : stop * step]
-        prompt = Waveform(samples=samples, sample_rate=waveform.sample_rate)
+        prompt = replace(waveform, samples=waveform.samples[start * step : stop * step])
         return cls(waveform=prompt, codes=coder.encode(prompt))
 
     @classmethod
@@ -74,7 +73,7 @@ class Prompt:
     @property
     def finest(self) -> "Prompt":
         """The prompt with the codes of the finest rate alone, which a vocoder decodes."""
-        return Prompt(waveform=self.waveform, codes=self.codes.finest)
+        return replace(self, codes=self.codes.finest)
 
     def end(self, steps: int) -> "Prompt":
         """Return the last time steps of the prompt; all of them if it has fewer."""
@@ -87,12 +86,7 @@ class Prompt:
 
 
 def joined_sound(prompt: Waveform, more: Waveform) -> Waveform:
-    return Waveform(samples=np.concatenate([prompt.samples, more.samples]), sample_rate=more.sample_rate)
-
-
-def after(sound: Waveform, start: int) -> Waveform:
-    """Return a sound without its first samples."""
-    return Waveform(samples=sound.samples[start:], sample_rate=sound.sample_rate)
+    return replace(more, samples=np.concatenate([prompt.samples, more.samples]))
 
 
 def pieces_after(pieces: Iterable[Waveform], start: int) -> Iterator[Waveform]:
@@ -102,4 +96,4 @@ def pieces_after(pieces: Iterable[Waveform], start: int) -> Iterator[Waveform]:
         dropped = min(left, len(piece.samples))
         left -= dropped
         if dropped < len(piece.samples):
-            yield after(piece, dropped)
+            yield replace(piece, samples=piece.samples[dropped:])

@@ -295,11 +295,9 @@ def fit_head(clips: Iterable[tuple[npt.NDArray[np.float32], Tensor]], config: Sp
         voiced.append((tracked[:, 1] >= PERIODIC) & (power >= LOUD * power.max()) & (power > SILENT))
         octaves.append(np.log2(config.sample_rate / tracked[:, 0]))
         inputs.append(np.array([np.concatenate([frame, mean.add(frame)]) for frame in frames[: len(pieces)]]))
-    if not inputs:
+    if sum(int(known.sum()) for known in voiced) < LEAST_FRAMES:
         return None
     each, known = np.concatenate(inputs), np.concatenate(voiced)
-    if known.sum() < LEAST_FRAMES:
-        return None
     return VoiceHead(
         voicing=_ridge(each, known.astype(np.float64)), octaves=_ridge(each[known], np.concatenate(octaves)[known])
     )
@@ -314,15 +312,6 @@ def _ridge(inputs: Array, wanted: Array) -> tuple[float, ...]:
     )
     weights = weights / std
     return tuple(float(f"{value:.6g}") for value in (wanted.mean() - mean @ weights, *weights))
-
-
-def in_force(strength: float, config: SpectrogramConfig) -> float:
-    """Return the strength, or 0 if the codes of a front end do not determine the level of a band.
-
-    With ``remove_mean`` the levels are relative to the recording's mean, and with ``dynamic_range`` only loud values
-    are known.
-    """
-    return strength if config.keeps_levels else 0.0
 
 
 class PostFilter:
@@ -425,8 +414,7 @@ class _Pass:
 
     def finish(self) -> Tensor:
         """Return the last ``left_context`` samples."""
-        # frames whose windows reach back into these samples
-        beyond = -(-self.config.left_context // self.config.hop_length)
+        beyond = -(-self.config.left_context // self.config.hop_length)  # frames whose windows reach back into these
         if not beyond:
             return self.recent
         left = self.config.left_context - self.before

@@ -7,7 +7,6 @@ time warping, which would hide a drift.
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
@@ -76,7 +75,7 @@ def sound_levels(waveform: Waveform) -> dict[str, float]:
 
 
 def _dbfs(samples: np.ndarray) -> float:
-    power = float(np.mean(samples**2)) if len(samples) else 0.0
+    power = float(np.mean(samples**2))
     return max(10 * math.log10(power), QUIETEST_DBFS) if power > 0 else QUIETEST_DBFS
 
 
@@ -309,15 +308,6 @@ def _correlations(frames: PitchArray, window: int, lags: range) -> PitchArray:
     return highest.clip(0.0, 1.0)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Original:
-    """A recording that decoded sounds are compared with."""
-
-    waveform: Waveform
-    codes: Codes
-    pitch: PitchArray | None  # None: it cannot be measured here
-
-
 def by_itself(sound: Waveform, guard: RunawayGuard | None) -> Figures:
     """Measure the faults of a sound; ``runaway_clips`` is None without a guard that knows what is too loud."""
     levels, samples = sound_levels(sound), torch.from_numpy(sound.samples)
@@ -332,17 +322,25 @@ def by_itself(sound: Waveform, guard: RunawayGuard | None) -> Figures:
 
 
 def beside(
-    original: Original, sound: Waveform, codes: Codes, audio: SpectrogramConfig, *, with_stoi: bool, with_pesq: bool
+    original: Waveform,
+    sound: Waveform,
+    contour: PitchArray | None,
+    audio: SpectrogramConfig,
+    *,
+    with_stoi: bool,
+    with_pesq: bool,
 ) -> Figures:
-    """Compare a sound that was decoded from the original's codes with it; ``codes`` are those of the decoded sound."""
-    long_enough = len(original.waveform.samples) >= audio.hop_length
-    spoken, own = original.pitch, None if original.pitch is None else pitch(sound)
+    """Compare a sound that was decoded from the original's codes with it.
+
+    ``contour`` is the original's `pitch`; None: it cannot be measured here.
+    """
+    long_enough = len(original.samples) >= audio.hop_length
+    own = None if contour is None else pitch(sound)
     return {
-        "log_mel_distance": log_mel_distance(original.waveform, sound, audio) if long_enough else None,
-        "mel_cepstral_distortion": mel_cepstral_distortion(original.waveform, sound, audio) if long_enough else None,
-        **({"stoi": stoi(original.waveform, sound)} if with_stoi else {}),
-        **({"pesq": pesq(original.waveform, sound)} if with_pesq else {}),
-        "pitch_error": None if spoken is None or own is None else pitch_error(spoken, own),
-        "voicing_error": None if spoken is None or own is None else voicing_error(spoken, own),
-        "code_agreement": code_agreement(original.codes, codes),
+        "log_mel_distance": log_mel_distance(original, sound, audio) if long_enough else None,
+        "mel_cepstral_distortion": mel_cepstral_distortion(original, sound, audio) if long_enough else None,
+        **({"stoi": stoi(original, sound)} if with_stoi else {}),
+        **({"pesq": pesq(original, sound)} if with_pesq else {}),
+        "pitch_error": None if contour is None or own is None else pitch_error(contour, own),
+        "voicing_error": None if contour is None or own is None else voicing_error(contour, own),
     }

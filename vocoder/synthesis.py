@@ -22,9 +22,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from tokenizer.codes import CodeMeanings, Codes, join_codes, require_same_codebook
-from vocoder.continuing import Prompt, after, pieces_after
+from vocoder.continuing import Prompt, pieces_after
 from vocoder.engines.choice import side_by_side
-from vocoder.filters import REMEMBERED, PostFilter, VoiceHead, analyse, hann, in_force, limited, synthesise
+from vocoder.filters import REMEMBERED, PostFilter, VoiceHead, analyse, hann, limited, synthesise
 from vocoder.frames import log_mel_of, pitch_of
 from vocoder.generation import Progress, RunawayGuard
 from vocoder.kinds import Kind
@@ -49,35 +49,28 @@ class FrameBlock:
 
     first: int
     start: int
-    stop: int
     last: int
     log_mel: Tensor  # of the frames [first, last), with the make-up gain, unnormalised (last - first, mels)
-    hop_length: int
-    num_samples: int  # of the whole sound
-
-    def inner(self, samples: Tensor) -> Tensor:
-        """Cut the samples of ``[start, stop)`` out of those of all frames, up to the sound's end."""
-        begin, end = self.start * self.hop_length, min(self.stop * self.hop_length, self.num_samples)
-        return samples[begin - self.first * self.hop_length :][: max(end - begin, 0)]
+    inner: slice  # of the samples of all frames: those of [start, stop), up to the sound's end
 
 
 def frame_blocks(codes: Codes, tokenizer: CodeMeanings, *, before: int = 0, after: int = 0) -> Iterator[FrameBlock]:
     """Give blocks that cover all frames once, with up to ``before`` and ``after`` frames of context."""
     require_same_codebook(tokenizer.format, codes.format, owner="the tokenizer")
-    patch, frames = tokenizer.patch_frames, len(codes.values) * tokenizer.patch_frames
+    patch, hop = tokenizer.patch_frames, tokenizer.front_end.hop_length
+    frames = len(codes.values) * patch
     for start in range(0, frames, BLOCK_FRAMES):
         stop = min(start + BLOCK_FRAMES, frames)
         first, last = max(start - before, 0), min(stop + after, frames)
         begin = first // patch  # the first code
         log_mel = log_mel_of(codes.values[begin : -(-last // patch)], tokenizer).float().cpu()
+        end = max(min(stop * hop, codes.num_samples), start * hop)
         yield FrameBlock(
             first=first,
             start=start,
-            stop=stop,
             last=last,
             log_mel=log_mel[first - begin * patch : last - begin * patch],
-            hop_length=tokenizer.front_end.hop_length,
-            num_samples=codes.num_samples,
+            inner=slice((start - first) * hop, end - first * hop),
         )
 
 
@@ -129,7 +122,7 @@ def griffin_lim(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> Iter
     cycles = FrameNumbers(torch.rand, frames, config.window_length // 2 + 1, seed=seed)  # initial phases
     reach = overlapping_frames(config)
     for block in frame_blocks(codes, tokenizer, before=ITERATIONS * reach, after=(ITERATIONS + 1) * reach):
-        yield limited(block.inner(_griffin_lim_block(block.log_mel, cycles.of(block), config)))
+        yield limited(_griffin_lim_block(block.log_mel, cycles.of(block), config)[block.inner])
 
 
 @torch.inference_mode()
@@ -161,7 +154,7 @@ def noise_vocoder(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> It
         with torch.inference_mode():
             spectrum = analyse(noise.of(block).flatten(), config)
             samples = synthesise(spectrum * (linear_power(block.log_mel, config) / own).sqrt(), config)
-        yield limited(block.inner(samples))
+        yield limited(samples[block.inner])
 
 
 NAMED = 5  # groups that a notice names
@@ -222,7 +215,7 @@ class Trained:
             progress=progress,
         )
         starts = [len(prompt.waveform.samples) if prompt else 0 for prompt in past]
-        return [after(sound, start) for sound, start in zip(whole, starts, strict=True)]
+        return [replace(sound, samples=sound.samples[start:]) for sound, start in zip(whole, starts, strict=True)]
 
     def stream(self, codes: Codes, group: str | None, *, name: str) -> Iterator[Waveform]:
         """Decode one clip as `sounds` does, piece by piece, in constant memory."""
@@ -240,7 +233,7 @@ class Trained:
         if notice := self.vocoder.chosen.notice:
             yield notice
         audio = self.tokenizer.front_end
-        if self.vocoder.postfilter and not in_force(self.vocoder.postfilter, audio):
+        if self.vocoder.postfilter and not audio.keeps_levels:
             yield (
                 f"the post-filter stays off: with audio.remove_mean={audio.remove_mean} and audio.dynamic_range="
                 f"{written(audio.dynamic_range)} the codes do not say how loud a band is to be"
@@ -279,7 +272,7 @@ class Unlearned:
     ) -> None:
         assert kind.import_stream is not None, "a learned kind is a Trained"
         self.kind, self.make, self.tokenizer, self.sampling = kind, kind.import_stream(), tokenizer, sampling
-        self.strength = in_force(sampling.postfilter, tokenizer.front_end) if kind.comb else 0.0
+        self.strength = sampling.postfilter if kind.comb and tokenizer.front_end.keeps_levels else 0.0
         self.voice = voice
         self.comb = sampling.pitch_comb and (tokenizer.format.pitch is not None or voice is not None)
 
@@ -300,8 +293,7 @@ class Unlearned:
         for clip, name, prompt in zip(codes, names, prompts or [None] * len(codes), strict=True):
             joined, start = (join_codes(prompt.codes, clip), prompt.codes.num_samples) if prompt else (clip, 0)
             pieces = [np.zeros(0, np.float32), *(piece.samples for piece in self.stream(joined, name=name))]
-            whole = Waveform(samples=np.concatenate(pieces), sample_rate=clip.format.sample_rate)
-            made.append(after(whole, start))
+            made.append(Waveform(samples=np.concatenate(pieces)[start:], sample_rate=clip.format.sample_rate))
             if progress is not None:
                 progress(sum(len(sound.samples) for sound in made), total)
         return made

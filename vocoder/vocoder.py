@@ -9,7 +9,7 @@ The path of one sound::
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -18,17 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokenizer.codes import (
-    CodeMeanings,
-    Codes,
-    IntArray,
-    require_codes,
-    require_same_codebook,
-    require_sound,
-)
-from vocoder.continuing import Prompt, after
+from tokenizer.codes import CodeMeanings, Codes, IntArray, require_codes, require_same_codebook, require_sound
+from vocoder.continuing import Prompt
 from vocoder.engines.choice import Chosen, choose_engine
-from vocoder.filters import PostFilter, VoiceHead, in_force
+from vocoder.filters import PostFilter, VoiceHead
 from vocoder.frames import frames_of, log_mel_of, pitch_of
 from vocoder.generation import (
     CHUNK_FRAMES,
@@ -73,10 +66,10 @@ class Rendering:
         self.config = config = vocoder.model.config
         self.prompt = None if prompt is None else _levels(prompt_waveform(prompt, config.sample_rate), config)
         self.filter: PostFilter | None = None
-        if strength := in_force(vocoder.postfilter, tokenizer.front_end):
+        if vocoder.postfilter and tokenizer.front_end.keeps_levels:
             self.filter = PostFilter(
                 tokenizer.front_end,
-                strength=strength,
+                strength=vocoder.postfilter,
                 passes=vocoder.postfilter_passes,
                 prompt=0 if self.prompt is None else len(self.prompt),
                 voice=vocoder.voice,
@@ -102,11 +95,6 @@ class Rendering:
         for samples in self._filtered(levels):
             yield samples[: max(self.num_samples - made, 0)]
             made += len(samples)
-
-    def whole(self, levels: Tensor) -> Tensor:
-        """Return all samples ``(time,)`` of all levels, computed in the same pieces as `samples` computes a stream."""
-        chunk = CHUNK_FRAMES * self.config.hop_length
-        return torch.cat([*self.samples(torch.split(levels, chunk))])
 
     def _counted(self, blocks: Iterable[Codes]) -> Iterator[Codes]:
         for block in blocks:
@@ -350,7 +338,11 @@ class Vocoder:
         levels = generate(
             self.model, inputs, sampling=sampling, engine=self.engine, guard=self.guard, progress=progress
         )
-        return [self._waveform(rendering.whole(each)) for rendering, each in zip(renderings, levels, strict=True)]
+        chunk = CHUNK_FRAMES * self.model.config.hop_length  # the pieces of a stream
+        return [
+            self._waveform(torch.cat([*rendering.samples(torch.split(each, chunk))]))
+            for rendering, each in zip(renderings, levels, strict=True)
+        ]
 
     def continue_from(
         self,
@@ -387,7 +379,7 @@ class Vocoder:
             recording = resampled(recording, own)
         sampling = Sampling(temperature=temperature, seed=seed, group=group)
         (whole,) = self.decode_batch([codes], tokenizer, sampling, prompts=[recording], progress=progress)
-        return after(whole, len(recording.samples))
+        return replace(whole, samples=whole.samples[len(recording.samples) :])
 
     def stream(
         self,

@@ -52,8 +52,8 @@ from lm.bodies.clips import (
 )
 from lm.bodies.options import PIECE_FRAMES, AugmentationConfig, ClipBatchConfig, SoundGPTConfig
 from lm.probing.vectors import FloatArray
-from tokenizer.codebook import fit_residual_codebooks, nearest
 from tokenizer.codes import IntArray
+from tokenizer.fitting import fit_residual_codebooks, nearest
 from wordless.audio.spectrogram import warp
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, inner_activations
 from wordless.base.machine import Batch, copy_to

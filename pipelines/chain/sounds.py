@@ -34,7 +34,6 @@ from pipelines.stages.tokenizer import codebook
 from pipelines.stages.vocoder import CodedIn, vocoder
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
-from vocoder.filters import in_force
 from vocoder.options import Sampling
 from vocoder.speech_judges import SPEECH_JUDGES
 from wordless.audio.recordings.manifest import Clips
@@ -81,7 +80,7 @@ def comb_notice(wavenet: Entry, settings: RunSettings) -> str:
         why = "its codes or its training recordings have too little of a voice"
     elif not settings.listening.pitch_comb:
         why = "listening.pitch_comb is false"
-    elif not in_force(strength, settings.audio):
+    elif not (strength and settings.audio.keeps_levels):
         why = f"its post-filter is off (listening.postfilter={strength:g})"
     else:
         return "WaveNet's sound passes a pitch comb, from which most of its voice comes"

@@ -17,7 +17,6 @@ from tokenizer.parquet import CodedClip, read_codes
 from tokenizer.sources import flattened, transplanted
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
-from vocoder.filters import in_force
 from vocoder.synthesis import Synthesis, speaking, unknown_groups
 from wordless.audio.recordings.folders import partial_name, sound_names
 from wordless.audio.waveform import wav_file
@@ -132,7 +131,8 @@ def _job(
     for clip in clips:
         digest.update(repr((clip.name, clip.group, clip.codes.num_samples)).encode() + clip.codes.values.tobytes())
     folder = vocoder_of(settings.model, settings.kind)
-    strength = in_force(settings.postfilter, tokenizer.front_end) if settings.kind.comb else None
+    audible = settings.postfilter if tokenizer.front_end.keeps_levels else 0.0
+    strength = audible if settings.kind.comb else None
     return {
         "input": digest.hexdigest(),
         "codebook": tokenizer.format.codebook,

@@ -1,7 +1,6 @@
 """Encoding of recordings and of their views; what each code stands for."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 from itertools import chain, groupby, islice
 from operator import attrgetter
@@ -193,5 +192,5 @@ def _describe(table: CodeTable, clips: Sequence[Clip], labels: Sequence[str | No
         if of_code.any():
             row |= {"label": classes[int(of_code.argmax())], "purity": float(of_code.max() / of_code.sum())}
     found = {"": information(by_label), "chance_": chance(table.histograms, indices, len(classes), seed=0)}
-    known = {f"{of}{name}": value for of, each in found.items() for name, value in asdict(each).items()}
+    known = {f"{of}{name}": value for of, each in found.items() for name, value in each.items()}
     return {"clips": len(clips), "codes": rows, "labels": {"classes": len(classes), **known}}

@@ -24,14 +24,12 @@ from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt, joined_sound
 from vocoder.engines.choice import choose_engine, precision
-from vocoder.filters import in_force
 from vocoder.generation import RunawayGuard
 from vocoder.judging import (
     HOW_TO_GET_PESQ,
     HOW_TO_GET_PITCH,
     LEAST_RATE,
     Figures,
-    Original,
     beside,
     by_itself,
     code_agreement,
@@ -90,7 +88,7 @@ class Playback:
     @property
     def filtered(self) -> dict[str, float | bool]:
         """What is in force of the filter of WaveNet's sound."""
-        own, strength = self.config, in_force(self.config.postfilter, self.audio)
+        own, strength = self.config, self.config.postfilter if self.audio.keeps_levels else 0.0
         return {
             "postfilter": strength,
             "postfilter_passes": own.postfilter_passes if strength else 0,
@@ -241,13 +239,14 @@ def _measure(
 ) -> dict[str, Figures]:
     sounds = {kind: sound_of(encoder.root, number, kind) for kind in JUDGED_KINDS}
     codes = {kind: encoder.tokenizer.encode(sound) for kind, sound in sounds.items()}
-    contour = pitch(sounds[ORIGINAL]) if with_pitch else None
-    original = Original(waveform=sounds[ORIGINAL], codes=codes[ORIGINAL], pitch=contour)
+    original, contour = sounds[ORIGINAL], pitch(sounds[ORIGINAL]) if with_pitch else None
     audio, figures = encoder.tokenizer.config.audio, dict[str, Figures]()
     for kind, sound in sounds.items():
-        figures[kind] = {"periodicity": periodicity(sound, sounds[ORIGINAL]), **by_itself(sound, guard)}
+        figures[kind] = {"periodicity": periodicity(sound, original), **by_itself(sound, guard)}
         if kind != ORIGINAL:
-            figures[kind] |= beside(original, sound, codes[kind], audio, with_stoi=with_stoi, with_pesq=with_pesq)
+            agreement = code_agreement(codes[ORIGINAL], codes[kind])
+            compared = beside(original, sound, contour, audio, with_stoi=with_stoi, with_pesq=with_pesq)
+            figures[kind] |= {**compared, "code_agreement": agreement}
     return figures
 
 

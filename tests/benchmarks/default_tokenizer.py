@@ -7,7 +7,7 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 
 TOKENIZER = TokenizerSettings().config(SpectrogramConfig())  # of the default size
-_, CODEBOOK_SIZE = TOKENIZER.code_shape
+CODEBOOK_SIZE = TOKENIZER.codebook_size
 
 
 def random_tokenizer() -> Tokenizer:

@@ -20,8 +20,8 @@ import torch
 
 from pipelines.stages.start import SHIPPED
 from tests.benchmarks.default_tokenizer import random_tokenizer
-from tokenizer.codebook import fit_residual_codebooks
 from tokenizer.codes import Codes
+from tokenizer.fitting import fit_residual_codebooks
 from tokenizer.options import AutoencoderConfig
 from tokenizer.tokenizer import Tokenizer
 from vocoder.generation import GenerationInput, generate

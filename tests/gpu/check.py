@@ -251,7 +251,7 @@ def kmeans(device: torch.device, scale: Scale) -> Finding:
     """
     import faiss
 
-    from tokenizer.codebook import fit_residual_codebooks
+    from tokenizer.fitting import fit_residual_codebooks
 
     if device.type == "cuda" and not faiss.get_num_gpus():
         return left_out("FAISS has no GPU support")

@@ -13,8 +13,8 @@ from pipelines.store.store import Entry, Recipe
 from pipelines.store.stored_features import FEATURES
 from tests.pipelines.tiny import session_of, tiny_tokenizer
 from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, Kill, run, stored
-from tokenizer.codebook import fit_residual_codebooks
 from tokenizer.codes import Codes
+from tokenizer.fitting import fit_residual_codebooks
 from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
 from wordless.base.files import file_hash
 from wordless.base.machine import use_threads

@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
-from tokenizer.codebook import fit_residual_codebooks
 from tokenizer.codes import PitchFormat
 from tokenizer.config import TokenizerConfig
-from tokenizer.fitting import PatchBatches, draw_sample, fit_codebooks, normalised_patches
+from tokenizer.fitting import PatchBatches, draw_sample, fit_codebooks, fit_residual_codebooks, normalised_patches
 from tokenizer.options import AutoencoderConfig, PatchConfig
 from tokenizer.sources import Autoencoder, ChosenLayer, reconstruction_loss
 from tokenizer.tokenizer import Tokenizer

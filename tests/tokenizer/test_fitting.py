@@ -15,16 +15,18 @@ from torch import Tensor
 
 from tests.reference import gain_of_patches, nearest_by_distance, nearest_by_level
 from tests.tokenizer.conftest import RATE, fitted, sound
-from tokenizer.codebook import KMeansReport, fit_residual_codebooks, nearest
 from tokenizer.config import TokenizerConfig
 from tokenizer.fitting import (
     PATCHES,
+    KMeansReport,
     LogMelReader,
     PatchBatches,
     Reservoir,
     draw_sample,
     fit_codebooks,
+    fit_residual_codebooks,
     measure_gain,
+    nearest,
     normalised_patches,
     read_log_mel,
     write_bottlenecks,
