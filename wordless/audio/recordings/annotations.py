@@ -18,7 +18,6 @@ import numpy as np
 
 from wordless.audio.recordings import annotation_formats as formats
 from wordless.audio.recordings.annotation_formats import (
-    KALDI_FILES,
     LHOTSE,
     WAV_SCP,
     Annotation,
@@ -47,16 +46,17 @@ def kind_of(path: Path, wanted: AnnotationKind = "auto", *, own: bool | None = N
     ``own``: a file below a folder has the name of a recording; None: somebody named the file. Tables belong to
     recordings of their names alone.
     """
-    suffix, there = path.suffix.lower(), is_file(path)  # a pipe would wait for ever
-    named = path.name in KALDI_FILES and (path.name != "text" or is_file(path.parent / WAV_SCP))
-    if path.name == WAV_SCP or (own is None and (named or is_file(path / WAV_SCP))):
-        return "kaldi" if there or own is None else None
-    if suffix in _SUFFIXES and (there or own is None):
-        return _SUFFIXES[suffix]
-    if there and path.name.lower().endswith(LHOTSE):
+    suffix = path.suffix.lower()
+    if own is None and is_file(path / WAV_SCP):
+        return "kaldi"
+    if not is_file(path):  # a pipe would wait for ever
+        return None
+    if path.name == WAV_SCP or suffix in _SUFFIXES:
+        return _SUFFIXES.get(suffix, "kaldi")
+    if path.name.lower().endswith(LHOTSE):
         return "lhotse" if formats.is_lhotse(path) else None
     try:
-        text = read_annotation_text(path, head=True) if there and suffix in _TEXTS else ""
+        text = read_annotation_text(path, head=True) if suffix in _TEXTS else ""
         header = {name.lower() for name in formats.layout(text)[1]}
     except (OSError, InputError, csv.Error):
         return None

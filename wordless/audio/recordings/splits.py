@@ -257,15 +257,12 @@ def _divide_in_time(frame: DataFrame, wanted: Sequence[Split], config: SplitConf
     Sequences with too few clips train only. If all are like that, labels are merged, and then recordings.
     """
     splits: list[Split] = frame.split.tolist()
-    by_recording: dict[str, list[int]] = defaultdict(list)
-    of_a_label: dict[tuple[str, str | None], list[int]] = defaultdict(list)
-    rows = sorted(zip(frame.path, frame.start, range(len(frame)), frame.label, strict=True), key=lambda row: row[:2])
-    for path, _, row, label in rows:
-        by_recording[path].append(row)
-        of_a_label[path, label if by_label else None].append(row)
-    choices = ([*of_a_label.values()], [*by_recording.values()], [[row for _, _, row, _ in rows]])
-    long_enough = ([sequence for sequence in each if len(sequence) > len(wanted)] for each in choices)
-    for sequence in next(filter(None, long_enough), []):
+    ordered = frame.assign(row=range(len(frame)), all="").sort_values(["path", "start"], kind="stable")
+    for columns in (["path", "label"] if by_label else ["path"], ["path"], ["all"]):
+        sequences = [each.row.tolist() for _, each in ordered.groupby(columns, dropna=False)]
+        if long_enough := [sequence for sequence in sequences if len(sequence) > len(wanted)]:
+            break
+    for sequence in long_enough:
         held_out = [each for each, count in _counts(len(sequence), wanted, config).items() for _ in range(count)]
         for row, split in zip(sequence[len(sequence) - len(held_out) :], held_out, strict=True):
             splits[row] = split
