@@ -11,7 +11,7 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
@@ -25,8 +25,7 @@ from wordless.audio.recordings.manifest import number_of
 from wordless.base.errors import InputError
 from wordless.base.values import nan_as_none
 
-# of several kinds that agree, the first is used: it knows most
-Kind = Literal["raven", "elan", "textgrid", "csv", "audacity", "kaldi", "lhotse", "rttm", "ctm", "lab"]
+Kind = Literal["raven", "elan", "textgrid", "audacity", "csv", "kaldi", "lhotse", "rttm", "ctm", "lab"]
 AnnotationKind = Literal["auto", "none", Kind]
 
 
@@ -40,9 +39,6 @@ class AnnotationConfig:
     group: str | None = None  # column of a table that has the groups
 
 
-AUTO = AnnotationConfig()
-
-
 @dataclass(frozen=True, slots=True)
 class Annotation:
     """A part of a recording, as a file names it."""
@@ -52,13 +48,15 @@ class Annotation:
     labels: dict[str, str] = field(default_factory=lambda: {"": ""})  # of each tier or column; "": all there is
     recording: str | None = None  # its path or name, as the file gives it; None: the recording of the file's name
     fault: str | None = None  # why the part cannot be used
+    unread: Sequence[str] = ()  # columns of the file
 
     @property
     def problem(self) -> str | None:
         """Why the part cannot be used: its fault, or a time that is none."""
-        times = ((key, self.fields[key]) for key in (*SPAN_FIELDS, "duration") if key in self.fields)
-        wrong = (f"{key} is {text!r:.40}, and no time" for key, text in times if seconds_of(text) is None)
-        return self.fault or next(wrong, None)
+        keys = [
+            key for key in (*SPAN_FIELDS, "duration") if key in self.fields and seconds_of(self.fields[key]) is None
+        ]
+        return self.fault or (f"{keys[0]} is {self.fields[keys[0]]!r:.40}, and no time" if keys else None)
 
 
 def read(kind: Kind, path: Path, shown: str, config: AnnotationConfig) -> list[Annotation]:
@@ -72,7 +70,7 @@ def read(kind: Kind, path: Path, shown: str, config: AnnotationConfig) -> list[A
             return elan(read_annotation_bytes(path, xml=True), shown)
         case "textgrid":
             return textgrid(read_annotation_text(path), shown)
-    return columns(read_annotation_text(path), shown, kind, config)
+    return columns(read_annotation_text(path), shown, kind, config.tier, config.group)
 
 
 def one_line(text: str) -> str:
@@ -88,9 +86,10 @@ _FIXED: dict[str, tuple[str, ...]] = {
 }
 _HTK, _LEAST = 1e7, 1e6  # HTK counts 100 ns; smaller whole numbers are samples or seconds
 FIRST = 50  # lines that show what a text holds
-# Columns with text that Raven writes for every selection, and measurements, which end in their unit
-_NO_LABEL = re.compile(
-    r"(begin|end) (file|path|date|date time|clock time|hour|day)|view|notes|comments|"
+# Columns that Raven and BirdNET write for every selection, and other measurements, which end in their unit
+_MEASURED = re.compile(
+    r"(begin|end) (file|path|date|date time|clock time|hour|day)|selection|view|channel|confidence|score|notes|"
+    r"comments|peak lag|snr nist quick|length|occupancy|"
     r".*\((s|ms|hz|khz|db.*|u|u.|bits|frames|samples|hh.*|pa.*|%|.*/hz)\)"
 )
 _OFFSET = "file offset (s)"
@@ -135,15 +134,19 @@ def fits(text: str, kind: Kind, *, wanted: bool) -> bool:
         return bool(labels) or (wanted and bool(good)) or not parts
     whole = all(each.fields["start"].isdecimal() for each in good)
     measured = all(number_of(label) is not None and ("." in label or whole) for label in labels)
-    return 3 * len(good) >= 2 * len(parts) > 0 and not (measured or (whole and delimiter is None))
+    others = kind != "rttm" and (measured or (whole and delimiter is None))
+    return 3 * len(good) >= 2 * len(parts) > 0 and not others
 
 
-def columns(text: str, shown: str, kind: Kind, config: AnnotationConfig = AUTO) -> list[Annotation]:
-    """Read a part in each line; a line that begins with a backslash has the frequency bounds of the part before it."""
+def columns(text: str, shown: str, kind: Kind, label: str | None = None, group: str | None = None) -> list[Annotation]:
+    """Read a part in each line; a line that begins with a backslash has the frequency bounds of the part before it.
+
+    ``label`` and ``group`` name columns of a header.
+    """
     delimiter, header = (None, []) if kind in _FIXED else layout(text)
     rows = [(f"{shown}:{number}", cells) for number, cells in _rows(text, delimiter)]
     if header:
-        return _below(header, rows[1:], shown, config)
+        return _below(header, rows[1:], shown, kind, label, group)
     names, found = _FIXED.get(kind, (*SPAN_FIELDS, "label")), list[Annotation]()
     for where, cells in rows:
         if cells[0] == "\\" and found:
@@ -164,10 +167,9 @@ def columns(text: str, shown: str, kind: Kind, config: AnnotationConfig = AUTO) 
 
 
 def _below(
-    header: list[str], rows: list[tuple[str, list[str]]], shown: str, config: AnnotationConfig
+    header: list[str], rows: list[tuple[str, list[str]]], shown: str, kind: Kind, label: str | None, group: str | None
 ) -> list[Annotation]:
     """Read the rows below a header; each column that may hold labels is a tier."""
-    label, group = config.tier, config.group
     lower, times = [name.lower() for name in header], time_columns(header)
     if twice := next((name for name in lower if name and lower.count(name) > 1), None):
         raise InputError(f"{shown}:1: the header names {twice} twice; name each column once")
@@ -176,13 +178,14 @@ def _below(
     table = [dict(zip_longest(lower, cells[: len(lower)], fillvalue="")) for _, cells in rows]
     files = [cells.get("begin path") or cells.get("begin file", "") for cells in table]
 
-    # the usual column of labels if there is one, else those with text
+    # the usual column of labels if there is one, else those with text, else all that are no measurements
     others = {*PATH_COLUMNS, *(column.lower() for column in times.values()), (group or "").lower()}
-    free = [name for name in header if name.lower() not in others and any(cells[name.lower()] for cells in table)]
+    free = [name for name in header if name.lower() not in others and not _MEASURED.fullmatch(name.lower())]
+    free = [name for name in free if len(free) == 1 or any(cells[name.lower()] for cells in table)]
     texts = [name for name in free if any(number_of(cells[name.lower()] or "0") is None for cells in table)]
     chosen = [label] if label and label.lower() in lower else [name for name in free if name.lower() in _USUAL]
-    chosen = chosen or [name for name in texts if not _NO_LABEL.fullmatch(name.lower())] or [""]
-    parts = list[Annotation]()
+    chosen = chosen or texts or (free if kind == "raven" or len(free) == 1 else []) or [""]
+    unread, parts = [name for name in free if name not in chosen and name != label], list[Annotation]()
     for cells, file, (where, values) in zip(table, files, rows, strict=True):
         fields = {name: cells.get(column, "") for name, column in {**_KEPT, "group": (group or "").lower()}.items()}
         fields |= {name: in_seconds(cells[column.lower()], column) for name, column in times.items()}
@@ -194,7 +197,7 @@ def _below(
             fields |= {"start": repr(offset), "end": repr(offset + end - start)}
         recording = next(filter(None, (file, *map(cells.get, PATH_COLUMNS))), None)
         labels = {name: one_line(cells.get(name.lower(), "")) for name in chosen}
-        parts.append(Annotation(where, fields, labels, recording, fault))
+        parts.append(Annotation(where, fields, labels, recording, fault, unread))
     return parts
 
 
@@ -263,11 +266,16 @@ def elan(content: bytes, shown: str) -> list[Annotation]:
     units = {each.get("TIME_UNITS", "milliseconds") for each in root.iter("HEADER")} | {"milliseconds"}
     if root.tag != "ANNOTATION_DOCUMENT" or len(units) > 1:
         raise InputError(f"{shown}:1: no ANNOTATION_DOCUMENT in milliseconds alone, but {units}; save it in ELAN")
-    media = root.findall("HEADER/MEDIA_DESCRIPTOR")  # times count from the origin of the sound in the video
-    media.sort(key=lambda each: not each.get("MEDIA_URL", "").lower().endswith(".wav"))
-    origin = next((each.get("TIME_ORIGIN", "").strip() for each in media), "") or "0"
+    # The recording is a WAV file among the media, or one of the name of the document: its time begins at the origin.
+    urls = (
+        (each.get("RELATIVE_MEDIA_URL") or each.get("MEDIA_URL") or "", each) for each in root.iter("MEDIA_DESCRIPTOR")
+    )
+    media, stem = dict(urls), PurePosixPath(shown).stem
+    url = min(media, key=lambda each: (not each.lower().endswith(".wav"), PurePosixPath(each).stem != stem), default="")
+    origin = media.get(url, root).get("TIME_ORIGIN", "").strip() or "0"
     if re.fullmatch(r"[-+]?\d{1,15}", origin) is None:
         raise InputError(f"{shown}: TIME_ORIGIN is {origin!r:.40}; it must be a whole number of milliseconds")
+    recording = re.sub(r"^file:/{0,2}(?=/|\.)", "", url) or None
     slots = {slot.get("TIME_SLOT_ID"): slot.get("TIME_VALUE", "") for slot in root.iter("TIME_SLOT")}
     by_id = {each.get("ANNOTATION_ID"): each for each in root.iter() if each.tag in _ANNOTATIONS}
     by_name = {tier.get("TIER_ID"): tier for tier in root.iter("TIER")}
@@ -281,7 +289,7 @@ def elan(content: bytes, shown: str) -> list[Annotation]:
             fields = {"start": start, "end": end, "group": next(filter(None, speakers), "")}
             if label := one_line("".join(each.itertext())):
                 labels = {one_line(tier.get("TIER_ID", "")): label}
-                parts.append(Annotation(f"{shown}: {each.get('ANNOTATION_ID')}", fields, labels))
+                parts.append(Annotation(f"{shown}: {each.get('ANNOTATION_ID')}", fields, labels, recording))
     return parts
 
 
@@ -323,9 +331,12 @@ def kaldi(folder: Path, shown: str) -> list[Annotation]:
     labels, groups = ({key: text for key, text, _ in files.get(name, ())} for name in (label_file, "utt2spk"))
     recordings, found = {name: place for name, place, _ in files[WAV_SCP]}, list[Annotation]()
     whole = [(name, f"{name} 0 -1", where) for name, _, where in files[WAV_SCP]]
-    for utterance, text, where in files.get("segments", whole):
+    segments = files.get("segments", whole)
+    named = {text.partition(" ")[0] for _, text, _ in segments}
+    for utterance, text, where in [*segments, *(each for each in whole if each[0] not in named)]:
         name, start, end, channel = (text.split() + [""] * 4)[:4]
-        place, fault = recordings.get(name, ""), None
+        place = recordings.get(name, "")
+        fault = None if name in named else "no line of segments names the recording"
         if name not in recordings:
             fault = f"{name!r:.60} is not in {WAV_SCP}"
         elif place.endswith("|"):
@@ -345,15 +356,15 @@ def is_lhotse(path: Path) -> bool:
     except InputError:
         return False
     names_file = any(isinstance(text, str) and name.lower() in PATH_COLUMNS for name, text in value.items())
-    return {"id", "start"} <= value.keys() and bool({"recording", "recording_id"} & value.keys()) and not names_file
+    of_cuts = str(value.get("type", "")).endswith("Cut") or {"recording", "start"} <= value.keys()
+    return "id" in value and not names_file and (of_cuts or {"recording_id", "start"} <= value.keys())
 
 
 def lhotse(path: Path, shown: str) -> list[Annotation]:
     """Read cuts, or supervisions with the recordings in the files beside them."""
-    found, recordings = list[Annotation](), dict[str, Any]()
-    for file in sorted(each for each in path.parent.iterdir() if each.name.endswith(LHOTSE) and not is_lhotse(each)):
-        with suppress(InputError):  # of another kind, or damaged
-            recordings |= {str(value.get("id")): value for value, _ in _objects(file, file.name) if "sources" in value}
+    found = list[Annotation]()
+    beside = (each for each in sorted(path.parent.iterdir()) if each.name.endswith(LHOTSE) and not is_lhotse(each))
+    recordings = {str(value.get("id")): value for each in beside for value in _recordings(each)}
     for value, where in _objects(path, shown):
         try:
             found += _parts(value, where, recordings)
@@ -363,19 +374,24 @@ def lhotse(path: Path, shown: str) -> list[Annotation]:
     return found
 
 
+def _recordings(path: Path) -> list[dict[str, Any]]:
+    """Return the recordings of a manifest of recordings; a file of another kind or a damaged one has none."""
+    with suppress(InputError):
+        return [value for value, _ in _objects(path, path.name) if "sources" in value]
+    return []
+
+
 def _parts(value: Mapping[str, Any], where: str, recordings: Mapping[str, Any]) -> Iterator[Annotation]:
     """Give the parts of a cut with its recording, or of a supervision, whose recording is among ``recordings``."""
     start, most, supervisions = 0.0, float("inf"), [value]
     if "recording" in value:
-        start, recording = float(value["start"]), value["recording"]
+        start, place = float(value["start"]), _source(value["recording"])
         most = start + float(value["duration"])
         supervisions = value.get("supervisions") or [{"start": 0, "duration": value["duration"]}]
     elif (recording := recordings.get(str(value["recording_id"]))) is None:
         raise InputError("its recording is in no manifest beside it")
-    sources, transforms = recording["sources"], recording.get("transforms") or ()
-    changes = {str(each["name"] if isinstance(each, dict) else each) for each in transforms} - {"Resample"}
-    if len(sources) != 1 or sources[0]["type"] != "file" or changes:
-        raise InputError(f"its recording is not one file that is read as it is {changes or ''}; save it as a file")
+    else:
+        place = _source(recording)
     for each in supervisions:  # in a cut, times count from the cut's start, and a supervision ends with the cut
         begin, channel = start + float(each["start"]), each.get("channel", value.get("channel", ""))
         fields = {
@@ -385,8 +401,16 @@ def _parts(value: Mapping[str, Any], where: str, recordings: Mapping[str, Any]) 
             "annotated_channel": ",".join(map(str, channel)) if isinstance(channel, list) else str(channel),
         }
         label = (each.get("custom") or {}).get("label", each.get("text"))
-        labels = {"": "" if label is None else one_line(str(label))}
-        yield Annotation(where, fields, labels, str(sources[0]["source"]))
+        yield Annotation(where, fields, {"": "" if label is None else one_line(str(label))}, place)
+
+
+def _source(recording: Mapping[str, Any]) -> str:
+    """Return a recording's path; refuse what is not one file that is read as it is."""
+    sources, transforms = recording["sources"], recording.get("transforms") or ()
+    changes = {str(each["name"] if isinstance(each, dict) else each) for each in transforms} - {"Resample"}
+    if len(sources) != 1 or sources[0]["type"] != "file" or changes:
+        raise InputError(f"its recording is not one file that is read as it is {changes or ''}; save it as a file")
+    return str(sources[0]["source"])
 
 
 def _objects(path: Path, shown: str) -> Iterator[tuple[dict[str, Any], str]]:

@@ -74,12 +74,8 @@ def test_a_folder_of_each_kind_gives_labelled_parts_for_a_corpus_and_for_encodin
     [
         *[("raven", "field.Table.1.selections.txt"), ("audacity", "field.txt"), ("textgrid", "field.TextGrid")],
         *[("elan", "field.eaf"), ("kaldi", "kaldi_field"), ("kaldi", "kaldi_field/wav.scp")],
-        *[
-            ("rttm", "field.rttm"),
-            ("lhotse", "field_supervisions.jsonl.gz"),
-            ("lhotse cuts", "field_cuts.jsonl"),
-            ("ctm", "field.ctm"),
-        ],
+        *[("kaldi", "kaldi_field/segments"), ("kaldi", "kaldi_field/text"), ("rttm", "field.rttm")],
+        *[("lhotse", "field_supervisions.jsonl.gz"), ("lhotse cuts", "field_cuts.jsonl"), ("ctm", "field.ctm")],
     ],
 )
 def test_a_table_may_be_a_file_of_annotations(folder: Path, writer: str, file: str) -> None:
@@ -91,20 +87,38 @@ def test_a_table_may_be_a_file_of_annotations(folder: Path, writer: str, file: s
         assert [(each.name, each.label) for each in place.clips] == EXPECTED
 
 
+def test_files_of_annotations_that_are_named_after_splits_divide_the_parts(tmp_path: Path) -> None:
+    for seed, split in enumerate(("train", "dev", "test")):
+        write_recording(tmp_path / f"rec_{split}.wav", seed=seed)
+        lines = [f"SPEAKER rec_{split} 1 {start} {end - start} <NA> <NA> ann <NA> <NA>" for start, end, _ in PARTS]
+        (tmp_path / f"{split}.rttm").write_text("\n".join(lines))
+    clips, _ = corpus(tmp_path, split=SplitConfig(shared_groups=True))
+    assert {(clip.path, clip.split) for clip in clips} == {
+        ("rec_train.wav", "train"),
+        ("rec_dev.wav", "validation"),
+        ("rec_test.wav", "test"),
+    }
+
+
 def test_a_kaldi_folder_is_a_root_but_no_file_without_its_recordings(folder: Path) -> None:
     kaldi(folder, "field", PARTS)
     clips, _ = corpus(folder, root=str(folder / "kaldi_field"))
     assert named(clips) == EXPECTED
     place = recordings_at(folder / "kaldi_field", AnnotationConfig())
     assert [(each.name, each.label) for each in place.clips] == EXPECTED
+    (folder / "kaldi_field/wav.scp").unlink()
+    with pytest.raises(InputError, match=r"wav\.scp"):
+        corpus(folder, table=str(folder / "kaldi_field/segments"))
 
 
 def test_kinds_that_agree_are_used_once(folder: Path) -> None:
     for write in (raven, audacity, textgrid, kaldi):
         write(folder, "field", PARTS)
+    said = find_recordings(CorpusConfig(root=str(folder), split=ALL_TRAIN)).notices
     clips, _ = corpus(folder)
     assert named(clips) == EXPECTED
     assert {(clip.low_hz, clip.high_hz, clip.annotated_channel) for clip in clips} == {(500.0, 1800.0, "1")}
+    assert any("raven" in line and "audacity" in line for line in said)
     for kind in ("raven", "audacity", "textgrid", "kaldi"):
         assert named(corpus(folder, annotations=kind)[0]) == EXPECTED
 
@@ -134,6 +148,7 @@ def test_several_tiers_are_refused_until_one_is_chosen(folder: Path) -> None:
     assert "birds" in str(error.value)
 
 
+TEXTGRID = textgrid_text({"birds": PARTS})
 SPANS = [(f"{start}", f"{end}", label) for start, end, label in PARTS]
 CLOCK = [(f"00:00:{start:06.3f}", f"0:{end:.1f}", label) for start, end, label in PARTS]
 OTHERS = {  # what people call annotations: a name, and the text of a file
@@ -154,6 +169,9 @@ OTHERS = {  # what people call annotations: a name, and the text of a file
         "Start (s),End (s),Scientific name,Common name,Confidence,File\n"
         + "".join(f"{a},{b},Avis,{label},0.9,C:/x/field.wav\n" for a, b, label in SPANS),
     ),
+    "TextGrid": ("field.txt", TEXTGRID),
+    "RTTM": ("field.txt", "".join(f"SPEAKER field 1 {a} {b - a:.3f} <NA> <NA> {c} <NA>\n" for a, b, c in PARTS)),
+    "CTM": ("field.txt", "".join(f"field A {a} {b - a:.3f} {label} 0.9\n" for a, b, label in PARTS)),
     "two tiers of one name": (
         "field.TextGrid",
         textgrid_text({"birds": PARTS[:3], "other": PARTS[3:]}).replace('"other"', '"birds"'),
@@ -169,7 +187,11 @@ def test_label_files_of_other_shapes_are_read(folder: Path, name: str, encoding:
     clips, rejected = corpus(folder)
     assert named(clips) == EXPECTED
     assert not rejected
-    if name != "BirdNET":  # a table that names its recordings
+    if name not in (
+        "BirdNET",
+        "RTTM",
+        "CTM",
+    ):  # a table names its recordings; a text of no recording's name is any text
         assert named(corpus(folder, table=str(folder / file))[0]) == EXPECTED
 
 
@@ -310,9 +332,16 @@ CASES: dict[str, Case] = {  # files beside field.wav, options, clips, and a word
                 medium("field.wav", "2000"),
                 medium("field.mp4", "0") + medium("field.wav", "2000"),
                 medium("video.mp4", "2000"),
+                medium("video.mp4", "0") + medium("field.mp4", "2000"),
             ]
         )
     },
+    "an ELAN document of another name": (
+        {"annotated by me.eaf": ELAN.replace("@MEDIUM@", medium("field.wav", ""))},
+        {},
+        [("field.wav#t=0,1", "hi")],
+        [],
+    ),
     **{
         f"ELAN with {new!s:.30}": (
             {"0.wav": "", "0.txt": "1\t2\tx\n", "field.eaf": ELAN.replace(old, new)},
@@ -335,16 +364,16 @@ CASES: dict[str, Case] = {  # files beside field.wav, options, clips, and a word
         [("field.wav#t=1,2", "x")],
         [],
     ),
-    "Kaldi with a recording of a command and one without segments": (
+    "Kaldi without some segments": (
         {
             "0.wav": "",
             "kaldi/wav.scp": "rec ../field.wav\nlone ../0.wav\npipe sox x.wav - |\n",
-            "kaldi/segments": "u0 rec 0 1 B\nu1 pipe 0 1\n",
+            "kaldi/segments": "u0 rec 0 1 B\n",
             "kaldi/text": "u0 great  tit\n",
         },
         {},
         [("field.wav#t=0,1", "great tit")],
-        ["annotations beside", "sox"],
+        ["no line of segments", "sox"],
     ),
 }
 
@@ -361,14 +390,21 @@ def test_files_are_read_or_set_aside_with_the_reason(folder: Path, case: str) ->
     assert named(found) == clips
     assert len(rejected) == len(told)
     assert all(any(word in each.reason for each in rejected) for word in told)
-    if case == "ELAN 0":
+    if case == "an ELAN document of another name":
         assert [clip.group for clip in found] == ["Bob"]
-    if case.startswith("Kaldi"):
+    if case == "Kaldi without some segments":
         assert [clip.annotated_channel for clip in found] == ["B"]
     if case.startswith("bounds"):
         assert [(clip.low_hz, clip.high_hz) for clip in found] == [(500, None), (None, None)]
     if case == "a column of labels in another case":
         assert [(clip.group, clip.annotated_channel) for clip in found] == [("f", "1")]
+
+
+def test_columns_of_labels_that_nothing_reads_are_named(folder: Path) -> None:
+    (folder / "field.csv").write_text("start,stop,label,sex\n1,2,wren,f\n")
+    said = find_recordings(CorpusConfig(root=str(folder))).notices
+    assert any("sex" in line and "`tier`" in line for line in said)
+    assert [clip.label for clip in corpus(folder, tier="sex")[0]] == ["f"]
 
 
 def test_other_text_beside_recordings_changes_nothing(tmp_path: Path) -> None:
