@@ -118,7 +118,7 @@ def bottleneck_features(reading: ClipReading, tokenizer: Entry, autoencoder: str
 def _signal_features(
     reading: ClipReading,
     method: str,
-    work: Callable[[View], dict[str, FloatArray]],
+    work: Callable[..., dict[str, FloatArray]],
     inputs: Mapping[str, object],
     config: Mapping[str, object] | None = None,
 ) -> Entry:
@@ -136,9 +136,9 @@ def _signal_features(
 def log_mel_vectors(encoder: Encoder, view: View, *, poolings: Sequence[Pooling] = POOLINGS) -> dict[str, FloatArray]:
     """Pool the normalised log-mel of a view, while it is read.
 
-    With ``audio.remove_mean`` there are two versions of log-mel: the tokenizer's, and the recorded one. The recorded
-    one has the level of each band above the front end's floor, so its largest magnitude is its loudest frame. With
-    ``remove_mean=clip`` the mean of the first is constant, and left out.
+    With ``audio.remove_mean`` there are two versions: the tokenizer's, and the recorded one above the front end's
+    floor, so that its largest magnitude is its loudest frame. With ``remove_mean=clip`` the mean of the first is
+    constant, and left out.
     """
     tokenizer, audio = encoder.tokenizer, encoder.tokenizer.config.audio
     twice, floor = audio.remove_mean != "none", math.log(audio.floor)
@@ -231,9 +231,8 @@ BOTTLENECKS_AT_ONCE = 1 << 16  # whose bottlenecks are in memory; batches of a G
 class SoftlyCodedViews:
     """The soft codes of the views of `ClipReading`: how near each code is.
 
-    A code is a hard decision about a bottleneck that may lie between two centroids. The bag of codes and the GPT can
-    read soft codes in the place of hard ones.
-    Each method that reads them computes the bottlenecks again, which costs less time than the GPT and no disk.
+    A code is a hard decision about a bottleneck that may lie between two centroids. Each method that reads soft codes
+    computes the bottlenecks again, which costs less time than the GPT and no disk.
     """
 
     reading: ClipReading
@@ -382,8 +381,8 @@ def network_features(
 def frame_features(reading: ClipReading, frames: Frames, *, method: str) -> Entry:
     """Compute the frames of each clip, and pool them under the keys ``method:pooling``.
 
-    A clip is in memory as a whole. All folds share the entry. The key contains the options and the source code of the
-    function, so that a changed function is computed again; it does not contain the code of functions that it calls.
+    A clip is in memory as a whole. The key contains the options and the source code of the function, and not the code
+    of functions that it calls.
     """
     rate = reading.audio.sample_rate
     work = partial(_pooled, frames, method, rate, reading.manifest.root)

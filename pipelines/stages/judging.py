@@ -80,8 +80,8 @@ def create_probe_judge(
 ) -> Judge:
     """Return the linear probe that is best on validation, with mean and thirds of the clip as it is as candidates.
 
-    It reads log-mel, or codes of the sound. The probe's key also depends on the features and the labels. It is fitted
-    again, since the store keeps its figures and not its weights.
+    The probe's key also depends on the features and the labels. It is fitted again, since the store keeps its figures
+    and not its weights.
     """
     of, read = PROBED[name]
 
@@ -230,8 +230,7 @@ class Spoken:
 def judge_speech(session: Session, decoded: Entry, paths: Sequence[str], judge: JudgeOfSpeech, spoken: Spoken) -> Entry:
     """Let a judge listen to each decoded clip and its recording; ``paths`` are the names of the clips.
 
-    A judge that does not suit the recordings gives no figures, and the entry says why. The key has the version of the
-    judge's package, and the words or groups that it reads.
+    A judge that does not suit the recordings gives no figures, and the entry says why.
     """
     about = SPEECH_JUDGES[judge]
     words = [spoken.words.get(path, ()) for path in paths]

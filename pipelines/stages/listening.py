@@ -70,18 +70,15 @@ class Playback:
     audio: SpectrogramConfig
     config: ListeningConfig
 
-    def choose(self, count: int) -> list[Clip]:
-        return choose_randomly(self.manifest.of("test"), count, seed=self.config.seed)
+    def choose(self, count: int, *, prompt_seconds: float = 0.0) -> list[Clip]:
+        """Choose test clips at random, or the longest ones if too few are long enough for a prompt.
 
-    def choose_long(self, count: int) -> list[Clip]:
-        """Choose ``count`` test clips at random, long enough for a prompt of `ListeningConfig.prompt_seconds`.
-
-        A prompt takes three quarters of a clip at most. If too few clips are long enough, the longest clips are chosen.
+        A prompt takes three quarters of a clip at most.
         """
-        clips, seed = self.manifest.of("test"), self.config.seed
-        long = [clip for clip in clips if 0.75 * clip.seconds >= self.config.prompt_seconds]
+        clips = self.manifest.of("test")
+        long = [clip for clip in clips if 0.75 * clip.seconds >= prompt_seconds]
         if len(long) >= count:
-            return choose_randomly(long, count, seed=seed)
+            return choose_randomly(long, count, seed=self.config.seed)
         longest = sorted(clips, key=lambda clip: clip.seconds, reverse=True)[:count]
         return [clip for clip in clips if clip in longest]
 
@@ -98,11 +95,7 @@ class Playback:
     def recipe(
         self, stage: str, version: int, clips: Sequence[Clip], config: Mapping[str, object], **inputs: Entry | None
     ) -> Recipe:
-        """Return the recipe of a stage that plays ``clips``, with its own ``config`` and ``inputs``.
-
-        The recipe also holds the active post-filter, the engine's precision, the versions of the kinds of sound, and
-        the clips' groups.
-        """
+        """Return the recipe of a stage that plays ``clips``, with its own ``config`` and ``inputs``."""
         engine = choose_engine(self.config.engine, self.session.gang.device.type).engine
         options = {"listening": {**config, **self.filtered}, "precision": precision(engine)}
         kinds = {f"version of {kind.key}": kind.version for kind in KINDS if kind.version}
@@ -123,10 +116,9 @@ class Playback:
         return tokenizer, {kind.key: create(kind, device=device) for kind in KINDS}
 
     def excerpt(self, clip: Clip, tokenizer: Tokenizer) -> Excerpt:
-        """Read the excerpt of a clip: its loudest ``config.seconds``, or all of a shorter one.
+        """Read the excerpt of a clip: its loudest ``config.seconds``, which begin where a code of the clip begins.
 
-        It begins where a code of the clip begins. The excerpt is encoded like a separate clip, so a front end that
-        measures whole recordings measures the excerpt, as it does when decoded sound is encoded again.
+        It is encoded like a separate clip: a front end that measures whole recordings measures the excerpt.
         """
         step = tokenizer.format.samples_per_code
         return loudest(self.manifest, clip, tokenizer.format.sample_rate, self.config.seconds, step=step)
@@ -167,11 +159,9 @@ def decode_clips(playback: Playback) -> Entry:
 
     def make(folder: Path) -> None:
         tokenizer, syntheses = playback.open()
-        rows = []
-        for number, clip in enumerate(clips):
-            excerpt = playback.excerpt(clip, tokenizer)
+        excerpts = [playback.excerpt(clip, tokenizer) for clip in clips]
+        for number, excerpt in enumerate(excerpts):
             excerpt.waveform.write(folder / wav_name(number, ORIGINAL))
-            rows.append(excerpt_row(clip, excerpt))
         codes = [tokenizer.encode(sound_of(folder, number, ORIGINAL)) for number in range(len(clips))]
         with speaking([*syntheses.values()], lambda notice: session.terminal.say(f"decoded   {notice}")):
             for kind, sounds in playback.speak(syntheses, clips, codes, title="decoding test clips"):
@@ -179,7 +169,7 @@ def decode_clips(playback: Playback) -> Entry:
                     sound.write(folder / wav_name(number, kind))
         if (guard := syntheses[WAVENET.key].guard) is not None:
             write_json(folder / GUARD, {"found": guard.found, "left": guard.left})
-        write_json(folder / CLIPS, {"clips": rows})
+        write_json(folder / CLIPS, {"clips": [*map(excerpt_row, clips, excerpts)]})
 
     wavs = [wav_name(number, kind) for number in range(len(clips)) for kind in JUDGED_KINDS]
     return session.obtain(recipe, f"{len(clips)} test clips decoded", make, files=[CLIPS, *wavs, "guard*.json"])
@@ -263,7 +253,7 @@ def listening(
     pairs of codes are counted; their frequencies judge the model's sounds.
     """
     session, config = playback.session, playback.config
-    clips = playback.choose_long(config.clips)
+    clips = playback.choose(config.clips, prompt_seconds=config.prompt_seconds)
     options = other_options(config, "judged_clips", "judges", "grammar", "judge", "engine")
     judging = {} if model is None or coded is None else {"codes": coded}
     options["pitch"] = model is not None and measures_pitch(config, playback.audio.sample_rate)

@@ -1,12 +1,11 @@
 """Codes at one or several rates: the tokenizer and language model of each, and continuations by models of all rates.
 
-The codebook of a rate is made by the stages of a run that has this rate alone, so the store shares its entries with
-such a run. Of several rates, a GPT models the coarsest codes, and an upsampler each finer rate. An upsampler is trained
-on the same clips and views as the GPT. At each position of its rate it reads the codes of all coarser rates that cover
-this position, as `lm.tokens` draws it.
+The codebook of a rate is made by the stages of a run that has this rate alone, so both share its entries. Of several
+rates, a GPT models the coarsest codes, and an upsampler each finer rate, trained on the same clips and views. It reads
+the codes of all coarser rates that cover a position, as `lm.tokens` draws it.
 
-A flat GPT over the finest codes continues the same prompts with the same options of sampling. Griffin-Lim makes the
-sound of both, so that no vocoder has to be trained. `LanguageModelSettings.divided` says why this rival is fair.
+A flat GPT over the finest codes continues the same prompts. Griffin-Lim makes the sound of both, so that no vocoder has
+to be trained. `LanguageModelSettings.divided` says why this rival is fair.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -170,11 +169,7 @@ def coded_clips(
     coarsest: int,
     pitched: bool,
 ) -> CodedClips:
-    """Encode the views of the training clips, and the clips of each unlabelled source with their views.
-
-    The views are those of a tokenizer with ``coarsest`` frames per patch, the same at all rates. Only with ``pitched``
-    do they have a stream of pitch.
-    """
+    """Encode the clips of the run and of each unlabelled source, and their training clips in `training_views`."""
 
     def coded(clips: Clips, own: Entry | None = None) -> CodedCorpus:
         tokens = codebook.tokenizer
@@ -237,8 +232,6 @@ def continuations(
         longest, step = 2 * config.prompt_seconds, coder.format.samples_per_code  # `Prompt.of_excerpt` takes half of it
         rate = coder.format.sample_rate
         excerpts = [loudest(manifest, clip, rate, longest, step=step) for clip in clips]
-        for number, excerpt in enumerate(excerpts):
-            excerpt.waveform.write(folder / f"{number}_original.wav")
         prompts = [Prompt.of_excerpt(each, coder) for each in excerpts]
         said: list[dict[str, object]] = []
         finest = {RECORDINGS: [clip.codes.values for clip in read_codes(coded.folder)[1] if clip.split == "test"]}
@@ -249,11 +242,10 @@ def continuations(
                 progress.advance_to(len(prompts))
             said += rows
             finest[of] = [each.values for each in new]
-        _write_pictures(folder, coder, clips, excerpts[: config.shown], config)
         content = {
-            "clips": [excerpt_row(clip, excerpt) for clip, excerpt in zip(clips, excerpts, strict=True)],
+            "clips": [*map(excerpt_row, clips, excerpts)],
             "said": said,
-            "coded": _write_coded(folder, coder, clips, excerpts, config),
+            "coded": _write_recordings(folder, coder, clips, excerpts, config),
             "diversity": diversities(finest, seed=config.seed),
             "frames": [each.patch_frames for each in coder.rates],
         }
@@ -293,21 +285,6 @@ def diversities(codes: Mapping[str, Sequence[IntArray]], *, seed: int) -> list[d
     ]
 
 
-def _write_coded(
-    folder: Path, tokenizer: Tokenizer, clips: Sequence[Clip], excerpts: Sequence[Excerpt], config: RatesConfig
-) -> list[dict[str, object]]:
-    """Write the sound of the finest codes of each recording, with which continuations are compared."""
-    codes = [tokenizer.encode(excerpt.waveform).finest for excerpt in excerpts]
-    synthesis = create_synthesis(GRIFFIN_LIM, tokenizer.finest, SoundSampling(seed=config.seed))
-    names, rows = [clip.name for clip in clips], list[dict[str, object]]()
-    for number, sound in enumerate(synthesis.sounds(codes, [None] * len(codes), names=names)):
-        file = f"{number}_coded.wav"
-        sound.write(folder / file)
-        windows = max(int(sound.seconds / config.window_seconds + 1e-9), 1)
-        rows.append({"file": file, "levels": window_levels(sound, config, windows)})
-    return rows
-
-
 def _continue(
     folder: Path,
     tokenizer: Tokenizer,
@@ -343,24 +320,40 @@ def window_levels(sound: Waveform, config: RatesConfig, windows: int) -> list[fl
 
 
 @torch.inference_mode()
-def _write_pictures(
+def _write_recordings(
     folder: Path, tokenizer: Tokenizer, clips: Sequence[Clip], excerpts: Sequence[Excerpt], config: RatesConfig
-) -> None:
-    """Write the sound of each rate's codes, and their spectrograms, for the clips that the report shows."""
-    found: dict[str, Tensor] = {}
-    for clip, excerpt in enumerate(excerpts):
-        parts = tokenizer.encode(excerpt.waveform).by_rate
+) -> list[dict[str, object]]:
+    """Write each recording, and describe the sound of its finest codes, with which continuations are compared.
+
+    For the clips that the report shows, the sounds of all rates are written, and the spectrograms of their codes.
+    """
+    coded = [tokenizer.encode(excerpt.waveform).by_rate for excerpt in excerpts]
+    finest, sampling = tokenizer.finest, SoundSampling(seed=config.seed)
+    shown: dict[str, Tensor] = {}
+    rows: list[dict[str, object]] = []
+    names = [clip.name for clip in clips]
+    sounds = create_synthesis(GRIFFIN_LIM, finest, sampling).sounds(
+        [parts[-1] for parts in coded], [None] * len(clips), names=names
+    )
+    for clip, (excerpt, parts, sound) in enumerate(zip(excerpts, coded, sounds, strict=True)):
+        excerpt.waveform.write(folder / f"{clip}_original.wav")
+        sound.write(folder / f"{clip}_coded.wav")
+        windows = max(int(sound.seconds / config.window_seconds + 1e-9), 1)
+        rows.append({"file": f"{clip}_coded.wav", "levels": window_levels(sound, config, windows)})
+        if clip >= config.shown:
+            continue
         padded = np.zeros(len(parts[-1].values) * parts[-1].format.samples_per_code, np.float32)
         padded[: len(excerpt.waveform.samples)] = excerpt.waveform.samples
-        finest = tokenizer.finest
-        found[f"{clip}:original"] = finest.normalise(finest.log_mel(torch.from_numpy(padded)[None]))[0]
+        original = finest.normalise(finest.log_mel(torch.from_numpy(padded)[None]))[0]
+        shown[f"{clip}:original"] = original
         for number, (own, part) in enumerate(zip(tokenizer.rates, parts, strict=True), 1):
             spectrogram = own.denormalise(own.spectrogram(torch.from_numpy(part.values)[None]))
-            found[f"{clip}:rate_{number}"] = finest.normalise(spectrogram)[0, : len(found[f"{clip}:original"])]
-            synthesis = create_synthesis(GRIFFIN_LIM, own, SoundSampling(seed=config.seed))
-            synthesis.sounds([part], [None], names=[clips[clip].name])[0].write(folder / f"{clip}_rate_{number}.wav")
+            shown[f"{clip}:rate_{number}"] = finest.normalise(spectrogram)[0, : len(original)]
+            [heard] = create_synthesis(GRIFFIN_LIM, own, sampling).sounds([part], [None], names=[names[clip]])
+            heard.write(folder / f"{clip}_rate_{number}.wav")
     with aside(folder / PICTURES) as beside:
-        save_file({name: picture.cpu().contiguous() for name, picture in found.items()}, beside)
+        save_file({name: picture.cpu().contiguous() for name, picture in shown.items()}, beside)
+    return rows
 
 
 def window_labels(session: Session, judge: Judge, said: Entry, classes: Sequence[str], config: RatesConfig) -> Entry:

@@ -157,13 +157,7 @@ def is_shipped(start: str) -> bool:
 
 
 def shipped_voice(wanted: WaveNetConfig, audio: SpectrogramConfig, *, shipped: Path = SHIPPED) -> Path | str:
-    """Return the folder with the shipped start weights for a vocoder, or the reason why there are none for it.
-
-    ``shipped`` has a folder for each sample rate.
-
-    Raises:
-        InputError: the weights are damaged.
-    """
+    """Return the folder with the start weights for a vocoder below ``shipped``, or why there are none for it."""
     folder = shipped / f"{audio.sample_rate}"
     if not folder.is_dir():
         rates = sorted(int(each.name) for each in shipped.glob("[0-9]*"))

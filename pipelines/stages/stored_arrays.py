@@ -44,9 +44,9 @@ STD, STATISTICS = "std.npy", "statistics.json"  # beside frames
 R = TypeVar("R")
 
 
-def kept_clips(manifest: Clips) -> list[Clip]:
+def kept_clips(manifest: Clips, splits: Sequence[Split] = TRAINED_ON) -> list[Clip]:
     """List the clips of such an array, in its order."""
-    return [clip for split in TRAINED_ON for clip in manifest.of(split)]
+    return [clip for split in splits for clip in manifest.of(split)]
 
 
 def kept_rows(manifest: Clips, split: Split) -> range:
@@ -96,10 +96,9 @@ def read_clips(file: Path) -> tuple[Array, npt.NDArray[np.int64]]:
 def waveforms(session: Session, manifest: Clips, sample_rate: int, *, test: bool = False) -> Entry:
     """Write sound at one rate, 16 bits, for the vocoder and for encoders of waveforms; with ``test``, of test clips."""
     splits: tuple[Split, ...] = ("test",) if test else TRAINED_ON
-    inputs = {"recordings": audio_hash(manifest, splits)}
-    config = {"audio": {"sample_rate": sample_rate}}
-    recipe = Recipe("test_waveforms" if test else "waveforms", 1, config=config, inputs=inputs)
-    clips = [clip for split in splits for clip in manifest.of(split)]
+    inputs, options = {"recordings": audio_hash(manifest, splits)}, {"audio": {"sample_rate": sample_rate}}
+    recipe = Recipe("test_waveforms" if test else "waveforms", 1, config=options, inputs=inputs)
+    clips = kept_clips(manifest, splits)
 
     def make(folder: Path) -> None:
         lengths = [resampled_length(clip.num_samples, clip.sample_rate, sample_rate) for clip in clips]

@@ -209,11 +209,21 @@ def abx(session: Session, subject: Subject) -> Entry:
         tokenizer = Tokenizer.from_pretrained(subject.tokens.folder).config
         # A speech model's state has no samples of its own before those of its code.
         context = 0.0 if tokenizer.speech_layer else tokenizer.audio.left_context / tokenizer.audio.sample_rate
-        phones, voices = read_phones(folder), {each.file: each.voice for each in asked}
+        voices = {each.file: each.voice for each in asked}
+        places = []  # of the phones
+        for file, spoken in read_phones(folder).items():
+            names = [BORDER, *(name for name, _, _ in spoken), BORDER]
+            for number, (phone, start, end) in enumerate(spoken):
+                steps = token_frames(start, end, codes[file].format.codes_per_second, context=context)
+                places.append((file, phone, (names[number], names[number + 2]), steps))
         record: dict[str, object] = {"representations": [], "voices": len({*voices.values()})}
         errors: dict[str, list[float]] = {}
         for name, frames in _representations(session, subject, folder, codes):
-            found = list(_tokens(phones, voices, codes, frames, context=context))
+            found = [
+                Token(phone=phone, context=neighbours, speaker=voices[file], frames=part)
+                for file, phone, neighbours, steps in places
+                if len(part := frames[file][steps])
+            ]
             each = abx_errors(found, "identical" if name == CODES else "angular")
             pairs = sorted({(min(pair), max(pair)) for pair in each})
             errors[name] = [float(np.mean([each[p] for p in (pair, pair[::-1]) if p in each])) for pair in pairs]
@@ -226,24 +236,6 @@ def abx(session: Session, subject: Subject) -> Entry:
 def has_pairs(entry: Entry) -> bool:
     """Return whether an entry of `abx` has a pair of phones."""
     return bool(entry.read_json(ERRORS)["pairs"])
-
-
-def _tokens(
-    phones: Mapping[str, Sequence[tuple[str, float, float]]],
-    voices: Mapping[str, str],
-    codes: Mapping[str, Codes],
-    frames: Frames,
-    *,
-    context: float,
-) -> Iterator[Token]:
-    """Give the phones in which the centre of at least one code lies; a code also reads ``context`` seconds before."""
-    for file, spoken in phones.items():
-        names = [BORDER, *(name for name, _, _ in spoken), BORDER]
-        for number, (phone, start, end) in enumerate(spoken):
-            part = frames[file][token_frames(start, end, codes[file].format.codes_per_second, context=context)]
-            if len(part):
-                neighbours = (names[number], names[number + 2])
-                yield Token(phone=phone, context=neighbours, speaker=voices[file], frames=part)
 
 
 def _representations(
