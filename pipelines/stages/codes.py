@@ -84,16 +84,15 @@ def _encoded(
     def make(folder: Path) -> None:
         device = session.gang.device
         encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(device), pitched=pitched)
-        missing = [shard for name, shard in zip(names, shards, strict=True) if not is_finished(folder / name)]
-        jobs = [job for shard in missing for job in _together(shard, device)]
+        missing = [(folder / name, shard) for name, shard in zip(names, shards, strict=True)]
+        missing = [(file, shard) for file, shard in missing if not is_finished(file)]
+        jobs = [job for _, shard in missing for job in _together(shard, device)]
+        done = len(views) - sum(len(shard) for _, shard in missing)
         with session.terminal.working("encoding", len(views), "clips") as progress, session.pool() as pool:
             coded = chain.from_iterable(in_order(partial(encode, encoder), jobs, pool))
-            done = 0
-            for name, shard in zip(names, shards, strict=True):
-                if not is_finished(folder / name):
-                    clips = [*islice(coded, len(shard))]
-                    write_shard(folder / name, clips, encoder.format, segments=manifest.has_segments)
-                    note_finished(folder / name)
+            for file, shard in missing:
+                write_shard(file, [*islice(coded, len(shard))], encoder.format, segments=manifest.has_segments)
+                note_finished(file)
                 progress.advance_to(done := done + len(shard))
         mark_complete(folder, shards=len(shards), clips=len(views))
 

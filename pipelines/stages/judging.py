@@ -50,6 +50,7 @@ from vocoder.speech_judges import (
 from wordless.audio.recordings.embedded import EmbeddedConfig, utterances
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.views import View
+from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 from wordless.base.machine import version_of
 from wordless.base.text import listed
@@ -180,6 +181,7 @@ def new_part(root: Path, row: Mapping[str, Any]) -> Clip:
 
 
 MOST_ERRORS = 0.5  # word error rate of recordings above which the recogniser does not understand them
+LISTENERS: dict[str, Callable[[Waveform], Any]] = {"dnsmos": dnsmos, "distillmos": distillmos, "speaker": voice}
 OVERALL = {"dnsmos": "dnsmos_overall", "distillmos": "distillmos"}  # figures of opinions
 LEAST_OPINION = 2.0  # "poor": mean opinion score of recordings below which they are no speech, or too noisy
 MOST_NAMED = 10  # unknown words in a message
@@ -246,15 +248,15 @@ def judge_speech(session: Session, decoded: Entry, paths: Sequence[str], judge: 
         rows: Rows = []
         if (unfit := unfit_rate(judge, sound_of(decoded.folder, 0, ORIGINAL).sample_rate)) is None:
             jobs = [(number, kind) for number in range(len(paths)) for kind in JUDGED_KINDS]
-            listen = partial(_listen, decoded.folder, judge, spoken.grammar)
-            heard = dict(zip(jobs, session.each(f"listening: {judge}", listen, jobs), strict=True))
-            match judge:
-                case "words":
-                    rows, unfit = _compare_words(heard, words)
-                case "speaker":
-                    rows, unfit = _compare_voices(heard, groups)
-                case "dnsmos" | "distillmos":
-                    rows, unfit = _opinions(heard, len(paths), OVERALL[judge])
+            listen = partial(recognise_words, grammar=spoken.grammar) if judge == "words" else LISTENERS[judge]
+            found = session.each(f"listening: {judge}", partial(_listen, decoded.folder, listen), jobs)
+            heard = dict(zip(jobs, found, strict=True))
+            if judge == "words":
+                rows, unfit = _compare_words(heard, words)
+            elif judge == "speaker":
+                rows, unfit = _compare_voices(heard, groups)
+            else:
+                rows, unfit = _opinions(heard, len(paths), OVERALL[judge])
         clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=False)]  # none if unfit
         write_json(folder / JUDGED, {"unfit": unfit, "clips": clips})
 
@@ -269,17 +271,8 @@ def unfit_of(entry: Entry) -> str | None:
     return None if unfit is None else str(unfit)
 
 
-def _listen(folder: Path, judge: JudgeOfSpeech, grammar: Grammar, job: Sound) -> Any:  # the judges' answers differ
-    sound = sound_of(folder, *job)
-    match judge:
-        case "dnsmos":
-            return dnsmos(sound)
-        case "distillmos":
-            return distillmos(sound)
-        case "words":
-            return recognise_words(sound, grammar)
-        case "speaker":
-            return voice(sound)
+def _listen(folder: Path, listen: Callable[[Waveform], Any], job: Sound) -> Any:  # the judges' answers differ
+    return listen(sound_of(folder, *job))
 
 
 def _opinions(heard: Mapping[Sound, Figures | None], clips: int, overall: str) -> tuple[Rows, str | None]:

@@ -202,22 +202,20 @@ def measure_clips(session: Session, tokenizer: Entry, vocoder: Entry, decoded: E
     """
     encoder = Encoder(folder=tokenizer.folder, root=decoded.place)
     rate = encoder.format.sample_rate
-    with_stoi, with_pesq = config.asks("stoi"), config.asks("pesq") and has_pesq()
-    with_pitch = measures_pitch(config, rate)
-    measured = {"pesq": with_pesq, "pitch": with_pitch, **({} if with_stoi else {"stoi": False})}
-    recipe = Recipe("judged", 3, config=measured, inputs={"tokenizer": tokenizer, "decoded": decoded})
+    asked = {"pesq": config.asks("pesq") and has_pesq(), "pitch": measures_pitch(config, rate)}
+    if not config.asks("stoi"):
+        asked["stoi"] = False
+    recipe = Recipe("judged", 3, config=asked, inputs={"tokenizer": tokenizer, "decoded": decoded})
 
     def make(folder: Path) -> None:
-        if config.asks("pesq") and not with_pesq:
+        if config.asks("pesq") and not asked["pesq"]:
             session.terminal.say(f"judged    without PESQ: {HOW_TO_GET_PESQ}")
-        if config.asks("pitch") and rate < LEAST_RATE:
-            session.terminal.say(f"judged    without pitch, which is that of voices: from {LEAST_RATE} Hz on")
-        elif config.asks("pitch") and not with_pitch:
-            session.terminal.say(f"judged    without pitch: {HOW_TO_GET_PITCH}")
+        if config.asks("pitch") and not asked["pitch"]:
+            why = HOW_TO_GET_PITCH if rate >= LEAST_RATE else f"it is that of voices, from {LEAST_RATE} Hz on"
+            session.terminal.say(f"judged    without pitch: {why}")
         paths = decoded_paths(decoded)
         guard = Vocoder.from_pretrained(vocoder.folder).guard
-        measure = partial(_measure, encoder, guard, with_stoi=with_stoi, with_pesq=with_pesq, with_pitch=with_pitch)
-        rows = session.each("judging", measure, range(len(paths)))
+        rows = session.each("judging", partial(_measure, encoder, guard, asked), range(len(paths)))
         clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=True)]
         write_json(folder / JUDGED, {"clips": clips})
 
@@ -225,18 +223,18 @@ def measure_clips(session: Session, tokenizer: Entry, vocoder: Entry, decoded: E
 
 
 def _measure(
-    encoder: Encoder, guard: RunawayGuard | None, number: int, *, with_stoi: bool, with_pesq: bool, with_pitch: bool
+    encoder: Encoder, guard: RunawayGuard | None, asked: Mapping[str, bool], number: int
 ) -> dict[str, Figures]:
     sounds = {kind: sound_of(encoder.root, number, kind) for kind in JUDGED_KINDS}
     codes = {kind: encoder.tokenizer.encode(sound) for kind, sound in sounds.items()}
-    original, contour = sounds[ORIGINAL], pitch(sounds[ORIGINAL]) if with_pitch else None
+    original, contour = sounds[ORIGINAL], pitch(sounds[ORIGINAL]) if asked["pitch"] else None
     audio, figures = encoder.tokenizer.config.audio, dict[str, Figures]()
+    judges = {"with_stoi": asked.get("stoi", True), "with_pesq": asked["pesq"]}
     for kind, sound in sounds.items():
         figures[kind] = {"periodicity": periodicity(sound, original), **by_itself(sound, guard)}
         if kind != ORIGINAL:
             agreement = code_agreement(codes[ORIGINAL], codes[kind])
-            compared = beside(original, sound, contour, audio, with_stoi=with_stoi, with_pesq=with_pesq)
-            figures[kind] |= {**compared, "code_agreement": agreement}
+            figures[kind] |= {**beside(original, sound, contour, audio, **judges), "code_agreement": agreement}
     return figures
 
 
