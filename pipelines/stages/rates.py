@@ -39,7 +39,7 @@ from pipelines.stages.tokenizer import (
 )
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, other_options, write_json
-from tokenizer.codes import Codes, IntArray
+from tokenizer.codes import IntArray
 from tokenizer.options import ViewsConfig
 from tokenizer.parquet import read_codes
 from tokenizer.saved import Savable
@@ -233,15 +233,28 @@ def continuations(
         rate = coder.format.sample_rate
         excerpts = [loudest(manifest, clip, rate, longest, step=step) for clip in clips]
         prompts = [Prompt.of_excerpt(each, coder) for each in excerpts]
+        past = [prompt for prompt in prompts for _ in range(config.continuations)]
+        names = [f"{clip.name} continuation {number}" for clip in clips for number in range(config.continuations)]
+        sampling = Sampling(temperature=config.temperature, top_k=config.top_k)
+        synthesis = create_synthesis(GRIFFIN_LIM, coder.finest, SoundSampling(seed=config.seed))
         said: list[dict[str, object]] = []
         finest = {RECORDINGS: [clip.codes.values for clip in read_codes(coded.folder)[1] if clip.split == "test"]}
         for of, entry in ((RATES, rates), (FLAT, flat)):
             model = LanguageModel.from_pretrained(entry.folder, device=device)
+            known = [prompt.codes if of == RATES else prompt.finest.codes for prompt in past]
             with session.terminal.working(f"continuing by {of}", len(prompts), "clips") as progress:
-                rows, new = _continue(folder, coder, of, model, clips, prompts, config)
+                made = model.generate_batch(known, seconds=config.seconds, sampling=sampling, seed=config.seed)
+                new = [codes.finest for codes in made]
+                before = [prompt.finest for prompt in past]
+                sounds = synthesis.sounds(new, [None] * len(new), names=names, prompts=before)
                 progress.advance_to(len(prompts))
-            said += rows
-            finest[of] = [each.values for each in new]
+            finest[of] = [codes.values for codes in new]
+            for place, (prompt, sound) in enumerate(zip(before, sounds, strict=True)):
+                clip, number = divmod(place, config.continuations)
+                file = f"{clip}_{of}_{number}.wav"
+                joined_sound(prompt.waveform, sound).write(folder / file)
+                row = {"of": of, "clip": clip, "file": file, "prompt_seconds": prompt.waveform.seconds}
+                said.append({**row, "levels": window_levels(sound, config, config.windows)})
         content = {
             "clips": [*map(excerpt_row, clips, excerpts)],
             "said": said,
@@ -283,33 +296,6 @@ def diversities(codes: Mapping[str, Sequence[IntArray]], *, seed: int) -> list[d
         }
         for of, every in mixed.items()
     ]
-
-
-def _continue(
-    folder: Path,
-    tokenizer: Tokenizer,
-    of: str,
-    model: LanguageModel,
-    clips: Sequence[Clip],
-    prompts: Sequence[Prompt],
-    config: RatesConfig,
-) -> tuple[list[dict[str, object]], list[Codes]]:
-    """Write the continuations of each clip behind its prompt; describe them, and give their finest codes."""
-    past = [prompt for prompt in prompts for _ in range(config.continuations)]
-    known = [prompt.codes if of == RATES else prompt.finest.codes for prompt in past]
-    sampling = Sampling(temperature=config.temperature, top_k=config.top_k)
-    made = model.generate_batch(known, seconds=config.seconds, sampling=sampling, seed=config.seed)
-    codes, finest = [each.finest for each in made], [prompt.finest for prompt in past]
-    synthesis = create_synthesis(GRIFFIN_LIM, tokenizer.finest, SoundSampling(seed=config.seed))
-    names = [f"{clip.name} continuation {number}" for clip in clips for number in range(config.continuations)]
-    rows: list[dict[str, object]] = []
-    for place, new in enumerate(synthesis.sounds(codes, [None] * len(codes), names=names, prompts=finest)):
-        clip, number = divmod(place, config.continuations)
-        file, prompt = f"{clip}_{of}_{number}.wav", finest[place].waveform
-        joined_sound(prompt, new).write(folder / file)
-        levels = window_levels(new, config, config.windows)
-        rows.append({"of": of, "clip": clip, "file": file, "prompt_seconds": prompt.seconds, "levels": levels})
-    return rows, codes
 
 
 def window_levels(sound: Waveform, config: RatesConfig, windows: int) -> list[float]:

@@ -52,8 +52,7 @@ def start_folder(start: str, kind: ModelKind, *, option: str) -> Path:
 
 def run_of_start(start: str, kind: ModelKind, *, option: str) -> Path:
     """Return the folder of the run that made the model, which may hold nothing else."""
-    folder = start_folder(start, kind, option=option)
-    return folder.absolute().parent
+    return start_folder(start, kind, option=option).absolute().parent
 
 
 def gpt_hash(start: str) -> str:
