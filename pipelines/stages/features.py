@@ -157,7 +157,8 @@ def log_mel_vectors(encoder: Encoder, view: View, *, poolings: Sequence[Pooling]
     features = pools.pooled
     if audio.remove_mean == "clip":
         features.pop(f"{own}:mean", None)
-    return _finite(features, view)
+    require_finite(np.concatenate([*features.values()]), view.clip, "pooled log-mel")
+    return features
 
 
 def bottleneck_vectors(
@@ -168,13 +169,9 @@ def bottleneck_vectors(
     pools = RunningPools({"bottleneck": encoder.num_patches(view, patch_frames)}, poolings)
     for _, bottlenecks in signals(encoder.tokenizer, encoder.log_mel(view, patch_frames)):
         pools.add("bottleneck", bottlenecks.cpu().numpy())
-    return _finite(pools.pooled, view)
-
-
-def _finite(vectors: dict[str, FloatArray], view: View) -> dict[str, FloatArray]:
-    for row in vectors.values():
-        require_finite(row, view.clip, "pooled log-mel and bottlenecks")
-    return vectors
+    features = pools.pooled
+    require_finite(np.concatenate([*features.values()]), view.clip, "pooled bottlenecks")
+    return features
 
 
 @dataclass(frozen=True, kw_only=True)
