@@ -102,6 +102,7 @@ def test_models_of_several_rates_are_found(offline: Path) -> None:
         ("user/other", r"\buser/other\b.*hf://user/other\b.*\bHF_HUB_OFFLINE\b"),
         ("hf://user/name@v1", r"hf://user/name@v1\b.*\bHF_HUB_OFFLINE\b.*\bunset\b"),
         ("hf://user/name/elsewhere", r"config\.json\b.*HF_HUB_OFFLINE\b"),
+        ("runs/a--b", r"\bruns/a--b\b.*hf://runs/a--b\b"),
     ],
 )
 def test_what_the_cache_lacks_is_refused_offline(offline: Path, part: str, name: str, problem: str) -> None:

@@ -126,6 +126,8 @@ def hub_errors(address: HubAddress) -> Iterator[None]:
     page = f"{constants.ENDPOINT}/{address.repo}"
     try:
         yield
+    except errors.HFValidationError as error:
+        raise InputError(f"{address} is no address of the hub ({error})", remedy="check the name") from error
     except OSError as error:
         if error.errno is not None:  # of the disk
             raise

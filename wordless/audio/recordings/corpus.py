@@ -165,6 +165,10 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
         paths = folder.require_recordings()
         said = annotated.notices if annotated else ()
         found = Clips.from_rows(folder.root, map(_whole, paths), notices=said)
+    for name in ("tier", "annotations") if not has_parts else ():
+        if (value := getattr(config, name)) not in (None, "auto", "none"):
+            rule = "it has no effect, as no annotations are read here: leave it out"
+            raise InputError(option=name, value=value, rule=rule)
     if folder is not None or has_parts:
         columns = {"group", *(() if config.tier else ("label",))} if has_parts else {*()}
         for name, value in config.columns.named.items():

@@ -3,6 +3,7 @@
 Tables, lists and annotations are text as programs write it: UTF-8 or UTF-16, with any line ends.
 """
 
+import errno
 import hashlib
 import os
 import re
@@ -44,8 +45,11 @@ class Folder:
         return cls(root=root, files=tuple(files_below(root)))
 
     def recordings(self) -> list[str]:
-        """Return the paths of files with the endings of recordings, sorted."""
-        return sorted(path for path in self.files if _suffix(path) in EXTENSIONS)
+        """Return the paths of files with the endings of recordings, sorted.
+
+        Folders that the system cannot list, as their paths are too long, are among them: inspection sets them aside.
+        """
+        return sorted(path for path in self.files if _suffix(path) in EXTENSIONS or _is_too_long(self.root / path))
 
     def require_recordings(self) -> list[str]:
         """Return `recordings`, or refuse a folder without any."""
@@ -82,10 +86,17 @@ def files_below(root: Path) -> Iterator[str]:
         yield from (str(below / name) for name in (*subfolders, *sorted(names)) if not name.startswith("."))
 
 
+def _is_too_long(path: Path) -> bool:
+    try:
+        path.lstat()
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    return False
+
+
 def _unlisted(error: OSError) -> None:
-    raise InputError(
-        f"{error.filename:.200} cannot be listed: {error.strerror}; check its name and permissions"
-    ) from error
+    if error.errno != errno.ENAMETOOLONG:
+        raise InputError(f"{error.filename} cannot be listed: {error.strerror}; check its permissions") from error
 
 
 def expand_home(text: str, option: str) -> Path:

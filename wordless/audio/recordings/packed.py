@@ -199,12 +199,18 @@ def expand_braces(pattern: str) -> Iterator[str]:
 
 
 def _packed(paths: Sequence[Path], root: Path | None = None) -> list[PackedFile]:
-    """Name each file after its place below ``root``, or the folder that holds all, and find its split in this name."""
-    absolute = [path.absolute() for path in paths]
+    """Name each file after its place below ``root``, or the folder that holds all, and find its split in this name.
+
+    Arrow files of a folder of ``save_to_disk`` are numbered instead: ``train/00000``.
+    """
+    absolute, numbers = [path.absolute() for path in paths], Counter[Path]()
     root = root.absolute() if root else Path(os.path.commonpath([path.parent for path in absolute]))
     files: list[PackedFile] = []
     for path in absolute:
         name = _ENDING.sub("", path.relative_to(root).as_posix())
+        if path.suffix == ARROW and (path.parent / "state.json").is_file():
+            name = (path.parent.relative_to(root) / f"{numbers[path.parent]:05d}").as_posix()
+            numbers[path.parent] += 1
         # the split stands in the name of the file or of a folder, before the number of the shard
         parts = [_SHARD.sub("", part) for part in reversed(name.split("/"))]
         split = next(filter(known_split, parts), name.rpartition("/")[0] or parts[0])
@@ -369,6 +375,10 @@ def _damage(path: Path) -> Iterator[None]:
 METADATA = b"huggingface"  # key of the features in the metadata of an Arrow schema
 ROWS_AT_ONCE = 16  # a row of an hour of sound has 100 MB
 ROWS_IN_A_FOLDER = 1000
+_FORMATS = {  # first bytes of a file -> its usual ending
+    **{b"RIFF": "wav", b"RF64": "wav", b"fLaC": "flac", b"OggS": "ogg", b"FORM": "aiff", b".snd": "au", b"caff": "caf"},
+    **dict.fromkeys((b"ID3", *(bytes([0xFF, second]) for second in range(0xE0, 0x100))), "mp3"),
+}
 
 
 def _table_columns(path: Path, wanted: str | None) -> tuple[str, dict[str, Sequence[str] | None]]:
@@ -436,15 +446,16 @@ def _read_rows(path: Path, audio: str, classes: Mapping[str, Sequence[str] | Non
                 continue
             texts = {column: _one_line(as_text(row[column], names)) for column, names in classes.items()}
             fields = {column: text for column, text in texts.items() if text}
-            yield PackedRow(path=f"{folder}/{_row_name(place, number, taken)}", fields=fields), [content]
+            yield PackedRow(path=f"{folder}/{_row_name(place, content, number, taken)}", fields=fields), [content]
 
 
-def _row_name(place: object, number: int, taken: set[str]) -> str:
+def _row_name(place: object, content: bytes, number: int, taken: set[str]) -> str:
     """Return the name of the file that a recording once was, without folders; else the number of its row."""
     name = PurePosixPath(place.replace("\\", "/") if isinstance(place, str) else "")
     fitting = name.name.isprintable() and writable(name.name) and len(name.name.encode()) <= MAX_PART_BYTES
     if not fitting or name.name.startswith(".") or name.suffix.lower().lstrip(".") not in EXTENSIONS:
-        name = PurePosixPath(f"{number:07d}")
+        endings = (ending for first, ending in _FORMATS.items() if content.startswith(first))
+        name = PurePosixPath(f"{number:07d}.{next(endings, 'bin')}")
     if name.name.casefold() in taken:
         name = name.with_name(f"{name.stem}~{number}{name.suffix}")
     taken.add(name.name.casefold())

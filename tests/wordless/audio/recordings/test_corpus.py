@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from tests.wordless.audio.conftest import Tone
+from wordless.audio.recordings.annotation_formats import AnnotationKind
 from wordless.audio.recordings.clips import CONFLICTING, build_manifest
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
 from wordless.audio.recordings.description import ColumnConfig
@@ -428,3 +429,28 @@ def test_annotations_of_files_with_the_same_sound_are_of_the_first(tmp_path: Pat
     assert [(clip.path, clip.label, clip.group) for clip in manifest.clips] == [("a.wav", "x", "a")]
     assert rejected.kind == CONFLICTING
     assert "group" not in rejected.reason
+
+
+def test_folders_and_files_beyond_the_longest_path_are_set_aside(tmp_path: Path, tone: Tone) -> None:
+    tone("a.wav")
+    here, part = os.open(tmp_path, os.O_RDONLY), "d" * 200
+    for _ in range(25):
+        os.mkdir(part, dir_fd=here)
+        below = os.open(part, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    manifest, (rejected,) = build_manifest(CorpusConfig(root=str(tmp_path), split=ALL_TRAIN))
+    assert [clip.path for clip in manifest.clips] == ["a.wav"]
+    assert "long" in rejected.reason
+
+
+@pytest.mark.parametrize("annotations", ["none", "auto"])
+def test_a_tier_is_refused_where_no_annotations_are_read(
+    tmp_path: Path, tone: Tone, annotations: AnnotationKind
+) -> None:
+    tone("a.wav")
+    (tmp_path / "table.tsv").write_text("path\tlabel\na.wav\tx\n")
+    places = {"table": str(tmp_path / "table.tsv")} if annotations == "auto" else {"root": str(tmp_path)}
+    with pytest.raises(InputError, match=r"\btier\b"):
+        find_recordings(CorpusConfig(annotations=annotations, tier="words", **places))

@@ -10,6 +10,7 @@ from tests.killing import PROCESSES, Kill, arm
 from tests.wordless.audio.recordings.packed_files import (
     samples,
     save,
+    save_splits,
     sound,
     table,
     takes,
@@ -285,6 +286,17 @@ def test_the_folder_above_all_files_says_no_split(tmp_path: Path) -> None:
     touched(tmp_path / "test", "a-000.tar", "a-001.tar")
     found = open_shards(str(tmp_path / "test/a-{000..001}.tar")).files
     assert [(file.name, known_split(file.split or "")) for file in found] == [("a-000", None), ("a-001", None)]
+
+
+def test_files_of_a_saved_data_set_are_numbered(tmp_path: Path) -> None:
+    save(tmp_path / "one", [table(takes(2)), table(takes(2, first=2))])
+    assert [file.name for file in data_set_files(str(tmp_path / "one"))] == ["00000", "00001"]
+    save_splits(tmp_path / "two", {"train.clean": takes(2), "unsupervised": takes(2)})
+    found = data_set_files(str(tmp_path / "two"))
+    assert [(file.name, known_split(file.split)) for file in found] == [
+        ("train.clean/00000", "train"),
+        ("unsupervised/00000", None),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -296,7 +296,9 @@ def test_names_are_safe_stable_and_different(tmp_path: Path) -> None:
     cells = [{"bytes": sound(0, kind=kind), "path": path} for path, kind in zip(paths, kinds, strict=True)]
     pq.write_table(pa.table({"audio": pa.array(cells, AUDIO)}), tmp_path / "p.parquet")
     names = [name.removeprefix("0000/") for name in sounds(read(tmp_path / "p.parquet"))]
-    assert names == [*("up.wav", "up~1.wav", "UP~2.WAV", "0000003", "0000004", "0000005", "0000006", "0000007")]
+    assert names == [
+        *("up.wav", "up~1.wav", "UP~2.WAV", "0000003.wav", "0000004.flac", "0000005.ogg", "0000006.mp3", "0000007.aiff")
+    ]
 
 
 def test_values_that_are_not_known_are_left_out(tmp_path: Path) -> None:

@@ -499,6 +499,15 @@ def test_columns_of_a_selection_table_can_be_chosen(folder: Path) -> None:
         corpus(folder)
 
 
+def test_a_part_of_a_missing_recording_is_listed_under_its_name(folder: Path) -> None:
+    head = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tFile Offset (s)\tSpecies"
+    rows = ["1\t0\t0.5\tfield.wav\t0\twren", "2\t9\t9.5\tgone.wav\t1\tfrog"]
+    (folder / "field.selections.txt").write_text("\n".join([head, *rows]) + "\n")
+    clips, rejected = corpus(folder)
+    assert named(clips) == [("field.wav#t=0,0.5", "wren")]
+    assert [each.path for each in rejected if "gone" in each.reason] == ["gone.wav"]
+
+
 def test_annotations_may_lie_in_another_folder(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_recording(tmp_path / f"wav/{name}/1.wav", seed=ord(name))
