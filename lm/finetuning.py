@@ -60,9 +60,8 @@ class BodyOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.frozen_layers, int) and self.frozen_layers < 0:
-            rule = "choose 0 (none), inputs, a number of layers, or all"
-            raise InputError(option="frozen_layers", value=self.frozen_layers, rule=rule)
+        rule = "choose 0 (none), inputs, a number of layers, or all"
+        self.refuse_if(isinstance(self.frozen_layers, int) and self.frozen_layers < 0, "frozen_layers", rule)
         augmentation = getattr(self, "augmentation", None)  # of most bodies
         if augmentation is not None and augmentation.crop != 1:
             rule = "the label may belong to the whole clip: choose 1"
@@ -124,9 +123,7 @@ class AstOptions(BodyOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.model.weights is not None:
-            rule = "body.weights names them: leave it out"
-            raise InputError(option="model.weights", value=self.model.weights, rule=rule)
+        self.refuse_if(self.model.weights is not None, "model.weights", "body.weights names them: leave it out")
 
     @property
     def needs(self) -> tuple[RunPart, ...]:
@@ -234,9 +231,8 @@ class ClassificationOptions(HeadConfig, HeadOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.label_separator == "":
-            rule = "give what stands between labels, or null for one label"
-            raise InputError(option="label_separator", value="", rule=rule)
+        rule = "give what stands between labels, or null for one label"
+        self.refuse_if(self.label_separator == "", "label_separator", rule)
 
     def names(self, label: str) -> tuple[str, ...]:
         return label_names(label, self.label_separator)

@@ -9,7 +9,6 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from wordless.base.errors import InputError
 from wordless.base.options import MOST_LAYERS, Options, option, require_pairs
 
 FloatArray = npt.NDArray[np.float32]
@@ -157,12 +156,9 @@ class GPTConfig(Options):
 
     def require_room(self, streams: int) -> None:
         """Refuse a context that is too short for codes of ``streams`` streams."""
-        positions = self.positions_per_step(streams)
-        if self.context < (least := 1 + 2 * positions):
-            rule = (
-                f"a time step takes {positions} positions: choose {least} or more, for begin-of-sequence and two steps"
-            )
-            raise InputError(option="context", value=self.context, rule=rule)
+        least = 1 + 2 * (positions := self.positions_per_step(streams))
+        rule = f"a time step takes {positions} positions: choose {least} or more, for begin-of-sequence and two steps"
+        self.refuse_if(self.context < least, "context", rule)
 
 
 FEWEST_RESAMPLES = 10  # fewer would give an interval without width, or nearly so
@@ -218,9 +214,7 @@ class ProbeConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if list(self.learning_curve) != sorted({*self.learning_curve}):
-            rule = "list shares of the labels in ascending order: 0.01, 0.1, 1"
-            raise InputError(option="learning_curve", value=self.learning_curve, rule=rule)
-        if self.label_separator == "":
-            rule = "give what stands between labels, or null for one label"
-            raise InputError(option="label_separator", value="", rule=rule)
+        rule = "list shares of the labels in ascending order: 0.01, 0.1, 1"
+        self.refuse_if(list(self.learning_curve) != sorted({*self.learning_curve}), "learning_curve", rule)
+        rule = "give what stands between labels, or null for one label"
+        self.refuse_if(self.label_separator == "", "label_separator", rule)

@@ -73,12 +73,10 @@ class DecodeConfig(SoundCommand):
             remedy = "leave codes_per_unit out, or name text units"
             raise InputError(option="codes_per_unit", value=self.codes_per_unit, rule=rule, remedy=remedy)
 
-        if (self.pitch == "copied") != (self.pitch_of is not None):
-            rule = "pitch=copied takes the melody of the recording pitch_of: give both, or none of them"
-            raise InputError(option="pitch_of", value=self.pitch_of, rule=rule)
-        if self.retuned and not (self.postfilter and self.pitch_comb):
-            rule = "pitch and shift are played by the pitch comb of the filter: choose pitch_comb=true, postfilter=1"
-            raise InputError(option="pitch_comb", value=self.pitch_comb, rule=rule)
+        rule = "pitch=copied takes the melody of the recording pitch_of: give both, or none of them"
+        self.refuse_if((self.pitch == "copied") != (self.pitch_of is not None), "pitch_of", rule)
+        rule = "pitch and shift are played by the pitch comb of the filter: choose pitch_comb=true, postfilter=1"
+        self.refuse_if(self.retuned and not (self.postfilter and self.pitch_comb), "pitch_comb", rule)
 
     @property
     def retuned(self) -> bool:

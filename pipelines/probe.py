@@ -11,7 +11,6 @@ from pipelines.commandline.outputs import require_kind
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.run import CorpusCommand
 from pipelines.store.run_folder import require_output
-from wordless.base.errors import InputError
 from wordless.base.hub import is_on_hub
 from wordless.base.options import REQUIRED, option
 
@@ -40,9 +39,8 @@ class ProbeRunConfig(CorpusCommand):
         if self.output is not None:
             require_kind(self.output, (".json",), possible="a file ending in .json")
         require_output(self.model, self.output, example="output=FILE.json")
-        if self.corpus.label_type != "class":
-            rule = "probes predict classes: leave it out, or call wordless finetune"
-            raise InputError(option="corpus.label_type", value=self.corpus.label_type, rule=rule)
+        rule = "probes predict classes: leave it out, or call wordless finetune"
+        self.refuse_if(self.corpus.label_type != "class", "corpus.label_type", rule)
 
     @property
     def folder(self) -> Path:

@@ -42,9 +42,8 @@ class RunsConfig(Options):
         if self.delete is not None and (Path(self.delete).name != self.delete or self.delete in (LATEST, "..")):
             rule = f"it is no run below root={self.root}; wordless runs lists the runs"
             raise InputError(option="delete", value=self.delete, rule=rule)
-        if self.delete is not None and self.prune is not None:
-            rule = "prune deletes something else: call them one by one"
-            raise InputError(option="delete", value=self.delete, rule=rule)
+        rule = "prune deletes something else: call them one by one"
+        self.refuse_if(self.delete is not None and self.prune is not None, "delete", rule)
 
 
 def runs(config: dict[str, object]) -> None:

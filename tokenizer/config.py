@@ -13,7 +13,7 @@ from tokenizer.codes import FINGERPRINT_LENGTH, CodesFormat, PitchFormat
 from tokenizer.options import AutoencoderConfig, PatchConfig
 from tokenizer.sources import Autoencoder, SpeechLayerConfig, StateDecoder
 from wordless.audio.options import SpectrogramConfig
-from wordless.base.errors import InputError, within
+from wordless.base.errors import within
 from wordless.base.options import Options, option
 
 CENTROIDS = "centroids"  # the tensor of the codebook
@@ -37,9 +37,8 @@ class TokenizerConfig(Options):
         super().__post_init__()
         with within("patch"):
             self.patch.height(self.audio.n_mels)
-        if self.speech_layer is not None and self.bands > 1:
-            rule = "a speech model has one state for all mel bands: choose null"
-            raise InputError(option="patch.mels", value=self.patch.mels, rule=rule)
+        rule = "a speech model has one state for all mel bands: choose null"
+        self.refuse_if(self.speech_layer is not None and self.bands > 1, "patch.mels", rule)
 
     def create_autoencoder(self) -> Autoencoder | StateDecoder:
         """Create the autoencoder, or the decoder of a speech layer's states, with random weights."""

@@ -54,9 +54,8 @@ class PitchConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if 0 < self.levels < 3:
-            rule = "choose 3 or more, which are no voice and two pitches, or 0 for no stream of pitch"
-            raise InputError(option="levels", value=self.levels, rule=rule)
+        rule = "choose 3 or more, which are no voice and two pitches, or 0 for no stream of pitch"
+        self.refuse_if(0 < self.levels < 3, "levels", rule)
 
 
 MOST_WARPS = 1000  # copies of each training clip; training sees no use in more, and their encoding takes hours

@@ -59,18 +59,16 @@ class WaveNetConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.gate_channels % 2:
-            rule = "tanh and sigmoid take half each: choose an even number"
-            raise InputError(option="gate_channels", value=self.gate_channels, rule=rule)
-        if self.layers % self.cycles:
-            rule = f"every cycle has the same layers: choose a multiple of `cycles`, {self.cycles}"
-            raise InputError(option="layers", value=self.layers, rule=rule)
-        if self.layers // self.cycles > MAX_CYCLE or self.receptive_field > MAX_RECEPTIVE_FIELD:
-            rule = (
-                f"with cycles={self.cycles} and kernel_size={self.kernel_size}, a sample would depend on more than "
-                f"{MAX_RECEPTIVE_FIELD:,} samples before it, which are all kept: choose fewer layers or more cycles"
-            )
-            raise InputError(option="layers", value=self.layers, rule=rule)
+        rule = "tanh and sigmoid take half each: choose an even number"
+        self.refuse_if(self.gate_channels % 2, "gate_channels", rule)
+        rule = f"every cycle has the same layers: choose a multiple of `cycles`, {self.cycles}"
+        self.refuse_if(self.layers % self.cycles, "layers", rule)
+        far = self.layers // self.cycles > MAX_CYCLE or self.receptive_field > MAX_RECEPTIVE_FIELD
+        rule = (
+            f"with cycles={self.cycles} and kernel_size={self.kernel_size}, a sample would depend on more than "
+            f"{MAX_RECEPTIVE_FIELD:,} samples before it, which are all kept: choose fewer layers or more cycles"
+        )
+        self.refuse_if(far, "layers", rule)
         if self.condition == "none" and (self.groups or self.code_position or self.pitch):
             rule = "groups, code_position or pitch would condition it: leave them out, or choose another condition"
             raise InputError(option="condition", value="none", rule=rule)

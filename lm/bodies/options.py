@@ -5,7 +5,6 @@ from typing import Literal
 
 from lm.options import Means, VectorConfig
 from wordless.audio.options import Convolutions
-from wordless.base.errors import InputError
 from wordless.base.options import MOST_LAYERS, Options, option, require_pairs
 
 
@@ -94,9 +93,8 @@ class ClipBatchConfig(Options):
 
     def share(self, part: int, parts: int) -> slice:
         """Return part ``part`` of ``parts`` of a batch; refuse a batch that cannot be divided equally."""
-        if self.batch_size % parts:
-            rule = f"{parts} (processes times accumulation steps) share it: choose a multiple of {parts}"
-            raise InputError(option="batch_size", value=self.batch_size, rule=rule)
+        rule = f"{parts} (processes times accumulation steps) share it: choose a multiple of {parts}"
+        self.refuse_if(self.batch_size % parts, "batch_size", rule)
         return slice(part, None, parts)
 
 
@@ -145,11 +143,9 @@ class TargetConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.masking.share == 0:
-            raise InputError(option="masking.share", value=0, rule="something must be masked")
-        if self.masking.length < LEAST_FRAMES:
-            rule = f"choose {LEAST_FRAMES} or more, so that a masked frame has others beside it"
-            raise InputError(option="masking.length", value=self.masking.length, rule=rule)
+        self.refuse_if(self.masking.share == 0, "masking.share", "something must be masked")
+        rule = f"choose {LEAST_FRAMES} or more, so that a masked frame has others beside it"
+        self.refuse_if(self.masking.length < LEAST_FRAMES, "masking.length", rule)
 
     def temperature_at(self, progress: float) -> float:
         """Return the temperature of the Gumbel softmax after a share of the steps."""
@@ -184,12 +180,10 @@ class Wav2vec2Config(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if len(self.kernels) != len(self.strides) or not self.kernels:
-            rule = f"give as many numbers as kernels has, {len(self.kernels)}, and at least one"
-            raise InputError(option="strides", value=self.strides, rule=rule)
+        rule = f"give as many numbers as kernels has, {len(self.kernels)}, and at least one"
+        self.refuse_if(len(self.kernels) != len(self.strides) or not self.kernels, "strides", rule)
         for name, divisor in (("width", self.heads), ("code_dim", GROUPS)):
-            if getattr(self, name) % divisor:
-                raise InputError(option=name, value=getattr(self, name), rule=f"choose a multiple of {divisor}")
+            self.refuse_if(getattr(self, name) % divisor, name, f"choose a multiple of {divisor}")
 
     @property
     def convolutions(self) -> Convolutions:
@@ -269,15 +263,11 @@ class AudioTransformerConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.width % (2 * self.heads):
-            rule = f"choose a multiple of {2 * self.heads}, twice `heads`"
-            raise InputError(option="width", value=self.width, rule=rule)
-        if self.wavelet_levels > (most := self.width // 2):
-            rule = f"choose at most {most}, half of width"
-            raise InputError(option="wavelet_levels", value=self.wavelet_levels, rule=rule)
-        if self.patches % self.reduction:
-            rule = f"choose a multiple of {self.reduction}, as the last layer has a state for {self.reduction} patches"
-            raise InputError(option="patches", value=self.patches, rule=rule)
+        self.refuse_if(self.width % (2 * self.heads), "width", f"choose a multiple of {2 * self.heads}, twice `heads`")
+        most = self.width // 2
+        self.refuse_if(self.wavelet_levels > most, "wavelet_levels", f"choose at most {most}, half of width")
+        rule = f"choose a multiple of {self.reduction}, as the last layer has a state for {self.reduction} patches"
+        self.refuse_if(self.patches % self.reduction, "patches", rule)
 
     def patch(self, sample_rate: int) -> int:
         """Count the samples of a patch."""

@@ -188,8 +188,6 @@ class SoundGPT(nn.Module):
             ffn_dim=config.ffn_dim,
             positions=max(shape.frames, PIECE_FRAMES) // shape.patch_frames + 1,
             tokens=1,
-            pad=None,
-            tied=False,
             dropout=config.dropout,
             rope_theta=config.rope_theta,
             init_std=config.init_std,

@@ -111,15 +111,6 @@ class Estimate:
         return self.low > 0 or self.high < 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class PairDifference:
-    """The difference ``one`` minus ``other`` of two settings (columns), with an interval that holds for all pairs."""
-
-    one: int
-    other: int
-    difference: Estimate
-
-
 def measure(outcome: Outcome, weights: FloatArray | None = None) -> FloatArray:
     """Compute the measure ``(resamples, methods)`` per row of weights ``(resamples, clips)``; None: one row of ones."""
     given = np.ones((1, num_clips(outcome))) if weights is None else weights
@@ -145,7 +136,7 @@ def measure(outcome: Outcome, weights: FloatArray | None = None) -> FloatArray:
             centres = given @ truth / given.sum(1)
             deviations = (given * (truth - centres[:, None]) ** 2).sum(1, keepdims=True)
             errors = given @ ((truth - predicted) ** 2).T
-            return 1 - np.divide(errors, deviations, out=np.full_like(errors, np.nan), where=deviations > 0)
+            return np.subtract(1, np.divide(errors, deviations, out=np.full_like(errors, np.nan), where=deviations > 0))
         case Decisions(truth=truth, chosen=chosen):  # the mean over the classes that a counted clip has; 0 without any
             found = list[FloatArray]()
             for one in chosen:
@@ -447,9 +438,10 @@ def independent_difference(one: Estimate, other: Estimate) -> Estimate:
 
 def all_pairs(
     values: FloatArray, draws: FloatArray, *, resampled: int, confidence: float
-) -> tuple[PairDifference, ...]:
+) -> list[tuple[int, int, Estimate]]:
     """Compare every pair of settings that were measured on the same clips, with simultaneous intervals.
 
+    Each pair has the numbers of both settings, and the difference of the first minus the second one.
     All intervals contain the true differences at once with probability ``confidence``. Their half width is a standard
     error times the quantile of the largest deviation of all pairs in units of its standard error, over the resamples
     (single-step max-t; Westfall and Young, "Resampling-Based Multiple Testing", 1993; Hothorn, Bretz and Westfall,
@@ -464,17 +456,17 @@ def all_pairs(
     """
     pairs = [*combinations(range(len(values)), 2)]
     if not pairs:
-        return ()
+        return []
     one, other = np.array(pairs).T
     differences, drawn = values[one] - values[other], draws[:, one] - draws[:, other]
     errors = np.sqrt(drawn.var(0) + 1 / resampled**2)
     largest = (np.abs(drawn - drawn.mean(0)) / errors).max(1)
     single = float(stdtrit(resampled, (1 + confidence) / 2))  # where no resample differs, the quantile is 0
     halves = max(float(np.quantile(largest, confidence)), single) * errors
-    return tuple(
-        PairDifference(one=a, other=b, difference=Estimate(value=value, low=value - half, high=value + half))
+    return [
+        (a, b, Estimate(value=value, low=value - half, high=value + half))
         for (a, b), value, half in zip(pairs, differences.tolist(), halves.tolist(), strict=True)
-    )
+    ]
 
 
 def t_interval(values: FloatArray, *, confidence: float) -> tuple[float, float] | tuple[None, None]:

@@ -9,7 +9,6 @@ Every method of a comparison has the same poolings and views:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from typing import TypeVar, get_args
 
 import numpy as np
@@ -152,14 +151,8 @@ CLASS_SCORES = "scores"  # beside the vectors of a network with a head: class pr
 
 def average(vectors: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
     """Average the arrays of each key over views, in float64; the arrays of a single view are returned as they are."""
-    rows = iter(vectors)
-    first, second = next(rows), next(rows, None)
-    if second is None:
-        return dict(first)
-    total: dict[str, npt.NDArray[np.float64]] = {}
-    count = 0
-    for row in chain([first, second], rows):
-        count += 1
-        for key, values in row.items():
-            total[key] = total.get(key, np.zeros(())) + values.astype(np.float64)
-    return {key: (values / count).astype(np.float32) for key, values in total.items()}
+    rows = [*vectors]
+    if len(rows) == 1:
+        return dict(rows[0])
+    means = {key: np.mean([row[key] for row in rows], axis=0, dtype=np.float64) for key in rows[0]}
+    return {key: np.asarray(mean, np.float32) for key, mean in means.items()}

@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from fairseq2.models.transformer import TransformerEmbeddingFrontend
     from fairseq2.nn import VocabShardedEmbedding
 
-ROPE_THETA = 10_000.0  # base of the rotary frequencies
-INIT_STD = 0.02
-
 
 class SampleWaveNet(nn.Module):
     """The vocoder's WaveNet without codes: distribution of each sample's level given the levels before it."""
@@ -135,11 +132,6 @@ class SampleTransformer(nn.Module):
             ffn_dim=config.ffn_dim,
             positions=POSITIONS,
             tokens=LEVELS,
-            pad=None,
-            tied=False,
-            dropout=0.0,
-            rope_theta=ROPE_THETA,
-            init_std=INIT_STD,
         )
         limit_attention(self.transformer, config.window)
         # Embeddings vary smoothly with the level, as those of WaveNet do.

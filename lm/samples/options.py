@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass
 from math import prod
 
 from vocoder.options import LEVELS, WaveNetConfig
-from wordless.base.errors import InputError
 from wordless.base.options import MOST_LAYERS, Options, option, require_pairs
 
 MOST_PAST = 1 << 20  # samples
@@ -25,9 +24,8 @@ class ContextConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.past > MOST_PAST:
-            rule = f"the context would reach back more than {MOST_PAST} samples: choose fewer layers"
-            raise InputError(option="layers", value=self.layers, rule=rule)
+        rule = f"the context would reach back more than {MOST_PAST} samples: choose fewer layers"
+        self.refuse_if(self.past > MOST_PAST, "layers", rule)
 
     @property
     def frame_length(self) -> int:
@@ -86,12 +84,10 @@ class TransformerConfig(Options):
         A config alone may have such a context, because every run has a config, and its default context of 100 ms is too
         long at high sample rates, and too short below 100 Hz.
         """
-        if self.window < 2:
-            rule = f"each of {self.layers} layers sees {self.window} samples, and needs 2: choose a longer context"
-            raise InputError(option="context_ms", value=self.context_ms, rule=rule)
-        if self.receptive_field > MOST_CONTEXT:
-            rule = f"these are {self.receptive_field} samples, and {MOST_CONTEXT} fit: choose a shorter context"
-            raise InputError(option="context_ms", value=self.context_ms, rule=rule)
+        rule = f"each of {self.layers} layers sees {self.window} samples, and needs 2: choose a longer context"
+        self.refuse_if(self.window < 2, "context_ms", rule)
+        rule = f"these are {self.receptive_field} samples, and {MOST_CONTEXT} fit: choose a shorter context"
+        self.refuse_if(self.receptive_field > MOST_CONTEXT, "context_ms", rule)
 
     @property
     def window(self) -> int:

@@ -176,8 +176,7 @@ class Runs:
         draws = np.stack([each[: min(map(len, drawn))] for each in drawn], axis=1).astype(np.float64)
         values = np.array([point.value(*self.probe) for point in self.paired])
         found = all_pairs(values, draws, resampled=first.clips, confidence=first.confidence)
-        for pair in found:
-            a, b, gain = pair.one, pair.other, pair.difference
+        for a, b, gain in found:
             if gain.value < 0:
                 a, b, gain = b, a, Estimate(value=-gain.value, low=-gain.high, high=-gain.low)
             one, other = self.paired[a], self.paired[b]

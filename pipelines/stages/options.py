@@ -90,12 +90,10 @@ class TokenizerSettings(Options):
         super().__post_init__()
         require_ranges(self.dynamic_ranges)
         self._require_rates()
-        if self.fit.accumulation > self.batch_size:
-            rule = f"a batch has batch_size={self.batch_size} patches: choose {self.batch_size} or fewer"
-            raise InputError(option="fit.accumulation", value=self.fit.accumulation, rule=rule)
-        if self.codebook_size > self.sample_patches:
-            rule = f"sample_patches is {self.sample_patches}, and k-means needs a patch for each code: raise it"
-            raise InputError(option="codebook_size", value=self.codebook_size, rule=rule)
+        rule = f"a batch has batch_size={self.batch_size} patches: choose {self.batch_size} or fewer"
+        self.refuse_if(self.fit.accumulation > self.batch_size, "fit.accumulation", rule)
+        rule = f"sample_patches is {self.sample_patches}, and k-means needs a patch for each code: raise it"
+        self.refuse_if(self.codebook_size > self.sample_patches, "codebook_size", rule)
 
     @property
     def by_rate(self) -> tuple[TokenizerSettings, ...]:
@@ -294,9 +292,8 @@ class SoundGPTSettings(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.augmentation.time_flip:
-            rule = "a clip that is reversed in time no longer has its codes in their order: choose 0"
-            raise InputError(option="augmentation.time_flip", value=self.augmentation.time_flip, rule=rule)
+        rule = "a clip that is reversed in time no longer has its codes in their order: choose 0"
+        self.refuse_if(self.augmentation.time_flip, "augmentation.time_flip", rule)
 
     @property
     def longest(self) -> int:
@@ -406,9 +403,9 @@ class VocoderSettings(Options):
             rule = f"training begins with random weights, which make no sound{why}"
             remedy = f"choose 1 step or more, such as {STEPS}, or a vocoder whose weights are used, `start`=RUN"
             raise InputError(option="fit.steps", value=0, rule=rule, remedy=remedy)
-        if self.codebook_sizes is not None and self.wavenet.condition == "embedding":
-            rule = "wavenet.condition=embedding knows the codes of one codebook: choose null, or condition=meaning"
-            raise InputError(option="codebook_sizes", value=self.codebook_sizes, rule=rule)
+        rule = "wavenet.condition=embedding knows the codes of one codebook: choose null, or condition=meaning"
+        several = self.codebook_sizes is not None
+        self.refuse_if(several and self.wavenet.condition == "embedding", "codebook_sizes", rule)
 
 
 JudgeName = Literal["probe", "codes", "supervised"]
@@ -576,9 +573,8 @@ class NextSampleSettings(Options):
         if self.transformer_context.context is None:
             rule = "it is the model with a context vector: leave the option out"
             raise InputError(option="transformer_context.context", value=None, rule=rule)
-        if self.transformer.context is not None:
-            rule = "the model with a context vector is transformer_context: choose null"
-            raise InputError(option="transformer.context", value=self.transformer.context, rule=rule)
+        rule = "the model with a context vector is transformer_context: choose null"
+        self.refuse_if(self.transformer.context is not None, "transformer.context", rule)
 
     def require_positions(self) -> None:
         """Refuse contexts, and crops with the past that a transformer reads, that are longer than its positions.
@@ -591,9 +587,8 @@ class NextSampleSettings(Options):
                 with within(name):
                     config.require_room()
                 most = POSITIONS - config.receptive_field + 1
-                if self.crops.samples > most:
-                    rule = f"{name} reads at most {POSITIONS} samples at once: choose {most} or fewer"
-                    raise InputError(option="crops.samples", value=self.crops.samples, rule=rule)
+                rule = f"{name} reads at most {POSITIONS} samples at once: choose {most} or fewer"
+                self.refuse_if(self.crops.samples > most, "crops.samples", rule)
 
     def config(self, name: ModelName) -> SampleWaveNetConfig | TransformerConfig:
         return cast("SampleWaveNetConfig | TransformerConfig", getattr(self, name))

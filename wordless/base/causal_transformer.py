@@ -27,11 +27,11 @@ def create_causal_transformer(
     ffn_dim: int,
     positions: int,
     tokens: int,
-    pad: int | None,
-    tied: bool,
-    dropout: float,
-    rope_theta: float,
-    init_std: float,
+    pad: int | None = None,
+    tied: bool = False,
+    dropout: float = 0.0,
+    rope_theta: float = 10_000.0,
+    init_std: float = 0.02,
 ) -> TransformerLM:
     """Build a transformer with random weights from PyTorch's generator.
 

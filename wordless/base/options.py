@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 from types import UnionType
 from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -153,6 +154,11 @@ class Options:
             meaning: Meaning | None = field.metadata.get(MEANING)
             if meaning is not None and value is not None:
                 require_in_range(field.name, value, meaning, meaning.choices or known.get(field.name, ()))
+
+    def refuse_if(self, wrong: object, name: str, rule: str) -> None:
+        """Refuse the value of an option, maybe one of a nested config (``batches.seed``); the rule is the remedy."""
+        if wrong:
+            raise InputError(option=name, value=attrgetter(name)(self), rule=rule)
 
 
 def require_in_range(name: str, value: object, meaning: Meaning, choices: tuple[object, ...]) -> None:

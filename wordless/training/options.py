@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
-from wordless.base.errors import InputError
 from wordless.base.options import Options, option
 from wordless.base.seeds import MAX_SEED
 
@@ -43,8 +42,7 @@ class FitConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.steps < self.least_steps:
-            raise InputError(option="steps", value=self.steps, rule=f"choose {self.least_steps} or more")
+        self.refuse_if(self.steps < self.least_steps, "steps", f"choose {self.least_steps} or more")
 
     @property
     def least_steps(self) -> int:

@@ -317,10 +317,10 @@ def test_one_pair_has_the_interval_of_a_paired_difference() -> None:
     one = rng.random(400) < 0.7
     hits = np.stack([one, np.where(rng.random(400) < 0.3, rng.random(400) < 0.5, one)])
     values, draws = measured(hits)
-    (pair,) = all_pairs(values, draws, resampled=400, confidence=0.95)
+    [(_, _, gain)] = all_pairs(values, draws, resampled=400, confidence=0.95)
     error = (hits[0].astype(float) - hits[1]).std() / 20
-    assert pair.difference.value == pytest.approx(values[0] - values[1])
-    assert pair.difference.high - pair.difference.low == pytest.approx(2 * 1.96 * error, rel=0.1)
+    assert gain.value == pytest.approx(values[0] - values[1])
+    assert gain.high - gain.low == pytest.approx(2 * 1.96 * error, rel=0.1)
 
 
 @pytest.mark.parametrize(("right", "differs"), [(3, False), (9, True)])
@@ -328,12 +328,12 @@ def test_a_few_clips_do_not_separate_two_settings(right: int, differs: bool) -> 
     """An exact test needs at least six clips that one setting alone answers right."""
     hits = np.zeros((2, 100), bool)
     hits[:, :50], hits[0, 50 : 50 + right] = True, True
-    (pair,) = all_pairs(*measured(hits), resampled=100, confidence=0.95)
-    assert pair.difference.excludes_zero == differs
+    [(_, _, gain)] = all_pairs(*measured(hits), resampled=100, confidence=0.95)
+    assert gain.excludes_zero == differs
 
 
 def test_equal_answers_do_not_differ_and_one_setting_has_no_pair() -> None:
     hits = np.ones((2, 30), bool)
-    (pair,) = all_pairs(*measured(hits), resampled=30, confidence=0.95)
-    assert pair.difference.low < 0 == pair.difference.value < pair.difference.high
-    assert all_pairs(*measured(hits[:1]), resampled=30, confidence=0.95) == ()
+    [(_, _, gain)] = all_pairs(*measured(hits), resampled=30, confidence=0.95)
+    assert gain.low < 0 == gain.value < gain.high
+    assert all_pairs(*measured(hits[:1]), resampled=30, confidence=0.95) == []

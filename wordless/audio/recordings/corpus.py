@@ -119,15 +119,13 @@ class CorpusConfig(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         described = self.table or self.is_packed  # by more than file names
-        if self.dataset and self.shards:
-            rule = f"`shards` is {self.shards}, and a corpus has one source: choose one of them"
-            raise InputError(option="dataset", value=self.dataset, rule=rule)
+        rule = f"`shards` is {self.shards}, and a corpus has one source: choose one of them"
+        self.refuse_if(self.dataset and self.shards, "dataset", rule)
         for name, example in {"dataset": "FOLDER", "shards": "data-{000..009}.tar"}.items():
             if getattr(self, name) == "":
                 raise InputError(option=name, value="", rule=f"name the files, such as `{name}`={example}")
-        if not (self.root or described):
-            rule = "name the folder of your recordings, `root`=PATH, or a table that lists them, `table`=FILE"
-            raise InputError(option="root", value=self.root, rule=rule)
+        rule = "name the folder of your recordings, `root`=PATH, or a table that lists them, `table`=FILE"
+        self.refuse_if(not (self.root or described), "root", rule)
         if "label" not in self.fields and self.labels == "pattern" and not described:
             rule = f"`pattern` is {self.pattern!r}: put {{label}} into it"
             raise InputError(option="labels", value="pattern", rule=rule)
@@ -136,9 +134,8 @@ class CorpusConfig(Options):
                 rule = "it has no effect on whole recordings: give `segment_seconds`, too, such as 10"
                 raise InputError(option=name, value=value, rule=rule)
         most = MAX_OVERLAP * (self.segment_seconds or math.inf)
-        if self.segment_overlap_seconds > most:
-            rule = f"choose 0 to {most:g} seconds, {MAX_OVERLAP:.0%} of a segment"
-            raise InputError(option="segment_overlap_seconds", value=self.segment_overlap_seconds, rule=rule)
+        rule = f"choose 0 to {most:g} seconds, {MAX_OVERLAP:.0%} of a segment"
+        self.refuse_if(self.segment_overlap_seconds > most, "segment_overlap_seconds", rule)
 
 
 def resolved(config: CorpusConfig, split_by: SplitBy) -> CorpusConfig:

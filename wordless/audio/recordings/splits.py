@@ -72,16 +72,14 @@ class SplitConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.validation_fraction + self.test_fraction >= 1:
-            rule = f"test_fraction is {self.test_fraction:g}: choose fractions that leave a part to train on"
-            raise InputError(option="validation_fraction", value=self.validation_fraction, rule=rule)
+        rule = f"test_fraction is {self.test_fraction:g}: choose fractions that leave a part to train on"
+        self.refuse_if(self.validation_fraction + self.test_fraction >= 1, "validation_fraction", rule)
         given = [(split, name) for split in SPLITS for name in getattr(self, split)]
         for split, name in given:
             if isinstance(name, int) and abs(name) > LARGEST:
                 raise InputError(option=split, value=name, rule="write numbers of at most 63 bits")
-        if self.by in ("auto", "hash", "table") and given:
-            rule = "it takes no names: choose group, index, folder, fold or lists"
-            raise InputError(option="by", value=self.by, rule=rule)
+        rule = "it takes no names: choose group, index, folder, fold or lists"
+        self.refuse_if(self.by in ("auto", "hash", "table") and given, "by", rule)
         needed = {"lists": "[testing_list.txt]", "index": "['0-4']"}
         if self.by in needed and not (self.validation or self.test):
             rule = f"it needs names: give test={needed[self.by]} or validation"
