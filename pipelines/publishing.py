@@ -31,7 +31,7 @@ from pipelines.results.tables import as_markdown
 from pipelines.stages.start import VOICE, require_absolute, start_folder, statistics_of
 from pipelines.store.run_folder import is_finetuned
 from tokenizer.codes import require_same_codebook
-from tokenizer.onnx import LogMelToCodes, SoundToCodes
+from tokenizer.encoder import LogMelToCodes, SoundToCodes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.options import Sampling
 from vocoder.vocoder import Vocoder

@@ -66,11 +66,6 @@ class TokenizerConfig(Options):
         return self.bands * self.levels
 
     @property
-    def codebook_shape(self) -> tuple[int, int, int]:
-        """The shape of the centroids ``(levels, codebook_size, bottleneck)``."""
-        return self.levels, self.codebook_size, self.autoencoder.bottleneck
-
-    @property
     def samples_per_code(self) -> int:
         """Samples per time step."""
         return self.patch.frames * self.audio.hop_length
@@ -117,10 +112,10 @@ def weight_shapes(config: TokenizerConfig) -> dict[str, Tensor]:
     """Return tensors of the names, shapes and types that a tokenizer learns, which take no memory."""
     with torch.device("meta"):
         autoencoder = config.create_autoencoder()
-        centroids = torch.empty(config.codebook_shape, dtype=torch.float32)
+        shape = (config.codebook_size, config.autoencoder.bottleneck)
+        centroids = torch.empty(shape if config.levels == 1 else (config.levels, *shape), dtype=torch.float32)
         statistics = torch.empty(config.audio.n_mels, dtype=torch.float32)
     weights = {f"autoencoder.{name}": tensor for name, tensor in autoencoder.state_dict().items()}
-    centroids = centroids[0] if config.levels == 1 else centroids
     return {"mean": statistics, "std": statistics, CENTROIDS: centroids, **weights}
 
 

@@ -318,9 +318,14 @@ def fit_codebooks(
     residuals of further levels replace the points, which saves memory.
     """
     # On all threads: FAISS divides points and centroids among them, never a sum, so its bytes depend on no number.
-    levels, size, _ = config.codebook_shape
     centroids, report = fit_residual_codebooks(
-        points, levels=levels, size=size, iterations=iterations, seed=seed, gpus=gpus, overwrite=overwrite
+        points,
+        levels=config.levels,
+        size=config.codebook_size,
+        iterations=iterations,
+        seed=seed,
+        gpus=gpus,
+        overwrite=overwrite,
     )
     codebooks = torch.from_numpy(centroids)
     codebooks[0] = _by_loudness(model, codebooks[0])  # what a finer level adds is neither loud nor quiet

@@ -18,30 +18,19 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.waveform import FloatArray
 from wordless.base.machine import copy_to
 
+IntArray = npt.NDArray[np.int64]
 
-@dataclass(frozen=True, kw_only=True)
-class Usage:
-    """How often each code occurs."""
 
-    counts: tuple[int, ...]  # in all streams
-    levels: tuple["Usage", ...] = ()  # per residual level over all bands, if there are several levels
+def perplexity(counts: IntArray) -> float:
+    """Compute 2 to the entropy: the size of a uniformly used codebook with the entropy of counts ``(codes,)``."""
+    return float(2.0 ** entropy(counts))
 
-    @property
-    def by_level(self) -> tuple["Usage", ...]:
-        """The usage of each level, also if there is only one."""
-        return self.levels or (self,)
 
-    @property
-    def entropy(self) -> float:
-        """Entropy of the codes' distribution in bits."""
-        total = sum(self.counts)
-        shares = [count / total for count in self.counts if count]
-        return -sum(share * float(np.log2(share)) for share in shares)
-
-    @property
-    def perplexity(self) -> float:
-        """2 to the entropy: the size of a uniformly used codebook with the same entropy."""
-        return float(2.0**self.entropy)
+def entropy(counts: IntArray) -> float:
+    """Compute the entropy of the codes' distribution in bits, from counts ``(codes,)``."""
+    total = int(counts.sum())
+    shares = [count / total for count in counts.tolist() if count]
+    return -sum(share * float(np.log2(share)) for share in shares)
 
 
 def measure_health(
@@ -51,28 +40,28 @@ def measure_health(
 
     The values are plain: what ``health.json`` holds, with the verdict of `collapse`.
     """
-    usage = measure_usage(codes, *tokenizer.codebooks.shape[:2])
-    used = sum(count > 0 for count in usage.counts)
-    bits = sum(level.entropy for level in usage.by_level)
+    by_level = count_codes(codes, *tokenizer.codebooks.shape[:2])
+    counts = by_level.sum(0)
+    used = int((counts > 0).sum())
+    bits = sum(map(entropy, by_level))
     return {
-        "counts": usage.counts,
-        "perplexity": usage.perplexity,
+        "counts": counts.tolist(),
+        "perplexity": perplexity(counts),
         "used_codes": used,
-        "dead_codes": len(usage.counts) - used,
+        "dead_codes": len(counts) - used,
         "bits_per_second": bits * tokenizer.format.codes_per_second * tokenizer.config.bands,
         **measure_fidelity(tokenizer, clips()),
         "stability": measure_stability(tokenizer, clips(), seed=seed),
-        "verdict": collapse(usage),
+        "verdict": collapse(by_level),
     }
 
 
-def measure_usage(codes: Iterable[Codes], levels: int, size: int) -> Usage:
-    """Count each code of codebooks of this size, over all streams of the spectrum and per residual level."""
-    counts: npt.NDArray[np.int64] = np.zeros((levels, size), dtype=np.int64)
+def count_codes(codes: Iterable[Codes], levels: int, size: int) -> IntArray:
+    """Count each code of each residual level over all bands ``(levels, size)``."""
+    counts: IntArray = np.zeros((levels, size), dtype=np.int64)
     for clip in codes:
         counts += clip.counts.reshape(-1, levels, size).sum(0)  # the levels of a band are adjacent streams
-    by_level = tuple(Usage(counts=tuple(row)) for row in counts.tolist())
-    return Usage(counts=tuple(counts.sum(0).tolist()), levels=by_level if levels > 1 else ())
+    return counts
 
 
 @torch.inference_mode()
@@ -125,24 +114,23 @@ def measure_stability(
     return {name: count / max(total, 1) for name, count in same.items()}
 
 
-def collapse(usage: Usage, *, least: float = 0.2) -> str | None:
-    """Describe the collapse of a codebook at any of its levels; None if it has not collapsed.
+def collapse(by_level: IntArray, *, least: float = 0.2) -> str | None:
+    """Describe the collapse of a codebook at any level of its counts ``(levels, codes)``; None if it has not collapsed.
 
     A codebook has collapsed if its perplexity is less than a share of its size, ``least``.
     """
-    size = len(usage.counts)
-    for number, level in enumerate(usage.by_level, 1):
-        if level.perplexity < least * size:
-            where = f" at residual level {number} of {len(usage.levels)}" if usage.levels else ""
+    levels, size = by_level.shape
+    for number, used in enumerate(map(perplexity, by_level), 1):
+        if used < least * size:
+            where = f" at residual level {number} of {levels}" if levels > 1 else ""
             return (
-                f"the codebook has collapsed{where}: perplexity {level.perplexity:.1f} of {size} codes on validation "
-                f"clips, less than {least:g} of them; try fewer codes, more varied recordings, or longer training of "
-                "the autoencoder"
+                f"the codebook has collapsed{where}: perplexity {used:.1f} of {size} codes on validation clips, less "
+                f"than {least:g} of them; try fewer codes, more varied recordings, or longer training of the "
+                "autoencoder"
             )
     return None
 
 
-IntArray = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.float64]
 SHUFFLES = 20  # of the labels among the clips, for the values that chance gives
 

@@ -5,8 +5,9 @@ padded. So a file, an array, a stream and any number of workers do the same arit
 constant memory. A GPU computes many blocks of a recording at once. Its sums are rounded in another order, so a code may
 differ where two centroids are equally near.
 
-Only ``audio.remove_mean=clip`` and ``audio.dynamic_range`` need memory for the recording's whole spectrogram, and a
-layer of a speech model for its samples. Codes with a stream of pitch wait for 0.14 s of sound.
+Only ``audio.remove_mean=clip`` and ``audio.dynamic_range`` need memory for the recording's whole spectrogram, because
+the mean (with the silence that pads the last patch) and the loudest values are known only after the last block. A layer
+of a speech model needs memory for the samples. Codes with a stream of pitch wait for 0.14 s of sound.
 """
 
 from collections import deque
@@ -143,10 +144,9 @@ class Tokenizer(nn.Module):
         `wordless.audio.mono`. Several recordings go to `encode_batch`.
 
         Raises:
-            InputError: `wordless.audio.mono.as_waveform` refuses the samples or the rate.
+            InputError: codes were given, or `wordless.audio.mono.as_waveform` refuses the samples or the rate.
         """
-        whole = sound_for(self.front_end, waveform, sample_rate, name="samples")
-        return self.encode_blocks([whole.samples], whole.sample_rate)
+        return self._encode_sound(waveform, sample_rate, "samples")
 
     def encode_batch(
         self, recordings: Sequence[Waveform | Samples] | Samples, sample_rate: int | None = None
@@ -156,9 +156,13 @@ class Tokenizer(nn.Module):
         Recordings are waveforms, or samples that have one rate in Hz. An array or tensor is ``(batch, samples)``, or
         ``(batch, channels, samples)``.
         """
-        named = each_recording(recordings)  # errors have the number of a recording
-        sounds = [sound_for(self.front_end, each, sample_rate, name=name) for each, name in named]
-        return [self.encode_blocks([each.samples], each.sample_rate) for each in sounds]
+        return [self._encode_sound(each, sample_rate, name) for each, name in each_recording(recordings)]
+
+    def _encode_sound(self, given: Waveform | Samples, sample_rate: int | None, name: str) -> Codes:
+        """Encode a whole recording; errors call it by its ``name``, such as its number among several."""
+        require_sound(given, name)
+        whole = as_waveform(given, sample_rate, channel=self.front_end.channel, name=name)
+        return self.encode_blocks([whole.samples], whole.sample_rate)
 
     def encode_file(self, path: Path | str) -> Codes:
         """Encode a recording that libsndfile can read; see `encode_stream` for its use of memory."""
@@ -203,12 +207,9 @@ class Tokenizer(nn.Module):
     ) -> Iterator[tuple[Tensor, int]]:
         """Give finest codes ``(steps, streams)`` and the samples they cover, as blocks at the own sample rate arrive.
 
-        ``at_once`` blocks are computed together. The codes are on the tokenizer's device, so a GPU need not finish a
-        block before the next one is sent to it.
-        Memory is constant, except with ``audio.remove_mean=clip`` and ``audio.dynamic_range``: the mean and the loudest
-        values are known only after the last block, so the recording's spectrogram is kept until then. The mean includes
-        the silence that pads the last patch. A speech model reads the whole recording, so its samples are kept.
-        With a stream of pitch, a block is given as soon as the pitch of all its codes is known.
+        ``at_once`` blocks are computed together. If there are several, their codes are copied to the CPU together; else
+        codes are on the tokenizer's device, so a GPU need not finish a block before the next one is sent to it. With a
+        stream of pitch, a block is given as soon as the pitch of all its codes is known.
         """
         if self.config.pitch is None or not pitched:
             yield from self._encode_spectrum(blocks, at_once)
@@ -227,10 +228,7 @@ class Tokenizer(nn.Module):
         yield from starmap(beside_pitch, waiting)
 
     def _encode_spectrum(self, blocks: Iterable[FloatArray], at_once: int) -> Iterator[tuple[Tensor, int]]:
-        """Give the codes of the spectrum ``(steps, spectral_streams)``; see `encode_stream`.
-
-        ``at_once`` blocks are computed together; their codes are copied to the CPU together if there are several.
-        """
+        """Give the codes of the spectrum ``(steps, spectral_streams)``; see `encode_stream`."""
         if self.speech_layer is not None:
             samples = join_blocks(blocks)
             left, step = len(samples), self.config.samples_per_code
@@ -427,13 +425,3 @@ class Tokenizer(nn.Module):
     def _weights(self) -> dict[str, Tensor]:
         state = self.state_dict()
         return {name: value for name, value in state.items() if not name.startswith(("log_mel.", "speech_layer."))}
-
-
-def sound_for(audio: SpectrogramConfig, given: Waveform | Samples, sample_rate: int | None, *, name: str) -> Waveform:
-    """Return what a caller gave as a waveform of the front end's channel, at its own rate.
-
-    Raises:
-        InputError: codes were given, whose numbers NumPy would take for samples; or `as_waveform` refuses it.
-    """
-    require_sound(given, name)
-    return as_waveform(given, sample_rate, channel=audio.channel, name=name)

@@ -346,11 +346,6 @@ class PostFilter:
         if self.comb is not None:
             self.passes.insert(passes - 1, self.comb)
 
-    def hear(self, samples: Tensor, log_mel: Tensor, pitch: Array | None = None) -> None:
-        """Let the comb go on from a recording that comes before the sound, as of `PitchComb.hear`."""
-        if self.comb is not None:
-            self.comb.hear(samples, log_mel, pitch)
-
     def expect(self, log_mel: Tensor, pitch: Array | None = None) -> None:
         """Add the target frames of the next samples, as of `PitchComb.expect`."""
         for each in self.passes:

@@ -74,11 +74,6 @@ def frame_blocks(codes: Codes, tokenizer: CodeMeanings, *, before: int = 0, afte
         )
 
 
-def overlapping_frames(config: SpectrogramConfig) -> int:
-    """Return the number of frames on each side of a frame whose windows overlap its own."""
-    return -(-config.window_length // config.hop_length) - 1
-
-
 class FrameNumbers:
     """Random numbers for all frames, drawn block after block: their values are those of one draw of the whole."""
 
@@ -120,7 +115,7 @@ def griffin_lim(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> Iter
     """
     config, frames = tokenizer.front_end, len(codes.values) * tokenizer.patch_frames
     cycles = FrameNumbers(torch.rand, frames, config.window_length // 2 + 1, seed=seed)  # initial phases
-    reach = overlapping_frames(config)
+    reach = -(-config.window_length // config.hop_length) - 1  # frames on each side whose windows overlap a frame's
     for block in frame_blocks(codes, tokenizer, before=ITERATIONS * reach, after=(ITERATIONS + 1) * reach):
         yield limited(_griffin_lim_block(block.log_mel, cycles.of(block), config)[block.inner])
 
@@ -148,7 +143,7 @@ def noise_vocoder(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> It
     config, frames = tokenizer.front_end, len(codes.values) * tokenizer.patch_frames
     noise = FrameNumbers(torch.randn, frames, config.hop_length, seed=seed)
     own = hann(config).square().sum()  # mean power of the noise's spectrum
-    reach = overlapping_frames(config)
+    reach = -(-config.window_length // config.hop_length) - 1  # frames on each side whose windows overlap a frame's
     # The first windows of a block reach back to the noise before it, and its last samples lie in the windows after it.
     for block in frame_blocks(codes, tokenizer, before=reach, after=reach):
         with torch.inference_mode():

@@ -51,12 +51,8 @@ SEMITONES_PER_OCTAVE = 12.0
 class Rendering:
     """One sound; target frames go to its post-filter as the codes pass.
 
-    Args:
-        vocoder: has the network, and the options and the voice of the filter.
-        tokenizer: decodes the codes; the filter needs levels, which not every front end keeps.
-        shift: semitones by which the codes' stream of pitch is played higher.
-        prompt: recorded beginning of the sound.
-        before: recording before the prompt, in whole codes, which only the filter's comb reads; None: there is none.
+    ``shift`` is in semitones. ``prompt`` is the recorded beginning of the sound. The recording ``before`` it, in whole
+    codes, is read by the filter's comb alone.
     """
 
     def __init__(
@@ -75,10 +71,10 @@ class Rendering:
                 voice=vocoder.voice,
                 comb=vocoder.pitch_comb and (vocoder.voice is not None or tokenizer.format.pitch is not None),
             )
-            if before is not None:
+            if before is not None and self.filter.comb is not None:
                 heard = mu_law_decode(_levels(before.waveform, config), levels=config.levels)
                 values = before.codes.values
-                self.filter.hear(heard, log_mel_of(values, tokenizer), pitch_of(values, tokenizer))
+                self.filter.comb.hear(heard, log_mel_of(values, tokenizer), pitch_of(values, tokenizer))
         self.num_samples = 0  # of all codes so far
 
     def frames(self, blocks: Iterable[Codes]) -> Iterator[Tensor]:

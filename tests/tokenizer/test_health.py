@@ -15,13 +15,13 @@ from tests.tokenizer.test_codes import FORMAT
 from tokenizer.codes import Codes
 from tokenizer.health import (
     CodeTable,
-    Usage,
     chance,
     collapse,
+    count_codes,
     information,
     label_counts,
     measure_stability,
-    measure_usage,
+    perplexity,
 )
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.waveform import LOUDEST
@@ -29,13 +29,10 @@ from wordless.audio.waveform import LOUDEST
 
 def test_usage_counts_all_streams_and_each_level_in_all_bands() -> None:
     codes = Codes(values=np.array([[0, 1], [1, 1]], np.int32), num_samples=320, format=replace(FORMAT, codebook_size=3))
-    assert measure_usage([codes, codes], 1, 3).counts == (2, 6, 0)
-    assert measure_usage([codes, codes], 1, 3).by_level == (measure_usage([codes, codes], 1, 3),)
+    assert count_codes([codes, codes], 1, 3).tolist() == [[2, 6, 0]]
     format = replace(FORMAT, codebook_size=3, streams=4)  # two bands of two levels
     codes = Codes(values=np.array([[0, 2, 1, 2], [0, 2, 0, 1]], np.int32), num_samples=320, format=format)
-    usage = measure_usage([codes], 2, 3)
-    assert [level.counts for level in usage.by_level] == [(3, 1, 0), (0, 1, 3)]
-    assert usage.counts == (3, 2, 3)
+    assert count_codes([codes], 2, 3).tolist() == [[3, 1, 0], [0, 1, 3]]
 
 
 def test_loud_recordings_are_measured(tokenizer: Tokenizer) -> None:
@@ -54,15 +51,14 @@ def test_the_same_sound_is_steady_and_another_is_not(tokenizer: Tokenizer) -> No
 
 
 def test_a_collapse_is_found_also_at_one_level() -> None:
-    fallen, fine = Usage(counts=(100, 1, 1, 0)), Usage(counts=(5, 5, 5, 5))
-    assert (fine.perplexity, Usage(counts=(2, 1, 1, 0)).perplexity) == pytest.approx((4, 2**1.5))
+    fallen, fine = np.array([[100, 1, 1, 0]]), np.array([[5, 5, 5, 5]])
+    assert (perplexity(fine[0]), perplexity(np.array([2, 1, 1, 0]))) == pytest.approx((4, 2**1.5))
     assert collapse(fine, least=0.5) is None
     assert "perplexity 1.1 of 4" in str(collapse(fallen, least=0.5))
-    levels = (Usage(counts=(5, 5, 5, 5)), Usage(counts=(20, 0, 0, 0)))
-    both = Usage(counts=(25, 5, 5, 5), levels=levels)
-    assert collapse(replace(both, levels=()), least=0.5) is None
+    both = np.array([[5, 5, 5, 5], [20, 0, 0, 0]])
+    assert collapse(both.sum(0, keepdims=True), least=0.5) is None
     assert "perplexity 1.0 of 4" in str(collapse(both, least=0.5))
-    assert collapse(replace(both, levels=levels[:1]), least=0.5) is None
+    assert collapse(both[:1], least=0.5) is None
 
 
 @pytest.fixture

@@ -16,10 +16,9 @@ from tests.reference import nearest_by_level, states_by_window, tracked_pitch
 from tests.tokenizer.conftest import PITCH, RATE, SPEECH_RATE, speech, speech_tokenizer
 from tests.wordless.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint
 from tokenizer.codes import Codes
-from tokenizer.encoder import quantised_vectors
+from tokenizer.encoder import SoundToCodes, quantised_vectors
 from tokenizer.fitting import draw_states
-from tokenizer.health import measure_usage
-from tokenizer.onnx import SoundToCodes
+from tokenizer.health import count_codes
 from tokenizer.parquet import CodedClip, read_codes, write_shard
 from tokenizer.sources import FOLDER, SpeechLayerConfig, flattened, transplanted
 from tokenizer.tokenizer import Tokenizer
@@ -93,8 +92,7 @@ def test_pitch_says_nothing_about_the_spectrum(plain: Tokenizer, pitched: Tokeni
     values = torch.from_numpy(pitched.encode(voice(0.3), RATE).values)[None]
     assert torch.equal(pitched.spectrogram(values), plain.spectrogram(values[..., :-1]))
     clip = pitched.encode(voice(0.3), RATE)
-    usage = measure_usage([clip], *pitched.codebooks.shape[:2])
-    assert sum(usage.counts) == clip.values[:, :-1].size
+    assert count_codes([clip], *pitched.codebooks.shape[:2]).sum() == clip.values[:, :-1].size
 
 
 def test_a_melody_is_flat_or_that_of_another_recording(pitched: Tokenizer) -> None:

@@ -8,14 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vocoder.engines.kernels import (
-    PADDING,
-    Factors,
-    FloatArray,
-    KernelWeights,
-    go_on,
-    target_features,
-)
+from vocoder.engines.kernels import PADDING, Factors, FloatArray, KernelWeights, go_on, target_features
 from vocoder.engines.torch_streams import filled, matrices
 from vocoder.options import Sampling
 from vocoder.wavenet import WaveNet, silence
