@@ -193,7 +193,7 @@ def _readable(file: Path) -> Iterator[None]:
 
 def _clips(files: Iterable[Path], format: CodesFormat) -> Iterator[CodedClip]:
     for file in files:
-        with pq.ParquetFile(file) as shard:
+        with pq.ParquetFile(file, read_dictionary=_TEXTS) as shard:  # else a text that many rows share is copied
             wanted = WITH_SPANS if {*SPAN_COLUMNS} & {*shard.schema_arrow.names} else COLUMNS
             for group in range(shard.num_row_groups):
                 with _readable(file):

@@ -123,6 +123,18 @@ def test_a_small_file_that_tells_of_very_many_codes_is_refused_before_they_are_r
 MANY, MOST = (1 << 20) + 1, (1 << 27) - 1  # codes; both take four bytes in a footer
 
 
+def test_a_long_text_that_many_rows_share_is_not_copied_for_each(tmp_path: Path) -> None:
+    rows, path = pa.concat_tables([table()] * 20_000).combine_chunks(), tmp_path / "codes.parquet"
+    names = pa.DictionaryArray.from_arrays(np.zeros(len(rows), np.int32), ["x" * 20_000])
+    rows = rows.set_column(0, "path", names)
+    with pq.ParquetWriter(path, rows.schema, store_schema=False) as file:  # it does not say that names are a dictionary
+        file.add_key_value_metadata({METADATA_KEY: json.dumps(asdict(FORMAT)).encode()})
+        file.write_table(rows)
+    before = pa.default_memory_pool().max_memory()
+    assert "path" in refused(path)
+    assert pa.default_memory_pool().max_memory() < max(before + 1, 400_000_000)
+
+
 def variable_length(number: int) -> bytes:
     """A number as the footer has it: zigzag, seven bits a byte, the lowest first."""
     rest, written = 2 * number, bytearray()

@@ -228,6 +228,7 @@ def _units(frame: DataFrame, config: SplitConfig) -> dict[str, list[int]]:
 
     def whole(unit: str) -> str:
         while unit in joined:
+            joined[unit] = joined.get(joined[unit], joined[unit])  # halves the way of the next search
             unit = joined[unit]
         return unit
 
