@@ -30,7 +30,7 @@ def entropy(counts: IntArray) -> float:
     """Compute the entropy of the codes' distribution in bits, from counts ``(codes,)``."""
     total = int(counts.sum())
     shares = [count / total for count in counts.tolist() if count]
-    return -sum(share * float(np.log2(share)) for share in shares)
+    return float(-sum(share * np.log2(share) for share in shares))
 
 
 def measure_health(

@@ -1,9 +1,7 @@
 """Filters of sampled sound: the post-filter, the pitch comb within it, and a limiter of peaks.
 
-The post-filter gives sound the spectral envelope of its codes.
-
 Sampled sound is noisier than a recording, and its formants are weaker. The codes give the target level of each mel band
-in each frame, so each frame's spectrum is multiplied by the missing gain::
+in each frame, so the post-filter multiplies each frame's spectrum by the missing gain::
 
     samples      ...| hop t-1 | hop t   |                 frames as `wordless.audio.spectrogram` puts them
     window t        [------------------]                  present: log-mel of it

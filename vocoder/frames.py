@@ -9,10 +9,7 @@
     position     0 or 1 for each place within the code, appended to either
     pitch        voicing and height of the codes' stream of pitch, appended last
 
-Frames before and after a clip are zeros.
-
-Sample by sample, WaveNet also reads the phase of the voice and its past.
-
+Frames before and after a clip are zeros. Sample by sample, WaveNet also reads the phase of the voice and its past.
 Codes with a stream of pitch say for each frame whether there is a voice, and its fundamental frequency F0. A sum over
 the samples gives the phase of the fundamental, in turns, which the network reads beside the sample before::
 

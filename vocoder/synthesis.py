@@ -377,17 +377,11 @@ def speaking(syntheses: Sequence[Synthesis], say: Callable[[str], None]) -> Iter
 def unknown_groups(synthesis: Synthesis, groups: Iterable[str | None]) -> str | None:
     """Write a notice about groups that the vocoder was not trained on; None if there are none."""
     known, wanted = synthesis.groups, set(groups)
-    if not known or not wanted:
-        return None
-    if wanted == {None}:
-        return (
-            "the codes name no group: the average of the vocoder's voices speaks; "
-            f"group=... chooses one of {_some(known)}"
-        )
+    average = "the average of the vocoder's voices speaks"
+    if known and wanted == {None}:
+        return f"the codes name no group: {average}; group=... chooses one of {_some(known)}"
     strange = sorted(group for group in wanted if group is not None and group not in known)
-    if not strange:
-        return None
-    return f"the vocoder was not trained on {_some(strange)}: the average of its voices speaks instead"
+    return f"the vocoder was not trained on {_some(strange)}: {average} instead" if known and strange else None
 
 
 def _some(groups: Sequence[str]) -> str:

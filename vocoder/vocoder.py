@@ -437,10 +437,9 @@ class Vocoder:
             )
         for name, own, wanted in (
             ("samples per second", given.sample_rate, config.sample_rate),
-            ("samples per code", given.samples_per_code, config.samples_per_code),
             ("samples per frame", audio.hop_length, config.hop_length),
             ("mel bands", audio.n_mels, config.n_mels),
-            ("frames per code", tokenizer.patch_frames, config.patch_frames),
+            ("frames per code", tokenizer.patch_frames, config.patch_frames),  # and with them the samples per code
         ):
             if own != wanted:
                 raise InputError(

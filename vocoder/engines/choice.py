@@ -135,9 +135,8 @@ def width(engine: Engine) -> int:
 def side_by_side(lengths: Sequence[int], engine: Engine) -> list[list[int]]:
     """Group clips of these lengths for generation at the least cost, shortest first.
 
-    A group takes as many steps as its longest clip is long. One long clip among short ones is therefore better alone,
-    while reading the weights, or starting the step, is dear enough to bear some idle steps. Clips are sorted, groups
-    are neighbours, and the cheapest groups of the first ``n`` follow from those of fewer.
+    A group takes as many steps as its longest clip is long, and each step has a fixed cost beside that of its clips.
+    Clips are sorted, groups are neighbours, and the cheapest groups of the first ``n`` follow from those of fewer.
     """
     order = sorted(range(len(lengths)), key=lambda clip: lengths[clip])
     steps = np.array([step_cost(engine, clips) for clips in range(width(engine), 0, -1)])
