@@ -144,12 +144,10 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
         else:
             alone = bool(own) and len(named) == 1  # a recording that alone is named may have the name of the file now
             for each in chosen:
-                fault, paths = each.problem, own or [name]
+                fault, paths = each.problem, [each.recording] if each.recording and not alone else own or [name]
                 try:
                     if each.recording and (places.has(each.recording, name) or not (fault or alone)):
                         paths = [places.named(each.recording, name)]
-                    elif each.recording and not alone:
-                        paths = [each.recording]
                     if fault := fault or (None if each.recording or own else "it names no recording"):
                         raise InputError(fault)
                     for path in paths:
