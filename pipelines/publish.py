@@ -64,8 +64,7 @@ class PublishConfig(Options):
             ("licence", not LICENCE.fullmatch(self.licence or "mit"), "name it as the hub does, such as cc-by-4.0"),
             ("description", no_text, text),
         ):
-            if broken:
-                raise InputError(option=name, value=getattr(self, name), rule=rule)
+            self.refuse_if(broken, name, rule)
         if not hub and self.output is not None:
             require_kind(self.output, (), possible="a folder")
 

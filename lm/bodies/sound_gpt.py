@@ -263,10 +263,14 @@ class CodedClips:
             rows.append(np.column_stack([own, *further]).astype(np.int32))
         return replace(self, codes=StoredClips.together(rows)) if rows else self
 
-    def batch(self, clips: IndexArray, patches: Sequence[IntArray], frames: Tensor, rows: slice) -> SoundBatch:
-        """Return some rows of a batch of ``frames``, with the codes of their ``patches``; see `covered_patches`."""
-        targets = []
-        for clip, wanted in zip(clips[rows], patches[rows], strict=True):
+    def batch(
+        self, clips: IndexArray, starts: Tensor, speeds: Tensor, lengths: Tensor, frames: Tensor, ahead: Sequence[int]
+    ) -> SoundBatch:
+        """Return the batch of copies of clips in ``frames``, with the codes of the patches that they cover."""
+        targets, size = [], self.patch_frames
+        copies = zip(clips, starts.tolist(), speeds.tolist(), lengths.tolist(), strict=True)
+        for clip, start, speed, length in copies:
+            wanted = covered_patches(start, speed, positions=-(-length // size), ahead=ahead, patch_frames=size)
             own = self.codes.clip(clip)
             codes = own[np.minimum(wanted, len(own) - 1)].astype(np.int64)
             targets.append(torch.from_numpy(np.where((wanted < len(own))[..., None], codes, UNCOUNTED)))
@@ -309,7 +313,7 @@ class SoundBatches:
         """Return share ``part`` of ``parts`` of the batch of a step."""
         rows = self._config.share(part, parts)
         clips, generator = self._order.clips(step), self._order.generator(step)
-        own, size = self._augmentation, self._clips.patch_frames
+        own = self._augmentation
         whole = torch.from_numpy(self._clips.spectrograms.lengths[clips])
         kept, starts = draw_crops(whole, own.crop, generator, at_most=self._config.max_frames)
         speeds, formants = (draw_ratios(len(clips), most, generator) for most in (own.speed, own.formant))
@@ -320,23 +324,16 @@ class SoundBatches:
         warped, lengths = warp(copy_to(read, self._device), kept, speeds=speeds, formants=formants)
         in_place = replace(own, crop=1.0, speed=0.0, formant=0.0)  # time and bands stay where they are from here on
         augmented, lengths = augment(warped, lengths, generator, config=in_place, std=self._std)
-        patches = [
-            covered_patches(start, speed, positions=-(-length // size), ahead=self._ahead, patch_frames=size)
-            for start, speed, length in zip(starts.tolist(), speeds.tolist(), lengths.tolist(), strict=True)
-        ]
-        return self._clips.batch(clips, patches, trim_rows(augmented, lengths, rows)[0], rows)
+        frames, lengths = trim_rows(augmented, lengths, rows)
+        return self._clips.batch(clips[rows], starts[rows], speeds[rows], lengths, frames, self._ahead)
 
 
 def validation_batches(clips: CodedClips, *, ahead: Sequence[int], batch_size: int, at_most: int) -> list[SoundBatch]:
     """Return the first ``at_most`` frames of every clip, unchanged, in batches of similar length."""
-    batches, size = [], clips.patch_frames
-    for rows, frames, lengths in batches_by_length(clips.spectrograms, batch_size=batch_size, at_most=at_most):
-        patches = [
-            covered_patches(0, 1.0, positions=-(-length // size), ahead=ahead, patch_frames=size)
-            for length in lengths.tolist()
-        ]
-        batches.append(clips.batch(rows, patches, frames, slice(None)))
-    return batches
+    return [
+        clips.batch(rows, torch.zeros_like(lengths), torch.ones(len(rows)), lengths, frames, ahead)
+        for rows, frames, lengths in batches_by_length(clips.spectrograms, batch_size=batch_size, at_most=at_most)
+    ]
 
 
 def saved_layers(folder: Path) -> int:

@@ -118,8 +118,14 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
     features = powered(features, config.power)  # the same for each division
     standard = standardise(features, task.rows)
     if task.parts is not None:
-        fit = partial(_accuracies, features, task, config, penalties)
-        reached = np.array(side_by_side(fit, divisions(task), threads=threads), np.float64)  # (parts, penalties)
+
+        def held_out(rows: Rows) -> list[float]:
+            """Fit one division with each penalty; return the accuracies on what it holds out."""
+            prepared, wanted = standardise(features, rows), task.targets[rows["train"]]
+            found = _scores(prepared, "validation", wanted, task, config, penalties, tolerance=TOLERANCE_OF_FOLDS)
+            return [accuracy(each, task.targets[rows["validation"]], task) for each in found]
+
+        reached = np.array(side_by_side(held_out, divisions(task), threads=threads), np.float64)  # (parts, penalties)
         means = reached.mean(0).tolist()
         tries = [Try(penalty=each, validation_accuracy=mean) for each, mean in zip(penalties, means, strict=True)]
         best = _best(tries)
@@ -146,16 +152,6 @@ def fitted_penalties(penalty: float, task: ProbeTask, config: ProbeConfig) -> tu
     if task.parts is not None:
         return (penalty,)
     return tuple(each for each in penalty_grid(config.penalties, config) if each <= penalty)
-
-
-def _accuracies(
-    features: FloatArray, task: ProbeTask, config: ProbeConfig, penalties: Sequence[float], rows: Rows
-) -> list[float]:
-    """Fit one division of cross-validation of `powered` features with each penalty; return the accuracies held out."""
-    standard = standardise(features, rows)
-    targets = task.targets[rows["train"]]
-    scores = _scores(standard, "validation", targets, task, config, penalties, tolerance=TOLERANCE_OF_FOLDS)
-    return [accuracy(each, task.targets[rows["validation"]], task) for each in scores]
 
 
 def _scores(

@@ -80,15 +80,12 @@ class ProbeTask:
         """
         names = [label_names(label, label_separator) if label else () for label in labels]
         known = np.array([bool(each) for each in names], bool)
-        if not known.any():
-            raise InputError(
-                f"{len(labels)} of {len(labels)} clips have no label, which a probe predicts; name it in the corpus "
-                "pattern, put each class in its own folder, or leave the probe out"
-            )
         classes = tuple(sorted({name for each in names for name in each}))
         if len(classes) < 2:
-            problem = f"all {known.sum()} clips with a label have {classes[0]!r}"
-            raise InputError(f"{problem}; a probe needs at least 2 classes")
+            none = f"{len(labels)} of {len(labels)} clips have no label"
+            found = f"all {known.sum()} clips with a label have {classes[0]!r}" if classes else none
+            problem = f"{found}, and a probe needs at least 2 classes"
+            raise InputError(f"{problem}; name them in the corpus pattern or by folders, or leave the probe out")
         ratios = np.array([np.nan] * len(names) if noise is None else noise, np.float64)  # nan: no noise
         plain = np.isnan(ratios)
         rows = {split: np.flatnonzero(known & plain & (np.array(splits) == split)) for split in SPLITS}

@@ -42,9 +42,8 @@ class ReadingConfig(VectorConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.input and "together" not in self.layers:
-            rule = "the input stands beside all layers, which are no candidate: add together to layers, or choose false"
-            raise InputError(option="input", value=True, rule=rule)
+        rule = "the input stands beside all layers, which are no candidate: add together to layers, or choose false"
+        self.refuse_if(self.input and "together" not in self.layers, "input", rule)
 
     @property
     def vectors(self) -> VectorConfig:

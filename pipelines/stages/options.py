@@ -395,9 +395,8 @@ class VocoderSettings(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.wavenet.condition == "none":
-            rule = "choose meaning or embedding: a vocoder needs codes (experiment=next_sample trains WaveNet without)"
-            raise InputError(option="wavenet.condition", value="none", rule=rule)
+        rule = "choose meaning or embedding: a vocoder needs codes (experiment=next_sample trains WaveNet without)"
+        self.refuse_if(self.wavenet.condition == "none", "wavenet.condition", rule)
         if not self.fit.steps and self.start is None:
             why = "" if self.unfit is None else f" (of the weights that ship, {self.unfit})"
             rule = f"training begins with random weights, which make no sound{why}"
@@ -570,9 +569,8 @@ class NextSampleSettings(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.transformer_context.context is None:
-            rule = "it is the model with a context vector: leave the option out"
-            raise InputError(option="transformer_context.context", value=None, rule=rule)
+        rule = "it is the model with a context vector: leave the option out"
+        self.refuse_if(self.transformer_context.context is None, "transformer_context.context", rule)
         rule = "the model with a context vector is transformer_context: choose null"
         self.refuse_if(self.transformer.context is not None, "transformer.context", rule)
 

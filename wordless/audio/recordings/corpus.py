@@ -122,8 +122,7 @@ class CorpusConfig(Options):
         rule = f"`shards` is {self.shards}, and a corpus has one source: choose one of them"
         self.refuse_if(self.dataset and self.shards, "dataset", rule)
         for name, example in {"dataset": "FOLDER", "shards": "data-{000..009}.tar"}.items():
-            if getattr(self, name) == "":
-                raise InputError(option=name, value="", rule=f"name the files, such as `{name}`={example}")
+            self.refuse_if(getattr(self, name) == "", name, f"name the files, such as `{name}`={example}")
         rule = "name the folder of your recordings, `root`=PATH, or a table that lists them, `table`=FILE"
         self.refuse_if(not (self.root or described), "root", rule)
         if "label" not in self.fields and self.labels == "pattern" and not described:
