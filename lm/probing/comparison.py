@@ -114,10 +114,10 @@ class Estimate:
 def measure(outcome: Outcome, weights: FloatArray | None = None) -> FloatArray:
     """Compute the measure ``(resamples, methods)`` per row of weights ``(resamples, clips)``; None: one row of ones."""
     given = np.ones((1, num_clips(outcome))) if weights is None else weights
+    found: FloatArray
     match outcome:
         case Hits(hits=hits):
-            shares: FloatArray = given @ hits.T / given.sum(1, keepdims=True)
-            return shares
+            found = given @ hits.T / given.sum(1, keepdims=True)
         case Rankings(truth=truth, scores=scores):  # the mean over the classes that a counted clip has, and over seeds
             present = np.flatnonzero(truth.any(0))
             precisions = np.zeros((*scores.shape[:2], len(present) or 1, len(given)))
@@ -126,24 +126,23 @@ def measure(outcome: Outcome, weights: FloatArray | None = None) -> FloatArray:
                 precisions[method, seed, place] = average_precision(truth[:, present[place]], own, given)
             known = np.isfinite(precisions)
             sums = np.where(known, precisions, 0).sum(2) / np.maximum(known.sum(2), 1)  # (methods, seeds, resamples)
-            means: FloatArray = sums.mean(1).T
-            return means
+            found = sums.mean(1).T
         case Ratios(parts=parts, wholes=wholes):
-            ratios: FloatArray = given @ parts.T / (given @ wholes)[:, None]
-            return ratios
+            found = given @ parts.T / (given @ wholes)[:, None]
         case Predictions(truth=truth, predicted=predicted):
             # R2: 1 - squared errors / squared deviations; nan for clips of one value
             centres = given @ truth / given.sum(1)
             deviations = (given * (truth - centres[:, None]) ** 2).sum(1, keepdims=True)
             errors = given @ ((truth - predicted) ** 2).T
-            return np.subtract(1, np.divide(errors, deviations, out=np.full_like(errors, np.nan), where=deviations > 0))
+            found = 1 - np.divide(errors, deviations, out=np.full_like(errors, np.nan), where=deviations > 0)
         case Decisions(truth=truth, chosen=chosen):  # the mean over the classes that a counted clip has; 0 without any
-            found = list[FloatArray]()
+            by_method = list[FloatArray]()
             for one in chosen:
                 both, said, had = (given @ each.astype(np.float64) for each in (truth & one, one, truth))
                 scores = np.divide(2 * both, said + had, out=np.zeros_like(both), where=had > 0)
-                found.append(scores.sum(1) / np.maximum((had > 0).sum(1), 1))
-            return np.stack(found, axis=1)
+                by_method.append(scores.sum(1) / np.maximum((had > 0).sum(1), 1))
+            found = np.stack(by_method, axis=1)
+    return found
 
 
 def average_precision(truth: BoolArray, scores: FloatArray, weights: FloatArray) -> FloatArray:
