@@ -14,7 +14,7 @@ from pipelines.commandline.outputs import keep_claimed
 from pipelines.methods.study import RunEntries
 from pipelines.results.results import FoldSeed
 from pipelines.settings.run import RunSettings
-from pipelines.store.plan import Plan, open_plan
+from pipelines.store.plan import Plan, open_plan, threads_of
 from pipelines.store.session import Session
 from pipelines.store.store import Store
 from pipelines.tracking.tracking import Say, Tracking
@@ -53,13 +53,14 @@ def make_parts(
     keep_claimed()
     workers = session.workers and (session.workers // processes or 1)  # 0: all of Ray, which shares them itself
     places = (session.store.root, session.folder, session.terminal.log)
-    repeat = partial(_repeat, make, parts, places, workers, session.engine, session.shared, session.tracking.elsewhere)
+    seen, own_threads = (session.engine, session.shared, session.tracking.elsewhere), torch.get_num_threads()
+    repeat = partial(_repeat, make, parts, places, workers, own_threads, *seen)
 
     def tell() -> None:
         line = f"parallel  {processes} stages at the same time, with {counted(threads, 'thread')} each"
         session.terminal.say(line)
 
-    with open_plan(repeat, processes=processes, threads=threads, tell=tell) as plan:
+    with open_plan(repeat, [*parts], processes=processes, threads=threads, tell=tell) as plan:
         for key, part in parts.items():
             made[key] = make(replace(session, place=part.place, plan=plan, part=key), part)
     return first_marked(made)
@@ -70,13 +71,17 @@ def _repeat(
     parts: Mapping[FoldSeed, Part],
     places: tuple[Path, Path, Path | None],
     workers: int,
+    threads: int,
     engine: EngineConfig,
     shared: tuple[Path, ...],
     open_tracking: Callable[[Say], Tracking],
     plan: Plan,
     key: Hashable,
 ) -> None:
-    """Make the calls of a part again, in a process of its own; ``places`` are the store, the run folder and its log."""
+    """Make the calls of a part again, in a process of its own, whose keys need the ``threads`` of the first process.
+
+    ``places`` are the store, the run folder and its log.
+    """
     [part] = [part for own, part in parts.items() if own == key]
     store, folder, log = places
     terminal = Terminal(place=part.place, shared=True, log=log)
@@ -93,7 +98,7 @@ def _repeat(
         plan=plan,
         part=key,
     )
-    with terminal.silenced():  # the process that planned has said what there is to say
+    with threads_of(threads), terminal.silenced():  # the process that plans says what there is to say
         make(session, part)
 
 

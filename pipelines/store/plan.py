@@ -2,13 +2,14 @@
 
 A stage that is called in a plan gives its entry at once, because its key follows from its arguments and not from its
 files. The entry is made when somebody opens its folder, or at the end of the plan, where several are made at the same
-time in processes of their own. Such a process repeats the calls, as functions do not travel between processes, and then
-makes the entry it was asked for.
+time in processes of their own. Such a process repeats the calls of a part, such as a fold and a seed, as functions do
+not travel between processes, and then makes the entry it was asked for. Some calls read an entry while a part is
+planned; so where several parts are left, processes repeat all of them first, at the same time.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -19,6 +20,7 @@ from wordless.base.machine import limited_threads
 from wordless.base.pools import open_processes
 
 Repeat = Callable[["Plan", Hashable], None]  # makes the calls of one part of a run again
+Begin = Callable[[Hashable, str | None], "Future[set[str]]"]  # lets a process work for a part: `_Repeated.answer`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,7 @@ class Call:
 
     recipe: Recipe
     entry: Entry  # that it makes, or that the store has
-    make: Callable[[], object]  # makes or finds the entry, in this process
+    make: Callable[[], Entry]  # makes or finds the entry, in this process
     threads: int  # that it computes with: they decide last bits, so they are those of the process that made the plan
     part: Hashable  # of the run, such as a fold and a seed
     is_training: bool
@@ -36,17 +38,23 @@ class Call:
 class Plan:
     """Calls of stages in order, of which those that are ready are made; `open_plan` creates one."""
 
-    def __init__(self, begin: "Callable[[Hashable, str], Future[None]] | None" = None, *, threads: int = 1) -> None:
-        """Plan for processes that ``begin`` an entry and have so many ``threads`` together; None: this one alone."""
-        self._begin, self._threads = begin, threads
+    def __init__(self, begin: "Begin | None" = None, *, threads: int = 1, parts: Sequence[Hashable] = ()) -> None:
+        """Plan ``parts`` for processes that ``begin`` work and have so many ``threads`` together; None: this one alone.
+
+        A process that repeats another one's plan has no parts, and tells nobody what it made.
+        """
+        self._begin, self._threads, self._parts = begin, threads, [*parts]
         self.entries: dict[str, Entry] = {}  # by key, of all calls
+        self.made: set[str] = set()  # keys of entries that this process made, or another one that planned ahead
         self._left: dict[str, Call] = {}  # calls by key whose entries are not made yet
         self._notices: dict[str, list[Callable[[Entry], object]]] = {}
 
     def add(self, call: Call) -> Entry:
         """Take a new call, and return its entry, which is made when it is first read."""
         entry, key = call.entry, call.entry.key
-        if not entry.reused:
+        while self._parts and self._parts[0] != call.part:
+            self._parts.pop(0)  # it is planned
+        if not entry.reused and key not in self.made:
             self._left[key] = call
             entry = replace(entry, make=lambda: self.make([key]))
         self.entries[key] = entry
@@ -66,14 +74,18 @@ class Plan:
         process, with all of its workers.
         """
         waiting = [*self._left] if keys is None else self._with_inputs(keys)
-        running: dict[Future[None], str] = {}
+        if keys is not None and waiting:
+            self._plan_ahead()
+        running: dict[Future[set[str]], str] = {}
         while waiting or running:
             ready = [key for key in waiting if not self._missing(key)]
             if not running and (self._begin is None or len(ready) == 1):
                 waiting.remove(ready[0])
                 call = self._left[ready[0]]
-                with limited_threads(None if call.threads == torch.get_num_threads() else call.threads):
-                    call.make()
+                with threads_of(call.threads):
+                    made = call.make()
+                if not made.reused:
+                    self.made.add(made.key)
                 self._finish(ready[0])
                 continue
             for key in sorted(ready, key=lambda key: not self._left[key].is_training):
@@ -84,6 +96,13 @@ class Plan:
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 future.result()
                 self._finish(running.pop(future))
+
+    def _plan_ahead(self) -> None:
+        """Let processes plan the parts that are left, which makes the entries that are read on the way."""
+        parts, self._parts = self._parts, []
+        if self._begin is not None and len(parts) > 1:
+            for future in [self._begin(part, None) for part in parts]:
+                self.made |= future.result()
 
     def _finish(self, key: str) -> None:
         entry = replace(self._left.pop(key).entry, make=None)
@@ -105,29 +124,36 @@ class Plan:
 
 
 @contextmanager
-def open_plan(repeat: Repeat, *, processes: int, threads: int, tell: Callable[[], object]) -> Iterator[Plan]:
-    """Give a plan whose entries are made by up to ``processes`` with ``threads`` each; the block's end makes the rest.
+def open_plan(
+    repeat: Repeat, parts: Sequence[Hashable], *, processes: int, threads: int, tell: Callable[[], object]
+) -> Iterator[Plan]:
+    """Give a plan of parts that up to ``processes`` make with ``threads`` each; the end of the block makes the rest.
 
     ``repeat`` makes the calls of one part of the plan again, in a process that then makes entries of it. ``tell`` is
     called when the first process starts.
     """
     with ExitStack() as stack:
-        submit: list[Callable[..., Future[None]]] = []
+        submit: list[Callable[..., Future[set[str]]]] = []
 
-        def begin(part: Hashable, key: str) -> "Future[None]":
+        def begin(part: Hashable, key: str | None) -> "Future[set[str]]":
             if not submit:  # processes take seconds to start
                 tell()
                 opened = open_processes(processes, partial(_Repeated.begin, repeat), threads=threads)
                 submit.append(stack.enter_context(opened))
-            return submit[0](_Repeated.make, part, key)
+            return submit[0](_Repeated.answer, part, key)
 
-        plan = Plan(begin, threads=processes * threads)
+        plan = Plan(begin, threads=processes * threads, parts=parts)
         yield plan
         plan.make()
 
 
-class _Repeated:
-    """The plans of a process that makes entries for another one."""
+def threads_of(count: int) -> AbstractContextManager[None]:
+    """Compute with so many threads during the block."""
+    return limited_threads(None if count == torch.get_num_threads() else count)
+
+
+class _Repeated(Plan):
+    """The plan of a part in a process that makes its entries for another one, which tells what there is to tell."""
 
     repeat: Repeat
     plans: dict[Hashable, Plan]
@@ -137,8 +163,19 @@ class _Repeated:
         cls.repeat, cls.plans = repeat, {}
 
     @classmethod
-    def make(cls, part: Hashable, key: str) -> None:
+    def answer(cls, part: Hashable, key: str | None) -> set[str]:
+        """Make the entry of a key of a part; None: only those that are read while the part is planned.
+
+        The result is the keys of all entries of the part that this process made so far.
+        """
         if part not in cls.plans:
-            cls.plans[part] = Plan()
+            cls.plans[part] = cls()
             cls.repeat(cls.plans[part], part)
-        cls.plans[part].make([key])
+        plan = cls.plans[part]
+        if key is not None:
+            assert key in plan.entries, f"{key} is not in the repeated plan of {part}"
+            plan.make([key])
+        return plan.made
+
+    def when_made(self, entry: Entry, tell: Callable[[Entry], object]) -> None:
+        """Tell nothing."""

@@ -79,9 +79,9 @@ class Session:
             return entry
         if (known := self.plan.entries.get(recipe.key)) is not None:
             return known
-        if (found := self.store.find(recipe)) is not None:
+        if found := self.store.find(recipe) is not None and recipe.key not in self.plan.made:
             self.terminal.say(f"reused    {recipe.stage:<12} {recipe.key}")
-        entry = found or Entry(stage=recipe.stage, key=recipe.key, place=self.store.folder(recipe), reused=False)
+        entry = Entry(stage=recipe.stage, key=recipe.key, place=self.store.folder(recipe), reused=found)
         threads = torch.get_num_threads()
         call = Call(recipe=recipe, entry=entry, make=make_it, threads=threads, part=self.part, is_training=together)
         entry = self.plan.add(call)

@@ -62,21 +62,22 @@ class Terminal:
         silent = silent or rank() > 0
         self.console = Console(file=sys.stderr, quiet=silent, highlight=False, soft_wrap=True)
         self.log = None if silent else log
-        self._place, self._shared = place, shared or bool(place)
+        self._place, self._shared, self._silenced = place, shared or bool(place), False
 
     def say(self, line: str) -> None:
         """Print one line; control characters in it are escaped."""
+        if self._silenced:
+            return
         told = escape(f"{self._place}  {line}" if self._place else line)
         self.console.print(told, markup=False)
         self.record(told)
 
     @contextmanager
-    def silenced(self) -> Iterator[None]:
-        """Print and record nothing during the block."""
-        quiet, log = self.console.quiet, self.log
-        self.console.quiet, self.log = True, None
+    def silenced(self, silenced: bool = True) -> Iterator[None]:
+        """Say nothing during the block but what belongs to a block of `computing`."""
+        before, self._silenced = self._silenced, silenced
         yield
-        self.console.quiet, self.log = quiet, log
+        self._silenced = before
 
     def record(self, line: str) -> None:
         """Append a line to the log without printing it."""
@@ -87,11 +88,12 @@ class Terminal:
     def computing(self, what: str, title: str) -> Iterator[None]:
         """Print what the block computes: before the block, or after it with its seconds if processes share the log."""
         started = time.monotonic()
-        if not self._shared:
-            self.say(f"computing {what}  {title}")
-        yield
-        if self._shared:
-            self.say(f"finished  {what}  {title}, {time.monotonic() - started:.0f} s")
+        with self.silenced(False):
+            if not self._shared:
+                self.say(f"computing {what}  {title}")
+            yield
+            if self._shared:
+                self.say(f"finished  {what}  {title}, {time.monotonic() - started:.0f} s")
 
     @contextmanager
     def working(self, title: str, total: int, unit: str) -> Iterator[Progress]:
