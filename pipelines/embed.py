@@ -1,9 +1,11 @@
 """``wordless embed``: recordings -> feature vectors, in files that other programs read."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from lm.options import Pooling
 from pipelines.commandline.inputs import MODEL, InputOptions
 from pipelines.commandline.outputs import partial_folder, require_new, require_table
 from pipelines.store.run_folder import part_of, run_of
@@ -18,6 +20,7 @@ from wordless.base.values import build
 
 TABLES = (".tsv", ".txt", ".csv", ".jsonl", ".json", ".ndjson")
 ALL = "all"  # layer: every candidate
+LAYER = re.compile(rf"(layer|inner)_\d+|all_(layers|inner)(_with_input)?|{ALL}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +54,14 @@ class EmbedConfig(InputOptions):
         "(inside it), all_layers, all_inner, both also with _with_input (the bag of codes, or log-mel), all (every "
         "candidate); null: what the run's probe reads, else the last layer",
     )
-    pooling: str | None = option(
-        None, "mean, thirds, max or thirds_max, over time; null: what the run's probe reads, else mean"
-    )
+    pooling: Pooling | None = option(None, "over time; null: what the run's probe reads, else mean")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_table(self.output, ".npz", ".parquet", ".safetensors")
+        if self.layer is not None and not LAYER.fullmatch(self.layer):
+            rule = "name one, such as layer_2, inner_1, all_layers, all_inner_with_input or all"
+            raise InputError(option="layer", value=self.layer, rule=rule)
 
     @property
     def is_table(self) -> bool:
