@@ -70,8 +70,8 @@ class Plan:
     def make(self, keys: Sequence[str] | None = None) -> None:
         """Make the entries of some keys and their inputs, by default all that are left.
 
-        Trainings begin before other stages, and these in the order of their calls. What is ready alone is made in this
-        process, with all of its workers.
+        Trainings and what they read begin before other stages, all in the order of their calls. What is ready alone is
+        made in this process, with all of its workers.
         """
         waiting = [*self._left] if keys is None else self._with_inputs(keys)
         if keys is not None and waiting:
@@ -88,7 +88,9 @@ class Plan:
                     self.made.add(made.key)
                 self._finish(ready[0])
                 continue
-            for key in sorted(ready, key=lambda key: not self._left[key].is_training):
+            trainings = [key for key in waiting if self._left[key].is_training]
+            first = {*trainings}.union(*map(self._missing, trainings))
+            for key in sorted(ready, key=lambda key: key not in first):
                 busy = sum(self._left[each].threads for each in running.values())
                 if self._begin is not None and (not running or busy + self._left[key].threads <= self._threads):
                     waiting.remove(key)

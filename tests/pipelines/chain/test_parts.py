@@ -53,6 +53,8 @@ def test_folds_at_the_same_time_give_the_bytes_of_one_after_the_other(
         assert run(tmp_path / name, tmp_path / f"run_{name}", *FOLDS, *compared, *words) == 0
     assert stored(tmp_path / "two") == stored(tmp_path / "one")
     assert not list((tmp_path / "two").glob("*/*.partial"))
+    told = (tmp_path / "run_two/log.txt").read_text().splitlines()
+    assert sum("finished  pitches" in line for line in told) == 2  # which are read while the folds are planned
     first, second = stages(tmp_path / "run_one"), stages(tmp_path / "run_two")
     assert second == first
     assert {row["reused"] for row in first} == {False, True}
