@@ -50,6 +50,7 @@ def test_folds_at_the_same_time_give_the_bytes_of_one_after_the_other(
     compared = ("compare.methods=[bag_of_codes]", f"compare.features={{mine: {tmp_path / 'mine.npz'}}}")
     for name, words in (("one", ()), ("two", ("parallel=2",))):
         shutil.copytree(finished_run.store / "embedded", tmp_path / name / "embedded")
+        (tmp_path / f"run_{name}").mkdir()
         assert run(tmp_path / name, tmp_path / f"run_{name}", *FOLDS, *compared, *words) == 0
     assert stored(tmp_path / "two") == stored(tmp_path / "one")
     assert not list((tmp_path / "two").glob("*/*.partial"))
