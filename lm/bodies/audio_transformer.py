@@ -98,6 +98,8 @@ class AudioTransformer(BodyNetwork):
         super().__init__()
         self.config = config
         self.sample_rate = sample_rate
+        self.patch = config.patch(sample_rate)  # samples
+        self.hops = tuple(self.patch * reduction for reduction in config.reductions)  # samples between states, by layer
         self.front_end = nn.Sequential(
             nn.Linear(self.patch, config.front_end), nn.ReLU(), nn.Linear(config.front_end, config.width)
         )
@@ -110,16 +112,6 @@ class AudioTransformer(BodyNetwork):
             for _ in range(config.layers)
         )
         self.norm = nn.LayerNorm(config.width)
-
-    @property
-    def patch(self) -> int:
-        """Samples of a patch."""
-        return self.config.patch(self.sample_rate)
-
-    @property
-    def hops(self) -> tuple[int, ...]:
-        """Samples between two states of each layer."""
-        return tuple(self.patch * reduction for reduction in self.config.reductions)
 
     @property
     def stack(self) -> Sequence[nn.Module]:

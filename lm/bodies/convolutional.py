@@ -74,16 +74,12 @@ class ConvEncoder(BodyNetwork):
 
     def __init__(self, config: ConvEncoderConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.hops = config, config.hops
         widths, hops = pairwise((1, *config.channels)), pairwise((1, *config.hops))
         self.stages = nn.ModuleList(
             ConvBlock(before, after, (hop // last, 2), strided=not number)
             for number, ((before, after), (last, hop)) in enumerate(zip(widths, hops, strict=True))
         )
-
-    @property
-    def hops(self) -> tuple[int, ...]:
-        return self.config.hops
 
     @property
     def stack(self) -> Sequence[nn.Module]:

@@ -151,11 +151,6 @@ class TargetConfig(Options):
         """Return the temperature of the Gumbel softmax after a share of the steps."""
         return float(self.temperature * (self.final_temperature / self.temperature) ** progress)
 
-    @property
-    def least_frames(self) -> int:
-        """Frames of the shortest clip that can be used: a span, and a frame beside it."""
-        return self.masking.length + 1
-
 
 GROUPS = 2  # codebooks of the targets
 

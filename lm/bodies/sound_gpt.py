@@ -176,6 +176,8 @@ class SoundGPT(nn.Module):
         self.shape = shape
         dim = config.model_dim
         self.stem = Stem(config.channels, patch_frames=shape.patch_frames)
+        # frames between two positions of each layer of `blocks`
+        self.hops = (self.stem.hop, *(shape.patch_frames,) * config.layers)
         bands = -(-shape.mels // (1 << len(config.channels)))  # after the convolutions
         self.project = nn.Linear(shape.patch_frames // self.stem.hop * config.channels[-1] * bands, dim)
         self.norm = nn.RMSNorm(dim)
@@ -193,11 +195,6 @@ class SoundGPT(nn.Module):
             init_std=config.init_std,
         ).decoder
         self.predict = nn.Linear(dim, len(config.ahead) * shape.streams * shape.codebook_size, bias=False)
-
-    @property
-    def hops(self) -> tuple[int, ...]:
-        """Frames between two positions of each layer of `blocks`."""
-        return (self.stem.hop, *(self.shape.patch_frames,) * self.config.layers)
 
     def forward(self, spectrograms: Tensor) -> Tensor:
         """Compute logits ``(batch, positions, ahead, streams, codebook_size)``."""

@@ -112,7 +112,7 @@ class MaskedBatch(Batch):
 
 
 class MaskedBatches:
-    """Training batches of clips with masked frames; each clip has at least ``targets.least_frames`` frames."""
+    """Training batches of clips with masked frames; each clip is longer than a span."""
 
     def __init__(
         self, clips: StoredClips, config: ClipBatchConfig, convolutions: Convolutions, targets: TargetConfig, steps: int

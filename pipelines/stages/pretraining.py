@@ -150,7 +150,7 @@ def random_wav2vec2(session: Session, settings: Wav2vec2Settings, *, sample_rate
 def _maskable(session: Session, clips: StoredClips, settings: Wav2vec2Settings) -> StoredClips:
     """Select the clips that pre-training can use, and say how many it cannot."""
     targets, convolutions = settings.pretraining.targets, settings.model.convolutions
-    least = convolutions.samples(targets.least_frames)
+    least = convolutions.samples(targets.masking.length + 1)  # a span, and a frame beside it
     used = clips.of_rows(np.flatnonzero(clips.lengths >= least))
     problem = f"{len(clips) - len(used)} of {counted(len(clips), 'clip')} have fewer than the {least} samples in which"
     problem += f" wav2vec2 masks {targets.masking.length} frames"
