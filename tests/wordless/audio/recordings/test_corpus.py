@@ -12,7 +12,6 @@ import pytest
 import soundfile
 
 from tests.wordless.audio.conftest import Tone
-from wordless.audio.recordings.annotation_formats import AnnotationKind
 from wordless.audio.recordings.clips import CONFLICTING, build_manifest
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
 from wordless.audio.recordings.description import ColumnConfig
@@ -445,12 +444,12 @@ def test_folders_and_files_beyond_the_longest_path_are_set_aside(tmp_path: Path,
     assert "long" in rejected.reason
 
 
-@pytest.mark.parametrize("annotations", ["none", "auto"])
-def test_a_tier_is_refused_where_no_annotations_are_read(
-    tmp_path: Path, tone: Tone, annotations: AnnotationKind
-) -> None:
+def test_a_tier_is_refused_where_no_annotations_are_read(tmp_path: Path, tone: Tone) -> None:
     tone("a.wav")
     (tmp_path / "table.tsv").write_text("path\tlabel\na.wav\tx\n")
-    places = {"table": str(tmp_path / "table.tsv")} if annotations == "auto" else {"root": str(tmp_path)}
-    with pytest.raises(InputError, match=r"\btier\b"):
-        find_recordings(CorpusConfig(annotations=annotations, tier="words", **places))
+    for config in (
+        CorpusConfig(table=str(tmp_path / "table.tsv"), tier="words"),
+        CorpusConfig(root=str(tmp_path), annotations="none", tier="words"),
+    ):
+        with pytest.raises(InputError, match=r"\btier\b"):
+            find_recordings(config)

@@ -17,12 +17,11 @@ from tests.wordless.audio.recordings.packed_files import (
     write_parquet,
     write_tar,
 )
-from wordless.audio.recordings.description import ColumnConfig
+from wordless.audio.recordings.description import ColumnConfig, known_split
 from wordless.audio.recordings.packed import (
     PackedDataSet,
     data_set_files,
     expand_braces,
-    known_split,
     open_data_set,
     open_shards,
     rows_of,
