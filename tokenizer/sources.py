@@ -183,14 +183,6 @@ class SpeechLayer(nn.Module):
         """Samples from one state to the next."""
         return self.encoder.convolutions.stride
 
-    def require(self, *, samples_per_code: int, width: int) -> None:
-        """Refuse codes that do not have one state each, or centroids of another width than a state's."""
-        if (self.stride, self.width) != (samples_per_code, width):
-            raise InputError(
-                f"the speech model has a state of {self.width} dimensions for each {self.stride} samples, the "
-                f"tokenizer codes of {width} dimensions for each {samples_per_code} samples; both must be equal"
-            )
-
     def states(self, samples: FloatArray) -> Tensor:
         """Compute the states of a whole recording ``(num_samples,)``: one for each code, ``(time, width)``."""
         return torch.cat(

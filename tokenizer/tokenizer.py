@@ -70,8 +70,12 @@ class Tokenizer(nn.Module):
     ) -> None:
         super().__init__()
         require(abs(gain) <= MOST_GAIN, "gain", f"{gain} dB", f"it must be between {-MOST_GAIN:g} and {MOST_GAIN:g} dB")
-        if speech_layer is not None:
-            speech_layer.require(samples_per_code=config.samples_per_code, width=config.autoencoder.bottleneck)
+        width, step = config.autoencoder.bottleneck, config.samples_per_code
+        if speech_layer is not None and (speech_layer.width, speech_layer.stride) != (width, step):
+            raise InputError(
+                f"the speech model has a state of {speech_layer.width} dimensions for each {speech_layer.stride} "
+                f"samples, the tokenizer codes of {width} dimensions for each {step} samples; both must be equal"
+            )
         self.config, self.gain = config, gain
         self.speech_layer = speech_layer
         self.log_mel = LogMel(config.audio)

@@ -168,14 +168,9 @@ def spelled(text: str) -> list[str]:
 
 def unknown_words(words: Collection[str]) -> list[str]:
     """List the words that PocketSphinx's dictionary lacks, in their order."""
-    known = _dictionary()
-    return [word for word in words if word not in known]
-
-
-@cache
-def _dictionary() -> frozenset[str]:
     path = Path(_folder("pocketsphinx"), "model", "en-us", "cmudict-en-us.dict")
-    return frozenset(line.split(maxsplit=1)[0] for line in path.read_text(encoding="utf-8").splitlines() if line)
+    known = {line.split(maxsplit=1)[0] for line in path.read_text(encoding="utf-8").splitlines() if line}
+    return [word for word in words if word not in known]
 
 
 def recognise_words(sound: Waveform, grammar: Grammar) -> list[str]:
@@ -197,11 +192,10 @@ def _decoder(grammar: Grammar) -> Any:  # pocketsphinx has no types
     from pocketsphinx import Decoder
 
     model = Path(_folder("pocketsphinx"), "model", "en-us")
+    files = {"hmm": str(model / "en-us"), "dict": str(model / "cmudict-en-us.dict")}
+    language = None if grammar.words else str(model / "en-us.lm.bin")
     # Without batch, the mean of one sound would normalise the next one.
-    options = {"hmm": model / "en-us", "dict": model / "cmudict-en-us.dict"}
-    language = {"lm": None if grammar.words else str(model / "en-us.lm.bin")}
-    texts = {name: str(path) for name, path in options.items()}
-    decoder = Decoder(**texts, **language, samprate=float(RATE), cmn="batch", loglevel="FATAL")
+    decoder = Decoder(**files, lm=language, samprate=float(RATE), cmn="batch", loglevel="FATAL")
     if grammar.words:
         sentence = "<word>+" if grammar.several else "<word>"
         rules = f"public <sentence> = {sentence};\n<word> = {' | '.join(grammar.words)};\n"

@@ -243,14 +243,14 @@ class Vocoder:
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write `model.safetensors`, a model card and, last, `config.json`: a folder with a config is complete."""
-        config: dict[str, object] = {
+        known = {"began_at": self.began_at, "steps": self.steps}
+        config = {
             "tokenizer": self.tokenizer,
             "wavenet": asdict(self.model.config),
             "loudness": None if self.guard is None else asdict(self.guard.loudness),
             "voice": None if self.voice is None else asdict(self.voice),
+            **{name: value for name, value in known.items() if value is not None},
         }
-        known = {"began_at": self.began_at, "steps": self.steps}
-        config |= {name: value for name, value in known.items() if value is not None}
         card = model_card(
             self.model, self.tokenizer, began_at=self.began_at, steps=self.steps, comb=self.voice is not None
         )

@@ -221,9 +221,10 @@ def test_layers_and_time_steps_that_do_not_fit_are_refused(tmp_path: Path, speak
         SpeechLayerConfig(layer=0, model="HuBERT", files="")
     with pytest.raises(InputError, match=r"speech_layer\.layer\b.*\b4\b.*wav2vec2\.weights=.*\b3 layers"):
         speech_tokenizer(tmp_path, layer=4)
-    assert speaking.speech_layer is not None
-    with pytest.raises(InputError, match=r"\b32 dimensions\b.*\b80 samples"):
-        speaking.speech_layer.require(samples_per_code=160, width=32)
+    longer = replace(speaking.config, patch=replace(speaking.config.patch, frames=2 * speaking.patch_frames))
+    parts = (speaking.mean, speaking.std, speaking.autoencoder, speaking.centroids, speaking.speech_layer)
+    with pytest.raises(InputError, match=r"\b32 dimensions\b.*\b80 samples.*\b160 samples"):
+        Tokenizer(longer, *parts)
 
 
 def test_another_layer_or_model_is_another_tokenizer(tmp_path: Path) -> None:
