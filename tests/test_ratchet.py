@@ -5,7 +5,7 @@ import subprocess
 
 from tests.calling import ROOT
 
-LINES, LINES_OF_TESTS, OPTIONS = 49_459, 36_313, 434
+LINES, LINES_OF_TESTS, OPTIONS = 49_449, 36_314, 434
 
 
 def test_the_project_does_not_grow() -> None:
