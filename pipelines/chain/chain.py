@@ -64,12 +64,11 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     named, config = config.get("stages") is not None, with_choices(config)  # the run's record says what was chosen
     settings = run_settings(config)
     require_language_tests(settings)
-    store = settings.store.root
     use_threads(settings.threads)
     terminal = Terminal(log=folder / LOG)
     require = require_labels if "probe" in settings.stages else None
     undivided = replace(settings.corpus, split=UNDIVIDED) if settings.compare.folds else settings.corpus
-    options, found = find_corpus(undivided, settings.embedded, store, require=require, terminal=terminal)
+    options, found = find_corpus(undivided, settings, require=require, terminal=terminal)
     if not settings.compare.folds:
         settings = replace(settings, corpus=replace(settings.corpus, split=options.split))
     sources = find_sources(settings, terminal)
@@ -78,15 +77,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
         if gang.rank == 0:
             require_own_parts(folder)
         corpus = read_corpus(
-            options,
-            found,
-            store,
-            workers=settings.workers,
-            engine=settings.engine,
-            gang=gang,
-            terminal=terminal,
-            folder=folder,
-            audio=settings.audio,
+            options, found, settings, gang=gang, terminal=terminal, folder=folder, audio=settings.audio
         )
         unlabelled = read_unlabelled(settings, corpus, sources, gang=gang, terminal=terminal, folder=folder)
         noticed = [
@@ -103,7 +94,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             terminal.say(f"vocoder   {notice}")
         seconds = corpus.seconds + sum(each.seconds for each in unlabelled)
         session = Session(
-            store=Store(store),
+            store=Store(settings.store.root),
             gang=gang,
             terminal=terminal,
             folder=folder,

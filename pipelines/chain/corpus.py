@@ -6,12 +6,13 @@ from glob import has_magic
 from pathlib import Path
 
 from pipelines.commandline.choices import EMBEDDED
+from pipelines.settings.run import CorpusCommand
 from pipelines.store.store import SYNTHESISED, UNPACKED
 from wordless.audio.decoding import Channel
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.clips import CONFLICTING, build_manifest, length_notices, upsampling_notices
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings, resolved
-from wordless.audio.recordings.embedded import EmbeddedConfig, label_table, speak, utterances
+from wordless.audio.recordings.embedded import label_table, speak, utterances
 from wordless.audio.recordings.manifest import Clips, Rejected, write_rejected
 from wordless.audio.recordings.packed import (
     described,
@@ -22,7 +23,6 @@ from wordless.audio.recordings.packed import (
 )
 from wordless.audio.recordings.splits import GIVEN, division_notices
 from wordless.base.errors import InputError, named, within
-from wordless.base.pools import LOCAL, EngineConfig
 from wordless.base.progress import Terminal
 from wordless.base.text import counted
 from wordless.training.gangs import Gang
@@ -40,8 +40,7 @@ def seen_of(manifest: Clips) -> tuple[Path, ...]:
 
 def find_corpus(
     config: CorpusConfig,
-    embedded: EmbeddedConfig,
-    store: Path,
+    settings: CorpusCommand,
     *,
     require: Callable[[Sequence[str | None]], None] | None,
     terminal: Terminal,
@@ -54,12 +53,13 @@ def find_corpus(
     """
     if config.root == EMBEDDED:
         terminal.say("corpus    the built-in corpus; its voices are synthesised once, which takes some seconds")
+        embedded = settings.embedded
         with within("", cache="store.root"):
-            root = speak(utterances(embedded), store / SYNTHESISED, seed=embedded.seed)
+            root = speak(utterances(embedded), settings.store.root / SYNTHESISED, seed=embedded.seed)
         table = None if embedded.label == "word" else str(label_table(embedded, root))
         return resolved(replace(config, root=str(root), table=table), "hash"), None  # its files need no check
     with within("corpus", root=option, cache="store.root"):
-        unpacked = _unpacked(config, store, terminal) if config.is_packed else None
+        unpacked = _unpacked(config, settings.store.root, terminal) if config.is_packed else None
         found = find_recordings(config, unpacked=unpacked).named("corpus", root=option)
     for notice in found.notices:
         terminal.say(f"corpus    {notice}")
@@ -71,10 +71,8 @@ def find_corpus(
 def read_corpus(
     config: CorpusConfig,
     found: Clips | None,
-    store: Path,
+    settings: CorpusCommand,
     *,
-    workers: int,
-    engine: EngineConfig = LOCAL,
     gang: Gang,
     terminal: Terminal,
     folder: Path | None = None,
@@ -91,6 +89,7 @@ def read_corpus(
         InputError: the recordings make no corpus. The files that were set aside are then listed in the run's
             ``folder``, in the file ``listed``. ``option`` names the option of the recordings' folder in the message.
     """
+    engine, store = settings.engine, settings.store.root
     if gang.rank:
         gang.barrier()
     if config.is_packed:
@@ -102,7 +101,7 @@ def read_corpus(
             manifest, rejected = build_manifest(
                 config,
                 found=found,
-                workers=engine.workers(workers, enough=True),
+                workers=engine.workers(settings.workers, enough=True),
                 engine=engine,
                 cache=store / "inspected.jsonl",
                 progress=progress.advance_to,
@@ -120,7 +119,11 @@ def read_corpus(
     if not gang.rank:
         gang.barrier()
     whole = manifest.root.resolve()  # a table beside the recordings gives ".", which has no name
-    name = corpus_name(config) if config.is_packed else whole.name or str(whole)
+    name = whole.name or str(whole)
+    if config.is_packed:  # its folder or file, or the folder in which a pattern looks
+        place = Path(config.dataset or config.shards or "").expanduser().absolute()
+        names = (each.name for each in (place, *place.parents) if not has_magic(str(each)))
+        name = next((each for each in names if "{" not in each), "")
     if manifest.root.parent == store / SYNTHESISED:
         name = "built-in corpus (eSpeak NG)"
     divided = division_notices(manifest, config.split)
@@ -167,11 +170,3 @@ def _unpacked(config: CorpusConfig, store: Path, terminal: Terminal) -> Clips:
             unpack(data_set, place, progress.advance_to)
     found = described(data_set, place, config.columns, own_splits=config.split.by in GIVEN)
     return replace(found, notices=tuple(f"{data_set.name}: {notice}" for notice in found.notices))
-
-
-def corpus_name(config: CorpusConfig) -> str:
-    """Return the name of a data set for people: of its folder or file, or of the folder in which a pattern looks."""
-    place = Path(config.dataset or config.shards or "").expanduser().absolute()
-    return next(
-        (each.name for each in (place, *place.parents) if not has_magic(str(each)) and "{" not in each.name), ""
-    )

@@ -66,9 +66,7 @@ def find_sources(settings: RunSettings, terminal: Terminal) -> dict[str, Found]:
                 segment_overlap_seconds=own.segment_overlap_seconds,
                 segment_silence_dbfs=own.segment_silence_dbfs,
             )
-        found[source] = find_corpus(
-            config, settings.embedded, settings.store.root, require=None, terminal=terminal, option="unlabelled"
-        )
+        found[source] = find_corpus(config, settings, require=None, terminal=terminal, option="unlabelled")
     return found
 
 
@@ -79,7 +77,7 @@ def read_unlabelled(
     *,
     gang: Gang,
     terminal: Terminal,
-    folder: Path | None = None,
+    folder: Path,
 ) -> tuple[Clips, ...]:
     """Read the recordings of `find_sources`: all of them for training, and without labels.
 
@@ -90,7 +88,7 @@ def read_unlabelled(
     Raises:
         InputError: a source has no usable recording of its own, or there are fewer hours than wanted.
     """
-    if folder is not None and not gang.rank:
+    if not gang.rank:
         (folder / REJECTED_UNLABELLED).unlink(missing_ok=True)  # left by an earlier run in this folder
     if not sources:
         return ()
@@ -99,9 +97,7 @@ def read_unlabelled(
     for source, recordings in sources.items():
         read = read_corpus(
             *recordings,
-            settings.store.root,
-            workers=settings.workers,
-            engine=settings.engine,
+            settings,
             gang=gang,
             terminal=terminal,
             folder=folder,
@@ -120,7 +116,7 @@ def read_unlabelled(
         own = _left(source, read, without_copies(read, known), terminal, why=why, every=every)
         found.append(own.with_columns(label=None, split="train"))
         known |= {each for clip in own.clips for each in clip.hashes}
-    if folder is not None and not gang.rank:
+    if not gang.rank:
         write_rejected(rejected, folder / REJECTED_UNLABELLED)
     if settings.unlabelled_hours is not None:
         with within("", hours="unlabelled_hours"):

@@ -65,12 +65,6 @@ class FrameReader:
         return load_tokenizer(self.tokenizer_folder, self.device)
 
     @property
-    def language_model(self) -> LanguageModel:
-        """The language model, loaded once in each process."""
-        assert self.lm_folder is not None, "states alone need a language model"
-        return _language_model(self.lm_folder, self.device)
-
-    @property
     def step(self) -> int:
         """Samples of a frame, at the tokenizer's rate."""
         return self.tokenizer.front_end.hop_length if self.features == "mfcc" else self._finest.format.samples_per_code
@@ -93,7 +87,9 @@ class FrameReader:
             case "log_mel":
                 pieces = self._log_mel(blocks)
             case "mfcc":
-                pieces = self._mfcc(blocks)
+                audio, samples = self.tokenizer.front_end, join_blocks(blocks)
+                options = {"window_length": audio.window_length, "hop_length": audio.hop_length}
+                pieces = iter([mfcc_frames(samples, sample_rate=audio.sample_rate, **options)])
             case "bottleneck":
                 pieces = (bottlenecks.cpu().numpy() for bottlenecks in self._bottlenecks(blocks))
             case "states":
@@ -127,24 +123,16 @@ class FrameReader:
             yield shares.flatten(1).sqrt().cpu().numpy()
 
     def _states(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
-        model = self.language_model
+        assert self.lm_folder is not None, "states alone need a language model"
+        model = _language_model(self.lm_folder, device=self.device)
         layer, streams = self.layer or (model.gpt.config.layers + 1) // 2, model.predicted.streams
         codes = self.tokenizer.encode_blocks(blocks, self.tokenizer.front_end.sample_rate)
         for states in model.stream_hidden_states(codes, [layer]):
             # (1, T * streams, D) -> (T, D)
             yield states[0].reshape(-1, streams, states.shape[2]).mean(1).cpu().numpy()
 
-    def _mfcc(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
-        """Give coefficients and deltas ``(time, 40)``."""
-        samples, audio = join_blocks(blocks), self.tokenizer.front_end
-        yield mfcc_frames(
-            samples, sample_rate=audio.sample_rate, window_length=audio.window_length, hop_length=audio.hop_length
-        )
 
-
-@lru_cache(maxsize=1)
-def _language_model(folder: Path, device: str) -> LanguageModel:
-    return LanguageModel.from_pretrained(folder, device=device)
+_language_model = lru_cache(maxsize=1)(LanguageModel.from_pretrained)  # is loaded once in each process
 
 
 def _whole_patches(blocks: Iterable[FloatArray], samples_per_code: int) -> Iterator[FloatArray]:
@@ -163,16 +151,6 @@ class Query:
     name: str  # its path as the user can open it, with the span of a part
     sound: Waveform  # without silent ends
     frames: FloatArray  # (time, dim), of length 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Searcher:
-    """What any process needs to search a recording."""
-
-    reader: FrameReader
-    root: Path  # of the recordings
-    queries: tuple[FloatArray, ...]  # frames of each query (time, dim)
-    most: int  # places of a query in a recording
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,9 +184,7 @@ def find_in_recordings(
         "recordings": state_of(recordings),
     }
     with work_folder(settings.work, job):
-        frames = tuple(query.frames for query in read)
-        searcher = Searcher(reader=reader, root=recordings.root, queries=frames, most=settings.hits)
-        _search_missing(settings, searcher, recordings, terminal)
+        _search_missing(settings, reader, [query.frames for query in read], recordings, terminal)
         hits, set_aside = _best_hits(settings, read, recordings)
         rejected += set_aside
         list_rejected(rejected, listed := rejected_list(settings.output))
@@ -242,7 +218,7 @@ def frame_reader(settings: FindConfig, tokenizer_folder: Path, lm_folder: Path |
         device=str(choose_device(settings.device)),
     )
     if lm_folder is not None:
-        model = reader.language_model
+        model = _language_model(lm_folder, device=reader.device)
         require_same_codebook(model.format, reader.tokenizer.format, owner=model.name)
         layers = model.gpt.config.layers
         works = settings.layer is None or settings.layer <= layers
@@ -284,12 +260,16 @@ def _sound(reader: FrameReader) -> ReadSound:
     return ReadSound(channel=audio.channel, sample_rate=audio.sample_rate, highest=audio.highest)
 
 
-def search_recording(searcher: Searcher, clip: Clip) -> Searched | Rejected:
-    """Search one recording, or say why it is set aside."""
-    reader, queries = searcher.reader, searcher.queries
+def search_recording(
+    reader: FrameReader, root: Path, queries: Sequence[FloatArray], most: int, clip: Clip
+) -> Searched | Rejected:
+    """Search a recording below ``root`` for the ``most`` best places of each query, or say why it is set aside.
+
+    ``queries`` are the frames ``(time, dim)`` of each query.
+    """
     sound = _sound(reader)
-    blocks = sound.blocks(searcher.root / clip.path, part=clip.part)
-    matches, length = find_matches(queries, reader.frames(blocks), most=searcher.most)
+    blocks = sound.blocks(root / clip.path, part=clip.part)
+    matches, length = find_matches(queries, reader.frames(blocks), most=most)
     seconds = reader.step / sound.sample_rate
     shorter = tuple(number for number, query in enumerate(queries) if len(query) > length)
     if not length:
@@ -310,17 +290,19 @@ def _result(settings: FindConfig, number: int) -> Path:
     return settings.work / f"{number:06d}.json"
 
 
-def _search_missing(settings: FindConfig, searcher: Searcher, recordings: Clips, terminal: Terminal) -> None:
+def _search_missing(
+    settings: FindConfig, reader: FrameReader, queries: Sequence[FloatArray], recordings: Clips, terminal: Terminal
+) -> None:
     """Search the recordings that an earlier call has not searched, and write what is found in each."""
     missing = {number: clip for number, clip in enumerate(recordings.clips) if not _result(settings, number).exists()}
     made = each_recording(
-        partial(search_recording, searcher),
+        partial(search_recording, reader, recordings.root, queries, settings.hits),
         recordings,
         [*missing.values()],
         terminal,
         title="searching",
         workers=settings.workers,
-        gpu=searcher.reader.device.startswith("cuda"),
+        gpu=reader.device.startswith("cuda"),
     )
     notices = Notices()
     for number, (clip, found) in zip(missing, made, strict=True):

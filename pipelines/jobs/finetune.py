@@ -193,23 +193,14 @@ def _open(settings: FinetuneConfig) -> Source:
 
 def _read(settings: FinetuneConfig, source: Source, gang: Gang, terminal: Terminal) -> Clips:
     """Read the corpus; labels that the head cannot learn are refused before any recording is decoded."""
-    head, store = settings.head, settings.store.root
 
     def require(labels: Sequence[str | None]) -> None:
-        head.require([label for label in labels if label is not None])
+        settings.head.require([label for label in labels if label is not None])
 
-    options = replace(settings.corpus, label_type=head.label_type)
-    options, found = find_corpus(options, settings.embedded, store, require=require, terminal=terminal)
-    return read_corpus(
-        options,
-        found,
-        store,
-        workers=settings.workers,
-        engine=settings.engine,
-        gang=gang,
-        terminal=terminal,
-        channel=channel_of(settings, source),
-    )
+    options = replace(settings.corpus, label_type=settings.head.label_type)
+    options, found = find_corpus(options, settings, require=require, terminal=terminal)
+    channel = channel_of(settings, source)
+    return read_corpus(options, found, settings, gang=gang, terminal=terminal, channel=channel)
 
 
 def channel_of(settings: FinetuneConfig, source: Source) -> Channel:
@@ -319,29 +310,23 @@ def _write_inputs(root: Path, front_end: FrontEnd, rate: int, place: Array, clip
 
 
 def _trial(session: Session, study: Study, arm: Arm) -> Trial:
-    own = replace(session, place=study.title(arm))
+    """Train with each learning rate, of which validation chooses the best; or probe the frozen body."""
+    session = replace(session, place=study.title(arm))
     if arm == "probe" and isinstance(study.task, PooledTask):
-        entry = _probed(own, study, study.task)
+        entry = _probed(session, study, study.task)
         chosen = str(entry.read_json(CHOSEN)["chosen"])
     else:
-        entry, rate = _best_training(own, study, arm)
-        chosen = f"learning rate {rate:g}"
+        rates, losses, made = study.settings.body.rates, list[float](), list[Entry]()
+        for rate in rates:
+            own = replace(session, place=f"{session.place}, lr {rate:g}") if len(rates) > 1 else session
+            made.append(_finetuned(own, study, arm, rate))
+            curve, kept = made[-1].read_rows(CURVE, "curve"), made[-1].read_json(CURVE)["kept_step"]
+            losses += [point["validation_loss"] for point in curve if point["step"] == kept]
+        best = int(np.argmin(losses))
+        entry, chosen = made[best], f"learning rate {rates[best]:g}"
     ends = np.cumsum(np.load(entry.folder / STEPS))[:-1]
     outputs = np.split(np.load(entry.folder / OUTPUTS), ends)[-len(study.rows["test"]) :]
     return Trial(entry=entry, outputs=outputs, figures=study.figures(outputs), chosen=chosen)
-
-
-def _best_training(session: Session, study: Study, arm: Arm) -> tuple[Entry, float]:
-    """Train with each learning rate; return what is best on validation, with its rate."""
-    rates = study.settings.body.rates
-    losses, made = list[float](), list[Entry]()
-    for rate in rates:
-        own = replace(session, place=f"{session.place}, lr {rate:g}") if len(rates) > 1 else session
-        made.append(_finetuned(own, study, arm, rate))
-        kept = made[-1].read_json(CURVE)["kept_step"]
-        losses += [point["validation_loss"] for point in made[-1].read_rows(CURVE, "curve") if point["step"] == kept]
-    best = int(np.argmin(losses))
-    return made[best], rates[best]
 
 
 def _finetuned(session: Session, study: Study, arm: Arm, rate: float) -> Entry:
@@ -446,16 +431,6 @@ BASELINE = "the same answer for every clip"
 FIGURES, TABLE, PREDICTIONS = "figures.json", "figures.md", "predictions.tsv"
 
 
-def named_figures(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Name the figures of the table as ``opponent/figure``."""
-    return {
-        f"{row['of']}/{figure['name']}": value
-        for row in rows
-        for figure in row["figures"]
-        if (value := figure["value"]) is not None
-    }
-
-
 def write_results(
     session: Session,
     study: Study,
@@ -470,10 +445,11 @@ def write_results(
     constant = study.task.constant(study.labelled("train").labels)
     baseline = study.figures([constant] * len(study.rows["test"]))
     table: list[dict[str, Any]] = [
-        {"of": study.title(arm), "chosen": own.chosen, "key": own.entry.key, **_plain(own.figures)}
-        for arm, own in trials.items()
+        {"of": study.title(arm), "chosen": own.chosen, "key": own.entry.key} for arm, own in trials.items()
     ]
-    table.append({"of": BASELINE, **_plain(baseline)})
+    table.append({"of": BASELINE})
+    for row, figures in zip(table, (*(own.figures for own in trials.values()), baseline), strict=True):
+        row["figures"] = [each.plain for each in figures]
     source = provenance(command_line("finetune"), config, session.gang, {saved.entry.stage: saved.entry})
     facts = {
         "corpus": corpus.name,
@@ -496,10 +472,8 @@ def write_results(
     model.trim_db = study.manifest.effective_trim_db(settings.corpus.inspection.trim_db)
     model.channel = channel_of(settings, study.source)
     model.save_pretrained(folder, front_end=study.source.folder)
-    session.tracking.conclude(named_figures(table), [folder / name for name in (FIGURES, TABLE, PREDICTIONS)])
+    named = {f"{row['of']}/{each['name']}": each["value"] for row in table for each in row["figures"]}
+    known = {name: value for name, value in named.items() if value is not None}
+    session.tracking.conclude(known, [folder / name for name in (FIGURES, TABLE, PREDICTIONS)])
     print_table(head, cells)
     session.terminal.say(f"model     {folder}; the figures are in {FIGURES} and {TABLE}")
-
-
-def _plain(figures: Sequence[Figure]) -> dict[str, object]:
-    return {"figures": [each.plain for each in figures]}

@@ -22,18 +22,6 @@ from wordless.base.progress import Terminal
 from wordless.base.text import counted, escape
 
 
-@dataclass(frozen=True, kw_only=True)
-class InputReader:
-    """What any process needs to convert recordings to inputs."""
-
-    root: Path
-    front_end: FrontEnd
-    reading: BodyReading
-    trim_db: float | None
-    channel: Channel
-    upsample: bool
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReadRecording:
     """The inputs of a recording, and what the user should know of it."""
@@ -47,9 +35,10 @@ def predict_recordings(settings: PredictConfig, recordings: Sequence[Clips]) -> 
     terminal = Terminal()
     model = FineTunedModel.from_pretrained(settings.model, device=str(choose_device(settings.device)))
     rows: list[Row] = []
+    own = (model.front_end(), model.body.reading, model.trim_db, model.channel, settings.upsample)
     read = read_all(
         recordings,
-        lambda place: partial(read_recording, _reader(model, place.root, upsample=settings.upsample)),
+        lambda place: partial(read_recording, place.root, *own),
         option=f"input={settings.input}",
         workers=settings.workers,
         title="predicting",
@@ -57,52 +46,42 @@ def predict_recordings(settings: PredictConfig, recordings: Sequence[Clips]) -> 
         terminal=terminal,
     )
     while several := list(islice(read, CLIPS_AT_ONCE)):
-        rows += _predicted(model, several)
+        outputs = model.outputs(StoredClips.together([each.inputs for _, each in several]))
+        for (path, _), row in zip(several, model.task.rows(outputs), strict=True):
+            print(f"{next(iter(row.values()))}\t{escape(path)}", flush=True)
+            rows.append({"path": path, **row})
     if settings.output is not None:
         write_table(settings.output, rows)
     written = f": {settings.output}" if settings.output else ""
     terminal.say(f"{counted(len(rows), 'recording')}{written}")
 
 
-def _predicted(model: FineTunedModel, read: Sequence[tuple[str, ReadRecording]]) -> Iterator[Row]:
-    """Give a row for each recording, and print its path and its prediction."""
-    outputs = model.outputs(StoredClips.together([each.inputs for _, each in read]))
-    for (path, _), row in zip(read, model.task.rows(outputs), strict=True):
-        print(f"{next(iter(row.values()))}\t{escape(path)}", flush=True)
-        yield {"path": path, **row}
-
-
-def _reader(model: FineTunedModel, root: Path, *, upsample: bool) -> InputReader:
-    return InputReader(
-        root=root,
-        front_end=model.front_end(),
-        reading=model.body.reading,
-        trim_db=model.trim_db,
-        channel=model.channel,
-        upsample=upsample,
-    )
-
-
-def read_recording(reader: InputReader, clip: Clip) -> ReadRecording | Rejected:
+def read_recording(
+    root: Path,
+    front_end: FrontEnd,
+    reading: BodyReading,
+    trim_db: float | None,
+    channel: Channel,
+    upsample: bool,
+    clip: Clip,
+) -> ReadRecording | Rejected:
     """Convert one recording or part of one to inputs, or say why it is set aside."""
-    samples, path, part = [0], clip.path, clip.part
-    with Recording(reader.root / path) as recording:
+    samples, path, part, rate = [0], clip.path, clip.part, reading.sample_rate
+    with Recording(root / path) as recording:
         own_rate = recording.samplerate
-    if own_rate < reader.reading.sample_rate and not reader.upsample:
+    if own_rate < rate and not upsample:
         lower = "a lower sample rate than the model's, which upsample=true allows"
-        reason = f"{lower}: {own_rate} Hz, and not {reader.reading.sample_rate} Hz"
-        return Rejected(path=path, reason=reason, kind=lower)
-    rate = reader.reading.sample_rate
-    sound = ReadSound(channel=reader.channel, sample_rate=rate, highest=rate / 2, own_rate=own_rate)
-    if reader.trim_db is not None and clip.segment is None:
+        return Rejected(path=path, reason=f"{lower}: {own_rate} Hz, and not {rate} Hz", kind=lower)
+    sound = ReadSound(channel=channel, sample_rate=rate, highest=rate / 2, own_rate=own_rate)
+    if trim_db is not None and clip.segment is None:
         # As the corpus was trimmed: by the levels of the whole recording at its own rate. Parts are never trimmed.
-        found = measure(reader.root, path, reader.channel)
+        found = measure(root, path, channel)
         if isinstance(found, Rejected):
             return found
-        part, sound.louder = found.part(reader.trim_db), found.louder
-    inputs = reader.front_end(_counted(sound.blocks(reader.root / path, part=part), samples))
-    if samples[0] < reader.reading.least_samples:
-        milliseconds = 1000 * reader.reading.least_samples / reader.reading.sample_rate
+        part, sound.louder = found.part(trim_db), found.louder
+    inputs = front_end(_counted(sound.blocks(root / path, part=part), samples))
+    if samples[0] < reading.least_samples:
+        milliseconds = 1000 * reading.least_samples / rate
         return Rejected(path=path, reason=f"shorter than the {milliseconds:g} ms of a state")
     return ReadRecording(inputs=inputs, notices=sound.notices)
 

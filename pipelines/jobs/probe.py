@@ -71,20 +71,11 @@ def probe_run(config: dict[str, object]) -> None:
     """Encode the recordings, pool every representation, probe each method, save and print how they compare."""
     settings = probe_settings(config)
     rates = models_of_run(settings.model, settings.compare)
-    store = settings.store.root
     terminal = Terminal()
-    options, found = find_corpus(settings.corpus, settings.embedded, store, require=require_labels, terminal=terminal)
+    options, found = find_corpus(settings.corpus, settings, require=require_labels, terminal=terminal)
     with open_gang(choose_device(settings.device)) as gang:
-        corpus = read_corpus(
-            options,
-            found,
-            store,
-            workers=settings.workers,
-            engine=settings.engine,
-            gang=gang,
-            terminal=terminal,
-            audio=Tokenizer.from_pretrained(rates[-1].tokenizer.folder).front_end,
-        )
+        audio = Tokenizer.from_pretrained(rates[-1].tokenizer.folder).front_end
+        corpus = read_corpus(options, found, settings, gang=gang, terminal=terminal, audio=audio)
         notices = require_probeable([replace(corpus, name="test")], settings.probe, by=None)
         if (settings.model / MANIFEST).is_file():  # what the run in the folder knows of the probed recordings
             trained = read_manifest(settings.model / MANIFEST, corpus.root)
@@ -95,7 +86,7 @@ def probe_run(config: dict[str, object]) -> None:
             terminal.say(f"probe     {notice}")
         models = [entry.folder for rate in rates for entry in (rate.tokenizer, rate.model)]
         session = Session(
-            store=Store(store),
+            store=Store(settings.store.root),
             gang=gang,
             terminal=terminal,
             folder=settings.folder,

@@ -50,7 +50,8 @@ def each_recording(
     for notice in place.notices:
         terminal.say(notice)
     total, left = len(place.clips), len(clips)
-    fitting = min(engine.workers(workers, enough=size_of(place) > BYTES_FOR_WORKERS), left)
+    size = sum(status.st_size for _, status in _files(place) if status)  # bytes
+    fitting = min(engine.workers(workers, enough=size > BYTES_FOR_WORKERS), left)
     shared = [*shared, *(place.root / clip.path for clip in place.clips[:1])]
     with (
         open_pool(engine, max(fitting, 1), shared=shared, gpu=gpu) as pool,
@@ -67,11 +68,6 @@ def _attempted(work: Callable[[Clip], T | Rejected], clip: Clip) -> T | Rejected
         return work(clip)
     except InputError as error:
         return Rejected.by(clip.name, error)
-
-
-def size_of(place: Clips) -> int:
-    """Sum the bytes of all existing files."""
-    return sum(status.st_size for _, status in _files(place) if status)
 
 
 def state_of(place: Clips) -> str:

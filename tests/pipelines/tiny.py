@@ -14,12 +14,12 @@ from pipelines.chain.chain import make_part
 from pipelines.chain.corpus import read_corpus
 from pipelines.chain.parts import Part
 from pipelines.methods.study import RunEntries
-from pipelines.settings.run import RunSettings
+from pipelines.settings.run import CorpusCommand, RunSettings
 from pipelines.stages.features import ClipReading
 from pipelines.stages.listening import Playback
 from pipelines.stages.options import ListeningConfig
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Store
+from pipelines.store.store import Entry, Store, StoreConfig
 from tokenizer.codes import CodesFormat
 from tokenizer.config import TokenizerConfig
 from tokenizer.options import AutoencoderConfig, PatchConfig
@@ -168,7 +168,8 @@ def parts_of(run: Path, *parts: str) -> list[Entry]:
 def corpus_of(config: CorpusConfig, store: Path, *, printed: bool = False, **more: Any) -> Clips:
     """The corpus that a run would read, with its lists in a store."""
     gang, terminal = Gang(torch.device("cpu")), Terminal(silent=not printed)
-    return read_corpus(config, None, store, workers=1, gang=gang, terminal=terminal, **more)
+    settings = CorpusCommand(corpus=config, store=StoreConfig(root=store), workers=1)
+    return read_corpus(config, None, settings, gang=gang, terminal=terminal, **more)
 
 
 _WAVENET = ("residual_channels=8", "gate_channels=16", "skip_channels=8", "layers=4")

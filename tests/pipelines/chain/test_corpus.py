@@ -12,6 +12,8 @@ import soundfile
 import torch
 
 from pipelines.chain.corpus import find_corpus, read_corpus
+from pipelines.settings.run import CorpusCommand
+from pipelines.store.store import StoreConfig
 from tests.pipelines.tiny import corpus_of
 from tests.pipelines.tiny_chain import CHECKPOINTS, OWN, called, called_at_once, entries, refusal
 from tests.wordless.audio.recordings.packed_files import samples, save_splits, sound, takes, write_parquet, write_tar
@@ -19,7 +21,6 @@ from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.clips import upsampling_notices
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.description import ColumnConfig
-from wordless.audio.recordings.embedded import EmbeddedConfig
 from wordless.audio.recordings.manifest import Clips, read_manifest, read_rejected
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError, named
@@ -58,8 +59,9 @@ LABEL = ColumnConfig(label="label", group="speaker")
 
 def read(config: CorpusConfig, store: Path) -> Clips:
     silent = Terminal(silent=True)
-    recordings = find_corpus(config, EmbeddedConfig(), store, require=None, terminal=silent)
-    return read_corpus(*recordings, store, workers=1, gang=Gang(torch.device("cpu")), terminal=silent)
+    settings = CorpusCommand(corpus=config, store=StoreConfig(root=store), workers=1)
+    recordings = find_corpus(config, settings, require=None, terminal=silent)
+    return read_corpus(*recordings, settings, gang=Gang(torch.device("cpu")), terminal=silent)
 
 
 def splits(corpus: Clips) -> Counter[str]:
@@ -161,7 +163,8 @@ def test_the_same_store_serves_other_columns_without_unpacking_again(tmp_path: P
     assert len({manifest.root for manifest in read_each}) == 1
     labels = [{clip.label for clip in manifest.clips} for manifest in read_each]
     assert labels == [{"low", "high"}, {"s0", "s1", "s2"}, {"clip"}]  # the names that recordings had fit a pattern
-    _, found = find_corpus(config, EmbeddedConfig(), tmp_path / "store", require=None, terminal=Terminal(silent=True))
+    settings = CorpusCommand(corpus=config, store=StoreConfig(root=tmp_path / "store"))
+    _, found = find_corpus(config, settings, require=None, terminal=Terminal(silent=True))
     assert found is not None
     assert "speaker" in found.notices[-1]  # a column that no option reads
 
