@@ -85,10 +85,6 @@ def _columns(row: type[Figure] | type[Score], **more: str) -> Iterator[str]:
     return _table(("column", "meaning"), [*more.items(), *known.items()])
 
 
-def _predictions() -> Iterator[str]:
-    return _table(("column", "meaning"), ((name, text) for name, (_, text) in COLUMNS.items()))
-
-
 def _code(words: Iterable[str]) -> str:
     return ", ".join(f"`{word}`" for word in words)
 
@@ -98,7 +94,7 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "judges": _judges,
     "measures": _measures,
     "methods": _methods,
-    "predictions": _predictions,
+    "predictions": lambda: _table(("column", "meaning"), ((name, text) for name, (_, text) in COLUMNS.items())),
     "scores": lambda: _columns(Score, path="the recording"),
     "symptoms": _symptoms,
 }

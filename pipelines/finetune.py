@@ -99,11 +99,7 @@ class FinetuneConfig(CorpusCommand):
         require_output(self.model, self.output, example="output=FOLDER")
         rule = "the probe is compared with a network whose weights the validation clips choose: leave it at validation"
         require(self.probe.choose_by == "validation", "probe.choose_by", self.probe.choose_by, rule)
-        self._require_labels()
         require_equal_share("body.batches", self.body.batches.batch_size, accumulation=self.body.fit.accumulation)
-
-    def _require_labels(self) -> None:
-        """Refuse a corpus whose labels are not those of the head."""
         wanted, corpus = self.head.label_type, self.corpus
         if corpus.label_type not in ("class", wanted):
             raise InputError(

@@ -32,10 +32,6 @@ class PredictConfig(InputOptions):
         super().__post_init__()
         if self.output is not None:
             require_table(self.output, ".tsv", ".json", ".parquet")
-        self._require_model()
-
-    def _require_model(self) -> None:
-        """Refuse a folder that cannot be a fine-tuned model; its files are checked when they are read."""
         if is_on_hub(self.model):
             return
         if not self.model.is_dir():

@@ -142,16 +142,13 @@ def _write_card(settings: PublishConfig, folder: Path, cards: Mapping[str, Model
     own = (tag for card in cards.values() for tag in card.data.get("tags") or ())
     tags = dict.fromkeys(["audio", "discrete-units", *own])
     data = ModelCardData(library_name="wordless", tags=[*tags], license=settings.licence)
-    parts = {part: without_examples(card) for part, card in cards.items()}
+    parts = {}  # without their code, and with headings of a lower level
+    for part, card in cards.items():
+        prose = re.sub(r"^```.*?^```\n+", "", card.text.strip() + "\n", flags=re.MULTILINE | re.DOTALL).strip()
+        parts[part] = re.sub(r"^(?=#)", "##", prose, flags=re.MULTILINE)
     values |= {"repo": settings.repo, "name": settings.repo.partition("/")[2], "front_matter": data.to_yaml()}
     text = draw("model_card.md.jinja", escape=False, parts=parts, **values)
     (folder / CARD).write_text(text, encoding="utf-8")
-
-
-def without_examples(card: ModelCard) -> str:
-    """Return the text of a model card without its code, with headings of a lower level."""
-    text = re.sub(r"^```.*?^```\n+", "", card.text.strip() + "\n", flags=re.MULTILINE | re.DOTALL).strip()
-    return re.sub(r"^(?=#)", "##", text, flags=re.MULTILINE)
 
 
 def upload(settings: PublishConfig, folder: Path) -> str:

@@ -34,18 +34,6 @@ class ScoreConfig(InputOptions):
         if self.output is not None:
             require_table(self.output, ".tsv", ".json", ".parquet", ".txt")
 
-    def recordings(self) -> tuple[Clips, ...]:
-        """Find the recordings of each named place."""
-        return recordings_of(self.input, self.annotated)
-
-    def require_names(self, recordings: Sequence[Clips]) -> None:
-        """Refuse folders and names that the output cannot hold, before anything is scored."""
-        if self.output is None:
-            return
-        require_writable_folders(recordings, self.output)
-        if self.output.suffix.lower() == ".txt":
-            _require_submittable([each.name for place in recordings for each in place.clips], self.output)
-
 
 def submitted_name(path: str) -> str:
     """Return a recording's name as ZeroSpeech 2021 writes it, without folder and suffix.
@@ -71,8 +59,10 @@ def score(config: dict[str, object]) -> tuple[ScoreConfig, Sequence[Clips], Path
     """Print a line for each recording; files that cannot be read are set aside."""
     settings = build(ScoreConfig, config, name="")
     tokenizer, model = part_of(settings.model, "tokenizer"), part_of(settings.model, "lm")
-    recordings = settings.recordings()
-    settings.require_names(recordings)
+    recordings = recordings_of(settings.input, settings.annotated)
     if settings.output is not None:
+        require_writable_folders(recordings, settings.output)
+        if settings.output.suffix.lower() == ".txt":
+            _require_submittable([each.name for place in recordings for each in place.clips], settings.output)
         prepare_output(settings.output)
     return settings, recordings, tokenizer, model

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from lm.options import GPTConfig
-from pipelines.commandline.options import defaults
+from pipelines.commandline.options import index_of, nested
 from pipelines.methods.method import Method
 from tests.pasting import ROOT, environment, set_up
 from tests.vocoder.sounds import random_table
@@ -94,10 +94,10 @@ def test_the_command_refuses_what_is_out_of_range(imported: dict[str, ModuleType
 
 
 def test_the_corpus_sets_options_that_there_are() -> None:
-    known = defaults(CorpusConfig)
+    known = nested(index_of(CorpusConfig).options.values())
     corpus = yaml.safe_load(example("conf/corpus/animals.yaml"))["corpus"]
     assert set(corpus) <= set(known)
-    assert set(corpus["split"]) <= {*defaults(SplitConfig)}
+    assert set(corpus["split"]) <= {*nested(index_of(SplitConfig).options.values())}
 
 
 NOTEBOOK = ROOT / "docs/tour.ipynb"

@@ -10,7 +10,7 @@ from lm.probing.task import require_labels
 from pipelines.chain.corpus import find_corpus, read_corpus, seen_of
 from pipelines.chain.parts import Part, make_parts
 from pipelines.chain.representations import compare_methods
-from pipelines.chain.run_output import conclude, open_tracking, require_own_parts, write_run_folder
+from pipelines.chain.run_output import FILES, figures, open_tracking, require_own_parts, write_run_folder
 from pipelines.chain.sounds import (
     known_speech,
     make_continuations,
@@ -31,6 +31,7 @@ from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_folders import LOG
 from pipelines.methods.study import RunEntries
 from pipelines.results.results import FoldSeed, provenance
+from pipelines.results.run_record import read_results
 from pipelines.settings.parallel import obstacle
 from pipelines.settings.run import RunSettings, choose_workers, run_settings
 from pipelines.stages.codes import code_table
@@ -109,7 +110,9 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
                 models = next(iter(made.values())).named  # models of the other folds and seeds have the same sizes
                 source = provenance(command_line("run"), config, gang, models)
                 write_run_folder(session, corpus, unlabelled, settings, made, source)
-                conclude(session.tracking, folder)
+                if session.tracking.kinds:
+                    files = [path for path in (folder / name for name in FILES) if path.is_file()]
+                    session.tracking.conclude(figures(read_results(folder)), files)
 
 
 def rates(settings: RunSettings) -> str:
@@ -172,27 +175,24 @@ def make_folds(
 
 def make_part(session: Session, part: Part) -> RunEntries:
     """Make the entries that the wanted stages of one fold and seed need."""
-    entries = RunEntries()
-    if part.settings.reads_codes:
-        entries = _make_coded(session, part)
-    if NEXT_SAMPLE in part.settings.stages:
-        entries = train_on_samples(session, part.manifest, part.settings, entries)
-    return entries
-
-
-def _make_coded(session: Session, part: Part) -> RunEntries:
-    """Make the entries of all stages that need codes."""
-    manifest, settings = part.manifest, part.settings
-    entries = _make_codes(session, manifest, settings)
-    with limited_threads(settings.part_threads):
-        entries = _train_language(session, part, entries)
-        entries = _describe_codes(session, manifest, settings, entries)
-        if "probe" in settings.stages:
-            entries = compare_methods(session, part, entries)
-        if "rates" in settings.stages:
-            entries = make_continuations(session, manifest, settings, entries)
-        if "vocoder" in settings.stages:
-            entries = make_sounds(session, manifest, settings, entries)
+    manifest, settings, entries = part.manifest, part.settings, RunEntries()
+    if settings.reads_codes:
+        entries = _make_codes(session, manifest, settings)
+        with limited_threads(settings.part_threads):
+            entries = _train_language(session, part, entries)
+            alone = settings.compare.folds is None and settings.seeds == 1
+            if "report" in settings.stages and alone and manifest.of("test"):  # the report has sounds of the codes
+                tokenizer, separator = entries.finest.tokenizer, settings.probe.label_separator
+                table = code_table(session, manifest, tokenizer, separator=separator)
+                entries = replace(entries, code_table=table)
+            if "probe" in settings.stages:
+                entries = compare_methods(session, part, entries)
+            if "rates" in settings.stages:
+                entries = make_continuations(session, manifest, settings, entries)
+            if "vocoder" in settings.stages:
+                entries = make_sounds(session, manifest, settings, entries)
+    if NEXT_SAMPLE in settings.stages:
+        entries = train_on_samples(session, manifest, settings, entries)
     return entries
 
 
@@ -228,16 +228,8 @@ def _train_language(session: Session, part: Part, entries: RunEntries) -> RunEnt
     entries = replace(entries, views=clips.own.views, unlabelled=tuple(clips.unlabelled), lm=model)
     if "zerospeech" in settings.stages:
         trained_on = [each.codes for each in (clips.own, *clips.unlabelled)]
-        entries = judge_language_model(session, settings, entries.finest.tokenizer, trained_on, model, entries)
+        entries = _judge_language_model(session, settings, trained_on, model, entries)
     return entries
-
-
-def _describe_codes(session: Session, manifest: Clips, settings: RunSettings, entries: RunEntries) -> RunEntries:
-    """Find sounds and labels of the codes for the report of a run of one split and seed."""
-    if "report" not in settings.stages or settings.compare.folds or settings.seeds > 1 or not manifest.of("test"):
-        return entries
-    tokenizer, separator = entries.finest.tokenizer, settings.probe.label_separator
-    return replace(entries, code_table=code_table(session, manifest, tokenizer, separator=separator))
 
 
 def _require_clips(manifest: Clips, settings: RunSettings) -> None:
@@ -277,13 +269,8 @@ def require_language_tests(settings: RunSettings) -> None:
     settings.zerospeech.pairs(settings.embedded)
 
 
-def judge_language_model(
-    session: Session,
-    settings: RunSettings,
-    tokens: Entry,
-    trained_on: Sequence[Entry],
-    model: Entry,
-    entries: RunEntries,
+def _judge_language_model(
+    session: Session, settings: RunSettings, trained_on: Sequence[Entry], model: Entry, entries: RunEntries
 ) -> RunEntries:
     """Judge the GPT by pairs of utterances and by changes of sound.
 
@@ -291,7 +278,7 @@ def judge_language_model(
     was trained on.
     """
     subject = Subject(
-        tokens=tokens,
+        tokens=entries.finest.tokenizer,
         trained_on=trained_on,
         model=model,
         config=settings.zerospeech,

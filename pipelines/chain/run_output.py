@@ -183,14 +183,6 @@ def open_tracking(settings: RunSettings, folder: Path, config: Mapping[str, obje
     return Tracking(settings.tracking, run, terminal.say)
 
 
-def conclude(tracking: Tracking, folder: Path) -> None:
-    """Give trackers what a finished run wrote into its folder."""
-    if not tracking.kinds:
-        return
-    files = [path for path in (folder / name for name in FILES) if path.is_file()]
-    tracking.conclude(figures(read_results(folder)), files)
-
-
 def figures(results: Results) -> dict[str, float]:
     """Name the figures of a run as ``stage/figure/of``; those of probes on validation end with that word.
 

@@ -80,7 +80,10 @@ def _composed(name: str, words: Sequence[str]) -> tuple[Index, dict[str, str]]:
     switches, options = separate(words)
     known = index(name)
     with initialize_config_module("conf", version_base="1.3"):
-        config = compose(name, overrides=[*_searched(switches), *options], return_hydra_config=True)
+        words = [part for switch in switches for part in switch.split("=", 1)]
+        folders = [Path(value).absolute() for switch, value in pairwise(words) if switch in CONFIG_DIR]
+        searched = [f"hydra.searchpath=[{quote(f'file://{folder}')}]" for folder in folders]  # as --config-dir says
+        config = compose(name, overrides=[*searched, *options], return_hydra_config=True)
     made = config.hydra.runtime.choices
     known = replace(known, groups={key: replace(group, chosen=str(made[key])) for key, group in known.groups.items()})
     for group in known.groups.values():
@@ -123,14 +126,6 @@ def _choice(group: Group | None) -> str:
         return ""
     others = [choice for choice in group.choices if choice != group.chosen]
     return f"{group.chosen} ({len(others)} others)" if len(others) > MANY else " | ".join([group.chosen, *others])
-
-
-def _searched(switches: Sequence[str]) -> Iterator[str]:
-    """Give options that make `compose` look where ``--config-dir`` tells Hydra to look."""
-    words = [part for switch in switches for part in switch.split("=", 1)]
-    for switch, value in pairwise(words):
-        if switch in CONFIG_DIR:
-            yield f"hydra.searchpath=[{quote(f'file://{Path(value).absolute()}')}]"
 
 
 def format_value(value: object) -> str:

@@ -220,11 +220,6 @@ def is_verbatim(kind: object) -> bool:
     return not several and (str in kinds or Path in kinds)
 
 
-def defaults(cls: type) -> dict[str, object]:
-    """Return the defaults of a dataclass as nested plain values, as Hydra takes them."""
-    return nested(index_of(cls).options.values())
-
-
 def nested(options: Iterable[Option]) -> dict[str, object]:
     """Return the defaults of options as nested plain values."""
     values: dict[str, object] = {}
@@ -245,13 +240,9 @@ def group_by_section(names: Iterable[str]) -> dict[str, list[str]]:
     return sections
 
 
-def notes_of(path: Path) -> str:
-    """Return the comment at the top of a preset."""
-    lines = takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
-    return " ".join(line.removeprefix("#").strip() for line in lines if not line.startswith("# @package"))
-
-
 def presets(group: str) -> Iterator[tuple[str, str]]:
-    """Give the names of the presets of a group, and what they are."""
+    """Give the names of the presets of a group, and the comment at the top of each."""
     for path in sorted((FOLDER / group).glob("*.yaml")):
-        yield path.stem, notes_of(path)
+        lines = takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
+        notes = (line.removeprefix("#").strip() for line in lines if not line.startswith("# @package"))
+        yield path.stem, " ".join(notes)

@@ -65,8 +65,11 @@ def require_same_run(folder: Path, words: Iterable[str], mode: Mode) -> None:
         raise InputError(f"name={name}: {folder} holds something that is no {mode}; choose another name")
     old, new = _values(before), _values(words)
     if mode == "sweep":  # Hydra's record has the last command alone
-        for option, value in _job_values(folder):
-            old.setdefault(option, {})[value] = None
+        for path in (folder / JOBS).glob("*.json"):
+            overrides = (find_object(path) or {}).get("overrides")
+            for option, value in overrides.items() if isinstance(overrides, dict) else ():
+                if option not in ELSEWHERE:
+                    old.setdefault(option, {})[str(value)] = None
     swept = {option for option in old.keys() & new.keys() if len(old[option]) > 1 or len(new[option]) > 1}
     growing = swept if mode == "sweep" else set()
     differing = [option for option in sorted({*old, *new} - growing) if old.get(option) != new.get(option)]
@@ -84,17 +87,6 @@ def _values(words: Iterable[str]) -> dict[str, dict[str, None]]:
     """Return the values of each option that says what is computed, each value once and in order."""
     parsed = parse_values(list(words))
     return {option: dict.fromkeys(values) for option, values in parsed.items() if option not in ELSEWHERE}
-
-
-def _job_values(sweep: Path) -> Iterator[tuple[str, str]]:
-    """Give the options of all jobs of a sweep, those of earlier commands, too."""
-    for path in (sweep / JOBS).glob("*.json"):
-        options = (find_object(path) or {}).get("overrides")
-        yield from (
-            (option, str(value))
-            for option, value in (options.items() if isinstance(options, dict) else ())
-            if option not in ELSEWHERE
-        )
 
 
 def _difference(option: str, old: Iterable[str] | None, new: Iterable[str] | None) -> str:
@@ -186,8 +178,14 @@ def _claim_folder(config: DictConfig, mode: Mode, lock: str) -> str:
     written = str(OmegaConf.to_container(config.hydra[mode], resolve=False)["dir"])  # type: ignore[index,call-overload]  # a mapping
     wanted, name = Path(config.hydra[mode].dir), OmegaConf.select(config, "name")
     if name is not None and rank() == 0:
-        claimed = _claim_named(config, mode, lock, str(name), timed=CLOCK in written)
-        renamed = str(claimed)
+        require_name(str(name), option="name")
+        if CLOCK not in written:
+            raise InputError(f"name={name} and hydra.{mode}.dir={wanted} both name the folder; leave one of them out")
+        wanted = wanted.with_name(str(name))  # beside folders that are named after the time
+        if is_held(wanted):
+            raise InputError(f"name={name}: another run is writing {wanted}; wait for it, or choose another name")
+        require_same_run(wanted, sweep_words(config) if mode == "sweep" else config.hydra.overrides.task, mode)
+        renamed = str(claim(wanted, option="name", lock=lock, new=False))
     else:
         claimed = claim(wanted, option=f"hydra.{mode}.dir", lock=lock, new=CLOCK in written)
         if claimed == wanted:
@@ -196,20 +194,6 @@ def _claim_folder(config: DictConfig, mode: Mode, lock: str) -> str:
     with read_write(config):
         config.hydra[mode].dir = renamed
     return renamed
-
-
-def _claim_named(config: DictConfig, mode: Mode, lock: str, name: str, *, timed: bool) -> Path:
-    """Claim the folder that ``name=`` names, beside folders that are named after the time."""
-    require_name(name, option="name")
-    if not timed:
-        both = f"name={name} and hydra.{mode}.dir={config.hydra[mode].dir}"
-        raise InputError(f"{both} both name the folder; leave one of them out")
-    wanted = Path(config.hydra[mode].dir).with_name(name)
-    if is_held(wanted):
-        raise InputError(f"name={name}: another run is writing {wanted}; wait for it, or choose another name")
-    words = sweep_words(config) if mode == "sweep" else list(config.hydra.overrides.task)
-    require_same_run(wanted, words, mode)
-    return claim(wanted, option="name", lock=lock, new=False)
 
 
 LOG: Final = "log.txt"

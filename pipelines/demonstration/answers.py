@@ -18,12 +18,10 @@ from lm.layers import layer_features
 from lm.model import LanguageModel
 from lm.probing.fitted import FittedProbe
 from lm.probing.vectors import bags_of_codes
-from pipelines.demo import DemoConfig
 from pipelines.jobs.generate import sample_name
 from pipelines.pages.charts import BLUE, MUTED, Picture, draw_pictures, sheet, styled, svg
 from pipelines.pages.sounds import embedded_waveform
 from pipelines.stages.features import BAG_OF_CODES
-from pipelines.store.run_folder import run_of
 from pipelines.store.stored_features import GPT, method_of_key, pooling_of, with_input
 from tokenizer.codes import Codes, SoftCodes, require_same_codebook
 from tokenizer.encoder import pictures, quantised_vectors, soft_codes
@@ -39,7 +37,6 @@ from wordless.audio.reading import read, read_beginning, resampled
 from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.waveform import FloatArray, Waveform
 from wordless.base.errors import InputError, require
-from wordless.base.machine import choose_device
 from wordless.base.saved_models import CONFIG
 from wordless.base.saved_models import PROBE as PROBE_KIND
 from wordless.base.seeds import require_seed
@@ -68,12 +65,6 @@ class DemoModels:
     probe: FittedProbe | None
     vocoder: Vocoder | None
     sampling: Sampling  # of the sound
-
-    @classmethod
-    def of_run(cls, settings: DemoConfig) -> "DemoModels":
-        """Load every part of the run that the options name; see `of_folder`."""
-        device = str(choose_device(settings.device))
-        return cls.of_folder(run_of(settings.model), sampling=settings.sampling, device=device)
 
     @classmethod
     def of_folder(cls, own: Path, *, sampling: Sampling, device: str) -> "DemoModels":

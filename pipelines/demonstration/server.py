@@ -17,6 +17,7 @@ from pipelines.results.run_record import read_results
 from pipelines.store.run_folder import run_of
 from vocoder.kinds import ORIGINAL
 from wordless.base.errors import InputError
+from wordless.base.machine import choose_device
 from wordless.base.text import escape
 
 LARGEST_FILE = "500mb"
@@ -43,8 +44,10 @@ def serve(settings: DemoConfig) -> None:
         from pipelines.demonstration.answers import DemoAnswers, DemoModels
         from pipelines.demonstration.page import SCRIPT, STYLE, create_page
 
-        answers = DemoAnswers(DemoModels.of_run(settings), max_seconds=settings.max_seconds)
-        page = create_page(answers, name=escape(settings.model.name), examples=examples_of(run_of(settings.model)))
+        run, device = run_of(settings.model), str(choose_device(settings.device))
+        models = DemoModels.of_folder(run, sampling=settings.sampling, device=device)
+        answers = DemoAnswers(models, max_seconds=settings.max_seconds)
+        page = create_page(answers, name=escape(settings.model.name), examples=examples_of(run))
         _, url, _ = page.launch(
             server_name=HOST,
             server_port=free_port(settings.port),

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,7 +62,12 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
         part = output.with_name(partial_name(output.name, {output.name}))
         return _decode([Sound(clip=clips[0], path=output, part=part)], synthesis, settings, terminal)
     job = _job(settings, clips, tokenizer, synthesis.engine)
-    _require_same_engine(settings, job)
+    begun = find_object(output / JOB) or {}
+    if "engine" in begun and {**begun, "engine": job["engine"]} == job != begun:  # its sounds would differ
+        raise InputError(
+            f"output={output} was begun with engine={begun['engine']}, and engine={settings.engine} is {job['engine']} "
+            f"here; go on with engine={begun['engine']} where it runs, or {REMEDY}"
+        )
     require_own(output, job)
     with work_folder(output, job):
         _decode(list(_sounds(output, clips)), synthesis, settings, terminal)
@@ -146,16 +151,6 @@ def _job(
         "seed": settings.seed,
         **({"shift": settings.shift} if settings.shift else {}),
     }
-
-
-def _require_same_engine(settings: DecodeConfig, job: Mapping[str, object]) -> None:
-    """Refuse to continue with another engine, because its sounds would differ from the existing ones."""
-    begun = find_object(settings.output / JOB) or {}
-    if "engine" in begun and {**begun, "engine": job["engine"]} == job != begun:
-        raise InputError(
-            f"output={settings.output} was begun with engine={begun['engine']}, and engine={settings.engine} is "
-            f"{job['engine']} here; go on with engine={begun['engine']} where it runs, or {REMEDY}"
-        )
 
 
 def _decode(sounds: Sequence[Sound], synthesis: Synthesis, settings: DecodeConfig, terminal: Terminal) -> None:

@@ -22,7 +22,7 @@ from pipelines.jobs.recordings import (
     state_of,
     tell_rejected,
 )
-from tokenizer.codes import Codes, CodesFormat
+from tokenizer.codes import Codes
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, read_codes, read_num_samples, shard_path, write_shard
 from tokenizer.units import write_units
@@ -79,7 +79,12 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
     clips_per_shard = settings.clips_per_shard
     job = {"codebook": codes_format.codebook, "recordings": state_of(recordings), "clips_per_shard": clips_per_shard}
     require_own(settings.shards, job)
-    if _is_whole(settings):
+    whole = settings.shards / COMPLETE if settings.in_shards else settings.output
+    if whole.exists():
+        if settings.in_shards:  # temporary files that a killed call left are removed
+            _clear_away(settings.shards)
+        else:
+            remove_work_folder(settings.shards)
         return terminal.say(f"{settings.output} is whole already")
     with work_folder(settings.shards, job):
         encoded = _encode_shards(settings, recordings, encoder, terminal)
@@ -87,16 +92,6 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
     tell_rejected(encoded.rejected, rejected_list(settings.output), terminal)
     clips = counted(encoded.clips, "part" if recordings.has_segments else "recording")
     terminal.say(f"{clips}, {encoded.seconds:.1f} s of sound: {settings.output}")
-
-
-def _is_whole(settings: EncodeConfig) -> bool:
-    """Return whether an earlier call wrote the output; temporary files that a killed call left are removed."""
-    whole = (settings.shards / COMPLETE).exists() if settings.in_shards else settings.output.exists()
-    if whole and settings.in_shards:
-        _clear_away(settings.shards)
-    elif whole:
-        remove_work_folder(settings.shards)
-    return whole
 
 
 def _encode_shards(settings: EncodeConfig, recordings: Clips, encoder: Encoder, terminal: Terminal) -> Encoded:
@@ -123,10 +118,12 @@ def _encode_shards(settings: EncodeConfig, recordings: Clips, encoder: Encoder, 
     )
     for shard, several in missing.items():
         results = [clip for _, clip in islice(made, len(several))]
-        _write(shard, results, encoder.format, segments=recordings.has_segments)
-        for clip in results:
-            if isinstance(clip, CodedClip):
-                notices.add(clip.path, clip.notices)
+        coded = [clip for clip in results if isinstance(clip, CodedClip)]
+        # before the shard, so that an existing shard always has its rejections
+        list_rejected([clip for clip in results if isinstance(clip, Rejected)], _rejected_path(shard))
+        write_shard(shard, coded, encoder.format, segments=recordings.has_segments)
+        for clip in coded:
+            notices.add(clip.path, clip.notices)
     next(made, None)  # ends the workers
     notices.tell(terminal)
     return Encoded.of([*shards], encoder.format.sample_rate, recordings.rejected)
@@ -148,13 +145,6 @@ def encode_recording(encoder: Encoder, clip: Clip) -> CodedClip | Rejected:
     return CodedClip(
         path=clip.path, codes=codes, span=clip.span, label=clip.label, group=clip.group, notices=sound.notices
     )
-
-
-def _write(shard: Path, results: Sequence[CodedClip | Rejected], codes_format: CodesFormat, *, segments: bool) -> None:
-    """Write the rejections before the shard, so that an existing shard always has them."""
-    rejected = [result for result in results if isinstance(result, Rejected)]
-    list_rejected(rejected, _rejected_path(shard))
-    write_shard(shard, [result for result in results if isinstance(result, CodedClip)], codes_format, segments=segments)
 
 
 def _rejected_path(shard: Path) -> Path:

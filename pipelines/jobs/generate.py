@@ -34,7 +34,11 @@ def generate_sounds(settings: GenerateConfig) -> None:
     else:
         with new_folder(settings.output) as folder:
             codes, sounds = _generated(settings, terminal)
-            _write(folder, codes, sounds)
+            names = [sample_name(number) for number in range(len(codes))]
+            for name, sound in zip(names, sounds, strict=False):
+                sound.write(folder / name)
+            rows = [CodedClip(path=name, codes=own, split="test") for name, own in zip(names, codes, strict=True)]
+            write_shard(folder / "codes.parquet", rows, codes[0].format)
     terminal.say(f"{len(codes)} samples: {settings.output}")
 
 
@@ -84,11 +88,3 @@ def _sounds(prompt: Prompt | None, codes: list[Codes], synthesis: Synthesis, ter
         finest = [each.finest for each in codes]
         names = [sample_name(number) for number in range(clips)]
         return synthesis.sounds(finest, [None] * clips, names=names, prompts=[past] * clips, progress=advance)
-
-
-def _write(folder: Path, codes: list[Codes], sounds: list[Waveform]) -> None:
-    names = [sample_name(number) for number in range(len(codes))]
-    rows = [CodedClip(path=name, codes=each, split="test") for name, each in zip(names, codes, strict=True)]
-    for name, sound in zip(names, sounds, strict=False):
-        sound.write(folder / name)
-    write_shard(folder / "codes.parquet", rows, codes[0].format)

@@ -1,10 +1,9 @@
 """Linear probes on any labelled recordings, with the tokenizer and language model of a finished run."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 from lm.model import LanguageModel
 from lm.probing.task import require_labels
@@ -15,7 +14,7 @@ from pipelines.methods.signals import BOTTLENECK, LOG_MEL
 from pipelines.methods.table import METHODS, inputs_of
 from pipelines.pages.phrasing import sentences
 from pipelines.probe import ProbeRunConfig
-from pipelines.results.comparison import Comparison, ProbedFolds, compare
+from pipelines.results.comparison import ProbedFolds, compare
 from pipelines.results.tables import PREDICTIONS, as_markdown, print_methods, write_predictions
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.run import choose_workers, own_options
@@ -61,15 +60,11 @@ class RateModels:
     gpt: str
 
 
-def probe_settings(config: Mapping[str, object]) -> ProbeRunConfig:
-    own = {field.name for field in fields(ProbeRunConfig)}
-    settings = build(ProbeRunConfig, own_options(config, own), name="")
-    return follow_seed(settings, settings.seed)
-
-
 def probe_run(config: dict[str, object]) -> None:
     """Encode the recordings, pool every representation, probe each method, save and print how they compare."""
-    settings = probe_settings(config)
+    own = {field.name for field in fields(ProbeRunConfig)}
+    settings = build(ProbeRunConfig, own_options(config, own), name="")
+    settings = follow_seed(settings, settings.seed)
     rates = models_of_run(settings.model, settings.compare)
     terminal = Terminal()
     options, found = find_corpus(settings.corpus, settings, require=require_labels, terminal=terminal)
@@ -101,7 +96,8 @@ def probe_run(config: dict[str, object]) -> None:
     if gang.rank:
         return
     measured = entry.read_json(PROBE)
-    compared = compare(ProbedFolds(probes={("test", settings.probe.seed): measured}, by="split", config=settings.probe))
+    per_fold = {("test", settings.probe.seed): measured}
+    compared = compare(ProbedFolds(probes=per_fold, by="split", config=settings.probe))
     print_methods(compared)
     for sentence in sentences("gap", compared):
         terminal.say(f"probe     {sentence}")
@@ -110,7 +106,19 @@ def probe_run(config: dict[str, object]) -> None:
     name = re.sub(r"[^\w.-]+", "_", corpus.name).strip("_.") or "corpus"
     # one file for each corpus and set of options
     path = settings.output or settings.model / PROBES / f"{name}_{entry.key[:8]}.json"
-    _save(settings, path, measured, compared, corpus, terminal)
+    predictions, separator = path.with_suffix(f".{PREDICTIONS}"), settings.probe.label_separator
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, measured)
+        write_aside(path.with_suffix(".md"), as_markdown(compared))
+        write_predictions(predictions, per_fold, corpus, by="split", separator=separator)
+    except OSError as error:
+        if settings.output is not None or error.errno not in NO_PERMISSION:
+            raise
+        return terminal.say(
+            f"the figures are not saved, since {path.parent} cannot be written; choose output=FILE.json"
+        )
+    terminal.say(f"figures: {path}, and as a table: {path.with_suffix('.md')}; predictions: {predictions}")
 
 
 def pooled_features(
@@ -136,31 +144,6 @@ def pooled_features(
         made[rate.bag] = code_features(session, own, of=rate.bag)
         made[rate.gpt] = gpt_features(session, joined, rate.model, states=reading.states, of=rate.gpt)
     return made
-
-
-def _save(
-    settings: ProbeRunConfig,
-    path: Path,
-    measured: Mapping[str, Any],
-    compared: Comparison,
-    manifest: Clips,
-    terminal: Terminal,
-) -> None:
-    """Write the figures as JSON, beside them the table as Markdown and the predictions, and print their paths."""
-    predictions = path.with_suffix(f".{PREDICTIONS}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, measured)
-        write_aside(path.with_suffix(".md"), as_markdown(compared))
-        per_fold, separator = {("test", settings.probe.seed): measured}, settings.probe.label_separator
-        write_predictions(predictions, per_fold, manifest, by="split", separator=separator)
-    except OSError as error:
-        if settings.output is not None or error.errno not in NO_PERMISSION:
-            raise
-        return terminal.say(
-            f"the figures are not saved, since {path.parent} cannot be written; choose output=FILE.json"
-        )
-    terminal.say(f"figures: {path}, and as a table: {path.with_suffix('.md')}; predictions: {predictions}")
 
 
 def models_of_run(folder: Path, reading: ReadingConfig) -> list[RateModels]:

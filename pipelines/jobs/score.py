@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -23,25 +23,6 @@ from wordless.base.text import counted, escape
 HEAD = f"{'log p, nats':>12} {'nats/code':>10} {'bits/s':>9} {'perplexity':>11}  recording"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ScoredRecording:
-    """One line of the output."""
-
-    path: str  # as the user can open it
-    score: Score
-
-    @property
-    def line(self) -> str:
-        """Log-probability in nats, nats per code, bits per second, perplexity and path."""
-        one = self.score
-        figures = f"{one.log_probability:>12.1f} {one.nats_per_code:>10.3f} {one.bits_per_second:>9.1f}"
-        return f"{figures} {one.perplexity:>11.2f}  {escape(self.path)}"
-
-    @property
-    def row(self) -> dict[str, object]:
-        return {"path": self.path, **asdict(self.score)}
-
-
 def score_recordings(settings: ScoreConfig, recordings: Sequence[Clips], tokenizer: Path, lm: Path) -> None:
     """Encode and score all recordings, print a line for each, and write the table."""
     terminal = Terminal()
@@ -49,7 +30,7 @@ def score_recordings(settings: ScoreConfig, recordings: Sequence[Clips], tokeniz
     model = LanguageModel.from_pretrained(lm, device=device)
     encoders = {place.root: Encoder(folder=tokenizer, root=place.root, device=device) for place in recordings}
     require_same_codebook(model.format, encoders[recordings[0].root].format, owner=model.name)
-    scored: list[ScoredRecording] = []
+    scored: list[tuple[str, Score]] = []  # each with the path as the user can open it
     print(HEAD, flush=True)
     clips = read_all(
         recordings,
@@ -61,22 +42,19 @@ def score_recordings(settings: ScoreConfig, recordings: Sequence[Clips], tokeniz
         terminal=terminal,
     )
     for path, clip in clips:
-        scored.append(ScoredRecording(path=path, score=score(model, clip.codes)))
-        print(scored[-1].line, flush=True)
+        found = score(model, clip.codes)
+        scored.append((path, found))
+        line = f"{found.log_probability:>12.1f} {found.nats_per_code:>10.3f} {found.bits_per_second:>9.1f}"
+        print(f"{line} {found.perplexity:>11.2f}  {escape(path)}", flush=True)
     if settings.output is not None:
         if settings.output.suffix.lower() == ".txt":  # as ZeroSpeech 2021 reads it
             # The log-probability is divided by the number of codes, so that long recordings are not less probable.
-            lines = (f"{submitted_name(each.path)} {-each.score.nats_per_code}\n" for each in scored)
+            lines = (f"{submitted_name(path)} {-each.nats_per_code}\n" for path, each in scored)
             write_aside(settings.output, "".join(lines))
         else:
-            write_table(settings.output, [each.row for each in scored])
-    terminal.say(_summary(scored, settings.output))
-
-
-def _summary(scored: Sequence[ScoredRecording], output: Path | None) -> str:
-    codes = sum(each.score.codes for each in scored)
-    nats = -sum(each.score.log_probability for each in scored)
-    seconds = sum(each.score.seconds for each in scored)
-    written = f": {output}" if output else ""
+            write_table(settings.output, [{"path": path, **asdict(each)} for path, each in scored])
+    codes, seconds = sum(each.codes for _, each in scored), sum(each.seconds for _, each in scored)
+    nats = -sum(each.log_probability for _, each in scored)
+    written = f": {settings.output}" if settings.output else ""
     figures = f"{nats / codes:.3f} nats per code, {nats / seconds / math.log(2):.1f} bits per second"
-    return f"{counted(len(scored), 'recording')}, {seconds:.1f} s of sound, {figures}{written}"
+    terminal.say(f"{counted(len(scored), 'recording')}, {seconds:.1f} s of sound, {figures}{written}")

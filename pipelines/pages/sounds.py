@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import soundfile
 from markupsafe import Markup
 from matplotlib.mlab import specgram
@@ -197,7 +196,11 @@ def headline(
     found = [sound for file in files for sound in clips[0].sounds if sound.file == file]
     sounds = {sound_path(folder, each.file): each for each in (*found, *clips[0].continuations[:1])}
     codes = pictures.get("0:codes")
-    strip = code_strip(codes, next(iter(sounds)), largest) if codes is not None and largest is not None else None
+    strip = None  # codes (time, streams) in colours, as long as the sound that they were encoded from
+    if codes is not None and largest is not None:
+        seconds, height = soundfile.info(next(iter(sounds))).duration, 0.1 + 0.1 * codes.shape[1]
+        strip = Picture(title=CODES, values=codes, seconds=seconds, limits=(0, largest), colours="cividis")
+        strip = replace(strip, height=height)
     read = (soundfile.read(path, dtype="float32") for path in sounds)
     waveforms = equally_loud([Waveform(samples=samples, sample_rate=rate) for samples, rate in read])
     players = [(sound, embedded_waveform(waveform)) for sound, waveform in zip(sounds.values(), waveforms, strict=True)]
@@ -215,7 +218,7 @@ def sound_spectrograms(
     """Draw the sounds of a clip, ``most`` seconds of them.
 
     The loudest point of the first sound, the original, is the brightest. ``below_first`` is a picture below it, such as
-    its `code_strip`.
+    its codes.
     """
     longest = min(max(soundfile.info(path).duration for path in sounds), most)
     pictures: list[Picture] = []
@@ -242,12 +245,6 @@ def sound_spectrograms(
         pictures.insert(1, below_first.beginning(longest))
         height += round(30 + 85 * below_first.height)
     return spectrogram_chart(pictures, name=name, title=f"Spectrograms of {title}", height=height)
-
-
-def code_strip(codes: npt.NDArray[np.generic], path: Path, largest: int) -> Picture:
-    """Return codes ``(time, streams)`` as a strip of colours, as long as the sound that they were encoded from."""
-    picture = Picture(title=CODES, values=codes, seconds=soundfile.info(path).duration, limits=(0, largest))
-    return replace(picture, colours="cividis", height=0.1 + 0.1 * codes.shape[1])
 
 
 def reconstruction(number: int, pictures: Pictures, *, seconds: float, largest: int) -> list[Picture]:

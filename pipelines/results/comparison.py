@@ -243,11 +243,6 @@ class ProbedFolds:
     def seeds(self) -> list[int]:
         return sorted({seed for _, seed in self.probes})
 
-    @property
-    def places(self) -> list[tuple[str, int]]:
-        """Each fold with each seed, folds first."""
-        return list(product(self.names, self.seeds))
-
     @cached_property
     def methods(self) -> list[str]:
         return [row["of"] for row in self.first["methods"]]
@@ -262,8 +257,9 @@ class ProbedFolds:
         return [self.probes[name, seed] for seed in self.seeds]
 
     def rows(self, of: str) -> dict[tuple[str, int], Mapping[str, Any]]:
-        """Return the results of one method for each fold and seed."""
-        return {place: next(row for row in self.probes[place]["methods"] if row["of"] == of) for place in self.places}
+        """Return the results of one method for each fold and seed, folds first."""
+        places = product(self.names, self.seeds)
+        return {place: next(row for row in self.probes[place]["methods"] if row["of"] == of) for place in places}
 
     @property
     def metric(self) -> str:

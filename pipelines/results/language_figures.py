@@ -84,7 +84,8 @@ def pair_figures(judged: Judged, row: Figure, config: ProbeConfig, *, gap: str =
     """
     accuracies = {place: each["accuracies"] for place, each in judged.items()}
     names = [*dict.fromkeys((*MODELS, *next(iter(accuracies.values()))))]
-    outcome = _mean_of_trainings([*accuracies.values()], names)
+    hits = np.mean([[each[name] for name in names] for each in accuracies.values()], axis=0)
+    outcome = Hits(hits=hits)
     draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)
     yield from _of_test(accuracies, names, outcome, draws, row, config)
     for number, other in enumerate(names[1:], 1):
@@ -97,7 +98,7 @@ def abx_figures(judged: Judged, row: Figure, config: ProbeConfig) -> Iterator[Fi
     """Average the ABX error of each pair of phones over trainings; the interval resamples phones, with their pairs."""
     first, errors = next(iter(judged.values())), {place: each["errors"] for place, each in judged.items()}
     names = first["representations"]
-    outcome = _mean_of_trainings([*errors.values()], names)
+    outcome = Hits(hits=np.mean([[each[name] for name in names] for each in errors.values()], axis=0))
     _, members = np.unique(first["pairs"], return_inverse=True)
     draws = bootstrap_pairs(outcome.hits, members.reshape(-1, 2), resamples=config.resamples, seed=config.seed)
     return _of_test(errors, names, outcome, draws, row, config)
@@ -119,10 +120,6 @@ def _of_test(
         yield replace(own, value=float(value), low=low, high=high, over="items")
         for (fold, seed), values in trainings.items() if len(trainings) > 1 else ():
             yield replace(own, value=float(np.mean(values[name])), fold=fold, seed=seed, seeds=1)
-
-
-def _mean_of_trainings(trainings: Sequence[Mapping[str, Sequence[float]]], names: Sequence[str]) -> Hits:
-    return Hits(hits=np.mean([[each[name] for name in names] for each in trainings], axis=0))
 
 
 Speeds = Mapping[str, tuple[float, str]]  # by model: samples per second of one sound, and the code that generates them
@@ -316,7 +313,18 @@ def _judged(
             if value is not None:
                 found.setdefault(name, {}).setdefault(each["of"], {}).setdefault(each["clip"], []).append(value)
     for name, by_model in found.items():
-        yield from _both_models(replace(row, name=name), by_model, probe, groups)
+        of_models = [by_model.get(of, {}) for of in (RATES, FLAT)]
+        if not (clips := sorted(set.intersection(*map(set, of_models)))):
+            continue
+        own = replace(row, name=name, count=len(clips))
+        outcome = Hits(hits=np.array([[np.mean(values[clip]) for clip in clips] for values in of_models], np.float64))
+        of_clips = [groups[clip] for clip in clips]
+        measured = Measured.of([outcome], [of_clips], resamples=probe.resamples, seed=probe.seed)
+        gap = measured.difference(0, 1, confidence=probe.confidence)
+        for of, value in zip((RATES, FLAT), measure(outcome)[0], strict=True):
+            yield replace(own, of=of, value=float(value))
+        pair = replace(own, name=f"{name}_difference", of=RATES, against=FLAT)
+        yield replace(pair, value=gap.value, low=gap.low, high=gap.high, p=gap.p, over=measured.over)
 
 
 def _sounding_labels(labels: Sequence[str], levels: Sequence[float], config: RatesConfig) -> list[str | None]:
@@ -338,23 +346,3 @@ def stabilities(labels: Sequence[str | None]) -> dict[str, float | None]:
         "label_stability": same / len(sounding) if sounding else None,
         "label_lasting": same / len(pairs) if pairs else None,
     }
-
-
-def _both_models(
-    row: Figure,
-    by_model: Mapping[str, Mapping[int, Sequence[float]]],
-    config: ProbeConfig,
-    groups: Sequence[str | None],
-) -> Iterator[Figure]:
-    clips = sorted(set(by_model.get(RATES, {})) & set(by_model.get(FLAT, {})))
-    if not clips:
-        return
-    row = replace(row, count=len(clips))
-    outcome = Hits(hits=np.array([[np.mean(by_model[of][clip]) for clip in clips] for of in (RATES, FLAT)], np.float64))
-    names = [groups[clip] for clip in clips]
-    measured = Measured.of([outcome], [names], resamples=config.resamples, seed=config.seed)
-    gap = measured.difference(0, 1, confidence=config.confidence)
-    for of, value in zip((RATES, FLAT), measure(outcome)[0], strict=True):
-        yield replace(row, of=of, value=float(value))
-    pair = replace(row, name=f"{row.name}_difference", of=RATES, against=FLAT)
-    yield replace(pair, value=gap.value, low=gap.low, high=gap.high, p=gap.p, over=measured.over)

@@ -55,7 +55,9 @@ def plan(words: Sequence[str], before: Sequence[Job]) -> list[Job]:
         job = next((job for job in known if job.overrides == overrides), None)
         if job is None:
             number, name = next(numbers), ", ".join(_named(overrides, swept))
-            folder = _free(name.replace(", ", ",") or str(number), taken)
+            wanted = re.sub(r"[^\w.+=,@-]", "_", name.replace(", ", ",") or str(number))[:MOST_CHARACTERS]
+            others = (f"{wanted}_{another}" for another in count(2))
+            folder = next(each for each in chain([wanted], others) if each not in taken)
             job = Job(number=number, overrides=overrides, folder=folder, name=name)
             taken.add(folder)
         else:
@@ -80,13 +82,6 @@ def _named(overrides: dict[str, str], swept: Sequence[str]) -> Iterable[str]:
                 end for end in ends if end == option or sum(f".{each}".endswith(f".{end}") for each in swept) == 1
             )
             yield f"{short}={overrides[option]}"
-
-
-def _free(name: str, taken: set[str]) -> str:
-    """Return a name of a folder that no other job has."""
-    wanted = re.sub(r"[^\w.+=,@-]", "_", name)[:MOST_CHARACTERS]
-    others = (f"{wanted}_{number}" for number in count(2))
-    return next(each for each in chain([wanted], others) if each not in taken)
 
 
 def note(sweep: Path, job: Job) -> None:

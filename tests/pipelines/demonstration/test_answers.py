@@ -66,7 +66,8 @@ def save_probe(
 
 
 def answers_of(model: Path) -> DemoAnswers:
-    return DemoAnswers(DemoModels.of_run(options(model)), max_seconds=LIMIT)
+    own = options(model)
+    return DemoAnswers(DemoModels.of_folder(model, sampling=own.sampling, device="cpu"), max_seconds=LIMIT)
 
 
 @pytest.fixture(scope="module")
