@@ -161,7 +161,16 @@ class Recording:
             self.subtype: str = self._sound.subtype
             self._exact = self.format in _EXACT_FORMATS and self.subtype in SAMPLE_BYTES
             self._ended, self._recent = False, deque[npt.NDArray[np.float32]]()
-            _require_plausible(self)
+            # other headers would cause filters or blocks of an unreasonable size
+            kind, reason = "", ""
+            if self.channels > MAX_CHANNELS:
+                kind = "declares too many channels"
+                reason = f"declares {self.channels} channels, more than {MAX_CHANNELS}"
+            if not MIN_RATE <= self.samplerate <= MAX_RATE:
+                kind = "declares an unusual sample rate"
+                reason = f"declares a sample rate of {self.samplerate} Hz, which is not within {MIN_RATE} to {MAX_RATE}"
+            if kind:
+                raise RecordingError(path, reason, kind=kind, remedy="mend its header, or leave it out")
 
     def __enter__(self) -> Recording:
         return self
@@ -175,14 +184,25 @@ class Recording:
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
-        """Close the recording at an error, and name the file in the error."""
+        """Close the recording at an error, and name the file in errors of opening and decoding."""
         try:
             yield
         except BaseException as error:
             self.close()
-            if (named := _named_error(self.path, error)) is None:
-                raise
-            raise named from error
+            from soundfile import LibsndfileError
+
+            reason, kind, remedy = "", "cannot be decoded", "replace it or convert it to WAV or FLAC"
+            match error:
+                case UnreadableError():
+                    reason, kind, remedy = str(error), error.kind, "replace it, or leave it out"
+                case OSError():
+                    kind, remedy = "cannot be read", "check path and permissions"
+                    reason = f"{kind}: {error.strerror or error}"
+                case LibsndfileError():
+                    reason = f"{kind}: {str(error.error_string).strip().rstrip('.')}"
+                case _:
+                    raise
+            raise RecordingError(self.path, reason, kind=kind, remedy=remedy) from error
 
     @property
     def declared(self) -> int | None:
@@ -263,10 +283,19 @@ class Recording:
             by_ffmpeg = _chosen[state] = _ffmpeg_reads(file, status.st_size)
         if not by_ffmpeg:
             return _by_libsndfile(file)
+        from soundfile import LibsndfileError
+
         try:
             sound = FFmpegSound(file)
         except UnreadableError as error:
-            raise _refusal(file, self.path, error) from None
+            if fault := foreign_content(file, self.path.suffix.lower().lstrip(".")):
+                raise fault from None
+            try:
+                _by_libsndfile(file).close()
+            except LibsndfileError as refused:  # its reason says more, where it knows the kind of file
+                if refused.code != _UNKNOWN_KIND:
+                    raise refused from None
+            raise error from None
         if sound.choices > 1:
             text = f"{self.path} has {sound.choices} audio streams: the first, or the one marked as default, is read"
             warnings.warn(text, stacklevel=2)
@@ -293,19 +322,6 @@ _NAMES = (
 _FORMS = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"caff")  # files of chunks
 _CHUNK = 1 << 20  # bytes searched at once
 _UNKNOWN_KIND = 1  # SF_ERR_UNRECOGNISED_FORMAT
-
-
-def _refusal(file: int, path: Path, error: UnreadableError) -> Exception:
-    """Return the reason why no reader opens a file: libsndfile's says more, where libsndfile knows the kind of file."""
-    from soundfile import LibsndfileError
-
-    if fault := foreign_content(file, path.suffix.lower().lstrip(".")):
-        return fault
-    try:
-        _by_libsndfile(file).close()
-    except LibsndfileError as refused:
-        return error if refused.code == _UNKNOWN_KIND else refused
-    return error
 
 
 _chosen: dict[tuple[int, ...], bool] = {}  # whether FFmpeg reads the files that were opened last, by their states
@@ -358,9 +374,9 @@ def _ffmpeg_reads(file: int, size: int) -> bool:
         if behind.startswith(_TAGS) or behind[:4].isalnum() or (not behind and rest < _PADDING):
             return False
     if end is None or not frames or sound_format == "AU":  # FFmpeg believes the other lengths, as libsndfile does
-        count = count_packets(file)
-        added = 0 if subtype in SAMPLE_BYTES or count is None else 2 * count.longest  # by encoders
-        if count is not None and count.seconds > (Fraction(frames, rate) + added if frames else 0):
+        seconds, longest = count_packets(file)
+        added = 0 if subtype in SAMPLE_BYTES else 2 * longest  # by encoders
+        if seconds > (Fraction(frames, rate) + added if frames else 0):
             return True
     if end is not None:
         detail = f"{frames / rate:.3f} s, and bytes for {rest / width / rate:.3f} s more follow"
@@ -403,34 +419,6 @@ def _require_one_file(file: int, stop: int, start: int = 1) -> None:
         if found >= 0:
             detail = f"the first file ends at byte {place + found - at} of {os.fstat(file).st_size}; divide it there"
             raise UnreadableError("is joined of several files", detail)
-
-
-def _named_error(path: Path, error: BaseException) -> RecordingError | None:
-    """Return an error of opening or decoding a file with the file's name; None: it is another error."""
-    from soundfile import LibsndfileError
-
-    match error:
-        case UnreadableError():
-            return RecordingError(path, str(error), kind=error.kind, remedy="replace it, or leave it out")
-        case OSError():
-            kind, remedy = "cannot be read", "check path and permissions"
-            return RecordingError(path, f"{kind}: {error.strerror or error}", kind=kind, remedy=remedy)
-        case LibsndfileError():
-            cause, kind = str(error.error_string).strip().rstrip("."), "cannot be decoded"
-            return RecordingError(path, f"{kind}: {cause}", kind=kind, remedy="replace it or convert it to WAV or FLAC")
-    return None
-
-
-def _require_plausible(recording: Recording) -> None:
-    """Refuse a header whose rate or channels would cause filters or blocks of an unreasonable size."""
-    rate, channels = recording.samplerate, recording.channels
-    kind, reason = "declares too many channels", f"declares {channels} channels, more than {MAX_CHANNELS}"
-    if not MIN_RATE <= rate <= MAX_RATE:
-        kind = "declares an unusual sample rate"
-        reason = f"declares a sample rate of {rate} Hz, which is not within {MIN_RATE} to {MAX_RATE}"
-    elif channels <= MAX_CHANNELS:
-        return
-    raise RecordingError(recording.path, reason, kind=kind, remedy="mend its header, or leave it out")
 
 
 def require_channel(recording: Recording, channel: int | None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -38,15 +38,10 @@ class UnreadableError(Exception):
         self.kind = kind
 
 
-class Count(NamedTuple):
-    """The sound of all packets of a file in seconds, with what encoders add, and that of the longest packet."""
+def count_packets(file: int) -> tuple[Fraction, Fraction]:
+    """Count the sound of a file without decoding it; 0 where FFmpeg finds none.
 
-    seconds: Fraction
-    longest: Fraction
-
-
-def count_packets(file: int) -> Count | None:
-    """Count the sound of a file without decoding it; None where FFmpeg finds none.
+    The sound of all packets, with what encoders add, and that of the longest packet are in seconds.
 
     Raises:
         UnreadableError: FFmpeg gives up within the file, as at a joined stream of another kind.
@@ -54,7 +49,7 @@ def count_packets(file: int) -> Count | None:
     try:
         container, stream = _open(file)
     except UnreadableError:
-        return None
+        return Fraction(0), Fraction(0)
     total = longest = 0
     unit = stream.time_base or Fraction(0)
     with container:
@@ -63,10 +58,10 @@ def count_packets(file: int) -> Count | None:
                 total, longest = total + (packet.duration or 0), max(longest, packet.duration or 0)
         except _errors() as error:
             if not total:
-                return None
+                return Fraction(0), Fraction(0)
             detail = f"FFmpeg finds {float(total * unit):.3f} s, and then: {_cause(error)}"
             raise UnreadableError("is damaged, or joined of several kinds", detail) from error
-    return Count(total * unit, longest * unit)
+    return total * unit, longest * unit
 
 
 class FFmpegSound:

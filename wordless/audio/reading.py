@@ -52,27 +52,20 @@ def recording_before(path: Path, part: Part) -> Iterator[Recording]:
     if recording is not None and not (known == state and recording.reaches(part.start)):
         recording.close()
         recording = None
-    if recording is None:
-        recording = Recording(path)
+    recording, whole = recording or Recording(path), False
     try:
         require_channel(recording, part.channel)
         yield recording
+        whole = True
     except GeneratorExit:  # the reader stopped early
-        _keep(state, recording)
+        whole = True
         raise
-    except BaseException:
-        recording.close()
-        raise
-    _keep(state, recording)
-
-
-def _keep(state: tuple[object, ...], recording: Recording) -> None:
-    if recording.at_end:
-        recording.close()
-        return
-    _last.append((state, recording))
-    while len(_last) > 1:
-        _last.pop(0)[1].close()
+    finally:
+        if whole and not recording.at_end:
+            _last.append((state, recording))
+            recording = _last.pop(0)[1] if len(_last) > 1 else None
+        if recording is not None:
+            recording.close()
 
 
 def file_state(path: Path) -> tuple[object, ...]:
