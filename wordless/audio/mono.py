@@ -91,7 +91,17 @@ def mono(samples: object, *, channel: Channel = "mean", name: str = "samples") -
             without the channel, or so large that they cannot be sound in [-1, 1].
     """
     array = by_channel(samples, name)
-    array = _mixed(array, channel, name) if array.ndim == 2 else array
+    if array.ndim == 2:
+        count = array.shape[1]
+        if channel == "loudest" and count > 1:
+            channel = int(np.argmax(np.var(array, axis=0, dtype=np.float64)))
+        if channel == "mean" or count == 1:
+            array = array.mean(axis=1, dtype=np.float64 if array.dtype == np.float64 else np.float32)
+        elif channel >= count:
+            problem = f"{name} have {count} channels, which count from 0"
+            raise InputError(f"{problem}, and the channel {channel} of the model is another; give that one")
+        else:
+            array = array[:, channel]
     with np.errstate(over="ignore"):
         converted: FloatArray = np.ascontiguousarray(array, dtype=np.float32)
     _require_usable(converted, name)
@@ -100,34 +110,6 @@ def mono(samples: object, *, channel: Channel = "mean", name: str = "samples") -
 
 def by_channel(samples: object, name: str) -> npt.NDArray[np.floating]:
     """Convert samples to floating point ``(samples,)`` or ``(samples, channels)``; the table above lists the shapes."""
-    array = _array(samples, name)
-    if array.ndim not in (1, 2):
-        raise InputError(f"{name} have the shape {array.shape}; give one recording, or several to encode_batch(...)")
-    return array if array.ndim == 1 else np.moveaxis(array, _channels(array.shape, name), 1)
-
-
-def _mixed(array: npt.NDArray[np.floating], channel: Channel, name: str) -> npt.NDArray[np.floating]:
-    """Average the channels, or take one: ``(samples, channels)`` -> ``(samples,)``."""
-    count = array.shape[1]
-    wide = np.float64 if array.dtype == np.float64 else np.float32
-    if channel == "mean" or count == 1:
-        mean: npt.NDArray[np.floating] = array.mean(axis=1, dtype=wide)
-        return mean
-    if channel == "loudest":
-        channel = int(np.argmax(np.var(array, axis=0, dtype=np.float64)))
-    if channel >= count:
-        problem = f"{name} have {count} channels, which count from 0"
-        raise InputError(f"{problem}, and the channel {channel} of the model is another; give that one")
-    return array[:, channel]
-
-
-def _require_usable(samples: FloatArray, name: str) -> None:
-    if reason := unusable_peak(float(np.abs(samples).max(initial=0))):
-        raise InputError(f"{name}: {reason}; sound lies in [-1, 1]: divide 16-bit numbers by 32768")
-
-
-def _array(samples: object, name: str) -> npt.NDArray[np.floating]:
-    """Convert to floating-point numbers in [-1, 1] of any shape."""
     if isinstance(samples, torch.Tensor):
         there = samples.detach().cpu()
         samples = (there.float() if there.dtype == torch.bfloat16 else there).numpy()
@@ -135,25 +117,30 @@ def _array(samples: object, name: str) -> npt.NDArray[np.floating]:
         array = np.asarray(samples)
     except ValueError as error:  # lists of unequal lengths
         raise InputError(f"{name} are not an array ({error}); give numbers (samples,)") from error
-    if np.issubdtype(array.dtype, np.floating):
-        return array
     if (kind := array.dtype.newbyteorder("=")) in FULL_SCALE:  # in either order of bytes
-        return array.astype(np.float64) / FULL_SCALE[kind]
-    if not array.size and array.dtype != object:
-        return array.astype(np.float32)
-    raise InputError(f"{name} are {array.dtype}, of unknown full scale; give floating point in [-1, 1], int16 or int32")
-
-
-def _channels(shape: tuple[int, ...], name: str) -> int:
-    """Return which of two axes is the channels."""
-    rows, columns = shape
-    if 1 in shape:
-        return 0 if rows == 1 else 1
-    last, first = columns <= MAX_CHANNELS < rows, rows <= MAX_CHANNELS < columns
-    if last or (first and rows == STEREO):
-        return 1 if last else 0
-    problem = f"{name} have the shape {shape}"
+        array = array.astype(np.float64) / FULL_SCALE[kind]
+    elif not np.issubdtype(array.dtype, np.floating):
+        if array.size or array.dtype == object:
+            known = "give floating point in [-1, 1], int16 or int32"
+            raise InputError(f"{name} are {array.dtype}, of unknown full scale; {known}")
+        array = array.astype(np.float32)
+    if array.ndim == 1:
+        return array
+    problem = f"{name} have the shape {array.shape}"
+    if array.ndim != 2:
+        raise InputError(f"{problem}; give one recording, or several to encode_batch(...)")
+    rows, columns = array.shape
+    first = rows <= MAX_CHANNELS < columns
+    if rows == 1 or (first and rows == STEREO):
+        return array.T
+    if columns == 1 or columns <= MAX_CHANNELS < rows:
+        return array
     if first:
         either = f"{problem}, which may be {rows} recordings or {rows} channels"
         raise InputError(f"{either}; give several recordings to encode_batch(...), and channels last (samples.T)")
     raise InputError(f"{problem}, in which channels cannot be told from samples; give one channel, or their mean")
+
+
+def _require_usable(samples: FloatArray, name: str) -> None:
+    if reason := unusable_peak(float(np.abs(samples).max(initial=0))):
+        raise InputError(f"{name}: {reason}; sound lies in [-1, 1]: divide 16-bit numbers by 32768")

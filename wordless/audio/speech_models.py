@@ -83,14 +83,20 @@ def describe_speech_model(folder: Path, *, option: str) -> SpeechModel:
     Without a preprocessor_config.json, the rate is 16 kHz and samples are normalised, as transformers has it.
 
     Raises:
-        InputError: the folder has no config.json, one of another kind of model, or no weights in safetensors.
+        InputError: the folder has no config.json, one of another kind of model, or no weights in one safetensors file.
     """
     given = f"{option}={folder}"
     config = _values(folder / CONFIG, given)
     kind = config.get("model_type")
     if not isinstance(kind, str) or kind not in NAMES:
         raise InputError(f"{given} holds a model of type {written(kind)}; give one of type {', '.join(NAMES)}")
-    size = _require_weights(folder, given)
+    if not (folder / WEIGHTS).is_file():
+        problem = f"{given} holds no {WEIGHTS}: pickled weights may run code, and weights in several files are not read"
+        saved = (
+            "AutoModel.from_pretrained(FOLDER).save_pretrained(OTHER_FOLDER, max_shard_size='100GB') of transformers"
+        )
+        raise InputError(problem, remedy=f"save the model by {saved}, or {REMEDY}")
+    size = (folder / WEIGHTS).stat().st_size
     inputs = _values(folder / PREPROCESSOR, given) if (folder / PREPROCESSOR).is_file() else {}
     try:
         found = describe_values(config, inputs, folder=folder)
@@ -126,15 +132,6 @@ def _values(file: Path, given: str) -> dict[str, object]:
     except InputError as error:
         problem = f"{given} has no {file.name} that can be read ({error.problem})"
         raise InputError(f"{problem}; {REMEDY}: nothing is downloaded") from error
-
-
-def _require_weights(folder: Path, given: str) -> int:
-    """Return how many bytes the weights have; refuse a folder without weights in one file of safetensors."""
-    if (folder / WEIGHTS).is_file():
-        return (folder / WEIGHTS).stat().st_size
-    problem = f"{given} holds no {WEIGHTS}: pickled weights may run code, and weights in several files are not read"
-    saved = "AutoModel.from_pretrained(FOLDER).save_pretrained(OTHER_FOLDER, max_shard_size='100GB') of transformers"
-    raise InputError(problem, remedy=f"save the model by {saved}, or {REMEDY}")
 
 
 def _whole(values: Mapping[str, object], name: str, otherwise: int, *, most: int) -> int:

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 _OPTION = re.compile(r"`([\w.\[\]]+)`")  # another option of the same config, in a text of an error or a notice
 MOST_BITS = 200  # of a number that a message writes in full
@@ -53,12 +54,8 @@ class InputError(ValueError):
         if not self.option and "`" not in f"{self.message}{self.rule}{self.remedy}":
             return self
         option = names.get(self.option) or _dotted(place, self.option) if self.option else ""
-        texts = (
-            _OPTION.sub(lambda found: f"`{names.get(found[1]) or _dotted(place, found[1])}`", text)
-            for text in (self.message, self.rule, self.remedy)
-        )
-        message, rule, remedy = texts
-        return InputError(message, option, self.value, rule, remedy)
+        placed = partial(_OPTION.sub, lambda found: f"`{names.get(found[1]) or _dotted(place, found[1])}`")
+        return InputError(placed(self.message), option, self.value, placed(self.rule), placed(self.remedy))
 
 
 def named(text: str, place: str = "", **names: str) -> str:

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from traceback import walk_tb
-from types import FrameType
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -225,7 +224,8 @@ OURS = frozenset({"wordless", "tokenizer", "lm", "vocoder", "pipelines", "conf",
 def broken_library(error: BaseException) -> InputError | None:
     """Describe the library whose import raised the error or one of its causes; None if no import of a library did."""
     for each in causes(error):
-        imported = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(each.__traceback__) if _imports(frame)]
+        frames = [frame for frame, _ in walk_tb(each.__traceback__) if frame.f_code.co_name == "<module>"]
+        imported = [frame.f_globals.get("__name__", "") for frame in frames]
         names = [(each.name or "") if isinstance(each, ImportError) else "", *imported]  # the innermost is the last
         libraries = [library for name in names if (library := str(name).partition(".")[0]) not in OURS]
         if libraries:
@@ -233,10 +233,6 @@ def broken_library(error: BaseException) -> InputError | None:
             problem = f"the library {libraries[-1]} cannot be imported ({reason[:MOST_CHARACTERS]})"
             return InputError(problem, remedy="install it again; wordless doctor looks at the installation")
     return None
-
-
-def _imports(frame: FrameType) -> bool:
-    return frame.f_code.co_name == "<module>"
 
 
 def version_of(distribution: str) -> str | None:

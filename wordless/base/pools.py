@@ -9,7 +9,7 @@ import re
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from functools import cache, partial
 from importlib.util import find_spec
 from multiprocessing import active_children, current_process, get_context, parent_process
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Thread
 from typing import Any, Literal, Protocol, TypeVar
@@ -177,19 +176,8 @@ def open_pool(engine: EngineConfig, workers: int, *, shared: Sequence[Path] = ()
     elif workers <= 1:
         yield THIS_PROCESS
     else:
-        others = active_children()
-        # Forking a process that runs torch threads may hang: start fresh ones.
-        with ProcessPoolExecutor(workers, get_context("spawn"), initializer=end_with_parent) as processes:
-
-            def submit(work: Callable[[T], R], jobs: Sequence[T]) -> Future[list[R]]:
-                with _no_interrupts():
-                    return processes.submit(compute, work, jobs)
-
-            try:
-                yield Pool(submit=submit, workers=workers, ahead=16 * workers, most_clips=8)
-            except KeyboardInterrupt:  # a broken pool may not hold cancelled tasks, so they are not cancelled before
-                _kill_children(besides=others)
-                raise
+        with _spawn(workers, end_with_parent, killed_at=KeyboardInterrupt) as submit:
+            yield Pool(submit=partial(submit, compute), workers=workers, ahead=16 * workers, most_clips=8)
 
 
 @contextmanager
@@ -215,20 +203,11 @@ def open_processes(
 
     An error in the block ends them at once, and so does an interrupt.
     """
-    others, begin = active_children(), partial(_begin_process, begin, threads)
-    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=begin) as pool:
-
-        def submit(work: Callable[..., R], *jobs: object) -> "Future[R]":
-            with _no_interrupts():
-                return pool.submit(work, *jobs)
-
+    with _spawn(processes, partial(_begin_process, begin, threads), killed_at=BaseException) as submit:
         try:
             yield submit
         except BrokenProcessPool as error:
             raise _ended_worker(f"{RESUME} parallel=1") from error
-        except BaseException:
-            _kill_children(besides=others)
-            raise
 
 
 def _begin_process(begin: Callable[[], object], threads: int) -> None:
@@ -238,22 +217,30 @@ def _begin_process(begin: Callable[[], object], threads: int) -> None:
 
 
 @contextmanager
-def _no_interrupts() -> Iterator[None]:
-    """Hold back interrupts of this process; processes that are started in the block never see one.
+def _spawn(
+    processes: int, begin: Callable[[], object], *, killed_at: type[BaseException]
+) -> Iterator[Callable[..., "Future[Any]"]]:
+    """Start processes that call ``begin`` first; an error of the kind ``killed_at`` in the block kills them.
 
-    The terminal interrupts all processes of a command; the main process alone stops the others.
+    The terminal interrupts all processes of a command. These never see an interrupt: the main process stops them.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    others = active_children()
+    # Forking a process that runs torch threads may hang: start fresh ones.
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=begin) as pool:
 
+        def submit(work: Callable[..., R], *jobs: object) -> "Future[R]":
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                return pool.submit(work, *jobs)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-def _kill_children(*, besides: Collection[BaseProcess]) -> None:
-    """Kill the processes that this one started, but for some."""
-    for process in {*active_children()} - {*besides}:
-        process.kill()
+        try:
+            yield submit
+        except killed_at:  # a broken pool may not hold cancelled tasks, so they are not cancelled before
+            for process in {*active_children()} - {*others}:
+                process.kill()
+            raise
 
 
 def _ended_worker(remedy: str) -> InputError:

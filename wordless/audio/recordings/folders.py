@@ -146,10 +146,8 @@ def is_missing(path: Path) -> bool:
     """Return whether nothing has this path. A broken link has it, and other errors are reasons to set a file aside."""
     try:
         path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except (OSError, ValueError):  # the name is too long, may not be looked up, or has a null character
-        return False
+    except (OSError, ValueError) as error:  # or the name is too long, may not be looked up, or has a null character
+        return isinstance(error, FileNotFoundError | NotADirectoryError)
     return False
 
 
@@ -267,11 +265,13 @@ def sound_names(clips: Sequence[str]) -> list[str]:
     Repeated names end in _2, _3 and so on.
     """
     inside = [_inside(name) for name in clips]
-    short = [_without_extension(name) for name in inside]
-    often = Counter(short)
-    names = [
-        _fitting(_with_span(brief if often[brief] == 1 else full)) for brief, full in zip(short, inside, strict=True)
-    ]
+    short = []
+    for path, span in map(without_span, inside):  # no other extension is removed: a clip may have the name take.1
+        short.append((path.rpartition(".")[0] if _suffix(path) in EXTENSIONS else path) + span)
+    often, names = Counter(short), list[str]()
+    for brief, full in zip(short, inside, strict=True):
+        name = brief if often[brief] == 1 else full
+        names.append(_fitting(_SPAN.sub(lambda at: f"_{int(at[1]):05d}{at[2]}-{int(at[3]):05d}{at[4]}", name)))
     taken, unique = {*names}, dict[str, None]()
     for name in names:
         numbered = (f"{name}_{number}" for number in count(2))
@@ -312,21 +312,10 @@ def _short_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _without_extension(name: str) -> str:
-    """Remove an audio extension, and no other: a clip may have the name take.1"""
-    path, span = without_span(name)
-    return (path.rpartition(".")[0] if _suffix(path) in EXTENSIONS else path) + span
-
-
 def without_span(name: str) -> tuple[str, str]:
     """Divide a clip's name into its path and the text of its span, which is empty for a whole recording."""
     path = _SPAN.sub("", name)
     return path, name[len(path) :]
-
-
-def _with_span(name: str) -> str:
-    """Write the span of a segment as digits and a dash, with leading zeros in whole seconds."""
-    return _SPAN.sub(lambda found: f"_{int(found[1]):05d}{found[2]}-{int(found[3]):05d}{found[4]}", name)
 
 
 MAX_BYTES = 1 << 28  # of a file of annotations

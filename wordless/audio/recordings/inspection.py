@@ -215,7 +215,8 @@ def inspect(
     Local workers are threads, because decoding, hashing and summing all release Python's lock.
     """
     root, paths = root.resolve(), sorted(paths)
-    measured: dict[str, Measurement | Rejected] = {}
+    fit: dict[str, Measurement] = {}
+    rejected: list[Rejected] = []
     earlier = _earlier(cache)
     keys = [file_key(root / path, channel) for path in paths]
     missing = [path for path, key in zip(paths, keys, strict=True) if key not in earlier]
@@ -224,21 +225,17 @@ def inspect(
         made = in_order(partial(measure, root, channel=channel), missing, pool)
         for done, (path, key) in enumerate(zip(paths, keys, strict=True), start=1):
             found = earlier.get(key) or next(made)
-            # failures are not kept, because the disk may have been at fault; nor are files out of reach, without a key
-            if cache is not None and key and key not in earlier and isinstance(found, Measurement):
-                _remember(cache, key, found)
-            measured[path] = found
+            if isinstance(found, Rejected):  # not kept in the cache, because the disk may have been at fault
+                rejected.append(found)
+            else:
+                if cache is not None and key and key not in earlier:  # files out of reach have no key
+                    _remember(cache, key, found)
+                if fault := _fault(found, config, sample_rate):
+                    rejected.append(Rejected(path=path, reason=fault[0], kind=fault[1]))
+                else:
+                    fit[path] = found
             if progress:
                 progress(done, len(paths))
-    fit: dict[str, Measurement] = {}
-    rejected: list[Rejected] = []
-    for path, each in measured.items():
-        if isinstance(each, Rejected):
-            rejected.append(each)
-        elif fault := _fault(each, config, sample_rate):
-            rejected.append(Rejected(path=path, reason=fault[0], kind=fault[1]))
-        else:
-            fit[path] = each
     return fit, tuple(rejected)
 
 

@@ -14,7 +14,6 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain
 from math import floor
 from pathlib import Path
 from types import NoneType
@@ -236,7 +235,14 @@ def sound_of(clip: Clip, split: Split) -> list[str | int]:
 def write_manifest(manifest: Clips, path: Path) -> None:
     """Write a manifest as TSV, atomically; columns of segments and channels only if any clip has a value."""
     there = [name for name in _COLUMNS if name not in _IF_ANY or manifest.frame[name].notna().any()]
-    rows = chain([(*there, _NAME)], (_cells(clip, there) for clip in manifest.clips))
+    rows = [[*there, _NAME]]
+    for clip in manifest.clips:
+        values = (*(getattr(clip, name) for name in there), clip.name)
+        rows.append(["" if value is None else str(value) for value in values])
+        for name, cell in zip(rows[0], rows[-1], strict=True):
+            if not writable(cell):
+                problem = f"{name} of clip {clip.path!r} is {cell!r}"
+                raise InputError(f"{problem}; leave tabs, line breaks and broken Unicode out")
     path.parent.mkdir(parents=True, exist_ok=True)
     with aside(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
         file.writelines("\t".join(cells) + "\n" for cells in rows)
@@ -287,16 +293,6 @@ def writable(text: str) -> bool:
 def printable(text: str) -> str:
     """Escape the characters that a manifest cannot hold, for messages."""
     return _UNWRITABLE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
-
-
-def _cells(clip: Clip, columns: Sequence[str]) -> tuple[str, ...]:
-    values = (*(getattr(clip, name) for name in columns), clip.name)
-    cells = tuple("" if value is None else str(value) for value in values)
-    for name, cell in zip((*columns, _NAME), cells, strict=True):
-        if not writable(cell):
-            problem = f"{name} of clip {clip.path!r} is {cell!r}"
-            raise InputError(f"{problem}; leave tabs, line breaks and broken Unicode out")
-    return cells
 
 
 def _clip(cells: Mapping[str, str], where: str) -> Clip:
