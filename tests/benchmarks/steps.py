@@ -16,9 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from tests.benchmarks.trainings import TRAININGS, MakeTraining
-from wordless.training.fit import Steps
+from wordless.training.fit import Steps, Training
 from wordless.training.gangs import Gang
-from wordless.training.state import Training
 
 META = torch.device("meta")
 aten = torch.ops.aten

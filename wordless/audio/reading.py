@@ -105,7 +105,19 @@ def read(source: Path | str | BinaryIO, sample_rate: int | None = None, *, chann
         InputError: the rate is no whole number of Hz or out of range, or `read_blocks` refuses the file.
     """
     if not isinstance(source, str | os.PathLike):
-        return _read_open(source, sample_rate, channel)
+        # both readers open a copy on the disk
+        name = str(getattr(source, "name", type(source).__name__))
+        with NamedTemporaryFile() as copy:
+            try:
+                shutil.copyfileobj(source, copy)
+            except (AttributeError, TypeError, ValueError) as error:
+                problem = f"{name} is no file that is open for reading bytes ({error})"
+                raise InputError(f"{problem}; give a path, or open it by 'rb'") from error
+            copy.flush()
+            try:
+                return read(Path(copy.name), sample_rate, channel=channel)
+            except RecordingError as error:
+                raise RecordingError(Path(name), error.reason, kind=error.kind, remedy=error.remedy) from error
     path = Path(os.path.expanduser(source)) if isinstance(source, str) else source  # noqa: PTH111  Path raises for unknown users
     if sample_rate is None:
         with Recording(path) as recording:
@@ -113,22 +125,6 @@ def read(source: Path | str | BinaryIO, sample_rate: int | None = None, *, chann
     else:
         rate = whole_rate(sample_rate, least=1)
     return Waveform(samples=join_blocks(read_blocks(path, rate, channel=channel)), sample_rate=rate)
-
-
-def _read_open(source: BinaryIO, sample_rate: int | None, channel: Channel) -> Waveform:
-    """Read an open file by a copy on the disk, which both readers open."""
-    name = str(getattr(source, "name", type(source).__name__))
-    with NamedTemporaryFile() as copy:
-        try:
-            shutil.copyfileobj(source, copy)
-        except (AttributeError, TypeError, ValueError) as error:
-            problem = f"{name} is no file that is open for reading bytes ({error})"
-            raise InputError(f"{problem}; give a path, or open it by 'rb'") from error
-        copy.flush()
-        try:
-            return read(Path(copy.name), sample_rate, channel=channel)
-        except RecordingError as error:
-            raise RecordingError(Path(name), error.reason, kind=error.kind, remedy=error.remedy) from error
 
 
 def resampled(waveform: Waveform, sample_rate: int) -> Waveform:

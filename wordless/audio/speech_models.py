@@ -218,27 +218,23 @@ class SpeechEncoder:
         device = prepared.device
 
         def read_group(rows: Tensor, longest: int) -> Tensor:
-            there = copy_to(rows, device)
-            hidden = None if masked is None else masked[there, : self.convolutions.frames(longest)]
-            return self._read(prepared[there, :longest], lengths[rows], numbers, hidden)
+            """Read clips, the last one without padding: ``(rows, layers, frames, width)``, zeros after a clip's end."""
+            there, own = copy_to(rows, device), lengths[rows]
+            samples, unpadded = prepared[there, :longest], bool((own == longest).all())
+            found = self.transformer(
+                samples,
+                attention_mask=None if unpadded else inside(samples, own).long(),
+                mask_time_indices=None if masked is None else masked[there, : self.convolutions.frames(longest)],
+                output_hidden_states=True,
+            )
+            states = torch.stack([found.hidden_states[number] for number in numbers], dim=1)
+            if unpadded:
+                return states
+            outside = ~inside(states[:, 0], self.convolutions.frames_of(own))
+            return states.masked_fill(outside[:, None, :, None], 0.0)
 
         ratio = similar_ratio(device) if self.takes_padding else EQUAL_RATIO
         return read_by_length(read_group, lengths, ratio=ratio).movedim(1, 0)
-
-    def _read(self, samples: Tensor, lengths: Tensor, layers: list[int], masked: Tensor | None) -> Tensor:
-        """Read clips, the last one without padding: ``(batch, layers, frames, width)``, zeros after a clip's end."""
-        unpadded = bool((lengths == samples.shape[1]).all())
-        found = self.transformer(
-            samples,
-            attention_mask=None if unpadded else inside(samples, lengths).long(),
-            mask_time_indices=masked,
-            output_hidden_states=True,
-        )
-        states = torch.stack([found.hidden_states[number] for number in layers], dim=1)
-        if unpadded:
-            return states
-        own = inside(states[:, 0], self.convolutions.frames_of(lengths))
-        return states.masked_fill(~own[:, None, :, None], 0.0)
 
     def pieces(self, samples: FloatArray, layers: Sequence[int], *, frames: int) -> Iterator[Tensor]:
         """Give the states ``(layers, frames, width)`` of one recording ``(num_samples,)``, piece by piece."""

@@ -255,15 +255,18 @@ def compiling() -> Iterator[None]:
     without a lock, so two processes that compile at the same time can give two types one file. From then on each
     process calls machine code of the wrong type and dies of a segmentation fault, until the files are deleted.
 
-    The system releases the lock when the process ends, for whatever reason. If no lock file can be written, or the file
-    system keeps no locks, nothing is locked. Do not nest blocks: the inner one waits for ever.
+    The system releases the lock when the process ends, for whatever reason. If no lock file can be written and locked,
+    nothing is locked. Do not nest blocks: the inner one waits for ever.
     """
     with ExitStack() as stack:
-        with suppress(OSError):
-            handle = stack.enter_context(_open_lock())
-            take_lock(handle)
-            # closing is not enough where a forked process has the file open
-            stack.callback(fcntl.flock, handle, fcntl.LOCK_UN)
+        for path in lock_paths():
+            with suppress(OSError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                handle = stack.enter_context(path.open("a"))
+                take_lock(handle)
+                # closing is not enough where a forked process has the file open
+                stack.callback(fcntl.flock, handle, fcntl.LOCK_UN)
+                break
         yield
 
 
@@ -284,15 +287,6 @@ def lock_paths() -> list[Path]:
     if os.path.isabs(cache):  # noqa: PTH117  expanduser leaves ~ without a home
         places.append(Path(cache) / "wordless" / LOCK)
     return [*places, Path(tempfile.gettempdir()) / f"{os.getuid()}-{LOCK}"]
-
-
-def _open_lock() -> IO[str]:
-    *preferred, last = lock_paths()
-    for path in preferred:
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return path.open("a")
-    return last.open("a")
 
 
 def folder_size(folder: Path) -> int:

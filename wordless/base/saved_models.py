@@ -117,7 +117,23 @@ def reading(folder: Path, kind: ModelKind, config: type[T], *, remedy: str) -> I
     Raises:
         InputError: the folder lacks a file, holds a model of another kind, or holds a damaged one.
     """
-    require_files(folder, kind)
+    if holds_rates(folder):
+        first = rate_folder(folder, 1)
+        raise InputError(f"{folder} holds a {kind.name} for each of several rates; name one of them, such as {first}")
+    for name in (CONFIG, WEIGHTS):
+        path = folder / name
+        if not path.is_file():
+            state = "is not a file" if path.is_symlink() or path.exists() else "is missing"
+            part = folder / kind.part
+            named = part if (part / name).is_file() else "a folder that wordless run wrote"
+            raise InputError(f"{path} {state}: {folder} holds no {kind.name}; name {named}")
+    keys = find_object(folder / CONFIG) or {}
+    others = [f"a {each.name}" for each in KINDS if each.key in keys]  # that the keys belong to; none: no model of ours
+    others += ["another kind of model"] if HASH in keys else []
+    if kind.key not in keys and others:
+        beside = folder.absolute().parent / kind.part
+        named = beside if (beside / CONFIG).is_file() else f"the folder {kind.part} of a run"
+        raise InputError(f"{folder} holds {others[0]}, not a {kind.name}; name {named}")
     with whole(folder, kind.name, remedy=remedy):
         yield read_object(config, folder / CONFIG)
 
@@ -162,27 +178,6 @@ def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its type if that is empty; at most `MAX_REASON` characters."""
     line = str(error).strip().partition("\n")[0] or type(error).__name__
     return line if len(line) <= MAX_REASON else f"{line[: MAX_REASON - 3]}..."
-
-
-def require_files(folder: Path, kind: ModelKind) -> None:
-    """Refuse a folder that lacks a file, has something else in its place, or holds a model of another kind."""
-    if holds_rates(folder):
-        first = rate_folder(folder, 1)
-        raise InputError(f"{folder} holds a {kind.name} for each of several rates; name one of them, such as {first}")
-    for name in (CONFIG, WEIGHTS):
-        path = folder / name
-        if not path.is_file():
-            state = "is not a file" if path.is_symlink() or path.exists() else "is missing"
-            part = folder / kind.part
-            named = part if (part / name).is_file() else "a folder that wordless run wrote"
-            raise InputError(f"{path} {state}: {folder} holds no {kind.name}; name {named}")
-    keys = find_object(folder / CONFIG) or {}
-    others = [f"a {each.name}" for each in KINDS if each.key in keys]  # that the keys belong to; none: no model of ours
-    others += ["another kind of model"] if HASH in keys else []
-    if kind.key not in keys and others:
-        beside = folder.absolute().parent / kind.part
-        named = beside if (beside / CONFIG).is_file() else f"the folder {kind.part} of a run"
-        raise InputError(f"{folder} holds {others[0]}, not a {kind.name}; name {named}")
 
 
 def holds_rates(folder: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -44,10 +44,6 @@ class Gang:
         from fairseq2.nn.ddp import to_ddp
 
         return to_ddp(model, self._gangs)
-
-    def unsynchronised(self, wrapped: nn.Module) -> AbstractContextManager[None]:
-        """Let the backward passes of a block keep each process's own gradients; the next pass shares all."""
-        return wrapped.no_sync() if isinstance(wrapped, DistributedDataParallel) else nullcontext()
 
     def share_statistics(self, model: nn.Module) -> None:
         """Give all processes the mean of their running statistics of batch normalisation."""

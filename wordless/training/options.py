@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import ClassVar, Literal, TypedDict
 
 from wordless.base.options import Options, option
 from wordless.base.seeds import MAX_SEED
@@ -11,6 +11,8 @@ from wordless.base.seeds import MAX_SEED
 @dataclass(frozen=True, kw_only=True)
 class FitConfig(Options):
     """Options of training: AdamW, linear warm-up and cosine decay."""
+
+    least_steps: ClassVar[int] = 1
 
     steps: int = option(300, "optimiser steps", least=0)
     lr: float = option(1e-3, "peak learning rate", above=0)
@@ -45,11 +47,6 @@ class FitConfig(Options):
         self.refuse_if(self.steps < self.least_steps, "steps", f"choose {self.least_steps} or more")
 
     @property
-    def least_steps(self) -> int:
-        """Smallest number of steps."""
-        return 1
-
-    @property
     def summary(self) -> str:
         """Steps and precision, for people."""
         return f"{self.steps} steps, {self.precision}"
@@ -67,9 +64,7 @@ class FitConfig(Options):
 class StartableFitConfig(FitConfig):
     """Options of a training that may begin with trained weights, which need no step."""
 
-    @property
-    def least_steps(self) -> int:
-        return 0
+    least_steps = 0
 
 
 class Point(TypedDict):

@@ -20,8 +20,8 @@ from tests.reference import regression_by_adamw
 from tests.wordless.training.fitting import fit_silently
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch
+from wordless.training.fit import CheckpointError, read_checkpoint, write_checkpoint
 from wordless.training.options import FitConfig, Point, TrainingRecord
-from wordless.training.state import CheckpointError, read_checkpoint, write_checkpoint
 
 CONFIG = FitConfig(steps=12, lr=0.05, warmup_steps=4, validate_every=4, clip_norm=1.0, weight_decay=0.1)
 

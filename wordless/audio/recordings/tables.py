@@ -268,14 +268,15 @@ def _frame_of_objects(path: Path) -> pd.DataFrame:
                 problem = f"{path}:{line}: not JSON ({cause}); write an object for each recording"
                 raise InputError(problem) from error
             rows += value if isinstance(value, list) else [value]
-    objects = {f"{path}: row {number}": row for number, row in enumerate(rows, start=1)}
-    for where, row in objects.items():
+    texts = dict[str, dict[str, str]]()
+    for number, row in enumerate(rows, start=1):
+        where = f"{path}: row {number}"
         if not isinstance(row, dict):
             raise InputError(f"{where}: {json.dumps(row):.80}; write one JSON object for each recording")
-    texts = [{name: as_text(value) for name, value in row.items()} for row in objects.values() if isinstance(row, dict)]
-    header = pd.Index(list(dict.fromkeys(name for row in texts for name in row)), dtype=object)
-    cells = [[row.get(name, "") for name in header] for row in texts]
-    return pd.DataFrame(cells, index=list(objects), columns=header, dtype=object)
+        texts[where] = {name: as_text(value) for name, value in row.items()}
+    header = pd.Index(list(dict.fromkeys(name for row in texts.values() for name in row)), dtype=object)
+    cells = [[row.get(name, "") for name in header] for row in texts.values()]
+    return pd.DataFrame(cells, index=list(texts), columns=header, dtype=object)
 
 
 def _span_of(cells: tuple[str, ...]) -> tuple[str, str]:
