@@ -57,7 +57,7 @@ class Framing(nn.Conv1d):
     """A convolution whose stride is its width: ``(batch, width, time)`` -> ``(batch, channels, frames)``.
 
     It is a matrix product: PyTorch's own convolution in bfloat16 gives wrong results for some sizes on CPUs with AMX
-    (`wordless.training.precision`), such as 24 channels and a stride of 4.
+    (`wordless.training.fit`), such as 24 channels and a stride of 4.
     """
 
     def forward(self, sound: Tensor) -> Tensor:

@@ -56,8 +56,8 @@ from wordless.base.errors import InputError
 from wordless.base.machine import choose_device, limited_threads, use_threads
 from wordless.base.progress import Terminal
 from wordless.base.text import listed
+from wordless.training.fit import with_precision
 from wordless.training.gangs import open_gang
-from wordless.training.precision import with_precision
 
 
 def run_chain(config: dict[str, object], folder: Path) -> None:

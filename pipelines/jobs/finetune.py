@@ -67,8 +67,8 @@ from wordless.base.machine import choose_device, use_threads
 from wordless.base.progress import Terminal, print_table
 from wordless.base.saved_models import CONFIG
 from wordless.base.text import counted
+from wordless.training.fit import with_precision
 from wordless.training.gangs import Gang, open_gang
-from wordless.training.precision import with_precision
 
 Arm = Literal["finetuned", "scratch", "probe"]
 TITLES: dict[Arm, str] = {"finetuned": "fine-tuned", "scratch": "from scratch", "probe": "linear probe"}

@@ -118,7 +118,7 @@ def _plain(value: object) -> object:
     """Return the JSON of a value of a recipe.
 
     Raises:
-        ValueError: ``precision`` is a choice; call `wordless.training.precision.with_precision` on the settings first.
+        ValueError: ``precision`` is a choice; call `wordless.training.fit.with_precision` on the settings first.
     """
     match value:
         case None | bool() | int() | float() | str():

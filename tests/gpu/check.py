@@ -44,9 +44,8 @@ from vocoder.engines.choice import create_streams
 from vocoder.engines.torch_streams import draw_levels
 from vocoder.options import CropsConfig, Sampling, WaveNetConfig
 from vocoder.wavenet import WaveNet, create_wavenet
-from wordless.training.fit import B, Batches, LossFunction
+from wordless.training.fit import B, Batches, LossFunction, autocast, chosen_loss
 from wordless.training.options import FitConfig
-from wordless.training.precision import autocast, chosen_loss
 
 CPU = torch.device("cpu")
 MELS, LONGEST, RATE = 80, 150, 16_000

@@ -17,7 +17,7 @@ from tests.pipelines.tiny import make_stages, session_of
 from tests.pipelines.tiny_chain import TINY, Kill, called_at_once, composed, entries, refusal, run, stored
 from tokenizer.parquet import read_codes
 from wordless.audio.recordings.manifest import Clips
-from wordless.training.precision import with_precision
+from wordless.training.fit import with_precision
 
 SOUND = ("gpt_sound=tiny", "gpt_sound.fit.steps=4", "gpt_sound.fit.validate_every=2")
 FOLDS = (

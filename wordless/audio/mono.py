@@ -93,15 +93,14 @@ def mono(samples: object, *, channel: Channel = "mean", name: str = "samples") -
     array = by_channel(samples, name)
     if array.ndim == 2:
         count = array.shape[1]
-        if channel == "loudest" and count > 1:
-            channel = int(np.argmax(np.var(array, axis=0, dtype=np.float64)))
         if channel == "mean" or count == 1:
             array = array.mean(axis=1, dtype=np.float64 if array.dtype == np.float64 else np.float32)
-        elif channel >= count:
-            problem = f"{name} have {count} channels, which count from 0"
-            raise InputError(f"{problem}, and the channel {channel} of the model is another; give that one")
         else:
-            array = array[:, channel]
+            number = int(np.argmax(np.var(array, axis=0, dtype=np.float64))) if channel == "loudest" else channel
+            if number >= count:
+                problem = f"{name} have {count} channels, which count from 0"
+                raise InputError(f"{problem}, and the channel {number} of the model is another; give that one")
+            array = array[:, number]
     with np.errstate(over="ignore"):
         converted: FloatArray = np.ascontiguousarray(array, dtype=np.float32)
     _require_usable(converted, name)
@@ -114,7 +113,7 @@ def by_channel(samples: object, name: str) -> npt.NDArray[np.floating]:
         there = samples.detach().cpu()
         samples = (there.float() if there.dtype == torch.bfloat16 else there).numpy()
     try:
-        array = np.asarray(samples)
+        array: npt.NDArray[np.floating] = np.asarray(samples)
     except ValueError as error:  # lists of unequal lengths
         raise InputError(f"{name} are not an array ({error}); give numbers (samples,)") from error
     if (kind := array.dtype.newbyteorder("=")) in FULL_SCALE:  # in either order of bytes

@@ -59,24 +59,20 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str, default: T |
         arguments = {} if default is None else {key: getattr(default, key) for key in fields}
         for key, value in values.items():
             meaning: Meaning | None = fields[key].metadata.get(MEANING)
-            variants = None if meaning is None else meaning.variants
-            if variants:
-                arguments[key] = _variant(variants, value, key)
-            else:
+            if not (variants := meaning and meaning.variants):
                 own = arguments.get(key, fields[key].default)
                 arguments[key] = convert(types[key], value, option=key, default=own)
+                continue
+            if not isinstance(value, Mapping):
+                rule = f"choose `{key}`={next(iter(variants))}, or set its options"
+                raise InputError(option=key, value=value, rule=rule)
+            chosen = str(value.get("name"))
+            if chosen not in variants:
+                rule = f"it is not one of its choices: {suggestion(chosen, variants)}"
+                raise InputError(option=f"{key}.name", value=chosen, rule=rule)
+            given = {name: each for name, each in value.items() if name != "name"}
+            arguments[key] = build(variants[chosen], given, name=key)
         return cast(Any, cls)(**arguments)  # type: ignore[no-any-return]  # mypy knows no constructor of any T
-
-
-def _variant(variants: Mapping[str, type], value: object, name: str) -> object:
-    """Build the dataclass that the option ``name`` of the values chooses."""
-    if not isinstance(value, Mapping):
-        raise InputError(option=name, value=value, rule=f"choose `{name}`={next(iter(variants))}, or set its options")
-    chosen = str(value.get("name"))
-    if chosen not in variants:
-        rule = f"it is not one of its choices: {suggestion(chosen, variants)}"
-        raise InputError(option=f"{name}.name", value=chosen, rule=rule)
-    return build(variants[chosen], {key: each for key, each in value.items() if key != "name"}, name=name)
 
 
 def move_seeds(config: T, by: int, *, name: str) -> T:
@@ -98,7 +94,13 @@ def convert(kind: Any, value: object, *, option: str, default: object = None) ->
     if origin is Union or origin is UnionType:
         return _union(parts, value, option, default)
     if origin is tuple:
-        return _sequence(parts, value, option)
+        if not isinstance(value, list | tuple):
+            raise InputError(option=option, value=value, rule=f"it must be a list: `{option}`=[{written(value)}]")
+        kinds = parts[:1] * len(value) if parts[1:] == (Ellipsis,) else parts
+        if len(kinds) != len(value):
+            raise InputError(option=option, value=value, rule=f"it has {len(value)} values, and takes {len(kinds)}")
+        pairs = enumerate(zip(kinds, value, strict=True))
+        return tuple(convert(kind, item, option=f"{option}[{place}]") for place, (kind, item) in pairs)
     if origin in (dict, Mapping):
         if not isinstance(value, Mapping):
             raise InputError(option=option, value=value, rule=f"it must be a group: `{option}`={{name: value}}")
@@ -137,18 +139,6 @@ def _union(kinds: tuple[Any, ...], value: object, option: str, default: object) 
             continue
     wanted = listed([describe_type(kind) for kind in kinds], "or")
     raise InputError(option=option, value=value, rule=f"it is {kind_of(value)}, and must be {wanted}")
-
-
-def _sequence(kinds: tuple[Any, ...], value: object, option: str) -> tuple[object, ...]:
-    """Convert to a tuple: ``(X, ...)`` takes any number of values, ``(X, Y)`` exactly two."""
-    if not isinstance(value, list | tuple):
-        raise InputError(option=option, value=value, rule=f"it must be a list: `{option}`=[{written(value)}]")
-    if len(kinds) == 2 and kinds[1] is Ellipsis:
-        kinds = (kinds[0],) * len(value)
-    if len(kinds) != len(value):
-        raise InputError(option=option, value=value, rule=f"it has {len(value)} values, and takes {len(kinds)}")
-    pairs = zip(kinds, value, strict=True)
-    return tuple(convert(kind, item, option=f"{option}[{place}]") for place, (kind, item) in enumerate(pairs))
 
 
 def _plain(kind: Any, value: object, option: str) -> object:
@@ -226,8 +216,12 @@ def parse_json(content: str | bytes, constant: Callable[[str], object] | None = 
         InputError: the text is not JSON in UTF-8, has a key twice, holds NaN or an infinity, is nested too deeply, or
             has a number of thousands of digits.
     """
+
+    def refused(name: str) -> object:
+        raise InputError(f"holds {name}, which is not a JSON number")
+
     try:
-        return json.loads(content, object_pairs_hook=_object, parse_constant=constant or _refuse_constant)
+        return json.loads(content, object_pairs_hook=_object, parse_constant=constant or refused)
     except InputError:
         raise
     except RecursionError:
@@ -299,10 +293,6 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
         raise InputError(f"names {shortened(twice)} twice")
     return values
-
-
-def _refuse_constant(name: str) -> object:
-    raise InputError(f"holds {name}, which is not a JSON number")
 
 
 def shortened(value: object, most: int = 60) -> str:

@@ -41,8 +41,8 @@ from wordless.audio.recordings.manifest import Clips, Split, read_manifest
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
 from wordless.base.progress import Terminal
+from wordless.training.fit import choose_precision, with_precision
 from wordless.training.gangs import Gang
-from wordless.training.precision import choose_precision, with_precision
 
 FEATURES = ("log_mel_features", "bottleneck_features", "code_features", "gpt_features", "random_gpt_features")
 TOKENS = ("pitches", "sample", "autoencoder", "tokenizer", "codes", "health")

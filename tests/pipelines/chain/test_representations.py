@@ -23,7 +23,7 @@ from tests.pipelines.tiny_chain import composed
 from tokenizer.options import PatchConfig
 from wordless.audio.options import SpectrogramConfig
 from wordless.base.errors import InputError
-from wordless.training.precision import with_precision
+from wordless.training.fit import with_precision
 
 WORDS = (
     *("stages=[probe]", "compare.methods=[ast,random_ast]", "probe.learning_curve=[]"),

@@ -15,8 +15,8 @@ from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import stored
 from wordless.audio.reading import read
 from wordless.base.errors import InputError
+from wordless.training.fit import choose_precision
 from wordless.training.gangs import Gang
-from wordless.training.precision import choose_precision
 
 
 def test_every_opponent_has_its_figures(classifier: Finetuned) -> None:

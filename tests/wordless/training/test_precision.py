@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from tests.wordless.training.test_fit import CONFIG
+from wordless.training.fit import Precision, choose_precision, fast_products, with_precision
 from wordless.training.gangs import Gang
 from wordless.training.options import FitConfig
-from wordless.training.precision import Precision, choose_precision, fast_products, with_precision
 
 AUTO = replace(CONFIG, precision="auto")
 MEANINGS = pytest.mark.parametrize(("supported", "precision"), [(True, "bf16"), (False, "fp32")])
@@ -38,7 +38,7 @@ def alone(kind: type[Gang] = Gang) -> Gang:
 def test_auto_is_replaced_at_every_depth_and_nothing_else_is(
     supported: bool, precision: Precision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wordless.training.precision.multiplies_bf16", lambda device: supported)
+    monkeypatch.setattr("wordless.training.fit.multiplies_bf16", lambda device: supported)
     named = [replace(CONFIG, precision=each) for each in ("fp32", "bf16")]
     settings = Stage(fit=named[0], inner=Stage(fit=AUTO, inner=Stage(fit=named[1])))
     expected = Stage(fit=named[0], inner=Stage(fit=replace(CONFIG, precision=precision), inner=Stage(fit=named[1])))
@@ -46,7 +46,7 @@ def test_auto_is_replaced_at_every_depth_and_nothing_else_is(
 
 
 def test_bf16_is_taken_where_all_processors_or_gpus_multiply_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wordless.training.precision.multiplies_bf16", lambda device: True)
+    monkeypatch.setattr("wordless.training.fit.multiplies_bf16", lambda device: True)
     assert choose_precision(alone()) == "bf16"
     assert choose_precision(alone(Mixed)) == "fp32"
     config = replace(CONFIG, precision="auto_gpu")

@@ -269,7 +269,8 @@ def _find_annotations(config: CorpusConfig, folder: Folder | None) -> Clips | No
         kind = kind_of(path) if config.annotations == "auto" else config.annotations
         if kind is None or kind == "none":
             return None
-        root = _root_beside(path if path.is_dir() else path.parent, config, path)
+        place = path if path.is_dir() else path.parent
+        root = require_folder(config.root) if config.root else require_folder(str(place), by=str(path))
         return annotations_in(path, kind, root, Folder.at(root).recordings(), config.annotated)
     recordings = folder.recordings()
     found = annotations_below(folder, recordings, config.annotated)
@@ -281,18 +282,13 @@ def _find_annotations(config: CorpusConfig, folder: Folder | None) -> Clips | No
     return replace(found, rejected=(*found.rejected, *others))
 
 
-def _root_beside(place: Path, config: CorpusConfig, table: Path) -> Path:
-    """Return the folder of the recordings of a table: ``place``, unless an option names another."""
-    return require_folder(config.root) if config.root else require_folder(str(place), by=str(table))
-
-
 def _find_in_table(config: CorpusConfig) -> Clips:
     path = expand_home(config.table or "", "table")
     table = read_table(path, config.columns, label_type=config.label_type, splits=config.split.by in GIVEN)
     notices = [*table.notices]
     if not table.clips:
         raise InputError(option="table", value=path, rule="it lists no recordings: give it a row for each")
-    base = _root_beside(table.root, config, path)
+    base = require_folder(config.root) if config.root else require_folder(str(table.root), by=str(path))
     root = folder_of(table.clips, base, around=not config.root and table.root == path.parent)
     if root != base:
         notices.append(f"{path.name}: its recordings are in {root} (`root` names another folder)")

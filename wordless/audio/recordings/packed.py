@@ -397,7 +397,13 @@ def _table_columns(path: Path, wanted: str | None) -> tuple[str, dict[str, Seque
             features = (find_object(path.parent / "dataset_info.json") or {}).get("features")
         known = features if isinstance(features, dict) else {}
         audio = wanted or sounds[0]
-        read = [each.name for each in schema if each.name != audio and _is_readable(each.type)]
+        read, types = list[str](), pa.types
+        for name, kind in ((each.name, each.type) for each in schema if each.name != audio):
+            several = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+            value = kind.value_type if several else kind
+            vectors = several and types.is_floating(value)
+            if not (types.is_nested(value) or _holds_sound(value) or vectors):
+                read.append(name)
         return audio, {name: _class_names(known.get(name)) for name in read}
 
 
@@ -417,14 +423,6 @@ def _holds_sound(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind) and (place := kind.get_field_index("bytes")) >= 0:
         kind = kind.field(place).type
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-
-def _is_readable(kind: pa.DataType) -> bool:
-    """Return whether values are text, numbers or times, or lists of text or whole numbers: floats are vectors."""
-    types = pa.types
-    several = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
-    value = kind.value_type if several else kind
-    return not (types.is_nested(value) or _holds_sound(value) or (several and types.is_floating(value)))
 
 
 def _one_line(text: str) -> str:

@@ -201,11 +201,17 @@ def _choose(
         if missing := [name for column, name in found if column is None]:
             raise no_such_column(f"columns.{option}", missing[0], header, f"{path}:1")
         chosen[PATH if option == "audio" else option] = tuple(column for column, _ in found if column)
-    guessed = {
-        field: column
-        for field, names in KNOWN.items()
-        if field not in chosen and (column := _known(field, names, header, label_type, path))
-    }
+    guessed = dict[str, str]()
+    for field, names in KNOWN.items():
+        if field == "label" and label_type != "class":  # of numbers and texts, names of classes are none
+            names = ("label", *(TEXTS if label_type == "text" else ()))
+        there = [column for name in names if (column := _find(name, header))]
+        if field in chosen or not there:
+            continue
+        if field == "label" and len(there) > 1 and not all(column.lower() in TEXTS for column in there):
+            problem = f"{path}:1: the columns {' and '.join(there)} may be the label"
+            raise InputError(problem, remedy=f"name one: `columns.label`={there[0]}")
+        guessed[field] = there[0]
     if PATH not in chosen and PATH not in guessed:
         remedy = "name it `path`, or by `columns.audio`=NAME, or NUMBER without header"
         raise InputError(f"{path}:1: no column of recordings among {header!s:.400}", remedy=remedy)
@@ -224,20 +230,6 @@ def _holds_times(cells: Sequence[str]) -> bool:
     """Return whether the first values of a column are times, or there are none."""
     texts = [text for cell in cells[:_FIRST_LINES] if (text := cell.strip())]
     return 2 * sum(seconds_of(text) is not None for text in texts) >= len(texts)
-
-
-def _known(field: str, names: Sequence[str], header: Sequence[str], label_type: LabelType, path: Path) -> str | None:
-    """Return the column with the first of the well-known names of a field.
-
-    Labels of several meanings are not mixed up: of numbers and texts, names of classes are none.
-    """
-    if field == "label" and label_type != "class":
-        names = ("label", *(TEXTS if label_type == "text" else ()))
-    found = [column for name in names if (column := _find(name, header))]
-    if field == "label" and len(found) > 1 and not all(column.lower() in TEXTS for column in found):
-        problem = f"{path}:1: the columns {' and '.join(found)} may be the label"
-        raise InputError(problem, remedy=f"name one: `columns.label`={found[0]}")
-    return found[0] if found else None
 
 
 def _unquoted(cell: str) -> str:
