@@ -131,7 +131,7 @@ def by_channel(samples: object, name: str) -> npt.NDArray[np.floating]:
     rows, columns = array.shape
     first = rows <= MAX_CHANNELS < columns
     if rows == 1 or (first and rows == STEREO):
-        return array.T
+        return np.moveaxis(array, 0, 1)
     if columns == 1 or columns <= MAX_CHANNELS < rows:
         return array
     if first:
