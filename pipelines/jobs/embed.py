@@ -147,13 +147,13 @@ def layer_of(key: str) -> str:
 
 def _wanted(settings: EmbedConfig, candidates: Sequence[str], chosen: str | None) -> list[str]:
     """Return the keys that are written: what the options name, else what the run's probe reads, else the last layer."""
-    layer, pooling = settings.layer, settings.pooling
+    layer, pooling = settings.layer, str(settings.pooling or "")
     if layer != ALL:
         alone = [name for key in candidates if not (name := layer_of(key)).startswith("all_")]
         last = [name for name in alone if name.startswith("layer_")] or alone or [""]
         layer = layer or (layer_of(chosen) if chosen else last[-1])
         pooling = pooling or (pooling_of(chosen) if chosen else "mean")
-    wanted = [key for key in candidates if layer in (ALL, layer_of(key)) and pooling in (None, pooling_of(key))]
+    wanted = [key for key in candidates if layer in (ALL, layer_of(key)) and pooling in ("", pooling_of(key))]
     if not wanted:
         rule = f"{settings.method} has no layer {layer} with pooling {pooling}: choose among {', '.join(candidates)}"
         raise InputError(option="layer", value=settings.layer, rule=rule)
