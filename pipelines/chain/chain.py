@@ -11,12 +11,7 @@ from pipelines.chain.corpus import find_corpus, read_corpus, seen_of
 from pipelines.chain.parts import Part, make_parts
 from pipelines.chain.representations import compare_methods
 from pipelines.chain.run_output import FILES, figures, open_tracking, require_own_parts, write_run_folder
-from pipelines.chain.sounds import (
-    known_speech,
-    make_continuations,
-    make_sounds,
-    train_on_samples,
-)
+from pipelines.chain.sounds import known_speech, make_continuations, make_sounds, train_on_samples
 from pipelines.chain.unlabelled import (
     find_sources,
     notices_of_starts,

@@ -14,13 +14,7 @@ from wordless.audio.recordings.clips import CONFLICTING, build_manifest, length_
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings, resolved
 from wordless.audio.recordings.embedded import label_table, speak, utterances
 from wordless.audio.recordings.manifest import Clips, Rejected, write_rejected
-from wordless.audio.recordings.packed import (
-    described,
-    open_data_set,
-    open_shards,
-    unpack,
-    unpacked_place,
-)
+from wordless.audio.recordings.packed import described, open_data_set, open_shards, unpack, unpacked_place
 from wordless.audio.recordings.splits import GIVEN, division_notices
 from wordless.base.errors import InputError, named, within
 from wordless.base.progress import Terminal

@@ -71,13 +71,7 @@ def find_sources(settings: RunSettings, terminal: Terminal) -> dict[str, Found]:
 
 
 def read_unlabelled(
-    settings: RunSettings,
-    corpus: Clips,
-    sources: Mapping[str, Found],
-    *,
-    gang: Gang,
-    terminal: Terminal,
-    folder: Path,
+    settings: RunSettings, corpus: Clips, sources: Mapping[str, Found], *, gang: Gang, terminal: Terminal, folder: Path
 ) -> tuple[Clips, ...]:
     """Read the recordings of `find_sources`: all of them for training, and without labels.
 

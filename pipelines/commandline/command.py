@@ -42,12 +42,7 @@ STDERR_DESCRIPTOR = 2
 SECONDS_TO_BE_ENDED = 5.0  # torchrun looks after its processes ten times a second
 
 
-def command(
-    name: str,
-    task: Task,
-    *,
-    options: Index | None = None,
-) -> Callable[[], None]:
+def command(name: str, task: Task, *, options: Index | None = None) -> Callable[[], None]:
     """Return a ``main()`` that composes the options of a command and passes the config to ``task``.
 
     The value of an option that is one text or path needs no quoting, and a sweep does not split it at commas. The

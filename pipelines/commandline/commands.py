@@ -40,11 +40,7 @@ COMMANDS = {
         "pipelines.generate:GenerateConfig",
         "pipelines.jobs.generate:generate_sounds",
     ),
-    "decode": Command(
-        "codes -> sound",
-        "pipelines.decode:DecodeConfig",
-        "pipelines.jobs.decode:decode_codes",
-    ),
+    "decode": Command("codes -> sound", "pipelines.decode:DecodeConfig", "pipelines.jobs.decode:decode_codes"),
     "find": Command(
         "the places in recordings that sound like a query: a table, and a page with players",
         "pipelines.find:FindConfig",

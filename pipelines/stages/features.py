@@ -26,14 +26,7 @@ from lm.probing.vectors import FloatArray, RunningPools, average, bags_of_codes,
 from pipelines.stages.codes import codes_of_views
 from pipelines.store.session import Session
 from pipelines.store.store import METHOD, Entry, Recipe, text_hash
-from pipelines.store.stored_features import (
-    FEATURES,
-    GPT,
-    SCORES,
-    joined_rows,
-    stacked_rows,
-    write_features,
-)
+from pipelines.store.stored_features import FEATURES, GPT, SCORES, joined_rows, stacked_rows, write_features
 from tokenizer.codes import Codes, CodesFormat, SoftCodes, join_rates
 from tokenizer.config import fingerprint
 from tokenizer.encoder import Encoder, encode, signals, soft_codes

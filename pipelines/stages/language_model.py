@@ -69,11 +69,7 @@ def language_model(session: Session, rates: Sequence[CodedClips], settings: Lang
         train = [*own, *(views for source in sources for views in _joined_views(source)[0])]
         codes_format = own[0][0].format
         model = LanguageModel.create(
-            settings.gpt,
-            codes_format,
-            seed=fit.seed,
-            look_ahead=settings.look_ahead,
-            pitch=settings.pitch,
+            settings.gpt, codes_format, seed=fit.seed, look_ahead=settings.look_ahead, pitch=settings.pitch
         )
         if settings.start is not None and len(rates) == 1:
             begin_at(model, settings.start)

@@ -107,10 +107,7 @@ class TokenizerSettings(Options):
         return replace(self, codebook_size=size)
 
     def config(
-        self,
-        audio: SpectrogramConfig,
-        layer: ChosenLayer | None = None,
-        pitches: tuple[float, float] | None = None,
+        self, audio: SpectrogramConfig, layer: ChosenLayer | None = None, pitches: tuple[float, float] | None = None
     ) -> TokenizerConfig:
         """Return the config of the tokenizer, or of the finest of several, for these settings and a front end.
 

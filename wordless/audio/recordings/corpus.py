@@ -67,8 +67,7 @@ class CorpusConfig(Options):
         "annotations of other tools beside the recordings give labelled parts; auto: all kinds; none: whole recordings",
     )
     tier: str | None = option(
-        None,
-        "tier of TextGrids or ELAN documents, or column of a table, that has the labels; null: the only one",
+        None, "tier of TextGrids or ELAN documents, or column of a table, that has the labels; null: the only one"
     )
     dataset: str | None = option(
         None, "data set with recordings inside: a folder of save_to_disk, or Parquet files; see corpus=dataset"
