@@ -193,7 +193,11 @@ def _readable(file: Path) -> Iterator[None]:
 
 def _clips(files: Iterable[Path], format: CodesFormat) -> Iterator[CodedClip]:
     for file in files:
-        with pq.ParquetFile(file, read_dictionary=_TEXTS) as shard:  # else a text that many rows share is copied
+        with _readable(file):
+            names = pq.ParquetFile(file).schema.names
+            shared = [name for name in _TEXTS if name in names]  # texts of many rows, which are not copied for each
+            opened = pq.ParquetFile(file, read_dictionary=shared)
+        with opened as shard:
             wanted = WITH_SPANS if {*SPAN_COLUMNS} & {*shard.schema_arrow.names} else COLUMNS
             for group in range(shard.num_row_groups):
                 with _readable(file):

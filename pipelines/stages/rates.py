@@ -134,7 +134,7 @@ def _together(
     session: Session,
     stage: str,
     entries: Sequence[Entry],
-    load: Callable[[Path], M],
+    opened: Callable[[Path], M],
     join: Callable[[Sequence[M]], Savable],
     title: str,
 ) -> Entry:
@@ -143,7 +143,7 @@ def _together(
     inputs = {str(folder): entry for folder, entry in zip(folders, entries, strict=True)}
 
     def make(folder: Path) -> None:
-        join([load(entry.folder) for entry in entries]).save_pretrained(folder)
+        join([opened(entry.folder) for entry in entries]).save_pretrained(folder)
 
     files = ["README.md", "config.json", *(str(folder / name) for folder in folders for name in MODEL)]
     recipe = Recipe(stage, 1, config={}, inputs=inputs)
