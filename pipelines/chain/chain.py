@@ -130,7 +130,7 @@ def make_folds(
     seeds = [settings.with_seed(number) for number in range(settings.seeds)]
     shared_groups = settings.corpus.split.shared_groups
     folds = settings.compare.divide(manifest, quick=settings.quick, shared_groups=shared_groups)
-    trainings = len(folds) * settings.seeds
+    several = len(folds) * settings.seeds > 1
     for fold in folds:
         _require_clips(fold, settings)
     if "probe" in settings.stages:
@@ -139,16 +139,16 @@ def make_folds(
     if (
         settings.parallel is None
         and settings.processes == 1
-        and (trainings > 1 or not settings.reads_codes)
+        and (several or not settings.reads_codes)
         and (reason := obstacle(settings.threads, settings.device, settings.engine))
     ):
-        session.terminal.say(f"parallel  one training after the other: {reason}")
+        session.terminal.say(f"parallel  one stage after the other: {reason}")
     parts = {
         (fold.name, seeded.seed): Part(
             manifest=fold,
             settings=seeded,
             unlabelled=unlabelled,
-            place=f"{fold.name}, seed {seeded.seed}" if trainings > 1 else "",
+            place=f"{fold.name}, seed {seeded.seed}" if several else "",
         )
         for fold in folds
         for seeded in seeds
@@ -158,7 +158,7 @@ def make_folds(
         parts,
         make_part,
         processes=settings.processes,
-        threads=settings.part_threads or torch.get_num_threads(),
+        threads=settings.branch_threads or torch.get_num_threads(),
     )
     if NEXT_SAMPLE in settings.stages:
         first = next(iter(parts))
@@ -173,7 +173,7 @@ def make_part(session: Session, part: Part) -> RunEntries:
     manifest, settings, entries = part.manifest, part.settings, RunEntries()
     if settings.reads_codes:
         entries = _make_codes(session, manifest, settings)
-        with limited_threads(settings.part_threads):
+        with limited_threads(settings.branch_threads):
             entries = _train_language(session, part, entries)
             alone = settings.compare.folds is None and settings.seeds == 1
             if "report" in settings.stages and alone and manifest.of("test"):  # the report has sounds of the codes

@@ -60,9 +60,11 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
         found = recordings or find_recordings(corpus_of(settings)).named("", table="input")
     for notice in found.notices:
         terminal.say(notice)
-    chosen = _chosen(settings, run)
+    probe = _probe_of(run)
+    chosen = _chosen(settings, run, probe)
+    reading = _reading(settings, run, probe, chosen)
     of_sound = settings.method == GPT_SOUND.name
-    rates = () if of_sound else models_of_run(run, _reading(settings, run, chosen))
+    rates = () if of_sound else models_of_run(run, reading)
     inputs = {GPT_SOUND.name: LOG_MEL.name} if of_sound else {rate.gpt: rate.bag for rate in rates}
     match_choice((*inputs, *inputs.values(), LOG_MEL.name, BOTTLENECK.name), settings.method, option="method")
     if settings.method not in inputs and settings.layer not in (None, ALL):
@@ -71,7 +73,7 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
     with work_folder(settings.work, {"command": "embed"}):
         try:
             front_end = Tokenizer.from_pretrained(rates[-1].tokenizer.folder if rates else _finest(run)).front_end
-            manifest, rejected = _recordings(settings, found, front_end, _trim_db(settings, run), terminal)
+            manifest, rejected = _recordings(settings, found, front_end, _trim_db(settings, run, probe), terminal)
             session = Session(
                 store=Store(settings.work / "store"),
                 gang=Gang(choose_device(settings.device)),
@@ -79,7 +81,6 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
                 folder=settings.work / "run",
                 workers=choose_workers(settings.workers, LOCAL, seconds=manifest.seconds),
             )
-            reading = _reading(settings, run, chosen)
             made = (
                 pooled_features(session, manifest, rates, reading)
                 if rates
@@ -116,12 +117,12 @@ def corpus_of(settings: EmbedConfig) -> CorpusConfig:
     )
 
 
-def _reading(settings: EmbedConfig, run: Path, chosen: str | None) -> ReadingConfig:
+def _reading(settings: EmbedConfig, run: Path, probe: ProbeDescription | None, chosen: str | None) -> ReadingConfig:
     """Return what the run's probe could choose from, and the wanted layer and pooling beside it.
 
     What the probe could choose from stays, because another number of poolings may change the last bits of each.
     """
-    if (probe := _probe_of(run)) is not None:
+    if probe is not None:
         recipe = probe.recipe
         reading = ReadingConfig(**vars(recipe.vectors), states=recipe.states, assignments=recipe.assignments)
     else:
@@ -165,9 +166,9 @@ def _probe_of(run: Path) -> ProbeDescription | None:
     return FittedProbe.from_pretrained(folder).description if (folder / CONFIG).is_file() else None
 
 
-def _chosen(settings: EmbedConfig, run: Path) -> str | None:
+def _chosen(settings: EmbedConfig, run: Path, probe: ProbeDescription | None) -> str | None:
     """Return the candidate that validation chose for a method; None if the run did not probe it."""
-    if (probe := _probe_of(run)) is not None and method_of_key(probe.of) == settings.method:
+    if probe is not None and method_of_key(probe.of) == settings.method:
         return probe.of
     comparison = read_results(run).get("comparison") if (run / RESULTS).is_file() else None
     row = comparison.tested.get(settings.method) if comparison else None
@@ -217,9 +218,9 @@ def _options_of(run: Path) -> dict[str, Any]:
     return recorded_options(read_results(run)) if (run / RESULTS).is_file() else {}
 
 
-def _trim_db(settings: EmbedConfig, run: Path) -> float | None:
+def _trim_db(settings: EmbedConfig, run: Path, probe: ProbeDescription | None) -> float | None:
     """Return how far the ends of the recordings are cut off, as in the run; None: not at all."""
-    if (probe := _probe_of(run)) is not None:
+    if probe is not None:
         return probe.trim_db
     options = _options_of(run) if settings.method == GPT_SOUND.name else {}
     if not options or not (run / MANIFEST).is_file():

@@ -26,7 +26,7 @@ def require_parallel(parallel: int | None, *, device: Device, engine: EngineConf
 
 
 def choose_parallel(parallel: int | None, *, threads: int | None, device: Device, engine: EngineConfig = LOCAL) -> int:
-    """Return the number of trainings at once; None: as many as there are cores for, or one at an `obstacle`."""
+    """Return the number of stages at the same time; None: as many as there are cores for, or one at an `obstacle`."""
     if parallel is not None:
         return parallel
     if threads is None or obstacle(threads, device, engine):
@@ -34,12 +34,12 @@ def choose_parallel(parallel: int | None, *, threads: int | None, device: Device
     return _processes(threads)
 
 
-def part_threads(threads: int | None, *, device: Device, engine: EngineConfig = LOCAL) -> int | None:
-    """Return the threads of vocoder and language model in a run that has both; None: each library's own number.
+def branch_threads(threads: int | None, *, device: Device, engine: EngineConfig = LOCAL) -> int | None:
+    """Return the threads of the stages behind the codes in a run with two branches; None: each library's own number.
 
-    Threads decide the rounding of weights, and `parallel` must not. So the number is the same for a run that makes them
-    one after the other by ``parallel=1``, or because it is a job of a sweep: half of the cores, unless it is given.
-    Where options, torchrun or the number of cores always have the parts made one after the other, each has all.
+    Threads decide the rounding of weights, and `parallel` must not. So the number is the same for a run that makes the
+    branches one after the other by ``parallel=1``, or because it is a job of a sweep: half of the cores, unless it is
+    given. Where options, torchrun or the number of cores never allow both at the same time, each branch has all threads.
     """
     if threads is not None or engine.name != "local" or is_under_torchrun() or choose_device(device).type != "cpu":
         return threads
@@ -48,7 +48,7 @@ def part_threads(threads: int | None, *, device: Device, engine: EngineConfig = 
 
 
 def obstacle(threads: int | None, device: Device, engine: EngineConfig = LOCAL) -> str:
-    """Say why trainings are made one after the other unless a number is given; empty if there is no reason."""
+    """Say why stages are made one after the other unless a number is given; empty if there is no reason."""
     if threads is None:
         return "threads is null; with a number of threads, such as threads=1, several are made at the same time"
     if is_started_by_another():

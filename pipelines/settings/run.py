@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 from lm.options import ProbeConfig
 from pipelines.commandline.choices import EMBEDDED, with_embedded_corpus
 from pipelines.settings.comparison import ComparisonConfig
-from pipelines.settings.parallel import MAX_THREADS, choose_parallel, part_threads
+from pipelines.settings.parallel import MAX_THREADS, branch_threads, choose_parallel
 from pipelines.stages.options import (
     STEPS,
     STEPS_FROM_SHIPPED,
@@ -239,22 +239,22 @@ class RunSettings(CorpusCommand):
         return self.wav2vec2.weights is None and (self.probes("wav2vec2") or self.probes("wav2vec2_finetuned"))
 
     @property
-    def has_two_parts(self) -> bool:
-        """Whether the run has a vocoder, and a language model or probes; both need codes, and not each other."""
+    def has_two_branches(self) -> bool:
+        """Whether the run has a vocoder, and a language model or probes: both need the codes, and not each other."""
         return "vocoder" in self.stages and (self.trains_lm or self.trains_rates or bool(self.probed_methods))
 
-    @cached_property  # the answer stays the same inside of a part, which computes with fewer threads
-    def part_threads(self) -> int | None:
-        """The number of threads of each of two parts; None: each library's own number."""
-        if not self.has_two_parts:
+    @cached_property  # the answer stays the same inside of a branch, which computes with fewer threads
+    def branch_threads(self) -> int | None:
+        """The number of threads of each of two branches; None: each library's own number."""
+        if not self.has_two_branches:
             return self.threads
-        return part_threads(self.threads, device=self.device, engine=self.engine)
+        return branch_threads(self.threads, device=self.device, engine=self.engine)
 
     @property
     def processes(self) -> int:
         """The number of processes that make stages at the same time."""
-        apart = self.has_two_parts and self.engine.name == "local"
-        threads = self.part_threads if apart else self.threads
+        apart = self.has_two_branches and self.engine.name == "local"
+        threads = self.branch_threads if apart else self.threads
         return choose_parallel(self.parallel, threads=threads, device=self.device, engine=self.engine)
 
     @property

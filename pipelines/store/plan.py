@@ -175,7 +175,8 @@ class _Repeated(Plan):
             cls.repeat(cls.plans[part], part)
         plan = cls.plans[part]
         if key is not None:
-            assert key in plan.entries, f"{key} is not in the repeated plan of {part}"
+            if key not in plan.entries:
+                raise RuntimeError(f"the repeated calls of {part} have no entry {key}")
             plan.make([key])
         return plan.made
 

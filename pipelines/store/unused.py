@@ -1,4 +1,4 @@
-"""The entries of a store by the time of their last use, and the deletion of those that nobody has used for long."""
+"""The entries of a store, and the deletion of those that nobody has used for long."""
 
 import re
 import time
@@ -23,7 +23,6 @@ class StoredEntry:
 
     path: Path  # of the folder of the finished entry
     size: int  # bytes, with checkpoints
-    used: float  # time of the last use, in seconds since 1970
 
     @property
     def stage(self) -> str:
@@ -33,10 +32,7 @@ class StoredEntry:
 def stored_entries(root: Path) -> list[StoredEntry]:
     """List the entries of a store, by stage and key."""
     found = {path.with_suffix("") for path in root.glob("*/*") if KEY.fullmatch(path.stem) and path.suffix in PARTS}
-    return [
-        StoredEntry(path=path, size=sum(map(folder_size, parts_of(path))), used=_last_use(path))
-        for path in sorted(found)
-    ]
+    return [StoredEntry(path=path, size=sum(map(folder_size, parts_of(path)))) for path in sorted(found)]
 
 
 def delete_unused(entries: Sequence[StoredEntry], *, days: int) -> list[StoredEntry]:

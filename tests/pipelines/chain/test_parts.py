@@ -1,9 +1,10 @@
-"""Folds, seeds and parts of a run at the same time: the bytes of one after the other, and nothing left running."""
+"""Folds, seeds and branches of a run at the same time: the bytes of one after the other, and nothing left running."""
 
 import json
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def test_processes_that_would_start_ray_clusters_are_refused(tmp_path: Path) -> 
         run_settings(composed(tmp_path, "parallel=2", *ray))
     assert run_settings(composed(tmp_path, "parallel=null", *ray)).processes == 1
     settings = run_settings(composed(tmp_path, "parallel=null", "engine.name=ray", "engine.address=auto"))
-    assert (settings.part_threads, settings.processes) == (None, 2)
+    assert (settings.branch_threads, settings.processes) == (None, 2)
 
 
 def test_without_a_number_the_cores_and_threads_decide(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,22 +105,31 @@ def test_without_a_number_the_cores_and_threads_decide(monkeypatch: pytest.Monke
 
 
 def words(place: Path, *more: str) -> tuple[str, ...]:
-    return (*TINY, *FOLDS, *TRAINED, f"store.root={place / 'store'}", f"hydra.run.dir={place / 'run'}", *more)
+    return (*TINY, f"store.root={place / 'store'}", f"hydra.run.dir={place / 'run'}", *more)
+
+
+OF_FOLDS = (*FOLDS, *TRAINED)
 
 
 @pytest.fixture(scope="module")
-def one_after_the_other(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("folds")
-    assert call("run", *words(place), place=place).code == 0
-    return place
+def one_after_the_other(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """The place of a run with these options whose stages were made one after the other."""
+
+    @cache
+    def made(*options: str) -> Path:
+        place = tmp_path_factory.mktemp("one_after_the_other")
+        assert call("run", *words(place, *options), place=place).code == 0
+        return place
+
+    return made
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_run_leaves_no_process_and_resumes_to_the_same_bytes(
-    number: signal.Signals, one_after_the_other: Path, tmp_path: Path
+    number: signal.Signals, one_after_the_other: Callable[..., Path], tmp_path: Path
 ) -> None:
-    running = Call("run", *words(tmp_path, "parallel=2", "tracking=[]"), place=tmp_path)
+    running = Call("run", *words(tmp_path, *OF_FOLDS, "parallel=2", "tracking=[]"), place=tmp_path)
     while len(list(tmp_path.glob("store/lm/*.checkpoints/fit.safetensors"))) < 2:
         assert not running.ended_within(0.05), running.told
     running.end(number)
@@ -127,53 +137,44 @@ def test_a_stopped_run_leaves_no_process_and_resumes_to_the_same_bytes(
     assert done.code == (130 if number is signal.SIGINT else -number), done.told
     assert "Traceback" not in done.told
     assert (tmp_path / "run/log.txt").is_file()
-    assert call("run", *words(tmp_path, "parallel=2"), place=tmp_path).code == 0
-    assert stored(tmp_path / "store") == stored(one_after_the_other / "store")
+    assert call("run", *words(tmp_path, *OF_FOLDS, "parallel=2"), place=tmp_path).code == 0
+    assert stored(tmp_path / "store") == stored(one_after_the_other(*OF_FOLDS) / "store")
 
 
 @pytest.mark.slow
-def test_an_error_of_a_fold_ends_the_run_in_one_line(one_after_the_other: Path, tmp_path: Path) -> None:
-    shutil.copytree(one_after_the_other / "store", tmp_path / "store")
+def test_an_error_of_a_fold_ends_the_run_in_one_line(one_after_the_other: Callable[..., Path], tmp_path: Path) -> None:
+    shutil.copytree(one_after_the_other(*OF_FOLDS) / "store", tmp_path / "store")
     damaged = min(tmp_path.glob("store/codes/*/*.parquet"))
     damaged.write_bytes(b"damaged")
     kept = damaged.parent.name
     for entry in tmp_path.glob("store/codes/*/"):
         if entry.name != kept:  # so that the other fold has something to do
             shutil.rmtree(entry)
-    done = call("run", *words(tmp_path, "parallel=2"), place=tmp_path)
+    done = call("run", *words(tmp_path, *OF_FOLDS, "parallel=2"), place=tmp_path)
     assert done.code == 2, done.told
     assert f"wordless run: {damaged} " in done.told
     assert "Traceback" not in done.told
 
 
-PARTS = ("threads=1", "vocoder.fit.steps=24", "compare.methods=[log_mel,bag_of_codes,gpt]")
-SAVED = ("lm.fit.checkpoint_minutes=0", "vocoder.fit.checkpoint_minutes=0")
-AT_ONCE = "parallel=2"
-
-
-def part_words(place: Path, *more: str) -> tuple[str, ...]:
-    return (*TINY, *PARTS, *SAVED, f"store.root={place / 'store'}", f"hydra.run.dir={place / 'run'}", *more)
-
-
-@pytest.fixture(scope="module")
-def parts_one_after_the_other(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("parts")
-    assert call("run", *part_words(place), place=place).code == 0
-    return place
+OF_BRANCHES = (
+    *("threads=1", "vocoder.fit.steps=24", "compare.methods=[log_mel,bag_of_codes,gpt]"),
+    *("lm.fit.checkpoint_minutes=0", "vocoder.fit.checkpoint_minutes=0"),
+)
 
 
 @pytest.mark.slow
-def test_both_orders_give_the_same_bytes(parts_one_after_the_other: Path, tmp_path: Path) -> None:
-    shutil.copytree(parts_one_after_the_other / "store/embedded", tmp_path / "store/embedded")
-    assert call("run", *part_words(tmp_path, AT_ONCE), place=tmp_path).code == 0
+def test_both_orders_give_the_same_bytes(one_after_the_other: Callable[..., Path], tmp_path: Path) -> None:
+    before, at_once = one_after_the_other(*OF_BRANCHES), words(tmp_path, *OF_BRANCHES, "parallel=2")
+    shutil.copytree(before / "store/embedded", tmp_path / "store/embedded")
+    assert call("run", *at_once, place=tmp_path).code == 0
     log = (tmp_path / "run/log.txt").read_text().splitlines()
     assert {"lm", "listening"} <= {line.split()[1] for line in log if line.startswith("finished ")}
-    assert stored(tmp_path / "store") == stored(parts_one_after_the_other / "store")
-    assert stages(tmp_path / "run") == stages(parts_one_after_the_other / "run")
+    assert stored(tmp_path / "store") == stored(before / "store")
+    assert stages(tmp_path / "run") == stages(before / "run")
     curves = {path.name for path in (tmp_path / "run/tensorboard").iterdir()}
-    assert curves == {path.name for path in (parts_one_after_the_other / "run/tensorboard").iterdir()}
+    assert curves == {path.name for path in (before / "run/tensorboard").iterdir()}
     (tmp_path / "run/log.txt").unlink()
-    assert call("run", *part_words(tmp_path, AT_ONCE), place=tmp_path).code == 0
+    assert call("run", *at_once, place=tmp_path).code == 0
     assert not [line for line in (tmp_path / "run/log.txt").read_text().splitlines() if "at the same time" in line]
     assert all(row["reused"] for row in stages(tmp_path / "run"))
 
@@ -192,31 +193,31 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 
 
 @pytest.mark.parametrize(("number", "threads", "at_once"), [(2, 1, 2), (3, 1, 3), (5, 2, 2)])
-def test_parts_use_no_more_threads_than_there_are_cores(
+def test_branches_use_no_more_threads_than_there_are_cores(
     number: int, threads: int, at_once: int, tmp_path: Path, machine: Callable[..., None]
 ) -> None:
     machine(number)
     settings = run_settings(composed(tmp_path, "parallel=null", "device=cpu"))
-    with limited_threads(settings.part_threads):
+    with limited_threads(settings.branch_threads):
         assert torch.get_num_threads() == threads
-        assert (settings.part_threads, settings.processes) == (threads, at_once)
-    assert run_settings(composed(tmp_path, "parallel=1", "device=cpu")).part_threads == threads
+        assert (settings.branch_threads, settings.processes) == (threads, at_once)
+    assert run_settings(composed(tmp_path, "parallel=1", "device=cpu")).branch_threads == threads
 
 
-def test_parts_that_are_never_made_at_the_same_time_keep_all_threads(
+def test_branches_that_are_never_made_at_the_same_time_keep_all_threads(
     tmp_path: Path, machine: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def of_parts(*words: str) -> int | None:
-        return run_settings(composed(tmp_path, "parallel=null", "device=cpu", *words)).part_threads
+    def of_branches(*words: str) -> int | None:
+        return run_settings(composed(tmp_path, "parallel=null", "device=cpu", *words)).branch_threads
 
     machine(8)
-    assert of_parts() == 4
-    assert of_parts("threads=3") == 3
+    assert of_branches() == 4
+    assert of_branches("threads=3") == 3
     assert run_settings(composed(tmp_path, "device=cpu", "parallel=2", "threads=4")).processes == 2
-    assert of_parts("stages=[tokenizer,lm]") is None
+    assert of_branches("stages=[tokenizer,lm]") is None
     machine(1)
-    assert of_parts() is None
+    assert of_branches() is None
     machine(8)
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("WORLD_SIZE", "1")
-    assert of_parts() is None
+    assert of_branches() is None
