@@ -1,8 +1,9 @@
 """A fine-tuned model, which is a body with a head: its network and loss, predictions for recordings, and its folder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,21 +30,18 @@ from wordless.base.values import build, match_choice
 BODIES: dict[str, type[Body]] = {
     each.name: each for each in (GptBody, AstBody, Wav2vec2Body, AudioTransformerBody, ConvBody)
 }
+OPENERS: dict[str, Callable[[Any, Mapping[str, Path]], Source]] = {
+    GptOptions.name: open_gpt,
+    AstOptions.name: open_ast,
+    Wav2vec2Options.name: open_wav2vec2,
+    AudioTransformerOptions.name: open_audio_transformer,
+}
 HEADS: dict[str, type[Task]] = {each.name: each for each in (ClassificationTask, RegressionTask, SequenceTask)}
 
 
 def open_body(options: BodyOptions, run: Mapping[str, Path]) -> Source:
     """Describe a body with the parts of a run that it `needs`; a folder of weights lies on this machine."""
-    match options:
-        case GptOptions():
-            return open_gpt(options, run)
-        case AstOptions():
-            return open_ast(options)
-        case Wav2vec2Options():
-            return open_wav2vec2(options, run)
-        case AudioTransformerOptions():
-            return open_audio_transformer(options, run)
-    raise AssertionError(f"{options.name} is no body")
+    return OPENERS[options.name](options, run)
 
 
 class FineTunedNetwork(nn.Module):

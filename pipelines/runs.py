@@ -70,7 +70,7 @@ def print_runs(root: Path) -> None:
     print(f"{counted(len(rows) - sweeps, 'run')}{also}, {total / 1e6:,.1f} MB without the store", flush=True)
     if rows:
         try:
-            print(write_runs_page(root), flush=True)
+            print(write_runs_page(root, rows), flush=True)
         except PermissionError as error:
             print(f"{error.filename} was not written: {error.strerror}", file=sys.stderr)
     problems = [row.problem for row in rows if row.problem]
@@ -81,7 +81,7 @@ def print_runs(root: Path) -> None:
 
 def delete_run(root: Path, name: str, *, question: bool) -> None:
     """Delete the folder of a run after a question; its entries stay in the store."""
-    from pipelines.pages.runs import is_run, write_runs_page
+    from pipelines.pages.runs import is_run, run_rows, write_runs_page
 
     folder = root / name
     if not is_run(folder):
@@ -101,7 +101,7 @@ def delete_run(root: Path, name: str, *, question: bool) -> None:
         folder.rename(deleted)
         remove(deleted)
     relink_latest(root)
-    write_runs_page(root)
+    write_runs_page(root, run_rows(root))
     print(f"deleted {folder}; wordless runs --prune DAYS deletes entries of the store that no run uses")
 
 

@@ -73,15 +73,17 @@ def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, 
     ``segments`` adds the columns ``start`` and ``end``, which segments of recordings need.
 
     Raises:
-        InputError: a clip has too many codes.
+        InputError: a clip has codes of another format, or too many, or is a segment of a shard without ``segments``.
     """
     about = {METADATA_KEY: json.dumps(format.as_dict(), sort_keys=True).encode()}
     schema = (WITH_SPANS if segments else COLUMNS).with_metadata(about)
     with aside(path) as beside, pq.ParquetWriter(beside, schema) as writer:
         rows, held = list[dict[str, object]](), 0
         for clip in clips:
-            assert clip.codes.format == format, "a shard holds codes of one format"
-            assert clip.span is None or segments, "segments need columns for their spans"
+            if clip.codes.format != format:
+                raise InputError(f"{clip.path} has codes of another format than the shard; write them apart")
+            if clip.span is not None and not segments:
+                raise InputError(f"{clip.name} is a segment; write the shard with segments=True")
             if clip.codes.values.size > MAX_GROUP_CODES:
                 problem = f"{clip.path} has {clip.codes.values.size} codes, and a codes file at most {MAX_GROUP_CODES}"
                 raise InputError(f"{problem} of one recording: cut it into several")
@@ -194,9 +196,9 @@ def _readable(file: Path) -> Iterator[None]:
 def _clips(files: Iterable[Path], format: CodesFormat) -> Iterator[CodedClip]:
     for file in files:
         with _readable(file):
-            names = pq.ParquetFile(file).schema.names
-            shared = [name for name in _TEXTS if name in names]  # texts of many rows, which are not copied for each
-            opened = pq.ParquetFile(file, read_dictionary=shared)
+            footer = pq.read_metadata(file)
+            shared = [name for name in _TEXTS if name in footer.schema.names]  # texts of many rows are not copied
+            opened = pq.ParquetFile(file, metadata=footer, read_dictionary=shared)
         with opened as shard:
             wanted = WITH_SPANS if {*SPAN_COLUMNS} & {*shard.schema_arrow.names} else COLUMNS
             for group in range(shard.num_row_groups):

@@ -178,7 +178,7 @@ class Tokenizer(nn.Module):
         return self.encode_own(resample_blocks(blocks, sample_rate, self.config.audio.sample_rate))
 
     def encode_own(self, blocks: Iterable[FloatArray], *, pitched: bool = True) -> Codes:
-        """Encode blocks at the own sample rate; without ``pitched``, without their pitch.
+        """Encode blocks at the tokenizer's sample rate; ``pitched=False`` leaves out the stream of pitch.
 
         The rates are encoded side by side. A block has equally many codes at each, so finer rates take several blocks::
 
@@ -209,7 +209,7 @@ class Tokenizer(nn.Module):
     def encode_stream(
         self, blocks: Iterable[FloatArray], *, at_once: int = 1, pitched: bool = True
     ) -> Iterator[tuple[Tensor, int]]:
-        """Give finest codes ``(steps, streams)`` and the samples they cover, as blocks at the own sample rate arrive.
+        """Give finest codes ``(steps, streams)`` and the samples they cover; blocks have the tokenizer's sample rate.
 
         ``at_once`` blocks are computed together. If there are several, their codes are copied to the CPU together; else
         codes are on the tokenizer's device, so a GPU need not finish a block before the next one is sent to it. With a

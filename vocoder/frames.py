@@ -153,7 +153,7 @@ def frequencies(inputs: Tensor, *, hop_length: int, sample_rate: int) -> tuple[T
 
 
 def lags(turns: Tensor, *, hop_length: int) -> Tensor:
-    """Compute how far before each sample its like lies, some periods of ``turns`` per sample, ``(samples,)`` int64.
+    """Compute the lag of each sample, a whole number of periods of ``turns`` per sample: ``(samples,)`` int64.
 
     They are the fewest periods that span a frame and half the taps, so that all taps are known before the frame is
     generated; 0 where there is no voice.

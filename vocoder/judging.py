@@ -330,7 +330,7 @@ def beside(
     with_stoi: bool,
     with_pesq: bool,
 ) -> Figures:
-    """Compare a sound that was decoded from the original's codes with it.
+    """Compare the original with a sound that was decoded from its codes.
 
     ``contour`` is the original's `pitch`; None: it cannot be measured here.
     """

@@ -57,7 +57,7 @@ def write(png: bytes, name: str) -> None:
 
 def draw_pictures(run: Path) -> None:
     """Draw the beginning of the report, and the page of the demo with a recording of the run."""
-    command = [sys.executable, "-m", "pipelines.demo", f"model={run}", "port=0", "browser=false"]
+    command = [sys.executable, "-m", "pipelines.cli", "demo", f"model={run}", "port=0", "browser=false"]
     with chromium(height=870) as driver, subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         driver.get((run / "report.html").resolve().as_uri())
         time.sleep(SETTLING)

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -441,7 +441,7 @@ class AstBody(Body):
         return _filter_banks
 
 
-def open_ast(options: AstOptions) -> Source:
+def open_ast(options: AstOptions, run: Mapping[str, Path]) -> Source:
     """Describe AST with the weights of a local Hugging Face folder of an AST, DeiT or ViT, or with random ones."""
     folder = None if options.weights == RANDOM else Path(options.weights).expanduser()
     weights = None if folder is None else str(folder)

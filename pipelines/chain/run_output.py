@@ -17,7 +17,7 @@ from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_folders import LOG, SWEEP_WORDS, link_latest
 from pipelines.methods.study import RunEntries
 from pipelines.pages.phrasing import summary
-from pipelines.pages.runs import RUNS, write_runs_page
+from pipelines.pages.runs import RUNS, run_rows, write_runs_page
 from pipelines.results.figures import COSTS
 from pipelines.results.results import FoldSeed, tracked_run, write_results
 from pipelines.results.run_record import (
@@ -129,9 +129,9 @@ def write_run_folder(
         report = write_report(folder)
         terminal.record(str(report))
         print(report, flush=True)
-    if folder.absolute().parent.name == RUNS:
-        link_latest(folder.absolute())
-        write_runs_page(folder.absolute().parent, finished=folder.absolute())
+    if (whole := folder.absolute()).parent.name == RUNS:
+        link_latest(whole)
+        write_runs_page(whole.parent, run_rows(whole.parent, finished=whole))
 
 
 def write_probe(

@@ -99,7 +99,7 @@ def without_switches(words: Sequence[str], switches: Mapping[str, str]) -> list[
 
 
 def perform(name: str, config: dict[str, object]) -> None:
-    """Check the config of a command, then do its work, whose imports take seconds that a mistake need not wait for."""
+    """Check the config of a command, then import its job and call it; mistakes are told before the slow imports."""
     own = COMMANDS[name]
     arguments = _function(own.check or f"{own.options.partition(':')[0]}:{name}")(config)
     if own.job:

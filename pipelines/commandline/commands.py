@@ -10,12 +10,12 @@ class Command:
 
     purpose: str
     options: str  # module and name of the dataclass with its options
-    # module and name of the function of its work, whose arguments `check` gives; "": `check` does all
+    # module:function that does the work; it gets what `check` returns. Empty: `check` does everything
     job: str = ""
-    # of the function that takes the config and refuses what cannot work, which imports nothing that takes seconds; "":
-    # that of the command's name, beside the options
+    # module:function that checks the config, and imports nothing slow. Empty: the function in the module of `options`
+    # that has the name of the command
     check: str = ""
-    # words that mean options; one without "=" takes the next word for its value
+    # switch -> option; if the option has no "=", the next word is its value
     switches: Mapping[str, str] = field(default_factory=dict)
 
 

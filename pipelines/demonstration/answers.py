@@ -20,7 +20,7 @@ from lm.probing.fitted import FittedProbe
 from lm.probing.vectors import bags_of_codes
 from pipelines.jobs.generate import sample_name
 from pipelines.pages.charts import BLUE, MUTED, Picture, draw_pictures, sheet, styled, svg
-from pipelines.pages.sounds import embedded_waveform
+from pipelines.pages.sounds import CODES, embedded_waveform
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.store.stored_features import GPT, method_of_key, pooling_of, with_input
 from tokenizer.codes import Codes, SoftCodes, require_same_codebook
@@ -314,15 +314,14 @@ def _drawing(models: DemoModels, waveform: Waveform, codes: Codes, surprise: Flo
             ("log-mel spectrogram that its codes mean", after),
         )
     ]
-    title, height = "codes, from the quietest (dark) to the loudest (bright)", 0.6 + 0.4 * form.streams
     strip = Picture(
-        title=title,
+        title=CODES,
         values=finest.spectral.values,
         seconds=padded,
         limits=(0, form.codebook_size - 1),
         colours="cividis",
     )
-    rows.append(replace(strip, height=height))
+    rows.append(replace(strip, height=0.6 + 0.4 * form.streams))
     titles = [*(row.title for row in rows), *([] if surprise is None else [SURPRISE])]
 
     def draw_surprise(axes: Axes) -> None:

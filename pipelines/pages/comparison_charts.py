@@ -170,6 +170,11 @@ def _learning_curves(comparison: Comparison, metric: str) -> Markup:
     return curves_svg(figure, name="learning", title="Test values by number of labels")
 
 
+def noise_label(snr: float | None) -> str:
+    """Write the signal-to-noise ratio of test clips in dB; None: they have no noise."""
+    return "no noise" if snr is None else f"{snr:g} dB"
+
+
 @styled
 def _noise(comparison: Comparison, metric: str) -> Markup:
     """Draw the test values of each method without noise and with each noise; the GPT has its interval."""
@@ -178,7 +183,7 @@ def _noise(comparison: Comparison, metric: str) -> Markup:
     for of in shown_in("learning curves", comparison.noise):
         rows = comparison.under_noise(of)
         _draw_method(axes, of, range(len(rows)), [*rows.values()])
-        ticks = {float(place): "no noise" if snr is None else f"{snr:g} dB" for place, snr in enumerate(rows)}
+        ticks = {float(place): noise_label(snr) for place, snr in enumerate(rows)}
     finish_panel(axes, f"test {metric}", across="signal-to-noise ratio", ticks=ticks, ratios=True)
     return curves_svg(figure, name="noise", title="Test values under noise")
 

@@ -1,6 +1,7 @@
 """``runs/index.html``: runs and sweeps beside each other, with key figures and links to their pages."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -24,7 +25,6 @@ RUNS: Final = "runs"  # folder in which commands put the folders of runs
 SWEEPS: Final = "multirun"  # folder beside it, for sweeps
 INDEX: Final = "index.html"
 State = Literal["finished", "running", "unfinished", "damaged"]
-
 
 KEY_COLUMNS = ("LM perplexity", "LM bit/s", "GPT, probe", "its strongest rival", "WaveNet, recognised")
 HEADS = ("run", "date (UTC)", "corpus", "options", *KEY_COLUMNS, "MB")
@@ -69,9 +69,8 @@ class RunRow:
 def run_rows(root: Path, *, finished: Path | None = None) -> list[RunRow]:
     """List the runs directly below a folder and the sweeps in the folder ``multirun`` beside it, newest first.
 
-    Folders of other things and links are left out.
-
-    ``finished`` is the folder of a run that this process has finished, and still holds the lock of.
+    Folders of other things and links are left out. ``finished`` is the folder of a run that this process has finished,
+    and still holds the lock of.
     """
     if not root.is_dir():
         raise InputError(f"root={root} is no folder; name the folder of your runs, such as root=runs")
@@ -148,11 +147,11 @@ def _minute(date: str) -> str:
     return date.replace("T", " ")[:16]
 
 
-def write_runs_page(root: Path, *, finished: Path | None = None) -> Path:
-    """Write the page of the runs below a folder, and return its path; see `run_rows` for ``finished``."""
+def write_runs_page(root: Path, rows: Iterable[RunRow]) -> Path:
+    """Write the page of the `run_rows` of a folder into it, and return the path of the page."""
     page, beside = root / INDEX, root / f".{INDEX}.{os.getpid()}"  # other runs may end at the same time
     runs = []
-    for row in run_rows(root, finished=finished):
+    for row in rows:
         link = quote(os.fsencode(os.path.relpath(row.page, root))) if row.page.is_file() else None
         runs.append((row, link, cells(row)))
     try:

@@ -36,7 +36,7 @@ from pipelines.pages.charts import (
     shortened,
     styled,
 )
-from pipelines.pages.comparison_charts import line_look
+from pipelines.pages.comparison_charts import line_look, noise_label
 from pipelines.pages.phrasing import draw, full_name
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure, Figures
@@ -331,13 +331,11 @@ def _csv(runs: Runs) -> str:
             row = Figure(stage="probe", name="difference", value=gain.value, artifact="", of=runs.judged, split="test")
             row = replace(row, **kept, low=gain.low, high=gain.high, over="clips", p=pair.p)
             row = replace(row, fold_low=pair.fold_low, fold_high=pair.fold_high)
-            rows.append(shared | row.as_row() | shared | {"against_job": pair.other.job.number})
+            rows.append(row.as_row() | shared | {"against_job": pair.other.job.number})
     rates = ("codebook_size", "nominal_bits_per_second", "lm_bits_per_second")
     names = ["job", "against_job", "run", *runs.options, *rates, *Figure.__dataclass_fields__, "unit"]
-    table: str = pandas.DataFrame(rows, columns=[*dict.fromkeys(names)], dtype=object).to_csv(
-        index=False, lineterminator="\n"
-    )
-    return table
+    frame = pandas.DataFrame(rows, columns=[*dict.fromkeys(names)], dtype=object)
+    return str(frame.to_csv(index=False, lineterminator="\n"))
 
 
 def sweep_charts(runs: Runs) -> Iterator[tuple[str, Markup]]:
@@ -506,9 +504,8 @@ def _noise(runs: Runs) -> Markup:
         ratios = dict.fromkeys(snr for rows in found.values() for snr in rows)
         for snr, (colour, marker) in zip(ratios, cycle(LINES), strict=False):
             known = {place: rows[snr] for place, rows in found.items() if snr in rows}
-            label = "no noise" if snr is None else f"{snr:g} dB"
             looks = look(colour, marker, line="-", size=4)
-            draw_series(axes, [*known], [*known.values()], looks, label=label, interval="band")
+            draw_series(axes, [*known], [*known.values()], looks, label=noise_label(snr), interval="band")
         where = f", {shortened(name, 40)}" if name else ""
         title = f"{full_name(of)}: {full_name(runs.metric)} on test{where}"
         finish_panel(axes, title, ticks=_ticks(runs), ratios=True)

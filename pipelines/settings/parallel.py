@@ -39,7 +39,7 @@ def branch_threads(threads: int | None, *, device: Device, engine: EngineConfig 
 
     Threads decide the rounding of weights, and `parallel` must not. So the number is the same for a run that makes the
     branches one after the other by ``parallel=1``, or because it is a job of a sweep: half of the cores, unless it is
-    given. Where options, torchrun or the number of cores never allow both at the same time, each branch has all threads.
+    given. Where options, torchrun or the number of cores never allow both at once, each branch has all threads.
     """
     if threads is not None or engine.name != "local" or is_under_torchrun() or choose_device(device).type != "cpu":
         return threads

@@ -133,8 +133,8 @@ class RunSettings(CorpusCommand):
     )
     parallel: int | None = option(
         None,
-        "stages that are made at the same time, of all folds and seeds: null: as many as fit beside each other with "
-        "their threads, of a run without vocoder if threads=N; 1: one after the other. It changes no result",
+        "number of stages, of all folds and seeds, that are made at the same time; null: as many as the cores hold "
+        "with their threads (a run without a vocoder needs threads=N); 1: one after the other. It changes no result",
         least=1,
     )
     tracking: tuple[str, ...] = option(("tensorboard",), TRACKING)

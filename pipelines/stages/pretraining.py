@@ -1,6 +1,6 @@
 """Networks that learn from sound without labels: SimCLR, wav2vec 2.0, and a GPT that reads log-mel and predicts codes.
 
-Of the GPT, features of its layers are here, too.
+The features of this GPT's layers are made here, too.
 """
 
 from collections.abc import Sequence

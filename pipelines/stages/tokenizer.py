@@ -95,7 +95,7 @@ def statistics_key(
 ) -> str:
     """Return the key of the sample for those who read only the mean and the deviation of all its frames.
 
-    Patches of default size and number change no frame, so they and the run's seed stand in it.
+    The key has the run's seed, and the default size and number of patches, because these change no frame.
     """
     return _sample_recipe(sampled_clips(manifest, settings), audio, TokenizerSettings(seed=seed), layer).key
 

@@ -33,7 +33,7 @@ CHECKPOINTS = tuple(f"{part}.fit.checkpoint_minutes=0" for part in ("tokenizer",
 
 
 def called(*words: str, command: str = "run", **environment: str) -> subprocess.CompletedProcess[str]:
-    """``python -m pipelines.<command> words...``, as a user calls it."""
+    """``wordless <command> words...``, as a user calls it."""
     return python("-m", "pipelines.cli", command, *words, **environment)
 
 

@@ -116,7 +116,7 @@ def option(
 
 
 def updated(config: T, change: Callable[[dataclasses.Field[Any], Any], object], *, name: str = "") -> T:
-    """Copy nested dataclasses, whose values, field by field, ``change`` gives; it returns those that stay.
+    """Copy a dataclass and those in it; ``change(field, value)`` returns the new value, or the same one to keep it.
 
     Raises:
         InputError: a dataclass refuses a new value; ``name`` is the dotted place of the config.

@@ -74,10 +74,12 @@ class Terminal:
 
     @contextmanager
     def silenced(self, silenced: bool = True) -> Iterator[None]:
-        """Say nothing during the block but what belongs to a block of `computing`."""
+        """Print no lines during the block, except those in a block of `computing`."""
         before, self._silenced = self._silenced, silenced
-        yield
-        self._silenced = before
+        try:
+            yield
+        finally:
+            self._silenced = before
 
     def record(self, line: str) -> None:
         """Append a line to the log without printing it."""

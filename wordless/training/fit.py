@@ -268,20 +268,20 @@ def chosen_loss(loss: LossFunction[B], config: FitConfig, device: torch.device) 
     return torch.compile(loss, options={"fallback_random": True})
 
 
-def sent(values: Tensor) -> Callable[[], list[float]]:
+def send(values: Tensor) -> Callable[[], list[float]]:
     """Send a few numbers from the device to the host, and return a function that waits for them.
 
     On a GPU the copy is queued behind the step that computes them. The function waits for this copy alone, so the host
     can queue the next step first, and the GPU always has work.
     """
-    there, copied = values.to("cpu", non_blocking=True), None  # in pinned memory
+    there, event = values.to("cpu", non_blocking=True), None  # in pinned memory
     if values.device.type == "cuda":
-        copied = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch's own
-        copied.record(torch.cuda.current_stream(values.device))  # type: ignore[no-untyped-call]  # as above
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch's own
+        event.record(torch.cuda.current_stream(values.device))  # type: ignore[no-untyped-call]  # as above
 
     def read() -> list[float]:
-        if copied is not None:
-            copied.synchronize()
+        if event is not None:
+            event.synchronize()
         return [float(value) for value in there.tolist()]
 
     return read
@@ -352,7 +352,7 @@ class Steps(Generic[B]):
         training.step += 1
         if training.config.ema_decay:
             training.update_average()
-        figures = sent(sums)
+        figures = send(sums)
         self.settle()
         self._unread = step, figures
 

@@ -25,7 +25,7 @@ from wordless.base.errors import InputError
 from wordless.base.machine import limited_threads
 
 FOLDS = ("stages=[tokenizer,probe]", "compare.folds=group", "quick=true", "threads=1")
-TRAINED = ("compare.methods=[bag_of_codes,gpt,simclr]", "lm.fit.steps=400", "lm.fit.checkpoint_minutes=0")
+OF_FOLDS = (*FOLDS, "compare.methods=[bag_of_codes,gpt,simclr]", "lm.fit.steps=400", "lm.fit.checkpoint_minutes=0")
 COSTS = ("seconds", "peak_memory")
 
 
@@ -106,9 +106,6 @@ def test_without_a_number_the_cores_and_threads_decide(monkeypatch: pytest.Monke
 
 def words(place: Path, *more: str) -> tuple[str, ...]:
     return (*TINY, f"store.root={place / 'store'}", f"hydra.run.dir={place / 'run'}", *more)
-
-
-OF_FOLDS = (*FOLDS, *TRAINED)
 
 
 @pytest.fixture(scope="module")
