@@ -5,7 +5,7 @@ import subprocess
 
 from tests.calling import ROOT
 
-LINES, LINES_OF_TESTS, OPTIONS = 48_990, 36_318, 434
+LINES, LINES_OF_TESTS, OPTIONS = 48_990, 36_316, 434
 
 
 def test_the_project_does_not_grow() -> None:
