@@ -20,7 +20,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import CURVE, Entry, Recipe, Store
 from pipelines.tracking.tracking import FORBIDDEN, TRACKERS, TrackedRun, Tracking, require_trackers, tracked
 from tests.killing import Call, call
-from tests.pipelines.chain.test_parts import FOLDS, TRAINED
+from tests.pipelines.chain.test_parts import OF_FOLDS
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.finetuning import conftest as finetuning
 from tests.pipelines.tiny_chain import TINY, composed
@@ -284,7 +284,7 @@ def test_a_run_that_reuses_everything_is_recorded_whole(finished_run: FinishedRu
 @pytest.mark.parametrize("parallel", [1, 2])
 def test_every_fold_is_recorded(parallel: int, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(name, tmp_path, monkeypatch)
-    words = (*TINY, *FOLDS, *TRAINED, f"store.root={tmp_path / 'store'}", f"hydra.run.dir={tmp_path / 'x'}")
+    words = (*TINY, *OF_FOLDS, f"store.root={tmp_path / 'store'}", f"hydra.run.dir={tmp_path / 'x'}")
     done = call("run", *words, "lm.fit.steps=8", f"parallel={parallel}", f"tracking={name}", place=tmp_path)
     assert done.code == 0, done.told
     assert "tracks no more" not in done.told
