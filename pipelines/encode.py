@@ -32,7 +32,8 @@ class EncodeConfig(InputOptions):
     output: Path = option(REQUIRED, "a .parquet file, a folder of shards, or a text file")
     format: Literal["parquet", "name_units", "fairseq", "jsonl", "times"] = option(
         "parquet",
-        "fairseq writes a .km file and a .tsv file; times writes a .tsv or .csv file with the seconds of each code",
+        "fairseq writes a .km file and a .tsv file; name_units and fairseq also write the samples of each recording, "
+        "<output>.lengths; times writes a .tsv or .csv file with the seconds of each code",
     )
     deduplicate: bool = option(
         False,

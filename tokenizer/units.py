@@ -1,11 +1,12 @@
 """Text units of other projects: ``name|units``, fairseq's ``.km`` beside a manifest ``.tsv``, JSON lines, times.
 
 Units without repeats need their durations, in codes, or the sound gets another length. JSON lines hold both, under the
-names of SlamKit, and the number of samples, because the last code of a recording may reach beyond its end. The other
-formats have a file of durations beside them, as textlesslib writes it, and stand for whole codes::
+names of SlamKit. The other formats have a file beside them, as textlesslib writes it; and a file of lengths in samples,
+because the last code of a recording may reach beyond its end::
 
     units.txt            a|3 7 3              units without repeats
     units.txt.durations  a|2 1 1              codes of each unit: 3 3 7 3
+    units.txt.lengths    a|600                samples at the codes' rate, of at most 4 * samples_per_code
     units.jsonl          {"file_name": "a.wav", "num_samples": 600, "units": [3, 7, 3], "duration": [2, 1, 1]}
 """
 
@@ -32,7 +33,7 @@ from wordless.base.values import parse_json, shortened
 
 UnitsFormat = Literal["name_units", "fairseq", "jsonl", "times"]
 TIMES = ("path", "start", "end", "code", "stream", "rate")  # columns of "times"
-DURATIONS = ".durations"  # added to the name of a text file, for the file beside it
+DURATIONS, LENGTHS = ".durations", ".lengths"  # added to the name of a text file, for the files beside it
 
 
 def write_units(path: Path, clips: Iterable[CodedClip], kind: UnitsFormat, *, deduplicate: bool = False) -> None:
@@ -56,23 +57,23 @@ def write_units(path: Path, clips: Iterable[CodedClip], kind: UnitsFormat, *, de
                 table.writerows(_timed_rows(clip, deduplicate))
         return
     names = iter(_short_names([clip.name for clip in clips]) if kind == "name_units" else ())
-    beside = _beside(path)
-    beside.unlink(missing_ok=True)  # of an earlier file of the same name
+    others = [_beside(path, suffix) for suffix in (LENGTHS, DURATIONS)]
+    for stale in others:  # of an earlier file of the same name
+        stale.unlink(missing_ok=True)
     with ExitStack() as stack:
-        # The durations are renamed first, so units are never there without them.
-        file = stack.enter_context(_opened(path))
-        durations_file = stack.enter_context(_opened(beside)) if deduplicate and kind != "jsonl" else None
+        # The units are renamed last, so they are never there without the files beside them.
+        files = [path, *([] if kind == "jsonl" else others[: 1 + deduplicate])]
+        opened = [stack.enter_context(_opened(each)) for each in files]
         for clip in clips:
             units, durations = _units(clip, deduplicate)
             if kind == "jsonl":
                 row = {"file_name": clip.name, "num_samples": clip.codes.num_samples, "units": units}
                 row |= {"duration": durations} if deduplicate else {}
-                file.write(f"{json.dumps(row, ensure_ascii=False)}\n")
+                opened[0].write(f"{json.dumps(row, ensure_ascii=False)}\n")
                 continue
             begin = f"{next(names)}|" if kind == "name_units" else ""
-            file.write(f"{begin}{' '.join(map(str, units))}\n")
-            if durations_file is not None:
-                durations_file.write(f"{begin}{' '.join(map(str, durations))}\n")
+            for file, numbers in zip(opened, (units, [clip.codes.num_samples], durations), strict=False):
+                file.write(f"{begin}{' '.join(map(str, numbers))}\n")
 
 
 @contextmanager
@@ -82,9 +83,9 @@ def _opened(path: Path) -> Iterator[IO[str]]:
         yield file
 
 
-def _beside(path: Path) -> Path:
-    """Return the file of durations beside units; textlesslib writes x.units and x.durations."""
-    return path.with_suffix(DURATIONS) if path.suffix == ".units" else path.with_name(path.name + DURATIONS)
+def _beside(path: Path, suffix: str) -> Path:
+    """Return a file beside units; textlesslib writes x.units and x.durations."""
+    return path.with_suffix(suffix) if path.suffix == ".units" else path.with_name(path.name + suffix)
 
 
 def _timed_rows(clip: CodedClip, deduplicate: bool) -> Iterator[tuple[str | int, ...]]:
@@ -133,7 +134,7 @@ def _units(clip: CodedClip, deduplicate: bool) -> tuple[list[int], list[int]]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Line:
-    """A line of units, or of durations in the file beside them."""
+    """A line of units, or of durations or a length in a file beside them."""
 
     name: str | None  # that the line begins with
     units: list[int]
@@ -144,25 +145,28 @@ class _Line:
 def read_units(path: Path, format: CodesFormat, *, codes_per_unit: int | None = None) -> list[CodedClip]:
     """Read a ``name|units`` or JSON-lines file as codes of ``format``, because the text itself names no codebook.
 
-    Durations are read from the lines of JSON, or from the file beside the text. ``codes_per_unit`` is the duration of
-    each unit where none is given.
+    Durations and lengths are read from the lines of JSON, or from the files beside the text. ``codes_per_unit`` is the
+    duration of each unit where none is given.
 
     Raises:
-        InputError: a line has another form, a unit is outside the codebook, or durations or the number of samples
-            contradict the units; the message names file and line. Also if no unit of the file follows itself, and
-            nothing says how long the units are; or if the path is not a file.
+        InputError: a line has another form, a unit is outside the codebook, or durations or the length contradict the
+            units; the message names file and line. Also if no unit of the file follows itself, and nothing says how
+            long the units are; or if the path is not a file.
     """
-    beside = _beside(path)
-    durations = dict(_lines(beside)) if beside.is_file() else None
+    files = {suffix: _beside(path, suffix) for suffix in (DURATIONS, LENGTHS)}
+    beside = {suffix: dict(_lines(file)) for suffix, file in files.items() if file.is_file()}
     clips: list[CodedClip] = []
     neighbours = repeats = 0  # neighbouring units, and equal ones, in lines that do not say how long they are
     for number, line in _lines(path):
         try:
-            if durations is not None:
-                own = durations.pop(number, None)
-                if own is None or own.name not in (None, line.name):
-                    raise InputError(f"{beside} has no such line with this name; write both files again")
-                line = replace(line, durations=own.units)
+            for suffix, lines in beside.items():
+                own = lines.pop(number, None)
+                if own is None or own.name not in (None, line.name) or (suffix == LENGTHS and len(own.units) != 1):
+                    raise InputError(f"{files[suffix]} has no line that fits; write both files again")
+                if suffix == DURATIONS:
+                    line = replace(line, durations=own.units)
+                else:
+                    line = replace(line, num_samples=own.units[0])
             if codes_per_unit is not None:
                 if line.durations is not None:
                     raise InputError(f"codes_per_unit={codes_per_unit}, and durations are given; leave one of them out")
@@ -174,8 +178,9 @@ def read_units(path: Path, format: CodesFormat, *, codes_per_unit: int | None = 
             clips.append(CodedClip(path=line.name or f"{path}:{number}", codes=codes))
         except ValueError as error:
             raise InputError(f"{path}:{number}: {first_line(error)}") from error
-    if durations:
-        raise InputError(f"{beside}:{min(durations)}: the units have no such line; write both files again")
+    for suffix, lines in beside.items():
+        if lines:
+            raise InputError(f"{files[suffix]}:{min(lines)}: the units have no such line; write both files again")
     if neighbours and not repeats:  # the sound would be shortened without a word
         raise InputError(
             f"{path} has no durations, and no unit in it follows itself, so its repeats were merged and the length "

@@ -67,9 +67,9 @@ def test_units_of_parts_keep_their_spans(tmp_path: Path) -> None:
 @pytest.mark.parametrize("deduplicate", [False, True])
 def test_units_are_read_back_as_the_same_codes_and_samples(tmp_path: Path, kind: str, deduplicate: bool) -> None:
     rng = np.random.default_rng(0)
-    step, cut = FORMAT.samples_per_code, 7 if kind == "jsonl" else 0  # text stands for whole codes
+    step = FORMAT.samples_per_code
     clips = [
-        CodedClip(path=f"{number}.wav", codes=Codes(values=values, num_samples=len(values) * step - cut, format=FORMAT))
+        CodedClip(path=f"{number}.wav", codes=Codes(values=values, num_samples=len(values) * step - 7, format=FORMAT))
         for number, size in enumerate((1, 50, 400))
         for values in [rng.integers(0, 2, (size, 1)).astype(np.int32)]
     ]
@@ -95,16 +95,21 @@ def test_durations_that_contradict_the_units_are_refused(tmp_path: Path, row: di
 
 
 @pytest.mark.parametrize(
-    ("durations", "line"),
+    ("suffix", "text", "line"),
     [
-        *(("a|2 1 1\nb|1\n", 2), ("a|2 1 1\nb|0 1 1\n", 2), ("a|2 1 1\nb|-1 1 1\n", 2), ("a|2 1 1\nb|1.5 1 1\n", 2)),
-        *(("a|2 1 1\n", 2), ("b|2 1 1\na|2 1 1\n", 1), ("a|2 1 1\nb|2 1 1\nc|1\n", 3)),
+        *((".durations", text, 2) for text in ("a|2 1 1\nb|1\n", "a|2 1 1\nb|0 1 1\n", "a|2 1 1\nb|-1 1 1\n")),
+        *((".durations", text, 2) for text in ("a|2 1 1\nb|1.5 1 1\n", "a|2 1 1\n")),
+        (".durations", "b|2 1 1\na|2 1 1\n", 1),
+        (".durations", "a|2 1 1\nb|2 1 1\nc|1\n", 3),
+        *((".lengths", text, 2) for text in ("a|480\n", "a|480\nb|480 1\n", "a|480\nb|481\n", "a|480\nc|480\n")),
     ],
 )
-def test_files_of_durations_that_contradict_the_units_are_refused(tmp_path: Path, durations: str, line: int) -> None:
+def test_files_beside_the_units_that_contradict_them_are_refused(
+    tmp_path: Path, suffix: str, text: str, line: int
+) -> None:
     (tmp_path / "a.txt").write_text("a|3 7 3\nb|3 7 3\n")
-    (tmp_path / "a.txt.durations").write_text(durations)
-    with pytest.raises(InputError, match=rf"a\.txt(\.durations)?:{line}: "):
+    (tmp_path / f"a.txt{suffix}").write_text(text)
+    with pytest.raises(InputError, match=rf"a\.txt({suffix})?:{line}: "):
         read_units(tmp_path / "a.txt", FORMAT)
 
 
@@ -134,7 +139,7 @@ def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path: Path) -> None
     write_units(tmp_path / "a.txt", [replace(CLIP, path=path) for path in paths], "name_units")
     names = [line.partition("|")[0] for line in (tmp_path / "a.txt").read_text().splitlines()]
     assert names == ["x/a", "y/a", "b", "z/c.wav", "z/c.flac"]
-    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "a.txt.lengths"]
 
 
 def test_odd_names_stay_on_one_line(tmp_path: Path) -> None:
