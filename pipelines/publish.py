@@ -13,6 +13,7 @@ from wordless.base.hub import CONFIG, OFFLINE, REPO, SECONDS_TO_ANSWER, HubAddre
 from wordless.base.options import REQUIRED, Options, option
 from wordless.base.values import build
 
+Part = Literal["tokenizer", "lm", "vocoder", "probe"]  # folders of a run that may be published
 ONNX = ("onnx", "onnxscript", "onnxruntime")  # libraries that write and run ONNX files
 RESULTS = "results.json"  # is written last
 LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]{1,39}")
@@ -43,6 +44,12 @@ class PublishConfig(Options):
     repo: str = option("", "user/name of a repository on the Hugging Face hub, which is created if there is none")
     upload: bool = option(False, "true: uploads; false: prints the files, their sizes and the model card")
     private: bool = option(True, "false: everybody can see and load the models")
+    parts: tuple[Part, ...] | None = option(
+        None, "such as [tokenizer,lm]: some models of a run; null: all that it has", distinct=True
+    )
+    report: bool = option(
+        False, "true: also uploads report.html, which contains sounds, names and spectrograms of recordings"
+    )
     licence: str | None = option(
         None, "of the models, as the hub calls it, such as cc-by-4.0; null: the card names none"
     )
@@ -56,11 +63,13 @@ class PublishConfig(Options):
         super().__post_init__()
         hub = self.format == "hub"
         to_hub = "name a repository of the Hugging Face hub, repo=user/name, or write files, format=onnx output=FOLDER"
+        alone = "name the tokenizer among them: no other model can be used without it"
         text = "the card of start weights has a sentence or more of it: write one, or leave it out"
         no_text = self.description is not None and not self.description.strip()
         for name, broken, rule in (
             ("repo", hub and not REPO.fullmatch(self.repo), to_hub),
             ("output", not hub and self.output is None, f"format={self.format} writes into a folder: output=FOLDER"),
+            ("parts", self.parts is not None and "tokenizer" not in self.parts, alone),
             ("licence", not LICENCE.fullmatch(self.licence or "mit"), "name it as the hub does, such as cc-by-4.0"),
             ("description", no_text, text),
         ):

@@ -8,10 +8,12 @@ Start weights are the network of a vocoder alone, which reads log-mel as it is, 
 
 import json
 import re
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 import numpy as np
 import torch
@@ -24,12 +26,12 @@ from pipelines.commandline.choices import is_embedded
 from pipelines.commandline.outputs import new_folder
 from pipelines.demonstration.answers import DemoModels
 from pipelines.pages.phrasing import draw
-from pipelines.publish import PublishConfig, find_repository
+from pipelines.publish import Part, PublishConfig, find_repository
 from pipelines.results.figures import COSTS
 from pipelines.results.run_record import read_results, recorded_options
 from pipelines.results.tables import as_markdown
 from pipelines.stages.start import VOICE, require_absolute, start_folder, statistics_of
-from pipelines.store.run_folder import is_finetuned
+from pipelines.store.run_folder import REPORT, is_finetuned
 from tokenizer.codes import require_same_codebook
 from tokenizer.encoder import LogMelToCodes, SoundToCodes
 from tokenizer.tokenizer import Tokenizer
@@ -46,7 +48,6 @@ from wordless.base.saved_models import CARD, VOCODER, WEIGHTS, run_onnx, write_m
 from wordless.base.text import counted, escape
 
 MODEL_FILES = frozenset({CONFIG, "model.safetensors", CARD, "preprocessor_config.json"})
-PARTS = ("tokenizer", "lm", "vocoder", "probe")  # folders of a run that are published
 TABLE = "figures.md"  # of wordless finetune
 
 
@@ -85,13 +86,21 @@ def link_models(run: Path, parts: Iterable[str], folder: Path) -> None:
 def _whole_run(settings: PublishConfig, folder: Path) -> list[str]:
     """Fill the folder with the files of the repository, and return what should be known of them."""
     run, results = settings.run, read_results(settings.run)
-    parts = [part for part in PARTS if (run / part / CONFIG).is_file()]
+    there = [part for part in get_args(Part) if (run / part / CONFIG).is_file()]
+    parts = there if settings.parts is None else settings.parts
+    if missing := {*parts} - {*there}:
+        raise InputError(f"run={run} holds no {min(missing)}/{CONFIG}; publish the others: parts=[{','.join(there)}]")
     link_models(run, parts, folder)
     try:
         models = DemoModels.of_folder(folder, sampling=Sampling(), device="cpu")
     except InputError as error:
         raise InputError(str(error).replace(str(folder), str(run))) from error
+    if "probe" in parts and models.probe is None:
+        raise InputError("the probe reads states of the language model: add lm to parts, or leave probe out")
     notices = []
+    if settings.report:
+        notices.append(f"{REPORT} contains sounds and names of recordings: upload it only if you have the right to")
+        shutil.copy(run / REPORT, folder)
     if models.groups:
         notices.append(f"the vocoder names the groups of its recordings: {escape(', '.join(models.groups))}")
     if models.probe is not None:
@@ -203,7 +212,7 @@ def write_onnx_models(settings: PublishConfig) -> None:
         )
     with new_folder(output) as folder:
         card: dict[str, object] = {"tokenizer": _write_tokenizer(tokenizer, folder / "tokenizer.onnx", run)}
-        if (run / "lm").is_dir():
+        if (run / "lm").is_dir() and "lm" in (settings.parts or ("lm",)):
             model = LanguageModel.from_pretrained(run / "lm")
             require_same_codebook(model.format, tokenizer.format, owner=model.name)
             card["lm"] = _write_language_model(model, folder / "lm.onnx")

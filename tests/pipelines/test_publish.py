@@ -58,6 +58,9 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
         ({"repo": "user/my run"}, "repo"),
         ({"repo": "https://huggingface.co/user/name"}, "repo"),
         ({"repo": ""}, "repo"),
+        ({"parts": ["lm"]}, "parts"),
+        ({"parts": ["tokenizer", "tokenizer"]}, "parts"),
+        ({"parts": ["tokenizer", "listening"]}, "parts"),
         ({"licence": "CC BY 4.0"}, "licence"),
         *(
             ({"repo": "", "format": "onnx", "output": "x", **changes}, option)
@@ -83,6 +86,9 @@ def test_only_a_finished_run_with_its_models_is_published(run: Path, tmp_path: P
         refused("writing")
     (run / "vocoder/model.safetensors").write_bytes(b"damaged")
     refused(rf"{run}/vocoder\b.*damaged")
+    shutil.rmtree(run / "vocoder")
+    refused(r"vocoder\b.*parts=\[tokenizer,lm,probe\]", parts=["tokenizer", "vocoder"])
+    refused(r"\bprobe\b.*\blm\b", parts=["tokenizer", "probe"])
     shutil.rmtree(run / "tokenizer")
     refused(r"store\b.*wordless run\b.*\bcompare\.folds and seeds\b")
     (run / "results.json").unlink()
@@ -134,14 +140,15 @@ def test_an_upload_that_would_do_harm_is_refused(finished_run: FinishedRun, hub:
     hub.repos["user/name"], hub.private["user/name"] = {"README.md": b""}, False
     with pytest.raises(InputError, match=r"private=true\b.*\buser/name\b.*\bpublic\b.*private=false\b"):
         publish(options(finished_run.folder, upload=True))
-    hub.repos["user/name"]["rate_1/model.safetensors"] = b"of another run"
-    public = {"upload": True, "private": False}
-    with pytest.raises(InputError, match=r"repo=user/name\b.*rate_1/model\.safetensors\b"):
-        publish(options(finished_run.folder, **public))
-    assert hub.repos["user/name"].keys() == {"README.md", "rate_1/model.safetensors"}
-    del hub.repos["user/name"]["rate_1/model.safetensors"]
-    publish(options(finished_run.folder, **public))
-    assert {name.split("/")[0] for name in hub.repos["user/name"]} == {"README.md", "figures.json", *PARTS}
+    hub.repos["user/name"]["vocoder/model.safetensors"] = b"of another run"
+    few = {"upload": True, "private": False, "parts": ["tokenizer", "lm"]}
+    with pytest.raises(InputError, match=r"repo=user/name\b.*vocoder/model\.safetensors\b"):
+        publish(options(finished_run.folder, **few))
+    assert hub.repos["user/name"].keys() == {"README.md", "vocoder/model.safetensors"}
+    del hub.repos["user/name"]["vocoder/model.safetensors"]
+    publish(options(finished_run.folder, **few, report=True))
+    parts = {"README.md", "figures.json", "tokenizer", "lm", "report.html"}
+    assert {name.split("/")[0] for name in hub.repos["user/name"]} == parts
 
 
 # ONNX
