@@ -5,6 +5,7 @@ Each part of the install has one function that looks at it and yields findings. 
 """
 
 import ctypes
+import os
 import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -17,9 +18,12 @@ from packaging.requirements import Requirement
 from rich.console import Console
 from rich.markup import escape
 
+from pipelines.store.store import ENTRY, StoreConfig
 from wordless.base.errors import InputError
+from wordless.base.files import existing, folder_size
 from wordless.base.machine import cores, multiplies_bf16, version_of
 from wordless.base.options import Options, option
+from wordless.base.text import counted
 from wordless.base.values import build
 
 State = Literal["ok", "optional", "missing", "symptom"]
@@ -32,11 +36,13 @@ PLATFORMS = ("Linux x86_64", "Darwin arm64")  # fairseq2's wheels
 
 @dataclass(frozen=True, kw_only=True)
 class DoctorConfig(Options):
-    """A run that is examined instead of the installation."""
+    """Folders of this project that are looked at, or a run that is examined instead of the installation."""
 
     model: Path | None = option(
         None, "folder of a run, to be examined for symptoms such as babble, buzz and silence; null: the installation"
     )
+    store: StoreConfig = option(StoreConfig(), "the results of finished stages, which later runs reuse")
+    runs: Path = option(Path("runs"), "folder of the run folders")
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,8 @@ def doctor(config: dict[str, object]) -> None:
         *look_at("libsndfile", sound, failed="does not load", remedy="pip install --force-reinstall soundfile"),
         *look_at("vocoder engine", engine, failed="none", remedy="make clean install"),
         *look_at("espeak-ng", speech, failed="does not load", remedy=NO_SPEECH),
+        folder("store", settings.store.root, f"*/*/{ENTRY}", remedy="choose another place: store.root=..."),
+        folder("runs", settings.runs, "*/results.json", remedy="choose another place: hydra.run.dir=..."),
     ]
     missing = show(findings)
     print(f"\nneeded: {', '.join(missing)}" if missing else "\nall that is needed is there")
@@ -183,6 +191,15 @@ def speech() -> Iterator[Finding]:
     ctypes.CDLL(espeakng_loader.get_library_path())
     voices = Path(espeakng_loader.get_data_path())
     yield Finding("espeak-ng", f"voices in {voices}", well=voices.is_dir(), remedy=NO_SPEECH)
+
+
+def folder(name: str, root: Path, entries: str, *, remedy: str) -> Finding:
+    """Count the entries of a folder, and check the right to write where it is or will be."""
+    place = existing(str(root))
+    if not os.access(place, os.W_OK):
+        return Finding(name, f"{place} cannot be written", well=False, remedy=remedy)
+    count = len({path.resolve() for path in root.glob(entries)})  # `latest` is a link to a run
+    return Finding(name, f"{root}: {counted(count, 'entry', 'entries')}, {folder_size(root) / GIGABYTE:.1f} GB")
 
 
 def show(findings: list[Finding]) -> list[str]:

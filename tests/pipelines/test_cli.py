@@ -48,12 +48,16 @@ def test_unknown_command_gets_the_nearest_name(
     assert f" {meant}?" in told
 
 
-def test_the_command_prints_a_table_quickly() -> None:
-    done = python("-m", "pipelines.cli", "doctor", COLUMNS="200")
+def test_the_command_prints_a_table_quickly(tmp_path: Path) -> None:
+    place = tmp_path / "a (store)/stage/0/entry.json"
+    place.parent.mkdir(parents=True)
+    place.write_text("{}")
+    done = python("-m", "pipelines.cli", "doctor", f"store.root={tmp_path / 'a (store)'}", COLUMNS="200")
     assert done.returncode in (0, 1), done.stderr
     assert done.stderr == ""
-    for name in ("python", "cuda", "libsndfile", "vocoder engine", "espeak-ng"):
+    for name in ("python", "cuda", "libsndfile", "vocoder engine", "espeak-ng", "store", "runs"):
         assert f" {name}" in done.stdout
+    assert "a (store): 1 entry" in done.stdout
     assert (done.returncode == 1) == ("\nneeded: " in done.stdout)
 
 
