@@ -6,7 +6,7 @@ from dataclasses import fields
 
 from lm.judging import Score
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.options import Option, group_by_section, index
+from pipelines.commandline.options import Index, group_by_section, index
 from pipelines.methods.table import METHODS
 from pipelines.results.figures import MEASURES, Figure
 from pipelines.results.symptoms import SIGNS
@@ -28,31 +28,24 @@ def options_page() -> str:
 
 
 def _command(name: str) -> Iterator[str]:
-    """Give the sections of one command: the options of each section, then the choices of each group."""
+    """Give the sections of one command: the options of each section, then each group with its choices."""
     known = index(name)
+    varied = tuple(f"{key}." for key, group in known.groups.items() if group.variants)
     yield from ["", f"## `wordless {name}`", "", COMMANDS[name].purpose]
-    for section, names in group_by_section(known.options).items():
-        explanation = known.sections.get(section, "")
-        yield from ["", f"**`{section}`**: {explanation}" if explanation else f"**{section or 'Options'}**"]
-        rows = ((name, known.options[name].value, _meaning(known.options[name])) for name in names)
-        yield from _table(("name", "default", "meaning"), rows, code=2)
+    yield from _sections(known, [option for option in known.options if not option.startswith(varied)])
     for key, group in known.groups.items():
         yield from ["", f"**`{key}=...`**: {group.explanation}"]
         yield from _table(("name", "meaning"), ((f"{key}={name}", text) for name, text in group.choices.items()))
+        for choice, variant in group.variants.items():
+            yield from ["", f"With `{key}={choice}`:", *_sections(variant, variant.options)]
 
 
-def _meaning(option: Option) -> str:
-    """Write the meaning of an option; where choices differ, each with its default or its meaning."""
-    others = {choice: each for choice, each in option.choices.items() if each.value != option.value}
-    if len({each.explanation for each in option.choices.values()}) <= 1:
-        values = ", ".join(f"{each.value} with {choice}" for choice, each in others.items())
-        return f"{option.explanation}; default {values}" if values else option.explanation
-    alike: dict[str, list[str]] = {}
-    for choice, each in option.choices.items():
-        alike.setdefault(each.explanation, []).append(
-            f"{choice} (default {each.value})" if choice in others else choice
-        )
-    return "; ".join(f"with {' or '.join(choices)}: {explanation}" for explanation, choices in alike.items())
+def _sections(known: Index, names: Iterable[str]) -> Iterator[str]:
+    for section, own in group_by_section(names).items():
+        explanation = known.sections.get(section, "")
+        yield from ["", f"**`{section}`**: {explanation}" if explanation else f"**{section or 'Options'}**"]
+        rows = ((name, known.options[name].value, known.options[name].explanation) for name in own)
+        yield from _table(("name", "default", "meaning"), rows, code=2)
 
 
 def _symptoms() -> Iterator[str]:

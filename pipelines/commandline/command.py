@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import Any, NoReturn
 
-import hydra
+from hydra import version
+from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -29,7 +29,7 @@ from pipelines.commandline.composition import explain, register, resolved
 from pipelines.commandline.help import command_help, help_request
 from pipelines.commandline.options import Index, index
 from pipelines.commandline.outputs import claims
-from pipelines.commandline.overrides import prepare, quote, remember
+from pipelines.commandline.overrides import prepare
 from wordless.base.errors import InputError
 from wordless.base.files import NO_LOCKS, NO_PERMISSION, NO_SPACE, causes, existing, is_full, os_number
 from wordless.base.machine import broken_library, is_under_torchrun, rank
@@ -53,23 +53,16 @@ def command(name: str, task: Task, *, options: Index | None = None) -> Callable[
         open_streams()
         register(name)
         known = index(name) if options is None else options
-        words, full = sys.argv[1:], os.environ.get(FULL_ERROR) == "1"  # before Hydra is told to raise
-        with (
-            remember(words),
-            mendable(name, known, None, full=full),
-            hydra_that_raises(),
-            folder_options() as elsewhere,
-            claims(),
-        ):
-            request = help_request(words)
-            topic, others = request or ("", words)
-            sys.argv[1:] = [*prepare(others, known), *elsewhere]
+        full = os.environ.get(FULL_ERROR) == "1"  # before Hydra is told to raise
+        with mendable(name, known, None, full=full), hydra_that_raises(), folder_options() as elsewhere, claims():
             try:
-                if request:
-                    print(command_help(name, topic, sys.argv[1:]), flush=True)
+                if request := help_request(sys.argv[1:]):
+                    print(command_help(name, *request), flush=True)
                     return
-                run = hydra.main(version_base="1.3", config_path="pkg://conf", config_name=name)
-                run(_job(name, task, known, full=full))()
+                arguments = prepare([*sys.argv[1:], *elsewhere], known)
+                version.setbase("1.3")
+                job = _job(name, task, known, full=full)
+                _run_hydra(arguments, get_args_parser(), job, config_path="pkg://conf", config_name=name)
             except (HydraException, OmegaConfBaseException) as error:
                 raise explain(error, known) from error
             sys.stdout.flush()
@@ -154,8 +147,11 @@ def mendable(name: str, known: Index, config: DictConfig | None, *, full: bool) 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
         raise SystemExit(128 + signal.SIGPIPE) from None
     except Exception as error:
+        values = (config and OmegaConf.select(config, each.name) for each in known.options.values() if each.verbatim)
+        folders = [*(value for value in values if isinstance(value, str) and value), "."]
+        places = [option for option in ("output", "store.root", "hydra.run.dir") if option in known.options]
         problem = error if isinstance(error, InputError) else broken_library(error)
-        problem = problem or os_problem(error, folders(config, known), places(name, known))
+        problem = problem or os_problem(error, folders, places)
         if problem is None:
             await_torchrun()
             raise
@@ -193,21 +189,15 @@ def folder_options() -> Iterator[list[str]]:
         yield []
         return
     with tempfile.TemporaryDirectory() as folder:
-        yield [f"hydra.run.dir={quote(folder)}", f"hydra.sweep.dir={quote(folder)}"]
+        yield [f"hydra.run.dir={folder}", f"hydra.sweep.dir={folder}"]
 
 
-def places(name: str, known: Index) -> list[str]:
-    """Return the options of a command that choose where it writes."""
-    place = ["hydra.run.dir"] if name == "run" else []
-    return [option for option in ("output", "store.root") if option in known.options] + place
-
-
-def folders(config: DictConfig | None, known: Index) -> list[str]:
-    """Return the folders that a command may write to: values of options that may be paths, and the current folder."""
-    if config is None:
-        return ["."]
-    values = [OmegaConf.select(config, each.name) for each in known.options.values() if each.verbatim]
-    return [*(value for value in values if isinstance(value, str) and value), "."]
+REMEDIES = {  # error of the system -> what to do
+    errno.EFBIG: "raise the limit of this shell (ulimit -f)",
+    errno.EIO: "check the disk",
+    **dict.fromkeys(NO_PERMISSION, "give yourself access"),
+    **dict.fromkeys(NO_LOCKS, "mount its file system with locks"),
+}
 
 
 def os_problem(error: Exception, folders: Iterable[str], options: Sequence[str] = ()) -> InputError | None:
@@ -216,39 +206,18 @@ def os_problem(error: Exception, folders: Iterable[str], options: Sequence[str] 
     If a full disk is reported without a path, the one of the ``folders`` with the least space is named. Any error
     counts as caused by a full disk while one of the ``folders`` is full. ``options`` choose another place to write to.
     """
-    code, path = os_number(error), _named(error)
-    places = [existing(folder) for folder in folders]
-    if code in NO_SPACE:
-        return full_disk(path or min(places, key=lambda place: shutil.disk_usage(place).free), options)
-    if code == errno.EFBIG:
-        return InputError(f"{path or 'a file'}: it may not grow so large; raise the limit of this shell (ulimit -f)")
-    if not code and (full := [place for place in places if is_full(place)]):
-        return full_disk(full[0], options)
-    if path is None or not isinstance(error, OSError):
-        return None
-    if code in NO_PERMISSION:
-        return InputError(f"{path}: {os.strerror(code)}; give yourself access{_elsewhere(options)}")
-    if code in NO_LOCKS:
-        return InputError(f"{path}: its file system keeps no locks; mount it with locks{_elsewhere(options)}")
-    if code == errno.EIO:
-        return InputError(f"{path}: the disk fails ({os.strerror(code)}); check the disk, or choose another place")
-    return InputError(f"{path}: {os.strerror(code)}; check the path") if code else None
-
-
-def _named(error: BaseException) -> str | None:
-    """Return the file that an error or one of its causes names."""
+    code, places = os_number(error), [existing(folder) for folder in folders]
     names = (getattr(each, "filename", None) for each in causes(error))
-    return next((os.fsdecode(name) for name in names if isinstance(name, str | bytes | os.PathLike)), None)
-
-
-def full_disk(path: str | Path, options: Sequence[str] = ()) -> InputError:
-    """Explain that a disk is full, and what to do."""
-    remedy = f"free some space{_elsewhere(options)}: nothing finished is lost, and the same command resumes"
-    return InputError(f"{path}: the disk is full; {remedy}")
-
-
-def _elsewhere(options: Sequence[str]) -> str:
-    return f", or choose another place ({', '.join(f'{option}=...' for option in options)})" if options else ""
+    path = next((os.fsdecode(name) for name in names if isinstance(name, str | bytes | os.PathLike)), None)
+    elsewhere = f", or choose another place ({', '.join(f'{option}=...' for option in options)})" if options else ""
+    if code in NO_SPACE or (not code and any(map(is_full, places))):
+        place = (path if code else None) or min(places, key=lambda each: shutil.disk_usage(each).free)
+        remedy = f"free some space{elsewhere}: nothing finished is lost, and the same command resumes"
+        return InputError(f"{place}: the disk is full; {remedy}")
+    if not code or path is None or not isinstance(error, OSError):
+        return None
+    remedy = f"{REMEDIES[code]}{elsewhere}" if code in REMEDIES else "check the path"
+    return InputError(f"{path}: {os.strerror(code)}; {remedy}")
 
 
 @contextmanager

@@ -58,7 +58,6 @@ def compose(command: str, overrides: Sequence[str] = (), *, return_hydra_config:
     return hydra.compose(command, overrides=list(overrides), return_hydra_config=return_hydra_config)
 
 
-RUN_FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")
 REJECTED = re.compile(r"Could not \w+ .*?'([^']*)'")  # an option that a config does not have, in an error of Hydra
 
 
@@ -102,7 +101,7 @@ def explain(error: Exception, known: Index) -> InputError:
             key = found[1]
             if key in known.names:  # of another choice of its group
                 return InputError(f"{key} is not an option with this choice of {key.partition('.')[0]}; see --help")
-            return InputError(f"{key} is not an option; {suggestion(key, {*known.names, *RUN_FOLDERS})}")
+            return InputError(f"{key} is not an option; {suggestion(key, known.names)}")
     cause = first_line(error.__cause__) if error.__cause__ is not None else ""
     return InputError(f"{first_line(error)}: {cause}" if cause else first_line(error))
 

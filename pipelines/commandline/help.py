@@ -4,23 +4,22 @@ import shutil
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from pathlib import Path
 
 from hydra import initialize_config_module
-from omegaconf import open_dict
+from omegaconf import OmegaConf, open_dict
 
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.completion import HELP
 from pipelines.commandline.composition import compose, plain
-from pipelines.commandline.options import HYDRA, Group, Index, Option, group_by_section, index, options_class
-from pipelines.commandline.overrides import quote, separate
+from pipelines.commandline.options import HYDRA, Index, group_by_section, index, options_class, written_value
+from pipelines.commandline.overrides import prepare, quote
 from wordless.base.errors import InputError
 from wordless.base.text import suggestion
 from wordless.base.values import leaves
 
 ALL = "all"  # the topic of every option
-CONFIG_DIR = ("-cd", "--config-dir")
 WIDEST = 120  # columns of a page
 LONGEST_NAME, LONGEST_VALUE = 34, 24  # columns; longer ones have their explanation on the next line
 MANY = 6  # choices of a group, which are then counted, not named
@@ -54,47 +53,45 @@ def command_help(name: str, topic: str, words: Sequence[str]) -> str:
     often: Sequence[str] = getattr(options_class(name), "often", ())
     if topic and topic != ALL:
         names = [option for option in values if f"{option}.".startswith(f"{topic}.")]
-        groups = [group for group in known.groups if group == topic]
-        if not names and not groups:
+        if not names and topic not in known.groups:
             parts = {part for option in values for part in accumulate(option.split("."), "{}.{}".format)}
             similar = suggestion(topic, parts | {*known.groups})
             raise InputError(f"--help {topic}: there is no such group or option; {similar}")
-        return "\n".join([*_sections(names, known, values), *_choices(groups, known), FOOTER])
+        return "\n".join([*_sections(names, known, values), *_choices({topic} & {*known.groups}, known), FOOTER])
     usage = f"usage: wordless {name} {'[group=choice ...] ' if known.groups else ''}[name=value ...]"
     begin = [f"wordless {name}: {COMMANDS[name].purpose}", "", usage, ""]
-    body = [*_sections(values, known, values), *_choices(known.groups, known)]
-    if topic != ALL and often:
+    if often and topic != ALL:
         top = [option for option in values if "." not in option]
-        first = dict.fromkeys(option.partition(".")[0] for option in values if "." in option)
+        first = [option.partition(".")[0] for option in values if "." in option]
         groups = [group for group in dict.fromkeys([*first, *known.groups]) if group != HYDRA]
         body = ["Options of the whole command", *_rows(known, values, top), ""]
         body += ["Options used most", *_rows(known, values, often), ""]
         body += [f"Groups: wordless {name} --help GROUP shows the options of a group, --help {ALL} every option"]
-        body += [*_rows(known, {group: _choice(known.groups.get(group)) for group in groups}, groups), ""]
+        body += [*_rows(known, {group: _choice(group, known) for group in groups}, groups), ""]
+    else:
+        body = [*_sections(values, known, values), *_choices(known.groups, known)]
     notes = [*known.notes.splitlines(), ""] if known.notes else []
     return "\n".join([*begin, *body, *notes, FOOTER])
 
 
 def _composed(name: str, words: Sequence[str]) -> tuple[Index, dict[str, str]]:
-    """Return the options of a command with the choices that were made, and the value of each option as shown."""
-    switches, options = separate(words)
+    """Return the options of a command with the choices that were made, and the value of each option."""
     known = index(name)
+    arguments = prepare(words, known)
     with initialize_config_module("conf", version_base="1.3"):
-        words = [part for switch in switches for part in switch.split("=", 1)]
-        folders = [Path(value).absolute() for switch, value in pairwise(words) if switch in CONFIG_DIR]
-        searched = [f"hydra.searchpath=[{quote(f'file://{folder}')}]" for folder in folders]  # as --config-dir says
-        config = compose(name, overrides=[*searched, *options], return_hydra_config=True)
+        folder = arguments.config_dir and f"file://{Path(arguments.config_dir).absolute()}"
+        searched = [f"hydra.searchpath=[{quote(folder)}]"] if folder else []  # as --config-dir says
+        config = compose(name, overrides=[*searched, *arguments.overrides], return_hydra_config=True)
     made = config.hydra.runtime.choices
     known = replace(known, groups={key: replace(group, chosen=str(made[key])) for key, group in known.groups.items()})
     for group in known.groups.values():
         if own := group.variants.get(group.chosen):
             known = replace(known, options=known.options | own.options, sections=known.sections | own.sections)
-    hydra = {key: option.value for key, option in known.options.items() if key.startswith(f"{HYDRA}.")}
+    hydra = {key: OmegaConf.select(config, key) for key in known.options if key.startswith(f"{HYDRA}.")}
     with open_dict(config):
         del config[HYDRA]
-    values = {key: format_value(value) for key, value in leaves(plain(config, resolve=True))}
-    given = {key: value for key, _, value in (word.partition("=") for word in options) if key in hydra}
-    return known, {**values, **hydra, **given}
+    values = {**dict(leaves(plain(config, resolve=True))), **hydra}
+    return known, {key: written_value(value) for key, value in values.items()}
 
 
 def _sections(names: Iterable[str], known: Index, values: Mapping[str, str]) -> Iterator[str]:
@@ -116,31 +113,17 @@ def _choices(names: Iterable[str], known: Index) -> Iterator[str]:
 
 def _rows(known: Index, values: Mapping[str, str], names: Iterable[str]) -> Iterator[str]:
     """Give the lines of a table of options or groups, with their values and explanations."""
-    described: Mapping[str, Group | Option] = {**known.groups, **known.options}
-    explained = known.sections | {name: each.explanation for name, each in described.items()}
+    explained = dict(known.sections)
+    explained.update((name, each.explanation) for name, each in (*known.groups.items(), *known.options.items()))
     return _table((name, values.get(name, ""), explained.get(name, "")) for name in names)
 
 
-def _choice(group: Group | None) -> str:
-    if group is None:
+def _choice(name: str, known: Index) -> str:
+    """Write the choice of a group and the others."""
+    if (group := known.groups.get(name)) is None:
         return ""
     others = [choice for choice in group.choices if choice != group.chosen]
     return f"{group.chosen} ({len(others)} others)" if len(others) > MANY else " | ".join([group.chosen, *others])
-
-
-def format_value(value: object) -> str:
-    """Write a value as on the command line."""
-    match value:
-        case None | bool():
-            return "null" if value is None else str(value).lower()
-        case "???":
-            return "(required)"
-        case str():
-            return value or '""'
-        case list():
-            return f"[{', '.join(map(format_value, value))}]"
-        case _:
-            return str(value)
 
 
 def _table(rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
@@ -149,12 +132,12 @@ def _table(rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
     width = min(shutil.get_terminal_size((WIDEST, 24)).columns, WIDEST)
     first = min(max((len(name) for name, _, _ in table), default=0), LONGEST_NAME)
     second = min(max((len(value) for _, value, _ in table), default=0), LONGEST_VALUE)
-    begin = " " * (2 + first + 2 + (second + 2 if second else 0))
+    indent = 4 + first + (second + 2 if second else 0)
     for name, value, explanation in table:
         row = f"  {name:<{first}}  {value:<{second}}".rstrip()
-        lines = textwrap.wrap(explanation, max(width - len(begin), 30)) or [""]
-        if len(row) + 2 > len(begin):
+        if len(row) + 2 > indent:
             yield row
-        else:
-            yield (f"{row:<{len(begin)}}" + lines.pop(0)).rstrip()
-        yield from (begin + line for line in lines if line)
+            row = ""
+        for line in textwrap.wrap(explanation, max(width - indent, 30)) or [""]:
+            yield f"{row:<{indent}}{line}".rstrip()
+            row = ""

@@ -1,7 +1,8 @@
 """The options of every command, read from the fields of its dataclass (wordless/base/options.py).
 
-Help, completion, refusals and the page of options read this index. ``conf/`` adds presets: files that set several
-options at once. Neither Hydra nor PyTorch is imported, because shells ask for completions while a user types.
+Help, completion, refusals, the page of options, and the config that Hydra composes read this index. ``conf/`` adds
+presets: files that set several options at once. Neither Hydra nor PyTorch is imported, because shells ask for
+completions while a user types.
 """
 
 import dataclasses
@@ -35,23 +36,33 @@ class Option:
     name: str  # dotted, as on the command line
     default: object  # plain: null, number, text, list or mapping
     explanation: str
-    values: tuple[str, ...] = ()  # those that have names
-    kind: object = None  # its type
-    meaning: Meaning | None = None  # None: of Hydra, or of several choices that differ
-    verbatim: bool = False  # whether the value is one text or path, in which no character has a meaning for Hydra
-    # such as body=ast -> the option with this choice; empty if all choices that have it mean the same
-    choices: Mapping[str, "Option"] = field(default_factory=dict)
+    kind: object = str  # its type
+    meaning: Meaning | None = None  # None: of Hydra
 
     @property
     def value(self) -> str:
         """The default as on the command line."""
-        return MISSING if self.default is REQUIRED else written_value(self.default)
+        return written_value(self.default)
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The values that have names."""
+        if self.kind is bool:
+            return "true", "false"
+        return tuple(map(str, (self.meaning and self.meaning.choices) or _names(self.kind)))
+
+    @property
+    def verbatim(self) -> bool:
+        """Whether the value is one text or path, in which no character has a meaning for Hydra."""
+        kinds = get_args(self.kind) if get_origin(self.kind) in (Union, UnionType) else (self.kind,)
+        several = any(get_origin(each) not in (None, Literal) for each in kinds)
+        return not several and (str in kinds or Path in kinds)
 
 
-HYDRA_FOLDERS = (  # options of Hydra itself that a run has a use for
-    Option(name="hydra.run.dir", default=f"runs/{TIME}", explanation="folder of the run"),
-    Option(name="hydra.sweep.dir", default=f"multirun/{TIME}", explanation="folder of a sweep"),
-)
+HYDRA_FOLDERS = {  # options of Hydra itself that a run has a use for
+    "hydra.run.dir": Option(name="hydra.run.dir", default=f"runs/{TIME}", explanation="folder of the run"),
+    "hydra.sweep.dir": Option(name="hydra.sweep.dir", default=f"multirun/{TIME}", explanation="folder of a sweep"),
+}
 
 
 def written_value(value: object) -> str:
@@ -62,7 +73,7 @@ def written_value(value: object) -> str:
         case dict():
             return f"{{{', '.join(f'{key}: {written_value(each)}' for key, each in value.items())}}}"
         case _:
-            return written(value, most=None)
+            return "(required)" if value == MISSING else written(value, most=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +88,7 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Index:
-    """The options of a command."""
+    """The options of a command; of an option that several variants have, that of the first."""
 
     notes: str = ""  # docstring of the dataclass after its first line: details and examples
     options: dict[str, Option] = field(default_factory=dict)
@@ -96,8 +107,7 @@ def index(command: str) -> Index:
     if command not in COMMANDS:
         return Index()
     found = index_of(options_class(command))
-    hydra = {each.name: each for each in HYDRA_FOLDERS if command == "run"}
-    return replace(found, options=found.options | hydra)
+    return replace(found, options=found.options | HYDRA_FOLDERS) if command == "run" else found
 
 
 @cache
@@ -112,8 +122,7 @@ def options_class(command: str) -> type:
 def index_of(cls: type) -> Index:
     """Read the options of a dataclass."""
     lines = (cls.__doc__ or "").strip().splitlines()[1:]
-    notes = "\n".join(line.removeprefix("    ") for line in lines).strip()
-    found = Index(notes=notes)
+    found = Index(notes="\n".join(line.removeprefix("    ") for line in lines).strip())
     _collect(found, cls, cls, {}, "")
     for name, (chosen, explanation) in getattr(cls, "presets", {}).items():
         found.groups[name] = Group(chosen=chosen, explanation=explanation, choices=dict(presets(name)))
@@ -131,58 +140,50 @@ def _collect(found: Index, root: type, cls: type, values: Mapping[str, object], 
         made = each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
         default = values.get(each.name, made)
         inner = meaning.given_as or (type(default) if dataclasses.is_dataclass(default) else None)
-        if meaning.variants is not None:
-            _collect_variants(found, root, name, meaning)
-        elif inner is not None:
-            if meaning.group:
-                choices = {meaning.group: DEFAULT_PRESET, **dict(presets(name))}
-                found.groups[name] = Group(chosen=meaning.group, explanation=meaning.text, choices=choices)
-            found.sections[name] = meaning.text
+        if inner is None:
+            found.options[name] = _option(root, name, default, meaning, types[each.name])
+            continue
+        found.sections[name], variants = meaning.text, dict[str, Index]()
+        if meaning.variants is None:
+            choices = {meaning.group: DEFAULT_PRESET}
             given = vars(default) if dataclasses.is_dataclass(default) and isinstance(default, inner) else {}
             _collect(found, root, inner, given, name)
         else:
-            found.options[name] = _option(root, name, default, meaning, types[each.name])
+            choices = {choice: (of.__doc__ or "").strip().partition("\n")[0] for choice, of in meaning.variants.items()}
+            variants = {choice: _variant(root, name, choice, of) for choice, of in meaning.variants.items()}
+            for variant in variants.values():
+                found.sections.update(variant.sections | found.sections)
+                for key, own in variant.options.items():
+                    first = found.options.setdefault(key, own)
+                    found.options[key] = replace(first, kind=Union[first.kind, own.kind])  # noqa: UP007  a text in types
+        if meaning.group:
+            choices |= dict(presets(name))
+            group = Group(chosen=meaning.group, explanation=meaning.text, choices=choices, variants=variants)
+            found.groups[name] = group
 
 
-def _collect_variants(found: Index, root: type, name: str, meaning: Meaning) -> None:
-    """Add the options of every dataclass that may stand in a field; those that differ have their choices."""
-    variants = {choice: Index() for choice in meaning.variants or {}}
-    for choice, cls in (meaning.variants or {}).items():
-        chooses = Option(name=f"{name}.name", default=choice, explanation=f"{name}=NAME chooses it")
-        variants[choice].options[chooses.name] = chooses
-        _collect(variants[choice], root, cls, {}, name)
-    for option in dict.fromkeys(key for each in variants.values() for key in each.options):
-        having = {choice: each.options[option] for choice, each in variants.items() if option in each.options}
-        first, alike = next(iter(having.values())), len({(one.value, one.explanation) for one in having.values()}) == 1
-        choices = {} if alike else {f"{name}={choice}": each for choice, each in having.items()}
-        verbatim = any(each.verbatim for each in having.values())
-        own = first.meaning if alike else None
-        found.options[option] = replace(first, meaning=own, verbatim=verbatim, choices=choices)
-    docs = {choice: (cls.__doc__ or "").strip().splitlines()[0] for choice, cls in (meaning.variants or {}).items()}
-    docs |= dict(presets(name))
-    found.groups[name] = Group(chosen=meaning.group, explanation=meaning.text, choices=docs, variants=variants)
-    found.sections[name] = meaning.text
-    for each in variants.values():
-        found.sections.update(each.sections | found.sections)
+def _variant(root: type, name: str, choice: str, cls: type) -> Index:
+    """Read the options of one of several dataclasses that may stand in a field."""
+    found, chooses = Index(), f"{name}.name"
+    found.options[chooses] = Option(name=chooses, default=choice, explanation=f"{name}=NAME chooses it")
+    _collect(found, root, cls, {}, name)
+    return found
 
 
 def _option(root: type, name: str, default: object, meaning: Meaning, kind: object) -> Option:
     """Describe the option of one field; ``typed`` and ``own_seeds`` of the command may give another default."""
-    explanation, typed = _explanation(meaning, kind), getattr(root, "typed", {}).get(name)
+    values = [*map(str, meaning.choices or choices_of(kind))]
+    listed = values if len(values) <= MOST_LISTED else [*values[:MOST_LISTED], "..."]
+    explanation = f"{' | '.join(listed)}: {meaning.text}" if values else meaning.text
+    bounds = meaning.range
+    if bounds is not None and bounds.least is not None and bounds.most is not None and bounds.most < MAX_SEED:
+        explanation = f"{explanation} ({bounds})"
+    typed = getattr(root, "typed", {}).get(name)
     if typed is not None:
         default, explanation = typed.default, f"{explanation}; {typed.note}" if typed.note else explanation
     if name.endswith(".seed") and name not in getattr(root, "own_seeds", (name,)):
         default = "${seed}"
-    values = ("true", "false") if kind is bool else tuple(map(str, meaning.choices or _names(kind)))
-    return Option(
-        name=name,
-        default=plain_value(default),
-        explanation=explanation,
-        values=values,
-        kind=kind,
-        meaning=meaning,
-        verbatim=is_verbatim(kind),
-    )
+    return Option(name=name, default=plain_value(default), explanation=explanation, kind=kind, meaning=meaning)
 
 
 def plain_value(value: object) -> object:
@@ -195,29 +196,13 @@ def plain_value(value: object) -> object:
         case Mapping():
             return {str(key): plain_value(each) for key, each in value.items()}
         case _:
-            return value
-
-
-def _explanation(meaning: Meaning, kind: object) -> str:
-    values = [*map(str, meaning.choices or choices_of(kind))]
-    listed = values if len(values) <= MOST_LISTED else [*values[:MOST_LISTED], "..."]
-    choices = f"{' | '.join(listed)}: " if values else ""
-    bounds = meaning.range
-    limits = bounds is not None and bounds.least is not None and bounds.most is not None and bounds.most < MAX_SEED
-    return f"{choices}{meaning.text}{f' ({bounds})' if limits else ''}"
+            return MISSING if value is REQUIRED else value
 
 
 def _names(kind: object) -> Iterator[object]:
     """Give the values of a type that have names; it may take others, too."""
     for each in get_args(kind):
         yield from (each,) if get_origin(kind) is Literal else _names(each)
-
-
-def is_verbatim(kind: object) -> bool:
-    """Return whether a type takes one text or path: such a value needs no quotes, whatever characters it has."""
-    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-    several = any(get_origin(each) not in (None, Literal) for each in kinds)
-    return not several and (str in kinds or Path in kinds)
 
 
 def nested(options: Iterable[Option]) -> dict[str, object]:
@@ -228,7 +213,7 @@ def nested(options: Iterable[Option]) -> dict[str, object]:
         inner: Any = values
         for place in places:
             inner = inner.setdefault(place, {})
-        inner[last] = MISSING if each.default is REQUIRED else each.default
+        inner[last] = each.default
     return values
 
 

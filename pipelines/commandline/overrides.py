@@ -1,4 +1,4 @@
-"""The words of the command line: as the user typed them, and prepared for Hydra, or refused.
+"""The words of the command line, prepared for Hydra or refused.
 
 Hydra's grammar gives meaning to spaces, commas, parentheses, brackets, quotes, backslashes and ``=``, all of which
 occur in paths and in patterns of file names. Values of options that hold paths or patterns are therefore quoted first,
@@ -10,11 +10,11 @@ import os
 import re
 import shlex
 import sys
+from argparse import ArgumentError, Namespace
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
-from itertools import pairwise
+from contextlib import suppress
 
+from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
@@ -27,60 +27,37 @@ from wordless.base.errors import InputError
 from wordless.base.text import suggestion
 
 HYDRA_PATHS = frozenset({"hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"})
-# Switches of which one is given at most, those that take a value, and all of Hydra's.
-MODES = frozenset({"-r", "--run", "-m", "--multirun", "-c", "--cfg", "-i", "--info", "-sc", "--shell-completion"})
-SWITCHES_WITH_VALUE = frozenset(
-    {"-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"}
-    | {"-i", "--info"}
-)
-SWITCHES = MODES | SWITCHES_WITH_VALUE | {"-h", "--help", "--hydra-help", "--version", "--resolve"}
-
+MODES = {"run": "--run", "multirun": "-m", "cfg": "--cfg", "info": "--info", "shell_completion": "-sc"}
 QUOTED = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 ALREADY_QUOTED = re.compile(rf"{QUOTED}(?:,{QUOTED})*", re.DOTALL)
 NOT_PLAIN = re.compile(r"[^\w/.+$%*@?| -]|^\s|\s$|^$", re.ASCII)  # texts in lists and groups that need quotes
-_TYPED: ContextVar[tuple[str, ...] | None] = ContextVar("_TYPED", default=None)
-
-
-@contextmanager
-def remember(words: Sequence[str]) -> Iterator[None]:
-    """Remember the words as the shell passed them while a command runs: `prepare` changes ``sys.argv`` for Hydra."""
-    token = _TYPED.set(tuple(words))
-    try:
-        yield
-    finally:
-        _TYPED.reset(token)
 
 
 def command_line(command: str) -> str:
     """Return ``wordless <command>`` with the words that the user typed, quoted for a shell."""
-    words = _TYPED.get()
-    return shlex.join(["wordless", command, *(sys.argv[1:] if words is None else words)])
+    return shlex.join(["wordless", command, *sys.argv[1:]])
 
 
-def prepare(words: Sequence[str], known: Index) -> list[str]:
-    """Return the words for Hydra: switches first, then options, with the values of texts and paths quoted.
+def prepare(words: Sequence[str], known: Index) -> Namespace:
+    """Return the arguments for Hydra: its switches, and ``overrides`` with the values of texts and paths quoted.
 
     Raises:
         InputError: a word is neither a switch nor an option of the command.
     """
-    switches, options = separate(words)
-    return [*switches, *(_prepared(word, known) for word in options)]
-
-
-def separate(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Divide the words into switches with their values, and options; argparse refuses options around a switch."""
-    switches, options = list[str](), list[str]()
-    for before, word in pairwise(["", *words]):
+    parser = get_args_parser()
+    parser.exit_on_error = parser.allow_abbrev = False
+    try:
+        arguments, others = parser.parse_known_intermixed_args(words)
+    except ArgumentError as error:
+        raise InputError(f"{error}; see --hydra-help") from error
+    for word in others:
         name, _, value = word.partition("=")
-        if word.startswith("-") and name not in SWITCHES:
-            meant = f"{name.lstrip('-').replace('-', '_')}={value or 'value'}"
-            raise InputError(f"{word} is not a switch; options are written without dashes: {meant} (see --help)")
-        own = word.startswith("-") or (before in SWITCHES_WITH_VALUE and "=" not in word)
-        (switches if own else options).append(word)
-    modes = [word for word in switches if word.partition("=")[0] in MODES]
-    if len(modes) > 1:
+        meant = f"{name.lstrip('-').replace('-', '_')}={value or 'value'}"
+        raise InputError(f"{word} is not a switch; options are written without dashes: {meant} (see --help)")
+    if len(modes := [switch for name, switch in MODES.items() if getattr(arguments, name)]) > 1:
         raise InputError(f"{' and '.join(modes)} do not go together; leave one of them out")
-    return switches, options
+    arguments.overrides = [_prepared(word, known) for word in arguments.overrides]
+    return arguments
 
 
 def _prepared(word: str, known: Index) -> str:
@@ -106,16 +83,11 @@ def quote(value: str) -> str:
     """Quote a value as a string of Hydra's grammar; null, empty and quoted values stay as they are."""
     if value.lower() in ("", "null") or ALREADY_QUOTED.fullmatch(value):
         return value
-    return QuotedString(text=without_interpolation(value), quote=Quote.single).with_quotes()
-
-
-def without_interpolation(text: str) -> str:
-    r"""Escape ``${`` (as ``\${``, with backslashes before it doubled) unless the text is well formed."""
     try:
-        parse(text)
-    except GrammarParseError:
-        return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
-    return text
+        parse(value)
+    except GrammarParseError:  # what is no interpolation is escaped: ${ as \${, with backslashes before it doubled
+        value = re.sub(r"(\\*)\$\{", r"\1\1\\${", value)
+    return QuotedString(text=value, quote=Quote.single).with_quotes()
 
 
 def parse_values(words: Sequence[str]) -> dict[str, tuple[str, ...]]:

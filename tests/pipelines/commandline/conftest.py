@@ -63,9 +63,10 @@ def task(config):
     print(json.dumps(config, sort_keys=True))
     assert "HYDRA_FULL_ERROR" not in os.environ or config["wish"] is None
 
-texts = ("store.root", "corpus.root", "begin", "name")
+texts = ("store.root", "corpus.root", "begin", "name", "hydra.run.dir", "hydra.sweep.dir")
 others = ("wish", "seed", "corpus.pattern", "tokenizer.codebook_size", "tokenizer.kind")
-named = {each: Option(name=each, default=None, explanation="", verbatim=each in texts) for each in (*texts, *others)}
+kinds = {**dict.fromkeys(texts, str), **dict.fromkeys(others, int)}
+named = {each: Option(name=each, default=None, explanation="", kind=kind) for each, kind in kinds.items()}
 main = command("try", task, options=Index(options=named, groups={"corpus": Group(chosen="digits", explanation="")}))
 if __name__ == "__main__":
     main()

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.commandline.outputs import make_new
-from pipelines.commandline.overrides import parse_values, remember, spell
+from pipelines.commandline.overrides import parse_values, spell
 from pipelines.commandline.run_folders import (
     LOG,
     link_latest,
@@ -264,7 +264,7 @@ def test_the_latest_run_is_a_link_that_moves_with_its_folder(tmp_path: Path) -> 
 
 
 def failing(folder: Path, error: BaseException) -> None:
-    with remember(["lm=tiny", "name=a b"]), logged(folder):
+    with logged(folder):
         Terminal(log=folder / LOG).say("computing lm")
         raise error
 
@@ -278,7 +278,10 @@ def failing(folder: Path, error: BaseException) -> None:
     ],
     ids=str,
 )
-def test_the_log_ends_with_the_error(tmp_path: Path, error: BaseException, told: str) -> None:
+def test_the_log_ends_with_the_error(
+    tmp_path: Path, error: BaseException, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["wordless run", "lm=tiny", "name=a b"])
     with pytest.raises(type(error)):
         failing(tmp_path, error)
     log = (tmp_path / LOG).read_text()

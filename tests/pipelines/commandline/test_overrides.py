@@ -24,7 +24,7 @@ AWKWARD = [
 
 def arrives(value: str) -> object:
     """The value that a config holds after Hydra has parsed the prepared word."""
-    (word,) = prepare([f"corpus.root={value}"], RUN)
+    (word,) = prepare([f"corpus.root={value}"], RUN).overrides
     parsed = OverridesParser.create().parse_override(word)
     assert not parsed.is_sweep_override()
     again = OverridesParser.create().parse_override(f"corpus.root={parsed.get_value_element_as_str()}")
@@ -54,7 +54,7 @@ def test_home_is_expanded() -> None:
 
 @pytest.mark.parametrize("value", ["'a b'", '"a,b"', "'a','b'", "null", ""])
 def test_what_was_quoted_for_hydra_stays(value: str) -> None:
-    assert prepare([f"corpus.root={value}"], RUN) == [f"corpus.root={value}"]
+    assert prepare([f"corpus.root={value}"], RUN).overrides == [f"corpus.root={value}"]
 
 
 def test_interpolations_keep_their_meaning(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,17 +63,17 @@ def test_interpolations_keep_their_meaning(monkeypatch: pytest.MonkeyPatch) -> N
     assert arrives("/data/\\${x}") == "/data/${x}"  # OmegaConf's own way to write it as it stands
 
 
-def test_only_paths_and_columns_are_quoted_and_switches_come_first() -> None:
+def test_only_paths_and_columns_are_quoted_and_switches_may_stand_anywhere() -> None:
     words = ["tokenizer.codebook_size=16,64", "++corpus.root=a b", "hydra.run.dir=a (1)", "+lmm.new=a b"]
     quoted = ["tokenizer.codebook_size=16,64", "++corpus.root='a b'", "hydra.run.dir='a (1)'", "+lmm.new=a b"]
-    assert prepare(words, RUN) == quoted
-    words = ["seed=1", "-m", "quick=true", "--config-dir", "x", "--package", "workers=3", "-p", "all"]
-    switches = ["-m", "--config-dir", "x", "--package", "-p", "all"]
-    assert prepare(words, RUN) == [*switches, "seed=1", "quick=true", "workers=3"]
+    assert prepare(words, RUN).overrides == quoted
+    arguments = prepare(["seed=1", "-m", "quick=true", "--config-dir", "x", "workers=3", "-p", "all"], RUN)
+    assert arguments.overrides == ["seed=1", "quick=true", "workers=3"]
+    assert (arguments.multirun, arguments.config_dir, arguments.package) == (True, "x", "all")
     words = ["lm=3", "++corpus=true", "lm=tiny", "seed=3"]  # Hydra lists the presets for a text, not for a number
-    assert prepare(words, RUN) == ["lm='3'", "++corpus='true'", "lm=tiny", "seed=3"]
+    assert prepare(words, RUN).overrides == ["lm='3'", "++corpus='true'", "lm=tiny", "seed=3"]
     words = ["corpus.columns.audio=1", "corpus.columns.start=Begin Time (s)", "corpus.columns.label=[tempo,key]"]
-    assert prepare(words, RUN) == [
+    assert prepare(words, RUN).overrides == [
         "corpus.columns.audio='1'", "corpus.columns.start='Begin Time (s)'", "corpus.columns.label=[tempo,key]"
     ]  # fmt: skip
 
@@ -85,6 +85,8 @@ def test_only_paths_and_columns_are_quoted_and_switches_come_first() -> None:
         ("--seed", "seed=value"),
         ("--store-root=x", "store_root=x"),
         ("smoke", "OPTION=VALUE"),
+        ("--cfg=jobs", r"--cfg\b.*\bjob\b"),
+        ("--con=x", r"--con=x\b"),
         ("lm.gpt.layres=3", r"\blm\.gpt\.layers\?"),
     ],
 )

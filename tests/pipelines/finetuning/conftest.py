@@ -67,4 +67,4 @@ def write_tones(root: Path, label: Callable[[str], str] = str, clips: int = 9) -
 
 def composed(*words: str) -> dict[str, object]:
     """The config of ``wordless finetune`` with these words, after those of a quick training."""
-    return config_of("finetune", *prepare((*QUICK, *words), index("finetune")))
+    return config_of("finetune", *prepare((*QUICK, *words), index("finetune")).overrides)

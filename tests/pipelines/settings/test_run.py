@@ -179,5 +179,5 @@ def test_lines_of_the_documents_suit_their_number_of_processes(
 ) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("WORLD_SIZE", str(processes))
-    settings = run_settings(config_of("run", *prepare(options, index("run"))))
+    settings = run_settings(config_of("run", *prepare(options, index("run")).overrides))
     assert settings.trains_lm
