@@ -106,8 +106,10 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
                 source = provenance(command_line("run"), config, gang, models)
                 write_run_folder(session, corpus, unlabelled, settings, made, source)
                 if session.tracking.kinds:
+                    from pipelines.pages.report import report_pictures  # matplotlib takes its time to import
+
                     files = [path for path in (folder / name for name in FILES) if path.is_file()]
-                    session.tracking.conclude(figures(read_results(folder)), files)
+                    session.tracking.conclude(figures(read_results(folder)), files, report_pictures(folder))
 
 
 def rates(settings: RunSettings) -> str:

@@ -474,6 +474,6 @@ def write_results(
     model.save_pretrained(folder, front_end=study.source.folder)
     named = {f"{row['of']}/{each['name']}": each["value"] for row in table for each in row["figures"]}
     known = {name: value for name, value in named.items() if value is not None}
-    session.tracking.conclude(known, [folder / name for name in (FIGURES, TABLE, PREDICTIONS)])
+    session.tracking.conclude(known, [folder / name for name in (FIGURES, TABLE, PREDICTIONS)], pictures={})
     print_table(head, cells)
     session.terminal.say(f"model     {folder}; the figures are in {FIGURES} and {TABLE}")

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from pipelines.methods.table import METHODS
 from pipelines.pages.charts import (
@@ -19,7 +20,9 @@ from pipelines.pages.charts import (
     GREEN,
     MUTED,
     ORANGE,
+    Picture,
     curves_svg,
+    draw_pictures,
     draw_series,
     finish_panel,
     look,
@@ -97,7 +100,11 @@ def write_report(folder: Path) -> Path:
         trainings={of: training_chart(of, each) for of, each in trainings if of not in results.get("curves", {})},
         charts=dict(report_charts(results)),
         pictures=list(method_pictures(comparison)) if comparison else [],
-        reconstructions=[*_reconstructions(folder, results, pictures)],
+        reconstructions=[
+            (name, spectrogram_chart(images, name=chart, title=title, height=RECONSTRUCTION_HEIGHT))
+            for number, name, images in _reconstructions(folder, results, pictures)
+            for chart, title in [(f"reconstruction-{number}", f"Log-mel spectrograms and codes of {name}")]
+        ],
         code_sounds=[*code_sounds(results)],
         players=players,
         picture=picture,
@@ -191,12 +198,19 @@ def training_chart(of: str, records: Mapping[str, TrainingRecord], unigram_perpl
     return curves_svg(figure, name=f"training-{of}", title=f"Training curves of the {full_name(of)}")
 
 
-def _reconstructions(folder: Path, results: Results, pictures: Pictures) -> Iterator[tuple[str, Markup]]:
-    """Draw what the tokenizer keeps of each clip that has pictures, by the name of the clip."""
+def report_pictures(folder: Path) -> dict[str, Figure]:
+    """Draw what the tokenizer keeps of each clip that has pictures, by its number and name, for trackers."""
+    figures = {}
+    for number, name, images in _reconstructions(folder, read_results(folder), read_pictures(folder)):
+        figures[f"{number + 1} {name}"] = figure = Figure(layout="constrained")
+        draw_pictures(figure, images)
+    return figures
+
+
+def _reconstructions(folder: Path, results: Results, pictures: Pictures) -> Iterator[tuple[int, str, list[Picture]]]:
+    """Give number, name and spectrograms of each clip that has pictures."""
     for number, clip in enumerate(results.get("listening", {}).get("clips", [])[:MAX_PICTURES]):
         if f"{number}:codes" in pictures:
             seconds = soundfile.info(sound_path(folder, f"{number}_original.wav")).duration
             size = count_codes(results) or int(pictures[f"{number}:codes"].max(initial=0)) + 1
-            images, name = reconstruction(number, pictures, seconds=seconds, largest=size - 1), clip_name(clip)
-            title, chart = f"Log-mel spectrograms and codes of {name}", f"reconstruction-{number}"
-            yield name, spectrogram_chart(images, name=chart, title=title, height=RECONSTRUCTION_HEIGHT)
+            yield number, clip_name(clip), reconstruction(number, pictures, seconds=seconds, largest=size - 1)

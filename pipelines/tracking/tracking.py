@@ -1,6 +1,6 @@
-"""What a run tells TensorBoard, MLflow and Weights & Biases: its curves, figures and files.
+"""What a run tells TensorBoard, MLflow and Weights & Biases: its curves, figures, pictures and files.
 
-Each library has a class with what differs between them: ``last`` is the last step that the library holds of a curve,
+Each library has a class with the calls that it wants: ``last`` is the last step that the library holds of a curve,
 ``add`` appends points, ``conclude`` records what the run came to, ``close`` its state. Any of them may raise.
 """
 
@@ -19,24 +19,38 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from functools import partial
 from importlib.util import find_spec
-from itertools import islice
 from math import isfinite
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from uuid import uuid4
 
 from wordless.base.errors import InputError
 from wordless.base.files import remove, write_aside
+from wordless.base.saved_models import first_line
 from wordless.base.text import suggestion
 from wordless.base.values import build, leaves
 from wordless.training.options import FitConfig, Point
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 State = Literal["finished", "failed", "killed"]
 CurvePoint: TypeAlias = tuple[int, dict[str, float]]  # step, and the known and finite values by name
 Figures: TypeAlias = Mapping[str, float]  # by names such as "lm/perplexity"
 Files: TypeAlias = Sequence[Path]  # that exist, such as the report
+Pictures: TypeAlias = "Mapping[str, Figure]"  # by title
+Say = Callable[[str], None]
 FOLDER: Final = "tracking"  # in a run folder
+EVENTS, RUN = "tensorboard", "run"  # in a run folder, and in `EVENTS`
+LOSSES = {"train_loss": "train", "validation_loss": "validation"}  # both in one chart of TensorBoard
+ID = "wordless.id"  # tag of a run in MLflow
+FORBIDDEN = re.compile(r"[^\w.\- :/]")  # in MLflow's names of metrics, parameters and files
+DEFAULTS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's own seven take minutes where there is no network
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # seconds
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,23 +74,17 @@ class TrackedRun:
         return path.read_text()
 
 
-EVENTS = "tensorboard"  # in a run folder
-RUN = "run"  # in `EVENTS`
-LOSSES = {"train_loss": "train", "validation_loss": "validation"}  # both in one chart
-
-
 class TensorBoard:
     """Event files in the folder ``tensorboard`` of a run.
 
     Each training has a folder: one log of training losses, one of validation losses, and one of everything else. The
-    folder ``run`` has the options and figures.
+    folder ``run`` has the options, figures and pictures.
     """
 
-    title, extra, everywhere = "TensorBoard", None, True  # each process that trains may write its own files
+    title, everywhere = "TensorBoard", True  # each process that trains may write its own files
 
     def __init__(self, run: TrackedRun) -> None:
-        self._run = run
-        self._root = run.folder / EVENTS
+        self._run, self._root = run, run.folder / EVENTS
         self._writers: dict[str, Any] = {}  # SummaryWriter, untyped; of one training at a time: each has threads
 
     def last(self, curve: str) -> int:
@@ -91,23 +99,22 @@ class TensorBoard:
     def add(self, curve: str, points: Sequence[CurvePoint]) -> None:
         writer = self._writer(curve)
         for step, values in points:
-            losses = {log: values[name] for name, log in LOSSES.items() if name in values}
-            writer.add_scalars("loss", losses, step)
-            for name, value in values.items():
-                if name not in LOSSES:
-                    writer.add_scalar(name, value, step)
+            writer.add_scalars("loss", {LOSSES[name]: value for name, value in values.items() if name in LOSSES}, step)
+            for name in values.keys() - LOSSES.keys():
+                writer.add_scalar(name, values[name], step)
         writer.flush()
 
-    def conclude(self, figures: Figures, files: Files) -> None:
+    def conclude(self, figures: Figures, files: Files, pictures: Pictures) -> None:
         remove(self._root / RUN)
         writer, run = self._writer(RUN), self._run
-        commit = f", commit {run.commit}" if run.commit else ""
-        about = (f"`{run.command}`", f"Wordless {run.version}{commit}", f"folder {run.folder.absolute()}")
-        writer.add_text("run", "\n\n".join(about))
-        writer.add_text("config", f"```\n{json.dumps(run.config, indent=1, sort_keys=True)}\n```")
         rows = "\n".join(f"| {name} | {value:.6g} |" for name, value in figures.items())
+        commit = f", commit {run.commit}" if run.commit else ""
+        writer.add_text("run", f"`{run.command}`\n\nWordless {run.version}{commit}\n\nfolder {run.folder.absolute()}")
+        writer.add_text("config", f"```\n{json.dumps(run.config, indent=1, sort_keys=True)}\n```")
         writer.add_text("figures", f"| figure | value |\n|---|---|\n{rows}")
         writer.add_text("files", "\n".join(f"- {file.absolute()}" for file in files))
+        for title, picture in pictures.items():
+            writer.add_figure(title, picture)
 
     def close(self, state: State) -> None:
         if RUN not in self._writers:
@@ -126,17 +133,6 @@ class TensorBoard:
         return self._writers[folder]
 
 
-ID = "wordless.id"  # tag of a run
-STATES: dict[State, str] = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
-MOST_METRICS, MOST_PARAMETERS = 1000, 100  # of one request
-FORBIDDEN = re.compile(r"[^\w.\- :/]")  # in names of metrics and parameters
-DEFAULTS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's own seven take minutes where there is no network
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # seconds
-}
-
-
 class Mlflow:
     """A run of an experiment in MLflow, new or continued, on a server or in a database of this machine.
 
@@ -144,7 +140,7 @@ class Mlflow:
     MLFLOW_EXPERIMENT_NAME, else ``wordless``.
     """
 
-    title, extra, everywhere = "MLflow", "mlflow", False
+    title, everywhere = "MLflow", False
 
     def __init__(self, run: TrackedRun) -> None:
         for name, value in DEFAULTS.items():
@@ -176,40 +172,40 @@ class Mlflow:
         }
         known = {name: value for name, value in tags.items() if value}
         self._id = client.create_run(experiment, run_name=run.name, tags=known).info.run_id
-        params = (Param(FORBIDDEN.sub("_", name), str(value)) for name, value in leaves(run.config))
-        while batch := list(islice(params, MOST_PARAMETERS)):
-            client.log_batch(self._id, params=batch)
+        client.log_batch(self._id, params=[Param(_allowed(name), str(value)) for name, value in leaves(run.config)])
 
     def last(self, curve: str) -> int:
-        name = FORBIDDEN.sub("_", f"{curve}/train_loss")
-        if name not in self._client.get_run(self._id).data.metrics:
-            return -1
-        return max(int(each.step) for each in self._client.get_metric_history(self._id, name))
+        name = _allowed(f"{curve}/train_loss")
+        known = name in self._client.get_run(self._id).data.metrics
+        return max(int(each.step) for each in self._client.get_metric_history(self._id, name)) if known else -1
 
     def add(self, curve: str, points: Sequence[CurvePoint]) -> None:
         self._log((f"{curve}/{name}", value, step) for step, values in points for name, value in values.items())
 
-    def conclude(self, figures: Figures, files: Files) -> None:
-        """Log figures that are new or have changed, the options and files."""
+    def conclude(self, figures: Figures, files: Files, pictures: Pictures) -> None:
+        """Log figures that are new or have changed, the options, pictures and files."""
         known = self._client.get_run(self._id).data.metrics
-        self._log((name, value, 0) for name, value in figures.items() if known.get(FORBIDDEN.sub("_", name)) != value)
+        self._log((name, value, 0) for name, value in figures.items() if known.get(_allowed(name)) != value)
         self._client.log_dict(self._id, dict(self._run.config), "config.json")
         for path in files:
             self._client.log_artifact(self._id, str(path))
+        for title, picture in pictures.items():
+            self._client.log_figure(self._id, picture, f"pictures/{_allowed(title).replace('/', '_')}.png")
 
     def close(self, state: State) -> None:
-        self._client.set_terminated(self._id, status=STATES[state])
+        self._client.set_terminated(self._id, status=state.upper())
 
     def _log(self, metrics: Iterable[tuple[str, float, int]]) -> None:
         from mlflow.entities import Metric
 
         now = round(1000 * time.time())
-        each = (Metric(FORBIDDEN.sub("_", name), value, now, step) for name, value, step in metrics)
-        while batch := list(islice(each, MOST_METRICS)):
-            self._client.log_batch(self._id, metrics=batch)
+        each = [Metric(_allowed(name), value, now, step) for name, value, step in metrics]
+        self._client.log_batch(self._id, metrics=each)
 
 
-EXIT_CODES: dict[State, int] = {"finished": 0, "failed": 1, "killed": 130}
+def _allowed(name: str) -> str:
+    """Return a name as MLflow takes it."""
+    return FORBIDDEN.sub("_", name)
 
 
 class Wandb:
@@ -219,7 +215,7 @@ class Wandb:
     ``tracking`` of the run; WANDB_MODE, else online for a user who is logged in, and offline for all others.
     """
 
-    title, extra, everywhere = "Weights & Biases", "wandb", False
+    title, everywhere = "Weights & Biases", False
 
     def __init__(self, run: TrackedRun) -> None:
         import wandb
@@ -264,21 +260,22 @@ class Wandb:
         for step, values in points:
             self._wandb.log({f"{curve}/{key}": value for key, value in {"step": step, **values}.items()})
 
-    def conclude(self, figures: Figures, files: Files) -> None:
+    def conclude(self, figures: Figures, files: Files, pictures: Pictures) -> None:
+        from wandb import Image
+
         self._wandb.summary.update(dict(figures))
+        self._wandb.log({f"pictures/{title}": Image(picture) for title, picture in pictures.items()})
         for path in (Path(shutil.copy(file, self._wandb.dir)) for file in files):  # it would only link other folders
             self._wandb.save(path, base_path=self._wandb.dir, policy="now")
 
     def close(self, state: State) -> None:
         """Set the state of the run, and wait until the library has written everything."""
         self._wandb.summary["state"] = state
-        self._wandb.finish(exit_code=EXIT_CODES[state])
+        self._wandb.finish(exit_code=int(state != "finished"))
 
 
 Tracker: TypeAlias = TensorBoard | Mlflow | Wandb
 TRACKERS: dict[str, type[Tracker]] = {"tensorboard": TensorBoard, "mlflow": Mlflow, "wandb": Wandb}
-LONGEST_REASON = 200  # characters
-Say = Callable[[str], None]
 
 
 def require_trackers(names: Sequence[str]) -> None:
@@ -308,7 +305,7 @@ class Tracking:
         return LiveCurve(fit, partial(self.complete, training))
 
     def complete(self, training: str, points: Sequence[CurvePoint]) -> None:
-        """Have each tracker hold the curve of a training; ``points`` are all points so far."""
+        """Have each tracker hold these points of a training, and the first time all points so far."""
 
         def add(name: str, tracker: Tracker) -> None:
             last = self._last[name, training] if (name, training) in self._last else tracker.last(training)
@@ -318,9 +315,9 @@ class Tracking:
 
         self._each([*self.kinds], add)
 
-    def conclude(self, figures: Figures, files: Files) -> None:
+    def conclude(self, figures: Figures, files: Files, pictures: Pictures) -> None:
         """Record what the run came to, in place of what an earlier call recorded."""
-        self._each([*self.kinds], lambda _, tracker: tracker.conclude(figures, files))
+        self._each([*self.kinds], lambda _, tracker: tracker.conclude(figures, files, pictures))
 
     def close(self, state: State) -> None:
         """Say how the run ended, where there was anything to track, and wait for the trackers."""
@@ -339,9 +336,7 @@ class Tracking:
                 work(name, self._open[name])
             except Exception as error:  # of a library: a tracker may not cost a run
                 self._open.pop(name, None)
-                words = error.strerror if isinstance(error, OSError) else ""
-                line = " ".join((words or f"{type(error).__name__}: {error}").split())
-                reason = line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}..."
+                reason = f"{type(error).__name__}: {first_line(error)}"
                 rest = "the run goes on, and the same command adds what is missing"
                 self._say(f"WARNING   {self.kinds.pop(name).title} tracks no more ({reason}); {rest}")
 
@@ -353,23 +348,21 @@ class LiveCurve:
     """The points of a training that goes on, with its learning rate and its speed."""
 
     def __init__(self, fit: FitConfig, show: Callable[[Sequence[CurvePoint]], None]) -> None:
-        """Pass all points so far to ``show`` whenever there is a new one."""
+        """Pass the points of an earlier attempt to ``show``, and then each new one."""
         self._fit, self._show = fit, show
-        self._points: list[CurvePoint] = []
         self._before: tuple[int, float] | None = (0, time.monotonic())  # step and time of the point before
 
     def resume(self, points: Sequence[Point]) -> None:
         """Take the points of an earlier attempt; the next point has no speed, because some of its steps are older."""
-        self._points, self._before = [curve_point(point, self._fit) for point in points], None
+        self._before = None
         if points:
-            self._show(self._points)
+            self._show([curve_point(point, self._fit) for point in points])
 
     def add(self, point: Point) -> None:
         step, now = point["step"], time.monotonic()
         speed = (step - self._before[0]) / max(now - self._before[1], 1e-9) if self._before else None
         self._before = step, now
-        self._points.append(curve_point(point, self._fit, steps_per_second=speed))
-        self._show(self._points)
+        self._show([curve_point(point, self._fit, steps_per_second=speed)])
 
 
 def stored_points(curve: Sequence[Point], options: object) -> list[CurvePoint]:

@@ -32,6 +32,7 @@ class Record:
     figures: dict[str, float] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     report: str = ""
+    pictures: int = 0
 
 
 def read_tensorboard(folder: Path) -> Record:
@@ -50,6 +51,7 @@ def read_tensorboard(folder: Path) -> Record:
         record.config = json.loads(texts["config"].strip("`\n")) if "config" in texts else {}
         rows = [line.strip("| ").split(" | ") for line in texts.get("figures", "").splitlines()[2:]]
         record.figures = {name: float(value) for name, value in rows}
+        record.pictures = len(log.Tags()["images"])
         (report,) = [line[2:] for line in texts.get("files", "").splitlines() if line.endswith(".html")] or [""]
         record.report = Path(report).read_text() if report else ""
     return record
@@ -94,6 +96,7 @@ def read_mlflow(folder: Path) -> Record:
         figures={name: value for name, value in run.data.metrics.items() if name not in curves},
         config=load_dict(f"runs:/{run_id}/config.json") if "config.json" in artifacts else {},
         report=report,
+        pictures=len(client.list_artifacts(run_id, "pictures")) if "pictures" in artifacts else 0,
     )
 
 
@@ -124,6 +127,7 @@ def read_wandb(folder: Path) -> Record:
     record.curves = dict(history)
     report = paths[0].parent / "files/report.html"
     record.report = report.read_text() if report.exists() else ""
+    record.pictures = len([*(paths[0].parent / "files/media/images/pictures").rglob("*.png")])
     return record
 
 

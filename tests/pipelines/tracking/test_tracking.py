@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from pipelines.chain.chain import run_chain
@@ -112,7 +113,9 @@ class Place:
             entry = session.obtain(recipe, "a tiny model", make, files=[CURVE])
             report = self.folder / "report.html"
             report.write_text("<html>the report</html>")
-            tracking.conclude(FIGURES, [report])
+            figure = Figure()
+            figure.subplots().plot([1, 2])
+            tracking.conclude(FIGURES, [report], {"1 two/anna": figure})
         return entry
 
 
@@ -142,6 +145,7 @@ def require_whole(name: str, record: Record, entry: Entry) -> None:
     assert {key: record.figures[key] for key in figures} == pytest.approx(figures)
     assert {key: record.config[key] for key in CONFIG} == CONFIG
     assert (record.name, record.state, record.report) == ("x", "finished", "<html>the report</html>")
+    assert record.pictures == 1
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -276,7 +280,7 @@ def test_a_run_that_reuses_everything_is_recorded_whole(finished_run: FinishedRu
     assert {key: record.figures[key] for key in wanted} == pytest.approx(wanted, rel=1e-4)
     assert record.config["lm"]["fit"]["steps"] == 8
     assert record.report == (folder / "report.html").read_text()
-    assert (record.name, record.state) == ("x", "finished")
+    assert (record.name, record.state, record.pictures) == ("x", "finished", 1)
 
 
 @pytest.mark.slow
