@@ -5,7 +5,7 @@ import subprocess
 
 from tests.calling import ROOT
 
-LINES, LINES_OF_TESTS, OPTIONS = 48_932, 36_333, 438
+LINES, LINES_OF_TESTS, OPTIONS = 48_941, 36_341, 438
 
 
 def test_the_project_does_not_grow() -> None:
