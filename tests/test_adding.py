@@ -5,24 +5,27 @@ import json
 import re
 import sys
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import yaml
 
 from lm.options import GPTConfig
 from pipelines.commandline.options import index_of, nested
 from pipelines.methods.method import Method
 from tests.pasting import ROOT, environment, set_up
+from tests.pipelines.tiny import silent_session
 from tests.vocoder.sounds import random_table
 from vocoder.kinds import Kind
 from vocoder.options import Sampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
 from wordless.base.options import option
@@ -74,6 +77,18 @@ def test_the_kind_of_sound_makes_all_samples(imported: dict[str, ModuleType]) ->
     assert len(one) == codes.num_samples
     assert np.abs(one).max() > 0
     assert not np.array_equal(one, other)
+
+
+def test_the_stage_measures_training_clips(imported: dict[str, ModuleType], tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.array([0.25, -0.5, 0.0]), 8000)
+    clips = [
+        Clip(path="a.wav", num_samples=3, sample_rate=8000, sha256=split, split=split) for split in ("train", "test")
+    ]
+    entry = imported["peaks"].peaks(silent_session(tmp_path), Clips.from_rows(tmp_path, clips[:1]), 8000)
+    assert entry.read_json("peaks.json") == {"a.wav": 0.5}
+    assert imported["peaks"].peaks(silent_session(tmp_path), Clips.from_rows(tmp_path, clips), 8000) == replace(
+        entry, reused=True
+    )
 
 
 def test_the_option_has_a_range() -> None:

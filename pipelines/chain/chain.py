@@ -179,8 +179,8 @@ def make_part(session: Session, part: Part) -> RunEntries:
             entries = _train_language(session, part, entries)
             alone = settings.compare.folds is None and settings.seeds == 1
             if "report" in settings.stages and alone and manifest.of("test"):  # the report has sounds of the codes
-                tokenizer, separator = entries.finest.tokenizer, settings.probe.label_separator
-                table = code_table(session, manifest, tokenizer, separator=separator)
+                labels = None if settings.probe.label_separator else [clip.label for clip in manifest.of("test")]
+                table = code_table(session, manifest, labels, entries.finest.tokenizer)
                 entries = replace(entries, code_table=table)
             if "probe" in settings.stages:
                 entries = compare_methods(session, part, entries)

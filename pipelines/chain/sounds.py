@@ -29,7 +29,7 @@ from pipelines.stages.networks import convolutional
 from pipelines.stages.next_sample import score_sample_models, train_sample_model
 from pipelines.stages.probe import probe_methods
 from pipelines.stages.rates import continuations, window_labels
-from pipelines.stages.stored_arrays import spectrograms, waveforms
+from pipelines.stages.stored_arrays import spectrograms, test_waveforms, waveforms
 from pipelines.stages.tokenizer import codebook
 from pipelines.stages.vocoder import CodedIn, vocoder
 from pipelines.store.session import Session
@@ -168,11 +168,9 @@ def _judge(
 def train_on_samples(session: Session, manifest: Clips, settings: RunSettings, entries: RunEntries) -> RunEntries:
     """Train every wanted model on the same crops, and score all of them on the same test crops."""
     rate, options = settings.audio.sample_rate, settings.next_sample
-    sounds = waveforms(session, manifest, rate), waveforms(session, manifest, rate, test=True)
-    models: dict[str, Entry] = {
-        name: train_sample_model(session, manifest, sounds[0], options, name) for name in options.models
-    }
-    scores = score_sample_models(session, manifest, sounds, models, options)
+    sounds = waveforms(session, manifest, rate), test_waveforms(session, manifest, rate)
+    models: dict[str, Entry] = {name: train_sample_model(session, sounds[0], options, name) for name in options.models}
+    scores = score_sample_models(session, sounds, models, options)
     training, test = sounds
     return replace(entries, waveforms=training, test_waveforms=test, sample_models=models, sample_scores=scores)
 

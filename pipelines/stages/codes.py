@@ -4,21 +4,20 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import chain, groupby, islice
 from operator import attrgetter
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, is_finished, note_finished, write_json
+from pipelines.store.session import Run
+from pipelines.store.stage import stage
+from pipelines.store.store import Entry, note_finished, write_json
 from tokenizer.encoder import Encoder, encode
 from tokenizer.health import CodeTable, chance, information, label_counts
-from tokenizer.options import ViewsConfig
-from tokenizer.parquet import COMPLETE, mark_complete, shard_path, write_shard
+from tokenizer.parquet import mark_complete, shard_path, write_shard
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read_beginning
-from wordless.audio.recordings.manifest import Clip, Clips, audio_hash, choose_evenly
-from wordless.audio.views import View, compared_views, views_hash
+from wordless.audio.recordings.manifest import Clip, Clips, choose_evenly
+from wordless.audio.views import View, Views, compared_views
 from wordless.audio.waveform import FloatArray, Waveform
 from wordless.base.machine import one_thread
 from wordless.base.pools import in_order
@@ -27,76 +26,41 @@ VIEWS_PER_SHARD = 500
 VIEWS_TOGETHER = 50  # that a GPU encodes at once; a CPU encodes the views of one clip
 
 
-def codes(session: Session, manifest: Clips, tokenizer_entry: Entry) -> Entry:
+@stage("codes", version=3, title="encoding {clips} clips")
+def codes(run: Run, clips: Clips, tokenizer: Entry) -> None:
     """Encode every clip."""
-    inputs = {"tokenizer": tokenizer_entry, "recordings": audio_hash(manifest)}
-    recipe, title = Recipe("codes", 2, config={}, inputs=inputs), f"encoding {len(manifest.clips)} clips"
-    return _encoded(session, manifest, tokenizer_entry, recipe, compared_views(manifest), title)
+    _encode(run, Views(root=clips.root, views=compared_views(clips)), tokenizer)
 
 
-def codes_of_views(session: Session, manifest: Clips, tokenizer_entry: Entry, views: Sequence[View]) -> Entry:
+@stage("codes_of_views", version=2, title="encoding {views} views of the clips")
+def codes_of_views(run: Run, views: Views, tokenizer: Entry) -> None:
     """Encode views of the clips; they have a stream of pitch if all of them are encoded from samples."""
-    inputs = {"tokenizer": tokenizer_entry, "views": views_hash(views), "recordings": audio_hash(manifest)}
-    recipe, title = Recipe("codes_of_views", 1, config={}, inputs=inputs), f"encoding {len(views)} views of the clips"
-    pitched = not any(view.change.of_log_mel for view in views)
-    return _encoded(session, manifest, tokenizer_entry, recipe, views, title, pitched=pitched)
+    _encode(run, views, tokenizer, pitched=not any(view.change.of_log_mel for view in views.views))
 
 
-def training_views(
-    session: Session,
-    manifest: Clips,
-    tokenizer_entry: Entry,
-    config: ViewsConfig,
-    *,
-    patch_frames: int,
-    pitched: bool = False,
-) -> Entry | None:
-    """Encode the augmented views of the training clips; None if there are no views.
-
-    The views are those of a tokenizer with ``patch_frames`` frames per patch: the coarsest of several rates, so that
-    codes at all rates are of the same sound. Only with ``pitched`` do they have a stream of pitch.
-    """
-    clips = manifest.of("train")
-    views = [view for clip in clips for view in config.of(clip, patch_frames)]
-    if not views:
-        return None
-    options = {"lm": {"views": config}, "coarsest": patch_frames, **({"pitched": True} if pitched else {})}
-    inputs = {"tokenizer": tokenizer_entry, "recordings": audio_hash(manifest, ["train"])}
-    recipe = Recipe("views", 2, config=options, inputs=inputs)
-    title = f"encoding {len(clips)} training clips in {len(views) // len(clips)} other view(s)"
-    return _encoded(session, manifest, tokenizer_entry, recipe, views, title, pitched=pitched)
+@stage("views", version=3, title="encoding {views} changed copies of training clips")
+def training_views(run: Run, views: Views, tokenizer: Entry, *, pitched: bool = False) -> None:
+    """Encode changed copies of training clips. Only with ``pitched`` do they have a stream of pitch."""
+    _encode(run, views, tokenizer, pitched=pitched)
 
 
-def _encoded(
-    session: Session,
-    manifest: Clips,
-    tokenizer_entry: Entry,
-    recipe: Recipe,
-    views: Sequence[View],
-    title: str,
-    *,
-    pitched: bool = True,
-) -> Entry:
+def _encode(run: Run, of: Views, tokenizer: Entry, *, pitched: bool = True) -> None:
     """Encode views of clips; a killed run continues after the last complete shard."""
+    views, has_segments = of.views, any(view.clip.segment is not None for view in of.views)
+    device = run.gang.device
+    encoder = Encoder(folder=tokenizer.folder, root=of.root, device=str(device), pitched=pitched)
     shards = [views[start : start + VIEWS_PER_SHARD] for start in range(0, len(views), VIEWS_PER_SHARD)]
-    names = [shard_path(Path(), number).name for number in range(len(shards))]
-
-    def make(folder: Path) -> None:
-        device = session.gang.device
-        encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(device), pitched=pitched)
-        missing = [(folder / name, shard) for name, shard in zip(names, shards, strict=True)]
-        missing = [(file, shard) for file, shard in missing if not is_finished(file)]
-        jobs = [job for _, shard in missing for job in _together(shard, device)]
-        done = len(views) - sum(len(shard) for _, shard in missing)
-        with session.terminal.working("encoding", len(views), "clips") as progress, session.pool() as pool:
-            coded = chain.from_iterable(in_order(partial(encode, encoder), jobs, pool))
-            for file, shard in missing:
-                write_shard(file, [*islice(coded, len(shard))], encoder.format, segments=manifest.has_segments)
-                note_finished(file)
-                progress.advance_to(done := done + len(shard))
-        mark_complete(folder, shards=len(shards), clips=len(views))
-
-    return session.obtain(recipe, title, make, files=[*names, COMPLETE])
+    files = {shard_path(run.folder, number): shard for number, shard in enumerate(shards)}
+    missing = {file: shard for file, shard in files.items() if not file.exists()}
+    jobs = [job for shard in missing.values() for job in _together(shard, device)]
+    done = len(views) - sum(map(len, missing.values()))
+    with run.terminal.working("encoding", len(views), "clips") as progress, run.pool() as pool:
+        coded = chain.from_iterable(in_order(partial(encode, encoder), jobs, pool))
+        for file, shard in missing.items():
+            write_shard(file, [*islice(coded, len(shard))], encoder.format, segments=has_segments)
+            note_finished(file)
+            progress.advance_to(done := done + len(shard))
+    mark_complete(run.folder, shards=len(shards), clips=len(views))
 
 
 def _together(views: Sequence[View], device: torch.device) -> list[Sequence[View]]:
@@ -107,38 +71,30 @@ def _together(views: Sequence[View], device: torch.device) -> list[Sequence[View
 
 
 CODE_TABLE = "code_table.json"
-MAX_CLIPS, MAX_SECONDS = 400, 30.0  # clips, and of each its beginning
+MAX_CLIPS, MAX_SECONDS = 400, 30.0  # test clips, and of each its beginning
 SHOWN, EXAMPLES = 12, 3  # codes with sounds, and sounds of each
 SOUND_SECONDS = 0.3  # around the middle of a patch
 MAX_CLASSES = 100  # more labels are names of clips rather than classes
 
 
-def code_table(session: Session, manifest: Clips, tokenizer_entry: Entry, *, separator: str | None) -> Entry:
+@stage("code_table", version=3, title="sounds and labels of the codes", splits=("test",))
+@one_thread()
+def code_table(run: Run, clips: Clips, labels: Sequence[str | None] | None, tokenizer: Entry) -> None:
     """Describe the codes of test clips; WAV files hold the sounds nearest to the most frequent codes.
 
-    ``separator`` separates several labels of one clip. Such labels are left out, because a patch has one label here.
+    ``labels`` are those of the test clips. A patch has one label here, so there are none if clips have several.
     """
-    clips = choose_evenly(manifest.of("test"), MAX_CLIPS)
-    config = {"clips": [[clip.name, clip.label] for clip in clips], "probe": {"label_separator": separator}}
-    inputs = {"tokenizer": tokenizer_entry, "recordings": audio_hash(manifest, ["test"])}
-    recipe = Recipe("code_table", 2, config=config, inputs=inputs)
-
-    @one_thread()
-    def make(folder: Path) -> None:
-        tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder)
-        table = CodeTable(tokenizer=tokenizer, examples=EXAMPLES)
-        for clip in clips:
-            table.add(beginning(manifest, tokenizer.format.sample_rate, clip))
-        shown = np.argsort(-table.counts, kind="stable")[:SHOWN].tolist()
-        for code in shown:
-            for number, found in enumerate(table.nearest.get(code, [])):
-                samples = beginning(manifest, tokenizer.format.sample_rate, clips[found.clip])
-                around(samples, found.step, tokenizer).write(folder / sound_name(code, number))
-        labels = None if separator else [clip.label for clip in clips]
-        described = _describe(table, clips, labels)
-        write_json(folder / CODE_TABLE, {**described, "shown": shown, "sound_seconds": SOUND_SECONDS})
-
-    return session.obtain(recipe, "sounds and labels of the codes", make, files=[CODE_TABLE, "*.wav"])
+    coder, chosen = Tokenizer.from_pretrained(tokenizer.folder), choose_evenly(clips.clips, MAX_CLIPS)
+    table = CodeTable(tokenizer=coder, examples=EXAMPLES)
+    for clip in chosen:
+        table.add(beginning(clips, coder.format.sample_rate, clip))
+    shown = np.argsort(-table.counts, kind="stable")[:SHOWN].tolist()
+    for code in shown:
+        for number, found in enumerate(table.nearest.get(code, [])):
+            samples = beginning(clips, coder.format.sample_rate, chosen[found.clip])
+            around(samples, found.step, coder).write(run.folder / sound_name(code, number))
+    described = _describe(table, chosen, labels and choose_evenly(labels, MAX_CLIPS))
+    write_json(run.folder / CODE_TABLE, {**described, "shown": shown, "sound_seconds": SOUND_SECONDS})
 
 
 def sound_name(code: int, number: int) -> str:

@@ -35,7 +35,7 @@ from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.spectrogram import subtract_mean
-from wordless.audio.views import AS_RECORDED, View, compared_views, hearings, views_hash
+from wordless.audio.views import AS_RECORDED, View, Views, compared_views, hearings, views_hash
 from wordless.base.machine import one_thread
 
 BAG_OF_CODES = "bag_of_codes"  # the method
@@ -77,7 +77,8 @@ class ClipReading:
 
     def coded_in(self, tokenizer: Entry, codes: Entry) -> "CodedViews":
         """Return the codes of the views by a tokenizer; ``codes`` are those of the clips as they are."""
-        others = codes_of_views(self.session, self.manifest, tokenizer, self.others) if self.others else None
+        views = Views(root=self.manifest.root, views=self.others)
+        others = codes_of_views(self.session, views, tokenizer) if self.others else None
         return CodedViews(codes=codes, others=others, vectors=self.vectors)
 
     def encoder(self, tokenizer: Entry) -> Encoder:

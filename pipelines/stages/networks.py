@@ -186,7 +186,7 @@ def _labelled(data: Entry, manifest: Clips, split: Split, options: Classificatio
     clips = manifest.of(split)
     rows = [row for row, clip in enumerate(clips) if clip.label and options.names(clip.label)]
     return LabelledInputs(
-        clips=stored_clips(data, manifest, split).of_rows(rows),
+        clips=stored_clips(data, split).of_rows(rows),
         names=[clips[row].name for row in rows],
         labels=[clips[row].label or "" for row in rows],
     )

@@ -8,7 +8,7 @@ from lm.samples.crops import BASELINES, SampleClips, SampleCrops, count_pairs, c
 from lm.samples.model import SampleLanguageModel, create_sample_model
 from pipelines.stages.listening import loudest
 from pipelines.stages.options import ModelName, NextSampleSettings, SampleSoundsConfig
-from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, read_clips, split_samples
+from pipelines.stages.stored_arrays import TRAINED_ON, split_samples
 from pipelines.store.session import Session
 from pipelines.store.store import CURVE, MODEL, Entry, Recipe, some_options, write_json
 from vocoder.continuing import joined_sound
@@ -26,7 +26,7 @@ VALIDATION_BATCHES = 8
 
 
 def train_sample_model(
-    session: Session, manifest: Clips, waveforms_entry: Entry, settings: NextSampleSettings, name: ModelName
+    session: Session, waveforms_entry: Entry, settings: NextSampleSettings, name: ModelName
 ) -> Entry:
     """Train one model on the samples of training clips; the entry is a folder that `SampleLanguageModel` loads."""
     config, fit, stage = settings.config(name), settings.fit, f"{NEXT_SAMPLE}_{name}"
@@ -36,7 +36,7 @@ def train_sample_model(
     def make(folder: Path) -> None:
         model = create_sample_model(config, seed=fit.seed)
         train, validation = (
-            SampleCrops(stored_samples(waveforms_entry, manifest, split), settings.crops, history=config.history)
+            SampleCrops(stored_samples(waveforms_entry, split), settings.crops, history=config.history)
             for split in TRAINED_ON
         )
         held_out = list(validation.batches(VALIDATION_BATCHES))
@@ -49,7 +49,6 @@ def train_sample_model(
 
 def score_sample_models(
     session: Session,
-    manifest: Clips,
     sounds: tuple[Entry, Entry],
     models: Mapping[str, Entry],
     settings: NextSampleSettings,
@@ -67,8 +66,7 @@ def score_sample_models(
 
     @one_thread()
     def make(folder: Path) -> None:
-        samples, offsets = read_clips(test.folder / SAMPLES)
-        clips = SampleClips(samples=samples, offsets=offsets)
+        clips = stored_samples(test, "test")
         rows: dict[str, dict[str, object]] = {}
         for name, entry in models.items():
             loaded = SampleLanguageModel.from_pretrained(entry.folder, device=str(session.gang.device))
@@ -81,7 +79,7 @@ def score_sample_models(
                 "history": config.history + 1,
             }
             session.terminal.say(f"  scored {name}")
-        counts = count_pairs(stored_samples(training, manifest, "train").pieces())
+        counts = count_pairs(stored_samples(training, "train").pieces())
         for kind, parameters in BASELINES.items():
             batches = SampleCrops(clips, crops, history=0).batches(steps)
             found = score(create_baseline(kind, counts).to(session.gang.device), batches, session.gang.device)
@@ -94,9 +92,9 @@ def score_sample_models(
     return session.obtain(recipe, title, make, files=[SCORES])
 
 
-def stored_samples(entry: Entry, manifest: Clips, split: Split) -> SampleClips:
+def stored_samples(entry: Entry, split: Split) -> SampleClips:
     """Return the samples of a split's clips in an entry of `waveforms`, read in place."""
-    samples, offsets = split_samples(entry, manifest, split)
+    samples, offsets = split_samples(entry, split)
     return SampleClips(samples=samples, offsets=offsets)
 
 

@@ -43,7 +43,7 @@ from lm.bodies.wav2vec2 import (
 from lm.layers import LayerReader
 from pipelines.stages.features import ClipReading, network_features
 from pipelines.stages.options import OPTION, BaselineSettings, SoundGPTSettings, Wav2vec2Settings
-from pipelines.stages.stored_arrays import TRAINED_ON, stored_clips, stored_spectrograms, stored_std, waveforms
+from pipelines.stages.stored_arrays import TRAINED_ON, stored_clips, stored_names, stored_std, waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import TRAINED, Entry, Recipe, some_options
 from tokenizer.parquet import read_codes
@@ -60,9 +60,9 @@ def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settin
     recipe = Recipe("simclr", 4, config=config, inputs={"spectrograms": spectrograms, "unlabelled": extra})
 
     def make(folder: Path) -> None:
-        train, held_out = (stored_spectrograms(spectrograms, split)[0] for split in TRAINED_ON)
+        train, held_out = (stored_clips(spectrograms, split) for split in TRAINED_ON)
         for source in extra:
-            train = train.followed_by(stored_spectrograms(source, "train")[0])
+            train = train.followed_by(stored_clips(source, "train"))
         make_view = partial(augment, config=own.augmentation, std=stored_std(spectrograms))
         temperature = own.contrast.temperature
         views = ClipViews(train, own.batches, make_view, device=session.gang.device)
@@ -90,7 +90,7 @@ def speech_body(
         return speech_source(found.folder, option=OPTION), (), ()
     corpora = (reading.manifest, *unlabelled)
     own, *extra = (waveforms(session, each, rate) for each in corpora)
-    trained = wav2vec2(session, [*zip((own, *extra), corpora, strict=True)], settings, sample_rate=rate)
+    trained = wav2vec2(session, [own, *extra], settings, sample_rate=rate)
     return entry_source(trained), (own, trained), tuple((each,) for each in extra)
 
 
@@ -99,9 +99,7 @@ def entry_source(entry: Entry) -> Source:
     return speech_source(entry.folder, key=entry.key, option=OPTION)
 
 
-def wav2vec2(
-    session: Session, data: Sequence[tuple[Entry, Clips]], settings: Wav2vec2Settings, *, sample_rate: int
-) -> Entry:
+def wav2vec2(session: Session, data: Sequence[Entry], settings: Wav2vec2Settings, *, sample_rate: int) -> Entry:
     """Pre-train wav2vec 2.0 on the training clips of all ``data``: waveforms of the corpus, and of other sources.
 
     The entry is a folder of `wordless.audio.speech_models`. Clips in which no span of frames can be hidden are left
@@ -109,14 +107,14 @@ def wav2vec2(
     """
     own, sizes = settings.pretraining, settings.model
     config = {"wav2vec2": some_options(settings, "model", "pretraining"), "audio": {"sample_rate": sample_rate}}
-    (entry, manifest), *extra = data
-    inputs = {"waveforms": entry, "unlabelled": [each for each, _ in extra]}
+    waves, *extra = data
+    inputs = {"waveforms": waves, "unlabelled": extra}
     recipe = Recipe("wav2vec2", 3, config=config, inputs=inputs)
 
     def make(folder: Path) -> None:
-        train, held_out = (stored_clips(entry, manifest, split) for split in TRAINED_ON)
-        for more, recordings in extra:
-            train = train.followed_by(stored_clips(more, recordings, "train"))
+        train, held_out = (stored_clips(waves, split) for split in TRAINED_ON)
+        for more in extra:
+            train = train.followed_by(stored_clips(more, "train"))
         train, held_out = (_maskable(session, clips, settings) for clips in (train, held_out))
         batch_config = own.batches.at_rate(sample_rate)
         batches = MaskedBatches(train, batch_config, sizes.convolutions, own.targets, steps=own.fit.steps)
@@ -228,7 +226,7 @@ def sound_gpt(
 
 def _coded_clips(source: Coded, split: Split, patch_frames: int) -> CodedClips:
     """Read the clips of a split that have a code."""
-    spectrograms, names = stored_spectrograms(source[0], split)
+    spectrograms, names = stored_clips(source[0], split), stored_names(source[0], split)
     codes = {each.name: each.codes.spectral.values for each in read_codes(source[1].folder)[1] if len(each.codes)}
     rows = [row for row, name in enumerate(names) if name in codes]
     return CodedClips(

@@ -52,6 +52,7 @@ from vocoder.synthesis import create_synthesis
 from wordless.audio.levels import Excerpt
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clip, Clips, audio_hash, choose_randomly
+from wordless.audio.views import Views
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 from wordless.base.files import aside
@@ -174,8 +175,10 @@ def coded_clips(
     def coded(clips: Clips, own: Entry | None = None) -> CodedCorpus:
         tokens = codebook.tokenizer
         own = own or codes(session, clips, tokens)
-        views = training_views(session, clips, tokens, config, patch_frames=coarsest, pitched=pitched)
-        return CodedCorpus(codes=own, views=views)
+        changed = [view for clip in clips.of("train") for view in config.of(clip, coarsest)]
+        views = Views(root=clips.root, views=changed)
+        copies = training_views(session, views, tokens, pitched=pitched) if changed else None
+        return CodedCorpus(codes=own, views=copies)
 
     return CodedClips(own=coded(manifest, codebook.codes), unlabelled=tuple(map(coded, unlabelled)))
 

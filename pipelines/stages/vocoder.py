@@ -149,7 +149,7 @@ def _values(manifest: Clips, split: Split, codes_entry: Entry) -> list[IntArray]
 def _clips(
     manifest: Clips, split: Split, values: Sequence[IntArray], waveforms_entry: Entry, config: WaveNetConfig
 ) -> VocoderClips:
-    samples, offsets = split_samples(waveforms_entry, manifest, split)
+    samples, offsets = split_samples(waveforms_entry, split)
     known = {group: index for index, group in enumerate(config.groups)}
     return VocoderClips(
         samples=samples,

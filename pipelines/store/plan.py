@@ -15,7 +15,7 @@ from functools import partial
 
 import torch
 
-from pipelines.store.store import Entry, Recipe
+from pipelines.store.store import Entry
 from wordless.base.machine import limited_threads
 from wordless.base.pools import open_processes
 
@@ -27,7 +27,7 @@ Begin = Callable[[Hashable, str | None], "Future[set[str]]"]  # lets a process w
 class Call:
     """A call of a stage."""
 
-    recipe: Recipe
+    read: set[str]  # keys of its inputs
     entry: Entry  # that it makes, or that the store has
     make: Callable[[], Entry]  # makes or finds the entry, in this process
     threads: int  # that it computes with: they decide last bits, so they are those of the process that made the plan
@@ -113,8 +113,7 @@ class Plan:
 
     def _missing(self, key: str) -> list[str]:
         """Return the keys of inputs that are not made yet."""
-        read = self._left[key].recipe.inputs.values()
-        return [each for value in read for each in str(value).split() if each in self._left]
+        return [each for each in self._left[key].read if each in self._left]
 
     def _with_inputs(self, keys: Sequence[str]) -> list[str]:
         """Return those of the keys that are left, and all of their inputs that are, in the order of the calls."""

@@ -69,6 +69,25 @@ class Session:
         of threads, so PyTorch computes them with `one_thread`. ``training`` is the name that `train` gets, if it is not
         that of the recipe's stage; trackers get the whole curve of every training, made here or found.
         """
+        read = {key for value in recipe.inputs.values() for key in str(value).split()}
+        work = lambda run: make(run.folder)  # noqa: E731
+        return self.entry(recipe, title, work, read=read, together=together, files=files, training=training)
+
+    def entry(
+        self,
+        recipe: Recipe,
+        title: str,
+        make: "Callable[[Run], None]",
+        *,
+        read: set[str],
+        together: bool,
+        files: Sequence[str] | None = None,
+        training: str | None = None,
+    ) -> Entry:
+        """Return the entry of ``recipe``, from the store or made now or by the plan; ``read`` are keys of its inputs.
+
+        Trackers get the whole curve of every training, made here or found.
+        """
         if together:
             recipe = replace(recipe, config={**recipe.config, "threads": self._threads(), "processes": self.gang.size})
         name = training or recipe.stage
@@ -83,13 +102,19 @@ class Session:
             self.terminal.say(f"reused    {recipe.stage:<12} {recipe.key}")
         entry = Entry(stage=recipe.stage, key=recipe.key, place=self.store.folder(recipe), reused=found)
         threads = torch.get_num_threads()
-        call = Call(recipe=recipe, entry=entry, make=make_it, threads=threads, part=self.part, is_training=together)
+        call = Call(read=read, entry=entry, make=make_it, threads=threads, part=self.part, is_training=together)
         entry = self.plan.add(call)
         self.plan.when_made(entry, lambda made: self._track(made, name))
         return entry
 
     def _obtain(
-        self, recipe: Recipe, title: str, make: Callable[[Path], None], files: Sequence[str], *, together: bool
+        self,
+        recipe: Recipe,
+        title: str,
+        make: "Callable[[Run], None]",
+        files: Sequence[str] | None,
+        *,
+        together: bool,
     ) -> Entry:
         """Find or make an entry now."""
         if self.plan is not None and (made := self.store.find(recipe)) is not None:
@@ -110,7 +135,7 @@ class Session:
             elif not found and (leader or together):
                 making = self.store.making(recipe, files) if leader else nullcontext(self.store.partial(recipe))
                 with self.terminal.computing(f"{recipe.stage:<12} {recipe.key}", title), making as place:
-                    make(place)
+                    make(Run(**{**vars(self), "folder": place, "stage": recipe.stage}))
         self.gang.barrier()
         return Entry(stage=recipe.stage, key=recipe.key, place=self.store.folder(recipe), reused=found)
 
@@ -208,6 +233,25 @@ class Session:
             fit = _fit_options(entry.read_json(ENTRY).get("config"))
             if points := stored_points(entry.read_rows(CURVE, "curve"), fit):  # none of a training without steps
                 self.tracking.complete(self._training_name(name), points)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Session):
+    """The session of a stage that makes its entry: `folder` is the entry's, which is renamed when it is complete."""
+
+    stage: str
+
+    def fit(
+        self,
+        option: str,
+        model: nn.Module,
+        batches: Batches[B],
+        validation: Sequence[B],
+        loss: LossFunction[B],
+        config: FitConfig,
+    ) -> None:
+        """Train a model, with checkpoints, progress and trackers; ``option`` names the config on the command line."""
+        self.train(self.stage, option, model, batches, validation, loss, config, self.folder)
 
 
 def _fit_options(config: object) -> object:

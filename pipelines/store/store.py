@@ -180,10 +180,11 @@ class Store:
         return Entry(stage=recipe.stage, key=recipe.key, place=folder, reused=True)
 
     @contextmanager
-    def making(self, recipe: Recipe, files: Iterable[str]) -> Iterator[Path]:
+    def making(self, recipe: Recipe, files: Iterable[str] | None = None) -> Iterator[Path]:
         """Give the partial folder to write into; it becomes the entry when the block ends, and is kept when it raises.
 
-        The entry holds the ``files``, relative names or patterns such as ``*.wav``; all others are removed.
+        At the beginning it has the files that a killed run finished (`note_finished`), and nothing else. Of the
+        ``files``, relative names or patterns such as ``*.wav``, the entry holds no others.
 
         Raises:
             RuntimeError: the block did not write one of the names.
@@ -191,9 +192,13 @@ class Store:
         partial, checkpoints = self.partial(recipe), checkpoints_of(self.folder(recipe))
         partial.mkdir(parents=True, exist_ok=True)
         checkpoints.mkdir(exist_ok=True)
+        if files is None:
+            _keep(partial, is_finished)
         with measured(checkpoints) as costs:
             yield partial
-        names = _only(partial, list(files), stage=recipe.stage)
+        if files is not None:
+            _only(partial, list(files), stage=recipe.stage)
+        names = sorted(str(path.relative_to(partial)) for path in partial.rglob("*") if path.is_file())
         hashes = {name: file_hash(partial / name) for name in names}
         write_json(partial / ENTRY, {**vars(recipe), "libraries": library_versions(), "files": hashes})
         write_json(partial / TIMINGS, {**costs, "files": _stamps(partial, names)})
@@ -239,18 +244,21 @@ class Store:
         return self.root / recipe.stage / recipe.key
 
 
-def _only(partial: Path, files: Sequence[str], *, stage: str) -> list[str]:
-    """Sort the files of an entry, and remove all others, which a killed run or a library left half-written."""
-    declared = [path for pattern in files for path in partial.glob(pattern) if path.is_file() and not path.is_symlink()]
-    names = sorted({str(path.relative_to(partial)) for path in declared})
+def _only(partial: Path, files: Sequence[str], *, stage: str) -> None:
+    """Keep the files of an entry alone."""
+    declared = [path for pattern in files for path in partial.glob(pattern)]
+    names = {str(path.relative_to(partial)) for path in declared if path.is_file() and not path.is_symlink()}
     if missing := sorted(name for name in files if "*" not in name and name not in names):
         raise RuntimeError(f"the {stage} stage did not write {', '.join(missing)} into {partial}")
+    _keep(partial, lambda path: str(path.relative_to(partial)) in names)
+
+
+def _keep(partial: Path, wanted: Callable[[Path], bool]) -> None:
+    """Remove all files that are not wanted, and folders without files."""
     for path in sorted(partial.rglob("*"), reverse=True):  # the content of a folder before the folder
         folder = path.is_dir() and not path.is_symlink()
-        if any(path.iterdir()) if folder else str(path.relative_to(partial)) in names:
-            continue
-        remove(path)
-    return names
+        if not (any(path.iterdir()) if folder else wanted(path)):
+            remove(path)
 
 
 def note_finished(file: Path) -> None:

@@ -28,6 +28,7 @@ from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.recordings.manifest import SPLITS, Clips, read_manifest, write_manifest
 from wordless.audio.recordings.splits import SplitConfig
+from wordless.audio.views import Views
 
 ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
 
@@ -142,6 +143,7 @@ def made_by_all_stages(manifest: Clips, run: Path, place: Path) -> dict[str, dic
     tokenizer = Entry(stage="tokenizer", key="a", place=run / "tokenizer", reused=True)
     vocoder = Entry(stage="vocoder", key="b", place=run / "vocoder", reused=True)
     view = ViewsConfig(offsets=True, warps=1, max_speed=0.1, max_formants=0.1, dynamic_ranges=(20, 40), seed=0)
+    changed = [each for clip in manifest.of("train") for each in view.of(clip, PATCH.frames)]
     heard = replace(LISTENING, clips=2, judged_clips=2, seconds=0.3)
     playback = playback_of(session, manifest, tokenizer, vocoder, config=heard)
     sample = frame_sample(session, manifest, AUDIO, settings)
@@ -150,7 +152,7 @@ def made_by_all_stages(manifest: Clips, run: Path, place: Path) -> dict[str, dic
     entries = [
         sample,
         coded,
-        training_views(session, manifest, tokenizer, view, patch_frames=PATCH.frames),
+        training_views(session, Views(root=manifest.root, views=changed), tokenizer),
         health(session, manifest, tokenizer, coded, seed=0),
         log_mel_features(reading, tokenizer),
         bottleneck_features(reading, tokenizer, "a"),

@@ -66,6 +66,11 @@ class View:
     clip: Clip
     change: Change = AS_RECORDED
 
+    @property
+    def key(self) -> list[str | int]:
+        """The sound of the view, in whichever split its clip stands."""
+        return [*sound_of(self.clip, "train"), *([] if self.change == AS_RECORDED else [repr(self.change)])]
+
     def num_samples(self, sample_rate: int) -> int:
         """Count the samples at ``sample_rate``: at least one is left of a clip."""
         return self._read(sample_rate) - self._skipped(sample_rate)
@@ -144,8 +149,22 @@ def compared_views(
     return views
 
 
+@dataclass(frozen=True, kw_only=True)
+class Views:
+    """Views of the clips below one folder."""
+
+    root: Path
+    views: Sequence[View]
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+    @property
+    def key(self) -> str:
+        """The sound of the views; where their folder lies does not count."""
+        return views_hash(self.views)
+
+
 def views_hash(views: Iterable[View]) -> str:
     """Compute the SHA-256 of the sound of views, in whichever splits their clips stand."""
-    return list_hash(
-        [*sound_of(view.clip, "train"), *([] if view.change == AS_RECORDED else [repr(view.change)])] for view in views
-    )
+    return list_hash(view.key for view in views)

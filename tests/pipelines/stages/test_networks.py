@@ -66,7 +66,7 @@ def whole(manifest: Clips, path: str) -> torch.Tensor:
 
 def test_filter_banks_lie_on_disk_train_first(session: Session, corpus: Clips) -> None:
     entry = filter_banks(session, corpus)
-    offsets, frames = np.load(entry.folder / "offsets.npy"), np.load(entry.folder / "frames.npy")
+    offsets, frames = np.load(entry.folder / "offsets.npy"), np.load(entry.folder / "values.npy")
     clips = [*corpus.of("train"), *corpus.of("validation")]
     expected = [whole(corpus, clip.path).numpy() for clip in clips]
     assert offsets.tolist() == np.cumsum([0, *map(len, expected)]).tolist()
@@ -224,7 +224,7 @@ def tones_in_noise(tmp_path_factory: pytest.TempPathFactory) -> Clips:
 
 
 def pretrained(session: Session, manifest: Clips, settings: Wav2vec2Settings = SPEECH_SETTINGS) -> Entry:
-    return wav2vec2(session, [(waveforms(session, manifest, SPEECH_RATE), manifest)], settings, sample_rate=SPEECH_RATE)
+    return wav2vec2(session, [waveforms(session, manifest, SPEECH_RATE)], settings, sample_rate=SPEECH_RATE)
 
 
 def bytes_of(entry: Entry) -> dict[str, bytes]:
@@ -251,7 +251,7 @@ def test_the_untrained_network_is_the_one_that_pre_training_begins_with(
 
 def test_other_sound_without_labels_is_a_part_of_pre_training(session: Session, tones_in_noise: Clips) -> None:
     more = Clips.from_rows(tones_in_noise.root, (replace(clip, split="train") for clip in tones_in_noise.of("test")))
-    data = [(waveforms(session, each, SPEECH_RATE), each) for each in (tones_in_noise, more)]
+    data = [waveforms(session, each, SPEECH_RATE) for each in (tones_in_noise, more)]
     both = wav2vec2(session, data, SPEECH_SETTINGS, sample_rate=SPEECH_RATE)
     assert both.key != pretrained(session, tones_in_noise).key
     assert bytes_of(both)["model.safetensors"] != bytes_of(pretrained(session, tones_in_noise))["model.safetensors"]

@@ -16,7 +16,7 @@ from lm.probing.vectors import pool
 from pipelines.settings.run import run_settings
 from pipelines.stages.networks import convolutional
 from pipelines.stages.pretraining import simclr
-from pipelines.stages.stored_arrays import spectrograms, stored_spectrograms
+from pipelines.stages.stored_arrays import spectrograms, stored_clips, stored_names
 from pipelines.stages.tokenizer import frame_sample
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
@@ -122,7 +122,7 @@ def _hashes(entry: Entry) -> dict[str, str]:
 def test_spectrograms_of_train_and_validation_lie_on_disk(manifest: Clips, sample: Entry, stored: Entry) -> None:
     seen = []
     for split in ("train", "validation"):
-        clips, paths = stored_spectrograms(stored, split)  # type: ignore[arg-type]  # they are splits
+        clips, paths = stored_clips(stored, split), stored_names(stored, split)  # type: ignore[arg-type]  # they are splits
         assert paths == [clip.path for clip in manifest.of(split)]  # type: ignore[arg-type]  # as above
         for row, path in enumerate(paths):
             found, (length,) = clips.read(np.array([row]), at_most=10_000)
@@ -131,7 +131,7 @@ def test_spectrograms_of_train_and_validation_lie_on_disk(manifest: Clips, sampl
             assert length == found.shape[1]
         seen += paths
     assert len(seen) == 16
-    assert np.load(stored.folder / "frames.npy", mmap_mode="r").dtype == np.float16
+    assert np.load(stored.folder / "values.npy", mmap_mode="r").dtype == np.float16
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def test_simclr_hears_clips_that_nothing_is_known_of(
 ) -> None:
     clips = tuple(_clip(tmp_path, f"{number}.wav", _sound("rises", number), None, "train") for number in range(9))
     more = spectrograms(session, Clips.from_rows(tmp_path, clips), AUDIO, sample)
-    assert len(stored_spectrograms(more, "train")[0]) == 9
+    assert len(stored_clips(more, "train")) == 9
     with_more = simclr(session, stored, [more], SETTINGS)
     assert with_more.key != contrasted.key
     assert _hashes(with_more) != _hashes(contrasted)

@@ -8,8 +8,9 @@ import pytest
 import soundfile
 
 from pipelines.settings.run import run_settings
-from pipelines.stages.stored_arrays import kept_clips, kept_rows, read_clips, waveforms, write_clips
+from pipelines.stages.stored_arrays import TRAINED_ON, VALUES, stored_clips, stored_names, waveforms, write_clips
 from pipelines.stages.tokenizer import frame_sample
+from pipelines.store.store import Entry
 from tests.pipelines.tiny import session_of, silent_session, sweep
 from tests.pipelines.tiny_chain import composed
 from wordless.audio.recordings.clips import build_manifest
@@ -45,23 +46,26 @@ def write(extra: int, place: Array, clip: Clip) -> int:
 
 def written(folder: Path, *, workers: int = 1, extra: int = 0) -> list[int]:
     session = session_of(folder, workers=workers)
-    clips = kept_clips(corpus())
+    clips = corpus().only(*TRAINED_ON).clips
     lengths = [LENGTHS[clip.split] for clip in clips]
-    file = folder / "values.npy"
+    file = folder / VALUES
     return write_clips(session, "values", file, clips, lengths, partial(write, extra), dtype=np.int16, width=(2,))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_clips_lie_end_to_end_train_first(workers: int, tmp_path: Path) -> None:
     assert written(tmp_path, workers=workers) == [1, 3, 0, 4]
-    array, offsets = read_clips(tmp_path / "values.npy")
-    assert isinstance(array, np.memmap)
-    assert (array.dtype, offsets.tolist()) == (np.int16, [0, 3, 6, 13, 20])
-    manifest = corpus()
-    for split in ("train", "validation"):
-        for row, clip in zip(kept_rows(manifest, split), manifest.of(split), strict=True):
-            place = array[offsets[row] : offsets[row + 1]]
-            np.testing.assert_array_equal(place, values(clip, LENGTHS[split]))
+    assert (np.load(tmp_path / VALUES).dtype, np.load(tmp_path / "offsets.npy").tolist()) == (
+        np.int16,
+        [0, 3, 6, 13, 20],
+    )
+    entry = Entry(stage="values", key="0", place=tmp_path, reused=True)
+    for split in TRAINED_ON:
+        stored, clips = stored_clips(entry, split), corpus().of(split)
+        assert stored_names(entry, split) == [clip.name for clip in clips]
+        assert isinstance(stored.sources[0], np.memmap)
+        for row, clip in enumerate(clips):
+            np.testing.assert_array_equal(stored.clip(row), values(clip, LENGTHS[split]))
 
 
 def test_no_clip_is_written_over_the_next(tmp_path: Path) -> None:
@@ -73,7 +77,7 @@ def test_no_clip_is_written_over_the_next(tmp_path: Path) -> None:
 def test_a_full_disk_is_an_error_before_anything_is_written_in_place(small_disk: Path) -> None:
     """A write in place to a file without blocks would kill the process."""
     session = session_of(small_disk)
-    clips, file = kept_clips(corpus()), small_disk / "values.npy"
+    clips, file = corpus().only(*TRAINED_ON).clips, small_disk / "values.npy"
     lengths = [1 << 20] * len(clips)
     with pytest.raises(OSError, match=r"No space left on device: '.*values\.npy'"):
         write_clips(session, "values", file, clips, lengths, lambda place, clip: place.fill(1), dtype=np.int16)

@@ -89,6 +89,11 @@ class Clip:
         """Name of the clip, unique in the corpus: the path, and for a segment its span."""
         return clip_name(self.path, self.span)
 
+    @property
+    def key(self) -> list[str | int]:
+        """The sound of the clip and its split; in keys of the store, labels and groups do not count."""
+        return sound_of(self, self.split)
+
 
 def clip_name(path: str, span: tuple[float, float] | None) -> str:
     """Return the path, for a segment with its span: ``a/b.wav#t=10,20`` (a W3C media fragment, which browsers play).
@@ -159,6 +164,15 @@ class Clips:
     def of(self, split: Split) -> tuple[Clip, ...]:
         """Return the clips of one split, in order of path and start."""
         return tuple(clip for clip in self.clips if clip.split == split)
+
+    def only(self, *splits: Split) -> "Clips":
+        """Return the rows of some splits, one split after the other."""
+        return Clips.from_rows(self.root, (clip for split in splits for clip in self.of(split)))
+
+    @cached_property
+    def key(self) -> str:
+        """The SHA-256 of the sound of the clips and of their splits."""
+        return audio_hash(self)
 
     def where(self, chosen: Iterable[bool]) -> "Clips":
         """Return the chosen rows."""

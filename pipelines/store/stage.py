@@ -1,0 +1,132 @@
+"""A stage: a function whose arguments decide the entry of the store that it writes.
+
+::
+
+    @stage("codes", version=3, title="encoding {clips} clips")
+    def codes(run: Run, clips: Clips, tokenizer: Entry) -> None:
+        ...  # writes files into run.folder
+
+``codes(session, clips, tokenizer)`` returns the entry, from the store or made now. Its key is the hash of the stage's
+name, its version, and all arguments:
+
+- plain values, lists, mappings and options are themselves; options that decide no result are left out;
+- an entry is its key;
+- what has a ``key`` is this key. That of a clip table is its sound, so the stage gets the table without labels;
+- a `Keyed` value is the key that the caller gives it.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
+from typing import Concatenate, Generic, ParamSpec, TypeVar
+
+from pipelines.store.session import Run, Session
+from pipelines.store.store import Entry, Recipe
+from wordless.audio.recordings.manifest import Clips, Split
+from wordless.base.values import list_hash
+
+P = ParamSpec("P")
+T = TypeVar("T")
+# Options that decide no result: how often checkpoints are written, which program computes the same sound.
+NO_RESULT = ("checkpoint_minutes", "engine")
+LONG = 100  # values of a list or mapping that a record of an entry shows; of more it has the hash
+
+
+@dataclass(frozen=True)
+class Keyed(Generic[T]):
+    """An argument with a key of its own: of a function, or where less than the whole value decides the result."""
+
+    value: T
+    key: object
+
+
+def with_labels(clips: Clips) -> Keyed[Clips]:
+    """Give a stage the labels and groups of clips, which its key then has in the place of the sound."""
+    return Keyed(clips, [[clip.name, clip.split, clip.label, clip.group] for clip in clips.clips])
+
+
+def stage(
+    name: str, *, version: int, title: str, splits: tuple[Split, ...] = (), together: bool = False
+) -> Callable[[Callable[Concatenate[Run, P], None]], Callable[Concatenate[Session, P], Entry]]:
+    """Make a stage of a function that writes the files of an entry into ``run.folder``.
+
+    Arguments can stand in ``name`` and ``title``, such as ``{fit.summary}``; in the title, lists and clip tables are
+    their lengths. Raise the ``version`` when the same arguments give other bytes. Clip tables get into the function and
+    the key with the clips of ``splits`` alone, one split after the other; (): with all clips.
+
+    Rank 0 makes the entry alone. It must be the same bytes for any number of threads: where PyTorch adds numbers up,
+    `wordless.base.machine.one_thread` stands below this decorator. With ``together``, as for trainings, the function
+    runs on every rank, and only rank 0 may write. The numbers of threads and processes decide the rounding of sums
+    then, so the key has both.
+    """
+
+    def decorate(make: Callable[Concatenate[Run, P], None]) -> Callable[Concatenate[Session, P], Entry]:
+        signature = inspect.signature(make)
+
+        @wraps(make)
+        def call(session: Session, /, *args: P.args, **kwargs: P.kwargs) -> Entry:
+            bound = signature.bind(session, *args, **kwargs)
+            bound.apply_defaults()
+            given = {each: _read(value, splits) for each, value in [*bound.arguments.items()][1:]}
+            read = set[str]()
+            config = {each: _key(value, read) for each, value in given.items()}
+            recipe = Recipe(name.format_map(given), version, config=config, inputs={})
+            bound.arguments |= {each: _given(value) for each, value in given.items()}
+            shown = title.format_map({each: _shown(value) for each, value in given.items()})
+            work = lambda run: make(run, *bound.args[1:], **bound.kwargs)  # noqa: E731
+            return session.entry(recipe, shown, work, read=read, together=together)
+
+        return call
+
+    return decorate
+
+
+def _read(value: object, splits: tuple[Split, ...]) -> object:
+    return value.only(*splits) if splits and isinstance(value, Clips) else value
+
+
+def _given(value: object) -> object:
+    """Return what the function gets of an argument: no labels, which the key does not have."""
+    if isinstance(value, Clips):
+        return value.with_columns(label=None, group=None)
+    return value.value if isinstance(value, Keyed) else value
+
+
+def _shown(value: object) -> object:
+    value = value.value if isinstance(value, Keyed) else value
+    if isinstance(value, Clips):
+        return len(value.frame)
+    return len(value) if isinstance(value, list | tuple | Mapping) else value
+
+
+def _key(value: object, read: set[str]) -> object:
+    """Return the JSON by which an argument decides a result, and add the keys of entries in it to ``read``.
+
+    Raises:
+        ValueError: ``precision`` is a choice; call `wordless.training.fit.with_precision` on the settings first.
+    """
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case Entry():
+            read.add(value.key)
+            return value.key
+        case Keyed(Entry() as entry, key):
+            read.add(entry.key)
+            return _key(key, read)
+        case Mapping():
+            named = {name: _key(each, read) for name, each in value.items()}
+            return named if len(named) <= LONG else list_hash(named.items())
+        case list() | tuple():
+            each = [_key(each, read) for each in value]
+            return each if len(each) <= LONG else list_hash(each)
+    if hasattr(value, "key"):
+        return _key(value.key, read)
+    if not is_dataclass(value) or isinstance(value, type):
+        raise TypeError(f"a key cannot have a {type(value).__name__}")
+    if (choice := getattr(value, "precision", None)) in ("auto", "auto_gpu"):
+        raise ValueError(f"a key needs the meaning of precision={choice}: call with_precision on the settings first")
+    # On a GPU the default may round otherwise; `true` does so on each device.
+    left_out = NO_RESULT if getattr(value, "compile", None) else (*NO_RESULT, "compile")
+    return _key({each.name: getattr(value, each.name) for each in fields(value) if each.name not in left_out}, read)

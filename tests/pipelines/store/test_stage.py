@@ -1,0 +1,129 @@
+"""Stages: the key is what the arguments decide, and an entry is what the function leaves in its folder."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from lm.options import VectorConfig
+from pipelines.store.session import Run
+from pipelines.store.stage import LONG, Keyed, stage, with_labels
+from pipelines.store.store import ENTRY, TIMINGS, Entry, checkpoints_of, note_finished
+from tests.pipelines.tiny import silent_session
+from wordless.audio.recordings.manifest import Clip, Clips
+from wordless.base.machine import use_threads
+from wordless.training.options import FitConfig
+
+CLIPS = Clips.from_rows(
+    Path("recordings"),
+    [
+        Clip(path=f"{name}.wav", num_samples=8, sample_rate=4, sha256=name, label="cat", group="anna", split=split)
+        for name, split in (("a", "train"), ("b", "test"))
+    ],
+)
+FIT = FitConfig(precision="fp32")
+made: list[str] = []
+
+
+@stage("notes", version=1, title="{values} values of {fit.steps} steps")
+def notes(run: Run, values: object = 1, *, clips: Clips | None = None, fit: FitConfig = FIT) -> None:
+    """Write down what the function gets."""
+    labels = [(clip.label, clip.group) for clip in clips.clips] if clips else None
+    (run.folder / "note.json").write_text(json.dumps([labels, repr(values), fit.steps]))
+
+
+def key(tmp_path: Path, *args: object, **kwargs: object) -> str:
+    return notes(silent_session(tmp_path), *args, **kwargs).key  # type: ignore[arg-type]  # any arguments
+
+
+def test_the_arguments_decide_the_key(tmp_path: Path) -> None:
+    entry = Entry(stage="codes", key="f" * 16, place=tmp_path, reused=True)
+    assert key(tmp_path) == key(tmp_path, 1, fit=replace(FIT, checkpoint_minutes=99))
+    assert key(tmp_path, {"a": 1, "b": 2}) == key(tmp_path, {"b": 2, "a": 1})
+    assert key(tmp_path, entry) == key(tmp_path, replace(entry, place=Path("elsewhere")))
+    assert key(tmp_path, VectorConfig()) == key(tmp_path, VectorConfig(layers=("last",)))  # it has a key of its own
+    assert key(tmp_path, [*range(LONG), 1]) != key(tmp_path, [*range(LONG), 2])
+    different: Sequence[object] = (1, 1.0, True, "1", None, [1], [[1]], {"a": 1}, entry, FIT, Keyed(1, "one"))
+    assert len({key(tmp_path, value) for value in different}) == len(different)
+    assert key(tmp_path, Keyed(test_the_arguments_decide_the_key, 1)) == key(tmp_path, 1)
+    for choice in ("auto", "auto_gpu"):
+        with pytest.raises(ValueError, match=rf"precision={choice}\b"):
+            key(tmp_path, replace(FIT, precision=choice))
+    with pytest.raises(TypeError, match="Path"):
+        key(tmp_path, tmp_path)
+
+
+def test_clips_are_their_sound_and_have_no_labels(tmp_path: Path) -> None:
+    other = CLIPS.with_columns(label="dog", group=None)
+    session = silent_session(tmp_path)
+    entry = notes(session, clips=CLIPS)
+    assert json.loads((entry.folder / "note.json").read_text())[0] == [[None, None]] * 2
+    assert entry.key == notes(session, clips=other).key
+    assert entry.key != notes(session, clips=CLIPS.only("train")).key
+    assert entry.key != notes(session, clips=CLIPS.with_columns(split="test")).key
+    assert entry.key != notes(session, clips=CLIPS.with_columns(sha256="c")).key
+    assert notes(session, with_labels(CLIPS)).key != notes(session, with_labels(other)).key
+
+
+@stage("held_out", version=1, title="{clips} clips", splits=("test",))
+def held_out(run: Run, clips: Clips) -> None:
+    (run.folder / "clips.json").write_text(json.dumps([clip.path for clip in clips.clips]))
+
+
+def test_a_stage_gets_only_the_splits_that_it_reads(tmp_path: Path) -> None:
+    session = silent_session(tmp_path)
+    entry = held_out(session, CLIPS)
+    assert json.loads((entry.folder / "clips.json").read_text()) == ["b.wav"]
+    assert held_out(session, CLIPS.only("test")).key == entry.key
+
+
+@stage("{name}_parts", version=1, title="parts")
+def parts(run: Run, name: str) -> None:
+    """Write two files, of which a killed run may have finished one."""
+    for part in ("1", "2"):
+        if (file := run.folder / part).exists():
+            continue
+        made.append(part)
+        file.write_text(name)
+        note_finished(file)
+        if made == ["1"]:
+            for left in ("0.aside", "deep/er/.tmpLiOZoU", ENTRY):
+                (run.folder / left).parent.mkdir(parents=True, exist_ok=True)
+                (run.folder / left).write_text("hal")
+            raise KeyboardInterrupt
+
+
+def test_a_killed_stage_keeps_what_it_finished_and_nothing_else(tmp_path: Path) -> None:
+    session = silent_session(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        parts(session, "some")
+    entry = parts(session, "some")
+    assert (entry.stage, entry.reused, made) == ("some_parts", False, ["1", "2"])
+    files = {str(path.relative_to(entry.folder)) for path in entry.folder.rglob("*")}
+    assert files == {ENTRY, TIMINGS, "1", "2"}
+    assert not checkpoints_of(entry.folder).exists()
+    assert parts(session, "some").reused
+
+
+@stage("alone", version=1, title="")
+def alone(run: Run) -> None:
+    (run.folder / "sum.txt").write_text("6")
+
+
+@stage("joint", version=1, title="", together=True)
+def joint(run: Run) -> None:
+    (run.folder / "sum.txt").write_text("6")
+
+
+def test_only_what_is_made_together_depends_on_the_threads(tmp_path: Path) -> None:
+    session, before, keys = silent_session(tmp_path), torch.get_num_threads(), set[tuple[str, str]]()
+    try:
+        for threads in (1, 3):
+            use_threads(threads)
+            keys |= {("alone", alone(session).key), ("joint", joint(session).key)}
+    finally:
+        use_threads(before)
+    assert sorted(name for name, _ in keys) == ["alone", "joint", "joint"]
