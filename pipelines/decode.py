@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipelines.commandline.inputs import DEVICE, MODEL
-from pipelines.commandline.outputs import require_kind, require_new
+from pipelines.commandline.outputs import prepare_output, require_kind
+from pipelines.settings.inputs import DEVICE, MODEL, STORE
 from pipelines.store.run_folder import part_of, vocoder_of
+from pipelines.store.store import StoreConfig
 from vocoder.kinds import BY_KEY, CHOICES, Kind
 from vocoder.options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling, SoundOptions
 from wordless.base.errors import InputError
@@ -27,8 +28,8 @@ class SoundCommand(SoundOptions):
 class DecodeConfig(SoundCommand):
     """Options of ``wordless decode``.
 
-    Clips of a minute or more are decoded one at a time. If you press Ctrl-C then, NAME.partial.wav keeps the finished
-    part of the clip, and the same command decodes this clip again.
+    Clips of a minute or more are decoded one at a time. If you press Ctrl-C then, <output>.partial.wav keeps the
+    finished part of the clip, and the same command decodes this clip again.
     example: wordless decode model=runs/x input=codes.parquet output=sounds
     """
 
@@ -64,6 +65,7 @@ class DecodeConfig(SoundCommand):
         least=0,
         most=MAX_SEED,
     )
+    store: StoreConfig = option(StoreConfig(), STORE)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -103,7 +105,7 @@ class DecodeConfig(SoundCommand):
 
 
 def decode(config: dict[str, object]) -> tuple[DecodeConfig, Path]:
-    """Decode clips; those whose file is there already are left as they are."""
+    """Decode codes; a command that was killed goes on after its finished clips."""
     settings = build(DecodeConfig, config, name="")
     tokenizer_folder = part_of(settings.model, "tokenizer")
     vocoder_of(settings.model, settings.kind)
@@ -111,6 +113,5 @@ def decode(config: dict[str, object]) -> tuple[DecodeConfig, Path]:
         raise InputError(f"input={settings.input} does not exist; name codes that wordless encode wrote, or text units")
     if settings.pitch_of is not None and not settings.pitch_of.is_file():
         raise InputError(f"pitch_of={settings.pitch_of} is no file; name a recording")
-    if settings.single:
-        require_new(settings.output)
+    prepare_output(settings.output)
     return settings, tokenizer_folder

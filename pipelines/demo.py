@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from pipelines.commandline.inputs import MODEL
 from pipelines.decode import SoundCommand
+from pipelines.settings.inputs import MODEL
 from pipelines.store.run_folder import part_of, run_of
 from vocoder.options import TEMPERATURE, Sampling
 from wordless.base.errors import InputError

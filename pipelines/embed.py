@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lm.options import Pooling
-from pipelines.commandline.inputs import MODEL, InputOptions
-from pipelines.commandline.outputs import partial_folder, require_new, require_table
+from pipelines.commandline.outputs import prepare_output, require_table
+from pipelines.settings.inputs import MODEL, StoredOptions
 from pipelines.store.run_folder import part_of, run_of
 from wordless.audio.recordings.annotations import kind_of
 from wordless.audio.recordings.corpus import candidates_at
@@ -24,7 +24,7 @@ LAYER = re.compile(rf"(layer|inner)_\d+|all_(layers|inner)(_with_input)?|{ALL}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbedConfig(InputOptions):
+class EmbedConfig(StoredOptions):
     """Options of ``wordless embed``: feature vectors of recordings, in the files that compare.features reads.
 
     By default, the vectors are those that the run's probe reads: the layer and pooling that validation chose, of
@@ -71,11 +71,6 @@ class EmbedConfig(InputOptions):
             return False
         return suffix in TABLES or (self.annotations != "none" and kind_of(self.input) is not None)
 
-    @property
-    def work(self) -> Path:
-        """The folder of what is computed on the way; a killed command continues with it."""
-        return partial_folder(self.output)
-
 
 def embed(config: dict[str, object]) -> tuple[EmbedConfig, Path, Clips | None]:
     """Compute the vectors of all recordings; files that cannot be read are set aside."""
@@ -85,11 +80,11 @@ def embed(config: dict[str, object]) -> tuple[EmbedConfig, Path, Clips | None]:
         raise InputError(option="model", value=settings.model, rule=rule)
     part_of(settings.model, "gpt_sound" if settings.method == "gpt_sound" else "lm")
     run = run_of(settings.model)
-    require_new(settings.output)
     if settings.is_table and not os.path.lexists(settings.input):
         problem = f"input={settings.input} does not exist"
         raise InputError(f"{problem}; name a recording, a folder or a table of recordings")
     if not settings.is_table and settings.root is not None:
         raise InputError(f"root={settings.root}, but input={settings.input} is no table that lists recordings")
+    prepare_output(settings.output)
     recordings = None if settings.is_table else candidates_at(settings.input, settings.annotated)
     return settings, run, recordings

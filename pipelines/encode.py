@@ -1,12 +1,11 @@
 """``wordless encode``: recordings -> codes, as Parquet or as text units that other tools read."""
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipelines.commandline.inputs import MODEL, InputOptions
-from pipelines.commandline.outputs import JOB, partial_folder, require_kind, require_new
+from pipelines.commandline.outputs import prepare_output, require_kind
+from pipelines.settings.inputs import MODEL, StoredOptions
 from pipelines.store.run_folder import part_of
 from wordless.audio.recordings.corpus import recordings_at
 from wordless.audio.recordings.manifest import Clips
@@ -19,7 +18,7 @@ UNITS = (".txt", ".units", ".km", ".jsonl", ".ndjson", ".json", ".tsv", ".csv") 
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncodeConfig(InputOptions):
+class EncodeConfig(StoredOptions):
     """Options of ``wordless encode``.
 
     example: wordless encode model=runs/x input=recordings output=codes.parquet
@@ -74,22 +73,11 @@ class EncodeConfig(InputOptions):
     def in_shards(self) -> bool:
         return self.format == "parquet" and self.output.suffix.lower() != ".parquet"
 
-    @property
-    def shards(self) -> Path:
-        """The folder of the shards: the output itself, or a folder beside the file into which they are joined."""
-        return self.output if self.in_shards else partial_folder(self.output)
-
 
 def encode(config: dict[str, object]) -> tuple[EncodeConfig, Clips, Path]:
     """Encode recordings; files that cannot be read are set aside."""
     settings = build(EncodeConfig, config, name="")
     tokenizer_folder = part_of(settings.model, "tokenizer")
     recordings = recordings_at(settings.input, settings.annotated)
-    # Output and shards stand side by side only where a call was killed between writing the one and removing the others.
-    if not settings.in_shards and not (settings.shards / JOB).exists():
-        with suppress(OSError):
-            settings.shards.rmdir()  # a call that was killed at its very end left it empty
-        require_new(settings.output)
-        if settings.format == "fairseq":
-            require_new(settings.manifest)
+    prepare_output(settings.output)
     return settings, recordings, tokenizer_folder

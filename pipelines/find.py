@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipelines.commandline.inputs import MODEL, InputOptions, require_writable_folders
-from pipelines.commandline.outputs import partial_folder, prepare_output, require_new, require_table
+from pipelines.commandline.outputs import prepare_output, require_table
+from pipelines.settings.inputs import MODEL, StoredOptions, require_writable_folders
 from pipelines.store.run_folder import part_of
 from wordless.audio.levels import MAX_TRIM_DB, MIN_TRIM_DB
 from wordless.audio.recordings.corpus import recordings_at
@@ -17,7 +17,7 @@ Features = Literal["log_mel", "mfcc", "bottleneck", "soft_codes", "states"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FindConfig(InputOptions):
+class FindConfig(StoredOptions):
     """Options of ``wordless find``: the places in recordings that sound like a query, without any label.
 
     Annotations name parts of the queries; the recordings of the input are searched as a whole.
@@ -62,11 +62,6 @@ class FindConfig(InputOptions):
     def page(self) -> Path:
         return self.output.with_suffix(".html")
 
-    @property
-    def work(self) -> Path:
-        """The folder of finished recordings; a killed command continues with it."""
-        return partial_folder(self.output)
-
 
 def find(config: dict[str, object]) -> tuple[FindConfig, Clips, Clips, Path, Path | None]:
     """Find the places of all queries in all recordings; files that cannot be read are set aside."""
@@ -77,6 +72,4 @@ def find(config: dict[str, object]) -> tuple[FindConfig, Clips, Clips, Path, Pat
     recordings = recordings_at(settings.input)
     require_writable_folders([recordings], settings.output)
     prepare_output(settings.output)
-    if not settings.work.exists():  # a command that was killed may have written the page, and not yet the table
-        require_new(settings.page)
     return settings, queries, recordings, tokenizer, model

@@ -16,8 +16,8 @@ from lm.finetuning import (
 )
 from lm.options import ProbeConfig
 from pipelines.commandline.choices import require_recordings
-from pipelines.commandline.inputs import MODEL
 from pipelines.commandline.outputs import require_kind
+from pipelines.settings.inputs import MODEL
 from pipelines.settings.parallel import MAX_THREADS, require_equal_share
 from pipelines.settings.run import TRACKING, CorpusCommand, own_options
 from pipelines.store.run_folder import require_output

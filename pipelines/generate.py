@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.commandline.inputs import MODEL
 from pipelines.commandline.outputs import require_kind, require_new
 from pipelines.decode import SoundCommand
+from pipelines.settings.inputs import MODEL
 from pipelines.store.run_folder import part_of, vocoder_of
 from vocoder.kinds import BY_KEY, CHOICES, Kind
 from vocoder.options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipelines.commandline.inputs import InputOptions, recordings_of, require_writable_folders
 from pipelines.commandline.outputs import prepare_output, require_table
+from pipelines.settings.inputs import SeveralOptions, recordings_of, require_writable_folders
 from pipelines.store.run_folder import is_finetuned
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.errors import InputError
@@ -15,14 +15,13 @@ from wordless.base.values import build
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig(InputOptions):
+class PredictConfig(SeveralOptions):
     """Options of ``wordless predict``.
 
     example: wordless predict model=runs/x/finetuned/labels input=recordings output=table.tsv
     """
 
     model: Path = option(REQUIRED, "folder that wordless finetune wrote, or hf://user/name")
-    input: str = option(REQUIRED, "a recording, a folder of recordings, or several such as [a.wav,b.wav,folder]")
     output: Path | None = option(None, "also writes a table: a .tsv, .json or .parquet file; null: no table")
     upsample: bool = option(
         False, "true: recordings may have a lower sample rate than the model; it then reads bands that are empty"

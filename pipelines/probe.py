@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from lm.options import ProbeConfig
 from pipelines.commandline.choices import require_recordings
-from pipelines.commandline.inputs import MODEL
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.comparison import ReadingConfig
+from pipelines.settings.inputs import MODEL
 from pipelines.settings.run import CorpusCommand
 from pipelines.store.run_folder import require_output
 from wordless.base.hub import is_on_hub

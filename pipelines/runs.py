@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.commandline.outputs import JOB, hold, is_held
+from pipelines.commandline.outputs import hold, is_held
 from pipelines.commandline.run_folders import LATEST, relink_latest
-from pipelines.store.run_folder import FINETUNED
+from pipelines.store.run_folder import FINETUNED, JOB
 from pipelines.store.store import StoreConfig
 from pipelines.store.unused import StoredEntry, delete_unused, is_unused, stored_entries
 from wordless.base.errors import InputError

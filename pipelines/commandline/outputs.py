@@ -1,22 +1,18 @@
-"""Places that a command writes to: checked first, locked while it writes, and whole in the end or continued later.
+"""Places that a command writes to: checked first, locked while it writes, and whole in the end.
 
-A lock is a ``flock``, which the system releases when its process ends for any reason. A folder that is filled file by
-file has a ``job.json``: the same command continues where it stopped, another one is refused.
+A lock is a ``flock``, which the system releases when its process ends for any reason.
 """
 
-import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
-from typing import IO
 
 from wordless.audio.recordings.folders import EXTENSIONS
 from wordless.base.errors import InputError, require
-from wordless.base.files import take_lock, write_aside
-from wordless.base.values import find_object
+from wordless.base.files import remove, take_lock
 
 REMEDY = "choose another output=..., or delete it"
 # Suffixes of files. An output with any other suffix, such as "codes.v2", is taken for a folder.
@@ -154,38 +150,6 @@ def discard(made: list[Path]) -> None:
             folder.rmdir()
 
 
-JOB = "job.json"
-
-
-@contextmanager
-def work_folder(folder: Path, job: Mapping[str, object]) -> Iterator[None]:
-    """Lock ``folder`` for ``job``; it must be new, empty, or begun by the same job."""
-    require_own(folder, job)
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / JOB).exists():
-        write_aside(folder / JOB, json.dumps(job, indent=1, sort_keys=True) + "\n")
-    with (folder / JOB).open() as handle:
-        _lock(handle, f"{folder}")
-        yield
-
-
-def remove_work_folder(folder: Path) -> None:
-    """Remove a filled folder, `JOB` last, so that an interrupted removal is recognised; another command may help."""
-    with suppress(FileNotFoundError):
-        for path in folder.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            elif path.name != JOB:
-                path.unlink(missing_ok=True)
-        (folder / JOB).unlink(missing_ok=True)
-        folder.rmdir()
-
-
-def partial_folder(output: Path) -> Path:
-    """Return the folder beside an output that holds what is made on the way to it."""
-    return output.with_name(f"{output.name}.partial")
-
-
 @contextmanager
 def new_folder(output: Path) -> Iterator[Path]:
     """Give an empty folder that becomes ``output`` at the end of the block; after an error nothing is left.
@@ -193,16 +157,19 @@ def new_folder(output: Path) -> Iterator[Path]:
     Of two commands with one output, one is refused while the other writes, except where folders cannot be locked (NFS).
     What a killed command left is removed.
     """
-    partial = partial_folder(output)
+    partial = output.with_name(f"{output.name}.partial")
     partial.mkdir(parents=True, exist_ok=True)
     locked = os.open(partial, os.O_RDONLY)  # the folder itself: a file would have to be removed after the last step
     try:
         with suppress(OSError):  # the file system locks no folder
-            _lock(locked, f"output={output}")
+            if not take_lock(locked, wait=False):
+                raise InputError(
+                    f"another command is writing output={output}; wait for it, or choose another output=..."
+                )
         try:
             require_new(output)  # the other command may have finished since this one began
             for path in partial.iterdir():
-                path.unlink()
+                remove(path)
             yield partial
             partial.rename(output)
         except BaseException:
@@ -212,21 +179,12 @@ def new_folder(output: Path) -> Iterator[Path]:
         os.close(locked)
 
 
-def _lock(opened: int | IO[str], written: str) -> None:
-    """Lock an open file or folder, which another command may be writing."""
-    if not take_lock(opened, wait=False):
-        raise InputError(f"another command is writing {written}; wait for it, or choose another output=...")
-
-
-def require_own(folder: Path, job: Mapping[str, object]) -> None:
-    """Refuse a file, a folder with other content, and one that another job began."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise InputError(f"output={folder} is a file, and a folder is to be written; {REMEDY}")
-    begun = find_object(folder / JOB)
-    if begun is None and any(path.suffix != ".aside" for path in folder.iterdir()):
-        raise InputError(f"output={folder} holds other things; {REMEDY}")
-    differing = sorted(name for name in job if begun is not None and begun.get(name) != job[name])
-    if differing:
-        raise InputError(f"output={folder} was begun with other values of {', '.join(differing)}; {REMEDY}")
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Give a place to write a file that belongs to an output; one that is there must be the same, left by a kill."""
+    beside = path.with_name(f"{path.name}.aside")
+    yield beside
+    if path.exists() and path.read_bytes() != beside.read_bytes():
+        beside.unlink()
+        require_new(path)
+    beside.replace(path)

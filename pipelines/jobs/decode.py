@@ -1,46 +1,44 @@
 """The work of ``wordless decode``, once its options are checked."""
 
 import hashlib
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from lm.model import LanguageModel
-from pipelines.commandline.outputs import JOB, REMEDY, require_own, work_folder
+from pipelines.commandline.outputs import new_folder
 from pipelines.decode import DecodeConfig
 from pipelines.store.run_folder import open_synthesis, part_of, vocoder_of
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Recipe, Store
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes
 from tokenizer.sources import flattened, transplanted
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
 from vocoder.synthesis import Synthesis, speaking, unknown_groups
-from wordless.audio.recordings.folders import partial_name, sound_names
+from wordless.audio.recordings.folders import sound_names
 from wordless.audio.waveform import wav_file
 from wordless.base.errors import InputError
 from wordless.base.files import aside, file_hash
 from wordless.base.machine import choose_device
 from wordless.base.progress import Terminal
+from wordless.base.saved_models import CONFIG, WEIGHTS
 from wordless.base.text import counted
-from wordless.base.values import find_object
+from wordless.training.gangs import Gang
 
 LONG_SECONDS = 60.0  # a clip from this length on is made alone, and written as it is made
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Sound:
-    """A clip and the file of its sound."""
-
-    clip: CodedClip
-    path: Path
-    part: Path  # unfinished file that an interruption leaves
+Sound = tuple[CodedClip, Path]  # a clip and the file of its sound
 
 
 def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
-    """Decode the clips that have no file yet."""
+    """Decode the clips into an entry of the store, and copy their sounds to the output."""
     terminal, output = Terminal(), settings.output
     device = choose_device(settings.device)
     whole = Tokenizer.from_pretrained(tokenizer_folder, device=str(device))
@@ -53,24 +51,56 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
         each = counted(settings.codes_per_unit, "code")
         terminal.say(f"the units have no durations: each stands for {each}, so the length of the sounds is a guess")
     synthesis = open_synthesis(settings.model, tokenizer, settings.kind, settings.sampling, device=str(device))
-    if settings.single:
-        if len(clips) > 1:
-            raise InputError(
-                f"output={output} is one file, and input={settings.input} holds {len(clips)} clips; name a folder"
-            )
-        output.parent.mkdir(parents=True, exist_ok=True)
-        part = output.with_name(partial_name(output.name, {output.name}))
-        return _decode([Sound(clip=clips[0], path=output, part=part)], synthesis, settings, terminal)
-    job = _job(settings, clips, tokenizer, synthesis.engine)
-    begun = find_object(output / JOB) or {}
-    if "engine" in begun and {**begun, "engine": job["engine"]} == job != begun:  # its sounds would differ
+    if settings.single and len(clips) > 1:
         raise InputError(
-            f"output={output} was begun with engine={begun['engine']}, and engine={settings.engine} is {job['engine']} "
-            f"here; go on with engine={begun['engine']} where it runs, or {REMEDY}"
+            f"output={output} is one file, and input={settings.input} holds {len(clips)} clips; name a folder"
         )
-    require_own(output, job)
-    with work_folder(output, job):
-        _decode(list(_sounds(output, clips)), synthesis, settings, terminal)
+    if settings.group is None and (notice := unknown_groups(synthesis, [clip.group for clip in clips])):
+        terminal.say(notice)
+    names = sound_names([clip.name for clip in clips])
+    session = Session(
+        store=Store(settings.store.root), gang=Gang(device), terminal=terminal, folder=settings.store.root, workers=1
+    )
+    entry = sounds(session, settings, clips, names, tokenizer, synthesis)
+    if settings.single:
+        with aside(output) as beside:
+            shutil.copyfile(entry.folder / names[0], beside)
+        return terminal.say(f"{output}")
+    with new_folder(output) as folder:
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(entry.folder / name, folder / name)
+    terminal.say(f"{counted(len(names), 'sound')}: {output}")
+
+
+def sounds(
+    session: Session,
+    settings: DecodeConfig,
+    clips: Sequence[CodedClip],
+    names: Sequence[str],
+    tokenizer: Tokenizer,
+    synthesis: Synthesis,
+) -> Entry:
+    """Decode the clips to sounds of these file names."""
+    digest = hashlib.sha256()
+    for clip in clips:
+        digest.update(repr((clip.name, clip.group, clip.codes.num_samples)).encode() + clip.codes.values.tobytes())
+    vocoder = vocoder_of(settings.model, settings.kind)
+    inputs = {
+        "codes": digest.hexdigest(),
+        "tokenizer": tokenizer.format.codebook,
+        "vocoder": vocoder and [file_hash(vocoder / name) for name in (CONFIG, WEIGHTS)],
+    }
+    config = {"sampling": settings.sampling, "synthesis": settings.synthesis, "engine": synthesis.engine}
+
+    def make(folder: Path) -> None:
+        left = [(clip, folder / name) for clip, name in zip(clips, names, strict=True) if not (folder / name).exists()]
+        _decode(
+            left, synthesis, session.terminal, part=settings.output.with_name(f"{settings.output.stem}.partial.wav")
+        )
+
+    title = f"{counted(len(clips), 'sound')} by {settings.kind.title}"
+    return session.obtain(Recipe("sounds", 1, config=config, inputs=inputs), title, make, files=["**/*.wav"])
 
 
 def _clips(settings: DecodeConfig, own: CodesFormat, *, owner: str) -> list[CodedClip]:
@@ -121,48 +151,9 @@ def _retuned(clips: Sequence[CodedClip], settings: DecodeConfig, tokenizer: Toke
     return [replace(clip, codes=transplanted(clip.codes, melody)) for clip in clips]
 
 
-def _sounds(folder: Path, clips: Sequence[CodedClip]) -> Iterator[Sound]:
-    names = sound_names([clip.name for clip in clips])
-    taken = set(names)
-    for clip, name in zip(clips, names, strict=True):
-        yield Sound(clip=clip, path=folder / name, part=folder / partial_name(name, taken))
-
-
-def _job(
-    settings: DecodeConfig, clips: Sequence[CodedClip], tokenizer: Tokenizer, engine: str | None
-) -> dict[str, object]:
-    """Return everything that decides the content of the files."""
-    digest = hashlib.sha256()
-    for clip in clips:
-        digest.update(repr((clip.name, clip.group, clip.codes.num_samples)).encode() + clip.codes.values.tobytes())
-    folder = vocoder_of(settings.model, settings.kind)
-    audible = settings.postfilter if tokenizer.front_end.keeps_levels else 0.0
-    strength = audible if settings.kind.comb else None
-    return {
-        "input": digest.hexdigest(),
-        "codebook": tokenizer.format.codebook,
-        "vocoder": settings.synthesis if folder is None else file_hash(folder / "config.json"),
-        "group": settings.group,
-        "temperature": settings.temperature if folder else None,
-        "postfilter": strength,
-        "postfilter_passes": settings.postfilter_passes if strength else None,
-        "pitch_comb": settings.pitch_comb if strength else None,
-        "engine": engine,
-        "seed": settings.seed,
-        **({"shift": settings.shift} if settings.shift else {}),
-    }
-
-
-def _decode(sounds: Sequence[Sound], synthesis: Synthesis, settings: DecodeConfig, terminal: Terminal) -> None:
-    waiting = [sound for sound in sounds if not sound.path.exists()]
-    if len(waiting) < len(sounds):
-        there = f"{len(sounds) - len(waiting)} of {len(sounds)} sounds are there already"
-        terminal.say(f"{there}: {settings.output}; delete a sound to have it made again")
-    if not waiting:
-        return
-    if settings.group is None and (notice := unknown_groups(synthesis, [sound.clip.group for sound in waiting])):
-        terminal.say(notice)
-    total, started, done = _seconds(waiting), time.monotonic(), 0.0
+def _decode(sounds: Sequence[Sound], synthesis: Synthesis, terminal: Terminal, *, part: Path) -> None:
+    """Write the sounds; an interrupt keeps in the file ``part`` what is done of a long one."""
+    total, started, done = _seconds(sounds), time.monotonic(), 0.0
 
     def rate(seconds: float) -> str:
         return f"{seconds / max(time.monotonic() - started, 1e-9):.2f} times real time"
@@ -174,55 +165,60 @@ def _decode(sounds: Sequence[Sound], synthesis: Synthesis, settings: DecodeConfi
 
         def advance(seconds: float) -> None:
             progress.advance_to(int(done + seconds))
-            if terminal.console.is_terminal:  # plain lines include the rate
+            if terminal.console.is_terminal:
                 progress.note(rate(done + seconds))
 
-        for batch in _batches(waiting, synthesis):
-            if len(batch) == 1:
-                _write_stream(batch[0], synthesis, advance, terminal)
-            else:
+        for batch in _batches(sounds, synthesis):
+            if len(batch) > 1:
                 _write_batch(batch, synthesis, advance)
+            else:
+                _write_stream(*batch[0], synthesis, advance, terminal, part)
             done += _seconds(batch)
-    terminal.say(f"{len(waiting)} sounds, {total:.1f} s, {rate(total)}: {settings.output}")
+    terminal.say(f"{counted(len(sounds), 'sound')}, {total:.1f} s, {rate(total)}")
 
 
 def _batches(sounds: Sequence[Sound], synthesis: Synthesis) -> Iterator[Sequence[Sound]]:
     """Group clips that are made side by side; a long one is made alone, and written as it is made."""
-    short = [sound for sound in sounds if sound.clip.codes.seconds < LONG_SECONDS]
-    for group in synthesis.side_by_side([len(sound.clip.codes.values) for sound in short]):
+    short = [(clip, path) for clip, path in sounds if clip.codes.seconds < LONG_SECONDS]
+    for group in synthesis.side_by_side([len(clip.codes.values) for clip, _ in short]):
         yield [short[place] for place in group]
-    yield from ([sound] for sound in sounds if sound.clip.codes.seconds >= LONG_SECONDS)
+    yield from ([(clip, path)] for clip, path in sounds if clip.codes.seconds >= LONG_SECONDS)
 
 
 def _write_batch(batch: Sequence[Sound], synthesis: Synthesis, advance: Callable[[float], None]) -> None:
-    codes, groups = [sound.clip.codes for sound in batch], [sound.clip.group for sound in batch]
-    total, names = _seconds(batch), [sound.clip.name for sound in batch]
+    total, clips = _seconds(batch), [clip for clip, _ in batch]
 
     def progress(done: int, steps: int) -> None:
         advance(total * done / max(steps, 1))
 
-    made = synthesis.sounds(codes, groups, names=names, progress=progress)
-    for sound, waveform in zip(batch, made, strict=True):
-        waveform.write(sound.path)
+    codes, groups, names = zip(*((clip.codes, clip.group, clip.name) for clip in clips), strict=True)
+    for (_, path), waveform in zip(batch, synthesis.sounds(codes, groups, names=names, progress=progress), strict=True):
+        waveform.write(path)
 
 
-def _write_stream(sound: Sound, synthesis: Synthesis, advance: Callable[[float], None], terminal: Terminal) -> None:
-    """Write a clip to a temporary file, renamed when it is complete; an interruption keeps finished clips."""
-    codes = sound.clip.codes
+def _write_stream(
+    clip: CodedClip,
+    path: Path,
+    synthesis: Synthesis,
+    advance: Callable[[float], None],
+    terminal: Terminal,
+    part: Path,
+) -> None:
+    """Write a sound as it is made."""
     made = 0.0
-    sound.path.parent.mkdir(parents=True, exist_ok=True)
-    with aside(sound.path) as beside:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with aside(path) as beside:
         try:
-            with wav_file(beside, codes.format.sample_rate) as write:
-                for piece in synthesis.stream(codes, sound.clip.group, name=sound.clip.name):
+            with wav_file(beside, clip.codes.format.sample_rate) as write:
+                for piece in synthesis.stream(clip.codes, clip.group, name=clip.name):
                     write(piece.samples)
                     made += piece.seconds
                     advance(made)
         except KeyboardInterrupt:
-            beside.replace(sound.part)
-            terminal.say(f"{made:.1f} of {codes.seconds:.1f} s of {sound.path.name} are in {sound.part}")
+            shutil.copyfile(beside, part)
+            terminal.say(f"{made:.1f} of {clip.codes.seconds:.1f} s of {clip.name} are in {part}")
             raise
 
 
 def _seconds(sounds: Sequence[Sound]) -> float:
-    return sum(sound.clip.codes.seconds for sound in sounds)
+    return sum(clip.codes.seconds for clip, _ in sounds)

@@ -1,7 +1,6 @@
 """The work of ``wordless embed``, once its options are checked.
 
-The stages of `wordless probe` compute the features, in a small store beside the output that lasts as long as the
-command, or until a killed command is called again. So the vectors of the clips of a run are those that its probe read.
+The stages of `wordless probe` compute the features, so the vectors of the clips of a run are those that its probe read.
 """
 
 from collections.abc import Sequence
@@ -13,10 +12,9 @@ from lm.options import VECTORS, Pooling, States
 from lm.probing.features_file import write_vectors
 from lm.probing.fitted import FittedProbe, ProbeDescription
 from pipelines.chain.corpus import MANIFEST
-from pipelines.commandline.outputs import remove_work_folder, work_folder
 from pipelines.embed import ALL, EmbedConfig
 from pipelines.jobs.probe import models_of_run, pooled_features
-from pipelines.jobs.recordings import list_rejected, rejected_list, tell_rejected
+from pipelines.jobs.recordings import list_rejected
 from pipelines.methods.networks import GPT_SOUND
 from pipelines.methods.signals import BOTTLENECK, LOG_MEL
 from pipelines.results.run_record import RESULTS, read_results, recorded_options
@@ -70,33 +68,25 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
     if settings.method not in inputs and settings.layer not in (None, ALL):
         remedy = f"leave layer out, or choose the method of a language model, such as method={[*inputs][-1]}"
         raise InputError(f"layer={settings.layer}, but {settings.method} has no layers; {remedy}")
-    with work_folder(settings.work, {"command": "embed"}):
-        try:
-            front_end = Tokenizer.from_pretrained(rates[-1].tokenizer.folder if rates else _finest(run)).front_end
-            manifest, rejected = _recordings(settings, found, front_end, _trim_db(settings, run, probe), terminal)
-            session = Session(
-                store=Store(settings.work / "store"),
-                gang=Gang(choose_device(settings.device)),
-                terminal=terminal,
-                folder=settings.work / "run",
-                workers=choose_workers(settings.workers, LOCAL, seconds=manifest.seconds),
-            )
-            made = (
-                pooled_features(session, manifest, rates, reading)
-                if rates
-                else sound_features_of_run(session, manifest, run, reading)
-            )
-            by_method = features_by_method([entry.folder / FEATURES for entry in made.values()])
-            candidates = by_method[settings.method]
-            if reading.input and settings.method in inputs:
-                candidates = candidates.with_input(by_method[inputs[settings.method]])
-            arrays = {key.partition("/")[2] or key: candidates[key] for key in _wanted(settings, [*candidates], chosen)}
-        except InputError:
-            remove_work_folder(settings.work)
-            raise
-        write_vectors(settings.output, [clip.name for clip in manifest.clips], arrays)
-    remove_work_folder(settings.work)
-    tell_rejected(rejected, rejected_list(settings.output), terminal)
+    front_end = Tokenizer.from_pretrained(rates[-1].tokenizer.folder if rates else _finest(run)).front_end
+    manifest = _recordings(settings, found, front_end, _trim_db(settings, run, probe), terminal)
+    session = Session(
+        store=Store(settings.store.root),
+        gang=Gang(choose_device(settings.device)),
+        terminal=terminal,
+        folder=run,
+        workers=choose_workers(settings.workers, LOCAL, seconds=manifest.seconds),
+    )
+    if rates:
+        made = pooled_features(session, manifest, rates, reading)
+    else:
+        made = sound_features_of_run(session, manifest, run, reading)
+    by_method = features_by_method([entry.folder / FEATURES for entry in made.values()])
+    candidates = by_method[settings.method]
+    if reading.input and settings.method in inputs:
+        candidates = candidates.with_input(by_method[inputs[settings.method]])
+    arrays = {key.partition("/")[2] or key: candidates[key] for key in _wanted(settings, [*candidates], chosen)}
+    write_vectors(settings.output, [clip.name for clip in manifest.clips], arrays)
     for key, array in arrays.items():
         terminal.say(f"{key}: {counted(len(array), 'row')} of {array.shape[1]:,} numbers")
     terminal.say(f"{settings.output}")
@@ -177,21 +167,20 @@ def _chosen(settings: EmbedConfig, run: Path, probe: ProbeDescription | None) ->
 
 def _recordings(
     settings: EmbedConfig, found: Clips, audio: SpectrogramConfig, trim_db: float | None, terminal: Terminal
-) -> tuple[Clips, tuple[Rejected, ...]]:
+) -> Clips:
     """Inspect the recordings, and write the list of those that cannot be read.
 
     Nothing is trained on them, so copies, silent and short recordings have their rows, too.
     """
     inspection = InspectionConfig(min_seconds=0, silence_peak=-1, trim_db=trim_db)
     unfit: list[Rejected] = []
-    list_rejected((), listed := rejected_list(settings.output))
     try:
         with within("", root="input"), terminal.working("inspecting", 0, "files") as progress:
             manifest, rejected = build_manifest(
                 replace(corpus_of(settings), inspection=inspection),
                 found=found,
                 workers=LOCAL.workers(settings.workers, enough=True),
-                cache=settings.work / "inspected.jsonl",
+                cache=settings.store.root / "inspected.jsonl",
                 progress=progress.advance_to,
                 set_aside=unfit.extend,
                 channel=audio.channel,
@@ -201,10 +190,9 @@ def _recordings(
     except InputError as error:
         if not unfit:
             raise
-        list_rejected(sorted(unfit, key=lambda each: each.path), listed)
-        raise error.also(f"each file and its reason stand in {listed}") from error
-    list_rejected(rejected, listed)
-    return manifest, rejected
+        raise error.also(list_rejected(sorted(unfit, key=lambda each: each.path), settings.output, terminal)) from error
+    list_rejected(rejected, settings.output, terminal)
+    return manifest
 
 
 def _finest(run: Path) -> Path:

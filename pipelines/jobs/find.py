@@ -1,7 +1,4 @@
-"""The work of ``wordless find``, once its options are checked.
-
-What is found in each recording is written atomically, so that a killed command resumes after the last one.
-"""
+"""The work of ``wordless find``, once its options are checked."""
 
 import heapq
 import json
@@ -15,20 +12,13 @@ import torch
 from torch import Tensor
 
 from lm.model import LanguageModel
-from pipelines.commandline.outputs import remove_work_folder, work_folder
+from pipelines.commandline.outputs import new_file
 from pipelines.find import Features, FindConfig
-from pipelines.jobs.recordings import (
-    Notices,
-    ReadSound,
-    each_recording,
-    list_rejected,
-    rejected_list,
-    state_of,
-    tell_rejected,
-)
+from pipelines.jobs.recordings import ReadSound, in_shards, open_session, state_of, told_of
 from pipelines.methods.signals import mfcc_frames
 from pipelines.pages.sounds import Hit, write_hits_page
-from pipelines.store.store import write_json
+from pipelines.store.session import Session
+from pipelines.store.store import Recipe, some_options, write_json
 from tokenizer.codes import require_same_codebook, soft_assignments
 from tokenizer.encoder import load_tokenizer, log_mel_pieces, quantised_vectors, signals
 from tokenizer.tokenizer import Tokenizer
@@ -42,10 +32,9 @@ from wordless.base.arrays import write_table
 from wordless.base.errors import InputError, require
 from wordless.base.files import file_hash
 from wordless.base.machine import choose_device
-from wordless.base.progress import Terminal
 from wordless.base.text import counted
 
-VERSION = 1  # of the scores; raise it when they change
+SHARD = 10  # recordings whose places are in one file of the store
 PATCHES_AT_ONCE = 500  # whose soft codes are in memory
 
 
@@ -157,6 +146,7 @@ class Query:
 class Searched:
     """What was found in a recording."""
 
+    path: str
     places: tuple[tuple[tuple[float, float, float], ...], ...]  # of each query: start and end in seconds, and score
     shorter: tuple[int, ...]  # numbers of the queries that are longer than the recording
     notices: tuple[str, ...]
@@ -166,46 +156,30 @@ def find_in_recordings(
     settings: FindConfig, queries: Clips, recordings: Clips, tokenizer_folder: Path, lm_folder: Path | None
 ) -> None:
     """Search all recordings, and write the table and its page."""
-    terminal = Terminal()
     reader = frame_reader(settings, tokenizer_folder, lm_folder)
-    read, rejected = read_queries(reader, queries, trim_db=settings.trim_db)
+    read, unread = read_queries(reader, queries, trim_db=settings.trim_db)
     if not read:
-        problem = f"query={settings.query}: no query can be read ({frequent_reasons(rejected)})"
+        problem = f"query={settings.query}: no query can be read ({frequent_reasons(unread)})"
         raise InputError(f"{problem}; choose another recording of the sound")
-    job: dict[str, object] = {
-        "version": VERSION,
-        "codebook": reader.tokenizer.format.codebook,
-        "lm": lm_folder and [file_hash(path) for path in sorted(lm_folder.rglob("*.safetensors"))],
-        "features": settings.features,
-        "layer": settings.layer,
-        "hits": settings.hits,
-        "trim_db": settings.trim_db,
-        "query": state_of(queries),
-        "recordings": state_of(recordings),
-    }
-    with work_folder(settings.work, job):
-        _search_missing(settings, reader, [query.frames for query in read], recordings, terminal)
-        hits, set_aside = _best_hits(settings, read, recordings)
-        rejected += set_aside
-        list_rejected(rejected, listed := rejected_list(settings.output))
-        if not hits:
-            remove_work_folder(settings.work)
-            problem = f"input={settings.input}: no recording can be searched ({frequent_reasons(set_aside)})"
-            raise InputError(f"{problem}; see {listed}")
-        front_end = reader.tokenizer.front_end
+    session = open_session(settings, recordings, tokenizer_folder)
+    shards = search(session, settings, reader, [query.frames for query in read], queries, recordings)
+    told = told_of(shards, recordings, below=recordings.root)
+    hits, shorter = best_hits(shards, read, recordings.root, most=settings.hits)
+    told.rejected[:] = [*unread, *sorted([*told.rejected, *shorter], key=lambda each: each.path)]
+    told.tell(session.terminal, settings.output, option=f"input={settings.input}")
+    front_end = reader.tokenizer.front_end
+    with new_file(settings.page) as page:
         write_hits_page(
-            settings.page,
+            page,
             {query.name: query.sound for query in read},
             hits,
             root=recordings.root,
             sample_rate=front_end.sample_rate,
             channel=front_end.channel,
         )
-        write_table(settings.output, [asdict(hit) | {"path": str(recordings.root / hit.path)} for hit in hits])
-    remove_work_folder(settings.work)
-    tell_rejected(rejected, listed, terminal)
+    write_table(settings.output, [asdict(hit) | {"path": str(recordings.root / hit.path)} for hit in hits])
     found = f"{counted(len(hits), 'place')} of {counted(len(read), 'query', 'queries')}"
-    terminal.say(f"{found}: {settings.output}, to listen: {settings.page}")
+    session.terminal.say(f"{found}: {settings.output}, to listen: {settings.page}")
 
 
 def frame_reader(settings: FindConfig, tokenizer_folder: Path, lm_folder: Path | None) -> FrameReader:
@@ -282,55 +256,51 @@ def search_recording(
         tuple((round(each.start * seconds, 3), round(each.stop * seconds, 3), round(1 - each.cost, 5)) for each in of)
         for of in matches
     )
-    return Searched(places=places, shorter=shorter, notices=sound.notices)
+    return Searched(path=clip.path, places=places, shorter=shorter, notices=sound.notices)
 
 
-def _result(settings: FindConfig, number: int) -> Path:
-    """Return the file of what was found in a recording, by its number among all."""
-    return settings.work / f"{number:06d}.json"
-
-
-def _search_missing(
-    settings: FindConfig, reader: FrameReader, queries: Sequence[FloatArray], recordings: Clips, terminal: Terminal
-) -> None:
-    """Search the recordings that an earlier call has not searched, and write what is found in each."""
-    missing = {number: clip for number, clip in enumerate(recordings.clips) if not _result(settings, number).exists()}
-    made = each_recording(
-        partial(search_recording, reader, recordings.root, queries, settings.hits),
+def search(
+    session: Session,
+    settings: FindConfig,
+    reader: FrameReader,
+    frames: Sequence[FloatArray],
+    queries: Clips,
+    recordings: Clips,
+) -> list[Path]:
+    """Search all recordings for the ``frames`` of the queries, and return files of what was found."""
+    weights = reader.lm_folder and [file_hash(path) for path in sorted(reader.lm_folder.rglob("*.safetensors"))]
+    inputs = {"tokenizer": reader.tokenizer.format.codebook, "lm": weights or None}
+    read = {"queries": state_of(queries), "recordings": state_of(recordings)}
+    return in_shards(
+        session,
+        Recipe(
+            "found", 1, config=some_options(settings, *("features", "layer", "hits", "trim_db")), inputs=inputs | read
+        ),
+        "searching",
         recordings,
-        [*missing.values()],
-        terminal,
-        title="searching",
-        workers=settings.workers,
-        gpu=reader.device.startswith("cuda"),
+        partial(search_recording, reader, recordings.root, frames, settings.hits),
+        lambda file, found: write_json(file, [asdict(each) for each in found]),
+        size=SHARD,
+        name="found-{:05d}.json",
     )
-    notices = Notices()
-    for number, (clip, found) in zip(missing, made, strict=True):
-        write_json(_result(settings, number), asdict(found))
-        if isinstance(found, Searched):
-            notices.add(str(recordings.root / clip.name), found.notices)
-    notices.tell(terminal)
 
 
-def _best_hits(settings: FindConfig, queries: Sequence[Query], recordings: Clips) -> tuple[list[Hit], list[Rejected]]:
-    """Gather the best places of each query over all recordings, and the recordings that were set aside."""
+def best_hits(
+    shards: Sequence[Path], queries: Sequence[Query], root: Path, *, most: int
+) -> tuple[list[Hit], list[Rejected]]:
+    """Gather the best places of each query over all recordings, and the recordings that are shorter than a query."""
     best: list[list[tuple[float, str, float, float]]] = [[] for _ in queries]
-    rejected: list[Rejected] = []
-    for number, clip in enumerate(recordings.clips):
-        found = json.loads(_result(settings, number).read_text(encoding="utf-8"))
-        path = str(recordings.root / clip.name)
-        if "reason" in found:
-            rejected.append(Rejected(path=path, reason=found["reason"], kind=found["kind"]))
-            continue
+    shorter: list[Rejected] = []
+    for found in (each for shard in shards for each in json.loads(shard.read_text())):
         for of, places in zip(best, found["places"], strict=True):
-            rows = ((-score, clip.path, start, end) for start, end, score in places)
-            of[:] = heapq.nsmallest(settings.hits, [*of, *rows])
+            rows = ((-score, found["path"], start, end) for start, end, score in places)
+            of[:] = heapq.nsmallest(most, [*of, *rows])
         if found["shorter"]:
             reason = f"shorter than {len(found['shorter'])} of {counted(len(queries), 'query', 'queries')}"
-            rejected.append(Rejected(path=path, reason=reason, kind="shorter than a query"))
+            shorter.append(Rejected(path=str(root / found["path"]), reason=reason, kind="shorter than a query"))
     hits = [
         Hit(query=query.name, path=path, start=start, end=end, score=-negative)
         for query, of in zip(queries, best, strict=True)
         for negative, path, start, end in of
     ]
-    return hits, rejected
+    return hits, shorter

@@ -11,7 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -32,14 +32,14 @@ from lm.probing.linear import VERSION, tolerance_options
 from lm.probing.vectors import FloatArray, pool
 from pipelines.chain.corpus import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
 from pipelines.chain.unlabelled import unlabelled_of_run
-from pipelines.commandline.outputs import work_folder
+from pipelines.commandline.outputs import REMEDY, hold
 from pipelines.commandline.overrides import command_line
 from pipelines.finetune import FinetuneConfig, finetune_settings
 from pipelines.results.results import provenance, tracked_run
 from pipelines.settings.run import choose_workers
 from pipelines.stages.networks import LabelledInputs, LabelTraining, train_on_labels
 from pipelines.stages.stored_arrays import read_clips, write_clips
-from pipelines.store.run_folder import FINETUNED, part_of
+from pipelines.store.run_folder import FINETUNED, JOB, part_of
 from pipelines.store.session import Session
 from pipelines.store.store import CURVE, Entry, Recipe, Store, text_hash, write_json
 from pipelines.store.stored_features import FEATURES, features_by_method, stacked_rows, write_features
@@ -67,6 +67,7 @@ from wordless.base.machine import choose_device, use_threads
 from wordless.base.progress import Terminal, print_table
 from wordless.base.saved_models import CONFIG
 from wordless.base.text import counted
+from wordless.base.values import find_object
 from wordless.training.fit import with_precision
 from wordless.training.gangs import Gang, open_gang
 
@@ -162,8 +163,7 @@ def finetune_body(config: dict[str, object]) -> None:
             shared=(*seen_of(corpus), *models, *([source.weights] if source.weights else [])),
             tracking=tracking,
         )
-        # Rank 0 locks the folder of the results, which must be new, empty, or begun by the same job.
-        with nullcontext() if gang.rank else work_folder(folder, job), tracked(tracking):
+        with nullcontext() if gang.rank else _claimed(folder, job), tracked(tracking):
             inputs = body_inputs(session, clips, source)
             study = Study(settings=settings, source=source, task=task, manifest=clips, inputs=inputs)
             arms = [arm for arm in get_args(Arm) if arm == "finetuned" or arm in settings.beside]
@@ -274,6 +274,15 @@ def _job(settings: FinetuneConfig, source: Source, clips: Clips, task: Task) -> 
         "recordings": recordings_hash(clips)[:16],
         "labels": text_hash(json.dumps([[clip.label, clip.split] for clip in clips.clips]))[:16],
     }
+
+
+def _claimed(folder: Path, job: dict[str, object]) -> AbstractContextManager[None]:
+    """Lock the folder of the results, which must be new, empty, or begun by the same job."""
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and find_object(folder / JOB) != job)):
+        raise InputError(f"output={folder} was begun with other values, or holds other things; {REMEDY}")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / JOB, job)
+    return hold(folder, option="output", lock=JOB)
 
 
 def _folder(settings: FinetuneConfig, corpus: str, job: dict[str, object]) -> Path:

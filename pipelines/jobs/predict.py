@@ -37,12 +37,10 @@ def predict_recordings(settings: PredictConfig, recordings: Sequence[Clips]) -> 
     rows: list[Row] = []
     own = (model.front_end(), model.body.reading, model.trim_db, model.channel, settings.upsample)
     read = read_all(
+        settings,
         recordings,
         lambda place: partial(read_recording, place.root, *own),
-        option=f"input={settings.input}",
-        workers=settings.workers,
         title="predicting",
-        output=settings.output,
         terminal=terminal,
     )
     while several := list(islice(read, CLIPS_AT_ONCE)):

@@ -1,88 +1,36 @@
-"""Recordings one by one, in several processes: what is set aside, and what the user should know of a recording."""
+"""Recordings of a command, read one by one in several processes: what is set aside, and what the user should know.
 
-import os
-from collections import Counter
+`in_shards` keeps the results in an entry of the store, so that a killed command goes on after the last finished shard;
+`read_all` gives them as they are read.
+"""
+
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
 
+from pipelines.settings.inputs import InputOptions, SeveralOptions, StoredOptions
+from pipelines.store.session import Session
+from pipelines.store.store import Recipe, Store, is_finished, note_finished, write_json
 from wordless.audio.decoding import Channel, ChannelPowers, cancelled
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected, writable, write_rejected
 from wordless.audio.waveform import FloatArray, Part
 from wordless.base.errors import InputError
+from wordless.base.machine import choose_device
 from wordless.base.pools import LOCAL, EngineConfig, in_order, open_pool
 from wordless.base.progress import Terminal
 from wordless.base.text import counted
 from wordless.base.values import list_hash
+from wordless.training.gangs import Gang
 
 R = TypeVar("R", bound="Read")
-T = TypeVar("T")
 BYTES_FOR_WORKERS = 100e6  # 16-bit sound that one process encodes while a worker starts
-
-
-def each_recording(
-    work: Callable[[Clip], T | Rejected],
-    place: Clips,
-    clips: Sequence[Clip],
-    terminal: Terminal,
-    *,
-    title: str,
-    workers: int,
-    engine: EngineConfig = LOCAL,
-    shared: Sequence[Path] = (),
-    gpu: bool = False,
-    remedy: str = "call the same command with workers=1, which reads all recordings again",
-) -> Iterator[tuple[Clip, T | Rejected]]:
-    """Give the ``clips`` of a place that are still to be read, in order, each with the result of ``work``.
-
-    A clip that cannot be read is set aside, with the reason.
-
-    ``workers`` is a number of processes, 0 for as many as cores if there is enough work; ``shared`` are files that each
-    of them reads beside the recordings. ``remedy`` says what to do where memory runs out.
-    """
-    for notice in place.notices:
-        terminal.say(notice)
-    total, left = len(place.clips), len(clips)
-    size = sum(status.st_size for _, status in _files(place) if status)  # bytes
-    fitting = min(engine.workers(workers, enough=size > BYTES_FOR_WORKERS), left)
-    shared = [*shared, *(place.root / clip.path for clip in place.clips[:1])]
-    with (
-        open_pool(engine, max(fitting, 1), shared=shared, gpu=gpu) as pool,
-        terminal.working(title, total, "recordings") as progress,
-    ):
-        results = progress.each(in_order(partial(_attempted, work), clips, pool, remedy=remedy), done=total - left)
-        yield from zip(clips, results, strict=True)
-
-
-def _attempted(work: Callable[[Clip], T | Rejected], clip: Clip) -> T | Rejected:
-    if not writable(clip.path):
-        return Rejected(path=clip.path, reason=UNWRITABLE)
-    try:
-        return work(clip)
-    except InputError as error:
-        return Rejected.by(clip.name, error)
-
-
-def state_of(place: Clips) -> str:
-    """Hash the files' names, sizes and times of change, and what annotations say."""
-    files = [[path, [status.st_size, status.st_mtime_ns] if status else "missing"] for path, status in _files(place)]
-    return list_hash([*files, *([each.name, each.label, each.group] for each in place.clips)])
-
-
-def _files(place: Clips) -> Iterator[tuple[str, os.stat_result | None]]:
-    """Give each file and its status: None for a broken link, which is set aside later with undecodable files."""
-    for path in dict.fromkeys(place.frame.path):
-        status = None
-        with suppress(OSError):
-            status = (place.root / path).stat()
-        yield path, status
 
 
 class Read(Protocol):
@@ -93,62 +41,183 @@ class Read(Protocol):
         """What the user should know of the recording."""
 
 
-def read_all(
-    places: Sequence[Clips],
-    reader: Callable[[Clips], Callable[[Clip], R | Rejected]],
-    *,
-    option: str,
-    workers: int,
-    title: str,
-    output: Path | None,
-    terminal: Terminal,
-) -> Iterator[tuple[str, R]]:
-    """Give the path of each recording that can be read, as the user can open it, with what ``reader`` makes of it.
+@dataclass(kw_only=True)
+class Told:
+    """What a command tells of its recordings at the end."""
 
-    At the end, print a line for each notice, and each recording that was set aside with its reason, or list them
-    beside the ``output``. ``option`` is the option that names the recordings, with its value.
+    read: int = 0  # number of recordings that could be read
 
-    Raises:
-        InputError: no recording can be read.
-    """
-    rejected = [replace(each, path=str(place.root / each.path)) for place in places for each in place.rejected]
-    notices, count = Notices(), 0
-    for place in places:
-        for clip, read in each_recording(reader(place), place, place.clips, terminal, title=title, workers=workers):
-            path = str(place.root / clip.name)
+    rejected: list[Rejected] = field(default_factory=list)
+    notices: list[tuple[str, str]] = field(default_factory=list)  # name of a recording, and what to know of it
+
+    def readable(self, results: Iterable[tuple[str, R | Rejected]]) -> Iterator[tuple[str, R]]:
+        """Give the name and the result of each recording that could be read, and keep what is to be told of all."""
+        for name, read in results:
             if isinstance(read, Rejected):
-                rejected.append(replace(read, path=path))
-                continue
-            count += 1
-            notices.add(path, read.notices)
-            yield path, read
-    notices.tell(terminal)
+                self.rejected.append(replace(read, path=name))
+            else:
+                self.read += 1
+                self.notices.extend((name, notice) for notice in read.notices)
+                yield name, read
+
+    def tell(self, terminal: Terminal, output: Path | None, *, option: str) -> None:
+        """Print each notice once, and list what was set aside, with reasons: beside the output if there is one.
+
+        Raises:
+            InputError: none of the recordings that the ``option`` names could be read.
+        """
+        by_notice: dict[str, list[str]] = {}
+        for name, notice in self.notices:
+            by_notice.setdefault(notice, []).append(name)
+        for notice, (first, *others) in by_notice.items():
+            more = f" and {counted(len(others), 'other recording')}" if others else ""
+            terminal.say(f"{first}{more}: {notice}")
+        see = list_rejected(self.rejected, output, terminal)
+        if not self.read:
+            raise InputError(f"{option}: no recording can be used ({frequent_reasons(self.rejected)})", remedy=see)
+
+
+def list_rejected(rejected: Sequence[Rejected], output: Path | None, terminal: Terminal) -> str:
+    """List what was set aside beside an output, or print it; return where the list is, for a message."""
     if output is None:
         for each in rejected:
             terminal.say(f"set aside: {each.path}: {each.reason}")
-    else:
-        list_rejected(rejected, listed := rejected_list(output))
-        tell_rejected(rejected, listed, terminal)
-    if not count:
-        raise InputError(f"{option}: no recording can be read ({frequent_reasons(rejected)})")
+        return ""
+    listed = output.with_name(f"{output.name}.rejected.tsv")
+    listed.unlink(missing_ok=True)  # of an earlier call
+    if not rejected:
+        return ""
+    write_rejected(rejected, listed)
+    terminal.say(f"{len(rejected)} set aside ({frequent_reasons(rejected)}): {listed}")
+    return f"see {listed}"
 
 
-def rejected_list(output: Path) -> Path:
-    """Return the file beside an output that lists the recordings that were set aside, with reasons."""
-    return output.with_name(f"{output.name}.rejected.tsv")
+def open_session(settings: StoredOptions, place: Clips, *models: Path, engine: EngineConfig = LOCAL) -> Session:
+    """Return the session of a command whose results are in the store; workers read the recordings with ``models``."""
+    terminal = Terminal()
+    for notice in place.notices:
+        terminal.say(notice)
+    return Session(
+        store=Store(settings.store.root),
+        gang=Gang(choose_device(settings.device)),
+        terminal=terminal,
+        folder=settings.store.root,
+        workers=_workers(settings, place, engine),
+        engine=engine,
+        shared=(*models, *(place.root / clip.path for clip in place.clips[:1])),
+    )
 
 
-def list_rejected(rejected: Sequence[Rejected], listed: Path) -> None:
-    """Write the list of what was set aside, if anything was; a list of an earlier call goes."""
-    listed.unlink(missing_ok=True)
-    if rejected:
-        write_rejected(rejected, listed)
+def _workers(settings: InputOptions, place: Clips, engine: EngineConfig = LOCAL) -> int:
+    """Return the number of processes; 0 stands for as many as cores if there is enough work."""
+    size = sum(size for _, size, _ in _states(place) if size)  # bytes
+    return min(engine.workers(settings.workers, enough=size > BYTES_FOR_WORKERS), len(place.clips))
 
 
-def tell_rejected(rejected: Sequence[Rejected], listed: Path, terminal: Terminal) -> None:
-    """Print how many recordings were set aside, and which file lists them."""
-    if rejected:
-        terminal.say(f"{len(rejected)} set aside ({frequent_reasons(rejected)}): {listed}")
+def state_of(place: Clips) -> str:
+    """Hash the files' places, sizes and times of change, and what annotations say."""
+    return list_hash([*_states(place), *([each.name, each.label, each.group] for each in place.clips)])
+
+
+def _states(place: Clips) -> Iterator[tuple[str, int | None, int | None]]:
+    """Give place, size in bytes and time of change of each file: None of a broken link, which is set aside later."""
+    for path in dict.fromkeys(place.frame.path):
+        file = place.root.resolve() / path
+        try:
+            status = file.stat()
+        except OSError:
+            yield str(file), None, None
+        else:
+            yield str(file), status.st_size, status.st_mtime_ns
+
+
+def in_shards(
+    session: Session,
+    recipe: Recipe,
+    title: str,
+    place: Clips,
+    work: Callable[[Clip], R | Rejected],
+    write: Callable[[Path, Iterable[R]], object],
+    *,
+    size: int,
+    name: str,
+) -> list[Path]:
+    """Let workers read the clips of a place, ``write`` the results of ``size`` clips at a time, and return the files.
+
+    The ``name`` of a file has its number. Beside it a list has what `Told` tells of its recordings.
+    """
+    starts = range(0, len(place.clips), size)
+    shards = {name.format(number): place.clips[start : start + size] for number, start in enumerate(starts)}
+
+    def make(folder: Path) -> None:
+        missing = {file: clips for file, clips in shards.items() if not is_finished(folder / file)}
+        results = session.each(title, partial(_attempted, work), [clip for each in missing.values() for clip in each])
+        for file, clips in missing.items():
+            told = Told()
+            named = ((clip.name, result) for clip, result in zip(clips, results, strict=False))
+            write(folder / file, (read for _, read in told.readable(named)))
+            write_json(_told(folder / file), asdict(told))
+            note_finished(folder / file)
+
+    files = [*shards, *(_told(Path(file)).name for file in shards)]
+    entry = session.obtain(recipe, f"{title} {len(place.clips)} recordings", make, files=files)
+    return [entry.folder / file for file in shards]
+
+
+def told_of(shards: Iterable[Path], place: Clips, *, below: Path | None = None) -> Told:
+    """Return what the shards of an entry tell of the recordings of a place, and of those whose parts were set aside.
+
+    Names begin with the folder ``below`` which the recordings are; None: they are relative.
+    """
+    told = Told(rejected=[*place.rejected])
+    for shard in shards:
+        content = json.loads(_told(shard).read_text())
+        told.rejected.extend(Rejected(**each) for each in content["rejected"])
+        told.notices.extend((name, notice) for name, notice in content["notices"])
+        told.read += content["read"]
+    if below is not None:
+        told.rejected = [replace(each, path=str(below / each.path)) for each in told.rejected]
+        told.notices = [(str(below / name), notice) for name, notice in told.notices]
+    return told
+
+
+def _told(shard: Path) -> Path:
+    return shard.with_suffix(".told.json")
+
+
+def read_all(
+    settings: SeveralOptions,
+    places: Sequence[Clips],
+    reader: Callable[[Clips], Callable[[Clip], R | Rejected]],
+    *,
+    title: str,
+    terminal: Terminal,
+) -> Iterator[tuple[str, R]]:
+    """Give the path of each recording that can be read, as the user can open it, with what ``reader`` makes of it."""
+    told = Told()
+    remedy = "call the same command with workers=1, which reads all recordings again"
+    for place in places:
+        for notice in place.notices:
+            terminal.say(notice)
+        told.rejected.extend(replace(each, path=str(place.root / each.path)) for each in place.rejected)
+        with (
+            open_pool(LOCAL, _workers(settings, place)) as pool,
+            terminal.working(title, len(place.clips), "recordings") as progress,
+        ):
+            work = partial(_attempted, reader(place))
+            results = progress.each(in_order(work, place.clips, pool, remedy=remedy))
+            named = ((str(place.root / clip.name), read) for clip, read in zip(place.clips, results, strict=True))
+            yield from told.readable(named)
+    told.tell(terminal, settings.output, option=f"input={settings.input}")
+
+
+def _attempted(work: Callable[[Clip], R | Rejected], clip: Clip) -> R | Rejected:
+    if not writable(clip.path):
+        return Rejected(path=clip.path, reason=UNWRITABLE)
+    try:
+        return work(clip)
+    except InputError as error:
+        return Rejected.by(clip.name, error)
 
 
 @dataclass(kw_only=True)
@@ -190,21 +259,3 @@ class ReadSound:
                 f"empty; a model with audio.sample_rate={rate} has no empty bands"
             )
         return tuple(found)
-
-
-class Notices:
-    """Notices about recordings. Each notice is printed once, with the number of recordings."""
-
-    def __init__(self) -> None:
-        self._first, self._counts = dict[str, str](), Counter[str]()  # of each notice
-
-    def add(self, path: str, notices: Iterable[str]) -> None:
-        for notice in notices:
-            self._first.setdefault(notice, path)
-            self._counts[notice] += 1
-
-    def tell(self, terminal: Terminal) -> None:
-        for notice, first in self._first.items():
-            others = self._counts[notice] - 1
-            more = f" and {counted(others, 'other recording')}" if others else ""
-            terminal.say(f"{first}{more}: {notice}")

@@ -33,12 +33,10 @@ def score_recordings(settings: ScoreConfig, recordings: Sequence[Clips], tokeniz
     scored: list[tuple[str, Score]] = []  # each with the path as the user can open it
     print(HEAD, flush=True)
     clips = read_all(
+        settings,
         recordings,
         lambda place: partial(encode_recording, encoders[place.root]),
-        option=f"input={settings.input}",
-        workers=settings.workers,
         title="scoring",
-        output=settings.output,
         terminal=terminal,
     )
     for path, clip in clips:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 REPORT = "report.html"
 FINETUNED = "finetuned"  # folder of the fine-tuned models of a run
+JOB = "job.json"  # in the folder of a fine-tuned model: what it is made of
 # folders, and the stages or methods of `wordless run` that make them
 Part = Literal["tokenizer", "lm", "gpt_sound", "vocoder", "wav2vec2", "audio_transformer"]
 

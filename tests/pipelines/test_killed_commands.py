@@ -21,12 +21,12 @@ from tokenizer.tokenizer import Tokenizer
 
 KILLS = {
     "encode": (
-        Kill(path="out/codes-00001.parquet.aside", written=700),  # in the middle of a shard
-        Kill(path="out/*.rejected.tsv", count=5),  # the output is whole, but not yet tidy
+        Kill(path="store/encoded/*.partial/codes-00001.parquet.aside", written=700),  # in the middle of a shard
+        Kill(path="out"),  # the output is whole, but does not have its name
     ),
     "decode": (
-        Kill(path="out/1.wav.aside", written=100),  # in the middle of a sound
-        Kill(path="out/3.wav"),  # before the rename of the last one
+        Kill(path="store/sounds/*.partial/1.wav.aside", written=100),  # in the middle of a sound
+        Kill(path="out.partial/3.wav"),
     ),
     "generate": (Kill(path="out.partial/codes.parquet*", written=4), Kill(path="out")),
 }
@@ -56,7 +56,7 @@ def test_a_killed_command_leaves_in_the_end_what_an_undisturbed_one_leaves(
     done = call(command, *inputs[command], place=tmp_path / "whole")
     assert done.code == 0, done.told
     wanted = contents(tmp_path / "whole")
-    assert {path.name for path in (tmp_path / "whole").iterdir()} <= {"out", "out.rejected.tsv"}  # no folder of a run
+    assert {path.name for path in (tmp_path / "whole").iterdir()} <= {"out", "out.rejected.tsv", "store"}
     for number, kill in enumerate(KILLS[command]):
         place = tmp_path / str(number)
         place.mkdir()
@@ -113,7 +113,7 @@ def test_a_disk_that_fills_up(name: str, run_folder: Path, recordings: Path, sma
         if error is not None:
             command(options(place))
         assert content(place) == undisturbed
-        assert [path.name for path in place.parent.iterdir() if path.suffix != ".tsv"] == [name]
+        assert [path.name for path in place.parent.iterdir() if path.suffix not in (".tsv", ".lengths")] == [name]
         shutil.rmtree(place.parent)
 
 

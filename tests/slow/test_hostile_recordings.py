@@ -52,7 +52,7 @@ def run(root: Path, place: Path) -> Measured:
 def encode(root: Path, place: Path) -> Measured:
     model = save_run(place / "model", seed=0)
     words = [f"model={model}", f"input={root}", f"output={place / 'codes.parquet'}", "device=cpu", "workers=1"]
-    return measured("-m", "pipelines.cli", "encode", *words)
+    return measured("-m", "pipelines.cli", "encode", *words, f"store.root={place / 'store'}")
 
 
 def test_a_run_names_every_unfit_file_and_uses_the_others(honest: Path, hostile: Path, tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from hydra import initialize_config_module
 from lm.probing.features_file import FeaturesFile, read_features
 from lm.probing.fitted import FittedProbe
 from pipelines.commandline.composition import compose
-from pipelines.commandline.outputs import work_folder
 from pipelines.jobs import find as job
 from pipelines.store.store import SYNTHESISED
 from pipelines.store.stored_features import FEATURES, features_by_method
@@ -29,8 +28,10 @@ from wordless.base.errors import InputError
 
 
 def call(*words: str) -> None:
+    output = next(Path(word.partition("=")[2]) for word in words if word.startswith("output="))
+    store = f"store.root={output.parent.with_name(f'{output.parent.name} store')}"
     with initialize_config_module("conf", version_base="1.3"):
-        config = compose("embed", overrides=list(words))
+        config = compose("embed", overrides=[store, *words])
     embed({str(key): value for key, value in config.items() if key != "hydra"})
 
 
@@ -204,18 +205,6 @@ def test_refusals_name_the_option(
     assert [*tmp_path.iterdir()] == []
 
 
-def test_a_killed_command_goes_on(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
-    """What it left is a folder beside the output, which the same command continues with and removes."""
-    words = (f"model='{run_folder}'", f"input={recordings}")
-    call(*words, f"output={tmp_path / 'whole.npz'}")
-    place = tmp_path / "x.npz.partial"
-    with work_folder(place, {"command": "embed"}):
-        (place / "store" / "codes").mkdir(parents=True)
-    call(*words, f"output={tmp_path / 'x.npz'}")
-    assert (tmp_path / "x.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
-    assert not place.exists()
-
-
 # The GPT that reads sound
 
 
@@ -277,7 +266,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def options(model: Path, place: Path, output: Path, **others: object) -> dict[str, object]:
     words = {"model": model, "query": place / "word.wav", "input": place / "in", "output": output}
-    return {**{name: str(value) for name, value in words.items()}, "device": "cpu", "workers": 1, **others}
+    own = {"device": "cpu", "workers": 1, "store": {"root": str(place / "store")}}
+    return {**{name: str(value) for name, value in words.items()}, **own, **others}
 
 
 def rows_of(output: Path) -> list[dict[str, str]]:
@@ -305,7 +295,7 @@ def test_a_hidden_word_is_found_and_other_recordings_are_set_aside(
     assert "shorter than the query" in reasons["short.wav"]
     page = (tmp_path / "hits.html").read_text()
     assert page.count("<audio") == 1 + len(rows)
-    assert not list(tmp_path.glob("*.partial"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hits.html", "hits.tsv", "hits.tsv.rejected.tsv"]
 
 
 @pytest.mark.parametrize("features", ["log_mel", pytest.param("mfcc", marks=pytest.mark.slow)])
@@ -355,6 +345,8 @@ def test_a_killed_command_goes_on_to_the_same_bytes(
     run_folder: Path, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find(options(run_folder, place, tmp_path / "whole.tsv"))
+    own = {"store": {"root": str(tmp_path / "store")}}
+    monkeypatch.setattr(job, "SHARD", 2)
     searched, work = list[str](), job.search_recording
 
     def interrupted(*arguments: object) -> object:
@@ -365,11 +357,9 @@ def test_a_killed_command_goes_on_to_the_same_bytes(
 
     monkeypatch.setattr(job, "search_recording", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        find(options(run_folder, place, tmp_path / "hits.tsv"))
+        find(options(run_folder, place, tmp_path / "hits.tsv", **own))
     assert not (tmp_path / "hits.tsv").exists()
-    with pytest.raises(InputError, match="hits"):  # another job may not go on with it
-        find(options(run_folder, place, tmp_path / "hits.tsv", hits=7))
-    find(options(run_folder, place, tmp_path / "hits.tsv"))
+    find(options(run_folder, place, tmp_path / "hits.tsv", **own))
     assert len(searched) == 6  # 2 before the interrupt, the one that it ended, and the 3 others
     for ending in (".tsv", ".tsv.rejected.tsv", ".html"):
         assert (tmp_path / f"hits{ending}").read_bytes() == (tmp_path / f"whole{ending}").read_bytes()

@@ -78,7 +78,14 @@ def test_decoding_the_generated_codes_gives_their_sounds_again(
     generate(options(run_folder, tmp_path / "sound.wav", num_samples=1, seed=5, synthesis=synthesis))
     own = {"model": str(run_folder), "input": str(tmp_path / "out/codes.parquet"), "output": str(tmp_path / "again")}
     decode(
-        {**own, "codes_per_unit": None, "synthesis": synthesis, "group": None, "temperature": 1.0}
+        {
+            **own,
+            "store": {"root": str(tmp_path / "store")},
+            "codes_per_unit": None,
+            "synthesis": synthesis,
+            "group": None,
+            "temperature": 1.0,
+        }
         | {"postfilter": 1.0, "postfilter_passes": 2, "pitch_comb": True, "seed": 5, "device": "cpu", "engine": "auto"}
     )
     for number in range(3):

@@ -57,9 +57,10 @@ def annotated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def beside(place: Path, recordings: Path) -> Path:
     """Write into a run's folder what the page reads."""
+    store = f"store.root={place.with_name('store')}"
     for command, output, more in (
-        ("embed", "vectors.npz", ()),
-        ("encode", "codes.tsv", ("format=times",)),
+        ("embed", "vectors.npz", (store,)),
+        ("encode", "codes.tsv", ("format=times", store)),
         ("score", "scores.tsv", ()),
     ):
         words = (f"model={place}", f"input={recordings}", f"output={place / output}", *more)

@@ -10,10 +10,10 @@ import re
 import stat
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain, count
+from itertools import count
 from pathlib import Path, PurePosixPath
 
 from wordless.audio.decoding import HEADERLESS, foreign_kind
@@ -279,13 +279,6 @@ def sound_names(clips: Sequence[str]) -> list[str]:
         taken.add(chosen)
         unique[chosen] = None
     return [f"{name}.wav" for name in unique]
-
-
-def partial_name(name: str, taken: Collection[str]) -> str:
-    """Choose a free name for an unfinished file of the sound ``name``; a clip may have the name a.partial."""
-    stem = name.removesuffix(".wav")
-    numbered = (f"{stem}.partial_{number}.wav" for number in count(2))
-    return next(each for each in chain([f"{stem}.partial.wav"], numbered) if each not in taken)
 
 
 def _inside(path: str) -> str:
