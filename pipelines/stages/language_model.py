@@ -1,17 +1,18 @@
 """Training of the language model on the codes of the training clips; the weights of the best validation are kept."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from lm.batches import CodeSequences, TokenBatch, TrainingBatches, loss, validation_batches
 from lm.judging import perplexities, pitch_errors
 from lm.model import LanguageModel
 from pipelines.stages.options import LanguageModelSettings
 from pipelines.stages.start import LM, TOKENS, gpt_hash, start_folder
-from pipelines.store.session import Session
-from pipelines.store.store import CURVE, MODEL, Entry, Recipe, other_options, write_json
+from pipelines.store.session import Run, Session
+from pipelines.store.stage import stage
+from pipelines.store.store import Entry, write_json
 from tokenizer.codes import Codes, join_rates
+from tokenizer.options import ViewsConfig
 from tokenizer.parquet import read_codes
 from wordless.base.errors import InputError
 from wordless.base.saved_models import LANGUAGE_MODEL
@@ -35,56 +36,46 @@ class CodedClips:
     own: CodedCorpus
     unlabelled: Sequence[CodedCorpus] = ()  # of each source of clips without labels, which are all for training
 
-    @property
-    def inputs(self) -> dict[str, object]:
-        """The inputs of a recipe."""
-        named = {"": self.own, **{unlabelled_prefix(place): source for place, source in enumerate(self.unlabelled)}}
-        return {
-            f"{prefix}{name}": entry
-            for prefix, each in named.items()
-            for name, entry in (("codes", each.codes), ("views", each.views))
-        }
-
 
 def language_model(session: Session, rates: Sequence[CodedClips], settings: LanguageModelSettings) -> Entry:
-    """Train a GPT on the codes of the training clips, in all their views; the entry is a language model folder.
+    """Train a GPT on codes of one rate; of several ``rates``, coarse to fine, an upsampler to the last."""
+    name, start = ("lm", settings.start) if len(rates) == 1 else ("upsampler", None)
+    # The entries in `rates` say what the views are, and a hash which weights the training begins with.
+    return _trained(session, name, rates, replace(settings, views=ViewsConfig(), start=None), start)
 
-    Of several ``rates``, coarse to fine, the model predicts the codes of the last, and reads those of the others: an
-    upsampler. Clips without labels are used for training as well; validation uses only the corpus.
+
+@stage(
+    "{name}",
+    version=2,
+    title="{name} of {rates} rate(s), {settings.fit.summary}",
+    keys={"start": lambda start: start and gpt_hash(start)},
+    together=True,
+)
+def _trained(
+    run: Run, name: str, rates: Sequence[CodedClips], settings: LanguageModelSettings, start: str | None
+) -> None:
+    """Train on the codes of the training clips, in all their views; the entry is a language model folder.
+
+    Of several ``rates`` the model predicts the codes of the last, and reads those of the others. Clips without labels
+    are used for training as well; validation uses only the corpus.
     """
-    fit, config = settings.fit, other_options(settings, "views", "look_ahead", "start")
-    if len(rates) == 1:
-        start = None if settings.start is None else gpt_hash(settings.start)
-        stage, title, inputs = "lm", "GPT", {**rates[0].inputs, LM: start}
-    else:
-        stage, title = "upsampler", f"upsampler to rate {len(rates)}"
-        config |= {"look_ahead": settings.look_ahead}
-        numbered = enumerate((each.inputs for each in rates), 1)
-        inputs = {f"{name} of rate {number}": read for number, each in numbered for name, read in each.items()}
-    recipe = Recipe(stage, 1, config={"lm": config}, inputs=inputs)
-
-    def make(folder: Path) -> None:
-        own, validation = _joined_views([each.own for each in rates])
-        sources = zip(*(each.unlabelled for each in rates), strict=True)
-        train = [*own, *(views for source in sources for views in _joined_views(source)[0])]
-        codes_format = own[0][0].format
-        model = LanguageModel.create(
-            settings.gpt, codes_format, seed=fit.seed, look_ahead=settings.look_ahead, pitch=settings.pitch
-        )
-        if settings.start is not None and len(rates) == 1:
-            begin_at(model, settings.start)
-        batches = _training_batches(model, train, settings, processes=session.gang.size)
-        held_out = _validation_batches(model, validation, settings)
-        session.train(stage, "lm.fit", model.gpt, batches, held_out, loss, fit, folder)
-        if session.gang.rank == 0:
-            plain = [views[0] for views in own]
-            model.fit_pitch(_spread_out(plain, PITCH_STEPS))
-            model.save_pretrained(folder)
-            errors = pitch_errors(model, _spread_out(validation, PITCH_STEPS))
-            write_json(folder / PERPLEXITY, perplexities(model, plain, validation) | errors)
-
-    files = (*MODEL, CURVE, PERPLEXITY)
-    return session.obtain(recipe, f"{title}, {fit.summary}", make, files=files, together=True)
+    own, validation = _joined_views([each.own for each in rates])
+    sources = zip(*(each.unlabelled for each in rates), strict=True)
+    train = [*own, *(views for source in sources for views in _joined_views(source)[0])]
+    model = LanguageModel.create(
+        settings.gpt, own[0][0].format, seed=settings.fit.seed, look_ahead=settings.look_ahead, pitch=settings.pitch
+    )
+    if start is not None:
+        begin_at(model, start)
+    batches = _training_batches(model, train, settings, processes=run.gang.size)
+    held_out = _validation_batches(model, validation, settings)
+    run.fit("lm.fit", model.gpt, batches, held_out, loss, settings.fit)
+    if run.gang.rank == 0:
+        plain = [views[0] for views in own]
+        model.fit_pitch(_spread_out(plain, PITCH_STEPS))
+        model.save_pretrained(run.folder)
+        errors = pitch_errors(model, _spread_out(validation, PITCH_STEPS))
+        write_json(run.folder / PERPLEXITY, perplexities(model, plain, validation) | errors)
 
 
 def _spread_out(clips: Sequence[Codes], steps: int) -> list[Codes]:

@@ -12,14 +12,15 @@ name, its version, and all arguments:
 - plain values, lists, mappings and options are themselves; options that decide no result are left out;
 - an entry is its key;
 - what has a ``key`` is this key. That of a clip table is its sound, so the stage gets the table without labels;
-- a `Keyed` value is the key that the caller gives it.
+- where something else of an argument decides the result, a function says what: ``keys={"clips": labels}``.
 """
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import wraps
-from typing import Concatenate, Generic, ParamSpec, TypeVar
+from types import MappingProxyType
+from typing import Any, Concatenate, ParamSpec
 
 from pipelines.store.session import Run, Session
 from pipelines.store.store import Entry, Recipe
@@ -27,27 +28,24 @@ from wordless.audio.recordings.manifest import Clips, Split
 from wordless.base.values import list_hash
 
 P = ParamSpec("P")
-T = TypeVar("T")
 # Options that decide no result: how often checkpoints are written, which program computes the same sound.
 NO_RESULT = ("checkpoint_minutes", "engine")
 LONG = 100  # values of a list or mapping that a record of an entry shows; of more it has the hash
 
 
-@dataclass(frozen=True)
-class Keyed(Generic[T]):
-    """An argument with a key of its own: of a function, or where less than the whole value decides the result."""
-
-    value: T
-    key: object
-
-
-def with_labels(clips: Clips) -> Keyed[Clips]:
-    """Give a stage the labels and groups of clips, which its key then has in the place of the sound."""
-    return Keyed(clips, [[clip.name, clip.split, clip.label, clip.group] for clip in clips.clips])
+def labels(clips: Clips) -> list[object]:
+    """Return the labels and groups of clips, as the key of a stage that reads them and not their sound."""
+    return [[clip.name, clip.split, clip.label, clip.group] for clip in clips.clips]
 
 
 def stage(
-    name: str, *, version: int, title: str, splits: tuple[Split, ...] = (), together: bool = False
+    name: str,
+    *,
+    version: int,
+    title: str,
+    splits: tuple[Split, ...] = (),
+    keys: Mapping[str, Callable[[Any], object]] = MappingProxyType({}),
+    together: bool = False,
 ) -> Callable[[Callable[Concatenate[Run, P], None]], Callable[Concatenate[Session, P], Entry]]:
     """Make a stage of a function that writes the files of an entry into ``run.folder``.
 
@@ -69,10 +67,11 @@ def stage(
             bound = signature.bind(session, *args, **kwargs)
             bound.apply_defaults()
             given = {each: _read(value, splits) for each, value in [*bound.arguments.items()][1:]}
-            read = set[str]()
-            config = {each: _key(value, read) for each, value in given.items()}
+            read = {entry.key for entry in given.values() if isinstance(entry, Entry)}
+            decide = {each: keys[each](value) if each in keys else value for each, value in given.items()}
+            config = {each: _key(value, read) for each, value in decide.items()}
             recipe = Recipe(name.format_map(given), version, config=config, inputs={})
-            bound.arguments |= {each: _given(value) for each, value in given.items()}
+            bound.arguments |= {each: value if each in keys else _unlabelled(value) for each, value in given.items()}
             shown = title.format_map({each: _shown(value) for each, value in given.items()})
             work = lambda run: make(run, *bound.args[1:], **bound.kwargs)  # noqa: E731
             return session.entry(recipe, shown, work, read=read, together=together)
@@ -86,15 +85,12 @@ def _read(value: object, splits: tuple[Split, ...]) -> object:
     return value.only(*splits) if splits and isinstance(value, Clips) else value
 
 
-def _given(value: object) -> object:
-    """Return what the function gets of an argument: no labels, which the key does not have."""
-    if isinstance(value, Clips):
-        return value.with_columns(label=None, group=None)
-    return value.value if isinstance(value, Keyed) else value
+def _unlabelled(value: object) -> object:
+    """Return an argument without labels, which its key does not have."""
+    return value.with_columns(label=None, group=None) if isinstance(value, Clips) else value
 
 
 def _shown(value: object) -> object:
-    value = value.value if isinstance(value, Keyed) else value
     if isinstance(value, Clips):
         return len(value.frame)
     return len(value) if isinstance(value, list | tuple | Mapping) else value
@@ -112,9 +108,6 @@ def _key(value: object, read: set[str]) -> object:
         case Entry():
             read.add(value.key)
             return value.key
-        case Keyed(Entry() as entry, key):
-            read.add(entry.key)
-            return _key(key, read)
         case Mapping():
             named = {name: _key(each, read) for name, each in value.items()}
             return named if len(named) <= LONG else list_hash(named.items())

@@ -171,7 +171,7 @@ def test_more_steps_begin_with_the_weights_of_the_run(finished_run: FinishedRun,
     began_at = file_hash(finished_run.folder / "lm/model.safetensors")
     config = json.loads((tmp_path / "run/lm/config.json").read_text())
     assert config["began_at"] == began_at
-    assert json.loads((tmp_path / "run/lm/entry.json").read_text())["inputs"]["lm.start"] == began_at
+    assert json.loads((tmp_path / "run/lm/entry.json").read_text())["config"]["start"] == began_at
     results = read_results(tmp_path / "run")
     assert any(began_at[:16] in notice for notice in results["corpus"]["notices"])
     assert [point["step"] for point in results["curves"]["lm"]["curve"]] == [3, 6]

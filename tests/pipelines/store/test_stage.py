@@ -10,8 +10,8 @@ import torch
 
 from lm.options import VectorConfig
 from pipelines.store.session import Run
-from pipelines.store.stage import LONG, Keyed, stage, with_labels
-from pipelines.store.store import ENTRY, TIMINGS, Entry, checkpoints_of, note_finished
+from pipelines.store.stage import LONG, labels, stage
+from pipelines.store.store import ENTRY, TIMINGS, Entry, checkpoints_of, note_finished, write_json
 from tests.pipelines.tiny import silent_session
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.base.machine import use_threads
@@ -46,9 +46,8 @@ def test_the_arguments_decide_the_key(tmp_path: Path) -> None:
     assert key(tmp_path, entry) == key(tmp_path, replace(entry, place=Path("elsewhere")))
     assert key(tmp_path, VectorConfig()) == key(tmp_path, VectorConfig(layers=("last",)))  # it has a key of its own
     assert key(tmp_path, [*range(LONG), 1]) != key(tmp_path, [*range(LONG), 2])
-    different: Sequence[object] = (1, 1.0, True, "1", None, [1], [[1]], {"a": 1}, entry, FIT, Keyed(1, "one"))
+    different: Sequence[object] = (1, 1.0, True, "1", None, [1], [[1]], {"a": 1}, entry, FIT)
     assert len({key(tmp_path, value) for value in different}) == len(different)
-    assert key(tmp_path, Keyed(test_the_arguments_decide_the_key, 1)) == key(tmp_path, 1)
     for choice in ("auto", "auto_gpu"):
         with pytest.raises(ValueError, match=rf"precision={choice}\b"):
             key(tmp_path, replace(FIT, precision=choice))
@@ -65,7 +64,14 @@ def test_clips_are_their_sound_and_have_no_labels(tmp_path: Path) -> None:
     assert entry.key != notes(session, clips=CLIPS.only("train")).key
     assert entry.key != notes(session, clips=CLIPS.with_columns(split="test")).key
     assert entry.key != notes(session, clips=CLIPS.with_columns(sha256="c")).key
-    assert notes(session, with_labels(CLIPS)).key != notes(session, with_labels(other)).key
+    assert named(session, CLIPS).key != named(session, other).key
+    assert named(session, CLIPS).key == named(session, CLIPS.with_columns(sha256="c")).key
+    assert named(session, CLIPS).read_json("labels.json") == {"a.wav": "cat", "b.wav": "cat"}
+
+
+@stage("named", version=1, title="labels", keys={"clips": labels})
+def named(run: Run, clips: Clips) -> None:
+    write_json(run.folder / "labels.json", {clip.name: clip.label for clip in clips.clips})
 
 
 @stage("held_out", version=1, title="{clips} clips", splits=("test",))
