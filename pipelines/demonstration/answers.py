@@ -19,8 +19,8 @@ from lm.model import LanguageModel
 from lm.probing.fitted import FittedProbe
 from lm.probing.vectors import bags_of_codes
 from pipelines.jobs.generate import sample_name
-from pipelines.pages.charts import BLUE, MUTED, Picture, draw_pictures, sheet, styled, svg
-from pipelines.pages.sounds import CODES, embedded_waveform
+from pipelines.pages.charts import BLUE, MUTED, code_picture, draw_pictures, log_mel_pictures, sheet, styled, svg
+from pipelines.pages.sounds import embedded_waveform
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.store.stored_features import GPT, method_of_key, pooling_of, with_input
 from tokenizer.codes import Codes, SoftCodes, require_same_codebook
@@ -305,23 +305,11 @@ def _drawing(models: DemoModels, waveform: Waveform, codes: Codes, surprise: Flo
     form = finest.format.spectral
     mels = pictures(models.tokenizer.finest, [waveform], [finest])
     before, after = (mels[f"0:{kind}"].cpu().numpy() for kind in ("original", "codebook"))
-    low, high = (float(value) for value in np.quantile(before, [0.01, 0.99]))
     padded = len(finest.values) * form.samples_per_code / form.sample_rate
-    rows = [
-        Picture(title=title, values=values, seconds=padded, limits=(low, high), height=4.0)
-        for title, values in (
-            ("log-mel spectrogram of the sound", before),
-            ("log-mel spectrogram that its codes mean", after),
-        )
-    ]
-    strip = Picture(
-        title=CODES,
-        values=finest.spectral.values,
-        seconds=padded,
-        limits=(0, form.codebook_size - 1),
-        colours="cividis",
-    )
-    rows.append(replace(strip, height=0.6 + 0.4 * form.streams))
+    titled = {"log-mel spectrogram of the sound": before, "log-mel spectrogram that its codes mean": after}
+    codes_of, largest, height = finest.spectral.values, form.codebook_size - 1, 0.6 + 0.4 * form.streams
+    strip = code_picture(codes_of, seconds=padded, largest=largest, height=height)
+    rows = [*log_mel_pictures(titled, seconds=padded, height=4.0), strip]
     titles = [*(row.title for row in rows), *([] if surprise is None else [SURPRISE])]
 
     def draw_surprise(axes: Axes) -> None:

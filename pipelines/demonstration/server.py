@@ -115,6 +115,6 @@ def examples_of(folder: Path) -> list[tuple[str, Path]]:
     try:
         clips = clip_sounds(read_results(folder))[:6]
         found = [(clip.name, sound) for clip in clips for sound in clip.sounds if sound.title == TITLES[ORIGINAL]]
-        return [(name, sound_path(folder, sound.file, part=sound.folder)) for name, sound in found]
+        return [(name, sound_path(folder, sound)) for name, sound in found]
     except InputError:  # a run of another version, or one whose sounds were deleted: the page works without examples
         return []

@@ -1,7 +1,7 @@
-"""The helpers of all charts: dots with intervals, curves and spectrograms, as inline SVG for pages.
+"""The helpers of all charts: dots with intervals, curves and spectrograms.
 
-A chart is a function that is `styled`: it fills a figure of matplotlib, and returns it by `svg` or `curves_svg`.
-Placeholder colours become CSS variables, so that one drawing serves light and dark pages, and an element that is saved
+A chart is a function that is `styled`: it fills a figure of matplotlib and returns it as a `Chart`. On a page a chart
+is inline SVG whose colours are variables, so that one drawing serves light and dark pages; an element that is saved
 from a page is a file of its own. Text stays text, in the page's font. A chart is as wide as a phone; wider pages set
 charts side by side.
 """
@@ -10,8 +10,8 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Literal, ParamSpec, TypeVar
 
@@ -32,24 +32,25 @@ from pipelines.results.figures import Figure as Row
 P = ParamSpec("P")
 R = TypeVar("R")
 Look = dict[str, Any]  # arguments of matplotlib's `plot`
-Interval = Literal["", "band", "bars", "across"]
+Interval = Literal["", "band", "bars", "area"]  # area: from 0 to the values, without a line
 WIDTH = 340.0  # CSS pixels
 FONT_SIZE = 10.5  # CSS pixels
 LEGEND_LETTERS = 46  # that fit beside each other
 LEGEND_ROW = 15.75  # CSS pixels
 LEGEND_ROWS = 3  # for which a chart of curves has room; each other row makes it higher
 SHADES = 48  # of a colour map; more cannot be told apart and make the page larger
-# Placeholders of the colours of the page; a chart outside a page has those of the light one.
+# Colours of the light page, with the variables of the page that take their place.
 VARIABLES = {
-    "#00000a": "var(--ink, #1c1f23)",
-    "#00000b": "var(--muted, #5a6068)",
-    "#00000c": "var(--line, #dedbd3)",
-    "#00000d": "var(--blue, #0067a5)",
-    "#00000e": "var(--orange, #b84e00)",
-    "#00000f": "var(--green, #00795a)",
-    "#000010": "var(--card, #ffffff)",
+    "#1c1f23": "ink",
+    "#5a6068": "muted",
+    "#dedbd3": "line",
+    "#0067a5": "blue",
+    "#b84e00": "orange",
+    "#00795a": "green",
+    "#ffffff": "card",
 }
 INK, MUTED, GRID, BLUE, ORANGE, GREEN, PAPER = VARIABLES
+WHITE = "#fefefe"  # over images, which are dark on every page
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # names from data may hold $ and _
@@ -98,11 +99,9 @@ def sheet(height: float, width: float = WIDTH) -> Figure:
     return Figure(figsize=(width / 72, height / 72))
 
 
+@styled
 def svg(figure: Figure, *, name: str, description: str) -> Markup:
-    """Write a figure as an element of a page.
-
-    ``name`` is unique on the page; equal names and equal data give equal bytes.
-    """
+    """Write a figure as an element of a page. Equal names, unique on the page, and equal data give equal bytes."""
     written = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": name}):
         # No key of the metadata: they would name the program and the time.
@@ -111,9 +110,28 @@ def svg(figure: Figure, *, name: str, description: str) -> Markup:
     # Identifiers that nothing refers to are those of other charts of the page, too.
     unneeded = r'<style.*?</style>| id="(?![a-zC][0-9a-f]{10}")[^"]*"|(?<=>)\s+(?=<)'
     body = re.sub(unneeded, "", text[text.index("<svg") :].strip(), flags=re.DOTALL)
-    body = re.sub("(?<=: )#0000(?:0[a-f]|10)", lambda found: VARIABLES[found.group()], body)
+    for colour, variable in VARIABLES.items():
+        body = body.replace(f": {colour}", f": var(--{variable}, {colour})")
     shown = Markup(' class="chart" role="img" aria-label="{}"').format(description)
     return Markup(re.sub(r' width="[^"]*" height="[^"]*"', lambda _: shown, body, count=1))  # all text is escaped
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Chart:
+    """A drawing: an element of a page, or, by ``figure.savefig``, a file of its own."""
+
+    figure: Figure
+    name: str
+    description: str  # for screen readers
+
+    def __html__(self) -> str:
+        drawn, width = svg(self.figure, name=self.name, description=self.description), self.figure.get_figwidth() * 72
+        if width <= WIDTH:
+            return drawn
+        # A chart wider than a phone keeps its size, so that its text can be read, and scrolls.
+        region = '<div class="scrolled" role="region" tabindex="0" aria-label="{}">{}</div>'
+        sized = Markup('<div style="width: {:.0f}px">{}</div>').format(width, drawn)
+        return Markup(region).format(self.description, sized)
 
 
 def shortened(text: str, length: int = 28) -> str:
@@ -136,33 +154,57 @@ def look(
     return {"color": colour, "linestyle": line, "linewidth": width, "alpha": alpha, **dots}
 
 
-def draw_series(
-    axes: Axes,
-    places: Sequence[float],
-    rows: Sequence[Row] | Sequence[float],
-    looks: Look,
-    *,
-    label: str = "",
-    interval: Interval = "",
-) -> None:
-    """Draw rows of the results, or values, at their places: steps, options, or lines of text counted from the top.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Curve:
+    """Rows of the results, or values, at their places: steps, options, or rows of a chart counted from the top."""
 
-    With ``interval="across"`` values go from left to right, and their places from top to bottom.
-    """
-    values = [row.value if isinstance(row, Row) else row for row in rows]
-    ends = np.array([(row.low, row.high) if isinstance(row, Row) else (None, None) for row in rows], float)
-    low, high = ends.reshape(-1, 2).T
-    across, up = (values, places) if interval == "across" else (places, values)
-    if interval and np.isfinite(low).any():
-        colour, width = looks["color"], looks["linewidth"]
-        if interval == "across":
-            axes.hlines(places, low, high, color=colour, linewidth=width)
-        elif interval == "bars":
-            axes.vlines(places, low, high, color=colour, linewidth=1, alpha=0.45)
-        else:
-            axes.fill_between(places, low, high, color=colour, alpha=0.16, linewidth=0)
-    (line,) = axes.plot(across, up, label=label or None, **looks)
-    line.set_clip_on(False)  # a marker at 100 % is whole
+    points: Iterable[tuple[float, Row | float | None]]  # None: nothing is there
+    look: Look
+    label: str = ""  # in the legend
+    interval: Interval = ""
+    text: str = ""  # beside the last point
+
+    def draw(self, axes: Axes, *, across: bool = False) -> None:
+        """Draw the curve; ``across``: values go from left to right, and places from top to bottom."""
+        found = [
+            (place, row.value, row.low, row.high) if isinstance(row, Row) else (place, row, None, None)
+            for place, row in self.points
+            if row is not None
+        ]
+        if not found:
+            return
+        places, values, low, high = np.array(found, float).T
+        colour, width = self.look["color"], self.look["linewidth"]
+        if self.interval == "area":
+            axes.fill_between(places, values, step="mid", color=colour, linewidth=0)
+            return
+        if self.interval and np.isfinite(low).any():
+            if across:
+                axes.hlines(places, low, high, color=colour, linewidth=width)
+            elif self.interval == "bars":
+                axes.vlines(places, low, high, color=colour, linewidth=1, alpha=0.45)
+            else:
+                axes.fill_between(places, low, high, color=colour, alpha=0.16, linewidth=0)
+        first, second = (values, places) if across else (places, values)
+        (line,) = axes.plot(first, second, label=self.label or None, **self.look)
+        line.set_clip_on(False)  # a marker at 100 % is whole
+        if self.text:
+            place = (first[-1], second[-1])
+            axes.annotate(self.text, place, (4, 4), textcoords="offset points", fontsize=9.5, color=MUTED)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Panel:
+    """One of the panels of a chart of curves."""
+
+    title: str
+    curves: Sequence[Curve]
+    across: str = ""
+    ticks: Mapping[float, str] | None = None  # None: matplotlib chooses them
+    ratios: bool = False
+    level: tuple[str, float] | None = None  # a horizontal line with its name
+    from_zero: bool = False
+    marked: float | None = None  # place of a vertical line
 
 
 def _percent(value: float, _: int | None = None) -> str:
@@ -175,31 +217,34 @@ def write_percent(axis: Axis) -> None:
     axis.set_major_locator(MaxNLocator(4))
 
 
-def rows_svg(
-    figure: Figure,
+@styled
+def rows_chart(
     names: Sequence[str],
+    curves: Sequence[Curve],
     *,
     name: str,
     title: str,
     across: str,
+    row: float = 21.0,
     marked: int | None = None,
     level: tuple[str, float] | None = None,
-) -> Markup:
-    """Name the rows of a chart of ratios, and write it. ``marked`` is a row; ``level`` a vertical line with its name.
+) -> Chart:
+    """Draw ratios in rows of ``row`` CSS pixels. ``marked`` is a row; ``level`` a vertical line with its name.
 
-    The description has the value of the first series in each row.
+    The description has the value of the first named curve in each row.
     """
-    (axes,) = figure.axes
-    first: dict[int, float] = {}
+    figure = sheet(110 + row * len(names))
+    axes, first = figure.subplots(), dict[int, float]()
+    for curve in curves:
+        curve.draw(axes, across=True)
     for line in axes.get_lines():
-        for value, place in zip(np.asarray(line.get_xdata()), np.asarray(line.get_ydata()), strict=True):
+        for value, place in np.asarray(line.get_xydata()) if not str(line.get_label()).startswith("_") else ():
             first.setdefault(round(place), value)
     if level:
         low, high = axes.get_xlim()
         # The legend alone where the line would squeeze all intervals to the edge.
-        place = level[1] if level[1] > low - (high - low) / 2 else math.nan
-        axes.axvline(place, color=MUTED, linestyle=":", label=level[0])
-    axes.set_yticks(range(len(names)), [shortened(row, 24) for row in names], color=INK)
+        axes.axvline(level[1] if level[1] > low - (high - low) / 2 else math.nan, color=MUTED, ls=":", label=level[0])
+    axes.set_yticks(range(len(names)), [shortened(each, 24) for each in names], color=INK)
     if marked is not None:
         axes.axhspan(marked - 0.5, marked + 0.5, color=BLUE, alpha=0.12, linewidth=0)
         axes.get_yticklabels()[marked].set_fontweight("bold")
@@ -210,56 +255,69 @@ def rows_svg(
     _end_at_100_percent(axes.xaxis)
     axes.grid(axis="x")
     _write_legend_above(figure)
-    listed = "; ".join(f"{row} {percent(first[place])}" for place, row in enumerate(names) if place in first)
-    return svg(figure, name=name, description=f"{title}. {listed}")
+    listed = "; ".join(f"{each} {percent(first[place])}" for place, each in enumerate(names) if place in first)
+    return Chart(figure=figure, name=name, description=f"{title}. {listed}")
 
 
-def finish_panel(
-    axes: Axes,
-    title: str,
-    *,
-    across: str = "",
-    ticks: Mapping[float, str] | None = None,
-    ratios: bool = False,
-    legend: bool = True,
-) -> None:
-    """Write title, legend and ticks of a panel of curves; without ``ticks`` matplotlib chooses them."""
-    labels = axes.get_legend_handles_labels()[1] if legend else []
-    if labels:  # between title and panel
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=_legend_columns(labels))
-    axes.set_title(title, pad=8 + LEGEND_ROW * _legend_rows(labels))
-    if ticks is None:
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    else:
-        axes.set_xticks(list(ticks), list(ticks.values()))
-        axes.xaxis.set_minor_locator(NullLocator())
-        letters = sum(max(map(len, tick.split("\n"))) for tick in ticks.values())
-        axes.tick_params(axis="x", labelrotation=30 if letters > LEGEND_LETTERS else 0)
-    if ratios:
-        write_percent(axes.yaxis)
-    axes.set_xlabel(across)
-    axes.grid(axis="y")
+@styled
+def curves_chart(
+    panels: Sequence[Panel], *, name: str, title: str, height: float, columns: int = 1, log: bool = False
+) -> Chart:
+    """Draw panels of curves; the description has the ends of each curve.
 
-
-def curves_svg(figure: Figure, *, name: str, title: str) -> Markup:
-    """Write a chart of panels; it grows where legends are long, and its description has the ends of each curve."""
-    listed, more_rows = [], 0
-    for axes in figure.axes:
-        ratios = getattr(axes.yaxis.get_major_formatter(), "func", None) is _percent
-        if ratios:
-            _end_at_100_percent(axes.yaxis)
-        if axes.get_legend():
-            more_rows += max(_legend_rows(axes.get_legend_handles_labels()[1]) - LEGEND_ROWS, 0)
-        written = percent if ratios else number
+    In one column each panel has its legend, and long legends make the chart higher than ``height`` CSS pixels. Panels
+    in several columns share their values and one legend.
+    """
+    rows, listed, more_rows = -(-len(panels) // columns), list[str](), 0
+    figure = sheet(height)
+    places = iter(figure.subplots(rows, columns, squeeze=False, sharex=columns == 1, sharey=columns > 1).flat)
+    for panel, axes in zip(panels, places, strict=False):
+        for curve in panel.curves:
+            curve.draw(axes)
+        if log:
+            axes.set_xscale("log")
+        _finish(axes, panel, legend=columns == 1)
+        written = percent if panel.ratios else number
         for line in axes.get_lines():
             values, label = np.asarray(line.get_ydata(), float), str(line.get_label())
             if len(values) > 1 and not label.startswith("_"):
-                listed.append(f"{axes.get_title('left')}, {label}: {written(values[0])} to {written(values[-1])}")
-    width, height = figure.get_size_inches()
-    figure.set_size_inches(width, height + more_rows * LEGEND_ROW / 72)
-    if not any(axes.get_legend() for axes in figure.axes):
+                listed.append(f"{panel.title}, {label}: {written(values[0])} to {written(values[-1])}")
+        if axes.get_legend():
+            more_rows += max(_legend_rows(axes.get_legend_handles_labels()[1]) - LEGEND_ROWS, 0)
+    for axes in places:
+        axes.remove()
+    for panel, axes in zip(panels, figure.axes, strict=True):  # axes that share their values have all data by now
+        if panel.ratios:
+            _end_at_100_percent(axes.yaxis)
+    figure.set_figheight((height + more_rows * LEGEND_ROW) / 72)
+    if columns > 1:
         _write_legend_above(figure)
-    return svg(figure, name=name, description=f"{title}. {'; '.join(listed)}")
+    return Chart(figure=figure, name=name, description=f"{title}. {'; '.join(listed)}")
+
+
+def _finish(axes: Axes, panel: Panel, *, legend: bool) -> None:
+    """Write lines, title, legend and ticks of a panel."""
+    if panel.level:
+        axes.axhline(panel.level[1], color=MUTED, linestyle=":", label=panel.level[0])
+    if panel.marked is not None:
+        axes.axvline(panel.marked, color=MUTED, linestyle=":", linewidth=1, zorder=0)
+    if panel.from_zero:
+        axes.set_ylim(bottom=0)
+    labels = axes.get_legend_handles_labels()[1] if legend else []
+    if labels:  # between title and panel
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=_legend_columns(labels))
+    axes.set_title(panel.title, pad=8 + LEGEND_ROW * _legend_rows(labels))
+    if panel.ticks is None:
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    else:
+        axes.set_xticks(list(panel.ticks), list(panel.ticks.values()))
+        axes.xaxis.set_minor_locator(NullLocator())
+        letters = sum(max(map(len, tick.split("\n"))) for tick in panel.ticks.values())
+        axes.tick_params(axis="x", labelrotation=30 if letters > LEGEND_LETTERS else 0)
+    if panel.ratios:
+        write_percent(axes.yaxis)
+    axes.set_xlabel(panel.across)
+    axes.grid(axis="y")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -275,19 +333,29 @@ class Picture:
     marked: float | None = None  # seconds
     height: float = 1.0  # relative to the other rows
 
-    def beginning(self, seconds: float) -> "Picture":
-        """Return the first seconds of the picture; all of a shorter one."""
-        if self.seconds <= seconds:
-            return self
-        return replace(self, values=self.values[: round(len(self.values) * seconds / self.seconds)], seconds=seconds)
+
+def log_mel_pictures(rows: Mapping[str, npt.NDArray[np.floating]], *, seconds: float, height: float) -> list[Picture]:
+    """Return log-mel spectrograms ``(time, mels)`` by their titles, in one colour scale: that of the first."""
+    low, high = (float(value) for value in np.quantile(next(iter(rows.values())), [0.01, 0.99]))
+    return [
+        Picture(title=title, values=values, seconds=seconds, limits=(low, high), height=height)
+        for title, values in rows.items()
+    ]
+
+
+def code_picture(codes: npt.NDArray[np.integer], *, seconds: float, largest: int, height: float) -> Picture:
+    """Return a picture of codes ``(time, streams)``, of which ``largest`` may be the last code."""
+    title = "codes, from the quietest (dark) to the loudest (bright)"
+    limits, colours = (0, largest), "cividis"
+    return Picture(title=title, values=codes, seconds=seconds, limits=limits, colours=colours, height=height)
 
 
 @styled
-def spectrogram_chart(pictures: Sequence[Picture], *, name: str, title: str, height: float) -> Markup:
+def spectrogram_chart(pictures: Sequence[Picture], *, name: str, title: str, height: float) -> Chart:
     """Draw spectrograms below each other, on one axis of time."""
     figure = sheet(height)
     draw_pictures(figure, pictures)
-    return svg(figure, name=name, description=f"{title}: {', '.join(picture.title for picture in pictures)}")
+    return Chart(figure=figure, name=name, description=f"{title}: {', '.join(each.title for each in pictures)}")
 
 
 def draw_pictures(figure: Figure, pictures: Sequence[Picture], below: Callable[[Axes], None] | None = None) -> None:
@@ -301,7 +369,7 @@ def draw_pictures(figure: Figure, pictures: Sequence[Picture], below: Callable[[
             picture.values.T, shades, colours, aspect="auto", interpolation="none", origin="lower", extent=extent
         )
         if picture.marked is not None:
-            axes.axvline(picture.marked, color="white", linewidth=1, linestyle=(0, (3, 3)))
+            axes.axvline(picture.marked, color=WHITE, linewidth=1, linestyle=(0, (3, 3)))
         axes.set_title(picture.title)
         axes.set_ylabel("kHz" if picture.kilohertz else "")
         axes.tick_params(axis="y", left=bool(picture.kilohertz), labelleft=bool(picture.kilohertz))

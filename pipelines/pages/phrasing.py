@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from statistics import stdev
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -158,7 +159,7 @@ FUNCTIONS: tuple[Callable[..., object], ...] = (
     count_codes,
     *(full_name, heading, number, percent, points, bits, signed_bits, significance, duration, quantity),
     *(counted, listed, plural, candidates, differing, option_lines),
-    *(escape_markdown, row_of),
+    *(escape_markdown, row_of, stdev),
 )
 
 

@@ -9,33 +9,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import soundfile
-from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from pipelines.methods.table import METHODS
 from pipelines.pages.charts import (
-    BLUE,
     GREEN,
-    MUTED,
     ORANGE,
-    Picture,
-    curves_svg,
-    draw_pictures,
-    draw_series,
-    finish_panel,
+    Chart,
+    Curve,
+    Panel,
+    curves_chart,
     look,
-    sheet,
     spectrogram_chart,
-    styled,
 )
-from pipelines.pages.comparison_charts import comparison_charts, method_pictures
+from pipelines.pages.comparison_charts import comparison_charts, method_picture
 from pipelines.pages.phrasing import draw, full_name
 from pipelines.pages.sounds import (
+    ClipSounds,
     Room,
-    Sound,
-    clip_name,
     clip_sounds,
     code_sounds,
     headline,
@@ -47,7 +39,7 @@ from pipelines.pages.sounds import (
     sound_spectrograms,
 )
 from pipelines.results.figures import SOUND
-from pipelines.results.run_record import Pictures, Results, Section, count_codes, is_cut, read_pictures, read_results
+from pipelines.results.run_record import Pictures, Results, count_codes, is_cut, read_pictures, read_results
 from pipelines.store.run_folder import REPORT
 from vocoder.kinds import JUDGED_KINDS, KINDS, WAVENET
 from wordless.audio.recordings.manifest import SPLITS
@@ -74,53 +66,29 @@ def write_report(folder: Path) -> Path:
         InputError: the results, or a sound that they name, are missing or broken.
     """
     results, pictures = read_results(folder), read_pictures(folder)
-    comparison, clips = results.get("comparison"), clip_sounds(results)
-    kinds, size = {row.of for row in results["figures"]}, count_codes(results)
+    clips, kinds, size = clip_sounds(results), {row.of for row in results["figures"]}, count_codes(results)
     players, picture = headline(folder, clips, pictures, largest=None if size is None else size - 1)
-
-    # Spectrograms of each clip, with its last continuation; behind them those of language models of samples.
-    spectrograms = []
-    for number, clip in enumerate(clips[:MAX_PICTURES]):
-        files = {f"{number}_{kind}.wav" for kind in JUDGED_KINDS}
-        shown = [*(sound for sound in clip.sounds if sound.file in files), *clip.continuations[-1:]]
-        spectrograms.append((clip.name, _spectrograms(folder, f"sounds-{number}", shown, clip.name)))
-    samples = [
-        (group, _spectrograms(folder, f"sounds-{number}", group.sounds, group.name))
-        for number, group in enumerate(sample_sounds(results), MAX_PICTURES)
-    ]
-    listening: Section = results.get("listening", {})
-    excerpts: list[Section] = listening.get("excerpts") or listening.get("clips") or []
-    # Trainings that have no other place on the page.
-    trainings = comparison.trainings.items() if comparison else ()
+    listening = results.get("listening", {})
+    excerpts = listening.get("excerpts") or listening.get("clips") or []
     page = draw(
         "report.html.jinja",
         results=results,
-        comparison=comparison,
-        study=comparison is not None and comparison.has_folds,
-        trainings={of: training_chart(of, each) for of, each in trainings if of not in results.get("curves", {})},
         charts=dict(report_charts(results)),
-        pictures=list(method_pictures(comparison)) if comparison else [],
-        reconstructions=[
-            (name, spectrogram_chart(images, name=chart, title=title, height=RECONSTRUCTION_HEIGHT))
-            for number, name, images in _reconstructions(folder, results, pictures)
-            for chart, title in [(f"reconstruction-{number}", f"Log-mel spectrograms and codes of {name}")]
-        ],
-        code_sounds=[*code_sounds(results)],
+        reconstructions=[*_reconstructions(folder, clips, pictures, results)],
+        code_sounds=code_sounds(results),
         players=players,
         picture=picture,
-        listening=listening,
         clips=clips,
         unconditional=said_sounds(results, None),
         embed=Room(folder).embed,
         excerpts=excerpts,
         shortened=[excerpt for excerpt in excerpts if is_cut(excerpt)],
-        spectrograms=spectrograms,
-        samples=results.get("next_sample"),
-        sample_sounds=samples,
-        language_tests=results.get("zerospeech", {}),
-        references=comparison.known_references if comparison else [],
-        rates=results.get("rates"),
-        rate_clips=list(rate_clips(folder, results)),
+        spectrograms=[*_spectrograms(folder, clips)],
+        sample_sounds=[
+            (group, sound_spectrograms(folder, group.sounds, name=f"sounds-{number}", title=group.name))
+            for number, group in enumerate(sample_sounds(results), MAX_PICTURES)
+        ],
+        rate_clips=[*rate_clips(folder, results)],
         splits=SPLITS,
         judged_kinds=[kind for kind in JUDGED_KINDS if kind in kinds],
         vocoder=WAVENET,
@@ -131,86 +99,89 @@ def write_report(folder: Path) -> Path:
     return folder / REPORT
 
 
-def _spectrograms(folder: Path, name: str, sounds: Sequence[Sound], title: str) -> Markup:
-    return sound_spectrograms(
-        name, {sound_path(folder, each.file, part=each.folder): each for each in sounds}, title=title
-    )
-
-
-def report_charts(results: Results) -> Iterator[tuple[str, Markup]]:
+def report_charts(results: Results) -> Iterator[tuple[str, Chart]]:
     """Draw the charts of a report without sound, each under the name that its template uses."""
-    for name, record in results.get("curves", {}).items():
+    curves, comparison = results.get("curves", {}), results.get("comparison")
+    for name, record in curves.items():
         unigram = results["figures"].value("lm", "unigram_perplexity") if name == "lm" else None
         yield f"curve_{name}", training_chart(name, {"": record}, unigram)
     if "codebook" in results:
-        yield "usage", _usage(np.asarray(results["codebook"]["counts"], dtype=np.int64))
+        yield "usage", _usage(results["codebook"]["counts"])
         if "kmeans" in results["codebook"]:
             yield "kmeans", _kmeans(results["codebook"]["kmeans"]["objective"])
-    if samples := results.get("next_sample"):
-        for name, records in samples["trainings"].items():
-            yield f"curve_next_sample_{name}", training_chart(name, records)
-    if comparison := results.get("comparison"):
+    for name, records in results.get("next_sample", {"trainings": {}})["trainings"].items():
+        yield f"curve_next_sample_{name}", training_chart(name, records)
+    if comparison:
         yield from comparison_charts(comparison)
+        for number, each in enumerate(comparison.pictures):
+            name = f"method-picture-{number}"
+            yield name, method_picture(each["image"], name=name, title=each["title"])
+        for name, records in comparison.trainings.items():
+            if name not in curves:
+                yield f"curve_{name}", training_chart(name, records)
 
 
-@styled
-def _usage(counts: npt.NDArray[np.int64]) -> Markup:
+def _usage(counts: Sequence[int]) -> Chart:
     """Draw the uses of each code, from the most to the least frequent."""
-    ranked = np.sort(counts)[::-1]
+    ranked = np.sort(np.asarray(counts, dtype=np.int64))[::-1]
     shown = np.unique(np.linspace(0, max(len(ranked) - 1, 0), min(len(ranked), MAX_CODES)).astype(np.int64))
-    title, figure = f"uses of each code; {int((ranked == 0).sum())} of {len(ranked)} are dead", sheet(CURVE_HEIGHT)
-    axes = figure.subplots()
-    axes.fill_between(shown + 1, ranked[shown], step="mid", color=BLUE, linewidth=0)
-    even = float(ranked.sum() / max(len(ranked), 1))
-    axes.axhline(even, color=MUTED, linestyle=":", label="equal use of all codes")
-    axes.set_ylim(bottom=0)
-    finish_panel(axes, title, across="codes, the most frequent first")
-    return curves_svg(figure, name="usage", title=f"Histogram of the {title}")
+    title, even = f"uses of each code; {int((ranked == 0).sum())} of {len(ranked)} are dead", float(ranked.mean())
+    bars = Curve(points=zip(shown + 1, ranked[shown].tolist(), strict=True), look=look(), interval="area")
+    level, across = ("equal use of all codes", even), "codes, the most frequent first"
+    panel = Panel(title=title, curves=[bars], across=across, level=level, from_zero=True)
+    return curves_chart([panel], name="usage", title=f"Histogram of the {title}", height=CURVE_HEIGHT)
 
 
-@styled
-def _kmeans(objective: Sequence[float]) -> Markup:
-    figure = sheet(CURVE_HEIGHT)
-    axes = figure.subplots()
-    draw_series(axes, range(1, len(objective) + 1), objective, look(GREEN, "o", line="-", size=3))
-    finish_panel(axes, "mean squared distance to the nearest centroid", across="iteration")
-    return curves_svg(figure, name="kmeans", title=f"k-means over {len(objective)} iterations")
+def _kmeans(objective: Sequence[float]) -> Chart:
+    curve = Curve(points=enumerate(objective, 1), look=look(GREEN, "o", line="-", size=3))
+    panel = Panel(title="mean squared distance to the nearest centroid", curves=[curve], across="iteration")
+    return curves_chart([panel], name="kmeans", title=f"k-means over {len(objective)} iterations", height=CURVE_HEIGHT)
 
 
-@styled
-def training_chart(of: str, records: Mapping[str, TrainingRecord], unigram_perplexity: float | None = None) -> Markup:
+def training_chart(of: str, records: Mapping[str, TrainingRecord], unigram_perplexity: float | None = None) -> Chart:
     """Draw training and validation loss by step, a line for each fold, and the steps whose weights were kept."""
-    figure, width = sheet(CURVE_HEIGHT), 1.8 if len(records) == 1 else 0.9
-    axes = figure.subplots()
-    looks = {
-        "training": look(ORANGE, line="--", width=width),
-        "validation": look(line="-", width=width),
-        "kept": look(marker="o", size=5),
-    }
+    curves, width = [], 1.8 if len(records) == 1 else 0.9
+    looks = {"training": look(ORANGE, line="--", width=width), "validation": look(line="-", width=width)}
     for number, record in enumerate(records.values()):
-        for label, each in looks.items():
-            rows = [row for row in record["curve"] if label != "kept" or row["step"] == record["kept_step"]]
-            values = [row["train_loss" if label == "training" else "validation_loss"] for row in rows]
-            draw_series(axes, [row["step"] for row in rows], values, each, label="" if number else label)
-    if unigram_perplexity:
-        axes.axhline(math.log(unigram_perplexity), color=MUTED, linestyle=":", label="code frequencies alone")
-    finish_panel(axes, LOSSES.get(of, "loss"), across="step")
-    return curves_svg(figure, name=f"training-{of}", title=f"Training curves of the {full_name(of)}")
+        points = {
+            "training": [(row["step"], row["train_loss"]) for row in record["curve"]],
+            "validation": [(row["step"], row["validation_loss"]) for row in record["curve"]],
+        }
+        points["kept"] = [point for point in points["validation"] if point[0] == record["kept_step"]]
+        for label, each in (looks | {"kept": look(marker="o", size=5)}).items():
+            curves.append(Curve(points=points[label], look=each, label="" if number else label))
+    level = ("code frequencies alone", math.log(unigram_perplexity)) if unigram_perplexity else None
+    panel, title = Panel(title=LOSSES.get(of, "loss"), curves=curves, across="step", level=level), full_name(of)
+    name, title = f"training-{of}", f"Training curves of the {title}"
+    return curves_chart([panel], name=name, title=title, height=CURVE_HEIGHT)
 
 
 def report_pictures(folder: Path) -> dict[str, Figure]:
     """Draw what the tokenizer keeps of each clip that has pictures, by its number and name, for trackers."""
-    figures = {}
-    for number, name, images in _reconstructions(folder, read_results(folder), read_pictures(folder)):
-        figures[f"{number + 1} {name}"] = figure = Figure(layout="constrained")
-        draw_pictures(figure, images)
+    results, figures = read_results(folder), {}
+    drawn = _reconstructions(folder, clip_sounds(results), read_pictures(folder), results)
+    for number, (name, chart) in enumerate(drawn, 1):
+        chart.figure.set(facecolor="white", dpi=200)
+        figures[f"{number} {name}"] = chart.figure
     return figures
 
 
-def _reconstructions(folder: Path, results: Results, pictures: Pictures) -> Iterator[tuple[int, str, list[Picture]]]:
-    """Give number, name and spectrograms of each clip that has pictures."""
-    for number, clip in enumerate(results.get("listening", {}).get("clips", [])[:MAX_PICTURES]):
+def _reconstructions(
+    folder: Path, clips: Sequence[ClipSounds], pictures: Pictures, results: Results
+) -> Iterator[tuple[str, Chart]]:
+    """Draw what the tokenizer keeps of each clip that has pictures, by the name of the clip."""
+    for number, clip in enumerate(clips[:MAX_PICTURES]):
         if f"{number}:codes" in pictures:
-            seconds = soundfile.info(sound_path(folder, f"{number}_original.wav")).duration
+            seconds = soundfile.info(sound_path(folder, clip.sounds[0])).duration
             size = count_codes(results) or int(pictures[f"{number}:codes"].max(initial=0)) + 1
-            yield number, clip_name(clip), reconstruction(number, pictures, seconds=seconds, largest=size - 1)
+            images = reconstruction(number, pictures, seconds=seconds, largest=size - 1)
+            title, name = f"Log-mel spectrograms and codes of {clip.name}", f"reconstruction-{number}"
+            yield clip.name, spectrogram_chart(images, name=name, title=title, height=RECONSTRUCTION_HEIGHT)
+
+
+def _spectrograms(folder: Path, clips: Sequence[ClipSounds]) -> Iterator[tuple[str, Chart]]:
+    """Draw the spectrograms of each clip, with its last continuation, by the name of the clip."""
+    for number, clip in enumerate(clips[:MAX_PICTURES]):
+        files = {f"{number}_{kind}.wav" for kind in JUDGED_KINDS}
+        shown = [*(sound for sound in clip.sounds if sound.file in files), *clip.continuations[-1:]]
+        yield clip.name, sound_spectrograms(folder, shown, name=f"sounds-{number}", title=clip.name)

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from markupsafe import Markup
 from matplotlib.mlab import specgram
 
-from pipelines.pages.charts import Picture, spectrogram_chart
+from pipelines.pages.charts import Chart, Picture, code_picture, log_mel_pictures, spectrogram_chart
 from pipelines.pages.phrasing import draw, full_name, heading
 from pipelines.results.run_record import (
     CODE_SOUNDS,
@@ -42,20 +41,13 @@ TITLES = {  # of the sounds of a clip, in the order of the page
 LISTENING, RATES = "listening", "rates"  # folders of a run
 MAX_BYTES = 2_050_000  # of WAV files; a third more in the page, which is to stay below 6 MB with its pictures
 MAX_RATE_SECONDS = 7.0  # of a continuation that are drawn
-LEAST = 0.5  # span of a flat spectrum, in standard deviations
 MOSTLY_SILENT = 0.5  # share of silent frames in the new part of a continuation
 MAX_SECONDS = 3.0  # of a sound that are drawn
 MAX_COLUMNS = 220  # of a spectrogram; more would not be seen at this width and would make the page larger
 WINDOW_SECONDS = 0.032  # resolves the harmonics of a voice, which mel bands blur
 RANGE_DB = 70.0  # below the loudest point
 MAX_FRAMES = 400  # of a reconstruction
-CODES = "codes, from the quietest (dark) to the loudest (bright)"
-RECONSTRUCTED = {
-    "original": "original",
-    "autoencoder": "before quantisation",
-    "codebook": "through the codebook",
-    "codes": CODES,
-}
+RECONSTRUCTED = {"original": "original", "autoencoder": "before quantisation", "codebook": "through the codebook"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +88,7 @@ class Room:
 
     def embed(self, sound: Sound) -> str | None:
         """Read a sound as a data URI; None where the page has no room."""
-        path = sound_path(self._folder, sound.file, part=sound.folder)
+        path = sound_path(self._folder, sound)
         self._left -= path.stat().st_size
         return _data_uri(path.read_bytes()) if self._left >= 0 else None
 
@@ -136,10 +128,8 @@ def said_sounds(results: Results, clip: int | None) -> list[Sound]:
 
 def sample_sounds(results: Results) -> list[ClipSounds]:
     """List the sounds of language models of samples: those of each prompt, then those that begin in silence."""
-    if not (record := results.get("next_sample")):
-        return []
+    found, record = [], results.get("next_sample", {"clips": [], "sounds": []})
     clips = [(number, clip_name(clip), clip["path"]) for number, clip in enumerate(record["clips"])]
-    found = []
     for clip, name, path in [*clips, (None, "Without a prompt", "")]:
         sounds = [
             Sound(title=heading(row["of"]), file=row["file"], folder=SAMPLE_SOUNDS, figures=row["figures"])
@@ -161,30 +151,27 @@ def _data_uri(wav: bytes) -> str:
     return f"data:audio/wav;base64,{base64.b64encode(wav).decode()}"
 
 
-def sound_path(folder: Path, file: str, *, part: str = LISTENING) -> Path:
-    """Find a WAV file of a run. A foreign results.json may name any file; a page may hold the run's own sounds alone.
+def sound_path(folder: Path, sound: Sound) -> Path:
+    """Find a sound of a run. A foreign results.json may name any file; a page may hold the run's own sounds alone.
 
     Raises:
         InputError: the name leads out of the folder of sounds, or the file is missing or is no WAV file.
     """
-    path = folder / part / file
-    if Path(file).name != file:
-        raise InputError(
-            f"{folder / RESULTS} names the sound {shortened(file)}, which is no file name; repeat the run's "
-            "command: it writes it again"
-        )
+    path, again = folder / sound.place, "repeat the run's command: it writes it again"
+    if Path(sound.file).name != sound.file:
+        raise InputError(f"{folder / RESULTS} names the sound {shortened(sound.file)}, which is no file name; {again}")
     if not path.is_file():
-        raise InputError(f"{path} is missing, but results.json names it; repeat the run's command: it writes it again")
+        raise InputError(f"{path} is missing, but {RESULTS} names it; {again}")
     with open_regular(path) as descriptor:
         begin = os.pread(descriptor, 12, 0)
     if (begin[:4], begin[8:]) != (b"RIFF", b"WAVE"):
-        raise InputError(f"{path} is no WAV file, but results.json names it; repeat the run's command")
+        raise InputError(f"{path} is no WAV file, but {RESULTS} names it; {again}")
     return path
 
 
 def headline(
     folder: Path, clips: Sequence[ClipSounds], pictures: Pictures, *, largest: int | None
-) -> tuple[list[tuple[Sound, str]], Markup | None]:
+) -> tuple[list[tuple[Sound, str]], Chart | None]:
     """Make the players at the top of a report, with their data URIs, and a picture of their sounds, equally loud.
 
     They are a recording, its codes as sound, and a continuation: the first ones of the run, so they are not chosen by
@@ -193,37 +180,35 @@ def headline(
     if not clips:
         return [], None
     files = [f"0_{kind}.wav" for kind in (ORIGINAL, WAVENET.key)]
-    found = [sound for file in files for sound in clips[0].sounds if sound.file == file]
-    sounds = {sound_path(folder, each.file): each for each in (*found, *clips[0].continuations[:1])}
-    codes = pictures.get("0:codes")
-    strip = None  # codes (time, streams) in colours, as long as the sound that they were encoded from
+    sounds = [sound for file in files for sound in clips[0].sounds if sound.file == file] + clips[0].continuations[:1]
+    read = [soundfile.read(sound_path(folder, sound), dtype="float32") for sound in sounds]
+    codes, strip = pictures.get("0:codes"), None
     if codes is not None and largest is not None:
-        seconds, height = soundfile.info(next(iter(sounds))).duration, 0.1 + 0.1 * codes.shape[1]
-        strip = Picture(title=CODES, values=codes, seconds=seconds, limits=(0, largest), colours="cividis")
-        strip = replace(strip, height=height)
-    read = (soundfile.read(path, dtype="float32") for path in sounds)
+        seconds = len(read[0][0]) / read[0][1]  # as long as the sound that the codes were encoded from
+        strip = code_picture(codes, seconds=seconds, largest=largest, height=0.1 + 0.1 * codes.shape[1])
     waveforms = equally_loud([Waveform(samples=samples, sample_rate=rate) for samples, rate in read])
-    players = [(sound, embedded_waveform(waveform)) for sound, waveform in zip(sounds.values(), waveforms, strict=True)]
-    return players, sound_spectrograms("headline-0", sounds, title=clips[0].name, below_first=strip)
+    players = [(sound, embedded_waveform(waveform)) for sound, waveform in zip(sounds, waveforms, strict=True)]
+    return players, sound_spectrograms(folder, sounds, name="headline-0", title=clips[0].name, below_first=strip)
 
 
 def sound_spectrograms(
-    name: str,
-    sounds: Mapping[Path, Sound],
+    folder: Path,
+    sounds: Sequence[Sound],
     *,
+    name: str,
     title: str,
     most: float = MAX_SECONDS,
     below_first: Picture | None = None,
-) -> Markup:
+) -> Chart:
     """Draw the sounds of a clip, ``most`` seconds of them.
 
     The loudest point of the first sound, the original, is the brightest. ``below_first`` is a picture below it, such as
     its codes.
     """
-    longest = min(max(soundfile.info(path).duration for path in sounds), most)
+    read = [soundfile.read(sound_path(folder, sound), dtype="float32") for sound in sounds]
+    longest = min(max(len(samples) / rate for samples, rate in read), most)
     pictures: list[Picture] = []
-    for path, sound in sounds.items():
-        samples, rate = soundfile.read(path, dtype="float32")
+    for sound, (samples, rate) in zip(sounds, read, strict=True):
         window = 2 * round(rate * WINDOW_SECONDS / 2)
         hop = max(round(longest * rate / MAX_COLUMNS), 1)
         shown = samples[: round(longest * rate)]
@@ -242,8 +227,11 @@ def sound_spectrograms(
         pictures.append(picture)
     height = 40 + 85 * len(pictures)
     if below_first:
-        pictures.insert(1, below_first.beginning(longest))
         height += round(30 + 85 * below_first.height)
+        if below_first.seconds > longest:
+            values = below_first.values[: round(len(below_first.values) * longest / below_first.seconds)]
+            below_first = replace(below_first, values=values, seconds=longest)
+        pictures.insert(1, below_first)
     return spectrogram_chart(pictures, name=name, title=f"Spectrograms of {title}", height=height)
 
 
@@ -255,41 +243,27 @@ def reconstruction(number: int, pictures: Pictures, *, seconds: float, largest: 
 
     The clip spans ``seconds``; at most about `MAX_FRAMES` are drawn. The last code may reach beyond the clip's end.
     """
-    rows = {kind: pictures[f"{number}:{kind}"] for kind in RECONSTRUCTED}
-    whole = max(len(rows["codes"]), 1)
-    frames_per_code = max(len(rows["original"]) // whole, 1)
-    codes = max(MAX_FRAMES // frames_per_code, 1)
-    rows = {kind: values[: codes if kind == "codes" else codes * frames_per_code] for kind, values in rows.items()}
-    low, high = (float(value) for value in np.quantile(rows["original"], [0.01, 0.99]))
-    shown = seconds * len(rows["codes"]) / whole
-    images = [
-        Picture(title=title, values=rows[kind], seconds=shown, limits=(low, high), height=4.0)
-        for kind, title in RECONSTRUCTED.items()
+    codes = pictures[f"{number}:codes"]
+    frames_per_code = max(len(pictures[f"{number}:original"]) // max(len(codes), 1), 1)
+    shown = codes[: max(MAX_FRAMES // frames_per_code, 1)]
+    seconds *= len(shown) / max(len(codes), 1)
+    frames = max(MAX_FRAMES // frames_per_code, 1) * frames_per_code
+    rows = {title: pictures[f"{number}:{kind}"][:frames] for kind, title in RECONSTRUCTED.items()}
+    strip = code_picture(shown, seconds=seconds, largest=largest, height=0.5 + 0.5 * codes.shape[1])
+    return [*log_mel_pictures(rows, seconds=seconds, height=4.0), strip]
+
+
+def code_sounds(results: Results) -> list[tuple[Section, list[Sound]]]:
+    """List the codes that have sounds, the most frequent first, each with its sounds by clip."""
+    record: Section = results.get("codes", {"codes": [], "shown": []})
+    return [
+        (row, [Sound(title=each["clip"], file=each["file"], folder=CODE_SOUNDS) for each in row["nearest"]])
+        for row in sorted(record["codes"], key=lambda row: -row["share"])
+        if row["code"] in record["shown"]
     ]
-    height = 0.5 + 0.5 * rows["codes"].shape[1]
-    return [*images[:-1], replace(images[-1], limits=(0, largest), colours="cividis", height=height)]
 
 
-def code_sounds(results: Results) -> Iterator[tuple[Section, Markup, list[Sound]]]:
-    """Give the codes that have sounds, the most frequent first: each with its mean spectrum and its sounds by clip."""
-    for row in sorted(results["codes"]["codes"] if "codes" in results else [], key=lambda row: -row["share"]):
-        if row["code"] in results["codes"]["shown"]:
-            sounds = [Sound(title=each["clip"], file=each["file"], folder=CODE_SOUNDS) for each in row["nearest"]]
-            yield row, spectrum(row["spectrum"], row["code"]), sounds
-
-
-def spectrum(levels: Sequence[float], code: int) -> Markup:
-    """Draw a mean spectrum as a line of 120 x 30 pixels, low frequencies on the left."""
-    low = min(levels)
-    span, step = max(max(levels) - low, LEAST), 120 / max(len(levels) - 1, 1)
-    line = [f"{place * step:.1f},{29 - 28 * (level - low) / span:.1f}" for place, level in enumerate(levels)]
-    return Markup(
-        '<svg class="spectrum" viewBox="0 0 120 30" role="img" aria-label="mean spectrum of code {}">'
-        '<polyline points="{}"/></svg>'
-    ).format(code, " ".join(line))
-
-
-def rate_clips(folder: Path, results: Results) -> Iterator[tuple[ClipSounds, Markup, Markup]]:
+def rate_clips(folder: Path, results: Results) -> Iterator[tuple[ClipSounds, Chart, Chart]]:
     """Give the clips that a run with codes of several rates continued and shows.
 
     Each has its sounds, spectrograms of the codes of each rate, and spectrograms of the first continuation by each
@@ -299,29 +273,25 @@ def rate_clips(folder: Path, results: Results) -> Iterator[tuple[ClipSounds, Mar
         InputError: a sound or the pictures are missing or broken.
     """
     record: Section = results.get("rates", {"clips": []})
+    found = read_arrays(folder / RATES / "pictures.safetensors")
     for number, name in enumerate(record["clips"]):
-        rates = {n: f"{frames} frames" for n, frames in enumerate(record["frames"], 1)}
-        sounds = [Sound(title="Original", file=f"{number}_original.wav", folder=RATES)]
-        for n, frames in rates.items():
-            sounds.append(Sound(title=f"Rate {n}: {frames} per code", file=f"{number}_rate_{n}.wav", folder=RATES))
+        rates = {f"rate_{n}": f"{frames} frames" for n, frames in enumerate(record["frames"], 1)}
+        titles = {"original": "Original"} | {key: f"{heading(key)}: {each} per code" for key, each in rates.items()}
+        sounds = [Sound(title=title, file=f"{number}_{key}.wav", folder=RATES) for key, title in titles.items()]
         first: dict[str, Sound] = {}
         for said in (said for said in record["said"] if said["clip"] == number):
             model, prompt = full_name(said["of"]), {"prompt_seconds": said["prompt_seconds"]}
             first.setdefault(model, Sound(title=model, file=said["file"], folder=RATES, figures=prompt))
             sounds.append(Sound(title=f"Continued by the {model}", file=said["file"], folder=RATES))
-        found = read_arrays(folder / RATES / "pictures.safetensors")
-        titles = {"original": "original", **{f"rate_{n}": f"codes of {frames}" for n, frames in rates.items()}}
+        titles = {"original": "original"} | {key: f"codes of {frames}" for key, frames in rates.items()}
         rows = {title: found[f"{number}:{key}"] for key, title in titles.items() if f"{number}:{key}" in found}
-        low, high = (float(value) for value in np.quantile(rows["original"], [0.01, 0.99]))
-        seconds = soundfile.info(sound_path(folder, sounds[0].file, part=RATES)).duration
-        pictures = [
-            Picture(title=title, values=values, seconds=seconds, limits=(low, high)) for title, values in rows.items()
-        ]
+        seconds = soundfile.info(sound_path(folder, sounds[0])).duration
+        pictures = log_mel_pictures(rows, seconds=seconds, height=1.0)
         height, title = 60 + 75 * len(pictures), f"Codes of {name} at each rate"
         drawn = spectrogram_chart(pictures, name=f"rates-{number}", title=title, height=height)
-        of_models = {sound_path(folder, sound.file, part=RATES): sound for sound in first.values()}
         title = f"continuations of {name}"  # a line marks the end of the prompt
-        continued = sound_spectrograms(f"continued-{number}", of_models, title=title, most=MAX_RATE_SECONDS)
+        of_models, chart = [*first.values()], f"continued-{number}"
+        continued = sound_spectrograms(folder, of_models, name=chart, title=title, most=MAX_RATE_SECONDS)
         yield ClipSounds(name=name, sounds=sounds), drawn, continued
 
 

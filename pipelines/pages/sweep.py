@@ -6,15 +6,15 @@ drawn from the runs' ``results.json`` and ``resamples.safetensors`` alone: the s
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import cycle
+from functools import cached_property
+from itertools import chain, cycle, product
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 import pandas
-from markupsafe import Markup
 
 from lm.probing.comparison import Estimate, all_pairs, over_groups, two_sided_p
 from pipelines.methods.codes import BAG_OF_CODES
@@ -25,16 +25,15 @@ from pipelines.pages.charts import (
     INK,
     MUTED,
     ORANGE,
+    Chart,
+    Curve,
     Interval,
     Look,
-    curves_svg,
-    draw_series,
-    finish_panel,
+    Panel,
+    curves_chart,
     look,
-    rows_svg,
-    sheet,
+    rows_chart,
     shortened,
-    styled,
 )
 from pipelines.pages.comparison_charts import line_look, noise_label
 from pipelines.pages.phrasing import draw, full_name
@@ -63,8 +62,8 @@ SOUNDS = {
     **{kind.key: look(MUTED, kind.marker, filled=False) for kind in reversed(UNLEARNED)},
     ORIGINAL: look(INK, "|", filled=False),
 }
-Curve = tuple[str, FigureName, Look]  # label, figure and look of a curve over the swept option
-CODES: dict[str, list[Curve]] = {  # panels of figures of codes by their titles
+Named = tuple[str, FigureName, Look]  # label, figure and look of a curve over the swept option
+CODES: dict[str, list[Named]] = {  # panels of figures of codes by their titles
     "lost: squared error of the spectrogram": [
         ("through the codebook", ("tokenizer", "quantised_mse", None), look(GREEN, "o", line="-", size=4)),
         ("without it", ("tokenizer", "reconstruction_mse", None), look(GREEN, line=":", width=1.3)),
@@ -89,7 +88,7 @@ class Point:
     def figures(self) -> Figures:
         return self.results["figures"]
 
-    @property
+    @cached_property
     def comparison(self) -> Comparison:
         """The comparison of its methods; an empty one without probes."""
         return self.results.get("comparison") or Comparison(folds=[], classes=[], choose_by="")
@@ -100,11 +99,9 @@ class Point:
         return found.value if found else math.nan
 
     @property
-    def nominal_rate(self) -> Figure:
+    def nominal_rate(self) -> float:
         """Bits per second of codes, of all streams, that are each written with log2(codebook size) bits."""
-        size = count_codes(self.results)
-        rate = (math.log2(size) if size else math.nan) * self.value("tokenizer", "codes_per_second")
-        return Figure(stage="tokenizer", name="bits_per_second", value=rate, artifact="")
+        return math.log2(count_codes(self.results) or math.nan) * self.value("tokenizer", "codes_per_second")
 
     @property
     def rate(self) -> float:
@@ -154,7 +151,8 @@ class Runs:
         # cross-validation.
         comparable = _most_alike(self.probed, lambda point: point.comparison.choose_by)
         self.apart = [point for point in self.probed if point not in comparable]
-        self.best: Point | None = max(comparable, key=self.validation, default=None)
+        validation: Callable[[Point], float] = lambda point: point.value(*self.probe, split="validation")  # noqa: E731
+        self.best: Point | None = max(comparable, key=validation, default=None)
 
         # Pairs are runs that share test clips, the largest difference first; the winner is better than each other run.
         drawn = [point for point in self.probed if point.comparison.clips_key and self.judged in point.resamples]
@@ -162,13 +160,16 @@ class Runs:
         self.unpaired = [point for point in self.probed if point not in self.paired]
         self.pairs = sorted(self._pairs(), key=lambda pair: -pair.difference.value) if len(self.paired) > 1 else []
         wins = Counter(pair.one for pair in self.pairs if pair.differs)
-        found = [point for point in self.paired if wins[point] == len(self.probed) - 1 > 0]
-        self.winner = found[0] if found else None
+        self.winner = next((point for point in self.paired if wins[point] == len(self.probed) - 1 > 0), None)
 
         # Runs whose validation and test of the judged method differ by more than chance.
         self.tested = [point for point in self.points if self.judged in point.comparison.tested]
         gaps = ((point, point.comparison.gaps.get(self.judged)) for point in self.tested)
         self.gaps = [point for point, gap in gaps if gap and gap.excludes_zero]
+
+        # Runs with decoded sound, the one that is recognised least often first.
+        heard = (point for point in self.points if point.figures.find(*RECOGNISED))
+        self.recognised = sorted(heard, key=lambda point: point.value(*RECOGNISED))
 
     def _pairs(self) -> Iterable[RunPair]:
         first = self.paired[0].comparison
@@ -197,10 +198,6 @@ class Runs:
             return counted(units, first.fold_noun)
         return f"test clips{' of 1 group' if first.single_group else ''}"
 
-    def validation(self, point: Point) -> float:
-        """Find the figure that chose the candidate of the judged method."""
-        return point.value(*self.probe, split="validation")
-
     def _first(self, point: Point) -> str:
         """Value of the first option; "" where no option was swept."""
         return point.job.overrides.get(self.options[0], "") if self.options else ""
@@ -227,10 +224,9 @@ def swept(jobs: Sequence[Job]) -> tuple[str, ...]:
 def magnitude(value: str) -> float:
     """Read a finite number; infinite for any other value."""
     try:
-        number = float(value)
+        return float(value) if math.isfinite(float(value)) else math.inf
     except ValueError:
         return math.inf
-    return number if math.isfinite(number) else math.inf
 
 
 def pareto(costs: Sequence[float], gains: Sequence[float]) -> list[int]:
@@ -278,24 +274,21 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> Written:
     """Write page and table into the sweep's folder, each whole or not at all; ``command`` resumes the sweep."""
     points, failures = [], []
     for job in jobs:
-        if job.state == "unfinished":
-            job = replace(job, state="failed", reason="it was stopped before its end")
-        if job.state != "failed":
+        reason = job.reason if job.state == "failed" else "it was stopped before its end"
+        if job.state == "finished":
             try:
                 results, resamples = read_results(sweep / job.folder), read_resamples(sweep / job.folder)
                 points.append(Point(job=job, results=results, resamples=resamples))
                 continue
             except InputError as error:
-                job = replace(job, state="failed", reason=str(error))
-        failures.append(job)
+                reason = str(error)
+        failures.append(replace(job, state="failed", reason=reason))
     runs, html, table = Runs(options=swept(jobs), finished=points), sweep / "sweep.html", sweep / "sweep.csv"
     write_aside(table, _csv(runs))
-    recognised = [point for point in runs.points if point.figures.find(*RECOGNISED)]
     page = draw(
         "sweep.html.jinja",
         runs=runs,
         charts=dict(sweep_charts(runs)),
-        recognised=sorted(recognised, key=lambda point: point.value(*RECOGNISED)),
         recognised_name=RECOGNISED,
         kinds=CHOICES,
         original=ORIGINAL,
@@ -320,7 +313,7 @@ def _csv(runs: Runs) -> str:
     for point in runs.finished:
         shared: dict[str, object] = {name: point.job.overrides.get(name) for name in runs.options}
         shared |= {"job": point.job.number, "codebook_size": count_codes(point.results), "run": point.job.folder}
-        shared |= {"nominal_bits_per_second": point.nominal_rate.value, "lm_bits_per_second": point.rate}
+        shared |= {"nominal_bits_per_second": point.nominal_rate, "lm_bits_per_second": point.rate}
         # The seed may be both an option and a column of results.json.
         rows += [
             shared | {name: value for name, value in row.as_row().items() if value is not None} for row in point.figures
@@ -338,142 +331,92 @@ def _csv(runs: Runs) -> str:
     return str(frame.to_csv(index=False, lineterminator="\n"))
 
 
-def sweep_charts(runs: Runs) -> Iterator[tuple[str, Markup]]:
+def sweep_charts(runs: Runs) -> Iterator[tuple[str, Chart]]:
     """Draw the charts for which the runs have figures, each under the name that the template uses."""
-    if recognised := [point for point in runs.points if point.figures.find(*RECOGNISED)]:
-        yield "recognition", _recognition(runs, recognised)
-    panels: dict[str, list[Curve]] = {}
-    if runs.best:
-        bag = (full_name(BAG), ("probe", runs.metric, BAG), look(ORANGE, "s", line="--", size=4, width=1.3))
-        judged = (full_name(runs.judged), runs.probe, look(marker="o", line="-", size=4))
-        panels[f"{full_name(runs.metric)} on test"] = [judged, *([] if runs.judged == BAG else [bag])]
-    for title, curves in CODES.items():
-        values = {point.value(*curves[0][1]) for point in runs.points}  # runs that share their codes have one
-        if len(values) > 1 or (len(runs.points) == 1 and all(map(math.isfinite, values))):
-            panels[title] = curves
-    if panels:
-        yield "tradeoff", _tradeoff(runs, panels)
-    if len(runs.values) > 1 and {*runs.methods} - {GPT, BAG}:  # the chart of figures by run has these two
-        yield "methods", methods_chart(runs)
-    if runs.is_ordered and any(point.comparison.noise for point in runs.points):
-        yield "noise", _noise(runs)
-    if any(math.isfinite(point.rate + point.value(*runs.probe)) for point in runs.points):
-        yield "bitrate", _bitrate(runs)
+    charts = {
+        "recognition": _recognition(runs) if runs.recognised else None,
+        "tradeoff": _tradeoff(runs),
+        # The chart of figures by run has these two.
+        "methods": _methods(runs) if len(runs.values) > 1 and {*runs.methods} - {GPT, BAG} else None,
+        "noise": _noise(runs) if runs.is_ordered else None,
+        "bitrate": _bitrate(runs),
+    }
+    return ((name, chart) for name, chart in charts.items() if chart)
 
 
-@styled
-def _recognition(runs: Runs, points: Sequence[Point]) -> Markup:
-    """Draw a row for each run: learned kinds of sound with their intervals, the other kinds, and the recordings."""
-    figure, names = sheet(110 + 21 * len(points)), [runs.short_name(point.job) for point in points]
-    axes = figure.subplots()
-    for of, looks in SOUNDS.items():
-        found = {place: point.figures.find(*RECOGNISED[:2], of) for place, point in enumerate(points)}
-        rows = {place: row for place, row in found.items() if row}
-        if of not in CHOICES or of in (kind.key for kind in UNLEARNED):  # without an interval
-            rows = {place: replace(row, low=None, high=None) for place, row in rows.items()}
-        if rows:
-            draw_series(axes, [*rows], [*rows.values()], looks, label=full_name(of), interval="across")
-    title, across = "Test clips that a classifier recognises", "test clips recognised"
-    return rows_svg(figure, names, name="recognition", title=title, across=across)
+def _over_options(runs: Runs, panels: Sequence[Panel], *, name: str, title: str) -> Chart | None:
+    """Draw panels over the first option; None without panels."""
+    ticks = {float(place): shortened(value, 14) for place, value in enumerate(runs.values)}
+    panels = [replace(panel, ticks=ticks) for panel in panels]
+    panels[-1:] = [replace(panel, across=runs.options[0] if runs.options else "") for panel in panels[-1:]]
+    return curves_chart(panels, name=name, title=title, height=60 + 180 * len(panels)) if panels else None
 
 
-@styled
-def _tradeoff(runs: Runs, panels: Mapping[str, Sequence[Curve]]) -> Markup:
+def _tradeoff(runs: Runs) -> Chart | None:
     """Draw figures over the first option: curves in their own looks; of several lines, each in a colour of its own.
 
     A ring stands around the best run.
     """
-    figure, alone = sheet(60 + 165 * len(panels)), len(runs.lines) == 1
-    all_axes = figure.subplots(len(panels), sharex=True, squeeze=False).flat
-    for axes, (title, curves) in zip(all_axes, panels.items(), strict=True):
-        if runs.best and curves[0][1] == runs.probe:
-            ring, value = look(INK, "o", filled=False, size=11), runs.best.value(*runs.probe)
-            draw_series(axes, [runs.place(runs.best)], [value], ring, label="chosen on validation")
+    named: dict[str, list[Named]] = {}
+    if runs.best:
+        bag = (full_name(BAG), ("probe", runs.metric, BAG), look(ORANGE, "s", line="--", size=4, width=1.3))
+        judged = (full_name(runs.judged), runs.probe, look(marker="o", line="-", size=4))
+        named[f"{full_name(runs.metric)} on test"] = [judged, *([] if runs.judged == BAG else [bag])]
+    for title, codes in CODES.items():
+        values = {point.value(*codes[0][1]) for point in runs.points}  # runs that share their codes have one
+        if len(values) > 1 or (len(runs.points) == 1 and all(map(math.isfinite, values))):
+            named[title] = codes
+    alone, marked, panels = len(runs.lines) == 1, runs.place(runs.best) if runs.best else None, []
+    for title, each in named.items():
+        curves, lost = [], title.startswith("lost")
+        if runs.best and each[0][1] == runs.probe:
+            ring, looks = [(runs.place(runs.best), runs.best.value(*runs.probe))], look(INK, "o", filled=False, size=11)
+            curves.append(Curve(points=ring, look=looks, label="chosen on validation"))
         for (name, line), (colour, marker) in zip(runs.lines.items(), cycle(LINES), strict=False):
-            for number, (label, figure_name, looks) in enumerate(curves):
+            for number, (label, figure, looks) in enumerate(each):
                 if not alone:
                     label = "" if number else shortened(name, 22)
                     looks = looks | {"color": colour, "markerfacecolor": colour, "marker": "" if number else marker}
-                known = {runs.place(point): row for point in line if (row := point.figures.find(*figure_name))}
-                interval: Interval = "band" if alone or not number else ""
-                draw_series(axes, [*known], [*known.values()], looks, label=label, interval=interval)
-        if runs.best:
-            axes.axvline(runs.place(runs.best), color=MUTED, linestyle=":", linewidth=1, zorder=0)
-        if title.startswith("lost"):
-            axes.set_ylim(bottom=0)
-        finish_panel(axes, title, ticks=_ticks(runs), ratios=not title.startswith("lost"))
-    all_axes[-1].set_xlabel(runs.options[0] if runs.options else "")
-    return curves_svg(figure, name="tradeoff", title="Figures by run")
+                points = [(runs.place(point), point.figures.find(*figure)) for point in line]
+                band: Interval = "band" if alone or not number else ""
+                curves.append(Curve(points=points, look=looks, label=label, interval=band))
+        panels.append(Panel(title=title, curves=curves, ratios=not lost, from_zero=lost, marked=marked))
+    return _over_options(runs, panels, name="tradeoff", title="Figures by run")
 
 
-def _ticks(runs: Runs) -> dict[float, str]:
-    return {float(place): shortened(value, 14) for place, value in enumerate(runs.values)}
-
-
-@styled
-def _bitrate(runs: Runs) -> Markup:
-    """Draw the probe over the bits per second that the language model needs; runs that none beats are filled."""
-    figure = sheet(300)
-    axes, values = figure.subplots(), [point.value(*runs.probe) for point in runs.points]
-    front = [runs.points[place] for place in pareto([point.rate for point in runs.points], values)]
-    steps = look(MUTED, line="-", width=1.2) | {"drawstyle": "steps-post"}
-    best = [point.value(*runs.probe) for point in front]
-    draw_series(axes, [point.rate for point in front], best, steps, label="best for its bits")
-    for (name, line), (colour, marker) in zip(runs.lines.items(), cycle(LINES), strict=False):
-        label = shortened(name, 40)
-        for point in line:
-            row = point.figures.find(*runs.probe)
-            if row and math.isfinite(point.rate):
-                looks = look(colour, marker, filled=point in front)
-                draw_series(axes, [point.rate], [row], looks, label=label, interval="bars")
-                place, label = (point.rate, row.value), ""
-                text = runs.values[int(runs.place(point))]
-                axes.annotate(text, place, (4, 4), textcoords="offset points", fontsize=9.5, color=MUTED)
-    title = f"{full_name(runs.metric)} of the probe on test: {full_name(runs.judged)}"
-    finish_panel(axes, title, across="bits per second, by the language model", ratios=True)
-    return curves_svg(figure, name="bitrate", title=title)
-
-
-@styled
-def methods_chart(runs: Runs) -> Markup:
+def _methods(runs: Runs) -> Chart | None:
     """Draw each method's probe over the first option.
 
     A number has curves, and how far the GPT is ahead of each method; a pair of panels per line. Other values, such as
     the names of ablations, have a row for each run.
     """
-    metric, title = full_name(runs.metric), "Methods by run"
+    metric, panels = full_name(runs.metric), []
     if not runs.is_ordered:
-        names = [runs.short_name(point.job) for point in runs.points]
-        figure = sheet(110 + max(21.0, 9.0 * len(runs.methods)) * len(names))
-        axes = figure.subplots()
+        names, curves = [runs.short_name(point.job) for point in runs.points], []
         for of, aside in zip(runs.methods, shifts(len(runs.methods), step=SPREAD), strict=True):
             looks = line_look(of) | {"linestyle": "none", "linewidth": 1.2, "markersize": 5}
-            found = {place + aside: point.comparison.tested.get(of) for place, point in enumerate(runs.points)}
-            known = {place: row for place, row in found.items() if row}
-            draw_series(axes, [*known], [*known.values()], looks, label=full_name(of), interval="across")
-        return rows_svg(figure, names, name="methods", title=title, across=f"test {metric}")
+            points = [(place + aside, point.comparison.tested.get(of)) for place, point in enumerate(runs.points)]
+            curves.append(Curve(points=points, look=looks, label=full_name(of), interval="bars"))
+        title, across, row = "Methods by run", f"test {metric}", max(21.0, 9.0 * len(runs.methods))
+        return rows_chart(names, curves, name="methods", title=title, across=across, row=row)
+    places = dict(zip(runs.methods, shifts(len(runs.methods)), strict=True))
     ahead = any(point.comparison.differences(GPT) for point in runs.points)
-    panels = [(name, line, gain) for name, line in runs.lines.items() for gain in ([False, True] if ahead else [False])]
-    figure = sheet(60 + 190 * len(panels))
-    axes_of = figure.subplots(len(panels), sharex=True, squeeze=False).flat
-    for axes, (name, line, gain) in zip(axes_of, panels, strict=True):
-        for of, aside in zip(runs.methods, shifts(len(runs.methods)), strict=True):
-            known = {runs.place(point) + aside: row for point in line if (row := _row(point, runs, of, gain))}
-            if known:
-                draw_series(axes, [*known], [*known.values()], line_look(of), label=full_name(of), interval="bars")
-        if gain:
-            axes.axhline(0.0, color=MUTED, linestyle=":", label="level")
+    for name, line in runs.lines.items():
         where = f", {shortened(name, 40)}" if name else ""
-        what = f"GPT ahead by, points{where}" if gain else f"{metric} on test{where}"
-        finish_panel(axes, what, ticks=_ticks(runs), ratios=not gain)
-    axes_of[-1].set_xlabel(runs.options[0])
-    return curves_svg(figure, name="methods", title=title)
+        for gain in (False, True) if ahead else (False,):
+            curves = []
+            for of, aside in places.items():
+                rows = [_ahead(point, of) if gain else point.comparison.tested.get(of) for point in line]
+                points = [(runs.place(point) + aside, row) for point, row in zip(line, rows, strict=True)]
+                curves.append(Curve(points=points, look=line_look(of), label=full_name(of), interval="bars"))
+            title = f"GPT ahead by, points{where}" if gain else f"{metric} on test{where}"
+            level = ("level", 0.0) if gain else None
+            panels.append(Panel(title=title, curves=curves, ratios=not gain, level=level))
+    return _over_options(runs, panels, name="methods", title="Methods by run")
 
 
-def _row(point: Point, runs: Runs, of: str, gain: bool) -> Figure | None:
-    """Find a method's figure, or by how many percentage points the GPT is ahead of it."""
-    if not gain:
-        return point.figures.find("probe", runs.metric, of)
+def _ahead(point: Point, of: str) -> Figure | None:
+    """Find by how many percentage points the GPT is ahead of a method."""
     row = point.figures.find("probe", "difference", GPT, against=of)
     low, high = ((None if end is None else 100 * end) for end in (row.low, row.high)) if row else (None, None)
     return replace(row, value=100 * row.value, low=low, high=high) if row else None
@@ -488,26 +431,48 @@ def shifts(count: int, *, step: float = ASIDE) -> list[float]:
     return [step * (number - (count - 1) / 2) for number in range(count)]
 
 
-@styled
-def _noise(runs: Runs) -> Markup:
+def _noise(runs: Runs) -> Chart | None:
     """Draw the probes of the judged method and of the bag of codes over the first option, a line for each noise."""
-    panels = [
-        (of, name, line)
-        for of in dict.fromkeys((runs.judged, BAG))
-        for name, line in runs.lines.items()
-        if any(of in point.comparison.noise for point in line)
-    ]
-    figure = sheet(60 + 190 * len(panels))
-    axes_of = figure.subplots(len(panels), sharex=True, squeeze=False).flat
-    for axes, (of, name, line) in zip(axes_of, panels, strict=True):
+    panels = []
+    for of, (name, line) in product(dict.fromkeys((runs.judged, BAG)), runs.lines.items()):
         found = {runs.place(point): point.comparison.under_noise(of) for point in line}
-        ratios = dict.fromkeys(snr for rows in found.values() for snr in rows)
-        for snr, (colour, marker) in zip(ratios, cycle(LINES), strict=False):
-            known = {place: rows[snr] for place, rows in found.items() if snr in rows}
+        curves = []
+        for snr, (colour, marker) in zip(dict.fromkeys(chain(*found.values())), cycle(LINES), strict=False):
+            points = [(place, rows.get(snr)) for place, rows in found.items()]
             looks = look(colour, marker, line="-", size=4)
-            draw_series(axes, [*known], [*known.values()], looks, label=noise_label(snr), interval="band")
-        where = f", {shortened(name, 40)}" if name else ""
-        title = f"{full_name(of)}: {full_name(runs.metric)} on test{where}"
-        finish_panel(axes, title, ticks=_ticks(runs), ratios=True)
-    axes_of[-1].set_xlabel(runs.options[0])
-    return curves_svg(figure, name="noise", title="Test values under noise, by run")
+            curves.append(Curve(points=points, look=looks, label=noise_label(snr), interval="band"))
+        title = f"{full_name(of)}: {full_name(runs.metric)} on test{f', {shortened(name, 40)}' if name else ''}"
+        if len(curves) > 1:
+            panels.append(Panel(title=title, curves=curves, ratios=True))
+    return _over_options(runs, panels, name="noise", title="Test values under noise, by run")
+
+
+def _recognition(runs: Runs) -> Chart:
+    """Draw a row for each run: learned kinds of sound with their intervals, the other kinds, and the recordings."""
+    points = [point for point in runs.points if point in runs.recognised]
+    curves, learned = [], [kind.key for kind in KINDS if kind.learned]
+    for of, looks in SOUNDS.items():
+        rows = enumerate(point.figures.find(*RECOGNISED[:2], of) for point in points)
+        curves.append(Curve(points=rows, look=looks, label=full_name(of), interval="bars" if of in learned else ""))
+    title, across = "Test clips that a classifier recognises", "test clips recognised"
+    names = [runs.short_name(point.job) for point in points]
+    return rows_chart(names, curves, name="recognition", title=title, across=across)
+
+
+def _bitrate(runs: Runs) -> Chart | None:
+    """Draw the probe over the bits per second that the language model needs; runs that none beats are filled."""
+    values = [point.value(*runs.probe) for point in runs.points]
+    front = [runs.points[place] for place in pareto([point.rate for point in runs.points], values)]
+    if not front:
+        return None
+    best, steps = [(point.rate, point.value(*runs.probe)) for point in front], look(MUTED, line="-", width=1.2)
+    curves = [Curve(points=best, look=steps | {"drawstyle": "steps-post"}, label="best for its bits")]
+    for (name, line), (colour, marker) in zip(runs.lines.items(), cycle(LINES), strict=False):
+        known = [point for point in line if math.isfinite(point.rate) and point in runs.probed]
+        for number, point in enumerate(known):
+            looks, label = look(colour, marker, filled=point in front), "" if number else shortened(name, 40)
+            points, text = [(point.rate, point.figures.find(*runs.probe))], runs.values[int(runs.place(point))]
+            curves.append(Curve(points=points, look=looks, label=label, interval="bars", text=text))
+    title = f"{full_name(runs.metric)} of the probe on test: {full_name(runs.judged)}"
+    panel = Panel(title=title, curves=curves, across="bits per second, by the language model", ratios=True)
+    return curves_chart([panel], name="bitrate", title=title, height=300)

@@ -11,11 +11,11 @@ differ by more than chance.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from itertools import product
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,7 +26,6 @@ from lm.probing.comparison import (
     Hits,
     Measured,
     Outcome,
-    Over,
     Rankings,
     bootstrap,
     independent_difference,
@@ -43,6 +42,7 @@ from wordless.base.values import list_hash
 from wordless.training.options import TrainingRecord
 
 By = Literal["group", "fold", "split"]
+Column = Literal["fold", "seed", "group", "share", "noise_snr"]  # of a figure that is not overall
 Probed = Mapping[str, Any]  # the content of probe.json
 PROTOCOLS: dict[By, str] = {"group": "leave one group out", "fold": "given folds", "split": "one split"}
 PAIRED_SEED = 0  # of the resamples that pair runs
@@ -105,49 +105,37 @@ class Comparison:
 
     def rivals(self, of: str) -> list[Figure]:
         """Return the test figures of all methods but one, the best first."""
-        others = (row for name, row in self.tested.items() if name != of)
-        return sorted(others, key=lambda row: row.value, reverse=True)
+        return sorted((row for name, row in self.tested.items() if name != of), key=lambda row: -row.value)
 
     def differences(self, of: str) -> Figures:
         """Select the differences of a reference to the other methods, the strongest first."""
         return self.figures.where(name="difference", of=of, share=None)
 
-    @cached_property
-    def _probes(self) -> dict[str, list[Figure]]:
-        """The test figures of each method in each fold with each seed, where there are several."""
-        rows = self.figures.where(name=self.metric, split="test", group=None, share=None, noise_snr=None)
-        return _by_method(row for row in rows if not row.is_overall)
+    def along(self, column: Column) -> dict[str, Figures]:
+        """Select the test figures of each method at each fold, seed, group, share of labels or noise."""
+        rows = self.figures.where(name=self.metric, split="test")
+        known = [row for row in rows if getattr(row, column) is not None]
+        return {of: Figures(row for row in known if row.of == of) for of in dict.fromkeys(str(row.of) for row in known)}
 
-    def by_fold(self, of: str) -> dict[str, float]:
-        """Return the test figure of a method in each fold, the mean over the seeds."""
-        return _means((row.fold, row.value) for row in self._probes.get(of, ()) if row.fold is not None)
+    def means(self, of: str, column: Column) -> dict[Any, float]:
+        """Average the test figures of a method in each fold, with each seed, or in each group."""
+        found: dict[Any, list[float]] = {}
+        for row in self.along(column).get(of, ()):
+            found.setdefault(getattr(row, column), []).append(row.value)
+        return {place: float(np.mean(values)) for place, values in found.items()}
 
     def by_unit(self, of: str) -> dict[str, float]:
         """Return the test figure of a method in each fold, or in each group of the test clips of a single split."""
-        return self.by_fold(of) if self.has_folds else self.groups.get(of, {})
-
-    def by_seed(self, of: str) -> dict[int, float]:
-        """Return the test figure of a method with each seed, the mean over the folds."""
-        return _means((row.seed, row.value) for row in self._probes.get(of, ()) if row.seed is not None)
-
-    def fold_spread(self, of: str) -> float:
-        """Return the standard deviation over the folds."""
-        values = [*self.by_fold(of).values()]
-        return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+        return self.means(of, "fold" if self.has_folds else "group")
 
     def chosen(self, of: str) -> dict[str, str]:
         """Return the candidate that was chosen, by fold, or by "fold, seed n" of several; empty without a probe."""
         found: dict[str, str] = {}
-        for row in self._probes.get(of) or [row for name, row in self.tested.items() if name == of]:
+        for row in self.along("seed").get(of) or [self.tested[of]]:
             seed = f"seed {row.seed}" if len(self.seeds) > 1 else ""
             if row.candidate is not None:
                 found[", ".join(filter(None, (row.fold, seed)))] = row.candidate
         return found
-
-    @property
-    def places(self) -> list[str]:
-        """Each fold, or each fold with each seed, in which a candidate was chosen."""
-        return list(dict.fromkeys(place for of in self.methods for place in self.chosen(of)))
 
     def layers(self, of: str) -> dict[str, dict[str, Figure]]:
         """Return the figures of each layer of a method by split, in the order of the layers."""
@@ -156,26 +144,10 @@ class Comparison:
             found.setdefault(row.layer or "", {})[row.split or ""] = row
         return found
 
-    @cached_property
-    def learning_curves(self) -> dict[str, list[Figure]]:
-        """The test figures of each method by its number of labels."""
-        return _by_method(row for row in self.figures if row.share is not None and row.against is None)
-
-    @cached_property
-    def noise(self) -> dict[str, list[Figure]]:
-        """The test figures of each method with noise, by signal-to-noise ratio in the order of the option."""
-        return _by_method(row for row in self.figures if row.noise_snr is not None)
-
     def under_noise(self, of: str) -> dict[float | None, Figure]:
         """Return the test figure of a method without noise (None) and at each ratio, from soft to loud noise."""
-        rows = sorted(self.noise.get(of, ()), key=lambda row: -(row.noise_snr or 0.0))
+        rows = sorted(self.along("noise_snr").get(of, ()), key=lambda row: -(row.noise_snr or 0.0))
         return {row.noise_snr: row for row in ([self.tested[of]] if of in self.tested else []) + rows}
-
-    @cached_property
-    def groups(self) -> dict[str, dict[str, float]]:
-        """The test figure of each method in each group."""
-        rows = _by_method(row for row in self.figures if row.group is not None)
-        return {of: {str(row.group): row.value for row in several} for of, several in rows.items()}
 
     @property
     def has_folds(self) -> bool:
@@ -208,21 +180,7 @@ class Comparison:
         return next((max(clips) / sum(clips) for clips in tables if sum(clips)), None)
 
 
-K = TypeVar("K")
-
-
-def _by_method(rows: Iterable[Figure]) -> dict[str, list[Figure]]:
-    found: dict[str, list[Figure]] = {}
-    for row in rows:
-        found.setdefault(row.of or "", []).append(row)
-    return found
-
-
-def _means(values: Iterable[tuple[K, float]]) -> dict[K, float]:
-    found: dict[K, list[float]] = {}
-    for place, value in values:
-        found.setdefault(place, []).append(value)
-    return {place: float(np.mean(several)) for place, several in found.items()}
+Points = Sequence[Sequence[Mapping[str, Any]]]  # of a method under one condition: (folds, seeds)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -244,27 +202,28 @@ class ProbedFolds:
         return sorted({seed for _, seed in self.probes})
 
     @cached_property
+    def first(self) -> list[Probed]:
+        """The probes of each fold with the first seed; the clips of a fold are the same with every seed."""
+        return [self.probes[name, self.seeds[0]] for name in self.names]
+
+    @cached_property
     def methods(self) -> list[str]:
-        return [row["of"] for row in self.first["methods"]]
-
-    @property
-    def first(self) -> Probed:
-        """The probes of the first fold and seed."""
-        return self.of_fold(self.names[0])[0]
-
-    def of_fold(self, name: str) -> list[Probed]:
-        """Return the probes of one fold with each seed."""
-        return [self.probes[name, seed] for seed in self.seeds]
+        return [row["of"] for row in self.first[0]["methods"]]
 
     def rows(self, of: str) -> dict[tuple[str, int], Mapping[str, Any]]:
         """Return the results of one method for each fold and seed, folds first."""
         places = product(self.names, self.seeds)
         return {place: next(row for row in self.probes[place]["methods"] if row["of"] == of) for place in places}
 
-    @property
+    def values(self, of: str, name: str) -> FloatArray:
+        """Return a figure of one method, ``(folds, seeds)``."""
+        values = np.array([row[name] for row in self.rows(of).values()], np.float64)
+        return values.reshape(len(self.names), len(self.seeds))
+
+    @cached_property
     def metric(self) -> str:
         """Name of the figure by which methods are compared."""
-        return "mean_average_precision" if self.first["multi_label"] else "accuracy"
+        return "mean_average_precision" if self.first[0]["multi_label"] else "accuracy"
 
     @property
     def clips(self) -> int:
@@ -280,7 +239,7 @@ class ProbedFolds:
         repeats = [[_outcome(self.probes[name, seed], methods, split) for name in self.names] for seed in self.seeds]
         return Measured.of(
             [mean_outcome(seeds) for seeds in zip(*repeats, strict=True)],
-            [self.of_fold(name)[0][f"{split}groups"] for name in self.names],
+            [probed[f"{split}groups"] for probed in self.first],
             resamples=self.config.resamples,
             seed=self.config.seed,
             repeats=repeats,
@@ -297,40 +256,214 @@ class ProbedFolds:
     @property
     def clips_key(self) -> str:
         """Hash of the test clips with their labels, groups and folds: runs of one key are paired."""
-        tested = [[name, *(self.of_fold(name)[0][key] for key in ("clips", "truth", "groups"))] for name in self.names]
+        folds = zip(self.names, self.first, strict=True)
+        tested = [[name, probed["clips"], probed["truth"], probed["groups"]] for name, probed in folds]
         return list_hash([self.by, *tested])[:16]
 
-    def validation_clips(self, of: str) -> int:
+    def figures(self, references: Sequence[str]) -> Iterator[Figure]:
+        """Give all rows of the comparison, the best method first."""
+        shared = Figure(
+            stage="probe",
+            name=self.metric,
+            value=math.nan,
+            artifact=" ".join(self.keys.values()),
+            protocol=PROTOCOLS[self.by],
+            split="test",
+            seeds=len(self.seeds),
+        )
+        means = self.tested.values.mean(0)
+        ranked = sorted(range(len(self.methods)), key=lambda number: -means[number])
+        rows = [replace(shared, of=self.methods[number]) for number in ranked]
+        for row in rows:
+            yield from self._on_test(row)
+        for row in rows:
+            yield from self._on_validation(row)
+        for of in references:
+            yield from self._differences(replace(shared, of=of, name="difference", count=self.clips))
+            yield from self._curve_differences(replace(shared, of=of))
+        for each in (self._probes, self._layers, self._learning_curve, self._noise, self._groups):
+            for row in rows:
+                yield from each(row)
+
+    def _on_test(self, row: Figure) -> Iterator[Figure]:
+        """Give a method's figures on test, means over the folds; of a single probe also what was chosen."""
+        of, row = str(row.of), replace(row, count=self.clips)
+        found = self.tested.estimate(self.methods.index(of), confidence=self.config.confidence)
+        chosen = _chosen(*self.rows(of).values()) if len(self.probes) == 1 else {}
+        yield replace(row, **asdict(found), over=self.tested.over, **chosen)
+        for name in ("macro_f1", "mean_average_precision"):
+            if name != row.name:
+                yield replace(row, name=name, value=float(self.values(of, name).mean()))
+
+    def _on_validation(self, row: Figure) -> Iterator[Figure]:
+        """Give the figure that chose a method's candidate, and the gap to test."""
+        of, confidence = str(row.of), self.config.confidence
+        value, count = float(self.values(of, "validation_accuracy").mean()), self._validation_clips(of)
+        found, over = self._validation(of, value, confidence)
+        ends = {"low": found.low, "high": found.high, "over": over} if found else {}
+        yield replace(row, split="validation", value=value, count=count, **ends)
+        together = 1 - (1 - confidence) / len(self.methods)
+        found, over = self._validation(of, value, together)
+        if found:
+            gap = independent_difference(found, self.tested.estimate(self.methods.index(of), confidence=together))
+            over = " and ".join(dict.fromkeys((over, self.tested.over)))
+            yield replace(row, name="gap", **asdict(gap), over=over, split="validation - test")
+
+    def _validation_clips(self, of: str) -> int:
         """Count the clips that chose a method's candidates, over all folds."""
-        return sum(self.rows(of)[name, self.seeds[0]]["validation_clips"] for name in self.names)
+        return sum(row["validation_clips"] for (_, seed), row in self.rows(of).items() if seed == self.seeds[0])
 
     @cached_property
-    def _on_validation(self) -> list[str]:
-        """The methods whose candidates validation clips chose, and not cross-validation."""
-        return [of for of in self.methods if all("validation_predictions" in row for row in self.rows(of).values())]
+    def _validated(self) -> tuple[list[str], Measured]:
+        """The methods whose candidates validation clips chose, and not cross-validation, and their measures there."""
+        chosen = [of for of in self.methods if all("validation_predictions" in row for row in self.rows(of).values())]
+        return chosen, self._measured("validation_", chosen)
 
-    @cached_property
-    def _validated(self) -> Measured:
-        return self._measured("validation_", self._on_validation)
-
-    def validation(self, of: str, value: float, *, confidence: float) -> tuple[Estimate, str] | None:
+    def _validation(self, of: str, value: float, confidence: float) -> tuple[Estimate | None, str]:
         """Return the figure ``value`` that chose a method's candidates with its interval, and what this is over.
 
         Validation clips have it like test clips. Cross-validation has Student's interval over its parts; the parts of
         several folds share clips, and give none.
         """
-        if of in self._on_validation:
-            number = self._on_validation.index(of)
-            return self._validated.estimate(number, confidence=confidence), self._validated.over
+        chosen, measured = self._validated
+        if of in chosen:
+            return measured.estimate(chosen.index(of), confidence=confidence), measured.over
         if len(self.names) > 1:
-            return None
+            return None, ""
         low, high = t_interval(np.mean([row["parts"] for row in self.rows(of).values()], axis=0), confidence=confidence)
-        return None if low is None or high is None else (Estimate(value=value, low=low, high=high), "parts")
+        return None if low is None or high is None else Estimate(value=value, low=low, high=high), "parts"
+
+    def _differences(self, row: Figure) -> list[Figure]:
+        """Compare one method with every other, the strongest first."""
+        rows, one, confidence = [], self.methods.index(str(row.of)), self.config.confidence
+        by_seed = {of: np.array([seed.mean() for seed in self.values(of, "test_accuracy").T]) for of in self.methods}
+        for other, against in enumerate(self.methods):
+            if other != one:
+                found = self.tested.difference(one, other, confidence=confidence)
+                low, high = t_interval(by_seed[str(row.of)] - by_seed[against], confidence=confidence)
+                ends = {"seed_low": low, "seed_high": high, "over": self.tested.over}
+                rows.append(replace(row, against=against, **ends, **asdict(found)))
+        return sorted(rows, key=lambda row: row.value)
+
+    def _probes(self, row: Figure) -> Iterator[Figure]:
+        """Give what each of several probes of a method chose, and its figures."""
+        rows = self.rows(str(row.of))
+        for (fold, seed), probed in rows.items() if len(rows) > 1 else ():
+            key, place, whole = self.keys.get((fold, seed), ""), None if self.by == "split" else fold, self.probes
+            own = replace(row, fold=place, seed=seed, seeds=1, artifact=key)
+            ends = {**_ends(whole[fold, seed], probed), **_chosen(probed)}
+            yield replace(own, value=probed["test_accuracy"], count=len(whole[fold, seed]["clips"]), **ends)
+            judged, count = probed["validation_accuracy"], probed["validation_clips"]
+            yield replace(own, value=judged, split="validation", count=count)
+
+    def _layers(self, row: Figure) -> Iterator[Figure]:
+        """Give the figures of each layer with the pooling that is best on validation; layers side by side come last."""
+        best: list[dict[str | None, Mapping[str, Any]]] = []  # by probe and layer
+        for probed in self.rows(str(row.of)).values():
+            ranked = sorted(probed["candidates"], key=lambda each: -each["validation_accuracy"])
+            best.append({parts_of_key(each["of"])[0]: each for each in reversed(ranked)})
+        layers = dict.fromkeys(parts_of_key(each["of"])[0] for each in probed["candidates"])
+        for name in sorted(filter(None, layers), key=lambda name: name.startswith("all_")):
+            own = replace(row, name=f"{OF_LAYER}{row.name}", layer=name)
+            judged, tested = (
+                float(np.mean([each[name][f"{split}_accuracy"] for each in best])) for split in ("validation", "test")
+            )
+            yield replace(own, value=judged, split="validation", count=self._validation_clips(str(row.of)))
+            ends = _ends(self.first[0], best[0][name], str(row.of)) if len(best) == 1 else {}
+            yield replace(own, value=tested, count=self.clips, **ends)
+
+    def _mean_point(self, points: Points, row: Figure) -> Figure:
+        """Average the test accuracies of points over folds and seeds."""
+        value, low, high = (
+            float(np.mean([[point[name] for point in seeds] for seeds in points]))
+            for name in ("test_accuracy", "low", "high")
+        )
+        values, over = self._crossed(points)
+        if over is not None:
+            low, high, _ = over_groups(values, confidence=self.config.confidence, value=value)
+        return replace(row, value=value, low=max(low, 0.0), high=min(high, 1.0), over=over or "clips")
+
+    def _points(self, of: str, name: str) -> list[Points]:
+        """Return the points of a method's learning curve, or of its noise, in each place of the curve."""
+        rows = self.rows(of)
+        curves = [[rows[fold, seed].get(name, []) for seed in self.seeds] for fold in self.names]
+        return [[[curve[place] for curve in seeds] for seeds in curves] for place in range(len(curves[0][0]))]
+
+    def _noise(self, row: Figure) -> Iterator[Figure]:
+        """Average a method's accuracy with each noise."""
+        for points in self._points(str(row.of), "noise"):
+            yield self._mean_point(points, replace(row, count=self.clips, noise_snr=points[0][0]["snr"]))
+
+    def _learning_curve(self, row: Figure) -> Iterator[Figure]:
+        return (self._mean_point(points, each) for points, each in self._labelled(row))
+
+    def _labelled(self, row: Figure) -> list[tuple[Points, Figure]]:
+        """Return the points of a method's learning curve with their numbers of labels.
+
+        Shares too small for one clip per class give a single point; a share is the ratio of labelled clips.
+        """
+        row, curves = replace(row, count=self.clips), self._points(str(row.of), "learning_curve")
+        counts = [float(np.mean([[point["clips"] for point in seeds] for seeds in points])) for points in curves]
+        shares = [points[0][0]["share"] for points in curves]
+        whole = next((count for count, share in zip(counts, shares, strict=True) if share == 1), None)
+        found = {
+            labels: (points, replace(row, labels=labels, share=labels / whole if whole and labels else share))
+            for labels, share, points in zip(counts, shares, curves, strict=True)
+        }
+        return [*found.values()]
+
+    def _curve_differences(self, row: Figure) -> Iterator[Figure]:
+        """Compare one method with every other at each number of labels, where groups or folds give an interval."""
+        one = {each.labels: points for points, each in self._labelled(row)}
+        for against in self.methods:
+            for points, each in self._labelled(replace(row, of=against)) if against != row.of else ():
+                values, over = self._crossed(points)
+                if over is None or each.labels not in one:
+                    continue
+                apart = self._crossed(one[each.labels])[0] - values
+                low, high, p = over_groups(apart, confidence=self.config.confidence)
+                pair = replace(each, name="difference", of=row.of, against=against, over=over)
+                yield replace(pair, value=float(apart.mean()), low=low, high=high, p=p)
+
+    def _crossed(self, points: Points) -> tuple[FloatArray, str | None]:
+        """Return the values ``(groups or folds, seeds, draws of labels)``, and what the first axis is.
+
+        This is None where the clips of a single fold have no groups.
+        """
+        if len(points) > 1:  # folds may test other numbers of groups
+            means = [[np.mean(point["values"], axis=0) for point in seeds] for seeds in points]
+            return np.array(means), "groups" if self.by == "group" else "folds"
+        values = np.array([point["values"] for point in points[0]])  # (seeds, groups, draws)
+        return values.swapaxes(0, 1), "groups" if values.shape[1] > 1 else None
+
+    def _groups(self, row: Figure) -> Iterator[Figure]:
+        """Measure one method on the test clips of each group; folds of a group are weighted by its clips there."""
+        number = self.methods.index(str(row.of))
+        parts: dict[str, list[tuple[float, int]]] = {}
+        for probed, outcome in zip(self.first, self.tested.folds, strict=True):
+            groups = np.array([group or "" for group in probed["groups"]])
+            for group in {*groups.tolist()} - {""}:
+                members = (groups == group).astype(np.float64)
+                own = float(measure(outcome, members[None])[0, number])
+                parts.setdefault(group, []).append((own, int(members.sum())))
+        for group, several in sorted(parts.items()):
+            clips = sum(clips for _, clips in several)
+            yield replace(row, group=group, count=clips, value=sum(value * clips for value, clips in several) / clips)
+
+    def confusion(self, of: str) -> list[list[float]]:
+        """Count test clips of each true class (rows) by answer (columns), over all folds; mean over the seeds."""
+        number = {name: place for place, name in enumerate(self.first[0]["classes"])}
+        counts = np.zeros((len(number), len(number)))
+        for place, row in self.rows(of).items():
+            for truth, answer in zip(self.probes[place]["truth"], row["predictions"], strict=True):
+                counts[number[truth], number[answer]] += 1
+        means: list[list[float]] = (counts / len(self.seeds)).tolist()
+        return means
 
 
 def compare(folds: ProbedFolds, *, references: Sequence[str] = (GPT,)) -> Comparison:
     """Compare the methods of all folds and seeds. ``references`` are compared with every other method, where probed."""
-    first, chosen_by = folds.first, {probed["choose_by"] for probed in folds.probes.values()}
+    first, chosen_by = folds.first[0], {probed["choose_by"] for probed in folds.probes.values()}
     known = [of for of in dict.fromkeys(references) if of in folds.methods]
     return Comparison(
         protocol=PROTOCOLS[folds.by],
@@ -355,46 +488,9 @@ def compare(folds: ProbedFolds, *, references: Sequence[str] = (GPT,)) -> Compar
         confidence=folds.config.confidence,
         over=folds.tested.over,
         references=known,
-        confusion={} if first["multi_label"] else {of: _confusion(folds, of) for of in known},
-        figures=Figures(_figures(folds, known)),
+        confusion={} if first["multi_label"] else {of: folds.confusion(of) for of in known},
+        figures=Figures(folds.figures(known)),
     )
-
-
-def _figures(folds: ProbedFolds, references: Sequence[str]) -> Iterator[Figure]:
-    """Give all rows of the comparison, the best method first."""
-    shared = Figure(
-        stage="probe",
-        name=folds.metric,
-        value=math.nan,
-        artifact=" ".join(folds.keys.values()),
-        protocol=PROTOCOLS[folds.by],
-        split="test",
-        seeds=len(folds.seeds),
-    )
-    values = folds.tested.values.mean(0)
-    ranked = sorted(range(len(folds.methods)), key=lambda number: -values[number])
-    rows = [(number, replace(shared, of=folds.methods[number])) for number in ranked]
-    for number, row in rows:
-        yield from _on_test(folds, number, row)
-    for number, row in rows:
-        yield from _on_validation(folds, number, row)
-    for of in references:
-        yield from _differences(folds, replace(shared, of=of, name="difference", count=folds.clips))
-        yield from _curve_differences(folds, replace(shared, of=of))
-    for each in (_probes, _layers, _learning_curve, _noise, _groups):
-        for _, row in rows:
-            yield from each(folds, row)
-
-
-def _on_test(folds: ProbedFolds, number: int, row: Figure) -> Iterator[Figure]:
-    """Give a method's figures on test, means over the folds; of a single probe also what was chosen."""
-    row, probed = replace(row, count=folds.clips), [*folds.rows(str(row.of)).values()]
-    found = folds.tested.estimate(number, confidence=folds.config.confidence)
-    chosen = _chosen(probed[0]) if len(probed) == 1 else {}
-    yield replace(row, **asdict(found), over=folds.tested.over, **chosen)
-    for name in ("macro_f1", "mean_average_precision"):
-        if name != row.name:
-            yield replace(row, name=name, value=float(np.mean([each[name] for each in probed])))
 
 
 def _chosen(probed: Mapping[str, Any]) -> dict[str, Any]:
@@ -405,179 +501,11 @@ def _chosen(probed: Mapping[str, Any]) -> dict[str, Any]:
     return {"layer": layer, "pooling": pooling, "penalty": probed["penalty"]}
 
 
-def _on_validation(folds: ProbedFolds, number: int, row: Figure) -> Iterator[Figure]:
-    """Give the figure that chose a method's candidate, and the gap to test."""
-    of, confidence, rows = folds.methods[number], folds.config.confidence, folds.rows(folds.methods[number])
-    value = float(np.mean([[rows[name, seed]["validation_accuracy"] for seed in folds.seeds] for name in folds.names]))
-    judged = row
-    if found := folds.validation(of, value, confidence=confidence):
-        judged = replace(row, low=found[0].low, high=found[0].high, over=found[1])
-    yield replace(judged, split="validation", value=value, count=folds.validation_clips(of))
-    together = 1 - (1 - confidence) / len(folds.methods)
-    if found := folds.validation(of, value, confidence=together):
-        gap = independent_difference(found[0], folds.tested.estimate(number, confidence=together))
-        over = " and ".join(dict.fromkeys((found[1], folds.tested.over)))
-        yield replace(row, name="gap", **asdict(gap), over=over, split="validation - test")
-
-
-def _differences(folds: ProbedFolds, row: Figure) -> list[Figure]:
-    """Compare one method with every other, the strongest first."""
-    of, rows = str(row.of), []
-    one, own_seeds = folds.methods.index(of), _by_seed(folds, of)
-    for other, against in enumerate(folds.methods):
-        if other != one:
-            found = folds.tested.difference(one, other, confidence=folds.config.confidence)
-            seeds = own_seeds - _by_seed(folds, against)
-            low, high = t_interval(seeds, confidence=folds.config.confidence)
-            rows.append(
-                replace(row, against=against, seed_low=low, seed_high=high, over=folds.tested.over, **asdict(found))
-            )
-    return sorted(rows, key=lambda row: row.value)
-
-
-def _by_seed(folds: ProbedFolds, of: str) -> FloatArray:
-    """Return the values of one method with each seed, means over the folds."""
-    rows = folds.rows(of)
-    values = [[rows[name, seed]["test_accuracy"] for name in folds.names] for seed in folds.seeds]
-    return np.array([np.mean(each) for each in values])
-
-
-def _probes(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
-    """Give what each of several probes of a method chose, and its figures."""
-    rows = folds.rows(str(row.of))
-    for (fold, seed), probed in rows.items() if len(rows) > 1 else ():
-        key, place = folds.keys.get((fold, seed), ""), None if folds.by == "split" else fold
-        own = replace(row, fold=place, seed=seed, seeds=1, artifact=key)
-        clips = len(folds.probes[fold, seed]["clips"])
-        ends = {"low": probed["low"], "high": probed["high"], "over": _over(folds.probes[fold, seed], str(row.of))}
-        yield replace(own, value=probed["test_accuracy"], **ends, count=clips, **_chosen(probed))
-        judged, count = probed["validation_accuracy"], probed["validation_clips"]
-        yield replace(own, value=judged, split="validation", count=count)
-
-
-def _layers(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
-    """Give the figures of each layer with the pooling that is best on validation; layers side by side come last."""
-    best: list[dict[str | None, Mapping[str, Any]]] = []  # by probe and layer
-    for probed in folds.rows(str(row.of)).values():
-        ranked = sorted(probed["candidates"], key=lambda each: -each["validation_accuracy"])
-        best.append({parts_of_key(each["of"])[0]: each for each in reversed(ranked)})
-    layers = dict.fromkeys(parts_of_key(each["of"])[0] for each in probed["candidates"])
-    for name in sorted(filter(None, layers), key=lambda name: name.startswith("all_")):
-        own = replace(row, name=f"{OF_LAYER}{row.name}", layer=name)
-        judged, tested = (
-            float(np.mean([each[name][f"{split}_accuracy"] for each in best])) for split in ("validation", "test")
-        )
-        yield replace(own, value=judged, split="validation", count=folds.validation_clips(str(row.of)))
-        if len(best) == 1:
-            found = best[0][name]
-            own = replace(own, low=found["low"], high=found["high"], over=_over(folds.first, str(row.of)))
-        yield replace(own, value=tested, count=folds.clips)
-
-
-def _over(probed: Probed, of: str) -> Over:
-    """Say what the intervals of a method are over that the probes of one fold and seed have stored."""
-    return Measured.of([_outcome(probed, [of], "")], [probed["groups"]], resamples=0, seed=0).over
-
-
-Points = Sequence[Sequence[Mapping[str, Any]]]  # of a method under one condition: (folds, seeds)
-
-
-def _curves(folds: ProbedFolds, of: str, name: str) -> list[Points]:
-    """Return the points of a method's learning curve, or of its noise, in each place of the curve."""
-    rows = folds.rows(of)
-    curves = [[rows[fold, seed].get(name, []) for seed in folds.seeds] for fold in folds.names]
-    return [[[curve[place] for curve in seeds] for seeds in curves] for place in range(len(curves[0][0]))]
-
-
-def _learning_curve(folds: ProbedFolds, row: Figure) -> list[Figure]:
-    """Average a method's learning curve over the folds."""
-    return [_mean_point(folds, points, each) for points, each in _labelled(folds, row)]
-
-
-def _labelled(folds: ProbedFolds, row: Figure) -> list[tuple[Points, Figure]]:
-    """Return the points of a method's learning curve with their numbers of labels.
-
-    Shares too small for one clip per class give a single point; a share is the ratio of labelled clips.
-    """
-    row, curves = replace(row, count=folds.clips), _curves(folds, str(row.of), "learning_curve")
-    counts = [float(np.mean([[point["clips"] for point in seeds] for seeds in points])) for points in curves]
-    shares = [points[0][0]["share"] for points in curves]
-    whole = next((count for count, share in zip(counts, shares, strict=True) if share == 1), None)
-    found = {
-        labels: (points, replace(row, labels=labels, share=labels / whole if whole and labels else share))
-        for labels, share, points in zip(counts, shares, curves, strict=True)
-    }
-    return [*found.values()]
-
-
-def _curve_differences(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
-    """Compare one method with every other at each number of labels, where groups or folds give an interval."""
-    one = {each.labels: points for points, each in _labelled(folds, row)}
-    for against in folds.methods:
-        for points, each in _labelled(folds, replace(row, of=against)) if against != row.of else ():
-            values, over = _crossed(folds, points)
-            if over is None or each.labels not in one:
-                continue
-            apart = _crossed(folds, one[each.labels])[0] - values
-            low, high, p = over_groups(apart, confidence=folds.config.confidence)
-            pair = replace(each, name="difference", of=row.of, against=against, over=over)
-            yield replace(pair, value=float(apart.mean()), low=low, high=high, p=p)
-
-
-def _crossed(folds: ProbedFolds, points: Points) -> tuple[FloatArray, str | None]:
-    """Return the values ``(groups or folds, seeds, draws of labels)``, and what the first axis is.
-
-    This is None where the clips of a single fold have no groups.
-    """
-    if len(points) > 1:  # folds may test other numbers of groups
-        means = [[np.mean(point["values"], axis=0) for point in seeds] for seeds in points]
-        return np.array(means), "groups" if folds.by == "group" else "folds"
-    values = np.array([point["values"] for point in points[0]])  # (seeds, groups, draws)
-    return values.swapaxes(0, 1), "groups" if values.shape[1] > 1 else None
-
-
-def _mean_point(folds: ProbedFolds, points: Points, row: Figure) -> Figure:
-    """Average the test accuracies of points over folds and seeds."""
-    value, low, high = (
-        float(np.mean([[point[name] for point in seeds] for seeds in points]))
-        for name in ("test_accuracy", "low", "high")
-    )
-    values, over = _crossed(folds, points)
-    if over is not None:
-        low, high, _ = over_groups(values, confidence=folds.config.confidence, value=value)
-    return replace(row, value=value, low=max(low, 0.0), high=min(high, 1.0), over=over or "clips")
-
-
-def _noise(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
-    """Average a method's accuracy with each noise over folds and seeds."""
-    row = replace(row, count=folds.clips)
-    for points in _curves(folds, str(row.of), "noise"):
-        yield _mean_point(folds, points, replace(row, noise_snr=points[0][0]["snr"]))
-
-
-def _groups(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
-    """Measure one method on the test clips of each group; folds of a group are weighted by its clips there."""
-    number = folds.methods.index(str(row.of))
-    parts: dict[str, list[tuple[float, int]]] = {}
-    for name, outcome in zip(folds.names, folds.tested.folds, strict=True):
-        groups = np.array([group or "" for group in folds.of_fold(name)[0]["groups"]])
-        for group in {*groups.tolist()} - {""}:
-            members = (groups == group).astype(np.float64)
-            parts.setdefault(group, []).append((float(measure(outcome, members[None])[0, number]), int(members.sum())))
-    for group, several in sorted(parts.items()):
-        clips = sum(clips for _, clips in several)
-        yield replace(row, group=group, count=clips, value=sum(value * clips for value, clips in several) / clips)
-
-
-def _confusion(folds: ProbedFolds, of: str) -> list[list[float]]:
-    """Count test clips of each true class (rows) by answer (columns), over all folds; mean over the seeds."""
-    number = {name: place for place, name in enumerate(folds.first["classes"])}
-    counts = np.zeros((len(number), len(number)))
-    for place, row in folds.rows(of).items():
-        for truth, answer in zip(folds.probes[place]["truth"], row["predictions"], strict=True):
-            counts[number[truth], number[answer]] += 1
-    means: list[list[float]] = (counts / len(folds.seeds)).tolist()
-    return means
+def _ends(probed: Probed, row: Mapping[str, Any], of: str = "") -> dict[str, Any]:
+    """Return the interval that the probes of one fold and seed have stored, and what it is over."""
+    outcome = _outcome(probed, [of or row["of"]], "")
+    over = Measured.of([outcome], [probed["groups"]], resamples=0, seed=0).over
+    return {"low": row["low"], "high": row["high"], "over": over}
 
 
 def _outcome(probed: Probed, methods: Sequence[str], split: Literal["", "validation_"]) -> Outcome:

@@ -57,8 +57,8 @@ def test_every_method_is_compared_over_the_folds(compared: Path) -> None:
     assert {*found.methods} == METHODS
     assert len(found.folds) == 2
     for of, row in found.tested.items():
-        assert set(found.by_fold(of)) == set(found.folds)
-        assert row.value == pytest.approx(sum(found.by_fold(of).values()) / 2)
+        assert set(found.means(of, "fold")) == set(found.folds)
+        assert row.value == pytest.approx(sum(found.means(of, "fold").values()) / 2)
     assert {row.against for row in found.differences("gpt")} == METHODS - {"gpt"}
     assert set(found.trainings) == {"lm", "gpt_sound", "simclr", "supervised"}
     assert (compared / "run/comparison.md").read_text().count("\n") == 2 + len(METHODS)
@@ -152,9 +152,9 @@ def test_noisy_test_clips_are_probed_and_change_no_other_figure(tmp_path: Path) 
     for name, noise in (("plain", "[]"), ("noisy", "[100,-40]")):
         assert run(tmp_path / "store", tmp_path / name, *words, f"compare.noise_snr={noise}") == 0
     plain, noisy = (read_results(tmp_path / name)["comparison"] for name in ("plain", "noisy"))
-    assert noisy.tested.keys() == plain.tested.keys() == noisy.noise.keys()
+    assert noisy.tested.keys() == plain.tested.keys() == noisy.along("noise_snr").keys()
     for of, row in plain.tested.items():
-        inaudible, loud = noisy.noise[of]
+        inaudible, loud = noisy.along("noise_snr")[of]
         assert (row.value, row.low, row.high) == (noisy.tested[of].value, noisy.tested[of].low, noisy.tested[of].high)
         assert inaudible.value == pytest.approx(row.value, abs=1.5 / plain.clips)
         assert loud.value <= row.value

@@ -100,15 +100,14 @@ def test_every_fold_and_seed_weighs_the_same(seeds: int) -> None:
     found = section(seeds)
     for of, row in found.tested.items():
         values = {name: np.mean([share_right(study(seeds)[name, seed], of) for seed in range(seeds)]) for name in FOLDS}
-        assert found.by_fold(of) == pytest.approx(values)
-        assert found.groups[of] == pytest.approx(values)  # here each fold tests one group
+        assert found.means(of, "fold") == pytest.approx(values)
+        assert found.means(of, "group") == pytest.approx(values)  # here each fold tests one group
         assert row.value == pytest.approx(np.mean(list(values.values())))
-        assert found.fold_spread(of) == pytest.approx(np.std(list(values.values()), ddof=1))
         assert (row.low or 0) < row.value < (row.high or 0)
         of_seeds = {
             seed: np.mean([share_right(study(seeds)[name, seed], of) for name in FOLDS]) for seed in range(seeds)
         }
-        assert found.by_seed(of) == pytest.approx(of_seeds)
+        assert found.means(of, "seed") == pytest.approx(of_seeds)
     assert found.methods == ["supervised_head", "gpt", "simclr", "log_mel"]
     assert (found.clips, found.unlabelled, found.penalties, found.seeds) == (180, 5, 6, list(range(seeds)))
 
@@ -116,7 +115,7 @@ def test_every_fold_and_seed_weighs_the_same(seeds: int) -> None:
 def test_differences_have_an_interval_over_seeds() -> None:
     found = section(3)
     for against, row in of_gpt(found).items():
-        each = np.array([found.by_seed("gpt")[seed] - found.by_seed(against)[seed] for seed in range(3)])
+        each = np.array([found.means("gpt", "seed")[seed] - found.means(against, "seed")[seed] for seed in range(3)])
         half = 2.919986 * each.std(ddof=1) / np.sqrt(3)  # Student's t of 90 %, 2 degrees of freedom
         assert (row.seed_low, row.seed_high) == pytest.approx((each.mean() - half, each.mean() + half), rel=1e-5)
     assert {row.seed_low for row in of_gpt(section(1)).values()} == {None}
@@ -157,7 +156,7 @@ def test_layers_have_the_pooling_that_validation_prefers() -> None:
 
 
 def test_learning_curves_are_means_with_intervals_over_people() -> None:
-    curves = section().learning_curves
+    curves = section().along("share")
     assert set(curves) == {"log_mel", "gpt", "simclr"}
     for of, points in curves.items():
         assert [point.share for point in points] == [0.1, 1.0]
@@ -183,7 +182,6 @@ def test_answers_are_counted_by_true_class() -> None:
 
 def test_one_fold_has_no_interval_over_folds() -> None:
     found = compared({("test", 3): drawn("ann", 0)})
-    assert {found.fold_spread(of) for of in found.methods} == {0}
     assert {(row.fold_low, row.fold_high) for row in of_gpt(found).values()} == {(None, None)}
     assert found.protocol == "one split"
     assert (found.over, found.tested["gpt"].over) == ("clips", "clips")  # one speaker says nothing of others
@@ -291,8 +289,9 @@ def test_accuracy_under_noise_is_the_mean_over_folds_and_is_no_overall_figure() 
             ends = {"test_accuracy": 0.3 + place / 10, "low": 0.2, "high": 0.6}
             row["noise"] = [{"snr": 10.0, "values": [[0.3 + place / 10]], **ends}]
     clean, noisy = section(), compared(probes, by="group")
-    assert {of: [row.noise_snr for row in rows] for of, rows in noisy.noise.items()} == {of: [10.0] for of in RIGHT}
-    assert noisy.noise["gpt"][0].value == pytest.approx(0.4)
-    assert not clean.noise
+    found = noisy.along("noise_snr").items()
+    assert {of: [row.noise_snr for row in rows] for of, rows in found} == {of: [10.0] for of in RIGHT}
+    assert noisy.along("noise_snr")["gpt"][0].value == pytest.approx(0.4)
+    assert not clean.along("noise_snr")
     assert noisy.tested == clean.tested
-    assert noisy.by_fold("gpt") == clean.by_fold("gpt")
+    assert noisy.means("gpt", "fold") == clean.means("gpt", "fold")

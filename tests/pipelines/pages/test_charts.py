@@ -6,8 +6,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from markupsafe import Markup
 
-from pipelines.pages.charts import curves_svg, draw_series, finish_panel, look, sheet, styled
+from pipelines.pages.charts import Curve, Panel, curves_chart, look
 from pipelines.pages.comparison_charts import MAX_WRITTEN, confusion_chart
 from pipelines.pages.sweep import Point, Runs, sweep_charts, swept
 from pipelines.results.comparison import Comparison
@@ -17,15 +18,12 @@ from pipelines.results.sweep_jobs import Job
 from tests.pipelines.pages_apart import probe, says
 
 
-@styled
 def _chart(count: int) -> tuple[float, dict[str, float]]:
     """Draw a panel of ``count`` curves; return its height and the vertical place of each text, in CSS pixels."""
-    figure = sheet(290)
-    axes = figure.subplots()
-    for each in range(count):
-        draw_series(axes, [1, 2], [0.0, 1.0], look(line="-"), label=f"a long name, number {each}")
-    finish_panel(axes, "accuracy")
-    svg = str(curves_svg(figure, name="test", title="Accuracy"))
+    points = [(1.0, 0.0), (2.0, 1.0)]
+    curves = [Curve(points=points, look=look(line="-"), label=f"a long name, number {each}") for each in range(count)]
+    panel = Panel(title="accuracy", curves=curves)
+    svg = curves_chart([panel], name="test", title="Accuracy", height=290).__html__()
     texts = re.findall(r'<text[^>]* y="([\d.]+)"[^>]*>([^<]+)</text>', svg)
     height = re.search(r'viewBox="0 0 \S+ ([\d.]+)"', svg)
     assert height
@@ -48,7 +46,7 @@ def test_a_long_legend_takes_no_room_from_its_curves() -> None:
 @pytest.mark.parametrize(("count", "written"), [(3, True), (MAX_WRITTEN, True), (MAX_WRITTEN + 1, False), (200, False)])
 def test_confusions_have_their_scale_and_numbers_that_can_be_read(count: int, written: bool) -> None:
     names, counts = [f"class {each}" for each in range(count)], (777 * np.eye(count)).tolist()
-    svg = str(confusion_chart("gpt", names, counts))
+    svg = confusion_chart("gpt", names, counts).__html__()
     texts = re.findall(r"<text[^>]*>([^<]+)</text>", svg)
     assert texts.count("777") == count * written
     assert {"class of the clip", "0 %", "100 %"} <= set(texts)
@@ -60,18 +58,18 @@ def test_confusions_have_their_scale_and_numbers_that_can_be_read(count: int, wr
 
 def test_a_drawing_serves_light_and_dark_pages_and_holds_names_as_text() -> None:
     """Colours are variables of the page, no identifier is that of another chart, and a name may look like a colour."""
-    names = ["#00000a", "<b>&"]
-    svg = str(confusion_chart("gpt", names, [[1, 0], [0, 1]]))
+    names = ["#1c1f23", "<b>&"]
+    svg = confusion_chart("gpt", names, [[1, 0], [0, 1]]).__html__()
     assert "var(--ink, #1c1f23)" in svg  # the second is for a file of its own
     assert (
         ElementTree.fromstring(svg[svg.index("<svg") : svg.index("</svg>") + 6]).tag
         == "{http://www.w3.org/2000/svg}svg"
     )
-    assert not re.search(r"[:(] ?#0000", svg)
+    assert not re.search(r": #(1c1f23|ffffff)", svg)
     assert not re.search(r'id="(axes|text|patch|figure)', svg)
-    assert ">#00000a<" in svg
+    assert ">#1c1f23<" in svg
     assert "&lt;b&gt;&amp;<" in svg
-    assert svg == str(confusion_chart("gpt", names, [[1, 0], [0, 1]]))
+    assert svg == confusion_chart("gpt", names, [[1, 0], [0, 1]]).__html__()
 
 
 HOURS = ("8", "0", "0.5", "2")
@@ -109,7 +107,7 @@ def runs(accuracy: Mapping[str, tuple[float, ...]], *sources: str) -> Runs:
 
 
 def methods_chart(runs: Runs) -> str:
-    return str(dict(sweep_charts(runs)).get("methods", "")).replace("\N{NO-BREAK SPACE}", " ")
+    return str(Markup(dict(sweep_charts(runs)).get("methods", ""))).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_a_line_for_each_method_and_panels_for_each_source() -> None:

@@ -204,7 +204,7 @@ def test_several_labels_are_probed_and_compared(tmp_path: Path) -> None:
     for row in rows:
         tested = compared.tested[row["of"]]
         assert 0 < (tested.low or 0) <= tested.value == pytest.approx(row["mean_average_precision"], abs=1e-3)
-        assert compared.groups[row["of"]] == {"ann": pytest.approx(tested.value)}
+        assert compared.means(row["of"], "group") == {"ann": pytest.approx(tested.value)}
 
 
 def test_folds_that_cannot_be_probed_are_refused_before_anything_is_trained() -> None:
