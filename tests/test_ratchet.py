@@ -5,7 +5,7 @@ import subprocess
 
 from tests.calling import ROOT
 
-LINES, LINES_OF_TESTS, OPTIONS = 48_956, 36_479, 440
+LINES, LINES_OF_TESTS, OPTIONS = 48_804, 36_475, 440
 
 
 def test_the_project_does_not_grow() -> None:
