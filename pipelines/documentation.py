@@ -58,7 +58,7 @@ def _methods() -> Iterator[str]:
     """Give the methods; one row for all that are explained alike."""
     alike: dict[str, list[str]] = {}
     for name, method in METHODS.items():
-        alike.setdefault(method.row.explanation or UNTRAINED, []).append(name)
+        alike.setdefault(method.explanation or UNTRAINED, []).append(name)
     return _table(("method", "what is probed"), ((_code(names), text) for text, names in alike.items()), code=0)
 
 

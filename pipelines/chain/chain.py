@@ -1,15 +1,16 @@
-"""The whole chain: recordings -> codes -> language model -> vocoder -> probes -> report."""
+"""A run: recordings -> codes -> language model -> probes -> vocoder -> sounds -> results and report."""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from lm.probing.task import require_labels
 from pipelines.chain.corpus import find_corpus, read_corpus, seen_of
-from pipelines.chain.parts import Part, make_parts
-from pipelines.chain.representations import compare_methods
+from pipelines.chain.language import make_codes, train_language
+from pipelines.chain.parts import Made, make_parts
 from pipelines.chain.run_output import FILES, figures, open_tracking, require_own_parts, write_run_folder
 from pipelines.chain.sounds import known_speech, make_continuations, make_sounds, train_on_samples
 from pipelines.chain.unlabelled import (
@@ -24,26 +25,18 @@ from pipelines.chain.unlabelled import (
 from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE, with_choices, without_test
 from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_folders import LOG
-from pipelines.methods.study import RunEntries
-from pipelines.results.results import FoldSeed, provenance
+from pipelines.methods.study import Study
+from pipelines.methods.table import METHODS
+from pipelines.results.results import provenance
 from pipelines.results.run_record import read_results
 from pipelines.settings.parallel import obstacle
 from pipelines.settings.run import RunSettings, choose_workers, run_settings
 from pipelines.stages.codes import code_table
-from pipelines.stages.language_model import CodedClips, language_model
 from pipelines.stages.next_sample import NEXT_SAMPLE, generate_sample_sounds
-from pipelines.stages.probe import require_probeable
-from pipelines.stages.rates import (
-    TokenizedCorpus,
-    coded_clips,
-    long_clips,
-    rate_models,
-    rate_tokenizer,
-    tokenize_corpus,
-)
-from pipelines.stages.zerospeech import Subject, abx, consistency, has_pairs, spoken_pairs
+from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
+from pipelines.stages.rates import long_clips
 from pipelines.store.session import Session
-from pipelines.store.store import SYNTHESISED, Entry, Store
+from pipelines.store.store import Entry, Store
 from pipelines.tracking.tracking import NO_TRACKING, tracked
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import UNDIVIDED
@@ -102,7 +95,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
         with tracked(session.tracking):
             made = make_folds(session, corpus, unlabelled, settings)
             if gang.rank == 0:
-                models = next(iter(made.values())).named  # models of the other folds and seeds have the same sizes
+                models = next(iter(made.values()))  # models of the other folds and seeds have the same sizes
                 source = provenance(command_line("run"), config, gang, models)
                 write_run_folder(session, corpus, unlabelled, settings, made, source)
                 if session.tracking.kinds:
@@ -122,9 +115,7 @@ def rates(settings: RunSettings) -> str:
     return f"{audio.sample_rate:,} Hz, window {window:.4g} ms, hop {hop:.4g} ms, {codes} codes per second {where}"
 
 
-def make_folds(
-    session: Session, manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings
-) -> dict[FoldSeed, RunEntries]:
+def make_folds(session: Session, manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings) -> Made:
     """Check that each fold has what the stages need, and make the entries of every fold and seed.
 
     A run on the corpus's own split has one fold.
@@ -132,7 +123,7 @@ def make_folds(
     seeds = [settings.with_seed(number) for number in range(settings.seeds)]
     shared_groups = settings.corpus.split.shared_groups
     folds = settings.compare.divide(manifest, quick=settings.quick, shared_groups=shared_groups)
-    several = len(folds) * settings.seeds > 1
+    parts = {(fold.name, seeded.seed): (fold, seeded) for fold in folds for seeded in seeds}
     for fold in folds:
         _require_clips(fold, settings)
     if "probe" in settings.stages:
@@ -141,92 +132,75 @@ def make_folds(
     if (
         settings.parallel is None
         and settings.processes == 1
-        and (several or not settings.reads_codes)
+        and (len(parts) > 1 or not settings.reads_codes)
         and (reason := obstacle(settings.threads, settings.device, settings.engine))
     ):
         session.terminal.say(f"parallel  one stage after the other: {reason}")
-    parts = {
-        (fold.name, seeded.seed): Part(
-            manifest=fold,
-            settings=seeded,
-            unlabelled=unlabelled,
-            place=f"{fold.name}, seed {seeded.seed}" if several else "",
-        )
-        for fold in folds
-        for seeded in seeds
-    }
-    made = make_parts(
-        session,
-        parts,
-        make_part,
-        processes=settings.processes,
-        threads=settings.branch_threads or torch.get_num_threads(),
-    )
+    make, threads = partial(make_part, unlabelled=unlabelled), settings.branch_threads or torch.get_num_threads()
+    made = make_parts(session, parts, make, processes=settings.processes, threads=threads)
     if NEXT_SAMPLE in settings.stages:
-        first = next(iter(parts))
-        options, models, rate = settings.next_sample.sounds, made[first].sample_models, settings.audio.sample_rate
-        sounds = generate_sample_sounds(session, parts[first].manifest, models, options, sample_rate=rate)
-        made[first] = replace(made[first], sample_sounds=sounds)
+        options, rate, first = settings.next_sample, settings.audio.sample_rate, made[next(iter(parts))]
+        models: dict[str, Entry] = {name: first[f"{NEXT_SAMPLE}_{name}"] for name in options.models}
+        sounds = generate_sample_sounds(session, folds[0], models, options.sounds, sample_rate=rate)
+        first[sounds.stage] = sounds
     return made
 
 
-def make_part(session: Session, part: Part) -> RunEntries:
-    """Make the entries that the wanted stages of one fold and seed need."""
-    manifest, settings, entries = part.manifest, part.settings, RunEntries()
+def make_part(
+    session: Session, manifest: Clips, settings: RunSettings, unlabelled: Sequence[Clips] = ()
+) -> dict[str, Entry]:
+    """Make the entries that the wanted stages of one fold and seed need, by their names in ``results.json``."""
+    study, stages = Study.of(session, manifest, settings, unlabelled), settings.stages
     if settings.reads_codes:
-        entries = _make_codes(session, manifest, settings)
+        make_codes(study)
         with limited_threads(settings.branch_threads):
-            entries = _train_language(session, part, entries)
+            train_language(study)
             alone = settings.compare.folds is None and settings.seeds == 1
-            if "report" in settings.stages and alone and manifest.of("test"):  # the report has sounds of the codes
+            if "report" in stages and alone and manifest.of("test"):  # the report has sounds of the codes
                 labels = None if settings.probe.label_separator else [clip.label for clip in manifest.of("test")]
-                table = code_table(session, manifest, labels, entries.finest.tokenizer)
-                entries = replace(entries, code_table=table)
-            if "probe" in settings.stages:
-                entries = compare_methods(session, part, entries)
-            if "rates" in settings.stages:
-                entries = make_continuations(session, manifest, settings, entries)
-            if "vocoder" in settings.stages:
-                entries = make_sounds(session, manifest, settings, entries)
-    if NEXT_SAMPLE in settings.stages:
-        entries = train_on_samples(session, manifest, settings, entries)
-    return entries
+                study.add(code_table(session, manifest, labels, study.entries["tokenizer"]))
+            if "probe" in stages:
+                compare_methods(study)
+            if "rates" in stages:
+                make_continuations(study)
+            if "vocoder" in stages:
+                make_sounds(study)
+    if NEXT_SAMPLE in stages:
+        train_on_samples(study)
+    return study.entries
 
 
-def _make_codes(session: Session, manifest: Clips, settings: RunSettings) -> RunEntries:
-    """Make the codes of all rates."""
-    audio, layer, seed = settings.audio, settings.speech_layer, settings.seed
-    *coarser, finest = settings.tokenizer.by_rate
-    own = tokenize_corpus(session, manifest, audio, finest, layer, seed=seed)
-    others = [
-        tokenize_corpus(session.at_rate(number), manifest, audio, each, layer, seed=seed)
-        for number, each in enumerate(coarser, 1)
-    ]
-    codebooks = (*others, own)
-    together = rate_tokenizer(session, [each.tokenizer for each in codebooks]) if others else None
-    return RunEntries(codebooks=codebooks, rate_tokenizer=together)
+def compare_methods(study: Study) -> None:
+    """Make the features of every wanted method, with the models that it trains, and probe them.
 
-
-def _train_language(session: Session, part: Part, entries: RunEntries) -> RunEntries:
-    """Train the language models of codes, and judge them by the run's tests of words and sentences."""
-    # A flat GPT beside models of several rates has their views.
-    settings, coarsest = part.settings, entries.codebooks[0].patch_frames
-
-    def coded(codebook: TokenizedCorpus) -> CodedClips:
-        clips, own = (part.manifest, codebook, part.unlabelled), settings.lm
-        return coded_clips(session, *clips, own.views, coarsest=coarsest, pitched=own.pitch == "among")
-
-    if settings.trains_rates:
-        entries = replace(entries, rates=rate_models(session, [*map(coded, entries.codebooks)], settings.lm))
-    if not settings.trains_lm:
-        return entries
-    clips = coded(entries.finest)
-    model = language_model(session, [clips], settings.lm)
-    entries = replace(entries, views=clips.own.views, unlabelled=tuple(clips.unlabelled), lm=model)
-    if "zerospeech" in settings.stages:
-        trained_on = [each.codes for each in (clips.own, *clips.unlabelled)]
-        entries = _judge_language_model(session, settings, trained_on, model, entries)
-    return entries
+    Everything is trained on the same training clips, including those without a label; networks that learn without
+    labels are also trained on unlabelled clips. Validation clips choose weights. They, or cross-validation over the
+    groups of training and validation, choose layers and penalties. Test clips are only described by finished models.
+    """
+    session, manifest, compare, config = study.session, study.manifest, study.settings.compare, study.settings.probe
+    methods = {method.name: method for method in compare.all_methods}
+    inputs = {name: method.input for name, method in methods.items() if method.input} if compare.input else {}
+    needed = methods | {name: METHODS[name] for name in sorted({*inputs.values()} - {*methods})}
+    features = {name: study.add(method.features(study), f"{name}_features") for name, method in needed.items()}
+    probed = probe_methods(
+        session,
+        manifest,
+        features,
+        config,
+        only=[*methods],
+        labelled=frozenset(name for name, method in methods.items() if method.learns_labels),
+        inputs=inputs,
+        folds_by=compare.folds,
+        noise_snr=compare.noise_snr,
+    )
+    for name, entry in probed.items():
+        study.add(entry, f"probed_{name}")
+    scores = {method.head.name: features[name] for name, method in methods.items() if method.head}
+    study.add(
+        collect_probes(
+            session, manifest, probed, config, scores=scores, folds_by=compare.folds, noise_snr=compare.noise_snr
+        )
+    )
 
 
 def _require_clips(manifest: Clips, settings: RunSettings) -> None:
@@ -264,34 +238,3 @@ def require_language_tests(settings: RunSettings) -> None:
         )
     settings.zerospeech.require_unheard(settings.embedded)
     settings.zerospeech.pairs(settings.embedded)
-
-
-def _judge_language_model(
-    session: Session, settings: RunSettings, trained_on: Sequence[Entry], model: Entry, entries: RunEntries
-) -> RunEntries:
-    """Judge the GPT by pairs of utterances and by changes of sound.
-
-    In a corpus of words with enough phones, it is also judged by its phones. ``trained_on`` are the codes that the GPT
-    was trained on.
-    """
-    subject = Subject(
-        tokens=entries.finest.tokenizer,
-        trained_on=trained_on,
-        model=model,
-        config=settings.zerospeech,
-        embedded=settings.embedded,
-        cache=session.store.root / SYNTHESISED,
-        seed=settings.lm.fit.seed,
-    )
-    entries = replace(entries, spoken_pairs=spoken_pairs(session, subject))
-    if settings.zerospeech.consistency:
-        entries = replace(entries, consistency=consistency(session, subject))
-    if settings.embedded.sentences:
-        return entries
-    phones = abx(session, subject)
-    why = (
-        "notice    ABX is left out: no two phones stand between the same neighbours in two voices. It needs "
-        "zerospeech.voices=2 or more, and codes that are shorter than most phones"
-    )
-    session.when_made(phones, lambda made: None if has_pairs(made) else why)
-    return replace(entries, abx=phones)

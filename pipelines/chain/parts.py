@@ -3,114 +3,100 @@
 The entries have the same bytes either way.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
 
 from pipelines.commandline.outputs import keep_claimed
-from pipelines.methods.study import RunEntries
 from pipelines.results.results import FoldSeed
 from pipelines.settings.run import RunSettings
 from pipelines.store.plan import Plan, open_plan, threads_of
 from pipelines.store.session import Session
-from pipelines.store.store import Store
+from pipelines.store.store import Entry
 from pipelines.tracking.tracking import Say, Tracking
 from wordless.audio.recordings.manifest import Clips
-from wordless.base.pools import EngineConfig
 from wordless.base.progress import Terminal
 from wordless.base.text import counted
 from wordless.training.gangs import Gang
 
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """A fold and a seed of a run: the divided recordings, and the options, moved to the seed."""
-
-    manifest: Clips
-    settings: RunSettings
-    unlabelled: Sequence[Clips]
-    place: str  # for people, and in the names of trainings; empty if it is the only part
+Parts = Mapping[FoldSeed, tuple[Clips, RunSettings]]  # the divided recordings, and the options, moved to the seed
+Make = Callable[[Session, Clips, RunSettings], dict[str, Entry]]
+Made = dict[FoldSeed, dict[str, Entry]]  # entries of each part by their names
 
 
-Make = Callable[[Session, Part], RunEntries]
-
-
-def make_parts(
-    session: Session, parts: Mapping[FoldSeed, Part], make: Make, *, processes: int, threads: int
-) -> dict[FoldSeed, RunEntries]:
+def make_parts(session: Session, parts: Parts, make: Make, *, processes: int, threads: int) -> Made:
     """Make the entries of all parts, by up to ``processes`` with ``threads`` each."""
-    made = dict[FoldSeed, RunEntries]()
     if processes == 1:
-        for key, part in parts.items():
+        made: Made = {}
+        for (fold, seed), part in parts.items():
             if len(parts) > 1:
-                fold, _ = key
-                session.terminal.say(f"fold      {fold} held out for test, seed {part.settings.seed}")
-            made[key] = make(replace(session, place=part.place), part)
+                session.terminal.say(f"fold      {fold} held out for test, seed {seed}")
+            made[fold, seed] = make(replace(session, place=_place(parts, (fold, seed))), *part)
         return first_marked(made)
     keep_claimed()
-    workers = session.workers and (session.workers // processes or 1)  # 0: all of Ray, which shares them itself
-    places = (session.store.root, session.folder, session.terminal.log)
-    seen, own_threads = (session.engine, session.shared, session.tracking.elsewhere), torch.get_num_threads()
-    repeat = partial(_repeat, make, parts, places, workers, own_threads, *seen)
-
-    def tell() -> None:
-        line = f"parallel  {processes} stages at the same time, with {counted(threads, 'thread')} each"
-        session.terminal.say(line)
-
+    open_session = partial(
+        Session,
+        store=session.store,
+        folder=session.folder,
+        workers=session.workers and (session.workers // processes or 1),  # 0: all of Ray, which shares them itself
+        engine=session.engine,
+        shared=session.shared,
+    )
+    log, elsewhere = session.terminal.log, session.tracking.elsewhere
+    repeat = partial(_repeat, make, parts, open_session, elsewhere, log, torch.get_num_threads())
+    line = f"parallel  {processes} stages at the same time, with {counted(threads, 'thread')} each"
+    tell = partial(session.terminal.say, line)
     with open_plan(repeat, [*parts], processes=processes, threads=threads, tell=tell) as plan:
-        for key, part in parts.items():
-            made[key] = make(replace(session, place=part.place, plan=plan, part=key), part)
+        made = {
+            key: make(replace(session, place=_place(parts, key), plan=plan, part=key), *part)
+            for key, part in parts.items()
+        }
     return first_marked(made)
+
+
+def _place(parts: Parts, key: FoldSeed) -> str:
+    """Name a part for people and in the names of trainings; the only part of a run has no name."""
+    fold, seed = key
+    return f"{fold}, seed {seed}" if len(parts) > 1 else ""
 
 
 def _repeat(
     make: Make,
-    parts: Mapping[FoldSeed, Part],
-    places: tuple[Path, Path, Path | None],
-    workers: int,
-    threads: int,
-    engine: EngineConfig,
-    shared: tuple[Path, ...],
+    parts: Parts,
+    open_session: Callable[..., Session],
     open_tracking: Callable[[Say], Tracking],
+    log: Path | None,
+    threads: int,
     plan: Plan,
     key: Hashable,
 ) -> None:
-    """Make the calls of a part again, in a process of its own, whose keys need the ``threads`` of the first process.
-
-    ``places`` are the store, the run folder and its log.
-    """
-    [part] = [part for own, part in parts.items() if own == key]
-    store, folder, log = places
-    terminal = Terminal(place=part.place, shared=True, log=log)
-    session = Session(
-        store=Store(store),
+    """Make the calls of a part again, in a process of its own, whose keys need the ``threads`` of the first process."""
+    [(own, part)] = [(own, part) for own, part in parts.items() if own == key]
+    place = _place(parts, own)
+    terminal = Terminal(place=place, shared=True, log=log)
+    session = open_session(
         gang=Gang(torch.device("cpu")),
         terminal=terminal,
-        folder=folder,
-        workers=workers,
-        place=part.place,
-        engine=engine,
-        shared=shared,
+        place=place,
         tracking=open_tracking(terminal.say),
         plan=plan,
         part=key,
     )
     with threads_of(threads), terminal.silenced():  # the process that plans says what there is to say
-        make(session, part)
+        make(session, *part)
 
 
-def first_marked(made: Mapping[FoldSeed, RunEntries]) -> dict[FoldSeed, RunEntries]:
+def first_marked(made: Made) -> Made:
     """Mark the entries that a run of one part after the other makes, and does not reuse.
 
     An entry that several parts share, or that has two names in a part, counts as reused but for its first place.
     """
-    new = {entry.place for each in made.values() for entry in each.named.values() if not entry.reused}
-    marked = {}
-    for key, entries in made.items():
-        first = {entry.place: name for name, entry in reversed(entries.named.items()) if entry.place in new}
-        marked[key] = replace(entries, new=frozenset(first.values()))
-        new -= first.keys()
-    return marked
+    new = {entry.place for entries in made.values() for entry in entries.values() if not entry.reused}
+    for entries in made.values():
+        for name, entry in entries.items():
+            entries[name] = replace(entry, reused=entry.place not in new)
+            new.discard(entry.place)
+    return made

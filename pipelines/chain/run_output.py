@@ -15,7 +15,6 @@ from pipelines.chain.sounds import comb_notice, measure_speed
 from pipelines.chain.unlabelled import UNLABELLED, write_started, write_unlabelled
 from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_folders import LOG, SWEEP_WORDS, link_latest
-from pipelines.methods.study import RunEntries
 from pipelines.pages.phrasing import summary
 from pipelines.pages.runs import RUNS, run_rows, write_runs_page
 from pipelines.results.figures import COSTS
@@ -37,7 +36,7 @@ from pipelines.stages.options import ModelName
 from pipelines.stages.probe import probe_task
 from pipelines.store.run_folder import REPORT
 from pipelines.store.session import Session
-from pipelines.store.store import ENTRY
+from pipelines.store.store import ENTRY, Entry
 from pipelines.store.stored_features import FEATURES, GPT, PROBE, features_by_method
 from pipelines.tracking.tracking import Tracking
 from wordless.audio.recordings.manifest import Clips, write_manifest, write_rejected
@@ -79,7 +78,7 @@ def write_run_folder(
     corpus: Clips,
     unlabelled: Sequence[Clips],
     settings: RunSettings,
-    made: Mapping[FoldSeed, RunEntries],
+    made: Mapping[FoldSeed, Mapping[str, Entry]],
     source: Provenance,
 ) -> None:
     """Write the folder of a run: manifest, models, sounds, probe, results and report.
@@ -96,13 +95,13 @@ def write_run_folder(
     write_unlabelled(unlabelled, folder)
     write_started(settings, corpus.root, folder)
     first = next(iter(made.values()))
-    only = first if len(made) == 1 else RunEntries()  # models of several folds stay in the store
+    only = first if len(made) == 1 else {}  # models of several folds stay in the store
     for part, names in PARTS.items():
-        replace_folder(folder / part, next((only.named[name].folder for name in names if name in only.named), None))
-    sounds = first.sample_sounds
+        replace_folder(folder / part, next((only[name].folder for name in names if name in only), None))
+    sounds = first.get(f"{NEXT_SAMPLE}_sounds")
     replace_folder(folder / SAMPLE_SOUNDS, sounds.folder if sounds else None)
     (folder / PREDICTIONS).unlink(missing_ok=True)  # of an earlier run in this folder
-    if probed := {place: entries.probe.read_json(PROBE) for place, entries in made.items() if entries.probe}:
+    if probed := {place: entries["probe"].read_json(PROBE) for place, entries in made.items() if "probe" in entries}:
         by, separator = settings.compare.folds or "split", settings.probe.label_separator
         write_predictions(folder / PREDICTIONS, probed, corpus, by=by, separator=separator)
     write_probe(folder, only, corpus, settings, session.gang.device)
@@ -111,7 +110,7 @@ def write_run_folder(
         manifest=corpus,
         rejected=corpus.rejected,
         name=corpus.name,
-        notices=(*corpus.notices, *([comb_notice(first.vocoder, settings)] if first.vocoder else [])),
+        notices=(*corpus.notices, *([comb_notice(first["vocoder"], settings)] if "vocoder" in first else [])),
         settings=settings,
         made=made,
         source=source,
@@ -135,7 +134,7 @@ def write_run_folder(
 
 
 def write_probe(
-    folder: Path, entries: RunEntries, manifest: Clips, settings: RunSettings, device: torch.device
+    folder: Path, entries: Mapping[str, Entry], manifest: Clips, settings: RunSettings, device: torch.device
 ) -> None:
     """Fit the probe again that the comparison chose, and save it; the store keeps its figures and not its weights.
 
@@ -144,10 +143,11 @@ def write_probe(
     place = folder / KIND.part
     if (place / CONFIG).is_file():  # of an earlier run in this folder
         shutil.rmtree(place, ignore_errors=True)
-    if entries.probe is None:
+    if "probe" not in entries:
         return
-    rows = {str(row["of"]): row for row in entries.probe.read_rows(PROBE, "methods")}
-    methods = features_by_method([made.features.folder / FEATURES for made in entries.methods])
+    rows = {str(row["of"]): row for row in entries["probe"].read_rows(PROBE, "methods")}
+    made = (entries.get(f"{name}_features") for name in (GPT, BAG_OF_CODES))
+    methods = features_by_method([entry.folder / FEATURES for entry in made if entry])
     # Of several rates, the GPT of the comparison is not the run's own.
     names = (BAG_OF_CODES,) if settings.tokenizer.rates else (GPT, BAG_OF_CODES)
     if (method := next((name for name in names if name in methods and name in rows), None)) is None:

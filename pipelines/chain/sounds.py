@@ -1,14 +1,14 @@
 """The stages for sound: vocoder, sounds and their figures; language models of samples, their sounds and speed."""
 
 import time
-from dataclasses import replace
+from collections.abc import Mapping
 
 import torch
 
 from lm.probing.task import ProbeTask
 from lm.samples.model import SampleLanguageModel
 from pipelines.commandline.choices import EMBEDDED
-from pipelines.methods.study import RunEntries
+from pipelines.methods.study import Study
 from pipelines.results.language_figures import Speeds
 from pipelines.results.sound_figures import weak_judge
 from pipelines.settings.run import RunSettings
@@ -26,13 +26,12 @@ from pipelines.stages.judging import (
 )
 from pipelines.stages.listening import Playback, decode_clips, listening, measure_clips
 from pipelines.stages.networks import convolutional
-from pipelines.stages.next_sample import score_sample_models, train_sample_model
+from pipelines.stages.next_sample import NEXT_SAMPLE, score_sample_models, train_sample_model
 from pipelines.stages.probe import probe_methods
 from pipelines.stages.rates import continuations, window_labels
 from pipelines.stages.stored_arrays import spectrograms, test_waveforms, waveforms
 from pipelines.stages.tokenizer import codebook
 from pipelines.stages.vocoder import CodedIn, vocoder
-from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from vocoder.options import Sampling
 from vocoder.speech_judges import SPEECH_JUDGES
@@ -43,34 +42,46 @@ LONG_ENOUGH = 0.1  # seconds that a measurement of speed takes at least
 SAMPLES, MOST_SAMPLES = 500, 50_000  # of the shortest and the longest measurement
 
 
-def make_sounds(session: Session, manifest: Clips, settings: RunSettings, entries: RunEntries) -> RunEntries:
-    """Make the vocoder, sounds to listen to, and the figures of a larger number of clips."""
-    playback, entries = make_vocoder(session, manifest, settings, entries)
-    entries = measure_sounds(playback, settings, entries)
-    if entries.rates is None:
-        sounds = listening(playback, entries.lm, coded=entries.finest.codes)
-    else:
-        sounds = listening(playback, entries.rates.together, entries.rate_tokenizer, coded=entries.finest.codes)
-    return _recognise(playback, settings, replace(entries, listening=sounds))
-
-
-def make_vocoder(
-    session: Session, manifest: Clips, settings: RunSettings, entries: RunEntries
-) -> tuple[Playback, RunEntries]:
-    """Train the vocoder; return the models that decode test clips, too. No language model is needed."""
-    sound = waveforms(session, manifest, settings.audio.sample_rate)
-    sized = {size: _coded(session, manifest, settings, entries, size) for size in settings.vocoder.codebook_sizes or ()}
-    coded = [*sized.values()] or [CodedIn(entries.finest.tokenizer, entries.finest.codes)]
-    wavenet = vocoder(session, manifest, coded, sound, settings.vocoder)
+def make_sounds(study: Study) -> None:
+    """Train the vocoder, and make sounds to listen to, and the figures of a larger number of clips."""
+    session, manifest, settings, entries = study.session, study.manifest, study.settings, study.entries
+    config, tokens, coded = settings.listening, entries["tokenizer"], entries["codes"]
+    sound = study.add(waveforms(session, manifest, settings.audio.sample_rate))
+    sized = [_coded(study, size) for size in settings.vocoder.codebook_sizes or ()]
+    wavenet = vocoder(session, manifest, sized or [CodedIn(tokens, coded)], sound, settings.vocoder)
     playback = Playback(
         session=session,
         manifest=manifest,
-        tokenizer=entries.finest.tokenizer,
-        vocoder=wavenet,
+        tokenizer=tokens,
+        vocoder=study.add(wavenet),
         audio=settings.audio,
-        config=settings.listening,
+        config=config,
     )
-    return playback, replace(entries, waveforms=sound, sized=sized, vocoder=wavenet)
+    if config.judged_clips:
+        decoded = study.add(decode_clips(playback))
+        study.add(measure_clips(session, tokens, wavenet, decoded, config))
+        paths, spoken = [clip.name for clip in playback.choose(config.judged_clips)], known_speech(manifest, settings)
+        for name in SPEECH_JUDGES:
+            if config.asks(name):
+                study.add(judge_speech(session, decoded, paths, name, spoken))
+    if "rate_lm" in entries:
+        study.add(listening(playback, entries["rate_lm"], entries["rate_tokenizer"], coded=coded))
+    else:
+        study.add(listening(playback, entries.get("lm"), coded=coded))
+    if config.judged_clips and config.asks("recognised") and (task := label_task(session, manifest, settings.probe)):
+        judge = _judge(study, task)
+        labels = study.add(recognise_labels(session, judge, decoded, entries["listening"], task.classes))
+        session.when_made(labels, lambda made: (why := weak_judge(made, manifest)) and f"WARNING   {why}")
+
+
+def _coded(study: Study, size: int) -> CodedIn:
+    """Make the codes of another codebook of the run's tokenizer."""
+    settings, entries = study.settings, study.entries
+    sized, pitched = settings.tokenizer.with_codebook(size), entries.get("pitches")
+    layer, trained = settings.speech_layer, study.autoencoder
+    tokens = codebook(study.session, entries["sample"], trained, study.audio, sized, layer, pitched)
+    study.add(tokens, f"tokenizer_{size}")
+    return CodedIn(tokens, study.add(codes(study.session, study.manifest, tokens), f"codes_{size}"))
 
 
 def comb_notice(wavenet: Entry, settings: RunSettings) -> str:
@@ -87,19 +98,6 @@ def comb_notice(wavenet: Entry, settings: RunSettings) -> str:
     return f"WaveNet's sound has no pitch comb, because {why}"
 
 
-def measure_sounds(playback: Playback, settings: RunSettings, entries: RunEntries) -> RunEntries:
-    """Decode the clips that are judged, if any, and measure their sounds."""
-    config, session = playback.config, playback.session
-    if not config.judged_clips:
-        return entries
-    decoded = decode_clips(playback)
-    judged = measure_clips(session, playback.tokenizer, playback.vocoder, decoded, config)
-    spoken = known_speech(playback.manifest, settings)
-    paths = [clip.name for clip in playback.choose(config.judged_clips)]
-    heard = {name: judge_speech(session, decoded, paths, name, spoken) for name in SPEECH_JUDGES if config.asks(name)}
-    return replace(entries, decoded=decoded, judged=judged, judged_speech=heard)
-
-
 def known_speech(manifest: Clips, settings: RunSettings) -> Spoken:
     """Return what judges of speech know of the recordings: words, and the groups as people."""
     embedded = settings.embedded if settings.corpus.root == EMBEDDED else None
@@ -107,79 +105,62 @@ def known_speech(manifest: Clips, settings: RunSettings) -> Spoken:
     return Spoken.of(manifest, embedded, free=free, separator=separator)
 
 
-def make_continuations(session: Session, manifest: Clips, settings: RunSettings, entries: RunEntries) -> RunEntries:
+def make_continuations(study: Study) -> None:
     """Continue test clips at all rates and by a flat GPT, and name the labels of the sounds if clips have labels."""
-    assert entries.rates is not None, "the chain trains the models of all rates before they continue anything"
-    assert entries.rate_tokenizer is not None, "a run of several rates has a tokenizer of all rates"
-    assert entries.lm is not None, "the chain trains the flat GPT before it continues anything"
-    models = (entries.rate_tokenizer, entries.finest.codes, entries.rates.together, entries.lm)
-    said = continuations(session, manifest, *models, settings.rates, shortest=settings.coarsest_code_seconds)
-    task = label_task(session, manifest, settings.probe)
-    if task is None:
-        return replace(entries, continuations=said)
-    judge, learned = _judge(session, manifest, settings, entries, task)
-    labels = window_labels(session, judge, said, task.classes, settings.rates)
-    return replace(entries, continuations=said, judge=learned, continuation_labels=labels)
+    session, manifest, settings, entries = study.session, study.manifest, study.settings, study.entries
+    tokenizer, coded, rates, flat = (entries[name] for name in ("rate_tokenizer", "codes", "rate_lm", "lm"))
+    shortest = settings.coarsest_code_seconds
+    said = continuations(session, manifest, tokenizer, coded, rates, flat, settings.rates, shortest=shortest)
+    study.add(said)
+    if task := label_task(session, manifest, settings.probe):
+        study.add(window_labels(session, _judge(study, task), said, task.classes, settings.rates))
 
 
-def _coded(session: Session, manifest: Clips, settings: RunSettings, entries: RunEntries, size: int) -> CodedIn:
-    """Make the codes of another codebook of the run's tokenizer."""
-    sized, own = settings.tokenizer.with_codebook(size), entries.finest
-    tokens = codebook(session, own.sample, own.autoencoder, settings.audio, sized, settings.speech_layer, own.pitches)
-    return CodedIn(tokens, codes(session, manifest, tokens))
+def _judge(study: Study, task: ProbeTask) -> Judge:
+    """Return the classifier of labels, of which the comparison may have made some entries or others of these names."""
+    settings, session, sample, tokens = study.settings, study.session, study.statistics, study.entries["tokenizer"]
+    reading, name = ClipReading(session=session, manifest=study.manifest, audio=study.audio), settings.listening.judge
 
+    def add(entry: Entry, name: str) -> None:
+        own = study.entries.get(name, entry).key == entry.key
+        study.add(entry, name if own else f"judging_{name}")
 
-def _recognise(playback: Playback, settings: RunSettings, entries: RunEntries) -> RunEntries:
-    """If clips are judged and have labels, recognise the labels of decoded clips by a classifier."""
-    session, manifest, decoded, sounds = playback.session, playback.manifest, entries.decoded, entries.listening
-    if decoded is None or sounds is None or not settings.listening.asks("recognised"):
-        return entries
-    if (task := label_task(session, manifest, settings.probe)) is None:
-        return entries
-    judge, learned = _judge(session, manifest, settings, entries, task)
-    labels = recognise_labels(session, judge, decoded, sounds, task.classes)
-    session.when_made(labels, lambda made: (why := weak_judge(made, manifest)) and f"WARNING   {why}")
-    return replace(entries, judge=learned, recognised=labels)
-
-
-def _judge(
-    session: Session, manifest: Clips, settings: RunSettings, entries: RunEntries, task: ProbeTask
-) -> tuple[Judge, dict[str, Entry]]:
-    """Return the classifier of labels and the entries it is made from, which the comparison may have made."""
-    name, own = settings.listening.judge, entries.finest
-    reading = ClipReading(session=session, manifest=manifest, audio=settings.audio)
     if name == "supervised":
-        shown = spectrograms(session, manifest, settings.audio, own.statistics)
-        network = convolutional(reading, own.statistics, settings.baselines)
+        shown = spectrograms(session, study.manifest, study.audio, sample)
+        network = convolutional(reading, sample, settings.baselines)
         classifier = network.train(reading, shown, task.classes)
-        judge = create_network_judge(network, classifier, own.statistics)
-        return judge, {entry.stage: entry for entry in (shown, classifier)}
-    if name == "codes":
-        features = code_features(session, CodedViews(codes=own.codes))
-    else:
-        features = log_mel_features(reading, own.tokenizer)
-    # Features and probe of clips as they are alone; those of a plain comparison are the same, and computed once.
+        add(shown, shown.stage)
+        add(classifier, classifier.stage)
+        return create_network_judge(network, classifier, sample)
     method, _ = PROBED[name]
-    probe = probe_methods(session, manifest, {method: features}, settings.probe, labelled=())[method]
-    judge = create_probe_judge(name, own.tokenizer, features, probe, task, settings.probe)
-    return judge, {features.stage: features, f"probed_{method}": probe}
+    if name == "codes":
+        features = code_features(session, CodedViews(codes=study.entries["codes"]))
+    else:
+        features = log_mel_features(reading, tokens)
+    # Features and probe of clips as they are alone; those of a plain comparison are the same, and computed once.
+    probe = probe_methods(session, study.manifest, {method: features}, settings.probe, labelled=())[method]
+    add(features, f"{method}_features")
+    add(probe, f"probed_{method}")
+    return create_probe_judge(name, tokens, features, probe, task, settings.probe)
 
 
-def train_on_samples(session: Session, manifest: Clips, settings: RunSettings, entries: RunEntries) -> RunEntries:
+def train_on_samples(study: Study) -> None:
     """Train every wanted model on the same crops, and score all of them on the same test crops."""
-    rate, options = settings.audio.sample_rate, settings.next_sample
-    sounds = waveforms(session, manifest, rate), test_waveforms(session, manifest, rate)
-    models: dict[str, Entry] = {name: train_sample_model(session, sounds[0], options, name) for name in options.models}
-    scores = score_sample_models(session, sounds, models, options)
-    training, test = sounds
-    return replace(entries, waveforms=training, test_waveforms=test, sample_models=models, sample_scores=scores)
+    session, rate, options = study.session, study.audio.sample_rate, study.settings.next_sample
+    training = study.add(waveforms(session, study.manifest, rate))
+    test = study.add(test_waveforms(session, study.manifest, rate))
+    models: dict[str, Entry] = {
+        name: study.add(train_sample_model(session, training, options, name)) for name in options.models
+    }
+    study.add(score_sample_models(session, (training, test), models, options))
 
 
-def measure_speed(settings: RunSettings, entries: RunEntries, device: torch.device) -> Speeds:
+def measure_speed(settings: RunSettings, entries: Mapping[str, Entry], device: torch.device) -> Speeds:
     """Measure the samples per second that each model generates for one sound, on this machine as it is now."""
     engine, speeds = settings.next_sample.sounds.engine, dict[str, tuple[float, str]]()
-    for name, entry in entries.sample_models.items():
-        model = SampleLanguageModel.from_pretrained(entry.folder, device=str(device))
+    for name in settings.next_sample.models:
+        folder = entries[f"{NEXT_SAMPLE}_{name}"].folder
+        model = SampleLanguageModel.from_pretrained(folder, device=str(device))
 
         def seconds(samples: int, model: SampleLanguageModel = model) -> float:
             sampling, begun = Sampling(temperature=1.0, engine=engine), time.perf_counter()

@@ -11,7 +11,6 @@ from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus, seen_of
 from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.methods.codes import BAGS, STATES
 from pipelines.methods.signals import BOTTLENECK, LOG_MEL
-from pipelines.methods.table import METHODS, inputs_of
 from pipelines.pages.phrasing import sentences
 from pipelines.probe import ProbeRunConfig
 from pipelines.results.comparison import ProbedFolds, compare
@@ -90,7 +89,7 @@ def probe_run(config: dict[str, object]) -> None:
             shared=(*seen_of(corpus), *models),
         )
         pooled = pooled_features(session, corpus, rates, settings.compare)
-        inputs = inputs_of(METHODS[rate.gpt] for rate in rates) if settings.compare.input else {}
+        inputs = {rate.gpt: rate.bag for rate in rates} if settings.compare.input else {}
         methods = probe_methods(session, corpus, pooled, settings.probe, labelled=(), inputs=inputs)
         entry = collect_probes(session, corpus, methods, settings.probe)
     if gang.rank:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypedDict, get_args
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from pipelines.store.store import Entry
-from wordless.base.errors import InputError
 
 if TYPE_CHECKING:
     from pipelines.methods.study import Study
@@ -74,60 +73,39 @@ class Row:
     places: tuple[Place, ...] = ()  # charts of few methods that show it
     explanation: str = ""  # what is probed, for the guide; "": an untrained network, or the head of a method
 
-    def __post_init__(self) -> None:
-        for given, known in (((self.kind,), get_args(Kind)), (self.places, get_args(Place))):
-            if unknown := sorted({*given} - {*known}):
-                raise ValueError(f"the method {self.name} has {unknown[0]!r}; choose among {', '.join(known)}")
-
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
-    """The training of a method's own model, in a stage that is named after the method."""
-
-    option: str  # the group of its options, which has `batches` and `fit`
-    loss: str  # title of its training curve, with the unit
-
-
-@dataclass(frozen=True, kw_only=True)
-class Made:
-    """The entries that a method adds to a run."""
-
-    features: Entry  # features.safetensors with keys ``method[/layer]:pooling``, for the probes
-    trained: tuple[Entry, ...] = ()  # trained models, preceded by their training data
-    unlabelled: tuple[tuple[Entry, ...], ...] = ()  # training data of each source of clips without labels
-
-
-@dataclass(frozen=True, kw_only=True)
-class Method:
+class Method(Row):
     """Everything about a method of the comparison."""
 
-    row: Row
-    # row of the classifier that was trained with the representation; the entry of features then holds class scores, too
-    head: Row | None = None
+    # makes features.safetensors with keys ``method[/layer]:pooling``, for the probes
+    features: Callable[[Study], Entry]
     input: str | None = None  # name of the method whose vectors are the input of this network; None: it has no such
-    reads_lm: bool = False  # whether its features are made by the run's language model
-    reads_rates: bool = False  # whether they are made by the language models of several rates
-    labels: Literal["none", "train"] = "none"  # labels used in its training; with "train" no learning curve
-    features: Callable[[Study], Made]  # methods with the same function are made by one call
-    training: Training | None = None
+    reads: Literal["", "lm", "rates"] = ""  # language models of the run that make its features: one, or those of rates
+    # whether a network and its head learn the training labels; its entry of features then holds class scores, too, and
+    # it has no learning curve
+    learns_labels: bool = False
+    training: str = ""  # the group of options of its own training, which has `batches` and `fit`; "": it has none
+    loss: str = "nats per clip"  # title of the curve of this training, with the unit
     # seconds of the shortest recording that it can read; shorter ones are set aside for all methods
-    shortest: Callable[[RunSettings], float] = lambda options: 0.0
+    shortest: Callable[[RunSettings], float] = lambda settings: 0.0
     # pictures of what the trained model has learned, from the entry of its training
     pictures: Callable[[Entry], list[PictureRecord]] | None = None
-    require_options: Callable[[RunSettings], None] = lambda options: None  # refuses options before anything is read
+    require_options: Callable[[RunSettings], None] = lambda settings: None  # refuses options before anything is read
     require_clips: Callable[[Clips], None] = lambda manifest: None  # refuses clips before anything is trained
 
     @property
-    def name(self) -> str:
-        return self.row.name
-
-
-def refuse_input(name: str, options: RunSettings) -> None:
-    """Refuse ``compare.input`` for a network without an input that can stand beside its layers, as others have."""
-    if options.compare.input:
-        raise InputError(
-            f"compare.input=true puts the input of each network beside its layers, and {name} has no such candidate: "
-            "choose compare.input=false, so that all methods are read in one way, or leave the method out"
+    def head(self) -> Row | None:
+        """The row of the classifier that was trained with the representation."""
+        if not self.learns_labels:
+            return None
+        return Row(
+            name=f"{self.name}_head",
+            kind=self.kind,
+            title=f"{self.title}, own head",
+            untrained=self.untrained,
+            line=Line(marker=self.line.marker, filled=not self.line.filled),
+            places=("groups",),
         )
 
 
@@ -138,9 +116,9 @@ def describe_frame_method(row: Row, frames: Callable[[SpectrogramConfig], Frames
     ``(num_samples,)`` of a whole clip at the front end's sample rate -> frames ``(time, dims)``.
     """
 
-    def pooled(study: Study) -> Made:
+    def pooled(study: Study) -> Entry:
         from pipelines.stages.features import frame_features
 
-        return Made(features=frame_features(study, frames(study.audio), method=row.name))
+        return frame_features(study, frames(study.audio), method=row.name)
 
-    return Method(row=row, features=pooled)
+    return Method(**vars(row), features=pooled)

@@ -8,46 +8,42 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pipelines.methods.method import Line, Made, Method, Row, describe_frame_method
+from pipelines.methods.method import Line, Method, Row, describe_frame_method
 from wordless.base.files import importing
 
 if TYPE_CHECKING:
     from lm.probing.vectors import FloatArray
     from pipelines.methods.study import Study
+    from pipelines.store.store import Entry
 
 
-def _log_mel(study: Study) -> Made:
+def _log_mel(study: Study) -> Entry:
     from pipelines.stages.features import log_mel_features
 
-    return Made(features=log_mel_features(study, study.entries.finest.tokenizer))
+    return log_mel_features(study, study.entries["tokenizer"])
 
 
-def _bottlenecks(study: Study) -> Made:
+def _bottlenecks(study: Study) -> Entry:
     from pipelines.stages.features import bottleneck_features
 
-    codebook = study.entries.finest
-    return Made(features=bottleneck_features(study, codebook.tokenizer, codebook.autoencoder.key))
+    return bottleneck_features(study, study.entries["tokenizer"], study.autoencoder.key)
 
 
 LOG_MEL = Method(
-    row=Row(
-        name="log_mel",
-        kind="signal",
-        title="log-mel",
-        explanation="frames of the log-mel spectrogram",
-        line=Line(marker="X", filled=False, dashes=":"),
-        places=("learning curves",),
-    ),
+    name="log_mel",
+    kind="signal",
+    title="log-mel",
+    explanation="frames of the log-mel spectrogram",
+    line=Line(marker="X", filled=False, dashes=":"),
+    places=("learning curves",),
     features=_log_mel,
 )
 BOTTLENECK = Method(
-    row=Row(
-        name="bottleneck",
-        kind="signal",
-        title="bottleneck",
-        explanation="bottlenecks of the tokenizer's autoencoder",
-        line=Line(marker="v", dashes=":"),
-    ),
+    name="bottleneck",
+    kind="signal",
+    title="bottleneck",
+    explanation="bottlenecks of the tokenizer's autoencoder",
+    line=Line(marker="v", dashes=":"),
     features=_bottlenecks,
 )
 

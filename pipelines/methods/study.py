@@ -1,147 +1,124 @@
-"""The inputs of methods: recordings, options, and all entries that a run made for one fold and seed."""
+"""A fold and a seed of a run: recordings, options, and the entries that are made so far."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lm.probing.task import ProbeTask
-from pipelines.methods.method import Made
 from pipelines.stages.features import ClipReading, CodedViews, CodesOfViews, SoftlyCodedViews
-from pipelines.stages.language_model import CodedCorpus, unlabelled_prefix
-from pipelines.stages.rates import RateModels, TokenizedCorpus
+from pipelines.stages.language_model import unlabelled_prefix
+from pipelines.stages.probe import probe_task
 from pipelines.stages.stored_arrays import spectrograms
-from pipelines.stages.vocoder import CodedIn
-from pipelines.store.session import rate_prefix
+from pipelines.stages.tokenizer import statistics_key
+from pipelines.store.session import Session, rate_prefix
 from pipelines.store.store import Entry
-from vocoder.speech_judges import JudgeOfSpeech
 from wordless.audio.recordings.manifest import Clips
 
 if TYPE_CHECKING:
     from pipelines.settings.run import RunSettings
+    from tokenizer.sources import ChosenLayer
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunEntries:
-    """The entries of one fold and seed, in the order of the data; None and empty: not made, or not yet.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Study(ClipReading):
+    """A fold and a seed of a run: each step adds its entries, and reads those of the steps before it."""
 
-    Each step of the chain takes what was made before it, and returns it with its own entries.
-    """
+    settings: RunSettings
+    unlabelled: tuple[Clips, ...]  # more recordings, for training without labels
+    # By their names in ``results.json``, in the order of the data: that of the stage, after which rate, source of
+    # clips without labels, or method the entry belongs to. The finest of several rates has the plain names.
+    entries: dict[str, Entry] = field(default_factory=dict)
 
-    codebooks: tuple[TokenizedCorpus, ...] = ()  # of each rate, coarse to fine; the vocoder reads the finest
-    rate_tokenizer: Entry | None = None  # of several rates
-    rates: RateModels | None = None  # the language models of several rates
-    views: Entry | None = None  # of the training clips
-    unlabelled: tuple[CodedCorpus, ...] = ()  # the codes of each source of clips without labels
-    lm: Entry | None = None
-    spoken_pairs: Entry | None = None
-    consistency: Entry | None = None
-    abx: Entry | None = None
-    code_table: Entry | None = None
-    methods: tuple[Made, ...] = ()  # of the comparison
-    probed: Mapping[str, Entry] = field(default_factory=dict)  # the probes of each method
-    probe: Entry | None = None  # all of them together
-    continuations: Entry | None = None  # by language models of several rates and a flat one
-    continuation_labels: Entry | None = None
-    waveforms: Entry | None = None  # of training and validation clips
-    sized: Mapping[int, CodedIn] = field(default_factory=dict)  # other codebooks that the vocoder reads, by their size
-    vocoder: Entry | None = None
-    decoded: Entry | None = None
-    judged: Entry | None = None
-    judged_speech: Mapping[JudgeOfSpeech, Entry] = field(default_factory=dict)  # by judge
-    listening: Entry | None = None
-    judge: Mapping[str, Entry] = field(default_factory=dict)  # what the classifier of sounds is made of, by name
-    recognised: Entry | None = None
-    test_waveforms: Entry | None = None
-    sample_models: Mapping[str, Entry] = field(default_factory=dict)  # language models of samples, by name
-    sample_scores: Entry | None = None
-    sample_sounds: Entry | None = None
-    new: frozenset[str] | None = None  # names of the entries that count as made here; None: those that were not found
+    @classmethod
+    def of(cls, session: Session, manifest: Clips, settings: RunSettings, unlabelled: Sequence[Clips] = ()) -> Study:
+        """Begin a study without entries."""
+        compare = settings.compare
+        return cls(
+            session=session,
+            manifest=manifest,
+            audio=settings.audio,
+            vectors=compare.vectors,
+            noise_snr=compare.noise_snr,
+            settings=settings,
+            unlabelled=tuple(unlabelled),
+        )
+
+    def add(self, entry: Entry, name: str = "", *, prefix: str = "") -> Entry:
+        """Name an entry, by default after its stage; a name is given once."""
+        self.entries.setdefault(name or f"{prefix}{entry.stage}", entry)
+        return entry
+
+    def add_unlabelled(self, sources: Iterable[Iterable[Entry | None]]) -> None:
+        """Name the entries of each source of clips without labels."""
+        for place, entries in enumerate(sources):
+            for entry in filter(None, entries):
+                self.add(entry, prefix=unlabelled_prefix(place))
 
     @property
-    def finest(self) -> TokenizedCorpus:
-        """The codebook that the vocoder and most methods read."""
-        return self.codebooks[-1]
+    def rates(self) -> range:
+        """The numbers of the run's rates, from 1, coarse to fine."""
+        return range(1, len(self.settings.tokenizer.by_rate) + 1)
+
+    def prefix(self, number: int) -> str:
+        """Return the prefix of names of a rate's tokenizer and codes."""
+        return "" if number == self.rates[-1] else rate_prefix(number)
+
+    def at_rate(self, number: int, stage: str) -> Entry:
+        """Return the entry of a stage that makes the tokenizer and the codes of a rate."""
+        return self.entries[f"{self.prefix(number)}{stage}"]
 
     @cached_property
-    def named(self) -> dict[str, Entry]:
-        """All entries by their names in ``results.json``, in the order of the data; a name is given once.
+    def task(self) -> ProbeTask:
+        """The labels of the clips."""
+        return probe_task(self.manifest, self.settings.probe)
 
-        Most are named after their stage. Before the stage stands what several entries of one stage differ in.
-        """
-        found: dict[str, Entry] = {}
+    @property
+    def autoencoder(self) -> Entry:
+        """What makes bottlenecks: the tokenizer itself if it was not trained here."""
+        return self.entries.get("autoencoder", self.entries["tokenizer"])
 
-        def add(prefix: str, *entries: Entry | None) -> None:
-            for entry in entries:
-                if entry is not None:
-                    found.setdefault(f"{prefix}{entry.stage}", entry)
+    @property
+    def layer(self) -> ChosenLayer | None:
+        """The layer of a speech model whose states are the columns of the sample; None: they are log-mel."""
+        return self.settings.speech_layer if self.settings.tokenizer.start is None else None
 
-        def add_unlabelled(sources: Iterable[Iterable[Entry | None]]) -> None:
-            for place, entries in enumerate(sources):
-                add(unlabelled_prefix(place), *entries)
-
-        if self.codebooks:
-            add("", *self.finest.entries)
-        for number, coarser in enumerate(self.codebooks[:-1], 1):
-            add(rate_prefix(number), *coarser.entries)
-        add("", self.rate_tokenizer)
-        if self.rates is not None:
-            for number, (clips, model) in enumerate(zip(self.rates.coded, self.rates.models, strict=True), 1):
-                add(rate_prefix(number), clips.own.views, model)
-            add("", self.rates.together)
-        add("", self.views)
-        add_unlabelled((each.codes, each.views) for each in self.unlabelled)
-        add("", self.lm, self.spoken_pairs, self.consistency, self.abx, self.code_table)
-        for made in self.methods:
-            add_unlabelled(made.unlabelled)
-            add("", *made.trained)
-        add("", *(made.features for made in self.methods))
-        found |= {f"probed_{method}": entry for method, entry in self.probed.items()}
-        add("", self.probe, self.continuations, self.continuation_labels, self.waveforms)
-        for size, coded in self.sized.items():
-            found |= {f"{entry.stage}_{size}": entry for entry in (coded.tokenizer, coded.codes)}
-        add("", self.vocoder, self.decoded, self.judged, *self.judged_speech.values(), self.listening)
-        for name, entry in self.judge.items():  # the comparison may have others of these names
-            found.setdefault(name if found.get(name, entry).key == entry.key else f"judging_{name}", entry)
-        add("", self.recognised, self.test_waveforms, *self.sample_models.values())
-        add("", self.sample_scores, self.sample_sounds)
-        if self.new is None:
-            return found
-        return {name: replace(entry, reused=name not in self.new) for name, entry in found.items()}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Study(ClipReading):
-    """The inputs of the methods of a comparison."""
-
-    options: RunSettings
-    entries: RunEntries  # that the run made before it compares anything
-    unlabelled: tuple[Clips, ...]  # more recordings, for training without labels
-    task: ProbeTask
+    @property
+    def statistics(self) -> Entry:
+        """The sample, under the key of `statistics_key`, for networks of log-mel."""
+        seed, settings = self.settings.seed, self.settings.tokenizer.by_rate[-1]
+        key = statistics_key(self.manifest, self.audio, settings, self.layer, seed=seed)
+        return replace(self.entries["sample"], key=key)
 
     @cached_property
     def spectrograms(self) -> Entry:
         """Log-mel of the training and validation clips."""
-        return spectrograms(self.session, self.manifest, self.audio, self.entries.finest.statistics)
+        return self.add(spectrograms(self.session, self.manifest, self.audio, self.statistics))
 
     @cached_property
     def unlabelled_spectrograms(self) -> tuple[Entry, ...]:
         """Log-mel of each source of clips without labels."""
-        statistics = self.entries.finest.statistics
-        return tuple(spectrograms(self.session, each, self.audio, statistics) for each in self.unlabelled)
+        made = tuple(spectrograms(self.session, each, self.audio, self.statistics) for each in self.unlabelled)
+        self.add_unlabelled((each,) for each in made)
+        return made
 
     @cached_property
     def read_codes(self) -> CodesOfViews:
         """The codes that the bag of codes and both GPTs read, hard or soft."""
-        finest = self.entries.finest
-        if self.options.compare.assignments == "soft":
-            return SoftlyCodedViews(reading=self, tokenizer=finest.tokenizer)
-        return self.coded_in(finest.tokenizer, finest.codes)
+        if self.settings.compare.assignments == "soft":
+            return SoftlyCodedViews(reading=self, tokenizer=self.entries["tokenizer"])
+        return self.coded_in(self.entries["tokenizer"], self.entries["codes"])
+
+    def coded_in(self, tokenizer: Entry, codes: Entry) -> CodedViews:
+        coded = super().coded_in(tokenizer, codes)
+        if coded.others is not None:
+            self.add(coded.others)
+        return coded
 
     def coded_at(self, number: int, *, alone: bool = False) -> CodedViews:
         """The codes of a rate, with those of all coarser rates unless it is ``alone``."""
-        read = (self.coded_in(each.tokenizer, each.codes) for each in self.entries.codebooks[:number])
+        read = (self.coded_in(self.at_rate(n, "tokenizer"), self.at_rate(n, "codes")) for n in range(1, number + 1))
         *coarser, own = read
         return own if alone else replace(own, coarser=tuple(coarser))

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.methods.codes import BAG_OF_CODES, BAGS, GPT, RANDOM_GPT, STATES
-from pipelines.methods.method import Line, Made, Method, Place, Row
+from pipelines.methods.method import Line, Method, Place, Row
 from pipelines.methods.networks import (
     AST,
     AUDIO_TRANSFORMER,
@@ -31,7 +30,7 @@ from pipelines.methods.networks import (
     WAV2VEC2,
 )
 from pipelines.methods.signals import BOTTLENECK, CHROMA, LOG_MEL, MFCC
-from pipelines.store.store import METHOD, Recipe, text_hash
+from pipelines.store.store import METHOD, Entry, Recipe, text_hash
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
 
@@ -68,13 +67,8 @@ METHODS = {method.name: method for method in _ALL}
 assert len(METHODS) == len(_ALL), "two methods of the table have the same name: change name= of one of their rows"
 # All rows that a comparison can have, the heads of classifiers included.
 ROWS: dict[str, Row] = {
-    row.name: row for method in METHODS.values() for row in (method.row, method.head) if row is not None
+    row.name: row for method in METHODS.values() for row in (method, method.head) if row is not None
 }
-
-
-def inputs_of(methods: Iterable[Method]) -> dict[str, str]:
-    """Name the methods whose vectors are the inputs of networks, by the methods of these networks."""
-    return {method.name: method.input for method in methods if method.input is not None}
 
 
 def row_of(name: str) -> Row:
@@ -110,8 +104,8 @@ def own_method(name: str, file: Path) -> Method:
         raise InputError(f"compare.features has the name {name!r}; use up to 40 letters, digits, '_', '.' and '-'")
     if not file.is_file():
         raise InputError(f"compare.features has {name}: {file}, which is no file; name a file of features")
-    features, clips = partial(_features, name, file), partial(_require_clips, file)
-    return Method(row=own_row(name), features=features, require_clips=clips)
+    features, clips = partial(_features, name=name, file=file), partial(_require_clips, file)
+    return Method(**vars(own_row(name)), features=features, require_clips=clips)
 
 
 def _require_clips(file: Path, manifest: Clips) -> None:
@@ -120,7 +114,7 @@ def _require_clips(file: Path, manifest: Clips) -> None:
     read_features(file).require_clips([clip.name for clip in manifest.clips])
 
 
-def _features(name: str, file: Path, study: Study) -> Made:
+def _features(study: Study, name: str, file: Path) -> Entry:
     """Make a store entry whose key depends on the content of the file and the names of the clips."""
     from lm.probing.features_file import read_features
     from pipelines.store.stored_features import FEATURES, write_features
@@ -134,5 +128,4 @@ def _features(name: str, file: Path, study: Study) -> Made:
         keys = {key: key if ":" in key else f"{key}:given" for key in arrays}  # the user chose the pooling
         write_features(folder, {f"{name}/{keys[key]}": values for key, values in arrays.items()})
 
-    entry = study.session.obtain(recipe, f"{name} of {len(clips)} clips from {file}", make, files=[FEATURES])
-    return Made(features=replace(entry, stage=f"own_{name}"))
+    return study.session.obtain(recipe, f"{name} of {len(clips)} clips from {file}", make, files=[FEATURES])

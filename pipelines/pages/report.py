@@ -53,7 +53,7 @@ LOSSES = {
     "lm": "nats per code",
     "vocoder": "nats per sample",
     **dict.fromkeys(("wavenet", "wavenet_large", "transformer", "transformer_context"), "nats per sample"),
-    **{name: method.training.loss for name, method in METHODS.items() if method.training},
+    **{name: method.loss for name, method in METHODS.items() if method.training},
 }
 CURVE_HEIGHT = 215  # CSS pixels
 MAX_CODES = 1024  # bars; the outline of a larger codebook looks the same

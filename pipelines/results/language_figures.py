@@ -23,22 +23,22 @@ from lm.probing.comparison import (
     t_interval,
 )
 from lm.samples.crops import BASELINES
-from pipelines.methods.study import RunEntries
 from pipelines.results.figures import Figure
 from pipelines.results.run_record import Section
 from pipelines.settings.run import RunSettings
 from pipelines.stages.listening import JUDGES
 from pipelines.stages.next_sample import NEXT_SAMPLE, SAMPLE_SOUNDS, SCORES
 from pipelines.stages.options import JudgeName, RatesConfig
-from pipelines.stages.rates import CONTINUATIONS, FLAT, LABELS, RATES, TokenizedCorpus
+from pipelines.stages.rates import CONTINUATIONS, FLAT, LABELS, RATES
 from pipelines.stages.zerospeech import CONSISTENCY, ERRORS, MODELS, PAIRS, has_pairs
+from pipelines.store.session import rate_prefix
 from pipelines.store.store import CURVE, Entry
 from tokenizer.parquet import read_codes
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.spoken_pairs import CHANGES
 from wordless.base.saved_models import read_header
 
-Made = Mapping[tuple[str, int], RunEntries]  # by test fold and seed
+Made = Mapping[tuple[str, int], Mapping[str, Entry]]  # by test fold and seed
 Judged = Mapping[tuple[str, int], Mapping[str, Any]]  # what a stage wrote for each fold and seed
 Row = Mapping[str, Any]
 
@@ -46,13 +46,13 @@ Row = Mapping[str, Any]
 def language_tests(made: Made, config: ProbeConfig) -> tuple[Section, list[Figure]]:
     """Describe the tests of all folds and seeds, and give their figures; empty where there are none."""
     tests, figures = Section(), list[Figure]()
-    spoken = {place: each.spoken_pairs for place, each in made.items() if each.spoken_pairs is not None}
+    spoken = {place: each["spoken_pairs"] for place, each in made.items() if "spoken_pairs" in each}
     if judged := {place: entry.read_json(PAIRS) for place, entry in spoken.items()}:
         first: Row = next(iter(judged.values()))
         tests["pairs"] = {name: first[name] for name in ("test", "pairs", "voices", "example")}
         tests["pairs"]["items"] = len(first["items"])
         figures += pair_figures(judged, _test_row(spoken, first["test"]), config)
-    consistent = {place: each.consistency for place, each in made.items() if each.consistency is not None}
+    consistent = {place: each["consistency"] for place, each in made.items() if "consistency" in each}
     if judged := {place: entry.read_json(CONSISTENCY) for place, entry in consistent.items()}:
         first = next(iter(judged.values()))
         tests["consistency"] = {name: first[name] for name in ("texts", "pairs", "voices", "example")}
@@ -60,7 +60,7 @@ def language_tests(made: Made, config: ProbeConfig) -> tuple[Section, list[Figur
             row = replace(_test_row(consistent, f"consistency_{change}"), protocol=None)
             each_change = {place: cast(Row, each["tests"])[change] for place, each in judged.items()}
             figures += pair_figures(each_change, row, config, gap=f"{row.name}_difference")
-    discriminated = {place: each.abx for place, each in made.items() if each.abx is not None and has_pairs(each.abx)}
+    discriminated = {place: each["abx"] for place, each in made.items() if "abx" in each and has_pairs(each["abx"])}
     if judged := {place: entry.read_json(ERRORS) for place, entry in discriminated.items()}:
         first = next(iter(judged.values()))
         tests["phones"] = {name: first[name] for name in ("phones", "tokens", "voices")}
@@ -134,11 +134,10 @@ def sample_models(made: Made, manifest: Clips, settings: RunSettings, speeds: Sp
     """Describe the models, and give their figures over all seeds; the continued clips have the manifest's labels."""
     known = {clip.name: clip for clip in manifest.clips}
     options = settings.next_sample
-    scores = [entries.sample_scores for entries in made.values() if entries.sample_scores is not None]
+    scores = [entries[f"{NEXT_SAMPLE}_scores"] for entries in made.values()]
     scored = [cast(dict[str, Any], entry.read_json(SCORES))["rows"] for entry in scores]
     rows: dict[str, Rows] = {name: [each[name] for each in scored] for name in (*BASELINES, *options.models)}
-    sounds = next(iter(made.values())).sample_sounds
-    assert sounds is not None, "the chain makes sounds of the first seed before it writes results"
+    sounds = next(iter(made.values()))[f"{NEXT_SAMPLE}_sounds"]  # of the first seed
     models = Section(
         seeds=len(made),
         sample_rate=settings.audio.sample_rate,
@@ -148,7 +147,7 @@ def sample_models(made: Made, manifest: Clips, settings: RunSettings, speeds: Sp
         crop_samples=options.crops.samples,
         engines={name: engine for name, (_, engine) in speeds.items()},
         trainings={
-            name: {f"seed {seed}": each.sample_models[name].read_json(CURVE) for (_, seed), each in made.items()}
+            name: {f"seed {seed}": each[f"{NEXT_SAMPLE}_{name}"].read_json(CURVE) for (_, seed), each in made.items()}
             for name in options.models
         },
         sounds=sounds.read_rows(SAMPLE_SOUNDS, "sounds"),
@@ -189,15 +188,15 @@ def _mean_of_seeds(row: Figure, values: Sequence[float], confidence: float) -> F
 
 
 def rates_of_run(
-    entries: RunEntries, manifest: Clips, config: RatesConfig, probe: ProbeConfig, *, protocol: str
+    entries: Mapping[str, Entry], manifest: Clips, config: RatesConfig, probe: ProbeConfig, *, protocol: str
 ) -> tuple[Section | None, list[Figure]]:
     """Describe the stage ``rates``, and give its figures; None and none where a run does not have the stage."""
-    if (said := entries.continuations) is None or entries.rates is None or entries.lm is None:
+    if (said := entries.get("rate_continuations")) is None:
         return None, []
     rows, names = said.read_rows(CONTINUATIONS, "said"), [row["path"] for row in said.read_rows(CONTINUATIONS, "clips")]
     varied = said.read_rows(CONTINUATIONS, "diversity")
     record = Section(
-        frames=[codebook.patch_frames for codebook in entries.codebooks],
+        frames=said.read_rows(CONTINUATIONS, "frames"),
         steps=varied[0]["steps"],
         said=[
             {"of": row["of"], "clip": row["clip"], "file": row["file"], "prompt_seconds": row["prompt_seconds"]}
@@ -210,17 +209,21 @@ def rates_of_run(
         continued_clips=len(names),
     )
     row = Figure(stage="rates", name="", value=np.nan, artifact=said.key, protocol=protocol, split="test")
-    validated, key = replace(row, split="validation"), entries.rates.together.key
+    validated, key, rates = replace(row, split="validation"), entries["rate_lm"].key, len(record["frames"])
     figures: list[Figure] = []
-    for number, (codebook, model) in enumerate(zip(entries.codebooks, entries.rates.models, strict=True), 1):
-        figures += _of_rate(replace(validated, of=f"rate_{number}", artifact=key), codebook, model)
+    for number in range(1, rates + 1):
+        own, prefix = replace(validated, of=f"rate_{number}", artifact=key), rate_prefix(number)
+        plain = "" if number == rates else prefix  # the finest has the plain names
+        codes, health = (entries[f"{plain}{stage}"] for stage in ("codes", "health"))
+        figures += _of_rate(own, codes, health, entries[f"{prefix}lm"])
     needed = sum(row.value for row in figures if row.name == "bits_per_real_second")
-    figures += _of_rate(replace(validated, of=FLAT, artifact=entries.lm.key), entries.finest, entries.lm)
+    flat = entries["lm"]
+    figures += _of_rate(replace(validated, of=FLAT, artifact=flat.key), entries["codes"], entries["health"], flat)
     figures.append(replace(validated, name="bits_per_real_second", of=RATES, value=needed, artifact=key))
     figures += _continued(varied, rows, config, row)
-    if entries.continuation_labels is not None:
+    if "rate_labels" in entries:
         of_clip = {clip.name: clip for clip in manifest.clips}
-        heard: Row = entries.continuation_labels.read_json(LABELS)
+        heard: Row = entries["rate_labels"].read_json(LABELS)
         truth = [of_clip[name].label for name in names]
         record["judge"] = JUDGES[cast(JudgeName, heard["judge"])]
         groups = [of_clip[name].group for name in names]
@@ -242,27 +245,27 @@ def _share_of(truth: Sequence[str | None], named: Sequence[Sequence[str | None]]
     return sum(shares) / len(shares) if shares else 0.0
 
 
-def _of_rate(row: Figure, codebook: TokenizedCorpus, model: Entry) -> Iterator[Figure]:
+def _of_rate(row: Figure, codes: Entry, health: Entry, model: Entry) -> Iterator[Figure]:
     """Give the figures of the codes of a rate, and of the model that predicts them.
 
     Bits per second are those of all codes of the validation clips for each second of these clips, not those of the
     nominal rate of codes: the last code of a clip stands for less sound than the others, above all a coarse one.
     """
-    codes_format, clips = read_codes(codebook.codes.folder)
-    health: Row = codebook.health.read_json("health.json")
+    codes_format, clips = read_codes(codes.folder)
+    measured: Row = health.read_json("health.json")
     rate = codes_format.codes_per_second * codes_format.streams
-    of_codes = replace(row, artifact=codebook.health.key)
-    yield replace(of_codes, name="codebook_perplexity", value=health["perplexity"])
+    of_codes = replace(row, artifact=health.key)
+    yield replace(of_codes, name="codebook_perplexity", value=measured["perplexity"])
     yield replace(of_codes, name="codes_per_second", value=rate)
     yield replace(of_codes, name="coded_bits_per_second", value=rate * codes_format.bits_per_code)
     figures: Row = model.read_json("perplexity.json")
     curve: Row = model.read_json(CURVE)
     held_out = [clip.codes for clip in clips if clip.split == "validation"]
-    codes, seconds = sum(each.values.size for each in held_out), sum(each.seconds for each in held_out)
+    count, seconds = sum(each.values.size for each in held_out), sum(each.seconds for each in held_out)
     for name, value in {
         "perplexity": figures["perplexity"],
         "unigram_perplexity": figures["unigram_perplexity"],
-        "bits_per_real_second": float(np.log2(figures["perplexity"])) * codes / seconds,
+        "bits_per_real_second": float(np.log2(figures["perplexity"])) * count / seconds,
         "parameters": parameters(model.folder),
         "training_steps": curve["steps"],
     }.items():

@@ -21,7 +21,6 @@ from typing import Any, cast
 import numpy as np
 from safetensors.numpy import save
 
-from pipelines.methods.study import RunEntries
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import Comparison, ProbedFolds, compare
 from pipelines.results.figures import CODEBOOK, Figure
@@ -56,7 +55,7 @@ def write_results(
     rejected: Sequence[Rejected],
     name: str,
     settings: RunSettings,
-    made: Mapping[FoldSeed, RunEntries],
+    made: Mapping[FoldSeed, Mapping[str, Entry]],
     source: Provenance,
     notices: Sequence[str] = (),
     speeds: Speeds,
@@ -79,7 +78,7 @@ def write_results(
     tests, of_tests = language_tests(made, settings.probe)
     content |= {"zerospeech": tests} if tests else {}
     figures += of_tests
-    if probes := {place: entries.probe for place, entries in made.items() if entries.probe is not None}:
+    if probes := {place: entries["probe"] for place, entries in made.items() if "probe" in entries}:
         compared, draws = _comparison(probes, made, settings)
         content["comparison"] = compared.as_section()
         figures += compared.figures
@@ -93,41 +92,41 @@ def write_results(
     write_json(folder / RESULTS, {**content, "figures": [figure.as_row() for figure in figures]})
 
 
-def _stages(made: Mapping[FoldSeed, RunEntries]) -> Iterator[dict[str, object]]:
+def _stages(made: Mapping[FoldSeed, Mapping[str, Entry]]) -> Iterator[dict[str, object]]:
     """Describe the entry of each stage, with its fold and seed if there are several."""
     for (fold, seed), entries in made.items():
         place = {"fold": fold, "seed": seed} if len(made) > 1 else {}
-        for name, entry in entries.named.items():
+        for name, entry in entries.items():
             yield {"stage": name, "key": entry.key, "reused": entry.reused, **entry.costs, **place}
 
 
-def _costs(made: Mapping[FoldSeed, RunEntries]) -> Iterator[Figure]:
+def _costs(made: Mapping[FoldSeed, Mapping[str, Entry]]) -> Iterator[Figure]:
     """Give what each entry cost."""
     for entries in made.values():
-        for stage, entry in entries.named.items():
+        for stage, entry in entries.items():
             for name, value in entry.costs.items():
                 yield Figure(stage=stage, name=name, value=value, artifact=entry.key)
 
 
-def _of_one_run(entries: RunEntries, manifest: Clips) -> dict[str, object]:
+def _of_one_run(entries: Mapping[str, Entry], manifest: Clips) -> dict[str, object]:
     """Collect the figures that exist once if everything was trained once."""
-    curves = {stage: entry.read_json(CURVE) for stage, entry in entries.named.items() if stage in TRAINED}
+    curves = {stage: entry.read_json(CURVE) for stage, entry in entries.items() if stage in TRAINED}
     # A training that took no step has no curve.
     content: dict[str, object] = {"curves": {stage: record for stage, record in curves.items() if record["curve"]}}
-    if entries.codebooks:
-        health, tokenizer = entries.finest.health.read_json("health.json"), entries.finest.tokenizer
+    if "tokenizer" in entries:
+        health, tokenizer = entries["health"].read_json("health.json"), entries["tokenizer"]
         codebook = {key: health[key] for key in ("counts", "stability", "verdict")}
         if (tokenizer.folder / KMEANS).is_file():  # a tokenizer of another run has no record of its k-means
             codebook["kmeans"] = tokenizer.read_json(KMEANS)
         content["codebook"] = codebook
-    if entries.code_table is not None:
-        content["codes"] = entries.code_table.read_json(CODE_TABLE)
-    if entries.listening is not None:
-        content["listening"] = listening_record(entries, entries.listening, manifest)
+    if "code_table" in entries:
+        content["codes"] = entries["code_table"].read_json(CODE_TABLE)
+    if "listening" in entries:
+        content["listening"] = listening_record(entries, entries["listening"], manifest)
     return content
 
 
-def _on_validation(made: Mapping[FoldSeed, RunEntries], protocol: str) -> Iterator[Figure]:
+def _on_validation(made: Mapping[FoldSeed, Mapping[str, Entry]], protocol: str) -> Iterator[Figure]:
     """Collect the figures of a run's parts on validation clips; of several folds and seeds means, then each."""
     rows = {place: [*_of_training(entries, protocol)] for place, entries in made.items()}
     folds, seeds = ({place[number] for place in made} for number in (0, 1))
@@ -138,22 +137,20 @@ def _on_validation(made: Mapping[FoldSeed, RunEntries], protocol: str) -> Iterat
         yield from (replace(row, fold=fold if len(folds) > 1 else None, seed=seed) for row in own)
 
 
-def _of_training(entries: RunEntries, protocol: str) -> Iterator[Figure]:
+def _of_training(entries: Mapping[str, Entry], protocol: str) -> Iterator[Figure]:
     """Give the figures of the parts of one fold and seed on validation clips, and the codes per second."""
     shared: dict[str, Any] = {"protocol": protocol, "split": "validation"}
     # Bits per sample are the cross entropy of a sample's mu-law level, given earlier levels and codes. They compare
     # vocoders of one sample rate, number of levels and set of crops. Validation clips of a vocoder for several
     # codebooks use a mix of them, not the run's own.
-    if entries.vocoder is not None and not entries.sized:
-        training: Mapping[str, Any] = entries.vocoder.read_json(CURVE)
+    if (vocoder := entries.get("vocoder")) is not None and not any(name.startswith("tokenizer_") for name in entries):
+        training: Mapping[str, Any] = vocoder.read_json(CURVE)
         for point in training["curve"]:
             if point["step"] == training["kept_step"]:
-                row = Figure(
-                    stage="vocoder", name="bits_per_sample", value=math.nan, artifact=entries.vocoder.key, **shared
-                )
+                row = Figure(stage="vocoder", name="bits_per_sample", value=math.nan, artifact=vocoder.key, **shared)
                 yield replace(row, of=WAVENET.key, value=point["validation_loss"] / math.log(2))
-    if entries.codebooks:
-        tokenizer, health = entries.finest.tokenizer, entries.finest.health
+    if "tokenizer" in entries:
+        tokenizer, health = entries["tokenizer"], entries["health"]
         config = read_object(SavedTokenizer, tokenizer.folder / CONFIG).config
         rate = config.audio.sample_rate / config.samples_per_code * config.spectral_streams
         yield Figure(stage="tokenizer", name="codes_per_second", value=rate, artifact=tokenizer.key)
@@ -163,14 +160,14 @@ def _of_training(entries: RunEntries, protocol: str) -> Iterator[Figure]:
             yield Figure(name=measure.name, value=record[measure.name], **of_tokenizer)
         for change, share in record["stability"].items():
             yield Figure(name="stability", of=change, value=share, **of_tokenizer)
-    if (lm := entries.lm) is not None:
+    if (lm := entries.get("lm")) is not None:
         perplexities: Mapping[str, Any] = lm.read_json("perplexity.json")
         for name, value in perplexities.items():
             yield Figure(stage="lm", name=name, value=value, artifact=lm.key, **shared)
 
 
 def _comparison(
-    probes: Mapping[FoldSeed, Entry], made: Mapping[FoldSeed, RunEntries], settings: RunSettings
+    probes: Mapping[FoldSeed, Entry], made: Mapping[FoldSeed, Mapping[str, Entry]], settings: RunSettings
 ) -> tuple[Comparison, Resamples]:
     """Compare the methods over folds and seeds, with the trainings of their models, and resample their figures."""
     probed = {place: entry.read_json(PROBE) for place, entry in probes.items()}
@@ -179,15 +176,13 @@ def _comparison(
     first = min(seed for _, seed in made)
     trainings = {
         stage: {
-            fold if seed == first else f"{fold}, seed {seed}": cast(
-                TrainingRecord, entries.named[stage].read_json(CURVE)
-            )
+            fold if seed == first else f"{fold}, seed {seed}": cast(TrainingRecord, entries[stage].read_json(CURVE))
             for (fold, seed), entries in made.items()
         }
         for stage in ("lm", *(name for name, method in METHODS.items() if method.training))
-        if all(stage in entries.named for entries in made.values())
+        if all(stage in entries for entries in made.values())
     }
-    trained = next(iter(made.values())).named
+    trained = next(iter(made.values()))
     drawn = [method.pictures(trained[name]) for name, method in METHODS.items() if method.pictures and name in trained]
     compared = compare(folds, references=settings.compare.references or (GPT,))
     draws = dict(zip(folds.methods, folds.paired_draws.T.astype(np.float32), strict=True))

@@ -13,39 +13,45 @@ import numpy.typing as npt
 
 from lm.options import ProbeConfig
 from lm.probing.comparison import Hits, bootstrap, by_fold, difference, interval, outcome_interval
-from pipelines.methods.study import RunEntries
 from pipelines.results.figures import MEASURES, SOUND, Figure
 from pipelines.stages.judging import RECOGNISED, unfit_of
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, JUDGES, LISTENING
 from pipelines.stages.options import JudgeName
 from pipelines.store.store import Entry
 from vocoder.kinds import BY_KEY, ORIGINAL, UNLEARNED, WAVENET
-from vocoder.speech_judges import SPEECH_JUDGES
+from vocoder.speech_judges import SPEECH_JUDGES, JudgeOfSpeech
 from wordless.audio.recordings.manifest import Clips
 
 Row = Mapping[str, Any]
 
 
-def sound_figures(entries: RunEntries, manifest: Clips, config: ProbeConfig, *, protocol: str) -> Iterator[Figure]:
+def sound_figures(
+    entries: Mapping[str, Entry], manifest: Clips, config: ProbeConfig, *, protocol: str
+) -> Iterator[Figure]:
     """Collect all figures of a run's sounds from its entries by stage; empty if it made none.
 
     ``manifest`` has the present labels of the clips: a corrected label needs no new sounds.
     """
-    listening, decoded = entries.listening, entries.decoded
+    listening, decoded = entries.get("listening"), entries.get("decoded")
     if listening is None:
         return
 
     row = Figure(stage="vocoder", name="", value=np.nan, artifact="", protocol=protocol, split="test")
-    if entries.recognised is not None:
-        yield from _labels(entries.recognised, manifest, config, replace(row, artifact=entries.recognised.key))
+    if (recognised := entries.get("recognised")) is not None:
+        yield from _labels(recognised, manifest, config, replace(row, artifact=recognised.key))
     if decoded is not None and (decoded.folder / GUARD).exists():
         counts: Row = decoded.read_json(GUARD)  # blocks that were drawn again, and those that stayed runaway
         for name, count in (("runaway_blocks", counts["found"]), ("runaway_blocks_left", counts["left"])):
             yield replace(row, name=name, of=WAVENET.key, value=count, artifact=decoded.key)
-    of, name = (entries.judged, JUDGED) if entries.judged is not None else (listening, LISTENING)
-    for judged, file in ((of, name), *((each, JUDGED) for each in entries.judged_speech.values())):
+    measured = [(entries["judged"], JUDGED)] if "judged" in entries else [(listening, LISTENING)]
+    measured += [(entry, JUDGED) for entry in _judges_of_speech(entries).values()]
+    for judged, file in measured:
         yield from _of_clips(judged.read_rows(file, "clips"), config, replace(row, artifact=judged.key))
     yield from _of_language(listening, config, replace(row, artifact=listening.key))
+
+
+def _judges_of_speech(entries: Mapping[str, Entry]) -> dict[JudgeOfSpeech, Entry]:
+    return {name: entries[f"judged_{name}"] for name in SPEECH_JUDGES if f"judged_{name}" in entries}
 
 
 def _of_clips(rows: Sequence[Row], config: ProbeConfig, row: Figure) -> Iterator[Figure]:
@@ -67,7 +73,7 @@ def _of_clips(rows: Sequence[Row], config: ProbeConfig, row: Figure) -> Iterator
         yield from _on_same_clips(known, config, replace(row, name=name, of=one, against=other), ratio=ratio)
 
 
-def listening_record(entries: RunEntries, listening: Entry, manifest: Clips) -> dict[str, object]:
+def listening_record(entries: Mapping[str, Entry], listening: Entry, manifest: Clips) -> dict[str, object]:
     """Describe the clips to listen to, with the manifest's labels, and the language model's sounds."""
     known = {clip.name: {"label": clip.label, "group": clip.group} for clip in manifest.clips}
     record: dict[str, object] = {
@@ -76,20 +82,19 @@ def listening_record(entries: RunEntries, listening: Entry, manifest: Clips) -> 
         "diversity": listening.read_rows(LISTENING, "diversity"),
         **{name: listening.read_json(LISTENING)[name] for name in ("postfilter", "pitch_comb")},
     }
-    if (recognised := entries.recognised) is not None and entries.decoded is not None:
+    if (recognised := entries.get("recognised")) is not None:
         record["recognised"] = recognised.read_rows(RECOGNISED, "said")
         record["judge_name"] = judge_of(recognised)
         record["judge"] = JUDGES[judge_of(recognised)]
         record["warning"] = weak_judge(recognised, manifest)
-    if entries.judged_speech:
+    if judges := _judges_of_speech(entries):
         record["judges_of_speech"] = [
             {"name": name, "about": SPEECH_JUDGES[name].explanation, "unfit": unfit_of(entry)}
-            for name, entry in entries.judged_speech.items()
+            for name, entry in judges.items()
         ]
-    if entries.judged is not None:
-        record["judged_clips"] = len(entries.judged.read_rows(JUDGED, "clips"))
-    if entries.decoded is not None:
-        record["excerpts"] = entries.decoded.read_rows(CLIPS, "clips")
+    if "judged" in entries:
+        record["judged_clips"] = len(entries["judged"].read_rows(JUDGED, "clips"))
+        record["excerpts"] = entries["decoded"].read_rows(CLIPS, "clips")
     return record
 
 

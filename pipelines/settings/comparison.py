@@ -82,7 +82,14 @@ class ComparisonConfig(ReadingConfig):
         if self.noise_snr and self.features:
             rule = f"features.{min(self.features)} has no vectors of noisy clips: choose [], or leave the features out"
             raise InputError(option="noise_snr", value=self.noise_snr, rule=rule)
-        rows = [row.name for method in self.all_methods for row in (method.row, method.head) if row]
+        for method in self.all_methods:
+            network = method.kind in ("self_supervised", "supervised", "untrained")
+            rule = (
+                f"the input of each network stands beside its layers, and {method.name} has no such candidate: choose "
+                "false, so that all methods are read in one way, or leave the method out"
+            )
+            self.refuse_if(self.input and network and method.input is None, "input", rule)
+        rows = [row.name for method in self.all_methods for row in (method, method.head) if row]
         for place, name in enumerate(self.references or ()):
             match_choice(tuple(rows), name, option=f"references[{place}]")
 

@@ -225,12 +225,12 @@ class RunSettings(CorpusCommand):
     def trains_lm(self) -> bool:
         """Whether a GPT over the finest codes is trained: for a stage of its own, or for a probed method."""
         own = {"zerospeech", "rates"} if self.tokenizer.rates else {"lm", "zerospeech"}
-        return bool(own & {*self.stages}) or any(method.reads_lm for method in self.probed_methods)
+        return bool(own & {*self.stages}) or any(method.reads == "lm" for method in self.probed_methods)
 
     @property
     def trains_rates(self) -> bool:
         """Whether the language models of several rates are trained."""
-        read = any(method.reads_rates for method in self.probed_methods)
+        read = any(method.reads == "rates" for method in self.probed_methods)
         return self.tokenizer.rates is not None and (bool({"lm", "rates"} & {*self.stages}) or read)
 
     @property

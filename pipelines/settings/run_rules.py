@@ -142,12 +142,9 @@ def _of_data(settings: RunSettings) -> Iterator[str]:
 def _require_equal_shares(settings: RunSettings) -> None:
     """Refuse batches that processes and accumulation steps cannot divide equally, of what this run trains."""
     judge = [METHODS["supervised"]] if settings.trains_supervised else []
-    trainings = [each.training for each in dict.fromkeys([*settings.probed_methods, *judge]) if each.training]
+    groups = dict.fromkeys(each.training for each in (*settings.probed_methods, *judge) if each.training)
     lm, vocoder, samples = settings.lm, settings.vocoder, settings.next_sample
-    shares = [
-        (f"{one.option}.batches", *attrgetter(f"{one.option}.batches", f"{one.option}.fit")(settings))
-        for one in trainings
-    ]
+    shares = [(f"{one}.batches", *attrgetter(f"{one}.batches", f"{one}.fit")(settings)) for one in groups]
     if settings.trains_lm or settings.trains_rates:
         shares.append(("lm.batches", lm.batches, lm.fit))
     if "vocoder" in settings.stages:

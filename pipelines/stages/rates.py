@@ -1,15 +1,11 @@
-"""Codes at one or several rates: the tokenizer and language model of each, and continuations by models of all rates.
-
-The codebook of a rate is made by the stages of a run that has this rate alone, so both share its entries. Of several
-rates, a GPT models the coarsest codes, and an upsampler each finer rate, trained on the same clips and views. It reads
-the codes of all coarser rates that cover a position, as `lm.tokens` draws it.
+"""Several rates: their models as one folder, and continuations by models of all rates.
 
 A flat GPT over the finest codes continues the same prompts. Griffin-Lim makes the sound of both, so that no vocoder has
 to be trained. `LanguageModelSettings.divided` says why this rival is fair.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,37 +18,21 @@ from torch import Tensor
 from lm.generation import Sampling
 from lm.judging import NGRAMS, distinct_ngrams
 from lm.model import LanguageModel
-from pipelines.stages.codes import codes, training_views
 from pipelines.stages.judging import Judge, name_labels, new_part, whole
-from pipelines.stages.language_model import CodedClips, CodedCorpus, language_model
 from pipelines.stages.listening import JUDGES, excerpt_row, loudest
-from pipelines.stages.options import LanguageModelSettings, RatesConfig, TokenizerSettings
-from pipelines.stages.tokenizer import (
-    autoencoder,
-    codebook,
-    frame_sample,
-    health,
-    input_sample,
-    pitches,
-    started_tokenizer,
-    statistics_key,
-)
+from pipelines.stages.options import RatesConfig
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, other_options, write_json
 from tokenizer.codes import IntArray
-from tokenizer.options import ViewsConfig
 from tokenizer.parquet import read_codes
 from tokenizer.saved import Savable
-from tokenizer.sources import ChosenLayer
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt, joined_sound
 from vocoder.kinds import GRIFFIN_LIM
 from vocoder.options import Sampling as SoundSampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.levels import Excerpt
-from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clip, Clips, audio_hash, choose_randomly
-from wordless.audio.views import Views
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 from wordless.base.files import aside
@@ -61,74 +41,15 @@ from wordless.base.saved_models import rate_folder
 M = TypeVar("M")
 
 
-@dataclass(frozen=True, kw_only=True)
-class TokenizedCorpus:
-    """The entries of one rate: those that make its tokenizer, the codes of the corpus, and the codebook's health."""
-
-    patch_frames: int
-    sample: Entry
-    inputs: Entry | None  # the same columns in other dynamic ranges
-    pitches: Entry | None  # the range of the stream of pitch
-    autoencoder: Entry  # of a tokenizer that was not trained here, the tokenizer itself
-    tokenizer: Entry
-    codes: Entry
-    health: Entry
-    statistics_key: str
-
-    @property
-    def statistics(self) -> Entry:
-        """The sample, under the key of `statistics_key`, for networks of log-mel."""
-        return replace(self.sample, key=self.statistics_key)
-
-    @property
-    def entries(self) -> tuple[Entry, ...]:
-        """The entries in the order of the data."""
-        found = (getattr(self, field.name) for field in fields(self))
-        return tuple(entry for entry in found if isinstance(entry, Entry))
-
-
-def tokenize_corpus(
-    session: Session,
-    manifest: Clips,
-    audio: SpectrogramConfig,
-    settings: TokenizerSettings,
-    layer: ChosenLayer | None = None,
-    *,
-    seed: int,
-) -> TokenizedCorpus:
-    """Train the autoencoder and the codebook of one rate, encode the corpus, and measure the codebook's health.
-
-    With the ``layer`` of a speech model, codes are clusters of its states, whose decoder is trained. With
-    ``settings.start`` the tokenizer of an earlier run is used as it is, and the sample has only the statistics of
-    frames, which other networks read.
-    """
-    inputs, layer = None, layer if settings.start is None else None
-    pitched = pitches(session, manifest, audio, settings)
-    sample = frame_sample(session, manifest, audio, settings, layer)
-    if settings.start is not None:
-        trained = tokens = started_tokenizer(session, settings.start)
-    else:
-        inputs = input_sample(session, manifest, audio, settings) if layer is None else None
-        trained = autoencoder(session, sample, audio, settings, inputs, layer)
-        tokens = codebook(session, sample, trained, audio, settings, layer, pitched)
-    coded = codes(session, manifest, tokens)
-    healthy = health(session, manifest, tokens, coded, seed=seed)
-    return TokenizedCorpus(
-        patch_frames=settings.patch.frames,
-        sample=sample,
-        inputs=inputs,
-        pitches=pitched,
-        autoencoder=trained,
-        tokenizer=tokens,
-        codes=coded,
-        health=healthy,
-        statistics_key=statistics_key(manifest, audio, settings, layer, seed=seed),
-    )
-
-
 def rate_tokenizer(session: Session, tokenizers: Sequence[Entry]) -> Entry:
     """Write the tokenizers of all rates, coarse to fine, as one folder."""
     return _together(session, "rate_tokenizer", tokenizers, Tokenizer.from_pretrained, Tokenizer.of_rates, "tokenizers")
+
+
+def rate_language_model(session: Session, models: Sequence[Entry]) -> Entry:
+    """Write the language models of all rates, coarse to fine, as one folder."""
+    load, join = LanguageModel.from_pretrained, LanguageModel.of_rates
+    return _together(session, "rate_lm", models, load, join, "language models")
 
 
 def _together(
@@ -149,49 +70,6 @@ def _together(
     files = ["README.md", "config.json", *(str(folder / name) for folder in folders for name in MODEL)]
     recipe = Recipe(stage, 1, config={}, inputs=inputs)
     return session.obtain(recipe, f"{title} of {len(entries)} rates", make, files=files)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RateModels:
-    """The language models of several rates."""
-
-    coded: tuple[CodedClips, ...]  # of each rate, coarse to fine
-    models: tuple[Entry, ...]  # of each rate
-    together: Entry  # a folder for `LanguageModel`
-
-
-def coded_clips(
-    session: Session,
-    manifest: Clips,
-    codebook: TokenizedCorpus,
-    unlabelled: Sequence[Clips],
-    config: ViewsConfig,
-    *,
-    coarsest: int,
-    pitched: bool,
-) -> CodedClips:
-    """Encode the clips of the run and of each unlabelled source, and their training clips in `training_views`."""
-
-    def coded(clips: Clips, own: Entry | None = None) -> CodedCorpus:
-        tokens = codebook.tokenizer
-        own = own or codes(session, clips, tokens)
-        changed = [view for clip in clips.of("train") for view in config.of(clip, coarsest)]
-        views = Views(root=clips.root, views=changed)
-        copies = training_views(session, views, tokens, pitched=pitched) if changed else None
-        return CodedCorpus(codes=own, views=copies)
-
-    return CodedClips(own=coded(manifest, codebook.codes), unlabelled=tuple(map(coded, unlabelled)))
-
-
-def rate_models(session: Session, coded: Sequence[CodedClips], settings: LanguageModelSettings) -> RateModels:
-    """Train the model of each rate, coarse to fine; the layers of ``settings`` are divided among them."""
-    models = [
-        language_model(session.at_rate(number), coded[:number], own)
-        for number, own in enumerate(settings.divided(len(coded)), 1)
-    ]
-    load, join = LanguageModel.from_pretrained, LanguageModel.of_rates
-    together = _together(session, "rate_lm", models, load, join, "language models")
-    return RateModels(coded=tuple(coded), models=tuple(models), together=together)
 
 
 CONTINUATIONS = "continuations.json"

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.chain.chain import make_part
 from pipelines.results.comparison import Comparison
 from pipelines.results.run_record import count_codes, read_results
 from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny import make_stages, session_of
+from tests.pipelines.tiny import session_of
 from tests.pipelines.tiny_chain import TINY, Kill, called_at_once, composed, entries, refusal, run, stored
 from tokenizer.parquet import read_codes
 from wordless.audio.recordings.manifest import Clips
@@ -105,7 +106,7 @@ def made(
     words = (f"stages=[{stages}]", f"compare.methods=[{methods}]", "lm.views.warps=1", *SOUND)
     session = session_of(store)
     settings = with_precision(run_settings(composed(store, *words)), session.gang)
-    return {stage: entry.folder for stage, entry in make_stages(session, manifest, settings, unlabelled).named.items()}
+    return {stage: entry.folder for stage, entry in make_part(session, manifest, settings, unlabelled).items()}
 
 
 def clips_behind(store: Path, stage: str, folder: Path) -> set[str]:

@@ -1,6 +1,5 @@
 """Run folders of tiny models with random weights: enough to see that the commands do their work."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,8 @@ import torch
 
 from lm.model import LanguageModel
 from lm.options import VECTORS, GPTConfig, VectorConfig
-from pipelines.chain.chain import make_part
 from pipelines.chain.corpus import read_corpus
-from pipelines.chain.parts import Part
-from pipelines.methods.study import RunEntries
-from pipelines.settings.run import CorpusCommand, RunSettings
+from pipelines.settings.run import CorpusCommand
 from pipelines.stages.features import ClipReading
 from pipelines.stages.listening import Playback
 from pipelines.stages.options import ListeningConfig
@@ -183,11 +179,3 @@ SAMPLES = (
     *("next_sample.fit.steps=8", "next_sample.fit.validate_every=4", "next_sample.fit.warmup_steps=2"),
     "next_sample.sounds.seconds=0.01",
 )
-
-
-def make_stages(
-    session: Session, manifest: Clips, settings: RunSettings, unlabelled: Sequence[Clips] = ()
-) -> RunEntries:
-    """Make the entries that the wanted stages need."""
-    part = Part(place=session.place, manifest=manifest, settings=settings, unlabelled=tuple(unlabelled))
-    return make_part(session, part)

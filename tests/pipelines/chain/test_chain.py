@@ -17,15 +17,14 @@ import torch
 from safetensors.torch import load_file
 
 from lm.probing.fitted import FittedProbe
+from pipelines.chain.chain import make_part
 from pipelines.chain.run_output import require_own_parts, write_probe
-from pipelines.methods.method import Made
-from pipelines.methods.study import RunEntries
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
 from pipelines.store.session import Session
 from pipelines.store.store import ENTRY, Entry, Store
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny import SAMPLES, make_stages
+from tests.pipelines.tiny import SAMPLES
 from tests.pipelines.tiny_chain import (
     OWN,
     PROCESSES,
@@ -279,7 +278,7 @@ def learn(manifest: Clips, place: Path, *words: str) -> None:
     gang, terminal = Gang(torch.device("cpu")), Terminal(silent=True)
     settings = with_precision(run_settings(composed(place, *(words or NO_CHOICE))), gang)
     session = Session(store=Store(place), gang=gang, terminal=terminal, folder=place / "run", workers=1)
-    make_stages(session, manifest, settings)
+    make_part(session, manifest, settings)
 
 
 def learned(store: Path, files: Mapping[str, str] = LEARNED) -> dict[str, torch.Tensor]:
@@ -363,7 +362,7 @@ def test_a_probe_says_how_its_clips_were_trimmed(
         Entry(stage=stage, key=folders[stage].name, place=folders[stage], reused=True)
         for stage in ("probe", "gpt_features", "code_features")
     )
-    made = RunEntries(probe=probe, methods=tuple(Made(features=each) for each in features))
+    made = {"probe": probe, **dict(zip(("gpt_features", "bag_of_codes_features"), features, strict=True))}
     clips = read_manifest(finished_run.folder / "manifest.tsv", tmp_path).clips
     manifest = Clips.from_rows(tmp_path, (replace(clip, **changes) for clip in clips))  # type: ignore[arg-type]  # fields of a clip
     settings = run_settings(composed(tmp_path, f"corpus.inspection.trim_db={trim_db or 'null'}"))

@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from pipelines.chain.parts import first_marked
-from pipelines.methods.study import RunEntries
 from pipelines.settings.parallel import choose_parallel, obstacle
 from pipelines.settings.run import run_settings
 from pipelines.store.store import Entry
@@ -69,13 +68,13 @@ def entry(folder: str, *, reused: bool = False) -> Entry:
 
 def test_an_entry_counts_as_made_in_its_first_place_alone() -> None:
     made = {
-        1: RunEntries(probed={"one": entry("a"), "two": entry("a", reused=True)}),
-        2: RunEntries(probed={"one": entry("a"), "two": entry("b", reused=True)}),
-        3: RunEntries(probed={"one": entry("c"), "two": entry("d", reused=True)}),
+        ("a", 0): {"one": entry("a"), "two": entry("a", reused=True)},
+        ("b", 0): {"one": entry("a"), "two": entry("b", reused=True)},
+        ("c", 0): {"one": entry("c"), "two": entry("d", reused=True)},
     }
     ordered = first_marked(made)
-    reused = {(key, name): each.reused for key, entries in ordered.items() for name, each in entries.named.items()}
-    assert [place for place, found in reused.items() if not found] == [(1, "probed_one"), (3, "probed_one")]
+    reused = {(key, name): each.reused for key, entries in ordered.items() for name, each in entries.items()}
+    assert [place for place, found in reused.items() if not found] == [(("a", 0), "one"), (("c", 0), "one")]
 
 
 def test_stages_at_the_same_time_need_no_torchrun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from lm.options import POOLINGS
 from lm.probing.vectors import FloatArray
-from pipelines.methods.method import Made, Method, Row
+from pipelines.chain.chain import make_part
+from pipelines.methods.method import Method
 from pipelines.methods.study import Study
 from pipelines.methods.table import METHODS
 from pipelines.settings.run import run_settings
@@ -18,7 +19,7 @@ from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.tokenizer import frame_sample, statistics_key
 from pipelines.store.store import Entry
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny import make_stages, silent_session
+from tests.pipelines.tiny import silent_session
 from tests.pipelines.tiny_chain import composed
 from tokenizer.options import PatchConfig
 from wordless.audio.options import SpectrogramConfig
@@ -42,7 +43,7 @@ def entries_of(run: FinishedRun, store: Path, *words: str) -> dict[str, Entry]:
     session = silent_session(store.parent)
     manifest = run.manifest
     settings = with_precision(run_settings(composed(store, *words)), session.gang)
-    return dict(make_stages(session, manifest, settings).named)
+    return make_part(session, manifest, settings)
 
 
 @pytest.fixture(scope="module")
@@ -95,17 +96,15 @@ def _samples(samples: FloatArray) -> FloatArray:
     return samples[:, None]
 
 
-def _copied(study: Study) -> Made:
+def _copied(study: Study) -> Entry:
     """Make features under the name that the file had from which this one was copied."""
-    entry = frame_features(study, partial(_samples), method="mfcc")
-    return Made(features=entry)
+    return frame_features(study, partial(_samples), method="mfcc")
 
 
 def test_features_with_the_name_of_another_method_are_refused(
     finished_run: FinishedRun, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row = Row(name="chroma", kind="signal", title="chroma")
-    method = Method(row=row, features=_copied)
+    method = Method(name="chroma", kind="signal", title="chroma", features=_copied)
     monkeypatch.setitem(METHODS, "chroma", method)
     message = r"\bchroma\b.*\bmfcc\b.*\bchroma:mean\b"
     with pytest.raises(InputError, match=message):

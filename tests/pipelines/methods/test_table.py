@@ -5,13 +5,11 @@ import shutil
 from itertools import combinations
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from pipelines.methods.codes import BAGS, STATES
-from pipelines.methods.method import Row
 from pipelines.methods.signals import COEFFICIENTS, chroma_frames, mfcc_frames
 from pipelines.methods.table import METHODS, ROWS, row_of, shown_in
 from pipelines.pages.comparison_charts import line_look
@@ -31,9 +29,8 @@ def test_each_method_is_an_option(rates: tuple[str, ...], tmp_path: Path) -> Non
     settings = run_settings(composed(tmp_path, f"compare.methods=[{names}]", *rates))
     assert {*settings.compare.all_methods} == {*methods}
     for method in methods:
-        assert (method.head is not None) <= (method.labels == "train")  # a head was trained with labels
         if method.training:
-            assert attrgetter(method.training.option)(settings).batches.batch_size > 0
+            assert attrgetter(method.training)(settings).batches.batch_size > 0
 
 
 @pytest.mark.parametrize("place", ["learning curves", "groups"])
@@ -50,18 +47,6 @@ def test_methods_look_different_without_a_line() -> None:
     looks = [line_look(name) | {"linestyle": "none"} for name in names]
     for (one, first), (other, second) in combinations(zip(names, looks, strict=True), 2):
         assert first != second, (one, other)
-
-
-@pytest.mark.parametrize(
-    ("row", "told"),
-    [
-        ({"kind": "signals"}, r"\bmine\b.*'signals'.*\bsignal, codes\b"),
-        ({"kind": "signal", "places": ("learning_curves",)}, r"'learning_curves'.*\blearning curves\b"),
-    ],
-)
-def test_a_row_of_an_unknown_kind_or_place_is_refused_where_it_is_written(row: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
-        Row(name="mine", title="mine", **row)
 
 
 WORDS = ("stages=[probe,report]", "compare.methods=[bag_of_codes]")

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from lm.options import ProbeConfig
-from pipelines.methods.study import RunEntries
 from pipelines.results.figures import Figure
 from pipelines.results.sound_figures import listening_record, sound_figures, weak_judge
 from pipelines.stages.judging import RECOGNISED, label_task
@@ -36,7 +35,7 @@ def entry(root: Path, stage: str, name: str, content: object) -> Entry:
 
 
 @pytest.fixture
-def entries(tmp_path: Path) -> RunEntries:
+def entries(tmp_path: Path) -> dict[str, Entry]:
     heard = [
         ("one", "two", "two", "one"),
         ("two", "two", "two", "two"),
@@ -69,19 +68,19 @@ def entries(tmp_path: Path) -> RunEntries:
         "said": said,
     }
     named = {"judge": "probe", "clips": recognised, "said": [{"of": "x"}]}
-    return RunEntries(
-        recognised=entry(tmp_path, "recognised", RECOGNISED, named),
-        decoded=entry(tmp_path, "decoded", CLIPS, {"clips": places}),
-        judged=entry(tmp_path, "judged", JUDGED, {"clips": judged}),
-        listening=entry(tmp_path, "listening", LISTENING, listened | {"diversity": [varied]}),
-    )
+    return {
+        "recognised": entry(tmp_path, "recognised", RECOGNISED, named),
+        "decoded": entry(tmp_path, "decoded", CLIPS, {"clips": places}),
+        "judged": entry(tmp_path, "judged", JUDGED, {"clips": judged}),
+        "listening": entry(tmp_path, "listening", LISTENING, listened | {"diversity": [varied]}),
+    }
 
 
-def figures(entries: RunEntries, manifest: Clips = MANIFEST) -> dict[tuple[str, str | None], Figure]:
+def figures(entries: dict[str, Entry], manifest: Clips = MANIFEST) -> dict[tuple[str, str | None], Figure]:
     return {(row.name, row.subject): row for row in sound_figures(entries, manifest, CONFIG, protocol="official")}
 
 
-def test_label_accuracy_is_the_share_of_right_labels(entries: RunEntries) -> None:
+def test_label_accuracy_is_the_share_of_right_labels(entries: dict[str, Entry]) -> None:
     found = figures(entries)
     values = {of: found["label_accuracy", of].value for of in ("original", "noise_vocoder", "griffin_lim", "wavenet")}
     assert values == {"original": 1, "noise_vocoder": 0.75, "griffin_lim": 0.5, "wavenet": 0.75}
@@ -96,14 +95,14 @@ def test_label_accuracy_is_the_share_of_right_labels(entries: RunEntries) -> Non
     assert (wavenet.protocol, wavenet.split, wavenet.unit) == ("official", "test", "ratio")
 
 
-def test_what_remains_is_relative_to_the_originals_that_are_recognised(entries: RunEntries) -> None:
+def test_what_remains_is_relative_to_the_originals_that_are_recognised(entries: dict[str, Entry]) -> None:
     mislabelled = Clips.from_rows(MANIFEST.root, (replace(MANIFEST.clips[0], label="two"), *MANIFEST.clips[1:]))
     assert figures(entries, mislabelled)["label_accuracy_ratio", "wavenet / original"].value == pytest.approx(2 / 3)
     deaf = Clips.from_rows(MANIFEST.root, (replace(each, label="three") for each in MANIFEST.clips))
     assert ("label_accuracy_ratio", "wavenet / original") not in figures(entries, deaf)
 
 
-def test_labels_are_those_that_the_manifest_now_says(entries: RunEntries) -> None:
+def test_labels_are_those_that_the_manifest_now_says(entries: dict[str, Entry]) -> None:
     clips = (replace(MANIFEST.clips[0], label="two"), *MANIFEST.clips[1:3], replace(MANIFEST.clips[3], label=None))
     found = figures(entries, Clips.from_rows(MANIFEST.root, clips))
     assert found["label_accuracy", "original"].value == pytest.approx(2 / 3)
@@ -111,7 +110,7 @@ def test_labels_are_those_that_the_manifest_now_says(entries: RunEntries) -> Non
     assert ("label_accuracy", "original") not in figures(entries, nothing)
 
 
-def test_means_and_differences_are_of_the_clips_that_can_be_measured(entries: RunEntries) -> None:
+def test_means_and_differences_are_of_the_clips_that_can_be_measured(entries: dict[str, Entry]) -> None:
     """Their own means would be of other clips: 0.6 of clips 0 and 2, and 0.33 of clips 0, 1 and 2."""
     found = figures(entries)
     assert found["stoi", "wavenet"].value == pytest.approx(0.6)
@@ -127,7 +126,7 @@ def test_means_and_differences_are_of_the_clips_that_can_be_measured(entries: Ru
     assert ("stoi_difference", "wavenet - noise_vocoder") not in found  # it has no figure of its own
 
 
-def test_level_and_voice_are_compared_with_the_recordings(entries: RunEntries) -> None:
+def test_level_and_voice_are_compared_with_the_recordings(entries: dict[str, Entry]) -> None:
     sounds = [
         {
             "original": {"rms": -20.0, "periodicity": 0.8},
@@ -137,7 +136,7 @@ def test_level_and_voice_are_compared_with_the_recordings(entries: RunEntries) -
         for number in range(3)
     ]
     rows = [{"path": f"{number}.wav", "sounds": each} for number, each in enumerate(sounds)]
-    write_json(entries.named["judged"].folder / JUDGED, {"clips": rows})
+    write_json(entries["judged"].folder / JUDGED, {"clips": rows})
     found = figures(entries)
     level, voice = found["rms_difference", "wavenet - original"], found["periodicity_ratio", "wavenet / original"]
     assert (level.value, level.unit) == (-3, "dB re full scale")
@@ -148,7 +147,7 @@ def test_level_and_voice_are_compared_with_the_recordings(entries: RunEntries) -
     assert found["rms_difference_clips", "wavenet - original"].unit == "clips"
 
 
-def test_judges_of_speech_compare_decoded_sound_with_the_recordings(entries: RunEntries, tmp_path: Path) -> None:
+def test_judges_of_speech_compare_decoded_sound_with_the_recordings(entries: dict[str, Entry], tmp_path: Path) -> None:
     rows = [
         {
             "path": f"{number}.wav",
@@ -162,7 +161,7 @@ def test_judges_of_speech_compare_decoded_sound_with_the_recordings(entries: Run
     ]
     words = entry(tmp_path, "judged_words", JUDGED, {"unfit": None, "clips": rows})
     dnsmos = entry(tmp_path, "judged_dnsmos", JUDGED, {"unfit": "8,000 Hz", "clips": []})
-    judged = replace(entries, judged_speech={"dnsmos": dnsmos, "words": words})
+    judged = {**entries, "judged_dnsmos": dnsmos, "judged_words": words}
     found, before = figures(judged), figures(entries)
     assert {key for key in found if key not in before} == {key for key in found if "word_error_rate" in key[0]}
     assert found["word_error_rate", "original"].value == pytest.approx(0.15)
@@ -171,36 +170,36 @@ def test_judges_of_speech_compare_decoded_sound_with_the_recordings(entries: Run
     assert found["word_error_rate_difference", "griffin_lim - original"].value == pytest.approx(0.35)
     assert found["word_error_rate_difference", "wavenet - griffin_lim"].value == pytest.approx(0.1)
     assert found["word_error_rate", "original"].artifact == "key of judged_words"
-    record: dict[str, Any] = listening_record(judged, entries.named["listening"], MANIFEST)
+    record: dict[str, Any] = listening_record(judged, entries["listening"], MANIFEST)
     assert [(row["name"], row["unfit"]) for row in record["judges_of_speech"]] == [
         ("dnsmos", "8,000 Hz"),
         ("words", None),
     ]
 
 
-def test_blocks_that_were_drawn_again_are_counted(entries: RunEntries) -> None:
+def test_blocks_that_were_drawn_again_are_counted(entries: dict[str, Entry]) -> None:
     assert ("runaway_blocks", "wavenet") not in figures(entries)
-    write_json(entries.named["decoded"].folder / GUARD, {"found": 3, "left": 1})
+    write_json(entries["decoded"].folder / GUARD, {"found": 3, "left": 1})
     found = figures(entries)
     assert found["runaway_blocks", "wavenet"].value == 3
     assert found["runaway_blocks_left", "wavenet"].value == 1
-    (entries.named["decoded"].folder / GUARD).unlink()  # of a vocoder that does not know how loud its recordings were
+    (entries["decoded"].folder / GUARD).unlink()  # of a vocoder that does not know how loud its recordings were
     assert ("runaway_blocks", "wavenet") not in figures(entries)
 
 
-def test_without_judged_clips_the_figures_are_of_those_to_listen_to(entries: RunEntries) -> None:
-    found = figures(RunEntries(listening=entries.listening))
+def test_without_judged_clips_the_figures_are_of_those_to_listen_to(entries: dict[str, Entry]) -> None:
+    found = figures({"listening": entries["listening"]})
     assert found["peak", "original"].value == 0.9
     assert ("stoi", "wavenet") not in found
-    assert not figures(RunEntries())
+    assert not figures({})
 
 
-def test_what_the_language_model_says_has_figures_of_its_own(entries: RunEntries) -> None:
+def test_what_the_language_model_says_has_figures_of_its_own(entries: dict[str, Entry]) -> None:
     found = figures(entries)
     assert found["peak", "continuation@0.7"].value == pytest.approx(0.3)
     assert found["distinct_1", "continuation@0.7"].value == 0.25
     assert ("distinct_2", "continuation@0.7") not in found
-    record: dict[str, Any] = listening_record(entries, entries.named["listening"], MANIFEST)
+    record: dict[str, Any] = listening_record(entries, entries["listening"], MANIFEST)
     assert record["judged_clips"] == 4
     assert record["clips"][0]["label"] == "one"
     assert record["recognised"] == [{"of": "x"}]
@@ -221,9 +220,7 @@ def test_intervals_are_over_clips_and_not_over_what_continues_them(tmp_path: Pat
         for clip, peak in peaks
     ]
     found = figures(
-        RunEntries(
-            listening=entry(tmp_path, "listening", LISTENING, {"said": said, "postfilter": 1.0, "pitch_comb": True})
-        )
+        {"listening": entry(tmp_path, "listening", LISTENING, {"said": said, "postfilter": 1.0, "pitch_comb": True})}
     )
     peak = found["peak", "continuation@1"]
     assert (peak.value, peak.low, peak.high) == pytest.approx((0.4, 0.2, 0.6))  # of two clips, drawn anew

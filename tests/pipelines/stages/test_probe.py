@@ -99,7 +99,7 @@ def together(
     config: ProbeConfig,
     scores: Mapping[str, Entry] | None = None,
 ) -> Entry:
-    told = {name for name, method in METHODS.items() if method.labels == "train"}
+    told = {name for name, method in METHODS.items() if method.learns_labels}
     return collect_probes(
         session,
         manifest,

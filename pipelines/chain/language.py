@@ -1,0 +1,128 @@
+"""Codes and language models of a fold and a seed, and the tests of what the GPT has learned.
+
+The codebook of a rate is made by the stages of a run that has this rate alone, so both share its entries. Of several
+rates, a GPT models the coarsest codes, and an upsampler each finer rate, trained on the same clips and views. It reads
+the codes of all coarser rates that cover a position, as `lm.tokens` draws it.
+"""
+
+from functools import partial
+
+from pipelines.methods.study import Study
+from pipelines.stages.codes import codes, training_views
+from pipelines.stages.language_model import CodedClips, CodedCorpus, language_model
+from pipelines.stages.options import TokenizerSettings
+from pipelines.stages.rates import rate_language_model, rate_tokenizer
+from pipelines.stages.tokenizer import (
+    autoencoder,
+    codebook,
+    frame_sample,
+    health,
+    input_sample,
+    pitches,
+    started_tokenizer,
+)
+from pipelines.stages.zerospeech import Subject, abx, consistency, has_pairs, spoken_pairs
+from pipelines.store.session import rate_prefix
+from pipelines.store.store import SYNTHESISED, Entry
+from wordless.audio.recordings.manifest import Clips
+from wordless.audio.views import Views
+
+
+def make_codes(study: Study) -> None:
+    """Make the codes of all rates; the tokenizers of several rates are also one."""
+    rates = study.settings.tokenizer.by_rate
+    for number in (len(rates), *range(1, len(rates))):  # the finest first
+        _make_codes(study, rates[number - 1], number)
+    if len(rates) > 1:
+        study.add(rate_tokenizer(study.session, [study.at_rate(number, "tokenizer") for number in study.rates]))
+
+
+def _make_codes(study: Study, settings: TokenizerSettings, number: int) -> None:
+    """Train the autoencoder and the codebook of one rate, encode the corpus, and measure the codebook's health.
+
+    With a layer of a speech model, codes are clusters of its states, whose decoder is trained. With ``settings.start``
+    the tokenizer of an earlier run is used as it is, and the sample has only the statistics of frames, which other
+    networks read.
+    """
+    manifest, audio, layer, prefix = study.manifest, study.audio, study.layer, study.prefix(number)
+    session, add = study.session.at_rate(number) if prefix else study.session, partial(study.add, prefix=prefix)
+    if (pitched := pitches(session, manifest, audio, settings)) is not None:
+        add(pitched)
+    sample = add(frame_sample(session, manifest, audio, settings, layer))
+    if settings.start is not None:
+        tokens = add(started_tokenizer(session, settings.start))
+    else:
+        inputs = input_sample(session, manifest, audio, settings) if layer is None else None
+        if inputs is not None:
+            add(inputs)
+        trained = add(autoencoder(session, sample, audio, settings, inputs, layer))
+        tokens = add(codebook(session, sample, trained, audio, settings, layer, pitched))
+    coded = add(codes(session, manifest, tokens))
+    add(health(session, manifest, tokens, coded, seed=study.settings.seed))
+
+
+def train_language(study: Study) -> None:
+    """Train the language models of codes, and judge the GPT by the run's tests of words and sentences."""
+    session, settings = study.session, study.settings
+    if settings.trains_rates:
+        coded, models = [_coded_clips(study, number) for number in study.rates], list[Entry]()
+        for number, own in enumerate(settings.lm.divided(len(coded)), 1):
+            if (views := coded[number - 1].own.views) is not None:
+                study.add(views, prefix=rate_prefix(number))
+            model = language_model(session.at_rate(number), coded[:number], own)
+            models.append(study.add(model, f"{rate_prefix(number)}lm"))
+        study.add(rate_language_model(session, models))
+    if settings.trains_lm:
+        clips = _coded_clips(study, study.rates[-1])
+        if clips.own.views is not None:
+            study.add(clips.own.views)
+        study.add_unlabelled((each.codes, each.views) for each in clips.unlabelled)
+        study.add(language_model(session, [clips], settings.lm))
+        if "zerospeech" in settings.stages:
+            _judge_gpt(study, [each.codes for each in (clips.own, *clips.unlabelled)])
+
+
+def _coded_clips(study: Study, number: int) -> CodedClips:
+    """Encode the clips of the run and of each unlabelled source at a rate, and their training clips in all views.
+
+    A flat GPT beside models of several rates has their views.
+    """
+    tokens, settings = study.at_rate(number, "tokenizer"), study.settings.lm
+    frames = study.settings.tokenizer.by_rate[0].patch.frames
+
+    def coded(clips: Clips, own: Entry | None = None) -> CodedCorpus:
+        own = own or codes(study.session, clips, tokens)
+        changed = [view for clip in clips.of("train") for view in settings.views.of(clip, frames)]
+        views = Views(root=clips.root, views=changed)
+        copies = training_views(study.session, views, tokens, pitched=settings.pitch == "among") if changed else None
+        return CodedCorpus(codes=own, views=copies)
+
+    own = coded(study.manifest, study.at_rate(number, "codes"))
+    return CodedClips(own=own, unlabelled=tuple(map(coded, study.unlabelled)))
+
+
+def _judge_gpt(study: Study, trained_on: list[Entry]) -> None:
+    """Judge the GPT by pairs of utterances and by changes of sound; in a corpus of words, also by its phones.
+
+    ``trained_on`` are the codes that the GPT was trained on.
+    """
+    session, settings = study.session, study.settings
+    subject = Subject(
+        tokens=study.entries["tokenizer"],
+        trained_on=trained_on,
+        model=study.entries["lm"],
+        config=settings.zerospeech,
+        embedded=settings.embedded,
+        cache=session.store.root / SYNTHESISED,
+        seed=settings.lm.fit.seed,
+    )
+    study.add(spoken_pairs(session, subject))
+    if settings.zerospeech.consistency:
+        study.add(consistency(session, subject))
+    if not settings.embedded.sentences:
+        phones = study.add(abx(session, subject))
+        why = (
+            "notice    ABX is left out: no two phones stand between the same neighbours in two voices. It needs "
+            "zerospeech.voices=2 or more, and codes that are shorter than most phones"
+        )
+        session.when_made(phones, lambda made: None if has_pairs(made) else why)
