@@ -18,8 +18,8 @@ from lm.bodies.wav2vec2 import Wav2vec2Body, open_wav2vec2
 from lm.finetuning import AstOptions, AudioTransformerOptions, BodyOptions, GptOptions, Wav2vec2Options
 from lm.heads import ClassificationTask, RegressionTask, Row, SequenceTask, Task
 from lm.probing.vectors import FloatArray
-from wordless.audio.decoding import Channel
 from wordless.audio.levels import trim_ends
+from wordless.audio.reading import Channel
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 from wordless.base.files import replace_folder

@@ -22,7 +22,7 @@ from pipelines.settings.parallel import MAX_THREADS, require_equal_share
 from pipelines.settings.run import TRACKING, CorpusCommand, own_options
 from pipelines.store.run_folder import require_output
 from pipelines.tracking.tracking import require_trackers
-from wordless.audio.decoding import Channel, require_choice
+from wordless.audio.reading import Channel, require_choice
 from wordless.base.errors import InputError, require
 from wordless.base.options import Options, follow_seed, option
 from wordless.base.values import build

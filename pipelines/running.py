@@ -17,8 +17,9 @@ from pipelines.results.run_record import read_results
 from pipelines.store.run_folder import REPORT
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
-from wordless.audio.decoding import MIN_RATE, whole_rate
+from wordless.audio.decoding import MIN_RATE
 from wordless.audio.mono import by_channel, mono
+from wordless.audio.reading import whole_rate
 from wordless.base.errors import InputError
 from wordless.base.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER
 

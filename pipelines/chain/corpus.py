@@ -8,8 +8,8 @@ from pathlib import Path
 from pipelines.commandline.choices import EMBEDDED
 from pipelines.settings.run import CorpusCommand
 from pipelines.store.store import SYNTHESISED, UNPACKED
-from wordless.audio.decoding import Channel
 from wordless.audio.options import SpectrogramConfig
+from wordless.audio.reading import Channel
 from wordless.audio.recordings.clips import CONFLICTING, build_manifest, length_notices, upsampling_notices
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings, resolved
 from wordless.audio.recordings.embedded import label_table, speak, utterances

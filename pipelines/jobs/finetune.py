@@ -45,8 +45,7 @@ from pipelines.store.store import CURVE, Entry, Recipe, Store, text_hash, write_
 from pipelines.store.stored_features import FEATURES, features_by_method, stacked_rows, write_features
 from pipelines.tracking.tracking import NO_TRACKING, Tracking, tracked
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.decoding import Channel
-from wordless.audio.reading import read_blocks, resampled_length
+from wordless.audio.reading import Channel, read_blocks, resampled_length
 from wordless.audio.recordings.manifest import (
     SPLITS,
     Clip,

@@ -12,7 +12,8 @@ from lm.finetuned import CLIPS_AT_ONCE, FineTunedModel
 from lm.heads import Row
 from pipelines.jobs.recordings import ReadSound, read_all
 from pipelines.predict import PredictConfig
-from wordless.audio.decoding import Channel, Recording
+from wordless.audio.decoding import Recording
+from wordless.audio.reading import Channel
 from wordless.audio.recordings.inspection import measure
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected
 from wordless.audio.waveform import FloatArray

@@ -16,8 +16,7 @@ import numpy as np
 from pipelines.settings.inputs import InputOptions, SeveralOptions, StoredOptions
 from pipelines.store.session import Session
 from pipelines.store.store import Recipe, Store, is_finished, note_finished, write_json
-from wordless.audio.decoding import Channel, ChannelPowers, cancelled
-from wordless.audio.reading import read_blocks
+from wordless.audio.reading import Channel, ChannelPowers, cancelled, read_blocks
 from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected, writable, write_rejected
 from wordless.audio.waveform import FloatArray, Part

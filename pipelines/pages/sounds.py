@@ -24,9 +24,9 @@ from pipelines.results.run_record import (
     read_arrays,
 )
 from vocoder.kinds import KINDS, ORIGINAL, WAVENET
-from wordless.audio.decoding import Channel, Recording
+from wordless.audio.decoding import Recording
 from wordless.audio.levels import equally_loud
-from wordless.audio.reading import read_blocks
+from wordless.audio.reading import Channel, read_blocks
 from wordless.audio.waveform import Part, Waveform, join_blocks
 from wordless.base.errors import InputError
 from wordless.base.files import open_regular, write_aside

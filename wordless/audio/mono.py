@@ -27,7 +27,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from wordless.audio.decoding import MIN_RATE, Channel, whole_rate
+from wordless.audio.decoding import MIN_RATE
+from wordless.audio.reading import Channel, whole_rate
 from wordless.audio.waveform import FloatArray, Waveform, unusable_peak
 from wordless.base.errors import InputError
 

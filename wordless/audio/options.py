@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Literal
 
-from wordless.audio.decoding import Channel, require_choice
+from wordless.audio.reading import Channel, require_choice
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
 

@@ -1,74 +1,176 @@
-"""Reading of recordings as a stream: any format, any rate, any channels -> mono float32 at one rate.
+r"""Reading of recordings as a stream: any format, any rate, any channels -> mono float32 at one rate.
 
 Memory depends neither on a recording's length nor on its header, and the samples do not depend on the block sizes::
 
     file --decoder--> blocks --mean or a channel--> blocks of any size --equal_blocks--> fixed size --soxr--> blocks
+
+One channel is read: the mean of all, one of them, or the loudest. The mean loses what channels hold with opposite
+signs, such as a balanced line whose halves were recorded as stereo::
+
+    channel 0     /\__/\__
+    channel 1    _\/__\/__        mean  __________        audio.channel=0   /\__/\__
 
 Several parts of a recording are read in order of time without decoding from its beginning each time.
 """
 
 import os
 import shutil
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
+from numbers import Real
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import BinaryIO
+from typing import Any, BinaryIO, Literal, cast, get_args
 
 import numpy as np
+import numpy.typing as npt
 
-from wordless.audio.decoding import (
-    BLOCK_VALUES,
-    Channel,
-    ChannelPowers,
-    Recording,
-    RecordingError,
-    mono_blocks,
-    read_all,
-    require_channel,
-    require_choice,
-    whole_rate,
-)
+from wordless.audio.decoding import BLOCK_VALUES, MAX_RATE, MIN_RATE, WHOLE, Block, Recording, RecordingError
 from wordless.audio.waveform import FloatArray, Part, Waveform, equal_blocks, first_samples, join_blocks, unusable_peak
 from wordless.base.errors import InputError, require
 
-WHOLE = Part(start=0, num_samples=sys.maxsize)
+Channel = int | Literal["mean", "loudest"]  # a number counts from 0
+FAR_SOFTER = 0.1  # of the power of a mean in which the loudest channel sounds alone
+_ROUNDING = 1e-12  # of the squares: a power below is rounding
 
-# The recording that was read last, with its state and channel; it is removed while in use, so no two readers share it.
+
+def require_choice(channel: Channel, option: str) -> None:
+    """Refuse a number below 0, and words of a saved model that this version does not know."""
+    known = channel in get_args(get_args(Channel)[1]) if isinstance(channel, str) else channel >= 0
+    require(known, option, channel, "choose mean, loudest, or the number of a channel, from 0 on")
+
+
+class ChannelPowers:
+    """Power of each channel of a recording, and of what was read of them, about their means; summed block by block."""
+
+    def __init__(self) -> None:
+        self.sample_rate = 0  # Hz, of the recording
+        self._sums: npt.NDArray[np.float64] = np.zeros((3, 1))  # of ones, samples and squares; the last column was read
+
+    def add(self, block: Block, read: FloatArray) -> None:
+        """Add the power of a block ``(samples, channels)``, and that of the samples ``(samples,)`` read from it."""
+        columns = [*block.T.astype(np.float64), read.astype(np.float64)]
+        with np.errstate(over="ignore", invalid="ignore"):  # samples that are not finite are refused elsewhere
+            sums = [[len(each), each.sum(), np.einsum("n,n->", each, each)] for each in columns]
+            self._sums = self._sums + np.transpose(sums)
+
+    @property
+    def _powers(self) -> npt.NDArray[np.float64]:
+        count, sums, squares = self._sums
+        with np.errstate(over="ignore", invalid="ignore"):
+            powers = squares - sums**2 / np.maximum(count, 1)
+        return np.where(powers < _ROUNDING * squares, 0, powers)
+
+    @property
+    def loudest(self) -> int:
+        """The channel with the highest power; the first of equal ones."""
+        return int(np.argmax(self._powers[:-1])) if self._sums.shape[1] > 1 else 0
+
+    @property
+    def louder(self) -> int | None:
+        """The loudest channel, if what was read is far too soft for it: channels cancel, or another channel was read.
+
+        The mean of ``n`` channels of which one sounds alone has ``1 / n**2`` of its power.
+        """
+        *channels, read = self._powers
+        return self.loudest if channels and read < FAR_SOFTER * max(channels) / len(channels) ** 2 else None
+
+
+def cancelled(channel: int | None, louder: int) -> str:
+    """Say why a recording is silent although its channel ``louder`` is not; ``channel`` was read, or the mean."""
+    why = f"its channel {channel} is silent, and its channel {louder} is not"
+    why = "its channels cancel each other in their mean" if channel is None else why
+    return f"{why}; choose audio.channel={louder}, or loudest"
+
+
+def chosen_channel(path: Path, channel: Channel) -> int | None:
+    """Return the number of the channel that is read; None: the mean of all. The loudest is found by decoding the file.
+
+    Raises:
+        InputError: the file cannot be decoded.
+    """
+    require_choice(channel, "channel")
+    if isinstance(channel, int):
+        return channel
+    return None if channel == "mean" else _loudest(path, _state(path))
+
+
+@lru_cache(maxsize=256)
+def _loudest(path: Path, state: tuple[object, ...]) -> int:
+    """Return the loudest channel of a file in this state; a file with many annotated parts is decoded once."""
+    powers = ChannelPowers()
+    with Recording(path) as recording:
+        if recording.channels > 1:
+            for _ in mono_blocks(recording, None, powers=powers):
+                pass
+    return powers.loudest
+
+
+def mono_blocks(
+    recording: Recording,
+    channel: int | None,
+    *,
+    part: Part = WHOLE,
+    size: int = BLOCK_VALUES,
+    powers: ChannelPowers | None = None,
+) -> Iterator[FloatArray]:
+    """Read a channel of a recording or part, or the mean of all (None), in blocks of at most ``size`` samples.
+
+    The ``powers`` of several channels are summed.
+
+    Raises:
+        RecordingError: the recording has no such channel.
+    """
+    if channel is not None and channel >= recording.channels:
+        has = f"it has {recording.channels} channel{'s' if recording.channels > 1 else ''}, which count from 0"
+        remedy = "leave it out, or choose mean or loudest"
+        detail = f"{has}, and audio.channel={channel} chooses another"
+        raise RecordingError(recording.path, "lacks the chosen channel", detail, remedy=remedy)
+    for block in recording.blocks(part, size):
+        read: FloatArray = np.ascontiguousarray(block[:, channel or 0])
+        if channel is None and block.shape[1] > 1:
+            with np.errstate(over="ignore", invalid="ignore"):  # `unusable_peak` checks the sum as it checks a channel
+                # column by column, because numpy's mean over a short last axis is slow
+                for number in range(1, block.shape[1]):
+                    read = read + block[:, number]
+            read = read / np.float32(block.shape[1])
+        if powers is not None and block.shape[1] > 1:
+            powers.add(block, read)
+        yield read
+
+
+# The recording of which a part was read last, with its state; it is removed while in use, so no two readers share it.
 _last: list[tuple[tuple[object, ...], Recording]] = []
 
 
 @contextmanager
-def recording_before(path: Path, part: Part) -> Iterator[Recording]:
+def _opened(path: Path, part: Part) -> Iterator[Recording]:
     """Give the recording that was read last if it can go on to the part without decoding from its beginning, else open.
 
     It stays open behind the part, so parts in order of time are decoded once.
     """
-    state = (*file_state(path), part.channel)
+    state, keep = _state(path), part.num_samples < WHOLE.num_samples
     known, recording = _last.pop() if _last else ((), None)
-    if recording is not None and not (known == state and recording.reaches(part.start)):
+    if recording is not None and (known != state or not recording.reaches(part.start)):
         recording.close()
         recording = None
-    recording, whole = recording or Recording(path), False
+    recording = recording or Recording(path)
     try:
-        require_channel(recording, part.channel)
         yield recording
-        whole = True
-    except GeneratorExit:  # the reader stopped early
-        whole = True
+    except Exception:  # the end of a reader that wants no more is none
+        keep = False
         raise
     finally:
-        if whole and not recording.at_end:
+        if keep:
             _last.append((state, recording))
             recording = _last.pop(0)[1] if len(_last) > 1 else None
         if recording is not None:
             recording.close()
 
 
-def file_state(path: Path) -> tuple[object, ...]:
+def _state(path: Path) -> tuple[object, ...]:
     """Identify the file's content and the process; a forked process would share the position of an open file."""
     try:
         status = path.stat()
@@ -95,6 +197,19 @@ def upsampling_fault(from_rate: int, to_rate: int) -> str | None:
     return f"rate too low: {from_rate} Hz, and the model's {to_rate} Hz is more than {MOST_TIMES} times as high"
 
 
+def whole_rate(sample_rate: object, *, least: int = MIN_RATE) -> int:
+    """Return a rate in Hz of ``least`` to `MAX_RATE` as an int; libraries also give floats, and arrays of one number.
+
+    Raises:
+        InputError: the rate is no whole number, or out of range.
+    """
+    number: Any = cast(Any, sample_rate).item() if getattr(sample_rate, "ndim", None) == 0 else sample_rate
+    whole = isinstance(number, Real) and not isinstance(number, bool) and float(number).is_integer()
+    rule = f"give a whole number of Hz, {least} to {MAX_RATE}, such as 16000"
+    require(whole and least <= number <= MAX_RATE, "sample_rate", repr(number), rule)
+    return int(number)
+
+
 def read(source: Path | str | BinaryIO, sample_rate: int | None = None, *, channel: Channel = "mean") -> Waveform:
     """Read a whole recording, mono, at ``sample_rate`` Hz, or at its own rate; the samples are those of `read_blocks`.
 
@@ -117,13 +232,13 @@ def read(source: Path | str | BinaryIO, sample_rate: int | None = None, *, chann
             try:
                 return read(Path(copy.name), sample_rate, channel=channel)
             except RecordingError as error:
-                raise RecordingError(Path(name), error.reason, kind=error.kind, remedy=error.remedy) from error
+                raise RecordingError(Path(name), error.kind, error.detail, remedy=error.remedy) from error
     path = Path(os.path.expanduser(source)) if isinstance(source, str) else source  # noqa: PTH111  Path raises for unknown users
     if sample_rate is None:
         with Recording(path) as recording:
             rate = recording.samplerate
     else:
-        rate = whole_rate(sample_rate, least=1)
+        rate = whole_rate(sample_rate)
     return Waveform(samples=join_blocks(read_blocks(path, rate, channel=channel)), sample_rate=rate)
 
 
@@ -131,33 +246,6 @@ def resampled(waveform: Waveform, sample_rate: int) -> Waveform:
     """Resample a waveform to ``sample_rate`` Hz, as `read_blocks` resamples a recording."""
     blocks = resample_blocks([waveform.samples], waveform.sample_rate, sample_rate)
     return Waveform(samples=join_blocks(blocks), sample_rate=sample_rate)
-
-
-def chosen_channel(path: Path, channel: Channel) -> int | None:
-    """Return the number of the channel that is read; None: the mean of all. The loudest is found by decoding the file.
-
-    Raises:
-        InputError: the file cannot be decoded, or has no channel of this number.
-    """
-    require_choice(channel, "channel")
-    if channel == "mean":
-        return None
-    if channel != "loudest":
-        with Recording(path) as recording:
-            require_channel(recording, channel)
-        return channel
-    return _loudest(path, file_state(path))
-
-
-@lru_cache(maxsize=256)
-def _loudest(path: Path, state: tuple[object, ...]) -> int:
-    """Return the loudest channel of a file in this state; a file with many annotated parts is decoded once."""
-    powers = ChannelPowers()
-    with Recording(path) as recording:
-        if recording.channels > 1:
-            for _ in mono_blocks(read_all(recording, BLOCK_VALUES), powers=powers):
-                pass
-    return powers.loudest
 
 
 def read_blocks(
@@ -188,14 +276,15 @@ def read_blocks(
     elif isinstance(channel, int):
         rule = f"the part has channel {part.channel}; give only one of them"
         require(channel == part.channel, "channel", channel, rule)
-    with recording_before(path, part) as recording:
+    with _opened(path, part) as recording:
         rate = recording.samplerate
         if powers is not None:
             powers.sample_rate = rate
         if reason := upsampling_fault(rate, sample_rate):
             remedy = "leave it out, or choose a lower sample rate"
-            raise RecordingError(path, reason, kind="rate too low", remedy=remedy)
-        blocks = mono_blocks(recording.samples(part, max(round(block_seconds * rate), 1)), part.channel, powers)
+            raise RecordingError(path, *reason.split(": ", 1), remedy=remedy)
+        size = max(round(block_seconds * rate), 1)
+        blocks = mono_blocks(recording, part.channel, part=part, size=size, powers=powers)
         yield from resample_blocks(_require_usable(blocks, path), rate, sample_rate)
 
 
@@ -210,7 +299,7 @@ def read_beginning(
 def _require_usable(blocks: Iterable[FloatArray], path: Path) -> Iterator[FloatArray]:
     for block in blocks:
         if len(block) and (reason := unusable_peak(float(np.abs(block).max()))):
-            raise RecordingError(path, reason, kind="too loud", remedy="replace it, or leave it out")
+            raise RecordingError(path, "too loud", reason)
         yield block
 
 

@@ -23,7 +23,7 @@ from tests.wordless.audio.conftest import (
     mp3_in_wav,
     without_header,
 )
-from wordless.audio.decoding import Recording, RecordingError, count_samples
+from wordless.audio.decoding import RecordingError, count_samples
 from wordless.audio.reading import read, read_blocks
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.waveform import Part
@@ -181,13 +181,6 @@ def test_a_file_whose_readers_do_not_agree_is_set_aside(tmp_path: Path, about: s
 def test_rifx_is_read_by_libsndfile_alone(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(rifx(2 * RATE))
     assert np.array_equal(read(tmp_path / "a.wav").samples * 32_768, RIFX)
-
-
-def test_the_end_of_an_mp3_of_unknown_length_is_noted(tmp_path: Path) -> None:
-    (tmp_path / "a.mp3").write_bytes(without_header(changing_mp3(rate=RATE, channels=1, mode="VARIABLE")))
-    with Recording(tmp_path / "a.mp3") as recording:
-        found = sum(map(len, recording.samples(Part(start=0, num_samples=10**9), RATE)))
-        assert (found, recording.at_end) == (len(read(tmp_path / "a.mp3").samples), True)
 
 
 @pytest.mark.parametrize("tail", [b"", LIST])

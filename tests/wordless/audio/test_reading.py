@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from tests.reference import read_whole
 from tests.wordless.audio.conftest import Tone
-from wordless.audio.decoding import Channel, ChannelPowers, RecordingError
+from wordless.audio.decoding import RecordingError
 from wordless.audio.reading import (
     MOST_TIMES,
+    Channel,
+    ChannelPowers,
     read,
     read_beginning,
     read_blocks,

@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-from wordless.audio.decoding import Channel
 from wordless.audio.levels import Levels, loudest, of_text
 from wordless.audio.options import SpectrogramConfig
+from wordless.audio.reading import Channel
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings, resolved
 from wordless.audio.recordings.description import group_of, measured
 from wordless.audio.recordings.inspection import Measurement, Progress, frequent_reasons, inspect

@@ -18,16 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from wordless.audio.decoding import (
-    BLOCK_VALUES,
-    Channel,
-    ChannelPowers,
-    Recording,
-    RecordingError,
-    cancelled,
-    mono_blocks,
-    read_all,
-)
+from wordless.audio.decoding import BLOCK_VALUES, Recording, RecordingError
 from wordless.audio.levels import (
     MAX_TRIM_DB,
     MIN_TRIM_DB,
@@ -43,7 +34,14 @@ from wordless.audio.levels import (
     peaks_about,
     to_levels,
 )
-from wordless.audio.reading import chosen_channel, upsampling_fault
+from wordless.audio.reading import (
+    Channel,
+    ChannelPowers,
+    cancelled,
+    chosen_channel,
+    mono_blocks,
+    upsampling_fault,
+)
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Rejected, printable, writable
 from wordless.audio.waveform import Part, equal_blocks, unusable_peak
 from wordless.base.errors import InputError
@@ -66,7 +64,7 @@ class Measurement:
     declared_samples: int | None  # by the file's header; None if it does not say
     sample_rate: int  # Hz
     channel: int | None = None  # that was measured; None: the mean of all, or the only one
-    louder: int | None = None  # a channel that is far louder, see `wordless.audio.decoding.ChannelPowers`
+    louder: int | None = None  # a channel that is far louder, see `wordless.audio.reading.ChannelPowers`
     peak: float  # largest absolute sample of the channel; meaningless if not finite
     swing: float  # largest distance of a sample from the constant offset of the channel
     finite: bool
@@ -96,8 +94,7 @@ def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | R
             heard = hashlib.sha256(f"{recording.samplerate} Hz".encode())
             step = level_samples(recording.samplerate)
             at_once = max(BLOCK_VALUES // (recording.channels * step), 1) * step  # whole blocks of 100 ms
-            number = None if recording.channels == 1 else number
-            blocks = mono_blocks(read_all(recording, at_once), number, of_channels)
+            blocks = mono_blocks(recording, number, size=at_once, powers=of_channels)
             for block in equal_blocks(blocks, at_once):
                 heard.update(np.add(block, np.float32(0)))  # -0 becomes 0: only files of floats can hold it
                 largest = float(np.abs(block).max())
@@ -106,6 +103,7 @@ def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | R
                 sums.append(block_sums(block, recording.samplerate))
                 peaks.append(block_peaks(block, recording.samplerate))
             declared, sample_rate = recording.declared, recording.samplerate
+            number = None if recording.channels == 1 else number
     except OSError as error:
         return Rejected(path=path, reason=f"cannot be read: {error.strerror}", kind="cannot be read")
     except RecordingError as error:
