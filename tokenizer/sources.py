@@ -42,7 +42,7 @@ from tokenizer.codes import Codes, IntArray, PitchFormat
 from tokenizer.options import AutoencoderConfig
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.pitch import PitchTracker
-from wordless.audio.speech_models import describe_speech_model, load_speech_encoder
+from wordless.audio.speech_models import SpeechModel, load_speech_encoder
 from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError, require
 from wordless.base.files import aside
@@ -144,7 +144,7 @@ class ChosenLayer:
     @cached_property
     def config(self) -> SpeechLayerConfig:
         """The layer and the content of the model's files, wherever they lie."""
-        model = describe_speech_model(self.folder, option=self.option).name
+        model = SpeechModel.of_folder(self.folder, option=self.option).name
         return SpeechLayerConfig(layer=self.layer, model=model, files=hugging_face_hash(self.folder))
 
     def open(self, device: str = "cpu") -> "SpeechLayer":

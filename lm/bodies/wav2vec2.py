@@ -41,8 +41,8 @@ from wordless.audio.padding import ConvolutionsByLength, inside
 from wordless.audio.speech_models import (
     MASK_EMBEDDING,
     PIECE_FRAMES,
-    Architecture,
     SpeechEncoder,
+    SpeechModel,
     compute_time_first,
     load_speech_encoder,
     normalise,
@@ -323,7 +323,7 @@ class SpeechNetwork(BodyNetwork):
 class Wav2vec2Body(Body):
     """The architecture of a speech model."""
 
-    architecture: Architecture
+    architecture: SpeechModel
     masking: MaskConfig = NO_MASKS
 
     name: ClassVar[str] = "wav2vec2"
@@ -332,11 +332,11 @@ class Wav2vec2Body(Body):
     @property
     def reading(self) -> BodyReading:
         """A frame needs all samples of its receptive field."""
-        described, rate = self.architecture.described, self.architecture.sample_rate
-        stride, field = described.convolutions.stride, described.convolutions.receptive_field
+        rate, convolutions = self.architecture.sample_rate, self.architecture.convolutions
+        stride, field = convolutions.stride, convolutions.receptive_field
         return BodyReading(
             sample_rate=rate,
-            dim=described.width,
+            dim=self.architecture.width,
             samples_per_state=stride,
             window=PIECE_FRAMES,
             inputs_per_state=stride,
@@ -360,7 +360,7 @@ def open_wav2vec2(options: Wav2vec2Options, run: Mapping[str, Path]) -> Source:
         folder = run.get("wav2vec2", Path(options.weights).expanduser())
         return speech_source(folder, masking=options.masking, change=change)
     config = transformers_config(options.model)
-    architecture = Architecture.of_config(config, sample_rate=options.sample_rate)
+    architecture = SpeechModel.of_config(config, sample_rate=options.sample_rate)
     body = Wav2vec2Body(architecture=architecture, masking=options.masking)
     return Source(body=body, weights=None, fingerprint="", change=change)
 
@@ -375,7 +375,7 @@ def speech_source(
 ) -> Source:
     """Describe the model of a local Hugging Face folder; ``key`` is its fingerprint, by default that of its files."""
     return Source(
-        body=Wav2vec2Body(architecture=Architecture.of_folder(folder, option=option), masking=masking),
+        body=Wav2vec2Body(architecture=SpeechModel.of_folder(folder, option=option), masking=masking),
         weights=folder,
         fingerprint=hugging_face_hash(folder)[:16] if key is None else key,
         option=option,

@@ -183,9 +183,9 @@ def choose_layer(tokenizer: TokenizerSettings, wav2vec2: Wav2vec2Settings) -> Ch
     layer = max(found.layers // 2, 1) if tokenizer.feature_layer is None else tokenizer.feature_layer
     if not 1 <= layer <= found.layers:
         raise InputError(
-            f"{LAYER} is {layer}, and the {found.name} model in {found.folder} has layers 1 to {found.layers}"
+            f"{LAYER} is {layer}, and the {found.name} model in {wav2vec2.folder} has layers 1 to {found.layers}"
         )
-    return ChosenLayer(folder=found.folder, layer=layer, width=found.width, option=OPTION)
+    return ChosenLayer(folder=wav2vec2.folder, layer=layer, width=found.width, option=OPTION)
 
 
 def _require_speech_layer(settings: RunSettings) -> None:
@@ -195,7 +195,7 @@ def _require_speech_layer(settings: RunSettings) -> None:
         return
     assert settings.speech_layer is not None, "other features are those of a speech model"
     found = settings.wav2vec2.described
-    found.require_rate(settings.audio.sample_rate, option=OPTION)
+    settings.wav2vec2.require_weights(settings.audio.sample_rate)
     if (step := own.patch.frames * hop) != (stride := found.convolutions.stride):
         whole = stride % hop == 0
         remedy = "" if whole else f"audio.hop_length={stride // 2} "

@@ -299,7 +299,7 @@ def speech(reading: ClipReading, pretrained: Source, settings: FinetuningSetting
     rate, body = reading.audio.sample_rate, cast(Wav2vec2Body, pretrained.body)
     return Network(
         reader=LayerReader(body=body, weights=pretrained.weights, **_read_by(reading)),
-        layers=body.architecture.described.layers,
+        layers=body.architecture.layers,
         sizes={"audio": {"sample_rate": rate}},
         inputs={**reading.sound, "weights": pretrained.fingerprint},
         stage="wav2vec2_finetuned",

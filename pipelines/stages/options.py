@@ -350,14 +350,19 @@ class Wav2vec2Settings(Options):
     def require_weights(self, sample_rate: int) -> None:
         """Refuse a folder of weights that cannot be read, or that are of another sample rate."""
         if self.weights is not None:
-            self.described.require_rate(sample_rate, option=OPTION)
+            self.described.require_rate(sample_rate, given=f"{OPTION}={self.folder}")
+
+    @property
+    def folder(self) -> Path:
+        """The folder of weights."""
+        return Path(self.weights or "").expanduser()
 
     @property
     def described(self) -> SpeechModel:
         """The description of the folder of weights."""
-        from wordless.audio.speech_models import describe_speech_model
+        from wordless.audio.speech_models import SpeechModel
 
-        return describe_speech_model(Path(self.weights or "").expanduser(), option=OPTION)
+        return SpeechModel.of_folder(self.folder, option=OPTION)
 
 
 STEPS, STEPS_FROM_SHIPPED = 300, 0  # vocoder.fit.steps=null; and for built-in voices from weights that ship

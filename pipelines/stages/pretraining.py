@@ -87,7 +87,7 @@ def speech_body(
     if settings.weights is not None:
         found = settings.described
         session.terminal.say(f"wav2vec2  {OPTION}: {found.name}, {found.layers} layers of {found.width} dimensions")
-        return speech_source(found.folder, option=OPTION), (), ()
+        return speech_source(settings.folder, option=OPTION), (), ()
     corpora = (reading.manifest, *unlabelled)
     own, *extra = (waveforms(session, each, rate) for each in corpora)
     trained = wav2vec2(session, [own, *extra], settings, sample_rate=rate)

@@ -3,8 +3,8 @@
 Baevski et al., "wav2vec 2.0", 2020 (arXiv:2006.11477); Hsu et al., "HuBERT", 2021 (arXiv:2106.07447); Chen et al.,
 "WavLM", 2021 (arXiv:2110.13900); Baevski et al., "data2vec", 2022 (arXiv:2202.03555).
 
-A folder is described by its JSON files alone. A model is an encoder: the states of its layers over time. These are the
-frames of its stack of strided convolutions over samples::
+A folder is described by its JSON files alone; its weights may lie in several files. A model is an encoder: the states
+of its layers over time. These are the frames of its stack of strided convolutions over samples::
 
     samples   |<- stride ->|            |            |            |
     frame 0   [  receptive field  ]
@@ -38,12 +38,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wordless.audio.options import Convolutions
+from wordless.audio.options import MAX_RATE, Convolutions
 from wordless.audio.padding import EQUAL_RATIO, inside, read_by_length, similar_ratio
 from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError, require, written
 from wordless.base.machine import copy_to
-from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, require_finite, whole
+from wordless.base.saved_models import (
+    CONFIG,
+    PREPROCESSOR,
+    WEIGHTS,
+    first_line,
+    hugging_face_files,
+    require_finite,
+    whole,
+)
 from wordless.base.values import read_json
 
 if TYPE_CHECKING:
@@ -52,78 +60,114 @@ if TYPE_CHECKING:
 NAMES = {"wav2vec2": "wav2vec 2.0", "hubert": "HuBERT", "wavlm": "WavLM", "data2vec-audio": "data2vec"}
 REMEDY = "give a local folder of a Hugging Face wav2vec 2.0, HuBERT, WavLM or data2vec-audio model"
 LEAST_BYTES = 8  # of weights for each layer and square of its width: four matrices of attention, in 16 bits
-MOST_LAYERS = 1000
-MOST_WIDTH = 100_000
+MOST = {  # of sizes in config.json; each position is a convolution in data2vec
+    "num_hidden_layers": 1000,
+    "hidden_size": 100_000,
+    "num_conv_pos_embeddings": 1000,
+}
+# No word of these decides what a network computes.
+LEFT_OUT = {"architectures", "transformers_version", "dtype", "torch_dtype", "id2label", "label2id"}
+# Nor do private names; and the code of the attention is never named by a file.
+NOT_TAKEN = ("_", "attn_implementation")
+# An encoder drops no whole layer, has no adapter, and always has an embedding of masked frames.
+CHANGES: dict[str, Any] = {"layerdrop": 0.0, "mask_feature_prob": 0.0, "mask_time_prob": 0.5, "add_adapter": False}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechModel:
-    """A self-supervised model of waveforms, as its folder describes it."""
+    """A self-supervised model of waveforms, by the values of the two JSON files of its folder."""
 
-    folder: Path
-    name: str  # such as HuBERT
-    sample_rate: int  # Hz, of its training
-    normalises: bool  # whether it takes samples of mean 0 and variance 1
-    layers: int
-    width: int  # dimensions of a state
-    convolutions: Convolutions
+    config: dict[str, object] = field(hash=False)  # of config.json
+    sample_rate: int = 16_000  # Hz, of its training
+    normalises: bool = True  # whether it takes samples of mean 0 and variance 1
 
-    def require_rate(self, sample_rate: int, *, option: str) -> None:
-        """Refuse a run at another sample rate; ``option`` names the folder."""
+    def __post_init__(self) -> None:
+        kind = str(self.config.get("model_type"))
+        require(kind in NAMES, "model_type", kind, f"choose one of {', '.join(NAMES)}")
+        sizes = {name: (getattr(self._sizes, name, 1), most) for name, most in MOST.items()}
+        for name, (value, most) in {**sizes, "sampling_rate": (self.sample_rate, MAX_RATE)}.items():
+            rule = f"it must be a whole number of 1 to {most}"
+            require(type(value) is int and 1 <= value <= most, name, written(value), rule)
+        for name in ("conv_kernel", "conv_stride"):
+            values = getattr(self._sizes, name)
+            rule = "it must be a list of whole numbers"
+            require(all(type(value) is int for value in values), name, written(values), rule)
+        _ = self.convolutions
+
+    @classmethod
+    def of_folder(cls, folder: Path, *, option: str) -> SpeechModel:
+        """Read the description of a local Hugging Face folder; ``option`` names the folder in messages.
+
+        Without a preprocessor_config.json, the rate is 16 kHz and samples are normalised, as transformers has it.
+
+        Raises:
+            InputError: the folder has no config.json, one of another kind of model, or no weights as safetensors.
+        """
+        given = f"{option}={folder}"
+        values = _values(folder / CONFIG, given)
+        inputs = _values(folder / PREPROCESSOR, given) if (folder / PREPROCESSOR).is_file() else {}
+        rate, normalises = cast(Any, inputs.get("sampling_rate", 16_000)), inputs.get("do_normalize", True) is not False
+        try:
+            found = cls.of_config(_transformers_config(values), sample_rate=rate, normalises=normalises)
+        except InputError as error:
+            raise InputError(f"{given} describes no model that can be read ({error}); {REMEDY}") from error
+        weights = [file for file in hugging_face_files(folder) if file.suffix == ".safetensors" and file.is_file()]
+        if not weights:
+            saved = "AutoModel.from_pretrained(FOLDER).save_pretrained(OTHER_FOLDER) of transformers"
+            problem = f"{given} holds no {WEIGHTS}, and pickled weights may run code"
+            raise InputError(problem, remedy=f"save the model by {saved}, or {REMEDY}")
+        size = sum(file.stat().st_size for file in weights)
+        if size < LEAST_BYTES * found.layers * found.width**2:
+            sizes = f"{found.layers} layers of {found.width} dimensions"
+            problem = f"{given} describes {sizes}, and {weights[0].name} has {size} bytes, which are too few"
+            raise InputError(f"{problem}; {REMEDY}")
+        return found
+
+    @classmethod
+    def of_config(cls, config: PretrainedConfig, *, sample_rate: int, normalises: bool = True) -> SpeechModel:
+        """Take the values of a config of `transformers`."""
+        return cls(config=_deciding(config.to_diff_dict()), sample_rate=sample_rate, normalises=normalises)
+
+    @cached_property
+    def _sizes(self) -> PretrainedConfig:
+        return _transformers_config(_deciding(self.config))
+
+    @property
+    def name(self) -> str:
+        """Such as HuBERT."""
+        return NAMES[str(self.config["model_type"])]
+
+    @property
+    def layers(self) -> int:
+        """Number of layers of the transformer."""
+        return int(self._sizes.num_hidden_layers)
+
+    @property
+    def width(self) -> int:
+        """Dimensions of a state."""
+        return int(self._sizes.hidden_size)
+
+    @property
+    def convolutions(self) -> Convolutions:
+        """The convolutions before the transformer."""
+        return Convolutions(kernels=tuple(self._sizes.conv_kernel), strides=tuple(self._sizes.conv_stride))
+
+    def require_rate(self, sample_rate: int, *, given: str) -> None:
+        """Refuse a run at another sample rate; ``given`` is the option of the folder, with its value."""
         if sample_rate != self.sample_rate:
             raise InputError(
-                f"{option}={self.folder} was trained at {self.sample_rate} Hz, and audio.sample_rate is {sample_rate}; "
+                f"{given} was trained at {self.sample_rate} Hz, and audio.sample_rate is {sample_rate}; "
                 f"set audio.sample_rate={self.sample_rate}, to which recordings are resampled"
             )
 
+    def create(self, *, seed: int) -> PreTrainedModel:
+        """Create a network with random weights that follow from the seed."""
+        from transformers import AutoModel
 
-def describe_speech_model(folder: Path, *, option: str) -> SpeechModel:
-    """Read and check the description of a model; ``option`` names the folder in messages.
-
-    Without a preprocessor_config.json, the rate is 16 kHz and samples are normalised, as transformers has it.
-
-    Raises:
-        InputError: the folder has no config.json, one of another kind of model, or no weights in one safetensors file.
-    """
-    given = f"{option}={folder}"
-    config = _values(folder / CONFIG, given)
-    kind = config.get("model_type")
-    if not isinstance(kind, str) or kind not in NAMES:
-        raise InputError(f"{given} holds a model of type {written(kind)}; give one of type {', '.join(NAMES)}")
-    if not (folder / WEIGHTS).is_file():
-        problem = f"{given} holds no {WEIGHTS}: pickled weights may run code, and weights in several files are not read"
-        saved = (
-            "AutoModel.from_pretrained(FOLDER).save_pretrained(OTHER_FOLDER, max_shard_size='100GB') of transformers"
-        )
-        raise InputError(problem, remedy=f"save the model by {saved}, or {REMEDY}")
-    size = (folder / WEIGHTS).stat().st_size
-    inputs = _values(folder / PREPROCESSOR, given) if (folder / PREPROCESSOR).is_file() else {}
-    try:
-        found = describe_values(config, inputs, folder=folder)
-    except InputError as error:
-        raise InputError(f"{given} holds a damaged description ({error}); {REMEDY}") from error
-    if size < LEAST_BYTES * found.layers * found.width**2:
-        problem = f"{given} describes {found.layers} layers of {found.width} dimensions, and {WEIGHTS} has {size} bytes"
-        raise InputError(f"{problem}, which are too few; {REMEDY}")
-    return found
-
-
-def describe_values(config: Mapping[str, object], inputs: Mapping[str, object], *, folder: Path) -> SpeechModel:
-    """Describe a model by the values of its config.json and of its preprocessor_config.json."""
-    kind = str(config.get("model_type"))
-    require(kind in NAMES, "model_type", kind, f"choose one of {', '.join(NAMES)}")
-    return SpeechModel(
-        folder=folder,
-        name=NAMES[kind],
-        sample_rate=_whole(inputs, "sampling_rate", 16_000, most=1_000_000),
-        normalises=inputs.get("do_normalize", True) is not False,
-        layers=_whole(config, "num_hidden_layers", 12, most=MOST_LAYERS),
-        width=_whole(config, "hidden_size", 768, most=MOST_WIDTH),
-        convolutions=Convolutions(
-            kernels=_list(config, "conv_kernel", (10, 3, 3, 3, 3, 2, 2)),
-            strides=_list(config, "conv_stride", (5, 2, 2, 2, 2, 2, 2)),
-        ),
-    )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            config = _transformers_config(_deciding(self.config))
+            return cast("PreTrainedModel", cast(Any, AutoModel).from_config(config, trust_remote_code=False))
 
 
 def _values(file: Path, given: str) -> dict[str, object]:
@@ -134,18 +178,20 @@ def _values(file: Path, given: str) -> dict[str, object]:
         raise InputError(f"{problem}; {REMEDY}: nothing is downloaded") from error
 
 
-def _whole(values: Mapping[str, object], name: str, otherwise: int, *, most: int) -> int:
-    value = values.get(name, otherwise)
-    if type(value) is not int or not 1 <= value <= most:
-        raise InputError(f"{name} is {written(value)}, and not a whole number of 1 to {most}")
-    return value
+def _transformers_config(values: Mapping[str, Any]) -> PretrainedConfig:
+    """Make the config of `transformers`, which adds defaults, from the values of a config.json."""
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.for_model(**values)
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        raise InputError(f"transformers refuses {CONFIG}: {first_line(error)}") from error
 
 
-def _list(values: Mapping[str, object], name: str, otherwise: tuple[int, ...]) -> tuple[int, ...]:
-    value = values.get(name, otherwise)
-    if not isinstance(value, list | tuple) or not all(type(each) is int for each in value):
-        raise InputError(f"{name} is {written(value)}, and not a list of whole numbers")
-    return tuple(value)
+def _deciding(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Select the values that decide what an encoder computes."""
+    values = {name: value for name, value in config.items() if name not in LEFT_OUT and not name.startswith(NOT_TAKEN)}
+    return values | CHANGES
 
 
 PIECE_FRAMES = 1500  # read at once: 30 seconds; a longer recording is read in equal pieces, which see only themselves
@@ -266,7 +312,7 @@ def normalise(samples: Tensor, lengths: Tensor) -> Tensor:
 def load_speech_encoder(
     folder: Path, *, option: str, device: str = "cpu", last_layer: int | None = None
 ) -> SpeechEncoder:
-    """Load the encoder of a folder that `describe_speech_model` accepts, in evaluation mode.
+    """Load the encoder of a folder that `SpeechModel.of_folder` accepts, in evaluation mode.
 
     ``option`` names the folder in messages. With ``last_layer``, layers far above it are left out, so that its states
     take less time and memory.
@@ -274,19 +320,16 @@ def load_speech_encoder(
     Raises:
         InputError: the files are damaged, or do not belong together.
     """
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoModel
 
-    described = describe_speech_model(folder, option=option)
+    described = SpeechModel.of_folder(folder, option=option)
     # One layer more is kept: some models normalise the states of their last layer, and of no other.
     layers = described.layers if last_layer is None else min(last_layer + 1, described.layers)
     with whole(Path(f"{option}={folder}"), "speech model", remedy=REMEDY), _quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # of an embedding of masked frames that the folder lacks
-        config = AutoConfig.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, **CHANGES, num_hidden_layers=layers
-        )
         model, found = AutoModel.from_pretrained(
             folder,
-            config=config,
+            config=_transformers_config(described.config | {"num_hidden_layers": layers}),
             dtype=torch.float32,
             local_files_only=True,
             trust_remote_code=False,
@@ -353,62 +396,3 @@ def _contiguous(activation: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
     """Make values contiguous in training on a GPU, where layer normalisation leaves them transposed."""
     (values,) = inputs
     return (values.contiguous() if values.requires_grad and values.is_cuda else values,)
-
-
-# No word of these decides what a network computes.
-LEFT_OUT = {"architectures", "transformers_version", "dtype", "torch_dtype", "id2label", "label2id"}
-# Nor do private names; and the code of the attention is never named by a file.
-NOT_TAKEN = ("_", "attn_implementation")
-# An encoder drops no whole layer, has no adapter, and always has an embedding of masked frames.
-CHANGES: dict[str, Any] = {"layerdrop": 0.0, "mask_feature_prob": 0.0, "mask_time_prob": 0.5, "add_adapter": False}
-MOST_POSITIONS = 1000  # a convolution each in data2vec
-
-
-@dataclass(frozen=True, kw_only=True)
-class Architecture:
-    """The values of the two JSON files of a speech model's folder."""
-
-    config: dict[str, object] = field(hash=False)  # of config.json
-    sample_rate: int = 16_000  # Hz
-    normalises: bool = True  # whether the model takes samples of mean 0 and variance 1
-
-    def __post_init__(self) -> None:
-        _ = self.described
-        positions = self.config.get("num_conv_pos_embeddings", 0)
-        fitting = type(positions) is int and 0 <= positions <= MOST_POSITIONS
-        require(fitting, "num_conv_pos_embeddings", positions, f"choose at most {MOST_POSITIONS}")
-
-    @classmethod
-    def of_folder(cls, folder: Path, *, option: str) -> Architecture:
-        """Read the architecture of a local Hugging Face folder; ``option`` names the folder in messages."""
-        from transformers import AutoConfig
-
-        found = describe_speech_model(folder, option=option)
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        return cls.of_config(config, sample_rate=found.sample_rate, normalises=found.normalises)
-
-    @classmethod
-    def of_config(cls, config: PretrainedConfig, *, sample_rate: int, normalises: bool = True) -> Architecture:
-        """Take the values of a config of `transformers`."""
-        return cls(config=_deciding(config.to_diff_dict()), sample_rate=sample_rate, normalises=normalises)
-
-    @cached_property
-    def described(self) -> SpeechModel:
-        """The sizes."""
-        inputs = {"sampling_rate": self.sample_rate, "do_normalize": self.normalises}
-        return describe_values(self.config, inputs, folder=Path())
-
-    def create(self, *, seed: int) -> PreTrainedModel:
-        """Create a network with random weights that follow from the seed."""
-        from transformers import AutoConfig, AutoModel
-
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            config = AutoConfig.for_model(**_deciding(self.config))
-            return cast("PreTrainedModel", cast(Any, AutoModel).from_config(config, trust_remote_code=False))
-
-
-def _deciding(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Select the values that decide what an encoder computes."""
-    values = {name: value for name, value in config.items() if name not in LEFT_OUT and not name.startswith(NOT_TAKEN)}
-    return values | CHANGES

@@ -28,6 +28,7 @@ from wordless.base.hub import fetch, hub_address, is_on_hub, short_address
 from wordless.base.values import find_object, list_hash, read_object
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+INDEX = f"{WEIGHTS}.index.json"  # names the file of each tensor where weights lie in several
 PREPROCESSOR = "preprocessor_config.json"  # beside them in a Hugging Face folder: how inputs are prepared
 MAX_REASON = 300  # characters
 # what PyTorch, safetensors and Python raise when a file is damaged, and what the machine may raise as well
@@ -222,7 +223,10 @@ def hugging_face_hash(folder: Path) -> str:
 
 def hugging_face_files(folder: Path) -> list[Path]:
     """Return the files that a model is read from in its Hugging Face folder, some of which may not be there."""
-    return [folder / name for name in (CONFIG, WEIGHTS, PREPROCESSOR)]
+    weights = [WEIGHTS]
+    if not (folder / WEIGHTS).is_file() and (folder / INDEX).is_file():
+        weights = [INDEX, *sorted(path.name for path in folder.glob("model-*.safetensors"))]
+    return [folder / name for name in (CONFIG, *weights, PREPROCESSOR)]
 
 
 def read_weights(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, Tensor]:

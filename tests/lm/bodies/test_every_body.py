@@ -21,7 +21,7 @@ from lm.finetuning import ClassificationOptions
 from tests.lm.tiny import TINY, codes_format
 from tests.wordless.audio.speech_models.checkpoints import KINDS
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.speech_models import Architecture
+from wordless.audio.speech_models import SpeechModel
 from wordless.base.errors import InputError
 
 AUDIO_TRANSFORMER = AudioTransformerConfig(
@@ -39,7 +39,7 @@ BODIES: dict[str, Body] = {
         for variant in VARIANTS
     },
     **{
-        kind: Wav2vec2Body(architecture=Architecture.of_config(sizes(), sample_rate=16_000))
+        kind: Wav2vec2Body(architecture=SpeechModel.of_config(sizes(), sample_rate=16_000))
         for kind, (_, sizes) in KINDS.items()
     },
 }

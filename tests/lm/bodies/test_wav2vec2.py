@@ -31,7 +31,7 @@ from lm.finetuning import ClassificationOptions, Wav2vec2Options
 from lm.heads import ClassificationTask
 from tests.lm.bodies.sounds import BATCHES, RATE, SMALL, TARGETS, tones
 from tests.wordless.audio.speech_models.checkpoints import KINDS, save_checkpoint
-from wordless.audio.speech_models import describe_speech_model, normalise
+from wordless.audio.speech_models import SpeechModel, normalise
 from wordless.base.errors import InputError
 
 FRAMES = np.array([40, 12, 25])
@@ -187,7 +187,7 @@ def test_a_saved_model_is_a_folder_of_transformers(tmp_path: Path) -> None:
     model = _model().eval()
     (batch, *_) = validation_batches(CLIPS, BATCHES, SMALL.convolutions, TARGETS)
     save_pretrained(model, tmp_path, sample_rate=RATE)
-    described = describe_speech_model(tmp_path, option="weights")
+    described = SpeechModel.of_folder(tmp_path, option="weights")
     assert (described.name, described.sample_rate, described.layers, described.width) == ("wav2vec 2.0", RATE, 2, 16)
     assert described.convolutions.stride == SMALL.convolutions.stride == 80
     again = MaskedPrediction(Wav2Vec2ForPreTraining.from_pretrained(tmp_path).eval())

@@ -10,9 +10,9 @@ import pytest
 import soundfile
 
 from lm.finetuned import FineTunedModel
-from pipelines.settings.inputs import recordings_of
 from pipelines.jobs.predict import predict_recordings
 from pipelines.predict import PredictConfig
+from pipelines.settings.inputs import recordings_of
 from tests.calling import predict, publish
 from tests.hub import serving, use_hub
 from tests.pipelines.finetuning.conftest import Finetuned, write_tone
