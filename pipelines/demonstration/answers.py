@@ -20,7 +20,6 @@ from lm.probing.fitted import FittedProbe
 from lm.probing.vectors import bags_of_codes
 from pipelines.jobs.generate import sample_name
 from pipelines.pages.charts import BLUE, MUTED, code_picture, draw_pictures, log_mel_pictures, sheet, styled, svg
-from pipelines.pages.sounds import embedded_waveform
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.store.stored_features import GPT, method_of_key, pooling_of, with_input
 from tokenizer.codes import Codes, SoftCodes, require_same_codebook
@@ -200,17 +199,15 @@ class DemoAnswers:
         with self._turn:
             return analyse(self.models, path, max_seconds=self.max_seconds)
 
-    def hear(self, analysis: Analysis, voice: str | None) -> Iterator[Markup]:
-        """Give the players of a sound and of its codes, again after each sound that is made."""
-        made = [player("Recording", analysis.waveform, "as the models read it: mono, at their sample rate")]
-        kinds = self.models.kinds
-        for place, kind in enumerate(kinds):
-            yield players(*made, *(player(each.heading) for each in kinds[place:]))
+    def hear(self, analysis: Analysis, voice: str | None) -> Iterator[list[Waveform]]:
+        """Give a sound as the models read it, and its codes as sound of each kind, again after each that is made."""
+        made = [analysis.waveform]
+        for kind in self.models.kinds:
+            yield made
             synthesis = self.models.synthesis(kind, group=group_of(voice) if kind.learned else None)
             with self._turn:
-                (sound,) = synthesis.sounds([analysis.codes.finest], [None], names=[SOUND])
-            made.append(player(kind.heading, sound, kind.explanation))
-        yield players(*made)
+                made = [*made, *synthesis.sounds([analysis.codes.finest], [None], names=[SOUND])]
+        yield made
 
     def continue_it(
         self,
@@ -222,8 +219,8 @@ class DemoAnswers:
         seed: int,
         kind: str,
         voice: str | None,
-    ) -> Iterator[tuple[str, Markup]]:
-        """Continue a sound piece by piece, with a line of progress; a player comes with the last line.
+    ) -> Iterator[tuple[str, Waveform | None]]:
+        """Continue a sound piece by piece, with a line of progress; the sound comes with the last line.
 
         Together the pieces are the sound of ``wordless generate`` with the same prompt and options. Codes at several
         rates are generated before the first piece, because finer codes follow from all coarser ones.
@@ -233,7 +230,7 @@ class DemoAnswers:
         sampling, models = CodeSampling(temperature=temperature, top_k=50), self.models  # as `wordless generate`
         model, own = models.language_model, BY_KEY[kind]
         assert model is not None, "a run without a language model offers no continuation"
-        yield "The GPT reads the prompt …", Markup()
+        yield "The GPT reads the prompt …", None
         with self._turn:
             prompt = prompt_of(analysis, after, models.tokenizer)
             codes = model.stream(prompt.codes, seconds=seconds, sampling=sampling, seed=seed)
@@ -242,12 +239,11 @@ class DemoAnswers:
         made: list[Waveform] = []
         for piece in self._in_turns(pieces):
             made.append(piece)
-            yield f"{sum(each.seconds for each in made):.1f} of {seconds:g} s are made …", Markup()
+            yield f"{sum(each.seconds for each in made):.1f} of {seconds:g} s are made …", None
         samples = np.concatenate([each.samples for each in made])
         more = Waveform(samples=samples, sample_rate=prompt.waveform.sample_rate)
         note = f"{prompt.waveform.seconds:.2f} s of the sound, then {more.seconds:.2f} s that the GPT continued"
-        whole = player("Sound and continuation", joined_sound(prompt.waveform, more), note)
-        yield "", players(whole)
+        yield note, joined_sound(prompt.waveform, more)
 
     def _in_turns(self, pieces: Iterable[T]) -> Iterator[T]:
         """Give what an iterator gives, and leave the models to other users while nobody waits for its next item."""
@@ -344,16 +340,3 @@ def prompt_of(analysis: Analysis, after: float, coder: Coder) -> Prompt:
 def group_of(voice: str | None) -> str | None:
     """Return the group of a choice of the page."""
     return None if voice in (None, AVERAGE) else voice
-
-
-def player(title: str, sound: Waveform | None = None, note: str = "is being made …") -> Markup:
-    """Write a player that holds its sound, in 16 bits; without a sound, its title and the note."""
-    audio = Markup()
-    if sound is not None:
-        source = embedded_waveform(replace(sound, samples=np.clip(sound.samples, -1, 1)))
-        audio = Markup('<audio controls src="{}" aria-label="{}"></audio>').format(source, title)
-    return Markup("<div><b>{}</b>{}<small>{}</small></div>").format(title, audio, note)
-
-
-def players(*each: Markup) -> Markup:
-    return Markup('<div class="players">{}</div>').format(Markup("").join(each))

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import gradio as gr
-from markupsafe import Markup
+import numpy as np
+from markupsafe import escape
 
 from lm.probing.fitted import ProbeDescription
 from pipelines.demonstration.answers import AVERAGE, MOST_SECONDS, Analysis, DemoAnswers
+from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 
-SCRIPT = Path(__file__).with_name("refuse.js")
 STYLE = """
 .chart { display: block; width: 100%; height: auto; }
 .chart text { font-family: inherit !important; }
@@ -19,72 +20,73 @@ STYLE = """
 @media (min-width: 900px) { .wide { display: block; } .narrow { display: none; } }
 :root { --ink: #1c1f23; --muted: #5a6068; --line: #dedbd3; --blue: #0067a5; --orange: #b84e00; --card: #ffffff; }
 .dark { --ink: #e8e6e1; --muted: #a5abb3; --line: #363c44; --blue: #62b5ee; --orange: #f0a04b; --card: #1c2025; }
-.players { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 17rem), 1fr)); gap: .75rem 1rem; }
-.players b { display: block; font-weight: 600; }
-.players small { display: block; color: var(--muted); min-height: 1.2em; }
-.players audio { display: block; width: 100%; height: 2.6rem; margin: .3rem 0; color-scheme: light; }
-.dark .players audio { color-scheme: dark; }
-.warning { background: #fff3d6; color: #1c1f23; border-radius: .5rem; padding: .5rem .8rem; }
-.dark .warning { background: #3a3015; color: #e8e6e1; }
-.quiet { color: var(--muted); }
 """
 # Of all events: nobody calls the page but its own script, and the sounds of so many users are made in turns.
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 8}
-EMPTY = "<p class=quiet>Record or drop a sound: its spectrogram, codes and surprise appear here.</p>"
+EMPTY = "Record or drop a sound: its spectrogram, codes and surprise appear here."
 NO_SOUND = "There is no sound to continue yet; record one, or drop a file."
+Played = tuple[int, Any]  # sample rate, and samples of 16 bits
 
 
 def create_page(answers: DemoAnswers, *, name: str, examples: list[tuple[str, Path]]) -> gr.Blocks:
-    """Build the page for what the models of a run can do; ``examples`` are names and files."""
+    """Build the page for what the models of a run can do; it opens with the first of ``examples``, names and files."""
     models = answers.models
     with gr.Blocks(title=f"Wordless: {name}", analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.Markdown(f"# Wordless\nThe models of `{name}`. Nothing leaves this machine.")
         analysis = gr.State(None)
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
+                names, files = [each for each, _ in examples], [str(file) for _, file in examples]
                 sources: list[Literal["upload", "microphone"]] = ["upload", "microphone"]
                 sound = gr.Audio(
-                    sources=sources, type="filepath", label="A sound", elem_id="sound", editable=False, buttons=[]
+                    *files[:1],
+                    sources=sources,
+                    type="filepath",
+                    label="A sound",
+                    elem_id="sound",
+                    editable=False,
+                    buttons=[],
                 )
-                problem = gr.HTML(elem_id="problem")
-                gr.HTML('<p id="refused" class="warning" role="alert" hidden></p>')
                 if examples:
-                    names, files = [each for each, _ in examples], [[str(file)] for _, file in examples]
                     gr.Examples(files, inputs=[sound], label="Test recordings of the run", example_labels=names)
-                gr.HTML(Markup("").join(map(quiet, models.missing)))
+                gr.Markdown("\n\n".join(models.missing))
                 label = []
                 if models.probe is not None:
                     label = [gr.Label(label="Predicted label", num_top_classes=5, elem_id="label")]
-                    gr.HTML(quiet(describe_probe(models.probe.description)))
+                    gr.Markdown(describe_probe(models.probe.description))
             with gr.Column(scale=5, min_width=320):
                 picture = gr.HTML(elem_id="drawing", value=EMPTY)
-                facts = gr.HTML(elem_id="facts")
+                facts = gr.Markdown(elem_id="facts")
                 codes = gr.Textbox(label="Codes", lines=2, max_lines=6, buttons=["copy"], elem_id="codes")
         gr.Markdown("## Hear it from its codes")
         voices = [AVERAGE, *models.groups]
         voice = gr.Dropdown(voices, value=AVERAGE, label="Voice of WaveNet", visible=len(voices) > 1, elem_id="voice")
-        sounds = gr.HTML(elem_id="sounds")
-        shown = [analysis, problem, picture, facts, codes, *label]
+        with gr.Row(elem_id="sounds"):
+            titles = ["Recording, as the models read it", *(kind.heading for kind in models.kinds)]
+            players = [gr.Audio(label=title, interactive=False, min_width=270) for title in titles]
+        gr.Markdown(" ".join(kind.explanation for kind in models.kinds))
+        shown = [analysis, picture, facts, codes, *label]
 
-        def show(path: str | None) -> Iterator[dict[Any, object]]:
-            """Show a sound as soon as it is there; a sound that cannot be used is a line that says why."""
-            yield {analysis: None}  # nothing more is made of the sound before
-            values: list[object] = [None, "", EMPTY, "", "", None]
+        def show(path: str | None) -> list[object]:
+            """Show a sound as soon as it is there."""
+            values: list[object] = [None, EMPTY, "", "", None]
             try:
                 if path:
                     found = answers.show(Path(path))
-                    about = Markup("<p>{}</p>").format(found.facts())
-                    values = [found, "", found.drawing, about, found.codes_text(), found.answers]
+                    values = [found, found.drawing, found.facts(), found.codes_text(), found.answers]
             except InputError as error:
-                values[1] = warning(str(error))
-            yield dict(zip(shown, values, strict=False))  # a page without a label has one output less
+                gr.Warning(escape(str(error)), duration=None)
+            return values[: len(shown)]  # a page without a label has one output less
 
-        def hear(current: Analysis | None, group: str) -> Iterator[Markup]:
-            yield from [Markup()] if current is None else answers.hear(current, group)
+        def hear(current: Analysis | None, group: str) -> Iterator[list[Played | None]]:
+            for made in [[]] if current is None else answers.hear(current, group):
+                yield [*map(played, made), *[None] * (len(players) - len(made))]
 
-        showing = sound.change(show, [sound], shown, trigger_mode="always_last", **PRIVATE)
+        # What is still being made of the sound before ends first.
+        changing = [sound.change, *([page.load] if examples else [])]
+        showing = gr.on(changing, show, [sound], shown, trigger_mode="always_last", **PRIVATE)
         running = [
-            event(hear, [analysis, voice], [sounds], show_progress="hidden", **PRIVATE)
+            event(hear, [analysis, voice], players, show_progress="hidden", **PRIVATE)
             for event in (showing.then, voice.change)
         ]
         if models.language_model is not None:
@@ -102,27 +104,28 @@ def create_page(answers: DemoAnswers, *, name: str, examples: list[tuple[str, Pa
             with gr.Row():
                 go_on = gr.Button("Continue", variant="primary", elem_id="continue")
                 stop = gr.Button("Stop", elem_id="stop")
-            status = gr.HTML(elem_id="status")
-            continued = gr.HTML(elem_id="continued")
+            status = gr.Markdown(elem_id="status")
+            continued = gr.Audio(label="Sound and continuation", interactive=False, elem_id="continued")
 
             def run(
                 current: Analysis | None, after: float, seconds: float, heat: float, seed: int, kind: str, voice: str
-            ) -> Iterator[tuple[Markup, Markup]]:
+            ) -> Iterator[tuple[str, Played | None]]:
                 """Continue the sound after a click, until it is as long as wanted or the user stops it."""
                 try:
                     if current is None:
                         raise InputError(NO_SOUND)
                     options = {"after": after, "seconds": seconds, "temperature": heat}
-                    views = answers.continue_it(current, **options, seed=int(seed or 0), kind=kind, voice=voice)
-                    for line, player in views:
-                        yield quiet(line), player
+                    pieces = answers.continue_it(current, **options, seed=int(seed or 0), kind=kind, voice=voice)
+                    for line, whole in pieces:
+                        yield line, whole and played(whole)
                 except InputError as error:
-                    yield warning(str(error)), Markup()
+                    gr.Warning(escape(str(error)), duration=None)
+                    yield "", None
 
-            def clear(current: Analysis | None) -> tuple[gr.Slider, str, str]:
+            def clear(current: Analysis | None) -> tuple[gr.Slider, str, None]:
                 """Clear the continuation of the sound before, and fit the slider to the new sound."""
                 longest = 1.0 if current is None else current.longest_prompt
-                return gr.Slider(maximum=longest, value=longest), "", ""
+                return gr.Slider(maximum=longest, value=longest), "", None
 
             inputs = [analysis, after, seconds, heat, seed, kind, voice]
             running.append(
@@ -134,13 +137,9 @@ def create_page(answers: DemoAnswers, *, name: str, examples: list[tuple[str, Pa
     return page
 
 
-def quiet(text: str) -> Markup:
-    return Markup("<p class=quiet>{}</p>").format(text)
-
-
-def warning(text: str) -> Markup:
-    """Write a line that a screen reader reads at once."""
-    return Markup('<p class="warning" role="alert">{}</p>').format(text)
+def played(sound: Waveform) -> Played:
+    """Return a sound for a player, in 16 bits; Gradio would make other samples as loud as possible."""
+    return sound.sample_rate, np.clip(np.rint(32768 * sound.samples), -32768, 32767).astype(np.int16)
 
 
 def describe_probe(about: ProbeDescription) -> str:

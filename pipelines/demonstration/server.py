@@ -42,7 +42,7 @@ def serve(settings: DemoConfig) -> None:
         from starlette.middleware import Middleware
 
         from pipelines.demonstration.answers import DemoAnswers, DemoModels
-        from pipelines.demonstration.page import SCRIPT, STYLE, create_page
+        from pipelines.demonstration.page import STYLE, create_page
 
         run, device = run_of(settings.model), str(choose_device(settings.device))
         models = DemoModels.of_folder(run, sampling=settings.sampling, device=device)
@@ -62,7 +62,6 @@ def serve(settings: DemoConfig) -> None:
             footer_links=[],
             max_file_size=LARGEST_FILE,
             css=STYLE,
-            head=f"<script>{SCRIPT.read_text(encoding='utf-8')}</script>",
             app_kwargs={"middleware": [Middleware(LocalRequestsOnly)]},
         )
         print(f"{url}  (Ctrl-C ends it)", flush=True)

@@ -1,7 +1,5 @@
 """From a sound to what the page shows and plays, without a browser."""
 
-import base64
-import io
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +32,7 @@ from tokenizer.encoder import quantised_vectors, soft_codes
 from tokenizer.options import Assignments
 from tokenizer.tokenizer import Tokenizer
 from vocoder.kinds import GRIFFIN_LIM, KINDS, WAVENET, Kind
+from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 
 LIMIT = 2.0  # seconds of a sound
@@ -87,16 +86,10 @@ def tone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def continued(answers: DemoAnswers, analysis: Analysis, **changes: object) -> list[tuple[str, str]]:
-    """Each line of progress, with the player that comes with the last one."""
+def continued(answers: DemoAnswers, analysis: Analysis, **changes: object) -> list[tuple[str, Waveform | None]]:
+    """Each line of progress, with the sound that comes with the last one."""
     asked: dict[str, object] = {"after": 9.0, "seconds": 1.5, "temperature": 0.9, "seed": 3, "kind": "wavenet"}
     return [*answers.continue_it(analysis, **{"voice": AVERAGE, **asked, **changes})]  # type: ignore[arg-type]
-
-
-def played_in(page: str) -> list[tuple[np.ndarray, int]]:
-    """The sounds of the players of a piece of a page, in 16 bits, with their rates."""
-    files = [base64.b64decode(data) for data in re.findall('data:audio/wav;base64,([^"]+)', page)]
-    return [soundfile.read(io.BytesIO(file), dtype="int16") for file in files]
 
 
 # Sound -> what is shown
@@ -147,17 +140,17 @@ def test_one_sound_is_drawn_at_a_time(tmp_path: Path, tone: Path, monkeypatch: p
     assert len({view.drawing for view in views}) == 1
 
 
-def test_players_hold_the_recording_and_each_kind_of_sound(answers: DemoAnswers, original: Path) -> None:
+def test_a_sound_is_heard_as_recorded_and_of_each_kind(answers: DemoAnswers, original: Path) -> None:
     analysis = answers.show(original)
-    pages = [*answers.hear(analysis, AVERAGE)]
-    assert [len(played_in(page)) for page in pages] == [*range(1, 2 + len(KINDS))]  # one more each time
-    (recording, rate), *decoded = played_in(pages[-1])
-    np.testing.assert_array_equal(recording, soundfile.read(original, dtype="int16")[0])
-    for kind, (samples, own) in zip(answers.models.kinds, decoded, strict=True):
-        (sound,) = answers.models.synthesis(kind).sounds([analysis.codes.finest], [None], names=["sound"])
-        assert own == rate == sound.sample_rate
-        assert np.abs(samples / 32768 - np.clip(sound.samples, -1, 1)).max() < 1e-4
-        assert samples.any()
+    heard = [*answers.hear(analysis, AVERAGE)]
+    assert [len(sounds) for sounds in heard] == [*range(1, 2 + len(KINDS))]  # one more each time
+    recording, *decoded = heard[-1]
+    np.testing.assert_array_equal(recording.samples, soundfile.read(original, dtype="float32")[0])
+    for kind, sound in zip(answers.models.kinds, decoded, strict=True):
+        (own,) = answers.models.synthesis(kind).sounds([analysis.codes.finest], [None], names=["sound"])
+        assert own.sample_rate == sound.sample_rate == recording.sample_rate
+        np.testing.assert_array_equal(own.samples, sound.samples)
+        assert sound.samples.any()
 
 
 @pytest.mark.parametrize(
@@ -192,9 +185,10 @@ def test_pieces_are_the_sound_that_generate_makes(answers: DemoAnswers, original
     analysis, models = answers.show(original), answers.models
     pages = continued(answers, analysis, kind=kind.key)
     assert (len(pages) > 3) == kind.learned  # its pieces are made while codes are generated
-    assert not any(player for _, player in pages[:-1])
-    ((whole, rate),) = played_in(pages[-1][1])
-    assert rate == analysis.waveform.sample_rate
+    assert [sound for _, sound in pages[:-1]] == [None] * (len(pages) - 1)
+    whole = pages[-1][1]
+    assert whole is not None
+    assert whole.sample_rate == analysis.waveform.sample_rate
 
     prompt = prompt_of(analysis, 9, models.tokenizer)
     assert models.language_model is not None
@@ -202,8 +196,7 @@ def test_pieces_are_the_sound_that_generate_makes(answers: DemoAnswers, original
     codes = models.language_model.generate_batch([prompt.codes], seconds=1.5, sampling=sampling, seed=3)
     (sound,) = models.synthesis(kind, seed=3).sounds(codes, [None], names=["sample_0.wav"], prompts=[prompt])
     start = len(prompt.waveform.samples)
-    assert len(whole) == start + len(sound.samples)
-    assert np.abs(whole[start:] / 32768 - np.clip(sound.samples, -1, 1)).max() < 1e-4
+    np.testing.assert_array_equal(whole.samples[start:], sound.samples)
 
 
 @pytest.mark.parametrize(
@@ -233,8 +226,8 @@ def test_a_run_with_a_tokenizer_alone_offers_what_codes_need(tmp_path: Path, ton
     analysis = answers.show(tone)
     assert (analysis.answers, analysis.surprise) == (None, None)
     assert analysis.facts().endswith("bits per second.")
-    *_, page = answers.hear(analysis, AVERAGE)
-    assert len(played_in(page)) == len(KINDS)
+    *_, heard = answers.hear(analysis, AVERAGE)
+    assert len(heard) == len(KINDS)
 
 
 def test_a_probe_of_states_names_no_label_without_a_language_model(tmp_path: Path, tone: Path) -> None:
@@ -283,5 +276,6 @@ def test_a_run_of_several_rates_is_shown_and_continued(tmp_path: Path, tone: Pat
     count = sum(each.values.size for each in analysis.codes.by_rate)
     assert len(analysis.surprise) == len(analysis.codes.finest.values)
     assert re.search(rf"\bGPT\b.* {analysis.surprise.sum() / count:.2f} bits per code\b.*\b3\.00\b", analysis.facts())
-    ((whole, rate),) = played_in(continued(answers, analysis, seconds=0.5)[-1][1])
-    assert len(whole) == round((analysis.longest_prompt + 0.5) * rate)
+    whole = continued(answers, analysis, seconds=0.5)[-1][1]
+    assert whole is not None
+    assert len(whole.samples) == round((analysis.longest_prompt + 0.5) * whole.sample_rate)

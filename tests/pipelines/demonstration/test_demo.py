@@ -1,7 +1,6 @@
-"""``wordless demo`` in a real browser: Chromium without a window."""
+"""``wordless demo``: the page as its script calls it, and in a real browser, Chromium without a window."""
 
 import asyncio
-import base64
 import io
 import json
 import re
@@ -13,21 +12,24 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+from uuid import uuid4
 
 import numpy as np
 import pytest
 import soundfile
 
+from pipelines.demonstration.answers import AVERAGE
 from pipelines.demonstration.server import LocalRequestsOnly, Message, Receive, Send
 from tests.calling import demo
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.demonstration.test_answers import options
 from tests.pipelines.tiny import sweep
 from tests.pipelines.tiny_chain import ROOT
+from vocoder.kinds import KINDS
 from wordless.base.errors import InputError
 
 PATIENCE = 120  # seconds until a page that shows nothing counts as broken
-PLAYERS = "#sounds audio"
 
 
 # Refusals
@@ -90,6 +92,56 @@ def test_requests_of_other_sites_are_refused(url: str) -> None:
     assert (status(place), status("rebound.example")) == (200, 403)
 
 
+class Page:
+    """A user of the page, who calls its functions as its script does."""
+
+    def __init__(self, url: str) -> None:
+        self.url, self.session = url.rstrip("/"), uuid4().hex
+        config = self.answer("/config")
+        self.values = {each["props"].get("elem_id"): each["props"].get("value") for each in config["components"]}
+        kinds = {each["id"]: each["type"] for each in config["components"]}
+        self.functions = {
+            tuple(kinds[output] for output in each["outputs"])[:2]: each["id"] for each in config["dependencies"]
+        }
+
+    def answer(self, path: str, data: object = None) -> Any:
+        body = None if data is None else json.dumps(data).encode()
+        return json.load(urlopen(Request(self.url + path, body, {"Content-Type": "application/json"})))
+
+    def call(self, outputs: tuple[str, str], *given: object) -> list[Any]:
+        """Call the function that fills these elements, and give all of them when it ends."""
+        asked = {"fn_index": self.functions[outputs], "data": given, "session_hash": self.session}
+        self.answer("/gradio_api/queue/join", asked)
+        for line in urlopen(f"{self.url}/gradio_api/queue/data?session_hash={self.session}"):
+            told = json.loads(line.removeprefix(b"data:")) if line.strip() else {}
+            if told.get("msg") == "process_completed":
+                return list(told["output"]["data"])
+        raise AssertionError("the page ends without an answer")
+
+    def sound(self, player: dict[str, str]) -> tuple[np.ndarray, int]:
+        with urlopen(player["url"]) as file:
+            return soundfile.read(io.BytesIO(file.read()), dtype="int16")  # type: ignore[no-any-return]  # untyped
+
+
+def test_the_sound_that_a_page_opens_with_is_shown_decoded_and_continued(url: str, finished_run: FinishedRun) -> None:
+    page, other = Page(url), Page(url)
+    original, rate = soundfile.read(finished_run.folder / "listening/0_original.wav", dtype="int16")
+    _, drawing, facts, codes, label = page.call(("state", "html"), page.values["sound"])
+    assert drawing.count("<svg") == 2
+    assert len(codes.split()) == -(-len(original) * 50 // rate)
+    assert f"{len(codes.split())} codes of 8" in facts
+    assert label["label"] in {each["label"] for each in label["confidences"]}
+    recording, *decoded = map(page.sound, page.call(("audio", "audio"), None, AVERAGE))
+    np.testing.assert_array_equal(recording[0], original)
+    assert len(decoded) == len(KINDS)
+    assert all(own == rate and len(samples) == len(original) and samples.any() for samples, own in decoded)
+    line, player = page.call(("markdown", "audio"), None, 0.2, 0.5, 0.9, 0, "wavenet", AVERAGE)
+    assert "0.50 s that the GPT continued" in line
+    whole, _ = page.sound(player)
+    np.testing.assert_array_equal(whole[: rate // 10], original[: rate // 10])
+    assert other.call(("markdown", "audio"), None, 0.2, 0.5, 0.9, 0, "wavenet", AVERAGE) == ["", None]  # no sound yet
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     pytest.importorskip("selenium", reason="needs pip install selenium")
@@ -129,48 +181,18 @@ def codes_in(browser: Any) -> str:
     return str(browser.execute_script("return document.querySelector('#codes textarea').value"))
 
 
-def sounds_in(browser: Any, selector: str) -> list[tuple[np.ndarray, int]]:
-    """Samples and rates of the players' sounds, as the browser has them."""
-    script = "return [...document.querySelectorAll(arguments[0])].map((player) => player.src)"
-    sources = browser.execute_script(script, selector)
-    return [soundfile.read(io.BytesIO(base64.b64decode(each.partition(",")[2]))) for each in sources]
-
-
-@pytest.fixture(scope="module")
-def tone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("uploaded") / "tone.wav"
-    soundfile.write(path, 0.5 * sweep(0.8, 16_000), 16_000)
-    return path
-
-
-def test_a_sound_is_shown_decoded_and_continued_beside_a_second_user(
-    browser: Any, url: str, tone: Path, finished_run: FinishedRun
+def test_a_page_opens_with_a_sound_of_the_run_and_shows_one_that_is_given(
+    browser: Any, url: str, tmp_path: Path
 ) -> None:
+    soundfile.write(tmp_path / "tone.wav", 0.5 * sweep(0.8, 16_000), 16_000)
     browser.get(url)
-    first = browser.current_window_handle
-    give(browser, tone)
     until(browser, lambda: all_of(browser, "#drawing svg"))
     own = until(browser, lambda: codes_in(browser))
-    assert len(own.split()) == 40  # 0.8 s at 50 codes per second
-    until(browser, lambda: len(all_of(browser, PLAYERS)) == 4)
-    sounds = sounds_in(browser, PLAYERS)
-    assert all(rate == 8000 and len(samples) == 6400 for samples, rate in sounds)
-    assert all(0.001 < np.sqrt((samples**2).mean()) < 1 for samples, _ in sounds)
-
+    give(browser, tmp_path / "tone.wav")
+    until(browser, lambda: codes_in(browser) not in ("", own))
+    assert len(codes_in(browser).split()) == 40  # 0.8 s at 50 codes per second
     all_of(browser, "#continue")[0].click()
-    browser.switch_to.new_window("window")  # a second user, while the first one waits
-    browser.get(url)
-    give(browser, finished_run.folder / "listening/0_original.wav")
-    until(browser, lambda: codes_in(browser))
-    assert codes_in(browser) != own
-    until(browser, lambda: len(all_of(browser, PLAYERS)) == 4)
-    browser.close()
-
-    browser.switch_to.window(first)
-    until(browser, lambda: all_of(browser, "#continued audio"))
-    ((whole, rate),) = sounds_in(browser, "#continued audio")
-    assert len(whole) == (0.8 + 3) * rate
-    assert codes_in(browser) == own
+    until(browser, lambda: "that the GPT continued" in all_of(browser, "#status")[0].text)
 
 
 def test_nothing_is_asked_of_another_machine(browser: Any, url: str) -> None:
