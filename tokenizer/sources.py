@@ -147,6 +147,11 @@ class ChosenLayer:
         model = SpeechModel.of_folder(self.folder, option=self.option).name
         return SpeechLayerConfig(layer=self.layer, model=model, files=hugging_face_hash(self.folder))
 
+    @property
+    def key(self) -> SpeechLayerConfig:
+        """What the states depend on."""
+        return self.config
+
     def open(self, device: str = "cpu") -> "SpeechLayer":
         """Load the model."""
         return SpeechLayer(self.config, self.folder, option=self.option).to(device)

@@ -52,9 +52,9 @@ def _make_codes(study: Study, settings: TokenizerSettings, number: int) -> None:
     if settings.start is not None:
         tokens = add(started_tokenizer(session, settings.start))
     else:
-        inputs = input_sample(session, manifest, audio, settings) if layer is None else None
-        if inputs is not None:
-            add(inputs)
+        inputs = None
+        if layer is None and settings.dynamic_ranges is not None:
+            inputs = add(input_sample(session, manifest, audio, settings))
         trained = add(autoencoder(session, sample, audio, settings, inputs, layer))
         tokens = add(codebook(session, sample, trained, audio, settings, layer, pitched))
     coded = add(codes(session, manifest, tokens))

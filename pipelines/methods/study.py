@@ -12,7 +12,7 @@ from pipelines.stages.features import ClipReading, CodedViews, CodesOfViews, Sof
 from pipelines.stages.language_model import unlabelled_prefix
 from pipelines.stages.probe import probe_task
 from pipelines.stages.stored_arrays import spectrograms
-from pipelines.stages.tokenizer import statistics_key
+from pipelines.stages.tokenizer import statistics_of
 from pipelines.store.session import Session, rate_prefix
 from pipelines.store.store import Entry
 from wordless.audio.recordings.manifest import Clips
@@ -85,12 +85,10 @@ class Study(ClipReading):
         """The layer of a speech model whose states are the columns of the sample; None: they are log-mel."""
         return self.settings.speech_layer if self.settings.tokenizer.start is None else None
 
-    @property
+    @cached_property
     def statistics(self) -> Entry:
-        """The sample, under the key of `statistics_key`, for networks of log-mel."""
-        seed, settings = self.settings.seed, self.settings.tokenizer.by_rate[-1]
-        key = statistics_key(self.manifest, self.audio, settings, self.layer, seed=seed)
-        return replace(self.entries["sample"], key=key)
+        """The sample, under a key of its statistics alone, for networks of log-mel."""
+        return statistics_of(self.entries["sample"])
 
     @cached_property
     def spectrograms(self) -> Entry:

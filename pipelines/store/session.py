@@ -25,6 +25,7 @@ from wordless.training.options import FitConfig
 
 J = TypeVar("J")
 R = TypeVar("R")
+S = TypeVar("S", bound="Session")
 CHECKPOINT = "fit.safetensors"
 
 
@@ -148,7 +149,7 @@ class Session:
 
         tell(entry) if self.plan is None else self.plan.when_made(entry, tell)
 
-    def alone(self) -> "Session":
+    def alone(self: S) -> S:
         """Return the same session without the other processes, for work that is too small to share."""
         return replace(self, gang=Gang(self.gang.device))
 

@@ -1,6 +1,5 @@
 """Methods that a run compares: AST, fine-tuned, with its own head, and untrained; and a method that was copied."""
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,10 @@ from pipelines.methods.study import Study
 from pipelines.methods.table import METHODS
 from pipelines.settings.run import run_settings
 from pipelines.stages.features import frame_features
-from pipelines.stages.options import TokenizerSettings
-from pipelines.stages.tokenizer import frame_sample, statistics_key
 from pipelines.store.store import Entry
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import silent_session
 from tests.pipelines.tiny_chain import composed
-from tokenizer.options import PatchConfig
-from wordless.audio.options import SpectrogramConfig
 from wordless.base.errors import InputError
 from wordless.training.fit import with_precision
 
@@ -79,17 +74,6 @@ def test_baselines_are_the_same_for_all_patches_and_seeds_of_their_sample(
     networks = ("spectrograms", "simclr", "supervised", "pitches")
     assert same == {*networks, *(f"{of}_features" for of in baselines), *(f"probed_{of}" for of in baselines)}
     assert all(second[name].reused for name in same)
-
-
-def test_the_sample_of_default_patches_has_the_key_of_its_statistics(finished_run: FinishedRun, tmp_path: Path) -> None:
-    manifest, audio = finished_run.manifest, SpectrogramConfig(sample_rate=8000)
-    for seed in (0, 1):
-        default = TokenizerSettings(seed=seed)
-        sample = frame_sample(silent_session(tmp_path), manifest, audio, default)
-        other = replace(default, patch=PatchConfig(frames=3), sample_patches=300, seed=7)
-        assert statistics_key(manifest, audio, other, None, seed=seed) == sample.key
-    few = replace(default, sample_hours=0.001)  # other clips, and so other statistics
-    assert statistics_key(manifest, audio, few, None, seed=1) != sample.key
 
 
 def _samples(samples: FloatArray) -> FloatArray:
