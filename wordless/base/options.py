@@ -19,7 +19,7 @@ from types import UnionType
 from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from wordless.base.errors import InputError, within
-from wordless.base.text import listed, nearest
+from wordless.base.text import suggestion
 
 T = TypeVar("T")
 
@@ -176,9 +176,7 @@ def require_in_range(name: str, value: object, meaning: Meaning, choices: tuple[
         elif isinstance(number, float) and not math.isfinite(number):
             raise InputError(option=name, value=value, rule="choose a finite number")
     if choices and (wrong := [each for each in values if each not in choices]):
-        near = nearest(str(wrong[0]), map(str, choices))
-        rule = f"did you mean {listed(near, 'or')}?" if near else f"choose {', '.join(map(str, choices))}"
-        raise InputError(option=name, value=value, rule=rule)
+        raise InputError(option=name, value=value, rule=suggestion(str(wrong[0]), map(str, choices)))
 
 
 @cache

@@ -8,9 +8,9 @@ parsed to plain values, or refused with one line that says what is wrong.
 import dataclasses
 import hashlib
 import json
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -23,7 +23,6 @@ T = TypeVar("T")
 
 MOST_INTEGER = 2**63 - 1  # the largest integer of NumPy, PyTorch and C
 MOST_NUMBER = 1e12  # largest float: seconds times samples per second still fits into 64 bits
-
 WORDS: dict[object, tuple[str, str]] = {  # type -> (its description, an example)
     bool: ("true or false", "true"),
     int: ("a whole number", "256"),
@@ -31,6 +30,8 @@ WORDS: dict[object, tuple[str, str]] = {  # type -> (its description, an example
     str: ("text", "name"),
     Path: ("a path", "folder/file"),
     NoneType: ("null", "null"),
+    list: ("a list", "[1,2]"),
+    dict: ("a group of options", "{name: value}"),
 }
 
 
@@ -113,11 +114,11 @@ def convert(kind: Any, value: object, *, option: str, default: object = None) ->
 
 
 def match_choice(choices: tuple[object, ...], value: object, *, option: str) -> object:
-    """Return the choice of a ``Literal`` that equals the value; 1 and true are different choices."""
+    """Return the choice that equals the value; 1 and true are different choices."""
     for choice in choices:
         if type(choice) is type(value) and choice == value:
             return choice
-    raise InputError(option=option, value=value, rule=f"it must be one of its choices: {', '.join(map(str, choices))}")
+    raise InputError(option=option, value=value, rule=suggestion(str(value), map(str, choices)))
 
 
 def _union(kinds: tuple[Any, ...], value: object, option: str, default: object) -> object:
@@ -130,24 +131,17 @@ def _union(kinds: tuple[Any, ...], value: object, option: str, default: object) 
     others = [kind for kind in kinds if kind is not NoneType]
     if len(others) == 1 and others[0] not in WORDS and get_origin(others[0]) is not Literal:  # it has parts
         return convert(others[0], value, option=option, default=default)
-    if float in others:
-        _require_moderate(value, option)
     for kind in others:
-        try:
+        with suppress(InputError):
             return convert(kind, value, option=option)
-        except InputError:
-            continue
-    wanted = listed([describe_type(kind) for kind in kinds], "or")
-    raise InputError(option=option, value=value, rule=f"it is {kind_of(value)}, and must be {wanted}")
+    raise _other_type(listed([describe_type(kind) for kind in kinds], "or"), value, option)
 
 
-def _plain(kind: Any, value: object, option: str) -> object:
+def _plain(kind: Any, value: Any, option: str) -> object:
     """Convert a value without parts: bool, int, float, str, Path, None; ``object`` and ``Any`` take every value."""
-    if kind in (Any, object):
-        return value
-    if kind is float:
-        _require_moderate(value, option)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind is float and type(value) in (int, float):
+        if not abs(value) <= MOST_NUMBER:  # NaN, too
+            raise InputError(option=option, value=value, rule=f"it must be a number within ±{MOST_NUMBER:g}")
         return float(value)
     if kind is Path and isinstance(value, str) and value:
         try:
@@ -155,40 +149,20 @@ def _plain(kind: Any, value: object, option: str) -> object:
         except RuntimeError as error:
             rule = f"it names no home folder ({error}): write the path in full"
             raise InputError(option=option, value=value, rule=rule) from error
-    if type(value) is kind and not (isinstance(value, float) and math.isnan(value)):
+    if kind in (Any, object) or type(value) is kind:
         return value
-    match value:  # an assignment of the right type, with the intended value if it is clear
-        case float() if kind is int and value.is_integer() and abs(value) <= MOST_INTEGER:
-            remedy = f"`{option}`={int(value)}"
-        case str() if kind in (int, float) and value.replace(".", "", 1).isdigit():
-            remedy = f"`{option}`={value}, without quotes"
+    example = WORDS.get(kind, ("", "..."))[1]
+    match value:  # the intended value if it is clear
+        case float() | str() if kind in (int, float) and (digits := str(value).removesuffix(".0")).isdigit():
+            example = digits
         case bool() | int() | float() if kind is str:
-            remedy = f"""`{option}`="'{written(value)}'\""""
-        case _:
-            remedy = f"such as `{option}`={WORDS.get(kind, ('', '...'))[1]}"
-    rule = f"it is {kind_of(value)}, and must be {describe_type(kind)}"
-    raise InputError(option=option, value=value, rule=rule, remedy=remedy)
+            example = f"""\"'{written(value)}'\""""
+    raise _other_type(describe_type(kind), value, option, f"such as `{option}`={example}")
 
 
-def _require_moderate(value: object, option: str) -> None:
-    """Refuse a number that is infinite or beyond `MOST_NUMBER`."""
-    if isinstance(value, int | float) and abs(value) > MOST_NUMBER:
-        raise InputError(option=option, value=value, rule=f"it is too large: it must lie within ±{MOST_NUMBER:g}")
-
-
-def kind_of(value: object) -> str:
-    """Describe a plain value in words."""
-    match value:
-        case "":
-            return "empty"
-        case float() if math.isnan(value):
-            return "not a number"
-        case Mapping():
-            return "a group of options"
-        case list() | tuple():
-            return "a list"
-        case _:
-            return describe_type(type(value))
+def _other_type(wanted: str, value: object, option: str, remedy: str = "") -> InputError:
+    rule = f"it is {describe_type(type(value))}, and must be {wanted}"
+    return InputError(option=option, value=value, rule=rule, remedy=remedy)
 
 
 def describe_type(kind: Any) -> str:
