@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from multiprocessing import active_children, current_process, get_context, parent_process
 from pathlib import Path
 from threading import Thread
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 
 from wordless.base.errors import InputError, within
 from wordless.base.machine import cores, is_under_torchrun, one_thread, use_threads
@@ -88,30 +88,19 @@ def _watch(parent: int) -> None:
     os._exit(1)  # no cleanup: it could wait for other processes that are gone
 
 
-K = TypeVar("K")
 T = TypeVar("T")
 R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
 
 RESUME = "nothing finished is lost: go on with the same command and"  # and an option that needs less memory
 TASKS_PER_WORKER = 4  # at least, so that no worker waits long for the last one
-
-
-class Task(Protocol[R_co]):
-    """Some clips that a worker computes: a future of this machine, or one of Ray."""
-
-    def result(self) -> Sequence[R_co]:
-        """Wait for the results of the clips, in order."""
-
-    def cancel(self) -> object:
-        """Give up the task if no worker has begun it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
     """Workers that compute tasks."""
 
-    submit: Callable[[Callable[[Any], Any], Sequence[Any]], Task[Any]]  # lets a worker compute a function of each job
+    # lets a worker compute a function of each job; the task has `result`, their list, and `cancel`
+    submit: Callable[[Callable[[Any], Any], Sequence[Any]], Any]
     workers: int = 1  # tasks that are computed at the same time
     ahead: int = 1  # tasks of which no result has been taken, at most
     most_clips: int = 1  # of a task
@@ -142,7 +131,7 @@ def in_order(
     """
     clips = max(min(len(jobs) // (TASKS_PER_WORKER * pool.workers), pool.most_clips), 1)
     ahead = min(pool.ahead, 2 * pool.workers) if large else pool.ahead
-    waiting: deque[Task[R]] = deque()
+    waiting = deque[Any]()
     try:
         for start in range(0, len(jobs), clips):
             waiting.append(pool.submit(work, jobs[start : start + clips]))
@@ -159,10 +148,13 @@ def in_order(
 
 
 @contextmanager
-def open_pool(engine: EngineConfig, workers: int, *, shared: Sequence[Path] = (), gpu: bool = False) -> Iterator[Pool]:
+def open_pool(
+    engine: EngineConfig, workers: int, *, shared: Sequence[Path] = (), gpu: bool = False, threads: bool = False
+) -> Iterator[Pool]:
     """Start the workers of an engine. ``shared`` are files and folders that each must see, also on other machines.
 
-    With ``gpu``, each task of Ray has a GPU; processes of one machine share theirs.
+    With ``gpu``, each task of Ray has a GPU; processes of one machine share theirs. ``threads`` are enough for
+    functions that release Python's lock and read no models; their numbers of threads stay as they are.
 
     Raises:
         InputError: the Ray cluster cannot be reached.
@@ -173,26 +165,18 @@ def open_pool(engine: EngineConfig, workers: int, *, shared: Sequence[Path] = ()
         with within("engine"):
             pool = ray_pool(engine.address, workers, shared=shared, gpu=gpu)
         yield pool
+    elif threads:
+        executor, workers = ThreadPoolExecutor(max(workers, 1)), max(workers, 1)
+        submit = lambda work, jobs: executor.submit(lambda: [work(job) for job in jobs])  # noqa: E731
+        try:
+            yield Pool(submit=submit, workers=workers, ahead=16 * workers)
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
     elif workers <= 1:
         yield THIS_PROCESS
     else:
-        with _spawn(workers, end_with_parent, killed_at=KeyboardInterrupt) as submit:
-            yield Pool(submit=partial(submit, compute), workers=workers, ahead=16 * workers, most_clips=8)
-
-
-@contextmanager
-def open_threads(engine: EngineConfig, workers: int, *, shared: Sequence[Path] = ()) -> Iterator[Pool]:
-    """Start workers for functions that release Python's lock and read no models: threads, or tasks of Ray."""
-    if engine.name == "ray":
-        with open_pool(engine, workers, shared=shared) as pool:
-            yield pool
-        return
-    threads = ThreadPoolExecutor(max(workers, 1))
-    try:  # the numbers of threads stay as they are
-        submit = lambda work, jobs: threads.submit(lambda: [work(job) for job in jobs])  # noqa: E731
-        yield Pool(submit=submit, workers=max(workers, 1), ahead=16 * max(workers, 1))
-    finally:
-        threads.shutdown(wait=False, cancel_futures=True)
+        with _spawn(workers, end_with_parent, killed_at=KeyboardInterrupt) as start:
+            yield Pool(submit=partial(start, compute), workers=workers, ahead=16 * workers, most_clips=8)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from wordless.base.errors import InputError
 from wordless.base.machine import cores
-from wordless.base.pools import Pool, Task, compute
+from wordless.base.pools import Pool, compute
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -39,7 +39,7 @@ def ray_pool(address: str | None, workers: int, *, shared: Sequence[Path], gpu: 
         raise InputError(option="name", value="ray", rule=rule)
     remote = ray.remote(num_cpus=1, num_gpus=1 if gpu else 0, max_retries=ATTEMPTS - 1)(_compute)
 
-    def submit(work: Callable[[T], R], jobs: Sequence[T]) -> Task[R]:
+    def submit(work: Callable[[T], R], jobs: Sequence[T]) -> _RayTask[R]:
         return _RayTask(remote.remote(work, jobs, here, Path.cwd()))
 
     used = min(workers or there, there)

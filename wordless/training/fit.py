@@ -33,7 +33,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from wordless.base.errors import InputError
 from wordless.base.files import aside, remove
-from wordless.base.machine import Batch, keep_freed_memory, multiplies_bf16
+from wordless.base.machine import Batch, multiplies_bf16
 from wordless.base.options import updated
 from wordless.base.progress import Progress
 from wordless.training.gangs import Gang
@@ -416,7 +416,7 @@ def fit(
     if training.curve:
         resumed(training.curve)
     progress.resume_at(training.step)
-    with keep_freed_memory(), fast_products(gang.device):
+    with fast_products(gang.device):
         steps = Steps(training, gang.wrap(model), batches, chosen_loss(loss, config, gang.device), gang)
         saved = time.monotonic()
         started = saved - training.seconds

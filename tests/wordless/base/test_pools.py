@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.calling import ROOT
 from wordless.base.errors import InputError
 from wordless.base.machine import cores
-from wordless.base.pools import LOCAL, THIS_PROCESS, EngineConfig, in_order, open_pool, open_processes, open_threads
+from wordless.base.pools import LOCAL, THIS_PROCESS, EngineConfig, in_order, open_pool, open_processes
 
 
 def negative(number: int) -> int:
@@ -33,7 +33,7 @@ def threads(_: int) -> int:
 
 @given(jobs=st.integers(0, 100), workers=st.integers(1, 4))
 def test_results_come_in_the_order_of_the_jobs(jobs: int, workers: int) -> None:
-    with open_threads(LOCAL, workers) as pool:
+    with open_pool(LOCAL, workers, threads=True) as pool:
         numbers = range(10, 10 + jobs)
         assert list(in_order(negative, numbers, pool)) == [-number for number in numbers]
 
@@ -129,7 +129,7 @@ def test_an_address_is_a_host_and_a_port(address: str | None) -> None:
 
 def test_only_so_many_tasks_are_handed_out_before_a_result_is_taken() -> None:
     begun: list[int] = []
-    with open_threads(LOCAL, 2) as pool:
+    with open_pool(LOCAL, 2, threads=True) as pool:
         results = in_order(begun.append, range(1000), pool)
         next(results)
         time.sleep(0.1)

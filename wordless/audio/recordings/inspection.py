@@ -47,7 +47,7 @@ from wordless.audio.waveform import Part, equal_blocks, unusable_peak
 from wordless.base.errors import InputError
 from wordless.base.files import NO_PERMISSION, file_hash
 from wordless.base.options import Options, option
-from wordless.base.pools import LOCAL, THIS_PROCESS, EngineConfig, in_order, open_threads
+from wordless.base.pools import LOCAL, THIS_PROCESS, EngineConfig, in_order, open_pool
 
 # Version of a measurement's meaning; the cache ignores other versions.
 _VERSION = 10
@@ -219,7 +219,7 @@ def inspect(
     keys = [file_key(root / path, channel) for path in paths]
     missing = [path for path, key in zip(paths, keys, strict=True) if key not in earlier]
     shared = [root, *(root / path for path in missing[:1])]
-    with open_threads(engine, workers, shared=shared) if missing else nullcontext(THIS_PROCESS) as pool:
+    with open_pool(engine, workers, shared=shared, threads=True) if missing else nullcontext(THIS_PROCESS) as pool:
         made = in_order(partial(measure, root, channel=channel), missing, pool)
         for done, (path, key) in enumerate(zip(paths, keys, strict=True), start=1):
             found = earlier.get(key) or next(made)
