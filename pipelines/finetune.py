@@ -18,7 +18,7 @@ from lm.options import ProbeConfig
 from pipelines.commandline.choices import require_recordings
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.inputs import MODEL
-from pipelines.settings.parallel import MAX_THREADS, require_equal_share
+from pipelines.settings.parallel import MAX_THREADS
 from pipelines.settings.run import TRACKING, CorpusCommand, own_options
 from pipelines.store.run_folder import require_output
 from pipelines.tracking.tracking import require_trackers
@@ -99,7 +99,6 @@ class FinetuneConfig(CorpusCommand):
         require_output(self.model, self.output, example="output=FOLDER")
         rule = "the probe is compared with a network whose weights the validation clips choose: leave it at validation"
         require(self.probe.choose_by == "validation", "probe.choose_by", self.probe.choose_by, rule)
-        require_equal_share("body.batches", self.body.batches.batch_size, accumulation=self.body.fit.accumulation)
         wanted, corpus = self.head.label_type, self.corpus
         if corpus.label_type not in ("class", wanted):
             raise InputError(

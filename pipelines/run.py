@@ -6,8 +6,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from pipelines.chain.sweep import going_on
 from pipelines.commandline.command import start
-from pipelines.commandline.composition import require_values
-from pipelines.commandline.options import index
+from pipelines.commandline.options import index, require_values
 from pipelines.commandline.run_folders import logged
 
 

@@ -1,7 +1,11 @@
 """Values of a composed config that follow from other options, and the refusal of missing recordings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import replace
+from functools import reduce
+from operator import getitem
+from typing import Any
 
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
 from wordless.audio.recordings.embedded import PATTERN, VOICES, VOICES_OF_SENTENCES, fill_in
@@ -19,54 +23,39 @@ STAGES = ("tokenizer", "lm", "probe", "vocoder", "report")  # of a run that name
 CHOICES = (("lm.fit.lr", 2e-3, 1e-3), ("listening.judge", "codes", "probe"), ("listening.clips", 4, 6))
 
 
-def with_choices(config: Mapping[str, object]) -> dict[str, object]:
-    """Return the config with values in place of null, where other options decide them.
+def with_choices(config: Mapping[str, object]) -> dict[str, Any]:
+    """Return a copy of the config with values in place of null, where other options decide them.
 
     They are those of `embedded`, `stages` and `CHOICES`. With the built-in sentences the language model is also tested
     by their word order, if there are voices left that can speak the test.
     """
-    values, corpus = dict(config), config.get("corpus")
-    alone, voices = isinstance(corpus, Mapping) and is_embedded(corpus), VOICES_OF_SENTENCES
-    match values:
-        case {"zerospeech": {"voices": int(unheard)}} if 1 <= unheard < len(VOICES):
-            voices = min(voices, len(VOICES) - unheard)
-    if isinstance(embedded := values.get("embedded"), Mapping):
-        values["embedded"] = embedded = fill_in(embedded, alone=alone, voices=voices)
-        alone = alone and isinstance(count := embedded.get("sentences"), int) and count > 0
-    else:
-        alone = False
-    for option, of_sentences, of_others in CHOICES:
-        values = _with_value(values, option.split("."), of_sentences if alone else of_others)
-    if "stages" in values and values["stages"] is None:
-        values["stages"] = [*STAGES]
-        match values:
-            case {"zerospeech": Mapping(), "tokenizer": {"rates": None}} if alone and without_test(values) is None:
-                values["stages"] = [*STAGES[:-1], "zerospeech", STAGES[-1]]
+    values: dict[str, Any] = deepcopy(dict(config))
+    alone, unheard = is_embedded(values["corpus"]), values["zerospeech"]["voices"] if "zerospeech" in values else 0
+    voices = min(VOICES_OF_SENTENCES, len(VOICES) - unheard) if unheard < len(VOICES) else VOICES_OF_SENTENCES
+    values["embedded"] = fill_in(values["embedded"], alone=alone, voices=voices)
+    if "stages" not in values:  # of another command than run
+        return values
+    of_sentences = alone and values["embedded"]["sentences"] > 0
+    for option, with_sentences, with_others in CHOICES:
+        *places, last = option.split(".")
+        group = reduce(getitem, places, values)
+        if group[last] is None:
+            group[last] = with_sentences if of_sentences else with_others
+    if values["stages"] is None:
+        tested = of_sentences and values["tokenizer"]["rates"] is None and without_test(values) is None
+        values["stages"] = [*STAGES[:-1], "zerospeech", STAGES[-1]] if tested else [*STAGES]
     return values
 
 
-def without_test(values: Mapping[str, object]) -> str | None:
+def without_test(values: Mapping[str, Any]) -> str | None:
     """Say why too few voices are left to test a GPT of one rate by word order; None if they suffice."""
-    match values:
-        case {
-            "embedded": {"voices": int(voices), "sentences": int(sentences)},
-            "zerospeech": {"voices": int(unheard)},
-            "tokenizer": {"rates": None},
-        } if sentences > 0 and max(voices - 1, unheard) < (every := len(VOICES)) < voices + unheard:
-            # other numbers are refused with their range
-            return f"embedded.voices={voices} leaves {every - voices} of {every}, zerospeech.voices is {unheard}"
+    embedded, unheard, every = values["embedded"], values["zerospeech"]["voices"], len(VOICES)
+    voices = embedded["voices"]
+    if not embedded["sentences"] or values["tokenizer"]["rates"] is not None:
+        return None
+    if max(voices - 1, unheard) < every < voices + unheard:  # other numbers are refused with their range
+        return f"embedded.voices={voices} leaves {every - voices} of {every}, zerospeech.voices is {unheard}"
     return None
-
-
-def _with_value(values: Mapping[str, object], names: Sequence[str], value: object) -> dict[str, object]:
-    """Return the values with ``value`` where the option of these names is null."""
-    first, *rest = names
-    inner, found = values.get(first, value), dict(values)
-    if rest and isinstance(inner, Mapping):
-        found[first] = _with_value(inner, rest, value)
-    elif not rest and inner is None:
-        found[first] = value
-    return found
 
 
 def is_embedded(corpus: Mapping[object, object]) -> bool:
@@ -78,34 +67,32 @@ EMBEDDED = "<embedded corpus>"  # stands for the root, which is known after the 
 EMBEDDED_SOURCE = "embedded"  # in `unlabelled`, for the embedded corpus
 
 
-def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
+def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, Any]:
     """Return the config, with the embedded corpus if no recordings are named.
 
     Options for the user's own recordings are refused without their place, and so are two places.
     """
     config = with_choices(config)
-    corpus = config.get("corpus")
-    if isinstance(corpus, Mapping):  # a data set is unpacked into a folder with a table
-        listed, packed = ([name for name in names if corpus.get(name)] for names in (LISTED, PACKED))
-        if listed and packed:
-            first, second = (f"corpus.{name}={corpus[name]}" for name in (packed[0], listed[0]))
-            raise InputError(f"{first} has its own recordings, and {second} names others; leave one of them out")
-    if isinstance(corpus, Mapping) and is_embedded(corpus):
+    corpus = config["corpus"]
+    listed, packed = ([name for name in names if corpus.get(name)] for names in (LISTED, PACKED))
+    if listed and packed:  # a data set is unpacked into a folder with a table
+        first, second = (f"corpus.{name}={corpus[name]}" for name in (packed[0], listed[0]))
+        raise InputError(f"{first} has its own recordings, and {second} names others; leave one of them out")
+    if is_embedded(corpus):
         for name, plain in (("pattern", None), ("labels", "folder")):
             if corpus.get(name, plain) != plain:
                 raise InputError(
                     f"corpus.{name}={corpus[name]}, but neither corpus.root nor corpus.table says where the recordings "
                     f"are: add corpus.root=PATH; the built-in corpus takes no corpus.{name}"
                 )
-        columns = corpus.get("columns")
-        for name, column in columns.items() if isinstance(columns, Mapping) else ():
+        for name, column in corpus.get("columns", {}).items():
             if column is not None:
                 raise InputError(
                     f"corpus.columns.{name}={column}, but there is no corpus.table, corpus.dataset or corpus.shards: "
                     "name one of them, or leave the column out"
                 )
-        return {**config, "corpus": {**corpus, "root": EMBEDDED, "pattern": PATTERN, "labels": "pattern"}}
-    return dict(config)
+        corpus.update(root=EMBEDDED, pattern=PATTERN, labels="pattern")
+    return config
 
 
 def require_recordings(config: Mapping[str, object]) -> None:
@@ -117,10 +104,7 @@ def require_recordings(config: Mapping[str, object]) -> None:
     Raises:
         InputError: the options of the corpus contradict each other, or `find_recordings` finds no recordings.
     """
-    corpus = with_embedded_corpus(config).get("corpus")
-    if not isinstance(corpus, Mapping):
-        return
-    options = build(CorpusConfig, corpus, name="corpus")
+    options = build(CorpusConfig, with_embedded_corpus(config)["corpus"], name="corpus")
     if options.is_packed or options.root == EMBEDDED:
         return
     compare = config.get("compare")

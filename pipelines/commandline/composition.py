@@ -1,8 +1,8 @@
 """The config of a command for Hydra: defaults of options, presets of ``conf/``, and errors in one line."""
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import cast, get_args, get_origin
+from collections.abc import Sequence
+from typing import cast
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -13,9 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.options import HYDRA, TIME, Index, index, nested
 from wordless.base.errors import InputError
-from wordless.base.options import choices_of, require_in_range
 from wordless.base.text import suggestion
-from wordless.base.values import convert, leaves
 
 QUIET = [{"override hydra/job_logging": "none"}, {"override hydra/hydra_logging": "none"}]
 NO_FOLDER = {"output_subdir": None, "run": {"dir": "."}}
@@ -69,17 +67,6 @@ def resolved(config: DictConfig) -> dict[str, object]:
         return plain(config, resolve=True)
     except OmegaConfBaseException as error:
         raise InputError(f"{error.full_key}: {first_line(error)}; check what stands between ${{ and }}") from error
-
-
-def require_values(config: Mapping[str, object], known: Index) -> None:
-    """Refuse values of another type and out of range: the imports of a command take seconds, and this check none."""
-    for name, value in leaves(config):
-        option = known.options.get(name)
-        if option is not None and option.meaning is not None and value is not None:
-            kinds = (option.kind, *get_args(option.kind))
-            single = isinstance(value, str) and any(get_origin(kind) is tuple for kind in kinds)  # needs no brackets
-            built = convert(option.kind, [value] if single else value, option=name)
-            require_in_range(name, built, option.meaning, option.meaning.choices or choices_of(option.kind))
 
 
 def explain(error: Exception, known: Index) -> InputError:

@@ -17,9 +17,10 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import conf
 from pipelines.commandline.commands import COMMANDS
-from wordless.base.errors import written
-from wordless.base.options import MEANING, REQUIRED, Meaning, choices_of
+from wordless.base.errors import InputError, written
+from wordless.base.options import MEANING, REQUIRED, Meaning, choices_of, require_in_range
 from wordless.base.seeds import MAX_SEED
+from wordless.base.values import convert
 
 FOLDER = Path(str(conf.__file__)).parent
 DEFAULT_PRESET = "The defaults."
@@ -203,6 +204,26 @@ def _names(kind: object) -> Iterator[object]:
     """Give the values of a type that have names; it may take others, too."""
     for each in get_args(kind):
         yield from (each,) if get_origin(kind) is Literal else _names(each)
+
+
+def require_values(config: Mapping[str, object], known: Index) -> None:
+    """Refuse options of a composed config that are missing, of another type or out of range.
+
+    The imports of a command take seconds, and this check none.
+    """
+    for name, option in known.options.items():
+        if option.meaning is None:
+            continue
+        value: object = config
+        for place in name.split("."):
+            if not isinstance(value, Mapping) or place not in value:
+                raise InputError(f"{name} is missing; set it, and no value in the place of its group")
+            value = value[place]
+        if value is not None:
+            kinds = (option.kind, *get_args(option.kind))
+            single = isinstance(value, str) and any(get_origin(kind) is tuple for kind in kinds)  # needs no brackets
+            built = convert(option.kind, [value] if single else value, option=name)
+            require_in_range(name, built, option.meaning, option.meaning.choices or choices_of(option.kind))
 
 
 def nested(options: Iterable[Option]) -> dict[str, object]:

@@ -1,7 +1,5 @@
 """The number of stages that a run makes at the same time, each in a process of its own."""
 
-import os
-
 from wordless.base.errors import InputError
 from wordless.base.machine import Device, choose_device, cores, is_under_torchrun, use_threads
 from wordless.base.pools import LOCAL, EngineConfig, is_started_by_another
@@ -11,27 +9,15 @@ MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the
 
 def require_parallel(parallel: int | None, *, device: Device, engine: EngineConfig = LOCAL) -> None:
     """Refuse several stages at the same time where they would share a GPU, or each start a Ray cluster of all cores."""
-    if parallel is None or parallel == 1:
-        return
-    if is_under_torchrun():
-        rule = "the processes of torchrun share each training: choose 1"
-        raise InputError(option="parallel", value=parallel, rule=rule)
-    if choose_device(device).type == "cuda":
-        rule = "all processes would share the GPU: choose 1, or device=cpu"
-        raise InputError(option="parallel", value=parallel, rule=rule)
-    if _starts_clusters(engine):
-        rule = "with engine.address=null, each process would start a Ray cluster of all cores"
-        remedy = "start one cluster (ray start --head) and add engine.address=auto, or choose parallel=1"
-        raise InputError(option="parallel", value=parallel, rule=rule, remedy=remedy)
+    if parallel is not None and parallel > 1 and (why := _shared(device, engine)):
+        raise InputError(option="parallel", value=parallel, rule=f"{why}: choose 1")
 
 
 def choose_parallel(parallel: int | None, *, threads: int | None, device: Device, engine: EngineConfig = LOCAL) -> int:
     """Return the number of stages at the same time; None: as many as there are cores for, or one at an `obstacle`."""
     if parallel is not None:
         return parallel
-    if threads is None or obstacle(threads, device, engine):
-        return 1
-    return _processes(threads)
+    return 1 if threads is None or obstacle(threads, device, engine) else _processes(threads)
 
 
 def branch_threads(threads: int | None, *, device: Device, engine: EngineConfig = LOCAL) -> int | None:
@@ -51,34 +37,21 @@ def obstacle(threads: int | None, device: Device, engine: EngineConfig = LOCAL) 
     """Say why stages are made one after the other unless a number is given; empty if there is no reason."""
     if threads is None:
         return "threads is null; with a number of threads, such as threads=1, several are made at the same time"
-    if is_started_by_another():
-        return "this process is one of several, which share the cores"
-    if _starts_clusters(engine):
-        return "each process would start a Ray cluster of all cores; engine.address=auto names a running one"
+    return (
+        "this process is one of several, which share the cores" if is_started_by_another() else _shared(device, engine)
+    )
+
+
+def _shared(device: Device, engine: EngineConfig) -> str:
+    """Say what several processes would share or start several times; empty if there is nothing."""
+    if is_under_torchrun():
+        return "the processes of torchrun share each training"
+    if engine.name == "ray" and engine.address is None:
+        remedy = "engine.address=auto names a running one (ray start --head)"
+        return f"each process would start a Ray cluster of all cores; {remedy}"
     return "all processes would share the GPU" if choose_device(device).type == "cuda" else ""
 
 
 def _processes(threads: int) -> int:
     """Return the number of processes with ``threads`` each for which this machine has cores; at least 1."""
     return max(cores() // threads, 1)
-
-
-def _starts_clusters(engine: EngineConfig) -> bool:
-    return engine.name == "ray" and engine.address is None
-
-
-def processes() -> int:
-    """Return the number of training processes: those of torchrun, or 1."""
-    return int(os.environ["WORLD_SIZE"]) if is_under_torchrun() else 1
-
-
-def require_equal_share(option: str, size: int, *, accumulation: int) -> None:
-    """Refuse a batch of ``size`` that processes and accumulation steps cannot divide equally.
-
-    ``option`` is the name of the group of options that has the batch size.
-    """
-    if size % (parts := processes() * accumulation):
-        raise InputError(
-            f"{option}.batch_size is {size}, to be shared by {parts} (processes times accumulation steps); choose a "
-            f"multiple of {parts}"
-        )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from lm.options import ProbeConfig
 from pipelines.commandline.choices import EMBEDDED, with_embedded_corpus
+from pipelines.commandline.options import index, require_values
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.parallel import MAX_THREADS, branch_threads, choose_parallel
 from pipelines.stages.options import (
@@ -272,83 +273,63 @@ class RunSettings(CorpusCommand):
 
 def run_settings(config: Mapping[str, object]) -> RunSettings:
     """Build the settings from a composed config; without root and table the corpus is the embedded one."""
-    settings = build(RunSettings, _with_local_weights(completed(config)), name="")
+    require_values(config, index("run"))
+    values = with_embedded_corpus(config)
+    for name in ("stages", "unlabelled", "tracking"):  # a single value needs no brackets
+        if isinstance(values[name], str):
+            values[name] = [values[name]]
+    _set_sizes(values)
+    _set_voice(values["vocoder"], values)
+    _set_local_weights(values)
+    settings = build(RunSettings, values, name="")
     return _with_readable_clips(follow_seed(settings, settings.seed))
 
 
-def completed(config: Mapping[str, object]) -> dict[str, object]:
-    """Return the config with all values that follow from others; the steps of the vocoder are among them."""
-    values = _with_samples(with_embedded_corpus(config))
-    for name in ("stages", "unlabelled", "tracking"):  # a single value needs no brackets
-        if isinstance(values.get(name), str):
-            values[name] = [values[name]]
-    return _with_voice(values)
+def _set_sizes(values: dict[str, Any]) -> None:
+    """Set the front end's window and hop in samples, and its values in networks of samples."""
+    audio = build(AudioSettings, values["audio"], name="audio")
+    with within("audio"):
+        spectrogram = audio.spectrogram()
+    values["audio"] = asdict(spectrogram)
+    sizes = {name: getattr(spectrogram, name) for name in ("sample_rate", "hop_length", "n_mels")}
+    values["vocoder"]["wavenet"].update(sizes, patch_frames=values["tokenizer"]["patch"]["frames"])
+    for name in get_args(ModelName):
+        values["next_sample"][name]["sample_rate"] = spectrogram.sample_rate
 
 
-def _with_samples(config: Mapping[str, object]) -> dict[str, object]:
-    """Return the config with the front end's window and hop in samples, and its values in networks of samples."""
-    values = dict(config)
-    if isinstance(audio := values.get("audio"), Mapping):
-        settings = build(AudioSettings, audio, name="audio")
-        with within("audio"):
-            spectrogram = settings.spectrogram()
-        values["audio"] = asdict(spectrogram)
-        rate = {"sample_rate": spectrogram.sample_rate}
-        match values:
-            case {"vocoder": {"wavenet": {**wavenet}, **vocoder}, "tokenizer": {"patch": {"frames": frames}}}:
-                of_frames = {"hop_length": spectrogram.hop_length, "n_mels": spectrogram.n_mels, "patch_frames": frames}
-                sizes: dict[object, object] = {**wavenet}
-                sizes.update(rate)
-                sizes.update(of_frames)
-                values["vocoder"] = {**vocoder, "wavenet": sizes}
-        if isinstance(models := values.get("next_sample"), Mapping):
-            named = {name: each for name in get_args(ModelName) if isinstance(each := models.get(name), Mapping)}
-            values["next_sample"] = {**models, **{name: {**each, **rate} for name, each in named.items()}}
-    return values
-
-
-def _with_local_weights(values: Mapping[str, object]) -> dict[str, object]:
+def _set_local_weights(values: dict[str, Any]) -> None:
     """Replace addresses of the Hugging Face hub in all options ``weights`` by local copies."""
-    found = dict(values)
     for name, value in values.items():
-        if isinstance(value, Mapping):
-            found[name] = _with_local_weights(value)
-        elif name == "weights" and isinstance(value, str):
-            found[name] = local_weights(value)
-    return found
+        if isinstance(value, dict):
+            _set_local_weights(value)
+        elif name == "weights" and value is not None:
+            values[name] = local_weights(value)
 
 
-def _with_voice(values: Mapping[str, object]) -> dict[str, object]:
-    """Return the values with the vocoder's start weights, if those that ship serve it, with its pitch and its steps.
+def _set_voice(vocoder: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Set the vocoder's start weights, if those that ship serve it, with its pitch and its steps.
 
     The weights that ship were trained on voices like those of the built-in corpus, and need no steps there. Other
     recordings have voices of their own.
     """
-    from pipelines.stages.start import NONE, is_shipped, saved_vocoder, shipped_voice
+    from pipelines.stages.start import NONE, UNIVERSAL, is_shipped, saved_vocoder, shipped_voice
 
-    vocoder = values.get("vocoder")
-    if not isinstance(vocoder, Mapping):
-        return dict(values)
-    filled = dict(vocoder)
-    if filled.get("start") == NONE:
-        filled["start"] = None
-    match values:
-        case {"stages": [*stages], "vocoder": {"start": "universal", "wavenet": dict(wavenet)}, "audio": dict(audio)}:
-            filled["start"] = None
-            if "vocoder" in stages:
-                network = build(WaveNetConfig, wavenet, name="vocoder.wavenet")
-                found = shipped_voice(network, build(SpectrogramConfig, audio, name="audio"))
-                filled["unfit" if isinstance(found, str) else "start"] = str(found)
-    match filled:
-        case {"wavenet": {"pitch": None, **wavenet}, "start": start}:
-            pitch = isinstance(start, str) and bool(saved_vocoder(start).wavenet.pitch)
-            filled["wavenet"] = {**wavenet, "pitch": pitch}
-    fit = filled.get("fit")
-    if isinstance(fit, Mapping) and fit.get("steps", 1) is None:
-        begun = isinstance(filled.get("start"), str) and is_shipped(str(filled["start"]))
-        built_in = isinstance(corpus := values.get("corpus"), Mapping) and corpus.get("root") == EMBEDDED
-        filled["fit"] = {**fit, "steps": STEPS_FROM_SHIPPED if begun and built_in else STEPS}
-    return {**values, "vocoder": filled}
+    start = None if vocoder["start"] == NONE else vocoder["start"]
+    if start == UNIVERSAL:
+        start = None
+        if "vocoder" in values["stages"]:
+            network = build(WaveNetConfig, vocoder["wavenet"], name="vocoder.wavenet")
+            found = shipped_voice(network, build(SpectrogramConfig, values["audio"], name="audio"))
+            if isinstance(found, str):
+                vocoder["unfit"] = found
+            else:
+                start = str(found)
+    vocoder["start"] = start
+    if vocoder["wavenet"]["pitch"] is None:
+        vocoder["wavenet"]["pitch"] = start is not None and bool(saved_vocoder(start).wavenet.pitch)
+    if vocoder["fit"]["steps"] is None:
+        ready = start is not None and is_shipped(start) and values["corpus"]["root"] == EMBEDDED
+        vocoder["fit"]["steps"] = STEPS_FROM_SHIPPED if ready else STEPS
 
 
 def _with_readable_clips(settings: RunSettings) -> RunSettings:

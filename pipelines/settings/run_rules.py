@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from pipelines.commandline.choices import EMBEDDED_SOURCE
-from pipelines.methods.table import METHODS
-from pipelines.settings.parallel import require_equal_share, require_parallel
+from pipelines.settings.parallel import require_parallel
 from pipelines.stages.options import OPTION, TokenizerSettings, Wav2vec2Settings
 from pipelines.stages.start import LM, TOKENS, require_same_gpt, require_same_tokenizer, require_same_voice
 from pipelines.tracking.tracking import require_trackers
@@ -48,14 +46,17 @@ def require_run(settings: RunSettings) -> None:
         seconds, least = settings.rates.prompt_seconds, settings.coarsest_code_seconds
         rule = f"the models of all rates read whole coarse codes, which last {least:g} s: choose {least / 2:g} or more"
         require(2 * seconds >= least, "rates.prompt_seconds", seconds, rule)
-    for rules in (_of_starts, _of_rates, _of_several_runs, _of_data):
-        for problem in rules(settings):
-            raise InputError(problem)
+    for problem in _contradictions(settings):
+        raise InputError(problem)
     if tokenizer.rates is not None and settings.trains_rates:
         with within("lm"):
             lm.divided(len(tokenizer.rates))
-    _require_same_starts(settings)
-    _require_equal_shares(settings)
+    if tokenizer.start is not None:
+        require_same_tokenizer(tokenizer.start, tokenizer.config(settings.audio))
+    if lm.start is not None:
+        require_same_gpt(lm.start, lm.gpt, tokenizer)
+    if vocoder.start is not None:
+        require_same_voice(vocoder.start, vocoder.wavenet, settings.audio, steps=vocoder.fit.steps)
     for method in settings.probed_methods:
         method.require_options(settings)
     require_trackers(settings.tracking)
@@ -63,14 +64,14 @@ def require_run(settings: RunSettings) -> None:
     require_seeds(settings.seed, settings.seeds)
 
 
-def _of_starts(settings: RunSettings) -> Iterator[str]:
-    """The run has the models that it begins with."""
-    tokenizer, model = settings.tokenizer, settings.lm.start
-    for option, start in ((TOKENS, tokenizer.start), (LM, model)):
-        if start is not None and tokenizer.rates is not None:
+def _contradictions(settings: RunSettings) -> Iterator[str]:
+    """Give what is wrong with models to begin with, rates, folds and seeds, sources of recordings, and labels."""
+    tokenizer, compare, rates = settings.tokenizer, settings.compare, settings.tokenizer.rates
+    for option, start in ((TOKENS, tokenizer.start), (LM, settings.lm.start)):
+        if start is not None and rates is not None:
             yield (
-                f"{option}={start} and tokenizer.rates={list(tokenizer.rates)}: a run begins with models of one rate; "
-                "leave one of the options out"
+                f"{option}={start} and tokenizer.rates={list(rates)}: a run begins with models of one rate; leave one "
+                "of the options out"
             )
     sizes = settings.vocoder.codebook_sizes
     if tokenizer.start is not None and (tokenizer.features != "autoencoder" or sizes is not None):
@@ -79,53 +80,29 @@ def _of_starts(settings: RunSettings) -> Iterator[str]:
             f"vocoder.codebook_sizes={sizes} make codes of other kinds: choose tokenizer.features=autoencoder and "
             "vocoder.codebook_sizes=null"
         )
-
-
-def _require_same_starts(settings: RunSettings) -> None:
-    """Refuse models to begin with that have other sizes than those of the run."""
-    tokenizer, lm, vocoder = settings.tokenizer, settings.lm, settings.vocoder
-    if tokenizer.start is not None:
-        require_same_tokenizer(tokenizer.start, tokenizer.config(settings.audio))
-    if lm.start is not None:
-        require_same_gpt(lm.start, lm.gpt, tokenizer)
-    if vocoder.start is not None:
-        require_same_voice(vocoder.start, vocoder.wavenet, settings.audio, steps=vocoder.fit.steps)
-
-
-def _of_rates(settings: RunSettings) -> Iterator[str]:
-    """The stage ``rates`` needs several rates, whose models read hard codes."""
-    rates = settings.tokenizer.rates
     if rates is None and "rates" in settings.stages:
         yield (
             "stages has rates, which compares codes at several rates, and tokenizer.rates is null: add "
             "tokenizer.rates=[8,4,2], or leave the stage out"
         )
-    if rates is not None and settings.probed_methods and settings.compare.assignments == "soft":
+    if rates is not None and settings.probed_methods and compare.assignments == "soft":
         yield (
             f"tokenizer.rates is {list(rates)}, and the models of several rates read hard codes: choose "
             "compare.assignments=hard or tokenizer.rates=null"
         )
-
-
-def _of_several_runs(settings: RunSettings) -> Iterator[str]:
-    """Some stages need a single model, which a run of several folds or seeds does not have."""
-    folds = f"compare.folds is {settings.compare.folds}" if settings.compare.folds else ""
+    folds = f"compare.folds is {compare.folds}" if compare.folds else ""
     several = " and ".join(filter(None, (folds, f"seeds is {settings.seeds}" if settings.seeds > 1 else "")))
-    for stage, only, remedy in (
-        ("rates", "compares one training", "leave it out, or sweep over seeds (wordless run -m seed=0,1,2)"),
-        ("vocoder", "is of one training", "leave it out, stages=[tokenizer,lm,probe,report]"),
+    for stage, remedy in (
+        ("rates", "leave it out, or sweep over seeds (wordless run -m seed=0,1,2)"),
+        ("vocoder", "leave it out, stages=[tokenizer,lm,probe,report]"),
     ):
         if several and stage in settings.stages:
-            yield f"{several}, which trains everything several times, and the stage {stage} {only}: {remedy}"
+            yield f"{several}, which trains all several times, and the stage {stage} is of one training: {remedy}"
     if folds and "next_sample" in settings.stages:
         yield (
             f"{folds}, and the stage next_sample compares models on the corpus's one split, over seeds: use "
             "compare.folds=null and seeds=3"
         )
-
-
-def _of_data(settings: RunSettings) -> Iterator[str]:
-    """Each source is named once, and labels are classes where they are predicted."""
     sources = settings.unlabelled or ()
     for source in sources:
         if source != EMBEDDED_SOURCE and source.lower() == EMBEDDED_SOURCE:
@@ -137,22 +114,6 @@ def _of_data(settings: RunSettings) -> Iterator[str]:
             f"corpus.label_type={settings.corpus.label_type}, but probes and judges predict classes: leave the probes "
             "out (stages=[tokenizer,lm,report]), and learn such labels with wordless finetune"
         )
-
-
-def _require_equal_shares(settings: RunSettings) -> None:
-    """Refuse batches that processes and accumulation steps cannot divide equally, of what this run trains."""
-    judge = [METHODS["supervised"]] if settings.trains_supervised else []
-    groups = dict.fromkeys(each.training for each in (*settings.probed_methods, *judge) if each.training)
-    lm, vocoder, samples = settings.lm, settings.vocoder, settings.next_sample
-    shares = [(f"{one}.batches", *attrgetter(f"{one}.batches", f"{one}.fit")(settings)) for one in groups]
-    if settings.trains_lm or settings.trains_rates:
-        shares.append(("lm.batches", lm.batches, lm.fit))
-    if "vocoder" in settings.stages:
-        shares.append(("vocoder.crops", vocoder.crops, vocoder.fit))
-    if "next_sample" in settings.stages:
-        shares.append(("next_sample.crops", samples.crops, samples.fit))
-    for name, batches, fit in shares:
-        require_equal_share(name, batches.batch_size, accumulation=fit.accumulation)
 
 
 def _require_samples(what: str, settings: RunSettings, *others: tuple[bool, str, str]) -> None:

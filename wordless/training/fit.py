@@ -31,7 +31,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, within
 from wordless.base.files import aside, remove
 from wordless.base.machine import Batch, multiplies_bf16
 from wordless.base.options import updated
@@ -402,7 +402,7 @@ def fit(
     asked for deterministic algorithms and warns where it has none.
 
     Raises:
-        InputError: the loss is no longer finite.
+        InputError: the loss is no longer finite, or processes cannot share a batch equally.
     """
     config = with_precision(config, gang)
     if gang.device.type == "cuda":
@@ -416,7 +416,7 @@ def fit(
     if training.curve:
         resumed(training.curve)
     progress.resume_at(training.step)
-    with fast_products(gang.device):
+    with fast_products(gang.device), within(f"{option.removesuffix('fit')}batches"):
         steps = Steps(training, gang.wrap(model), batches, chosen_loss(loss, config, gang.device), gang)
         saved = time.monotonic()
         started = saved - training.seconds

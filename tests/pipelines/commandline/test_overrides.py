@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from pipelines.commandline.composition import require_values
-from pipelines.commandline.options import index
+from pipelines.commandline.options import index, require_values
 from pipelines.commandline.overrides import prepare
 from tests.pipelines.tiny_chain import config_of
 from wordless.base.errors import InputError

@@ -174,10 +174,8 @@ def documented() -> list[tuple[int, list[str]]]:
 
 
 @pytest.mark.parametrize(("processes", "options"), documented())
-def test_lines_of_the_documents_suit_their_number_of_processes(
-    processes: int, options: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
-    monkeypatch.setenv("WORLD_SIZE", str(processes))
+def test_lines_of_the_documents_suit_their_number_of_processes(processes: int, options: list[str]) -> None:
     settings = run_settings(config_of("run", *prepare(options, index("run")).overrides))
     assert settings.trains_lm
+    for batches, fit in ((settings.lm.batches, settings.lm.fit), (settings.vocoder.crops, settings.vocoder.fit)):
+        assert batches.batch_size % (processes * fit.accumulation) == 0
