@@ -211,13 +211,13 @@ def require_values(config: Mapping[str, object], known: Index) -> None:
 
     The imports of a command take seconds, and this check none.
     """
-    for name, option in known.options.items():
+    for name, option in sorted(known.options.items(), key=lambda each: each[0].count(".")):  # others follow the seed
         if option.meaning is None:
             continue
         value: object = config
         for place in name.split("."):
             if not isinstance(value, Mapping) or place not in value:
-                raise InputError(f"{name} is missing; set it, and no value in the place of its group")
+                raise InputError(f"{name} is missing; leave its group as it is, and set single options")
             value = value[place]
         if value is not None:
             kinds = (option.kind, *get_args(option.kind))

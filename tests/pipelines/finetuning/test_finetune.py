@@ -106,7 +106,6 @@ def split_of(path: Path) -> str:
         (("body.weights=here",), r"body\.weights is here\b.*\brun\b"),
         (("beside=[probe,probe]",), r"beside\b.*\bonce\b"),
         (("body.learning_rates=[0.0]",), r"body\.learning_rates\b.*\[0\]"),
-        (("body.fit.accumulation=3",), r"body\.batches\.batch_size\b.*\b4\b.*\b3\b"),
         (("head=sequence", "corpus.segment_seconds=0.2"), r"corpus\.segment_seconds\b.*\b0\.2\b.*head=sequence\b"),
         (("body.batches.batch_size=1",), r"body\.batches\.batch_size\b.*\b1\b.*\b2\b"),
         (("corpus.label_type=number",), r"corpus\.label_type=number\b.*head=classification\b"),
