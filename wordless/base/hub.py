@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from glob import escape
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -19,7 +18,7 @@ CONFIG = "config.json"  # each folder of a saved model has one
 SAFE_FILES = ("*.json", "*.safetensors", "README.md")  # what the models are loaded from; never a pickle or a script
 SECONDS_TO_ANSWER = 10.0
 OFFLINE = "HF_HUB_OFFLINE"
-SERVER_ERRORS = 500  # and above: statuses of a hub that is down
+NETWORK = f"check the network, without which, or with {OFFLINE} set, the local cache must have the files"
 REPO = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}", re.ASCII)
 _REPO = rf"({REPO.pattern})(?:@([^/@]+))?"
 _SHORT = re.compile(_REPO, re.ASCII)
@@ -76,40 +75,22 @@ def fetch(address: HubAddress, *parts: str, whole: bool = False) -> Path:
     Raises:
         InputError: no such repository, revision or part, no permission, or no network and no copy in the cache.
     """
-    from huggingface_hub import HfApi, constants, snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub import snapshot_download
 
-    get = partial(snapshot_download, address.repo, revision=address.revision, library_name="wordless")
-    obstacle, files = f"{OFFLINE} is set; unset {OFFLINE}", set[str]()
-    with hub_errors(address):
-        if not constants.HF_HUB_OFFLINE:  # `snapshot_download` asks the same question, and has no limit of time for it
-            try:
-                api = HfApi(library_name="wordless")
-                info = api.model_info(address.repo, revision=address.revision, timeout=SECONDS_TO_ANSWER)
-                obstacle, files = "", {each.rfilename for each in info.siblings or ()}
-            except OSError as error:  # errors of requests have no number
-                if error.errno is not None or (_status(error) or SERVER_ERRORS) < SERVER_ERRORS:
-                    raise
-                obstacle = f"the hub does not answer: {_reason(error)}; check the network"
-        where, remedy = str(address), f"name a repository that wordless publish wrote: hf://{address.repo}/FOLDER"
-        if obstacle:
-            where, remedy = f"the local cache of {address}", f"{obstacle} to download it, or name a folder here"
-            try:
-                root = Path(get(local_files_only=True))
-            except LocalEntryNotFoundError as error:
-                raise InputError(f"{address} is not in the local cache, and {remedy}") from error
-            files = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
-        places = ["/".join(filter(None, (address.folder, part))) for part in parts]
-        holding = [place for place in places if f"{place}/{CONFIG}".lstrip("/") in files]
-        if not holding:
-            wanted = " or ".join(f"{part}/{CONFIG}" if part else CONFIG for part in parts)
-            raise InputError(f"{where} holds no {wanted}; {remedy}")
-        place = address.folder if whole else holding[0]
-        patterns = [f"{escape(place)}/{each}" if place else each for each in SAFE_FILES]
-        folder = Path(get(allow_patterns=patterns, local_files_only=bool(obstacle)), place)
-    if obstacle and not any(folder.rglob("*.safetensors")):  # a download of another part, or a cut one
-        raise InputError(f"{where} lacks the weights of {place or 'the model'}; {remedy}")
-    return folder
+    places = ["/".join(filter(None, (address.folder, part))) for part in parts]
+    for place in places:
+        kept = address.folder if whole else place
+        patterns = [f"{escape(kept)}/{each}" if kept else each for each in SAFE_FILES]
+        with hub_errors(address):
+            root = snapshot_download(
+                address.repo, revision=address.revision, library_name="wordless", allow_patterns=patterns
+            )
+        model = Path(root, place)
+        if (model / CONFIG).is_file() and any(model.rglob("*.safetensors")):
+            return Path(root, kept)
+    wanted = " or ".join(f"{place}/{CONFIG}".lstrip("/") for place in places)
+    remedy = f"name a repository that wordless publish wrote, hf://{address.repo}/FOLDER; or {NETWORK}"
+    raise InputError(f"{address} holds no {wanted} with its weights", remedy=remedy)
 
 
 def local_weights(weights: str) -> str:
@@ -131,6 +112,7 @@ def hub_errors(address: HubAddress) -> Iterator[None]:
     except OSError as error:
         if error.errno is not None:  # of the disk
             raise
+        status = getattr(getattr(error, "response", None), "status_code", None)  # of HTTP; None without an answer
         match error:
             case errors.GatedRepoError():
                 remedy = f"ask for access at {page}, then log in: hf auth login"
@@ -138,19 +120,10 @@ def hub_errors(address: HubAddress) -> Iterator[None]:
                 remedy = "check the name, or log in to an account that may read it: hf auth login"
             case errors.RevisionNotFoundError():
                 remedy = f"name a branch, a tag or a commit of {page}"
-            case _ if _status(error) in (401, 403):
+            case _ if status in (401, 403):
                 remedy = "log in with a token that has the right: hf auth login"
             case _:
-                remedy = "check the network, and call again: finished files are kept"
-        raise InputError(f"the Hugging Face hub does not give {address} ({_reason(error)})", remedy=remedy) from error
-
-
-def _status(error: OSError) -> int | None:
-    """Return the HTTP status of an error; None without an answer."""
-    return getattr(getattr(error, "response", None), "status_code", None)
-
-
-def _reason(error: OSError) -> str:
-    """Describe an error in a few words: its HTTP status, or its kind, since messages of connections are long."""
-    status = _status(error)
-    return type(error.__cause__ or error).__name__ if status is None else f"HTTP {status}"
+                remedy = NETWORK
+        # Of an error without status its kind: messages of connections are long.
+        reason = f"HTTP {status}" if status else type(error.__cause__ or error).__name__
+        raise InputError(f"the Hugging Face hub does not give {address} ({reason})", remedy=remedy) from error
