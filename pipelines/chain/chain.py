@@ -11,7 +11,7 @@ from lm.probing.task import require_labels
 from pipelines.chain.corpus import find_corpus, read_corpus, seen_of
 from pipelines.chain.language import make_codes, train_language
 from pipelines.chain.parts import Made, make_parts
-from pipelines.chain.run_output import FILES, figures, open_tracking, require_own_parts, write_run_folder
+from pipelines.chain.run_output import FILES, open_tracking, require_own_parts, write_run_folder
 from pipelines.chain.sounds import known_speech, make_continuations, make_sounds, train_on_samples
 from pipelines.chain.unlabelled import (
     find_sources,
@@ -102,7 +102,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
                     from pipelines.pages.report import report_pictures  # matplotlib takes its time to import
 
                     files = [path for path in (folder / name for name in FILES) if path.is_file()]
-                    session.tracking.conclude(figures(read_results(folder)), files, report_pictures(folder))
+                    session.tracking.conclude(read_results(folder)["figures"].named(), files, report_pictures(folder))
 
 
 def rates(settings: RunSettings) -> str:

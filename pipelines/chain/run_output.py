@@ -17,15 +17,13 @@ from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_folders import LOG, SWEEP_WORDS, link_latest
 from pipelines.pages.phrasing import summary
 from pipelines.pages.runs import RUNS, run_rows, write_runs_page
-from pipelines.results.figures import COSTS
 from pipelines.results.results import FoldSeed, tracked_run, write_results
 from pipelines.results.run_record import (
     CODE_SOUNDS,
     RESAMPLES,
     RESULTS,
     SAMPLE_SOUNDS,
-    Provenance,
-    Results,
+    Section,
     read_results,
 )
 from pipelines.results.tables import PREDICTIONS, as_markdown, write_predictions
@@ -79,7 +77,7 @@ def write_run_folder(
     unlabelled: Sequence[Clips],
     settings: RunSettings,
     made: Mapping[FoldSeed, Mapping[str, Entry]],
-    source: Provenance,
+    source: Section,
 ) -> None:
     """Write the folder of a run: manifest, models, sounds, probe, results and report.
 
@@ -181,16 +179,3 @@ def open_tracking(settings: RunSettings, folder: Path, config: Mapping[str, obje
     name = f"{sweep}/{folder.name}" if sweep else ""
     run = tracked_run(folder, command_line("run"), config, name=name, group=sweep)
     return Tracking(settings.tracking, run, terminal.say)
-
-
-def figures(results: Results) -> dict[str, float]:
-    """Name the figures of a run as ``stage/figure/of``; those of probes on validation end with that word.
-
-    Costs, the layers of each network and single folds and seeds are left out.
-    """
-    named = {}
-    for row in results["figures"].overall:
-        if row.name not in COSTS and (row.layer is None or row.pooling):  # with a pooling, a layer that was chosen
-            split = "validation" if (row.stage, row.split) == ("probe", "validation") else ""
-            named["/".join(filter(None, (row.stage, row.name, row.subject, split)))] = float(row.value)
-    return named

@@ -39,7 +39,7 @@ from pipelines.pages.sounds import (
     sound_spectrograms,
 )
 from pipelines.results.figures import SOUND
-from pipelines.results.run_record import Pictures, Results, count_codes, is_cut, read_pictures, read_results
+from pipelines.results.run_record import PICTURES, Pictures, Results, count_codes, is_cut, read_arrays, read_results
 from pipelines.store.run_folder import REPORT
 from vocoder.kinds import JUDGED_KINDS, KINDS, WAVENET
 from wordless.audio.recordings.manifest import SPLITS
@@ -65,7 +65,7 @@ def write_report(folder: Path) -> Path:
     Raises:
         InputError: the results, or a sound that they name, are missing or broken.
     """
-    results, pictures = read_results(folder), read_pictures(folder)
+    results, pictures = read_results(folder), read_arrays(folder / PICTURES)
     clips, kinds, size = clip_sounds(results), {row.of for row in results["figures"]}, count_codes(results)
     players, picture = headline(folder, clips, pictures, largest=None if size is None else size - 1)
     listening = results.get("listening", {})
@@ -159,7 +159,7 @@ def training_chart(of: str, records: Mapping[str, TrainingRecord], unigram_perpl
 def report_pictures(folder: Path) -> dict[str, Figure]:
     """Draw what the tokenizer keeps of each clip that has pictures, by its number and name, for trackers."""
     results, figures = read_results(folder), {}
-    drawn = _reconstructions(folder, clip_sounds(results), read_pictures(folder), results)
+    drawn = _reconstructions(folder, clip_sounds(results), read_arrays(folder / PICTURES), results)
     for number, (name, chart) in enumerate(drawn, 1):
         chart.figure.set(facecolor="white", dpi=200)
         figures[f"{number} {name}"] = chart.figure

@@ -39,7 +39,7 @@ from pipelines.pages.comparison_charts import line_look, noise_label
 from pipelines.pages.phrasing import draw, full_name
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure, Figures
-from pipelines.results.run_record import Resamples, Results, count_codes, read_resamples, read_results
+from pipelines.results.run_record import RESAMPLES, Resamples, Results, count_codes, read_arrays, read_results
 from pipelines.results.sweep_jobs import Job, varied
 from pipelines.store.run_folder import REPORT
 from pipelines.store.stored_features import GPT
@@ -277,7 +277,7 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> Written:
         reason = job.reason if job.state == "failed" else "it was stopped before its end"
         if job.state == "finished":
             try:
-                results, resamples = read_results(sweep / job.folder), read_resamples(sweep / job.folder)
+                results, resamples = read_results(sweep / job.folder), read_arrays(sweep / job.folder / RESAMPLES)
                 points.append(Point(job=job, results=results, resamples=resamples))
                 continue
             except InputError as error:

@@ -137,6 +137,18 @@ class Figures(tuple[Figure, ...]):
         found = self.where(stage=stage, name=name, of=of, against=against)
         return next((row for row in found if row.is_overall and split in (None, row.split)), None)
 
+    def named(self) -> dict[str, float]:
+        """Name the overall figures ``stage/name/of``, for trackers; those of probes on validation end with that word.
+
+        Costs and the layers of each network are left out.
+        """
+        found = {}
+        for row in self.overall:
+            if row.name not in COSTS and (row.layer is None or row.pooling):  # with a pooling, a layer that was chosen
+                split = "validation" if (row.stage, row.split) == ("probe", "validation") else ""
+                found["/".join(filter(None, (row.stage, row.name, row.subject, split)))] = float(row.value)
+        return found
+
     def value(self, stage: str, name: str, of: str | None = None) -> float | None:
         found = self.find(stage, name, of)
         return found.value if found else None

@@ -4,10 +4,11 @@ Provenance is version and commit, machine, device and threads, sizes of the mode
 enters the store: two runs on two machines share entries, and their provenance differs.
 """
 
+import json
 import math
 import os
 import platform
-import shlex
+import re
 import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import TypeVar
 
 import numpy as np
 from safetensors.numpy import save
@@ -25,7 +26,7 @@ from pipelines.methods.table import METHODS
 from pipelines.results.comparison import Comparison, ProbedFolds, compare
 from pipelines.results.figures import CODEBOOK, Figure
 from pipelines.results.language_figures import Speeds, language_tests, parameters, rates_of_run, sample_models
-from pipelines.results.run_record import RESAMPLES, RESULTS, Provenance, Resamples
+from pipelines.results.run_record import RESAMPLES, RESULTS, Resamples, Section
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.settings.run import RunSettings
 from pipelines.stages.codes import CODE_TABLE
@@ -56,7 +57,7 @@ def write_results(
     name: str,
     settings: RunSettings,
     made: Mapping[FoldSeed, Mapping[str, Entry]],
-    source: Provenance,
+    source: Section,
     notices: Sequence[str] = (),
     speeds: Speeds,
 ) -> None:
@@ -68,7 +69,12 @@ def write_results(
     protocol = settings.compare.folds or settings.corpus.split.by
     content: dict[str, object] = {
         "corpus": _corpus(manifest, rejected, name) | ({"notices": list(notices)} if notices else {}),
-        "stages": list(_stages(made)),
+        "stages": [
+            {"stage": stage, "key": entry.key, "reused": entry.reused, **entry.costs}
+            | ({"fold": fold, "seed": seed} if len(made) > 1 else {})
+            for (fold, seed), entries in made.items()
+            for stage, entry in entries.items()
+        ],
         "provenance": source,
     }
     figures: list[Figure] = []
@@ -82,30 +88,20 @@ def write_results(
         compared, draws = _comparison(probes, made, settings)
         content["comparison"] = compared.as_section()
         figures += compared.figures
-        write_aside(folder / RESAMPLES, save({of: np.ascontiguousarray(each) for of, each in draws.items()}))
+        write_aside(folder / RESAMPLES, save(draws))
     for only in made.values() if len(made) == 1 else ():
         content |= _of_one_run(only, manifest)
         rates, of_rates = rates_of_run(only, manifest, settings.rates, settings.probe, protocol=protocol)
         content |= {"rates": rates} if rates else {}
         figures += [*of_rates, *sound_figures(only, manifest, settings.probe, protocol=protocol)]
-    figures += [*_on_validation(made, protocol), *_costs(made)]
+    figures += _on_validation(made, protocol)
+    named = [each for entries in made.values() for each in entries.items()]
+    figures += [
+        Figure(stage=stage, name=cost, value=value, artifact=entry.key)
+        for stage, entry in named
+        for cost, value in entry.costs.items()
+    ]
     write_json(folder / RESULTS, {**content, "figures": [figure.as_row() for figure in figures]})
-
-
-def _stages(made: Mapping[FoldSeed, Mapping[str, Entry]]) -> Iterator[dict[str, object]]:
-    """Describe the entry of each stage, with its fold and seed if there are several."""
-    for (fold, seed), entries in made.items():
-        place = {"fold": fold, "seed": seed} if len(made) > 1 else {}
-        for name, entry in entries.items():
-            yield {"stage": name, "key": entry.key, "reused": entry.reused, **entry.costs, **place}
-
-
-def _costs(made: Mapping[FoldSeed, Mapping[str, Entry]]) -> Iterator[Figure]:
-    """Give what each entry cost."""
-    for entries in made.values():
-        for stage, entry in entries.items():
-            for name, value in entry.costs.items():
-                yield Figure(stage=stage, name=name, value=value, artifact=entry.key)
 
 
 def _of_one_run(entries: Mapping[str, Entry], manifest: Clips) -> dict[str, object]:
@@ -139,31 +135,30 @@ def _on_validation(made: Mapping[FoldSeed, Mapping[str, Entry]], protocol: str) 
 
 def _of_training(entries: Mapping[str, Entry], protocol: str) -> Iterator[Figure]:
     """Give the figures of the parts of one fold and seed on validation clips, and the codes per second."""
-    shared: dict[str, Any] = {"protocol": protocol, "split": "validation"}
+    row = Figure(stage="vocoder", name="bits_per_sample", value=math.nan, artifact="", protocol=protocol)
+    row = replace(row, split="validation")
     # Bits per sample are the cross entropy of a sample's mu-law level, given earlier levels and codes. They compare
     # vocoders of one sample rate, number of levels and set of crops. Validation clips of a vocoder for several
     # codebooks use a mix of them, not the run's own.
     if (vocoder := entries.get("vocoder")) is not None and not any(name.startswith("tokenizer_") for name in entries):
-        training: Mapping[str, Any] = vocoder.read_json(CURVE)
+        training: Section = vocoder.read_json(CURVE)
         for point in training["curve"]:
             if point["step"] == training["kept_step"]:
-                row = Figure(stage="vocoder", name="bits_per_sample", value=math.nan, artifact=vocoder.key, **shared)
-                yield replace(row, of=WAVENET.key, value=point["validation_loss"] / math.log(2))
+                value = point["validation_loss"] / math.log(2)
+                yield replace(row, of=WAVENET.key, value=value, artifact=vocoder.key)
     if "tokenizer" in entries:
         tokenizer, health = entries["tokenizer"], entries["health"]
         config = read_object(SavedTokenizer, tokenizer.folder / CONFIG).config
         rate = config.audio.sample_rate / config.samples_per_code * config.spectral_streams
         yield Figure(stage="tokenizer", name="codes_per_second", value=rate, artifact=tokenizer.key)
-        of_tokenizer: dict[str, Any] = {**shared, "stage": "tokenizer", "artifact": health.key}
-        record: Mapping[str, Any] = health.read_json("health.json")
+        of_tokenizer, record = replace(row, stage="tokenizer", artifact=health.key), health.read_json("health.json")
         for measure in CODEBOOK:
-            yield Figure(name=measure.name, value=record[measure.name], **of_tokenizer)
+            yield replace(of_tokenizer, name=measure.name, value=record[measure.name])
         for change, share in record["stability"].items():
-            yield Figure(name="stability", of=change, value=share, **of_tokenizer)
+            yield replace(of_tokenizer, name="stability", of=change, value=share)
     if (lm := entries.get("lm")) is not None:
-        perplexities: Mapping[str, Any] = lm.read_json("perplexity.json")
-        for name, value in perplexities.items():
-            yield Figure(stage="lm", name=name, value=value, artifact=lm.key, **shared)
+        for name, value in lm.read_json("perplexity.json").items():
+            yield replace(row, stage="lm", name=name, value=value, artifact=lm.key)
 
 
 def _comparison(
@@ -174,19 +169,21 @@ def _comparison(
     keys = {place: entry.key for place, entry in probes.items()}
     folds = ProbedFolds(probes=probed, keys=keys, config=settings.probe, by=settings.compare.folds or "split")
     first = min(seed for _, seed in made)
-    trainings = {
+    trained = ("lm", *(name for name, method in METHODS.items() if method.training))
+    trainings: dict[str, dict[str, TrainingRecord]] = {
         stage: {
-            fold if seed == first else f"{fold}, seed {seed}": cast(TrainingRecord, entries[stage].read_json(CURVE))
+            fold if seed == first else f"{fold}, seed {seed}": entries[stage].read_json(CURVE)
             for (fold, seed), entries in made.items()
         }
-        for stage in ("lm", *(name for name, method in METHODS.items() if method.training))
+        for stage in trained
         if all(stage in entries for entries in made.values())
     }
-    trained = next(iter(made.values()))
-    drawn = [method.pictures(trained[name]) for name, method in METHODS.items() if method.pictures and name in trained]
+    named = next(iter(made.values()))
+    drawn = [method.pictures(named[name]) for name, method in METHODS.items() if method.pictures and name in named]
     compared = compare(folds, references=settings.compare.references or (GPT,))
-    draws = dict(zip(folds.methods, folds.paired_draws.T.astype(np.float32), strict=True))
-    return replace(compared, trainings=trainings, pictures=[*chain.from_iterable(drawn)]), draws
+    draws = np.ascontiguousarray(folds.paired_draws.T, np.float32)
+    paired = dict(zip(folds.methods, draws, strict=True))
+    return replace(compared, trainings=trainings, pictures=[*chain.from_iterable(drawn)]), paired
 
 
 def _corpus(manifest: Clips, rejected: Sequence[Rejected], name: str) -> dict[str, object]:
@@ -209,26 +206,28 @@ def _corpus(manifest: Clips, rejected: Sequence[Rejected], name: str) -> dict[st
 CHECKOUT = Path(__file__).parents[2]
 
 
-def provenance(command: str, config: Mapping[str, object], gang: Gang, entries: Mapping[str, Entry]) -> Provenance:
+def provenance(command: str, config: Mapping[str, object], gang: Gang, entries: Mapping[str, Entry]) -> Section:
     """Describe software, machine and options of a run; ``config`` is the composed one, ``entries`` hold the models."""
     import torch  # options are checked before it is loaded
 
     name = torch.cuda.get_device_name(gang.device) if gang.device.type == "cuda" else platform.machine()
-    return Provenance(
-        version=installed_version(),
-        commit=commit_of(CHECKOUT),
-        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        command=_command_without_home(command),
-        machine={"cpu": _cpu(), "cores": cores(), "memory": machine_memory()},
-        system=platform.platform(),
-        python=platform.python_version(),
-        device=f"{gang.device.type} ({name})",
-        threads=torch.get_num_threads(),
-        ranks=gang.size,
-        parameters={name: parameters(each.folder) for name, each in entries.items() if (each.folder / CURVE).is_file()},
-        libraries=library_versions(),
-        config={name: _without_home(value) for name, value in config.items()},
-    )
+    return {
+        "version": installed_version(),
+        "commit": commit_of(CHECKOUT),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "command": _without_home(command),
+        "machine": {"cpu": _cpu(), "cores": cores(), "memory": machine_memory()},
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "device": f"{gang.device.type} ({name})",
+        "threads": torch.get_num_threads(),
+        "ranks": gang.size,
+        "parameters": {
+            name: parameters(each.folder) for name, each in entries.items() if (each.folder / CURVE).is_file()
+        },
+        "libraries": library_versions(),
+        "config": _without_home(config),
+    }
 
 
 def commit_of(checkout: Path) -> str | None:
@@ -251,8 +250,8 @@ def tracked_run(
         name=name or folder.absolute().name,
         group=group,
         folder=folder,
-        command=_command_without_home(command),
-        config={name: _without_home(value) for name, value in config.items()},
+        command=_without_home(command),
+        config=_without_home(config),
         version=installed_version(),
         commit=commit_of(CHECKOUT),
     )
@@ -267,21 +266,12 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def _command_without_home(command: str) -> str:
-    """Replace the user's home folder in the options of a command by ``~``: reports and trackers may be public."""
-    words = [word.partition("=") for word in shlex.split(command)]
-    return shlex.join(f"{name}{equals}{_without_home(value)}" for name, equals, value in words)
+Named = TypeVar("Named")  # a command, or options
 
 
-def _without_home(value: object) -> object:
-    """Replace the user's home folder in an option by ``~``, which the command line accepts."""
+def _without_home(value: Named) -> Named:
+    """Replace the user's home folder in the options of a run by ``~``: reports and trackers may be public."""
     home = os.path.expanduser("~")  # noqa: PTH111  Path raises without a home
-    match value:
-        case str() if home not in ("", "/") and (value == home or value.startswith(f"{home}/")):
-            return f"~{value[len(home) :]}"
-        case Mapping():
-            return {name: _without_home(each) for name, each in value.items()}
-        case list() | tuple():
-            return [_without_home(each) for each in value]
-        case _:
-            return value
+    begin = r"(?<![^\s='\"])" + re.escape(json.dumps(home)[1:-1]) + r"(?=[/\s'\"]|$)"  # of a value
+    found: Named = json.loads(re.sub(begin, "~", json.dumps(value))) if home not in ("", "/") else value
+    return found

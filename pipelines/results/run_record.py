@@ -31,46 +31,11 @@ R = TypeVar("R")
 Section = dict[str, Any]  # a part of results.json that a stage describes for the report; the comments tell its content
 
 
-class _CorpusRecord(TypedDict, total=False):
-    recordings: int  # that the clips are segments of
-    notices: list[str]  # about the division of the clips
-    trimmed_seconds: float  # of silent ends; 0 if nothing was trimmed
-
-
-class CorpusRecord(_CorpusRecord):
-    """The corpus of the run."""
-
-    name: str
-    clips: dict[str, int]  # by split
-    seconds: dict[str, float]  # by split
-    rejected: list[Section]  # path and reason of each file that was set aside; segments of it that were left out
-    labels: dict[str, int]  # clips of each
-    groups: dict[str, int]
-
-
-class Provenance(TypedDict):
-    """The provenance of a run's results."""
-
-    version: str  # of Wordless
-    commit: str | None  # of the checkout; followed by "+changes" where tracked files differ from it
-    date: str  # when the results were written: UTC, ISO 8601
-    command: str
-    machine: Section  # cpu: model; cores: that the run could use; memory: bytes
-    system: str  # operating system and kernel
-    python: str
-    device: str
-    threads: int  # of PyTorch, in each process
-    ranks: int  # processes that trained together
-    parameters: dict[str, int]  # of each trained model, by stage
-    libraries: dict[str, str]  # versions
-    config: dict[str, object]  # every option with its value
-
-
 class Results(TypedDict, total=False):
     """``results.json``; only ``figures`` is always there. Sections hold what is no figure."""
 
     figures: Figures
-    corpus: CorpusRecord
+    corpus: Section  # name; clips and seconds by split; labels and groups with their clips; rejected files; notices
     curves: dict[str, TrainingRecord]
     codebook: Section  # counts of each code; stability by change of the sound; verdict: of a collapse; kmeans
     codes: Section  # what each code stands for: share, mean spectrum, nearest patches, and labels against chance
@@ -80,7 +45,7 @@ class Results(TypedDict, total=False):
     next_sample: Section  # protocol, trainings and sounds of language models of samples
     rates: Section  # protocol and sounds of codes at several rates beside a flat GPT
     stages: list[Section]  # name, key and costs of each stage, and whether it was reused
-    provenance: Provenance
+    provenance: Section  # version, commit, date (UTC), command, machine, device, threads, sizes of models, config
 
 
 def count_codes(results: Results) -> int | None:
@@ -94,7 +59,8 @@ def count_codes(results: Results) -> int | None:
 
 def recorded_options(results: Results) -> dict[str, Any]:
     """Return every option of a run with its value; none if its results do not say what made them."""
-    return results["provenance"]["config"] if "provenance" in results else {}
+    config: dict[str, Any] = results.get("provenance", {}).get("config", {})
+    return config
 
 
 AGAIN = "write it again: repeat the run's command"
@@ -128,18 +94,11 @@ def _known(kind: type[R], values: Mapping[str, Any]) -> R:
     return kind(**{field.name: values[field.name] for field in fields(cast(Any, kind)) if field.name in values})
 
 
-def read_resamples(folder: Path) -> Resamples:
-    """Read the resampled test figures ``(resamples,)`` of each method; empty for a run without probes."""
-    return read_arrays(folder / RESAMPLES)
-
-
-def read_pictures(folder: Path) -> Pictures:
-    """Read spectrograms ``(time, mels)`` and codes ``(time, streams)`` by "<clip>:<kind>"; empty without pictures."""
-    return read_arrays(folder / PICTURES)
-
-
 def read_arrays(path: Path) -> dict[str, Any]:
     """Read arrays of a run by their names; none where there is no file.
+
+    `RESAMPLES` has the resampled test figures ``(resamples,)`` of each method, `PICTURES` spectrograms ``(time, mels)``
+    and codes ``(time, streams)`` by "<clip>:<kind>".
 
     Raises:
         InputError: the file is broken.

@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from pipelines.chain.chain import run_chain
-from pipelines.chain.run_output import figures
 from pipelines.results.run_record import read_results
 from pipelines.store.session import Session
 from pipelines.store.store import CURVE, Entry, Recipe, Store
@@ -275,7 +274,7 @@ def test_a_run_that_reuses_everything_is_recorded_whole(finished_run: FinishedRu
         losses = [(point["step"], pytest.approx(point["train_loss"])) for point in curves[stage]["curve"]]
         assert record.curves[f"{training}/train_loss"] == losses
         assert [step for step, _ in record.curves[f"{training}/learning_rate"]] == [step for step, _ in losses]
-    wanted = figures(read_results(folder))
+    wanted = read_results(folder)["figures"].named()
     assert len(wanted) > 50
     assert {key: record.figures[key] for key in wanted} == pytest.approx(wanted, rel=1e-4)
     assert record.config["lm"]["fit"]["steps"] == 8
