@@ -60,10 +60,10 @@ def runs(config: dict[str, object]) -> None:
 def print_runs(root: Path) -> None:
     """Print a row for each run and write ``index.html``; refuse runs that cannot be read after all others."""
     # imports that a misspelt option need not wait for
-    from pipelines.pages.runs import HEADS, cells, run_rows, write_runs_page
+    from pipelines.pages.runs import HEADS, run_rows, write_runs_page
 
     rows = run_rows(root)
-    print_table(HEADS, [[row.name, *cells(row)] for row in rows])
+    print_table(HEADS, [row.cells for row in rows])
     total = sum(row.size for row in rows)
     sweeps = sum(row.is_sweep for row in rows)
     also = f", {counted(sweeps, 'sweep')}" if sweeps else ""

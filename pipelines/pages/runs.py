@@ -45,25 +45,25 @@ def key_cells(results: Results) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRow:
-    """A run folder."""
+    """A folder of a run or of a sweep."""
 
     folder: Path
     state: State
-    date: str  # UTC, to the minute: of the results, or of the beginning
+    date: str  # UTC, ISO 8601: of the results, or of the beginning
     corpus: str = ""
-    options: tuple[str, ...] = ()  # as they were typed, without those at their default
+    options: str = ""  # as they were typed, without those at their default
     figures: tuple[str, ...] = ("–",) * len(KEY_COLUMNS)
     size: int = 0  # bytes
     problem: str | None = None  # why the results cannot be read
     is_sweep: bool = False
 
     @property
-    def name(self) -> str:
-        return escape_line(f"{self.folder.parent.name}/{self.folder.name}" if self.is_sweep else self.folder.name)
-
-    @property
-    def page(self) -> Path:
-        return self.folder / ("sweep.html" if self.is_sweep else REPORT)
+    def cells(self) -> list[str]:
+        """The texts below `HEADS`."""
+        name = f"{self.folder.parent.name}/{self.folder.name}" if self.is_sweep else self.folder.name
+        date = self.date.replace("T", " ")[:16] + ("" if self.state == "finished" else f" ({self.state})")
+        size = f"{self.size / 1e6:,.1f}"
+        return [escape_line(name), date, self.corpus or "–", self.options or "–", *self.figures, size]
 
 
 def run_rows(root: Path, *, finished: Path | None = None) -> list[RunRow]:
@@ -92,18 +92,16 @@ def run_row(folder: Path, *, running: bool) -> RunRow:
     """Read one run folder; a damaged one has its problem in the row."""
     row = RunRow(folder=folder, state="running" if running else "unfinished", date="")
     try:
-        begun = datetime.fromtimestamp(folder.stat().st_mtime, timezone.utc).isoformat()
         options = differing_options(read_words(folder) or [])
-        row = replace(row, date=_minute(begun), size=folder_size(folder), options=options)
+        row = replace(row, date=_begun(folder), size=folder_size(folder), options=options)
         if not (folder / RESULTS).exists():
             return row
         results = read_results(folder)
-        source = results.get("provenance")
         return replace(
             row,
             state="running" if running else "finished",
-            date=_minute(source["date"]) if source else row.date,
-            corpus=results["corpus"]["name"] if "corpus" in results else "",
+            date=results.get("provenance", {}).get("date", row.date),
+            corpus=results.get("corpus", {}).get("name", ""),
             figures=key_cells(results),
         )
     except InputError as error:
@@ -114,13 +112,13 @@ def run_row(folder: Path, *, running: bool) -> RunRow:
 
 def sweep_row(folder: Path) -> RunRow:
     """Read the folder of a sweep: the options that it is over, and how many of its jobs are finished."""
-    states = [str((find_object(path) or {}).get("state")) for path in (folder / JOBS).glob("*.json")]
+    states = [(find_object(path) or {}).get("state") for path in (folder / JOBS).glob("*.json")]
     done = states.count("finished")
     state: State = "running" if is_held(folder, lock=SWEEP_LOCK) else "unfinished"
     return RunRow(
         folder=folder,
         state="finished" if done == len(states) else state,
-        date=_minute(datetime.fromtimestamp(folder.stat().st_mtime, timezone.utc).isoformat()),
+        date=_begun(folder),
         corpus=f"a sweep: {done} of {counted(len(states), 'job')}",
         options=differing_options(read_words(folder, "sweep") or []),
         size=folder_size(folder),
@@ -128,12 +126,16 @@ def sweep_row(folder: Path) -> RunRow:
     )
 
 
-def differing_options(words: list[str]) -> tuple[str, ...]:
+def _begun(folder: Path) -> str:
+    return datetime.fromtimestamp(folder.stat().st_mtime, timezone.utc).isoformat()
+
+
+def differing_options(words: list[str]) -> str:
     """Return the options of a command that are not at their default, without Hydra's own and those of `ELSEWHERE`."""
     known = index("run")
     defaults = {name: option.value for name, option in known.options.items()}
     defaults |= {name: group.chosen for name, group in known.groups.items()}
-    return tuple(
+    return " ".join(
         escape_line(word)
         for word in words
         if (name := option_of(word)) not in ELSEWHERE
@@ -142,33 +144,15 @@ def differing_options(words: list[str]) -> tuple[str, ...]:
     )
 
 
-def _minute(date: str) -> str:
-    """Write an ISO date to the minute."""
-    return date.replace("T", " ")[:16]
-
-
 def write_runs_page(root: Path, rows: Iterable[RunRow]) -> Path:
     """Write the page of the `run_rows` of a folder into it, and return the path of the page."""
-    page, beside = root / INDEX, root / f".{INDEX}.{os.getpid()}"  # other runs may end at the same time
-    runs = []
+    page, beside, runs = root / INDEX, root / f".{INDEX}.{os.getpid()}", []  # other runs may end at the same time
     for row in rows:
-        link = quote(os.fsencode(os.path.relpath(row.page, root))) if row.page.is_file() else None
-        runs.append((row, link, cells(row)))
+        report = row.folder / ("sweep.html" if row.is_sweep else REPORT)
+        runs.append((row, quote(os.fsencode(os.path.relpath(report, root))) if report.is_file() else None))
     try:
         beside.write_text(draw("runs.html.jinja", runs=runs, heads=HEADS), encoding="utf-8")
         beside.replace(page)
     finally:
         beside.unlink(missing_ok=True)
     return page
-
-
-def cells(row: RunRow) -> list[str]:
-    """Write the columns of a run behind its name; ``HEADS`` has their headings."""
-    state = "" if row.state == "finished" else f" ({row.state})"
-    return [
-        f"{row.date}{state}",
-        row.corpus or "–",
-        " ".join(row.options) or "–",
-        *row.figures,
-        f"{row.size / 1e6:,.1f}",
-    ]
