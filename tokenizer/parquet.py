@@ -21,7 +21,7 @@ from tokenizer.codes import Codes, CodesFormat, IntArray, require_same_codebook
 from wordless.audio.recordings.manifest import clip_name
 from wordless.base.errors import InputError
 from wordless.base.files import aside, write_aside
-from wordless.base.saved_models import first_line
+from wordless.base.text import first_line
 from wordless.base.values import build, parse_json, read_json, shortened
 
 # Errors of pyarrow for damaged files.

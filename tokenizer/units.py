@@ -28,7 +28,7 @@ from tokenizer.parquet import MAX_GROUP_CODES, CodedClip, require_clip_path
 from wordless.audio.recordings.folders import without_span
 from wordless.base.errors import InputError
 from wordless.base.files import aside
-from wordless.base.saved_models import first_line
+from wordless.base.text import first_line
 from wordless.base.values import parse_json, shortened
 
 UnitsFormat = Literal["name_units", "fairseq", "jsonl", "times"]

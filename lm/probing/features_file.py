@@ -27,8 +27,7 @@ from safetensors.numpy import save_file
 
 from wordless.base.errors import InputError
 from wordless.base.files import aside
-from wordless.base.saved_models import first_line
-from wordless.base.text import counted
+from wordless.base.text import counted, first_line
 
 FloatArray = npt.NDArray[np.float32]
 Array = npt.NDArray[Any]

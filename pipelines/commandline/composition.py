@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.options import HYDRA, TIME, Index, index, nested
 from wordless.base.errors import InputError
-from wordless.base.text import suggestion
+from wordless.base.text import first_line, suggestion
 
 QUIET = [{"override hydra/job_logging": "none"}, {"override hydra/hydra_logging": "none"}]
 NO_FOLDER = {"output_subdir": None, "run": {"dir": "."}}
@@ -95,9 +95,3 @@ def explain(error: Exception, known: Index) -> InputError:
 
 def plain(config: DictConfig, *, resolve: bool = False) -> dict[str, object]:
     return cast(dict[str, object], OmegaConf.to_container(config, resolve=resolve))
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of a message without its full stop."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(". ")

@@ -27,8 +27,7 @@ from uuid import uuid4
 
 from wordless.base.errors import InputError
 from wordless.base.files import remove, write_aside
-from wordless.base.saved_models import first_line
-from wordless.base.text import suggestion
+from wordless.base.text import first_line, suggestion
 from wordless.base.values import build, leaves
 from wordless.training.options import FitConfig, Point
 

@@ -47,11 +47,11 @@ from wordless.base.saved_models import (
     CONFIG,
     PREPROCESSOR,
     WEIGHTS,
-    first_line,
     hugging_face_files,
     require_finite,
     whole,
 )
+from wordless.base.text import first_line
 from wordless.base.values import read_json
 
 if TYPE_CHECKING:

@@ -25,12 +25,12 @@ from torch import Tensor, nn
 from wordless.base.errors import InputError
 from wordless.base.files import aside, file_hash, write_aside
 from wordless.base.hub import fetch, hub_address, is_on_hub, short_address
+from wordless.base.text import first_line
 from wordless.base.values import find_object, list_hash, read_object
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 INDEX = f"{WEIGHTS}.index.json"  # names the file of each tensor where weights lie in several
 PREPROCESSOR = "preprocessor_config.json"  # beside them in a Hugging Face folder: how inputs are prepared
-MAX_REASON = 300  # characters
 # what PyTorch, safetensors and Python raise when a file is damaged, and what the machine may raise as well
 _DAMAGE = (SafetensorError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 _MACHINE = (OSError, RuntimeError, MemoryError)
@@ -173,12 +173,6 @@ def whole(place: Path, what: str, *, remedy: str) -> Iterator[None]:
         if "CUDA" in str(error):
             raise
         raise InputError(f"{place} holds a {what} that cannot be read ({first_line(error)}); {remedy}") from error
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or its type if that is empty; at most `MAX_REASON` characters."""
-    line = str(error).strip().partition("\n")[0] or type(error).__name__
-    return line if len(line) <= MAX_REASON else f"{line[: MAX_REASON - 3]}..."
 
 
 def holds_rates(folder: Path) -> bool:

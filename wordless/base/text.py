@@ -5,6 +5,7 @@ from difflib import SequenceMatcher
 
 LIKENESS = 0.6  # least likeness of a suggestion
 MARGIN = 0.1  # largest distance of a suggestion from the best one
+MOST_OF_REASON = 300  # characters of an error's message
 
 
 def plural(count: float, one: str, several: str | None = None) -> str:
@@ -20,6 +21,12 @@ def counted(count: int, one: str, several: str | None = None) -> str:
 def listed(words: Sequence[str], last: str = "and") -> str:
     """Write a list of words: "a", "a and b", "a, b and c"."""
     return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the beginning of an error's message without its full stop, or its type where it has none."""
+    line = str(error).strip().partition("\n")[0].rstrip(". ") or type(error).__name__
+    return line if len(line) <= MOST_OF_REASON else f"{line[: MOST_OF_REASON - 3]}..."
 
 
 def escape(text: str) -> str:
