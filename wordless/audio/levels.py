@@ -54,7 +54,10 @@ MIN_TRIM_DB = 0.1  # depths of blocks are stored in tenths of a decibel
 MAX_TRIM_DB = 120.0  # 16 bits span 96
 _BLOCK_SECONDS = 0.02
 
+SILENT = 255  # the level of digital silence, and of everything more than 127 dB below full scale
+
 Powers = npt.NDArray[np.float64]
+Levels = npt.NDArray[np.uint8]
 # (block, tenths of a decibel below the loudest block) of each rise and fall in order of time, less than `MAX_TRIM_DB`
 # below; a recording that is silent or not finite has none, and never are there more than 2400
 Edges = tuple[tuple[int, int], ...]
@@ -77,32 +80,50 @@ def block_samples(sample_rate: int) -> int:
     return max(round(_BLOCK_SECONDS * sample_rate), 1)
 
 
-def block_sums(samples: FloatArray, sample_rate: int) -> Powers:
-    """Compute mean square and mean ``(2, blocks)`` of each block of mono samples; the last one may be shorter."""
-    size = block_samples(sample_rate)
-    lengths = np.minimum(len(samples) - np.arange(0, len(samples), size), size)
-    blocks = np.zeros((len(lengths), size))
-    blocks.reshape(-1)[: len(samples)] = samples
-    with np.errstate(invalid="ignore", over="ignore"):  # samples that are not finite are set aside elsewhere
-        return np.stack([np.einsum("bn,bn->b", blocks, blocks), blocks.sum(axis=1)]) / lengths
+def level_samples(sample_rate: int) -> int:
+    """Return the number of samples in a tenth of a second."""
+    return 5 * block_samples(sample_rate)
 
 
-def offset_of(sums: Powers) -> float:
-    """Return the constant offset of a recording from its `block_sums`."""
-    return float(np.median(sums[1])) if sums.size else 0.0
+class Meter:
+    """Powers and peaks of mono samples about their constant offset."""
 
+    def __init__(self, sample_rate: int) -> None:
+        self.sample_rate = sample_rate
+        self._means, self._peaks = [np.empty((2, 0))], [np.empty((2, 0), np.float32)]
 
-def about_offset(sums: Powers) -> Powers:
-    """Compute the mean square ``(blocks,)`` about the offset of the recording from its `block_sums`."""
-    offset = offset_of(sums)
-    with np.errstate(invalid="ignore", over="ignore"):
-        powers: Powers = np.maximum(sums[0] - 2 * offset * sums[1] + offset**2, 0)
-    return powers
+    def add(self, samples: FloatArray) -> "Meter":
+        """Add the next samples: whole blocks of `level_samples`, or the end."""
+        size = block_samples(self.sample_rate)
+        lengths = np.minimum(len(samples) - np.arange(0, len(samples), size), size)
+        blocks = np.zeros((len(lengths), size))
+        blocks.reshape(-1)[: len(samples)] = samples
+        with np.errstate(invalid="ignore", over="ignore"):  # samples that are not finite are set aside elsewhere
+            self._means.append(np.stack([np.einsum("bn,bn->b", blocks, blocks), blocks.sum(axis=1)]) / lengths)
+        starts = np.arange(0, len(samples), level_samples(self.sample_rate))
+        self._peaks.append(np.stack([np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)]))
+        return self
 
+    def _measured(self) -> tuple[Powers, FloatArray, float]:
+        """Return mean square and mean of each block of 20 ms, lowest and highest sample of 100 ms, and the offset."""
+        means = np.concatenate(self._means, axis=1)
+        return means, np.concatenate(self._peaks, axis=1), float(np.median(means[1])) if means.size else 0.0
 
-def block_powers(samples: FloatArray, sample_rate: int) -> Powers:
-    """Compute `about_offset` ``(blocks,)`` of a whole recording of mono samples."""
-    return about_offset(block_sums(samples, sample_rate))
+    @property
+    def powers(self) -> Powers:
+        """Mean square of each block of 20 ms ``(blocks,)``; the last block may be shorter."""
+        (squares, means), _, offset = self._measured()
+        with np.errstate(invalid="ignore", over="ignore"):
+            powers: Powers = np.maximum(squares - 2 * offset * means + offset**2, 0)
+        return powers
+
+    @property
+    def swings(self) -> Powers:
+        """Largest distance of a sample from the offset in each tenth of a second ``(blocks,)``."""
+        _, (lowest, highest), offset = self._measured()
+        with np.errstate(invalid="ignore"):
+            swings: Powers = np.maximum(offset - lowest, highest - offset)
+        return swings
 
 
 def find_edges(powers: Powers) -> Edges:
@@ -123,40 +144,15 @@ def _louder_than_before(depths: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
 
 def trim_ends(waveform: Waveform, trim_db: float) -> Waveform:
     """Return a recording at its own rate without the ends that ``corpus.inspection.trim_db`` cuts off."""
-    edges = find_edges(block_powers(waveform.samples, waveform.sample_rate))
+    edges = find_edges(Meter(waveform.sample_rate).add(waveform.samples).powers)
     part = loud_part(edges, trim_db, len(waveform.samples), waveform.sample_rate)
     return replace(waveform, samples=waveform.samples[part.start : part.start + part.num_samples])
 
 
-_BLOCKS = 5  # of 20 ms
-SILENT = 255  # the level of digital silence, and of everything more than 127 dB below full scale
-
-Levels = npt.NDArray[np.uint8]
-
-
-def level_samples(sample_rate: int) -> int:
-    """Return the number of samples in a tenth of a second."""
-    return _BLOCKS * block_samples(sample_rate)
-
-
-def block_peaks(samples: FloatArray, sample_rate: int) -> FloatArray:
-    """Find the lowest and the highest sample ``(2, blocks)`` of each block of mono samples; the last may be shorter."""
-    starts = np.arange(0, len(samples), level_samples(sample_rate))
-    peaks: FloatArray = np.stack([np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)])
-    return peaks
-
-
-def peaks_about(offset: float, peaks: FloatArray) -> Powers:
-    """Compute the largest distance ``(blocks,)`` of a sample from the offset, of each block of `block_peaks`."""
-    with np.errstate(invalid="ignore"):
-        distances: Powers = np.maximum(offset - peaks[0], peaks[1] - offset)
-    return distances
-
-
-def to_levels(peaks: Powers) -> Levels:
-    """Convert the peaks of a recording to half decibels below full scale ``(blocks,)``; higher ones are full scale."""
+def to_levels(swings: Powers) -> Levels:
+    """Convert the swings of a recording to half decibels below full scale ``(blocks,)``; higher ones are full scale."""
     with np.errstate(divide="ignore"):  # for silent blocks
-        below = np.floor(-40 * np.log10(np.nan_to_num(peaks, posinf=1.0)))
+        below = np.floor(-40 * np.log10(np.nan_to_num(swings, posinf=1.0)))
     levels: Levels = np.clip(below, 0, SILENT).astype(np.uint8)
     return levels
 
@@ -251,7 +247,7 @@ def active_level(sound: Waveform) -> float:
     A pause is a block of 20 ms that is 40 dB or more below the loudest block. The gate keeps silence around a word from
     changing the word's level, as in ITU-R BS.1770, but without its frequency weighting.
     """
-    step, powers = block_samples(sound.sample_rate), block_powers(sound.samples, sound.sample_rate)
+    step, powers = block_samples(sound.sample_rate), Meter(sound.sample_rate).add(sound.samples).powers
     if not powers.size or powers.max() <= 0:
         return 0.0
     sizes = np.minimum(len(sound.samples) - step * np.arange(len(powers)), step)

@@ -75,23 +75,22 @@ class PitchTracker:
         """Add samples ``(samples,)``; return the pitch of the hops that they decide."""
         self.waiting = np.concatenate([self.waiting, samples.astype(np.float64)])
         self.left += len(samples)
-        found, step = [np.zeros(0)], HOPS_TOGETHER * self.hop
-        while len(self.waiting) >= step + 2 * self.reach:
-            found.append(self._follow(self._correlations(self.waiting[: step + 2 * self.reach])))
-            self.waiting = self.waiting[step:]
-            self.left -= step
-        return np.concatenate(found)
+        return self._decided()
 
     def finish(self) -> Array:
         """Return the pitch of the hops that are left; the last one may be in part beyond the end."""
+        self.waiting = np.append(self.waiting, np.zeros(HOPS_TOGETHER * self.hop + 2 * self.reach))
+        return np.concatenate([self._decided(), self._pitches(self.values, self.path)])
+
+    def _decided(self) -> Array:
+        """Correlate `HOPS_TOGETHER` after `HOPS_TOGETHER` hops, and return the pitch of the hops that they decide."""
         found, step = [np.zeros(0)], HOPS_TOGETHER * self.hop
-        while self.left > 0:
-            padded = np.zeros(step + 2 * self.reach)
-            padded[: min(len(self.waiting), len(padded))] = self.waiting[: len(padded)]
-            found.append(self._follow(self._correlations(padded)[: -(-self.left // self.hop)]))
+        while self.left > 0 and len(self.waiting) >= step + 2 * self.reach:
+            correlations = self._correlations(self.waiting[: step + 2 * self.reach])
+            found.append(self._follow(correlations[: -(-self.left // self.hop)]))
             self.waiting = self.waiting[step:]
             self.left -= step
-        return np.concatenate([*found, self._pitches(self.values, self.path)])
+        return np.concatenate(found)
 
     def _correlations(self, samples: Array) -> Array:
         """Correlate around the middle of each hop: ``(HOPS_TOGETHER * hop + 2 * reach,)`` -> ``(hops, lags)``."""

@@ -1,10 +1,8 @@
 """Mono waveforms, parts and blocks of them, and 16-bit PCM WAV files that are written piece by piece.
 
-libsndfile converts samples to bytes, and Python writes the bytes: on a full disk libsndfile reports only a failure,
-Python the reason.
+Python writes the bytes: on a full disk libsndfile reports only a failure, Python the reason.
 """
 
-import io
 import wave
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -97,8 +95,6 @@ def wav_file(path: Path, sample_rate: int) -> Iterator[Callable[[FloatArray], No
 
     Samples outside [-1, 1] are clipped, as the format demands.
     """
-    import soundfile  # networks and machines without sound files need no libsndfile
-
     with path.open("wb") as file, wave.open(file) as writer:
         writer.setnchannels(1)
         writer.setsampwidth(2)  # bytes
@@ -106,9 +102,8 @@ def wav_file(path: Path, sample_rate: int) -> Iterator[Callable[[FloatArray], No
         writer.writeframesraw(b"")  # writes the header, also if no samples follow
 
         def write(samples: FloatArray) -> None:
-            encoded, clipped = io.BytesIO(), np.clip(samples, -1.0, 1.0)
-            soundfile.write(encoded, clipped, sample_rate, subtype="PCM_16", format="RAW", endian="LITTLE")
-            writer.writeframesraw(encoded.getvalue())
+            scaled = np.clip(np.rint(samples.astype(np.float64) * 2.0**31), -(2.0**31), 2.0**31 - 1)
+            writer.writeframesraw((scaled.astype(np.int64) >> 16).astype("<i2").tobytes())  # as libsndfile rounds
 
         yield write
 

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.levels import (
     PEAK,
+    Meter,
     active_level,
     as_text,
-    block_peaks,
-    block_powers,
     equally_loud,
     find_edges,
     half_energy,
@@ -25,7 +24,6 @@ from wordless.audio.levels import (
     loudest,
     loudest_window,
     of_text,
-    peaks_about,
     read_loudest,
     to_levels,
     trim_ends,
@@ -76,7 +74,7 @@ def test_the_part_reaches_from_the_first_to_the_last_loud_block(
     samples = at_levels(levels, rest)
     samples -= np.float32(np.median([samples[at : at + 160].mean(dtype=float) for at in range(0, len(samples), 160)]))
     power = [float(np.mean(np.square(samples[at : at + 160], dtype=float))) for at in range(0, len(samples), 160)]
-    edges = find_edges(block_powers(samples, RATE))
+    edges = find_edges(Meter(RATE).add(samples).powers)
     part = loud_part(edges, tenths / 10, len(samples), RATE)
     depths = [-10 * np.log10(each / max(power)) if each else np.inf for each in power] if max(power) else []
     loud = [block for block, depth in enumerate(depths) if depth < tenths / 10 - 1e-3]
@@ -157,19 +155,20 @@ def test_the_level_of_a_part_is_its_peak_or_that_of_its_surroundings(
 ) -> None:
     samples = np.repeat(np.array(peaks, np.float32), 100) + offset
     part = Part(start=min(start, len(samples) - 1), num_samples=count)
-    levels = of_text(as_text(to_levels(peaks_about(offset, block_peaks(samples, LOW_RATE)))))
+    levels = of_text(as_text(to_levels(Meter(LOW_RATE).add(samples).swings)))
+    samples = np.abs(samples - np.median(samples[::20]))  # blocks of 20 samples are constant
     assert len(levels) == -(-len(samples) // level_samples(LOW_RATE))
     found = loudest(levels, part, LOW_RATE)
-    inside = samples[part.start : part.start + count].max() - offset
-    around = samples[part.start // 100 * 100 : -(-(part.start + count) // 100) * 100].max() - offset
+    inside = samples[part.start : part.start + count].max()
+    around = samples[part.start // 100 * 100 : -(-(part.start + count) // 100) * 100].max()
     assert inside * 0.999 <= found <= around * 10 ** (0.5 / 20) * 1.001
 
 
 def test_silence_is_silent_and_text_that_holds_no_levels_is_refused() -> None:
-    samples = np.repeat(np.array([0, -3], np.float32), 100)
-    levels = to_levels(peaks_about(0, block_peaks(samples, LOW_RATE)))
-    assert loudest(levels, Part(start=0, num_samples=100), LOW_RATE) == 0
-    assert loudest(levels, Part(start=99, num_samples=2), LOW_RATE) == 1
+    samples = np.repeat(np.array([0, 0, -3], np.float32), 100)
+    levels = to_levels(Meter(LOW_RATE).add(samples).swings)
+    assert loudest(levels, Part(start=0, num_samples=200), LOW_RATE) == 0
+    assert loudest(levels, Part(start=199, num_samples=2), LOW_RATE) == 1
     assert len(to_levels(np.empty(0))) == 0
     with pytest.raises(ValueError, match="base64"):
         of_text("%%%")

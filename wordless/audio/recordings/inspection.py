@@ -23,15 +23,11 @@ from wordless.audio.levels import (
     MAX_TRIM_DB,
     MIN_TRIM_DB,
     Edges,
-    about_offset,
+    Meter,
     as_text,
-    block_peaks,
-    block_sums,
     find_edges,
     level_samples,
     loud_part,
-    offset_of,
-    peaks_about,
     to_levels,
 )
 from wordless.audio.reading import (
@@ -86,13 +82,12 @@ def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | R
     if not writable(path):
         return Rejected(path=path, reason=UNWRITABLE)
     num_samples, peak, finite, of_channels = 0, 0.0, True, ChannelPowers()
-    sums, peaks = [np.empty((2, 0))], [np.empty((2, 0), np.float32)]
     try:
         sha256, size = file_hash(root / path), (root / path).stat().st_size
         number = chosen_channel(root / path, channel)
         with Recording(root / path) as recording:
             heard = hashlib.sha256(f"{recording.samplerate} Hz".encode())
-            step = level_samples(recording.samplerate)
+            step, meter = level_samples(recording.samplerate), Meter(recording.samplerate)
             at_once = max(BLOCK_VALUES // (recording.channels * step), 1) * step  # whole blocks of 100 ms
             blocks = mono_blocks(recording, number, size=at_once, powers=of_channels)
             for block in equal_blocks(blocks, at_once):
@@ -100,16 +95,14 @@ def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | R
                 largest = float(np.abs(block).max())
                 finite = finite and bool(np.isfinite(largest))
                 num_samples, peak = num_samples + len(block), max(peak, largest if finite else 0.0)
-                sums.append(block_sums(block, recording.samplerate))
-                peaks.append(block_peaks(block, recording.samplerate))
+                meter.add(block)
             declared, sample_rate = recording.declared, recording.samplerate
             number = None if recording.channels == 1 else number
     except OSError as error:
         return Rejected(path=path, reason=f"cannot be read: {error.strerror}", kind="cannot be read")
     except RecordingError as error:
         return Rejected(path=path, reason=printable(error.reason), kind=error.kind)
-    of_blocks = np.concatenate(sums, axis=1)
-    swings = peaks_about(offset_of(of_blocks), np.concatenate(peaks, axis=1))
+    swings = meter.swings
     return Measurement(
         size=size,
         sha256=sha256,
@@ -122,7 +115,7 @@ def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | R
         peak=peak,
         finite=finite,
         swing=float(swings.max(initial=0)),
-        edges=find_edges(about_offset(of_blocks)),
+        edges=find_edges(meter.powers),
         levels=as_text(to_levels(swings)),
     )
 
