@@ -10,8 +10,15 @@ from pipelines.settings.run import CorpusCommand
 from pipelines.store.store import SYNTHESISED, UNPACKED
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import Channel
-from wordless.audio.recordings.clips import CONFLICTING, build_manifest, length_notices, upsampling_notices
-from wordless.audio.recordings.corpus import CorpusConfig, find_recordings, resolved
+from wordless.audio.recordings.corpus import (
+    CONFLICTING,
+    CorpusConfig,
+    build_manifest,
+    find_recordings,
+    length_notices,
+    resolved,
+    upsampling_notices,
+)
 from wordless.audio.recordings.embedded import label_table, speak, utterances
 from wordless.audio.recordings.manifest import Clips, Rejected, write_rejected
 from wordless.audio.recordings.packed import described, open_data_set, open_shards, unpack, unpacked_place

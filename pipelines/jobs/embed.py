@@ -34,8 +34,7 @@ from pipelines.store.stored_features import (
 )
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.recordings.clips import build_manifest
-from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
+from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
 from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.recordings.manifest import Clips, Rejected, read_manifest
 from wordless.audio.recordings.splits import UNDIVIDED

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.store.store import StoreConfig
-from wordless.audio.recordings.annotation_formats import AnnotationConfig, AnnotationKind
+from wordless.audio.recordings.annotations import AnnotationConfig, AnnotationKind
 from wordless.audio.recordings.corpus import recordings_at
 from wordless.audio.recordings.folders import expand_home
 from wordless.audio.recordings.manifest import Clips, writable

@@ -18,8 +18,7 @@ from tests.pipelines.tiny import corpus_of
 from tests.pipelines.tiny_chain import CHECKPOINTS, OWN, called, called_at_once, entries, refusal
 from tests.wordless.audio.recordings.packed_files import samples, save_splits, sound, takes, write_parquet, write_tar
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.recordings.clips import upsampling_notices
-from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.corpus import CorpusConfig, upsampling_notices
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Clips, read_manifest, read_rejected
 from wordless.audio.recordings.splits import SplitConfig

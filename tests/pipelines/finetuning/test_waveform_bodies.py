@@ -18,7 +18,7 @@ from tests.pipelines.finetuning.conftest import composed
 from tests.pipelines.tiny import AUDIO
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.audio.reading import read
-from wordless.audio.recordings.clips import build_manifest
+from wordless.audio.recordings.corpus import build_manifest
 from wordless.audio.recordings.manifest import write_manifest
 from wordless.base.errors import InputError
 

@@ -13,8 +13,7 @@ from pipelines.stages.tokenizer import frame_sample
 from pipelines.store.store import Entry
 from tests.pipelines.tiny import session_of, silent_session, sweep
 from tests.pipelines.tiny_chain import composed
-from wordless.audio.recordings.clips import build_manifest
-from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.arrays import Array, fill

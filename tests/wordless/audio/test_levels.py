@@ -29,8 +29,7 @@ from wordless.audio.levels import (
     trim_ends,
 )
 from wordless.audio.reading import read
-from wordless.audio.recordings.clips import build_manifest
-from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
 from wordless.audio.recordings.inspection import InspectionConfig, inspect, measure
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.recordings.splits import SplitConfig

@@ -27,8 +27,7 @@ from wordless.audio.reading import (
     resampled,
     resampled_length,
 )
-from wordless.audio.recordings.clips import build_manifest
-from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.recordings.manifest import audio_hash, read_manifest, write_manifest
 from wordless.audio.recordings.splits import SplitConfig

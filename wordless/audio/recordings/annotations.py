@@ -1,35 +1,435 @@
-"""Annotations of the recordings of a folder, or of one file, as parts of each recording.
+"""Annotations that other tools wrote, of the recordings of a folder or of one file, as parts of each recording.
 
 A file belongs to the recording of its name: ``field.Table.1.selections.txt``, ``field.txt`` and ``field.TextGrid``
 belong to ``field.wav`` (`folders.Places`). Some files name their recordings themselves. Each recording may have
 annotations of one kind, or of several kinds that agree.
+
+Raven, Audacity, RTTM, CTM, ``.lab`` and CSV have a part in each line, in fixed columns or in those that a header names;
+TextGrid and ELAN have tiers; Kaldi and lhotse have manifests. The readers are our own: ``praatio`` reads no Latin-1,
+``textgrid`` no UTF-8 with a mark, ``pympi-ling`` accepts entities, and pandas neither numbers lines nor keeps labels of
+several words together that spaces separate from the times.
 """
 
-import csv
+import gzip
+import json
 import os
+import re
+import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from math import inf
 from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+from xml.etree.ElementTree import Element, ParseError, fromstring
 
 import numpy as np
 
-from wordless.audio.recordings import annotation_formats as formats
-from wordless.audio.recordings.annotation_formats import (
-    KALDI_FILES,
-    LHOTSE,
-    WAV_SCP,
-    Annotation,
-    AnnotationConfig,
-    AnnotationKind,
-    Kind,
+from wordless.audio.recordings.description import (
+    PATH_COLUMNS,
+    SPAN_FIELDS,
+    describe,
+    in_seconds,
+    known_split,
+    seconds_of,
+    time_columns,
 )
-from wordless.audio.recordings.description import PATH_COLUMNS, describe, known_split
-from wordless.audio.recordings.folders import EXTENSIONS, Folder, Places, is_file, not_sound, read_annotation_text
-from wordless.audio.recordings.manifest import Clip, Clips, Rejected
+from wordless.audio.recordings.folders import (
+    EXTENSIONS,
+    Folder,
+    Places,
+    is_file,
+    not_sound,
+    read_annotation_text,
+    separated,
+)
+from wordless.audio.recordings.manifest import Clip, Clips, Rejected, number_of
 from wordless.base.errors import InputError
 from wordless.base.text import counted
+from wordless.base.values import nan_as_none
+
+Kind = Literal["raven", "elan", "textgrid", "audacity", "csv", "kaldi", "lhotse", "rttm", "ctm", "lab"]
+AnnotationKind = Literal["auto", "none", Kind]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotationConfig:
+    """Options of the annotations of a folder."""
+
+    kind: AnnotationKind = "auto"
+    tier: str | None = None  # tier, or column of a table, that has the labels; None: the only one
+    option: str = "tier"  # that names it
+    group: str | None = None  # column of a table that has the groups
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """A part of a recording, as a file names it."""
+
+    where: str  # "file:line", of an ELAN document "file: name of the annotation"
+    fields: dict[str, str]  # as `recordings.description.describe` reads them
+    tier: str = ""  # tier or column of the label; "": the file has one
+    recording: str | None = None  # its path or name, as the file gives it; None: the recording of the file's name
+    fault: str | None = None  # why the part cannot be used
+    unread: Sequence[str] = ()  # columns of the file
+
+    @property
+    def problem(self) -> str | None:
+        """Why the part cannot be used: its fault, or a time that is none."""
+        times = {key: self.fields[key] for key in (*SPAN_FIELDS, "duration") if key in self.fields}
+        wrong = [f"{key} is {text!r:.40}, and no time" for key, text in times.items() if seconds_of(text) is None]
+        return self.fault or next(iter(wrong), None)
+
+
+def read(kind: Kind, path: Path, shown: str, config: AnnotationConfig) -> list[Annotation]:
+    """Read a file of annotations; ``shown`` is its name in messages."""
+    match kind:
+        case "kaldi":
+            return kaldi(path.parent, str(PurePosixPath(shown).parent))
+        case "lhotse":
+            return lhotse(path, shown)
+        case "elan":
+            return elan(read_annotation_text(path, xml=True), shown)
+        case "textgrid":
+            return textgrid(read_annotation_text(path), shown)
+    return columns(read_annotation_text(path), shown, kind, config.tier, config.group)
+
+
+def one_line(text: str) -> str:
+    """Return a label without line breaks, tabs and repeated spaces."""
+    return " ".join(text.split())
+
+
+# A part in each line
+
+_FIXED: dict[str, tuple[str, ...]] = {
+    "rttm": ("", "recording", "annotated_channel", "start", "duration", "", "", "label"),
+    "ctm": ("recording", "annotated_channel", "start", "duration", "label"),
+}
+_HTK, _LEAST = 1e7, 1e6  # HTK counts 100 ns; smaller whole numbers are samples or seconds
+FIRST = 50  # lines that show what a text holds
+# Columns that Raven and BirdNET write for every selection, and other measurements, which end in their unit
+_MEASURED = re.compile(
+    r"(begin|end) (file|path|date|date time|clock time|hour|day)|selection|view|channel|confidence|score|notes|"
+    r"comments|peak lag|snr nist quick|length|occupancy|"
+    r".*\((s|ms|hz|khz|db.*|u|u.|bits|frames|samples|hh.*|pa.*|%|.*/hz)\)"
+)
+_OFFSET = "file offset (s)"
+_KEPT = {_OFFSET: _OFFSET, "annotated_channel": "channel", "low_hz": "low freq (hz)", "high_hz": "high freq (hz)"}
+_USUAL = ("annotation", "annotations", "label", "labels", "species", "common name", "class", "call type", "tag", "tags")
+
+
+def layout(text: str) -> tuple[str | None, list[str]]:
+    """Return the delimiter of a text, and the header if the first line names columns of times."""
+    fitting, first = {}, "\n".join(text.split("\n", FIRST)[:FIRST])
+    for delimiter in ("\t", ";", ",", None):
+        rows = list[list[str]]()
+        with suppress(InputError):
+            rows += (cells for _, cells in separated(first, delimiter, "", quoted=delimiter != "\t"))
+        if rows and {"start"} < time_columns(rows[0]).keys() and seconds_of(rows[0][0]) is None:
+            return delimiter, rows[0]
+        fitting[delimiter] = sum(len(cells) > 2 and None not in map(seconds_of, cells[:2]) for cells in rows)
+    return (max(fitting, key=lambda each: fitting[each]) if any(fitting.values()) else None), []
+
+
+def fits(text: str, kind: Kind, *, wanted: bool) -> bool:
+    """Return whether two of three of the first lines give start, end and label, or, of a wanted kind, any of them.
+
+    Decimals in all labels are measurements, such as pitch; whole numbers between spaces may be words of a transcript.
+    """
+    text = "\n".join(text.split("\n")[:FIRST])
+    delimiter, header = layout(text)
+    try:
+        parts = columns(text, "", kind)
+    except InputError:
+        return True  # a header, which is refused with its file
+    good = [each for each in parts if not each.problem]
+    labels = {each.fields["label"] for each in good} - {""}
+    if wanted or header:
+        return bool(labels) or (wanted and bool(good)) or not parts
+    whole = all(each.fields["start"].isdecimal() for each in good)
+    measured = all(number_of(label) is not None and ("." in label or whole) for label in labels)
+    others = kind != "rttm" and (measured or (whole and delimiter is None))
+    return 3 * len(good) >= 2 * len(parts) > 0 and not others
+
+
+def columns(text: str, shown: str, kind: Kind, label: str | None = None, group: str | None = None) -> list[Annotation]:
+    """Read a part in each line; a line that begins with a backslash has the frequency bounds of the part before it.
+
+    ``label`` and ``group`` name columns of a header.
+    """
+    delimiter, header = (None, []) if kind in _FIXED else layout(text)
+    rows = [
+        (f"{shown}:{number}", cells) for number, cells in separated(text, delimiter, shown, quoted=delimiter != "\t")
+    ]
+    if header:
+        return _below(header, rows[1:], shown, kind, label, group)
+    names, found = _FIXED.get(kind, (*SPAN_FIELDS, "label")), list[Annotation]()
+    for where, cells in rows:
+        if cells[0] == "\\" and found:
+            bounds = zip(("low_hz", "high_hz"), map(seconds_of, cells[1:3]), strict=False)
+            found[-1].fields.update({name: repr(hz) for name, hz in bounds if hz is not None and hz >= 0})
+        elif not cells[0].startswith(";;") and (kind != "rttm" or cells[0] == "SPEAKER"):
+            many = "more than start, end and label; write a header that names the columns"
+            fault = many if kind not in _FIXED and delimiter and len(cells) > len(names) else None
+            cells[2:] = cells[2:] if kind in _FIXED else [" ".join(cells[2:])]
+            fields = dict(zip_longest(names, cells[: len(names)], fillvalue=""))
+            found.append(Annotation(where, fields, recording=fields.pop("recording", None), fault=fault))
+    times = {each.fields[name] for each in found for name in SPAN_FIELDS if kind == "lab"} - {""}
+    if times and all(map(str.isdecimal, times)) and max(map(float, times)) >= _LEAST:
+        for each in found:  # a score may follow the label
+            each.fields.update({name: repr(float(each.fields[name] or "nan") / _HTK) for name in SPAN_FIELDS})
+            each.fields["label"] = each.fields["label"].partition(" ")[0]
+    return found
+
+
+def _below(
+    header: list[str], rows: list[tuple[str, list[str]]], shown: str, kind: Kind, label: str | None, group: str | None
+) -> list[Annotation]:
+    """Read the rows below a header; each column that may hold labels is a tier."""
+    lower, times = [name.lower() for name in header], time_columns(header)
+    if twice := next((name for name in lower if name and lower.count(name) > 1), None):
+        raise InputError(f"{shown}:1: the header names {twice} twice; name each column once")
+    if group is not None and group.lower() not in lower:
+        raise InputError(f"{shown}:1: no column {group!r}; there are {', '.join(header)}")
+    table = [dict(zip_longest(lower, cells[: len(lower)], fillvalue="")) for _, cells in rows]
+    files = [cells.get("begin path") or cells.get("begin file", "") for cells in table]
+
+    # the usual column of labels if there is one, else those with text, else all that are no measurements
+    others = {*PATH_COLUMNS, *(column.lower() for column in times.values()), (group or "").lower()}
+    free = [name for name in header if name.lower() not in others and not _MEASURED.fullmatch(name.lower())]
+    free = [name for name in free if len(free) == 1 or any(cells[name.lower()] for cells in table)]
+    texts = [name for name in free if any(number_of(cells[name.lower()] or "0") is None for cells in table)]
+    chosen = [label] if label and label.lower() in lower else [name for name in free if name.lower() in _USUAL]
+    chosen = chosen or texts or (free if kind == "raven" or len(free) == 1 else []) or [""]
+    unread, parts = [name for name in free if name not in chosen and name != label], list[Annotation]()
+    for cells, file, (where, values) in zip(table, files, rows, strict=True):
+        fields = {name: cells.get(column, "") for name, column in {**_KEPT, "group": (group or "").lower()}.items()}
+        fields |= {name: in_seconds(cells[column.lower()], column) for name, column in times.items()}
+        fault = f"more values than the {len(header)} columns of the header" if any(values[len(header) :]) else None
+        start, end, offset = (seconds_of(fields.get(name, "")) for name in (*SPAN_FIELDS, _OFFSET))
+        if not file.endswith(cells.get("end file", "")) or (offset is None and len({*files}) > 1):
+            fault = f"its time in {file} is not known: export the column 'File Offset (s)' of a part in one file"
+        elif offset is not None and start is not None and end is not None:  # others count from the first of the files
+            fields |= {"start": repr(offset), "end": repr(offset + end - start)}
+        recording = next(filter(None, (file, *map(cells.get, PATH_COLUMNS))), None)
+        for name in chosen:
+            labelled = {**fields, "label": one_line(cells.get(name.lower(), ""))}
+            parts.append(Annotation(where, labelled, name, recording, fault, unread))
+    return parts
+
+
+# Praat reads free-standing numbers, texts and flags, and skips the rest. So the long text, which has names before the
+# values, and the short text, which has not, are one format.
+_TOKEN = re.compile(
+    r'"((?:[^"]|"")*)"|<(exists|absent)>|(?<!\S)([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|--undefined--)(?!\S)|(?<!\S)![^\n]*'
+)
+TEXTGRID = re.compile(r'\s*(?:File type\s*=\s*)?"ooTextFile[^"]*"\s*(?:Object class\s*=\s*)?"TextGrid"')
+
+
+def textgrid(text: str, shown: str) -> list[Annotation]:
+    """Read a TextGrid; an interval without a text is a gap between two parts, and a point has no length.
+
+    Raises:
+        InputError: the file is not a TextGrid that was saved as text, ends too early, or has a value of the wrong kind.
+    """
+    if not TEXTGRID.match(text):
+        kind = "a binary" if text.startswith("ooBinaryFile") else "no"
+        raise InputError(f"{shown}:1: {kind} TextGrid; open it in Praat, and choose Save as text file")
+    found, line, place = (match for match in _TOKEN.finditer(text) if match.lastindex), 1, 0
+
+    def take(group: int) -> str:
+        """Return the next value, which must be of this group of the expression."""
+        nonlocal line, place
+        match = next(found, None)
+        before, place = place, match.start() if match else len(text)
+        line += text.count("\n", before, place)
+        if match is None or match.lastindex != group:
+            wanted = ("", "a text", "<exists>", "a number")[group]
+            raise InputError(f"{shown}:{line}: {match[0] if match else 'the end'!r:.40} stands where {wanted} must")
+        return one_line(match[group].replace('""', '"').replace("--undefined--", "nan"))
+
+    _ = take(1), take(1), take(3), take(3)  # what the file is; begin and end, as of each tier
+    count = float(take(3)) if take(2) == "exists" else 0
+    number, parts = 0, list[Annotation]()
+    while number < count:  # a count that is too large ends with the file
+        number, intervals, name = number + 1, take(1) == "IntervalTier", take(1)
+        _, _, size = take(3), take(3), float(take(3))
+        while size > 0:
+            size, start, where = size - 1, take(3), f"{shown}:{line}"
+            fields = {"start": start, "end": take(3) if intervals else start, "label": take(1)}
+            if fields["label"] or not intervals:
+                fault = None if intervals else "a point, which has no length"
+                parts.append(Annotation(where, fields, name, fault=fault))
+    return parts
+
+
+_ANNOTATIONS = ("ALIGNABLE_ANNOTATION", "REF_ANNOTATION")
+
+
+def elan(text: str, shown: str) -> list[Annotation]:
+    """Read an ELAN document; a referring annotation has the time of the one that it refers to.
+
+    Raises:
+        InputError: the text is not XML, has a document type, is no ELAN document, or has times in another unit than
+            milliseconds.
+    """
+    if "<!DOCTYPE" in text:
+        raise InputError(f"{shown}:1: it declares a type (DOCTYPE), whose entities may expand without limit")
+    try:
+        root = fromstring(text)
+    except (ParseError, ValueError) as error:
+        line = error.position[0] if isinstance(error, ParseError) else 1
+        raise InputError(f"{shown}:{line}: no XML that is read ({error}); save it again in ELAN") from error
+    units = {each.get("TIME_UNITS", "milliseconds") for each in root.iter("HEADER")} | {"milliseconds"}
+    if root.tag != "ANNOTATION_DOCUMENT" or len(units) > 1:
+        raise InputError(f"{shown}:1: no ANNOTATION_DOCUMENT in milliseconds alone, but {units}; save it in ELAN")
+    # The recording is a WAV file among the media, or one of the name of the document: its time begins at the origin.
+    media = {
+        each.get("RELATIVE_MEDIA_URL") or each.get("MEDIA_URL") or "": each.get("TIME_ORIGIN", "").strip()
+        for each in root.iter("MEDIA_DESCRIPTOR")
+    }
+    stem = PurePosixPath(shown).stem
+    url = min(media, key=lambda each: (not each.lower().endswith(".wav"), PurePosixPath(each).stem != stem), default="")
+    origin, recording = media.get(url) or "0", re.sub(r"^file:/{0,2}(?=/|\.)", "", url) or None
+    if re.fullmatch(r"[-+]?\d{1,15}", origin) is None:
+        raise InputError(f"{shown}: TIME_ORIGIN is {origin!r:.40}; it must be a whole number of milliseconds")
+    slots = {slot.get("TIME_SLOT_ID"): slot.get("TIME_VALUE", "") for slot in root.iter("TIME_SLOT")}
+    by_id = {each.get("ANNOTATION_ID"): each for each in root.iter() if each.tag in _ANNOTATIONS}
+    by_name, parts = {tier.get("TIER_ID"): tier for tier in root.iter("TIER")}, list[Annotation]()
+    for tier in root.iter("TIER"):  # the speaker is that of the tier, or of the nearest one above that names one
+        speakers = [one_line(each.get("PARTICIPANT", "")) for each in _chain(tier, "PARENT_REF", by_name)]
+        for each in (each for each in tier.iter() if each.tag in _ANNOTATIONS):
+            last = _chain(each, "ANNOTATION_REF", by_id)[-1]
+            times = [slots.get(last.get(f"TIME_SLOT_REF{number}"), "") for number in (1, 2)]
+            start, end = (repr((int(origin) + float(time)) / 1000) if time.isdecimal() else time for time in times)
+            fields = {"start": start, "end": end, "group": next(filter(None, speakers), "")}
+            if label := one_line("".join(each.itertext())):
+                where, fields["label"] = f"{shown}: {each.get('ANNOTATION_ID')}", label
+                parts.append(Annotation(where, fields, one_line(tier.get("TIER_ID", "")), recording))
+    return parts
+
+
+def _chain(first: Element, reference: str, by_name: Mapping[str | None, Element]) -> list[Element]:
+    """Return an element, the one that it refers to, and so on; references in a circle end."""
+    found = [first]
+    while (after := by_name.get(found[-1].get(reference, ""))) is not None and len(found) < 100:
+        found.append(after)
+    return found
+
+
+# Manifests of speech toolkits
+
+WAV_SCP = "wav.scp"
+KALDI_FILES = (WAV_SCP, "segments", "utt2spk", "text", "utt2label")
+LHOTSE = (".jsonl", ".jsonl.gz")
+
+
+def kaldi(folder: Path, shown: str) -> list[Annotation]:
+    """Read a Kaldi data folder; ``shown`` is its name in messages.
+
+    A recording that a command makes is left out: nobody's commands are run.
+    """
+    files: dict[str, list[tuple[str, str, str]]] = {}  # first word of each line, the rest, and the line's place
+    for name in (name for name in KALDI_FILES if (folder / name).is_file()):
+        lines = enumerate(read_annotation_text(folder / name).split("\n"), start=1)
+        words = (((*line.split(maxsplit=1), "")[:2], number) for number, line in lines if line.strip())
+        files[name] = [(first, rest.strip(), f"{shown}/{name}:{number}") for (first, rest), number in words]
+    if WAV_SCP not in files:
+        raise InputError(f"{shown}: no {WAV_SCP}, which names the recordings; put it beside the other files")
+    label_file = "utt2label" if "utt2label" in files else "text"
+    labels, groups = ({key: text for key, text, _ in files.get(name, ())} for name in (label_file, "utt2spk"))
+    recordings, found = {name: place for name, place, _ in files[WAV_SCP]}, list[Annotation]()
+    whole = [(name, f"{name} 0 -1", where) for name, _, where in files[WAV_SCP]]
+    segments = files.get("segments", whole)
+    named = {text.partition(" ")[0] for _, text, _ in segments}
+    for utterance, text, where in [*segments, *(each for each in whole if each[0] not in named)]:
+        name, start, end, channel = (text.split() + [""] * 4)[:4]
+        place = recordings.get(name, "")
+        fault = None if name in named else "no line of segments names the recording"
+        if name not in recordings:
+            fault = f"{name!r:.60} is not in {WAV_SCP}"
+        elif place.endswith("|"):
+            place, fault = name, f"{place!r:.80} is a command, and commands are not run; name a file with its sound"
+        elif place in ("", "-") or re.search(r"\.ark:\d+$", place):
+            place, fault = name, f"{place!r:.80} is no file of sound; write one (wav-copy), and name it"
+        fields = {"start": start, "group": groups.get(utterance, ""), "annotated_channel": channel}
+        fields |= {"label": one_line(labels.get(utterance, ""))}
+        fields |= {} if end == "-1" else {"end": end}  # -1: to the end of the recording
+        found.append(Annotation(where, fields, recording=place or utterance, fault=fault))
+    return found
+
+
+def is_lhotse(path: Path) -> bool:
+    """Return whether a file is a lhotse manifest of cuts or supervisions, by its first line that is not empty."""
+    try:
+        value = next(_objects(path, path.name), ({}, ""))[0]
+    except InputError:
+        return False
+    names_file = any(isinstance(text, str) and name.lower() in PATH_COLUMNS for name, text in value.items())
+    of_cuts = str(value.get("type", "")).endswith("Cut") or {"recording", "start"} <= value.keys()
+    return "id" in value and not names_file and (of_cuts or {"recording_id", "start"} <= value.keys())
+
+
+def lhotse(path: Path, shown: str) -> list[Annotation]:
+    """Read cuts, or supervisions with the recordings in the files beside them."""
+    found, recordings = list[Annotation](), dict[str, dict[str, Any]]()
+    for beside in sorted(each for each in path.parent.iterdir() if each.name.endswith(LHOTSE) and not is_lhotse(each)):
+        with suppress(InputError):  # a file of another kind
+            recordings |= {str(value.get("id")): value for value, _ in _objects(beside, "") if "sources" in value}
+    for value, where in _objects(path, shown):
+        try:
+            found += _parts(value, where, recordings)
+        except (InputError, TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as error:
+            fault = f"{error}" if isinstance(error, InputError) else f"not as lhotse writes it ({error!r:.80})"
+            found.append(Annotation(where, {}, recording=str(value.get("id")), fault=fault))
+    return found
+
+
+def _parts(value: dict[str, Any], where: str, recordings: Mapping[str, Any]) -> Iterator[Annotation]:
+    """Give the parts of a cut with its recording, or of a supervision, whose recording is among ``recordings``."""
+    if "recording" not in value:
+        if (recording := recordings.get(str(value["recording_id"]))) is None:
+            raise InputError("its recording is in no manifest beside it")
+        value = {"recording": recording, "start": 0, "duration": inf, "supervisions": [value]}
+    recording, start = value["recording"], float(value["start"])
+    sources, transforms = recording["sources"], recording.get("transforms") or ()
+    changes = {str(each["name"] if isinstance(each, dict) else each) for each in transforms} - {"Resample"}
+    if len(sources) != 1 or sources[0]["type"] != "file" or changes:
+        raise InputError(f"its recording is not one file that is read as it is {changes or ''}; save it as a file")
+    most = start + float(value["duration"])
+    for each in value.get("supervisions") or [{"start": 0, "duration": value["duration"]}]:
+        # in a cut, times count from the cut's start, and a supervision ends with the cut
+        begin, channel = start + float(each["start"]), each.get("channel", value.get("channel", ""))
+        label = (each.get("custom") or {}).get("label", each.get("text"))
+        fields = {
+            "start": repr(round(max(begin, start), 9)),
+            "end": repr(round(min(begin + float(each["duration"]), most), 9)),
+            "group": str(each.get("speaker") or ""),
+            "label": "" if label is None else one_line(str(label)),
+            "annotated_channel": ",".join(map(str, channel)) if isinstance(channel, list) else str(channel),
+        }
+        yield Annotation(where, fields, recording=str(sources[0]["source"]))
+
+
+def _objects(path: Path, shown: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """Give the object of each line of a manifest, and the line's place; {} of a line that is none."""
+    number = 0
+    try:
+        with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                value: object = {}
+                with suppress(ValueError, RecursionError):
+                    value = json.loads(line, parse_constant=nan_as_none)
+                if line.strip():
+                    yield value if isinstance(value, dict) else {}, f"{shown}:{number}"
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{shown}:{number + 1}: the file is damaged ({error}); write it again") from error
+
+
+# Files beside recordings
 
 FORMATS: dict[Kind, str] = {  # of several kinds that agree, the first is used: it knows most
     **{"raven": "Raven selection table", "elan": "ELAN document", "textgrid": "Praat TextGrid", "csv": "label table"},
@@ -58,21 +458,21 @@ def kind_of(path: Path, wanted: AnnotationKind = "auto", *, own: bool | None = N
     if suffix in _SUFFIXES and (there or own is None):
         return _SUFFIXES[suffix]
     if there and path.name.lower().endswith(LHOTSE):
-        return "lhotse" if formats.is_lhotse(path) else None
+        return "lhotse" if is_lhotse(path) else None
     try:
         text = read_annotation_text(path, head=True) if there and suffix in _TEXTS else ""
-        _, columns = formats.layout(text)
-    except (OSError, InputError, csv.Error):
+        _, names = layout(text)
+    except (OSError, InputError):
         return None
-    header = {name.lower() for name in columns}
-    if formats.TEXTGRID.match(text) or {"begin time (s)", "end time (s)"} <= header:
+    header = {name.lower() for name in names}
+    if TEXTGRID.match(text) or {"begin time (s)", "end time (s)"} <= header:
         return "raven" if header else "textgrid"
     if own is None:  # a table that lists recordings is none of annotations
         beside = any(is_file(path.with_suffix(f".{each}")) for each in EXTENSIONS)
         own = beside and not header & {*PATH_COLUMNS}
     kinds: tuple[Kind, ...] = ("csv",) if header else (_TEXTS[suffix], "rttm", "ctm") if text else ()
     allowed = (kind for kind in kinds if own or kind in ("audacity", "lab"))
-    return next((kind for kind in allowed if formats.fits(text, kind, wanted=kind == wanted)), None)
+    return next((kind for kind in allowed if fits(text, kind, wanted=kind == wanted)), None)
 
 
 def annotations_below(folder: Folder, recordings: Sequence[str], config: AnnotationConfig) -> Clips | None:
@@ -86,18 +486,17 @@ def annotations_below(folder: Folder, recordings: Sequence[str], config: Annotat
     if config.kind == "none" or not (names or config.kind != "auto" or config.tier or config.group):
         return None
     found: dict[Kind, list[str]] = {kind: [] for kind in FORMATS}
-    places, unread = Places(folder.root, recordings), list[str]()
+    places, others = Places(folder.root, recordings), list[str]()
     for name in names:
-        own = bool(places.of_file(name))
-        kind = kind_of(folder.root / name, config.kind, own=own)
-        (unread if kind is None else found[kind]).append(name)
+        kind = kind_of(folder.root / name, config.kind, own=bool(places.of_file(name)))
+        (others if kind is None else found[kind]).append(name)
     wanted = {kind: names for kind, names in found.items() if names and config.kind in ("auto", kind)}
-    others = places.unread(unread)
+    unread = places.unread(others)
     if config.kind != "auto" and not wanted:
-        rule = "; ".join([f"{folder.root} holds no {FORMATS[config.kind]}", *others])
+        rule = "; ".join([f"{folder.root} holds no {FORMATS[config.kind]}", *unread])
         raise InputError(option="annotations", value=config.kind, rule=rule)
     annotated = _collect(places, wanted, config) or Clips.from_rows(folder.root, ())
-    return replace(annotated, notices=(*annotated.notices, *others)) if wanted or others else None
+    return replace(annotated, notices=(*annotated.notices, *unread)) if wanted or unread else None
 
 
 def annotations_in(path: Path, kind: Kind, root: Path, recordings: Sequence[str], config: AnnotationConfig) -> Clips:
@@ -109,56 +508,60 @@ def annotations_in(path: Path, kind: Kind, root: Path, recordings: Sequence[str]
     return annotated
 
 
+_Parts = dict[str, dict[Kind, dict[tuple[float, float | None], Clip]]]  # of each recording and kind, by begin and end
+
+
 def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: AnnotationConfig) -> Clips | None:
     """Read the files of each kind, and join what they say of each recording. Faulty files and parts are set aside.
 
     Raises:
         InputError: no annotations can be used; several tiers have some, or kinds differ, and no option chooses.
     """
-    parts: dict[str, dict[Kind, dict[tuple[float, float | None], Clip]]] = defaultdict(dict)
-    rejected, read, tiers, columns = list[Rejected](), Counter[Kind](), dict[str, None](), dict[str, None]()
+    parts: _Parts = defaultdict(dict)
+    rejected, used, tiers, unread = list[Rejected](), Counter[Kind](), dict[str, None](), dict[str, None]()
 
     def set_aside(paths: Iterable[str], kind: str, why: str, segments: int = 0) -> None:
         rejected.extend(Rejected(path=path, reason=f"{kind}: {why}", kind=kind, segments=segments) for path in paths)
 
-    splits = {name: split for kind, names in files.items() if kind in _NAMING for name, split in _splits(names).items()}
     for kind, name in ((kind, name) for kind, names in files.items() for name in names):
         own = [] if kind in _NAMING else places.of_file(name)
         try:
-            found = formats.read(kind, places.root / name, name, config)
-        except (OSError, InputError, csv.Error) as error:
+            found = read(kind, places.root / name, name, config)
+        except (OSError, InputError) as error:
             set_aside(own or [name], _UNUSABLE, f"{error}" if name in f"{error}" else f"{name}: {error}")
             continue
-        of_file = dict.fromkeys(tier for each in found for tier in each.labels if tier)
+        of_file = dict.fromkeys(each.tier for each in found if each.tier)
         tiers |= of_file
-        if (chosen := _chosen(found, name, config)) is None:
+        chosen = _of_tier(found, name, config)
+        if found and not chosen:
             set_aside(own, _LACKING, f"{name}: no tier or column {config.tier!r}; there are {', '.join(of_file):.200}")
             continue
-        read[kind] += 1
-        columns |= dict.fromkeys(column for each in chosen[:1] for column in each.unread)
+        used[kind] += 1
+        unread |= dict.fromkeys(column for each in chosen[:1] for column in each.unread)
         named = {each.recording for each in chosen} - {None}
         if not own and not named and kind not in _NAMING:
             set_aside([name], _STRAY, f"{places.root} has no recording {PurePosixPath(name).stem}.*, or several")
         elif not chosen:
             set_aside(own, _EMPTY, name)
-        else:
-            alone = bool(own) and len(named) == 1  # a recording that alone is named may have the name of the file now
-            for each in chosen:
-                fault, paths = each.problem, [each.recording] if each.recording and not alone else own or [name]
-                try:
-                    if each.recording and (places.has(each.recording, name) or not (fault or alone)):
-                        paths = [places.named(each.recording, name)]
-                    if fault := fault or (None if each.recording or own else "it names no recording"):
-                        raise InputError(fault)
-                    for path in paths:
-                        known = describe(path, {**each.fields, "split": splits.get(name, "")}, each.where)
-                        first = parts[path].setdefault(kind, {}).setdefault((known.begin or 0.0, known.end), known)
-                        if first.label != known.label:
-                            sides = "; parts have the sound of all channels" if known.annotated_channel else ""
-                            labels = f"({known.label}, and {first.label} at {first.where}){sides}"
-                            raise InputError(f"two labels of the same start and end {labels}")
-                except InputError as error:
-                    set_aside(paths, _LEFT_OUT, f"{each.where}: {str(error).removeprefix(f'{each.where}: ')}", 1)
+        split = _split_of(name, files[kind]) if kind in _NAMING else ""
+        for each in chosen if own or named or kind in _NAMING else ():
+            # a recording that alone is named may have the name of the file now
+            recording, fault = None if own and len(named) == 1 else each.recording, each.problem
+            paths = [recording] if recording else own or [name]
+            try:
+                if each.recording and (places.has(each.recording, name) or (recording and not fault)):
+                    paths = [places.named(each.recording, name)]
+                if fault := fault or (None if each.recording or own else "it names no recording"):
+                    raise InputError(fault)
+                for path in paths:
+                    known = describe(path, {**each.fields, "split": split}, each.where)
+                    first = parts[path].setdefault(kind, {}).setdefault((known.begin or 0.0, known.end), known)
+                    if first.label != known.label:
+                        sides = "; parts have the sound of all channels" if known.annotated_channel else ""
+                        labels = f"({known.label}, and {first.label} at {first.where}){sides}"
+                        raise InputError(f"two labels of the same start and end {labels}")
+            except InputError as error:
+                set_aside(paths, _LEFT_OUT, f"{each.where}: {str(error).removeprefix(f'{each.where}: ')}", 1)
     if config.tier is not None and config.tier not in tiers:
         rule = f"no file has it; there are {', '.join(tiers) or 'no tiers or columns'!s:.400}"
         raise InputError(option=config.option, value=config.tier, rule=rule, remedy="name one that the files have")
@@ -167,10 +570,8 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
         raise InputError(option="columns.group", value=config.group, rule=rule)
     if parts:
         rejected = [each for each in rejected if each.kind != _LACKING or each.path not in parts]
-        notices = (
-            [f"columns of annotations not read: {', '.join(columns):.400} (`tier`, `columns.group`)"] if columns else []
-        )
-        return _joined(places.root, parts, read, rejected, notices)
+        notice = f"columns of annotations not read: {', '.join(unread):.400} (`tier`, `columns.group`)"
+        return _joined(places.root, parts, used, rejected, [notice] if unread else [])
     if config.kind != "auto" or any(each.kind != _STRAY for each in rejected):
         first_reason = f"{rejected[0].path}: {rejected[0].reason}" if rejected else "they name no part"
         problem = f"{places.root}: none of its annotations can be used ({first_reason}; {len(rejected)} in all)"
@@ -178,46 +579,38 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
     return None
 
 
-def _splits(names: Sequence[str]) -> dict[str, str]:
-    """Return the splits of files that name recordings, if such files or their folders are named train, test..."""
-    shared = os.path.commonpath([PurePosixPath(name).parent for name in names]) or "."
-    splits = {name: split for name in names if (split := known_split(os.path.relpath(name, shared)))}
-    return dict(splits) if len({*splits.values()}) > 1 else {}
+def _split_of(name: str, files: Sequence[str]) -> str:
+    """Return the split of a file that names recordings, if such files or their folders are named train, test..."""
+    shared = os.path.commonpath([PurePosixPath(each).parent for each in files]) or "."
+    splits = {each: known_split(os.path.relpath(each, shared)) for each in files}
+    return (splits[name] or "") if len({*splits.values()} - {None}) > 1 else ""
 
 
-def _chosen(found: Sequence[Annotation], shown: str, config: AnnotationConfig) -> list[Annotation] | None:
-    """Return the annotations of the wanted tier, or of the only one with parts; None: the file lacks the wanted one.
+def _of_tier(found: Sequence[Annotation], shown: str, config: AnnotationConfig) -> list[Annotation]:
+    """Return the annotations of the wanted tier, or of the only one with parts.
 
     Raises:
         InputError: several tiers have annotations, and no option chooses one.
     """
-    usable = [*dict.fromkeys(tier for each in found if not each.fault for tier in each.labels)]
+    usable = [*dict.fromkeys(each.tier for each in found if not each.fault)]
     if config.tier is not None and usable != [""]:
         usable = [config.tier]
     if len(usable) > 1:
         problem = f"{shown}: {len(usable)} tiers or columns have labels: {', '.join(usable):.400}"
         remedy = f"choose one, such as `tier`={usable[0]}, or `annotations`=none for whole recordings"
         raise InputError(problem, remedy=remedy)
-    chosen = [each for each in found if not usable or usable[0] in each.labels]
-    for each in chosen:
-        each.fields.setdefault("label", each.labels.get(usable[0], "") if usable else "")
-    return None if found and not chosen else chosen
+    return [each for each in found if not usable or each.tier == usable[0]]
 
 
 def _joined(
-    root: Path,
-    parts: Mapping[str, Mapping[Kind, Mapping[tuple[float, float | None], Clip]]],
-    read_files: Mapping[Kind, int],
-    rejected: Sequence[Rejected],
-    notices: Sequence[str],
+    root: Path, parts: _Parts, read_files: Mapping[Kind, int], rejected: Sequence[Rejected], notices: Sequence[str]
 ) -> Clips:
     """Join the kinds, of which each recording may have one, or several that agree."""
     agreeing, every = Counter[str](), list[Clip]()
     for path, kinds in sorted(parts.items()):
-        rows = [sorted(map(_key, each.values())) for each in kinds.values()]
+        rows = [sorted((part.label or "", *_times(part)) for part in of.values()) for of in kinds.values()]
         spans = [[times for _, *times in each] for each in rows]
-        labels = [[label for label, *_ in each] for each in rows]
-        agree = all(each == labels[0] for each in labels)
+        agree = all([label for label, *_ in each] == [label for label, *_ in rows[0]] for each in rows)
         if not (agree and all(np.allclose(each, spans[0], rtol=0, atol=_SAME_SECONDS) for each in spans)):
             differing = ", ".join(f"{kind} with {counted(len(each), 'part')}" for kind, each in kinds.items())
             problem = f"{root / path} has annotations of {len(kinds)} kinds that differ ({differing})"
@@ -242,5 +635,5 @@ def _joined(
     return Clips.from_rows(root, every, rejected=tuple(rejected), notices=(*said, *notices))
 
 
-def _key(known: Clip) -> tuple[str, float, float]:
-    return known.label or "", known.begin or 0.0, inf if known.end is None else known.end
+def _times(part: Clip) -> tuple[float, float]:
+    return part.begin or 0.0, inf if part.end is None else part.end

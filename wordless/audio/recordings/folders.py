@@ -3,8 +3,10 @@
 Tables, lists and annotations are text as programs write it: UTF-8 or UTF-16, with any line ends.
 """
 
+import csv
 import errno
 import hashlib
+import io
 import os
 import re
 import stat
@@ -13,8 +15,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, product
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from wordless.audio.decoding import HEADERLESS, foreign_kind
 from wordless.base.errors import InputError
@@ -125,7 +128,7 @@ def require_folder(text: str, *, option: str = "root", by: str = "") -> Path:
     raise InputError(option=option, value=text if text.isprintable() else repr(text), rule=rule, remedy=remedy)
 
 
-def listed_path(root: Path, listed: str, where: str, *, remedy: str) -> str | None:
+def listed_path(root: Path, listed: str, where: str, *, remedy: str, fold: str | None = None) -> str | None:
     """Return a listed path relative to the root, "/" between folders, "." and ".." resolved; None: it is not there.
 
     An absolute path may name the root as given, or with its links resolved. A path that no file can have (too long, or
@@ -134,12 +137,16 @@ def listed_path(root: Path, listed: str, where: str, *, remedy: str) -> str | No
     Raises:
         InputError: the path lies outside the root; the message begins with ``where``.
     """
-    path = Path(os.path.normpath(root.absolute() / (on_disk(root, listed) or listed)))
-    roots = [Path(os.path.normpath(root.absolute())), root.resolve()]
-    found = [path.relative_to(own).as_posix() for own in roots if path.is_relative_to(own)]
-    if not found:
+    path = Path(os.path.normpath(root.absolute() / (on_disk(root, listed, fold) or listed)))
+    if (found := _below(root, path)) is None:
         raise InputError(f"{where}: {listed} lies outside {root}; {remedy}")
-    return None if is_missing(path) else found[0]
+    return None if is_missing(path) else found
+
+
+def _below(root: Path, path: Path) -> str | None:
+    """Return a path relative to the root as it is given, or with its links resolved; None: it lies outside."""
+    roots = (Path(os.path.normpath(root.absolute())), root.resolve())
+    return next((path.relative_to(own).as_posix() for own in roots if path.is_relative_to(own)), None)
 
 
 def is_missing(path: Path) -> bool:
@@ -151,13 +158,18 @@ def is_missing(path: Path) -> bool:
     return False
 
 
-def on_disk(root: Path, listed: str) -> str | None:
-    """Return a listed path as it is spelt on this disk; None: it is not there.
+def on_disk(root: Path, listed: str, fold: str | None = None) -> str | None:
+    """Return a listed path as it is on this disk, relative to ``root`` or absolute; None: it is not there.
 
     Other systems write backslashes between folders, and letters with marks in another form of Unicode (NFC, NFD).
+    Without an ending, those of recordings are tried; with a fold, also a folder of its name (UrbanSound8K).
     """
-    for spelling in dict.fromkeys((listed, listed.strip(), listed.strip().replace("\\", "/"))):
-        for form in (spelling, *(unicodedata.normalize(form, spelling) for form in ("NFC", "NFD"))):
+    endings = ("", *(f".{each}" for each in EXTENSIONS if _suffix(listed.replace("\\", "/")) not in EXTENSIONS))
+    folders = ("", f"fold{fold}/", f"{fold}/") if fold else ("",)
+    spellings = dict.fromkeys((listed, listed.strip(), listed.strip().replace("\\", "/")))
+    for folder, ending, spelling in product(folders, endings, spellings):
+        name = f"{folder}{spelling}{ending}"
+        for form in dict.fromkeys((name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD")))):
             if os.path.lexists(os.path.normpath(root / form)):
                 return form
     return None
@@ -173,8 +185,7 @@ def is_file(path: Path) -> bool:
 
 def not_sound(files: Iterable[str]) -> list[str]:
     """Return the files without the ending of a recording."""
-    sounds = {*EXTENSIONS}
-    return [name for name in files if name.rpartition(".")[2].lower() not in sounds]
+    return [name for name in files if name.rpartition(".")[2].lower() not in EXTENSIONS]
 
 
 class Places:
@@ -220,8 +231,7 @@ class Places:
         bases = (folder, self.root.absolute(), *list(folder.parents)[:3], Path.cwd())
         paths = (Path(os.path.normpath(base / name)) for base in bases)
         if (path := next(filter(is_file, paths), None)) is not None:
-            roots = [Path(os.path.normpath(self.root.absolute())), self.root.resolve()]
-            same = [*(path.relative_to(root).as_posix() for root in roots if path.is_relative_to(root)), str(path)][:1]
+            same = [_below(self.root, path) or str(path)]
         else:
             same = self._names.get(_fold(PurePosixPath(name.replace("\\", "/")).name), [])
         if len(same) != 1:
@@ -266,8 +276,9 @@ def sound_names(clips: Sequence[str]) -> list[str]:
     """
     inside = [_inside(name) for name in clips]
     short = []
-    for path, span in map(without_span, inside):  # no other extension is removed: a clip may have the name take.1
-        short.append((path.rpartition(".")[0] if _suffix(path) in EXTENSIONS else path) + span)
+    for name in inside:  # no other extension is removed: a clip may have the name take.1
+        path = _SPAN.sub("", name)
+        short.append((path.rpartition(".")[0] if _suffix(path) in EXTENSIONS else path) + name[len(path) :])
     often, names = Counter(short), list[str]()
     for brief, full in zip(short, inside, strict=True):
         name = brief if often[brief] == 1 else full
@@ -305,12 +316,6 @@ def _short_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def without_span(name: str) -> tuple[str, str]:
-    """Divide a clip's name into its path and the text of its span, which is empty for a whole recording."""
-    path = _SPAN.sub("", name)
-    return path, name[len(path) :]
-
-
 MAX_BYTES = 1 << 28  # of a file of annotations
 _HEAD = 1 << 16  # bytes that show whether a text may hold annotations
 _MARKS = ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
@@ -340,32 +345,20 @@ def read_text(path: Path, *, option: str) -> str:
     _require_text(content, str(path))
     encoding = _encoding(content)
     try:
-        text = content.decode(encoding)
+        return _decoded(content, encoding)
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path}:{line}: not {encoding[:6].upper()}; save the table as UTF-8 text") from error
-    text = text.removeprefix("\ufeff")
-    return text if "\n" in text else text.replace("\r", "\n")
 
 
-def read_annotation_text(path: Path, *, head: bool = False) -> str:
+def _decoded(content: bytes, encoding: str, errors: str = "strict") -> str:
+    return content.decode(encoding, errors).removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_annotation_text(path: Path, *, head: bool = False, xml: bool = False) -> str:
     r"""Return the text of a file of annotations with ``\n`` at the ends of its lines; what is no Unicode is Latin-1.
 
-    With ``head``, of a file of more than 64 KB only the first lines are read.
-    """
-    content = read_annotation_bytes(path, head=head)
-    encoding = _encoding(content)
-    if head and len(content) == _HEAD:  # the last line may be cut off
-        content = content[: content.rfind(b"\n") + 1]
-    try:
-        text = content.decode(encoding, "strict" if encoding == "utf-8" else "replace")
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-
-
-def read_annotation_bytes(path: Path, *, xml: bool = False, head: bool = False) -> bytes:
-    """Read the bytes of a file of annotations, which may be an XML document, or its ``head`` alone.
+    With ``head``, of a file of more than 64 KB only the first lines are read. The file may be an ``xml`` document.
 
     Raises:
         InputError: the file is too long, or of another kind: a Git LFS pointer, a web page...
@@ -375,7 +368,13 @@ def read_annotation_bytes(path: Path, *, xml: bool = False, head: bool = False) 
     if len(content) > MAX_BYTES:
         raise InputError(f"{path.name}:1: more than {MAX_BYTES >> 20} MiB of text; divide the file")
     _require_text(content, path.name, xml=xml)
-    return content
+    encoding = _encoding(content)
+    if head and len(content) == _HEAD:  # the last line may be cut off
+        content = content[: content.rfind(b"\n") + 1]
+    try:
+        return _decoded(content, encoding, "strict" if encoding == "utf-8" else "replace")
+    except UnicodeDecodeError:
+        return _decoded(content, "latin-1")
 
 
 def _require_text(content: bytes, shown: str, *, xml: bool = False) -> None:
@@ -398,3 +397,28 @@ def _encoding(content: bytes) -> str:
         if len(begin) >= 4 and begin[first::2].count(0) > len(begin) / 3 and 0 not in begin[1 - first :: 2]:
             return encoding
     return "utf-8"
+
+
+csv.field_size_limit(MAX_BYTES)
+
+
+def separated(text: str, delimiter: str | None, shown: str, *, quoted: bool = True) -> Iterator[tuple[int, list[str]]]:
+    """Give line number and cells of each row that is not empty; without a ``delimiter`` spaces separate them.
+
+    A row whose quoted cells have several lines has the number of its last line.
+
+    Raises:
+        InputError: a line cannot be read, or a quotation mark is never closed; ``shown`` names the file.
+    """
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter or "\t", quoting=quoting, skipinitialspace=quoted)
+    rows = ((line, each.split()) for line, each in enumerate(text.split("\n"), start=1))
+    try:
+        for line, cells in ((reader.line_num, each) for each in reader) if delimiter else rows:
+            if any(row := [cell.strip() for cell in cells]):
+                if cells[-1].endswith("\n"):
+                    raise csv.Error("a quotation mark is not closed")
+                yield line, row
+    except csv.Error as error:
+        problem = f"{shown}:{reader.line_num}: {error}"
+        raise InputError(problem, remedy="fix the line, or write a tab-separated .tsv") from error

@@ -386,25 +386,21 @@ def _table_columns(path: Path, wanted: str | None) -> tuple[str, dict[str, Seque
     with _damage(path), _open(path) as (schema, _):
         sounds = [each.name for each in schema if _holds_sound(each.type)]
         if wanted not in sounds if wanted else len(sounds) != 1:
-            rule = (
-                f"{path} has bytes of recordings in {listed(sounds) or 'none'} of its columns {', '.join(schema.names)}"
-            )
+            there = f"in {listed(sounds) or 'none'} of its columns {', '.join(schema.names)}"
             remedy = "name one (save decoded samples as files first; list paths of files in a `table`)"
+            rule = f"{path} has bytes of recordings {there}"
             raise InputError(option="columns.audio", value=wanted, rule=rule, remedy=remedy)
         try:  # the features that `datasets` describes in the file, or beside it
             features = json.loads((schema.metadata or {}).get(METADATA, b"{}"))["info"]["features"]
         except (ValueError, KeyError, TypeError, RecursionError):
             features = (find_object(path.parent / "dataset_info.json") or {}).get("features")
-        known = features if isinstance(features, dict) else {}
-        audio = wanted or sounds[0]
-        read, types = list[str](), pa.types
-        for name, kind in ((each.name, each.type) for each in schema if each.name != audio):
-            several = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
-            value = kind.value_type if several else kind
-            vectors = several and types.is_floating(value)
-            if not (types.is_nested(value) or _holds_sound(value) or vectors):
-                read.append(name)
-        return audio, {name: _class_names(known.get(name)) for name in read}
+        known, read = features if isinstance(features, dict) else {}, dict[str, Sequence[str] | None]()
+        for name, kind in ((each.name, each.type) for each in schema if each.name != (wanted or sounds[0])):
+            value = getattr(kind, "value_type", kind)  # of a list
+            vectors = value is not kind and pa.types.is_floating(value)
+            if not (pa.types.is_nested(value) or _holds_sound(value) or vectors):
+                read[name] = _class_names(known.get(name))
+        return wanted or sounds[0], read
 
 
 def _class_names(feature: object) -> Sequence[str] | None:
@@ -484,8 +480,6 @@ TEXTS = ("cls", "txt", "text", "transcript", "id", "index")  # endings of member
 JSON = "json"
 MAX_FACT_BYTES = 1 << 20  # of a member that is no recording
 BLOCK = 1 << 20  # bytes read at once
-_SAMPLE = re.compile(r"((?:.*/)?[^./][^/]*)\.([^./]+)", re.DOTALL)  # key and ending
-_HIDDEN = re.compile(r"(?:.*/)?\.[^/]*", re.DOTALL)
 _COMPRESSED = (b"\x1f\x8b", b"BZ", b"\xfd7")  # first bytes of gzip, bzip2 and xz
 
 
@@ -498,26 +492,28 @@ def _read_shard(path: Path) -> Rows:
     ):
         sounds: list[tuple[str, int, int]] = []  # name, place of the first byte, bytes
         facts: dict[str, dict[str, str] | None] = {}  # of each key, the name before the ending; None: one is faulty
-        others, examples = Counter[str](), dict[str, str]()  # members of other endings
+        others: dict[str, tuple[int, str]] = {}  # number and first of the members of each other ending
         seen: set[str] = set()
         while (member := archive.next()) is not None:
             archive.members = []  # type: ignore[attr-defined]  # a list that grows with the shard otherwise
             name, reason = member.name, _fault(member)
-            if member.isdir() or (_HIDDEN.fullmatch(name) and not reason):
+            stem, _, ending = name.rpartition("/")[2].rpartition(".")
+            ending = ending.lower() if stem else ""
+            if member.isdir() or (name.rpartition("/")[2].startswith(".") and not reason):
                 continue
-            sample = _SAMPLE.fullmatch(name)
-            key, ending = (sample[1], sample[2].lower()) if sample else (name, "")
             if not reason and ending not in (*EXTENSIONS, *TEXTS, JSON):
-                others[ending] += 1
-                examples.setdefault(ending, name)
+                count, first = others.get(ending, (0, name))
+                others[ending] = count + 1, first
                 continue
             if not reason and name.casefold() in seen:  # the first one is kept
                 reason = "another member of the shard has the same name"
-            seen.add(name.casefold() if not reason else "")
+            elif not reason:
+                seen.add(name.casefold())
             if not reason and ending in EXTENSIONS:
                 sounds.append((name, member.offset_data, member.size))
             elif not reason:  # one byte more shows that a member is too long
                 blocks = _blocks(path, archive, name, member.offset_data, min(member.size, MAX_FACT_BYTES + 1))
+                key = name.rpartition(".")[0]
                 try:
                     values, known = _facts(b"".join(blocks), ending), facts.get(key, {})
                     facts[key] = None if known is None else known | values
@@ -528,8 +524,8 @@ def _read_shard(path: Path) -> Rows:
         # `tarfile` takes a header that it does not understand for the end; compression has checksums of its own
         if os.pread(handle, 2, 0) not in _COMPRESSED and os.pread(handle, 512, archive.offset) != bytes(512):
             raise DamageError("its end mark is not there: the shard is cut off, or damaged")
-        for ending, count in others.items():
-            such = f"{counted(count, 'member')}, such as {examples[ending]}"
+        for ending, (count, first) in others.items():
+            such = f"{counted(count, 'member')}, such as {first}"
             reason = f"not read, because the ending is not one of sound or facts: {such}"
             yield PackedRow(path=f"*.{ending}".rstrip("."), reason=reason), ()
 

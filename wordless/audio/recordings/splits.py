@@ -26,7 +26,10 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Final, Literal
 
-from pandas import DataFrame
+import numpy as np
+from pandas import DataFrame, Series, factorize
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from wordless.audio.recordings.description import folder_split, split_depth
 from wordless.audio.recordings.folders import listed_path, read_text
@@ -76,7 +79,7 @@ class SplitConfig(Options):
         self.refuse_if(self.validation_fraction + self.test_fraction >= 1, "validation_fraction", rule)
         given = [(split, name) for split in SPLITS for name in getattr(self, split)]
         for split, name in given:
-            if isinstance(name, int) and abs(name) > LARGEST:
+            if isinstance(name, int) and abs(name) > LARGEST:  # Python writes no numbers of thousands of digits
                 raise InputError(option=split, value=name, rule="write numbers of at most 63 bits")
         rule = "it takes no names: choose group, index, folder, fold or lists"
         self.refuse_if(self.by in ("auto", "hash", "table") and given, "by", rule)
@@ -87,9 +90,10 @@ class SplitConfig(Options):
         if self.by == "group" and self.shared_groups:
             raise InputError(option="shared_groups", value=True, rule="by=group contradicts it: choose one of them")
 
-    def names(self, split: Split) -> tuple[str, ...]:
-        """Return the names given for a split."""
-        return tuple(map(str, getattr(self, split)))
+    @property
+    def names(self) -> list[tuple[Split, str]]:
+        """The splits and the names given for them."""
+        return [(split, str(name)) for split in SPLITS for name in getattr(self, split)]
 
     def fraction(self, split: Split) -> float:
         """Return the share of clips to draw for a split; 0 for train, which gets the rest."""
@@ -103,58 +107,62 @@ def split_clips(clips: Clips, config: SplitConfig, *, by_label: bool = True) -> 
         InputError: a split would be empty, a name fits no clip, a clip lacks the value it is split by, or a group is
             cut.
     """
-    named = _named_splits(clips, config)
+    named = named_splits(clips, config)
     without = clips.where(not split for split in named)
     rejected = [Rejected(path=clip.name, reason=f"in no split: no split names its {config.by}") for clip in without]
     kept = clips.with_columns(split=named).where(map(bool, named))
-    wanted = _unfilled_splits(kept.frame.split, config)
+    wanted = _unfilled_splits(kept, config)
     in_time = config.by in DRAWN and kept.has_segments and kept.frame.path.nunique() <= len(wanted)
     draw = _divide_in_time if in_time else _draw
     divided = kept.with_columns(split=draw(kept.frame, wanted, config, by_label=by_label))
     if not in_time and not config.shared_groups and config.by != "index":  # index: the series of every group is cut
         require_whole_groups(divided)
     final, others = _without_shared_sound(divided, config)
-    _check_filled(final, config)
+    if not (final.frame.split == "train").any():
+        of = f"none of {len(final.frame)} clips"
+        rule = f"it leaves {of} to train on: name fewer for test and validation, or choose hash"
+        raise InputError(option="split.by", value=config.by, rule=rule)
+    if unfilled := _unfilled_splits(final, config):
+        groups = final.frame.group.nunique() if not config.shared_groups else 0
+        whole, more = "", "add recordings, cut long ones into segments (`segment_seconds`=10 or less)"
+        if groups:
+            whole = f" in {groups} groups; groups and recordings stay whole"
+            more = "add groups, let groups be divided (`split.by`=hash `split.shared_groups`=true)"
+        problem = f"{unfilled[0]} split: too few clips to draw it from ({len(final.frame)}{whole})"
+        raise InputError(problem, remedy=f"{more}, or do without it (`split.{unfilled[0]}_fraction`=0)")
     return final, (*rejected, *others)
 
 
 UNDIVIDED = SplitConfig(by="hash", validation_fraction=0, test_fraction=0)  # all clips train
 
 
-def _indices(name: str) -> range:
-    """Parse a name of indices: "0-4" is 0 to 4, "7" is only 7; other names are none."""
-    first, dash, last = name.partition("-")
-    begin, end = whole_number(first), whole_number(last if dash else first)
-    return range(0) if begin is None or end is None else range(begin, end + 1)
-
-
-def _named_splits(clips: Clips, config: SplitConfig) -> list[Split]:
+def named_splits(clips: Clips, config: SplitConfig) -> list[Split]:
     """Return the split that names each clip's value, or train if that gets the rest; "" if no split does."""
+    paths, values = clips.frame.path.tolist(), clips.frame.get(config.by, clips.frame.split).tolist()
     if config.by in DRAWN:
-        return ["train"] * len(clips.frame)
-    paths = clips.frame.path.tolist()
+        return ["train"] * len(paths)
     if config.by in ("table", "lists"):  # their splits are known
-        if not any(clips.frame.split):
+        if not any(values):
             remedy = "put {split} into `pattern`, or give a `table` with a column split"
             raise InputError(option="split.by", value=config.by, rule="no recording has a split", remedy=remedy)
-        return [split or "train" for split in clips.frame.split]
+        return [split or "train" for split in values]
     if config.by == "folder":
-        if not any(map(config.names, SPLITS)):
+        if not config.names:
             return folder_splits(paths)
-        known: list[object] = [path.partition("/")[0] if "/" in path else "" for path in paths]
-    else:
-        known = clips.frame[config.by].tolist()
-        if None in known:
-            remedy = f"put {{{config.by}}} into `pattern`, or a column {config.by} into `table`"
-            rule = f"{paths[known.index(None)]} has no {config.by}"
-            raise InputError(option="split.by", value=config.by, rule=rule, remedy=remedy)
-    values = [*map(str, known)]
+        values = [path.partition("/")[0] if "/" in path else "" for path in paths]
+    if None in values:
+        remedy = f"put {{{config.by}}} into `pattern`, or a column {config.by} into `table`"
+        rule = f"{paths[values.index(None)]} has no {config.by}"
+        raise InputError(option="split.by", value=config.by, rule=rule, remedy=remedy)
+    values = [*map(str, values)]
     example = dict(zip(values, paths, strict=True))  # path of a clip with each value
     named: dict[str, Split] = {}
-    for split, name in [(each, name) for each in SPLITS for name in config.names(each)]:
-        given, fitting = config.names(split), [name] if name in example else []
-        if config.by == "index":
-            indices = _indices(name)
+    for split, name in config.names:
+        given, fitting = getattr(config, split), [name] if name in example else []
+        if config.by == "index":  # "0-4" is 0 to 4, "7" only 7
+            first, dash, last = name.partition("-")
+            begin, end = whole_number(first), whole_number(last if dash else first)
+            indices = range(0) if begin is None or end is None else range(begin, end + 1)
             fitting = [value for value in example if int(value) in indices]
         elif config.by == "folder":
             fitting = [value for value in example if fnmatchcase(value.lower(), name.lower())]
@@ -166,8 +174,7 @@ def _named_splits(clips: Clips, config: SplitConfig) -> list[Split]:
             if named.setdefault(value, split) != split:
                 rule = f"{config.by} {value!r} of {example[value]} is named for {named[value]}, too"
                 raise InputError(option=f"split.{split}", value=given, rule=rule)
-    remaining: Split = "" if config.names("train") else "train"
-    return [named.get(value, remaining) for value in values]
+    return [named.get(value, "" if config.train else "train") for value in values]
 
 
 def folder_splits(paths: Sequence[str]) -> list[Split]:
@@ -177,12 +184,11 @@ def folder_splits(paths: Sequence[str]) -> list[Split]:
     if not any(found):
         rule = f"no folder of {min(paths)} is named train, validation or test: name one, such as `split.test`=[NAME]"
         raise InputError(option="split.by", value="folder", rule=rule)
-    others: Split = "" if "train" in found else "train"
-    return [split or others for split in found]
+    return [split or ("" if "train" in found else "train") for split in found]
 
 
-def _unfilled_splits(splits: Iterable[Split], config: SplitConfig) -> list[Split]:
-    filled = {*splits}
+def _unfilled_splits(clips: Clips, config: SplitConfig) -> list[Split]:
+    filled = {*clips.frame.split}
     return [split for split in SPLITS if split not in filled and config.fraction(split) > 0]
 
 
@@ -202,43 +208,32 @@ def _draw(frame: DataFrame, wanted: Sequence[Split], config: SplitConfig, *, by_
         return hashlib.sha256(f"{config.seed} {name}".encode(errors="surrogatepass")).digest()
 
     for names in (names for names in enough if len(names) > len(wanted)):
-        ranked = sorted(names, key=seeded)
-        for split, count in _counts(len(names), wanted, config).items():
-            for row in (row for name in ranked[:count] for row in units[name]):
+        drawn = [split for split, count in _counts(len(names), wanted, config).items() for _ in range(count)]
+        for name, split in zip(sorted(names, key=seeded), drawn, strict=False):
+            for row in units[name]:
                 splits[row] = split
-            ranked = ranked[count:]
     return splits
 
 
 def _units(frame: DataFrame, config: SplitConfig) -> dict[str, list[int]]:
-    """Return the labels of the rows of each unit that must stay together: a fold, a group, or a recording.
+    """Return the numbers of the rows of each unit that must stay together: a fold, a group, or a recording.
 
     Groups that share a recording are one unit, whose name is the first of theirs in sorted order. Folds are not joined:
     who gives a fold to each part of a recording has divided it.
     """
-    paths, first = frame.path.tolist(), dict[str, str]()
+    own = "clip " + frame.path
     if config.by == "fold":
-        own = [f"fold {fold}" for fold in frame.fold]
-    elif config.shared_groups or config.by == "index":
-        own = [f"clip {path}" for path in paths]
-    else:
-        each = zip(paths, frame.group, strict=True)
-        own = [f"clip {path}" if group is None else f"group {group}" for path, group in each]
-    joined: dict[str, str] = {}  # each unit -> another of those that it is joined with, earlier in sorted order
-
-    def whole(unit: str) -> str:
-        while unit in joined:
-            joined[unit] = joined.get(joined[unit], joined[unit])  # halves the way of the next search
-            unit = joined[unit]
-        return unit
-
-    for path, unit in zip(paths, own, strict=True) if config.by != "fold" else ():
-        earlier, later = sorted((whole(unit), whole(first.setdefault(path, unit))))
-        if earlier != later:
-            joined[later] = earlier
+        own = "fold " + frame.fold
+    elif not config.shared_groups and config.by != "index":
+        own = own.where(frame.group.isna(), "group " + frame.group.fillna(""))
+    codes, names = factorize(own.to_numpy(object), sort=True)
+    paths = np.arange(len(frame)) if config.by == "fold" else factorize(frame.path.to_numpy(object))[0]
+    size = len(names) + len(frame)  # nodes of a graph that joins each unit with its recordings
+    edges = coo_array((np.ones(len(codes), bool), (codes, len(names) + paths)), shape=(size, size))
+    joined = Series(codes).groupby(connected_components(edges, directed=False)[1][codes]).transform("min")
     units: dict[str, list[int]] = defaultdict(list)
-    for row, unit in zip(frame.index.tolist(), own, strict=True):
-        units[whole(unit)].append(row)
+    for row, unit in zip(frame.index.tolist(), joined.tolist(), strict=True):
+        units[names[unit]].append(row)
     return units
 
 
@@ -274,15 +269,15 @@ def _without_shared_sound(clips: Clips, config: SplitConfig) -> tuple[Clips, lis
     A recording of several groups stays in the split for which one of them is named, test before validation before
     train: the user's choice of groups to test holds, and training loses a few parts.
     """
-    splits: dict[str, set[Split]] = defaultdict(set)
+    of_path: dict[str, set[Split]] = defaultdict(set)
     for path, split in zip(clips.frame.path, clips.frame.split, strict=True):
-        splits[path].add(split)
-    several = [len(splits[path]) > 1 for path in clips.frame.path]
+        of_path[path].add(split)
+    several = [len(of_path[path]) > 1 for path in clips.frame.path]
     cut = clips.where(several).clips
     kind, wrong = "overlaps a segment of another split", overlapping_clips(cut)
     if config.by == "group":
         kind = "is of a group in another split than a group in its recording"
-        wrong = {clip.name for clip in cut if clip.split != max(splits[clip.path], key=SPLITS.index)}
+        wrong = {clip.name for clip in cut if clip.split != max(of_path[clip.path], key=SPLITS.index)}
     rejected = [
         Rejected(path=clip.name, reason=f"{kind} (group {clip.group}, {clip.split})", segments=1, kind=kind)
         for clip in cut
@@ -303,21 +298,6 @@ def overlapping_clips(clips: Iterable[Clip]) -> set[str]:
             end = ends[clip.path].get(clip.split, 0)
             ends[clip.path][clip.split] = max(end, clip.start + clip.num_samples)
     return overlapping
-
-
-def _check_filled(clips: Clips, config: SplitConfig) -> None:
-    filled, count = {*clips.frame.split}, len(clips.frame)
-    if "train" not in filled:
-        rule = f"it leaves none of {count} clips to train on: name fewer for test and validation, or choose hash"
-        raise InputError(option="split.by", value=config.by, rule=rule)
-    if unfilled := _unfilled_splits(filled, config):
-        groups = clips.frame.group.nunique() if not config.shared_groups else 0
-        whole, more = "", "add recordings, cut long ones into segments (`segment_seconds`=10 or less)"
-        if groups:
-            whole = f" in {groups} groups; groups and recordings stay whole"
-            more = "add groups, let groups be divided (`split.by`=hash `split.shared_groups`=true)"
-        problem = f"{unfilled[0]} split: too few clips to draw it from ({count}{whole})"
-        raise InputError(problem, remedy=f"{more}, or do without it (`split.{unfilled[0]}_fraction`=0)")
 
 
 def require_whole_groups(clips: Clips) -> None:
@@ -356,7 +336,7 @@ def split_by_lists(found: Clips, config: SplitConfig) -> Clips:
         InputError: a list cannot be read, names a file that is not there, or names one that another list names, too.
     """
     named: dict[str, tuple[Split, str]] = {}
-    for split, name in [(each, name) for each in SPLITS for name in config.names(each)]:
+    for split, name in config.names:
         file = found.root / name
         for number, line in enumerate(read_text(file, option=f"split.{split}").split("\n"), start=1):
             if listed := line.strip():
@@ -367,7 +347,7 @@ def split_by_lists(found: Clips, config: SplitConfig) -> Clips:
                 if known != split:
                     problem = f"{where}: {path} is named for {split}, and for {known} in {before}"
                     raise InputError(problem, remedy="leave one out")
-    others: Split = "" if config.names("train") else "train"
+    others: Split = "" if config.train else "train"
     splits = [named.get(path, (others,))[0] for path in found.frame.path]
     without = dict.fromkeys(path for path, split in zip(found.frame.path, splits, strict=True) if not split)
     rejected = [Rejected(path=path, reason="in no split: no list of `split` names it") for path in without]

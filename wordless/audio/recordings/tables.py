@@ -1,4 +1,4 @@
-"""Tables of recordings: TSV or CSV, fairseq manifests, JSON, Parquet; one frame of texts. Errors name file and line.
+"""Tables of recordings: TSV or CSV, fairseq manifests, JSON, Parquet; all cells are text. Errors name file and line.
 
 * TSV (``.tsv``, ``.txt``) or CSV (``.csv``): a header that names the columns. Cells are separated by tabs, commas,
   semicolons, as spreadsheets write them in countries with a decimal comma, or ``|``; the header shows which.
@@ -6,8 +6,8 @@
   If ``|`` separates them, as in LJSpeech, the first column names the recording, and the last one is the text.
 * fairseq TSV, as its wav2vec manifests are written: the first line is the root folder, the others are
   ``path<TAB>num_samples``.
-* JSON (``.jsonl``, ``.json``, ``.ndjson``): an object for each recording, one after the other as NeMo writes them, or
-  in a list. Parquet: a row for each recording.
+* JSON (``.jsonl``, ``.json``, ``.ndjson``): an object for each recording, one after the other as NeMo writes them, in a
+  list, or by its name; or columns, as pandas writes them. Parquet: a row for each recording.
 
 `ColumnConfig` names the columns. For those that it does not name, well-known names are tried, in any case (`KNOWN`,
 `recordings.description.time_columns`); all other columns are named as not read. ``start`` and ``end``, in seconds or as
@@ -18,16 +18,11 @@ segments name parts. Other lengths are ignored, because recordings are decoded a
 Recordings lie beside their table, or in the folders that data sets use (`FOLDERS`), with or without endings.
 """
 
-import csv
-import io
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
-from typing import Literal
-
-import pandas as pd
+from pathlib import Path
 
 from wordless.audio.recordings.description import (
     BAND_FIELDS,
@@ -46,7 +41,7 @@ from wordless.audio.recordings.description import (
     time_columns,
     unread_notices,
 )
-from wordless.audio.recordings.folders import EXTENSIONS, on_disk, read_text
+from wordless.audio.recordings.folders import on_disk, read_text, separated
 from wordless.audio.recordings.manifest import Clip, Clips, whole_number
 from wordless.base.errors import InputError
 from wordless.base.values import nan_as_none
@@ -69,7 +64,6 @@ _OF_A_RUN = ("segment", "start", "num_samples", "sample_rate")  # columns of a r
 _FAIRSEQ = re.compile(r"([^\t\n]*\S[^\t\n]*)\n+[^\t\n]*\t\s*\d+\s*(?:\n|$)")
 _SPACE = re.compile(r"\s*")
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
-_PLACE = re.compile(r"(line|row) (\d+)")  # in an error of pandas; rows begin with 0
 
 
 def read_table(
@@ -86,18 +80,17 @@ def read_table(
     named, notices, base = columns or ColumnConfig(), list[str](), path.parent
     fairseq = None
     if (suffix := path.suffix.lower()) in (*_JSON_SUFFIXES, _PARQUET):
-        frame = _frame_of_objects(path)
+        header, rows = _objects(path, named)
     else:
         text = read_text(path, option="table")
         if suffix != ".csv" and (fairseq := _FAIRSEQ.match(text)):
             base, text = Path(fairseq[1].strip()), f"{PATH}\tnum_samples{text[fairseq.end(1) :]}"
-        frame, named = _frame_of_lines(text, path, named, label_type, notices)
-    header, where = list(frame.columns), list(frame.index)
+        header, rows, named = _lines(text, path, named, label_type, notices)
     if not header:
         return Clips.from_rows(base, ())
     if twice := next((name for name in header if name and header.count(name) > 1), None):
         raise InputError(f"{path}:1: the header names {twice} twice; name each column once")
-    cells = {name: frame.iloc[:, number].tolist() for number, name in enumerate(header)}
+    cells = {name: [row[number] for row in rows.values()] for number, name in enumerate(header)}
     chosen = _choose(cells, named, label_type, path, notices)
     if not splits and "split" in chosen:
         notices.append(f"the column {chosen.pop('split')[0]} does not divide the recordings here")
@@ -110,11 +103,11 @@ def read_table(
     }
     for field in fields.keys() & {*_TIMES}:
         fields[field] = [in_seconds(text, chosen[field][0]) for text in fields[field]]
-    if ours and where and not {*_TIMES} & named.named.keys():  # the manifest of a run, unless somebody named its times
-        samples = zip(*(cells.get(name, [""] * len(where)) for name in _OF_A_RUN), strict=True)
+    if ours and rows and not {*_TIMES} & named.named.keys():  # the manifest of a run, unless somebody named its times
+        samples = zip(*(cells.get(name, [""] * len(rows)) for name in _OF_A_RUN), strict=True)
         fields["start"], fields["end"] = map(list, zip(*map(_span_of, samples), strict=True))
     described = []
-    for texts, at in zip(zip(*fields.values(), strict=True), where, strict=True):
+    for texts, at in zip(zip(*fields.values(), strict=True), rows, strict=True):
         row = dict(zip(fields, texts, strict=True))
         if not row[PATH].strip():
             raise InputError(f"{at}: no path; each row names a recording (`columns.audio` names the column)")
@@ -122,38 +115,33 @@ def read_table(
     return Clips.from_rows(base, described, notices=tuple(f"{path.name}: {notice}" for notice in notices))
 
 
-def _frame_of_lines(
+Rows = dict[str, list[str]]  # the cells of each row by its place, as many as the header has
+
+
+def _lines(
     text: str, path: Path, named: ColumnConfig, label_type: LabelType, notices: list[str]
-) -> tuple[pd.DataFrame, ColumnConfig]:
-    """Read separated values as text, with "file:line" as index, and name the columns of a table without a header."""
+) -> tuple[list[str], Rows, ColumnConfig]:
+    """Read separated values; the columns of a table without a header are named by their numbers."""
     delimiter, has_header = _layout(text, path, named)
-    rest = text.lstrip("\r\n")
-    before = text.count("\n") - rest.count("\n")  # blank lines
     quoted = delimiter != _BAR and (path.suffix.lower() == ".csv" or delimiter != "\t" or text.startswith('"'))
-    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    as_is = {"header": None, "dtype": str, "keep_default_na": False, "skip_blank_lines": False, "lineterminator": "\n"}
-    try:
-        frame = pd.read_csv(io.StringIO(rest), sep=delimiter, quoting=quoting, skipinitialspace=quoted, **as_is)
-    except pd.errors.EmptyDataError:
-        return pd.DataFrame(), named
-    except (pd.errors.ParserError, ValueError) as error:
-        place = _PLACE.search(str(error))
-        line = 1 if place is None else int(place[2]) + (place[1] == "row") + before
-        reason = f"{str(error).strip().rpartition('error: ')[2]:.200}"
-        raise InputError(f"{path}:{line}: {reason}", remedy="fix the line, or write a tab-separated .tsv") from error
-    cells = frame.map(_unquoted if delimiter == "\t" else str.strip)
-    breaks = frame.map(lambda cell: cell.count("\n")).sum(axis=1).cumsum() if quoted else 0
-    cells.index = pd.Index([f"{path}:{line}" for line in frame.index + 1 + breaks + before])
-    header = cells.iloc[0].tolist() if has_header else [str(number) for number in range(1, frame.shape[1] + 1)]
-    cells.columns = pd.Index(header, dtype=object)
-    if not has_header:
+    header, rows = list[str](), Rows()
+    for line, cells in separated(text, delimiter, str(path), quoted=quoted):
+        row = [_unquoted(cell) for cell in cells] if delimiter == "\t" else cells
+        if not header:
+            header = row if has_header else [str(number) for number in range(1, len(row) + 1)]
+        if row is not header:
+            if len(row) > len(header):
+                problem = f"{path}:{line}: expected {len(header)} fields, and there are {len(row)}"
+                raise InputError(problem, remedy="fix the line, or write a tab-separated .tsv")
+            rows[f"{path}:{line}"] = row + [""] * (len(header) - len(row))
+    if header and not has_header:
         texts = label_type == "text" and named.label is None and len(header) > 1
         if named.audio is None or texts:
             what = f", and column {header[-1]} is the text (`columns.label`={header[-1]})" if texts else ""
             audio = named.audio or header[0]
             notices.append(f"it has no header: column {audio} names the recordings (`columns.audio`={audio}){what}")
         named = replace(named, audio=named.audio or header[0], label=header[-1] if texts else named.label)
-    return cells.iloc[int(has_header) :][lambda rows: (rows != "").any(axis=1)], named
+    return header, rows, named
 
 
 def _layout(text: str, path: Path, named: ColumnConfig) -> tuple[str, bool]:
@@ -165,8 +153,7 @@ def _layout(text: str, path: Path, named: ColumnConfig) -> tuple[str, bool]:
     first, *others = [line for line in text.split("\n", _FIRST_LINES)[:_FIRST_LINES] if line.strip()] or [""]
 
     def cells(delimiter: str) -> list[str]:
-        line = first.replace("\0", " ")[:100_000]  # the module csv refuses null characters and long cells
-        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])]
+        return next((cells for _, cells in separated(first, delimiter, str(path))), [])
 
     def fitness(delimiter: str) -> tuple[float, bool, int]:
         count = first.count(delimiter)
@@ -197,10 +184,10 @@ def _choose(
     """
     header, chosen = list(cells), dict[str, tuple[str, ...]]()
     for option, names in named.named.items():
-        found = [(_find(name, header), name) for name in names]
-        if missing := [name for column, name in found if column is None]:
+        found = {name: _find(name, header) for name in names}
+        if missing := [name for name, column in found.items() if column is None]:
             raise no_such_column(f"columns.{option}", missing[0], header, f"{path}:1")
-        chosen[PATH if option == "audio" else option] = tuple(column for column, _ in found if column)
+        chosen[PATH if option == "audio" else option] = tuple(filter(None, found.values()))
     guessed = dict[str, str]()
     for field, names in KNOWN.items():
         if field == "label" and label_type != "class":  # of numbers and texts, names of classes are none
@@ -238,8 +225,8 @@ def _unquoted(cell: str) -> str:
     return found[1].replace('""', '"') if found else cell.strip()
 
 
-def _frame_of_objects(path: Path) -> pd.DataFrame:
-    """Read JSON or Parquet as text, with "file: row number" as index."""
+def _objects(path: Path, named: ColumnConfig) -> tuple[list[str], Rows]:
+    """Read JSON or Parquet as text, with "file: row number" as the places of rows."""
     rows = list[object]()
     if path.suffix.lower() == _PARQUET:
         import pyarrow as pa
@@ -260,15 +247,26 @@ def _frame_of_objects(path: Path) -> pd.DataFrame:
                 problem = f"{path}:{line}: not JSON ({cause}); write an object for each recording"
                 raise InputError(problem) from error
             rows += value if isinstance(value, list) else [value]
+        rows = _rows_of_document(rows[0], named) if len(rows) == 1 else rows
     texts = dict[str, dict[str, str]]()
     for number, row in enumerate(rows, start=1):
         where = f"{path}: row {number}"
         if not isinstance(row, dict):
             raise InputError(f"{where}: {json.dumps(row):.80}; write one JSON object for each recording")
         texts[where] = {name: as_text(value) for name, value in row.items()}
-    header = pd.Index(list(dict.fromkeys(name for row in texts.values() for name in row)), dtype=object)
-    cells = [[row.get(name, "") for name in header] for row in texts.values()]
-    return pd.DataFrame(cells, index=list(texts), columns=header, dtype=object)
+    header = list(dict.fromkeys(name for row in texts.values() for name in row))
+    return header, {where: [row.get(name, "") for name in header] for where, row in texts.items()}
+
+
+def _rows_of_document(whole: object, named: ColumnConfig) -> list[object]:
+    """Return the rows of a JSON document of columns or of rows by their names, as pandas writes them."""
+    if not isinstance(whole, dict) or not whole or not all(isinstance(each, dict | list) for each in whole.values()):
+        return [whole]
+    columns = {name: dict(enumerate(each)) if isinstance(each, list) else each for name, each in whole.items()}
+    names = PATH_COLUMNS if named.audio is None else (named.audio,)
+    if paths := next((columns[column] for name in names if (column := _find(name, list(columns)))), None):
+        return [{name: of.get(key) for name, of in columns.items()} for key in paths]
+    return [row if isinstance(row, list) else {PATH: name, **row} for name, row in whole.items()]
 
 
 def _span_of(cells: tuple[str, ...]) -> tuple[str, str]:
@@ -290,23 +288,5 @@ def folder_of(rows: Sequence[Clip], base: Path, *, around: bool) -> Path:
     """
     bases = [base, *([base.absolute().parent] if around else [])]
     places = [each for own in bases for each in (own, *(own / name for name in FOLDERS)) if each.is_dir()]
-    best, most = base, -1
-    for place in places:
-        if (found := sum(spelling_of(row, place) is not None for row in rows[:_ROWS])) > most:
-            best, most = place, found
-            if found == len(rows[:_ROWS]):
-                break
-    return best
-
-
-def spelling_of(row: Clip, root: Path) -> str | None:
-    """Return the path of a row as it is on the disk, relative to ``root`` or absolute; None: it is not there.
-
-    Without an ending, those of recordings are tried; with a fold, also a folder of its name (UrbanSound8K).
-    """
-    bare = PurePosixPath(row.path.replace("\\", "/")).suffix.lower().lstrip(".") not in EXTENSIONS
-    for folder in ("", *((f"fold{row.fold}/", f"{row.fold}/") if row.fold else ())):
-        for ending in ("", *(f".{each}" for each in EXTENSIONS if bare)):
-            if found := on_disk(root, f"{folder}{row.path}{ending}"):
-                return found
-    return None
+    first = rows[:_ROWS]
+    return max(places, key=lambda place: sum(on_disk(place, row.path, row.fold) is not None for row in first))

@@ -12,8 +12,7 @@ import pytest
 import soundfile
 
 from tests.wordless.audio.conftest import Tone
-from wordless.audio.recordings.clips import CONFLICTING, build_manifest
-from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
+from wordless.audio.recordings.corpus import CONFLICTING, CorpusConfig, build_manifest, find_recordings
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Rejected, SplitBy
 from wordless.audio.recordings.splits import SplitConfig
@@ -413,11 +412,14 @@ def test_parts_of_files_with_the_same_sound_are_those_of_the_first(tmp_path: Pat
     table = tmp_path / "t.csv"
     table.write_text("path,start,end,label\na.wav,0,1,t\nb.flac,2,4,u\nc.wav,0,1,v\nd.wav,,,t\ne.wav,0,1,t\n")
     manifest, rejected = build_manifest(CorpusConfig(table=str(table), split=ALL_TRAIN))
-    assert [(clip.name, clip.label) for clip in manifest.clips] == [("a.wav#t=0,1", "t"), ("d.wav", "t")]
+    assert [(clip.name, clip.label) for clip in manifest.clips] == [
+        *(("a.wav#t=0,1", "t"), ("a.wav#t=2,4", "u"), ("d.wav", "t"))
+    ]
     reasons = {each.path: each.reason for each in rejected}
     assert all("a.wav" in reason for reason in reasons.values())
-    assert ("parts" in reasons["b.flac"], "here v, there t" in reasons["c.wav"]) == (True, True)
-    assert {each.path: each.kind == CONFLICTING for each in rejected} == {"b.flac": True, "c.wav": True, "e.wav": False}
+    assert ("1 part" in reasons["b.flac"], "here v, there t" in reasons["c.wav"]) == (True, True)
+    conflicts = {each.path: each.kind == CONFLICTING for each in rejected}
+    assert conflicts == {"b.flac": False, "c.wav": True, "e.wav": False}
 
 
 def test_annotations_of_files_with_the_same_sound_are_of_the_first(tmp_path: Path, tone: Tone) -> None:

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from wordless.audio.recordings.clips import build_manifest
-from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
 from wordless.audio.recordings.embedded import (
     DEFAULT,
     HELD_OUT,

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.wordless.audio.conftest import Tone
-from wordless.audio.recordings.clips import build_manifest
-from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
+from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.recordings.splits import SplitConfig

@@ -123,6 +123,19 @@ def test_nan_of_json_is_a_missing_value(tmp_path: Path, name: str) -> None:
     assert second == candidate(label="nan", begin=0.5)
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"path": {"7": "a.wav", "9": "b.wav"}, "label": {"7": "up", "9": None}},
+        {"path": ["a.wav", "b.wav"], "label": ["up", None]},
+        {"a.wav": {"label": "up"}, "b.wav": {"label": None}},
+    ],
+)
+def test_a_json_document_may_hold_columns_or_rows_by_name(tmp_path: Path, document: object) -> None:
+    first, second = rows(tmp_path, "t.json", json.dumps(document, indent=1))
+    assert (first.path, first.label, second.path, second.label) == ("a.wav", "up", "b.wav", None)
+
+
 def test_a_manifest_of_whole_recordings_names_no_parts(tmp_path: Path) -> None:
     clip = Clip(path="a.wav", start=160, num_samples=8000, sample_rate=16000, size=9, sha256="0", samples_sha256="1")
     write_manifest(Clips.from_rows(tmp_path, (clip,)), tmp_path / "manifest.tsv")

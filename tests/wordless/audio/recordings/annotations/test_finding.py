@@ -21,9 +21,8 @@ from tests.wordless.audio.recordings.annotations.annotated_files import (
     textgrid_text,
     write_recording,
 )
-from wordless.audio.recordings.annotation_formats import AnnotationConfig
-from wordless.audio.recordings.clips import build_manifest
-from wordless.audio.recordings.corpus import CorpusConfig, find_recordings, recordings_at
+from wordless.audio.recordings.annotations import AnnotationConfig
+from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings, recordings_at
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Clip, Rejected, read_manifest, write_manifest
 from wordless.audio.recordings.splits import SplitConfig
