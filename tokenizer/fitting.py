@@ -120,8 +120,8 @@ def read_log_mel(
 
 def read_speech_states(
     root: Path, clips: Sequence[Clip], audio: SpectrogramConfig, layer: SpeechLayer, *, progress: Callable[[int], None]
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Read states and log-mel of clips below ``root``, as `draw_states` takes them; a clip is in memory as a whole."""
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Read log-mel and states of clips below ``root``, as `draw_sample` takes them; a clip is in memory as a whole."""
     log_mel = LogMel(audio)
     for done, clip in enumerate(clips, 1):
         samples = np.concatenate([*read_blocks(root / clip.path, audio.sample_rate, part=clip.part)])
@@ -129,61 +129,52 @@ def read_speech_states(
         states = layer.states(samples)[: len(samples) // layer.stride].cpu()
         require_finite(frames.numpy(), clip, "log-mel frames")
         require_finite(states.numpy(), clip, "states of a speech model")
-        yield states, frames
+        yield frames, states
         progress(done)
 
 
-def draw_sample(spectrograms: Iterable[Tensor], *, frames: int, n_mels: int, capacity: int, seed: int) -> FrameSample:
-    """Compute statistics and draw a seeded sample of columns at every frame offset, in one pass and bounded memory.
-
-    ``spectrograms`` are log-mel ``(time, mels)``, in a fixed order.
-    """
-    runs = (
-        (each, each.unfold(0, frames, 1).transpose(1, 2) if len(each) >= frames else each.new_zeros(0, frames, n_mels))
-        for each in spectrograms  # (T, M) -> (T', F, M)
-    )
-    mean, std, reservoir = _draw(runs, frames * n_mels, n_mels=n_mels, capacity=capacity, seed=seed)
-    columns = torch.from_numpy(reservoir.sample).reshape(-1, frames, n_mels)
-    return FrameSample(mean=mean, std=std, columns=columns, seen=reservoir.seen)
-
-
-def draw_states(
-    recordings: Iterable[tuple[Tensor, Tensor]], *, frames: int, n_mels: int, width: int, capacity: int, seed: int
+def draw_sample(
+    recordings: Iterable[tuple[Tensor, Tensor | None]],
+    *,
+    frames: int,
+    n_mels: int,
+    capacity: int,
+    seed: int,
+    width: int = 0,
 ) -> FrameSample:
-    """Compute statistics and draw a seeded sample of codes' states and columns, in one pass and bounded memory.
+    """Compute statistics and draw a seeded sample of columns, in one pass and bounded memory.
 
-    ``recordings`` are the states ``(steps, width)`` of each recording's whole patches, and its log-mel
-    ``(time, mels)``, of which ``frames`` belong to a state::
+    ``recordings`` are log-mel ``(time, mels)``, in a fixed order, each with None, or with the states ``(steps, width)``
+    of a speech layer. Without states, columns begin at every frame; else at those of a state::
 
-        states    [      s0       ][      s1       ]
-        log-mel   [  f0  ][  f1   ][  f2  ][  f3   ]  f4      2 frames for each state; a rest belongs to none
+        log-mel   [  f0  ][  f1  ][  f2  ][  f3  ]  f4
+        columns   [      c0      ][      c2      ]               2 frames for each column
+                          [      c1      ][      c3      ]       without states alone
+        states    [      s0      ][      s1      ]               a rest belongs to none
     """
-    rows = (
-        (log_mel, torch.cat([states, log_mel[: len(states) * frames].reshape(len(states), frames * n_mels)], dim=1))
-        for states, log_mel in recordings  # (S, W) beside (T, M) -> (S, F * M)
-    )
-    mean, std, reservoir = _draw(rows, width + frames * n_mels, n_mels=n_mels, capacity=capacity, seed=seed)
-    drawn = torch.from_numpy(reservoir.sample)
-    columns = drawn[:, width:].reshape(-1, frames, n_mels)
-    return FrameSample(mean=mean, std=std, states=drawn[:, :width].contiguous(), columns=columns, seen=reservoir.seen)
-
-
-def _draw(
-    recordings: Iterable[tuple[Tensor, Tensor]], width: int, *, n_mels: int, capacity: int, seed: int
-) -> tuple[Tensor, Tensor, Reservoir]:
-    """Measure mean and standard deviation of log-mel ``(time, mels)``, and sample the rows beside it."""
-    reservoir = Reservoir(capacity, width, seed)
+    reservoir = Reservoir(capacity, width + frames * n_mels, seed)
     total, squares, count = np.zeros(n_mels), np.zeros(n_mels), 0
-    for spectrogram, rows in recordings:
+    for spectrogram, states in recordings:
         values = spectrogram.numpy().astype(np.float64)
         total += values.sum(0)
         squares += (values**2).sum(0)
         count += len(values)
-        reservoir.add(rows.numpy())
+        if states is not None:
+            columns = spectrogram[: len(states) * frames].reshape(len(states), frames * n_mels)
+            reservoir.add(torch.cat([states, columns], dim=1).numpy())
+        elif len(spectrogram) >= frames:
+            reservoir.add(spectrogram.unfold(0, frames, 1).transpose(1, 2).numpy())  # (T, M) -> (T', F, M)
     mean = total / max(count, 1)
     # A constant band (above the recordings' own bandwidth) must not be amplified to noise.
     std = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 1e-2))
-    return torch.from_numpy(mean).float(), torch.from_numpy(std).float(), reservoir
+    drawn = torch.from_numpy(reservoir.sample)
+    return FrameSample(
+        mean=torch.from_numpy(mean).float(),
+        std=torch.from_numpy(std).float(),
+        columns=drawn[:, width:].reshape(-1, frames, n_mels),
+        seen=reservoir.seen,
+        states=drawn[:, :width].contiguous() if width else None,
+    )
 
 
 def normalised_patches(columns: Tensor, mean: Tensor, std: Tensor, *, height: int) -> Tensor:

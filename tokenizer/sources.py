@@ -31,6 +31,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -255,32 +256,18 @@ def _with_pitch(codes: Codes, pitches: npt.NDArray[np.float64]) -> Codes:
     return replace(codes, values=values)
 
 
-class PitchReader:
-    """The codes of a recording's pitch, while its samples pass by in pieces of any sizes."""
+def pitch_codes(
+    blocks: Iterable[FloatArray], format: PitchFormat, audio: SpectrogramConfig, patch_frames: int
+) -> Iterator[IntArray]:
+    """Give the codes of the pitch of a recording's blocks ``(samples,)`` of any sizes, as soon as they are known.
 
-    def __init__(self, format: PitchFormat, audio: SpectrogramConfig, patch_frames: int) -> None:
-        self.format, self.frames = format, patch_frames
-        self.tracker = PitchTracker(audio.sample_rate, audio.hop_length)
-        self.octaves = np.zeros(0)  # of hops whose codes were not taken
-
-    def passing(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
-        """Give the blocks ``(samples,)`` as they are, and read them."""
-        for block in blocks:
-            self.octaves = np.concatenate([self.octaves, self.tracker.add(block)])
-            yield block
-
-    @property
-    def known(self) -> int:
-        """Number of codes that can be taken."""
-        return len(self.octaves) // self.frames
-
-    def finish(self) -> None:
-        """Read the end of the recording; the patch that it lies in has no voice after it."""
-        rest = self.tracker.finish()
-        silence = np.full(-(len(self.octaves) + len(rest)) % self.frames, np.nan)
-        self.octaves = np.concatenate([self.octaves, rest, silence])
-
-    def take(self, steps: int) -> IntArray:
-        """Return the next codes ``(steps,)``."""
-        taken, self.octaves = self.octaves[: steps * self.frames], self.octaves[steps * self.frames :]
-        return self.format.quantise(pitch_of_patches(taken, self.frames))
+    The last patch has no voice after the end of the recording.
+    """
+    tracker, octaves = PitchTracker(audio.sample_rate, audio.hop_length), np.zeros(0)
+    for found in chain(map(tracker.add, blocks), (tracker.finish() for _ in range(1))):
+        octaves = np.append(octaves, found)
+        known = len(octaves) // patch_frames * patch_frames
+        yield format.quantise(pitch_of_patches(octaves[:known], patch_frames))
+        octaves = octaves[known:]
+    silence = np.full(-len(octaves) % patch_frames, np.nan)
+    yield format.quantise(pitch_of_patches(np.append(octaves, silence), patch_frames))

@@ -13,7 +13,7 @@ of a speech model needs memory for the samples. Codes with a stream of pitch wai
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, partial
-from itertools import islice, starmap, tee
+from itertools import islice, tee
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from tokenizer.codes import Codes, CodesFormat, join_rates, require_sound, spacings_of
 from tokenizer.config import SavedTokenizer, TokenizerConfig, stored_config, weight_shapes
 from tokenizer.saved import LEVELS, MODEL_CARD, SPEECH_LAYER, load_rates, rates_card, save_rates
-from tokenizer.sources import FOLDER, Autoencoder, PitchReader, SpeechLayer, StateDecoder, from_patches, to_patches
+from tokenizer.sources import FOLDER, Autoencoder, SpeechLayer, StateDecoder, from_patches, pitch_codes, to_patches
 from wordless.audio.mono import Samples, as_waveform, each_recording
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks, resample_blocks
@@ -218,18 +218,13 @@ class Tokenizer(nn.Module):
         if self.config.pitch is None or not pitched:
             yield from self._encode_spectrum(blocks, at_once)
             return
-        reader, waiting = PitchReader(self.config.pitch, self.front_end, self.patch_frames), deque[tuple[Tensor, int]]()
-
-        def beside_pitch(codes: Tensor, covered: int) -> tuple[Tensor, int]:
-            pitch = torch.from_numpy(reader.take(len(codes))).to(codes.device)
-            return torch.cat([codes, pitch[:, None]], dim=1), covered
-
-        for made in self._encode_spectrum(reader.passing(blocks), at_once):
-            waiting.append(made)
-            while waiting and reader.known >= len(waiting[0][0]):
-                yield beside_pitch(*waiting.popleft())
-        reader.finish()
-        yield from starmap(beside_pitch, waiting)
+        blocks, heard = tee(blocks)
+        pitches, pitch = pitch_codes(heard, self.config.pitch, self.front_end, self.patch_frames), np.zeros(0, np.int32)
+        for codes, covered in self._encode_spectrum(blocks, at_once):
+            while len(pitch) < len(codes):
+                pitch = np.append(pitch, next(pitches))
+            beside, pitch = torch.from_numpy(pitch[: len(codes), None]), pitch[len(codes) :]
+            yield torch.cat([codes, beside.to(codes.device)], dim=1), covered
 
     def _encode_spectrum(self, blocks: Iterable[FloatArray], at_once: int) -> Iterator[tuple[Tensor, int]]:
         """Give the codes of the spectrum ``(steps, spectral_streams)``; see `encode_stream`."""

@@ -27,7 +27,6 @@ from tokenizer.fitting import (
     LogMelReader,
     PatchBatches,
     draw_sample,
-    draw_states,
     fit_codebooks,
     measure_gain,
     normalised_patches,
@@ -159,12 +158,12 @@ def _draw(
     with run.terminal.working(f"reading {split} clips", len(clips), "clips") as progress:
         if layer is not None:
             read = read_speech_states(manifest.root, clips, audio, layer, progress=progress.advance_to)
-            width = layer.width
-            return draw_states(read, frames=frames, n_mels=n_mels, width=width, capacity=capacity, seed=seed)
-        assert pool is not None, "a pool reads log-mel"
-        reader = LogMelReader(root=manifest.root, audio=audio, ranges=ranges, seed=seed)
-        pieces = read_log_mel(reader, clips, pool, progress=progress.advance_to)
-        return draw_sample(pieces, frames=frames, n_mels=n_mels, capacity=capacity, seed=seed)
+        else:
+            assert pool is not None, "a pool reads log-mel"
+            reader = LogMelReader(root=manifest.root, audio=audio, ranges=ranges, seed=seed)
+            read = ((piece, None) for piece in read_log_mel(reader, clips, pool, progress=progress.advance_to))
+        width = 0 if layer is None else layer.width
+        return draw_sample(read, frames=frames, n_mels=n_mels, capacity=capacity, seed=seed, width=width)
 
 
 @stage(

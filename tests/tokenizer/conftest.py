@@ -39,7 +39,7 @@ def fitted(patch: PatchConfig, codebook_size: int, levels: int = 1) -> Tokenizer
         levels=levels,
     )
     spectrogram = LogMel(audio)(torch.from_numpy(sound(6.0))[None])[0]
-    sample = draw_sample([spectrogram], frames=patch.frames, n_mels=24, capacity=2000, seed=0)
+    sample = draw_sample([(spectrogram, None)], frames=patch.frames, n_mels=24, capacity=2000, seed=0)
     patches = normalised_patches(sample.columns, sample.mean, sample.std, height=config.height)
     torch.manual_seed(0)
     autoencoder = Autoencoder(config.autoencoder, patches.shape[1])

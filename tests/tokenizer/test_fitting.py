@@ -37,7 +37,7 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clip
 from wordless.base.errors import InputError
-from wordless.base.pools import LOCAL, THIS_PROCESS, open_threads
+from wordless.base.pools import LOCAL, THIS_PROCESS, open_pool
 
 SIZES = AutoencoderConfig(hidden=8, bottleneck=4)
 CONFIG = TokenizerConfig(
@@ -149,21 +149,21 @@ def test_every_row_has_the_same_chance() -> None:
 
 def test_statistics_are_those_of_all_frames_and_columns_are_runs_within_a_recording() -> None:
     parts = [torch.randn(n, 5) * 3 + 2 for n in (40, 1, 17)]
-    sample = draw_sample(parts, frames=2, n_mels=5, capacity=10, seed=0)
+    sample = draw_sample([(part, None) for part in parts], frames=2, n_mels=5, capacity=10, seed=0)
     frames = torch.cat(parts)
     assert torch.allclose(sample.mean, frames.mean(0), atol=1e-5)
     assert torch.allclose(sample.std, frames.std(0, unbiased=False), atol=1e-4)
     assert sample.columns.shape == (10, 2, 5)
     assert sample.seen == 39 + 0 + 16
     first, second = torch.arange(10.0).reshape(5, 2), torch.arange(100.0, 106.0).reshape(3, 2)
-    columns = draw_sample([first, second], frames=2, n_mels=2, capacity=100, seed=0).columns
+    columns = draw_sample([(first, None), (second, None)], frames=2, n_mels=2, capacity=100, seed=0).columns
     assert torch.equal(columns[0], first[:2])
     assert torch.equal(columns[-1], second[1:3])
     assert len(columns) == 4 + 2  # a short stream is kept whole
 
 
 def test_patches_are_normalised_per_mel_and_a_silent_band_is_not_blown_up() -> None:
-    sample = draw_sample([torch.zeros(50, 3)], frames=1, n_mels=3, capacity=10, seed=0)
+    sample = draw_sample([(torch.zeros(50, 3), None)], frames=1, n_mels=3, capacity=10, seed=0)
     assert torch.equal(sample.std, torch.full((3,), 0.1))
     columns = torch.randn(500, 2, 4) * torch.tensor([1.0, 2.0, 3.0, 4.0]) + 5
     patches = normalised_patches(columns, columns.mean((0, 1)), columns.std((0, 1)), height=2)
@@ -192,7 +192,7 @@ def test_a_pool_reads_the_frames_that_one_process_reads(ranges: tuple[float, flo
     few = replace(reader, whole_bytes=5_000)  # less than the log-mel of a clip of 1.8 s
     assert [few(clip) is None for clip in clips] == [False, False, True, False, False]
     one_by_one = [piece for clip in clips for piece in reader.pieces(clip)]
-    with open_threads(LOCAL, 2) as threads:
+    with open_pool(LOCAL, 2, threads=True) as threads:
         for each in (reader, few):
             for pool in (THIS_PROCESS, threads):
                 done: list[int] = []

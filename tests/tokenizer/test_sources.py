@@ -17,7 +17,7 @@ from tests.tokenizer.conftest import PITCH, RATE, SPEECH_RATE, speech, speech_to
 from tests.wordless.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint
 from tokenizer.codes import Codes
 from tokenizer.encoder import SoundToCodes, quantised_vectors
-from tokenizer.fitting import draw_states
+from tokenizer.fitting import draw_sample
 from tokenizer.health import count_codes
 from tokenizer.parquet import CodedClip, read_codes, write_shard
 from tokenizer.sources import FOLDER, SpeechLayerConfig, flattened, transplanted
@@ -207,8 +207,8 @@ def test_codes_have_a_spectrogram_and_vectors_have_codes(speaking: Tokenizer) ->
 
 def test_the_sample_pairs_states_with_their_own_frames() -> None:
     times = torch.arange(7.0)
-    clip = (times[:3, None], torch.stack([times, 10 * times], dim=1))  # the seventh frame belongs to no whole code
-    drawn = draw_states([clip, clip], frames=2, n_mels=2, width=1, capacity=100, seed=0)
+    clip = (torch.stack([times, 10 * times], dim=1), times[:3, None])  # the seventh frame belongs to no whole code
+    drawn = draw_sample([clip, clip], frames=2, n_mels=2, width=1, capacity=100, seed=0)
     assert drawn.states is not None
     assert drawn.states[:, 0].tolist() == [0, 1, 2, 0, 1, 2]
     assert drawn.columns[1].tolist() == [[2, 20], [3, 30]]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from wordless.audio.reading import Channel, require_choice
@@ -159,12 +160,11 @@ def empty_bands(config: SpectrogramConfig) -> int:
 def _require_full_bands(config: SpectrogramConfig) -> None:
     if not (empty := empty_bands(config)):
         return
-    less = [config.n_mels * percent // 100 for percent in range(95, 0, -5)]
-    fewer = next((n for n in less if n and not empty_bands(replace(config, n_mels=n))), None)
-    longer = [round(config.window_length * factor) for factor in (1.25, 1.5, 2, 3, 4)]
-    window = next((n for n in longer if n <= MAX_WINDOW and not empty_bands(replace(config, window_length=n))), None)
-    remedies = [f"n_mels={fewer}"] if fewer else []
-    remedies += [f"window_ms={1000 * window / config.sample_rate:g}"] if window else []
+    fewer = (n for n in range(config.n_mels, 0, -1) if not empty_bands(replace(config, n_mels=n)))
+    longer = (config.window_length * quarters // 4 for quarters in range(5, 17))
+    windows = (n for n in longer if n <= MAX_WINDOW and not empty_bands(replace(config, window_length=n)))
+    remedies = [f"n_mels={n}" for n in islice(fewer, 1)]
+    remedies += [f"window_ms={1000 * n / config.sample_rate:g}" for n in islice(windows, 1)]
     rule = (
         f"{empty} of the bands hold no frequency: a window of {config.window_length} samples "
         f"({1000 * config.window_length / config.sample_rate:.4g} ms) has one for each "
