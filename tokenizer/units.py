@@ -25,7 +25,6 @@ import numpy.typing as npt
 
 from tokenizer.codes import Codes, CodesFormat, IntArray
 from tokenizer.parquet import MAX_GROUP_CODES, CodedClip, require_clip_path
-from wordless.audio.recordings.folders import without_span
 from wordless.base.errors import InputError
 from wordless.base.files import aside
 from wordless.base.text import first_line
@@ -56,7 +55,8 @@ def write_units(path: Path, clips: Iterable[CodedClip], kind: UnitsFormat, *, de
             for clip in clips:
                 table.writerows(_timed_rows(clip, deduplicate))
         return
-    names = iter(_short_names([clip.name for clip in clips]) if kind == "name_units" else ())
+    parts = ((clip.path, clip.name.removeprefix(clip.path)) for clip in clips)
+    names = iter(_short_names([*parts]) if kind == "name_units" else ())
     others = [_beside(path, suffix) for suffix in (LENGTHS, DURATIONS)]
     for stale in others:  # of an earlier file of the same name
         stale.unlink(missing_ok=True)
@@ -111,11 +111,10 @@ def _starts(values: IntArray, deduplicate: bool) -> npt.NDArray[np.intp]:
     return np.flatnonzero(first)
 
 
-def _short_names(names: Sequence[str]) -> list[str]:
+def _short_names(names: Sequence[tuple[str, str]]) -> list[str]:
     """Choose the shortest of file name, path without extension and path that no other clip has; parts keep spans."""
     choices = [
-        (Path(path).stem + span, str(PurePosixPath(path).with_suffix("")) + span, path + span)
-        for path, span in map(without_span, names)
+        (Path(path).stem + span, str(PurePosixPath(path).with_suffix("")) + span, path + span) for path, span in names
     ]
     counts = Counter(name for each in choices for name in set(each))
     return [next((name for name in each if counts[name] == 1), each[-1]) for each in choices]
