@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from typing import Literal
@@ -47,19 +47,17 @@ class DoctorConfig(Options):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at, and what to do about it unless all is well."""
+    """One thing looked at."""
 
     name: str
     found: str
-    _: KW_ONLY
-    well: bool = True
-    remedy: str = ""  # unless all is well
-    otherwise: State = "missing"
+    remedy: str = ""  # what to do; "": all is well
+    otherwise: State = "missing"  # what a thing with a remedy is
 
     @property
     def state(self) -> State:
         """Whether all is well, and otherwise whether the thing is needed."""
-        return "ok" if self.well else self.otherwise
+        return self.otherwise if self.remedy else "ok"
 
 
 def doctor(config: dict[str, object]) -> None:
@@ -98,7 +96,7 @@ def symptoms(run: Path) -> list[Finding]:
         rule = f"{run / RESULTS} has no figure of codes, a language model or decoded sound"
         raise InputError(option="model", value=run, rule=rule, remedy="name a run with the stages tokenizer and lm")
     return [
-        Finding(sign.name, sign.describe(value), well=not sign.is_shown(value), remedy=sign.to_do, otherwise="symptom")
+        Finding(sign.name, sign.describe(value), sign.to_do if sign.is_shown(value) else "", "symptom")
         for sign, value in examined
     ]
 
@@ -108,16 +106,16 @@ def look_at(name: str, look: Callable[[], Iterable[Finding]], *, failed: str, re
     try:
         yield from look()
     except (ImportError, OSError) as error:
-        yield Finding(name, f"{failed}: {error}", well=False, remedy=remedy)
+        yield Finding(name, f"{failed}: {error}", remedy)
 
 
 def interpreter() -> Iterator[Finding]:
     """Check Python and the platform: fairseq2 is built for few."""
-    found = f"{platform.python_version()}, {sys.executable}"
     fits = (3, 10) <= sys.version_info < (3, 13)
-    yield Finding("python", found, well=fits, remedy="install Python 3.10, 3.11 or 3.12, then: make clean install")
+    remedy = "" if fits else "install Python 3.10, 3.11 or 3.12, then: make clean install"
+    yield Finding("python", f"{platform.python_version()}, {sys.executable}", remedy)
     system = f"{platform.system()} {platform.machine()}"
-    yield Finding("platform", system, well=system in PLATFORMS, remedy=f"fairseq2 is built for {', '.join(PLATFORMS)}")
+    yield Finding("platform", system, "" if system in PLATFORMS else f"fairseq2 is built for {', '.join(PLATFORMS)}")
 
 
 def libraries() -> Iterator[Finding]:
@@ -125,7 +123,7 @@ def libraries() -> Iterator[Finding]:
     try:
         needed = [Requirement(line) for line in requires("wordless") or []]
     except PackageNotFoundError:
-        yield Finding("wordless", "not installed", well=False, remedy="make install, or: pip install -e .")
+        yield Finding("wordless", "not installed", "make install, or: pip install -e .")
         return
     for need in needed:
         extra = str(need.marker or "").partition("extra ==")[2].strip("\"' ")
@@ -135,11 +133,12 @@ def libraries() -> Iterator[Finding]:
 
 def library(need: Requirement, extra: str = "") -> Finding:
     """Check the version of one dependency, which may be that of an extra."""
-    found, remedy = version_of(need.name), f"make install, or: pip install '{need.name}{need.specifier}'"
-    if found is None and extra:
-        return Finding(need.name, "-", well=False, otherwise="optional", remedy=f"pip install 'wordless[{extra}]'")
-    well = found is not None and need.specifier.contains(found, prereleases=True)
-    return Finding(need.name, found or "-", well=well, remedy=remedy)
+    if (found := version_of(need.name)) is None and extra:
+        return Finding(need.name, "-", f"pip install 'wordless[{extra}]'", "optional")
+    fits = found is not None and need.specifier.contains(found, prereleases=True)
+    return Finding(
+        need.name, found or "-", "" if fits else f"make install, or: pip install '{need.name}{need.specifier}'"
+    )
 
 
 def devices() -> Iterator[Finding]:
@@ -147,8 +146,7 @@ def devices() -> Iterator[Finding]:
     import torch  # here, since it takes seconds
 
     bf16 = "with AVX512_BF16" if multiplies_bf16(torch.device("cpu")) else "without AVX512_BF16"
-    threads = f"{torch.get_num_threads()} threads (OMP_NUM_THREADS sets them)"
-    yield Finding("cpu", f"{cores()} cores, {threads}, {bf16}")
+    yield Finding("cpu", f"{cores()} cores, {torch.get_num_threads()} threads (OMP_NUM_THREADS sets them), {bf16}")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     for index in range(count):
         device = torch.cuda.get_device_properties(index)
@@ -156,9 +154,8 @@ def devices() -> Iterator[Finding]:
         memory = f"{device.total_memory / GIGABYTE:.0f} GB"
         yield Finding(f"cuda:{index}", f"{device.name}, {memory}: precision=auto trains in {precision}")
     if not count:
-        remedy = "nothing: the CPU will do; if there is a GPU, install its driver"
         found = f"no device (PyTorch is built for CUDA {torch.version.cuda or '-'})"
-        yield Finding("cuda", found, well=False, otherwise="optional", remedy=remedy)
+        yield Finding("cuda", found, "nothing: the CPU will do; if there is a GPU, install its driver", "optional")
 
 
 def sound() -> Iterator[Finding]:
@@ -166,11 +163,11 @@ def sound() -> Iterator[Finding]:
     import soundfile
 
     formats = soundfile.available_formats()
-    lacking = [name for name in COMMON_FORMATS if name not in formats]
     there = [name for name in COMMON_FORMATS if name in formats]
+    lacking = ", ".join(name for name in COMMON_FORMATS if name not in formats)
     found = f"{soundfile.__libsndfile_version__}: {len(formats)} formats, {', '.join(there)} among them"
-    remedy = f"it does not read {', '.join(lacking)}: pip install --upgrade soundfile"
-    yield Finding("libsndfile", found, well=not lacking, otherwise="optional", remedy=remedy)
+    remedy = f"it does not read {lacking}: pip install --upgrade soundfile" if lacking else ""
+    yield Finding("libsndfile", found, remedy, "optional")
 
 
 def engine() -> Iterator[Finding]:
@@ -180,8 +177,7 @@ def engine() -> Iterator[Finding]:
     from vocoder.engines.choice import choose_engine
 
     chosen = choose_engine("auto", "cuda" if torch.cuda.is_available() else "cpu")
-    well = chosen.notice is None
-    yield Finding("vocoder engine", chosen.engine, well=well, otherwise="optional", remedy=chosen.notice or "")
+    yield Finding("vocoder engine", chosen.engine, chosen.notice or "", "optional")
 
 
 def speech() -> Iterator[Finding]:
@@ -190,14 +186,14 @@ def speech() -> Iterator[Finding]:
 
     ctypes.CDLL(espeakng_loader.get_library_path())
     voices = Path(espeakng_loader.get_data_path())
-    yield Finding("espeak-ng", f"voices in {voices}", well=voices.is_dir(), remedy=NO_SPEECH)
+    yield Finding("espeak-ng", f"voices in {voices}", "" if voices.is_dir() else NO_SPEECH)
 
 
 def folder(name: str, root: Path, entries: str, *, remedy: str) -> Finding:
     """Count the entries of a folder, and check the right to write where it is or will be."""
     place = existing(str(root))
     if not os.access(place, os.W_OK):
-        return Finding(name, f"{place} cannot be written", well=False, remedy=remedy)
+        return Finding(name, f"{place} cannot be written", remedy)
     count = len({path.resolve() for path in root.glob(entries)})  # `latest` is a link to a run
     return Finding(name, f"{root}: {counted(count, 'entry', 'entries')}, {folder_size(root) / GIGABYTE:.1f} GB")
 
@@ -209,6 +205,6 @@ def show(findings: list[Finding]) -> list[str]:
     for one in findings:
         line = f"[{colours[one.state]}]{one.state:<8}[/] {escape(f'{one.name:<{width}}  {one.found}')}"
         console.print(line, soft_wrap=True)
-        if not one.well:
+        if one.remedy:
             console.print(" " * (width + 11) + f"to do: {escape(one.remedy)}", soft_wrap=True)
     return [one.name for one in findings if one.state == "missing"]

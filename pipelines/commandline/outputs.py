@@ -60,24 +60,28 @@ SWEEP_LOCK = ".sweep.lock"
 # Files in the folder of a run or a sweep that are no results.
 NOTES = frozenset({RUN_LOCK, SWEEP_LOCK, ".hydra", "multirun.yaml", "log.txt"})
 
-_CLAIMS = ExitStack()  # a global, because Hydra creates its callbacks itself and passes them nothing
-_MADE: list[list[Path]] = []  # the folders that each claim created, innermost first
+# Globals, because Hydra creates its callbacks itself and passes them nothing: locks, and folders without a result yet.
+_HELD, _NEW = ExitStack(), set[Path]()
 
 
 @contextmanager
 def claims() -> Iterator[None]:
-    """Release all claims when the block ends, and remove claimed folders that hold no result."""
+    """Release all claims when the block ends, and remove the folders that they created if these hold no result."""
     try:
-        with _CLAIMS:
+        with _HELD:
             yield
     finally:
-        _MADE.clear()
+        for folder in _NEW:
+            if all(path.name in NOTES for path in folder.iterdir()):
+                remove(folder)
+                with suppress(OSError):  # other runs are there
+                    folder.parent.rmdir()
+        _NEW.clear()
 
 
 def keep_claimed() -> None:
     """Keep the claimed folders also without a result: work has begun, and belongs to them as long as they exist."""
-    for made in _MADE:
-        made.clear()
+    _NEW.clear()
 
 
 def claim(wanted: Path, *, option: str, lock: str, new: bool) -> Path:
@@ -87,32 +91,21 @@ def claim(wanted: Path, *, option: str, lock: str, new: bool) -> Path:
     Several processes that want the same new folder at the same time get different folders, on several machines too.
     ``option`` names the folder on the command line.
     """
-    made = [folder for folder in (wanted, *wanted.parents) if not folder.exists()]
-    folder = make_new(wanted) if new else wanted
+    made, folder = new or not wanted.exists(), make_new(wanted) if new else wanted
     folder.mkdir(parents=True, exist_ok=True)
-    _MADE.append([folder, *(parent for parent in made if parent != wanted)] if new or made else [])
-    _CLAIMS.callback(discard, _MADE[-1])
-    _CLAIMS.enter_context(hold(folder, option=option, lock=lock))
+    _NEW.update([folder] if made else [])
+    _HELD.enter_context(hold(folder, option=option, lock=lock))
     return folder
 
 
 def make_new(wanted: Path) -> Path:
     """Create a new folder: ``wanted``, or the first free one of ``wanted_2``, ``wanted_3`` and so on."""
     others = (wanted.with_name(f"{wanted.name}_{number}") for number in count(2))
-    return next(folder for folder in chain([wanted], others) if create(folder))
-
-
-def create(folder: Path) -> bool:
-    """Create a folder and return True, or False if the name is taken. Only one of several processes gets True."""
-    while True:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            return False
-        except FileNotFoundError:  # another run was refused, and removed the parent folder that it had created
-            continue
-        return True
+    for folder in chain([wanted], others):
+        with suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            return folder
+    raise AssertionError("numbers do not end")
 
 
 @contextmanager
@@ -135,19 +128,6 @@ def is_held(folder: Path, *, lock: str = RUN_LOCK) -> bool:
     with suppress(OSError), (folder / lock).open("rb") as handle:  # an error: there is no lock
         return not take_lock(handle, wait=False, shared=True)
     return False
-
-
-def discard(made: list[Path]) -> None:
-    """Remove the folders ``made``, innermost first, unless the innermost holds a result."""
-    for folder in made[:1]:
-        if any(path.name not in NOTES for path in folder.iterdir()):
-            return
-        for name in NOTES:
-            path = folder / name
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-    with suppress(OSError):  # another run is using a folder above
-        for folder in made:
-            folder.rmdir()
 
 
 @contextmanager

@@ -54,39 +54,30 @@ def require_same_run(folder: Path, words: Iterable[str], mode: Mode) -> None:
     name = folder.name
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise InputError(f"name={name}: {folder} exists and is no folder; choose another name")
-    if not folder.exists():
-        return
-    delete = f"wordless runs --delete {name}" if mode == "run" else f"rm -r {folder}"
-    remedy = f"choose another name, or delete it: {delete}"
-    if all(path.name in NOTES for path in folder.iterdir()):  # of a run that failed before it wrote anything
+    if not folder.exists() or all(path.name in NOTES for path in folder.iterdir()):  # of a run that wrote no result
         return
     before = read_words(folder, mode)
     if before is None:
         raise InputError(f"name={name}: {folder} holds something that is no {mode}; choose another name")
-    old, new = _values(before), _values(words)
+    old, new = ({key: dict.fromkeys(each) for key, each in parse_values([*own]).items()} for own in (before, words))
     if mode == "sweep":  # Hydra's record has the last command alone
         for path in (folder / JOBS).glob("*.json"):
             overrides = (find_object(path) or {}).get("overrides")
             for option, value in overrides.items() if isinstance(overrides, dict) else ():
-                if option not in ELSEWHERE:
-                    old.setdefault(option, {})[str(value)] = None
+                old.setdefault(option, {})[str(value)] = None
     swept = {option for option in old.keys() & new.keys() if len(old[option]) > 1 or len(new[option]) > 1}
-    growing = swept if mode == "sweep" else set()
-    differing = [option for option in sorted({*old, *new} - growing) if old.get(option) != new.get(option)]
-    if differing:
-        differences = ", ".join(_difference(option, old.get(option), new.get(option)) for option in differing)
-        problem = f"{folder} holds a {mode} of another command; this one is {differences}"
+    compared = sorted({*old, *new} - ELSEWHERE - (swept if mode == "sweep" else set()))
+    if differing := [option for option in compared if old.get(option) != new.get(option)]:
+        told = ", ".join(_difference(option, old.get(option), new.get(option)) for option in differing)
         more = ", give it other values of the options that it is over" if mode == "sweep" else ""
         for part, model in (("lm", "language model"), ("vocoder", "vocoder")):
             if mode == "run" and f"{part}.fit.steps" in differing:
                 more = f", train its {model} further under another name ({part}.start={folder})"
-        raise InputError(f"name={name}: {problem}: repeat the first command to resume it{more}, {remedy}")
-
-
-def _values(words: Iterable[str]) -> dict[str, dict[str, None]]:
-    """Return the values of each option that says what is computed, each value once and in order."""
-    parsed = parse_values(list(words))
-    return {option: dict.fromkeys(values) for option, values in parsed.items() if option not in ELSEWHERE}
+        delete = f"wordless runs --delete {name}" if mode == "run" else f"rm -r {folder}"
+        raise InputError(
+            f"name={name}: {folder} holds a {mode} of another command; this one is {told}: repeat the first command to "
+            f"resume it{more}, choose another name, or delete it: {delete}"
+        )
 
 
 def _difference(option: str, old: Iterable[str] | None, new: Iterable[str] | None) -> str:

@@ -105,7 +105,6 @@ class RunSettings(CorpusCommand):
     typed: ClassVar[Mapping[str, Typed]] = {**TYPED, **CorpusCommand.typed}
     presets: ClassVar[Mapping[str, tuple[str, str]]] = {
         "experiment": ("default", "ready-made settings of several groups, such as those of a comparison"),
-        "ablation": ("none", "changes one part of an experiment, which shows what this part is worth"),
     }
     often: ClassVar[tuple[str, ...]] = (
         *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "audio.sample_rate"),
