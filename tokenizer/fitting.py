@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from tokenizer.config import TokenizerConfig
-from tokenizer.sources import Autoencoder, PatchBatch, SpeechLayer, StateDecoder, to_patches
-from tokenizer.tokenizer import MOST_GAIN, Tokenizer
+from tokenizer.sources import Autoencoder, PatchBatch, SpeechLayer, StateDecoder
+from tokenizer.tokenizer import MOST_GAIN, Tokenizer, to_patches
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.inspection import require_finite

@@ -13,8 +13,7 @@ import numpy.typing as npt
 import torch
 
 from tokenizer.codes import Codes
-from tokenizer.sources import to_patches
-from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer import Tokenizer, to_patches
 from wordless.audio.waveform import FloatArray
 from wordless.base.machine import copy_to
 

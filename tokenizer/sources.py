@@ -1,11 +1,4 @@
-"""The sources of codes: patches of log-mel and their autoencoder, a layer of a speech model, and the pitch.
-
-Patches are small blocks of a spectrogram, each of which becomes one code. Those of full height give one stream. Lower
-patches give several streams that share autoencoder and codebook::
-
-    mels   |  stream 1  |  stream 1  |         one row of patches for each band,
-           |  stream 0  |  stream 0  |         one column for each time step
-    frames [ 0        1 ][ 2        3 ]        frames = 2
+"""The sources of codes: an autoencoder of patches, a layer of a speech model, and the pitch.
 
 A layer of a speech model has a state for each code, in place of the autoencoder's bottleneck::
 
@@ -50,21 +43,6 @@ from wordless.base.files import aside
 from wordless.base.machine import Batch, one_thread
 from wordless.base.options import REQUIRED, Options, option
 from wordless.base.saved_models import hugging_face_files, hugging_face_hash
-
-
-def to_patches(spectrogram: Tensor, *, frames: int, height: int) -> Tensor:
-    """``(batch, time, mels)`` -> ``(batch, time // frames, mels // height, frames * height)``; drops a remainder."""
-    batch, time, mels = spectrogram.shape
-    steps, streams = time // frames, mels // height
-    blocks = spectrogram[:, : steps * frames].reshape(batch, steps, frames, streams, height)
-    return blocks.transpose(2, 3).reshape(batch, steps, streams, frames * height)  # (N, S, F, B, H) -> (N, S, B, F * H)
-
-
-def from_patches(patches: Tensor, *, frames: int, height: int) -> Tensor:
-    """Invert `to_patches`: ``(batch, steps, streams, patch)`` -> ``(batch, steps * frames, streams * height)``."""
-    batch, steps, streams, _ = patches.shape
-    blocks = patches.reshape(batch, steps, streams, frames, height).transpose(2, 3)
-    return blocks.reshape(batch, steps * frames, streams * height)
 
 
 def three_layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:

@@ -1,5 +1,12 @@
 """The tokenizer: front end, autoencoder and codebook; it encodes sound to codes and decodes codes to spectrograms.
 
+Patches are small blocks of a spectrogram, each of which becomes one code. Those of full height give one stream. Lower
+patches give several streams that share autoencoder and codebook::
+
+    mels   |  stream 1  |  stream 1  |         one row of patches for each band,
+           |  stream 0  |  stream 0  |         one column for each time step
+    frames [ 0        1 ][ 2        3 ]        frames = 2
+
 Encoding works in blocks of a fixed number of patches, counted from the start of the recording; the last block is
 padded. So a file, an array, a stream and any number of workers do the same arithmetic and give identical codes, in
 constant memory. A GPU computes many blocks of a recording at once. Its sums are rounded in another order, so a code may
@@ -25,7 +32,7 @@ from torch import Tensor, nn
 from tokenizer.codes import Codes, CodesFormat, join_rates, require_sound, spacings_of
 from tokenizer.config import SavedTokenizer, TokenizerConfig, stored_config, weight_shapes
 from tokenizer.saved import LEVELS, MODEL_CARD, SPEECH_LAYER, load_rates, rates_card, save_rates
-from tokenizer.sources import FOLDER, Autoencoder, SpeechLayer, StateDecoder, from_patches, pitch_codes, to_patches
+from tokenizer.sources import FOLDER, Autoencoder, SpeechLayer, StateDecoder, pitch_codes
 from wordless.audio.mono import Samples, as_waveform, each_recording
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks, resample_blocks
@@ -38,6 +45,21 @@ from wordless.base.machine import copy_to, require_device
 MOST_GAIN = 20.0  # dB: more is no mean of logarithms, but damage
 PATCHES_PER_BLOCK = 64  # larger blocks are faster on long recordings, and waste more padding on short ones
 GPU_BLOCKS = 64  # that a GPU computes at once: 4,096 patches
+
+
+def to_patches(spectrogram: Tensor, *, frames: int, height: int) -> Tensor:
+    """``(batch, time, mels)`` -> ``(batch, time // frames, mels // height, frames * height)``; drops a remainder."""
+    batch, time, mels = spectrogram.shape
+    steps, streams = time // frames, mels // height
+    blocks = spectrogram[:, : steps * frames].reshape(batch, steps, frames, streams, height)
+    return blocks.transpose(2, 3).reshape(batch, steps, streams, frames * height)  # (N, S, F, B, H) -> (N, S, B, F * H)
+
+
+def from_patches(patches: Tensor, *, frames: int, height: int) -> Tensor:
+    """Invert `to_patches`: ``(batch, steps, streams, patch)`` -> ``(batch, steps * frames, streams * height)``."""
+    batch, steps, streams, _ = patches.shape
+    blocks = patches.reshape(batch, steps, streams, frames, height).transpose(2, 3)
+    return blocks.reshape(batch, steps * frames, streams * height)
 
 
 class Tokenizer(nn.Module):

@@ -32,8 +32,8 @@ from tokenizer.fitting import (
     write_bottlenecks,
 )
 from tokenizer.options import AutoencoderConfig, PatchConfig
-from tokenizer.sources import Autoencoder, from_patches, to_patches
-from tokenizer.tokenizer import Tokenizer
+from tokenizer.sources import Autoencoder
+from tokenizer.tokenizer import Tokenizer, from_patches, to_patches
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clip
 from wordless.base.errors import InputError
