@@ -54,6 +54,11 @@ def windows(sound: Tensor, config: SpectrogramConfig) -> Tensor:
     return sound.unfold(0, config.window_length, config.hop_length)
 
 
+def overlapping(config: SpectrogramConfig) -> int:
+    """Return how many frames on each side of a frame have windows that overlap its own."""
+    return -(-config.window_length // config.hop_length) - 1
+
+
 def overlap_add(pieces: Tensor, config: SpectrogramConfig) -> Tensor:
     """Add frames ``(frames, window_length)`` up to ``(left_context + frames * hop_length,)``."""
     length = config.left_context + len(pieces) * config.hop_length

@@ -24,7 +24,7 @@ from torch.nn.functional import pad
 from tokenizer.codes import CodeMeanings, Codes, join_codes, require_same_codebook
 from vocoder.continuing import Prompt, pieces_after
 from vocoder.engines.choice import side_by_side
-from vocoder.filters import REMEMBERED, PostFilter, VoiceHead, analyse, hann, limited, synthesise
+from vocoder.filters import REMEMBERED, PostFilter, VoiceHead, analyse, hann, limited, overlapping, synthesise
 from vocoder.frames import log_mel_of, pitch_of
 from vocoder.generation import Progress, RunawayGuard
 from vocoder.kinds import Kind
@@ -115,7 +115,7 @@ def griffin_lim(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> Iter
     """
     config, frames = tokenizer.front_end, len(codes.values) * tokenizer.patch_frames
     cycles = FrameNumbers(torch.rand, frames, config.window_length // 2 + 1, seed=seed)  # initial phases
-    reach = -(-config.window_length // config.hop_length) - 1  # frames on each side whose windows overlap a frame's
+    reach = overlapping(config)
     for block in frame_blocks(codes, tokenizer, before=ITERATIONS * reach, after=(ITERATIONS + 1) * reach):
         yield limited(_griffin_lim_block(block.log_mel, cycles.of(block), config)[block.inner])
 
@@ -143,7 +143,7 @@ def noise_vocoder(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> It
     config, frames = tokenizer.front_end, len(codes.values) * tokenizer.patch_frames
     noise = FrameNumbers(torch.randn, frames, config.hop_length, seed=seed)
     own = hann(config).square().sum()  # mean power of the noise's spectrum
-    reach = -(-config.window_length // config.hop_length) - 1  # frames on each side whose windows overlap a frame's
+    reach = overlapping(config)
     # The first windows of a block reach back to the noise before it, and its last samples lie in the windows after it.
     for block in frame_blocks(codes, tokenizer, before=reach, after=reach):
         with torch.inference_mode():

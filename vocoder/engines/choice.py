@@ -31,7 +31,13 @@ class Streams(Protocol):
     """Clips that one engine generates side by side; it keeps their past between calls."""
 
     def advance(
-        self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling, carried: Tensor | None = None
+        self,
+        conditions: Tensor,
+        given: Tensor,
+        draws: Tensor,
+        sampling: Sampling,
+        carried: Tensor | None = None,
+        logits: Tensor | None = None,
     ) -> Tensor:
         """Generate the levels of the next frames ``(clips, samples)`` int64 on the CPU.
 
@@ -42,10 +48,8 @@ class Streams(Protocol):
             sampling: how levels are drawn.
             carried: what the phase of the voice adds to the residual stream ``(clips, samples, residual)`` on the
                 model's device; None: nothing.
+            logits: filled with those of each sample ``(clips, samples, levels)``; None: they are not wanted.
         """
-
-    def score(self, conditions: Tensor, given: Tensor, carried: Tensor | None = None) -> Tensor:
-        """Compute logits ``(clips, samples, levels)`` on the CPU for given levels, and advance as `advance` does."""
 
     @property
     def state(self) -> tuple[str, ...]:

@@ -16,7 +16,6 @@ from wordless.base.kernels import run
 from wordless.base.machine import multiplies_bf16
 
 NEVER = -1e30  # the logit of padding levels
-NO_LOGITS: FloatArray = np.zeros((0, 0, 0), np.float32)
 TOGETHER = 16  # clips at most that share a reading of the weights; more are no faster, and exceed the caches
 
 
@@ -39,11 +38,6 @@ class NumbaStreams:
         self.previous = np.full(clips, silence(levels=model.config.levels))
         self.time = 0
 
-    def score(self, conditions: Tensor, given: Tensor, carried: Tensor | None = None) -> Tensor:
-        logits = np.zeros((*given.shape, _padded(self.config.levels)), np.float32)
-        self.advance(conditions, given, torch.zeros(given.shape, dtype=torch.float32), Sampling(), carried, logits)
-        return torch.from_numpy(logits[:, :, : self.config.levels])
-
     def advance(
         self,
         conditions: Tensor,
@@ -51,9 +45,10 @@ class NumbaStreams:
         draws: Tensor,
         sampling: Sampling,
         carried: Tensor | None = None,
-        logits: FloatArray = NO_LOGITS,
+        logits: Tensor | None = None,
     ) -> Tensor:
-        """Generate levels, and fill ``logits (clips, samples, padded levels)`` unless it is empty."""
+        scored = (0, 0, 0) if logits is None else (*given.shape, _padded(self.config.levels))
+        scores = np.zeros(scored, np.float32)
         temperature = float(sampling.temperature)
         fixed, uniform = given.contiguous().numpy(), draws.contiguous().numpy()
         levels = np.zeros_like(fixed)
@@ -70,7 +65,7 @@ class NumbaStreams:
                 self.time,
                 self.previous[few],
                 levels[few],
-                logits[few],
+                scores[few],
                 np.zeros(0, np.float32) if carried is None else _flat(carried[few]),
             )
             run(go_on, *arguments)
@@ -81,6 +76,8 @@ class NumbaStreams:
         else:
             with ThreadPoolExecutor(self.threads) as pool:
                 list(pool.map(work, range(len(self.shares))))  # raises what a thread raised
+        if logits is not None:
+            logits.copy_(torch.from_numpy(scores[:, :, : self.config.levels]))
         self.time += levels.shape[1]
         return torch.from_numpy(levels)
 

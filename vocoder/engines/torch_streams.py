@@ -10,7 +10,7 @@ again and again, so it is laid out for few calls::
 The faster engines are tested against this one.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 
 import torch
@@ -74,29 +74,26 @@ class TorchStreams:
         self.layer_gated = self.gated.unbind(1)
 
     def advance(
-        self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling, carried: Tensor | None = None
+        self,
+        conditions: Tensor,
+        given: Tensor,
+        draws: Tensor,
+        sampling: Sampling,
+        carried: Tensor | None = None,
+        logits: Tensor | None = None,
     ) -> Tensor:
         given, draws = self._by_time(given), self._by_time(draws)
-        levels = torch.zeros_like(given)
-        for step, logits in enumerate(self._steps(conditions, given, carried)):
-            drawn = draw_levels(logits, draws[step].unsqueeze(1), sampling)
-            levels[step] = self.previous = torch.where(given[step] < 0, drawn, given[step])
-        return levels[:, : self.clips].T.cpu()
-
-    def score(self, conditions: Tensor, given: Tensor, carried: Tensor | None = None) -> Tensor:
-        given, logits = self._by_time(given), list[Tensor]()
-        for step, own in enumerate(self._steps(conditions, given, carried)):
-            logits.append(own[: self.clips])
-            self.previous = given[step]
-        return torch.stack(logits, dim=1).cpu()
-
-    def _steps(self, conditions: Tensor, given: Tensor, carried: Tensor | None) -> Iterator[Tensor]:
-        """Give logits ``(width, levels)`` sample by sample; ``previous`` is set before the next one."""
         conditions = self._filled(conditions).permute(1, 2, 0, 3).contiguous()  # (N, F, L, G) -> (F, L, N, G)
         added = None if carried is None else self._filled(carried).transpose(0, 1)  # (samples, width, residual)
+        levels = torch.zeros_like(given)
         with one_thread():
             for place in range(len(given)):
-                yield self._step(conditions[place // self.model.config.hop_length], added, place)
+                own = self._step(conditions[place // self.model.config.hop_length], added, place)
+                if logits is not None:
+                    logits[:, place] = own[: self.clips]
+                drawn = draw_levels(own, draws[place].unsqueeze(1), sampling)
+                levels[place] = self.previous = torch.where(given[place] < 0, drawn, given[place])
+        return levels[:, : self.clips].T.cpu()
 
     def _step(self, condition: Tensor, added: Tensor | None, place: int) -> Tensor:
         """Compute logits from ``previous``, the frame's conditions ``(L, width, gates)``, and what the voice adds."""

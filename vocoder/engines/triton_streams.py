@@ -184,11 +184,6 @@ class TritonStreams:
         self.previous = torch.full((width,), silence(levels=model.config.levels), device=self.device).int()
         self.time = 0
 
-    def score(self, conditions: Tensor, given: Tensor, carried: Tensor | None = None) -> Tensor:
-        logits = torch.zeros(*given.shape, self.config.levels, device=self.device, dtype=torch.float32)
-        self.advance(conditions, given, torch.zeros(given.shape, dtype=torch.float32), Sampling(), carried, logits)
-        return logits.cpu()
-
     def advance(
         self,
         conditions: Tensor,
@@ -198,12 +193,12 @@ class TritonStreams:
         carried: Tensor | None = None,
         logits: Tensor | None = None,
     ) -> Tensor:
-        """Generate levels, and fill ``logits (clips, samples, levels)`` if they are wanted."""
         config, steps = self.config, given.shape[1]
         drawn = torch.zeros(given.shape, dtype=torch.int64, device=self.device)
         inputs = {"conditions": conditions, "given": given, "draws": draws}
         inputs = {name: copy_to(each.contiguous(), self.device) for name, each in inputs.items()}
         nothing = torch.zeros(0, device=self.device, dtype=torch.float32)
+        scores = nothing if logits is None else nothing.new_zeros(*given.shape, config.levels)
         added = nothing if carried is None else nn.functional.pad(carried, (0, self.r - carried.shape[2]))
         for first in range(0, steps, LAUNCH):
             go_on[(self.programs,)](
@@ -212,7 +207,7 @@ class TritonStreams:
                 previous=self.previous,
                 **inputs,
                 drawn=drawn,
-                scores=nothing if logits is None else logits,
+                scores=scores,
                 carried=added,
                 clips=self.clips,
                 frames=conditions.shape[1],
@@ -238,6 +233,8 @@ class TritonStreams:
                 num_warps=WARPS,
                 num_stages=1,  # Triton's pipelines would read rings before they are written
             )
+        if logits is not None:
+            logits.copy_(scores)
         self.time += steps
         return drawn.cpu()
 

@@ -86,9 +86,14 @@ def stepped_logits(
     cut = spectrogram.shape[1] // 2
     carried = None if phase is None else model.carried(phase.to(device), levels.to(device))
     early, late = (None, None) if carried is None else (carried[:, : cut * hop], carried[:, cut * hop :])
-    first = streams.score(conditions[:, :cut], levels[:, : cut * hop], early) if cut else torch.zeros(len(levels), 0, 0)
-    second = streams.score(conditions[:, cut:], levels[:, cut * hop :], late)
-    return torch.cat([first, second], dim=1) if cut else second
+    logits, draws = torch.zeros(*levels.shape, model.config.levels), torch.zeros(levels.shape)
+    for own, here, added in (
+        (conditions[:, :cut], slice(0, cut * hop), early),
+        (conditions[:, cut:], slice(cut * hop, None), late),
+    ):
+        if own.shape[1]:
+            streams.advance(own, levels[:, here], draws[:, here], AS_LEARNED, added, logits[:, here])
+    return logits
 
 
 architectures = st.builds(
