@@ -29,7 +29,7 @@ from vocoder.frames import log_mel_of, pitch_of
 from vocoder.generation import Progress, RunawayGuard
 from vocoder.kinds import Kind
 from vocoder.options import Sampling
-from vocoder.vocoder import SEMITONES_PER_OCTAVE, Vocoder
+from vocoder.vocoder import SEMITONES_PER_OCTAVE, Utterance, Vocoder
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import mel_filters
 from wordless.audio.waveform import Waveform
@@ -197,19 +197,16 @@ class Trained:
         Raises:
             InputError: codes and tokenizer do not belong together.
         """
-        prompts = prompts or [None] * len(codes)
-        past = [prompt.end(self._past_steps()) if prompt else None for prompt in prompts]
-        whole = self.vocoder.decode_batch(
-            [join_codes(prompt.codes, new) if prompt else new for prompt, new in zip(past, codes, strict=True)],
-            self.tokenizer,
-            self.sampling,
-            prompts=[prompt.waveform if prompt else None for prompt in past],
-            before=[self._before(prompt) if prompt else None for prompt in prompts],
-            groups=[self._voice(group) for group in groups],
-            seeds=[sound_seed(self.sampling.seed, name) for name in names],
-            progress=progress,
-        )
-        starts = [len(prompt.waveform.samples) if prompt else 0 for prompt in past]
+        clips, starts = list[Utterance](), list[int]()
+        for own, group, name, prompt in zip(codes, groups, names, prompts or [None] * len(codes), strict=True):
+            decided = Utterance(codes=own, group=self._voice(group), seed=sound_seed(self.sampling.seed, name))
+            if prompt is not None:
+                past, before = prompt.end(self._past_steps()), self._before(prompt)
+                joined = join_codes(past.codes, own)
+                decided = replace(decided, codes=joined, prompt=past.waveform, before=before)
+            clips.append(decided)
+            starts.append(decided.codes.num_samples - own.num_samples)
+        whole = self.vocoder.decode_batch(clips, self.tokenizer, self.sampling, progress=progress)
         return [replace(sound, samples=sound.samples[start:]) for sound, start in zip(whole, starts, strict=True)]
 
     def stream(self, codes: Codes, group: str | None, *, name: str) -> Iterator[Waveform]:

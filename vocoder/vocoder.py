@@ -48,6 +48,17 @@ CODES_TOGETHER = 32  # codes that are looked up in one call
 SEMITONES_PER_OCTAVE = 12.0
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Utterance:
+    """Codes that become one sound, and what else decides it."""
+
+    codes: Codes
+    group: str | None = None  # one of the training groups; None: their average
+    seed: int = 0  # `wordless.base.seeds.sound_seed` derives it from a clip's name
+    prompt: Sound | None = None  # recorded beginning of the sound, as of `Vocoder.continue_from`
+    before: Prompt | None = None  # the recording before that, which the pitch comb alone reads
+
+
 class Rendering:
     """One sound; target frames go to its post-filter as the codes pass.
 
@@ -284,53 +295,29 @@ class Vocoder:
         Raises:
             InputError: codes, tokenizer and vocoder do not belong together, or the group is unknown.
         """
-        sampling = Sampling(temperature=temperature, seed=seed)
-        return self.decode_batch([codes], tokenizer, sampling, groups=[group], progress=progress)[0]
+        clip, sampling = Utterance(codes=codes, group=group, seed=seed), Sampling(temperature=temperature, seed=seed)
+        return self.decode_batch([clip], tokenizer, sampling, progress=progress)[0]
 
     def decode_batch(
         self,
-        codes: Sequence[Codes],
+        utterances: Sequence[Utterance],
         tokenizer: CodeMeanings,
         sampling: Sampling = SAMPLING,
         *,
-        groups: Sequence[str | None] | None = None,
-        seeds: Sequence[int] | None = None,
-        prompts: Sequence[Sound | None] | None = None,
-        before: Sequence[Prompt | None] | None = None,
         progress: Progress | None = None,
     ) -> list[Waveform]:
-        """Decode several clips; on the CPU each sounds as `decode` with the same sampling and seed decodes it alone.
+        """Decode several clips; on the CPU each sounds as `decode` with its group and seed decodes it alone.
 
-        Args:
-            sampling: temperature of each clip; engine and post-filter are those of the vocoder.
-            groups: of each clip; None: that of ``sampling``.
-            seeds: of each clip; None: that of ``sampling``, so that all clips are drawn with the same random numbers.
-                `wordless.base.seeds.sound_seed` derives a seed from a clip's name.
-            prompts: the recorded beginning of each clip, as in `continue_from`; None: no clip has one.
-            before: the recording before each prompt, in whole codes: the network does not read it, but the pitch comb
-                goes on from it; None: there is none.
-
-        For the other arguments and errors see `decode` and `continue_from`.
+        Of ``sampling`` the temperature and the shift count; for the other arguments and errors see `decode`.
         """
-        groups = [sampling.group] * len(codes) if groups is None else groups
-        seeds = [sampling.seed] * len(codes) if seeds is None else seeds
-        prompts = [None] * len(codes) if prompts is None else prompts
-        before = [None] * len(codes) if before is None else before
-        codes = [*self._belonging(codes, tokenizer)]
-        renderings = [
-            Rendering(self, tokenizer, shift=sampling.shift, prompt=prompt, before=earlier)
-            for prompt, earlier in zip(prompts, before, strict=True)
-        ]
+        renderings, inputs = list[Rendering](), list[GenerationInput]()
         no_frames = torch.zeros(0, self.model.config.condition_inputs, dtype=torch.float32)  # of a clip without codes
-        inputs = [
-            GenerationInput(
-                spectrogram=torch.cat([*rendering.frames([clip]), no_frames]),
-                group=self.group_index(group),
-                seed=seed,
-                prompt=rendering.prompt,
-            )
-            for clip, group, seed, rendering in zip(codes, groups, seeds, renderings, strict=True)
-        ]
+        for clip in utterances:
+            own = Rendering(self, tokenizer, shift=sampling.shift, prompt=clip.prompt, before=clip.before)
+            frames = torch.cat([*own.frames(self._belonging([clip.codes], tokenizer)), no_frames])
+            group = self.group_index(clip.group)
+            inputs.append(GenerationInput(spectrogram=frames, group=group, seed=clip.seed, prompt=own.prompt))
+            renderings.append(own)
         levels = generate(
             self.model, inputs, sampling=sampling, engine=self.engine, guard=self.guard, progress=progress
         )
@@ -373,8 +360,8 @@ class Vocoder:
         recording = prompt_waveform(waveform, own, sample_rate)
         if sample_rate is not None:
             recording = resampled(recording, own)
-        sampling = Sampling(temperature=temperature, seed=seed, group=group)
-        (whole,) = self.decode_batch([codes], tokenizer, sampling, prompts=[recording], progress=progress)
+        clip = Utterance(codes=codes, group=group, seed=seed, prompt=recording)
+        (whole,) = self.decode_batch([clip], tokenizer, Sampling(temperature=temperature, seed=seed), progress=progress)
         return replace(whole, samples=whole.samples[len(recording.samples) :])
 
     def stream(
@@ -394,7 +381,7 @@ class Vocoder:
             sampling: temperature, seed and group; engine and post-filter are those of the vocoder.
             prompt: recorded beginning of the sound, at the vocoder's rate. Unlike in `continue_from`, the result begins
                 with it, in the network's mu-law levels.
-            before: the recording before the prompt, as in `decode_batch`.
+            before: the recording before the prompt, as of `Utterance`.
 
         Yields:
             The sound of some frames, as soon as these and the look-ahead frames have arrived; with a post-filter, its
