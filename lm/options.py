@@ -53,16 +53,6 @@ class VectorConfig(Options):
         most=MOST_HEARINGS,
     )
 
-    @property
-    def key(self) -> dict[str, object]:
-        """The options that decide the vectors of a method without layers."""
-        return {"poolings": self.poolings, "hearings": self.hearings}
-
-    @property
-    def network_key(self) -> dict[str, object]:
-        """The same of a method with layers."""
-        return {**self.key, "layers": self.layers}
-
     def keys(self, count: int, *, layer: str, together: str) -> list[str]:
         """Name the vectors of ``count`` layers: ``layer_1:mean``, and ``together:mean`` of all side by side."""
         names = [f"{layer}_{number}" for number in self.numbers(count)]

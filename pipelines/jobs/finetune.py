@@ -37,10 +37,11 @@ from pipelines.commandline.overrides import command_line
 from pipelines.finetune import FinetuneConfig, finetune_settings
 from pipelines.results.results import provenance, tracked_run
 from pipelines.settings.run import choose_workers
-from pipelines.stages.networks import LabelledInputs, LabelTraining, train_on_labels
+from pipelines.stages.networks import LabelledInputs, LabelTraining, learn_labels
 from pipelines.stages.stored_arrays import read_clips, write_clips
 from pipelines.store.run_folder import FINETUNED, JOB, part_of
-from pipelines.store.session import Session
+from pipelines.store.session import Run, Session
+from pipelines.store.stage import stage
 from pipelines.store.store import CURVE, Entry, Recipe, Store, text_hash, write_json
 from pipelines.store.stored_features import FEATURES, features_by_method, stacked_rows, write_features
 from pipelines.tracking.tracking import NO_TRACKING, Tracking, tracked
@@ -340,35 +341,40 @@ def _trial(session: Session, study: Study, arm: Arm) -> Trial:
 def _finetuned(session: Session, study: Study, arm: Arm, rate: float) -> Entry:
     """Train body and head; the entry is the model and its outputs for the other splits."""
     options = study.settings.body
-    fit, test = replace(options.fit, lr=rate), study.labelled("test")
+    fit = replace(options.fit, lr=rate)
     frozen: dict[Arm, FrozenLayers] = {"finetuned": options.frozen_layers, "scratch": 0, "probe": "all"}
     source = study.source.untrained if arm == "scratch" else study.source
-    config = {
-        "body": asdict(source.body),
-        "name": source.body.name,
-        "body_options": options.own,
-        "frozen_layers": frozen[arm],
-        "batches": asdict(options.batches),
-        "fit": fit,
-    }
-    inputs = {"inputs": study.inputs.key, "test": text_hash("\n".join(test.names))}
-
-    def write(model: FineTunedModel, folder: Path) -> None:
-        rows = np.concatenate([study.rows["validation"], study.rows["test"]])
-        _write_outputs(folder, model.outputs(study.stored.of_rows(rows)))
-
     batches = options.batches.at_rate(source.body.reading.inputs_per_second)
-    return train_on_labels(
-        session,
-        Recipe("finetuned", 6, config=config, inputs=inputs),
-        source,
-        study.task,
-        study.labelled("train"),
-        study.labelled("validation"),
-        LabelTraining(option="body.fit", batches=batches, fit=fit, frozen=frozen[arm]),
-        write=write,
-        files=[OUTPUTS, STEPS],
-    )
+    training = LabelTraining(option="body.fit", batches=batches, fit=fit, frozen=frozen[arm])
+    clips = [study.labelled(split) for split in SPLITS]
+    return _trained_body(session, study.inputs, source, study.task, clips, training, options.own)
+
+
+@stage(
+    "finetuned",
+    version=7,
+    title="{task.name}, {training.fit.summary}",
+    keys={
+        "source": lambda source: [source.body.name, asdict(source.body), source.fingerprint],
+        "task": lambda task: [task.name, asdict(task)],
+        "clips": lambda clips: [clips[0].key, clips[1].key, clips[2].names],
+    },
+    together=True,
+)
+def _trained_body(
+    run: Run,
+    inputs: Entry,
+    source: Source,
+    task: Task,
+    clips: Sequence[LabelledInputs],
+    training: LabelTraining,
+    body_options: object,
+) -> None:
+    """Train on the first of the ``clips``, and write the outputs for those of validation and test."""
+    train, validation, test = clips
+    model = learn_labels(run, source, task, train, validation, training)
+    if run.gang.rank == 0:
+        _write_outputs(run.folder, model.outputs(validation.clips.followed_by(test.clips)))
 
 
 def _probed(session: Session, study: Study, task: PooledTask) -> Entry:
@@ -399,7 +405,7 @@ def _body_features(session: Session, study: Study) -> Entry:
     """Pool the states of each layer of the body before its training, for linear probes: ``layer_1:mean`` and so on."""
     source, inputs, seed = study.source, study.inputs, study.settings.seed
     weights = source.fingerprint or f"random {seed}"
-    options = {"body": asdict(source.body), "name": source.body.name, **VECTORS.key}
+    options = {"body": asdict(source.body), "name": source.body.name, "vectors": VECTORS}
     recipe = Recipe("body_features", 2, config=options, inputs={"inputs": inputs.key, "weights": weights})
     device, file = str(session.gang.device), inputs.folder / INPUTS
     pool_clip = partial(_pooled_layers, source.body, source.weights, seed, device, file)

@@ -264,13 +264,13 @@ def _gpt_sound(study: Study, name: str) -> Entry:
         study.add_unlabelled(extra)
     trained = sound_gpt(
         study.session,
+        name,
         (study.spectrograms, study.entries["codes"]),
         extra,
         settings.gpt_sound,
-        sample=study.entries["sample"].folder,
+        sample=study.entries["sample"],
         patch_frames=settings.tokenizer.patch.frames,
         frame_rate=settings.audio.sample_rate / settings.audio.hop_length,
-        untrained=untrained,
     )
     return sound_gpt_features(study, name, study.add(trained))
 

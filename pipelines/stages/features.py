@@ -24,9 +24,10 @@ from lm.model import LanguageModel
 from lm.options import POOLINGS, RESIDUAL, VECTORS, GPTConfig, Pitch, Pooling, States, VectorConfig
 from lm.probing.vectors import FloatArray, RunningPools, average, bags_of_codes, pool
 from pipelines.stages.codes import codes_of_views
-from pipelines.store.session import Session
-from pipelines.store.store import METHOD, Entry, Recipe, text_hash
-from pipelines.store.stored_features import FEATURES, GPT, SCORES, joined_rows, stacked_rows, write_features
+from pipelines.store.session import Run, Session
+from pipelines.store.stage import stage
+from pipelines.store.store import Entry
+from pipelines.store.stored_features import GPT, joined_rows, stacked_rows, write_features
 from tokenizer.codes import Codes, CodesFormat, SoftCodes, join_rates
 from tokenizer.config import fingerprint
 from tokenizer.encoder import Encoder, encode, signals, soft_codes
@@ -61,9 +62,9 @@ class ClipReading:
         return compared_views(self.manifest, changes, self.noise_snr)
 
     @cached_property
-    def sound(self) -> dict[str, str]:
-        """The input of a recipe of a method that reads sound."""
-        return {"recordings": views_hash(self.views)}
+    def key(self) -> dict[str, object]:
+        """The sound of the views, in whichever splits clips stand, and how each becomes a vector."""
+        return {"views": views_hash(self.views), "vectors": self.vectors}
 
     @property
     def title(self) -> str:
@@ -100,30 +101,22 @@ def log_mel_features(reading: ClipReading, tokenizer: Entry) -> Entry:
     encoder = reading.encoder(tokenizer)
     own = encoder.tokenizer
     front_end = fingerprint(asdict(own.config.audio), {"mean": own.mean, "std": own.std})
-    return _signal_features(reading, "log_mel", partial(log_mel_vectors, encoder), {"front end": front_end})
+    return _pooled_views(reading.session, reading, "log_mel", partial(log_mel_vectors, encoder), front_end)
 
 
 def bottleneck_features(reading: ClipReading, tokenizer: Entry, autoencoder: str) -> Entry:
     """Compute pooled bottlenecks, the same for every codebook of an autoencoder, whose key or fingerprint is given."""
     work = partial(bottleneck_vectors, reading.encoder(tokenizer))
-    return _signal_features(reading, "bottleneck", work, {"autoencoder": autoencoder})
+    return _pooled_views(reading.session, reading, "bottleneck", work, autoencoder)
 
 
-def _signal_features(
-    reading: ClipReading,
-    method: str,
-    work: Callable[..., dict[str, FloatArray]],
-    inputs: Mapping[str, object],
-    config: Mapping[str, object] | None = None,
-) -> Entry:
-    options = {"compare": reading.vectors.key, **(config or {})}
-    recipe = Recipe(f"{method}_features", 1, config=options, inputs={**inputs, **reading.sound})
-    work = partial(work, poolings=reading.vectors.poolings)
-
-    def make(folder: Path) -> None:
-        write_features(folder, reading.stacked(reading.session.each(method, work, reading.views)))
-
-    return reading.session.obtain(recipe, f"{method} of {reading.title}", make, files=[FEATURES])
+@stage("{method}_features", version=2, title="{method} of {reading.title}", keys={"work": lambda work: None})
+def _pooled_views(
+    run: Run, reading: ClipReading, method: str, work: Callable[..., dict[str, FloatArray]], decides: object
+) -> None:
+    """Pool what ``work`` computes of each view; ``decides`` says what beside the recordings decides it."""
+    pool_view = partial(work, poolings=reading.vectors.poolings)
+    write_features(run.folder, reading.stacked(run.each(method, pool_view, reading.views)))
 
 
 @torch.inference_mode()
@@ -178,12 +171,6 @@ class CodedViews:
     coarser: tuple["CodedViews", ...] = ()  # the same views at coarser rates, coarse to fine
 
     @property
-    def inputs(self) -> Mapping[str, object]:
-        rates = enumerate(self.coarser, 1)
-        coarser = {f"{name} of rate {number}": read for number, each in rates for name, read in each.inputs.items()}
-        return {"codes": self.codes, "codes of views": self.others, **coarser}
-
-    @property
     def entries(self) -> tuple[Entry, ...]:
         """The entry of the other views, if there are any."""
         return (self.others,) if self.others else ()
@@ -214,7 +201,6 @@ def _pooled_rows(
     return joined_rows(average(pool_views(block[each::together]) for each in range(together)) for block in blocks)
 
 
-SOFT = "soft, 2"  # with the version of soft codes, in the keys of their readers; raise it when their values change
 BOTTLENECKS_AT_ONCE = 1 << 16  # whose bottlenecks are in memory; batches of a GPT do not reach across them
 
 
@@ -233,10 +219,6 @@ class SoftlyCodedViews:
     @property
     def vectors(self) -> VectorConfig:
         return self.reading.vectors
-
-    @property
-    def inputs(self) -> Mapping[str, object]:
-        return {"tokenizer": self.tokenizer, **self.reading.sound, "soft codes": SOFT}
 
     @property
     def format(self) -> CodesFormat:
@@ -274,20 +256,17 @@ def bottlenecks_of(encoder: Encoder, view: View) -> FloatArray:
 CodesOfViews = CodedViews | SoftlyCodedViews
 
 
-def code_features(session: Session, coded: CodesOfViews, *, of: str = BAG_OF_CODES) -> Entry:
+@stage("code_features", version=2, title="bags of codes")
+@one_thread()  # of soft codes, more threads round sums in another way
+def code_features(run: Run, coded: CodesOfViews, *, of: str = BAG_OF_CODES) -> None:
     """Compute the bag of codes: each code's share of the time. ``of`` is the method."""
     poolings = coded.vectors.poolings
-    recipe = Recipe("code_features", 1, config={METHOD: of, "compare": coded.vectors.key}, inputs=coded.inputs)
 
     def bags(clips: Sequence[Codes | SoftCodes]) -> dict[str, FloatArray]:
         vectors = [bags_of_codes(codes, poolings) for codes in clips]
         return {f"{of}:{each}": np.stack([own[each] for own in vectors]) for each in poolings}
 
-    @one_thread()  # of soft codes, more threads round sums in another way
-    def make(folder: Path) -> None:
-        write_features(folder, coded.pooled(bags))
-
-    return session.obtain(recipe, "bags of codes", make, files=[FEATURES])
+    write_features(run.folder, coded.pooled(bags))
 
 
 def bag_features(encoder: Encoder, view: View, *, poolings: Sequence[Pooling] = POOLINGS) -> dict[str, FloatArray]:
@@ -296,77 +275,65 @@ def bag_features(encoder: Encoder, view: View, *, poolings: Sequence[Pooling] = 
     return {f"{BAG_OF_CODES}:{pooling}": bag for pooling, bag in bags.items()}
 
 
+@stage("gpt_features", version=3, title="states of the GPT")
+@one_thread()  # the keys of `wordless probe` do not have the number of threads
 def gpt_features(
-    session: Session, coded: CodesOfViews, model_entry: Entry, *, states: Sequence[States] = RESIDUAL, of: str = GPT
-) -> Entry:
+    run: Run, coded: CodesOfViews, lm: Entry, *, states: Sequence[States] = RESIDUAL, of: str = GPT
+) -> None:
     """Compute the pooled states of a language model: see `lm.layers.layer_features`. ``of`` is the method."""
-    config = {METHOD: of, "compare": {**coded.vectors.network_key, "states": sorted(states)}}
-    recipe = Recipe("gpt_features", 2, config=config, inputs={**coded.inputs, "lm": model_entry})
-
-    @one_thread()  # the keys of `wordless probe` do not have the number of threads
-    def make(folder: Path) -> None:
-        model = LanguageModel.from_pretrained(model_entry.folder, device=str(session.gang.device))
-        states_of = partial(layer_features, model, of=states, vectors=coded.vectors)
-        write_features(folder, coded.pooled(states_of), of=of)
-
-    return session.obtain(recipe, "states of the GPT", make, files=[FEATURES])
+    model = LanguageModel.from_pretrained(lm.folder, device=str(run.gang.device))
+    states_of = partial(layer_features, model, of=states, vectors=coded.vectors)
+    write_features(run.folder, coded.pooled(states_of), of=of)
 
 
+@stage("random_gpt_features", version=3, title="states of an untrained GPT")
+@one_thread()
 def random_gpt_features(
-    session: Session,
+    run: Run,
     coded: CodesOfViews,
     config: GPTConfig,
     *,
     seed: int,
     states: Sequence[States] = RESIDUAL,
     pitch: Pitch = "beside",
-) -> Entry:
+) -> None:
     """Compute states of an untrained GPT: a baseline for the architecture without learning.
 
     It reads codes as the trained GPT does, with the place of ``pitch``.
     """
-    compared = {**coded.vectors.network_key, "states": sorted(states)}
-    options = {"compare": compared, "lm": {"gpt": config, "fit": {"seed": seed}, "pitch": pitch}}
-    recipe = Recipe("random_gpt_features", 2, config=options, inputs=coded.inputs)
-
-    @one_thread()
-    def make(folder: Path) -> None:
-        model = LanguageModel.create(config, coded.format, seed=seed, pitch=pitch)
-        model.gpt.to(session.gang.device).eval()
-        states_of = partial(layer_features, model, of=states, vectors=coded.vectors)
-        write_features(folder, coded.pooled(states_of), of="random_gpt")
-
-    return session.obtain(recipe, "states of an untrained GPT", make, files=[FEATURES])
+    model = LanguageModel.create(config, coded.format, seed=seed, pitch=pitch)
+    model.gpt.to(run.gang.device).eval()
+    states_of = partial(layer_features, model, of=states, vectors=coded.vectors)
+    write_features(run.folder, coded.pooled(states_of), of="random_gpt")
 
 
+@stage(
+    "{method}_features",
+    version=5,
+    title="{method} of {reading.title}",
+    keys={"reader": lambda reader: None, "layers": lambda layers: None},
+)
 def network_features(
+    run: Run,
     reading: ClipReading,
     method: str,
-    version: int,
     reader: LayerReader,
+    decides: object,
     *,
     layers: int | Callable[[], int],
-    config: Mapping[str, object],
-    inputs: Mapping[str, object],
     classifier: Entry | None = None,
-) -> Entry:
+) -> None:
     """Compute the vectors of each clip by a network, under the keys ``method/layer:pooling``.
 
-    A function as ``layers`` reads their number from a network that may not be made yet. With a ``classifier``, the
-    network with its head, the entry also has the class probabilities ``scores (clips, classes)`` that the head finds in
-    the vectors of the last layer.
+    ``decides`` says what beside the recordings decides the vectors. A function as ``layers`` reads their number from a
+    network that may not be made yet. With a ``classifier``, the network with its head, the entry also has the class
+    probabilities ``scores (clips, classes)`` that the head finds in the vectors of the last layer.
     """
-    recipe = Recipe(f"{method}_features", version, config={METHOD: method, **config}, inputs=inputs)
-
-    def make(folder: Path) -> None:
-        count = layers() if callable(layers) else layers
-        pooled = reading.stacked(reading.session.each_together(method, reader, reader.groups(reading.views)))
-        scores = head_scores(classifier.folder, pooled, last=reader.names(count)[-1]) if classifier else None
-        candidates = {key: pooled[key] for key in reader.keys(reading.vectors, count)}
-        write_features(folder, candidates, of=method, scores=scores)
-
-    files = [FEATURES, SCORES] if classifier else [FEATURES]
-    return reading.session.obtain(recipe, f"{method} of {reading.title}", make, files=files)
+    count = layers() if callable(layers) else layers
+    pooled = reading.stacked(run.each_together(method, reader, reader.groups(reading.views)))
+    scores = head_scores(classifier.folder, pooled, last=reader.names(count)[-1]) if classifier else None
+    candidates = {key: pooled[key] for key in reader.keys(reading.vectors, count)}
+    write_features(run.folder, candidates, of=method, scores=scores)
 
 
 def frame_features(reading: ClipReading, frames: Frames, *, method: str) -> Entry:
@@ -377,8 +344,8 @@ def frame_features(reading: ClipReading, frames: Frames, *, method: str) -> Entr
     """
     rate = reading.audio.sample_rate
     work = partial(_pooled, frames, method, rate, reading.manifest.root)
-    function = {"function": text_hash(inspect.getsource(frames.func))}
-    return _signal_features(reading, method, work, function, {**frames.keywords, "audio": {"sample_rate": rate}})
+    decides = [inspect.getsource(frames.func), frames.keywords, rate]
+    return _pooled_views(reading.session, reading, method, work, decides)
 
 
 def _pooled(

@@ -4,7 +4,6 @@ Probes read the layers of the body. SimCLR and wav2vec 2.0 train their bodies wi
 `stages.pretraining`.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -26,10 +25,13 @@ from lm.options import VectorConfig
 from pipelines.stages.features import ClipReading, network_features
 from pipelines.stages.options import AstSettings, AudioTransformerSettings, BaselineSettings, FinetuningSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, stored_clips, stored_std
-from pipelines.store.session import Session
-from pipelines.store.store import TRAINED, Entry, Recipe, other_options, some_options, text_hash
+from pipelines.store.session import Run
+from pipelines.store.stage import stage
+from pipelines.store.store import Entry, other_options
 from wordless.audio.recordings.manifest import Clips, Split
 from wordless.audio.views import View
+from wordless.base.saved_models import hugging_face_hash
+from wordless.base.values import list_hash
 from wordless.training.options import FitConfig
 
 
@@ -43,7 +45,7 @@ class LabelledInputs:
 
     @property
     def key(self) -> str:
-        return text_hash(json.dumps([*zip(self.names, self.labels, strict=True)]))
+        return list_hash(zip(self.names, self.labels, strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,54 +59,28 @@ class LabelTraining:
     at_most: int | None = None  # inputs of a validation clip, from its beginning; None: all
 
 
-def train_on_labels(
-    session: Session,
-    recipe: Recipe,
-    source: Source,
-    task: Task,
-    train: LabelledInputs,
-    validation: LabelledInputs,
-    training: LabelTraining,
-    *,
-    method: str | None = None,
-    write: Callable[[FineTunedModel, Path], None] = lambda model, folder: None,
-    files: Sequence[str] = (),
-) -> Entry:
-    """Train a body with a head; the entry is a folder of `FineTunedModel`.
-
-    ``recipe`` gets the task, the labels and the weights that the training begins with. ``method`` names the training on
-    the terminal, if it is not the recipe's stage. ``write`` writes other ``files`` into the entry.
-    """
-    fit = training.fit
-    recipe = replace(
-        recipe,
-        config={**recipe.config, "head": task.name, "task": asdict(task)},
-        inputs={**recipe.inputs, "train": train.key, "validation": validation.key, "weights": source.fingerprint},
+def learn_labels(
+    run: Run, source: Source, task: Task, train: LabelledInputs, validation: LabelledInputs, training: LabelTraining
+) -> FineTunedModel:
+    """Train a body with a head in a stage; its entry becomes a folder of `FineTunedModel`."""
+    fit, device = training.fit, run.gang.device if source.changes_on_device else CPU
+    views = ClipViews(train.clips, training.batches, source.change, device=device)
+    batches = LabelledBatches(views=views, targets=task.targets(train.labels))
+    size = training.batches.batch_size
+    held_out = validation_batches(
+        validation.clips,
+        task.targets(validation.labels),
+        batch_size=size,
+        at_most=training.at_most,
+        most_inputs=size // fit.accumulation * training.batches.max_frames,  # no more than a part of a training batch
     )
-
-    def make(folder: Path) -> None:
-        device, own = session.gang.device if source.changes_on_device else CPU, training.batches
-        views = ClipViews(train.clips, own, source.change, device=device)
-        batches = LabelledBatches(views=views, targets=task.targets(train.labels))
-        held_out = validation_batches(
-            validation.clips,
-            task.targets(validation.labels),
-            batch_size=own.batch_size,
-            at_most=training.at_most,
-            most_inputs=own.batch_size // fit.accumulation * own.max_frames,  # no more than a part of a training batch
-        )
-        network = create_network(source.body, source.create(seed=fit.seed), task, seed=fit.seed)
-        freeze(network.body, training.frozen)
-        stage = method or recipe.stage
-        session.train(stage, training.option, network, batches, held_out, partial(task_loss, task=task), fit, folder)
-        if session.gang.rank == 0:
-            model = FineTunedModel(network, source.body, task)
-            model.write(folder)
-            write(model, folder)
-
-    files = [*TRAINED, *files]
-    title = f"{method or task.name}, {fit.summary}"
-    return session.obtain(recipe, title, make, files=files, together=True, training=method)
+    network = create_network(source.body, source.create(seed=fit.seed), task, seed=fit.seed)
+    freeze(network.body, training.frozen)
+    run.fit(training.option, network, batches, held_out, partial(task_loss, task=task), fit)
+    model = FineTunedModel(network, source.body, task)
+    if run.gang.rank == 0:
+        model.write(run.folder)
+    return model
 
 
 VALIDATION_FRAMES, VALIDATION_SECONDS = 3000, 30  # of a validation clip, from its beginning, at most
@@ -115,18 +91,21 @@ PROJECTED = 256  # width to which heads of speech models project the mean over t
 class Network:
     """A network of the comparison, and how it learns labels."""
 
+    name: str  # of the stage that trains it
     reader: LayerReader  # of recordings and layers, with the weights that the network has before it learns labels
     layers: int  # that are read
-    sizes: Mapping[str, object]  # options that decide the body
-    inputs: Mapping[str, object]  # of a recipe of features: the recordings, and the weights
-    stage: str  # of the training
-    version: int  # of the stage
-    options: Mapping[str, object]  # of the training
+    decides: Mapping[str, object]  # options and weights that decide the layers before that
+    learns: object  # the same that decide the training, beside those below
     source: Callable[[Entry, int], Source]  # of the stored inputs of the clips, and the longest training clip
     training: LabelTraining
     head: HeadConfig
     normalised: bool = False  # see `ClassificationTask`
     projected: int | None = None
+
+    @property
+    def key(self) -> list[object]:
+        """What decides the training."""
+        return [self.learns, self.training, self.head, self.normalised, self.projected]
 
     def train(
         self,
@@ -135,29 +114,15 @@ class Network:
         classes: Sequence[str],
         separator: str | None = None,
         *,
-        method: str | None = None,
+        method: str = "",
     ) -> Entry:
         """Train body and head on the training clips that have a label, and choose the step by those of validation.
 
         ``data`` are the stored inputs of the clips. ``separator`` stands between several classes of one clip; None:
         each clip has one. ``method`` names the training on the terminal.
         """
-        options = ClassificationOptions(**asdict(self.head), label_separator=separator)
-        task = ClassificationTask(
-            options=options, classes=tuple(classes), normalised=self.normalised, projected=self.projected
-        )
-        train, validation = (_labelled(data, reading.manifest, split, options) for split in TRAINED_ON)
-        longest = min(int(train.clips.lengths.max(initial=1)), self.training.batches.max_frames)
-        return train_on_labels(
-            reading.session,
-            Recipe(self.stage, self.version, config=self.options, inputs={"data": data}),
-            self.source(data, longest),
-            task,
-            train,
-            validation,
-            self.training,
-            method=method,
-        )
+        session = replace(reading.session, training=method)
+        return _train(session, self, reading.manifest, data, classes, separator)
 
     def features(self, reading: ClipReading, method: str, trained: Entry | None = None) -> Entry:
         """Compute pooled states of the layers, and of all layers side by side, from the recordings.
@@ -165,20 +130,34 @@ class Network:
         A network that was ``trained`` on labels also gives its class probabilities: ``scores (clips, classes)``.
         """
         reader = self.reader if trained is None else self.reader_of(trained, reading.vectors)
-        return network_features(
-            reading,
-            method,
-            3,
-            reader,
-            layers=self.layers,
-            config={"compare": reading.vectors.network_key, **self.sizes},
-            inputs=self.inputs if trained is None else {**self.inputs, "weights": trained},
-            classifier=trained,
-        )
+        decides = self.decides if trained is None else {**self.decides, "weights": trained}
+        session, layers = reading.session, self.layers
+        return network_features(session, reading, method, reader, decides, layers=layers, classifier=trained)
 
     def reader_of(self, trained: Entry, vectors: VectorConfig) -> LayerReader:
         """Return the reader of the trained network, which also gives the vectors that its head reads."""
         return replace(self.reader, trained=trained.place, vectors=self.head.reads(vectors))
+
+
+@stage(
+    "{network.name}",
+    version=7,
+    title="{network.name}, {network.training.fit.summary}",
+    splits=TRAINED_ON,
+    keys={"clips": lambda clips: [[clip.name, clip.label] for clip in clips]},
+    together=True,
+)
+def _train(
+    run: Run, network: Network, clips: Clips, data: Entry, classes: Sequence[str], separator: str | None
+) -> None:
+    """Train a network of the comparison on the labels of clips."""
+    options = ClassificationOptions(**asdict(network.head), label_separator=separator)
+    task = ClassificationTask(
+        options=options, classes=tuple(classes), normalised=network.normalised, projected=network.projected
+    )
+    train, validation = (_labelled(data, clips, split, options) for split in TRAINED_ON)
+    longest = min(int(train.clips.lengths.max(initial=1)), network.training.batches.max_frames)
+    learn_labels(run, network.source(data, longest), task, train, validation, network.training)
 
 
 def _labelled(data: Entry, manifest: Clips, split: Split, options: ClassificationOptions) -> LabelledInputs:
@@ -209,6 +188,7 @@ def convolutional(
         return Source(body=body, weights=None, fingerprint="", change=change, changes_on_device=True)
 
     return Network(
+        name="supervised",
         reader=LayerReader(
             frames=SpectrogramReader(root=reading.manifest.root, audio=reading.audio, sample=sample.folder),
             body=body,
@@ -217,11 +197,13 @@ def convolutional(
             **_read_by(reading),
         ),
         layers=len(settings.encoder.channels),
-        sizes={"baselines": some_options(settings, "encoder"), "audio": reading.audio},
-        inputs={**reading.sound, "sample": sample, "weights": simclr or f"random {settings.seed}"},
-        stage="supervised",
-        version=5,
-        options={"baselines": some_options(settings, "encoder", "supervised")},
+        decides={
+            "encoder": settings.encoder,
+            "audio": reading.audio,
+            "sample": sample,
+            "weights": simclr or f"random {settings.seed}",
+        },
+        learns=[settings.encoder, own],
         source=source,
         training=LabelTraining(
             option="baselines.supervised.fit", batches=own.batches, fit=own.fit, at_most=VALIDATION_FRAMES
@@ -253,13 +235,11 @@ def ast(reading: ClipReading, settings: AstSettings) -> Network:
     longest = max((patches_along(View(clip)) for clip in reading.manifest.clips), default=1)
     body = AstBody(ast=replace(config, weights=None), clip_vector=True, positions=min(longest, config.patches))
     return Network(
+        name="ast",
         reader=LayerReader(body=body, seed=settings.fit.seed, **_read_by(reading)),
         layers=len(config.layers),
-        sizes={"ast": {"model": sizes}},
-        inputs={**reading.sound, "weights": f"random {settings.fit.seed}"},
-        stage="ast",
-        version=3,
-        options={"ast": {**other_options(settings), "model": sizes}},
+        decides={"ast": sizes, "weights": f"random {settings.fit.seed}"},
+        learns=[sizes, settings.augmentation, folder and hugging_face_hash(folder)],
         source=source,
         training=LabelTraining(option="ast.fit", batches=settings.batches, fit=settings.fit, at_most=VALIDATION_FRAMES),
         head=head,
@@ -270,16 +250,14 @@ def ast(reading: ClipReading, settings: AstSettings) -> Network:
 def audio_transformer(reading: ClipReading, settings: AudioTransformerSettings) -> Network:
     """Describe the Audio Transformer of waveforms (Verma and Berger, 2021): see `lm.bodies.audio_transformer`."""
     rate = reading.audio.sample_rate
-    body, of_rate = AudioTransformerBody(audio_transformer=settings.model, sample_rate=rate), {"sample_rate": rate}
+    body = AudioTransformerBody(audio_transformer=settings.model, sample_rate=rate)
     change = partial(augment_waveforms, config=settings.augmentation)
     return Network(
+        name="audio_transformer",
         reader=LayerReader(body=body, seed=settings.fit.seed, **_read_by(reading)),
         layers=settings.model.layers,
-        sizes={"audio_transformer": {"model": settings.model}, "audio": of_rate},
-        inputs={**reading.sound, "weights": f"random {settings.fit.seed}"},
-        stage="audio_transformer",
-        version=3,
-        options={"audio_transformer": settings, "audio": of_rate},
+        decides={"model": settings.model, "sample_rate": rate, "weights": f"random {settings.fit.seed}"},
+        learns=[settings.model, settings.augmentation, rate],
         source=lambda data, longest: Source(body=body, weights=None, fingerprint="", change=change),
         training=LabelTraining(
             option="audio_transformer.fit",
@@ -298,13 +276,11 @@ def speech(reading: ClipReading, pretrained: Source, settings: FinetuningSetting
     """
     rate, body = reading.audio.sample_rate, cast(Wav2vec2Body, pretrained.body)
     return Network(
+        name="wav2vec2_finetuned",
         reader=LayerReader(body=body, weights=pretrained.weights, **_read_by(reading)),
         layers=body.architecture.layers,
-        sizes={"audio": {"sample_rate": rate}},
-        inputs={**reading.sound, "weights": pretrained.fingerprint},
-        stage="wav2vec2_finetuned",
-        version=6,
-        options={"wav2vec2": {"finetuning": settings}, "audio": {"sample_rate": rate}},
+        decides={"sample_rate": rate, "weights": pretrained.fingerprint},
+        learns=[settings.masking, rate, pretrained.fingerprint],
         source=lambda data, longest: replace(pretrained, body=replace(body, masking=settings.masking)),
         training=LabelTraining(
             option="wav2vec2.finetuning.fit",

@@ -6,7 +6,6 @@ The features of this GPT's layers are made here, too.
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from safetensors.torch import save_file
@@ -44,36 +43,37 @@ from lm.layers import LayerReader
 from pipelines.stages.features import ClipReading, network_features
 from pipelines.stages.options import OPTION, BaselineSettings, SoundGPTSettings, Wav2vec2Settings
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_clips, stored_names, stored_std, waveforms
-from pipelines.store.session import Session
-from pipelines.store.store import TRAINED, Entry, Recipe, some_options
+from pipelines.store.session import Run
+from pipelines.store.stage import stage
+from pipelines.store.store import Entry
 from tokenizer.parquet import read_codes
 from wordless.audio.recordings.manifest import Clips, Split
 from wordless.base.errors import InputError
-from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, write_model
+from wordless.base.saved_models import write_model
 from wordless.base.text import counted
 
 
-def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settings: BaselineSettings) -> Entry:
-    """Train SimCLR on the training clips and on each ``extra`` source of clips; the entry holds its weights."""
-    own = settings.simclr
-    config = {"baselines": some_options(settings, "encoder", "simclr")}
-    recipe = Recipe("simclr", 4, config=config, inputs={"spectrograms": spectrograms, "unlabelled": extra})
-
-    def make(folder: Path) -> None:
-        train, held_out = (stored_clips(spectrograms, split) for split in TRAINED_ON)
-        for source in extra:
-            train = train.followed_by(stored_clips(source, "train"))
-        make_view = partial(augment, config=own.augmentation, std=stored_std(spectrograms))
-        temperature = own.contrast.temperature
-        views = ClipViews(train, own.batches, make_view, device=session.gang.device)
-        batches = PairBatches(views=views, temperature=temperature)
-        pairs = validation_pairs(held_out, own.batches, make_view, temperature=temperature)
-        model = create_simclr(settings.encoder, own.contrast, seed=own.fit.seed)
-        session.train("simclr", "baselines.simclr.fit", model, batches, pairs, pair_loss, own.fit, folder)
-        if session.gang.rank == 0:
-            write_model(folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
-
-    return session.obtain(recipe, f"SimCLR, {own.fit.summary}", make, files=TRAINED, together=True)
+@stage(
+    "simclr",
+    version=5,
+    title="SimCLR, {settings.simclr.fit.summary}",
+    keys={"settings": lambda settings: [settings.encoder, settings.simclr]},
+    together=True,
+)
+def simclr(run: Run, spectrograms: Entry, unlabelled: Sequence[Entry], settings: BaselineSettings) -> None:
+    """Train SimCLR on the training clips and on each source of clips without labels; the entry holds its weights."""
+    own, train, held_out = settings.simclr, *(stored_clips(spectrograms, split) for split in TRAINED_ON)
+    for source in unlabelled:
+        train = train.followed_by(stored_clips(source, "train"))
+    make_view = partial(augment, config=own.augmentation, std=stored_std(spectrograms))
+    temperature = own.contrast.temperature
+    views = ClipViews(train, own.batches, make_view, device=run.gang.device)
+    batches = PairBatches(views=views, temperature=temperature)
+    pairs = validation_pairs(held_out, own.batches, make_view, temperature=temperature)
+    model = create_simclr(settings.encoder, own.contrast, seed=own.fit.seed)
+    run.fit("baselines.simclr.fit", model, batches, pairs, pair_loss, own.fit)
+    if run.gang.rank == 0:
+        write_model(run.folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
 
 
 def speech_body(
@@ -99,53 +99,49 @@ def entry_source(entry: Entry) -> Source:
     return speech_source(entry.folder, key=entry.key, option=OPTION)
 
 
-def wav2vec2(session: Session, data: Sequence[Entry], settings: Wav2vec2Settings, *, sample_rate: int) -> Entry:
+@stage(
+    "wav2vec2",
+    version=4,
+    title="wav2vec 2.0, {settings.pretraining.fit.summary}",
+    keys={"settings": lambda settings: [settings.model, settings.pretraining]},
+    together=True,
+)
+def wav2vec2(run: Run, data: Sequence[Entry], settings: Wav2vec2Settings, *, sample_rate: int) -> None:
     """Pre-train wav2vec 2.0 on the training clips of all ``data``: waveforms of the corpus, and of other sources.
 
     The entry is a folder of `wordless.audio.speech_models`. Clips in which no span of frames can be hidden are left
     out, and counted in the log.
     """
     own, sizes = settings.pretraining, settings.model
-    config = {"wav2vec2": some_options(settings, "model", "pretraining"), "audio": {"sample_rate": sample_rate}}
     waves, *extra = data
-    inputs = {"waveforms": waves, "unlabelled": extra}
-    recipe = Recipe("wav2vec2", 3, config=config, inputs=inputs)
-
-    def make(folder: Path) -> None:
-        train, held_out = (stored_clips(waves, split) for split in TRAINED_ON)
-        for more in extra:
-            train = train.followed_by(stored_clips(more, "train"))
-        train, held_out = (_maskable(session, clips, settings) for clips in (train, held_out))
-        batch_config = own.batches.at_rate(sample_rate)
-        batches = MaskedBatches(train, batch_config, sizes.convolutions, own.targets, steps=own.fit.steps)
-        validation = validation_batches(held_out, batch_config, sizes.convolutions, own.targets)
-        weight = own.targets.diversity_weight
-        model = create_masked_prediction(sizes, diversity_weight=weight, seed=own.fit.seed)
-        objective = partial(masked_loss, diversity_weight=weight)
-        option = "wav2vec2.pretraining.fit"
-        session.train("wav2vec2", option, model, batches, validation, objective, own.fit, folder)
-        if session.gang.rank == 0:
-            save_pretrained(model, folder, sample_rate=sample_rate)
-
-    files = [*TRAINED, PREPROCESSOR]
-    return session.obtain(recipe, f"wav2vec 2.0, {own.fit.summary}", make, files=files, together=True)
+    train, held_out = (stored_clips(waves, split) for split in TRAINED_ON)
+    for more in extra:
+        train = train.followed_by(stored_clips(more, "train"))
+    train, held_out = (_maskable(run, clips, settings) for clips in (train, held_out))
+    batch_config = own.batches.at_rate(sample_rate)
+    batches = MaskedBatches(train, batch_config, sizes.convolutions, own.targets, steps=own.fit.steps)
+    validation = validation_batches(held_out, batch_config, sizes.convolutions, own.targets)
+    weight = own.targets.diversity_weight
+    model = create_masked_prediction(sizes, diversity_weight=weight, seed=own.fit.seed)
+    objective = partial(masked_loss, diversity_weight=weight)
+    run.fit("wav2vec2.pretraining.fit", model, batches, validation, objective, own.fit)
+    if run.gang.rank == 0:
+        save_pretrained(model, run.folder, sample_rate=sample_rate)
 
 
-def random_wav2vec2(session: Session, settings: Wav2vec2Settings, *, sample_rate: int) -> Entry:
+@stage(
+    "random_wav2vec2",
+    version=2,
+    title="wav2vec 2.0 with random weights",
+    keys={"settings": lambda settings: [settings.model, settings.pretraining.fit.seed]},
+)
+def random_wav2vec2(run: Run, settings: Wav2vec2Settings, *, sample_rate: int) -> None:
     """Write the model before its pre-training: the same random weights."""
-    seed, sizes = settings.pretraining.fit.seed, settings.model
-    own = {"model": sizes, "pretraining": {"fit": {"seed": seed}}}
-    config = {"wav2vec2": own, "audio": {"sample_rate": sample_rate}}
-    recipe = Recipe("random_wav2vec2", 1, config=config, inputs={})
-
-    def make(folder: Path) -> None:
-        model = create_masked_prediction(sizes, diversity_weight=0.0, seed=seed)
-        save_pretrained(model, folder, sample_rate=sample_rate)
-
-    return session.obtain(recipe, "wav2vec 2.0 with random weights", make, files=[CONFIG, WEIGHTS, PREPROCESSOR])
+    model = create_masked_prediction(settings.model, diversity_weight=0.0, seed=settings.pretraining.fit.seed)
+    save_pretrained(model, run.folder, sample_rate=sample_rate)
 
 
-def _maskable(session: Session, clips: StoredClips, settings: Wav2vec2Settings) -> StoredClips:
+def _maskable(run: Run, clips: StoredClips, settings: Wav2vec2Settings) -> StoredClips:
     """Select the clips that pre-training can use, and say how many it cannot."""
     targets, convolutions = settings.pretraining.targets, settings.model.convolutions
     least = convolutions.samples(targets.masking.length + 1)  # a span, and a frame beside it
@@ -155,7 +151,7 @@ def _maskable(session: Session, clips: StoredClips, settings: Wav2vec2Settings) 
     if len(used) < 2:
         raise InputError(f"{problem}; add recordings, or leave wav2vec2 out of compare.methods")
     if len(used) < len(clips):
-        session.terminal.say(f"wav2vec2  {problem}: they are left out of the pre-training")
+        run.terminal.say(f"wav2vec2  {problem}: they are left out of the pre-training")
     return used
 
 
@@ -163,65 +159,62 @@ NAME = "gpt_sound"
 Coded = tuple[Entry, Entry]  # of `spectrograms`, and of the codes of the same clips
 
 
+@stage(
+    "{name}",
+    version=4,
+    title="GPT of sound, {settings.fit.summary}",
+    together=True,
+)
 def sound_gpt(
-    session: Session,
+    run: Run,
+    name: str,
     corpus: Coded,
-    extra: Sequence[Coded],
+    unlabelled: Sequence[Coded],
     settings: SoundGPTSettings,
     *,
-    sample: Path,
+    sample: Entry,
     patch_frames: int,
     frame_rate: float,
-    untrained: bool = False,
-) -> Entry:
-    """Train on the training clips and on each ``extra`` source of clips; the entry holds the weights.
+) -> None:
+    """Train on the training clips and on each source of clips without labels; the entry holds the weights.
 
-    It also holds mean and standard deviation of the log-mel, which follow from the folder ``sample``.
-    ``patch_frames`` are those of the tokenizer, and ``frame_rate`` are the frames of log-mel in a second. ``untrained``
-    writes the initial weights.
+    It also holds mean and standard deviation of the log-mel, which are those of ``sample``. ``patch_frames`` are those
+    of the tokenizer, and ``frame_rate`` are the frames of log-mel in a second. Under another name than ``gpt_sound`` it
+    is not trained: the entry holds the initial weights.
     """
-    inputs = {"spectrograms": corpus[0], "codes": corpus[1], "unlabelled": [entry for each in extra for entry in each]}
-    config = {NAME: settings, "patch_frames": patch_frames}
-    recipe = Recipe(f"random_{NAME}" if untrained else NAME, 3, config=config, inputs=inputs)
-    files = (*((WEIGHTS, CONFIG) if untrained else TRAINED), SAMPLE)  # a model that took no step has no curve
-
-    def make(folder: Path) -> None:
-        format = read_codes(corpus[1].folder)[0]
-        train, held_out = (_coded_clips(corpus, split, patch_frames) for split in TRAINED_ON)
-        for more in (_coded_clips(source, "train", patch_frames) for source in extra):
-            together = train.spectrograms.followed_by(more.spectrograms)
-            train = replace(train, spectrograms=together, codes=train.codes.followed_by(more.codes))
-        # As many codes as those of patches, because one layer predicts all of them.
-        fit_windows = partial(fit_window_codebook, train.spectrograms, patch_frames=patch_frames)
-        windows = [
-            fit_windows(frames=max(round(seconds * frame_rate), 1), size=format.codebook_size, seed=settings.fit.seed)
-            for seconds in settings.windows
-        ]
-        train, held_out = train.with_windows(windows), held_out.with_windows(windows)
-        shape = SoundShape(
-            frames=settings.longest,
-            mels=train.spectrograms.width,
-            patch_frames=patch_frames,
-            streams=format.spectral_streams + len(windows),
-            codebook_size=format.codebook_size,
-        )
-        model = create_sound_gpt(settings.model, shape, seed=settings.fit.seed)
-        ahead, size = settings.model.ahead, settings.batches.batch_size
-        mean, std = statistics(sample)
-        device = session.gang.device
-        batches = SoundBatches(train, settings.batches, settings.augmentation, ahead=ahead, std=std, device=device)
-        fixed = coded_batches(held_out, ahead=ahead, batch_size=size, at_most=settings.batches.max_frames)
-        if not sum(batch.codes for batch in fixed):
-            rule = "no validation clip has a code so far ahead: choose smaller numbers, or longer recordings"
-            raise InputError(option=f"{NAME}.model.ahead", value=ahead, rule=rule)
-        if not untrained:
-            session.train(NAME, f"{NAME}.fit", model, batches, fixed, loss, settings.fit, folder)
-        if session.gang.rank == 0:
-            save_file({"mean": mean, "std": std}, folder / SAMPLE)
-            write_model(folder, model, {NAME: asdict(model.config), "shape": asdict(model.shape)})
-
-    title = f"GPT of sound, {'untrained' if untrained else settings.fit.summary}"
-    return session.obtain(recipe, title, make, files=files, together=True)
+    format = read_codes(corpus[1].folder)[0]
+    train, held_out = (_coded_clips(corpus, split, patch_frames) for split in TRAINED_ON)
+    for more in (_coded_clips(source, "train", patch_frames) for source in unlabelled):
+        together = train.spectrograms.followed_by(more.spectrograms)
+        train = replace(train, spectrograms=together, codes=train.codes.followed_by(more.codes))
+    # As many codes as those of patches, because one layer predicts all of them.
+    fit_windows = partial(fit_window_codebook, train.spectrograms, patch_frames=patch_frames)
+    windows = [
+        fit_windows(frames=max(round(seconds * frame_rate), 1), size=format.codebook_size, seed=settings.fit.seed)
+        for seconds in settings.windows
+    ]
+    train, held_out = train.with_windows(windows), held_out.with_windows(windows)
+    shape = SoundShape(
+        frames=settings.longest,
+        mels=train.spectrograms.width,
+        patch_frames=patch_frames,
+        streams=format.spectral_streams + len(windows),
+        codebook_size=format.codebook_size,
+    )
+    model = create_sound_gpt(settings.model, shape, seed=settings.fit.seed)
+    ahead, size = settings.model.ahead, settings.batches.batch_size
+    mean, std = statistics(sample.folder)
+    device = run.gang.device
+    batches = SoundBatches(train, settings.batches, settings.augmentation, ahead=ahead, std=std, device=device)
+    fixed = coded_batches(held_out, ahead=ahead, batch_size=size, at_most=settings.batches.max_frames)
+    if not sum(batch.codes for batch in fixed):
+        rule = "no validation clip has a code so far ahead: choose smaller numbers, or longer recordings"
+        raise InputError(option=f"{NAME}.model.ahead", value=ahead, rule=rule)
+    if name == NAME:
+        run.fit(f"{NAME}.fit", model, batches, fixed, loss, settings.fit)
+    if run.gang.rank == 0:
+        save_file({"mean": mean, "std": std}, run.folder / SAMPLE)
+        write_model(run.folder, model, {NAME: asdict(model.config), "shape": asdict(model.shape)})
 
 
 def _coded_clips(source: Coded, split: Split, patch_frames: int) -> CodedClips:
@@ -248,11 +241,10 @@ def sound_gpt_features(reading: ClipReading, method: str, trained: Entry) -> Ent
         weights=trained.place,
     )
     return network_features(
+        reading.session,
         reading,
         method,
-        4,
         reader,
+        [reading.audio, trained],
         layers=partial(saved_layers, trained.place),
-        config={"compare": reading.vectors.network_key, "audio": reading.audio},
-        inputs={"encoder": trained, **reading.sound},
     )

@@ -19,7 +19,7 @@ from pipelines.stages.start import TOKENS, start_folder, tokenizer_hash
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
-from pipelines.store.store import Entry, write_json
+from pipelines.store.store import Entry, some_options, write_json
 from tokenizer.config import fingerprint
 from tokenizer.fitting import (
     TOGETHER,
@@ -170,7 +170,7 @@ def _draw(
     "autoencoder",
     version=2,
     title="autoencoder, {settings.fit.summary}",
-    keys={"settings": lambda own: [own.autoencoder, own.patch, own.batch_size, own.fit]},
+    keys={"settings": lambda own: some_options(own, "autoencoder", "patch", "batch_size", "fit")},
 )
 def autoencoder(
     run: Run,

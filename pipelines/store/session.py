@@ -45,6 +45,7 @@ class Session:
     workers: int  # that read and encode recordings, as `EngineConfig.workers` counts them
     place: str = ""  # fold and seed, where a run has several
     prefix: str = ""  # of the names of trainings, where a run has several rates
+    training: str = ""  # name of trainings; empty: that of their stage
     tracking: Tracking = NO_TRACKING
     engine: EngineConfig = LOCAL  # of the workers
     shared: tuple[Path, ...] = ()  # files and folders that all workers must see, beside the store
@@ -91,7 +92,7 @@ class Session:
         """
         if together:
             recipe = replace(recipe, config={**recipe.config, "threads": self._threads(), "processes": self.gang.size})
-        name = training or recipe.stage
+        name = training or self.training or recipe.stage
         make_it = partial(self._obtain, recipe, title, make, files, together=together)
         if self.plan is None:
             entry = make_it()
@@ -252,11 +253,16 @@ class Run(Session):
         config: FitConfig,
     ) -> None:
         """Train a model, with checkpoints, progress and trackers; ``option`` names the config on the command line."""
-        self.train(self.stage, option, model, batches, validation, loss, config, self.folder)
+        self.train(self.training or self.stage, option, model, batches, validation, loss, config, self.folder)
 
 
-def _fit_options(config: object) -> object:
-    """Return the options of a training in a recipe, which stand in the group ``fit`` of its model's options."""
-    if not isinstance(config, dict):
-        return None
-    return config.get("fit") or next(filter(None, map(_fit_options, config.values())), None)
+def _fit_options(decides: object) -> object:
+    """Return the options of a training in what decides an entry, which stand in the group ``fit`` of some options."""
+    match decides:
+        case {"fit": fit}:
+            return fit
+        case dict():
+            return next(filter(None, map(_fit_options, decides.values())), None)
+        case list():
+            return next(filter(None, map(_fit_options, decides)), None)
+    return None

@@ -109,16 +109,12 @@ def made(
     return {stage: entry.folder for stage, entry in make_part(session, manifest, settings, unlabelled).items()}
 
 
-def clips_behind(store: Path, stage: str, folder: Path) -> set[str]:
+def clips_behind(store: Path, folder: Path) -> set[str]:
     """Paths of the clips that the inputs of an entry hold for training."""
-    inputs = json.loads((folder / "entry.json").read_text())["inputs"]
     paths: set[str] = set()
-    for name, key in inputs.items():
-        if not key:
-            continue
-        kind = name.removeprefix("unlabelled_") if stage == "lm" else "spectrograms"
-        place = store / kind / key
-        if kind == "spectrograms":
+    for key in re.findall(r'"([0-9a-f]{16})"', json.dumps(json.loads((folder / "entry.json").read_text())["config"])):
+        (place,) = store.glob(f"*/{key}")
+        if place.parent.name == "spectrograms":
             paths |= {path for path, split in json.loads((place / "clips.json").read_text()) if split == "train"}
         else:
             paths |= {clip.path for clip in read_codes(place)[1] if clip.split == "train"}
@@ -136,8 +132,8 @@ def test_gpt_and_simclr_are_trained_on_the_same_clips(finished_run: FinishedRun,
     unlabelled = Clips.from_rows(whole.root, others)
     folders = made(tmp_path, manifest, unlabelled)
     wanted = {clip.path for clip in (*manifest.of("train"), *others)}
-    assert clips_behind(tmp_path, "lm", folders["lm"]) == wanted
-    assert clips_behind(tmp_path, "simclr", folders["simclr"]) == wanted
+    assert clips_behind(tmp_path, folders["lm"]) == wanted
+    assert clips_behind(tmp_path, folders["simclr"]) == wanted
     assert {f"unlabelled_{stage}" for stage in ("codes", "views", "spectrograms")} <= set(folders)
     assert {*folders.values()} == {*entries(tmp_path)}  # all that was made is told, each once
     parts = (Clips.from_rows(whole.root, others[:3]), Clips.from_rows(whole.root, others[3:]))
