@@ -508,7 +508,7 @@ def annotations_in(path: Path, kind: Kind, root: Path, recordings: Sequence[str]
     return annotated
 
 
-_Parts = dict[str, dict[Kind, dict[tuple[float, float | None], Clip]]]  # of each recording and kind, by begin and end
+_Parts = dict[str, dict[Kind, dict[tuple[float, float], Clip]]]  # of each recording and kind, by begin and end
 
 
 def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: AnnotationConfig) -> Clips | None:
@@ -555,7 +555,8 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
                     raise InputError(fault)
                 for path in paths:
                     known = describe(path, {**each.fields, "split": split}, each.where)
-                    first = parts[path].setdefault(kind, {}).setdefault((known.begin or 0.0, known.end), known)
+                    times = known.begin or 0.0, inf if known.end is None else known.end
+                    first = parts[path].setdefault(kind, {}).setdefault(times, known)
                     if first.label != known.label:
                         sides = "; parts have the sound of all channels" if known.annotated_channel else ""
                         labels = f"({known.label}, and {first.label} at {first.where}){sides}"
@@ -608,7 +609,7 @@ def _joined(
     """Join the kinds, of which each recording may have one, or several that agree."""
     agreeing, every = Counter[str](), list[Clip]()
     for path, kinds in sorted(parts.items()):
-        rows = [sorted((part.label or "", *_times(part)) for part in of.values()) for of in kinds.values()]
+        rows = [sorted((part.label or "", *times) for times, part in of.items()) for of in kinds.values()]
         spans = [[times for _, *times in each] for each in rows]
         agree = all([label for label, *_ in each] == [label for label, *_ in rows[0]] for each in rows)
         if not (agree and all(np.allclose(each, spans[0], rtol=0, atol=_SAME_SECONDS) for each in spans)):
@@ -633,7 +634,3 @@ def _joined(
         root = Path(os.path.commonpath([place.parent for place in places.values()]))
         every = [replace(known, path=places[known.path].relative_to(root).as_posix()) for known in every]
     return Clips.from_rows(root, every, rejected=tuple(rejected), notices=(*said, *notices))
-
-
-def _times(part: Clip) -> tuple[float, float]:
-    return part.begin or 0.0, inf if part.end is None else part.end

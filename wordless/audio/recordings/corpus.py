@@ -15,7 +15,7 @@ out.
 import math
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -48,7 +48,6 @@ from wordless.audio.recordings.description import (
     split_depth,
 )
 from wordless.audio.recordings.folders import (
-    EXTENSIONS,
     Folder,
     Places,
     expand_home,
@@ -64,7 +63,6 @@ from wordless.audio.recordings.manifest import (
     Clip,
     Clips,
     Rejected,
-    Split,
     SplitBy,
     clip_name,
     number_of,
@@ -179,6 +177,11 @@ class CorpusConfig(Options):
         self.refuse_if(self.segment_overlap_seconds > most, "segment_overlap_seconds", rule)
 
 
+def whole(paths: Iterable[str]) -> Iterator[Clip]:
+    """Give candidates that are whole recordings."""
+    return (Clip(path=path, split="") for path in paths)
+
+
 def resolved(config: CorpusConfig, split_by: SplitBy) -> CorpusConfig:
     """Return the config with ``split_by``, as `find_recordings` found it, in place of ``split.by``=auto."""
     return config if config.split.by != "auto" else replace(config, split=replace(config.split, by=split_by))
@@ -192,17 +195,17 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
     """
     folder = None if config.table or unpacked else Folder.at(require_folder(config.root or ""))
     annotated = None if unpacked else _find_annotations(config, folder)
-    has_parts = annotated is not None and len(annotated.frame) > 0
-    if annotated is not None and has_parts:
-        found = annotated
-    elif unpacked is not None:
-        found = unpacked
-    elif folder is None:
-        found = _find_in_table(config)
-    else:
-        paths = folder.require_recordings()
-        said = annotated.notices if annotated else ()
-        found = Clips.from_rows(folder.root, map(_whole, paths), notices=said)
+    parts = annotated if annotated and len(annotated.frame) else None
+    has_parts, said = parts is not None, annotated.notices if annotated else ()
+    found = (
+        parts
+        or unpacked
+        or (
+            Clips.from_rows(folder.root, whole(folder.require_recordings()), notices=said)
+            if folder
+            else _find_in_table(config)
+        )
+    )
     for name in ("tier", "annotations") if not has_parts else ():
         if (value := getattr(config, name)) not in (None, "auto", "none"):
             rule = "it has no effect, as no annotations are read here: leave it out"
@@ -275,30 +278,24 @@ def _divided_by(config: CorpusConfig, found: Clips, depth: int | None) -> tuple[
     named = {path.split("/")[depth] for path in paths if folder_split(path, depth)} if depth is not None else set()
     folders = f"the folders {', '.join(sorted(named)):.200}" if len({*by_folder} - {""}) > 1 else ""
     unread = [f"{folders} do not divide the recordings here (`split.by`=folder)"] if folders else []
+    sizes = Counter(known if by in GIVEN and any(known) else by_folder)
+    drawn = [f"{split} drawn from train" for split in SPLITS if not sizes[split] and config.split.fraction(split)]
+    counts = ", ".join([*(f"{sizes[split]} {split}" for split in SPLITS if sizes[split]), *drawn])
+    counts = f"{counts} (`split.by`=hash draws all)"
     if by in GIVEN and any(known):
-        without = known.count("")
-        others = f"; {counted(without, 'other has', 'others have')} none, and count as train" if without else ""
+        others = f"; {counted(sizes[''], 'other has', 'others have')} none, and count as train" if sizes[""] else ""
         source = config.table or config.dataset or config.shards or "file names and annotations"
-        return "table", [f"splits of {Path(source).name}: {_sizes(known, config.split)}{others}", *unread]
+        return "table", [f"splits of {Path(source).name}: {counts}{others}", *unread]
     if by != "auto":
         return by, [] if by == "folder" else unread
     if folders:
-        without = by_folder.count("")
-        others = f"; {counted(without, 'other recording')} set aside" if without else ""
-        return "folder", [f"splits of {folders}: {_sizes(by_folder, config.split)}{others}"]
+        others = f"; {counted(sizes[''], 'other recording')} set aside" if sizes[""] else ""
+        return "folder", [f"splits of {folders}: {counts}{others}"]
     held_out = {name for path in paths for name in path.split("/")[:-1] if name.lower() in HELD_OUT}
     if not held_out or depth is not None:
         return "hash", []
     remedy = "`split.by`=folder `split.test`=[NAME] holds out a folder of the root"
     return "hash", [f"folders named {', '.join(sorted(held_out))} among others are no split: {remedy}"]
-
-
-def _sizes(splits: Collection[Split], config: SplitConfig) -> str:
-    """Count the recordings of each split, and name the splits that are drawn."""
-    sizes = Counter(splits)
-    drawn = [f"{split} drawn from train" for split in SPLITS if not sizes[split] and config.fraction(split)]
-    there = [f"{sizes[split]} {split}" for split in SPLITS if sizes[split]]
-    return f"{', '.join([*there, *drawn])} (`split.by`=hash draws all)"
 
 
 def _find_annotations(config: CorpusConfig, folder: Folder | None) -> Clips | None:
@@ -432,7 +429,7 @@ def candidates_at(place: Path, annotations: AnnotationConfig | None = None, *, o
             found = annotations_below(folder, folder.recordings(), config)
             elsewhere = found is not None and len(found.frame) > 0 and found.root != place  # as of a Kaldi folder
             paths = [] if elsewhere else folder.require_recordings()
-        elif place.name.lower().endswith(_ENDINGS):
+        elif not not_sound([place.name]):
             if config.kind not in ("auto", "none") or config.tier is not None:
                 found = annotations_below(Folder.at(root), paths, config)
                 own = () if found is None else (each for each in found.rejected if each.path == place.name)
@@ -446,15 +443,8 @@ def candidates_at(place: Path, annotations: AnnotationConfig | None = None, *, o
     found = (found or Clips.from_rows(root, ())).named("")
     others = {*paths} - {*found.frame.path} - {each.path for each in found.rejected}
     annotated = (replace(clip, group=clip.group or group_of(clip.path)) for clip in found.clips)
-    clips = sorted([*annotated, *map(_whole, others)], key=lambda clip: (clip.path, clip.begin or 0.0))
+    clips = sorted([*annotated, *whole(others)], key=lambda clip: (clip.path, clip.begin or 0.0))
     return Clips.from_rows(found.root, clips, rejected=found.rejected, notices=found.notices)
-
-
-def _whole(path: str) -> Clip:
-    return Clip(path=path, split="")
-
-
-_ENDINGS = tuple(f".{each}" for each in EXTENSIONS)
 
 
 # Building: inspection, segments, duplicates, splits

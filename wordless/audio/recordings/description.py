@@ -242,15 +242,12 @@ def match_pattern(pattern: str, paths: Iterable[str]) -> list[dict[str, str] | N
     from pyarrow import array, compute, string  # slow to import
 
     parts = {f"{{{name}}}": f"(?P<{name}>[^/]+?)" for name in pattern_fields(pattern)} | _GAPS
-    whole = _unicode("".join(parts.get(token) or re.escape(token) for token in _TOKEN.findall(pattern)))
-    names = [_unicode(path if "/" in pattern else path.rpartition("/")[2]) for path in paths]
+    whole = "".join(parts.get(token) or re.escape(token) for token in _TOKEN.findall(pattern))
+    names = [path if "/" in pattern else path.rpartition("/")[2] for path in paths]
+    # a name may have bytes that are not UTF-8
+    whole, *names = (text.encode(errors="replace").decode() for text in (whole, *names))
     found = compute.extract_regex(array(names, string()), pattern=rf"^(?P<all>{whole})(?:\.[^./]+)?$").to_pylist()
     return [each and {field: text for field, text in each.items() if field != "all"} for each in found]
-
-
-def _unicode(text: str) -> str:
-    """Return a text without the bytes of a name that are not UTF-8."""
-    return text.encode(errors="replace").decode()
 
 
 def groups_in_names(clips: Collection[Clip], pattern: str | None) -> list[str | None]:

@@ -33,6 +33,7 @@ EXTENSIONS = (
     *("amr", "awb", "ac3", "eac3", "dts", "dtshd", "tta", "wv", "ape", "mpc", "shn", "tak", "dsf", "dff", "mlp"),
     *("ra", "rm", "oma", "aa3"),
 )
+_LONGEST = 4095  # bytes of a path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,9 @@ class Folder:
 
         Folders that the system cannot list, as their paths are too long, are among them: inspection sets them aside.
         """
-        return sorted(path for path in self.files if _suffix(path) in EXTENSIONS or _is_too_long(self.root / path))
+        return sorted(
+            path for path in self.files if _suffix(path) in EXTENSIONS or len(os.fsencode(self.root / path)) >= _LONGEST
+        )
 
     def require_recordings(self) -> list[str]:
         """Return `recordings`, or refuse a folder without any."""
@@ -87,14 +90,6 @@ def files_below(root: Path) -> Iterator[str]:
         entered.add(here)
         below = PurePosixPath(folder).relative_to(PurePosixPath(root))
         yield from (str(below / name) for name in (*subfolders, *sorted(names)) if not name.startswith("."))
-
-
-def _is_too_long(path: Path) -> bool:
-    try:
-        path.lstat()
-    except OSError as error:
-        return error.errno == errno.ENAMETOOLONG
-    return False
 
 
 def _unlisted(error: OSError) -> None:
@@ -276,9 +271,8 @@ def sound_names(clips: Sequence[str]) -> list[str]:
     """
     inside = [_inside(name) for name in clips]
     short = []
-    for name in inside:  # no other extension is removed: a clip may have the name take.1
-        path = _SPAN.sub("", name)
-        short.append((path.rpartition(".")[0] if _suffix(path) in EXTENSIONS else path) + name[len(path) :])
+    for path, span in map(without_span, inside):  # no other extension is removed: a clip may have the name take.1
+        short.append((path.rpartition(".")[0] if _suffix(path) in EXTENSIONS else path) + span)
     often, names = Counter(short), list[str]()
     for brief, full in zip(short, inside, strict=True):
         name = brief if often[brief] == 1 else full
@@ -304,16 +298,21 @@ def _inside(path: str) -> str:
 
 def _fitting(name: str) -> str:
     """Shorten a name that file systems refuse; a hash of the whole replaces the rest."""
+
+    def hashed(text: str, most: int) -> str:
+        return f"{text.encode()[:most].decode(errors='ignore')}~{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
     parts = name.split("/")
     if len(parts) > MAX_PARTS or len(name.encode()) > MAX_NAME_BYTES:
-        parts = [f"{parts[-1]}~{_short_hash(name)}"]
-    begins = {part: part.encode()[: MAX_PART_BYTES - 9].decode(errors="ignore") for part in parts}
+        parts = [f"{parts[-1]}{hashed(name, 0)}"]
     fits = {part for part in parts if len(part.encode()) <= MAX_PART_BYTES}
-    return "/".join(part if part in fits else f"{begins[part]}~{_short_hash(part)}" for part in parts)
+    return "/".join(part if part in fits else hashed(part, MAX_PART_BYTES - 9) for part in parts)
 
 
-def _short_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+def without_span(name: str) -> tuple[str, str]:
+    """Divide a clip's name into its path and the text of its span, which is empty for a whole recording."""
+    path = _SPAN.sub("", name)
+    return path, name[len(path) :]
 
 
 MAX_BYTES = 1 << 28  # of a file of annotations

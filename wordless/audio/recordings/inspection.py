@@ -9,27 +9,18 @@ import json
 import math
 import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from wordless.audio import levels
 from wordless.audio.decoding import BLOCK_VALUES, Recording, RecordingError
-from wordless.audio.levels import (
-    MAX_TRIM_DB,
-    MIN_TRIM_DB,
-    Edges,
-    Meter,
-    as_text,
-    find_edges,
-    level_samples,
-    loud_part,
-    to_levels,
-)
 from wordless.audio.reading import (
     Channel,
     ChannelPowers,
@@ -64,14 +55,14 @@ class Measurement:
     peak: float  # largest absolute sample of the channel; meaningless if not finite
     swing: float  # largest distance of a sample from the constant offset of the channel
     finite: bool
-    edges: Edges  # of the channel
+    edges: levels.Edges  # of the channel
     levels: str  # of the channel over time, as `wordless.audio.levels.as_text` writes them
 
     def part(self, trim_db: float | None) -> Part:
         """Return the part without ends more than ``trim_db`` below the loudest 20 ms; None trims nothing."""
         if trim_db is None:
             return Part(start=0, num_samples=self.num_samples, channel=self.channel)
-        return replace(loud_part(self.edges, trim_db, self.num_samples, self.sample_rate), channel=self.channel)
+        return replace(levels.loud_part(self.edges, trim_db, self.num_samples, self.sample_rate), channel=self.channel)
 
 
 def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | Rejected:
@@ -87,7 +78,7 @@ def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | R
         number = chosen_channel(root / path, channel)
         with Recording(root / path) as recording:
             heard = hashlib.sha256(f"{recording.samplerate} Hz".encode())
-            step, meter = level_samples(recording.samplerate), Meter(recording.samplerate)
+            step, meter = levels.level_samples(recording.samplerate), levels.Meter(recording.samplerate)
             at_once = max(BLOCK_VALUES // (recording.channels * step), 1) * step  # whole blocks of 100 ms
             blocks = mono_blocks(recording, number, size=at_once, powers=of_channels)
             for block in equal_blocks(blocks, at_once):
@@ -115,30 +106,24 @@ def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | R
         peak=peak,
         finite=finite,
         swing=float(swings.max(initial=0)),
-        edges=find_edges(meter.powers),
-        levels=as_text(to_levels(swings)),
+        edges=levels.find_edges(meter.powers),
+        levels=levels.as_text(levels.to_levels(swings)),
     )
 
 
-def _earlier(cache: Path | None) -> dict[str, Measurement]:
+def _earlier(cache: Path | None) -> dict[str, dict[str, Any]]:
     """Read the measurements of a cache by their `file_key`; lines that are torn, changed or foreign are left out."""
-    known: dict[str, Measurement] = {}
-    for line in cache.read_bytes().split(b"\n") if cache is not None and cache.is_file() else ():
-        with suppress(ValueError, KeyError, TypeError, RecursionError):
-            value = json.loads(line)
-            key, found = str(value["key"]), value["found"]
-            if value["hash"] == _hash(key, found):
-                known[key] = Measurement(**{**found, "edges": tuple(map(tuple, found["edges"]))})
-    return known
+    lines = cache.read_bytes().split(b"\n") if cache is not None and cache.is_file() else []
+    contents = [content for line in lines for hashed, _, content in [line.partition(b" ")] if _hash(content) == hashed]
+    return dict(map(json.loads, contents))
 
 
 def _remember(cache: Path, key: str, found: Measurement) -> None:
-    """Append a measurement to a JSONL file; a killed process loses at most its last line, which is then left out.
+    """Append a measurement to a file; a killed process loses at most its last line, which is then left out.
 
     Two runs may append at once: each line is one write to a file opened for appending.
     """
-    content = asdict(found)
-    line = json.dumps({"key": key, "found": content, "hash": _hash(key, content)})
+    content = json.dumps([key, asdict(found)]).encode()
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(cache, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o644)
@@ -147,7 +132,12 @@ def _remember(cache: Path, key: str, found: Measurement) -> None:
             return
         raise
     with os.fdopen(file, "wb", buffering=0) as lines:
-        lines.write(f"\n{line}\n".encode())  # the first line break ends a line that a killed process left incomplete
+        lines.write(b"\n%b %b\n" % (_hash(content), content))  # the first line break ends a line of a killed process
+
+
+def _hash(content: bytes) -> bytes:
+    """Hash a line of the cache: a flipped bit in a length would change the results of a run."""
+    return hashlib.sha256(content).hexdigest()[:16].encode()
 
 
 def file_key(path: Path, channel: Channel = "mean") -> str:
@@ -161,11 +151,6 @@ def file_key(path: Path, channel: Channel = "mean") -> str:
         return ""
     decoder = f"{soundfile.__libsndfile_version__} {av.__version__}"
     return json.dumps([str(path.resolve()), status.st_size, status.st_mtime_ns, channel, decoder, _VERSION])
-
-
-def _hash(key: str, found: Mapping[str, object]) -> str:
-    """Hash a line of the cache: a flipped bit in a length would change the results of a run."""
-    return hashlib.sha256(json.dumps([key, found], sort_keys=True).encode()).hexdigest()[:16]
 
 
 Progress = Callable[[int, int], None]  # files done, files in all
@@ -182,8 +167,8 @@ class InspectionConfig(Options):
     trim_db: float | None = option(
         None,
         "such as 40: removes ends that are 40 dB softer than the loudest 20 ms of a recording; null: off",
-        least=MIN_TRIM_DB,
-        most=MAX_TRIM_DB,
+        least=levels.MIN_TRIM_DB,
+        most=levels.MAX_TRIM_DB,
         unit="dB",
     )
 
@@ -215,7 +200,8 @@ def inspect(
     with open_pool(engine, workers, shared=shared, threads=True) if missing else nullcontext(THIS_PROCESS) as pool:
         made = in_order(partial(measure, root, channel=channel), missing, pool)
         for done, (path, key) in enumerate(zip(paths, keys, strict=True), start=1):
-            found = earlier.get(key) or next(made)
+            known = earlier.get(key)
+            found = Measurement(**known | {"edges": tuple(map(tuple, known["edges"]))}) if known else next(made)
             if isinstance(found, Rejected):  # not kept in the cache, because the disk may have been at fault
                 rejected.append(found)
             else:

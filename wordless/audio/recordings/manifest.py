@@ -14,6 +14,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from math import floor
 from pathlib import Path
 from types import NoneType
@@ -24,7 +25,7 @@ from pandas import DataFrame, Series
 
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError, named
-from wordless.base.files import aside, write_aside
+from wordless.base.files import aside
 from wordless.base.values import list_hash
 
 Split = Literal["", "train", "validation", "test"]  # "": not divided yet
@@ -249,17 +250,22 @@ def sound_of(clip: Clip, split: Split) -> list[str | int]:
 def write_manifest(manifest: Clips, path: Path) -> None:
     """Write a manifest as TSV, atomically; columns of segments and channels only if any clip has a value."""
     there = [name for name in _COLUMNS if name not in _IF_ANY or manifest.frame[name].notna().any()]
-    rows = [[*there, _NAME]]
-    for clip in manifest.clips:
-        values = (*(getattr(clip, name) for name in there), clip.name)
-        rows.append(["" if value is None else str(value) for value in values])
-        for name, cell in zip(rows[0], rows[-1], strict=True):
-            if not writable(cell):
-                problem = f"{name} of clip {clip.path!r} is {cell!r}"
+
+    def row(clip: Clip) -> list[str]:
+        values = {**{name: getattr(clip, name) for name in there}, _NAME: clip.name}
+        for name, value in values.items():
+            if not writable(str(value)):
+                problem = f"{name} of clip {clip.path!r} is {value!r}"
                 raise InputError(f"{problem}; leave tabs, line breaks and broken Unicode out")
+        return ["" if value is None else str(value) for value in values.values()]
+
+    _write_rows(path, [*there, _NAME], map(row, manifest.clips))
+
+
+def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with aside(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
-        file.writelines("\t".join(cells) + "\n" for cells in rows)
+        file.writelines("\t".join(cells) + "\n" for cells in chain([header], rows))
 
 
 def read_manifest(path: Path, root: Path) -> Clips:
@@ -270,15 +276,13 @@ def read_manifest(path: Path, root: Path) -> Clips:
 
 def write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
     """Write ``rejected.tsv``: path, reason and kind of reason of each file; unprintable characters are escaped."""
-    lines = ("\t".join(printable(cell) for cell in (each.path, each.reason, each.kind)) + "\n" for each in rejected)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_aside(path, "\t".join(_REJECTED) + "\n" + "".join(lines))
+    cells = ([printable(getattr(each, name)) for name in _REJECTED] for each in rejected)
+    _write_rows(path, _REJECTED, cells)
 
 
 def read_rejected(path: Path) -> tuple[Rejected, ...]:
     """Read a file that `write_rejected` wrote."""
-    rows = (row for row, _ in _rows(path, _REJECTED))
-    return tuple(Rejected(path=row["path"], reason=row["reason"], kind=row["kind"]) for row in rows)
+    return tuple(Rejected(**row) for row, _ in _rows(path, _REJECTED))  # type: ignore[arg-type]  # texts alone
 
 
 _REJECTED = ("path", "reason", "kind")

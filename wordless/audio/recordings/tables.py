@@ -126,7 +126,9 @@ def _lines(
     quoted = delimiter != _BAR and (path.suffix.lower() == ".csv" or delimiter != "\t" or text.startswith('"'))
     header, rows = list[str](), Rows()
     for line, cells in separated(text, delimiter, str(path), quoted=quoted):
-        row = [_unquoted(cell) for cell in cells] if delimiter == "\t" else cells
+        # of a TSV without quotation marks around a cell, which spreadsheets write around commas
+        found = [(_QUOTED.fullmatch(cell), cell) for cell in cells] if delimiter == "\t" else []
+        row = [match[1].replace('""', '"') if match else cell for match, cell in found] or cells
         if not header:
             header = row if has_header else [str(number) for number in range(1, len(row) + 1)]
         if row is not header:
@@ -217,12 +219,6 @@ def _holds_times(cells: Sequence[str]) -> bool:
     """Return whether the first values of a column are times, or there are none."""
     texts = [text for cell in cells[:_FIRST_LINES] if (text := cell.strip())]
     return 2 * sum(seconds_of(text) is not None for text in texts) >= len(texts)
-
-
-def _unquoted(cell: str) -> str:
-    """Return a cell of a TSV without quotation marks around it, which spreadsheets write around commas."""
-    found = _QUOTED.fullmatch(cell.strip())
-    return found[1].replace('""', '"') if found else cell.strip()
 
 
 def _objects(path: Path, named: ColumnConfig) -> tuple[list[str], Rows]:
