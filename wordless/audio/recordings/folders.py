@@ -271,8 +271,9 @@ def sound_names(clips: Sequence[str]) -> list[str]:
     """
     inside = [_inside(name) for name in clips]
     short = []
-    for path, span in map(without_span, inside):  # no other extension is removed: a clip may have the name take.1
-        short.append((path.rpartition(".")[0] if _suffix(path) in EXTENSIONS else path) + span)
+    for name in inside:  # no other extension is removed: a clip may have the name take.1
+        path = _SPAN.sub("", name)
+        short.append((path.rpartition(".")[0] if _suffix(path) in EXTENSIONS else path) + name[len(path) :])
     often, names = Counter(short), list[str]()
     for brief, full in zip(short, inside, strict=True):
         name = brief if often[brief] == 1 else full
@@ -307,12 +308,6 @@ def _fitting(name: str) -> str:
         parts = [f"{parts[-1]}{hashed(name, 0)}"]
     fits = {part for part in parts if len(part.encode()) <= MAX_PART_BYTES}
     return "/".join(part if part in fits else hashed(part, MAX_PART_BYTES - 9) for part in parts)
-
-
-def without_span(name: str) -> tuple[str, str]:
-    """Divide a clip's name into its path and the text of its span, which is empty for a whole recording."""
-    path = _SPAN.sub("", name)
-    return path, name[len(path) :]
 
 
 MAX_BYTES = 1 << 28  # of a file of annotations
