@@ -128,12 +128,6 @@ def tolerance_of(clips: int) -> float:
     return TOLERANCE_OF_MANY if clips > MANY_CLIPS else TOLERANCE
 
 
-def tolerance_options(clips: int, *, logistic: bool) -> dict[str, object]:
-    """Return what a recipe says of `tolerance_of`: nothing for smaller corpora and for other probes."""
-    tolerance = tolerance_of(clips)
-    return {"tolerance": tolerance} if logistic and tolerance != TOLERANCE else {}
-
-
 class LogisticProbe:
     """Multinomial logistic regression; for clips of several labels, one against the rest for each class.
 

@@ -182,25 +182,14 @@ def compare_methods(study: Study) -> None:
     inputs = {name: method.input for name, method in methods.items() if method.input} if compare.input else {}
     needed = methods | {name: METHODS[name] for name in sorted({*inputs.values()} - {*methods})}
     features = {name: study.add(method.features(study), f"{name}_features") for name, method in needed.items()}
+    labelled, noise = [name for name, method in methods.items() if method.learns_labels], compare.noise_snr
     probed = probe_methods(
-        session,
-        manifest,
-        features,
-        config,
-        only=[*methods],
-        labelled=frozenset(name for name, method in methods.items() if method.learns_labels),
-        inputs=inputs,
-        folds_by=compare.folds,
-        noise_snr=compare.noise_snr,
+        session, manifest, config, methods, features, inputs=inputs, labelled=labelled, noise_snr=noise
     )
     for name, entry in probed.items():
         study.add(entry, f"probed_{name}")
-    scores = {method.head.name: features[name] for name, method in methods.items() if method.head}
-    study.add(
-        collect_probes(
-            session, manifest, probed, config, scores=scores, folds_by=compare.folds, noise_snr=compare.noise_snr
-        )
-    )
+    heads = {method.head.name: features[name] for name, method in methods.items() if method.head}
+    study.add(collect_probes(session, manifest, config, probed, heads, noise))
 
 
 def _require_clips(manifest: Clips, settings: RunSettings) -> None:

@@ -138,7 +138,7 @@ def _judge(study: Study, task: ProbeTask) -> Judge:
     else:
         features = log_mel_features(reading, tokens)
     # Features and probe of clips as they are alone; those of a plain comparison are the same, and computed once.
-    probe = probe_methods(session, study.manifest, {method: features}, settings.probe, labelled=())[method]
+    probe = probe_methods(session, study.manifest, settings.probe, [method], {method: features})[method]
     add(features, f"{method}_features")
     add(probe, f"probed_{method}")
     return create_probe_judge(name, tokens, features, probe, task, settings.probe)

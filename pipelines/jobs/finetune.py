@@ -28,7 +28,7 @@ from lm.finetuned import FineTunedModel, open_body
 from lm.finetuning import RANDOM, FrozenLayers
 from lm.heads import Figure, PooledTask, Task
 from lm.options import POOLINGS, VECTORS
-from lm.probing.linear import VERSION, tolerance_options
+from lm.probing.linear import VERSION
 from lm.probing.vectors import FloatArray, pool
 from pipelines.chain.corpus import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
 from pipelines.chain.unlabelled import unlabelled_of_run
@@ -382,8 +382,8 @@ def _probed(session: Session, study: Study, task: PooledTask) -> Entry:
     config, features = study.settings.probe, _body_features(session, study)
     rows: dict[str, IndexArray] = {str(split): own for split, own in study.rows.items()}
     inputs = {"features": features.key, **{str(split): study.labelled(split).key for split in SPLITS}}
-    solver = tolerance_options(len(rows["train"]), logistic=config.classifier == "logistic") | {"version": VERSION}
-    recipe = Recipe("body_probed", 4, config={"task": asdict(task), **asdict(config), **solver}, inputs=inputs)
+    options = {"task": asdict(task), **asdict(config), "version": VERSION}
+    recipe = Recipe("body_probed", 4, config=options, inputs=inputs)
 
     def make(folder: Path) -> None:
         (candidates,) = features_by_method([features.folder / FEATURES]).values()

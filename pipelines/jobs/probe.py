@@ -90,8 +90,8 @@ def probe_run(config: dict[str, object]) -> None:
         )
         pooled = pooled_features(session, corpus, rates, settings.compare)
         inputs = {rate.gpt: rate.bag for rate in rates} if settings.compare.input else {}
-        methods = probe_methods(session, corpus, pooled, settings.probe, labelled=(), inputs=inputs)
-        entry = collect_probes(session, corpus, methods, settings.probe)
+        methods = probe_methods(session, corpus, settings.probe, pooled, pooled, inputs=inputs)
+        entry = collect_probes(session, corpus, settings.probe, methods)
     if gang.rank:
         return
     measured = entry.read_json(PROBE)

@@ -1,9 +1,8 @@
 """Linear probes of all representations, on the same clips and splits, with equally many penalties."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from types import MappingProxyType
 from typing import cast
 
 import torch
@@ -11,166 +10,128 @@ from safetensors.numpy import load_file
 from threadpoolctl import threadpool_limits
 
 from lm.options import ProbeConfig
-from lm.probing.linear import VERSION, tolerance_options
+from lm.probing.linear import VERSION
 from lm.probing.probe import last_point, learning_curve, method_record, noise_points, probe_method, scored_method
 from lm.probing.task import ProbeTask, require_equal_counts, with_parts
 from lm.probing.vectors import CLASS_SCORES
-from pipelines.store.session import Session
-from pipelines.store.store import METHOD, Entry, Recipe, other_options, text_hash, write_json
+from pipelines.store.session import Run, Session
+from pipelines.store.stage import stage
+from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import FEATURES, PROBE, SCORES, features_by_method, natural
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.views import compared_views
 from wordless.base.errors import InputError
-from wordless.base.values import list_hash
 
 
 def probe_methods(
     session: Session,
-    manifest: Clips,
-    features: Mapping[str, Entry],
+    clips: Clips,
     config: ProbeConfig,
+    methods: Collection[str],
+    features: Mapping[str, Entry],
     *,
-    only: Collection[str] | None = None,
-    labelled: Collection[str],
-    inputs: Mapping[str, str] | None = None,
-    folds_by: str | None = None,
+    inputs: Mapping[str, str] = MappingProxyType({}),
+    labelled: Collection[str] = (),
     noise_snr: Sequence[float] = (),
 ) -> dict[str, Entry]:
-    """Probe every method, one at a time, with equally many penalties; an entry for each.
+    """Probe methods, one at a time, with equally many penalties; an entry for each.
 
     The key of an entry depends on its method alone, so a sweep or a larger comparison probes only new methods.
 
     Args:
         features: by method, the entry that has its ``features.safetensors``: a row for each clip, then for each test
             clip with noise.
-        only: the methods to probe; None: all.
-        labelled: methods that were trained on all training labels. A learning curve means nothing for them, and their
-            features know the labels of every training group, so validation clips choose, and never cross-validation.
         inputs: by method, the one whose features are the input of its network; all layers side by side include it.
-        folds_by: the basis of the folds, if the clips are divided into folds.
+        labelled: methods that were trained on all training labels.
         noise_snr: ratios in dB of test clips with noise, which have more rows.
     """
-    task = probe_task(manifest, config, folds_by=folds_by, device=session.gang.device, noise_snr=noise_snr)
     probed = dict[str, Entry]()
-    for of in sorted(features if only is None else only, key=natural):
-        own_input = (inputs or {}).get(of)
-        read = [features[name] for name in (of, own_input) if name is not None]
-        judged = replace(task, parts=None) if of in labelled else task
-        labels = _labels(manifest, judged)
-        probed[of] = _probe(session, judged, config, of, own_input, read, labels, labelled=of in labelled)
+    for of in sorted(methods, key=natural):
+        read = {name: features[name] for name in (of, inputs.get(of)) if name is not None}
+        probed[of] = _probed(session, clips, config, of, read, labelled=of in labelled, noise_snr=noise_snr)
     return probed
 
 
-def _probe(
-    session: Session,
-    task: ProbeTask,
+def _labels(clips: Clips) -> list[object]:
+    """Return what probes read of clips, as the key of their stages."""
+    return [[clip.name, clip.split, clip.label, clip.group, clip.fold] for clip in clips.clips]
+
+
+@stage("probed", version=VERSION, title="{of}: linear probes", keys={"clips": _labels})
+def _probed(
+    run: Run,
+    clips: Clips,
     config: ProbeConfig,
     of: str,
-    own_input: str | None,
-    features: Sequence[Entry],
-    labels: Mapping[str, str | None],
+    features: Mapping[str, Entry],
     *,
     labelled: bool,
-) -> Entry:
-    """Probe one method, with a learning curve over shares of the labels; of a ``labelled`` one, its last point.
+    noise_snr: Sequence[float],
+) -> None:
+    """Probe one method, with a learning curve over shares of the labels.
 
-    ``features`` are the entries of the method and of its ``own_input``, if it has one.
+    ``features`` are its entry and that of its network's input, by method. A learning curve means nothing for a
+    ``labelled`` method, so it has the last point alone. Its features know the labels of every training group, so
+    validation clips choose, and never cross-validation.
     """
-    solver = tolerance_options(len(task.rows["train"]), logistic=config.classifier == "logistic")
-    solver |= {"version of the classifiers": VERSION, **({"device": "cuda"} if task.device else {})}
-    inputs = {"features": features, **labels, "input of the network": own_input}
-    recipe = Recipe("probed", 6, config={**_options(config), **solver, METHOD: of}, inputs=inputs)
-
-    def make(folder: Path) -> None:
-        by_method = features_by_method([*dict.fromkeys(entry.folder / FEATURES for entry in features)])
-        if of not in by_method:
-            keys = ", ".join(by_method) or "no method"
-            problem = f"the features of the method {of} have the keys of {keys}"
-            raise InputError(f"{problem}: begin the keys with the method's own name, as in {of}:mean")
-        candidates = by_method[of] if own_input is None else by_method[of].with_input(by_method[own_input])
-        # Each fit has one thread: the matrices are small, and with other work on the cores several threads were ten
-        # times as slow. Several fits run side by side.
-        threads = torch.get_num_threads() if task.device is None else 1  # a GPU has memory for one fit
-        with threadpool_limits(1):
-            result = probe_method(candidates, task, config, of=of, threads=threads)
-            winner, chosen = result.winner, candidates[result.winner.of]
-            curve = (
-                last_point(winner, task, config) if labelled else learning_curve(chosen, task, config, threads=threads)
-            )
-            noise = noise_points(chosen, task, winner, config)
-        write_json(folder / PROBE, method_record(result, curve, task, noise))
-
-    title = f"{of}: linear probes of {len(task.classes)} classes"
-    return session.obtain(recipe, title, make, files=[PROBE])
+    task = probe_task(clips, config, device=run.gang.device, noise_snr=noise_snr)
+    task = replace(task, parts=None) if labelled else task
+    by_method = features_by_method([*dict.fromkeys(entry.folder / FEATURES for entry in features.values())])
+    if of not in by_method:
+        keys = ", ".join(by_method) or "no method"
+        problem = f"the features of the method {of} have the keys of {keys}"
+        raise InputError(f"{problem}: begin the keys with the method's own name, as in {of}:mean")
+    candidates = by_method[of]
+    for own_input in features.keys() - {of}:
+        candidates = candidates.with_input(by_method[own_input])
+    # Each fit has one thread: the matrices are small, and with other work on the cores several threads were ten
+    # times as slow. Several fits run side by side.
+    threads = torch.get_num_threads() if task.device is None else 1  # a GPU has memory for one fit
+    with threadpool_limits(1):
+        result = probe_method(candidates, task, config, of=of, threads=threads)
+        winner, chosen = result.winner, candidates[result.winner.of]
+        curve = last_point(winner, task, config) if labelled else learning_curve(chosen, task, config, threads=threads)
+        noise = noise_points(chosen, task, winner, config)
+    write_json(run.folder / PROBE, method_record(result, curve, task, noise))
 
 
+@stage("probe", version=9, title="{probed} methods side by side", keys={"clips": _labels})
 def collect_probes(
-    session: Session,
-    manifest: Clips,
-    probed: Mapping[str, Entry],
+    run: Run,
+    clips: Clips,
     config: ProbeConfig,
-    *,
-    scores: Mapping[str, Entry] | None = None,
-    folds_by: str | None = None,
+    probed: Mapping[str, Entry],
+    heads: Mapping[str, Entry] = MappingProxyType({}),
     noise_snr: Sequence[float] = (),
-) -> Entry:
+) -> None:
     """Collect the entries of `probe_methods` in ``probe.json``.
 
-    ``scores`` has, by method, entries with ``scores.safetensors``: class probabilities ``scores (clips, classes)`` of a
-    classifier's own, classes in the order of their names. Different numbers of penalties are refused.
+    ``heads`` has entries with ``scores.safetensors``, by classifier: its class probabilities ``scores (clips,
+    classes)``, classes in the order of their names. Different numbers of penalties are refused.
     """
-    task = probe_task(manifest, config, folds_by=folds_by, noise_snr=noise_snr)
-    heads = sorted((scores or {}).items())
-    inputs = {
-        "compared methods": [*probed.values()],
-        "scores of the classifiers": [entry for _, entry in heads],
-        **_labels(manifest, task),
-    }
-    recipe = Recipe("probe", 8, config=_options(config), inputs=inputs)
-
-    def make(folder: Path) -> None:
-        rows = [entry.read_json(PROBE) for entry in probed.values()]
-        for of, entry in heads:
-            own_scores = load_file(entry.folder / SCORES)[CLASS_SCORES]
-            result = scored_method(own_scores, task, config, of=of)
-            rows.append(method_record(result, (), task, noise_points(own_scores, task, result.winner, config)))
-        for step in ("layer_penalties", "penalties"):
-            require_equal_counts({str(row["of"]): cast(int, row[step]) for row in rows})
-        write_json(folder / PROBE, {**_describe(task, manifest, config), "methods": rows})
-
-    return session.obtain(recipe, f"{len(probed) + len(heads)} methods side by side", make, files=[PROBE])
-
-
-def _options(config: ProbeConfig) -> dict[str, object]:
-    """Return the recipe's options; what chooses is among `_labels`."""
-    return {"probe": other_options(config, "choose_by")}
-
-
-def _labels(manifest: Clips, task: ProbeTask) -> dict[str, str | None]:
-    """Hash the clips' paths, labels, splits and groups, and the parts of cross-validation."""
-    labels = list_hash([clip.name, clip.split, clip.label, clip.group] for clip in manifest.clips)
-    return {
-        "labels": labels,
-        "parts of cross-validation": None if task.parts is None else text_hash(json.dumps(task.parts)),
-    }
-
-
-def _describe(task: ProbeTask, manifest: Clips, config: ProbeConfig) -> dict[str, object]:
-    test, validation = task.rows["test"], task.rows["validation"]
-    clips = [manifest.clips[row] for row in test]
-    return {
+    task = probe_task(clips, config, noise_snr=noise_snr)
+    rows = [entry.read_json(PROBE) for entry in probed.values()]
+    for of, entry in sorted(heads.items()):
+        scores = load_file(entry.folder / SCORES)[CLASS_SCORES]
+        result = scored_method(scores, task, config, of=of)
+        rows.append(method_record(result, (), task, noise_points(scores, task, result.winner, config)))
+    for step in ("layer_penalties", "penalties"):
+        require_equal_counts({str(row["of"]): cast(int, row[step]) for row in rows})
+    test, validation = ([clips.clips[row] for row in task.rows[split]] for split in ("test", "validation"))
+    about = {
         "classes": task.classes,
         "multi_label": task.multi_label,
-        "clips": [clip.name for clip in clips],
-        "groups": [clip.group for clip in clips],
-        "truth": task.names(task.targets[test]),
-        "validation_groups": [manifest.clips[row].group for row in validation],
-        "validation_truth": task.names(task.targets[validation]),
+        "clips": [clip.name for clip in test],
+        "groups": [clip.group for clip in test],
+        "truth": task.names(task.targets[task.rows["test"]]),
+        "validation_groups": [clip.group for clip in validation],
+        "validation_truth": task.names(task.targets[task.rows["validation"]]),
         "unlabelled": task.unlabelled,
         "notices": task.notices,
         # what `auto` has become
         "choose_by": "validation" if task.parts is None else "fold" if config.choose_by == "fold" else "group",
     }
+    write_json(run.folder / PROBE, {**about, "methods": rows})
 
 
 def probe_task(

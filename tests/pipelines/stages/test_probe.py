@@ -100,13 +100,9 @@ def together(
     scores: Mapping[str, Entry] | None = None,
 ) -> Entry:
     told = {name for name, method in METHODS.items() if method.learns_labels}
-    return collect_probes(
-        session,
-        manifest,
-        probe_methods(session, manifest, by_method(entries), config, labelled=told),
-        config,
-        scores=scores,
-    )
+    features = by_method(entries)
+    probed = probe_methods(session, manifest, config, features, features, labelled=told)
+    return collect_probes(session, manifest, config, probed, scores or {})
 
 
 def test_every_method_has_as_many_penalties_and_the_best_layer_is_chosen(tmp_path: Path) -> None:
@@ -165,7 +161,8 @@ def test_every_option_is_in_the_key(tmp_path: Path) -> None:
     entry = stored(session, "features", {"gpt:mean": signal(manifest, noise=1)})
     assert {*OTHERWISE} == {field.name for field in fields(ProbeConfig)}
     configs = [CONFIG, *(replace(CONFIG, **{option: value}) for option, value in OTHERWISE.items())]
-    keys = {probe_methods(session, manifest, by_method([entry]), each, labelled=())["gpt"].key for each in configs}
+    features = by_method([entry])
+    keys = {probe_methods(session, manifest, each, features, features)["gpt"].key for each in configs}
     assert len(keys) == len(configs)
 
 
@@ -257,9 +254,7 @@ def test_all_layers_of_each_network_are_probed_with_its_input_beside_them(tmp_pa
     config, names = CONFIG, ["gpt", "simclr"]
     rows = {
         of: entry.read_json("probe.json")
-        for of, entry in probe_methods(
-            session, manifest, by_method(entries), config, only=names, labelled=(), inputs=inputs
-        ).items()
+        for of, entry in probe_methods(session, manifest, config, names, by_method(entries), inputs=inputs).items()
     }
     assert {of: sorted(each["of"] for each in row["candidates"]) for of, row in rows.items()} == {
         "gpt": [
@@ -275,7 +270,7 @@ def test_all_layers_of_each_network_are_probed_with_its_input_beside_them(tmp_pa
         beside["simclr/all_blocks_with_input:mean"],
         np.hstack([tensors["simclr/all_blocks:mean"], log_mel["log_mel/as_heard:mean"]]),
     )
-    plain = probe_methods(session, manifest, by_method(entries), config, only=names, labelled=())
+    plain = probe_methods(session, manifest, config, names, by_method(entries))
     candidates = [each["of"] for entry in plain.values() for each in entry.read_json("probe.json")["candidates"]]
     assert len(candidates) == 7
     assert not any("with_input" in each for each in candidates)
