@@ -38,6 +38,7 @@ from pipelines.stages.rates import long_clips
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from pipelines.tracking.tracking import NO_TRACKING, tracked
+from vocoder.engines.choice import choose_engine, precision
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.errors import InputError
@@ -139,9 +140,10 @@ def make_folds(session: Session, manifest: Clips, unlabelled: Sequence[Clips], s
     make, threads = partial(make_part, unlabelled=unlabelled), settings.branch_threads or torch.get_num_threads()
     made = make_parts(session, parts, make, processes=settings.processes, threads=threads)
     if NEXT_SAMPLE in settings.stages:
-        options, rate, first = settings.next_sample, settings.audio.sample_rate, made[next(iter(parts))]
-        models: dict[str, Entry] = {name: first[f"{NEXT_SAMPLE}_{name}"] for name in options.models}
-        sounds = generate_sample_sounds(session, folds[0], models, options.sounds, sample_rate=rate)
+        config, rate, first = settings.next_sample.sounds, settings.audio.sample_rate, made[next(iter(parts))]
+        models: dict[str, Entry] = {name: first[f"{NEXT_SAMPLE}_{name}"] for name in settings.next_sample.models}
+        rounding = precision(choose_engine(config.engine, session.gang.device.type).engine)
+        sounds = generate_sample_sounds(session, folds[0], models, config, sample_rate=rate, precision=rounding)
         first[sounds.stage] = sounds
     return made
 

@@ -5,6 +5,7 @@ rates, a GPT models the coarsest codes, and an upsampler each finer rate, traine
 the codes of all coarser rates that cover a position, as `lm.tokens` draws it.
 """
 
+from dataclasses import replace
 from functools import partial
 
 from pipelines.methods.study import Study
@@ -23,7 +24,7 @@ from pipelines.stages.tokenizer import (
 )
 from pipelines.stages.zerospeech import Subject, abx, consistency, has_pairs, spoken_pairs
 from pipelines.store.session import rate_prefix
-from pipelines.store.store import SYNTHESISED, Entry
+from pipelines.store.store import Entry
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.views import Views
 
@@ -111,14 +112,13 @@ def _judge_gpt(study: Study, trained_on: list[Entry]) -> None:
         tokens=study.entries["tokenizer"],
         trained_on=trained_on,
         model=study.entries["lm"],
-        config=settings.zerospeech,
+        config=replace(settings.zerospeech, consistency=0),
         embedded=settings.embedded,
-        cache=session.store.root / SYNTHESISED,
         seed=settings.lm.fit.seed,
     )
     study.add(spoken_pairs(session, subject))
     if settings.zerospeech.consistency:
-        study.add(consistency(session, subject))
+        study.add(consistency(session, replace(subject, config=settings.zerospeech)))
     if not settings.embedded.sentences:
         phones = study.add(abx(session, subject))
         why = (

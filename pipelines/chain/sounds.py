@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 
@@ -24,18 +25,18 @@ from pipelines.stages.judging import (
     label_task,
     recognise_labels,
 )
-from pipelines.stages.listening import Playback, decode_clips, listening, measure_clips
+from pipelines.stages.listening import Playback, choose_clips, decode_clips, listening, measure_clips
 from pipelines.stages.networks import convolutional
 from pipelines.stages.next_sample import NEXT_SAMPLE, score_sample_models, train_sample_model
 from pipelines.stages.probe import probe_methods
-from pipelines.stages.rates import continuations, window_labels
+from pipelines.stages.rates import continuations, long_clips, window_labels
 from pipelines.stages.stored_arrays import spectrograms, test_waveforms, waveforms
 from pipelines.stages.tokenizer import codebook
 from pipelines.stages.vocoder import CodedIn, vocoder
 from pipelines.store.store import Entry
 from vocoder.options import Sampling
 from vocoder.speech_judges import SPEECH_JUDGES
-from wordless.audio.recordings.manifest import Clips
+from wordless.audio.recordings.manifest import Clips, choose_randomly
 from wordless.base.saved_models import CONFIG
 
 LONG_ENOUGH = 0.1  # seconds that a measurement of speed takes at least
@@ -50,24 +51,27 @@ def make_sounds(study: Study) -> None:
     sized = [_coded(study, size) for size in settings.vocoder.codebook_sizes or ()]
     wavenet = vocoder(session, manifest, sized or [CodedIn(tokens, coded)], sound, settings.vocoder)
     playback = Playback(
-        session=session,
-        manifest=manifest,
+        clips=choose_clips(manifest, config.clips, seed=config.seed, prompt_seconds=config.prompt_seconds),
         tokenizer=tokens,
         vocoder=study.add(wavenet),
         audio=settings.audio,
         config=config,
+        device=session.gang.device,
     )
     if config.judged_clips:
-        decoded = study.add(decode_clips(playback))
+        judged = choose_clips(manifest, config.judged_clips, seed=config.seed)
+        decoded = study.add(decode_clips(session, replace(playback, clips=judged)))
         study.add(measure_clips(session, tokens, wavenet, decoded, config))
-        paths, spoken = [clip.name for clip in playback.choose(config.judged_clips)], known_speech(manifest, settings)
+        paths, spoken = [clip.name for clip in judged.clips], known_speech(manifest, settings)
         for name in SPEECH_JUDGES:
             if config.asks(name):
                 study.add(judge_speech(session, decoded, paths, name, spoken))
     if "rate_lm" in entries:
-        study.add(listening(playback, entries["rate_lm"], entries["rate_tokenizer"], coded=coded))
+        study.add(listening(session, playback, entries["rate_lm"], entries["rate_tokenizer"], coded))
+    elif "lm" in entries:
+        study.add(listening(session, playback, entries["lm"], None, coded))
     else:
-        study.add(listening(playback, entries.get("lm"), coded=coded))
+        study.add(listening(session, playback))
     if config.judged_clips and config.asks("recognised") and (task := label_task(session, manifest, settings.probe)):
         judge = _judge(study, task)
         labels = study.add(recognise_labels(session, judge, decoded, entries["listening"], task.classes))
@@ -108,10 +112,11 @@ def known_speech(manifest: Clips, settings: RunSettings) -> Spoken:
 def make_continuations(study: Study) -> None:
     """Continue test clips at all rates and by a flat GPT, and name the labels of the sounds if clips have labels."""
     session, manifest, settings, entries = study.session, study.manifest, study.settings, study.entries
+    # Only the flat GPT could read clips that are shorter than a coarse code.
+    long = long_clips(manifest, shortest=settings.coarsest_code_seconds)
+    clips = Clips.from_rows(manifest.root, choose_randomly(long, settings.rates.clips, seed=settings.rates.seed))
     tokenizer, coded, rates, flat = (entries[name] for name in ("rate_tokenizer", "codes", "rate_lm", "lm"))
-    shortest = settings.coarsest_code_seconds
-    said = continuations(session, manifest, tokenizer, coded, rates, flat, settings.rates, shortest=shortest)
-    study.add(said)
+    said = study.add(continuations(session, clips, tokenizer, coded, rates, flat, settings.rates))
     if task := label_task(session, manifest, settings.probe):
         study.add(window_labels(session, _judge(study, task), said, task.classes, settings.rates))
 
@@ -149,10 +154,12 @@ def train_on_samples(study: Study) -> None:
     session, rate, options = study.session, study.audio.sample_rate, study.settings.next_sample
     training = study.add(waveforms(session, study.manifest, rate))
     test = study.add(test_waveforms(session, study.manifest, rate))
-    models: dict[str, Entry] = {
-        name: study.add(train_sample_model(session, training, options, name)) for name in options.models
-    }
-    study.add(score_sample_models(session, (training, test), models, options))
+    models = {}
+    for name in options.models:
+        config = options.config(name)
+        models[str(name)] = study.add(train_sample_model(session, name, config, options.crops, options.fit, training))
+    crops = replace(options.crops, seed=options.test_seed)
+    study.add(score_sample_models(session, models, training, test, crops, options.test_crops))
 
 
 def measure_speed(settings: RunSettings, entries: Mapping[str, Entry], device: torch.device) -> Speeds:

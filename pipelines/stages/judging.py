@@ -7,7 +7,7 @@ recording.
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -28,8 +28,9 @@ from pipelines.stages.listening import JUDGED, JUDGES, LISTENING, decoded_paths,
 from pipelines.stages.networks import Network
 from pipelines.stages.options import JudgeName
 from pipelines.stages.probe import probe_task
-from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, write_json
+from pipelines.store.session import Run, Session
+from pipelines.store.stage import stage
+from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import FEATURES, PROBE, features_by_method, stacked_rows
 from tokenizer.encoder import Encoder
 from vocoder.judging import Figures
@@ -70,10 +71,18 @@ class Judge:
     """A classifier of sounds."""
 
     name: JudgeName
-    inputs: Mapping[str, Entry]  # that decide its answers
+    inputs: tuple[Entry, ...]  # that decide its answers
     # folder of sounds, device -> function that pools the features (dim,) of a sound, in any process
     describe: Callable[[Path, str], Describe]
     scores: Callable[[Mapping[str, FloatArray]], FloatArray]  # pooled features (sounds, dim) -> (sounds, classes)
+
+    @property
+    def key(self) -> list[object]:
+        return [self.name, *self.inputs]
+
+    @property
+    def title(self) -> str:
+        return JUDGES[self.name]
 
 
 def create_probe_judge(
@@ -96,7 +105,7 @@ def create_probe_judge(
         candidates = features_by_method([features.folder / FEATURES])[of]
         return scores_of_others(candidates[chosen], pooled[chosen], task, config, penalties=penalties)
 
-    return Judge(name=name, inputs={"probe": probe}, describe=describe, scores=scores)
+    return Judge(name=name, inputs=(probe,), describe=describe, scores=scores)
 
 
 def create_network_judge(network: Network, classifier: Entry, sample: Entry) -> Judge:
@@ -109,7 +118,7 @@ def create_network_judge(network: Network, classifier: Entry, sample: Entry) -> 
 
     return Judge(
         name="supervised",
-        inputs={"classifier": classifier, "sample": sample},
+        inputs=(classifier, sample),
         describe=describe,
         scores=partial(head_scores, classifier.place, last=reader.names(network.layers)[-1]),
     )
@@ -133,26 +142,20 @@ def label_task(session: Session, manifest: Clips, config: ProbeConfig) -> ProbeT
     return task
 
 
-def recognise_labels(session: Session, judge: Judge, decoded: Entry, listening: Entry, classes: Sequence[str]) -> Entry:
+@stage("recognised", version=4, title="labels of sounds, by {judge.title}")
+def recognise_labels(run: Run, judge: Judge, decoded: Entry, listening: Entry, classes: Sequence[str]) -> None:
     """Classify each decoded clip, its original, and each sound of the language model."""
-    inputs = {**judge.inputs, "decoded": decoded, "listening": listening}
-    recipe = Recipe("recognised", 3, config={"listening": {"judge": judge.name}}, inputs=inputs)
-
-    def make(folder: Path) -> None:
-        paths, root = decoded_paths(decoded), decoded.folder
-        sounds = [whole(root, wav_name(number, kind)) for number in range(len(paths)) for kind in JUDGED_KINDS]
-        parts = [(row, new_part(listening.folder, row)) for row in listening.read_rows(LISTENING, "said")]
-        parts = [(row, part) for row, part in parts if part.num_samples]
-        places = {root: sounds, listening.folder: [part for _, part in parts]}
-        found = iter(name_labels(session, judge, places, classes))
-        clips = [{"path": path, "heard": {kind: next(found) for kind in JUDGED_KINDS}} for path in paths]
-        counts: dict[tuple[str, float], Counter[str]] = {}
-        for (row, _), label in zip(parts, found, strict=True):
-            counts.setdefault((row["kind"], row["temperature"]), Counter())[label] += 1
-        said = [{"of": kind, "temperature": value, "classes": dict(each)} for (kind, value), each in counts.items()]
-        write_json(folder / RECOGNISED, {"judge": judge.name, "clips": clips, "said": said})
-
-    return session.obtain(recipe, f"labels of sounds, by {JUDGES[judge.name]}", make, files=[RECOGNISED])
+    paths, root = decoded_paths(decoded), decoded.folder
+    sounds = [whole(root, wav_name(number, kind)) for number in range(len(paths)) for kind in JUDGED_KINDS]
+    parts = [(row, new_part(listening.folder, row)) for row in listening.read_rows(LISTENING, "said")]
+    parts = [(row, part) for row, part in parts if part.num_samples]
+    found = iter(name_labels(run, judge, {root: sounds, listening.folder: [part for _, part in parts]}, classes))
+    clips = [{"path": path, "heard": {kind: next(found) for kind in JUDGED_KINDS}} for path in paths]
+    counts: dict[tuple[str, float], Counter[str]] = {}
+    for (row, _), label in zip(parts, found, strict=True):
+        counts.setdefault((row["kind"], row["temperature"]), Counter())[label] += 1
+    said = [{"of": kind, "temperature": value, "classes": dict(each)} for (kind, value), each in counts.items()]
+    write_json(run.folder / RECOGNISED, {"judge": judge.name, "clips": clips, "said": said})
 
 
 def name_labels(
@@ -234,35 +237,34 @@ def judge_speech(session: Session, decoded: Entry, paths: Sequence[str], judge: 
 
     A judge that does not suit the recordings gives no figures, and the entry says why.
     """
-    about = SPEECH_JUDGES[judge]
-    words = [spoken.words.get(path, ()) for path in paths]
-    groups = [spoken.groups.get(path) for path in paths]
-    known: dict[str, object] = {"package": f"{about.distribution} {version_of(about.distribution)}"}
+    package = SPEECH_JUDGES[judge].distribution
+    known: list[object] = []
     if judge == "words":
-        known |= {"words": words, "grammar": asdict(spoken.grammar)}
+        known = [[spoken.words.get(path, ()) for path in paths], spoken.grammar]
     elif judge == "speaker":
-        known["groups"] = groups
-    recipe = Recipe(f"judged_{judge}", 1, config=known, inputs={"decoded": decoded})
-
-    def make(folder: Path) -> None:
-        rows: Rows = []
-        if (unfit := unfit_rate(judge, sound_of(decoded.folder, 0, ORIGINAL).sample_rate)) is None:
-            jobs = [(number, kind) for number in range(len(paths)) for kind in JUDGED_KINDS]
-            listen = partial(recognise_words, grammar=spoken.grammar) if judge == "words" else LISTENERS[judge]
-            found = session.each(f"listening: {judge}", partial(_listen, decoded.folder, listen), jobs)
-            heard = dict(zip(jobs, found, strict=True))
-            if judge == "words":
-                rows, unfit = _compare_words(heard, words)
-            elif judge == "speaker":
-                rows, unfit = _compare_voices(heard, groups)
-            else:
-                rows, unfit = _opinions(heard, len(paths), OVERALL[judge])
-        clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=False)]  # none if unfit
-        write_json(folder / JUDGED, {"unfit": unfit, "clips": clips})
-
-    entry = session.obtain(recipe, f"decoded test clips judged by {judge}", make, files=[JUDGED])
+        known = [[spoken.groups.get(path) for path in paths]]
+    entry = _judged(session, judge, f"{package} {version_of(package)}", decoded, known)
     session.when_made(entry, lambda made: (why := unfit_of(made)) and f"judged    no figures by {judge}: {why}")
     return entry
+
+
+@stage("judged_{judge}", version=2, title="decoded test clips judged by {judge}")
+def _judged(run: Run, judge: JudgeOfSpeech, package: str, decoded: Entry, known: Sequence[Any]) -> None:
+    """Ask a judge, which has a ``package``; ``known`` are the words and their grammar, or the groups, of the clips."""
+    rows, paths = Rows(), decoded_paths(decoded)
+    if (unfit := unfit_rate(judge, sound_of(decoded.folder, 0, ORIGINAL).sample_rate)) is None:
+        jobs = [(number, kind) for number in range(len(paths)) for kind in JUDGED_KINDS]
+        listen = partial(recognise_words, grammar=known[1]) if judge == "words" else LISTENERS[judge]
+        found = run.each(f"listening: {judge}", partial(_listen, decoded.folder, listen), jobs)
+        heard = dict(zip(jobs, found, strict=True))
+        if judge == "words":
+            rows, unfit = _compare_words(heard, known[0])
+        elif judge == "speaker":
+            rows, unfit = _compare_voices(heard, known[0])
+        else:
+            rows, unfit = _opinions(heard, len(paths), OVERALL[judge])
+    clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=False)]  # none if unfit
+    write_json(run.folder / JUDGED, {"unfit": unfit, "clips": clips})
 
 
 def unfit_of(entry: Entry) -> str | None:

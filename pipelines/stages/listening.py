@@ -3,12 +3,13 @@
 All sounds that are measured are files, including the originals, so each can be heard and measured again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import soundfile
+import torch
 from safetensors.torch import save_file
 
 from lm.generation import Sampling
@@ -16,8 +17,9 @@ from lm.judging import Bigram, diversity, fit_bigram, plausibility
 from lm.model import LanguageModel
 from pipelines.stages.options import JudgeName, ListeningConfig
 from pipelines.stages.stored_arrays import TRAINED_ON
-from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, other_options, some_options, write_json
+from pipelines.store.session import Run, Session
+from pipelines.store.stage import stage
+from pipelines.store.store import Entry, other_options, some_options, write_json
 from tokenizer.codes import Codes
 from tokenizer.encoder import Encoder, pictures
 from tokenizer.parquet import read_codes
@@ -48,7 +50,7 @@ from vocoder.vocoder import Vocoder
 from wordless.audio.levels import Excerpt, read_loudest
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read
-from wordless.audio.recordings.manifest import Clip, Clips, audio_hash, choose_randomly
+from wordless.audio.recordings.manifest import Clip, Clips, choose_randomly
 from wordless.audio.waveform import Waveform
 from wordless.base.files import aside
 
@@ -59,28 +61,45 @@ JUDGES: dict[JudgeName, str] = {
 }
 
 
+def choose_clips(manifest: Clips, count: int, *, seed: int, prompt_seconds: float = 0.0) -> Clips:
+    """Choose test clips at random, or the longest ones if too few are long enough for a prompt.
+
+    A prompt takes three quarters of a clip at most.
+    """
+    clips = manifest.of("test")
+    chosen = [clip for clip in clips if 0.75 * clip.seconds >= prompt_seconds]
+    if len(chosen) >= count:
+        chosen = choose_randomly(chosen, count, seed=seed)
+    else:
+        longest = sorted(clips, key=lambda clip: clip.seconds, reverse=True)[:count]
+        chosen = [clip for clip in clips if clip in longest]
+    return Clips.from_rows(manifest.root, chosen)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Playback:
     """The models that turn test clips into codes and back into sound, and the options of this sound."""
 
-    session: Session
-    manifest: Clips
+    clips: Clips
     tokenizer: Entry
     vocoder: Entry
     audio: SpectrogramConfig
     config: ListeningConfig
+    device: torch.device
 
-    def choose(self, count: int, *, prompt_seconds: float = 0.0) -> list[Clip]:
-        """Choose test clips at random, or the longest ones if too few are long enough for a prompt.
-
-        A prompt takes three quarters of a clip at most.
-        """
-        clips = self.manifest.of("test")
-        long = [clip for clip in clips if 0.75 * clip.seconds >= prompt_seconds]
-        if len(long) >= count:
-            return choose_randomly(long, count, seed=self.config.seed)
-        longest = sorted(clips, key=lambda clip: clip.seconds, reverse=True)[:count]
-        return [clip for clip in clips if clip in longest]
+    @property
+    def key(self) -> dict[str, object]:
+        """What decides the sound, other than options that a stage names itself."""
+        return {
+            "clips": self.clips,
+            "groups": [clip.group for clip in self.clips.clips],
+            "tokenizer": self.tokenizer,
+            "vocoder": self.vocoder,
+            **some_options(self.config, "seconds", "vocoder_temperature", "seed"),
+            **self.filtered,
+            "precision": precision(choose_engine(self.config.engine, self.device.type).engine),
+            "versions": {kind.key: kind.version for kind in KINDS},
+        }
 
     @property
     def filtered(self) -> dict[str, float | bool]:
@@ -92,44 +111,28 @@ class Playback:
             "pitch_comb": own.pitch_comb and strength > 0,
         }
 
-    def recipe(
-        self, stage: str, version: int, clips: Sequence[Clip], config: Mapping[str, object], **inputs: Entry | None
-    ) -> Recipe:
-        """Return the recipe of a stage that plays ``clips``, with its own ``config`` and ``inputs``."""
-        engine = choose_engine(self.config.engine, self.session.gang.device.type).engine
-        options = {"listening": {**config, **self.filtered}, "precision": precision(engine)}
-        kinds = {f"version of {kind.key}": kind.version for kind in KINDS if kind.version}
-        read = {"tokenizer": self.tokenizer, "vocoder": self.vocoder, **inputs}
-        return Recipe(
-            stage,
-            version,
-            config={**options, **kinds, "groups": [clip.group for clip in clips]},
-            inputs={**read, "recordings": audio_hash(self.manifest, ["test"])},
-        )
-
     def open(self) -> tuple[Tokenizer, dict[str, Synthesis]]:
         """Load the tokenizer and the synthesis of each kind of sound, on this run's device."""
-        device, own = str(self.session.gang.device), self.config
-        tokenizer = Tokenizer.from_pretrained(self.tokenizer.folder, device=device)
-        sampling = own.sampled(temperature=own.vocoder_temperature, seed=own.seed)
+        tokenizer = Tokenizer.from_pretrained(self.tokenizer.folder, device=str(self.device))
+        sampling = self.config.sampled(temperature=self.config.vocoder_temperature, seed=self.config.seed)
         create = partial(create_synthesis, tokenizer=tokenizer, sampling=sampling, folder=self.vocoder.folder)
-        return tokenizer, {kind.key: create(kind, device=device) for kind in KINDS}
+        return tokenizer, {kind.key: create(kind, device=str(self.device)) for kind in KINDS}
 
-    def excerpt(self, clip: Clip, tokenizer: Tokenizer) -> Excerpt:
-        """Read the excerpt of a clip: its loudest ``config.seconds``, which begin where a code of the clip begins.
+    def excerpts(self, tokenizer: Tokenizer) -> list[Excerpt]:
+        """Read the excerpt of each clip: its loudest `seconds`, which begin where a code of the clip begins.
 
         It is encoded like a separate clip: a front end that measures whole recordings measures the excerpt.
         """
-        step = tokenizer.format.samples_per_code
-        return loudest(self.manifest, clip, tokenizer.format.sample_rate, self.config.seconds, step=step)
+        rate, step = tokenizer.format.sample_rate, tokenizer.format.samples_per_code
+        return [loudest(self.clips, clip, rate, self.config.seconds, step=step) for clip in self.clips.clips]
 
     def speak(
-        self, syntheses: Mapping[str, Synthesis], clips: Sequence[Clip], codes: Sequence[Codes], *, title: str
+        self, run: Run, syntheses: Mapping[str, Synthesis], codes: Sequence[Codes], *, title: str
     ) -> Iterator[tuple[str, list[Waveform]]]:
         """Decode the clips' codes to each kind of sound, one kind after the other."""
+        groups, names = [clip.group for clip in self.clips.clips], [clip.name for clip in self.clips.clips]
         for kind, synthesis in syntheses.items():
-            with self.session.terminal.working(title, 1, "samples") as progress:
-                groups, names = [clip.group for clip in clips], [clip.name for clip in clips]
+            with run.terminal.working(title, 1, "samples") as progress:
                 sounds = synthesis.sounds(codes, groups, names=names, progress=progress.advance_to)
             yield kind, sounds
 
@@ -150,29 +153,21 @@ GUARD = "guard.json"  # runaway blocks of WaveNet's sound, if the vocoder has a 
 JUDGED = "judged.json"
 
 
-def decode_clips(playback: Playback) -> Entry:
+@stage("decoded", version=7, title="test clips decoded")
+def decode_clips(run: Run, playback: Playback) -> None:
     """Write WAV files at the tokenizer's rate: each clip's original, and its codes decoded to every kind of sound."""
-    session, own = playback.session, playback.config
-    clips = playback.choose(own.judged_clips)
-    options = some_options(own, "judged_clips", "seconds", "vocoder_temperature", "seed")
-    recipe = playback.recipe("decoded", 6, clips, options)
-
-    def make(folder: Path) -> None:
-        tokenizer, syntheses = playback.open()
-        excerpts = [playback.excerpt(clip, tokenizer) for clip in clips]
-        for number, excerpt in enumerate(excerpts):
-            excerpt.waveform.write(folder / wav_name(number, ORIGINAL))
-        codes = [tokenizer.encode(sound_of(folder, number, ORIGINAL)) for number in range(len(clips))]
-        with speaking([*syntheses.values()], lambda notice: session.terminal.say(f"decoded   {notice}")):
-            for kind, sounds in playback.speak(syntheses, clips, codes, title="decoding test clips"):
-                for number, sound in enumerate(sounds):
-                    sound.write(folder / wav_name(number, kind))
-        if (guard := syntheses[WAVENET.key].guard) is not None:
-            write_json(folder / GUARD, {"found": guard.found, "left": guard.left})
-        write_json(folder / CLIPS, {"clips": [*map(excerpt_row, clips, excerpts)]})
-
-    wavs = [wav_name(number, kind) for number in range(len(clips)) for kind in JUDGED_KINDS]
-    return session.obtain(recipe, f"{len(clips)} test clips decoded", make, files=[CLIPS, *wavs, "guard*.json"])
+    tokenizer, syntheses = playback.open()
+    excerpts = playback.excerpts(tokenizer)
+    for number, excerpt in enumerate(excerpts):
+        excerpt.waveform.write(run.folder / wav_name(number, ORIGINAL))
+    codes = [tokenizer.encode(sound_of(run.folder, number, ORIGINAL)) for number in range(len(excerpts))]
+    with speaking([*syntheses.values()], lambda notice: run.terminal.say(f"decoded   {notice}")):
+        for kind, sounds in playback.speak(run, syntheses, codes, title="decoding test clips"):
+            for number, sound in enumerate(sounds):
+                sound.write(run.folder / wav_name(number, kind))
+    if (guard := syntheses[WAVENET.key].guard) is not None:
+        write_json(run.folder / GUARD, {"found": guard.found, "left": guard.left})
+    write_json(run.folder / CLIPS, {"clips": [*map(excerpt_row, playback.clips.clips, excerpts)]})
 
 
 def decoded_paths(entry: Entry) -> list[str]:
@@ -200,41 +195,39 @@ def measure_clips(session: Session, tokenizer: Entry, vocoder: Entry, decoded: E
 
     The vocoder has the loudness of its training clips. ``config`` says which judges are asked.
     """
-    encoder = Encoder(folder=tokenizer.folder, root=decoded.place)
-    rate = encoder.format.sample_rate
-    asked = {"pesq": config.asks("pesq") and has_pesq(), "pitch": measures_pitch(config, rate)}
-    if not config.asks("stoi"):
-        asked["stoi"] = False
-    recipe = Recipe("judged", 3, config=asked, inputs={"tokenizer": tokenizer, "decoded": decoded})
-
-    def make(folder: Path) -> None:
-        if config.asks("pesq") and not asked["pesq"]:
-            session.terminal.say(f"judged    without PESQ: {HOW_TO_GET_PESQ}")
-        if config.asks("pitch") and not asked["pitch"]:
-            why = HOW_TO_GET_PITCH if rate >= LEAST_RATE else f"it is that of voices, from {LEAST_RATE} Hz on"
-            session.terminal.say(f"judged    without pitch: {why}")
-        paths = decoded_paths(decoded)
-        guard = Vocoder.from_pretrained(vocoder.folder).guard
-        rows = session.each("judging", partial(_measure, encoder, guard, asked), range(len(paths)))
-        clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=True)]
-        write_json(folder / JUDGED, {"clips": clips})
-
-    return session.obtain(recipe, "decoded test clips judged", make, files=[JUDGED])
+    rate = Tokenizer.from_pretrained(tokenizer.folder).format.sample_rate
+    there = {"stoi": True, "pesq": has_pesq(), "pitch": measures_pitch(config, rate)}
+    asked = {name: can for name, can in there.items() if config.asks(name)}
+    return _judged(session, tokenizer, vocoder, decoded, asked)
 
 
-def _measure(
-    encoder: Encoder, guard: RunawayGuard | None, asked: Mapping[str, bool], number: int
-) -> dict[str, Figures]:
+@stage("judged", version=4, title="decoded test clips judged")
+def _judged(run: Run, tokenizer: Entry, vocoder: Entry, decoded: Entry, asked: Mapping[str, bool]) -> None:
+    """Measure the sounds; ``asked`` says which of the judges that are asked for are there."""
+    encoder, paths = Encoder(folder=tokenizer.folder, root=decoded.folder), decoded_paths(decoded)
+    if not asked.get("pesq", True):
+        run.terminal.say(f"judged    without PESQ: {HOW_TO_GET_PESQ}")
+    if not asked.get("pitch", True):
+        low = encoder.format.sample_rate < LEAST_RATE
+        why = f"it is that of voices, from {LEAST_RATE} Hz on" if low else HOW_TO_GET_PITCH
+        run.terminal.say(f"judged    without pitch: {why}")
+    guard, judges = Vocoder.from_pretrained(vocoder.folder).guard, {name for name, there in asked.items() if there}
+    rows = run.each("judging", partial(_measure, encoder, guard, judges), range(len(paths)))
+    clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=True)]
+    write_json(run.folder / JUDGED, {"clips": clips})
+
+
+def _measure(encoder: Encoder, guard: RunawayGuard | None, judges: Set[str], number: int) -> dict[str, Figures]:
     sounds = {kind: sound_of(encoder.root, number, kind) for kind in JUDGED_KINDS}
     codes = {kind: encoder.tokenizer.encode(sound) for kind, sound in sounds.items()}
-    original, contour = sounds[ORIGINAL], pitch(sounds[ORIGINAL]) if asked["pitch"] else None
+    original, contour = sounds[ORIGINAL], pitch(sounds[ORIGINAL]) if "pitch" in judges else None
     audio, figures = encoder.tokenizer.config.audio, dict[str, Figures]()
-    judges = {"with_stoi": asked.get("stoi", True), "with_pesq": asked["pesq"]}
+    asked = {"with_stoi": "stoi" in judges, "with_pesq": "pesq" in judges}
     for kind, sound in sounds.items():
         figures[kind] = {"periodicity": periodicity(sound, original), **by_itself(sound, guard)}
         if kind != ORIGINAL:
             agreement = code_agreement(codes[ORIGINAL], codes[kind])
-            figures[kind] |= {**beside(original, sound, contour, audio, **judges), "code_agreement": agreement}
+            figures[kind] |= {**beside(original, sound, contour, audio, **asked), "code_agreement": agreement}
     return figures
 
 
@@ -242,57 +235,53 @@ LISTENING = "listening.json"
 PICTURES = "pictures.safetensors"
 
 
+def _all_options(playback: Playback) -> dict[str, object]:
+    """Return what decides the sound of the clips, and of their continuations."""
+    own = other_options(playback.config, "clips", "judged_clips", "judges", "grammar", "judge", "engine")
+    return {**own, **playback.key, "pitch": measures_pitch(playback.config, playback.audio.sample_rate)}
+
+
+@stage("listening", version=13, title="test clips decoded and continued", keys={"playback": _all_options})
 def listening(
-    playback: Playback, model: Entry | None, rates: Entry | None = None, *, coded: Entry | None = None
-) -> Entry:
+    run: Run, playback: Playback, model: Entry | None = None, rates: Entry | None = None, coded: Entry | None = None
+) -> None:
     """Make WAV files, their figures and spectrograms; with a language model, also its sounds.
 
     ``rates`` is the tokenizer of a model of several rates. ``coded`` has the finest codes of all clips, from which
     pairs of codes are counted; their frequencies judge the model's sounds.
     """
-    session, config = playback.session, playback.config
-    clips = playback.choose(config.clips, prompt_seconds=config.prompt_seconds)
-    options = other_options(config, "judged_clips", "judges", "grammar", "judge", "engine")
-    judging = {} if model is None or coded is None else {"codes": coded}
-    options["pitch"] = model is not None and measures_pitch(config, playback.audio.sample_rate)
-    recipe = playback.recipe("listening", 12, clips, options, lm=model, rates=rates, **judging)
-
-    def make(folder: Path) -> None:
-        tokenizer, syntheses = playback.open()
-        excerpts = [playback.excerpt(clip, tokenizer) for clip in clips]
-        sounds = {ORIGINAL: [excerpt.waveform for excerpt in excerpts]}
-        codes = [tokenizer.encode(original) for original in sounds[ORIGINAL]]
-        generated: dict[str, object] = {}
-        with speaking([*syntheses.values()], lambda notice: session.terminal.say(f"listening {notice}")):
-            sounds.update(playback.speak(syntheses, clips, codes, title="generating sound"))
-            if model is not None:
-                coder = Tokenizer.from_pretrained(rates.folder, device=str(session.gang.device)) if rates else tokenizer
-                least = config.prompt_seconds
-                prompts = [Prompt.of_excerpt(excerpt, coder, least_seconds=least) for excerpt in excerpts]
-                sounds["prompt"] = [prompt.waveform for prompt in prompts]
-                voiced = [(clip.name, prompt, clip.group) for prompt, clip in zip(prompts, clips, strict=True)]
-                wavenet = syntheses[WAVENET.key]
-                other = None if coded is None else fit_bigram(*training_codes(coded))
-                generated = language_sounds(session, folder, coder, wavenet, model.folder, voiced, config, other=other)
-                if other is not None:
-                    generated["originals"] = _originals(prompts, codes, other)
-        with aside(folder / PICTURES) as beside:
-            save_file(pictures(tokenizer, sounds[ORIGINAL], codes), beside)
-        rows = []
-        for number, (clip, excerpt) in enumerate(zip(clips, excerpts, strict=True)):
-            own = {kind: waveforms[number] for kind, waveforms in sounds.items()}
-            figures: dict[str, Figures] = {kind: {**sound_levels(sound)} for kind, sound in own.items()}
-            for kind in BY_KEY:
-                distance = log_mel_distance(own[ORIGINAL], own[kind], tokenizer.config.audio)
-                agreement = code_agreement(codes[number], tokenizer.encode(own[kind]))
-                figures[kind] |= {"log_mel_distance": distance, "code_agreement": agreement}
-            for kind, sound in own.items():
-                sound.write(folder / wav_name(number, kind))
-            rows.append({**excerpt_row(clip, excerpt), "sounds": figures})
-        write_json(folder / LISTENING, {"clips": rows, **playback.filtered, **generated})
-
-    files = ["*.wav", PICTURES, LISTENING]
-    return session.obtain(recipe, f"{len(clips)} test clips decoded and continued", make, files=files)
+    tokenizer, syntheses = playback.open()
+    clips, excerpts = playback.clips.clips, playback.excerpts(tokenizer)
+    sounds = {ORIGINAL: [excerpt.waveform for excerpt in excerpts]}
+    codes = [tokenizer.encode(original) for original in sounds[ORIGINAL]]
+    generated: dict[str, object] = {}
+    with speaking([*syntheses.values()], lambda notice: run.terminal.say(f"listening {notice}")):
+        sounds.update(playback.speak(run, syntheses, codes, title="generating sound"))
+        if model is not None:
+            coder, config = tokenizer, playback.config
+            if rates is not None:
+                coder = Tokenizer.from_pretrained(rates.folder, device=str(playback.device))
+            prompts = [Prompt.of_excerpt(each, coder, least_seconds=config.prompt_seconds) for each in excerpts]
+            sounds["prompt"] = [prompt.waveform for prompt in prompts]
+            voiced = [(clip.name, prompt, clip.group) for prompt, clip in zip(prompts, clips, strict=True)]
+            wavenet, other = syntheses[WAVENET.key], None if coded is None else fit_bigram(*training_codes(coded))
+            generated = language_sounds(run, run.folder, coder, wavenet, model.folder, voiced, config, other=other)
+            if other is not None:
+                generated["originals"] = _originals(prompts, codes, other)
+    with aside(run.folder / PICTURES) as beside:
+        save_file(pictures(tokenizer, sounds[ORIGINAL], codes), beside)
+    rows = []
+    for number, (clip, excerpt) in enumerate(zip(clips, excerpts, strict=True)):
+        own = {kind: waveforms[number] for kind, waveforms in sounds.items()}
+        figures: dict[str, Figures] = {kind: {**sound_levels(sound)} for kind, sound in own.items()}
+        for kind in BY_KEY:
+            distance = log_mel_distance(own[ORIGINAL], own[kind], tokenizer.config.audio)
+            agreement = code_agreement(codes[number], tokenizer.encode(own[kind]))
+            figures[kind] |= {"log_mel_distance": distance, "code_agreement": agreement}
+        for kind, sound in own.items():
+            sound.write(run.folder / wav_name(number, kind))
+        rows.append({**excerpt_row(clip, excerpt), "sounds": figures})
+    write_json(run.folder / LISTENING, {"clips": rows, **playback.filtered, **generated})
 
 
 def training_codes(*coded: Entry) -> tuple[list[Codes], list[Codes]]:

@@ -4,11 +4,11 @@ A flat GPT over the finest codes continues the same prompts. Griffin-Lim makes t
 to be trained. `LanguageModelSettings.divided` says why this rival is fair.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,57 +19,35 @@ from lm.generation import Sampling
 from lm.judging import NGRAMS, distinct_ngrams
 from lm.model import LanguageModel
 from pipelines.stages.judging import Judge, name_labels, new_part, whole
-from pipelines.stages.listening import JUDGES, excerpt_row, loudest
+from pipelines.stages.listening import excerpt_row, loudest
 from pipelines.stages.options import RatesConfig
-from pipelines.store.session import Session
-from pipelines.store.store import MODEL, Entry, Recipe, other_options, write_json
+from pipelines.store.session import Run
+from pipelines.store.stage import stage
+from pipelines.store.store import Entry, other_options, write_json
 from tokenizer.codes import IntArray
 from tokenizer.parquet import read_codes
-from tokenizer.saved import Savable
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt, joined_sound
 from vocoder.kinds import GRIFFIN_LIM
 from vocoder.options import Sampling as SoundSampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.levels import Excerpt
-from wordless.audio.recordings.manifest import Clip, Clips, audio_hash, choose_randomly
+from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 from wordless.base.files import aside
-from wordless.base.saved_models import rate_folder
-
-M = TypeVar("M")
 
 
-def rate_tokenizer(session: Session, tokenizers: Sequence[Entry]) -> Entry:
+@stage("rate_tokenizer", version=2, title="tokenizers of {tokenizers} rates")
+def rate_tokenizer(run: Run, tokenizers: Sequence[Entry]) -> None:
     """Write the tokenizers of all rates, coarse to fine, as one folder."""
-    return _together(session, "rate_tokenizer", tokenizers, Tokenizer.from_pretrained, Tokenizer.of_rates, "tokenizers")
+    Tokenizer.of_rates([Tokenizer.from_pretrained(each.folder) for each in tokenizers]).save_pretrained(run.folder)
 
 
-def rate_language_model(session: Session, models: Sequence[Entry]) -> Entry:
+@stage("rate_lm", version=2, title="language models of {models} rates")
+def rate_language_model(run: Run, models: Sequence[Entry]) -> None:
     """Write the language models of all rates, coarse to fine, as one folder."""
-    load, join = LanguageModel.from_pretrained, LanguageModel.of_rates
-    return _together(session, "rate_lm", models, load, join, "language models")
-
-
-def _together(
-    session: Session,
-    stage: str,
-    entries: Sequence[Entry],
-    opened: Callable[[Path], M],
-    join: Callable[[Sequence[M]], Savable],
-    title: str,
-) -> Entry:
-    """Write the models of all rates, coarse to fine, as one folder."""
-    folders = [rate_folder(Path(), number) for number in range(1, len(entries) + 1)]
-    inputs = {str(folder): entry for folder, entry in zip(folders, entries, strict=True)}
-
-    def make(folder: Path) -> None:
-        join([opened(entry.folder) for entry in entries]).save_pretrained(folder)
-
-    files = ["README.md", "config.json", *(str(folder / name) for folder in folders for name in MODEL)]
-    recipe = Recipe(stage, 1, config={}, inputs=inputs)
-    return session.obtain(recipe, f"{title} of {len(entries)} rates", make, files=files)
+    LanguageModel.of_rates([LanguageModel.from_pretrained(each.folder) for each in models]).save_pretrained(run.folder)
 
 
 CONTINUATIONS = "continuations.json"
@@ -80,73 +58,55 @@ RECORDINGS = "recordings"  # the test clips themselves, beside the models
 SILENT = 1e-10  # power of silence, -100 dBFS
 
 
+def _sounds(config: RatesConfig) -> dict[str, object]:
+    """Return the options of continuations, and the version of their synthesis."""
+    return {**other_options(config, "silence_dbfs"), "version of Griffin-Lim": GRIFFIN_LIM.version}
+
+
+@stage("rate_continuations", version=8, title="test clips continued by {config.seconds:g} s", keys={"config": _sounds})
 def continuations(
-    session: Session,
-    manifest: Clips,
-    tokenizer: Entry,
-    coded: Entry,
-    rates: Entry,
-    flat: Entry,
-    config: RatesConfig,
-    *,
-    shortest: float,
-) -> Entry:
-    """Continue test clips by both models; write sounds, pictures, the diversity of the codes, and levels of windows.
+    run: Run, clips: Clips, tokenizer: Entry, coded: Entry, rates: Entry, flat: Entry, config: RatesConfig
+) -> None:
+    """Continue clips by both models; write sounds, pictures, the diversity of the codes, and levels of windows.
 
-    The test clips are the reference: the diversity of their finest codes ``coded``, and the sound of these codes. Clips
-    shorter than ``shortest`` seconds, a coarse code, are left out, because only the flat GPT could read them.
+    The test clips are the reference: the diversity of their finest codes ``coded``, and the sound of these codes.
     """
-    inputs = {
-        "tokenizer": tokenizer,
-        "codes": coded,
-        "language models of rates": rates,
-        "flat": flat,
-        "recordings": audio_hash(manifest, ["test"]),
+    device = str(run.gang.device)
+    coder = Tokenizer.from_pretrained(tokenizer.folder, device=device)
+    longest, step = 2 * config.prompt_seconds, coder.format.samples_per_code  # `Prompt.of_excerpt` takes half of it
+    rate = coder.format.sample_rate
+    excerpts = [loudest(clips, clip, rate, longest, step=step) for clip in clips.clips]
+    prompts = [Prompt.of_excerpt(each, coder) for each in excerpts]
+    past = [prompt for prompt in prompts for _ in range(config.continuations)]
+    names = [f"{clip.name} continuation {number}" for clip in clips.clips for number in range(config.continuations)]
+    sampling = Sampling(temperature=config.temperature, top_k=config.top_k)
+    synthesis = create_synthesis(GRIFFIN_LIM, coder.finest, SoundSampling(seed=config.seed))
+    said: list[dict[str, object]] = []
+    finest = {RECORDINGS: [clip.codes.values for clip in read_codes(coded.folder)[1] if clip.split == "test"]}
+    for of, entry in ((RATES, rates), (FLAT, flat)):
+        model = LanguageModel.from_pretrained(entry.folder, device=device)
+        known = [prompt.codes if of == RATES else prompt.finest.codes for prompt in past]
+        with run.terminal.working(f"continuing by {of}", len(prompts), "clips") as progress:
+            made = model.generate_batch(known, seconds=config.seconds, sampling=sampling, seed=config.seed)
+            new = [codes.finest for codes in made]
+            before = [prompt.finest for prompt in past]
+            sounds = synthesis.sounds(new, [None] * len(new), names=names, prompts=before)
+            progress.advance_to(len(prompts))
+        finest[of] = [codes.values for codes in new]
+        for place, (prompt, sound) in enumerate(zip(before, sounds, strict=True)):
+            clip, number = divmod(place, config.continuations)
+            file = f"{clip}_{of}_{number}.wav"
+            joined_sound(prompt.waveform, sound).write(run.folder / file)
+            row = {"of": of, "clip": clip, "file": file, "prompt_seconds": prompt.waveform.seconds}
+            said.append({**row, "levels": window_levels(sound, config, config.windows)})
+    content = {
+        "clips": [*map(excerpt_row, clips.clips, excerpts)],
+        "said": said,
+        "coded": _write_recordings(run.folder, coder, clips.clips, excerpts, config),
+        "diversity": diversities(finest, seed=config.seed),
+        "frames": [each.patch_frames for each in coder.rates],
     }
-    options = {"rates": other_options(config, "silence_dbfs"), "version of Griffin-Lim": GRIFFIN_LIM.version}
-    recipe = Recipe("rate_continuations", 7, config=options, inputs=inputs)
-    clips = choose_randomly(long_clips(manifest, shortest=shortest), config.clips, seed=config.seed)
-
-    def make(folder: Path) -> None:
-        device = str(session.gang.device)
-        coder = Tokenizer.from_pretrained(tokenizer.folder, device=device)
-        longest, step = 2 * config.prompt_seconds, coder.format.samples_per_code  # `Prompt.of_excerpt` takes half of it
-        rate = coder.format.sample_rate
-        excerpts = [loudest(manifest, clip, rate, longest, step=step) for clip in clips]
-        prompts = [Prompt.of_excerpt(each, coder) for each in excerpts]
-        past = [prompt for prompt in prompts for _ in range(config.continuations)]
-        names = [f"{clip.name} continuation {number}" for clip in clips for number in range(config.continuations)]
-        sampling = Sampling(temperature=config.temperature, top_k=config.top_k)
-        synthesis = create_synthesis(GRIFFIN_LIM, coder.finest, SoundSampling(seed=config.seed))
-        said: list[dict[str, object]] = []
-        finest = {RECORDINGS: [clip.codes.values for clip in read_codes(coded.folder)[1] if clip.split == "test"]}
-        for of, entry in ((RATES, rates), (FLAT, flat)):
-            model = LanguageModel.from_pretrained(entry.folder, device=device)
-            known = [prompt.codes if of == RATES else prompt.finest.codes for prompt in past]
-            with session.terminal.working(f"continuing by {of}", len(prompts), "clips") as progress:
-                made = model.generate_batch(known, seconds=config.seconds, sampling=sampling, seed=config.seed)
-                new = [codes.finest for codes in made]
-                before = [prompt.finest for prompt in past]
-                sounds = synthesis.sounds(new, [None] * len(new), names=names, prompts=before)
-                progress.advance_to(len(prompts))
-            finest[of] = [codes.values for codes in new]
-            for place, (prompt, sound) in enumerate(zip(before, sounds, strict=True)):
-                clip, number = divmod(place, config.continuations)
-                file = f"{clip}_{of}_{number}.wav"
-                joined_sound(prompt.waveform, sound).write(folder / file)
-                row = {"of": of, "clip": clip, "file": file, "prompt_seconds": prompt.waveform.seconds}
-                said.append({**row, "levels": window_levels(sound, config, config.windows)})
-        content = {
-            "clips": [*map(excerpt_row, clips, excerpts)],
-            "said": said,
-            "coded": _write_recordings(folder, coder, clips, excerpts, config),
-            "diversity": diversities(finest, seed=config.seed),
-            "frames": [each.patch_frames for each in coder.rates],
-        }
-        write_json(folder / CONTINUATIONS, content)
-
-    title = f"{len(clips)} test clips continued by {config.seconds:g} s"
-    return session.obtain(recipe, title, make, files=["*.wav", PICTURES, CONTINUATIONS])
+    write_json(run.folder / CONTINUATIONS, content)
 
 
 def long_clips(manifest: Clips, *, shortest: float) -> list[Clip]:
@@ -223,28 +183,22 @@ def _write_recordings(
     return rows
 
 
-def window_labels(session: Session, judge: Judge, said: Entry, classes: Sequence[str], config: RatesConfig) -> Entry:
+@stage("rate_labels", version=4, title="labels of windows, by {judge.title}", keys={"config": _sounds})
+def window_labels(run: Run, judge: Judge, said: Entry, classes: Sequence[str], config: RatesConfig) -> None:
     """Name the label of each original, and of each window of the sound of its codes and of its continuations."""
-    inputs = {**judge.inputs, "continuations": said}
-    recipe = Recipe("rate_labels", 3, config={"listening": {"judge": judge.name}}, inputs=inputs)
-
-    def make(folder: Path) -> None:
-        shown = range(len(said.read_rows(CONTINUATIONS, "clips")))
-        originals = [whole(said.folder, f"{number}_original.wav") for number in shown]
-        coded = [windows_of(said.folder, row, config) for row in said.read_rows(CONTINUATIONS, "coded")]
-        continued = [windows_of(said.folder, row, config) for row in said.read_rows(CONTINUATIONS, "said")]
-        parts = [*originals, *chain.from_iterable(coded), *chain.from_iterable(continued)]
-        found = iter(name_labels(session, judge, {said.folder: parts}, classes))
-        content = {
-            "judge": judge.name,
-            "originals": [next(found) for _ in originals],
-            "coded": [[next(found) for _ in windows] for windows in coded],
-            "labels": [[next(found) for _ in windows] for windows in continued],
-        }
-        write_json(folder / LABELS, content)
-
-    title = f"labels of windows, by {JUDGES[judge.name]}"
-    return session.obtain(recipe, title, make, files=[LABELS])
+    shown = range(len(said.read_rows(CONTINUATIONS, "clips")))
+    originals = [whole(said.folder, f"{number}_original.wav") for number in shown]
+    coded = [windows_of(said.folder, row, config) for row in said.read_rows(CONTINUATIONS, "coded")]
+    continued = [windows_of(said.folder, row, config) for row in said.read_rows(CONTINUATIONS, "said")]
+    parts = [*originals, *chain.from_iterable(coded), *chain.from_iterable(continued)]
+    found = iter(name_labels(run, judge, {said.folder: parts}, classes))
+    content = {
+        "judge": judge.name,
+        "originals": [next(found) for _ in originals],
+        "coded": [[next(found) for _ in windows] for windows in coded],
+        "labels": [[next(found) for _ in windows] for windows in continued],
+    }
+    write_json(run.folder / LABELS, content)
 
 
 def windows_of(folder: Path, row: dict[str, Any], config: RatesConfig) -> list[Clip]:

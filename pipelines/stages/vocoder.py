@@ -1,9 +1,7 @@
 """Training of the vocoder, a WaveNet, on the codes and recordings of the training clips."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +9,10 @@ from torch import Tensor
 
 from pipelines.stages.options import VocoderSettings
 from pipelines.stages.start import VOICE, saved_vocoder, start_folder, statistics_of
-from pipelines.stages.stored_arrays import TRAINED_ON, split_samples
-from pipelines.store.session import Session
-from pipelines.store.store import CURVE, MODEL, Entry, Recipe, some_options, text_hash
+from pipelines.stages.stored_arrays import TRAINED_ON, split_samples, stored_names
+from pipelines.store.session import Run, Session
+from pipelines.store.stage import stage
+from pipelines.store.store import Entry
 from tokenizer.codes import IntArray
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
@@ -21,11 +20,12 @@ from vocoder.crops import Crops, OtherCodes, VocoderClips, loss
 from vocoder.filters import VoiceHead, fit_head
 from vocoder.frames import log_mel_of
 from vocoder.generation import LoudnessRange
-from vocoder.options import WaveNetConfig
+from vocoder.options import CropsConfig, WaveNetConfig
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, create_wavenet, transferred
 from wordless.audio.recordings.manifest import Clips, Split
 from wordless.base.saved_models import VOCODER
+from wordless.training.options import StartableFitConfig
 
 VALIDATION_CROPS = 64
 VOICE_SECONDS = 100.0  # of training recordings from which voicing and pitch are learned
@@ -41,7 +41,7 @@ class CodedIn:
 
 
 def vocoder(
-    session: Session, manifest: Clips, coded: Sequence[CodedIn], waveforms_entry: Entry, settings: VocoderSettings
+    session: Session, clips: Clips, coded: Sequence[CodedIn], waveforms: Entry, settings: VocoderSettings
 ) -> Entry:
     """Train a WaveNet on the decoded log-mel of one or several codebooks; the entry is a vocoder folder.
 
@@ -50,45 +50,53 @@ def vocoder(
     """
     # Groups of validation clips weigh the same in the choice of the best step, whether or not they are conditions.
     told = TRAINED_ON if settings.condition_on_groups else ("validation",)
-    groups = {clip.name: clip.group for split in told for clip in manifest.of(split)}
+    groups = {clip.name: clip.group for split in told for clip in clips.of(split)}
     config = settings.wavenet
     if settings.condition_on_groups and (settings.fit.steps or settings.start is None):  # all groups begin alike
-        names = {clip.group for clip in manifest.of("train") if clip.group is not None}
+        names = {clip.group for clip in clips.of("train") if clip.group is not None}
         config = replace(config, groups=tuple(sorted(names)))
     if config.condition == "embedding":
         config = config.with_codebook(Tokenizer.from_pretrained(coded[0].tokenizer.folder).format)
-    options = {"wavenet": config, **some_options(settings, "crops", "fit")}
-    start = None if settings.start is None else saved_vocoder(settings.start)
-    inputs = {
-        "codes": [each.codes for each in coded],
-        "waveforms": waveforms_entry,
-        "groups": text_hash(json.dumps(groups, sort_keys=True)),
-        VOICE: None if start is None else f"{start.weights_sha256} {start.tokenizer}".strip(),
-    }
-    recipe = Recipe("vocoder", 5, config={"vocoder": options}, inputs=inputs)
+    return _trained(session, coded, waveforms, groups, config, settings.crops, settings.fit, settings.start)
 
-    def make(folder: Path) -> None:
-        tokenizer = Tokenizer.from_pretrained(coded[0].tokenizer.folder)
-        model = create_wavenet(config, seed=settings.fit.seed)
-        if settings.start is not None:
-            model = begun_at(settings.start, config, tokenizer, seed=settings.fit.seed)
-        train, validation = (_crops(manifest, split, coded, waveforms_entry, config, settings) for split in TRAINED_ON)
-        held_out = [validation.batch(step) for step in range(-(-VALIDATION_CROPS // settings.crops.batch_size))]
-        session.train("vocoder", "vocoder.fit", model, train, held_out, loss, settings.fit, folder)
-        if session.gang.rank == 0:
-            loudness = LoudnessRange.of(train.clips.sounds, config.sample_rate)
-            made = Vocoder(
-                model,
-                tokenizer.format.tokenizer,
-                loudness=loudness,
-                voice=_voice(train.clips, tokenizer),
-                began_at=None if start is None else start.weights_sha256,
-                steps=settings.fit.steps,
-            )
-            made.save_pretrained(folder)
 
-    title = f"WaveNet, {settings.fit.summary}"
-    return session.obtain(recipe, title, make, files=[*MODEL, CURVE], together=True)
+def _weights(start: str | None) -> str | None:
+    """Return the hash of the weights that a training begins with, and their tokenizer."""
+    return start and f"{saved_vocoder(start).weights_sha256} {saved_vocoder(start).tokenizer}".strip()
+
+
+@stage("vocoder", version=6, title="WaveNet, {fit.summary}", keys={"start": _weights}, together=True)
+def _trained(
+    run: Run,
+    coded: Sequence[CodedIn],
+    waveforms: Entry,
+    groups: Mapping[str, str | None],
+    config: WaveNetConfig,
+    crops: CropsConfig,
+    fit: StartableFitConfig,
+    start: str | None,
+) -> None:
+    """Train a WaveNet with the ``groups`` of clips by their names."""
+    tokenizer = Tokenizer.from_pretrained(coded[0].tokenizer.folder)
+    model = create_wavenet(config, seed=fit.seed)
+    if start is not None:
+        model = begun_at(start, config, tokenizer, seed=fit.seed)
+    train, validation = (
+        _crops(split, coded, waveforms, groups, config, crops if split == "train" else crops.undisturbed)
+        for split in TRAINED_ON
+    )
+    held_out = [validation.batch(step) for step in range(-(-VALIDATION_CROPS // crops.batch_size))]
+    run.fit("vocoder.fit", model, train, held_out, loss, fit)
+    if run.gang.rank == 0:
+        made = Vocoder(
+            model,
+            tokenizer.format.tokenizer,
+            loudness=LoudnessRange.of(train.clips.sounds, config.sample_rate),
+            voice=_voice(train.clips, tokenizer),
+            began_at=None if start is None else saved_vocoder(start).weights_sha256,
+            steps=fit.steps,
+        )
+        made.save_pretrained(run.folder)
 
 
 def begun_at(start: str, config: WaveNetConfig, tokenizer: Tokenizer, *, seed: int) -> WaveNet:
@@ -119,42 +127,32 @@ def _voice(clips: VocoderClips, tokenizer: Tokenizer) -> VoiceHead | None:
 
 
 def _crops(
-    manifest: Clips,
     split: Split,
     coded: Sequence[CodedIn],
-    waveforms_entry: Entry,
+    waveforms: Entry,
+    groups: Mapping[str, str | None],
     config: WaveNetConfig,
-    settings: VocoderSettings,
+    crops: CropsConfig,
 ) -> Crops:
-    """Make crops of one split; validation crops have their own group and no noise, and come from groups in turn."""
-    crops = settings.crops if split == "train" else settings.crops.undisturbed
-    first, *others = (Tokenizer.from_pretrained(each.tokenizer.folder) for each in coded)
-    values, *more = (_values(manifest, split, each.codes) for each in coded)
-    clips = _clips(manifest, split, values, waveforms_entry, config)
-    other_codes = [
-        OtherCodes(codes=np.concatenate(each), meanings=tokenizer) for each, tokenizer in zip(more, others, strict=True)
-    ]
-    # Validation crops come from groups in turn; clips without a group are one.
-    names, turns = np.unique([clip.group or "" for clip in manifest.of(split)], return_inverse=True)
-    in_turn = turns if split == "validation" and len(names) > 1 else None
-    return Crops(clips, first, config, crops, others=other_codes, turns=in_turn)
-
-
-def _values(manifest: Clips, split: Split, codes_entry: Entry) -> list[IntArray]:
-    """Read the codes ``(time, streams)`` of each clip of a split."""
-    coded = {clip.name: clip for clip in read_codes(codes_entry.folder)[1] if clip.split == split}
-    return [coded[clip.name].codes.values for clip in manifest.of(split)]
-
-
-def _clips(
-    manifest: Clips, split: Split, values: Sequence[IntArray], waveforms_entry: Entry, config: WaveNetConfig
-) -> VocoderClips:
-    samples, offsets = split_samples(waveforms_entry, split)
-    known = {group: index for index, group in enumerate(config.groups)}
-    return VocoderClips(
+    """Make crops of the clips of one split; those of validation come from groups in turn."""
+    names, known = stored_names(waveforms, split), {group: number for number, group in enumerate(config.groups)}
+    first, *others = ((Tokenizer.from_pretrained(each.tokenizer.folder), _values(each, names)) for each in coded)
+    samples, offsets = split_samples(waveforms, split)
+    clips = VocoderClips(
         samples=samples,
         sample_offsets=offsets,
-        codes=np.concatenate(values),
-        code_offsets=np.cumsum([0] + [len(each) for each in values]),
-        groups=np.array([known.get(clip.group or "", UNKNOWN_GROUP) for clip in manifest.of(split)]),
+        codes=np.concatenate(first[1]),
+        code_offsets=np.cumsum([0] + [len(each) for each in first[1]]),
+        groups=np.array([known.get(groups.get(name) or "", UNKNOWN_GROUP) for name in names]),
     )
+    other_codes = [OtherCodes(codes=np.concatenate(values), meanings=tokenizer) for tokenizer, values in others]
+    # Clips without a group are one.
+    found, turns = np.unique([groups.get(name) or "" for name in names], return_inverse=True)
+    in_turn = turns if split == "validation" and len(found) > 1 else None
+    return Crops(clips, first[0], config, crops, others=other_codes, turns=in_turn)
+
+
+def _values(coded: CodedIn, names: Sequence[str]) -> list[IntArray]:
+    """Read the codes ``(time, streams)`` of clips."""
+    values = {clip.name: clip.codes.values for clip in read_codes(coded.codes.folder)[1]}
+    return [values[name] for name in names]

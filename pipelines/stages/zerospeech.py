@@ -9,7 +9,7 @@ errors of codes, bottlenecks and states of the GPT are those on the phones of wo
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,23 +31,22 @@ from lm.model import LanguageModel
 from lm.options import Pitch
 from pipelines.stages.listening import training_codes
 from pipelines.stages.options import ZerospeechConfig
-from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, other_options, write_json
+from pipelines.store.session import Run
+from pipelines.store.stage import stage
+from pipelines.store.store import SYNTHESISED, Entry, write_json
 from tokenizer.codes import Codes
 from tokenizer.encoder import quantised_vectors
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
 from wordless.audio.recordings.embedded import EmbeddedConfig, Utterance, read_phones, speak, speech_folder, utterances
-from wordless.audio.recordings.spoken_pairs import CHANGES, JoinedSound, consistency_pairs, joined_sound
+from wordless.audio.recordings.spoken_pairs import CHANGES, JoinedSound, SpokenPairs, consistency_pairs, joined_sound
 from wordless.base.machine import one_thread
-from wordless.base.text import counted
 
 PAIRS = "pairs.json"
 MODELS = ("gpt", "bigram", "unigram", "random_gpt")
 WORD_BIGRAM = "word_bigram"
 PASTS = {"gpt_past_0.2": 0.2, "gpt_past_0.4": 0.4, "gpt_past_0.8": 0.8}  # seconds that the GPT sees
 VOICES_OF_PASTS = 3  # that judge them: each past costs about as much as the GPT's own scores
-Test = Literal["spot_the_word", "word_order"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,16 +58,23 @@ class Subject:
     model: Entry
     config: ZerospeechConfig
     embedded: EmbeddedConfig  # the corpus of words or of sentences, which decides the test
-    cache: Path  # folder of synthesised speech
     seed: int  # of the untrained GPT
 
-    def inputs(self, speech: Path) -> dict[str, Any]:
-        """Return the inputs of a test on the utterances of a folder."""
-        return {"tokenizer": self.tokens, "lm": self.model, "utterances": speech.name}
+    @property
+    def key(self) -> dict[str, object]:
+        """Everything, and the name of the folder of speech, which has the version of the engine that speaks."""
+        phones = not self.embedded.sentences
+        folder = speech_folder(self.pairs.utterances, Path(), seed=self.config.seed, phones=phones)
+        return {**vars(self), "speech": folder.name}
 
     @property
-    def untrained(self) -> dict[str, object]:
-        return {"lm": {"fit": {"seed": self.seed}}}
+    def pairs(self) -> SpokenPairs:
+        return self.config.pairs(self.embedded)
+
+    def speak(self, run: Run, asked: Sequence[Utterance]) -> Path:
+        """Return the folder of the synthesised utterances; those of words come with their phones."""
+        cache, phones = run.store.root / SYNTHESISED, not self.embedded.sentences
+        return speak(asked, cache, seed=self.config.seed, phones=phones)
 
     def gpts(self, device: torch.device) -> tuple[LanguageModel, LanguageModel]:
         """Load the GPT, and create the same network with random weights."""
@@ -79,108 +85,94 @@ class Subject:
         return gpt, untrained
 
 
-def spoken_pairs(session: Session, subject: Subject) -> Entry:
+@stage("spoken_pairs", version=3, title="pairs of utterances by held-out voices")
+@one_thread()
+def spoken_pairs(run: Run, subject: Subject) -> None:
     """Judge language models by pairs of utterances; ``pairs.json`` has the accuracy of each item by each model."""
-    config, embedded, cache = subject.config, subject.embedded, subject.cache
-    test: Test = "word_order" if embedded.sentences else "spot_the_word"
-    asked = config.pairs(embedded)
-    phones = test == "spot_the_word"
-    folder = speech_folder(asked.utterances, cache, seed=config.seed, phones=phones)
-    inputs = {**subject.inputs(folder), "codes": subject.trained_on}
-    options = {"zerospeech": other_options(config, "consistency"), "test": test, **subject.untrained}
-    recipe = Recipe("spoken_pairs", 2, config=options, inputs=inputs)
-
-    @one_thread()
-    def make(partial: Path) -> None:
-        codes = _encode(session, subject, asked.utterances, phones=phones)
-        models = _models(session, subject)
-        pairs = [(pair.item, pair.right, pair.wrong) for pair in asked.pairs]
-        voices = list(dict.fromkeys(pair.voice for pair in asked.pairs))
-        scores = {
-            name: {file: mean_log_probability(model, clip) for file, clip in codes.items()}
-            for name, model in models.items()
-        }
-        judged = dict.fromkeys(scores, pairs)
-        if test == "word_order":
-            known = [each.text for each in utterances(embedded)]
-            scores[WORD_BIGRAM] = word_scores(known, {each.file: each.text for each in asked.utterances})
-            judged[WORD_BIGRAM] = pairs
-            gpt, first = subject.gpts(session.gang.device)[0], voices[:VOICES_OF_PASTS]
-            few = [row for row, pair in zip(pairs, asked.pairs, strict=True) if pair.voice in first]
-            heard = {file for _, right, wrong in few for file in (right, wrong)}
-            for name, seconds in PASTS.items() if not gpt.coarser else ():
-                steps = max(round(seconds * gpt.format.codes_per_second), 2)
-                scores[name] = {file: float(gpt.log_probabilities_within(codes[file], steps).mean()) for file in heard}
-                judged[name] = few
-        found = {name: item_accuracies(scores[name], judged[name]) for name in scores}
-        about = {"voices": len(voices), "pairs": len(pairs), "example": [asked.pairs[0].item, asked.pairs[0].other]}
-        accuracies = {name: each.tolist() for name, (_, each) in found.items()}
-        write_json(partial / PAIRS, {"test": test, **about, "items": found["gpt"][0], "accuracies": accuracies})
-
-    title = f"{test}: {len(asked.pairs)} pairs of utterances by {counted(config.voices, 'voice')}"
-    return session.obtain(recipe, title, make, files=[PAIRS])
+    asked = subject.pairs
+    folder = subject.speak(run, asked.utterances)
+    codes, models = _encode(run, subject, folder, asked.utterances), _models(run, subject)
+    pairs = [(pair.item, pair.right, pair.wrong) for pair in asked.pairs]
+    voices = list(dict.fromkeys(pair.voice for pair in asked.pairs))
+    scores = {
+        name: {file: mean_log_probability(model, clip) for file, clip in codes.items()}
+        for name, model in models.items()
+    }
+    judged = dict.fromkeys(scores, pairs)
+    if subject.embedded.sentences:
+        known = [each.text for each in utterances(subject.embedded)]
+        scores[WORD_BIGRAM] = word_scores(known, {each.file: each.text for each in asked.utterances})
+        judged[WORD_BIGRAM] = pairs
+        gpt, first = subject.gpts(run.gang.device)[0], voices[:VOICES_OF_PASTS]
+        few = [row for row, pair in zip(pairs, asked.pairs, strict=True) if pair.voice in first]
+        heard = {file for _, right, wrong in few for file in (right, wrong)}
+        for name, seconds in PASTS.items() if not gpt.coarser else ():
+            steps = max(round(seconds * gpt.format.codes_per_second), 2)
+            scores[name] = {file: float(gpt.log_probabilities_within(codes[file], steps).mean()) for file in heard}
+            judged[name] = few
+    found = {name: item_accuracies(scores[name], judged[name]) for name in scores}
+    record = {
+        "test": "word_order" if subject.embedded.sentences else "spot_the_word",
+        "voices": len(voices),
+        "pairs": len(pairs),
+        "example": [asked.pairs[0].item, asked.pairs[0].other],
+        "items": found["gpt"][0],
+        "accuracies": {name: each.tolist() for name, (_, each) in found.items()},
+    }
+    write_json(run.folder / PAIRS, record)
 
 
 CONSISTENCY = "consistency.json"
 NOISE_SNR = 10.0  # dB, of the sounds with a background
 
 
-def consistency(session: Session, subject: Subject) -> Entry:
+@stage("consistency", version=3, title="consistency: pairs of sounds")
+@one_thread()
+def consistency(run: Run, subject: Subject) -> None:
     """Judge language models by sounds that change within a text, and by those that do not: ``consistency.json``.
 
     It has the accuracy of each text by each model, for each change of `CHANGES`. The voices are the first of the
     built-in corpus.
     """
-    config, embedded, cache = subject.config, subject.embedded, subject.cache
-    texts = config.texts(embedded)
-    pairs, asked = consistency_pairs(texts, voices=min(config.voices, embedded.voices), seed=config.seed)
-    folder = speech_folder(asked, cache, seed=config.seed)
-    inputs = {**subject.inputs(folder), "codes": subject.trained_on}
-    options = {"noise_snr": NOISE_SNR, **subject.untrained}
-    recipe = Recipe(CONSISTENCY.removesuffix(".json"), 2, config=options, inputs=inputs)
-
-    @one_thread()
-    def make(partial: Path) -> None:
-        speak(asked, cache, seed=config.seed)
-        tokenizer = Tokenizer.from_pretrained(subject.tokens.folder, device=str(session.gang.device))
-        rate, channel = tokenizer.config.audio.sample_rate, tokenizer.config.audio.channel
-        models = _models(session, subject)
-        scores: dict[str, dict[JoinedSound, float]] = {name: {} for name in models}
-        sounds = dict.fromkeys(sound for pair in pairs for sound in (pair.right, pair.wrong))
-        with session.terminal.working("encoding", len(sounds), "utterances") as progress:
-            for done, sound in enumerate(sounds, 1):
-                first, second = (read(folder / file, rate, channel=channel).samples for file in sound.files)
-                # The second part begins with a code, whatever is before it: frequencies of codes are at chance.
-                first = np.pad(first, (0, -len(first) % tokenizer.format.samples_per_code))
-                samples = joined_sound(first, second, sound.noises, snr=NOISE_SNR, seed=sound.seed)
-                codes = tokenizer.encode(samples, rate)
-                for name, model in models.items():
-                    scores[name][sound] = mean_log_probability(model, codes)
-                progress.advance_to(done)
-        record: dict[str, object] = {}
-        for change in CHANGES:
-            changed = [(pair.item, pair.right, pair.wrong) for pair in pairs if pair.change == change]
-            found = {name: item_accuracies(each, changed) for name, each in scores.items()}
-            accuracies = {name: shares.tolist() for name, (_, shares) in found.items()}
-            record[change] = {"items": found["gpt"][0], "accuracies": accuracies}
-        about = {"texts": len({*texts}), "voices": len({each.voice for each in asked}), "example": [*texts[0]]}
-        write_json(partial / CONSISTENCY, {**about, "pairs": len(pairs), "tests": record})
-
-    return session.obtain(recipe, f"consistency: {len(pairs)} pairs of sounds", make, files=[CONSISTENCY])
+    config, texts = subject.config, subject.config.texts(subject.embedded)
+    voices = min(config.voices, subject.embedded.voices)
+    pairs, asked = consistency_pairs(texts, voices=voices, seed=config.seed)
+    folder = speak(asked, run.store.root / SYNTHESISED, seed=config.seed)
+    tokenizer = Tokenizer.from_pretrained(subject.tokens.folder, device=str(run.gang.device))
+    rate, channel = tokenizer.config.audio.sample_rate, tokenizer.config.audio.channel
+    models = _models(run, subject)
+    scores: dict[str, dict[JoinedSound, float]] = {name: {} for name in models}
+    sounds = dict.fromkeys(sound for pair in pairs for sound in (pair.right, pair.wrong))
+    with run.terminal.working("encoding", len(sounds), "utterances") as progress:
+        for sound in progress.each(sounds):
+            first, second = (read(folder / file, rate, channel=channel).samples for file in sound.files)
+            # The second part begins with a code, whatever is before it: frequencies of codes are at chance.
+            first = np.pad(first, (0, -len(first) % tokenizer.format.samples_per_code))
+            samples = joined_sound(first, second, sound.noises, snr=NOISE_SNR, seed=sound.seed)
+            codes = tokenizer.encode(samples, rate)
+            for name, model in models.items():
+                scores[name][sound] = mean_log_probability(model, codes)
+    record: dict[str, object] = {}
+    for change in CHANGES:
+        changed = [(pair.item, pair.right, pair.wrong) for pair in pairs if pair.change == change]
+        found = {name: item_accuracies(each, changed) for name, each in scores.items()}
+        accuracies = {name: shares.tolist() for name, (_, shares) in found.items()}
+        record[change] = {"items": found["gpt"][0], "accuracies": accuracies}
+    about = {"texts": len({*texts}), "voices": len({each.voice for each in asked}), "example": [*texts[0]]}
+    write_json(run.folder / CONSISTENCY, {**about, "pairs": len(pairs), "tests": record})
 
 
-def _encode(session: Session, subject: Subject, asked: Sequence[Utterance], *, phones: bool) -> dict[str, Codes]:
-    """Speak and encode utterances; codes by file."""
-    folder = speak(asked, subject.cache, seed=subject.config.seed, phones=phones)
-    tokenizer = Tokenizer.from_pretrained(subject.tokens.folder, device=str(session.gang.device))
-    with session.terminal.working("encoding", len(asked), "utterances") as progress:
+def _encode(run: Run, subject: Subject, folder: Path, asked: Sequence[Utterance]) -> dict[str, Codes]:
+    """Encode utterances; codes by file."""
+    tokenizer = Tokenizer.from_pretrained(subject.tokens.folder, device=str(run.gang.device))
+    with run.terminal.working("encoding", len(asked), "utterances") as progress:
         codes = progress.each(tokenizer.encode_file(folder / each.file) for each in asked)
         return dict(zip([each.file for each in asked], codes, strict=True))
 
 
-def _models(session: Session, subject: Subject) -> Mapping[str, Scorer]:
+def _models(run: Run, subject: Subject) -> Mapping[str, Scorer]:
     """Load or count the models that are compared, by name."""
-    gpt, untrained = subject.gpts(session.gang.device)
+    gpt, untrained = subject.gpts(run.gang.device)
     train, validation = training_codes(*subject.trained_on)
     return dict(zip(MODELS, (gpt, fit_bigram(train, validation), Unigram(train), untrained), strict=True))
 
@@ -191,46 +183,40 @@ BORDER = "#"  # stands for the neighbour of the first and last phone
 Frames = Mapping[str, npt.NDArray[Any]]  # (time, dim) by file; one row for each time step of codes
 
 
-def abx(session: Session, subject: Subject) -> Entry:
+@stage("abx", version=3, title="ABX on phones")
+@one_thread()
+def abx(run: Run, subject: Subject) -> None:
     """Compute the ABX error of each pair of phones and representation: ``abx.json``.
 
     The utterances are those of `spoken_pairs`: the made-up words give phones that stand between the same neighbours.
     There are no pairs if there is one voice, or if codes are so long that few phones have one.
     """
-    config, cache = subject.config, subject.cache
-    asked = config.pairs(subject.embedded).utterances
-    folder = speech_folder(asked, cache, seed=config.seed, phones=True)
-    options = {"zerospeech": other_options(config, "consistency"), **subject.untrained}
-    recipe = Recipe("abx", 2, config=options, inputs=subject.inputs(folder))
-
-    @one_thread()
-    def make(partial: Path) -> None:
-        codes = _encode(session, subject, asked, phones=True)
-        tokenizer = Tokenizer.from_pretrained(subject.tokens.folder).config
-        # A speech model's state has no samples of its own before those of its code.
-        context = 0.0 if tokenizer.speech_layer else tokenizer.audio.left_context / tokenizer.audio.sample_rate
-        voices = {each.file: each.voice for each in asked}
-        places = []  # of the phones
-        for file, spoken in read_phones(folder).items():
-            names = [BORDER, *(name for name, _, _ in spoken), BORDER]
-            for number, (phone, start, end) in enumerate(spoken):
-                steps = token_frames(start, end, codes[file].format.codes_per_second, context=context)
-                places.append((file, phone, (names[number], names[number + 2]), steps))
-        record: dict[str, object] = {"representations": [], "voices": len({*voices.values()})}
-        errors: dict[str, list[float]] = {}
-        for name, frames in _representations(session, subject, folder, codes):
-            found = [
-                Token(phone=phone, context=neighbours, speaker=voices[file], frames=part)
-                for file, phone, neighbours, steps in places
-                if len(part := frames[file][steps])
-            ]
-            each = abx_errors(found, "identical" if name == CODES else "angular")
-            pairs = sorted({(min(pair), max(pair)) for pair in each})
-            errors[name] = [float(np.mean([each[p] for p in (pair, pair[::-1]) if p in each])) for pair in pairs]
-            record |= {"pairs": pairs, "phones": len({phone for pair in pairs for phone in pair}), "tokens": len(found)}
-        write_json(partial / ERRORS, {**record, "representations": list(errors), "errors": errors})
-
-    return session.obtain(recipe, f"ABX on the phones of {len(asked)} utterances", make, files=[ERRORS])
+    asked = subject.pairs.utterances
+    folder = subject.speak(run, asked)
+    codes = _encode(run, subject, folder, asked)
+    tokenizer = Tokenizer.from_pretrained(subject.tokens.folder).config
+    # A speech model's state has no samples of its own before those of its code.
+    context = 0.0 if tokenizer.speech_layer else tokenizer.audio.left_context / tokenizer.audio.sample_rate
+    voices = {each.file: each.voice for each in asked}
+    places = []  # of the phones
+    for file, spoken in read_phones(folder).items():
+        names = [BORDER, *(name for name, _, _ in spoken), BORDER]
+        for number, (phone, start, end) in enumerate(spoken):
+            steps = token_frames(start, end, codes[file].format.codes_per_second, context=context)
+            places.append((file, phone, (names[number], names[number + 2]), steps))
+    record: dict[str, object] = {"representations": [], "voices": len({*voices.values()})}
+    errors: dict[str, list[float]] = {}
+    for name, frames in _representations(run, subject, folder, codes):
+        found = [
+            Token(phone=phone, context=neighbours, speaker=voices[file], frames=part)
+            for file, phone, neighbours, steps in places
+            if len(part := frames[file][steps])
+        ]
+        each = abx_errors(found, "identical" if name == CODES else "angular")
+        pairs = sorted({(min(pair), max(pair)) for pair in each})
+        errors[name] = [float(np.mean([each[p] for p in (pair, pair[::-1]) if p in each])) for pair in pairs]
+        record |= {"pairs": pairs, "phones": len({phone for pair in pairs for phone in pair}), "tokens": len(found)}
+    write_json(run.folder / ERRORS, {**record, "representations": list(errors), "errors": errors})
 
 
 def has_pairs(entry: Entry) -> bool:
@@ -239,20 +225,20 @@ def has_pairs(entry: Entry) -> bool:
 
 
 def _representations(
-    session: Session, subject: Subject, folder: Path, codes: Mapping[str, Codes]
+    run: Run, subject: Subject, folder: Path, codes: Mapping[str, Codes]
 ) -> Iterator[tuple[str, Frames]]:
     """Give each representation by name, one at a time.
 
     These are bottlenecks, the centroids of their codes, the codes themselves, and states of all layers of both GPTs.
     """
-    tokenizer = Tokenizer.from_pretrained(subject.tokens.folder, device=str(session.gang.device))
+    tokenizer = Tokenizer.from_pretrained(subject.tokens.folder, device=str(run.gang.device))
     rate, channel = tokenizer.config.audio.sample_rate, tokenizer.config.audio.channel
     sounds = ((file, read(folder / file, rate, channel=channel).samples) for file in codes)
     yield "bottleneck", {file: quantised_vectors(tokenizer, samples) for file, samples in sounds}
     values = {file: torch.from_numpy(clip.values).to(tokenizer.centroids.device) for file, clip in codes.items()}
     yield "centroids", {file: tokenizer.quantised(own).flatten(1).cpu().numpy() for file, own in values.items()}
     yield CODES, {file: clip.spectral.values for file, clip in codes.items()}
-    gpt, untrained = subject.gpts(session.gang.device)
+    gpt, untrained = subject.gpts(run.gang.device)
     for name, model in (("gpt", gpt), ("random_gpt", untrained)):
         layers = range(1, 1 + gpt.gpt.config.layers)
         states = {file: states_over_time(model, clip, layers).cpu().numpy() for file, clip in codes.items()}

@@ -96,7 +96,7 @@ def test_a_continuation_follows_from_its_clips_name_and_not_from_the_other_clips
     made = []
     for some in (clips, clips[1:]):
         manifest = Clips.from_rows(tmp_path, some)
-        entry = generate_sample_sounds(session, manifest, {name: model}, config, sample_rate=1000)
+        entry = generate_sample_sounds(session, manifest, {name: model}, config, sample_rate=1000, precision="fp32")
         paths = [row["path"] for row in entry.read_rows(SAMPLE_SOUNDS, "clips")]
         rows = [row for row in entry.read_rows(SAMPLE_SOUNDS, "sounds") if row["of"] == name]
         made.append(

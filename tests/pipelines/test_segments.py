@@ -145,7 +145,7 @@ def made_by_all_stages(manifest: Clips, run: Path, place: Path) -> dict[str, dic
     view = ViewsConfig(offsets=True, warps=1, max_speed=0.1, max_formants=0.1, dynamic_ranges=(20, 40), seed=0)
     changed = [each for clip in manifest.of("train") for each in view.of(clip, PATCH.frames)]
     heard = replace(LISTENING, clips=2, judged_clips=2, seconds=0.3)
-    playback = playback_of(session, manifest, tokenizer, vocoder, config=heard)
+    playback = playback_of(manifest, tokenizer, vocoder, config=heard)
     sample = frame_sample(session, manifest, AUDIO, settings)
     coded = codes(session, manifest, tokenizer)
     reading = reading_of(session, manifest)
@@ -160,8 +160,8 @@ def made_by_all_stages(manifest: Clips, run: Path, place: Path) -> dict[str, dic
         filter_banks(session, manifest),
         ast(reading, AstSettings(model=AstConfig(layers=(1,), patches=4))).features(reading, "random_ast"),
         waveforms(session, manifest, AUDIO.sample_rate),
-        listening(playback, None),
-        decode_clips(playback),
+        listening(session, playback),
+        decode_clips(session, playback),
     ]
     return {
         entry.stage: {

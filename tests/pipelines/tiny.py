@@ -12,7 +12,7 @@ from lm.options import VECTORS, GPTConfig, VectorConfig
 from pipelines.chain.corpus import read_corpus
 from pipelines.settings.run import CorpusCommand
 from pipelines.stages.features import ClipReading
-from pipelines.stages.listening import Playback
+from pipelines.stages.listening import Playback, choose_clips
 from pipelines.stages.options import ListeningConfig
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, StoreConfig
@@ -62,7 +62,6 @@ def reading_of(
 
 
 def playback_of(
-    session: Session,
     manifest: Clips,
     tokenizer: Entry,
     vocoder: Entry,
@@ -70,9 +69,8 @@ def playback_of(
     config: ListeningConfig = LISTENING,
 ) -> Playback:
     """What plays the test clips of a manifest."""
-    return Playback(
-        session=session, manifest=manifest, tokenizer=tokenizer, vocoder=vocoder, audio=audio, config=config
-    )
+    clips, device = choose_clips(manifest, config.clips, seed=config.seed), torch.device("cpu")
+    return Playback(clips=clips, tokenizer=tokenizer, vocoder=vocoder, audio=audio, config=config, device=device)
 
 
 def tiny_tokenizer(seed: int, *, mels: int | None = None, frames: int = PATCH.frames) -> Tokenizer:

@@ -54,8 +54,8 @@ def test_the_loudest_stretch_is_played_judged_and_gone_on_from(
     run_folder: Path, own_session: Session, manifest: Clips
 ) -> None:
     parts = parts_of(run_folder, "tokenizer", "vocoder", "lm")
-    playback = playback_of(own_session, manifest, *parts[:2], config=CONFIG)
-    played, judged = listening(playback, parts[2]), decode_clips(playback)
+    playback = playback_of(manifest, *parts[:2], config=CONFIG)
+    played, judged = listening(own_session, playback, parts[2]), decode_clips(own_session, playback)
     rows = played.read_json(LISTENING_RECORD)["clips"]
     places = judged.read_json(CLIPS)["clips"]
     assert isinstance(rows, list)

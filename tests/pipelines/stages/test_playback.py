@@ -3,7 +3,6 @@
 import re
 import sys
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +36,11 @@ def test_a_store_keeps_sounds_of_each_strength_and_number_of_passes_of_the_post_
     run_folder: Path, own_session: Session, manifest: Clips
 ) -> None:
     parts, strengths = parts_of(run_folder), (0.0, 0.5, 1.0, 1.0)
-    for stage in (decode_clips, partial(listening, model=None)):
+    for stage in (decode_clips, listening):
         made = [
             stage(
-                playback_of(
-                    own_session,
-                    manifest,
-                    *parts,
-                    config=replace(LISTENING, postfilter=strength, postfilter_passes=passes),
-                )
+                own_session,
+                playback_of(manifest, *parts, config=replace(LISTENING, postfilter=strength, postfilter_passes=passes)),
             )
             for strength, passes in zip(strengths, (2, 2, 2, 1), strict=True)
         ]
@@ -64,7 +59,7 @@ def test_a_sound_follows_from_its_clips_name_and_not_from_the_other_clips(
     pair = Clips.from_rows(manifest.root, (clip, replace(clip, path="b.wav")))
     parts, config = parts_of(run_folder), replace(LISTENING, clips=2, judged_clips=2, engine="numba")
     together, apart = (
-        decode_clips(playback_of(own_session, each, *parts, config=config))
+        decode_clips(own_session, playback_of(each, *parts, config=config))
         for each in (pair, Clips.from_rows(pair.root, pair.clips[1:]))
     )
     first = {path: number for number, path in enumerate(decoded_paths(together))}
