@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from lm.generation import Sampling
 from lm.judging import Bigram, diversity, fit_bigram, plausibility
 from lm.model import LanguageModel
-from pipelines.stages.options import JudgeName, ListeningConfig
+from pipelines.stages.options import JudgeName, ListeningConfig, SoundJudge
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
@@ -196,8 +196,8 @@ def measure_clips(session: Session, tokenizer: Entry, vocoder: Entry, decoded: E
     The vocoder has the loudness of its training clips. ``config`` says which judges are asked.
     """
     rate = Tokenizer.from_pretrained(tokenizer.folder).format.sample_rate
-    there = {"stoi": True, "pesq": has_pesq(), "pitch": measures_pitch(config, rate)}
-    asked = {name: can for name, can in there.items() if config.asks(name)}
+    there: dict[SoundJudge, bool] = {"stoi": True, "pesq": has_pesq(), "pitch": measures_pitch(config, rate)}
+    asked = {str(name): can for name, can in there.items() if config.asks(name)}
     return _judged(session, tokenizer, vocoder, decoded, asked)
 
 
