@@ -1,8 +1,11 @@
-"""Recordings without labels that the GPT, SimCLR and wav2vec 2.0 are trained on beside the corpus."""
+"""Recordings without labels that networks are trained on beside the corpus, and models that a run begins with.
+
+Both may hold sound of the test clips, which the notices of the report say.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain
+from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 from pipelines.chain.corpus import MANIFEST, Found, find_corpus, read_corpus, seen_of
@@ -41,22 +44,17 @@ def find_sources(settings: RunSettings, terminal: Terminal) -> dict[str, Found]:
 
     The corpus itself and folders without recordings are refused before any recording is decoded.
     """
-    own, sources = settings.corpus, settings.unlabelled or ()
-    for source in sources:
+    own, found = settings.corpus, dict[str, Found]()
+    for source in settings.unlabelled or ():
+        config = CorpusConfig(root=EMBEDDED, inspection=own.inspection, split=UNDIVIDED)  # its words are never cut
         if source == EMBEDDED_SOURCE:
             if own.root == EMBEDDED:
                 problem = "unlabelled=embedded adds the built-in corpus, which this run is on already"
                 raise InputError(f"{problem}; leave it out")
-            continue
-        folder = require_folder(source, option="unlabelled")
-        if own.root and own.table is None and folder.resolve() == expand_home(own.root, "corpus.root").resolve():
-            raise InputError(f"unlabelled={source} is the folder of the corpus; name other recordings")
-    if settings.unlabelled_hours == 0:
-        return {}
-    found = {}
-    for source in sources:  # folders have the corpus's lengths and silence; embedded words are never cut
-        config = CorpusConfig(root=EMBEDDED, inspection=own.inspection, split=UNDIVIDED)
-        if source != EMBEDDED_SOURCE:
+        else:
+            folder = require_folder(source, option="unlabelled")
+            if own.root and own.table is None and folder.resolve() == expand_home(own.root, "corpus.root").resolve():
+                raise InputError(f"unlabelled={source} is the folder of the corpus; name other recordings")
             config = replace(
                 config,
                 root=source,
@@ -66,7 +64,8 @@ def find_sources(settings: RunSettings, terminal: Terminal) -> dict[str, Found]:
                 segment_overlap_seconds=own.segment_overlap_seconds,
                 segment_silence_dbfs=own.segment_silence_dbfs,
             )
-        found[source] = find_corpus(config, settings, require=None, terminal=terminal, option="unlabelled")
+        if settings.unlabelled_hours != 0:
+            found[source] = find_corpus(config, settings, require=None, terminal=terminal, option="unlabelled")
     return found
 
 
@@ -101,34 +100,70 @@ def read_unlabelled(
         )
         rejected += [replace(each, path=f"{source}/{each.path}") for each in read.rejected]
         if source != EMBEDDED_SOURCE and held_out:  # groups are known as far as names fit the pattern of the corpus
-            named_groups = groups_in_names(read.clips, settings.corpus.pattern)
-            kept = read.where(each not in held_out for each in named_groups)
-            every = "all of its recordings are of groups that are held out in this run"
-            read = _left(source, read, kept, terminal, why="their groups are held out in this run", every=every)
+            groups = groups_in_names(read.clips, settings.corpus.pattern)
+            others = read.where(each not in held_out for each in groups)
+            read = _kept(source, read, others, "their groups are held out in this run", terminal)
         why = "the corpus or an earlier folder has the same sound"
-        every = "the corpus or an earlier folder has all of its files as well"
-        own = _left(source, read, without_copies(read, known), terminal, why=why, every=every)
+        own = _kept(source, read, without_copies(read, known), why, terminal)
         found.append(own.with_columns(label=None, split="train"))
         known |= {each for clip in own.clips for each in clip.hashes}
     if not gang.rank:
         write_rejected(rejected, folder / REJECTED_UNLABELLED)
-    if settings.unlabelled_hours is not None:
-        with within("", hours="unlabelled_hours"):
-            first = first_hours(found, settings.unlabelled_hours)
-        chosen = [each for each in first if each.clips]
-        hours, held = (sum(each.seconds for each in group) / SECONDS_PER_HOUR for group in (chosen, found))
-        clips = counted(sum(len(each.clips) for each in chosen), "clip")
-        terminal.say(f"corpus    of the unlabelled recordings {hours:.3g} of {held:.3g} hours, {clips} are used")
-        found = chosen
-    return tuple(found)
+    if settings.unlabelled_hours is None:
+        return tuple(found)
+    with within("", hours="unlabelled_hours"):
+        chosen = [each for each in first_hours(found, settings.unlabelled_hours) if each.clips]
+    hours, held = (sum(each.seconds for each in group) / SECONDS_PER_HOUR for group in (chosen, found))
+    clips = counted(sum(len(each.clips) for each in chosen), "clip")
+    terminal.say(f"corpus    of the unlabelled recordings {hours:.3g} of {held:.3g} hours, {clips} are used")
+    return tuple(chosen)
+
+
+def _kept(source: str, before: Clips, after: Clips, why: str, terminal: Terminal) -> Clips:
+    """Say how many clips are left out and why, and refuse to keep none."""
+    if left_out := len(before.clips) - len(after.clips):
+        clips = f"{left_out:,} of {counted(len(before.clips), 'clip')}"
+        terminal.say(f"corpus    {before.name}: {clips} left out, because {why}")
+    if not after.clips:
+        raise InputError(f"unlabelled={source}: all of its recordings are left out, because {why}; name others")
+    return after
+
+
+def _held_out_groups(corpus: Clips, settings: RunSettings) -> frozenset[str]:
+    """Return the groups of the corpus that are not trained on: in folds all, because each is held out once."""
+    own = settings.corpus.split
+    if own.shared_groups or own.by == "index":  # the run does not test other groups
+        return frozenset()
+    clips = [clip for clip in corpus.clips if settings.compare.folds or clip.split != "train"]
+    return frozenset(clip.group for clip in clips if clip.group is not None)
+
+
+def notices_of_unlabelled(manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings) -> Iterator[str]:
+    """Say for the report how much sound pre-training has beside the corpus, and which groups may be in it."""
+    learners = {
+        "the GPT": settings.trains_lm,
+        "SimCLR": settings.probes("simclr"),
+        "wav2vec 2.0": settings.pretrains_wav2vec2,
+    }
+    trained = [name for name, learns in learners.items() if learns]
+    if not unlabelled or not trained:
+        return
+    clips = counted(sum(len(each.clips) for each in unlabelled), "other clip")
+    hours = sum(each.seconds for each in unlabelled) / SECONDS_PER_HOUR
+    were, names = "were" if len(trained) > 1 else "was", listed(trained)
+    yield f"{names[0].upper()}{names[1:]} {were} also trained on {clips} without labels ({hours:.3g} hours)"
+    own = [each for each in unlabelled if each.root.parent != settings.store.root / SYNTHESISED]
+    unknown = sum(groups_in_names(each.clips, settings.corpus.pattern).count(None) for each in own)
+    if unknown and _held_out_groups(manifest, settings):
+        yield (
+            f"The names of {counted(unknown, 'unlabelled clip')} give no group, so a held-out group may be among "
+            "them: name the files so that corpus.pattern finds {group} in them, and its clips are left out"
+        )
 
 
 def write_unlabelled(unlabelled: Sequence[Clips], folder: Path) -> None:
     """List the clips in the folder of a finished run; a run without any has no list."""
-    (folder / UNLABELLED).unlink(missing_ok=True)
-    if unlabelled:
-        clips = chain.from_iterable(each.clips for each in unlabelled)
-        write_manifest(Clips.from_rows(unlabelled[0].root, clips), folder / UNLABELLED)
+    _write_list(folder / UNLABELLED, [clip for each in unlabelled for clip in each.clips])
 
 
 def write_started(settings: RunSettings, root: Path, folder: Path) -> None:
@@ -137,16 +172,17 @@ def write_started(settings: RunSettings, root: Path, folder: Path) -> None:
     ``root`` is the folder of the corpus. A run that began with nothing, or with models of unknown recordings, has no
     list.
     """
-    (folder / STARTED).unlink(missing_ok=True)
-    owners = dict.fromkeys(start.owner for start in _starts(settings) if start.is_run)
-    heard = [
-        clip
-        for owner in owners
-        for clip in (*read_manifest(owner / MANIFEST, root).of("train"), *unlabelled_of_run(owner, root))
-    ]
-    if heard:
-        clips = {(clip.path, clip.sha256, clip.part): clip for clip in heard}
-        write_manifest(Clips.from_rows(root, clips.values()), folder / STARTED)
+    heard = dict[tuple[object, ...], Clip]()
+    for owner in dict.fromkeys(owner for _, _, owner, _ in _starts(settings) if _is_run(owner)):
+        for clip in (*read_manifest(owner / MANIFEST, root).of("train"), *unlabelled_of_run(owner, root)):
+            heard[clip.path, clip.sha256, clip.part] = clip
+    _write_list(folder / STARTED, [*heard.values()])
+
+
+def _write_list(file: Path, clips: Sequence[Clip]) -> None:
+    file.unlink(missing_ok=True)  # of an earlier run
+    if clips:
+        write_manifest(Clips.from_rows(file.parent, clips), file)
 
 
 def unlabelled_of_run(folder: Path, root: Path) -> tuple[Clip, ...]:
@@ -164,21 +200,34 @@ def notices_of_starts(manifest: Clips, settings: RunSettings, folder: Path) -> I
     Raises:
         InputError: they lie in the ``folder`` of this run, which would replace them.
     """
-    for start in _starts(settings):
-        if start.owner.resolve() == folder.resolve():
-            raise InputError(
-                f"{start.option}={start.given} is in the folder of this run, which would replace it; name another run"
-            )
-        yield start.notice
-        if start.is_run:
-            yield from _overlaps(manifest, settings, start.owner, start.readers)
+    for option, start, owner, readers in _starts(settings):
+        if owner.resolve() == folder.resolve():
+            problem = f"{option}={start} is in the folder of this run, which would replace it"
+            raise InputError(f"{problem}; name another run")
+        if option == TOKENS:
+            yield f"The tokenizer is that of {start}, used as it is ({TOKENS})"
+        elif option == LM:
+            weights = f"the weights of {start} ({LM}), with the SHA-256 {gpt_hash(start)[:16]}"
+            yield f"The training of the language model began with {weights}"
+        if _is_run(owner):
+            yield from _overlaps(manifest, settings, owner, readers)
         else:
             yield (
-                f"no {MANIFEST} beside {start.option}={start.given} lists the recordings that it was trained on: "
-                "figures on test clips mean nothing if these are among them"
+                f"no {MANIFEST} beside {option}={start} lists the recordings that it was trained on: figures on test "
+                "clips mean nothing if these are among them"
             )
-    if (voice := settings.vocoder.start) is None or is_shipped(voice):
-        yield from voice_notices(settings)
+    yield from voice_notices(settings)
+
+
+def _starts(settings: RunSettings) -> Iterator[tuple[str, str, Path, str]]:
+    """Give each model of another run that this one begins with.
+
+    These are its option and value, the folder of the run that made it, and its name in the plural for `_overlaps`.
+    """
+    for option, kind in ((TOKENS, TOKENIZER), (LM, LANGUAGE_MODEL), (VOICE, VOCODER)):
+        start = attrgetter(option)(settings)
+        if start is not None and not is_shipped(start):
+            yield option, start, run_of_start(start, kind, option=option), f"its {kind.name}'s weights"
 
 
 def voice_notices(settings: RunSettings) -> tuple[str, ...]:
@@ -200,50 +249,6 @@ def voice_notices(settings: RunSettings) -> tuple[str, ...]:
     return (notice,)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Start:
-    """A model that a run begins with."""
-
-    option: str
-    given: str  # the value of the option
-    owner: Path  # folder of the run that made the model
-    readers: str  # in the plural, for `overlap_notices`
-    notice: str
-
-    @property
-    def is_run(self) -> bool:
-        """Whether a list of the recordings is there."""
-        return (self.owner / RESULTS).is_file() and (self.owner / MANIFEST).is_file()
-
-
-def _starts(settings: RunSettings) -> Iterator[_Start]:
-    """Give each model that a run begins with."""
-    if (start := settings.tokenizer.start) is not None:
-        owner = run_of_start(start, TOKENIZER, option=TOKENS)
-        notice = f"The tokenizer is that of {start}, used as it is ({TOKENS})"
-        yield _Start(option=TOKENS, given=start, owner=owner, readers="its tokenizer's weights", notice=notice)
-    if (start := settings.lm.start) is not None:
-        owner = run_of_start(start, LANGUAGE_MODEL, option=LM)
-        weights = f"the weights of {start} ({LM}), with the SHA-256 {gpt_hash(start)[:16]}"
-        notice = f"The training of the language model began with {weights}"
-        yield _Start(option=LM, given=start, owner=owner, readers="its language model's weights", notice=notice)
-    if (start := settings.vocoder.start) is not None and not is_shipped(start):
-        owner, (notice, *_) = run_of_start(start, VOCODER, option=VOICE), voice_notices(settings)
-        yield _Start(option=VOICE, given=start, owner=owner, readers="its vocoder's weights", notice=notice)
-
-
-def _overlaps(manifest: Clips, settings: RunSettings, owner: Path, readers: str) -> Iterator[str]:
-    """Give notices about clips of the run in the folder ``owner`` among the test clips, of all folds if there are any.
-
-    ``readers`` names, in the plural, the models of that run that are used.
-    """
-    trained, unlabelled = read_manifest(owner / MANIFEST, manifest.root), unlabelled_of_run(owner, manifest.root)
-    if settings.compare.folds:
-        manifest = manifest.with_columns(split="test")
-    found = overlap_notices(manifest, trained, owner=owner, readers=readers, unlabelled=unlabelled)
-    yield from (named(each, "corpus") for each in found)
-
-
 def notices_of_weights(manifest: Clips, settings: RunSettings) -> Iterator[str]:
     """Give notices for the report about what the weights of a speech model have learned.
 
@@ -255,9 +260,23 @@ def notices_of_weights(manifest: Clips, settings: RunSettings) -> Iterator[str]:
     folder = Path(settings.wav2vec2.weights).expanduser()
     if learned_labels(folder):
         yield f"the weights of wav2vec2.weights={folder} learned labels, so their layers are not self-supervised"
-    owner = folder.parent
-    if (owner / RESULTS).is_file() and (owner / MANIFEST).is_file():  # a run made them
-        yield from _overlaps(manifest, settings, owner, "the weights of wav2vec 2.0")
+    if _is_run(folder.parent):
+        yield from _overlaps(manifest, settings, folder.parent, "the weights of wav2vec 2.0")
+
+
+def _is_run(owner: Path) -> bool:
+    return (owner / RESULTS).is_file() and (owner / MANIFEST).is_file()
+
+
+def _overlaps(manifest: Clips, settings: RunSettings, owner: Path, readers: str) -> Iterator[str]:
+    """Give notices about clips of the run in the folder ``owner`` among the test clips, of all folds if there are any.
+
+    ``readers`` names, in the plural, the models of that run that are used.
+    """
+    trained, unlabelled = read_manifest(owner / MANIFEST, manifest.root), unlabelled_of_run(owner, manifest.root)
+    tested = manifest.with_columns(split="test") if settings.compare.folds else manifest
+    found = overlap_notices(tested, trained, owner=owner, readers=readers, unlabelled=unlabelled)
+    yield from (named(each, "corpus") for each in found)
 
 
 def shared_paths(settings: RunSettings, unlabelled: Sequence[Clips]) -> tuple[Path, ...]:
@@ -265,46 +284,3 @@ def shared_paths(settings: RunSettings, unlabelled: Sequence[Clips]) -> tuple[Pa
     weights = [folder for folder in (settings.wav2vec2.weights, settings.ast.model.weights) if folder is not None]
     recordings = [path for each in unlabelled for path in seen_of(each)]
     return *recordings, *(Path(folder).expanduser() for folder in weights)
-
-
-def notices_of_unlabelled(manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings) -> Iterator[str]:
-    """Say for the report how much sound pre-training has beside the corpus, and which groups may be in it."""
-    learners = {
-        "the GPT": settings.trains_lm,
-        "SimCLR": settings.probes("simclr"),
-        "wav2vec 2.0": settings.pretrains_wav2vec2,
-    }
-    trained = [name for name, learns in learners.items() if learns]
-    if not unlabelled or not trained:
-        return
-    clips = counted(sum(len(each.clips) for each in unlabelled), "other clip")
-    hours = sum(each.seconds for each in unlabelled) / SECONDS_PER_HOUR
-    were = "were" if len(trained) > 1 else "was"
-    names = listed(trained)
-    yield f"{names[0].upper()}{names[1:]} {were} also trained on {clips} without labels ({hours:.3g} hours)"
-    own = [each for each in unlabelled if each.root.parent != settings.store.root / SYNTHESISED]
-    unknown = sum(groups_in_names(each.clips, settings.corpus.pattern).count(None) for each in own)
-    if unknown and _held_out_groups(manifest, settings):
-        yield (
-            f"The names of {counted(unknown, 'unlabelled clip')} give no group, so a held-out group may be among "
-            "them: name the files so that corpus.pattern finds {group} in them, and its clips are left out"
-        )
-
-
-def _held_out_groups(corpus: Clips, settings: RunSettings) -> frozenset[str]:
-    """Return the groups of the corpus that are not trained on: in folds all, because each is held out once."""
-    own = settings.corpus.split
-    if own.shared_groups or own.by == "index":  # the run does not test other groups
-        return frozenset()
-    clips = [clip for clip in corpus.clips if settings.compare.folds or clip.split != "train"]
-    return frozenset(clip.group for clip in clips if clip.group is not None)
-
-
-def _left(source: str, read: Clips, kept: Clips, terminal: Terminal, *, why: str, every: str) -> Clips:
-    """Return what is ``kept`` of a source; print how many clips are left out and ``why``, and refuse to keep none."""
-    if left_out := len(read.clips) - len(kept.clips):
-        clips = f"{left_out:,} of {counted(len(read.clips), 'clip')}"
-        terminal.say(f"corpus    {read.name}: {clips} left out, because {why}")
-    if not kept.clips:
-        raise InputError(f"unlabelled={source}: {every}; name others")
-    return kept

@@ -351,7 +351,7 @@ def test_a_run_has_a_voice_without_training(rate: int, store: Path, tmp_path: Pa
     sha256 = saved_vocoder(str(SHIPPED / f"{rate}")).weights_sha256
     made = tmp_path / "run"
     entry = json.loads((made / "vocoder/entry.json").read_text())
-    assert entry["inputs"]["vocoder.start"] == sha256
+    assert entry["config"]["start"] == sha256
     assert str(SHIPPED) not in json.dumps(entry)
     vocoder = Vocoder.from_pretrained(made / "vocoder")
     assert (vocoder.began_at, vocoder.steps) == (sha256, 0)
