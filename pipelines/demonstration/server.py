@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.demo import HOST, DemoConfig, free_port
-from pipelines.pages.sounds import TITLES, clip_sounds, sound_path
+from pipelines.pages.sounds import clip_name, clip_sounds, listened_clips, sound_path
 from pipelines.results.run_record import read_results
 from pipelines.store.run_folder import run_of
-from vocoder.kinds import ORIGINAL
 from wordless.base.errors import InputError
 from wordless.base.machine import choose_device
 from wordless.base.text import escape
@@ -112,8 +111,8 @@ def is_local(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 def examples_of(folder: Path) -> list[tuple[str, Path]]:
     """List names and files of the first test recordings of a run; none if it has no sounds."""
     try:
-        clips = clip_sounds(read_results(folder))[:6]
-        found = [(clip.name, sound) for clip in clips for sound in clip.sounds if sound.title == TITLES[ORIGINAL]]
-        return [(name, sound_path(folder, sound)) for name, sound in found]
+        results = read_results(folder)
+        clips = enumerate(listened_clips(results)[:6])
+        return [(clip_name(clip), sound_path(folder, clip_sounds(results, number)[0])) for number, clip in clips]
     except InputError:  # a run of another version, or one whose sounds were deleted: the page works without examples
         return []

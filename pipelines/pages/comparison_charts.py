@@ -57,32 +57,32 @@ MAX_WRITTEN, MAX_NAMED = 40, 60  # classes whose fields hold numbers, and whose 
 LINES = ((WHITE, "-"), ("#ff9e4a", "--"), ("#7fd7ff", ":"))  # colours and dashes of the lines over an image
 
 
-def comparison_charts(comparison: Comparison) -> Iterator[tuple[str, Chart]]:
+def comparison_charts(comparison: Comparison) -> Iterator[Chart]:
     """Draw all methods and, where the record has them, layers, few labels, noise, groups and confusions."""
-    yield "comparison", _methods(comparison)
+    yield _methods(comparison)
     layers = {of: comparison.layers(of) for of in comparison.methods}
     names = [of for of, found in layers.items() if len(found) > 1 and any(map(NUMBER.search, found))]
     if names := sorted(names, key=lambda of: of != GPT)[:MAX_PANELS]:
-        yield "layers", _layers({of: layers[of] for of in names}, full_name(comparison.metric))
+        yield _layers({of: layers[of] for of in names}, full_name(comparison.metric))
     curves, title = comparison.along("share"), f"test {full_name(comparison.metric)}"
     if any(len(curves[of]) > 1 for of in shown_in("learning curves", curves)):
         rows = {of: {row.labels or 0.0: row for row in curves[of]} for of in curves}
         ticks = {clips: _labels(clips, row.share or 0.0) for each in rows.values() for clips, row in each.items()}
         across = "labelled training clips, and their share"
-        yield "learning", _curves("learning", "Test values by number of labels", rows, title, across, ticks)
+        yield _curves("learning", "Test values by number of labels", rows, title, across, ticks)
     if noisy := comparison.along("noise_snr"):
         found = {of: comparison.under_noise(of) for of in noisy}
         ticks = {float(place): noise_label(snr) for each in found.values() for place, snr in enumerate(each)}
         rows = {of: dict(zip(ticks, each.values(), strict=False)) for of, each in found.items()}
-        yield "noise", _curves("noise", "Test values under noise", rows, title, "signal-to-noise ratio", ticks)
+        yield _curves("noise", "Test values under noise", rows, title, "signal-to-noise ratio", ticks)
     groups = comparison.along("group")
     by_method = {of: comparison.means(of, "group") for of in shown_in("groups", groups)}
     if 1 < len({group for values in by_method.values() for group in values}) <= MAX_GROUPS:
-        yield "groups", _groups(by_method, title)
+        yield _groups(by_method, title)
     for of in comparison.known_references[:1]:
         counts = comparison.confusion.get(of)
         if counts and len(counts) <= MAX_CLASSES:
-            yield "confusion", confusion_chart(of, comparison.classes, counts)
+            yield confusion_chart(of, comparison.classes, counts)
 
 
 def line_look(of: str) -> Look:

@@ -14,16 +14,16 @@ from matplotlib.mlab import specgram
 from pipelines.pages.charts import Chart, Picture, code_picture, log_mel_pictures, spectrogram_chart
 from pipelines.pages.phrasing import draw, full_name, heading
 from pipelines.results.run_record import (
-    CODE_SOUNDS,
+    PICTURES,
     RESULTS,
     SAMPLE_SOUNDS,
     Pictures,
     Results,
     Section,
-    is_cut,
+    count_codes,
     read_arrays,
 )
-from vocoder.kinds import KINDS, ORIGINAL, WAVENET
+from vocoder.kinds import JUDGED_KINDS, KINDS, ORIGINAL, WAVENET
 from wordless.audio.decoding import Recording
 from wordless.audio.levels import equally_loud
 from wordless.audio.reading import Channel, read_blocks
@@ -47,6 +47,8 @@ MAX_COLUMNS = 220  # of a spectrogram; more would not be seen at this width and 
 WINDOW_SECONDS = 0.032  # resolves the harmonics of a voice, which mel bands blur
 RANGE_DB = 70.0  # below the loudest point
 MAX_FRAMES = 400  # of a reconstruction
+MAX_PICTURES = 6  # clips
+RECONSTRUCTION_HEIGHT = 330  # CSS pixels
 RECONSTRUCTED = {"original": "original", "autoencoder": "before quantisation", "codebook": "through the codebook"}
 
 
@@ -55,29 +57,13 @@ class Sound:
     """A sound of a run."""
 
     title: str
-    file: str  # in its folder
-    folder: str = LISTENING  # of the run
+    place: str  # folder of the run and file: listening/0_original.wav
     figures: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def place(self) -> str:
-        return f"{self.folder}/{self.file}"
 
     @property
     def mostly_silent(self) -> bool:
         """Whether most of the new part of a generated sound is silent."""
         return self.figures.get("silence", 0.0) > MOSTLY_SILENT
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClipSounds:
-    """The sounds of one clip."""
-
-    name: str
-    path: str = ""
-    place: str | None = None  # where in the clip its excerpt begins; None: the whole clip is played
-    sounds: list[Sound]  # of the clip itself
-    continuations: list[Sound] = field(default_factory=list)
 
 
 class Room:
@@ -98,21 +84,19 @@ def clip_name(clip: Section) -> str:
     return " · ".join(part for part in (clip["label"], clip["group"]) if part) or clip["path"]
 
 
-def clip_sounds(results: Results) -> list[ClipSounds]:
-    """List the clips of a run with their sounds, and what the language model continued from them."""
+def listened_clips(results: Results) -> list[Section]:
+    """List the clips of a run that one can listen to."""
+    clips: list[Section] = results.get("listening", {}).get("clips", [])
+    return clips
+
+
+def clip_sounds(results: Results, number: int) -> list[Sound]:
+    """List the sounds of a clip in the order of the page."""
+    sounds = listened_clips(results)[number]["sounds"]
     return [
-        ClipSounds(
-            name=clip_name(clip),
-            path=clip["path"],
-            place=f"from {clip['start']:.2f} s of {clip['clip_seconds']:.1f} s" if is_cut(clip) else None,
-            sounds=[
-                Sound(title=title, file=f"{number}_{kind}.wav", figures=clip["sounds"][kind])
-                for kind, title in TITLES.items()
-                if kind in clip["sounds"]
-            ],
-            continuations=said_sounds(results, number),
-        )
-        for number, clip in enumerate(results.get("listening", {}).get("clips", []))
+        Sound(title=title, place=f"{LISTENING}/{number}_{kind}.wav", figures=sounds[kind])
+        for kind, title in TITLES.items()
+        if kind in sounds
     ]
 
 
@@ -120,24 +104,35 @@ def said_sounds(results: Results, clip: int | None) -> list[Sound]:
     """List the sounds of the language model that begin with a clip, or those without a prompt."""
     begin = "No prompt" if clip is None else "Continuation"
     return [
-        Sound(title=f"{begin}, temperature {row['temperature']:g}", file=row["file"], figures=row["figures"])
+        Sound(
+            title=f"{begin}, temperature {row['temperature']:g}",
+            place=f"{LISTENING}/{row['file']}",
+            figures=row["figures"],
+        )
         for row in results.get("listening", {}).get("said", [])
         if row["clip"] == clip
     ]
 
 
-def sample_sounds(results: Results) -> list[ClipSounds]:
-    """List the sounds of language models of samples: those of each prompt, then those that begin in silence."""
-    found, record = [], results.get("next_sample", {"clips": [], "sounds": []})
-    clips = [(number, clip_name(clip), clip["path"]) for number, clip in enumerate(record["clips"])]
-    for clip, name, path in [*clips, (None, "Without a prompt", "")]:
-        sounds = [
-            Sound(title=heading(row["of"]), file=row["file"], folder=SAMPLE_SOUNDS, figures=row["figures"])
-            for row in record["sounds"]
-            if row["clip"] == clip
-        ]
-        found += [ClipSounds(name=name, path=path, sounds=sounds)] if sounds else []
-    return found
+def sample_sounds(results: Results, clip: int | None) -> list[Sound]:
+    """List the sounds of language models of samples that begin with a clip, or those that begin in silence."""
+    return [
+        Sound(title=heading(row["of"]), place=f"{SAMPLE_SOUNDS}/{row['file']}", figures=row["figures"])
+        for row in results["next_sample"]["sounds"]
+        if row["clip"] == clip
+    ]
+
+
+def rate_sounds(results: Results, number: int) -> tuple[list[Sound], list[Sound]]:
+    """List the sounds of a clip with codes of several rates, and its continuations."""
+    record, begin = results["rates"], f"{RATES}/{number}_"
+    sounds = [Sound(title="Original", place=f"{begin}original.wav")]
+    for n, frames in enumerate(record["frames"], 1):
+        sounds.append(Sound(title=f"Rate {n}: {frames} frames per code", place=f"{begin}rate_{n}.wav"))
+    said = [row for row in record["said"] if row["clip"] == number]
+    prompts = [{"prompt_seconds": row["prompt_seconds"]} for row in said]
+    places = [(full_name(row["of"]), f"{RATES}/{row['file']}") for row in said]
+    return sounds, [Sound(title=of, place=at, figures=f) for (of, at), f in zip(places, prompts, strict=True)]
 
 
 def embedded_waveform(waveform: Waveform) -> str:
@@ -158,8 +153,8 @@ def sound_path(folder: Path, sound: Sound) -> Path:
         InputError: the name leads out of the folder of sounds, or the file is missing or is no WAV file.
     """
     path, again = folder / sound.place, "repeat the run's command: it writes it again"
-    if Path(sound.file).name != sound.file:
-        raise InputError(f"{folder / RESULTS} names the sound {shortened(sound.file)}, which is no file name; {again}")
+    if sound.place.count("/") != 1:
+        raise InputError(f"{folder / RESULTS} names the sound {shortened(sound.place)}, which is no file name; {again}")
     if not path.is_file():
         raise InputError(f"{path} is missing, but {RESULTS} names it; {again}")
     with open_regular(path) as descriptor:
@@ -169,26 +164,65 @@ def sound_path(folder: Path, sound: Sound) -> Path:
     return path
 
 
-def headline(
-    folder: Path, clips: Sequence[ClipSounds], pictures: Pictures, *, largest: int | None
-) -> tuple[list[tuple[Sound, str]], Chart | None]:
-    """Make the players at the top of a report, with their data URIs, and a picture of their sounds, equally loud.
+def headline(folder: Path, results: Results) -> list[tuple[Sound, str]]:
+    """Make the players at the top of a report, with their data URIs, equally loud; none of a run without sounds.
 
     They are a recording, its codes as sound, and a continuation: the first ones of the run, so they are not chosen by
-    how good they sound. A run without sounds has none.
+    how good they sound.
     """
-    if not clips:
-        return [], None
-    files = [f"0_{kind}.wav" for kind in (ORIGINAL, WAVENET.key)]
-    sounds = [sound for file in files for sound in clips[0].sounds if sound.file == file] + clips[0].continuations[:1]
-    read = [soundfile.read(sound_path(folder, sound), dtype="float32") for sound in sounds]
-    codes, strip = pictures.get("0:codes"), None
-    if codes is not None and largest is not None:
-        seconds = len(read[0][0]) / read[0][1]  # as long as the sound that the codes were encoded from
-        strip = code_picture(codes, seconds=seconds, largest=largest, height=0.1 + 0.1 * codes.shape[1])
+    sounds = _first_sounds(results)
+    read = (soundfile.read(sound_path(folder, sound), dtype="float32") for sound in sounds)
     waveforms = equally_loud([Waveform(samples=samples, sample_rate=rate) for samples, rate in read])
-    players = [(sound, embedded_waveform(waveform)) for sound, waveform in zip(sounds, waveforms, strict=True)]
-    return players, sound_spectrograms(folder, sounds, name="headline-0", title=clips[0].name, below_first=strip)
+    return [(sound, embedded_waveform(waveform)) for sound, waveform in zip(sounds, waveforms, strict=True)]
+
+
+def _first_sounds(results: Results) -> list[Sound]:
+    if not listened_clips(results):
+        return []
+    places = [f"{LISTENING}/0_{kind}.wav" for kind in (ORIGINAL, WAVENET.key)]
+    sounds = {sound.place: sound for sound in clip_sounds(results, 0)}
+    return [*(sounds[place] for place in places if place in sounds), *said_sounds(results, 0)[:1]]
+
+
+def sound_charts(folder: Path, results: Results) -> Iterator[Chart]:
+    """Draw all spectrograms of a report.
+
+    Raises:
+        InputError: a sound or the pictures are missing or broken.
+    """
+    pictures, size = read_arrays(folder / PICTURES), count_codes(results)
+    for number, clip in enumerate(listened_clips(results)[:MAX_PICTURES]):
+        name, codes, sounds = clip_name(clip), pictures.get(f"{number}:codes"), clip_sounds(results, number)
+        if codes is not None:
+            largest = (size or int(codes.max(initial=0)) + 1) - 1
+            seconds = soundfile.info(sound_path(folder, sounds[0])).duration
+            images = reconstruction(number, pictures, seconds=seconds, largest=largest)
+            title = f"Log-mel spectrograms and codes of {name}"
+            yield spectrogram_chart(images, name=f"reconstruction-{number}", title=title, height=RECONSTRUCTION_HEIGHT)
+        if number == 0:
+            strip = None
+            if codes is not None and size is not None:
+                strip = code_picture(codes, seconds=seconds, largest=size - 1, height=0.1 + 0.1 * codes.shape[1])
+            yield sound_spectrograms(folder, _first_sounds(results), name="headline-0", title=name, below_first=strip)
+        judged = {f"{LISTENING}/{number}_{kind}.wav" for kind in JUDGED_KINDS}
+        shown = [*(sound for sound in sounds if sound.place in judged), *said_sounds(results, number)[-1:]]
+        yield sound_spectrograms(folder, shown, name=f"sounds-{number}", title=name)
+    names = [clip_name(clip) for clip in results.get("next_sample", {}).get("clips", [])]
+    for number, name in enumerate([*names, "Without a prompt"] if "next_sample" in results else []):
+        if sounds := sample_sounds(results, number if number < len(names) else None):
+            yield sound_spectrograms(folder, sounds, name=f"samples-{number}", title=name)
+    found = read_arrays(folder / RATES / "pictures.safetensors")
+    for number, name in enumerate(results.get("rates", {}).get("clips", [])):
+        frames = enumerate(results["rates"]["frames"], 1)
+        titles = {"original": "original"} | {f"rate_{n}": f"codes of {count} frames" for n, count in frames}
+        rows = {title: found[f"{number}:{key}"] for key, title in titles.items() if f"{number}:{key}" in found}
+        sounds, continued = rate_sounds(results, number)
+        seconds = soundfile.info(sound_path(folder, sounds[0])).duration
+        images, title = log_mel_pictures(rows, seconds=seconds, height=1.0), f"Codes of {name} at each rate"
+        yield spectrogram_chart(images, name=f"rates-{number}", title=title, height=60 + 75 * len(images))
+        first = {sound.title: sound for sound in reversed(continued)}  # of each model
+        models, title = [sound for sound in continued if sound is first[sound.title]], f"continuations of {name}"
+        yield sound_spectrograms(folder, models, name=f"continued-{number}", title=title, most=MAX_RATE_SECONDS)
 
 
 def sound_spectrograms(
@@ -251,48 +285,6 @@ def reconstruction(number: int, pictures: Pictures, *, seconds: float, largest: 
     rows = {title: pictures[f"{number}:{kind}"][:frames] for kind, title in RECONSTRUCTED.items()}
     strip = code_picture(shown, seconds=seconds, largest=largest, height=0.5 + 0.5 * codes.shape[1])
     return [*log_mel_pictures(rows, seconds=seconds, height=4.0), strip]
-
-
-def code_sounds(results: Results) -> list[tuple[Section, list[Sound]]]:
-    """List the codes that have sounds, the most frequent first, each with its sounds by clip."""
-    record: Section = results.get("codes", {"codes": [], "shown": []})
-    return [
-        (row, [Sound(title=each["clip"], file=each["file"], folder=CODE_SOUNDS) for each in row["nearest"]])
-        for row in sorted(record["codes"], key=lambda row: -row["share"])
-        if row["code"] in record["shown"]
-    ]
-
-
-def rate_clips(folder: Path, results: Results) -> Iterator[tuple[ClipSounds, Chart, Chart]]:
-    """Give the clips that a run with codes of several rates continued and shows.
-
-    Each has its sounds, spectrograms of the codes of each rate, and spectrograms of the first continuation by each
-    model.
-
-    Raises:
-        InputError: a sound or the pictures are missing or broken.
-    """
-    record: Section = results.get("rates", {"clips": []})
-    found = read_arrays(folder / RATES / "pictures.safetensors")
-    for number, name in enumerate(record["clips"]):
-        rates = {f"rate_{n}": f"{frames} frames" for n, frames in enumerate(record["frames"], 1)}
-        titles = {"original": "Original"} | {key: f"{heading(key)}: {each} per code" for key, each in rates.items()}
-        sounds = [Sound(title=title, file=f"{number}_{key}.wav", folder=RATES) for key, title in titles.items()]
-        first: dict[str, Sound] = {}
-        for said in (said for said in record["said"] if said["clip"] == number):
-            model, prompt = full_name(said["of"]), {"prompt_seconds": said["prompt_seconds"]}
-            first.setdefault(model, Sound(title=model, file=said["file"], folder=RATES, figures=prompt))
-            sounds.append(Sound(title=f"Continued by the {model}", file=said["file"], folder=RATES))
-        titles = {"original": "original"} | {key: f"codes of {frames}" for key, frames in rates.items()}
-        rows = {title: found[f"{number}:{key}"] for key, title in titles.items() if f"{number}:{key}" in found}
-        seconds = soundfile.info(sound_path(folder, sounds[0])).duration
-        pictures = log_mel_pictures(rows, seconds=seconds, height=1.0)
-        height, title = 60 + 75 * len(pictures), f"Codes of {name} at each rate"
-        drawn = spectrogram_chart(pictures, name=f"rates-{number}", title=title, height=height)
-        title = f"continuations of {name}"  # a line marks the end of the prompt
-        of_models, chart = [*first.values()], f"continued-{number}"
-        continued = sound_spectrograms(folder, of_models, name=chart, title=title, most=MAX_RATE_SECONDS)
-        yield ClipSounds(name=name, sounds=sounds), drawn, continued
 
 
 AROUND = 0.1  # seconds that are played before and after a place

@@ -6,7 +6,7 @@ drawn from the runs' ``results.json`` and ``resamples.safetensors`` alone: the s
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, cycle, product
@@ -288,7 +288,7 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> Written:
     page = draw(
         "sweep.html.jinja",
         runs=runs,
-        charts=dict(sweep_charts(runs)),
+        charts=sweep_charts(runs),
         recognised_name=RECOGNISED,
         kinds=CHOICES,
         original=ORIGINAL,
@@ -331,17 +331,17 @@ def _csv(runs: Runs) -> str:
     return str(frame.to_csv(index=False, lineterminator="\n"))
 
 
-def sweep_charts(runs: Runs) -> Iterator[tuple[str, Chart]]:
-    """Draw the charts for which the runs have figures, each under the name that the template uses."""
-    charts = {
-        "recognition": _recognition(runs) if runs.recognised else None,
-        "tradeoff": _tradeoff(runs),
+def sweep_charts(runs: Runs) -> dict[str, Chart]:
+    """Draw the charts for which the runs have figures, by their names."""
+    charts = (
+        _recognition(runs) if runs.recognised else None,
+        _tradeoff(runs),
         # The chart of figures by run has these two.
-        "methods": _methods(runs) if len(runs.values) > 1 and {*runs.methods} - {GPT, BAG} else None,
-        "noise": _noise(runs) if runs.is_ordered else None,
-        "bitrate": _bitrate(runs),
-    }
-    return ((name, chart) for name, chart in charts.items() if chart)
+        _methods(runs) if len(runs.values) > 1 and {*runs.methods} - {GPT, BAG} else None,
+        _noise(runs) if runs.is_ordered else None,
+        _bitrate(runs),
+    )
+    return {chart.name: chart for chart in charts if chart}
 
 
 def _over_options(runs: Runs, panels: Sequence[Panel], *, name: str, title: str) -> Chart | None:

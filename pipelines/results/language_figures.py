@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import pandas
 
 from lm.options import ProbeConfig
 from lm.probing.comparison import (
@@ -46,34 +47,34 @@ Row = Mapping[str, Any]
 def language_tests(made: Made, config: ProbeConfig) -> tuple[Section, list[Figure]]:
     """Describe the tests of all folds and seeds, and give their figures; empty where there are none."""
     tests, figures = Section(), list[Figure]()
-    spoken = {place: each["spoken_pairs"] for place, each in made.items() if "spoken_pairs" in each}
-    if judged := {place: entry.read_json(PAIRS) for place, entry in spoken.items()}:
-        first: Row = next(iter(judged.values()))
-        tests["pairs"] = {name: first[name] for name in ("test", "pairs", "voices", "example")}
-        tests["pairs"]["items"] = len(first["items"])
-        figures += pair_figures(judged, _test_row(spoken, first["test"]), config)
-    consistent = {place: each["consistency"] for place, each in made.items() if "consistency" in each}
-    if judged := {place: entry.read_json(CONSISTENCY) for place, entry in consistent.items()}:
+    for name, stage, file, kept in (
+        ("pairs", "spoken_pairs", PAIRS, ("test", "pairs", "voices", "example")),
+        ("consistency", "consistency", CONSISTENCY, ("texts", "pairs", "voices", "example")),
+        ("phones", "abx", ERRORS, ("phones", "tokens", "voices")),
+    ):
+        entries = {place: each[stage] for place, each in made.items() if stage in each}
+        if stage == "abx":
+            entries = {place: entry for place, entry in entries.items() if has_pairs(entry)}
+        if not entries:
+            continue
+        judged = {place: entry.read_json(file) for place, entry in entries.items()}
         first = next(iter(judged.values()))
-        tests["consistency"] = {name: first[name] for name in ("texts", "pairs", "voices", "example")}
-        for change in CHANGES:
-            row = replace(_test_row(consistent, f"consistency_{change}"), protocol=None)
-            each_change = {place: cast(Row, each["tests"])[change] for place, each in judged.items()}
-            figures += pair_figures(each_change, row, config, gap=f"{row.name}_difference")
-    discriminated = {place: each["abx"] for place, each in made.items() if "abx" in each and has_pairs(each["abx"])}
-    if judged := {place: entry.read_json(ERRORS) for place, entry in discriminated.items()}:
-        first = next(iter(judged.values()))
-        tests["phones"] = {name: first[name] for name in ("phones", "tokens", "voices")}
-        tests["phones"]["pairs"] = len(first["pairs"])
-        figures += abx_figures(judged, _test_row(discriminated, "abx_error"), config)
+        tests[name] = {each: first[each] for each in kept}
+        keys, seeds = " ".join(entry.key for entry in entries.values()), len({seed for _, seed in entries})
+        row = Figure(stage="zerospeech", name="abx_error", value=np.nan, artifact=keys, split="test", seeds=seeds)
+        held_out = replace(row, protocol="voices held out")
+        match name:
+            case "pairs":
+                tests[name]["items"] = len(first["items"])
+                figures += pair_figures(judged, replace(held_out, name=first["test"]), config)
+            case "consistency":
+                for change in CHANGES:
+                    own, called = {place: each["tests"][change] for place, each in judged.items()}, f"{name}_{change}"
+                    figures += pair_figures(own, replace(row, name=called), config, gap=f"{called}_difference")
+            case _:
+                tests[name]["pairs"] = len(first["pairs"])
+                figures += abx_figures(judged, held_out, config)
     return tests, figures
-
-
-def _test_row(entries: Mapping[tuple[str, int], Entry], name: str) -> Figure:
-    """Return what the figures of a test have in common."""
-    keys, seeds = " ".join(entry.key for entry in entries.values()), len({seed for _, seed in entries})
-    row = Figure(stage="zerospeech", name=name, value=np.nan, artifact=keys, protocol="voices held out", split="test")
-    return replace(row, seeds=seeds)
 
 
 def pair_figures(judged: Judged, row: Figure, config: ProbeConfig, *, gap: str = "difference") -> Iterator[Figure]:
@@ -135,7 +136,7 @@ def sample_models(made: Made, manifest: Clips, settings: RunSettings, speeds: Sp
     known = {clip.name: clip for clip in manifest.clips}
     options = settings.next_sample
     scores = [entries[f"{NEXT_SAMPLE}_scores"] for entries in made.values()]
-    scored = [cast(dict[str, Any], entry.read_json(SCORES))["rows"] for entry in scores]
+    scored = [entry.read_json(SCORES)["rows"] for entry in scores]
     rows: dict[str, Rows] = {name: [each[name] for each in scored] for name in (*BASELINES, *options.models)}
     sounds = next(iter(made.values()))[f"{NEXT_SAMPLE}_sounds"]  # of the first seed
     models = Section(
@@ -223,7 +224,7 @@ def rates_of_run(
     figures += _continued(varied, rows, config, row)
     if "rate_labels" in entries:
         of_clip = {clip.name: clip for clip in manifest.clips}
-        heard: Row = entries["rate_labels"].read_json(LABELS)
+        heard = entries["rate_labels"].read_json(LABELS)
         truth = [of_clip[name].label for name in names]
         record["judge"] = JUDGES[cast(JudgeName, heard["judge"])]
         groups = [of_clip[name].group for name in names]
@@ -252,24 +253,24 @@ def _of_rate(row: Figure, codes: Entry, health: Entry, model: Entry) -> Iterator
     nominal rate of codes: the last code of a clip stands for less sound than the others, above all a coarse one.
     """
     codes_format, clips = read_codes(codes.folder)
-    measured: Row = health.read_json("health.json")
     rate = codes_format.codes_per_second * codes_format.streams
-    of_codes = replace(row, artifact=health.key)
-    yield replace(of_codes, name="codebook_perplexity", value=measured["perplexity"])
-    yield replace(of_codes, name="codes_per_second", value=rate)
-    yield replace(of_codes, name="coded_bits_per_second", value=rate * codes_format.bits_per_code)
-    figures: Row = model.read_json("perplexity.json")
-    curve: Row = model.read_json(CURVE)
+    of_codes = {
+        "codebook_perplexity": health.read_json("health.json")["perplexity"],
+        "codes_per_second": rate,
+        "coded_bits_per_second": rate * codes_format.bits_per_code,
+    }
+    figures = model.read_json("perplexity.json")
     held_out = [clip.codes for clip in clips if clip.split == "validation"]
     count, seconds = sum(each.values.size for each in held_out), sum(each.seconds for each in held_out)
-    for name, value in {
+    of_model = {
         "perplexity": figures["perplexity"],
         "unigram_perplexity": figures["unigram_perplexity"],
         "bits_per_real_second": float(np.log2(figures["perplexity"])) * count / seconds,
         "parameters": parameters(model.folder),
-        "training_steps": curve["steps"],
-    }.items():
-        yield replace(row, name=name, value=value)
+        "training_steps": model.read_json(CURVE)["steps"],
+    }
+    for name, value in (of_codes | of_model).items():
+        yield replace(row, name=name, value=value, artifact=health.key if name in of_codes else row.artifact)
 
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation: no parameters
@@ -306,22 +307,18 @@ def _judged(
     row: Figure,
 ) -> Iterator[Figure]:
     """Compare both models on the clips that have a figure for both, resampled together."""
-    found: dict[str, dict[str, dict[int, list[float]]]] = {}
+    continued = []
     for each, names in zip(said, labels, strict=True):
-        heard = _sounding_labels(names, each["levels"], config)
-        label, of_clip = truth[each["clip"]], {"label_kept": None, **stabilities(heard)}
-        if label is not None:
-            of_clip["label_kept"] = float(np.mean([name == label for name in heard]))
-        for name, value in of_clip.items():
-            if value is not None:
-                found.setdefault(name, {}).setdefault(each["of"], {}).setdefault(each["clip"], []).append(value)
-    for name, by_model in found.items():
-        of_models = [by_model.get(of, {}) for of in (RATES, FLAT)]
-        if not (clips := sorted(set.intersection(*map(set, of_models)))):
+        heard, label = _sounding_labels(names, each["levels"], config), truth[each["clip"]]
+        kept = None if label is None else float(np.mean([name == label for name in heard]))
+        continued.append({"of": each["of"], "clip": each["clip"], "label_kept": kept, **stabilities(heard)})
+    table = pandas.DataFrame(continued).set_index(["of", "clip"]).astype(float).groupby(level=["of", "clip"]).mean()
+    for name in table.columns:
+        both = table[name].unstack("of").reindex(columns=[RATES, FLAT]).dropna()  # (clips, models)
+        if both.empty:
             continue
-        own = replace(row, name=name, count=len(clips))
-        outcome = Hits(hits=np.array([[np.mean(values[clip]) for clip in clips] for values in of_models], np.float64))
-        of_clips = [groups[clip] for clip in clips]
+        own, outcome = replace(row, name=name, count=len(both)), Hits(hits=both.to_numpy().T)
+        of_clips = [groups[clip] for clip in both.index]
         measured = Measured.of([outcome], [of_clips], resamples=probe.resamples, seed=probe.seed)
         gap = measured.difference(0, 1, confidence=probe.confidence)
         for of, value in zip((RATES, FLAT), measure(outcome)[0], strict=True):

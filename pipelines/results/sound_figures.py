@@ -40,7 +40,7 @@ def sound_figures(
     if (recognised := entries.get("recognised")) is not None:
         yield from _labels(recognised, manifest, config, replace(row, artifact=recognised.key))
     if decoded is not None and (decoded.folder / GUARD).exists():
-        counts: Row = decoded.read_json(GUARD)  # blocks that were drawn again, and those that stayed runaway
+        counts = decoded.read_json(GUARD)  # blocks that were drawn again, and those that stayed runaway
         for name, count in (("runaway_blocks", counts["found"]), ("runaway_blocks_left", counts["left"])):
             yield replace(row, name=name, of=WAVENET.key, value=count, artifact=decoded.key)
     measured = [(entries["judged"], JUDGED)] if "judged" in entries else [(listening, LISTENING)]
@@ -60,9 +60,8 @@ def _of_clips(rows: Sequence[Row], config: ProbeConfig, row: Figure) -> Iterator
     for kind in dict.fromkeys(kind for kinds in sounds for kind in kinds):
         figures = [kinds[kind] for kinds in sounds if kind in kinds]
         for name in dict.fromkeys(name for each in figures for name in each):
-            yield from _mean_of_clips(
-                [values.get(name) for values in figures], config, replace(row, name=name, of=kind)
-            )
+            values, own = [each.get(name) for each in figures], replace(row, name=name, of=kind)
+            yield from _mean_of_clips(values, config, own)
     pairs = [(m.name, WAVENET.key, rival.key, False) for m in SOUND if m.paired for rival in UNLEARNED]
     for kind in BY_KEY:
         pairs += [("rms", kind, ORIGINAL, False), ("periodicity", kind, ORIGINAL, True)]
@@ -166,7 +165,7 @@ def _of_language(entry: Entry, config: ProbeConfig, row: Figure) -> Iterator[Fig
                 yield replace(own, value=float(np.mean(values)))
             else:
                 yield from _mean_of_clips(values, config, own)
-    record: Row = entry.read_json(LISTENING)
+    record = entry.read_json(LISTENING)
     varied = [(f"{each['of']}@{each['temperature']:g}", each) for each in entry.read_rows(LISTENING, "diversity")]
     for of, each in (*varied, (ORIGINAL, record.get("originals", {}))):
         for name, value in each.items():

@@ -3,17 +3,17 @@
 A clip has a row for each method, fold and seed. ``clip`` is its name, as in the files of `wordless embed`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+import pandas
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.methods.table import row_of
 from pipelines.results.comparison import By, Comparison, Probed
 from pipelines.store.stored_features import GPT
-from wordless.audio.recordings.manifest import Clip, Clips
+from wordless.audio.recordings.manifest import Clips
 from wordless.base.files import aside
 from wordless.base.progress import print_table
 
@@ -50,35 +50,23 @@ def write_predictions(
 
     ``separator`` stands between the classes of a clip that has several. Such clips have no single probability.
     """
-    clips = {clip.name: clip for clip in manifest.clips}
-    with aside(path) as beside, pq.ParquetWriter(beside, _SCHEMA) as writer:
-        for (fold, seed), probed in per_fold.items():
-            own = [clips[name] for name in probed["clips"]]
-            for row in probed["methods"]:
-                place = {"fold": None if by == "split" else fold, "seed": seed, "split": "test"}
-                rows = list(_rows(own, probed["truth"], row, place, separator))
-                writer.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
 
+    def text(classes: str | Sequence[str]) -> str:
+        return classes if isinstance(classes, str) else (separator or ";").join(classes)
 
-def _rows(
-    clips: Sequence[Clip],
-    truth: Sequence[Any],
-    row: Mapping[str, Any],
-    place: Mapping[str, object],
-    separator: str | None,
-) -> Iterator[dict[str, object]]:
-    """Give the rows of one method in one fold with one seed."""
-    of = {"method": row["of"], "candidate": row["chosen"] if row["penalties"] else None, **place}
-    probabilities = row["probabilities"] or [None] * len(clips)
-    for clip, label, answer, probability in zip(clips, truth, row["predictions"], probabilities, strict=True):
-        start, end = clip.part.span(clip.sample_rate)
-        sound = {"clip": clip.name, "path": clip.path, "start": start, "end": end, "group": clip.group}
-        answers = {"label": _text(label, separator), "prediction": _text(answer, separator)}
-        yield {**sound, **answers, "probability": probability, **of}
-
-
-def _text(classes: str | Sequence[str], separator: str | None) -> str:
-    return classes if isinstance(classes, str) else (separator or ";").join(classes)
+    known, tables = {clip.name: clip for clip in manifest.clips}, []
+    for (fold, seed), probed in per_fold.items():
+        clips = [known[name] for name in probed["clips"]]
+        spans = [clip.part.span(clip.sample_rate) for clip in clips]
+        sounds = [(clip.name, clip.path, *span, clip.group) for clip, span in zip(clips, spans, strict=True)]
+        table = pandas.DataFrame(sounds, columns=["clip", "path", "start", "end", "group"])
+        table = table.assign(label=[*map(text, probed["truth"])], fold=None if by == "split" else fold, seed=seed)
+        for row in probed["methods"]:
+            chosen = row["chosen"] if row["penalties"] else None
+            answers = {"prediction": [*map(text, row["predictions"])], "probability": row["probabilities"]}
+            tables.append(table.assign(**answers, method=row["of"], candidate=chosen, split="test"))
+    with aside(path) as beside:
+        pq.write_table(pa.Table.from_pandas(pandas.concat(tables), _SCHEMA, preserve_index=False), beside)
 
 
 IN_TERMINAL = ("method", "on test", "interval", "validation", "ahead by", "p", "chosen")

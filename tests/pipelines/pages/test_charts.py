@@ -107,7 +107,7 @@ def runs(accuracy: Mapping[str, tuple[float, ...]], *sources: str) -> Runs:
 
 
 def methods_chart(runs: Runs) -> str:
-    return str(Markup(dict(sweep_charts(runs)).get("methods", ""))).replace("\N{NO-BREAK SPACE}", " ")
+    return str(Markup(sweep_charts(runs).get("methods", ""))).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_a_line_for_each_method_and_panels_for_each_source() -> None:
