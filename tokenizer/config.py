@@ -88,19 +88,11 @@ class TokenizerConfig(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fingerprints:
-    """The fingerprints of `CodesFormat`."""
-
-    tokenizer: str
-    codebook: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class SavedTokenizer(TokenizerConfig):
     """The content of ``config.json``; older folders lack what has a default."""
 
     gain: float = 0.0  # dB, of sound of the codes
-    fingerprints: Fingerprints
+    fingerprints: dict[str, str]  # `tokenizer` and `codebook` of the codes' format
 
     @property
     def config(self) -> TokenizerConfig:

@@ -400,8 +400,7 @@ class Tokenizer(nn.Module):
         folder = Path(folder).expanduser()
         if self.coarser:
             return save_rates(folder, self.rates, self.format, card=rates_card(self.format))
-        fingerprints = {"tokenizer": self.format.tokenizer, "codebook": self.format.codebook}
-        config = {**stored_config(self.config), "gain": self.gain, "fingerprints": fingerprints}
+        config = {**stored_config(self.config), "gain": self.gain, "fingerprints": self._fingerprints}
         levels = LEVELS.format(config=self.config) if self.config.levels > 1 else ""
         source = SPEECH_LAYER.format(layer=self.config.speech_layer) if self.config.speech_layer else ""
         card = MODEL_CARD.format(
@@ -437,11 +436,14 @@ class Tokenizer(nn.Module):
             saved_models.require_finite(tokenizer._weights())
             if not bool((tokenizer.std > 0).all()):
                 raise InputError("the tensor 'std' holds numbers that are not above 0")
-        named, found = saved.fingerprints, tokenizer.format
-        if (named.tokenizer, named.codebook) != (found.tokenizer, found.codebook):
-            problem = f"{folder} names codebook {named.codebook}, and its weights are of {found.codebook}"
+        if saved.fingerprints != tokenizer._fingerprints:
+            problem = f"{folder} names {saved.fingerprints}, and its weights are of {tokenizer._fingerprints}"
             raise InputError(f"{problem}: the files do not belong together; copy the whole folder again from its run")
         return tokenizer.to(require_device(device))
+
+    @property
+    def _fingerprints(self) -> dict[str, str]:
+        return {"tokenizer": self.format.tokenizer, "codebook": self.format.codebook}
 
     def _weights(self) -> dict[str, Tensor]:
         state = self.state_dict()

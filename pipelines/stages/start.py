@@ -66,7 +66,7 @@ def gpt_hash(start: str) -> str:
 def tokenizer_hash(start: str) -> str:
     """Return the fingerprints and the gain of ``tokenizer.start``, as its config names them; loading checks them."""
     saved = _saved_tokenizer(start)
-    return f"{saved.fingerprints.tokenizer} {saved.fingerprints.codebook} {saved.gain}"
+    return f"{' '.join(saved.fingerprints.values())} {saved.gain}"
 
 
 def saved_vocoder(start: str) -> SavedVocoder:

@@ -126,19 +126,13 @@ def by_channel(samples: object, name: str) -> npt.NDArray[np.floating]:
         array = array.astype(np.float32)
     if array.ndim == 1:
         return array
-    problem = f"{name} have the shape {array.shape}"
-    if array.ndim != 2:
-        raise InputError(f"{problem}; give one recording, or several to encode_batch(...)")
-    rows, columns = array.shape
-    first = rows <= MAX_CHANNELS < columns
-    if rows == 1 or (first and rows == STEREO):
-        return np.moveaxis(array, 0, 1)
-    if columns == 1 or columns <= MAX_CHANNELS < rows:
+    rows, columns = array.shape if array.ndim == 2 else (0, 0)
+    if rows == 1 or (rows == STEREO and columns > MAX_CHANNELS):
+        return array.T
+    if columns == 1 or 0 < columns <= MAX_CHANNELS < rows:
         return array
-    if first:
-        either = f"{problem}, which may be {rows} recordings or {rows} channels"
-        raise InputError(f"{either}; give several recordings to encode_batch(...), and channels last (samples.T)")
-    raise InputError(f"{problem}, in which channels cannot be told from samples; give one channel, or their mean")
+    rule = "give one recording, with channels last (samples.T), or several to encode_batch(...)"
+    raise InputError(f"{name} have the shape {array.shape}, in which channels cannot be told from recordings; {rule}")
 
 
 def _require_usable(samples: FloatArray, name: str) -> None:

@@ -204,7 +204,7 @@ def whole_rate(sample_rate: object, *, least: int = MIN_RATE) -> int:
         InputError: the rate is no whole number, or out of range.
     """
     number: Any = cast(Any, sample_rate).item() if getattr(sample_rate, "ndim", None) == 0 else sample_rate
-    whole = isinstance(number, Real) and not isinstance(number, bool) and float(number).is_integer()
+    whole = not isinstance(number, bool) and isinstance(number, Real) and float(number).is_integer()
     rule = f"give a whole number of Hz, {least} to {MAX_RATE}, such as 16000"
     require(whole and least <= number <= MAX_RATE, "sample_rate", repr(number), rule)
     return int(number)
