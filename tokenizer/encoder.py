@@ -107,6 +107,11 @@ class Encoder:
         return self.tokenizer.format if self.pitched else self.tokenizer.format.spectral
 
     @property
+    def key(self) -> str:
+        """The fingerprint of tokenizer and codebook, which decide the codes."""
+        return self.format.codebook
+
+    @property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer, loaded once in each process."""
         return load_tokenizer(self.folder, self.device)

@@ -4,7 +4,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,9 @@ from lm.model import LanguageModel
 from pipelines.commandline.outputs import new_folder
 from pipelines.decode import DecodeConfig
 from pipelines.store.run_folder import open_synthesis, part_of, vocoder_of
-from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, Store
+from pipelines.store.session import Run, Session
+from pipelines.store.stage import stage
+from pipelines.store.store import Store, note_finished
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes
 from tokenizer.sources import flattened, transplanted
@@ -27,14 +28,11 @@ from wordless.base.errors import InputError
 from wordless.base.files import aside, file_hash
 from wordless.base.machine import choose_device
 from wordless.base.progress import Terminal
-from wordless.base.saved_models import CONFIG, WEIGHTS
+from wordless.base.saved_models import CONFIG
 from wordless.base.text import counted
 from wordless.training.gangs import Gang
 
 LONG_SECONDS = 60.0  # a clip from this length on is made alone, and written as it is made
-
-
-Sound = tuple[CodedClip, Path]  # a clip and the file of its sound
 
 
 def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
@@ -57,50 +55,121 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
         )
     if settings.group is None and (notice := unknown_groups(synthesis, [clip.group for clip in clips])):
         terminal.say(notice)
-    names = sound_names([clip.name for clip in clips])
-    session = Session(
-        store=Store(settings.store.root), gang=Gang(device), terminal=terminal, folder=settings.store.root, workers=1
-    )
-    entry = sounds(session, settings, clips, names, tokenizer, synthesis)
+    store = settings.store.root
+    session = Session(store=Store(store), gang=Gang(device), terminal=terminal, folder=store, workers=1)
+    entry = sounds(session, Speech(clips=clips, synthesis=synthesis, settings=settings))
+    made = sorted(entry.folder.glob("*.wav"))
     if settings.single:
         with aside(output) as beside:
-            shutil.copyfile(entry.folder / names[0], beside)
-        return terminal.say(f"{output}")
-    with new_folder(output) as folder:
-        for name in names:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(entry.folder / name, folder / name)
-    terminal.say(f"{counted(len(names), 'sound')}: {output}")
+            shutil.copyfile(made[0], beside)
+    else:
+        with new_folder(output) as folder:
+            for sound, name in zip(made, sound_names([clip.name for clip in clips]), strict=True):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(sound, folder / name)
+    terminal.say(f"{counted(len(made), 'sound')}: {output}")
 
 
-def sounds(
-    session: Session,
-    settings: DecodeConfig,
-    clips: Sequence[CodedClip],
-    names: Sequence[str],
-    tokenizer: Tokenizer,
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Speech:
+    """Clips, and what turns them into sounds."""
+
+    clips: Sequence[CodedClip]
+    synthesis: Synthesis
+    settings: DecodeConfig
+
+    @property
+    def key(self) -> list[object]:
+        """What decides the sounds; the name of a clip gives its random numbers."""
+        digest, settings = hashlib.sha256(), self.settings
+        for clip in self.clips:
+            digest.update(repr((clip.name, clip.group, clip.codes.num_samples)).encode() + clip.codes.values.tobytes())
+        vocoder = vocoder_of(settings.model, settings.kind)
+        weights = file_hash(vocoder / CONFIG) if vocoder else None  # it has their hash
+        codebook, sampling = self.clips[0].codes.format.codebook, asdict(settings.sampling)
+        return [digest.hexdigest(), codebook, settings.synthesis, weights, sampling, self.synthesis.engine]
+
+    def __str__(self) -> str:
+        return f"{counted(len(self.clips), 'sound')} by {self.settings.kind.title}"
+
+
+@stage("sounds", version=1, title="{speech}")
+def sounds(run: Run, speech: Speech) -> None:
+    """Decode clips to the sounds 00000000.wav, 00000001.wav, ...
+
+    An interrupt keeps what is done of a long sound beside the output.
+    """
+    synthesis, terminal, output = speech.synthesis, run.terminal, speech.settings.output
+    files = ((clip, run.folder / f"{number:08}.wav") for number, clip in enumerate(speech.clips))
+    left = [(clip, file) for clip, file in files if not file.exists()]
+    total, started, done = _seconds(left), time.monotonic(), 0.0
+
+    def rate(seconds: float) -> str:
+        return f"{seconds / max(time.monotonic() - started, 1e-9):.2f} times real time"
+
+    with (
+        speaking([synthesis], terminal.say),
+        terminal.working("decoding", max(round(total), 1), "s of sound") as progress,
+    ):
+
+        def advance(seconds: float) -> None:
+            progress.advance_to(int(done + seconds))
+            if terminal.console.is_terminal:
+                progress.note(rate(done + seconds))
+
+        for batch in _batches(left, synthesis):
+            if len(batch) > 1:
+                _write_batch(batch, synthesis, advance)
+            else:
+                _write_stream(*batch[0], synthesis, advance, terminal, output.with_name(f"{output.stem}.partial.wav"))
+            for _, file in batch:
+                note_finished(file)
+            done += _seconds(batch)
+    terminal.say(f"{counted(len(left), 'sound')}, {total:.1f} s, {rate(total)}")
+
+
+Sound = tuple[CodedClip, Path]  # a clip and the file of its sound
+
+
+def _seconds(sounds: Sequence[Sound]) -> float:
+    return sum(clip.codes.seconds for clip, _ in sounds)
+
+
+def _batches(sounds: Sequence[Sound], synthesis: Synthesis) -> Iterator[Sequence[Sound]]:
+    """Group clips that are made side by side; a long one is made alone, and written as it is made."""
+    short = [(clip, file) for clip, file in sounds if clip.codes.seconds < LONG_SECONDS]
+    for group in synthesis.side_by_side([len(clip.codes.values) for clip, _ in short]):
+        yield [short[place] for place in group]
+    yield from ([(clip, file)] for clip, file in sounds if clip.codes.seconds >= LONG_SECONDS)
+
+
+def _write_batch(batch: Sequence[Sound], synthesis: Synthesis, advance: Callable[[float], None]) -> None:
+    codes, groups, names = zip(*((clip.codes, clip.group, clip.name) for clip, _ in batch), strict=True)
+    progress = lambda done, steps: advance(_seconds(batch) * done / max(steps, 1))  # noqa: E731
+    for (_, file), waveform in zip(batch, synthesis.sounds(codes, groups, names=names, progress=progress), strict=True):
+        waveform.write(file)
+
+
+def _write_stream(
+    clip: CodedClip,
+    file: Path,
     synthesis: Synthesis,
-) -> Entry:
-    """Decode the clips to sounds of these file names."""
-    digest = hashlib.sha256()
-    for clip in clips:
-        digest.update(repr((clip.name, clip.group, clip.codes.num_samples)).encode() + clip.codes.values.tobytes())
-    vocoder = vocoder_of(settings.model, settings.kind)
-    inputs = {
-        "codes": digest.hexdigest(),
-        "tokenizer": tokenizer.format.codebook,
-        "vocoder": vocoder and [file_hash(vocoder / name) for name in (CONFIG, WEIGHTS)],
-    }
-    config = {"sampling": settings.sampling, "synthesis": settings.synthesis, "engine": synthesis.engine}
-
-    def make(folder: Path) -> None:
-        left = [(clip, folder / name) for clip, name in zip(clips, names, strict=True) if not (folder / name).exists()]
-        _decode(
-            left, synthesis, session.terminal, part=settings.output.with_name(f"{settings.output.stem}.partial.wav")
-        )
-
-    title = f"{counted(len(clips), 'sound')} by {settings.kind.title}"
-    return session.obtain(Recipe("sounds", 1, config=config, inputs=inputs), title, make, files=["**/*.wav"])
+    advance: Callable[[float], None],
+    terminal: Terminal,
+    part: Path,
+) -> None:
+    made = 0.0
+    with aside(file) as beside:
+        try:
+            with wav_file(beside, clip.codes.format.sample_rate) as write:
+                for piece in synthesis.stream(clip.codes, clip.group, name=clip.name):
+                    write(piece.samples)
+                    made += piece.seconds
+                    advance(made)
+        except KeyboardInterrupt:
+            shutil.copyfile(beside, part)
+            terminal.say(f"{made:.1f} of {clip.codes.seconds:.1f} s of {clip.name} are in {part}")
+            raise
 
 
 def _clips(settings: DecodeConfig, own: CodesFormat, *, owner: str) -> list[CodedClip]:
@@ -149,76 +218,3 @@ def _retuned(clips: Sequence[CodedClip], settings: DecodeConfig, tokenizer: Toke
     if not (melody.values[:, -1] > 0).any():
         raise InputError(f"pitch_of={settings.pitch_of} has no voice, and so no melody; name another recording")
     return [replace(clip, codes=transplanted(clip.codes, melody)) for clip in clips]
-
-
-def _decode(sounds: Sequence[Sound], synthesis: Synthesis, terminal: Terminal, *, part: Path) -> None:
-    """Write the sounds; an interrupt keeps in the file ``part`` what is done of a long one."""
-    total, started, done = _seconds(sounds), time.monotonic(), 0.0
-
-    def rate(seconds: float) -> str:
-        return f"{seconds / max(time.monotonic() - started, 1e-9):.2f} times real time"
-
-    with (
-        speaking([synthesis], terminal.say),
-        terminal.working("decoding", max(round(total), 1), "s of sound") as progress,
-    ):
-
-        def advance(seconds: float) -> None:
-            progress.advance_to(int(done + seconds))
-            if terminal.console.is_terminal:
-                progress.note(rate(done + seconds))
-
-        for batch in _batches(sounds, synthesis):
-            if len(batch) > 1:
-                _write_batch(batch, synthesis, advance)
-            else:
-                _write_stream(*batch[0], synthesis, advance, terminal, part)
-            done += _seconds(batch)
-    terminal.say(f"{counted(len(sounds), 'sound')}, {total:.1f} s, {rate(total)}")
-
-
-def _batches(sounds: Sequence[Sound], synthesis: Synthesis) -> Iterator[Sequence[Sound]]:
-    """Group clips that are made side by side; a long one is made alone, and written as it is made."""
-    short = [(clip, path) for clip, path in sounds if clip.codes.seconds < LONG_SECONDS]
-    for group in synthesis.side_by_side([len(clip.codes.values) for clip, _ in short]):
-        yield [short[place] for place in group]
-    yield from ([(clip, path)] for clip, path in sounds if clip.codes.seconds >= LONG_SECONDS)
-
-
-def _write_batch(batch: Sequence[Sound], synthesis: Synthesis, advance: Callable[[float], None]) -> None:
-    total, clips = _seconds(batch), [clip for clip, _ in batch]
-
-    def progress(done: int, steps: int) -> None:
-        advance(total * done / max(steps, 1))
-
-    codes, groups, names = zip(*((clip.codes, clip.group, clip.name) for clip in clips), strict=True)
-    for (_, path), waveform in zip(batch, synthesis.sounds(codes, groups, names=names, progress=progress), strict=True):
-        waveform.write(path)
-
-
-def _write_stream(
-    clip: CodedClip,
-    path: Path,
-    synthesis: Synthesis,
-    advance: Callable[[float], None],
-    terminal: Terminal,
-    part: Path,
-) -> None:
-    """Write a sound as it is made."""
-    made = 0.0
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with aside(path) as beside:
-        try:
-            with wav_file(beside, clip.codes.format.sample_rate) as write:
-                for piece in synthesis.stream(clip.codes, clip.group, name=clip.name):
-                    write(piece.samples)
-                    made += piece.seconds
-                    advance(made)
-        except KeyboardInterrupt:
-            shutil.copyfile(beside, part)
-            terminal.say(f"{made:.1f} of {clip.codes.seconds:.1f} s of {clip.name} are in {part}")
-            raise
-
-
-def _seconds(sounds: Sequence[Sound]) -> float:
-    return sum(clip.codes.seconds for clip, _ in sounds)

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 
 from pipelines.commandline.outputs import new_file, new_folder
 from pipelines.encode import EncodeConfig
-from pipelines.jobs.recordings import ReadSound, in_shards, open_session, state_of, told_of
-from pipelines.store.session import Session
-from pipelines.store.store import Recipe
+from pipelines.jobs.recordings import ReadSound, Recordings, open_session, told_of
+from pipelines.store.session import Run
+from pipelines.store.stage import stage
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import CodedClip, mark_complete, read_codes, read_num_samples, write_shard
 from tokenizer.units import write_units
@@ -51,9 +51,10 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
         problem = f"format=fairseq lists whole recordings, and {counted(parts, 'part')} are annotated"
         raise InputError(f"{problem}; choose another format, or whole recordings with annotations=none")
     session = open_session(settings, recordings, tokenizer_folder, engine=settings.engine)
-    shards = encoded_shards(session, recordings, encoder, settings.clips_per_shard)
+    entry = encoded(session, Recordings(recordings), encoder, settings.clips_per_shard)
+    told_of(entry, recordings).tell(session.terminal, output, option=f"input={settings.input}")
+    shards = sorted(entry.folder.glob("codes-*.parquet"))
     lengths = [length for shard in shards for length in read_num_samples(shard).tolist()]
-    told_of(shards, recordings).tell(session.terminal, output, option=f"input={settings.input}")
     if settings.in_shards:
         with new_folder(output) as folder:
             for shard in shards:
@@ -70,19 +71,11 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
     session.terminal.say(f"{clips}, {seconds / codes_format.sample_rate:.1f} s of sound: {output}")
 
 
-def encoded_shards(session: Session, recordings: Clips, encoder: Encoder, size: int) -> list[Path]:
-    """Encode recordings, and return the shards of ``size`` each, in order."""
-    inputs = {"tokenizer": encoder.format.codebook, "recordings": state_of(recordings)}
-    return in_shards(
-        session,
-        Recipe("encoded", 1, config={"clips_per_shard": size}, inputs=inputs),
-        "encoding",
-        recordings,
-        partial(encode_recording, encoder),
-        partial(write_shard, format=encoder.format, segments=recordings.has_segments),
-        size=size,
-        name="codes-{:05d}.parquet",
-    )
+@stage("encoded", version=1, title="encoding {recordings}")
+def encoded(run: Run, recordings: Recordings, encoder: Encoder, size: int) -> None:
+    """Encode recordings, ``size`` in a shard."""
+    write = partial(write_shard, format=encoder.format, segments=recordings.place.has_segments)
+    recordings.write_shards(run, partial(encode_recording, encoder), write, size=size, name="codes-{:05d}.parquet")
 
 
 def encode_recording(encoder: Encoder, clip: Clip) -> CodedClip | Rejected:

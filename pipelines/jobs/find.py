@@ -1,9 +1,10 @@
 """The work of ``wordless find``, once its options are checked."""
 
+import hashlib
 import heapq
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -14,15 +15,15 @@ from torch import Tensor
 from lm.model import LanguageModel
 from pipelines.commandline.outputs import new_file
 from pipelines.find import Features, FindConfig
-from pipelines.jobs.recordings import ReadSound, in_shards, open_session, state_of, told_of
+from pipelines.jobs.recordings import ReadSound, Recordings, Told, attempted, open_session, told_of
 from pipelines.methods.signals import mfcc_frames
 from pipelines.pages.sounds import Hit, write_hits_page
-from pipelines.store.session import Session
-from pipelines.store.store import Recipe, some_options, write_json
+from pipelines.store.session import Run
+from pipelines.store.stage import stage
+from pipelines.store.store import Entry, write_json
 from tokenizer.codes import require_same_codebook, soft_assignments
 from tokenizer.encoder import load_tokenizer, log_mel_pieces, quantised_vectors, signals
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.decoding import RecordingError
 from wordless.audio.levels import trim_ends
 from wordless.audio.matching import find_matches, unit_frames
 from wordless.audio.recordings.inspection import frequent_reasons
@@ -31,7 +32,6 @@ from wordless.audio.waveform import FloatArray, Waveform, join_blocks
 from wordless.base.arrays import write_table
 from wordless.base.errors import InputError, require
 from wordless.base.files import file_hash
-from wordless.base.machine import choose_device
 from wordless.base.text import counted
 
 SHARD = 10  # recordings whose places are in one file of the store
@@ -47,6 +47,21 @@ class FrameReader:
     features: Features
     layer: int | None  # of states; None: the one in the middle
     device: str = "cpu"
+
+    @property
+    def key(self) -> list[object]:
+        """What decides the frames."""
+        weights = sorted(self.lm_folder.rglob("*.safetensors")) if self.lm_folder else []
+        return [self.tokenizer.format.codebook, [file_hash(each) for each in weights], self.features, self.layer]
+
+    def require_layer(self) -> None:
+        """Refuse a language model of other codes, and a layer that it does not have."""
+        assert self.lm_folder is not None
+        model = _language_model(self.lm_folder, device=self.device)
+        require_same_codebook(model.format, self.tokenizer.format, owner=model.name)
+        layers = model.gpt.config.layers
+        works = self.layer is None or self.layer <= layers
+        require(works, "layer", self.layer, f"the language model has {layers}: choose 1 to {layers}")
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -140,6 +155,11 @@ class Query:
     name: str  # its path as the user can open it, with the span of a part
     sound: Waveform  # without silent ends
     frames: FloatArray  # (time, dim), of length 1
+    notices: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return hashlib.sha256(self.frames.tobytes()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,77 +176,58 @@ def find_in_recordings(
     settings: FindConfig, queries: Clips, recordings: Clips, tokenizer_folder: Path, lm_folder: Path | None
 ) -> None:
     """Search all recordings, and write the table and its page."""
-    reader = frame_reader(settings, tokenizer_folder, lm_folder)
-    read, unread = read_queries(reader, queries, trim_db=settings.trim_db)
-    if not read:
-        problem = f"query={settings.query}: no query can be read ({frequent_reasons(unread)})"
-        raise InputError(f"{problem}; choose another recording of the sound")
     session = open_session(settings, recordings, tokenizer_folder)
-    shards = search(session, settings, reader, [query.frames for query in read], queries, recordings)
-    told = told_of(shards, recordings, below=recordings.root)
-    hits, shorter = best_hits(shards, read, recordings.root, most=settings.hits)
-    told.rejected[:] = [*unread, *sorted([*told.rejected, *shorter], key=lambda each: each.path)]
-    told.tell(session.terminal, settings.output, option=f"input={settings.input}")
-    front_end = reader.tokenizer.front_end
-    with new_file(settings.page) as page:
-        write_hits_page(
-            page,
-            {query.name: query.sound for query in read},
-            hits,
-            root=recordings.root,
-            sample_rate=front_end.sample_rate,
-            channel=front_end.channel,
-        )
-    write_table(settings.output, [asdict(hit) | {"path": str(recordings.root / hit.path)} for hit in hits])
-    found = f"{counted(len(hits), 'place')} of {counted(len(read), 'query', 'queries')}"
-    session.terminal.say(f"{found}: {settings.output}, to listen: {settings.page}")
-
-
-def frame_reader(settings: FindConfig, tokenizer_folder: Path, lm_folder: Path | None) -> FrameReader:
-    """Return what converts sound to frames; refuse a language model that does not fit, and a layer that it lacks."""
     reader = FrameReader(
         tokenizer_folder=tokenizer_folder,
         lm_folder=lm_folder,
         features=settings.features,
         layer=settings.layer,
-        device=str(choose_device(settings.device)),
+        device=str(session.gang.device),
     )
     if lm_folder is not None:
-        model = _language_model(lm_folder, device=reader.device)
-        require_same_codebook(model.format, reader.tokenizer.format, owner=model.name)
-        layers = model.gpt.config.layers
-        works = settings.layer is None or settings.layer <= layers
-        require(works, "layer", settings.layer, f"the language model has {layers}: choose 1 to {layers}")
-    return reader
+        reader.require_layer()
+    unread, work = Told(rejected=[*queries.rejected]), partial(read_query, reader, queries.root, settings.trim_db)
+    found = unread.readable((clip.name, attempted(work, clip)) for clip in queries.clips)
+    read = [query for _, query in found]
+    rejected = [
+        Rejected(
+            path=str(queries.root / each.path), reason=f"query: {each.reason}", kind=each.kind and f"query: {each.kind}"
+        )
+        for each in unread.rejected
+    ]
+    if not read:
+        problem = f"query={settings.query}: no query can be read ({frequent_reasons(rejected)})"
+        raise InputError(f"{problem}; choose another recording of the sound")
+    entry = found_places(session, read, Recordings(recordings), reader, settings.hits)
+    told = told_of(entry, recordings, below=recordings.root)
+    hits, shorter = best_hits(entry, read, recordings.root, most=settings.hits)
+    told.rejected[:] = [*rejected, *sorted([*told.rejected, *shorter], key=lambda each: each.path)]
+    told.tell(session.terminal, settings.output, option=f"input={settings.input}")
+    audio = reader.tokenizer.front_end
+    sounds = {query.name: query.sound for query in read}
+    with new_file(settings.page) as page:
+        write_hits_page(page, sounds, hits, root=recordings.root, sample_rate=audio.sample_rate, channel=audio.channel)
+    write_table(settings.output, [asdict(hit) | {"path": str(recordings.root / hit.path)} for hit in hits])
+    places = f"{counted(len(hits), 'place')} of {counted(len(read), 'query', 'queries')}"
+    session.terminal.say(f"{places}: {settings.output}, to listen: {settings.page}")
 
 
-def read_queries(reader: FrameReader, queries: Clips, *, trim_db: float | None) -> tuple[list[Query], list[Rejected]]:
-    """Read all queries without their silent ends; those that cannot be read or have no whole code are set aside."""
-    found, rejected = list[Query](), [replace(each, path=str(queries.root / each.path)) for each in queries.rejected]
+def read_query(reader: FrameReader, root: Path, trim_db: float | None, clip: Clip) -> Query | Rejected:
+    """Read a query without its silent ends, or say why it is set aside."""
+    if not writable(str(root)):
+        return Rejected(path=clip.name, reason=UNWRITABLE)
     rate, step = reader.tokenizer.front_end.sample_rate, reader.tokenizer.config.samples_per_code
-    for clip in queries.clips:
-        name = str(queries.root / clip.name)
-        if not writable(name):
-            rejected.append(Rejected(path=name, reason=f"query: {UNWRITABLE}"))
-            continue
-        try:
-            blocks = _sound(reader).blocks(queries.root / clip.path, part=clip.part)
-            sound = Waveform(samples=join_blocks(blocks), sample_rate=rate)
-        except RecordingError as error:
-            rejected.append(Rejected(path=name, reason=f"query: {error.reason}", kind=f"query: {error.kind}"))
-            continue
-        if not np.any(sound.samples):
-            rejected.append(Rejected(path=name, reason="query: silent"))
-            continue
-        sound = sound if trim_db is None else trim_ends(sound, trim_db)
-        if len(sound.samples) < step:
-            lasts = f"{sound.seconds:.3f} s{'' if trim_db is None else ' without its silent ends'}"
-            reason = f"query too short: {lasts}, and a code lasts {step / rate:.3f} s"
-            rejected.append(Rejected(path=name, reason=reason, kind="query too short"))
-            continue
-        frames = np.concatenate([*reader.frames([sound.samples])])
-        found.append(Query(name=name, sound=sound, frames=frames))
-    return found, rejected
+    blocks = _sound(reader).blocks(root / clip.path, part=clip.part)
+    sound = Waveform(samples=join_blocks(blocks), sample_rate=rate)
+    if not np.any(sound.samples):
+        return Rejected(path=clip.name, reason="silent")
+    sound = sound if trim_db is None else trim_ends(sound, trim_db)
+    if len(sound.samples) < step:
+        lasts = f"{sound.seconds:.3f} s{'' if trim_db is None else ' without its silent ends'}"
+        reason = f"too short: {lasts}, and a code lasts {step / rate:.3f} s"
+        return Rejected(path=clip.name, reason=reason, kind="too short")
+    frames = np.concatenate([*reader.frames([sound.samples])])
+    return Query(name=str(root / clip.name), sound=sound, frames=frames)
 
 
 def _sound(reader: FrameReader) -> ReadSound:
@@ -259,45 +260,28 @@ def search_recording(
     return Searched(path=clip.path, places=places, shorter=shorter, notices=sound.notices)
 
 
-def search(
-    session: Session,
-    settings: FindConfig,
-    reader: FrameReader,
-    frames: Sequence[FloatArray],
-    queries: Clips,
-    recordings: Clips,
-) -> list[Path]:
-    """Search all recordings for the ``frames`` of the queries, and return files of what was found."""
-    weights = reader.lm_folder and [file_hash(path) for path in sorted(reader.lm_folder.rglob("*.safetensors"))]
-    inputs = {"tokenizer": reader.tokenizer.format.codebook, "lm": weights or None}
-    read = {"queries": state_of(queries), "recordings": state_of(recordings)}
-    return in_shards(
-        session,
-        Recipe(
-            "found", 1, config=some_options(settings, *("features", "layer", "hits", "trim_db")), inputs=inputs | read
-        ),
-        "searching",
-        recordings,
-        partial(search_recording, reader, recordings.root, frames, settings.hits),
-        lambda file, found: write_json(file, [asdict(each) for each in found]),
-        size=SHARD,
-        name="found-{:05d}.json",
-    )
+@stage("found", version=1, title="searching {recordings}")
+def found_places(run: Run, queries: Sequence[Query], recordings: Recordings, reader: FrameReader, most: int) -> None:
+    """Search recordings for the ``most`` best places of each query."""
+    frames = [query.frames for query in queries]
+    work = partial(search_recording, reader, recordings.place.root, frames, most)
+    write = lambda file, places: write_json(file, [asdict(each) for each in places])  # noqa: E731
+    recordings.write_shards(run, work, write, size=SHARD, name="found-{:05d}.json")
 
 
-def best_hits(
-    shards: Sequence[Path], queries: Sequence[Query], root: Path, *, most: int
-) -> tuple[list[Hit], list[Rejected]]:
+def best_hits(entry: Entry, queries: Sequence[Query], root: Path, *, most: int) -> tuple[list[Hit], list[Rejected]]:
     """Gather the best places of each query over all recordings, and the recordings that are shorter than a query."""
     best: list[list[tuple[float, str, float, float]]] = [[] for _ in queries]
     shorter: list[Rejected] = []
-    for found in (each for shard in shards for each in json.loads(shard.read_text())):
-        for of, places in zip(best, found["places"], strict=True):
-            rows = ((-score, found["path"], start, end) for start, end, score in places)
+    for searched in (
+        each for shard in sorted(entry.folder.glob("found-*.json")) for each in json.loads(shard.read_text())
+    ):
+        for of, places in zip(best, searched["places"], strict=True):
+            rows = ((-score, searched["path"], start, end) for start, end, score in places)
             of[:] = heapq.nsmallest(most, [*of, *rows])
-        if found["shorter"]:
-            reason = f"shorter than {len(found['shorter'])} of {counted(len(queries), 'query', 'queries')}"
-            shorter.append(Rejected(path=str(root / found["path"]), reason=reason, kind="shorter than a query"))
+        if searched["shorter"]:
+            reason = f"shorter than {len(searched['shorter'])} of {counted(len(queries), 'query', 'queries')}"
+            shorter.append(Rejected(path=str(root / searched["path"]), reason=reason, kind="shorter than a query"))
     hits = [
         Hit(query=query.name, path=path, start=start, end=end, score=-negative)
         for query, of in zip(queries, best, strict=True)

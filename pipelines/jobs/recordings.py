@@ -1,21 +1,21 @@
 """Recordings of a command, read one by one in several processes: what is set aside, and what the user should know.
 
-`in_shards` keeps the results in an entry of the store, so that a killed command goes on after the last finished shard;
-`read_all` gives them as they are read.
+`Recordings.write_shards` keeps the results in an entry of the store, so that a killed command goes on after the last
+finished shard; `read_all` gives them as they are read.
 """
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
 
 from pipelines.settings.inputs import InputOptions, SeveralOptions, StoredOptions
-from pipelines.store.session import Session
-from pipelines.store.store import Recipe, Store, is_finished, note_finished, write_json
+from pipelines.store.session import Run, Session
+from pipelines.store.store import Entry, Store, note_finished, write_json
 from wordless.audio.reading import Channel, ChannelPowers, cancelled, read_blocks
 from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected, writable, write_rejected
@@ -29,6 +29,7 @@ from wordless.base.values import list_hash
 from wordless.training.gangs import Gang
 
 R = TypeVar("R", bound="Read")
+TOLD = ".told"  # instead of the suffix of a shard
 BYTES_FOR_WORKERS = 100e6  # 16-bit sound that one process encodes while a worker starts
 
 
@@ -113,11 +114,6 @@ def _workers(settings: InputOptions, place: Clips, engine: EngineConfig = LOCAL)
     return min(engine.workers(settings.workers, enough=size > BYTES_FOR_WORKERS), len(place.clips))
 
 
-def state_of(place: Clips) -> str:
-    """Hash the files' places, sizes and times of change, and what annotations say."""
-    return list_hash([*_states(place), *([each.name, each.label, each.group] for each in place.clips)])
-
-
 def _states(place: Clips) -> Iterator[tuple[str, int | None, int | None]]:
     """Give place, size in bytes and time of change of each file: None of a broken link, which is set aside later."""
     for path in dict.fromkeys(place.frame.path):
@@ -130,47 +126,56 @@ def _states(place: Clips) -> Iterator[tuple[str, int | None, int | None]]:
             yield str(file), status.st_size, status.st_mtime_ns
 
 
-def in_shards(
-    session: Session,
-    recipe: Recipe,
-    title: str,
-    place: Clips,
-    work: Callable[[Clip], R | Rejected],
-    write: Callable[[Path, Iterable[R]], object],
-    *,
-    size: int,
-    name: str,
-) -> list[Path]:
-    """Let workers read the clips of a place, ``write`` the results of ``size`` clips at a time, and return the files.
+@dataclass(frozen=True)
+class Recordings:
+    """Recordings that a stage reads for the first time. It sets aside what it cannot read."""
 
-    The ``name`` of a file has its number. Beside it a list has what `Told` tells of its recordings.
-    """
-    starts = range(0, len(place.clips), size)
-    shards = {name.format(number): place.clips[start : start + size] for number, start in enumerate(starts)}
+    place: Clips
 
-    def make(folder: Path) -> None:
-        missing = {file: clips for file, clips in shards.items() if not is_finished(folder / file)}
-        results = session.each(title, partial(_attempted, work), [clip for each in missing.values() for clip in each])
-        for file, clips in missing.items():
+    @cached_property
+    def key(self) -> str:
+        """Hash of the files' places, sizes and times of change, and of annotations; nothing is decoded for it."""
+        annotated = ([clip.name, clip.label, clip.group] for clip in self.place.clips)
+        return list_hash([*_states(self.place), *annotated])
+
+    def __str__(self) -> str:
+        return counted(len(self.place.clips), "recording")
+
+    def write_shards(
+        self,
+        run: Run,
+        work: Callable[[Clip], R | Rejected],
+        write: Callable[[Path, Iterable[R]], object],
+        *,
+        size: int,
+        name: str,
+    ) -> None:
+        """Let workers read the recordings, and write the results of ``size`` of them at a time.
+
+        The ``name`` of a file has its number. Beside it a list has what `Told` tells of its recordings.
+        """
+        clips, starts = self.place.clips, range(0, len(self.place.clips), size)
+        files = {run.folder / name.format(number): clips[start : start + size] for number, start in enumerate(starts)}
+        missing = {file: own for file, own in files.items() if not file.exists()}
+        results = run.each(run.stage, partial(attempted, work), [clip for own in missing.values() for clip in own])
+        for file, own in missing.items():
             told = Told()
-            named = ((clip.name, result) for clip, result in zip(clips, results, strict=False))
-            write(folder / file, (read for _, read in told.readable(named)))
-            write_json(_told(folder / file), asdict(told))
-            note_finished(folder / file)
-
-    files = [*shards, *(_told(Path(file)).name for file in shards)]
-    entry = session.obtain(recipe, f"{title} {len(place.clips)} recordings", make, files=files)
-    return [entry.folder / file for file in shards]
+            named = ((clip.name, result) for clip, result in zip(own, results, strict=False))
+            write(file, (read for _, read in told.readable(named)))
+            write_json(file.with_suffix(TOLD), asdict(told))
+            for written in (file.with_suffix(TOLD), file):
+                note_finished(written)
+        next(results, None)  # ends the workers
 
 
-def told_of(shards: Iterable[Path], place: Clips, *, below: Path | None = None) -> Told:
-    """Return what the shards of an entry tell of the recordings of a place, and of those whose parts were set aside.
+def told_of(entry: Entry, place: Clips, *, below: Path | None = None) -> Told:
+    """Return what `Recordings.write_shards` tells of a place, and which annotations of it were set aside.
 
     Names begin with the folder ``below`` which the recordings are; None: they are relative.
     """
     told = Told(rejected=[*place.rejected])
-    for shard in shards:
-        content = json.loads(_told(shard).read_text())
+    for file in sorted(entry.folder.glob(f"*{TOLD}")):
+        content = json.loads(file.read_text())
         told.rejected.extend(Rejected(**each) for each in content["rejected"])
         told.notices.extend((name, notice) for name, notice in content["notices"])
         told.read += content["read"]
@@ -178,10 +183,6 @@ def told_of(shards: Iterable[Path], place: Clips, *, below: Path | None = None) 
         told.rejected = [replace(each, path=str(below / each.path)) for each in told.rejected]
         told.notices = [(str(below / name), notice) for name, notice in told.notices]
     return told
-
-
-def _told(shard: Path) -> Path:
-    return shard.with_suffix(".told.json")
 
 
 def read_all(
@@ -203,14 +204,15 @@ def read_all(
             open_pool(LOCAL, _workers(settings, place)) as pool,
             terminal.working(title, len(place.clips), "recordings") as progress,
         ):
-            work = partial(_attempted, reader(place))
+            work = partial(attempted, reader(place))
             results = progress.each(in_order(work, place.clips, pool, remedy=remedy))
             named = ((str(place.root / clip.name), read) for clip, read in zip(place.clips, results, strict=True))
             yield from told.readable(named)
     told.tell(terminal, settings.output, option=f"input={settings.input}")
 
 
-def _attempted(work: Callable[[Clip], R | Rejected], clip: Clip) -> R | Rejected:
+def attempted(work: Callable[[Clip], R | Rejected], clip: Clip) -> R | Rejected:
+    """Return what ``work`` makes of a recording, or why it is set aside."""
     if not writable(clip.path):
         return Rejected(path=clip.path, reason=UNWRITABLE)
     try:

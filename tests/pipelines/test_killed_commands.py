@@ -25,7 +25,7 @@ KILLS = {
         Kill(path="out"),  # the output is whole, but does not have its name
     ),
     "decode": (
-        Kill(path="store/sounds/*.partial/1.wav.aside", written=100),  # in the middle of a sound
+        Kill(path="store/sounds/*.partial/00000001.wav.aside", written=100),  # in the middle of a sound
         Kill(path="out.partial/3.wav"),
     ),
     "generate": (Kill(path="out.partial/codes.parquet*", written=4), Kill(path="out")),

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.jobs import decode as decode_job
+from pipelines.store.store import checkpoints_of, note_finished
 from tests.calling import decode
 from tests.pipelines.tiny import sweep
 from tokenizer.parquet import CodedClip, write_shard
@@ -100,11 +101,13 @@ def test_finished_sounds_are_kept_and_others_are_not_mixed_with_them(
     whole = sounds(tmp_path / "out")
     (entry,) = (tmp_path / "store/sounds").glob("?" * 16)
     entry.rename(partial := entry.with_suffix(".partial"))  # as a kill leaves it
-    (partial / "b/a.wav").rename(partial / "b/a.wav.aside")
-    kept = (partial / "a.wav").stat().st_mtime_ns
+    checkpoints_of(partial).mkdir()
+    note_finished(partial / "00000000.wav")
+    kept = (partial / "00000000.wav").stat().st_mtime_ns
     decode(options(run_folder, parquet, tmp_path / "again", **own))
     assert sounds(tmp_path / "again") == whole
-    assert (entry / "a.wav").stat().st_mtime_ns == kept
+    assert (entry / "00000000.wav").stat().st_mtime_ns == kept
+    assert (entry / "00000001.wav").stat().st_mtime_ns > kept
     for number, others in enumerate(({"temperature": 0.5}, {"seed": 1}, {"engine": "torch"}), 2):
         decode(options(run_folder, parquet, tmp_path / str(number), **others, **own))
         assert len([*(tmp_path / "store/sounds").glob("?" * 16)]) == number
