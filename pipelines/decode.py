@@ -70,11 +70,8 @@ class DecodeConfig(SoundCommand):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_kind(self.output, (".wav",), possible="a folder, or for a single clip a file ending in .wav")
-        if self.codes_per_unit is not None and self.holds_codes:
-            rule = f"input={self.input} holds codes, whose length is known"
-            remedy = "leave codes_per_unit out, or name text units"
-            raise InputError(option="codes_per_unit", value=self.codes_per_unit, rule=rule, remedy=remedy)
-
+        rule = f"input={self.input} holds codes, whose length is known: leave it out, or name text units"
+        self.refuse_if(self.codes_per_unit is not None and self.holds_codes, "codes_per_unit", rule)
         rule = "pitch=copied takes the melody of the recording pitch_of: give both, or none of them"
         self.refuse_if((self.pitch == "copied") != (self.pitch_of is not None), "pitch_of", rule)
         rule = "pitch and shift are played by the pitch comb of the filter: choose pitch_comb=true, postfilter=1"

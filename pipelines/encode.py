@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipelines.commandline.outputs import prepare_output, require_kind
+from pipelines.commandline.outputs import prepare_output, require_kind, require_table
 from pipelines.settings.inputs import MODEL, StoredOptions
 from pipelines.store.run_folder import part_of
 from wordless.audio.recordings.corpus import recordings_at
 from wordless.audio.recordings.manifest import Clips
-from wordless.base.errors import InputError, require
 from wordless.base.options import REQUIRED, option
 from wordless.base.pools import LOCAL, EngineConfig
 from wordless.base.values import build
@@ -51,23 +50,16 @@ class EncodeConfig(StoredOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.format == "parquet":
-            if self.deduplicate:
-                remedy = "choose format=name_units, fairseq, jsonl or times"
-                raise InputError(f"deduplicate=true, but format=parquet keeps durations; {remedy}")
-            possible = "a file ending in .parquet, or a folder of shards"
-            if self.output.suffix.lower() in UNITS:
-                possible += "; text units need format=name_units, fairseq, jsonl or times"
-            return require_kind(self.output, (".parquet",), possible=possible)
-        if self.output.suffix.lower() == ".parquet":
-            problem = f"output={self.output}, but format={self.format} is text"
-            raise InputError(f"{problem}; name a text file, or format=parquet")
+        rule = "format=parquet keeps durations: choose format=name_units, fairseq, jsonl or times"
+        self.refuse_if(self.deduplicate and self.format == "parquet", "deduplicate", rule)
         if self.format == "times":
-            rule = "name a table ending in .tsv or .csv"
-            require(self.output.suffix.lower() in (".tsv", ".csv"), "output", self.output, rule)
-        if self.format == "fairseq" and self.output.suffix == ".tsv":
-            raise InputError(f"output={self.output}, but its .tsv will list the recordings; name the units .km")
-        require_kind(self.output, UNITS, possible="a text file, such as units.txt, .km or .jsonl")
+            return require_table(self.output, ".tsv", ".csv")
+        if self.format == "parquet":
+            possible = "a file ending in .parquet, or a folder of shards; text units need format=name_units or another"
+            return require_kind(self.output, (".parquet",), possible=possible)
+        written = [suffix for suffix in UNITS if self.format != "fairseq" or suffix != ".tsv"]  # its list of recordings
+        possible = f"for format={self.format} a text file ending in {', '.join(written)}"
+        require_kind(self.output, written, possible=possible)
 
     @property
     def in_shards(self) -> bool:

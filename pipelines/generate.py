@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.commandline.outputs import require_kind, require_new
+from pipelines.commandline.outputs import prepare_output, require_kind
 from pipelines.decode import SoundCommand
 from pipelines.settings.inputs import MODEL
 from pipelines.store.run_folder import part_of, vocoder_of
@@ -44,14 +44,11 @@ class GenerateConfig(SoundCommand):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_kind(self.output, (".wav",), possible="a new folder, or for a single sample a file ending in .wav")
-        if self.single and self.num_samples > 1:
-            rule = f"it is one sound, and num_samples is {self.num_samples}"
-            remedy = "choose num_samples=1, or name a folder"
-            raise InputError(option="output", value=self.output, rule=rule, remedy=remedy)
-        if self.single and self.kind is None:
-            rule = "it is a sound, and synthesis=none makes codes alone"
-            remedy = f"choose {' or '.join(f'synthesis={key}' for key in CHOICES)}, or name a folder"
-            raise InputError(option="output", value=self.output, rule=rule, remedy=remedy)
+        rule = f"it is one sound, and num_samples is {self.num_samples}: choose num_samples=1, or name a folder"
+        self.refuse_if(self.single and self.num_samples > 1, "output", rule)
+        choices = " or ".join(f"synthesis={key}" for key in CHOICES)
+        rule = f"it is a sound, and synthesis=none makes codes alone: choose {choices}, or name a folder"
+        self.refuse_if(self.single and self.kind is None, "output", rule)
 
     @property
     def single(self) -> bool:
@@ -77,5 +74,5 @@ def generate(config: dict[str, object]) -> tuple[GenerateConfig]:
         vocoder_of(settings.model, settings.kind)
     if settings.prompt is not None and not settings.prompt.is_file():
         raise InputError(f"prompt={settings.prompt} is no file; name a recording, or none: prompt=null")
-    require_new(settings.output)
+    prepare_output(settings.output)
     return (settings,)

@@ -37,7 +37,7 @@ PROCESSES.set_forkserver_preload(
             "pipelines.jobs.encode",
             "pipelines.jobs.decode",
         ),
-        *("pipelines.jobs.generate", "pipelines.jobs.probe", "pipelines.pages.report", "pipelines.pages.sweep"),
+        *("pipelines.jobs.generate", "pipelines.jobs.vectors", "pipelines.pages.report", "pipelines.pages.sweep"),
         "torch.utils.tensorboard",
         *("torch._dynamo", "fairseq2.models.llama", "fairseq2.models.transformer_lm"),
         *("fairseq2.composition", "conf", "omegaconf._impl"),

@@ -33,7 +33,7 @@ COMMANDS = {
     "embed": Command(
         "recordings -> feature vectors, such as those that the run's probe reads (NumPy, Parquet)",
         "pipelines.embed:EmbedConfig",
-        "pipelines.jobs.embed:embed_recordings",
+        "pipelines.jobs.vectors:embed_recordings",
     ),
     "generate": Command(
         "a language model continues a prompt, or speaks from silence",
@@ -49,12 +49,12 @@ COMMANDS = {
     "score": Command(
         "how probable does the language model find recordings? nats, bits per second, perplexity",
         "pipelines.score:ScoreConfig",
-        "pipelines.jobs.score:score_recordings",
+        "pipelines.jobs.tables:score_recordings",
     ),
     "probe": Command(
         "what do the representations know? linear probes on labels",
         "pipelines.probe:ProbeRunConfig",
-        "pipelines.jobs.probe:probe_run",
+        "pipelines.jobs.vectors:probe_run",
     ),
     "finetune": Command(
         "train a body, pre-trained or not, to predict classes, numbers or text from labelled recordings",
@@ -64,7 +64,7 @@ COMMANDS = {
     "predict": Command(
         "what a fine-tuned model predicts for recordings",
         "pipelines.predict:PredictConfig",
-        "pipelines.jobs.predict:predict_recordings",
+        "pipelines.jobs.tables:predict_recordings",
     ),
     "demo": Command(
         "a page in the browser with the spectrogram, codes, predicted label and continuation of your sounds",

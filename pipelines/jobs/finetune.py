@@ -148,8 +148,10 @@ def finetune_body(config: dict[str, object]) -> None:
         notices += require_unseen_labels(settings, source, clips)
         for notice in notices:
             terminal.say(f"finetune  {notice}")
-        job = _job(settings, source, clips, task)
-        folder = settings.output or _folder(settings, corpus.name, job)
+        labels = [[clip.label, clip.split] for clip in clips.clips]
+        parts = [settings.head.name, settings.body, settings.probe, settings.figures, source.body, task]
+        options = [*map(str, parts), settings.seed, settings.beside, source.fingerprint, recordings_hash(clips), labels]
+        folder = _folder(settings, corpus.name, made_of := text_hash(json.dumps(options)))
         run = tracked_run(folder, command_line("finetune"), config)
         tracking = NO_TRACKING if gang.rank else Tracking(settings.tracking, run, terminal.say)
         models = [source.folder / part for part in source.body.parts]
@@ -163,7 +165,7 @@ def finetune_body(config: dict[str, object]) -> None:
             shared=(*seen_of(corpus), *models, *([source.weights] if source.weights else [])),
             tracking=tracking,
         )
-        with nullcontext() if gang.rank else _claimed(folder, job), tracked(tracking):
+        with nullcontext() if gang.rank else _claimed(folder, made_of), tracked(tracking):
             inputs = body_inputs(session, clips, source)
             study = Study(settings=settings, source=source, task=task, manifest=clips, inputs=inputs)
             arms = [arm for arm in get_args(Arm) if arm == "finetuned" or arm in settings.beside]
@@ -262,34 +264,23 @@ def require_unseen_labels(settings: FinetuneConfig, source: Source, clips: Clips
     return tuple(named(each, "corpus") for each in found)
 
 
-def _job(settings: FinetuneConfig, source: Source, clips: Clips, task: Task) -> dict[str, object]:
-    """Describe the work, by which the folder of the results knows it again."""
-    parts = [asdict(settings.body), asdict(settings.probe), asdict(settings.figures), asdict(source.body), asdict(task)]
-    options = [settings.seed, settings.beside, *parts]
-    return {
-        "head": settings.head.name,
-        "body": settings.body.name,
-        "weights": source.fingerprint,
-        "options": text_hash(json.dumps(options, default=str))[:16],
-        "recordings": recordings_hash(clips)[:16],
-        "labels": text_hash(json.dumps([[clip.label, clip.split] for clip in clips.clips]))[:16],
-    }
+def _folder(settings: FinetuneConfig, corpus: str, made_of: str) -> Path:
+    """Return the folder of the results: by default one in that of the run for each corpus, head and set of options."""
+    if settings.output is not None:
+        return settings.output
+    assert settings.model is not None  # `_open` refuses to go on without both
+    name = re.sub(r"[^\w.-]+", "_", corpus).strip("_.") or "corpus"
+    return settings.model / FINETUNED / f"{name}_{settings.head.name}_{made_of[:8]}"
 
 
-def _claimed(folder: Path, job: dict[str, object]) -> AbstractContextManager[None]:
-    """Lock the folder of the results, which must be new, empty, or begun by the same job."""
+def _claimed(folder: Path, made_of: str) -> AbstractContextManager[None]:
+    """Lock the folder of the results, which must be new, empty, or of the same command."""
+    job = {"made of": made_of}
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and find_object(folder / JOB) != job)):
         raise InputError(f"output={folder} was begun with other values, or holds other things; {REMEDY}")
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / JOB, job)
     return hold(folder, option="output", lock=JOB)
-
-
-def _folder(settings: FinetuneConfig, corpus: str, job: dict[str, object]) -> Path:
-    """Name a folder in that of the run, one for each corpus, head and set of options."""
-    assert settings.model is not None  # `_open` refuses to go on without both
-    name = re.sub(r"[^\w.-]+", "_", corpus).strip("_.") or "corpus"
-    return settings.model / FINETUNED / f"{name}_{settings.head.name}_{text_hash(json.dumps(job))[:8]}"
 
 
 INPUTS, OFFSETS = "inputs.npy", "offsets.npy"
@@ -457,13 +448,11 @@ def write_results(
     """Write the folder of the session, the model last, and print the table."""
     folder, settings, saved = session.folder, study.settings, trials["finetuned"]
     constant = study.task.constant(study.labelled("train").labels)
-    baseline = study.figures([constant] * len(study.rows["test"]))
-    table: list[dict[str, Any]] = [
-        {"of": study.title(arm), "chosen": own.chosen, "key": own.entry.key} for arm, own in trials.items()
-    ]
-    table.append({"of": BASELINE})
-    for row, figures in zip(table, (*(own.figures for own in trials.values()), baseline), strict=True):
-        row["figures"] = [each.plain for each in figures]
+    figures = {study.title(arm): own.figures for arm, own in trials.items()}
+    figures[BASELINE] = study.figures([constant] * len(study.rows["test"]))
+    table: list[dict[str, Any]] = [{"of": of, "figures": [each.plain for each in own]} for of, own in figures.items()]
+    for row, own in zip(table, trials.values(), strict=False):  # the baseline is no trial
+        row |= {"chosen": own.chosen, "key": own.entry.key}
     source = provenance(command_line("finetune"), config, session.gang, {saved.entry.stage: saved.entry})
     facts = {
         "corpus": corpus.name,

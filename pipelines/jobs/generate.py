@@ -11,12 +11,13 @@ from tokenizer.codes import Codes, join_codes, require_same_codebook
 from tokenizer.parquet import CodedClip, write_shard
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt, joined_sound
-from vocoder.synthesis import Synthesis, speaking
+from vocoder.synthesis import speaking
 from wordless.audio.reading import read
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 from wordless.base.machine import choose_device
 from wordless.base.progress import Terminal
+from wordless.base.text import counted
 
 
 def sample_name(number: int) -> str:
@@ -26,36 +27,44 @@ def sample_name(number: int) -> str:
 
 def generate_sounds(settings: GenerateConfig) -> None:
     """Generate codes, decode them to sound, and write both: all files or none."""
-    terminal = Terminal()
+    terminal, output = Terminal(), settings.output
+    codes, sounds = _generated(settings, terminal)
     if settings.single:
-        codes, sounds = _generated(settings, terminal)
-        settings.output.parent.mkdir(parents=True, exist_ok=True)
-        sounds[0].write(settings.output)
+        sounds[0].write(output)
     else:
-        with new_folder(settings.output) as folder:
-            codes, sounds = _generated(settings, terminal)
-            names = [sample_name(number) for number in range(len(codes))]
+        names = [sample_name(number) for number in range(len(codes))]
+        with new_folder(output) as folder:
             for name, sound in zip(names, sounds, strict=False):
                 sound.write(folder / name)
             rows = [CodedClip(path=name, codes=own, split="test") for name, own in zip(names, codes, strict=True)]
             write_shard(folder / "codes.parquet", rows, codes[0].format)
-    terminal.say(f"{len(codes)} samples: {settings.output}")
+    terminal.say(f"{counted(len(codes), 'sample')}: {output}")
 
 
 def _generated(settings: GenerateConfig, terminal: Terminal) -> tuple[list[Codes], list[Waveform]]:
     """Generate codes, and their sounds where these are wanted, after the prompt where it is to be included."""
     sampling = Sampling(temperature=settings.temperature, top_k=settings.top_k)
-    device, kind = str(choose_device(settings.device)), settings.kind
+    device, kind, count = str(choose_device(settings.device)), settings.kind, settings.num_samples
     tokenizer = Tokenizer.from_pretrained(part_of(settings.model, "tokenizer"), device=device)
-    finest = tokenizer.finest
-    synthesis = open_synthesis(settings.model, finest, kind, settings.sampling, device=device) if kind else None
+    synthesis = (
+        open_synthesis(settings.model, tokenizer.finest, kind, settings.sampling, device=device) if kind else None
+    )
     prompt = _prompt(settings.prompt, tokenizer)
     model = LanguageModel.from_pretrained(part_of(settings.model, "lm"), device=device)
     require_same_codebook(model.format, tokenizer.format, owner=model.name)
-    terminal.say(f"generating {settings.num_samples} times {settings.seconds:g} s of codes")
-    prompts = [prompt.codes if prompt else None] * settings.num_samples
-    codes = model.generate_batch(prompts, seconds=settings.seconds, sampling=sampling, seed=settings.seed)
-    sounds = _sounds(prompt, codes, synthesis, terminal) if synthesis else []
+    terminal.say(f"generating {count} times {settings.seconds:g} s of codes")
+    prompts = [prompt.codes if prompt else None] * count
+    codes, sounds = model.generate_batch(prompts, seconds=settings.seconds, sampling=sampling, seed=settings.seed), []
+    if synthesis:
+        total, past = max(round(sum(clip.seconds for clip in codes)), 1), [prompt.finest if prompt else None] * count
+        with speaking([synthesis], terminal.say), terminal.working("decoding", total, "s of sound") as progress:
+            sounds = synthesis.sounds(
+                [each.finest for each in codes],
+                [None] * count,
+                names=[sample_name(number) for number in range(count)],
+                prompts=past,
+                progress=lambda done, steps: progress.advance_to(total * done // max(steps, 1)),
+            )
     if prompt is not None and settings.include_prompt:
         codes = [join_codes(prompt.codes, more) for more in codes]
         sounds = [joined_sound(prompt.waveform, more) for more in sounds]
@@ -75,16 +84,3 @@ def _prompt(path: Path | None, tokenizer: Tokenizer) -> Prompt | None:
             "name a longer one, or none"
         )
     return Prompt.within(waveform, codes, 0, steps)
-
-
-def _sounds(prompt: Prompt | None, codes: list[Codes], synthesis: Synthesis, terminal: Terminal) -> list[Waveform]:
-    total, clips = max(round(sum(clip.seconds for clip in codes)), 1), len(codes)
-    with speaking([synthesis], terminal.say), terminal.working("decoding", total, "s of sound") as progress:
-
-        def advance(done: int, steps: int) -> None:
-            progress.advance_to(total * done // max(steps, 1))
-
-        past = prompt.finest if prompt else None
-        finest = [each.finest for each in codes]
-        names = [sample_name(number) for number in range(clips)]
-        return synthesis.sounds(finest, [None] * clips, names=names, prompts=[past] * clips, progress=advance)

@@ -1,7 +1,7 @@
 """Recordings of a command, read one by one in several processes: what is set aside, and what the user should know.
 
-`Recordings.write_shards` keeps the results in an entry of the store, so that a killed command goes on after the last
-finished shard; `read_all` gives them as they are read.
+`Recordings.write_shards` keeps the results in an entry of the store: a killed command goes on after the last finished
+shard.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from pipelines.settings.inputs import InputOptions, SeveralOptions, StoredOptions
+from pipelines.settings.inputs import InputOptions, StoredOptions
 from pipelines.store.session import Run, Session
 from pipelines.store.store import Entry, Store, note_finished, write_json
 from wordless.audio.reading import Channel, ChannelPowers, cancelled, read_blocks
@@ -22,7 +22,7 @@ from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected
 from wordless.audio.waveform import FloatArray, Part
 from wordless.base.errors import InputError
 from wordless.base.machine import choose_device
-from wordless.base.pools import LOCAL, EngineConfig, in_order, open_pool
+from wordless.base.pools import LOCAL, EngineConfig
 from wordless.base.progress import Terminal
 from wordless.base.text import counted
 from wordless.base.values import list_hash
@@ -102,13 +102,13 @@ def open_session(settings: StoredOptions, place: Clips, *models: Path, engine: E
         gang=Gang(choose_device(settings.device)),
         terminal=terminal,
         folder=settings.store.root,
-        workers=_workers(settings, place, engine),
+        workers=workers_for(settings, place, engine),
         engine=engine,
         shared=(*models, *(place.root / clip.path for clip in place.clips[:1])),
     )
 
 
-def _workers(settings: InputOptions, place: Clips, engine: EngineConfig = LOCAL) -> int:
+def workers_for(settings: InputOptions, place: Clips, engine: EngineConfig = LOCAL) -> int:
     """Return the number of processes; 0 stands for as many as cores if there is enough work."""
     size = sum(size for _, size, _ in _states(place) if size)  # bytes
     return min(engine.workers(settings.workers, enough=size > BYTES_FOR_WORKERS), len(place.clips))
@@ -183,32 +183,6 @@ def told_of(entry: Entry, place: Clips, *, below: Path | None = None) -> Told:
         told.rejected = [replace(each, path=str(below / each.path)) for each in told.rejected]
         told.notices = [(str(below / name), notice) for name, notice in told.notices]
     return told
-
-
-def read_all(
-    settings: SeveralOptions,
-    places: Sequence[Clips],
-    reader: Callable[[Clips], Callable[[Clip], R | Rejected]],
-    *,
-    title: str,
-    terminal: Terminal,
-) -> Iterator[tuple[str, R]]:
-    """Give the path of each recording that can be read, as the user can open it, with what ``reader`` makes of it."""
-    told = Told()
-    remedy = "call the same command with workers=1, which reads all recordings again"
-    for place in places:
-        for notice in place.notices:
-            terminal.say(notice)
-        told.rejected.extend(replace(each, path=str(place.root / each.path)) for each in place.rejected)
-        with (
-            open_pool(LOCAL, _workers(settings, place)) as pool,
-            terminal.working(title, len(place.clips), "recordings") as progress,
-        ):
-            work = partial(attempted, reader(place))
-            results = progress.each(in_order(work, place.clips, pool, remedy=remedy))
-            named = ((str(place.root / clip.name), read) for clip, read in zip(place.clips, results, strict=True))
-            yield from told.readable(named)
-    told.tell(terminal, settings.output, option=f"input={settings.input}")
 
 
 def attempted(work: Callable[[Clip], R | Rejected], clip: Clip) -> R | Rejected:

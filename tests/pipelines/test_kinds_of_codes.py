@@ -13,7 +13,7 @@ import soundfile
 from lm.model import LanguageModel
 from lm.pitch import PitchHead
 from pipelines.hear import load_model
-from pipelines.jobs.probe import probe_run
+from pipelines.jobs.vectors import probe_run
 from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.tokenizer import PITCHES, pitches
 from pipelines.store.store import Entry

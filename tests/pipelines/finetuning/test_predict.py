@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from lm.finetuned import FineTunedModel
-from pipelines.jobs.predict import predict_recordings
+from pipelines.jobs.tables import predict_recordings
 from pipelines.predict import PredictConfig
 from pipelines.settings.inputs import recordings_of
 from tests.calling import predict, publish

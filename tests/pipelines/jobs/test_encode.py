@@ -206,10 +206,10 @@ def test_nothing_but_broken_files_is_refused_and_leaves_nothing(run_folder: Path
         ({"output": "c.txt", "format": "times"}, r"output.*\.tsv"),
         ({"workers": -1}, r"workers\b.*-1\b"),
         ({"clips_per_shard": 0}, r"clips_per_shard\b.*\b0\b"),
-        ({"deduplicate": True}, r"deduplicate=true\b.*format=parquet\b"),
+        ({"deduplicate": True}, r"deduplicate is true\b.*format=parquet\b"),
         ({"format": "jsonl", "output": "x.parquet"}, r"format=jsonl\b"),
         ({"format": "fairseq", "output": "x.tsv"}, r"\.km\b"),
-        ({"format": "text"}, r"format is text\b.*choices"),
+        ({"format": "text"}, r"format is text\b.*choose from"),
     ],
 )
 def test_contradictions_are_refused(

@@ -1,53 +1,207 @@
-"""The work of ``wordless embed``, once its options are checked.
+"""Vectors of recordings by the models of a finished run: ``probe`` judges them, ``embed`` writes them.
 
-The stages of `wordless probe` compute the features, so the vectors of the clips of a run are those that its probe read.
+Both call the stages of a run, so the vectors of the clips of a run are those that its probe read.
 """
 
+import re
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from lm.model import LanguageModel
 from lm.options import VECTORS, Pooling, States
 from lm.probing.features_file import write_vectors
 from lm.probing.fitted import FittedProbe, ProbeDescription
-from pipelines.chain.corpus import MANIFEST
+from lm.probing.task import require_labels
+from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus, seen_of
+from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.embed import ALL, EmbedConfig
-from pipelines.jobs.probe import models_of_run, pooled_features
 from pipelines.jobs.recordings import list_rejected
+from pipelines.methods.codes import BAGS, STATES
 from pipelines.methods.networks import GPT_SOUND
 from pipelines.methods.signals import BOTTLENECK, LOG_MEL
+from pipelines.pages.phrasing import sentences
+from pipelines.probe import ProbeRunConfig
+from pipelines.results.comparison import ProbedFolds, compare
 from pipelines.results.run_record import RESULTS, read_results, recorded_options
+from pipelines.results.tables import PREDICTIONS, as_markdown, print_methods, write_predictions
 from pipelines.settings.comparison import ReadingConfig
-from pipelines.settings.run import choose_workers
-from pipelines.stages.features import ClipReading, log_mel_features
+from pipelines.settings.run import choose_workers, own_options
+from pipelines.stages.codes import codes
+from pipelines.stages.features import (
+    BAG_OF_CODES,
+    ClipReading,
+    CodedViews,
+    CodesOfViews,
+    SoftlyCodedViews,
+    bottleneck_features,
+    code_features,
+    gpt_features,
+    log_mel_features,
+)
 from pipelines.stages.pretraining import sound_gpt_features
+from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
+from pipelines.store.run_folder import part_of
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Store
+from pipelines.store.store import Entry, Store, write_json
 from pipelines.store.stored_features import (
     FEATURES,
+    GPT,
+    PROBE,
     WITH_INPUT,
     features_by_method,
     method_of_key,
     parts_of_key,
     pooling_of,
 )
+from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
 from wordless.audio.recordings.inspection import InspectionConfig
-from wordless.audio.recordings.manifest import Clips, Rejected, read_manifest
+from wordless.audio.recordings.manifest import Clips, Rejected, overlap_notices, read_manifest
 from wordless.audio.recordings.splits import UNDIVIDED
-from wordless.base.errors import InputError, within
-from wordless.base.files import file_hash
+from wordless.base.errors import InputError, named, require, within
+from wordless.base.files import NO_PERMISSION, file_hash, write_aside
 from wordless.base.machine import choose_device
+from wordless.base.options import follow_seed
 from wordless.base.pools import LOCAL
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG, WEIGHTS, rate_folder
 from wordless.base.saved_models import PROBE as PROBE_KIND
 from wordless.base.text import counted
 from wordless.base.values import build, match_choice
-from wordless.training.gangs import Gang
+from wordless.training.gangs import Gang, open_gang
+
+PROBES = "probes"  # folder for the figures of other corpora
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateModels:
+    """The models of one rate as entries, whose keys are fingerprints of their content, and the methods of both."""
+
+    tokenizer: Entry
+    model: Entry
+    bag: str
+    gpt: str
+
+    @classmethod
+    def of(cls, tokenizer: Path, model: Path, codes_format: CodesFormat, *, bag: str, gpt: str) -> "RateModels":
+        weights = file_hash(model / WEIGHTS)[:16]
+        return cls(
+            tokenizer=Entry(stage="tokenizer", key=codes_format.codebook, place=tokenizer, reused=True),
+            model=Entry(stage="lm", key=weights, place=model, reused=True),
+            bag=bag,
+            gpt=gpt,
+        )
+
+
+def probe_run(config: dict[str, object]) -> None:
+    """Encode the recordings, pool every representation, probe each method, save and print how they compare."""
+    own = {field.name for field in fields(ProbeRunConfig)}
+    settings = build(ProbeRunConfig, own_options(config, own), name="")
+    settings = follow_seed(settings, settings.seed)
+    rates = models_of_run(settings.model, settings.compare)
+    terminal = Terminal()
+    options, found = find_corpus(settings.corpus, settings, require=require_labels, terminal=terminal)
+    with open_gang(choose_device(settings.device)) as gang:
+        audio = Tokenizer.from_pretrained(rates[-1].tokenizer.folder).front_end
+        corpus = read_corpus(options, found, settings, gang=gang, terminal=terminal, audio=audio)
+        notices = require_probeable([replace(corpus, name="test")], settings.probe, by=None)
+        if (settings.model / MANIFEST).is_file():  # what the run in the folder knows of the probed recordings
+            trained = read_manifest(settings.model / MANIFEST, corpus.root)
+            unlabelled = unlabelled_of_run(settings.model, corpus.root)
+            shared = overlap_notices(corpus, trained, owner=settings.model, unlabelled=unlabelled)
+            notices = [*notices, *(named(each, "corpus") for each in shared)]
+        for notice in notices:
+            terminal.say(f"probe     {notice}")
+        models = [entry.folder for rate in rates for entry in (rate.tokenizer, rate.model)]
+        session = Session(
+            store=Store(settings.store.root),
+            gang=gang,
+            terminal=terminal,
+            folder=settings.folder,
+            workers=choose_workers(settings.workers, settings.engine, seconds=corpus.seconds),
+            engine=settings.engine,
+            shared=(*seen_of(corpus), *models),
+        )
+        pooled = pooled_features(session, corpus, rates, settings.compare)
+        inputs = {rate.gpt: rate.bag for rate in rates} if settings.compare.input else {}
+        methods = probe_methods(session, corpus, settings.probe, pooled, pooled, inputs=inputs)
+        entry = collect_probes(session, corpus, settings.probe, methods)
+    if gang.rank:
+        return
+    measured = entry.read_json(PROBE)
+    per_fold = {("test", settings.probe.seed): measured}
+    compared = compare(ProbedFolds(probes=per_fold, by="split", config=settings.probe))
+    print_methods(compared)
+    for sentence in sentences("gap", compared):
+        terminal.say(f"probe     {sentence}")
+    if compared.single_group:
+        terminal.say(f"probe     {compared.single_group}")
+    name = re.sub(r"[^\w.-]+", "_", corpus.name).strip("_.") or "corpus"
+    # one file for each corpus and set of options
+    path = settings.output or settings.model / PROBES / f"{name}_{entry.key[:8]}.json"
+    predictions, separator = path.with_suffix(f".{PREDICTIONS}"), settings.probe.label_separator
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, measured)
+        write_aside(path.with_suffix(".md"), as_markdown(compared))
+        write_predictions(predictions, per_fold, corpus, by="split", separator=separator)
+    except OSError as error:
+        if settings.output is not None or error.errno not in NO_PERMISSION:
+            raise
+        return terminal.say(
+            f"the figures are not saved, since {path.parent} cannot be written; choose output=FILE.json"
+        )
+    terminal.say(f"figures: {path}, and as a table: {path.with_suffix('.md')}; predictions: {predictions}")
+
+
+def pooled_features(
+    session: Session, manifest: Clips, rates: Sequence[RateModels], reading: ReadingConfig
+) -> dict[str, Entry]:
+    """Pool the representations of all clips, averaged over their views, by method; codes and states of each rate."""
+    finest = rates[-1].tokenizer
+    config = Tokenizer.from_pretrained(finest.folder).config
+    read = ClipReading(session=session, manifest=manifest, audio=config.audio, vectors=reading.vectors)
+    made = {LOG_MEL.name: log_mel_features(read, finest)}
+    if config.speech_layer is None:  # a speech model has no bottleneck
+        made[BOTTLENECK.name] = bottleneck_features(read, finest, finest.key)
+    coarser: list[CodedViews] = []
+    for rate in rates:
+        own: CodesOfViews
+        joined: CodesOfViews
+        if reading.assignments == "soft":  # of one rate
+            own = joined = SoftlyCodedViews(reading=read, tokenizer=rate.tokenizer)
+        else:
+            own = hard = read.coded_in(rate.tokenizer, codes(session, manifest, rate.tokenizer))
+            joined = replace(hard, coarser=tuple(coarser))
+            coarser.append(hard)
+        made[rate.bag] = code_features(session, own, of=rate.bag)
+        made[rate.gpt] = gpt_features(session, joined, rate.model, states=reading.states, of=rate.gpt)
+    return made
+
+
+def models_of_run(folder: Path, reading: ReadingConfig) -> list[RateModels]:
+    """Return tokenizer and language model of each rate of a run, coarse to fine; most runs have one."""
+    tokenizer, model = part_of(folder, "tokenizer"), part_of(folder, "lm")
+    loaded, language_model = Tokenizer.from_pretrained(tokenizer), LanguageModel.from_pretrained(model)
+    codes_format = loaded.format
+    rule = "a speech model makes the codes of this run, and other hearings are spectrograms: choose 1"
+    works = loaded.finest.speech_layer is None or reading.hearings == 1
+    require(works, "compare.hearings", reading.hearings, rule)
+    rule = "codes at several rates and codes of a speech model are hard: choose hard"
+    works = reading.assignments == "hard" or (loaded.finest.speech_layer is None and not codes_format.rates)
+    require(works, "compare.assignments", reading.assignments, rule)
+    require_same_codebook(language_model.format, codes_format, owner=language_model.name)
+    if not codes_format.rates:
+        return [RateModels.of(tokenizer, model, codes_format, bag=BAG_OF_CODES, gpt=GPT)]
+    methods = zip(codes_format.formats, BAGS, STATES, strict=False)  # methods of more rates than there are
+    return [
+        RateModels.of(rate_folder(tokenizer, number), rate_folder(model, number), own, bag=bag.name, gpt=gpt.name)
+        for number, (own, bag, gpt) in enumerate(methods, 1)
+    ]
 
 
 def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None) -> None:
@@ -57,17 +211,18 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
         found = recordings or find_recordings(corpus_of(settings)).named("", table="input")
     for notice in found.notices:
         terminal.say(notice)
-    probe = _probe_of(run)
+    saved = run / PROBE_KIND.part
+    probe = FittedProbe.from_pretrained(saved).description if (saved / CONFIG).is_file() else None
     chosen = _chosen(settings, run, probe)
     reading = _reading(settings, run, probe, chosen)
     of_sound = settings.method == GPT_SOUND.name
-    rates = () if of_sound else models_of_run(run, reading)
+    rates = [] if of_sound else models_of_run(run, reading)
     inputs = {GPT_SOUND.name: LOG_MEL.name} if of_sound else {rate.gpt: rate.bag for rate in rates}
     match_choice((*inputs, *inputs.values(), LOG_MEL.name, BOTTLENECK.name), settings.method, option="method")
     if settings.method not in inputs and settings.layer not in (None, ALL):
         remedy = f"leave layer out, or choose the method of a language model, such as method={[*inputs][-1]}"
         raise InputError(f"layer={settings.layer}, but {settings.method} has no layers; {remedy}")
-    front_end = Tokenizer.from_pretrained(rates[-1].tokenizer.folder if rates else _finest(run)).front_end
+    front_end = Tokenizer.from_pretrained(_finest(run)).front_end
     manifest = _recordings(settings, found, front_end, _trim_db(settings, run, probe), terminal)
     session = Session(
         store=Store(settings.store.root),
@@ -76,11 +231,12 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
         folder=run,
         workers=choose_workers(settings.workers, LOCAL, seconds=manifest.seconds),
     )
-    if rates:
-        made = pooled_features(session, manifest, rates, reading)
-    else:
-        made = sound_features_of_run(session, manifest, run, reading)
-    by_method = features_by_method([entry.folder / FEATURES for entry in made.values()])
+    pooled = (
+        sound_features(session, manifest, run, reading)
+        if of_sound
+        else pooled_features(session, manifest, rates, reading)
+    )
+    by_method = features_by_method([entry.folder / FEATURES for entry in pooled.values()])
     candidates = by_method[settings.method]
     if reading.input and settings.method in inputs:
         candidates = candidates.with_input(by_method[inputs[settings.method]])
@@ -118,7 +274,7 @@ def _reading(settings: EmbedConfig, run: Path, probe: ProbeDescription | None, c
         names = {field.name for field in fields(ReadingConfig)}
         compared = _options_of(run).get("compare", {}) if settings.method == GPT_SOUND.name else {}
         reading = build(ReadingConfig, {name: compared[name] for name in names & {*compared}}, name="compare")
-    layer = settings.layer or layer_of(chosen or "")
+    layer = settings.layer or _layer_of(chosen or "")
     more = [each for each in get_args(Pooling) if each == settings.pooling and each not in reading.poolings]
     state: States = "inner" if "inner" in layer else "residual"
     return replace(
@@ -130,7 +286,7 @@ def _reading(settings: EmbedConfig, run: Path, probe: ProbeDescription | None, c
     )
 
 
-def layer_of(key: str) -> str:
+def _layer_of(key: str) -> str:
     """Return the layer of a key; "" for a method without layers."""
     return parts_of_key(key)[0] or ""
 
@@ -139,20 +295,15 @@ def _wanted(settings: EmbedConfig, candidates: Sequence[str], chosen: str | None
     """Return the keys that are written: what the options name, else what the run's probe reads, else the last layer."""
     layer, pooling = settings.layer, str(settings.pooling or "")
     if layer != ALL:
-        alone = [name for key in candidates if not (name := layer_of(key)).startswith("all_")]
+        alone = [name for key in candidates if not (name := _layer_of(key)).startswith("all_")]
         last = [name for name in alone if name.startswith("layer_")] or alone or [""]
-        layer = layer or (layer_of(chosen) if chosen else last[-1])
+        layer = layer or (_layer_of(chosen) if chosen else last[-1])
         pooling = pooling or (pooling_of(chosen) if chosen else "mean")
-    wanted = [key for key in candidates if layer in (ALL, layer_of(key)) and pooling in ("", pooling_of(key))]
+    wanted = [key for key in candidates if layer in (ALL, _layer_of(key)) and pooling in ("", pooling_of(key))]
     if not wanted:
         rule = f"{settings.method} has no layer {layer} with pooling {pooling}: choose among {', '.join(candidates)}"
         raise InputError(option="layer", value=settings.layer, rule=rule)
     return wanted
-
-
-def _probe_of(run: Path) -> ProbeDescription | None:
-    folder = run / PROBE_KIND.part
-    return FittedProbe.from_pretrained(folder).description if (folder / CONFIG).is_file() else None
 
 
 def _chosen(settings: EmbedConfig, run: Path, probe: ProbeDescription | None) -> str | None:
@@ -216,7 +367,7 @@ def _trim_db(settings: EmbedConfig, run: Path, probe: ProbeDescription | None) -
     return read_manifest(run / MANIFEST, run).effective_trim_db(None if trim_db is None else float(trim_db))
 
 
-def sound_features_of_run(session: Session, manifest: Clips, run: Path, reading: ReadingConfig) -> dict[str, Entry]:
+def sound_features(session: Session, manifest: Clips, run: Path, reading: ReadingConfig) -> dict[str, Entry]:
     """Pool the layers of the GPT of a run that reads sound, and log-mel, which is its input."""
     folder = _finest(run)
     tokenizer = Tokenizer.from_pretrained(folder)

@@ -1,0 +1,165 @@
+"""A line for each recording, and a table of all: ``wordless score`` and ``wordless predict``."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from lm.bodies.body import BodyReading, FrontEnd
+from lm.bodies.clips import StoredClips
+from lm.finetuned import CLIPS_AT_ONCE, FineTunedModel
+from lm.heads import Row
+from lm.judging import Score, score
+from lm.model import LanguageModel
+from pipelines.jobs.encode import encode_recording
+from pipelines.jobs.recordings import R, ReadSound, Told, attempted, workers_for
+from pipelines.predict import PredictConfig
+from pipelines.score import ScoreConfig, submitted_name
+from pipelines.settings.inputs import SeveralOptions
+from tokenizer.codes import require_same_codebook
+from tokenizer.encoder import Encoder
+from wordless.audio.decoding import Recording
+from wordless.audio.reading import Channel
+from wordless.audio.recordings.inspection import measure
+from wordless.audio.recordings.manifest import Clip, Clips, Rejected
+from wordless.audio.waveform import FloatArray
+from wordless.base.arrays import Array, write_table
+from wordless.base.files import write_aside
+from wordless.base.machine import choose_device
+from wordless.base.pools import LOCAL, in_order, open_pool
+from wordless.base.progress import Terminal
+from wordless.base.text import counted, escape
+
+HEAD = f"{'log p, nats':>12} {'nats/code':>10} {'bits/s':>9} {'perplexity':>11}  recording"
+
+
+def read_all(
+    settings: SeveralOptions,
+    places: Sequence[Clips],
+    reader: Callable[[Clips], Callable[[Clip], R | Rejected]],
+    *,
+    title: str,
+    terminal: Terminal,
+) -> Iterator[tuple[str, R]]:
+    """Give the path of each recording that can be read, as the user can open it, with what ``reader`` makes of it."""
+    told = Told()
+    remedy = "call the same command with workers=1, which reads all recordings again"
+    for place in places:
+        for notice in place.notices:
+            terminal.say(notice)
+        told.rejected.extend(replace(each, path=str(place.root / each.path)) for each in place.rejected)
+        with (
+            open_pool(LOCAL, workers_for(settings, place)) as pool,
+            terminal.working(title, len(place.clips), "recordings") as progress,
+        ):
+            work = partial(attempted, reader(place))
+            results = progress.each(in_order(work, place.clips, pool, remedy=remedy))
+            named = ((str(place.root / clip.name), read) for clip, read in zip(place.clips, results, strict=True))
+            yield from told.readable(named)
+    told.tell(terminal, settings.output, option=f"input={settings.input}")
+
+
+def score_recordings(settings: ScoreConfig, recordings: Sequence[Clips], tokenizer: Path, lm: Path) -> None:
+    """Encode and score all recordings, print a line for each, and write the table."""
+    terminal = Terminal()
+    device = str(choose_device(settings.device))
+    model = LanguageModel.from_pretrained(lm, device=device)
+    encoders = {place.root: Encoder(folder=tokenizer, root=place.root, device=device) for place in recordings}
+    require_same_codebook(model.format, encoders[recordings[0].root].format, owner=model.name)
+    scored: list[tuple[str, Score]] = []  # each with the path as the user can open it
+    print(HEAD, flush=True)
+    clips = read_all(
+        settings,
+        recordings,
+        lambda place: partial(encode_recording, encoders[place.root]),
+        title="scoring",
+        terminal=terminal,
+    )
+    for path, clip in clips:
+        found = score(model, clip.codes)
+        scored.append((path, found))
+        line = f"{found.log_probability:>12.1f} {found.nats_per_code:>10.3f} {found.bits_per_second:>9.1f}"
+        print(f"{line} {found.perplexity:>11.2f}  {escape(path)}", flush=True)
+    if settings.output is not None:
+        if settings.output.suffix.lower() == ".txt":  # as ZeroSpeech 2021 reads it
+            # The log-probability is divided by the number of codes, so that long recordings are not less probable.
+            lines = (f"{submitted_name(path)} {-each.nats_per_code}\n" for path, each in scored)
+            write_aside(settings.output, "".join(lines))
+        else:
+            write_table(settings.output, [{"path": path, **asdict(each)} for path, each in scored])
+    codes, seconds = sum(each.codes for _, each in scored), sum(each.seconds for _, each in scored)
+    nats = -sum(each.log_probability for _, each in scored)
+    written = f": {settings.output}" if settings.output else ""
+    figures = f"{nats / codes:.3f} nats per code, {nats / seconds / math.log(2):.1f} bits per second"
+    terminal.say(f"{counted(len(scored), 'recording')}, {seconds:.1f} s of sound, {figures}{written}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReadRecording:
+    """The inputs of a recording, and what the user should know of it."""
+
+    inputs: Array
+    notices: tuple[str, ...]
+
+
+def predict_recordings(settings: PredictConfig, recordings: Sequence[Clips]) -> None:
+    """Predict all recordings, print a line for each, and write the table."""
+    terminal = Terminal()
+    model = FineTunedModel.from_pretrained(settings.model, device=str(choose_device(settings.device)))
+    rows: list[Row] = []
+    own = (model.front_end(), model.body.reading, model.trim_db, model.channel, settings.upsample)
+    read = read_all(
+        settings,
+        recordings,
+        lambda place: partial(read_recording, place.root, *own),
+        title="predicting",
+        terminal=terminal,
+    )
+    while several := list(islice(read, CLIPS_AT_ONCE)):
+        outputs = model.outputs(StoredClips.together([each.inputs for _, each in several]))
+        for (path, _), row in zip(several, model.task.rows(outputs), strict=True):
+            print(f"{next(iter(row.values()))}\t{escape(path)}", flush=True)
+            rows.append({"path": path, **row})
+    if settings.output is not None:
+        write_table(settings.output, rows)
+    written = f": {settings.output}" if settings.output else ""
+    terminal.say(f"{counted(len(rows), 'recording')}{written}")
+
+
+def read_recording(
+    root: Path,
+    front_end: FrontEnd,
+    reading: BodyReading,
+    trim_db: float | None,
+    channel: Channel,
+    upsample: bool,
+    clip: Clip,
+) -> ReadRecording | Rejected:
+    """Convert one recording or part of one to inputs, or say why it is set aside."""
+    samples, path, part, rate = [0], clip.path, clip.part, reading.sample_rate
+    with Recording(root / path) as recording:
+        own_rate = recording.samplerate
+    if own_rate < rate and not upsample:
+        lower = "a lower sample rate than the model's, which upsample=true allows"
+        return Rejected(path=path, reason=f"{lower}: {own_rate} Hz, and not {rate} Hz", kind=lower)
+    sound = ReadSound(channel=channel, sample_rate=rate, highest=rate / 2, own_rate=own_rate)
+    if trim_db is not None and clip.segment is None:
+        # As the corpus was trimmed: by the levels of the whole recording at its own rate. Parts are never trimmed.
+        found = measure(root, path, channel)
+        if isinstance(found, Rejected):
+            return found
+        part, sound.louder = found.part(trim_db), found.louder
+    inputs = front_end(_counted(sound.blocks(root / path, part=part), samples))
+    if samples[0] < reading.least_samples:
+        milliseconds = 1000 * reading.least_samples / rate
+        return Rejected(path=path, reason=f"shorter than the {milliseconds:g} ms of a state")
+    return ReadRecording(inputs=inputs, notices=sound.notices)
+
+
+def _counted(blocks: Iterable[FloatArray], samples: list[int]) -> Iterator[FloatArray]:
+    """Give the blocks, and add their samples to the only number of ``samples``."""
+    for block in blocks:
+        samples[0] += len(block)
+        yield block
