@@ -9,7 +9,7 @@ from typing import Literal
 from pipelines.commandline.outputs import is_held, prepare_output, require_kind
 from pipelines.store.run_folder import is_finetuned
 from wordless.base.errors import InputError
-from wordless.base.hub import CONFIG, OFFLINE, REPO, SECONDS_TO_ANSWER, HubAddress, hub_errors
+from wordless.base.hub import CONFIG, REPO, HubAddress
 from wordless.base.options import REQUIRED, Options, option
 from wordless.base.values import build
 
@@ -92,10 +92,7 @@ def publish(config: dict[str, object]) -> tuple[PublishConfig]:
             f"format=onnx needs {', '.join(missing)}, not installed here; call: pip install 'wordless[onnx]'"
         )
     require_finished(run)
-    if output is None:
-        if settings.upload:
-            require_uploadable(settings)
-    else:
+    if output is not None:
         if is_finetuned(run):
             problem = f"run={run} is a fine-tuned model, of which format={settings.format} writes nothing"
             raise InputError(f"{problem}; name a run")
@@ -121,32 +118,3 @@ def require_finished(run: Path) -> None:
             f"run={run} holds no tokenizer/{CONFIG}; a run over folds or several seeds keeps its models in the store: "
             "call wordless run once without compare.folds and seeds"
         )
-
-
-def require_uploadable(settings: PublishConfig) -> None:
-    """Refuse to upload without a network and a token, or into a repository that more people see than was asked."""
-    from huggingface_hub import constants, get_token
-
-    if constants.HF_HUB_OFFLINE:
-        raise InputError(f"upload=true, but {OFFLINE} is set; unset it, or leave upload=true out to see the model card")
-    if get_token() is None:
-        raise InputError("upload=true, but nobody is logged in to the Hugging Face hub; call: hf auth login")
-    info = find_repository(settings.address)
-    if info is not None and info[0] != settings.private:
-        seen = "private" if info[0] else "public"
-        page = f"{constants.ENDPOINT}/{settings.repo}/settings"
-        remedy = f"call with private={str(info[0]).lower()}, or change the repository: {page}"
-        raise InputError(f"private={str(settings.private).lower()}, but {settings.repo} is {seen}; {remedy}")
-
-
-def find_repository(address: HubAddress) -> tuple[bool, list[str]] | None:
-    """Return whether a repository is private, and its files; None if it does not exist for this user."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import RepositoryNotFoundError
-
-    with hub_errors(address):
-        try:
-            info = HfApi(library_name="wordless").model_info(address.repo, timeout=SECONDS_TO_ANSWER)
-        except RepositoryNotFoundError:
-            return None
-    return bool(info.private), [each.rfilename for each in info.siblings or ()]

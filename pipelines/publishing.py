@@ -26,7 +26,7 @@ from pipelines.commandline.choices import is_embedded
 from pipelines.commandline.outputs import new_folder
 from pipelines.demonstration.answers import DemoModels
 from pipelines.pages.phrasing import draw
-from pipelines.publish import Part, PublishConfig, find_repository
+from pipelines.publish import Part, PublishConfig
 from pipelines.results.figures import COSTS
 from pipelines.results.run_record import read_results, recorded_options
 from pipelines.results.tables import as_markdown
@@ -164,20 +164,24 @@ def upload(settings: PublishConfig, folder: Path) -> str:
     """Create the repository if there is none, upload everything in one commit, and return the address of its page.
 
     Raises:
-        InputError: the repository holds models that would be left beside those of this run, or the hub refuses.
+        InputError: more people see the repository than was asked, it holds models that would be left beside those of
+            this run, or the hub refuses.
     """
-    api, info = HfApi(library_name="wordless"), find_repository(settings.address)
-    left = [
-        name for name in (info[1] if info else ()) if name.endswith(".safetensors") and not (folder / name).exists()
-    ]
-    if left:
-        raise InputError(
-            f"repo={settings.repo} holds {left[0]}, which this run does not replace, and models of two runs do not "
-            "work together; delete it there, or choose another name"
-        )
+    api = HfApi(library_name="wordless")
     with hub_errors(settings.address):
-        if info is None:
-            api.create_repo(settings.repo, private=settings.private)
+        api.create_repo(settings.repo, private=settings.private, exist_ok=True)
+        info = api.model_info(settings.repo)
+        if bool(info.private) != settings.private:
+            page, asked = f"{api.endpoint}/{settings.repo}/settings", str(settings.private).lower()
+            seen, remedy = ("public", "false") if settings.private else ("private", "true")
+            remedy = f"call with private={remedy}, or change the repository: {page}"
+            raise InputError(f"private={asked}, but {settings.repo} is {seen}; {remedy}")
+        there = [each.rfilename for each in info.siblings or () if each.rfilename.endswith(".safetensors")]
+        if left := [name for name in there if not (folder / name).exists()]:
+            raise InputError(
+                f"repo={settings.repo} holds {left[0]}, which this run does not replace, and models of two runs do not "
+                "work together; delete it there, or choose another name"
+            )
         message = "Upload the models of a Wordless run"
         return str(api.upload_folder(repo_id=settings.repo, folder_path=folder, commit_message=message).repo_url)
 

@@ -100,8 +100,10 @@ class Answers(BaseHTTPRequestHandler):
         if self.path.endswith("/api/repos/create"):
             asked = json.loads(body)
             repo = f"{asked['organization']}/{asked['name']}"
-            self.server.repos[repo], self.server.private[repo] = {}, asked["private"]
-            return self._answer({"url": f"{self.server.endpoint}/{repo}"})
+            status = 409 if repo in self.server.repos else 200
+            if status == 200:
+                self.server.repos[repo], self.server.private[repo] = {}, asked["private"]
+            return self._answer({"url": f"{self.server.endpoint}/{repo}"}, status=status)
         repo = "/".join(self.path.split("/")[3:5])
         if self.path.endswith("/preupload/main"):
             files = [{**each, "uploadMode": "regular", "shouldIgnore": False} for each in json.loads(body)["files"]]

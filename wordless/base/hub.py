@@ -16,9 +16,7 @@ from wordless.base.errors import InputError
 
 CONFIG = "config.json"  # each folder of a saved model has one
 SAFE_FILES = ("*.json", "*.safetensors", "README.md")  # what the models are loaded from; never a pickle or a script
-SECONDS_TO_ANSWER = 10.0
-OFFLINE = "HF_HUB_OFFLINE"
-NETWORK = f"check the network, without which, or with {OFFLINE} set, the local cache must have the files"
+NETWORK = "check the network, without which, or with HF_HUB_OFFLINE set, the local cache must have the files"
 REPO = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}", re.ASCII)
 _REPO = rf"({REPO.pattern})(?:@([^/@]+))?"
 _SHORT = re.compile(_REPO, re.ASCII)
