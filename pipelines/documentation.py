@@ -30,9 +30,8 @@ def options_page() -> str:
 def _command(name: str) -> Iterator[str]:
     """Give the sections of one command: the options of each section, then each group with its choices."""
     known = index(name)
-    varied = tuple(f"{key}." for key, group in known.groups.items() if group.variants)
     yield from ["", f"## `wordless {name}`", "", COMMANDS[name].purpose]
-    yield from _sections(known, [option for option in known.options if not option.startswith(varied)])
+    yield from _sections(known, [option for option in known.options if not option.startswith(known.varied)])
     for key, group in known.groups.items():
         yield from ["", f"**`{key}=...`**: {group.explanation}"]
         yield from _table(("name", "meaning"), ((f"{key}={name}", text) for name, text in group.choices.items()))

@@ -16,6 +16,7 @@ from lm.finetuning import (
 )
 from lm.options import ProbeConfig
 from pipelines.commandline.choices import require_recordings
+from pipelines.commandline.options import index, require_values
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.inputs import MODEL
 from pipelines.settings.parallel import MAX_THREADS
@@ -115,6 +116,7 @@ class FinetuneConfig(CorpusCommand):
 
 def finetune_settings(config: Mapping[str, object]) -> FinetuneConfig:
     """Build the settings from a composed config; the head decides the type of the labels."""
+    require_values(config, index("finetune"))
     values = own_options(config, {field.name for field in fields(FinetuneConfig)})
     if isinstance(audio := values.get("audio"), Mapping):  # a corpus may suggest the front end of a run
         values["audio"] = {"channel": audio.get("channel")}

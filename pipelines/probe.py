@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from lm.options import ProbeConfig
 from pipelines.commandline.choices import require_recordings
+from pipelines.commandline.options import index, require_values
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.inputs import MODEL
@@ -50,5 +51,6 @@ class ProbeRunConfig(CorpusCommand):
 
 def probe(config: dict[str, object]) -> tuple[dict[str, object]]:
     """Probe the models of a run on the corpus that a composed config describes."""
+    require_values(config, index("probe"))
     require_recordings(config)
     return (config,)

@@ -87,15 +87,13 @@ def delete_run(root: Path, name: str, *, question: bool) -> None:
     if not is_run(folder):
         problem = "is not the folder of a run" if folder.exists() else "does not exist"
         raise InputError(f"delete={name}: {folder} {problem}; wordless runs lists the runs")
-    if is_held(folder):
-        raise InputError(f"delete={name}: a run is writing {folder}; wait for it, or end it first")
-    jobs = [job.parent for job in folder.glob(f"{FINETUNED}/**/{JOB}")]
-    if training := [job for job in jobs if is_held(job, lock=JOB)]:
-        raise InputError(f"delete={name}: wordless finetune is writing {training[0]}; wait for it, or end it first")
-    if question:
-        models = f" and {counted(len(jobs), 'fine-tuned model')}" if jobs else ""
-        ask(f"delete {folder}{models}, {folder_size(folder) / 1e6:,.1f} MB?")
     with hold(folder, option="delete", remedy="wait for it, or end it first"):
+        jobs = [job.parent for job in folder.glob(f"{FINETUNED}/**/{JOB}")]
+        if training := [job for job in jobs if is_held(job, lock=JOB)]:
+            raise InputError(f"delete={name}: wordless finetune is writing {training[0]}; wait for it, or end it first")
+        if question:
+            models = f" and {counted(len(jobs), 'fine-tuned model')}" if jobs else ""
+            ask(f"delete {folder}{models}, {folder_size(folder) / 1e6:,.1f} MB?")
         deleted = folder.with_name(f".{name}.deleted")  # so that no killed deletion leaves half a run
         remove(deleted)
         folder.rename(deleted)

@@ -6,6 +6,7 @@ completions while a user types.
 """
 
 import dataclasses
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -96,6 +97,11 @@ class Index:
     sections: dict[str, str] = field(default_factory=dict)  # dotted name of what holds several options -> explanation
     groups: dict[str, Group] = field(default_factory=dict)
 
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """How options begin that the choice of a variant decides."""
+        return tuple(f"{name}." for name, group in self.groups.items() if group.variants)
+
     @cached_property
     def names(self) -> frozenset[str]:
         """The dotted names of all that ``name=value`` can set."""
@@ -177,7 +183,7 @@ def _option(root: type, name: str, default: object, meaning: Meaning, kind: obje
     listed = values if len(values) <= MOST_LISTED else [*values[:MOST_LISTED], "..."]
     explanation = f"{' | '.join(listed)}: {meaning.text}" if values else meaning.text
     bounds = meaning.range
-    if bounds is not None and bounds.least is not None and bounds.most is not None and bounds.most < MAX_SEED:
+    if bounds is not None and math.isfinite(bounds.least) and bounds.most < MAX_SEED:
         explanation = f"{explanation} ({bounds})"
     typed = getattr(root, "typed", {}).get(name)
     if typed is not None:
@@ -209,10 +215,10 @@ def _names(kind: object) -> Iterator[object]:
 def require_values(config: Mapping[str, object], known: Index) -> None:
     """Refuse options of a composed config that are missing, of another type or out of range.
 
-    The imports of a command take seconds, and this check none.
+    The imports of a command take seconds, and this check none. Options of variants are left to their dataclasses.
     """
     for name, option in sorted(known.options.items(), key=lambda each: each[0].count(".")):  # others follow the seed
-        if option.meaning is None:
+        if option.meaning is None or name.startswith(known.varied):
             continue
         value: object = config
         for place in name.split("."):

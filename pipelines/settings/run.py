@@ -264,11 +264,6 @@ class RunSettings(CorpusCommand):
         decoded = "vocoder" in self.stages and listening.judged_clips > 0 and listening.asks("recognised")
         return "rates" in self.stages or decoded
 
-    @property
-    def trains_supervised(self) -> bool:
-        """Whether a supervised network is trained: to be compared, or to judge sound."""
-        return self.probes("supervised") or (self.judges and self.listening.judge == "supervised")
-
 
 def run_settings(config: Mapping[str, object]) -> RunSettings:
     """Build the settings from a composed config; without root and table the corpus is the embedded one."""

@@ -18,7 +18,7 @@ from operator import attrgetter
 from types import UnionType
 from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from wordless.base.errors import InputError, within
+from wordless.base.errors import InputError, within, written
 from wordless.base.text import suggestion
 
 T = TypeVar("T")
@@ -32,29 +32,20 @@ MEANING = "option"  # key of a field's metadata
 class Range:
     """The numbers that an option takes. Infinity and NaN are in no range."""
 
-    least: float | None = None
-    most: float | None = None
-    above: float | None = None
-    below: float | None = None
+    least: float = -math.inf
+    most: float = math.inf
+    above: float = -math.inf
+    below: float = math.inf
 
     def __contains__(self, value: float) -> bool:
-        return (
-            math.isfinite(value)
-            and (self.least is None or value >= self.least)
-            and (self.most is None or value <= self.most)
-            and (self.above is None or value > self.above)
-            and (self.below is None or value < self.below)
-        )
+        return self.least <= value <= self.most and self.above < value < self.below
 
     def __str__(self) -> str:
-        match self:
-            case Range(least=float() | int() as least, most=float() | int() as most, above=None, below=None):
-                return f"{_number(least)} to {_number(most)}"
-        low = f"{_number(self.least)} or more" if self.least is not None else ""
-        low = f"more than {_number(self.above)}" if self.above is not None else low
-        high = f"at most {_number(self.most)}" if self.most is not None else ""
-        high = f"less than {_number(self.below)}" if self.below is not None else high
-        return " and ".join(bound for bound in (low, high) if bound)
+        if math.isfinite(self.least) and math.isfinite(self.most):
+            return f"{written(self.least)} to {written(self.most)}"
+        bounds = (self.least, self.above, self.most, self.below)
+        texts = zip(("{} or more", "more than {}", "at most {}", "less than {}"), bounds, strict=True)
+        return " and ".join(text.format(written(bound)) for text, bound in texts if math.isfinite(bound))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +75,10 @@ def option(
     default: T,
     text: str,
     *,
-    least: float | None = None,
-    most: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
+    least: float = -math.inf,
+    most: float = math.inf,
+    above: float = -math.inf,
+    below: float = math.inf,
     unit: str = "",
     choices: Iterable[object] = (),
     distinct: bool = False,
@@ -196,10 +187,6 @@ def choices_of(kind: object) -> tuple[object, ...]:
         case origin, (first, end) if origin is tuple and end is Ellipsis:
             return choices_of(first)
     return ()
-
-
-def _number(value: float | None) -> str:
-    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 def require_pairs(model_dim: int, heads: int) -> None:
