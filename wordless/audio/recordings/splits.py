@@ -28,8 +28,6 @@ from typing import Final, Literal
 
 import numpy as np
 from pandas import DataFrame, Series, factorize
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from wordless.audio.recordings.description import folder_split, split_depth
 from wordless.audio.recordings.folders import listed_path, read_text
@@ -229,6 +227,9 @@ def _units(frame: DataFrame, config: SplitConfig) -> dict[str, list[int]]:
     codes, names = factorize(own.to_numpy(object), sort=True)
     paths = np.arange(len(frame)) if config.by == "fold" else factorize(frame.path.to_numpy(object))[0]
     size = len(names) + len(frame)  # nodes of a graph that joins each unit with its recordings
+    from scipy.sparse import coo_array  # here, because options are read and refused without it
+    from scipy.sparse.csgraph import connected_components
+
     edges = coo_array((np.ones(len(codes), bool), (codes, len(names) + paths)), shape=(size, size))
     joined = Series(codes).groupby(connected_components(edges, directed=False)[1][codes]).transform("min")
     units: dict[str, list[int]] = defaultdict(list)
