@@ -37,7 +37,7 @@ from lm.bodies.clips import ClipViews, MakeView, StoredClips, augment_waveforms,
 from lm.bodies.options import GROUPS, ClipBatchConfig, MaskConfig, TargetConfig, Wav2vec2Config
 from lm.finetuning import RANDOM, Wav2vec2Options
 from wordless.audio.options import Convolutions
-from wordless.audio.padding import ConvolutionsByLength, inside
+from wordless.audio.padding import inside, read_by_length, similar_ratio
 from wordless.audio.speech_models import (
     MASK_EMBEDDING,
     PIECE_FRAMES,
@@ -47,7 +47,7 @@ from wordless.audio.speech_models import (
     load_speech_encoder,
     normalise,
 )
-from wordless.base.machine import Batch
+from wordless.base.machine import Batch, copy_to
 from wordless.base.saved_models import hugging_face_hash, learned_labels
 from wordless.base.seeds import MAX_SEED, numpy_seed
 
@@ -168,7 +168,6 @@ class MaskedPrediction(nn.Module):
         super().__init__()
         self.model = model
         compute_time_first(model.wav2vec2.feature_extractor)
-        model.wav2vec2.set_submodule("feature_extractor", ConvolutionsByLength(model.wav2vec2.feature_extractor))
 
     def forward(
         self, samples: Tensor, lengths: Tensor, masked: Tensor, places: Tensor, negatives: Tensor, temperature: float
@@ -180,16 +179,32 @@ class MaskedPrediction(nn.Module):
         """
         model = self.model
         model.quantizer.temperature = temperature  # type: ignore[assignment]  # it is a number
-        with cast(ConvolutionsByLength, model.wav2vec2.feature_extractor).reading(lengths):
-            found = model.wav2vec2(
-                normalise(samples, lengths), attention_mask=inside(samples, lengths).long(), mask_time_indices=masked
-            )
-        features = model.dropout_features(found.extract_features).flatten(0, 1)[places]
+        states, extracted = self._states(samples, lengths, masked)
+        features = model.dropout_features(extracted).flatten(0, 1)[places]
         quantised, perplexity = model.quantizer(features[None])
-        similarities = compare_with_targets(
-            model.project_hid(found.last_hidden_state), model.project_q(quantised[0]), places, negatives
-        )
+        similarities = compare_with_targets(model.project_hid(states), model.project_q(quantised[0]), places, negatives)
         return similarities, perplexity / (GROUPS * int(model.config.num_codevectors_per_group))
+
+    def _states(self, samples: Tensor, lengths: Tensor, masked: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the states of `transformers`, but the convolutions of clips of similar length at a time.
+
+        Returns:
+            States, and the normalised features before the mask ``(batch, frames, dim)``.
+        """
+        transformer, prepared = self.model.wav2vec2, normalise(samples, lengths)
+
+        def convolve(rows: Tensor, longest: int) -> Tensor:
+            values = prepared[copy_to(rows, prepared.device), :longest][:, None]
+            for layer in transformer.feature_extractor.conv_layers:
+                values = layer(values)
+            return values.transpose(1, 2)  # (N, C, T) -> (N, T, C)
+
+        features = read_by_length(convolve, lengths, ratio=similar_ratio(prepared.device))
+        within = inside(samples, lengths).long()
+        within = transformer._get_feature_vector_attention_mask(features.shape[1], within, add_adapter=False)
+        hidden, extracted = transformer.feature_projection(features)
+        hidden = transformer._mask_hidden_states(hidden, mask_time_indices=masked, attention_mask=within)
+        return transformer.encoder(hidden, attention_mask=within).last_hidden_state, extracted
 
 
 def compare_with_targets(predicted: Tensor, targets: Tensor, places: Tensor, negatives: Tensor) -> Tensor:

@@ -14,8 +14,7 @@ Networks to which padding changes nothing give the same values either way, up to
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -75,36 +74,3 @@ def read_by_length(read: Callable[[Tensor, int], Tensor], lengths: Tensor, *, ra
     """
     groups = group_by_length(lengths, ratio=ratio)
     return join_groups([read(rows, int(lengths[rows[-1]])) for rows in groups], torch.cat(groups))
-
-
-class ConvolutionsByLength(nn.Module):
-    """The convolutions of a model of `transformers`, for clips whose lengths are given by `reading`.
-
-    It takes the place of the model's own ``feature_extractor``; the names of the weights stay.
-    """
-
-    def __init__(self, convolutions: nn.Module) -> None:
-        super().__init__()
-        self.conv_layers = convolutions.get_submodule("conv_layers")
-        self.lengths: Tensor | None = None
-
-    @contextmanager
-    def reading(self, lengths: Tensor) -> Iterator[None]:
-        """Give the lengths ``(batch,)`` in samples, on the host, of the clips that are read within this block."""
-        self.lengths = lengths
-        try:
-            yield
-        finally:
-            self.lengths = None
-
-    def forward(self, samples: Tensor) -> Tensor:
-        """Map samples ``(batch, time)`` to ``(batch, channels, frames)``."""
-        lengths = torch.full((len(samples),), samples.shape[1]) if self.lengths is None else self.lengths
-
-        def read(rows: Tensor, longest: int) -> Tensor:
-            values = samples[copy_to(rows, samples.device), :longest][:, None]
-            for layer in self.conv_layers.children():
-                values = layer(values)
-            return values.transpose(1, 2)  # (N, C, T) -> (N, T, C)
-
-        return read_by_length(read, lengths, ratio=similar_ratio(samples.device)).transpose(1, 2)

@@ -11,15 +11,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from torch import Tensor, nn
-from transformers import Wav2Vec2Model
+from torch import Tensor
 
-from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.audio.mono import as_waveform, mono
 from wordless.audio.padding import (
     EQUAL_RATIO,
     SIMILAR_RATIO,
-    ConvolutionsByLength,
     inside,
     join_groups,
     read_by_length,
@@ -188,19 +185,6 @@ def test_groups_become_one_batch_in_its_order_with_time_last_but_one() -> None:
     assert join_groups([each[:, :0] for each in groups], torch.tensor([0, 1, 2])).shape == (3, 0, 4, 5)
 
 
-LENGTHS = torch.tensor([2000, 900, 1333, 1300])
-GROUPS = [(3, 1333), (1, 2000)]  # clips and samples
-SAMPLES = torch.randn(4, 2000, generator=torch.Generator().manual_seed(0)) * (torch.arange(2000) < LENGTHS[:, None])
-
-
-def shapes_read(convolutions: nn.Module) -> list[tuple[int, int]]:
-    """Return a list that receives the shape of each batch of samples that the first convolution reads."""
-    seen = list[tuple[int, int]]()
-    first = convolutions.get_submodule("conv_layers.0")
-    first.register_forward_pre_hook(lambda module, inputs: seen.append((len(inputs[0]), inputs[0].shape[2])))
-    return seen
-
-
 @pytest.mark.parametrize("ratio", [EQUAL_RATIO, SIMILAR_RATIO, torch.inf])
 def test_values_come_back_in_the_order_of_the_batch(ratio: float) -> None:
     lengths = torch.tensor([30, 10, 16, 15, 10, 31])
@@ -217,23 +201,3 @@ def test_values_come_back_in_the_order_of_the_batch(ratio: float) -> None:
         assert (found[row, 0, :length] == row + 1).all()
         assert not found[row, 0, length:].any()
     assert sorted(calls) == [0, 1, 2, 3, 4, 5]
-
-
-def test_convolutions_by_length_have_the_frames_and_gradients_of_one_padded_batch(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path)
-    plain, own = (Wav2Vec2Model.from_pretrained(tmp_path) for _ in range(2))
-    grouped = ConvolutionsByLength(own.feature_extractor)
-    assert [*grouped.state_dict()] == [*plain.feature_extractor.state_dict()]
-    wanted, seen = plain.feature_extractor(SAMPLES), shapes_read(grouped)
-    with grouped.reading(LENGTHS):
-        found = grouped(SAMPLES)
-    assert seen == GROUPS
-    frames = plain._get_feat_extract_output_lengths(LENGTHS)
-    counted = torch.arange(wanted.shape[2]) < frames[:, None]
-    weights = torch.randn_like(wanted) * counted[:, None]
-    torch.testing.assert_close(found * counted[:, None], wanted * counted[:, None])
-    for each in (found, wanted):
-        (each * weights).sum().backward()
-    for name, parameter in plain.feature_extractor.named_parameters():
-        torch.testing.assert_close(grouped.get_parameter(name).grad, parameter.grad, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(grouped(SAMPLES), wanted)  # without lengths, all samples count
