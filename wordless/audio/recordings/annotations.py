@@ -549,8 +549,8 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
             recording, fault = None if own and len(named) == 1 else each.recording, each.problem
             paths = [recording] if recording else own or [name]
             try:
-                if each.recording and (places.has(each.recording, name) or (recording and not fault)):
-                    paths = [places.named(each.recording, name)]
+                with suppress(*(() if recording and not fault else (InputError,))):
+                    paths = [places.named(each.recording, name)] if each.recording else paths
                 if fault := fault or (None if each.recording or own else "it names no recording"):
                     raise InputError(fault)
                 for path in paths:

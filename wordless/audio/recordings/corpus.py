@@ -148,7 +148,8 @@ class CorpusConfig(Options):
     @property
     def annotated(self) -> AnnotationConfig:
         """Options of annotations; in selection tables ``columns`` name the label and the group, too."""
-        tier, option = (self.tier, "tier") if self.tier else (",".join(self.columns.labels) or None, "columns.label")
+        label = ",".join(self.columns.named.get("label", ())) or None
+        tier, option = (self.tier, "tier") if self.tier else (label, "columns.label")
         return AnnotationConfig(kind=self.annotations, tier=tier, option=option, group=self.columns.group)
 
     @property

@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Any, Literal
 
 from wordless.audio.recordings.manifest import Clip, Split, number_of, whole_number
 from wordless.base.errors import InputError
@@ -113,36 +113,28 @@ def describe(path: str, fields: Mapping[str, str], where: str) -> Clip:
 
     A ``duration`` stands for an end that is not known. A part has a begin; a whole recording has none.
     """
-    given = {name: text for name in _READ if (text := fields.get(name, "").strip())}
+    given: dict[str, Any] = {name: text for name in _READ if (text := fields.get(name, "").strip())}
     for name, text in given.items():
         if not text.isprintable():
             raise InputError(f"{where}: {name} is {text!r:.80}; leave tabs, line breaks and control characters out")
+    for name in (name for name in given if name not in (*FIELDS, "annotated_channel")):
+        unit, text, given[name] = "Hz" if name.endswith("hz") else "seconds", given[name], seconds_of(given[name])
+        if given[name] is None or not 0 <= given[name] <= MOST:
+            raise InputError(f"{where}: {name} is {text!r:.40}; it must be a number of {unit}, 0 or more")
     index, split = given.get("index"), given.get("split", "")
     if index is not None and whole_number(index) is None:
         raise InputError(f"{where}: index is {index!r:.40}; it must be a whole number from 0 to 2^63 - 1")
     if split and known_split(split) is None:
         known = ", ".join(name for names in SPLIT_NAMES.values() for name in names)
         raise InputError(f"{where}: split is {split!r:.40}; write one of {known}, or choose `split.by`=hash")
-    start, end = _number(given, "start", where) or 0.0, _number(given, "end", where)
-    if end is None and (duration := _number(given, "duration", where)) is not None:
+    start, end, duration = given.pop("start", 0.0), given.pop("end", None), given.pop("duration", None)
+    if end is None and duration is not None:
         end = start + duration
     if end is not None and end <= start:
         raise InputError(f"{where}: end is {end:g} and start {start:g}; a part of a recording ends after it begins")
-    is_part = bool(start) or end is not None
-    return Clip(
-        path=path,
-        label=given.get("label"),
-        group=given.get("group"),
-        index=None if index is None else whole_number(index),
-        fold=given.get("fold"),
-        split=known_split(split) or "",
-        low_hz=_number(given, "low_hz", where),
-        high_hz=_number(given, "high_hz", where),
-        annotated_channel=given.get("annotated_channel"),
-        begin=start if is_part else None,
-        end=end,
-        where=where,
-    )
+    begin = start if start or end is not None else None
+    given |= {"index": None if index is None else whole_number(index), "split": known_split(split) or ""}
+    return Clip(path=path, begin=begin, end=end, where=where, **given)
 
 
 def measured(clip: Clip, num_samples: int, sample_rate: int) -> Clip:
@@ -204,17 +196,6 @@ def folder_split(path: str, depth: int) -> Split | None:
     """Return the split that a folder of a path is named after."""
     folders = path.split("/")[:-1]
     return known_split(folders[depth]) if len(folders) > depth else None
-
-
-def _number(given: Mapping[str, str], name: str, where: str) -> float | None:
-    """Parse a number of seconds or Hz; None where it is not known."""
-    if name not in given:
-        return None
-    unit = "Hz" if name.endswith("hz") else "seconds"
-    number = seconds_of(given[name])
-    if number is None or not 0 <= number <= MOST:
-        raise InputError(f"{where}: {name} is {given[name]!r:.40}; it must be a number of {unit}, 0 or more")
-    return number
 
 
 _MOST_GAPS = 100
@@ -308,11 +289,6 @@ class ColumnConfig(Options):
     start: str | None = option(None, "column with the seconds at which a part of the recording begins, in a table")
     end: str | None = option(None, "column with the seconds at which the part ends")
     duration: str | None = option(None, "column with the seconds that the part lasts, instead of its end")
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The columns of the label."""
-        return self.named.get("label", ())
 
     @property
     def named(self) -> dict[str, tuple[str, ...]]:

@@ -13,7 +13,6 @@ import stat
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count, product
 from pathlib import Path, PurePosixPath
@@ -246,12 +245,6 @@ class Places:
             f"{counted(len(several), f'{ending} file')} named like recordings not read, such as {several[0]}: {reads}"
             for ending, several in sorted(endings.items())
         )
-
-    def has(self, name: str, file: str) -> bool:
-        """Return whether a file names a recording that is there."""
-        with suppress(InputError):
-            return bool(self.named(name, file))
-        return False
 
 
 def _fold(name: str) -> str:

@@ -33,7 +33,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from glob import glob, has_magic
-from itertools import islice
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 
@@ -65,7 +64,6 @@ from wordless.base.text import counted, listed
 from wordless.base.values import find_object, list_hash, nan_as_none, parse_json
 
 ARROW, PARQUET = ".arrow", ".parquet"
-MOST_FILES = 100_000  # that a pattern with braces may name
 _BRACES = re.compile(r"\{(?:(\d{1,9})\.\.(\d{1,9})|([^{}]*,[^{}]*))\}")
 _SHARD = re.compile(r"(?:[-_.]?\d+(?:-of-\d+)?(?:-[0-9a-f]{16})?)+$")  # its number: -00001-of-00010-0123456789abcdef
 _ENDING = re.compile(r"\.(?:parquet|arrow|tar|tgz|tar\.\w+)$")
@@ -167,12 +165,8 @@ def data_set_files(place: str) -> list[PackedFile]:
 
 def _named_files(pattern: str, *, option: str, kinds: tuple[str, ...]) -> list[Path]:
     """List the files that a pattern names, in its order; each name with braces must be there."""
-    names = list(islice(expand_braces(str(expand_home(pattern, option))), MOST_FILES + 1))
-    if len(names) > MOST_FILES:
-        rule = f"it names more than {MOST_FILES} files: write a smaller range"
-        raise InputError(option=option, value=pattern, rule=rule)
     paths = []
-    for name in names:
+    for name in expand_braces(str(expand_home(pattern, option))):
         found = sorted(glob(name)) if has_magic(name) and not os.path.lexists(name) else [name]  # noqa: PTH207  absolute too
         paths += [Path(each) for each in found]
         if not found or not Path(found[0]).is_file():
