@@ -12,50 +12,35 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.methods import networks
 from pipelines.methods.codes import BAG_OF_CODES, BAGS, GPT, RANDOM_GPT, STATES
 from pipelines.methods.method import Line, Method, Place, Row
-from pipelines.methods.networks import (
-    AST,
-    AUDIO_TRANSFORMER,
-    AUDIO_TRANSFORMER_VARIANTS,
-    FINETUNED,
-    GPT_SOUND,
-    RANDOM_AST,
-    RANDOM_AUDIO_TRANSFORMER,
-    RANDOM_CONV,
-    RANDOM_GPT_SOUND,
-    RANDOM_WAV2VEC2,
-    SIMCLR,
-    SUPERVISED,
-    WAV2VEC2,
-)
 from pipelines.methods.signals import BOTTLENECK, CHROMA, LOG_MEL, MFCC
-from pipelines.store.store import METHOD, Entry, Recipe, text_hash
 from wordless.base.errors import InputError
-from wordless.base.files import file_hash
 
 if TYPE_CHECKING:
     from pipelines.methods.study import Study
+    from pipelines.store.store import Entry
     from wordless.audio.recordings.manifest import Clips
 
 
 _ALL = (
     GPT,
-    GPT_SOUND,
-    SIMCLR,
-    WAV2VEC2,
-    FINETUNED,
-    AST,
-    AUDIO_TRANSFORMER,
-    *AUDIO_TRANSFORMER_VARIANTS,
+    networks.GPT_SOUND,
+    networks.SIMCLR,
+    networks.WAV2VEC2,
+    networks.FINETUNED,
+    networks.AST,
+    networks.AUDIO_TRANSFORMER,
+    *networks.AUDIO_TRANSFORMER_VARIANTS,
     BAG_OF_CODES,
     RANDOM_GPT,
-    SUPERVISED,
-    RANDOM_GPT_SOUND,
-    RANDOM_CONV,
-    RANDOM_AST,
-    RANDOM_WAV2VEC2,
-    RANDOM_AUDIO_TRANSFORMER,
+    networks.SUPERVISED,
+    networks.RANDOM_GPT_SOUND,
+    networks.RANDOM_CONV,
+    networks.RANDOM_AST,
+    networks.RANDOM_WAV2VEC2,
+    networks.RANDOM_AUDIO_TRANSFORMER,
     LOG_MEL,
     BOTTLENECK,
     MFCC,
@@ -64,7 +49,7 @@ _ALL = (
     *BAGS,
 )
 METHODS = {method.name: method for method in _ALL}
-assert len(METHODS) == len(_ALL), "two methods of the table have the same name: change name= of one of their rows"
+assert len(METHODS) == len(_ALL), "two methods of the table have the same name"
 # All rows that a comparison can have, the heads of classifiers included.
 ROWS: dict[str, Row] = {
     row.name: row for method in METHODS.values() for row in (method, method.head) if row is not None
@@ -115,17 +100,6 @@ def _require_clips(file: Path, manifest: Clips) -> None:
 
 
 def _features(study: Study, name: str, file: Path) -> Entry:
-    """Make a store entry whose key depends on the content of the file and the names of the clips."""
-    from lm.probing.features_file import read_features
-    from pipelines.store.stored_features import FEATURES, write_features
+    from pipelines.stages.features import own_features
 
-    clips = [clip.name for clip in study.manifest.clips]
-    inputs = {"file": file_hash(file), "clips": text_hash("\n".join(clips))}
-    recipe = Recipe("own_features", 1, config={METHOD: name}, inputs=inputs)
-
-    def make(folder: Path) -> None:
-        arrays = read_features(file).ordered(clips)
-        keys = {key: key if ":" in key else f"{key}:given" for key in arrays}  # the user chose the pooling
-        write_features(folder, {f"{name}/{keys[key]}": values for key, values in arrays.items()})
-
-    return study.session.obtain(recipe, f"{name} of {len(clips)} clips from {file}", make, files=[FEATURES])
+    return own_features(study.session, name, [clip.name for clip in study.manifest.clips], file)

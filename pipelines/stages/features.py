@@ -22,6 +22,7 @@ from torch import Tensor
 from lm.layers import LayerReader, head_scores, layer_features
 from lm.model import LanguageModel
 from lm.options import POOLINGS, RESIDUAL, VECTORS, GPTConfig, Pitch, Pooling, States, VectorConfig
+from lm.probing.features_file import read_features
 from lm.probing.vectors import FloatArray, RunningPools, average, bags_of_codes, pool
 from pipelines.stages.codes import codes_of_views
 from pipelines.store.session import Run, Session
@@ -37,6 +38,7 @@ from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.spectrogram import subtract_mean
 from wordless.audio.views import AS_RECORDED, View, Views, compared_views, hearings, views_hash
+from wordless.base.files import file_hash
 from wordless.base.machine import one_thread
 
 BAG_OF_CODES = "bag_of_codes"  # the method
@@ -355,3 +357,11 @@ def _pooled(
         made = frames(view.samples(root, sample_rate))
     require_finite(made, view.clip, method)
     return {f"{method}:{pooling}": pool(made, pooling) for pooling in poolings}
+
+
+@stage("own_features", version=2, title="{name} of {clips} clips from {file}", keys={"file": file_hash})
+def own_features(run: Run, name: str, clips: Sequence[str], file: Path) -> None:
+    """Store the features of clips, by their names, that another program wrote into a file; ``name`` is the method."""
+    arrays = read_features(file).ordered(clips)
+    keys = {key: key if ":" in key else f"{key}:given" for key in arrays}  # the user chose the pooling
+    write_features(run.folder, {f"{name}/{keys[key]}": values for key, values in arrays.items()})
