@@ -33,21 +33,10 @@ from pipelines.store.stage import stage
 from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import FEATURES, PROBE, features_by_method, stacked_rows
 from tokenizer.encoder import Encoder
+from vocoder import speech_judges
 from vocoder.judging import Figures
 from vocoder.kinds import JUDGED_KINDS, ORIGINAL
-from vocoder.speech_judges import (
-    SPEECH_JUDGES,
-    Grammar,
-    JudgeOfSpeech,
-    distillmos,
-    dnsmos,
-    recognise_words,
-    spelled,
-    unfit_rate,
-    unknown_words,
-    voice,
-    word_error_rate,
-)
+from vocoder.speech_judges import SPEECH_JUDGES, Grammar, JudgeOfSpeech
 from wordless.audio.recordings.embedded import EmbeddedConfig, utterances
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.views import View
@@ -57,11 +46,10 @@ from wordless.base.machine import version_of
 from wordless.base.text import listed
 
 RECOGNISED = "recognised.json"
-LOG_MEL = "log_mel"
 Describe = Callable[[View], dict[str, FloatArray]]
 # judges that are linear probes -> the method whose features they read, and the function that computes them
 PROBED: dict[JudgeName, tuple[str, Callable[[Encoder, View], dict[str, FloatArray]]]] = {
-    "probe": (LOG_MEL, log_mel_vectors),
+    "probe": ("log_mel", log_mel_vectors),
     "codes": (BAG_OF_CODES, bag_features),
 }
 
@@ -130,16 +118,16 @@ def _features_of(reader: LayerReader, view: View) -> dict[str, FloatArray]:
 
 
 def label_task(session: Session, manifest: Clips, config: ProbeConfig) -> ProbeTask | None:
-    """Return the task of recognising labels; None, after a printed reason, if there are no labels."""
+    """Return the task of recognising labels; None, after a printed reason, if clips have none, or several each."""
     try:
         task = probe_task(manifest, config)
+        if not task.multi_label:
+            return task
+        why = "clips have several labels each"
     except InputError as error:
-        session.terminal.say(f"judge     no label accuracy: {error}")
-        return None
-    if task.multi_label:
-        session.terminal.say("judge     no label accuracy: clips have several labels each")
-        return None
-    return task
+        why = str(error)
+    session.terminal.say(f"judge     no label accuracy: {why}")
+    return None
 
 
 @stage("recognised", version=4, title="labels of sounds, by {judge.title}")
@@ -184,7 +172,11 @@ def new_part(root: Path, row: Mapping[str, Any]) -> Clip:
 
 
 MOST_ERRORS = 0.5  # word error rate of recordings above which the recogniser does not understand them
-LISTENERS: dict[str, Callable[[Waveform], Any]] = {"dnsmos": dnsmos, "distillmos": distillmos, "speaker": voice}
+LISTENERS: dict[str, Callable[[Waveform], Any]] = {
+    "dnsmos": speech_judges.dnsmos,
+    "distillmos": speech_judges.distillmos,
+    "speaker": speech_judges.voice,
+}
 OVERALL = {"dnsmos": "dnsmos_overall", "distillmos": "distillmos"}  # figures of opinions
 LEAST_OPINION = 2.0  # "poor": mean opinion score of recordings below which they are no speech, or too noisy
 MOST_NAMED = 10  # unknown words in a message
@@ -211,7 +203,7 @@ class Spoken:
             texts: dict[str, str | None] = {each.file: each.text for each in utterances(embedded)}
         else:
             texts = {clip.name: None if separator else clip.label for clip in manifest.clips}
-        words = {name: found for name, text in texts.items() if (found := spelled(text or ""))}
+        words = {name: found for name, text in texts.items() if (found := speech_judges.spelled(text or ""))}
         vocabulary = () if free else tuple(sorted({word for each in words.values() for word in each}))
         grammar = Grammar(words=vocabulary, several=free or any(len(each) > 1 for each in words.values()))
         return cls(words=words, groups={clip.name: clip.group for clip in manifest.clips}, grammar=grammar)
@@ -223,7 +215,7 @@ class Spoken:
                 "listening.judges names words, which compares sounds with the words of labels, and no clip has exactly "
                 "one label: give labels, or leave words out"
             )
-        if unknown := unknown_words(sorted({word for each in self.words.values() for word in each})):
+        if unknown := speech_judges.unknown_words(sorted({word for each in self.words.values() for word in each})):
             more = f" and {len(unknown) - MOST_NAMED} others" if len(unknown) > MOST_NAMED else ""
             raise InputError(
                 f"listening.judges names words, and PocketSphinx's dictionary of English lacks the words "
@@ -252,9 +244,9 @@ def judge_speech(session: Session, decoded: Entry, paths: Sequence[str], judge: 
 def _judged(run: Run, judge: JudgeOfSpeech, package: str, decoded: Entry, known: Sequence[Any]) -> None:
     """Ask a judge, which has a ``package``; ``known`` are the words and their grammar, or the groups, of the clips."""
     rows, paths = Rows(), decoded_paths(decoded)
-    if (unfit := unfit_rate(judge, sound_of(decoded.folder, 0, ORIGINAL).sample_rate)) is None:
+    if (unfit := speech_judges.unfit_rate(judge, sound_of(decoded.folder, 0, ORIGINAL).sample_rate)) is None:
         jobs = [(number, kind) for number in range(len(paths)) for kind in JUDGED_KINDS]
-        listen = partial(recognise_words, grammar=known[1]) if judge == "words" else LISTENERS[judge]
+        listen = partial(speech_judges.recognise_words, grammar=known[1]) if judge == "words" else LISTENERS[judge]
         found = run.each(f"listening: {judge}", partial(_listen, decoded.folder, listen), jobs)
         heard = dict(zip(jobs, found, strict=True))
         if judge == "words":
@@ -298,13 +290,10 @@ def _mean_of_recordings(rows: Rows, name: str) -> float | None:
 
 def _compare_words(heard: Mapping[Sound, Sequence[str]], spoken: Sequence[Sequence[str]]) -> tuple[Rows, str | None]:
     """Measure the word error rate of each sound whose words are known."""
-    rows: Rows = [
-        {
-            kind: {"word_error_rate": word_error_rate(heard[number, kind], words)} if words else {}
-            for kind in JUDGED_KINDS
-        }
-        for number, words in enumerate(spoken)
-    ]
+    rows: Rows = [{kind: {} for kind in JUDGED_KINDS} for _ in spoken]
+    for (number, kind), words in heard.items():
+        if spoken[number]:
+            rows[number][kind] = {"word_error_rate": speech_judges.word_error_rate(words, spoken[number])}
     if (rate := _mean_of_recordings(rows, "word_error_rate")) is None:
         return [], "none of these clips has words"
     if rate > MOST_ERRORS:
@@ -322,23 +311,19 @@ def _compare_voices(heard: Mapping[Sound, FloatArray | None], groups: Sequence[s
     names = sorted({group for group in groups if group is not None and groups.count(group) > 1})
     if len(names) < 2:
         return [], "it compares the voices of groups, and fewer than two groups have two of these clips or more"
-    rows: Rows = []
+    originals = [heard[number, ORIGINAL] for number in range(len(groups))]
+    rows: Rows = [{kind: {} for kind in JUDGED_KINDS} for _ in groups]
     for number, group in enumerate(groups):
-        members = [
-            [heard[other, ORIGINAL] for other, own in enumerate(groups) if own == name and other != number]
-            for name in names
-        ]
-        voices = [[each for each in own if each is not None] for own in members]
-        row: dict[str, Figures] = {kind: {} for kind in JUDGED_KINDS}
-        if group in names and all(voices):
-            means = [np.mean(own, axis=0) for own in voices]
-            place = names.index(group)
-            for kind in JUDGED_KINDS:
-                if (embedding := heard[number, kind]) is not None:
-                    similarities = [float(embedding @ (mean / np.linalg.norm(mean))) for mean in means]
-                    nearest = float(int(np.argmax(similarities)) == place)
-                    row[kind] = {"speaker_similarity": similarities[place], "speaker_recognised": nearest}
-        rows.append(row)
+        others = [(own, each) for n, (own, each) in enumerate(zip(groups, originals, strict=True)) if n != number]
+        voices = [[each for own, each in others if own == name and each is not None] for name in names]
+        if group not in names or not all(voices):
+            continue
+        means, place = [np.mean(own, axis=0) for own in voices], names.index(group)
+        for kind in JUDGED_KINDS:
+            if (embedding := heard[number, kind]) is not None:
+                similarities = [float(embedding @ (mean / np.linalg.norm(mean))) for mean in means]
+                nearest = float(int(np.argmax(similarities)) == place)
+                rows[number][kind] = {"speaker_similarity": similarities[place], "speaker_recognised": nearest}
     hits = [row[ORIGINAL]["speaker_recognised"] for row in rows if row[ORIGINAL]]
     right = sum(hit == 1 for hit in hits)
     if not hits or binom.sf(right - 1, len(hits), 1 / len(names)) > SIGNIFICANT:

@@ -300,26 +300,7 @@ def _originals(prompts: Sequence[Prompt], codes: Sequence[Codes], other: Bigram)
 
 
 CONTINUATION, UNCONDITIONAL = "continuation", "unconditional"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Wanted:
-    """A sound that the language model makes."""
-
-    temperature: float
-    number: int  # among the sounds of this clip and temperature
-    clip: int | None = None  # index of the prompt
-    of: str = ""  # name of the prompt's clip, from which the random numbers of the sound follow
-    prompt: Prompt | None = None
-    group: str | None = None
-
-    @property
-    def kind(self) -> str:
-        return UNCONDITIONAL if self.clip is None else CONTINUATION
-
-    @property
-    def title(self) -> str:
-        return f"{self.kind}_{self.temperature:g}_{self.number}"
+Begun = tuple[str, Prompt | None, str | None]  # name of the prompt's clip, the prompt, and the group of the voice
 
 
 def language_sounds(
@@ -338,48 +319,48 @@ def language_sounds(
     Each prompt comes with the name of its clip, and the group whose voice continues it. ``other`` judges the codes.
     """
     model = LanguageModel.from_pretrained(model_folder, device=str(session.gang.device))
-    wanted, codes = list[_Wanted](), list[Codes]()
+    # of each sound: its temperature, its clip, and its number among the sounds of both
+    wanted, begun, codes = list[tuple[float, int | None, int]](), list[Begun](), list[Codes]()
     for temperature in config.temperatures:
-        own = [
-            _Wanted(temperature=temperature, number=number, clip=clip, of=name, prompt=prompt, group=group)
-            for clip, (name, prompt, group) in enumerate(prompts)
-            for number in range(config.continuations)
-        ]
-        own += [_Wanted(temperature=temperature, number=number) for number in range(config.unconditional)]
-        known = [each.prompt.codes if each.prompt else None for each in own]
+        own = [(temperature, clip, number) for clip in range(len(prompts)) for number in range(config.continuations)]
+        wanted += [*own, *((temperature, None, number) for number in range(config.unconditional))]
+        begun += [prompts[clip] for _, clip, _ in own] + [("", None, None)] * config.unconditional
+        known = [prompt.codes if prompt else None for _, prompt, _ in begun[len(codes) :]]
         sampling = Sampling(temperature=temperature, top_k=config.top_k)
         codes += model.generate_batch(known, seconds=config.continuation_seconds, sampling=sampling, seed=config.seed)
-        wanted += own
     if not wanted:
         return {}
+    kinds = [UNCONDITIONAL if clip is None else CONTINUATION for _, clip, _ in wanted]
+    titles = [f"{kind}_{value:g}_{number}" for kind, (value, _, number) in zip(kinds, wanted, strict=True)]
     with session.terminal.working("generating continuations", 1, "samples") as progress:
         new = synthesis.sounds(
             [made.finest for made in codes],
-            [each.group for each in wanted],
-            names=[f"{each.of} {each.title}" for each in wanted],
-            prompts=[each.prompt.finest if each.prompt else None for each in wanted],
+            [group for _, _, group in begun],
+            names=[f"{of} {title}" for (of, _, _), title in zip(begun, titles, strict=True)],
+            prompts=[prompt.finest if prompt else None for _, prompt, _ in begun],
             progress=progress.advance_to,
         )
     pitched: list[Figures] = [{} for _ in wanted]
     if measures_pitch(config, tokenizer.format.sample_rate):
         before = list(session.each("pitch of prompts", median_pitch, [prompt.waveform for _, prompt, _ in prompts]))
         after = session.each("pitch of generated sounds", median_pitch, new)
-        pitched = [pitch_distances(pitch, before, each.clip) for pitch, each in zip(after, wanted, strict=True)]
+        pitched = [pitch_distances(pitch, before, clip) for pitch, (_, clip, _) in zip(after, wanted, strict=True)]
     said: list[dict[str, object]] = []
     sets: dict[tuple[str, float], list[tuple[Codes | None, Codes, Codes]]] = {}  # prompt, new codes, those of the sound
-    for each, made, more, pitches in zip(wanted, codes, new, pitched, strict=True):
-        file = f"{each.title}.wav" if each.clip is None else f"{each.clip}_{each.title}.wav"
-        sound = joined_sound(each.prompt.waveform, more) if each.prompt else more
+    for number, (kind, title, (temperature, clip, _), (_, prompt, _)) in enumerate(
+        zip(kinds, titles, wanted, begun, strict=True)
+    ):
+        made, more = codes[number], new[number]
+        file = f"{title}.wav" if clip is None else f"{clip}_{title}.wav"
+        sound = joined_sound(prompt.waveform, more) if prompt else more
         sound.write(folder / file)
-        start = len(each.prompt.codes.values) if each.prompt else 0
+        start = len(prompt.codes.values) if prompt else 0
         again = tokenizer.encode(sound).crop(start, start + len(made.values))  # its new part
         agreement = {"code_agreement": code_agreement(made.finest, again.finest)} if len(again.finest.values) else {}
-        seconds = {"prompt_seconds": each.prompt.waveform.seconds} if each.prompt else {}
-        figures = {**seconds, **agreement, **sound_levels(more), **pitches}
-        about = {"kind": each.kind, "file": file, "clip": each.clip, "temperature": each.temperature}
-        said.append({**about, "figures": figures})
-        row = each.prompt.codes if each.prompt else None, made, again
-        sets.setdefault((each.kind, each.temperature), []).append(row)
+        seconds = {"prompt_seconds": prompt.waveform.seconds} if prompt else {}
+        figures = {**seconds, **agreement, **sound_levels(more), **pitched[number]}
+        said.append({"kind": kind, "file": file, "clip": clip, "temperature": temperature, "figures": figures})
+        sets.setdefault((kind, temperature), []).append((prompt.codes if prompt else None, made, again))
     diversities: list[dict[str, object]] = []
     for (kind, temperature), rows in sets.items():
         past, generated, heard = ([*column] for column in zip(*rows, strict=True))
