@@ -27,7 +27,7 @@ from lm.bodies.clips import StoredClips
 from lm.finetuned import FineTunedModel, open_body
 from lm.finetuning import RANDOM, FrozenLayers
 from lm.heads import Figure, PooledTask, Task
-from lm.options import POOLINGS, VECTORS
+from lm.options import POOLINGS, VECTORS, ProbeConfig, VectorConfig
 from lm.probing.linear import VERSION
 from lm.probing.vectors import FloatArray, pool
 from pipelines.chain.corpus import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
@@ -38,11 +38,11 @@ from pipelines.finetune import FinetuneConfig, finetune_settings
 from pipelines.results.results import provenance, tracked_run
 from pipelines.settings.run import choose_workers
 from pipelines.stages.networks import LabelledInputs, LabelTraining, learn_labels
-from pipelines.stages.stored_arrays import read_clips, write_clips
+from pipelines.stages.stored_arrays import VALUES, read_clips, stored_clips, write_clips
 from pipelines.store.run_folder import FINETUNED, JOB, part_of
 from pipelines.store.session import Run, Session
-from pipelines.store.stage import stage
-from pipelines.store.store import CURVE, Entry, Recipe, Store, text_hash, write_json
+from pipelines.store.stage import labels, stage
+from pipelines.store.store import CURVE, Entry, Store, text_hash, write_json
 from pipelines.store.stored_features import FEATURES, features_by_method, stacked_rows, write_features
 from pipelines.tracking.tracking import NO_TRACKING, Tracking, tracked
 from tokenizer.tokenizer import Tokenizer
@@ -87,20 +87,13 @@ class Study:
 
     @cached_property
     def rows(self) -> Mapping[Split, IndexArray]:
-        """Numbers of the clips of each split."""
-        splits = np.array([clip.split for clip in self.manifest.clips])
-        return {split: np.flatnonzero(splits == split) for split in SPLITS}
-
-    @property
-    def stored(self) -> StoredClips:
-        """The inputs of the clips, read in place."""
-        return StoredClips.of(*read_clips(self.inputs.folder / INPUTS))
+        return rows_of(self.manifest)
 
     def labelled(self, split: Split) -> LabelledInputs:
         """Return the inputs of the clips of a split with their labels."""
-        clips = [self.manifest.clips[row] for row in self.rows[split]]
-        names, labels = [clip.name for clip in clips], [clip.label or "" for clip in clips]
-        return LabelledInputs(clips=self.stored.of_rows(self.rows[split]), names=names, labels=labels)
+        clips = self.manifest.of(split)
+        names, known = [clip.name for clip in clips], [clip.label or "" for clip in clips]
+        return LabelledInputs(clips=stored_clips(self.inputs, split), names=names, labels=known)
 
     def figures(self, outputs: Sequence[FloatArray]) -> tuple[Figure, ...]:
         """Measure outputs for the test clips."""
@@ -111,6 +104,11 @@ class Study:
         """Name an opponent. For texts, the probe is trained by CTC on the last layer alone."""
         of_texts = arm == "probe" and not isinstance(self.task, PooledTask)
         return "CTC on the frozen last layer" if of_texts else TITLES[arm]
+
+
+def rows_of(clips: Clips) -> dict[Split, IndexArray]:
+    """Return the numbers of the clips of each split."""
+    return {split: np.flatnonzero(clips.frame.split == split) for split in SPLITS}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -283,26 +281,25 @@ def _claimed(folder: Path, made_of: str) -> AbstractContextManager[None]:
     return hold(folder, option="output", lock=JOB)
 
 
-INPUTS, OFFSETS = "inputs.npy", "offsets.npy"
 OUTPUTS, STEPS = "outputs.npy", "steps.npy"  # of validation and test clips: (sum of steps, width), steps of each
 CHOSEN = "chosen.json"  # the layer and pooling that validation chose
 
 
-def body_inputs(session: Session, manifest: Clips, source: Source) -> Entry:
-    """Write the inputs of every clip into one array, in the order of the manifest."""
+@stage(
+    "body_inputs",
+    version=2,
+    title="inputs of {clips} clips",
+    keys={"source": lambda source: [source.body.name, source.body.reading.key]},
+)
+def body_inputs(run: Run, clips: Clips, source: Source) -> None:
+    """Write the inputs of every clip into one array, in the order of the clips."""
     body, rate = source.body, source.body.reading.sample_rate
-    inputs = {"front_end": body.reading.key, "recordings": recordings_hash(manifest)}
-    recipe = Recipe("body_inputs", 1, config={"body": body.name}, inputs=inputs)
-
-    def make(folder: Path) -> None:
-        samples = (resampled_length(clip.num_samples, clip.sample_rate, rate) for clip in manifest.clips)
-        lengths = [*map(body.num_inputs, samples)]
-        front_end = body.front_end(source.folder, device=str(session.gang.device))
-        kind, width, title = body.reading.input_type, body.reading.input_width, f"inputs of {body.name}"
-        write = partial(_write_inputs, manifest.root, front_end, rate)
-        write_clips(session, title, folder / INPUTS, manifest.clips, lengths, write, dtype=kind, width=width)
-
-    return session.obtain(recipe, f"inputs of {len(manifest.clips)} clips", make, files=[INPUTS, OFFSETS])
+    samples = (resampled_length(clip.num_samples, clip.sample_rate, rate) for clip in clips.clips)
+    lengths = [*map(body.num_inputs, samples)]
+    front_end = body.front_end(source.folder, device=str(run.gang.device))
+    kind, width, title = body.reading.input_type, body.reading.input_width, f"inputs of {body.name}"
+    write = partial(_write_inputs, clips.root, front_end, rate)
+    write_clips(run, title, run.folder / VALUES, clips.clips, lengths, write, dtype=kind, width=width)
 
 
 def _write_inputs(root: Path, front_end: FrontEnd, rate: int, place: Array, clip: Clip) -> None:
@@ -313,7 +310,8 @@ def _trial(session: Session, study: Study, arm: Arm) -> Trial:
     """Train with each learning rate, of which validation chooses the best; or probe the frozen body."""
     session = replace(session, place=study.title(arm))
     if arm == "probe" and isinstance(study.task, PooledTask):
-        entry = _probed(session, study, study.task)
+        features = _body_features(session, study.inputs, study.source, study.settings.seed)
+        entry = _probed(session, features, study.task, study.manifest, study.settings.probe)
         chosen = str(entry.read_json(CHOSEN)["chosen"])
     else:
         rates, losses, made = study.settings.body.rates, list[float](), list[Entry]()
@@ -368,23 +366,21 @@ def _trained_body(
         _write_outputs(run.folder, model.outputs(validation.clips.followed_by(test.clips)))
 
 
-def _probed(session: Session, study: Study, task: PooledTask) -> Entry:
+@stage(
+    "body_probed",
+    version=5,
+    title="linear probe",
+    keys={"task": lambda task: [task.name, asdict(task), VERSION], "clips": labels},
+)
+def _probed(run: Run, features: Entry, task: PooledTask, clips: Clips, config: ProbeConfig) -> None:
     """Probe the pooled states of the body; the entry is the outputs of the chosen probe for the test clips."""
-    config, features = study.settings.probe, _body_features(session, study)
-    rows: dict[str, IndexArray] = {str(split): own for split, own in study.rows.items()}
-    inputs = {"features": features.key, **{str(split): study.labelled(split).key for split in SPLITS}}
-    options = {"task": asdict(task), **asdict(config), "version": VERSION}
-    recipe = Recipe("body_probed", 4, config=options, inputs=inputs)
-
-    def make(folder: Path) -> None:
-        (candidates,) = features_by_method([features.folder / FEATURES]).values()
-        labels = [clip.label or "" for clip in study.manifest.clips]
-        with threadpool_limits(1):
-            outputs, chosen = task.probe(candidates, labels, rows, config, threads=torch.get_num_threads())
-        _write_outputs(folder, outputs)
-        write_json(folder / CHOSEN, {"chosen": chosen})
-
-    return session.obtain(recipe, "linear probe", make, files=[OUTPUTS, STEPS, CHOSEN])
+    (candidates,) = features_by_method([features.folder / FEATURES]).values()
+    known = [clip.label or "" for clip in clips.clips]
+    rows = {str(split): own for split, own in rows_of(clips).items()}
+    with threadpool_limits(1):
+        outputs, chosen = task.probe(candidates, known, rows, config, threads=torch.get_num_threads())
+    _write_outputs(run.folder, outputs)
+    write_json(run.folder / CHOSEN, {"chosen": chosen})
 
 
 def _write_outputs(folder: Path, outputs: Sequence[FloatArray]) -> None:
@@ -392,20 +388,18 @@ def _write_outputs(folder: Path, outputs: Sequence[FloatArray]) -> None:
     write_array(folder / OUTPUTS, np.concatenate(outputs))
 
 
-def _body_features(session: Session, study: Study) -> Entry:
+@stage(
+    "body_features",
+    version=3,
+    title="states of {source.body.name}",
+    keys={"source": lambda source: [source.body.name, asdict(source.body), source.fingerprint]},
+)
+def _body_features(run: Run, inputs: Entry, source: Source, seed: int, vectors: VectorConfig = VECTORS) -> None:
     """Pool the states of each layer of the body before its training, for linear probes: ``layer_1:mean`` and so on."""
-    source, inputs, seed = study.source, study.inputs, study.settings.seed
-    weights = source.fingerprint or f"random {seed}"
-    options = {"body": asdict(source.body), "name": source.body.name, "vectors": VECTORS}
-    recipe = Recipe("body_features", 2, config=options, inputs={"inputs": inputs.key, "weights": weights})
-    device, file = str(session.gang.device), inputs.folder / INPUTS
+    device, file = str(run.gang.device), inputs.folder / VALUES
     pool_clip = partial(_pooled_layers, source.body, source.weights, seed, device, file)
-
-    def make(folder: Path) -> None:
-        found = stacked_rows(session.each("states", pool_clip, range(len(study.stored))))
-        write_features(folder, found, of=source.body.name)
-
-    return session.obtain(recipe, f"states of {source.body.name}", make, files=[FEATURES])
+    found = stacked_rows(run.each("states", pool_clip, range(len(read_clips(file)[1]) - 1)))
+    write_features(run.folder, found, of=source.body.name)
 
 
 @lru_cache(maxsize=1)
