@@ -334,7 +334,7 @@ class Picture:
     height: float = 1.0  # relative to the other rows
 
 
-def log_mel_pictures(rows: Mapping[str, npt.NDArray[np.floating]], *, seconds: float, height: float) -> list[Picture]:
+def log_mel_pictures(rows: Mapping[str, npt.NDArray[Any]], *, seconds: float, height: float) -> list[Picture]:
     """Return log-mel spectrograms ``(time, mels)`` by their titles, in one colour scale: that of the first."""
     low, high = (float(value) for value in np.quantile(next(iter(rows.values())), [0.01, 0.99]))
     return [
@@ -343,7 +343,7 @@ def log_mel_pictures(rows: Mapping[str, npt.NDArray[np.floating]], *, seconds: f
     ]
 
 
-def code_picture(codes: npt.NDArray[np.integer], *, seconds: float, largest: int, height: float) -> Picture:
+def code_picture(codes: npt.NDArray[Any], *, seconds: float, largest: int, height: float) -> Picture:
     """Return a picture of codes ``(time, streams)``, of which ``largest`` may be the last code."""
     title = "codes, from the quietest (dark) to the loudest (bright)"
     limits, colours = (0, largest), "cividis"

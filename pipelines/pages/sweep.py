@@ -111,14 +111,15 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class RunPair:
-    """Two runs on the same test clips: how far the judged method is better in ``one`` than in ``other``."""
+    """Two runs on the same test clips: how far the judged method is better in ``one`` than in ``other``.
+
+    The interval over test clips holds for all pairs at once. The p value and the paired t interval are of this pair
+    alone: over folds or groups, or else p is over test clips.
+    """
 
     one: Point  # of the higher figure
     other: Point
-    difference: Estimate  # its interval over test clips holds for all pairs at once
-    p: float  # two-sided, of this pair alone: over folds or groups, or else over test clips
-    fold_low: float | None  # paired t interval over folds or groups, of this pair alone; None for a single one
-    fold_high: float | None
+    row: Figure  # the difference
     differs: bool  # by more than chance, with the number of pairs accounted for
 
 
@@ -158,7 +159,7 @@ class Runs:
         drawn = [point for point in self.probed if point.comparison.clips_key and self.judged in point.resamples]
         self.paired = _most_alike(drawn, lambda point: point.comparison.clips_key)
         self.unpaired = [point for point in self.probed if point not in self.paired]
-        self.pairs = sorted(self._pairs(), key=lambda pair: -pair.difference.value) if len(self.paired) > 1 else []
+        self.pairs = sorted(self._pairs(), key=lambda pair: -pair.row.value) if len(self.paired) > 1 else []
         wins = Counter(pair.one for pair in self.pairs if pair.differs)
         self.winner = next((point for point in self.paired if wins[point] == len(self.probed) - 1 > 0), None)
 
@@ -175,7 +176,8 @@ class Runs:
         first = self.paired[0].comparison
         drawn = [point.resamples[self.judged] for point in self.paired]  # fewer are the first of more
         draws = np.stack([each[: min(map(len, drawn))] for each in drawn], axis=1).astype(np.float64)
-        values = np.array([point.value(*self.probe) for point in self.paired])
+        tested = [point.comparison.tested[self.judged] for point in self.paired]
+        values = np.array([row.value for row in tested])
         found = all_pairs(values, draws, resampled=first.clips, confidence=first.confidence)
         for a, b, gain in found:
             if gain.value < 0:
@@ -187,7 +189,11 @@ class Runs:
             if len(gains) > 1:  # clips of one speaker are alike, so the folds or groups must say so, too (Bonferroni)
                 low, high, p = over_groups(gains, confidence=first.confidence, value=gain.value)
                 differs = differs and p * len(found) < 1 - first.confidence
-            yield RunPair(one=one, other=other, difference=gain, p=p, fold_low=low, fold_high=high, differs=differs)
+            row = replace(
+                tested[a], name="difference", artifact="", layer=None, pooling=None, penalty=None, over="clips"
+            )
+            row = replace(row, value=gain.value, low=gain.low, high=gain.high, p=p, fold_low=low, fold_high=high)
+            yield RunPair(one=one, other=other, row=row, differs=differs)
 
     @property
     def over(self) -> str:
@@ -319,12 +325,7 @@ def _csv(runs: Runs) -> str:
             shared | {name: value for name, value in row.as_row().items() if value is not None} for row in point.figures
         ]
         for pair in (pair for pair in runs.pairs if pair.one is point):
-            tested, gain = point.figures.find(*runs.probe), pair.difference
-            kept = {name: getattr(tested, name) for name in ("protocol", "count", "seeds")}
-            row = Figure(stage="probe", name="difference", value=gain.value, artifact="", of=runs.judged, split="test")
-            row = replace(row, **kept, low=gain.low, high=gain.high, over="clips", p=pair.p)
-            row = replace(row, fold_low=pair.fold_low, fold_high=pair.fold_high)
-            rows.append(row.as_row() | shared | {"against_job": pair.other.job.number})
+            rows.append(pair.row.as_row() | shared | {"against_job": pair.other.job.number})
     rates = ("codebook_size", "nominal_bits_per_second", "lm_bits_per_second")
     names = ["job", "against_job", "run", *runs.options, *rates, *Figure.__dataclass_fields__, "unit"]
     frame = pandas.DataFrame(rows, columns=[*dict.fromkeys(names)], dtype=object)

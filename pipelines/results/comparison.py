@@ -300,7 +300,7 @@ class ProbedFolds:
         of, confidence = str(row.of), self.config.confidence
         value, count = float(self.values(of, "validation_accuracy").mean()), self._validation_clips(of)
         found, over = self._validation(of, value, confidence)
-        ends = {"low": found.low, "high": found.high, "over": over} if found else {}
+        ends: dict[str, Any] = {"low": found.low, "high": found.high, "over": over} if found else {}
         yield replace(row, split="validation", value=value, count=count, **ends)
         together = 1 - (1 - confidence) / len(self.methods)
         found, over = self._validation(of, value, together)
@@ -341,8 +341,8 @@ class ProbedFolds:
             if other != one:
                 found = self.tested.difference(one, other, confidence=confidence)
                 low, high = t_interval(by_seed[str(row.of)] - by_seed[against], confidence=confidence)
-                ends = {"seed_low": low, "seed_high": high, "over": self.tested.over}
-                rows.append(replace(row, against=against, **ends, **asdict(found)))
+                pair = replace(row, against=against, seed_low=low, seed_high=high, over=self.tested.over)
+                rows.append(replace(pair, **asdict(found)))
         return sorted(rows, key=lambda row: row.value)
 
     def _probes(self, row: Figure) -> Iterator[Figure]:

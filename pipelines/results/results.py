@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from safetensors.numpy import save
@@ -41,7 +41,6 @@ from wordless.base.machine import cores, installed_version, machine_memory
 from wordless.base.saved_models import CONFIG
 from wordless.base.values import read_object
 from wordless.training.gangs import Gang
-from wordless.training.options import TrainingRecord
 
 KMEANS = "kmeans.json"
 FoldSeed = tuple[str, int]  # the test fold, and the seed
@@ -170,7 +169,7 @@ def _comparison(
     folds = ProbedFolds(probes=probed, keys=keys, config=settings.probe, by=settings.compare.folds or "split")
     first = min(seed for _, seed in made)
     trained = ("lm", *(name for name, method in METHODS.items() if method.training))
-    trainings: dict[str, dict[str, TrainingRecord]] = {
+    trainings: dict[str, dict[str, Any]] = {
         stage: {
             fold if seed == first else f"{fold}, seed {seed}": entries[stage].read_json(CURVE)
             for (fold, seed), entries in made.items()

@@ -148,7 +148,7 @@ def differing(made: Written) -> set[tuple[str, str]]:
     return {
         (runs.short_name(pair.one.job), runs.short_name(pair.other.job))
         for pair in runs.pairs
-        if pair.difference.excludes_zero
+        if pair.row.excludes_zero
     }
 
 
