@@ -5,6 +5,7 @@ Light on purpose: it imports neither Hydra nor PyTorch, so that ``wordless --hel
 
 import os
 import sys
+from typing import NoReturn
 
 from pipelines.commandline.commands import COMMANDS
 from wordless.base.machine import installed_version
@@ -46,13 +47,16 @@ def main() -> None:
     match words:
         case [] | ["-h" | "--help" | "help"]:
             print_overview()
-        case ["--completion", *shells]:
-            print(completion_script(shells))
-        case ["--complete", *typed]:
+        case ["--completion" | "--complete" as switch, *typed]:
             # It reads the options of the command, which the overview need not wait for.
-            from pipelines.commandline.completion import candidates
+            from pipelines.commandline.completion import SCRIPTS, candidates
 
-            print("\n".join(candidates(typed, COMMANDS)))
+            if switch == "--complete":
+                print("\n".join(candidates(typed)))
+            elif typed and typed[0] in SCRIPTS:
+                print(SCRIPTS[typed[0]].strip())
+            else:
+                refuse(f"--completion takes one shell of {', '.join(SCRIPTS)}, such as: wordless --completion bash")
         case ["--version"]:
             print(f"wordless {installed_version()}")
         case ["help", command, *rest]:
@@ -61,22 +65,15 @@ def main() -> None:
             call(command, rest)
 
 
-def completion_script(shells: list[str]) -> str:
-    """Return the script that a shell evaluates for completion; exit with code 2 unless one known shell is named."""
-    from pipelines.commandline.completion import SCRIPTS
-
-    if len(shells) != 1 or shells[0] not in SCRIPTS:
-        example = f"one shell of {', '.join(SCRIPTS)}, such as: wordless --completion bash"
-        print(f"wordless: --completion takes {example}", file=sys.stderr)
-        raise SystemExit(2)
-    return SCRIPTS[shells[0]].strip()
+def refuse(problem: str) -> NoReturn:
+    print(f"wordless: {problem}", file=sys.stderr)
+    raise SystemExit(2)
 
 
 def call(command: str, words: list[str]) -> None:
     """Run one command, or exit with code 2 if there is none of that name."""
     if command not in COMMANDS:
-        print(f"wordless: {command!r} is not a command; {suggestion(command, COMMANDS)}", file=sys.stderr)
-        raise SystemExit(2)
+        refuse(f"{command!r} is not a command; {suggestion(command, COMMANDS)}")
     sys.argv = [f"wordless {command}", *words]
     from pipelines.commandline.command import start  # Hydra, which the overview need not wait for
 

@@ -4,12 +4,13 @@ The shell asks ``wordless --complete WORD ...`` for what may stand in the place 
 PyTorch is imported for the answer.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 
-from pipelines.commandline.options import Index, index
+from pipelines.commandline.commands import COMMANDS
+from pipelines.commandline.options import index
 
 SWITCHES = ("--help", "-m", "--multirun", "--cfg", "--info", "--hydra-help", "--resolve", "--package", "--config-dir")
-AFTER = {"--cfg": ("job", "hydra", "all"), "-c": ("job", "hydra", "all")}
 HELP = ("--help", "-h")
 
 BASH = r"""
@@ -43,62 +44,49 @@ complete -c wordless -a '(__wordless)'
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
 
-def candidates(words: Sequence[str], commands: Iterable[str]) -> list[str]:
+def candidates(words: Sequence[str]) -> list[str]:
     """List what may stand in the place of the last word after ``wordless``; finished words end in a space.
 
     bash takes ``=`` and ``:`` for words of their own: then only what follows the last of them is given back.
     """
-    whole = join_words(words) or [""]
+    whole = join_words(words)
     typed, last = whole[-1], words[-1] if words else ""
-    found = [word for word in _possible(whole[:-1], typed, commands) if word.startswith(typed)]
+    found = [word for word in _possible(whole[:-1], typed) if word.startswith(typed)]
     before = typed if last in ("=", ":") else typed.removesuffix(last)
     return [word.removeprefix(before) for word in found]
 
 
 def join_words(words: Sequence[str]) -> list[str]:
     """Join the words that bash divides at ``=`` and ``:``, so that they are as the user sees them."""
-    whole: list[str] = []
-    before = ""
-    for word in words:
-        if whole and (word in ("=", ":") or before in ("=", ":")):
-            whole[-1] += word
-        else:
-            whole.append(word)
-        before = word
-    return whole
+    return re.sub("\0([=:])(\0|$)", r"\1", "\0".join(words)).split("\0")
 
 
-def _possible(before: Sequence[str], typed: str, commands: Iterable[str]) -> list[str]:
+def _possible(before: Sequence[str], typed: str) -> list[str]:
     """List the words that may come next, whatever is typed of them already."""
     match before:
         case []:
-            return [f"{word} " for word in (*commands, "help", "--help", "--version", "--completion")]
+            return _ended([*COMMANDS, "help", "--help", "--version", "--completion"])
         case ["--completion"]:
-            return [f"{shell} " for shell in SCRIPTS]
+            return _ended(SCRIPTS)
         case ["help"]:
-            return [f"{word} " for word in commands]
-        case [command, *rest] if command in set(commands):
-            return _of_command(index(command), rest, typed)
-        case _:
-            return []
-
-
-def _of_command(known: Index, before: Sequence[str], typed: str) -> list[str]:
-    last = before[-1] if before else ""
-    if last in AFTER:
-        return [f"{word} " for word in AFTER[last]]
-    name, equals, _ = typed.partition("=")
-    if last in HELP and not equals:
-        return [*_by_level(typed, [*known.options, *known.groups], leaf=" "), "all "]
+            return _ended(COMMANDS)
+        case [_, *_, "--cfg" | "-c"]:
+            return _ended(["job", "hydra", "all"])
+    known, (name, equals, _) = index(before[0]), typed.partition("=")
     if equals:
-        return [f"{name}={value}" for value in _values(known, name.lstrip("+"))]
+        group, option = known.groups.get(name.lstrip("+")), known.options.get(name.lstrip("+"))
+        return _ended(f"{name}={value}" for value in (group.choices if group else option.values if option else ()))
+    if before[-1] in HELP:
+        return [*_by_level(typed, [*known.options, *known.groups], leaf=" "), "all "]
     if typed.startswith("-"):
-        return [f"{word} " for word in SWITCHES]
+        return _ended(SWITCHES)
     prefix = typed[: len(typed) - len(typed.lstrip("+~"))]
-    bare = typed.removeprefix(prefix)
-    return [
-        prefix + word for word in _by_level(bare, [*known.options], leaf="=") + [f"{each}=" for each in known.groups]
-    ]
+    names = _by_level(typed.removeprefix(prefix), known.options, leaf="=")
+    return [prefix + word for word in (*names, *(f"{group}=" for group in known.groups))]
+
+
+def _ended(words: Iterable[str]) -> list[str]:
+    return [f"{word} " for word in words]
 
 
 def _by_level(typed: str, names: Iterable[str], *, leaf: str) -> list[str]:
@@ -106,11 +94,3 @@ def _by_level(typed: str, names: Iterable[str], *, leaf: str) -> list[str]:
     level = typed.count(".") + 1
     parts = [name.split(".") for name in names]
     return [*dict.fromkeys(".".join(each[:level]) + ("." if len(each) > level else leaf) for each in parts)]
-
-
-def _values(known: Index, name: str) -> list[str]:
-    """List the values of an option or the choices of a group; none where any text, number or path may stand."""
-    if name in known.groups:
-        return [f"{choice} " for choice in known.groups[name].choices]
-    option = known.options.get(name)
-    return [f"{value} " for value in option.values] if option is not None else []

@@ -51,7 +51,7 @@ class Option:
         """The values that have names."""
         if self.kind is bool:
             return "true", "false"
-        return tuple(map(str, (self.meaning and self.meaning.choices) or _names(self.kind)))
+        return tuple(map(str, (self.meaning and self.meaning.choices) or choices_of(self.kind, alone=False)))
 
     @property
     def verbatim(self) -> bool:
@@ -204,12 +204,6 @@ def plain_value(value: object) -> object:
             return {str(key): plain_value(each) for key, each in value.items()}
         case _:
             return MISSING if value is REQUIRED else value
-
-
-def _names(kind: object) -> Iterator[object]:
-    """Give the values of a type that have names; it may take others, too."""
-    for each in get_args(kind):
-        yield from (each,) if get_origin(kind) is Literal else _names(each)
 
 
 def require_values(config: Mapping[str, object], known: Index) -> None:

@@ -21,12 +21,14 @@ from threadpoolctl import threadpool_limits
 
 from wordless.base.errors import MOST_CHARACTERS, InputError
 from wordless.base.files import causes
+from wordless.base.text import first_line
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
 Device = Literal["auto", "cpu", "cuda"]
+NO_DEVICE = "choose cpu, or see wordless doctor"
 B = TypeVar("B", bound="Batch")
 
 
@@ -36,8 +38,7 @@ def choose_device(wanted: Device) -> torch.device:
 
     there = torch.cuda.is_available()
     if wanted == "cuda" and not there:
-        rule, remedy = "PyTorch sees no GPU", "choose cpu, or see wordless doctor"
-        raise InputError(option="device", value=wanted, rule=rule, remedy=remedy)
+        raise InputError(option="device", value=wanted, rule="PyTorch sees no GPU", remedy=NO_DEVICE)
     return torch.device("cuda" if there and wanted != "cpu" else "cpu")
 
 
@@ -48,8 +49,7 @@ def require_device(name: str) -> str:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
-        rule, remedy = str(error).splitlines()[0], "choose cpu, or see wordless doctor"
-        raise InputError(option="device", value=name, rule=rule, remedy=remedy) from error
+        raise InputError(option="device", value=name, rule=first_line(error), remedy=NO_DEVICE) from error
     return name
 
 

@@ -176,17 +176,15 @@ def _choices(cls: type) -> dict[str, tuple[object, ...]]:
     return {name: choices_of(kind) for name, kind in get_type_hints(cls).items()}
 
 
-def choices_of(kind: object) -> tuple[object, ...]:
-    """Return the choices of a type that takes nothing but them, or None, or a list of them; else nothing."""
-    match get_origin(kind), get_args(kind):
-        case origin, choices if origin is Literal:
-            return choices
-        case origin, kinds if origin is Union or origin is UnionType:
-            others = [each for each in kinds if each is not type(None)]
-            return choices_of(others[0]) if len(others) == 1 else ()
-        case origin, (first, end) if origin is tuple and end is Ellipsis:
-            return choices_of(first)
-    return ()
+def choices_of(kind: object, *, alone: bool = True) -> tuple[object, ...]:
+    """Return the values that a type names; ``alone``: of a type that takes nothing but them, or None, or a list."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return parts
+    others = [each for each in parts if each not in (type(None), Ellipsis)]
+    if origin not in (Union, UnionType, tuple) or (alone and len(others) != 1):
+        return ()
+    return tuple(value for each in others for value in choices_of(each, alone=alone))
 
 
 def require_pairs(model_dim: int, heads: int) -> None:

@@ -112,7 +112,7 @@ def test_every_option_group_and_choice_is_explained(command: str) -> None:
 
 
 def found(*words: str) -> list[str]:
-    return candidates(words, COMMANDS)
+    return candidates(words)
 
 
 @pytest.mark.parametrize(
