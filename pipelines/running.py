@@ -17,7 +17,6 @@ from pipelines.results.run_record import read_results
 from pipelines.store.run_folder import REPORT
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
-from wordless.audio.decoding import MIN_RATE
 from wordless.audio.mono import by_channel, mono
 from wordless.audio.reading import whole_rate
 from wordless.base.errors import InputError
@@ -121,7 +120,7 @@ def _written(clips: pandas.DataFrame, folder: Path) -> dict[str, object]:
 
 def _sounds(clips: pandas.DataFrame, folder: Path) -> Iterator[str]:
     for number, (array, rate) in enumerate(zip(clips["array"], clips["sampling_rate"], strict=True)):
-        name, given, hertz = f"{number:06}.wav", f"clips.array[{number}]", whole_rate(rate, least=MIN_RATE)
+        name, given, hertz = f"{number:06}.wav", f"clips.array[{number}]", whole_rate(rate)
         mono(array, name=given)  # refuses what is no sound
         # libsndfile writes the time into files of floats, which would be other recordings for the store.
         soundfile.write(folder / name, by_channel(array, given).astype(float), hertz, subtype="PCM_24")

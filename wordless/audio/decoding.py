@@ -214,14 +214,10 @@ def _open(path: Path, file: int) -> SoundFile | _FFmpegSound:
     if not by_ffmpeg:
         return _by_libsndfile(file)
     try:
-        sound = _FFmpegSound(path, file)
+        return _FFmpegSound(path, file)
     except RecordingError:
         _refuse_foreign(path, file)
         raise
-    if sound.choices > 1:
-        text = f"{path} has {sound.choices} audio streams: the first, or the one marked as default, is read"
-        warnings.warn(text, stacklevel=2)
-    return sound
 
 
 def _by_libsndfile(file: int) -> SoundFile:
@@ -424,18 +420,15 @@ class _FFmpegSound:
         """
         self._path, self._decoded = path, 0  # samples
         self._container, self._stream = _demuxed(path, file)
-        try:
-            self.choices = len(self._container.streams.audio)  # audio streams, of which one is read
-            self._seconds = _declared_seconds(self._container, self._stream, file)
-            self._blocks = self._decode()
-            first = next(self._blocks, None)
-            if first is None and self._seconds:
-                raise RecordingError(path, "is damaged", f"nothing of its {self._seconds:.3f} s can be decoded")
-            if first is None:
-                raise RecordingError(path, "holds no sound", "its audio is empty")
-        except BaseException:
-            self._container.close()
-            raise
+        if (count := len(self._container.streams.audio)) > 1:
+            text = f"{path} has {count} audio streams: the first, or the one marked as default, is read"
+            warnings.warn(text, stacklevel=2)
+        self._seconds = _declared_seconds(self._container, self._stream, file)
+        self._blocks = self._decode()
+        first = next(self._blocks, None)
+        if first is None:
+            whole = f" of {self._seconds:.3f} s" if self._seconds else ""
+            raise RecordingError(path, "holds no sound", f"nothing{whole} can be decoded")
         self._ahead: Block = first
         self.channels: int = first.shape[1]
 

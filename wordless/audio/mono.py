@@ -27,7 +27,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from wordless.audio.decoding import MIN_RATE
 from wordless.audio.reading import Channel, whole_rate
 from wordless.audio.waveform import FloatArray, Waveform, unusable_peak
 from wordless.base.errors import InputError
@@ -63,7 +62,7 @@ def as_waveform(
             raise InputError(f"{name} are the path {str(given)!r}; read it: wordless.read(path)")
     if sample_rate is None:
         raise InputError("sample_rate is missing; samples alone do not say how fast they were taken: give it in Hz")
-    rate = whole_rate(sample_rate, least=MIN_RATE)
+    rate = whole_rate(sample_rate)
     return Waveform(samples=mono(sound, channel=channel, name=name), sample_rate=rate)
 
 

@@ -197,16 +197,16 @@ def upsampling_fault(from_rate: int, to_rate: int) -> str | None:
     return f"rate too low: {from_rate} Hz, and the model's {to_rate} Hz is more than {MOST_TIMES} times as high"
 
 
-def whole_rate(sample_rate: object, *, least: int = MIN_RATE) -> int:
-    """Return a rate in Hz of ``least`` to `MAX_RATE` as an int; libraries also give floats, and arrays of one number.
+def whole_rate(sample_rate: object) -> int:
+    """Return a rate in Hz of `MIN_RATE` to `MAX_RATE` as an int; libraries also give floats, and arrays of one number.
 
     Raises:
         InputError: the rate is no whole number, or out of range.
     """
     number: Any = cast(Any, sample_rate).item() if getattr(sample_rate, "ndim", None) == 0 else sample_rate
     whole = not isinstance(number, bool) and isinstance(number, Real) and float(number).is_integer()
-    rule = f"give a whole number of Hz, {least} to {MAX_RATE}, such as 16000"
-    require(whole and least <= number <= MAX_RATE, "sample_rate", repr(number), rule)
+    rule = f"give a whole number of Hz, {MIN_RATE} to {MAX_RATE}, such as 16000"
+    require(whole and MIN_RATE <= number <= MAX_RATE, "sample_rate", repr(number), rule)
     return int(number)
 
 
