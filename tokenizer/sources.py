@@ -180,7 +180,11 @@ class SpeechLayer(nn.Module):
         """
         steps = -(-len(samples) // self.stride)
         found = self.encoder.pieces(samples, [self.config.layer], frames=steps) if steps else iter(())
-        while (piece := _next(found)) is not None:
+        while True:
+            with one_thread(), torch.inference_mode():
+                piece = next(found, None)
+            if piece is None:
+                return
             yield piece[0]
 
     def save_copy(self, tokenizer: Path) -> None:
@@ -190,12 +194,6 @@ class SpeechLayer(nn.Module):
             if path.is_file():
                 with aside(tokenizer / FOLDER / path.name) as beside:
                     shutil.copyfile(path, beside)
-
-
-@one_thread()
-@torch.inference_mode()
-def _next(pieces: Iterator[Tensor]) -> Tensor | None:
-    return next(pieces, None)
 
 
 def pitch_of_patches(octaves: npt.NDArray[np.float64], frames: int) -> npt.NDArray[np.float64]:

@@ -143,7 +143,17 @@ class AudioSettings(FrontEndOptions):
         options["window_length"] = self._samples(self.window_ms, self.window_length)
         options["hop_length"] = self._samples(self.hop_ms, self.hop_length)
         config = SpectrogramConfig(**options)
-        _require_full_bands(config)
+        if empty := empty_bands(config):
+            fewer = (n for n in range(config.n_mels, 0, -1) if not empty_bands(replace(config, n_mels=n)))
+            longer = (config.window_length * quarters // 4 for quarters in range(5, 17))
+            windows = (n for n in longer if n <= MAX_WINDOW and not empty_bands(replace(config, window_length=n)))
+            remedies = [f"n_mels={n}" for n in islice(fewer, 1)]
+            remedies += [f"window_ms={1000 * n / self.sample_rate:g}" for n in islice(windows, 1)]
+            window = f"{config.window_length} samples ({1000 * config.window_length / self.sample_rate:.4g} ms)"
+            apart = f"{self.sample_rate / config.window_length:.4g} Hz"
+            rule = f"{empty} of the bands hold no frequency: a window of {window} has one for each {apart}"
+            remedy = " or ".join(remedies) or "choose other bands"
+            raise InputError(option="n_mels", value=config.n_mels, rule=rule, remedy=remedy)
         return config
 
     def _samples(self, milliseconds: float | None, samples: int | None) -> int:
@@ -155,23 +165,6 @@ def empty_bands(config: SpectrogramConfig) -> int:
     from wordless.audio.spectrogram import mel_filters  # PyTorch, which other mistakes need not wait for
 
     return int((mel_filters(config).amax(0) == 0).sum())
-
-
-def _require_full_bands(config: SpectrogramConfig) -> None:
-    if not (empty := empty_bands(config)):
-        return
-    fewer = (n for n in range(config.n_mels, 0, -1) if not empty_bands(replace(config, n_mels=n)))
-    longer = (config.window_length * quarters // 4 for quarters in range(5, 17))
-    windows = (n for n in longer if n <= MAX_WINDOW and not empty_bands(replace(config, window_length=n)))
-    remedies = [f"n_mels={n}" for n in islice(fewer, 1)]
-    remedies += [f"window_ms={1000 * n / config.sample_rate:g}" for n in islice(windows, 1)]
-    rule = (
-        f"{empty} of the bands hold no frequency: a window of {config.window_length} samples "
-        f"({1000 * config.window_length / config.sample_rate:.4g} ms) has one for each "
-        f"{config.sample_rate / config.window_length:.4g} Hz"
-    )
-    remedy = " or ".join(remedies) or "choose other bands"
-    raise InputError(option="n_mels", value=config.n_mels, rule=rule, remedy=remedy)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,39 +83,27 @@ class PitchTracker:
         return np.concatenate([self._decided(), self._pitches(self.values, self.path)])
 
     def _decided(self) -> Array:
-        """Correlate `HOPS_TOGETHER` after `HOPS_TOGETHER` hops, and return the pitch of the hops that they decide."""
+        """Follow the best path through the hops that have all their samples; return the pitch of the decided ones."""
+        from wordless.audio.pitch_kernel import correlate, follow  # numba, which checks of options do without
+        from wordless.base.kernels import run
+
         found, step = [np.zeros(0)], HOPS_TOGETHER * self.hop
-        while self.left > 0 and len(self.waiting) >= step + 2 * self.reach:
-            correlations = self._correlations(self.waiting[: step + 2 * self.reach])
-            found.append(self._follow(correlations[: -(-self.left // self.hop)]))
-            self.waiting = self.waiting[step:]
-            self.left -= step
-        return np.concatenate(found)
-
-    def _correlations(self, samples: Array) -> Array:
-        """Correlate around the middle of each hop: ``(HOPS_TOGETHER * hop + 2 * reach,)`` -> ``(hops, lags)``."""
-        from wordless.audio.pitch_kernel import correlate  # numba, which checks of options do without
-        from wordless.base.kernels import run
-
-        low, high = int(self.lags[0]), int(self.lags[-1])
-        backwards, extra = np.ascontiguousarray(samples[::-1]), LEAST_POWER * self.window
-        found: Array = run(
-            correlate, samples, backwards, HOPS_TOGETHER, self.hop, self.reach, self.window, low, high, extra
-        )
-        return found
-
-    def _follow(self, correlations: Array) -> Array:
-        """Extend the best path by hops ``(hops, lags)``; return the pitch of the hops that are decided."""
-        from wordless.audio.pitch_kernel import follow
-        from wordless.base.kernels import run
-
-        known, rows = len(self.values), np.empty((len(correlations), len(self.score)), np.int64)
-        values, before = np.concatenate([self.values, correlations]), np.concatenate([self.before, rows])
+        lags, extra = (int(self.lags[0]), int(self.lags[-1])), LEAST_POWER * self.window
         costs = (OCTAVE_JUMP, SWITCH, LONGER, UNVOICED)
-        path = run(follow, values, before, known, self.score, self.octaves, *costs, LOOK_AHEAD)
-        decided = max(len(values) - LOOK_AHEAD, 0)
-        self.values, self.before, self.path = values[decided:], before[decided:], path[decided:]
-        return self._pitches(values[:decided], path[:decided])
+        while self.left > 0 and len(self.waiting) >= step + 2 * self.reach:
+            samples = self.waiting[: step + 2 * self.reach]
+            places = (HOPS_TOGETHER, self.hop, self.reach, self.window)
+            # around the middle of each hop (hops, lags)
+            correlations = run(correlate, samples, np.ascontiguousarray(samples[::-1]), *places, *lags, extra)
+            correlations = correlations[: -(-self.left // self.hop)]
+            self.waiting, self.left = self.waiting[step:], self.left - step
+            known, rows = len(self.values), np.empty((len(correlations), len(self.score)), np.int64)
+            values, before = np.concatenate([self.values, correlations]), np.concatenate([self.before, rows])
+            path = run(follow, values, before, known, self.score, self.octaves, *costs, LOOK_AHEAD)
+            decided = max(len(values) - LOOK_AHEAD, 0)
+            self.values, self.before, self.path = values[decided:], before[decided:], path[decided:]
+            found.append(self._pitches(values[:decided], path[:decided]))
+        return np.concatenate(found)
 
     def _pitches(self, values: Array, path: IndexArray) -> Array:
         """Return the pitch of hops of which ``values (hops, lags)`` are the correlations, and ``path`` the states."""
