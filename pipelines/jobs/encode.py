@@ -75,15 +75,17 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
 def encoded(run: Run, recordings: Recordings, encoder: Encoder, size: int) -> None:
     """Encode recordings, ``size`` in a shard."""
     write = partial(write_shard, format=encoder.format, segments=recordings.place.has_segments)
-    recordings.write_shards(run, partial(encode_recording, encoder), write, size=size, name="codes-{:05d}.parquet")
+    recordings.write_shards(
+        run, partial(encode_recording, encoder, encoder.root), write, size=size, name="codes-{:05d}.parquet"
+    )
 
 
-def encode_recording(encoder: Encoder, clip: Clip) -> CodedClip | Rejected:
+def encode_recording(encoder: Encoder, root: Path, clip: Clip) -> CodedClip | Rejected:
     """Encode one recording or part of one, or say why it is set aside."""
     tokenizer, rate = encoder.tokenizer, encoder.format.sample_rate
     audio = tokenizer.front_end
     sound = ReadSound(channel=audio.channel, sample_rate=rate, highest=audio.highest)
-    codes = tokenizer.encode_blocks(sound.blocks(encoder.root / clip.path, part=clip.part), rate)
+    codes = tokenizer.encode_blocks(sound.blocks(root / clip.path, part=clip.part), rate)
     if clip.segment is not None:
         whole = resampled_length(clip.num_samples, clip.sample_rate, rate)
         if codes.num_samples < whole:

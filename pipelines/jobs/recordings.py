@@ -206,12 +206,14 @@ class ReadSound:
     powers: ChannelPowers = field(default_factory=ChannelPowers)
     bounds: tuple[float, float] = (np.inf, -np.inf)  # lowest and highest sample
     own_rate: int | None = None  # Hz, of a file that was opened before
+    num_samples: int = 0  # that were read, at the model's rate
 
     def blocks(self, path: Path, *, part: Part | None = None) -> Iterator[FloatArray]:
         """Read the blocks of a whole recording, or of a part, at the model's rate."""
         for block in read_blocks(path, self.sample_rate, part=part, channel=self.channel, powers=self.powers):
             low, high = self.bounds
             self.bounds = float(block.min(initial=low)), float(block.max(initial=high))
+            self.num_samples += len(block)
             yield block
 
     @property

@@ -1,7 +1,7 @@
 """A line for each recording, and a table of all: ``wordless score`` and ``wordless predict``."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import islice
@@ -24,7 +24,6 @@ from wordless.audio.decoding import Recording
 from wordless.audio.reading import Channel
 from wordless.audio.recordings.inspection import measure
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected
-from wordless.audio.waveform import FloatArray
 from wordless.base.arrays import Array, write_table
 from wordless.base.files import write_aside
 from wordless.base.machine import choose_device
@@ -38,12 +37,15 @@ HEAD = f"{'log p, nats':>12} {'nats/code':>10} {'bits/s':>9} {'perplexity':>11} 
 def read_all(
     settings: SeveralOptions,
     places: Sequence[Clips],
-    reader: Callable[[Clips], Callable[[Clip], R | Rejected]],
+    work: Callable[[Path, Clip], R | Rejected],
     *,
     title: str,
     terminal: Terminal,
 ) -> Iterator[tuple[str, R]]:
-    """Give the path of each recording that can be read, as the user can open it, with what ``reader`` makes of it."""
+    """Give the path of each recording that can be read, as the user can open it, with what ``work`` makes of it.
+
+    ``work`` gets the folder of the recordings, too.
+    """
     told = Told()
     remedy = "call the same command with workers=1, which reads all recordings again"
     for place in places:
@@ -54,8 +56,9 @@ def read_all(
             open_pool(LOCAL, workers_for(settings, place)) as pool,
             terminal.working(title, len(place.clips), "recordings") as progress,
         ):
-            work = partial(attempted, reader(place))
-            results = progress.each(in_order(work, place.clips, pool, remedy=remedy))
+            results = progress.each(
+                in_order(partial(attempted, partial(work, place.root)), place.clips, pool, remedy=remedy)
+            )
             named = ((str(place.root / clip.name), read) for clip, read in zip(place.clips, results, strict=True))
             yield from told.readable(named)
     told.tell(terminal, settings.output, option=f"input={settings.input}")
@@ -66,18 +69,12 @@ def score_recordings(settings: ScoreConfig, recordings: Sequence[Clips], tokeniz
     terminal = Terminal()
     device = str(choose_device(settings.device))
     model = LanguageModel.from_pretrained(lm, device=device)
-    encoders = {place.root: Encoder(folder=tokenizer, root=place.root, device=device) for place in recordings}
-    require_same_codebook(model.format, encoders[recordings[0].root].format, owner=model.name)
+    encoder = Encoder(folder=tokenizer, root=Path(), device=device)
+    require_same_codebook(model.format, encoder.format, owner=model.name)
     scored: list[tuple[str, Score]] = []  # each with the path as the user can open it
     print(HEAD, flush=True)
-    clips = read_all(
-        settings,
-        recordings,
-        lambda place: partial(encode_recording, encoders[place.root]),
-        title="scoring",
-        terminal=terminal,
-    )
-    for path, clip in clips:
+    work = partial(encode_recording, encoder)
+    for path, clip in read_all(settings, recordings, work, title="scoring", terminal=terminal):
         found = score(model, clip.codes)
         scored.append((path, found))
         line = f"{found.log_probability:>12.1f} {found.nats_per_code:>10.3f} {found.bits_per_second:>9.1f}"
@@ -109,14 +106,10 @@ def predict_recordings(settings: PredictConfig, recordings: Sequence[Clips]) -> 
     terminal = Terminal()
     model = FineTunedModel.from_pretrained(settings.model, device=str(choose_device(settings.device)))
     rows: list[Row] = []
-    own = (model.front_end(), model.body.reading, model.trim_db, model.channel, settings.upsample)
-    read = read_all(
-        settings,
-        recordings,
-        lambda place: partial(read_recording, place.root, *own),
-        title="predicting",
-        terminal=terminal,
+    work = partial(
+        read_recording, model.front_end(), model.body.reading, model.trim_db, model.channel, settings.upsample
     )
+    read = read_all(settings, recordings, work, title="predicting", terminal=terminal)
     while several := list(islice(read, CLIPS_AT_ONCE)):
         outputs = model.outputs(StoredClips.together([each.inputs for _, each in several]))
         for (path, _), row in zip(several, model.task.rows(outputs), strict=True):
@@ -129,16 +122,16 @@ def predict_recordings(settings: PredictConfig, recordings: Sequence[Clips]) -> 
 
 
 def read_recording(
-    root: Path,
     front_end: FrontEnd,
     reading: BodyReading,
     trim_db: float | None,
     channel: Channel,
     upsample: bool,
+    root: Path,
     clip: Clip,
 ) -> ReadRecording | Rejected:
     """Convert one recording or part of one to inputs, or say why it is set aside."""
-    samples, path, part, rate = [0], clip.path, clip.part, reading.sample_rate
+    path, part, rate = clip.path, clip.part, reading.sample_rate
     with Recording(root / path) as recording:
         own_rate = recording.samplerate
     if own_rate < rate and not upsample:
@@ -151,15 +144,8 @@ def read_recording(
         if isinstance(found, Rejected):
             return found
         part, sound.louder = found.part(trim_db), found.louder
-    inputs = front_end(_counted(sound.blocks(root / path, part=part), samples))
-    if samples[0] < reading.least_samples:
+    inputs = front_end(sound.blocks(root / path, part=part))
+    if sound.num_samples < reading.least_samples:
         milliseconds = 1000 * reading.least_samples / rate
         return Rejected(path=path, reason=f"shorter than the {milliseconds:g} ms of a state")
     return ReadRecording(inputs=inputs, notices=sound.notices)
-
-
-def _counted(blocks: Iterable[FloatArray], samples: list[int]) -> Iterator[FloatArray]:
-    """Give the blocks, and add their samples to the only number of ``samples``."""
-    for block in blocks:
-        samples[0] += len(block)
-        yield block

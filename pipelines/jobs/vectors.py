@@ -55,7 +55,7 @@ from pipelines.store.stored_features import (
     parts_of_key,
     pooling_of,
 )
-from tokenizer.codes import CodesFormat, require_same_codebook
+from tokenizer.codes import require_same_codebook
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
@@ -85,16 +85,6 @@ class RateModels:
     model: Entry
     bag: str
     gpt: str
-
-    @classmethod
-    def of(cls, tokenizer: Path, model: Path, codes_format: CodesFormat, *, bag: str, gpt: str) -> "RateModels":
-        weights = file_hash(model / WEIGHTS)[:16]
-        return cls(
-            tokenizer=Entry(stage="tokenizer", key=codes_format.codebook, place=tokenizer, reused=True),
-            model=Entry(stage="lm", key=weights, place=model, reused=True),
-            bag=bag,
-            gpt=gpt,
-        )
 
 
 def probe_run(config: dict[str, object]) -> None:
@@ -168,17 +158,14 @@ def pooled_features(
     made = {LOG_MEL.name: log_mel_features(read, finest)}
     if config.speech_layer is None:  # a speech model has no bottleneck
         made[BOTTLENECK.name] = bottleneck_features(read, finest, finest.key)
-    coarser: list[CodedViews] = []
+    coarser: tuple[CodedViews, ...] = ()
     for rate in rates:
-        own: CodesOfViews
-        joined: CodesOfViews
-        if reading.assignments == "soft":  # of one rate
-            own = joined = SoftlyCodedViews(reading=read, tokenizer=rate.tokenizer)
-        else:
-            own = hard = read.coded_in(rate.tokenizer, codes(session, manifest, rate.tokenizer))
-            joined = replace(hard, coarser=tuple(coarser))
-            coarser.append(hard)
-        made[rate.bag] = code_features(session, own, of=rate.bag)
+        alone: CodesOfViews = SoftlyCodedViews(reading=read, tokenizer=rate.tokenizer)
+        joined = alone
+        if reading.assignments == "hard":
+            alone = own = read.coded_in(rate.tokenizer, codes(session, manifest, rate.tokenizer))
+            joined, coarser = replace(own, coarser=coarser), (*coarser, own)
+        made[rate.bag] = code_features(session, alone, of=rate.bag)
         made[rate.gpt] = gpt_features(session, joined, rate.model, states=reading.states, of=rate.gpt)
     return made
 
@@ -195,12 +182,21 @@ def models_of_run(folder: Path, reading: ReadingConfig) -> list[RateModels]:
     works = reading.assignments == "hard" or (loaded.finest.speech_layer is None and not codes_format.rates)
     require(works, "compare.assignments", reading.assignments, rule)
     require_same_codebook(language_model.format, codes_format, owner=language_model.name)
-    if not codes_format.rates:
-        return [RateModels.of(tokenizer, model, codes_format, bag=BAG_OF_CODES, gpt=GPT)]
-    methods = zip(codes_format.formats, BAGS, STATES, strict=False)  # methods of more rates than there are
+    places = [(tokenizer, model, codes_format, BAG_OF_CODES, GPT)]
+    if codes_format.rates:
+        methods = zip(codes_format.formats, BAGS, STATES, strict=False)  # methods of more rates than there are
+        places = [
+            (rate_folder(tokenizer, number), rate_folder(model, number), own, bag.name, gpt.name)
+            for number, (own, bag, gpt) in enumerate(methods, 1)
+        ]
     return [
-        RateModels.of(rate_folder(tokenizer, number), rate_folder(model, number), own, bag=bag.name, gpt=gpt.name)
-        for number, (own, bag, gpt) in enumerate(methods, 1)
+        RateModels(
+            tokenizer=Entry(stage="tokenizer", key=own.codebook, place=place, reused=True),
+            model=Entry(stage="lm", key=file_hash(lm / WEIGHTS)[:16], place=lm, reused=True),
+            bag=bag,
+            gpt=gpt,
+        )
+        for place, lm, own, bag, gpt in places
     ]
 
 
