@@ -71,11 +71,8 @@ class FrameReader:
     @property
     def step(self) -> int:
         """Samples of a frame, at the tokenizer's rate."""
-        return self.tokenizer.front_end.hop_length if self.features == "mfcc" else self._finest.format.samples_per_code
-
-    @property
-    def _finest(self) -> Tokenizer:
-        return self.tokenizer.finest
+        tokenizer = self.tokenizer.finest
+        return tokenizer.front_end.hop_length if self.features == "mfcc" else tokenizer.format.samples_per_code
 
     def frames(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
         """Give the frames ``(time, dim)`` of a recording, scaled to length 1; ``blocks`` are its samples.
@@ -88,8 +85,9 @@ class FrameReader:
             yield from map(unit_frames, self._soft_codes(blocks))
             return
         match self.features:
-            case "log_mel":
-                pieces = self._log_mel(blocks)
+            case "log_mel":  # of each patch, its frames side by side: (time, patch_frames * mels)
+                frames, found = self.tokenizer.finest.patch_frames, self._signals(blocks)
+                pieces = (each.reshape(len(each) // frames, -1).cpu().numpy() for each, _ in found)
             case "mfcc":
                 audio, samples = self.tokenizer.front_end, join_blocks(blocks)
                 options = {"window_length": audio.window_length, "hop_length": audio.hop_length}
@@ -98,29 +96,33 @@ class FrameReader:
                 pieces = (bottlenecks.cpu().numpy() for bottlenecks in self._bottlenecks(blocks))
             case "states":
                 pieces = self._states(blocks)
-        if found := [*pieces]:
-            whole = np.concatenate(found)
+        if all_pieces := [*pieces]:
+            whole = np.concatenate(all_pieces)
             yield unit_frames((whole - whole.mean(0)) / (whole.std(0) + np.float32(1e-5)))
 
-    def _log_mel(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
-        """Give the log-mel of each patch, its frames side by side: ``(time, patch_frames * mels)``."""
-        tokenizer = self._finest
-        whole = _whole_patches(blocks, tokenizer.config.samples_per_code)
-        for spectrogram, _ in signals(tokenizer, log_mel_pieces(tokenizer, whole, 0)):
-            yield spectrogram.reshape(len(spectrogram) // tokenizer.patch_frames, -1).cpu().numpy()
+    def _signals(self, blocks: Iterable[FloatArray]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give log-mel and bottlenecks of the sound, with silence until the last patch is whole."""
+        tokenizer, length = self.tokenizer.finest, 0
+
+        def whole() -> Iterator[FloatArray]:
+            nonlocal length
+            for block in blocks:
+                length += len(block)
+                yield block
+            yield np.zeros(-length % tokenizer.config.samples_per_code, np.float32)
+
+        yield from signals(tokenizer, log_mel_pieces(tokenizer, whole(), 0))
 
     def _bottlenecks(self, blocks: Iterable[FloatArray]) -> Iterator[Tensor]:
         """Give the vectors that become codes, of the finest rate: ``(time, bands * bottleneck)``."""
-        tokenizer = self._finest
+        tokenizer = self.tokenizer.finest
         if tokenizer.speech_layer is None:
-            whole = _whole_patches(blocks, tokenizer.config.samples_per_code)
-            yield from (each for _, each in signals(tokenizer, log_mel_pieces(tokenizer, whole, 0)))
-        else:
-            samples = join_blocks(blocks)
-            yield from torch.split(torch.from_numpy(quantised_vectors(tokenizer, samples)), PATCHES_AT_ONCE)
+            return (each for _, each in self._signals(blocks))
+        vectors = torch.from_numpy(quantised_vectors(tokenizer, join_blocks(blocks)))
+        return iter(torch.split(vectors, PATCHES_AT_ONCE))
 
     def _soft_codes(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
-        tokenizer = self._finest
+        tokenizer = self.tokenizer.finest
         for bottlenecks in self._bottlenecks(blocks):
             by_band = bottlenecks.reshape(len(bottlenecks), tokenizer.config.bands, -1).to(tokenizer.centroids.device)
             shares = soft_assignments(by_band, tokenizer.codebooks, tokenizer.spacings)  # (T, streams, codes)
@@ -137,15 +139,6 @@ class FrameReader:
 
 
 _language_model = lru_cache(maxsize=1)(LanguageModel.from_pretrained)  # is loaded once in each process
-
-
-def _whole_patches(blocks: Iterable[FloatArray], samples_per_code: int) -> Iterator[FloatArray]:
-    """Give the blocks, and silence until the last patch is whole."""
-    length = 0
-    for block in blocks:
-        length += len(block)
-        yield block
-    yield np.zeros(-length % samples_per_code, np.float32)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
