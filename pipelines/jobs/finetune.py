@@ -314,29 +314,23 @@ def _trial(session: Session, study: Study, arm: Arm) -> Trial:
         entry = _probed(session, features, study.task, study.manifest, study.settings.probe)
         chosen = str(entry.read_json(CHOSEN)["chosen"])
     else:
-        rates, losses, made = study.settings.body.rates, list[float](), list[Entry]()
-        for rate in rates:
-            own = replace(session, place=f"{session.place}, lr {rate:g}") if len(rates) > 1 else session
-            made.append(_finetuned(own, study, arm, rate))
+        options, losses, made = study.settings.body, list[float](), list[Entry]()
+        frozen: dict[Arm, FrozenLayers] = {"finetuned": options.frozen_layers, "scratch": 0, "probe": "all"}
+        source = study.source.untrained if arm == "scratch" else study.source
+        batches = options.batches.at_rate(source.body.reading.inputs_per_second)
+        clips = [study.labelled(split) for split in SPLITS]
+        for rate in options.rates:
+            own = replace(session, place=f"{session.place}, lr {rate:g}") if len(options.rates) > 1 else session
+            fit = replace(options.fit, lr=rate)
+            training = LabelTraining(option="body.fit", batches=batches, fit=fit, frozen=frozen[arm])
+            made.append(_trained_body(own, study.inputs, source, study.task, clips, training, options.own))
             curve, kept = made[-1].read_rows(CURVE, "curve"), made[-1].read_json(CURVE)["kept_step"]
             losses += [point["validation_loss"] for point in curve if point["step"] == kept]
         best = int(np.argmin(losses))
-        entry, chosen = made[best], f"learning rate {rates[best]:g}"
+        entry, chosen = made[best], f"learning rate {options.rates[best]:g}"
     ends = np.cumsum(np.load(entry.folder / STEPS))[:-1]
     outputs = np.split(np.load(entry.folder / OUTPUTS), ends)[-len(study.rows["test"]) :]
     return Trial(entry=entry, outputs=outputs, figures=study.figures(outputs), chosen=chosen)
-
-
-def _finetuned(session: Session, study: Study, arm: Arm, rate: float) -> Entry:
-    """Train body and head; the entry is the model and its outputs for the other splits."""
-    options = study.settings.body
-    fit = replace(options.fit, lr=rate)
-    frozen: dict[Arm, FrozenLayers] = {"finetuned": options.frozen_layers, "scratch": 0, "probe": "all"}
-    source = study.source.untrained if arm == "scratch" else study.source
-    batches = options.batches.at_rate(source.body.reading.inputs_per_second)
-    training = LabelTraining(option="body.fit", batches=batches, fit=fit, frozen=frozen[arm])
-    clips = [study.labelled(split) for split in SPLITS]
-    return _trained_body(session, study.inputs, source, study.task, clips, training, options.own)
 
 
 @stage(
