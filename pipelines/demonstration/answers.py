@@ -44,7 +44,6 @@ T = TypeVar("T")
 SILENT = InspectionConfig().silence_peak  # of full scale
 BEYOND = 0.1  # seconds that are read of a longer sound, to see that it is longer
 MOST_SECONDS = 30.0  # of new sound
-AVERAGE = "average of all voices"
 SOUND = "sound"  # name of the decoded sound, from which its random numbers follow
 WIDTHS = {"narrow": 350.0, "wide": 780.0}  # class of the drawing -> CSS pixels; the page shows one of them
 SURPRISE = "surprise of the GPT, bits in each time step; dotted: all codes equally probable"
@@ -116,32 +115,26 @@ class DemoModels:
         """
         assert self.probe is not None, "a run without a probe names no label"
         about, model = self.probe.description, self.language_model
-        counted = bags_of_codes(codes, about.recipe.vectors.poolings)
-        bags: dict[str, FloatArray] = {pooling: bag[None] for pooling, bag in counted.items()}
-        vectors: dict[str, FloatArray] = {}  # (1, dim) by what the probe may read
-        match method_of_key(about.of):
-            case "gpt" if model is not None and not model.coarser:
-                by_layer = layer_features(model, [codes], of=about.recipe.states, vectors=about.recipe.vectors)
-                vectors = {f"{GPT}/{key}": values for key, values in by_layer.items()}
-                vectors |= {
-                    with_input(key): np.hstack([values, bags[pooling_of(key)]])
-                    for key, values in vectors.items()
-                    if pooling_of(key) in bags
-                }
-            case "bag_of_codes":
-                vectors = {f"{BAG_OF_CODES}:{pooling}": values for pooling, values in bags.items()}
+        bags = bags_of_codes(codes, about.recipe.vectors.poolings)
+        vectors = {f"{BAG_OF_CODES}:{pooling}": bag[None] for pooling, bag in bags.items()}  # (1, dim)
+        if method_of_key(about.of) == GPT and model is not None and not model.coarser:
+            by_layer = layer_features(model, [codes], of=about.recipe.states, vectors=about.recipe.vectors)
+            for key, states in by_layer.items():
+                vectors[f"{GPT}/{key}"] = states
+                if (bag := vectors.get(f"{BAG_OF_CODES}:{pooling_of(key)}")) is not None:
+                    vectors[with_input(f"{GPT}/{key}")] = np.hstack([states, bag])
         if about.of not in vectors:
             raise InputError(f"the probe reads {about.of}, which its models do not compute; copy the whole run")
         scores = self.probe.scores(vectors[about.of])[0]
         return {about.classes[number]: float(scores[number]) for number in np.argsort(-scores, kind="stable")}
 
-    def synthesis(self, kind: Kind, *, group: str | None = None, seed: int = 0) -> Synthesis:
-        """Return the synthesis of a kind of sound; only a learned one has groups."""
+    def synthesis(self, kind: Kind, voice: str = "", *, seed: int = 0) -> Synthesis:
+        """Return the synthesis of a kind of sound; only a learned one has voices, "" for their average."""
+        sampling = replace(self.sampling, seed=seed)
         if kind.import_stream is not None:
-            sampling = replace(self.sampling, seed=seed)
             return Unlearned(kind, self.tokenizer.finest, sampling)
         assert self.vocoder is not None, "kinds has no learned one without a vocoder"
-        return Trained(self.vocoder, self.tokenizer.finest, replace(self.sampling, seed=seed, group=group))
+        return Trained(self.vocoder, self.tokenizer.finest, replace(sampling, group=voice or None))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -195,16 +188,53 @@ class DemoAnswers:
         self._turn = Lock()
 
     def show(self, path: Path) -> Analysis:
-        """Read a sound, encode it, ask the language model and the probe about its codes, and draw all of it."""
-        with self._turn:
-            return analyse(self.models, path, max_seconds=self.max_seconds)
+        """Read a sound, encode it, ask the language model and the probe about its codes, and draw all of it.
 
-    def hear(self, analysis: Analysis, voice: str | None) -> Iterator[list[Waveform]]:
+        Raises:
+            InputError: the sound is broken, silent, too short or too long. Messages name the file without its folder,
+                which the user does not know.
+        """
+        models, audio = self.models, self.models.tokenizer.front_end
+        with self._turn:
+            try:
+                waveform = read_beginning(path, audio.sample_rate, self.max_seconds + BEYOND, channel=audio.channel)
+            except RecordingError as error:
+                raise InputError(str(error).replace(str(path), path.name)) from error
+            if waveform.seconds > self.max_seconds:
+                raise InputError(f"{path.name} is longer than {self.max_seconds:g} s: cut it.")
+            if float(np.abs(waveform.samples).max(initial=0)) <= SILENT:
+                rule = f"no sample exceeds {SILENT:g} of full scale; record it louder"
+                raise InputError(f"{path.name} is silent: {rule}.")
+            codes = models.tokenizer.encode(waveform)
+            step = 1 / codes.format.codes_per_second
+            if waveform.seconds < step:
+                rule = f"one code {step:.3f} s; give a longer one"
+                raise InputError(f"The sound lasts {waveform.seconds:.3f} s, and {rule}.")
+            surprise: FloatArray | None = None  # minus the log-probability of the codes of a time step, in base 2
+            if models.language_model is not None:
+                surprise = -models.language_model.log_probabilities_after(None, codes).sum(axis=1) / math.log(2)
+            answers = None if models.probe is None else self._answers(models.probe, path, waveform, codes)
+            drawing = _drawing(models, waveform, codes, surprise)
+        return Analysis(waveform=waveform, codes=codes, surprise=surprise, answers=answers, drawing=drawing)
+
+    def _answers(self, probe: FittedProbe, path: Path, waveform: Waveform, codes: Codes) -> dict[str, float] | str:
+        """Ask the probe, which reads a sound as its clips were: trimmed or not, with hard or soft codes."""
+        about, finest, sound = probe.description, self.models.tokenizer.finest, waveform
+        if about.trim_db is not None:
+            whole = read(path, channel=self.models.tokenizer.front_end.channel)
+            sound = resampled(trim_ends(whole, about.trim_db), finest.format.sample_rate)
+        given: Codes | SoftCodes = codes.finest if sound is waveform else finest.encode(sound)
+        if about.recipe.assignments != "hard":
+            given = soft_codes(finest, torch.from_numpy(quantised_vectors(finest, sound.samples)))
+        scores = self.models.scores(given)
+        return next(iter(scores)) if about.answer == "value" else scores
+
+    def hear(self, analysis: Analysis, voice: str) -> Iterator[list[Waveform]]:
         """Give a sound as the models read it, and its codes as sound of each kind, again after each that is made."""
         made = [analysis.waveform]
         for kind in self.models.kinds:
             yield made
-            synthesis = self.models.synthesis(kind, group=group_of(voice) if kind.learned else None)
+            synthesis = self.models.synthesis(kind, voice)
             with self._turn:
                 made = [*made, *synthesis.sounds([analysis.codes.finest], [None], names=[SOUND])]
         yield made
@@ -218,7 +248,7 @@ class DemoAnswers:
         temperature: float,
         seed: int,
         kind: str,
-        voice: str | None,
+        voice: str,
     ) -> Iterator[tuple[str, Waveform | None]]:
         """Continue a sound piece by piece, with a line of progress; the sound comes with the last line.
 
@@ -234,7 +264,7 @@ class DemoAnswers:
         with self._turn:
             prompt = prompt_of(analysis, after, models.tokenizer)
             codes = model.stream(prompt.codes, seconds=seconds, sampling=sampling, seed=seed)
-            synthesis = models.synthesis(own, group=group_of(voice) if own.learned else None, seed=seed)
+            synthesis = models.synthesis(own, voice, seed=seed)
             pieces = synthesis.continued(prompt.finest, (each.finest for each in codes), None, name=sample_name(0))
         made: list[Waveform] = []
         for piece in self._in_turns(pieces):
@@ -253,45 +283,6 @@ class DemoAnswers:
                 with self._turn:
                     piece = next(each)
                 yield piece
-
-
-def analyse(models: DemoModels, path: Path, *, max_seconds: float) -> Analysis:
-    """Make everything that the page shows of a sound.
-
-    Raises:
-        InputError: the sound is broken, silent, too short or too long. Messages name the file without its folder, which
-            the user does not know.
-    """
-    audio = models.tokenizer.front_end
-    try:
-        waveform = read_beginning(path, audio.sample_rate, max_seconds + BEYOND, channel=audio.channel)
-    except RecordingError as error:
-        raise InputError(str(error).replace(str(path), path.name)) from error
-    if waveform.seconds > max_seconds:
-        raise InputError(f"{path.name} is longer than {max_seconds:g} s: cut it.")
-    if float(np.abs(waveform.samples).max(initial=0)) <= SILENT:
-        raise InputError(f"{path.name} is silent: no sample exceeds {SILENT:g} of full scale; record it louder.")
-    codes = models.tokenizer.encode(waveform)
-    step = 1 / codes.format.codes_per_second
-    if waveform.seconds < step:
-        raise InputError(f"The sound lasts {waveform.seconds:.3f} s, and one code {step:.3f} s; give a longer one.")
-    surprise: FloatArray | None = None  # minus the log-probability of the codes of a time step, in base 2
-    if models.language_model is not None:
-        surprise = -models.language_model.log_probabilities_after(None, codes).sum(axis=1) / math.log(2)
-    answers: dict[str, float] | str | None = None
-    if models.probe is not None:
-        # The probe reads a sound as its clips were: trimmed or not, with hard or soft codes.
-        about, finest, sound = models.probe.description, models.tokenizer.finest, waveform
-        if about.trim_db is not None:
-            whole = read(path, channel=audio.channel)
-            sound = resampled(trim_ends(whole, about.trim_db), finest.format.sample_rate)
-        given: Codes | SoftCodes = codes.finest if sound is waveform else finest.encode(sound)
-        if about.recipe.assignments != "hard":
-            given = soft_codes(finest, torch.from_numpy(quantised_vectors(finest, sound.samples)))
-        scores = models.scores(given)
-        answers = next(iter(scores)) if about.answer == "value" else scores
-    drawing = _drawing(models, waveform, codes, surprise)
-    return Analysis(waveform=waveform, codes=codes, surprise=surprise, answers=answers, drawing=drawing)
 
 
 @styled
@@ -335,8 +326,3 @@ def prompt_of(analysis: Analysis, after: float, coder: Coder) -> Prompt:
     if steps < 1:
         raise InputError(f"The prompt is shorter than one code, {1 / form.codes_per_second:.3f} s; continue later.")
     return Prompt.alone(analysis.waveform, coder, 0, steps)
-
-
-def group_of(voice: str | None) -> str | None:
-    """Return the group of a choice of the page."""
-    return None if voice in (None, AVERAGE) else voice

@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import escape
 
 from lm.probing.fitted import ProbeDescription
-from pipelines.demonstration.answers import AVERAGE, MOST_SECONDS, Analysis, DemoAnswers
+from pipelines.demonstration.answers import MOST_SECONDS, Analysis, DemoAnswers
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 
@@ -59,8 +59,8 @@ def create_page(answers: DemoAnswers, *, name: str, examples: list[tuple[str, Pa
                 facts = gr.Markdown(elem_id="facts")
                 codes = gr.Textbox(label="Codes", lines=2, max_lines=6, buttons=["copy"], elem_id="codes")
         gr.Markdown("## Hear it from its codes")
-        voices = [AVERAGE, *models.groups]
-        voice = gr.Dropdown(voices, value=AVERAGE, label="Voice of WaveNet", visible=len(voices) > 1, elem_id="voice")
+        voices = [("average of all voices", ""), *((group, group) for group in models.groups)]
+        voice = gr.Dropdown(voices, value="", label="Voice of WaveNet", visible=len(voices) > 1, elem_id="voice")
         with gr.Row(elem_id="sounds"):
             titles = ["Recording, as the models read it", *(kind.heading for kind in models.kinds)]
             players = [gr.Audio(label=title, interactive=False, min_width=270) for title in titles]

@@ -19,7 +19,6 @@ from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import bags_of_codes
 from pipelines.demo import DemoConfig
 from pipelines.demonstration.answers import (
-    AVERAGE,
     MISSING,
     Analysis,
     DemoAnswers,
@@ -89,7 +88,7 @@ def tone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def continued(answers: DemoAnswers, analysis: Analysis, **changes: object) -> list[tuple[str, Waveform | None]]:
     """Each line of progress, with the sound that comes with the last one."""
     asked: dict[str, object] = {"after": 9.0, "seconds": 1.5, "temperature": 0.9, "seed": 3, "kind": "wavenet"}
-    return [*answers.continue_it(analysis, **{"voice": AVERAGE, **asked, **changes})]  # type: ignore[arg-type]
+    return [*answers.continue_it(analysis, **{"voice": "", **asked, **changes})]  # type: ignore[arg-type]
 
 
 # Sound -> what is shown
@@ -142,7 +141,7 @@ def test_one_sound_is_drawn_at_a_time(tmp_path: Path, tone: Path, monkeypatch: p
 
 def test_a_sound_is_heard_as_recorded_and_of_each_kind(answers: DemoAnswers, original: Path) -> None:
     analysis = answers.show(original)
-    heard = [*answers.hear(analysis, AVERAGE)]
+    heard = [*answers.hear(analysis, "")]
     assert [len(sounds) for sounds in heard] == [*range(1, 2 + len(KINDS))]  # one more each time
     recording, *decoded = heard[-1]
     np.testing.assert_array_equal(recording.samples, soundfile.read(original, dtype="float32")[0])
@@ -226,7 +225,7 @@ def test_a_run_with_a_tokenizer_alone_offers_what_codes_need(tmp_path: Path, ton
     analysis = answers.show(tone)
     assert (analysis.answers, analysis.surprise) == (None, None)
     assert analysis.facts().endswith("bits per second.")
-    *_, heard = answers.hear(analysis, AVERAGE)
+    *_, heard = answers.hear(analysis, "")
     assert len(heard) == len(KINDS)
 
 

@@ -19,7 +19,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.demonstration.answers import AVERAGE
 from pipelines.demonstration.server import LocalRequestsOnly, Message, Receive, Send
 from tests.calling import demo
 from tests.pipelines.conftest import FinishedRun
@@ -131,15 +130,15 @@ def test_the_sound_that_a_page_opens_with_is_shown_decoded_and_continued(url: st
     assert len(codes.split()) == -(-len(original) * 50 // rate)
     assert f"{len(codes.split())} codes of 8" in facts
     assert label["label"] in {each["label"] for each in label["confidences"]}
-    recording, *decoded = map(page.sound, page.call(("audio", "audio"), None, AVERAGE))
+    recording, *decoded = map(page.sound, page.call(("audio", "audio"), None, ""))
     np.testing.assert_array_equal(recording[0], original)
     assert len(decoded) == len(KINDS)
     assert all(own == rate and len(samples) == len(original) and samples.any() for samples, own in decoded)
-    line, player = page.call(("markdown", "audio"), None, 0.2, 0.5, 0.9, 0, "wavenet", AVERAGE)
+    line, player = page.call(("markdown", "audio"), None, 0.2, 0.5, 0.9, 0, "wavenet", "")
     assert "0.50 s that the GPT continued" in line
     whole, _ = page.sound(player)
     np.testing.assert_array_equal(whole[: rate // 10], original[: rate // 10])
-    assert other.call(("markdown", "audio"), None, 0.2, 0.5, 0.9, 0, "wavenet", AVERAGE) == ["", None]  # no sound yet
+    assert other.call(("markdown", "audio"), None, 0.2, 0.5, 0.9, 0, "wavenet", "") == ["", None]  # no sound yet
 
 
 @pytest.fixture(scope="module")
