@@ -113,8 +113,8 @@ def _choices(names: Iterable[str], known: Index) -> Iterator[str]:
 
 def _rows(known: Index, values: Mapping[str, str], names: Iterable[str]) -> Iterator[str]:
     """Give the lines of a table of options or groups, with their values and explanations."""
-    explained = dict(known.sections)
-    explained.update((name, each.explanation) for name, each in (*known.groups.items(), *known.options.items()))
+    explained = known.sections | {name: group.explanation for name, group in known.groups.items()}
+    explained |= {name: option.explanation for name, option in known.options.items()}
     return _table((name, values.get(name, ""), explained.get(name, "")) for name in names)
 
 

@@ -33,17 +33,12 @@ class ReadingConfig(VectorConfig):
     )
     input: bool = option(
         False,
-        "whether all layers side by side include the network's input: codes of the GPTs, log-mel of convolutional "
-        "networks",
+        "whether all layers side by side (together in layers) include the network's input: codes of the GPTs, log-mel "
+        "of convolutional networks",
     )
     assignments: Assignments = option(
         "hard", "what the bag of codes and the GPTs read: the nearest code, or how near the sound is to each code"
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        rule = "the input stands beside all layers, which are no candidate: add together to layers, or choose false"
-        self.refuse_if(self.input and "together" not in self.layers, "input", rule)
 
     @property
     def vectors(self) -> VectorConfig:

@@ -2,13 +2,13 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
@@ -22,13 +22,20 @@ SECONDS_BETWEEN_SHARED_LINES = 30.0  # where several processes write lines
 
 
 class Progress:
-    """Progress of one piece of work."""
+    """Progress of one piece of work: a bar of ``bars``, or without them a line from time to time."""
 
-    def __init__(self, show: Callable[[int, int, int], None], note: Callable[[str], None], total: int) -> None:
-        self._show = show
-        self._total = total
-        self._first = 0
-        self.note = note
+    def __init__(self, terminal: "Terminal", title: str, total: int, unit: str, bars: Bars | None = None) -> None:
+        self._terminal, self._title, self._total, self._unit, self._bars = terminal, title, total, unit, bars
+        self._task = bars.add_task(f"{title} ({unit})", total=total, note="") if bars else TaskID(0)
+        self._first, self._started = 0, time.monotonic()
+        self._last = self._started  # time of the last line
+
+    def note(self, line: str) -> None:
+        """Say something about the work."""
+        if self._bars:
+            self._bars.update(self._task, note=line)
+        elif not self._terminal.shared:
+            self._terminal.say(f"  {self._title}: {line}")
 
     def resume_at(self, done: int) -> None:
         """Record that an earlier run did the first ``done`` items, so that they do not count as speed."""
@@ -36,7 +43,18 @@ class Progress:
 
     def advance_to(self, done: int, total: int | None = None) -> None:
         """Record that ``done`` items are done; ``total`` replaces a total that was not known before."""
-        self._show(self._first, done, self._total if total is None else total)
+        total = self._total if total is None else total
+        if self._bars:
+            self._bars.update(self._task, completed=done, total=total)
+            return
+        now, shared = time.monotonic(), self._terminal.shared
+        patience = SECONDS_BETWEEN_SHARED_LINES if shared else SECONDS_BETWEEN_LINES
+        if now - self._last < patience and (shared or done < total):
+            return
+        self._last = now
+        rate = (done - self._first) / max(now - self._started, 1e-9)
+        left, unit = (total - done) / max(rate, 1e-9), self._unit
+        self._terminal.say(f"  {self._title}: {done}/{total} {unit}, {rate:.1f} {unit}/s, {left:.0f} s left")
 
     def each(self, results: Iterable[R], *, done: int = 0) -> Iterator[R]:
         """Record each result as done, and give it; an earlier run did the first ``done`` items.
@@ -62,7 +80,7 @@ class Terminal:
         silent = silent or rank() > 0
         self.console = Console(file=sys.stderr, quiet=silent, highlight=False, soft_wrap=True)
         self.log = None if silent else log
-        self._place, self._shared, self._silenced = place, shared or bool(place), False
+        self._place, self.shared, self._silenced = place, shared or bool(place), False
 
     def say(self, line: str) -> None:
         """Print one line; control characters in it are escaped."""
@@ -91,29 +109,19 @@ class Terminal:
         """Print what the block computes: before the block, or after it with its seconds if processes share the log."""
         started = time.monotonic()
         with self.silenced(False):
-            if not self._shared:
+            if not self.shared:
                 self.say(f"computing {what}  {title}")
             yield
-            if self._shared:
+            if self.shared:
                 self.say(f"finished  {what}  {title}, {time.monotonic() - started:.0f} s")
 
     @contextmanager
     def working(self, title: str, total: int, unit: str) -> Iterator[Progress]:
         """Show the progress of ``total`` items of work."""
-        if self.console.is_terminal and not self._shared:
-            with self._bars() as bars:
-                task = bars.add_task(f"{title} ({unit})", total=total, note="")
-                yield Progress(
-                    lambda first, done, total: bars.update(task, completed=done, total=total),
-                    lambda line: bars.update(task, note=line),
-                    total,
-                )
-        else:
-            note = (lambda line: None) if self._shared else (lambda line: self.say(f"  {title}: {line}"))
-            yield Progress(self._lines(title, unit), note, total)
-
-    def _bars(self) -> Bars:
-        return Bars(
+        if not self.console.is_terminal or self.shared:
+            yield Progress(self, title, total, unit)
+            return
+        with Bars(
             TextColumn("  {task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -123,23 +131,8 @@ class Terminal:
             TextColumn("{task.fields[note]}"),
             console=self.console,
             redirect_stdout=sys.stdout.isatty(),  # else rich would print a command's output, bound for a file, as log
-        )
-
-    def _lines(self, title: str, unit: str) -> Callable[[int, int, int], None]:
-        started = last = time.monotonic()
-        patience = SECONDS_BETWEEN_SHARED_LINES if self._shared else SECONDS_BETWEEN_LINES
-
-        def show(first: int, done: int, total: int) -> None:
-            nonlocal last
-            now = time.monotonic()
-            if now - last < patience and (self._shared or done < total):
-                return
-            last = now
-            rate = (done - first) / max(now - started, 1e-9)
-            left = (total - done) / max(rate, 1e-9)
-            self.say(f"  {title}: {done}/{total} {unit}, {rate:.1f} {unit}/s, {left:.0f} s left")
-
-        return show
+        ) as bars:
+            yield Progress(self, title, total, unit, bars)
 
 
 def append_line(path: Path, line: str) -> None:

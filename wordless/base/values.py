@@ -223,10 +223,9 @@ def read_json(path: Path) -> dict[str, object]:
 
 def find_object(path: Path) -> dict[str, object] | None:
     """Read the object in a JSON file; None where there is no regular file, or it does not hold an object."""
-    try:
+    with suppress(InputError):
         return _read_object(path)
-    except InputError:
-        return None
+    return None
 
 
 def _read_object(path: Path) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from wordless.base.progress import Progress
+from wordless.base.progress import Progress, Terminal
 from wordless.training.fit import B, Batches, LossFunction, fit
 from wordless.training.gangs import Gang
 from wordless.training.options import FitConfig, TrainingRecord
@@ -26,6 +26,6 @@ def fit_silently(
 ) -> TrainingRecord:
     """Call `fit` with a checkpoint in a folder, in one process if no other gang is given."""
     told = {"gang": Gang(torch.device(device)), "track": lambda point: None, **others}
-    progress = Progress(lambda first, done, total: None, lambda note: None, config.steps)
+    progress = Progress(Terminal(silent=True), "training", config.steps, "steps")
     checkpoint = folder / "fit.safetensors"
     return fit(model, batches, validation, loss, config, checkpoint=checkpoint, progress=progress, **told)
