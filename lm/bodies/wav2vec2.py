@@ -25,7 +25,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -191,7 +191,8 @@ class MaskedPrediction(nn.Module):
         Returns:
             States, and the normalised features before the mask ``(batch, frames, dim)``.
         """
-        transformer, prepared = self.model.wav2vec2, normalise(samples, lengths)
+        transformer = cast(Any, self.model.wav2vec2)  # whose own functions want other types of tensors than they take
+        prepared = normalise(samples, lengths)
 
         def convolve(rows: Tensor, longest: int) -> Tensor:
             values = prepared[copy_to(rows, prepared.device), :longest][:, None]

@@ -127,7 +127,7 @@ def by_channel(samples: object, name: str) -> npt.NDArray[np.floating]:
         return array
     rows, columns = array.shape if array.ndim == 2 else (0, 0)
     if rows == 1 or (rows == STEREO and columns > MAX_CHANNELS):
-        return array.T
+        return np.moveaxis(array, 0, 1)
     if columns == 1 or 0 < columns <= MAX_CHANNELS < rows:
         return array
     rule = "give one recording, with channels last (samples.T), or several to encode_batch(...)"
