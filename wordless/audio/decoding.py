@@ -118,16 +118,12 @@ class Recording:
         except BaseException as error:
             self.close()
             if isinstance(error, OSError):
-                remedy = "check path and permissions"
-                raise RecordingError(
-                    self.path, "cannot be read", error.strerror or str(error), remedy=remedy
-                ) from error
-            if cause := getattr(error, "error_string", None):  # of libsndfile
-                remedy = "replace it or convert it to WAV or FLAC"
-                raise RecordingError(
-                    self.path, "cannot be decoded", cause.strip().rstrip("."), remedy=remedy
-                ) from error
-            raise
+                kind, cause, remedy = "cannot be read", error.strerror or str(error), "check path and permissions"
+            elif cause := getattr(error, "error_string", "").strip().rstrip("."):  # of libsndfile
+                kind, remedy = "cannot be decoded", "replace it or convert it to WAV or FLAC"
+            else:
+                raise
+            raise RecordingError(self.path, kind, cause, remedy=remedy) from error
 
     @property
     def declared(self) -> int | None:
