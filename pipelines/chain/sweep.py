@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, read_write
@@ -23,7 +22,7 @@ from pipelines.commandline.command import leave, os_problem
 from pipelines.commandline.outputs import hold
 from pipelines.commandline.overrides import command_line, quote
 from pipelines.commandline.run_folders import LOG, ending_the_command, sweep_words
-from pipelines.results.sweep_jobs import Job, conclude, forget, job_in, note, options, plan, read_jobs, relative
+from pipelines.results.sweep_jobs import Job, conclude, forget, note, options, plan, read_jobs, relative
 from wordless.base.errors import InputError
 from wordless.base.machine import is_under_torchrun, rank
 from wordless.base.progress import append_line
@@ -83,12 +82,6 @@ class SweepPage(Callback):
                 _print(line)
                 append_line(folder / LOG, line)
 
-    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Record the end of the job; `going_on` has recorded the reason of a failure."""
-        if config.hydra.mode is RunMode.MULTIRUN and job_return.status is JobStatus.COMPLETED:
-            with ending_the_command(config):
-                conclude(_sweep(config), self._job(config).number)
-
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Write the page, print its path, and exit with an error if a job failed."""
         if rank():  # under torchrun only rank 0 writes the page
@@ -118,30 +111,34 @@ def _print(line: str) -> None:
 
 @contextmanager
 def going_on() -> Iterator[None]:
-    """Print and record an error of a job in a sweep, so that the sweep goes on; elsewhere the error passes.
+    """Record the end of a job in a sweep. Its error is printed, so that the sweep goes on; elsewhere the error passes.
 
     Under torchrun the error passes as well, because the other processes of the job wait for this one.
     """
-    if HydraConfig.get().mode is not RunMode.MULTIRUN or is_under_torchrun():
+    hydra = HydraConfig.get()
+    if hydra.mode is not RunMode.MULTIRUN:
         yield
         return
-    hydra = HydraConfig.get()
+    sweep, folder = Path(hydra.sweep.dir), Path(hydra.runtime.output_dir)
+    if is_under_torchrun():
+        yield
+        conclude(sweep, folder)
+        return
     try:
-        with hold(Path(hydra.runtime.output_dir), option="hydra.sweep.subdir"):
+        with hold(folder, option="hydra.sweep.subdir"):
             yield
+        conclude(sweep, folder)
     except Exception as error:
         problem = (
             error
             if isinstance(error, InputError)
-            else os_problem(error, [hydra.runtime.output_dir, "."], ["store.root", "hydra.sweep.dir"])
+            else os_problem(error, [str(folder), "."], ["store.root", "hydra.sweep.dir"])
         )
         if problem is None:
             traceback.print_exc()
         reason = " ".join((str(problem) if problem else f"{type(error).__name__}: {error}").split())
-        sweep = Path(hydra.sweep.dir)
-        job = job_in(sweep, Path(hydra.runtime.output_dir))
+        job = conclude(sweep, folder, reason=reason, bug=problem is None)
         print(f"wordless run: job {job.name or job.number + 1} failed: {reason}", file=sys.stderr, flush=True)
-        conclude(sweep, job.number, reason=reason, bug=problem is None)
 
 
 def finish(sweep: Path, *, command: str, own: Collection[int] | None = None) -> None:

@@ -82,7 +82,7 @@ def write_report(folder: Path) -> Path:
         judged_kinds=[kind for kind in JUDGED_KINDS if kind in kinds],
         vocoder=WAVENET,
         kinds=[kind for kind in KINDS if kind.key in kinds],
-        sound_figures=[measure.name for measure in SOUND],
+        sound_figures=[each.name for measure in SOUND for each in measure.with_count()],
     )
     write_aside(folder / REPORT, page)
     return folder / REPORT

@@ -62,7 +62,9 @@ def _of_clips(rows: Sequence[Row], config: ProbeConfig, row: Figure) -> Iterator
         for name in dict.fromkeys(name for each in figures for name in each):
             values, own = [each.get(name) for each in figures], replace(row, name=name, of=kind)
             yield from _mean_of_clips(values, config, own)
-    pairs = [(m.name, WAVENET.key, rival.key, False) for m in SOUND if m.paired for rival in UNLEARNED]
+    pairs = [
+        (m.name, WAVENET.key, rival.key, False) for m in SOUND if m.paired or m.with_recordings for rival in UNLEARNED
+    ]
     for kind in BY_KEY:
         pairs += [("rms", kind, ORIGINAL, False), ("periodicity", kind, ORIGINAL, True)]
         pairs += [(measure.name, kind, ORIGINAL, False) for measure in SOUND if measure.with_recordings]
@@ -149,7 +151,7 @@ def _mean_of_clips(values: Sequence[float | None], config: ProbeConfig, row: Fig
         draws = bootstrap([Hits(hits=known[None])], resamples=config.resamples, seed=config.seed)
         low, high = interval(draws[:, 0], config.confidence)
         yield replace(row, value=float(known.mean()), low=low, high=high, over="clips")
-    if row.name in MEASURES and MEASURES[row.name].counted:
+    if row.name in MEASURES and MEASURES[row.name].clips:
         yield replace(row, name=f"{row.name}_clips", value=len(known))
 
 

@@ -90,16 +90,11 @@ def note(sweep: Path, job: Job) -> None:
     write_aside(path, json.dumps(asdict(job)))
 
 
-def job_in(sweep: Path, folder: Path) -> Job:
-    """Return the job whose run is in a folder."""
-    return next(job for job in read_jobs(sweep) if job.folder == relative(folder, sweep))
-
-
-def conclude(sweep: Path, number: int, *, reason: str | None = None, bug: bool = False) -> None:
-    """Record the end of a job; a failed job stays failed."""
-    job = read_job(_record(sweep, number))
-    if job.state == "unfinished":
-        note(sweep, replace(job, state="failed" if reason else "finished", reason=reason, bug=bug))
+def conclude(sweep: Path, folder: Path, *, reason: str | None = None, bug: bool = False) -> Job:
+    """Record the end of the job whose run is in a folder."""
+    job = next(job for job in read_jobs(sweep) if job.folder == relative(folder, sweep))
+    note(sweep, replace(job, state="failed" if reason else "finished", reason=reason, bug=bug))
+    return job
 
 
 def forget(sweep: Path, jobs: Iterable[Job] | None = None) -> None:
@@ -113,11 +108,8 @@ def _record(sweep: Path, number: int) -> Path:
 
 
 def read_jobs(sweep: Path) -> list[Job]:
-    return sorted((read_job(path) for path in (sweep / JOBS).glob("*.json")), key=lambda job: job.number)
-
-
-def read_job(path: Path) -> Job:
-    return Job(**cast(dict[str, Any], escape_values(json.loads(path.read_bytes()))))
+    records = (cast(Any, escape_values(json.loads(path.read_bytes()))) for path in (sweep / JOBS).glob("*.json"))
+    return sorted((Job(**record) for record in records), key=lambda job: job.number)
 
 
 def relative(folder: Path, sweep: Path) -> str:

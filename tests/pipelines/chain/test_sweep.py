@@ -107,7 +107,7 @@ def add(
         (folder / "results.json").write_text(json.dumps(content))
         save_file(resamples(content), folder / "resamples.safetensors")
         (folder / "report.html").write_text("<!DOCTYPE html>")
-        conclude(sweep, number)
+        conclude(sweep, folder)
 
 
 def sizes(sweep: Path, tried: tuple[int, ...] = SIZES) -> Path:
@@ -249,7 +249,7 @@ def test_a_failed_job_is_listed_and_the_others_are_compared(tmp_path: Path, caps
     sweep = sizes(tmp_path, SIZES[:4])
     add(sweep, 4, {"tokenizer.codebook_size": "256", "lm": "tiny"}, None, 256)
     add(sweep, 5, {"tokenizer.codebook_size": "512", "lm": "tiny"}, None, 512)
-    conclude(sweep, 5, reason=f"there are only 300 patches {HOSTILE}\ud800")
+    conclude(sweep, sweep / "5", reason=f"there are only 300 patches {HOSTILE}\ud800")
     with pytest.raises(SystemExit) as ended:
         finish(sweep, command="wordless run -m tokenizer.codebook_size=16,32 hydra.sweep.dir=old")
     assert ended.value.code == 2
