@@ -19,7 +19,7 @@ from lm.model import LanguageModel
 from lm.probing.fitted import FittedProbe
 from lm.probing.vectors import bags_of_codes
 from pipelines.jobs.generate import sample_name
-from pipelines.pages.charts import BLUE, MUTED, code_picture, draw_pictures, log_mel_pictures, sheet, styled, svg
+from pipelines.pages.charts import BLUE, MUTED, Chart, code_picture, draw_pictures, log_mel_pictures, sheet, styled
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.store.stored_features import GPT, method_of_key, pooling_of, with_input
 from tokenizer.codes import Codes, SoftCodes, require_same_codebook
@@ -314,8 +314,8 @@ def _drawing(models: DemoModels, waveform: Waveform, codes: Codes, surprise: Flo
         figure = sheet(90 * len(titles) - 40 + 6 * form.streams, width)
         draw_pictures(figure, rows, below=None if surprise is None else draw_surprise)
         figure.axes[-1].set_xlim(0, waveform.seconds)
-        element = svg(figure, name=f"sound-{name}", description=description)
-        drawn += Markup('<div class="{}">{}</div>').format(name, element)
+        chart = Chart(figure=figure, name=f"sound-{name}", description=description)
+        drawn += Markup('<div class="{}">{}</div>').format(name, chart)
     return drawn
 
 

@@ -99,39 +99,34 @@ def sheet(height: float, width: float = WIDTH) -> Figure:
     return Figure(figsize=(width / 72, height / 72))
 
 
-@styled
-def svg(figure: Figure, *, name: str, description: str) -> Markup:
-    """Write a figure as an element of a page. Equal names, unique on the page, and equal data give equal bytes."""
-    written = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": name}):
-        # No key of the metadata: they would name the program and the time.
-        figure.savefig(written, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    text = written.getvalue()
-    # Identifiers that nothing refers to are those of other charts of the page, too.
-    unneeded = r'<style.*?</style>| id="(?![a-zC][0-9a-f]{10}")[^"]*"|(?<=>)\s+(?=<)'
-    body = re.sub(unneeded, "", text[text.index("<svg") :].strip(), flags=re.DOTALL)
-    for colour, variable in VARIABLES.items():
-        body = body.replace(f": {colour}", f": var(--{variable}, {colour})")
-    shown = Markup(' class="chart" role="img" aria-label="{}"').format(description)
-    return Markup(re.sub(r' width="[^"]*" height="[^"]*"', lambda _: shown, body, count=1))  # all text is escaped
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Chart:
     """A drawing: an element of a page, or, by ``figure.savefig``, a file of its own."""
 
     figure: Figure
-    name: str
+    name: str  # unique on the page; equal names and equal data give equal bytes
     description: str  # for screen readers
+    scrolls: bool = False  # keeps its size, so that its text can be read, and is wider than a phone
 
+    @styled
     def __html__(self) -> str:
-        drawn, width = svg(self.figure, name=self.name, description=self.description), self.figure.get_figwidth() * 72
-        if width <= WIDTH:
+        written = io.StringIO()
+        with matplotlib.rc_context({"svg.hashsalt": self.name}):
+            # No key of the metadata: they would name the program and the time.
+            self.figure.savefig(written, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+        text = written.getvalue()
+        # Identifiers that nothing refers to are those of other charts of the page, too.
+        unneeded = r'<style.*?</style>| id="(?![a-zC][0-9a-f]{10}")[^"]*"|(?<=>)\s+(?=<)'
+        body = re.sub(unneeded, "", text[text.index("<svg") :].strip(), flags=re.DOTALL)
+        for colour, variable in VARIABLES.items():
+            body = body.replace(f": {colour}", f": var(--{variable}, {colour})")
+        shown = Markup(' class="chart" role="img" aria-label="{}"').format(self.description)
+        drawn = re.sub(r' width="[^"]*" height="[^"]*"', lambda _: shown, body, count=1)  # all text is escaped
+        if not self.scrolls:
             return drawn
-        # A chart wider than a phone keeps its size, so that its text can be read, and scrolls.
-        region = '<div class="scrolled" role="region" tabindex="0" aria-label="{}">{}</div>'
-        sized = Markup('<div style="width: {:.0f}px">{}</div>').format(width, drawn)
-        return Markup(region).format(self.description, sized)
+        region = '<div class="scrolled" role="region" tabindex="0" aria-label="{}"><div style="width: {:.0f}px">'
+        width = self.figure.get_figwidth() * 72
+        return Markup(region).format(self.description, width) + Markup(drawn) + Markup("</div></div>")
 
 
 def shortened(text: str, length: int = 28) -> str:

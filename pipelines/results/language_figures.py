@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 from math import prod
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas
@@ -29,7 +29,7 @@ from pipelines.results.run_record import Section
 from pipelines.settings.run import RunSettings
 from pipelines.stages.listening import JUDGES
 from pipelines.stages.next_sample import NEXT_SAMPLE, SAMPLE_SOUNDS, SCORES
-from pipelines.stages.options import JudgeName, RatesConfig
+from pipelines.stages.options import RatesConfig
 from pipelines.stages.rates import CONTINUATIONS, FLAT, LABELS, RATES
 from pipelines.stages.zerospeech import CONSISTENCY, ERRORS, MODELS, PAIRS, has_pairs
 from pipelines.store.session import rate_prefix
@@ -226,7 +226,7 @@ def rates_of_run(
         of_clip = {clip.name: clip for clip in manifest.clips}
         heard = entries["rate_labels"].read_json(LABELS)
         truth = [of_clip[name].label for name in names]
-        record["judge"] = JUDGES[cast(JudgeName, heard["judge"])]
+        record["judge"] = JUDGES[heard["judge"]]
         groups = [of_clip[name].group for name in names]
         record["over"] = "clips" if number_groups([groups]) is None else "groups"
         figures += _judged(rows, heard["labels"], truth, groups, config, probe, row)

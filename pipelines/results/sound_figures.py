@@ -6,7 +6,7 @@ separate figures: ``continuation`` and ``unconditional``, with the temperature a
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,6 @@ from lm.probing.comparison import Hits, bootstrap, by_fold, difference, interval
 from pipelines.results.figures import MEASURES, SOUND, Figure
 from pipelines.stages.judging import RECOGNISED, unfit_of
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, JUDGES, LISTENING
-from pipelines.stages.options import JudgeName
 from pipelines.store.store import Entry
 from vocoder.kinds import BY_KEY, ORIGINAL, UNLEARNED, WAVENET
 from vocoder.speech_judges import SPEECH_JUDGES, JudgeOfSpeech
@@ -62,9 +61,8 @@ def _of_clips(rows: Sequence[Row], config: ProbeConfig, row: Figure) -> Iterator
         for name in dict.fromkeys(name for each in figures for name in each):
             values, own = [each.get(name) for each in figures], replace(row, name=name, of=kind)
             yield from _mean_of_clips(values, config, own)
-    pairs = [
-        (m.name, WAVENET.key, rival.key, False) for m in SOUND if m.paired or m.with_recordings for rival in UNLEARNED
-    ]
+    compared = [each.name for each in SOUND if each.paired or each.with_recordings]
+    pairs = [(name, WAVENET.key, rival.key, False) for name in compared for rival in UNLEARNED]
     for kind in BY_KEY:
         pairs += [("rms", kind, ORIGINAL, False), ("periodicity", kind, ORIGINAL, True)]
         pairs += [(measure.name, kind, ORIGINAL, False) for measure in SOUND if measure.with_recordings]
@@ -85,8 +83,8 @@ def listening_record(entries: Mapping[str, Entry], listening: Entry, manifest: C
     }
     if (recognised := entries.get("recognised")) is not None:
         record["recognised"] = recognised.read_rows(RECOGNISED, "said")
-        record["judge_name"] = judge_of(recognised)
-        record["judge"] = JUDGES[judge_of(recognised)]
+        record["judge_name"] = name = recognised.read_json(RECOGNISED)["judge"]
+        record["judge"] = JUDGES[name]
         record["warning"] = weak_judge(recognised, manifest)
     if judges := _judges_of_speech(entries):
         record["judges_of_speech"] = [
@@ -186,23 +184,22 @@ def _clip_means(rows: Sequence[Row], name: str) -> list[float]:
 
 
 GOOD_ENOUGH = 0.95  # share of the recordings above which mistakes come from the sound rather than the classifier
-OTHER_JUDGE = "let a trained network judge with listening.judge=supervised"
-BETTER: dict[JudgeName, str] = {
-    "probe": OTHER_JUDGE,
-    "codes": OTHER_JUDGE,
-    "supervised": "train it longer with baselines.supervised.fit.steps",
-}
 
 
 def weak_judge(recognised: Entry, manifest: Clips) -> str | None:
     """Write a warning if the classifier recognises few of the recordings themselves; None if it does, or of none."""
-    known, judge = read_labelled_rows(recognised, manifest), judge_of(recognised)
+    known, judge = read_labelled_rows(recognised, manifest), recognised.read_json(RECOGNISED)["judge"]
     right = sum(label == answers[ORIGINAL] for label, answers in known)
     if right >= GOOD_ENOUGH * len(known):
         return None
+    remedy = (
+        "train it longer with baselines.supervised.fit.steps"
+        if judge == "supervised"
+        else "let a trained network judge with listening.judge=supervised"
+    )
     return (
         f"the classifier, {JUDGES[judge]}, recognises {right / len(known):.0%} of the original recordings ({right} of "
-        f"{len(known)} clips). Compare label accuracy of decoded sound with that of the originals, or {BETTER[judge]}; "
+        f"{len(known)} clips). Compare label accuracy of decoded sound with that of the originals, or {remedy}; "
         "longer excerpts (listening.seconds), trimmed silence (corpus.inspection.trim_db=40) and more recordings of "
         "each label help, too"
     )
@@ -213,8 +210,3 @@ def read_labelled_rows(recognised: Entry, manifest: Clips) -> list[tuple[str, Ma
     labels = {clip.name: clip.label for clip in manifest.clips}
     rows = recognised.read_rows(RECOGNISED, "clips")
     return [(label, row["heard"]) for row in rows if (label := labels.get(row["path"])) is not None]
-
-
-def judge_of(recognised: Entry) -> JudgeName:
-    """Return the classifier that named the labels."""
-    return cast(JudgeName, recognised.read_json(RECOGNISED)["judge"])
