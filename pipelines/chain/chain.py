@@ -11,7 +11,7 @@ from lm.probing.task import require_labels
 from pipelines.chain.corpus import find_corpus, read_corpus, seen_of
 from pipelines.chain.language import make_codes, train_language
 from pipelines.chain.parts import Made, make_parts
-from pipelines.chain.run_output import FILES, open_tracking, require_own_parts, write_run_folder
+from pipelines.chain.run_output import FILES, require_own_parts, write_run_folder
 from pipelines.chain.sounds import known_speech, make_continuations, make_sounds, train_on_samples
 from pipelines.chain.unlabelled import (
     find_sources,
@@ -27,7 +27,7 @@ from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_folders import LOG
 from pipelines.methods.study import Study
 from pipelines.methods.table import METHODS
-from pipelines.results.results import provenance
+from pipelines.results.results import provenance, tracked_run
 from pipelines.results.run_record import read_results
 from pipelines.settings.parallel import obstacle
 from pipelines.settings.run import RunSettings, choose_workers, run_settings
@@ -37,7 +37,7 @@ from pipelines.stages.probe import collect_probes, probe_methods, require_probea
 from pipelines.stages.rates import long_clips
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
-from pipelines.tracking.tracking import NO_TRACKING, tracked
+from pipelines.tracking.tracking import NO_TRACKING, Tracking, tracked
 from vocoder.engines.choice import choose_engine, precision
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import UNDIVIDED
@@ -83,6 +83,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
         for notice in voice_notices(settings):
             terminal.say(f"vocoder   {notice}")
         seconds = corpus.seconds + sum(each.seconds for each in unlabelled)
+        run = tracked_run(folder, command_line("run"), config)
         session = Session(
             store=Store(settings.store.root),
             gang=gang,
@@ -91,7 +92,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             workers=choose_workers(settings.workers, settings.engine, seconds=seconds),
             engine=settings.engine,
             shared=(*seen_of(corpus), *shared_paths(settings, unlabelled)),
-            tracking=open_tracking(settings, folder, config, terminal) if gang.rank == 0 else NO_TRACKING,
+            tracking=NO_TRACKING if gang.rank else Tracking(settings.tracking, run, terminal.say),
         )
         with tracked(session.tracking):
             made = make_folds(session, corpus, unlabelled, settings)

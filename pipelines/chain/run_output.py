@@ -13,11 +13,10 @@ from lm.probing.probe import fitted_penalties
 from pipelines.chain.corpus import MANIFEST, REJECTED
 from pipelines.chain.sounds import comb_notice, measure_speed
 from pipelines.chain.unlabelled import UNLABELLED, write_started, write_unlabelled
-from pipelines.commandline.overrides import command_line
-from pipelines.commandline.run_folders import LOG, SWEEP_WORDS, link_latest
+from pipelines.commandline.run_folders import LOG, link_latest
 from pipelines.pages.phrasing import summary
 from pipelines.pages.runs import RUNS, run_rows, write_runs_page
-from pipelines.results.results import FoldSeed, tracked_run, write_results
+from pipelines.results.results import FoldSeed, write_results
 from pipelines.results.run_record import (
     CODE_SOUNDS,
     RESAMPLES,
@@ -36,11 +35,9 @@ from pipelines.store.run_folder import REPORT
 from pipelines.store.session import Session
 from pipelines.store.store import ENTRY, Entry
 from pipelines.store.stored_features import FEATURES, GPT, PROBE, features_by_method
-from pipelines.tracking.tracking import Tracking
 from wordless.audio.recordings.manifest import Clips, write_manifest, write_rejected
 from wordless.base.errors import InputError
 from wordless.base.files import replace_folder, write_aside
-from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG
 from wordless.base.saved_models import PROBE as KIND
 
@@ -170,12 +167,3 @@ def write_probe(
 
 
 FILES = (REPORT, RESULTS, COMPARISON, MANIFEST, REJECTED, UNLABELLED, LOG)
-
-
-def open_tracking(settings: RunSettings, folder: Path, config: Mapping[str, object], terminal: Terminal) -> Tracking:
-    """Open the trackers of a run. A job of a sweep has the sweep's name before its own, and is in its group."""
-    above = folder.absolute().parent
-    sweep = above.name if (above / SWEEP_WORDS).is_file() else None
-    name = f"{sweep}/{folder.name}" if sweep else ""
-    run = tracked_run(folder, command_line("run"), config, name=name, group=sweep)
-    return Tracking(settings.tracking, run, terminal.say)

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 import numpy as np
 from safetensors.numpy import save
 
+from pipelines.commandline.run_folders import SWEEP_WORDS
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import Comparison, ProbedFolds, compare
 from pipelines.results.figures import CODEBOOK, Figure
@@ -241,13 +242,13 @@ def commit_of(checkout: Path) -> str | None:
         return None
 
 
-def tracked_run(
-    folder: Path, command: str, config: Mapping[str, object], *, name: str = "", group: str | None = None
-) -> TrackedRun:
-    """Describe a run for trackers; its name is by default that of its folder."""
+def tracked_run(folder: Path, command: str, config: Mapping[str, object]) -> TrackedRun:
+    """Describe a run for trackers. A job of a sweep has the sweep's name before its own, and is in its group."""
+    above, name = folder.absolute().parent, folder.absolute().name
+    sweep = above.name if (above / SWEEP_WORDS).is_file() else None
     return TrackedRun(
-        name=name or folder.absolute().name,
-        group=group,
+        name=f"{sweep}/{name}" if sweep else name,
+        group=sweep,
         folder=folder,
         command=_without_home(command),
         config=_without_home(config),
