@@ -6,6 +6,7 @@ shard.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from pipelines.settings.inputs import InputOptions, StoredOptions
 from pipelines.store.session import Run, Session
 from pipelines.store.store import Entry, Store, note_finished, write_json
 from wordless.audio.reading import Channel, ChannelPowers, cancelled, read_blocks
-from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
+from wordless.audio.recordings.inspection import InspectionConfig, file_key, frequent_reasons
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected, writable, write_rejected
 from wordless.audio.waveform import FloatArray, Part
 from wordless.base.errors import InputError
@@ -110,20 +111,11 @@ def open_session(settings: StoredOptions, place: Clips, *models: Path, engine: E
 
 def workers_for(settings: InputOptions, place: Clips, engine: EngineConfig = LOCAL) -> int:
     """Return the number of processes; 0 stands for as many as cores if there is enough work."""
-    size = sum(size for _, size, _ in _states(place) if size)  # bytes
-    return min(engine.workers(settings.workers, enough=size > BYTES_FOR_WORKERS), len(place.clips))
-
-
-def _states(place: Clips) -> Iterator[tuple[str, int | None, int | None]]:
-    """Give place, size in bytes and time of change of each file: None of a broken link, which is set aside later."""
+    size = 0  # bytes
     for path in dict.fromkeys(place.frame.path):
-        file = place.root.resolve() / path
-        try:
-            status = file.stat()
-        except OSError:
-            yield str(file), None, None
-        else:
-            yield str(file), status.st_size, status.st_mtime_ns
+        with suppress(OSError):  # a broken link, which is set aside later
+            size += (place.root / path).stat().st_size
+    return min(engine.workers(settings.workers, enough=size > BYTES_FOR_WORKERS), len(place.clips))
 
 
 @dataclass(frozen=True)
@@ -135,8 +127,8 @@ class Recordings:
     @cached_property
     def key(self) -> str:
         """Hash of the files' places, sizes and times of change, and of annotations; nothing is decoded for it."""
-        annotated = ([clip.name, clip.label, clip.group] for clip in self.place.clips)
-        return list_hash([*_states(self.place), *annotated])
+        files = ([path, file_key(self.place.root / path)] for path in dict.fromkeys(self.place.frame.path))
+        return list_hash([*files, *([clip.name, clip.label, clip.group] for clip in self.place.clips)])
 
     def __str__(self) -> str:
         return counted(len(self.place.clips), "recording")
@@ -154,7 +146,8 @@ class Recordings:
 
         The ``name`` of a file has its number. Beside it a list has what `Told` tells of its recordings.
         """
-        clips, starts = self.place.clips, range(0, len(self.place.clips), size)
+        clips = self.place.clips
+        starts = range(0, len(clips) or 1, size)  # an entry without files counts as damaged
         files = {run.folder / name.format(number): clips[start : start + size] for number, start in enumerate(starts)}
         missing = {file: own for file, own in files.items() if not file.exists()}
         results = run.each(run.stage, partial(attempted, work), [clip for own in missing.values() for clip in own])

@@ -104,6 +104,10 @@ def test_annotated_parts_are_rows(run_folder: Path, tmp_path: Path) -> None:
     assert [clip.name for clip in read_codes(tmp_path / "whole")[1]] == ["field.wav", "whole.wav"]
     with pytest.raises(InputError, match="annotations=none"):
         encode(options(run_folder, folder, tmp_path / "u.km", format="fairseq"))
+    raven(folder, "field", [(30, 31, "owl")])  # behind the end
+    for _ in range(2):
+        with pytest.raises(InputError, match="no recording"):
+            encode(options(run_folder, folder / "field.Table.1.selections.txt", tmp_path / "none"))
     raven(folder, "field", PARTS[:2])  # other labels are other codes
     encode(options(run_folder, folder, tmp_path / "fewer"))
     assert len([*read_codes(tmp_path / "fewer")[1]]) == 3
