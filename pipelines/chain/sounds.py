@@ -34,6 +34,7 @@ from pipelines.stages.stored_arrays import spectrograms, test_waveforms, wavefor
 from pipelines.stages.tokenizer import codebook
 from pipelines.stages.vocoder import CodedIn, vocoder
 from pipelines.store.store import Entry
+from tokenizer.encoder import Encoder
 from vocoder.options import Sampling
 from vocoder.speech_judges import SPEECH_JUDGES
 from wordless.audio.recordings.manifest import Clips, choose_randomly
@@ -146,7 +147,8 @@ def _judge(study: Study, task: ProbeTask) -> Judge:
     probe = probe_methods(session, study.manifest, settings.probe, [method], {method: features})[method]
     add(features, f"{method}_features")
     add(probe, f"probed_{method}")
-    return create_probe_judge(name, tokens, features, probe, task, settings.probe)
+    encoder = Encoder(folder=tokens.place, root=study.manifest.root, device=str(session.gang.device))
+    return create_probe_judge(name, encoder, features, probe, task, settings.probe)
 
 
 def train_on_samples(study: Study) -> None:

@@ -314,10 +314,10 @@ class ProbedFolds:
         return sum(row["validation_clips"] for (_, seed), row in self.rows(of).items() if seed == self.seeds[0])
 
     @cached_property
-    def _validated(self) -> tuple[list[str], Measured]:
+    def _validated(self) -> tuple[list[str], Measured | None]:
         """The methods whose candidates validation clips chose, and not cross-validation, and their measures there."""
         chosen = [of for of in self.methods if all("validation_predictions" in row for row in self.rows(of).values())]
-        return chosen, self._measured("validation_", chosen)
+        return chosen, self._measured("validation_", chosen) if chosen else None
 
     def _validation(self, of: str, value: float, confidence: float) -> tuple[Estimate | None, str]:
         """Return the figure ``value`` that chose a method's candidates with its interval, and what this is over.
@@ -326,7 +326,7 @@ class ProbedFolds:
         several folds share clips, and give none.
         """
         chosen, measured = self._validated
-        if of in chosen:
+        if measured is not None and of in chosen:
             return measured.estimate(chosen.index(of), confidence=confidence), measured.over
         if len(self.names) > 1:
             return None, ""

@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import soundfile
 from scipy.stats import binom
 from threadpoolctl import threadpool_limits
 
-from lm.bodies.convolutional import SpectrogramReader
 from lm.layers import LayerReader, head_scores
 from lm.options import VECTORS, ProbeConfig
 from lm.probing.probe import fitted_penalties, scores_of_others
@@ -46,7 +45,6 @@ from wordless.base.machine import version_of
 from wordless.base.text import listed
 
 RECOGNISED = "recognised.json"
-Describe = Callable[[View], dict[str, FloatArray]]
 # judges that are linear probes -> the method whose features they read, and the function that computes them
 PROBED: dict[JudgeName, tuple[str, Callable[[Encoder, View], dict[str, FloatArray]]]] = {
     "probe": ("log_mel", log_mel_vectors),
@@ -60,8 +58,7 @@ class Judge:
 
     name: JudgeName
     inputs: tuple[Entry, ...]  # that decide its answers
-    # folder of sounds, device -> function that pools the features (dim,) of a sound, in any process
-    describe: Callable[[Path, str], Describe]
+    describe: Callable[[View], dict[str, FloatArray]]  # pools the features (dim,) of a sound, in any process
     scores: Callable[[Mapping[str, FloatArray]], FloatArray]  # pooled features (sounds, dim) -> (sounds, classes)
 
     @property
@@ -74,7 +71,7 @@ class Judge:
 
 
 def create_probe_judge(
-    name: JudgeName, tokenizer: Entry, features: Entry, probe: Entry, task: ProbeTask, config: ProbeConfig
+    name: JudgeName, tokenizer: Encoder, features: Entry, probe: Entry, task: ProbeTask, config: ProbeConfig
 ) -> Judge:
     """Return the linear probe that is best on validation, with mean and thirds of the clip as it is as candidates.
 
@@ -83,9 +80,6 @@ def create_probe_judge(
     """
     of, read = PROBED[name]
 
-    def describe(root: Path, device: str) -> Describe:
-        return partial(read, Encoder(folder=tokenizer.folder, root=root, device=device))
-
     def scores(pooled: Mapping[str, FloatArray]) -> FloatArray:
         found = probe.read_json(PROBE)
         chosen = str(found["chosen"])
@@ -93,23 +87,14 @@ def create_probe_judge(
         candidates = features_by_method([features.folder / FEATURES])[of]
         return scores_of_others(candidates[chosen], pooled[chosen], task, config, penalties=penalties)
 
-    return Judge(name=name, inputs=(probe,), describe=describe, scores=scores)
+    return Judge(name=name, inputs=(probe,), describe=partial(read, tokenizer), scores=scores)
 
 
 def create_network_judge(network: Network, classifier: Entry, sample: Entry) -> Judge:
     """Return the supervised encoder with its own head; the sample's statistics normalise its inputs."""
     reader = network.reader_of(classifier, VECTORS)
-    frames = cast(SpectrogramReader, reader.frames)
-
-    def describe(root: Path, device: str) -> Describe:
-        return partial(_features_of, replace(reader, frames=replace(frames, root=root), device=device))
-
-    return Judge(
-        name="supervised",
-        inputs=(classifier, sample),
-        describe=describe,
-        scores=partial(head_scores, classifier.place, last=reader.names(network.layers)[-1]),
-    )
+    scores = partial(head_scores, classifier.place, last=reader.names(network.layers)[-1])
+    return Judge(name="supervised", inputs=(classifier, sample), describe=partial(_features_of, reader), scores=scores)
 
 
 def _features_of(reader: LayerReader, view: View) -> dict[str, FloatArray]:
@@ -133,11 +118,11 @@ def label_task(session: Session, manifest: Clips, config: ProbeConfig) -> ProbeT
 @stage("recognised", version=4, title="labels of sounds, by {judge.title}")
 def recognise_labels(run: Run, judge: Judge, decoded: Entry, listening: Entry, classes: Sequence[str]) -> None:
     """Classify each decoded clip, its original, and each sound of the language model."""
-    paths, root = decoded_paths(decoded), decoded.folder
-    sounds = [whole(root, wav_name(number, kind)) for number in range(len(paths)) for kind in JUDGED_KINDS]
+    paths = decoded_paths(decoded)
+    sounds = [whole(decoded.folder, wav_name(number, kind)) for number in range(len(paths)) for kind in JUDGED_KINDS]
     parts = [(row, new_part(listening.folder, row)) for row in listening.read_rows(LISTENING, "said")]
     parts = [(row, part) for row, part in parts if part.num_samples]
-    found = iter(name_labels(run, judge, {root: sounds, listening.folder: [part for _, part in parts]}, classes))
+    found = iter(name_labels(run, judge, [*sounds, *(part for _, part in parts)], classes))
     clips = [{"path": path, "heard": {kind: next(found) for kind in JUDGED_KINDS}} for path in paths]
     counts: dict[tuple[str, float], Counter[str]] = {}
     for (row, _), label in zip(parts, found, strict=True):
@@ -146,22 +131,19 @@ def recognise_labels(run: Run, judge: Judge, decoded: Entry, listening: Entry, c
     write_json(run.folder / RECOGNISED, {"judge": judge.name, "clips": clips, "said": said})
 
 
-def name_labels(
-    session: Session, judge: Judge, sounds: Mapping[Path, Sequence[Clip]], classes: Sequence[str]
-) -> list[str]:
-    """Return the most probable class of each sound below each folder."""
-    rows: list[dict[str, FloatArray]] = []
-    for root, clips in sounds.items():
-        rows += session.each("recognising", judge.describe(root, str(session.gang.device)), [*map(View, clips)])
+def name_labels(session: Session, judge: Judge, sounds: Sequence[Clip], classes: Sequence[str]) -> list[str]:
+    """Return the most probable class of each sound."""
+    rows = [*session.each("recognising", judge.describe, [*map(View, sounds)])]
     with threadpool_limits(1):
         scores = judge.scores(stacked_rows(rows))
     return [classes[number] for number in np.argmax(scores, axis=1)]
 
 
 def whole(root: Path, name: str) -> Clip:
-    """Describe a WAV file below ``root`` as a clip."""
-    about = soundfile.info(root / name)
-    return Clip(path=name, num_samples=about.frames, sample_rate=about.samplerate, size=0, sha256="")
+    """Describe a WAV file as a clip, whose absolute path needs no root."""
+    path = (root / name).absolute()
+    about = soundfile.info(path)
+    return Clip(path=str(path), num_samples=about.frames, sample_rate=about.samplerate, size=0, sha256="")
 
 
 def new_part(root: Path, row: Mapping[str, Any]) -> Clip:

@@ -191,7 +191,7 @@ def window_labels(run: Run, judge: Judge, said: Entry, classes: Sequence[str], c
     coded = [windows_of(said.folder, row, config) for row in said.read_rows(CONTINUATIONS, "coded")]
     continued = [windows_of(said.folder, row, config) for row in said.read_rows(CONTINUATIONS, "said")]
     parts = [*originals, *chain.from_iterable(coded), *chain.from_iterable(continued)]
-    found = iter(name_labels(run, judge, {said.folder: parts}, classes))
+    found = iter(name_labels(run, judge, parts, classes))
     content = {
         "judge": judge.name,
         "originals": [next(found) for _ in originals],

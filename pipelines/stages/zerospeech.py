@@ -9,7 +9,7 @@ errors of codes, bottlenecks and states of the GPT are those on the phones of wo
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,7 @@ from wordless.audio.recordings.embedded import EmbeddedConfig, Utterance, read_p
 from wordless.audio.recordings.spoken_pairs import CHANGES, JoinedSound, SpokenPairs, consistency_pairs, joined_sound
 from wordless.base.machine import one_thread
 
+S = TypeVar("S", str, JoinedSound)  # a sound, or its file
 PAIRS = "pairs.json"
 MODELS = ("gpt", "bigram", "unigram", "random_gpt")
 WORD_BIGRAM = "word_bigram"
@@ -110,16 +111,9 @@ def spoken_pairs(run: Run, subject: Subject) -> None:
             steps = max(round(seconds * gpt.format.codes_per_second), 2)
             scores[name] = {file: float(gpt.log_probabilities_within(codes[file], steps).mean()) for file in heard}
             judged[name] = few
-    found = {name: item_accuracies(scores[name], judged[name]) for name in scores}
-    record = {
-        "test": "word_order" if subject.embedded.sentences else "spot_the_word",
-        "voices": len(voices),
-        "pairs": len(pairs),
-        "example": [asked.pairs[0].item, asked.pairs[0].other],
-        "items": found["gpt"][0],
-        "accuracies": {name: each.tolist() for name, (_, each) in found.items()},
-    }
-    write_json(run.folder / PAIRS, record)
+    test = "word_order" if subject.embedded.sentences else "spot_the_word"
+    about = {"test": test, "voices": len(voices), "example": [asked.pairs[0].item, asked.pairs[0].other]}
+    write_json(run.folder / PAIRS, {**about, "pairs": len(pairs), **_accuracies(scores, judged)})
 
 
 CONSISTENCY = "consistency.json"
@@ -155,11 +149,17 @@ def consistency(run: Run, subject: Subject) -> None:
     record: dict[str, object] = {}
     for change in CHANGES:
         changed = [(pair.item, pair.right, pair.wrong) for pair in pairs if pair.change == change]
-        found = {name: item_accuracies(each, changed) for name, each in scores.items()}
-        accuracies = {name: shares.tolist() for name, (_, shares) in found.items()}
-        record[change] = {"items": found["gpt"][0], "accuracies": accuracies}
+        record[change] = _accuracies(scores, dict.fromkeys(scores, changed))
     about = {"texts": len({*texts}), "voices": len({each.voice for each in asked}), "example": [*texts[0]]}
     write_json(run.folder / CONSISTENCY, {**about, "pairs": len(pairs), "tests": record})
+
+
+def _accuracies(
+    scores: Mapping[str, Mapping[S, float]], judged: Mapping[str, Sequence[tuple[str, S, S]]]
+) -> dict[str, object]:
+    """Compute the accuracy of each item by each model, from its pairs of a right and a wrong sound."""
+    found = {name: item_accuracies(scores[name], pairs) for name, pairs in judged.items()}
+    return {"items": found["gpt"][0], "accuracies": {name: each.tolist() for name, (_, each) in found.items()}}
 
 
 def _encode(run: Run, subject: Subject, folder: Path, asked: Sequence[Utterance]) -> dict[str, Codes]:

@@ -15,8 +15,9 @@ from lm.probing.task import require_labels
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import ProbedFolds, compare
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
-from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe
+from pipelines.store.session import Run, Session
+from pipelines.store.stage import stage
+from pipelines.store.store import Entry
 from pipelines.store.stored_features import FEATURES, features_by_method
 from tests.pipelines.tiny import silent_session
 from wordless.audio.recordings.manifest import Clip, Clips, Split
@@ -76,15 +77,10 @@ def representations(manifest: Clips) -> dict[str, np.ndarray]:
     }
 
 
-def stored(session: Session, name: str, tensors: Mapping[str, np.ndarray], file: str = "features") -> Entry:
-    """An entry of features, as other stages make them."""
-
-    def make(folder: Path) -> None:
-        save_file(dict(tensors), folder / f"{file}.safetensors")
-
-    return session.obtain(
-        Recipe(stage="features", version=1, config={"name": name}, inputs={}), name, make, files=["*.safetensors"]
-    )
+@stage("features", version=1, title="{name}", keys={"tensors": lambda tensors: None})
+def stored(run: Run, name: str, tensors: Mapping[str, np.ndarray], file: str = "features") -> None:
+    """Write features, as other stages do."""
+    save_file(dict(tensors), run.folder / f"{file}.safetensors")
 
 
 def by_method(entries: Sequence[Entry]) -> dict[str, Entry]:
