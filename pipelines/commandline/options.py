@@ -216,9 +216,9 @@ def require_values(config: Mapping[str, object], known: Index) -> None:
             continue
         value: object = config
         for place in name.split("."):
-            if not isinstance(value, Mapping) or place not in value:
+            if not isinstance(value, Mapping):
                 raise InputError(f"{name} is missing; leave its group as it is, and set single options")
-            value = value[place]
+            value = value.get(place)  # None: the default, such as the words of a corpus of sentences
         if value is not None:
             kinds = (option.kind, *get_args(option.kind))
             single = isinstance(value, str) and any(get_origin(kind) is tuple for kind in kinds)  # needs no brackets
