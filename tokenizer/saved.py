@@ -1,7 +1,7 @@
 """Folders of saved models: a tokenizer's model card, and ``rate_1``, the coarsest, to ``rate_N`` of several rates."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -61,17 +61,13 @@ def load_rates(
     return models
 
 
-# Only for codes of a speech model, or with several levels, so that other cards do not change.
-SPEECH_LAYER = "| source of the codes | layer {layer.layer} of {layer.model}, a copy of which is in `speech_model` |\n"
-LEVELS = "| residual levels of each band, coarse to fine | {config.levels} |\n"
-MODEL_CARD = """---
+_CARD = """---
 library_name: wordless
 tags: [audio, tokenizer, discrete-units]
 ---
 # A tokenizer of sound
 
-{format.codebook_size} codes, {format.streams} stream(s), {format.codes_per_second:g} time steps per second at \
-{format.sample_rate} Hz: {format.bits_per_second:.0f} bits per second.
+A recording becomes codes of {bits:.0f} bits per second{together}.
 
 ```python
 import wordless
@@ -80,46 +76,26 @@ tokenizer = wordless.Tokenizer.from_pretrained("this/folder")
 codes = tokenizer.encode(samples, sample_rate)  # mono or stereo, float or int16
 ```
 
-| | |
-|---|---|
-| window, hop | {config.audio.window_length}, {config.audio.hop_length} samples |
-| mel bands | {config.audio.n_mels} |
-| patch | {config.patch.frames} frames of {config.height} mel bands |
-| bottleneck | {config.autoencoder.bottleneck} |
-| make-up gain of sound of the codes | {gain:g} dB |
-{speech_layer}{levels}| fingerprint of front end and autoencoder | {format.tokenizer} |
-| fingerprint of the codebook | {format.codebook} |
-"""
-
-_RATES_CARD = """---
-library_name: wordless
-tags: [audio, tokenizer, discrete-units]
----
-# A tokenizer of sound at {count} rates
-
-A recording becomes codes at each of these rates, coarse to fine: {bits:.0f} bits per second together. The same number
-means another sound at each rate. The folders `rate_1` to `rate_{count}` hold a tokenizer each, which also works alone.
-
-| rate | codes per second | codes | bits per second | fingerprint of the codebook |
+| time steps per second | streams | codes | bits per second | fingerprint of the codebook |
 |---|---|---|---|---|
 {rows}
 
-```python
-import wordless
-
-tokenizer = wordless.Tokenizer.from_pretrained("this/folder")
-codes = tokenizer.encode(samples, sample_rate)  # mono or stereo, float or int16
-coarse, *finer = codes.by_rate
-```
+{facts}
 """
 
 
-def rates_card(codes_format: CodesFormat) -> str:
-    """Write Markdown about a tokenizer of several rates."""
+def tokenizer_card(codes_format: CodesFormat, facts: Mapping[str, object]) -> str:
+    """Write Markdown about a tokenizer: its codes at each rate, and further ``facts``."""
     formats = codes_format.formats
     rows = [
-        f"| {number} | {own.codes_per_second:g} x {own.streams} | {own.codebook_size} | {own.bits_per_second:.0f} "
-        f"| {own.codebook} |"
-        for number, own in enumerate(formats, 1)
+        f"| {each.codes_per_second:g} | {each.streams} | {each.codebook_size} | {each.bits_per_second:.0f} "
+        f"| {each.codebook} |"
+        for each in formats
     ]
-    return _RATES_CARD.format(count=len(formats), bits=codes_format.bits_per_second, rows="\n".join(rows))
+    together = f" at {len(formats)} rates, coarse to fine: the folders `rate_1` to `rate_{len(formats)}`"
+    return _CARD.format(
+        bits=codes_format.bits_per_second,
+        together=together if len(formats) > 1 else "",
+        rows="\n".join(rows),
+        facts="\n".join(f"- {name}: {value}" for name, value in facts.items()),
+    )

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from tokenizer.codes import Codes, CodesFormat, join_rates, require_sound, spacings_of
 from tokenizer.config import SavedTokenizer, TokenizerConfig, stored_config, weight_shapes
-from tokenizer.saved import LEVELS, MODEL_CARD, SPEECH_LAYER, load_rates, rates_card, save_rates
+from tokenizer.saved import load_rates, save_rates, tokenizer_card
 from tokenizer.sources import FOLDER, Autoencoder, SpeechLayer, StateDecoder, pitch_codes
 from wordless.audio.mono import Samples, as_waveform, each_recording
 from wordless.audio.options import SpectrogramConfig
@@ -397,15 +397,25 @@ class Tokenizer(nn.Module):
 
         A speech model is copied into the folder ``speech_model``. Of several rates, each has a folder of its own.
         """
-        folder = Path(folder).expanduser()
+        folder, own = Path(folder).expanduser(), self.config
+        facts = {
+            "sample rate": f"{self.format.sample_rate} Hz",
+            "window, hop": f"{own.audio.window_length}, {own.audio.hop_length} samples",
+            "mel bands": own.audio.n_mels,
+        }
         if self.coarser:
-            return save_rates(folder, self.rates, self.format, card=rates_card(self.format))
-        config = {**stored_config(self.config), "gain": self.gain, "fingerprints": self._fingerprints}
-        levels = LEVELS.format(config=self.config) if self.config.levels > 1 else ""
-        source = SPEECH_LAYER.format(layer=self.config.speech_layer) if self.config.speech_layer else ""
-        card = MODEL_CARD.format(
-            config=self.config, format=self.format, gain=self.gain, levels=levels, speech_layer=source
-        )
+            return save_rates(folder, self.rates, self.format, card=tokenizer_card(self.format, facts))
+        config = {**stored_config(own), "gain": self.gain, "fingerprints": self._fingerprints}
+        facts |= {
+            "patch": f"{own.patch.frames} frames of {own.height} mel bands",
+            "bottleneck": own.autoencoder.bottleneck,
+            "residual levels of each band, coarse to fine": own.levels,
+            "make-up gain of sound of the codes": f"{self.gain:g} dB",
+            "fingerprint of front end and autoencoder": self.format.tokenizer,
+        }
+        if (layer := own.speech_layer) is not None:
+            facts["source of the codes"] = f"layer {layer.layer} of {layer.model}, a copy of which is in `{FOLDER}`"
+        card = tokenizer_card(self.format, facts)
         if self.speech_layer is not None:
             self.speech_layer.save_copy(folder)
         saved_models.write_model(folder, self._weights(), config, card=card, hashed=False, indent=1)
