@@ -16,11 +16,15 @@ from wordless.base.values import build
 LISTED = ("root", "table")  # options of the corpus that name recordings on the disk
 PACKED = ("dataset", "shards")  # those that name files with recordings inside
 STAGES = ("tokenizer", "lm", "probe", "vocoder", "report")  # of a run that names none
-# Options that are null by default: the value for the built-in sentences, and that for all other recordings.
+# Options that are null by default: the value for the built-in sentences, that for all other recordings, and a note.
 # The validation loss on the sentences is 2.76 after 100 steps with a learning rate of 2e-3, and 3.09 with 1e-3.
 # A probe of log-mel recognises 82 % of the sentences, a probe of codes 98 %.
 # A page has no room for all sounds of more than four sentences.
-CHOICES = (("lm.fit.lr", 2e-3, 1e-3), ("listening.judge", "codes", "probe"), ("listening.clips", 4, 6))
+CHOICES = (
+    ("lm.fit.lr", 2e-3, 1e-3, "null: 2e-3 with the built-in sentences, else 1e-3"),
+    ("listening.judge", "codes", "probe", ""),
+    ("listening.clips", 4, 6, ""),
+)
 
 
 def with_choices(config: Mapping[str, object]) -> dict[str, Any]:
@@ -36,7 +40,7 @@ def with_choices(config: Mapping[str, object]) -> dict[str, Any]:
     if "stages" not in values:  # of another command than run
         return values
     of_sentences = alone and values["embedded"]["sentences"] > 0
-    for option, with_sentences, with_others in CHOICES:
+    for option, with_sentences, with_others, _ in CHOICES:
         *places, last = option.split(".")
         group = reduce(getitem, places, values)
         if group[last] is None:

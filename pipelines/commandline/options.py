@@ -185,9 +185,8 @@ def _option(root: type, name: str, default: object, meaning: Meaning, kind: obje
     bounds = meaning.range
     if bounds is not None and math.isfinite(bounds.least) and bounds.most < MAX_SEED:
         explanation = f"{explanation} ({bounds})"
-    typed = getattr(root, "typed", {}).get(name)
-    if typed is not None:
-        default, explanation = typed.default, f"{explanation}; {typed.note}" if typed.note else explanation
+    default, note = getattr(root, "typed", {}).get(name, (default, ""))
+    explanation = f"{explanation}; {note}" if note else explanation
     if name.endswith(".seed") and name not in getattr(root, "own_seeds", (name,)):
         default = "${seed}"
     return Option(name=name, default=plain_value(default), explanation=explanation, kind=kind, meaning=meaning)

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from lm.options import ProbeConfig
-from pipelines.commandline.choices import EMBEDDED, with_embedded_corpus
+from pipelines.commandline.choices import CHOICES, EMBEDDED, with_embedded_corpus
 from pipelines.commandline.options import index, require_values
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.parallel import MAX_THREADS, branch_threads, choose_parallel
@@ -37,7 +37,7 @@ from wordless.audio.recordings.embedded import EmbeddedConfig
 from wordless.base.errors import within
 from wordless.base.hub import local_weights
 from wordless.base.machine import Device
-from wordless.base.options import REQUIRED, Options, Typed, follow_seed, option
+from wordless.base.options import REQUIRED, Options, follow_seed, option
 from wordless.base.pools import LOCAL, EngineConfig
 from wordless.base.seeds import MAX_SEED
 from wordless.base.values import build, move_seeds
@@ -56,18 +56,17 @@ SEEDED = (
 
 
 TRACKING = "tensorboard, mlflow or wandb: what records curves, figures and report; []: none"
-TYPED: dict[str, Typed] = {
-    "stages": Typed(None),
-    "lm.fit.lr": Typed(None, "null: 2e-3 with the built-in sentences, else 1e-3"),
-    "vocoder.fit.steps": Typed(
-        None,
-        f"null: {STEPS}, or {STEPS_FROM_SHIPPED} for the built-in corpus from the weights that ship (vocoder.start)",
-    ),
-    "vocoder.start": Typed("universal"),
-    "listening.clips": Typed(None),
-    "listening.judge": Typed(None),
+STEPS_NOTE = (
+    f"null: {STEPS}, or {STEPS_FROM_SHIPPED} for the built-in corpus from the weights that ship (vocoder.start)"
+)
+# Option -> its default on the command line, which follows from other options, and a note for people.
+TYPED: dict[str, tuple[object, str]] = {
+    "stages": (None, ""),
+    **{name: (None, note) for name, _, _, note in CHOICES},
+    "vocoder.fit.steps": (None, STEPS_NOTE),
+    "vocoder.start": ("universal", ""),
     **{
-        f"next_sample.transformer_context.{name}": Typed(f"${{next_sample.transformer.{name}}}")
+        f"next_sample.transformer_context.{name}": (f"${{next_sample.transformer.{name}}}", "")
         for name in ("context_ms", "model_dim", "layers", "heads")
     },
 }
@@ -77,8 +76,8 @@ TYPED: dict[str, Typed] = {
 class CorpusCommand(Options):
     """Options of all commands that read a labelled corpus."""
 
-    typed: ClassVar[Mapping[str, Typed]] = {
-        f"embedded.{name}": Typed(None) for name in ("voices", "sentences", "words", "takes")
+    typed: ClassVar[Mapping[str, tuple[object, str]]] = {
+        f"embedded.{name}": (None, "") for name in ("voices", "sentences", "words", "takes")
     }
     # Seeds of a command follow `seed`, but for that of the built-in corpus, whose recordings are shared.
     own_seeds: ClassVar[tuple[str, ...]] = ("embedded.seed",)
@@ -102,7 +101,7 @@ class RunSettings(CorpusCommand):
               wordless run -m tokenizer.patch.frames=2,4
     """
 
-    typed: ClassVar[Mapping[str, Typed]] = {**TYPED, **CorpusCommand.typed}
+    typed: ClassVar[Mapping[str, tuple[object, str]]] = {**TYPED, **CorpusCommand.typed}
     presets: ClassVar[Mapping[str, tuple[str, str]]] = {
         "experiment": ("default", "ready-made settings of several groups, such as those of a comparison"),
     }

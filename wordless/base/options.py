@@ -63,14 +63,6 @@ class Meaning:
     variants: Mapping[str, type] | None = None  # choices that have options of their own -> the dataclass of each
 
 
-@dataclass(frozen=True)
-class Typed:
-    """The default of an option on the command line, where it follows from others: null or an interpolation."""
-
-    default: object
-    note: str = ""  # added to the meaning
-
-
 def option(
     default: T,
     text: str,

@@ -148,12 +148,9 @@ def test_a_group_that_given_folds_cut_is_refused_unless_allowed() -> None:
     assert [fold.name for fold in config(folds="fold").divide(whole, quick=False)] == list(GROUPS)
 
 
-def test_a_comparison_of_nothing_or_an_input_beside_nothing_is_refused() -> None:
+def test_a_comparison_of_nothing_is_refused() -> None:
     with pytest.raises(InputError, match=r"methods"):
         config(methods=())
-    with pytest.raises(InputError, match=r"^input\b.*\btogether\b.*\blayers\b"):
-        config(layers=("last",), input=True)
-    assert config(layers=("last", "together"), input=True).input
 
 
 MACHINES = 2  # in the script for Slurm
