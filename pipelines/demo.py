@@ -1,6 +1,5 @@
 """``wordless demo``: a page with the spectrogram, codes, predicted label and continuation of a sound."""
 
-import socket
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,11 +12,6 @@ from wordless.base.errors import InputError
 from wordless.base.hub import is_on_hub
 from wordless.base.options import REQUIRED, option
 from wordless.base.values import build
-
-FIRST_PORT = 1024  # that a user may open
-LONGEST = 600.0  # seconds of a sound: the page draws it whole, and keeps it in memory
-
-HOST = "127.0.0.1"  # this machine alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,30 +28,9 @@ class DemoConfig(SoundCommand):
     browser: bool = option(True, "whether to open the page in a browser")
     max_seconds: float = 30.0  # longest sound in seconds that the page accepts
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if 0 < self.port < FIRST_PORT:
-            raise InputError(
-                option="port", value=self.port, rule=f"choose {FIRST_PORT} to 65535, or 0 for any free port"
-            )
-
     @property
     def sampling(self) -> Sampling:
         return self.sampled(temperature=TEMPERATURE)
-
-
-def free_port(port: int) -> int:
-    """Return a port that no other program listens on; of 0 any."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise InputError(
-                f"port={port} cannot be used ({error.strerror}); choose another, or port=0 for any that is free"
-            ) from error
-        free: int = probe.getsockname()[1]
-    return free
 
 
 def demo(config: dict[str, object]) -> tuple[DemoConfig]:
@@ -67,6 +40,5 @@ def demo(config: dict[str, object]) -> tuple[DemoConfig]:
         part_of(settings.model, "tokenizer")
     if find_spec("gradio") is None:
         raise InputError("the page needs Gradio, which is not installed; call: pip install 'wordless[demo]'")
-    free_port(settings.port)
     run_of(settings.model)
     return (settings,)

@@ -6,12 +6,11 @@ import signal
 import tempfile
 import threading
 import warnings
-import webbrowser
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.demo import HOST, DemoConfig, free_port
+from pipelines.demo import DemoConfig
 from pipelines.pages.sounds import clip_name, clip_sounds, listened_clips, sound_path
 from pipelines.results.run_record import read_results
 from pipelines.store.run_folder import run_of
@@ -19,7 +18,7 @@ from wordless.base.errors import InputError
 from wordless.base.machine import choose_device
 from wordless.base.text import escape
 
-LARGEST_FILE = "500mb"
+HOST = "127.0.0.1"  # this machine alone
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -47,25 +46,27 @@ def serve(settings: DemoConfig) -> None:
         models = DemoModels.of_folder(run, sampling=settings.sampling, device=device)
         answers = DemoAnswers(models, max_seconds=settings.max_seconds)
         page = create_page(answers, name=escape(settings.model.name), examples=examples_of(run))
-        _, url, _ = page.launch(
-            server_name=HOST,
-            server_port=free_port(settings.port),
-            share=False,
-            inbrowser=False,
-            prevent_thread_lock=True,
-            quiet=True,
-            ssr_mode=False,
-            pwa=False,
-            mcp_server=False,
-            enable_monitoring=False,
-            footer_links=[],
-            max_file_size=LARGEST_FILE,
-            css=STYLE,
-            app_kwargs={"middleware": [Middleware(LocalRequestsOnly)]},
-        )
+        try:
+            _, url, _ = page.launch(
+                server_name=HOST,
+                server_port=settings.port or None,
+                share=False,
+                inbrowser=settings.browser,
+                prevent_thread_lock=True,
+                quiet=True,
+                ssr_mode=False,
+                pwa=False,
+                mcp_server=False,
+                enable_monitoring=False,
+                footer_links=[],
+                max_file_size="500mb",
+                css=STYLE,
+                app_kwargs={"middleware": [Middleware(LocalRequestsOnly)]},
+            )
+        except OSError as error:  # Gradio tried to open it
+            problem = f"port={settings.port} is not free here, or not for users"
+            raise InputError(f"{problem}; choose another, or port=0 for any that is free") from error
         print(f"{url}  (Ctrl-C ends it)", flush=True)
-        if settings.browser:
-            webbrowser.open(url)
         try:
             threading.Event().wait()
         except KeyboardInterrupt:

@@ -20,7 +20,7 @@ import pytest
 import soundfile
 
 from pipelines.demonstration.server import LocalRequestsOnly, Message, Receive, Send
-from tests.calling import demo
+from tests.calling import demo, python
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.demonstration.test_answers import options
 from tests.pipelines.tiny import sweep
@@ -56,8 +56,10 @@ def test_a_port_that_is_taken_is_refused(run_folder: Path) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(InputError, match=rf"port={port}\b.*\bport=0\b"):
-            demo(plain(run_folder, port=port))
+        words = (f"model={run_folder}", f"port={port}", "browser=false")
+        done = python("-m", "pipelines.cli", "demo", *words)
+    assert done.returncode == 2
+    assert re.search(rf"port={port}\b.*\bport=0\b", done.stderr)
 
 
 # The page
