@@ -10,9 +10,10 @@ from tests.hostile.codes_files import hostile_tables, outcome
 from tests.hostile.measured import Measured, measured
 from tests.pipelines.tiny import save_run
 from tests.pipelines.tiny_chain import OWN
+from tests.rejected import read_rejected
 from tokenizer.parquet import read_codes
 from wordless.audio.recordings.inspection import frequent_reasons
-from wordless.audio.recordings.manifest import Rejected, printable, read_manifest, read_rejected
+from wordless.audio.recordings.manifest import Rejected, printable, read_manifest
 
 pytestmark = pytest.mark.slow
 ABOVE_BASELINE = 200e6  # bytes

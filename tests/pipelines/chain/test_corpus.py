@@ -16,11 +16,12 @@ from pipelines.settings.run import CorpusCommand
 from pipelines.store.store import StoreConfig
 from tests.pipelines.tiny import corpus_of
 from tests.pipelines.tiny_chain import CHECKPOINTS, OWN, called, called_at_once, entries, refusal
+from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.packed_files import samples, save_splits, sound, takes, write_parquet, write_tar
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig, upsampling_notices
 from wordless.audio.recordings.description import ColumnConfig
-from wordless.audio.recordings.manifest import Clips, read_manifest, read_rejected
+from wordless.audio.recordings.manifest import Clips, read_manifest
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError, named
 from wordless.base.progress import Terminal

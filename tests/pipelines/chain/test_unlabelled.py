@@ -24,14 +24,8 @@ from pipelines.chain.unlabelled import (
 from pipelines.settings.run import RunSettings, run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed
-from wordless.audio.recordings.manifest import (
-    SPLITS,
-    Clip,
-    Clips,
-    Split,
-    read_rejected,
-    write_manifest,
-)
+from tests.rejected import read_rejected
+from wordless.audio.recordings.manifest import SPLITS, Clip, Clips, Split, write_manifest
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal
 from wordless.training.gangs import Gang

@@ -21,8 +21,9 @@ from tests.calling import embed, find
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import save_rates_run
 from tests.pipelines.tiny_chain import entries, run
+from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, audacity, textgrid_text, write_recording
-from wordless.audio.recordings.manifest import read_manifest, read_rejected
+from wordless.audio.recordings.manifest import read_manifest
 from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError
 

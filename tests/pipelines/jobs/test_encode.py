@@ -16,12 +16,12 @@ from tests.calling import encode, python
 from tests.hostile.audio_files import mp3_of_estimated_length
 from tests.hostile.measured import at_most_seconds, write_special_files
 from tests.pipelines.tiny import save_rates_run
+from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, raven, write_recording
 from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
-from wordless.audio.recordings.manifest import read_rejected
 from wordless.audio.recordings.tables import read_table
 from wordless.base.errors import InputError
 

@@ -8,8 +8,8 @@ import pytest
 
 from lm.model import LanguageModel
 from tests.calling import Command, score
+from tests.rejected import read_rejected
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.recordings.manifest import read_rejected
 from wordless.base.errors import InputError
 
 

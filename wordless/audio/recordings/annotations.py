@@ -523,6 +523,11 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
     def set_aside(paths: Iterable[str], kind: str, why: str, segments: int = 0) -> None:
         rejected.extend(Rejected(path=path, reason=f"{kind}: {why}", kind=kind, segments=segments) for path in paths)
 
+    splits = dict[str, str]()  # of files that name recordings, if they or their folders are named train, test...
+    for names in (names for kind, names in files.items() if kind in _NAMING):
+        shared = os.path.commonpath([PurePosixPath(name).parent for name in names]) or "."
+        of_names = {name: split for name in names if (split := known_split(os.path.relpath(name, shared)))}
+        splits |= of_names if len({*of_names.values()}) > 1 else {}
     for kind, name in ((kind, name) for kind, names in files.items() for name in names):
         own = [] if kind in _NAMING else places.of_file(name)
         try:
@@ -543,7 +548,6 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
             set_aside([name], _STRAY, f"{places.root} has no recording {PurePosixPath(name).stem}.*, or several")
         elif not chosen:
             set_aside(own, _EMPTY, name)
-        split = _split_of(name, files[kind]) if kind in _NAMING else ""
         for each in chosen if own or named or kind in _NAMING else ():
             # a recording that alone is named may have the name of the file now
             recording, fault = None if own and len(named) == 1 else each.recording, each.problem
@@ -554,7 +558,7 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
                 if fault := fault or (None if each.recording or own else "it names no recording"):
                     raise InputError(fault)
                 for path in paths:
-                    known = describe(path, {**each.fields, "split": split}, each.where)
+                    known = describe(path, {**each.fields, "split": splits.get(name, "")}, each.where)
                     times = known.begin or 0.0, inf if known.end is None else known.end
                     first = parts[path].setdefault(kind, {}).setdefault(times, known)
                     if first.label != known.label:
@@ -578,13 +582,6 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
         problem = f"{places.root}: none of its annotations can be used ({first_reason}; {len(rejected)} in all)"
         raise InputError(problem, remedy="mend them, or use whole recordings with `annotations`=none")
     return None
-
-
-def _split_of(name: str, files: Sequence[str]) -> str:
-    """Return the split of a file that names recordings, if such files or their folders are named train, test..."""
-    shared = os.path.commonpath([PurePosixPath(each).parent for each in files]) or "."
-    splits = {each: known_split(os.path.relpath(each, shared)) for each in files}
-    return (splits[name] or "") if len({*splits.values()} - {None}) > 1 else ""
 
 
 def _of_tier(found: Sequence[Annotation], shown: str, config: AnnotationConfig) -> list[Annotation]:

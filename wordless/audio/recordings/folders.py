@@ -158,7 +158,8 @@ def on_disk(root: Path, listed: str, fold: str | None = None) -> str | None:
     Other systems write backslashes between folders, and letters with marks in another form of Unicode (NFC, NFD).
     Without an ending, those of recordings are tried; with a fold, also a folder of its name (UrbanSound8K).
     """
-    endings = ("", *(f".{each}" for each in EXTENSIONS if _suffix(listed.replace("\\", "/")) not in EXTENSIONS))
+    bare = _suffix(listed.replace("\\", "/")) not in EXTENSIONS
+    endings = ("", *(f".{each}" for each in EXTENSIONS)) if bare else ("",)
     folders = ("", f"fold{fold}/", f"{fold}/") if fold else ("",)
     spellings = dict.fromkeys((listed, listed.strip(), listed.strip().replace("\\", "/")))
     for folder, ending, spelling in product(folders, endings, spellings):

@@ -11,7 +11,7 @@ in another folder are the same corpus, and have the same content hash.
 import hashlib
 import math
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
@@ -269,20 +269,40 @@ def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]
 
 
 def read_manifest(path: Path, root: Path) -> Clips:
-    """Read a manifest that `write_manifest` wrote; ``root`` is the folder of the recordings now."""
-    found = _rows(path, (*_COLUMNS, _NAME), if_any=_IF_ANY)
-    return Clips.from_rows(root, (_clip(row, where) for row, where in found))
+    """Read a manifest that `write_manifest` wrote; ``root`` is the folder of the recordings now.
+
+    Lines end only at "\\n", because names may hold other characters at which str.splitlines splits.
+    """
+    try:
+        header, *lines = path.read_bytes().decode().removesuffix("\n").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as a manifest ({error}); check the path, or build it again") from error
+    names, clips = header.split("\t"), list[Clip]()
+    if names != [name for name in (*_COLUMNS, _NAME) if name in names or name not in _IF_ANY]:
+        wanted = f"it must be {' '.join(_COLUMNS)} {_NAME}, separated by tabs"
+        raise InputError(f"{path}:1: the header is {header!r:.80}; {wanted}: build it again")
+    for number, line in enumerate(lines, start=2):
+        cells, row = line.split("\t"), dict[str, Any]()
+        if len(cells) != len(names):
+            raise InputError(f"{path}:{number}: {len(cells)} cells, not {len(names)}; write the manifest again")
+        given = dict(zip(names, cells, strict=True))
+        for name in _COLUMNS:
+            kinds, text = _TYPES[name], given.get(name, "")
+            row[name] = whole_number(text) if int in kinds else number_of(text) if float in kinds else text
+            no_split = name == "split" and text not in SPLITS
+            if not text and NoneType in kinds:
+                row[name] = None
+            elif row[name] is None or (name, row[name]) == ("sample_rate", 0) or no_split:
+                problem = f"{path}:{number}: {name} is {text!r:.40}, which it cannot be"
+                raise InputError(problem, remedy="write the manifest again")
+        clips.append(Clip(**row))
+    return Clips.from_rows(root, clips)
 
 
 def write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
     """Write ``rejected.tsv``: path, reason and kind of reason of each file; unprintable characters are escaped."""
     cells = ([printable(getattr(each, name)) for name in _REJECTED] for each in rejected)
     _write_rows(path, _REJECTED, cells)
-
-
-def read_rejected(path: Path) -> tuple[Rejected, ...]:
-    """Read a file that `write_rejected` wrote."""
-    return tuple(Rejected(**row) for row, _ in _rows(path, _REJECTED))  # type: ignore[arg-type]  # texts alone
 
 
 _REJECTED = ("path", "reason", "kind")
@@ -311,41 +331,6 @@ def writable(text: str) -> bool:
 def printable(text: str) -> str:
     """Escape the characters that a manifest cannot hold, for messages."""
     return _UNWRITABLE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
-
-
-def _clip(cells: Mapping[str, str], where: str) -> Clip:
-    row: dict[str, Any] = {}
-    for name in _COLUMNS:
-        kinds, text = _TYPES[name], cells.get(name, "")
-        row[name] = whole_number(text) if int in kinds else number_of(text) if float in kinds else text
-        if not text and NoneType in kinds:
-            row[name] = None
-        elif row[name] is None or (name, row[name]) == ("sample_rate", 0) or (name == "split" and text not in SPLITS):
-            raise InputError(f"{where}: {name} is {text!r:.40}, which it cannot be: write the manifest again")
-    return Clip(**row)
-
-
-def _rows(
-    path: Path, columns: tuple[str, ...], *, if_any: tuple[str, ...] = ()
-) -> Iterator[tuple[dict[str, str], str]]:
-    """Give the cells of each row by column, and its ``file:line``; the columns ``if_any`` may be missing.
-
-    Lines end only at "\\n", because names may hold other characters at which str.splitlines splits.
-    """
-    try:
-        header, *lines = path.read_bytes().decode().removesuffix("\n").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as a manifest ({error}); check the path, or build it again") from error
-    found = tuple(header.split("\t"))
-    if found != tuple(name for name in columns if name in found or name not in if_any):
-        raise InputError(
-            f"{path}:1: the header is {header!r:.80}; it must be {' '.join(columns)}, separated by tabs: build it again"
-        )
-    for number, line in enumerate(lines, start=2):
-        cells = line.split("\t")
-        if len(cells) != len(found):
-            raise InputError(f"{path}:{number}: {len(cells)} cells, not {len(found)}; write the manifest again")
-        yield dict(zip(found, cells, strict=True)), f"{path}:{number}"
 
 
 SECONDS_PER_HOUR = 3600.0

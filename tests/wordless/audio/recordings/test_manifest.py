@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.reference import first_hours_by_loop
+from tests.rejected import read_rejected
 from wordless.audio.recordings.inspection import frequent_reasons
 from wordless.audio.recordings.manifest import (
     SPLITS,
@@ -20,7 +21,6 @@ from wordless.audio.recordings.manifest import (
     choose_randomly,
     first_hours,
     read_manifest,
-    read_rejected,
     without_copies,
     write_manifest,
     write_rejected,
