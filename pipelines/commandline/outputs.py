@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from itertools import chain, count
 from pathlib import Path
 
 from wordless.audio.recordings.folders import EXTENSIONS
@@ -100,12 +99,17 @@ def claim(wanted: Path, *, option: str, lock: str, new: bool) -> Path:
 
 def make_new(wanted: Path) -> Path:
     """Create a new folder: ``wanted``, or the first free one of ``wanted_2``, ``wanted_3`` and so on."""
-    others = (wanted.with_name(f"{wanted.name}_{number}") for number in count(2))
-    for folder in chain([wanted], others):
-        with suppress(FileExistsError):
+    number = 1
+    while True:
+        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}_{number}")
+        try:
             folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        except FileNotFoundError:  # another run was refused, and removed the parent folder that it had created
+            continue
+        else:
             return folder
-    raise AssertionError("numbers do not end")
 
 
 @contextmanager

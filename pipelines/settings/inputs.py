@@ -55,21 +55,17 @@ class StoredOptions(InputOptions):
 
 
 def recordings_of(text: str, annotations: AnnotationConfig | None = None) -> tuple[Clips, ...]:
-    """Find the recordings of each named place, and their annotated parts; ``[a.wav,b.wav]`` names several."""
-    return tuple(recordings_at(place, annotations) for place in _places(text))
+    """Find the recordings of each named place, and their annotated parts; ``[a.wav,b.wav]`` names several.
 
-
-def _places(text: str) -> list[Path]:
-    """Return the named files and folders; the brackets of several are no part of a path, unless such a path exists.
-
-    The command line passes the option as one text, because a path may hold a comma or a space.
+    The command line passes the option as one text, because a path may hold a comma or a space. The brackets are no part
+    of a path, unless such a path exists.
     """
     whole = text.strip()
     several = whole.startswith("[") and whole.endswith("]") and not os.path.lexists(whole)
     names = [name.strip().strip("\"'") for name in whole[1:-1].split(",")] if several else [text]
     if not all(names):
         raise InputError(f"input={text} names no recording; write input=a.wav or input=[a.wav,b.wav]")
-    return [expand_home(name, "input") for name in names]
+    return tuple(recordings_at(expand_home(name, "input"), annotations) for name in names)
 
 
 def require_writable_folders(recordings: Sequence[Clips], output: Path) -> None:
