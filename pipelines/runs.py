@@ -31,7 +31,7 @@ class RunsConfig(Options):
     delete: str | None = option(None, "name of a run whose folder is deleted; --delete NAME means the same")
     prune: int | None = option(
         None,
-        "deletes the entries of the store that no run has used for so many days; --prune DAYS means the same",
+        "deletes the entries of the store that nobody has used for so many days; --prune DAYS means the same",
         least=0,
     )
     ask: bool = option(True, "false: deletes without a question; --yes means the same")

@@ -74,10 +74,9 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
 @stage("encoded", version=1, title="encoding {recordings}")
 def encoded(run: Run, recordings: Recordings, encoder: Encoder, size: int) -> None:
     """Encode recordings, ``size`` in a shard."""
+    work = partial(encode_recording, encoder, encoder.root)
     write = partial(write_shard, format=encoder.format, segments=recordings.place.has_segments)
-    recordings.write_shards(
-        run, partial(encode_recording, encoder, encoder.root), write, size=size, name="codes-{:05d}.parquet"
-    )
+    recordings.write_shards(run, "encoding", work, write, size=size, name="codes-{:05d}.parquet")
 
 
 def encode_recording(encoder: Encoder, root: Path, clip: Clip) -> CodedClip | Rejected:

@@ -259,7 +259,7 @@ def found_places(run: Run, queries: Sequence[Query], recordings: Recordings, rea
     frames = [query.frames for query in queries]
     work = partial(search_recording, reader, recordings.place.root, frames, most)
     write = lambda file, places: write_json(file, [asdict(each) for each in places])  # noqa: E731
-    recordings.write_shards(run, work, write, size=SHARD, name="found-{:05d}.json")
+    recordings.write_shards(run, "searching", work, write, size=SHARD, name="found-{:05d}.json")
 
 
 def best_hits(entry: Entry, queries: Sequence[Query], root: Path, *, most: int) -> tuple[list[Hit], list[Rejected]]:

@@ -136,6 +136,7 @@ class Recordings:
     def write_shards(
         self,
         run: Run,
+        title: str,
         work: Callable[[Clip], R | Rejected],
         write: Callable[[Path, Iterable[R]], object],
         *,
@@ -150,7 +151,7 @@ class Recordings:
         starts = range(0, len(clips) or 1, size)  # an entry without files counts as damaged
         files = {run.folder / name.format(number): clips[start : start + size] for number, start in enumerate(starts)}
         missing = {file: own for file, own in files.items() if not file.exists()}
-        results = run.each(run.stage, partial(attempted, work), [clip for own in missing.values() for clip in own])
+        results = run.each(title, partial(attempted, work), [clip for own in missing.values() for clip in own])
         for file, own in missing.items():
             told = Told()
             named = ((clip.name, result) for clip, result in zip(own, results, strict=False))
