@@ -84,6 +84,7 @@ class FrameReader:
         if self.features == "soft_codes":
             yield from map(unit_frames, self._soft_codes(blocks))
             return
+        pieces: Iterator[FloatArray]
         match self.features:
             case "log_mel":  # of each patch, its frames side by side: (time, patch_frames * mels)
                 frames, found = self.tokenizer.finest.patch_frames, self._signals(blocks)
