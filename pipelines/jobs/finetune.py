@@ -7,7 +7,6 @@ Weights know the training clips of the run that made them, which its ``manifest.
 the labels of these clips, too; the others also know the clips of the run's ``unlabelled.tsv``.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -42,7 +41,7 @@ from pipelines.stages.stored_arrays import VALUES, read_clips, stored_clips, wri
 from pipelines.store.run_folder import FINETUNED, JOB, part_of
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import labels, stage
-from pipelines.store.store import CURVE, Entry, Store, text_hash, write_json
+from pipelines.store.store import CURVE, Entry, Store, write_json
 from pipelines.store.stored_features import FEATURES, features_by_method, stacked_rows, write_features
 from pipelines.tracking.tracking import NO_TRACKING, Tracking, tracked
 from tokenizer.tokenizer import Tokenizer
@@ -55,7 +54,6 @@ from wordless.audio.recordings.manifest import (
     Split,
     overlap_notices,
     read_manifest,
-    recordings_hash,
     trained_on,
     write_rejected,
 )
@@ -67,7 +65,7 @@ from wordless.base.machine import choose_device, use_threads
 from wordless.base.progress import Terminal, print_table
 from wordless.base.saved_models import CONFIG
 from wordless.base.text import counted
-from wordless.base.values import find_object
+from wordless.base.values import find_object, list_hash
 from wordless.training.fit import with_precision
 from wordless.training.gangs import Gang, open_gang
 
@@ -148,8 +146,8 @@ def finetune_body(config: dict[str, object]) -> None:
             terminal.say(f"finetune  {notice}")
         labels = [[clip.label, clip.split] for clip in clips.clips]
         parts = [settings.head.name, settings.body, settings.probe, settings.figures, source.body, task]
-        options = [*map(str, parts), settings.seed, settings.beside, source.fingerprint, recordings_hash(clips), labels]
-        folder = _folder(settings, corpus.name, made_of := text_hash(json.dumps(options)))
+        options = [*map(str, parts), settings.seed, settings.beside, source.fingerprint, clips.key, labels]
+        folder = _folder(settings, corpus.name, made_of := list_hash(options))
         run = tracked_run(folder, command_line("finetune"), config)
         tracking = NO_TRACKING if gang.rank else Tracking(settings.tracking, run, terminal.say)
         models = [source.folder / part for part in source.body.parts]

@@ -37,7 +37,7 @@ from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.spectrogram import subtract_mean
-from wordless.audio.views import AS_RECORDED, View, Views, compared_views, hearings, views_hash
+from wordless.audio.views import AS_RECORDED, View, Views, compared_views, hearings
 from wordless.base.files import file_hash
 from wordless.base.machine import one_thread
 
@@ -66,7 +66,7 @@ class ClipReading:
     @cached_property
     def key(self) -> dict[str, object]:
         """The sound of the views, in whichever splits clips stand, and how each becomes a vector."""
-        return {"views": views_hash(self.views), "vectors": self.vectors}
+        return {"views": Views(root=self.manifest.root, views=self.views), "vectors": self.vectors}
 
     @property
     def title(self) -> str:

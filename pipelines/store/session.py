@@ -13,7 +13,7 @@ from torch import nn
 
 from pipelines.commandline.outputs import keep_claimed
 from pipelines.store.plan import Call, Plan
-from pipelines.store.store import CURVE, ENTRY, Entry, Recipe, Store, checkpoints_of, training_name, write_json
+from pipelines.store.store import CURVE, ENTRY, Entry, Recipe, Store, checkpoints_of, write_json
 from pipelines.tracking.tracking import NO_TRACKING, Tracking, stored_points
 from wordless.base.errors import InputError
 from wordless.base.machine import cores
@@ -27,11 +27,26 @@ J = TypeVar("J")
 R = TypeVar("R")
 S = TypeVar("S", bound="Session")
 CHECKPOINT = "fit.safetensors"
+NAMES = {  # of trainings, where they are not those of their stages
+    "lm": "language model",
+    "simclr": "SimCLR",
+    "supervised": "supervised encoder",
+    "ast": "AST",
+    "wav2vec2": "wav2vec 2.0",
+    "wav2vec2_finetuned": "wav2vec 2.0, fine-tuned",
+    "finetuned": "fine-tuning",
+}
 
 
 def rate_prefix(number: int) -> str:
     """Return the prefix of names of one of several rates, from 1."""
     return f"rate_{number}_"
+
+
+def training_name(stage: str, place: str = "") -> str:
+    """Return the name of a training on the terminal and in trackers; ``place`` is its fold and seed."""
+    name = f"{NAMES.get(stage) or stage.replace('_', ' ')} {place}".strip()
+    return name.replace("/", "_")  # names of groups may contain "/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,48 +67,18 @@ class Session:
     plan: Plan | None = None  # that makes entries later, several at the same time; None: they are made at once
     part: Hashable = None  # of the plan
 
-    def obtain(
-        self,
-        recipe: Recipe,
-        title: str,
-        make: Callable[[Path], None],
-        *,
-        files: Sequence[str],
-        together: bool = False,
-        training: str | None = None,
-    ) -> Entry:
-        """Return the entry of ``recipe``: from the store, or made by ``make(partial folder)``.
-
-        ``files`` are the names, or patterns such as ``*.wav``, of the files of the entry that ``make`` writes. Rank 0
-        makes the entry alone. With ``together``, ``make`` runs on every rank, and only rank 0 may write. The numbers of
-        threads and processes decide the rounding of sums in entries made together, so they belong to the keys of these
-        entries, and through them to later keys. Entries that rank 0 makes alone must be the same bytes for any number
-        of threads, so PyTorch computes them with `one_thread`. ``training`` is the name that `train` gets, if it is not
-        that of the recipe's stage; trackers get the whole curve of every training, made here or found.
-        """
-        read = {key for value in recipe.inputs.values() for key in str(value).split()}
-        work = lambda run: make(run.folder)  # noqa: E731
-        return self.entry(recipe, title, work, read=read, together=together, files=files, training=training)
-
     def entry(
-        self,
-        recipe: Recipe,
-        title: str,
-        make: "Callable[[Run], None]",
-        *,
-        read: set[str],
-        together: bool,
-        files: Sequence[str] | None = None,
-        training: str | None = None,
+        self, recipe: Recipe, title: str, make: "Callable[[Run], None]", *, read: set[str], together: bool
     ) -> Entry:
         """Return the entry of ``recipe``, from the store or made now or by the plan; ``read`` are keys of its inputs.
 
         Trackers get the whole curve of every training, made here or found.
         """
         if together:
-            recipe = replace(recipe, config={**recipe.config, "threads": self._threads(), "processes": self.gang.size})
-        name = training or self.training or recipe.stage
-        make_it = partial(self._obtain, recipe, title, make, files, together=together)
+            processes = {"threads": self._threads(), "processes": self.gang.size}
+            recipe = replace(recipe, arguments={**recipe.arguments, **processes})
+        name = self.training or recipe.stage
+        make_it = partial(self._make, recipe, title, make, together=together)
         if self.plan is None:
             entry = make_it()
             self._track(entry, name)
@@ -109,15 +94,7 @@ class Session:
         self.plan.when_made(entry, lambda made: self._track(made, name))
         return entry
 
-    def _obtain(
-        self,
-        recipe: Recipe,
-        title: str,
-        make: "Callable[[Run], None]",
-        files: Sequence[str] | None,
-        *,
-        together: bool,
-    ) -> Entry:
+    def _make(self, recipe: Recipe, title: str, make: "Callable[[Run], None]", *, together: bool) -> Entry:
         """Find or make an entry now."""
         if self.plan is not None and (made := self.store.find(recipe)) is not None:
             return made  # by another process of the plan
@@ -135,7 +112,7 @@ class Session:
             if found and self.plan is None:
                 self.terminal.say(f"reused    {recipe.stage:<12} {recipe.key}")
             elif not found and (leader or together):
-                making = self.store.making(recipe, files) if leader else nullcontext(self.store.partial(recipe))
+                making = self.store.making(recipe) if leader else nullcontext(self.store.partial(recipe))
                 with self.terminal.computing(f"{recipe.stage:<12} {recipe.key}", title), making as place:
                     make(Run(**{**vars(self), "folder": place, "stage": recipe.stage}))
         self.gang.barrier()
@@ -179,42 +156,6 @@ class Session:
         with self.terminal.working(title, sum(map(len, groups)), "clips") as progress, self.pool() as pool:
             yield from progress.each(chain.from_iterable(in_order(work, groups, pool)))
 
-    def train(
-        self,
-        stage: str,
-        option: str,
-        model: nn.Module,
-        batches: Batches[B],
-        validation: Sequence[B],
-        loss: LossFunction[B],
-        config: FitConfig,
-        folder: Path,
-    ) -> None:
-        """Call `fit` inside a partial ``folder``, with checkpoints, progress and trackers; rank 0 writes the curve.
-
-        ``option`` is the name of the config on the command line.
-        """
-        title = training_name(f"{self.prefix}{stage}")
-        tracking = NO_TRACKING if self.gang.rank else self.tracking  # rank 0 tracks alone
-        curve = tracking.watch(self._training_name(stage), config)
-        with self.terminal.working(title, config.steps, "steps") as progress:
-            report = fit(
-                model,
-                batches,
-                validation,
-                loss,
-                config,
-                gang=self.gang,
-                option=option,
-                checkpoint=checkpoints_of(folder) / CHECKPOINT,
-                progress=progress,
-                track=curve.add,
-                resumed=curve.resume,
-                say=self.terminal.say,
-            )
-        if self.gang.rank == 0:
-            write_json(folder / CURVE, report)
-
     def _threads(self) -> int:
         """Return the number of computing threads, which must be the same in each process."""
         own = torch.get_num_threads()
@@ -232,7 +173,7 @@ class Session:
     def _track(self, entry: Entry, name: str) -> None:
         """Give trackers the whole curve of an entry, if it has one; rank 0 tracks alone."""
         if not self.gang.rank and self.tracking.kinds and (entry.folder / CURVE).is_file():
-            fit = _fit_options(entry.read_json(ENTRY).get("config"))
+            fit = _fit_options(entry.read_json(ENTRY)["arguments"])
             if points := stored_points(entry.read_rows(CURVE, "curve"), fit):  # none of a training without steps
                 self.tracking.complete(self._training_name(name), points)
 
@@ -252,8 +193,30 @@ class Run(Session):
         loss: LossFunction[B],
         config: FitConfig,
     ) -> None:
-        """Train a model, with checkpoints, progress and trackers; ``option`` names the config on the command line."""
-        self.train(self.training or self.stage, option, model, batches, validation, loss, config, self.folder)
+        """Call `fit` with checkpoints, progress and trackers; rank 0 writes the curve.
+
+        ``option`` is the name of the config on the command line.
+        """
+        name = self.training or self.stage
+        tracking = NO_TRACKING if self.gang.rank else self.tracking  # rank 0 tracks alone
+        curve = tracking.watch(self._training_name(name), config)
+        with self.terminal.working(training_name(f"{self.prefix}{name}"), config.steps, "steps") as progress:
+            report = fit(
+                model,
+                batches,
+                validation,
+                loss,
+                config,
+                gang=self.gang,
+                option=option,
+                checkpoint=checkpoints_of(self.folder) / CHECKPOINT,
+                progress=progress,
+                track=curve.add,
+                resumed=curve.resume,
+                say=self.terminal.say,
+            )
+        if self.gang.rank == 0:
+            write_json(self.folder / CURVE, report)
 
 
 def _fit_options(decides: object) -> object:

@@ -69,8 +69,8 @@ def stage(
             given = {each: _read(value, splits) for each, value in [*bound.arguments.items()][1:]}
             read = {entry.key for entry in given.values() if isinstance(entry, Entry)}
             decide = {each: keys[each](value) if each in keys else value for each, value in given.items()}
-            config = {each: _key(value, read) for each, value in decide.items()}
-            recipe = Recipe(name.format_map(given), version, config=config, inputs={})
+            arguments = {each: _key(value, read) for each, value in decide.items()}
+            recipe = Recipe(name.format_map(given), version, arguments)
             bound.arguments |= {each: value if each in keys else _unlabelled(value) for each, value in given.items()}
             shown = title.format_map({each: _shown(value) for each, value in given.items()})
             work = lambda run: make(run, *bound.args[1:], **bound.kwargs)  # noqa: E731
@@ -109,8 +109,8 @@ def _key(value: object, read: set[str]) -> object:
             read.add(value.key)
             return value.key
         case Mapping():
-            named = {name: _key(each, read) for name, each in value.items()}
-            return named if len(named) <= LONG else list_hash(named.items())
+            named = {str(name): _key(each, read) for name, each in value.items()}
+            return named if len(named) <= LONG else list_hash(sorted(named.items()))
         case list() | tuple():
             each = [_key(each, read) for each in value]
             return each if len(each) <= LONG else list_hash(each)

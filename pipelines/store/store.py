@@ -2,7 +2,7 @@
 
 An entry is a folder ``<root>/<stage>/<key>``, written as ``<key>.partial`` and renamed when complete. A killed run
 leaves the partial folder, and beside it ``<key>.checkpoints``, which outlives the rename, so nothing is trained twice.
-``entry.json`` has the recipe of the entry and the hash of each file. ``timings.json``, the only file that may differ
+``entry.json`` has what decides the entry and the hash of each file. ``timings.json``, the only file that may differ
 between two runs, has the costs, and size and time of change of each file; files are hashed again only if these differ.
 """
 
@@ -13,9 +13,9 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import KW_ONLY, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,15 +28,12 @@ from wordless.base.values import find_object
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-ENTRY = "entry.json"
-METHOD = "method"  # in a recipe's config: the method that an entry is about, which is no option
-TIMINGS = "timings.json"
+ENTRY, TIMINGS, BEGUN = "entry.json", "timings.json", "begun.json"  # the last one among checkpoints
 SYNTHESISED, UNPACKED = "embedded", "datasets"  # folders of recordings: the built-in corpus, unpacked data sets
-MODEL = ("README.md", "config.json", "model.safetensors")  # the files of a tokenizer, a language model or a vocoder
-# Options that decide no result: how often checkpoints are written, which program computes the same sound.
-NO_RESULT = ("checkpoint_minutes", "engine")
+CURVE = "curve.json"  # of a training
 LIBRARIES: tuple[str, ...] = ("torch", "torchaudio", "faiss-gpu", "faiss-cpu", "fairseq2", "scikit-learn", "numpy")
 LIBRARIES += ("soundfile", "av", "soxr")
+RESET_PEAK = "5"  # value that resets the peak of resident memory, see Linux's proc(5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,21 +48,13 @@ class Recipe:
     """Everything that decides the result of a stage; not devices, workers, paths and logging."""
 
     stage: str
-    version: int  # of the stage's code: raise it when the same config gives other bytes
-    _: KW_ONLY
-    # values and config dataclasses, under the names that options have on the command line: {"lm": {"gpt": GPTConfig()}}
-    config: Mapping[str, object]
-    inputs: Mapping[str, object]  # by name an entry, several entries, or a hash of content; None: no such input
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "config", _plain(self.config))
-        read = {name: _input_key(each) for name, each in self.inputs.items() if each is not None}
-        object.__setattr__(self, "inputs", read)
+    version: int  # of the stage's code
+    arguments: Mapping[str, object]  # in JSON, by name; of entries their keys
 
     @property
     def key(self) -> str:
         """Hash of the recipe, 16 hexadecimal digits."""
-        return _key(vars(self))
+        return hashlib.sha256(json.dumps(vars(self), sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +78,8 @@ class Entry:
         """Leave the plan out, which other processes do not know."""
         return {**vars(self), "make": None}
 
-    def read_json(self, name: str) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads((self.folder / name).read_text())
+    def read_json(self, name: str) -> dict[str, object]:
+        content: dict[str, object] = json.loads((self.folder / name).read_text())
         return content
 
     def read_rows(self, name: str, part: str) -> list[Any]:
@@ -114,45 +103,19 @@ def other_options(config: "DataclassInstance", *names: str) -> dict[str, object]
     return {each.name: getattr(config, each.name) for each in fields(config) if each.name not in names}
 
 
-def _plain(value: object) -> object:
-    """Return the JSON of a value of a recipe.
-
-    Raises:
-        ValueError: ``precision`` is a choice; call `wordless.training.fit.with_precision` on the settings first.
-    """
-    match value:
-        case None | bool() | int() | float() | str():
-            return value
-        case Mapping():
-            return {name: _plain(each) for name, each in value.items()}
-        case list() | tuple():
-            return [_plain(each) for each in value]
-    if not is_dataclass(value) or isinstance(value, type):
-        raise TypeError(f"a key cannot have a {type(value).__name__}")
-    if (choice := getattr(value, "precision", None)) in ("auto", "auto_gpu"):
-        raise ValueError(f"a key needs the meaning of precision={choice}: call with_precision on the settings first")
-    # On a GPU the default may round otherwise; `true` does so on each device.
-    rounds = () if getattr(value, "compile", None) else ("compile",)
-    return _plain(other_options(value, *NO_RESULT, *rounds))
-
-
-def _input_key(read: object) -> str:
-    """Return the keys of an input, or its content hash."""
-    match read:
-        case str():
-            return read
-        case Entry():
-            return read.key
-        case list() | tuple():
-            return " ".join(map(_input_key, read))
-    raise TypeError(f"a {type(read).__name__} is no input of a stage")
-
-
 @dataclass(frozen=True)
 class Store:
     """Entries below one root folder, which any number of processes may share."""
 
     root: Path
+
+    def folder(self, recipe: Recipe) -> Path:
+        """Return the folder of the complete entry of ``recipe``."""
+        return self.root / recipe.stage / recipe.key
+
+    def partial(self, recipe: Recipe) -> Path:
+        """Return the folder in which the entry of ``recipe`` is written until it is complete."""
+        return self.folder(recipe).with_suffix(".partial")
 
     def find(self, recipe: Recipe) -> Entry | None:
         """Find the entry of ``recipe``; None if it has not been made.
@@ -168,47 +131,46 @@ class Store:
                 f"{fault} since the {recipe.stage} stage wrote it: delete {folder} and run the same command again"
             )
         recorded: dict[str, Any] = find_object(folder / ENTRY) or {}
-        _renew_timings(folder, recorded["files"])
         libraries, current = recorded["libraries"], library_versions()
         if libraries != current:
             others = [f"{name} {version}" for name, version in libraries.items() if current.get(name) != version]
             remedy = "delete it to make it again with what is installed now"
             warnings.warn(f"{folder} was made with {', '.join(others) or 'fewer libraries'}; {remedy}", stacklevel=2)
+        stamps = {name: _stamp(folder / name) for name in recorded["files"]}
+        if not (timings := find_object(folder / TIMINGS) or {}):
+            warnings.warn(f"{folder / TIMINGS} was missing or damaged: what the entry cost counts as 0", stacklevel=2)
         with suppress(OSError):  # a read-only store
+            if timings.get("files") != stamps:  # or files that were copied
+                write_json(folder / TIMINGS, {**_costs(timings), "files": stamps})
             os.utime(folder / TIMINGS)  # the time of the last use
         shutil.rmtree(checkpoints_of(folder), ignore_errors=True)  # left by a run that was killed after the rename
         return Entry(stage=recipe.stage, key=recipe.key, place=folder, reused=True)
 
     @contextmanager
-    def making(self, recipe: Recipe, files: Iterable[str] | None = None) -> Iterator[Path]:
+    def making(self, recipe: Recipe) -> Iterator[Path]:
         """Give the partial folder to write into; it becomes the entry when the block ends, and is kept when it raises.
 
-        At the beginning it has the files that a killed run finished (`note_finished`), and nothing else. Of the
-        ``files``, relative names or patterns such as ``*.wav``, the entry holds no others.
-
-        Raises:
-            RuntimeError: the block did not write one of the names.
+        At the beginning it has the files that a killed run finished (`note_finished`), and nothing else.
         """
         partial, checkpoints = self.partial(recipe), checkpoints_of(self.folder(recipe))
         partial.mkdir(parents=True, exist_ok=True)
         checkpoints.mkdir(exist_ok=True)
-        if files is None:
-            _keep(partial, is_finished)
+        for path in partial.iterdir():
+            if path.is_dir() or not _is_finished(path):
+                remove(path)
         with measured(checkpoints) as costs:
             yield partial
-        if files is not None:
-            _only(partial, list(files), stage=recipe.stage)
         names = sorted(str(path.relative_to(partial)) for path in partial.rglob("*") if path.is_file())
-        hashes = {name: file_hash(partial / name) for name in names}
+        hashes, stamps = ({name: of(partial / name) for name in names} for of in (file_hash, _stamp))
         write_json(partial / ENTRY, {**vars(recipe), "libraries": library_versions(), "files": hashes})
-        write_json(partial / TIMINGS, {**costs, "files": _stamps(partial, names)})
+        write_json(partial / TIMINGS, {**costs, "files": stamps})
         partial.rename(self.folder(recipe))
         flush_folder(self.folder(recipe).parent)
         shutil.rmtree(checkpoints, ignore_errors=True)
 
     @contextmanager
     def locked(self, recipe: Recipe, waiting: Callable[[Recipe], None]) -> Iterator[None]:
-        """Hold the stage's lock, after a call of ``waiting`` if another process holds it.
+        """Hold the entry's lock, after a call of ``waiting`` if another process holds it.
 
         A complete entry of a read-only store needs no lock.
 
@@ -235,38 +197,13 @@ class Store:
                 take_lock(handle)
             yield
 
-    def partial(self, recipe: Recipe) -> Path:
-        """Return the folder in which the entry of ``recipe`` is written until it is complete."""
-        return self.folder(recipe).with_suffix(".partial")
-
-    def folder(self, recipe: Recipe) -> Path:
-        """Return the folder of the complete entry of ``recipe``."""
-        return self.root / recipe.stage / recipe.key
-
-
-def _only(partial: Path, files: Sequence[str], *, stage: str) -> None:
-    """Keep the files of an entry alone."""
-    declared = [path for pattern in files for path in partial.glob(pattern)]
-    names = {str(path.relative_to(partial)) for path in declared if path.is_file() and not path.is_symlink()}
-    if missing := sorted(name for name in files if "*" not in name and name not in names):
-        raise RuntimeError(f"the {stage} stage did not write {', '.join(missing)} into {partial}")
-    _keep(partial, lambda path: str(path.relative_to(partial)) in names)
-
-
-def _keep(partial: Path, wanted: Callable[[Path], bool]) -> None:
-    """Remove all files that are not wanted, and folders without files."""
-    for path in sorted(partial.rglob("*"), reverse=True):  # the content of a folder before the folder
-        folder = path.is_dir() and not path.is_symlink()
-        if not (any(path.iterdir()) if folder else wanted(path)):
-            remove(path)
-
 
 def note_finished(file: Path) -> None:
-    """Record the hash of a finished file of a partial entry, so that a resumed run does not make it again."""
+    """Record the hash of a finished file of a partial entry, so that a resumed run finds it there."""
     write_aside(_note(file), file_hash(file))
 
 
-def is_finished(file: Path) -> bool:
+def _is_finished(file: Path) -> bool:
     """Return whether a file of a partial entry is unchanged since `note_finished`."""
     try:
         return _note(file).read_text() == file_hash(file)
@@ -283,25 +220,13 @@ def checkpoints_of(folder: Path) -> Path:
     return folder.with_suffix(".checkpoints")
 
 
-def _costs(timings: Mapping[str, object]) -> dict[str, float]:
-    amounts = {name: timings.get(name) for name in ("seconds", "peak_memory")}
-    return {
-        name: float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
-        for name, value in amounts.items()
-    }
-
-
-def _key(made_by: Mapping[str, object]) -> str:
-    made_of = {name: made_by.get(name) for name in ("stage", "version", "config", "inputs")}
-    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
-
-
 def faults(folder: Path, *, trust_stamps: bool) -> Iterator[str]:
     """List the damaged files of an entry, with the damage of each.
 
     With ``trust_stamps``, files are hashed only if their size or time of change differs.
     """
-    recorded = find_object(folder / ENTRY) or {}
+    recorded: dict[str, Any] = find_object(folder / ENTRY) or {}
+    decides = {name: recorded.get(name) for name in ("stage", "version", "arguments")}
     files = recorded.get("files")
     if not (folder / ENTRY).is_file():
         yield f"{folder / ENTRY} is missing"
@@ -309,7 +234,7 @@ def faults(folder: Path, *, trust_stamps: bool) -> Iterator[str]:
         not isinstance(files, dict)
         or not files
         or not isinstance(recorded.get("libraries"), dict)
-        or _key(recorded) != folder.name  # the folder's name is the entry's key
+        or Recipe(**decides).key != folder.name  # type: ignore[arg-type]  # whatever the file holds
     ):
         yield f"{folder / ENTRY} has changed"
     else:
@@ -322,25 +247,37 @@ def faults(folder: Path, *, trust_stamps: bool) -> Iterator[str]:
                 yield f"{folder / name} has changed"
 
 
-def _renew_timings(folder: Path, names: Iterable[str]) -> None:
-    """Write costs and stamps of a complete entry again if they are damaged, or do not match copied files."""
-    timings = find_object(folder / TIMINGS) or {}
-    if not timings:
-        warnings.warn(f"{folder / TIMINGS} was missing or damaged: what the entry cost counts as 0", stacklevel=3)
-    stamps = _stamps(folder, names)
-    if timings.get("files") != stamps:
-        with suppress(OSError):  # a read-only store
-            write_json(folder / TIMINGS, {**_costs(timings), "files": stamps})
-
-
-def _stamps(folder: Path, names: Iterable[str]) -> dict[str, list[int]]:
-    return {name: _stamp(folder / name) for name in names}
-
-
 def _stamp(path: Path) -> list[int]:
     """Return size and time of change, which differ if a file was written again."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
+
+
+@contextmanager
+def measured(checkpoints: Path) -> Iterator[dict[str, float]]:
+    """Measure the costs of the block, including those of killed runs, which are recorded in ``checkpoints``.
+
+    When the block ends, the dictionary has ``seconds`` (those of a killed run up to its last checkpoint) and
+    ``peak_memory`` in bytes (since the start of the process where the system cannot reset the peak).
+    """
+    costs, started, begun = dict[str, float](), time.monotonic(), find_object(checkpoints / BEGUN) or {}
+    before, since = _number(begun.get("seconds")), _number(begun.get("time"))
+    if since:  # of an earlier attempt
+        before += max(*(path.lstat().st_mtime - since for path in checkpoints.iterdir()), 0.0)
+    write_json(checkpoints / BEGUN, {"seconds": before, "time": time.time()})
+    with suppress(OSError):  # not Linux, or no permission
+        Path("/proc/self/clear_refs").write_text(RESET_PEAK)
+    yield costs
+    costs.update(seconds=before + time.monotonic() - started, peak_memory=peak_memory())
+
+
+def _costs(timings: Mapping[str, object]) -> dict[str, float]:
+    return {name: _number(timings.get(name)) for name in ("seconds", "peak_memory")}
+
+
+def _number(value: object) -> float:
+    """Return a number of a file that may be damaged: 0 for everything else."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
 
 
 def library_versions() -> dict[str, str]:
@@ -351,53 +288,3 @@ def library_versions() -> dict[str, str]:
 def write_json(path: Path, content: object) -> None:
     """Write JSON atomically."""
     write_aside(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
-
-
-def text_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-BEGUN = "begun.json"
-RESET_PEAK = "5"  # value that resets the peak of resident memory, see Linux's proc(5)
-
-
-@contextmanager
-def measured(checkpoints: Path) -> Iterator[dict[str, float]]:
-    """Measure the costs of the block, including those of killed runs, which are recorded in ``checkpoints``.
-
-    When the block ends, the dictionary has ``seconds`` (those of a killed run up to its last checkpoint) and
-    ``peak_memory`` in bytes (since the start of the process where the system cannot reset the peak).
-    """
-    costs: dict[str, float] = {}
-    before, started = 0.0, time.monotonic()
-    try:  # earlier attempts, up to their last checkpoint
-        begun = json.loads((checkpoints / BEGUN).read_bytes())
-        earlier, last = float(begun["seconds"]), max(path.lstat().st_mtime for path in checkpoints.iterdir())
-        spent = earlier + max(last - float(begun["time"]), 0.0)
-        before = spent if math.isfinite(spent) and earlier >= 0 else 0.0
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        pass  # there are none, or no readable record
-    write_aside(checkpoints / BEGUN, json.dumps({"seconds": before, "time": time.time()}))
-    with suppress(OSError):  # not Linux, or no permission
-        Path("/proc/self/clear_refs").write_text(RESET_PEAK)
-    yield costs
-    costs.update(seconds=before + time.monotonic() - started, peak_memory=peak_memory())
-
-
-CURVE = "curve.json"
-TRAINED = ("config.json", "model.safetensors", CURVE)  # the files of a trained network
-NAMES = {
-    "lm": "language model",
-    "simclr": "SimCLR",
-    "supervised": "supervised encoder",
-    "ast": "AST",
-    "wav2vec2": "wav2vec 2.0",
-    "wav2vec2_finetuned": "wav2vec 2.0, fine-tuned",
-    "finetuned": "fine-tuning",
-}
-
-
-def training_name(stage: str, place: str = "") -> str:
-    """Return the name of a training on the terminal and in trackers; ``place`` is its fold and seed."""
-    name = f"{NAMES.get(stage) or stage.replace('_', ' ')} {place}".strip()
-    return name.replace("/", "_")  # names of groups may contain "/"

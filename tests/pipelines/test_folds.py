@@ -111,7 +111,8 @@ def made(
 def clips_behind(store: Path, folder: Path) -> set[str]:
     """Paths of the clips that the inputs of an entry hold for training."""
     paths: set[str] = set()
-    for key in re.findall(r'"([0-9a-f]{16})"', json.dumps(json.loads((folder / "entry.json").read_text())["config"])):
+    decides = json.dumps(json.loads((folder / "entry.json").read_text())["arguments"])
+    for key in re.findall(r'"([0-9a-f]{16})"', decides):
         (place,) = store.glob(f"*/{key}")
         if place.parent.name == "spectrograms":
             paths |= {path for path, split in json.loads((place / "clips.json").read_text()) if split == "train"}

@@ -9,7 +9,7 @@ import torch
 
 from lm.options import GPTConfig
 from pipelines.stages.features import CodedViews, random_gpt_features
-from pipelines.store.store import Entry, Recipe
+from pipelines.store.store import Entry
 from pipelines.store.stored_features import FEATURES
 from tests.pipelines.tiny import session_of, tiny_tokenizer
 from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, Kill, run, stored
@@ -39,23 +39,6 @@ def test_killed_again_and_again_it_leaves_the_bytes_of_an_undisturbed_run(whole_
         assert run(store, tmp_path / str(number), *CHECKPOINTS, kill=kill) == -signal.SIGKILL, kill
     assert run(store, tmp_path / "last", *CHECKPOINTS) == 0
     assert stored(store) == stored(whole_store)
-
-
-def test_only_what_is_made_together_depends_on_the_threads(tmp_path: Path) -> None:
-    session = session_of(tmp_path)
-    recipe = Recipe(stage="sums", version=1, config={"terms": 3}, inputs={})
-    before, found = torch.get_num_threads(), {}
-    try:
-        for threads in (1, 3):
-            use_threads(threads)
-            for together in (True, False):
-                entry = session.obtain(recipe, "a sum", _sum, files=["sum.txt"], together=together)
-                found[threads, together] = entry.key, entry.reused
-    finally:
-        use_threads(before)
-    assert found[1, False] == (recipe.key, False)
-    assert found[3, False] == (recipe.key, True)
-    assert len({found[1, True][0], found[3, True][0], recipe.key}) == 3
 
 
 def test_untrained_states_and_centroids_depend_on_no_number_of_threads(tmp_path: Path) -> None:
@@ -88,12 +71,8 @@ def test_untrained_states_and_centroids_depend_on_no_number_of_threads(tmp_path:
     assert len(hashes) == 1
 
 
-def _sum(folder: Path) -> None:
-    (folder / "sum.txt").write_text("6")
-
-
 def test_without_a_number_the_process_decides(whole_store: Path) -> None:
     (record,) = whole_store.glob("lm/*/entry.json")
-    config = json.loads(record.read_text())["config"]
+    config = json.loads(record.read_text())["arguments"]
     half = max(torch.get_num_threads() // 2, 1)  # the vocoder is made at the same time
     assert (config["threads"], config["processes"]) == (half, 1)

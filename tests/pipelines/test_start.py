@@ -171,7 +171,7 @@ def test_more_steps_begin_with_the_weights_of_the_run(finished_run: FinishedRun,
     began_at = file_hash(finished_run.folder / "lm/model.safetensors")
     config = json.loads((tmp_path / "run/lm/config.json").read_text())
     assert config["began_at"] == began_at
-    assert json.loads((tmp_path / "run/lm/entry.json").read_text())["config"]["start"] == began_at
+    assert json.loads((tmp_path / "run/lm/entry.json").read_text())["arguments"]["start"] == began_at
     results = read_results(tmp_path / "run")
     assert any(began_at[:16] in notice for notice in results["corpus"]["notices"])
     assert [point["step"] for point in results["curves"]["lm"]["curve"]] == [3, 6]
@@ -351,7 +351,7 @@ def test_a_run_has_a_voice_without_training(rate: int, store: Path, tmp_path: Pa
     sha256 = saved_vocoder(str(SHIPPED / f"{rate}")).weights_sha256
     made = tmp_path / "run"
     entry = json.loads((made / "vocoder/entry.json").read_text())
-    assert entry["config"]["start"] == sha256
+    assert entry["arguments"]["start"] == sha256
     assert str(SHIPPED) not in json.dumps(entry)
     vocoder = Vocoder.from_pretrained(made / "vocoder")
     assert (vocoder.began_at, vocoder.steps) == (sha256, 0)

@@ -11,14 +11,14 @@ views of an option are made here and by `tokenizer.options.ViewsConfig`:
 `View` gives the samples, and `wordless.audio.spectrogram.view_log_mel` the log-mel.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from wordless.audio.reading import read_blocks, resample_blocks, resampled_length
-from wordless.audio.recordings.manifest import Clip, Clips, sound_of
+from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.waveform import FloatArray, join_blocks, skip_samples
 from wordless.base.values import list_hash
 
@@ -69,7 +69,7 @@ class View:
     @property
     def key(self) -> list[str | int]:
         """The sound of the view, in whichever split its clip stands."""
-        return [*sound_of(self.clip, "train"), *([] if self.change == AS_RECORDED else [repr(self.change)])]
+        return [*self.clip.sound, *([] if self.change == AS_RECORDED else [repr(self.change)])]
 
     def num_samples(self, sample_rate: int) -> int:
         """Count the samples at ``sample_rate``: at least one is left of a clip."""
@@ -162,9 +162,4 @@ class Views:
     @property
     def key(self) -> str:
         """The sound of the views; where their folder lies does not count."""
-        return views_hash(self.views)
-
-
-def views_hash(views: Iterable[View]) -> str:
-    """Compute the SHA-256 of the sound of views, in whichever splits their clips stand."""
-    return list_hash(view.key for view in views)
+        return list_hash(view.key for view in self.views)

@@ -117,7 +117,7 @@ def test_a_run_says_what_it_computes_and_where_its_report_is(finished_run: Finis
     )
     (entry,) = (path.parent for path in finished_run.store.glob(f"vocoder/*/{ENTRY}"))
     precision = choose_precision(Gang(torch.device("cpu")))
-    assert json.loads((entry / ENTRY).read_text())["config"]["fit"]["precision"] == precision
+    assert json.loads((entry / ENTRY).read_text())["arguments"]["fit"]["precision"] == precision
     assert results(finished_run.folder)["provenance"]["config"]["vocoder"]["fit"]["precision"] == "auto"
     assert f"{entry.name}  WaveNet, 8 steps, {precision}" in finished_run.log
 

@@ -60,7 +60,7 @@ def test_validation_chooses_the_learning_rate(run_folder: Path, tones: Path, tmp
     kept: dict[float, float] = {}
     for recipe in (tmp_path / "store/finetuned").glob("*/entry.json"):
         curve = json.loads((recipe.parent / "curve.json").read_text())
-        rate = json.loads(recipe.read_text())["config"]["training"]["fit"]["lr"]
+        rate = json.loads(recipe.read_text())["arguments"]["training"]["fit"]["lr"]
         kept[rate] = next(p["validation_loss"] for p in curve["curve"] if p["step"] == curve["kept_step"])
     row = json.loads((tmp_path / "model/figures.json").read_text())["table"][0]
     assert len(kept) == 2
@@ -147,7 +147,7 @@ def test_ast_needs_no_run(tmp_path: Path) -> None:
     words = (*words, "probe.penalties=3", "body.fit.precision=auto")
     finetune_body(composed(*words, *place))
     (entry,) = (tmp_path / "store").glob("finetuned/*/entry.json")
-    training = json.loads(entry.read_text())["config"]["training"]
+    training = json.loads(entry.read_text())["arguments"]["training"]
     assert training["fit"]["precision"] == choose_precision(Gang(torch.device("cpu")))
     model = FineTunedModel.from_pretrained(tmp_path / "model")
     (row,) = model.predict([read(root / "low_3.wav", 16_000)])
@@ -188,5 +188,5 @@ def test_texts_are_spelled_beside_a_linear_layer_on_the_frozen_body(
     rows = ("fine-tuned", "from scratch", "CTC on the frozen last layer", "the same answer for every clip")
     assert figures(tmp_path / "model") == dict.fromkeys(rows, names)
     recipes = [json.loads(path.read_text()) for path in tmp_path.glob("store/finetuned/*/entry.json")]
-    assert sorted(str(recipe["config"]["training"]["frozen"]) for recipe in recipes) == ["0", "0", "all"]
+    assert sorted(str(recipe["arguments"]["training"]["frozen"]) for recipe in recipes) == ["0", "0", "all"]
     assert "".join(FineTunedModel.from_pretrained(tmp_path / "model").task.summary).endswith("deghilmow")

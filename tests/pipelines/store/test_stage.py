@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from lm.options import VectorConfig
 from pipelines.store.session import Run
 from pipelines.store.stage import LONG, labels, stage
 from pipelines.store.store import ENTRY, TIMINGS, Entry, checkpoints_of, note_finished, write_json
@@ -44,7 +43,7 @@ def test_the_arguments_decide_the_key(tmp_path: Path) -> None:
     assert key(tmp_path) == key(tmp_path, 1, fit=replace(FIT, checkpoint_minutes=99))
     assert key(tmp_path, {"a": 1, "b": 2}) == key(tmp_path, {"b": 2, "a": 1})
     assert key(tmp_path, entry) == key(tmp_path, replace(entry, place=Path("elsewhere")))
-    assert key(tmp_path, VectorConfig()) == key(tmp_path, VectorConfig(layers=("last",)))  # it has a key of its own
+    assert key(tmp_path, CLIPS.clips) == key(tmp_path, CLIPS.with_columns(label="dog").clips)  # they have a key
     assert key(tmp_path, [*range(LONG), 1]) != key(tmp_path, [*range(LONG), 2])
     different: Sequence[object] = (1, 1.0, True, "1", None, [1], [[1]], {"a": 1}, entry, FIT)
     assert len({key(tmp_path, value) for value in different}) == len(different)

@@ -21,21 +21,17 @@ from pipelines.store.store import (
     BEGUN,
     ENTRY,
     TIMINGS,
-    Entry,
     Recipe,
     Store,
     checkpoints_of,
-    is_finished,
     note_finished,
     write_json,
 )
 from pipelines.store.stored_features import ROWS_AT_ONCE, joined_rows, stacked_rows
 from tests.hostile.measured import at_most_seconds
 from wordless.base.errors import InputError
-from wordless.training.options import FitConfig
 
-RECIPE = Recipe(stage="sums", version=1, config={"terms": 3, "seed": 0}, inputs={"manifest": "abc", "codes": "def"})
-FILES = ("terms.json", "deep/sum.txt")
+RECIPE = Recipe(stage="sums", version=1, arguments={"terms": 3, "seed": 0, "codes": "def"})
 PROCESSES = multiprocessing.get_context("fork")  # these processes run no threads
 
 
@@ -46,7 +42,7 @@ def store(tmp_path: Path) -> Store:
 
 def made(store: Store, recipe: Recipe = RECIPE) -> Path:
     """An entry of two files, one of them in a folder."""
-    with store.making(recipe, FILES) as folder:
+    with store.making(recipe) as folder:
         (folder / "deep").mkdir(exist_ok=True)
         (folder / "deep" / "sum.txt").write_text("6")
         write_json(folder / "terms.json", {"terms": [1, 2, 3]})
@@ -56,7 +52,7 @@ def made(store: Store, recipe: Recipe = RECIPE) -> Path:
 @given(values=st.dictionaries(st.text(min_size=1), st.integers() | st.text() | st.none(), min_size=2))
 def test_the_key_does_not_depend_on_order(values: dict[str, int | str | None]) -> None:
     turned: Mapping[str, object] = dict(reversed(values.items()))
-    assert replace(RECIPE, config=values).key == replace(RECIPE, config=turned).key
+    assert replace(RECIPE, arguments=values).key == replace(RECIPE, arguments=turned).key
 
 
 @pytest.mark.parametrize(
@@ -64,32 +60,13 @@ def test_the_key_does_not_depend_on_order(values: dict[str, int | str | None]) -
     [
         replace(RECIPE, stage="products"),
         replace(RECIPE, version=2),
-        replace(RECIPE, config={"terms": 4, "seed": 0}),
-        replace(RECIPE, config={"terms": 3.0, "seed": 0}),
-        replace(RECIPE, config={"terms": 3}),
-        replace(RECIPE, inputs={"manifest": "abc", "codes": "abc"}),
-        replace(RECIPE, inputs={"manifest": "abc"}),
+        replace(RECIPE, arguments={**RECIPE.arguments, "terms": 4}),
+        replace(RECIPE, arguments={**RECIPE.arguments, "terms": 3.0}),
+        replace(RECIPE, arguments={"terms": 3, "seed": 0}),
     ],
 )
 def test_the_key_depends_on_all_that_decides(other: Recipe) -> None:
     assert other.key != RECIPE.key
-
-
-def test_a_recipe_takes_configs_and_entries(tmp_path: Path) -> None:
-    fit = FitConfig(steps=1, lr=0.1, precision="bf16")
-    entry = Entry(stage="codes", key="f" * 16, place=tmp_path, reused=True)
-
-    def recipe(fit: FitConfig) -> Recipe:
-        return Recipe("lm", 1, config={"lm": {"fit": fit}}, inputs={"codes": entry, "both": [entry, entry], "no": None})
-
-    assert recipe(fit).inputs == {"codes": entry.key, "both": f"{entry.key} {entry.key}"}
-    assert recipe(fit).key == recipe(replace(fit, checkpoint_minutes=99)).key
-    assert recipe(fit).key != recipe(replace(fit, steps=2)).key
-    for choice in ("auto", "auto_gpu"):
-        with pytest.raises(ValueError, match=rf"precision={choice}\b"):
-            recipe(replace(fit, precision=choice))
-    with pytest.raises(TypeError, match="Path"):
-        replace(RECIPE, config={"place": tmp_path})
 
 
 def test_what_was_made_is_found(store: Store) -> None:
@@ -101,12 +78,11 @@ def test_what_was_made_is_found(store: Store) -> None:
     assert entry.read_json("terms.json") == {"terms": [1, 2, 3]}
     assert not store.partial(RECIPE).exists()
     recorded = entry.read_json(ENTRY)
-    assert recorded["config"] == RECIPE.config
-    assert recorded["inputs"] == RECIPE.inputs
+    assert recorded["arguments"] == RECIPE.arguments
 
 
 def interrupted(store: Store) -> None:
-    with store.making(RECIPE, FILES) as folder:
+    with store.making(RECIPE) as folder:
         (checkpoints_of(folder) / "fit.safetensors").write_text("step 5")
         raise KeyboardInterrupt
 
@@ -115,7 +91,7 @@ def test_half_an_entry_is_no_entry_and_keeps_what_it_has(store: Store) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted(store)
     assert store.find(RECIPE) is None
-    with store.making(RECIPE, []) as folder:
+    with store.making(RECIPE) as folder:
         assert (checkpoints_of(folder) / "fit.safetensors").read_text() == "step 5"
     assert not checkpoints_of(store.folder(RECIPE)).exists()
 
@@ -170,38 +146,12 @@ def test_a_pipe_in_the_place_of_a_record_is_not_waited_for(store: Store) -> None
 def test_a_record_that_tells_of_another_recipe_is_noticed(store: Store) -> None:
     folder = made(store)
     whole = json.loads((folder / ENTRY).read_text())
-    for damage in ({"config": {"terms": 4}}, {"version": 2}, {"inputs": {}}, {"files": {}}):
+    for damage in ({"arguments": {"terms": 4}}, {"version": 2}, {"stage": "lm"}, {"files": {}}):
         (folder / ENTRY).write_text(json.dumps({**whole, **damage}))
         with pytest.raises(InputError, match=r"entry\.json\b.*changed"):
             store.find(RECIPE)
     (folder / ENTRY).write_text(json.dumps(whole))
     assert store.find(RECIPE) is not None
-
-
-def test_only_declared_files_enter(store: Store) -> None:
-    """Whatever a killed run, or a library that writes aside in its own way, left in the partial folder."""
-    with store.making(RECIPE, ["sum.txt", "deep/*.wav"]) as folder:
-        (folder / "sum.txt").write_text("6")
-        for name in ("deep/0.wav", "deep/1.wav"):
-            (folder / name).parent.mkdir(exist_ok=True)
-            (folder / name).write_text("sound")
-        for left in ("deep/0.wav.aside", ".tmpLiOZoU", "deep/er/.tmpNFgd4f", "terms.json", "deep/2.mp3"):
-            (folder / left).parent.mkdir(exist_ok=True)
-            (folder / left).write_text("hal")
-        (folder / "link.wav").symlink_to("sum.txt")
-        (folder / ENTRY).write_text("{half an ent")
-    folder = store.folder(RECIPE)
-    files = {str(path.relative_to(folder)) for path in folder.rglob("*")}
-    assert files == {ENTRY, TIMINGS, "sum.txt", "deep", "deep/0.wav", "deep/1.wav"}
-    entry = store.find(RECIPE)
-    assert entry is not None
-    assert entry.read_json(ENTRY)["files"].keys() == {"sum.txt", "deep/0.wav", "deep/1.wav"}  # type: ignore[attr-defined]  # JSON
-
-
-def test_a_stage_that_does_not_write_what_it_declares_is_a_bug(store: Store) -> None:
-    with pytest.raises(RuntimeError, match=r"\bsums\b.*sum\.txt\b"), store.making(RECIPE, ["sum.txt"]):
-        pass
-    assert store.find(RECIPE) is None
 
 
 @pytest.mark.parametrize("content", [None, b"", b"[]", b"{}", b'{"files": 7}', b"\xff\x00", b"[" * 100_000])
@@ -232,15 +182,22 @@ def test_what_a_damaged_note_says_of_earlier_attempts_is_forgotten(store: Store,
     assert 0 <= entry.costs["seconds"] < 60
 
 
-def test_finished_files_are_known_by_their_hash(store: Store) -> None:
-    with store.making(RECIPE, ["shard"]) as folder:
-        assert not is_finished(folder / "shard")
-        (folder / "shard").write_text("codes")
-        assert not is_finished(folder / "shard")
-        note_finished(folder / "shard")
-        assert is_finished(folder / "shard")
-        (folder / "shard").write_text("other")
-        assert not is_finished(folder / "shard")
+def half_written(store: Store) -> None:
+    with store.making(RECIPE) as folder:
+        for name in ("finished", "changed", "half"):
+            (folder / name).write_text("codes")
+        for name in ("finished", "changed"):
+            note_finished(folder / name)
+        (folder / "changed").write_text("other")
+        (folder / "link").symlink_to("half")
+        raise KeyboardInterrupt
+
+
+def test_only_finished_files_are_found_again(store: Store) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        half_written(store)
+    with store.making(RECIPE) as folder:
+        assert [path.name for path in folder.iterdir()] == ["finished"]
 
 
 @pytest.fixture
@@ -302,7 +259,7 @@ def _make_once(root: Path, start: Event) -> None:
     start.wait()
     with store.locked(RECIPE, lambda recipe: None):
         if store.find(RECIPE) is None:
-            with store.making(RECIPE, ["*.txt"]) as folder:
+            with store.making(RECIPE) as folder:
                 time.sleep(0.05)
                 (folder / f"{os.getpid()}.txt").write_text("made by this process")
 

@@ -12,14 +12,14 @@ from pipelines.store.store import TIMINGS, Recipe, Store
 from pipelines.store.unused import SECONDS_PER_DAY, delete_unused, is_unused, stored_entries
 from tests.calling import Command
 
-RECIPE = Recipe(stage="sums", version=1, config={"terms": 3}, inputs={})
+RECIPE = Recipe(stage="sums", version=1, arguments={"terms": 3})
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """A store with an entry that nobody has used for two days."""
     store = Store(tmp_path / "store")
-    with store.making(RECIPE, ["sum.txt"]) as folder:
+    with store.making(RECIPE) as folder:
         (folder / "sum.txt").write_text("6" * 1000)
     long_ago(store.folder(RECIPE) / TIMINGS)
     return store
@@ -52,8 +52,8 @@ def test_an_entry_that_a_process_makes_now_stays(store: Store) -> None:
 
 
 def test_a_killed_stage_is_deleted_with_its_checkpoints(store: Store) -> None:
-    other = Recipe(stage="sums", version=2, config={}, inputs={})
-    with pytest.raises(KeyboardInterrupt), store.making(other, ["sum.txt"]):
+    other = Recipe(stage="sums", version=2, arguments={})
+    with pytest.raises(KeyboardInterrupt), store.making(other):
         raise KeyboardInterrupt
     (begun,) = (entry for entry in stored_entries(store.root) if entry.path.name == other.key)
     assert not delete_unused([begun], days=1)
@@ -65,10 +65,10 @@ def test_a_killed_stage_is_deleted_with_its_checkpoints(store: Store) -> None:
 
 def made(root: Path) -> Path:
     store = Store(root)
-    with store.making(RECIPE, ["deep/sum.bin"]) as folder:
+    with store.making(RECIPE) as folder:
         (folder / "deep").mkdir()
         (folder / "deep" / "sum.bin").write_bytes(bytes(2_000_000))
-    with store.making(Recipe(stage="lm", version=1, config={}, inputs={}), ["x"]) as folder:
+    with store.making(Recipe(stage="lm", version=1, arguments={})) as folder:
         (folder / "x").write_text("6")
     (root / "lm" / "0123456789abcdef.partial").mkdir()
     return store.folder(RECIPE)

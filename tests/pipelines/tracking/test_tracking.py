@@ -5,7 +5,6 @@ import re
 import signal
 import sys
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,9 @@ from torch import Tensor, nn
 
 from pipelines.chain.chain import run_chain
 from pipelines.results.run_record import read_results
-from pipelines.store.session import Session
-from pipelines.store.store import CURVE, Entry, Recipe, Store
+from pipelines.store.session import Run, Session
+from pipelines.store.stage import stage
+from pipelines.store.store import CURVE, Entry, Store
 from pipelines.tracking.tracking import FORBIDDEN, TRACKERS, TrackedRun, Tracking, require_trackers, tracked
 from tests.killing import Call, call
 from tests.pipelines.chain.test_parts import OF_FOLDS
@@ -106,10 +106,8 @@ class Place:
             workers=1,
             tracking=tracking,
         )
-        recipe = Recipe("lm", 1, config={"lm": {"fit": fit}}, inputs={})
         with tracked(tracking):
-            make = partial(_make, session, batches or Noise(), fit)
-            entry = session.obtain(recipe, "a tiny model", make, files=[CURVE])
+            entry = tiny_model(session, batches or Noise(), fit)
             report = self.folder / "report.html"
             report.write_text("<html>the report</html>")
             figure = Figure()
@@ -118,9 +116,10 @@ class Place:
         return entry
 
 
-def _make(session: Session, batches: Noise, fit: FitConfig, folder: Path) -> None:
+@stage("lm", version=1, title="a tiny model", keys={"batches": lambda batches: None})
+def tiny_model(run: Run, batches: Noise, fit: FitConfig) -> None:
     torch.manual_seed(0)
-    session.train("lm", "lm.fit", nn.Linear(4, 4), batches, [Noise().batch(99)], loss, fit, folder)
+    run.fit("lm.fit", nn.Linear(4, 4), batches, [Noise().batch(99)], loss, fit)
 
 
 @pytest.fixture
@@ -270,8 +269,8 @@ def test_a_run_that_reuses_everything_is_recorded_whole(finished_run: FinishedRu
     run_chain(composed(finished_run.store, "tracking=tensorboard", "workers=1"), folder)
     record = READERS["tensorboard"](folder)
     curves = json.loads((folder / "results.json").read_text())["curves"]
-    for training, stage in TRAININGS.items():
-        losses = [(point["step"], pytest.approx(point["train_loss"])) for point in curves[stage]["curve"]]
+    for training, of in TRAININGS.items():
+        losses = [(point["step"], pytest.approx(point["train_loss"])) for point in curves[of]["curve"]]
         assert record.curves[f"{training}/train_loss"] == losses
         assert [step for step, _ in record.curves[f"{training}/learning_rate"]] == [step for step, _ in losses]
     wanted = read_results(folder)["figures"].named()

@@ -91,9 +91,19 @@ class Clip:
         return clip_name(self.path, self.span)
 
     @property
+    def sound(self) -> list[str | int]:
+        """The file and the span: what keys of the store have of a clip, and no labels or groups.
+
+        The number of a segment is there, because a segment has another name than a recording trimmed to its span.
+        """
+        segment = [] if self.segment is None else [self.segment]
+        channel = [] if self.channel is None else [f"channel {self.channel}"]
+        return [self.path, self.size, self.sha256, self.start, self.num_samples, *segment, *channel]
+
+    @property
     def key(self) -> list[str | int]:
-        """The sound of the clip and its split; in keys of the store, labels and groups do not count."""
-        return sound_of(self, self.split)
+        """The sound of the clip, and its split."""
+        return [*self.sound, self.split]
 
 
 def clip_name(path: str, span: tuple[float, float] | None) -> str:
@@ -173,7 +183,7 @@ class Clips:
     @cached_property
     def key(self) -> str:
         """The SHA-256 of the sound of the clips and of their splits."""
-        return audio_hash(self)
+        return list_hash(clip.key for clip in self.clips)
 
     def where(self, chosen: Iterable[bool]) -> "Clips":
         """Return the chosen rows."""
@@ -222,29 +232,6 @@ _NAME = "clip"  # last column: the clip's name, as in predictions and vectors; f
 _IF_ANY = ("segment", "channel", "low_hz", "high_hz", "annotated_channel")
 UNWRITABLE = "its name holds a tab, a line break or bytes that are not UTF-8; rename it"
 _UNWRITABLE = re.compile("[\t\r\n\ud800-\udfff]")
-
-
-def audio_hash(manifest: Clips, splits: Collection[Split] | None = None) -> str:
-    """Compute the SHA-256 of the sound of some splits, by default of all clips: its files and spans.
-
-    Labels and groups are not part of the hash.
-
-    The number of a segment is part of the hash, because a segment has another name than a recording trimmed to its
-    span.
-    """
-    return list_hash(sound_of(clip, clip.split) for clip in manifest.clips if splits is None or clip.split in splits)
-
-
-def recordings_hash(manifest: Clips) -> str:
-    """Compute `audio_hash` of all recordings, in whichever split each stands."""
-    return list_hash(sound_of(clip, "train") for clip in manifest.clips)
-
-
-def sound_of(clip: Clip, split: Split) -> list[str | int]:
-    """Return what `audio_hash` says of a clip that stands in a split."""
-    segment = [] if clip.segment is None else [clip.segment]
-    channel = [] if clip.channel is None else [f"channel {clip.channel}"]
-    return [clip.path, clip.size, clip.sha256, clip.start, clip.num_samples, split, *segment, *channel]
 
 
 def write_manifest(manifest: Clips, path: Path) -> None:
