@@ -12,7 +12,7 @@ from pipelines.stages.features import ClipReading, CodedViews, CodesOfViews, Sof
 from pipelines.stages.language_model import unlabelled_prefix
 from pipelines.stages.probe import probe_task
 from pipelines.stages.stored_arrays import spectrograms
-from pipelines.stages.tokenizer import statistics_of
+from pipelines.stages.tokenizer import sample_statistics
 from pipelines.store.session import Session, rate_prefix
 from pipelines.store.store import Entry
 from wordless.audio.recordings.manifest import Clips
@@ -88,7 +88,7 @@ class Study(ClipReading):
     @cached_property
     def statistics(self) -> Entry:
         """The sample, under a key of its statistics alone, for networks of log-mel."""
-        return statistics_of(self.entries["sample"])
+        return sample_statistics(self.entries["sample"])
 
     @cached_property
     def spectrograms(self) -> Entry:

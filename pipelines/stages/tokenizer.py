@@ -96,7 +96,7 @@ def frame_sample(
     write_json(run.folder / "sample.json", {"columns": len(train.columns), "drawn_from": train.seen})
 
 
-def statistics_of(sample: Entry) -> Entry:
+def sample_statistics(sample: Entry) -> Entry:
     """Return the sample under a key of its mean and deviation alone, which are the same for patches of any size."""
     drawn = load_file(sample.folder / SAMPLE)
     return replace(sample, key=fingerprint(None, {"mean": drawn["mean"], "std": drawn["std"]}))

@@ -13,6 +13,7 @@ views of an option are made here and by `tokenizer.options.ViewsConfig`:
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -159,7 +160,7 @@ class Views:
     def __len__(self) -> int:
         return len(self.views)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The sound of the views; where their folder lies does not count."""
         return list_hash(view.key for view in self.views)
