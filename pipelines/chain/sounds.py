@@ -82,7 +82,7 @@ def make_sounds(study: Study) -> None:
 def _coded(study: Study, size: int) -> CodedIn:
     """Make the codes of another codebook of the run's tokenizer."""
     settings, entries = study.settings, study.entries
-    sized, pitched = settings.tokenizer.with_codebook(size), entries.get("pitches")
+    sized, pitched = replace(settings.tokenizer, codebook_size=size), entries.get("pitches")
     layer, trained = settings.speech_layer, study.autoencoder
     tokens = codebook(study.session, entries["sample"], trained, study.audio, sized, layer, pitched)
     study.add(tokens, f"tokenizer_{size}")

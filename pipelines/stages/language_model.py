@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lm.batches import CodeSequences, TokenBatch, TrainingBatches, loss, validation_batches
+from lm.batches import CodeSequences, TokenBatch, TrainingBatches, fitting_batches, loss, validation_batches
 from lm.judging import perplexities, pitch_errors
 from lm.model import LanguageModel
 from pipelines.stages.options import LanguageModelSettings
@@ -135,7 +135,15 @@ def _training_batches(
     model: LanguageModel, clips: Sequence[Sequence[Codes]], settings: LanguageModelSettings, *, processes: int
 ) -> TrainingBatches:
     gpt, sequences = model.gpt, CodeSequences.of([[model.reading(codes).steps for codes in views] for views in clips])
-    fitting = settings.fitting(sequences, gpt.capacity, streams=gpt.vocabulary.streams, processes=processes)
+    fitting = fitting_batches(
+        settings.batches,
+        sequences,
+        gpt.capacity,
+        batch_tokens=settings.batch_tokens,
+        positions_per_step=settings.gpt.positions_per_step(gpt.vocabulary.streams),
+        least=settings.fit.accumulation,
+        processes=processes,
+    )
     return TrainingBatches(sequences, gpt.vocabulary, fitting, capacity=gpt.capacity)
 
 

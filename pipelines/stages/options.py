@@ -30,13 +30,11 @@ from vocoder.options import CropsConfig, EngineChoice, SoundOptions, WaveNetConf
 from vocoder.speech_judges import JudgeOfSpeech, require_installed
 from wordless.audio.options import Convolutions, SpectrogramConfig, require_ranges
 from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, order_pairs
-from wordless.audio.recordings.manifest import Split
 from wordless.base.errors import InputError, within
 from wordless.base.options import Options, option
 from wordless.training.options import FitConfig, StartableFitConfig
 
 if TYPE_CHECKING:
-    from lm.batches import CodeSequences
     from tokenizer.config import TokenizerConfig
     from tokenizer.sources import ChosenLayer
     from wordless.audio.recordings.spoken_pairs import SpokenPairs
@@ -102,10 +100,6 @@ class TokenizerSettings(Options):
         frames = self.rates or (self.patch.frames,)
         return tuple(replace(own, patch=replace(self.patch, frames=each)) for each in frames)
 
-    def with_codebook(self, size: int) -> TokenizerSettings:
-        """Return the settings of the same tokenizer with a codebook of another size."""
-        return replace(self, codebook_size=size)
-
     def config(
         self, audio: SpectrogramConfig, layer: ChosenLayer | None = None, pitches: tuple[float, float] | None = None
     ) -> TokenizerConfig:
@@ -129,10 +123,6 @@ class TokenizerSettings(Options):
             speech_layer=None if layer is None else layer.config,
             pitch=pitch,
         )
-
-    def sample_size(self, split: Split) -> int:
-        """Return the largest number of patches that are sampled from a split: other splits give a tenth of training."""
-        return self.sample_patches if split == "train" else max(self.sample_patches // 10, 1)
 
     def _require_rates(self) -> None:
         """Refuse rates of which a patch is no whole number of the next finer patches, or does not end with `patch`."""
@@ -188,20 +178,6 @@ class LanguageModelSettings(Options):
             raise InputError(option="gpt.layers", value=layers, rule=rule)
         shares = [layers // rates + (number < layers % rates) for number in range(rates)]
         return tuple(replace(self, gpt=replace(self.gpt, layers=share)) for share in shares)
-
-    def fitting(self, sequences: CodeSequences, capacity: int, *, streams: int, processes: int) -> BatchConfig:
-        """Limit the batch size to about ``batch_tokens`` positions; see `lm.batches.fitting_batches`."""
-        from lm.batches import fitting_batches
-
-        return fitting_batches(
-            self.batches,
-            sequences,
-            capacity,
-            batch_tokens=self.batch_tokens,
-            positions_per_step=self.gpt.positions_per_step(streams),
-            least=self.fit.accumulation,
-            processes=processes,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -154,7 +154,9 @@ def _draw(
     With ``ranges`` each clip gets a random dynamic range between them.
     """
     clips, frames, seed = manifest.of(split), settings.patch.frames, settings.seed
-    capacity, n_mels = settings.sample_size(split), audio.n_mels
+    # Other splits than training give a tenth of its patches.
+    capacity = settings.sample_patches if split == "train" else max(settings.sample_patches // 10, 1)
+    n_mels = audio.n_mels
     with run.terminal.working(f"reading {split} clips", len(clips), "clips") as progress:
         if layer is not None:
             read = read_speech_states(manifest.root, clips, audio, layer, progress=progress.advance_to)

@@ -13,10 +13,10 @@ import torch
 from safetensors.numpy import load_file as read_features
 from safetensors.torch import load_file
 
-from lm.batches import CodeSequences
+from lm.batches import CodeSequences, fitting_batches
 from lm.layers import embed
 from lm.model import LanguageModel
-from lm.options import GPTConfig, VectorConfig
+from lm.options import BatchConfig, GPTConfig, VectorConfig
 from lm.probing.vectors import FloatArray, bags_of_codes, pool
 from pipelines.settings.run import run_settings
 from pipelines.stages import features
@@ -147,16 +147,25 @@ def test_what_is_heard_are_the_same_columns_in_another_range(
 SEQUENCES = CodeSequences.of([[np.zeros((100, 1), np.int32)] for _ in range(5)])
 
 
-def test_processes_share_the_windows_of_a_step_or_are_told_what_to_change(tmp_path: Path) -> None:
-    plain = run_settings(composed(tmp_path, "lm.batches.batch_size=48")).lm
+def windows_of(batch_tokens: int, accumulation: int, processes: int) -> int:
+    return fitting_batches(
+        BatchConfig(batch_size=48),
+        SEQUENCES,
+        100,
+        batch_tokens=batch_tokens,
+        positions_per_step=1,
+        least=accumulation,
+        processes=processes,
+    ).batch_size
+
+
+def test_processes_share_the_windows_of_a_step_or_are_told_what_to_change() -> None:
     for batch_tokens, accumulation, processes, windows in (
         *((100_000, 1, 3, 48), (1000, 1, 1, 8), (1000, 1, 2, 8), (1000, 3, 1, 6), (1000, 3, 2, 6), (1, 1, 4, 4)),
     ):
-        fit = replace(plain.fit, accumulation=accumulation)
-        settings = replace(plain, batch_tokens=batch_tokens, fit=fit)
-        assert settings.fitting(SEQUENCES, 100, streams=1, processes=processes).batch_size == windows
+        assert windows_of(batch_tokens, accumulation, processes) == windows
     with pytest.raises(InputError, match=r"lm\.batch_tokens\b.*\b1000\b.*\b3 processes\b.*\b4800\b"):
-        replace(plain, batch_tokens=1000).fitting(SEQUENCES, 100, streams=1, processes=3)
+        windows_of(1000, 1, 3)
 
 
 def _recordings(folder: Path) -> Clips:
