@@ -23,7 +23,7 @@ from wordless.audio.reading import Channel
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 from wordless.base.files import replace_folder
-from wordless.base.saved_models import FINE_TUNED, load_network, model_folder, reading, write_model
+from wordless.base.saved_models import FINE_TUNED, load_network, model_card, model_folder, reading, write_model
 from wordless.base.text import escape_markdown
 from wordless.base.values import build, match_choice
 
@@ -80,35 +80,18 @@ def task_loss(model: nn.Module, batch: LabelledBatch, *, task: Task) -> tuple[Te
     return task.loss(outputs.float(), steps, batch.targets, training=model.training)
 
 
-_CARD = """---
-library_name: wordless
-tags: [audio, {head}]
----
-
-# Fine-tuned model: {head}
-
-A body that gives states over time to a recording ({body}), and a head that predicts labels from them ({head}).
-
-| | |
-|---|---|
-| parameters | {parameters:,} |
-| sample rate | {rate} Hz |
-| states per second | {states:g} |
-| learned | {learned} |
-| silent ends | {ends} |
-
-```python
+_USE = """
 from pathlib import Path
 from wordless.audio.reading import read
 from lm.finetuned import FineTunedModel
 
 model = FineTunedModel.from_pretrained("path/of/this/folder")
 rows = model.predict([read(Path("a.wav"), {rate})])  # a row of a table for each sound
-```
-
-`wordless predict model=FOLDER input=RECORDINGS output=table.tsv` writes the table for a folder of recordings. The model
-knows only labels and recordings like those that it was trained on.
 """
+_NOTE = (
+    "`wordless predict model=FOLDER input=RECORDINGS output=table.tsv` writes the table for a folder of recordings. "
+    "The model knows only labels and recordings like those that it was trained on."
+)
 
 
 CLIPS_AT_ONCE = 32  # whose outputs are computed together
@@ -166,15 +149,17 @@ class FineTunedModel:
         for part in self.body.parts:
             replace_folder(folder / part, front_end / part)
         cut = f"cut off where they are more than {self.trim_db or 0:g} dB below the loudest 20 ms"
-        card = _CARD.format(
-            head=self.task.name,
-            body=self.body.title,
-            parameters=sum(parameter.numel() for parameter in self.network.parameters()),
-            rate=self.body.reading.sample_rate,
-            states=self.body.reading.states_per_second,
-            learned=escape_markdown(self.task.summary),
-            ends="kept" if self.trim_db is None else cut,
-        )
+        head, rate = self.task.name, self.body.reading.sample_rate
+        facts = {
+            "parameters": f"{sum(parameter.numel() for parameter in self.network.parameters()):,}",
+            "sample rate": f"{rate} Hz",
+            "states per second": f"{self.body.reading.states_per_second:g}",
+            "learned": escape_markdown(self.task.summary),
+            "silent ends": "kept" if self.trim_db is None else cut,
+        }
+        body = f"A body that gives states over time to a recording ({self.body.title})"
+        about, use = f"{body}, and a head that predicts labels from them ({head}).", _USE.format(rate=rate)
+        card = model_card(f"Fine-tuned model: {head}", about, facts, use, tags=head, note=_NOTE)
         self.write(folder, card=card, trim_db=self.trim_db, channel=self.channel)
 
     def write(self, folder: Path, *, card: str | None = None, **recordings: object) -> None:

@@ -45,7 +45,15 @@ from tokenizer.saved import load_rates, save_rates
 from wordless.base.causal_transformer import make_exportable
 from wordless.base.errors import InputError, require, samples_to_generate
 from wordless.base.machine import copy_to, require_device
-from wordless.base.saved_models import LANGUAGE_MODEL, holds_rates, load_network, model_folder, reading, write_model
+from wordless.base.saved_models import (
+    LANGUAGE_MODEL,
+    holds_rates,
+    load_network,
+    model_card,
+    model_folder,
+    reading,
+    write_model,
+)
 from wordless.base.seeds import named_seed, require_seed
 from wordless.base.text import escape_markdown
 
@@ -186,7 +194,7 @@ class LanguageModel:
             config["pitch"] = asdict(self.pitch)
         if self.began_at is not None:
             config["began_at"] = self.began_at
-        card = model_card(self.gpt, self.read, began_at=self.began_at)
+        card = gpt_card(self.gpt, self.read, began_at=self.began_at)
         write_model(folder, self.gpt, config, card=card)
 
     def generate(
@@ -513,28 +521,16 @@ def _pitch_draws(seed: int, number: int) -> np.random.Generator:
     return np.random.default_rng([seed, number, named_seed("pitch")])
 
 
-_CARD = """---
-library_name: wordless
-tags: [audio, unit-language-model]
----
-
-# {title}
-
-{about}
-
-| | |
-|---|---|
-{rows}
-
-```python
+_USE = """
 import wordless
 
 model = wordless.LanguageModel.from_pretrained("path/of/this/folder")
 more = model.generate(codes, seconds=3)  # codes: what the tokenizer of this codebook made of a recording
-```
-
-It knows only the sounds that it was trained on, and may continue a voice: say so wherever what it makes is published.
 """
+_NOTE = (
+    "It knows only the sounds that it was trained on, and may continue a voice: say so wherever what it makes is "
+    "published."
+)
 _GPT = "A decoder-only transformer that continues recordings as discrete codes, without text."
 _UPSAMPLER = (
     "A decoder-only transformer that predicts the codes of one rate from earlier codes of this rate, and from the "
@@ -546,7 +542,7 @@ _RATES = (
 )
 
 
-def model_card(gpt: GPT, codes_format: CodesFormat, *, began_at: str | None = None) -> str:
+def gpt_card(gpt: GPT, codes_format: CodesFormat, *, began_at: str | None = None) -> str:
     """Write a model's sizes, codebook and use; its training began at weights with the SHA-256 ``began_at``."""
     config, predicted = gpt.config, codes_format.formats[-1]
     seconds, rate = gpt.capacity / predicted.codes_per_second, f"{predicted.codes_per_second:g} time steps per second"
@@ -579,9 +575,7 @@ def _card(title: str, about: str, rows: dict[str, str], codes: CodesFormat) -> s
     """Write a card; the model belongs to the codebooks of a format, and codes of others are refused."""
     prints = {"tokenizer": codes.tokenizer, "codebook; codes of others are refused": codes.codebook}
     rows = rows | {f"fingerprint of the {of}": f"`{escape_markdown(each)}`" for of, each in prints.items()}
-    return _CARD.format(
-        title=title, about=about, rows="\n".join(f"| {name} | {value} |" for name, value in rows.items())
-    )
+    return model_card(title, about, rows, _USE, tags="unit-language-model", note=_NOTE)
 
 
 class CodesToLogits(nn.Module):

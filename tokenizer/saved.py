@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from tokenizer.codes import CodesFormat
 from wordless.base.errors import InputError
 from wordless.base.files import write_aside
-from wordless.base.saved_models import CARD, CONFIG, rate_folder, whole
+from wordless.base.saved_models import CARD, CONFIG, model_card, rate_folder, whole
 from wordless.base.values import read_object
 
 
@@ -61,41 +61,20 @@ def load_rates(
     return models
 
 
-_CARD = """---
-library_name: wordless
-tags: [audio, tokenizer, discrete-units]
----
-# A tokenizer of sound
-
-A recording becomes codes of {bits:.0f} bits per second{together}.
-
-```python
+_USE = """
 import wordless
 
 tokenizer = wordless.Tokenizer.from_pretrained("this/folder")
 codes = tokenizer.encode(samples, sample_rate)  # mono or stereo, float or int16
-```
-
-| time steps per second | streams | codes | bits per second | fingerprint of the codebook |
-|---|---|---|---|---|
-{rows}
-
-{facts}
 """
 
 
 def tokenizer_card(codes_format: CodesFormat, facts: Mapping[str, object]) -> str:
-    """Write Markdown about a tokenizer: its codes at each rate, and further ``facts``."""
-    formats = codes_format.formats
-    rows = [
-        f"| {each.codes_per_second:g} | {each.streams} | {each.codebook_size} | {each.bits_per_second:.0f} "
-        f"| {each.codebook} |"
-        for each in formats
-    ]
-    together = f" at {len(formats)} rates, coarse to fine: the folders `rate_1` to `rate_{len(formats)}`"
-    return _CARD.format(
-        bits=codes_format.bits_per_second,
-        together=together if len(formats) > 1 else "",
-        rows="\n".join(rows),
-        facts="\n".join(f"- {name}: {value}" for name, value in facts.items()),
-    )
+    """Write Markdown about a tokenizer: its codes at each rate, coarse to fine, and further ``facts``."""
+    about, rates = f"A recording becomes codes of {codes_format.bits_per_second:.0f} bits per second.", dict[str, str]()
+    for number, each in enumerate(codes_format.formats, 1):
+        of = f"{each.streams} stream(s) of {each.codebook_size} codes, {each.bits_per_second:.0f} bits per second"
+        steps = f"{each.codes_per_second:g} time steps per second"
+        rates[f"`rate_{number}`" if codes_format.rates else "codes"] = f"{steps}, {of}; codebook `{each.codebook}`"
+    note = "Each folder of a rate holds a tokenizer, which also works alone." if codes_format.rates else ""
+    return model_card("Tokenizer of sound", about, rates | facts, _USE, tags="tokenizer, discrete-units", note=note)

@@ -33,7 +33,7 @@ from vocoder.generation import (
     generate_blocks,
 )
 from vocoder.options import PASSES, TEMPERATURE, EngineChoice, Sampling, WaveNetConfig
-from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, model_card, mu_law_decode, mu_law_encode
+from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, mu_law_decode, mu_law_encode, vocoder_card
 from wordless.audio.mono import Samples, as_waveform
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.pitch import resolves_pitch
@@ -262,7 +262,7 @@ class Vocoder:
             "voice": None if self.voice is None else asdict(self.voice),
             **{name: value for name, value in known.items() if value is not None},
         }
-        card = model_card(
+        card = vocoder_card(
             self.model, self.tokenizer, began_at=self.began_at, steps=self.steps, comb=self.voice is not None
         )
         write_model(Path(folder).expanduser(), self.model, config, card=card, ensure_ascii=False)

@@ -30,7 +30,7 @@ from wordless.audio.waveform import Waveform
 from wordless.base.causal_transformer import create_causal_transformer, full_rows
 from wordless.base.errors import InputError, require, samples_to_generate
 from wordless.base.machine import one_thread
-from wordless.base.saved_models import SAMPLE_MODEL, load_network, reading, write_model
+from wordless.base.saved_models import SAMPLE_MODEL, load_network, model_card, reading, write_model
 
 if TYPE_CHECKING:
     from fairseq2.models.transformer import TransformerEmbeddingFrontend
@@ -182,27 +182,15 @@ def create_sample_model(config: SampleConfig, *, seed: int) -> SampleModel:
 
 
 CACHED = "fairseq2, cached"  # what generates the transformer's samples
-_CARD = """---
-library_name: wordless
-tags: [audio, generation, {tag}]
----
-# Language model of samples
-
-{network} that predicts the next of 256 mu-law levels from the samples before it.
-
-- {rate} Hz, {parameters:,} parameters, reads {history:,} samples ({milliseconds:.0f} ms) before each one
-
-```python
+_USE = """
 from lm.samples.model import SampleLanguageModel
 from vocoder.options import Sampling
 
 model = SampleLanguageModel.from_pretrained("folder")
 (sound,) = model.generate([None], seconds=2, sampling=Sampling(temperature=1.0))
 sound.write("sound.wav")
-```
-
-It imitates the recordings that it was trained on, voices among them: ask those whom it can be taken for.
 """
+_NOTE = "It imitates the recordings that it was trained on, voices among them: ask those whom it can be taken for."
 
 
 DRAWS_TOGETHER = 4096  # samples whose random numbers are drawn in one call
@@ -343,14 +331,15 @@ class SampleLanguageModel:
         kind = "wavenet" if is_wavenet else "transformer"
         long = isinstance(self.model, SampleTransformer) and self.model.context is not None
         context = " with a context vector of a longer past" if long else ""
-        card = _CARD.format(
-            tag=kind,
-            network="A WaveNet without conditions" if is_wavenet else f"A causal transformer{context}",
-            rate=config.sample_rate,
-            parameters=sum(parameter.numel() for parameter in self.model.parameters()),
-            history=config.history + 1,
-            milliseconds=1000 * (config.history + 1) / config.sample_rate,
-        )
+        network = "A WaveNet without conditions" if is_wavenet else f"A causal transformer{context}"
+        about = f"{network} that predicts the next of 256 mu-law levels from the samples before it."
+        past = config.history + 1
+        facts = {
+            "sample rate": f"{config.sample_rate} Hz",
+            "parameters": f"{sum(parameter.numel() for parameter in self.model.parameters()):,}",
+            "reads": f"{past:,} samples ({1000 * past / config.sample_rate:.0f} ms) before each one",
+        }
+        card = model_card("Language model of samples", about, facts, _USE, tags=f"generation, {kind}", note=_NOTE)
         sizes = {"wavenet": None, "transformer": None, kind: asdict(config)}
         write_model(Path(folder).expanduser(), self.model, {"sample_model": sizes}, card=card)
 

@@ -105,6 +105,31 @@ def write_model(
     write_aside(folder / CONFIG, json.dumps(saved, indent=indent, ensure_ascii=ensure_ascii) + "\n")
 
 
+_CARD = """---
+library_name: wordless
+tags: [audio, {tags}]
+---
+# {title}
+
+{about}
+
+| | |
+|---|---|
+{rows}
+
+```python
+{code}
+```
+
+{note}"""
+
+
+def model_card(title: str, about: str, facts: Mapping[str, object], code: str, *, tags: str, note: str = "") -> str:
+    """Write the README.md of a model: what it is, its ``facts`` as a table, how to call it, and what to know of it."""
+    rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
+    return _CARD.format(title=title, about=about, rows=rows, code=code.strip(), tags=tags, note=note).strip() + "\n"
+
+
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors on any device into a safetensors file, whole or not at all."""
     with aside(path) as beside:  # safetensors takes contiguous tensors only, and some networks lay theirs out for speed

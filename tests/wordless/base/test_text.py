@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lm.gpt import create_gpt
-from lm.model import model_card
+from lm.model import gpt_card
 from lm.tokens import Vocabulary
 from tests.lm.tiny import TINY, codes_format
 from vocoder.options import WaveNetConfig
-from vocoder.wavenet import create_wavenet
-from vocoder.wavenet import model_card as vocoder_card
+from vocoder.wavenet import create_wavenet, vocoder_card
 from wordless.base.progress import Terminal
 from wordless.base.text import counted, escape, escape_markdown
 
@@ -43,7 +42,7 @@ def test_cards_hold_names_of_groups_and_codebooks_as_text_alone() -> None:
     )
     gpt = create_gpt(TINY, Vocabulary.of(codes_format()), seed=0)
     strange = replace(codes_format(), codebook=NASTY, tokenizer=NASTY)
-    for card in (vocoder_card(create_wavenet(wavenet, seed=0), NASTY), model_card(gpt, strange)):
+    for card in (vocoder_card(create_wavenet(wavenet, seed=0), NASTY), gpt_card(gpt, strange)):
         assert "a_b&#93;" in card
         assert "<script>" not in card
         assert card.count("\n---\n") == 1
