@@ -47,8 +47,7 @@ def _make_codes(study: Study, settings: TokenizerSettings, number: int) -> None:
     """
     manifest, audio, layer, prefix = study.manifest, study.audio, study.layer, study.prefix(number)
     session, add = study.session.at_rate(number) if prefix else study.session, partial(study.add, prefix=prefix)
-    if (pitched := pitches(session, manifest, audio, settings)) is not None:
-        add(pitched)
+    pitched = study.add(pitches(session, manifest, audio, settings), prefix=prefix)
     sample = add(frame_sample(session, manifest, audio, settings, layer))
     if settings.start is not None:
         tokens = add(started_tokenizer(session, settings.start))
@@ -68,15 +67,13 @@ def train_language(study: Study) -> None:
     if settings.trains_rates:
         coded, models = [_coded_clips(study, number) for number in study.rates], list[Entry]()
         for number, own in enumerate(settings.lm.divided(len(coded)), 1):
-            if (views := coded[number - 1].own.views) is not None:
-                study.add(views, prefix=rate_prefix(number))
+            study.add(coded[number - 1].own.views, prefix=rate_prefix(number))
             model = language_model(session.at_rate(number), coded[:number], own)
             models.append(study.add(model, f"{rate_prefix(number)}lm"))
         study.add(rate_language_model(session, models))
     if settings.trains_lm:
         clips = _coded_clips(study, study.rates[-1])
-        if clips.own.views is not None:
-            study.add(clips.own.views)
+        study.add(clips.own.views)
         study.add_unlabelled((each.codes, each.views) for each in clips.unlabelled)
         study.add(language_model(session, [clips], settings.lm))
         if "zerospeech" in settings.stages:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from lm.probing.task import ProbeTask
 from pipelines.stages.features import ClipReading, CodedViews, CodesOfViews, SoftlyCodedViews
@@ -22,14 +22,17 @@ if TYPE_CHECKING:
     from tokenizer.sources import ChosenLayer
 
 
+E = TypeVar("E", Entry, Entry | None)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Study(ClipReading):
     """A fold and a seed of a run: each step adds its entries, and reads those of the steps before it."""
 
     settings: RunSettings
     unlabelled: tuple[Clips, ...]  # more recordings, for training without labels
-    # By their names in ``results.json``, in the order of the data: that of the stage, after which rate, source of
-    # clips without labels, or method the entry belongs to. The finest of several rates has the plain names.
+    # By their names in ``results.json``, in the order of the data. A name is that of the stage, behind a prefix for each
+    # coarser rate and each source of clips without labels; features and probes have the name of their method.
     entries: dict[str, Entry] = field(default_factory=dict)
 
     @classmethod
@@ -46,15 +49,16 @@ class Study(ClipReading):
             unlabelled=tuple(unlabelled),
         )
 
-    def add(self, entry: Entry, name: str = "", *, prefix: str = "") -> Entry:
-        """Name an entry, by default after its stage; a name is given once."""
-        self.entries.setdefault(name or f"{prefix}{entry.stage}", entry)
+    def add(self, entry: E, name: str = "", *, prefix: str = "") -> E:
+        """Name an entry, by default after its stage; a name is given once. None stays None."""
+        if entry is not None:
+            self.entries.setdefault(name or f"{prefix}{entry.stage}", entry)
         return entry
 
     def add_unlabelled(self, sources: Iterable[Iterable[Entry | None]]) -> None:
         """Name the entries of each source of clips without labels."""
         for place, entries in enumerate(sources):
-            for entry in filter(None, entries):
+            for entry in entries:
                 self.add(entry, prefix=unlabelled_prefix(place))
 
     @property
@@ -111,8 +115,7 @@ class Study(ClipReading):
 
     def coded_in(self, tokenizer: Entry, codes: Entry) -> CodedViews:
         coded = super().coded_in(tokenizer, codes)
-        if coded.others is not None:
-            self.add(coded.others)
+        self.add(coded.others)
         return coded
 
     def coded_at(self, number: int, *, alone: bool = False) -> CodedViews:
