@@ -117,7 +117,7 @@ def create_page(answers: DemoAnswers, *, name: str, examples: list[tuple[str, Pa
                     options = {"after": after, "seconds": seconds, "temperature": heat}
                     pieces = answers.continue_it(current, **options, seed=int(seed or 0), kind=kind, voice=voice)
                     for line, whole in pieces:
-                        yield line, whole and played(whole)
+                        yield line, None if whole is None else played(whole)
                 except InputError as error:
                     gr.Warning(escape(str(error)), duration=None)
                     yield "", None
