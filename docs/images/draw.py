@@ -64,12 +64,7 @@ def draw_pictures(run: Path) -> None:
         write(driver.get_screenshot_as_png(), "report")
         assert process.stdout is not None
         driver.get(process.stdout.readline().split()[0])
-        given = "#sound input[type=file]"
-        for selector in (given, "#sounds audio"):
-            WebDriverWait(driver, 180).until(lambda _, wanted=selector: driver.find_elements("css selector", wanted))
-            if selector == given:
-                sound = (run / "listening/0_original.wav").resolve()
-                driver.find_element("css selector", given).send_keys(str(sound))
+        WebDriverWait(driver, 180).until(lambda _: driver.find_elements("css selector", "#drawing svg"))
         time.sleep(SETTLING)
         write(driver.get_screenshot_as_png(), "demo")
         process.terminate()
