@@ -109,7 +109,7 @@ class Chart:
     scrolls: bool = False  # keeps its size, so that its text can be read, and is wider than a phone
 
     @styled
-    def __html__(self) -> str:
+    def __html__(self) -> Markup:
         written = io.StringIO()
         with matplotlib.rc_context({"svg.hashsalt": self.name}):
             # No key of the metadata: they would name the program and the time.
@@ -121,12 +121,12 @@ class Chart:
         for colour, variable in VARIABLES.items():
             body = body.replace(f": {colour}", f": var(--{variable}, {colour})")
         shown = Markup(' class="chart" role="img" aria-label="{}"').format(self.description)
-        drawn = re.sub(r' width="[^"]*" height="[^"]*"', lambda _: shown, body, count=1)  # all text is escaped
+        drawn = Markup(re.sub(r' width="[^"]*" height="[^"]*"', lambda _: shown, body, count=1))  # all text is escaped
         if not self.scrolls:
             return drawn
         region = '<div class="scrolled" role="region" tabindex="0" aria-label="{}"><div style="width: {:.0f}px">'
         width = self.figure.get_figwidth() * 72
-        return Markup(region).format(self.description, width) + Markup(drawn) + Markup("</div></div>")
+        return Markup(region).format(self.description, width) + drawn + Markup("</div></div>")
 
 
 def shortened(text: str, length: int = 28) -> str:
