@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -100,17 +101,10 @@ def write_run_folder(
         by, separator = settings.compare.folds or "split", settings.probe.label_separator
         write_predictions(folder / PREDICTIONS, probed, corpus, by=by, separator=separator)
     write_probe(folder, only, corpus, settings, session.gang.device)
-    write_results(
-        folder,
-        manifest=corpus,
-        rejected=corpus.rejected,
-        name=corpus.name,
-        notices=(*corpus.notices, *([comb_notice(first["vocoder"], settings)] if "vocoder" in first else [])),
-        settings=settings,
-        made=made,
-        source=source,
-        speeds=measure_speed(settings, first, session.gang.device) if NEXT_SAMPLE in settings.stages else {},
-    )
+    speeds = measure_speed(settings, first, session.gang.device) if NEXT_SAMPLE in settings.stages else {}
+    if "vocoder" in first:
+        corpus = replace(corpus, notices=(*corpus.notices, comb_notice(first["vocoder"], settings)))
+    write_results(folder, corpus, settings, made, source, speeds)
     results = read_results(folder)
     if comparison := results.get("comparison"):
         write_aside(folder / COMPARISON, as_markdown(comparison))

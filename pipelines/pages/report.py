@@ -37,7 +37,7 @@ from pipelines.pages.sounds import (
     sound_charts,
 )
 from pipelines.results.figures import SOUND
-from pipelines.results.run_record import Results, is_cut, read_results
+from pipelines.results.run_record import Results, read_results
 from pipelines.store.run_folder import REPORT
 from vocoder.kinds import JUDGED_KINDS, KINDS, WAVENET
 from wordless.audio.recordings.manifest import SPLITS
@@ -77,7 +77,7 @@ def write_report(folder: Path) -> Path:
         sound=Sound,
         embed=Room(folder).embed,
         excerpts=excerpts,
-        shortened=[excerpt for excerpt in excerpts if is_cut(excerpt)],
+        shortened=[excerpt for excerpt in excerpts if excerpt["seconds"] < excerpt["clip_seconds"]],
         splits=SPLITS,
         judged_kinds=[kind for kind in JUDGED_KINDS if kind in kinds],
         vocoder=WAVENET,

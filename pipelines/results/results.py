@@ -11,7 +11,7 @@ import platform
 import re
 import subprocess
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -36,7 +36,7 @@ from pipelines.store.stored_features import GPT, PROBE
 from pipelines.tracking.tracking import TrackedRun
 from tokenizer.config import SavedTokenizer
 from vocoder.kinds import WAVENET
-from wordless.audio.recordings.manifest import SPLITS, Clips, Rejected
+from wordless.audio.recordings.manifest import SPLITS, Clips
 from wordless.base.files import write_aside
 from wordless.base.machine import cores, installed_version, machine_memory
 from wordless.base.saved_models import CONFIG
@@ -51,14 +51,10 @@ TRAINED = ("autoencoder", "lm", "vocoder")  # stages with a training curve
 
 def write_results(
     folder: Path,
-    *,
     manifest: Clips,
-    rejected: Sequence[Rejected],
-    name: str,
     settings: RunSettings,
     made: Mapping[FoldSeed, Mapping[str, Entry]],
     source: Section,
-    notices: Sequence[str] = (),
     speeds: Speeds,
 ) -> None:
     """Collect the figures and the provenance of a run's entries, by stage, in ``results.json``.
@@ -68,7 +64,7 @@ def write_results(
     """
     protocol = settings.compare.folds or settings.corpus.split.by
     content: dict[str, object] = {
-        "corpus": _corpus(manifest, rejected, name) | ({"notices": list(notices)} if notices else {}),
+        "corpus": _corpus(manifest),
         "stages": [
             {"stage": stage, "key": entry.key, "reused": entry.reused, **entry.costs}
             | ({"fold": fold, "seed": seed} if len(made) > 1 else {})
@@ -95,12 +91,10 @@ def write_results(
         content |= {"rates": rates} if rates else {}
         figures += [*of_rates, *sound_figures(only, manifest, settings.probe, protocol=protocol)]
     figures += _on_validation(made, protocol)
-    named = [each for entries in made.values() for each in entries.items()]
-    figures += [
-        Figure(stage=stage, name=cost, value=value, artifact=entry.key)
-        for stage, entry in named
-        for cost, value in entry.costs.items()
-    ]
+    for stage, entry in (each for entries in made.values() for each in entries.items()):
+        figures += [
+            Figure(stage=stage, name=name, value=cost, artifact=entry.key) for name, cost in entry.costs.items()
+        ]
     write_json(folder / RESULTS, {**content, "figures": [figure.as_row() for figure in figures]})
 
 
@@ -186,20 +180,21 @@ def _comparison(
     return replace(compared, trainings=trainings, pictures=[*chain.from_iterable(drawn)]), paired
 
 
-def _corpus(manifest: Clips, rejected: Sequence[Rejected], name: str) -> dict[str, object]:
+def _corpus(manifest: Clips) -> dict[str, object]:
     segments = {"recordings": len({clip.path for clip in manifest.clips})} if manifest.has_segments else {}
     return {
-        "name": name,
+        "name": manifest.name,
         **segments,
         "clips": {split: len(manifest.of(split)) for split in SPLITS},
         "seconds": {split: sum(clip.seconds for clip in manifest.of(split)) for split in SPLITS},
         "trimmed_seconds": manifest.trimmed_seconds,
         "rejected": [
             {"path": each.path, "reason": each.reason} | ({"segments": each.segments} if each.segments else {})
-            for each in rejected
+            for each in manifest.rejected
         ],
         "labels": Counter(clip.label for clip in manifest.clips if clip.label is not None),
         "groups": Counter(clip.group for clip in manifest.clips if clip.group is not None),
+        **({"notices": list(manifest.notices)} if manifest.notices else {}),
     }
 
 

@@ -109,8 +109,3 @@ def read_arrays(path: Path) -> dict[str, Any]:
         return dict(load_file(path))
     except SafetensorError as error:
         raise InputError(f"{path} cannot be read ({error})", remedy=AGAIN) from error
-
-
-def is_cut(excerpt: Section) -> bool:
-    """Whether only a part of the clip was decoded."""
-    return bool(excerpt["seconds"] < excerpt["clip_seconds"])
