@@ -277,7 +277,7 @@ class ProbedFolds:
         for row in rows:
             yield from self._on_test(row)
         for row in rows:
-            yield from self._on_validation(row)
+            yield from self._judged(row)
         for of in references:
             yield from self._differences(replace(shared, of=of, name="difference", count=self.clips))
             yield from self._curve_differences(replace(shared, of=of))
@@ -295,7 +295,7 @@ class ProbedFolds:
             if name != row.name:
                 yield replace(row, name=name, value=float(self.values(of, name).mean()))
 
-    def _on_validation(self, row: Figure) -> Iterator[Figure]:
+    def _judged(self, row: Figure) -> Iterator[Figure]:
         """Give the figure that chose a method's candidate, and the gap to test."""
         of, confidence = str(row.of), self.config.confidence
         value, count = float(self.values(of, "validation_accuracy").mean()), self._validation_clips(of)
