@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.commandline.outputs import hold, is_held
-from pipelines.commandline.run_folders import LATEST, relink_latest
+from pipelines.commandline.run_folders import LATEST
 from pipelines.store.run_folder import FINETUNED, JOB
 from pipelines.store.store import StoreConfig
 from pipelines.store.unused import StoredEntry, delete_unused, is_unused, stored_entries
@@ -98,7 +98,8 @@ def delete_run(root: Path, name: str, *, question: bool) -> None:
         remove(deleted)
         folder.rename(deleted)
         remove(deleted)
-    relink_latest(root)
+    if (latest := root / LATEST).is_symlink() and not latest.exists():
+        latest.unlink()
     write_runs_page(root, run_rows(root))
     print(f"deleted {folder}; wordless runs --prune DAYS deletes entries of the store that no run uses")
 

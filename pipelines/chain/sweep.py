@@ -59,7 +59,7 @@ class SweepPage(Callback):
                     _pass_on(config, "hydra.sweep.subdir=${hydra.job.num}")
                 return
             before = read_jobs(sweep)
-            self._planned = tuple(plan(sweep_words(config), before))
+            self._planned = tuple(plan(sweep_words(config.hydra), before))
             folders = ",".join(quote(job.folder) for job in self._planned)
             _pass_on(config, f"++{FOLDERS}=[{folders}]")
             dropped = [job for job in before if job.state == "failed" and job not in self._planned]

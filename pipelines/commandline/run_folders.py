@@ -90,21 +90,16 @@ def read_words(folder: Path, mode: Mode = "run") -> list[str] | None:
     with suppress(OSError, ValueError, LookupError, TypeError, yaml.YAMLError):
         content = yaml.safe_load((folder / (WORDS if mode == "run" else SWEEP_WORDS)).read_text(encoding="utf-8"))
         if mode == "sweep":
-            hydra = content["hydra"]
-            content = [*_sweeper_words(hydra), *hydra["overrides"]["task"]]
+            content = sweep_words(content["hydra"])
         if isinstance(content, list):
             return [str(word) for word in content]
     return None
 
 
-def sweep_words(config: DictConfig) -> list[str]:
+def sweep_words(hydra: Mapping[str, Any]) -> list[str]:
     """Return the options of a sweep: those of its experiment, then those of the command line."""
-    return [*_sweeper_words(config.hydra), *config.hydra.overrides.task]
-
-
-def _sweeper_words(hydra: Mapping[str, Any]) -> list[str]:
-    sweeper = hydra.get("sweeper") or {}
-    return [f"{name}={value}" for name, value in (sweeper.get("params") or {}).items()]
+    params = (hydra.get("sweeper") or {}).get("params") or {}
+    return [*(f"{name}={value}" for name, value in params.items()), *hydra["overrides"]["task"]]
 
 
 def option_of(word: str) -> str:
@@ -121,13 +116,6 @@ def link_latest(folder: Path) -> None:
         beside.unlink(missing_ok=True)
         beside.symlink_to(folder.name)
         beside.replace(link)
-
-
-def relink_latest(root: Path) -> None:
-    """Remove the link ``latest`` of a folder of runs if it leads nowhere any more."""
-    link = root / LATEST
-    if link.is_symlink() and not link.exists():
-        link.unlink()
 
 
 CLOCK = "${now:"
@@ -175,7 +163,7 @@ def _claim_folder(config: DictConfig, mode: Mode, lock: str) -> str:
         wanted = wanted.with_name(str(name))  # beside folders that are named after the time
         if is_held(wanted):
             raise InputError(f"name={name}: another run is writing {wanted}; wait for it, or choose another name")
-        require_same_run(wanted, sweep_words(config) if mode == "sweep" else config.hydra.overrides.task, mode)
+        require_same_run(wanted, sweep_words(config.hydra) if mode == "sweep" else config.hydra.overrides.task, mode)
         renamed = str(claim(wanted, option="name", lock=lock, new=False))
     else:
         claimed = claim(wanted, option=f"hydra.{mode}.dir", lock=lock, new=CLOCK in written)

@@ -28,38 +28,36 @@ import errno, json, os, time
 from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from wordless.base.errors import InputError
-from pipelines.chain.sweep import going_on
 from pipelines.commandline.command import command
 from pipelines.commandline.options import Group, Index, Option
 from pipelines.commandline.outputs import keep_claimed
 
 def task(config):
     folder = Path(HydraConfig.get().runtime.output_dir)
-    with going_on():
-        match config["wish"]:
-            case "refuse": raise InputError("wish is refuse;\\n  it must be a wish")
-            case "fail":
-                keep_claimed()
-                raise InputError("the training fails")
-            case "full": raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            case "unsaid": raise RuntimeError("I/O error: No space left on device (os error 28)")
-            case "locked": raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/locked")
-            case "unlocked": raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK), "/disk/store/lm/1.lock")
-            case "library": import broken_library
-            case "bug": raise KeyError("a bug")
-            case "stop": raise KeyboardInterrupt
-            case "noise":
-                with open("made", "wb", buffering=0) as file:
-                    os.write(1, b"noise of a decoder")
-                    os.write(2, b"noise of a decoder")
-                    file.write(b"made")
-                return
-        if config["begin"]:
-            (folder / f"begun_by_{os.getpid()}").touch()
-            while not Path(config["begin"]).exists():
-                time.sleep(0.01)
-            (folder / "results.json").write_text(json.dumps({"wish": config["wish"], "figures": []}))
+    match config["wish"]:
+        case "refuse": raise InputError("wish is refuse;\\n  it must be a wish")
+        case "fail":
+            keep_claimed()
+            raise InputError("the training fails")
+        case "full": raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        case "unsaid": raise RuntimeError("I/O error: No space left on device (os error 28)")
+        case "locked": raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/locked")
+        case "unlocked": raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK), "/disk/store/lm/1.lock")
+        case "library": import broken_library
+        case "bug": raise KeyError("a bug")
+        case "stop": raise KeyboardInterrupt
+        case "noise":
+            with open("made", "wb", buffering=0) as file:
+                os.write(1, b"noise of a decoder")
+                os.write(2, b"noise of a decoder")
+                file.write(b"made")
             return
+    if config["begin"]:
+        (folder / f"begun_by_{os.getpid()}").touch()
+        while not Path(config["begin"]).exists():
+            time.sleep(0.01)
+        (folder / "results.json").write_text(json.dumps({"wish": config["wish"], "figures": []}))
+        return
     print(json.dumps(config, sort_keys=True))
     assert "HYDRA_FULL_ERROR" not in os.environ or config["wish"] is None
 
