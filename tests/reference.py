@@ -414,7 +414,7 @@ def encode_whole(tokenizer: Tokenizer, samples: npt.NDArray[np.float32]) -> npt.
             with torch.inference_mode():
                 bottleneck = tokenizer.autoencoder.encoder(patch.reshape(1, -1))
             codes += nearest_by_level(bottleneck[0].numpy(), tokenizer.codebooks.numpy())
-    return np.array(codes).reshape(-1, tokenizer.config.streams)
+    return np.array(codes).reshape(-1, tokenizer.format.streams)
 
 
 def states_by_window(model: PreTrainedModel, samples: Tensor, *, layer: int, field: int, stride: int) -> Tensor:

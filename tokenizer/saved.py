@@ -71,10 +71,11 @@ codes = tokenizer.encode(samples, sample_rate)  # mono or stereo, float or int16
 
 def tokenizer_card(codes_format: CodesFormat, facts: Mapping[str, object]) -> str:
     """Write Markdown about a tokenizer: its codes at each rate, coarse to fine, and further ``facts``."""
-    about, rates = f"A recording becomes codes of {codes_format.bits_per_second:.0f} bits per second.", dict[str, str]()
+    rates, about = dict[str, object](), f"A recording becomes {codes_format.bits_per_second:.0f} bits per second."
     for number, each in enumerate(codes_format.formats, 1):
         of = f"{each.streams} stream(s) of {each.codebook_size} codes, {each.bits_per_second:.0f} bits per second"
         steps = f"{each.codes_per_second:g} time steps per second"
         rates[f"`rate_{number}`" if codes_format.rates else "codes"] = f"{steps}, {of}; codebook `{each.codebook}`"
     note = "Each folder of a rate holds a tokenizer, which also works alone." if codes_format.rates else ""
-    return model_card("Tokenizer of sound", about, rates | facts, _USE, tags="tokenizer, discrete-units", note=note)
+    title, tags = "Tokenizer of sound", "tokenizer, discrete-units"
+    return model_card(title, about, {**rates, **facts}, _USE, tags=tags, note=note)
