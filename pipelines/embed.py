@@ -1,6 +1,5 @@
 """``wordless embed``: recordings -> feature vectors, in files that other programs read."""
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,11 +79,8 @@ def embed(config: dict[str, object]) -> tuple[EmbedConfig, Path, Clips | None]:
         raise InputError(option="model", value=settings.model, rule=rule)
     part_of(settings.model, "gpt_sound" if settings.method == "gpt_sound" else "lm")
     run = run_of(settings.model)
-    if settings.is_table and not os.path.lexists(settings.input):
-        problem = f"input={settings.input} does not exist"
-        raise InputError(f"{problem}; name a recording, a folder or a table of recordings")
     if not settings.is_table and settings.root is not None:
         raise InputError(f"root={settings.root}, but input={settings.input} is no table that lists recordings")
-    prepare_output(settings.output)
     recordings = None if settings.is_table else candidates_at(settings.input, settings.annotated)
+    prepare_output(settings.output)
     return settings, run, recordings

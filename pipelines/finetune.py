@@ -24,7 +24,7 @@ from pipelines.settings.run import TRACKING, CorpusCommand, own_options
 from pipelines.store.run_folder import require_output
 from pipelines.tracking.tracking import require_trackers
 from wordless.audio.reading import Channel, require_choice
-from wordless.base.errors import InputError, require
+from wordless.base.errors import require
 from wordless.base.options import Options, follow_seed, option
 from wordless.base.values import build
 
@@ -100,18 +100,15 @@ class FinetuneConfig(CorpusCommand):
         require_output(self.model, self.output, example="output=FOLDER")
         rule = "the probe is compared with a network whose weights the validation clips choose: leave it at validation"
         require(self.probe.choose_by == "validation", "probe.choose_by", self.probe.choose_by, rule)
-        wanted, corpus = self.head.label_type, self.corpus
-        if corpus.label_type not in ("class", wanted):
-            raise InputError(
-                f"corpus.label_type={corpus.label_type}, but head={self.head.name} learns labels of the type {wanted}: "
-                "leave corpus.label_type out, or choose another head"
-            )
-        if self.head.reads_whole_clips and corpus.segment_seconds is not None:
-            raise InputError(
-                f"corpus.segment_seconds is {corpus.segment_seconds:g}, but head={self.head.name} learns the whole "
-                "text of a clip, and each segment would have the text of its recording: leave it out, or give a "
-                "corpus.table with the columns start and end, and the text of each part"
-            )
+        wanted = self.head.label_type
+        rule = f"head={self.head.name} learns labels of the type {wanted}: leave it out, or choose another head"
+        self.refuse_if(self.corpus.label_type not in ("class", wanted), "corpus.label_type", rule)
+        rule = (
+            f"head={self.head.name} learns the whole text of a clip, and each segment would have the text of its "
+            "recording: leave it out, or give a corpus.table with the columns start and end, and the text of each part"
+        )
+        parts = self.head.reads_whole_clips and self.corpus.segment_seconds is not None
+        self.refuse_if(parts, "corpus.segment_seconds", rule)
 
 
 def finetune_settings(config: Mapping[str, object]) -> FinetuneConfig:

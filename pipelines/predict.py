@@ -8,7 +8,6 @@ from pipelines.commandline.outputs import prepare_output, require_table
 from pipelines.settings.inputs import SeveralOptions, recordings_of, require_writable_folders
 from pipelines.store.run_folder import is_finetuned
 from wordless.audio.recordings.manifest import Clips
-from wordless.base.errors import InputError
 from wordless.base.hub import fetch, hub_address, is_on_hub
 from wordless.base.options import REQUIRED, option
 from wordless.base.values import build
@@ -31,16 +30,10 @@ class PredictConfig(SeveralOptions):
         super().__post_init__()
         if self.output is not None:
             require_table(self.output, ".tsv", ".json", ".parquet")
-        if is_on_hub(self.model):
-            return
-        if not self.model.is_dir():
-            state = "is a file" if self.model.exists() else "does not exist"
-            raise InputError(f"model={self.model} {state}; name a folder that wordless finetune wrote")
-        if not is_finetuned(self.model):
-            raise InputError(
-                f"model={self.model} holds no fine-tuned model; name a folder that wordless finetune wrote, such as "
-                "one in the folder finetuned of a run"
-            )
+        rule = (
+            "it is no fine-tuned model: name a folder of wordless finetune, such as one in finetuned/ of a run"
+        )
+        self.refuse_if(not is_on_hub(self.model) and not is_finetuned(self.model), "model", rule)
 
 
 def predict(config: dict[str, object]) -> tuple[PredictConfig, Sequence[Clips]]:

@@ -165,8 +165,8 @@ def test_what_cannot_be_read_is_listed_beside_the_table(classifier: Finetuned, t
         ({"output": Path("table.wav")}, r"output\b.*table\.wav\b.*\.tsv\b"),
         ({"output": Path("table")}, r"output\b.*\btable\b.*\.tsv\b"),
         ({"workers": -1}, r"workers\b.*-1\b.*\b0\b"),
-        ({"model": Path("nowhere")}, r"model=nowhere\b.*wordless finetune\b"),
-        ({"model": Path("tests")}, r"model=tests\b.*fine-tuned model"),
+        ({"model": Path("nowhere")}, r"model is nowhere\b.*wordless finetune\b"),
+        ({"model": Path("tests")}, r"model is tests\b.*fine-tuned model"),
     ],
 )
 def test_options_are_refused_before_anything_is_read(
