@@ -105,7 +105,8 @@ def in_seconds(text: str, column: str) -> str:
     return text if (number := seconds_of(text, column)) is None else repr(number)
 
 
-_READ = (*FIELDS, *SPAN_FIELDS, "duration", *BAND_FIELDS)
+_NUMBERS = (*SPAN_FIELDS, "duration", "low_hz", "high_hz")
+_READ = (*FIELDS, *_NUMBERS, "annotated_channel")
 
 
 def describe(path: str, fields: Mapping[str, str], where: str) -> Clip:
@@ -117,14 +118,15 @@ def describe(path: str, fields: Mapping[str, str], where: str) -> Clip:
     for name, text in given.items():
         if not text.isprintable():
             raise InputError(f"{where}: {name} is {text!r:.80}; leave tabs, line breaks and control characters out")
-    for name in (name for name in given if name not in (*FIELDS, "annotated_channel")):
+    for name in (name for name in _NUMBERS if name in given):
         unit, text, given[name] = "Hz" if name.endswith("hz") else "seconds", given[name], seconds_of(given[name])
         if given[name] is None or not 0 <= given[name] <= MOST:
             raise InputError(f"{where}: {name} is {text!r:.40}; it must be a number of {unit}, 0 or more")
-    index, split = given.get("index"), given.get("split", "")
-    if index is not None and whole_number(index) is None:
+    index, split = given.get("index"), given.get("split")
+    given["index"], given["split"] = whole_number(index or ""), known_split(split) if split else ""
+    if index and given["index"] is None:
         raise InputError(f"{where}: index is {index!r:.40}; it must be a whole number from 0 to 2^63 - 1")
-    if split and known_split(split) is None:
+    if given["split"] is None:
         known = ", ".join(name for names in SPLIT_NAMES.values() for name in names)
         raise InputError(f"{where}: split is {split!r:.40}; write one of {known}, or choose `split.by`=hash")
     start, end, duration = given.pop("start", 0.0), given.pop("end", None), given.pop("duration", None)
@@ -133,7 +135,6 @@ def describe(path: str, fields: Mapping[str, str], where: str) -> Clip:
     if end is not None and end <= start:
         raise InputError(f"{where}: end is {end:g} and start {start:g}; a part of a recording ends after it begins")
     begin = start if start or end is not None else None
-    given |= {"index": None if index is None else whole_number(index), "split": known_split(split) or ""}
     return Clip(path=path, begin=begin, end=end, where=where, **given)
 
 

@@ -63,7 +63,7 @@ _FIRST_LINES = 50  # show which delimiter gives each line as many cells, and whi
 _OF_A_RUN = ("segment", "start", "num_samples", "sample_rate")  # columns of a run's manifest, where a start is a sample
 _FAIRSEQ = re.compile(r"([^\t\n]*\S[^\t\n]*)\n+[^\t\n]*\t\s*\d+\s*(?:\n|$)")
 _SPACE = re.compile(r"\s*")
-_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
+_QUOTED = re.compile(r'^"((?:[^"]|"")*)"$')
 
 
 def read_table(
@@ -125,10 +125,9 @@ def _lines(
     delimiter, has_header = _layout(text, path, named)
     quoted = delimiter != _BAR and (path.suffix.lower() == ".csv" or delimiter != "\t" or text.startswith('"'))
     header, rows = list[str](), Rows()
-    for line, cells in separated(text, delimiter, str(path), quoted=quoted):
-        # of a TSV without quotation marks around a cell, which spreadsheets write around commas
-        found = [(_QUOTED.fullmatch(cell), cell) for cell in cells] if delimiter == "\t" else []
-        row = [match[1].replace('""', '"') if match else cell for match, cell in found] or cells
+    for line, row in separated(text, delimiter, str(path), quoted=quoted):
+        if delimiter == "\t" and any(cell.startswith('"') for cell in row):  # as spreadsheets write cells with commas
+            row = [_QUOTED.sub(lambda found: found[1].replace('""', '"'), cell) for cell in row]
         if not header:
             header = row if has_header else [str(number) for number in range(1, len(row) + 1)]
         if row is not header:
