@@ -108,7 +108,7 @@ def split_of(path: Path) -> str:
         (("body.learning_rates=[0.0]",), r"body\.learning_rates\b.*\[0\]"),
         (("head=sequence", "corpus.segment_seconds=0.2"), r"corpus\.segment_seconds\b.*\b0\.2\b.*head=sequence\b"),
         (("body.batches.batch_size=1",), r"body\.batches\.batch_size\b.*\b1\b.*\b2\b"),
-        (("corpus.label_type is number",), r"corpus\.label_type=number\b.*head=classification\b"),
+        (("corpus.label_type=number",), r"corpus\.label_type is number\b.*head=classification\b"),
         (("corpus.pattern=low_{label}_{index}.wav",), r"corpus\.pattern\b.*low_\{label\}_\{index\}\.wav"),
         (("corpus.split.test=['90-99']",), r"corpus\.split\b.*'90-99'"),
     ],
