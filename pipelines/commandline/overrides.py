@@ -56,6 +56,8 @@ def prepare(words: Sequence[str], known: Index) -> Namespace:
         raise InputError(f"{word} is not a switch; options are written without dashes: {meant} (see --help)")
     if len(modes := [switch for name, switch in MODES.items() if getattr(arguments, name)]) > 1:
         raise InputError(f"{' and '.join(modes)} do not go together; leave one of them out")
+    if arguments.resolve and not arguments.cfg:
+        raise InputError("--resolve is for --cfg; add --cfg job, or leave it out")
     arguments.overrides = [_prepared(word, known) for word in arguments.overrides]
     return arguments
 

@@ -86,6 +86,7 @@ def test_only_paths_and_columns_are_quoted_and_switches_may_stand_anywhere() -> 
         ("smoke", "OPTION=VALUE"),
         ("--cfg=jobs", r"--cfg\b.*\bjob\b"),
         ("--con=x", r"--con=x\b"),
+        ("--resolve", "--cfg"),
         ("lm.gpt.layres=3", r"\blm\.gpt\.layers\?"),
     ],
 )
