@@ -31,8 +31,8 @@ class Study(ClipReading):
 
     settings: RunSettings
     unlabelled: tuple[Clips, ...]  # more recordings, for training without labels
-    # By their names in ``results.json``, in the order of the data: a name is that of the stage, behind a prefix for each
-    # coarser rate and each source of clips without labels; features and probes have the name of their method.
+    # By their names in ``results.json``, in the order of the data: the name of a stage, behind a prefix for each
+    # coarser rate and source of clips without labels; features and probes have the name of their method.
     entries: dict[str, Entry] = field(default_factory=dict)
 
     @classmethod
