@@ -56,8 +56,13 @@ class TokenizerConfig(Options):
         return self.audio.n_mels // self.height
 
     @property
+    def streams(self) -> int:
+        """Codes per time step: band after band, within a band its levels, coarse to fine; and last the pitch."""
+        return self.spectral_streams + (self.pitch is not None)
+
+    @property
     def spectral_streams(self) -> int:
-        """Codes per time step without the pitch: band after band, within a band its levels, coarse to fine."""
+        """Codes per time step that stand for the spectrum."""
         return self.bands * self.levels
 
     @property
@@ -73,7 +78,7 @@ class TokenizerConfig(Options):
         sized = tokenizer if self.pitch is None else [tokenizer, asdict(self.pitch)]
         return CodesFormat(
             codebook_size=self.codebook_size,
-            streams=self.spectral_streams + (self.pitch is not None),
+            streams=self.streams,
             samples_per_code=self.samples_per_code,
             sample_rate=self.audio.sample_rate,
             tokenizer=tokenizer,
