@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipelines.commandline.outputs import prepare_output, require_table
-from pipelines.settings.inputs import MODEL, SeveralOptions, recordings_of, require_writable_folders
+from pipelines.settings.inputs import MODEL, SEVERAL, InputOptions, recordings_of, require_writable_folders
 from pipelines.store.run_folder import part_of
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.errors import InputError
@@ -15,13 +15,14 @@ from wordless.base.values import build
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreConfig(SeveralOptions):
+class ScoreConfig(InputOptions):
     """Options of ``wordless score``.
 
     example: wordless score model=runs/x input=recordings output=scores.tsv
     """
 
     model: Path = option(REQUIRED, MODEL)
+    input: str = option(REQUIRED, SEVERAL)
     output: Path | None = option(
         None,
         "also writes a table: a .tsv, .json or .parquet file, or a .txt file as ZeroSpeech 2021 reads it; null: no "

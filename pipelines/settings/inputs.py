@@ -12,7 +12,7 @@ from wordless.audio.recordings.folders import expand_home
 from wordless.audio.recordings.manifest import Clips, writable
 from wordless.base.errors import InputError
 from wordless.base.machine import Device
-from wordless.base.options import REQUIRED, Options, option
+from wordless.base.options import Options, option
 
 MODEL = "folder of a run, or hf://user/name"
 DEVICE = "auto uses a GPU if there is one"
@@ -20,6 +20,7 @@ ANNOTATIONS = (
     "annotations of other tools beside recordings give labelled parts; auto: all kinds; none: whole recordings"
 )
 STORE = "the results of finished stages, which later commands reuse; a killed command goes on with them"
+SEVERAL = "a recording, a folder of recordings, or several such as [a.wav,b.wav,folder]"
 TIER = "tier of TextGrids or ELAN documents, or column of a table, that has the labels; null: the only one"
 
 
@@ -37,14 +38,6 @@ class InputOptions(Options):
     @property
     def annotated(self) -> AnnotationConfig:
         return AnnotationConfig(kind=self.annotations, tier=self.tier)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SeveralOptions(InputOptions):
-    """Options of commands that read recordings of several places, and print a line for each."""
-
-    input: str = option(REQUIRED, "a recording, a folder of recordings, or several such as [a.wav,b.wav,folder]")
-    output: Path | None = option(None, "also writes a table; null: no table")
 
 
 @dataclass(frozen=True, kw_only=True)
