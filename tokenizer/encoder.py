@@ -89,7 +89,7 @@ def pictures(tokenizer: Tokenizer, originals: Sequence[Waveform], codes: Sequenc
     return {name: picture.contiguous() for name, picture in found.items()}
 
 
-FRAMES_AT_ONCE = 3000  # of the views whose log-mel is encoded at once; a longer view is alone
+FRAMES_AT_ONCE = 3000  # of a view's log-mel that is computed at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,56 +134,27 @@ def load_tokenizer(folder: Path, device: str) -> Tokenizer:
 
 
 @torch.inference_mode()
-def encode(encoder: Encoder, views: Sequence[View]) -> list[CodedClip]:
+def encode(encoder: Encoder, views: Iterable[View]) -> list[CodedClip]:
     """Encode views. Labels stay in the manifest, so a corrected label changes no codes file.
 
     Where only the first patch is another one, or noise is added, samples are encoded, with the stream of pitch. Of
-    other views log-mel is encoded; short ones share blocks of patches, because a block of few takes as long as a full
-    one.
+    other views log-mel is encoded.
     """
-    tokenizer, root, audio = encoder.tokenizer, encoder.root, encoder.tokenizer.config.audio
-    sounds = (
-        skip_samples(view.blocks(root, audio.sample_rate), view.change.offset_frames * audio.hop_length)
-        for view in views
-        if not view.change.of_log_mel
-    )
-    of_sounds = (tokenizer.encode_own(blocks, pitched=encoder.pitched) for blocks in sounds)
-    of_log_mel = _encode_log_mel(encoder, [view for view in views if view.change.of_log_mel])
-    return [
-        CodedClip(
-            path=view.clip.path,
-            span=view.clip.span,
-            codes=next(of_log_mel if view.change.of_log_mel else of_sounds),
-            split=view.clip.split,
-            offset_frames=view.change.offset_frames,
-        )
-        for view in views
-    ]
-
-
-def _encode_log_mel(encoder: Encoder, views: Iterable[View]) -> Iterator[Codes]:
-    tokenizer, size, step = encoder.tokenizer, encoder.tokenizer.patch_frames, encoder.format.samples_per_code
-    none = tokenizer.mean.new_zeros(0, len(tokenizer.mean)).cpu()  # a clip shorter than a hop has no frame
-    log_mel = (
-        torch.cat([none, *view_log_mel(tokenizer.log_mel, view, encoder.root, frames=FRAMES_AT_ONCE, whole=size)])
-        for view in views
-    )
-    for several in _short_together(log_mel, FRAMES_AT_ONCE):
-        values = tokenizer.encode_spectrogram(torch.cat(several))
-        for own in torch.split(values, [len(frames) // size for frames in several]):
-            yield Codes(values=own.numpy(), num_samples=len(own) * step, format=encoder.format)
-
-
-def _short_together(recordings: Iterable[Tensor], most: int) -> Iterator[list[Tensor]]:
-    """Divide recordings ``(time, mels)`` into neighbours of at most ``most`` frames; a longer one is alone."""
-    together: list[Tensor] = []
-    for frames in recordings:
-        if together and sum(map(len, together)) + len(frames) > most:
-            yield together
-            together = []
-        together.append(frames)
-    if together:
-        yield together
+    clips, tokenizer, audio = list[CodedClip](), encoder.tokenizer, encoder.tokenizer.config.audio
+    size, step, format = tokenizer.patch_frames, encoder.format.samples_per_code, encoder.format
+    none = tokenizer.mean.new_zeros(0, audio.n_mels).cpu()  # a clip shorter than a hop has no frame
+    for view in views:
+        offset = view.change.offset_frames
+        if view.change.of_log_mel:
+            pieces = view_log_mel(tokenizer.log_mel, view, encoder.root, frames=FRAMES_AT_ONCE, whole=size)
+            values = tokenizer.encode_spectrogram(torch.cat([none, *pieces])).numpy()
+            codes = Codes(values=values, num_samples=len(values) * step, format=format)
+        else:
+            blocks = skip_samples(view.blocks(encoder.root, audio.sample_rate), offset * audio.hop_length)
+            codes = tokenizer.encode_own(blocks, pitched=encoder.pitched)
+        clip = view.clip
+        clips.append(CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split, offset_frames=offset))
+    return clips
 
 
 class SoundToCodes(nn.Module):

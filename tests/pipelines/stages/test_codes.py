@@ -55,7 +55,7 @@ def encoder(finished_run: FinishedRun) -> Encoder:
 def test_the_views_of_a_clip_are_those_that_are_encoded_one_by_one(
     encoder: Encoder, finished_run: FinishedRun, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    """Short views share a batch; the oracle encodes each piece of each view alone."""
+    """The oracle encodes each piece of each view alone."""
     monkeypatch.setattr("tokenizer.encoder.FRAMES_AT_ONCE", at_once)
     tokenizer = encoder.tokenizer
     warped = (Change(speed=1.1, dynamic_range=30.0), Change(formants=1.2), Change(speed=0.9, dynamic_range=50.0))
