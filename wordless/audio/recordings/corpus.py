@@ -611,7 +611,7 @@ def clips_of(
                 left_out[fault].append(part)
             else:
                 pieces.append(replace(base, segment=0, start=part.start, num_samples=part.num_samples))
-                base = replace(base, trimmed=0)  # the first segment alone counts the trimmed ends
+                base = replace(base, trimmed=0) if base.trimmed else base  # the first segment alone counts them
         name = path if known.begin is None else clip_name(path, base.part.span(rate))
         for (what, rule), lost in left_out.items():
             lasting, first = sum(part.num_samples for part in lost) / rate, lost[0].start / rate
