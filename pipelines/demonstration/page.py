@@ -23,6 +23,7 @@ STYLE = """
 """
 # Of all events: nobody calls the page but its own script, and the sounds of so many users are made in turns.
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 8}
+PLAYER: dict[str, Any] = {"interactive": False, "buttons": ["download"]}  # no button that uploads a sound
 EMPTY = "Record or drop a sound: its spectrogram, codes and surprise appear here."
 NO_SOUND = "There is no sound to continue yet; record one, or drop a file."
 Played = tuple[int, Any]  # sample rate, and samples of 16 bits
@@ -63,7 +64,7 @@ def create_page(answers: DemoAnswers, *, name: str, examples: list[tuple[str, Pa
         voice = gr.Dropdown(voices, value="", label="Voice of WaveNet", visible=len(voices) > 1, elem_id="voice")
         with gr.Row(elem_id="sounds"):
             titles = ["Recording, as the models read it", *(kind.heading for kind in models.kinds)]
-            players = [gr.Audio(label=title, interactive=False, min_width=270) for title in titles]
+            players = [gr.Audio(label=title, min_width=270, **PLAYER) for title in titles]
         gr.Markdown(" ".join(kind.explanation for kind in models.kinds))
         shown = [analysis, picture, facts, codes, *label]
 
@@ -105,7 +106,7 @@ def create_page(answers: DemoAnswers, *, name: str, examples: list[tuple[str, Pa
                 go_on = gr.Button("Continue", variant="primary", elem_id="continue")
                 stop = gr.Button("Stop", elem_id="stop")
             status = gr.Markdown(elem_id="status")
-            continued = gr.Audio(label="Sound and continuation", interactive=False, elem_id="continued")
+            continued = gr.Audio(label="Sound and continuation", elem_id="continued", **PLAYER)
 
             def run(
                 current: Analysis | None, after: float, seconds: float, heat: float, seed: int, kind: str, voice: str

@@ -198,7 +198,7 @@ def test_a_page_opens_with_a_sound_of_the_run_and_shows_one_that_is_given(
 
 def test_nothing_is_asked_of_another_machine(browser: Any, url: str) -> None:
     browser.get(url)
-    until(browser, lambda: all_of(browser, "#sound input[type=file]"))
+    until(browser, lambda: all_of(browser, "#drawing svg"))
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     asked = {each["params"]["request"]["url"] for each in messages if each["method"] == "Network.requestWillBeSent"}
     assert len(asked) > 10
