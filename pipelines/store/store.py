@@ -78,8 +78,8 @@ class Entry:
         """Leave the plan out, which other processes do not know."""
         return {**vars(self), "make": None}
 
-    def read_json(self, name: str) -> dict[str, object]:
-        content: dict[str, object] = json.loads((self.folder / name).read_text())
+    def read_json(self, name: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((self.folder / name).read_text())
         return content
 
     def read_rows(self, name: str, part: str) -> list[Any]:
