@@ -81,10 +81,8 @@ def create_probe_judge(
     of, read = PROBED[name]
 
     def scores(pooled: Mapping[str, FloatArray]) -> FloatArray:
-        found = probe.read_json(PROBE)
-        chosen = str(found["chosen"])
-        penalties = fitted_penalties(float(str(found["penalty"])), task, config)
-        candidates = features_by_method([features.folder / FEATURES])[of]
+        found, candidates = probe.read_json(PROBE), features_by_method([features.folder / FEATURES])[of]
+        chosen, penalties = found["chosen"], fitted_penalties(found["penalty"], task, config)
         return scores_of_others(candidates[chosen], pooled[chosen], task, config, penalties=penalties)
 
     return Judge(name=name, inputs=(probe,), describe=partial(read, tokenizer), scores=scores)
@@ -243,8 +241,8 @@ def _judged(run: Run, judge: JudgeOfSpeech, package: str, decoded: Entry, known:
 
 def unfit_of(entry: Entry) -> str | None:
     """Return why a judge gave no figures; None if it gave them."""
-    unfit = entry.read_json(JUDGED)["unfit"]
-    return None if unfit is None else str(unfit)
+    unfit: str | None = entry.read_json(JUDGED)["unfit"]
+    return unfit
 
 
 def _listen(folder: Path, listen: Callable[[Waveform], Any], job: Sound) -> Any:  # the judges' answers differ

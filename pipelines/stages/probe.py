@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import cast
 
 import torch
 from safetensors.numpy import load_file
@@ -116,7 +115,7 @@ def collect_probes(
         result = scored_method(scores, task, config, of=of)
         rows.append(method_record(result, (), task, noise_points(scores, task, result.winner, config)))
     for step in ("layer_penalties", "penalties"):
-        require_equal_counts({str(row["of"]): cast(int, row[step]) for row in rows})
+        require_equal_counts({row["of"]: row[step] for row in rows})
     test, validation = ([clips.clips[row] for row in task.rows[split]] for split in ("test", "validation"))
     about = {
         "classes": task.classes,
