@@ -9,7 +9,7 @@ from pipelines.commandline.outputs import hold, is_held
 from pipelines.commandline.run_folders import LATEST
 from pipelines.store.run_folder import FINETUNED, JOB
 from pipelines.store.store import StoreConfig
-from pipelines.store.unused import StoredEntry, delete_unused, is_unused, stored_entries
+from pipelines.store.unused import delete_unused, is_unused, stored_entries
 from wordless.base.errors import InputError
 from wordless.base.files import folder_size, remove
 from wordless.base.options import Options, option
@@ -109,27 +109,22 @@ def prune(root: Path, days: int, *, question: bool) -> None:
     if not root.is_dir():
         raise InputError(f"store.root={root} is no folder; name the store of your runs, such as store.root=store")
     entries = stored_entries(root)
-    unused = [entry for entry in entries if is_unused(entry.path, days=days)]
-    for stage in sorted({entry.stage for entry in unused}):
-        own = [entry for entry in unused if entry.stage == stage]
-        print(f"{stage:<28} {_amount(len(own)):>12} {_megabytes(own):>14}")
-    print(
-        f"{len(unused)} of {_amount(len(entries))} not used for {counted(days, 'day')}, {_megabytes(unused)}",
-        flush=True,
-    )
+    unused = [entry for entry in entries if is_unused(entry, days=days)]
+
+    def amount(of: Sequence[Path]) -> tuple[str, str]:
+        return counted(len(of), "entry", "entries"), f"{sum(entries[entry] for entry in of) / 1e6:,.1f} MB"
+
+    for stage in sorted({entry.parent.name for entry in unused}):
+        count, size = amount([entry for entry in unused if entry.parent.name == stage])
+        print(f"{stage:<28} {count:>12} {size:>14}")
+    count, size = amount(unused)
+    every, _ = amount([*entries])
+    print(f"{len(unused)} of {every} not used for {counted(days, 'day')}, {size}", flush=True)
     if unused and question:
-        ask(f"delete {_amount(len(unused))}, {_megabytes(unused)}, of {root}?")
+        ask(f"delete {count}, {size}, of {root}?")
     if unused:
-        deleted = delete_unused(unused, days=days)
-        print(f"deleted {_amount(len(deleted))}, {_megabytes(deleted)}")
-
-
-def _amount(count: int) -> str:
-    return counted(count, "entry", "entries")
-
-
-def _megabytes(entries: Sequence[StoredEntry]) -> str:
-    return f"{sum(entry.size for entry in entries) / 1e6:,.1f} MB"
+        count, size = amount([entry for entry in unused if delete_unused(entry, days=days)])
+        print(f"deleted {count}, {size}")
 
 
 def ask(question: str) -> None:

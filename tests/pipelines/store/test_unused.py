@@ -30,15 +30,15 @@ def long_ago(file: Path) -> None:
 
 
 def test_an_entry_that_nobody_used_for_so_long_is_deleted(store: Store) -> None:
-    (entry,) = stored_entries(store.root)
-    assert entry.size > 1000
-    assert [is_unused(entry.path, days=days) for days in (1, 2, 3)] == [True, True, False]
-    assert not delete_unused([entry], days=3)
+    ((entry, size),) = stored_entries(store.root).items()
+    assert size > 1000
+    assert [is_unused(entry, days=days) for days in (1, 2, 3)] == [True, True, False]
+    assert not delete_unused(entry, days=3)
     assert store.find(RECIPE) is not None  # which uses it
-    assert not delete_unused([entry], days=2)
-    long_ago(entry.path / TIMINGS)
-    assert delete_unused([entry], days=2)
-    assert stored_entries(store.root) == []
+    assert not delete_unused(entry, days=2)
+    long_ago(entry / TIMINGS)
+    assert delete_unused(entry, days=2)
+    assert not stored_entries(store.root)
     assert [path.suffix for path in (store.root / "sums").iterdir()] == [".lock"]
     assert store.find(RECIPE) is None
 
@@ -47,7 +47,7 @@ def test_an_entry_that_a_process_makes_now_stays(store: Store) -> None:
     folder = store.folder(RECIPE)
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert not delete_unused(stored_entries(store.root), days=1)
+        assert not delete_unused(folder, days=1)
     assert folder.is_dir()
 
 
@@ -55,12 +55,12 @@ def test_a_killed_stage_is_deleted_with_its_checkpoints(store: Store) -> None:
     other = Recipe(stage="sums", version=2, arguments={})
     with pytest.raises(KeyboardInterrupt), store.making(other):
         raise KeyboardInterrupt
-    (begun,) = (entry for entry in stored_entries(store.root) if entry.path.name == other.key)
-    assert not delete_unused([begun], days=1)
-    for part in begun.path.parent.glob(f"{other.key}.*"):
+    (begun,) = (entry for entry in stored_entries(store.root) if entry.name == other.key)
+    assert not delete_unused(begun, days=1)
+    for part in begun.parent.glob(f"{other.key}.*"):
         long_ago(part)
-    assert delete_unused([begun], days=1)
-    assert not list(begun.path.parent.glob(f"{other.key}.[pc]*"))
+    assert delete_unused(begun, days=1)
+    assert not list(begun.parent.glob(f"{other.key}.[pc]*"))
 
 
 def made(root: Path) -> Path:
