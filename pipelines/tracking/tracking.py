@@ -263,7 +263,8 @@ class Wandb:
         from wandb import Image
 
         self._wandb.summary.update(dict(figures))
-        self._wandb.log({f"pictures/{title}": Image(picture) for title, picture in pictures.items()})
+        for title, picture in pictures.items():
+            self._wandb.log({f"pictures/{title}": Image(picture)})
         for path in (Path(shutil.copy(file, self._wandb.dir)) for file in files):  # it would only link other folders
             self._wandb.save(path, base_path=self._wandb.dir, policy="now")
 
