@@ -14,7 +14,6 @@ from wordless.base.errors import InputError
 from wordless.base.machine import Device
 from wordless.base.options import REQUIRED, option
 from wordless.base.seeds import MAX_SEED
-from wordless.base.values import build
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,9 +100,8 @@ class DecodeConfig(SoundCommand):
         return self.sampled(**own)
 
 
-def decode(config: dict[str, object]) -> tuple[DecodeConfig, Path]:
+def decode(settings: DecodeConfig) -> tuple[DecodeConfig, Path]:
     """Decode codes; a command that was killed goes on after its finished clips."""
-    settings = build(DecodeConfig, config, name="")
     tokenizer_folder = part_of(settings.model, "tokenizer")
     vocoder_of(settings.model, settings.kind)
     if not settings.input.exists():

@@ -11,7 +11,6 @@ from vocoder.options import TEMPERATURE, Sampling
 from wordless.base.errors import InputError
 from wordless.base.hub import is_on_hub
 from wordless.base.options import REQUIRED, option
-from wordless.base.values import build
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +32,8 @@ class DemoConfig(SoundCommand):
         return self.sampled(temperature=TEMPERATURE)
 
 
-def demo(config: dict[str, object]) -> tuple[DemoConfig]:
+def demo(settings: DemoConfig) -> tuple[DemoConfig]:
     """Serve the page until Ctrl-C."""
-    settings = build(DemoConfig, config, name="")
     if not is_on_hub(settings.model):
         part_of(settings.model, "tokenizer")
     if find_spec("gradio") is None:

@@ -24,7 +24,6 @@ from wordless.base.files import existing, folder_size
 from wordless.base.machine import cores, multiplies_bf16, version_of
 from wordless.base.options import Options, option
 from wordless.base.text import counted
-from wordless.base.values import build
 
 State = Literal["ok", "optional", "missing", "symptom"]
 
@@ -60,9 +59,8 @@ class Finding:
         return self.otherwise if self.remedy else "ok"
 
 
-def doctor(config: dict[str, object]) -> None:
+def doctor(settings: DoctorConfig) -> None:
     """Print all findings; exit with code 1 if something that is needed is missing."""
-    settings = build(DoctorConfig, config, name="")
     if settings.model is not None:
         show(symptoms(settings.model))
         return

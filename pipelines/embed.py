@@ -15,7 +15,6 @@ from wordless.audio.recordings.manifest import Clips
 from wordless.base.errors import InputError
 from wordless.base.hub import is_on_hub
 from wordless.base.options import REQUIRED, option
-from wordless.base.values import build
 
 TABLES = (".tsv", ".txt", ".csv", ".jsonl", ".json", ".ndjson")
 ALL = "all"  # layer: every candidate
@@ -71,9 +70,8 @@ class EmbedConfig(StoredOptions):
         return suffix in TABLES or (self.annotations != "none" and kind_of(self.input) is not None)
 
 
-def embed(config: dict[str, object]) -> tuple[EmbedConfig, Path, Clips | None]:
+def embed(settings: EmbedConfig) -> tuple[EmbedConfig, Path, Clips | None]:
     """Compute the vectors of all recordings; files that cannot be read are set aside."""
-    settings = build(EmbedConfig, config, name="")
     if settings.method == "gpt_sound" and is_on_hub(settings.model):
         rule = "wordless publish does not publish this model: name the folder of the run"
         raise InputError(option="model", value=settings.model, rule=rule)

@@ -11,7 +11,6 @@ from wordless.audio.recordings.corpus import recordings_at
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.options import REQUIRED, option
 from wordless.base.pools import LOCAL, EngineConfig
-from wordless.base.values import build
 
 UNITS = (".txt", ".units", ".km", ".jsonl", ".ndjson", ".json", ".tsv", ".csv")  # usual suffixes of text units
 
@@ -66,9 +65,8 @@ class EncodeConfig(StoredOptions):
         return self.format == "parquet" and self.output.suffix.lower() != ".parquet"
 
 
-def encode(config: dict[str, object]) -> tuple[EncodeConfig, Clips, Path]:
+def encode(settings: EncodeConfig) -> tuple[EncodeConfig, Clips, Path]:
     """Encode recordings; files that cannot be read are set aside."""
-    settings = build(EncodeConfig, config, name="")
     tokenizer_folder = part_of(settings.model, "tokenizer")
     recordings = recordings_at(settings.input, settings.annotated)
     prepare_output(settings.output)

@@ -11,7 +11,6 @@ from wordless.audio.levels import MAX_TRIM_DB, MIN_TRIM_DB
 from wordless.audio.recordings.corpus import recordings_at
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.options import REQUIRED, option
-from wordless.base.values import build
 
 Features = Literal["log_mel", "mfcc", "bottleneck", "soft_codes", "states"]
 
@@ -63,9 +62,8 @@ class FindConfig(StoredOptions):
         return self.output.with_suffix(".html")
 
 
-def find(config: dict[str, object]) -> tuple[FindConfig, Clips, Clips, Path, Path | None]:
+def find(settings: FindConfig) -> tuple[FindConfig, Clips, Clips, Path, Path | None]:
     """Find the places of all queries in all recordings; files that cannot be read are set aside."""
-    settings = build(FindConfig, config, name="")
     tokenizer = part_of(settings.model, "tokenizer")
     model = part_of(settings.model, "lm") if settings.features == "states" else None
     queries = recordings_at(settings.query, settings.annotated, option="query")

@@ -12,7 +12,6 @@ from vocoder.options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling
 from wordless.base.errors import InputError
 from wordless.base.options import REQUIRED, option
 from wordless.base.seeds import MAX_SEED
-from wordless.base.values import build
 
 NONE = "none"  # in place of a kind of sound: only codes
 
@@ -65,9 +64,8 @@ class GenerateConfig(SoundCommand):
         return self.sampled(temperature=self.vocoder_temperature, seed=self.seed, group=self.group)
 
 
-def generate(config: dict[str, object]) -> tuple[GenerateConfig]:
+def generate(settings: GenerateConfig) -> tuple[GenerateConfig]:
     """Prompt -> codes -> language model -> vocoder; ends with WAV files and codes.parquet."""
-    settings = build(GenerateConfig, config, name="")
     for part in ("tokenizer", "lm"):
         part_of(settings.model, part)
     if settings.kind is not None:

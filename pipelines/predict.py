@@ -10,7 +10,6 @@ from pipelines.store.run_folder import is_finetuned
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.hub import fetch, hub_address, is_on_hub
 from wordless.base.options import REQUIRED, option
-from wordless.base.values import build
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +34,8 @@ class PredictConfig(InputOptions):
         self.refuse_if(not is_on_hub(self.model) and not is_finetuned(self.model), "model", rule)
 
 
-def predict(config: dict[str, object]) -> tuple[PredictConfig, Sequence[Clips]]:
+def predict(settings: PredictConfig) -> tuple[PredictConfig, Sequence[Clips]]:
     """Print a line for each recording; files that cannot be read are set aside."""
-    settings = build(PredictConfig, config, name="")
     recordings = recordings_of(settings.input, settings.annotated)
     if address := hub_address(settings.model):
         settings = replace(settings, model=fetch(address, "finetuned", ""))

@@ -11,7 +11,6 @@ from pipelines.store.run_folder import is_finetuned
 from wordless.base.errors import InputError
 from wordless.base.hub import CONFIG, REPO, HubAddress
 from wordless.base.options import REQUIRED, Options, option
-from wordless.base.values import build
 
 Part = Literal["tokenizer", "lm", "vocoder", "probe"]  # folders of a run that may be published
 ONNX = ("onnx", "onnxscript", "onnxruntime")  # libraries that write and run ONNX files
@@ -82,9 +81,8 @@ class PublishConfig(Options):
         return HubAddress(repo=self.repo)
 
 
-def publish(config: dict[str, object]) -> tuple[PublishConfig]:
+def publish(settings: PublishConfig) -> tuple[PublishConfig]:
     """Refuse a run that cannot be uploaded, or written as the wanted files."""
-    settings = build(PublishConfig, config, name="")
     run, output = settings.run, settings.output
     missing = [name for name in ONNX if find_spec(name) is None] if settings.format == "onnx" else []
     if missing:

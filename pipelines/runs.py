@@ -15,7 +15,6 @@ from wordless.base.files import folder_size, remove
 from wordless.base.options import Options, option
 from wordless.base.progress import print_table
 from wordless.base.text import counted, escape
-from wordless.base.values import build
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +45,8 @@ class RunsConfig(Options):
         self.refuse_if(self.delete is not None and self.prune is not None, "delete", rule)
 
 
-def runs(config: dict[str, object]) -> None:
+def runs(settings: RunsConfig) -> None:
     """Print the table of runs, or delete what the options name."""
-    settings = build(RunsConfig, config, name="")
     if settings.prune is not None:
         prune(settings.store.root, settings.prune, question=settings.ask)
     elif settings.delete is not None:

@@ -11,7 +11,6 @@ from pipelines.store.run_folder import part_of
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.errors import InputError
 from wordless.base.options import REQUIRED, option
-from wordless.base.values import build
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +54,8 @@ def _require_submittable(paths: Sequence[str], output: Path) -> None:
             )
 
 
-def score(config: dict[str, object]) -> tuple[ScoreConfig, Sequence[Clips], Path, Path]:
+def score(settings: ScoreConfig) -> tuple[ScoreConfig, Sequence[Clips], Path, Path]:
     """Print a line for each recording; files that cannot be read are set aside."""
-    settings = build(ScoreConfig, config, name="")
     tokenizer, model = part_of(settings.model, "tokenizer"), part_of(settings.model, "lm")
     recordings = recordings_of(settings.input, settings.annotated)
     if settings.output is not None:

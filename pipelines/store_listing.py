@@ -9,7 +9,6 @@ from wordless.base.errors import InputError
 from wordless.base.files import folder_size
 from wordless.base.options import Options, option
 from wordless.base.text import escape
-from wordless.base.values import build
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +24,8 @@ class ListingConfig(Options):
     )
 
 
-def store(config: dict[str, object]) -> None:
+def store(settings: ListingConfig) -> None:
     """Print a line for each entry and each fault, and the sum of their sizes; refuse a store with faults."""
-    settings = build(ListingConfig, config, name="")
     root = settings.store.root
     if not root.is_dir():
         raise InputError(f"store.root={root} is no folder; name the store of a run, such as store.root=store")

@@ -104,7 +104,7 @@ def test_the_option_has_a_range() -> None:
 
 def test_the_command_refuses_what_is_out_of_range(imported: dict[str, ModuleType]) -> None:
     with pytest.raises(InputError) as refused:
-        imported["lengths"].lengths({"input": "codes.parquet", "shortest": -1})
+        imported["lengths"].LengthsConfig(input=Path("codes.parquet"), shortest=-1)
     assert refused.value.option == "shortest"
 
 

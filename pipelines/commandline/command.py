@@ -35,6 +35,7 @@ from wordless.base.files import NO_LOCKS, NO_PERMISSION, NO_SPACE, causes, exist
 from wordless.base.machine import broken_library, is_under_torchrun, rank
 from wordless.base.pools import end_with_parent, is_started_by_another
 from wordless.base.text import escape
+from wordless.base.values import build
 
 Task = Callable[[dict[str, object]], None]
 FULL_ERROR = "HYDRA_FULL_ERROR"  # Hydra's own variable: "1" asks for tracebacks
@@ -94,7 +95,11 @@ def without_switches(words: Sequence[str], switches: Mapping[str, str]) -> list[
 def perform(name: str, config: dict[str, object]) -> None:
     """Check the config of a command, then import its job and call it; mistakes are told before the slow imports."""
     own = COMMANDS[name]
-    arguments = _function(own.check or f"{own.options.partition(':')[0]}:{name}")(config)
+    if own.check:
+        arguments = _function(own.check)(config)
+    else:
+        kind: Any = _function(own.options)
+        arguments = _function(f"{kind.__module__}:{name}")(build(kind, config, name=""))
     if own.job:
         _function(own.job)(*arguments)
 

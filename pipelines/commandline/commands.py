@@ -12,8 +12,8 @@ class Command:
     options: str  # module and name of the dataclass with its options
     # module:function that does the work; it gets what `check` returns. Empty: `check` does everything
     job: str = ""
-    # module:function that checks the config, and imports nothing slow. Empty: the function in the module of `options`
-    # that has the name of the command
+    # module:function that checks the composed config, and imports nothing slow. Empty: the function in the module of
+    # `options` that has the name of the command, which gets the options
     check: str = ""
     # switch -> option; if the option has no "=", the next word is its value
     switches: Mapping[str, str] = field(default_factory=dict)
@@ -55,11 +55,13 @@ COMMANDS = {
         "what do the representations know? linear probes on labels",
         "pipelines.probe:ProbeRunConfig",
         "pipelines.jobs.vectors:probe_run",
+        check="pipelines.probe:probe",
     ),
     "finetune": Command(
         "train a body, pre-trained or not, to predict classes, numbers or text from labelled recordings",
         "pipelines.finetune:FinetuneConfig",
         "pipelines.jobs.finetune:finetune_body",
+        check="pipelines.finetune:finetune",
     ),
     "predict": Command(
         "what a fine-tuned model predicts for recordings",
