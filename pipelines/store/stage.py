@@ -71,9 +71,12 @@ def stage(
             decide = {each: keys[each](value) if each in keys else value for each, value in given.items()}
             arguments = {each: _key(value, read) for each, value in decide.items()}
             recipe = Recipe(name.format_map(given), version, arguments)
-            bound.arguments |= {each: value if each in keys else _unlabelled(value) for each, value in given.items()}
             shown = title.format_map({each: _shown(value) for each, value in given.items()})
-            work = lambda run: make(run, *bound.args[1:], **bound.kwargs)  # noqa: E731
+
+            def work(run: Run) -> None:
+                bound.arguments |= {of: each if of in keys else _unlabelled(each) for of, each in given.items()}
+                make(run, *bound.args[1:], **bound.kwargs)
+
             return session.entry(recipe, shown, work, read=read, together=together)
 
         return call

@@ -177,8 +177,15 @@ class Clips:
         return tuple(clip for clip in self.clips if clip.split == split)
 
     def only(self, *splits: Split) -> "Clips":
-        """Return the rows of some splits, one split after the other."""
-        return Clips.from_rows(self.root, (clip for split in splits for clip in self.of(split)))
+        """Return the rows of some splits, one split after the other; the same table each time."""
+        if splits not in self._of_splits:
+            rows = np.concatenate([np.flatnonzero(self.frame.split == split) for split in splits])
+            self._of_splits[splits] = replace(self, frame=self.frame.iloc[rows].reset_index(drop=True))
+        return self._of_splits[splits]
+
+    @cached_property
+    def _of_splits(self) -> dict[tuple[Split, ...], "Clips"]:
+        return {}
 
     @cached_property
     def key(self) -> str:
