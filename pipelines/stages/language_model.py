@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lm.batches import CodeSequences, TokenBatch, TrainingBatches, fitting_batches, loss, validation_batches
+from lm.batches import CodeSequences, TrainingBatches, fitting_batches, loss, validation_batches
 from lm.judging import perplexities, pitch_errors
 from lm.model import LanguageModel
 from pipelines.stages.options import LanguageModelSettings
@@ -67,9 +67,26 @@ def _trained(
     )
     if start is not None:
         begin_at(model, start)
-    batches = _training_batches(model, train, settings, processes=run.gang.size)
-    held_out = _validation_batches(model, validation, settings)
-    run.fit("lm.fit", model.gpt, batches, held_out, loss, settings.fit)
+    gpt = model.gpt
+    sequences = CodeSequences.of([[model.reading(codes).steps for codes in views] for views in train])
+    sizes = fitting_batches(
+        settings.batches,
+        sequences,
+        gpt.capacity,
+        batch_tokens=settings.batch_tokens,
+        positions_per_step=settings.gpt.positions_per_step(gpt.vocabulary.streams),
+        least=settings.fit.accumulation,
+        processes=run.gang.size,
+    )
+    batches = TrainingBatches(sequences, gpt.vocabulary, sizes, capacity=gpt.capacity)
+    held_out = validation_batches(
+        CodeSequences.of([model.reading(codes).steps] for codes in validation),
+        gpt.vocabulary,
+        batch_size=32,
+        capacity=gpt.capacity,
+        at_most=settings.validation_windows,
+    )
+    run.fit("lm.fit", gpt, batches, [*held_out], loss, settings.fit)
     if run.gang.rank == 0:
         plain = [views[0] for views in own]
         model.fit_pitch(_spread_out(plain, PITCH_STEPS))
@@ -129,28 +146,3 @@ def _read_views(corpus: CodedCorpus) -> tuple[list[list[Codes]], list[Codes]]:
         if len(other.codes.values) and other.name in views:
             views[other.name].append(other.codes)
     return list(views.values()), validation
-
-
-def _training_batches(
-    model: LanguageModel, clips: Sequence[Sequence[Codes]], settings: LanguageModelSettings, *, processes: int
-) -> TrainingBatches:
-    gpt, sequences = model.gpt, CodeSequences.of([[model.reading(codes).steps for codes in views] for views in clips])
-    fitting = fitting_batches(
-        settings.batches,
-        sequences,
-        gpt.capacity,
-        batch_tokens=settings.batch_tokens,
-        positions_per_step=settings.gpt.positions_per_step(gpt.vocabulary.streams),
-        least=settings.fit.accumulation,
-        processes=processes,
-    )
-    return TrainingBatches(sequences, gpt.vocabulary, fitting, capacity=gpt.capacity)
-
-
-def _validation_batches(
-    model: LanguageModel, clips: Sequence[Codes], settings: LanguageModelSettings
-) -> list[TokenBatch]:
-    gpt, windows = model.gpt, settings.validation_windows
-    sequences = CodeSequences.of([model.reading(codes).steps] for codes in clips)
-    batches = validation_batches(sequences, gpt.vocabulary, batch_size=32, capacity=gpt.capacity, at_most=windows)
-    return list(batches)

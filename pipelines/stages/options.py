@@ -311,14 +311,6 @@ class Wav2vec2Settings(Options):
     finetuning: FinetuningSettings = option(FinetuningSettings(), "training of the whole network with the labels")
 
     @property
-    def layers(self) -> int:
-        return self.model.layers if self.weights is None else self.described.layers
-
-    @property
-    def width(self) -> int:
-        return self.model.width if self.weights is None else self.described.width
-
-    @property
     def convolutions(self) -> Convolutions:
         """The frames of the model."""
         return self.model.convolutions if self.weights is None else self.described.convolutions

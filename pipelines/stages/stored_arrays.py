@@ -8,6 +8,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -38,6 +39,8 @@ from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.views import View
 from wordless.audio.waveform import in_16_bits
 from wordless.base.arrays import Array, allocate, fill, write_array
+from wordless.base.machine import cores
+from wordless.base.pools import LOCAL
 
 TRAINED_ON: tuple[Split, ...] = ("train", "validation")
 VALUES, OFFSETS, CLIPS = "values.npy", "offsets.npy", "clips.json"
@@ -64,7 +67,8 @@ def write_clips(
     ends = np.cumsum([0, *lengths])
     allocate(file, dtype, (int(ends[-1]), *width))
     jobs = [(clip, int(start), int(end)) for clip, start, end in zip(clips, ends[:-1], ends[1:], strict=True)]
-    results = list(session.on_this_machine().each(title, partial(_write_clip, file, write, title), jobs))
+    local = replace(session, engine=LOCAL, workers=session.workers or cores())  # that write into parts of one file
+    results = list(local.each(title, partial(_write_clip, file, write, title), jobs))
     np.lib.format.open_memmap(file, mode="r+").flush()  # once: thousands of clips would each wait for the disk
     write_array(file.with_name(OFFSETS), ends)
     write_json(file.with_name(CLIPS), [[clip.name, clip.split] for clip in clips])

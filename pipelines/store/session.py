@@ -16,7 +16,6 @@ from pipelines.store.plan import Call, Plan
 from pipelines.store.store import CURVE, ENTRY, Entry, Recipe, Store, checkpoints_of, write_json
 from pipelines.tracking.tracking import NO_TRACKING, Tracking, stored_points
 from wordless.base.errors import InputError
-from wordless.base.machine import cores
 from wordless.base.pools import LOCAL, EngineConfig, Pool, in_order, open_pool
 from wordless.base.progress import Terminal
 from wordless.training.fit import B, Batches, LossFunction, fit
@@ -134,10 +133,6 @@ class Session:
     def at_rate(self, number: int) -> "Session":
         """Return the same session for the trainings of one of several rates, from 1."""
         return replace(self, prefix=rate_prefix(number))
-
-    def on_this_machine(self) -> "Session":
-        """Return the same session with local workers, for work that writes into parts of one file."""
-        return replace(self, engine=LOCAL, workers=self.workers or cores())
 
     def pool(self, *, gpu: bool = True) -> AbstractContextManager[Pool]:
         """Start the workers; with ``gpu``, each has the run's device."""
