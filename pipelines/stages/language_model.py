@@ -47,7 +47,7 @@ def language_model(session: Session, rates: Sequence[CodedClips], settings: Lang
 @stage(
     "{name}",
     version=2,
-    title="{name} of {rates} rate(s), {settings.fit.summary}",
+    title="GPT, {settings.fit.summary}",
     keys={"start": lambda start: start and gpt_hash(start)},
     together=True,
 )
