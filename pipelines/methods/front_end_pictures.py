@@ -1,4 +1,4 @@
-"""A picture of the filters that a front end of waveforms has learned: spectra, sorted by centre frequency.
+"""Pictures of the filters that a front end of waveforms has learned: spectra by centre frequency, and a gallery.
 
 A filter is a row of the first layer's weights: a patch is multiplied with it. Verma and Berger (arXiv:2105.00335) sort
 the filters by centre frequency. A Fourier basis then lies on a straight line, and mel bands on a curve that is steep at
@@ -17,24 +17,63 @@ from wordless.base.saved_models import WEIGHTS
 FloatArray = npt.NDArray[np.float64]
 COLUMNS, ROWS = 128, 80  # of the image at most: more would make results.json large
 DEEPEST = -25.0  # dB: the darkest colour
+SHOWN = 9  # windowed sines, and as many bursts, in the gallery
 
 
-def sorted_spectra(filters: npt.NDArray[np.floating], sample_rate: int) -> tuple[FloatArray, FloatArray]:
+def sorted_filters(filters: npt.NDArray[np.floating]) -> tuple[FloatArray, FloatArray]:
     """Sort filters ``(filters, samples)`` by the frequency of their largest energy.
 
-    The result is these frequencies in Hz ``(filters,)``, and spectra ``(filters, frequencies)`` from 0 to half the
-    sample rate, in dB relative to the maximum of each filter.
+    The result is the filters and their energies ``(filters, frequencies)`` from 0 to half the sample rate.
     """
     energies = np.abs(np.fft.rfft(filters.astype(np.float64), axis=1)) ** 2
-    spectra = energies[np.argsort(energies.argmax(1), kind="stable")]
-    largest = np.maximum(spectra.max(1, keepdims=True), 1e-30)
-    centres: FloatArray = spectra.argmax(1) * sample_rate / filters.shape[1]
-    return centres, 10 * np.log10(np.maximum(spectra / largest, 1e-12))
+    order = np.argsort(energies.argmax(1), kind="stable")
+    return filters.astype(np.float64)[order], energies[order]
 
 
-def front_end_picture(folder: Path, tensor: str, sample_rate: int, *, title: str) -> PictureRecord:
+def decibels_of(energies: FloatArray) -> FloatArray:
+    """Return energies ``(filters, frequencies)`` in dB relative to the maximum of each filter."""
+    largest = np.maximum(energies.max(1, keepdims=True), 1e-30)
+    levels: FloatArray = 10 * np.log10(np.maximum(energies / largest, 1e-12))
+    return levels
+
+
+def band_shares(energies: FloatArray) -> FloatArray:
+    """Return the share of each filter's energy within one frequency of its maximum: 1 for a windowed sine."""
+    peaks = energies.argmax(1)[:, None] + np.arange(3)
+    return _shares(np.take_along_axis(np.pad(energies, ((0, 0), (1, 1))), peaks, axis=1).sum(1), energies)
+
+
+def passages(filters: FloatArray) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+    """Return the largest share of each filter's energy within an eighth of its samples, and its first sample."""
+    energy, width = filters**2, max(filters.shape[1] // 8, 1)
+    sums = np.pad(energy.cumsum(1), ((0, 0), (1, 0)))
+    inside = sums[:, width:] - sums[:, :-width]
+    return _shares(inside.max(1), energy), inside.argmax(1)
+
+
+def _shares(parts: FloatArray, energy: FloatArray) -> FloatArray:
+    """Divide parts of the energy by that of each filter; a filter of zeros has a share of 0."""
+    whole = energy.sum(1)
+    shares: FloatArray = np.divide(parts, whole, out=np.zeros_like(whole), where=whole > 0)
+    return shares
+
+
+def front_end_pictures(folder: Path, tensor: str, sample_rate: int, *, title: str) -> list[PictureRecord]:
     """Draw the front end whose weights ``(filters, samples)`` are a tensor of the model in ``folder``."""
-    centres, decibels = sorted_spectra(load_file(folder / WEIGHTS)[tensor], sample_rate)
+    filters, energies = sorted_filters(load_file(folder / WEIGHTS)[tensor])
+    centres: FloatArray = energies.argmax(1) * sample_rate / filters.shape[1]
+    return [
+        _spectra(filters, energies, centres, sample_rate, title),
+        _gallery(filters, energies, centres, sample_rate, title),
+    ]
+
+
+def _spectra(
+    filters: FloatArray, energies: FloatArray, centres: FloatArray, sample_rate: int, title: str
+) -> PictureRecord:
+    noise, noisy = sorted_filters(np.random.default_rng(0).uniform(-1, 1, filters.shape))  # as an untrained front end
+    medians = [float(np.median(each)) for each in (band_shares(energies), passages(filters)[0])]
+    of_noise = [float(np.median(each)) for each in (band_shares(noisy), passages(noise)[0])]
     count, highest = len(centres), sample_rate / 2
     straight: FloatArray = np.linspace(0, highest, count)
     mels = 2595 * np.log10(1 + highest / 700)  # equally far apart on the mel scale (O'Shaughnessy, 1987)
@@ -42,7 +81,7 @@ def front_end_picture(folder: Path, tensor: str, sample_rate: int, *, title: str
     lines = {"centre frequencies": centres, "mel scale": mel, "Fourier basis": straight}
     from_mel, from_straight = (float(np.sqrt(np.mean((centres - curve) ** 2))) / 1000 for curve in (mel, straight))
     shared = f"Each column is the mean of about {count / COLUMNS:.0f} neighbours. " if count > COLUMNS else ""
-    columns = _means(decibels)
+    columns = _means(decibels_of(energies))
     known, wanted = np.linspace(0, 1, columns.shape[1]), (np.arange(ROWS) + 0.5) / ROWS
     image = np.stack([np.interp(wanted, known, column) for column in columns]).clip(DEEPEST)
     return {
@@ -51,7 +90,10 @@ def front_end_picture(folder: Path, tensor: str, sample_rate: int, *, title: str
             f"Spectra of {count:,} learned filters, sorted by centre frequency; colours span {-DEEPEST:.0f} dB. "
             f"{shared}The centre frequencies lie {from_mel:.2f} kHz from the mel scale and {from_straight:.2f} kHz "
             f"from a Fourier basis (root mean square); half of them are below {centres[count // 2] / 1000:.2f} "
-            "kHz. The centre frequencies of noise would lie on the line of the Fourier basis."
+            f"kHz. The median filter has {medians[0]:.0%} of its energy within "
+            f"{3 * sample_rate / filters.shape[1]:.0f} Hz and {medians[1]:.0%} within an eighth of the patch; a filter of "
+            f"noise has {of_noise[0]:.0%} and {of_noise[1]:.0%}. The centre frequencies of noise would lie on the line of "
+            "the Fourier basis."
         ),
         "image": {
             "columns": [[round(255 * (1 - level / DEEPEST)) for level in row] for row in image.tolist()],
@@ -64,6 +106,29 @@ def front_end_picture(folder: Path, tensor: str, sample_rate: int, *, title: str
                 for name, values in lines.items()
             ],
         },
+    }
+
+
+def _gallery(
+    filters: FloatArray, energies: FloatArray, centres: FloatArray, sample_rate: int, title: str
+) -> PictureRecord:
+    milliseconds, bands, (shares, starts) = 1000 / sample_rate, band_shares(energies), passages(filters)
+    parts = np.array_split(np.arange(len(filters)), min(SHOWN, len(filters)))
+    sines = [int(part[bands[part].argmax()]) for part in parts]
+    bursts = np.argsort(-shares, kind="stable")[:SHOWN].tolist()
+    named = [(place, f"{centres[place]:,.0f} Hz") for place in sines]
+    named += [(place, f"burst at {starts[place] * milliseconds:.0f} ms") for place in bursts]
+    drawn = filters / np.maximum(abs(filters).max(1, keepdims=True), 1e-30)
+    return {
+        "title": f"Filters of the {title}",
+        "caption": (
+            f"Filters of {filters.shape[1] * milliseconds:g} ms. The first {SHOWN} are those that are most like a "
+            "windowed sine, each in a different range of centre frequencies. The others have their energy in the "
+            "shortest passage, as the detector of an onset has."
+        ),
+        "panels": [
+            {"name": name, "values": [round(each, 3) for each in drawn[place].tolist()]} for place, name in named
+        ],
     }
 
 

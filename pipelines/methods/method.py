@@ -38,12 +38,18 @@ class ImageRecord(TypedDict):
     lines: list[LineRecord]  # in the unit of the vertical axis
 
 
-class PictureRecord(TypedDict):
-    """An image with its text."""
+class TitledRecord(TypedDict):
+    """A title and a text."""
 
     title: str
     caption: str
+
+
+class PictureRecord(TitledRecord, total=False):
+    """An image, or a gallery of lines, with its text."""
+
     image: ImageRecord
+    panels: list[LineRecord]
 
 
 # "own": vectors that the user brings. Charts order and colour methods by kind.

@@ -144,10 +144,10 @@ def _waveforms(study: Study) -> Entry:
 
 
 def _pictures(title: str, trained: Entry) -> list[PictureRecord]:
-    from pipelines.methods.front_end_pictures import front_end_picture
+    from pipelines.methods.front_end_pictures import front_end_pictures
 
     body = cast(dict[str, int], trained.read_json("config.json")["body_config"])
-    return [front_end_picture(trained.folder, "body.front_end.0.weight", body["sample_rate"], title=title)]
+    return front_end_pictures(trained.folder, "body.front_end.0.weight", body["sample_rate"], title=title)
 
 
 def _variant(variant: Variant | None, line: Line) -> Method:

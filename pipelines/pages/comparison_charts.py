@@ -8,9 +8,10 @@ from itertools import cycle
 import matplotlib
 import numpy as np
 
-from pipelines.methods.method import ImageRecord
+from pipelines.methods.method import LineRecord, PictureRecord
 from pipelines.methods.table import row_of, shown_in
 from pipelines.pages.charts import (
+    BLUE,
     GREEN,
     GRID,
     INK,
@@ -54,6 +55,7 @@ MAX_PANELS = 8
 SMALL = 8.5  # CSS pixels, of labels of a confusion matrix
 CELL = 17.0  # CSS pixels of a field of a confusion matrix, in which three digits can be read
 MAX_WRITTEN, MAX_NAMED = 40, 60  # classes whose fields hold numbers, and whose names can be read
+GALLERY = 3  # lines beside each other
 LINES = ((WHITE, "-"), ("#ff9e4a", "--"), ("#7fd7ff", ":"))  # colours and dashes of the lines over an image
 
 
@@ -225,8 +227,11 @@ def confusion_chart(of: str, classes: Sequence[str], clips: Sequence[Sequence[fl
 
 
 @styled
-def method_picture(image: ImageRecord, *, name: str, title: str) -> Chart:
-    """Draw a picture of what a method has learned."""
+def method_picture(picture: PictureRecord, *, name: str) -> Chart:
+    """Draw a picture of what a method has learned: an image with lines over it, or a gallery of lines."""
+    if "panels" in picture:
+        return _gallery(picture["panels"], name=name, title=picture["title"])
+    image, title = picture["image"], picture["title"]
     figure = sheet(300)
     axes = figure.subplots()
     extent = (0.0, image["width"], 0.0, image["height"])
@@ -241,3 +246,16 @@ def method_picture(image: ImageRecord, *, name: str, title: str) -> Chart:
         axes.legend(loc="upper left", labelcolor=WHITE)
     lines = ", ".join(line["name"] for line in image["lines"])
     return Chart(figure=figure, name=name, description=f"{title}: an image with the lines {lines}")
+
+
+@styled
+def _gallery(panels: Sequence[LineRecord], *, name: str, title: str) -> Chart:
+    rows = -(-len(panels) // GALLERY)
+    figure = sheet(30 + 62 * rows)
+    figure.suptitle(title, fontsize=SMALL + 2, x=0.01, ha="left", color=INK)
+    for axes in figure.subplots(rows, GALLERY, squeeze=False).flat:
+        axes.set_axis_off()
+    for axes, panel in zip(figure.axes, panels, strict=False):
+        axes.plot(panel["values"], color=BLUE, linewidth=0.9)
+        axes.set_title(panel["name"], fontsize=SMALL)
+    return Chart(figure=figure, name=name, description=f"{title}: {', '.join(panel['name'] for panel in panels)}")

@@ -114,7 +114,7 @@ def report_charts(results: Results) -> Iterator[Chart]:
     if comparison:
         yield from comparison_charts(comparison)
         for number, each in enumerate(comparison.pictures):
-            yield method_picture(each["image"], name=f"method-picture-{number}", title=each["title"])
+            yield method_picture(each, name=f"method-picture-{number}")
         for name, records in comparison.trainings.items():
             if name not in curves:
                 yield training_chart(name, records)
