@@ -92,8 +92,8 @@ def _spectra(
             f"from a Fourier basis (root mean square); half of them are below {centres[count // 2] / 1000:.2f} "
             f"kHz. The median filter has {medians[0]:.0%} of its energy within "
             f"{3 * sample_rate / filters.shape[1]:.0f} Hz and {medians[1]:.0%} within an eighth of the patch; a "
-            f"filter of noise has {of_noise[0]:.0%} and {of_noise[1]:.0%}. The centre frequencies of noise would lie on the "
-            "line of the Fourier basis."
+            f"filter of noise has {of_noise[0]:.0%} and {of_noise[1]:.0%}. The centre frequencies of noise would lie "
+            "on the line of the Fourier basis."
         ),
         "image": {
             "columns": [[round(255 * (1 - level / DEEPEST)) for level in row] for row in image.tolist()],
