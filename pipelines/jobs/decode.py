@@ -4,7 +4,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from pipelines.decode import DecodeConfig
 from pipelines.store.run_folder import open_synthesis, part_of, vocoder_of
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
-from pipelines.store.store import Store, note_finished
+from pipelines.store.store import Store, note_finished, other_options
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes
 from tokenizer.sources import flattened, transplanted
@@ -86,14 +86,15 @@ class Speech:
             digest.update(repr((clip.name, clip.group, clip.codes.num_samples)).encode() + clip.codes.values.tobytes())
         vocoder = vocoder_of(settings.model, settings.kind)
         weights = file_hash(vocoder / CONFIG) if vocoder else None  # it has their hash
-        codebook, sampling = self.clips[0].codes.format.codebook, asdict(settings.sampling)
-        return [digest.hexdigest(), codebook, settings.synthesis, weights, sampling, self.synthesis.engine]
+        tokenizer, sampling = self.synthesis.tokenizer, other_options(settings.sampling, "engine")
+        codes = [digest.hexdigest(), self.clips[0].codes.format.codebook, tokenizer.gain]
+        return [*codes, settings.kind.key, settings.kind.version, weights, sampling, self.synthesis.engine]
 
     def __str__(self) -> str:
         return f"{counted(len(self.clips), 'sound')} by {self.settings.kind.title}"
 
 
-@stage("sounds", version=1, title="{speech}")
+@stage("sounds", version=2, title="{speech}")
 def sounds(run: Run, speech: Speech) -> None:
     """Decode clips to the sounds 00000000.wav, 00000001.wav, ...
 

@@ -1,7 +1,9 @@
 """``wordless decode``, on codes of a tiny tokenizer."""
 
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -113,6 +115,20 @@ def test_finished_sounds_are_kept_and_others_are_not_mixed_with_them(
         assert len([*(tmp_path / "store/sounds").glob("?" * 16)]) == number
     with pytest.raises(InputError, match=r"out\b.*exists"):
         decode(options(run_folder, parquet, tmp_path / "out", **own))
+
+
+def test_the_key_has_the_gain_of_the_tokenizer_and_the_engine_that_is_chosen(
+    run_folder: Path, parquet: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(run_folder, louder := tmp_path / "louder")
+    config = json.loads((louder / "tokenizer/config.json").read_text())
+    (louder / "tokenizer/config.json").write_text(json.dumps({**config, "gain": config["gain"] + 6}))
+    own = {"synthesis": "griffin_lim", "store": {"root": str(tmp_path / "store")}}
+    decode(options(run_folder, parquet, tmp_path / "soft", **own))
+    decode(options(run_folder, parquet, tmp_path / "same", engine="torch", **own))  # which generates WaveNet alone
+    assert len([*(tmp_path / "store/sounds").glob("?" * 16)]) == 1
+    decode(options(louder, parquet, tmp_path / "loud", **own))
+    assert sounds(tmp_path / "loud") != sounds(tmp_path / "soft")
 
 
 def test_griffin_lim_needs_no_vocoder(run_folder: Path, parquet: Path, tmp_path: Path) -> None:
