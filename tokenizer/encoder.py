@@ -19,7 +19,7 @@ from tokenizer.parquet import CodedClip
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel, log_mel_stream, mel_filters, subtract_mean, view_log_mel
-from wordless.audio.views import View
+from wordless.audio.views import AS_RECORDED, View
 from wordless.audio.waveform import FloatArray, Waveform, skip_samples
 
 PATCHES_AT_ONCE = 500
@@ -135,7 +135,8 @@ def load_tokenizer(folder: Path, device: str) -> Tokenizer:
 
 @torch.inference_mode()
 def encode(encoder: Encoder, views: Iterable[View]) -> list[CodedClip]:
-    """Encode views. Labels stay in the manifest, so a corrected label changes no codes file.
+    """Encode views. Labels stay in the manifest, so a corrected label changes no codes file; folds share changed views,
+    which have no split.
 
     Where only the first patch is another one, or noise is added, samples are encoded, with the stream of pitch. Of
     other views log-mel is encoded.
@@ -152,8 +153,8 @@ def encode(encoder: Encoder, views: Iterable[View]) -> list[CodedClip]:
         else:
             blocks = skip_samples(view.blocks(encoder.root, audio.sample_rate), offset * audio.hop_length)
             codes = tokenizer.encode_own(blocks, pitched=encoder.pitched)
-        clip = view.clip
-        clips.append(CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split, offset_frames=offset))
+        clip, split = view.clip, view.clip.split if view.change == AS_RECORDED else None
+        clips.append(CodedClip(path=clip.path, span=clip.span, codes=codes, split=split, offset_frames=offset))
     return clips
 
 

@@ -55,7 +55,7 @@ class CodedClip:
     path: str  # of the file
     codes: Codes
     span: tuple[float, float] | None = None  # begin and end of a segment in seconds; None: the whole recording
-    split: str | None = None  # None: the recording is of no corpus
+    split: str | None = None  # None: the recording is of no corpus, or this is a changed view of it
     label: str | None = None
     group: str | None = None
     offset_frames: int = 0  # frames skipped before the first patch: another view of the same sound

@@ -32,13 +32,13 @@ def codes(run: Run, clips: Clips, tokenizer: Entry) -> None:
     _encode(run, Views(root=clips.root, views=compared_views(clips)), tokenizer)
 
 
-@stage("codes_of_views", version=2, title="encoding {views} views of the clips")
+@stage("codes_of_views", version=3, title="encoding {views} views of the clips")
 def codes_of_views(run: Run, views: Views, tokenizer: Entry) -> None:
     """Encode views of the clips; they have a stream of pitch if all of them are encoded from samples."""
     _encode(run, views, tokenizer, pitched=not any(view.change.of_log_mel for view in views.views))
 
 
-@stage("views", version=3, title="encoding {views} changed copies of training clips")
+@stage("views", version=4, title="encoding {views} changed copies of training clips")
 def training_views(run: Run, views: Views, tokenizer: Entry, *, pitched: bool = False) -> None:
     """Encode changed copies of training clips. Only with ``pitched`` do they have a stream of pitch."""
     _encode(run, views, tokenizer, pitched=pitched)

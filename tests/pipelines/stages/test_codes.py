@@ -206,6 +206,20 @@ def test_bags_of_soft_codes_are_means_over_the_hearings(
         assert row.sum() == pytest.approx(2 * 3 + row[-16:].sum(), abs=1e-4)  # shares of two streams sum to 1
 
 
+def test_folds_share_the_codes_of_views_whose_bytes_know_no_split(tmp_path: Path) -> None:
+    save_tokenizer(tmp_path, seed=0)
+    entry, made = (
+        Entry(stage="tokenizer", key="own", place=tmp_path / "tokenizer", reused=True),
+        set[tuple[str, bytes]](),
+    )
+    for split in ("train", "test"):
+        fold = _recordings(tmp_path).with_columns(split=split)
+        others = reading_of(session_of(tmp_path / split), fold, VectorConfig(hearings=2)).coded_in(entry, entry).others
+        assert others is not None
+        made.add((others.key, shard_path(others.folder, 0).read_bytes()))
+    assert len(made) == 1
+
+
 def test_a_gpt_reads_soft_codes_of_all_hearings(tmp_path: Path) -> None:
     tokenizer, manifest = save_tokenizer(tmp_path, seed=0, mels=8), _recordings(tmp_path)
     config = GPTConfig(model_dim=8, layers=1, heads=1, ffn_dim=16, context=17, dropout=0.0, init_std=0.3)
