@@ -5,6 +5,7 @@ shard.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -126,8 +127,12 @@ class Recordings:
 
     @cached_property
     def key(self) -> str:
-        """Hash of the files' places, sizes and times of change, and of annotations; nothing is decoded for it."""
-        files = ([path, file_key(self.place.root / path)] for path in dict.fromkeys(self.place.frame.path))
+        """Hash of the files' places, sizes and times of change, and of annotations; nothing is decoded for it.
+
+        A file that may not be read is set aside, and has another key as soon as it may.
+        """
+        paths = {path: self.place.root / path for path in self.place.frame.path}
+        files = ([path, key := file_key(file), key and os.access(file, os.R_OK)] for path, file in paths.items())
         return list_hash([*files, *([clip.name, clip.label, clip.group] for clip in self.place.clips)])
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import multiprocessing
+import os
 import shutil
 import time
 from itertools import pairwise
@@ -67,6 +68,16 @@ def test_other_formats_are_written_from_the_store(run_folder: Path, recordings: 
     encode(options(run_folder, recordings, tmp_path / "units.txt", format="name_units", **own))
     assert len((tmp_path / "units.txt").read_text().splitlines()) == 6
     assert [path.stat().st_mtime_ns for path in (tmp_path / "store/encoded").glob("?" * 16)] == [made]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_recording_that_may_be_read_again_is_encoded(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    shutil.copytree(recordings, tmp_path / "in")
+    (tmp_path / "in/a.wav").chmod(0)
+    encode(options(run_folder, tmp_path / "in", tmp_path / "some"))
+    (tmp_path / "in/a.wav").chmod(0o600)
+    encode(options(run_folder, tmp_path / "in", tmp_path / "all"))
+    assert codes_at(tmp_path / "all").keys() - codes_at(tmp_path / "some").keys() == {"a.wav"}
 
 
 def test_a_single_file_of_any_name_is_encoded(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
