@@ -399,14 +399,16 @@ def separated(text: str, delimiter: str | None, shown: str, *, quoted: bool = Tr
         InputError: a line cannot be read, or a quotation mark is never closed; ``shown`` names the file.
     """
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter or "\t", quoting=quoting, skipinitialspace=quoted)
-    rows = ((line, each.split()) for line, each in enumerate(text.split("\n"), start=1))
+    remedy = "fix the line, or write a tab-separated .tsv"
+    whole = f"{text}\n\n"  # only a quotation mark that is not closed reaches the empty last line
+    reader = csv.reader(io.StringIO(whole), delimiter=delimiter or "\t", quoting=quoting, skipinitialspace=quoted)
+    last, rows = whole.count("\n"), ((line, each.split()) for line, each in enumerate(text.split("\n"), start=1))
     try:
         for line, cells in ((reader.line_num, each) for each in reader) if delimiter else rows:
             if any(row := [cell.strip() for cell in cells]):
-                if cells[-1].endswith("\n"):
-                    raise csv.Error("a quotation mark is not closed")
+                if delimiter and line == last:
+                    begun = last + 1 - "".join(cells).count("\n")
+                    raise InputError(f"{shown}:{begun}: a quotation mark is not closed", remedy=remedy)
                 yield line, row
     except csv.Error as error:
-        problem = f"{shown}:{reader.line_num}: {error}"
-        raise InputError(problem, remedy="fix the line, or write a tab-separated .tsv") from error
+        raise InputError(f"{shown}:{reader.line_num}: {error}", remedy=remedy) from error

@@ -18,6 +18,7 @@ segments name parts. Other lengths are ignored, because recordings are decoded a
 Recordings lie beside their table, or in the folders that data sets use (`FOLDERS`), with or without endings.
 """
 
+import csv
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -154,7 +155,9 @@ def _layout(text: str, path: Path, named: ColumnConfig) -> tuple[str, bool]:
     first, *others = [line for line in text.split("\n", _FIRST_LINES)[:_FIRST_LINES] if line.strip()] or [""]
 
     def cells(delimiter: str) -> list[str]:
-        return next((cells for _, cells in separated(first, delimiter, str(path))), [])
+        line = first.replace("\0", " ")  # which the module csv of older versions of Python refuses
+        # the rest of a quoted cell may be on the next line
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])]
 
     def fitness(delimiter: str) -> tuple[float, bool, int]:
         count = first.count(delimiter)

@@ -101,6 +101,11 @@ def test_columns_of_time_name_a_part(tmp_path: Path, header: str, cells: str, op
     assert bare(row) == candidate(label="up", begin=1.0, end=1.5)
 
 
+@pytest.mark.parametrize("text", ['path,label\na.wav,"up\n"', 'path,label\na.wav,"up\n"\n', 'path,"label\n"\na.wav,up'])
+def test_a_quoted_cell_may_end_in_a_line_break(tmp_path: Path, text: str) -> None:
+    assert [row.label for row in rows(tmp_path, "t.csv", text)] == ["up"]
+
+
 def test_columns_that_nothing_reads_are_named_once(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("path,from,label,loudness\na.wav,Ann,x,3\nb.wav,Bob,y,4\n")
     table = read_table(tmp_path / "t.csv")
@@ -160,6 +165,7 @@ def test_a_fairseq_manifest_names_its_root_and_has_no_columns(tmp_path: Path) ->
         ("t.csv", "thing,label\na.wav,up\n", 1, "columns.audio"),
         ("t.csv", "\npath,label\na.wav,up,down\n", 3, "2 fields"),
         ("t.csv", 'path\n"a.wav\n', 2, ""),
+        ("t.csv", 'path,note\na.wav,"two\nb.wav,three\nc.wav,four', 2, ""),  # the note would swallow the other rows
         ("t.tsv", "path\tindex\na.wav\tthree\n", 2, "index is 'three'"),
         ("t.tsv", "path\tsplit\na.wav\ttest\nb.wav\ttset\n", 3, "split is 'tset'"),
         ("t.tsv", "path\tlabel\n\tup\n", 2, "path"),
