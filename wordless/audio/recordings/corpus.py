@@ -86,6 +86,7 @@ QUIETEST_DBFS = -120.0
 MAX_OVERLAP = 0.9  # of a segment
 DUPLICATE = "duplicate of another file"  # kinds of reasons
 CONFLICTING = "duplicate of another file, with another label, group, split or part"
+FEW = 20  # recordings; so few are inspected in moments, even long ones
 LONG_SECONDS = 60.0  # of a clip; a corpus of longer clips learns more from segments
 HELD_OUT = (*SPLIT_NAMES["validation"], *SPLIT_NAMES["test"])
 CORPUS = "the recordings, their labels, and their division into splits"
@@ -484,7 +485,14 @@ def build_manifest(
     found = found or find_recordings(config)
     config = resolved(config, found.split_by)
     root, described = found.root, {path: tuple(rows) for path, rows in groupby(found, key=lambda clip: clip.path)}
-    named_splits(found, config.split)  # names that fit no recording are refused before inspection takes hours
+    by_label = config.label_type == "class"  # numbers and texts are too many to be spread evenly over the splits
+    # Splits that cannot be made are refused before inspection takes hours. Few recordings take moments, and how many
+    # segments there will be is not known.
+    whole_only = config.segment_seconds is None and found.frame.begin.isna().all()
+    if whole_only and len(described) > FEW:
+        split_clips(found, config.split, by_label=by_label)
+    else:
+        named_splits(found, config.split)
     fit, unfit = inspect(
         root,
         list(described),
@@ -521,7 +529,6 @@ def build_manifest(
             remedy = f"check start and end in the table, choose a lower `segment_silence_dbfs`{loosen}"
         raise InputError(option="root", value=root, rule=rule, remedy=remedy)
     try:
-        by_label = config.label_type == "class"  # numbers and texts are too many to be spread evenly over the splits
         divided, undivided = split_clips(Clips.from_rows(root, clips), config.split, by_label=by_label)
     except InputError as error:
         if not unused:

@@ -37,6 +37,13 @@ def test_sub_folders_are_labels(tmp_path: Path, tone: Tone) -> None:
     }
 
 
+def test_splits_that_cannot_be_made_are_refused_before_a_recording_is_decoded(tmp_path: Path) -> None:
+    for number in range(21):
+        (tmp_path / f"{'ab'[number % 2]}_{number}.wav").write_text("no sound")
+    with pytest.raises(InputError, match=r"^validation split\b.*\b2 groups\b"):
+        build_manifest(CorpusConfig(root=str(tmp_path), pattern="{group}_{index}"))
+
+
 def test_labels_may_be_left_out_or_renamed(tmp_path: Path, tone: Tone) -> None:
     tone("dog/1.wav")
     assert labels(CorpusConfig(root=str(tmp_path), labels="none")) == {"dog/1.wav": None}
