@@ -217,8 +217,9 @@ def require_values(config: Mapping[str, object], known: Index) -> None:
         for place in name.split("."):
             if not isinstance(value, Mapping):
                 raise InputError(f"{name} is missing; leave its group as it is, and set single options")
-            value = value.get(place)  # None: the default, such as the words of a corpus of sentences
-        if value is not None:
+            given, value = place in value, value.get(place)
+        # a value that follows from others, such as the words of a corpus of sentences, is null until it is known
+        if value is not None or (given and option.default is not None):
             kinds = (option.kind, *get_args(option.kind))
             single = isinstance(value, str) and any(get_origin(kind) is tuple for kind in kinds)  # needs no brackets
             built = convert(option.kind, [value] if single else value, option=name)

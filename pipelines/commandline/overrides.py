@@ -76,6 +76,8 @@ def _prepared(word: str, known: Index) -> str:
         raise InputError(f"{bare} is not an option; {suggestion(bare, known.names)}")
     if bare in known.names and name == f"+{bare}":
         raise InputError(f"{bare} is an option already; write {bare}=... without +")
+    if bare in known.groups and value.lower() == "null":
+        raise InputError(option=bare, value=value, rule=suggestion(value, known.groups[bare].choices))
     if name in HYDRA_PATHS or (option is not None and option.verbatim):
         return f"{name}={quote(os.path.expanduser(value))}"  # noqa: PTH111  Path raises for unknown users
     return f"{name}={quote(value)}" if bare in known.groups and _is_ambiguous(value) else word

@@ -88,6 +88,7 @@ def test_only_paths_and_columns_are_quoted_and_switches_may_stand_anywhere() -> 
         ("--con=x", r"--con=x\b"),
         ("--resolve", "--cfg"),
         ("lm.gpt.layres=3", r"\blm\.gpt\.layers\?"),
+        ("lm=null", r"\blm\b.*\btiny\b"),
     ],
 )
 def test_what_is_no_option_is_refused(word: str, told: str) -> None:
@@ -101,6 +102,7 @@ def test_what_is_no_option_is_refused(word: str, told: str) -> None:
         ("lm.gpt.layers=0", r"\blm\.gpt\.layers is 0\b.*\b1 to 256\b"),
         ("compare.methods=[gpt,simcrl]", r"\bcompare\.methods\b.*\bsimclr\?"),
         ("seed=many", r"\bseed is many\b.*whole number"),
+        ("zerospeech.voices=null", r"\bzerospeech\.voices\b.*whole number"),
         ("stages=lmm", r"\bstages\b.*\blm\b"),
     ],
 )
