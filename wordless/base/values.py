@@ -132,8 +132,11 @@ def _union(kinds: tuple[Any, ...], value: object, option: str, default: object) 
     if len(others) == 1 and others[0] not in WORDS and get_origin(others[0]) is not Literal:  # it has parts
         return convert(others[0], value, option=option, default=default)
     for kind in others:
-        with suppress(InputError):
+        try:
             return convert(kind, value, option=option)
+        except InputError:
+            if kind is float and type(value) in (int, float):  # too large, or no number
+                raise
     raise _other_type(listed([describe_type(kind) for kind in kinds], "or"), value, option)
 
 
