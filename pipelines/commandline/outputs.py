@@ -3,6 +3,7 @@
 A lock is a ``flock``, which the system releases when its process ends for any reason.
 """
 
+import filecmp
 import os
 import shutil
 from collections.abc import Collection, Iterator
@@ -59,8 +60,9 @@ SWEEP_LOCK = ".sweep.lock"
 # Files in the folder of a run or a sweep that are no results.
 NOTES = frozenset({RUN_LOCK, SWEEP_LOCK, ".hydra", "multirun.yaml", "log.txt"})
 
-# Globals, because Hydra creates its callbacks itself and passes them nothing: locks, and folders without a result yet.
-_HELD, _NEW = ExitStack(), set[Path]()
+# Globals, because Hydra creates its callbacks itself and passes them nothing: locks, and folders without a result yet,
+# each with the folders above it that were created with it.
+_HELD, _NEW = ExitStack(), dict[Path, list[Path]]()
 
 
 @contextmanager
@@ -70,11 +72,12 @@ def claims() -> Iterator[None]:
         with _HELD:
             yield
     finally:
-        for folder in _NEW:
-            if all(path.name in NOTES for path in folder.iterdir()):
-                remove(folder)
-                with suppress(OSError):  # other runs are there
-                    folder.parent.rmdir()
+        for folder, above in _NEW.items():
+            with suppress(OSError):  # other runs are there
+                if all(path.name in NOTES for path in folder.iterdir()):
+                    remove(folder)
+                    for parent in above:
+                        parent.rmdir()
         _NEW.clear()
 
 
@@ -90,9 +93,10 @@ def claim(wanted: Path, *, option: str, lock: str, new: bool) -> Path:
     Several processes that want the same new folder at the same time get different folders, on several machines too.
     ``option`` names the folder on the command line.
     """
-    made, folder = new or not wanted.exists(), make_new(wanted) if new else wanted
+    made, *above = [new or not wanted.exists(), *(parent for parent in wanted.parents if not parent.exists())]
+    folder = make_new(wanted) if new else wanted
     folder.mkdir(parents=True, exist_ok=True)
-    _NEW.update([folder] if made else [])
+    _NEW.update({folder: above} if made else {})
     _HELD.enter_context(hold(folder, option=option, lock=lock))
     return folder
 
@@ -167,8 +171,10 @@ def new_folder(output: Path) -> Iterator[Path]:
 def new_file(path: Path) -> Iterator[Path]:
     """Give a place to write a file that belongs to an output; one that is there must be the same, left by a kill."""
     beside = path.with_name(f"{path.name}.aside")
-    yield beside
-    if path.exists() and path.read_bytes() != beside.read_bytes():
-        beside.unlink()
-        require_new(path)
-    beside.replace(path)
+    try:
+        yield beside
+        if path.exists() and not filecmp.cmp(path, beside, shallow=False):
+            require_new(path)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

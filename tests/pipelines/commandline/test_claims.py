@@ -15,7 +15,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.commandline.outputs import make_new
+from pipelines.commandline.outputs import RUN_LOCK, claim, claims, make_new
 from pipelines.commandline.overrides import parse_values, spell
 from pipelines.commandline.run_folders import (
     LOG,
@@ -58,6 +58,14 @@ def wait_for(folder: Path, pattern: str) -> None:
     while not list(folder.glob(pattern)):
         assert time.monotonic() < until, f"{folder} holds no {pattern}"
         time.sleep(0.01)
+
+
+def test_a_command_without_a_result_removes_the_folders_that_it_created_and_no_others(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    for wanted in ("mine/run", "mine/a/b/run"):
+        with claims():
+            claim(tmp_path / wanted, option="name", lock=RUN_LOCK, new=False)
+        assert [*tmp_path.rglob("*")] == [tmp_path / "mine"]
 
 
 def test_each_of_many_gets_a_new_folder(tmp_path: Path) -> None:
