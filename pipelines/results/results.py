@@ -267,6 +267,6 @@ Named = TypeVar("Named")  # a command, or options
 def _without_home(value: Named) -> Named:
     """Replace the user's home folder in the options of a run by ``~``: reports and trackers may be public."""
     home = os.path.expanduser("~")  # noqa: PTH111  Path raises without a home
-    begin = r"(?<![^\s='\"])" + re.escape(json.dumps(home)[1:-1]) + r"(?=[/\s'\"]|$)"  # of a value
+    begin = r"(?<![^\s='\"\[,:])" + re.escape(json.dumps(home)[1:-1]) + r"(?=[/\s'\"\],]|$)"  # of a value
     found: Named = json.loads(re.sub(begin, "~", json.dumps(value))) if home not in ("", "/") else value
     return found

@@ -191,11 +191,12 @@ def test_provenance_tells_machine_models_and_options_but_no_home(
     write_json(trained.folder / CURVE, {})
     others = Entry(stage="tokenizer", key="b", place=run_folder / "tokenizer", reused=True)
     config = {"store": {"root": "/home/somebody/store"}, "seed": 3, "stages": ["lm"], "corpus": {"root": "/data"}}
+    config["input"] = "[/home/somebody/a.wav,/home/somebody,/home/somebody2/b.wav]"
     source = provenance(
         "wordless run", config, Gang(torch.device("cpu")), {each.stage: each for each in (trained, others)}
     )
     assert json.loads(json.dumps(source)) == source
-    assert source["config"] == {**config, "store": {"root": "~/store"}}
+    assert source["config"] == {**config, "store": {"root": "~/store"}, "input": "[~/a.wav,~,/home/somebody2/b.wav]"}
     assert source["parameters"] == {"vocoder": parameters(run_folder / "vocoder")}
     assert source["machine"]["cores"] >= 1
     assert source["date"].endswith("+00:00")
