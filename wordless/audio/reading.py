@@ -159,8 +159,8 @@ def _opened(path: Path, part: Part) -> Iterator[Recording]:
     recording = recording or Recording(path)
     try:
         yield recording
-    except Exception:  # the end of a reader that wants no more is none
-        keep = False
+    except BaseException as error:
+        keep = keep and isinstance(error, GeneratorExit)  # a reader that wants no more; other errors close the file
         raise
     finally:
         if keep:
