@@ -5,7 +5,7 @@ share. Random choices of an example come from a generator seeded by (seed, epoch
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
@@ -44,11 +44,6 @@ class CodeSequences:
             problem = f"{empty} of {len(self.views)} clips have no view, or a view without a code"
             raise InputError(f"{problem}; leave recordings out that are shorter than one code")
 
-    @classmethod
-    def of(cls, clips: Iterable[Sequence[IntArray]]) -> "CodeSequences":
-        """Build sequences from the views of each clip."""
-        return cls(views=[*clips])
-
     @cached_property
     def lengths(self) -> IndexArray:
         """Time steps of each clip's first view ``(clips,)``."""
@@ -60,13 +55,8 @@ UNCOUNTED = -100  # target of a position that is not counted: torch's cross entr
 ORDER, EXAMPLE = 0, 1  # second words of the seeds: the purpose of a generator
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TokenRow:
-    """A window of a recording: a row of a `TokenBatch`."""
-
-    tokens: IndexArray  # one per code
-    targets: IndexArray  # one per code
-    conditions: IndexArray  # (codes, columns): what an upsampler reads where it predicts each code; else no columns
+# a window: tokens and targets (codes,), and what an upsampler reads where it predicts each code (codes, columns)
+TokenRow = tuple[IndexArray, IndexArray, IndexArray]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -159,8 +149,7 @@ class TrainingBatches:
         crop, conditions = _divided(steps[start : start + self._capacity], self._vocabulary)
         replaced = rng.random(crop.shape) < self._config.random_inputs
         read = np.where(replaced, self._vocabulary.random_codes(rng, crop.shape), crop)
-        targets = crop.reshape(-1).astype(np.int64)
-        return TokenRow(tokens=self._vocabulary.tokens(read), targets=targets, conditions=conditions)
+        return self._vocabulary.tokens(read), crop.reshape(-1).astype(np.int64), conditions
 
     def _shuffle(self, epoch: int) -> IndexArray:
         """Return the order of the examples in an epoch ``(examples,)``."""
@@ -201,8 +190,7 @@ def _row(codes: IntArray, window: Window, vocabulary: Vocabulary) -> TokenRow:
     read, conditions = _divided(codes[window.start : window.stop], vocabulary)
     targets = read.astype(np.int64)
     targets[: window.counted - window.start] = UNCOUNTED
-    tokens = vocabulary.tokens(read)
-    return TokenRow(tokens=tokens, targets=targets.reshape(-1), conditions=conditions)
+    return vocabulary.tokens(read), targets.reshape(-1), conditions
 
 
 def _divided(steps: IntArray, vocabulary: Vocabulary) -> tuple[IntArray, IndexArray]:
@@ -213,14 +201,14 @@ def _divided(steps: IntArray, vocabulary: Vocabulary) -> tuple[IntArray, IndexAr
 
 def _collate(rows: list[TokenRow], vocabulary: Vocabulary) -> TokenBatch:
     """Collate windows; every row begins with begin-of-sequence."""
-    size = len(rows), max(len(row.tokens) for row in rows)
+    size = len(rows), max(len(tokens) for tokens, _, _ in rows)
     inputs, targets = np.full(size, vocabulary.pad, np.int64), np.full(size, UNCOUNTED, np.int64)
-    conditions = np.zeros((*size, rows[0].conditions.shape[1]), np.int64)
-    for index, row in enumerate(rows):
-        inputs[index, 0] = vocabulary.bos
-        inputs[index, 1 : len(row.tokens)] = row.tokens[:-1]
-        targets[index, : len(row.targets)] = row.targets
-        conditions[index, : len(row.conditions)] = row.conditions
+    inputs[:, 0] = vocabulary.bos
+    conditions = np.zeros((*size, rows[0][2].shape[1]), np.int64)
+    for index, (tokens, wanted, read) in enumerate(rows):
+        inputs[index, 1 : len(tokens)] = tokens[:-1]
+        targets[index, : len(wanted)] = wanted
+        conditions[index, : len(read)] = read
     return TokenBatch(
         inputs=torch.from_numpy(inputs),
         targets=torch.from_numpy(targets),

@@ -346,36 +346,30 @@ class LanguageModel:
             yield states[:, 1 + (window.counted - window.start) * self.predicted.streams :]
 
     @torch.no_grad()
-    def log_probabilities(self, codes: Codes) -> FloatArray:
+    def log_probabilities(self, codes: Codes, *, past: int | None = None) -> FloatArray:
         """Compute the log-probability of each finest code, given the codes before it: ``(time, streams)``.
 
         An upsampler is also given the coarser codes that it reads. `generate` draws from this distribution with the
         default sampling options.
+
+        Args:
+            codes: of one recording.
+            past: a time step is predicted from fewer steps before it than these, and from half of them or more, as in
+                windows of a long recording; windows of one length are read together. None: from the whole context.
         """
-        reading = self.reading(codes)
-        return self._log_probabilities(reading, ([each] for each in windows(len(reading.values), self.gpt.capacity)))
-
-    @torch.no_grad()
-    def log_probabilities_within(self, codes: Codes, past: int) -> FloatArray:
-        """Compute `log_probabilities` of a model of one rate that sees a short past: ``(time, streams)``.
-
-        A time step is predicted from fewer than ``past`` steps before it, and from half of them or more, as in windows
-        of a long recording. Windows of one length are read together.
-        """
-        reading = self.reading(codes)
-        read = windows(len(reading.values), min(past, self.gpt.capacity))
-        alike = groupby(read, key=lambda window: window.stop - window.start)
-        return self._log_probabilities(reading, ([*some] for _, some in alike))
-
-    def _log_probabilities(self, reading: GPTInput, batches: Iterable[list[Window]]) -> FloatArray:
-        """Compute the log-probabilities ``(time, streams)`` from batches of windows, of one length each."""
+        reading, capacity = self.reading(codes), self.gpt.capacity
+        alike: Iterable[Iterable[Window]]
+        if past is None:
+            alike = ([window] for window in windows(len(reading.values), capacity))
+        else:
+            read = windows(len(reading.values), min(past, capacity))
+            alike = (some for _, some in groupby(read, key=lambda window: window.stop - window.start))
         found: FloatArray = np.zeros(reading.values.shape, np.float32)
-        for some in batches:
+        for some in map(list, alike):
             inputs = [self.inputs(reading, window) for window in some]
             conditions = [own[:-1] for _, own in inputs if own is not None]
-            read = torch.stack(conditions) if conditions else None
             tokens = torch.stack([own[:-1] for own, _ in inputs])
-            logits = self.gpt(tokens, read).float().log_softmax(-1)  # (windows, steps * streams, codes)
+            logits = self.gpt(tokens, torch.stack(conditions) if conditions else None).float().log_softmax(-1)
             values = np.stack([reading.values[window.start : window.stop].reshape(-1) for window in some])
             wanted = torch.from_numpy(values.astype(np.int64)).to(logits.device)[..., None]
             chosen = logits.gather(2, wanted).cpu().numpy().reshape(len(some), -1, self.predicted.streams)
@@ -417,7 +411,7 @@ class LanguageModel:
         """
         if isinstance(clips, Codes) or not clips:
             raise InputError("clips must be a list with codes of one clip or several, such as [codes]")
-        sequences = CodeSequences.of([self.reading(codes).steps] for codes in clips)
+        sequences = CodeSequences(views=[[self.reading(codes).steps] for codes in clips])
         batches = validation_batches(sequences, self.gpt.vocabulary, batch_size=batch_size, capacity=self.gpt.capacity)
         total = torch.zeros((), dtype=torch.float64, device=self.gpt.device)
         for batch in batches:

@@ -301,24 +301,6 @@ def interval(draws: FloatArray, confidence: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def outcome_interval(folds: Sequence[Outcome], draws: FloatArray, confidence: float) -> tuple[float, float]:
-    """Return the percentile interval of a method's resampled values ``(resamples,)`` on these folds.
-
-    If all answers are right, or all wrong, no resample differs, and `_exact` counts instead. Each fold then counts as
-    the smallest.
-    """
-    low, high = interval(draws, confidence)
-    if low != high or low not in (0, 1) or not all(isinstance(fold, Hits) for fold in folds):
-        return low, high
-    return _exact(low, len(folds) * min(map(num_clips, folds)), confidence)
-
-
-def _exact(share: float, answers: int, confidence: float) -> tuple[float, float]:
-    """Return the interval of a share of 0 or 1 (Clopper and Pearson, 1934): 3 of 3 are 100 % (29.2 % to 100 %)."""
-    margin = 1 - ((1 - confidence) / 2) ** (1 / answers)
-    return (0.0, margin) if share == 0 else (1 - margin, 1.0)
-
-
 def two_sided_p(differences: FloatArray) -> float:
     """Return twice the share of resampled differences ``(resamples,)`` on the rarer side of zero, at most 1.
 
@@ -329,20 +311,6 @@ def two_sided_p(differences: FloatArray) -> float:
     return min(2 * (rarer + 1) / (len(differences) + 1), 1.0)
 
 
-def difference(values: FloatArray, draws: FloatArray, one: int, other: int, *, confidence: float) -> Difference:
-    """Compute the difference of method (column) ``one`` minus method ``other``.
-
-    ``values (folds, methods)`` are of `by_fold`, ``draws (resamples, methods)`` of `bootstrap`; ``confidence`` is the
-    probability mass of both intervals.
-    """
-    per_fold = values[:, one] - values[:, other]
-    clipwise = draws[:, one] - draws[:, other]
-    low, high = interval(clipwise, confidence)
-    fold_low, fold_high = t_interval(per_fold, confidence=confidence)
-    value, p = float(per_fold.mean()), two_sided_p(clipwise)
-    return Difference(value=value, low=low, high=high, p=p, fold_low=fold_low, fold_high=fold_high)
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Measured:
     """Methods on the same test clips, with the intervals of their figures and differences.
@@ -351,7 +319,7 @@ class Measured:
     """
 
     folds: Sequence[Outcome]  # over all repeats
-    groups: FloatArray | None  # (methods, groups, repeats) of `by_group`; None: clips have no groups
+    groups: FloatArray | None = None  # (methods, groups, repeats) of `by_group`; None: clips have no groups
     resamples: int
     seed: int  # of the resamples
 
@@ -394,17 +362,21 @@ class Measured:
 
     def estimate(self, number: int, *, confidence: float) -> Estimate:
         """Return the value of a method (column) with its interval, which stays in the range of the measure."""
-        value = float(self.values[:, number].mean())
+        value, kind = float(self.values[:, number].mean()), self.folds[0]
         if self.groups is None:
             draws = self.draws[:, number]
             known = draws[np.isfinite(draws)]  # R2 of a resample with a single value is not known
-            low, high = outcome_interval(self.folds, known, confidence) if len(known) else (value, value)
+            low, high = interval(known, confidence) if len(known) else (value, value)
+            answers = len(self.folds) * min(map(num_clips, self.folds))  # each fold counts as the smallest
         else:
             low, high, _ = over_groups(self.groups[number], confidence=confidence, value=value)
-            if low == high and value in (0, 1) and isinstance(self.folds[0], Hits):
-                low, high = _exact(value, self.groups.shape[1], confidence)
-            low = low if isinstance(self.folds[0], Predictions) else max(low, 0.0)
-            high = high if isinstance(self.folds[0], Ratios) else min(high, 1.0)
+            low = low if isinstance(kind, Predictions) else max(low, 0.0)
+            high = high if isinstance(kind, Ratios) else min(high, 1.0)
+            answers = self.groups.shape[1]
+        if low == high and low in (0, 1) and isinstance(kind, Hits):
+            # All are right, or all wrong, so nothing differs (Clopper and Pearson, 1934): 3 of 3 are 29.2 % to 100 %.
+            margin = 1 - ((1 - confidence) / 2) ** (1 / answers)
+            low, high = (0.0, margin) if low == 0 else (1 - margin, 1.0)
         return Estimate(value=value, low=low, high=high)
 
     def difference(self, one: int, other: int, *, confidence: float) -> Difference:
@@ -412,11 +384,13 @@ class Measured:
 
         ``confidence`` is the probability mass of both intervals.
         """
-        if self.groups is None:
-            return difference(self.values, self.draws, one, other, confidence=confidence)
         per_fold = self.values[:, one] - self.values[:, other]
         value = float(per_fold.mean())
-        low, high, p = over_groups(self.groups[one] - self.groups[other], confidence=confidence, value=value)
+        if self.groups is None:
+            clipwise = self.draws[:, one] - self.draws[:, other]
+            (low, high), p = interval(clipwise, confidence), two_sided_p(clipwise)
+        else:
+            low, high, p = over_groups(self.groups[one] - self.groups[other], confidence=confidence, value=value)
         fold_low, fold_high = t_interval(per_fold, confidence=confidence)
         return Difference(value=value, low=low, high=high, p=p, fold_low=fold_low, fold_high=fold_high)
 

@@ -15,9 +15,7 @@ from lm.probing.comparison import (
     FloatArray,
     Hits,
     Measured,
-    bootstrap,
     bootstrap_pairs,
-    difference,
     interval,
     measure,
     number_groups,
@@ -87,10 +85,10 @@ def pair_figures(judged: Judged, row: Figure, config: ProbeConfig, *, gap: str =
     names = [*dict.fromkeys((*MODELS, *next(iter(accuracies.values()))))]
     hits = np.mean([[each[name] for name in names] for each in accuracies.values()], axis=0)
     outcome = Hits(hits=hits)
-    draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)
-    yield from _of_test(accuracies, names, outcome, draws, row, config)
+    measured = Measured(folds=[outcome], resamples=config.resamples, seed=config.seed)
+    yield from _of_test(accuracies, names, outcome, measured.draws, row, config)
     for number, other in enumerate(names[1:], 1):
-        found = difference(measure(outcome), draws, 0, number, confidence=config.confidence)
+        found = measured.difference(0, number, confidence=config.confidence)
         pair = replace(row, name=gap, of=names[0], against=other, value=found.value, p=found.p)
         yield replace(pair, low=found.low, high=found.high, over="items")
 

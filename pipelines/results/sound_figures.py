@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lm.options import ProbeConfig
-from lm.probing.comparison import Hits, bootstrap, by_fold, difference, interval, outcome_interval
+from lm.probing.comparison import Hits, Measured, interval
 from pipelines.results.figures import MEASURES, SOUND, Figure
 from pipelines.stages.judging import RECOGNISED, unfit_of
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, JUDGES, LISTENING
@@ -104,18 +104,18 @@ def _labels(entry: Entry, manifest: Clips, config: ProbeConfig, row: Figure) -> 
         return
     kinds = tuple(rows[0][1])
     hits = np.array([[answers[kind] == label for label, answers in rows] for kind in kinds], np.float64)
-    outcome = Hits(hits=hits)
-    draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)
+    measured = Measured(folds=[Hits(hits=hits)], resamples=config.resamples, seed=config.seed)
     for column, kind in enumerate(kinds):
-        low, high = outcome_interval([outcome], draws[:, column], config.confidence)
-        yield replace(row, name="label_accuracy", of=kind, value=float(hits[column].mean()), low=low, high=high)
+        found = measured.estimate(column, confidence=config.confidence)
+        yield replace(row, name="label_accuracy", of=kind, value=found.value, low=found.low, high=found.high)
     one, original, row = kinds.index(WAVENET.key), kinds.index(ORIGINAL), replace(row, of=WAVENET.key)
     for rival in (kind.key for kind in UNLEARNED if kind.key in kinds):
-        gap = difference(by_fold([outcome]), draws, one, kinds.index(rival), confidence=config.confidence)
+        gap = measured.difference(one, kinds.index(rival), confidence=config.confidence)
         pair = replace(row, name="label_accuracy_difference", against=rival)
         yield replace(pair, value=gap.value, low=gap.low, high=gap.high)
     if hits[original].any():  # the part of the originals' label accuracy that WaveNet's sound keeps
         least = 1 / (2 * len(rows))  # a resample may have no right answer
+        draws = measured.draws
         low, high = interval(draws[:, one] / np.maximum(draws[:, original], least), config.confidence)
         value = float(hits[one].mean() / hits[original].mean())
         yield replace(row, name="label_accuracy_ratio", against=ORIGINAL, value=value, low=low, high=high)
@@ -131,13 +131,13 @@ def _on_same_clips(
     """
     if len(known) < 2 or (ratio and not known[:, 1].all()):
         return
-    draws = bootstrap([Hits(hits=known.T)], resamples=config.resamples, seed=config.seed)
+    measured = Measured(folds=[Hits(hits=known.T)], resamples=config.resamples, seed=config.seed)
     if ratio:
-        low, high = interval(draws[:, 0] / draws[:, 1], config.confidence)
+        low, high = interval(measured.draws[:, 0] / measured.draws[:, 1], config.confidence)
         value = float(known[:, 0].mean() / known[:, 1].mean())
         yield replace(row, name=f"{row.name}_ratio", value=value, low=low, high=high, over="clips")
         return
-    gap = difference(by_fold([Hits(hits=known.T)]), draws, 0, 1, confidence=config.confidence)
+    gap = measured.difference(0, 1, confidence=config.confidence)
     yield replace(row, name=f"{row.name}_difference", value=gap.value, low=gap.low, high=gap.high, over="clips")
     yield replace(row, name=f"{row.name}_difference_clips", value=len(known))
 
@@ -146,8 +146,8 @@ def _mean_of_clips(values: Sequence[float | None], config: ProbeConfig, row: Fig
     """Average a figure over the clips that have it, and count them if some may lack it."""
     known = np.array([value for value in values if value is not None], np.float64)
     if len(known):
-        draws = bootstrap([Hits(hits=known[None])], resamples=config.resamples, seed=config.seed)
-        low, high = interval(draws[:, 0], config.confidence)
+        measured = Measured(folds=[Hits(hits=known[None])], resamples=config.resamples, seed=config.seed)
+        low, high = interval(measured.draws[:, 0], config.confidence)
         yield replace(row, value=float(known.mean()), low=low, high=high, over="clips")
     if row.name in MEASURES and MEASURES[row.name].clips:
         yield replace(row, name=f"{row.name}_clips", value=len(known))

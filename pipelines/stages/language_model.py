@@ -68,7 +68,7 @@ def _trained(
     if start is not None:
         begin_at(model, start)
     gpt = model.gpt
-    sequences = CodeSequences.of([[model.reading(codes).steps for codes in views] for views in train])
+    sequences = CodeSequences(views=[[model.reading(codes).steps for codes in views] for views in train])
     sizes = fitting_batches(
         settings.batches,
         sequences,
@@ -80,7 +80,7 @@ def _trained(
     )
     batches = TrainingBatches(sequences, gpt.vocabulary, sizes, capacity=gpt.capacity)
     held_out = validation_batches(
-        CodeSequences.of([model.reading(codes).steps] for codes in validation),
+        CodeSequences(views=[[model.reading(codes).steps] for codes in validation]),
         gpt.vocabulary,
         batch_size=32,
         capacity=gpt.capacity,

@@ -109,7 +109,7 @@ def spoken_pairs(run: Run, subject: Subject) -> None:
         heard = {file for _, right, wrong in few for file in (right, wrong)}
         for name, seconds in PASTS.items() if not gpt.coarser else ():
             steps = max(round(seconds * gpt.format.codes_per_second), 2)
-            scores[name] = {file: float(gpt.log_probabilities_within(codes[file], steps).mean()) for file in heard}
+            scores[name] = {file: float(gpt.log_probabilities(codes[file], past=steps).mean()) for file in heard}
             judged[name] = few
     test = "word_order" if subject.embedded.sentences else "spot_the_word"
     about = {"test": test, "voices": len(voices), "example": [asked.pairs[0].item, asked.pairs[0].other]}

@@ -79,7 +79,7 @@ def _autoencoder(size: int, device: torch.device) -> TrainingExample:
 def _gpt(size: int, device: torch.device) -> TrainingExample:
     settings, vocabulary = LanguageModelSettings(), Vocabulary(per_stream=CODEBOOK_SIZE, streams=1)
     gpt, codes = create_gpt(settings.gpt, vocabulary, seed=0), _codes()
-    sequences = CodeSequences.of([[codes[clip * CODES_PER_CLIP :][:CODES_PER_CLIP]] for clip in range(CLIPS)])
+    sequences = CodeSequences(views=[[codes[clip * CODES_PER_CLIP :][:CODES_PER_CLIP]] for clip in range(CLIPS)])
     sizes = replace(settings.batches, batch_size=size)
     batches = TrainingBatches(sequences, vocabulary, sizes, capacity=gpt.capacity)
     return TrainingExample(gpt, batches, code_loss, settings.fit)

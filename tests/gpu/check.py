@@ -136,7 +136,7 @@ def _gpt_batches(config: GPTConfig, windows: int) -> TrainingBatches:
     length = config.context - 1
     codes = np.random.default_rng(0).integers(0, VOCABULARY.per_stream, (4 * windows, length, 1)).astype(np.int32)
     sizes = BatchConfig(batch_size=windows)
-    return TrainingBatches(CodeSequences.of([[clip] for clip in codes]), VOCABULARY, sizes, capacity=length)
+    return TrainingBatches(CodeSequences(views=[[clip] for clip in codes]), VOCABULARY, sizes, capacity=length)
 
 
 def gpt_compiled(device: torch.device, scale: Scale) -> Finding:

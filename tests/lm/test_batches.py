@@ -12,16 +12,17 @@ from lm.batches import UNCOUNTED, CodeSequences, TokenBatch, TrainingBatches, va
 from lm.options import BatchConfig
 from lm.tokens import CoarserRate, ConditionEmbedding, Conditions, Vocabulary
 from tests.lm.tiny import random_codes, rates_format
+from tokenizer.codes import IntArray
 from wordless.base.errors import InputError
 
 LENGTHS = (3, 12, 40, 7, 25, 1, 18, 9)  # time steps
 
 
 def _sequences(streams: int = 1, views: int = 1) -> CodeSequences:
-    return CodeSequences.of(
-        [random_codes(length, streams=streams, seed=10 * clip + view).values for view in range(views)]
-        for clip, length in enumerate(LENGTHS)
-    )
+    def clip(length: int, number: int) -> list[IntArray]:
+        return [random_codes(length, streams=streams, seed=10 * number + view).values for view in range(views)]
+
+    return CodeSequences(views=[clip(length, number) for number, length in enumerate(LENGTHS)])
 
 
 def _training(sequences: CodeSequences, *, capacity: int = 10, **config: float) -> TrainingBatches:
@@ -86,7 +87,7 @@ def test_random_inputs_leave_the_targets_alone() -> None:
 
 
 def test_every_view_of_a_clip_is_seen() -> None:
-    clips = CodeSequences.of([[np.full((4, 1), view, np.int32) for view in range(3)]])
+    clips = CodeSequences(views=[[np.full((4, 1), view, np.int32) for view in range(3)]])
     batches = _training(clips, batch_size=1)
     assert {int(batches.batch(step, 0, 1).targets[0, 0]) for step in range(30)} == {0, 1, 2}
 
@@ -106,9 +107,9 @@ def test_batches_that_cannot_be_shared_out_and_clips_without_codes_are_refused()
     with pytest.raises(InputError, match=r"batch_size\b.*\b6\b.*\b4\b"):
         _training(_sequences()).batch(0, 0, 4)
     with pytest.raises(InputError, match="0 clips"):
-        CodeSequences.of([])
+        CodeSequences(views=[])
     with pytest.raises(InputError, match=r"1 of 2 clips\b.*code"):
-        CodeSequences.of([[random_codes(3).values], [random_codes(0).values]])
+        CodeSequences(views=[[random_codes(3).values], [random_codes(0).values]])
 
 
 def test_validation_takes_a_few_windows_of_all_lengths_where_that_is_all_it_may() -> None:

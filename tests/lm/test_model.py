@@ -105,8 +105,8 @@ def test_a_prompt_is_read_to_its_last_whole_step(any_model: LanguageModel) -> No
 
 def test_a_model_that_sees_a_short_past_is_asked_for_each_step_after_it(model: LanguageModel) -> None:
     codes = random_codes(23, streams=model.format.streams, seed=1)
-    np.testing.assert_allclose(model.log_probabilities_within(codes, 64), model.log_probabilities(codes), atol=1e-5)
-    found = model.log_probabilities_within(codes, 6)
+    np.testing.assert_allclose(model.log_probabilities(codes, past=64), model.log_probabilities(codes), atol=1e-5)
+    found = model.log_probabilities(codes, past=6)
     for step in range(23):
         seen = codes.values[window_start(step, 6) : step + 1]
         samples = len(seen) * codes.format.samples_per_code

@@ -53,7 +53,7 @@ def test_training_rows_read_the_coarse_codes_of_their_crop(model: LanguageModel)
     streams = finest.predicted.streams
     clips = [finest.reading(_codes(model, steps, seed=steps)) for steps in (3, 5, 9)]
     config = BatchConfig(batch_size=8, random_inputs=0.5, pool_batches=1)
-    sequences = CodeSequences.of([reading.steps] for reading in clips)
+    sequences = CodeSequences(views=[[reading.steps] for reading in clips])
     batches = TrainingBatches(sequences, finest.gpt.vocabulary, config, capacity=6)
     for step in range(3):
         batch = batches.batch(step, 0, 1)

@@ -25,13 +25,11 @@ from lm.probing.comparison import (
     bootstrap_pairs,
     by_fold,
     by_group,
-    difference,
     independent_difference,
     interval,
     measure,
     num_clips,
     number_groups,
-    outcome_interval,
     over_groups,
     t_interval,
     two_sided_p,
@@ -203,17 +201,14 @@ def test_a_class_that_no_clip_has_is_left_out_of_the_mean() -> None:
 
 @given(st.integers(0, 100), st.integers(1, 4))
 def test_a_method_is_no_better_than_itself(seed: int, folds: int) -> None:
-    outcomes = hits(folds=folds, seed=seed)
-    found = difference(by_fold(outcomes), bootstrap(outcomes, resamples=50, seed=0), 1, 1, confidence=0.9)
+    found = Measured(folds=hits(folds=folds, seed=seed), resamples=50, seed=0).difference(1, 1, confidence=0.9)
     assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
 
 
 @given(st.integers(0, 100), st.integers(1, 4))
 def test_the_difference_of_two_methods_changes_its_sign_with_their_order(seed: int, folds: int) -> None:
-    outcomes = hits(folds=folds, seed=seed)
-    values, draws = by_fold(outcomes), bootstrap(outcomes, resamples=50, seed=0)
-    one = difference(values, draws, 0, 2, confidence=0.9)
-    other = difference(values, draws, 2, 0, confidence=0.9)
+    both = Measured(folds=hits(folds=folds, seed=seed), resamples=50, seed=0)
+    one, other = both.difference(0, 2, confidence=0.9), both.difference(2, 0, confidence=0.9)
     expected = [-one.value, -one.high, -one.low, one.p]
     np.testing.assert_allclose([other.value, other.low, other.high, other.p], expected, atol=1e-12)
     if folds == 1:
@@ -223,14 +218,16 @@ def test_the_difference_of_two_methods_changes_its_sign_with_their_order(seed: i
 
 
 def test_an_interval_has_a_width_where_all_clips_are_right_or_all_are_wrong() -> None:
-    draws = np.ones(100)
-    three = Hits(hits=np.ones((1, 3)))
+    def ends(*folds: Outcome) -> tuple[float, float]:
+        found = Measured(folds=folds, resamples=100, seed=0).estimate(0, confidence=0.95)
+        return found.low, found.high
+
+    three, none = Hits(hits=np.ones((1, 3))), Hits(hits=np.zeros((1, 3)))
     exact = binomtest(3, 3).proportion_ci(0.95, "exact")
-    assert outcome_interval([three], draws, 0.95) == pytest.approx((exact.low, 1.0))
-    assert outcome_interval([three], 0 * draws, 0.95) == pytest.approx((0.0, 1 - exact.low))
-    assert outcome_interval([three, three], draws, 0.95)[0] > exact.low  # six clips
-    ranked = Rankings(truth=np.ones((3, 1), bool), scores=np.ones((1, 1, 3, 1)))
-    assert outcome_interval([ranked], draws, 0.95) == (1.0, 1.0)
+    assert ends(three) == pytest.approx((exact.low, 1.0))
+    assert ends(none) == pytest.approx((0.0, 1 - exact.low))
+    assert ends(three, three)[0] > exact.low  # six clips
+    assert ends(Rankings(truth=np.ones((3, 1), bool), scores=np.ones((1, 1, 3, 1)))) == (1.0, 1.0)
 
 
 def test_a_rare_extreme_target_does_not_shift_the_interval_of_r2() -> None:

@@ -144,7 +144,7 @@ def test_what_is_heard_are_the_same_columns_in_another_range(
     assert bool((heard >= plain - 1e-5).all())
 
 
-SEQUENCES = CodeSequences.of([[np.zeros((100, 1), np.int32)] for _ in range(5)])
+SEQUENCES = CodeSequences(views=[[np.zeros((100, 1), np.int32)] for _ in range(5)])
 
 
 def windows_of(batch_tokens: int, accumulation: int, processes: int) -> int:

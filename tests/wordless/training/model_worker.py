@@ -82,7 +82,7 @@ def autoencoder(config: FitConfig, folder: Path, gang: Gang, killed_at: int, *, 
 def gpt(config: FitConfig, folder: Path, gang: Gang, killed_at: int) -> TrainingRecord:
     """Train on random codes, and write the model; two processes have unequal numbers of validation batches."""
     model = LanguageModel.create(replace(TINY, ffn_dim=30), codes_format(), seed=0)
-    sequences = CodeSequences.of([random_codes(20 + 5 * seed, seed=seed).values] for seed in range(12))
+    sequences = CodeSequences(views=[[random_codes(20 + 5 * seed, seed=seed).values] for seed in range(12)])
     vocabulary, capacity = model.gpt.vocabulary, model.gpt.capacity
     batches = TrainingBatches(sequences, vocabulary, BatchConfig(batch_size=8), capacity=capacity)
     watched = Watched(batches=batches, notes=folder, gang=gang, killed_at=killed_at)
