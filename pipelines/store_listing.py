@@ -44,7 +44,8 @@ def store(settings: ListingConfig) -> None:
     if damaged:
         several = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
         remedy = "delete each damaged entry, and the command that made it makes it again"
-        raise InputError(f"{damaged[0]}{several} changed since it was written, as listed above; {remedy}")
+        state = "changed since it was written, or is of an earlier version of Wordless"
+        raise InputError(f"{damaged[0]}{several} {state}; {remedy}")
 
 
 def print_recordings(root: Path) -> None:

@@ -40,7 +40,7 @@ from pipelines.stages.networks import LabelledInputs, LabelTraining, learn_label
 from pipelines.stages.stored_arrays import VALUES, read_clips, stored_clips, write_clips
 from pipelines.store.run_folder import FINETUNED, JOB, part_of
 from pipelines.store.session import Run, Session
-from pipelines.store.stage import labels, stage
+from pipelines.store.stage import labels_of, stage
 from pipelines.store.store import CURVE, Entry, Store, write_json
 from pipelines.store.stored_features import FEATURES, features_by_method, stacked_rows, write_features
 from pipelines.tracking.tracking import NO_TRACKING, Tracking, tracked
@@ -144,9 +144,8 @@ def finetune_body(config: dict[str, object]) -> None:
         notices += require_unseen_labels(settings, source, clips)
         for notice in notices:
             terminal.say(f"finetune  {notice}")
-        labels = [[clip.label, clip.split] for clip in clips.clips]
         parts = [settings.head.name, settings.body, settings.probe, settings.figures, source.body, task]
-        options = [*map(str, parts), settings.seed, settings.beside, source.fingerprint, clips.key, labels]
+        options = [*map(str, parts), settings.seed, settings.beside, source.fingerprint, clips.key, labels_of(clips)]
         folder = _folder(settings, corpus.name, made_of := list_hash(options))
         run = tracked_run(folder, command_line("finetune"), config)
         tracking = NO_TRACKING if gang.rank else Tracking(settings.tracking, run, terminal.say)
@@ -362,7 +361,7 @@ def _trained_body(
     "body_probed",
     version=5,
     title="linear probe",
-    keys={"task": lambda task: [task.name, asdict(task), VERSION], "clips": labels},
+    keys={"task": lambda task: [task.name, asdict(task), VERSION], "clips": labels_of},
 )
 def _probed(run: Run, features: Entry, task: PooledTask, clips: Clips, config: ProbeConfig) -> None:
     """Probe the pooled states of the body; the entry is the outputs of the chosen probe for the test clips."""

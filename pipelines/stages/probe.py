@@ -14,7 +14,7 @@ from lm.probing.probe import last_point, learning_curve, method_record, noise_po
 from lm.probing.task import ProbeTask, require_equal_counts, with_parts
 from lm.probing.vectors import CLASS_SCORES
 from pipelines.store.session import Run, Session
-from pipelines.store.stage import stage
+from pipelines.store.stage import labels_of, stage
 from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import FEATURES, PROBE, SCORES, features_by_method, natural
 from wordless.audio.recordings.manifest import Clips
@@ -51,12 +51,7 @@ def probe_methods(
     return probed
 
 
-def _labels(clips: Clips) -> list[object]:
-    """Return what probes read of clips, as the key of their stages."""
-    return [[clip.name, clip.split, clip.label, clip.group, clip.fold] for clip in clips.clips]
-
-
-@stage("probed", version=VERSION, title="{of}: linear probes", keys={"clips": _labels})
+@stage("probed", version=VERSION, title="{of}: linear probes", keys={"clips": labels_of})
 def _probed(
     run: Run,
     clips: Clips,
@@ -94,7 +89,7 @@ def _probed(
     write_json(run.folder / PROBE, method_record(result, curve, task, noise))
 
 
-@stage("probe", version=9, title="{probed} methods side by side", keys={"clips": _labels})
+@stage("probe", version=9, title="{probed} methods side by side", keys={"clips": labels_of})
 def collect_probes(
     run: Run,
     clips: Clips,

@@ -12,7 +12,7 @@ name, its version, and all arguments:
 - plain values, lists, mappings and options are themselves; options that decide no result are left out;
 - an entry is its key;
 - what has a ``key`` is this key. That of a clip table is its sound, so the stage gets the table without labels;
-- where something else of an argument decides the result, a function says what: ``keys={"clips": labels}``.
+- where something else of an argument decides the result, a function says what: ``keys={"clips": labels_of}``.
 """
 
 import inspect
@@ -33,9 +33,9 @@ NO_RESULT = ("checkpoint_minutes", "engine")
 LONG = 100  # values of a list or mapping that a record of an entry shows; of more it has the hash
 
 
-def labels(clips: Clips) -> list[object]:
-    """Return the labels and groups of clips, as the key of a stage that reads them and not their sound."""
-    return [[clip.name, clip.split, clip.label, clip.group] for clip in clips.clips]
+def labels_of(clips: Clips) -> list[object]:
+    """Return what tables say of clips, as the key of a stage that reads this and not their sound."""
+    return [[clip.name, clip.split, clip.label, clip.group, clip.fold] for clip in clips.clips]
 
 
 def stage(

@@ -366,7 +366,7 @@ class LiveCurve:
 
 
 def stored_points(curve: Sequence[Point], options: object) -> list[CurvePoint]:
-    """Return the points of a stored curve; ``options`` are those of the training in the recipe of its entry."""
+    """Return the points of a stored curve; ``options`` are those of the training, among the arguments of its entry."""
     fit, known = None, {field.name for field in fields(FitConfig)}
     if curve and isinstance(options, Mapping):  # a training without steps has no curve
         fit = build(FitConfig, {name: value for name, value in options.items() if name in known}, name="fit")

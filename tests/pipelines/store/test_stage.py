@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipelines.store.session import Run
-from pipelines.store.stage import LONG, labels, stage
+from pipelines.store.stage import LONG, labels_of, stage
 from pipelines.store.store import ENTRY, TIMINGS, Entry, checkpoints_of, note_finished, write_json
 from tests.pipelines.tiny import silent_session
 from wordless.audio.recordings.manifest import Clip, Clips
@@ -68,7 +68,7 @@ def test_clips_are_their_sound_and_have_no_labels(tmp_path: Path) -> None:
     assert named(session, CLIPS).read_json("labels.json") == {"a.wav": "cat", "b.wav": "cat"}
 
 
-@stage("named", version=1, title="labels", keys={"clips": labels})
+@stage("named", version=1, title="labels", keys={"clips": labels_of})
 def named(run: Run, clips: Clips) -> None:
     write_json(run.folder / "labels.json", {clip.name: clip.label for clip in clips.clips})
 
