@@ -4,6 +4,7 @@ They are those of the judged clips if there are any, else of the clips to listen
 separate figures: ``continuation`` and ``unconditional``, with the temperature after an @ if there are several.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -187,10 +188,11 @@ GOOD_ENOUGH = 0.95  # share of the recordings above which mistakes come from the
 
 
 def weak_judge(recognised: Entry, manifest: Clips) -> str | None:
-    """Write a warning if the classifier recognises few of the recordings themselves; None if it does, or of none."""
+    """Write a warning if the classifier recognises few recordings, or no more than one answer for all would."""
     known, judge = read_labelled_rows(recognised, manifest), recognised.read_json(RECOGNISED)["judge"]
     right = sum(label == answers[ORIGINAL] for label, answers in known)
-    if right >= GOOD_ENOUGH * len(known):
+    answer, always = Counter(label for label, _ in known).most_common(1)[0] if known else ("", -1)
+    if right >= GOOD_ENOUGH * len(known) and right > always:
         return None
     remedy = (
         "train it longer with baselines.supervised.fit.steps"
@@ -199,7 +201,8 @@ def weak_judge(recognised: Entry, manifest: Clips) -> str | None:
     )
     return (
         f"the classifier, {JUDGES[judge]}, recognises {right / len(known):.0%} of the original recordings ({right} of "
-        f"{len(known)} clips). Compare label accuracy of decoded sound with that of the originals, or {remedy}; "
+        f"{len(known)} clips; the answer {answer!r} for all of them, {always / len(known):.0%}). Compare label "
+        f"accuracy of decoded sound with that of the originals, or {remedy}; "
         "longer excerpts (listening.seconds), trimmed silence (corpus.inspection.trim_db=40) and more recordings of "
         "each label help, too"
     )
