@@ -274,7 +274,8 @@ def _claimed(folder: Path, made_of: str) -> AbstractContextManager[None]:
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and find_object(folder / JOB) != job)):
         raise InputError(f"output={folder} was begun with other values, or holds other things; {REMEDY}")
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / JOB, job)
+    if not (folder / JOB).exists():  # another file in its place would have no lock
+        write_json(folder / JOB, job)
     return hold(folder, option="output", lock=JOB)
 
 

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from lm.finetuned import FineTunedModel
+from pipelines.commandline.outputs import hold
 from pipelines.jobs.finetune import finetune_body
+from pipelines.store.run_folder import JOB
 from tests.pipelines.finetuning.conftest import PITCHES, Finetuned, composed, write_tone, write_tones
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import stored
@@ -133,6 +135,12 @@ def test_an_output_of_another_job_is_refused(classifier: Finetuned, tmp_path: Pa
     (tmp_path / "other/notes.txt").write_text("mine")
     with pytest.raises(InputError, match="other things"):
         finetune_body(composed(*words, f"output={tmp_path / 'other'}"))
+
+
+def test_the_same_command_is_refused_while_one_is_writing(classifier: Finetuned) -> None:
+    words = (*classifier.words, f"output={classifier.folder}", f"store.root={classifier.store}")
+    with hold(classifier.folder, option="output", lock=JOB), pytest.raises(InputError, match="another run"):
+        finetune_body(composed(*words))
 
 
 @pytest.mark.slow
