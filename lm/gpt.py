@@ -155,8 +155,17 @@ class GPT(nn.Module):
         return codes[:, positions, (positions + first) % streams]  # (N, T, S, K) -> (N, T, K)
 
     @torch.no_grad()
-    def hidden_states(self, tokens: Tensor, conditions: Tensor | None = None, shares: Tensor | None = None) -> Tensor:
+    def hidden_states(
+        self,
+        tokens: Tensor,
+        conditions: Tensor | None = None,
+        shares: Tensor | None = None,
+        *,
+        inner: bool = False,
+    ) -> Tensor:
         """Map tokens ``(batch, positions)`` to embeddings and layers ``(1 + layers, batch, positions, model_dim)``.
+
+        With ``inner``, to `inner_activations` ``(layers, batch, positions, ffn_dim)``.
 
         ``shares (batch, positions - 1, per_stream)`` are the soft assignments of the codes of whole time steps. The
         input of a code is then the mean of the embeddings of all codes of its stream, weighted by its shares; one-hot
@@ -172,19 +181,11 @@ class GPT(nn.Module):
             return True
 
         embedded, layout = self.embed(tokens, conditions, shares)
+        if inner:
+            return torch.stack(inner_activations(self.transformer.decoder, embedded, layout))
         with self.transformer.decoder.register_layer_hook(keep):
             self.transformer.decoder(embedded, layout)
         return torch.stack([embedded, *states])
-
-    @torch.no_grad()
-    def inner_activations(
-        self, tokens: Tensor, conditions: Tensor | None = None, shares: Tensor | None = None
-    ) -> Tensor:
-        """Map tokens ``(batch, positions)`` to `inner_activations` ``(layers, batch, positions, ffn_dim)``.
-
-        Positions and ``shares`` are those of `hidden_states`.
-        """
-        return torch.stack(inner_activations(self.transformer.decoder, *self.embed(tokens, conditions, shares)))
 
     def over_codes(self, states: Tensor) -> Tensor:
         """Repeat states ``(..., positions, dim)`` of parallel time steps for each of their codes; others stay."""

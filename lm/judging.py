@@ -199,11 +199,6 @@ class Scorer(Protocol):
         """Compute the log-probability of each code, given the codes before it: ``(time, streams)``."""
 
 
-def mean_log_probability(model: Scorer, codes: Codes) -> float:
-    """Compute the log-probability of a recording divided by its number of codes, in nats."""
-    return float(model.log_probabilities(codes).astype(float).mean())
-
-
 def item_accuracies(
     scores: Mapping[Sound, float], pairs: Sequence[tuple[str, Sound, Sound]]
 ) -> tuple[tuple[str, ...], FloatArray]:

@@ -196,10 +196,9 @@ def embed(
 ) -> dict[Pooling, FloatArray]:
     """Compute each pooling ``(1 + layers, clips, parts * model_dim)``, embeddings first, without begin-of-sequence.
 
-    Soft codes are read as `GPT.hidden_states` describes. With ``inner`` the result is `GPT.inner_activations`, pooled
-    to ``(layers, clips, parts * ffn_dim)``.
-    Windows of similar length share a batch of at most ``batch_tokens`` tokens (or one window), so memory does not grow
-    with a recording's length.
+    Soft codes and ``inner`` are those of `GPT.hidden_states`; inner activations have no embeddings, and are ``ffn_dim``
+    wide. Windows of similar length share a batch of at most ``batch_tokens`` tokens (or one window), so memory does not
+    grow with a recording's length.
     """
     gpt, config, means = model.gpt, model.gpt.config, means_of(poolings)
     readings = [model.reading(codes) for codes in clips]
@@ -214,10 +213,11 @@ def embed(
     for batch in _batches(readings, gpt.capacity, batch_tokens):
         inputs = [model.inputs(readings[index], window) for index, window in batch]
         tokens = [tokens for tokens, _ in inputs]
-        states = (gpt.inner_activations if inner else gpt.hidden_states)(
+        states = gpt.hidden_states(
             pad_sequence(tokens, batch_first=True, padding_value=gpt.vocabulary.pad),
             _padded(conditions for _, conditions in inputs),
             _padded(model.shares(readings[index], window) for index, window in batch),
+            inner=inner,
         )  # (layers, batch, positions, dim)
         pooled, tops = list[Tensor](), list[Tensor]()
         for row, (index, window) in enumerate(batch):

@@ -308,16 +308,22 @@ def draw_crops(
     return kept, (places * (lengths - kept + 1)).long()
 
 
+def _draw_mixtures(
+    size: int, config: AugmentationConfig | WaveformAugmentationConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw another clip of the batch for each clip, how many dB softer it is, and whether it is added ``(batch,)``."""
+    others = (torch.arange(size) + torch.randint(1, max(size, 2), (1,), generator=generator)) % size
+    softer = config.mix_db * (1 + torch.rand(size, generator=generator, dtype=torch.float32))
+    return others, softer, torch.rand(size, generator=generator, dtype=torch.float32) < config.mix
+
+
 def _mix(views: Tensor, lengths: Tensor, config: AugmentationConfig, generator: torch.Generator, std: Tensor) -> Tensor:
     """Mix some clips with a softer clip of the batch: powers add, so logarithms log-add-exp."""
-    size = len(views)
-    others = (torch.arange(size) + torch.randint(1, max(size, 2), (1,), generator=generator)) % size
-    softer = config.mix_db * (1 + torch.rand(size, generator=generator, dtype=torch.float32)) * NATS_PER_DB
-    chosen = torch.rand(size, generator=generator, dtype=torch.float32) < config.mix
-    if not bool(chosen.any()) or size == 1:
+    others, softer, chosen = _draw_mixtures(len(views), config, generator)
+    if not bool(chosen.any()) or len(views) == 1:
         return views
     # A normalised band is (log power - mean) / std. Both clips have the same mean, which cancels out.
-    behind = views[copy_to(others, views.device)] * std - copy_to(softer, views.device)[:, None, None]
+    behind = views[copy_to(others, views.device)] * std - copy_to(softer * NATS_PER_DB, views.device)[:, None, None]
     sounding = inside(views, lengths[others]) & copy_to(chosen, views.device)[:, None]
     return torch.where(sounding[:, :, None], torch.logaddexp(views * std, behind) / std, views)
 
@@ -348,25 +354,16 @@ def augment_waveforms(
         blocks = resample_blocks([row[start : start + count].numpy()], RATE, round(RATE * rate))
         played.append(torch.from_numpy(np.concatenate([*blocks])))
     views, lengths = nn.utils.rnn.pad_sequence(played, batch_first=True), torch.tensor([len(each) for each in played])
-    views = _mix_samples(views, lengths, config, generator)
+    others, softer, chosen = _draw_mixtures(len(views), config, generator)
+    own = _levels(views, lengths)
+    gains = own / own[others].clamp(min=1e-8) * 10 ** (-softer / 20) * chosen
+    views = views + gains[:, None] * views[others] * inside(views, lengths)  # the other clip from its beginning on
     levels = _levels(views, lengths) * config.noise * torch.rand(len(views), generator=generator, dtype=torch.float32)
     views = views + levels[:, None] * torch.randn(views.shape, generator=generator, dtype=torch.float32)
     silent = torch.arange(views.shape[1]) >= lengths[:, None]
     for _ in range(config.time_masks):
         silent |= draw_passages(lengths, views.shape[1], config.time_mask, generator)
     return views.masked_fill(silent, 0.0), lengths
-
-
-def _mix_samples(
-    views: Tensor, lengths: Tensor, config: WaveformAugmentationConfig, generator: torch.Generator
-) -> Tensor:
-    """Add to some clips a softer clip of the batch, from its beginning on."""
-    size, levels = len(views), _levels(views, lengths)
-    others = (torch.arange(size) + torch.randint(1, max(size, 2), (1,), generator=generator)) % size
-    softer = config.mix_db * (1 + torch.rand(size, generator=generator, dtype=torch.float32))
-    chosen = torch.rand(size, generator=generator, dtype=torch.float32) < config.mix
-    gains = levels / levels[others].clamp(min=1e-8) * 10 ** (-softer / 20) * chosen
-    return views + gains[:, None] * views[others] * inside(views, lengths)
 
 
 def _levels(views: Tensor, lengths: Tensor) -> Tensor:

@@ -204,8 +204,8 @@ class SoundGPT(nn.Module):
     def blocks(self, spectrograms: Tensor, lengths: Tensor) -> list[Frames]:
         """Compute the stem's outputs ``(batch, steps, width)``, and the inner activations of each layer.
 
-        The activations are ``(batch, positions, ffn_dim)``, as those of `GPT.inner_activations`. A position after the
-        end of a clip reads zeros (the mean spectrum), and is not counted in its length.
+        The activations are ``(batch, positions, ffn_dim)``, as the inner ones of `GPT.hidden_states`. A position after
+        the end of a clip reads zeros (the mean spectrum), and is not counted in its length.
         """
         images = self._images(spectrograms)
         layers = [images, *inner_activations(self.decoder, *self._embed(images))]

@@ -22,7 +22,6 @@ from lm.judging import (
     abx_errors,
     fit_bigram,
     item_accuracies,
-    mean_log_probability,
     token_frames,
     word_scores,
 )
@@ -96,7 +95,7 @@ def spoken_pairs(run: Run, subject: Subject) -> None:
     pairs = [(pair.item, pair.right, pair.wrong) for pair in asked.pairs]
     voices = list(dict.fromkeys(pair.voice for pair in asked.pairs))
     scores = {
-        name: {file: mean_log_probability(model, clip) for file, clip in codes.items()}
+        name: {file: float(model.log_probabilities(clip).astype(float).mean()) for file, clip in codes.items()}
         for name, model in models.items()
     }
     judged = dict.fromkeys(scores, pairs)
@@ -145,7 +144,7 @@ def consistency(run: Run, subject: Subject) -> None:
             samples = joined_sound(first, second, sound.noises, snr=NOISE_SNR, seed=sound.seed)
             codes = tokenizer.encode(samples, rate)
             for name, model in models.items():
-                scores[name][sound] = mean_log_probability(model, codes)
+                scores[name][sound] = float(model.log_probabilities(codes).astype(float).mean())
     record: dict[str, object] = {}
     for change in CHANGES:
         changed = [(pair.item, pair.right, pair.wrong) for pair in pairs if pair.change == change]
