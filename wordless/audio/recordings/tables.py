@@ -204,7 +204,7 @@ def _choose(
             raise InputError(problem, remedy=f"name one: `columns.label`={there[0]}")
         guessed[field] = there[0]
     if PATH not in chosen and PATH not in guessed:
-        remedy = "name it `path`, or by `columns.audio`=NAME, or NUMBER without header"
+        remedy = "name it path, or by `columns.audio`=NAME, or NUMBER without header"
         raise InputError(f"{path}:1: no column of recordings among {header!s:.400}", remedy=remedy)
     if (chosen.get(PATH) or (guessed[PATH],))[0].lower() != _EXCERPTS:
         times = [name for name in header if name.lower() in _TIMES or _holds_times(cells[name])]
