@@ -138,6 +138,15 @@ def lay_out(clips: list[Path], place: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(clip, target)
     (home / "field").mkdir()
+    (home / "annotated").mkdir()
+    for number in range(12):  # with labels of Audacity beside each
+        chosen = [read(clip, 8000).samples for clip in clips[number::12]]
+        soundfile.write(home / f"annotated/{number}.wav", np.concatenate(chosen), 8000)
+        ends = np.cumsum([len(samples) / 8000 for samples in chosen])
+        labels = [clip.name.partition("_")[0] for clip in clips[number::12]]
+        spans = zip([0, *ends], ends, labels, strict=False)
+        rows = [f"{start:.3f}\t{end:.3f}\t{label}\n" for start, end, label in spans]
+        (home / f"annotated/{number}.txt").write_text("".join(rows))
     rng = np.random.default_rng(0)
     for number in range(3):  # as long as several segments, with a second of noise before each word
         chosen = [read(clip, 8000).samples for clip in clips[number::12]]
@@ -145,11 +154,11 @@ def lay_out(clips: list[Path], place: Path) -> None:
         long = np.concatenate([part for pair in zip(noise, chosen, strict=True) for part in pair] * 3)
         soundfile.write(home / f"field/{number}.wav", long, 8000)
     shutil.copy(home / "field/0.wav", work / "monday.wav")
-    spans = [f"monday.wav\t{start / 2}\t{start / 2 + 0.5}\t{('bird', 'rain')[start % 2]}" for start in range(36)]
-    (work / "parts.tsv").write_text("path\tstart\tend\tlabel\n" + "\n".join(spans) + "\n")
+    written = [f"monday.wav\t{start / 2}\t{start / 2 + 0.5}\t{('bird', 'rain')[start % 2]}" for start in range(36)]
+    (work / "parts.tsv").write_text("path\tstart\tend\tlabel\n" + "\n".join(written) + "\n")
     parts = [(clip.name, *clip.name.split("_")) for clip in clips]
-    rows = [f"labelled/{label}/{name}\t{label}\t{group}" for name, label, group, _ in parts]
-    (work / "clips.tsv").write_text("path\tlabel\tgroup\n" + "\n".join(rows) + "\n")
+    listed = [f"labelled/{label}/{name}\t{label}\t{group}" for name, label, group, _ in parts]
+    (work / "clips.tsv").write_text("path\tlabel\tgroup\n" + "\n".join(listed) + "\n")
     names = np.array([f"{label}/{name}" for name, label, *_ in parts])
     (home / "saved").mkdir()
     sounds = [{"bytes": clip.read_bytes(), "path": clip.name} for clip in clips]
