@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from tokenizer.codes import Codes, CodesFormat, IntArray, require_same_codebook
 from wordless.audio.recordings.manifest import clip_name
 from wordless.base.errors import InputError
-from wordless.base.files import aside, write_aside
+from wordless.base.files import aside, why_no_file, write_aside
 from wordless.base.text import first_line
 from wordless.base.values import build, parse_json, read_json, shortened
 
@@ -155,8 +155,7 @@ def _shards(folder: Path) -> list[Path]:
 def _read_footer(file: Path) -> CodesFormat:
     """Return the format of the codes; refuse row groups that are too large to be read at once."""
     if not file.is_file():
-        state = "is not a file" if file.is_symlink() or file.exists() else "is missing"
-        raise InputError(f"{file} {state}; name a Parquet file or folder that wordless encode wrote")
+        raise InputError(f"{file} {why_no_file(file)}; name a Parquet file or folder that wordless encode wrote")
     try:
         footer = pq.read_metadata(file)
         about = footer.schema.to_arrow_schema().metadata or {}

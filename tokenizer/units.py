@@ -26,7 +26,7 @@ import numpy.typing as npt
 from tokenizer.codes import Codes, CodesFormat, IntArray
 from tokenizer.parquet import MAX_GROUP_CODES, CodedClip, require_clip_path
 from wordless.base.errors import InputError
-from wordless.base.files import aside
+from wordless.base.files import aside, why_no_file
 from wordless.base.text import first_line
 from wordless.base.values import parse_json, shortened
 
@@ -192,8 +192,7 @@ def read_units(path: Path, format: CodesFormat, *, codes_per_unit: int | None = 
 def _lines(path: Path) -> Iterator[tuple[int, _Line]]:
     """Give number and content of each line that is not empty. Only line feeds end lines: names may hold others."""
     if not path.is_file():
-        state = "is not a file" if path.is_symlink() or path.exists() else "is missing"
-        raise InputError(f"{path} {state}; name a file of units, or Parquet that ends in .parquet")
+        raise InputError(f"{path} {why_no_file(path)}; name a file of units, or Parquet that ends in .parquet")
     try:
         with path.open(encoding="utf-8-sig", newline="\n") as file:
             for number, text in enumerate(file, 1):

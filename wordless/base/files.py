@@ -104,6 +104,11 @@ def _require_regular(path: Path, mode: int) -> None:
     raise OSError(errno.EINVAL, f"it is a {kinds.get(stat.S_IFMT(mode), 'device')}, not a regular file", str(path))
 
 
+def why_no_file(path: Path) -> str:
+    """Say why a path is no file, for messages. A broken link is not a file, and neither is a folder or a named pipe."""
+    return "is not a file" if path.is_symlink() or path.exists() else "is missing"
+
+
 def remove(path: Path) -> None:
     """Remove a file, a link or a whole folder, if it exists; the target of a link stays."""
     if path.is_dir() and not path.is_symlink():

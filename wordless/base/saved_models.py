@@ -23,7 +23,7 @@ from safetensors.torch import load_model, save_file, save_model
 from torch import Tensor, nn
 
 from wordless.base.errors import InputError
-from wordless.base.files import aside, file_hash, write_aside
+from wordless.base.files import aside, file_hash, why_no_file, write_aside
 from wordless.base.hub import fetch, hub_address, is_on_hub, short_address
 from wordless.base.text import first_line
 from wordless.base.values import find_object, list_hash, read_object
@@ -149,10 +149,9 @@ def reading(folder: Path, kind: ModelKind, config: type[T], *, remedy: str) -> I
     for name in (CONFIG, WEIGHTS):
         path = folder / name
         if not path.is_file():
-            state = "is not a file" if path.is_symlink() or path.exists() else "is missing"
             part = folder / kind.part
             named = part if (part / name).is_file() else "a folder that wordless run wrote"
-            raise InputError(f"{path} {state}: {folder} holds no {kind.name}; name {named}")
+            raise InputError(f"{path} {why_no_file(path)}: {folder} holds no {kind.name}; name {named}")
     keys = find_object(folder / CONFIG) or {}
     others = [f"a {each.name}" for each in KINDS if each.key in keys]  # that the keys belong to; none: no model of ours
     others += ["another kind of model"] if HASH in keys else []
