@@ -85,11 +85,11 @@ class Recording:
                 more sound than is read, or declares a rate or a number of channels out of range.
         """
         self.path = path
-        self._opened = ExitStack()
+        self._resources = ExitStack()
         self._position, self._recent = 0, deque[Block]()  # in samples
         with self._named_errors():
-            self._sound: Any = _open(path, self._opened.enter_context(open_regular(path)))
-            self._opened.callback(self._sound.close)
+            self._sound: Any = _open_sound(path, self._resources.enter_context(open_regular(path)))
+            self._resources.callback(self._sound.close)
             self.samplerate: int = self._sound.samplerate  # Hz
             self.channels: int = self._sound.channels
             self._exact = self._sound.format in _EXACT and self._sound.subtype in _SAMPLE_BYTES
@@ -108,7 +108,7 @@ class Recording:
 
     def close(self) -> None:
         """Close the decoder and the file."""
-        self._opened.close()
+        self._resources.close()
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
@@ -193,22 +193,22 @@ def count_samples(path: Path) -> int:
         return sum(map(len, recording.blocks()))
 
 
-_by_ffmpeg: dict[tuple[int, ...], bool] = {}  # whether FFmpeg reads the files that were opened last, by their states
+_needs_by_state: dict[tuple[int, ...], bool] = {}  # state of a file that was opened -> whether FFmpeg is to read it
 _MOST_KNOWN = 1 << 16
 
 
-def _open(path: Path, file: int) -> SoundFile | _FFmpegSound:
+def _open_sound(path: Path, file: int) -> SoundFile | _FFmpegSound:
     """Open a file by the reader that finds more sound in it."""
     status = os.fstat(file)
     if not status.st_size:
         raise RecordingError(path, "empty", remedy="record it again, or leave it out")
     state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-    if len(_by_ffmpeg) >= _MOST_KNOWN:
-        _by_ffmpeg.clear()
-    if (by_ffmpeg := _by_ffmpeg.get(state)) is None:  # threads open files, too
-        by_ffmpeg = _by_ffmpeg[state] = _ffmpeg_reads(path, file, status.st_size)
-    if not by_ffmpeg:
-        return _by_libsndfile(file)
+    if len(_needs_by_state) >= _MOST_KNOWN:
+        _needs_by_state.clear()
+    if (needs_ffmpeg := _needs_by_state.get(state)) is None:  # threads open files, too
+        needs_ffmpeg = _needs_by_state[state] = _needs_ffmpeg(path, file, status.st_size)
+    if not needs_ffmpeg:
+        return _libsndfile_sound(file)
     try:
         return _FFmpegSound(path, file)
     except RecordingError:
@@ -216,7 +216,7 @@ def _open(path: Path, file: int) -> SoundFile | _FFmpegSound:
         raise
 
 
-def _by_libsndfile(file: int) -> SoundFile:
+def _libsndfile_sound(file: int) -> SoundFile:
     """Open a file to be read only from start to end.
 
     soundfile seeks after each block of a file that can seek. In Opus libsndfile's seek is inexact, and the blocks then
@@ -237,8 +237,8 @@ _TAGS = (b"ID3", b"TAG", b"APE", b"LYR")  # that programs append to any file
 _CHUNK = re.compile(rb"[\w ]{4}")  # name of a chunk
 
 
-def _ffmpeg_reads(path: Path, file: int, size: int) -> bool:
-    """Choose the reader of a file: FFmpeg, or libsndfile.
+def _needs_ffmpeg(path: Path, file: int, size: int) -> bool:
+    """Return whether a file is to be read by FFmpeg; if not, libsndfile reads it.
 
     libsndfile only estimates the length of MP3s without a header, from the first frame and the size with all tags:
     187 MP3s of instruments seemed 0.18 to 0.26 s longer than FFmpeg's packets. Decoded, both gave the samples of the
@@ -250,7 +250,7 @@ def _ffmpeg_reads(path: Path, file: int, size: int) -> bool:
     from soundfile import LibsndfileError
 
     try:
-        with _by_libsndfile(file) as sound:
+        with _libsndfile_sound(file) as sound:
             begin = os.lseek(file, 0, os.SEEK_CUR)  # of the samples
             frames, rate, kind, subtype = sound.frames, sound.samplerate, sound.format, sound.subtype
             width, log = _SAMPLE_BYTES.get(subtype, 0) * sound.channels, sound.extra_info

@@ -146,7 +146,7 @@ _last: list[tuple[tuple[object, ...], Recording]] = []
 
 
 @contextmanager
-def _opened(path: Path, part: Part) -> Iterator[Recording]:
+def _recording_at(path: Path, part: Part) -> Iterator[Recording]:
     """Give the recording that was read last if it can go on to the part without decoding from its beginning, else open.
 
     It stays open behind the part, so parts in order of time are decoded once.
@@ -276,7 +276,7 @@ def read_blocks(
     elif isinstance(channel, int):
         rule = f"the part has channel {part.channel}; give only one of them"
         require(channel == part.channel, "channel", channel, rule)
-    with _opened(path, part) as recording:
+    with _recording_at(path, part) as recording:
         rate = recording.samplerate
         if powers is not None:
             powers.sample_rate = rate
