@@ -523,11 +523,7 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
     def set_aside(paths: Iterable[str], kind: str, why: str, segments: int = 0) -> None:
         rejected.extend(Rejected(path=path, reason=f"{kind}: {why}", kind=kind, segments=segments) for path in paths)
 
-    splits = dict[str, str]()  # of files that name recordings, if they or their folders are named train, test...
-    for names in (names for kind, names in files.items() if kind in _NAMING):
-        shared = os.path.commonpath([PurePosixPath(name).parent for name in names]) or "."
-        of_names = {name: split for name in names if (split := known_split(os.path.relpath(name, shared)))}
-        splits |= of_names if len({*of_names.values()}) > 1 else {}
+    splits = _splits_of_files(files)
     for kind, name in ((kind, name) for kind, names in files.items() for name in names):
         own = [] if kind in _NAMING else places.of_file(name)
         try:
@@ -582,6 +578,16 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
         problem = f"{places.root}: none of its annotations can be used ({first_reason}; {len(rejected)} in all)"
         raise InputError(problem, remedy="mend them, or use whole recordings with `annotations`=none")
     return None
+
+
+def _splits_of_files(files: Mapping[Kind, Sequence[str]]) -> dict[str, str]:
+    """Return the splits of files that name recordings, if they or their folders are named train, test and so on."""
+    splits = dict[str, str]()
+    for names in (names for kind, names in files.items() if kind in _NAMING):
+        shared = os.path.commonpath([PurePosixPath(name).parent for name in names]) or "."
+        of_names = {name: split for name in names if (split := known_split(os.path.relpath(name, shared)))}
+        splits |= of_names if len({*of_names.values()}) > 1 else {}
+    return splits
 
 
 def _of_tier(found: Sequence[Annotation], shown: str, config: AnnotationConfig) -> list[Annotation]:
