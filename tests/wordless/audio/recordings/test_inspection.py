@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -23,6 +24,7 @@ from wordless.audio.recordings.corpus import CONFLICTING, recordings_at, without
 from wordless.audio.recordings.inspection import (
     InspectionConfig,
     Measurement,
+    file_key,
     frequent_reasons,
     inspect,
 )
@@ -267,6 +269,13 @@ def test_a_damaged_cache_is_mended(damage: Callable[[bytes], bytes], folder: Pat
     assert inspect(folder, names(folder), InspectionConfig(), cache=cache) == whole
     assert cache.stat().st_size == length
     assert "good.wav" in cache.read_text()
+
+
+def test_a_measurement_is_made_anew_by_another_decoder(tone: Tone, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tone("a.wav")
+    key = file_key(path)
+    monkeypatch.setattr(av, "__version__", "another")
+    assert file_key(path) != key
 
 
 def test_a_changed_file_is_heard_again(tmp_path: Path, tone: Tone) -> None:

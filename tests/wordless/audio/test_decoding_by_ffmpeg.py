@@ -12,10 +12,9 @@ import av
 import numpy as np
 import pytest
 
-from tests.wordless.audio.conftest import Tone
 from wordless.audio.decoding import RecordingError, count_samples
 from wordless.audio.reading import read, read_beginning, read_blocks
-from wordless.audio.recordings.inspection import InspectionConfig, file_key, inspect
+from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.waveform import Part
 
 RATE = 48_000
@@ -214,10 +213,3 @@ def test_python_ends_in_silence_with_a_recording_half_read(tmp_path: Path) -> No
 def test_content_decides_and_not_the_name(tmp_path: Path) -> None:
     path = write(tmp_path / "a.m4a", "aac")
     assert np.array_equal(read(path.rename(tmp_path / "a.wav")).samples, read(write(tmp_path / "b.m4a", "aac")).samples)
-
-
-def test_a_measurement_is_made_anew_by_another_decoder(tone: Tone, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tone("a.wav")
-    key = file_key(path)
-    monkeypatch.setattr(av, "__version__", "another")
-    assert file_key(path) != key
