@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import chain, groupby, islice
 from operator import attrgetter
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -87,11 +88,11 @@ def code_table(run: Run, clips: Clips, labels: Sequence[str | None] | None, toke
     coder, chosen = Tokenizer.from_pretrained(tokenizer.folder), choose_evenly(clips.clips, MAX_CLIPS)
     table = CodeTable(tokenizer=coder, examples=EXAMPLES)
     for clip in chosen:
-        table.add(beginning(clips, coder.format.sample_rate, clip))
+        table.add(beginning(clips.root, coder.format.sample_rate, clip))
     shown = np.argsort(-table.counts, kind="stable")[:SHOWN].tolist()
     for code in shown:
         for number, found in enumerate(table.nearest.get(code, [])):
-            samples = beginning(clips, coder.format.sample_rate, chosen[found.clip])
+            samples = beginning(clips.root, coder.format.sample_rate, chosen[found.clip])
             around(samples, found.step, coder).write(run.folder / sound_name(code, number))
     described = _describe(table, chosen, labels and choose_evenly(labels, MAX_CLIPS))
     write_json(run.folder / CODE_TABLE, {**described, "shown": shown, "sound_seconds": SOUND_SECONDS})
@@ -117,9 +118,9 @@ def around(samples: FloatArray, step: int, tokenizer: Tokenizer) -> Waveform:
     return Waveform(samples=padded[start + length : start + 2 * length], sample_rate=rate)
 
 
-def beginning(manifest: Clips, sample_rate: int, clip: Clip) -> FloatArray:
-    """Read the first `MAX_SECONDS` of a clip."""
-    return read_beginning(manifest.root / clip.path, sample_rate, MAX_SECONDS, part=clip.part).samples
+def beginning(root: Path, sample_rate: int, clip: Clip) -> FloatArray:
+    """Read the first `MAX_SECONDS` of a clip below ``root``."""
+    return read_beginning(root / clip.path, sample_rate, MAX_SECONDS, part=clip.part).samples
 
 
 def _describe(table: CodeTable, clips: Sequence[Clip], labels: Sequence[str | None] | None) -> dict[str, object]:

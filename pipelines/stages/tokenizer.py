@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import repeat
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -226,7 +227,7 @@ def pitches(session: Session, manifest: Clips, audio: SpectrogramConfig, setting
 @stage("pitches", version=2, title="pitch of training clips", splits=("train",))
 def _measured_pitches(run: Run, clips: Clips, sample_rate: int, hop_length: int) -> None:
     chosen = choose_evenly(clips.clips, PITCH_CLIPS)
-    read = partial(_pitch_of_beginning, clips, sample_rate, hop_length)
+    read = partial(_pitch_of_beginning, clips.root, sample_rate, hop_length)
     with run.terminal.working("pitch", len(chosen), "clips") as progress, run.pool(gpu=False) as pool:
         hops = [*progress.each(in_order(read, chosen, pool))]
     octaves = np.concatenate([np.zeros(0), *hops])
@@ -238,8 +239,8 @@ def _measured_pitches(run: Run, clips: Clips, sample_rate: int, hop_length: int)
     write_json(run.folder / PITCHES, {**extremes, **known})
 
 
-def _pitch_of_beginning(clips: Clips, sample_rate: int, hop_length: int, clip: Clip) -> npt.NDArray[np.float64]:
-    return track_pitch(beginning(clips, sample_rate, clip), sample_rate, hop_length)
+def _pitch_of_beginning(root: Path, sample_rate: int, hop_length: int, clip: Clip) -> npt.NDArray[np.float64]:
+    return track_pitch(beginning(root, sample_rate, clip), sample_rate, hop_length)
 
 
 @stage(
@@ -319,5 +320,5 @@ def _measured_health(run: Run, clips: Clips, tokenizer: Entry, codes: Entry, see
     coder = Tokenizer.from_pretrained(tokenizer.folder, device=str(run.gang.device))
     held_out = (clip.codes for clip in read_codes(codes.folder)[1] if clip.split == "validation")
     chosen = choose_evenly(clips.clips, MAX_CLIPS)
-    read = partial(beginning, clips, coder.config.audio.sample_rate)
+    read = partial(beginning, clips.root, coder.config.audio.sample_rate)
     write_json(run.folder / HEALTH, measure_health(coder, held_out, lambda: map(read, chosen), seed=seed))
