@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
+from wordless.audio.decoding import MAX_RATE
 from wordless.audio.reading import Channel, require_choice
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
@@ -21,7 +22,7 @@ CHANNEL = (
 )
 MAX_WINDOW = 65_536  # samples
 MAX_MELS = 1024  # their weights with the longest window take 128 MiB
-MIN_RATE, MAX_RATE = 2, 1_000_000  # Hz; torchaudio's mel filters end at a whole number of Hz, half the sample rate
+MIN_RATE = 2  # Hz; torchaudio's mel filters end at a whole number of Hz, half the sample rate
 SMALLEST_FLOOR = 1e-30  # smaller values may be 0 in float32, and the logarithm of digital silence would not be finite
 
 
