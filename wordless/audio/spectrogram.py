@@ -71,9 +71,8 @@ def subtract_mean(pieces: Iterable[Tensor], how: MeanRemoval) -> Iterator[Tensor
         case "running":
             seen, total = 0, torch.zeros(())
             for piece in pieces:  # from frame t, the mean of frames 0 to t
-                sums = (
-                    piece.double().cumsum(0) + total
-                )  # (time, mels); fp64, so that no hour rounds better than another
+                # (time, mels); fp64, so that no hour rounds better than another
+                sums = piece.double().cumsum(0) + total
                 counts = torch.arange(seen + 1, seen + 1 + len(piece), device=piece.device, dtype=torch.float64)
                 if len(piece):
                     seen, total = seen + len(piece), sums[-1]
