@@ -5,6 +5,7 @@ the filters by centre frequency. A Fourier basis then lies on a straight line, a
 its end. The centre frequencies of noise, and so those of an untrained front end, lie on the straight line as well.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -58,30 +59,47 @@ def _shares(parts: FloatArray, energy: FloatArray) -> FloatArray:
     return shares
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FrontEnd:
+    """The learned filters of a front end, as `sorted_filters` returns them."""
+
+    filters: FloatArray  # (filters, samples)
+    energies: FloatArray  # (filters, frequencies)
+    sample_rate: int
+
+    @property
+    def centres(self) -> FloatArray:
+        """The centre frequencies in Hz ``(filters,)``."""
+        centres: FloatArray = self.energies.argmax(1) * self.sample_rate / self.filters.shape[1]
+        return centres
+
+
 def front_end_pictures(folder: Path, tensor: str, sample_rate: int, *, title: str) -> list[PictureRecord]:
     """Draw the front end whose weights ``(filters, samples)`` are a tensor of the model in ``folder``."""
     filters, energies = sorted_filters(load_file(folder / WEIGHTS)[tensor])
-    centres: FloatArray = energies.argmax(1) * sample_rate / filters.shape[1]
-    return [
-        _spectra(filters, energies, centres, sample_rate, title),
-        _gallery(filters, energies, centres, sample_rate, title),
-    ]
+    learned = FrontEnd(filters=filters, energies=energies, sample_rate=sample_rate)
+    return [_spectra(learned, title), _gallery(learned, title)]
 
 
-def _spectra(
-    filters: FloatArray, energies: FloatArray, centres: FloatArray, sample_rate: int, title: str
-) -> PictureRecord:
-    noise, noisy = sorted_filters(np.random.default_rng(0).uniform(-1, 1, filters.shape))  # as an untrained front end
-    medians = [float(np.median(each)) for each in (band_shares(energies), passages(filters)[0])]
-    of_noise = [float(np.median(each)) for each in (band_shares(noisy), passages(noise)[0])]
-    count, highest = len(centres), sample_rate / 2
+def _median_shares(filters: FloatArray, energies: FloatArray) -> tuple[float, float]:
+    """Return the medians of `band_shares` and of the shares of `passages`."""
+    return float(np.median(band_shares(energies))), float(np.median(passages(filters)[0]))
+
+
+def _spectra(learned: FrontEnd, title: str) -> PictureRecord:
+    """Draw the spectra of all filters, with lines for their centre frequencies, mel bands and a Fourier basis."""
+    band, passage = _median_shares(learned.filters, learned.energies)
+    noise = np.random.default_rng(0).uniform(-1, 1, learned.filters.shape)  # as an untrained front end
+    noise_band, noise_passage = _median_shares(*sorted_filters(noise))
+    centres, highest = learned.centres, learned.sample_rate / 2
+    count, samples = learned.filters.shape
     straight: FloatArray = np.linspace(0, highest, count)
     mels = 2595 * np.log10(1 + highest / 700)  # equally far apart on the mel scale (O'Shaughnessy, 1987)
     mel: FloatArray = 700 * (10 ** (np.linspace(0, mels, count) / 2595) - 1)
     lines = {"centre frequencies": centres, "mel scale": mel, "Fourier basis": straight}
     from_mel, from_straight = (float(np.sqrt(np.mean((centres - curve) ** 2))) / 1000 for curve in (mel, straight))
     shared = f"Each column is the mean of about {count / COLUMNS:.0f} neighbours. " if count > COLUMNS else ""
-    columns = _means(decibels_of(energies))
+    columns = _means(decibels_of(learned.energies))
     known, wanted = np.linspace(0, 1, columns.shape[1]), (np.arange(ROWS) + 0.5) / ROWS
     image = np.stack([np.interp(wanted, known, column) for column in columns]).clip(DEEPEST)
     return {
@@ -90,10 +108,9 @@ def _spectra(
             f"Spectra of {count:,} learned filters, sorted by centre frequency; colours span {-DEEPEST:.0f} dB. "
             f"{shared}The centre frequencies lie {from_mel:.2f} kHz from the mel scale and {from_straight:.2f} kHz "
             f"from a Fourier basis (root mean square); half of them are below {centres[count // 2] / 1000:.2f} "
-            f"kHz. The median filter has {medians[0]:.0%} of its energy within "
-            f"{3 * sample_rate / filters.shape[1]:.0f} Hz and {medians[1]:.0%} within an eighth of the patch; a "
-            f"filter of noise has {of_noise[0]:.0%} and {of_noise[1]:.0%}. The centre frequencies of noise would lie "
-            "on the line of the Fourier basis."
+            f"kHz. The median filter has {band:.0%} of its energy within {3 * learned.sample_rate / samples:.0f} Hz "
+            f"and {passage:.0%} within an eighth of the patch; a filter of noise has {noise_band:.0%} and "
+            f"{noise_passage:.0%}. The centre frequencies of noise would lie on the line of the Fourier basis."
         ),
         "image": {
             "columns": [[round(255 * (1 - level / DEEPEST)) for level in row] for row in image.tolist()],
@@ -109,14 +126,14 @@ def _spectra(
     }
 
 
-def _gallery(
-    filters: FloatArray, energies: FloatArray, centres: FloatArray, sample_rate: int, title: str
-) -> PictureRecord:
-    milliseconds, bands, (shares, starts) = 1000 / sample_rate, band_shares(energies), passages(filters)
+def _gallery(learned: FrontEnd, title: str) -> PictureRecord:
+    """Draw the waveforms of the filters that are most like windowed sines, and of those that are most like bursts."""
+    filters, milliseconds = learned.filters, 1000 / learned.sample_rate
+    bands, (shares, starts) = band_shares(learned.energies), passages(filters)
     parts = np.array_split(np.arange(len(filters)), min(SHOWN, len(filters)))
     sines = [int(part[bands[part].argmax()]) for part in parts]
     bursts = np.argsort(-shares, kind="stable")[:SHOWN].tolist()
-    named = [(place, f"{centres[place]:,.0f} Hz") for place in sines]
+    named = [(place, f"{learned.centres[place]:,.0f} Hz") for place in sines]
     named += [(place, f"burst at {starts[place] * milliseconds:.0f} ms") for place in bursts]
     drawn = filters / np.maximum(abs(filters).max(1, keepdims=True), 1e-30)
     return {
