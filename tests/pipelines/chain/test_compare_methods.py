@@ -1,4 +1,4 @@
-"""Methods that a run compares: AST, fine-tuned, with its own head, and untrained; and a method that was copied."""
+"""Methods that a run compares: rows of AST, keys of the baselines, and a method with the features of another."""
 
 from functools import partial
 from pathlib import Path
@@ -81,7 +81,7 @@ def _samples(samples: FloatArray) -> FloatArray:
 
 
 def _copied(study: Study) -> Entry:
-    """Make features under the name that the file had from which this one was copied."""
+    """Make features under the name of another method, as a copied file does."""
     return frame_features(study, partial(_samples), method="mfcc")
 
 
