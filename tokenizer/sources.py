@@ -24,7 +24,6 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -240,10 +239,11 @@ def pitch_codes(
     The last patch has no voice after the end of the recording.
     """
     tracker, octaves = PitchTracker(audio.sample_rate, audio.hop_length), np.zeros(0)
-    for found in chain(map(tracker.add, blocks), (tracker.finish() for _ in range(1))):
-        octaves = np.append(octaves, found)
+    for block in blocks:
+        octaves = np.append(octaves, tracker.add(block))
         known = len(octaves) // patch_frames * patch_frames
         yield format.quantise(pitch_of_patches(octaves[:known], patch_frames))
         octaves = octaves[known:]
+    octaves = np.append(octaves, tracker.finish())
     silence = np.full(-len(octaves) % patch_frames, np.nan)
     yield format.quantise(pitch_of_patches(np.append(octaves, silence), patch_frames))
