@@ -135,11 +135,10 @@ def load_tokenizer(folder: Path, device: str) -> Tokenizer:
 
 @torch.inference_mode()
 def encode(encoder: Encoder, views: Iterable[View]) -> list[CodedClip]:
-    """Encode views. Labels stay in the manifest, so a corrected label changes no codes file; folds share changed views,
-    which have no split.
+    """Encode views: from log-mel where `Change.of_log_mel` says so, else from samples, with the stream of pitch.
 
-    Where only the first patch is another one, or noise is added, samples are encoded, with the stream of pitch. Of
-    other views log-mel is encoded.
+    Codes have no labels, which stay in the manifest, so a corrected label changes no codes file. Changed views have no
+    split, because folds share them.
     """
     clips, tokenizer, audio = list[CodedClip](), encoder.tokenizer, encoder.tokenizer.config.audio
     size, step, format = tokenizer.patch_frames, encoder.format.samples_per_code, encoder.format

@@ -191,7 +191,7 @@ class MaskedPrediction(nn.Module):
         Returns:
             States, and the normalised features before the mask ``(batch, frames, dim)``.
         """
-        transformer = cast(Any, self.model.wav2vec2)  # whose own functions want other types of tensors than they take
+        transformer = cast(Any, self.model.wav2vec2)  # its functions are annotated with other types than they accept
         prepared = normalise(samples, lengths)
 
         def convolve(rows: Tensor, longest: int) -> Tensor:

@@ -1,8 +1,8 @@
 """Codes and language models of a fold and a seed, and the tests of what the GPT has learned.
 
 The codebook of a rate is made by the stages of a run that has this rate alone, so both share its entries. Of several
-rates, a GPT models the coarsest codes, and an upsampler each finer rate, trained on the same clips and views. It reads
-the codes of all coarser rates that cover a position, as `lm.tokens` draws it.
+rates, a GPT models the coarsest codes, and an upsampler each finer rate, trained on the same clips and views. An
+upsampler reads the codes of all coarser rates that cover a position, as `lm.tokens` draws it.
 """
 
 from dataclasses import replace
