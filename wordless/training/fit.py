@@ -109,7 +109,7 @@ class Training:
         self.running = [0.0, 0.0]  # summed loss and items since the last point
         self.best_loss = math.inf
         self.best_step = 0
-        self.best = self._weights()
+        self.best = self.weights()
 
     def save(self, path: Path) -> None:
         """Write a checkpoint atomically."""
@@ -194,13 +194,10 @@ class Training:
         self.curve.append(point)
         self.running = [0.0, 0.0]
         if point["validation_loss"] < self.best_loss:
-            self.best_loss, self.best_step, self.best = point["validation_loss"], self.step, self._weights()
+            self.best_loss, self.best_step, self.best = point["validation_loss"], self.step, self.weights()
 
-    def evaluated_weights(self) -> dict[str, Tensor]:
-        """Return the averaged weights if averaging is on, else the present ones."""
-        return self.average if self.config.ema_decay else self._weights()
-
-    def _weights(self) -> dict[str, Tensor]:
+    def weights(self) -> dict[str, Tensor]:
+        """Copy the averaged weights if averaging is on, else the present ones."""
         if not self.config.ema_decay:
             return copied(self.model)
         return {name: value.clone() for name, value in self.average.items()}
@@ -440,7 +437,7 @@ def fit(
                     training.save(checkpoint)
                 saved = time.monotonic()
     best = config.keep == "best" and training.best_step > 0  # 0 without validation items
-    model.load_state_dict(training.best if best else training.evaluated_weights())
+    model.load_state_dict(training.best if best else training.weights())
     model.eval()
     kept = training.best_step if best else training.step
     return TrainingRecord(curve=list(training.curve), steps=training.step, kept_step=kept)
