@@ -84,7 +84,7 @@ def write_run_folder(
     """
     folder, terminal = session.folder, session.terminal
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in (COMPARISON, RESAMPLES):  # left by an earlier run in this folder with other stages
+    for stale in (COMPARISON, PREDICTIONS, RESAMPLES):  # left by an earlier run in this folder with other stages
         (folder / stale).unlink(missing_ok=True)
     write_manifest(corpus, folder / MANIFEST)
     write_rejected(corpus.rejected, folder / REJECTED)
@@ -96,7 +96,6 @@ def write_run_folder(
         replace_folder(folder / part, next((only[name].folder for name in names if name in only), None))
     sounds = first.get(f"{NEXT_SAMPLE}_sounds")
     replace_folder(folder / SAMPLE_SOUNDS, sounds.folder if sounds else None)
-    (folder / PREDICTIONS).unlink(missing_ok=True)  # of an earlier run in this folder
     if probed := {place: entries["probe"].read_json(PROBE) for place, entries in made.items() if "probe" in entries}:
         by, separator = settings.compare.folds or "split", settings.probe.label_separator
         write_predictions(folder / PREDICTIONS, probed, corpus, by=by, separator=separator)
