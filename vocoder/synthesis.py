@@ -29,7 +29,7 @@ from vocoder.frames import log_mel_of, pitch_of
 from vocoder.generation import Progress, RunawayGuard
 from vocoder.kinds import Kind
 from vocoder.options import Sampling
-from vocoder.vocoder import SEMITONES_PER_OCTAVE, Utterance, Vocoder
+from vocoder.vocoder import SEMITONES_PER_OCTAVE, DecodingInput, Vocoder
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import mel_filters
 from wordless.audio.waveform import Waveform
@@ -197,15 +197,15 @@ class Trained:
         Raises:
             InputError: codes and tokenizer do not belong together.
         """
-        clips, starts = list[Utterance](), list[int]()
+        clips, starts = list[DecodingInput](), list[int]()
         for own, group, name, prompt in zip(codes, groups, names, prompts or [None] * len(codes), strict=True):
-            decided = Utterance(codes=own, group=self._voice(group), seed=sound_seed(self.sampling.seed, name))
+            clip = DecodingInput(codes=own, group=self._voice(group), seed=sound_seed(self.sampling.seed, name))
             if prompt is not None:
                 past, before = prompt.end(self._past_steps()), self._before(prompt)
                 joined = join_codes(past.codes, own)
-                decided = replace(decided, codes=joined, prompt=past.waveform, before=before)
-            clips.append(decided)
-            starts.append(decided.codes.num_samples - own.num_samples)
+                clip = replace(clip, codes=joined, prompt=past.waveform, before=before)
+            clips.append(clip)
+            starts.append(clip.codes.num_samples - own.num_samples)
         whole = self.vocoder.decode_batch(clips, self.tokenizer, self.sampling, progress=progress)
         return [replace(sound, samples=sound.samples[start:]) for sound, start in zip(whole, starts, strict=True)]
 

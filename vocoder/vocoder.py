@@ -49,7 +49,7 @@ SEMITONES_PER_OCTAVE = 12.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Utterance:
+class DecodingInput:
     """Codes that become one sound, and what else decides it."""
 
     codes: Codes
@@ -295,12 +295,13 @@ class Vocoder:
         Raises:
             InputError: codes, tokenizer and vocoder do not belong together, or the group is unknown.
         """
-        clip, sampling = Utterance(codes=codes, group=group, seed=seed), Sampling(temperature=temperature, seed=seed)
+        clip = DecodingInput(codes=codes, group=group, seed=seed)
+        sampling = Sampling(temperature=temperature, seed=seed)
         return self.decode_batch([clip], tokenizer, sampling, progress=progress)[0]
 
     def decode_batch(
         self,
-        utterances: Sequence[Utterance],
+        clips: Sequence[DecodingInput],
         tokenizer: CodeMeanings,
         sampling: Sampling = SAMPLING,
         *,
@@ -312,7 +313,7 @@ class Vocoder:
         """
         renderings, inputs = list[Rendering](), list[GenerationInput]()
         no_frames = torch.zeros(0, self.model.config.condition_inputs, dtype=torch.float32)  # of a clip without codes
-        for clip in utterances:
+        for clip in clips:
             own = Rendering(self, tokenizer, shift=sampling.shift, prompt=clip.prompt, before=clip.before)
             frames = torch.cat([*own.frames(self._belonging([clip.codes], tokenizer)), no_frames])
             group = self.group_index(clip.group)
@@ -360,7 +361,7 @@ class Vocoder:
         recording = prompt_waveform(waveform, own, sample_rate)
         if sample_rate is not None:
             recording = resampled(recording, own)
-        clip = Utterance(codes=codes, group=group, seed=seed, prompt=recording)
+        clip = DecodingInput(codes=codes, group=group, seed=seed, prompt=recording)
         (whole,) = self.decode_batch([clip], tokenizer, Sampling(temperature=temperature, seed=seed), progress=progress)
         return replace(whole, samples=whole.samples[len(recording.samples) :])
 
@@ -381,7 +382,7 @@ class Vocoder:
             sampling: temperature, seed and group; engine and post-filter are those of the vocoder.
             prompt: recorded beginning of the sound, at the vocoder's rate. Unlike in `continue_from`, the result begins
                 with it, in the network's mu-law levels.
-            before: the recording before the prompt, as of `Utterance`.
+            before: the recording before the prompt, as of `DecodingInput`.
 
         Yields:
             The sound of some frames, as soon as these and the look-ahead frames have arrived; with a post-filter, its

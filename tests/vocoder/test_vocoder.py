@@ -22,7 +22,7 @@ from tests.vocoder.sounds import (
 from tokenizer.codes import Codes
 from vocoder.generation import LoudnessRange
 from vocoder.options import Sampling
-from vocoder.vocoder import Utterance, Vocoder
+from vocoder.vocoder import DecodingInput, Vocoder
 from vocoder.wavenet import create_wavenet
 from wordless.audio.mono import as_waveform
 from wordless.audio.reading import resampled
@@ -87,7 +87,7 @@ def test_streams_batches_and_saved_vocoders_sound_as_the_whole(name: str, tmp_pa
         np.testing.assert_array_equal(joined(loaded.stream(iter(blocks), table, sampling)), sound)
     others = [codes_of(table, 5), codes, codes_of(table, 0)]
     seeded = zip(others, [9, 3, 4], strict=True)
-    again = vocoder.decode_batch([Utterance(codes=each, seed=seed) for each, seed in seeded], table)
+    again = vocoder.decode_batch([DecodingInput(codes=each, seed=seed) for each, seed in seeded], table)
     np.testing.assert_array_equal(again[1].samples, sound)
     assert [len(each.samples) for each in again] == [each.num_samples for each in others]
     heard = Waveform(samples=sound[:6001], sample_rate=8000)
@@ -107,7 +107,7 @@ def test_the_pitch_of_head_codes_and_network_is_heard() -> None:
     for name in ("voice head", "pitch of the codes", "network with pitch"):
         vocoder, table = SPEAKERS[name]()
         codes = codes_of(table, 70)
-        clip = Utterance(codes=codes)
+        clip = DecodingInput(codes=codes)
         sound, shifted = (vocoder.decode_batch([clip], table, Sampling(shift=by))[0].samples for by in (0.0, -7.0))
         assert np.allclose(sound, shifted, atol=0.01) == (name == "voice head")  # a shift is of the codes' pitch
         vocoder.pitch_comb = False
