@@ -1,7 +1,7 @@
 """``wordless finetune``: a head on a pre-trained body, trained on labels."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -16,17 +16,15 @@ from lm.finetuning import (
 )
 from lm.options import ProbeConfig
 from pipelines.commandline.choices import require_recordings
-from pipelines.commandline.options import index, require_values
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.inputs import MODEL
 from pipelines.settings.parallel import MAX_THREADS
-from pipelines.settings.run import TRACKING, CorpusCommand, own_options
+from pipelines.settings.run import TRACKING, CorpusCommand, corpus_command
 from pipelines.store.run_folder import require_output
 from pipelines.tracking.tracking import require_trackers
 from wordless.audio.reading import Channel, require_choice
 from wordless.base.errors import require
-from wordless.base.options import Options, follow_seed, option
-from wordless.base.values import build
+from wordless.base.options import Options, option
 
 Opponent = Literal["scratch", "probe"]
 LINEAR = ProbeConfig(choose_by="validation", learning_curve=())
@@ -113,16 +111,13 @@ class FinetuneConfig(CorpusCommand):
 
 def finetune_settings(config: Mapping[str, object]) -> FinetuneConfig:
     """Build the settings from a composed config; the head decides the type of the labels."""
-    require_values(config, index("finetune"))
-    values = own_options(config, {field.name for field in fields(FinetuneConfig)})
-    if isinstance(audio := values.get("audio"), Mapping):  # a corpus may suggest the front end of a run
-        values["audio"] = {"channel": audio.get("channel")}
-    settings = build(FinetuneConfig, values, name="")
-    return follow_seed(settings, settings.seed)
+    if isinstance(audio := config.get("audio"), Mapping):  # a corpus may suggest the front end of a run
+        config = {**config, "audio": {"channel": audio.get("channel")}}
+    return corpus_command(FinetuneConfig, config, command="finetune")
 
 
-def finetune(config: dict[str, object]) -> tuple[dict[str, object]]:
-    """Fine-tune a body on the corpus that a composed config describes."""
-    finetune_settings(config)
+def finetune(config: dict[str, object]) -> tuple[FinetuneConfig, dict[str, object]]:
+    """Fine-tune a body on the corpus that a composed config describes; the results record this config."""
+    settings = finetune_settings(config)
     require_recordings(config)
-    return (config,)
+    return settings, config

@@ -6,11 +6,10 @@ from typing import ClassVar
 
 from lm.options import ProbeConfig
 from pipelines.commandline.choices import require_recordings
-from pipelines.commandline.options import index, require_values
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.inputs import MODEL
-from pipelines.settings.run import CorpusCommand
+from pipelines.settings.run import CorpusCommand, corpus_command
 from pipelines.store.run_folder import require_output
 from wordless.base.hub import is_on_hub
 from wordless.base.options import REQUIRED, option
@@ -49,8 +48,8 @@ class ProbeRunConfig(CorpusCommand):
         return self.output.parent if self.output is not None and is_on_hub(self.model) else self.model
 
 
-def probe(config: dict[str, object]) -> tuple[dict[str, object]]:
+def probe(config: dict[str, object]) -> tuple[ProbeRunConfig]:
     """Probe the models of a run on the corpus that a composed config describes."""
-    require_values(config, index("probe"))
+    settings = corpus_command(ProbeRunConfig, config, command="probe")
     require_recordings(config)
-    return (config,)
+    return (settings,)

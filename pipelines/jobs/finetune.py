@@ -33,7 +33,7 @@ from pipelines.chain.corpus import MANIFEST, REJECTED, find_corpus, read_corpus,
 from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.commandline.outputs import REMEDY, hold
 from pipelines.commandline.overrides import command_line
-from pipelines.finetune import FinetuneConfig, finetune_settings
+from pipelines.finetune import FinetuneConfig
 from pipelines.results.results import provenance, tracked_run
 from pipelines.settings.run import choose_workers
 from pipelines.stages.networks import LabelledInputs, LabelTraining, learn_labels
@@ -119,9 +119,8 @@ class Trial:
     chosen: str  # on validation: a learning rate, or a layer and pooling
 
 
-def finetune_body(config: dict[str, object]) -> None:
+def finetune_body(settings: FinetuneConfig, config: dict[str, object]) -> None:
     """Train every trial, save the fine-tuned model with its figures, and print them as a table."""
-    settings = finetune_settings(config)
     terminal = Terminal()
     source = _open(settings)
     freeze(source.create(seed=0), settings.body.frozen_layers)  # refuses damaged weights, and too many layers

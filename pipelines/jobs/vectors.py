@@ -27,7 +27,7 @@ from pipelines.results.comparison import ProbedFolds, compare
 from pipelines.results.run_record import RESULTS, read_results, recorded_options
 from pipelines.results.tables import PREDICTIONS, as_markdown, print_methods, write_predictions
 from pipelines.settings.comparison import ReadingConfig
-from pipelines.settings.run import choose_workers, own_options
+from pipelines.settings.run import choose_workers
 from pipelines.stages.codes import codes
 from pipelines.stages.features import (
     BAG_OF_CODES,
@@ -65,7 +65,6 @@ from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.errors import InputError, named, require, within
 from wordless.base.files import NO_PERMISSION, file_hash, write_aside
 from wordless.base.machine import choose_device
-from wordless.base.options import follow_seed
 from wordless.base.pools import LOCAL
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG, WEIGHTS, rate_folder
@@ -87,11 +86,8 @@ class RateModels:
     gpt: str
 
 
-def probe_run(config: dict[str, object]) -> None:
+def probe_run(settings: ProbeRunConfig) -> None:
     """Encode the recordings, pool every representation, probe each method, save and print how they compare."""
-    own = {field.name for field in fields(ProbeRunConfig)}
-    settings = build(ProbeRunConfig, own_options(config, own), name="")
-    settings = follow_seed(settings, settings.seed)
     rates = models_of_run(settings.model, settings.compare)
     terminal = Terminal()
     options, found = find_corpus(settings.corpus, settings, require=require_labels, terminal=terminal)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, get_args
 
 from lm.options import ProbeConfig
 from pipelines.commandline.choices import CHOICES, EMBEDDED, with_embedded_corpus
@@ -90,6 +90,9 @@ class CorpusCommand(Options):
     embedded: EmbeddedConfig = option(EmbeddedConfig(), "the built-in corpus of spoken sentences or words")
     # After all sizes, because the file of a data set may set other lengths of training.
     corpus: CorpusConfig = option(REQUIRED, CORPUS, given_as=CorpusConfig, group="embedded")
+
+
+C = TypeVar("C", bound=CorpusCommand)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -338,11 +341,14 @@ def choose_workers(wanted: int, engine: EngineConfig, *, seconds: float) -> int:
     return engine.workers(wanted, enough=seconds > 3600)
 
 
-def own_options(config: Mapping[str, object], own: Collection[str]) -> dict[str, object]:
-    """Return the options of a command that uses a finished run, with the embedded corpus where none is named.
+def corpus_command(kind: type[C], config: Mapping[str, object], *, command: str) -> C:
+    """Build the settings of a command that uses a finished run, with the embedded corpus where none is named.
 
-    A corpus may suggest a front end and lengths of training, which a run that is finished no longer takes; ``own``
-    names the options that the command does take.
+    A corpus may suggest a front end and lengths of training, which a finished run no longer takes: they are left out,
+    unless the command has options of these names.
     """
-    suggested = {field.name for field in fields(RunSettings)}
-    return {name: value for name, value in with_embedded_corpus(config).items() if name in own or name not in suggested}
+    require_values(config, index(command))
+    suggested = {field.name for field in fields(RunSettings)} - {field.name for field in fields(kind)}
+    values = {name: value for name, value in with_embedded_corpus(config).items() if name not in suggested}
+    settings = build(kind, values, name="")
+    return follow_seed(settings, settings.seed)

@@ -14,6 +14,7 @@ from lm.model import LanguageModel
 from lm.pitch import PitchHead
 from pipelines.hear import load_model
 from pipelines.jobs.vectors import probe_run
+from pipelines.probe import probe
 from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.tokenizer import PITCHES, pitches
 from pipelines.store.store import Entry
@@ -100,7 +101,7 @@ def test_a_finished_run_is_probed_at_each_rate(trained: Place, tmp_path: Path) -
     place = [f"model={trained.folder}", f"store.root={tmp_path / 'store'}", f"output={tmp_path / 'probe.json'}"]
     corpus = ["embedded.voices=5", "embedded.words=2", "embedded.takes=2"]
     probing = ["probe.resamples=10", "probe.learning_curve=[]", "device=cpu", "workers=1"]
-    probe_run(config_of("probe", *place, *corpus, *probing))
+    probe_run(*probe(config_of("probe", *place, *corpus, *probing)))
     rows = json.loads((tmp_path / "probe.json").read_text())["methods"]
     known = {"log_mel", "bottleneck", *(f"{kind}_of_rate_{number}" for kind in ("bag", "gpt") for number in (1, 2))}
     assert {row["of"] for row in rows} == known

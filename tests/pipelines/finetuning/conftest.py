@@ -10,6 +10,7 @@ import soundfile
 
 from pipelines.commandline.options import index
 from pipelines.commandline.overrides import prepare
+from pipelines.finetune import finetune_settings
 from pipelines.jobs.finetune import finetune_body
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import config_of
@@ -35,7 +36,7 @@ def classifier(run_folder: Path, tones: Path, tmp_path_factory: pytest.TempPathF
     """A classifier of tones."""
     place = tmp_path_factory.mktemp("classifier")
     words = (f"model={run_folder}", f"corpus.root={tones}")
-    finetune_body(composed(*words, f"output={place / 'model'}", f"store.root={place / 'store'}"))
+    fine_tune(*words, f"output={place / 'model'}", f"store.root={place / 'store'}")
     return Finetuned(folder=place / "model", store=place / "store", words=words)
 
 
@@ -63,6 +64,12 @@ def write_tones(root: Path, label: Callable[[str], str] = str, clips: int = 9) -
         for number in range(clips):
             write_tone(root / f"{label(name)}_{number}.wav", pitch, 0.1 + 0.05 * number, seed=number)
     return root
+
+
+def fine_tune(*words: str) -> None:
+    """Do the work of ``wordless finetune`` with these words."""
+    config = composed(*words)
+    finetune_body(finetune_settings(config), config)
 
 
 def composed(*words: str) -> dict[str, object]:

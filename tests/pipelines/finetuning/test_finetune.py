@@ -10,9 +10,8 @@ import torch
 
 from lm.finetuned import FineTunedModel
 from pipelines.commandline.outputs import hold
-from pipelines.jobs.finetune import finetune_body
 from pipelines.store.run_folder import JOB
-from tests.pipelines.finetuning.conftest import PITCHES, Finetuned, composed, write_tone, write_tones
+from tests.pipelines.finetuning.conftest import PITCHES, Finetuned, fine_tune, write_tone, write_tones
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import stored
 from wordless.audio.reading import read
@@ -52,13 +51,13 @@ def test_the_folder_predicts_what_the_figures_were_measured_on(classifier: Finet
 
 def test_the_same_bytes_come_out_again(classifier: Finetuned, tmp_path: Path) -> None:
     words = (f"output={tmp_path / 'model'}", f"store.root={tmp_path / 'store'}")
-    finetune_body(composed(*classifier.words, *words))
+    fine_tune(*classifier.words, *words)
     assert stored(tmp_path / "store") == stored(classifier.store)
 
 
 def test_validation_chooses_the_learning_rate(run_folder: Path, tones: Path, tmp_path: Path) -> None:
     words = (f"model={run_folder}", f"corpus.root={tones}", f"store.root={tmp_path / 'store'}", "beside=[]")
-    finetune_body(composed(*words, f"output={tmp_path / 'model'}", "body.learning_rates=[1e-6,1e-2]"))
+    fine_tune(*words, f"output={tmp_path / 'model'}", "body.learning_rates=[1e-6,1e-2]")
     kept: dict[float, float] = {}
     for recipe in (tmp_path / "store/finetuned").glob("*/entry.json"):
         curve = json.loads((recipe.parent / "curve.json").read_text())
@@ -83,7 +82,7 @@ def test_short_and_unlabelled_clips_are_set_aside_and_counted(
     recordings = (*recordings, "corpus.split.validation=[]", "corpus.split.test=[]")
     words = (f"model={run_folder}", *recordings, f"store.root={tmp_path / 'store'}", "beside=[]")
     heard = ("corpus.inspection.trim_db=30", "audio.channel=0")
-    finetune_body(composed(*words, "corpus.labels=folder", f"output={tmp_path / 'model'}", *heard))
+    fine_tune(*words, "corpus.labels=folder", f"output={tmp_path / 'model'}", *heard)
     model = FineTunedModel.from_pretrained(tmp_path / "model")
     assert (model.trim_db, model.channel) == (30, 0)
     told = capsys.readouterr().err
@@ -120,7 +119,7 @@ def test_refusals_come_before_training(
 ) -> None:
     place = (f"output={tmp_path / 'model'}", f"store.root={tmp_path / 'store'}")
     with pytest.raises(InputError, match=problem):
-        finetune_body(composed(f"model={run_folder}", f"corpus.root={tones}", *place, *words))
+        fine_tune(f"model={run_folder}", f"corpus.root={tones}", *place, *words)
     assert not (tmp_path / "store/finetuned").exists()
     assert not (tmp_path / "model").exists()
 
@@ -128,19 +127,19 @@ def test_refusals_come_before_training(
 def test_an_output_of_another_job_is_refused(classifier: Finetuned, tmp_path: Path) -> None:
     words = (*classifier.words, f"store.root={classifier.store}")
     with pytest.raises(InputError, match="other values"):
-        finetune_body(composed(*words, f"output={classifier.folder}", "seed=2"))
+        fine_tune(*words, f"output={classifier.folder}", "seed=2")
     with pytest.raises(InputError, match="other values"):  # an option of this body alone
-        finetune_body(composed(*words, f"output={classifier.folder}", "body.dropout=0.2"))
+        fine_tune(*words, f"output={classifier.folder}", "body.dropout=0.2")
     (tmp_path / "other").mkdir()
     (tmp_path / "other/notes.txt").write_text("mine")
     with pytest.raises(InputError, match="other things"):
-        finetune_body(composed(*words, f"output={tmp_path / 'other'}"))
+        fine_tune(*words, f"output={tmp_path / 'other'}")
 
 
 def test_the_same_command_is_refused_while_one_is_writing(classifier: Finetuned) -> None:
     words = (*classifier.words, f"output={classifier.folder}", f"store.root={classifier.store}")
     with hold(classifier.folder, option="output", lock=JOB), pytest.raises(InputError, match="another run"):
-        finetune_body(composed(*words))
+        fine_tune(*words)
 
 
 @pytest.mark.slow
@@ -153,7 +152,7 @@ def test_ast_needs_no_run(tmp_path: Path) -> None:
     place = (f"output={tmp_path / 'model'}", f"store.root={tmp_path / 'store'}")
     words = ("body=ast", "body.model.patches=6", "body.fit.steps=2", f"corpus.root={root}", "beside=[probe]")
     words = (*words, "probe.penalties=3", "body.fit.precision=auto")
-    finetune_body(composed(*words, *place))
+    fine_tune(*words, *place)
     (entry,) = (tmp_path / "store").glob("finetuned/*/entry.json")
     training = json.loads(entry.read_text())["arguments"]["training"]
     assert training["fit"]["precision"] == choose_precision(Gang(torch.device("cpu")))
@@ -173,7 +172,7 @@ def figures(folder: Path) -> dict[str, list[str]]:
 def test_numbers_are_learned_beside_a_ridge_probe_and_the_mean(run_folder: Path, tmp_path: Path) -> None:
     root = write_tones(tmp_path / "tones", label=lambda name: str(PITCHES[name]))
     place = (f"output={tmp_path / 'model'}", f"store.root={tmp_path / 'store'}")
-    finetune_body(composed(f"model={run_folder}", f"corpus.root={root}", "head=regression", *place))
+    fine_tune(f"model={run_folder}", f"corpus.root={root}", "head=regression", *place)
     names = ["R2", "mean absolute error"]
     rows = ("fine-tuned", "from scratch", "linear probe", "the same answer for every clip")
     assert figures(tmp_path / "model") == dict.fromkeys(rows, names)
@@ -191,7 +190,7 @@ def test_texts_are_spelled_beside_a_linear_layer_on_the_frozen_body(
 ) -> None:
     place = (f"output={tmp_path / 'model'}", f"store.root={tmp_path / 'store'}")
     words = (f"model={run_folder}", f"corpus.root={tones}", "head=sequence", "head.beam_size=5")
-    finetune_body(composed(*words, *place))
+    fine_tune(*words, *place)
     names = ["character error rate, greedy", "character error rate, beam search", "texts without error"]
     rows = ("fine-tuned", "from scratch", "CTC on the frozen last layer", "the same answer for every clip")
     assert figures(tmp_path / "model") == dict.fromkeys(rows, names)

@@ -13,8 +13,7 @@ from lm.bodies.options import AudioTransformerConfig
 from lm.finetuned import FineTunedModel, create_network
 from lm.finetuning import ClassificationOptions
 from pipelines.finetune import finetune_settings
-from pipelines.jobs.finetune import finetune_body
-from tests.pipelines.finetuning.conftest import composed
+from tests.pipelines.finetuning.conftest import composed, fine_tune
 from tests.pipelines.tiny import AUDIO
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.audio.reading import read
@@ -43,7 +42,7 @@ def test_every_opponent_is_trained_and_the_folder_predicts(
     body: str, bodies: dict[str, tuple[str, ...]], tones: Path, tmp_path: Path
 ) -> None:
     model = tmp_path / "model"
-    finetune_body(composed(*bodies[body], f"corpus.root={tones}", f"output={model}", f"store.root={tmp_path / 's'}"))
+    fine_tune(*bodies[body], f"corpus.root={tones}", f"output={model}", f"store.root={tmp_path / 's'}")
     record = json.loads((model / "figures.json").read_text())
     assert [row["of"] for row in record["table"]][:3] == ["fine-tuned", "from scratch", "linear probe"]
     loaded = FineTunedModel.from_pretrained(model)
@@ -83,17 +82,17 @@ def test_labels_that_the_weights_have_learned_are_refused(
     words = (*of_the_run(learned_run, folder=folder), *place)
     other = ("corpus.split.validation=['2-4']", "corpus.split.test=['6-7']")
     with pytest.raises(InputError, match=r"labels\b.*\b6 of 6 test clips\b"):
-        finetune_body(composed(*words, *other))
+        fine_tune(*words, *other)
     assert not (tmp_path / "model").exists()
 
 
 def test_all_labels_may_be_used_again(learned_run: Path, tones: Path, tmp_path: Path) -> None:
     quick = ("body.fit.steps=1", "beside=[]", f"corpus.root={tones}", f"store.root={tmp_path / 's'}")
-    finetune_body(composed(*of_the_run(learned_run, folder=True), *quick, f"output={tmp_path / 'same'}"))
+    fine_tune(*of_the_run(learned_run, folder=True), *quick, f"output={tmp_path / 'same'}")
     assert json.loads((tmp_path / "same/figures.json").read_text())["notices"] == []
     moved = tmp_path / "moved"
     shutil.copytree(learned_run / "audio_transformer", moved / "audio_transformer")
-    finetune_body(composed(*of_the_run(moved, folder=True), *quick, f"output={tmp_path / 'unknown'}"))
+    fine_tune(*of_the_run(moved, folder=True), *quick, f"output={tmp_path / 'unknown'}")
     (notice,) = json.loads((tmp_path / "unknown/figures.json").read_text())["notices"]
     assert re.search(r"body=audio_transformer learned labels\b.*manifest\.tsv\b", notice)
 
@@ -106,7 +105,7 @@ def test_weights_of_a_classifier_have_learned_labels(tones: Path, tmp_path: Path
     for folder, told in (("body", 0), ("tuned", 1)):
         words = ("body=wav2vec2", f"body.weights={tmp_path / folder}", "body.fit.steps=1", "beside=[]")
         place = (f"corpus.root={tones}", f"store.root={tmp_path / 's'}", f"output={tmp_path / f'of_{folder}'}")
-        finetune_body(composed(*words, *place))
+        fine_tune(*words, *place)
         notices = json.loads((tmp_path / f"of_{folder}/figures.json").read_text())["notices"]
         assert len(notices) == told
         assert all("body=wav2vec2 learned labels" in notice for notice in notices)
@@ -116,6 +115,6 @@ def test_a_run_without_the_model_is_refused(run_folder: Path, tones: Path) -> No
     for body in ("wav2vec2", "audio_transformer"):
         words = (f"body={body}", "body.weights=run", f"corpus.root={tones}", "output=nowhere")
         with pytest.raises(InputError, match=rf"{body}/config\.json\b.*\bstages\b.*\b{body}\b"):
-            finetune_body(composed(*words, f"model={run_folder}"))
+            fine_tune(*words, f"model={run_folder}")
         with pytest.raises(InputError, match=rf"body={body}\b.*\b{body}\b.*body\.weights=none\b"):
-            finetune_body(composed(*words))
+            fine_tune(*words)
