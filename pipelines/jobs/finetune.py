@@ -79,6 +79,7 @@ class Study:
 
     settings: FinetuneConfig
     source: Source
+    channel: Channel  # of the recordings
     task: Task
     manifest: Clips  # clips with a label that body and head can read
     inputs: Entry  # of the body, for each clip
@@ -87,16 +88,20 @@ class Study:
     def rows(self) -> Mapping[Split, IndexArray]:
         return rows_of(self.manifest)
 
-    def labelled(self, split: Split) -> LabelledInputs:
-        """Return the inputs of the clips of a split with their labels."""
-        clips = self.manifest.of(split)
-        names, known = [clip.name for clip in clips], [clip.label or "" for clip in clips]
-        return LabelledInputs(clips=stored_clips(self.inputs, split), names=names, labels=known)
+    @cached_property
+    def labelled(self) -> Mapping[Split, LabelledInputs]:
+        """The inputs of the clips of each split with their labels."""
+        found = dict[Split, LabelledInputs]()
+        for split in SPLITS:
+            clips = self.manifest.of(split)
+            names, known = [clip.name for clip in clips], [clip.label or "" for clip in clips]
+            found[split] = LabelledInputs(clips=stored_clips(self.inputs, split), names=names, labels=known)
+        return found
 
     def figures(self, outputs: Sequence[FloatArray]) -> tuple[Figure, ...]:
         """Measure outputs for the test clips."""
         groups = [self.manifest.clips[row].group for row in self.rows["test"]]
-        return self.task.figures(outputs, self.labelled("test").labels, self.settings.figures, groups)
+        return self.task.figures(outputs, self.labelled["test"].labels, self.settings.figures, groups)
 
     def title(self, arm: Arm) -> str:
         """Name an opponent. For texts, the probe is trained by CTC on the last layer alone."""
@@ -127,7 +132,8 @@ def finetune_body(settings: FinetuneConfig, config: dict[str, object]) -> None:
     use_threads(settings.threads)
     with open_gang(choose_device(settings.device)) as gang:
         settings = with_precision(settings, gang)
-        corpus = _read(settings, source, gang, terminal)
+        channel = channel_of(settings, source)
+        corpus = _read(settings, channel, gang, terminal)
         clips, set_aside = usable_clips(settings, source.body, corpus)
         reasons = Counter(each.reason for each in set_aside)
         notices = [f"{counted(count, 'clip')} set aside: {reason}" for reason, count in reasons.items()]
@@ -161,7 +167,7 @@ def finetune_body(settings: FinetuneConfig, config: dict[str, object]) -> None:
         )
         with nullcontext() if gang.rank else _claimed(folder, made_of), tracked(tracking):
             inputs = body_inputs(session, clips, source)
-            study = Study(settings=settings, source=source, task=task, manifest=clips, inputs=inputs)
+            study = Study(settings=settings, source=source, channel=channel, task=task, manifest=clips, inputs=inputs)
             arms = [arm for arm in get_args(Arm) if arm == "finetuned" or arm in settings.beside]
             trials = {arm: _trial(session, study, arm) for arm in arms}
             if not gang.rank:
@@ -187,7 +193,7 @@ def _open(settings: FinetuneConfig) -> Source:
     return open_body(replace(body, weights=local_weights(body.weights)), parts)
 
 
-def _read(settings: FinetuneConfig, source: Source, gang: Gang, terminal: Terminal) -> Clips:
+def _read(settings: FinetuneConfig, channel: Channel, gang: Gang, terminal: Terminal) -> Clips:
     """Read the corpus; labels that the head cannot learn are refused before any recording is decoded."""
 
     def require(labels: Sequence[str | None]) -> None:
@@ -195,7 +201,6 @@ def _read(settings: FinetuneConfig, source: Source, gang: Gang, terminal: Termin
 
     options = replace(settings.corpus, label_type=settings.head.label_type)
     options, found = find_corpus(options, settings, require=require, terminal=terminal)
-    channel = channel_of(settings, source)
     return read_corpus(options, found, settings, gang=gang, terminal=terminal, channel=channel)
 
 
@@ -315,7 +320,7 @@ def _trial(session: Session, study: Study, arm: Arm) -> Trial:
         frozen: dict[Arm, FrozenLayers] = {"finetuned": options.frozen_layers, "scratch": 0, "probe": "all"}
         source = study.source.untrained if arm == "scratch" else study.source
         batches = options.batches.at_rate(source.body.reading.inputs_per_second)
-        clips = [study.labelled(split) for split in SPLITS]
+        clips = [study.labelled[split] for split in SPLITS]
         for rate in options.rates:
             own = replace(session, place=f"{session.place}, lr {rate:g}") if len(options.rates) > 1 else session
             fit = replace(options.fit, lr=rate)
@@ -350,7 +355,11 @@ def _trained_body(
     training: LabelTraining,
     body_options: object,
 ) -> None:
-    """Train on the first of the ``clips``, and write the outputs for those of validation and test."""
+    """Train on the first of the ``clips``, and write the outputs for those of validation and test.
+
+    ``inputs``, which the clips read, and ``body_options``, with which ``source`` changes training clips, are arguments
+    for the key alone.
+    """
     train, validation, test = clips
     model = learn_labels(run, source, task, train, validation, training)
     if run.gang.rank == 0:
@@ -432,7 +441,7 @@ def write_results(
 ) -> None:
     """Write the folder of the session, the model last, and print the table."""
     folder, settings, saved = session.folder, study.settings, trials["finetuned"]
-    constant = study.task.constant(study.labelled("train").labels)
+    constant = study.task.constant(study.labelled["train"].labels)
     figures = {study.title(arm): own.figures for arm, own in trials.items()}
     figures[BASELINE] = study.figures([constant] * len(study.rows["test"]))
     table: list[dict[str, Any]] = [{"of": of, "figures": [each.plain for each in own]} for of, own in figures.items()]
@@ -453,12 +462,12 @@ def write_results(
     cells = [[row["of"], *(figure["text"] for figure in row["figures"])] for row in table]
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *cells]
     write_aside(folder / TABLE, "".join(f"| {' | '.join(line)} |\n" for line in lines))
-    test, predicted = study.labelled("test"), study.task.rows(saved.outputs)
+    test, predicted = study.labelled["test"], study.task.rows(saved.outputs)
     described = zip(test.names, test.labels, predicted, strict=True)
     write_table(folder / PREDICTIONS, [{"path": name, "truth": label, **row} for name, label, row in described])
     model = FineTunedModel.from_pretrained(saved.entry.folder)
     model.trim_db = study.manifest.effective_trim_db(settings.corpus.inspection.trim_db)
-    model.channel = channel_of(settings, study.source)
+    model.channel = study.channel
     model.save_pretrained(folder, front_end=study.source.folder)
     named = {f"{row['of']}/{each['name']}": each["value"] for row in table for each in row["figures"]}
     known = {name: value for name, value in named.items() if value is not None}
