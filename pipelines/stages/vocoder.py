@@ -77,12 +77,13 @@ def _trained(
     start: str | None,
 ) -> None:
     """Train a WaveNet with the ``groups`` of clips by their names."""
-    tokenizer = Tokenizer.from_pretrained(coded[0].tokenizer.folder)
+    tokenizers = [Tokenizer.from_pretrained(each.tokenizer.folder) for each in coded]
+    tokenizer = tokenizers[0]
     model = create_wavenet(config, seed=fit.seed)
     if start is not None:
         model = begun_at(start, config, tokenizer, seed=fit.seed)
     train, validation = (
-        _crops(split, coded, waveforms, groups, config, crops if split == "train" else crops.undisturbed)
+        _crops(split, tokenizers, coded, waveforms, groups, config, crops if split == "train" else crops.undisturbed)
         for split in TRAINED_ON
     )
     held_out = [validation.batch(step) for step in range(-(-VALIDATION_CROPS // crops.batch_size))]
@@ -128,6 +129,7 @@ def _voice(clips: VocoderClips, tokenizer: Tokenizer) -> VoiceHead | None:
 
 def _crops(
     split: Split,
+    tokenizers: Sequence[Tokenizer],
     coded: Sequence[CodedIn],
     waveforms: Entry,
     groups: Mapping[str, str | None],
@@ -136,20 +138,23 @@ def _crops(
 ) -> Crops:
     """Make crops of the clips of one split; those of validation come from groups in turn."""
     names, known = stored_names(waveforms, split), {group: number for number, group in enumerate(config.groups)}
-    first, *others = ((Tokenizer.from_pretrained(each.tokenizer.folder), _values(each, names)) for each in coded)
+    codes, *others = (_values(each, names) for each in coded)
     samples, offsets = split_samples(waveforms, split)
     clips = VocoderClips(
         samples=samples,
         sample_offsets=offsets,
-        codes=np.concatenate(first[1]),
-        code_offsets=np.cumsum([0] + [len(each) for each in first[1]]),
+        codes=np.concatenate(codes),
+        code_offsets=np.cumsum([0] + [len(each) for each in codes]),
         groups=np.array([known.get(groups.get(name) or "", UNKNOWN_GROUP) for name in names]),
     )
-    other_codes = [OtherCodes(codes=np.concatenate(values), meanings=tokenizer) for tokenizer, values in others]
+    other_codes = [
+        OtherCodes(codes=np.concatenate(values), meanings=tokenizer)
+        for tokenizer, values in zip(tokenizers[1:], others, strict=True)
+    ]
     # Clips without a group are one.
     found, turns = np.unique([groups.get(name) or "" for name in names], return_inverse=True)
     in_turn = turns if split == "validation" and len(found) > 1 else None
-    return Crops(clips, first[0], config, crops, others=other_codes, turns=in_turn)
+    return Crops(clips, tokenizers[0], config, crops, others=other_codes, turns=in_turn)
 
 
 def _values(coded: CodedIn, names: Sequence[str]) -> list[IntArray]:

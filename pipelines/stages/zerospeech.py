@@ -76,6 +76,9 @@ class Subject:
         cache, phones = run.store.root / SYNTHESISED, not self.embedded.sentences
         return speak(asked, cache, seed=self.config.seed, phones=phones)
 
+    def tokenizer(self, device: torch.device) -> Tokenizer:
+        return Tokenizer.from_pretrained(self.tokens.folder, device=str(device))
+
     def gpts(self, device: torch.device) -> tuple[LanguageModel, LanguageModel]:
         """Load the GPT, and create the same network with random weights."""
         gpt = LanguageModel.from_pretrained(self.model.folder, device=str(device))
@@ -91,7 +94,9 @@ def spoken_pairs(run: Run, subject: Subject) -> None:
     """Judge language models by pairs of utterances; ``pairs.json`` has the accuracy of each item by each model."""
     asked = subject.pairs
     folder = subject.speak(run, asked.utterances)
-    codes, models = _encode(run, subject, folder, asked.utterances), _models(run, subject)
+    gpt, untrained = subject.gpts(run.gang.device)
+    codes = _encode(run, subject.tokenizer(run.gang.device), folder, asked.utterances)
+    models = _models(subject, gpt, untrained)
     pairs = [(pair.item, pair.right, pair.wrong) for pair in asked.pairs]
     voices = list(dict.fromkeys(pair.voice for pair in asked.pairs))
     scores = {
@@ -103,8 +108,7 @@ def spoken_pairs(run: Run, subject: Subject) -> None:
         known = [each.text for each in utterances(subject.embedded)]
         scores[WORD_BIGRAM] = word_scores(known, {each.file: each.text for each in asked.utterances})
         judged[WORD_BIGRAM] = pairs
-        gpt, first = subject.gpts(run.gang.device)[0], voices[:VOICES_OF_PASTS]
-        few = [row for row, pair in zip(pairs, asked.pairs, strict=True) if pair.voice in first]
+        few = [row for row, pair in zip(pairs, asked.pairs, strict=True) if pair.voice in voices[:VOICES_OF_PASTS]]
         heard = {file for _, right, wrong in few for file in (right, wrong)}
         for name, seconds in PASTS.items() if not gpt.coarser else ():
             steps = max(round(seconds * gpt.format.codes_per_second), 2)
@@ -131,9 +135,9 @@ def consistency(run: Run, subject: Subject) -> None:
     voices = min(config.voices, subject.embedded.voices)
     pairs, asked = consistency_pairs(texts, voices=voices, seed=config.seed)
     folder = speak(asked, run.store.root / SYNTHESISED, seed=config.seed)
-    tokenizer = Tokenizer.from_pretrained(subject.tokens.folder, device=str(run.gang.device))
+    tokenizer = subject.tokenizer(run.gang.device)
     rate, channel = tokenizer.config.audio.sample_rate, tokenizer.config.audio.channel
-    models = _models(run, subject)
+    models = _models(subject, *subject.gpts(run.gang.device))
     scores: dict[str, dict[JoinedSound, float]] = {name: {} for name in models}
     sounds = dict.fromkeys(sound for pair in pairs for sound in (pair.right, pair.wrong))
     with run.terminal.working("encoding", len(sounds), "utterances") as progress:
@@ -161,17 +165,15 @@ def _accuracies(
     return {"items": found["gpt"][0], "accuracies": {name: each.tolist() for name, (_, each) in found.items()}}
 
 
-def _encode(run: Run, subject: Subject, folder: Path, asked: Sequence[Utterance]) -> dict[str, Codes]:
+def _encode(run: Run, tokenizer: Tokenizer, folder: Path, asked: Sequence[Utterance]) -> dict[str, Codes]:
     """Encode utterances; codes by file."""
-    tokenizer = Tokenizer.from_pretrained(subject.tokens.folder, device=str(run.gang.device))
     with run.terminal.working("encoding", len(asked), "utterances") as progress:
         codes = progress.each(tokenizer.encode_file(folder / each.file) for each in asked)
         return dict(zip([each.file for each in asked], codes, strict=True))
 
 
-def _models(run: Run, subject: Subject) -> Mapping[str, Scorer]:
-    """Load or count the models that are compared, by name."""
-    gpt, untrained = subject.gpts(run.gang.device)
+def _models(subject: Subject, gpt: LanguageModel, untrained: LanguageModel) -> Mapping[str, Scorer]:
+    """Return the models that are compared, by name: the GPTs, and those that are counted here."""
     train, validation = training_codes(*subject.trained_on)
     return dict(zip(MODELS, (gpt, fit_bigram(train, validation), Unigram(train), untrained), strict=True))
 
@@ -192,10 +194,10 @@ def abx(run: Run, subject: Subject) -> None:
     """
     asked = subject.pairs.utterances
     folder = subject.speak(run, asked)
-    codes = _encode(run, subject, folder, asked)
-    tokenizer = Tokenizer.from_pretrained(subject.tokens.folder).config
+    tokenizer = subject.tokenizer(run.gang.device)
+    codes, audio = _encode(run, tokenizer, folder, asked), tokenizer.config.audio
     # A speech model's state has no samples of its own before those of its code.
-    context = 0.0 if tokenizer.speech_layer else tokenizer.audio.left_context / tokenizer.audio.sample_rate
+    context = 0.0 if tokenizer.config.speech_layer else audio.left_context / audio.sample_rate
     voices = {each.file: each.voice for each in asked}
     places = []  # of the phones
     for file, spoken in read_phones(folder).items():
@@ -205,7 +207,7 @@ def abx(run: Run, subject: Subject) -> None:
             places.append((file, phone, (names[number], names[number + 2]), steps))
     record: dict[str, object] = {"representations": [], "voices": len({*voices.values()})}
     errors: dict[str, list[float]] = {}
-    for name, frames in _representations(run, subject, folder, codes):
+    for name, frames in _representations(run, subject, tokenizer, folder, codes):
         found = [
             Token(phone=phone, context=neighbours, speaker=voices[file], frames=part)
             for file, phone, neighbours, steps in places
@@ -224,13 +226,12 @@ def has_pairs(entry: Entry) -> bool:
 
 
 def _representations(
-    run: Run, subject: Subject, folder: Path, codes: Mapping[str, Codes]
+    run: Run, subject: Subject, tokenizer: Tokenizer, folder: Path, codes: Mapping[str, Codes]
 ) -> Iterator[tuple[str, Frames]]:
     """Give each representation by name, one at a time.
 
     These are bottlenecks, the centroids of their codes, the codes themselves, and states of all layers of both GPTs.
     """
-    tokenizer = Tokenizer.from_pretrained(subject.tokens.folder, device=str(run.gang.device))
     rate, channel = tokenizer.config.audio.sample_rate, tokenizer.config.audio.channel
     sounds = ((file, read(folder / file, rate, channel=channel).samples) for file in codes)
     yield "bottleneck", {file: quantised_vectors(tokenizer, samples) for file, samples in sounds}
