@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import chain, groupby, islice
+from itertools import groupby, islice
 from operator import attrgetter
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from wordless.audio.recordings.manifest import Clip, Clips, choose_evenly
 from wordless.audio.views import View, Views, compared_views
 from wordless.audio.waveform import FloatArray, Waveform
 from wordless.base.machine import one_thread
-from wordless.base.pools import in_order
 
 VIEWS_PER_SHARD = 500
 VIEWS_TOGETHER = 50  # that a GPU encodes at once; a CPU encodes the views of one clip
@@ -54,13 +53,11 @@ def _encode(run: Run, of: Views, tokenizer: Entry, *, pitched: bool = True) -> N
     files = {shard_path(run.folder, number): shard for number, shard in enumerate(shards)}
     missing = {file: shard for file, shard in files.items() if not file.exists()}
     jobs = [job for shard in missing.values() for job in _together(shard, device)]
-    done = len(views) - sum(map(len, missing.values()))
-    with run.terminal.working("encoding", len(views), "clips") as progress, run.pool() as pool:
-        coded = chain.from_iterable(in_order(partial(encode, encoder), jobs, pool))
-        for file, shard in missing.items():
-            write_shard(file, [*islice(coded, len(shard))], encoder.format, segments=has_segments)
-            note_finished(file)
-            progress.advance_to(done := done + len(shard))
+    coded = run.each_together("encoding", partial(encode, encoder), jobs)
+    for file, shard in missing.items():
+        write_shard(file, islice(coded, len(shard)), encoder.format, segments=has_segments)
+        note_finished(file)
+    next(coded, None)  # ends the workers
     mark_complete(run.folder, shards=len(shards), clips=len(views))
 
 
