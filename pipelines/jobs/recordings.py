@@ -48,7 +48,6 @@ class Told:
     """What a command tells of its recordings at the end."""
 
     read: int = 0  # number of recordings that could be read
-
     rejected: list[Rejected] = field(default_factory=list)
     notices: list[tuple[str, str]] = field(default_factory=list)  # name of a recording, and what to know of it
 

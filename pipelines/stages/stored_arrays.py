@@ -175,5 +175,4 @@ def _write_filter_bank(root: Path, frames: Array, clip: Clip) -> tuple[float, fl
 
 def measured_statistics(entry: Entry) -> Statistics:
     """Read the statistics of the training clips' filter banks before their normalisation."""
-    measured = entry.read_json(STATISTICS)
-    return Statistics(mean=float(str(measured["mean"])), std=float(str(measured["std"])))
+    return Statistics(**entry.read_json(STATISTICS))

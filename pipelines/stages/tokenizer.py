@@ -218,7 +218,7 @@ def pitches(session: Session, manifest: Clips, audio: SpectrogramConfig, setting
     if not settings.pitch.levels or settings.start is not None or not resolves_pitch(audio.sample_rate):
         return None
     entry = _measured_pitches(session, manifest, audio.sample_rate, audio.hop_length)
-    if (share := float(str(entry.read_json(PITCHES)["voiced"]))) < FEW_VOICED:
+    if (share := entry.read_json(PITCHES)["voiced"]) < FEW_VOICED:
         session.terminal.say(f"pitch     codes have no pitch: {share:.0%} of the training recordings have a voice")
         return None
     return entry
@@ -264,7 +264,7 @@ def codebook(
     codes have one more stream.
     """
     found = pitched.read_json(PITCHES) if pitched else None
-    extremes = (float(str(found["lowest"])), float(str(found["highest"]))) if found else None
+    extremes = (found["lowest"], found["highest"]) if found else None
     drawn, config = load_file(sample.folder / SAMPLE), settings.config(audio, layer, extremes)
     model = config.create_autoencoder()
     model.load_state_dict(load_file(trained.folder / AUTOENCODER))
