@@ -214,8 +214,8 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
     if settings.method not in inputs and settings.layer not in (None, ALL):
         remedy = f"leave layer out, or choose the method of a language model, such as method={[*inputs][-1]}"
         raise InputError(f"layer={settings.layer}, but {settings.method} has no layers; {remedy}")
-    front_end = Tokenizer.from_pretrained(_finest(run)).front_end
-    manifest = _recordings(settings, found, front_end, _trim_db(settings, run, probe), terminal)
+    tokenizer = Tokenizer.from_pretrained(run / "tokenizer")
+    manifest = _recordings(settings, found, tokenizer.front_end, _trim_db(settings, run, probe), terminal)
     session = Session(
         store=Store(settings.store.root),
         gang=Gang(choose_device(settings.device)),
@@ -224,7 +224,7 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
         workers=choose_workers(settings.workers, LOCAL, seconds=manifest.seconds),
     )
     pooled = (
-        sound_features(session, manifest, run, reading)
+        sound_features(session, manifest, run, tokenizer, reading)
         if of_sound
         else pooled_features(session, manifest, rates, reading)
     )
@@ -337,12 +337,6 @@ def _recordings(
     return manifest
 
 
-def _finest(run: Path) -> Path:
-    """Return the folder of the tokenizer of a run; of several rates, of the finest."""
-    rates = Tokenizer.from_pretrained(run / "tokenizer").format.formats
-    return rate_folder(run / "tokenizer", len(rates)) if len(rates) > 1 else run / "tokenizer"
-
-
 def _options_of(run: Path) -> dict[str, Any]:
     """Return the options that a run records; none if there is no record."""
     return recorded_options(read_results(run)) if (run / RESULTS).is_file() else {}
@@ -359,11 +353,13 @@ def _trim_db(settings: EmbedConfig, run: Path, probe: ProbeDescription | None) -
     return read_manifest(run / MANIFEST, run).effective_trim_db(None if trim_db is None else float(trim_db))
 
 
-def sound_features(session: Session, manifest: Clips, run: Path, reading: ReadingConfig) -> dict[str, Entry]:
+def sound_features(
+    session: Session, manifest: Clips, run: Path, tokenizer: Tokenizer, reading: ReadingConfig
+) -> dict[str, Entry]:
     """Pool the layers of the GPT of a run that reads sound, and log-mel, which is its input."""
-    folder = _finest(run)
-    tokenizer = Tokenizer.from_pretrained(folder)
-    tokens = Entry(stage="tokenizer", key=tokenizer.format.codebook, place=folder, reused=True)
+    folder = run / "tokenizer"
+    place = rate_folder(folder, len(tokenizer.rates)) if tokenizer.coarser else folder
+    tokens = Entry(stage="tokenizer", key=tokenizer.finest.format.codebook, place=place, reused=True)
     weights = file_hash(run / GPT_SOUND.name / WEIGHTS)[:16]
     model = Entry(stage=GPT_SOUND.name, key=weights, place=run / GPT_SOUND.name, reused=True)
     read = ClipReading(session=session, manifest=manifest, audio=tokenizer.front_end, vectors=reading.vectors)
