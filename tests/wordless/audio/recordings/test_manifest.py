@@ -1,5 +1,6 @@
 """Manifests: an exact round trip, a hash that moves with the corpus, and nested parts of it by hours."""
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -94,6 +95,16 @@ def test_seconds_are_those_that_are_used_and_a_segment_has_a_name_of_its_own() -
     assert (long.name, long.span) == ("a.wav#t=10,20.5", (10.0, 20.5))
     neighbours = [replace(long, sample_rate=1_000_000, start=start) for start in (999_999, 1_000_000, 1_000_001)]
     assert len({clip.name for clip in neighbours}) == 3
+
+
+def test_another_process_is_sent_the_table_alone() -> None:
+    clips = Clips.from_rows(Path("corpus"), [CLIP, replace(CLIP, path="b.wav", split="test")])
+    before = pickle.dumps(clips)
+    assert len(clips.clips) == 2 * len(clips.only("test").clips)
+    assert len(pickle.dumps(clips)) == len(before)
+    sent = pickle.loads(pickle.dumps(clips))
+    assert sent == clips
+    assert sent.only("test") == clips.only("test")
 
 
 def test_another_table_is_no_manifest(tmp_path: Path) -> None:
