@@ -165,7 +165,7 @@ class GPT(nn.Module):
     ) -> Tensor:
         """Map tokens ``(batch, positions)`` to embeddings and layers ``(1 + layers, batch, positions, model_dim)``.
 
-        With ``inner``, to `inner_activations` ``(layers, batch, positions, ffn_dim)``.
+        With ``inner`` the result is `inner_activations` ``(layers, batch, positions, ffn_dim)``, without embeddings.
 
         ``shares (batch, positions - 1, per_stream)`` are the soft assignments of the codes of whole time steps. The
         input of a code is then the mean of the embeddings of all codes of its stream, weighted by its shares; one-hot

@@ -127,7 +127,7 @@ class ChosenLayer:
 
     @property
     def key(self) -> SpeechLayerConfig:
-        """What the states depend on."""
+        """The layer and the model's files, which decide the states."""
         return self.config
 
     def open(self, device: str = "cpu") -> "SpeechLayer":

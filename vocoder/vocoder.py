@@ -50,7 +50,7 @@ SEMITONES_PER_OCTAVE = 12.0
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DecodingInput:
-    """Codes that become one sound, and what else decides it."""
+    """Codes that become one sound, with its group, seed and recorded beginning."""
 
     codes: Codes
     group: str | None = None  # one of the training groups; None: their average
@@ -309,7 +309,7 @@ class Vocoder:
     ) -> list[Waveform]:
         """Decode several clips; on the CPU each sounds as `decode` with its group and seed decodes it alone.
 
-        Of ``sampling`` the temperature and the shift count; for the other arguments and errors see `decode`.
+        ``sampling`` gives the temperature and the shift; for the other arguments and errors see `decode`.
         """
         renderings, inputs = list[Rendering](), list[GenerationInput]()
         no_frames = torch.zeros(0, self.model.config.condition_inputs, dtype=torch.float32)  # of a clip without codes

@@ -186,7 +186,7 @@ class MaskedPrediction(nn.Module):
         return similarities, perplexity / (GROUPS * int(model.config.num_codevectors_per_group))
 
     def _states(self, samples: Tensor, lengths: Tensor, masked: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute the states of `transformers`, but the convolutions of clips of similar length at a time.
+        """Compute the forward pass of `transformers`, except that clips of similar length are convolved together.
 
         Returns:
             States, and the normalised features before the mask ``(batch, frames, dim)``.

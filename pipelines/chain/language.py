@@ -30,7 +30,7 @@ from wordless.audio.views import Views
 
 
 def make_codes(study: Study) -> None:
-    """Make the codes of all rates; the tokenizers of several rates are also one."""
+    """Make tokenizer and codes of each rate; the tokenizers of several rates also become one tokenizer."""
     rates = study.settings.tokenizer.by_rate
     for number in (len(rates), *range(1, len(rates))):  # the finest first
         _make_codes(study, rates[number - 1], number)

@@ -73,7 +73,10 @@ def _repeat(
     plan: Plan,
     key: Hashable,
 ) -> None:
-    """Make the calls of a part again, in a process of its own, whose keys need the ``threads`` of the first process."""
+    """Make the calls of a part again, in another process.
+
+    Keys depend on the number of threads, so they are computed with the ``threads`` of the first process.
+    """
     [(own, part)] = [(own, part) for own, part in parts.items() if own == key]
     place = _place(parts, own)
     terminal = Terminal(place=place, shared=True, log=log)

@@ -1,6 +1,6 @@
 """Recordings without labels that networks are trained on beside the corpus, and models that a run begins with.
 
-Both may hold sound of the test clips, which the notices of the report say.
+Both may contain sound of the test clips; the notices of the report say so.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

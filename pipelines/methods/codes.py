@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _bag(study: Study, name: str = "bag_of_codes", number: int | None = None) -> Entry:
-    """Count the codes of a rate; None: of those that the run has."""
+    """Count the codes of the rate ``number``; None: those of `Study.read_codes`."""
     from pipelines.stages.features import code_features
 
     coded = study.read_codes if number is None else study.coded_at(number, alone=True)
@@ -27,7 +27,7 @@ def _bag(study: Study, name: str = "bag_of_codes", number: int | None = None) ->
 
 
 def _states(study: Study, name: str = "gpt", number: int | None = None) -> Entry:
-    """Pool the states of the language model of a rate; None: of the run's."""
+    """Pool the states of the language model of the rate ``number``; None: of the run's GPT."""
     from pipelines.stages.features import gpt_features
     from pipelines.store.session import rate_prefix
 

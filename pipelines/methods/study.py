@@ -81,7 +81,7 @@ class Study(ClipReading):
 
     @property
     def autoencoder(self) -> Entry:
-        """What makes bottlenecks: the tokenizer itself if it was not trained here."""
+        """The entry that makes bottlenecks; the tokenizer itself if this run did not train it."""
         return self.entries.get("autoencoder", self.entries["tokenizer"])
 
     @property

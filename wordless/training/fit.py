@@ -168,7 +168,7 @@ class Training:
         return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
 
     def _empty_moments(self) -> dict[str, Tensor]:
-        """Return room for AdamW's state of each parameter, which a step has, as ``optimizer.<its number>.<name>``."""
+        """Allocate AdamW's state of each parameter, under the names ``optimizer.<number of the parameter>.<name>``."""
         return {
             f"optimizer.{number}.{name}": torch.zeros((), device=own.device) if name == STEP else torch.empty_like(own)
             for number, own in enumerate(self.model.parameters())
@@ -179,7 +179,7 @@ class Training:
     def update_average(self) -> None:
         """Move the averaged weights towards the present ones; a young average follows faster.
 
-        All weights together are one operator, and another for whole numbers.
+        One operator moves all weights, and a second one copies whole numbers.
         """
         decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
         present = self.model.state_dict(keep_vars=True)
@@ -250,13 +250,13 @@ def with_precision(settings: T, gang: Gang) -> T:
     return updated(settings, lambda of, value: meanings.get(value, value) if of.name == "precision" else value)
 
 
-LONG = 2_000  # steps of a training that gains more than the minutes that compiling takes
+LONG = 2_000  # steps from which compiling saves more time than it takes
 
 
 def chosen_loss(loss: LossFunction[B], config: FitConfig, device: torch.device) -> LossFunction[B]:
     """Return the loss, or its compiled form: as ``compile`` says, by default in long trainings on a GPU.
 
-    It is compiled when it is first called, and for a second shape again.
+    It is compiled at the first call, and again for a second shape.
     """
     wanted = config.compile if config.compile is not None else device.type == "cuda" and config.steps >= LONG
     if not wanted:
@@ -317,7 +317,7 @@ class Steps(Generic[B]):
 
     @property
     def finite(self) -> bool:
-        """Whether the loss of the last step is finite. This process alone can ask: no other one has to take part."""
+        """Whether the loss of the last step is finite. No other process has to take part."""
         return self._unread is None or math.isfinite(self._unread[1]()[0])
 
     def take(self) -> None:
