@@ -22,7 +22,7 @@ def _bag(study: Study, name: str = "bag_of_codes", number: int | None = None) ->
     """Count the codes of the rate ``number``; None: those of `Study.read_codes`."""
     from pipelines.stages.features import code_features
 
-    coded = study.read_codes if number is None else study.coded_at(number, alone=True)
+    coded = study.read_codes if number is None else study.coded_at(number)
     return code_features(study.session, coded, of=name)
 
 
@@ -31,7 +31,7 @@ def _states(study: Study, name: str = "gpt", number: int | None = None) -> Entry
     from pipelines.stages.features import gpt_features
     from pipelines.store.session import rate_prefix
 
-    coded = study.read_codes if number is None else study.coded_at(number)
+    coded = study.read_codes if number is None else study.coded_up_to(number)
     model = study.entries["lm" if number is None else f"{rate_prefix(number)}lm"]
     return gpt_features(study.session, coded, model, states=study.settings.compare.states, of=name)
 

@@ -118,8 +118,11 @@ class Study(ClipReading):
         self.add(coded.others)
         return coded
 
-    def coded_at(self, number: int, *, alone: bool = False) -> CodedViews:
-        """The codes of a rate, with those of all coarser rates unless it is ``alone``."""
-        read = (self.coded_in(self.at_rate(n, "tokenizer"), self.at_rate(n, "codes")) for n in range(1, number + 1))
-        *coarser, own = read
-        return own if alone else replace(own, coarser=tuple(coarser))
+    def coded_at(self, number: int) -> CodedViews:
+        """The codes of a rate."""
+        return self.coded_in(self.at_rate(number, "tokenizer"), self.at_rate(number, "codes"))
+
+    def coded_up_to(self, number: int) -> CodedViews:
+        """The codes of a rate, with those of all coarser rates."""
+        *coarser, own = map(self.coded_at, range(1, number + 1))
+        return replace(own, coarser=tuple(coarser))
