@@ -62,7 +62,7 @@ def make_sounds(study: Study) -> None:
     if config.judged_clips:
         judged = choose_clips(manifest, config.judged_clips, seed=config.seed)
         decoded = study.add(decode_clips(session, replace(playback, clips=judged)))
-        study.add(measure_clips(session, tokens, wavenet, decoded, config))
+        study.add(measure_clips(session, playback, decoded))
         paths, spoken = [clip.name for clip in judged.clips], known_speech(manifest, settings)
         for name in SPEECH_JUDGES:
             if config.asks(name):

@@ -190,15 +190,15 @@ def measures_pitch(config: ListeningConfig, sample_rate: int) -> bool:
     return config.asks("pitch") and sample_rate >= LEAST_RATE and has_pitch()
 
 
-def measure_clips(session: Session, tokenizer: Entry, vocoder: Entry, decoded: Entry, config: ListeningConfig) -> Entry:
+def measure_clips(session: Session, playback: Playback, decoded: Entry) -> Entry:
     """Measure every decoded sound: its distance from its original, and its own faults.
 
-    The vocoder has the loudness of its training clips. ``config`` says which judges are asked.
+    The vocoder has the loudness of its training clips. The options of the playback say which judges are asked.
     """
-    rate = Tokenizer.from_pretrained(tokenizer.folder).format.sample_rate
-    there: dict[SoundJudge, bool] = {"stoi": True, "pesq": has_pesq(), "pitch": measures_pitch(config, rate)}
+    config, can_pitch = playback.config, measures_pitch(playback.config, playback.audio.sample_rate)
+    there: dict[SoundJudge, bool] = {"stoi": True, "pesq": has_pesq(), "pitch": can_pitch}
     asked = {str(name): can for name, can in there.items() if config.asks(name)}
-    return _judged(session, tokenizer, vocoder, decoded, asked)
+    return _judged(session, playback.tokenizer, playback.vocoder, decoded, asked)
 
 
 @stage("judged", version=4, title="decoded test clips judged")

@@ -71,14 +71,14 @@ def test_a_sound_follows_from_its_clips_name_and_not_from_the_other_clips(
 
 def figures_of_a_sweep(run_folder: Path, place: Path) -> dict[str, Any]:
     """Of its WaveNet sound, which is the recording itself."""
-    parts = parts_of(run_folder)
+    playback = playback_of(Clips.from_rows(place, ()), *parts_of(run_folder))
     sounds = Entry(stage="decoded", key="decoded", place=place / "decoded", reused=True)
     sounds.folder.mkdir(parents=True)
     write_json(sounds.folder / CLIPS, {"clips": [{"path": "a.wav", "start": 0.0, "seconds": 0.5, "clip_seconds": 0.5}]})
     for kind in JUDGED_KINDS:
         Waveform(samples=sweep(0.5, 4000), sample_rate=4000).write(sounds.folder / wav_name(0, kind))
     session = session_of(place)
-    content: Any = measure_clips(session, *parts, sounds, LISTENING).read_json(JUDGED)
+    content: Any = measure_clips(session, playback, sounds).read_json(JUDGED)
     return dict(content["clips"][0]["sounds"]["wavenet"])
 
 
