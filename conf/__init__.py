@@ -1,1 +1,1 @@
-"""Presets of options, and the options of ``wordless finetune``; a package, so that Hydra finds it once installed."""
+"""Presets of options; a package, so that Hydra finds it once installed."""
