@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from pipelines.commandline.outputs import prepare_output, require_kind
-from pipelines.settings.inputs import DEVICE, MODEL, STORE
+from pipelines.settings.inputs import DEVICE, MODEL
 from pipelines.store.run_folder import part_of, vocoder_of
-from pipelines.store.store import StoreConfig
+from pipelines.store.store import STORE, StoreConfig
 from vocoder.kinds import BY_KEY, CHOICES, Kind
 from vocoder.options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling, SoundOptions
 from wordless.base.errors import InputError

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from rich.console import Console
 from rich.markup import escape
 
-from pipelines.store.store import ENTRY, StoreConfig
+from pipelines.store.store import ENTRY, STORE, StoreConfig
 from wordless.base.errors import InputError
 from wordless.base.files import existing, folder_size
 from wordless.base.machine import cores, multiplies_bf16, version_of
@@ -40,7 +40,7 @@ class DoctorConfig(Options):
     model: Path | None = option(
         None, "folder of a run, to be examined for symptoms such as babble, buzz and silence; null: the installation"
     )
-    store: StoreConfig = option(StoreConfig(), "the results of finished stages, which later runs reuse")
+    store: StoreConfig = option(StoreConfig(), STORE)
     runs: Path = option(Path("runs"), "folder of the run folders")
 
 
@@ -86,8 +86,9 @@ def symptoms(run: Path) -> list[Finding]:
     Raises:
         InputError: the folder holds no run with figures of codes.
     """
-    from pipelines.results.run_record import RESULTS, read_results
+    from pipelines.results.run_record import read_results
     from pipelines.results.symptoms import examine_run
+    from pipelines.store.run_folder import RESULTS
 
     examined = [*examine_run(read_results(run))]
     if not examined:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipelines.commandline.outputs import prepare_output, require_kind, require_table
-from pipelines.settings.inputs import MODEL, StoredOptions
+from pipelines.settings.inputs import ENGINE, MODEL, StoredOptions
 from pipelines.store.run_folder import part_of
 from wordless.audio.recordings.corpus import recordings_at
 from wordless.audio.recordings.manifest import Clips
@@ -37,7 +37,7 @@ class EncodeConfig(StoredOptions):
         "true: merges repeated units (text formats only); their durations are written beside them: <output>.durations, "
         "or duration in JSON lines; times has the seconds of each run",
     )
-    engine: EngineConfig = option(LOCAL, "what reads and encodes: processes of this machine, or a Ray cluster")
+    engine: EngineConfig = option(LOCAL, ENGINE)
     clips_per_shard: int = option(
         500, "recordings per shard; a killed command resumes after the last whole shard", least=1
     )

@@ -24,8 +24,8 @@ from lm.layers import embed, states_over_time
 from lm.model import LanguageModel
 from lm.options import PARTS, Pooling
 from lm.probing.vectors import ALL_POOLINGS
-from pipelines.results.run_record import RESULTS, read_results
-from pipelines.store.run_folder import part_of, run_of
+from pipelines.results.run_record import read_results
+from pipelines.store.run_folder import RESULTS, part_of, run_of
 from pipelines.store.stored_features import GPT, WITH_INPUT
 from tokenizer.codes import Codes, require_same_codebook
 from tokenizer.tokenizer import Tokenizer

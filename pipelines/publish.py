@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 from pipelines.commandline.outputs import is_held, prepare_output, require_kind
-from pipelines.store.run_folder import is_finetuned
+from pipelines.store.run_folder import RESULTS, is_finetuned
 from wordless.base.errors import InputError
 from wordless.base.hub import CONFIG, REPO, HubAddress
 from wordless.base.options import REQUIRED, Options, option
 
 Part = Literal["tokenizer", "lm", "vocoder", "probe"]  # folders of a run that may be published
 ONNX = ("onnx", "onnxscript", "onnxruntime")  # libraries that write and run ONNX files
-RESULTS = "results.json"  # is written last
 LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]{1,39}")
 
 

@@ -31,7 +31,7 @@ from pipelines.results.figures import COSTS
 from pipelines.results.run_record import read_results, recorded_options
 from pipelines.results.tables import as_markdown
 from pipelines.stages.start import VOICE, require_absolute, start_folder, statistics_of
-from pipelines.store.run_folder import REPORT, is_finetuned
+from pipelines.store.run_folder import REPORT, TABLE, is_finetuned
 from tokenizer.codes import require_same_codebook
 from tokenizer.encoder import LogMelToCodes, SoundToCodes
 from tokenizer.tokenizer import Tokenizer
@@ -48,7 +48,6 @@ from wordless.base.saved_models import CARD, VOCODER, WEIGHTS, run_onnx, write_m
 from wordless.base.text import counted, escape
 
 MODEL_FILES = frozenset({CONFIG, "model.safetensors", CARD, "preprocessor_config.json"})
-TABLE = "figures.md"  # of wordless finetune
 
 
 def write(settings: PublishConfig) -> None:

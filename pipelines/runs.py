@@ -8,7 +8,7 @@ from pathlib import Path
 from pipelines.commandline.outputs import hold, is_held
 from pipelines.commandline.run_folders import LATEST
 from pipelines.store.run_folder import FINETUNED, JOB
-from pipelines.store.store import StoreConfig
+from pipelines.store.store import STORE, StoreConfig
 from pipelines.store.unused import delete_unused, is_unused, stored_entries
 from wordless.base.errors import InputError
 from wordless.base.files import folder_size, remove
@@ -34,7 +34,7 @@ class RunsConfig(Options):
         least=0,
     )
     ask: bool = option(True, "false: deletes without a question; --yes means the same")
-    store: StoreConfig = option(StoreConfig(), "the results of finished stages, which later runs reuse")
+    store: StoreConfig = option(StoreConfig(), STORE)
 
     def __post_init__(self) -> None:
         super().__post_init__()

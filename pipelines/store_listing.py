@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.store.store import ENTRY, SYNTHESISED, UNPACKED, StoreConfig, faults
+from pipelines.store.store import ENTRY, STORE, SYNTHESISED, UNPACKED, StoreConfig, faults
 from pipelines.store.unused import KEY
 from wordless.base.errors import InputError
 from wordless.base.files import folder_size
@@ -18,7 +18,7 @@ class ListingConfig(Options):
     example: wordless store verify=true
     """
 
-    store: StoreConfig = option(StoreConfig(), "the results of finished stages, which later runs reuse")
+    store: StoreConfig = option(StoreConfig(), STORE)
     verify: bool = option(
         False, "true: hashes every file again, even where size and time of change are the same; --verify means the same"
     )

@@ -21,7 +21,6 @@ from pipelines.results.results import FoldSeed, write_results
 from pipelines.results.run_record import (
     CODE_SOUNDS,
     RESAMPLES,
-    RESULTS,
     SAMPLE_SOUNDS,
     Section,
     read_results,
@@ -32,7 +31,7 @@ from pipelines.stages.features import BAG_OF_CODES
 from pipelines.stages.next_sample import NEXT_SAMPLE
 from pipelines.stages.options import ModelName
 from pipelines.stages.probe import probe_task
-from pipelines.store.run_folder import REPORT
+from pipelines.store.run_folder import REPORT, RESULTS
 from pipelines.store.session import Session
 from pipelines.store.store import ENTRY, Entry
 from pipelines.store.stored_features import FEATURES, GPT, PROBE, features_by_method

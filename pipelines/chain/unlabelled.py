@@ -10,9 +10,9 @@ from pathlib import Path
 
 from pipelines.chain.corpus import MANIFEST, Found, find_corpus, read_corpus, seen_of
 from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE
-from pipelines.results.run_record import RESULTS
 from pipelines.settings.run import RunSettings
 from pipelines.stages.start import LM, TOKENS, UNIVERSAL, VOICE, gpt_hash, is_shipped, run_of_start, saved_vocoder
+from pipelines.store.run_folder import RESULTS
 from pipelines.store.store import SYNTHESISED
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.description import groups_in_names

@@ -38,7 +38,7 @@ from pipelines.results.results import provenance, tracked_run
 from pipelines.settings.run import choose_workers
 from pipelines.stages.networks import LabelledInputs, LabelTraining, learn_labels
 from pipelines.stages.stored_arrays import VALUES, read_clips, stored_clips, write_clips
-from pipelines.store.run_folder import FINETUNED, JOB, part_of
+from pipelines.store.run_folder import FINETUNED, JOB, TABLE, part_of
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import labels_of, stage
 from pipelines.store.store import CURVE, Entry, Store, write_json
@@ -427,7 +427,7 @@ def _pooled_layers(
 
 
 BASELINE = "the same answer for every clip"
-FIGURES, TABLE, PREDICTIONS = "figures.json", "figures.md", "predictions.tsv"
+FIGURES, PREDICTIONS = "figures.json", "predictions.tsv"
 
 
 def write_results(

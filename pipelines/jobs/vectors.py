@@ -24,7 +24,7 @@ from pipelines.methods.signals import BOTTLENECK, LOG_MEL
 from pipelines.pages.phrasing import sentences
 from pipelines.probe import ProbeRunConfig
 from pipelines.results.comparison import ProbedFolds, compare
-from pipelines.results.run_record import RESULTS, read_results, recorded_options
+from pipelines.results.run_record import read_results, recorded_options
 from pipelines.results.tables import PREDICTIONS, as_markdown, print_methods, write_predictions
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.run import choose_workers
@@ -42,7 +42,7 @@ from pipelines.stages.features import (
 )
 from pipelines.stages.pretraining import sound_gpt_features
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
-from pipelines.store.run_folder import part_of
+from pipelines.store.run_folder import RESULTS, part_of
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, write_json
 from pipelines.store.stored_features import (

@@ -12,8 +12,8 @@ from pipelines.commandline.options import HYDRA, index
 from pipelines.commandline.outputs import RUN_LOCK, SWEEP_LOCK, is_held
 from pipelines.commandline.run_folders import ELSEWHERE, JOBS, WORDS, option_of, read_words
 from pipelines.pages.phrasing import draw, full_name, number, percent
-from pipelines.results.run_record import RESULTS, Results, read_results
-from pipelines.store.run_folder import REPORT
+from pipelines.results.run_record import Results, read_results
+from pipelines.store.run_folder import REPORT, RESULTS
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import WAVENET
 from wordless.base.errors import InputError

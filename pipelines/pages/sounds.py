@@ -15,7 +15,6 @@ from pipelines.pages.charts import Chart, Picture, code_picture, log_mel_picture
 from pipelines.pages.phrasing import draw, full_name, heading
 from pipelines.results.run_record import (
     PICTURES,
-    RESULTS,
     SAMPLE_SOUNDS,
     Pictures,
     Results,
@@ -23,6 +22,7 @@ from pipelines.results.run_record import (
     count_codes,
     read_arrays,
 )
+from pipelines.store.run_folder import RESULTS
 from vocoder.kinds import JUDGED_KINDS, KINDS, ORIGINAL, WAVENET
 from wordless.audio.decoding import Recording
 from wordless.audio.levels import equally_loud

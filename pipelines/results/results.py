@@ -27,10 +27,11 @@ from pipelines.methods.table import METHODS
 from pipelines.results.comparison import Comparison, ProbedFolds, compare
 from pipelines.results.figures import CODEBOOK, Figure
 from pipelines.results.language_figures import Speeds, language_tests, parameters, rates_of_run, sample_models
-from pipelines.results.run_record import RESAMPLES, RESULTS, Resamples, Section
+from pipelines.results.run_record import RESAMPLES, Resamples, Section
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.settings.run import RunSettings
 from pipelines.stages.codes import CODE_TABLE
+from pipelines.store.run_folder import RESULTS
 from pipelines.store.store import CURVE, Entry, library_versions, write_json
 from pipelines.store.stored_features import GPT, PROBE
 from pipelines.tracking.tracking import TrackedRun

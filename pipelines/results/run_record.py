@@ -13,11 +13,11 @@ from safetensors.numpy import load_file
 
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure, Figures
+from pipelines.store.run_folder import RESULTS
 from wordless.base.errors import InputError, written
 from wordless.base.text import escape_values
 from wordless.training.options import TrainingRecord
 
-RESULTS = "results.json"
 RESAMPLES = "resamples.safetensors"  # resampled test figures of each method, which pair the runs of a sweep
 PICTURES = "listening/pictures.safetensors"
 CODE_SOUNDS = "code_sounds"  # folder of the sounds of codes

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.store.store import StoreConfig
+from pipelines.store.store import STORE, StoreConfig
 from wordless.audio.recordings.annotations import AnnotationConfig, AnnotationKind
 from wordless.audio.recordings.corpus import recordings_at
 from wordless.audio.recordings.folders import expand_home
@@ -16,10 +16,10 @@ from wordless.base.options import Options, option
 
 MODEL = "folder of a run, or hf://user/name"
 DEVICE = "auto uses a GPU if there is one"
+ENGINE = "what reads and encodes: processes of this machine, or a Ray cluster"
 ANNOTATIONS = (
     "annotations of other tools beside recordings give labelled parts; auto: all kinds; none: whole recordings"
 )
-STORE = "the results of finished stages, which later commands reuse; a killed command goes on with them"
 SEVERAL = "a recording, a folder of recordings, or several such as [a.wav,b.wav,folder]"
 TIER = "tier of TextGrids or ELAN documents, or column of a table, that has the labels; null: the only one"
 

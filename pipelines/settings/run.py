@@ -11,6 +11,7 @@ from lm.options import ProbeConfig
 from pipelines.commandline.choices import CHOICES, EMBEDDED, with_embedded_corpus
 from pipelines.commandline.options import index, require_values
 from pipelines.settings.comparison import ComparisonConfig
+from pipelines.settings.inputs import DEVICE, ENGINE
 from pipelines.settings.parallel import MAX_THREADS, branch_threads, choose_parallel
 from pipelines.stages.options import (
     STEPS,
@@ -29,7 +30,7 @@ from pipelines.stages.options import (
     Wav2vec2Settings,
     ZerospeechConfig,
 )
-from pipelines.store.store import StoreConfig
+from pipelines.store.store import STORE, StoreConfig
 from vocoder.options import WaveNetConfig
 from wordless.audio.options import AudioSettings, SpectrogramConfig
 from wordless.audio.recordings.corpus import CORPUS, CorpusConfig
@@ -83,10 +84,10 @@ class CorpusCommand(Options):
     own_seeds: ClassVar[tuple[str, ...]] = ("embedded.seed",)
 
     seed: int = option(0, "seed of everything random", least=0, most=MAX_SEED)
-    device: Device = option("auto", "auto uses a GPU if there is one")
+    device: Device = option("auto", DEVICE)
     workers: int = option(0, "processes that read and encode; 0: all cores if the corpus is large", least=0)
-    engine: EngineConfig = option(LOCAL, "what reads and encodes: processes of this machine, or a Ray cluster")
-    store: StoreConfig = option(StoreConfig(), "the results of finished stages, which later runs reuse")
+    engine: EngineConfig = option(LOCAL, ENGINE)
+    store: StoreConfig = option(StoreConfig(), STORE)
     embedded: EmbeddedConfig = option(EmbeddedConfig(), "the built-in corpus of spoken sentences or words")
     # After all sizes, because the file of a data set may set other lengths of training.
     corpus: CorpusConfig = option(REQUIRED, CORPUS, given_as=CorpusConfig, group="embedded")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from vocoder.kinds import GRIFFIN_LIM, WAVENET, Kind
 from vocoder.options import Sampling
 from wordless.base.errors import InputError
-from wordless.base.hub import fetch, hub_address, is_on_hub
+from wordless.base.hub import CONFIG, fetch, hub_address, is_on_hub
 from wordless.base.values import find_object
 
 if TYPE_CHECKING:
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
     from vocoder.synthesis import Synthesis
 
 REPORT = "report.html"
+RESULTS = "results.json"  # is written last
 FINETUNED = "finetuned"  # folder of the fine-tuned models of a run
-JOB = "job.json"  # in the folder of a fine-tuned model: what it is made of
+JOB, TABLE = "job.json", "figures.md"  # in the folder of a fine-tuned model: what it is made of, its figures
 # folders, and the stages or methods of `wordless run` that make them
 Part = Literal["tokenizer", "lm", "gpt_sound", "vocoder", "wav2vec2", "audio_transformer"]
 
 
 def is_finetuned(folder: Path) -> bool:
     """Return whether a folder is a fine-tuned model, whose config.json is written last; entries name no channel."""
-    return {"body", "head", "channel"} <= {*(find_object(folder / "config.json") or {})}
+    return {"body", "head", "channel"} <= {*(find_object(folder / CONFIG) or {})}
 
 
 def part_of(model: Path, part: Part, *, otherwise: str = "") -> Path:
@@ -41,14 +42,14 @@ def part_of(model: Path, part: Part, *, otherwise: str = "") -> Path:
     if not model.is_dir():
         state = "is a file" if model.exists() else "does not exist"
         raise InputError(f"model={model} {state}; name the folder of a run, such as model=runs/<date>_<time>")
-    if (model / part / "config.json").is_file():
+    if (model / part / CONFIG).is_file():
         return model / part
     if is_finetuned(model):
         raise InputError(
             f"model={model} is a fine-tuned model, and holds no {part}; name the folder of a run, or call wordless "
             "predict"
         )
-    if (model / "config.json").is_file():
+    if (model / CONFIG).is_file():
         raise InputError(
             f"model={model} is one part of a run; name the folder above it: model={model.absolute().parent}"
         )
