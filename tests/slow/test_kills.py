@@ -17,7 +17,7 @@ import pytest
 import soundfile
 
 from tests.killing import Call, Ended, Kill, call
-from tests.pipelines.finetuning.conftest import QUICK, write_tones
+from tests.pipelines.jobs.conftest import QUICK, write_tones
 from tests.pipelines.tiny import SAMPLES, save_run, sweep
 from tests.pipelines.tiny_chain import CHECKPOINTS, TINY
 from tests.slow.scenarios import Scenario, Site, Undisturbed, begin_at, contents, differences, undisturbed

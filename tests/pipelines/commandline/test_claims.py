@@ -157,9 +157,9 @@ def write_words(folder: Path, *words: str) -> Path:
 )
 def test_other_names_than_of_a_folder_are_refused_in_one_line(name: str) -> None:
     for taken in ("wake", "1", "a.b", "größe_2", "x" * 100, "2025-01-31_12-00-00"):
-        require_name(taken, option="name")
+        require_name(taken)
     with pytest.raises(InputError, match=r"letters, digits, _, \., \+ and -") as error:
-        require_name(name, option="name")
+        require_name(name)
     assert " ".join(str(error.value).split()).count("name=wake") == 1
 
 

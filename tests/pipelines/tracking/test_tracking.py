@@ -22,7 +22,7 @@ from pipelines.tracking.tracking import FORBIDDEN, TRACKERS, TrackedRun, Trackin
 from tests.killing import Call, call
 from tests.pipelines.chain.test_parts import OF_FOLDS
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.finetuning import conftest as finetuning
+from tests.pipelines.jobs import conftest as finetuning
 from tests.pipelines.tiny_chain import TINY, composed
 from tests.pipelines.tracking.records import READERS, Record, prepare
 from wordless.base.errors import InputError

@@ -15,7 +15,7 @@ from pipelines.predict import PredictConfig
 from pipelines.settings.inputs import recordings_of
 from tests.calling import predict, publish
 from tests.hub import serving, use_hub
-from tests.pipelines.finetuning.conftest import Finetuned, write_tone
+from tests.pipelines.jobs.conftest import Finetuned, write_tone
 from tests.pipelines.tiny import AUDIO
 from wordless.audio.levels import trim_ends
 from wordless.audio.reading import read

@@ -11,7 +11,7 @@ import torch
 from lm.finetuned import FineTunedModel
 from pipelines.commandline.outputs import hold
 from pipelines.store.run_folder import JOB
-from tests.pipelines.finetuning.conftest import PITCHES, Finetuned, fine_tune, write_tone, write_tones
+from tests.pipelines.jobs.conftest import PITCHES, Finetuned, fine_tune, write_tone, write_tones
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import stored
 from wordless.audio.reading import read

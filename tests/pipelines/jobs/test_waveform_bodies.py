@@ -13,7 +13,7 @@ from lm.bodies.options import AudioTransformerConfig
 from lm.finetuned import FineTunedModel, create_network
 from lm.finetuning import ClassificationOptions
 from pipelines.finetune import finetune_settings
-from tests.pipelines.finetuning.conftest import composed, fine_tune
+from tests.pipelines.jobs.conftest import composed, fine_tune
 from tests.pipelines.tiny import AUDIO
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.audio.reading import read

@@ -1,0 +1,176 @@
+"""``wordless find``: a sound that is hidden in recordings."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+
+from pipelines.jobs import find as job
+from tests.calling import find
+from tests.pipelines.tiny import save_rates_run
+from tests.rejected import read_rejected
+from tests.wordless.audio.recordings.annotations.annotated_files import audacity
+from wordless.audio.waveform import FloatArray
+from wordless.base.errors import InputError
+
+RATE = 4000  # Hz; a code lasts 80 samples
+AT = {"a.wav": 2.0, "more/b.wav": 4.0}  # seconds at which the word begins
+
+
+def noise(seconds: float, seed: int) -> FloatArray:
+    """Noise whose spectrum changes every 40 ms."""
+    rng = np.random.default_rng(seed)
+    pieces = [np.cumsum(rng.normal(0, 1, 160)) * rng.uniform(0, 0.3) + rng.normal(0, 1, 160) for _ in range(400)]
+    return (0.02 * np.concatenate(pieces)[: round(seconds * RATE)]).astype(np.float32)
+
+
+WORD = noise(0.6, 99)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A word, and recordings of which two have it: one of them at another rate."""
+    place = tmp_path_factory.mktemp("find")
+    (place / "in/more").mkdir(parents=True)
+    soundfile.write(place / "word.wav", np.concatenate([np.zeros(800), WORD, np.zeros(400)]), RATE, subtype="FLOAT")
+    for number, (name, at) in enumerate(AT.items()):
+        sound = np.concatenate([noise(at, number), WORD, noise(3, 10 + number)])
+        soundfile.write(place / "in" / name, sound, RATE, subtype="FLOAT")
+    soundfile.write(place / "in/c.wav", noise(5, 30), RATE, subtype="FLOAT")
+    soundfile.write(place / "in/short.wav", noise(0.3, 31), RATE, subtype="FLOAT")
+    (place / "in/broken.wav").write_bytes(b"RIFF")
+    return place
+
+
+def options(model: Path, place: Path, output: Path, **others: object) -> dict[str, object]:
+    words = {"model": model, "query": place / "word.wav", "input": place / "in", "output": output}
+    own = {"device": "cpu", "workers": 1, "store": {"root": str(place / "store")}}
+    return {**{name: str(value) for name, value in words.items()}, **own, **others}
+
+
+def rows_of(output: Path) -> list[dict[str, str]]:
+    head, *lines = [line.split("\t") for line in output.read_text().splitlines()]
+    return [dict(zip(head, line, strict=True)) for line in lines]
+
+
+def test_a_hidden_word_is_found_and_other_recordings_are_set_aside(
+    run_folder: Path, place: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "hits.tsv"
+    find(options(run_folder, place, output))
+    rows = rows_of(output)
+    assert [*rows[0]] == ["query", "path", "start", "end", "score"]
+    assert {row["path"] for row in rows[:2]} == {str(place / "in" / name) for name in AT}
+    for row in rows[:2]:
+        at = AT[str(Path(row["path"]).relative_to(place / "in"))]
+        assert float(row["start"]) == pytest.approx(at, abs=0.1)
+        assert float(row["end"]) == pytest.approx(at + 0.6, abs=0.1)
+    scores = [float(row["score"]) for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[1] > scores[2]
+    reasons = {Path(each.path).name: each.reason for each in read_rejected(tmp_path / "hits.tsv.rejected.tsv")}
+    assert reasons.keys() == {"broken.wav", "short.wav"}
+    assert "shorter than the query" in reasons["short.wav"]
+    page = (tmp_path / "hits.html").read_text()
+    assert page.count("<audio") == 1 + len(rows)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hits.html", "hits.tsv", "hits.tsv.rejected.tsv"]
+
+
+@pytest.mark.parametrize("features", ["log_mel", pytest.param("mfcc", marks=pytest.mark.slow)])
+def test_other_features_find_it_too(run_folder: Path, place: Path, tmp_path: Path, features: str) -> None:
+    find(options(run_folder, place, tmp_path / "hits.parquet", features=features))
+    rows = pq.read_table(tmp_path / "hits.parquet").to_pylist()
+    assert {Path(row["path"]).name for row in rows[:2]} == {"a.wav", "b.wav"}
+    assert rows[0]["start"] == pytest.approx(AT[str(Path(rows[0]["path"]).relative_to(place / "in"))], abs=0.05)
+
+
+def test_states_find_a_whole_recording(run_folder: Path, place: Path, tmp_path: Path) -> None:
+    query = {"query": str(place / "in/c.wav"), "trim_db": None}
+    find(options(run_folder, place, tmp_path / "hits.json", features="states", **query))
+    best = json.loads((tmp_path / "hits.json").read_text())[0]
+    assert Path(best["path"]).name == "c.wav"
+    assert (best["start"], best["end"]) == pytest.approx((0, 5), abs=0.1)
+    assert best["score"] == pytest.approx(1, abs=1e-3)
+
+
+def test_codes_of_several_rates(place: Path, tmp_path: Path) -> None:
+    model = save_rates_run(tmp_path / "run", seed=0)
+    for features in ("soft_codes", "states"):
+        find(options(model, place, tmp_path / f"{features}.json", features=features, hits=3))
+        rows = json.loads((tmp_path / f"{features}.json").read_text())
+        assert [0 <= row["start"] < row["end"] for row in rows] == [True] * 3
+
+
+def test_queries_are_annotated_parts_and_files_of_a_folder(run_folder: Path, place: Path, tmp_path: Path) -> None:
+    queries = tmp_path / "queries"
+    queries.mkdir()
+    (queries / "a.wav").write_bytes((place / "in/a.wav").read_bytes())
+    audacity(queries, "a", [(2.0, 2.6, "word"), (0.5, 0.9, "noise")])
+    (queries / "word.wav").write_bytes((place / "word.wav").read_bytes())
+    (queries / "tiny.wav").write_bytes(b"")
+    find(options(run_folder, place, tmp_path / "hits.tsv", query=str(queries), hits=2))
+    rows = rows_of(tmp_path / "hits.tsv")
+    assert [row["query"] for row in rows] == [
+        str(queries / name) for name in ("a.wav#t=0.5,0.9", "a.wav#t=2,2.6", "word.wav") for _ in range(2)
+    ]
+    assert Path(rows[0]["path"]).name == "a.wav"
+    assert float(rows[0]["start"]) == pytest.approx(0.5, abs=0.05)
+    aside = {Path(each.path).name: each.reason for each in read_rejected(tmp_path / "hits.tsv.rejected.tsv")}
+    assert aside.keys() == {"tiny.wav", "broken.wav", "short.wav"}
+
+
+def test_a_killed_command_goes_on_to_the_same_bytes(
+    run_folder: Path, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find(options(run_folder, place, tmp_path / "whole.tsv"))
+    own = {"store": {"root": str(tmp_path / "store")}}
+    monkeypatch.setattr(job, "SHARD", 2)
+    searched, work = list[str](), job.search_recording
+
+    def interrupted(*arguments: object) -> object:
+        searched.append("")
+        if len(searched) == 3:
+            raise KeyboardInterrupt
+        return work(*arguments)  # type: ignore[arg-type]  # those of the function
+
+    monkeypatch.setattr(job, "search_recording", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        find(options(run_folder, place, tmp_path / "hits.tsv", **own))
+    assert not (tmp_path / "hits.tsv").exists()
+    find(options(run_folder, place, tmp_path / "hits.tsv", **own))
+    assert len(searched) == 6  # 2 before the interrupt, the one that it ended, and the 3 others
+    for ending in (".tsv", ".tsv.rejected.tsv", ".html"):
+        assert (tmp_path / f"hits{ending}").read_bytes() == (tmp_path / f"whole{ending}").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"query": "nowhere.wav"}, r"^query is nowhere\.wav\b"),
+        ({"input": "nowhere"}, r"^input is nowhere\b"),
+        ({"model": "nowhere"}, r"^model=nowhere\b"),
+        ({"output": "hits.xlsx"}, r"^output=hits\.xlsx\b"),
+        ({"hits": 0}, r"^hits\b"),
+        ({"layer": 2, "features": "states"}, r"^layer\b.*\b2\b"),
+    ],
+)
+def test_wrong_options_are_refused(
+    run_folder: Path, place: Path, tmp_path: Path, wrong: dict[str, object], told: str
+) -> None:
+    with pytest.raises(InputError, match=told):
+        find({**options(run_folder, place, tmp_path / "hits.tsv"), **wrong})
+
+
+def test_queries_and_recordings_that_are_too_short_are_refused(run_folder: Path, place: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "click.wav", 0.1 * np.ones(70), RATE)
+    with pytest.raises(InputError, match=r"^query=.*\bcode\b") as refused:
+        find(options(run_folder, place, tmp_path / "hits.tsv", query=str(tmp_path / "click.wav")))
+    assert "\n" not in str(refused.value)
+    with pytest.raises(InputError, match=r"^input=.*shorter than the query"):
+        find(options(run_folder, place, tmp_path / "hits.tsv", input=str(place / "in/short.wav")))
+    assert re.search("short.wav", (tmp_path / "hits.tsv.rejected.tsv").read_text())
+    assert not (tmp_path / "hits.tsv").exists()
