@@ -17,7 +17,7 @@ from wordless.base.options import REQUIRED, option
 class DemoConfig(SoundCommand):
     """Options of ``wordless demo``.
 
-    The page is served to this machine alone, and needs no network. Ctrl-C ends it. It wants pip install
+    The page is served to this machine alone, and needs no network. Ctrl-C ends it. It needs pip install
     'wordless[demo]'.
     example: wordless demo model=runs/x
     """

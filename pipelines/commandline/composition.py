@@ -64,7 +64,7 @@ def resolved(config: DictConfig) -> dict[str, object]:
     try:
         if missing := sorted(OmegaConf.missing_keys(config)):
             raise InputError(f"{', '.join(missing)} must be given: {' '.join(f'{key}=...' for key in missing)}")
-        return plain(config, resolve=True)
+        return plain(config)
     except OmegaConfBaseException as error:
         raise InputError(f"{error.full_key}: {first_line(error)}; check what stands between ${{ and }}") from error
 
@@ -93,5 +93,5 @@ def explain(error: Exception, known: Index) -> InputError:
     return InputError(f"{first_line(error)}: {cause}" if cause else first_line(error))
 
 
-def plain(config: DictConfig, *, resolve: bool = False) -> dict[str, object]:
-    return cast(dict[str, object], OmegaConf.to_container(config, resolve=resolve))
+def plain(config: DictConfig) -> dict[str, object]:
+    return cast(dict[str, object], OmegaConf.to_container(config, resolve=True))

@@ -90,7 +90,7 @@ def _composed(name: str, words: Sequence[str]) -> tuple[Index, dict[str, str]]:
     hydra = {key: OmegaConf.select(config, key) for key in known.options if key.startswith(f"{HYDRA}.")}
     with open_dict(config):
         del config[HYDRA]
-    values = {**dict(leaves(plain(config, resolve=True))), **hydra}
+    values = {**dict(leaves(plain(config))), **hydra}
     return known, {key: written_value(value) for key, value in values.items()}
 
 

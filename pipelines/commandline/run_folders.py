@@ -41,12 +41,12 @@ ELSEWHERE = frozenset(
 Mode = Literal["run", "sweep"]
 
 
-def require_name(name: str, *, option: str) -> None:
+def require_name(name: str) -> None:
     """Refuse a name that cannot be the name of a folder beside other runs."""
     if not NAME.fullmatch(name) or name == LATEST:
         problem = "is the link to the run that finished last" if name == LATEST else "is not the name of a run"
         rule = "a name has at most 100 letters, digits, _, ., + and -, and begins with a letter, a digit or _"
-        raise InputError(f"{option}={name} {problem}; {rule}, such as {option}=wake")
+        raise InputError(f"name={name} {problem}; {rule}, such as name=wake")
 
 
 def require_same_run(folder: Path, words: Iterable[str], mode: Mode) -> None:
@@ -157,7 +157,7 @@ def _claim_folder(config: DictConfig, mode: Mode, lock: str) -> str:
     written = str(OmegaConf.to_container(config.hydra[mode], resolve=False)["dir"])  # type: ignore[index,call-overload]  # a mapping
     wanted, name = Path(config.hydra[mode].dir), OmegaConf.select(config, "name")
     if name is not None and rank() == 0:
-        require_name(str(name), option="name")
+        require_name(str(name))
         if CLOCK not in written:
             raise InputError(f"name={name} and hydra.{mode}.dir={wanted} both name the folder; leave one of them out")
         wanted = wanted.with_name(str(name))  # beside folders that are named after the time
