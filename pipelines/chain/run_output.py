@@ -18,13 +18,7 @@ from pipelines.commandline.run_folders import LOG, link_latest
 from pipelines.pages.phrasing import summary
 from pipelines.pages.runs import RUNS, run_rows, write_runs_page
 from pipelines.results.results import FoldSeed, write_results
-from pipelines.results.run_record import (
-    CODE_SOUNDS,
-    RESAMPLES,
-    SAMPLE_SOUNDS,
-    Section,
-    read_results,
-)
+from pipelines.results.run_record import CODE_SOUNDS, RESAMPLES, SAMPLE_SOUNDS, Section, read_results
 from pipelines.results.tables import PREDICTIONS, as_markdown, write_predictions
 from pipelines.settings.run import RunSettings
 from pipelines.stages.features import BAG_OF_CODES

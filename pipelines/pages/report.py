@@ -13,15 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pipelines.methods.table import METHODS
-from pipelines.pages.charts import (
-    GREEN,
-    ORANGE,
-    Chart,
-    Curve,
-    Panel,
-    curves_chart,
-    look,
-)
+from pipelines.pages.charts import GREEN, ORANGE, Chart, Curve, Panel, curves_chart, look
 from pipelines.pages.comparison_charts import comparison_charts, method_picture
 from pipelines.pages.phrasing import draw, full_name
 from pipelines.pages.sounds import (

@@ -13,15 +13,7 @@ from matplotlib.mlab import specgram
 
 from pipelines.pages.charts import Chart, Picture, code_picture, log_mel_pictures, spectrogram_chart
 from pipelines.pages.phrasing import draw, full_name, heading
-from pipelines.results.run_record import (
-    PICTURES,
-    SAMPLE_SOUNDS,
-    Pictures,
-    Results,
-    Section,
-    count_codes,
-    read_arrays,
-)
+from pipelines.results.run_record import PICTURES, SAMPLE_SOUNDS, Pictures, Results, Section, count_codes, read_arrays
 from pipelines.store.run_folder import RESULTS
 from vocoder.kinds import JUDGED_KINDS, KINDS, ORIGINAL, WAVENET
 from wordless.audio.decoding import Recording

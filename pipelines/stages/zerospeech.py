@@ -15,16 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lm.judging import (
-    Scorer,
-    Token,
-    Unigram,
-    abx_errors,
-    fit_bigram,
-    item_accuracies,
-    token_frames,
-    word_scores,
-)
+from lm.judging import Scorer, Token, Unigram, abx_errors, fit_bigram, item_accuracies, token_frames, word_scores
 from lm.layers import states_over_time
 from lm.model import LanguageModel
 from lm.options import Pitch

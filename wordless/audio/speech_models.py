@@ -44,14 +44,7 @@ from wordless.audio.padding import EQUAL_RATIO, inside, read_by_length, similar_
 from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError, require, written
 from wordless.base.machine import copy_to
-from wordless.base.saved_models import (
-    CONFIG,
-    PREPROCESSOR,
-    WEIGHTS,
-    hugging_face_files,
-    require_finite,
-    whole,
-)
+from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, hugging_face_files, require_finite, whole
 from wordless.base.text import first_line
 from wordless.base.values import read_json
 

@@ -25,15 +25,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import ENTRY, Entry, Store
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import SAMPLES
-from tests.pipelines.tiny_chain import (
-    OWN,
-    PROCESSES,
-    called_at_once,
-    composed,
-    entries,
-    refusal,
-    run,
-)
+from tests.pipelines.tiny_chain import OWN, PROCESSES, called_at_once, composed, entries, refusal, run
 from tokenizer.parquet import read_codes
 from vocoder.kinds import JUDGED_KINDS
 from wordless.audio.recordings.manifest import Clips, Split, read_manifest

@@ -17,14 +17,7 @@ from hypothesis import strategies as st
 
 from pipelines.commandline.outputs import RUN_LOCK, claim, claims, make_new
 from pipelines.commandline.overrides import parse_values, spell
-from pipelines.commandline.run_folders import (
-    LOG,
-    link_latest,
-    logged,
-    read_words,
-    require_name,
-    require_same_run,
-)
+from pipelines.commandline.run_folders import LOG, link_latest, logged, read_words, require_name, require_same_run
 from tests.pipelines.tiny_chain import ROOT
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal

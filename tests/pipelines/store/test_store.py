@@ -17,16 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.store.store import (
-    BEGUN,
-    ENTRY,
-    TIMINGS,
-    Recipe,
-    Store,
-    checkpoints_of,
-    note_finished,
-    write_json,
-)
+from pipelines.store.store import BEGUN, ENTRY, TIMINGS, Recipe, Store, checkpoints_of, note_finished, write_json
 from pipelines.store.stored_features import ROWS_AT_ONCE, joined_rows, stacked_rows
 from tests.hostile.measured import at_most_seconds
 from wordless.base.errors import InputError

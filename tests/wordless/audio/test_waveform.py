@@ -14,13 +14,7 @@ from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
 from wordless.audio.mono import as_waveform, mono
-from wordless.audio.padding import (
-    EQUAL_RATIO,
-    SIMILAR_RATIO,
-    inside,
-    join_groups,
-    read_by_length,
-)
+from wordless.audio.padding import EQUAL_RATIO, SIMILAR_RATIO, inside, join_groups, read_by_length
 from wordless.audio.reading import read
 from wordless.audio.waveform import Waveform, wav_file
 from wordless.base.errors import InputError

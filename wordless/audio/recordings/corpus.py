@@ -57,16 +57,7 @@ from wordless.audio.recordings.folders import (
     require_folder,
 )
 from wordless.audio.recordings.inspection import InspectionConfig, Measurement, Progress, frequent_reasons, inspect
-from wordless.audio.recordings.manifest import (
-    OUTSIDE,
-    SPLITS,
-    Clip,
-    Clips,
-    Rejected,
-    SplitBy,
-    clip_name,
-    number_of,
-)
+from wordless.audio.recordings.manifest import OUTSIDE, SPLITS, Clip, Clips, Rejected, SplitBy, clip_name, number_of
 from wordless.audio.recordings.splits import (
     GIVEN,
     SplitConfig,

@@ -21,14 +21,7 @@ import numpy.typing as npt
 
 from wordless.audio import levels
 from wordless.audio.decoding import BLOCK_VALUES, Recording, RecordingError
-from wordless.audio.reading import (
-    Channel,
-    ChannelPowers,
-    cancelled,
-    chosen_channel,
-    mono_blocks,
-    upsampling_fault,
-)
+from wordless.audio.reading import Channel, ChannelPowers, cancelled, chosen_channel, mono_blocks, upsampling_fault
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Rejected, printable, writable
 from wordless.audio.waveform import Part, equal_blocks, unusable_peak
 from wordless.base.errors import InputError

@@ -13,12 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.reference import template_expression
-from wordless.audio.recordings.description import (
-    ColumnConfig,
-    LabelType,
-    match_pattern,
-    pattern_fields,
-)
+from wordless.audio.recordings.description import ColumnConfig, LabelType, match_pattern, pattern_fields
 from wordless.audio.recordings.manifest import Clip, Clips, write_manifest
 from wordless.audio.recordings.tables import read_table
 from wordless.base.errors import InputError
