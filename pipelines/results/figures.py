@@ -89,13 +89,9 @@ class Figure:
     @property
     def candidate(self) -> str | None:
         """The chosen layer and pooling, as the features of the method are named; None where a probe chose nothing."""
-        return (
-            f"{self.of}/{self.layer}:{self.pooling}"
-            if self.layer
-            else f"{self.of}:{self.pooling}"
-            if self.pooling
-            else None
-        )
+        if self.layer:
+            return f"{self.of}/{self.layer}:{self.pooling}"
+        return f"{self.of}:{self.pooling}" if self.pooling else None
 
     @property
     def excludes_zero(self) -> bool:

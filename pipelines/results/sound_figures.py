@@ -55,7 +55,7 @@ def _judges_of_speech(entries: Mapping[str, Entry]) -> dict[JudgeOfSpeech, Entry
 
 
 def _of_clips(rows: Sequence[Row], config: ProbeConfig, row: Figure) -> Iterator[Figure]:
-    """Give the mean of each figure over the clips, and what kinds of sound differ in on the same clips."""
+    """Give the mean of each figure over the clips, and the differences of two kinds of sound on the same clips."""
     sounds: list[Mapping[str, Row]] = [each["sounds"] for each in rows]
     for kind in dict.fromkeys(kind for kinds in sounds for kind in kinds):
         figures = [kinds[kind] for kinds in sounds if kind in kinds]

@@ -78,10 +78,8 @@ def method_rows(comparison: Comparison) -> list[dict[str, str]]:
     ahead, rows = {row.against: row for row in comparison.differences(first)}, []
     for of, row in comparison.tested.items():
         other, validated = ahead.get(of), comparison.validated[of]
-        several = (
-            comparison.means(of, "fold").values(),
-            comparison.means(of, "seed").values(),
-        )  # one: the whole row
+        # a single value is that of the whole row
+        several = comparison.means(of, "fold").values(), comparison.means(of, "seed").values()
         folds, seeds = (", ".join(f"{value:.1%}" for value in each) if len(each) > 1 else "" for each in several)
         points = [100 * (end or 0.0) for end in (other.value, other.low, other.high)] if other else []
         rows.append(
