@@ -17,7 +17,6 @@ import yaml
 
 from lm.options import GPTConfig
 from pipelines.commandline.options import index_of, nested
-from pipelines.methods.method import Method
 from tests.pasting import ROOT, environment, set_up
 from tests.pipelines.tiny import silent_session
 from tests.vocoder.sounds import random_table
@@ -62,9 +61,7 @@ def test_the_files_of_the_page_are_not_there_yet() -> None:
 
 
 def test_the_method_makes_frames(imported: dict[str, ModuleType]) -> None:
-    method = imported["levels"].LEVELS
-    assert isinstance(method, Method)
-    frames = imported["levels"]._levels(np.concatenate([np.ones(80), np.zeros(20)]).astype(np.float32), hop=80)
+    frames = imported["levels"].levels(np.concatenate([np.ones(80), np.zeros(20)]).astype(np.float32), hop=80)
     np.testing.assert_allclose(frames, [[0], [-80]], atol=1e-4)
 
 

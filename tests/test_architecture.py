@@ -7,6 +7,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -23,15 +24,14 @@ SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROO
 _COMMANDLINE, _TRACKING, _STORE, _STAGES, _METHODS, _SETTINGS, _RESULTS = (
     f"pipelines.{name}" for name in ("commandline", "tracking", "store", "stages", "methods", "settings", "results")
 )
-# folder of pipelines/ -> the other folders of pipelines/ that it may import, from the ground up. The one arrow upwards
-# is in ARROWS: methods name the type of a run's settings.
+# folder of pipelines/ -> the other folders of pipelines/ that it may import, from the ground up
 FOLDERS: dict[str, tuple[str, ...]] = {
     "commandline": (),
     "tracking": (),
     # its entries belong to folders that a command claims
     "store": (_TRACKING, "pipelines.commandline.outputs"),
     "stages": (_STORE,),
-    "methods": (_STORE, _STAGES),
+    "methods": (),
     "settings": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _METHODS),
     "results": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _METHODS, _SETTINGS),
     "pages": (_COMMANDLINE, _STORE, _METHODS, _RESULTS),
@@ -69,8 +69,6 @@ ARROWS = {
         f"pipelines/{folder}": (*BELOW, f"pipelines.{folder}", *FOLDERS[folder], *COMMAND_FILES)
         for folder in ("jobs", "demonstration")
     },
-    # the type of the options that methods read
-    "pipelines/methods": (*BELOW, "pipelines.methods", *FOLDERS["methods"], "pipelines.settings.run"),
     "conf": (),
     # the models, for users of Python, and one command
     "wordless": ("wordless", "tokenizer", "lm", "vocoder", "pipelines.running"),
@@ -87,7 +85,7 @@ KEEPERS = {
         *("lm/samples/model.py", "lm/samples/local_attention.py"),
     ),
     "sklearn": ("lm", "pipelines"),
-    "librosa": ("vocoder/judging.py", "vocoder/speech_judges.py", "pipelines/methods/signals.py"),  # under a lock
+    "librosa": ("vocoder/judging.py", "vocoder/speech_judges.py", "pipelines/stages/frames.py"),  # under a lock
     "numba": ("vocoder/engines/kernels.py", "wordless/base/kernels.py"),
     "llvmlite": ("vocoder/engines/kernels.py",),
     "jinja2": ("pipelines/pages",),
@@ -158,6 +156,15 @@ def test_no_folder_of_pipelines_imports_one_above_it() -> None:
     for folder, below in FOLDERS.items():
         assert all(order.index(".".join(one.split(".")[:2])) < order.index(f"pipelines.{folder}") for one in below)
     assert {path.parts[1] for path in SOURCES if path.parts[0] == "pipelines" and len(path.parts) > 2} == set(FOLDERS)
+
+
+def test_no_files_of_pipelines_import_each_other_in_a_circle() -> None:
+    names = {".".join(file.with_suffix("").parts): file for file in SOURCES if file.parts[0] == "pipelines"}
+    below = {
+        file: {names[name] for one in ALL if one.file == file for name in names if one.within(name)} - {file}
+        for file in names.values()
+    }
+    assert [*TopologicalSorter(below).static_order()]  # it refuses circles
 
 
 def test_libraries_stay_where_they_are_kept() -> None:

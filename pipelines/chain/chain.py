@@ -7,12 +7,15 @@ from pathlib import Path
 
 import torch
 
+from lm.probing.features_file import read_features
 from lm.probing.task import require_labels
 from pipelines.chain.corpus import find_corpus, read_corpus, seen_of
+from pipelines.chain.features import features_of
 from pipelines.chain.language import make_codes, train_language
 from pipelines.chain.parts import Made, make_parts
 from pipelines.chain.run_output import FILES, require_own_parts, write_run_folder
 from pipelines.chain.sounds import known_speech, make_continuations, make_sounds, train_on_samples
+from pipelines.chain.study import Study
 from pipelines.chain.unlabelled import (
     find_sources,
     notices_of_starts,
@@ -25,12 +28,12 @@ from pipelines.chain.unlabelled import (
 from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE, with_choices, without_test
 from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_folders import LOG
-from pipelines.methods.study import Study
 from pipelines.methods.table import METHODS
 from pipelines.results.results import provenance, tracked_run
 from pipelines.results.run_record import read_results
 from pipelines.settings.parallel import obstacle
-from pipelines.settings.run import RunSettings, choose_workers, run_settings
+from pipelines.settings.run import RunSettings, choose_workers
+from pipelines.settings.run_rules import run_settings
 from pipelines.stages.codes import code_table
 from pipelines.stages.next_sample import NEXT_SAMPLE, generate_sample_sounds
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
@@ -184,7 +187,7 @@ def compare_methods(study: Study) -> None:
     methods = {method.name: method for method in compare.all_methods}
     inputs = {name: method.input for name, method in methods.items() if method.input} if compare.input else {}
     needed = methods | {name: METHODS[name] for name in sorted({*inputs.values()} - {*methods})}
-    features = {name: study.add(method.features(study), f"{name}_features") for name, method in needed.items()}
+    features = {name: study.add(features_of(study, method), f"{name}_features") for name, method in needed.items()}
     labelled, noise = [name for name, method in methods.items() if method.learns_labels], compare.noise_snr
     probed = probe_methods(
         session, manifest, config, methods, features, inputs=inputs, labelled=labelled, noise_snr=noise
@@ -214,7 +217,8 @@ def _require_clips(manifest: Clips, settings: RunSettings) -> None:
     if "rates" in settings.stages:
         long_clips(manifest, shortest=settings.coarsest_code_seconds)
     for method in settings.probed_methods:
-        method.require_clips(manifest)
+        if method.file is not None:
+            read_features(method.file).require_clips([clip.name for clip in manifest.clips])
 
 
 def require_language_tests(settings: RunSettings) -> None:

@@ -8,7 +8,7 @@ upsampler reads the codes of all coarser rates that cover a position, as `lm.tok
 from dataclasses import replace
 from functools import partial
 
-from pipelines.methods.study import Study
+from pipelines.chain.study import Study
 from pipelines.stages.codes import codes, training_views
 from pipelines.stages.language_model import CodedClips, CodedCorpus, language_model
 from pipelines.stages.options import TokenizerSettings

@@ -8,8 +8,8 @@ import torch
 
 from lm.probing.task import ProbeTask
 from lm.samples.model import SampleLanguageModel
+from pipelines.chain.study import Study
 from pipelines.commandline.choices import EMBEDDED
-from pipelines.methods.study import Study
 from pipelines.results.language_figures import Speeds
 from pipelines.results.sound_figures import weak_judge
 from pipelines.settings.run import RunSettings

@@ -16,8 +16,8 @@ from lm.model import LanguageModel
 from pipelines.commandline.outputs import new_file
 from pipelines.find import Features, FindConfig
 from pipelines.jobs.recordings import ReadSound, Recordings, Told, attempted, open_session, told_of
-from pipelines.methods.signals import mfcc_frames
 from pipelines.pages.sounds import Hit, write_hits_page
+from pipelines.stages.frames import mfcc_frames
 from pipelines.store.session import Run
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, write_json

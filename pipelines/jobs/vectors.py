@@ -18,9 +18,7 @@ from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus, seen_of
 from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.embed import ALL, EmbedConfig
 from pipelines.jobs.recordings import list_rejected
-from pipelines.methods.codes import BAGS, STATES
-from pipelines.methods.networks import GPT_SOUND
-from pipelines.methods.signals import BOTTLENECK, LOG_MEL
+from pipelines.methods.table import BAGS, BOTTLENECK, GPT_SOUND, LOG_MEL, STATES
 from pipelines.pages.phrasing import sentences
 from pipelines.probe import ProbeRunConfig
 from pipelines.results.comparison import ProbedFolds, compare

@@ -74,9 +74,9 @@ class FrontEnd:
         return centres
 
 
-def front_end_pictures(folder: Path, tensor: str, sample_rate: int, *, title: str) -> list[PictureRecord]:
-    """Draw the front end whose weights ``(filters, samples)`` are a tensor of the model in ``folder``."""
-    filters, energies = sorted_filters(load_file(folder / WEIGHTS)[tensor])
+def front_end_pictures(folder: Path, sample_rate: int, *, title: str) -> list[PictureRecord]:
+    """Draw the front end ``(filters, samples)`` of the trained Audio Transformer in ``folder``."""
+    filters, energies = sorted_filters(load_file(folder / WEIGHTS)["body.front_end.0.weight"])
     learned = FrontEnd(filters=filters, energies=energies, sample_rate=sample_rate)
     return [_spectra(learned, title), _gallery(learned, title)]
 

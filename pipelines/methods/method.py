@@ -1,23 +1,11 @@
-"""The description of a method of the comparison. Each file of this folder describes one method, or a family.
+"""What is said of a method of the comparison; `pipelines.methods.table` has all of them.
 
-These files are read before any option is checked, so they import nothing slow: functions import what they need.
 Pictures of what a method has learned are plain values in ``results.json``, which the report draws.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypedDict
-
-from pipelines.store.store import Entry
-
-if TYPE_CHECKING:
-    from pipelines.methods.study import Study
-    from pipelines.settings.run import RunSettings
-    from pipelines.stages.features import Frames
-    from wordless.audio.options import SpectrogramConfig
-    from wordless.audio.recordings.manifest import Clips
+from pathlib import Path
+from typing import Literal, TypedDict
 
 
 class LineRecord(TypedDict):
@@ -82,23 +70,18 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Method(Row):
-    """Everything about a method of the comparison."""
+    """Everything about a method of the comparison but the function that makes its features (`chain.features`)."""
 
-    # makes features.safetensors with keys ``method[/layer]:pooling``, for the probes
-    features: Callable[[Study], Entry]
     input: str | None = None  # name of the method whose vectors are the input of this network; None: it has no such
     reads: Literal["", "lm", "rates"] = ""  # language models of the run that make its features: one, or those of rates
+    rate: int = 0  # number, from 1, of one of `tokenizer.rates` whose codes it reads; 0: those of the run
+    network: Literal["", "ast", "audio_transformer", "wav2vec2"] = ""  # the group of options of its network
     # whether a network and its head learn the training labels; its entry of features then holds class scores, too, and
     # it has no learning curve
     learns_labels: bool = False
     training: str = ""  # the group of options of its own training, which has `batches` and `fit`; "": it has none
     loss: str = "nats per clip"  # title of the curve of this training, with the unit
-    # seconds of the shortest recording that it can read; shorter ones are set aside for all methods
-    shortest: Callable[[RunSettings], float] = lambda settings: 0.0
-    # pictures of what the trained model has learned, from the entry of its training
-    pictures: Callable[[Entry], list[PictureRecord]] | None = None
-    require_options: Callable[[RunSettings], None] = lambda settings: None  # refuses options before anything is read
-    require_clips: Callable[[Clips], None] = lambda manifest: None  # refuses clips before anything is trained
+    file: Path | None = None  # of the features that the user brings
 
     @property
     def head(self) -> Row | None:
@@ -113,18 +96,3 @@ class Method(Row):
             line=Line(marker=self.line.marker, filled=not self.line.filled),
             places=("groups",),
         )
-
-
-def describe_frame_method(row: Row, frames: Callable[[SpectrogramConfig], Frames]) -> Method:
-    """Describe a method that pools frames over each clip and needs no training.
-
-    ``frames`` returns the function that computes them, with its options for the run's front end: samples
-    ``(num_samples,)`` of a whole clip at the front end's sample rate -> frames ``(time, dims)``.
-    """
-
-    def pooled(study: Study) -> Entry:
-        from pipelines.stages.features import frame_features
-
-        return frame_features(study, frames(study.audio), method=row.name)
-
-    return Method(**vars(row), features=pooled)

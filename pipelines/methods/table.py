@@ -1,55 +1,247 @@
 """The table of all methods, which options, probes, results, charts and sentences read; and the user's own features.
 
-To add a method, describe it in a file of this folder and add it here. Sentences and charts keep this order. Vectors of
+The table is read before any option is checked, so it has no function: `pipelines.chain.features` makes the features of
+each method. To add one, describe it here, and name its function there. Sentences and charts keep this order. Vectors of
 any other program are compared under the same protocol.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pipelines.methods import networks
-from pipelines.methods.codes import BAG_OF_CODES, BAGS, GPT, RANDOM_GPT, STATES
 from pipelines.methods.method import Line, Method, Place, Row
-from pipelines.methods.signals import BOTTLENECK, CHROMA, LOG_MEL, MFCC
 from wordless.base.errors import InputError
 
-if TYPE_CHECKING:
-    from pipelines.methods.study import Study
-    from pipelines.store.store import Entry
-    from wordless.audio.recordings.manifest import Clips
+FEW: tuple[Place, ...] = ("learning curves", "groups")
+CURVES: tuple[Place, ...] = ("learning curves",)
 
-
-_ALL = (
-    GPT,
-    networks.GPT_SOUND,
-    networks.SIMCLR,
-    networks.WAV2VEC2,
-    networks.FINETUNED,
-    networks.AST,
-    networks.AUDIO_TRANSFORMER,
-    *networks.AUDIO_TRANSFORMER_VARIANTS,
-    BAG_OF_CODES,
-    RANDOM_GPT,
-    networks.SUPERVISED,
-    networks.RANDOM_GPT_SOUND,
-    networks.RANDOM_CONV,
-    networks.RANDOM_AST,
-    networks.RANDOM_WAV2VEC2,
-    networks.RANDOM_AUDIO_TRANSFORMER,
-    LOG_MEL,
-    BOTTLENECK,
-    MFCC,
-    CHROMA,
-    *STATES,
-    *BAGS,
+GPT = Method(
+    name="gpt",
+    untrained="random_gpt",
+    kind="codes",
+    title="GPT",
+    explanation="states or inner activations of the GPT over the codes",
+    line=Line(marker="D"),
+    places=FEW,
+    input="bag_of_codes",
+    reads="lm",
 )
-METHODS = {method.name: method for method in _ALL}
-assert len(METHODS) == len(_ALL), "two methods of the table have the same name"
+GPT_SOUND = Method(
+    name="gpt_sound",
+    untrained="random_gpt_sound",
+    kind="self_supervised",
+    title="GPT that reads sound",
+    explanation="layers of a GPT that reads log-mel of changed copies and predicts the codes of the unchanged clips",
+    line=Line(marker="X"),
+    places=FEW,
+    input="log_mel",
+    training="gpt_sound",
+    loss="nats per code",
+)
+SIMCLR = Method(
+    name="simclr",
+    untrained="random_conv",
+    kind="self_supervised",
+    title="SimCLR",
+    explanation="blocks of a convolutional network that was trained without labels, by contrast of two augmented "
+    "versions",
+    line=Line(marker="s"),
+    places=FEW,
+    input="log_mel",
+    training="baselines.simclr",
+    loss="nats per view, among all of its batch",
+)
+WAV2VEC2 = Method(
+    name="wav2vec2",
+    untrained="random_wav2vec2",
+    kind="self_supervised",
+    title="wav2vec 2.0",
+    explanation="layers of wav2vec 2.0, HuBERT, WavLM or data2vec-audio",
+    line=Line(marker="P"),
+    places=FEW,
+    network="wav2vec2",
+    training="wav2vec2.pretraining",
+    loss="nats per masked frame, among its negatives",
+)
+FINETUNED = Method(
+    name="wav2vec2_finetuned",
+    untrained="random_wav2vec2",
+    kind="supervised",
+    title="wav2vec 2.0, fine-tuned",
+    explanation="layers of `wav2vec2`, fine-tuned with the labels",
+    line=Line(marker="P", filled=False, dashes="--"),
+    places=CURVES,
+    network="wav2vec2",
+    learns_labels=True,
+    training="wav2vec2.finetuning",
+)
+AST = Method(
+    name="ast",
+    untrained="random_ast",
+    kind="supervised",
+    title="AST",
+    explanation="layers of an Audio Spectrogram Transformer, trained with the labels",
+    line=Line(marker="v", filled=False, dashes="--"),
+    places=CURVES,
+    network="ast",
+    learns_labels=True,
+    training="ast",
+)
+
+
+def _audio_transformer(name: str, title: str, line: Line) -> Method:
+    return Method(
+        name=name,
+        untrained="random_audio_transformer",
+        kind="supervised",
+        title=title,
+        explanation="layers of an Audio Transformer of raw samples, trained with the labels",
+        line=line,
+        places=CURVES,
+        network="audio_transformer",
+        learns_labels=True,
+        training="audio_transformer",
+    )
+
+
+AUDIO_TRANSFORMER = _audio_transformer("audio_transformer", "Audio Transformer", Line(marker="<"))
+# They differ in what happens between layers and have the same parameters, so a comparison can name several.
+VARIANTS = {
+    name: _audio_transformer(f"audio_transformer_{name}", f"Audio Transformer, {name}", line)
+    for name, line in (
+        ("wavelet", Line(marker="<", filled=False)),
+        ("pooling", Line(marker=">", filled=False, dashes="--")),
+        ("plain", Line(marker="h", filled=False, dashes=":")),
+    )
+}
+BAG_OF_CODES = Method(
+    name="bag_of_codes",
+    kind="codes",
+    title="bag of codes",
+    explanation="how often each code occurs, without their order",
+    line=Line(filled=False, dashes="--"),
+    places=FEW,
+)
+RANDOM_GPT = Method(
+    name="random_gpt",
+    kind="untrained",
+    title="GPT, untrained",
+    line=Line(marker="D", filled=False, dashes=":"),
+    input="bag_of_codes",
+)
+SUPERVISED = Method(
+    name="supervised",
+    untrained="random_conv",
+    kind="supervised",
+    title="supervised CNN",
+    explanation="blocks of the convolutional network of `simclr`, trained with the labels",
+    line=Line(marker="^"),
+    places=CURVES,
+    input="log_mel",
+    learns_labels=True,
+    training="baselines.supervised",
+)
+RANDOM_GPT_SOUND = Method(
+    name="random_gpt_sound",
+    kind="untrained",
+    title="GPT that reads sound, untrained",
+    line=Line(marker="d", filled=False, dashes=":"),
+    input="log_mel",
+)
+RANDOM_CONV = Method(
+    name="random_conv",
+    kind="untrained",
+    title="CNN, untrained",
+    line=Line(marker="s", filled=False, dashes=":"),
+    input="log_mel",
+)
+RANDOM_AST = Method(
+    name="random_ast",
+    kind="untrained",
+    title="AST, untrained",
+    line=Line(marker="H", filled=False, dashes=":"),
+)
+RANDOM_WAV2VEC2 = Method(
+    name="random_wav2vec2",
+    kind="untrained",
+    title="wav2vec 2.0, untrained",
+    line=Line(marker="X", dashes=":"),
+    network="wav2vec2",
+)
+RANDOM_AUDIO_TRANSFORMER = Method(
+    name="random_audio_transformer",
+    kind="untrained",
+    title="Audio Transformer, untrained",
+    line=Line(marker="8", filled=False, dashes=":"),
+    network="audio_transformer",
+)
+LOG_MEL = Method(
+    name="log_mel",
+    kind="signal",
+    title="log-mel",
+    explanation="frames of the log-mel spectrogram",
+    line=Line(marker="X", filled=False, dashes=":"),
+    places=CURVES,
+)
+BOTTLENECK = Method(
+    name="bottleneck",
+    kind="signal",
+    title="bottleneck",
+    explanation="bottlenecks of the tokenizer's autoencoder",
+    line=Line(marker="v", dashes=":"),
+)
+MFCC = Method(
+    name="mfcc",
+    kind="signal",
+    title="MFCC",
+    explanation="20 mel-frequency cepstral coefficients with their deltas",
+    line=Line(marker="p", filled=False, dashes="-."),
+    places=CURVES,
+)
+CHROMA = Method(
+    name="chroma",
+    kind="signal",
+    title="chroma",
+    explanation="the energy of the twelve pitch classes",
+    line=Line(marker="h", filled=False, dashes="--"),
+    places=CURVES,
+)
+RATE_MARKERS = ("o", "^", "s", "D")  # of matplotlib, one for each rate that `tokenizer.rates` may have
+# Rate 1 is the coarsest. Its language model is a GPT; those of finer rates are upsamplers, which also read the coarser
+# codes.
+BAGS = tuple(
+    Method(
+        name=f"bag_of_rate_{rate}",
+        kind="codes",
+        title=f"bag of codes, rate {rate}",
+        explanation="the bag of codes of one of `tokenizer.rates`; rate 1 is the coarsest",
+        line=Line(marker=marker, filled=False, dashes="--"),
+        rate=rate,
+    )
+    for rate, marker in enumerate(RATE_MARKERS, 1)
+)
+STATES = tuple(
+    Method(
+        name=f"gpt_of_rate_{rate}",
+        kind="codes",
+        title=f"GPT, rate {rate}",
+        explanation="the GPT of one of `tokenizer.rates`; rate 1 is the coarsest",
+        line=Line(marker=marker),
+        input=f"bag_of_rate_{rate}",
+        reads="rates",
+        rate=rate,
+    )
+    for rate, marker in enumerate(RATE_MARKERS, 1)
+)
+
+METHODS = {
+    method.name: method
+    for method in (
+        *(GPT, GPT_SOUND, SIMCLR, WAV2VEC2, FINETUNED, AST, AUDIO_TRANSFORMER, *VARIANTS.values(), BAG_OF_CODES),
+        *(RANDOM_GPT, SUPERVISED, RANDOM_GPT_SOUND, RANDOM_CONV, RANDOM_AST, RANDOM_WAV2VEC2, RANDOM_AUDIO_TRANSFORMER),
+        *(LOG_MEL, BOTTLENECK, MFCC, CHROMA, *STATES, *BAGS),
+    )
+}
 # All rows that a comparison can have, the heads of classifiers included.
 ROWS: dict[str, Row] = {
     row.name: row for method in METHODS.values() for row in (method, method.head) if row is not None
@@ -58,7 +250,7 @@ ROWS: dict[str, Row] = {
 
 def row_of(name: str) -> Row:
     """Return the row with a name; rows of the user's own features are not in the table."""
-    return ROWS.get(name) or own_row(name)
+    return ROWS.get(name) or own_method(name)
 
 
 def shown_in(place: Place, names: Iterable[str]) -> list[str]:
@@ -72,34 +264,15 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 MARKERS = "Pphd<>*8"  # of matplotlib
 
 
-def own_row(name: str) -> Row:
-    """Return the row of the user's features with this name."""
-    return Row(
-        name=name,
-        kind="own",
-        title=name,
-        line=Line(marker=MARKERS[sum(name.encode()) % len(MARKERS)], dashes="-."),
-        places=("learning curves", "groups"),
-    )
+def own_method(name: str, file: Path | None = None) -> Method:
+    """Describe the features of the user with this name, of a file of `lm.probing.features_file`."""
+    marker = MARKERS[sum(name.encode()) % len(MARKERS)]
+    return Method(name=name, kind="own", title=name, line=Line(marker=marker, dashes="-."), places=FEW, file=file)
 
 
-def own_method(name: str, file: Path) -> Method:
-    """Make a method of the comparison from a file of `lm.probing.features_file`; its name stands in keys and charts."""
+def require_features(name: str, file: Path) -> None:
+    """Refuse features whose name cannot stand in keys and charts, or whose file is none."""
     if not NAME.fullmatch(name):
         raise InputError(f"compare.features has the name {name!r}; use up to 40 letters, digits, '_', '.' and '-'")
     if not file.is_file():
         raise InputError(f"compare.features has {name}: {file}, which is no file; name a file of features")
-    features, clips = partial(_features, name=name, file=file), partial(_require_clips, file)
-    return Method(**vars(own_row(name)), features=features, require_clips=clips)
-
-
-def _require_clips(file: Path, manifest: Clips) -> None:
-    from lm.probing.features_file import read_features
-
-    read_features(file).require_clips([clip.name for clip in manifest.clips])
-
-
-def _features(study: Study, name: str, file: Path) -> Entry:
-    from pipelines.stages.features import own_features
-
-    return own_features(study.session, name, [clip.name for clip in study.manifest.clips], file)

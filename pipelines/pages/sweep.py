@@ -17,8 +17,7 @@ import numpy as np
 import pandas
 
 from lm.probing.comparison import Estimate, all_pairs, over_groups, two_sided_p
-from pipelines.methods.codes import BAG_OF_CODES
-from pipelines.methods.table import ROWS
+from pipelines.methods.table import BAG_OF_CODES, ROWS
 from pipelines.pages.charts import (
     BLUE,
     GREEN,

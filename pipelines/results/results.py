@@ -23,6 +23,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from pipelines.commandline.run_folders import SWEEP_WORDS
+from pipelines.methods.front_end_pictures import front_end_pictures
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import Comparison, ProbedFolds, compare
 from pipelines.results.figures import CODEBOOK, Figure
@@ -174,7 +175,12 @@ def _comparison(
         if all(stage in entries for entries in made.values())
     }
     named = next(iter(made.values()))
-    drawn = [method.pictures(named[name]) for name, method in METHODS.items() if method.pictures and name in named]
+    rate = settings.audio.sample_rate
+    drawn = [
+        front_end_pictures(named[name].folder, rate, title=method.title)
+        for name, method in METHODS.items()
+        if method.network == "audio_transformer" and method.training and name in named
+    ]
     compared = compare(folds, references=settings.compare.references or (GPT,))
     draws = np.ascontiguousarray(folds.paired_draws.T, np.float32)
     paired = dict(zip(folds.methods, draws, strict=True))

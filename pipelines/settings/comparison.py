@@ -9,7 +9,7 @@ from typing import Literal
 
 from lm.options import States, VectorConfig
 from pipelines.methods.method import Method
-from pipelines.methods.table import METHODS, ROWS, own_method
+from pipelines.methods.table import METHODS, ROWS, own_method, require_features
 from tokenizer.options import Assignments
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import folds
@@ -77,6 +77,8 @@ class ComparisonConfig(ReadingConfig):
         if self.noise_snr and self.features:
             rule = f"features.{min(self.features)} has no vectors of noisy clips: choose [], or leave the features out"
             raise InputError(option="noise_snr", value=self.noise_snr, rule=rule)
+        for name, file in (self.features or {}).items():
+            require_features(name, file)
         for method in self.all_methods:
             network = method.kind in ("self_supervised", "supervised", "untrained")
             rule = (

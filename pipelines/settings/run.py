@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 from lm.options import ProbeConfig
-from pipelines.commandline.choices import CHOICES, EMBEDDED, with_embedded_corpus
+from pipelines.commandline.choices import CHOICES, with_embedded_corpus
 from pipelines.commandline.options import index, require_values
+from pipelines.methods.method import Method
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.inputs import DEVICE, ENGINE
 from pipelines.settings.parallel import MAX_THREADS, branch_threads, choose_parallel
@@ -21,7 +22,6 @@ from pipelines.stages.options import (
     BaselineSettings,
     LanguageModelSettings,
     ListeningConfig,
-    ModelName,
     NextSampleSettings,
     RatesConfig,
     SoundGPTSettings,
@@ -31,12 +31,9 @@ from pipelines.stages.options import (
     ZerospeechConfig,
 )
 from pipelines.store.store import STORE, StoreConfig
-from vocoder.options import WaveNetConfig
 from wordless.audio.options import AudioSettings, SpectrogramConfig
 from wordless.audio.recordings.corpus import CORPUS, CorpusConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig
-from wordless.base.errors import within
-from wordless.base.hub import local_weights
 from wordless.base.machine import Device
 from wordless.base.options import REQUIRED, Options, follow_seed, option
 from wordless.base.pools import LOCAL, EngineConfig
@@ -44,7 +41,6 @@ from wordless.base.seeds import MAX_SEED
 from wordless.base.values import build, move_seeds
 
 if TYPE_CHECKING:
-    from pipelines.methods.method import Method
     from tokenizer.sources import ChosenLayer
 
 
@@ -185,12 +181,6 @@ class RunSettings(CorpusCommand):
         NextSampleSettings(), "language models of samples: WaveNets and transformers that are compared", group="small"
     )
 
-    def __post_init__(self) -> None:
-        from pipelines.settings.run_rules import require_run  # PyTorch, which checks of single options do without
-
-        super().__post_init__()
-        require_run(self)
-
     def with_seed(self, number: int) -> RunSettings:
         """Return the settings of training ``number`` of ``seeds``, from 0: all seeds are increased by it.
 
@@ -207,9 +197,8 @@ class RunSettings(CorpusCommand):
     @cached_property
     def speech_layer(self) -> ChosenLayer | None:
         """The layer of a speech model that makes the codes; None: the autoencoder does."""
-        from pipelines.settings.run_rules import choose_layer
-
-        return None if self.tokenizer.features == "autoencoder" else choose_layer(self.tokenizer, self.wav2vec2)
+        own = self.tokenizer
+        return None if own.features == "autoencoder" else self.wav2vec2.chosen_layer(own.feature_layer)
 
     @property
     def coarsest_code_seconds(self) -> float:
@@ -266,75 +255,6 @@ class RunSettings(CorpusCommand):
         listening = self.listening
         decoded = "vocoder" in self.stages and listening.judged_clips > 0 and listening.asks("recognised")
         return "rates" in self.stages or decoded
-
-
-def run_settings(config: Mapping[str, object]) -> RunSettings:
-    """Build the settings from a composed config; without root and table the corpus is the embedded one."""
-    require_values(config, index("run"))
-    values = with_embedded_corpus(config)
-    for name in ("stages", "unlabelled", "tracking"):  # a single value needs no brackets
-        if isinstance(values[name], str):
-            values[name] = [values[name]]
-    _set_sizes(values)
-    _set_voice(values["vocoder"], values)
-    _set_local_weights(values)
-    settings = build(RunSettings, values, name="")
-    return _with_readable_clips(follow_seed(settings, settings.seed))
-
-
-def _set_sizes(values: dict[str, Any]) -> None:
-    """Set the front end's window and hop in samples, and its values in networks of samples."""
-    audio = build(AudioSettings, values["audio"], name="audio")
-    with within("audio"):
-        spectrogram = audio.spectrogram()
-    values["audio"] = asdict(spectrogram)
-    sizes = {name: getattr(spectrogram, name) for name in ("sample_rate", "hop_length", "n_mels")}
-    values["vocoder"]["wavenet"].update(sizes, patch_frames=values["tokenizer"]["patch"]["frames"])
-    for name in get_args(ModelName):
-        values["next_sample"][name]["sample_rate"] = spectrogram.sample_rate
-
-
-def _set_local_weights(values: dict[str, Any]) -> None:
-    """Replace addresses of the Hugging Face hub in all options ``weights`` by local copies."""
-    for name, value in values.items():
-        if isinstance(value, dict):
-            _set_local_weights(value)
-        elif name == "weights" and value is not None:
-            values[name] = local_weights(value)
-
-
-def _set_voice(vocoder: dict[str, Any], values: Mapping[str, Any]) -> None:
-    """Set the vocoder's start weights, if those that ship serve it, with its pitch and its steps.
-
-    The weights that ship were trained on voices like those of the built-in corpus, and need no steps there. Other
-    recordings have voices of their own.
-    """
-    from pipelines.stages.start import NONE, UNIVERSAL, is_shipped, saved_vocoder, shipped_voice
-
-    start = None if vocoder["start"] == NONE else vocoder["start"]
-    if start == UNIVERSAL:
-        start = None
-        if "vocoder" in values["stages"]:
-            network = build(WaveNetConfig, vocoder["wavenet"], name="vocoder.wavenet")
-            found = shipped_voice(network, build(SpectrogramConfig, values["audio"], name="audio"))
-            if isinstance(found, str):
-                vocoder["unfit"] = found
-            else:
-                start = str(found)
-    vocoder["start"] = start
-    if vocoder["wavenet"]["pitch"] is None:
-        vocoder["wavenet"]["pitch"] = start is not None and bool(saved_vocoder(start).wavenet.pitch)
-    if vocoder["fit"]["steps"] is None:
-        ready = start is not None and is_shipped(start) and values["corpus"]["root"] == EMBEDDED
-        vocoder["fit"]["steps"] = STEPS_FROM_SHIPPED if ready else STEPS
-
-
-def _with_readable_clips(settings: RunSettings) -> RunSettings:
-    """Return the settings with a `min_seconds` that every probed method can read."""
-    inspection = settings.corpus.inspection
-    shortest = max([inspection.min_seconds, *(method.shortest(settings) for method in settings.probed_methods)])
-    corpus = replace(settings.corpus, inspection=replace(inspection, min_seconds=shortest))
-    return replace(settings, corpus=corpus)
 
 
 def choose_workers(wanted: int, engine: EngineConfig, *, seconds: float) -> int:

@@ -1,25 +1,117 @@
-"""Refusals of options of a run that contradict each other."""
+"""The settings of a run, built from a config, and refusals of options that contradict each other."""
 
-from __future__ import annotations
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, get_args
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
-
-from pipelines.commandline.choices import EMBEDDED_SOURCE
+from lm.bodies.spectrogram_transformer import require_weights
+from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE, with_embedded_corpus
+from pipelines.commandline.options import index, require_values
+from pipelines.methods.method import Method
 from pipelines.settings.parallel import require_parallel
-from pipelines.stages.options import OPTION, TokenizerSettings, Wav2vec2Settings
-from pipelines.stages.start import LM, TOKENS, require_same_gpt, require_same_tokenizer, require_same_voice
+from pipelines.settings.run import RunSettings
+from pipelines.stages.options import FEATURES, STEPS, STEPS_FROM_SHIPPED, ModelName
+from pipelines.stages.start import (
+    LM,
+    NONE,
+    TOKENS,
+    UNIVERSAL,
+    is_shipped,
+    require_same_gpt,
+    require_same_tokenizer,
+    require_same_voice,
+    saved_vocoder,
+    shipped_voice,
+)
 from pipelines.tracking.tracking import require_trackers
-from tokenizer.sources import ChosenLayer
+from vocoder.options import WaveNetConfig
+from wordless.audio.options import AudioSettings, SpectrogramConfig
 from wordless.base.errors import InputError, require, within
+from wordless.base.hub import local_weights
+from wordless.base.options import follow_seed
 from wordless.base.seeds import require_seeds
 from wordless.base.text import listed
-
-if TYPE_CHECKING:
-    from pipelines.settings.run import RunSettings
+from wordless.base.values import build
 
 
-FEATURES, LAYER = "tokenizer.features=wav2vec2", "tokenizer.feature_layer"
+def run_settings(config: Mapping[str, object]) -> RunSettings:
+    """Build the settings from a composed config; without root and table the corpus is the embedded one."""
+    require_values(config, index("run"))
+    values = with_embedded_corpus(config)
+    for name in ("stages", "unlabelled", "tracking"):  # a single value needs no brackets
+        if isinstance(values[name], str):
+            values[name] = [values[name]]
+    _set_sizes(values)
+    _set_voice(values["vocoder"], values)
+    _set_local_weights(values)
+    settings = build(RunSettings, values, name="")
+    require_run(settings)
+    return _with_readable_clips(follow_seed(settings, settings.seed))
+
+
+def _set_sizes(values: dict[str, Any]) -> None:
+    """Set the front end's window and hop in samples, and its values in networks of samples."""
+    audio = build(AudioSettings, values["audio"], name="audio")
+    with within("audio"):
+        spectrogram = audio.spectrogram()
+    values["audio"] = asdict(spectrogram)
+    sizes = {name: getattr(spectrogram, name) for name in ("sample_rate", "hop_length", "n_mels")}
+    values["vocoder"]["wavenet"].update(sizes, patch_frames=values["tokenizer"]["patch"]["frames"])
+    for name in get_args(ModelName):
+        values["next_sample"][name]["sample_rate"] = spectrogram.sample_rate
+
+
+def _set_local_weights(values: dict[str, Any]) -> None:
+    """Replace addresses of the Hugging Face hub in all options ``weights`` by local copies."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            _set_local_weights(value)
+        elif name == "weights" and value is not None:
+            values[name] = local_weights(value)
+
+
+def _set_voice(vocoder: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Set the vocoder's start weights, if those that ship serve it, with its pitch and its steps.
+
+    The weights that ship were trained on voices like those of the built-in corpus, and need no steps there. Other
+    recordings have voices of their own.
+    """
+    start = None if vocoder["start"] == NONE else vocoder["start"]
+    if start == UNIVERSAL:
+        start = None
+        if "vocoder" in values["stages"]:
+            network = build(WaveNetConfig, vocoder["wavenet"], name="vocoder.wavenet")
+            found = shipped_voice(network, build(SpectrogramConfig, values["audio"], name="audio"))
+            if isinstance(found, str):
+                vocoder["unfit"] = found
+            else:
+                start = str(found)
+    vocoder["start"] = start
+    if vocoder["wavenet"]["pitch"] is None:
+        vocoder["wavenet"]["pitch"] = start is not None and bool(saved_vocoder(start).wavenet.pitch)
+    if vocoder["fit"]["steps"] is None:
+        ready = start is not None and is_shipped(start) and values["corpus"]["root"] == EMBEDDED
+        vocoder["fit"]["steps"] = STEPS_FROM_SHIPPED if ready else STEPS
+
+
+def _with_readable_clips(settings: RunSettings) -> RunSettings:
+    """Return the settings with a `min_seconds` that every probed method can read."""
+    inspection = settings.corpus.inspection
+    shortest = max([inspection.min_seconds, *(_shortest(method, settings) for method in settings.probed_methods)])
+    corpus = replace(settings.corpus, inspection=replace(inspection, min_seconds=shortest))
+    return replace(settings, corpus=corpus)
+
+
+def _shortest(method: Method, settings: RunSettings) -> float:
+    """Return the seconds of the shortest recording that a network can read: a patch, or the context of a frame."""
+    match method.network:
+        case "audio_transformer":
+            return settings.audio_transformer.model.patch_ms / 1000
+        case "wav2vec2":  # an untrained model has the sizes of one that is pre-trained
+            own = settings.wav2vec2.model if method.kind == "untrained" else settings.wav2vec2
+            return own.convolutions.receptive_field / settings.audio.sample_rate
+    return 0.0
 
 
 def require_run(settings: RunSettings) -> None:
@@ -58,10 +150,23 @@ def require_run(settings: RunSettings) -> None:
     if vocoder.start is not None:
         require_same_voice(vocoder.start, vocoder.wavenet, settings.audio, steps=vocoder.fit.steps)
     for method in settings.probed_methods:
-        method.require_options(settings)
+        _require_method(method, settings)
     require_trackers(settings.tracking)
     require_parallel(settings.parallel, device=settings.device, engine=settings.engine)
     require_seeds(settings.seed, settings.seeds)
+
+
+def _require_method(method: Method, settings: RunSettings) -> None:
+    """Refuse a folder of weights that a network cannot begin with, and a rate that the run does not have."""
+    if method.network == "ast" and (folder := settings.ast.model.weights) is not None:
+        require_weights(Path(folder), settings.ast.model.size)
+    if method.network == "wav2vec2" and method.kind != "untrained":
+        settings.wav2vec2.require_weights(settings.audio.sample_rate)
+    if method.rate > len(rates := settings.tokenizer.rates or ()):
+        raise InputError(
+            f"compare.methods has {method.name}, and tokenizer.rates is {list(rates) or 'null'}: name rates, such as "
+            "tokenizer.rates=[8,4,2], or leave the method out"
+        )
 
 
 def _contradictions(settings: RunSettings) -> Iterator[str]:
@@ -127,26 +232,6 @@ def _require_samples(what: str, settings: RunSettings, *others: tuple[bool, str,
     )
     if refused := [f"{option} ({remedy})" for refused, option, remedy in impossible if refused]:
         raise InputError(f"{what}, so these options do not work: {listed(refused)}")
-
-
-def choose_layer(tokenizer: TokenizerSettings, wav2vec2: Wav2vec2Settings) -> ChosenLayer:
-    """Return the wanted layer of the model in the user's folder; by default the middle one.
-
-    Raises:
-        InputError: there is no folder, it holds no model that can be read, or the model has no such layer.
-    """
-    if wav2vec2.weights is None:
-        raise InputError(
-            f"{OPTION} is null, and {FEATURES} reads a layer of a speech model: name its local folder, such as the "
-            f"folder wav2vec2 of a run that pre-trained one ({OPTION}=runs/x/wav2vec2)"
-        )
-    found = wav2vec2.described
-    layer = max(found.layers // 2, 1) if tokenizer.feature_layer is None else tokenizer.feature_layer
-    if not 1 <= layer <= found.layers:
-        raise InputError(
-            f"{LAYER} is {layer}, and the {found.name} model in {wav2vec2.folder} has layers 1 to {found.layers}"
-        )
-    return ChosenLayer(folder=wav2vec2.folder, layer=layer, width=found.width, option=OPTION)
 
 
 def _require_speech_layer(settings: RunSettings) -> None:

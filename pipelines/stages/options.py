@@ -274,7 +274,7 @@ class SoundGPTSettings(Options):
         return math.ceil(self.batches.max_frames * (1 + self.augmentation.speed)) + 1
 
 
-OPTION = "wav2vec2.weights"
+OPTION, FEATURES = "wav2vec2.weights", "tokenizer.features=wav2vec2"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -331,6 +331,28 @@ class Wav2vec2Settings(Options):
         from wordless.audio.speech_models import SpeechModel
 
         return SpeechModel.of_folder(self.folder, option=OPTION)
+
+    def chosen_layer(self, wanted: int | None) -> ChosenLayer:
+        """Return a layer of the model in the folder of weights; by default the middle one.
+
+        Raises:
+            InputError: there is no folder, it holds no model that can be read, or the model has no such layer.
+        """
+        from tokenizer.sources import ChosenLayer
+
+        if self.weights is None:
+            raise InputError(
+                f"{OPTION} is null, and {FEATURES} reads a layer of a speech model: name its local folder, such as the "
+                f"folder wav2vec2 of a run that pre-trained one ({OPTION}=runs/x/wav2vec2)"
+            )
+        found = self.described
+        layer = max(found.layers // 2, 1) if wanted is None else wanted
+        if not 1 <= layer <= found.layers:
+            raise InputError(
+                f"tokenizer.feature_layer is {layer}, and the {found.name} model in {self.folder} has layers 1 to "
+                f"{found.layers}"
+            )
+        return ChosenLayer(folder=self.folder, layer=layer, width=found.width, option=OPTION)
 
 
 STEPS, STEPS_FROM_SHIPPED = 300, 0  # vocoder.fit.steps=null; and for built-in voices from weights that ship

@@ -12,7 +12,7 @@ import pytest
 from pipelines.chain.chain import make_part
 from pipelines.results.comparison import Comparison
 from pipelines.results.run_record import count_codes, read_results
-from pipelines.settings.run import run_settings
+from pipelines.settings.run_rules import run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import session_of
 from tests.pipelines.tiny_chain import TINY, Kill, called_at_once, composed, entries, refusal, run, stored

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from lm.bodies.options import AstConfig
-from pipelines.settings.run import run_settings
+from pipelines.settings.run_rules import run_settings
 from pipelines.stages.codes import codes, training_views
 from pipelines.stages.features import bottleneck_features, log_mel_features
 from pipelines.stages.listening import decode_clips, listening

@@ -13,7 +13,8 @@ from lm.model import LanguageModel
 from pipelines.chain.corpus import MANIFEST
 from pipelines.chain.unlabelled import STARTED, notices_of_starts, unlabelled_of_run, voice_notices, write_started
 from pipelines.results.run_record import read_results
-from pipelines.settings.run import RunSettings, run_settings
+from pipelines.settings.run import RunSettings
+from pipelines.settings.run_rules import run_settings
 from pipelines.stages.language_model import begin_at
 from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.start import (

@@ -20,7 +20,7 @@ from lm.probing.fitted import FittedProbe
 from pipelines.chain.chain import make_part
 from pipelines.chain.run_output import require_own_parts, write_probe
 from pipelines.results.run_record import read_results
-from pipelines.settings.run import run_settings
+from pipelines.settings.run_rules import run_settings
 from pipelines.store.session import Session
 from pipelines.store.store import ENTRY, Entry, Store
 from tests.pipelines.conftest import FinishedRun

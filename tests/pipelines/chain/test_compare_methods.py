@@ -9,10 +9,10 @@ import pytest
 from lm.options import POOLINGS
 from lm.probing.vectors import FloatArray
 from pipelines.chain.chain import make_part
+from pipelines.chain.features import FEATURES
+from pipelines.chain.study import Study
 from pipelines.methods.method import Method
-from pipelines.methods.study import Study
-from pipelines.methods.table import METHODS
-from pipelines.settings.run import run_settings
+from pipelines.settings.run_rules import run_settings
 from pipelines.stages.features import frame_features
 from pipelines.store.store import Entry
 from tests.pipelines.conftest import FinishedRun
@@ -80,16 +80,15 @@ def _samples(samples: FloatArray) -> FloatArray:
     return samples[:, None]
 
 
-def _copied(study: Study) -> Entry:
-    """Make features under the name of another method, as a copied file does."""
+def _copied(study: Study, method: Method) -> Entry:
+    """Make features under the name of another method, as a copied function does."""
     return frame_features(study, partial(_samples), method="mfcc")
 
 
 def test_features_with_the_name_of_another_method_are_refused(
     finished_run: FinishedRun, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    method = Method(name="chroma", kind="signal", title="chroma", features=_copied)
-    monkeypatch.setitem(METHODS, "chroma", method)
+    monkeypatch.setitem(FEATURES, "chroma", _copied)
     message = r"\bchroma\b.*\bmfcc\b.*\bchroma:mean\b"
     with pytest.raises(InputError, match=message):
         entries_of(finished_run, store, "stages=[probe]", "compare.methods=[chroma]")

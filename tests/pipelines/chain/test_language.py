@@ -15,7 +15,8 @@ from pipelines.chain.chain import require_language_tests
 from pipelines.results.figures import Figure
 from pipelines.results.language_figures import abx_figures, pair_figures
 from pipelines.results.run_record import read_results
-from pipelines.settings.run import RunSettings, run_settings
+from pipelines.settings.run import RunSettings
+from pipelines.settings.run_rules import run_settings
 from pipelines.stages.options import ZerospeechConfig
 from pipelines.stages.zerospeech import MODELS, PASTS
 from tests.pipelines.conftest import FinishedRun

@@ -14,7 +14,7 @@ import torch
 
 from pipelines.chain.parts import first_marked
 from pipelines.settings.parallel import choose_parallel, obstacle
-from pipelines.settings.run import run_settings
+from pipelines.settings.run_rules import run_settings
 from pipelines.store.store import Entry
 from tests.killing import Call, call
 from tests.pipelines.conftest import FinishedRun

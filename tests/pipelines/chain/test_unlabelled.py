@@ -21,7 +21,8 @@ from pipelines.chain.unlabelled import (
     unlabelled_of_run,
     write_unlabelled,
 )
-from pipelines.settings.run import RunSettings, run_settings
+from pipelines.settings.run import RunSettings
+from pipelines.settings.run_rules import run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed
 from tests.rejected import read_rejected

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.methods.codes import BAGS, STATES
-from pipelines.methods.signals import COEFFICIENTS, chroma_frames, mfcc_frames
-from pipelines.methods.table import METHODS, ROWS, row_of, shown_in
+from pipelines.chain.features import FEATURES
+from pipelines.methods.table import BAGS, METHODS, ROWS, STATES, row_of, shown_in
 from pipelines.pages.comparison_charts import line_look
 from pipelines.results.run_record import read_results
-from pipelines.settings.run import run_settings
+from pipelines.settings.run_rules import run_settings
+from pipelines.stages.frames import COEFFICIENTS, chroma_frames, mfcc_frames
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import sweep
 from tests.pipelines.tiny_chain import called_at_once, composed, refusal
@@ -31,6 +31,10 @@ def test_each_method_is_an_option(rates: tuple[str, ...], tmp_path: Path) -> Non
     for method in methods:
         if method.training:
             assert attrgetter(method.training)(settings).batches.batch_size > 0
+
+
+def test_each_method_has_features() -> None:
+    assert {*FEATURES} == {*METHODS}
 
 
 @pytest.mark.parametrize("place", ["learning curves", "groups"])

@@ -9,7 +9,7 @@ import pytest
 from pipelines.results.figures import Figure, Figures
 from pipelines.results.run_record import Results, read_results
 from pipelines.results.symptoms import SIGNS, Sign, examine_run
-from pipelines.settings.run import run_settings
+from pipelines.settings.run_rules import run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import called, composed
 from vocoder.kinds import GRIFFIN_LIM, ORIGINAL, WAVENET

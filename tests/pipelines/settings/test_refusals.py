@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.settings.run import run_settings
+from pipelines.settings.run_rules import run_settings
 from tests.pipelines.tiny import SAMPLES
 from tests.pipelines.tiny_chain import composed
 from tests.test_configs import composed as full_config

@@ -13,7 +13,8 @@ from pipelines.commandline.choices import with_choices
 from pipelines.commandline.options import index
 from pipelines.commandline.overrides import prepare
 from pipelines.settings.comparison import ComparisonConfig
-from pipelines.settings.run import RunSettings, run_settings
+from pipelines.settings.run import RunSettings
+from pipelines.settings.run_rules import run_settings
 from tests.pipelines.tiny_chain import ROOT, composed, config_of
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.base.errors import InputError

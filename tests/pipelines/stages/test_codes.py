@@ -18,7 +18,7 @@ from lm.layers import embed
 from lm.model import LanguageModel
 from lm.options import BatchConfig, GPTConfig, VectorConfig
 from lm.probing.vectors import FloatArray, bags_of_codes, pool
-from pipelines.settings.run import run_settings
+from pipelines.settings.run_rules import run_settings
 from pipelines.stages import features
 from pipelines.stages.codes import codes
 from pipelines.stages.features import CodedViews, SoftlyCodedViews, bottlenecks_of, code_features, gpt_features

@@ -13,7 +13,7 @@ from lm.bodies.convolutional import create_encoder, statistics
 from lm.bodies.options import PIECE_FRAMES
 from lm.options import POOLINGS, VECTORS, VectorConfig
 from lm.probing.vectors import pool
-from pipelines.settings.run import run_settings
+from pipelines.settings.run_rules import run_settings
 from pipelines.stages.networks import convolutional
 from pipelines.stages.pretraining import simclr
 from pipelines.stages.stored_arrays import spectrograms, stored_clips, stored_names

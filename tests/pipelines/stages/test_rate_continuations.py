@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.results.language_figures import stabilities
 from pipelines.results.run_record import read_results
-from pipelines.settings.run import run_settings
+from pipelines.settings.run_rules import run_settings
 from pipelines.stages.rates import diversities, long_clips, window_levels, windows_of
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run, stored

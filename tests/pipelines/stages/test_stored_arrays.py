@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.settings.run import run_settings
+from pipelines.settings.run_rules import run_settings
 from pipelines.stages.stored_arrays import TRAINED_ON, VALUES, stored_clips, stored_names, waveforms, write_clips
 from pipelines.stages.tokenizer import frame_sample
 from pipelines.store.store import Entry

@@ -1,13 +1,12 @@
 """A fold and a seed of a run: recordings, options, and the entries that are made so far."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from lm.probing.task import ProbeTask
+from pipelines.settings.run import RunSettings
 from pipelines.stages.features import ClipReading, CodedViews, CodesOfViews, SoftlyCodedViews
 from pipelines.stages.language_model import unlabelled_prefix
 from pipelines.stages.probe import probe_task
@@ -15,12 +14,8 @@ from pipelines.stages.stored_arrays import spectrograms
 from pipelines.stages.tokenizer import sample_statistics
 from pipelines.store.session import Session, rate_prefix
 from pipelines.store.store import Entry
+from tokenizer.sources import ChosenLayer
 from wordless.audio.recordings.manifest import Clips
-
-if TYPE_CHECKING:
-    from pipelines.settings.run import RunSettings
-    from tokenizer.sources import ChosenLayer
-
 
 E = TypeVar("E", Entry, Entry | None)
 
@@ -36,7 +31,7 @@ class Study(ClipReading):
     entries: dict[str, Entry] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, session: Session, manifest: Clips, settings: RunSettings, unlabelled: Sequence[Clips] = ()) -> Study:
+    def of(cls, session: Session, manifest: Clips, settings: RunSettings, unlabelled: Sequence[Clips] = ()) -> "Study":
         """Begin a study without entries."""
         compare = settings.compare
         return cls(

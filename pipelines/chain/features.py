@@ -1,0 +1,184 @@
+"""The features of each method of the comparison: which stages make them, from the entries of a study.
+
+An entry has ``features.safetensors`` with keys ``method[/layer]:pooling``, for the probes.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from lm.bodies.body import Source
+from pipelines.chain.study import Study
+from pipelines.methods.method import Method
+from pipelines.methods.table import BAGS, STATES, VARIANTS
+from pipelines.stages.codes import codes
+from pipelines.stages.features import (
+    Frames,
+    bottleneck_features,
+    code_features,
+    frame_features,
+    gpt_features,
+    log_mel_features,
+    own_features,
+    random_gpt_features,
+)
+from pipelines.stages.frames import chroma_frames, mfcc_frames
+from pipelines.stages.networks import Network, ast, audio_transformer, convolutional, speech
+from pipelines.stages.pretraining import (
+    entry_source,
+    random_wav2vec2,
+    simclr,
+    sound_gpt,
+    sound_gpt_features,
+    speech_body,
+)
+from pipelines.stages.stored_arrays import filter_banks, waveforms
+from pipelines.store.session import rate_prefix
+from pipelines.store.store import Entry
+from wordless.audio.options import SpectrogramConfig
+
+MakeFeatures = Callable[[Study, Method], Entry]
+
+
+def features_of(study: Study, method: Method) -> Entry:
+    """Make the features of a method, with the models that it trains."""
+    if method.file is not None:
+        names = [clip.name for clip in study.manifest.clips]
+        return own_features(study.session, method.name, names, method.file)
+    return FEATURES[method.name](study, method)
+
+
+def _bag(study: Study, method: Method) -> Entry:
+    coded = study.coded_at(method.rate) if method.rate else study.read_codes
+    return code_features(study.session, coded, of=method.name)
+
+
+def _states(study: Study, method: Method) -> Entry:
+    """Pool the states of the language model of a rate, or of the run's GPT."""
+    coded = study.coded_up_to(method.rate) if method.rate else study.read_codes
+    model = study.entries[f"{rate_prefix(method.rate)}lm" if method.rate else "lm"]
+    return gpt_features(study.session, coded, model, states=study.settings.compare.states, of=method.name)
+
+
+def _untrained_states(study: Study, method: Method) -> Entry:
+    own, states = study.settings.lm, study.settings.compare.states
+    return random_gpt_features(
+        study.session, study.read_codes, own.gpt, states=states, seed=own.fit.seed, pitch=own.pitch
+    )
+
+
+def _frames(make: Callable[[SpectrogramConfig], Frames]) -> MakeFeatures:
+    """Pool frames over each clip, which need no training.
+
+    ``make`` returns the function that computes them, with its options for the run's front end: samples
+    ``(num_samples,)`` of a whole clip at the front end's sample rate -> frames ``(time, dims)``.
+    """
+    return lambda study, method: frame_features(study, make(study.audio), method=method.name)
+
+
+def _mfcc(audio: SpectrogramConfig) -> Frames:
+    sizes = {"window_length": audio.window_length, "hop_length": audio.hop_length}
+    return partial(mfcc_frames, sample_rate=audio.sample_rate, **sizes)
+
+
+def _network(make: Callable[[Study], Network]) -> MakeFeatures:
+    """Read the layers of a network as it is."""
+    return lambda study, method: make(study).features(study, method.name)
+
+
+def _taught(make: Callable[[Study], Network], data: Callable[[Study], Entry]) -> MakeFeatures:
+    """Train a network on the labels of the clips, whose stored inputs are ``data``, and read its layers."""
+
+    def features(study: Study, method: Method) -> Entry:
+        network, separator, name = make(study), study.settings.probe.label_separator, method.name
+        trained = network.train(study, study.add(data(study)), study.task.classes, separator, method=name)
+        return network.features(study, name, study.add(trained, name))  # methods of one network may share the training
+
+    return features
+
+
+def _conv(study: Study, trained: Entry | None = None) -> Network:
+    return convolutional(study, study.statistics, study.settings.baselines, simclr=trained)
+
+
+def _simclr(study: Study, method: Method) -> Entry:
+    extra = study.unlabelled_spectrograms
+    trained = study.add(simclr(study.session, study.spectrograms, extra, study.settings.baselines))
+    return _conv(study, trained).features(study, method.name)
+
+
+def _audio_transformer(study: Study, **variant: object) -> Network:
+    own = study.settings.audio_transformer
+    return audio_transformer(study, replace(own, model=replace(own.model, **variant)))  # type: ignore[arg-type]
+
+
+def _waveforms(study: Study) -> Entry:
+    return waveforms(study.session, study.manifest, study.audio.sample_rate)
+
+
+def _speech(study: Study, model: Source) -> Network:
+    return speech(study, model, study.settings.wav2vec2.finetuning)
+
+
+def _pretrained(study: Study) -> Network:
+    """Return the speech model of the user's folder, or one that is pre-trained."""
+    model, trained, unlabelled = speech_body(study, study.unlabelled, study.settings.wav2vec2)
+    for entry in trained:
+        study.add(entry)
+    study.add_unlabelled(unlabelled)
+    return _speech(study, model)
+
+
+def _random_wav2vec2(study: Study) -> Network:
+    settings, rate = study.settings.wav2vec2, study.audio.sample_rate
+    return _speech(study, entry_source(study.add(random_wav2vec2(study.session, settings, sample_rate=rate))))
+
+
+def _gpt_sound(study: Study, method: Method) -> Entry:
+    settings, extra = study.settings, []
+    if method.training:  # a run without a language model has no codes of these clips yet
+        coded = [codes(study.session, each, study.entries["tokenizer"]) for each in study.unlabelled]
+        extra = [*zip(study.unlabelled_spectrograms, coded, strict=True)]
+        study.add_unlabelled(extra)
+    trained = sound_gpt(
+        study.session,
+        method.name,
+        (study.spectrograms, study.entries["codes"]),
+        extra,
+        settings.gpt_sound,
+        sample=study.entries["sample"],
+        patch_frames=settings.tokenizer.patch.frames,
+        frame_rate=settings.audio.sample_rate / settings.audio.hop_length,
+    )
+    return sound_gpt_features(study, method.name, study.add(trained))
+
+
+FEATURES: dict[str, MakeFeatures] = {
+    "gpt": _states,
+    "gpt_sound": _gpt_sound,
+    "simclr": _simclr,
+    "wav2vec2": _network(_pretrained),
+    "wav2vec2_finetuned": _taught(_pretrained, _waveforms),
+    "ast": _taught(
+        lambda study: ast(study, study.settings.ast), lambda study: filter_banks(study.session, study.manifest)
+    ),
+    "audio_transformer": _taught(_audio_transformer, _waveforms),
+    **{
+        method.name: _taught(partial(_audio_transformer, variant=variant), _waveforms)
+        for variant, method in VARIANTS.items()
+    },
+    "bag_of_codes": _bag,
+    "random_gpt": _untrained_states,
+    "supervised": _taught(_conv, lambda study: study.spectrograms),
+    "random_gpt_sound": _gpt_sound,
+    "random_conv": _network(_conv),
+    "random_ast": _network(lambda study: ast(study, study.settings.ast)),
+    "random_wav2vec2": _network(_random_wav2vec2),
+    "random_audio_transformer": _network(_audio_transformer),
+    "log_mel": lambda study, _: log_mel_features(study, study.entries["tokenizer"]),
+    "bottleneck": lambda study, _: bottleneck_features(study, study.entries["tokenizer"], study.autoencoder.key),
+    "mfcc": _frames(_mfcc),
+    "chroma": _frames(lambda audio: partial(chroma_frames, sample_rate=audio.sample_rate, hop_length=audio.hop_length)),
+    **{method.name: _states for method in STATES},
+    **{method.name: _bag for method in BAGS},
+}
