@@ -22,7 +22,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
-from functools import partial
+from functools import lru_cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ Block = npt.NDArray[np.float32]  # (samples, channels)
 WHOLE = Part(start=0, num_samples=sys.maxsize)
 MIN_RATE, MAX_RATE = 1, 1_000_000  # Hz; recordings that declare another rate are set aside
 MAX_CHANNELS = 1_024
-BLOCK_VALUES = 1 << 18  # samples times channels to decode at a time, at most
+BLOCK_VALUES = 1 << 16  # samples times channels to decode at a time
 _RECENT_VALUES = 1 << 22  # 16 MB: the last 95 s of mono at 44.1 kHz are read again without decoding
 # bytes of a sample, in encodings whose samples do not depend on others
 _SAMPLE_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
@@ -86,7 +87,7 @@ class Recording:
         """
         self.path = path
         self._resources = ExitStack()
-        self._position, self._recent = 0, deque[Block]()  # in samples
+        self._position, self._recent = 0, deque[Block]()  # what was decoded, where a seek is inexact; in samples
         with self._named_errors():
             self._sound: Any = _open_sound(path, self._resources.enter_context(open_regular(path)))
             self._resources.callback(self._sound.close)
@@ -99,6 +100,7 @@ class Recording:
             if not MIN_RATE <= self.samplerate <= MAX_RATE:
                 detail = f"{self.samplerate} Hz, which is not within {MIN_RATE} to {MAX_RATE}"
                 raise RecordingError(path, "declares an unusual sample rate", detail)
+            self._size = max(BLOCK_VALUES // self.channels, 1)
 
     def __enter__(self) -> Recording:
         return self
@@ -127,13 +129,15 @@ class Recording:
 
     @property
     def declared(self) -> int | None:
-        """Samples that the header declares; None where it does not say.
+        """Samples that the header declares; None where it does not say, or tells a length that is rounded.
 
         For a truncated file libsndfile returns the remaining length. Its log has the declared length, unless that is a
-        placeholder of a program that wrote into a pipe.
+        placeholder of a program that wrote into a pipe. Of what FFmpeg reads, a length counts if far less was decoded:
+        lengths in such headers are rounded, and many count what encoders add.
         """
         if isinstance(self._sound, _FFmpegSound):
-            return self._sound.declared
+            short = 0 < self._position / self.samplerate < self._sound.seconds - _SLACK_SECONDS
+            return round(self._sound.seconds * self.samplerate) if short else None
         frames: int = self._sound.frames
         log = self._sound.extra_info
         file = re.search(r"^Length : (\d+)", log, re.MULTILINE)
@@ -143,44 +147,40 @@ class Recording:
                 return max(frames * declared // max(there, 1), frames + 1)
         return frames
 
-    def reaches(self, start: int) -> bool:
-        """Return whether the sample ``start`` can be read without decoding from the beginning."""
-        return self._exact or start >= self._position - sum(map(len, self._recent))
+    @property
+    def known(self) -> int:
+        """First sample that can be read without decoding from the beginning."""
+        return 0 if self._exact else self._position - sum(map(len, self._recent))
 
-    def blocks(self, part: Part = WHOLE, size: int = BLOCK_VALUES) -> Iterator[Block]:
-        """Give all samples, or a part that `reaches` allows, in blocks ``(samples, channels)`` of at most ``size``.
+    def blocks(self, part: Part = WHOLE) -> Iterator[Block]:
+        """Give all samples, or a part from `known` on, in blocks ``(samples, channels)``.
 
         ::
 
             file      |=============|==========|- - - - - - - -
-                                    ^ recent   ^ position          recent samples can be read again
+                                    ^ known    ^ position          known samples can be read again
         """
-        place, end = part.start, part.start + part.num_samples
-        if self._exact and place != self._position:
+        end, place = part.start + part.num_samples, self.known
+        if self._exact:
+            end, place = min(end, self._sound.frames), part.start  # libFLAC takes what follows the end for damage
             with self._named_errors():
-                self._sound.seek(place)
-            self._position = place
-        while place > self._position:
-            if not len(self._next(min(place - self._position, size))):
+                if place != self._sound.tell():
+                    self._sound.seek(place)
+        known = [*self._recent]
+        while place < end:
+            count = min(self._size, end - place) if self._exact else self._size
+            if not len(block := known.pop(0) if known else self._next(count)):
                 return
-        if place < self._position:
-            recent = np.concatenate(self._recent)
-            known = recent[len(recent) - (self._position - place) :][: part.num_samples]
-            place += len(known)
-            yield known
-        while place < end and len(block := self._next(min(end - place, size))):
+            if len(inside := block[max(part.start - place, 0) : end - place]):
+                yield inside
             place += len(block)
-            yield block
 
     def _next(self, count: int) -> Block:
-        """Decode at most ``count`` samples; none are given at the end."""
-        count = min(count, max(BLOCK_VALUES // self.channels, 1))
-        if self._sound.format == "FLAC":  # libFLAC takes whatever follows the last sample for damage
-            count = min(count, self._sound.frames - self._position)
+        """Decode about ``count`` samples, and exactly so many where a seek is exact; none are given at the end."""
         with self._named_errors():
             block: Block = self._sound.read(count, dtype="float32", always_2d=True)
-        self._position += len(block)
         if not self._exact:
+            self._position += len(block)
             self._recent.append(block)
             while sum(each.size for each in self._recent) - self._recent[0].size >= _RECENT_VALUES:
                 self._recent.popleft()
@@ -193,21 +193,20 @@ def count_samples(path: Path) -> int:
         return sum(map(len, recording.blocks()))
 
 
-_needs_by_state: dict[tuple[int, ...], bool] = {}  # state of a file that was opened -> whether FFmpeg is to read it
-_MOST_KNOWN = 1 << 16
+def file_state(path: Path) -> tuple[object, ...]:
+    """Identify the file's content and the process; a forked process would share the position of an open file."""
+    try:
+        status = path.stat()
+    except OSError:  # opening the file raises the error
+        return ()
+    return os.getpid(), str(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _open_sound(path: Path, file: int) -> SoundFile | _FFmpegSound:
     """Open a file by the reader that finds more sound in it."""
-    status = os.fstat(file)
-    if not status.st_size:
+    if not os.fstat(file).st_size:
         raise RecordingError(path, "empty", remedy="record it again, or leave it out")
-    state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-    if len(_needs_by_state) >= _MOST_KNOWN:
-        _needs_by_state.clear()
-    if (needs_ffmpeg := _needs_by_state.get(state)) is None:  # threads open files, too
-        needs_ffmpeg = _needs_by_state[state] = _needs_ffmpeg(path, file, status.st_size)
-    if not needs_ffmpeg:
+    if not _needs_ffmpeg(path, file_state(path)):
         return _libsndfile_sound(file)
     try:
         return _FFmpegSound(path, file)
@@ -237,8 +236,9 @@ _TAGS = (b"ID3", b"TAG", b"APE", b"LYR")  # that programs append to any file
 _CHUNK = re.compile(rb"[\w ]{4}")  # name of a chunk
 
 
-def _needs_ffmpeg(path: Path, file: int, size: int) -> bool:
-    """Return whether a file is to be read by FFmpeg; if not, libsndfile reads it.
+@lru_cache(maxsize=1 << 16)
+def _needs_ffmpeg(path: Path, state: tuple[object, ...]) -> bool:
+    """Return whether a file in this `file_state` is to be read by FFmpeg; if not, libsndfile reads it.
 
     libsndfile only estimates the length of MP3s without a header, from the first frame and the size with all tags:
     187 MP3s of instruments seemed 0.18 to 0.26 s longer than FFmpeg's packets. Decoded, both gave the samples of the
@@ -249,36 +249,37 @@ def _needs_ffmpeg(path: Path, file: int, size: int) -> bool:
     """
     from soundfile import LibsndfileError
 
-    try:
-        with _libsndfile_sound(file) as sound:
-            begin = os.lseek(file, 0, os.SEEK_CUR)  # of the samples
-            frames, rate, kind, subtype = sound.frames, sound.samplerate, sound.format, sound.subtype
-            width, log = _SAMPLE_BYTES.get(subtype, 0) * sound.channels, sound.extra_info
-    except LibsndfileError:
-        _refuse_joined(path, file)
-        return True
-    if subtype.startswith("MPEG") or frames == _UNKNOWN_LENGTH:
-        _refuse_joined(path, file)
-        return True
-    end = begin + frames * width
-    rest, ends = size - end, kind in _WITH_END and width > 0
-    more = ends and rest > max(_STRAY, width)
-    if ends and not more and "(should be" not in log:
-        return False
-    _refuse_joined(path, file, start=end if more else 1)
-    if ends and frames:
-        behind = os.pread(file, _LOOKED_AT, end).lstrip(b"\0")
-        if behind.startswith(_TAGS) or _CHUNK.match(behind) or (not behind and rest < _PADDING):
-            return False
-    if not more or not frames or kind == "AU":  # FFmpeg believes the other lengths, as libsndfile does
-        seconds, longest = _count_packets(path, file)
-        added = 0 if subtype in _SAMPLE_BYTES else 2 * longest  # by encoders
-        if seconds > (Fraction(frames, rate) + added if frames else 0):
+    with open_regular(path) as file:
+        try:
+            with _libsndfile_sound(file) as sound:
+                begin = os.lseek(file, 0, os.SEEK_CUR)  # of the samples
+                frames, rate, kind, subtype = sound.frames, sound.samplerate, sound.format, sound.subtype
+                width, log = _SAMPLE_BYTES.get(subtype, 0) * sound.channels, sound.extra_info
+        except LibsndfileError:
+            _refuse_joined(path, file)
             return True
-    if more:
-        detail = f"{frames / rate:.3f} s, and bytes for {rest / width / rate:.3f} s more follow"
-        raise RecordingError(path, "declares less sound than it holds", detail)
-    return False
+        if subtype.startswith("MPEG") or frames == _UNKNOWN_LENGTH:
+            _refuse_joined(path, file)
+            return True
+        end = begin + frames * width
+        rest, ends = os.fstat(file).st_size - end, kind in _WITH_END and width > 0
+        more = ends and rest > max(_STRAY, width)
+        if ends and not more and "(should be" not in log:
+            return False
+        _refuse_joined(path, file, start=end if more else 1)
+        if ends and frames:
+            behind = os.pread(file, _LOOKED_AT, end).lstrip(b"\0")
+            if behind.startswith(_TAGS) or _CHUNK.match(behind) or (not behind and rest < _PADDING):
+                return False
+        if not more or not frames or kind == "AU":  # FFmpeg believes the other lengths, as libsndfile does
+            seconds, longest = _count_packets(path, file)
+            added = 0 if subtype in _SAMPLE_BYTES else 2 * longest  # by encoders
+            if seconds > (Fraction(frames, rate) + added if frames else 0):
+                return True
+        if more:
+            detail = f"{frames / rate:.3f} s, and bytes for {rest / width / rate:.3f} s more follow"
+            raise RecordingError(path, "declares less sound than it holds", detail)
+        return False
 
 
 # Place and first bytes of a name in the header of files, of which only the first is read if several are joined.
@@ -414,39 +415,27 @@ class _FFmpegSound:
         Raises:
             RecordingError: the file is of an unknown kind or damaged, or holds no sound.
         """
-        self._path, self._decoded = path, 0  # samples
+        self._path = path
         self._container, self._stream = _demuxed(path, file)
         if (count := len(self._container.streams.audio)) > 1:
             text = f"{path} has {count} audio streams: the first, or the one marked as default, is read"
             warnings.warn(text, stacklevel=2)
-        self._seconds = _declared_seconds(self._container, self._stream, file)
-        self._blocks = self._decode()
+        self.seconds = _declared_seconds(self._container, self._stream, file)
+        self._blocks: Iterator[Block] = self._decode()
         first = next(self._blocks, None)
         if first is None:
-            whole = f" of {self._seconds:.3f} s" if self._seconds else ""
+            whole = f" of {self.seconds:.3f} s" if self.seconds else ""
             raise RecordingError(path, "holds no sound", f"nothing{whole} can be decoded")
-        self._ahead: Block = first
+        self._blocks = chain([first], self._blocks)
         self.channels: int = first.shape[1]
 
-    @property
-    def declared(self) -> int | None:
-        """Samples that the header declares, if some were decoded and far fewer than these; otherwise None.
-
-        Lengths in such headers are rounded, and many count what encoders add.
-        """
-        short = 0 < self._decoded / self.samplerate < self._seconds - _SLACK_SECONDS
-        return round(self._seconds * self.samplerate) if short else None
-
     def read(self, frames: int, **_: object) -> Block:
-        """Return the next samples ``(samples, channels)`` float32: ``frames``, or fewer at the end."""
-        blocks, count = [self._ahead], len(self._ahead)
+        """Return the next ``frames`` samples or some more ``(samples, channels)`` float32; fewer at the end."""
+        blocks, count = [np.empty((0, self.channels), np.float32)], 0
         while count < frames and (block := next(self._blocks, None)) is not None:
             blocks.append(block)
             count += len(block)
-        joined = np.concatenate(blocks)
-        self._ahead = joined[frames:]
-        self._decoded += len(joined[:frames])
-        return joined[:frames]
+        return np.concatenate(blocks)
 
     def close(self) -> None:
         """Close the decoder."""

@@ -1,6 +1,6 @@
 r"""Reading of recordings as a stream: any format, any rate, any channels -> mono float32 at one rate.
 
-Memory depends neither on a recording's length nor on its header, and the samples do not depend on the block sizes::
+Memory depends neither on a recording's length nor on its header::
 
     file --decoder--> blocks --mean or a channel--> blocks of any size --equal_blocks--> fixed size --soxr--> blocks
 
@@ -27,7 +27,7 @@ from typing import Any, BinaryIO, Literal, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
-from wordless.audio.decoding import BLOCK_VALUES, MAX_RATE, MIN_RATE, WHOLE, Block, Recording, RecordingError
+from wordless.audio.decoding import MAX_RATE, MIN_RATE, WHOLE, Block, Recording, RecordingError, file_state
 from wordless.audio.waveform import FloatArray, Part, Waveform, equal_blocks, first_samples, join_blocks, unusable_peak
 from wordless.base.errors import InputError, require
 
@@ -94,7 +94,7 @@ def chosen_channel(path: Path, channel: Channel) -> int | None:
     require_choice(channel, "channel")
     if isinstance(channel, int):
         return channel
-    return None if channel == "mean" else _loudest(path, _state(path))
+    return None if channel == "mean" else _loudest(path, file_state(path))
 
 
 @lru_cache(maxsize=256)
@@ -109,14 +109,9 @@ def _loudest(path: Path, state: tuple[object, ...]) -> int:
 
 
 def mono_blocks(
-    recording: Recording,
-    channel: int | None,
-    *,
-    part: Part = WHOLE,
-    size: int = BLOCK_VALUES,
-    powers: ChannelPowers | None = None,
+    recording: Recording, channel: int | None, *, part: Part = WHOLE, powers: ChannelPowers | None = None
 ) -> Iterator[FloatArray]:
-    """Read a channel of a recording or part, or the mean of all (None), in blocks of at most ``size`` samples.
+    """Read a channel of a recording or part, or the mean of all (None), in blocks.
 
     The ``powers`` of several channels are summed.
 
@@ -128,7 +123,7 @@ def mono_blocks(
         remedy = "leave it out, or choose mean or loudest"
         detail = f"{has}, and audio.channel={channel} chooses another"
         raise RecordingError(recording.path, "lacks the chosen channel", detail, remedy=remedy)
-    for block in recording.blocks(part, size):
+    for block in recording.blocks(part):
         read: FloatArray = np.ascontiguousarray(block[:, channel or 0])
         if channel is None and block.shape[1] > 1:
             with np.errstate(over="ignore", invalid="ignore"):  # `unusable_peak` checks the sum as it checks a channel
@@ -151,9 +146,9 @@ def _recording_at(path: Path, part: Part) -> Iterator[Recording]:
 
     It stays open behind the part, so parts in order of time are decoded once.
     """
-    state, keep = _state(path), part.num_samples < WHOLE.num_samples
+    state, keep = file_state(path), part.num_samples < WHOLE.num_samples
     known, recording = _last.pop() if _last else ((), None)
-    if recording is not None and (known != state or not recording.reaches(part.start)):
+    if recording is not None and (known != state or part.start < recording.known):
         recording.close()
         recording = None
     recording = recording or Recording(path)
@@ -168,15 +163,6 @@ def _recording_at(path: Path, part: Part) -> Iterator[Recording]:
             recording = _last.pop(0)[1] if len(_last) > 1 else None
         if recording is not None:
             recording.close()
-
-
-def _state(path: Path) -> tuple[object, ...]:
-    """Identify the file's content and the process; a forked process would share the position of an open file."""
-    try:
-        status = path.stat()
-    except OSError:  # opening the file raises the error
-        return ()
-    return os.getpid(), str(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 MOST_TIMES = 256  # largest ratio of rates in resampling; beyond it, nearly all mel bands would be empty
@@ -252,14 +238,13 @@ def read_blocks(
     path: Path,
     sample_rate: int,
     *,
-    block_seconds: float = 2.0,
     part: Part | None = None,
     channel: Channel = "mean",
     powers: ChannelPowers | None = None,
 ) -> Iterator[FloatArray]:
-    """Read mono blocks ``(samples,)`` float32 at ``sample_rate`` Hz in constant memory, which ``block_seconds`` bounds.
+    """Read mono blocks ``(samples,)`` float32 at ``sample_rate`` Hz in constant memory.
 
-    The block size changes no sample. A ``part`` gives the samples of a file that holds nothing else. In formats with
+    A ``part`` gives the samples of a file that holds nothing else. In formats with
     exact seeking only the part is decoded. In others (MP3, Vorbis, Opus...) everything before the part is decoded and
     dropped; the file stays open behind the part, so reading the parts of a file in order of time decodes it once.
 
@@ -283,8 +268,7 @@ def read_blocks(
         if reason := upsampling_fault(rate, sample_rate):
             remedy = "leave it out, or choose a lower sample rate"
             raise RecordingError(path, *reason.split(": ", 1), remedy=remedy)
-        size = max(round(block_seconds * rate), 1)
-        blocks = mono_blocks(recording, part.channel, part=part, size=size, powers=powers)
+        blocks = mono_blocks(recording, part.channel, part=part, powers=powers)
         yield from resample_blocks(_require_usable(blocks, path), rate, sample_rate)
 
 

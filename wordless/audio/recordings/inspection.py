@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wordless.audio import levels
-from wordless.audio.decoding import BLOCK_VALUES, Recording, RecordingError
+from wordless.audio.decoding import Recording, RecordingError
 from wordless.audio.reading import Channel, ChannelPowers, cancelled, chosen_channel, mono_blocks, upsampling_fault
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Rejected, printable, writable
 from wordless.audio.waveform import Part, equal_blocks, unusable_peak
@@ -31,6 +31,7 @@ from wordless.base.pools import LOCAL, THIS_PROCESS, EngineConfig, in_order, ope
 
 # Version of a measurement's meaning; the cache ignores other versions.
 _VERSION = 10
+_BLOCKS_AT_ONCE = 16  # of a tenth of a second
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +73,8 @@ def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | R
         with Recording(root / path) as recording:
             heard = hashlib.sha256(f"{recording.samplerate} Hz".encode())
             step, meter = levels.level_samples(recording.samplerate), levels.Meter(recording.samplerate)
-            at_once = max(BLOCK_VALUES // (recording.channels * step), 1) * step  # whole blocks of 100 ms
-            blocks = mono_blocks(recording, number, size=at_once, powers=of_channels)
-            for block in equal_blocks(blocks, at_once):
+            blocks = mono_blocks(recording, number, powers=of_channels)
+            for block in equal_blocks(blocks, _BLOCKS_AT_ONCE * step):
                 heard.update(np.add(block, np.float32(0)))  # -0 becomes 0: only files of floats can hold it
                 largest = float(np.abs(block).max())
                 finite = finite and bool(np.isfinite(largest))
