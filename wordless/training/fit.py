@@ -19,7 +19,6 @@ import json
 import math
 import os
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -39,9 +38,7 @@ from wordless.base.progress import Progress
 from wordless.training.gangs import Gang
 from wordless.training.options import FitConfig, Point, TrainingRecord
 
-STEP = "step"
-MOMENTS = (STEP, "exp_avg", "exp_avg_sq")  # the optimizer state of a parameter in AdamW
-PROGRESS = (STEP, "seconds", "curve", "running", "best_loss", "best_step")  # values of a training
+PROGRESS = ("step", "seconds", "curve", "running", "best_loss", "best_step")  # values of a training
 VALUES, HASH = "values", "hash"  # in the header
 
 
@@ -102,6 +99,11 @@ class Training:
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
         )
+        self._trained = [each for each in model.parameters() if each.requires_grad]
+        for each in self._trained:  # as AdamW itself begins at its first step: then a checkpoint always has all tensors
+            step = torch.zeros((), dtype=torch.float32, device=each.device)
+            moments = {name: torch.zeros_like(each) for name in ("exp_avg", "exp_avg_sq")}
+            self.optimizer.state[each] = {"step": step, **moments}
         self.average = copied(model) if config.ema_decay else {}
         self.step = 0
         self.seconds = 0.0
@@ -113,21 +115,13 @@ class Training:
 
     def save(self, path: Path) -> None:
         """Write a checkpoint atomically."""
-        state = self.optimizer.state_dict()["state"]
-        moments = {f"optimizer.{number}.{name}": value for number, own in state.items() for name, value in own.items()}
-        values = {name: getattr(self, name) for name in PROGRESS}
-        write_checkpoint(path, {**self._weights_by_name(), **moments}, values)
+        write_checkpoint(path, self._tensors(), {name: getattr(self, name) for name in PROGRESS})
 
     def _read(self, path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
         """Read a checkpoint and change nothing; a `CheckpointError` if it is damaged, or of another training."""
         tensors, values = read_checkpoint(path)
-        weights = self._weights_by_name()
-        known = {**weights, **self._empty_moments()}
-        alike = all(
-            name in known and tensor.shape == known[name].shape and tensor.dtype == known[name].dtype
-            for name, tensor in tensors.items()
-        )
-        if not alike or weights.keys() - tensors.keys() or values.keys() != {*PROGRESS}:
+        there, own = ({n: (each.shape, each.dtype) for n, each in of.items()} for of in (tensors, self._tensors()))
+        if there != own or values.keys() != {*PROGRESS}:
             raise CheckpointError("it is of another model")
         return tensors, values
 
@@ -146,34 +140,17 @@ class Training:
                 remove(damaged)  # left by an earlier run
                 path.rename(damaged)
                 say(f"WARNING   {path} is damaged ({damage}): it is now {damaged.name}, and training begins anew")
-        if not gang.sum([float(saved is not None)])[0]:
-            return
-        tensors, values = saved or self._read(path)
-        for name, value in self._weights_by_name().items():
-            value.copy_(tensors[name])
-        state = defaultdict[int, dict[str, Tensor]](dict)
-        for name, moment in self._empty_moments().items():
-            if name in tensors:
-                _, number, kind = name.split(".")
-                state[int(number)][kind] = moment.copy_(tensors[name])
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-        vars(self).update(values)
+        if gang.sum([float(saved is not None)])[0]:
+            tensors, values = saved or self._read(path)
+            for name, own in self._tensors().items():
+                own.copy_(tensors[name])
+            vars(self).update(values)
 
-    def _weights_by_name(self) -> dict[str, Tensor]:
-        """Return a checkpoint's weights by name: the present ones, the best ones, and their average if there is one."""
-        parts = {"model": self.model.state_dict(), "best": self.best}
-        if self.config.ema_decay:
-            parts["average"] = self.average
+    def _tensors(self) -> dict[str, Tensor]:
+        """Return the tensors of a checkpoint: weights, the best ones, their average if there is one, AdamW's state."""
+        parts = {"model": self.model.state_dict(), "best": self.best, "average": self.average}
+        parts |= {f"optimizer.{number}": self.optimizer.state[each] for number, each in enumerate(self._trained)}
         return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
-
-    def _empty_moments(self) -> dict[str, Tensor]:
-        """Allocate AdamW's state of each parameter, under the names ``optimizer.<number of the parameter>.<name>``."""
-        return {
-            f"optimizer.{number}.{name}": torch.zeros((), device=own.device) if name == STEP else torch.empty_like(own)
-            for number, own in enumerate(self.model.parameters())
-            for name in MOMENTS
-        }
 
     @torch.no_grad()
     def update_average(self) -> None:
