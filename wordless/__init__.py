@@ -44,30 +44,18 @@ def _replace_home() -> None:
 _replace_home()
 
 if TYPE_CHECKING:  # for type checkers and editors; `_HOMES` says the same to Python
-    from lm.model import LanguageModel
-    from pipelines.running import Run, run
-    from tokenizer.codes import Codes, join_codes
-    from tokenizer.tokenizer import Tokenizer
-    from vocoder.vocoder import Vocoder
-    from wordless.audio.reading import read
-    from wordless.audio.waveform import Waveform
-    from wordless.base.errors import InputError
+    from lm.model import LanguageModel as LanguageModel
+    from pipelines.running import Run as Run
+    from pipelines.running import run as run
+    from tokenizer.codes import Codes as Codes
+    from tokenizer.codes import join_codes as join_codes
+    from tokenizer.tokenizer import Tokenizer as Tokenizer
+    from vocoder.vocoder import Vocoder as Vocoder
+    from wordless.audio.reading import read as read
+    from wordless.audio.waveform import Waveform as Waveform
+    from wordless.base.errors import InputError as InputError
 
     __version__: str
-
-__all__ = [
-    "Codes",
-    "InputError",
-    "LanguageModel",
-    "Run",
-    "Tokenizer",
-    "Vocoder",
-    "Waveform",
-    "__version__",
-    "join_codes",
-    "read",
-    "run",
-]
 
 # name -> the module that defines it
 _HOMES = {
@@ -82,7 +70,7 @@ _HOMES = {
     "read": "wordless.audio.reading",
     "run": "pipelines.running",
 }
-
+__all__ = [*sorted(_HOMES), "__version__"]
 
 _PLACE = Path(__file__).parents[1]  # of all packages
 
