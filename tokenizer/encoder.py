@@ -80,13 +80,12 @@ def pictures(tokenizer: Tokenizer, originals: Sequence[Waveform], codes: Sequenc
     for number, (original, each) in enumerate(zip(originals, codes, strict=True)):
         padded = np.zeros(len(each.values) * each.format.samples_per_code, np.float32)
         padded[: len(original.samples)] = original.samples
-        spectrogram = tokenizer.normalise(tokenizer.log_mel(torch.from_numpy(padded)[None]))
+        spectrogram, bottlenecks = tokenizer.signals_of(padded)
         found[f"{number}:original"] = spectrogram[0]
-        bottlenecks = tokenizer.bottlenecks_of(padded, spectrogram)
         found[f"{number}:autoencoder"] = tokenizer.decode_bottlenecks(bottlenecks)[0]
         found[f"{number}:codebook"] = tokenizer.spectrogram(torch.from_numpy(each.values)[None])[0]
         found[f"{number}:codes"] = torch.from_numpy(each.spectral.values)
-    return {name: picture.contiguous() for name, picture in found.items()}
+    return {name: picture.cpu().contiguous() for name, picture in found.items()}
 
 
 FRAMES_AT_ONCE = 3000  # of a view's log-mel that is computed at once

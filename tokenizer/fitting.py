@@ -278,9 +278,7 @@ def nearest(points: FloatArray, centroids: FloatArray) -> npt.NDArray[np.int64]:
     """Find the index of each point's nearest centroid, ``(n,)``."""
     import faiss
 
-    index = faiss.IndexFlatL2(centroids.shape[1])
-    index.add(centroids)
-    found: npt.NDArray[np.int64] = index.search(points, 1)[1][:, 0]
+    found: npt.NDArray[np.int64] = faiss.knn(points, centroids, 1)[1][:, 0]
     return found
 
 
@@ -305,8 +303,9 @@ def fit_codebooks(
 ) -> tuple[Tokenizer, KMeansReport]:
     """Cluster bottlenecks, or states of the ``speech_layer``, ``(n, bottleneck)``, level after level.
 
-    ``mean`` and ``std`` ``(mels,)`` are what the patches of the model were normalised by. With ``overwrite`` the
-    residuals of further levels replace the points, which saves memory.
+    Centroids of the first level stand from the quietest to the loudest, so that a strip of codes is readable. ``mean``
+    and ``std`` ``(mels,)`` are what the patches of the model were normalised by. With ``overwrite`` the residuals of
+    further levels replace the points, which saves memory.
     """
     # On all threads: FAISS divides points and centroids among them, never a sum, so its bytes depend on no number.
     centroids, report = fit_residual_codebooks(
@@ -319,7 +318,8 @@ def fit_codebooks(
         overwrite=overwrite,
     )
     codebooks = torch.from_numpy(centroids)
-    codebooks[0] = _by_loudness(model, codebooks[0])  # what a finer level adds is neither loud nor quiet
+    with torch.inference_mode(), one_thread():  # what a finer level adds is neither loud nor quiet
+        codebooks[0] = codebooks[0][model.decoder(codebooks[0]).mean(1).argsort(stable=True)]
     return Tokenizer(config, mean, std, model, codebooks, speech_layer), report
 
 
@@ -337,13 +337,6 @@ def write_bottlenecks(model: Autoencoder, patches: Iterable[Tensor], path: Path,
         points[written : written + len(part)] = model.encoder(part).numpy()
         written += len(part)
     return points
-
-
-@one_thread()
-@torch.inference_mode()
-def _by_loudness(model: Autoencoder | StateDecoder, centroids: Tensor) -> Tensor:
-    """Sort centroids from the quietest to the loudest, so that a strip of codes is readable."""
-    return centroids[model.decoder(centroids).mean(1).argsort(stable=True)].contiguous()
 
 
 @one_thread()

@@ -15,7 +15,6 @@ import torch
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer, to_patches
 from wordless.audio.waveform import FloatArray
-from wordless.base.machine import copy_to
 
 IntArray = npt.NDArray[np.int64]
 
@@ -75,9 +74,8 @@ def measure_fidelity(tokenizer: Tokenizer, clips: Iterable[FloatArray]) -> dict[
     for samples in clips:
         if len(samples) < tokenizer.config.samples_per_code:  # the front end needs a whole hop
             continue
-        spectrogram = tokenizer.normalise(tokenizer.log_mel(copy_to(torch.from_numpy(samples)[None], device)))
+        spectrogram, bottlenecks = tokenizer.signals_of(samples)
         target = spectrogram[:, : spectrogram.shape[1] // tokenizer.patch_frames * tokenizer.patch_frames]
-        bottlenecks = tokenizer.bottlenecks_of(samples, spectrogram)
         plain += (tokenizer.decode_bottlenecks(bottlenecks) - target).square().sum().double()
         quantised += (tokenizer.spectrogram(tokenizer.nearest(bottlenecks)) - target).square().sum().double()
         values += target.numel()
@@ -162,8 +160,7 @@ class CodeTable:
         self.histograms.append(np.zeros(size, np.int64))
         if len(samples) < tokenizer.config.samples_per_code:  # the front end needs a whole hop
             return
-        spectrogram = tokenizer.normalise(tokenizer.log_mel(torch.from_numpy(samples)[None]))
-        bottlenecks = tokenizer.bottlenecks_of(samples, spectrogram)[0]  # (T, B, D), or states of a speech model
+        spectrogram, (bottlenecks,) = tokenizer.signals_of(samples)  # (1, time, mels), (T, B, D)
         steps = len(bottlenecks)
         codes = tokenizer.nearest(bottlenecks).reshape(steps, bands, -1)[..., 0].flatten().numpy()  # (T * B,)
         distances = (bottlenecks.flatten(0, 1) - tokenizer.codebooks[0][codes]).square().sum(-1).numpy()

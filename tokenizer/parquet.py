@@ -197,16 +197,12 @@ def _clips(files: Iterable[Path], format: CodesFormat) -> Iterator[CodedClip]:
         with _readable(file):
             footer = pq.read_metadata(file)
             shared = [name for name in _TEXTS if name in footer.schema.names]  # texts of many rows are not copied
-            opened = pq.ParquetFile(file, metadata=footer, read_dictionary=shared)
-        with opened as shard:
-            wanted = WITH_SPANS if {*SPAN_COLUMNS} & {*shard.schema_arrow.names} else COLUMNS
-            for group in range(shard.num_row_groups):
-                with _readable(file):
+            wanted = WITH_SPANS if {*SPAN_COLUMNS} & {*footer.schema.names} else COLUMNS
+            with pq.ParquetFile(file, metadata=footer, read_dictionary=shared) as shard:
+                for group in range(shard.num_row_groups):
                     table = shard.read_row_group(group, columns=wanted.names)
-                for start in range(0, len(table), ROWS):
-                    with _readable(file):
-                        clips = _batch(table.slice(start, ROWS), wanted, format)
-                    yield from clips
+                    for start in range(0, len(table), ROWS):
+                        yield from _batch(table.slice(start, ROWS), wanted, format)
 
 
 def _batch(table: pa.Table, wanted: pa.Schema, format: CodesFormat) -> list[CodedClip]:

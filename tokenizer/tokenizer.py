@@ -22,7 +22,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from itertools import islice, tee
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -45,6 +44,7 @@ from wordless.base.machine import copy_to, require_device
 MOST_GAIN = 20.0  # dB: more is no mean of logarithms, but damage
 PATCHES_PER_BLOCK = 64  # larger blocks are faster on long recordings, and waste more padding on short ones
 GPU_BLOCKS = 64  # that a GPU computes at once: 4,096 patches
+NOT_LEARNED = ("log_mel.", "speech_layer.", "several.")  # modules whose weights are not the tokenizer's own
 
 
 def to_patches(spectrogram: Tensor, *, frames: int, height: int) -> Tensor:
@@ -88,7 +88,7 @@ class Tokenizer(nn.Module):
         speech_layer: SpeechLayer | None = None,
         *,
         gain: float = 0.0,
-        coarser: Sequence["Tokenizer"] = (),
+        rates: Sequence["Tokenizer"] = (),
     ) -> None:
         super().__init__()
         require(abs(gain) <= MOST_GAIN, "gain", f"{gain} dB", f"it must be between {-MOST_GAIN:g} and {MOST_GAIN:g} dB")
@@ -106,40 +106,29 @@ class Tokenizer(nn.Module):
         self.register_buffer("std", std)
         # A single level has no level axis, so that its file and fingerprint are those of older versions.
         self.register_buffer("centroids", centroids[0] if centroids.ndim == 3 and len(centroids) == 1 else centroids)
-        self.coarser = tuple(coarser)  # of coarser rates, coarse to fine
-        formats = [*(each.format for each in coarser), config.codes_format(self._weights())]
+        self.several = nn.ModuleList(rates)  # the tokenizer of each of several rates, coarse to fine
+        formats = [each.format for each in rates] or [config.codes_format(self._weights())]
         self.format: CodesFormat = CodesFormat.of_rates(formats)
         self.eval()
 
     @classmethod
     def of_rates(cls, tokenizers: Sequence["Tokenizer"]) -> "Tokenizer":
         """Return the tokenizer of all rates: one tokenizer for each, coarse to fine, with the same front end."""
-        *coarser, finest = tokenizers
-        if any(each.front_end != finest.front_end for each in coarser):
+        own = tokenizers[-1]
+        if any(each.front_end != own.front_end for each in tokenizers):
             raise InputError("the tokenizers of several rates differ in their front end; train them in one run")
-        return finest._beside(coarser)
-
-    def _beside(self, coarser: Sequence["Tokenizer"]) -> "Tokenizer":
-        parts = (self.config, self.mean, self.std, self.autoencoder, self.centroids, self.speech_layer)
-        return Tokenizer(*parts, gain=self.gain, coarser=coarser)
-
-    @cached_property
-    def finest(self) -> "Tokenizer":
-        """The tokenizer of the finest rate alone, whose codes a vocoder decodes."""
-        return self._beside(()) if self.coarser else self
-
-    def _apply(self, *arguments: Any, **options: Any) -> "Tokenizer":
-        """Move all rates together to another device."""
-        for each in self.coarser:
-            each._apply(*arguments, **options)
-        vars(self).pop("finest", None)  # which is made anew, of the moved tensors
-        moved: Tokenizer = super()._apply(*arguments, **options)  # type: ignore[no-untyped-call]  # PyTorch's
-        return moved
+        parts = (own.config, own.mean, own.std, own.autoencoder, own.centroids, own.speech_layer)
+        return cls(*parts, gain=own.gain, rates=tokenizers)
 
     @property
     def rates(self) -> tuple["Tokenizer", ...]:
         """The tokenizer of each rate alone, coarse to fine."""
-        return (*self.coarser, self.finest)
+        return tuple(each for each in self.several if isinstance(each, Tokenizer)) or (self,)
+
+    @property
+    def finest(self) -> "Tokenizer":
+        """The tokenizer of the finest rate alone, whose codes a vocoder decodes."""
+        return self.rates[-1]
 
     @property
     def front_end(self) -> SpectrogramConfig:
@@ -208,7 +197,7 @@ class Tokenizer(nn.Module):
             rate 2   [   block    ][   block   ]
         """
         formats = [each.format if pitched else each.format.spectral for each in self.rates]
-        copies = tee(blocks, len(self.rates)) if self.coarser else (blocks,)  # a tee keeps blocks for a while
+        copies = tee(blocks, len(self.rates)) if self.several else (blocks,)  # a tee keeps blocks for a while
         streams = [
             each.encode_stream(copy, at_once=self._at_once, pitched=pitched)
             for each, copy in zip(self.rates, copies, strict=True)
@@ -233,9 +222,9 @@ class Tokenizer(nn.Module):
     ) -> Iterator[tuple[Tensor, int]]:
         """Give finest codes ``(steps, streams)`` and the samples they cover; blocks have the tokenizer's sample rate.
 
-        ``at_once`` blocks are computed together. If there are several, their codes are copied to the CPU together; else
-        codes are on the tokenizer's device, so a GPU need not finish a block before the next one is sent to it. With a
-        stream of pitch, a block is given as soon as the pitch of all its codes is known.
+        ``at_once`` blocks are computed together, and become one. If they are several, their codes are on the CPU; else
+        on the tokenizer's device, so a GPU need not finish a block before the next one is sent to it. With a stream of
+        pitch, a block is given as soon as the pitch of all its codes is known.
         """
         if self.config.pitch is None or not pitched:
             yield from self._encode_spectrum(blocks, at_once)
@@ -259,12 +248,9 @@ class Tokenizer(nn.Module):
                 left -= covered
             return
         sizes = deque[int]()  # samples covered by the blocks whose codes were not given yet
-        pieces = self.log_mel.relative(self._frames(blocks, at_once, sizes))
-        while several := [*islice(pieces, at_once)]:
-            codes = self._codes_of(several)
-            codes = codes.cpu() if at_once > 1 else codes
-            for own, frames in zip(codes, several, strict=True):
-                yield own[: len(frames) // self.patch_frames], sizes.popleft()
+        for frames in self.log_mel.relative(self._frames(blocks, at_once, sizes)):
+            codes = self._codes_of(frames)
+            yield codes.cpu() if at_once > 1 else codes, sizes.popleft()
 
     @property
     def _at_once(self) -> int:
@@ -272,43 +258,31 @@ class Tokenizer(nn.Module):
         return 1 if self.centroids.device.type == "cpu" else GPU_BLOCKS
 
     def _frames(self, blocks: Iterable[FloatArray], at_once: int, sizes: deque[int]) -> Iterator[Tensor]:
-        """Give the log-mel of each block's whole patches ``(time, mels)``; the samples covered go into ``sizes``."""
-        step, windows = self.config.samples_per_code, self._windows(blocks)
-        while several := [*islice(windows, at_once)]:
-            samples = torch.from_numpy(np.stack([window for window, _ in several]))
-            frames = self.log_mel.frames(copy_to(samples, self.centroids.device))
-            for own, (_, covered) in zip(frames, several, strict=True):
-                sizes.append(covered)
-                yield own[: -(-covered // step) * self.patch_frames]
-
-    def _windows(self, blocks: Iterable[FloatArray]) -> Iterator[tuple[FloatArray, int]]:
-        """Give the samples of each block behind those of its left context, padded at the end, and their number."""
-        left, size = self.config.audio.left_context, PATCHES_PER_BLOCK * self.config.samples_per_code
-        history = np.zeros(left, dtype=np.float32)
-        for block in equal_blocks(blocks, size):
-            padded = np.zeros(left + size, dtype=np.float32)
-            padded[:left] = history
-            padded[left : left + len(block)] = block
-            history = padded[size:]
-            yield padded, len(block)
+        """Give the log-mel of whole patches ``(time, mels)``, block by block; the samples covered go into ``sizes``."""
+        step, history = self.config.samples_per_code, np.zeros(self.config.audio.left_context, dtype=np.float32)
+        size = PATCHES_PER_BLOCK * step
+        for block in equal_blocks(blocks, at_once * size):
+            samples = np.concatenate([history, block, np.zeros(-len(block) % size, np.float32)])
+            history = samples[len(samples) - len(history) :]
+            sizes.append(len(block))
+            frames = self.log_mel.frames(copy_to(torch.from_numpy(samples)[None], self.centroids.device))[0]
+            yield frames[: -(-len(block) // step) * self.patch_frames]
 
     @torch.inference_mode()
     def encode_spectrogram(self, spectrogram: Tensor) -> Tensor:
-        """Encode log-mel ``(steps * patch_frames, mels)`` to codes of the spectrum ``(steps, streams)`` on the CPU.
-
-        Blocks have `PATCHES_PER_BLOCK` patches; the last one is padded.
-        """
-        blocks = torch.split(copy_to(spectrogram, self.centroids.device), PATCHES_PER_BLOCK * self.patch_frames)
-        several = (blocks[first : first + self._at_once] for first in range(0, len(blocks), self._at_once))
-        codes = torch.cat([self._codes_of(each).flatten(0, 1) for each in several])  # (B, P, S) -> (B * P, S)
-        return codes[: len(spectrogram) // self.patch_frames].cpu()
+        """Encode log-mel ``(steps * patch_frames, mels)`` to codes of the spectrum ``(steps, streams)`` on the CPU."""
+        size = self._at_once * PATCHES_PER_BLOCK * self.patch_frames
+        blocks = torch.split(copy_to(spectrogram, self.centroids.device), size)
+        return torch.cat([*map(self._codes_of, blocks)]).cpu()
 
     @torch.inference_mode()
-    def _codes_of(self, blocks: Sequence[Tensor]) -> Tensor:
-        """Encode blocks ``(time, mels)``, padded to `PATCHES_PER_BLOCK` patches: ``(blocks, patches, streams)``."""
+    def _codes_of(self, frames: Tensor) -> Tensor:
+        """Encode log-mel ``(time, mels)`` in blocks of `PATCHES_PER_BLOCK` patches to ``(steps, streams)``."""
         size = PATCHES_PER_BLOCK * self.patch_frames
-        padded = [nn.functional.pad(self.normalise(block), (0, 0, 0, size - len(block))) for block in blocks]
-        return self.nearest(self.bottlenecks(torch.stack(padded))).to(torch.int32)
+        padded = nn.functional.pad(self.normalise(frames), (0, 0, 0, -len(frames) % size))
+        blocks = padded.reshape(len(padded) // size, size, padded.shape[1])
+        codes = self.nearest(self.bottlenecks(blocks)).to(torch.int32)  # (B, P, S)
+        return codes.flatten(0, 1)[: len(frames) // self.patch_frames]
 
     # Codes to spectrograms
 
@@ -343,26 +317,24 @@ class Tokenizer(nn.Module):
         """Invert `normalise`."""
         return spectrogram * self.std.to(spectrogram.device) + self.mean.to(spectrogram.device)
 
-    def bottlenecks_of(self, samples: FloatArray, spectrogram: Tensor | None = None) -> Tensor:
-        """Compute the vectors that are quantised, of each whole patch of samples ``(num_samples,)`` at the own rate.
-
-        A ``spectrogram`` that is known is not computed again: the samples' normalised log-mel ``(1, time, mels)``.
+    def signals_of(self, samples: FloatArray) -> tuple[Tensor, Tensor]:
+        """Compute what is encoded of samples ``(num_samples,)`` at the own rate, without a padded end.
 
         Returns:
-            Bottlenecks, or states of the speech layer: ``(1, num_samples // samples_per_code, bands, bottleneck)``.
+            Normalised log-mel ``(1, time, mels)``; and the vectors that are quantised, which are bottlenecks or states
+            of the speech layer: ``(1, num_samples // samples_per_code, bands, bottleneck)``.
         """
-        if self.speech_layer is not None:
-            whole = len(samples) // self.config.samples_per_code
-            return self.speech_layer.states(samples)[None, :whole, None]  # (T, D) -> (1, T, 1, D)
-        if spectrogram is None:
-            spectrogram = self.normalise(self.log_mel(torch.from_numpy(samples)[None].to(self.centroids.device)))
-        return self.bottlenecks(spectrogram)
+        spectrogram = self.normalise(self.log_mel(copy_to(torch.from_numpy(samples)[None], self.centroids.device)))
+        if self.speech_layer is None:
+            return spectrogram, self.bottlenecks(spectrogram)
+        whole = len(samples) // self.config.samples_per_code
+        return spectrogram, self.speech_layer.states(samples)[None, :whole, None]  # (T, D) -> (1, T, 1, D)
 
     def bottlenecks(self, spectrogram: Tensor) -> Tensor:
         """Encode normalised log-mel ``(batch, time, mels)`` to ``(batch, time // patch_frames, bands, bottleneck)``.
 
         Raises:
-            InputError: a speech model makes the codes, from samples; see `bottlenecks_of`.
+            InputError: a speech model makes the codes, from samples; see `signals_of`.
         """
         if not isinstance(self.autoencoder, Autoencoder):
             raise InputError("a speech model makes these codes from samples, not from spectrograms; give samples")
@@ -403,7 +375,7 @@ class Tokenizer(nn.Module):
             "window, hop": f"{own.audio.window_length}, {own.audio.hop_length} samples",
             "mel bands": own.audio.n_mels,
         }
-        if self.coarser:
+        if self.several:
             return save_rates(folder, self.rates, self.format, card=tokenizer_card(self.format, facts))
         config = {**stored_config(own), "gain": self.gain, "fingerprints": self._fingerprints}
         facts |= {
@@ -457,4 +429,4 @@ class Tokenizer(nn.Module):
 
     def _weights(self) -> dict[str, Tensor]:
         state = self.state_dict()
-        return {name: value for name, value in state.items() if not name.startswith(("log_mel.", "speech_layer."))}
+        return {name: value for name, value in state.items() if not name.startswith(NOT_LEARNED)}

@@ -17,7 +17,7 @@ import numpy as np
 
 from tokenizer.codes import Codes, CodesFormat
 from wordless.audio.levels import Excerpt, block_energies, half_energy
-from wordless.audio.waveform import Waveform
+from wordless.audio.waveform import Waveform, skip_samples
 
 
 class Coder(Protocol):
@@ -89,11 +89,7 @@ def joined_sound(prompt: Waveform, more: Waveform) -> Waveform:
     return replace(more, samples=np.concatenate([prompt.samples, more.samples]))
 
 
-def pieces_after(pieces: Iterable[Waveform], start: int) -> Iterator[Waveform]:
-    """Give a sound that arrives in pieces without its first samples."""
-    left = start
-    for piece in pieces:
-        dropped = min(left, len(piece.samples))
-        left -= dropped
-        if dropped < len(piece.samples):
-            yield replace(piece, samples=piece.samples[dropped:])
+def after(pieces: Iterable[Waveform], prompt: Waveform) -> Iterator[Waveform]:
+    """Give a sound that arrives in pieces without its beginning, which is as long as a prompt."""
+    for samples in skip_samples((piece.samples for piece in pieces), len(prompt.samples)):
+        yield replace(prompt, samples=samples)

@@ -36,6 +36,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import fold, pad
 
+from tokenizer.codes import CodeMeanings
+from vocoder.options import SoundOptions
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.pitch import HIGHEST, LOWEST, peak_offset, resolves_pitch
 from wordless.audio.spectrogram import LogMel, mel_filters
@@ -373,6 +375,18 @@ class PostFilter:
         prompt = min(self.untouched, len(samples))
         self.untouched -= prompt
         return torch.cat([samples[:prompt], limited(samples[prompt:])])
+
+
+def create_filter(
+    tokenizer: CodeMeanings, options: SoundOptions, voice: VoiceHead | None, *, prompt: int = 0
+) -> PostFilter | None:
+    """Return the filter of one sound of codes; None: none is wanted, or codes do not say how loud a band is to be."""
+    audio, strength = tokenizer.front_end, options.postfilter
+    if not strength or not audio.keeps_levels:
+        return None
+    comb = options.pitch_comb and (voice is not None or tokenizer.format.pitch is not None)
+    passes = options.postfilter_passes
+    return PostFilter(audio, strength=strength, passes=passes, prompt=prompt, voice=voice, comb=comb)
 
 
 class _Pass:

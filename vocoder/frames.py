@@ -79,11 +79,10 @@ def pitch_frames(values: Tensor, meanings: CodeMeanings, *, shift: float = 0.0) 
 
     Without a stream of pitch it is unknown.
     """
-    pitch, patch = meanings.format.pitch, meanings.patch_frames
-    if pitch is None:
-        return torch.zeros(len(values), values.shape[1] * patch, PITCH_INPUTS, dtype=torch.float32)
-    octaves = torch.from_numpy(pitch.octaves)[values[:, :, -1].cpu()]
-    return pitch_inputs(octaves + shift).repeat_interleave(patch, dim=1)
+    if (octaves := pitch_of(values.cpu().numpy(), meanings)) is None:
+        frames = values.shape[1] * meanings.patch_frames
+        return torch.zeros(len(values), frames, PITCH_INPUTS, dtype=torch.float32)
+    return pitch_inputs(torch.from_numpy(octaves) + shift)
 
 
 def mean_level(frames: Tensor, config: WaveNetConfig) -> float:
@@ -113,9 +112,12 @@ def log_mel_of(values: IntArray, tokenizer: CodeMeanings) -> Tensor:
 
 
 def pitch_of(values: IntArray, tokenizer: CodeMeanings) -> PitchArray | None:
-    """Return each frame's pitch as of `PitchFormat.octaves`, nan without a voice; None without a stream of pitch."""
+    """Return the pitch of the frames of codes ``(..., time, streams)``, as of `PitchFormat.octaves`, ``(..., frames)``.
+
+    None without a stream of pitch.
+    """
     pitch = tokenizer.format.pitch
-    return None if pitch is None else pitch.octaves[values[:, -1]].repeat(tokenizer.patch_frames)
+    return None if pitch is None else pitch.octaves[values[..., -1]].repeat(tokenizer.patch_frames, axis=-1)
 
 
 def _batch(values: IntArray) -> Tensor:

@@ -6,7 +6,7 @@ This module does not import PyTorch: commands check their options before that im
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from wordless.base.errors import InputError
 from wordless.base.options import MOST_LAYERS, Options, option
@@ -171,9 +171,13 @@ class SoundOptions(Options):
     pitch_comb: bool = option(True, "gives WaveNet the periodicity of a voice; false after an hour of training")
     engine: EngineChoice = option("auto", "the code that generates WaveNet's samples; auto: the fastest")
 
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The values of these options by their names."""
+        return {field.name: getattr(self, field.name) for field in fields(SoundOptions)}
+
     def sampled(self, *, temperature: float, seed: int = 0, group: str | None = None, shift: float = 0.0) -> Sampling:
-        own = {field.name: getattr(self, field.name) for field in fields(SoundOptions)}
-        return Sampling(temperature=temperature, seed=seed, group=group, shift=shift, **own)
+        return Sampling(temperature=temperature, seed=seed, group=group, shift=shift, **self.chosen)
 
 
 @dataclass(frozen=True, kw_only=True)

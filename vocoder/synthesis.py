@@ -16,15 +16,24 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from tokenizer.codes import CodeMeanings, Codes, join_codes, require_same_codebook
-from vocoder.continuing import Prompt, pieces_after
+from vocoder.continuing import Prompt, after
 from vocoder.engines.choice import side_by_side
-from vocoder.filters import REMEMBERED, PostFilter, VoiceHead, analyse, hann, limited, overlapping, synthesise
+from vocoder.filters import (
+    REMEMBERED,
+    PostFilter,
+    VoiceHead,
+    analyse,
+    create_filter,
+    hann,
+    limited,
+    overlapping,
+    synthesise,
+)
 from vocoder.frames import log_mel_of, pitch_of
 from vocoder.generation import Progress, RunawayGuard
 from vocoder.kinds import Kind
@@ -32,7 +41,7 @@ from vocoder.options import Sampling
 from vocoder.vocoder import SEMITONES_PER_OCTAVE, DecodingInput, Vocoder
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import mel_filters
-from wordless.audio.waveform import Waveform
+from wordless.audio.waveform import Waveform, join_blocks
 from wordless.base.errors import written
 from wordless.base.seeds import sound_seed
 
@@ -218,14 +227,14 @@ class Trained:
         past, sampling = prompt.end(self._past_steps()), self._sampling(group, name)
         codes, before = chain([past.codes], blocks), self._before(prompt)
         sound = self.vocoder.stream(codes, self.tokenizer, sampling, prompt=past.waveform, before=before)
-        yield from pieces_after(sound, len(past.waveform.samples))
+        yield from after(sound, past.waveform)
 
     def notices(self) -> Iterator[str]:
         """Give notices about a replaced or measured engine, and about a post-filter that stays off."""
         if notice := self.vocoder.chosen.notice:
             yield notice
         audio = self.tokenizer.front_end
-        if self.vocoder.postfilter and not audio.keeps_levels:
+        if self.vocoder.options.postfilter and not audio.keeps_levels:
             yield (
                 f"the post-filter stays off: with audio.remove_mean={audio.remove_mean} and audio.dynamic_range="
                 f"{written(audio.dynamic_range)} the codes do not say how loud a band is to be"
@@ -264,9 +273,7 @@ class Unlearned:
     ) -> None:
         assert kind.import_stream is not None, "a learned kind is a Trained"
         self.kind, self.make, self.tokenizer, self.sampling = kind, kind.import_stream(), tokenizer, sampling
-        self.strength = sampling.postfilter if kind.comb and tokenizer.front_end.keeps_levels else 0.0
         self.voice = voice
-        self.comb = sampling.pitch_comb and (tokenizer.format.pitch is not None or voice is not None)
 
     def side_by_side(self, lengths: Sequence[int]) -> list[list[int]]:
         return [[clip] for clip in sorted(range(len(lengths)), key=lambda clip: lengths[clip])]
@@ -283,27 +290,26 @@ class Unlearned:
         """Decode each clip; a prompt is decoded with its clip, and cut off."""
         made, total = list[Waveform](), sum(clip.num_samples for clip in codes)
         for clip, name, prompt in zip(codes, names, prompts or [None] * len(codes), strict=True):
-            joined, start = (join_codes(prompt.codes, clip), prompt.codes.num_samples) if prompt else (clip, 0)
-            pieces = [np.zeros(0, np.float32), *(piece.samples for piece in self.stream(joined, name=name))]
-            made.append(Waveform(samples=np.concatenate(pieces)[start:], sample_rate=clip.format.sample_rate))
+            pieces = self.continued(prompt, [clip], name=name) if prompt else self.stream(clip, name=name)
+            samples = join_blocks(piece.samples for piece in pieces)
+            made.append(Waveform(samples=samples, sample_rate=clip.format.sample_rate))
             if progress is not None:
                 progress(sum(len(sound.samples) for sound in made), total)
         return made
 
     def stream(self, codes: Codes, group: str | None = None, *, name: str) -> Iterator[Waveform]:
         pieces = self.make(codes, self.tokenizer, seed=sound_seed(self.sampling.seed, name))
-        for piece in self._filtered(pieces, codes) if self.strength else pieces:
+        own = create_filter(self.tokenizer, self.sampling, self.voice) if self.kind.comb else None
+        for piece in pieces if own is None else self._filtered(pieces, codes, own):
             yield Waveform(samples=piece.numpy(), sample_rate=codes.format.sample_rate)
 
-    def _filtered(self, pieces: Iterator[Tensor], codes: Codes) -> Iterator[Tensor]:
+    def _filtered(self, pieces: Iterator[Tensor], codes: Codes, own: PostFilter) -> Iterator[Tensor]:
         """Filter pieces ``(time,)`` of `BLOCK_FRAMES` each, up to the end of the codes' sound."""
-        audio, pitch = self.tokenizer.front_end, pitch_of(codes.values, self.tokenizer)
+        hop, pitch = self.tokenizer.front_end.hop_length, pitch_of(codes.values, self.tokenizer)
         left, shift = codes.num_samples, self.sampling.shift / SEMITONES_PER_OCTAVE
-        passes = self.sampling.postfilter_passes
-        own = PostFilter(audio, strength=self.strength, passes=passes, voice=self.voice, comb=self.comb)
         for block, piece in zip(frame_blocks(codes, self.tokenizer), pieces, strict=True):
-            whole = pad(piece, (0, -len(piece) % audio.hop_length))
-            frames = len(whole) // audio.hop_length
+            whole = pad(piece, (0, -len(piece) % hop))
+            frames = len(whole) // hop
             here = None if pitch is None else pitch[block.start : block.start + frames] + shift
             own.expect(block.log_mel[:frames], here)
             ready = own.filter(whole)[:left]
@@ -315,7 +321,7 @@ class Unlearned:
         self, prompt: Prompt, blocks: Iterable[Codes], group: str | None = None, *, name: str
     ) -> Iterator[Waveform]:
         """Wait for the last block, because these functions take the codes of a whole sound, and then give the sound."""
-        yield from pieces_after(self.stream(join_codes(prompt.codes, *blocks), name=name), prompt.codes.num_samples)
+        yield from after(self.stream(join_codes(prompt.codes, *blocks), name=name), prompt.waveform)
 
     def notices(self) -> Iterator[str]:
         """Give a notice if the codes have no mean: the sound then lacks its level."""
@@ -349,14 +355,7 @@ def create_synthesis(
 
 
 def load_vocoder(folder: Path, sampling: Sampling, *, device: str) -> Vocoder:
-    return Vocoder.from_pretrained(
-        folder,
-        device=device,
-        engine=sampling.engine,
-        postfilter=sampling.postfilter,
-        postfilter_passes=sampling.postfilter_passes,
-        pitch_comb=sampling.pitch_comb,
-    )
+    return Vocoder.from_pretrained(folder, device=device, **sampling.chosen)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from torch import Tensor
 from tokenizer.codes import CodeMeanings, Codes, IntArray, require_codes, require_same_codebook, require_sound
 from vocoder.continuing import Prompt
 from vocoder.engines.choice import Chosen, choose_engine
-from vocoder.filters import PostFilter, VoiceHead
+from vocoder.filters import VoiceHead, create_filter
 from vocoder.frames import frames_of, log_mel_of, pitch_of
 from vocoder.generation import (
     CHUNK_FRAMES,
@@ -32,7 +32,7 @@ from vocoder.generation import (
     generate,
     generate_blocks,
 )
-from vocoder.options import PASSES, TEMPERATURE, EngineChoice, Sampling, WaveNetConfig
+from vocoder.options import PASSES, TEMPERATURE, EngineChoice, Sampling, SoundOptions, WaveNetConfig
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, mu_law_decode, mu_law_encode, vocoder_card
 from wordless.audio.mono import Samples, as_waveform
 from wordless.audio.options import SpectrogramConfig
@@ -72,20 +72,12 @@ class Rendering:
         self.tokenizer, self.shift = tokenizer, shift / SEMITONES_PER_OCTAVE
         self.config = config = vocoder.model.config
         self.prompt = None if prompt is None else _levels(prompt_waveform(prompt, config.sample_rate), config)
-        self.filter: PostFilter | None = None
-        if vocoder.postfilter and tokenizer.front_end.keeps_levels:
-            self.filter = PostFilter(
-                tokenizer.front_end,
-                strength=vocoder.postfilter,
-                passes=vocoder.postfilter_passes,
-                prompt=0 if self.prompt is None else len(self.prompt),
-                voice=vocoder.voice,
-                comb=vocoder.pitch_comb and (vocoder.voice is not None or tokenizer.format.pitch is not None),
-            )
-            if before is not None and self.filter.comb is not None:
-                heard = mu_law_decode(_levels(before.waveform, config), levels=config.levels)
-                values = before.codes.values
-                self.filter.comb.hear(heard, log_mel_of(values, tokenizer), pitch_of(values, tokenizer))
+        untouched = 0 if self.prompt is None else len(self.prompt)
+        self.filter = create_filter(tokenizer, vocoder.options, vocoder.voice, prompt=untouched)
+        if before is not None and self.filter is not None and self.filter.comb is not None:
+            heard = mu_law_decode(_levels(before.waveform, config), levels=config.levels)
+            values = before.codes.values
+            self.filter.comb.hear(heard, log_mel_of(values, tokenizer), pitch_of(values, tokenizer))
         self.num_samples = 0  # of all codes so far
 
     def frames(self, blocks: Iterable[Codes]) -> Iterator[Tensor]:
@@ -194,10 +186,10 @@ class Vocoder:
         model: the trained network.
         tokenizer: fingerprint of the front end and autoencoder that it was trained with, `CodesFormat.tokenizer`;
             empty: start weights, for all tokenizers of a front end.
+        options: the engine and the filter of its sound.
         loudness: of its training recordings; None: unknown, and runaway sound is not drawn again.
         voice: predicts voicing and pitch from codes, for the post-filter's pitch comb; None: no comb, as for training
             recordings without a voice, unless the codes have a stream of pitch.
-        engine, postfilter, postfilter_passes, pitch_comb: see `vocoder.options.SoundOptions`.
         began_at: SHA-256 of the weights that training began with; None: random weights.
         steps: of training, from the weights that it began with; None: unknown.
     """
@@ -207,19 +199,14 @@ class Vocoder:
         model: WaveNet,
         tokenizer: str,
         *,
+        options: SoundOptions = SAMPLING,
         loudness: LoudnessRange | None = None,
         voice: VoiceHead | None = None,
-        engine: EngineChoice = "auto",
-        postfilter: float = 1.0,
-        postfilter_passes: int = PASSES,
-        pitch_comb: bool = True,
         began_at: str | None = None,
         steps: int | None = None,
     ) -> None:
-        Sampling(postfilter=postfilter, postfilter_passes=postfilter_passes)  # refuses values that are out of range
         self.model = model.eval()
-        self.tokenizer, self.engine, self.voice = tokenizer, engine, voice
-        self.postfilter, self.postfilter_passes, self.pitch_comb = postfilter, postfilter_passes, pitch_comb
+        self.tokenizer, self.options, self.voice = tokenizer, options, voice
         self.began_at, self.steps = began_at, steps
         self.guard = None if loudness is None else RunawayGuard(loudness)  # counts over all decoded sounds
 
@@ -234,7 +221,13 @@ class Vocoder:
         postfilter_passes: int = PASSES,
         pitch_comb: bool = True,
     ) -> Vocoder:
-        """Load a vocoder that `save_pretrained` wrote from a folder or, as ``user/name``, from the Hugging Face hub."""
+        """Load a vocoder that `save_pretrained` wrote from a folder or, as ``user/name``, from the Hugging Face hub.
+
+        For the other options see `vocoder.options.SoundOptions`.
+        """
+        options = SoundOptions(
+            engine=engine, postfilter=postfilter, postfilter_passes=postfilter_passes, pitch_comb=pitch_comb
+        )
         folder = model_folder(folder, VOCODER)
         remedy = "copy it again from its run, or train it again (wordless run)"
         with reading(folder, VOCODER, SavedVocoder, remedy=remedy) as saved:
@@ -242,12 +235,9 @@ class Vocoder:
         return cls(
             model.to(require_device(device)),
             saved.tokenizer,
+            options=options,
             loudness=saved.loudness,
             voice=saved.voice,
-            engine=engine,
-            postfilter=postfilter,
-            postfilter_passes=postfilter_passes,
-            pitch_comb=pitch_comb,
             began_at=saved.began_at,
             steps=saved.steps,
         )
@@ -270,7 +260,7 @@ class Vocoder:
     @property
     def chosen(self) -> Chosen:
         """The engine in use, and a notice if another one was requested."""
-        return choose_engine(self.engine, self.model.embedding.weight.device.type)
+        return choose_engine(self.options.engine, self.model.embedding.weight.device.type)
 
     def decode(
         self,
@@ -320,7 +310,7 @@ class Vocoder:
             inputs.append(GenerationInput(spectrogram=frames, group=group, seed=clip.seed, prompt=own.prompt))
             renderings.append(own)
         levels = generate(
-            self.model, inputs, sampling=sampling, engine=self.engine, guard=self.guard, progress=progress
+            self.model, inputs, sampling=sampling, engine=self.options.engine, guard=self.guard, progress=progress
         )
         chunk = CHUNK_FRAMES * self.model.config.hop_length  # the pieces of a stream
         return [
@@ -398,7 +388,7 @@ class Vocoder:
             group=self.group_index(sampling.group),
             prompt=rendering.prompt,
             sampling=sampling,
-            engine=self.engine,
+            engine=self.options.engine,
             guard=self.guard,
         )
         yield from (self._waveform(samples) for samples in rendering.samples(levels) if len(samples))

@@ -198,7 +198,7 @@ def test_short_recordings_have_codes_too(speaking: Tokenizer, samples: int, code
 def test_codes_have_a_spectrogram_and_vectors_have_codes(speaking: Tokenizer) -> None:
     codes = torch.from_numpy(speaking.encode(SOUND, SPEECH_RATE).values)
     assert speaking.spectrogram(codes[None]).shape == (1, 2 * len(codes), 16)
-    vectors = speaking.bottlenecks_of(SOUND)
+    _, vectors = speaking.signals_of(SOUND)
     assert vectors.shape == (1, len(SOUND) // STRIDE, 1, 32)
     assert torch.equal(speaking.nearest(vectors)[0], codes[: vectors.shape[1]])
     with pytest.raises(InputError, match=r"samples.*spectrograms"):

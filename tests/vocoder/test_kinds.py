@@ -82,7 +82,9 @@ def test_sound_with_a_comb_is_the_plain_one_through_the_filter_of_a_wavenet(pred
 
 def test_what_a_vocoder_lacks_and_draws_again_is_told() -> None:
     model, table, told = create_wavenet(tiny_config(), seed=0), random_table(), list[str]()
-    quiet = Vocoder(model, "tok-1", loudness=LoudnessRange(lowest=-110, highest=-100), engine="triton")
+    quiet = Vocoder(
+        model, "tok-1", loudness=LoudnessRange(lowest=-110, highest=-100), options=Sampling(engine="triton")
+    )
     with speaking([Trained(quiet, table, Sampling())], told.append):
         assert len(told) == 1
         quiet.decode(table.codes([1, 2]), table)
@@ -94,7 +96,7 @@ def test_what_a_vocoder_lacks_and_draws_again_is_told() -> None:
 def test_a_front_end_that_knows_no_levels_is_told_and_not_filtered(option: str, value: object) -> None:
     table, told, model = random_table(), list[str](), create_wavenet(tiny_config(), seed=0)
     table.front_end = replace(SPECTROGRAM, **{option: value})  # type: ignore[arg-type]  # one of two options
-    filtered, plain = Vocoder(model, "tok-1"), Vocoder(model, "tok-1", postfilter=0)
+    filtered, plain = Vocoder(model, "tok-1"), Vocoder(model, "tok-1", options=Sampling(postfilter=0))
     codes = table.codes([1, 2, 3])
     with speaking([Trained(filtered, table, Sampling())], told.append):
         assert np.array_equal(filtered.decode(codes, table).samples, plain.decode(codes, table).samples)

@@ -36,7 +36,7 @@ def speaker(
     *, table: Table | None = None, front_end: dict[str, object] | None = None, gain: float = 0.0, **changes: object
 ) -> Speaker:
     """A vocoder and what its codes mean; ``changes`` are of the network, or of the vocoder."""
-    own = {name: changes.pop(name) for name in ("postfilter", "voice", "loudness") if name in changes}
+    own = {name: changes.pop(name) for name in ("options", "voice", "loudness") if name in changes}
     table = table or random_table()
     table.front_end, table.gain = replace(SPECTROGRAM, **(front_end or {})), gain  # type: ignore[arg-type]
     return Vocoder(lively(tiny_config(**changes)), "tok-1", **own), table  # type: ignore[arg-type]
@@ -49,7 +49,7 @@ SPEAKERS: dict[str, Callable[[], Speaker]] = {
     "code positions": lambda: speaker(code_position=True),
     "embedding": lambda: speaker(**EMBEDDING, code_position=True),
     "three frames": lambda: speaker(table=THREE, patch_frames=3),
-    "no filter": lambda: speaker(postfilter=0.0),
+    "no filter": lambda: speaker(options=Sampling(postfilter=0.0)),
     "gain": lambda: speaker(gain=3.0),
     "long windows": lambda: speaker(front_end={"window_length": 4000}),
     "voice head": lambda: speaker(voice=voice_head(7.0, seed=1)),
@@ -78,7 +78,7 @@ def test_streams_batches_and_saved_vocoders_sound_as_the_whole(name: str, tmp_pa
     sound = vocoder.decode(codes, table, seed=3).samples
     assert len(sound) == codes.num_samples
     vocoder.save_pretrained(tmp_path / "a")
-    loaded = Vocoder.from_pretrained(tmp_path / "a", postfilter=vocoder.postfilter)
+    loaded = Vocoder.from_pretrained(tmp_path / "a", postfilter=vocoder.options.postfilter)
     loaded.save_pretrained(tmp_path / "b")
     for file in ("config.json", "model.safetensors", "README.md"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
@@ -110,12 +110,12 @@ def test_the_pitch_of_head_codes_and_network_is_heard() -> None:
         clip = DecodingInput(codes=codes)
         sound, shifted = (vocoder.decode_batch([clip], table, Sampling(shift=by))[0].samples for by in (0.0, -7.0))
         assert np.allclose(sound, shifted, atol=0.01) == (name == "voice head")  # a shift is of the codes' pitch
-        vocoder.pitch_comb = False
+        vocoder.options = Sampling(pitch_comb=False)
         plain = vocoder.decode(codes, table).samples
         assert not np.allclose(plain, sound, atol=0.01)
-        vocoder.pitch_comb, vocoder.postfilter = True, 0.0
+        vocoder.options = Sampling(postfilter=0.0)
         without = vocoder.decode(codes, table).samples
-        vocoder.pitch_comb = False
+        vocoder.options = Sampling(postfilter=0.0, pitch_comb=False)
         np.testing.assert_array_equal(vocoder.decode(codes, table).samples, without)  # no filter, no comb
 
 
@@ -191,7 +191,7 @@ def test_goes_on_from_samples_of_any_kind_and_rate_as_from_a_waveform(vocoder: V
 def test_goes_on_from_a_sound_without_the_sound_itself_if_the_prompt_fits(vocoder: Vocoder) -> None:
     table = random_table()
     codes = table.codes([1, 2, 3])
-    vocoder.postfilter = 0  # it leaves the beginning of what is new as it is
+    vocoder.options = Sampling(postfilter=0)  # it leaves the beginning of what is new as it is
     whole = vocoder.decode(codes, table, seed=4)
     heard = Waveform(samples=whole.samples[: SAMPLES_PER_CODE + 21], sample_rate=8000)
     more = vocoder.continue_from(heard, codes, table, seed=4)
@@ -212,7 +212,7 @@ def test_a_stream_says_what_it_can_before_all_codes_are_there_and_nothing_after_
             given.append(number)
             yield table.codes([1] * 10)
 
-    vocoder.postfilter_passes = 1
+    vocoder.options = Sampling(postfilter_passes=1)
     first = next(iter(vocoder.stream(blocks(), table)))
     assert len(first.samples) == 32 * SAMPLES_PER_CODE - SPECTROGRAM.left_context  # what later frames change waits
     assert len(given) < 12
