@@ -81,7 +81,7 @@ def comparison_charts(comparison: Comparison) -> Iterator[Chart]:
     by_method = {of: comparison.means(of, "group") for of in shown_in("groups", groups)}
     if 1 < len({group for values in by_method.values() for group in values}) <= MAX_GROUPS:
         yield _groups(by_method, title)
-    for of in comparison.known_references[:1]:
+    for of in comparison.references[:1]:
         counts = comparison.confusion.get(of)
         if counts and len(counts) <= MAX_CLASSES:
             yield confusion_chart(of, comparison.classes, counts)
@@ -108,7 +108,7 @@ def _methods(comparison: Comparison) -> Chart:
         curves.append(Curve(points=folds, look=looks, label=f"one {comparison.fold_noun}"))
     ratio, titles = comparison.guessing, [*map(full_name, names)]
     level = (f"guess: {percent(ratio)}", ratio) if ratio else None
-    marked = next((names.index(of) for of in comparison.known_references), None)
+    marked = next((names.index(of) for of in comparison.references), None)
     title, across = f"Test {metric} of {len(names)} methods, the best first", f"test {metric}"
     return rows_chart(titles, curves, name="comparison", title=title, across=across, marked=marked, level=level)
 

@@ -143,7 +143,7 @@ def candidates(of: str, comparison: Comparison) -> str:
 
 def differing(comparison: Comparison) -> list[str]:
     """List the methods whose validation and test differ by more than chance: references, then the largest gap."""
-    gaps, ranks = comparison.gaps, {of: place for place, of in enumerate(comparison.known_references)}
+    gaps, ranks = comparison.gaps, {of: place for place, of in enumerate(comparison.references)}
     apart = [of for of in comparison.methods if of in gaps and gaps[of].excludes_zero]
     return sorted(apart, key=lambda of: (ranks.get(of, len(ranks)), -abs(gaps[of].value)))
 

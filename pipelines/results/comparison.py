@@ -11,10 +11,11 @@ differ by more than chance.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from itertools import product
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -69,7 +70,7 @@ class Comparison:
     choose_by: str = "validation"  # chose layer, pooling and penalty: validation, group, fold; auto where folds differ
     confidence: float = 0.95
     over: str = "clips"  # or groups: what the intervals of test figures are over
-    references: list[str] = field(default_factory=lambda: [GPT])  # that every other method is compared with
+    references: list[str] = field(default_factory=list)  # methods that every other is compared with
     confusion: dict[str, list[list[float]]] = field(default_factory=dict)  # of references: clips, a row for each class
     trainings: dict[str, dict[str, TrainingRecord]] = field(default_factory=dict)  # by method, then fold
     pictures: list[PictureRecord] = field(default_factory=list)  # of what methods have learned in the first fold
@@ -154,11 +155,6 @@ class Comparison:
         return len(self.folds) > 1
 
     @property
-    def known_references(self) -> list[str]:
-        """The methods that every other method is compared with, as far as they take part."""
-        return [of for of in self.references if of in self.tested]
-
-    @property
     def fold_noun(self) -> str:
         """The unit that is left out of training together."""
         return "group" if self.by == "group" or not self.has_folds else "fold"
@@ -180,59 +176,38 @@ class Comparison:
         return next((max(clips) / sum(clips) for clips in tables if sum(clips)), None)
 
 
-Points = Sequence[Sequence[Mapping[str, Any]]]  # of a method under one condition: (folds, seeds)
+Points = Sequence[Mapping[str, Any]]  # of a method under one condition, for each fold and seed
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
 class ProbedFolds:
     """The probes of every fold and seed, and what their methods reach."""
 
-    probes: Mapping[tuple[str, int], Probed]
-    config: ProbeConfig
-    by: By  # basis of the folds; "split" for a single division
-    keys: Mapping[tuple[str, int], str] = field(default_factory=dict)  # of the entries of the probes
-
-    @cached_property
-    def names(self) -> list[str]:
-        """The folds, in the order given."""
-        return list(dict.fromkeys(name for name, _ in self.probes))
-
-    @cached_property
-    def seeds(self) -> list[int]:
-        return sorted({seed for _, seed in self.probes})
-
-    @cached_property
-    def first(self) -> list[Probed]:
-        """The probes of each fold with the first seed; the clips of a fold are the same with every seed."""
-        return [self.probes[name, self.seeds[0]] for name in self.names]
-
-    @cached_property
-    def methods(self) -> list[str]:
-        return [row["of"] for row in self.first[0]["methods"]]
-
-    def rows(self, of: str) -> dict[tuple[str, int], Mapping[str, Any]]:
-        """Return the results of one method for each fold and seed, folds first."""
-        places = product(self.names, self.seeds)
-        return {place: next(row for row in self.probes[place]["methods"] if row["of"] == of) for place in places}
-
-    def values(self, of: str, name: str) -> FloatArray:
-        """Return a figure of one method, ``(folds, seeds)``."""
-        values = np.array([row[name] for row in self.rows(of).values()], np.float64)
-        return values.reshape(len(self.names), len(self.seeds))
-
-    @cached_property
-    def metric(self) -> str:
-        """Name of the figure by which methods are compared."""
-        return "mean_average_precision" if self.first[0]["multi_label"] else "accuracy"
-
-    @property
-    def clips(self) -> int:
-        return sum(map(num_clips, self.tested.folds))
-
-    @cached_property
-    def tested(self) -> Measured:
-        """All methods on the test clips."""
-        return self._measured("", self.methods)
+    def __init__(
+        self,
+        probes: Mapping[tuple[str, int], Probed],
+        config: ProbeConfig,
+        *,
+        by: By,
+        keys: Mapping[tuple[str, int], str] = MappingProxyType({}),
+    ) -> None:
+        """Read probes by fold and seed; ``by`` is the basis of the folds, ``keys`` are those of the probes' entries."""
+        self.probes, self.config, self.by, self.keys = probes, config, by, keys
+        self.names, self.seeds = [*dict.fromkeys(name for name, _ in probes)], sorted({seed for _, seed in probes})
+        # The probes of each fold with the first seed; the clips of a fold are the same with every seed.
+        self.first = [probes[name, self.seeds[0]] for name in self.names]
+        self.methods: list[str] = [row["of"] for row in self.first[0]["methods"]]
+        self.metric = "mean_average_precision" if self.first[0]["multi_label"] else "accuracy"
+        # What the probes wrote of each method, folds first.
+        places = [*product(self.names, self.seeds)]
+        by_name = {place: {row["of"]: row for row in probes[place]["methods"]} for place in places}
+        self.rows = {of: {place: by_name[place][of] for place in places} for of in self.methods}
+        self.tested = self._measured("", self.methods)
+        self.clips = sum(map(num_clips, self.tested.folds))  # of test
+        # Methods whose candidates validation clips chose, and not cross-validation, and their measures there.
+        self.judged = [
+            of for of, rows in self.rows.items() if all("validation_predictions" in row for row in rows.values())
+        ]
+        self.validated = self._measured("validation_", self.judged) if self.judged else None
 
     def _measured(self, split: Literal["", "validation_"], methods: Sequence[str]) -> Measured:
         """Measure methods on the test clips, or the validation clips, over folds and seeds."""
@@ -245,7 +220,15 @@ class ProbedFolds:
             repeats=repeats,
         )
 
-    @cached_property
+    def values(self, points: Iterable[Mapping[str, Any]], name: str) -> FloatArray:
+        """Return a value of each fold and seed, ``(folds, seeds)``, of what the probes wrote of a method."""
+        return np.array([point[name] for point in points], np.float64).reshape(len(self.names), len(self.seeds))
+
+    def mean(self, points: Iterable[Mapping[str, Any]], name: str) -> float:
+        """Average a value over folds and seeds."""
+        return float(self.values(points, name).mean())
+
+    @property
     def paired_draws(self) -> FloatArray:
         """Bootstrapped values ``(resamples, methods)`` on resamples that do not depend on a seed: they pair runs.
 
@@ -253,71 +236,54 @@ class ProbedFolds:
         """
         return bootstrap(self.tested.folds, resamples=self.config.resamples, seed=PAIRED_SEED)
 
-    @property
-    def clips_key(self) -> str:
-        """Hash of the test clips with their labels, groups and folds: runs of one key are paired."""
-        folds = zip(self.names, self.first, strict=True)
-        tested = [[name, probed["clips"], probed["truth"], probed["groups"]] for name, probed in folds]
-        return list_hash([self.by, *tested])[:16]
-
     def figures(self, references: Sequence[str]) -> Iterator[Figure]:
         """Give all rows of the comparison, the best method first."""
-        shared = Figure(
-            stage="probe",
-            name=self.metric,
-            value=math.nan,
-            artifact=" ".join(self.keys.values()),
-            protocol=PROTOCOLS[self.by],
-            split="test",
-            seeds=len(self.seeds),
-        )
-        means = self.tested.values.mean(0)
-        ranked = sorted(range(len(self.methods)), key=lambda number: -means[number])
-        rows = [replace(shared, of=self.methods[number]) for number in ranked]
+        key, protocol = " ".join(self.keys.values()), PROTOCOLS[self.by]
+        shared = Figure(stage="probe", name=self.metric, value=math.nan, artifact=key, protocol=protocol, split="test")
+        means = dict(zip(self.methods, self.tested.values.mean(0), strict=True))
+        ranked = sorted(self.methods, key=lambda of: -means[of])
+        rows = [replace(shared, of=of, count=self.clips, seeds=len(self.seeds)) for of in ranked]
         for row in rows:
             yield from self._on_test(row)
         for row in rows:
-            yield from self._judged(row)
-        for of in references:
-            yield from self._differences(replace(shared, of=of, name="difference", count=self.clips))
-            yield from self._curve_differences(replace(shared, of=of))
-        for each in (self._probes, self._layers, self._learning_curve, self._noise, self._groups):
-            for row in rows:
-                yield from each(row)
+            yield from self._on_validation(row)
+        for row in (row for of in references for row in rows if row.of == of):
+            yield from self._differences(row)
+        for row in rows:
+            yield from self._probes(row)
+            yield from self._layers(row)
+            for points, each in self._conditions(row):
+                yield self._mean_point(points, each)
+            yield from self._groups(row)
 
     def _on_test(self, row: Figure) -> Iterator[Figure]:
         """Give a method's figures on test, means over the folds; of a single probe also what was chosen."""
-        of, row = str(row.of), replace(row, count=self.clips)
+        of = str(row.of)
         found = self.tested.estimate(self.methods.index(of), confidence=self.config.confidence)
-        chosen = _chosen(*self.rows(of).values()) if len(self.probes) == 1 else {}
+        chosen = _chosen(*self.rows[of].values()) if len(self.probes) == 1 else {}
         yield replace(row, **asdict(found), over=self.tested.over, **chosen)
         for name in ("macro_f1", "mean_average_precision"):
             if name != row.name:
-                yield replace(row, name=name, value=float(self.values(of, name).mean()))
+                yield replace(row, name=name, value=self.mean(self.rows[of].values(), name))
 
-    def _judged(self, row: Figure) -> Iterator[Figure]:
+    def _on_validation(self, row: Figure) -> Iterator[Figure]:
         """Give the figure that chose a method's candidate, and the gap to test."""
         of, confidence = str(row.of), self.config.confidence
-        value, count = float(self.values(of, "validation_accuracy").mean()), self._validation_clips(of)
+        row = replace(row, count=self._validation_clips(of))
+        value = self.mean(self.rows[of].values(), "validation_accuracy")
         found, over = self._validation(of, value, confidence)
         ends: dict[str, Any] = {"low": found.low, "high": found.high, "over": over} if found else {}
-        yield replace(row, split="validation", value=value, count=count, **ends)
+        yield replace(row, split="validation", value=value, **ends)
         together = 1 - (1 - confidence) / len(self.methods)
         found, over = self._validation(of, value, together)
         if found:
             gap = independent_difference(found, self.tested.estimate(self.methods.index(of), confidence=together))
             over = " and ".join(dict.fromkeys((over, self.tested.over)))
-            yield replace(row, name="gap", **asdict(gap), over=over, split="validation - test")
+            yield replace(row, name="gap", **asdict(gap), count=None, over=over, split="validation - test")
 
     def _validation_clips(self, of: str) -> int:
         """Count the clips that chose a method's candidates, over all folds."""
-        return sum(row["validation_clips"] for (_, seed), row in self.rows(of).items() if seed == self.seeds[0])
-
-    @cached_property
-    def _validated(self) -> tuple[list[str], Measured | None]:
-        """The methods whose candidates validation clips chose, and not cross-validation, and their measures there."""
-        chosen = [of for of in self.methods if all("validation_predictions" in row for row in self.rows(of).values())]
-        return chosen, self._measured("validation_", chosen) if chosen else None
+        return sum(row["validation_clips"] for (_, seed), row in self.rows[of].items() if seed == self.seeds[0])
 
     def _validation(self, of: str, value: float, confidence: float) -> tuple[Estimate | None, str]:
         """Return the figure ``value`` that chose a method's candidates with its interval, and what this is over.
@@ -325,115 +291,98 @@ class ProbedFolds:
         Validation clips have it like test clips. Cross-validation has Student's interval over its parts; the parts of
         several folds share clips, and give none.
         """
-        chosen, measured = self._validated
-        if measured is not None and of in chosen:
-            return measured.estimate(chosen.index(of), confidence=confidence), measured.over
+        if self.validated and of in self.judged:
+            return self.validated.estimate(self.judged.index(of), confidence=confidence), self.validated.over
         if len(self.names) > 1:
             return None, ""
-        low, high = t_interval(np.mean([row["parts"] for row in self.rows(of).values()], axis=0), confidence=confidence)
+        low, high = t_interval(np.mean([row["parts"] for row in self.rows[of].values()], axis=0), confidence=confidence)
         return None if low is None or high is None else Estimate(value=value, low=low, high=high), "parts"
 
-    def _differences(self, row: Figure) -> list[Figure]:
-        """Compare one method with every other, the strongest first."""
-        rows, one, confidence = [], self.methods.index(str(row.of)), self.config.confidence
-        by_seed = {of: np.array([seed.mean() for seed in self.values(of, "test_accuracy").T]) for of in self.methods}
-        for other, against in enumerate(self.methods):
-            if other != one:
-                found = self.tested.difference(one, other, confidence=confidence)
-                low, high = t_interval(by_seed[str(row.of)] - by_seed[against], confidence=confidence)
-                pair = replace(row, against=against, seed_low=low, seed_high=high, over=self.tested.over)
-                rows.append(replace(pair, **asdict(found)))
-        return sorted(rows, key=lambda row: row.value)
+    def _differences(self, row: Figure) -> Iterator[Figure]:
+        """Compare one method with every other, the strongest first, then at each number of labels.
+
+        With few labels, groups or folds are needed for an interval.
+        """
+        of, confidence, row = str(row.of), self.config.confidence, replace(row, name="difference")
+        one, others = self.methods.index(of), [(n, other) for n, other in enumerate(self.methods) if other != of]
+        by_seed = {
+            name: np.array([seed.mean() for seed in self.values(rows.values(), "test_accuracy").T])
+            for name, rows in self.rows.items()
+        }
+        pairs = []
+        for number, against in others:
+            found = self.tested.difference(one, number, confidence=confidence)
+            low, high = t_interval(by_seed[of] - by_seed[against], confidence=confidence)
+            pair = replace(row, against=against, seed_low=low, seed_high=high, over=self.tested.over)
+            pairs.append(replace(pair, **asdict(found)))
+        yield from sorted(pairs, key=lambda pair: pair.value)
+        curve = {each.labels: points for points, each in self._conditions(row) if each.labels is not None}
+        for _, against in others:
+            for points, each in self._conditions(replace(row, against=against), against):
+                values, over = self._crossed(points)
+                if over and each.labels in curve:
+                    apart = self._crossed(curve[each.labels])[0] - values
+                    low, high, p = over_groups(apart, confidence=confidence)
+                    yield replace(each, value=float(apart.mean()), low=low, high=high, p=p, over=over)
 
     def _probes(self, row: Figure) -> Iterator[Figure]:
         """Give what each of several probes of a method chose, and its figures."""
-        rows = self.rows(str(row.of))
-        for (fold, seed), probed in rows.items() if len(rows) > 1 else ():
-            key, place, whole = self.keys.get((fold, seed), ""), None if self.by == "split" else fold, self.probes
-            own = replace(row, fold=place, seed=seed, seeds=1, artifact=key)
-            ends = {**_ends(whole[fold, seed], probed), **_chosen(probed)}
-            yield replace(own, value=probed["test_accuracy"], count=len(whole[fold, seed]["clips"]), **ends)
-            judged, count = probed["validation_accuracy"], probed["validation_clips"]
+        rows = self.rows[str(row.of)]
+        for (fold, seed), found in rows.items() if len(rows) > 1 else ():
+            probed, place = self.probes[fold, seed], None if self.by == "split" else fold
+            own = replace(row, fold=place, seed=seed, seeds=1, artifact=self.keys.get((fold, seed), ""))
+            tested = replace(own, value=found["test_accuracy"], count=len(probed["clips"]))
+            yield replace(tested, **_ends(probed, found), **_chosen(found))
+            judged, count = found["validation_accuracy"], found["validation_clips"]
             yield replace(own, value=judged, split="validation", count=count)
 
     def _layers(self, row: Figure) -> Iterator[Figure]:
         """Give the figures of each layer with the pooling that is best on validation; layers side by side come last."""
-        best: list[dict[str | None, Mapping[str, Any]]] = []  # by probe and layer
-        for probed in self.rows(str(row.of)).values():
+        of, best = str(row.of), list[dict[str | None, Mapping[str, Any]]]()  # by probe and layer
+        for probed in self.rows[of].values():
             ranked = sorted(probed["candidates"], key=lambda each: -each["validation_accuracy"])
             best.append({parts_of_key(each["of"])[0]: each for each in reversed(ranked)})
         layers = dict.fromkeys(parts_of_key(each["of"])[0] for each in probed["candidates"])
         for name in sorted(filter(None, layers), key=lambda name: name.startswith("all_")):
-            own = replace(row, name=f"{OF_LAYER}{row.name}", layer=name)
-            judged, tested = (
-                float(np.mean([each[name][f"{split}_accuracy"] for each in best])) for split in ("validation", "test")
-            )
-            yield replace(own, value=judged, split="validation", count=self._validation_clips(str(row.of)))
-            ends = _ends(self.first[0], best[0][name], str(row.of)) if len(best) == 1 else {}
-            yield replace(own, value=tested, count=self.clips, **ends)
+            own, found = replace(row, name=f"{OF_LAYER}{row.name}", layer=name), [each[name] for each in best]
+            judged, tested = (self.mean(found, f"{split}_accuracy") for split in ("validation", "test"))
+            yield replace(own, value=judged, split="validation", count=self._validation_clips(of))
+            yield replace(own, value=tested, **(_ends(self.first[0], found[0], of) if len(found) == 1 else {}))
+
+    def _conditions(self, row: Figure, of: str | None = None) -> list[tuple[Points, Figure]]:
+        """Return the points of a method's learning curve and of its noise with their rows; None: the row's method.
+
+        Shares too small for one clip per class give a single point; a share is the ratio of labelled clips.
+        """
+        rows = self.rows[of or str(row.of)].values()
+        curve, noise = ([*zip(*(each.get(name, ()) for each in rows))] for name in ("learning_curve", "noise"))  # noqa: B905
+        counts = [self.mean(points, "clips") for points in curve]
+        shares = [points[0]["share"] for points in curve]
+        whole = next((count for count, share in zip(counts, shares, strict=True) if share == 1), None)
+        found = {
+            labels: (points, replace(row, labels=labels, share=labels / whole if whole and labels else share))
+            for labels, share, points in zip(counts, shares, curve, strict=True)
+        }
+        return [*found.values(), *((points, replace(row, noise_snr=points[0]["snr"])) for points in noise)]
 
     def _mean_point(self, points: Points, row: Figure) -> Figure:
         """Average the test accuracies of points over folds and seeds."""
-        value, low, high = (
-            float(np.mean([[point[name] for point in seeds] for seeds in points]))
-            for name in ("test_accuracy", "low", "high")
-        )
+        value, low, high = (self.mean(points, name) for name in ("test_accuracy", "low", "high"))
         values, over = self._crossed(points)
         if over is not None:
             low, high, _ = over_groups(values, confidence=self.config.confidence, value=value)
         return replace(row, value=value, low=max(low, 0.0), high=min(high, 1.0), over=over or "clips")
-
-    def _points(self, of: str, name: str) -> list[Points]:
-        """Return the points of a method's learning curve, or of its noise, in each place of the curve."""
-        rows = self.rows(of)
-        curves = [[rows[fold, seed].get(name, []) for seed in self.seeds] for fold in self.names]
-        return [[[curve[place] for curve in seeds] for seeds in curves] for place in range(len(curves[0][0]))]
-
-    def _noise(self, row: Figure) -> Iterator[Figure]:
-        """Average a method's accuracy with each noise."""
-        for points in self._points(str(row.of), "noise"):
-            yield self._mean_point(points, replace(row, count=self.clips, noise_snr=points[0][0]["snr"]))
-
-    def _learning_curve(self, row: Figure) -> Iterator[Figure]:
-        return (self._mean_point(points, each) for points, each in self._labelled(row))
-
-    def _labelled(self, row: Figure) -> list[tuple[Points, Figure]]:
-        """Return the points of a method's learning curve with their numbers of labels.
-
-        Shares too small for one clip per class give a single point; a share is the ratio of labelled clips.
-        """
-        row, curves = replace(row, count=self.clips), self._points(str(row.of), "learning_curve")
-        counts = [float(np.mean([[point["clips"] for point in seeds] for seeds in points])) for points in curves]
-        shares = [points[0][0]["share"] for points in curves]
-        whole = next((count for count, share in zip(counts, shares, strict=True) if share == 1), None)
-        found = {
-            labels: (points, replace(row, labels=labels, share=labels / whole if whole and labels else share))
-            for labels, share, points in zip(counts, shares, curves, strict=True)
-        }
-        return [*found.values()]
-
-    def _curve_differences(self, row: Figure) -> Iterator[Figure]:
-        """Compare one method with every other at each number of labels, where groups or folds give an interval."""
-        one = {each.labels: points for points, each in self._labelled(row)}
-        for against in self.methods:
-            for points, each in self._labelled(replace(row, of=against)) if against != row.of else ():
-                values, over = self._crossed(points)
-                if over is None or each.labels not in one:
-                    continue
-                apart = self._crossed(one[each.labels])[0] - values
-                low, high, p = over_groups(apart, confidence=self.config.confidence)
-                pair = replace(each, name="difference", of=row.of, against=against, over=over)
-                yield replace(pair, value=float(apart.mean()), low=low, high=high, p=p)
 
     def _crossed(self, points: Points) -> tuple[FloatArray, str | None]:
         """Return the values ``(groups or folds, seeds, draws of labels)``, and what the first axis is.
 
         This is None where the clips of a single fold have no groups.
         """
-        if len(points) > 1:  # folds may test other numbers of groups
-            means = [[np.mean(point["values"], axis=0) for point in seeds] for seeds in points]
-            return np.array(means), "groups" if self.by == "group" else "folds"
-        values = np.array([point["values"] for point in points[0]])  # (seeds, groups, draws)
+        if len(self.names) > 1:  # folds may test other numbers of groups
+            means = np.array([np.mean(point["values"], axis=0) for point in points])
+            over = "groups" if self.by == "group" else "folds"
+            return means.reshape(len(self.names), len(self.seeds), -1), over
+        values = np.array([point["values"] for point in points])  # (seeds, groups, draws)
         return values.swapaxes(0, 1), "groups" if values.shape[1] > 1 else None
 
     def _groups(self, row: Figure) -> Iterator[Figure]:
@@ -454,7 +403,7 @@ class ProbedFolds:
         """Count test clips of each true class (rows) by answer (columns), over all folds; mean over the seeds."""
         number = {name: place for place, name in enumerate(self.first[0]["classes"])}
         counts = np.zeros((len(number), len(number)))
-        for place, row in self.rows(of).items():
+        for place, row in self.rows[of].items():
             for truth, answer in zip(self.probes[place]["truth"], row["predictions"], strict=True):
                 counts[number[truth], number[answer]] += 1
         means: list[list[float]] = (counts / len(self.seeds)).tolist()
@@ -465,6 +414,8 @@ def compare(folds: ProbedFolds, *, references: Sequence[str] = (GPT,)) -> Compar
     """Compare the methods of all folds and seeds. ``references`` are compared with every other method, where probed."""
     first, chosen_by = folds.first[0], {probed["choose_by"] for probed in folds.probes.values()}
     known = [of for of in dict.fromkeys(references) if of in folds.methods]
+    tested = zip(folds.names, folds.first, strict=True)
+    clips = [[name, probed["clips"], probed["truth"], probed["groups"]] for name, probed in tested]
     return Comparison(
         protocol=PROTOCOLS[folds.by],
         by=folds.by,
@@ -479,7 +430,7 @@ def compare(folds: ProbedFolds, *, references: Sequence[str] = (GPT,)) -> Compar
             for split, key in (("validation", "validation_groups"), ("test", "groups"))
             if folds.by == "split"
         },
-        clips_key=folds.clips_key,
+        clips_key=list_hash([folds.by, *clips])[:16],
         notices=sorted({notice for one in folds.probes.values() for notice in one["notices"]}),
         layer_penalties=max(row["layer_penalties"] for row in first["methods"]),
         penalties=max(row["penalties"] for row in first["methods"]),

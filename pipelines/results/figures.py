@@ -178,7 +178,7 @@ CODEBOOK = (
 # Of decoded sound, in the order of the report's table.
 SOUND = (
     Measure("bits_per_sample", "bit/sample", "bits per sample, on validation"),
-    Measure("label_accuracy"),
+    Measure("label_accuracy", paired=True),
     Measure("stoi", "STOI", "STOI", clips="clips long enough for STOI", paired=True),
     Measure("pesq", "MOS", "PESQ", clips="clips long enough for PESQ", paired=True),
     Measure("mel_cepstral_distortion", "dB", "mel-cepstral distortion"),

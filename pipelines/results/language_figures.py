@@ -12,7 +12,6 @@ import pandas
 
 from lm.options import ProbeConfig
 from lm.probing.comparison import (
-    FloatArray,
     Hits,
     Measured,
     bootstrap_pairs,
@@ -32,93 +31,87 @@ from pipelines.stages.rates import CONTINUATIONS, FLAT, LABELS, RATES
 from pipelines.stages.zerospeech import CONSISTENCY, ERRORS, MODELS, PAIRS, has_pairs
 from pipelines.store.session import rate_prefix
 from pipelines.store.store import CURVE, Entry
+from pipelines.store.stored_features import natural
 from tokenizer.parquet import read_codes
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.spoken_pairs import CHANGES
 from wordless.base.saved_models import read_header
 
 Made = Mapping[tuple[str, int], Mapping[str, Entry]]  # by test fold and seed
-Judged = Mapping[tuple[str, int], Mapping[str, Any]]  # what a stage wrote for each fold and seed
 Row = Mapping[str, Any]
+TESTS = (  # name in results.json, stage, file, and what the section keeps of it
+    ("pairs", "spoken_pairs", PAIRS, ("test", "pairs", "voices", "example")),
+    ("consistency", "consistency", CONSISTENCY, ("texts", "pairs", "voices", "example")),
+    ("phones", "abx", ERRORS, ("phones", "tokens", "voices")),
+)
 
 
 def language_tests(made: Made, config: ProbeConfig) -> tuple[Section, list[Figure]]:
     """Describe the tests of all folds and seeds, and give their figures; empty where there are none."""
     tests, figures = Section(), list[Figure]()
-    for name, stage, file, kept in (
-        ("pairs", "spoken_pairs", PAIRS, ("test", "pairs", "voices", "example")),
-        ("consistency", "consistency", CONSISTENCY, ("texts", "pairs", "voices", "example")),
-        ("phones", "abx", ERRORS, ("phones", "tokens", "voices")),
-    ):
+    for name, stage, file, kept in TESTS:
         entries = {place: each[stage] for place, each in made.items() if stage in each}
         if stage == "abx":
             entries = {place: entry for place, entry in entries.items() if has_pairs(entry)}
         if not entries:
             continue
         judged = {place: entry.read_json(file) for place, entry in entries.items()}
-        first = next(iter(judged.values()))
+        first, seeds = next(iter(judged.values())), len({seed for _, seed in judged})
         tests[name] = {each: first[each] for each in kept}
-        keys, seeds = " ".join(entry.key for entry in entries.values()), len({seed for _, seed in entries})
-        row = Figure(stage="zerospeech", name="abx_error", value=np.nan, artifact=keys, split="test", seeds=seeds)
+        key = " ".join(entry.key for entry in entries.values())
+        row = Figure(stage="zerospeech", name="abx_error", value=np.nan, artifact=key, split="test", seeds=seeds)
         held_out = replace(row, protocol="voices held out")
         match name:
             case "pairs":
                 tests[name]["items"] = len(first["items"])
-                figures += pair_figures(judged, replace(held_out, name=first["test"]), config)
+                of_items = {place: each["accuracies"] for place, each in judged.items()}
+                figures += item_figures(of_items, replace(held_out, name=first["test"]), config, gap="difference")
             case "consistency":
                 for change in CHANGES:
-                    own, called = {place: each["tests"][change] for place, each in judged.items()}, f"{name}_{change}"
-                    figures += pair_figures(own, replace(row, name=called), config, gap=f"{called}_difference")
+                    of_items = {place: each["tests"][change]["accuracies"] for place, each in judged.items()}
+                    own = replace(row, name=f"{name}_{change}")
+                    figures += item_figures(of_items, own, config, gap=f"{own.name}_difference")
             case _:
                 tests[name]["pairs"] = len(first["pairs"])
-                figures += abx_figures(judged, held_out, config)
+                errors = {place: each["errors"] for place, each in judged.items()}
+                figures += item_figures(errors, held_out, config, phones=first["pairs"])
     return tests, figures
 
 
-def pair_figures(judged: Judged, row: Figure, config: ProbeConfig, *, gap: str = "difference") -> Iterator[Figure]:
-    """Average the accuracy of each item over trainings; the interval resamples items.
-
-    All items have the same voices, so the interval says what other words or sentences would give, not other voices.
-    The first model is compared with each other on the same resampled items; ``gap`` names these figures.
-    """
-    accuracies = {place: each["accuracies"] for place, each in judged.items()}
-    names = [*dict.fromkeys((*MODELS, *next(iter(accuracies.values()))))]
-    hits = np.mean([[each[name] for name in names] for each in accuracies.values()], axis=0)
-    outcome = Hits(hits=hits)
-    measured = Measured(folds=[outcome], resamples=config.resamples, seed=config.seed)
-    yield from _of_test(accuracies, names, outcome, measured.draws, row, config)
-    for number, other in enumerate(names[1:], 1):
-        found = measured.difference(0, number, confidence=config.confidence)
-        pair = replace(row, name=gap, of=names[0], against=other, value=found.value, p=found.p)
-        yield replace(pair, low=found.low, high=found.high, over="items")
-
-
-def abx_figures(judged: Judged, row: Figure, config: ProbeConfig) -> Iterator[Figure]:
-    """Average the ABX error of each pair of phones over trainings; the interval resamples phones, with their pairs."""
-    first, errors = next(iter(judged.values())), {place: each["errors"] for place, each in judged.items()}
-    names = first["representations"]
-    outcome = Hits(hits=np.mean([[each[name] for name in names] for each in errors.values()], axis=0))
-    _, members = np.unique(first["pairs"], return_inverse=True)
-    draws = bootstrap_pairs(outcome.hits, members.reshape(-1, 2), resamples=config.resamples, seed=config.seed)
-    return _of_test(errors, names, outcome, draws, row, config)
-
-
-def _of_test(
+def item_figures(
     trainings: Mapping[tuple[str, int], Mapping[str, Sequence[float]]],
-    names: Sequence[str],
-    outcome: Hits,
-    draws: FloatArray,
     row: Figure,
     config: ProbeConfig,
+    *,
+    gap: str = "",
+    phones: Sequence[Sequence[str]] = (),
 ) -> Iterator[Figure]:
-    """Give the mean of each name over trainings and items, with a bootstrap interval over items, and each training."""
+    """Give the mean of each model over trainings and items, with a bootstrap interval over items, and each training.
+
+    ``trainings`` have the values of the items by model, for each fold and seed. All items have the same voices, so the
+    interval says what other words or sentences would give, not other voices. With ``gap``, the name of a difference,
+    the first model is compared with each other on the same resampled items. Items that are pairs of ``phones`` are
+    resampled by phone.
+    """
+    first = next(iter(trainings.values()))
+    names = [*MODELS, *sorted(first.keys() - {*MODELS}, key=natural)] if gap else sorted(first, key=natural)
+    hits = np.mean([[values[name] for name in names] for values in trainings.values()], axis=0)
+    outcome, draws = Hits(hits=hits), None
+    measured = Measured(folds=[outcome], resamples=config.resamples, seed=config.seed)
+    if phones:
+        members = np.unique(phones, return_inverse=True)[1].reshape(-1, 2)
+        draws = bootstrap_pairs(hits, members, resamples=config.resamples, seed=config.seed)
     for number, (name, value) in enumerate(zip(names, measure(outcome)[0], strict=True)):
-        low, high = interval(draws[:, number], config.confidence)
+        low, high = interval((measured.draws if draws is None else draws)[:, number], config.confidence)
         of, _, layer = name.partition("/")  # such as gpt/layer_1
         own = replace(row, of=of, layer=layer or None)
         yield replace(own, value=float(value), low=low, high=high, over="items")
         for (fold, seed), values in trainings.items() if len(trainings) > 1 else ():
             yield replace(own, value=float(np.mean(values[name])), fold=fold, seed=seed, seeds=1)
+    for number, other in enumerate(names[1:] if gap else (), 1):
+        found = measured.difference(0, number, confidence=config.confidence)
+        pair = replace(row, name=gap, of=names[0], against=other, value=found.value, p=found.p)
+        yield replace(pair, low=found.low, high=found.high, over="items")
 
 
 Speeds = Mapping[str, tuple[float, str]]  # by model: samples per second of one sound, and the code that generates them

@@ -23,6 +23,7 @@ from vocoder.speech_judges import SPEECH_JUDGES, JudgeOfSpeech
 from wordless.audio.recordings.manifest import Clips
 
 Row = Mapping[str, Any]
+RIGHT = "label_accuracy"  # of a clip 1 or 0
 
 
 def sound_figures(
@@ -38,7 +39,11 @@ def sound_figures(
 
     row = Figure(stage="vocoder", name="", value=np.nan, artifact="", protocol=protocol, split="test")
     if (recognised := entries.get("recognised")) is not None:
-        yield from _labels(recognised, manifest, config, replace(row, artifact=recognised.key))
+        right = [
+            {"sounds": {kind: {RIGHT: float(name == label)} for kind, name in answers.items()}}
+            for label, answers in read_labelled_rows(recognised, manifest)
+        ]
+        yield from _of_clips(right, config, replace(row, artifact=recognised.key))
     if decoded is not None and (decoded.folder / GUARD).exists():
         counts = decoded.read_json(GUARD)  # blocks that were drawn again, and those that stayed runaway
         for name, count in (("runaway_blocks", counts["found"]), ("runaway_blocks_left", counts["left"])):
@@ -64,6 +69,7 @@ def _of_clips(rows: Sequence[Row], config: ProbeConfig, row: Figure) -> Iterator
             yield from _mean_of_clips(values, config, own)
     compared = [each.name for each in SOUND if each.paired or each.with_recordings]
     pairs = [(name, WAVENET.key, rival.key, False) for name in compared for rival in UNLEARNED]
+    pairs.append((RIGHT, WAVENET.key, ORIGINAL, True))  # how much of it WaveNet's sound keeps
     for kind in BY_KEY:
         pairs += [("rms", kind, ORIGINAL, False), ("periodicity", kind, ORIGINAL, True)]
         pairs += [(measure.name, kind, ORIGINAL, False) for measure in SOUND if measure.with_recordings]
@@ -98,30 +104,6 @@ def listening_record(entries: Mapping[str, Entry], listening: Entry, manifest: C
     return record
 
 
-def _labels(entry: Entry, manifest: Clips, config: ProbeConfig, row: Figure) -> Iterator[Figure]:
-    """Give the label accuracy of each kind of sound, and WaveNet's relative to the other kinds and the originals."""
-    rows, row = read_labelled_rows(entry, manifest), replace(row, over="clips")
-    if not rows:
-        return
-    kinds = tuple(rows[0][1])
-    hits = np.array([[answers[kind] == label for label, answers in rows] for kind in kinds], np.float64)
-    measured = Measured(folds=[Hits(hits=hits)], resamples=config.resamples, seed=config.seed)
-    for column, kind in enumerate(kinds):
-        found = measured.estimate(column, confidence=config.confidence)
-        yield replace(row, name="label_accuracy", of=kind, value=found.value, low=found.low, high=found.high)
-    one, original, row = kinds.index(WAVENET.key), kinds.index(ORIGINAL), replace(row, of=WAVENET.key)
-    for rival in (kind.key for kind in UNLEARNED if kind.key in kinds):
-        gap = measured.difference(one, kinds.index(rival), confidence=config.confidence)
-        pair = replace(row, name="label_accuracy_difference", against=rival)
-        yield replace(pair, value=gap.value, low=gap.low, high=gap.high)
-    if hits[original].any():  # the part of the originals' label accuracy that WaveNet's sound keeps
-        least = 1 / (2 * len(rows))  # a resample may have no right answer
-        draws = measured.draws
-        low, high = interval(draws[:, one] / np.maximum(draws[:, original], least), config.confidence)
-        value = float(hits[one].mean() / hits[original].mean())
-        yield replace(row, name="label_accuracy_ratio", against=ORIGINAL, value=value, low=low, high=high)
-
-
 def _on_same_clips(
     known: npt.NDArray[np.float64], config: ProbeConfig, row: Figure, *, ratio: bool
 ) -> Iterator[Figure]:
@@ -130,11 +112,12 @@ def _on_same_clips(
     Each kind lacks it for other clips, so their means are of different clips and say little about each other. A
     ``ratio`` is of means, others are differences.
     """
-    if len(known) < 2 or (ratio and not known[:, 1].all()):
+    if len(known) < 2 or (ratio and not known[:, 1].any()):
         return
     measured = Measured(folds=[Hits(hits=known.T)], resamples=config.resamples, seed=config.seed)
     if ratio:
-        low, high = interval(measured.draws[:, 0] / measured.draws[:, 1], config.confidence)
+        least = 0.0 if known[:, 1].all() else 1 / (2 * len(known))  # a resample may have nothing but zeros
+        low, high = interval(measured.draws[:, 0] / np.maximum(measured.draws[:, 1], least), config.confidence)
         value = float(known[:, 0].mean() / known[:, 1].mean())
         yield replace(row, name=f"{row.name}_ratio", value=value, low=low, high=high, over="clips")
         return
@@ -149,6 +132,9 @@ def _mean_of_clips(values: Sequence[float | None], config: ProbeConfig, row: Fig
     if len(known):
         measured = Measured(folds=[Hits(hits=known[None])], resamples=config.resamples, seed=config.seed)
         low, high = interval(measured.draws[:, 0], config.confidence)
+        if row.name == RIGHT:  # where all clips are right, others need not be
+            found = measured.estimate(0, confidence=config.confidence)
+            low, high = found.low, found.high
         yield replace(row, value=float(known.mean()), low=low, high=high, over="clips")
     if row.name in MEASURES and MEASURES[row.name].clips:
         yield replace(row, name=f"{row.name}_clips", value=len(known))

@@ -106,6 +106,7 @@ def comparison_example(
         unlabelled=12,
         layer_penalties=3,
         penalties=6,
+        references=["gpt"],
         confusion={"gpt": counts.astype(float).tolist()},
         trainings=_trainings(folds) if trained else {},
         figures=Figures(

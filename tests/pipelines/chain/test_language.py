@@ -5,7 +5,6 @@ import shutil
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from lm.model import LanguageModel
 from pipelines.chain.chain import require_language_tests
 from pipelines.results.figures import Figure
-from pipelines.results.language_figures import abx_figures, pair_figures
+from pipelines.results.language_figures import item_figures
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import RunSettings
 from pipelines.settings.run_rules import run_settings
@@ -115,20 +114,12 @@ ROW = Figure(stage="zerospeech", name="word_order", value=0.0, artifact="", seed
 
 def test_the_interval_resamples_items_and_seeds_are_averaged() -> None:
     accuracies = {name: [[0.0, 1.0, 0.5, 1.0], [1.0, 1.0, 0.5, 0.0]] for name in MODELS}
-    entries: list[dict[str, Any]] = [
-        {
-            "test": "word_order",
-            "items": list("abcd"),
-            "pairs": 8,
-            "voices": 2,
-            "example": ["a", "b"],
-            "accuracies": {name: each[seed] for name, each in accuracies.items()},
-        }
-        for seed in range(2)
-    ]
+    trainings: dict[tuple[str, int], dict[str, list[float]]] = {
+        ("ann", seed): {name: each[seed] for name, each in accuracies.items()} for seed in range(2)
+    }
     config = run_settings(composed(Path("store"), "probe.resamples=2000")).probe
-    entries[0]["accuracies"]["unigram"] = [0.0, 0.0, 0.5, 0.0]
-    found = [*pair_figures({("ann", seed): entries[seed] for seed in range(2)}, ROW, config)]
+    trainings["ann", 0]["unigram"] = [0.0, 0.0, 0.5, 0.0]
+    found = [*item_figures(trainings, ROW, config, gap="difference")]
     bigram, unigram, _ = (row for row in found if row.name == "difference")
     assert (bigram.value, bigram.low, bigram.high) == (0, 0, 0)
     assert unigram.value == pytest.approx(np.mean([0, 0.5, 0, 0.5]))  # per item, the mean of both seeds
@@ -142,16 +133,9 @@ def test_the_interval_resamples_items_and_seeds_are_averaged() -> None:
 
 def test_the_interval_of_abx_errors_resamples_phones() -> None:
     """Phone c is never told apart from a and b, which are; so much hangs on whether c is drawn."""
-    judged: dict[str, Any] = {
-        "representations": ["codes"],
-        "phones": 3,
-        "pairs": [["a", "b"], ["a", "c"], ["b", "c"]],
-        "tokens": 9,
-        "voices": 2,
-        "errors": {"codes": [0.0, 0.5, 0.5]},
-    }
     config = replace(run_settings(composed(Path("store"), "probe.resamples=2000")).probe, confidence=0.6)
-    (row,) = abx_figures({("ann", 0): judged}, ROW, config)
+    pairs = [["a", "b"], ["a", "c"], ["b", "c"]]
+    (row,) = item_figures({("ann", 0): {"codes": [0.0, 0.5, 0.5]}}, ROW, config, phones=pairs)
     assert row.value == pytest.approx(1 / 3)
     drawn = [[*map("".join(each).count, "abc")] for each in product("abc", repeat=3)]
     weights = np.array([[a * b, a * c, b * c] for a, b, c in drawn if a * b + a * c + b * c])
