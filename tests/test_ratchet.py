@@ -5,7 +5,7 @@ import subprocess
 
 from tests.calling import ROOT
 
-LINES, LINES_OF_TESTS, OPTIONS = 46_505, 36_377, 440
+LINES, LINES_OF_TESTS, OPTIONS = 46_435, 36_362, 440
 
 
 def test_the_project_does_not_grow() -> None:
