@@ -18,7 +18,7 @@ from lm.bodies.options import (
     WaveformAugmentationConfig,
     WaveformBatchConfig,
 )
-from lm.options import Means, label_names
+from lm.options import LabelOptions, Means, label_names
 from wordless.audio.recordings.description import LabelType
 from wordless.audio.recordings.manifest import number_of
 from wordless.base.errors import InputError
@@ -56,7 +56,9 @@ class BodyOptions(Options):
         distinct=True,
     )
     batches: WaveformBatchConfig = option(WaveformBatchConfig(max_seconds=10.0), BATCHES)
-    fit: FitConfig = option(FitConfig(), "training")
+    fit: FitConfig = option(
+        FitConfig(), "training; with pre-trained weights of a large model use a fit.lr of 1e-5 to 3e-5"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -93,7 +95,7 @@ class GptOptions(BodyOptions):
         None, "dropout of the GPT in this training; null: that of its own training", least=0, below=1
     )
     random_inputs: float = 0.1  # share of the training clips' codes that random codes replace
-    fit: FitConfig = option(FitConfig(steps=400, warmup_steps=40, weight_decay=0.05, validate_every=50), "training")
+    fit: FitConfig = FitConfig(steps=400, warmup_steps=40, weight_decay=0.05, validate_every=50)
 
     @property
     def needs(self) -> tuple[RunPart, ...]:
@@ -115,11 +117,8 @@ class AstOptions(BodyOptions):
         AugmentationConfig(crop=1.0, speed=0.1, formant=0.1, mix=0.0, noise=0.1, time_mask=0.1, mel_mask=0.15),
         "random changes of the training clips; crop is always 1: clips are kept whole",
     )
-    batches: WaveformBatchConfig = option(WaveformBatchConfig(batch_size=16, max_seconds=10.0), BATCHES)
-    fit: FitConfig = option(
-        FitConfig(lr=1e-4, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50),
-        "training; with pre-trained weights use a fit.lr of about 1e-5",
-    )
+    batches: WaveformBatchConfig = WaveformBatchConfig(batch_size=16, max_seconds=10.0)
+    fit: FitConfig = FitConfig(lr=1e-4, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -134,7 +133,19 @@ SIZES = "the network with body.weights=none; others have their own sizes"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wav2vec2Options(BodyOptions):
+class WaveformBodyOptions(BodyOptions):
+    """Options of bodies that read samples."""
+
+    sample_rate: int = option(16_000, "rate of the samples in Hz with body.weights=none", least=1)
+    augmentation: WaveformAugmentationConfig = option(
+        WaveformAugmentationConfig(crop=1.0, rate=0.0, mix=0.0),
+        "random changes of the training clips; crop is always 1: clips are kept whole. rate=0.25 helps with few "
+        "recordings, if labels do not depend on speed or pitch",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wav2vec2Options(WaveformBodyOptions):
     """wav2vec 2.0, HuBERT, WavLM or data2vec-audio, which read samples."""
 
     name = "wav2vec2"
@@ -145,24 +156,18 @@ class Wav2vec2Options(BodyOptions):
         "folder or hf://user/name",
     )
     model: Wav2vec2Config = option(Wav2vec2Config(), f"{SIZES}; codes and code_dim are of a pre-training alone")
-    sample_rate: int = option(16_000, "rate of the samples in Hz with body.weights=none", least=1)
     masking: MaskConfig = option(
         MaskConfig(share=0.1, length=5), "spans of masked frames in training, a regularisation"
     )
-    augmentation: WaveformAugmentationConfig = option(
-        WaveformAugmentationConfig(crop=1.0, rate=0.0, mix=0.0, noise=0.0, time_masks=0),
-        "random changes of the training clips; crop is always 1: clips are kept whole. Use rate=0 if labels depend on "
-        "speed or pitch",
+    augmentation: WaveformAugmentationConfig = WaveformAugmentationConfig(
+        crop=1.0, rate=0.0, mix=0.0, noise=0.0, time_masks=0
     )
-    batches: WaveformBatchConfig = option(WaveformBatchConfig(batch_size=16, max_seconds=10.0), BATCHES)
-    fit: FitConfig = option(
-        FitConfig(lr=2e-4, warmup_steps=30, final_lr_ratio=0.02, validate_every=50),
-        "training; with a large model use a fit.lr of about 3e-5",
-    )
+    batches: WaveformBatchConfig = WaveformBatchConfig(batch_size=16, max_seconds=10.0)
+    fit: FitConfig = FitConfig(lr=2e-4, warmup_steps=30, final_lr_ratio=0.02, validate_every=50)
 
 
 @dataclass(frozen=True, kw_only=True)
-class AudioTransformerOptions(BodyOptions):
+class AudioTransformerOptions(WaveformBodyOptions):
     """The Audio Transformer, which reads patches of samples."""
 
     name = "audio_transformer"
@@ -173,32 +178,12 @@ class AudioTransformerOptions(BodyOptions):
         "labels",
     )
     model: AudioTransformerConfig = option(AudioTransformerConfig(), SIZES)
-    sample_rate: int = option(16_000, "rate of the samples in Hz with body.weights=none", least=1)
-    augmentation: WaveformAugmentationConfig = option(
-        WaveformAugmentationConfig(crop=1.0, rate=0.0, mix=0.0),
-        "random changes of the training clips; crop is always 1: clips are kept whole. rate=0.25 helps with few "
-        "recordings, if labels do not depend on speed or pitch",
-    )
-    fit: FitConfig = option(
-        FitConfig(steps=600, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50),
-        "training; with pre-trained weights use a smaller fit.lr",
-    )
+    fit: FitConfig = FitConfig(steps=600, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
 
 
 BODY_OPTIONS: dict[str, type[BodyOptions]] = {
     each.name: each for each in (GptOptions, AstOptions, Wav2vec2Options, AudioTransformerOptions)
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class FigureConfig(Options):
-    """Options of the figures."""
-
-    resamples: int = option(
-        1000, "number of bootstrap samples of the test clips, where they have no groups", least=10, most=1_000_000
-    )
-    confidence: float = 0.95  # confidence level of all intervals
-    seed: int = 0  # seed of the bootstrap samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,20 +204,11 @@ class HeadOptions(Options, ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassificationOptions(HeadConfig, HeadOptions):
+class ClassificationOptions(HeadConfig, LabelOptions, HeadOptions):
     """One class for each clip, or several."""
 
     name = "classification"
     label_type = "class"
-
-    label_separator: str | None = option(
-        None, 'separates several labels of one clip, such as ";" in "dog;rain"; null: each clip has one label'
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        rule = "give what stands between labels, or null for one label"
-        self.refuse_if(self.label_separator == "", "label_separator", rule)
 
     def names(self, label: str) -> tuple[str, ...]:
         return label_names(label, self.label_separator)

@@ -29,8 +29,8 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 from torchaudio.functional import edit_distance
 
-from lm.finetuning import ClassificationOptions, FigureConfig, RegressionOptions, SequenceOptions, require_decoder
-from lm.options import FEWEST_RESAMPLES, Means, ProbeConfig
+from lm.finetuning import ClassificationOptions, RegressionOptions, SequenceOptions, require_decoder
+from lm.options import FEWEST_RESAMPLES, FigureConfig, Means, ProbeConfig
 from lm.probing.comparison import Decisions, Hits, Measured, Outcome, Over, Predictions, Rankings, Ratios
 from lm.probing.linear import probe_numbers
 from lm.probing.probe import Features, probe_method

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from wordless.base.options import MOST_LAYERS, Options, option, require_pairs
+from wordless.base.options import CausalSizes, Options, option
 
 FloatArray = npt.NDArray[np.float32]
 Means = Literal["mean", "thirds"]
@@ -26,6 +26,20 @@ def label_names(label: str, separator: str | None) -> tuple[str, ...]:
     if separator is None:
         return (label,)
     return tuple(name for part in label.split(separator) if (name := part.strip()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelOptions(Options):
+    """How the label of a clip names its classes."""
+
+    label_separator: str | None = option(
+        None, 'separates several labels of one clip, such as ";" in "dog;rain"; null: each clip has one label'
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        rule = "give what stands between labels, or null for one label"
+        self.refuse_if(self.label_separator == "", "label_separator", rule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +116,7 @@ MAX_CONTEXT = 1 << 20  # positions; the rotary embedding keeps a row of numbers 
 
 
 @dataclass(frozen=True, kw_only=True)
-class GPTConfig(Options):
+class GPTConfig(CausalSizes):
     """Sizes of the transformer, and its treatment of several streams, with the names of Copet et al. ("Simple and
     Controllable Music Generation", 2023, arXiv:2306.05284)::
 
@@ -113,10 +127,6 @@ class GPTConfig(Options):
 
     only_in_training: ClassVar = ("dropout", "init_std")  # weights fit a GPT that differs in these options
 
-    model_dim: int = option(192, "width of the GPT", least=1)
-    layers: int = option(6, "layers of the GPT", least=1, most=MOST_LAYERS)
-    heads: int = option(6, "attention heads", least=1)
-    ffn_dim: int = option(512, "width inside the feed-forward network", least=1)
     context: int = option(
         512,
         "number of positions of the context, including begin-of-sequence",
@@ -130,10 +140,6 @@ class GPTConfig(Options):
     interleaving: Interleaving = option(
         "flattening", "several streams have one position per code, or one position per time step"
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_pairs(self.model_dim, self.heads)
 
     @property
     def architecture(self) -> dict[str, object]:
@@ -155,8 +161,22 @@ FEWEST_RESAMPLES = 10  # fewer would give an interval without width, or nearly s
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProbeConfig(Options):
-    """Options of probes and of their intervals."""
+class FigureConfig(Options):
+    """Options of figures."""
+
+    resamples: int = option(
+        1000,
+        "number of bootstrap samples of the test clips, where they have no groups",
+        least=FEWEST_RESAMPLES,
+        most=1_000_000,
+    )
+    confidence: float = 0.95  # confidence level of all intervals
+    seed: int = 0  # seed of the bootstrap samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeConfig(LabelOptions, FigureConfig):
+    """Options of probes and of their intervals; the seed is also that of folds of groups and of shares of labels."""
 
     classifier: Literal["logistic", "ridge"] = option(
         "logistic", "logistic regression, or least squares with an L2 penalty, which is faster"
@@ -184,27 +204,14 @@ class ProbeConfig(Options):
     penalty_low: float = 0.01
     penalty_high: float = 1000.0  # largest C: the weakest regularisation
     max_iterations: int = 100  # largest number of solver iterations of logistic regression for each C
-    label_separator: str | None = option(
-        None, 'separates several labels of one clip, such as ";" in "dog;rain"; null: each clip has one label'
-    )
     learning_curve: tuple[float, ...] = option(
         (0.01, 0.05, 0.1, 1.0),
         "probes are trained again with these shares of the training labels; []: none",
         above=0,
         most=1,
     )
-    resamples: int = option(
-        1000,
-        "number of bootstrap samples of the test clips, where they have no groups",
-        least=FEWEST_RESAMPLES,
-        most=1_000_000,
-    )
-    confidence: float = 0.95  # confidence level of the intervals
-    seed: int = 0  # seed of the bootstrap samples, of the folds of whole groups, and of the shares of labels
 
     def __post_init__(self) -> None:
         super().__post_init__()
         rule = "list shares of the labels in ascending order: 0.01, 0.1, 1"
         self.refuse_if(list(self.learning_curve) != sorted({*self.learning_curve}), "learning_curve", rule)
-        rule = "give what stands between labels, or null for one label"
-        self.refuse_if(self.label_separator == "", "label_separator", rule)

@@ -1,30 +1,21 @@
 """``wordless decode``: codes -> sound, one WAV file for each clip."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from pipelines.commandline.outputs import prepare_output, require_kind
-from pipelines.settings.inputs import DEVICE, MODEL
+from pipelines.settings.inputs import ModelOptions
 from pipelines.store.run_folder import part_of, vocoder_of
-from pipelines.store.store import STORE, StoreConfig
+from pipelines.store.store import StoreOptions
 from vocoder.kinds import BY_KEY, CHOICES, Kind
-from vocoder.options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling, SoundOptions
+from vocoder.options import Sampling
 from wordless.base.errors import InputError
-from wordless.base.machine import Device
 from wordless.base.options import REQUIRED, option
-from wordless.base.seeds import MAX_SEED
 
 
 @dataclass(frozen=True, kw_only=True)
-class SoundCommand(SoundOptions):
-    """Options of all commands that make sound."""
-
-    device: Device = option("auto", DEVICE)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DecodeConfig(SoundCommand):
+class DecodeConfig(ModelOptions, Sampling, StoreOptions):
     """Options of ``wordless decode``.
 
     Clips of a minute or more are decoded one at a time. If you press Ctrl-C then, <output>.partial.wav keeps the
@@ -32,7 +23,6 @@ class DecodeConfig(SoundCommand):
     example: wordless decode model=runs/x input=codes.parquet output=sounds
     """
 
-    model: Path = option(REQUIRED, MODEL)
     input: Path = option(
         REQUIRED,
         "codes: a .parquet file, a folder of codes, or text units of this run's tokenizer (name|1 2 3, JSON lines)",
@@ -49,22 +39,10 @@ class DecodeConfig(SoundCommand):
         "a folder, or a .wav file for a single clip; a command that was killed resumes after its finished clips",
     )
     synthesis: str = option("wavenet", "what turns codes into sound", choices=CHOICES)
-    group: str | None = option(
-        None, "voice; null: the voice that the codes name for each clip, or else the average voice"
-    )
-    temperature: float = option(TEMPERATURE, VOCODER_TEMPERATURE, least=0)
     pitch: Literal["coded", "flat", "copied"] = option(
         "coded", "melody, of codes with a stream of pitch: as it is | one pitch for each clip | that of pitch_of"
     )
     pitch_of: Path | None = option(None, "recording whose melody pitch=copied gives each clip, stretched to its length")
-    shift: float = option(0.0, "semitones by which codes with a stream of pitch sound higher", least=-24, most=24)
-    seed: int = option(
-        0,
-        "seed of the drawn sounds: with the name of a clip it decides the sound, whatever the other clips",
-        least=0,
-        most=MAX_SEED,
-    )
-    store: StoreConfig = option(StoreConfig(), STORE)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -96,8 +74,7 @@ class DecodeConfig(SoundCommand):
 
     @property
     def sampling(self) -> Sampling:
-        own = {name: getattr(self, name) for name in ("temperature", "seed", "group", "shift")}
-        return self.sampled(**own)
+        return Sampling(**{field.name: getattr(self, field.name) for field in fields(Sampling)})
 
 
 def decode(settings: DecodeConfig) -> tuple[DecodeConfig, Path]:

@@ -2,19 +2,17 @@
 
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 
-from pipelines.decode import SoundCommand
-from pipelines.settings.inputs import MODEL
+from pipelines.settings.inputs import ModelOptions
 from pipelines.store.run_folder import part_of, run_of
-from vocoder.options import TEMPERATURE, Sampling
+from vocoder.options import TEMPERATURE, Sampling, SoundOptions
 from wordless.base.errors import InputError
 from wordless.base.hub import is_on_hub
-from wordless.base.options import REQUIRED, option
+from wordless.base.options import option
 
 
 @dataclass(frozen=True, kw_only=True)
-class DemoConfig(SoundCommand):
+class DemoConfig(ModelOptions, SoundOptions):
     """Options of ``wordless demo``.
 
     The page is served to this machine alone, and needs no network. Ctrl-C ends it. It needs pip install
@@ -22,7 +20,6 @@ class DemoConfig(SoundCommand):
     example: wordless demo model=runs/x
     """
 
-    model: Path = option(REQUIRED, MODEL)
     port: int = option(7860, "the page is http://127.0.0.1:PORT; 0: any free port", least=0, most=65_535)
     browser: bool = option(True, "whether to open the page in a browser")
     max_seconds: float = 30.0  # longest sound in seconds that the page accepts

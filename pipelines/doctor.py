@@ -18,11 +18,11 @@ from packaging.requirements import Requirement
 from rich.console import Console
 from rich.markup import escape
 
-from pipelines.store.store import ENTRY, STORE, StoreConfig
+from pipelines.store.store import ENTRY, StoreOptions
 from wordless.base.errors import InputError
 from wordless.base.files import existing, folder_size
 from wordless.base.machine import cores, multiplies_bf16, version_of
-from wordless.base.options import Options, option
+from wordless.base.options import option
 from wordless.base.text import counted
 
 State = Literal["ok", "optional", "missing", "symptom"]
@@ -34,13 +34,12 @@ PLATFORMS = ("Linux x86_64", "Darwin arm64")  # fairseq2's wheels
 
 
 @dataclass(frozen=True, kw_only=True)
-class DoctorConfig(Options):
+class DoctorConfig(StoreOptions):
     """Folders of this project that are looked at, or a run that is examined instead of the installation."""
 
     model: Path | None = option(
         None, "folder of a run, to be examined for symptoms such as babble, buzz and silence; null: the installation"
     )
-    store: StoreConfig = option(StoreConfig(), STORE)
     runs: Path = option(Path("runs"), "folder of the run folders")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lm.options import Pooling
 from pipelines.commandline.outputs import prepare_output, require_table
-from pipelines.settings.inputs import MODEL, StoredOptions
+from pipelines.settings.inputs import StoredOptions
 from pipelines.store.run_folder import part_of, run_of
 from wordless.audio.recordings.annotations import kind_of
 from wordless.audio.recordings.corpus import candidates_at
@@ -30,7 +30,6 @@ class EmbedConfig(StoredOptions):
     example: wordless embed model=runs/x input=recordings output=vectors.npz
     """
 
-    model: Path = option(REQUIRED, MODEL)
     input: Path = option(
         REQUIRED,
         "a recording, a folder of recordings, or a table of them such as runs/x/manifest.tsv; <output>.rejected.tsv "

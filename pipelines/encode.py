@@ -5,24 +5,22 @@ from pathlib import Path
 from typing import Literal
 
 from pipelines.commandline.outputs import prepare_output, require_kind, require_table
-from pipelines.settings.inputs import ENGINE, MODEL, StoredOptions
+from pipelines.settings.inputs import EngineOptions, StoredOptions
 from pipelines.store.run_folder import part_of
 from wordless.audio.recordings.corpus import recordings_at
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.options import REQUIRED, option
-from wordless.base.pools import LOCAL, EngineConfig
 
 UNITS = (".txt", ".units", ".km", ".jsonl", ".ndjson", ".json", ".tsv", ".csv")  # usual suffixes of text units
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncodeConfig(StoredOptions):
+class EncodeConfig(StoredOptions, EngineOptions):
     """Options of ``wordless encode``.
 
     example: wordless encode model=runs/x input=recordings output=codes.parquet
     """
 
-    model: Path = option(REQUIRED, MODEL)
     input: Path = option(
         REQUIRED, "a recording, or a folder of recordings; <output>.rejected.tsv lists files that cannot be read"
     )
@@ -37,7 +35,6 @@ class EncodeConfig(StoredOptions):
         "true: merges repeated units (text formats only); their durations are written beside them: <output>.durations, "
         "or duration in JSON lines; times has the seconds of each run",
     )
-    engine: EngineConfig = option(LOCAL, ENGINE)
     clips_per_shard: int = option(
         500, "recordings per shard; a killed command resumes after the last whole shard", least=1
     )

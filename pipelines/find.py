@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipelines.commandline.outputs import prepare_output, require_table
-from pipelines.settings.inputs import MODEL, StoredOptions, require_writable_folders
+from pipelines.settings.inputs import StoredOptions, require_writable_folders
 from pipelines.store.run_folder import part_of
 from wordless.audio.levels import MAX_TRIM_DB, MIN_TRIM_DB
 from wordless.audio.recordings.corpus import recordings_at
@@ -23,7 +23,6 @@ class FindConfig(StoredOptions):
     example: wordless find model=runs/x query=word.wav input=recordings output=hits.tsv
     """
 
-    model: Path = option(REQUIRED, MODEL)
     query: Path = option(
         REQUIRED, "a recording of the sound to find, or a folder of several; annotated parts are queries of their own"
     )

@@ -10,16 +10,14 @@ from lm.finetuning import (
     HEAD_OPTIONS,
     BodyOptions,
     ClassificationOptions,
-    FigureConfig,
     GptOptions,
     HeadOptions,
 )
-from lm.options import ProbeConfig
+from lm.options import FigureConfig, ProbeConfig
 from pipelines.commandline.choices import require_recordings
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.inputs import MODEL
-from pipelines.settings.parallel import MAX_THREADS
-from pipelines.settings.run import TRACKING, CorpusCommand, corpus_command
+from pipelines.settings.run import TrainingCommand, corpus_command
 from pipelines.store.run_folder import require_output
 from pipelines.tracking.tracking import require_trackers
 from wordless.audio.reading import Channel, require_choice
@@ -47,7 +45,7 @@ class ChannelConfig(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneConfig(CorpusCommand):
+class FinetuneConfig(TrainingCommand):
     """Options of ``wordless finetune``.
 
     examples: wordless finetune model=runs/x head=classification corpus.root=recordings
@@ -73,8 +71,6 @@ class FinetuneConfig(CorpusCommand):
         "of the frozen body)",
         distinct=True,
     )
-    threads: int | None = option(None, "number of computing threads; null: all", least=1, most=MAX_THREADS)
-    tracking: tuple[str, ...] = option(("tensorboard",), TRACKING)
     probe: ProbeConfig = option(LINEAR, "the linear probe; validation clips choose it, nothing else is possible")
     figures: FigureConfig = option(FigureConfig(), "the figures on test clips")
     body: BodyOptions = option(

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.commandline.outputs import prepare_output, require_kind
-from pipelines.decode import SoundCommand
-from pipelines.settings.inputs import MODEL
+from pipelines.settings.inputs import ModelOptions
 from pipelines.store.run_folder import part_of, vocoder_of
 from vocoder.kinds import BY_KEY, CHOICES, Kind
-from vocoder.options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling
+from vocoder.options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling, SoundOptions
 from wordless.base.errors import InputError
 from wordless.base.options import REQUIRED, option
 from wordless.base.seeds import MAX_SEED
@@ -17,13 +16,12 @@ NONE = "none"  # in place of a kind of sound: only codes
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerateConfig(SoundCommand):
+class GenerateConfig(ModelOptions, SoundOptions):
     """Options of ``wordless generate``.
 
     example: wordless generate model=runs/x prompt=a.wav seconds=5 output=more
     """
 
-    model: Path = option(REQUIRED, MODEL)
     output: Path = option(
         REQUIRED, "a new folder (sample_0.wav ..., codes.parquet), or a .wav file for a single sample"
     )

@@ -8,15 +8,15 @@ from lm.options import ProbeConfig
 from pipelines.commandline.choices import require_recordings
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.comparison import ReadingConfig
-from pipelines.settings.inputs import MODEL
+from pipelines.settings.inputs import ModelOptions
 from pipelines.settings.run import CorpusCommand, corpus_command
 from pipelines.store.run_folder import require_output
 from wordless.base.hub import is_on_hub
-from wordless.base.options import REQUIRED, option
+from wordless.base.options import option
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProbeRunConfig(CorpusCommand):
+class ProbeRunConfig(CorpusCommand, ModelOptions):
     """Options of ``wordless probe``.
 
     example: wordless probe model=runs/x corpus.root=recordings
@@ -27,7 +27,6 @@ class ProbeRunConfig(CorpusCommand):
         *("store.root", "probe.choose_by"),
     )
 
-    model: Path = option(REQUIRED, MODEL)
     output: Path | None = option(
         None, "JSON file of the figures, next to which a table is written; null: a file in the folder probes of the run"
     )

@@ -8,17 +8,17 @@ from pathlib import Path
 from pipelines.commandline.outputs import hold, is_held
 from pipelines.commandline.run_folders import LATEST
 from pipelines.store.run_folder import FINETUNED, JOB
-from pipelines.store.store import STORE, StoreConfig
+from pipelines.store.store import StoreOptions
 from pipelines.store.unused import delete_unused, is_unused, stored_entries
 from wordless.base.errors import InputError
 from wordless.base.files import folder_size, remove
-from wordless.base.options import Options, option
+from wordless.base.options import option
 from wordless.base.progress import print_table
 from wordless.base.text import counted, escape
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunsConfig(Options):
+class RunsConfig(StoreOptions):
     """Options of ``wordless runs``.
 
     examples: wordless runs
@@ -34,7 +34,6 @@ class RunsConfig(Options):
         least=0,
     )
     ask: bool = option(True, "false: deletes without a question; --yes means the same")
-    store: StoreConfig = option(StoreConfig(), STORE)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipelines.commandline.outputs import prepare_output, require_table
-from pipelines.settings.inputs import MODEL, SEVERAL, InputOptions, recordings_of, require_writable_folders
+from pipelines.settings.inputs import SEVERAL, InputOptions, recordings_of, require_writable_folders
 from pipelines.store.run_folder import part_of
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.errors import InputError
@@ -20,7 +20,6 @@ class ScoreConfig(InputOptions):
     example: wordless score model=runs/x input=recordings output=scores.tsv
     """
 
-    model: Path = option(REQUIRED, MODEL)
     input: str = option(REQUIRED, SEVERAL)
     output: Path | None = option(
         None,

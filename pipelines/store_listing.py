@@ -3,22 +3,21 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.store.store import ENTRY, STORE, SYNTHESISED, UNPACKED, StoreConfig, faults
+from pipelines.store.store import ENTRY, SYNTHESISED, UNPACKED, StoreOptions, faults
 from pipelines.store.unused import KEY
 from wordless.base.errors import InputError
 from wordless.base.files import folder_size
-from wordless.base.options import Options, option
+from wordless.base.options import option
 from wordless.base.text import escape
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListingConfig(Options):
+class ListingConfig(StoreOptions):
     """Options of ``wordless store``.
 
     example: wordless store verify=true
     """
 
-    store: StoreConfig = option(StoreConfig(), STORE)
     verify: bool = option(
         False, "true: hashes every file again, even where size and time of change are the same; --verify means the same"
     )

@@ -10,26 +10,19 @@ import torch
 from torch import Tensor
 
 from tokenizer.codes import FINGERPRINT_LENGTH, CodesFormat, PitchFormat
-from tokenizer.options import AutoencoderConfig, PatchConfig
+from tokenizer.options import TokenizerSizes
 from tokenizer.sources import Autoencoder, SpeechLayerConfig, StateDecoder
 from wordless.audio.options import SpectrogramConfig
 from wordless.base.errors import within
-from wordless.base.options import Options, option
 
 CENTROIDS = "centroids"  # the tensor of the codebook
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenizerConfig(Options):
-    """Sizes of a tokenizer; its weights and statistics are learned."""
+class TokenizerConfig(TokenizerSizes):
+    """Front end and sizes of a tokenizer; its weights and statistics are learned."""
 
     audio: SpectrogramConfig
-    patch: PatchConfig
-    autoencoder: AutoencoderConfig
-    codebook_size: int = option(
-        256, "codes of each level", least=0
-    )  # 0: for the fingerprint of `CodesFormat.tokenizer`
-    levels: int = option(1, "residual codebooks: each quantises the residual of the previous ones", least=1)
     speech_layer: SpeechLayerConfig | None = None  # whose states are quantised; None: the autoencoder's bottlenecks
     pitch: PitchFormat | None = None  # of a further stream; None: there is none
 
@@ -73,7 +66,7 @@ class TokenizerConfig(Options):
     def codes_format(self, learned: Mapping[str, Tensor]) -> CodesFormat:
         """Return the format of the codes of a tokenizer that has ``learned`` the tensors of `weight_shapes`."""
         # The fingerprint of front end and autoencoder is the same for codebooks of any size and number of levels.
-        config = stored_config(replace(self, codebook_size=0, levels=1, pitch=None))
+        config = stored_config(replace(self, levels=1, pitch=None)) | {"codebook_size": 0}
         tokenizer = fingerprint(config, {name: tensor for name, tensor in learned.items() if name != CENTROIDS})
         sized = tokenizer if self.pitch is None else [tokenizer, asdict(self.pitch)]
         return CodesFormat(

@@ -115,7 +115,7 @@ class ChosenLayer:
     """A layer of the speech model in a folder of the user."""
 
     folder: Path
-    layer: int = option(REQUIRED, "number of the layer, from 1 on", least=1)
+    layer: int
     width: int  # dimensions of a state
     option: str  # names the folder in messages
 

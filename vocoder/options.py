@@ -24,19 +24,26 @@ TAPS = 17  # samples that the network reads around that some periods back
 
 
 @dataclass(frozen=True, kw_only=True)
-class WaveNetConfig(Options):
-    """Sizes of a conditional WaveNet."""
+class WaveNetSizes(Options):
+    """Sizes of the dilated convolutions of a WaveNet."""
 
-    sample_rate: int = 16_000  # Hz; these four are those of the tokenizer
-    hop_length: int = 160  # samples per frame
-    n_mels: int = 80
-    patch_frames: int = 2  # frames per code
+    sample_rate: int = 16_000  # Hz; that of the front end
     residual_channels: int = option(64, "channels of the residual path", least=1)
     gate_channels: int = option(128, "channels of the gates: half of them for tanh, half for sigmoid", least=2)
     skip_channels: int = option(128, "channels of the skip connections", least=1)
     layers: int = option(20, "number of dilated convolutions", least=1, most=MOST_LAYERS)
-    cycles: int = option(2, "number of cycles of dilations; each cycle begins at dilation 1", least=1)
     kernel_size: int = 2  # taps of each dilated convolution
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaveNetConfig(WaveNetSizes):
+    """Sizes of a conditional WaveNet."""
+
+    # These three are those of the tokenizer.
+    hop_length: int = 160  # samples per frame
+    n_mels: int = 80
+    patch_frames: int = 2  # frames per code
+    cycles: int = option(2, "number of cycles of dilations; each cycle begins at dilation 1", least=1)
     levels: int = LEVELS  # mu-law levels of a sample
     condition_channels: int = 128  # of the network that reads the codes
     condition_layers: int = option(
@@ -185,6 +192,13 @@ class Sampling(SoundOptions):
     """Sampling options of a vocoder. Griffin-Lim and other kinds without learning use only the seed."""
 
     temperature: float = option(TEMPERATURE, VOCODER_TEMPERATURE, least=0)
-    seed: int = option(0, "the seed of each sound follows from it and the sound's name", least=0, most=MAX_SEED)
-    group: str | None = None  # voice of all clips; None: each clip's own where it is known, else the average
-    shift: float = 0.0  # semitones by which the pitch comb plays the codes' stream of pitch higher
+    seed: int = option(
+        0,
+        "seed of the drawn sounds: with the name of a clip it decides the sound, whatever the other clips",
+        least=0,
+        most=MAX_SEED,
+    )
+    group: str | None = option(
+        None, "voice; null: the voice that the codes name for each clip, or else the average voice"
+    )
+    shift: float = option(0.0, "semitones by which codes with a stream of pitch sound higher", least=-24, most=24)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from lm.options import Means, VectorConfig
 from wordless.audio.options import Convolutions
-from wordless.base.options import MOST_LAYERS, Options, option, require_pairs
+from wordless.base.options import CausalSizes, Options, TransformerSizes, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,16 +80,23 @@ class ContrastConfig(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClipBatchConfig(Options):
-    """Options of training batches."""
+class ClipsOfBatches(Options):
+    """Options that training batches of all kinds have."""
 
-    batch_size: int = option(96, "clips per step, over all processes", least=2)
-    max_frames: int = option(
-        300, "longest piece of a clip in frames; a random piece is cut from a longer clip", least=1
-    )
+    batch_size: int = option(32, "clips per step, over all processes", least=2)
     # number of batches whose clips are sorted by length together, which saves padding; 1: no sorting
     pool_batches: int = 4
     seed: int = 0  # seed of the order of clips
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipBatchConfig(ClipsOfBatches):
+    """Options of training batches of spectrograms."""
+
+    batch_size: int = 96
+    max_frames: int = option(
+        300, "longest piece of a clip in frames; a random piece is cut from a longer clip", least=1
+    )
 
     def share(self, part: int, parts: int) -> slice:
         """Return part ``part`` of ``parts`` of a batch; refuse a batch that cannot be divided equally."""
@@ -99,16 +106,12 @@ class ClipBatchConfig(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WaveformBatchConfig(Options):
+class WaveformBatchConfig(ClipsOfBatches):
     """Options of training batches of waveforms."""
 
-    batch_size: int = option(32, "clips per step, over all processes", least=2)
     max_seconds: float = option(
         3.0, "longest piece of a clip in seconds; a random piece is cut from a longer clip", above=0
     )
-    # number of batches whose clips are sorted by length together, which saves padding; 1: no sorting
-    pool_batches: int = 4
-    seed: int = 0  # seed of the order of clips
 
     def at_rate(self, sample_rate: float) -> ClipBatchConfig:
         """Return the options of batches in which a frame is a sample."""
@@ -156,7 +159,7 @@ GROUPS = 2  # codebooks of the targets
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wav2vec2Config(Options):
+class Wav2vec2Config(TransformerSizes):
     """Sizes of a model that is pre-trained here."""
 
     channels: int = option(128, "channels of each convolution", least=1)
@@ -165,9 +168,9 @@ class Wav2vec2Config(Options):
         (5, 2, 2, 2, 2, 2, 2), "strides of the convolutions: a frame for each 320 samples", least=1
     )
     width: int = option(192, "width of the transformer", least=1)
-    layers: int = option(4, "layers of the transformer", least=1, most=MOST_LAYERS)
-    heads: int = option(4, "attention heads", least=1)
-    ffn_dim: int = option(768, "width of the feed-forward networks", least=1)
+    layers: int = 4
+    heads: int = 4
+    ffn_dim: int = 768
     positions: int = 32  # frames that the convolution of positions sees
     codes: int = 64  # codes of each of the two codebooks of targets
     code_dim: int = 128  # width of a target
@@ -233,7 +236,7 @@ MOST_LEVELS = 16  # windows of up to 32,768 patches, to which shorter clips are 
 
 
 @dataclass(frozen=True, kw_only=True)
-class AudioTransformerConfig(Options):
+class AudioTransformerConfig(TransformerSizes):
     """Sizes of the network, and what happens between its layers."""
 
     variant: Variant = option(
@@ -242,9 +245,9 @@ class AudioTransformerConfig(Options):
     patch_ms: float = option(25.0, "length of a patch of samples in milliseconds", above=0)
     front_end: int = option(2048, "filters: width of the first layer of the front end", least=1)
     width: int = option(64, "dimensions of a state", least=1)
-    layers: int = option(6, "layers of the transformer", least=1, most=MOST_LAYERS)
-    heads: int = option(8, "attention heads", least=1)
-    ffn_dim: int = option(256, "width inside the feed-forward network", least=1)
+    layers: int = 6
+    heads: int = 8
+    ffn_dim: int = 256
     pool_every: int = 2  # layers between two halvings of the rate; only with variant=pooling
     wavelet_levels: int = option(
         6,
@@ -281,13 +284,13 @@ class AudioTransformerConfig(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SoundGPTConfig(Options):
+class SoundGPTConfig(CausalSizes):
     """Sizes of the causal transformer that reads log-mel and predicts codes."""
 
-    model_dim: int = option(128, "width", least=1)
-    layers: int = option(4, "layers", least=1, most=MOST_LAYERS)
-    heads: int = option(4, "attention heads", least=1)
-    ffn_dim: int = option(336, "width inside the feed-forward network", least=1)
+    model_dim: int = 128
+    layers: int = 4
+    heads: int = 4
+    ffn_dim: int = 336
     channels: tuple[int, ...] = option(
         (16, 32),
         "channels of each causal convolution over time and mel bands in front of the transformer",
@@ -299,7 +302,3 @@ class SoundGPTConfig(Options):
     dropout: float = 0.1  # dropout on the inputs and on the output of each sub-layer
     rope_theta: float = 10_000.0  # base of the rotary frequencies
     init_std: float = 0.02  # standard deviation of the initial weights
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_pairs(self.model_dim, self.heads)

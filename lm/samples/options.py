@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 from math import prod
 
-from vocoder.options import LEVELS, WaveNetConfig
-from wordless.base.options import MOST_LAYERS, Options, option, require_pairs
+from vocoder.options import LEVELS, WaveNetConfig, WaveNetSizes
+from wordless.base.options import CausalSizes, Options, option
 
 MOST_PAST = 1 << 20  # samples
 
@@ -61,22 +61,18 @@ MOST_CONTEXT = POSITIONS // 4  # samples, so that a sequence has room for what f
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransformerConfig(Options):
+class TransformerConfig(CausalSizes):
     """Sizes of a transformer over samples."""
 
     sample_rate: int = 16_000  # Hz; that of the front end
     context_ms: float = option(
         100.0, "milliseconds of sound that all layers together see; each layer sees an equal part", above=0
     )
-    model_dim: int = option(64, "width", least=1)
-    layers: int = option(4, "layers", least=1, most=MOST_LAYERS)
-    heads: int = option(2, "attention heads of each layer", least=1)
-    ffn_dim: int = option(184, "width of the feed-forward networks", least=1)
+    model_dim: int = 64
+    layers: int = 4
+    heads: int = 2
+    ffn_dim: int = 184
     context: ContextConfig | None = option(None, "network that reads a longer past; null: none")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_pairs(self.model_dim, self.heads)
 
     def require_room(self) -> None:
         """Refuse a context of too few samples, or too many for the positions.
@@ -117,16 +113,12 @@ FRAME = 64  # samples for which the engines are called together
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleWaveNetConfig(Options):
+class SampleWaveNetConfig(WaveNetSizes):
     """Sizes of a WaveNet over samples."""
 
-    sample_rate: int = 16_000  # Hz; that of the front end
-    residual_channels: int = option(32, "channels of the residual path")
-    gate_channels: int = option(64, "channels of the gates: half of them for tanh, half for sigmoid")
-    skip_channels: int = option(128, "channels of the skip connections")
-    layers: int = option(20, "number of dilated convolutions")
+    residual_channels: int = 32
+    gate_channels: int = 64
     cycles: int = 2  # number of cycles of dilations; each cycle begins at dilation 1
-    kernel_size: int = 2  # taps of each dilated convolution
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -6,6 +6,7 @@ completions while a user types.
 """
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -139,10 +140,15 @@ def index_of(cls: type) -> Index:
 def _collect(found: Index, root: type, cls: type, values: Mapping[str, object], prefix: str) -> None:
     """Add the options of a dataclass, whose defaults ``values`` replace, to those of the command ``root``."""
     types = get_type_hints(cls)
-    for each in sorted(dataclasses.fields(cls), key=lambda one: one.name not in cls.__annotations__):  # its own first
-        meaning: Meaning | None = each.metadata.get(MEANING)
-        if meaning is None:
-            continue
+    names = [*inspect.get_annotations(cls)]
+
+    def place(each: dataclasses.Field[Any]) -> tuple[bool, int]:
+        """Put what must be given first, then the options of the class in their order, then those of its bases."""
+        has_default = each.default is not REQUIRED or each.metadata[MEANING].given_as is not None
+        return has_default, names.index(each.name) if each.name in names else len(names)
+
+    for each in sorted((each for each in dataclasses.fields(cls) if MEANING in each.metadata), key=place):
+        meaning: Meaning = each.metadata[MEANING]
         name = f"{prefix}.{each.name}".lstrip(".")
         made = each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
         default = values.get(each.name, made)

@@ -5,35 +5,53 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.store.store import STORE, StoreConfig
-from wordless.audio.recordings.annotations import AnnotationConfig, AnnotationKind
+from pipelines.store.store import StoreOptions
+from wordless.audio.recordings.annotations import AnnotationConfig, AnnotationOptions
 from wordless.audio.recordings.corpus import recordings_at
 from wordless.audio.recordings.folders import expand_home
 from wordless.audio.recordings.manifest import Clips, writable
 from wordless.base.errors import InputError
 from wordless.base.machine import Device
-from wordless.base.options import Options, option
+from wordless.base.options import REQUIRED, Options, option
+from wordless.base.pools import LOCAL, EngineConfig
 
 MODEL = "folder of a run, or hf://user/name"
-DEVICE = "auto uses a GPU if there is one"
-ENGINE = "what reads and encodes: processes of this machine, or a Ray cluster"
-ANNOTATIONS = (
-    "annotations of other tools beside recordings give labelled parts; auto: all kinds; none: whole recordings"
-)
 SEVERAL = "a recording, a folder of recordings, or several such as [a.wav,b.wav,folder]"
-TIER = "tier of TextGrids or ELAN documents, or column of a table, that has the labels; null: the only one"
 
 
 @dataclass(frozen=True, kw_only=True)
-class InputOptions(Options):
-    """Options of commands that read recordings with a trained model."""
+class DeviceOptions(Options):
+    """The option of commands that compute."""
 
-    annotations: AnnotationKind = option("auto", ANNOTATIONS)
-    tier: str | None = option(None, TIER)
-    device: Device = option("auto", DEVICE)
+    device: Device = option("auto", "auto uses a GPU if there is one")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(DeviceOptions):
+    """Options of commands that use the models of a run."""
+
+    model: Path = option(REQUIRED, MODEL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerOptions(Options):
+    """The option of commands that read many recordings."""
+
     workers: int = option(
         0, "processes that read recordings; 0: all cores if there is enough to do. No result depends on it", least=0
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions(WorkerOptions):
+    """Options of commands that may read the recordings on a cluster."""
+
+    engine: EngineConfig = option(LOCAL, "what reads and encodes: processes of this machine, or a Ray cluster")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputOptions(ModelOptions, WorkerOptions, AnnotationOptions):
+    """Options of commands that read recordings with a trained model."""
 
     @property
     def annotated(self) -> AnnotationConfig:
@@ -41,10 +59,8 @@ class InputOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredOptions(InputOptions):
+class StoredOptions(InputOptions, StoreOptions):
     """Options of commands that keep what they make of recordings in the store."""
-
-    store: StoreConfig = option(StoreConfig(), STORE)
 
 
 def recordings_of(text: str, annotations: AnnotationConfig | None = None) -> tuple[Clips, ...]:

@@ -12,7 +12,7 @@ from pipelines.commandline.choices import CHOICES, with_embedded_corpus
 from pipelines.commandline.options import index, require_values
 from pipelines.methods.method import Method
 from pipelines.settings.comparison import ComparisonConfig
-from pipelines.settings.inputs import DEVICE, ENGINE
+from pipelines.settings.inputs import DeviceOptions, EngineOptions
 from pipelines.settings.parallel import MAX_THREADS, branch_threads, choose_parallel
 from pipelines.stages.options import (
     STEPS,
@@ -30,13 +30,12 @@ from pipelines.stages.options import (
     Wav2vec2Settings,
     ZerospeechConfig,
 )
-from pipelines.store.store import STORE, StoreConfig
+from pipelines.store.store import StoreOptions
 from wordless.audio.options import AudioSettings, SpectrogramConfig
 from wordless.audio.recordings.corpus import CORPUS, CorpusConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig
-from wordless.base.machine import Device
-from wordless.base.options import REQUIRED, Options, follow_seed, option
-from wordless.base.pools import LOCAL, EngineConfig
+from wordless.base.options import REQUIRED, follow_seed, option
+from wordless.base.pools import EngineConfig
 from wordless.base.seeds import MAX_SEED
 from wordless.base.values import build, move_seeds
 
@@ -50,9 +49,6 @@ SEEDED = (
     *("tokenizer", "lm", "compare", "baselines", "gpt_sound", "ast", "audio_transformer", "wav2vec2", "vocoder"),
     "next_sample",
 )
-
-
-TRACKING = "tensorboard, mlflow or wandb: what records curves, figures and report; []: none"
 STEPS_NOTE = (
     f"null: {STEPS}, or {STEPS_FROM_SHIPPED} for the built-in corpus from the weights that ship (vocoder.start)"
 )
@@ -70,7 +66,7 @@ TYPED: dict[str, tuple[object, str]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class CorpusCommand(Options):
+class CorpusCommand(DeviceOptions, EngineOptions, StoreOptions):
     """Options of all commands that read a labelled corpus."""
 
     typed: ClassVar[Mapping[str, tuple[object, str]]] = {
@@ -80,10 +76,6 @@ class CorpusCommand(Options):
     own_seeds: ClassVar[tuple[str, ...]] = ("embedded.seed",)
 
     seed: int = option(0, "seed of everything random", least=0, most=MAX_SEED)
-    device: Device = option("auto", DEVICE)
-    workers: int = option(0, "processes that read and encode; 0: all cores if the corpus is large", least=0)
-    engine: EngineConfig = option(LOCAL, ENGINE)
-    store: StoreConfig = option(StoreConfig(), STORE)
     embedded: EmbeddedConfig = option(EmbeddedConfig(), "the built-in corpus of spoken sentences or words")
     # After all sizes, because the file of a data set may set other lengths of training.
     corpus: CorpusConfig = option(REQUIRED, CORPUS, given_as=CorpusConfig, group="embedded")
@@ -93,7 +85,23 @@ C = TypeVar("C", bound=CorpusCommand)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunSettings(CorpusCommand):
+class TrainingCommand(CorpusCommand):
+    """Options of all commands that train networks."""
+
+    threads: int | None = option(
+        None,
+        "number of computing threads; null: all, and of a run on a CPU half of them each for vocoder and language "
+        "model. Trained models depend on it: threads=N keeps a language model when a vocoder is added later",
+        least=1,
+        most=MAX_THREADS,
+    )
+    tracking: tuple[str, ...] = option(
+        ("tensorboard",), "tensorboard, mlflow or wandb: what records curves, figures and report; []: none"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(TrainingCommand):
     """All options of ``wordless run``.
 
     examples: wordless run experiment=smoke
@@ -123,20 +131,12 @@ class RunSettings(CorpusCommand):
         1, "number of seeds: trains everything once with each of seed, seed + 1, ...", least=1, most=MAX_SEED
     )
     quick: bool = option(False, "true: uses only two of the folds of compare.folds")
-    threads: int | None = option(
-        None,
-        "number of computing threads; null: all, and half of them each for vocoder and language model on a CPU. "
-        "Trained models depend on it: threads=N keeps a language model when a vocoder is added later",
-        least=1,
-        most=MAX_THREADS,
-    )
     parallel: int | None = option(
         None,
         "number of stages, of all folds and seeds, that are made at the same time; null: as many as the cores hold "
         "with their threads (a run without a vocoder needs threads=N); 1: one after the other. It changes no result",
         least=1,
     )
-    tracking: tuple[str, ...] = option(("tensorboard",), TRACKING)
     audio: SpectrogramConfig = option(SpectrogramConfig(), "the log-mel front end", given_as=AudioSettings)
     unlabelled: tuple[str, ...] | None = option(None, "such as [embedded,FOLDER]: more recordings for pre-training")
     unlabelled_hours: float | None = option(

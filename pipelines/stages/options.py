@@ -25,7 +25,7 @@ from lm.bodies.options import (
 )
 from lm.options import LOOK_AHEAD, BatchConfig, GPTConfig, Pitch
 from lm.samples.options import POSITIONS, ContextConfig, SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
-from tokenizer.options import MOST_RATES, AutoencoderConfig, PatchConfig, PitchConfig, ViewsConfig
+from tokenizer.options import MOST_RATES, PitchConfig, TokenizerSizes, ViewsConfig
 from vocoder.options import CropsConfig, EngineChoice, SoundOptions, WaveNetConfig
 from vocoder.speech_judges import JudgeOfSpeech, require_installed
 from wordless.audio.options import Convolutions, SpectrogramConfig, require_ranges
@@ -40,19 +40,36 @@ if TYPE_CHECKING:
     from wordless.audio.recordings.spoken_pairs import SpokenPairs
     from wordless.audio.speech_models import SpeechModel
 
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings(Options):
+    """Options of a stage that trains."""
+
+    fit: FitConfig = option(FitConfig(), "training")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipTraining(TrainingSettings):
+    """Options of a stage that trains on spectrograms."""
+
+    augmentation: AugmentationConfig = option(AugmentationConfig(), "random changes of the clips")
+    batches: ClipBatchConfig = option(ClipBatchConfig(), "the batch of one training step")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaveformTraining(TrainingSettings):
+    """Options of a stage that trains on samples."""
+
+    batches: WaveformBatchConfig = option(WaveformBatchConfig(), "the batch of one training step")
+
+
 CONTRAST, TARGETS, MASKING = ContrastConfig(temperature=0.3), TargetConfig(), MaskConfig(share=0.1, length=5)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenizerSettings(Options):
+class TokenizerSettings(TrainingSettings, TokenizerSizes):
     """Options of the tokenizer's stages."""
 
-    patch: PatchConfig = option(PatchConfig(), "the part of the spectrogram that becomes one code")
-    autoencoder: AutoencoderConfig = option(AutoencoderConfig(), "the network whose bottleneck vectors are clustered")
-    codebook_size: int = option(256, "number of codes, which are clusters of k-means", least=2)
-    levels: int = option(
-        1, "number of residual codebooks, coarse to fine; each of them adds one stream per band", least=1
-    )
     pitch: PitchConfig = option(PitchConfig(), "the stream of pitch beside the codes of the spectrum")
     features: Literal["autoencoder", "wav2vec2"] = option(
         "autoencoder",
@@ -72,7 +89,7 @@ class TokenizerSettings(Options):
     sample_hours: float = 100.0
     kmeans_iterations: int = 30  # iterations of k-means
     batch_size: int = 512  # patches per training step
-    fit: FitConfig = option(FitConfig(steps=2000, warmup_steps=100, weight_decay=0.0, validate_every=500), "training")
+    fit: FitConfig = FitConfig(steps=2000, warmup_steps=100, weight_decay=0.0, validate_every=500)
     dynamic_ranges: tuple[float, float] | None = option(
         None,
         "such as [22, 50]: the autoencoder's input has one of these ranges in dB, its target has audio.dynamic_range",
@@ -142,7 +159,7 @@ class TokenizerSettings(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageModelSettings(Options):
+class LanguageModelSettings(TrainingSettings):
     """Options of the language model's stage."""
 
     batch_tokens: int = option(2048, "most positions per step: long windows reduce lm.batches.batch_size", least=1)
@@ -161,7 +178,7 @@ class LanguageModelSettings(Options):
     )
     gpt: GPTConfig = option(GPTConfig(context=256, dropout=0.2), "the language model")
     batches: BatchConfig = option(BatchConfig(), "the batch of one training step")
-    fit: FitConfig = option(FitConfig(warmup_steps=100, weight_decay=0.1, ema_decay=0.99), "training")
+    fit: FitConfig = FitConfig(warmup_steps=100, weight_decay=0.1, ema_decay=0.99)
     start: str | None = option(
         None,
         "folder of a run or hf://user/name: training begins with the weights of its language model, of the same sizes "
@@ -181,15 +198,11 @@ class LanguageModelSettings(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimclrSettings(Options):
-    """Options of the stage that trains SimCLR."""
+class SimclrSettings(ClipTraining):
+    """Options of the stage that trains SimCLR; the changes turn a clip into a view."""
 
     contrast: ContrastConfig = CONTRAST  # the contrastive loss
-    augmentation: AugmentationConfig = option(AugmentationConfig(), "random changes that turn a clip into a view")
-    batches: ClipBatchConfig = option(ClipBatchConfig(), "the batch of one training step")
-    fit: FitConfig = option(
-        FitConfig(steps=250, lr=2e-3, warmup_steps=30, final_lr_ratio=0.02, validate_every=50), "training"
-    )
+    fit: FitConfig = FitConfig(steps=250, lr=2e-3, warmup_steps=30, final_lr_ratio=0.02, validate_every=50)
 
 
 # of networks that learn labels
@@ -197,13 +210,13 @@ LABELLED = AugmentationConfig(crop=0.9, mix=0.2, time_mask=0.1, mel_mask=0.15)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SupervisedSettings(Options):
+class SupervisedSettings(ClipTraining):
     """Options of the stage that trains the supervised encoder."""
 
     head: HeadConfig = option(HeadConfig(), "the classifier behind the network")
-    augmentation: AugmentationConfig = option(LABELLED, "random changes of the clips")
-    batches: ClipBatchConfig = option(ClipBatchConfig(batch_size=64), "the batch of one training step")
-    fit: FitConfig = option(FitConfig(final_lr_ratio=0.02, weight_decay=0.05, validate_every=50), "training")
+    augmentation: AugmentationConfig = LABELLED
+    batches: ClipBatchConfig = ClipBatchConfig(batch_size=64)
+    fit: FitConfig = FitConfig(final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,25 +234,24 @@ class BaselineSettings(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AstSettings(Options):
+class AstSettings(ClipTraining):
     """Options of AST's stages."""
 
     model: AstConfig = option(AstConfig(), "the network")
-    augmentation: AugmentationConfig = option(LABELLED, "random changes of the clips")
-    batches: ClipBatchConfig = option(ClipBatchConfig(batch_size=16), "the batch of one training step")
+    augmentation: AugmentationConfig = LABELLED
+    batches: ClipBatchConfig = ClipBatchConfig(batch_size=16)
     label_smoothing: float = 0.1  # share of the target that all classes divide
-    fit: FitConfig = option(FitConfig(lr=1e-4, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50), "training")
+    fit: FitConfig = FitConfig(lr=1e-4, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
 
 
 @dataclass(frozen=True, kw_only=True)
-class AudioTransformerSettings(Options):
+class AudioTransformerSettings(WaveformTraining):
     """Options of the Audio Transformer's stages."""
 
     model: AudioTransformerConfig = option(AudioTransformerConfig(), "the network")
     head: HeadConfig = option(HeadConfig(pooling="mean", dropout=0.1), "the classifier behind the network")
     augmentation: WaveformAugmentationConfig = option(WaveformAugmentationConfig(), "random changes of the clips")
-    batches: WaveformBatchConfig = option(WaveformBatchConfig(), "the batch of one training step")
-    fit: FitConfig = option(FitConfig(steps=600, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50), "training")
+    fit: FitConfig = FitConfig(steps=600, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
 
 
 # Augmentation that does not crop; the codes after a change of speed are those of the same sounds.
@@ -249,19 +261,15 @@ IN_PLACE = AugmentationConfig(
 
 
 @dataclass(frozen=True, kw_only=True)
-class SoundGPTSettings(Options):
+class SoundGPTSettings(ClipTraining):
     """Options of the causal transformer that reads log-mel and predicts codes."""
 
     model: SoundGPTConfig = option(SoundGPTConfig(), "the network")
     # seconds of the windows around each patch whose codes are predicted as well; []: none
     windows: tuple[float, ...] = (0.16, 0.32, 0.64, 1.28)
-    augmentation: AugmentationConfig = option(
-        IN_PLACE, "random changes of the clips that it reads; time_flip must be 0"
-    )
-    batches: ClipBatchConfig = option(ClipBatchConfig(batch_size=64), "the batch of one training step")
-    fit: FitConfig = option(
-        FitConfig(steps=1500, lr=2e-3, warmup_steps=100, final_lr_ratio=0.02, validate_every=250), "training"
-    )
+    augmentation: AugmentationConfig = IN_PLACE
+    batches: ClipBatchConfig = ClipBatchConfig(batch_size=64)
+    fit: FitConfig = FitConfig(steps=1500, lr=2e-3, warmup_steps=100, final_lr_ratio=0.02, validate_every=250)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -278,23 +286,22 @@ OPTION, FEATURES = "wav2vec2.weights", "tokenizer.features=wav2vec2"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainingSettings(Options):
+class PretrainingSettings(WaveformTraining):
     """Options of the pre-training."""
 
     targets: TargetConfig = TARGETS  # the frames that are masked, and what is predicted
-    batches: WaveformBatchConfig = option(WaveformBatchConfig(), "the batch of one training step")
-    fit: FitConfig = option(FitConfig(steps=400, lr=2e-3, warmup_steps=100, keep="last"), "training")
+    fit: FitConfig = FitConfig(steps=400, lr=2e-3, warmup_steps=100, keep="last")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuningSettings(Options):
+class FinetuningSettings(WaveformTraining):
     """Options of the fine-tuning."""
 
     masking: MaskConfig = MASKING  # spans of masked frames, a regularisation
     freeze_convolutions: bool = option(True, "whether the convolutions stay as they were pre-trained")
     label_smoothing: float = 0.1  # share of the target that all classes divide
-    batches: WaveformBatchConfig = option(WaveformBatchConfig(batch_size=16), "the batch of one training step")
-    fit: FitConfig = option(FitConfig(lr=2e-4, warmup_steps=30, final_lr_ratio=0.02, validate_every=50), "training")
+    batches: WaveformBatchConfig = WaveformBatchConfig(batch_size=16)
+    fit: FitConfig = FitConfig(lr=2e-4, warmup_steps=30, final_lr_ratio=0.02, validate_every=50)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -359,7 +366,7 @@ STEPS, STEPS_FROM_SHIPPED = 300, 0  # vocoder.fit.steps=null; and for built-in v
 
 
 @dataclass(frozen=True, kw_only=True)
-class VocoderSettings(Options):
+class VocoderSettings(TrainingSettings):
     """Options of the vocoder's stage."""
 
     wavenet: WaveNetConfig = option(WaveNetConfig(residual_channels=48, gate_channels=96, layers=16), "the network")
@@ -374,8 +381,8 @@ class VocoderSettings(Options):
         filled=True,
         distinct=True,
     )
-    fit: StartableFitConfig = option(
-        StartableFitConfig(steps=STEPS, lr=2e-3, weight_decay=0.0, precision="auto", ema_decay=0.99), "training"
+    fit: StartableFitConfig = StartableFitConfig(
+        steps=STEPS, lr=2e-3, weight_decay=0.0, precision="auto", ema_decay=0.99
     )
     start: str | None = option(
         None,
@@ -529,7 +536,7 @@ ModelName = Literal["wavenet", "wavenet_large", "transformer", "transformer_cont
 
 
 @dataclass(frozen=True, kw_only=True)
-class NextSampleSettings(Options):
+class NextSampleSettings(TrainingSettings):
     """Options of the stage next_sample."""
 
     models: tuple[ModelName, ...] = option(
@@ -551,10 +558,7 @@ class NextSampleSettings(Options):
     crops: SampleCropsConfig = option(
         SampleCropsConfig(), "the pieces of clips of one training step, which are the same for all models"
     )
-    fit: FitConfig = option(
-        FitConfig(steps=800, lr=5e-3, weight_decay=0.0, precision="auto", ema_decay=0.99),
-        "training, the same for all models",
-    )
+    fit: FitConfig = FitConfig(steps=800, lr=5e-3, weight_decay=0.0, precision="auto", ema_decay=0.99)
     test_crops: int = 256  # crops of test clips on which all models are compared
     test_seed: int = 0  # seed of these crops, the same for all seeds
     sounds: SampleSoundsConfig = option(SampleSoundsConfig(), "generated sounds to listen to")

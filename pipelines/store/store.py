@@ -35,7 +35,6 @@ LIBRARIES: tuple[str, ...] = ("torch", "torchaudio", "faiss-gpu", "faiss-cpu", "
 LIBRARIES += ("soundfile", "av", "soxr")
 RESET_PEAK = "5"  # value that resets the peak of resident memory, see Linux's proc(5)
 # what the option `store` of a command holds
-STORE = "the results of finished stages, which later commands reuse; a killed command goes on with them"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +42,15 @@ class StoreConfig(Options):
     """Options of the store."""
 
     root: Path = option(Path("store"), "folder of the store")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreOptions(Options):
+    """The option of commands that use the store."""
+
+    store: StoreConfig = option(
+        StoreConfig(), "the results of finished stages, which later commands reuse; a killed command goes on with them"
+    )
 
 
 @dataclass(frozen=True)

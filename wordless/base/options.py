@@ -6,10 +6,12 @@
 
 Direct construction and `build` check the ranges. The command line has an option for each such field, and none for a
 field without `option`. Its help, its completion and its defaults read the fields (pipelines/commandline/options.py).
+A subclass that gives an option another default says nothing else again: ``frames: int = 4``.
 This module imports no heavy library, and no module of options does: commands refuse options before PyTorch is imported.
 """
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -129,6 +131,15 @@ def column(default: T, text: str) -> T:
 class Options:
     """Base of dataclasses with options: a new instance checks the range of each."""
 
+    def __init_subclass__(cls) -> None:
+        """Keep the meaning of each option of which this class has another default."""
+        super().__init_subclass__()
+        inherited = {name: of for base in reversed(cls.__mro__[1:]) for name, of in _fields(base).items()}
+        for name in inspect.get_annotations(cls):
+            default = cls.__dict__.get(name)
+            if name in inherited and MEANING in inherited[name].metadata and not isinstance(default, dataclasses.Field):
+                setattr(cls, name, dataclasses.field(default=default, metadata=inherited[name].metadata))
+
     def __post_init__(self) -> None:
         own: type = type(self)
         known = _choices(own)
@@ -162,6 +173,10 @@ def require_in_range(name: str, value: object, meaning: Meaning, choices: tuple[
         raise InputError(option=name, value=value, rule=suggestion(str(wrong[0]), map(str, choices)))
 
 
+def _fields(cls: type) -> dict[str, dataclasses.Field[Any]]:
+    return getattr(cls, "__dataclass_fields__", {})
+
+
 @cache
 def _choices(cls: type) -> dict[str, tuple[object, ...]]:
     """Return the choices of the fields that are ``Literal`` alone, or with None, or a list of them."""
@@ -179,8 +194,23 @@ def choices_of(kind: object, *, alone: bool = True) -> tuple[object, ...]:
     return tuple(value for each in others for value in choices_of(each, alone=alone))
 
 
-def require_pairs(model_dim: int, heads: int) -> None:
-    """Refuse a width of a transformer whose heads rotary positions cannot divide into pairs."""
-    if model_dim % (pair := 2 * heads):
-        rule = f"rotary positions turn pairs: choose a multiple of {pair}, which is 2 * `heads`"
-        raise InputError(option="model_dim", value=model_dim, rule=rule)
+@dataclass(frozen=True, kw_only=True)
+class TransformerSizes(Options):
+    """Sizes that every transformer has."""
+
+    layers: int = option(6, "layers of the transformer", least=1, most=MOST_LAYERS)
+    heads: int = option(6, "attention heads", least=1)
+    ffn_dim: int = option(512, "width inside the feed-forward networks", least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CausalSizes(TransformerSizes):
+    """Sizes of a causal transformer with rotary positions."""
+
+    model_dim: int = option(192, "width of the transformer", least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.model_dim % (pair := 2 * self.heads):
+            rule = f"rotary positions turn pairs: choose a multiple of {pair}, which is 2 * `heads`"
+            raise InputError(option="model_dim", value=self.model_dim, rule=rule)

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import mean_absolute_error, r2_score
 
-from lm.finetuning import ClassificationOptions, FigureConfig, RegressionOptions, SequenceOptions
+from lm.finetuning import ClassificationOptions, RegressionOptions, SequenceOptions
 from lm.heads import ClassificationTask, PooledTask, RegressionTask, SequenceTask, beam_search, error_rates
-from lm.options import ProbeConfig
+from lm.options import FigureConfig, ProbeConfig
 from lm.probing.comparison import measure
 from lm.probing.vectors import FloatArray, pool
 from tests.lm.reference import text_probabilities

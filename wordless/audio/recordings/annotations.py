@@ -47,11 +47,25 @@ from wordless.audio.recordings.folders import (
 )
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected, number_of
 from wordless.base.errors import InputError
+from wordless.base.options import Options, option
 from wordless.base.text import counted
 from wordless.base.values import nan_as_none
 
 Kind = Literal["raven", "elan", "textgrid", "audacity", "csv", "kaldi", "lhotse", "rttm", "ctm", "lab"]
 AnnotationKind = Literal["auto", "none", Kind]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotationOptions(Options):
+    """Options of all commands that read the annotations of recordings."""
+
+    annotations: AnnotationKind = option(
+        "auto",
+        "annotations of other tools beside recordings give labelled parts; auto: all kinds; none: whole recordings",
+    )
+    tier: str | None = option(
+        None, "tier of TextGrids or ELAN documents, or column of a table, that has the labels; null: the only one"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

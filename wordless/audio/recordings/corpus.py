@@ -29,7 +29,7 @@ from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import Channel
 from wordless.audio.recordings.annotations import (
     AnnotationConfig,
-    AnnotationKind,
+    AnnotationOptions,
     annotations_below,
     annotations_in,
     kind_of,
@@ -69,7 +69,7 @@ from wordless.audio.recordings.splits import (
 from wordless.audio.recordings.tables import folder_of, read_table
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError, within
-from wordless.base.options import Options, option
+from wordless.base.options import option
 from wordless.base.pools import LOCAL, EngineConfig
 from wordless.base.text import counted
 
@@ -84,7 +84,7 @@ CORPUS = "the recordings, their labels, and their division into splits"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CorpusConfig(Options):
+class CorpusConfig(AnnotationOptions):
     """Options of the corpus: where its recordings are, and how they are split."""
 
     root: str | None = option(None, "folder of recordings; null: the built-in corpus")
@@ -95,13 +95,6 @@ class CorpusConfig(Options):
     )
     label_names: Mapping[str, str] | None = option(None, 'such as {"0": zero, "1": one}: other names of some labels')
     table: str | None = option(None, "TSV, CSV, fairseq TSV, JSONL or JSON file that lists recordings")
-    annotations: AnnotationKind = option(
-        "auto",
-        "annotations of other tools beside the recordings give labelled parts; auto: all kinds; none: whole recordings",
-    )
-    tier: str | None = option(
-        None, "tier of TextGrids or ELAN documents, or column of a table, that has the labels; null: the only one"
-    )
     dataset: str | None = option(
         None, "data set with recordings inside: a folder of save_to_disk, or Parquet files; see corpus=dataset"
     )
