@@ -5,7 +5,7 @@ import subprocess
 
 from tests.calling import ROOT
 
-LINES, LINES_OF_TESTS, OPTIONS = 46_435, 36_362, 440
+LINES, LINES_OF_TESTS, OPTIONS = 46_457, 36_360, 368
 
 
 def test_the_project_does_not_grow() -> None:
