@@ -4,7 +4,6 @@ Standardisation, the rotation into the row space of the training clips, and the 
 one bias replace them all.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from torch import nn
 
 from lm.options import RESIDUAL, VECTORS, ProbeConfig, States, VectorConfig
 from lm.probing.linear import powered
-from lm.probing.probe import create_classifier
+from lm.probing.probe import ProbeResult
 from lm.probing.task import ProbeTask
 from lm.probing.vectors import FloatArray
 from tokenizer.options import Assignments
@@ -41,7 +40,7 @@ class ProbeDescription:
     """What a fitted probe reads and answers."""
 
     of: str  # key of the features, such as gpt/layer_3:thirds
-    recipe: VectorRecipe
+    recipe: VectorRecipe = VectorRecipe()
     classes: tuple[str, ...]
     dim: int  # of a vector
     power: float  # of the features' magnitudes
@@ -67,27 +66,18 @@ class FittedProbe:
         self.description = description
 
     @classmethod
-    def fit(
+    def of(
         cls,
         features: FloatArray,
+        result: ProbeResult,
         task: ProbeTask,
         config: ProbeConfig,
-        *,
-        of: str,
-        recipe: VectorRecipe,
-        penalties: Sequence[float],
-        test_accuracy: float,
-        trim_db: float | None = None,
     ) -> "FittedProbe":
-        """Fit the training clips of ``features (clips, dim)`` with each penalty in turn, and keep the last fit."""
-        train, targets = powered(features[task.rows["train"]], config.power), task.targets[task.rows["train"]]
-        scaler = StandardScaler().fit(train)
-        classifier, _, rotation = create_classifier({"train": scaler.transform(train)}, targets, task, config)
-        for penalty in penalties:
-            classifier.fit(penalty)
-        weights, bias = classifier.linear()  # (dimensions that the classifier reads, classes), (classes,)
-        standard = weights if rotation is None else rotation.astype(np.float64) @ weights  # (dim, classes)
-        own = standard / scaler.scale_[:, None]
+        """Keep the fit of a result of `probe`, whose standardisation follows from ``features (clips, dim)``."""
+        assert result.linear is not None, "a method with its own scores is no probe"
+        weights, bias = result.linear
+        scaler = StandardScaler().fit(powered(features[task.rows["train"]], config.power))
+        own = weights / scaler.scale_[:, None]  # (dim, classes)
         linear = nn.Linear(own.shape[0], own.shape[1], dtype=torch.float64)
         with torch.no_grad():
             linear.weight.copy_(torch.from_numpy(own.T))
@@ -95,15 +85,13 @@ class FittedProbe:
         frequent = task.targets[task.rows["train"]].sum(0).argmax()
         chance = float(task.targets[task.rows["test"]][:, frequent].mean())
         description = ProbeDescription(
-            of=of,
-            recipe=recipe,
+            of=result.of,
             classes=task.classes,
             dim=own.shape[0],
             power=config.power,
             answer="value" if config.classifier == "ridge" else "several" if task.multi_label else "one",
-            test_accuracy=test_accuracy,
+            test_accuracy=result.test_accuracy,
             chance=0.0 if task.multi_label else chance,
-            trim_db=trim_db,
         )
         return cls(linear, description)
 

@@ -21,7 +21,7 @@ held-out clip can be answered. The features of all training clips are used for s
 which clips have one, so each share except the whole is drawn several times.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -46,6 +46,7 @@ from lm.probing.task import BoolArray, ProbeTask, RowArray, Rows, divisions, pen
 from wordless.base.errors import InputError
 
 FloatArray = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
 Features = Mapping[str, FloatArray]  # of each split, or of each candidate
 
 
@@ -74,9 +75,13 @@ class ProbeResult:
     mean_average_precision: float  # as macro_f1
     predictions: tuple[str, ...] | tuple[tuple[str, ...], ...]  # for each test clip, in the order of the clips
     scores: FloatArray  # (test clips, classes), probabilities
+    noise_scores: FloatArray | None  # of the test clips with noise, one ratio after the other; None: there are none
+    # weights (dim, classes) and bias (classes,) for standardised features; None: the method has its own scores
+    linear: tuple[DoubleArray, DoubleArray] | None
     tries: tuple[Try, ...]
 
 
+NOISE = "noise"  # beside the splits: test clips with noise
 J = TypeVar("J", Try, ProbeResult)
 
 
@@ -116,59 +121,45 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
     targets = {split: task.targets[rows] for split, rows in task.rows.items()}
     penalties = penalty_grid(config.penalties, config)
     features = powered(features, config.power)  # the same for each division
-    standard = standardise(features, task.rows)
+    standard = standardise(features, _judged_rows(task))
+    tries, parts, fits = list[Try](), tuple[float, ...](), penalties
     if task.parts is not None:
 
         def held_out(rows: Rows) -> list[float]:
             """Fit one division with each penalty; return the accuracies on what it holds out."""
-            prepared, wanted = standardise(features, rows), task.targets[rows["train"]]
-            found = _scores(prepared, "validation", wanted, task, config, penalties, tolerance=TOLERANCE_OF_FOLDS)
-            return [accuracy(each, task.targets[rows["validation"]], task) for each in found]
+            inside, wanted, reached = standardise(features, rows), task.targets[rows["validation"]], list[float]()
+            classifier, prepared, _ = create_classifier(
+                inside, task.targets[rows["train"]], task, config, tolerance=TOLERANCE_OF_FOLDS
+            )
+            for penalty in penalties:
+                classifier.fit(penalty)
+                reached.append(accuracy(classifier.scores(prepared["validation"]), wanted, task))
+            return reached
 
         reached = np.array(side_by_side(held_out, divisions(task), threads=threads), np.float64)  # (parts, penalties)
         means = reached.mean(0).tolist()
         tries = [Try(penalty=each, validation_accuracy=mean) for each, mean in zip(penalties, means, strict=True)]
-        best = _best(tries)
-        own, parts = fitted_penalties(best.penalty, task, config), reached[:, tries.index(best)].tolist()
-        *_, scores = _scores(standard, "test", targets["train"], task, config, own)
-        return _result(of, best, scores, task, config, tuple(tries), parts=tuple(parts))
-    classifier, prepared, _ = create_classifier(standard, targets["train"], task, config)
-    tries, scores, on_validation = [], np.zeros((0, 0), np.float32), None
-    for penalty in penalties:  # ascending: each fit starts from the solution of the previous fit
+        parts = tuple(reached[:, tries.index(_best(tries))].tolist())
+        fits = (_best(tries).penalty,)
+    classifier, prepared, rotation = create_classifier(standard, targets["train"], task, config)
+    scores, linear = dict[str, FloatArray](), (np.zeros((0, 0)), np.zeros(0))
+    for penalty in fits:  # ascending: each fit starts from the solution of the previous fit
         classifier.fit(penalty)
         judged = classifier.scores(prepared["validation"])
-        tries.append(Try(penalty=penalty, validation_accuracy=accuracy(judged, targets["validation"], task)))
-        if _best(tries) is tries[-1]:
-            scores, on_validation = classifier.scores(prepared["test"]), judged
-    return _result(of, _best(tries), scores, task, config, tuple(tries), validation_scores=on_validation)
+        if task.parts is None:
+            tries.append(Try(penalty=penalty, validation_accuracy=accuracy(judged, targets["validation"], task)))
+        if _best(tries).penalty == penalty:
+            others = {split: classifier.scores(prepared[split]) for split in ("test", NOISE) if split in prepared}
+            scores, linear = {"validation": judged, **others}, classifier.linear()
+    if rotation is not None:
+        linear = rotation.astype(np.float64) @ linear[0], linear[1]
+    return _result(of, _best(tries), scores, task, config, tuple(tries), linear=linear, parts=parts)
 
 
-def fitted_penalties(penalty: float, task: ProbeTask, config: ProbeConfig) -> tuple[float, ...]:
-    """Return the penalties to fit in turn, so that the last fit is that of the winner with the chosen ``penalty``.
-
-    Validation clips judge fits of which each starts from the previous solution. Cross-validation judges other fits, so
-    the winner is fitted once.
-    """
-    if task.parts is not None:
-        return (penalty,)
-    return tuple(each for each in penalty_grid(config.penalties, config) if each <= penalty)
-
-
-def _scores(
-    standard: Features,
-    split: str,
-    targets: BoolArray,
-    task: ProbeTask,
-    config: ProbeConfig,
-    penalties: Sequence[float],
-    *,
-    tolerance: float | None = None,
-) -> Iterator[FloatArray]:
-    """Give the scores ``(clips, classes)`` of a split after the fit of each penalty in turn to ``targets`` of train."""
-    classifier, prepared, _ = create_classifier(standard, targets, task, config, tolerance=tolerance)
-    for penalty in penalties:
-        classifier.fit(penalty)
-        yield classifier.scores(prepared[split])
+def _judged_rows(task: ProbeTask) -> dict[str, RowArray]:
+    """Return the clips of each split, and the test clips with noise if there are any."""
+    noisy = {NOISE: np.concatenate([*task.noisy.values()])} if task.noisy else {}
+    return {**task.rows, **noisy}
 
 
 def create_classifier(
@@ -196,27 +187,13 @@ def create_classifier(
     return classifier, rotated, rotation
 
 
-def scores_of_others(
-    features: FloatArray, others: FloatArray, task: ProbeTask, config: ProbeConfig, *, penalties: Sequence[float]
-) -> FloatArray:
-    """Compute the probability of each class ``(others, classes)`` for sounds that are not clips of the task.
-
-    The training clips of ``features (clips, dim)`` are fitted with each penalty in turn. The last fit scores ``others``
-    ``(others, dim)``.
-    """
-    rows = {"train": task.rows["train"], "others": len(features) + np.arange(len(others))}
-    standard = standardise(np.concatenate([features, others]), rows, power=config.power)
-    *_, scores = _scores(standard, "others", task.targets[rows["train"]], task, config, penalties)
-    return scores
-
-
 def scored_method(scores: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str) -> MethodResult:
     """Evaluate a method that has its own class probabilities ``(clips, classes)``, finite ones; nothing is fitted."""
     if scores.shape[1] != len(task.classes):
         raise InputError(f"{of} scores {scores.shape[1]} classes; the labels name {len(task.classes)}: make it anew")
-    validation, test = task.rows["validation"], task.rows["test"]
-    given = Try(penalty=0.0, validation_accuracy=accuracy(scores[validation], task.targets[validation], task))
-    result = _result(of, given, scores[test], task, config, (), validation_scores=scores[validation])
+    judged, wanted = {split: scores[rows] for split, rows in _judged_rows(task).items()}, task.rows["validation"]
+    given = Try(penalty=0.0, validation_accuracy=accuracy(judged["validation"], task.targets[wanted], task))
+    result = _result(of, given, judged, task, config, ())
     return MethodResult(of=of, winner=result, candidates=())
 
 
@@ -248,16 +225,16 @@ def answers(scores: FloatArray, task: ProbeTask) -> BoolArray:
 def _result(
     of: str,
     best: Try,
-    scores: FloatArray,
+    judged: Features,
     task: ProbeTask,
     config: ProbeConfig,
     tries: tuple[Try, ...],
     *,
-    validation_scores: FloatArray | None = None,
+    linear: tuple[DoubleArray, DoubleArray] | None = None,
     parts: tuple[float, ...] = (),
 ) -> ProbeResult:
-    """Build the result of the best try from its scores ``(clips, classes)`` on test and on validation."""
-    targets = task.targets[task.rows["test"]]
+    """Build the result of the best try from its scores ``(clips, classes)``, which are ``judged``, by split."""
+    targets, scores = task.targets[task.rows["test"]], judged["test"]
     reached = outcome(scores, targets, task)
     found = _measured([reached], task, config).estimate(0, confidence=config.confidence)
     predicted, present = answers(scores, task), np.flatnonzero(targets.any(0))
@@ -266,7 +243,7 @@ def _result(
         penalty=best.penalty if tries else None,
         validation_accuracy=best.validation_accuracy,
         validation_clips=len(task.rows["validation"]) + (len(task.rows["train"]) if parts else 0),
-        validation_scores=validation_scores,
+        validation_scores=None if parts else judged["validation"],
         parts=parts,
         test_accuracy=found.value,
         low=found.low,
@@ -275,6 +252,8 @@ def _result(
         mean_average_precision=float(measure(Rankings(truth=targets, scores=scores[None, None]))[0, 0]),
         predictions=task.names(predicted),
         scores=scores,
+        noise_scores=judged.get(NOISE),
+        linear=linear,
         tries=tries,
     )
 
@@ -410,24 +389,13 @@ class NoisePoint(MeasuredPoint):
     snr: float  # signal-to-noise ratio in dB
 
 
-def noise_points(
-    features: FloatArray, task: ProbeTask, winner: ProbeResult, config: ProbeConfig
-) -> tuple[NoisePoint, ...]:
-    """Test the ``winner`` on the test clips with each noise; ``features (clips, dim)`` are the winner's.
-
-    A winner without a penalty has its own scores, and the features are these.
-    """
-    if not task.noisy:
+def noise_points(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> tuple[NoisePoint, ...]:
+    """Test the ``winner`` on the test clips with each noise."""
+    if winner.noise_scores is None:
         return ()
-    noisy = np.concatenate([*task.noisy.values()])
-    if winner.penalty is None:
-        scores = features[noisy]
-    else:
-        penalties = fitted_penalties(winner.penalty, task, config)
-        scores = scores_of_others(features, features[noisy], task, config, penalties=penalties)
     points = []
     ends = np.cumsum([len(rows) for rows in task.noisy.values()])
-    for (snr, rows), own in zip(task.noisy.items(), np.split(scores, ends[:-1]), strict=True):
+    for (snr, rows), own in zip(task.noisy.items(), np.split(winner.noise_scores, ends[:-1]), strict=True):
         points.append(NoisePoint.of([outcome(own, task.targets[rows], task)], task, config, snr=snr))
     return tuple(points)
 

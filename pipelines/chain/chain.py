@@ -36,10 +36,11 @@ from pipelines.settings.run import RunSettings, choose_workers
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages.codes import code_table
 from pipelines.stages.next_sample import NEXT_SAMPLE, generate_sample_sounds
-from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
+from pipelines.stages.probe import collect_probes, probed, require_probeable
 from pipelines.stages.rates import long_clips
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
+from pipelines.store.stored_features import natural
 from pipelines.tracking.tracking import NO_TRACKING, Tracking, tracked
 from vocoder.engines.choice import choose_engine, precision
 from wordless.audio.recordings.manifest import Clips
@@ -188,14 +189,14 @@ def compare_methods(study: Study) -> None:
     inputs = {name: method.input for name, method in methods.items() if method.input} if compare.input else {}
     needed = methods | {name: METHODS[name] for name in sorted({*inputs.values()} - {*methods})}
     features = {name: study.add(features_of(study, method), f"{name}_features") for name, method in needed.items()}
-    labelled, noise = [name for name, method in methods.items() if method.learns_labels], compare.noise_snr
-    probed = probe_methods(
-        session, manifest, config, methods, features, inputs=inputs, labelled=labelled, noise_snr=noise
-    )
-    for name, entry in probed.items():
-        study.add(entry, f"probed_{name}")
+    noise, probes = compare.noise_snr, dict[str, Entry]()
+    for name in sorted(methods, key=natural):
+        read = {each: features[each] for each in (name, inputs.get(name)) if each is not None}
+        labelled = methods[name].learns_labels
+        probe = probed(session, manifest, config, name, read, labelled=labelled, noise_snr=noise)
+        probes[name] = study.add(probe, f"probed_{name}")
     heads = {method.head.name: features[name] for name, method in methods.items() if method.head}
-    study.add(collect_probes(session, manifest, config, probed, heads, noise))
+    study.add(collect_probes(session, manifest, config, probes, heads, noise))
 
 
 def _require_clips(manifest: Clips, settings: RunSettings) -> None:

@@ -6,11 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
-import torch
-from threadpoolctl import threadpool_limits
-
 from lm.probing.fitted import FittedProbe, VectorRecipe
-from lm.probing.probe import fitted_penalties
 from pipelines.chain.corpus import MANIFEST, REJECTED
 from pipelines.chain.sounds import comb_notice, measure_speed
 from pipelines.chain.unlabelled import UNLABELLED, write_started, write_unlabelled
@@ -24,11 +20,10 @@ from pipelines.settings.run import RunSettings
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.stages.next_sample import NEXT_SAMPLE
 from pipelines.stages.options import ModelName
-from pipelines.stages.probe import probe_task
 from pipelines.store.run_folder import REPORT, RESULTS
 from pipelines.store.session import Session
 from pipelines.store.store import ENTRY, Entry
-from pipelines.store.stored_features import FEATURES, GPT, PROBE, features_by_method
+from pipelines.store.stored_features import GPT, PROBE
 from wordless.audio.recordings.manifest import Clips, write_manifest, write_rejected
 from wordless.base.errors import InputError
 from wordless.base.files import replace_folder, write_aside
@@ -92,7 +87,7 @@ def write_run_folder(
     if probed := {place: entries["probe"].read_json(PROBE) for place, entries in made.items() if "probe" in entries}:
         by, separator = settings.compare.folds or "split", settings.probe.label_separator
         write_predictions(folder / PREDICTIONS, probed, corpus, by=by, separator=separator)
-    write_probe(folder, only, corpus, settings, session.gang.device)
+    write_probe(folder, only, corpus, settings)
     speeds = measure_speed(settings, first, session.gang.device) if NEXT_SAMPLE in settings.stages else {}
     if "vocoder" in first:
         corpus = replace(corpus, notices=(*corpus.notices, comb_notice(first["vocoder"], settings)))
@@ -114,42 +109,22 @@ def write_run_folder(
         write_runs_page(whole.parent, run_rows(whole.parent, finished=whole))
 
 
-def write_probe(
-    folder: Path, entries: Mapping[str, Entry], manifest: Clips, settings: RunSettings, device: torch.device
-) -> None:
-    """Fit the probe again that the comparison chose, and save it; the store keeps its figures and not its weights.
+def write_probe(folder: Path, entries: Mapping[str, Entry], manifest: Clips, settings: RunSettings) -> None:
+    """Save the probe that the comparison chose, with what its vectors are made of.
 
     A run without the stage ``probe``, or without a method whose vectors the run's own models make, has no such folder.
     """
-    place = folder / KIND.part
+    place, compare = folder / KIND.part, settings.compare
     if (place / CONFIG).is_file():  # of an earlier run in this folder
         shutil.rmtree(place, ignore_errors=True)
-    if "probe" not in entries:
-        return
-    rows = {str(row["of"]): row for row in entries["probe"].read_rows(PROBE, "methods")}
-    made = (entries.get(f"{name}_features") for name in (GPT, BAG_OF_CODES))
-    methods = features_by_method([entry.folder / FEATURES for entry in made if entry])
     # Of several rates, the GPT of the comparison is not the run's own.
-    names = (BAG_OF_CODES,) if settings.tokenizer.rates else (GPT, BAG_OF_CODES)
-    if (method := next((name for name in names if name in methods and name in rows), None)) is None:
+    methods = (BAG_OF_CODES,) if settings.tokenizer.rates else (GPT, BAG_OF_CODES)
+    if not (probes := [entries[f"probed_{name}"] for name in methods if f"probed_{name}" in entries]):
         return
-    with_codes = method == GPT and settings.compare.input
-    candidates = methods[method].with_input(methods[BAG_OF_CODES]) if with_codes else methods[method]
-    row = rows[method]
-    config, compare, chosen = settings.probe, settings.compare, str(row["chosen"])
-    task = probe_task(manifest, config, device=device)
-    with threadpool_limits(1):  # more threads round sums in another way
-        probe = FittedProbe.fit(
-            candidates[chosen],
-            task,
-            config,
-            of=chosen,
-            recipe=VectorRecipe(vectors=compare.vectors, states=compare.states, assignments=compare.assignments),
-            penalties=fitted_penalties(float(row["penalty"]), task, config),
-            test_accuracy=float(row["test_accuracy"]),
-            trim_db=manifest.effective_trim_db(settings.corpus.inspection.trim_db),
-        )
-    probe.save_pretrained(place)
+    probe = FittedProbe.from_pretrained(probes[0].folder)
+    recipe = VectorRecipe(vectors=compare.vectors, states=compare.states, assignments=compare.assignments)
+    trim_db = manifest.effective_trim_db(settings.corpus.inspection.trim_db)
+    FittedProbe(probe.linear, replace(probe.description, recipe=recipe, trim_db=trim_db)).save_pretrained(place)
 
 
 FILES = (REPORT, RESULTS, COMPARISON, MANIFEST, REJECTED, UNLABELLED, LOG)

@@ -28,7 +28,7 @@ from pipelines.stages.judging import (
 from pipelines.stages.listening import Playback, choose_clips, decode_clips, listening, measure_clips
 from pipelines.stages.networks import convolutional
 from pipelines.stages.next_sample import NEXT_SAMPLE, score_sample_models, train_sample_model
-from pipelines.stages.probe import probe_methods
+from pipelines.stages.probe import probed
 from pipelines.stages.rates import continuations, long_clips, window_labels
 from pipelines.stages.stored_arrays import spectrograms, test_waveforms, waveforms
 from pipelines.stages.tokenizer import codebook
@@ -147,11 +147,11 @@ def _judge(study: Study, task: ProbeTask) -> Judge:
     else:
         features = log_mel_features(reading, tokens)
     # Features and probe of clips as they are alone; those of a plain comparison are the same, and computed once.
-    probe = probe_methods(session, study.manifest, settings.probe, [method], {method: features})[method]
+    probe = probed(session, study.manifest, settings.probe, method, {method: features})
     add(features, f"{method}_features")
     add(probe, f"probed_{method}")
     encoder = Encoder(folder=tokens.place, root=study.manifest.root, device=str(session.gang.device))
-    return create_probe_judge(name, encoder, features, probe, task, settings.probe)
+    return create_probe_judge(name, encoder, probe)
 
 
 def train_on_samples(study: Study) -> None:

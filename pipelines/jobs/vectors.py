@@ -39,7 +39,7 @@ from pipelines.stages.features import (
     log_mel_features,
 )
 from pipelines.stages.pretraining import sound_gpt_features
-from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
+from pipelines.stages.probe import collect_probes, probed, require_probeable
 from pipelines.store.run_folder import RESULTS, part_of
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, write_json
@@ -50,6 +50,7 @@ from pipelines.store.stored_features import (
     WITH_INPUT,
     features_by_method,
     method_of_key,
+    natural,
     parts_of_key,
     pooling_of,
 )
@@ -112,8 +113,9 @@ def probe_run(settings: ProbeRunConfig) -> None:
         )
         pooled = pooled_features(session, corpus, rates, settings.compare)
         inputs = {rate.gpt: rate.bag for rate in rates} if settings.compare.input else {}
-        methods = probe_methods(session, corpus, settings.probe, pooled, pooled, inputs=inputs)
-        entry = collect_probes(session, corpus, settings.probe, methods)
+        read = {of: {each: pooled[each] for each in (of, inputs.get(of)) if each} for of in sorted(pooled, key=natural)}
+        probes = {of: probed(session, corpus, settings.probe, of, each) for of, each in read.items()}
+        entry = collect_probes(session, corpus, settings.probe, probes)
     if gang.rank:
         return
     measured = entry.read_json(PROBE)

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from lm.layers import LayerReader, head_scores
 from lm.options import VECTORS, ProbeConfig
-from lm.probing.probe import fitted_penalties, scores_of_others
+from lm.probing.fitted import FittedProbe
 from lm.probing.task import ProbeTask
 from lm.probing.vectors import FloatArray
 from pipelines.stages.features import BAG_OF_CODES, bag_features, log_mel_vectors
@@ -30,7 +30,7 @@ from pipelines.stages.probe import probe_task
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, write_json
-from pipelines.store.stored_features import FEATURES, PROBE, features_by_method, stacked_rows
+from pipelines.store.stored_features import stacked_rows
 from tokenizer.encoder import Encoder
 from vocoder import speech_judges
 from vocoder.judging import Figures
@@ -70,22 +70,14 @@ class Judge:
         return JUDGES[self.name]
 
 
-def create_probe_judge(
-    name: JudgeName, tokenizer: Encoder, features: Entry, probe: Entry, task: ProbeTask, config: ProbeConfig
-) -> Judge:
-    """Return the linear probe that is best on validation, with mean and thirds of the clip as it is as candidates.
-
-    The probe's key also depends on the features and the labels. It is fitted again, since the store keeps its figures
-    and not its weights.
-    """
-    of, read = PROBED[name]
+def create_probe_judge(name: JudgeName, tokenizer: Encoder, probe: Entry) -> Judge:
+    """Return the linear probe that is best on validation, with mean and thirds of the clip as it is as candidates."""
 
     def scores(pooled: Mapping[str, FloatArray]) -> FloatArray:
-        found, candidates = probe.read_json(PROBE), features_by_method([features.folder / FEATURES])[of]
-        chosen, penalties = found["chosen"], fitted_penalties(found["penalty"], task, config)
-        return scores_of_others(candidates[chosen], pooled[chosen], task, config, penalties=penalties)
+        fitted = FittedProbe.from_pretrained(probe.folder)
+        return fitted.scores(pooled[fitted.description.of])
 
-    return Judge(name=name, inputs=(probe,), describe=partial(read, tokenizer), scores=scores)
+    return Judge(name=name, inputs=(probe,), describe=partial(PROBED[name][1], tokenizer), scores=scores)
 
 
 def create_network_judge(network: Network, classifier: Entry, sample: Entry) -> Judge:

@@ -1,6 +1,6 @@
 """Linear probes of all representations, on the same clips and splits, with equally many penalties."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -9,64 +9,37 @@ from safetensors.numpy import load_file
 from threadpoolctl import threadpool_limits
 
 from lm.options import ProbeConfig
+from lm.probing.fitted import FittedProbe
 from lm.probing.linear import VERSION
 from lm.probing.probe import last_point, learning_curve, method_record, noise_points, probe_method, scored_method
 from lm.probing.task import ProbeTask, require_equal_counts, with_parts
 from lm.probing.vectors import CLASS_SCORES
-from pipelines.store.session import Run, Session
+from pipelines.store.session import Run
 from pipelines.store.stage import labels_of, stage
 from pipelines.store.store import Entry, write_json
-from pipelines.store.stored_features import FEATURES, PROBE, SCORES, features_by_method, natural
+from pipelines.store.stored_features import FEATURES, PROBE, SCORES, features_by_method
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.views import compared_views
 from wordless.base.errors import InputError
 
 
-def probe_methods(
-    session: Session,
-    clips: Clips,
-    config: ProbeConfig,
-    methods: Collection[str],
-    features: Mapping[str, Entry],
-    *,
-    inputs: Mapping[str, str] = MappingProxyType({}),
-    labelled: Collection[str] = (),
-    noise_snr: Sequence[float] = (),
-) -> dict[str, Entry]:
-    """Probe methods, one at a time, with equally many penalties; an entry for each.
-
-    The key of an entry depends on its method alone, so a sweep or a larger comparison probes only new methods.
-
-    Args:
-        features: by method, the entry that has its ``features.safetensors``: a row for each clip, then for each test
-            clip with noise.
-        inputs: by method, the one whose features are the input of its network; all layers side by side include it.
-        labelled: methods that were trained on all training labels.
-        noise_snr: ratios in dB of test clips with noise, which have more rows.
-    """
-    probed = dict[str, Entry]()
-    for of in sorted(methods, key=natural):
-        read = {name: features[name] for name in (of, inputs.get(of)) if name is not None}
-        probed[of] = _probed(session, clips, config, of, read, labelled=of in labelled, noise_snr=noise_snr)
-    return probed
-
-
 @stage("probed", version=VERSION, title="{of}: linear probes", keys={"clips": labels_of})
-def _probed(
+def probed(
     run: Run,
     clips: Clips,
     config: ProbeConfig,
     of: str,
     features: Mapping[str, Entry],
     *,
-    labelled: bool,
-    noise_snr: Sequence[float],
+    labelled: bool = False,
+    noise_snr: Sequence[float] = (),
 ) -> None:
-    """Probe one method, with a learning curve over shares of the labels.
+    """Probe one method, with a learning curve over shares of the labels; the entry has the figures and the probe.
 
-    ``features`` are its entry and that of its network's input, by method. A learning curve means nothing for a
-    ``labelled`` method, so it has the last point alone. Its features know the labels of every training group, so
-    validation clips choose, and never cross-validation.
+    ``features`` are its entry and that of its network's input, by method: a row for each clip, then for each test clip
+    with noise. A learning curve means nothing for a ``labelled`` method, which was trained on all training labels, so
+    it has the last point alone. Its features know the labels of every training group, so validation clips choose, and
+    never cross-validation.
     """
     task = probe_task(clips, config, device=run.gang.device, noise_snr=noise_snr)
     task = replace(task, parts=None) if labelled else task
@@ -85,8 +58,8 @@ def _probed(
         result = probe_method(candidates, task, config, of=of, threads=threads)
         winner, chosen = result.winner, candidates[result.winner.of]
         curve = last_point(winner, task, config) if labelled else learning_curve(chosen, task, config, threads=threads)
-        noise = noise_points(chosen, task, winner, config)
-    write_json(run.folder / PROBE, method_record(result, curve, task, noise))
+        FittedProbe.of(chosen, winner, task, config).save_pretrained(run.folder)
+    write_json(run.folder / PROBE, method_record(result, curve, task, noise_points(winner, task, config)))
 
 
 @stage("probe", version=9, title="{probed} methods side by side", keys={"clips": labels_of})
@@ -98,7 +71,7 @@ def collect_probes(
     heads: Mapping[str, Entry] = MappingProxyType({}),
     noise_snr: Sequence[float] = (),
 ) -> None:
-    """Collect the entries of `probe_methods` in ``probe.json``.
+    """Collect the entries of `probed`, by method, in ``probe.json``.
 
     ``heads`` has entries with ``scores.safetensors``, by classifier: its class probabilities ``scores (clips,
     classes)``, classes in the order of their names. Different numbers of penalties are refused.
@@ -108,7 +81,7 @@ def collect_probes(
     for of, entry in sorted(heads.items()):
         scores = load_file(entry.folder / SCORES)[CLASS_SCORES]
         result = scored_method(scores, task, config, of=of)
-        rows.append(method_record(result, (), task, noise_points(scores, task, result.winner, config)))
+        rows.append(method_record(result, (), task, noise_points(result.winner, task, config)))
     for step in ("layer_penalties", "penalties"):
         require_equal_counts({row["of"]: row[step] for row in rows})
     test, validation = ([clips.clips[row] for row in task.rows[split]] for split in ("test", "validation"))

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from lm.options import ProbeConfig
-from lm.probing.fitted import FittedProbe, VectorRecipe
+from lm.probing.fitted import FittedProbe
 from lm.probing.linear import COMPUTES_WITH_TENSORS, LogisticProbe
-from lm.probing.probe import scores_of_others
-from lm.probing.task import ProbeTask, penalty_grid
+from lm.probing.probe import probe
+from lm.probing.task import ProbeTask
 from wordless.base.errors import InputError
 
 
@@ -33,12 +33,6 @@ def _features(task: ProbeTask, dim: int) -> np.ndarray:
     return made.astype(np.float32)
 
 
-def _fitted(task: ProbeTask, features: np.ndarray, config: ProbeConfig, penalties: tuple[float, ...]) -> FittedProbe:
-    key, recipe = "gpt/layer_1:mean", VectorRecipe()
-    about = {"of": key, "recipe": recipe, "penalties": penalties, "test_accuracy": 0.5, "trim_db": 30.0}
-    return FittedProbe.fit(features, task, config, **about)  # type: ignore[arg-type]  # of several types
-
-
 @pytest.mark.parametrize("classifier", ["logistic", "ridge"])
 @pytest.mark.parametrize("dim", [6, 150])  # fewer and more than there are training clips
 @pytest.mark.parametrize(("classes", "several"), [(2, False), (4, False), (3, True)])
@@ -47,11 +41,10 @@ def test_scores_are_those_of_the_comparison(
     classifier: Literal["logistic", "ridge"], dim: int, classes: int, several: bool, power: float, tmp_path: Path
 ) -> None:
     task, config = _task(classes, several=several), ProbeConfig(classifier=classifier, power=power)
-    features, others = _features(task, dim), _features(task, dim)[:7] + np.float32(0.05)
-    penalties = penalty_grid(3, config)
-    wanted = scores_of_others(features, others, task, config, penalties=penalties)
-    fitted = _fitted(task, features, config, penalties)
-    np.testing.assert_allclose(fitted.scores(others), wanted, atol=2e-4)
+    features = _features(task, dim)
+    result = probe(features, task, config, of="gpt/layer_1:mean")
+    fitted, others = FittedProbe.of(features, result, task, config), features[task.rows["test"]]
+    np.testing.assert_allclose(fitted.scores(others), result.scores, atol=2e-4)
     fitted.save_pretrained(tmp_path / "probe")
     again = FittedProbe.from_pretrained(tmp_path / "probe")
     assert again.description == fitted.description
@@ -63,7 +56,8 @@ def test_scores_are_those_of_the_comparison(
 def test_chance_is_the_accuracy_of_the_most_frequent_class() -> None:
     labels = ["yes"] * 6 + ["no"] * 2 + ["yes", "no", "no", "no", "yes"]
     task = ProbeTask.of(labels, ["train"] * 8 + ["validation"] + ["test"] * 4)
-    fitted = _fitted(task, _features(task, 3), ProbeConfig(), (1.0,))
+    features, config = _features(task, 3), ProbeConfig()
+    fitted = FittedProbe.of(features, probe(features, task, config, of="x"), task, config)
     assert fitted.description.chance == 0.25  # one of four test clips is a yes
 
 

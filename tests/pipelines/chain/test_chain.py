@@ -349,19 +349,18 @@ def test_a_run_refuses_the_folder_before_it_reads_anything(tmp_path: Path) -> No
 def test_a_probe_says_how_its_clips_were_trimmed(
     trim_db: float | None, changes: dict[str, int], wanted: float | None, finished_run: FinishedRun, tmp_path: Path
 ) -> None:
-    folders = {folder.parent.name: folder for folder in entries(finished_run.store)}
-    probe, *features = (
-        Entry(stage=stage, key=folders[stage].name, place=folders[stage], reused=True)
-        for stage in ("probe", "gpt_features", "code_features")
+    own = FittedProbe.from_pretrained(finished_run.folder / "probe").description
+    (probe,) = (
+        place
+        for place in finished_run.store.glob("probed/*/")
+        if json.loads((place / "probe.json").read_text())["of"] == "gpt"
     )
-    made = {"probe": probe, **dict(zip(("gpt_features", "bag_of_codes_features"), features, strict=True))}
+    made = {"probed_gpt": Entry(stage="probed", key=probe.name, place=probe, reused=True)}
     clips = read_manifest(finished_run.folder / "manifest.tsv", tmp_path).clips
     manifest = Clips.from_rows(tmp_path, (replace(clip, **changes) for clip in clips))  # type: ignore[arg-type]  # fields of a clip
     settings = run_settings(composed(tmp_path, f"corpus.inspection.trim_db={trim_db or 'null'}"))
-    write_probe(tmp_path, made, manifest, settings, torch.device("cpu"))
-    probe_of = (FittedProbe.from_pretrained(folder / "probe").description for folder in (tmp_path, finished_run.folder))
-    found, own = probe_of
-    assert found == replace(own, trim_db=wanted)
+    write_probe(tmp_path, made, manifest, settings)
+    assert FittedProbe.from_pretrained(tmp_path / "probe").description == replace(own, trim_db=wanted)
 
 
 def test_the_probe_of_soft_codes_beside_the_layers_is_saved(finished_run: FinishedRun, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from lm.options import ProbeConfig
 from lm.probing.task import require_labels
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import ProbedFolds, compare
-from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
+from pipelines.stages.probe import collect_probes, probed, require_probeable
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry
@@ -97,8 +97,10 @@ def together(
 ) -> Entry:
     told = {name for name, method in METHODS.items() if method.learns_labels}
     features = by_method(entries)
-    probed = probe_methods(session, manifest, config, features, features, labelled=told)
-    return collect_probes(session, manifest, config, probed, scores or {})
+    probes = {
+        of: probed(session, manifest, config, of, {of: each}, labelled=of in told) for of, each in features.items()
+    }
+    return collect_probes(session, manifest, config, probes, scores or {})
 
 
 def test_every_method_has_as_many_penalties_and_the_best_layer_is_chosen(tmp_path: Path) -> None:
@@ -157,8 +159,7 @@ def test_every_option_is_in_the_key(tmp_path: Path) -> None:
     entry = stored(session, "features", {"gpt:mean": signal(manifest, noise=1)})
     assert {*OTHERWISE} == {field.name for field in fields(ProbeConfig)}
     configs = [CONFIG, *(replace(CONFIG, **{option: value}) for option, value in OTHERWISE.items())]
-    features = by_method([entry])
-    keys = {probe_methods(session, manifest, each, features, features)["gpt"].key for each in configs}
+    keys = {probed(session, manifest, each, "gpt", {"gpt": entry}).key for each in configs}
     assert len(keys) == len(configs)
 
 
@@ -246,11 +247,10 @@ def test_all_layers_of_each_network_are_probed_with_its_input_beside_them(tmp_pa
     del tensors["log_mel:mean"]
     log_mel = {f"log_mel/{name}:mean": signal(manifest, noise=3, seed=9) for name in ("as_heard", "as_recorded")}
     entries = [stored(session, "features", tensors), stored(session, "more", log_mel)]
-    inputs = {"gpt": "bag_of_codes", "simclr": "log_mel"}
-    config, names = CONFIG, ["gpt", "simclr"]
+    features, inputs = by_method(entries), {"gpt": "bag_of_codes", "simclr": "log_mel"}
     rows = {
-        of: entry.read_json("probe.json")
-        for of, entry in probe_methods(session, manifest, config, names, by_method(entries), inputs=inputs).items()
+        of: probed(session, manifest, CONFIG, of, {each: features[each] for each in pair}).read_json("probe.json")
+        for of, *pair in ((of, of, each) for of, each in inputs.items())
     }
     assert {of: sorted(each["of"] for each in row["candidates"]) for of, row in rows.items()} == {
         "gpt": [
@@ -266,8 +266,8 @@ def test_all_layers_of_each_network_are_probed_with_its_input_beside_them(tmp_pa
         beside["simclr/all_blocks_with_input:mean"],
         np.hstack([tensors["simclr/all_blocks:mean"], log_mel["log_mel/as_heard:mean"]]),
     )
-    plain = probe_methods(session, manifest, config, names, by_method(entries))
-    candidates = [each["of"] for entry in plain.values() for each in entry.read_json("probe.json")["candidates"]]
+    plain = [probed(session, manifest, CONFIG, of, {of: features[of]}) for of in inputs]
+    candidates = [each["of"] for entry in plain for each in entry.read_json("probe.json")["candidates"]]
     assert len(candidates) == 7
     assert not any("with_input" in each for each in candidates)
 
