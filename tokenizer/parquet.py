@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 
 from tokenizer.codes import Codes, CodesFormat, IntArray, require_same_codebook
 from wordless.audio.recordings.manifest import clip_name
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, written
 from wordless.base.files import aside, why_no_file, write_aside
 from wordless.base.text import first_line
-from wordless.base.values import build, parse_json, read_json, shortened
+from wordless.base.values import build, parse_json, read_json
 
 # Errors of pyarrow for damaged files.
 UNREADABLE = (pa.ArrowException, OSError, UnicodeError, LookupError, OverflowError, MemoryError)
@@ -147,7 +147,7 @@ def _shards(folder: Path) -> list[Path]:
     shards = read_json(folder / COMPLETE).get("shards")
     there = sum(1 for _ in folder.glob("codes-*.parquet"))
     if type(shards) is not int or not 1 <= shards <= there:
-        problem = f"{folder / COMPLETE} tells of {shortened(shards)} shards, and {there} are there"
+        problem = f"{folder / COMPLETE} tells of {written(str(shards))} shards, and {there} are there"
         raise InputError(f"{problem}; run the command that writes them again")
     return [shard_path(folder, number) for number in range(shards)]
 
@@ -256,4 +256,4 @@ def require_clip_path(path: str) -> None:
     except UnicodeEncodeError:
         length = 0
     if not 0 < length <= MAX_PATH or "\0" in path:
-        raise InputError(f"a clip's path is {shortened(path)}; it must be UTF-8 text of 1 to {MAX_PATH} bytes")
+        raise InputError(f"a clip's path is {written(path)}; it must be UTF-8 text of 1 to {MAX_PATH} bytes")

@@ -25,10 +25,10 @@ import numpy.typing as npt
 
 from tokenizer.codes import Codes, CodesFormat, IntArray
 from tokenizer.parquet import MAX_GROUP_CODES, CodedClip, require_clip_path
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, written
 from wordless.base.files import aside, why_no_file
 from wordless.base.text import first_line
-from wordless.base.values import parse_json, shortened
+from wordless.base.values import parse_json
 
 UnitsFormat = Literal["name_units", "fairseq", "jsonl", "times"]
 TIMES = ("path", "start", "end", "code", "stream", "rate")  # columns of "times"
@@ -229,14 +229,14 @@ def _parse_json(text: str) -> _Line:
     if not isinstance(name, str) or not isinstance(units, list) or not all(isinstance(each, list) for each in lists):
         raise InputError("file_name is no text, or units or duration is no list")
     if odd := [each for values in lists for each in values if type(each) is not int]:
-        raise InputError(f"{shortened(odd[0])} is no whole number")
+        raise InputError(f"{written(str(odd[0]))} is no whole number")
     return _Line(name=name, units=units, durations=durations, num_samples=samples)
 
 
 def _unit(word: str) -> int:
     """Parse a unit of digits 0 to 9; ``int`` would also accept signs, underscores and the digits of other scripts."""
     if not (word.isascii() and word.isdigit()):
-        raise InputError(f"{shortened(word)} is no unit")
+        raise InputError(f"{written(word)} is no unit")
     return int(word)
 
 
@@ -244,7 +244,7 @@ def _coded(line: _Line, format: CodesFormat) -> Codes:
     """Repeat each unit for its duration; `Codes` refuses another length of the sound."""
     units, durations, size = line.units, line.durations, format.codebook_size
     if odd := [unit for unit in units if not 0 <= unit < size]:  # before the conversion to int32
-        raise InputError(f"the unit {shortened(odd[0])} is outside the codebook, whose units are 0 to {size - 1}")
+        raise InputError(f"the unit {written(odd[0])} is outside the codebook, whose units are 0 to {size - 1}")
     if len(units) % format.streams:
         raise InputError(f"{len(units)} units are no whole time steps of {format.streams} streams")
     values = np.array(units, dtype=np.int32).reshape(-1, format.streams)
@@ -253,7 +253,7 @@ def _coded(line: _Line, format: CodesFormat) -> Codes:
             raise InputError(f"{len(durations)} durations, but {len(values)} units; give one for each unit")
         if durations and not (min(durations) >= 1 and sum(durations) <= MAX_GROUP_CODES):
             rule = f"each must be 1 code or more, and all together at most {MAX_GROUP_CODES}"
-            raise InputError(f"the durations are {shortened(durations)}; {rule}")
+            raise InputError(f"the durations are {written(durations)}; {rule}")
         values = np.repeat(values, durations, axis=0)
     whole = len(values) * format.samples_per_code
     return Codes(values=values, num_samples=whole if line.num_samples is None else line.num_samples, format=format)

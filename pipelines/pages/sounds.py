@@ -20,9 +20,8 @@ from wordless.audio.decoding import Recording
 from wordless.audio.levels import equally_loud
 from wordless.audio.reading import Channel, read_blocks
 from wordless.audio.waveform import Part, Waveform, join_blocks
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, written
 from wordless.base.files import open_regular, write_aside
-from wordless.base.values import shortened
 
 TITLES = {  # of the sounds of a clip, in the order of the page
     ORIGINAL: "Original",
@@ -146,7 +145,7 @@ def sound_path(folder: Path, sound: Sound) -> Path:
     """
     path, again = folder / sound.place, "repeat the run's command: it writes it again"
     if sound.place.count("/") != 1:
-        raise InputError(f"{folder / RESULTS} names the sound {shortened(sound.place)}, which is no file name; {again}")
+        raise InputError(f"{folder / RESULTS} names the sound {written(sound.place)}, which is no file name; {again}")
     if not path.is_file():
         raise InputError(f"{path} is missing, but {RESULTS} names it; {again}")
     with open_regular(path) as descriptor:

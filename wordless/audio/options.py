@@ -129,20 +129,19 @@ class AudioSettings(FrontEndOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, default in (("window", DEFAULT_WINDOW_MS), ("hop", DEFAULT_HOP_MS)):
-            ms, other = f"{name}_ms", f"{name}_length"
-            milliseconds, samples = getattr(self, ms), getattr(self, other)
-            if samples is not None and milliseconds not in (None, default):  # a value in samples replaces the default
-                rule = f"{other} is {samples}, and only one may be given: set one of them to null"
-                raise InputError(option=ms, value=milliseconds, rule=rule)
-            if samples is None and milliseconds is None:
-                rule = f"{other} is null, too: give one of them, such as {ms}={default:g}"
-                raise InputError(option=ms, value=None, rule=rule)
+            ms, samples = getattr(self, f"{name}_ms"), getattr(self, f"{name}_length")
+            rule = f"{name}_length is {samples}, and only one may be given: set one of them to null"
+            # a value in samples replaces the default
+            self.refuse_if(samples is not None and ms not in (None, default), f"{name}_ms", rule)
+            rule = f"{name}_length is null, too: give one of them, such as {name}_ms={default:g}"
+            self.refuse_if(samples is None and ms is None, f"{name}_ms", rule)
 
     def spectrogram(self) -> SpectrogramConfig:
         """Return the front end, with window and hop rounded to whole samples."""
         options = {field.name: getattr(self, field.name) for field in fields(SpectrogramConfig)}
-        options["window_length"] = self._samples(self.window_ms, self.window_length)
-        options["hop_length"] = self._samples(self.hop_ms, self.hop_length)
+        for name in ("window", "hop"):
+            if options[f"{name}_length"] is None:
+                options[f"{name}_length"] = round(self.sample_rate * getattr(self, f"{name}_ms") / 1000)
         config = SpectrogramConfig(**options)
         if empty := empty_bands(config):
             fewer = (n for n in range(config.n_mels, 0, -1) if not empty_bands(replace(config, n_mels=n)))
@@ -156,9 +155,6 @@ class AudioSettings(FrontEndOptions):
             remedy = " or ".join(remedies) or "choose other bands"
             raise InputError(option="n_mels", value=config.n_mels, rule=rule, remedy=remedy)
         return config
-
-    def _samples(self, milliseconds: float | None, samples: int | None) -> int:
-        return samples if samples is not None else round(self.sample_rate * (milliseconds or 0.0) / 1000)
 
 
 def empty_bands(config: SpectrogramConfig) -> int:

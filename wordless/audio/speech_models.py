@@ -207,6 +207,7 @@ class SpeechEncoder:
         compute_time_first(transformer.get_submodule("feature_extractor"))
         self.transformer = transformer
         self.normalises = normalises
+        self.width, self.layers = int(config.hidden_size), int(config.num_hidden_layers)  # dimensions of a state, layers
         self.convolutions = Convolutions(kernels=tuple(config.conv_kernel), strides=tuple(config.conv_stride))
         # Group normalisation is over the whole clip; data2vec's positions and batch-normalised ones see what padding
         # became; WavLM's attention takes masks of a deprecated kind.
@@ -215,16 +216,6 @@ class SpeechEncoder:
             and config.feat_extract_norm == "layer"
             and not getattr(config, "conv_pos_batch_norm", False)
         )
-
-    @property
-    def width(self) -> int:
-        """Dimensions of a state."""
-        return int(self.transformer.config.hidden_size)
-
-    @property
-    def layers(self) -> int:
-        """Number of layers of the transformer."""
-        return int(self.transformer.config.num_hidden_layers)
 
     def states(
         self, samples: Tensor, lengths: Tensor, *, layers: Sequence[int] | None = None, masked: Tensor | None = None

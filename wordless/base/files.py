@@ -236,11 +236,8 @@ def _copy(folder: Path, place: Path) -> None:
         if path.is_dir():
             _copy(path, copy)
         else:
-            with named_write_errors(copy), path.open("rb") as source, copy.open("wb") as copied:
+            with path.open("rb") as source, aside(copy) as beside, beside.open("wb") as copied:
                 shutil.copyfileobj(source, copied, 1 << 20)
-                copied.flush()
-                os.fsync(copied.fileno())
-    flush_folder(place)
 
 
 def existing(path: str) -> Path:

@@ -267,17 +267,8 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     values = dict(pairs)
     if len(values) < len(pairs):
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        raise InputError(f"names {shortened(twice)} twice")
+        raise InputError(f"names {written(twice)} twice")
     return values
-
-
-def shortened(value: object, most: int = 60) -> str:
-    """Format a value as Python writes it, cut to fit into a one-line message."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # a number of thousands of digits, or deep nesting
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
