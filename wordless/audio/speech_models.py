@@ -207,7 +207,7 @@ class SpeechEncoder:
         compute_time_first(transformer.get_submodule("feature_extractor"))
         self.transformer = transformer
         self.normalises = normalises
-        self.width, self.layers = int(config.hidden_size), int(config.num_hidden_layers)  # dimensions of a state, layers
+        self.width, self.layers = int(config.hidden_size), int(config.num_hidden_layers)  # of a state; in all
         self.convolutions = Convolutions(kernels=tuple(config.conv_kernel), strides=tuple(config.conv_stride))
         # Group normalisation is over the whole clip; data2vec's positions and batch-normalised ones see what padding
         # became; WavLM's attention takes masks of a deprecated kind.

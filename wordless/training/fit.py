@@ -6,7 +6,7 @@ checkpoint as if it had never stopped, and two processes together see the batche
 
 A training has one checkpoint, which rank 0 writes and all processes read: tensors and plain values in one safetensors
 file. Loading executes nothing from the file: safetensors holds numbers, and the values are JSON in its header, with a
-hash of the tensors and values. The figures of a step are read while the device takes the next one.
+hash of the tensors and values.
 
 Without instructions for bfloat16, products in bfloat16 take longer than in float32: the default WaveNet takes 22
 seconds a step on two cores of an AMD EPYC with AVX2 only, and 2.5 in float32. `torch.compile` joins the operators
@@ -227,6 +227,7 @@ def with_precision(settings: T, gang: Gang) -> T:
     return updated(settings, lambda of, value: meanings.get(value, value) if of.name == "precision" else value)
 
 
+UNREAD = 50  # steps on a GPU whose losses are read together
 LONG = 2_000  # steps from which compiling saves more time than it takes
 
 
@@ -242,25 +243,6 @@ def chosen_loss(loss: LossFunction[B], config: FitConfig, device: torch.device) 
     return torch.compile(loss, options={"fallback_random": True})
 
 
-def send(values: Tensor) -> Callable[[], list[float]]:
-    """Send a few numbers from the device to the host, and return a function that waits for them.
-
-    On a GPU the copy is queued behind the step that computes them. The function waits for this copy alone, so the host
-    can queue the next step first, and the GPU always has work.
-    """
-    there, event = values.to("cpu", non_blocking=True), None  # in pinned memory
-    if values.device.type == "cuda":
-        event = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch's own
-        event.record(torch.cuda.current_stream(values.device))  # type: ignore[no-untyped-call]  # as above
-
-    def read() -> list[float]:
-        if event is not None:
-            event.synchronize()
-        return [float(value) for value in there.tolist()]
-
-    return read
-
-
 class Batches(Protocol[B_co]):
     """Training data; the batch of a step depends on the step alone."""
 
@@ -269,36 +251,30 @@ class Batches(Protocol[B_co]):
 
 
 class Steps(Generic[B]):
-    """The steps of a training, and the figures of the last step, which the host reads while the device takes the next.
-
-    Reading them at once would make a GPU wait for the host in each step.
-    """
+    """The steps of a training, whose figures stay on the device until `settle`: a GPU would wait for the host."""
 
     def __init__(
         self, training: Training, wrapped: nn.Module, batches: Batches[B], loss: LossFunction[B], gang: Gang
     ) -> None:
         self._training, self._wrapped, self._gang = training, wrapped, gang
         self._batches, self._loss = batches, loss
-        self._unread: tuple[int, Callable[[], list[float]]] | None = None  # a step; its summed loss and items
+        self._unread: list[Tensor] = []  # summed loss and items of each of the last steps (2,)
 
     def settle(self) -> None:
-        """Read the figures of the last step, and refuse a loss that is not finite."""
-        if self._unread is None:
-            return
-        step, figures = self._unread
-        self._unread = None
-        total, items = figures()
-        require_finite(total, "loss", step, self._training)
-        running = self._training.running
-        self._training.running = [running[0] + total, running[1] + items]
+        """Read the figures of the last steps, and refuse a loss that is not finite."""
+        training, unread, self._unread = self._training, self._unread, []
+        for step, sums in enumerate(unread, training.step - len(unread)):
+            total, items = sums.tolist()
+            require_finite(total, "loss", step, training)
+            training.running = [training.running[0] + total, training.running[1] + items]
 
     @property
     def finite(self) -> bool:
-        """Whether the loss of the last step is finite. No other process has to take part."""
-        return self._unread is None or math.isfinite(self._unread[1]()[0])
+        """Whether the losses of the last steps are finite. No other process has to take part."""
+        return all(bool(sums.isfinite().all()) for sums in self._unread)
 
     def take(self) -> None:
-        """Take one step, and `settle` the step before it."""
+        """Take one step."""
         training, gang, step = self._training, self._gang, self._training.step
         training.model.train()
         # Dropout is a function of seed, step and rank, so no generator state is saved or restored.
@@ -326,9 +302,9 @@ class Steps(Generic[B]):
         training.step += 1
         if training.config.ema_decay:
             training.update_average()
-        figures = send(sums)
-        self.settle()
-        self._unread = step, figures
+        self._unread.append(sums)
+        if gang.device.type == "cpu" or training.step % UNREAD == 0:
+            self.settle()
 
 
 def require_finite(total: float, name: str, step: int, training: Training) -> None:
@@ -406,7 +382,7 @@ def fit(
                 progress.note(f"step {point['step']}: {losses}")
                 track(point)
             progress.advance_to(training.step)
-            # Rank 0 may save alone, but all processes refuse a loss together, at the next step at the latest.
+            # Rank 0 may save alone, but all processes refuse a loss together, when all of them settle.
             due = gang.rank == 0 and time.monotonic() - saved > 60 * config.checkpoint_minutes
             if (due and steps.finite) or ended:
                 steps.settle()

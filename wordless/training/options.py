@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypedDict
+from typing import Literal, TypedDict
 
 from wordless.base.options import Options, option
 from wordless.base.seeds import MAX_SEED
@@ -12,9 +12,7 @@ from wordless.base.seeds import MAX_SEED
 class FitConfig(Options):
     """Options of training: AdamW, linear warm-up and cosine decay."""
 
-    least_steps: ClassVar[int] = 1
-
-    steps: int = option(300, "optimiser steps", least=0)
+    steps: int = option(300, "optimiser steps", least=1)
     lr: float = option(1e-3, "peak learning rate", above=0)
     warmup_steps: int = option(50, "steps until the learning rate reaches its peak", least=0)
     final_lr_ratio: float = option(0.05, "learning rate of the last step as a share of the peak", least=0, most=1)
@@ -42,10 +40,6 @@ class FitConfig(Options):
     checkpoint_minutes: float = option(1.0, "minutes between checkpoints, from which a killed run resumes", least=0)
     seed: int = option(0, "seed of the initial weights and of dropout", least=0, most=MAX_SEED)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.refuse_if(self.steps < self.least_steps, "steps", f"choose {self.least_steps} or more")
-
     @property
     def summary(self) -> str:
         """Steps and precision, for people."""
@@ -64,7 +58,7 @@ class FitConfig(Options):
 class StartableFitConfig(FitConfig):
     """Options of a training that may begin with trained weights, which need no step."""
 
-    least_steps = 0
+    steps: int = option(300, "optimiser steps", least=0)
 
 
 class Point(TypedDict):
