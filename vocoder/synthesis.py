@@ -22,7 +22,7 @@ from torch.nn.functional import pad
 
 from tokenizer.codes import CodeMeanings, Codes, join_codes, require_same_codebook
 from vocoder.continuing import Prompt, after
-from vocoder.engines.choice import side_by_side
+from vocoder.engines.choice import Engine, side_by_side
 from vocoder.filters import (
     REMEMBERED,
     PostFilter,
@@ -38,7 +38,7 @@ from vocoder.frames import log_mel_of, pitch_of
 from vocoder.generation import Progress, RunawayGuard
 from vocoder.kinds import Kind
 from vocoder.options import Sampling
-from vocoder.vocoder import SEMITONES_PER_OCTAVE, DecodingInput, Vocoder
+from vocoder.vocoder import SAMPLING, SEMITONES_PER_OCTAVE, DecodingInput, Sound, Vocoder
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import mel_filters
 from wordless.audio.waveform import Waveform, join_blocks
@@ -161,29 +161,99 @@ def noise_vocoder(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> It
         yield limited(samples[block.inner])
 
 
+class Unlearned:
+    """A kind of sound without learning, which makes sound as a `Vocoder` does, but for groups and recorded beginnings.
+
+    Some kinds pass the filters and the comb of the sampling, whose pitch is that of the codes, or is predicted by
+    ``voice``. So the same stands behind them as behind a WaveNet.
+    """
+
+    def __init__(self, kind: Kind, *, voice: VoiceHead | None = None) -> None:
+        assert kind.import_stream is not None, "a learned kind needs a vocoder"
+        self.kind, self.make, self.voice = kind, kind.import_stream(), voice
+
+    def decode_batch(
+        self,
+        clips: Sequence[DecodingInput],
+        tokenizer: CodeMeanings,
+        sampling: Sampling = SAMPLING,
+        *,
+        progress: Progress | None = None,
+    ) -> list[Waveform]:
+        """Decode each clip with its seed."""
+        made, total = list[Waveform](), sum(clip.codes.num_samples for clip in clips)
+        for clip in clips:
+            pieces = self.stream([clip.codes], tokenizer, replace(sampling, seed=clip.seed))
+            samples = join_blocks(piece.samples for piece in pieces)
+            made.append(Waveform(samples=samples, sample_rate=clip.codes.format.sample_rate))
+            if progress is not None:
+                progress(sum(len(sound.samples) for sound in made), total)
+        return made
+
+    def stream(
+        self,
+        blocks: Iterable[Codes],
+        tokenizer: CodeMeanings,
+        sampling: Sampling = SAMPLING,
+        *,
+        prompt: Sound | None = None,
+        before: Prompt | None = None,
+    ) -> Iterator[Waveform]:
+        """Wait for the last block, because these functions take the codes of a whole sound, and then give the sound."""
+        codes = join_codes(*blocks)
+        pieces = self.make(codes, tokenizer, seed=sampling.seed)
+        own = create_filter(tokenizer, sampling, self.voice) if self.kind.comb else None
+        if own is not None:
+            pieces = _filtered(pieces, codes, tokenizer, own, shift=sampling.shift / SEMITONES_PER_OCTAVE)
+        for piece in pieces:
+            yield Waveform(samples=piece.numpy(), sample_rate=codes.format.sample_rate)
+
+
+def _filtered(
+    pieces: Iterator[Tensor], codes: Codes, tokenizer: CodeMeanings, own: PostFilter, *, shift: float
+) -> Iterator[Tensor]:
+    """Filter pieces ``(time,)`` of `BLOCK_FRAMES` each, up to the end of the codes' sound; ``shift`` is in octaves."""
+    hop, pitch, left = tokenizer.front_end.hop_length, pitch_of(codes.values, tokenizer), codes.num_samples
+    for block, piece in zip(frame_blocks(codes, tokenizer), pieces, strict=True):
+        whole = pad(piece, (0, -len(piece) % hop))
+        frames = len(whole) // hop
+        here = None if pitch is None else pitch[block.start : block.start + frames] + shift
+        own.expect(block.log_mel[:frames], here)
+        ready = own.filter(whole)[:left]
+        left -= len(ready)
+        yield ready
+    yield own.finish()[:left]
+
+
 NAMED = 5  # groups that a notice names
 
 
-class Trained:
-    """WaveNet, with its tokenizer and its sampling options.
+class Synthesis:
+    """What makes sound of a tokenizer's codes: a vocoder, or a kind without learning, and the sampling options.
 
-    A tokenizer or group that the vocoder was not trained with is refused.
+    A tokenizer or group that a vocoder was not trained with is refused.
     """
 
-    def __init__(self, vocoder: Vocoder, tokenizer: CodeMeanings, sampling: Sampling) -> None:
-        vocoder.require_tokenizer(tokenizer)
-        vocoder.group_index(sampling.group)
-        self.vocoder, self.tokenizer, self.sampling = vocoder, tokenizer, sampling
-        self.groups, self.guard = vocoder.model.config.groups, vocoder.guard
+    def __init__(self, maker: Vocoder | Unlearned, tokenizer: CodeMeanings, sampling: Sampling) -> None:
+        self.maker, self.tokenizer, self.sampling = maker, tokenizer, sampling
+        self.vocoder = maker if isinstance(maker, Vocoder) else None
+        self.groups: tuple[str, ...] = ()  # whose voices it can use
+        self.guard: RunawayGuard | None = None
+        if self.vocoder is not None:
+            self.vocoder.require_tokenizer(tokenizer)
+            self.vocoder.group_index(sampling.group)
+            self.groups, self.guard = self.vocoder.model.config.groups, self.vocoder.guard
 
     @property
-    def engine(self) -> str:
-        """Name of the code that generates the samples."""
-        return self.vocoder.chosen.engine
+    def engine(self) -> Engine | None:
+        """Name of the code that generates WaveNet's samples; None without a WaveNet."""
+        return None if self.vocoder is None else self.vocoder.chosen.engine
 
     def side_by_side(self, lengths: Sequence[int]) -> list[list[int]]:
         """Group clips of these lengths, in codes, that are best made together; the shortest first."""
-        return side_by_side(lengths, self.vocoder.chosen.engine)
+        if (engine := self.engine) is not None:
+            return side_by_side(lengths, engine)
+        return [[clip] for clip in sorted(range(len(lengths)), key=lambda clip: lengths[clip])]
 
     def sounds(
         self,
@@ -210,31 +280,36 @@ class Trained:
         for own, group, name, prompt in zip(codes, groups, names, prompts or [None] * len(codes), strict=True):
             clip = DecodingInput(codes=own, group=self._voice(group), seed=sound_seed(self.sampling.seed, name))
             if prompt is not None:
-                past, before = prompt.end(self._past_steps()), self._before(prompt)
-                joined = join_codes(past.codes, own)
-                clip = replace(clip, codes=joined, prompt=past.waveform, before=before)
+                past, before = self._past(prompt)
+                clip = replace(clip, codes=join_codes(past.codes, own), prompt=past.waveform, before=before)
             clips.append(clip)
             starts.append(clip.codes.num_samples - own.num_samples)
-        whole = self.vocoder.decode_batch(clips, self.tokenizer, self.sampling, progress=progress)
+        whole = self.maker.decode_batch(clips, self.tokenizer, self.sampling, progress=progress)
         return [replace(sound, samples=sound.samples[start:]) for sound, start in zip(whole, starts, strict=True)]
 
     def stream(self, codes: Codes, group: str | None, *, name: str) -> Iterator[Waveform]:
         """Decode one clip as `sounds` does, piece by piece, in constant memory."""
-        return self.vocoder.stream([codes], self.tokenizer, self._sampling(group, name))
+        return self.maker.stream([codes], self.tokenizer, self._sampling(group, name))
 
     def continued(self, prompt: Prompt, blocks: Iterable[Codes], group: str | None, *, name: str) -> Iterator[Waveform]:
         """Decode blocks of whole codes that follow a prompt as they arrive: give the sound after the prompt."""
-        past, sampling = prompt.end(self._past_steps()), self._sampling(group, name)
-        codes, before = chain([past.codes], blocks), self._before(prompt)
-        sound = self.vocoder.stream(codes, self.tokenizer, sampling, prompt=past.waveform, before=before)
+        past, before = self._past(prompt)
+        codes, sampling = chain([past.codes], blocks), self._sampling(group, name)
+        sound = self.maker.stream(codes, self.tokenizer, sampling, prompt=past.waveform, before=before)
         yield from after(sound, past.waveform)
 
     def notices(self) -> Iterator[str]:
-        """Give notices about a replaced or measured engine, and about a post-filter that stays off."""
-        if notice := self.vocoder.chosen.notice:
-            yield notice
+        """Give notices about a replaced engine, a post-filter that stays off, and a level that the codes lack."""
         audio = self.tokenizer.front_end
-        if self.vocoder.options.postfilter and not audio.keeps_levels:
+        if isinstance(self.maker, Unlearned):
+            if audio.remove_mean != "none":
+                taken = f"audio.remove_mean={audio.remove_mean} took each mel band's mean off before the codes"
+                title = self.maker.kind.title
+                yield f"{taken}, and nothing puts it back: {title} has another loudness and colour than the recording"
+            return
+        if notice := self.maker.chosen.notice:
+            yield notice
+        if self.maker.options.postfilter and not audio.keeps_levels:
             yield (
                 f"the post-filter stays off: with audio.remove_mean={audio.remove_mean} and audio.dynamic_range="
                 f"{written(audio.dynamic_range)} the codes do not say how loud a band is to be"
@@ -246,93 +321,14 @@ class Trained:
     def _voice(self, own: str | None) -> str | None:
         return self.sampling.group or (own if own in self.groups else None)
 
-    def _before(self, prompt: Prompt) -> Prompt:
-        """Return what the pitch comb reads of a prompt before the end that the network reads."""
-        return prompt.without_end(self._past_steps()).end(-(-REMEMBERED // self.vocoder.model.config.patch_frames))
-
-    def _past_steps(self) -> int:
-        """Return the time steps at the end of a prompt that influence the new sound, by samples or by frames."""
+    def _past(self, prompt: Prompt) -> tuple[Prompt, Prompt | None]:
+        """Return the end of a prompt that influences the new sound, and what the pitch comb alone reads before it."""
+        if self.vocoder is None:
+            return prompt, None
         config = self.vocoder.model.config
         look_ahead = -(-config.look_ahead_frames // config.patch_frames)
-        return -(-config.receptive_field // config.samples_per_code) + look_ahead
-
-
-class Unlearned:
-    """A kind of sound without learning, with its tokenizer and its sampling options. For its methods see `Trained`.
-
-    Some kinds pass the filters and the comb of ``sampling``, whose pitch is that of the codes, or is predicted by
-    ``voice``. So the same stands behind them as behind a WaveNet.
-    """
-
-    groups: tuple[str, ...] = ()  # whose voices it can use
-    guard: RunawayGuard | None = None  # blocks are never drawn again
-    engine: str | None = None  # there is no WaveNet
-
-    def __init__(
-        self, kind: Kind, tokenizer: CodeMeanings, sampling: Sampling, *, voice: VoiceHead | None = None
-    ) -> None:
-        assert kind.import_stream is not None, "a learned kind is a Trained"
-        self.kind, self.make, self.tokenizer, self.sampling = kind, kind.import_stream(), tokenizer, sampling
-        self.voice = voice
-
-    def side_by_side(self, lengths: Sequence[int]) -> list[list[int]]:
-        return [[clip] for clip in sorted(range(len(lengths)), key=lambda clip: lengths[clip])]
-
-    def sounds(
-        self,
-        codes: Sequence[Codes],
-        groups: Sequence[str | None],
-        *,
-        names: Sequence[str],
-        prompts: Sequence[Prompt | None] | None = None,
-        progress: Progress | None = None,
-    ) -> list[Waveform]:
-        """Decode each clip; a prompt is decoded with its clip, and cut off."""
-        made, total = list[Waveform](), sum(clip.num_samples for clip in codes)
-        for clip, name, prompt in zip(codes, names, prompts or [None] * len(codes), strict=True):
-            pieces = self.continued(prompt, [clip], name=name) if prompt else self.stream(clip, name=name)
-            samples = join_blocks(piece.samples for piece in pieces)
-            made.append(Waveform(samples=samples, sample_rate=clip.format.sample_rate))
-            if progress is not None:
-                progress(sum(len(sound.samples) for sound in made), total)
-        return made
-
-    def stream(self, codes: Codes, group: str | None = None, *, name: str) -> Iterator[Waveform]:
-        pieces = self.make(codes, self.tokenizer, seed=sound_seed(self.sampling.seed, name))
-        own = create_filter(self.tokenizer, self.sampling, self.voice) if self.kind.comb else None
-        for piece in pieces if own is None else self._filtered(pieces, codes, own):
-            yield Waveform(samples=piece.numpy(), sample_rate=codes.format.sample_rate)
-
-    def _filtered(self, pieces: Iterator[Tensor], codes: Codes, own: PostFilter) -> Iterator[Tensor]:
-        """Filter pieces ``(time,)`` of `BLOCK_FRAMES` each, up to the end of the codes' sound."""
-        hop, pitch = self.tokenizer.front_end.hop_length, pitch_of(codes.values, self.tokenizer)
-        left, shift = codes.num_samples, self.sampling.shift / SEMITONES_PER_OCTAVE
-        for block, piece in zip(frame_blocks(codes, self.tokenizer), pieces, strict=True):
-            whole = pad(piece, (0, -len(piece) % hop))
-            frames = len(whole) // hop
-            here = None if pitch is None else pitch[block.start : block.start + frames] + shift
-            own.expect(block.log_mel[:frames], here)
-            ready = own.filter(whole)[:left]
-            left -= len(ready)
-            yield ready
-        yield own.finish()[:left]
-
-    def continued(
-        self, prompt: Prompt, blocks: Iterable[Codes], group: str | None = None, *, name: str
-    ) -> Iterator[Waveform]:
-        """Wait for the last block, because these functions take the codes of a whole sound, and then give the sound."""
-        yield from after(self.stream(join_codes(prompt.codes, *blocks), name=name), prompt.waveform)
-
-    def notices(self) -> Iterator[str]:
-        """Give a notice if the codes have no mean: the sound then lacks its level."""
-        if (removal := self.tokenizer.front_end.remove_mean) != "none":
-            yield (
-                f"audio.remove_mean={removal} took each mel band's mean off before the codes, and nothing puts it "
-                f"back: sound by {self.kind.title} has another loudness and colour than the recording"
-            )
-
-
-Synthesis = Trained | Unlearned
+        steps = -(-config.receptive_field // config.samples_per_code) + look_ahead  # by samples or by frames
+        return prompt.end(steps), prompt.without_end(steps).end(-(-REMEMBERED // config.patch_frames))
 
 
 def create_synthesis(
@@ -346,12 +342,12 @@ def create_synthesis(
     Raises:
         InputError: the folder holds no vocoder, or one that does not belong to the tokenizer or to the group.
     """
-    if kind.import_stream is not None:
-        predicted = kind.comb and folder is not None and tokenizer.format.pitch is None
-        voice = load_vocoder(folder, sampling, device=device).voice if predicted and folder is not None else None
-        return Unlearned(kind, tokenizer, sampling, voice=voice)
-    assert folder is not None, "learned kinds are created from a folder"
-    return Trained(load_vocoder(folder, sampling, device=device), tokenizer, sampling)
+    predicted = kind.comb and folder is not None and tokenizer.format.pitch is None
+    vocoder = load_vocoder(folder, sampling, device=device) if folder and (kind.learned or predicted) else None
+    if not kind.learned:
+        return Synthesis(Unlearned(kind, voice=None if vocoder is None else vocoder.voice), tokenizer, sampling)
+    assert vocoder is not None, "learned kinds are created from a folder"
+    return Synthesis(vocoder, tokenizer, sampling)
 
 
 def load_vocoder(folder: Path, sampling: Sampling, *, device: str) -> Vocoder:

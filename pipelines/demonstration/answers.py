@@ -28,7 +28,7 @@ from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Coder, Prompt, joined_sound
 from vocoder.kinds import BY_KEY, KINDS, Kind
 from vocoder.options import Sampling
-from vocoder.synthesis import Synthesis, Trained, Unlearned, load_vocoder
+from vocoder.synthesis import Synthesis, Unlearned, load_vocoder
 from vocoder.vocoder import Vocoder
 from wordless.audio.decoding import RecordingError
 from wordless.audio.levels import trim_ends
@@ -132,9 +132,9 @@ class DemoModels:
         """Return the synthesis of a kind of sound; only a learned one has voices, "" for their average."""
         sampling = replace(self.sampling, seed=seed)
         if kind.import_stream is not None:
-            return Unlearned(kind, self.tokenizer.finest, sampling)
+            return Synthesis(Unlearned(kind), self.tokenizer.finest, sampling)
         assert self.vocoder is not None, "kinds has no learned one without a vocoder"
-        return Trained(self.vocoder, self.tokenizer.finest, replace(sampling, group=voice or None))
+        return Synthesis(self.vocoder, self.tokenizer.finest, replace(sampling, group=voice or None))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

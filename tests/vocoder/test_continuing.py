@@ -12,7 +12,7 @@ from vocoder.continuing import Prompt, joined_sound
 from vocoder.filters import REMEMBERED, PitchComb
 from vocoder.kinds import GRIFFIN_LIM, WAVENET, Kind
 from vocoder.options import Sampling
-from vocoder.synthesis import Trained, Unlearned
+from vocoder.synthesis import Synthesis, Unlearned
 from vocoder.vocoder import Vocoder
 from wordless.audio.levels import Excerpt
 from wordless.audio.waveform import Waveform
@@ -38,10 +38,10 @@ def prompt_of(table: Table, steps: int) -> Prompt:
 def test_only_the_end_of_a_long_prompt_is_heard_and_nothing_changes(own: tuple[Vocoder, Table]) -> None:
     vocoder, table = own
     prompt, more = prompt_of(table, 10), table.codes([7, 8])
-    [heard] = Trained(vocoder, table, Sampling(temperature=0)).sounds([more], [None], names=["a"], prompts=[prompt])
+    [heard] = Synthesis(vocoder, table, Sampling(temperature=0)).sounds([more], [None], names=["a"], prompts=[prompt])
     whole = vocoder.continue_from(prompt.waveform, table.codes([*VALUES, 7, 8]), table, temperature=0)
     np.testing.assert_array_equal(heard.samples, whole.samples)
-    synthesis = Trained(vocoder, table, Sampling(seed=3))
+    synthesis = Synthesis(vocoder, table, Sampling(seed=3))
     alone, _ = synthesis.sounds([more, more], [None, None], names=["b", "c"], prompts=[None, prompt])
     np.testing.assert_array_equal(alone.samples, vocoder.decode(more, table, seed=sound_seed(3, "b")).samples)
     joined = joined_sound(prompt.waveform, heard).samples
@@ -57,7 +57,7 @@ def test_the_comb_reads_the_whole_prompt(own: tuple[Vocoder, Table], length: int
     plain, table = own
     vocoder = Vocoder(plain.model, "tok-1", voice=voice_head(7.2, seed=0))
     prompt, more = prompt_of(table, length), table.codes([10, 11, 3, 4, 0, 1] * 3)
-    synthesis = Trained(vocoder, table, Sampling(temperature=0))
+    synthesis = Synthesis(vocoder, table, Sampling(temperature=0))
     joined = table.codes([*prompt.codes.values[:, 0].tolist(), *more.values[:, 0].tolist()])
     whole = vocoder.continue_from(prompt.waveform, joined, table, temperature=0)
     [heard] = synthesis.sounds([more], [None], names=["a"], prompts=[prompt])
@@ -88,7 +88,7 @@ def test_what_a_comb_has_forgotten_makes_no_difference() -> None:
 def test_codes_that_arrive_one_by_one_sound_as_all_at_once(own: tuple[Vocoder, Table], kind: Kind) -> None:
     vocoder, table = own
     sampling = Sampling(seed=3)
-    synthesis = Trained(vocoder, table, sampling) if kind.learned else Unlearned(kind, table, sampling)
+    synthesis = Synthesis(vocoder if kind.learned else Unlearned(kind), table, sampling)
     prompt, values = prompt_of(table, 6), [10, 11, 3, 4, 5, 0] * 12
     (whole,) = synthesis.sounds([table.codes(values, 11_500)], [None], names=["a"], prompts=[prompt])
     last = 11_500 - (len(values) - 1) * SAMPLES_PER_CODE

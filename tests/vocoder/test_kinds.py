@@ -17,7 +17,7 @@ from vocoder.frames import log_mel_of
 from vocoder.generation import LoudnessRange
 from vocoder.kinds import BY_KEY, KINDS, NOISE_COMB, NOISE_VOCODER, ORIGINAL, UNLEARNED, Kind, Stream
 from vocoder.options import Sampling
-from vocoder.synthesis import Trained, Unlearned, create_synthesis, griffin_lim, noise_vocoder, speaking
+from vocoder.synthesis import Synthesis, Unlearned, create_synthesis, griffin_lim, noise_vocoder, speaking
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import create_wavenet
 from wordless.base.errors import InputError, written
@@ -72,8 +72,11 @@ def test_sound_with_a_comb_is_the_plain_one_through_the_filter_of_a_wavenet(pred
     inputs = 1 + 2 * table.front_end.n_mels
     voice = VoiceHead(voicing=(1.0,) * inputs, octaves=(7.5,) + (0.0,) * (inputs - 1)) if predicted else None
     sampling = Sampling(seed=3, postfilter=0.8, postfilter_passes=1)
-    made = Unlearned(NOISE_COMB, table, sampling, voice=voice).sounds([codes], [None], names=["a"])[0]
-    plain = torch.from_numpy(Unlearned(NOISE_VOCODER, table, sampling).sounds([codes], [None], names=["a"])[0].samples)
+    combed, noise = Unlearned(NOISE_COMB, voice=voice), Unlearned(NOISE_VOCODER)
+    (made,), (source,) = (
+        Synthesis(maker, table, sampling).sounds([codes], [None], names=["a"]) for maker in (combed, noise)
+    )
+    plain = torch.from_numpy(source.samples)
     wanted = PostFilter(table.front_end, strength=0.8, passes=1, voice=voice, comb=predicted)
     wanted.expect(log_mel_of(codes.values, table))
     whole = torch.cat([wanted.filter(torch.nn.functional.pad(plain, (0, 37))), wanted.finish()])
@@ -85,7 +88,7 @@ def test_what_a_vocoder_lacks_and_draws_again_is_told() -> None:
     quiet = Vocoder(
         model, "tok-1", loudness=LoudnessRange(lowest=-110, highest=-100), options=Sampling(engine="triton")
     )
-    with speaking([Trained(quiet, table, Sampling())], told.append):
+    with speaking([Synthesis(quiet, table, Sampling())], told.append):
         assert len(told) == 1
         quiet.decode(table.codes([1, 2]), table)
     assert "engine=triton" in told[0]
@@ -98,8 +101,8 @@ def test_a_front_end_that_knows_no_levels_is_told_and_not_filtered(option: str, 
     table.front_end = replace(SPECTROGRAM, **{option: value})  # type: ignore[arg-type]  # one of two options
     filtered, plain = Vocoder(model, "tok-1"), Vocoder(model, "tok-1", options=Sampling(postfilter=0))
     codes = table.codes([1, 2, 3])
-    with speaking([Trained(filtered, table, Sampling())], told.append):
+    with speaking([Synthesis(filtered, table, Sampling())], told.append):
         assert np.array_equal(filtered.decode(codes, table).samples, plain.decode(codes, table).samples)
     assert [line for line in told if f"audio.{option}={written(value)}" in line] == told != []
-    with speaking([Trained(plain, table, Sampling())], told.append):
+    with speaking([Synthesis(plain, table, Sampling())], told.append):
         assert len(told) == 1
