@@ -24,7 +24,7 @@ from torch.nn.functional import cross_entropy, pad
 
 from tokenizer.codes import CodeMeanings
 from vocoder.frames import code_frames, frequencies, lags, pitch_frames, recorded_phase
-from vocoder.options import PITCH_INPUTS, CropsConfig, WaveNetConfig
+from vocoder.options import LEVELS, PITCH_INPUTS, CropsConfig, WaveNetConfig
 from vocoder.wavenet import UNKNOWN_GROUP, mu_law_encode, silence
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch
@@ -32,21 +32,44 @@ from wordless.base.machine import Batch
 NOT_COUNTED = -100  # target of a sample that the loss ignores
 
 
+PIECE = 1 << 20  # samples of long clips that are read together
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
-class VocoderClips:
-    """Sound and codes of clips, one after the other in one array each, maybe a `numpy.memmap`; offsets divide both."""
+class SampleClips:
+    """Sound of clips in one array, maybe a `numpy.memmap`; clip ``i`` is ``samples[offsets[i]:offsets[i + 1]]``."""
 
     samples: npt.NDArray[np.int16]  # (samples,)
-    sample_offsets: npt.NDArray[np.int64]  # (clips + 1,)
-    codes: npt.NDArray[np.int32]  # (time, streams)
-    code_offsets: npt.NDArray[np.int64]  # (clips + 1,)
-    groups: npt.NDArray[np.int64]  # (clips,), indices into WaveNetConfig.groups; -1: unknown
+    offsets: npt.NDArray[np.int64]  # (clips + 1,)
 
     @property
     def sounds(self) -> Iterator[npt.NDArray[np.int16]]:
         """The samples of each clip ``(samples,)``."""
-        for start, stop in pairwise(self.sample_offsets):
+        for start, stop in pairwise(self.offsets):
             yield self.samples[start:stop]
+
+    def levels(self, clip: int, start: int, stop: int, *, levels: int = LEVELS) -> Tensor:
+        """Return mu-law levels of samples of a clip; ``start`` may lie before the clip, where there is silence."""
+        begin, end = (int(offset) for offset in self.offsets[clip : clip + 2])
+        first, last = max(begin + start, begin), min(begin + stop, end)
+        sound = torch.from_numpy(self.samples[first:last].astype(np.float32) / 32_768)
+        return pad(mu_law_encode(sound, levels=levels), (max(-start, 0), 0), value=silence(levels=levels))
+
+    def pieces(self) -> Iterator[Tensor]:
+        """Yield the levels of all clips piece by piece; each piece begins with the level before its first sample."""
+        for clip, length in enumerate(np.diff(self.offsets)):
+            for start in range(0, int(length), PIECE):
+                yield self.levels(clip, start - 1, start + PIECE)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VocoderClips:
+    """Sound and codes of clips; the codes stand one after the other in one array, maybe a `numpy.memmap`."""
+
+    sound: SampleClips
+    codes: npt.NDArray[np.int32]  # (time, streams)
+    code_offsets: npt.NDArray[np.int64]  # (clips + 1,)
+    groups: npt.NDArray[np.int64]  # (clips,), indices into WaveNetConfig.groups; -1: unknown
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,7 +98,7 @@ class _Crop:
     codebook: int  # index of the codebook whose codes are used
     codes: npt.NDArray[np.int32]  # (time, streams)
     sound: npt.NDArray[np.int16]  # (samples,)
-    before: npt.NDArray[np.int16]  # the sample before it; none at the beginning of a clip
+    levels: Tensor  # (1 + samples,) int64, the first of the sample before
     uncounted: tuple[int, int]  # samples at the beginning and at the end that the loss ignores
     group: int
     pitched: bool  # whether the pitch is known
@@ -137,13 +160,13 @@ class Crops:
         pitched = bool(self.model.pitch) and rng.random() >= self.config.pitch_dropout
         jitter = self._jitter(rng, stop - start) if self.config.input_noise else None
         step_samples, first_code = self.model.samples_per_code, int(self.clips.code_offsets[clip])
-        begin, end = (int(offset) for offset in self.clips.sample_offsets[clip : clip + 2])
-        first, last = begin + start * step_samples, min(begin + stop * step_samples, end)
+        first, last, sound = start * step_samples, stop * step_samples, self.clips.sound
+        begin, end = (int(offset) for offset in sound.offsets[clip : clip + 2])
         return _Crop(
             codebook=codebook,
             codes=self.coded[codebook].codes[first_code + start : first_code + stop],
-            sound=self.clips.samples[first:last],
-            before=self.clips.samples[max(first - 1, begin) : first],
+            sound=sound.samples[begin + first : min(begin + last, end)],
+            levels=sound.levels(clip, first - 1, last, levels=self.model.levels),
             uncounted=(
                 0 if start == 0 else self.config.context_codes * step_samples,
                 0 if stop == count else self.look_ahead * step_samples,
@@ -186,19 +209,13 @@ class Crops:
 
     def _levels(self, crop: _Crop, codes: int) -> tuple[Tensor, Tensor]:
         """Return previous levels and targets, ``(codes * samples_per_code,)`` each."""
-        steps, levels, length = codes * self.model.samples_per_code, self.model.levels, len(crop.sound)
-        sound = np.concatenate([crop.before, crop.sound]).astype(np.float32) / 32_768
-        known = mu_law_encode(torch.from_numpy(sound), levels=levels)
-        if not len(crop.before):
-            known = torch.cat([torch.tensor([silence(levels=levels)]), known])  # silence before a clip
-        previous, targets = torch.full((steps,), silence(levels=levels)), torch.full((steps,), NOT_COUNTED)
-        previous[:length] = known[:-1]
+        levels, length = self.model.levels, len(crop.sound)
+        previous, targets, (before, after) = crop.levels[:-1], crop.levels[1:].clone(), crop.uncounted
         if crop.jitter is not None:
-            previous[:length] = (previous[:length] + crop.jitter[:length]).clamp(0, levels - 1)
-        before, after = crop.uncounted
-        counted = slice(before, length - after)
-        targets[counted] = known[1:][counted]
-        return previous, targets
+            previous = (previous + crop.jitter[:length]).clamp(0, levels - 1)
+        targets[:before] = targets[length - after :] = NOT_COUNTED
+        missing = (0, codes * self.model.samples_per_code - length)
+        return pad(previous, missing, value=silence(levels=levels)), pad(targets, missing, value=NOT_COUNTED)
 
     def _pitch(self, crop: _Crop, codes: int) -> Tensor:
         """Return the pitch of the frames of ``codes`` codes ``(frames, 3)``, zeros where it is unknown."""

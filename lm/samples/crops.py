@@ -26,34 +26,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
 from lm.samples.options import SampleCropsConfig
-from vocoder.crops import NOT_COUNTED, share_of
+from vocoder.crops import NOT_COUNTED, SampleClips, share_of
 from vocoder.options import LEVELS
-from vocoder.wavenet import mu_law_encode, silence
+from vocoder.wavenet import silence
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch, copy_to
-
-PIECE = 1 << 20  # samples of long clips that are read together
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class SampleClips:
-    """Sound of clips in one array, maybe a `numpy.memmap`; clip ``i`` is ``samples[offsets[i]:offsets[i + 1]]``."""
-
-    samples: npt.NDArray[np.int16]  # (samples,)
-    offsets: npt.NDArray[np.int64]  # (clips + 1,)
-
-    def levels(self, clip: int, start: int, stop: int) -> Tensor:
-        """Return mu-law levels of samples of a clip; ``start`` may lie before the clip, where there is silence."""
-        begin, end = (int(offset) for offset in self.offsets[clip : clip + 2])
-        first, last = max(begin + start, begin), min(begin + stop, end)
-        sound = torch.from_numpy(self.samples[first:last].astype(np.float32) / 32_768)
-        return pad(mu_law_encode(sound), (max(-start, 0), 0), value=silence())
-
-    def pieces(self) -> Iterator[Tensor]:
-        """Yield the levels of all clips piece by piece; each piece begins with the level before its first sample."""
-        for clip, length in enumerate(np.diff(self.offsets)):
-            for start in range(0, int(length), PIECE):
-                yield self.levels(clip, start - 1, start + PIECE)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from lm.samples.crops import BASELINES, SampleClips, SampleCrops, count_pairs, create_baseline, loss, score
+from lm.samples.crops import BASELINES, SampleCrops, count_pairs, create_baseline, loss, score
 from lm.samples.model import SampleLanguageModel, create_sample_model
 from lm.samples.options import SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
 from pipelines.stages.listening import loudest
@@ -16,7 +16,7 @@ from pipelines.store.store import Entry, write_json
 from vocoder.continuing import joined_sound
 from vocoder.judging import sound_levels
 from vocoder.options import Sampling
-from wordless.audio.recordings.manifest import Clips, Split, choose_randomly
+from wordless.audio.recordings.manifest import Clips, choose_randomly
 from wordless.audio.waveform import Waveform
 from wordless.base.machine import one_thread
 from wordless.base.seeds import sound_seed
@@ -39,7 +39,7 @@ def train_sample_model(
     """Train one model on the samples of training clips; the entry is a folder that `SampleLanguageModel` loads."""
     model = create_sample_model(config, seed=fit.seed)
     train, validation = (
-        SampleCrops(stored_samples(waveforms, split), crops, history=config.history) for split in TRAINED_ON
+        SampleCrops(split_samples(waveforms, split), crops, history=config.history) for split in TRAINED_ON
     )
     run.fit("next_sample.fit", model, train, list(validation.batches(VALIDATION_BATCHES)), loss, fit)
     if run.gang.rank == 0:
@@ -55,7 +55,7 @@ def score_sample_models(
 
     ``scores.json`` has a row for each, with its sizes.
     """
-    clips, steps, device = stored_samples(test, "test"), -(-test_crops // crops.batch_size), run.gang.device
+    clips, steps, device = split_samples(test, "test"), -(-test_crops // crops.batch_size), run.gang.device
     rows: dict[str, dict[str, object]] = {}
     for name, entry in models.items():
         model = SampleLanguageModel.from_pretrained(entry.folder, device=str(device)).model
@@ -67,7 +67,7 @@ def score_sample_models(
             "history": model.config.history + 1,
         }
         run.terminal.say(f"  scored {name}")
-    counts = count_pairs(stored_samples(training, "train").pieces())
+    counts = count_pairs(split_samples(training, "train").pieces())
     for kind, parameters in BASELINES.items():
         batches = SampleCrops(clips, crops, history=0).batches(steps)
         found = score(create_baseline(kind, counts).to(device), batches, device)
@@ -75,12 +75,6 @@ def score_sample_models(
         sizes = {"parameters": parameters, "multiply_adds": 0.0, "history": int(kind != "histogram")}
         rows[kind] = {**asdict(found), **sizes}
     write_json(run.folder / SCORES, {"rows": rows, "crops": steps * crops.batch_size})
-
-
-def stored_samples(entry: Entry, split: Split) -> SampleClips:
-    """Return the samples of a split's clips in an entry of `waveforms`, read in place."""
-    samples, offsets = split_samples(entry, split)
-    return SampleClips(samples=samples, offsets=offsets)
 
 
 SAMPLE_SOUNDS = "sounds.json"

@@ -32,6 +32,7 @@ from lm.bodies.spectrogram_transformer import (
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, write_json
+from vocoder.crops import SampleClips
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.inspection import require_finite
@@ -121,12 +122,12 @@ def _write_waveform(root: Path, sample_rate: int, samples: Array, clip: Clip) ->
     fill(samples, (in_16_bits(block) for block in blocks))
 
 
-def split_samples(entry: Entry, split: Split) -> tuple[Array, npt.NDArray[np.int64]]:
-    """Return the samples of a split's clips in an entry of `waveforms`, read in place, and their offsets."""
+def split_samples(entry: Entry, split: Split) -> SampleClips:
+    """Return the samples of a split's clips in an entry of `waveforms`, read in place."""
     samples, offsets = read_clips(entry.folder / VALUES)
     rows = [row for row, (_, own) in enumerate(_clips_of(entry)) if own == split]
     here = offsets[rows[0] : rows[-1] + 2] if rows else offsets[:1]
-    return samples[here[0] : here[-1]], here - here[0]
+    return SampleClips(samples=samples[here[0] : here[-1]], offsets=here - here[0])
 
 
 @stage("spectrograms", version=2, title="spectrograms of {clips} clips", splits=TRAINED_ON)

@@ -92,7 +92,7 @@ def _trained(
         made = Vocoder(
             model,
             tokenizer.format.tokenizer,
-            loudness=LoudnessRange.of(train.clips.sounds, config.sample_rate),
+            loudness=LoudnessRange.of(train.clips.sound.sounds, config.sample_rate),
             voice=_voice(train.clips, tokenizer),
             began_at=None if start is None else saved_vocoder(start).weights_sha256,
             steps=fit.steps,
@@ -115,11 +115,11 @@ def _voice(clips: VocoderClips, tokenizer: Tokenizer) -> VoiceHead | None:
     rate, left = audio.sample_rate, round(VOICE_SECONDS * audio.sample_rate)
     chosen = list[tuple[npt.NDArray[np.float32], Tensor]]()
     for clip in np.random.default_rng(0).permutation(len(clips.groups)):
-        start, stop = clips.sample_offsets[clip : clip + 2]
+        start, stop = clips.sound.offsets[clip : clip + 2]
         first, last = clips.code_offsets[clip : clip + 2]
         most = min(round(VOICE_SECONDS_PER_CLIP * rate), left)
         last = min(last, first + -(-most // tokenizer.format.samples_per_code))
-        samples = clips.samples[start : min(stop, start + most)] / 32_768
+        samples = clips.sound.samples[start : min(stop, start + most)] / 32_768
         chosen.append((samples.astype(np.float32), log_mel_of(clips.codes[first:last], tokenizer)))
         left -= len(samples)
         if left <= 0:
@@ -139,10 +139,8 @@ def _crops(
     """Make crops of the clips of one split; those of validation come from groups in turn."""
     names, known = stored_names(waveforms, split), {group: number for number, group in enumerate(config.groups)}
     codes, *others = (_values(each, names) for each in coded)
-    samples, offsets = split_samples(waveforms, split)
     clips = VocoderClips(
-        samples=samples,
-        sample_offsets=offsets,
+        sound=split_samples(waveforms, split),
         codes=np.concatenate(codes),
         code_offsets=np.cumsum([0] + [len(each) for each in codes]),
         groups=np.array([known.get(groups.get(name) or "", UNKNOWN_GROUP) for name in names]),

@@ -24,7 +24,7 @@ from lm.finetuned import create_network, task_loss
 from lm.finetuning import ClassificationOptions
 from lm.gpt import create_gpt
 from lm.heads import ClassificationTask
-from lm.samples.crops import SampleClips, SampleCrops
+from lm.samples.crops import SampleCrops
 from lm.samples.crops import loss as sample_loss
 from lm.samples.model import create_sample_model
 from lm.tokens import Vocabulary
@@ -43,7 +43,7 @@ from pipelines.stages.options import (
 from tests.benchmarks.default_tokenizer import CODEBOOK_SIZE, random_tokenizer
 from tokenizer.fitting import PatchBatches
 from tokenizer.sources import Autoencoder, reconstruction_loss
-from vocoder.crops import Crops, VocoderClips
+from vocoder.crops import Crops, SampleClips, VocoderClips
 from vocoder.crops import loss as level_loss
 from vocoder.wavenet import create_wavenet
 from wordless.audio.options import SpectrogramConfig
@@ -141,9 +141,9 @@ def _wav2vec2(size: int, device: torch.device) -> TrainingExample:
 def _wavenet(size: int, device: torch.device) -> TrainingExample:
     settings, tokenizer, codes = VocoderSettings(), random_tokenizer(), _codes()
     samples = settings.wavenet.samples_per_code * len(codes)
+    sound = np.random.default_rng(0).integers(-3000, 3000, samples).astype(np.int16)
     clips = VocoderClips(
-        samples=np.random.default_rng(0).integers(-3000, 3000, samples).astype(np.int16),
-        sample_offsets=np.array([0, samples]),
+        sound=SampleClips(samples=sound, offsets=np.array([0, samples])),
         codes=codes,
         code_offsets=np.array([0, len(codes)]),
         groups=np.array([-1]),

@@ -38,7 +38,7 @@ from tokenizer.fitting import PatchBatches
 from tokenizer.options import AutoencoderConfig
 from tokenizer.sources import Autoencoder, PatchBatch, reconstruction_loss
 from tokenizer.tokenizer import Tokenizer
-from vocoder.crops import Crops, VocoderClips
+from vocoder.crops import Crops, SampleClips, VocoderClips
 from vocoder.crops import loss as level_loss
 from vocoder.engines.choice import create_streams
 from vocoder.engines.torch_streams import draw_levels
@@ -273,8 +273,10 @@ def wavenet_training(device: torch.device, scale: Scale) -> Finding:
     def train(crops: int, codes: int, steps: int, place: torch.device) -> list[Tensor]:
         random, length = np.random.default_rng(0), 20 * codes
         clips = VocoderClips(
-            samples=random.integers(-3000, 3000, length * config.samples_per_code).astype(np.int16),
-            sample_offsets=np.array([0, length * config.samples_per_code]),
+            sound=SampleClips(
+                samples=random.integers(-3000, 3000, length * config.samples_per_code).astype(np.int16),
+                offsets=np.array([0, length * config.samples_per_code]),
+            ),
             codes=random.integers(0, tokenizer.format.codebook_size, (length, 1)).astype(np.int32),
             code_offsets=np.array([0, length]),
             groups=np.array([-1]),

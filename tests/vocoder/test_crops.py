@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.benchmarks.default_tokenizer import random_tokenizer
 from tests.vocoder.sounds import PATCH_FRAMES, SAMPLES_PER_CODE, SPECTROGRAM, Table, random_table, tiny_config
-from vocoder.crops import NOT_COUNTED, Crops, OtherCodes, VocoderClips, loss
+from vocoder.crops import NOT_COUNTED, Crops, OtherCodes, SampleClips, VocoderClips, loss
 from vocoder.frames import code_frames, mean_level
 from vocoder.options import CropsConfig, WaveNetConfig
 from vocoder.wavenet import create_wavenet, mu_law_encode, silence
@@ -22,10 +22,9 @@ from wordless.base.errors import InputError
 def numbered(lengths: list[int]) -> tuple[VocoderClips, Table]:
     """Clips of random samples; code c's patch is filled with c + 1, so that a spectrogram tells its codes."""
     counts = [-(-length // SAMPLES_PER_CODE) for length in lengths]
-    rng = np.random.default_rng(0)
+    samples = np.random.default_rng(0).integers(-30_000, 30_000, sum(lengths)).astype(np.int16)
     clips = VocoderClips(
-        samples=rng.integers(-30_000, 30_000, sum(lengths)).astype(np.int16),
-        sample_offsets=np.cumsum([0, *lengths]),
+        sound=SampleClips(samples=samples, offsets=np.cumsum([0, *lengths])),
         codes=np.arange(sum(counts), dtype=np.int32)[:, None],
         code_offsets=np.cumsum([0, *counts]),
         groups=np.zeros(len(lengths), dtype=np.int64),
@@ -45,8 +44,7 @@ def test_targets_are_the_samples_of_their_codes(lengths: list[int], step: int, c
         codes = codes[codes >= 0]
         clip = int(np.searchsorted(clips.code_offsets, int(codes[0]), side="right")) - 1
         start, stop = (int(code) - int(clips.code_offsets[clip]) for code in (codes[0], codes[-1] + 1))
-        sound = clips.samples[clips.sample_offsets[clip] : clips.sample_offsets[clip + 1]]
-        levels = mu_law_encode(torch.from_numpy(sound / 32768))
+        levels = mu_law_encode(torch.from_numpy([*clips.sound.sounds][clip] / 32768))
         begin, end = start * SAMPLES_PER_CODE, min(stop * SAMPLES_PER_CODE, len(levels))
         first = 0 if start == 0 else context * SAMPLES_PER_CODE
         last = end - begin - (0 if stop * SAMPLES_PER_CODE >= len(levels) else SAMPLES_PER_CODE)
@@ -122,8 +120,7 @@ def test_conditions_are_those_of_the_crops_codes(condition: Literal["meaning", "
     book, length = tokenizer.format, tokenizer.format.samples_per_code
     codes = np.random.default_rng(0).integers(0, book.codebook_size, (50, streams)).astype(np.int32)
     clips = VocoderClips(
-        samples=np.zeros(50 * length, np.int16),
-        sample_offsets=np.array([0, 30 * length, 50 * length]),
+        sound=SampleClips(samples=np.zeros(50 * length, np.int16), offsets=np.array([0, 30, 50]) * length),
         codes=codes,
         code_offsets=np.array([0, 30, 50]),
         groups=np.zeros(2, np.int64),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.reference import periods_back_by_samples, phase_by_samples
 from tests.vocoder.sounds import PATCH_FRAMES, SAMPLES_PER_CODE, lively, random_table, tiny_config, with_pitch
-from vocoder.crops import Crops, VocoderClips
+from vocoder.crops import Crops, SampleClips, VocoderClips
 from vocoder.frames import (
     frequencies,
     harmonics,
@@ -87,8 +87,7 @@ def spoken_clips(count: int, seconds: float) -> VocoderClips:
     sound = (9_000 * np.cos(2 * np.pi * 141.4 * np.arange(samples) / RATE)).astype(np.int16)
     values = np.stack([np.arange(codes) % 12, np.where(np.arange(codes) < codes // 5, 0, 5)], axis=1).astype(np.int32)
     return VocoderClips(
-        samples=np.tile(sound, count),
-        sample_offsets=samples * np.arange(count + 1),
+        sound=SampleClips(samples=np.tile(sound, count), offsets=samples * np.arange(count + 1)),
         codes=np.tile(values, (count, 1)),
         code_offsets=codes * np.arange(count + 1),
         groups=np.zeros(count, dtype=np.int64),

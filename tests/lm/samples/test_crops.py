@@ -9,7 +9,6 @@ from lm.samples.crops import (
     BASELINES,
     NOT_COUNTED,
     LevelTable,
-    SampleClips,
     SampleCrops,
     count_pairs,
     create_baseline,
@@ -17,6 +16,7 @@ from lm.samples.crops import (
     score,
 )
 from lm.samples.options import SampleCropsConfig
+from vocoder.crops import SampleClips
 from vocoder.wavenet import mu_law_encode, silence
 from wordless.base.errors import InputError
 
@@ -80,7 +80,7 @@ def test_processes_share_a_batch_of_a_split_with_sound() -> None:
 def test_pieces_of_long_clips_overlap_by_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     clips = clips_of()
     whole = count_pairs(clips.pieces())
-    monkeypatch.setattr("lm.samples.crops.PIECE", 7)
+    monkeypatch.setattr("vocoder.crops.PIECE", 7)
     np.testing.assert_array_equal(count_pairs(clips.pieces()), whole)
     expected = np.zeros((256, 256), np.int64)
     for clip in range(3):
