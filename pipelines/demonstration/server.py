@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.demo import DemoConfig
-from pipelines.pages.sounds import clip_name, clip_sounds, listened_clips, sound_path
+from pipelines.pages.sounds import clip_name, listened_clips, sound_path, sounds_of
 from pipelines.results.run_record import read_results
 from pipelines.store.run_folder import run_of
 from wordless.base.errors import InputError
@@ -114,6 +114,6 @@ def examples_of(folder: Path) -> list[tuple[str, Path]]:
     try:
         results = read_results(folder)
         clips = enumerate(listened_clips(results)[:6])
-        return [(clip_name(clip), sound_path(folder, clip_sounds(results, number)[0])) for number, clip in clips]
+        return [(clip_name(clip), sound_path(folder, sounds_of(results, "clips", number)[0])) for number, clip in clips]
     except InputError:  # a run of another version, or one whose sounds were deleted: the page works without examples
         return []

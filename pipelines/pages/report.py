@@ -16,18 +16,7 @@ from pipelines.methods.table import METHODS
 from pipelines.pages.charts import GREEN, ORANGE, Chart, Curve, Panel, curves_chart, look
 from pipelines.pages.comparison_charts import comparison_charts, method_picture
 from pipelines.pages.phrasing import draw, full_name
-from pipelines.pages.sounds import (
-    Room,
-    Sound,
-    clip_name,
-    clip_sounds,
-    headline,
-    listened_clips,
-    rate_sounds,
-    said_sounds,
-    sample_sounds,
-    sound_charts,
-)
+from pipelines.pages.sounds import Room, Sound, clip_name, headline, listened_clips, sound_charts, sounds_of
 from pipelines.results.figures import SOUND
 from pipelines.results.run_record import Results, read_results
 from pipelines.store.run_folder import REPORT
@@ -62,10 +51,7 @@ def write_report(folder: Path) -> Path:
         charts={chart.name: chart for chart in (*report_charts(results), *sound_charts(folder, results))},
         players=headline(folder, results),
         clip_name=clip_name,
-        clip_sounds=clip_sounds,
-        said_sounds=said_sounds,
-        sample_sounds=sample_sounds,
-        rate_sounds=rate_sounds,
+        sounds_of=sounds_of,
         sound=Sound,
         embed=Room(folder).embed,
         excerpts=excerpts,

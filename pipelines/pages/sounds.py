@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import soundfile
@@ -43,13 +44,15 @@ RECONSTRUCTION_HEIGHT = 330  # CSS pixels
 RECONSTRUCTED = {"original": "original", "autoencoder": "before quantisation", "codebook": "through the codebook"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Sound:
     """A sound of a run."""
 
+    part: Literal["clips", "said", "samples", "rates", "continued"]  # of the report
+    clip: int | None  # number of the clip that it is of, or begins with; None: it begins with nothing
     title: str
     place: str  # folder of the run and file: listening/0_original.wav
-    figures: dict[str, float] = field(default_factory=dict)
+    figures: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def mostly_silent(self) -> bool:
@@ -81,49 +84,30 @@ def listened_clips(results: Results) -> list[Section]:
     return clips
 
 
-def clip_sounds(results: Results, number: int) -> list[Sound]:
-    """List the sounds of a clip in the order of the page."""
-    sounds = listened_clips(results)[number]["sounds"]
-    return [
-        Sound(title=title, place=f"{LISTENING}/{number}_{kind}.wav", figures=sounds[kind])
-        for kind, title in TITLES.items()
-        if kind in sounds
-    ]
+def run_sounds(results: Results) -> Iterator[Sound]:
+    """Give all sounds of a run, those of each part and clip in the order of the page."""
+    for number, clip in enumerate(listened_clips(results)):
+        for kind, title in TITLES.items():
+            if kind in clip["sounds"]:
+                yield Sound("clips", number, title, f"{LISTENING}/{number}_{kind}.wav", clip["sounds"][kind])
+    for row in results.get("listening", {}).get("said", []):
+        title = f"{'No prompt' if row['clip'] is None else 'Continuation'}, temperature {row['temperature']:g}"
+        yield Sound("said", row["clip"], title, f"{LISTENING}/{row['file']}", row["figures"])
+    for row in results.get("next_sample", {}).get("sounds", []):
+        yield Sound("samples", row["clip"], heading(row["of"]), f"{SAMPLE_SOUNDS}/{row['file']}", row["figures"])
+    rates = results.get("rates", {})
+    for number in range(len(rates.get("clips", []))):
+        yield Sound("rates", number, "Original", f"{RATES}/{number}_original.wav")
+        for n, frames in enumerate(rates["frames"], 1):
+            yield Sound("rates", number, f"Rate {n}: {frames} frames per code", f"{RATES}/{number}_rate_{n}.wav")
+    for row in rates.get("said", []):
+        figures = {"prompt_seconds": row["prompt_seconds"]}
+        yield Sound("continued", row["clip"], full_name(row["of"]), f"{RATES}/{row['file']}", figures)
 
 
-def said_sounds(results: Results, clip: int | None) -> list[Sound]:
-    """List the sounds of the language model that begin with a clip, or those without a prompt."""
-    begin = "No prompt" if clip is None else "Continuation"
-    return [
-        Sound(
-            title=f"{begin}, temperature {row['temperature']:g}",
-            place=f"{LISTENING}/{row['file']}",
-            figures=row["figures"],
-        )
-        for row in results.get("listening", {}).get("said", [])
-        if row["clip"] == clip
-    ]
-
-
-def sample_sounds(results: Results, clip: int | None) -> list[Sound]:
-    """List the sounds of language models of samples that begin with a clip, or those that begin in silence."""
-    return [
-        Sound(title=heading(row["of"]), place=f"{SAMPLE_SOUNDS}/{row['file']}", figures=row["figures"])
-        for row in results["next_sample"]["sounds"]
-        if row["clip"] == clip
-    ]
-
-
-def rate_sounds(results: Results, number: int) -> tuple[list[Sound], list[Sound]]:
-    """List the sounds of a clip with codes of several rates, and its continuations."""
-    record, begin = results["rates"], f"{RATES}/{number}_"
-    sounds = [Sound(title="Original", place=f"{begin}original.wav")]
-    for n, frames in enumerate(record["frames"], 1):
-        sounds.append(Sound(title=f"Rate {n}: {frames} frames per code", place=f"{begin}rate_{n}.wav"))
-    said = [row for row in record["said"] if row["clip"] == number]
-    prompts = [{"prompt_seconds": row["prompt_seconds"]} for row in said]
-    places = [(full_name(row["of"]), f"{RATES}/{row['file']}") for row in said]
-    return sounds, [Sound(title=of, place=at, figures=f) for (of, at), f in zip(places, prompts, strict=True)]
+def sounds_of(results: Results, part: str, clip: int | None) -> list[Sound]:
+    """Select the sounds of a part of the report that are of a clip, or begin with it."""
+    return [sound for sound in run_sounds(results) if (sound.part, sound.clip) == (part, clip)]
 
 
 def embedded_waveform(waveform: Waveform) -> str:
@@ -168,11 +152,10 @@ def headline(folder: Path, results: Results) -> list[tuple[Sound, str]]:
 
 
 def _first_sounds(results: Results) -> list[Sound]:
-    if not listened_clips(results):
-        return []
+    by_place = {sound.place: sound for sound in sounds_of(results, "clips", 0)}
     places = [f"{LISTENING}/0_{kind}.wav" for kind in (ORIGINAL, WAVENET.key)]
-    sounds = {sound.place: sound for sound in clip_sounds(results, 0)}
-    return [*(sounds[place] for place in places if place in sounds), *said_sounds(results, 0)[:1]]
+    said = sounds_of(results, "said", 0)[:1] if by_place else []
+    return [*(by_place[place] for place in places if place in by_place), *said]
 
 
 def sound_charts(folder: Path, results: Results) -> Iterator[Chart]:
@@ -183,34 +166,33 @@ def sound_charts(folder: Path, results: Results) -> Iterator[Chart]:
     """
     pictures, size = read_arrays(folder / PICTURES), count_codes(results)
     for number, clip in enumerate(listened_clips(results)[:MAX_PICTURES]):
-        name, codes, sounds = clip_name(clip), pictures.get(f"{number}:codes"), clip_sounds(results, number)
-        if codes is not None:
+        name, sounds, strip = clip_name(clip), sounds_of(results, "clips", number), None
+        if (codes := pictures.get(f"{number}:codes")) is not None:
             largest = (size or int(codes.max(initial=0)) + 1) - 1
             seconds = soundfile.info(sound_path(folder, sounds[0])).duration
             images = reconstruction(number, pictures, seconds=seconds, largest=largest)
             title = f"Log-mel spectrograms and codes of {name}"
             yield spectrogram_chart(images, name=f"reconstruction-{number}", title=title, height=RECONSTRUCTION_HEIGHT)
+            if size is not None:
+                strip = code_picture(codes, seconds=seconds, largest=largest, height=0.1 + 0.1 * codes.shape[1])
         if number == 0:
-            strip = None
-            if codes is not None and size is not None:
-                strip = code_picture(codes, seconds=seconds, largest=size - 1, height=0.1 + 0.1 * codes.shape[1])
             yield sound_spectrograms(folder, _first_sounds(results), name="headline-0", title=name, below_first=strip)
         judged = {f"{LISTENING}/{number}_{kind}.wav" for kind in JUDGED_KINDS}
-        shown = [*(sound for sound in sounds if sound.place in judged), *said_sounds(results, number)[-1:]]
+        shown = [*(sound for sound in sounds if sound.place in judged), *sounds_of(results, "said", number)[-1:]]
         yield sound_spectrograms(folder, shown, name=f"sounds-{number}", title=name)
     names = [clip_name(clip) for clip in results.get("next_sample", {}).get("clips", [])]
-    for number, name in enumerate([*names, "Without a prompt"] if "next_sample" in results else []):
-        if sounds := sample_sounds(results, number if number < len(names) else None):
+    for number, name in enumerate([*names, "Without a prompt"]):
+        if sounds := sounds_of(results, "samples", number if number < len(names) else None):
             yield sound_spectrograms(folder, sounds, name=f"samples-{number}", title=name)
     found = read_arrays(folder / RATES / "pictures.safetensors")
     for number, name in enumerate(results.get("rates", {}).get("clips", [])):
         frames = enumerate(results["rates"]["frames"], 1)
         titles = {"original": "original"} | {f"rate_{n}": f"codes of {count} frames" for n, count in frames}
         rows = {title: found[f"{number}:{key}"] for key, title in titles.items() if f"{number}:{key}" in found}
-        sounds, continued = rate_sounds(results, number)
-        seconds = soundfile.info(sound_path(folder, sounds[0])).duration
+        seconds = soundfile.info(sound_path(folder, sounds_of(results, "rates", number)[0])).duration
         images, title = log_mel_pictures(rows, seconds=seconds, height=1.0), f"Codes of {name} at each rate"
         yield spectrogram_chart(images, name=f"rates-{number}", title=title, height=60 + 75 * len(images))
+        continued = sounds_of(results, "continued", number)
         first = {sound.title: sound for sound in reversed(continued)}  # of each model
         models, title = [sound for sound in continued if sound is first[sound.title]], f"continuations of {name}"
         yield sound_spectrograms(folder, models, name=f"continued-{number}", title=title, most=MAX_RATE_SECONDS)
