@@ -25,11 +25,10 @@ from lm.model import CodesToLogits, LanguageModel
 from pipelines.commandline.choices import is_embedded
 from pipelines.commandline.outputs import new_folder
 from pipelines.demonstration.answers import DemoModels
-from pipelines.pages.phrasing import draw
+from pipelines.pages.phrasing import draw, methods_table
 from pipelines.publish import Part, PublishConfig
 from pipelines.results.figures import COSTS
 from pipelines.results.run_record import read_results, recorded_options
-from pipelines.results.tables import as_markdown
 from pipelines.stages.start import VOICE, require_absolute, start_folder, statistics_of
 from pipelines.store.run_folder import REPORT, TABLE, is_finetuned
 from tokenizer.codes import require_same_codebook
@@ -112,7 +111,7 @@ def _whole_run(settings: PublishConfig, folder: Path) -> list[str]:
         models=models,
         results=results,
         splits=SPLITS,
-        comparison=as_markdown(results["comparison"]).strip() if "comparison" in results else "",
+        comparison=methods_table(results["comparison"]).strip() if "comparison" in results else "",
     )
     # Costs say something about this machine alone.
     rows = [figure.as_row() for figure in results["figures"] if figure.name not in COSTS]

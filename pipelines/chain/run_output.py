@@ -11,11 +11,11 @@ from pipelines.chain.corpus import MANIFEST, REJECTED
 from pipelines.chain.sounds import comb_notice, measure_speed
 from pipelines.chain.unlabelled import UNLABELLED, write_started, write_unlabelled
 from pipelines.commandline.run_folders import LOG, link_latest
-from pipelines.pages.phrasing import summary
+from pipelines.pages.phrasing import methods_table, summary
 from pipelines.pages.runs import RUNS, run_rows, write_runs_page
 from pipelines.results.results import FoldSeed, write_results
 from pipelines.results.run_record import CODE_SOUNDS, RESAMPLES, SAMPLE_SOUNDS, Section, read_results
-from pipelines.results.tables import PREDICTIONS, as_markdown, write_predictions
+from pipelines.results.tables import PREDICTIONS, write_predictions
 from pipelines.settings.run import RunSettings
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.stages.next_sample import NEXT_SAMPLE
@@ -94,7 +94,7 @@ def write_run_folder(
     write_results(folder, corpus, settings, made, source, speeds)
     results = read_results(folder)
     if comparison := results.get("comparison"):
-        write_aside(folder / COMPARISON, as_markdown(comparison))
+        write_aside(folder / COMPARISON, methods_table(comparison))
     for line in summary(results):
         terminal.say(f"          {line}")
     terminal.say(f"results   {folder / RESULTS}")

@@ -19,11 +19,11 @@ from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.embed import ALL, EmbedConfig
 from pipelines.jobs.recordings import list_rejected
 from pipelines.methods.table import BAGS, BOTTLENECK, GPT_SOUND, LOG_MEL, STATES
-from pipelines.pages.phrasing import sentences
+from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.probe import ProbeRunConfig
 from pipelines.results.comparison import ProbedFolds, compare
 from pipelines.results.run_record import read_results, recorded_options
-from pipelines.results.tables import PREDICTIONS, as_markdown, print_methods, write_predictions
+from pipelines.results.tables import PREDICTIONS, write_predictions
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.run import choose_workers
 from pipelines.stages.codes import codes
@@ -121,11 +121,7 @@ def probe_run(settings: ProbeRunConfig) -> None:
     measured = entry.read_json(PROBE)
     per_fold = {("test", settings.probe.seed): measured}
     compared = compare(ProbedFolds(probes=per_fold, by="split", config=settings.probe))
-    print_methods(compared)
-    for sentence in sentences("gap", compared):
-        terminal.say(f"probe     {sentence}")
-    if compared.single_group:
-        terminal.say(f"probe     {compared.single_group}")
+    print(*sentences("summary", {"figures": compared.figures, "comparison": compared}), sep="\n", flush=True)
     name = re.sub(r"[^\w.-]+", "_", corpus.name).strip("_.") or "corpus"
     # one file for each corpus and set of options
     path = settings.output or settings.model / PROBES / f"{name}_{entry.key[:8]}.json"
@@ -133,7 +129,7 @@ def probe_run(settings: ProbeRunConfig) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, measured)
-        write_aside(path.with_suffix(".md"), as_markdown(compared))
+        write_aside(path.with_suffix(".md"), methods_table(compared))
         write_predictions(predictions, per_fold, corpus, by="split", separator=separator)
     except OSError as error:
         if settings.output is not None or error.errno not in NO_PERMISSION:

@@ -184,6 +184,11 @@ def draw(template: str, *, escape: bool = True, **values: object) -> str:
     return _environment(escape=escape).get_template(template).render(values)
 
 
+def methods_table(comparison: Comparison) -> str:
+    """Write the methods as a Markdown table, the best first, and what it leaves open."""
+    return draw("methods.md.jinja", escape=False, comparison=comparison)
+
+
 def sentences(macro: str, *values: object) -> list[str]:
     """Write the lines of a macro of ``sentences.jinja`` as plain text; there may be none."""
     text = getattr(_environment(escape=False).get_template("sentences.jinja").module, macro)(*values)

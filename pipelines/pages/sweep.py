@@ -201,7 +201,7 @@ class Runs:
         units = len(first.by_unit(self.judged))
         if units > 1:
             return counted(units, first.fold_noun)
-        return f"test clips{' of 1 group' if first.single_group else ''}"
+        return f"test clips{' of 1 group' if first.tests_one_group else ''}"
 
     def _first(self, point: Point) -> str:
         """Value of the first option; "" where no option was swept."""

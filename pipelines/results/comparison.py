@@ -160,14 +160,9 @@ class Comparison:
         return "group" if self.by == "group" or not self.has_folds else "fold"
 
     @property
-    def single_group(self) -> str | None:
-        """What intervals over clips leave open if a single split tests one group; None otherwise."""
-        if self.by != "split" or len(self.split_groups.get("test", [])) != 1:
-            return None
-        return (
-            "The test clips come from 1 group, and clips of one group are alike: the intervals and p values hold for "
-            "this group. For others, leave each group out (wordless run with compare.folds=group)."
-        )
+    def tests_one_group(self) -> bool:
+        """Whether a single split tests one group, so that intervals over clips hold for this group alone."""
+        return self.by == "split" and len(self.split_groups.get("test", [])) == 1
 
     @property
     def guessing(self) -> float | None:

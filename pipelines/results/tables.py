@@ -10,12 +10,9 @@ import pandas
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.methods.table import row_of
-from pipelines.results.comparison import By, Comparison, Probed
-from pipelines.store.stored_features import GPT
+from pipelines.results.comparison import By, Probed
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.files import aside
-from wordless.base.progress import print_table
 
 PREDICTIONS = "predictions.parquet"  # in the folder of a run
 COLUMNS = {  # of the table, with their meanings
@@ -67,50 +64,3 @@ def write_predictions(
             tables.append(table.assign(**answers, method=row["of"], candidate=chosen, split="test"))
     with aside(path) as beside:
         pq.write_table(pa.Table.from_pandas(pandas.concat(tables), _SCHEMA, preserve_index=False), beside)
-
-
-IN_TERMINAL = ("method", "on test", "interval", "validation", "ahead by", "p", "chosen")
-
-
-def method_rows(comparison: Comparison) -> list[dict[str, str]]:
-    """Write the figures of each method by their headings, the best method first."""
-    first = next(iter(comparison.references), GPT)
-    ahead, rows = {row.against: row for row in comparison.differences(first)}, []
-    for of, row in comparison.tested.items():
-        other, validated = ahead.get(of), comparison.validated[of]
-        # a single value is that of the whole row
-        several = comparison.means(of, "fold").values(), comparison.means(of, "seed").values()
-        folds, seeds = (", ".join(f"{value:.1%}" for value in each) if len(each) > 1 else "" for each in several)
-        points = [100 * (end or 0.0) for end in (other.value, other.low, other.high)] if other else []
-        rows.append(
-            {
-                "method": of,
-                "on test": f"{row.value:.1%}",
-                "interval": f"{row.low:.1%} - {row.high:.1%}",
-                "validation": f"{validated.value:.1%}",
-                "clips": f"{validated.count:,}",
-                "by fold": folds,
-                "by seed": seeds,
-                "macro F1": f"{comparison.value(of, 'macro_f1'):.3f}",
-                "mean AP": f"{comparison.value(of, 'mean_average_precision'):.3f}",
-                f"{row_of(first).title} ahead by": "{:+.1f} ({:+.1f} to {:+.1f})".format(*points) if other else "",
-                "p": f"{other.p:.3f}" if other else "",
-                "chosen": ", ".join(dict.fromkeys(comparison.chosen(of).values())),
-            }
-        )
-    return rows
-
-
-def as_markdown(comparison: Comparison) -> str:
-    """Write the methods as a Markdown table, the best first, and what it leaves open."""
-    rows, few = method_rows(comparison), comparison.single_group
-    heads = [*rows[0]]
-    cells = [heads, ["---", *["---:"] * (len(heads) - 2), "---"], *(row.values() for row in rows)]
-    lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in each)} |" for each in cells]
-    return "\n".join([*lines, *(["", few] if few else [])]) + "\n"
-
-
-def print_methods(comparison: Comparison) -> None:
-    """Print the methods, the best first."""
-    rows = [{name: text for name, text in row.items() if name.endswith(IN_TERMINAL)} for row in method_rows(comparison)]
-    print_table([*rows[0]], [[*row.values()] for row in rows])
