@@ -146,15 +146,15 @@ def finish(sweep: Path, *, command: str, own: Collection[int] | None = None) -> 
 
     The command fails if a job of its ``own`` failed; None: all jobs are.
     """
-    from pipelines.pages.sweep import reuse, write_sweep  # matplotlib takes a second
+    from pipelines.pages.sweep import PAGE, TABLE, reuse, write_sweep  # matplotlib takes a second
 
     jobs = read_jobs(sweep)
-    page = write_sweep(sweep, jobs, command=resuming(command, sweep))
-    for stage, (computed, reused) in reuse(page.points).items():
+    runs, failed = write_sweep(sweep, jobs, command=resuming(command, sweep))
+    for stage, (computed, reused) in reuse(runs.finished).items():
         print(f"sweep     {stage:<12} computed {computed}, reused {reused} of {computed + reused}", file=sys.stderr)
-    print(page.html, page.csv, sep="\n", flush=True)
-    if failures := [job for job in page.failures if own is None or job.number in own]:
-        some = f"{len(failures)} of {len(jobs)} jobs failed, as {page.html.name} tells"
+    print(sweep / PAGE, sweep / TABLE, sep="\n", flush=True)
+    if failures := [job for job in failed if own is None or job.number in own]:
+        some = f"{len(failures)} of {len(jobs)} jobs failed, as {PAGE} tells"
         bug = any(job.bug for job in failures)
         rest = f"{resuming(command, sweep)} reuses what is finished"
         leave("run", f"{some}; {rest}", code=1 if bug else 2, everywhere=False)

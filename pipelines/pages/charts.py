@@ -202,13 +202,9 @@ class Panel:
     marked: float | None = None  # place of a vertical line
 
 
-def _percent(value: float, _: int | None = None) -> str:
-    return f"{100 * value:.3g} %"
-
-
 def write_percent(axis: Axis) -> None:
     """Write the ticks of an axis of ratios in percent."""
-    axis.set_major_formatter(FuncFormatter(_percent))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
     axis.set_major_locator(MaxNLocator(4))
 
 

@@ -265,18 +265,14 @@ def _options(job: Job, names: Sequence[str]) -> str:
     return ", ".join(f"{name}={job.overrides.get(name, '')}" for name in names)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Written:
-    """The files of a sweep's page, and what they were drawn from."""
-
-    html: Path
-    csv: Path
-    points: list[Point]
-    failures: list[Job]  # each with its reason
+PAGE, TABLE = "sweep.html", "sweep.csv"
 
 
-def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> Written:
-    """Write page and table into the sweep's folder, each whole or not at all; ``command`` resumes the sweep."""
+def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> tuple[Runs, list[Job]]:
+    """Write page and table into the sweep's folder, each whole or not at all; ``command`` resumes the sweep.
+
+    Gives the finished runs and the jobs that failed, with their reasons.
+    """
     points, failures = [], []
     for job in jobs:
         reason = job.reason if job.state == "failed" else "it was stopped before its end"
@@ -288,8 +284,8 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> Written:
             except InputError as error:
                 reason = str(error)
         failures.append(replace(job, state="failed", reason=reason))
-    runs, html, table = Runs(options=swept(jobs), finished=points), sweep / "sweep.html", sweep / "sweep.csv"
-    write_aside(table, _csv(runs))
+    runs = Runs(options=swept(jobs), finished=points)
+    write_aside(sweep / TABLE, _csv(runs))
     page = draw(
         "sweep.html.jinja",
         runs=runs,
@@ -303,10 +299,10 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> Written:
         stages=reuse(runs.points),
         vocoder=WAVENET,
         command=command,
-        csv=table.name,
+        csv=TABLE,
     )
-    write_aside(html, page)
-    return Written(html=html, csv=table, points=points, failures=failures)
+    write_aside(sweep / PAGE, page)
+    return runs, failures
 
 
 def _csv(runs: Runs) -> str:

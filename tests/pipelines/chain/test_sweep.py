@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 from scipy.stats import ttest_1samp
 
 from pipelines.chain.sweep import finish, resuming
-from pipelines.pages.sweep import Runs, Written, pareto, swept, write_sweep
+from pipelines.pages.sweep import Runs, pareto, swept, write_sweep
 from pipelines.results.run_record import count_codes
 from pipelines.results.sweep_jobs import Job, conclude, note, plan, read_jobs
 from tests.calling import python
@@ -117,34 +117,22 @@ def sizes(sweep: Path, tried: tuple[int, ...] = SIZES) -> Path:
     return sweep
 
 
-def written(sweep: Path) -> tuple[Page, list[dict[str, str]], Written]:
-    """Page, rows of the table, and what was written."""
-    made = write_sweep(sweep, read_jobs(sweep), command="wordless run -m x=1,2")
-    with made.csv.open(encoding="utf-8", newline="") as file:
-        return Page(made.html.read_text(encoding="utf-8")), list(csv.DictReader(file)), made
+def written(sweep: Path) -> tuple[Page, list[dict[str, str]], Runs]:
+    """Page, rows of the table, and the runs."""
+    runs, _ = write_sweep(sweep, read_jobs(sweep), command="wordless run -m x=1,2")
+    with (sweep / "sweep.csv").open(encoding="utf-8", newline="") as file:
+        return Page((sweep / "sweep.html").read_text(encoding="utf-8")), list(csv.DictReader(file)), runs
 
 
-def runs_of(made: Written) -> Runs:
-    return Runs(options=swept([point.job for point in made.points]), finished=made.points)
-
-
-def top(made: Written) -> str:
-    """The text of the page above its tables."""
-    text: str = Page(made.html.read_text(encoding="utf-8")).text.partition(" The runs ")[0]
-    return text
-
-
-def best(made: Written) -> Mapping[str, str]:
+def best(page: Page, runs: Runs) -> Mapping[str, str]:
     """The options of the run that validation chooses; the page names it."""
-    runs = runs_of(made)
     assert runs.best is not None
-    assert f"Validation chooses {runs.name(runs.best.job)}:" in top(made)
+    assert f"Validation chooses {runs.name(runs.best.job)}:" in page.text.partition(" The runs ")[0]
     return runs.best.job.overrides
 
 
-def differing(made: Written) -> set[tuple[str, str]]:
+def differing(runs: Runs) -> set[tuple[str, str]]:
     """Pairs of runs that differ by more than chance, the better one first."""
-    runs = runs_of(made)
     return {
         (runs.short_name(pair.one.job), runs.short_name(pair.other.job))
         for pair in runs.pairs
@@ -154,11 +142,11 @@ def differing(made: Written) -> set[tuple[str, str]]:
 
 def test_the_page_says_which_pairs_differ_and_that_no_size_is_best(tmp_path: Path) -> None:
     """256 codes are best by a point, which is less than chance for 28 pairs."""
-    page, rows, made = written(sizes(tmp_path))
-    found = differing(made)
+    page, rows, runs = written(sizes(tmp_path))
+    found = differing(runs)
     assert {("256", other) for other in ("16", "32", "64", "1024", "2048")} <= found
     assert not {("256", "128"), ("256", "512"), ("128", "512"), ("512", "128")} & found
-    assert runs_of(made).winner is None
+    assert runs.winner is None
     pairs = [row for row in rows if row["against_job"]]
     assert len(pairs) == 28
     for row in pairs:
@@ -172,7 +160,7 @@ def test_the_page_says_which_pairs_differ_and_that_no_size_is_best(tmp_path: Pat
 
 
 def test_a_size_that_beats_each_other_is_best(tmp_path: Path) -> None:
-    winner = runs_of(written(sizes(tmp_path / "best", (16, 64, 256)))[2]).winner
+    winner = written(sizes(tmp_path / "best", (16, 64, 256)))[2].winner
     assert winner is not None
     assert count_codes(winner.results) == 256
 
@@ -188,17 +176,17 @@ def test_runs_are_compared_over_folds_or_groups(by: str, gains: tuple[float, ...
             rows.append(figure("probe", "accuracy", 0.6 + gain, "ratio", of="gpt") | {"count": 75, **place})
         comparison = PROTOCOL | ({"folds": [*"abcd"], "by": "group"} if by == "folds" else {})
         add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, {"figures": rows, "comparison": comparison}, size)
-    page, table, made = written(tmp_path)
+    page, table, runs = written(tmp_path)
     (pair,) = [row for row in table if row["against_job"]]
     wanted = ttest_1samp(gains, 0)
     low, high = wanted.confidence_interval()
     assert float(pair["low"]) > 0
     found = [float(pair[name]) for name in ("value", "p", "fold_low", "fold_high")]
     assert found == pytest.approx([np.mean(gains), wanted.pvalue, low, high])
-    assert (runs_of(made).winner is not None) == (wanted.pvalue < 0.05)
+    assert (runs.winner is not None) == (wanted.pvalue < 0.05)
     assert says(page.text, "is shown to be best", "over 4 groups")
     assert says(page.text, "strongest rival on test", "log-mel")
-    assert ("No value" in page.text) == (runs_of(made).winner is None)
+    assert ("No value" in page.text) == (runs.winner is None)
 
 
 def test_runs_on_other_test_clips_are_not_paired(tmp_path: Path) -> None:
@@ -206,31 +194,30 @@ def test_runs_on_other_test_clips_are_not_paired(tmp_path: Path) -> None:
         content: Any = at(size)
         content["comparison"] = PROTOCOL | {"clips_key": "another" if size == 256 else "k"}
         add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, content, size)
-    made = written(tmp_path)[2]
-    runs = runs_of(made)
+    page, _, runs = written(tmp_path)
     assert [count_codes(point.results) for point in runs.paired] == [16, 64]
     assert runs.winner is None  # 64 codes beat 16, and nobody knows about 256
     assert [count_codes(point.results) for point in runs.unpaired] == [256]
-    assert "In no pair" in top(made)
+    assert "In no pair" in page.text
 
 
 def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
-    made = written(sizes(tmp_path))[2]
-    text = made.html.read_text(encoding="utf-8")
-    page = Page(text)
+    page, _, _ = written(sizes(tmp_path))
+    text = (tmp_path / "sweep.html").read_text(encoding="utf-8")
     assert not page.named("script")
     assert not page.named("link")
     assert "http:" not in text.replace("http://www.w3.org", "")
     assert len(page.named("svg")) == 3
     assert all(svg.get("aria-label") for svg in page.named("svg"))
     assert "--paper" in text  # the report's styles
-    assert write_sweep(tmp_path, read_jobs(tmp_path), command="wordless run -m x=1,2").html.read_text("utf-8") == text
+    written(tmp_path)
+    assert (tmp_path / "sweep.html").read_text("utf-8") == text
 
 
 def test_the_table_is_tidy(tmp_path: Path) -> None:
-    _, rows, made = written(sizes(tmp_path))
+    _, rows, runs = written(sizes(tmp_path))
     assert len([row for row in rows if not row["against_job"]]) == sum(
-        len(point.results["figures"]) for point in made.points
+        len(point.results["figures"]) for point in runs.points
     )
     keys = [(row["job"], row["against_job"], row["stage"], row["name"], row["of"], row["split"]) for row in rows]
     assert len(set(keys)) == len(keys)
@@ -276,8 +263,7 @@ def test_a_failed_job_does_not_show_the_results_of_an_earlier_one(tmp_path: Path
     sweep = sizes(tmp_path, SIZES[:3])
     (sweep / ".jobs/2.json").unlink()
     note(sweep, Job(number=2, overrides={"tokenizer.codebook_size": "64"}, folder="2"))
-    page, rows, made = written(sweep)
-    assert [job.number for job in made.failures] == [2]
+    page, rows, _ = written(sweep)
     assert {row["job"] for row in rows} == {"0", "1"}
     assert "1 job failed" in page.text
 
@@ -285,8 +271,8 @@ def test_a_failed_job_does_not_show_the_results_of_an_earlier_one(tmp_path: Path
 def test_any_option_can_be_swept(tmp_path: Path) -> None:
     for number, (name, shift) in enumerate({"tiny": 0.0, "small": 0.05, HOSTILE: -0.2}.items()):
         add(tmp_path, number, {"lm": name}, at(256, shift=shift), 256)
-    page, rows, made = written(tmp_path)
-    assert best(made) == {"lm": "small"}
+    page, rows, runs = written(tmp_path)
+    assert best(page, runs) == {"lm": "small"}
     table = page.text.partition("The runs")[2]
     assert table.index("tiny") < table.index(HOSTILE)
     assert {row["lm"] for row in rows} == {"tiny", "small", HOSTILE}
@@ -299,11 +285,10 @@ def test_runs_that_other_clips_choose_are_not_compared(tmp_path: Path) -> None:
         content: dict[str, Any] = at(256, shift=0.05 * number)
         content["comparison"] = PROTOCOL | {"choose_by": by}
         add(tmp_path, number, {"ablation": name}, content, 256)
-    _, _, made = written(tmp_path)
-    runs = runs_of(made)
-    assert best(made) == {"ablation": "wider"}
+    page, _, runs = written(tmp_path)
+    assert best(page, runs) == {"ablation": "wider"}
     assert [point.job.overrides["ablation"] for point in runs.apart] == ["one_speaker"]
-    assert "(probe.choose_by): ablation=one_speaker." in top(made)
+    assert "(probe.choose_by): ablation=one_speaker." in page.text
 
 
 def test_jobs_are_named_by_what_is_swept() -> None:
