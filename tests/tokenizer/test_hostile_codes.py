@@ -71,7 +71,7 @@ def refused(path: Path) -> str:
         ({}, r"codebook_size\b.*missing"),
         ([1], r"\bgroup\b"),
         (b"[" * 100_000, "nested"),
-        (b'{"codebook_size": 1, "codebook_size": 2}', "'codebook_size' twice"),
+        (b'{"codebook_size": 1, "codebook_size": 2}', "codebook_size twice"),
         (b'{"codebook_size": NaN}', "NaN"),
     ],
 )
@@ -163,11 +163,11 @@ def test_what_is_no_codes_folder_is_refused(tmp_path: Path) -> None:
     [
         ('{"file_name": ' * 100_000, "nested"),
         ('{"file_name": "a", "units": [' + "9" * 5000 + "]}", "JSON"),
-        ('{"file_name": "a", "units": [1], "units": [2]}', "'units' twice"),
+        ('{"file_name": "a", "units": [1], "units": [2]}', "units twice"),
         ('{"file_name": "\\ud800", "units": [1]}', "path"),
         ('{"file_name": "a", "units": [1180591620717411303424]}', "codebook"),
-        ("a|1_0", "'1_0'"),
-        ("a|-1", "'-1'"),
+        ("a|1_0", "1_0 is"),
+        ("a|-1", "-1 is"),
         ("a|16", "16"),
     ],
 )

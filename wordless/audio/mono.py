@@ -66,19 +66,20 @@ def as_waveform(
     return Waveform(samples=mono(sound, channel=channel, name=name), sample_rate=rate)
 
 
-def each_recording(recordings: object, *, name: str = "recordings") -> Iterator[tuple[Any, str]]:
+def each_recording(recordings: object) -> Iterator[tuple[Any, str]]:
     """Give each recording of a batch with its name for messages: waveforms, samples, or ``(batch, ..., samples)``.
 
     Raises:
         InputError: it is one recording, or nothing that holds several.
     """
     if isinstance(recordings, Waveform) or not isinstance(recordings, Iterable) or isinstance(recordings, str | bytes):
-        given = type(recordings).__name__
-        raise InputError(f"{name} are of type {given}; give a list of recordings, or one recording to encode(...)")
+        problem = f"recordings are of type {type(recordings).__name__}"
+        raise InputError(problem, remedy="give a list of recordings, or one recording to encode(...)")
     for number, recording in enumerate(recordings):
         if isinstance(recording, Real) or getattr(recording, "ndim", None) == 0:
-            raise InputError(f"{name} are the samples of one recording; give it to encode(...), or a list of several")
-        yield recording, f"{name}[{number}]"
+            problem = "recordings are the samples of one recording"
+            raise InputError(problem, remedy="give it to encode(...), or a list of several")
+        yield recording, f"recordings[{number}]"
 
 
 def mono(samples: object, *, channel: Channel = "mean", name: str = "samples") -> FloatArray:

@@ -294,9 +294,7 @@ def normalise(samples: Tensor, lengths: Tensor) -> Tensor:
     return centred / (centred.square().sum(1) / counts + LEAST_VARIANCE).sqrt()[:, None]
 
 
-def load_speech_encoder(
-    folder: Path, *, option: str, device: str = "cpu", last_layer: int | None = None
-) -> SpeechEncoder:
+def load_speech_encoder(folder: Path, *, option: str, last_layer: int | None = None) -> SpeechEncoder:
     """Load the encoder of a folder that `SpeechModel.of_folder` accepts, in evaluation mode.
 
     ``option`` names the folder in messages. With ``last_layer``, layers far above it are left out, so that its states
@@ -325,7 +323,7 @@ def load_speech_encoder(
         if lacking:
             raise InputError(f"{WEIGHTS} has no tensor {min(lacking)!r}")
         require_finite(model.state_dict())
-    return SpeechEncoder(cast("PreTrainedModel", model.eval().to(device)), normalises=described.normalises)
+    return SpeechEncoder(cast("PreTrainedModel", model.eval()), normalises=described.normalises)
 
 
 @contextmanager

@@ -56,15 +56,12 @@ class Progress:
         left, unit = (total - done) / max(rate, 1e-9), self._unit
         self._terminal.say(f"  {self._title}: {done}/{total} {unit}, {rate:.1f} {unit}/s, {left:.0f} s left")
 
-    def each(self, results: Iterable[R], *, done: int = 0) -> Iterator[R]:
-        """Record each result as done, and give it; an earlier run did the first ``done`` items.
+    def each(self, results: Iterable[R]) -> Iterator[R]:
+        """Record each result as done, and give it.
 
         A result counts before it is given, because whoever takes the last one need not ask for more.
         """
-        self.resume_at(done)
-        if done:
-            self.advance_to(done)
-        for number, result in enumerate(results, done + 1):
+        for number, result in enumerate(results, 1):
             self.advance_to(number)
             yield result
 

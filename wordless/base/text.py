@@ -74,14 +74,14 @@ def _within_word(text: str, place: int) -> bool:
     return text[place] == "_" and len(around) == 2 and around.isalnum()
 
 
-def nearest(word: str, names: Iterable[str], *, most: int = 3) -> list[str]:
-    """Find up to ``most`` of the ``names`` that are similar to ``word``, best first.
+def nearest(word: str, names: Iterable[str]) -> list[str]:
+    """Find up to three of the ``names`` that are similar to ``word``, best first.
 
     Dotted names are also compared by their last part, so that ``hop_lenght`` finds ``audio.hop_length``.
     """
     scored = sorted((-likeness(word, name), name) for name in set(names))
     enough = max(LIKENESS, -scored[0][0] - MARGIN) if scored else LIKENESS
-    return [name for score, name in scored if -score >= enough][:most]
+    return [name for score, name in scored if -score >= enough][:3]
 
 
 def likeness(word: str, name: str) -> float:
