@@ -2,39 +2,42 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.audio_transformer import AudioTransformerBody, open_audio_transformer
+from lm.bodies.audio_transformer import AudioTransformerBody
 from lm.bodies.body import Body, BodyNetwork, BodyReading, FrontEnd, Source, read_states
-from lm.bodies.clips import LabelledBatch, StoredClips, batches_by_length
+from lm.bodies.clips import LabelledBatch, StoredClips, augment_waveforms, batches_by_length
 from lm.bodies.convolutional import ConvBody
 from lm.bodies.gpt import GptBody, open_gpt
 from lm.bodies.spectrogram_transformer import AstBody, open_ast
 from lm.bodies.wav2vec2 import Wav2vec2Body, open_wav2vec2
-from lm.finetuning import AstOptions, AudioTransformerOptions, BodyOptions, GptOptions, Wav2vec2Options
+from lm.finetuning import (
+    RANDOM,
+    AstOptions,
+    AudioTransformerOptions,
+    BodyOptions,
+    GptOptions,
+    HeadOptions,
+    Wav2vec2Options,
+)
 from lm.heads import ClassificationTask, RegressionTask, Row, SequenceTask, Task
 from lm.probing.vectors import FloatArray
 from wordless.audio.levels import trim_ends
 from wordless.audio.reading import Channel
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
-from wordless.base.files import replace_folder
-from wordless.base.saved_models import FINE_TUNED, load_network, model_card, model_folder, reading, write_model
+from wordless.base.files import file_hash, replace_folder
+from wordless.base.saved_models import FINE_TUNED, WEIGHTS, load_network, model_card, model_folder, reading, write_model
 from wordless.base.text import escape_markdown
 from wordless.base.values import build, match_choice
 
 BODIES: dict[str, type[Body]] = {
     each.name: each for each in (GptBody, AstBody, Wav2vec2Body, AudioTransformerBody, ConvBody)
-}
-OPENERS: dict[str, Callable[[Any, Mapping[str, Path]], Source]] = {
-    GptOptions.name: open_gpt,
-    AstOptions.name: open_ast,
-    Wav2vec2Options.name: open_wav2vec2,
-    AudioTransformerOptions.name: open_audio_transformer,
 }
 HEADS: dict[str, type[Task]] = {each.name: each for each in (ClassificationTask, RegressionTask, SequenceTask)}
 
@@ -42,6 +45,36 @@ HEADS: dict[str, type[Task]] = {each.name: each for each in (ClassificationTask,
 def open_body(options: BodyOptions, run: Mapping[str, Path]) -> Source:
     """Describe a body with the parts of a run that it `needs`; a folder of weights lies on this machine."""
     return OPENERS[options.name](options, run)
+
+
+def open_audio_transformer(options: AudioTransformerOptions, run: Mapping[str, Path]) -> Source:
+    """Describe the model of a run, of the folder of a model that was trained on labels, or of the options."""
+    folder = None if options.weights == RANDOM else run.get("audio_transformer", Path(options.weights).expanduser())
+    body: Body = AudioTransformerBody(audio_transformer=options.model, sample_rate=options.sample_rate)
+    if folder is not None:
+        body = FineTunedModel.from_pretrained(folder).body
+        if not isinstance(body, AudioTransformerBody):
+            raise InputError(f"body.weights={folder} holds a {body.title}; name the folder audio_transformer of a run")
+    return Source(
+        body=body,
+        weights=folder,
+        fingerprint="" if folder is None else file_hash(folder / WEIGHTS)[:16],
+        change=partial(augment_waveforms, config=options.augmentation),
+        learned_labels=folder is not None,
+    )
+
+
+OPENERS: dict[str, Callable[[Any, Mapping[str, Path]], Source]] = {
+    GptOptions.name: open_gpt,
+    AstOptions.name: open_ast,
+    Wav2vec2Options.name: open_wav2vec2,
+    AudioTransformerOptions.name: open_audio_transformer,
+}
+
+
+def create_task(options: HeadOptions, train: Sequence[str], held_out: Sequence[str]) -> Task:
+    """Make the task from the labels of the training clips; refuse those of others if they cannot be predicted."""
+    return HEADS[options.name].of(options, train, held_out)
 
 
 class FineTunedNetwork(nn.Module):

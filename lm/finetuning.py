@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
+from typing import Any, ClassVar, Final, Literal, cast
 
 from lm.bodies.options import (
     AstConfig,
@@ -25,9 +25,6 @@ from wordless.base.errors import InputError
 from wordless.base.options import Options, option
 from wordless.base.text import counted
 from wordless.training.options import FitConfig
-
-if TYPE_CHECKING:
-    from lm.heads import Task
 
 FrozenLayers = int | Literal["inputs", "all"]
 RunPart = Literal["tokenizer", "lm", "wav2vec2", "audio_transformer"]
@@ -198,10 +195,6 @@ class HeadOptions(Options, ABC):
     def require(self, labels: Sequence[str]) -> None:
         """Refuse labels that the head cannot learn, before any recording is decoded."""
 
-    @abstractmethod
-    def task(self, train: Sequence[str], held_out: Sequence[str]) -> Task:
-        """Make the task from the labels of the training clips; refuse those of others if they cannot be predicted."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class ClassificationOptions(HeadConfig, LabelOptions, HeadOptions):
@@ -222,19 +215,6 @@ class ClassificationOptions(HeadConfig, LabelOptions, HeadOptions):
                 "or name the labels in corpus.pattern or corpus.table"
             )
 
-    def task(self, train: Sequence[str], held_out: Sequence[str]) -> Task:
-        """Make the task: its classes are those of the training clips, and held-out clips may have no others."""
-        from lm.heads import ClassificationTask
-
-        self.require(train)
-        classes = {name for label in train for name in self.names(label)}
-        if lost := sorted({name for label in held_out for name in self.names(label)} - classes):
-            raise InputError(
-                f"{counted(len(lost), 'class has', 'classes have')} no training clip ({', '.join(lost[:5])}); change "
-                "corpus.split so that each has any, or leave these classes out"
-            )
-        return ClassificationTask(options=self, classes=tuple(sorted(classes)))
-
 
 @dataclass(frozen=True, kw_only=True)
 class RegressionOptions(HeadOptions):
@@ -247,7 +227,7 @@ class RegressionOptions(HeadOptions):
     dropout: float = 0.1  # dropout before the linear layer
 
     def require(self, labels: Sequence[str]) -> None:
-        _require_numbers(labels)
+        require_numbers(labels)
         if len({*map(number_of, labels)}) < 2:
             found = f"all labels are {labels[0]}" if labels else "no recording has a label"
             raise InputError(
@@ -255,15 +235,9 @@ class RegressionOptions(HeadOptions):
                 "corpus.table"
             )
 
-    def task(self, train: Sequence[str], held_out: Sequence[str]) -> Task:
-        """Make the task: numbers are normalised with mean and standard deviation of the training clips."""
-        from lm.heads import RegressionTask
 
-        _require_numbers((*train, *held_out))
-        return RegressionTask.of(self, train)
-
-
-def _require_numbers(labels: Sequence[str]) -> None:
+def require_numbers(labels: Sequence[str]) -> None:
+    """Refuse labels that are no finite numbers."""
     for label in labels:
         if number_of(label) is None:
             problem = f"a label is {label!r:.40}, and head=regression learns finite numbers"
@@ -310,13 +284,6 @@ class SequenceOptions(HeadOptions):
             )
         if self.beam_size:
             require_decoder()
-
-    def task(self, train: Sequence[str], held_out: Sequence[str]) -> Task:
-        from lm.heads import SequenceTask
-
-        self.require(train)
-        characters = {character for label in train for character in self.text(label)}
-        return SequenceTask(options=self, characters=tuple(sorted(characters)))
 
 
 HEAD_OPTIONS: dict[str, type[HeadOptions]] = {

@@ -8,12 +8,13 @@ their options.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from lm.options import GPTConfig
+from lm.options import RESIDUAL, GPTConfig, States
 from lm.tokens import ConditionEmbedding, Conditions, Vocabulary
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, inner_activations
 
@@ -106,11 +107,11 @@ class GPT(nn.Module):
         return codes.reshape(codes.shape[0], -1, self.vocabulary.per_stream)  # (N, T, S * K) -> (N, T * S, K)
 
     def embed(
-        self, tokens: Tensor, conditions: Tensor | None, shares: Tensor | None = None
+        self, tokens: Tensor, conditions: Tensor | None, weights: Tensor | None = None
     ) -> tuple[Tensor, BatchLayout]:
         """Compute the first layer's inputs ``(batch, positions, model_dim)``; positions as in `decoded`."""
-        if shares is not None:
-            embedded = self._embed_shares(tokens, shares)
+        if weights is not None:
+            embedded = self._embed_weighted(tokens, weights)
             return embedded, full_rows(embedded)
         if self.by_step:
             of_steps = None if conditions is None else conditions[:, :: self.vocabulary.streams]
@@ -131,12 +132,12 @@ class GPT(nn.Module):
             embedded = embedded + self.embed_conditions(conditions)
         return embedded if frontend.dropout is None else frontend.dropout(embedded), full_rows(steps)
 
-    def _embed_shares(self, tokens: Tensor, shares: Tensor) -> Tensor:
-        """Average the embeddings of all codes, weighted by shares; only begin-of-sequence is read from the tokens."""
+    def _embed_weighted(self, tokens: Tensor, weights: Tensor) -> Tensor:
+        """Average the embeddings of all codes by their weights; only begin-of-sequence is read from the tokens."""
         embed = cast("TransformerEmbeddingFrontend", self.transformer.decoder_frontend).embed
         streams, of_codes = self.vocabulary.streams, torch.arange(self.vocabulary.codes, device=self.device)
         table = embed(of_codes).reshape(streams, self.vocabulary.per_stream, -1)  # (streams, codes, model_dim)
-        by_step = shares.reshape(len(shares), -1, *table.shape[:2])  # (batch, time, streams, codes)
+        by_step = weights.reshape(len(weights), -1, *table.shape[:2])  # (batch, time, streams, codes)
         each = torch.einsum("ntsk,skm->ntsm", by_step, table)
         begin = self.embed(tokens[:, :1], None)[0]
         return torch.cat([begin, each.sum(2) if self.by_step else each.flatten(1, 2)], dim=1)
@@ -155,24 +156,23 @@ class GPT(nn.Module):
         return codes[:, positions, (positions + first) % streams]  # (N, T, S, K) -> (N, T, K)
 
     @torch.no_grad()
-    def hidden_states(
+    def states(
         self,
         tokens: Tensor,
         conditions: Tensor | None = None,
-        shares: Tensor | None = None,
+        weights: Tensor | None = None,
         *,
-        inner: bool = False,
-    ) -> Tensor:
-        """Map tokens ``(batch, positions)`` to embeddings and layers ``(1 + layers, batch, positions, model_dim)``.
+        of: Collection[States | Literal["embeddings"]] = RESIDUAL,
+    ) -> dict[str, Tensor]:
+        """Map tokens ``(batch, positions)`` to the states of each layer ``(batch, positions, dim)``.
 
-        With ``inner`` the result is `inner_activations` ``(layers, batch, positions, ffn_dim)``, without embeddings.
+        ``embeddings`` are ``layer_0``. ``residual`` states are ``layer_1`` and so on; the last layer's are those before
+        the final normalisation. ``inner`` states are `inner_activations`, ``inner_1`` and so on, ``ffn_dim`` wide.
 
-        ``shares (batch, positions - 1, per_stream)`` are the soft assignments of the codes of whole time steps. The
-        input of a code is then the mean of the embeddings of all codes of its stream, weighted by its shares; one-hot
-        shares change nothing.
+        ``weights (batch, positions - 1, per_stream)`` are those of all codes of whole time steps: the input of a code
+        is then the mean of the embeddings of all codes of its stream. The weight 1 of one code changes nothing.
 
-        The last layer's states are those before the final normalisation. With parallel streams the positions of the
-        result are begin-of-sequence and whole time steps: `over_codes` repeats them for each code.
+        With parallel streams the positions of the result are begin-of-sequence and whole time steps.
         """
         states: list[Tensor] = []
 
@@ -180,16 +180,17 @@ class GPT(nn.Module):
             states.append(layer_output)
             return True
 
-        embedded, layout = self.embed(tokens, conditions, shares)
-        if inner:
-            return torch.stack(inner_activations(self.transformer.decoder, embedded, layout))
-        with self.transformer.decoder.register_layer_hook(keep):
-            self.transformer.decoder(embedded, layout)
-        return torch.stack([embedded, *states])
-
-    def over_codes(self, states: Tensor) -> Tensor:
-        """Repeat states ``(..., positions, dim)`` of parallel time steps for each of their codes; others stay."""
-        return self.vocabulary.over_codes(states) if self.by_step else states
+        decoder = self.transformer.decoder
+        embedded, layout = self.embed(tokens, conditions, weights)
+        found = {"layer_0": embedded} if "embeddings" in of else {}
+        if "residual" in of:
+            with decoder.register_layer_hook(keep):
+                decoder(embedded, layout)
+            found |= {f"layer_{number}": each for number, each in enumerate(states, 1)}
+        if "inner" in of:
+            inner = inner_activations(decoder, embedded, layout)
+            found |= {f"inner_{number}": each for number, each in enumerate(inner, 1)}
+        return found
 
 
 class CachedGPT:

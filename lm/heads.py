@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, groupby
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -29,7 +29,13 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 from torchaudio.functional import edit_distance
 
-from lm.finetuning import ClassificationOptions, RegressionOptions, SequenceOptions, require_decoder
+from lm.finetuning import (
+    ClassificationOptions,
+    RegressionOptions,
+    SequenceOptions,
+    require_decoder,
+    require_numbers,
+)
 from lm.options import FEWEST_RESAMPLES, FigureConfig, Means, ProbeConfig
 from lm.probing.comparison import Decisions, Hits, Measured, Outcome, Over, Predictions, Rankings, Ratios
 from lm.probing.linear import probe_numbers
@@ -37,7 +43,9 @@ from lm.probing.probe import Features, probe_method
 from lm.probing.task import BoolArray, ProbeTask, Rows
 from lm.probing.vectors import FloatArray, pool_batch, pooling_parts
 from wordless.audio.recordings.manifest import number_of
+from wordless.base.errors import InputError
 from wordless.base.machine import copy_to
+from wordless.base.text import counted
 
 Groups = Sequence[str | None]  # of each test clip
 
@@ -80,6 +88,11 @@ class Task(ABC):
     """What a head predicts, made from the labels of training clips: plain values alone."""
 
     name: ClassVar[str]  # in the table of heads
+
+    @classmethod
+    @abstractmethod
+    def of(cls, options: Any, train: Sequence[str], held_out: Sequence[str]) -> "Task":
+        """Make the task from the labels of the training clips; refuse those of others if they cannot be predicted."""
 
     @property
     @abstractmethod
@@ -183,6 +196,18 @@ class ClassificationTask(PooledTask):
     classes: tuple[str, ...]  # sorted
     normalised: bool = False  # whether the head normalises pooled states, as that of AST does
     projected: int | None = None  # width to which the head projects pooled states, as those of speech models; None: not
+
+    @classmethod
+    def of(cls, options: ClassificationOptions, train: Sequence[str], held_out: Sequence[str]) -> "ClassificationTask":
+        """Make the task: its classes are those of the training clips, and held-out clips may have no others."""
+        options.require(train)
+        classes = {name for label in train for name in options.names(label)}
+        if lost := sorted({name for label in held_out for name in options.names(label)} - classes):
+            raise InputError(
+                f"{counted(len(lost), 'class has', 'classes have')} no training clip ({', '.join(lost[:5])}); change "
+                "corpus.split so that each has any, or leave these classes out"
+            )
+        return cls(options=options, classes=tuple(sorted(classes)))
 
     @property
     def multi_label(self) -> bool:
@@ -296,9 +321,10 @@ class RegressionTask(PooledTask):
     std: float
 
     @classmethod
-    def of(cls, options: RegressionOptions, labels: Sequence[str]) -> "RegressionTask":
-        """Normalise the labels of training clips; the spread of equal numbers is an error of rounding, not 0."""
-        values = _numbers(labels)
+    def of(cls, options: RegressionOptions, train: Sequence[str], held_out: Sequence[str]) -> "RegressionTask":
+        """Normalise with mean and deviation of the training clips: the spread of equal numbers is a rounding error."""
+        require_numbers((*train, *held_out))
+        values = _numbers(train)
         spread = float(values.std()) if np.ptp(values) else 1.0
         return cls(options=options, mean=float(values.mean()), std=spread)
 
@@ -400,6 +426,12 @@ class SequenceTask(Task):
     name = "sequence"
     options: SequenceOptions
     characters: tuple[str, ...]  # sorted
+
+    @classmethod
+    def of(cls, options: SequenceOptions, train: Sequence[str], held_out: Sequence[str]) -> "SequenceTask":
+        options.require(train)
+        characters = {character for label in train for character in options.text(label)}
+        return cls(options=options, characters=tuple(sorted(characters)))
 
     @property
     def summary(self) -> str:

@@ -13,12 +13,13 @@ GPT may also have it among its codes, as one more stream.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from copy import copy, deepcopy
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +29,9 @@ from torch import Tensor, nn
 from lm.batches import CodeSequences, loss, validation_batches
 from lm.generation import Sampling, continue_codes, stream_codes
 from lm.gpt import GPT, create_gpt
-from lm.options import LOOK_AHEAD, GPTConfig, Pitch
+from lm.options import LOOK_AHEAD, RESIDUAL, GPTConfig, Pitch, States
 from lm.pitch import PitchHead, fit_pitch
+from lm.probing.vectors import StatesOfBatch
 from lm.tokens import Conditions, Vocabulary, Window, windows
 from tokenizer.codes import (
     Codes,
@@ -160,6 +162,11 @@ class LanguageModel:
         return whole
 
     @property
+    def positions_per_step(self) -> int:
+        """Positions of the GPT for each time step of the codes that it predicts."""
+        return self.gpt.config.positions_per_step(self.predicted.streams)
+
+    @property
     def rates(self) -> tuple["LanguageModel", ...]:
         """The model of each rate, coarse to fine."""
         return (*self.coarser, self)
@@ -284,11 +291,9 @@ class LanguageModel:
 
     def _last_states(self, codes: Codes, *, first: int = 0) -> npt.NDArray[np.float64]:
         """Return the last layer's states that have read each time step from ``first`` on ``(time, model_dim)``."""
-        streams, steps = self.predicted.streams, len(codes) - first
-        parts = [*self.stream_hidden_states(codes, [self.gpt.config.layers], first=first)]
-        states = torch.cat([torch.zeros(1, 0, self.gpt.config.model_dim, device=self.gpt.device), *parts], dim=1)[0]
+        states, streams = self.hidden_states(codes, [self.gpt.config.layers], first=first)[0], self.predicted.streams
         last: npt.NDArray[np.float64] = states[streams - 1 :: streams].double().cpu().numpy()
-        return last[len(last) - steps :]
+        return last[len(last) - len(codes) + first :]
 
     def stream(self, prompt: Codes | None, *, seconds: float, sampling: Sampling, seed: int = 0) -> Iterator[Codes]:
         """Give the continuation of one prompt by time steps as they are generated; of several rates, all at once.
@@ -315,35 +320,58 @@ class LanguageModel:
             yield from (codes.crop(number, number + 1) for number in range(len(codes)))
 
     @torch.no_grad()
-    def hidden_states(self, codes: Codes, layers: Sequence[int] | None = None) -> Tensor:
+    def hidden_states(self, codes: Codes, layers: Sequence[int] | None = None, *, first: int = 0) -> Tensor:
         """Compute the states of some layers (0: embeddings; None: all) for each code.
 
-        The result is ``(layers, time * streams, model_dim)``.
+        The result is ``(layers, time * streams, model_dim)``; windows that end before time step ``first`` are left out.
 
         State ``p`` has read all codes up to ``p``; with parallel streams, all codes of its time step. A recording
         longer than the context is read in windows; only the wanted layers are kept in memory.
         """
-        layers = range(1 + self.gpt.config.layers) if layers is None else layers
-        none = torch.zeros(len(layers), 0, self.gpt.config.model_dim, device=self.gpt.device, dtype=torch.float32)
-        return torch.cat([none, *self.stream_hidden_states(codes, layers)], dim=1)
+        config, repeated = self.gpt.config, self.predicted.streams if self.gpt.by_step else 1
+        layers = range(1 + config.layers) if layers is None else layers
+        for layer in layers:
+            rule = f"choose 0 (embeddings) to {config.layers}"
+            require(0 <= layer <= config.layers, "layers", layer, rule)
+        found = [torch.zeros(len(layers), 0, config.model_dim, device=self.gpt.device, dtype=torch.float32)]
+        for places, states in self.states([codes], of=("embeddings", "residual"), first=first):
+            wanted = torch.stack([states[f"layer_{layer}"][0] for layer in layers])  # (layers, batch, positions, dim)
+            for row, ((_, begin), end) in enumerate(zip(places, states["layer_0"][1].tolist(), strict=True)):
+                found.append(wanted[:, row, begin:end].repeat_interleave(repeated, 1))
+        return torch.cat(found, dim=1)
 
     @torch.no_grad()
-    def stream_hidden_states(self, codes: Codes, layers: Sequence[int], *, first: int = 0) -> Iterator[Tensor]:
-        """Give the states of `hidden_states` window by window: ``(layers, steps * streams, model_dim)``.
+    def states(
+        self,
+        recordings: Sequence[Codes | SoftCodes],
+        *,
+        of: Collection[States | Literal["embeddings"]] = RESIDUAL,
+        batch_tokens: int = 8192,
+        first: int = 0,
+    ) -> Iterator[StatesOfBatch]:
+        """Read recordings in windows, and give their `GPT.states` for `lm.probing.vectors.pool_states`.
 
-        Windows that end before time step ``first`` are left out.
+        Windows of similar length share a batch of at most ``batch_tokens`` tokens (or one window), so memory does not
+        grow with a recording's length. Those of a recording come in order. Windows that end before time step ``first``
+        are left out.
         """
-        reading, wanted = self.reading(codes), list(layers)
-        for layer in wanted:
-            rule = f"choose 0 (embeddings) to {self.gpt.config.layers}"
-            require(0 <= layer <= self.gpt.config.layers, "layers", layer, rule)
-        for window in windows(len(reading.values), self.gpt.capacity):
-            if window.stop <= first:
-                continue
-            tokens, conditions = self.inputs(reading, window)
-            states = self.gpt.hidden_states(tokens[None], None if conditions is None else conditions[None])
-            states = self.gpt.over_codes(states[wanted, 0])
-            yield states[:, 1 + (window.counted - window.start) * self.predicted.streams :]
+        readings, per_step = [self.reading(each) for each in recordings], self.positions_per_step
+        passages = [
+            (row, window)
+            for row, each in enumerate(readings)
+            for window in windows(len(each.values), self.gpt.capacity)
+            if window.stop > first
+        ]
+        passages.sort(key=lambda passage: passage[1].start - passage[1].stop)  # the long ones first
+        while passages:
+            longest = passages[0][1]
+            most = max(batch_tokens // (1 + (longest.stop - longest.start) * self.predicted.streams), 1)
+            batch, passages = passages[:most], passages[most:]
+            tokens, conditions, weights = zip(*(self.inputs(readings[row], own) for row, own in batch), strict=True)
+            read = _padded(tokens, self.gpt.vocabulary.pad), _padded(conditions), _padded(weights)
+            ends = torch.tensor([1 + (own.stop - own.start) * per_step for _, own in batch])
+            places = [(row, 1 + (own.counted - own.start) * per_step) for row, own in batch]
+            yield places, {name: (each, ends) for name, each in self.gpt.states(*read, of=of).items()}
 
     @torch.no_grad()
     def log_probabilities(self, codes: Codes, *, past: int | None = None) -> FloatArray:
@@ -366,10 +394,9 @@ class LanguageModel:
             alike = (some for _, some in groupby(read, key=lambda window: window.stop - window.start))
         found: FloatArray = np.zeros(reading.values.shape, np.float32)
         for some in map(list, alike):
-            inputs = [self.inputs(reading, window) for window in some]
-            conditions = [own[:-1] for _, own in inputs if own is not None]
-            tokens = torch.stack([own[:-1] for own, _ in inputs])
-            logits = self.gpt(tokens, torch.stack(conditions) if conditions else None).float().log_softmax(-1)
+            tokens, conditions, _ = zip(*(self.inputs(reading, window) for window in some), strict=True)
+            inputs = (None if each is None else each[:, :-1] for each in (_padded(tokens), _padded(conditions)))
+            logits = self.gpt(*inputs).float().log_softmax(-1)
             values = np.stack([reading.values[window.start : window.stop].reshape(-1) for window in some])
             wanted = torch.from_numpy(values.astype(np.int64)).to(logits.device)[..., None]
             chosen = logits.gather(2, wanted).cpu().numpy().reshape(len(some), -1, self.predicted.streams)
@@ -453,21 +480,20 @@ class LanguageModel:
         conditions = self.gpt.conditions.align([each.values for each in coarser], len(own.values) + 1)
         return GPTInput(values=own.values, conditions=conditions)
 
-    def inputs(self, reading: GPTInput, window: Window) -> tuple[Tensor, Tensor | None]:
-        """Return a window's tokens ``(1 + codes,)``, and the conditions of an upsampler ``(1 + codes, columns)``."""
-        tokens = self.tokens(reading.values[window.start : window.stop])
-        if reading.conditions is None:
-            return tokens, None
-        steps = reading.conditions[window.start : window.stop + 1]
-        repeated = np.repeat(steps, self.predicted.streams, axis=0)[: len(tokens)].astype(np.int64)
-        return tokens, copy_to(torch.from_numpy(repeated), self.gpt.device)
+    def inputs(self, reading: GPTInput, window: Window) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Return what a GPT reads of a window.
 
-    def shares(self, reading: GPTInput, window: Window) -> Tensor | None:
-        """Return the soft assignments of a window's codes ``(positions, codes)``; None for hard codes."""
-        if reading.soft is None:
-            return None
-        shares = reading.soft.shares(window.start, window.stop)
-        return copy_to(shares.flatten(0, 1), self.gpt.device)
+        These are tokens ``(1 + codes,)``, the conditions of an upsampler ``(1 + codes, columns)``, and the weights of
+        soft codes ``(codes, per_stream)``.
+        """
+        tokens, conditions, weights = self.tokens(reading.values[window.start : window.stop]), None, None
+        if reading.conditions is not None:
+            steps = reading.conditions[window.start : window.stop + 1]
+            repeated = np.repeat(steps, self.predicted.streams, axis=0)[: len(tokens)].astype(np.int64)
+            conditions = copy_to(torch.from_numpy(repeated), self.gpt.device)
+        if reading.soft is not None:
+            weights = copy_to(reading.soft.shares(window.start, window.stop).flatten(0, 1), self.gpt.device)
+        return tokens, conditions, weights
 
     def tokens(self, values: IntArray) -> Tensor:
         """Convert codes ``(time, streams)`` to begin-of-sequence and tokens ``(1 + time * streams,)``."""
@@ -508,6 +534,12 @@ def _gpt(config: GPTConfig, codes: CodesFormat, pitch: PitchHead | None, look_ah
     read = codes if pitch is None else codes.spectral
     conditions = Conditions.of(codes, look_ahead=look_ahead)
     return create_gpt(config, Vocabulary.of(read.formats[-1]), seed=seed, conditions=conditions)
+
+
+def _padded(rows: Sequence[Tensor | None], value: int = 0) -> Any:
+    """Join the rows ``(positions, ...)`` of a batch to ``(batch, most positions, ...)``; None if there are none."""
+    given = [row for row in rows if row is not None]
+    return nn.utils.rnn.pad_sequence(given, batch_first=True, padding_value=value) if given else None
 
 
 def _pitch_draws(seed: int, number: int) -> np.random.Generator:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import count, takewhile
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
@@ -67,28 +68,19 @@ class VectorConfig(Options):
         most=MOST_HEARINGS,
     )
 
-    def keys(self, count: int, *, layer: str, together: str) -> list[str]:
-        """Name the vectors of ``count`` layers: ``layer_1:mean``, and ``together:mean`` of all side by side."""
-        names = [f"{layer}_{number}" for number in self.numbers(count)]
-        names += [together] if "together" in self.layers else []
-        return [f"{name}:{pooling}" for pooling in self.poolings for name in names]
+    def select(self, pooled: Mapping[str, FloatArray], *, layer: str, together: str) -> dict[str, FloatArray]:
+        """Select the candidates of probes from the vectors ``(..., dim)`` of all layers, ``layer_1:mean`` and so on.
 
-    def numbers(self, count: int) -> tuple[int, ...]:
-        """Return the numbers of the layers that are read by themselves, from 1 to ``count``."""
-        if "each" in self.layers:
-            return tuple(range(1, count + 1))
-        return (count,) if "last" in self.layers else ()
-
-    def select(
-        self, pooled: Mapping[str, FloatArray], count: int, *, layer: str, together: str
-    ) -> dict[str, FloatArray]:
-        """Select the vectors ``(..., dim)`` of `keys` from those of every layer and pooling, and join all layers."""
+        Vectors of all layers side by side have the name ``together``.
+        """
         found: dict[str, FloatArray] = {}
         for pooling in self.poolings:
-            layers = [pooled[f"{layer}_{number}:{pooling}"] for number in range(1, count + 1)]
-            found |= {f"{layer}_{number}:{pooling}": layers[number - 1] for number in self.numbers(count)}
+            numbered = (f"{layer}_{number}:{pooling}" for number in count(1))
+            names = [*takewhile(pooled.__contains__, numbered)]
+            alone = names if "each" in self.layers else names[-1:] if "last" in self.layers else []
+            found |= {name: pooled[name] for name in alone}
             if "together" in self.layers:
-                found[f"{together}:{pooling}"] = np.concatenate(layers, axis=-1)
+                found[f"{together}:{pooling}"] = np.concatenate([pooled[name] for name in names], axis=-1)
         return found
 
 

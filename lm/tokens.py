@@ -126,10 +126,6 @@ class Vocabulary:
         whole = tokens[:, 1 : 1 + (tokens.shape[1] - 1) // self.streams * self.streams]
         return torch.cat([begin.unsqueeze(1), whole.reshape(whole.shape[0], -1, self.streams)], dim=1)
 
-    def over_codes(self, states: Tensor) -> Tensor:
-        """Repeat states of begin-of-sequence and time steps ``(..., 1 + time, dim)`` for each of their codes."""
-        return torch.cat([states[..., :1, :], states[..., 1:, :].repeat_interleave(self.streams, -2)], dim=-2)
-
 
 @dataclass(frozen=True, kw_only=True)
 class CoarserRate:

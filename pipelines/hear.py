@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lm.layers import embed, states_over_time
+from lm.layers import layer_features, states_over_time
 from lm.model import LanguageModel
-from lm.options import PARTS, Pooling
+from lm.options import PARTS, Pooling, VectorConfig
 from lm.probing.vectors import ALL_POOLINGS
 from pipelines.results.run_record import read_results
 from pipelines.store.run_folder import RESULTS, part_of, run_of
@@ -106,8 +106,9 @@ def get_scene_embeddings(audio: Tensor, model: HearModel) -> Tensor:
         InputError: the audio is not of that shape, not of floating point, empty or not finite.
     """
     codes = _codes(audio, model)
-    pooled = embed(model.language_model, codes, poolings=(model.pooling,))[model.pooling]  # (1 + layers, sounds, dim)
-    return torch.from_numpy(np.concatenate([pooled[layer] for layer in model.layers], axis=1)).to(audio.device)
+    pooled = layer_features(model.language_model, codes, vectors=VectorConfig(poolings=(model.pooling,)))
+    layers = [pooled[f"layer_{layer}:{model.pooling}"] for layer in model.layers]  # (n_sounds, dim)
+    return torch.from_numpy(np.concatenate(layers, axis=1)).to(audio.device)
 
 
 def get_timestamp_embeddings(audio: Tensor, model: HearModel) -> tuple[Tensor, Tensor]:

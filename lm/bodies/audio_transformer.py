@@ -32,24 +32,19 @@ with the method ``audio_transformer``, which learned them with the labels of its
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import ClassVar, cast, get_args
 
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Frames, Source
-from lm.bodies.clips import augment_waveforms
+from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, load_part
 from lm.bodies.options import AudioTransformerConfig, Variant
-from lm.finetuning import RANDOM, AudioTransformerOptions
+from lm.probing.vectors import Frames
 from wordless.audio.padding import inside
-from wordless.base.errors import InputError
-from wordless.base.files import file_hash
 from wordless.base.machine import copy_to
-from wordless.base.saved_models import WEIGHTS
 
 
 def pool_pairs(states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,12 +114,13 @@ class AudioTransformer(BodyNetwork):
         return [nn.ModuleList([self.front_end, self.scale, self.dropout]), *self.layers]
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:
-        return self.blocks(inputs, lengths)[-1]
+        *_, last = self.states(inputs, lengths).values()
+        return last
 
-    def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
+    def states(self, inputs: Tensor, lengths: Tensor) -> dict[str, Frames]:
         """Compute the states of each layer; one of hop h has ``ceil(length / h)`` states of a clip, then zeros."""
         states, steps = self._embed(inputs, lengths)
-        found = []
+        found = dict[str, Frames]()
         for number, layer in enumerate(self.layers):
             if number and self.config.variant == "wavelet":
                 states = decompose(states, steps, levels=self.config.wavelet_levels)
@@ -133,13 +129,13 @@ class AudioTransformer(BodyNetwork):
             own, whole = inside(states, steps), bool((steps >= states.shape[1]).all())
             states = layer(states, src_key_padding_mask=None if whole else ~own)
             last = number == len(self.layers) - 1
-            found.append(((self.norm(states) if last else states) * own[:, :, None], steps))
+            found[f"layer_{number + 1}"] = (self.norm(states) if last else states) * own[:, :, None], steps
         return found
 
     @torch.no_grad()
     def layer_states(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """Compute the states of each layer ``(layers, batch, states, width)``, averaged to the rate of the last one."""
-        found = self.blocks(inputs, lengths)
+        found = [*self.states(inputs, lengths).values()]
         last, layers = found[-1][0].shape[1], list[Tensor]()
         for states, steps in found:
             while states.shape[1] > last:
@@ -199,32 +195,11 @@ class AudioTransformerBody(Body):
 
     def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> AudioTransformer:
         """Create the network with the weights of a model that was trained on labels, or with random ones."""
-        if weights is not None:
-            from lm.finetuned import FineTunedModel  # which knows all bodies
-
-            return cast(AudioTransformer, FineTunedModel.from_pretrained(weights).network.body)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             encoder = AudioTransformer(self.audio_transformer, self.sample_rate)
             with torch.no_grad():
                 cast(nn.Linear, encoder.front_end[0]).weight.mul_(FIRST_FILTERS)
-            return encoder
-
-
-def open_audio_transformer(options: AudioTransformerOptions, run: Mapping[str, Path]) -> Source:
-    """Describe the model of a run, of the folder of a model that was trained on labels, or of the options."""
-    from lm.finetuned import FineTunedModel  # which knows all bodies
-
-    folder = None if options.weights == RANDOM else run.get("audio_transformer", Path(options.weights).expanduser())
-    body: Body = AudioTransformerBody(audio_transformer=options.model, sample_rate=options.sample_rate)
-    if folder is not None:
-        body = FineTunedModel.from_pretrained(folder).body
-        if not isinstance(body, AudioTransformerBody):
-            raise InputError(f"body.weights={folder} holds a {body.title}; name the folder audio_transformer of a run")
-    return Source(
-        body=body,
-        weights=folder,
-        fingerprint="" if folder is None else file_hash(folder / WEIGHTS)[:16],
-        change=partial(augment_waveforms, config=options.augmentation),
-        learned_labels=folder is not None,
-    )
+        if weights is not None:
+            load_part(encoder, weights, "body.")
+        return encoder

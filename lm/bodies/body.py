@@ -5,7 +5,8 @@
     sound --front end--> inputs (time, ...) --network--> states (time, dim) --head--> outputs
 
 Each body has one file in `lm.bodies`, with a description (`Body`), which ``config.json`` of a fine-tuned model holds.
-Its options on the command line stand in `lm.finetuning`.
+Its options on the command line stand in `lm.finetuning`. Heads read the states of the last layer. Probes read those of
+all layers (`lm.layers`).
 
 State ``s`` reads the inputs ``[s * inputs_per_state, (s + 1) * inputs_per_state + shared_inputs)``::
 
@@ -17,26 +18,31 @@ An input is a code, a frame or a sample. Windows overlap by half, as those of th
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lm.bodies.clips import MakeView
 from lm.finetuning import FrozenLayers
-from lm.probing.vectors import FloatArray
+from lm.options import VectorConfig
+from lm.probing.vectors import FloatArray, Frames
 from lm.tokens import windows
-from wordless.audio.waveform import in_16_bits
+from wordless.audio.views import View
+from wordless.audio.waveform import equal_blocks, in_16_bits
 from wordless.base.arrays import Array
 from wordless.base.errors import InputError
 from wordless.base.machine import copy_to
+from wordless.base.saved_models import WEIGHTS
 from wordless.base.text import counted
 
-Frames = tuple[Tensor, Tensor]  # states (batch, states, dim), and the number of states of each clip (batch,)
 WEIGHTS_OPTION = "body.weights"  # names the folder of a body's weights in messages
 Network = Callable[[Tensor, Tensor], Frames]  # of inputs (batch, time, ...) and their lengths (batch,), on the host
 
@@ -106,25 +112,44 @@ class BodyNetwork(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:
-        """Map inputs ``(batch, time, ...)`` of lengths ``(batch,)``, at most a window, to their states."""
+        """Map inputs ``(batch, time, ...)`` of lengths ``(batch,)``, at most a window, to the states for a head."""
 
     @abstractmethod
-    def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
-        """Compute the states of each layer, for probes."""
+    def states(self, inputs: Tensor, lengths: Tensor) -> dict[str, Frames]:
+        """Compute the states of each layer for probes, ``layer_1`` and so on, from inputs of `prepare`."""
 
     @property
     @abstractmethod
     def stack(self) -> Sequence[nn.Module]:
         """The parts that can be frozen, from the inputs on: what embeds the inputs, then each layer."""
 
+    def prepare(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Convert the inputs of `forward` to those of `states`."""
+        return inputs
+
     @torch.no_grad()
     def layer_states(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """Compute the states of all layers at the rate of the last one ``(layers, batch, states, dim)``."""
-        return torch.stack([states for states, _ in self.blocks(inputs, lengths)])
+        found = self.states(self.prepare(inputs, lengths), lengths)
+        return torch.stack([states for states, _ in found.values()])
+
+
+def load_part(network: nn.Module, folder: Path, prefix: str) -> None:
+    """Load the weights of a network from a model that it is a part of: those whose names have the prefix."""
+    found = load_file(folder / WEIGHTS)
+    network.load_state_dict({name.removeprefix(prefix): found[name] for name in found if name.startswith(prefix)})
 
 
 # Blocks of samples at the body's rate -> the inputs (time, ...) of a recording. Any process can receive a copy.
 FrontEnd = Callable[[Iterable[FloatArray]], Array]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pieces:
+    """What a network reads of a view."""
+
+    steps: Sequence[int]  # states of each layer
+    pieces: Iterable[Tensor]  # inputs (time, ...) of `BodyNetwork.states`, which do not see each other
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +176,24 @@ class Body(ABC):
     def front_end(self, folder: Path, *, device: str) -> FrontEnd:
         """Return the front end, which reads the `parts` of a model folder; by default the samples are the inputs."""
         return _samples
+
+    def pieces(self, view: View, root: Path, network: Any, statistics: Path) -> Pieces:
+        """Return what probes read of a view of a recording below ``root``: by default samples, a window at a time.
+
+        ``network`` is that of the body, and ``statistics`` the folder with mean and deviation of a run's log-mel.
+        """
+        reading = self.reading
+        blocks = equal_blocks(view.blocks(root, reading.sample_rate), reading.num_inputs(reading.window))
+        steps = [-(-view.num_samples(reading.sample_rate) // hop) for hop in network.hops]
+        return Pieces(steps=steps, pieces=map(torch.from_numpy, blocks))
+
+    def groups(self, views: Sequence[View]) -> list[list[View]]:
+        """Divide views into groups of neighbours, each of which is computed at once: by default those of one clip."""
+        return [[*group] for _, group in groupby(views, attrgetter("clip.name"))]
+
+    def candidates(self, pooled: Mapping[str, FloatArray], vectors: VectorConfig) -> dict[str, FloatArray]:
+        """Select the candidates of probes from the pooled states of all layers."""
+        return vectors.select(pooled, layer="layer", together="all_layers")
 
 
 def _samples(blocks: Iterable[FloatArray]) -> Array:

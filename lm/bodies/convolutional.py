@@ -11,48 +11,44 @@ more processes see the same clips with fewer negatives. Batch normalisation is o
 whole batch on GPUs.
 """
 
+import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Frames, FrontEnd
+from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, FrontEnd, Pieces, load_part
 from lm.bodies.clips import ClipViews, MakeView, StoredClips
 from lm.bodies.options import PIECE_FRAMES, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
-from lm.probing.vectors import pool_batch, pooling_parts
+from lm.options import VectorConfig
+from lm.probing.vectors import FloatArray, Frames, pool_batch, pooling_parts
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.padding import inside, join_groups
 from wordless.audio.spectrogram import LogMel, view_log_mel
 from wordless.audio.views import View
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch, copy_to
-from wordless.base.saved_models import WEIGHTS
 
 
-@dataclass(frozen=True, kw_only=True)
-class SpectrogramReader:
-    """Everything a process needs to compute normalised log-mel of recordings."""
+def num_frames(view: View, audio: SpectrogramConfig) -> int:
+    """Count the frames of a view: the last hop is padded with silence, so there is at least one."""
+    return -(-view.num_samples(audio.sample_rate) // audio.hop_length)
 
-    root: Path  # of the recordings
-    audio: SpectrogramConfig
-    sample: Path  # folder of the statistics
 
-    def num_frames(self, view: View) -> int:
-        """Count the frames of a view: the last hop is padded with silence, so there is at least one."""
-        return -(-view.num_samples(self.audio.sample_rate) // self.audio.hop_length)
-
-    def pieces(self, view: View, frames: int = PIECE_FRAMES) -> Iterator[Tensor]:
-        """Give the normalised log-mel ``(time, mels)`` of a view, ``frames`` frames at a time."""
-        mean, std = statistics(self.sample)
-        for piece in view_log_mel(_log_mel(self.audio), view, self.root, frames=frames):
-            yield (piece - mean) / std
+def log_mel_pieces(
+    view: View, root: Path, audio: SpectrogramConfig, sample: Path, *, frames: int = PIECE_FRAMES
+) -> Iterator[Tensor]:
+    """Give the log-mel ``(time, mels)`` of a view, ``frames`` at a time, normalised with `statistics`."""
+    mean, std = statistics(sample)
+    for piece in view_log_mel(_log_mel(audio), view, root, frames=frames):
+        yield (piece - mean) / std
 
 
 _log_mel = lru_cache(maxsize=1)(LogMel)  # once in each process
@@ -86,13 +82,14 @@ class ConvEncoder(BodyNetwork):
         """Nothing that embeds the inputs, then each block."""
         return [nn.Identity(), *self.stages]
 
-    def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
+    def states(self, inputs: Tensor, lengths: Tensor) -> dict[str, Frames]:
         """Compute the frames ``(batch, time, channels * bands)`` of each block: means over parts of the mel axis.
 
         A block of hop h has ``ceil(length / h)`` frames of a clip, followed by zeros.
         """
         order = lengths.argsort(stable=True)  # clips of similar length are computed together
-        return [self._frames(images, order) for images in self._images(inputs, lengths, order)]
+        images = self._images(inputs, lengths, order)
+        return {f"block_{number}": self._frames(each, order) for number, each in enumerate(images, 1)}
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:
         order = lengths.argsort(stable=True)
@@ -183,8 +180,59 @@ def _inside(images: Tensor, lengths: Tensor) -> Tensor:
     return inside(images[:, 0], lengths)[:, None, :, None]
 
 
+FRAMES_AT_ONCE = 8192  # of the views that share a batch, padding included
+
+
+class LogMelBody(Body):
+    """A body that reads the log-mel of a run, whose statistics normalise it."""
+
+    audio: SpectrogramConfig
+
+    def reading_of(self, *, hop: int, dim: int) -> BodyReading:
+        """Describe a network of which a state of ``dim`` dimensions stands for ``hop`` frames of log-mel."""
+        return BodyReading(
+            sample_rate=self.audio.sample_rate,
+            dim=dim,
+            samples_per_state=hop * self.audio.hop_length,
+            window=PIECE_FRAMES // hop,
+            inputs_per_state=hop,
+            least_samples=1,
+            input_type="float16",
+            input_width=(self.audio.n_mels,),
+            key="log-mel of a run",
+        )
+
+    def front_end(self, folder: Path, *, device: str) -> FrontEnd:
+        """Refuse to read sound: the statistics of log-mel are those of a run."""
+        problem = "this network reads log-mel with the statistics of its run"
+        raise InputError(problem, remedy="choose another body: wordless finetune body=ast")
+
+    def pieces(self, view: View, root: Path, network: Any, statistics: Path) -> Pieces:
+        """Return about `PIECE_FRAMES` frames at a time; some frames at each border see silence instead."""
+        whole, length = math.lcm(*network.hops), num_frames(view, self.audio)
+        frames = max(PIECE_FRAMES // whole, 1) * whole
+        pieces = log_mel_pieces(view, root, self.audio, statistics, frames=frames)
+        return Pieces(steps=[-(-length // hop) for hop in network.hops], pieces=pieces)
+
+    def groups(self, views: Sequence[View]) -> list[list[View]]:
+        """Divide views into groups, padded to the longest, of at most `FRAMES_AT_ONCE` frames, or of a single view.
+
+        A recording that is read in several pieces is a group of its own: several long recordings at once take more
+        memory, and several parts of one compressed file decode the file from its beginning again and again.
+        """
+        groups, longest = list[list[View]](), 0
+        for view in views:
+            frames = num_frames(view, self.audio)
+            longest = max(longest, frames)
+            if not groups or longest > PIECE_FRAMES or longest * (len(groups[-1]) + 1) > FRAMES_AT_ONCE:
+                groups.append([])
+                longest = frames
+            groups[-1].append(view)
+        return groups
+
+
 @dataclass(frozen=True, kw_only=True)
-class ConvBody(Body):
+class ConvBody(LogMelBody):
     """The sizes of an encoder, and the log-mel that it reads."""
 
     encoder: ConvEncoderConfig
@@ -195,33 +243,17 @@ class ConvBody(Body):
 
     @property
     def reading(self) -> BodyReading:
-        """A frame of the last block for several frames of log-mel."""
-        hop = self.encoder.hops[-1]
-        return BodyReading(
-            sample_rate=self.audio.sample_rate,
-            dim=self.encoder.dim,
-            samples_per_state=hop * self.audio.hop_length,
-            window=PIECE_FRAMES // hop,
-            inputs_per_state=hop,
-            least_samples=1,
-            input_type="float16",
-            input_width=(self.audio.n_mels,),
-            key="log-mel of a run",
-        )
+        return self.reading_of(hop=self.encoder.hops[-1], dim=self.encoder.dim)
 
     def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> ConvEncoder:
         """Create the network with the weights of a folder of SimCLR, or with random ones."""
         encoder = create_encoder(self.encoder, seed=seed)
         if weights is not None:
-            found = load_file(weights / WEIGHTS)
-            own = {name.removeprefix("encoder."): found[name] for name in found if name.startswith("encoder.")}
-            encoder.load_state_dict(own)
+            load_part(encoder, weights, "encoder.")
         return encoder
 
-    def front_end(self, folder: Path, *, device: str) -> FrontEnd:
-        """Refuse to read sound: the statistics of log-mel are those of a run."""
-        problem = "this network reads log-mel with the statistics of its run"
-        raise InputError(problem, remedy="choose another body: wordless finetune body=ast")
+    def candidates(self, pooled: Mapping[str, FloatArray], vectors: VectorConfig) -> dict[str, FloatArray]:
+        return vectors.select(pooled, layer="block", together="all_blocks")
 
 
 def nt_xent(vectors: Tensor, clips: Tensor, *, temperature: float) -> tuple[Tensor, int]:

@@ -12,12 +12,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Frames, FrontEnd, Source
+from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, FrontEnd, Source
 from lm.finetuning import RUN, GptOptions
 from lm.gpt import GPT, create_gpt
 from lm.model import LanguageModel
 from lm.options import GPTConfig
-from lm.probing.vectors import FloatArray
+from lm.probing.vectors import FloatArray, Frames
 from lm.tokens import Vocabulary
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.encoder import load_tokenizer
@@ -39,9 +39,9 @@ class GptNetwork(BodyNetwork):
         """Map codes ``(batch, time, streams)`` to states ``(batch, time, model_dim)``; attention is causal."""
         return self._over_streams(self.gpt.decoded(self.gpt.vocabulary.sequences(inputs))[:, 1:], inputs), lengths
 
-    def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
-        states = self.gpt.hidden_states(self.gpt.vocabulary.sequences(inputs))[1:, :, 1:]
-        return [(layer, lengths) for layer in self._over_streams(states, inputs)]
+    def states(self, inputs: Tensor, lengths: Tensor) -> dict[str, Frames]:
+        found = self.gpt.states(self.gpt.vocabulary.sequences(inputs))
+        return {name: (self._over_streams(each[:, 1:], inputs), lengths) for name, each in found.items()}
 
     @property
     def stack(self) -> Sequence[nn.Module]:

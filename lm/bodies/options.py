@@ -1,9 +1,9 @@
 """Options of the networks that the GPT is compared with."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-from lm.options import Means, VectorConfig
+from lm.options import Means
 from wordless.audio.options import Convolutions
 from wordless.base.options import CausalSizes, Options, TransformerSizes, option
 
@@ -15,11 +15,6 @@ class HeadConfig(Options):
     pooling: Means = "thirds"  # pooling of the last frames over time
     dropout: float = option(0.3, "dropout before the classifier", least=0, below=1)
     label_smoothing: float = 0.1  # share of the target that is spread evenly over all classes
-
-    def reads(self, vectors: VectorConfig) -> VectorConfig:
-        """Add the vectors that the head reads: the last block under its own pooling."""
-        poolings = dict.fromkeys([*vectors.poolings, self.pooling])
-        return replace(vectors, poolings=tuple(poolings), layers=("each", "together"))
 
 
 PIECE_FRAMES = 1024  # frames of a recording that are read at a time

@@ -30,15 +30,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lm.batches import UNCOUNTED, IndexArray, cross_entropy
-from lm.bodies.body import Frames
+from lm.bodies.body import WEIGHTS_OPTION, BodyNetwork, BodyReading, load_part
 from lm.bodies.clips import (
     CPU,
     FrameArray,
@@ -50,14 +49,16 @@ from lm.bodies.clips import (
     draw_ratios,
     trim_rows,
 )
+from lm.bodies.convolutional import LogMelBody
 from lm.bodies.options import PIECE_FRAMES, AugmentationConfig, ClipBatchConfig, SoundGPTConfig
-from lm.probing.vectors import FloatArray
+from lm.probing.vectors import FloatArray, Frames
 from tokenizer.codes import IntArray
 from tokenizer.fitting import fit_residual_codebooks, nearest
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import warp
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, inner_activations
 from wordless.base.machine import Batch, copy_to
-from wordless.base.saved_models import CONFIG, WEIGHTS
+from wordless.base.saved_models import CONFIG
 from wordless.base.values import build
 
 if TYPE_CHECKING:
@@ -167,8 +168,8 @@ class Stem(nn.Module):
         return images.transpose(1, 2).flatten(2)  # (N, C, T, M) -> (N, T, C * M)
 
 
-class SoundGPT(nn.Module):
-    """Log-mel ``(batch, time, mels)`` -> logits of the codes of the same and of later patches."""
+class SoundGPT(BodyNetwork):
+    """Log-mel ``(batch, time, mels)`` -> a state for each patch, which predicts codes of this and of later patches."""
 
     def __init__(self, config: SoundGPTConfig, shape: SoundShape) -> None:
         super().__init__()
@@ -176,7 +177,7 @@ class SoundGPT(nn.Module):
         self.shape = shape
         dim = config.model_dim
         self.stem = Stem(config.channels, patch_frames=shape.patch_frames)
-        # frames between two positions of each layer of `blocks`
+        # frames between two positions of each layer of `states`
         self.hops = (self.stem.hop, *(shape.patch_frames,) * config.layers)
         bands = -(-shape.mels // (1 << len(config.channels)))  # after the convolutions
         self.project = nn.Linear(shape.patch_frames // self.stem.hop * config.channels[-1] * bands, dim)
@@ -196,20 +197,27 @@ class SoundGPT(nn.Module):
         ).decoder
         self.predict = nn.Linear(dim, len(config.ahead) * shape.streams * shape.codebook_size, bias=False)
 
-    def forward(self, spectrograms: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:
+        return self.decoder(*self._embed(self._images(inputs))), -(-lengths // self.hops[-1])
+
+    def logits(self, spectrograms: Tensor) -> Tensor:
         """Compute logits ``(batch, positions, ahead, streams, codebook_size)``."""
         logits: Tensor = self.predict(self.decoder(*self._embed(self._images(spectrograms))))
         return logits.reshape(*logits.shape[:2], -1, self.shape.streams, self.shape.codebook_size)
 
-    def blocks(self, spectrograms: Tensor, lengths: Tensor) -> list[Frames]:
+    @property
+    def stack(self) -> Sequence[nn.Module]:
+        return [nn.ModuleList([self.stem, self.project, self.norm]), *self.decoder.get_submodule("layers").children()]
+
+    def states(self, inputs: Tensor, lengths: Tensor) -> dict[str, Frames]:
         """Compute the stem's outputs ``(batch, steps, width)``, and the inner activations of each layer.
 
         The activations are ``(batch, positions, ffn_dim)``, as the inner ones of `GPT.hidden_states`. A position after
         the end of a clip reads zeros (the mean spectrum), and is not counted in its length.
         """
-        images = self._images(spectrograms)
-        layers = [images, *inner_activations(self.decoder, *self._embed(images))]
-        return [(each, -(-lengths // hop)) for each, hop in zip(layers, self.hops, strict=True)]
+        images = self._images(inputs)
+        layers = zip([images, *inner_activations(self.decoder, *self._embed(images))], self.hops, strict=True)
+        return {f"layer_{number}": (each, -(-lengths // hop)) for number, (each, hop) in enumerate(layers, 1)}
 
     def _images(self, spectrograms: Tensor) -> Tensor:
         """Read whole patches by the stem, the last one padded ``(batch, steps, width)``."""
@@ -220,6 +228,17 @@ class SoundGPT(nn.Module):
         patches = images.reshape(len(images), -1, self.project.in_features)  # the steps of each patch side by side
         embedded = self.dropout(self.norm(self.project(patches)))
         return embedded, full_rows(embedded)
+
+
+class CodePrediction(nn.Module):
+    """A model with the task of its training: log-mel ``(batch, time, mels)`` -> `SoundGPT.logits`."""
+
+    def __init__(self, model: SoundGPT) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, spectrograms: Tensor) -> Tensor:
+        return self.model.logits(spectrograms)
 
 
 def create_sound_gpt(config: SoundGPTConfig, shape: SoundShape, *, seed: int) -> SoundGPT:
@@ -333,18 +352,29 @@ def validation_batches(clips: CodedClips, *, ahead: Sequence[int], batch_size: i
     ]
 
 
-def saved_layers(folder: Path) -> int:
-    """Return the number of layers of a saved model that `SoundGPT.blocks` gives: its stem, then the transformer's."""
-    return 1 + _saved(folder)[0].layers
+@dataclass(frozen=True, kw_only=True)
+class SoundBody(LogMelBody):
+    """A model in a folder, which has its sizes, and the log-mel that it reads."""
 
+    folder: Path
+    audio: SpectrogramConfig
 
-def load_sound_gpt(folder: Path) -> SoundGPT:
-    model = create_sound_gpt(*_saved(folder), seed=0)
-    model.load_state_dict(load_file(folder / WEIGHTS))
-    return model
+    name: ClassVar[str] = "gpt_sound"
+    title: ClassVar[str] = "GPT that reads sound"
 
+    @property
+    def sizes(self) -> tuple[SoundGPTConfig, SoundShape]:
+        about = json.loads((self.folder / CONFIG).read_text())
+        config = build(SoundGPTConfig, about[self.name], name=f"{self.name} of {self.folder / CONFIG}")
+        return config, SoundShape(**about["shape"])
 
-def _saved(folder: Path) -> tuple[SoundGPTConfig, SoundShape]:
-    about = json.loads((folder / CONFIG).read_text())
-    config = build(SoundGPTConfig, about["gpt_sound"], name=f"gpt_sound of {folder / CONFIG}")
-    return config, SoundShape(**about["shape"])
+    @property
+    def reading(self) -> BodyReading:
+        config, shape = self.sizes
+        return self.reading_of(hop=shape.patch_frames, dim=config.model_dim)
+
+    def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> SoundGPT:
+        """Load the model of the folder, whether it was trained or has random weights."""
+        network = create_sound_gpt(*self.sizes, seed=seed)
+        load_part(network, self.folder, "")
+        return network

@@ -35,10 +35,12 @@ import torch
 from torch import Tensor, nn
 from torchaudio.compliance import kaldi
 
-from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Frames, FrontEnd, Source
+from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, FrontEnd, Pieces, Source
 from lm.bodies.clips import augment
 from lm.bodies.options import HEADS, LAYERS, AstConfig, AugmentationConfig, Size
 from lm.finetuning import RANDOM, AstOptions
+from lm.options import VectorConfig
+from lm.probing.vectors import Frames
 from wordless.audio.padding import inside, join_groups
 from wordless.audio.views import View
 from wordless.audio.waveform import FloatArray
@@ -127,11 +129,6 @@ class Statistics:
 
 AUDIOSET_STATISTICS = Statistics(mean=-4.2677393, std=4.5689974)
 PATCHES_AT_ONCE = 100  # that are read of a recording at once and written to disk
-
-
-def _log_energies(stored: Tensor) -> Tensor:
-    """Undo the normalisation with which filter banks are stored."""
-    return stored * AUDIOSET_STATISTICS.std + AUDIOSET_STATISTICS.mean
 
 
 def patches_along(view: View) -> int:
@@ -250,6 +247,7 @@ def resize_positions(positions: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 ALL_LAYERS = tuple(range(1, LAYERS + 1))
+TOKEN = "class_token"  # name of the clip vector among the layers
 DEFAULT_EPSILON = 1e-6  # of layer normalisations with random weights
 TOKENS = 2  # class and distillation token, before the patches
 
@@ -278,27 +276,28 @@ class AstEncoder(BodyNetwork):
     def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:
         """Map stored filter banks ``(batch, time, 128)`` to states ``(batch, patches, width)``, or one for a clip."""
         wanted = () if self.clip_vector else (LAYERS,)
-        clip, patches, layers = self.states(_log_energies(inputs), lengths, layers=wanted)
+        clip, patches, layers = self.read(self.prepare(inputs, lengths), lengths, layers=wanted)
         if self.clip_vector:
             return clip[:, None], torch.ones_like(lengths)
         return self.transformer.layernorm(layers[0]), patches
 
-    def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
-        """Compute the states of each layer for the filter banks of `filter_bank_stream`; the clip vector follows."""
-        clip, patches, layers = self.states(inputs, lengths, layers=self.probed)
-        if self.clip_vector:
-            layers = (*layers, clip[:, None].expand(-1, int(patches.max()), -1))
-        return [(layer, patches) for layer in layers]
+    def prepare(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Undo the normalisation with which filter banks are stored."""
+        return inputs * AUDIOSET_STATISTICS.std + AUDIOSET_STATISTICS.mean
 
-    def layer_states(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """Compute the states of each layer ``(layers, batch, patches, width)`` for stored filter banks."""
-        return super().layer_states(_log_energies(inputs), lengths)
+    def states(self, inputs: Tensor, lengths: Tensor) -> dict[str, Frames]:
+        """Compute the states of each layer for the filter banks of `filter_bank_stream`; the clip vector follows."""
+        clip, patches, layers = self.read(inputs, lengths, layers=self.probed)
+        found = {f"layer_{number}": (each, patches) for number, each in zip(self.probed, layers, strict=True)}
+        if self.clip_vector:
+            found[TOKEN] = clip[:, None].expand(-1, int(patches.max()), -1), patches
+        return found
 
     @property
     def stack(self) -> Sequence[nn.Module]:
         return [self.transformer.embeddings, *self.transformer.encoder.layer]
 
-    def states(
+    def read(
         self, filter_banks: Tensor, lengths: Tensor, *, layers: Sequence[int] = ()
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
         """Compute the clip vectors ``(batch, width)``: the normalised means of class and distillation token.
@@ -439,6 +438,18 @@ class AstBody(Body):
 
     def front_end(self, folder: Path, *, device: str) -> FrontEnd:
         return _filter_banks
+
+    def pieces(self, view: View, root: Path, network: AstEncoder, statistics: Path) -> Pieces:
+        banks = filter_bank_stream(view.blocks(root, SAMPLE_RATE), patches=self.ast.patches)
+        return Pieces(steps=[patches_along(view)] * (len(network.probed) + network.clip_vector), pieces=banks)
+
+    def candidates(self, pooled: Mapping[str, FloatArray], vectors: VectorConfig) -> dict[str, FloatArray]:
+        """Select each probed layer, and the clip vector: the mean over the patches of all pieces.
+
+        A short last piece counts less in this mean than in training, where each piece counts once.
+        """
+        keys = [f"layer_{number}:{pooling}" for number in self.ast.layers for pooling in vectors.poolings]
+        return {key: pooled[key] for key in [*keys, f"{TOKEN}:mean"]}
 
 
 def open_ast(options: AstOptions, run: Mapping[str, Path]) -> Source:

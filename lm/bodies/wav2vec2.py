@@ -32,10 +32,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Frames, Source
+from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Pieces, Source
 from lm.bodies.clips import ClipViews, MakeView, StoredClips, augment_waveforms, trim_rows
 from lm.bodies.options import GROUPS, ClipBatchConfig, MaskConfig, TargetConfig, Wav2vec2Config
 from lm.finetuning import RANDOM, Wav2vec2Options
+from lm.probing.vectors import Frames
 from wordless.audio.options import Convolutions
 from wordless.audio.padding import inside, read_by_length, similar_ratio
 from wordless.audio.speech_models import (
@@ -47,6 +48,7 @@ from wordless.audio.speech_models import (
     load_speech_encoder,
     normalise,
 )
+from wordless.audio.views import View
 from wordless.base.machine import Batch, copy_to
 from wordless.base.saved_models import hugging_face_hash, learned_labels
 from wordless.base.seeds import MAX_SEED, numpy_seed
@@ -314,14 +316,13 @@ class SpeechNetwork(BodyNetwork):
             masked = torch.from_numpy(draw_masks(frames.cpu().numpy(), self.masking, seed=seed)).to(inputs.device)
         return self.encoder.states(inputs, lengths, masked=masked)[0], frames
 
-    def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
-        """Compute the states of each layer for samples that `SpeechEncoder.prepare` prepared."""
-        frames, every = self.encoder.convolutions.frames_of(lengths), range(1, self.encoder.layers + 1)
-        return [(states, frames) for states in self.encoder.read(inputs, lengths, layers=every)]
+    def prepare(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        return self.encoder.prepare(inputs, lengths)
 
-    @torch.no_grad()
-    def layer_states(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        return self.encoder.states(inputs, lengths, layers=range(1, self.encoder.layers + 1))
+    def states(self, inputs: Tensor, lengths: Tensor) -> dict[str, Frames]:
+        frames, every = self.encoder.convolutions.frames_of(lengths), range(1, self.encoder.layers + 1)
+        found = self.encoder.read(inputs, lengths, layers=every)
+        return {f"layer_{number}": (states, frames) for number, states in zip(every, found, strict=True)}
 
     @property
     def stack(self) -> Sequence[nn.Module]:
@@ -367,6 +368,12 @@ class Wav2vec2Body(Body):
             return SpeechNetwork(load_speech_encoder(weights, option=option), self.masking)
         own = self.architecture
         return SpeechNetwork(SpeechEncoder(own.create(seed=seed), normalises=own.normalises), self.masking)
+
+    def pieces(self, view: View, root: Path, network: SpeechNetwork, statistics: Path) -> Pieces:
+        """Return pieces of the whole clip, which is in memory and normalised before."""
+        samples, encoder = view.samples(root, self.architecture.sample_rate), network.encoder
+        count = encoder.convolutions.frames(len(samples))
+        return Pieces(steps=[count] * encoder.layers, pieces=encoder.prepared_pieces(samples, count))
 
 
 def open_wav2vec2(options: Wav2vec2Options, run: Mapping[str, Path]) -> Source:

@@ -9,21 +9,21 @@ Every method of a comparison has the same poolings and views:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar, get_args
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
-from lm.options import PARTS, POOLINGS, Means, Pooling
+from lm.options import POOLINGS, Means, Pooling
 from tokenizer.codes import Codes, SoftCodes
 from wordless.base.errors import InputError
 from wordless.base.machine import copy_to
 
 FloatArray = npt.NDArray[np.float32]
-F = TypeVar("F", bound=np.floating)
-STEPS_AT_ONCE = 4096  # of soft codes, which take a number for each code of the codebook
+STEPS_AT_ONCE = 4096  # of codes, which take a number for each code of the codebook
 ALL_POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 _MEANS: dict[Pooling, Means | None] = {"mean": "mean", "thirds": "thirds", "max": None, "thirds_max": "thirds"}
 
@@ -45,32 +45,29 @@ def pooling_weights(steps: int, pooling: Means) -> FloatArray:
     return weights
 
 
-def means_of(poolings: Iterable[Pooling]) -> tuple[Means, ...]:
-    """Return the means that some poolings need, each once."""
-    return tuple(dict.fromkeys(means for pooling in poolings if (means := _MEANS[pooling]) is not None))
-
-
-def assemble(pooling: Pooling, means: Mapping[Means, npt.NDArray[F]], largest: npt.NDArray[F]) -> npt.NDArray[F]:
-    """Join the parts of a pooling ``(..., parts, dim)``: its means, and the largest magnitudes ``(..., 1, dim)``."""
-    wanted = _MEANS[pooling]
-    parts = [] if wanted is None else [means[wanted]]
-    return np.concatenate([*parts, largest] if takes_max(pooling) else parts, axis=-2)
-
-
 def takes_max(pooling: Pooling) -> bool:
     """Return whether a pooling has the largest magnitudes, as its last part."""
     return pooling in ("max", "thirds_max")
 
 
 class RunningPools:
-    """Incremental `pool` of named sequences of frames that arrive in blocks; sums and largest magnitudes are kept."""
+    """Pools of named sequences of frames that arrive in blocks; only sums and largest magnitudes are kept."""
 
-    def __init__(self, steps: Mapping[str, int], poolings: Sequence[Pooling] = POOLINGS) -> None:
-        """Prepare for sequences of the given numbers of time steps."""
+    def __init__(
+        self, steps: Mapping[str, int], poolings: Sequence[Pooling] = POOLINGS, *, frames_per_step: int = 1
+    ) -> None:
+        """Prepare for sequences of the given numbers of time steps, of ``frames_per_step`` frames each."""
         for count in steps.values():
             pooling_parts(count, "mean")  # refuses a recording of no time steps
-        self._poolings, means = tuple(poolings), means_of(poolings)
-        self._parts = {name: {each: pooling_parts(count, each) for each in means} for name, count in steps.items()}
+        needed, size = {*map(_MEANS.get, poolings)}, frames_per_step
+        self._poolings, means = tuple(poolings), [each for each in get_args(Means) if each in needed]
+        self._parts = {
+            name: {
+                each: [range(part.start * size, part.stop * size) for part in pooling_parts(count, each)]
+                for each in means
+            }
+            for name, count in steps.items()
+        }
         self._sums: dict[str, dict[Means, list[npt.NDArray[np.float64]]]] = {
             name: {each: [np.zeros(())] * len(own) for each, own in parts.items()}
             for name, parts in self._parts.items()
@@ -79,7 +76,7 @@ class RunningPools:
         self._seen = dict.fromkeys(steps, 0)
 
     def add(self, name: str, frames: npt.NDArray[np.floating]) -> None:
-        """Add the next frames ``(time, features)`` of one sequence."""
+        """Add the next frames ``(frames, features)`` of one sequence."""
         seen = self._seen[name]
         for means, parts in self._parts[name].items():
             sums = self._sums[name][means]
@@ -94,23 +91,51 @@ class RunningPools:
     def pooled(self) -> dict[str, FloatArray]:
         """The vectors ``name:pooling`` -> ``(parts * features,)``, once all frames were added."""
         found: dict[str, FloatArray] = {}
-        for name, parts in self._parts.items():
-            sums, largest = self._sums[name], self._largest[name][None]
-            means = {
-                each: np.stack([total / len(part) for total, part in zip(sums[each], own, strict=True)])
-                for each, own in parts.items()
-            }
+        for name, own in self._parts.items():
             for pooling in self._poolings:
-                found[f"{name}:{pooling}"] = assemble(pooling, means, largest).reshape(-1).astype(np.float32)
+                means = _MEANS[pooling]
+                parts = [] if means is None else zip(self._sums[name][means], own[means], strict=True)
+                vectors = [total / len(part) for total, part in parts]
+                vectors += [self._largest[name]] if takes_max(pooling) else []
+                found[f"{name}:{pooling}"] = np.concatenate(vectors).astype(np.float32)
         return found
 
 
 def pool(frames: npt.NDArray[np.floating], pooling: Pooling) -> FloatArray:
     """Pool ``(time, features)`` to ``(parts * features,)``."""
-    pooling_parts(len(frames), "mean")  # refuses a recording of no time steps
-    values = frames.astype(np.float32)
-    means = {each: pooling_weights(len(values), each) @ values for each in means_of([pooling])}
-    return assemble(pooling, means, np.abs(values).max(0, keepdims=True)).reshape(-1)
+    pools = RunningPools({"": len(frames)}, [pooling])
+    pools.add("", frames)
+    return pools.pooled[f":{pooling}"]
+
+
+Frames = tuple[Tensor, Tensor]  # states (batch, states, dim), and the number of states of each clip (batch,)
+# of each row: the number of its recording, and its first state that counts; and the states of each layer
+StatesOfBatch = tuple[Sequence[tuple[int, int]], Mapping[str, Frames]]
+
+
+def pool_states(
+    read: Iterable[StatesOfBatch],
+    steps: Sequence[Sequence[int]],
+    poolings: Sequence[Pooling],
+    *,
+    states_per_step: int = 1,
+) -> list[dict[str, FloatArray]]:
+    """Pool the states of recordings that are read part by part: ``layer_1:mean`` and so on ``(dim,)``.
+
+    ``steps`` are those of each recording and layer, in the order of the layers. The states of a batch are copied from
+    a device at once.
+    """
+    pools = list[RunningPools]()
+    for places, states in read:
+        if not pools:
+            named = [dict(zip(states, own, strict=True)) for own in steps]
+            pools = [RunningPools(own, poolings, frames_per_step=states_per_step) for own in named]
+        together = torch.cat([each.flatten() for each, _ in states.values()]).cpu()
+        parts = together.split([each.numel() for each, _ in states.values()])
+        for (name, (each, ends)), part in zip(states.items(), parts, strict=True):
+            for (number, begin), own, end in zip(places, part.view(each.shape).numpy(), ends.tolist(), strict=True):
+                pools[number].add(name, own[begin:end])
+    return [own.pooled for own in pools]
 
 
 def pool_batch(frames: Tensor, lengths: Tensor, pooling: Means) -> Tensor:
@@ -125,25 +150,18 @@ def pool_batch(frames: Tensor, lengths: Tensor, pooling: Means) -> Tensor:
 
 
 def bags_of_codes(codes: Codes | SoftCodes, poolings: Sequence[Pooling]) -> dict[Pooling, FloatArray]:
-    """Compute each code's share of the time ``(parts * streams * codes,)``, as `pool` of one-hot codes or shares."""
-    found: dict[Pooling, FloatArray] = {}
-    if isinstance(codes, SoftCodes):
-        steps = len(codes.codes.values)
-        pools = RunningPools({"bag": steps}, poolings)
-        for start in range(0, steps, STEPS_AT_ONCE):
-            pools.add("bag", codes.shares(start, min(start + STEPS_AT_ONCE, steps)).flatten(1).cpu().numpy())
-        pooled = pools.pooled
-        return {pooling: pooled[f"bag:{pooling}"] for pooling in poolings}
-    for pooling in poolings:
-        weights = [row for each in means_of([pooling]) for row in pooling_weights(len(codes.values), each)]
-        bags = np.zeros((PARTS[pooling], *codes.format.code_shape), np.float32)
-        for stream in range(codes.format.spectral_streams):
-            for part, shares in enumerate(weights):
-                np.add.at(bags[part, stream], codes.values[:, stream], shares)
-            if takes_max(pooling):
-                bags[-1, stream, codes.values[:, stream]] = 1
-        found[pooling] = bags.reshape(-1)
-    return found
+    """Compute each code's share of the time ``(parts * streams * codes,)``: pools of one-hot codes, or of shares."""
+    values = (codes.codes if isinstance(codes, SoftCodes) else codes.spectral).values
+    pools = RunningPools({"bag": len(values)}, poolings)
+    for start in range(0, len(values), STEPS_AT_ONCE):
+        stop = min(start + STEPS_AT_ONCE, len(values))
+        if isinstance(codes, SoftCodes):
+            shares = codes.shares(start, stop)
+        else:
+            shares = one_hot(torch.from_numpy(values[start:stop]).long(), codes.format.codebook_size)
+        pools.add("bag", shares.flatten(1).cpu().numpy())
+    pooled = pools.pooled
+    return {pooling: pooled[f"bag:{pooling}"] for pooling in poolings}
 
 
 CLASS_SCORES = "scores"  # beside the vectors of a network with a head: class probabilities ``(classes,)``

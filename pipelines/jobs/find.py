@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lm.layers import states_over_time
 from lm.model import LanguageModel
 from pipelines.commandline.outputs import new_file
 from pipelines.find import Features, FindConfig
@@ -132,11 +133,9 @@ class FrameReader:
     def _states(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
         assert self.lm_folder is not None, "states alone need a language model"
         model = _language_model(self.lm_folder, device=self.device)
-        layer, streams = self.layer or (model.gpt.config.layers + 1) // 2, model.predicted.streams
+        layer = self.layer or (model.gpt.config.layers + 1) // 2
         codes = self.tokenizer.encode_blocks(blocks, self.tokenizer.front_end.sample_rate)
-        for states in model.stream_hidden_states(codes, [layer]):
-            # (1, T * streams, D) -> (T, D)
-            yield states[0].reshape(-1, streams, states.shape[2]).mean(1).cpu().numpy()
+        yield states_over_time(model, codes, [layer]).cpu().numpy()
 
 
 _language_model = lru_cache(maxsize=1)(LanguageModel.from_pretrained)  # is loaded once in each process

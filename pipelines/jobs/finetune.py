@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from lm.batches import IndexArray
 from lm.bodies.body import Body, BodyNetwork, Frames, FrontEnd, Source, freeze, read_states
 from lm.bodies.clips import StoredClips
-from lm.finetuned import FineTunedModel, open_body
+from lm.finetuned import FineTunedModel, create_task, open_body
 from lm.finetuning import RANDOM, FrozenLayers
 from lm.heads import Figure, PooledTask, Task
 from lm.options import POOLINGS, VECTORS, ProbeConfig, VectorConfig
@@ -145,7 +145,7 @@ def finetune_body(settings: FinetuneConfig, config: dict[str, object]) -> None:
                 f"no {empty} clip can be used{why}; fine-tuning needs some of each split: label more recordings, or "
                 "change corpus.split"
             )
-        task = settings.head.task(train, [label for labels in others for label in labels])
+        task = create_task(settings.head, train, [label for labels in others for label in labels])
         notices += require_unseen_labels(settings, source, clips)
         for notice in notices:
             terminal.say(f"finetune  {notice}")

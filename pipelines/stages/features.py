@@ -258,7 +258,7 @@ def bottlenecks_of(encoder: Encoder, view: View) -> FloatArray:
 CodesOfViews = CodedViews | SoftlyCodedViews
 
 
-@stage("code_features", version=2, title="bags of codes")
+@stage("code_features", version=3, title="bags of codes")
 @one_thread()  # of soft codes, more threads round sums in another way
 def code_features(run: Run, coded: CodesOfViews, *, of: str = BAG_OF_CODES) -> None:
     """Compute the bag of codes: each code's share of the time. ``of`` is the method."""
@@ -277,7 +277,7 @@ def bag_features(encoder: Encoder, view: View, *, poolings: Sequence[Pooling] = 
     return {f"{BAG_OF_CODES}:{pooling}": bag for pooling, bag in bags.items()}
 
 
-@stage("gpt_features", version=3, title="states of the GPT")
+@stage("gpt_features", version=4, title="states of the GPT")
 @one_thread()  # the keys of `wordless probe` do not have the number of threads
 def gpt_features(
     run: Run, coded: CodesOfViews, lm: Entry, *, states: Sequence[States] = RESIDUAL, of: str = GPT
@@ -288,7 +288,7 @@ def gpt_features(
     write_features(run.folder, coded.pooled(states_of), of=of)
 
 
-@stage("random_gpt_features", version=3, title="states of an untrained GPT")
+@stage("random_gpt_features", version=4, title="states of an untrained GPT")
 @one_thread()
 def random_gpt_features(
     run: Run,
@@ -309,12 +309,7 @@ def random_gpt_features(
     write_features(run.folder, coded.pooled(states_of), of="random_gpt")
 
 
-@stage(
-    "{method}_features",
-    version=5,
-    title="{method} of {reading.title}",
-    keys={"reader": lambda reader: None, "layers": lambda layers: None},
-)
+@stage("{method}_features", version=6, title="{method} of {reading.title}", keys={"reader": lambda reader: None})
 def network_features(
     run: Run,
     reading: ClipReading,
@@ -322,20 +317,17 @@ def network_features(
     reader: LayerReader,
     decides: object,
     *,
-    layers: int | Callable[[], int],
     classifier: Entry | None = None,
 ) -> None:
     """Compute the vectors of each clip by a network, under the keys ``method/layer:pooling``.
 
-    ``decides`` says what beside the recordings decides the vectors. A function as ``layers`` reads their number from a
-    network that may not be made yet. With a ``classifier``, the network with its head, the entry also has the class
-    probabilities ``scores (clips, classes)`` that the head finds in the vectors of the last layer.
+    ``decides`` says what beside the recordings decides the vectors. With a ``classifier``, the network with its head,
+    the entry also has the class probabilities ``scores (clips, classes)`` that the head finds in the vectors of the
+    last layer.
     """
-    count = layers() if callable(layers) else layers
-    pooled = reading.stacked(run.each_together(method, reader, reader.groups(reading.views)))
-    scores = head_scores(classifier.folder, pooled, last=reader.names(count)[-1]) if classifier else None
-    candidates = {key: pooled[key] for key in reader.keys(reading.vectors, count)}
-    write_features(run.folder, candidates, of=method, scores=scores)
+    pooled = reading.stacked(run.each_together(method, reader, reader.body.groups(reading.views)))
+    scores = head_scores(classifier.folder, pooled) if classifier else None
+    write_features(run.folder, reader.body.candidates(pooled, reading.vectors), of=method, scores=scores)
 
 
 def frame_features(reading: ClipReading, frames: Frames, *, method: str) -> Entry:

@@ -18,7 +18,7 @@ from scipy.stats import binom
 from threadpoolctl import threadpool_limits
 
 from lm.layers import LayerReader, head_scores
-from lm.options import VECTORS, ProbeConfig
+from lm.options import ProbeConfig
 from lm.probing.fitted import FittedProbe
 from lm.probing.task import ProbeTask
 from lm.probing.vectors import FloatArray
@@ -82,9 +82,8 @@ def create_probe_judge(name: JudgeName, tokenizer: Encoder, probe: Entry) -> Jud
 
 def create_network_judge(network: Network, classifier: Entry, sample: Entry) -> Judge:
     """Return the supervised encoder with its own head; the sample's statistics normalise its inputs."""
-    reader = network.reader_of(classifier, VECTORS)
-    scores = partial(head_scores, classifier.place, last=reader.names(network.layers)[-1])
-    return Judge(name="supervised", inputs=(classifier, sample), describe=partial(_features_of, reader), scores=scores)
+    describe, scores = partial(_features_of, network.reader_of(classifier, ())), partial(head_scores, classifier.place)
+    return Judge(name="supervised", inputs=(classifier, sample), describe=describe, scores=scores)
 
 
 def _features_of(reader: LayerReader, view: View) -> dict[str, FloatArray]:

@@ -13,7 +13,7 @@ from typing import Any, cast
 from lm.bodies.audio_transformer import AudioTransformerBody
 from lm.bodies.body import Source, freeze
 from lm.bodies.clips import CPU, ClipViews, LabelledBatches, StoredClips, augment, augment_waveforms, validation_batches
-from lm.bodies.convolutional import ConvBody, SpectrogramReader
+from lm.bodies.convolutional import ConvBody
 from lm.bodies.options import ClipBatchConfig, HeadConfig
 from lm.bodies.spectrogram_transformer import OPTION, PATCH, STRIDE, AstBody, ast_source, is_audio_model, patches_along
 from lm.bodies.wav2vec2 import Wav2vec2Body
@@ -21,7 +21,7 @@ from lm.finetuned import FineTunedModel, create_network, task_loss
 from lm.finetuning import ClassificationOptions, FrozenLayers
 from lm.heads import ClassificationTask, Task
 from lm.layers import LayerReader
-from lm.options import VectorConfig
+from lm.options import Pooling
 from pipelines.stages.features import ClipReading, network_features
 from pipelines.stages.options import AstSettings, AudioTransformerSettings, BaselineSettings, FinetuningSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, stored_clips, stored_std
@@ -93,7 +93,6 @@ class Network:
 
     name: str  # of the stage that trains it
     reader: LayerReader  # of recordings and layers, with the weights that the network has before it learns labels
-    layers: int  # that are read
     decides: Mapping[str, object]  # options and weights that decide the layers before that
     learns: object  # the same that decide the training, beside those below
     source: Callable[[Entry, int], Source]  # of the stored inputs of the clips, and the longest training clip
@@ -129,14 +128,15 @@ class Network:
 
         A network that was ``trained`` on labels also gives its class probabilities: ``scores (clips, classes)``.
         """
-        reader = self.reader if trained is None else self.reader_of(trained, reading.vectors)
+        reader = self.reader if trained is None else self.reader_of(trained, reading.vectors.poolings)
         decides = self.decides if trained is None else {**self.decides, "weights": trained}
-        session, layers = reading.session, self.layers
-        return network_features(session, reading, method, reader, decides, layers=layers, classifier=trained)
+        return network_features(reading.session, reading, method, reader, decides, classifier=trained)
 
-    def reader_of(self, trained: Entry, vectors: VectorConfig) -> LayerReader:
+    def reader_of(self, trained: Entry, poolings: Sequence[Pooling]) -> LayerReader:
         """Return the reader of the trained network, which also gives the vectors that its head reads."""
-        return replace(self.reader, trained=trained.place, vectors=self.head.reads(vectors))
+        return replace(
+            self.reader, trained=trained.place, poolings=tuple(dict.fromkeys([*poolings, self.head.pooling]))
+        )
 
 
 @stage(
@@ -174,7 +174,7 @@ def _labelled(data: Entry, manifest: Clips, split: Split, options: Classificatio
 def _read_by(reading: ClipReading) -> dict[str, Any]:
     """Return the options that all readers have."""
     device = str(reading.session.gang.device)
-    return {"root": reading.manifest.root, "device": device, "vectors": reading.vectors}
+    return {"root": reading.manifest.root, "device": device, "poolings": reading.vectors.poolings}
 
 
 def convolutional(
@@ -190,13 +190,12 @@ def convolutional(
     return Network(
         name="supervised",
         reader=LayerReader(
-            frames=SpectrogramReader(root=reading.manifest.root, audio=reading.audio, sample=sample.folder),
+            statistics=sample.place,
             body=body,
             weights=simclr.place if simclr else None,
             seed=settings.seed,
             **_read_by(reading),
         ),
-        layers=len(settings.encoder.channels),
         decides={
             "encoder": settings.encoder,
             "audio": reading.audio,
@@ -237,7 +236,6 @@ def ast(reading: ClipReading, settings: AstSettings) -> Network:
     return Network(
         name="ast",
         reader=LayerReader(body=body, seed=settings.fit.seed, **_read_by(reading)),
-        layers=len(config.layers),
         decides={"ast": sizes, "weights": f"random {settings.fit.seed}"},
         learns=[sizes, settings.augmentation, folder and hugging_face_hash(folder)],
         source=source,
@@ -255,7 +253,6 @@ def audio_transformer(reading: ClipReading, settings: AudioTransformerSettings) 
     return Network(
         name="audio_transformer",
         reader=LayerReader(body=body, seed=settings.fit.seed, **_read_by(reading)),
-        layers=settings.model.layers,
         decides={"model": settings.model, "sample_rate": rate, "weights": f"random {settings.fit.seed}"},
         learns=[settings.model, settings.augmentation, rate],
         source=lambda data, longest: Source(body=body, weights=None, fingerprint="", change=change),
@@ -278,7 +275,6 @@ def speech(reading: ClipReading, pretrained: Source, settings: FinetuningSetting
     return Network(
         name="wav2vec2_finetuned",
         reader=LayerReader(body=body, weights=pretrained.weights, **_read_by(reading)),
-        layers=body.architecture.layers,
         decides={"sample_rate": rate, "weights": pretrained.fingerprint},
         learns=[settings.masking, rate, pretrained.fingerprint],
         source=lambda data, longest: replace(pretrained, body=replace(body, masking=settings.masking)),

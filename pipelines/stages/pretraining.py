@@ -15,7 +15,6 @@ from lm.bodies.clips import ClipViews, StoredClips, augment
 from lm.bodies.convolutional import (
     SAMPLE,
     PairBatches,
-    SpectrogramReader,
     create_simclr,
     pair_loss,
     statistics,
@@ -23,12 +22,13 @@ from lm.bodies.convolutional import (
 )
 from lm.bodies.sound_gpt import (
     CodedClips,
+    CodePrediction,
     SoundBatches,
+    SoundBody,
     SoundShape,
     create_sound_gpt,
     fit_window_codebook,
     loss,
-    saved_layers,
 )
 from lm.bodies.sound_gpt import validation_batches as coded_batches
 from lm.bodies.wav2vec2 import (
@@ -211,7 +211,7 @@ def sound_gpt(
         rule = "no validation clip has a code so far ahead: choose smaller numbers, or longer recordings"
         raise InputError(option=f"{NAME}.model.ahead", value=ahead, rule=rule)
     if name == NAME:
-        run.fit(f"{NAME}.fit", model, batches, fixed, loss, settings.fit)
+        run.fit(f"{NAME}.fit", CodePrediction(model), batches, fixed, loss, settings.fit)
     if run.gang.rank == 0:
         save_file({"mean": mean, "std": std}, run.folder / SAMPLE)
         write_model(run.folder, model, {NAME: asdict(model.config), "shape": asdict(model.shape)})
@@ -235,16 +235,10 @@ def sound_gpt_features(reading: ClipReading, method: str, trained: Entry) -> Ent
     ``method`` is gpt_sound, or the method of a model that took no step.
     """
     reader = LayerReader(
-        frames=SpectrogramReader(root=reading.manifest.root, audio=reading.audio, sample=trained.place),
+        body=SoundBody(folder=trained.place, audio=reading.audio),
+        root=reading.manifest.root,
+        statistics=trained.place,
         device=str(reading.session.gang.device),
-        vectors=reading.vectors,
-        weights=trained.place,
+        poolings=reading.vectors.poolings,
     )
-    return network_features(
-        reading.session,
-        reading,
-        method,
-        reader,
-        [reading.audio, trained],
-        layers=partial(saved_layers, trained.place),
-    )
+    return network_features(reading.session, reading, method, reader, [reading.audio, trained])

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from lm.bodies.clips import StoredClips
-from lm.bodies.convolutional import SpectrogramReader, statistics
+from lm.bodies.convolutional import log_mel_pieces, num_frames, statistics
 from lm.bodies.spectrogram_transformer import (
     AUDIOSET_STATISTICS,
     N_MELS,
@@ -133,15 +133,14 @@ def split_samples(entry: Entry, split: Split) -> SampleClips:
 @stage("spectrograms", version=2, title="spectrograms of {clips} clips", splits=TRAINED_ON)
 def spectrograms(run: Run, clips: Clips, audio: SpectrogramConfig, sample: Entry) -> None:
     """Write normalised log-mel, 16 bits, for SimCLR, gpt_sound and the supervised encoder."""
-    reader = SpectrogramReader(root=clips.root, audio=audio, sample=sample.folder)
-    lengths, file = [reader.num_frames(View(clip)) for clip in clips.clips], run.folder / VALUES
-    write, width = partial(_write_spectrogram, reader), (audio.n_mels,)
+    lengths, file = [num_frames(View(clip), audio) for clip in clips.clips], run.folder / VALUES
+    write, width = partial(_write_spectrogram, clips.root, audio, sample.folder), (audio.n_mels,)
     write_clips(run, "spectrograms", file, clips.clips, lengths, write, dtype=np.float16, width=width)
     write_array(run.folder / STD, statistics(sample.folder)[1].numpy())
 
 
-def _write_spectrogram(reader: SpectrogramReader, frames: Array, clip: Clip) -> None:
-    fill(frames, (piece.numpy() for piece in reader.pieces(View(clip))))
+def _write_spectrogram(root: Path, audio: SpectrogramConfig, sample: Path, frames: Array, clip: Clip) -> None:
+    fill(frames, (piece.numpy() for piece in log_mel_pieces(View(clip), root, audio, sample)))
 
 
 def stored_std(entry: Entry) -> Tensor:

@@ -8,13 +8,15 @@ import torch
 from torch import nn
 from torch.fx.experimental import _config as fx_config
 
+from lm.bodies.body import Pieces
 from lm.bodies.convolutional import create_encoder
 from lm.bodies.options import ConvEncoderConfig
 from lm.generation import Sampling, continue_codes
 from lm.gpt import create_gpt
-from lm.layers import Pieces, embed, pool_layers
+from lm.layers import layer_features, states_of
 from lm.model import LanguageModel
 from lm.options import POOLINGS, GPTConfig
+from lm.probing.vectors import pool_states
 from lm.tokens import Vocabulary
 from tests.benchmarks.default_tokenizer import CODEBOOK_SIZE, random_tokenizer
 from tests.benchmarks.steps import META, Placement, PlacementError, placed_step
@@ -50,7 +52,7 @@ def test_encoding_waits_once_for_a_recording() -> None:
 
 
 def test_features_and_perplexities_of_the_gpt_wait_once(model: LanguageModel) -> None:
-    assert waits_of(lambda: embed(model, [codes_of(steps) for steps in (20, 30, 40)])) == 1
+    assert waits_of(lambda: layer_features(model, [codes_of(steps) for steps in (20, 30, 40)])) == 1
     assert waits_of(lambda: model.nats_per_code([codes_of(steps) for steps in (20, 30, 40)])) == 1
 
 
@@ -62,10 +64,9 @@ def test_generation_waits_once(model: LanguageModel) -> None:
 @torch.inference_mode()
 def test_features_of_an_encoder_wait_once_for_a_block() -> None:
     encoder = create_encoder(ConvEncoderConfig(), seed=0).eval().to(META)
-    heard = [Pieces(steps=[frames] * len(encoder.hops), pieces=[torch.zeros(frames, 80)]) for frames in (100, 80)]
-    names = [f"block_{number}" for number in range(len(encoder.hops))]
-    work = lambda: pool_layers(encoder, heard, names, POOLINGS, device="meta")  # noqa: E731
-    assert waits_of(work) == len(encoder.hops)
+    steps = [[frames] * len(encoder.hops) for frames in (100, 80)]
+    heard = [Pieces(steps=own, pieces=[torch.zeros(own[0], 80)]) for own in steps]
+    assert waits_of(lambda: pool_states(states_of(encoder, heard, device="meta"), steps, POOLINGS)) == 1
 
 
 QUICK = ("autoencoder", "gpt", "simclr", "supervised", "gpt_sound")

@@ -16,7 +16,7 @@ from lm.bodies.body import Body
 from lm.bodies.clips import CPU, ClipViews, FrameArray, LabelledBatches, StoredClips, augment, augment_waveforms
 from lm.bodies.convolutional import ConvBody, PairBatches, create_simclr, pair_loss
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, HeadConfig
-from lm.bodies.sound_gpt import CodedClips, SoundBatches, SoundShape, create_sound_gpt
+from lm.bodies.sound_gpt import CodedClips, CodePrediction, SoundBatches, SoundShape, create_sound_gpt
 from lm.bodies.sound_gpt import loss as sound_loss
 from lm.bodies.spectrogram_transformer import N_MELS, STRIDE, AstBody
 from lm.bodies.wav2vec2 import MaskedBatches, create_masked_prediction, masked_loss
@@ -126,7 +126,8 @@ def _sound_gpt(size: int, device: torch.device) -> TrainingExample:
     clips = CodedClips(spectrograms=spectrograms, codes=coded, patch_frames=frames)
     sizes, others = replace(settings.batches, batch_size=size), {"ahead": settings.model.ahead, "std": torch.ones(MELS)}
     batches = SoundBatches(clips, sizes, settings.augmentation, **others, device=device)  # type: ignore[arg-type]
-    return TrainingExample(create_sound_gpt(settings.model, shape, seed=0), batches, sound_loss, settings.fit)
+    model = CodePrediction(create_sound_gpt(settings.model, shape, seed=0))
+    return TrainingExample(model, batches, sound_loss, settings.fit)
 
 
 def _wav2vec2(size: int, device: torch.device) -> TrainingExample:

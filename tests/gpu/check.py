@@ -25,12 +25,14 @@ from torch import Tensor, nn
 
 from lm.batches import CodeSequences, TokenBatch, TrainingBatches
 from lm.batches import loss as code_loss
+from lm.bodies.body import Pieces
 from lm.bodies.clips import ClipViews, StoredClips, augment
 from lm.bodies.convolutional import ConvEncoder, PairBatches, create_encoder, create_simclr, pair_loss, validation_pairs
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
 from lm.gpt import create_gpt
-from lm.layers import Pieces, pool_layers
+from lm.layers import states_of
 from lm.options import POOLINGS, BatchConfig, GPTConfig
+from lm.probing.vectors import pool_states
 from lm.tokens import Vocabulary
 from tests.benchmarks.default_tokenizer import random_tokenizer
 from tests.wordless.training.fitting import fit_silently
@@ -204,9 +206,8 @@ def encoder_features(device: torch.device, scale: Scale) -> Finding:
 
     @torch.inference_mode()
     def pooled(model: ConvEncoder, on: torch.device, together: list[Tensor]) -> list[Tensor]:
-        names = [f"block_{number}" for number in range(1, len(model.hops) + 1)]
         heard = [Pieces(steps=[-(-len(clip) // hop) for hop in model.hops], pieces=[clip]) for clip in together]
-        rows = pool_layers(model, heard, names, POOLINGS, device=str(on))
+        rows = pool_states(states_of(model, heard, device=str(on)), [each.steps for each in heard], POOLINGS)
         return [torch.from_numpy(vector) for row in rows for vector in row.values()]
 
     alone, there = [vector for clip in clips for vector in pooled(encoder, CPU, [clip])], encoder.to(device)

@@ -7,26 +7,28 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from lm.layers import embed, layer_features, states_over_time
+from lm.layers import layer_features, states_over_time
 from lm.model import LanguageModel
-from lm.options import POOLINGS, Pooling, VectorConfig
+from lm.options import POOLINGS, Pooling, States, VectorConfig
 from lm.probing.vectors import ALL_POOLINGS, FloatArray, pool
 from tests.lm import reference
 from tests.lm.tiny import TINY, random_codes, random_rates, rates_format
 from tokenizer.codes import SoftCodes, spacings_of
 from wordless.base.errors import InputError
 
+EVERY = VectorConfig(poolings=ALL_POOLINGS)
+
 
 @pytest.mark.parametrize("batch_tokens", [1, 60, 10_000])
 def test_batched_embeddings_are_the_pools_of_each_clips_states(model: LanguageModel, batch_tokens: int) -> None:
     streams = model.format.streams
     clips = [random_codes(steps, streams=streams, seed=steps) for steps in (5, 60, 1, 24, 9)]
-    embedded = embed(model, clips, poolings=ALL_POOLINGS, batch_tokens=batch_tokens)
+    found = layer_features(model, clips, vectors=EVERY, batch_tokens=batch_tokens)
     for index, codes in enumerate(clips):
-        states = model.hidden_states(codes).numpy()  # (layers, time * streams, model_dim)
-        for pooling in ALL_POOLINGS:
-            expected = [_pooled(layer, streams, pooling) for layer in states]
-            np.testing.assert_allclose(embedded[pooling][:, index], expected, atol=1e-5)
+        for layer, states in enumerate(model.hidden_states(codes).numpy()):  # (time * streams, model_dim)
+            for pooling in ALL_POOLINGS if layer else ():
+                expected = _pooled(states, streams, pooling)
+                np.testing.assert_allclose(found[f"layer_{layer}:{pooling}"][index], expected, atol=1e-5)
 
 
 def _pooled(states: FloatArray, streams: int, pooling: Pooling) -> FloatArray:
@@ -40,7 +42,7 @@ def _pooled(states: FloatArray, streams: int, pooling: Pooling) -> FloatArray:
 def test_what_an_upsampler_does_not_read_is_refused() -> None:
     upsampler = LanguageModel.create(TINY, rates_format(2, 1), seed=0)
     with pytest.raises(InputError, match="assignments=hard"):
-        embed(upsampler, [replace(_soft(5, 1), codes=random_rates(rates_format(2, 1), 3))])
+        layer_features(upsampler, [replace(_soft(5, 1), codes=random_rates(rates_format(2, 1), 3))])
 
 
 def test_layers_offer_the_states_that_are_asked_for(model: LanguageModel) -> None:
@@ -79,13 +81,13 @@ def _soft(steps: int, streams: int, kind: type[SoftCodes] = SoftCodes) -> SoftCo
     return kind(codes=codes, bottlenecks=bottlenecks, codebooks=codebooks, spacings=spacings_of(codebooks))
 
 
-@pytest.mark.parametrize("inner", [False, True])
-def test_soft_codes_of_one_share_each_are_read_as_hard_codes(model: LanguageModel, inner: bool) -> None:
+def test_soft_codes_of_one_share_each_are_read_as_hard_codes(model: LanguageModel) -> None:
     soft = [_soft(steps, model.format.streams, _OneHot) for steps in (5, 60, 1, 24)]  # also of several windows
-    hard = embed(model, [each.codes for each in soft], poolings=ALL_POOLINGS, inner=inner)
-    found = embed(model, soft, poolings=ALL_POOLINGS, batch_tokens=70, inner=inner)
-    for pooling in ALL_POOLINGS:
-        np.testing.assert_allclose(found[pooling], hard[pooling], atol=1e-5)
+    both: tuple[States, ...] = ("residual", "inner")
+    hard = layer_features(model, [each.codes for each in soft], of=both, vectors=EVERY)
+    found = layer_features(model, soft, of=both, vectors=EVERY, batch_tokens=70)
+    for key, vectors in hard.items():
+        np.testing.assert_allclose(found[key], vectors, atol=1e-5)
 
 
 def test_soft_codes_are_read_as_means_of_embeddings(model: LanguageModel) -> None:

@@ -55,15 +55,16 @@ def test_logits_are_those_of_the_stream_whose_turn_it_is(streams: int) -> None:
 @torch.no_grad()
 def test_the_last_hidden_state_is_what_the_logits_are_made_of(model: LanguageModel) -> None:
     tokens = _inputs(model)[None]
-    states = model.gpt.hidden_states(tokens)
+    states = model.gpt.states(tokens, of=("embeddings", "residual"))
     transformer, streams = model.gpt.transformer, model.format.streams
     positions = 1 + (tokens.shape[1] - 1) // (streams if model.gpt.by_step else 1)
-    assert states.shape == (1 + TINY.layers, 1, positions, TINY.model_dim)
-    states = model.gpt.over_codes(states)
-    logits = transformer.final_proj(transformer.decoder.layer_norm(states[-1]))  # type: ignore[misc]  # optional in the type
+    assert [*states] == [f"layer_{number}" for number in range(1 + TINY.layers)]
+    last = states[f"layer_{TINY.layers}"]
+    assert last.shape == (1, positions, TINY.model_dim)
+    logits = transformer.final_proj(transformer.decoder.layer_norm(last))  # type: ignore[misc]  # optional in the type
     if model.gpt.by_step:
-        by_code = logits[..., : model.gpt.vocabulary.codes].reshape(1, tokens.shape[1], streams, -1)
-        expected = torch.stack([by_code[:, 1 + p // streams * streams - 1, p % streams] for p in range(7 * streams)], 1)
+        by_code = logits[..., : model.gpt.vocabulary.codes].unflatten(2, (streams, -1))
+        expected = torch.stack([by_code[:, p // streams, p % streams] for p in range(7 * streams)], 1)
         torch.testing.assert_close(expected, model.gpt(tokens[:, :-1]))
     else:
         torch.testing.assert_close(logits, transformer.final_proj(model.gpt.decoded(tokens)))
@@ -76,7 +77,7 @@ def test_in_parallel_the_codes_of_a_time_step_are_summed_and_do_not_see_each_oth
     tokens = _inputs(model, steps=4)[None]
     embeddings = gpt.transformer.decoder_frontend.embed.weight  # type: ignore[union-attr]
     by_hand = [sum(embeddings[7 * stream + int(code)] for stream, code in enumerate(step)) for step in codes.values]
-    states = gpt.hidden_states(tokens)[0, 0]
+    states = gpt.states(tokens, of=("embeddings",))["layer_0"][0]
     assert len(states) == 1 + len(by_hand)
     for state, expected in zip(states, [embeddings[gpt.vocabulary.bos], *by_hand], strict=True):
         torch.testing.assert_close(state, expected)

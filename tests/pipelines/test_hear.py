@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lm.layers import embed
+from lm.layers import layer_features
 from lm.model import LanguageModel
 from lm.options import GPTConfig
 from pipelines.hear import HearModel, get_scene_embeddings, get_timestamp_embeddings, load_model
@@ -95,7 +95,7 @@ def test_the_layer_that_the_probe_chose_is_taken(run: Path, tmp_path: Path) -> N
     assert (model.layers, model.pooling) == ((1,), "mean")
     audio = noise(1, 1000)
     codes = model.tokenizer.encode(audio[0].numpy(), model.sample_rate)
-    expected = embed(model.language_model, [codes])["mean"][1]
+    expected = layer_features(model.language_model, [codes])["layer_1:mean"]
     np.testing.assert_allclose(get_scene_embeddings(audio, model), expected, atol=1e-6)
     chosen_by_probe(run, "all_layers_with_input", "thirds")  # HEAR reads the layers alone
     model = load_model(str(run))

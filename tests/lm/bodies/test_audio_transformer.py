@@ -20,7 +20,7 @@ from lm.bodies.audio_transformer import (
     sinusoids,
 )
 from lm.bodies.options import AudioTransformerConfig, Variant
-from lm.finetuned import FineTunedModel, create_network, open_body
+from lm.finetuned import FineTunedModel, create_network, create_task, open_body
 from lm.finetuning import AudioTransformerOptions, ClassificationOptions
 from tests.lm.reference import window_means_by_loops
 from wordless.base.errors import InputError
@@ -126,7 +126,7 @@ def test_between_layers_some_dimensions_of_a_wavelet_have_one_value_for_a_clip()
 @torch.no_grad()
 def test_layers_are_averaged_to_the_rate_of_the_last_one() -> None:
     network, heard = encoder_of("pooling"), noise(800)
-    first, _ = network.blocks(*heard)[0]
+    first, _ = network.states(*heard)["layer_1"]
     torch.testing.assert_close(network.layer_states(*heard)[0, 0], first[0].reshape(2, 4, -1).mean(1))
 
 
@@ -144,7 +144,7 @@ def test_sizes_that_cannot_be_are_refused(values: dict[str, object], told: str) 
 
 
 def test_the_weights_of_a_run_are_loaded_with_their_sizes(tmp_path: Path) -> None:
-    body, task = body_of("pooling"), ClassificationOptions().task(["a", "b"], [])
+    body, task = body_of("pooling"), create_task(ClassificationOptions(), ["a", "b"], [])
     model = create_network(body, body.create(seed=5), task, seed=5)
     FineTunedModel(model, body, task).write(tmp_path)
     for source in (

@@ -30,8 +30,8 @@ def _trained() -> ConvEncoder:
 def test_padding_changes_nothing(training: bool) -> None:
     wide = torch.nn.functional.pad(_clips(), (0, 0, 0, 14), value=7.0)
     encoder = _trained().train(training)
-    narrow = encoder.blocks(_clips(), LENGTHS)
-    for (found, lengths), (wanted, same) in zip(encoder.blocks(wide, LENGTHS), narrow, strict=True):
+    narrow = encoder.states(_clips(), LENGTHS).values()
+    for (found, lengths), (wanted, same) in zip(encoder.states(wide, LENGTHS).values(), narrow, strict=True):
         assert torch.equal(lengths, same)
         torch.testing.assert_close(found[:, : wanted.shape[1]], wanted)
         assert not found[:, wanted.shape[1] :].any()
@@ -64,7 +64,7 @@ def test_blocks_have_the_frames_that_their_hops_say() -> None:
     assert CONFIG.hops == (2, 4, 8)
     assert ConvEncoderConfig().hops == (2, 4, 8, 8)
     for (states, lengths), hop, channels in zip(
-        _trained().blocks(_clips(), LENGTHS), CONFIG.hops, CONFIG.channels, strict=True
+        _trained().states(_clips(), LENGTHS).values(), CONFIG.hops, CONFIG.channels, strict=True
     ):
         assert lengths.tolist() == [-(-length // hop) for length in LENGTHS.tolist()]
         assert states.shape == (4, -(-23 // hop), CONFIG.bands * channels)

@@ -16,7 +16,7 @@ from lm.bodies.gpt import GptBody
 from lm.bodies.options import AstConfig, AudioTransformerConfig, ConvEncoderConfig
 from lm.bodies.spectrogram_transformer import AstBody
 from lm.bodies.wav2vec2 import Wav2vec2Body
-from lm.finetuned import FineTunedModel, FineTunedNetwork, create_network
+from lm.finetuned import FineTunedModel, FineTunedNetwork, create_network, create_task
 from lm.finetuning import ClassificationOptions
 from tests.lm.tiny import TINY, codes_format
 from tests.wordless.audio.speech_models.checkpoints import KINDS
@@ -64,13 +64,14 @@ def test_padding_and_company_change_nothing(body: Body) -> None:
     states, counts = read_states(network, reading, inputs, lengths)
     assert counts.tolist() == [reading.num_states(length) for length in lengths.tolist()]
     assert states.shape == (3, int(counts.max()), reading.dim)
-    blocks = network.blocks(inputs, lengths)
-    assert len(blocks) == len(network.stack) - 1
+    layers = network.states(inputs, lengths)
+    assert len(layers) == len(network.stack) - 1
     for row, length in enumerate(lengths.tolist()):
         clip, own = inputs[row : row + 1, :length], lengths[row : row + 1]
         alone, _ = network(clip, own)
         torch.testing.assert_close(states[row, : counts[row]], alone[0], atol=1e-4, rtol=1e-3)
-        for (together, ends), (wanted, (steps,)) in zip(blocks, network.blocks(clip, own), strict=True):
+        for name, (wanted, (steps,)) in network.states(clip, own).items():
+            together, ends = layers[name]
             assert ends[row] == steps == wanted.shape[1]
             torch.testing.assert_close(together[row, :steps], wanted[0], atol=1e-4, rtol=1e-3)
 
@@ -133,7 +134,7 @@ def test_all_that_feeds_a_frozen_layer_is_frozen(body: Body) -> None:
 
 @EVERY
 def test_a_saved_model_scores_as_before(body: Body, tmp_path: Path) -> None:
-    task = ClassificationOptions().task(["a", "b"], [])
+    task = create_task(ClassificationOptions(), ["a", "b"], [])
     model = FineTunedModel(create_network(body, body.create(seed=0), task, seed=0), body, task)
     model.write(tmp_path)
     again = FineTunedModel.from_pretrained(tmp_path)

@@ -16,23 +16,25 @@ from lm.bodies.sound_gpt import (
     BANDS,
     BINS,
     CodedClips,
+    CodePrediction,
     SoundBatches,
+    SoundBody,
     SoundShape,
     covered_patches,
     create_sound_gpt,
     fit_window_codebook,
-    load_sound_gpt,
     loss,
-    saved_layers,
     validation_batches,
     window_vectors,
 )
 from tokenizer.codes import IntArray
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import warp
 from wordless.base.errors import InputError
 from wordless.base.saved_models import write_model
 
 MELS, SIZE, STREAMS, CODES = 6, 2, 2, 40
+AUDIO = SpectrogramConfig(n_mels=MELS)
 AHEAD = (0, 1, 3)
 MODEL = SoundGPTConfig(model_dim=16, layers=2, heads=2, ffn_dim=24, ahead=AHEAD, dropout=0.0, channels=(4, 8))
 SHAPE = SoundShape(frames=60, mels=MELS, patch_frames=SIZE, streams=STREAMS, codebook_size=CODES)
@@ -114,8 +116,8 @@ def test_parts_together_are_the_whole_batch_of_a_step() -> None:
 def test_the_loss_is_the_mean_over_counted_codes_alone() -> None:
     model = create_sound_gpt(MODEL, SHAPE, seed=0).eval()
     [batch] = validation_batches(clips(), ahead=AHEAD, batch_size=6, at_most=60)
-    total, count = loss(model, batch)
-    logits = model(batch.spectrograms).log_softmax(-1).detach()
+    total, count = loss(CodePrediction(model), batch)
+    logits = model.logits(batch.spectrograms).log_softmax(-1).detach()
     wanted = 0.0
     for place in (batch.targets != UNCOUNTED).nonzero().tolist():
         wanted -= float(logits[(*place, int(batch.targets[tuple(place)]))])
@@ -129,16 +131,16 @@ def test_layers_read_the_past_alone_and_padding_changes_nothing(size: int) -> No
     ends, border = (5 * size, 3 * size + (size > 1)), 2 * size  # the second clip ends within a patch
     frames = torch.randn(2, ends[0], MELS, generator=torch.Generator().manual_seed(0))
     frames[1, ends[1] :] = 0.0
-    layers = model.blocks(frames, torch.tensor(ends))
-    alone = model.blocks(frames[1:, : ends[1]], torch.tensor(ends[1:]))
+    layers = model.states(frames, torch.tensor(ends))
+    alone = model.states(frames[1:, : ends[1]], torch.tensor(ends[1:]))
     future = frames.clone()
     future[0, border:] += 1.0
-    changed = model.blocks(future, torch.tensor(ends))
+    changed = model.states(future, torch.tensor(ends))
     widths = [8 * 2, *[MODEL.ffn_dim] * MODEL.layers]  # 8 channels of 2 bands
     assert len(layers) == len(model.hops) == 1 + MODEL.layers
     assert size % model.hops[0] == 0
     for hop, width, (states, lengths), (own, _), (other, _) in zip(
-        model.hops, widths, layers, alone, changed, strict=True
+        model.hops, widths, *(each.values() for each in (layers, alone, changed)), strict=True
     ):
         steps = [-(-end // hop) for end in ends]
         assert lengths.tolist() == steps
@@ -152,13 +154,15 @@ def test_a_saved_model_is_loaded_again_and_one_of_another_version_is_refused(tmp
     model = create_sound_gpt(MODEL, SHAPE, seed=0).eval()
     about = {"gpt_sound": asdict(MODEL), "shape": asdict(SHAPE)}
     write_model(tmp_path, model, about)
-    loaded, frames = load_sound_gpt(tmp_path).eval(), torch.randn(1, 8, MELS)
+    body, frames, lengths = SoundBody(folder=tmp_path, audio=AUDIO), torch.randn(1, 8, MELS), torch.tensor([8])
+    loaded = body.create(seed=0).eval()
     assert loaded.config == MODEL
-    torch.testing.assert_close(loaded(frames), model(frames), rtol=0, atol=0)
-    assert saved_layers(tmp_path) == len(loaded.hops)
+    torch.testing.assert_close(loaded(frames, lengths)[0], model(frames, lengths)[0], rtol=0, atol=0)
+    assert loaded(frames, lengths)[0].shape == (1, body.reading.num_states(8), body.reading.dim)
+    assert [*loaded.states(frames, lengths)] == [f"layer_{number}" for number in range(1, len(loaded.stack) + 1)]
     write_model(tmp_path, model, {**about, "gpt_sound": {**asdict(MODEL), "kernel": 3}})
     with pytest.raises(InputError, match="kernel"):
-        saved_layers(tmp_path)
+        body.create(seed=0)
 
 
 PATCH, WINDOW_MELS = 2, 40

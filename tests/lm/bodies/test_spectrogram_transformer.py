@@ -21,7 +21,6 @@ from lm.bodies.spectrogram_transformer import (
     AstBody,
     AstEncoder,
     Statistics,
-    _log_energies,
     filter_bank,
     filter_bank_stream,
     frames_of,
@@ -66,7 +65,7 @@ def test_at_the_length_trained_on_it_is_transformers_own(encoder: AstEncoder) ->
     sound = filter_banks(frames_of(8), batch=2)
     normalised = (sound - AUDIOSET_STATISTICS.mean) / (2 * AUDIOSET_STATISTICS.std)
     expected = encoder.transformer(normalised, output_hidden_states=True)
-    clip, _, layers = encoder.states(sound, torch.tensor([frames_of(8)] * 2), layers=(4, 11))
+    clip, _, layers = encoder.read(sound, torch.tensor([frames_of(8)] * 2), layers=(4, 11))
     torch.testing.assert_close(clip, expected.pooler_output)
     for layer, found in zip((4, 11), layers, strict=True):
         over_time = expected.hidden_states[layer][:, 2:].unflatten(1, (12, 8)).mean(1)
@@ -86,7 +85,7 @@ def test_weights_of_an_ast_are_its_own(frames: int, tmp_path: Path) -> None:
     torch.testing.assert_close(found, positions[:, :, 2:10] if frames == 86 else positions)
     if frames == 126:
         sound = filter_banks(126)
-        torch.testing.assert_close(encoder.states(sound, torch.tensor([126]))[0], saved((sound + 6) / 10).pooler_output)
+        torch.testing.assert_close(encoder.read(sound, torch.tensor([126]))[0], saved((sound + 6) / 10).pooler_output)
 
 
 @torch.no_grad()
@@ -194,7 +193,7 @@ def test_states_are_the_normalised_means_over_frequency(network: AstEncoder) -> 
     with torch.no_grad():
         states, counts = network(inputs, lengths)
         layers = network.layer_states(inputs, lengths)
-        own = network.states(_log_energies(clips[0][None]), lengths[:1], layers=(LAYERS,))[2][0][0]
+        own = network.read(network.prepare(clips[0][None], lengths[:1]), lengths[:1], layers=(LAYERS,))[2][0][0]
     assert counts.tolist() == [3, 4]
     torch.testing.assert_close(layers[-1, 0, :3], own, atol=1e-4, rtol=1e-3)
     torch.testing.assert_close(states[0, :3], network.transformer.layernorm(own), atol=1e-4, rtol=1e-3)

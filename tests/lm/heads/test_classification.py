@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import mean_absolute_error, r2_score
 
+from lm.finetuned import create_task
 from lm.finetuning import ClassificationOptions, RegressionOptions, SequenceOptions
 from lm.heads import ClassificationTask, PooledTask, RegressionTask, SequenceTask, beam_search, error_rates
 from lm.options import FigureConfig, ProbeConfig
@@ -24,7 +25,7 @@ SEVERAL = ClassificationOptions(label_separator=";")
 def test_labels_are_smoothed_in_training_alone() -> None:
     """Training: 0.9 * -log p(class) + 0.1 * the mean of -log p over the three classes; validation: -log p(class)."""
     outputs, targets = torch.tensor([[[2.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]]]), torch.tensor([0, 2])
-    task = ClassificationOptions(label_smoothing=0.1).task("abc", [])
+    task = create_task(ClassificationOptions(label_smoothing=0.1), "abc", [])
     surprise = -outputs[:, 0].log_softmax(-1)
     plain = surprise[0, 0] + surprise[1, 2]
     total, clips = task.loss(outputs, torch.ones(2), targets, training=True)
@@ -39,7 +40,7 @@ def test_the_loss_of_several_labels_is_the_mean_over_the_classes() -> None:
     targets = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
     probable = outputs[:, 0].sigmoid()
     wanted = -(probable[0, 0] * (1 - probable[0, 1]) * probable[0, 2]).log() / 3 - (1 - probable[1]).log().mean()
-    total, clips = SEVERAL.task("abc", []).loss(outputs, torch.ones(2), targets, training=True)
+    total, clips = create_task(SEVERAL, "abc", []).loss(outputs, torch.ones(2), targets, training=True)
     torch.testing.assert_close(total, wanted)
     assert clips == 2
 
@@ -48,7 +49,7 @@ FIGURES = FigureConfig(resamples=50)
 
 
 def one(*classes: str) -> ClassificationTask:
-    return ClassificationOptions(label_smoothing=0.0, dropout=0.0).task(classes, [])
+    return create_task(ClassificationOptions(label_smoothing=0.0, dropout=0.0), classes, [])
 
 
 def logits(*rows: tuple[float, ...]) -> list[np.ndarray]:
@@ -58,7 +59,7 @@ def logits(*rows: tuple[float, ...]) -> list[np.ndarray]:
 def test_labels_become_targets() -> None:
     assert one("b", "a", "b").classes == ("a", "b")
     assert one("b", "a").targets(["b", "a"]).tolist() == [1, 0]
-    several = SEVERAL.task(["b; a", "c", " a "], ["c"])
+    several = create_task(SEVERAL, ["b; a", "c", " a "], ["c"])
     assert several.targets(["a;c", "b"]).tolist() == [[1, 0, 1], [0, 1, 0]]
 
 
@@ -78,7 +79,7 @@ def test_figures_of_known_answers() -> None:
     assert accuracy.low <= 0.75 <= accuracy.high
     assert f1.value == pytest.approx((0.8 + 2 / 3) / 2)
     assert f1.low < f1.value <= f1.high
-    task = SEVERAL.task(["a", "b"], [])
+    task = create_task(SEVERAL, ["a", "b"], [])
     precision, _ = task.figures(logits((2, -1), (1, 3), (-1, 2)), ["a", "a;b", "b"], FIGURES)
     assert (precision.name, precision.value) == ("mean average precision", 1.0)
     task = one("a", "b", "b")
@@ -105,7 +106,7 @@ def test_rows_name_the_answer_and_all_probabilities() -> None:
         "probability of a": pytest.approx(0.25),
         "probability of b": pytest.approx(0.75),
     }
-    several = SEVERAL.task(["a", "b", "c"], []).rows(logits((2, -2, 1), (-1, -1, -1)))
+    several = create_task(SEVERAL, ["a", "b", "c"], []).rows(logits((2, -2, 1), (-1, -1, -1)))
     assert [row["label"] for row in several] == ["a;c", ""]
 
 
@@ -116,7 +117,7 @@ def test_outputs_of_a_ridge_probe_keep_the_order_of_its_values(several: bool) ->
     far = np.array([[(1 if label == "a" else -1) * (1 + number)] for number, label in enumerate(labels)], np.float32)
     candidates = {"noise": np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32), "far": far}
     rows = {"train": np.arange(20), "validation": np.arange(20, 30), "test": np.arange(30, 40)}
-    task = SEVERAL.task(["a", "b"], []) if several else one("a", "b")
+    task = create_task(SEVERAL, ["a", "b"], []) if several else one("a", "b")
     assert isinstance(task, PooledTask)
     outputs, chosen = task.probe(candidates, labels, rows, ProbeConfig(penalties=4, classifier="ridge"), threads=1)
     assert chosen == "far"
@@ -131,19 +132,19 @@ LABELS = [str(number) for number in (10, 20, 30, 40, -5.5)]
 
 
 def task(labels: list[str] = LABELS) -> RegressionTask:
-    return RegressionOptions(dropout=0.0).task(labels, [])
+    return create_task(RegressionOptions(dropout=0.0), labels, [])
 
 
 @pytest.mark.parametrize(
     ("ask", "told"),
     [
         (lambda: ClassificationOptions().require(["dog"] * 3), r"\b2 classes\b.*\b3 clips\b.*'dog'"),
-        (lambda: ClassificationOptions().task(["dog", "cow"], ["dog", "cat"]), r"\b1 class\b.*\bcat\b"),
+        (lambda: create_task(ClassificationOptions(), ["dog", "cow"], ["dog", "cat"]), r"\b1 class\b.*\bcat\b"),
         (lambda: RegressionOptions().require(["3", "3.0"]), r"\b2\b.*\blabels\b.*\b3\b"),
         (lambda: RegressionOptions().require([]), "no recording"),
         (lambda: SequenceOptions().require(["7", "seven", "8"]), r"head=sequence.*\b2 labels\b.*'7'"),
         (lambda: SequenceOptions().require([]), "head=sequence.*no label"),
-        (lambda: RegressionOptions().task(LABELS, ["loud"]), "'loud'.*head=regression"),
+        (lambda: create_task(RegressionOptions(), LABELS, ["loud"]), "'loud'.*head=regression"),
         *(
             (lambda label=label: RegressionOptions().require([*LABELS, label]), rf"{label!r}.*head=regression")
             for label in ("nan", "-Infinity", "1,5", "", "1e999")
@@ -221,7 +222,7 @@ TEXT_FIGURES = FigureConfig(resamples=50)
 
 def text_task(*texts: str, beam_size: int = 0, rate: float = 50) -> SequenceTask:
     options = SequenceOptions(dropout=0.0, beam_size=beam_size, least_steps_per_second=rate)
-    return options.task(texts, [])
+    return create_task(options, texts, [])
 
 
 def path(own: SequenceTask, steps: str) -> FloatArray:

@@ -99,7 +99,10 @@ def test_vectors_are_averaged_over_hearings_key_by_key() -> None:
 )
 def test_layers_are_each_the_last_or_all_side_by_side(layers: tuple[str, ...], names: list[str]) -> None:
     config = VectorConfig(layers=layers, poolings=("max",))  # type: ignore[arg-type]  # any texts
-    assert config.keys(3, layer="layer", together="all") == [f"{name}:max" for name in names]
+    pooled = {f"layer_{number}:max": np.full((2, 1), number, np.float32) for number in (1, 2, 3)}
+    found = config.select(pooled, layer="layer", together="all")
+    assert [*found] == [f"{name}:max" for name in names]
+    assert all(own.tolist() == [[1, 2, 3]] * 2 for name, own in found.items() if name == "all:max")
 
 
 PATHS = ["b/1.wav", "a/2.wav", "c.wav#t=0,1.5"]

@@ -10,7 +10,7 @@ from transformers import AutoModelForAudioClassification
 
 from lm.bodies.audio_transformer import AudioTransformerBody
 from lm.bodies.options import AudioTransformerConfig
-from lm.finetuned import FineTunedModel, create_network
+from lm.finetuned import FineTunedModel, create_network, create_task
 from lm.finetuning import ClassificationOptions
 from pipelines.finetune import finetune_settings
 from tests.pipelines.jobs.conftest import composed, fine_tune
@@ -62,7 +62,7 @@ def learned_run(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_manifest(manifest, run / "manifest.tsv")
     sizes = AudioTransformerConfig(front_end=16, width=16, heads=2, layers=2, ffn_dim=16, wavelet_levels=3)
     body = AudioTransformerBody(audio_transformer=sizes, sample_rate=RATE)
-    task = ClassificationOptions().task(["low", "high"], [])
+    task = create_task(ClassificationOptions(), ["low", "high"], [])
     network = create_network(body, body.create(seed=0), task, seed=0)
     FineTunedModel(network, body, task).write(run / "audio_transformer")
     return run

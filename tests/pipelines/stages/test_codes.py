@@ -14,7 +14,7 @@ from safetensors.numpy import load_file as read_features
 from safetensors.torch import load_file
 
 from lm.batches import CodeSequences, fitting_batches
-from lm.layers import embed
+from lm.layers import layer_features
 from lm.model import LanguageModel
 from lm.options import BatchConfig, GPTConfig, VectorConfig
 from lm.probing.vectors import FloatArray, bags_of_codes, pool
@@ -235,7 +235,7 @@ def test_a_gpt_reads_soft_codes_of_all_hearings(tmp_path: Path) -> None:
         views = [view for view in reading.views if view.clip == clip]
         both = [soft_codes(tokenizer, torch.from_numpy(bottlenecks_of(encoder, view))) for view in views]
         assert len(both) == 2
-        wanted = embed(model, both, poolings=("mean",), inner=True)["mean"][0].mean(0)
+        wanted = layer_features(model, both, of=("inner",))["inner_1:mean"].mean(0)
         np.testing.assert_allclose(row, wanted, atol=1e-5)
 
 

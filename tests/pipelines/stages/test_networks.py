@@ -8,9 +8,8 @@ import pytest
 import soundfile
 import torch
 from safetensors.numpy import load_file
-from torch import Tensor
 
-from lm.bodies.audio_transformer import VARIANTS, AudioTransformerBody
+from lm.bodies.audio_transformer import VARIANTS, AudioTransformer, AudioTransformerBody
 from lm.bodies.options import (
     AstConfig,
     AudioTransformerConfig,
@@ -90,7 +89,7 @@ def test_random_features_are_the_pools_of_the_layers(session: Session, corpus: C
         frames = whole(corpus, clip.path)
         pieces = [frames[first : first + frames_of(4)] for first in range(0, len(frames) - 6, 40)]
         with torch.no_grad():
-            read = [encoder.states(piece[None], torch.tensor([len(piece)]), layers=(2, 12)) for piece in pieces]
+            read = [encoder.read(piece[None], torch.tensor([len(piece)]), layers=(2, 12)) for piece in pieces]
         for place, layer in enumerate((2, 12)):
             states = torch.cat([layers[place][0] for _, _, layers in read]).numpy()
             for pooling in POOLINGS:
@@ -133,12 +132,10 @@ def waveform_features_of(session: Session, manifest: Clips, entry: Entry | None,
 
 
 @torch.no_grad()
-def layers(encoder: torch.nn.Module, samples: FloatArray) -> list[FloatArray]:
+def layers(encoder: AudioTransformer, samples: FloatArray) -> list[FloatArray]:
     """States of each layer of a sound that is read in pieces of 16 patches."""
     pieces = [torch.from_numpy(samples[start : start + 16 * PATCH]) for start in range(0, len(samples), 16 * PATCH)]
-    read: list[list[tuple[Tensor, Tensor]]] = [
-        encoder.blocks(piece[None], torch.tensor([len(piece)])) for piece in pieces
-    ]
+    read = [encoder.states(piece[None], torch.tensor([len(piece)])).values() for piece in pieces]
     return [np.concatenate([states[0].numpy() for states, _ in layer]) for layer in zip(*read, strict=True)]
 
 

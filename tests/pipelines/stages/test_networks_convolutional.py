@@ -204,7 +204,7 @@ def test_features_are_the_pools_of_the_blocks_over_the_hearings(
         changes = hearings(count, AUDIO.dynamic_range)
         heard = [_normalised(View(clip, each).samples(manifest.root, AUDIO.sample_rate), sample) for each in changes]
         with torch.inference_mode():
-            read_blocks = [encoder.blocks(each[None], torch.tensor([len(each)])) for each in heard]
+            read_blocks = [encoder.states(each[None], torch.tensor([len(each)])).values() for each in heard]
         for pooling in POOLINGS:
             pools = [
                 np.mean([pool(frames[0].numpy(), pooling) for frames, _ in block], axis=0)

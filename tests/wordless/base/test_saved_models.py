@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from lm.finetuned import FineTunedModel, create_network, open_body
+from lm.finetuned import FineTunedModel, create_network, create_task, open_body
 from lm.finetuning import ClassificationOptions, GptOptions
 from lm.model import LanguageModel
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
@@ -43,7 +43,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = save_run(tmp_path_factory.mktemp("kinds") / "run", seed=0)
     SampleLanguageModel(create_sample_model(TRANSFORMER, seed=0)).save_pretrained(folder / "next_sample_transformer")
     source = open_body(GptOptions(), {part: folder / part for part in ("tokenizer", "lm")})
-    task = ClassificationOptions().task(["one", "two"], [])
+    task = create_task(ClassificationOptions(), ["one", "two"], [])
     network = create_network(source.body, source.create(seed=0), task, seed=0)
     tuned = FineTunedModel(network, source.body, task)
     tuned.save_pretrained(folder / "finetuned", front_end=folder)
