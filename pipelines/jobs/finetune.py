@@ -390,7 +390,7 @@ def _write_outputs(folder: Path, outputs: Sequence[FloatArray]) -> None:
 
 @stage(
     "body_features",
-    version=3,
+    version=4,
     title="states of {source.body.name}",
     keys={"source": lambda source: [source.body.name, asdict(source.body), source.fingerprint]},
 )

@@ -112,7 +112,7 @@ def bottleneck_features(reading: ClipReading, tokenizer: Entry, autoencoder: str
     return _pooled_views(reading.session, reading, "bottleneck", work, autoencoder)
 
 
-@stage("{method}_features", version=2, title="{method} of {reading.title}", keys={"work": lambda work: None})
+@stage("{method}_features", version=3, title="{method} of {reading.title}", keys={"work": lambda work: None})
 def _pooled_views(
     run: Run, reading: ClipReading, method: str, work: Callable[..., dict[str, FloatArray]], decides: object
 ) -> None:
@@ -309,7 +309,7 @@ def random_gpt_features(
     write_features(run.folder, coded.pooled(states_of), of="random_gpt")
 
 
-@stage("{method}_features", version=6, title="{method} of {reading.title}", keys={"reader": lambda reader: None})
+@stage("{method}_features", version=5, title="{method} of {reading.title}", keys={"reader": lambda reader: None})
 def network_features(
     run: Run,
     reading: ClipReading,
