@@ -131,7 +131,7 @@ def pool_states(
             named = [dict(zip(states, own, strict=True)) for own in steps]
             pools = [RunningPools(own, poolings, frames_per_step=states_per_step) for own in named]
         together = torch.cat([each.flatten() for each, _ in states.values()]).cpu()
-        parts = together.split([each.numel() for each, _ in states.values()])
+        parts = torch.split(together, [each.numel() for each, _ in states.values()])
         for (name, (each, ends)), part in zip(states.items(), parts, strict=True):
             for (number, begin), own, end in zip(places, part.view(each.shape).numpy(), ends.tolist(), strict=True):
                 pools[number].add(name, own[begin:end])
