@@ -5,7 +5,7 @@ import subprocess
 
 from tests.calling import ROOT
 
-LINES, LINES_OF_TESTS, OPTIONS = 46_184, 36_316, 369
+LINES, LINES_OF_TESTS, OPTIONS = 46_154, 36_328, 369
 
 
 def test_the_project_does_not_grow() -> None:
