@@ -6,15 +6,11 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from pipelines.decode import DecodeConfig
-from pipelines.demo import DemoConfig
-from pipelines.generate import GenerateConfig
-from pipelines.settings.run import RunSettings
+from pipelines.commandline.commands import COMMANDS
+from pipelines.commandline.options import options_class
 from vocoder.options import Sampling
 from wordless.base.errors import InputError
 from wordless.base.options import MEANING, Options
-
-OTHERS = (DecodeConfig, DemoConfig, GenerateConfig, Sampling)  # of commands and functions
 
 
 def classes(cls: type[Options]) -> Iterator[type[Options]]:
@@ -24,10 +20,16 @@ def classes(cls: type[Options]) -> Iterator[type[Options]]:
         for each in (hint, *get_args(hint)):
             if isinstance(each, type) and issubclass(each, Options):
                 yield from classes(each)
+    for field in fields(cls):  # type: ignore[arg-type]  # each class is a dataclass
+        if MEANING in field.metadata:
+            yield from (field.metadata[MEANING].variants or {}).values()
+
+
+OF_COMMANDS = {each for name in COMMANDS for each in classes(options_class(name))}
 
 
 @pytest.mark.parametrize(
-    "cls", sorted({*classes(RunSettings), *OTHERS}, key=lambda cls: cls.__name__), ids=lambda cls: cls.__name__
+    "cls", sorted({*OF_COMMANDS, Sampling}, key=lambda cls: cls.__name__), ids=lambda cls: cls.__name__
 )
 def test_every_class_of_options_checks_its_ranges(cls: Any) -> None:
     needed = {each.name: None for each in fields(cls) if each.default is MISSING and each.default_factory is MISSING}

@@ -183,26 +183,6 @@ def test_codes_of_another_tokenizer_are_refused_naming_both(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(
-    ("changed", "told"),
-    [
-        ({"input": "nowhere"}, r"input=nowhere\b"),
-        ({"output": "o.mp3"}, r"output=o\.mp3 .*\.mp3\b.*\bfolder\b.*\.wav\b"),
-        ({"output": "o.NPZ"}, r"output=o\.NPZ .*\.npz\b"),
-        ({"engine": "fast"}, r"engine is fast\b.*choose from"),
-        ({"group": "carl"}, r"group\b.*'carl'"),
-        ({"group": "anna", "synthesis": "griffin_lim"}, r"Griffin-Lim\b.*groups"),
-        ({"synthesis": "wavnet"}, r"synthesis is wavnet\b.*\bwavenet\b"),
-    ],
-)
-def test_what_cannot_be_is_refused(
-    changed: dict[str, object], told: str, run_folder: Path, parquet: Path, tmp_path: Path
-) -> None:
-    with pytest.raises(InputError, match=told):
-        decode({**options(run_folder, parquet, tmp_path / "out"), **changed})
-    assert not (tmp_path / "out").exists()
-
-
 @given(st.lists(st.text(alphabet="ab./_2", max_size=6) | st.sampled_from(["a.wav", "a.ogg", "../a.wav", "/x/a.wav"])))
 def test_names_are_distinct_and_stay_inside(paths: list[str]) -> None:
     names = sound_names(paths)

@@ -209,32 +209,6 @@ def test_nothing_but_broken_files_is_refused_and_leaves_nothing(run_folder: Path
     assert not (tmp_path / "codes").exists()
 
 
-@pytest.mark.parametrize(
-    ("changed", "told"),
-    [
-        ({"model": "nowhere"}, r"model=nowhere\b"),
-        ({"model": "tests"}, r"tokenizer/config\.json\b.*compare\.folds\b"),
-        ({"input": "nowhere"}, r"input is nowhere\b"),
-        ({"input": "docs"}, r"^input is docs;"),
-        *(({"output": output}, rf"\{Path(output).suffix} ") for output in ("c.npz", "c.txt")),
-        ({"output": "c.mp3", "format": "jsonl"}, r"\.mp3 "),
-        ({"output": "c.txt", "format": "times"}, r"output.*\.tsv"),
-        ({"workers": -1}, r"workers\b.*-1\b"),
-        ({"clips_per_shard": 0}, r"clips_per_shard\b.*\b0\b"),
-        ({"deduplicate": True}, r"deduplicate is true\b.*format=parquet\b"),
-        ({"format": "jsonl", "output": "x.parquet"}, r"format=jsonl\b"),
-        ({"format": "fairseq", "output": "x.tsv"}, r"\.km\b"),
-        ({"format": "text"}, r"format is text\b.*choose from"),
-    ],
-)
-def test_contradictions_are_refused(
-    changed: dict[str, object], told: str, run_folder: Path, recordings: Path, tmp_path: Path
-) -> None:
-    with pytest.raises(InputError, match=told):
-        encode({**options(run_folder, recordings, tmp_path / "codes"), **changed})
-    assert not list(tmp_path.iterdir())
-
-
 def test_what_is_there_is_not_written_over(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
     for name in ("a.parquet", "file", "train.tsv"):
         (tmp_path / name).touch()

@@ -147,24 +147,6 @@ def test_a_killed_command_goes_on_to_the_same_bytes(
         assert (tmp_path / f"hits{ending}").read_bytes() == (tmp_path / f"whole{ending}").read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("wrong", "told"),
-    [
-        ({"query": "nowhere.wav"}, r"^query is nowhere\.wav\b"),
-        ({"input": "nowhere"}, r"^input is nowhere\b"),
-        ({"model": "nowhere"}, r"^model=nowhere\b"),
-        ({"output": "hits.xlsx"}, r"^output=hits\.xlsx\b"),
-        ({"hits": 0}, r"^hits\b"),
-        ({"layer": 2, "features": "states"}, r"^layer\b.*\b2\b"),
-    ],
-)
-def test_wrong_options_are_refused(
-    run_folder: Path, place: Path, tmp_path: Path, wrong: dict[str, object], told: str
-) -> None:
-    with pytest.raises(InputError, match=told):
-        find({**options(run_folder, place, tmp_path / "hits.tsv"), **wrong})
-
-
 def test_queries_and_recordings_that_are_too_short_are_refused(run_folder: Path, place: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "click.wav", 0.1 * np.ones(70), RATE)
     with pytest.raises(InputError, match=r"^query=.*\bcode\b") as refused:

@@ -104,24 +104,6 @@ def test_codes_alone_need_no_vocoder(run_folder: Path, tmp_path: Path) -> None:
         generate(options(tmp_path / "run", tmp_path / "other"))
 
 
-@pytest.mark.parametrize(
-    ("changed", "told"),
-    [
-        ({"model": "nowhere"}, r"model=nowhere\b"),
-        ({"prompt": "nowhere.wav"}, r"prompt=nowhere\.wav\b"),
-        ({"seconds": 0.0}, r"seconds\b.*\b0\b"),
-        ({"group": "carl"}, r"group\b.*'carl'"),
-        ({"output": "more.wav", "num_samples": 4}, r"num_samples\b.*\b4\b.*num_samples=1\b.*folder$"),
-        ({"output": "more.wav", "num_samples": 1, "synthesis": "none"}, r"synthesis=wavenet\b.*=griffin_lim\b"),
-        ({"output": "more.mp3", "num_samples": 1}, r"\.mp3\b.*\bfolder\b"),
-    ],
-)
-def test_what_cannot_be_is_refused(changed: dict[str, object], told: str, run_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=told):
-        generate({**options(run_folder, tmp_path / "out"), **changed})
-    assert not list(tmp_path.iterdir())
-
-
 def test_of_two_commands_with_one_output_one_is_refused(run_folder: Path, tmp_path: Path) -> None:
     with new_folder(tmp_path / "out") as folder:
         (folder / "half.wav").touch()

@@ -20,7 +20,6 @@ from tests.pipelines.tiny import AUDIO
 from wordless.audio.levels import trim_ends
 from wordless.audio.reading import read
 from wordless.base.errors import InputError
-from wordless.base.values import build
 
 
 def predicted(model: Path, source: str, output: Path, workers: int = 1) -> Path:
@@ -157,22 +156,3 @@ def test_what_cannot_be_read_is_listed_beside_the_table(classifier: Finetuned, t
     rejected = (tmp_path / "table.tsv.rejected.tsv").read_text().splitlines()
     assert [line.split("\t")[0] for line in rejected[1:]] == [str(root / "b.wav"), str(root / "c.wav")]
     assert "20 ms" in rejected[2]
-
-
-@pytest.mark.parametrize(
-    ("changes", "problem"),
-    [
-        ({"output": Path("table.wav")}, r"output\b.*table\.wav\b.*\.tsv\b"),
-        ({"output": Path("table")}, r"output\b.*\btable\b.*\.tsv\b"),
-        ({"workers": -1}, r"workers\b.*-1\b.*\b0\b"),
-        ({"model": Path("nowhere")}, r"model is nowhere\b.*wordless finetune\b"),
-        ({"model": Path("tests")}, r"model is tests\b.*fine-tuned model"),
-    ],
-)
-def test_options_are_refused_before_anything_is_read(
-    changes: dict[str, Path | int], problem: str, classifier: Finetuned
-) -> None:
-    values = {"model": str(classifier.folder), "input": "a.wav", "output": None, "device": "cpu", "workers": 0}
-    values |= {name: str(value) if isinstance(value, Path) else value for name, value in changes.items()}
-    with pytest.raises(InputError, match=problem):
-        build(PredictConfig, values, name="")

@@ -58,21 +58,6 @@ def test_files_that_cannot_be_read_are_set_aside(run_folder: Path, recordings: P
         score(options(run_folder, tmp_path / "in/broken.wav"))
 
 
-@pytest.mark.parametrize(
-    ("wrong", "told"),
-    [
-        ({"output": "scores.xlsx"}, r"^output=scores\.xlsx\b"),
-        ({"output": "scores"}, r"^output\b.*\bscores\b.*\.tsv\b"),
-        ({"input": "[]"}, r"^input=\[\]"),
-        ({"input": "nowhere"}, r"^input is nowhere\b"),
-        ({"workers": -1}, r"^workers\b.*-1\b"),
-    ],
-)
-def test_wrong_options_are_refused(run_folder: Path, recordings: Path, wrong: dict[str, object], told: str) -> None:
-    with pytest.raises(InputError, match=told):
-        score({**options(run_folder, recordings), **wrong})
-
-
 def test_outputs_that_are_there_or_cannot_be_written_are_refused_before_anything_is_scored(
     run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

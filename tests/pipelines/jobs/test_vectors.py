@@ -183,25 +183,6 @@ def test_silent_ends_of_nothing_but_silence(finished_run: FinishedRun, recording
     assert read_features(tmp_path / "x.npz").paths == ("a.wav", "silent.wav")
 
 
-@pytest.mark.parametrize(
-    ("words", "named"),
-    [
-        (["layer=layer_9"], "layer"),
-        (["method=gpt_sound"], "gpt_sound"),
-        (["method=bag_of_codes", "layer=layer_1"], "layer.*bag_of_codes.*method=gpt"),
-        (["output=x.csv"], "npz"),
-        (["root=somewhere"], "root"),
-        (["input=nowhere"], "nowhere"),
-    ],
-)
-def test_refusals_name_the_option(
-    words: list[str], named: str, run_folder: Path, recordings: Path, tmp_path: Path
-) -> None:
-    with pytest.raises(InputError, match=named):
-        call(f"model='{run_folder}'", f"input={recordings}", f"output={tmp_path / 'x.npz'}", *words)
-    assert [*tmp_path.iterdir()] == []
-
-
 # The GPT that reads sound
 
 
