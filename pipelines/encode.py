@@ -21,9 +21,6 @@ class EncodeConfig(StoredOptions, EngineOptions):
     example: wordless encode model=runs/x input=recordings output=codes.parquet
     """
 
-    input: Path = option(
-        REQUIRED, "a recording, or a folder of recordings; <output>.rejected.tsv lists files that cannot be read"
-    )
     output: Path = option(REQUIRED, "a .parquet file, a folder of shards, or a text file")
     format: Literal["parquet", "name_units", "fairseq", "jsonl", "times"] = option(
         "parquet",

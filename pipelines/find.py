@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipelines.commandline.outputs import prepare_output, require_table
-from pipelines.settings.inputs import StoredOptions, require_writable_folders
+from pipelines.settings.inputs import StoredOptions, require_writable_folder
 from pipelines.store.run_folder import part_of
 from wordless.audio.levels import MAX_TRIM_DB, MIN_TRIM_DB
 from wordless.audio.recordings.corpus import recordings_at
@@ -19,15 +19,12 @@ Features = Literal["log_mel", "mfcc", "bottleneck", "soft_codes", "states"]
 class FindConfig(StoredOptions):
     """Options of ``wordless find``: the places in recordings that sound like a query, without any label.
 
-    Annotations name parts of the queries; the recordings of the input are searched as a whole.
+    Annotations name parts of the queries; the recordings of the input, of any length, are searched as a whole.
     example: wordless find model=runs/x query=word.wav input=recordings output=hits.tsv
     """
 
     query: Path = option(
         REQUIRED, "a recording of the sound to find, or a folder of several; annotated parts are queries of their own"
-    )
-    input: Path = option(
-        REQUIRED, "a recording, or a folder of recordings of any length; <output>.rejected.tsv lists what is set aside"
     )
     output: Path = option(
         REQUIRED,
@@ -67,6 +64,6 @@ def find(settings: FindConfig) -> tuple[FindConfig, Clips, Clips, Path, Path | N
     model = part_of(settings.model, "lm") if settings.features == "states" else None
     queries = recordings_at(settings.query, settings.annotated, option="query")
     recordings = recordings_at(settings.input)
-    require_writable_folders([recordings], settings.output)
+    require_writable_folder(recordings, settings.output)
     prepare_output(settings.output)
     return settings, queries, recordings, tokenizer, model

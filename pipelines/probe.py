@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from lm.options import ProbeConfig
 from pipelines.commandline.choices import require_recordings
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.comparison import ReadingConfig
@@ -31,7 +30,6 @@ class ProbeRunConfig(CorpusCommand, ModelOptions):
         None, "JSON file of the figures, next to which a table is written; null: a file in the folder probes of the run"
     )
     compare: ReadingConfig = option(ReadingConfig(), "the feature vectors that probes read")
-    probe: ProbeConfig = option(ProbeConfig(), "the linear probes")
 
     def __post_init__(self) -> None:
         super().__post_init__()

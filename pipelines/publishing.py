@@ -205,7 +205,7 @@ def write_onnx_models(settings: PublishConfig) -> None:
     run, output = settings.run, settings.output
     assert output is not None, "the options demand one"
     tokenizer = Tokenizer.from_pretrained(run / "tokenizer")
-    if tokenizer.coarser:
+    if tokenizer.format.rates:
         raise InputError(f"run={run} has codes at several rates, which are not written as ONNX")
     if tokenizer.speech_layer is not None:  # its authors describe its own export
         raise InputError(

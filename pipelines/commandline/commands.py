@@ -37,10 +37,10 @@ COMMANDS = {
     ),
     "generate": Command(
         "a language model continues a prompt, or speaks from silence",
-        "pipelines.generate:GenerateConfig",
+        "pipelines.speech:GenerateConfig",
         "pipelines.jobs.generate:generate_sounds",
     ),
-    "decode": Command("codes -> sound", "pipelines.decode:DecodeConfig", "pipelines.jobs.decode:decode_codes"),
+    "decode": Command("codes -> sound", "pipelines.speech:DecodeConfig", "pipelines.jobs.decode:decode_codes"),
     "find": Command(
         "the places in recordings that sound like a query: a table, and a page with players",
         "pipelines.find:FindConfig",
@@ -48,7 +48,7 @@ COMMANDS = {
     ),
     "score": Command(
         "how probable does the language model find recordings? nats, bits per second, perplexity",
-        "pipelines.score:ScoreConfig",
+        "pipelines.tables:ScoreConfig",
         "pipelines.jobs.tables:score_recordings",
     ),
     "probe": Command(
@@ -65,7 +65,7 @@ COMMANDS = {
     ),
     "predict": Command(
         "what a fine-tuned model predicts for recordings",
-        "pipelines.predict:PredictConfig",
+        "pipelines.tables:PredictConfig",
         "pipelines.jobs.tables:predict_recordings",
     ),
     "demo": Command(

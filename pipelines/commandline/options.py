@@ -140,14 +140,10 @@ def index_of(cls: type) -> Index:
 def _collect(found: Index, root: type, cls: type, values: Mapping[str, object], prefix: str) -> None:
     """Add the options of a dataclass, whose defaults ``values`` replace, to those of the command ``root``."""
     types = get_type_hints(cls)
-    names = [*inspect.get_annotations(cls)]
-
-    def place(each: dataclasses.Field[Any]) -> tuple[bool, int]:
-        """Put what must be given first, then the options of the class in their order, then those of its bases."""
-        has_default = each.default is not REQUIRED or each.metadata[MEANING].given_as is not None
-        return has_default, names.index(each.name) if each.name in names else len(names)
-
-    for each in sorted((each for each in dataclasses.fields(cls) if MEANING in each.metadata), key=place):
+    known = [each for each in dataclasses.fields(cls) if MEANING in each.metadata]
+    needed = [each for each in known if each.default is REQUIRED and each.metadata[MEANING].given_as is None]
+    nearest = [name for of in cls.__mro__ for name in inspect.get_annotations(of)]  # own options before those of bases
+    for each in [*needed, *sorted({*known} - {*needed}, key=lambda of: nearest.index(of.name))]:
         meaning: Meaning = each.metadata[MEANING]
         name = f"{prefix}.{each.name}".lstrip(".")
         made = each.default if each.default_factory is dataclasses.MISSING else each.default_factory()

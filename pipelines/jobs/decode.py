@@ -11,7 +11,7 @@ import numpy as np
 
 from lm.model import LanguageModel
 from pipelines.commandline.outputs import new_folder
-from pipelines.decode import DecodeConfig
+from pipelines.speech import DecodeConfig
 from pipelines.store.run_folder import open_synthesis, part_of, vocoder_of
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage

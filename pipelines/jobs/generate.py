@@ -5,7 +5,7 @@ from pathlib import Path
 from lm.generation import Sampling
 from lm.model import LanguageModel
 from pipelines.commandline.outputs import new_folder
-from pipelines.generate import GenerateConfig
+from pipelines.speech import GenerateConfig
 from pipelines.store.run_folder import open_synthesis, part_of
 from tokenizer.codes import Codes, join_codes, require_same_codebook
 from tokenizer.parquet import CodedClip, write_shard

@@ -15,8 +15,7 @@ from lm.judging import Score, score
 from lm.model import LanguageModel
 from pipelines.jobs.encode import encode_recording
 from pipelines.jobs.recordings import R, ReadSound, Told, attempted, workers_for
-from pipelines.predict import PredictConfig
-from pipelines.score import ScoreConfig, submitted_name
+from pipelines.tables import PredictConfig, ScoreConfig, TableOptions, submitted_name
 from tokenizer.codes import require_same_codebook
 from tokenizer.encoder import Encoder
 from wordless.audio.decoding import Recording
@@ -34,7 +33,7 @@ HEAD = f"{'log p, nats':>12} {'nats/code':>10} {'bits/s':>9} {'perplexity':>11} 
 
 
 def read_all(
-    settings: ScoreConfig | PredictConfig,
+    settings: TableOptions,
     places: Sequence[Clips],
     work: Callable[[Path, Clip], R | Rejected],
     *,

@@ -354,7 +354,7 @@ def sound_features(
 ) -> dict[str, Entry]:
     """Pool the layers of the GPT of a run that reads sound, and log-mel, which is its input."""
     folder = run / "tokenizer"
-    place = rate_folder(folder, len(tokenizer.rates)) if tokenizer.coarser else folder
+    place = rate_folder(folder, len(tokenizer.rates)) if tokenizer.format.rates else folder
     tokens = Entry(stage="tokenizer", key=tokenizer.finest.format.codebook, place=place, reused=True)
     weights = file_hash(run / GPT_SOUND.name / WEIGHTS)[:16]
     model = Entry(stage=GPT_SOUND.name, key=weights, place=run / GPT_SOUND.name, reused=True)

@@ -1,14 +1,10 @@
 """The options of commands that read recordings: a recording, a folder, or several of both."""
 
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.store.store import StoreOptions
 from wordless.audio.recordings.annotations import AnnotationConfig, AnnotationOptions
-from wordless.audio.recordings.corpus import recordings_at
-from wordless.audio.recordings.folders import expand_home
 from wordless.audio.recordings.manifest import Clips, writable
 from wordless.base.errors import InputError
 from wordless.base.machine import Device
@@ -16,7 +12,6 @@ from wordless.base.options import REQUIRED, Options, option
 from wordless.base.pools import LOCAL, EngineConfig
 
 MODEL = "folder of a run, or hf://user/name"
-SEVERAL = "a recording, a folder of recordings, or several such as [a.wav,b.wav,folder]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,24 +57,13 @@ class InputOptions(ModelOptions, WorkerOptions, AnnotationOptions):
 class StoredOptions(InputOptions, StoreOptions):
     """Options of commands that keep what they make of recordings in the store."""
 
-
-def recordings_of(text: str, annotations: AnnotationConfig | None = None) -> tuple[Clips, ...]:
-    """Find the recordings of each named place, and their annotated parts; ``[a.wav,b.wav]`` names several.
-
-    The command line passes the option as one text, because a path may hold a comma or a space. The brackets are no part
-    of a path, unless such a path exists.
-    """
-    whole = text.strip()
-    several = whole.startswith("[") and whole.endswith("]") and not os.path.lexists(whole)
-    names = [name.strip().strip("\"'") for name in whole[1:-1].split(",")] if several else [text]
-    if not all(names):
-        raise InputError(f"input={text} names no recording; write input=a.wav or input=[a.wav,b.wav]")
-    return tuple(recordings_at(expand_home(name, "input"), annotations) for name in names)
+    input: Path = option(
+        REQUIRED, "a recording, or a folder of recordings; <output>.rejected.tsv lists what is set aside"
+    )
 
 
-def require_writable_folders(recordings: Sequence[Clips], output: Path) -> None:
-    """Refuse folders whose names a table cannot hold."""
-    for place in recordings:
-        if not writable(str(place.root)):
-            problem = f"input={place.root} holds a tab, a line break or bytes that are not UTF-8"
-            raise InputError(f"{problem}, which {output} cannot hold; rename the folder")
+def require_writable_folder(place: Clips, output: Path) -> None:
+    """Refuse a folder of recordings whose name a table cannot hold."""
+    if not writable(str(place.root)):
+        problem = f"input={place.root} holds a tab, a line break or bytes that are not UTF-8"
+        raise InputError(f"{problem}, which {output} cannot hold; rename the folder")

@@ -77,6 +77,7 @@ class CorpusCommand(DeviceOptions, EngineOptions, StoreOptions):
 
     seed: int = option(0, "seed of everything random", least=0, most=MAX_SEED)
     embedded: EmbeddedConfig = option(EmbeddedConfig(), "the built-in corpus of spoken sentences or words")
+    probe: ProbeConfig = option(ProbeConfig(), "the linear probes")
     # After all sizes, because the file of a data set may set other lengths of training.
     corpus: CorpusConfig = option(REQUIRED, CORPUS, given_as=CorpusConfig, group="embedded")
 
@@ -143,7 +144,6 @@ class RunSettings(TrainingCommand):
         None, "hours of the unlabelled recordings that are used; null: all, 0: none", least=0
     )
     compare: ComparisonConfig = option(REQUIRED, "the comparison of representations", given_as=ComparisonConfig)
-    probe: ProbeConfig = option(ProbeConfig(), "the linear probes")
     listening: ListeningConfig = option(
         ListeningConfig(), "decoded sounds that you can listen to in the report, or that are judged"
     )

@@ -10,9 +10,6 @@ import pytest
 import soundfile
 
 from lm.finetuned import FineTunedModel
-from pipelines.jobs.tables import predict_recordings
-from pipelines.predict import PredictConfig
-from pipelines.settings.inputs import recordings_of
 from tests.calling import predict, publish
 from tests.hub import serving, use_hub
 from tests.pipelines.jobs.conftest import Finetuned, write_tone
@@ -22,10 +19,9 @@ from wordless.audio.reading import read
 from wordless.base.errors import InputError
 
 
-def predicted(model: Path, source: str, output: Path, workers: int = 1) -> Path:
+def predicted(model: Path, source: str, output: Path) -> Path:
     """The table of a folder of recordings."""
-    settings = PredictConfig(model=model, input=source, output=output, device="cpu", workers=workers)
-    predict_recordings(settings, recordings_of(source))
+    predict({"model": str(model), "input": source, "output": str(output), "device": "cpu", "workers": 1})
     return output
 
 
@@ -115,10 +111,8 @@ def test_recordings_of_a_lower_rate_are_set_aside_unless_allowed(
     assert len(json.loads(predicted(classifier.folder, str(root), tmp_path / "table.json").read_text())) == 1
     rejected = (tmp_path / "table.json.rejected.tsv").read_text()
     assert re.search(r"upsample=true\b.*\b2000 Hz\b.*\b4000 Hz\b", rejected)
-    settings = PredictConfig(
-        model=classifier.folder, input=str(root), output=tmp_path / "all.json", upsample=True, device="cpu", workers=1
-    )
-    predict_recordings(settings, recordings_of(str(root)))
+    options = {"model": str(classifier.folder), "input": str(root), "output": str(tmp_path / "all.json")}
+    predict({**options, "upsample": True, "device": "cpu", "workers": 1})
     assert len(json.loads((tmp_path / "all.json").read_text())) == 2
 
 
