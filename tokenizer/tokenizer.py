@@ -390,7 +390,7 @@ class Tokenizer(nn.Module):
         card = tokenizer_card(self.format, facts)
         if self.speech_layer is not None:
             self.speech_layer.save_copy(folder)
-        saved_models.write_model(folder, self._weights(), config, card=card, hashed=False, indent=1)
+        saved_models.write_model(folder, self._weights(), config, card=card, hashed=False)
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "Tokenizer":

@@ -255,7 +255,7 @@ class Vocoder:
         card = vocoder_card(
             self.model, self.tokenizer, began_at=self.began_at, steps=self.steps, comb=self.voice is not None
         )
-        write_model(Path(folder).expanduser(), self.model, config, card=card, ensure_ascii=False)
+        write_model(Path(folder).expanduser(), self.model, config, card=card)
 
     @property
     def chosen(self) -> Chosen:

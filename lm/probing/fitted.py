@@ -107,7 +107,7 @@ class FittedProbe:
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write model.safetensors and, last, config.json: a folder with a config.json is complete."""
-        write_model(Path(folder).expanduser(), self.linear, {"probe": asdict(self.description)}, ensure_ascii=False)
+        write_model(Path(folder).expanduser(), self.linear, {"probe": asdict(self.description)})
 
     @torch.no_grad()
     def scores(self, features: FloatArray) -> FloatArray:

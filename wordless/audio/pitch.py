@@ -17,6 +17,8 @@ pitch of a hop of 10 ms depends on at most 0.14 s of sound after its middle, and
 import numpy as np
 import numpy.typing as npt
 
+from wordless.audio.waveform import FloatArray
+
 LOWEST, HIGHEST = 60.0, 400.0  # Hz
 LEAST_LAG = 8  # samples of the shortest period; lower rates resolve no pitch
 # Chosen on 60 validation recordings of FSDD: pitch within 25 cents of pYIN, and voicing differs in 11 % of the hops.
@@ -29,7 +31,6 @@ LONGER = 0.05  # correlation that each octave of a longer period costs: twice th
 LOOK_AHEAD = 10  # hops
 HOPS_TOGETHER = 64  # that are correlated in one call; larger sums would round differently
 
-FloatArray = npt.NDArray[np.float32]
 Array = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.intp]
 

@@ -84,13 +84,11 @@ def write_model(
     *,
     card: str | None = None,
     hashed: bool = True,
-    indent: int = 2,
-    ensure_ascii: bool = True,
 ) -> None:
     """Write model.safetensors, README.md and, last, config.json: a folder with a config.json is complete.
 
     ``card`` is the text of README.md, None for none. With ``hashed`` the config ends with the hash of the weights,
-    `HASH`. ``indent`` and ``ensure_ascii`` are those of the JSON.
+    `HASH`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).unlink(missing_ok=True)
@@ -102,7 +100,7 @@ def write_model(
     if card is not None:
         write_aside(folder / CARD, card)
     saved = {**config, HASH: file_hash(folder / WEIGHTS)} if hashed else config
-    write_aside(folder / CONFIG, json.dumps(saved, indent=indent, ensure_ascii=ensure_ascii) + "\n")
+    write_aside(folder / CONFIG, json.dumps(saved, indent=2, ensure_ascii=False) + "\n")
 
 
 _CARD = """---
