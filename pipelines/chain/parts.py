@@ -13,11 +13,12 @@ import torch
 from pipelines.commandline.outputs import keep_claimed
 from pipelines.results.results import FoldSeed
 from pipelines.settings.run import RunSettings
-from pipelines.store.plan import Plan, open_plan, threads_of
+from pipelines.store.plan import Plan, open_plan
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from pipelines.tracking.tracking import Say, Tracking
 from wordless.audio.recordings.manifest import Clips
+from wordless.base.machine import limited_threads
 from wordless.base.progress import Terminal
 from wordless.base.text import counted
 from wordless.training.gangs import Gang
@@ -88,7 +89,7 @@ def _repeat(
         plan=plan,
         part=key,
     )
-    with threads_of(threads), terminal.silenced():  # the process that plans says what there is to say
+    with limited_threads(threads), terminal.silenced():  # the process that plans says what there is to say
         make(session, *part)
 
 

@@ -9,11 +9,9 @@ planned; so where several parts are left, processes repeat all of them first, at
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-
-import torch
 
 from pipelines.store.store import Entry
 from wordless.base.machine import limited_threads
@@ -82,7 +80,7 @@ class Plan:
             if not running and (self._begin is None or len(ready) == 1):
                 waiting.remove(ready[0])
                 call = self._left[ready[0]]
-                with threads_of(call.threads):
+                with limited_threads(call.threads):
                     made = call.make()
                 if not made.reused:
                     self.made.add(made.key)
@@ -146,11 +144,6 @@ def open_plan(
         plan = Plan(begin, threads=processes * threads, parts=parts)
         yield plan
         plan.make()
-
-
-def threads_of(count: int) -> AbstractContextManager[None]:
-    """Compute with so many threads during the block."""
-    return limited_threads(None if count == torch.get_num_threads() else count)
 
 
 class _Repeated(Plan):

@@ -130,12 +130,12 @@ def use_threads(count: int | None) -> int:
 @contextmanager
 def limited_threads(count: int | None) -> Iterator[None]:
     """Set the threads of PyTorch, FAISS and BLAS as `use_threads` does, until the block ends."""
-    if count is None:
-        yield
-        return
     import torch
 
     before, variable = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
+    if count in (None, before):
+        yield
+        return
     with threadpool_limits(count):  # remembers the numbers of BLAS and sets them again at the end
         use_threads(count)
         try:
