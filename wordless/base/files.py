@@ -8,7 +8,6 @@ import re
 import shutil
 import stat
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
@@ -216,7 +215,14 @@ def replace_folder(place: Path, source: Path | None) -> None:
         shutil.rmtree(left, ignore_errors=True)
     if source is not None:
         try:
-            _copy(source, beside)
+            beside.mkdir()
+            for path in sorted(source.rglob("*")):  # without permissions: the source may be read-only
+                copy = beside / path.relative_to(source)
+                if path.is_dir():
+                    copy.mkdir()
+                    continue
+                with path.open("rb") as file, aside(copy) as written, written.open("wb") as copied:
+                    shutil.copyfileobj(file, copied, 1 << 20)
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
             raise
@@ -226,18 +232,6 @@ def replace_folder(place: Path, source: Path | None) -> None:
         beside.rename(place)
     flush_folder(place.parent)
     shutil.rmtree(replaced, ignore_errors=True)
-
-
-def _copy(folder: Path, place: Path) -> None:
-    """Copy the files of a folder without their permissions: the source may be read-only, the copy can be changed."""
-    place.mkdir()
-    for path in sorted(folder.iterdir()):
-        copy = place / path.name
-        if path.is_dir():
-            _copy(path, copy)
-        else:
-            with path.open("rb") as source, aside(copy) as beside, beside.open("wb") as copied:
-                shutil.copyfileobj(source, copied, 1 << 20)
 
 
 def existing(path: str) -> Path:
@@ -280,15 +274,9 @@ def importing(name: str) -> Iterator[None]:
 
 
 def lock_paths() -> list[Path]:
-    """Return the possible paths of the lock file, the preferred path first.
-
-    That is in the environment, where numba keeps the compiled functions of librosa unless it cannot write there.
-    """
-    places = [Path(sysconfig.get_path("purelib")) / LOCK]
+    """Return the possible paths of the lock file: in the user's cache, else in the folder of temporary files."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  Path raises without a home
-    if os.path.isabs(cache):  # noqa: PTH117  expanduser leaves ~ without a home
-        places.append(Path(cache) / "wordless" / LOCK)
-    return [*places, Path(tempfile.gettempdir()) / f"{os.getuid()}-{LOCK}"]
+    return [Path(cache, "wordless", LOCK), Path(tempfile.gettempdir(), f"{os.getuid()}-{LOCK}")]
 
 
 def folder_size(folder: Path) -> int:
