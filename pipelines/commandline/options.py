@@ -185,7 +185,7 @@ def _option(root: type, name: str, default: object, meaning: Meaning, kind: obje
     listed = values if len(values) <= MOST_LISTED else [*values[:MOST_LISTED], "..."]
     explanation = f"{' | '.join(listed)}: {meaning.text}" if values else meaning.text
     bounds = meaning.range
-    if bounds is not None and math.isfinite(bounds.least) and bounds.most < MAX_SEED:
+    if math.isfinite(bounds.least) and bounds.most < MAX_SEED:
         explanation = f"{explanation} ({bounds})"
     default, note = getattr(root, "typed", {}).get(name, (default, ""))
     explanation = f"{explanation}; {note}" if note else explanation

@@ -47,7 +47,8 @@ class Range:
             return f"{written(self.least)} to {written(self.most)}"
         bounds = (self.least, self.above, self.most, self.below)
         texts = zip(("{} or more", "more than {}", "at most {}", "less than {}"), bounds, strict=True)
-        return " and ".join(text.format(written(bound)) for text, bound in texts if math.isfinite(bound))
+        found = " and ".join(text.format(written(bound)) for text, bound in texts if math.isfinite(bound))
+        return found or "a finite number"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class Meaning:
     """What is known of an option beside its name, its type and its default."""
 
     text: str  # one line for people, with the unit
-    range: Range | None = None  # of the number, or of each number of several
+    range: Range  # of the number, or of each number of several
     unit: str = ""  # of the number, for messages
     choices: tuple[object, ...] = ()  # of a value, or of each in a list, if its type names none
     distinct: bool = False  # whether a list has each value once
@@ -82,10 +83,9 @@ def option(
     variants: Mapping[str, type] | None = None,
 ) -> T:
     """Describe a field: its default or `REQUIRED`, its meaning, and the range of its numbers; None is in each range."""
-    limits = Range(least=least, most=most, above=above, below=below)
     meaning = Meaning(
         text=text,
-        range=None if limits == Range() else limits,
+        range=Range(least=least, most=most, above=above, below=below),
         unit=unit,
         choices=tuple(choices),
         distinct=distinct,
@@ -162,13 +162,10 @@ def require_in_range(name: str, value: object, meaning: Meaning, choices: tuple[
         rule = f"name one or more{', each once' if meaning.distinct else ''}" if meaning.filled else "name each once"
         raise InputError(option=name, value=value, rule=rule)
     for number in values:
-        if isinstance(number, float | int) and not isinstance(number, bool) and meaning.range is not None:
-            if number not in meaning.range:
-                each = "choose for each " if isinstance(value, tuple) else "choose "
-                unit = f" {meaning.unit}" if meaning.unit else ""
-                raise InputError(option=name, value=value, rule=f"{each}{meaning.range}{unit}")
-        elif isinstance(number, float) and not math.isfinite(number):
-            raise InputError(option=name, value=value, rule="choose a finite number")
+        if isinstance(number, float | int) and not isinstance(number, bool) and number not in meaning.range:
+            each = "choose for each " if isinstance(value, tuple) else "choose "
+            unit = f" {meaning.unit}" if meaning.unit else ""
+            raise InputError(option=name, value=value, rule=f"{each}{meaning.range}{unit}")
     if choices and (wrong := [each for each in values if each not in choices]):
         raise InputError(option=name, value=value, rule=suggestion(str(wrong[0]), map(str, choices)))
 
