@@ -46,7 +46,7 @@ from lm.probing.task import BoolArray, ProbeTask, RowArray, Rows, divisions, pen
 from wordless.base.errors import InputError
 
 FloatArray = npt.NDArray[np.float32]
-DoubleArray = npt.NDArray[np.float64]
+AnyFloats = npt.NDArray[np.floating]
 Features = Mapping[str, FloatArray]  # of each split, or of each candidate
 
 
@@ -77,7 +77,7 @@ class ProbeResult:
     scores: FloatArray  # (test clips, classes), probabilities
     noise_scores: FloatArray | None  # of the test clips with noise, one ratio after the other; None: there are none
     # weights (dim, classes) and bias (classes,) for standardised features; None: the method has its own scores
-    linear: tuple[DoubleArray, DoubleArray] | None
+    linear: tuple[AnyFloats, AnyFloats] | None
     tries: tuple[Try, ...]
 
 
@@ -142,7 +142,8 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
         parts = tuple(reached[:, tries.index(_best(tries))].tolist())
         fits = (_best(tries).penalty,)
     classifier, prepared, rotation = create_classifier(standard, targets["train"], task, config)
-    scores, linear = dict[str, FloatArray](), (np.zeros((0, 0)), np.zeros(0))
+    scores = dict[str, FloatArray]()
+    linear: tuple[AnyFloats, AnyFloats] = np.zeros((0, 0)), np.zeros(0)
     for penalty in fits:  # ascending: each fit starts from the solution of the previous fit
         classifier.fit(penalty)
         judged = classifier.scores(prepared["validation"])
@@ -230,7 +231,7 @@ def _result(
     config: ProbeConfig,
     tries: tuple[Try, ...],
     *,
-    linear: tuple[DoubleArray, DoubleArray] | None = None,
+    linear: tuple[AnyFloats, AnyFloats] | None = None,
     parts: tuple[float, ...] = (),
 ) -> ProbeResult:
     """Build the result of the best try from its scores ``(clips, classes)``, which are ``judged``, by split."""

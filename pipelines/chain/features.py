@@ -14,13 +14,13 @@ from pipelines.methods.table import BAGS, STATES, VARIANTS
 from pipelines.stages.codes import codes
 from pipelines.stages.features import (
     Frames,
+    UntrainedGPT,
     bottleneck_features,
     code_features,
     frame_features,
     gpt_features,
     log_mel_features,
     own_features,
-    random_gpt_features,
 )
 from pipelines.stages.frames import chroma_frames, mfcc_frames
 from pipelines.stages.networks import Network, ast, audio_transformer, convolutional, speech
@@ -62,9 +62,8 @@ def _states(study: Study, method: Method) -> Entry:
 
 def _untrained_states(study: Study, method: Method) -> Entry:
     own, states = study.settings.lm, study.settings.compare.states
-    return random_gpt_features(
-        study.session, study.read_codes, own.gpt, states=states, seed=own.fit.seed, pitch=own.pitch
-    )
+    untrained = UntrainedGPT(gpt=own.gpt, seed=own.fit.seed, pitch=own.pitch)
+    return gpt_features(study.session, study.read_codes, untrained, states=states, of=method.name)
 
 
 def _frames(make: Callable[[SpectrogramConfig], Frames]) -> MakeFeatures:
@@ -77,8 +76,8 @@ def _frames(make: Callable[[SpectrogramConfig], Frames]) -> MakeFeatures:
 
 
 def _mfcc(audio: SpectrogramConfig) -> Frames:
-    sizes = {"window_length": audio.window_length, "hop_length": audio.hop_length}
-    return partial(mfcc_frames, sample_rate=audio.sample_rate, **sizes)
+    window, hop = audio.window_length, audio.hop_length
+    return partial(mfcc_frames, sample_rate=audio.sample_rate, window_length=window, hop_length=hop)
 
 
 def _network(make: Callable[[Study], Network]) -> MakeFeatures:

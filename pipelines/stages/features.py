@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -173,11 +172,6 @@ class CodedViews:
     coarser: tuple["CodedViews", ...] = ()  # the same views at coarser rates, coarse to fine
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
-        """The entry of the other views, if there are any."""
-        return (self.others,) if self.others else ()
-
-    @property
     def format(self) -> CodesFormat:
         return read_codes(self.codes.folder)[0]
 
@@ -216,7 +210,6 @@ class SoftlyCodedViews:
 
     reading: ClipReading
     tokenizer: Entry
-    entries: ClassVar[tuple[Entry, ...]] = ()
 
     @property
     def vectors(self) -> VectorConfig:
@@ -277,36 +270,28 @@ def bag_features(encoder: Encoder, view: View, *, poolings: Sequence[Pooling] = 
     return {f"{BAG_OF_CODES}:{pooling}": bag for pooling, bag in bags.items()}
 
 
-@stage("gpt_features", version=4, title="states of the GPT")
+@dataclass(frozen=True, kw_only=True)
+class UntrainedGPT:
+    """A GPT with random weights, which reads codes as the trained one: a baseline without learning."""
+
+    gpt: GPTConfig
+    seed: int
+    pitch: Pitch = "beside"
+
+
+@stage("{of}_features", version=4, title="states of {of}")
 @one_thread()  # the keys of `wordless probe` do not have the number of threads
 def gpt_features(
-    run: Run, coded: CodesOfViews, lm: Entry, *, states: Sequence[States] = RESIDUAL, of: str = GPT
+    run: Run, coded: CodesOfViews, lm: Entry | UntrainedGPT, *, states: Sequence[States] = RESIDUAL, of: str = GPT
 ) -> None:
     """Compute the pooled states of a language model: see `lm.layers.layer_features`. ``of`` is the method."""
-    model = LanguageModel.from_pretrained(lm.folder, device=str(run.gang.device))
+    if isinstance(lm, Entry):
+        model = LanguageModel.from_pretrained(lm.folder, device=str(run.gang.device))
+    else:
+        model = LanguageModel.create(lm.gpt, coded.format, seed=lm.seed, pitch=lm.pitch)
+        model.gpt.to(run.gang.device).eval()
     states_of = partial(layer_features, model, of=states, vectors=coded.vectors)
     write_features(run.folder, coded.pooled(states_of), of=of)
-
-
-@stage("random_gpt_features", version=4, title="states of an untrained GPT")
-@one_thread()
-def random_gpt_features(
-    run: Run,
-    coded: CodesOfViews,
-    config: GPTConfig,
-    *,
-    seed: int,
-    states: Sequence[States] = RESIDUAL,
-    pitch: Pitch = "beside",
-) -> None:
-    """Compute states of an untrained GPT: a baseline for the architecture without learning.
-
-    It reads codes as the trained GPT does, with the place of ``pitch``.
-    """
-    model = LanguageModel.create(config, coded.format, seed=seed, pitch=pitch)
-    model.gpt.to(run.gang.device).eval()
-    states_of = partial(layer_features, model, of=states, vectors=coded.vectors)
-    write_features(run.folder, coded.pooled(states_of), of="random_gpt")
 
 
 @stage("{method}_features", version=5, title="{method} of {reading.title}", keys={"reader": lambda reader: None})

@@ -13,8 +13,8 @@ from torch import nn
 
 from pipelines.commandline.outputs import keep_claimed
 from pipelines.store.plan import Call, Plan
-from pipelines.store.store import CURVE, ENTRY, Entry, Recipe, Store, checkpoints_of, write_json
-from pipelines.tracking.tracking import NO_TRACKING, Tracking, stored_points
+from pipelines.store.store import CURVE, Entry, Recipe, Store, checkpoints_of, write_json
+from pipelines.tracking.tracking import NO_TRACKING, Tracking, curve_point
 from wordless.base.errors import InputError
 from wordless.base.pools import LOCAL, EngineConfig, Pool, in_order, open_pool
 from wordless.base.progress import Terminal
@@ -167,10 +167,9 @@ class Session:
 
     def _track(self, entry: Entry, name: str) -> None:
         """Give trackers the whole curve of an entry, if it has one; rank 0 tracks alone."""
-        if not self.gang.rank and self.tracking.kinds and (entry.folder / CURVE).is_file():
-            fit = _fit_options(entry.read_json(ENTRY)["arguments"])
-            if points := stored_points(entry.read_rows(CURVE, "curve"), fit):  # none of a training without steps
-                self.tracking.complete(self._training_name(name), points)
+        tracked = not self.gang.rank and self.tracking.kinds and (entry.folder / CURVE).is_file()
+        if tracked and (points := entry.read_rows(CURVE, "curve")):  # a training without steps has none
+            self.tracking.complete(self._training_name(name), [*map(curve_point, points)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +193,7 @@ class Run(Session):
         """
         name = self.training or self.stage
         tracking = NO_TRACKING if self.gang.rank else self.tracking  # rank 0 tracks alone
-        curve = tracking.watch(self._training_name(name), config)
+        curve = tracking.watch(self._training_name(name))
         with self.terminal.working(training_name(f"{self.prefix}{name}"), config.steps, "steps") as progress:
             report = fit(
                 model,
@@ -212,15 +211,3 @@ class Run(Session):
             )
         if self.gang.rank == 0:
             write_json(self.folder / CURVE, report)
-
-
-def _fit_options(decides: object) -> object:
-    """Return the options of a training in what decides an entry, which stand in the group ``fit`` of some options."""
-    match decides:
-        case {"fit": fit}:
-            return fit
-        case dict():
-            return next(filter(None, map(_fit_options, decides.values())), None)
-        case list():
-            return next(filter(None, map(_fit_options, decides)), None)
-    return None

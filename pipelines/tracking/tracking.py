@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from math import isfinite
@@ -28,8 +28,8 @@ from uuid import uuid4
 from wordless.base.errors import InputError
 from wordless.base.files import remove, write_aside
 from wordless.base.text import first_line, suggestion
-from wordless.base.values import build, leaves
-from wordless.training.options import FitConfig, Point
+from wordless.base.values import leaves
+from wordless.training.options import Point
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -300,9 +300,9 @@ class Tracking:
         self._open: dict[str, Tracker] = {}
         self._last: dict[tuple[str, str], int] = {}  # step by tracker and training
 
-    def watch(self, training: str, fit: FitConfig) -> LiveCurve:
+    def watch(self, training: str) -> LiveCurve:
         """Begin to track a training that this process carries out or continues."""
-        return LiveCurve(fit, partial(self.complete, training))
+        return LiveCurve(partial(self.complete, training))
 
     def complete(self, training: str, points: Sequence[CurvePoint]) -> None:
         """Have each tracker hold these points of a training, and the first time all points so far."""
@@ -345,40 +345,31 @@ NO_TRACKING = Tracking()
 
 
 class LiveCurve:
-    """The points of a training that goes on, with its learning rate and its speed."""
+    """The points of a training that goes on, with its speed."""
 
-    def __init__(self, fit: FitConfig, show: Callable[[Sequence[CurvePoint]], None]) -> None:
+    def __init__(self, show: Callable[[Sequence[CurvePoint]], None]) -> None:
         """Pass the points of an earlier attempt to ``show``, and then each new one."""
-        self._fit, self._show = fit, show
+        self._show = show
         self._before: tuple[int, float] | None = (0, time.monotonic())  # step and time of the point before
 
     def resume(self, points: Sequence[Point]) -> None:
         """Take the points of an earlier attempt; the next point has no speed, because some of its steps are older."""
         self._before = None
         if points:
-            self._show([curve_point(point, self._fit) for point in points])
+            self._show([*map(curve_point, points)])
 
     def add(self, point: Point) -> None:
         step, now = point["step"], time.monotonic()
         speed = (step - self._before[0]) / max(now - self._before[1], 1e-9) if self._before else None
         self._before = step, now
-        self._show([curve_point(point, self._fit, steps_per_second=speed)])
+        self._show([curve_point(point, steps_per_second=speed)])
 
 
-def stored_points(curve: Sequence[Point], options: object) -> list[CurvePoint]:
-    """Return the points of a stored curve; ``options`` are those of the training, among the arguments of its entry."""
-    fit, known = None, {field.name for field in fields(FitConfig)}
-    if curve and isinstance(options, Mapping):  # a training without steps has no curve
-        fit = build(FitConfig, {name: value for name, value in options.items() if name in known}, name="fit")
-    return [curve_point(point, fit) for point in curve]
-
-
-def curve_point(point: Point, fit: FitConfig | None, *, steps_per_second: float | None = None) -> CurvePoint:
-    """Return a point, losses per item, with the learning rate of its last step."""
-    rate = fit.learning_rate(point["step"] - 1) if fit else None
-    values = {"train_loss": point["train_loss"], "validation_loss": point["validation_loss"], "learning_rate": rate}
-    values["steps_per_second"] = steps_per_second
-    return point["step"], {name: value for name, value in values.items() if value is not None and isfinite(value)}
+def curve_point(point: Point, *, steps_per_second: float | None = None) -> CurvePoint:
+    """Return the values of a point of a training curve that are known, by name."""
+    values = {**point, "steps_per_second": steps_per_second}
+    step = values.pop("step")
+    return step, {name: value for name, value in values.items() if value is not None and isfinite(value)}
 
 
 @contextmanager

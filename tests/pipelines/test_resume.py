@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lm.options import GPTConfig
-from pipelines.stages.features import CodedViews, random_gpt_features
+from pipelines.stages.features import CodedViews, UntrainedGPT, gpt_features
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import FEATURES
 from tests.pipelines.tiny import session_of, tiny_tokenizer
@@ -55,14 +55,14 @@ def test_untrained_states_and_centroids_depend_on_no_number_of_threads(tmp_path:
     mark_complete(codes, shards=1, clips=len(clips))
     entry = Entry(stage="codes", key="0", place=codes, reused=True)
     config = GPTConfig(model_dim=128, layers=2, heads=4, ffn_dim=512, context=512, dropout=0.0)
+    untrained = UntrainedGPT(gpt=config, seed=0)
     points = rng.normal(size=(20_000, 16)).astype(np.float32)
     hashes = set()
     try:
         for threads in (1, 2, 3, 5):
             use_threads(threads)
             features = (
-                random_gpt_features(session_of(tmp_path / str(threads)), CodedViews(codes=entry), config, seed=0).folder
-                / FEATURES
+                gpt_features(session_of(tmp_path / str(threads)), CodedViews(codes=entry), untrained).folder / FEATURES
             )
             (centroids,), _ = fit_residual_codebooks(points, levels=1, size=64, iterations=3, seed=0)
             hashes.add((file_hash(features), centroids.tobytes()))

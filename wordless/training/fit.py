@@ -416,4 +416,5 @@ def _measure(training: Training, validation: Sequence[B], loss: LossFunction[B],
         step=training.step,
         train_loss=training.running[0] / max(training.running[1], 1),
         validation_loss=total / items if items else math.nan,
+        learning_rate=training.config.learning_rate(training.step - 1),
     )

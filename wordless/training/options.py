@@ -67,6 +67,7 @@ class Point(TypedDict):
     step: int
     train_loss: float  # mean since the previous point
     validation_loss: float
+    learning_rate: float  # of the step
 
 
 class TrainingRecord(TypedDict):

@@ -219,9 +219,9 @@ def test_a_full_disk_ends_no_training(small_disk: Path) -> None:
     runs = [Place(root=small_disk, name=name).run for name in ("whole", "filling")]
     whole, filling = (Tracking(["tensorboard"], run, said.append) for run in runs)
     for tracking, steps in ((whole, 3), (filling, 1200)):
-        curve = tracking.watch(TRAINING, FIT)
+        curve = tracking.watch(TRAINING)
         for step in range(1, steps + 1):
-            curve.add(Point(step=step, train_loss=0.5, validation_loss=0.25))
+            curve.add(Point(step=step, train_loss=0.5, validation_loss=0.25, learning_rate=FIT.learning_rate(step - 1)))
         if tracking is whole:
             assert said == []
             (small_disk / "taken").write_bytes(bytes((1 << 20) - (64 << 10)))
