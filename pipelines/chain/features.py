@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from lm.bodies.body import Source
+from lm.bodies.wav2vec2 import speech_source
 from pipelines.chain.study import Study
 from pipelines.methods.method import Method
 from pipelines.methods.table import BAGS, STATES, VARIANTS
@@ -24,13 +25,14 @@ from pipelines.stages.features import (
 )
 from pipelines.stages.frames import chroma_frames, mfcc_frames
 from pipelines.stages.networks import Network, ast, audio_transformer, convolutional, speech
+from pipelines.stages.options import OPTION
 from pipelines.stages.pretraining import (
     entry_source,
     random_wav2vec2,
     simclr,
     sound_gpt,
     sound_gpt_features,
-    speech_body,
+    wav2vec2,
 )
 from pipelines.stages.stored_arrays import filter_banks, waveforms
 from pipelines.store.session import rate_prefix
@@ -121,11 +123,17 @@ def _speech(study: Study, model: Source) -> Network:
 
 def _pretrained(study: Study) -> Network:
     """Return the speech model of the user's folder, or one that is pre-trained."""
-    model, trained, unlabelled = speech_body(study, study.unlabelled, study.settings.wav2vec2)
-    for entry in trained:
-        study.add(entry)
-    study.add_unlabelled(unlabelled)
-    return _speech(study, model)
+    settings, rate = study.settings.wav2vec2, study.audio.sample_rate
+    if settings.weights is not None:
+        found, say = settings.described, study.session.terminal.say
+        say(f"wav2vec2  {OPTION}: {found.name}, {found.layers} layers of {found.width} dimensions")
+        return _speech(study, speech_source(settings.folder, option=OPTION))
+    own, *extra = (waveforms(study.session, each, rate) for each in (study.manifest, *study.unlabelled))
+    trained = wav2vec2(study.session, [own, *extra], settings, sample_rate=rate)
+    study.add(own)
+    study.add(trained)
+    study.add_unlabelled((each,) for each in extra)
+    return _speech(study, entry_source(trained))
 
 
 def _random_wav2vec2(study: Study) -> Network:

@@ -10,7 +10,7 @@ from functools import partial
 
 from pipelines.chain.study import Study
 from pipelines.stages.codes import codes, training_views
-from pipelines.stages.language_model import CodedClips, CodedCorpus, language_model
+from pipelines.stages.language_model import CodedClips, language_model
 from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.rates import rate_language_model, rate_tokenizer
 from pipelines.stages.tokenizer import (
@@ -25,7 +25,6 @@ from pipelines.stages.tokenizer import (
 from pipelines.stages.zerospeech import Subject, abx, consistency, has_pairs, spoken_pairs
 from pipelines.store.session import rate_prefix
 from pipelines.store.store import Entry
-from wordless.audio.recordings.manifest import Clips
 from wordless.audio.views import Views
 
 
@@ -67,36 +66,33 @@ def train_language(study: Study) -> None:
     if settings.trains_rates:
         coded, models = [_coded_clips(study, number) for number in study.rates], list[Entry]()
         for number, own in enumerate(settings.lm.divided(len(coded)), 1):
-            study.add(coded[number - 1].own.views, prefix=rate_prefix(number))
+            study.add(coded[number - 1][0].views, prefix=rate_prefix(number))
             model = language_model(session.at_rate(number), coded[:number], own)
             models.append(study.add(model, f"{rate_prefix(number)}lm"))
         study.add(rate_language_model(session, models))
     if settings.trains_lm:
-        clips = _coded_clips(study, study.rates[-1])
-        study.add(clips.own.views)
-        study.add_unlabelled((each.codes, each.views) for each in clips.unlabelled)
-        study.add(language_model(session, [clips], settings.lm))
+        corpus, *unlabelled = sources = _coded_clips(study, study.rates[-1])
+        study.add(corpus.views)
+        study.add_unlabelled((each.codes, each.views) for each in unlabelled)
+        study.add(language_model(session, [sources], settings.lm))
         if "zerospeech" in settings.stages:
-            _judge_gpt(study, [each.codes for each in (clips.own, *clips.unlabelled)])
+            _judge_gpt(study, [each.codes for each in sources])
 
 
-def _coded_clips(study: Study, number: int) -> CodedClips:
+def _coded_clips(study: Study, number: int) -> list[CodedClips]:
     """Encode the clips of the run and of each unlabelled source at a rate, and their training clips in all views.
 
     A flat GPT beside models of several rates has their views.
     """
-    tokens, settings = study.at_rate(number, "tokenizer"), study.settings.lm
-    frames = study.settings.tokenizer.by_rate[0].patch.frames
-
-    def coded(clips: Clips, own: Entry | None = None) -> CodedCorpus:
-        own = own or codes(study.session, clips, tokens)
+    session, tokens, settings = study.session, study.at_rate(number, "tokenizer"), study.settings.lm
+    frames, sources = study.settings.tokenizer.by_rate[0].patch.frames, list[CodedClips]()
+    for clips in (study.manifest, *study.unlabelled):
+        own = codes(session, clips, tokens) if sources else study.at_rate(number, "codes")
         changed = [view for clip in clips.of("train") for view in settings.views.of(clip, frames)]
-        views = Views(root=clips.root, views=changed)
-        copies = training_views(study.session, views, tokens, pitched=settings.pitch == "among") if changed else None
-        return CodedCorpus(codes=own, views=copies)
-
-    own = coded(study.manifest, study.at_rate(number, "codes"))
-    return CodedClips(own=own, unlabelled=tuple(map(coded, study.unlabelled)))
+        views, pitched = Views(root=clips.root, views=changed), settings.pitch == "among"
+        copies = training_views(session, views, tokens, pitched=pitched) if changed else None
+        sources.append(CodedClips(codes=own, views=copies))
+    return sources
 
 
 def _judge_gpt(study: Study, trained_on: list[Entry]) -> None:

@@ -5,7 +5,6 @@ the filters by centre frequency. A Fourier basis then lies on a straight line, a
 its end. The centre frequencies of noise, and so those of an untrained front end, lie on the straight line as well.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -59,26 +58,12 @@ def _shares(parts: FloatArray, energy: FloatArray) -> FloatArray:
     return shares
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FrontEnd:
-    """The learned filters of a front end, as `sorted_filters` returns them."""
-
-    filters: FloatArray  # (filters, samples)
-    energies: FloatArray  # (filters, frequencies)
-    sample_rate: int
-
-    @property
-    def centres(self) -> FloatArray:
-        """The centre frequencies in Hz ``(filters,)``."""
-        centres: FloatArray = self.energies.argmax(1) * self.sample_rate / self.filters.shape[1]
-        return centres
-
-
 def front_end_pictures(folder: Path, sample_rate: int, *, title: str) -> list[PictureRecord]:
     """Draw the front end ``(filters, samples)`` of the trained Audio Transformer in ``folder``."""
     filters, energies = sorted_filters(load_file(folder / WEIGHTS)["body.front_end.0.weight"])
-    learned = FrontEnd(filters=filters, energies=energies, sample_rate=sample_rate)
-    return [_spectra(learned, title), _gallery(learned, title)]
+    centres = energies.argmax(1) * sample_rate / filters.shape[1]  # in Hz
+    parts = filters, energies, centres, sample_rate, title
+    return [_spectra(*parts), _gallery(*parts)]
 
 
 def _median_shares(filters: FloatArray, energies: FloatArray) -> tuple[float, float]:
@@ -86,20 +71,21 @@ def _median_shares(filters: FloatArray, energies: FloatArray) -> tuple[float, fl
     return float(np.median(band_shares(energies))), float(np.median(passages(filters)[0]))
 
 
-def _spectra(learned: FrontEnd, title: str) -> PictureRecord:
+def _spectra(
+    filters: FloatArray, energies: FloatArray, centres: FloatArray, sample_rate: int, title: str
+) -> PictureRecord:
     """Draw the spectra of all filters, with lines for their centre frequencies, mel bands and a Fourier basis."""
-    band, passage = _median_shares(learned.filters, learned.energies)
-    noise = np.random.default_rng(0).uniform(-1, 1, learned.filters.shape)  # as an untrained front end
+    band, passage = _median_shares(filters, energies)
+    noise = np.random.default_rng(0).uniform(-1, 1, filters.shape)  # as an untrained front end
     noise_band, noise_passage = _median_shares(*sorted_filters(noise))
-    centres, highest = learned.centres, learned.sample_rate / 2
-    count, samples = learned.filters.shape
+    highest, (count, samples) = sample_rate / 2, filters.shape
     straight: FloatArray = np.linspace(0, highest, count)
     mels = 2595 * np.log10(1 + highest / 700)  # equally far apart on the mel scale (O'Shaughnessy, 1987)
     mel: FloatArray = 700 * (10 ** (np.linspace(0, mels, count) / 2595) - 1)
     lines = {"centre frequencies": centres, "mel scale": mel, "Fourier basis": straight}
     from_mel, from_straight = (float(np.sqrt(np.mean((centres - curve) ** 2))) / 1000 for curve in (mel, straight))
     shared = f"Each column is the mean of about {count / COLUMNS:.0f} neighbours. " if count > COLUMNS else ""
-    columns = _means(decibels_of(learned.energies))
+    columns = _means(decibels_of(energies))
     known, wanted = np.linspace(0, 1, columns.shape[1]), (np.arange(ROWS) + 0.5) / ROWS
     image = np.stack([np.interp(wanted, known, column) for column in columns]).clip(DEEPEST)
     return {
@@ -108,7 +94,7 @@ def _spectra(learned: FrontEnd, title: str) -> PictureRecord:
             f"Spectra of {count:,} learned filters, sorted by centre frequency; colours span {-DEEPEST:.0f} dB. "
             f"{shared}The centre frequencies lie {from_mel:.2f} kHz from the mel scale and {from_straight:.2f} kHz "
             f"from a Fourier basis (root mean square); half of them are below {centres[count // 2] / 1000:.2f} "
-            f"kHz. The median filter has {band:.0%} of its energy within {3 * learned.sample_rate / samples:.0f} Hz "
+            f"kHz. The median filter has {band:.0%} of its energy within {3 * sample_rate / samples:.0f} Hz "
             f"and {passage:.0%} within an eighth of the patch; a filter of noise has {noise_band:.0%} and "
             f"{noise_passage:.0%}. The centre frequencies of noise would lie on the line of the Fourier basis."
         ),
@@ -126,14 +112,15 @@ def _spectra(learned: FrontEnd, title: str) -> PictureRecord:
     }
 
 
-def _gallery(learned: FrontEnd, title: str) -> PictureRecord:
+def _gallery(
+    filters: FloatArray, energies: FloatArray, centres: FloatArray, sample_rate: int, title: str
+) -> PictureRecord:
     """Draw the waveforms of the filters that are most like windowed sines, and of those that are most like bursts."""
-    filters, milliseconds = learned.filters, 1000 / learned.sample_rate
-    bands, (shares, starts) = band_shares(learned.energies), passages(filters)
+    milliseconds, bands, (shares, starts) = 1000 / sample_rate, band_shares(energies), passages(filters)
     parts = np.array_split(np.arange(len(filters)), min(SHOWN, len(filters)))
     sines = [int(part[bands[part].argmax()]) for part in parts]
     bursts = np.argsort(-shares, kind="stable")[:SHOWN].tolist()
-    named = [(place, f"{learned.centres[place]:,.0f} Hz") for place in sines]
+    named = [(place, f"{centres[place]:,.0f} Hz") for place in sines]
     named += [(place, f"burst at {starts[place] * milliseconds:.0f} ms") for place in bursts]
     drawn = filters / np.maximum(abs(filters).max(1, keepdims=True), 1e-30)
     return {

@@ -22,22 +22,17 @@ PITCH_STEPS = 10_000  # time steps of training clips to which the head of the pi
 
 
 @dataclass(frozen=True, kw_only=True)
-class CodedCorpus:
-    """The codes of a corpus."""
+class CodedClips:
+    """The codes of some clips at one rate."""
 
     codes: Entry
     views: Entry | None  # of the training clips
 
 
-@dataclass(frozen=True, kw_only=True)
-class CodedClips:
-    """The codes at one rate that a language model is trained on."""
-
-    own: CodedCorpus
-    unlabelled: Sequence[CodedCorpus] = ()  # of each source of clips without labels, which are all for training
+Sources = Sequence[CodedClips]  # the corpus, then each source of clips without labels, which are all for training
 
 
-def language_model(session: Session, rates: Sequence[CodedClips], settings: LanguageModelSettings) -> Entry:
+def language_model(session: Session, rates: Sequence[Sources], settings: LanguageModelSettings) -> Entry:
     """Train a GPT on codes of one rate; of several ``rates``, coarse to fine, an upsampler to the last."""
     name, start = ("lm", settings.start) if len(rates) == 1 else ("upsampler", None)
     # The entries in `rates` say what the views are, and a hash which weights the training begins with.
@@ -51,17 +46,15 @@ def language_model(session: Session, rates: Sequence[CodedClips], settings: Lang
     keys={"start": lambda start: start and gpt_hash(start)},
     together=True,
 )
-def _trained(
-    run: Run, name: str, rates: Sequence[CodedClips], settings: LanguageModelSettings, start: str | None
-) -> None:
+def _trained(run: Run, name: str, rates: Sequence[Sources], settings: LanguageModelSettings, start: str | None) -> None:
     """Train on the codes of the training clips, in all their views; the entry is a language model folder.
 
     Of several ``rates`` the model predicts the codes of the last, and reads those of the others. Clips without labels
     are used for training as well; validation uses only the corpus.
     """
-    own, validation = _joined_views([each.own for each in rates])
-    sources = zip(*(each.unlabelled for each in rates), strict=True)
-    train = [*own, *(views for source in sources for views in _joined_views(source)[0])]
+    corpus, *unlabelled = zip(*rates, strict=True)  # the rates of each source
+    own, validation = _joined_views(corpus)
+    train = [*own, *(views for source in unlabelled for views in _joined_views(source)[0])]
     model = LanguageModel.create(
         settings.gpt, own[0][0].format, seed=settings.fit.seed, look_ahead=settings.look_ahead, pitch=settings.pitch
     )
@@ -118,7 +111,7 @@ def unlabelled_prefix(place: int) -> str:
     return f"unlabelled_{place + 1}_" if place else "unlabelled_"
 
 
-def _joined_views(rates: Sequence[CodedCorpus]) -> tuple[list[list[Codes]], list[Codes]]:
+def _joined_views(rates: Sequence[CodedClips]) -> tuple[list[list[Codes]], list[Codes]]:
     """Read all views of each training clip, the plain one first, and the validation clips, with the codes of all rates.
 
     Clips without a code are left out.
@@ -133,16 +126,16 @@ def _joined(rates: Sequence[Sequence[Codes]]) -> list[Codes]:
     return [join_rates(parts) for parts in zip(*rates, strict=True)]
 
 
-def _read_views(corpus: CodedCorpus) -> tuple[list[list[Codes]], list[Codes]]:
+def _read_views(clips: CodedClips) -> tuple[list[list[Codes]], list[Codes]]:
     """Read all views of the training clips, and the validation clips."""
     views: dict[str, list[Codes]] = {}
     validation: list[Codes] = []
-    for clip in read_codes(corpus.codes.folder)[1]:
+    for clip in read_codes(clips.codes.folder)[1]:
         if len(clip.codes.values) and clip.split == "train":
             views[clip.name] = [clip.codes]
         elif len(clip.codes.values) and clip.split == "validation":
             validation.append(clip.codes)
-    for other in read_codes(corpus.views.folder)[1] if corpus.views else ():
+    for other in read_codes(clips.views.folder)[1] if clips.views else ():
         if len(other.codes.values) and other.name in views:
             views[other.name].append(other.codes)
     return list(views.values()), validation

@@ -42,12 +42,12 @@ from lm.bodies.wav2vec2 import (
 from lm.layers import LayerReader
 from pipelines.stages.features import ClipReading, network_features
 from pipelines.stages.options import OPTION, BaselineSettings, SoundGPTSettings, Wav2vec2Settings
-from pipelines.stages.stored_arrays import TRAINED_ON, stored_clips, stored_names, stored_std, waveforms
+from pipelines.stages.stored_arrays import TRAINED_ON, stored_clips, stored_names, stored_std
 from pipelines.store.session import Run
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry
 from tokenizer.parquet import read_codes
-from wordless.audio.recordings.manifest import Clips, Split
+from wordless.audio.recordings.manifest import Split
 from wordless.base.errors import InputError
 from wordless.base.saved_models import write_model
 from wordless.base.text import counted
@@ -74,24 +74,6 @@ def simclr(run: Run, spectrograms: Entry, unlabelled: Sequence[Entry], settings:
     run.fit("baselines.simclr.fit", model, batches, pairs, pair_loss, own.fit)
     if run.gang.rank == 0:
         write_model(run.folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
-
-
-def speech_body(
-    reading: ClipReading, unlabelled: Sequence[Clips], settings: Wav2vec2Settings
-) -> tuple[Source, tuple[Entry, ...], tuple[tuple[Entry, ...], ...]]:
-    """Return the model of the user's folder, or one that is pre-trained.
-
-    With it come the entries that it is made from, and those of each source of clips without labels; none of a folder.
-    """
-    session, rate = reading.session, reading.audio.sample_rate
-    if settings.weights is not None:
-        found = settings.described
-        session.terminal.say(f"wav2vec2  {OPTION}: {found.name}, {found.layers} layers of {found.width} dimensions")
-        return speech_source(settings.folder, option=OPTION), (), ()
-    corpora = (reading.manifest, *unlabelled)
-    own, *extra = (waveforms(session, each, rate) for each in corpora)
-    trained = wav2vec2(session, [own, *extra], settings, sample_rate=rate)
-    return entry_source(trained), (own, trained), tuple((each,) for each in extra)
 
 
 def entry_source(entry: Entry) -> Source:
