@@ -22,6 +22,7 @@ from pipelines.stages.tokenizer import (
     pitches,
     started_tokenizer,
 )
+from pipelines.stages.vocoder import CodedIn
 from pipelines.stages.zerospeech import Subject, abx, consistency, has_pairs, spoken_pairs
 from pipelines.store.session import rate_prefix
 from pipelines.store.store import Entry
@@ -34,7 +35,7 @@ def make_codes(study: Study) -> None:
     for number in (len(rates), *range(1, len(rates))):  # the finest first
         _make_codes(study, rates[number - 1], number)
     if len(rates) > 1:
-        study.add(rate_tokenizer(study.session, [study.at_rate(number, "tokenizer") for number in study.rates]))
+        study.add(rate_tokenizer(study.session, [study.by_rate[number].tokenizer for number in sorted(study.by_rate)]))
 
 
 def _make_codes(study: Study, settings: TokenizerSettings, number: int) -> None:
@@ -44,7 +45,8 @@ def _make_codes(study: Study, settings: TokenizerSettings, number: int) -> None:
     the tokenizer of an earlier run is used as it is, and the sample has only the statistics of frames, which other
     networks read.
     """
-    manifest, audio, layer, prefix = study.manifest, study.audio, study.layer, study.prefix(number)
+    manifest, audio, layer = study.manifest, study.audio, study.layer
+    prefix = rate_prefix(number) if study.by_rate else ""  # the finest has none
     session, add = study.session.at_rate(number) if prefix else study.session, partial(study.add, prefix=prefix)
     pitched = study.add(pitches(session, manifest, audio, settings), prefix=prefix)
     sample = add(frame_sample(session, manifest, audio, settings, layer))
@@ -57,6 +59,7 @@ def _make_codes(study: Study, settings: TokenizerSettings, number: int) -> None:
         trained = add(autoencoder(session, sample, audio, settings, inputs, layer))
         tokens = add(codebook(session, sample, trained, audio, settings, layer, pitched))
     coded = add(codes(session, manifest, tokens))
+    study.by_rate[number] = CodedIn(tokens, coded)
     add(health(session, manifest, tokens, coded, seed=study.settings.seed))
 
 
@@ -64,14 +67,14 @@ def train_language(study: Study) -> None:
     """Train the language models of codes, and judge the GPT by the run's tests of words and sentences."""
     session, settings = study.session, study.settings
     if settings.trains_rates:
-        coded, models = [_coded_clips(study, number) for number in study.rates], list[Entry]()
+        coded, models = [_coded_clips(study, number) for number in sorted(study.by_rate)], list[Entry]()
         for number, own in enumerate(settings.lm.divided(len(coded)), 1):
             study.add(coded[number - 1][0].views, prefix=rate_prefix(number))
             model = language_model(session.at_rate(number), coded[:number], own)
             models.append(study.add(model, f"{rate_prefix(number)}lm"))
         study.add(rate_language_model(session, models))
     if settings.trains_lm:
-        corpus, *unlabelled = sources = _coded_clips(study, study.rates[-1])
+        corpus, *unlabelled = sources = _coded_clips(study, max(study.by_rate))
         study.add(corpus.views)
         study.add_unlabelled((each.codes, each.views) for each in unlabelled)
         study.add(language_model(session, [sources], settings.lm))
@@ -84,10 +87,10 @@ def _coded_clips(study: Study, number: int) -> list[CodedClips]:
 
     A flat GPT beside models of several rates has their views.
     """
-    session, tokens, settings = study.session, study.at_rate(number, "tokenizer"), study.settings.lm
+    session, tokens, settings = study.session, study.by_rate[number].tokenizer, study.settings.lm
     frames, sources = study.settings.tokenizer.by_rate[0].patch.frames, list[CodedClips]()
     for clips in (study.manifest, *study.unlabelled):
-        own = codes(session, clips, tokens) if sources else study.at_rate(number, "codes")
+        own = codes(session, clips, tokens) if sources else study.by_rate[number].codes
         changed = [view for clip in clips.of("train") for view in settings.views.of(clip, frames)]
         views, pitched = Views(root=clips.root, views=changed), settings.pitch == "among"
         copies = training_views(session, views, tokens, pitched=pitched) if changed else None

@@ -4,6 +4,7 @@ The entries have the same bytes either way.
 """
 
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,13 +31,6 @@ Made = dict[FoldSeed, dict[str, Entry]]  # entries of each part by their names
 
 def make_parts(session: Session, parts: Parts, make: Make, *, processes: int, threads: int) -> Made:
     """Make the entries of all parts, by up to ``processes`` with ``threads`` each."""
-    if processes == 1:
-        made: Made = {}
-        for (fold, seed), part in parts.items():
-            if len(parts) > 1:
-                session.terminal.say(f"fold      {fold} held out for test, seed {seed}")
-            made[fold, seed] = make(replace(session, place=_place(parts, (fold, seed))), *part)
-        return first_marked(made)
     keep_claimed()
     open_session = partial(
         Session,
@@ -50,11 +44,14 @@ def make_parts(session: Session, parts: Parts, make: Make, *, processes: int, th
     repeat = partial(_repeat, make, parts, open_session, elsewhere, log, torch.get_num_threads())
     line = f"parallel  {processes} stages at the same time, with {counted(threads, 'thread')} each"
     tell = partial(session.terminal.say, line)
-    with open_plan(repeat, [*parts], processes=processes, threads=threads, tell=tell) as plan:
-        made = {
-            key: make(replace(session, place=_place(parts, key), plan=plan, part=key), *part)
-            for key, part in parts.items()
-        }
+    several = open_plan(repeat, [*parts], processes=processes, threads=threads, tell=tell)
+    made: Made = {}
+    with several if processes > 1 else nullcontext() as plan:
+        for (fold, seed), part in parts.items():
+            if plan is None and len(parts) > 1:
+                session.terminal.say(f"fold      {fold} held out for test, seed {seed}")
+            place = _place(parts, (fold, seed))
+            made[fold, seed] = make(replace(session, place=place, plan=plan, part=(fold, seed)), *part)
     return first_marked(made)
 
 

@@ -119,7 +119,8 @@ def write_probe(folder: Path, entries: Mapping[str, Entry], manifest: Clips, set
         shutil.rmtree(place, ignore_errors=True)
     # Of several rates, the GPT of the comparison is not the run's own.
     methods = (BAG_OF_CODES,) if settings.tokenizer.rates else (GPT, BAG_OF_CODES)
-    if not (probes := [entries[f"probed_{name}"] for name in methods if f"probed_{name}" in entries]):
+    names = [f"probed_{method}" for method in methods if settings.probes(method)]
+    if not (probes := [entries[name] for name in names if name in entries]):
         return
     probe = FittedProbe.from_pretrained(probes[0].folder)
     recipe = VectorRecipe(vectors=compare.vectors, states=compare.states, assignments=compare.assignments)

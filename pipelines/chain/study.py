@@ -12,7 +12,8 @@ from pipelines.stages.language_model import unlabelled_prefix
 from pipelines.stages.probe import probe_task
 from pipelines.stages.stored_arrays import spectrograms
 from pipelines.stages.tokenizer import sample_statistics
-from pipelines.store.session import Session, rate_prefix
+from pipelines.stages.vocoder import CodedIn
+from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from tokenizer.sources import ChosenLayer
 from wordless.audio.recordings.manifest import Clips
@@ -29,6 +30,7 @@ class Study(ClipReading):
     # By their names in ``results.json``, in the order of the data: the name of a stage, behind a prefix for each
     # coarser rate and source of clips without labels; features and probes have the name of their method.
     entries: dict[str, Entry] = field(default_factory=dict)
+    by_rate: dict[int, CodedIn] = field(default_factory=dict)  # by the numbers of the rates, from 1, coarse to fine
 
     @classmethod
     def of(cls, session: Session, manifest: Clips, settings: RunSettings, unlabelled: Sequence[Clips] = ()) -> "Study":
@@ -55,19 +57,6 @@ class Study(ClipReading):
         for place, entries in enumerate(sources):
             for entry in entries:
                 self.add(entry, prefix=unlabelled_prefix(place))
-
-    @property
-    def rates(self) -> range:
-        """The numbers of the run's rates, from 1, coarse to fine."""
-        return range(1, len(self.settings.tokenizer.by_rate) + 1)
-
-    def prefix(self, number: int) -> str:
-        """Return the prefix of names of a rate's tokenizer and codes."""
-        return "" if number == self.rates[-1] else rate_prefix(number)
-
-    def at_rate(self, number: int, stage: str) -> Entry:
-        """Return the entry of a stage that makes the tokenizer and the codes of a rate."""
-        return self.entries[f"{self.prefix(number)}{stage}"]
 
     @cached_property
     def task(self) -> ProbeTask:
@@ -115,7 +104,7 @@ class Study(ClipReading):
 
     def coded_at(self, number: int) -> CodedViews:
         """The codes of a rate."""
-        return self.coded_in(self.at_rate(number, "tokenizer"), self.at_rate(number, "codes"))
+        return self.coded_in(self.by_rate[number].tokenizer, self.by_rate[number].codes)
 
     def coded_up_to(self, number: int) -> CodedViews:
         """The codes of a rate, with those of all coarser rates."""

@@ -42,7 +42,7 @@ from pipelines.store.run_folder import FINETUNED, JOB, TABLE, part_of
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import labels_of, stage
 from pipelines.store.store import CURVE, Entry, Store, write_json
-from pipelines.store.stored_features import FEATURES, features_by_method, stacked_rows, write_features
+from pipelines.store.stored_features import FEATURES, StoredFeatures, stacked_rows, write_features
 from pipelines.tracking.tracking import NO_TRACKING, Tracking, tracked
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import Channel, read_blocks, resampled_length
@@ -374,7 +374,7 @@ def _trained_body(
 )
 def _probed(run: Run, features: Entry, task: PooledTask, clips: Clips, config: ProbeConfig) -> None:
     """Probe the pooled states of the body; the entry is the outputs of the chosen probe for the test clips."""
-    (candidates,) = features_by_method([features.folder / FEATURES]).values()
+    candidates = StoredFeatures.of(features.folder / FEATURES)
     known = [clip.label or "" for clip in clips.clips]
     rows = {str(split): own for split, own in rows_of(clips).items()}
     with threadpool_limits(1):

@@ -48,7 +48,7 @@ from pipelines.store.stored_features import (
     GPT,
     PROBE,
     WITH_INPUT,
-    features_by_method,
+    StoredFeatures,
     method_of_key,
     natural,
     parts_of_key,
@@ -224,10 +224,9 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
         if of_sound
         else pooled_features(session, manifest, rates, reading)
     )
-    by_method = features_by_method([entry.folder / FEATURES for entry in pooled.values()])
-    candidates = by_method[settings.method]
+    candidates = StoredFeatures.of(pooled[settings.method].folder / FEATURES)
     if reading.input and settings.method in inputs:
-        candidates = candidates.with_input(by_method[inputs[settings.method]])
+        candidates = candidates.with_input(StoredFeatures.of(pooled[inputs[settings.method]].folder / FEATURES))
     arrays = {key.partition("/")[2] or key: candidates[key] for key in _wanted(settings, [*candidates], chosen)}
     write_vectors(settings.output, [clip.name for clip in manifest.clips], arrays)
     for key, array in arrays.items():

@@ -17,7 +17,7 @@ from lm.probing.vectors import CLASS_SCORES
 from pipelines.store.session import Run
 from pipelines.store.stage import labels_of, stage
 from pipelines.store.store import Entry, write_json
-from pipelines.store.stored_features import FEATURES, PROBE, SCORES, features_by_method
+from pipelines.store.stored_features import FEATURES, PROBE, SCORES, StoredFeatures
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.views import compared_views
 from wordless.base.errors import InputError
@@ -43,14 +43,9 @@ def probed(
     """
     task = probe_task(clips, config, device=run.gang.device, noise_snr=noise_snr)
     task = replace(task, parts=None) if labelled else task
-    by_method = features_by_method([*dict.fromkeys(entry.folder / FEATURES for entry in features.values())])
-    if of not in by_method:
-        keys = ", ".join(by_method) or "no method"
-        problem = f"the features of the method {of} have the keys of {keys}"
-        raise InputError(f"{problem}: begin the keys with the method's own name, as in {of}:mean")
-    candidates = by_method[of]
-    for own_input in features.keys() - {of}:
-        candidates = candidates.with_input(by_method[own_input])
+    candidates = StoredFeatures.of(features[of].folder / FEATURES, of)
+    for name in features.keys() - {of}:
+        candidates = candidates.with_input(StoredFeatures.of(features[name].folder / FEATURES, name))
     # Each fit has one thread: the matrices are small, and with other work on the cores several threads were ten
     # times as slow. Several fits run side by side.
     threads = torch.get_num_threads() if task.device is None else 1  # a GPU has memory for one fit

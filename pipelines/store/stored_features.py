@@ -1,4 +1,4 @@
-"""Feature tensors of several entries of the store, by method, each read on demand.
+"""Feature tensors of entries of the store, each read on demand.
 
 Keys are ``<method>[/<layer>]:<pooling>``, such as ``log_mel:mean`` or ``gpt/layer_3:thirds``.
 """
@@ -70,9 +70,15 @@ class StoredFeatures(Mapping[str, FloatArray]):
     def __init__(self, places: Mapping[str, Sequence[Part]]) -> None:
         self._places = {key: tuple(parts) for key, parts in places.items()}
 
-    @property
-    def files(self) -> list[Path]:
-        return list(dict.fromkeys(file for parts in self._places.values() for file, _ in parts))
+    @classmethod
+    def of(cls, file: Path, method: str = "") -> "StoredFeatures":
+        """Open the candidates of a method in natural order of their keys; "": all of the file."""
+        with safe_open(file, framework="numpy") as opened:
+            keys = sorted(opened.keys(), key=natural)
+        if not (own := [key for key in keys if method in ("", method_of_key(key))]):
+            problem = f"the features of the method {method} have the keys of {method_of_key(keys[0])}"
+            raise InputError(f"{problem}: begin the keys with the method's own name, as in {method}:mean")
+        return cls({key: [(file, key)] for key in own})
 
     def with_input(self, own: "StoredFeatures") -> "StoredFeatures":
         """Put the input of a network, the vectors ``own``, beside all of its layers under the same pooling.
@@ -105,18 +111,6 @@ class StoredFeatures(Mapping[str, FloatArray]):
         return len(self._places)
 
 
-def features_by_method(files: Sequence[Path]) -> dict[str, StoredFeatures]:
-    """Group the candidates by method, in natural order of their keys: layer 2 comes before layer 10.
-
-    A key that two files hold is refused.
-    """
-    places = _places(files)
-    keys: dict[str, list[str]] = {}
-    for key in sorted(places, key=natural):
-        keys.setdefault(method_of_key(key), []).append(key)
-    return {of: StoredFeatures({key: [(places[key], key)] for key in mine}) for of, mine in keys.items()}
-
-
 def with_input(key: str) -> str:
     """Name the candidate that has a network's input beside ``key``: gpt/all_inner_with_input:thirds."""
     name, _, pooling = key.rpartition(":")
@@ -137,17 +131,6 @@ def parts_of_key(key: str) -> tuple[str | None, str]:
 def method_of_key(key: str) -> str:
     """Return the method of a key: the part before the first "/" or ":"."""
     return re.split("[/:]", key, maxsplit=1)[0]
-
-
-def _places(files: Sequence[Path]) -> dict[str, Path]:
-    places: dict[str, Path] = {}
-    for path in files:
-        with safe_open(path, framework="numpy") as file:
-            for key in file.keys():  # noqa: SIM118  # it is no dictionary
-                if key in places:
-                    raise InputError(f"{path} and {places[key]} both hold {key}; probe one of them")
-                places[key] = path
-    return places
 
 
 def natural(key: str) -> list[tuple[int, str]]:

@@ -13,7 +13,7 @@ from lm.probing.features_file import FeaturesFile, read_features
 from lm.probing.fitted import FittedProbe
 from pipelines.commandline.composition import compose
 from pipelines.store.store import SYNTHESISED
-from pipelines.store.stored_features import FEATURES, features_by_method
+from pipelines.store.stored_features import FEATURES, StoredFeatures
 from tests.calling import embed
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import save_rates_run
@@ -46,8 +46,8 @@ def test_the_vectors_are_those_that_the_probe_of_the_run_read(
     embedded: FeaturesFile, finished_run: FinishedRun
 ) -> None:
     chosen = FittedProbe.from_pretrained(finished_run.folder / "probe").description.of
-    files = [folder / FEATURES for folder in entries(finished_run.store) if folder.parent.name == "gpt_features"]
-    stored = features_by_method(files)["gpt"][chosen]
+    (folder,) = (folder for folder in entries(finished_run.store) if folder.parent.name == "gpt_features")
+    stored = StoredFeatures.of(folder / FEATURES)[chosen]
     clips = read_manifest(finished_run.folder / "manifest.tsv", finished_run.store).clips
     (own,) = embedded.ordered([clip.name for clip in clips]).values()
     assert [*embedded.arrays] == [chosen.removeprefix("gpt/")]
@@ -206,8 +206,8 @@ def test_the_gpt_of_a_run_that_reads_sound_embeds_as_its_probes_read(
     call(f"model={sound_run / 'run'}", f"input={sound_run / 'run/manifest.tsv'}", f"root={corpus}", *more)
     found = read_features(tmp_path / "x.npz")
     stages = ("gpt_sound_features", "log_mel_features")
-    files = [folder / FEATURES for folder in entries(sound_run / "store") if folder.parent.name in stages]
-    of = features_by_method(files)
-    stored = of["gpt_sound"].with_input(of["log_mel"])[f"gpt_sound/{layer}:thirds"]
+    folders = {folder.parent.name: folder / FEATURES for folder in entries(sound_run / "store")}
+    of, inputs = (StoredFeatures.of(folders[stage]) for stage in stages)
+    stored = of.with_input(inputs)[f"gpt_sound/{layer}:thirds"]
     names = [clip.name for clip in read_manifest(sound_run / "run/manifest.tsv", corpus).clips]
     np.testing.assert_allclose(found.ordered(names)[f"{layer}:thirds"], stored, rtol=1e-4, atol=1e-5)

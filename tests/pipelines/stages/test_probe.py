@@ -18,7 +18,7 @@ from pipelines.stages.probe import collect_probes, probed, require_probeable
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry
-from pipelines.store.stored_features import FEATURES, features_by_method
+from pipelines.store.stored_features import FEATURES, StoredFeatures, method_of_key
 from tests.pipelines.tiny import silent_session
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.recordings.splits import folds
@@ -85,7 +85,7 @@ def stored(run: Run, name: str, tensors: Mapping[str, np.ndarray], file: str = "
 
 def by_method(entries: Sequence[Entry]) -> dict[str, Entry]:
     """The entry of each method of some features."""
-    return {of: entry for entry in entries for of in features_by_method([entry.folder / FEATURES])}
+    return {method_of_key(key): entry for entry in entries for key in StoredFeatures.of(entry.folder / FEATURES)}
 
 
 def together(
@@ -259,9 +259,8 @@ def test_all_layers_of_each_network_are_probed_with_its_input_beside_them(tmp_pa
         ],
         "simclr": ["simclr/all_blocks_with_input:mean", "simclr/block_1:mean"],
     }
-    found = features_by_method([entry.folder / "features.safetensors" for entry in entries])
+    found = {of: StoredFeatures.of(features[of].folder / FEATURES, of) for of in ("simclr", "log_mel")}
     beside = found["simclr"].with_input(found["log_mel"])
-    assert [file.parent for file in beside.files] == [entry.folder for entry in entries]
     np.testing.assert_array_equal(
         beside["simclr/all_blocks_with_input:mean"],
         np.hstack([tensors["simclr/all_blocks:mean"], log_mel["log_mel/as_heard:mean"]]),
