@@ -367,9 +367,10 @@ class LiveCurve:
 
 def curve_point(point: Point, *, steps_per_second: float | None = None) -> CurvePoint:
     """Return the values of a point of a training curve that are known, by name."""
-    values = {**point, "steps_per_second": steps_per_second}
-    step = values.pop("step")
-    return step, {name: value for name, value in values.items() if value is not None and isfinite(value)}
+    values = {"train_loss": point["train_loss"], "validation_loss": point["validation_loss"]}
+    others = {"learning_rate": point.get("learning_rate"), "steps_per_second": steps_per_second}
+    values |= {name: value for name, value in others.items() if value is not None}
+    return point["step"], {name: value for name, value in values.items() if isfinite(value)}
 
 
 @contextmanager
