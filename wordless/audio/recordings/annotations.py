@@ -567,8 +567,12 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
                     paths = [places.named(each.recording, name)] if each.recording else paths
                 if fault := fault or (None if each.recording or own else "it names no recording"):
                     raise InputError(fault)
+                texts = {field: [text] for field, text in {**each.fields, "split": splits.get(name, "")}.items()}
+                columns_of, faults = describe(texts, [each.where])
+                if faults:
+                    raise InputError(faults[0])
                 for path in paths:
-                    known = describe(path, {**each.fields, "split": splits.get(name, "")}, each.where)
+                    known = Clip(path=path, **{field: values[0] for field, values in columns_of.items()})
                     times = known.begin or 0.0, inf if known.end is None else known.end
                     first = parts[path].setdefault(kind, {}).setdefault(times, known)
                     if first.label != known.label:

@@ -15,13 +15,15 @@ out.
 import math
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import groupby, islice
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
+
+from pandas import concat
 
 from wordless.audio.decoding import Recording, RecordingError, count_samples
 from wordless.audio.levels import Levels, loudest, of_text
@@ -35,7 +37,6 @@ from wordless.audio.recordings.annotations import (
     kind_of,
 )
 from wordless.audio.recordings.description import (
-    FIELDS,
     SPLIT_NAMES,
     ColumnConfig,
     LabelType,
@@ -57,7 +58,7 @@ from wordless.audio.recordings.folders import (
     require_folder,
 )
 from wordless.audio.recordings.inspection import InspectionConfig, Measurement, Progress, frequent_reasons, inspect
-from wordless.audio.recordings.manifest import OUTSIDE, SPLITS, Clip, Clips, Rejected, SplitBy, clip_name, number_of
+from wordless.audio.recordings.manifest import SPLITS, Clip, Clips, Rejected, SplitBy, clip_name, number_of
 from wordless.audio.recordings.splits import (
     GIVEN,
     SplitConfig,
@@ -163,9 +164,9 @@ class CorpusConfig(AnnotationOptions):
         self.refuse_if(self.segment_overlap_seconds > most, "segment_overlap_seconds", rule)
 
 
-def whole(paths: Iterable[str]) -> Iterator[Clip]:
-    """Give candidates that are whole recordings."""
-    return (Clip(path=path, split="") for path in paths)
+def whole(root: Path, paths: Sequence[str], *, notices: tuple[str, ...] = ()) -> Clips:
+    """Return candidates that are whole recordings."""
+    return Clips.from_columns(root, {"path": paths, "split": [""] * len(paths)}, notices=notices)
 
 
 def resolved(config: CorpusConfig, split_by: SplitBy) -> CorpusConfig:
@@ -186,11 +187,7 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
     found = (
         parts
         or unpacked
-        or (
-            Clips.from_rows(folder.root, whole(folder.require_recordings()), notices=said)
-            if folder
-            else _find_in_table(config)
-        )
+        or (whole(folder.root, folder.require_recordings(), notices=said) if folder else _find_in_table(config))
     )
     for name in ("tier", "annotations") if not has_parts else ():
         if (value := getattr(config, name)) not in (None, "auto", "none"):
@@ -237,21 +234,20 @@ def _completed(found: Clips, config: CorpusConfig, pattern: str) -> Clips:
     if not matched:
         fits = f"it fits none of {counted(len(paths), 'file')} below {root}, such as {min(paths)!r}"
         raise InputError(option="pattern", value=pattern, rule=fits, remedy="write it after such a name")
-    unread = set() if config.split.by in GIVEN else {"split"}
-    named = {
-        path: describe(path, {name: text for name, text in fields.items() if name not in unread}, str(root / path))
-        for path, fields in matched.items()
-    }
+    names = [name for name in config.fields if name != "split" or config.split.by in GIVEN]
+    texts = {name: [fields[name] for fields in matched.values()] for name in names}
+    named, faults = describe(texts, [str(root / path) for path in matched])
+    if faults:
+        raise InputError(faults[min(faults)])
     reason = f"name does not fit `pattern` {pattern}"
     others = (Rejected(path=path, reason=reason) for path in sorted(by_path.keys() - matched.keys()))
     kept = replace(found.where(path in matched for path in found.frame.path), rejected=(*found.rejected, *others))
-    rows = {name: zip(kept.frame.path, kept.frame[name], strict=True) for name in FIELDS}
-    return kept.with_columns(
-        **{
-            name: [getattr(named[path], name) if value is None or value == "" else value for path, value in column]
-            for name, column in rows.items()
-        }
-    )
+    columns = dict[str, list[object]]()
+    for name in names:
+        of_path = dict(zip(matched, named[name], strict=True))
+        known = zip(kept.frame.path, kept.frame[name], strict=True)
+        columns[name] = [of_path[path] if value is None or value == "" else value for path, value in known]
+    return kept.with_columns(**columns)
 
 
 def _divided_by(config: CorpusConfig, found: Clips, depth: int | None) -> tuple[SplitBy, list[str]]:
@@ -311,46 +307,45 @@ def _find_in_table(config: CorpusConfig) -> Clips:
     path = expand_home(config.table or "", "table")
     table = read_table(path, config.columns, label_type=config.label_type, splits=config.split.by in GIVEN)
     notices = [*table.notices]
-    if not table.clips:
+    if not len(table.frame):
         raise InputError(option="table", value=path, rule="it lists no recordings: give it a row for each")
     base = require_folder(config.root) if config.root else require_folder(str(table.root), by=str(path))
-    root = folder_of(table.clips, base, around=not config.root and table.root == path.parent)
+    root = folder_of(table, base, around=not config.root and table.root == path.parent)
     if root != base:
         notices.append(f"{path.name}: its recordings are in {root} (`root` names another folder)")
 
-    rows = list[Clip]()
-    relatives: dict[tuple[str, str | None], str | None] = {}  # of each path as it is written, which many rows may share
-    missing: dict[str, Clip] = {}  # the first row of each path that is not there
-    listed: set[tuple[str, float | None, float | None]] = set()
-    for row in table.clips:
-        if (place := (row.path, row.fold)) not in relatives:
-            remedy = "fix the row, or set `root`"
-            relatives[place] = listed_path(root, row.path, str(row.where), remedy=remedy, fold=row.fold)
-        if (relative := relatives[place]) is None:
-            missing.setdefault(row.path, row)
-            continue
-        if (relative, row.begin, row.end) in listed:
-            remedy = "give each recording one row, or each of its parts another start and end"
-            raise InputError(f"{row.where}: {relative} is listed twice", remedy=remedy)
-        listed.add((relative, row.begin, row.end))
-        rows.append(replace(row, path=relative))
-
-    paths = sorted({row.path for row in rows})
-    if missing and (config.missing == "stop" or not rows):
-        first, files = next(iter(missing.values())), len(missing) + len(paths)
-        several = f": {len(missing)} of {files} files are missing, such as {', '.join(islice(missing, 3))}"
-        problem = f"{first.where}: {first.path} is not there (looked in {root}){several if files > 1 else ''}"
-        aside = ", or set them aside by `missing`=list" if rows else ""
+    written = table.frame[["path", "fold", "where"]]  # many rows may share a path
+    places = {
+        (name, fold): listed_path(root, name, where, remedy="fix the row, or set `root`", fold=fold)
+        for name, fold, where in written.drop_duplicates(["path", "fold"]).itertuples(index=False)
+    }
+    relatives = [places[each] for each in zip(written.path, written.fold, strict=True)]
+    missing = written[[each is None for each in relatives]].drop_duplicates("path")
+    listed = table.with_columns(path=relatives).where(each is not None for each in relatives)
+    twice = listed.frame.duplicated(["path", "begin", "end"])
+    if twice.any():
+        row = listed.frame[twice].iloc[0]
+        remedy = "give each recording one row, or each of its parts another start and end"
+        raise InputError(f"{row['where']}: {row.path} is listed twice", remedy=remedy)
+    paths = sorted({*listed.frame.path})
+    if len(missing) and (config.missing == "stop" or not paths):
+        files, some = len(missing) + len(paths), ", ".join(missing.path[:3])
+        several = f": {len(missing)} of {files} files are missing, such as {some}" if files > 1 else ""
+        problem = f"{missing['where'].iloc[0]}: {missing.path.iloc[0]} is not there (looked in {root}){several}"
+        aside = ", or set them aside by `missing`=list" if paths else ""
         raise InputError(problem, remedy=f"fix the rows, or set `root`{aside}")
     kind = "not there, though the table lists it"
-    left_out = [Rejected(path=row.path, reason=f"{kind} ({row.where})", kind=kind) for row in missing.values()]
+    left_out = [
+        Rejected(path=name, reason=f"{kind} ({where})", kind=kind)
+        for name, where in zip(missing.path, missing["where"], strict=True)
+    ]
     with suppress(OSError):  # a folder that may not be listed
         folders = sorted({each.rpartition("/")[0] for each in paths})
         others = ((each, not_sound(os.listdir(root / each))) for each in folders)  # noqa: PTH208  names alone
         if beside := [f"{each}/{name}".lstrip("/") for each, names in others for name in sorted(names)]:
             notices += Places(root, paths).unread(name for name in beside if root / name != path)
-    rows.sort(key=lambda row: row.path)
-    return Clips.from_rows(root, rows, rejected=tuple(left_out), notices=tuple(notices))
+    frame = listed.frame.sort_values("path", kind="stable", ignore_index=True)
+    return Clips(root=root, frame=frame, rejected=tuple(left_out), notices=tuple(notices))
 
 
 def _renamed(labels: list[str | None], config: CorpusConfig) -> tuple[list[str | None], list[str]]:
@@ -377,25 +372,18 @@ def recordings_at(place: Path, annotations: AnnotationConfig | None = None, *, o
     Only recordings with parts are opened. Parts behind the end of a recording are set aside.
     """
     found = candidates_at(place, annotations, option=option)
-    clips, rejected, headers = list[Clip](), [*found.rejected], dict[str, tuple[int, int] | None]()
-    for clip in found.clips:
-        if clip.begin is None:
-            clips.append(clip)
-            continue
+    lengths, unread = dict[str, tuple[int, int]](), list[Rejected]()
+    for path in dict.fromkeys(found.frame.path[found.frame.begin.notna()]):
         try:
-            if clip.path not in headers:
-                headers[clip.path] = None
-                with Recording(found.root / clip.path) as recording:
-                    rate, length = recording.samplerate, recording.declared
-                headers[clip.path] = (count_samples(found.root / clip.path) if length is None else length), rate
-            if header := headers[clip.path]:
-                part = measured(clip, *header)
-                clips.append(part if part.segment is not None else replace(clip, begin=None, end=None))
+            with Recording(found.root / path) as recording:
+                rate, length = recording.samplerate, recording.declared
+            lengths[path] = (count_samples(found.root / path) if length is None else length), rate
         except RecordingError as error:
-            rejected.append(Rejected.by(clip.path, error))
-        except InputError as error:
-            rejected.append(Rejected(path=clip.path, reason=str(error), segments=1, kind=OUTSIDE))
-    return Clips.from_rows(found.root, clips, rejected=tuple(rejected), notices=found.notices)
+            unread.append(Rejected.by(path, error))
+    faulty = {each.path for each in unread}
+    read = found.where(path not in faulty for path in found.frame.path)
+    placed = measured(replace(read, rejected=(*found.rejected, *unread)), lengths)
+    return placed.with_columns(begin=None, end=None, where=None)
 
 
 def candidates_at(place: Path, annotations: AnnotationConfig | None = None, *, option: str = "input") -> Clips:
@@ -426,11 +414,11 @@ def candidates_at(place: Path, annotations: AnnotationConfig | None = None, *, o
     if config.tier is not None and (found is None or not len(found.frame)):
         rule = f"it has no effect on {place}, beside which no annotations of it lie"
         raise InputError(option="tier", value=config.tier, rule=rule, remedy="leave it out, or name their file")
-    found = (found or Clips.from_rows(root, ())).named("")
+    found = (found or whole(root, ())).named("")
+    groups = [group or group_of(path) for path, group in zip(found.frame.path, found.frame.group, strict=True)]
     others = {*paths} - {*found.frame.path} - {each.path for each in found.rejected}
-    annotated = (replace(clip, group=clip.group or group_of(clip.path)) for clip in found.clips)
-    clips = sorted([*annotated, *whole(others)], key=lambda clip: (clip.path, clip.begin or 0.0))
-    return Clips.from_rows(found.root, clips, rejected=found.rejected, notices=found.notices)
+    both = concat([found.with_columns(group=groups).frame, whole(root, [*others]).frame])
+    return replace(found, frame=both.sort_values(["path", "begin"], ignore_index=True))
 
 
 # Building: inspection, segments, duplicates, splits
@@ -468,18 +456,18 @@ def build_manifest(
     """
     found = found or find_recordings(config)
     config = resolved(config, found.split_by)
-    root, described = found.root, {path: tuple(rows) for path, rows in groupby(found, key=lambda clip: clip.path)}
+    root, paths = found.root, [*dict.fromkeys(found.frame.path)]
     by_label = config.label_type == "class"  # numbers and texts are too many to be spread evenly over the splits
     # Splits that cannot be made are refused before inspection takes hours. Few recordings take moments, and how many
     # segments there will be is not known.
     whole_only = config.segment_seconds is None and found.frame.begin.isna().all()
-    if whole_only and len(described) > FEW:
+    if whole_only and len(paths) > FEW:
         split_clips(found, config.split, by_label=by_label)
     else:
         named_splits(found, config.split)
     fit, unfit = inspect(
         root,
-        list(described),
+        paths,
         config.inspection,
         workers=workers,
         engine=engine,
@@ -488,9 +476,10 @@ def build_manifest(
         channel=channel,
         sample_rate=sample_rate,
     )
-    kept, copies = (described, ()) if duplicates else without_duplicates(described, fit)
+    kept, copies = (found, ()) if duplicates else without_duplicates(found, fit)
     unfit = (*unfit, *copies)
-    softer = {path: each.louder for path, each in fit.items() if path in kept and each.louder is not None}
+    fit = {path: fit[path] for path in dict.fromkeys(kept.frame.path) if path in fit}
+    softer = {path: each.louder for path, each in fit.items() if each.louder is not None}
     if notice and softer:
         path, louder = next(iter(softer.items()))
         notice(
@@ -499,21 +488,18 @@ def build_manifest(
         )
     if set_aside:
         set_aside((*found.rejected, *unfit))
-    clips: list[Clip] = []
-    unused = [*unfit]
-    for path, measurement in fit.items():
-        own, left_out = clips_of(path, kept.get(path, ()), measurement, config)
-        clips += own
-        unused += left_out
-    if not clips:
-        rule = f"none of its {counted(len(described), 'recording')} can be used ({frequent_reasons(unused)})"
+    usable = replace(kept.where(path in fit for path in kept.frame.path), rejected=())
+    clips = clips_of(usable, fit, config)
+    unused = (*unfit, *clips.rejected)
+    if not len(clips.frame):
+        rule = f"none of its {counted(len(paths), 'recording')} can be used ({frequent_reasons(unused)})"
         loosen = "" if duplicates else ", or loosen `inspection`"
         remedy = f"check the files{loosen}"
         if fit:
             remedy = f"check start and end in the table, choose a lower `segment_silence_dbfs`{loosen}"
         raise InputError(option="root", value=root, rule=rule, remedy=remedy)
     try:
-        divided, undivided = split_clips(Clips.from_rows(root, clips), config.split, by_label=by_label)
+        divided, undivided = split_clips(clips, config.split, by_label=by_label)
     except InputError as error:
         if not unused:
             raise
@@ -521,40 +507,43 @@ def build_manifest(
     return divided, tuple(sorted((*found.rejected, *unused, *undivided), key=lambda each: each.path))
 
 
-Described = dict[str, tuple[Clip, ...]]  # the candidates of each recording
-
-
-def without_duplicates(described: Described, fit: Mapping[str, Measurement]) -> tuple[Described, tuple[Rejected, ...]]:
+def without_duplicates(found: Clips, fit: Mapping[str, Measurement]) -> tuple[Clips, tuple[Rejected, ...]]:
     """Keep the first of files with the same samples, with the parts that only the others name.
 
     The reason against another file says where labels, groups and splits differ that both know.
     """
-    kept: Described = {}
-    rejected: list[Rejected] = []
-    first: dict[str, str] = {}  # hash of samples -> path of the first file
-    for path, found in fit.items():
-        original = first.setdefault(found.samples_sha256, path)
-        if original == path:
-            kept[path] = described[path]
-            continue
-        there, other, moved = {known.span: known for known in kept[original]}, dict[str, None](), list[Clip]()
-        for here in described[path]:
+    first, rejected = dict[str, str](), list[Rejected]()  # hash of samples -> path of the first file
+    originals = {path: first.setdefault(each.samples_sha256, path) for path, each in fit.items()}
+    copies = {path: original for path, original in originals.items() if path != original}
+    rows = found.frame[found.frame.path.isin([*copies, *copies.values()])].groupby("path")
+    parts = {path: {(row.begin, row.end): row for row in each.itertuples()} for path, each in rows}
+    moved = dict[int, tuple[str, str | None]]()  # path and group of rows that become parts of the first file
+    for path, original in copies.items():
+        there, other, before = parts[original], dict[str, None](), len(moved)
+        for span, here in parts[path].items():
             own_group = None if here.group == group_of(path) else here.group  # the default of annotations
-            if (known := there.get(here.span)) is not None:
+            if (known := there.get(span)) is not None:
                 pairs = {"label": (known.label, here.label), "group": (known.group, own_group)}
                 pairs["split"] = known.split, here.split
                 differing = {name: pair for name, pair in pairs.items() if all(pair) and pair[0] != pair[1]}
                 other |= {f"another {name}: here {pair[1]}, there {pair[0]}": None for name, pair in differing.items()}
-            elif here.begin is None or None in there:
+            elif here.begin is None or (None, None) in there:
                 other["it names other parts"] = None
             else:
-                moved.append(replace(here, path=original, group=own_group or (here.group and group_of(original))))
-        kept[original] += tuple(moved)
-        used = f"; {counted(len(moved), 'part')} of it used as parts of that file" if moved else ""
-        same = "" if found.sha256 == fit[original].sha256 else " (the same samples in other bytes)"
+                moved[here.Index] = original, own_group or (here.group and group_of(original))
+                there[span] = here._replace(group=moved[here.Index][1])
+        count = len(moved) - before
+        used = f"; {counted(count, 'part')} of it used as parts of that file" if count else ""
+        same = "" if fit[path].sha256 == fit[original].sha256 else " (the same samples in other bytes)"
         reason = ", with ".join([f"duplicate of {original}{same}", *other])
         rejected.append(Rejected(path=path, reason=f"{reason}{used}", kind=CONFLICTING if other else DUPLICATE))
-    return kept, tuple(rejected)
+    if not copies:
+        return found, ()
+    frame = found.frame.copy()
+    for row, (path, group) in moved.items():
+        frame.loc[row, ["path", "group"]] = path, group
+    kept = replace(found, frame=frame)
+    return kept.where(path not in copies for path in frame.path), tuple(rejected)
 
 
 def cut(part: Part, sample_rate: int, *, seconds: float | None, overlap: float) -> list[Part]:
@@ -570,52 +559,59 @@ def cut(part: Part, sample_rate: int, *, seconds: float | None, overlap: float) 
     return parts
 
 
-def clips_of(
-    path: str, described: Sequence[Clip], found: Measurement, config: CorpusConfig
-) -> tuple[list[Clip], list[Rejected]]:
-    """Return the clips of one recording in order of time, and what was left out, with the reasons.
-
-    ``described`` has a candidate for the recording, or for each part of it that a table names.
-    """
-    rate, levels = found.sample_rate, of_text(found.levels)
-    of_file = {name: getattr(found, name) for name in ("channel", "size", "sha256", "samples_sha256")}
-    pieces: list[Clip] = []  # segments have the number 0 until all are there
-    rejected: list[Rejected] = []
-    for known in described:
-        try:
-            base = replace(measured(known, found.num_samples, rate), **of_file)
-        except InputError as error:
-            rejected.append(Rejected(path=known.name, reason=str(error), kind=OUTSIDE))
-            continue
-        if known.begin is None:  # the recording without its silent ends; parts that a table names are not trimmed
-            loud = found.part(config.inspection.trim_db)
-            trimmed = found.num_samples - loud.num_samples
-            base = replace(base, start=loud.start, num_samples=loud.num_samples, trimmed=trimmed)
+def clips_of(found: Clips, fit: Mapping[str, Measurement], config: CorpusConfig) -> Clips:
+    """Cut candidates into clips, in order of path and time; what is left out is set aside with its reason."""
+    placed = measured(found, {path: (each.num_samples, each.sample_rate) for path, each in fit.items()})
+    rejected = [*placed.rejected]
+    pieces = list[
+        tuple[int, bool, int, int, int]
+    ]()  # row of the candidate, whether it is a part, its samples, trimmed ones
+    levels_of = lru_cache(1)(lambda path: of_text(fit[path].levels))
+    columns = ("path", "segment", "start", "num_samples", "begin")
+    for row, (path, segment, start, size, begin) in enumerate(
+        zip(*(placed.frame[name].tolist() for name in columns), strict=True)
+    ):
+        of_file, trimmed = fit[path], 0
+        base = Part(start=start, num_samples=size if segment is not None else of_file.num_samples)
+        if begin is None:  # the recording without its silent ends; parts that a table names are not trimmed
+            base = of_file.part(config.inspection.trim_db)
+            trimmed = of_file.num_samples - base.num_samples
         seconds, overlap = config.segment_seconds, config.segment_overlap_seconds
-        parts = cut(base.part, rate, seconds=seconds, overlap=overlap)
-        if len(parts) == 1 and base.segment is None:  # inspection has already checked the whole
-            pieces.append(base)
+        parts = cut(base, of_file.sample_rate, seconds=seconds, overlap=overlap)
+        if len(parts) == 1 and segment is None:  # inspection has already checked the whole
+            pieces.append((row, False, base.start, base.num_samples, trimmed))
             continue
         left_out: dict[tuple[str, str], list[Part]] = defaultdict(list)
         for part in parts:
-            if fault := _fault(part, rate, levels, config):
+            if fault := _fault(part, of_file.sample_rate, levels_of(path), config):
                 left_out[fault].append(part)
             else:
-                pieces.append(replace(base, segment=0, start=part.start, num_samples=part.num_samples))
-                base = replace(base, trimmed=0) if base.trimmed else base  # the first segment alone counts them
-        name = path if known.begin is None else clip_name(path, base.part.span(rate))
+                pieces.append((row, True, part.start, part.num_samples, trimmed))
+                trimmed = 0  # the first segment alone counts them
         for (what, rule), lost in left_out.items():
-            lasting, first = sum(part.num_samples for part in lost) / rate, lost[0].start / rate
+            lasting, first = (
+                seconds / of_file.sample_rate for seconds in (sum(part.num_samples for part in lost), lost[0].start)
+            )
             several = f"{len(lost)} of {len(parts)} ({lasting:.1f} s; the first at {first:.1f} s), "
             kind, where, count = (f"{what} segments", several, len(lost)) if len(parts) > 1 else (what, "", 0)
+            name = path if begin is None else clip_name(path, base.span(of_file.sample_rate))
             rejected.append(Rejected(path=name, reason=f"{kind}: {where}{rule}", segments=count, kind=kind))
-    clips: dict[str, Clip] = {}
-    for number, piece in enumerate(sorted(pieces, key=lambda piece: (piece.start, piece.num_samples))):
-        clip = piece if piece.segment is None else replace(piece, segment=number)
-        if clip.name in clips:
-            rejected.append(Rejected(path=clip.name, reason="named by two rows of the table"))
-        clips.setdefault(clip.name, clip)
-    return list(clips.values()), rejected
+    rows, is_part, starts, sizes, trims = map(list, zip(*pieces, strict=True) if pieces else [()] * 5)
+    files = [fit[path] for path in placed.frame.path.iloc[rows]]
+    of_files = ("sample_rate", "channel", "size", "sha256", "samples_sha256")
+    clips = replace(placed, frame=placed.frame.iloc[rows].reset_index(drop=True), rejected=()).with_columns(
+        **{"segment": is_part, "start": starts, "num_samples": sizes, "trimmed": trims, "begin": None, "end": None},
+        **{name: [getattr(each, name) for each in files] for name in of_files},
+    )
+    frame = clips.frame.sort_values(["path", "start", "num_samples"], ignore_index=True)
+    numbers = zip(frame.segment, frame.groupby("path").cumcount().tolist(), strict=True)
+    names = frame[["path", "start", "num_samples"]].where(frame.segment, -1).assign(path=frame.path)
+    clips = replace(clips, frame=frame).with_columns(
+        segment=[number if part else None for part, number in numbers], where=None
+    )
+    twice = names.duplicated()
+    rejected += (Rejected(path=clip.name, reason="named by two rows of the table") for clip in clips.where(twice))
+    return replace(clips.where(~twice), rejected=tuple(rejected))
 
 
 def _fault(part: Part, sample_rate: int, levels: Levels, config: CorpusConfig) -> tuple[str, str] | None:

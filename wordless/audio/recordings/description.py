@@ -24,7 +24,19 @@ from dataclasses import dataclass, fields, replace
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
-from wordless.audio.recordings.manifest import Clip, Split, number_of, whole_number
+import numpy as np
+
+from wordless.audio.recordings.manifest import (
+    OUTSIDE,
+    Clip,
+    Clips,
+    Rejected,
+    Split,
+    clip_name,
+    number_of,
+    once_each,
+    whole_number,
+)
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
 from wordless.base.text import nearest, suggestion
@@ -100,61 +112,95 @@ def seconds_of(text: str, column: str = "") -> float | None:
     return number if number is None or unit == 1 else round(number * unit, 9)
 
 
-def in_seconds(text: str, column: str) -> str:
-    """Return a time of a column in seconds, as text; other text as it is."""
-    return text if (number := seconds_of(text, column)) is None else repr(number)
+def in_seconds(texts: Sequence[str], column: str) -> list[str]:
+    """Return the times of a column in seconds, as texts; other texts as they are."""
+    return once_each(lambda text: text if (number := seconds_of(text, column)) is None else repr(number), texts)
 
 
 _NUMBERS = (*SPAN_FIELDS, "duration", "low_hz", "high_hz")
 _READ = (*FIELDS, *_NUMBERS, "annotated_channel")
 
 
-def describe(path: str, fields: Mapping[str, str], where: str) -> Clip:
-    """Parse what a source says of a recording; empty text means unknown. Errors begin with ``where`` ("table.tsv:3").
+def describe(texts: Mapping[str, Sequence[str]], where: Sequence[str]) -> tuple[dict[str, list[Any]], dict[int, str]]:
+    """Parse what a source says of recordings: a text of each in every column; empty text means unknown.
 
     A ``duration`` stands for an end that is not known. A part has a begin; a whole recording has none.
+
+    Returns:
+        Columns of candidates, and the faults of rows by their numbers; they begin with ``where`` ("table.tsv:3").
     """
-    given: dict[str, Any] = {name: text for name in _READ if (text := fields.get(name, "").strip())}
-    for name, text in given.items():
-        if not text.isprintable():
-            raise InputError(f"{where}: {name} is {text!r:.80}; leave tabs, line breaks and control characters out")
-    for name in (name for name in _NUMBERS if name in given):
-        unit, text, given[name] = "Hz" if name.endswith("hz") else "seconds", given[name], seconds_of(given[name])
-        if given[name] is None or not 0 <= given[name] <= MOST:
-            raise InputError(f"{where}: {name} is {text!r:.40}; it must be a number of {unit}, 0 or more")
-    index, split = given.get("index"), given.get("split")
-    given["index"], given["split"] = whole_number(index or ""), known_split(split) if split else ""
-    if index and given["index"] is None:
-        raise InputError(f"{where}: index is {index!r:.40}; it must be a whole number from 0 to 2^63 - 1")
-    if given["split"] is None:
-        known = ", ".join(name for names in SPLIT_NAMES.values() for name in names)
-        raise InputError(f"{where}: split is {split!r:.40}; write one of {known}, or choose `split.by`=hash")
-    start, end, duration = given.pop("start", 0.0), given.pop("end", None), given.pop("duration", None)
-    if end is None and duration is not None:
-        end = start + duration
-    if end is not None and end <= start:
-        raise InputError(f"{where}: end is {end:g} and start {start:g}; a part of a recording ends after it begins")
-    begin = start if start or end is not None else None
-    return Clip(path=path, begin=begin, end=end, where=where, **given)
+    columns, faults = {name: [None] * len(where) for name in (*SPAN_FIELDS, "duration")}, dict[int, str]()
+    for name in (name for name in _READ if name in texts):
+        known = dict[str, Any]()
+        wrong = dict[str, str]()
+        for text in {*texts[name]}:
+            try:
+                known[text] = _value(name, text.strip())
+            except InputError as error:
+                known[text], wrong[text] = None, str(error)
+        columns[name] = [known[text] for text in texts[name]]
+        for row, text in enumerate(texts[name] if wrong else ()):
+            if text in wrong:
+                faults.setdefault(row, wrong[text])
+    starts, ends, durations = (columns.pop(name) for name in (*SPAN_FIELDS, "duration"))
+    for row, (start, end, duration) in enumerate(zip(starts, ends, durations, strict=True)):
+        if end is None and duration is not None:
+            ends[row] = end = (start or 0.0) + duration
+        starts[row] = (start or 0.0) if start or end is not None else None
+        if end is not None and end <= (start or 0.0):
+            fault = f"end is {end:g} and start {start or 0:g}; a part of a recording ends after it begins"
+            faults.setdefault(row, fault)
+    columns = {"split": [""] * len(where), **columns, "begin": starts, "end": ends, "where": [*where]}
+    return columns, {row: f"{where[row]}: {fault}" for row, fault in sorted(faults.items())}
 
 
-def measured(clip: Clip, num_samples: int, sample_rate: int) -> Clip:
-    """Return the part that a candidate names, in samples of a recording of this length and rate, as segment 0.
+def _value(name: str, text: str) -> object:
+    """Parse the text of a column."""
+    if not text.isprintable():
+        raise InputError(f"{name} is {text!r:.80}; leave tabs, line breaks and control characters out")
+    if name == "split":
+        if (split := known_split(text) if text else "") is None:
+            known = ", ".join(name for names in SPLIT_NAMES.values() for name in names)
+            raise InputError(f"split is {text!r:.40}; write one of {known}, or choose `split.by`=hash")
+        return split
+    if not text:
+        return None
+    if name in _NUMBERS:
+        number, unit = seconds_of(text), "Hz" if name.endswith("hz") else "seconds"
+        if number is None or not 0 <= number <= MOST:
+            raise InputError(f"{name} is {text!r:.40}; it must be a number of {unit}, 0 or more")
+        return number
+    if name == "index" and whole_number(text) is None:
+        raise InputError(f"index is {text!r:.40}; it must be a whole number from 0 to 2^63 - 1")
+    return whole_number(text) if name == "index" else text
 
-    Raises:
-        InputError: the part begins or ends behind the end of the recording.
+
+def measured(found: Clips, lengths: Mapping[str, tuple[int, int]]) -> Clips:
+    """Place parts of recordings in samples, as segment 0; parts outside are set aside, whole recordings stay.
+
+    ``lengths`` has the samples and the rate in Hz of each recording with a part.
     """
-    length, begin = num_samples / sample_rate, clip.begin or 0.0
-    behind = "begins" if begin >= length else "ends"
-    if behind == "begins" or (clip.end is not None and clip.end > length + END_TOLERANCE_SECONDS):
-        fault = f"{behind} behind the end of the recording: it is {length:.3f} s long"
-        raise InputError(f"{fault} ({clip.where})" if clip.where else fault)
-    start = round(begin * sample_rate)
-    stop = num_samples if clip.end is None else min(round(clip.end * sample_rate), num_samples)
-    size = max(stop - start, 0)
-    segment = None if size == num_samples else 0
-    part = replace(clip, segment=segment, start=start, num_samples=size, sample_rate=sample_rate)
-    return replace(part, begin=None, end=None, where=None)
+    named = found.frame[found.frame.begin.notna()]
+    if not len(named):
+        return found
+    length, rate = np.array([lengths[path] for path in named.path]).T
+    begin, end = named.begin.to_numpy(float), named.end.to_numpy(float)  # no end is NaN
+    begins_behind = begin >= length / rate
+    outside = begins_behind | (end > length / rate + END_TOLERANCE_SECONDS)
+    start = np.rint(begin * rate)
+    size = np.maximum(np.fmin(np.rint(end * rate), length) - start, 0)
+    frame, parts = found.frame.copy(), size != length
+    frame.loc[named.index[parts], "segment"] = 0
+    for name, values in (("start", start), ("num_samples", size), ("sample_rate", rate)):
+        frame.loc[named.index[parts], name] = values[parts].astype(np.int64)
+    rejected = [*found.rejected]
+    for row in np.flatnonzero(outside):
+        clip, behind = named.iloc[row], "begins" if begins_behind[row] else "ends"
+        name = clip_name(clip.path, (clip.begin, clip.begin if clip.end is None else clip.end))
+        reason = f"{behind} behind the end of the recording: it is {length[row] / rate[row]:.3f} s long"
+        place = f" ({clip['where']})" if clip["where"] else ""
+        rejected.append(Rejected(path=name, reason=f"{reason}{place}", kind=OUTSIDE))
+    return replace(found, frame=frame.drop(named.index[outside]).reset_index(drop=True), rejected=tuple(rejected))
 
 
 def group_of(path: str) -> str:

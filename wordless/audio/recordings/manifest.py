@@ -11,7 +11,7 @@ in another folder are the same corpus, and have the same content hash.
 import hashlib
 import math
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from itertools import chain
@@ -28,6 +28,7 @@ from wordless.base.errors import InputError, named
 from wordless.base.files import aside
 from wordless.base.values import list_hash
 
+T, R = TypeVar("T"), TypeVar("R")
 Split = Literal["", "train", "validation", "test"]  # "": not divided yet
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 SplitBy = Literal["auto", "hash", "group", "index", "folder", "fold", "table", "lists"]  # what divides the recordings
@@ -152,12 +153,20 @@ class Clips:
     split_by: SplitBy = "hash"  # what divides candidates if ``split.by`` is auto
 
     @classmethod
+    def from_columns(cls, root: Path, columns: Mapping[str, Sequence[object]], **others: Any) -> "Clips":
+        """Make a table of columns, among them ``path``; other columns have the defaults of `Clip`.
+
+        ``others`` are fields of the table.
+        """
+        size = len(columns["path"])
+        filled = {each.name: columns.get(each.name, [each.default] * size) for each in fields(Clip)}
+        return cls(root=root, frame=DataFrame(filled, dtype=object).astype(dict.fromkeys(_NUMBERS, np.int64)), **others)
+
+    @classmethod
     def from_rows(cls, root: Path, clips: Iterable[Clip], **others: Any) -> "Clips":
-        """Make the table of some clips, in their order; ``others`` are fields of the table."""
+        """Make the table of some clips, in their order."""
         rows = [*clips]
-        columns = {name: [getattr(row, name) for row in rows] for name in _TYPES}
-        frame = DataFrame(columns, dtype=object).astype(dict.fromkeys(_NUMBERS, np.int64))
-        return cls(root=root, frame=frame, **others)
+        return cls.from_columns(root, {name: [getattr(row, name) for row in rows] for name in _TYPES}, **others)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Clips) and (self.root, self.clips) == (other.root, other.clips)
@@ -206,7 +215,8 @@ class Clips:
         each = {
             name: values if isinstance(values, list) else [values] * len(self.frame) for name, values in columns.items()
         }
-        made = {name: Series(values, index=self.frame.index, dtype=object) for name, values in each.items()}
+        kinds = {name: np.int64 if name in _NUMBERS else object for name in each}
+        made = {name: Series(each[name], index=self.frame.index, dtype=kind) for name, kind in kinds.items()}
         return replace(self, frame=self.frame.assign(**made))
 
     def named(self, place: str, **names: str) -> "Clips":
@@ -249,15 +259,14 @@ def write_manifest(manifest: Clips, path: Path) -> None:
     """Write a manifest as TSV, atomically; columns of segments and channels only if any clip has a value."""
     there = [name for name in _COLUMNS if name not in _IF_ANY or manifest.frame[name].notna().any()]
 
-    def row(clip: Clip) -> list[str]:
-        values = {**{name: getattr(clip, name) for name in there}, _NAME: clip.name}
-        for name, value in values.items():
-            if not writable(str(value)):
-                problem = f"{name} of clip {clip.path!r} is {value!r}"
-                raise InputError(f"{problem}; leave tabs, line breaks and broken Unicode out")
-        return ["" if value is None else str(value) for value in values.values()]
-
-    _write_rows(path, [*there, _NAME], map(row, manifest.clips))
+    values = {name: manifest.frame[name].tolist() for name in there} | {_NAME: [clip.name for clip in manifest.clips]}
+    columns = {name: ["" if value is None else str(value) for value in column] for name, column in values.items()}
+    for name, texts in columns.items():
+        if not writable("".join(texts)):
+            place, text = next((place, text) for place, text in enumerate(texts) if not writable(text))
+            problem = f"{name} of clip {manifest.clips[place].path!r} is {text!r}"
+            raise InputError(f"{problem}; leave tabs, line breaks and broken Unicode out")
+    _write_rows(path, [*columns], zip(*columns.values(), strict=True))
 
 
 def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -275,26 +284,31 @@ def read_manifest(path: Path, root: Path) -> Clips:
         header, *lines = path.read_bytes().decode().removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as a manifest ({error}); check the path, or build it again") from error
-    names, clips = header.split("\t"), list[Clip]()
+    names, rows = header.split("\t"), [line.split("\t") for line in lines]
     if names != [name for name in (*_COLUMNS, _NAME) if name in names or name not in _IF_ANY]:
         wanted = f"it must be {' '.join(_COLUMNS)} {_NAME}, separated by tabs"
         raise InputError(f"{path}:1: the header is {header!r:.80}; {wanted}: build it again")
-    for number, line in enumerate(lines, start=2):
-        cells, row = line.split("\t"), dict[str, Any]()
+    for number, cells in enumerate(rows, start=2):
         if len(cells) != len(names):
             raise InputError(f"{path}:{number}: {len(cells)} cells, not {len(names)}; write the manifest again")
-        given = dict(zip(names, cells, strict=True))
-        for name in _COLUMNS:
-            kinds, text = _TYPES[name], given.get(name, "")
-            row[name] = whole_number(text) if int in kinds else number_of(text) if float in kinds else text
-            no_split = name == "split" and text not in SPLITS
-            if not text and NoneType in kinds:
-                row[name] = None
-            elif row[name] is None or (name, row[name]) == ("sample_rate", 0) or no_split:
-                problem = f"{path}:{number}: {name} is {text!r:.40}, which it cannot be"
-                raise InputError(problem, remedy="write the manifest again")
-        clips.append(Clip(**row))
-    return Clips.from_rows(root, clips)
+    columns = dict(zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True))
+    return Clips.from_columns(root, {name: _values(name, columns[name], path) for name in names if name != _NAME})
+
+
+def _values(name: str, texts: Sequence[str], path: Path) -> list[object]:
+    """Parse a column of a manifest."""
+
+    def value(text: str) -> object:
+        found = whole_number(text) if int in kinds else number_of(text) if float in kinds else text
+        if not text and NoneType in kinds:
+            return None
+        if found is None or (name, found) == ("sample_rate", 0) or (name == "split" and text not in SPLITS):
+            problem = f"{path}:{texts.index(text) + 2}: {name} is {text!r:.40}, which it cannot be"
+            raise InputError(problem, remedy="write the manifest again")
+        return found
+
+    kinds = _TYPES[name]
+    return once_each(value, texts)
 
 
 def write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
@@ -304,6 +318,12 @@ def write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
 
 
 _REJECTED = ("path", "reason", "kind")
+
+
+def once_each(function: Callable[[T], R], values: Sequence[T]) -> list[R]:
+    """Apply a function to all values; to equal ones once."""
+    known = {value: function(value) for value in dict.fromkeys(values)}
+    return [known[value] for value in values]
 
 
 def whole_number(text: str) -> int | None:
@@ -402,9 +422,6 @@ def first_hours(manifests: Sequence[Clips], hours: float) -> tuple[Clips, ...]:
         manifest.where(clip.name in names for clip in manifest.clips)
         for manifest, names in zip(manifests, chosen, strict=True)
     )
-
-
-T = TypeVar("T")
 
 
 def choose_evenly(items: Sequence[T], count: int) -> list[T]:

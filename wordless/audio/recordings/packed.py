@@ -57,7 +57,7 @@ from wordless.audio.recordings.folders import (
     expand_home,
     files_below,
 )
-from wordless.audio.recordings.manifest import Clip, Clips, Rejected, writable
+from wordless.audio.recordings.manifest import Clips, Rejected, writable
 from wordless.base.errors import InputError
 from wordless.base.files import flush_folder, locked, named_write_errors, open_regular, remove, write_aside
 from wordless.base.text import counted, listed
@@ -319,31 +319,34 @@ def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, ow
         rule = f"its values {', '.join(names):.200} name no split: choose another column, or `split.by`=hash"
         raise InputError(option="columns.split", value=column, rule=rule)
     wanted = {name: each for name, each in columns.named.items() if name not in ("audio", "split")}
-    found: dict[str, Clip] = {}
-    rejected: list[Rejected] = []
-    for row, name in named:
-        reason = row.reason
-        if divided and name and not known_split(name):
-            reason = reason or f"in no split: {name} of the data set is neither train, validation nor test"
-        fields = {kind: joined(row.fields.get(column, "") for column in each) for kind, each in wanted.items()}
-        try:
-            if reason:
-                raise InputError(reason)
-            found[row.path] = describe(row.path, {**fields, "split": name if divided else ""}, "its row")
-        except InputError as error:
-            rejected.append(Rejected(path=row.path, reason=str(error)))
-    if not found:
+    texts = {
+        kind: [joined(row.fields.get(each, "") for each in several) for row, _ in named]
+        for kind, several in wanted.items()
+    }
+    texts["split"] = [name if divided and known_split(name) else "" for _, name in named]
+    known, faults = describe(texts, ["its row"] * len(named))
+    unknown = "in no split: {} of the data set is neither train, validation nor test"
+    reasons = [
+        row.reason or (unknown.format(name) if divided and name and not known_split(name) else faults.get(number, ""))
+        for number, (row, name) in enumerate(named)
+    ]
+    rejected = [
+        Rejected(path=row.path, reason=reason) for (row, _), reason in zip(named, reasons, strict=True) if reason
+    ]
+    every = Clips.from_columns(place / SOUNDS, {"path": [row.path for row, _ in named], **known})
+    found = every.where(not reason for reason in reasons)
+    if not len(found.frame):
         first = "; ".join(f"{each.path}: {each.reason}" for each in rejected[:3])
         rule = f"none of its {counted(len(rows), 'part')} can be used ({first})" if rows else "it is empty"
         remedy = "check the files, and convert recordings of other kinds to WAV or FLAC"
         raise InputError(option=data_set.option, value=data_set.name, rule=rule, remedy=remedy)
-    known = [clip for _, clip in sorted(found.items())]
+    frame = found.frame.sort_values("path", ignore_index=True)
     facts = [name for name in wanted if name in FIELDS]
-    without = {name: [clip.path for clip in known if getattr(clip, name) is None] for name in facts}
+    without = {name: frame.path[frame[name].isna()].tolist() for name in facts}
     counts = [f"{len(paths)} have no {name} (such as {paths[0]})" for name, paths in without.items() if paths]
-    notices = [f"of {counted(len(known), 'recording')} in it, {listed(counts)}"] if counts else []
+    notices = [f"of {counted(len(frame), 'recording')} in it, {listed(counts)}"] if counts else []
     notices += unread_notices(sorted(there - {column, *columns.wanted}))
-    return Clips.from_rows(place / SOUNDS, known, rejected=tuple(rejected), notices=tuple(notices))
+    return replace(found, frame=frame, rejected=tuple(rejected), notices=tuple(notices))
 
 
 @contextmanager

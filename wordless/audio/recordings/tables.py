@@ -43,7 +43,7 @@ from wordless.audio.recordings.description import (
     unread_notices,
 )
 from wordless.audio.recordings.folders import on_disk, read_text, separated
-from wordless.audio.recordings.manifest import Clip, Clips, whole_number
+from wordless.audio.recordings.manifest import Clips, whole_number
 from wordless.base.errors import InputError
 from wordless.base.values import nan_as_none
 
@@ -88,7 +88,7 @@ def read_table(
             base, text = Path(fairseq[1].strip()), f"{PATH}\tnum_samples{text[fairseq.end(1) :]}"
         header, rows, named = _lines(text, path, named, label_type, notices)
     if not header:
-        return Clips.from_rows(base, ())
+        return Clips.from_columns(base, {PATH: ()})
     if twice := next((name for name in header if name and header.count(name) > 1), None):
         raise InputError(f"{path}:1: the header names {twice} twice; name each column once")
     cells = {name: [row[number] for row in rows.values()] for number, name in enumerate(header)}
@@ -102,18 +102,21 @@ def read_table(
         field: list(map(joined, zip(*(cells[name] for name in names), strict=True))) if names[1:] else cells[names[0]]
         for field, names in chosen.items()
     }
-    for field in fields.keys() & {*_TIMES}:
-        fields[field] = [in_seconds(text, chosen[field][0]) for text in fields[field]]
+    fields |= {field: in_seconds(fields[field], chosen[field][0]) for field in fields.keys() & {*_TIMES}}
     if ours and rows and not {*_TIMES} & named.named.keys():  # the manifest of a run, unless somebody named its times
         samples = zip(*(cells.get(name, [""] * len(rows)) for name in _OF_A_RUN), strict=True)
         fields["start"], fields["end"] = map(list, zip(*map(_span_of, samples), strict=True))
-    described = []
-    for texts, at in zip(zip(*fields.values(), strict=True), rows, strict=True):
-        row = dict(zip(fields, texts, strict=True))
-        if not row[PATH].strip():
-            raise InputError(f"{at}: no path; each row names a recording (`columns.audio` names the column)")
-        described.append(describe(row[PATH], row, at))
-    return Clips.from_rows(base, described, notices=tuple(f"{path.name}: {notice}" for notice in notices))
+    described, faults = describe(fields, [*rows])
+    unnamed = "no path; each row names a recording (`columns.audio` names the column)"
+    faults |= {
+        row: f"{at}: {unnamed}"
+        for row, (at, text) in enumerate(zip(rows, fields[PATH], strict=True))
+        if not text.strip()
+    }
+    if faults:
+        raise InputError(faults[min(faults)])
+    notices = [f"{path.name}: {notice}" for notice in notices]
+    return Clips.from_columns(base, {PATH: fields[PATH], **described}, notices=tuple(notices))
 
 
 Rows = dict[str, list[str]]  # the cells of each row by its place, as many as the header has
@@ -279,12 +282,12 @@ FOLDERS = ("clips", "wavs", "wav", "audio", "recordings")  # that data sets keep
 _ROWS = 100  # that are looked for in these folders
 
 
-def folder_of(rows: Sequence[Clip], base: Path, *, around: bool) -> Path:
+def folder_of(table: Clips, base: Path, *, around: bool) -> Path:
     """Return the folder that has most of the first recordings of a table: ``base``, or one of `FOLDERS` in it.
 
     With ``around`` the folder above ``base`` is tried as well, as a table may lie in a folder of its own.
     """
     bases = [base, *([base.absolute().parent] if around else [])]
     places = [each for own in bases for each in (own, *(own / name for name in FOLDERS)) if each.is_dir()]
-    first = rows[:_ROWS]
-    return max(places, key=lambda place: sum(on_disk(place, row.path, row.fold) is not None for row in first))
+    first = [*zip(table.frame.path[:_ROWS], table.frame.fold[:_ROWS], strict=True)]
+    return max(places, key=lambda place: sum(on_disk(place, path, fold) is not None for path, fold in first))
