@@ -45,7 +45,7 @@ from wordless.audio.recordings.folders import (
     read_annotation_text,
     separated,
 )
-from wordless.audio.recordings.manifest import Clip, Clips, Rejected, number_of
+from wordless.audio.recordings.manifest import Clips, Rejected, number_of
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
 from wordless.base.text import counted
@@ -221,7 +221,7 @@ def _below(
     unread, parts = [name for name in free if name not in chosen and name != label], list[Annotation]()
     for cells, file, (where, values) in zip(table, files, rows, strict=True):
         fields = {name: cells.get(column, "") for name, column in {**_KEPT, "group": (group or "").lower()}.items()}
-        fields |= {name: in_seconds(cells[column.lower()], column) for name, column in times.items()}
+        fields |= {name: in_seconds([cells[column.lower()]], column)[0] for name, column in times.items()}
         fault = f"more values than the {len(header)} columns of the header" if any(values[len(header) :]) else None
         start, end, offset = (seconds_of(fields.get(name, "")) for name in (*SPAN_FIELDS, _OFFSET))
         if not file.endswith(cells.get("end file", "")) or (offset is None and len({*files}) > 1):
@@ -522,80 +522,77 @@ def annotations_in(path: Path, kind: Kind, root: Path, recordings: Sequence[str]
     return annotated
 
 
-_Parts = dict[str, dict[Kind, dict[tuple[float, float], Clip]]]  # of each recording and kind, by begin and end
-
-
 def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: AnnotationConfig) -> Clips | None:
     """Read the files of each kind, and join what they say of each recording. Faulty files and parts are set aside.
 
     Raises:
         InputError: no annotations can be used; several tiers have some, or kinds differ, and no option chooses.
     """
-    parts: _Parts = defaultdict(dict)
-    rejected, used, tiers, unread = list[Rejected](), Counter[Kind](), dict[str, None](), dict[str, None]()
-
-    def set_aside(paths: Iterable[str], kind: str, why: str, segments: int = 0) -> None:
-        rejected.extend(Rejected(path=path, reason=f"{kind}: {why}", kind=kind, segments=segments) for path in paths)
-
+    parts, read_files = list[tuple[str, Kind, Annotation]](), Counter[Kind]()  # parts with their recordings
+    rejected, tiers, unread = list[Rejected](), dict[str, None](), dict[str, None]()
     splits = _splits_of_files(files)
     for kind, name in ((kind, name) for kind, names in files.items() for name in names):
         own = [] if kind in _NAMING else places.of_file(name)
         try:
             found = read(kind, places.root / name, name, config)
         except (OSError, InputError) as error:
-            set_aside(own or [name], _UNUSABLE, f"{error}" if name in f"{error}" else f"{name}: {error}")
+            rejected += _set_aside(own or [name], _UNUSABLE, f"{error}" if name in f"{error}" else f"{name}: {error}")
             continue
         of_file = dict.fromkeys(each.tier for each in found if each.tier)
         tiers |= of_file
         chosen = _of_tier(found, name, config)
         if found and not chosen:
-            set_aside(own, _LACKING, f"{name}: no tier or column {config.tier!r}; there are {', '.join(of_file):.200}")
+            there = f"{name}: no tier or column {config.tier!r}; there are {', '.join(of_file):.200}"
+            rejected += _set_aside(own, _LACKING, there)
             continue
-        used[kind] += 1
+        read_files[kind] += 1
         unread |= dict.fromkeys(column for each in chosen[:1] for column in each.unread)
         named = {each.recording for each in chosen} - {None}
         if not own and not named and kind not in _NAMING:
-            set_aside([name], _STRAY, f"{places.root} has no recording {PurePosixPath(name).stem}.*, or several")
-        elif not chosen:
-            set_aside(own, _EMPTY, name)
-        for each in chosen if own or named or kind in _NAMING else ():
+            strays = f"{places.root} has no recording {PurePosixPath(name).stem}.*, or several"
+            rejected += _set_aside([name], _STRAY, strays)
+            continue
+        rejected += [] if chosen else _set_aside(own, _EMPTY, name)
+        for each in chosen:
             # a recording that alone is named may have the name of the file now
             recording, fault = None if own and len(named) == 1 else each.recording, each.problem
             paths = [recording] if recording else own or [name]
             try:
-                with suppress(*(() if recording and not fault else (InputError,))):
-                    paths = [places.named(each.recording, name)] if each.recording else paths
-                if fault := fault or (None if each.recording or own else "it names no recording"):
-                    raise InputError(fault)
-                texts = {field: [text] for field, text in {**each.fields, "split": splits.get(name, "")}.items()}
-                columns_of, faults = describe(texts, [each.where])
-                if faults:
-                    raise InputError(faults[0])
-                for path in paths:
-                    known = Clip(path=path, **{field: values[0] for field, values in columns_of.items()})
-                    times = known.begin or 0.0, inf if known.end is None else known.end
-                    first = parts[path].setdefault(kind, {}).setdefault(times, known)
-                    if first.label != known.label:
-                        sides = "; parts have the sound of all channels" if known.annotated_channel else ""
-                        labels = f"({known.label}, and {first.label} at {first.where}){sides}"
-                        raise InputError(f"two labels of the same start and end {labels}")
+                paths = [places.named(each.recording, name)] if each.recording else paths
+                fault = fault or (None if each.recording or own else "it names no recording")
             except InputError as error:
-                set_aside(paths, _LEFT_OUT, f"{each.where}: {str(error).removeprefix(f'{each.where}: ')}", 1)
+                fault = fault or (str(error) if recording else None)
+            each.fields["split"] = splits.get(name, "")
+            parts += ((path, kind, each) for path in paths if not fault)
+            rejected += _set_aside(paths, _LEFT_OUT, f"{each.where}: {fault}", 1) if fault else []
     if config.tier is not None and config.tier not in tiers:
         rule = f"no file has it; there are {', '.join(tiers) or 'no tiers or columns'!s:.400}"
         raise InputError(option=config.option, value=config.tier, rule=rule, remedy="name one that the files have")
     if config.group is not None and not {"raven", "csv"} & files.keys():
         rule = "it has no effect, as no table with columns was found: leave it out"
         raise InputError(option="columns.group", value=config.group, rule=rule)
-    if parts:
-        rejected = [each for each in rejected if each.kind != _LACKING or each.path not in parts]
-        notice = f"columns of annotations not read: {', '.join(unread):.400} (`tier`, `columns.group`)"
-        return _joined(places.root, parts, used, rejected, [notice] if unread else [])
-    if config.kind != "auto" or any(each.kind != _STRAY for each in rejected):
-        first_reason = f"{rejected[0].path}: {rejected[0].reason}" if rejected else "they name no part"
-        problem = f"{places.root}: none of its annotations can be used ({first_reason}; {len(rejected)} in all)"
+    joined = _joined(places.root, parts, rejected)
+    if not len(joined.frame):
+        if config.kind == "auto" and all(each.kind == _STRAY for each in joined.rejected):
+            return None
+        first = next((f"{each.path}: {each.reason}" for each in joined.rejected), "they name no part")
+        problem = f"{places.root}: none of its annotations can be used ({first}; {len(joined.rejected)} in all)"
         raise InputError(problem, remedy="mend them, or use whole recordings with `annotations`=none")
-    return None
+    files_of = ", ".join(counted(count, FORMATS[kind]) for kind, count in read_files.items())
+    known = joined.frame
+    said = [f"{counted(len(known), 'annotated part')} of {counted(known.path.nunique(), 'recording')} from {files_of}"]
+    if unlabelled := int(known.label.isna().sum()):
+        said.append(f"{counted(unlabelled, 'part')} without a label are used as unlabelled clips")
+    if known[["low_hz", "annotated_channel"]].notna().any(axis=None):
+        said.append("frequency bounds and channels of annotations cut nothing out of the sound")
+    said += joined.notices
+    if unread:
+        said.append(f"columns of annotations not read: {', '.join(unread):.400} (`tier`, `columns.group`)")
+    return replace(joined, notices=tuple(said))
+
+
+def _set_aside(paths: Iterable[str], kind: str, why: str, segments: int = 0) -> list[Rejected]:
+    return [Rejected(path=path, reason=f"{kind}: {why}", kind=kind, segments=segments) for path in paths]
 
 
 def _splits_of_files(files: Mapping[Kind, Sequence[str]]) -> dict[str, str]:
@@ -624,34 +621,57 @@ def _of_tier(found: Sequence[Annotation], shown: str, config: AnnotationConfig) 
     return [each for each in found if not usable or each.tier == usable[0]]
 
 
-def _joined(
-    root: Path, parts: _Parts, read_files: Mapping[Kind, int], rejected: Sequence[Rejected], notices: Sequence[str]
-) -> Clips:
-    """Join the kinds, of which each recording may have one, or several that agree."""
-    agreeing, every = Counter[str](), list[Clip]()
-    for path, kinds in sorted(parts.items()):
-        rows = [sorted((part.label or "", *times) for times, part in of.items()) for of in kinds.values()]
-        spans = [[times for _, *times in each] for each in rows]
-        agree = all([label for label, *_ in each] == [label for label, *_ in rows[0]] for each in rows)
-        if not (agree and all(np.allclose(each, spans[0], rtol=0, atol=_SAME_SECONDS) for each in spans)):
+def _joined(root: Path, parts: Sequence[tuple[str, Kind, Annotation]], rejected: list[Rejected]) -> Clips:
+    """Join the kinds, of which each recording may have one, or several that agree; equal parts count once."""
+    where, every = [each.where for *_, each in parts], [{"label": "", **each.fields} for *_, each in parts]
+    texts = {
+        name: [fields.get(name, "") for fields in every] for name in {name: None for each in every for name in each}
+    }
+    columns, faults = describe(texts, where)
+    labels, times = columns.get("label", []), [*zip(columns["begin"], columns["end"], strict=True)]
+    rows: dict[str, dict[Kind, dict[object, int]]] = defaultdict(
+        lambda: defaultdict(dict)
+    )  # of each part of a recording
+    for row, (path, kind, each) in enumerate(parts):
+        first = row if row in faults else rows[path][kind].setdefault(times[row], row)
+        if labels[first] != labels[row]:
+            sides = "; parts have the sound of all channels" if each.fields.get("annotated_channel") else ""
+            differing = f"({labels[row]}, and {labels[first]} at {where[first]}){sides}"
+            faults[row] = f"{where[row]}: two labels of the same start and end {differing}"
+        rejected += _set_aside([path], _LEFT_OUT, faults[row], 1) if row in faults else []
+    agreeing, chosen = Counter[str](), list[int]()
+    for path, kinds in sorted(rows.items()):
+        spans = [
+            sorted((labels[row] or "", begin or 0.0, inf if end is None else end) for (begin, end), row in each.items())
+            for each in kinds.values()
+        ]
+        agree = all([label for label, *_ in each] == [label for label, *_ in spans[0]] for each in spans)
+        if not (
+            agree
+            and all(
+                np.allclose(
+                    [times for _, *times in each], [times for _, *times in spans[0]], rtol=0, atol=_SAME_SECONDS
+                )
+                for each in spans
+            )
+        ):
             differing = ", ".join(f"{kind} with {counted(len(each), 'part')}" for kind, each in kinds.items())
             problem = f"{root / path} has annotations of {len(kinds)} kinds that differ ({differing})"
             remedy = f"choose one, such as `annotations`={next(iter(kinds))}, or none for whole recordings"
             raise InputError(problem, remedy=remedy)
         agreeing.update([", ".join(kinds)] if len(kinds) > 1 else ())
-        every += next(iter(kinds.values())).values()
-    files = ", ".join(counted(count, FORMATS[kind]) for kind, count in read_files.items())
-    said = [f"{counted(len(every), 'annotated part')} of {counted(len(parts), 'recording')} from {files}"]
-    if unlabelled := sum(known.label is None for known in every):
-        said.append(f"{counted(unlabelled, 'part')} without a label are used as unlabelled clips")
-    if any(known.low_hz is not None or known.annotated_channel is not None for known in every):
-        said.append("frequency bounds and channels of annotations cut nothing out of the sound")
-    for kinds_of, count in agreeing.items():
-        said.append(f"{counted(count, 'recording')} with annotations of several kinds that agree: {kinds_of}")
+        chosen += next(iter(kinds.values())).values()
+    notices = tuple(
+        f"{counted(count, 'recording')} with annotations of several kinds that agree: {kinds}"
+        for kinds, count in agreeing.items()
+    )
 
     # A Kaldi folder holds no recordings: the common folder of those that it names is then the root.
-    if any(PurePosixPath(path).is_absolute() for path in parts):
-        places = {path: Path(os.path.normpath(root.absolute() / path)) for path in parts}
-        root = Path(os.path.commonpath([place.parent for place in places.values()]))
-        every = [replace(known, path=places[known.path].relative_to(root).as_posix()) for known in every]
-    return Clips.from_rows(root, every, rejected=tuple(rejected), notices=(*said, *notices))
+    paths = [parts[row][0] for row in chosen]
+    if any(PurePosixPath(path).is_absolute() for path in paths):
+        places = [Path(os.path.normpath(root.absolute() / path)) for path in paths]
+        root = Path(os.path.commonpath([place.parent for place in places]))
+        paths = [place.relative_to(root).as_posix() for place in places]
+    left = [each for each in rejected if each.kind != _LACKING or each.path not in rows]
+    table = {name: [values[row] for row in chosen] for name, values in columns.items()}
+    return Clips.from_columns(root, {**table, "path": paths}, rejected=tuple(left), notices=notices)

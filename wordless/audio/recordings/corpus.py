@@ -418,7 +418,9 @@ def candidates_at(place: Path, annotations: AnnotationConfig | None = None, *, o
     groups = [group or group_of(path) for path, group in zip(found.frame.path, found.frame.group, strict=True)]
     others = {*paths} - {*found.frame.path} - {each.path for each in found.rejected}
     both = concat([found.with_columns(group=groups).frame, whole(root, [*others]).frame])
-    return replace(found, frame=both.sort_values(["path", "begin"], ignore_index=True))
+    return replace(
+        found, frame=both.sort_values("begin", kind="stable").sort_values("path", kind="stable", ignore_index=True)
+    )
 
 
 # Building: inspection, segments, duplicates, splits
