@@ -1,7 +1,7 @@
 """Annotations that other tools wrote, of the recordings of a folder or of one file, as parts of each recording.
 
 A file belongs to the recording of its name: ``field.Table.1.selections.txt``, ``field.txt`` and ``field.TextGrid``
-belong to ``field.wav`` (`folders.Places`). Some files name their recordings themselves. Each recording may have
+belong to ``field.wav`` (`Folder.of_file`). Some files name their recordings themselves. Each recording may have
 annotations of one kind, or of several kinds that agree.
 
 Raven, Audacity, RTTM, CTM, ``.lab`` and CSV have a part in each line, in fixed columns or in those that a header names;
@@ -39,9 +39,7 @@ from wordless.audio.recordings.description import (
 from wordless.audio.recordings.folders import (
     EXTENSIONS,
     Folder,
-    Places,
     is_file,
-    not_sound,
     read_annotation_text,
     separated,
 )
@@ -465,6 +463,8 @@ def kind_of(path: Path, wanted: AnnotationKind = "auto", *, own: bool | None = N
     ``own``: a file below a folder has the name of a recording; None: somebody named the file. Tables belong to
     recordings of their names alone.
     """
+    if own is None and wanted != "auto":
+        return None if wanted == "none" else wanted
     suffix, there = path.suffix.lower(), is_file(path)  # a pipe would wait for ever
     named = path.name in KALDI_FILES and (path.name != "text" or is_file(path.parent / WAV_SCP))
     if path.name == WAV_SCP or (own is None and (named or is_file(path / WAV_SCP))):
@@ -489,40 +489,40 @@ def kind_of(path: Path, wanted: AnnotationKind = "auto", *, own: bool | None = N
     return next((kind for kind in allowed if fits(text, kind, wanted=kind == wanted)), None)
 
 
-def annotations_below(folder: Folder, recordings: Sequence[str], config: AnnotationConfig) -> Clips | None:
-    """Return the annotated recordings among ``recordings``, which lie in the folder; None: there are no annotations.
+def annotations_below(folder: Folder, config: AnnotationConfig) -> Clips:
+    """Return the annotated parts of the recordings of a folder; without annotations there are none.
 
     Raises:
         InputError: annotations of the wanted kind are missing or not usable; several kinds or tiers contradict each
             other, and no option chooses.
     """
-    names = sorted(not_sound(folder.files))  # of equal parts the first file counts, in any order of a disk
-    if config.kind == "none" or not (names or config.kind != "auto" or config.tier or config.group):
-        return None
     found: dict[Kind, list[str]] = {kind: [] for kind in FORMATS}
-    places, others = Places(folder.root, recordings), list[str]()
-    for name in names:
-        kind = kind_of(folder.root / name, config.kind, own=bool(places.of_file(name)))
+    others = list[str]()
+    for name in folder.others if config.kind != "none" else ():  # of equal parts the first file counts
+        kind = kind_of(folder.root / name, config.kind, own=bool(folder.of_file(name)))
         (others if kind is None else found[kind]).append(name)
     wanted = {kind: names for kind, names in found.items() if names and config.kind in ("auto", kind)}
-    unread = places.unread(others)
-    if config.kind != "auto" and not wanted:
+    unread = folder.unread(others)
+    if config.kind not in ("auto", "none") and not wanted:
         rule = "; ".join([f"{folder.root} holds no {FORMATS[config.kind]}", *unread])
         raise InputError(option="annotations", value=config.kind, rule=rule)
-    annotated = _collect(places, wanted, config) or Clips.from_rows(folder.root, ())
-    return replace(annotated, notices=(*annotated.notices, *unread)) if wanted or unread else None
+    annotated = (
+        Clips.from_columns(folder.root, {"path": ()}) if config.kind == "none" else _collect(folder, wanted, config)
+    )
+    return replace(annotated, notices=(*annotated.notices, *unread))
 
 
-def annotations_in(path: Path, kind: Kind, root: Path, recordings: Sequence[str], config: AnnotationConfig) -> Clips:
-    """Return the recordings that one file of annotations, or one Kaldi folder, describes."""
+def annotations_in(path: Path, kind: Kind, root: Path, config: AnnotationConfig) -> Clips:
+    """Return the parts of recordings below ``root`` that one file of annotations, or one Kaldi folder, describes."""
     name = os.path.relpath((path / WAV_SCP if path.is_dir() else path).absolute(), root.absolute())
-    if (annotated := _collect(Places(root, recordings), {kind: [name]}, config)) is None:
+    annotated = _collect(Folder.at(root), {kind: [name]}, config)
+    if not len(annotated.frame):
         problem = f"{path}: no recording of it can be used; {root} has none of its name"
         raise InputError(problem, remedy="set `root` to the folder of the recordings")
     return annotated
 
 
-def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: AnnotationConfig) -> Clips | None:
+def _collect(folder: Folder, files: Mapping[Kind, Sequence[str]], config: AnnotationConfig) -> Clips:
     """Read the files of each kind, and join what they say of each recording. Faulty files and parts are set aside.
 
     Raises:
@@ -532,9 +532,9 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
     rejected, tiers, unread = list[Rejected](), dict[str, None](), dict[str, None]()
     splits = _splits_of_files(files)
     for kind, name in ((kind, name) for kind, names in files.items() for name in names):
-        own = [] if kind in _NAMING else places.of_file(name)
+        own = [] if kind in _NAMING else folder.of_file(name)
         try:
-            found = read(kind, places.root / name, name, config)
+            found = read(kind, folder.root / name, name, config)
         except (OSError, InputError) as error:
             rejected += _set_aside(own or [name], _UNUSABLE, f"{error}" if name in f"{error}" else f"{name}: {error}")
             continue
@@ -549,19 +549,22 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
         unread |= dict.fromkeys(column for each in chosen[:1] for column in each.unread)
         named = {each.recording for each in chosen} - {None}
         if not own and not named and kind not in _NAMING:
-            strays = f"{places.root} has no recording {PurePosixPath(name).stem}.*, or several"
+            strays = f"{folder.root} has no recording {PurePosixPath(name).stem}.*, or several"
             rejected += _set_aside([name], _STRAY, strays)
             continue
         rejected += [] if chosen else _set_aside(own, _EMPTY, name)
+        located, missing = dict[str | None, list[str]](), dict[str | None, str]()
+        for recording in filter(None, named):
+            try:
+                located[recording] = [folder.named(recording, name)]
+            except InputError as error:
+                missing[recording] = str(error)
         for each in chosen:
             # a recording that alone is named may have the name of the file now
-            recording, fault = None if own and len(named) == 1 else each.recording, each.problem
-            paths = [recording] if recording else own or [name]
-            try:
-                paths = [places.named(each.recording, name)] if each.recording else paths
-                fault = fault or (None if each.recording or own else "it names no recording")
-            except InputError as error:
-                fault = fault or (str(error) if recording else None)
+            recording = None if own and len(named) == 1 else each.recording
+            named_nowhere = missing.get(recording) if each.recording or own else "it names no recording"
+            fault = each.problem or named_nowhere
+            paths = located.get(each.recording) or ([recording] if recording else own or [name])
             each.fields["split"] = splits.get(name, "")
             parts += ((path, kind, each) for path in paths if not fault)
             rejected += _set_aside(paths, _LEFT_OUT, f"{each.where}: {fault}", 1) if fault else []
@@ -571,12 +574,12 @@ def _collect(places: Places, files: Mapping[Kind, Sequence[str]], config: Annota
     if config.group is not None and not {"raven", "csv"} & files.keys():
         rule = "it has no effect, as no table with columns was found: leave it out"
         raise InputError(option="columns.group", value=config.group, rule=rule)
-    joined = _joined(places.root, parts, rejected)
+    joined = _joined(folder.root, parts, rejected)
     if not len(joined.frame):
         if config.kind == "auto" and all(each.kind == _STRAY for each in joined.rejected):
-            return None
+            return replace(joined, rejected=())
         first = next((f"{each.path}: {each.reason}" for each in joined.rejected), "they name no part")
-        problem = f"{places.root}: none of its annotations can be used ({first}; {len(joined.rejected)} in all)"
+        problem = f"{folder.root}: none of its annotations can be used ({first}; {len(joined.rejected)} in all)"
         raise InputError(problem, remedy="mend them, or use whole recordings with `annotations`=none")
     files_of = ", ".join(counted(count, FORMATS[kind]) for kind, count in read_files.items())
     known = joined.frame

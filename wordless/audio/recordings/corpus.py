@@ -50,11 +50,10 @@ from wordless.audio.recordings.description import (
 )
 from wordless.audio.recordings.folders import (
     Folder,
-    Places,
     expand_home,
     is_missing,
+    is_recording,
     listed_path,
-    not_sound,
     require_folder,
 )
 from wordless.audio.recordings.inspection import InspectionConfig, Measurement, Progress, frequent_reasons, inspect
@@ -181,14 +180,12 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
     mistakes show quickly. ``unpacked`` are the recordings of a data set or of shards.
     """
     folder = None if config.table or unpacked else Folder.at(require_folder(config.root or ""))
-    annotated = None if unpacked else _find_annotations(config, folder)
-    parts = annotated if annotated and len(annotated.frame) else None
-    has_parts, said = parts is not None, annotated.notices if annotated else ()
-    found = (
-        parts
-        or unpacked
-        or (whole(folder.root, folder.require_recordings(), notices=said) if folder else _find_in_table(config))
-    )
+    found = unpacked or _find_annotations(config, folder)
+    has_parts = unpacked is None and len(found.frame) > 0
+    if not (unpacked or has_parts):
+        found = (
+            whole(folder.root, folder.require_recordings(), notices=found.notices) if folder else _find_in_table(config)
+        )
     for name in ("tier", "annotations") if not has_parts else ():
         if (value := getattr(config, name)) not in (None, "auto", "none"):
             rule = "it has no effect, as no annotations are read here: leave it out"
@@ -280,26 +277,23 @@ def _divided_by(config: CorpusConfig, found: Clips, depth: int | None) -> tuple[
     return "hash", [f"folders named {', '.join(sorted(held_out))} among others are no split: {remedy}"]
 
 
-def _find_annotations(config: CorpusConfig, folder: Folder | None) -> Clips | None:
-    """Return the annotated recordings of a folder, or of a ``table`` of annotations; None: there are none.
+def _find_annotations(config: CorpusConfig, folder: Folder | None) -> Clips:
+    """Return the annotated parts of the recordings of a folder, or of a ``table`` of annotations, if there are any.
 
-    If a folder has any, its other recordings are set aside.
+    The folder's other recordings are then set aside.
     """
     if folder is None:
         path = expand_home(config.table or "", "table")
-        kind = kind_of(path) if config.annotations == "auto" else config.annotations
-        if kind is None or kind == "none":
-            return None
+        if (kind := kind_of(path, config.annotations)) is None:
+            return whole(path, ())
         place = path if path.is_dir() else path.parent
         root = require_folder(config.root) if config.root else require_folder(str(place), by=str(path))
-        return annotations_in(path, kind, root, Folder.at(root).recordings(), config.annotated)
-    recordings = folder.recordings()
-    found = annotations_below(folder, recordings, config.annotated)
-    if found is None or not len(found.frame) or found.root != folder.root:
-        return found
+        return annotations_in(path, kind, root, config.annotated)
+    found = annotations_below(folder, config.annotated)
     listed = {*(each.path for each in found.rejected), *found.frame.path}
     reason = "no annotations beside it, and other recordings have some (`annotations`=none uses all as a whole)"
-    others = tuple(Rejected(path=path, reason=reason) for path in recordings if path not in listed)
+    alone = len(found.frame) and found.root == folder.root
+    others = (Rejected(path=path, reason=reason) for path in folder.recordings if alone and path not in listed)
     return replace(found, rejected=(*found.rejected, *others))
 
 
@@ -341,9 +335,9 @@ def _find_in_table(config: CorpusConfig) -> Clips:
     ]
     with suppress(OSError):  # a folder that may not be listed
         folders = sorted({each.rpartition("/")[0] for each in paths})
-        others = ((each, not_sound(os.listdir(root / each))) for each in folders)  # noqa: PTH208  names alone
-        if beside := [f"{each}/{name}".lstrip("/") for each, names in others for name in sorted(names)]:
-            notices += Places(root, paths).unread(name for name in beside if root / name != path)
+        names = (f"{each}/{name}".lstrip("/") for each in folders for name in sorted(os.listdir(root / each)))  # noqa: PTH208  names alone
+        beside = [name for name in names if not is_recording(name) and root / name != path]
+        notices += Folder(root=root, files=tuple(paths)).unread(beside)
     frame = listed.frame.sort_values("path", kind="stable", ignore_index=True)
     return Clips(root=root, frame=frame, rejected=tuple(left_out), notices=tuple(notices))
 
@@ -395,32 +389,30 @@ def candidates_at(place: Path, annotations: AnnotationConfig | None = None, *, o
     if is_missing(place):
         rule = "it does not exist: name a recording, or a folder of recordings"
         raise InputError(option=option, value=place, rule=rule)
-    config, root = annotations or AnnotationConfig(kind="none"), place.parent
-    found, paths = None, [place.name]
+    config, root, paths = annotations or AnnotationConfig(kind="none"), place.parent, [place.name]
+    found = whole(root, ())
     with within("", root=option):
         if os.path.isdir(place):  # noqa: PTH112  Path raises for long names; other kinds of files are set aside when they are read
-            folder, root = Folder.at(place), place
-            found = annotations_below(folder, folder.recordings(), config)
-            elsewhere = found is not None and len(found.frame) > 0 and found.root != place  # as of a Kaldi folder
+            folder = Folder.at(place)
+            found = annotations_below(folder, config)
+            elsewhere = len(found.frame) and found.root != place  # as of a Kaldi folder
             paths = [] if elsewhere else folder.require_recordings()
-        elif not not_sound([place.name]):
+        elif is_recording(place.name):
             if config.kind not in ("auto", "none") or config.tier is not None:
-                found = annotations_below(Folder.at(root), paths, config)
-                own = () if found is None else (each for each in found.rejected if each.path == place.name)
-                found = found and replace(found, rejected=tuple(own))  # files of other recordings are none of this one
-        elif kind := None if config.kind == "none" else kind_of(place) if config.kind == "auto" else config.kind:
-            folder, paths = Folder.at(root), []
-            found = annotations_in(place, kind, root, folder.recordings(), config)
-    if config.tier is not None and (found is None or not len(found.frame)):
+                found = annotations_below(Folder(root=root, files=(place.name, *Folder.at(root).others)), config)
+                own = (each for each in found.rejected if each.path == place.name)
+                found = replace(found, rejected=tuple(own))  # files of other recordings are none of this one
+        elif kind := kind_of(place, config.kind):
+            found, paths = annotations_in(place, kind, root, config), []
+    if config.tier is not None and not len(found.frame):
         rule = f"it has no effect on {place}, beside which no annotations of it lie"
         raise InputError(option="tier", value=config.tier, rule=rule, remedy="leave it out, or name their file")
-    found = (found or whole(root, ())).named("")
+    found = found.named("")
     groups = [group or group_of(path) for path, group in zip(found.frame.path, found.frame.group, strict=True)]
     others = {*paths} - {*found.frame.path} - {each.path for each in found.rejected}
     both = concat([found.with_columns(group=groups).frame, whole(root, [*others]).frame])
-    return replace(
-        found, frame=both.sort_values("begin", kind="stable").sort_values("path", kind="stable", ignore_index=True)
-    )
+    in_time = both.sort_values("begin", kind="stable")
+    return replace(found, frame=in_time.sort_values("path", kind="stable", ignore_index=True))
 
 
 # Building: inspection, segments, duplicates, splits

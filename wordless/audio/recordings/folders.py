@@ -14,6 +14,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count, product
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -37,7 +38,7 @@ _LONGEST = 4095  # bytes of a path
 
 @dataclass(frozen=True, kw_only=True)
 class Folder:
-    """A folder and all that is below it; the disk is asked once."""
+    """A folder and what is below it. The disk is asked once."""
 
     root: Path
     files: tuple[str, ...]  # and folders, relative to the root, "/" between folders
@@ -47,19 +48,25 @@ class Folder:
         """List all files and folders below ``root`` except hidden ones."""
         return cls(root=root, files=tuple(files_below(root)))
 
+    @cached_property
     def recordings(self) -> list[str]:
-        """Return the paths of files with the endings of recordings, sorted.
+        """The paths of files with the endings of recordings, sorted.
 
         Folders that the system cannot list, as their paths are too long, are among them: inspection sets them aside.
         """
         return sorted(
-            path for path in self.files if _suffix(path) in EXTENSIONS or len(os.fsencode(self.root / path)) >= _LONGEST
+            path for path in self.files if is_recording(path) or len(os.fsencode(self.root / path)) >= _LONGEST
         )
 
+    @cached_property
+    def others(self) -> list[str]:
+        """The paths of all other files, sorted."""
+        return sorted(name for name in self.files if not is_recording(name))
+
     def require_recordings(self) -> list[str]:
-        """Return `recordings`, or refuse a folder without any."""
-        if paths := self.recordings():
-            return paths
+        """Return the recordings, or refuse a folder without any."""
+        if self.recordings:
+            return self.recordings
         others = Counter(map(_suffix, self.files))
         most = "".join(f"; it holds {count} .{suffix} files" for suffix, count in others.most_common(1) if suffix)
         rule = (
@@ -67,6 +74,71 @@ class Folder:
         )
         remedy = "check the path, or convert other formats to WAV or FLAC"
         raise InputError(option="root", value=self.root, rule=rule, remedy=remedy)
+
+    @cached_property
+    def _names(self) -> dict[str, list[str]]:
+        """The recordings by name, with and without ending; letters in one case, and composed."""
+        names: dict[str, list[str]] = defaultdict(list)
+        for path in self.recordings:
+            name = path.rpartition("/")[2]
+            for each in {name, name.rpartition(".")[0] or name}:
+                names[_fold(each)].append(path)
+        return names
+
+    def of_file(self, file: str) -> list[str]:
+        """Return the recordings that a file annotates: those of its name beside it, without its last endings.
+
+        Without one, the only recording of its name in another folder: ``wav/a/1.wav`` for ``grid/a/1.lab``.
+        """
+        folder, _, name = file.rpartition("/")
+        alone: list[str] = []
+        while "." in name[1:]:
+            name = name.rpartition(".")[0]
+            same = self._names.get(_fold(name), [])
+            if beside := [path for path in same if path.rpartition("/")[0] == folder]:
+                return beside
+            alike = [path for path in same if PurePosixPath(path).parent.name == PurePosixPath(folder).name]
+            alone = alone or next((each for each in (same, alike) if len(each) == 1), [])
+        return alone
+
+    def named(self, name: str, file: str) -> str:
+        """Return the recording that a file names, relative to the root, or absolute outside of it.
+
+        Relative paths are those from the file's folder, the folders above it, the root, or the current folder.
+        Otherwise the only recording of the same name is meant, because recordings move to other machines.
+
+        Raises:
+            InputError: there is no such recording, or there are several.
+        """
+        folder = Path(os.path.normpath((self.root / file).parent.absolute()))
+        bases = (folder, self.root.absolute(), *list(folder.parents)[:3], Path.cwd())
+        paths = (Path(os.path.normpath(base / name)) for base in bases)
+        if (path := next(filter(is_file, paths), None)) is not None:
+            same = [_below(self.root, path) or str(path)]
+        else:
+            same = self._names.get(_fold(PurePosixPath(name.replace("\\", "/")).name), [])
+        if len(same) != 1:
+            few = f"is not there (looked in {folder}, in the folders above, and in {self.root})"
+            many = f"is the name of {len(same)} recordings; write its folder as well"
+            raise InputError(f"{name:.200} {many if same else few}")
+        return same[0]
+
+    def unread(self, files: Iterable[str]) -> tuple[str, ...]:
+        """Name those of the files that have the name of a recording and are not read, a sentence for each ending."""
+        endings: dict[str, list[str]] = defaultdict(list)
+        for name in files:
+            if self.of_file(name) and is_file(self.root / name):
+                endings[PurePosixPath(name).suffix.lower()].append(name)
+        reads = "`annotations`=KIND reads parts with start, end and label, `table`=FILE a list of recordings"
+        return tuple(
+            f"{counted(len(several), f'{ending} file')} named like recordings not read, such as {several[0]}: {reads}"
+            for ending, several in sorted(endings.items())
+        )
+
+
+def is_recording(path: str) -> bool:
+    """Return whether a path has the ending of a recording."""
+    return _suffix(path) in EXTENSIONS
 
 
 def _suffix(path: str) -> str:
@@ -158,8 +230,7 @@ def on_disk(root: Path, listed: str, fold: str | None = None) -> str | None:
     Other systems write backslashes between folders, and letters with marks in another form of Unicode (NFC, NFD).
     Without an ending, those of recordings are tried; with a fold, also a folder of its name (UrbanSound8K).
     """
-    bare = _suffix(listed.replace("\\", "/")) not in EXTENSIONS
-    endings = ("", *(f".{each}" for each in EXTENSIONS)) if bare else ("",)
+    endings = ("",) if is_recording(listed.replace("\\", "/")) else ("", *(f".{each}" for each in EXTENSIONS))
     folders = ("", f"fold{fold}/", f"{fold}/") if fold else ("",)
     spellings = dict.fromkeys((listed, listed.strip(), listed.strip().replace("\\", "/")))
     for folder, ending, spelling in product(folders, endings, spellings):
@@ -176,76 +247,6 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):
         return False
-
-
-def not_sound(files: Iterable[str]) -> list[str]:
-    """Return the files without the ending of a recording."""
-    return [name for name in files if name.rpartition(".")[2].lower() not in EXTENSIONS]
-
-
-class Places:
-    """The recordings below a root, by their names; letters may be upper or lower case, and composed or not."""
-
-    def __init__(self, root: Path, recordings: Iterable[str]) -> None:
-        self.root = root
-        self._names: dict[str, list[str]] = defaultdict(list)  # stem, or whole name -> paths
-        self._found: dict[tuple[str, Path], str] = {}
-        for path in recordings:
-            name = path.rpartition("/")[2]
-            for each in {name, name.rpartition(".")[0] or name}:
-                self._names[_fold(each)].append(path)
-
-    def of_file(self, file: str) -> list[str]:
-        """Return the recordings that a file annotates: those of its name beside it, without its last endings.
-
-        Without one, the only recording of its name in another folder: ``wav/a/1.wav`` for ``grid/a/1.lab``.
-        """
-        folder, _, name = file.rpartition("/")
-        alone: list[str] = []
-        while "." in name[1:]:
-            name = name.rpartition(".")[0]
-            same = self._names.get(_fold(name), [])
-            if beside := [path for path in same if path.rpartition("/")[0] == folder]:
-                return beside
-            alike = [path for path in same if PurePosixPath(path).parent.name == PurePosixPath(folder).name]
-            alone = alone or next((each for each in (same, alike) if len(each) == 1), [])
-        return alone
-
-    def named(self, name: str, file: str) -> str:
-        """Return the recording that a file names, relative to the root, or absolute outside of it.
-
-        Relative paths are those from the file's folder, the folders above it, the root, or the current folder.
-        Otherwise the only recording of the same name is meant, because recordings move to other machines.
-
-        Raises:
-            InputError: there is no such recording, or there are several.
-        """
-        folder = Path(os.path.normpath((self.root / file).parent.absolute()))
-        if (name, folder) in self._found:
-            return self._found[name, folder]
-        bases = (folder, self.root.absolute(), *list(folder.parents)[:3], Path.cwd())
-        paths = (Path(os.path.normpath(base / name)) for base in bases)
-        if (path := next(filter(is_file, paths), None)) is not None:
-            same = [_below(self.root, path) or str(path)]
-        else:
-            same = self._names.get(_fold(PurePosixPath(name.replace("\\", "/")).name), [])
-        if len(same) != 1:
-            few = f"is not there (looked in {folder}, in the folders above, and in {self.root})"
-            many = f"is the name of {len(same)} recordings; write its folder as well"
-            raise InputError(f"{name:.200} {many if same else few}")
-        return self._found.setdefault((name, folder), same[0])
-
-    def unread(self, files: Iterable[str]) -> tuple[str, ...]:
-        """Name those of the files that have the name of a recording and are not read, a sentence for each ending."""
-        endings: dict[str, list[str]] = defaultdict(list)
-        for name in not_sound(files):
-            if self.of_file(name) and is_file(self.root / name):
-                endings[PurePosixPath(name).suffix.lower()].append(name)
-        reads = "`annotations`=KIND reads parts with start, end and label, `table`=FILE a list of recordings"
-        return tuple(
-            f"{counted(len(several), f'{ending} file')} named like recordings not read, such as {several[0]}: {reads}"
-            for ending, several in sorted(endings.items())
-        )
 
 
 def _fold(name: str) -> str:
