@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from glob import has_magic
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from wordless.audio.recordings.corpus import (
     upsampling_notices,
 )
 from wordless.audio.recordings.embedded import label_table, speak, utterances
+from wordless.audio.recordings.inspection import inspect
 from wordless.audio.recordings.manifest import Clips, Rejected, write_rejected
 from wordless.audio.recordings.packed import described, open_data_set, open_shards, unpack, unpacked_place
 from wordless.audio.recordings.splits import GIVEN, division_notices
@@ -102,13 +104,16 @@ def read_corpus(
             manifest, rejected = build_manifest(
                 config,
                 found=found,
-                workers=engine.workers(settings.workers, enough=True),
-                engine=engine,
-                cache=store / "inspected.jsonl",
-                progress=progress.advance_to,
+                inspector=partial(
+                    inspect,
+                    workers=engine.workers(settings.workers, enough=True),
+                    engine=engine,
+                    cache=store / "inspected.jsonl",
+                    progress=progress.advance_to,
+                    channel=channel if audio is None else audio.channel,
+                    sample_rate=None if audio is None else audio.sample_rate,
+                ),
                 set_aside=unfit.extend,
-                channel=channel if audio is None else audio.channel,
-                sample_rate=None if audio is None else audio.sample_rate,
                 notice=lambda sentence: softer.append(named(sentence, "audio")),
             )
     except InputError as error:

@@ -6,6 +6,7 @@ Both call the stages of a run, so the vectors of the clips of a run are those th
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -58,7 +59,7 @@ from tokenizer.codes import require_same_codebook
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
-from wordless.audio.recordings.inspection import InspectionConfig
+from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.recordings.manifest import Clips, Rejected, overlap_notices, read_manifest
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.errors import InputError, named, require, within
@@ -316,12 +317,15 @@ def _recordings(
             manifest, rejected = build_manifest(
                 replace(corpus_of(settings), inspection=inspection),
                 found=found,
-                workers=LOCAL.workers(settings.workers, enough=True),
-                cache=settings.store.root / "inspected.jsonl",
-                progress=progress.advance_to,
+                inspector=partial(
+                    inspect,
+                    workers=LOCAL.workers(settings.workers, enough=True),
+                    cache=settings.store.root / "inspected.jsonl",
+                    progress=progress.advance_to,
+                    channel=audio.channel,
+                    sample_rate=audio.sample_rate,
+                ),
                 set_aside=unfit.extend,
-                channel=audio.channel,
-                sample_rate=audio.sample_rate,
                 duplicates=True,
             )
     except InputError as error:

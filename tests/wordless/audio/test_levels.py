@@ -2,6 +2,7 @@
 
 import tracemalloc
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ def clips(root: Path, trim_db: float | None, *, cache: Path | None = None, min_s
         inspection=InspectionConfig(trim_db=trim_db, min_seconds=min_seconds),
         split=SplitConfig(validation_fraction=0, test_fraction=0),
     )
-    return list(build_manifest(config, cache=cache)[0].clips)
+    return list(build_manifest(config, inspector=partial(inspect, cache=cache))[0].clips)
 
 
 @given(LEVELS, st.integers(0, 159), st.integers(1, 1200))

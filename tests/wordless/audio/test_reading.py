@@ -5,6 +5,7 @@ import io
 import sys
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 
@@ -359,7 +360,7 @@ def test_channels_that_almost_cancel_are_noticed(tmp_path: Path) -> None:
     (notice,) = told
     assert "almost.wav" in notice
     assert "`channel`=0" in notice
-    build_manifest(config, channel=0, notice=told.append)
+    build_manifest(config, inspector=partial(inspect, channel=0), notice=told.append)
     assert len(told) == 1
 
 
@@ -368,7 +369,8 @@ def test_the_channel_belongs_to_the_sound_of_a_corpus(tmp_path: Path) -> None:
     config = CorpusConfig(root=str(tmp_path), split=ALL_TRAIN, segment_seconds=0.25)
     hashes = []
     for channel in ("mean", 0, 1, "loudest", 0):
-        manifest, _ = build_manifest(config, channel=channel, cache=tmp_path / "cache.jsonl")  # type: ignore[arg-type]  # text
+        inspector = partial(inspect, channel=channel, cache=tmp_path / "cache.jsonl")
+        manifest, _ = build_manifest(config, inspector=inspector)
         hashes.append(manifest.key)
         write_manifest(manifest, tmp_path / "manifest.tsv")
         assert read_manifest(tmp_path / "manifest.tsv", manifest.root) == manifest
@@ -380,7 +382,7 @@ def test_rates_that_are_too_far_apart_are_refused_for_this_reason(tmp_path: Path
     soundfile.write(tmp_path / "low.wav", noise_of(0)[:500], 50)
     tone("high.wav", sample_rate=8_000)
     config = CorpusConfig(root=str(tmp_path), split=ALL_TRAIN)
-    manifest, (rejected,) = build_manifest(config, sample_rate=16_000)
+    manifest, (rejected,) = build_manifest(config, inspector=partial(inspect, sample_rate=16_000))
     assert [clip.path for clip in manifest.clips] == ["high.wav"]
     assert "50 Hz" in rejected.reason
     for reading in (

@@ -503,12 +503,12 @@ def annotations_below(folder: Folder, config: AnnotationConfig) -> Clips:
         (others if kind is None else found[kind]).append(name)
     wanted = {kind: names for kind, names in found.items() if names and config.kind in ("auto", kind)}
     unread = folder.unread(others)
-    if config.kind not in ("auto", "none") and not wanted:
+    if config.kind == "none":
+        return Clips.from_columns(folder.root, {"path": ()})
+    if config.kind != "auto" and not wanted:
         rule = "; ".join([f"{folder.root} holds no {FORMATS[config.kind]}", *unread])
         raise InputError(option="annotations", value=config.kind, rule=rule)
-    annotated = (
-        Clips.from_columns(folder.root, {"path": ()}) if config.kind == "none" else _collect(folder, wanted, config)
-    )
+    annotated = _collect(folder, wanted, config)
     return replace(annotated, notices=(*annotated.notices, *unread))
 
 
@@ -554,11 +554,11 @@ def _collect(folder: Folder, files: Mapping[Kind, Sequence[str]], config: Annota
             continue
         rejected += [] if chosen else _set_aside(own, _EMPTY, name)
         located, missing = dict[str | None, list[str]](), dict[str | None, str]()
-        for recording in filter(None, named):
+        for place in filter(None, named):
             try:
-                located[recording] = [folder.named(recording, name)]
+                located[place] = [folder.named(place, name)]
             except InputError as error:
-                missing[recording] = str(error)
+                missing[place] = str(error)
         for each in chosen:
             # a recording that alone is named may have the name of the file now
             recording = None if own and len(named) == 1 else each.recording
@@ -624,6 +624,9 @@ def _of_tier(found: Sequence[Annotation], shown: str, config: AnnotationConfig) 
     return [each for each in found if not usable or each.tier == usable[0]]
 
 
+_Times = tuple[float | None, float | None]  # begin and end
+
+
 def _joined(root: Path, parts: Sequence[tuple[str, Kind, Annotation]], rejected: list[Rejected]) -> Clips:
     """Join the kinds, of which each recording may have one, or several that agree; equal parts count once."""
     where, every = [each.where for *_, each in parts], [{"label": "", **each.fields} for *_, each in parts]
@@ -632,7 +635,7 @@ def _joined(root: Path, parts: Sequence[tuple[str, Kind, Annotation]], rejected:
     }
     columns, faults = describe(texts, where)
     labels, times = columns.get("label", []), [*zip(columns["begin"], columns["end"], strict=True)]
-    rows: dict[str, dict[Kind, dict[object, int]]] = defaultdict(
+    rows: dict[str, dict[Kind, dict[_Times, int]]] = defaultdict(
         lambda: defaultdict(dict)
     )  # of each part of a recording
     for row, (path, kind, each) in enumerate(parts):

@@ -28,7 +28,6 @@ from pandas import concat
 from wordless.audio.decoding import Recording, RecordingError, count_samples
 from wordless.audio.levels import Levels, loudest, of_text
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.reading import Channel
 from wordless.audio.recordings.annotations import (
     AnnotationConfig,
     AnnotationOptions,
@@ -56,7 +55,7 @@ from wordless.audio.recordings.folders import (
     listed_path,
     require_folder,
 )
-from wordless.audio.recordings.inspection import InspectionConfig, Measurement, Progress, frequent_reasons, inspect
+from wordless.audio.recordings.inspection import InspectionConfig, Inspector, Measurement, frequent_reasons, inspect
 from wordless.audio.recordings.manifest import SPLITS, Clip, Clips, Rejected, SplitBy, clip_name, number_of
 from wordless.audio.recordings.splits import (
     GIVEN,
@@ -70,7 +69,6 @@ from wordless.audio.recordings.tables import folder_of, read_table
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError, within
 from wordless.base.options import option
-from wordless.base.pools import LOCAL, EngineConfig
 from wordless.base.text import counted
 
 QUIETEST_DBFS = -120.0
@@ -422,13 +420,8 @@ def build_manifest(
     config: CorpusConfig,
     *,
     found: Clips | None = None,
-    workers: int = 1,
-    engine: EngineConfig = LOCAL,
-    cache: Path | None = None,
-    progress: Progress | None = None,
+    inspector: Inspector = inspect,
     set_aside: Callable[[Sequence[Rejected]], None] | None = None,
-    channel: Channel = "mean",
-    sample_rate: int | None = None,
     notice: Callable[[str], None] | None = None,
     duplicates: bool = False,
 ) -> tuple[Clips, tuple[Rejected, ...]]:
@@ -436,12 +429,8 @@ def build_manifest(
 
     Args:
         found: what `find_recordings` returned for the config; None: it is called now.
-        workers: threads that decode, or tasks of the engine that decode at the same time.
-        cache: JSONL file with the measurements of inspection, so that unchanged files are not decoded again.
-        progress: called with the number of files done and in all.
+        inspector: `inspect`, or its `functools.partial` with other workers, cache, channel...
         set_aside: called after inspection with the unusable files, also if the rest is not enough for a corpus.
-        channel: of each recording that is read.
-        sample_rate: of the front end, in Hz; None: it is not known.
         notice: called with a sentence about recordings that lose most of their sound, as channels cancel.
         duplicates: whether files with the samples of another file are used, too.
 
@@ -459,17 +448,7 @@ def build_manifest(
         split_clips(found, config.split, by_label=by_label)
     else:
         named_splits(found, config.split)
-    fit, unfit = inspect(
-        root,
-        paths,
-        config.inspection,
-        workers=workers,
-        engine=engine,
-        cache=cache,
-        progress=progress,
-        channel=channel,
-        sample_rate=sample_rate,
-    )
+    fit, unfit = inspector(root, paths, config.inspection)
     kept, copies = (found, ()) if duplicates else without_duplicates(found, fit)
     unfit = (*unfit, *copies)
     fit = {path: fit[path] for path in dict.fromkeys(kept.frame.path) if path in fit}

@@ -21,6 +21,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
@@ -117,62 +118,58 @@ def in_seconds(texts: Sequence[str], column: str) -> list[str]:
     return once_each(lambda text: text if (number := seconds_of(text, column)) is None else repr(number), texts)
 
 
-_NUMBERS = (*SPAN_FIELDS, "duration", "low_hz", "high_hz")
+_TIMES = (*SPAN_FIELDS, "duration")
+_NUMBERS = (*_TIMES, "low_hz", "high_hz")
 _READ = (*FIELDS, *_NUMBERS, "annotated_channel")
 
 
+class Fault(str):
+    """Why the text of a cell cannot be used."""
+
+
 def describe(texts: Mapping[str, Sequence[str]], where: Sequence[str]) -> tuple[dict[str, list[Any]], dict[int, str]]:
-    """Parse what a source says of recordings: a text of each in every column; empty text means unknown.
+    """Parse what a source says of recordings: columns with a text of each; empty text means unknown.
 
     A ``duration`` stands for an end that is not known. A part has a begin; a whole recording has none.
 
     Returns:
         Columns of candidates, and the faults of rows by their numbers; they begin with ``where`` ("table.tsv:3").
     """
-    columns, faults = {name: [None] * len(where) for name in (*SPAN_FIELDS, "duration")}, dict[int, str]()
+    columns: dict[str, list[Any]] = {name: [None] * len(where) for name in _TIMES}
+    columns["split"], faults = [""] * len(where), dict[int, str]()
     for name in (name for name in _READ if name in texts):
-        known = dict[str, Any]()
-        wrong = dict[str, str]()
-        for text in {*texts[name]}:
-            try:
-                known[text] = _value(name, text.strip())
-            except InputError as error:
-                known[text], wrong[text] = None, str(error)
-        columns[name] = [known[text] for text in texts[name]]
-        for row, text in enumerate(texts[name] if wrong else ()):
-            if text in wrong:
-                faults.setdefault(row, wrong[text])
-    starts, ends, durations = (columns.pop(name) for name in (*SPAN_FIELDS, "duration"))
-    for row, (start, end, duration) in enumerate(zip(starts, ends, durations, strict=True)):
+        columns[name] = once_each(partial(_value, name), texts[name])
+        for row, value in enumerate(columns[name]):
+            if isinstance(value, Fault):
+                faults.setdefault(row, value)
+    begins, ends, durations = (columns.pop(name) for name in _TIMES)
+    for row, (start, end, duration) in enumerate(zip(begins, ends, durations, strict=True)):
+        if row in faults:
+            continue
         if end is None and duration is not None:
             ends[row] = end = (start or 0.0) + duration
-        starts[row] = (start or 0.0) if start or end is not None else None
+        begins[row] = (start or 0.0) if start or end is not None else None
         if end is not None and end <= (start or 0.0):
-            fault = f"end is {end:g} and start {start or 0:g}; a part of a recording ends after it begins"
-            faults.setdefault(row, fault)
-    columns = {"split": [""] * len(where), **columns, "begin": starts, "end": ends, "where": [*where]}
+            faults[row] = f"end is {end:g} and start {start or 0:g}; a part of a recording ends after it begins"
+    columns |= {"begin": begins, "end": ends, "where": [*where]}
     return columns, {row: f"{where[row]}: {fault}" for row, fault in sorted(faults.items())}
 
 
 def _value(name: str, text: str) -> object:
-    """Parse the text of a column."""
-    if not text.isprintable():
-        raise InputError(f"{name} is {text!r:.80}; leave tabs, line breaks and control characters out")
-    if name == "split":
-        if (split := known_split(text) if text else "") is None:
-            known = ", ".join(name for names in SPLIT_NAMES.values() for name in names)
-            raise InputError(f"split is {text!r:.40}; write one of {known}, or choose `split.by`=hash")
-        return split
-    if not text:
-        return None
-    if name in _NUMBERS:
+    """Parse a cell of a column."""
+    if not (text := text.strip()).isprintable():
+        return Fault(f"{name} is {text!r:.80}; leave tabs, line breaks and control characters out")
+    if name in _NUMBERS and text:
         number, unit = seconds_of(text), "Hz" if name.endswith("hz") else "seconds"
-        if number is None or not 0 <= number <= MOST:
-            raise InputError(f"{name} is {text!r:.40}; it must be a number of {unit}, 0 or more")
-        return number
-    if name == "index" and whole_number(text) is None:
-        raise InputError(f"index is {text!r:.40}; it must be a whole number from 0 to 2^63 - 1")
-    return whole_number(text) if name == "index" else text
+        rule = f"{name} is {text!r:.40}; it must be a number of {unit}, 0 or more"
+        return Fault(rule) if number is None or not 0 <= number <= MOST else number
+    if name == "index" and text:
+        index = whole_number(text)
+        return Fault(f"index is {text!r:.40}; it must be a whole number from 0 to 2^63 - 1") if index is None else index
+    if name == "split" and text:
+        known = ", ".join(name for names in SPLIT_NAMES.values() for name in names)
+        return known_split(text) or Fault(f"split is {text!r:.40}; write one of {known}, or choose `split.by`=hash")
+    return text or ("" if name == "split" else None)
 
 
 def measured(found: Clips, lengths: Mapping[str, tuple[int, int]]) -> Clips:

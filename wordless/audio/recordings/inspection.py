@@ -166,6 +166,10 @@ class InspectionConfig(Options):
     )
 
 
+Inspected = tuple[dict[str, Measurement], tuple[Rejected, ...]]  # the usable recordings, and reasons against the others
+Inspector = Callable[[Path, Sequence[str], InspectionConfig], Inspected]
+
+
 def inspect(
     root: Path,
     paths: Sequence[str],
@@ -177,11 +181,13 @@ def inspect(
     progress: Progress | None = None,
     channel: Channel = "mean",
     sample_rate: int | None = None,
-) -> tuple[dict[str, Measurement], tuple[Rejected, ...]]:
-    """Inspect ``paths`` below ``root``: measurements of the usable ones, reasons against the others, both sorted.
+) -> Inspected:
+    """Inspect ``paths`` below ``root``; both results are sorted by path.
 
-    ``sample_rate`` in Hz is that of the front end, which much lower rates do not reach; None: it is not known.
-    Local workers are threads, because decoding, hashing and summing all release Python's lock.
+    ``cache`` is a JSONL file of measurements, so that unchanged files are not decoded again. ``progress`` is called
+    with the numbers of files done and in all. ``sample_rate`` in Hz is that of the front end, which much lower rates do
+    not reach; None: it is not known. Local workers are threads, because decoding, hashing and summing all release
+    Python's lock.
     """
     root, paths = root.resolve(), sorted(paths)
     fit: dict[str, Measurement] = {}

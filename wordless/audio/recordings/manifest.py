@@ -28,7 +28,8 @@ from wordless.base.errors import InputError, named
 from wordless.base.files import aside
 from wordless.base.values import list_hash
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 Split = Literal["", "train", "validation", "test"]  # "": not divided yet
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 SplitBy = Literal["auto", "hash", "group", "index", "folder", "fold", "table", "lists"]  # what divides the recordings

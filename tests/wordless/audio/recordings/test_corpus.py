@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import soundfile
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.recordings.corpus import CONFLICTING, CorpusConfig, build_manifest, find_recordings
 from wordless.audio.recordings.description import ColumnConfig
+from wordless.audio.recordings.inspection import inspect
 from wordless.audio.recordings.manifest import Rejected, SplitBy
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
@@ -330,7 +332,7 @@ def test_a_split_that_cannot_be_made_shows_before_listening(tmp_path: Path, tone
         root=str(tmp_path), pattern="{label}_{group}.wav", split=SplitConfig(by="group", test=("cy",))
     )
     with pytest.raises(InputError, match=r"group 'cy'.*'ann', 'bob'"):
-        build_manifest(config, progress=lambda done, total: pytest.fail(f"heard {done} of {total}"))
+        build_manifest(config, inspector=lambda *_: pytest.fail("recordings were decoded"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -364,7 +366,9 @@ def test_the_same_recordings_elsewhere_are_the_same_corpus(tmp_path: Path, tone:
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
     manifests = [
-        build_manifest(CorpusConfig(root=str(tmp_path / name), split=ALL_TRAIN), workers=workers)[0]
+        build_manifest(
+            CorpusConfig(root=str(tmp_path / name), split=ALL_TRAIN), inspector=partial(inspect, workers=workers)
+        )[0]
         for name, workers in (("here", 1), ("there", 3))
     ]
     assert manifests[0].clips == manifests[1].clips

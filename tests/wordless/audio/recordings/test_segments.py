@@ -3,6 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from zlib import crc32
 
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, cut
-from wordless.audio.recordings.inspection import InspectionConfig
+from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.recordings.manifest import SPLITS, Clip, write_manifest
 from wordless.audio.recordings.splits import SplitConfig, division_notices
 from wordless.audio.waveform import Part
@@ -69,7 +70,7 @@ def test_silent_and_short_segments_are_counted_and_other_lengths_need_no_second_
 
     def made(**options: float) -> tuple[list[tuple[float, float] | None], dict[str, str]]:
         config = CorpusConfig(root=str(tmp_path / "in"), split=ALL_TRAIN, **options)  # type: ignore[arg-type]  # a shorthand
-        manifest, rejected = build_manifest(config, cache=cache)
+        manifest, rejected = build_manifest(config, inspector=partial(inspect, cache=cache))
         return spans(manifest.clips), {each.path: each.reason for each in rejected if each.segments}
 
     kept, left_out = made(segment_seconds=1.0)
