@@ -28,7 +28,7 @@ from wordless.audio.recordings.inspection import (
     frequent_reasons,
     inspect,
 )
-from wordless.audio.recordings.manifest import Clip, Rejected
+from wordless.audio.recordings.manifest import Clip, Clips, Rejected
 from wordless.audio.waveform import LOUDEST, unusable_peak
 from wordless.base.errors import InputError
 
@@ -58,8 +58,8 @@ def names(folder: Path) -> list[str]:
 def usable(folder: Path, paths: list[str]) -> tuple[dict[str, Measurement], tuple[Rejected, ...]]:
     """Measurements of the files that make clips, and the reasons against the others."""
     fit, rejected = inspect(folder, paths, InspectionConfig())
-    kept, copies = without_duplicates({path: (Clip(path=path),) for path in paths}, fit)
-    return {path: fit[path] for path in kept}, (*rejected, *copies)
+    kept, copies = without_duplicates(Clips.from_columns(folder, {"path": [*fit]}), fit)
+    return {path: fit[path] for path in kept.frame.path}, (*rejected, *copies)
 
 
 def test_each_unfit_file_has_its_reason(folder: Path) -> None:
@@ -144,13 +144,12 @@ def test_equal_samples_of_different_labels_groups_and_splits_are_told(tmp_path: 
     fit, _ = inspect(tmp_path, ["a.flac", "b.wav"], InspectionConfig())
     cat = Clip(path="a.flac", label="cat", group="ann", split="train")
     dog = Clip(path="b.wav", label="dog", group="ann", split="test")
-    _, (found,) = without_duplicates({"a.flac": (cat,), "b.wav": (dog,)}, fit)
+    _, (found,) = without_duplicates(Clips.from_rows(tmp_path, [cat, dog]), fit)
     assert all(each in found.reason for each in ("cat", "dog", "train", "test", "a.flac"))
     assert found.kind == CONFLICTING
     assert "ann" not in found.reason
-    _, (unknown,) = without_duplicates(
-        {"a.flac": (Clip(path="a.flac"),), "b.wav": (replace(dog, label=None, split=""),)}, fit
-    )
+    others = [Clip(path="a.flac"), replace(dog, label=None, split="")]
+    _, (unknown,) = without_duplicates(Clips.from_rows(tmp_path, others), fit)
     assert unknown.kind != CONFLICTING
 
 
