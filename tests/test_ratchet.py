@@ -5,7 +5,7 @@ import subprocess
 
 from tests.calling import ROOT
 
-LINES, LINES_OF_TESTS, OPTIONS = 46_007, 36_264, 363
+LINES, LINES_OF_TESTS, OPTIONS = 46_089, 36_271, 363
 
 
 def test_the_project_does_not_grow() -> None:
