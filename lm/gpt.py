@@ -113,18 +113,17 @@ class GPT(nn.Module):
         if weights is not None:
             embedded = self._embed_weighted(tokens, weights)
             return embedded, full_rows(embedded)
-        if self.by_step:
-            of_steps = None if conditions is None else conditions[:, :: self.vocabulary.streams]
-            return self.embed_steps(self.vocabulary.steps(tokens), of_steps)
-        # Rows padded on the right are passed as full rows: attention is causal, so no position before the padding sees
-        # it, and the fast causal kernel needs no mask.
-        if self.embed_conditions is not None:
+        if not self.by_step:
             return self.embed_steps(tokens[..., None], conditions)
-        embedded, layout = self.transformer.decoder_frontend(tokens, full_rows(tokens))
-        return embedded, layout
+        of_steps = None if conditions is None else conditions[:, :: self.vocabulary.streams]
+        return self.embed_steps(self.vocabulary.steps(tokens), of_steps)
 
     def embed_steps(self, steps: Tensor, conditions: Tensor | None) -> tuple[Tensor, BatchLayout]:
-        """Sum the embeddings of each time step's tokens, and those of its conditions ``(batch, time, model_dim)``."""
+        """Sum the embeddings of each position's tokens, and those of its conditions ``(batch, positions, model_dim)``.
+
+        Rows padded on the right are passed as full rows: attention is causal, so no position before the padding sees
+        it, and the fast causal kernel needs no mask.
+        """
         frontend = cast("TransformerEmbeddingFrontend", self.transformer.decoder_frontend)
         embedded = frontend.embed(steps).sum(2)  # (N, T, S, M) -> (N, T, M)
         if self.embed_conditions is not None:

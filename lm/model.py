@@ -191,9 +191,12 @@ class LanguageModel:
         """Write model.safetensors, README.md and, last, config.json; of several rates, a folder for each."""
         folder = Path(folder).expanduser()
         if self.coarser:
-            alone = copy(self)
+            alone, rates = copy(self), enumerate(self.format.formats, 1)
             alone.coarser = ()
-            return save_rates(folder, [*self.coarser, alone], self.format, card=_rates_card(self.format))
+            rows = {f"`rate_{number}`": f"{own.codes_per_second:g} time steps per second" for number, own in rates}
+            about = _RATES.format(count=len(rows))
+            card = _card("Unit language model of several rates", about, rows, self.format)
+            return save_rates(folder, [*self.coarser, alone], self.format, card=card)
         config: dict[str, object] = {"gpt": asdict(self.gpt.config), "codes": self.format.as_dict()}
         if self.gpt.conditions is not None:
             config["look_ahead"] = self.gpt.conditions.look_ahead
@@ -570,7 +573,7 @@ _RATES = (
 
 def gpt_card(gpt: GPT, codes_format: CodesFormat, *, began_at: str | None = None) -> str:
     """Write a model's sizes, codebook and use; its training began at weights with the SHA-256 ``began_at``."""
-    config, predicted = gpt.config, codes_format.formats[-1]
+    config, (*coarser, predicted) = gpt.config, codes_format.formats
     seconds, rate = gpt.capacity / predicted.codes_per_second, f"{predicted.codes_per_second:g} time steps per second"
     rows = {
         "parameters": f"{sum(parameter.numel() for parameter in gpt.parameters()):,}",
@@ -579,22 +582,13 @@ def gpt_card(gpt: GPT, codes_format: CodesFormat, *, began_at: str | None = None
         "codebook": f"{predicted.codebook_size} codes x {predicted.streams} stream(s), {rate}",
     }
     if gpt.conditions is not None:
-        coarser = ", ".join(f"{each.codes_per_second:g}" for each in codes_format.formats[:-1])
-        next_codes = f"the covering code and the next {gpt.conditions.look_ahead}"
-        rows["reads"] = f"codes of {coarser} time steps per second: {next_codes}"
+        rates, next_codes = ", ".join(f"{each.codes_per_second:g}" for each in coarser), gpt.conditions.look_ahead
+        rows["reads"] = f"codes of {rates} time steps per second: the covering code and the next {next_codes}"
     if began_at is not None:
         rows["training began at the weights with the SHA-256"] = f"`{began_at[:16]}`"
-    if gpt.conditions is None:
-        return _card("Unit language model", _GPT, rows, predicted)
-    return _card("Upsampler of a unit language model", _UPSAMPLER, rows, predicted)
-
-
-def _rates_card(codes_format: CodesFormat) -> str:
-    """Write the rates and codebooks of a model of several rates."""
-    rates = enumerate(codes_format.formats, 1)
-    rows = {f"`rate_{number}`": f"{own.codes_per_second:g} time steps per second" for number, own in rates}
-    about = _RATES.format(count=len(codes_format.formats))
-    return _card("Unit language model of several rates", about, rows, codes_format)
+    if gpt.conditions is not None:
+        return _card("Upsampler of a unit language model", _UPSAMPLER, rows, predicted)
+    return _card("Unit language model", _GPT, rows, predicted)
 
 
 def _card(title: str, about: str, rows: dict[str, str], codes: CodesFormat) -> str:

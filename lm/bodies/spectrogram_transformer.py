@@ -41,7 +41,7 @@ from lm.bodies.options import HEADS, LAYERS, AstConfig, AugmentationConfig, Size
 from lm.finetuning import RANDOM, AstOptions
 from lm.options import VectorConfig
 from lm.probing.vectors import Frames
-from wordless.audio.padding import inside, join_groups
+from wordless.audio.padding import EQUAL_RATIO, inside, read_by_length
 from wordless.audio.views import View
 from wordless.audio.waveform import FloatArray
 from wordless.base.arrays import Array
@@ -276,10 +276,10 @@ class AstEncoder(BodyNetwork):
     def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:
         """Map stored filter banks ``(batch, time, 128)`` to states ``(batch, patches, width)``, or one for a clip."""
         wanted = () if self.clip_vector else (LAYERS,)
-        clip, patches, layers = self.read(self.prepare(inputs, lengths), lengths, layers=wanted)
+        found, patches = self._read(self.prepare(inputs, lengths), lengths, wanted)
         if self.clip_vector:
-            return clip[:, None], torch.ones_like(lengths)
-        return self.transformer.layernorm(layers[0]), patches
+            return found[:, 0, :1], torch.ones_like(lengths)
+        return self.transformer.layernorm(found[:, 0]), patches
 
     def prepare(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """Undo the normalisation with which filter banks are stored."""
@@ -287,56 +287,41 @@ class AstEncoder(BodyNetwork):
 
     def states(self, inputs: Tensor, lengths: Tensor) -> dict[str, Frames]:
         """Compute the states of each layer for the filter banks of `filter_bank_stream`; the clip vector follows."""
-        clip, patches, layers = self.read(inputs, lengths, layers=self.probed)
-        found = {f"layer_{number}": (each, patches) for number, each in zip(self.probed, layers, strict=True)}
-        if self.clip_vector:
-            found[TOKEN] = clip[:, None].expand(-1, int(patches.max()), -1), patches
-        return found
+        found, patches = self._read(inputs, lengths, self.probed)
+        names = [*(f"layer_{number}" for number in self.probed), *([TOKEN] if self.clip_vector else [])]
+        return {name: (each, patches) for name, each in zip(names, found.unbind(1), strict=False)}
 
     @property
     def stack(self) -> Sequence[nn.Module]:
         return [self.transformer.embeddings, *self.transformer.encoder.layer]
 
-    def read(
-        self, filter_banks: Tensor, lengths: Tensor, *, layers: Sequence[int] = ()
-    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        """Compute the clip vectors ``(batch, width)``: the normalised means of class and distillation token.
+    def _read(self, filter_banks: Tensor, lengths: Tensor, layers: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Compute the states after each of some layers (1 to 12), means over frequency, and the clip vector.
 
-        The patches along time of each clip ``(batch,)`` follow, and the states after each of some layers (1 to 12)
-        ``(batch, patches, width)``: means over frequency, zeros after a clip's end.
+        They are ``(batch, layers + 1, patches, width)``, zeros after a clip's end. The clip vector, the normalised mean
+        of class and distillation token, is that of each patch. The patches along time of each clip ``(batch,)`` follow.
         """
         patches = torch.div(lengths - PATCH + STRIDE - 1, STRIDE, rounding_mode="floor").clamp(min=0) + 1
         normalised = (filter_banks - self.mean) / (2 * self.std)
         normalised = normalised.masked_fill(~inside(filter_banks, lengths)[..., None], 0.0)
         whole_patches = frames_of(int(patches.max())) - normalised.shape[1]
         normalised = nn.functional.pad(normalised, (0, 0, 0, max(whole_patches, 0)))
-        counts = sorted({*patches.tolist()})
-        groups = [(patches == count).nonzero()[:, 0] for count in counts]
-        read = [
-            self._read(normalised[copy_to(rows, normalised.device), : frames_of(count)], layers)
-            for rows, count in zip(groups, counts, strict=True)
-        ]
-        order = torch.cat(groups)
-        clips = join_groups([clip[:, None] for clip, _ in read], order)[:, 0]
-        states = join_groups([kept for _, kept in read], order)  # (batch, layers, patches, width)
-        return clips, patches, states.unbind(1)
 
-    def _read(self, normalised: Tensor, layers: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Compute ``(batch, width)`` and ``(batch, layers, patches, width)`` of clips with one number of patches."""
-        embeddings = self.transformer.embeddings
-        patches = embeddings.patch_embeddings(normalised)  # (N, F * T, D)
-        count = patches.shape[1] // BANDS
-        first = torch.cat([embeddings.cls_token, embeddings.distillation_token], dim=1).expand(len(patches), -1, -1)
-        tokens = embeddings.dropout(torch.cat([first, patches], dim=1) + self._positions(count))
-        kept = {}
-        for number, layer in enumerate(self.transformer.encoder.layer, 1):
-            tokens = layer(tokens)
-            if number in layers:
-                patches = tokens[:, TOKENS:].reshape(len(tokens), BANDS, count, -1)  # (N, F * T, D) -> (N, F, T, D)
-                kept[number] = patches.mean(1)
-        clip = self.transformer.layernorm(tokens)[:, :TOKENS].mean(1)
-        nothing = tokens.new_zeros(len(tokens), 0, count, clip.shape[1])
-        return clip, torch.stack([kept[number] for number in layers], dim=1) if layers else nothing
+        def read(rows: Tensor, count: int) -> Tensor:
+            """Read clips with one number of patches."""
+            embeddings, own = self.transformer.embeddings, normalised[copy_to(rows, normalised.device)]
+            embedded = embeddings.patch_embeddings(own[:, : frames_of(count)])  # (N, F * T, D)
+            first = torch.cat([embeddings.cls_token, embeddings.distillation_token], dim=1).expand(len(rows), -1, -1)
+            tokens = embeddings.dropout(torch.cat([first, embedded], dim=1) + self._positions(count))
+            kept = dict[int, Tensor]()
+            for number, layer in enumerate(self.transformer.encoder.layer, 1):
+                tokens = layer(tokens)
+                if number in layers:  # (N, F * T, D) -> (N, F, T, D) -> (N, T, D)
+                    kept[number] = tokens[:, TOKENS:].unflatten(1, (BANDS, count)).mean(1)
+            clip = self.transformer.layernorm(tokens)[:, :TOKENS].mean(1, keepdim=True).expand(-1, count, -1)
+            return torch.stack([*(kept[number] for number in layers), clip], dim=1)
+
+        return read_by_length(read, patches, ratio=EQUAL_RATIO), patches
 
     def _positions(self, count: int) -> Tensor:
         """Return positions of both tokens and of ``(12, count)`` patches, interpolated from those of the training."""

@@ -21,14 +21,14 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from lm.batches import IndexArray
-from lm.bodies.body import Body, BodyNetwork, Frames, FrontEnd, Source, freeze, read_states
+from lm.bodies.body import Body, BodyNetwork, FrontEnd, Source, freeze, read_states
 from lm.bodies.clips import StoredClips
 from lm.finetuned import FineTunedModel, create_task, open_body
 from lm.finetuning import RANDOM, FrozenLayers
 from lm.heads import Figure, PooledTask, Task
 from lm.options import POOLINGS, VECTORS, ProbeConfig, VectorConfig
 from lm.probing.linear import VERSION
-from lm.probing.vectors import FloatArray, pool
+from lm.probing.vectors import FloatArray, Frames, pool
 from pipelines.chain.corpus import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
 from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.commandline.outputs import REMEDY, hold

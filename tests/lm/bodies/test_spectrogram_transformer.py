@@ -18,6 +18,7 @@ from lm.bodies.options import LAYERS, AstConfig, AugmentationConfig
 from lm.bodies.spectrogram_transformer import (
     AUDIOSET_STATISTICS,
     OPTION,
+    TOKEN,
     AstBody,
     AstEncoder,
     Statistics,
@@ -43,13 +44,13 @@ def filter_banks(frames: int, batch: int = 1, seed: int = 0) -> Tensor:
 
 def create_ast(config: AstConfig, frames: int, *, seed: int) -> AstEncoder:
     """An encoder with positions for so many frames."""
-    body = AstBody.of(config, option=OPTION, positions=max(frames - 16, 0) // 10 + 1)
+    body = AstBody.of(config, option=OPTION, clip_vector=True, positions=max(frames - 16, 0) // 10 + 1)
     return body.create(seed=seed, weights=None if config.weights is None else Path(config.weights), option=OPTION)
 
 
 @pytest.fixture(scope="module")
 def encoder() -> AstEncoder:
-    return create_ast(AstConfig(), frames_of(8), seed=0).eval()
+    return create_ast(AstConfig(layers=(4, 11)), frames_of(8), seed=0).eval()
 
 
 def perturbed(model: torch.nn.Module) -> torch.nn.Module:
@@ -65,9 +66,10 @@ def test_at_the_length_trained_on_it_is_transformers_own(encoder: AstEncoder) ->
     sound = filter_banks(frames_of(8), batch=2)
     normalised = (sound - AUDIOSET_STATISTICS.mean) / (2 * AUDIOSET_STATISTICS.std)
     expected = encoder.transformer(normalised, output_hidden_states=True)
-    clip, _, layers = encoder.read(sound, torch.tensor([frames_of(8)] * 2), layers=(4, 11))
-    torch.testing.assert_close(clip, expected.pooler_output)
-    for layer, found in zip((4, 11), layers, strict=True):
+    states = encoder.states(sound, torch.tensor([frames_of(8)] * 2))
+    torch.testing.assert_close(states[TOKEN][0][:, 0], expected.pooler_output)
+    for layer in (4, 11):
+        found, _ = states[f"layer_{layer}"]
         over_time = expected.hidden_states[layer][:, 2:].unflatten(1, (12, 8)).mean(1)
         torch.testing.assert_close(found, over_time, rtol=1e-4, atol=1e-4)
 
@@ -85,7 +87,8 @@ def test_weights_of_an_ast_are_its_own(frames: int, tmp_path: Path) -> None:
     torch.testing.assert_close(found, positions[:, :, 2:10] if frames == 86 else positions)
     if frames == 126:
         sound = filter_banks(126)
-        torch.testing.assert_close(encoder.read(sound, torch.tensor([126]))[0], saved((sound + 6) / 10).pooler_output)
+        states = encoder.states(sound, torch.tensor([126]))
+        torch.testing.assert_close(states[TOKEN][0][:, 0], saved((sound + 6) / 10).pooler_output)
 
 
 @torch.no_grad()
@@ -193,7 +196,8 @@ def test_states_are_the_normalised_means_over_frequency(network: AstEncoder) -> 
     with torch.no_grad():
         states, counts = network(inputs, lengths)
         layers = network.layer_states(inputs, lengths)
-        own = network.read(network.prepare(clips[0][None], lengths[:1]), lengths[:1], layers=(LAYERS,))[2][0][0]
+        prepared = network.prepare(clips[0][None], lengths[:1])
+        own = network.states(prepared, lengths[:1])[f"layer_{LAYERS}"][0][0]
     assert counts.tolist() == [3, 4]
     torch.testing.assert_close(layers[-1, 0, :3], own, atol=1e-4, rtol=1e-3)
     torch.testing.assert_close(states[0, :3], network.transformer.layernorm(own), atol=1e-4, rtol=1e-3)
