@@ -13,9 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+import torch
 import yaml
+from safetensors.torch import save_file
 
-from lm.options import GPTConfig
+from lm.bodies.convolutional import SAMPLE, LogMelBody
+from lm.finetuned import create_network, create_task
+from lm.finetuning import ClassificationOptions
+from lm.layers import LayerReader
+from lm.options import GPTConfig, VectorConfig
 from pipelines.commandline.options import index_of, nested
 from tests.pasting import ROOT, environment, set_up
 from tests.pipelines.tiny import silent_session
@@ -23,11 +29,14 @@ from tests.vocoder.sounds import random_table
 from vocoder.kinds import Kind
 from vocoder.options import Sampling
 from vocoder.synthesis import create_synthesis
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.recordings.splits import SplitConfig
+from wordless.audio.views import View
 from wordless.base.errors import InputError
 from wordless.base.options import option
+from wordless.base.saved_models import write_model
 
 PAGE = (ROOT / "docs/adding.md").read_text(encoding="utf-8")
 
@@ -63,6 +72,26 @@ def test_the_files_of_the_page_are_not_there_yet() -> None:
 def test_the_method_makes_frames(imported: dict[str, ModuleType]) -> None:
     frames = imported["levels"].levels(np.concatenate([np.ones(80), np.zeros(20)]).astype(np.float32), hop=80)
     np.testing.assert_allclose(frames, [[0], [-80]], atol=1e-4)
+
+
+def test_the_body_is_probed_and_has_a_head(imported: dict[str, ModuleType], tmp_path: Path) -> None:
+    body, module = imported["recurrent"].RecurrentBody(audio=SpectrogramConfig(n_mels=8), dim=4), imported["recurrent"]
+    assert isinstance(body, LogMelBody)
+    save_file({"mean": torch.zeros(8), "std": torch.ones(8)}, tmp_path / SAMPLE)
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).uniform(-1, 1, 4000), 16_000)
+    clip = Clip(path="a.wav", num_samples=4000, sample_rate=16_000, sha256="a")
+    [vectors] = LayerReader(body=body, root=tmp_path, statistics=tmp_path, device="cpu")([View(clip)])
+    names = [f"{layer}:{pooling}" for pooling in ("mean", "thirds") for layer in ("layer_1", "all_layers")]
+    assert [*body.candidates(vectors, VectorConfig())] == names
+    assert vectors["layer_1:thirds"].shape == (12,)
+    task = create_task(ClassificationOptions(), ["a", "b"], [])
+    network = create_network(body, body.create(seed=0), task, seed=0)
+    write_model(tmp_path / "model", network, {})
+    again = body.create(seed=1, weights=tmp_path / "model")
+    assert isinstance(again, module.Recurrent)
+    assert all(torch.equal(own, again.state_dict()[name]) for name, own in network.body.state_dict().items())
+    outputs, steps = network(torch.randn(2, 9, 8), torch.tensor([9, 5]))
+    assert (outputs.shape, steps.tolist()) == ((2, 1, 2), [1, 1])
 
 
 def test_the_kind_of_sound_makes_all_samples(imported: dict[str, ModuleType]) -> None:
