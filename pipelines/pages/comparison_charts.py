@@ -108,7 +108,7 @@ def _methods(comparison: Comparison) -> Chart:
         curves.append(Curve(points=folds, look=looks, label=f"one {comparison.fold_noun}"))
     ratio, titles = comparison.guessing, [*map(full_name, names)]
     level = (f"guess: {percent(ratio)}", ratio) if ratio else None
-    marked = next((names.index(of) for of in comparison.references), None)
+    marked = next((names.index(of) for of in comparison.references if of in names), None)
     title, across = f"Test {metric} of {len(names)} methods, the best first", f"test {metric}"
     return rows_chart(titles, curves, name="comparison", title=title, across=across, marked=marked, level=level)
 

@@ -38,17 +38,17 @@ def at(size: int, *, shift: float = 0.0) -> dict[str, object]:
     bits = math.log2(size)
     gpt, bag = 0.72 - 0.011 * (bits - 8) ** 2 + shift, 0.55 - 0.004 * (bits - 9) ** 2 + shift
     rows = [
-        figure("tokenizer", "perplexity", 0.7 * size, "codes"),
-        figure("tokenizer", "used_codes", size, "codes"),
-        figure("tokenizer", "codes_per_second", RATE, "codes/s"),
-        figure("tokenizer", "reconstruction_mse", 0.05, "normalised log-mel squared"),
-        figure("tokenizer", "quantised_mse", 0.05 + 0.6 * 2 ** (-bits / 3), "normalised log-mel squared"),
+        figure("tokenizer", "perplexity", 0.7 * size),
+        figure("tokenizer", "used_codes", size),
+        figure("tokenizer", "codes_per_second", RATE),
+        figure("tokenizer", "reconstruction_mse", 0.05),
+        figure("tokenizer", "quantised_mse", 0.05 + 0.6 * 2 ** (-bits / 3)),
         *(
-            figure("tokenizer", "stability", start - fall * bits, "ratio", of=of)
+            figure("tokenizer", "stability", start - fall * bits, of=of)
             for of, start, fall in (("noise", 1.05, 0.05), ("gain", 1.02, 0.06), ("shift", 1.0, 0.065))
         ),
-        figure("lm", "perplexity", 2 ** (0.6 * bits), "codes"),
-        figure("lm", "bits_per_second", RATE * 0.6 * bits, "bit/s"),
+        figure("lm", "perplexity", 2 ** (0.6 * bits)),
+        figure("lm", "bits_per_second", RATE * 0.6 * bits),
         *probed("gpt", gpt),
         *probed("bag_of_codes", bag),
         *probed("log_mel", 0.5),
@@ -62,10 +62,10 @@ def at(size: int, *, shift: float = 0.0) -> dict[str, object]:
 
 def probed(of: str, accuracy: float, *, gap: float = GAP) -> list[dict[str, object]]:
     """A method's figures on test and on validation, and the gap between them."""
-    row = figure("probe", "accuracy", accuracy, "ratio", of=of)
+    row = figure("probe", "accuracy", accuracy, of=of)
     ends = {"low": accuracy - 0.03, "high": accuracy + 0.03, "count": 300}
     judged = {"value": accuracy + gap, "low": accuracy + gap - 0.05, "high": accuracy + gap + 0.05}
-    apart = figure("probe", "gap", gap, "ratio", of=of) | {"low": gap - 0.09, "high": gap + 0.09}
+    apart = figure("probe", "gap", gap, of=of) | {"low": gap - 0.09, "high": gap + 0.09}
     return [row | ends, row | judged | {"split": "validation", "count": 100}, apart | {"split": "validation - test"}]
 
 
@@ -173,7 +173,7 @@ def test_runs_are_compared_over_folds_or_groups(by: str, gains: tuple[float, ...
         rows = [*probed("bag_of_codes", 0.3), *probed("log_mel", 0.4), *probed("gpt", 0.6 + float(np.mean(each)))]
         for name, gain in zip("abcd", each, strict=True):
             place = {"fold": name, "seed": 0} if by == "folds" else {"group": name}
-            rows.append(figure("probe", "accuracy", 0.6 + gain, "ratio", of="gpt") | {"count": 75, **place})
+            rows.append(figure("probe", "accuracy", 0.6 + gain, of="gpt") | {"count": 75, **place})
         comparison = PROTOCOL | ({"folds": [*"abcd"], "by": "group"} if by == "folds" else {})
         add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, {"figures": rows, "comparison": comparison}, size)
     page, table, runs = written(tmp_path)

@@ -85,21 +85,21 @@ def results(label: str = "seven", clips: int = 2) -> dict[str, Any]:
     curve = [{"step": step, "train_loss": 5.0 / step, "validation_loss": 6.0 / step} for step in (1, 2, 3)]
     training = {"curve": curve, "steps": 3, "kept_step": 2}
     figures = [
-        figure("tokenizer", "perplexity", 12.5, "codes"),
-        figure("lm", "perplexity", 3.25, "codes"),
-        figure("lm", "unigram_perplexity", 12.0, "codes"),
-        figure("probe", "accuracy", 0.9, "ratio", of="gpt"),
-        figure("vocoder", "code_agreement", 0.4, "ratio", of="wavenet"),
+        figure("tokenizer", "perplexity", 12.5),
+        figure("lm", "perplexity", 3.25),
+        figure("lm", "unigram_perplexity", 12.0),
+        figure("probe", "accuracy", 0.9, of="gpt"),
+        figure("vocoder", "code_agreement", 0.4, of="wavenet"),
         *(
-            figure("vocoder", "label_accuracy", value, "ratio", of=of) | {"low": value - 0.1, "high": value + 0.1}
+            figure("vocoder", "label_accuracy", value, of=of) | {"low": value - 0.1, "high": value + 0.1}
             for of, value in (("original", 0.9), ("noise_vocoder", 0.6), ("griffin_lim", 0.5), ("wavenet", 0.75))
         ),
         *(
-            figure("vocoder", "label_accuracy_difference", value, "ratio", of="wavenet")
+            figure("vocoder", "label_accuracy_difference", value, of="wavenet")
             | {"against": of, "low": value - 0.1, "high": value + 0.1}
             for of, value in (("noise_vocoder", 0.15), ("griffin_lim", 0.25))
         ),
-        figure("lm", "seconds", 61.0, "s"),
+        figure("lm", "seconds", 61.0),
     ]
     return {
         "figures": figures,
@@ -311,7 +311,7 @@ def test_warnings_and_figures_of_zero_stand_out(tmp_path: Path) -> None:
     for row in content["listening"]["said"][:2]:
         row["figures"]["silence"] = 0.9
     content["codebook"]["verdict"] = "the codebook has collapsed"
-    content["figures"].append(figure("tokenizer", "dead_codes", 0.0, "codes"))
+    content["figures"].append(figure("tokenizer", "dead_codes", 0.0))
     page = Page(read(write_report(run_folder(tmp_path, content))))
     assert sum(attributes.get("class") == "warning" for _, attributes in page.tags) == 2
     assert says(page.text, "0: dead codes")
@@ -433,9 +433,9 @@ def test_the_strongest_rivals_stand_first(tmp_path: Path) -> None:
 def test_the_headline_is_what_the_gpt_knows_and_codes_alone_do_not(tmp_path: Path) -> None:
     names = ("gpt", "bigram", "unigram", "random_gpt")
     values = dict(zip(names, (0.925, 0.59, 0.56, 0.5), strict=True))
-    rows = [figure("zerospeech", "word_order", value, "ratio", of=of) for of, value in values.items()]
+    rows = [figure("zerospeech", "word_order", value, of=of) for of, value in values.items()]
     rows += [
-        figure("zerospeech", "difference", 0.925 - values[of], "ratio", of="gpt")
+        figure("zerospeech", "difference", 0.925 - values[of], of="gpt")
         | {"against": of, "low": 0.3, "high": 0.4, "p": 0.0}
         for of in names[1:]
     ]
