@@ -2,7 +2,6 @@
 
 import tracemalloc
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +29,7 @@ from wordless.audio.levels import (
     trim_ends,
 )
 from wordless.audio.reading import read
-from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
 from wordless.audio.recordings.inspection import InspectionConfig, inspect, measure
-from wordless.audio.recordings.manifest import Clip
-from wordless.audio.recordings.splits import SplitConfig
 from wordless.audio.waveform import FloatArray, Part, Waveform
 
 RATE = 8_000  # a block of 20 ms has 160 samples
@@ -55,15 +51,6 @@ def noise_around_a_tone(path: Path, *, before: float, tone: float, after: float)
     sine = 10 ** (-12 / 20) * np.sqrt(2) * np.sin(2 * np.pi * 440 * np.arange(lengths[1]) / RATE)
     noise[lengths[0] : lengths[0] + lengths[1]] += sine
     soundfile.write(path, noise, RATE)
-
-
-def clips(root: Path, trim_db: float | None, *, cache: Path | None = None, min_seconds: float = 0.05) -> list[Clip]:
-    config = CorpusConfig(
-        root=str(root),
-        inspection=InspectionConfig(trim_db=trim_db, min_seconds=min_seconds),
-        split=SplitConfig(validation_fraction=0, test_fraction=0),
-    )
-    return list(build_manifest(config, inspector=partial(inspect, cache=cache))[0].clips)
 
 
 @given(LEVELS, st.integers(0, 159), st.integers(1, 1200))
@@ -89,12 +76,13 @@ def test_the_part_reaches_from_the_first_to_the_last_loud_block(
 @pytest.mark.parametrize("trim_db", [30.0, 60.0])
 def test_a_waveform_is_trimmed_as_its_file_is(trim_db: float, tmp_path: Path) -> None:
     noise_around_a_tone(tmp_path / "a.wav", before=0.31, tone=0.5, after=0.213)
-    (clip,) = clips(tmp_path, trim_db)
-    assert (clip.start, clip.num_samples) == ((2_400, 4_160) if trim_db == 30 else (0, 8_184))
+    found, _ = inspect(tmp_path, ["a.wav"], InspectionConfig())
+    part = found["a.wav"].part(trim_db)
+    assert (part.start, part.num_samples) == ((2_400, 4_160) if trim_db == 30 else (0, 8_184))
     whole = read(tmp_path / "a.wav")
     trimmed = trim_ends(whole, trim_db)
     assert trimmed.sample_rate == RATE
-    np.testing.assert_array_equal(trimmed.samples, whole.samples[clip.start : clip.start + clip.num_samples])
+    np.testing.assert_array_equal(trimmed.samples, whole.samples[part.start : part.start + part.num_samples])
     assert (len(trimmed.samples) < len(whole.samples)) == (trim_db == 30)
 
 
@@ -119,18 +107,6 @@ def test_a_constant_offset_is_no_sound(offset: float, tmp_path: Path) -> None:
         Waveform(samples=np.pad(tones[0], RATE).astype(np.float32) + np.float32(offset), sample_rate=RATE), 40
     )
     assert len(trimmed.samples) == RATE
-
-
-def test_other_thresholds_need_no_second_decoding(tmp_path: Path) -> None:
-    (tmp_path / "corpus").mkdir()
-    cache = tmp_path / "inspection.jsonl"
-    noise_around_a_tone(tmp_path / "corpus" / "a.wav", before=0.3, tone=0.5, after=0.2)
-    (whole,) = clips(tmp_path / "corpus", None, cache=cache)
-    content = cache.read_bytes()
-    for trim_db in (30.0, 60.0):
-        assert clips(tmp_path / "corpus", trim_db, cache=cache) == clips(tmp_path / "corpus", trim_db)
-    assert clips(tmp_path / "corpus", None, cache=cache) == [whole]
-    assert cache.read_bytes() == content
 
 
 @pytest.mark.parametrize(
