@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -87,102 +87,6 @@ def _hash(tensors: Mapping[str, Tensor], text: str) -> str:
         digest.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-class Training:
-    """The state of a training, and its checkpoints."""
-
-    def __init__(self, model: nn.Module, config: FitConfig, option: str) -> None:
-        self.config = config
-        self.option = option
-        self.model = model
-        self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
-        )
-        self._trained = [each for each in model.parameters() if each.requires_grad]
-        for each in self._trained:  # as AdamW itself begins at its first step: then a checkpoint always has all tensors
-            step = torch.zeros((), dtype=torch.float32, device=each.device)
-            moments = {name: torch.zeros_like(each) for name in ("exp_avg", "exp_avg_sq")}
-            self.optimizer.state[each] = {"step": step, **moments}
-        self.average = copied(model) if config.ema_decay else {}
-        self.step = 0
-        self.seconds = 0.0
-        self.curve: list[Point] = []
-        self.running = [0.0, 0.0]  # summed loss and items since the last point
-        self.best_loss = math.inf
-        self.best_step = 0
-        self.best = self.weights()
-
-    def save(self, path: Path) -> None:
-        """Write a checkpoint atomically."""
-        write_checkpoint(path, self._tensors(), {name: getattr(self, name) for name in PROGRESS})
-
-    def _read(self, path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
-        """Read a checkpoint and change nothing; a `CheckpointError` if it is damaged, or of another training."""
-        tensors, values = read_checkpoint(path)
-        there, own = ({n: (each.shape, each.dtype) for n, each in of.items()} for of in (tensors, self._tensors()))
-        if there != own or values.keys() != {*PROGRESS}:
-            raise CheckpointError("it is of another model")
-        return tensors, values
-
-    def resume(self, path: Path, gang: Gang, say: Callable[[str], None]) -> None:
-        """Continue from the last checkpoint, if there is a whole one; a damaged file is renamed to ``*.damaged``.
-
-        The memory layout of the tensors stays, because it decides how sums are rounded.
-        """
-        gang.barrier()
-        saved = None
-        if gang.rank == 0 and os.path.lexists(path):
-            try:
-                saved = self._read(path)
-            except CheckpointError as damage:
-                damaged = path.with_suffix(".damaged")
-                remove(damaged)  # left by an earlier run
-                path.rename(damaged)
-                say(f"WARNING   {path} is damaged ({damage}): it is now {damaged.name}, and training begins anew")
-        if gang.sum([float(saved is not None)])[0]:
-            tensors, values = saved or self._read(path)
-            for name, own in self._tensors().items():
-                own.copy_(tensors[name])
-            vars(self).update(values)
-
-    def _tensors(self) -> dict[str, Tensor]:
-        """Return the tensors of a checkpoint: weights, the best ones, their average if there is one, AdamW's state."""
-        parts = {"model": self.model.state_dict(), "best": self.best, "average": self.average}
-        parts |= {f"optimizer.{number}": self.optimizer.state[each] for number, each in enumerate(self._trained)}
-        return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
-
-    @torch.no_grad()
-    def update_average(self) -> None:
-        """Move the averaged weights towards the present ones; a young average follows faster.
-
-        One operator moves all weights, and a second one copies whole numbers.
-        """
-        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
-        present = self.model.state_dict(keep_vars=True)
-        pairs = [(own, present[name]) for name, own in self.average.items()]
-        moved = [pair for pair in pairs if pair[0].is_floating_point()]
-        torch._foreach_lerp_([own for own, _ in moved], [other for _, other in moved], 1 - decay)
-        if counts := [pair for pair in pairs if not pair[0].is_floating_point()]:
-            torch._foreach_copy_([own for own, _ in counts], [other for _, other in counts])
-
-    def record(self, point: Point) -> None:
-        """Add a point, and keep the weights if they are the best so far."""
-        self.curve.append(point)
-        self.running = [0.0, 0.0]
-        if point["validation_loss"] < self.best_loss:
-            self.best_loss, self.best_step, self.best = point["validation_loss"], self.step, self.weights()
-
-    def weights(self) -> dict[str, Tensor]:
-        """Copy the averaged weights if averaging is on, else the present ones."""
-        if not self.config.ema_decay:
-            return copied(self.model)
-        return {name: value.clone() for name, value in self.average.items()}
-
-
-def copied(model: nn.Module) -> dict[str, Tensor]:
-    """Copy the weights of a model."""
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
 B = TypeVar("B", bound=Batch)
@@ -250,78 +154,188 @@ class Batches(Protocol[B_co]):
         """Return part ``part`` of ``parts`` equal shares of the batch of ``step``."""
 
 
-class Steps(Generic[B]):
-    """The steps of a training, whose figures stay on the device until `settle`: a GPU would wait for the host."""
+def add_figures(sums: Tensor, loss: Tensor, items: int) -> None:
+    """Add a summed loss and its number of items to ``sums (2,)``, on the device."""
+    sums[0] += loss.detach()
+    sums[1] += items
 
-    def __init__(
-        self, training: Training, wrapped: nn.Module, batches: Batches[B], loss: LossFunction[B], gang: Gang
-    ) -> None:
-        self._training, self._wrapped, self._gang = training, wrapped, gang
-        self._batches, self._loss = batches, loss
+
+def copied(model: nn.Module) -> dict[str, Tensor]:
+    """Copy the weights of a model."""
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+class Training:
+    """The state of a training, its steps, and its checkpoints.
+
+    The figures of a GPU's steps stay there until `settle`, because the GPU would wait for the host in each step.
+    """
+
+    def __init__(self, model: nn.Module, config: FitConfig, option: str, gang: Gang) -> None:
+        self.config, self.option, self.gang = config, option, gang
+        self.model = model
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
+        )
+        self._trained = [each for each in model.parameters() if each.requires_grad]
+        for each in self._trained:  # as AdamW itself begins at its first step: then a checkpoint always has all tensors
+            step = torch.zeros((), dtype=torch.float32, device=each.device)
+            moments = {name: torch.zeros_like(each) for name in ("exp_avg", "exp_avg_sq")}
+            self.optimizer.state[each] = {"step": step, **moments}
+        self.average = copied(model) if config.ema_decay else {}
+        self.step = 0
+        self.seconds = 0.0
+        self.curve: list[Point] = []
+        self.running = [0.0, 0.0]  # summed loss and items since the last point
+        self.best_loss = math.inf
+        self.best_step = 0
+        self.best = self.weights()
         self._unread: list[Tensor] = []  # summed loss and items of each of the last steps (2,)
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint atomically."""
+        write_checkpoint(path, self._tensors(), {name: getattr(self, name) for name in PROGRESS})
+
+    def _read(self, path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
+        """Read a checkpoint and change nothing; a `CheckpointError` if it is damaged, or of another training."""
+        tensors, values = read_checkpoint(path)
+        there, own = ({n: (each.shape, each.dtype) for n, each in of.items()} for of in (tensors, self._tensors()))
+        if there != own or values.keys() != {*PROGRESS}:
+            raise CheckpointError("it is of another model")
+        return tensors, values
+
+    def resume(self, path: Path, say: Callable[[str], None]) -> None:
+        """Continue from the last checkpoint, if there is a whole one; a damaged file is renamed to ``*.damaged``.
+
+        The memory layout of the tensors stays, because it decides how sums are rounded.
+        """
+        self.gang.barrier()
+        saved = None
+        if self.gang.rank == 0 and os.path.lexists(path):
+            try:
+                saved = self._read(path)
+            except CheckpointError as damage:
+                damaged = path.with_suffix(".damaged")
+                remove(damaged)  # left by an earlier run
+                path.rename(damaged)
+                say(f"WARNING   {path} is damaged ({damage}): it is now {damaged.name}, and training begins anew")
+        if self.gang.sum([float(saved is not None)])[0]:
+            tensors, values = saved or self._read(path)
+            for name, own in self._tensors().items():
+                own.copy_(tensors[name])
+            vars(self).update(values)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Return the tensors of a checkpoint: weights, the best ones, their average if there is one, AdamW's state."""
+        parts = {"model": self.model.state_dict(), "best": self.best, "average": self.average}
+        parts |= {f"optimizer.{number}": self.optimizer.state[each] for number, each in enumerate(self._trained)}
+        return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+
+    def take(self, wrapped: nn.Module, batches: Batches[B], loss: LossFunction[B]) -> None:
+        """Take one step; ``wrapped`` is the model, whose backward pass averages gradients over the gang."""
+        config, gang, step = self.config, self.gang, self.step
+        self.model.train()
+        # Dropout is a function of seed, step and rank, so no generator state is saved or restored.
+        torch.manual_seed(((config.seed * 1_000_003) + step) * 1_009 + gang.rank)
+        sums = torch.zeros(2, dtype=torch.float64, device=gang.device)  # summed loss, items
+        micros = config.accumulation
+        for micro in range(micros):
+            batch = batches.batch(step, gang.rank * micros + micro, gang.size * micros)
+            last = micro == micros - 1  # whose backward pass shares all gradients
+            with wrapped.no_sync() if isinstance(wrapped, DistributedDataParallel) and not last else nullcontext():
+                with autocast(config, gang.device):
+                    summed, count = loss(wrapped, batch.to(gang.device))
+                summed.backward()  # type: ignore[no-untyped-call]  # torch's own
+            add_figures(sums, summed, count)
+        gang.all_sum(sums)
+        gang.share_statistics(self.model)
+        # Gangs average over ranks; the mean is over items. In the gradients' type, the scale is one operator for all.
+        scale = (gang.size / sums[1].clamp(min=1)).to(torch.float32)
+        torch._foreach_mul_([each.grad for each in self.model.parameters() if each.grad is not None], scale)
+        nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.learning_rate(step)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        if config.ema_decay:
+            self._update_average()
+        self._unread.append(sums)
+        if gang.device.type == "cpu" or self.step % UNREAD == 0:
+            self.settle()
 
     def settle(self) -> None:
         """Read the figures of the last steps, and refuse a loss that is not finite."""
-        training, unread, self._unread = self._training, self._unread, []
-        for step, sums in enumerate(unread, training.step - len(unread)):
+        unread, self._unread = self._unread, []
+        for step, sums in enumerate(unread, self.step - len(unread)):
             total, items = sums.tolist()
-            require_finite(total, "loss", step, training)
-            training.running = [training.running[0] + total, training.running[1] + items]
+            self._require_finite(total, "loss", step)
+            self.running = [self.running[0] + total, self.running[1] + items]
 
     @property
     def finite(self) -> bool:
         """Whether the losses of the last steps are finite. No other process has to take part."""
         return all(bool(sums.isfinite().all()) for sums in self._unread)
 
-    def take(self) -> None:
-        """Take one step."""
-        training, gang, step = self._training, self._gang, self._training.step
-        training.model.train()
-        # Dropout is a function of seed, step and rank, so no generator state is saved or restored.
-        torch.manual_seed(((training.config.seed * 1_000_003) + step) * 1_009 + gang.rank)
-        sums = torch.zeros(2, dtype=torch.float64, device=gang.device)  # summed loss, items
-        micros, wrapped = training.config.accumulation, self._wrapped
-        for micro in range(micros):
-            batch = self._batches.batch(step, gang.rank * micros + micro, gang.size * micros)
-            last = micro == micros - 1  # whose backward pass shares all gradients
-            with wrapped.no_sync() if isinstance(wrapped, DistributedDataParallel) and not last else nullcontext():
-                with autocast(training.config, gang.device):
-                    summed, count = self._loss(wrapped, batch.to(gang.device))
-                summed.backward()  # type: ignore[no-untyped-call]  # torch's own
-            add_figures(sums, summed, count)
-        gang.all_sum(sums)
-        gang.share_statistics(training.model)
-        # Gangs average over ranks; the mean is over items. In the gradients' type, the scale is one operator for all.
-        scale = (gang.size / sums[1].clamp(min=1)).to(torch.float32)
-        torch._foreach_mul_([each.grad for each in training.model.parameters() if each.grad is not None], scale)
-        nn.utils.clip_grad_norm_(training.model.parameters(), training.config.clip_norm)
-        for group in training.optimizer.param_groups:
-            group["lr"] = training.config.learning_rate(step)
-        training.optimizer.step()
-        training.optimizer.zero_grad(set_to_none=True)
-        training.step += 1
-        if training.config.ema_decay:
-            training.update_average()
-        self._unread.append(sums)
-        if gang.device.type == "cpu" or training.step % UNREAD == 0:
-            self.settle()
+    @torch.no_grad()
+    def measure(self, validation: Sequence[B], loss: LossFunction[B]) -> Point:
+        """Measure the evaluated weights at this step, and keep them if they are the best so far.
 
-
-def require_finite(total: float, name: str, step: int, training: Training) -> None:
-    """Refuse a loss that is not finite. The stages that write the data refuse such values, and name their clip."""
-    if not math.isfinite(total):
-        option, config = training.option, training.config
-        raise InputError(
-            f"the {name} at step {step} is {total}: training diverged; lower {option}.lr (now {config.lr}) or raise "
-            f"{option}.warmup_steps (now {config.warmup_steps}). The data were finite when they were written, so no "
-            "recording is to blame"
+        The gang's processes share the validation batches.
+        """
+        averaged = self.config.ema_decay > 0
+        present = copied(self.model) if averaged else {}
+        if averaged:
+            self.model.load_state_dict(self.average)
+        self.model.eval()
+        sums = torch.zeros(2, dtype=torch.float64, device=self.gang.device)
+        for batch in validation[self.gang.rank :: self.gang.size]:
+            with autocast(self.config, self.gang.device):
+                add_figures(sums, *loss(self.model, batch.to(self.gang.device)))
+        if averaged:
+            self.model.load_state_dict(present)
+        total, items = self.gang.all_sum(sums).tolist()
+        self._require_finite(total, "validation loss", self.step)
+        point = Point(
+            step=self.step,
+            train_loss=self.running[0] / max(self.running[1], 1),
+            validation_loss=total / items if items else math.nan,
+            learning_rate=self.config.learning_rate(self.step - 1),
         )
+        self.curve.append(point)
+        self.running = [0.0, 0.0]
+        if point["validation_loss"] < self.best_loss:
+            self.best_loss, self.best_step, self.best = point["validation_loss"], self.step, self.weights()
+        return point
 
+    def _require_finite(self, total: float, name: str, step: int) -> None:
+        """Refuse a loss that is not finite. The stages that write the data refuse such values, and name their clip."""
+        if not math.isfinite(total):
+            raise InputError(
+                f"the {name} at step {step} is {total}: training diverged; lower {self.option}.lr (now "
+                f"{self.config.lr}) or raise {self.option}.warmup_steps (now {self.config.warmup_steps}). The data "
+                "were finite when they were written, so no recording is to blame"
+            )
 
-def add_figures(sums: Tensor, loss: Tensor, items: int) -> None:
-    """Add a summed loss and its number of items to ``sums (2,)``, on the device."""
-    sums[0] += loss.detach()
-    sums[1] += items
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        """Move the averaged weights towards the present ones; a young average follows faster.
+
+        One operator moves all weights, and a second one copies whole numbers.
+        """
+        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
+        present = self.model.state_dict(keep_vars=True)
+        pairs = [(own, present[name]) for name, own in self.average.items()]
+        moved = [pair for pair in pairs if pair[0].is_floating_point()]
+        torch._foreach_lerp_([own for own, _ in moved], [other for _, other in moved], 1 - decay)
+        if counts := [pair for pair in pairs if not pair[0].is_floating_point()]:
+            torch._foreach_copy_([own for own, _ in counts], [other for _, other in counts])
+
+    def weights(self) -> dict[str, Tensor]:
+        """Copy the averaged weights if averaging is on, else the present ones."""
+        if not self.config.ema_decay:
+            return copied(self.model)
+        return {name: value.clone() for name, value in self.average.items()}
 
 
 def fit(
@@ -361,31 +375,30 @@ def fit(
         # Nothing reads unfilled memory, and filling it took 5 % of the time of WaveNet's steps.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # the module has it
         torch.backends.cudnn.deterministic = True
-    training = Training(model.to(gang.device), config, option)
-    training.resume(checkpoint, gang, say)
+    training = Training(model.to(gang.device), config, option, gang)
+    training.resume(checkpoint, say)
     if training.curve:
         resumed(training.curve)
     progress.resume_at(training.step)
     with fast_products(gang.device), within(f"{option.removesuffix('fit')}batches"):
-        steps = Steps(training, gang.wrap(model), batches, chosen_loss(loss, config, gang.device), gang)
+        wrapped, chosen = gang.wrap(model), chosen_loss(loss, config, gang.device)
         saved = time.monotonic()
         started = saved - training.seconds
         while training.step < config.steps:
-            steps.take()
+            training.take(wrapped, batches, chosen)
             training.seconds = time.monotonic() - started
             ended = training.step == config.steps
             if training.step % config.validate_every == 0 or ended:
-                steps.settle()
-                point = _measure(training, validation, loss, gang)
-                training.record(point)
+                training.settle()
+                point = training.measure(validation, loss)
                 losses = f"training loss {point['train_loss']:.4f}, validation {point['validation_loss']:.4f}"
                 progress.note(f"step {point['step']}: {losses}")
                 track(point)
             progress.advance_to(training.step)
             # Rank 0 may save alone, but all processes refuse a loss together, when all of them settle.
             due = gang.rank == 0 and time.monotonic() - saved > 60 * config.checkpoint_minutes
-            if (due and steps.finite) or ended:
-                steps.settle()
+            if (due and training.finite) or ended:
+                training.settle()
                 if gang.rank == 0:
                     training.save(checkpoint)
                 saved = time.monotonic()
@@ -394,27 +407,3 @@ def fit(
     model.eval()
     kept = training.best_step if best else training.step
     return TrainingRecord(curve=list(training.curve), steps=training.step, kept_step=kept)
-
-
-@torch.no_grad()
-def _measure(training: Training, validation: Sequence[B], loss: LossFunction[B], gang: Gang) -> Point:
-    """Measure the evaluated weights at this step; the gang's processes share the validation batches."""
-    model, averaged = training.model, training.config.ema_decay > 0
-    present = copied(model) if averaged else {}
-    if averaged:
-        model.load_state_dict(training.average)
-    model.eval()
-    sums = torch.zeros(2, dtype=torch.float64, device=gang.device)
-    for batch in validation[gang.rank :: gang.size]:
-        with autocast(training.config, gang.device):
-            add_figures(sums, *loss(model, batch.to(gang.device)))
-    if averaged:
-        model.load_state_dict(present)
-    total, items = gang.all_sum(sums).tolist()
-    require_finite(total, "validation loss", training.step, training)
-    return Point(
-        step=training.step,
-        train_loss=training.running[0] / max(training.running[1], 1),
-        validation_loss=total / items if items else math.nan,
-        learning_rate=training.config.learning_rate(training.step - 1),
-    )
