@@ -135,6 +135,8 @@ def _lines(rng: random.Random) -> Iterator[bytes]:
         b"{",
         b"[1]",
         b"null",
+        b'{"file_name": ' * 50_000,
+        b'{"file_name": "a", "units": [1], "units": [2]}',
     )
     for value in ("1", '"1"', "null", "[1.5]", "[[1]]", "[NaN]", '[{"a": 1}]', "[" * 50_000, "9" * 5000, "[1e400]"):
         yield b'{"file_name": "a", "units": ' + value.encode() + b"}"

@@ -15,7 +15,7 @@ from tests.tokenizer.test_codes import FORMAT as TWO_STREAMS
 from tests.tokenizer.test_codes import codes
 from tokenizer.codes import Codes
 from tokenizer.parquet import CodedClip, mark_complete, read_codes, read_num_samples, shard_path, write_shard
-from tokenizer.units import read_units, write_units
+from tokenizer.units import UnitsFormat, read_units, write_units
 from wordless.base.errors import InputError
 
 FORMAT = replace(TWO_STREAMS, streams=1)
@@ -23,30 +23,24 @@ VALUES = np.array([[3], [3], [7], [3]], np.int32)
 CLIP = CodedClip(path="dir/a.wav", codes=Codes(values=VALUES, num_samples=600, format=FORMAT))
 
 
-def test_formats(tmp_path: Path) -> None:
-    write_units(tmp_path / "a.txt", [CLIP], "name_units")
-    write_units(tmp_path / "a.km", [CLIP], "fairseq")
-    write_units(tmp_path / "a.jsonl", [CLIP], "jsonl")
-    assert (tmp_path / "a.txt").read_text() == "a|3 3 7 3\n"
-    assert (tmp_path / "a.km").read_text() == "3 3 7 3\n"
-    assert json.loads((tmp_path / "a.jsonl").read_text()) == {
-        "file_name": "dir/a.wav",
-        "num_samples": 600,
-        "units": [3, 3, 7, 3],
-    }
+ROW = {"file_name": "dir/a.wav", "num_samples": 600}
 
 
-def test_repeats_are_merged_on_demand_and_their_durations_are_written_beside_them(tmp_path: Path) -> None:
-    write_units(tmp_path / "a.txt", [CLIP], "name_units", deduplicate=True)
-    assert (tmp_path / "a.txt").read_text() == "a|3 7 3\n"
-    assert (tmp_path / "a.txt.durations").read_text() == "a|2 1 1\n"
-    write_units(tmp_path / "a.km", [CLIP], "fairseq", deduplicate=True)
-    assert (tmp_path / "a.km.durations").read_text() == "2 1 1\n"
-    write_units(tmp_path / "a.jsonl", [CLIP], "jsonl", deduplicate=True)
-    row = json.loads((tmp_path / "a.jsonl").read_text())
-    assert (row["units"], row["duration"]) == ([3, 7, 3], [2, 1, 1])
-    write_units(tmp_path / "a.txt", [CLIP], "name_units")  # the durations of the earlier call go
-    assert read_units(tmp_path / "a.txt", FORMAT)[0].codes.values.tolist() == VALUES.tolist()
+@pytest.mark.parametrize(
+    ("kind", "deduplicate", "files"),
+    [
+        ("name_units", False, {"a": "a|3 3 7 3", "a.lengths": "a|600"}),
+        ("name_units", True, {"a": "a|3 7 3", "a.lengths": "a|600", "a.durations": "a|2 1 1"}),
+        ("fairseq", False, {"a": "3 3 7 3", "a.lengths": "600"}),
+        ("fairseq", True, {"a": "3 7 3", "a.lengths": "600", "a.durations": "2 1 1"}),
+        ("jsonl", False, {"a": json.dumps({**ROW, "units": [3, 3, 7, 3]})}),
+        ("jsonl", True, {"a": json.dumps({**ROW, "units": [3, 7, 3], "duration": [2, 1, 1]})}),
+    ],
+)
+def test_formats(kind: UnitsFormat, deduplicate: bool, files: dict[str, str], tmp_path: Path) -> None:
+    write_units(tmp_path / "a", [CLIP], kind, deduplicate=True)  # durations of an earlier call go
+    write_units(tmp_path / "a", [CLIP], kind, deduplicate=deduplicate)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {k: f"{v}\n" for k, v in files.items()}
 
 
 def test_units_of_parts_keep_their_spans(tmp_path: Path) -> None:
@@ -65,7 +59,9 @@ def test_units_of_parts_keep_their_spans(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["name_units", "fairseq", "jsonl"])
 @pytest.mark.parametrize("deduplicate", [False, True])
-def test_units_are_read_back_as_the_same_codes_and_samples(tmp_path: Path, kind: str, deduplicate: bool) -> None:
+def test_units_are_read_back_as_the_same_codes_and_samples(
+    tmp_path: Path, kind: UnitsFormat, deduplicate: bool
+) -> None:
     rng = np.random.default_rng(0)
     step = FORMAT.samples_per_code
     clips = [
@@ -73,7 +69,7 @@ def test_units_are_read_back_as_the_same_codes_and_samples(tmp_path: Path, kind:
         for number, size in enumerate((1, 50, 400))
         for values in [rng.integers(0, 2, (size, 1)).astype(np.int32)]
     ]
-    write_units(tmp_path / "a", clips, kind, deduplicate=deduplicate)  # type: ignore[arg-type]  # plain text
+    write_units(tmp_path / "a", clips, kind, deduplicate=deduplicate)
     for read, clip in zip(read_units(tmp_path / "a", FORMAT), clips, strict=True):
         np.testing.assert_array_equal(read.codes.values, clip.codes.values)
         assert read.codes.num_samples == clip.codes.num_samples

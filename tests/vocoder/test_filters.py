@@ -156,21 +156,17 @@ def share_of_voice(samples: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("prompt", [0, 100])
-def test_the_comb_equals_the_reference(prompt: int) -> None:
+@pytest.mark.parametrize("coded", [None, [math.nan, 140, 140, 145, 200, 200, math.nan, 200]])
+def test_the_comb_equals_the_reference(prompt: int, coded: list[float] | None) -> None:
+    """With the pitch that a head predicts, or with that of the codes in Hz."""
     meant, head = meaning(8), voice_head(7.0, voicing=0.6, seed=0)
     samples = noise(8) + np.concatenate([buzz(150, 4), buzz(260, 4)])
-    found = combed(samples, head, meant=meant, prompt=prompt)
-    wanted = pitch_combed(samples, meant.numpy(), head, SPECTROGRAM, prompt=prompt)
+    octaves = None if coded is None else np.log2(coded)
+    comb = PitchComb(SPECTROGRAM, head if coded is None else None, prompt=prompt)
+    comb.expect(meant, octaves)
+    known = None if octaves is None else octaves.tolist()
+    wanted = pitch_combed(samples, meant.numpy(), head, SPECTROGRAM, prompt=prompt, coded=known)
     assert np.abs(wanted - samples).max() > 0.05
-    np.testing.assert_allclose(found, wanted, atol=1e-5)
-
-
-def test_the_pitch_of_codes_equals_the_reference() -> None:
-    samples, meant = noise(8) + buzz(150, 8), meaning(8)
-    coded = np.log2([np.nan, 140, 140, 145, 200, 200, np.nan, 200])
-    comb = PitchComb(SPECTROGRAM, None)
-    comb.expect(meant, coded)
-    wanted = pitch_combed(samples, meant.numpy(), voice_head(7.0), SPECTROGRAM, coded=coded.tolist())
     np.testing.assert_allclose(comb.filter(torch.from_numpy(samples)).numpy(), wanted, atol=1e-5)
 
 

@@ -28,20 +28,15 @@ def clip(frames: int, seed: int, group: int = -1) -> GenerationInput:
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.7, 1.0])
-def test_samples_equal_the_parallel_model_on_the_growing_sequence(temperature: float) -> None:
-    model, inputs = LIVELY, [clip(2, 3, group=1), clip(3, 4)]
-    generated = generate(model, inputs, sampling=Sampling(temperature=temperature), engine="numba")
-    for levels, one in zip(generated, inputs, strict=True):
-        assert levels.tolist() == generated_by_the_parallel_model(model, one, temperature)
-
-
-def test_chunks_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, inputs = LIVELY, [clip(3, 3, group=1), clip(5, 4)]
-    whole = generate(model, inputs, engine="numba")
-    monkeypatch.setattr(generation, "CHUNK_FRAMES", 2)
-    for levels, one, unchunked in zip(generate(model, inputs, engine="numba"), inputs, whole, strict=True):
-        assert torch.equal(levels, unchunked)
-        assert levels.tolist() == generated_by_the_parallel_model(model, one, 1.0)
+def test_samples_equal_the_parallel_model_on_the_growing_sequence_and_chunks_leave_no_seam(
+    temperature: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs, sampling = [clip(3, 3, group=1), clip(5, 4)], Sampling(temperature=temperature)
+    wanted = [generated_by_the_parallel_model(LIVELY, one, temperature) for one in inputs]
+    for frames in (generation.CHUNK_FRAMES, 2):
+        monkeypatch.setattr(generation, "CHUNK_FRAMES", frames)
+        found = generate(LIVELY, inputs, sampling=sampling, engine="numba")
+        assert [levels.tolist() for levels in found] == wanted
 
 
 def bytes_of_tensors() -> int:
