@@ -18,7 +18,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tokenizer.config import TokenizerConfig
 from tokenizer.sources import Autoencoder, PatchBatch, SpeechLayer, StateDecoder
 from tokenizer.tokenizer import MOST_GAIN, Tokenizer, to_patches
 from wordless.audio.options import SpectrogramConfig
@@ -224,7 +223,8 @@ def fit_residual_codebooks(
 ) -> tuple[FloatArray, KMeansReport]:
     """Cluster ``(n, bottleneck)`` points, then their residuals, and so on, coarse to fine.
 
-    FAISS reads a `numpy.memmap` in place, block after block, so points need not fit into memory.
+    FAISS reads a `numpy.memmap` in place, block after block, so points need not fit into memory. It divides points and
+    centroids among all threads, never a sum, so its bytes do not depend on their number.
 
     Residual vector quantisation (Zeghidour et al., 2021, "SoundStream: an end-to-end neural audio codec"). The result
     is centroids ``(levels, size, bottleneck)``, and a report of all levels. With ``overwrite`` the residuals
@@ -288,39 +288,16 @@ DECODED_TOGETHER = 1024  # patches that are decoded in one call
 LEAST_POWER = 1e-3  # of the front end's floor: quieter patches say nothing about levels
 
 
-def fit_codebooks(
-    config: TokenizerConfig,
-    model: Autoencoder | StateDecoder,
-    points: FloatArray,
-    *,
-    mean: Tensor,
-    std: Tensor,
-    iterations: int,
-    seed: int,
-    gpus: Sequence[int] = (),
-    overwrite: bool = False,
-    speech_layer: SpeechLayer | None = None,
-) -> tuple[Tokenizer, KMeansReport]:
-    """Cluster bottlenecks, or states of the ``speech_layer``, ``(n, bottleneck)``, level after level.
+@one_thread()
+@torch.no_grad()
+def by_loudness(model: Autoencoder | StateDecoder, centroids: FloatArray) -> Tensor:
+    """Sort the centroids ``(levels, size, bottleneck)`` of the first level from the quietest to the loudest.
 
-    Centroids of the first level stand from the quietest to the loudest, so that a strip of codes is readable. ``mean``
-    and ``std`` ``(mels,)`` are what the patches of the model were normalised by. With ``overwrite`` the residuals of
-    further levels replace the points, which saves memory.
+    So a strip of codes can be read. What a finer level adds is neither loud nor quiet.
     """
-    # On all threads: FAISS divides points and centroids among them, never a sum, so its bytes depend on no number.
-    centroids, report = fit_residual_codebooks(
-        points,
-        levels=config.levels,
-        size=config.codebook_size,
-        iterations=iterations,
-        seed=seed,
-        gpus=gpus,
-        overwrite=overwrite,
-    )
     codebooks = torch.from_numpy(centroids)
-    with torch.inference_mode(), one_thread():  # what a finer level adds is neither loud nor quiet
-        codebooks[0] = codebooks[0][model.decoder(codebooks[0]).mean(1).argsort(stable=True)]
-    return Tokenizer(config, mean, std, model, codebooks, speech_layer), report
+    codebooks[0] = codebooks[0][model.decoder(codebooks[0]).mean(1).argsort(stable=True)]
+    return codebooks
 
 
 @one_thread()

@@ -12,7 +12,7 @@ little history. A crop at the start of its clip has its full history, silence, a
 inside a clip, codes whose conditions would look ahead beyond the crop are not counted either.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -63,21 +63,21 @@ class SampleClips:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class VocoderClips:
-    """Sound and codes of clips; the codes stand one after the other in one array, maybe a `numpy.memmap`."""
+class ClipCodes:
+    """The codes of clips one after the other, maybe a `numpy.memmap`."""
 
-    sound: SampleClips
-    codes: npt.NDArray[np.int32]  # (time, streams)
-    code_offsets: npt.NDArray[np.int64]  # (clips + 1,)
-    groups: npt.NDArray[np.int64]  # (clips,), indices into WaveNetConfig.groups; -1: unknown
+    values: npt.NDArray[np.int32]  # (time, streams)
+    meanings: CodeMeanings
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class OtherCodes:
-    """The same clips in the codes of another codebook of the same tokenizer."""
+class VocoderClips:
+    """Sound and codes of clips, in one codebook of a tokenizer or in several."""
 
-    codes: npt.NDArray[np.int32]  # (time, streams), with the offsets of `VocoderClips`
-    meanings: CodeMeanings
+    sound: SampleClips
+    codes: tuple[ClipCodes, ...]
+    code_offsets: npt.NDArray[np.int64]  # (clips + 1,), of each codebook
+    groups: npt.NDArray[np.int64]  # (clips,), indices into WaveNetConfig.groups; -1: unknown
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,9 +108,9 @@ class _Crop:
 class Crops:
     """Batches of random crops; the chance of a clip is proportional to its length.
 
-    The same step always has the same crops, so the first few steps are a fixed validation set. With ``others``, the
-    codebook of each crop is random, with equal chances. A network trained on codebooks of several sizes generalises
-    better to other codebooks.
+    The same step always has the same crops, so the first few steps are a fixed validation set. Of several
+    codebooks, that of each crop is random, with equal chances. A network trained on codebooks of several sizes
+    generalises better to other codebooks.
 
     With ``turns``, the index of each clip's group, crops are drawn from the groups in turn, in a random order of the
     groups, and each crop weighs the same: the mean loss over crops is the mean over groups of each group's mean. So no
@@ -120,15 +120,12 @@ class Crops:
     def __init__(
         self,
         clips: VocoderClips,
-        meanings: CodeMeanings,
         model: WaveNetConfig,
         config: CropsConfig,
         *,
-        others: Sequence[OtherCodes] = (),
         turns: npt.NDArray[np.int64] | None = None,
     ) -> None:
         self.clips = clips
-        self.coded = (OtherCodes(codes=clips.codes, meanings=meanings), *others)
         self.model = model
         self.spectral = replace(model, pitch=False)  # the conditions before the pitch
         self.config = config
@@ -139,9 +136,9 @@ class Crops:
         if turns is not None:
             order = np.random.default_rng(config.seed).permutation(np.unique(turns))
             self.code_ends = [np.cumsum(np.where(turns == group, self.code_counts, 0)) for group in order]
-        if not len(clips.codes):
+        if not self.code_counts.sum():
             raise InputError("there are no clips to train the vocoder on; widen the training split")
-        self._tables = [*map(self._table, self.coded)]
+        self._tables = [*map(self._table, clips.codes)]
 
     def batch(self, step: int, part: int = 0, parts: int = 1) -> VocoderBatch:
         """Return share ``part`` of ``parts`` of the batch of ``step``; ``parts`` must divide the batch size."""
@@ -156,7 +153,7 @@ class Crops:
         start = int(rng.integers(max(count - self.config.crop_codes, 0) + 1))
         group = UNKNOWN_GROUP if rng.random() < self.config.group_dropout else int(self.clips.groups[clip])
         stop = min(start + self.config.crop_codes, count)
-        codebook = int(rng.integers(len(self.coded))) if len(self.coded) > 1 else 0
+        codebook = int(rng.integers(len(self.clips.codes))) if len(self.clips.codes) > 1 else 0
         pitched = bool(self.model.pitch) and rng.random() >= self.config.pitch_dropout
         jitter = self._jitter(rng, stop - start) if self.config.input_noise else None
         step_samples, first_code = self.model.samples_per_code, int(self.clips.code_offsets[clip])
@@ -164,7 +161,7 @@ class Crops:
         begin, end = (int(offset) for offset in sound.offsets[clip : clip + 2])
         return _Crop(
             codebook=codebook,
-            codes=self.coded[codebook].codes[first_code + start : first_code + stop],
+            codes=self.clips.codes[codebook].values[first_code + start : first_code + stop],
             sound=sound.samples[begin + first : min(begin + last, end)],
             levels=sound.levels(clip, first - 1, last, levels=self.model.levels),
             uncounted=(
@@ -221,7 +218,7 @@ class Crops:
         """Return the pitch of the frames of ``codes`` codes ``(frames, 3)``, zeros where it is unknown."""
         pitch = torch.zeros(codes * self.model.patch_frames, PITCH_INPUTS, dtype=torch.float32)
         if crop.pitched:
-            own = pitch_frames(torch.from_numpy(crop.codes)[None], self.coded[crop.codebook].meanings)[0]
+            own = pitch_frames(torch.from_numpy(crop.codes)[None], self.clips.codes[crop.codebook].meanings)[0]
             pitch[: len(own)] = own
         return pitch
 
@@ -233,10 +230,10 @@ class Crops:
         phase = recorded_phase(pad(sound, (0, len(turns) - len(sound))), turns, amplitude, sample_rate=rate)
         return torch.cat([phase, lags(turns, hop_length=hop)[:, None].float()], dim=1)
 
-    def _table(self, coded: OtherCodes) -> Tensor | None:
+    def _table(self, coded: ClipCodes) -> Tensor | None:
         """Decode all codes of a codebook ``(codes, patch_frames, inputs)``; None for several streams: too many."""
         book = coded.meanings.format
-        if coded.codes.shape[1] - (book.pitch is not None) > 1:
+        if coded.values.shape[1] - (book.pitch is not None) > 1:
             return None
         with torch.no_grad():
             frames = code_frames(torch.arange(book.codebook_size).view(1, -1, 1), coded.meanings, self.spectral)
@@ -246,9 +243,9 @@ class Crops:
         """Return the conditions ``(batch, codes * patch_frames, inputs)``, zeros beyond a clip's end."""
         patch = self.model.patch_frames
         frames = torch.zeros(len(crops), codes * patch, self.spectral.condition_inputs, dtype=torch.float32)
-        for book, (coded, table) in enumerate(zip(self.coded, self._tables, strict=True)):
+        for book, (coded, table) in enumerate(zip(self.clips.codes, self._tables, strict=True)):
             rows = [row for row, crop in enumerate(crops) if crop.codebook == book]
-            values = torch.zeros(len(rows), codes, coded.codes.shape[1], dtype=torch.int64)
+            values = torch.zeros(len(rows), codes, coded.values.shape[1], dtype=torch.int64)
             for own, row in zip(values, rows, strict=True):
                 own[: len(crops[row].codes)] = torch.from_numpy(crops[row].codes)
             if rows and table is not None:

@@ -27,8 +27,9 @@ from tokenizer.fitting import (
     FrameSample,
     LogMelReader,
     PatchBatches,
+    by_loudness,
     draw_sample,
-    fit_codebooks,
+    fit_residual_codebooks,
     measure_gain,
     normalised_patches,
     read_log_mel,
@@ -279,18 +280,17 @@ def codebook(
     else:
         points = drawn[STATES["train"]].numpy()
     with within("tokenizer"):
-        tokenizer, report = fit_codebooks(
-            config,
-            model,
+        centroids, report = fit_residual_codebooks(
             points,
-            mean=mean,
-            std=std,
+            levels=config.levels,
+            size=config.codebook_size,
             iterations=settings.kmeans_iterations,
             seed=settings.seed,
             gpus=local_gpus(run.gang.device),
             overwrite=written.exists(),
-            speech_layer=None if layer is None else layer.open(),
         )
+        opened = None if layer is None else layer.open()
+        tokenizer = Tokenizer(config, mean, std, model, by_loudness(model, centroids), opened)
     written.unlink(missing_ok=True)
     tokenizer.gain = measure_gain(tokenizer, drawn["train"], None if layer is None else drawn[STATES["train"]])
     tokenizer.save_pretrained(run.folder)

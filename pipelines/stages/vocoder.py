@@ -16,7 +16,7 @@ from pipelines.store.store import Entry
 from tokenizer.codes import IntArray
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
-from vocoder.crops import Crops, OtherCodes, VocoderClips, loss
+from vocoder.crops import ClipCodes, Crops, VocoderClips, loss
 from vocoder.filters import VoiceHead, fit_head
 from vocoder.frames import log_mel_of
 from vocoder.generation import LoudnessRange
@@ -120,7 +120,7 @@ def _voice(clips: VocoderClips, tokenizer: Tokenizer) -> VoiceHead | None:
         most = min(round(VOICE_SECONDS_PER_CLIP * rate), left)
         last = min(last, first + -(-most // tokenizer.format.samples_per_code))
         samples = clips.sound.samples[start : min(stop, start + most)] / 32_768
-        chosen.append((samples.astype(np.float32), log_mel_of(clips.codes[first:last], tokenizer)))
+        chosen.append((samples.astype(np.float32), log_mel_of(clips.codes[0].values[first:last], tokenizer)))
         left -= len(samples)
         if left <= 0:
             break
@@ -138,21 +138,21 @@ def _crops(
 ) -> Crops:
     """Make crops of the clips of one split; those of validation come from groups in turn."""
     names, known = stored_names(waveforms, split), {group: number for number, group in enumerate(config.groups)}
-    codes, *others = (_values(each, names) for each in coded)
+    values = [_values(each, names) for each in coded]
+    codes = [
+        ClipCodes(values=np.concatenate(own), meanings=tokenizer)
+        for own, tokenizer in zip(values, tokenizers, strict=True)
+    ]
     clips = VocoderClips(
         sound=split_samples(waveforms, split),
-        codes=np.concatenate(codes),
-        code_offsets=np.cumsum([0] + [len(each) for each in codes]),
+        codes=tuple(codes),
+        code_offsets=np.cumsum([0] + [len(each) for each in values[0]]),
         groups=np.array([known.get(groups.get(name) or "", UNKNOWN_GROUP) for name in names]),
     )
-    other_codes = [
-        OtherCodes(codes=np.concatenate(values), meanings=tokenizer)
-        for tokenizer, values in zip(tokenizers[1:], others, strict=True)
-    ]
     # Clips without a group are one.
     found, turns = np.unique([groups.get(name) or "" for name in names], return_inverse=True)
     in_turn = turns if split == "validation" and len(found) > 1 else None
-    return Crops(clips, tokenizers[0], config, crops, others=other_codes, turns=in_turn)
+    return Crops(clips, config, crops, turns=in_turn)
 
 
 def _values(coded: CodedIn, names: Sequence[str]) -> list[IntArray]:

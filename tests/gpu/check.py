@@ -40,7 +40,7 @@ from tokenizer.fitting import PatchBatches
 from tokenizer.options import AutoencoderConfig
 from tokenizer.sources import Autoencoder, PatchBatch, reconstruction_loss
 from tokenizer.tokenizer import Tokenizer
-from vocoder.crops import Crops, SampleClips, VocoderClips
+from vocoder.crops import ClipCodes, Crops, SampleClips, VocoderClips
 from vocoder.crops import loss as level_loss
 from vocoder.engines.choice import create_streams
 from vocoder.engines.torch_streams import draw_levels
@@ -273,16 +273,17 @@ def wavenet_training(device: torch.device, scale: Scale) -> Finding:
 
     def train(crops: int, codes: int, steps: int, place: torch.device) -> list[Tensor]:
         random, length = np.random.default_rng(0), 20 * codes
+        values = random.integers(0, tokenizer.format.codebook_size, (length, 1)).astype(np.int32)
         clips = VocoderClips(
             sound=SampleClips(
                 samples=random.integers(-3000, 3000, length * config.samples_per_code).astype(np.int16),
                 offsets=np.array([0, length * config.samples_per_code]),
             ),
-            codes=random.integers(0, tokenizer.format.codebook_size, (length, 1)).astype(np.int32),
+            codes=(ClipCodes(values=values, meanings=tokenizer),),
             code_offsets=np.array([0, length]),
             groups=np.array([-1]),
         )
-        batches = Crops(clips, tokenizer, config, CropsConfig(batch_size=crops, crop_codes=codes))
+        batches = Crops(clips, config, CropsConfig(batch_size=crops, crop_codes=codes))
         options = FitConfig(steps=steps, lr=1e-4, precision="bf16", validate_every=steps)
         return trained(model, batches, [batches.batch(0)], level_loss, options, place)
 

@@ -10,7 +10,7 @@ import torch
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from tokenizer.codes import PitchFormat
 from tokenizer.config import TokenizerConfig
-from tokenizer.fitting import PatchBatches, draw_sample, fit_codebooks, fit_residual_codebooks, normalised_patches
+from tokenizer.fitting import PatchBatches, by_loudness, draw_sample, fit_residual_codebooks, normalised_patches
 from tokenizer.options import AutoencoderConfig, PatchConfig
 from tokenizer.sources import Autoencoder, ChosenLayer, reconstruction_loss
 from tokenizer.tokenizer import Tokenizer
@@ -120,17 +120,10 @@ def speech_tokenizer(folder: Path, kind: str = "hubert", *, layer: int = 2, leve
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         decoder = config.create_autoencoder()
-    tokenizer, _ = fit_codebooks(
-        config,
-        decoder,
-        opened.states(speech()).numpy(),
-        mean=torch.full((16,), -6.0),
-        std=torch.full((16,), 3.0),
-        iterations=5,
-        seed=0,
-        speech_layer=opened,
-    )
-    return tokenizer
+    states = opened.states(speech()).numpy()
+    centroids, _ = fit_residual_codebooks(states, levels=levels, size=CODES, iterations=5, seed=0)
+    mean, std = torch.full((16,), -6.0), torch.full((16,), 3.0)
+    return Tokenizer(config, mean, std, decoder, by_loudness(decoder, centroids), opened)
 
 
 def speech(seconds: float = 1.0) -> FloatArray:

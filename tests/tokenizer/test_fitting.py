@@ -15,15 +15,14 @@ from torch import Tensor
 
 from tests.reference import gain_of_patches, nearest_by_distance, nearest_by_level
 from tests.tokenizer.conftest import RATE, fitted, sound
-from tokenizer.config import TokenizerConfig
 from tokenizer.fitting import (
     PATCHES,
     KMeansReport,
     LogMelReader,
     PatchBatches,
     Reservoir,
+    by_loudness,
     draw_sample,
-    fit_codebooks,
     fit_residual_codebooks,
     measure_gain,
     nearest,
@@ -40,9 +39,6 @@ from wordless.base.errors import InputError
 from wordless.base.pools import LOCAL, THIS_PROCESS, open_pool
 
 SIZES = AutoencoderConfig(hidden=8, bottleneck=4)
-CONFIG = TokenizerConfig(
-    audio=SpectrogramConfig(n_mels=6), patch=PatchConfig(frames=2), autoencoder=SIZES, codebook_size=8, levels=2
-)
 
 
 def test_blocks_on_disk_give_the_codebooks_of_all_patches(tmp_path: Path) -> None:
@@ -55,13 +51,15 @@ def test_blocks_on_disk_give_the_codebooks_of_all_patches(tmp_path: Path) -> Non
     assert np.array_equal(points, before)  # only overwritten if that is asked for
     stored = write_bottlenecks(model, torch.split(patches, 400), tmp_path / "points", (900, 4))
     np.testing.assert_allclose(stored, before, atol=1e-6)
-    tokenizer, found = fit_codebooks(
-        CONFIG, model, stored, overwrite=True, mean=torch.zeros(6), std=torch.ones(6), iterations=5, seed=3
-    )
-    by_loudness = sorted(map(tuple, tokenizer.codebooks[0].tolist()))
-    np.testing.assert_allclose(by_loudness, sorted(map(tuple, wanted[0].tolist())), atol=1e-5)
-    np.testing.assert_allclose(tokenizer.codebooks[1].numpy(), wanted[1], atol=1e-5)
-    assert found["points"] == report["points"] == 900
+    found, of_blocks = fit_residual_codebooks(stored, levels=2, size=8, iterations=5, seed=3, overwrite=True)
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    assert of_blocks["points"] == report["points"] == 900
+    with torch.inference_mode():
+        codebooks = by_loudness(model, wanted.copy())
+        levels = model.decoder(codebooks[0]).mean(1)
+    assert levels.tolist() == sorted(levels.tolist())
+    assert sorted(codebooks[0].tolist()) == sorted(wanted[0].tolist())
+    assert np.array_equal(codebooks[1], wanted[1])
 
 
 def test_all_bottlenecks_have_their_place_on_disk_before_they_are_written(tmp_path: Path) -> None:

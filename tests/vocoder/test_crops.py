@@ -12,33 +12,33 @@ from hypothesis import strategies as st
 
 from tests.benchmarks.default_tokenizer import random_tokenizer
 from tests.vocoder.sounds import PATCH_FRAMES, SAMPLES_PER_CODE, SPECTROGRAM, Table, random_table, tiny_config
-from vocoder.crops import NOT_COUNTED, Crops, OtherCodes, SampleClips, VocoderClips, loss
+from vocoder.crops import NOT_COUNTED, ClipCodes, Crops, SampleClips, VocoderClips, loss
 from vocoder.frames import code_frames, mean_level
 from vocoder.options import CropsConfig, WaveNetConfig
 from vocoder.wavenet import create_wavenet, mu_law_encode, silence
 from wordless.base.errors import InputError
 
 
-def numbered(lengths: list[int]) -> tuple[VocoderClips, Table]:
+def numbered(lengths: list[int]) -> VocoderClips:
     """Clips of random samples; code c's patch is filled with c + 1, so that a spectrogram tells its codes."""
     counts = [-(-length // SAMPLES_PER_CODE) for length in lengths]
     samples = np.random.default_rng(0).integers(-30_000, 30_000, sum(lengths)).astype(np.int16)
-    clips = VocoderClips(
+    fill = torch.arange(1, sum(counts) + 1, dtype=torch.float32)
+    table = Table(fill[:, None, None].expand(-1, PATCH_FRAMES, SPECTROGRAM.n_mels))
+    return VocoderClips(
         sound=SampleClips(samples=samples, offsets=np.cumsum([0, *lengths])),
-        codes=np.arange(sum(counts), dtype=np.int32)[:, None],
+        codes=(ClipCodes(values=np.arange(sum(counts), dtype=np.int32)[:, None], meanings=table),),
         code_offsets=np.cumsum([0, *counts]),
         groups=np.zeros(len(lengths), dtype=np.int64),
     )
-    fill = torch.arange(1, sum(counts) + 1, dtype=torch.float32)
-    return clips, Table(fill[:, None, None].expand(-1, PATCH_FRAMES, SPECTROGRAM.n_mels))
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(1, 1200), min_size=1, max_size=5), st.integers(0, 50), st.integers(0, 2), st.integers(4, 6))
 def test_targets_are_the_samples_of_their_codes(lengths: list[int], step: int, context: int, crop: int) -> None:
-    clips, table = numbered(lengths)
+    clips = numbered(lengths)
     config = CropsConfig(batch_size=3, crop_codes=crop, context_codes=context)
-    batch = Crops(clips, table, tiny_config(), config).batch(step)
+    batch = Crops(clips, tiny_config(), config).batch(step)
     for row in range(3):
         codes = batch.spectrogram[row, ::PATCH_FRAMES, 0].long() - 1
         codes = codes[codes >= 0]
@@ -56,8 +56,8 @@ def test_targets_are_the_samples_of_their_codes(lengths: list[int], step: int, c
 
 
 def test_parts_together_are_the_whole() -> None:
-    clips, table = numbered([900, 2000, 160])
-    crops = Crops(clips, table, tiny_config(), CropsConfig(batch_size=4, crop_codes=6))
+    clips = numbered([900, 2000, 160])
+    crops = Crops(clips, tiny_config(), CropsConfig(batch_size=4, crop_codes=6))
     model = create_wavenet(tiny_config(), seed=0)
     whole, count = loss(model, crops.batch(7))
     parts = [loss(model, crops.batch(7, part, 4)) for part in range(4)]
@@ -67,9 +67,9 @@ def test_parts_together_are_the_whole() -> None:
 
 def test_groups_take_turns_and_weigh_the_same_whatever_the_length_of_their_clips() -> None:
     lengths, groups = [9000, 300, 200, 700], np.array([4, 7, 7, 2])
-    clips, table = numbered(lengths)
+    clips = numbered(lengths)
     config = CropsConfig(batch_size=4, crop_codes=6)
-    crops = Crops(clips, table, tiny_config(), config, turns=groups)
+    crops = Crops(clips, tiny_config(), config, turns=groups)
     model, found = create_wavenet(tiny_config(), seed=0), dict[int, list[float]]()
     torch.nn.init.normal_(model.output.bias)  # losses of crops differ
     with torch.no_grad():
@@ -91,24 +91,25 @@ def test_groups_take_turns_and_weigh_the_same_whatever_the_length_of_their_clips
 
 
 def test_group_dropout_withholds_its_share() -> None:
-    clips, table = numbered([5000])
-    batch = Crops(clips, table, tiny_config(), CropsConfig(batch_size=400, crop_codes=4, group_dropout=0.25)).batch(0)
+    clips = numbered([5000])
+    batch = Crops(clips, tiny_config(), CropsConfig(batch_size=400, crop_codes=4, group_dropout=0.25)).batch(0)
     assert set(batch.groups.tolist()) == {-1, 0}
     assert 60 < int((batch.groups == -1).sum()) < 140
 
 
 def test_each_crop_is_coded_in_one_of_all_codebooks() -> None:
-    clips, table = numbered([5000])
-    shift = 1000.0
-    other = OtherCodes(codes=clips.codes, meanings=Table(table.patches + shift, codebook="book-2"))
+    clips = numbered([5000])
+    (first,), shift = clips.codes, 1000.0
+    other = Table(first.meanings.patches + shift, codebook="book-2")  # type: ignore[attr-defined]
+    several = replace(clips, codes=(first, replace(first, meanings=other)))
     config = CropsConfig(batch_size=200, crop_codes=4, group_dropout=0.0)
-    own = Crops(clips, table, tiny_config(), config).batch(0)
-    both = Crops(clips, table, tiny_config(), config, others=[other]).batch(0)
+    own = Crops(clips, tiny_config(), config).batch(0)
+    both = Crops(several, tiny_config(), config).batch(0)
     assert torch.equal(both.targets, own.targets)
     moved = (both.spectrogram - own.spectrogram)[:, 0, 0]
     assert set(moved.tolist()) == {0.0, shift}
     assert 60 < int((moved == shift).sum()) < 140
-    parts = [Crops(clips, table, tiny_config(), config, others=[other]).batch(0, part, 2) for part in range(2)]
+    parts = [Crops(several, tiny_config(), config).batch(0, part, 2) for part in range(2)]
     assert torch.equal(torch.cat([part.spectrogram for part in parts]), both.spectrogram)
 
 
@@ -121,13 +122,13 @@ def test_conditions_are_those_of_the_crops_codes(condition: Literal["meaning", "
     codes = np.random.default_rng(0).integers(0, book.codebook_size, (50, streams)).astype(np.int32)
     clips = VocoderClips(
         sound=SampleClips(samples=np.zeros(50 * length, np.int16), offsets=np.array([0, 30, 50]) * length),
-        codes=codes,
+        codes=(ClipCodes(values=codes, meanings=tokenizer),),
         code_offsets=np.array([0, 30, 50]),
         groups=np.zeros(2, np.int64),
     )
     sizes = {"codebook": book.codebook, "codebook_size": book.codebook_size, "streams": streams}
     config = replace(WaveNetConfig(), condition=condition, code_position=True, **sizes)
-    crops = Crops(clips, tokenizer, config, CropsConfig(batch_size=6, crop_codes=25))
+    crops = Crops(clips, config, CropsConfig(batch_size=6, crop_codes=25))
     batch, found = crops.batch(0), set[int]()
     with torch.no_grad():
         for row in batch.spectrogram:
@@ -143,9 +144,9 @@ def test_conditions_are_those_of_the_crops_codes(condition: Literal["meaning", "
 
 
 def test_noise_is_added_to_the_samples_that_are_heard_and_not_to_those_to_learn() -> None:
-    clips, table = numbered([3000, 400])
+    clips = numbered([3000, 400])
     quiet, noisy, again = (
-        Crops(clips, table, tiny_config(), CropsConfig(batch_size=80, crop_codes=8, input_noise=noise)).batch(0)
+        Crops(clips, tiny_config(), CropsConfig(batch_size=80, crop_codes=8, input_noise=noise)).batch(0)
         for noise in (0.0, 3.0, 3.0)
     )
     assert torch.equal(noisy.previous, again.previous)
@@ -163,8 +164,8 @@ def test_noise_is_added_to_the_samples_that_are_heard_and_not_to_those_to_learn(
 
 
 def cropped(lengths: list[int], **sizes: int) -> object:
-    clips, table = numbered(lengths)
-    return Crops(clips, table, tiny_config(), CropsConfig(**sizes)).batch(0, 0, 3)
+    clips = numbered(lengths)
+    return Crops(clips, tiny_config(), CropsConfig(**sizes)).batch(0, 0, 3)
 
 
 EMBEDDING = {"condition": "embedding", "codebook": "book-1", "codebook_size": 12, "streams": 1}

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from tests.reference import periods_back_by_samples, phase_by_samples
 from tests.vocoder.sounds import PATCH_FRAMES, SAMPLES_PER_CODE, lively, random_table, tiny_config, with_pitch
-from vocoder.crops import Crops, SampleClips, VocoderClips
+from tokenizer.codes import CodeMeanings
+from vocoder.crops import ClipCodes, Crops, SampleClips, VocoderClips
 from vocoder.frames import (
     frequencies,
     harmonics,
@@ -80,7 +81,7 @@ def test_a_lag_is_whole_periods_and_spans_a_frame(pitch: float, audio: tuple[int
     assert abs(lag - round(lag * pitch / rate) * rate / pitch) <= 0.5
 
 
-def spoken_clips(count: int, seconds: float) -> VocoderClips:
+def spoken_clips(count: int, seconds: float, meanings: CodeMeanings) -> VocoderClips:
     """Voices of 141 Hz whose codes have the pitch 5 of 9, but for the first fifth, which has no voice."""
     samples = round(seconds * RATE)
     codes = -(-samples // SAMPLES_PER_CODE)
@@ -88,7 +89,7 @@ def spoken_clips(count: int, seconds: float) -> VocoderClips:
     values = np.stack([np.arange(codes) % 12, np.where(np.arange(codes) < codes // 5, 0, 5)], axis=1).astype(np.int32)
     return VocoderClips(
         sound=SampleClips(samples=np.tile(sound, count), offsets=samples * np.arange(count + 1)),
-        codes=np.tile(values, (count, 1)),
+        codes=(ClipCodes(values=np.tile(values, (count, 1)), meanings=meanings),),
         code_offsets=codes * np.arange(count + 1),
         groups=np.zeros(count, dtype=np.int64),
     )
@@ -96,7 +97,7 @@ def spoken_clips(count: int, seconds: float) -> VocoderClips:
 
 def test_crops_have_the_pitch_of_their_codes_and_some_have_none() -> None:
     config, meanings = tiny_config(pitch=True), with_pitch(random_table())
-    crops = Crops(spoken_clips(3, 1.0), meanings, config, CropsConfig(batch_size=40, crop_codes=10, pitch_dropout=0.5))
+    crops = Crops(spoken_clips(3, 1.0, meanings), config, CropsConfig(batch_size=40, crop_codes=10, pitch_dropout=0.5))
     batch = crops.batch(0)
     assert batch.spectrogram.shape == (40, 10 * PATCH_FRAMES, config.condition_inputs)
     known = batch.spectrogram[:, :, -PITCH_INPUTS:].any(dim=2).all(dim=1)
@@ -107,7 +108,7 @@ def test_crops_have_the_pitch_of_their_codes_and_some_have_none() -> None:
     assert not batch.phase[~known, :, 1].any()
     height = batch.spectrogram[:, :, -1][voiced]
     torch.testing.assert_close(height, torch.full_like(height, math.log2(100) + 4 / 7 - 7))
-    undisturbed = Crops(spoken_clips(3, 1.0), meanings, config, CropsConfig(batch_size=40, crop_codes=10).undisturbed)
+    undisturbed = Crops(spoken_clips(3, 1.0, meanings), config, CropsConfig(batch_size=40, crop_codes=10).undisturbed)
     assert bool(undisturbed.batch(0).spectrogram[:, :, -PITCH_INPUTS:].any(dim=2).all())
 
 
