@@ -6,7 +6,7 @@ time warping, which would hide a drift.
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
@@ -326,21 +326,18 @@ def beside(
     sound: Waveform,
     contour: PitchArray | None,
     audio: SpectrogramConfig,
-    *,
-    with_stoi: bool,
-    with_pesq: bool,
+    judges: Collection[str],
 ) -> Figures:
     """Compare the original with a sound that was decoded from its codes.
 
-    ``contour`` is the original's `pitch`; None: it cannot be measured here.
+    ``contour`` is the original's `pitch`; None: it is not measured. ``judges`` may name stoi and pesq.
     """
     long_enough = len(original.samples) >= audio.hop_length
     own = None if contour is None else pitch(sound)
     return {
         "log_mel_distance": log_mel_distance(original, sound, audio) if long_enough else None,
         "mel_cepstral_distortion": mel_cepstral_distortion(original, sound, audio) if long_enough else None,
-        **({"stoi": stoi(original, sound)} if with_stoi else {}),
-        **({"pesq": pesq(original, sound)} if with_pesq else {}),
+        **{name: judge(original, sound) for name, judge in (("stoi", stoi), ("pesq", pesq)) if name in judges},
         "pitch_error": None if contour is None or own is None else pitch_error(contour, own),
         "voicing_error": None if contour is None or own is None else voicing_error(contour, own),
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
@@ -32,52 +32,6 @@ JudgeOfSpeech = Literal["dnsmos", "distillmos", "words", "speaker"]
 FloatArray = npt.NDArray[np.float32]
 RATE = 16_000  # Hz, of all models
 INSTALL = "pip install 'wordless[judges]'"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpeechJudge:
-    """What is known of a judge beside its model."""
-
-    distribution: str  # that holds the model; its version decides the scores
-    modules: tuple[str, ...]  # that must be installed
-    least_rate: int  # Hz, of the sounds that it can judge
-    explanation: str  # a sentence of the report
-    needs: str  # of the recordings, beside their rate
-
-
-SPEECH_JUDGES: dict[JudgeOfSpeech, SpeechJudge] = {
-    "dnsmos": SpeechJudge(
-        distribution="speechmos",
-        modules=("speechmos", "onnxruntime", "requests"),
-        least_rate=RATE,
-        explanation="DNSMOS (Reddy et al. 2021, 2022) predicts how people rate noisy speech, from 1 to 5: P.808 as a "
-        "whole, and P.835 the voice, the background, and both.",
-        needs="speech",
-    ),
-    "distillmos": SpeechJudge(
-        distribution="distillmos",
-        modules=("distillmos", "xls_r_sqa"),
-        least_rate=RATE,
-        explanation="DistillMOS (Stahl and Gamper 2025) predicts how people rate the quality of speech, from 1 to 5.",
-        needs="speech",
-    ),
-    "words": SpeechJudge(
-        distribution="pocketsphinx",
-        modules=("pocketsphinx",),
-        least_rate=8_000,
-        explanation="PocketSphinx, a recogniser of American English, hears words; the rate counts wrong, missing and "
-        "added words.",
-        needs="English words as labels, or the built-in sentences",
-    ),
-    "speaker": SpeechJudge(
-        distribution="Resemblyzer",
-        modules=("resemblyzer",),
-        least_rate=8_000,
-        explanation="Resemblyzer (Wan et al. 2018) compares voices: the similarity is the cosine between a sound and "
-        "the other recordings of its group, and a sound has the group whose recordings are most similar.",
-        needs="groups that are people, with two judged clips or more",
-    ),
-}
 
 
 def require_installed(judges: Iterable[str], *, option: str) -> None:
@@ -277,3 +231,57 @@ def _folder(module: str) -> str:
     assert found is not None, "missing packages are refused with the options"
     assert found.submodule_search_locations is not None, f"{module} is a package"
     return found.submodule_search_locations[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechJudge:
+    """What is known of a judge beside its model."""
+
+    distribution: str  # that holds the model; its version decides the scores
+    modules: tuple[str, ...]  # that must be installed
+    least_rate: int  # Hz, of the sounds that it can judge
+    explanation: str  # a sentence of the report
+    needs: str  # of the recordings, beside their rate
+    listen: Callable[..., Any]  # to a sound, and for words with a grammar; its answer
+    overall: str = ""  # the figure that is the judge's opinion as a whole
+
+
+SPEECH_JUDGES: dict[JudgeOfSpeech, SpeechJudge] = {
+    "dnsmos": SpeechJudge(
+        distribution="speechmos",
+        modules=("speechmos", "onnxruntime", "requests"),
+        least_rate=RATE,
+        explanation="DNSMOS (Reddy et al. 2021, 2022) predicts how people rate noisy speech, from 1 to 5: P.808 as a "
+        "whole, and P.835 the voice, the background, and both.",
+        needs="speech",
+        listen=dnsmos,
+        overall="dnsmos_overall",
+    ),
+    "distillmos": SpeechJudge(
+        distribution="distillmos",
+        modules=("distillmos", "xls_r_sqa"),
+        least_rate=RATE,
+        explanation="DistillMOS (Stahl and Gamper 2025) predicts how people rate the quality of speech, from 1 to 5.",
+        needs="speech",
+        listen=distillmos,
+        overall="distillmos",
+    ),
+    "words": SpeechJudge(
+        distribution="pocketsphinx",
+        modules=("pocketsphinx",),
+        least_rate=8_000,
+        explanation="PocketSphinx, a recogniser of American English, hears words; the rate counts wrong, missing and "
+        "added words.",
+        needs="English words as labels, or the built-in sentences",
+        listen=recognise_words,
+    ),
+    "speaker": SpeechJudge(
+        distribution="Resemblyzer",
+        modules=("resemblyzer",),
+        least_rate=8_000,
+        explanation="Resemblyzer (Wan et al. 2018) compares voices: the similarity is the cosine between a sound and "
+        "the other recordings of its group, and a sound has the group whose recordings are most similar.",
+        needs="groups that are people, with two judged clips or more",
+        listen=voice,
+    ),
+}

@@ -143,12 +143,6 @@ def new_part(root: Path, row: Mapping[str, Any]) -> Clip:
 
 
 MOST_ERRORS = 0.5  # word error rate of recordings above which the recogniser does not understand them
-LISTENERS: dict[str, Callable[[Waveform], Any]] = {
-    "dnsmos": speech_judges.dnsmos,
-    "distillmos": speech_judges.distillmos,
-    "speaker": speech_judges.voice,
-}
-OVERALL = {"dnsmos": "dnsmos_overall", "distillmos": "distillmos"}  # figures of opinions
 LEAST_OPINION = 2.0  # "poor": mean opinion score of recordings below which they are no speech, or too noisy
 MOST_NAMED = 10  # unknown words in a message
 SIGNIFICANT = 0.05  # significance level against naming groups by chance
@@ -217,7 +211,8 @@ def _judged(run: Run, judge: JudgeOfSpeech, package: str, decoded: Entry, known:
     rows, paths = Rows(), decoded_paths(decoded)
     if (unfit := speech_judges.unfit_rate(judge, sound_of(decoded.folder, 0, ORIGINAL).sample_rate)) is None:
         jobs = [(number, kind) for number in range(len(paths)) for kind in JUDGED_KINDS]
-        listen = partial(speech_judges.recognise_words, grammar=known[1]) if judge == "words" else LISTENERS[judge]
+        listen, overall = SPEECH_JUDGES[judge].listen, SPEECH_JUDGES[judge].overall
+        listen = partial(listen, grammar=known[1]) if judge == "words" else listen
         found = run.each(f"listening: {judge}", partial(_listen, decoded.folder, listen), jobs)
         heard = dict(zip(jobs, found, strict=True))
         if judge == "words":
@@ -225,7 +220,7 @@ def _judged(run: Run, judge: JudgeOfSpeech, package: str, decoded: Entry, known:
         elif judge == "speaker":
             rows, unfit = _compare_voices(heard, known[0])
         else:
-            rows, unfit = _opinions(heard, len(paths), OVERALL[judge])
+            rows, unfit = _opinions(heard, len(paths), overall)
     clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=False)]  # none if unfit
     write_json(run.folder / JUDGED, {"unfit": unfit, "clips": clips})
 
@@ -243,7 +238,7 @@ def _listen(folder: Path, listen: Callable[[Waveform], Any], job: Sound) -> Any:
 def _opinions(heard: Mapping[Sound, Figures | None], clips: int, overall: str) -> tuple[Rows, str | None]:
     """Collect the predicted opinions of each sound. Recordings without speech have low ones, and so are told apart.
 
-    Means of `overall`: spoken orders 3.0 (DNSMOS) and 3.6 (DistillMOS), sounds of ESC-10 1.2 and 1.8.
+    Means of the figure ``overall``: spoken orders 3.0 (DNSMOS) and 3.6 (DistillMOS), sounds of ESC-10 1.2 and 1.8.
     """
     rows: Rows = [{kind: heard[number, kind] or {} for kind in JUDGED_KINDS} for number in range(clips)]
     if (mean := _mean_of_recordings(rows, overall)) is None:

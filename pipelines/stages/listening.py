@@ -222,12 +222,11 @@ def _measure(encoder: Encoder, guard: RunawayGuard | None, judges: Set[str], num
     codes = {kind: encoder.tokenizer.encode(sound) for kind, sound in sounds.items()}
     original, contour = sounds[ORIGINAL], pitch(sounds[ORIGINAL]) if "pitch" in judges else None
     audio, figures = encoder.tokenizer.config.audio, dict[str, Figures]()
-    asked = {"with_stoi": "stoi" in judges, "with_pesq": "pesq" in judges}
     for kind, sound in sounds.items():
         figures[kind] = {"periodicity": periodicity(sound, original), **by_itself(sound, guard)}
         if kind != ORIGINAL:
             agreement = code_agreement(codes[ORIGINAL], codes[kind])
-            figures[kind] |= {**beside(original, sound, contour, audio, **asked), "code_agreement": agreement}
+            figures[kind] |= {**beside(original, sound, contour, audio, judges), "code_agreement": agreement}
     return figures
 
 
