@@ -1,7 +1,7 @@
 """Sample-by-sample generation with the fastest available engine, and the guard against sound that runs away.
 
 The conditions, which depend on the codes alone, are computed once per frame, a chunk of frames at a time. Memory grows
-only by the samples of a clip, and `generate_blocks` gives them away as they are made::
+only by the samples of a clip, and `Generation.levels` gives them away as they are made::
 
     frames      | chunk 0 | chunk 1 | chunk 2 |..     counted from the beginning of the clip
     conditions       one call each, of the chunk and look_ahead_frames on either side
@@ -189,44 +189,16 @@ def generate(
     levels: dict[int, Tensor] = {}
     for group in groups:
         clips = [inputs[index] for index in group]
-        run = _Run(model, clips, sampling, chosen, guard)
-        edge = model.config.look_ahead_frames
-        windows = [_windows(torch.split(clip.spectrogram, CHUNK_FRAMES), edge) for clip in clips]
         pieces = [torch.zeros(len(clips), 0, dtype=torch.int32)]
-        for chunk in zip_longest(*windows, fillvalue=clips[0].spectrogram[:0]):
-            pieces.append(run.advance(chunk))
+        frames = [torch.split(clip.spectrogram, CHUNK_FRAMES) for clip in clips]
+        for made in Generation(model, clips, sampling, chosen, guard).levels(frames):
+            pieces.append(made)
             done += pieces[-1].shape[1]
             if progress is not None:
                 progress(done, total)
         sounds = zip(group, clips, torch.cat(pieces, dim=1), strict=True)
         levels.update((index, sound[: len(clip.spectrogram) * hop]) for index, clip, sound in sounds)
     return [levels[index] for index in range(len(inputs))]
-
-
-@torch.inference_mode()
-def generate_blocks(
-    model: WaveNet,
-    spectrogram: Iterable[Tensor],
-    *,
-    group: int = UNKNOWN_GROUP,
-    prompt: Tensor | None = None,
-    sampling: Sampling = AS_LEARNED,
-    engine: EngineChoice = "auto",
-    guard: RunawayGuard | None = None,
-) -> Iterator[Tensor]:
-    """Give the levels of `generate` for one clip, with the seed of ``sampling``, as soon as its frames are available.
-
-    The frames ``(frames, inputs)`` arrive in blocks of any length; for the other arguments see `GenerationInput` and
-    `generate`. The levels ``(chunk,)`` int32 are on the CPU; a chunk waits for ``look_ahead_frames`` frames after it.
-    """
-    chosen = choose_engine(engine, model.embedding.weight.device.type).engine
-    nothing = torch.zeros(0, model.config.condition_inputs, dtype=torch.float32)
-    clip = GenerationInput(spectrogram=nothing, group=group, seed=sampling.seed, prompt=prompt)
-    run = _Run(model, [clip], sampling, chosen, guard)
-    for window in _windows(spectrogram, model.config.look_ahead_frames):
-        yield run.advance([window])[0]
-    if prompt is not None and run.time < len(prompt):
-        raise _too_long(len(prompt), run.time)
 
 
 def _too_long(prompt: int, samples: int) -> InputError:
@@ -236,7 +208,7 @@ def _too_long(prompt: int, samples: int) -> InputError:
     )
 
 
-class _Run:
+class Generation:
     """Clips that one engine generates side by side."""
 
     def __init__(
@@ -257,7 +229,22 @@ class _Run:
         reach = max(reach, history(config.sample_rate))
         self.before = torch.full((len(clips), reach), silence(levels=config.levels))  # the last levels
 
-    def advance(self, windows: Sequence[Tensor]) -> Tensor:
+    @torch.inference_mode()
+    def levels(self, frames: Sequence[Iterable[Tensor]]) -> Iterator[Tensor]:
+        """Give the levels ``(clips, chunk)`` int32 on the CPU of conditions that arrive in blocks of any length.
+
+        Those of each clip are ``(frames, inputs)``. A chunk waits for ``look_ahead_frames`` frames after it. Levels
+        after a clip's end are meaningless.
+        """
+        config, prompts = self.model.config, [clip.prompt for clip in self.clips if clip.prompt is not None]
+        ended = torch.zeros(0, config.condition_inputs, dtype=torch.float32)
+        windows = (_windows(blocks, config.look_ahead_frames) for blocks in frames)
+        for chunk in zip_longest(*windows, fillvalue=ended):
+            yield self._chunk(chunk)
+        if (longest := max(map(len, prompts), default=0)) > self.time:
+            raise _too_long(longest, self.time)
+
+    def _chunk(self, windows: Sequence[Tensor]) -> Tensor:
         """Generate levels ``(clips, frames * hop_length)`` int32 of the next frames, as many as the longest window has.
 
         ``windows`` are the conditions of each clip, ``(own frames + 2 * look_ahead_frames, inputs)``; empty after its

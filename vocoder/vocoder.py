@@ -25,12 +25,12 @@ from vocoder.filters import VoiceHead, create_filter
 from vocoder.frames import frames_of, log_mel_of, pitch_of
 from vocoder.generation import (
     CHUNK_FRAMES,
+    Generation,
     GenerationInput,
     LoudnessRange,
     Progress,
     RunawayGuard,
     generate,
-    generate_blocks,
 )
 from vocoder.options import PASSES, TEMPERATURE, EngineChoice, Sampling, SoundOptions, WaveNetConfig
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, mu_law_decode, mu_law_encode, vocoder_card
@@ -302,10 +302,9 @@ class Vocoder:
         ``sampling`` gives the temperature and the shift; for the other arguments and errors see `decode`.
         """
         renderings, inputs = list[Rendering](), list[GenerationInput]()
-        no_frames = torch.zeros(0, self.model.config.condition_inputs, dtype=torch.float32)  # of a clip without codes
         for clip in clips:
             own = Rendering(self, tokenizer, shift=sampling.shift, prompt=clip.prompt, before=clip.before)
-            frames = torch.cat([*own.frames(self._belonging([clip.codes], tokenizer)), no_frames])
+            frames = torch.cat([*own.frames(self._belonging([clip.codes], tokenizer)), self._no_frames])
             group = self.group_index(clip.group)
             inputs.append(GenerationInput(spectrogram=frames, group=group, seed=clip.seed, prompt=own.prompt))
             renderings.append(own)
@@ -382,16 +381,16 @@ class Vocoder:
             InputError: a block ends within a code and another follows; and see `decode`.
         """
         rendering = Rendering(self, tokenizer, shift=sampling.shift, prompt=prompt, before=before)
-        levels = generate_blocks(
-            self.model,
-            rendering.frames(self._belonging(blocks, tokenizer)),
-            group=self.group_index(sampling.group),
-            prompt=rendering.prompt,
-            sampling=sampling,
-            engine=self.options.engine,
-            guard=self.guard,
-        )
-        yield from (self._waveform(samples) for samples in rendering.samples(levels) if len(samples))
+        group, seed, frames = self.group_index(sampling.group), sampling.seed, self._no_frames
+        clip = GenerationInput(spectrogram=frames, group=group, seed=seed, prompt=rendering.prompt)
+        generation = Generation(self.model, [clip], sampling, self.chosen.engine, self.guard)
+        levels = generation.levels([rendering.frames(self._belonging(blocks, tokenizer))])
+        yield from (self._waveform(samples) for samples in rendering.samples(own for (own,) in levels) if len(samples))
+
+    @property
+    def _no_frames(self) -> Tensor:
+        """The conditions of a clip without codes, or whose codes are still to come."""
+        return torch.zeros(0, self.model.config.condition_inputs, dtype=torch.float32)
 
     def _belonging(self, blocks: Iterable[Codes], tokenizer: CodeMeanings) -> Iterator[Codes]:
         self.require_tokenizer(tokenizer)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.reference import generated_by_the_parallel_model
 from tests.vocoder.sounds import SPECTROGRAM, lively, tiny_config
 from vocoder import generation
-from vocoder.generation import GenerationInput, LoudnessRange, RunawayGuard, generate, generate_blocks
+from vocoder.generation import Generation, GenerationInput, LoudnessRange, RunawayGuard, generate
 from vocoder.options import Sampling
 from vocoder.wavenet import WaveNet, create_wavenet, mu_law_decode, mu_law_encode
 from wordless.base.errors import InputError
@@ -49,13 +49,13 @@ def bytes_of_tensors() -> int:
 
 
 def test_memory_of_a_stream_does_not_grow() -> None:
-    model = LIVELY
+    stream = Generation(LIVELY, [clip(0, 0)], Sampling(), "numba", None)
 
     def blocks(count: int) -> Iterator[torch.Tensor]:
         for _ in range(count):
             yield torch.zeros(16, SPECTROGRAM.n_mels)
 
-    seen = [bytes_of_tensors() for _ in generate_blocks(model, blocks(24))]
+    seen = [bytes_of_tensors() for _ in stream.levels([blocks(24)])]
     assert len(seen) == 6
     assert max(seen) - min(seen) < 64 * HOP * 4  # less than the levels of one chunk
 
