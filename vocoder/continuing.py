@@ -38,12 +38,11 @@ class Prompt:
     waveform: Waveform  # at the codes' rate, codes.num_samples long
     codes: Codes
 
-    @classmethod
-    def within(cls, waveform: Waveform, codes: Codes, start: int, stop: int) -> "Prompt":
-        """Return time steps ``[start, stop)`` of a recording and of its codes."""
-        prompt, first = codes.crop(start, stop), start * codes.format.samples_per_code
-        samples = waveform.samples[first : first + prompt.num_samples]
-        return cls(waveform=replace(waveform, samples=samples), codes=prompt)
+    def crop(self, start: int, stop: int) -> "Prompt":
+        """Return time steps ``[start, stop)``."""
+        codes, first = self.codes.crop(start, stop), start * self.codes.format.samples_per_code
+        samples = self.waveform.samples[first : first + codes.num_samples]
+        return Prompt(waveform=replace(self.waveform, samples=samples), codes=codes)
 
     @classmethod
     def alone(cls, waveform: Waveform, coder: Coder, start: int, stop: int) -> "Prompt":
@@ -69,20 +68,6 @@ class Prompt:
             _, energies = block_energies([samples - samples.mean()], step)  # a constant offset is no sound
             start = min(max(half_energy(energies) + 1 - length, 0), max(steps - length, 0))
         return cls.alone(excerpt.waveform, coder, start, start + length)
-
-    @property
-    def finest(self) -> "Prompt":
-        """The prompt with the codes of the finest rate alone, which a vocoder decodes."""
-        return replace(self, codes=self.codes.finest)
-
-    def end(self, steps: int) -> "Prompt":
-        """Return the last time steps of the prompt; all of them if it has fewer."""
-        stop = len(self.codes.values)
-        return Prompt.within(self.waveform, self.codes, max(stop - steps, 0), stop)
-
-    def without_end(self, steps: int) -> "Prompt":
-        """Return the prompt without its last time steps; nothing of it if it has no more."""
-        return Prompt.within(self.waveform, self.codes, 0, max(len(self.codes.values) - steps, 0))
 
 
 def joined_sound(prompt: Waveform, more: Waveform) -> Waveform:

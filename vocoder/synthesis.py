@@ -231,6 +231,8 @@ NAMED = 5  # groups that a notice names
 class Synthesis:
     """What makes sound of a tokenizer's codes: a vocoder, or a kind without learning, and the sampling options.
 
+    Of codes at several rates, the finest become sound.
+
     A tokenizer or group that a vocoder was not trained with is refused.
     """
 
@@ -277,7 +279,8 @@ class Synthesis:
             InputError: codes and tokenizer do not belong together.
         """
         clips, starts = list[DecodingInput](), list[int]()
-        for own, group, name, prompt in zip(codes, groups, names, prompts or [None] * len(codes), strict=True):
+        finest, begun = (each.finest for each in codes), prompts or [None] * len(codes)
+        for own, group, name, prompt in zip(finest, groups, names, begun, strict=True):
             clip = DecodingInput(codes=own, group=self._voice(group), seed=sound_seed(self.sampling.seed, name))
             if prompt is not None:
                 past, before = self._past(prompt)
@@ -289,12 +292,12 @@ class Synthesis:
 
     def stream(self, codes: Codes, group: str | None, *, name: str) -> Iterator[Waveform]:
         """Decode one clip as `sounds` does, piece by piece, in constant memory."""
-        return self.maker.stream([codes], self.tokenizer, self._sampling(group, name))
+        return self.maker.stream([codes.finest], self.tokenizer, self._sampling(group, name))
 
     def continued(self, prompt: Prompt, blocks: Iterable[Codes], group: str | None, *, name: str) -> Iterator[Waveform]:
         """Decode blocks of whole codes that follow a prompt as they arrive: give the sound after the prompt."""
         past, before = self._past(prompt)
-        codes, sampling = chain([past.codes], blocks), self._sampling(group, name)
+        codes, sampling = chain([past.codes], (each.finest for each in blocks)), self._sampling(group, name)
         sound = self.maker.stream(codes, self.tokenizer, sampling, prompt=past.waveform, before=before)
         yield from after(sound, past.waveform)
 
@@ -323,12 +326,15 @@ class Synthesis:
 
     def _past(self, prompt: Prompt) -> tuple[Prompt, Prompt | None]:
         """Return the end of a prompt that influences the new sound, and what the pitch comb alone reads before it."""
+        prompt = replace(prompt, codes=prompt.codes.finest)
         if self.vocoder is None:
             return prompt, None
         config = self.vocoder.model.config
         look_ahead = -(-config.look_ahead_frames // config.patch_frames)
         steps = -(-config.receptive_field // config.samples_per_code) + look_ahead  # by samples or by frames
-        return prompt.end(steps), prompt.without_end(steps).end(-(-REMEMBERED // config.patch_frames))
+        stop = len(prompt.codes)
+        start = max(stop - steps, 0)
+        return prompt.crop(start, stop), prompt.crop(max(start - -(-REMEMBERED // config.patch_frames), 0), start)
 
 
 def create_synthesis(

@@ -236,7 +236,7 @@ class DemoAnswers:
             yield made
             synthesis = self.models.synthesis(kind, voice)
             with self._turn:
-                made = [*made, *synthesis.sounds([analysis.codes.finest], [None], names=[SOUND])]
+                made = [*made, *synthesis.sounds([analysis.codes], [None], names=[SOUND])]
         yield made
 
     def continue_it(
@@ -265,7 +265,7 @@ class DemoAnswers:
             prompt = prompt_of(analysis, after, models.tokenizer)
             codes = model.stream(prompt.codes, seconds=seconds, sampling=sampling, seed=seed)
             synthesis = models.synthesis(own, voice, seed=seed)
-            pieces = synthesis.continued(prompt.finest, (each.finest for each in codes), None, name=sample_name(0))
+            pieces = synthesis.continued(prompt, codes, None, name=sample_name(0))
         made: list[Waveform] = []
         for piece in self._in_turns(pieces):
             made.append(piece)

@@ -56,10 +56,10 @@ def _generated(settings: GenerateConfig, terminal: Terminal) -> tuple[list[Codes
     prompts = [prompt.codes if prompt else None] * count
     codes, sounds = model.generate_batch(prompts, seconds=settings.seconds, sampling=sampling, seed=settings.seed), []
     if synthesis:
-        total, past = max(round(sum(clip.seconds for clip in codes)), 1), [prompt.finest if prompt else None] * count
+        total, past = max(round(sum(clip.seconds for clip in codes)), 1), [prompt] * count
         with speaking([synthesis], terminal.say), terminal.working("decoding", total, "s of sound") as progress:
             sounds = synthesis.sounds(
-                [each.finest for each in codes],
+                codes,
                 [None] * count,
                 names=[sample_name(number) for number in range(count)],
                 prompts=past,
@@ -83,4 +83,4 @@ def _prompt(path: Path | None, tokenizer: Tokenizer) -> Prompt | None:
             f"prompt={path} lasts {codes.seconds:.3f} s, and one code {1 / codes.format.codes_per_second:.3f} s; "
             "name a longer one, or none"
         )
-    return Prompt.within(waveform, codes, 0, steps)
+    return Prompt(waveform=waveform, codes=codes).crop(0, steps)

@@ -292,7 +292,7 @@ def training_codes(*coded: Entry) -> tuple[list[Codes], list[Codes]]:
 
 def _originals(prompts: Sequence[Prompt], codes: Sequence[Codes], other: Bigram) -> dict[str, float | None]:
     """Measure what follows the prompts in the recordings, as generated codes are measured."""
-    starts = [min(len(prompt.finest.codes.values), len(own.values)) for prompt, own in zip(prompts, codes, strict=True)]
+    starts = [min(len(prompt.codes.finest.values), len(own.values)) for prompt, own in zip(prompts, codes, strict=True)]
     before = [own.crop(0, start) for own, start in zip(codes, starts, strict=True)]
     after = [own.crop(start, len(own.values)) for own, start in zip(codes, starts, strict=True)]
     return plausibility(before, after, other=other)
@@ -333,10 +333,10 @@ def language_sounds(
     titles = [f"{kind}_{value:g}_{number}" for kind, (value, _, number) in zip(kinds, wanted, strict=True)]
     with session.terminal.working("generating continuations", 1, "samples") as progress:
         new = synthesis.sounds(
-            [made.finest for made in codes],
+            codes,
             [group for _, _, group in begun],
             names=[f"{of} {title}" for (of, _, _), title in zip(begun, titles, strict=True)],
-            prompts=[prompt.finest if prompt else None for _, prompt, _ in begun],
+            prompts=[prompt for _, prompt, _ in begun],
             progress=progress.advance_to,
         )
     pitched: list[Figures] = [{} for _ in wanted]

@@ -85,15 +85,13 @@ def continuations(
     finest = {RECORDINGS: [clip.codes.values for clip in read_codes(coded.folder)[1] if clip.split == "test"]}
     for of, entry in ((RATES, rates), (FLAT, flat)):
         model = LanguageModel.from_pretrained(entry.folder, device=device)
-        known = [prompt.codes if of == RATES else prompt.finest.codes for prompt in past]
+        known = [prompt.codes if of == RATES else prompt.codes.finest for prompt in past]
         with run.terminal.working(f"continuing by {of}", len(prompts), "clips") as progress:
             made = model.generate_batch(known, seconds=config.seconds, sampling=sampling, seed=config.seed)
-            new = [codes.finest for codes in made]
-            before = [prompt.finest for prompt in past]
-            sounds = synthesis.sounds(new, [None] * len(new), names=names, prompts=before)
+            sounds = synthesis.sounds(made, [None] * len(made), names=names, prompts=past)
             progress.advance_to(len(prompts))
-        finest[of] = [codes.values for codes in new]
-        for place, (prompt, sound) in enumerate(zip(before, sounds, strict=True)):
+        finest[of] = [codes.finest.values for codes in made]
+        for place, (prompt, sound) in enumerate(zip(past, sounds, strict=True)):
             clip, number = divmod(place, config.continuations)
             file = f"{clip}_{of}_{number}.wav"
             joined_sound(prompt.waveform, sound).write(run.folder / file)

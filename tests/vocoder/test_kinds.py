@@ -46,7 +46,7 @@ def test_sound_is_as_long_as_its_codes_and_the_same_in_pieces_and_after_a_prompt
     assert progress[-1] == (codes.num_samples, codes.num_samples)
     pieces = [piece.samples for piece in synthesis.stream(codes, None, name="a")]
     assert np.array_equal(np.concatenate(pieces), sound.samples)
-    begun = Prompt.within(sound, codes, 0, 1)
+    begun = Prompt(waveform=sound, codes=codes).crop(0, 1)
     more = synthesis.sounds([codes.crop(1, 3)], [None], names=["a"], prompts=[begun])[0]
     assert np.array_equal(more.samples, sound.samples[SAMPLES_PER_CODE:])
     assert synthesis.side_by_side([3, 1, 2]) == [[1], [2], [0]]
