@@ -27,12 +27,12 @@ COMMANDS = {
     ),
     "encode": Command(
         "recordings -> codes (Parquet, or text units that other tools read)",
-        "pipelines.encode:EncodeConfig",
+        "pipelines.recordings:EncodeConfig",
         "pipelines.jobs.encode:encode_recordings",
     ),
     "embed": Command(
         "recordings -> feature vectors, such as those that the run's probe reads (NumPy, Parquet)",
-        "pipelines.embed:EmbedConfig",
+        "pipelines.recordings:EmbedConfig",
         "pipelines.jobs.vectors:embed_recordings",
     ),
     "generate": Command(
@@ -43,7 +43,7 @@ COMMANDS = {
     "decode": Command("codes -> sound", "pipelines.speech:DecodeConfig", "pipelines.jobs.decode:decode_codes"),
     "find": Command(
         "the places in recordings that sound like a query: a table, and a page with players",
-        "pipelines.find:FindConfig",
+        "pipelines.recordings:FindConfig",
         "pipelines.jobs.find:find_in_recordings",
     ),
     "score": Command(
@@ -53,15 +53,15 @@ COMMANDS = {
     ),
     "probe": Command(
         "what do the representations know? linear probes on labels",
-        "pipelines.probe:ProbeRunConfig",
+        "pipelines.labelled:ProbeRunConfig",
         "pipelines.jobs.vectors:probe_run",
-        check="pipelines.probe:probe",
+        check="pipelines.labelled:probe",
     ),
     "finetune": Command(
         "train a body, pre-trained or not, to predict classes, numbers or text from labelled recordings",
-        "pipelines.finetune:FinetuneConfig",
+        "pipelines.labelled:FinetuneConfig",
         "pipelines.jobs.finetune:finetune_body",
-        check="pipelines.finetune:finetune",
+        check="pipelines.labelled:finetune",
     ),
     "predict": Command(
         "what a fine-tuned model predicts for recordings",
@@ -85,7 +85,7 @@ COMMANDS = {
     ),
     "store": Command(
         "what a store holds, and whether it is as it was written: wordless store --verify",
-        "pipelines.store_listing:ListingConfig",
+        "pipelines.runs:ListingConfig",
         switches={"--verify": "verify=true"},
     ),
     "doctor": Command(

@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from pipelines.commandline.outputs import new_file, new_folder
-from pipelines.encode import EncodeConfig
 from pipelines.jobs.recordings import ReadSound, Recordings, open_session, told_of
+from pipelines.recordings import EncodeConfig
 from pipelines.store.session import Run
 from pipelines.store.stage import stage
 from tokenizer.encoder import Encoder

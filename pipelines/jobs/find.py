@@ -15,9 +15,9 @@ from torch import Tensor
 from lm.layers import states_over_time
 from lm.model import LanguageModel
 from pipelines.commandline.outputs import new_file
-from pipelines.find import Features, FindConfig
 from pipelines.jobs.recordings import ReadSound, Recordings, Told, attempted, open_session, told_of
 from pipelines.pages.sounds import Hit, write_hits_page
+from pipelines.recordings import Features, FindConfig
 from pipelines.stages.frames import mfcc_frames
 from pipelines.store.session import Run
 from pipelines.store.stage import stage

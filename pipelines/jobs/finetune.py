@@ -33,7 +33,7 @@ from pipelines.chain.corpus import MANIFEST, REJECTED, find_corpus, read_corpus,
 from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.commandline.outputs import REMEDY, hold
 from pipelines.commandline.overrides import command_line
-from pipelines.finetune import FinetuneConfig
+from pipelines.labelled import FinetuneConfig
 from pipelines.results.results import provenance, tracked_run
 from pipelines.settings.run import choose_workers
 from pipelines.stages.networks import LabelledInputs, LabelTraining, learn_labels

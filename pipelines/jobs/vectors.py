@@ -17,11 +17,11 @@ from lm.probing.fitted import FittedProbe, ProbeDescription
 from lm.probing.task import require_labels
 from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus, seen_of
 from pipelines.chain.unlabelled import unlabelled_of_run
-from pipelines.embed import ALL, EmbedConfig
 from pipelines.jobs.recordings import list_rejected
+from pipelines.labelled import ProbeRunConfig
 from pipelines.methods.table import BAGS, BOTTLENECK, GPT_SOUND, LOG_MEL, STATES
 from pipelines.pages.phrasing import methods_table, sentences
-from pipelines.probe import ProbeRunConfig
+from pipelines.recordings import ALL, EmbedConfig
 from pipelines.results.comparison import ProbedFolds, compare
 from pipelines.results.run_record import read_results, recorded_options
 from pipelines.results.tables import PREDICTIONS, write_predictions

@@ -27,8 +27,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lm.probing.comparison import t_interval
-from pipelines.find import Features
 from pipelines.jobs.find import FrameReader
+from pipelines.recordings import Features
 from pipelines.store.run_folder import part_of
 from wordless.audio.levels import trim_ends
 from wordless.audio.matching import Match, find_matches

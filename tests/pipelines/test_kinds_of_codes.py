@@ -14,7 +14,7 @@ from lm.model import LanguageModel
 from lm.pitch import PitchHead
 from pipelines.hear import load_model
 from pipelines.jobs.vectors import probe_run
-from pipelines.probe import probe
+from pipelines.labelled import probe
 from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.tokenizer import PITCHES, pitches
 from pipelines.store.store import Entry

@@ -12,7 +12,7 @@ from lm.bodies.audio_transformer import AudioTransformerBody
 from lm.bodies.options import AudioTransformerConfig
 from lm.finetuned import FineTunedModel, create_network, create_task
 from lm.finetuning import ClassificationOptions
-from pipelines.finetune import finetune_settings
+from pipelines.labelled import finetune_settings
 from tests.pipelines.jobs.conftest import composed, fine_tune
 from tests.pipelines.tiny import AUDIO
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint

@@ -1,4 +1,4 @@
-"""``wordless finetune``: a head on a pre-trained body, trained on labels."""
+"""``wordless probe`` and ``wordless finetune``: the models of a run and labelled recordings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,16 +16,54 @@ from lm.finetuning import (
 from lm.options import FigureConfig, ProbeConfig
 from pipelines.commandline.choices import require_recordings
 from pipelines.commandline.outputs import require_kind
-from pipelines.settings.inputs import MODEL
-from pipelines.settings.run import TrainingCommand, corpus_command
+from pipelines.settings.comparison import ReadingConfig
+from pipelines.settings.inputs import MODEL, ModelOptions
+from pipelines.settings.run import CorpusCommand, TrainingCommand, corpus_command
 from pipelines.store.run_folder import require_output
 from pipelines.tracking.tracking import require_trackers
 from wordless.audio.reading import Channel, require_choice
 from wordless.base.errors import require
+from wordless.base.hub import is_on_hub
 from wordless.base.options import Options, option
 
 Opponent = Literal["scratch", "probe"]
 LINEAR = ProbeConfig(choose_by="validation", learning_curve=())
+OFTEN = ("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "store.root")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeRunConfig(CorpusCommand, ModelOptions):
+    """Options of ``wordless probe``.
+
+    example: wordless probe model=runs/x corpus.root=recordings
+    """
+
+    often: ClassVar[tuple[str, ...]] = (*OFTEN, "probe.choose_by")
+
+    output: Path | None = option(
+        None, "JSON file of the figures, next to which a table is written; null: a file in the folder probes of the run"
+    )
+    compare: ReadingConfig = option(ReadingConfig(), "the feature vectors that probes read")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.output is not None:
+            require_kind(self.output, (".json",), possible="a file ending in .json")
+        require_output(self.model, self.output, example="output=FILE.json")
+        rule = "probes predict classes: leave it out, or call wordless finetune"
+        self.refuse_if(self.corpus.label_type != "class", "corpus.label_type", rule)
+
+    @property
+    def folder(self) -> Path:
+        """The folder on whose behalf entries of the store are kept: that of the run, unless the run is on the hub."""
+        return self.output.parent if self.output is not None and is_on_hub(self.model) else self.model
+
+
+def probe(config: dict[str, object]) -> tuple[ProbeRunConfig]:
+    """Probe the models of a run on the corpus that a composed config describes."""
+    settings = corpus_command(ProbeRunConfig, config, command="probe")
+    require_recordings(config)
+    return (settings,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +91,7 @@ class FinetuneConfig(TrainingCommand):
     """
 
     often: ClassVar[tuple[str, ...]] = (
-        *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by"),
-        *("body.weights", "body.frozen_layers", "body.fit.steps", "body.fit.lr", "store.root"),
+        *(*OFTEN, "body.weights", "body.frozen_layers", "body.fit.steps", "body.fit.lr"),
     )
 
     model: Path | None = option(None, f"{MODEL}; body=gpt takes its tokenizer and its GPT")

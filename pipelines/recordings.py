@@ -1,0 +1,194 @@
+"""``wordless encode``, ``embed`` and ``find``: codes, feature vectors and places of a sound, of any recordings."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lm.options import Pooling
+from pipelines.commandline.outputs import prepare_output, require_kind, require_table
+from pipelines.settings.inputs import EngineOptions, StoredOptions, require_writable_folder
+from pipelines.store.run_folder import part_of, run_of
+from wordless.audio.levels import MAX_TRIM_DB, MIN_TRIM_DB
+from wordless.audio.recordings.annotations import kind_of
+from wordless.audio.recordings.corpus import candidates_at, recordings_at
+from wordless.audio.recordings.folders import EXTENSIONS
+from wordless.audio.recordings.manifest import Clips
+from wordless.base.errors import InputError
+from wordless.base.hub import is_on_hub
+from wordless.base.options import REQUIRED, option
+
+UNITS = (".txt", ".units", ".km", ".jsonl", ".ndjson", ".json", ".tsv", ".csv")  # usual suffixes of text units
+TABLES = (".tsv", ".txt", ".csv", ".jsonl", ".json", ".ndjson")  # that list recordings
+ALL = "all"  # layer: every candidate
+LAYER = re.compile(rf"(layer|inner)_\d+|all_(layers|inner)(_with_input)?|{ALL}")
+Features = Literal["log_mel", "mfcc", "bottleneck", "soft_codes", "states"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeConfig(StoredOptions, EngineOptions):
+    """Options of ``wordless encode``.
+
+    example: wordless encode model=runs/x input=recordings output=codes.parquet
+    """
+
+    output: Path = option(REQUIRED, "a .parquet file, a folder of shards, or a text file")
+    format: Literal["parquet", "name_units", "fairseq", "jsonl", "times"] = option(
+        "parquet",
+        "fairseq writes a .km file and a .tsv file; name_units and fairseq also write the samples of each recording, "
+        "<output>.lengths; times writes a .tsv or .csv file with the seconds of each code",
+    )
+    deduplicate: bool = option(
+        False,
+        "true: merges repeated units (text formats only); their durations are written beside them: <output>.durations, "
+        "or duration in JSON lines; times has the seconds of each run",
+    )
+    clips_per_shard: int = option(
+        500, "recordings per shard; a killed command resumes after the last whole shard", least=1
+    )
+
+    @property
+    def manifest(self) -> Path:
+        """The list of recordings that fairseq reads beside a .km file."""
+        return self.output.with_suffix(".tsv")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        rule = "format=parquet keeps durations: choose format=name_units, fairseq, jsonl or times"
+        self.refuse_if(self.deduplicate and self.format == "parquet", "deduplicate", rule)
+        if self.format == "times":
+            return require_table(self.output, ".tsv", ".csv")
+        if self.format == "parquet":
+            possible = "a file ending in .parquet, or a folder of shards; text units need format=name_units or another"
+            return require_kind(self.output, (".parquet",), possible=possible)
+        written = [suffix for suffix in UNITS if self.format != "fairseq" or suffix != ".tsv"]  # its list of recordings
+        possible = f"for format={self.format} a text file ending in {', '.join(written)}"
+        require_kind(self.output, written, possible=possible)
+
+    @property
+    def in_shards(self) -> bool:
+        return self.format == "parquet" and self.output.suffix.lower() != ".parquet"
+
+
+def encode(settings: EncodeConfig) -> tuple[EncodeConfig, Clips, Path]:
+    """Encode recordings; files that cannot be read are set aside."""
+    tokenizer_folder = part_of(settings.model, "tokenizer")
+    recordings = recordings_at(settings.input, settings.annotated)
+    prepare_output(settings.output)
+    return settings, recordings, tokenizer_folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedConfig(StoredOptions):
+    """Options of ``wordless embed``: feature vectors of recordings, in the files that compare.features reads.
+
+    By default, the vectors are those that the run's probe reads: the layer and pooling that validation chose, of
+    recordings without silent ends if the run cut them off.
+    example: wordless embed model=runs/x input=recordings output=vectors.npz
+    """
+
+    input: Path = option(
+        REQUIRED,
+        "a recording, a folder of recordings, or a table of them such as runs/x/manifest.tsv; <output>.rejected.tsv "
+        "lists what is set aside",
+    )
+    output: Path = option(
+        REQUIRED,
+        "a .npz, .parquet or .safetensors file, with a row for each recording, or for each part that a table names",
+    )
+    root: Path | None = option(
+        None, "folder of the recordings that a table lists; null: the folder of the table, or the one that it names"
+    )
+    method: str = option(
+        "gpt", "gpt, gpt_sound, bag_of_codes, log_mel or bottleneck; of several rates, such as gpt_of_rate_1"
+    )
+    layer: str | None = option(
+        None,
+        "layer_1, ... (states after a layer; of gpt_sound its convolutions, then inside each layer), inner_1, ... "
+        "(inside it), all_layers, all_inner, both also with _with_input (the bag of codes, or log-mel), all (every "
+        "candidate); null: what the run's probe reads, else the last layer",
+    )
+    pooling: Pooling | None = option(None, "over time; null: what the run's probe reads, else mean")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_table(self.output, ".npz", ".parquet", ".safetensors")
+        if self.layer is not None and not LAYER.fullmatch(self.layer):
+            rule = "name one, such as layer_2, inner_1, all_layers, all_inner_with_input or all"
+            raise InputError(option="layer", value=self.layer, rule=rule)
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the input is a table that lists recordings, or a file of annotations."""
+        suffix = self.input.suffix.lower()
+        if suffix.removeprefix(".") in EXTENSIONS or self.input.is_dir():
+            return False
+        return suffix in TABLES or (self.annotations != "none" and kind_of(self.input) is not None)
+
+
+def embed(settings: EmbedConfig) -> tuple[EmbedConfig, Path, Clips | None]:
+    """Compute the vectors of all recordings; files that cannot be read are set aside."""
+    if settings.method == "gpt_sound" and is_on_hub(settings.model):
+        rule = "wordless publish does not publish this model: name the folder of the run"
+        raise InputError(option="model", value=settings.model, rule=rule)
+    part_of(settings.model, "gpt_sound" if settings.method == "gpt_sound" else "lm")
+    run = run_of(settings.model)
+    if not settings.is_table and settings.root is not None:
+        raise InputError(f"root={settings.root}, but input={settings.input} is no table that lists recordings")
+    recordings = None if settings.is_table else candidates_at(settings.input, settings.annotated)
+    prepare_output(settings.output)
+    return settings, run, recordings
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindConfig(StoredOptions):
+    """Options of ``wordless find``: the places in recordings that sound like a query, without any label.
+
+    Annotations name parts of the queries; the recordings of the input, of any length, are searched as a whole.
+    example: wordless find model=runs/x query=word.wav input=recordings output=hits.tsv
+    """
+
+    query: Path = option(
+        REQUIRED, "a recording of the sound to find, or a folder of several; annotated parts are queries of their own"
+    )
+    output: Path = option(
+        REQUIRED,
+        "a .tsv, .json or .parquet file with a row for each place; a page with players is written beside it, such as "
+        "hits.html",
+    )
+    features: Features = option(
+        "log_mel",
+        "what is compared: patches of log-mel, MFCC, the tokenizer's bottlenecks, how near the "
+        "sound is to each code, or states of the language model. All but soft codes have mean 0 and variance 1 over a "
+        "recording, which is in memory",
+    )
+    layer: int | None = option(
+        None, "features=states: layer of the language model, from 1; null: the one in the middle", least=1
+    )
+    hits: int = option(20, "most places of each query in the table, over all recordings", least=1)
+    trim_db: float | None = option(
+        30.0,
+        "removes ends of a query that are so much softer than its loudest 20 ms; null: queries as they are",
+        least=MIN_TRIM_DB,
+        most=MAX_TRIM_DB,
+        unit="dB",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_table(self.output, ".tsv", ".json", ".parquet")
+
+    @property
+    def page(self) -> Path:
+        return self.output.with_suffix(".html")
+
+
+def find(settings: FindConfig) -> tuple[FindConfig, Clips, Clips, Path, Path | None]:
+    """Find the places of all queries in all recordings; files that cannot be read are set aside."""
+    tokenizer = part_of(settings.model, "tokenizer")
+    model = part_of(settings.model, "lm") if settings.features == "states" else None
+    queries = recordings_at(settings.query, settings.annotated, option="query")
+    recordings = recordings_at(settings.input)
+    require_writable_folder(recordings, settings.output)
+    prepare_output(settings.output)
+    return settings, queries, recordings, tokenizer, model
