@@ -60,25 +60,21 @@ TokenRow = tuple[IndexArray, IndexArray, IndexArray]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class TokenBatch(Batch):
-    """Windows of recordings as inputs, and the next codes as targets."""
+class CodeBatch(Batch):
+    """Windows of recordings as inputs, with the next codes as targets; or log-mel of clips, with their codes."""
 
     inputs: Tensor  # (batch, positions) int64: begin-of-sequence, the window's tokens except the last, padding
-    targets: Tensor  # (batch, positions) int64 codes, or UNCOUNTED
+    targets: Tensor  # (batch, positions, ...) int64 codes, or UNCOUNTED
     codes: int  # of all counted targets; known on the host, which saves a query to the GPU
     conditions: Tensor | None = None  # (batch, positions, columns) int64 of an upsampler: see `lm.gpt.GPT`
 
 
-def loss(model: nn.Module, batch: TokenBatch) -> tuple[Tensor, int]:
+def loss(model: nn.Module, batch: CodeBatch) -> tuple[Tensor, int]:
     """Compute the summed cross entropy in nats over the codes of the batch, and their number."""
     logits = model(batch.inputs) if batch.conditions is None else model(batch.inputs, batch.conditions)
-    return cross_entropy(logits, batch.targets), batch.codes
-
-
-def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Sum the nats of counted ``targets (...)`` by ``logits (..., codes)``."""
     flat = logits.float().flatten(0, -2)  # such as (N, T, K) -> (N * T, K)
-    return nn.functional.cross_entropy(flat, targets.flatten(), ignore_index=UNCOUNTED, reduction="sum")
+    nats = nn.functional.cross_entropy(flat, batch.targets.flatten(), ignore_index=UNCOUNTED, reduction="sum")
+    return nats, batch.codes
 
 
 def fitting_batches(
@@ -125,7 +121,7 @@ class TrainingBatches:
         self._clips = np.repeat(np.arange(len(crops)), crops)  # (examples,) the clip of each example
         self._order = lru_cache(maxsize=2)(self._shuffle)  # a batch may reach into the next epoch
 
-    def batch(self, step: int, part: int, parts: int) -> TokenBatch:
+    def batch(self, step: int, part: int, parts: int) -> CodeBatch:
         """Return share ``part`` of ``parts`` of the batch of a step.
 
         Raises:
@@ -170,7 +166,7 @@ def shuffled_batches(lengths: IndexArray, rng: np.random.Generator, *, size: int
 
 def validation_batches(
     sequences: CodeSequences, vocabulary: Vocabulary, *, batch_size: int, capacity: int, at_most: int | None = None
-) -> Iterator[TokenBatch]:
+) -> Iterator[CodeBatch]:
     """Give every code of every clip's first view, exactly once, in windows of the context, the short ones first.
 
     ``at_most`` limits the number of windows; they are then evenly spaced.
@@ -199,7 +195,7 @@ def _divided(steps: IntArray, vocabulary: Vocabulary) -> tuple[IntArray, IndexAr
     return codes, np.repeat(conditions, vocabulary.streams, axis=0).astype(np.int64)
 
 
-def _collate(rows: list[TokenRow], vocabulary: Vocabulary) -> TokenBatch:
+def _collate(rows: list[TokenRow], vocabulary: Vocabulary) -> CodeBatch:
     """Collate windows; every row begins with begin-of-sequence."""
     size = len(rows), max(len(tokens) for tokens, _, _ in rows)
     inputs, targets = np.full(size, vocabulary.pad, np.int64), np.full(size, UNCOUNTED, np.int64)
@@ -209,7 +205,7 @@ def _collate(rows: list[TokenRow], vocabulary: Vocabulary) -> TokenBatch:
         inputs[index, 1 : len(tokens)] = tokens[:-1]
         targets[index, : len(wanted)] = wanted
         conditions[index, : len(read)] = read
-    return TokenBatch(
+    return CodeBatch(
         inputs=torch.from_numpy(inputs),
         targets=torch.from_numpy(targets),
         codes=int((targets != UNCOUNTED).sum()),

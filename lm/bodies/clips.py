@@ -162,9 +162,9 @@ class LabelledBatch(Batch):
 
     on_host = ("lengths",)  # where groups of clips are formed
 
-    inputs: Tensor  # (batch, time, ...)
+    inputs: Tensor  # (batch, time, ...); of several views, the first views of all clips, then their second views
     lengths: Tensor  # (batch,) number of inputs of each clip
-    targets: Tensor  # (batch,) classes, (batch, classes) of 0 and 1, or as a fine-tuning task gives them
+    targets: Tensor  # (clips,) classes, (clips, classes) of 0 and 1, or as a fine-tuning task gives them
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -173,9 +173,15 @@ class LabelledBatches:
 
     views: ClipViews
     targets: Tensor  # (clips, ...)
+    of_each: int = 1  # views of each clip
 
     def batch(self, step: int, part: int, parts: int) -> LabelledBatch:
-        clips, [(inputs, lengths)] = self.views.batch(step, part, parts, views=1)
+        clips, views = self.views.batch(step, part, parts, views=self.of_each)
+        inputs = views[0][0]
+        if self.of_each > 1:
+            longest = max(view.shape[1] for view, _ in views)
+            inputs = torch.cat([nn.functional.pad(view, (0, 0, 0, longest - view.shape[1])) for view, _ in views])
+        lengths = torch.cat([lengths for _, lengths in views])
         return LabelledBatch(inputs=inputs, lengths=lengths, targets=self.targets[torch.from_numpy(clips)])
 
 

@@ -25,7 +25,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, FrontEnd, Pieces, load_part
-from lm.bodies.clips import ClipViews, MakeView, StoredClips
+from lm.bodies.clips import ClipViews, LabelledBatch, LabelledBatches, MakeView, StoredClips
 from lm.bodies.options import PIECE_FRAMES, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
 from lm.options import VectorConfig
 from lm.probing.vectors import FloatArray, Frames, pool_batch, pooling_parts
@@ -34,7 +34,7 @@ from wordless.audio.padding import inside, join_groups
 from wordless.audio.spectrogram import LogMel, view_log_mel
 from wordless.audio.views import View
 from wordless.base.errors import InputError
-from wordless.base.machine import Batch, copy_to
+from wordless.base.machine import copy_to
 
 
 def num_frames(view: View, audio: SpectrogramConfig) -> int:
@@ -298,46 +298,20 @@ def create_simclr(encoder: ConvEncoderConfig, config: ContrastConfig, *, seed: i
         return SimCLR(create_encoder(encoder, seed=seed), config).float()
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PairBatch(Batch):
-    """Two views of each clip: the first views of all clips, then their second views in the same order."""
-
-    on_host = ("lengths",)
-
-    spectrograms: Tensor  # (2 * clips, time, mels)
-    lengths: Tensor  # (2 * clips,)
-    clips: Tensor  # (clips,) the index of each clip
-    temperature: float
+def pair_loss(model: nn.Module, batch: LabelledBatch, *, temperature: float) -> tuple[Tensor, int]:
+    """Compute the summed NT-Xent over the views of a batch of `view_pairs` in nats, and their number."""
+    return nt_xent(model(batch.inputs, batch.lengths), batch.targets, temperature=temperature)
 
 
-def pair_loss(model: nn.Module, batch: PairBatch) -> tuple[Tensor, int]:
-    """Compute the summed NT-Xent over the views of the batch in nats, and their number."""
-    return nt_xent(model(batch.spectrograms, batch.lengths), batch.clips, temperature=batch.temperature)
+def view_pairs(views: ClipViews) -> LabelledBatches:
+    """Make batches of two views of each clip, whose target is its number. There must be at least two clips."""
+    if (count := len(views.clips)) < 2:
+        raise InputError(f"there are {count} clips to contrast; SimCLR needs 2 or more: add recordings")
+    return LabelledBatches(views=views, targets=torch.arange(count), of_each=2)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PairBatches:
-    """Training batches of two views of each clip. There must be at least two clips."""
-
-    views: ClipViews
-    temperature: float
-
-    def __post_init__(self) -> None:
-        if (count := len(self.views.clips)) < 2:
-            raise InputError(f"there are {count} clips to contrast; SimCLR needs 2 or more: add recordings")
-
-    def batch(self, step: int, part: int, parts: int) -> PairBatch:
-        clips, views = self.views.batch(step, part, parts, views=2)
-        longest = max(view.shape[1] for view, _ in views)
-        frames = torch.cat([nn.functional.pad(view, (0, 0, 0, longest - view.shape[1])) for view, _ in views])
-        lengths, numbers = torch.cat([lengths for _, lengths in views]), torch.from_numpy(clips)
-        return PairBatch(spectrograms=frames, lengths=lengths, clips=numbers, temperature=self.temperature)
-
-
-def validation_pairs(
-    clips: StoredClips, config: ClipBatchConfig, make_view: MakeView, *, temperature: float
-) -> list[PairBatch]:
+def validation_pairs(clips: StoredClips, config: ClipBatchConfig, make_view: MakeView) -> list[LabelledBatch]:
     """Make fixed views of validation clips, each clip at most once, in batches as large as in training if possible."""
     fixed = replace(config, batch_size=max(min(config.batch_size, len(clips)), 2), pool_batches=1)
-    batches = PairBatches(views=ClipViews(clips, fixed, make_view), temperature=temperature)
+    batches = view_pairs(ClipViews(clips, fixed, make_view))
     return [batches.batch(step, 0, 1) for step in range(len(clips) // fixed.batch_size)]

@@ -36,7 +36,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lm.batches import UNCOUNTED, IndexArray, cross_entropy
+from lm.batches import UNCOUNTED, CodeBatch, IndexArray
 from lm.bodies.body import WEIGHTS_OPTION, BodyNetwork, BodyReading, load_part
 from lm.bodies.clips import (
     CPU,
@@ -57,7 +57,7 @@ from tokenizer.fitting import fit_residual_codebooks, nearest
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import warp
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, inner_activations
-from wordless.base.machine import Batch, copy_to
+from wordless.base.machine import copy_to
 from wordless.base.saved_models import CONFIG
 from wordless.base.values import build
 
@@ -249,20 +249,6 @@ def create_sound_gpt(config: SoundGPTConfig, shape: SoundShape, *, seed: int) ->
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SoundBatch(Batch):
-    """Augmented copies of clips, and the codes of the unchanged clips."""
-
-    spectrograms: Tensor  # (batch, time, mels), zeros beyond each copy's end
-    targets: Tensor  # (batch, positions, ahead, streams) int64 codes, or UNCOUNTED
-    codes: int  # number of counted targets; known on the host, which saves a query to the GPU
-
-
-def loss(model: nn.Module, batch: SoundBatch) -> tuple[Tensor, int]:
-    """Compute the summed cross entropy in nats over the targets of the batch, and their number."""
-    return cross_entropy(model(batch.spectrograms), batch.targets), batch.codes
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class CodedClips:
     """Log-mel of clips, and their codes: patch ``p`` of a clip has code ``p``, so a clip may end within a patch."""
 
@@ -281,7 +267,7 @@ class CodedClips:
 
     def batch(
         self, clips: IndexArray, starts: Tensor, speeds: Tensor, lengths: Tensor, frames: Tensor, ahead: Sequence[int]
-    ) -> SoundBatch:
+    ) -> CodeBatch:
         """Return the batch of copies of clips in ``frames``, with the codes of the patches that they cover."""
         targets, size = [], self.patch_frames
         copies = zip(clips, starts.tolist(), speeds.tolist(), lengths.tolist(), strict=True)
@@ -291,7 +277,7 @@ class CodedClips:
             codes = own[np.minimum(wanted, len(own) - 1)].astype(np.int64)
             targets.append(torch.from_numpy(np.where((wanted < len(own))[..., None], codes, UNCOUNTED)))
         padded = nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=UNCOUNTED)
-        return SoundBatch(spectrograms=frames, targets=padded, codes=int((padded != UNCOUNTED).sum()))
+        return CodeBatch(inputs=frames, targets=padded, codes=int((padded != UNCOUNTED).sum()))
 
 
 def covered_patches(start: int, speed: float, *, positions: int, ahead: Sequence[int], patch_frames: int) -> IntArray:
@@ -325,7 +311,7 @@ class SoundBatches:
         self._augmentation, self._ahead = augmentation, tuple(ahead)
         self._order = Order(clips.spectrograms.lengths, config)
 
-    def batch(self, step: int, part: int, parts: int) -> SoundBatch:
+    def batch(self, step: int, part: int, parts: int) -> CodeBatch:
         """Return share ``part`` of ``parts`` of the batch of a step."""
         rows = self._config.share(part, parts)
         clips, generator = self._order.clips(step), self._order.generator(step)
@@ -344,7 +330,7 @@ class SoundBatches:
         return self._clips.batch(clips[rows], starts[rows], speeds[rows], lengths, frames, self._ahead)
 
 
-def validation_batches(clips: CodedClips, *, ahead: Sequence[int], batch_size: int, at_most: int) -> list[SoundBatch]:
+def validation_batches(clips: CodedClips, *, ahead: Sequence[int], batch_size: int, at_most: int) -> list[CodeBatch]:
     """Return the first ``at_most`` frames of every clip, unchanged, in batches of similar length."""
     return [
         clips.batch(rows, torch.zeros_like(lengths), torch.ones(len(rows)), lengths, frames, ahead)

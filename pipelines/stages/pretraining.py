@@ -10,15 +10,16 @@ from functools import partial
 import numpy as np
 from safetensors.torch import save_file
 
+from lm.batches import loss
 from lm.bodies.body import Source
 from lm.bodies.clips import ClipViews, StoredClips, augment
 from lm.bodies.convolutional import (
     SAMPLE,
-    PairBatches,
     create_simclr,
     pair_loss,
     statistics,
     validation_pairs,
+    view_pairs,
 )
 from lm.bodies.sound_gpt import (
     CodedClips,
@@ -28,7 +29,6 @@ from lm.bodies.sound_gpt import (
     SoundShape,
     create_sound_gpt,
     fit_window_codebook,
-    loss,
 )
 from lm.bodies.sound_gpt import validation_batches as coded_batches
 from lm.bodies.wav2vec2 import (
@@ -68,10 +68,9 @@ def simclr(run: Run, spectrograms: Entry, unlabelled: Sequence[Entry], settings:
     make_view = partial(augment, config=own.augmentation, std=stored_std(spectrograms))
     temperature = own.contrast.temperature
     views = ClipViews(train, own.batches, make_view, device=run.gang.device)
-    batches = PairBatches(views=views, temperature=temperature)
-    pairs = validation_pairs(held_out, own.batches, make_view, temperature=temperature)
+    pairs, objective = validation_pairs(held_out, own.batches, make_view), partial(pair_loss, temperature=temperature)
     model = create_simclr(settings.encoder, own.contrast, seed=own.fit.seed)
-    run.fit("baselines.simclr.fit", model, batches, pairs, pair_loss, own.fit)
+    run.fit("baselines.simclr.fit", model, view_pairs(views), pairs, objective, own.fit)
     if run.gang.rank == 0:
         write_model(run.folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
 

@@ -14,10 +14,9 @@ from lm.batches import loss as code_loss
 from lm.bodies.audio_transformer import AudioTransformerBody
 from lm.bodies.body import Body
 from lm.bodies.clips import CPU, ClipViews, FrameArray, LabelledBatches, StoredClips, augment, augment_waveforms
-from lm.bodies.convolutional import ConvBody, PairBatches, create_simclr, pair_loss
+from lm.bodies.convolutional import ConvBody, create_simclr, pair_loss, view_pairs
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, HeadConfig
 from lm.bodies.sound_gpt import CodedClips, CodePrediction, SoundBatches, SoundShape, create_sound_gpt
-from lm.bodies.sound_gpt import loss as sound_loss
 from lm.bodies.spectrogram_transformer import N_MELS, STRIDE, AstBody
 from lm.bodies.wav2vec2 import MaskedBatches, create_masked_prediction, masked_loss
 from lm.finetuned import create_network, task_loss
@@ -89,8 +88,8 @@ def _simclr(size: int, device: torch.device) -> TrainingExample:
     settings = BaselineSettings()
     own = settings.simclr
     views = _views(_spectrograms(), own.batches, size, own.augmentation, device)
-    batches = PairBatches(views=views, temperature=own.contrast.temperature)
-    return TrainingExample(create_simclr(settings.encoder, own.contrast, seed=0), batches, pair_loss, own.fit)
+    objective = partial(pair_loss, temperature=own.contrast.temperature)
+    return TrainingExample(create_simclr(settings.encoder, own.contrast, seed=0), view_pairs(views), objective, own.fit)
 
 
 def _supervised(size: int, device: torch.device) -> TrainingExample:
@@ -127,7 +126,7 @@ def _sound_gpt(size: int, device: torch.device) -> TrainingExample:
     sizes, others = replace(settings.batches, batch_size=size), {"ahead": settings.model.ahead, "std": torch.ones(MELS)}
     batches = SoundBatches(clips, sizes, settings.augmentation, **others, device=device)  # type: ignore[arg-type]
     model = CodePrediction(create_sound_gpt(settings.model, shape, seed=0))
-    return TrainingExample(model, batches, sound_loss, settings.fit)
+    return TrainingExample(model, batches, code_loss, settings.fit)
 
 
 def _wav2vec2(size: int, device: torch.device) -> TrainingExample:

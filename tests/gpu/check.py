@@ -23,11 +23,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lm.batches import CodeSequences, TokenBatch, TrainingBatches
+from lm.batches import CodeBatch, CodeSequences, TrainingBatches
 from lm.batches import loss as code_loss
 from lm.bodies.body import Pieces
-from lm.bodies.clips import ClipViews, StoredClips, augment
-from lm.bodies.convolutional import ConvEncoder, PairBatches, create_encoder, create_simclr, pair_loss, validation_pairs
+from lm.bodies.clips import ClipViews, LabelledBatches, StoredClips, augment
+from lm.bodies.convolutional import ConvEncoder, create_encoder, create_simclr, pair_loss, validation_pairs, view_pairs
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
 from lm.gpt import create_gpt
 from lm.layers import states_of
@@ -154,7 +154,7 @@ def gpt_compiled(device: torch.device, scale: Scale) -> Finding:
         batch = _gpt_batches(config, scale.windows).batch(0, 0, 1).to(device)
 
         def gradients(
-            step: LossFunction[TokenBatch], model: nn.Module = model, batch: TokenBatch = batch
+            step: LossFunction[CodeBatch], model: nn.Module = model, batch: CodeBatch = batch
         ) -> list[Tensor]:
             with autocast(FitConfig(precision="bf16"), device):
                 summed, _ = step(model, batch)
@@ -177,15 +177,13 @@ def simclr_training(device: torch.device, scale: Scale) -> Finding:
     clips = _clips(4 * scale.clips)
     make_view = partial(augment, config=AugmentationConfig(), std=torch.ones(MELS))
     config = ClipBatchConfig(batch_size=scale.clips, max_frames=LONGEST)
-    here, there = (
-        PairBatches(views=ClipViews(clips, config, make_view, device=place), temperature=0.1) for place in (CPU, device)
-    )
-    validation = validation_pairs(clips, config, make_view, temperature=0.1)[:1]
+    here, there = (view_pairs(ClipViews(clips, config, make_view, device=place)) for place in (CPU, device))
+    validation = validation_pairs(clips, config, make_view)[:1]
     model = create_simclr(ConvEncoderConfig(), ContrastConfig(), seed=0)
 
-    def train(batches: PairBatches, steps: int, place: torch.device) -> list[Tensor]:
+    def train(batches: LabelledBatches, steps: int, place: torch.device) -> list[Tensor]:
         options = FitConfig(steps=steps, lr=1e-3, precision="fp32")
-        return trained(model, batches, validation, pair_loss, options, place)
+        return trained(model, batches, validation, partial(pair_loss, temperature=0.1), options, place)
 
     seconds = seconds_of(lambda: train(there, scale.steps, device), device)
     rates = {"clips_per_second": scale.steps * scale.clips / seconds}

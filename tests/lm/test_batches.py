@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lm.batches import UNCOUNTED, CodeSequences, TokenBatch, TrainingBatches, validation_batches
+from lm.batches import UNCOUNTED, CodeBatch, CodeSequences, TrainingBatches, validation_batches
 from lm.options import BatchConfig
 from lm.tokens import CoarserRate, ConditionEmbedding, Conditions, Vocabulary
 from tests.lm.tiny import random_codes, rates_format
@@ -31,7 +31,7 @@ def _training(sequences: CodeSequences, *, capacity: int = 10, **config: float) 
     return TrainingBatches(sequences, vocabulary, BatchConfig(**settings), capacity=capacity)  # type: ignore[arg-type]  # of several types
 
 
-def _rows(batch: TokenBatch) -> Counter[tuple[int, ...]]:
+def _rows(batch: CodeBatch) -> Counter[tuple[int, ...]]:
     """Each row's inputs and targets without padding."""
     pairs = zip(batch.inputs.tolist(), batch.targets.tolist(), strict=True)
     kept = ([(i, t) for i, t in zip(*pair, strict=True) if t != UNCOUNTED] for pair in pairs)

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm.bodies.clips import ClipViews, augment
-from lm.bodies.convolutional import PairBatches, nt_xent, validation_pairs
+from lm.bodies.clips import ClipViews, LabelledBatches, augment
+from lm.bodies.convolutional import nt_xent, validation_pairs, view_pairs
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig
 from tests.lm.bodies.sounds import MELS, ridges
 from tests.lm.reference import nt_xent_by_loops
@@ -18,26 +18,26 @@ BATCHES = ClipBatchConfig(batch_size=12, max_frames=25, pool_batches=2)
 MAKE_VIEW = partial(augment, config=AugmentationConfig(), std=torch.ones(MELS))
 
 
-def _batches(config: ClipBatchConfig = BATCHES, clips: int = 36) -> PairBatches:
-    return PairBatches(views=ClipViews(ridges(clips), config, MAKE_VIEW), temperature=0.2)
+def _batches(config: ClipBatchConfig = BATCHES, clips: int = 36) -> LabelledBatches:
+    return view_pairs(ClipViews(ridges(clips), config, MAKE_VIEW))
 
 
 def test_a_batch_holds_two_views_of_each_clip_and_follows_from_the_step() -> None:
     one, again, other = (_batches().batch(step, 0, 1) for step in (4, 4, 5))
-    assert torch.equal(one.spectrograms, again.spectrograms)
-    assert one.clips.tolist() == again.clips.tolist() != other.clips.tolist()
-    assert len(one.spectrograms) == len(one.lengths) == 2 * len(one.clips) == 24
-    assert not torch.equal(one.spectrograms[:12], one.spectrograms[12:])
-    for view, length in zip(one.spectrograms, one.lengths.tolist(), strict=True):
+    assert torch.equal(one.inputs, again.inputs)
+    assert one.targets.tolist() == again.targets.tolist() != other.targets.tolist()
+    assert len(one.inputs) == len(one.lengths) == 2 * len(one.targets) == 24
+    assert not torch.equal(one.inputs[:12], one.inputs[12:])
+    for view, length in zip(one.inputs, one.lengths.tolist(), strict=True):
         assert not view[length:].any()
 
 
 def test_parts_together_are_the_whole() -> None:
     whole, parts = _batches().batch(3, 0, 1), [_batches().batch(3, part, 3) for part in range(3)]
     for part, batch in enumerate(parts):
-        assert batch.clips.tolist() == whole.clips[part::3].tolist()
-        wanted = torch.cat([whole.spectrograms[:12][part::3], whole.spectrograms[12:][part::3]])
-        assert torch.equal(batch.spectrograms, wanted[:, : batch.spectrograms.shape[1]])
+        assert batch.targets.tolist() == whole.targets[part::3].tolist()
+        wanted = torch.cat([whole.inputs[:12][part::3], whole.inputs[12:][part::3]])
+        assert torch.equal(batch.inputs, wanted[:, : batch.inputs.shape[1]])
     with pytest.raises(InputError, match=r"batch_size\b.*\b5\b"):
         _batches().batch(0, 0, 5)
     with pytest.raises(InputError, match=r"\b1 clips\b"):  # one clip cannot be contrasted
@@ -46,13 +46,13 @@ def test_parts_together_are_the_whole() -> None:
 
 def test_validation_views_are_fixed_and_hold_no_clip_twice() -> None:
     clips = ridges(30)
-    one, again = (validation_pairs(clips, BATCHES, MAKE_VIEW, temperature=0.2) for _ in range(2))
-    seen = torch.cat([batch.clips for batch in one]).tolist()
+    one, again = (validation_pairs(clips, BATCHES, MAKE_VIEW) for _ in range(2))
+    seen = torch.cat([batch.targets for batch in one]).tolist()
     assert len(one) == 2
     assert len(set(seen)) == len(seen) == 24
-    assert all(torch.equal(a.spectrograms, b.spectrograms) for a, b in zip(one, again, strict=True))
-    (few,) = validation_pairs(clips.of_rows(range(5)), BATCHES, MAKE_VIEW, temperature=0.2)
-    assert len(few.clips) == 5
+    assert all(torch.equal(a.inputs, b.inputs) for a, b in zip(one, again, strict=True))
+    (few,) = validation_pairs(clips.of_rows(range(5)), BATCHES, MAKE_VIEW)
+    assert len(few.targets) == 5
 
 
 @given(clips=st.lists(st.integers(0, 3), min_size=2, max_size=5), temperature=st.floats(0.1, 2))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from lm.batches import UNCOUNTED
+from lm.batches import UNCOUNTED, loss
 from lm.bodies.clips import StoredClips
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, SoundGPTConfig
 from lm.bodies.sound_gpt import (
@@ -23,7 +23,6 @@ from lm.bodies.sound_gpt import (
     covered_patches,
     create_sound_gpt,
     fit_window_codebook,
-    loss,
     validation_batches,
     window_vectors,
 )
@@ -92,7 +91,7 @@ def test_a_cut_copy_keeps_its_codes() -> None:
     starts = set()
     for step in range(4):
         batch = batches.batch(step, 0, 1)
-        for frames, targets in zip(batch.spectrograms, batch.targets, strict=True):
+        for frames, targets in zip(batch.inputs, batch.targets, strict=True):
             positions = int((targets[:, 0, 0] != UNCOUNTED).sum())
             starts.add(int(frames[0, 1]))
             for position in range(positions):
@@ -104,12 +103,12 @@ def test_a_cut_copy_keeps_its_codes() -> None:
 def test_parts_together_are_the_whole_batch_of_a_step() -> None:
     batches = SoundBatches(clips(), CONFIG, AugmentationConfig(mix=0.5), ahead=AHEAD, std=torch.ones(MELS))
     whole, again, parts = batches.batch(2, 0, 1), batches.batch(2, 0, 1), [batches.batch(2, part, 2) for part in (0, 1)]
-    assert torch.equal(whole.spectrograms, again.spectrograms)
+    assert torch.equal(whole.inputs, again.inputs)
     assert torch.equal(whole.targets, again.targets)
     assert sum(part.codes for part in parts) == whole.codes
     for number, part in enumerate(parts):
-        wanted = whole.spectrograms[number::2, : part.spectrograms.shape[1]]
-        assert torch.equal(part.spectrograms, wanted)
+        wanted = whole.inputs[number::2, : part.inputs.shape[1]]
+        assert torch.equal(part.inputs, wanted)
         assert torch.equal(part.targets, whole.targets[number::2, : part.targets.shape[1]])
 
 
@@ -117,7 +116,7 @@ def test_the_loss_is_the_mean_over_counted_codes_alone() -> None:
     model = create_sound_gpt(MODEL, SHAPE, seed=0).eval()
     [batch] = validation_batches(clips(), ahead=AHEAD, batch_size=6, at_most=60)
     total, count = loss(CodePrediction(model), batch)
-    logits = model.logits(batch.spectrograms).log_softmax(-1).detach()
+    logits = model.logits(batch.inputs).log_softmax(-1).detach()
     wanted = 0.0
     for place in (batch.targets != UNCOUNTED).nonzero().tolist():
         wanted -= float(logits[(*place, int(batch.targets[tuple(place)]))])
