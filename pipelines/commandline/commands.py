@@ -38,9 +38,9 @@ COMMANDS = {
     "generate": Command(
         "a language model continues a prompt, or speaks from silence",
         "pipelines.speech:GenerateConfig",
-        "pipelines.jobs.generate:generate_sounds",
+        "pipelines.jobs.speech:generate_sounds",
     ),
-    "decode": Command("codes -> sound", "pipelines.speech:DecodeConfig", "pipelines.jobs.decode:decode_codes"),
+    "decode": Command("codes -> sound", "pipelines.speech:DecodeConfig", "pipelines.jobs.speech:decode_codes"),
     "find": Command(
         "the places in recordings that sound like a query: a table, and a page with players",
         "pipelines.recordings:FindConfig",
@@ -70,7 +70,7 @@ COMMANDS = {
     ),
     "demo": Command(
         "a page in the browser with the spectrogram, codes, predicted label and continuation of your sounds",
-        "pipelines.demo:DemoConfig",
+        "pipelines.speech:DemoConfig",
         "pipelines.demonstration.server:serve",
     ),
     "publish": Command(

@@ -18,7 +18,7 @@ from lm.layers import layer_features
 from lm.model import LanguageModel
 from lm.probing.fitted import FittedProbe
 from lm.probing.vectors import bags_of_codes
-from pipelines.jobs.generate import sample_name
+from pipelines.jobs.speech import sample_name
 from pipelines.pages.charts import BLUE, MUTED, Chart, code_picture, draw_pictures, log_mel_pictures, sheet, styled
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.store.stored_features import GPT, method_of_key, pooling_of, with_input

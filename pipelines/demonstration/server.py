@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.demo import DemoConfig
 from pipelines.pages.sounds import clip_name, listened_clips, sound_path, sounds_of
 from pipelines.results.run_record import read_results
+from pipelines.speech import DemoConfig
 from pipelines.store.run_folder import run_of
 from wordless.base.errors import InputError
 from wordless.base.machine import choose_device

@@ -17,8 +17,8 @@ from torch import nn
 from lm.generation import Sampling
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import bags_of_codes
-from pipelines.demo import DemoConfig
 from pipelines.demonstration.answers import MISSING, Analysis, DemoAnswers, DemoModels, prompt_of
+from pipelines.speech import DemoConfig
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import GPT, save_rates_run, save_run, save_tokenizer, sweep
 from tokenizer.encoder import quantised_vectors, soft_codes

@@ -17,7 +17,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.jobs import decode as decode_job
+from pipelines.jobs import speech as decode_job
 from pipelines.store.store import checkpoints_of, note_finished
 from tests.calling import decode
 from tests.pipelines.tiny import sweep
