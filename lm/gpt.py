@@ -40,17 +40,7 @@ class GPT(nn.Module):
         self.config = config
         self.vocabulary = vocabulary
         self.transformer: TransformerLM = create_causal_transformer(
-            model_dim=config.model_dim,
-            layers=config.layers,
-            heads=config.heads,
-            ffn_dim=config.ffn_dim,
-            positions=config.context,
-            tokens=vocabulary.size,
-            pad=vocabulary.pad,
-            tied=True,
-            dropout=config.dropout,
-            rope_theta=config.rope_theta,
-            init_std=config.init_std,
+            config, positions=config.context, tokens=vocabulary.size, pad=vocabulary.pad, tied=True
         )
         self.conditions = conditions
         dim, std = config.model_dim, config.init_std

@@ -127,8 +127,6 @@ class GPTConfig(CausalSizes):
         unit="positions",
     )
     dropout: float = option(0.1, "dropout on the embeddings and on the output of each sub-layer", least=0, below=1)
-    rope_theta: float = 10_000.0  # base of the rotary frequencies
-    init_std: float = 0.02  # standard deviation of the initial weights
     interleaving: Interleaving = option(
         "flattening", "several streams have one position per code, or one position per time step"
     )

@@ -294,6 +294,4 @@ class SoundGPTConfig(CausalSizes):
     )
     # which codes each position predicts: 0 is the code of the patch that it has just read, 1 the next one
     ahead: tuple[int, ...] = (0, 1, 2, 4)
-    dropout: float = 0.1  # dropout on the inputs and on the output of each sub-layer
-    rope_theta: float = 10_000.0  # base of the rotary frequencies
-    init_std: float = 0.02  # standard deviation of the initial weights
+    dropout: float = 0.1  # also on the inputs

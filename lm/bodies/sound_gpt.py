@@ -184,17 +184,8 @@ class SoundGPT(BodyNetwork):
         self.norm = nn.RMSNorm(dim)
         self.dropout = nn.Dropout(config.dropout)
         # Its embedding of tokens is left out: the convolutions stand in its place.
-        self.decoder = create_causal_transformer(
-            model_dim=dim,
-            layers=config.layers,
-            heads=config.heads,
-            ffn_dim=config.ffn_dim,
-            positions=max(shape.frames, PIECE_FRAMES) // shape.patch_frames + 1,
-            tokens=1,
-            dropout=config.dropout,
-            rope_theta=config.rope_theta,
-            init_std=config.init_std,
-        ).decoder
+        positions = max(shape.frames, PIECE_FRAMES) // shape.patch_frames + 1
+        self.decoder = create_causal_transformer(config, positions=positions, tokens=1).decoder
         self.predict = nn.Linear(dim, len(config.ahead) * shape.streams * shape.codebook_size, bias=False)
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:

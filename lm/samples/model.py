@@ -125,14 +125,7 @@ class SampleTransformer(nn.Module):
         super().__init__()
         config.require_room()
         self.config = config
-        self.transformer = create_causal_transformer(
-            model_dim=config.model_dim,
-            layers=config.layers,
-            heads=config.heads,
-            ffn_dim=config.ffn_dim,
-            positions=POSITIONS,
-            tokens=LEVELS,
-        )
+        self.transformer = create_causal_transformer(config, positions=POSITIONS, tokens=LEVELS)
         limit_attention(self.transformer, config.window)
         # Embeddings vary smoothly with the level, as those of WaveNet do.
         scale = companded_scale(torch.arange(LEVELS))  # (K,)

@@ -205,6 +205,9 @@ class CausalSizes(TransformerSizes):
     """Sizes of a causal transformer with rotary positions."""
 
     model_dim: int = option(192, "width of the transformer", least=1)
+    dropout: float = 0.0  # of the embeddings and of the output of each sub-layer
+    rope_theta: float = 10_000.0  # base of the rotary frequencies
+    init_std: float = 0.02  # standard deviation of the initial weights
 
     def __post_init__(self) -> None:
         super().__post_init__()
