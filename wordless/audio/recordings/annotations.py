@@ -15,10 +15,11 @@ import json
 import os
 import re
 import zlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import zip_longest
 from math import inf
 from pathlib import Path, PurePosixPath
@@ -26,6 +27,7 @@ from typing import Any, Literal
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
 import numpy as np
+from pandas import DataFrame
 
 from wordless.audio.recordings.description import (
     PATH_COLUMNS,
@@ -36,13 +38,7 @@ from wordless.audio.recordings.description import (
     seconds_of,
     time_columns,
 )
-from wordless.audio.recordings.folders import (
-    EXTENSIONS,
-    Folder,
-    is_file,
-    read_annotation_text,
-    separated,
-)
+from wordless.audio.recordings.folders import EXTENSIONS, Folder, is_file, read_annotation_text, separated
 from wordless.audio.recordings.manifest import Clips, Rejected, number_of
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
@@ -496,15 +492,15 @@ def annotations_below(folder: Folder, config: AnnotationConfig) -> Clips:
         InputError: annotations of the wanted kind are missing or not usable; several kinds or tiers contradict each
             other, and no option chooses.
     """
+    if config.kind == "none":
+        return Clips.from_columns(folder.root, {"path": ()})
     found: dict[Kind, list[str]] = {kind: [] for kind in FORMATS}
     others = list[str]()
-    for name in folder.others if config.kind != "none" else ():  # of equal parts the first file counts
+    for name in folder.others:  # of equal parts the first file counts
         kind = kind_of(folder.root / name, config.kind, own=bool(folder.of_file(name)))
         (others if kind is None else found[kind]).append(name)
     wanted = {kind: names for kind, names in found.items() if names and config.kind in ("auto", kind)}
     unread = folder.unread(others)
-    if config.kind == "none":
-        return Clips.from_columns(folder.root, {"path": ()})
     if config.kind != "auto" and not wanted:
         rule = "; ".join([f"{folder.root} holds no {FORMATS[config.kind]}", *unread])
         raise InputError(option="annotations", value=config.kind, rule=rule)
@@ -630,16 +626,11 @@ _Times = tuple[float | None, float | None]  # begin and end
 def _joined(root: Path, parts: Sequence[tuple[str, Kind, Annotation]], rejected: list[Rejected]) -> Clips:
     """Join the kinds, of which each recording may have one, or several that agree; equal parts count once."""
     where, every = [each.where for *_, each in parts], [{"label": "", **each.fields} for *_, each in parts]
-    texts = {
-        name: [fields.get(name, "") for fields in every] for name in {name: None for each in every for name in each}
-    }
-    columns, faults = describe(texts, where)
+    columns, faults = describe(DataFrame(every, dtype=object).fillna("").to_dict("list"), where)
     labels, times = columns.get("label", []), [*zip(columns["begin"], columns["end"], strict=True)]
-    rows: dict[str, dict[Kind, dict[_Times, int]]] = defaultdict(
-        lambda: defaultdict(dict)
-    )  # of each part of a recording
+    rows: dict[str, dict[Kind, dict[_Times, int]]] = {}  # of each part of a recording
     for row, (path, kind, each) in enumerate(parts):
-        first = row if row in faults else rows[path][kind].setdefault(times[row], row)
+        first = row if row in faults else rows.setdefault(path, {}).setdefault(kind, {}).setdefault(times[row], row)
         if labels[first] != labels[row]:
             sides = "; parts have the sound of all channels" if each.fields.get("annotated_channel") else ""
             differing = f"({labels[row]}, and {labels[first]} at {where[first]}){sides}"
@@ -651,16 +642,12 @@ def _joined(root: Path, parts: Sequence[tuple[str, Kind, Annotation]], rejected:
             sorted((labels[row] or "", begin or 0.0, inf if end is None else end) for (begin, end), row in each.items())
             for each in kinds.values()
         ]
-        agree = all([label for label, *_ in each] == [label for label, *_ in spans[0]] for each in spans)
-        if not (
-            agree
-            and all(
-                np.allclose(
-                    [times for _, *times in each], [times for _, *times in spans[0]], rtol=0, atol=_SAME_SECONDS
-                )
-                for each in spans
-            )
-        ):
+        named, in_time = (
+            [[label for label, *_ in each] for each in spans],
+            [np.array([times for _, *times in each]) for each in spans],
+        )
+        close = partial(np.allclose, in_time[0], rtol=0, atol=_SAME_SECONDS)
+        if any(each != named[0] for each in named) or not all(map(close, in_time)):
             differing = ", ".join(f"{kind} with {counted(len(each), 'part')}" for kind, each in kinds.items())
             problem = f"{root / path} has annotations of {len(kinds)} kinds that differ ({differing})"
             remedy = f"choose one, such as `annotations`={next(iter(kinds))}, or none for whole recordings"

@@ -535,53 +535,43 @@ def cut(part: Part, sample_rate: int, *, seconds: float | None, overlap: float) 
 def clips_of(found: Clips, fit: Mapping[str, Measurement], config: CorpusConfig) -> Clips:
     """Cut candidates into clips, in order of path and time; what is left out is set aside with its reason."""
     placed = measured(found, {path: (each.num_samples, each.sample_rate) for path, each in fit.items()})
-    rejected = [*placed.rejected]
-    pieces = list[
-        tuple[int, bool, int, int, int]
-    ]()  # row of the candidate, whether it is a part, its samples, trimmed ones
     levels_of = lru_cache(1)(lambda path: of_text(fit[path].levels))
-    columns = ("path", "segment", "start", "num_samples", "begin")
-    for row, (path, segment, start, size, begin) in enumerate(
-        zip(*(placed.frame[name].tolist() for name in columns), strict=True)
-    ):
-        of_file, trimmed = fit[path], 0
-        base = Part(start=start, num_samples=size if segment is not None else of_file.num_samples)
+    rejected, pieces = [*placed.rejected], list[tuple[int, bool, Part, int]]()  # row, whether it is a part, trimmed
+    columns = (placed.frame[name].tolist() for name in ("path", "segment", "start", "num_samples", "begin"))
+    for row, (path, segment, start, size, begin) in enumerate(zip(*columns, strict=True)):
+        of_file, rate, trimmed = fit[path], fit[path].sample_rate, 0
+        base = Part(start=start, num_samples=of_file.num_samples if segment is None else size)
         if begin is None:  # the recording without its silent ends; parts that a table names are not trimmed
             base = of_file.part(config.inspection.trim_db)
             trimmed = of_file.num_samples - base.num_samples
-        seconds, overlap = config.segment_seconds, config.segment_overlap_seconds
-        parts = cut(base, of_file.sample_rate, seconds=seconds, overlap=overlap)
+        parts = cut(base, rate, seconds=config.segment_seconds, overlap=config.segment_overlap_seconds)
         if len(parts) == 1 and segment is None:  # inspection has already checked the whole
-            pieces.append((row, False, base.start, base.num_samples, trimmed))
+            pieces.append((row, False, base, trimmed))
             continue
         left_out: dict[tuple[str, str], list[Part]] = defaultdict(list)
         for part in parts:
-            if fault := _fault(part, of_file.sample_rate, levels_of(path), config):
+            if fault := _fault(part, rate, levels_of(path), config):
                 left_out[fault].append(part)
             else:
-                pieces.append((row, True, part.start, part.num_samples, trimmed))
+                pieces.append((row, True, part, trimmed))
                 trimmed = 0  # the first segment alone counts them
         for (what, rule), lost in left_out.items():
-            lasting, first = (
-                seconds / of_file.sample_rate for seconds in (sum(part.num_samples for part in lost), lost[0].start)
-            )
-            several = f"{len(lost)} of {len(parts)} ({lasting:.1f} s; the first at {first:.1f} s), "
+            lasting = sum(part.num_samples for part in lost) / rate
+            several = f"{len(lost)} of {len(parts)} ({lasting:.1f} s; the first at {lost[0].start / rate:.1f} s), "
             kind, where, count = (f"{what} segments", several, len(lost)) if len(parts) > 1 else (what, "", 0)
-            name = path if begin is None else clip_name(path, base.span(of_file.sample_rate))
+            name = path if begin is None else clip_name(path, base.span(rate))
             rejected.append(Rejected(path=name, reason=f"{kind}: {where}{rule}", segments=count, kind=kind))
-    rows, is_part, starts, sizes, trims = map(list, zip(*pieces, strict=True) if pieces else [()] * 5)
-    files = [fit[path] for path in placed.frame.path.iloc[rows]]
+    frame = placed.frame.iloc[[row for row, *_ in pieces]].reset_index(drop=True)
+    files = [fit[path] for path in frame.path]
     of_files = ("sample_rate", "channel", "size", "sha256", "samples_sha256")
-    clips = replace(placed, frame=placed.frame.iloc[rows].reset_index(drop=True), rejected=()).with_columns(
-        **{"segment": is_part, "start": starts, "num_samples": sizes, "trimmed": trims, "begin": None, "end": None},
-        **{name: [getattr(each, name) for each in files] for name in of_files},
-    )
+    made = {name: [getattr(each, name) for each in files] for name in of_files}
+    made |= {name: [getattr(part, name) for _, _, part, _ in pieces] for name in ("start", "num_samples")}
+    made |= {"segment": [is_part for _, is_part, *_ in pieces], "trimmed": [trimmed for *_, trimmed in pieces]}
+    clips = replace(placed, frame=frame, rejected=()).with_columns(**made, begin=None, end=None, where=None)
     frame = clips.frame.sort_values(["path", "start", "num_samples"], ignore_index=True)
-    numbers = zip(frame.segment, frame.groupby("path").cumcount().tolist(), strict=True)
     names = frame[["path", "start", "num_samples"]].where(frame.segment, -1).assign(path=frame.path)
-    clips = replace(clips, frame=frame).with_columns(
-        segment=[number if part else None for part, number in numbers], where=None
-    )
+    numbers = zip(frame.segment, frame.groupby("path").cumcount().tolist(), strict=True)
+    clips = replace(clips, frame=frame).with_columns(segment=[number if part else None for part, number in numbers])
     twice = names.duplicated()
     rejected += (Rejected(path=clip.name, reason="named by two rows of the table") for clip in clips.where(twice))
     return replace(clips.where(~twice), rejected=tuple(rejected))
