@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +44,7 @@ def quantised_vectors(tokenizer: Tokenizer, samples: FloatArray) -> FloatArray:
     """Compute the vectors that become the codes of a recording ``(num_samples,)``: ``(time, streams * bottleneck)``."""
     if tokenizer.speech_layer is not None:
         return np.asarray(tokenizer.speech_layer.states(samples).cpu().numpy())
-    pieces = (bottlenecks for _, bottlenecks in signals(tokenizer, log_mel_pieces(tokenizer, [samples], len(samples))))
+    pieces = (bottlenecks for _, bottlenecks in signals(tokenizer, log_mel_pieces(tokenizer, [samples])))
     return np.concatenate([piece.cpu().numpy() for piece in pieces])
 
 
@@ -57,14 +56,20 @@ def soft_codes(tokenizer: Tokenizer, bottlenecks: Tensor) -> SoftCodes:
     return SoftCodes(codes=codes, bottlenecks=by_band, codebooks=tokenizer.codebooks, spacings=tokenizer.spacings)
 
 
-def log_mel_pieces(tokenizer: Tokenizer, blocks: Iterable[FloatArray], num_samples: int) -> Iterator[Tensor]:
-    """Give the log-mel of ``num_samples`` samples at the tokenizer's rate, whose blocks arrive, before mean removal.
+def log_mel_pieces(tokenizer: Tokenizer, blocks: Iterable[FloatArray]) -> Iterator[Tensor]:
+    """Give the log-mel of blocks of samples at the tokenizer's rate, before mean removal.
 
     The last patch is padded with silence, so these are the frames that the codes have.
     """
-    size = tokenizer.patch_frames
-    padding = np.zeros(-num_samples % (size * tokenizer.config.audio.hop_length), np.float32)
-    return log_mel_stream(_with_mean(tokenizer), chain(blocks, [padding]), frames=PATCHES_AT_ONCE * size)
+
+    def whole() -> Iterator[FloatArray]:
+        length = 0
+        for block in blocks:
+            length += len(block)
+            yield block
+        yield np.zeros(-length % tokenizer.config.samples_per_code, np.float32)
+
+    return log_mel_stream(_with_mean(tokenizer), whole(), frames=PATCHES_AT_ONCE * tokenizer.patch_frames)
 
 
 @lru_cache(maxsize=1)

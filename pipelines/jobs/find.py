@@ -104,16 +104,7 @@ class FrameReader:
 
     def _signals(self, blocks: Iterable[FloatArray]) -> Iterator[tuple[Tensor, Tensor]]:
         """Give log-mel and bottlenecks of the sound, with silence until the last patch is whole."""
-        tokenizer, length = self.tokenizer.finest, 0
-
-        def whole() -> Iterator[FloatArray]:
-            nonlocal length
-            for block in blocks:
-                length += len(block)
-                yield block
-            yield np.zeros(-length % tokenizer.config.samples_per_code, np.float32)
-
-        yield from signals(tokenizer, log_mel_pieces(tokenizer, whole(), 0))
+        return signals(self.tokenizer.finest, log_mel_pieces(self.tokenizer.finest, blocks))
 
     def _bottlenecks(self, blocks: Iterable[FloatArray]) -> Iterator[Tensor]:
         """Give the vectors that become codes, of the finest rate: ``(time, bands * bottleneck)``."""

@@ -127,35 +127,31 @@ def vocoder() -> Vocoder:
 def test_serves_other_codebooks_of_its_tokenizer_and_its_own_groups(vocoder: Vocoder) -> None:
     table = random_table(size=5, codebook="book-2")
     assert len(vocoder.decode(table.codes([4]), table).samples) == SAMPLES_PER_CODE
-    with pytest.raises(InputError, match=r"'jacksen'.*\bjackson\b"):
+    with pytest.raises(InputError, match=r"'?jacksen\b.*\bjackson\b"):
         vocoder.group_index("jacksen")
     assert vocoder.group_index(None) == -1
 
 
-def test_refuses_codes_of_another_tokenizer_codebook_or_rate(vocoder: Vocoder) -> None:
-    stranger = random_table(tokenizer="tok-2")
-    with pytest.raises(InputError, match=r"\btok-1\b.*\btok-2\b"):
-        vocoder.decode(stranger.codes([1]), stranger)
-    with pytest.raises(InputError, match=r"\btok-1\b.*\btok-2\b"):
-        vocoder.decode(random_table().codes([1]), stranger)
-    with pytest.raises(InputError, match="book-2"):
-        vocoder.decode(random_table(codebook="book-2").codes([1]), random_table())
-    table = random_table()
-    table.format = replace(table.format, sample_rate=16_000)
-    with pytest.raises(InputError, match="16000"):
-        vocoder.decode(table.codes([1]), table)
+STRANGER, OWN = random_table(tokenizer="tok-2"), random_table()
 
 
 @pytest.mark.parametrize(
-    ("change", "told"), [({"hop_length": SAMPLES_PER_CODE, "patch_frames": 1}, "samples"), ({"n_mels": 99}, r"\b99\b")]
+    ("sizes", "codes", "tokenizer", "told"),
+    [
+        ({}, STRANGER, STRANGER, r"\btok-1\b.*\btok-2\b"),
+        ({}, OWN, STRANGER, r"\btok-1\b.*\btok-2\b"),
+        ({}, random_table(codebook="book-2"), OWN, "book-2"),
+        ({"sample_rate": 16_000}, OWN, OWN, "16000"),
+        ({"hop_length": SAMPLES_PER_CODE, "patch_frames": 1}, OWN, OWN, "samples"),  # of the same fingerprint
+        ({"n_mels": 99}, OWN, OWN, r"\b99\b"),
+    ],
 )
-def test_refuses_a_tokenizer_with_other_frames_of_the_same_fingerprint(change: dict[str, int], told: str) -> None:
-    config = replace(tiny_config(), **change)
-    vocoder = Vocoder(create_wavenet(config, seed=0), "tok-1")
+def test_refuses_codes_of_another_tokenizer_codebook_or_size(
+    sizes: dict[str, int], codes: Table, tokenizer: Table, told: str
+) -> None:
+    vocoder = Vocoder(create_wavenet(replace(tiny_config(), **sizes), seed=0), "tok-1")
     with pytest.raises(InputError, match=told):
-        vocoder.require_tokenizer(random_table())
-    with pytest.raises(InputError, match=told):
-        vocoder.decode(random_table().codes([1]), random_table())
+        vocoder.decode(codes.codes([1]), tokenizer)
 
 
 @pytest.mark.parametrize("numbers", [[0.5] * 40, ["a"] * 41, [1e300] * 41, [None] * 41])
