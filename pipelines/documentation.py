@@ -9,8 +9,8 @@ from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.options import Index, group_by_section, index
 from pipelines.methods.table import METHODS
 from pipelines.results.figures import MEASURES, Figure
+from pipelines.results.predictions import COLUMNS
 from pipelines.results.symptoms import SIGNS
-from pipelines.results.tables import COLUMNS
 from vocoder.speech_judges import SPEECH_JUDGES
 from wordless.base.options import MEANING
 

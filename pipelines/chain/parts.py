@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from pipelines.commandline.outputs import keep_claimed
-from pipelines.results.results import FoldSeed
+from pipelines.results.language_figures import FoldSeed
 from pipelines.settings.run import RunSettings
 from pipelines.store.plan import Plan, open_plan
 from pipelines.store.session import Session

@@ -13,9 +13,10 @@ from pipelines.chain.unlabelled import UNLABELLED, write_started, write_unlabell
 from pipelines.commandline.run_folders import LOG, link_latest
 from pipelines.pages.phrasing import methods_table, summary
 from pipelines.pages.runs import RUNS, run_rows, write_runs_page
-from pipelines.results.results import FoldSeed, write_results
+from pipelines.results.language_figures import Made
+from pipelines.results.predictions import PREDICTIONS, write_predictions
+from pipelines.results.results import write_results
 from pipelines.results.run_record import CODE_SOUNDS, RESAMPLES, SAMPLE_SOUNDS, Section, read_results
-from pipelines.results.tables import PREDICTIONS, write_predictions
 from pipelines.settings.run import RunSettings
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.stages.next_sample import NEXT_SAMPLE
@@ -62,7 +63,7 @@ def write_run_folder(
     corpus: Clips,
     unlabelled: Sequence[Clips],
     settings: RunSettings,
-    made: Mapping[FoldSeed, Mapping[str, Entry]],
+    made: Made,
     source: Section,
 ) -> None:
     """Write the folder of a run: manifest, models, sounds, probe, results and report.

@@ -23,8 +23,8 @@ from pipelines.methods.table import BAGS, BOTTLENECK, GPT_SOUND, LOG_MEL, STATES
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.recordings import ALL, EmbedConfig
 from pipelines.results.comparison import ProbedFolds, compare
+from pipelines.results.predictions import PREDICTIONS, write_predictions
 from pipelines.results.run_record import read_results, recorded_options
-from pipelines.results.tables import PREDICTIONS, write_predictions
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.run import choose_workers
 from pipelines.stages.codes import codes

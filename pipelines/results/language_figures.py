@@ -37,7 +37,8 @@ from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.spoken_pairs import CHANGES
 from wordless.base.saved_models import read_header
 
-Made = Mapping[tuple[str, int], Mapping[str, Entry]]  # by test fold and seed
+FoldSeed = tuple[str, int]  # the test fold, and the seed
+Made = Mapping[FoldSeed, Mapping[str, Entry]]  # entries by their names in results.json
 Row = Mapping[str, Any]
 TESTS = (  # name in results.json, stage, file, and what the section keeps of it
     ("pairs", "spoken_pairs", PAIRS, ("test", "pairs", "voices", "example")),
@@ -79,7 +80,7 @@ def language_tests(made: Made, config: ProbeConfig) -> tuple[Section, list[Figur
 
 
 def item_figures(
-    trainings: Mapping[tuple[str, int], Mapping[str, Sequence[float]]],
+    trainings: Mapping[FoldSeed, Mapping[str, Sequence[float]]],
     row: Figure,
     config: ProbeConfig,
     *,

@@ -27,7 +27,7 @@ from pipelines.methods.front_end_pictures import front_end_pictures
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import Comparison, ProbedFolds, compare
 from pipelines.results.figures import CODEBOOK, Figure
-from pipelines.results.language_figures import Speeds, language_tests, parameters, rates_of_run, sample_models
+from pipelines.results.language_figures import Made, Speeds, language_tests, parameters, rates_of_run, sample_models
 from pipelines.results.run_record import RESAMPLES, Resamples, Section
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.settings.run import RunSettings
@@ -46,7 +46,6 @@ from wordless.base.values import read_object
 from wordless.training.gangs import Gang
 
 KMEANS = "kmeans.json"
-FoldSeed = tuple[str, int]  # the test fold, and the seed
 
 TRAINED = ("autoencoder", "lm", "vocoder")  # stages with a training curve
 
@@ -55,7 +54,7 @@ def write_results(
     folder: Path,
     manifest: Clips,
     settings: RunSettings,
-    made: Mapping[FoldSeed, Mapping[str, Entry]],
+    made: Made,
     source: Section,
     speeds: Speeds,
 ) -> None:
@@ -82,8 +81,8 @@ def write_results(
     tests, of_tests = language_tests(made, settings.probe)
     content |= {"zerospeech": tests} if tests else {}
     figures += of_tests
-    if probes := {place: entries["probe"] for place, entries in made.items() if "probe" in entries}:
-        compared, draws = _comparison(probes, made, settings)
+    if "probe" in next(iter(made.values())):
+        compared, draws = _comparison(made, settings)
         content["comparison"] = compared.as_section()
         figures += compared.figures
         write_aside(folder / RESAMPLES, save(draws))
@@ -118,7 +117,7 @@ def _of_one_run(entries: Mapping[str, Entry], manifest: Clips) -> dict[str, obje
     return content
 
 
-def _on_validation(made: Mapping[FoldSeed, Mapping[str, Entry]], protocol: str) -> Iterator[Figure]:
+def _on_validation(made: Made, protocol: str) -> Iterator[Figure]:
     """Collect the figures of a run's parts on validation clips; of several folds and seeds means, then each."""
     rows = {place: [*_of_training(entries, protocol)] for place, entries in made.items()}
     folds, seeds = ({place[number] for place in made} for number in (0, 1))
@@ -157,12 +156,10 @@ def _of_training(entries: Mapping[str, Entry], protocol: str) -> Iterator[Figure
             yield replace(row, stage="lm", name=name, value=value, artifact=lm.key)
 
 
-def _comparison(
-    probes: Mapping[FoldSeed, Entry], made: Mapping[FoldSeed, Mapping[str, Entry]], settings: RunSettings
-) -> tuple[Comparison, Resamples]:
+def _comparison(made: Made, settings: RunSettings) -> tuple[Comparison, Resamples]:
     """Compare the methods over folds and seeds, with the trainings of their models, and resample their figures."""
-    probed = {place: entry.read_json(PROBE) for place, entry in probes.items()}
-    keys = {place: entry.key for place, entry in probes.items()}
+    probed = {place: entries["probe"].read_json(PROBE) for place, entries in made.items()}
+    keys = {place: entries["probe"].key for place, entries in made.items()}
     folds = ProbedFolds(probes=probed, keys=keys, config=settings.probe, by=settings.compare.folds or "split")
     first = min(seed for _, seed in made)
     trained = ("lm", *(name for name, method in METHODS.items() if method.training))

@@ -18,9 +18,9 @@ from lm.model import LanguageModel
 from pipelines.commandline.options import index
 from pipelines.commandline.overrides import command_line, prepare
 from pipelines.results.figures import Figure
+from pipelines.results.predictions import write_predictions
 from pipelines.results.results import CHECKOUT, commit_of, parameters, provenance
 from pipelines.results.run_record import read_results
-from pipelines.results.tables import write_predictions
 from pipelines.store.store import CURVE, Entry, write_json
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import run
