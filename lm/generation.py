@@ -5,25 +5,16 @@ logits.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lm.gpt import GPT, CachedGPT
+from lm.options import Sampling
 from lm.tokens import window_start
 from tokenizer.codes import IntArray
 from wordless.base.machine import copy_to
-from wordless.base.options import Options, option
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sampling(Options):
-    """Options of sampling; the defaults leave the model's probabilities unchanged."""
-
-    temperature: float = option(1.0, "logits are divided by it; 0 takes the most probable code", least=0)
-    top_k: int = option(0, "only the k most probable codes; 0: all", least=0)
 
 
 def probabilities(logits: Tensor, sampling: Sampling) -> Tensor:

@@ -27,9 +27,9 @@ import torch
 from torch import Tensor, nn
 
 from lm.batches import CodeSequences, loss, validation_batches
-from lm.generation import Sampling, continue_codes, stream_codes
+from lm.generation import continue_codes, stream_codes
 from lm.gpt import GPT, create_gpt
-from lm.options import LOOK_AHEAD, RESIDUAL, GPTConfig, Pitch, States
+from lm.options import LOOK_AHEAD, RESIDUAL, GPTConfig, Pitch, Sampling, States
 from lm.pitch import PitchHead, fit_pitch
 from lm.probing.vectors import StatesOfBatch
 from lm.tokens import Conditions, Vocabulary, Window, windows

@@ -147,6 +147,14 @@ class GPTConfig(CausalSizes):
         self.refuse_if(self.context < least, "context", rule)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sampling(Options):
+    """Options of sampling codes; the defaults leave the model's probabilities unchanged."""
+
+    temperature: float = option(1.0, "temperature of the GPT; 0: always the most probable code", least=0)
+    top_k: int = option(0, "the GPT draws from this number of most probable codes; 0: all codes", least=0)
+
+
 FEWEST_RESAMPLES = 10  # fewer would give an interval without width, or nearly so
 
 

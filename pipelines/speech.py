@@ -5,22 +5,22 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from lm.options import Sampling as CodeSampling
 from pipelines.commandline.outputs import prepare_output, require_kind
 from pipelines.settings.inputs import ModelOptions
 from pipelines.store.run_folder import part_of, run_of, vocoder_of
 from pipelines.store.store import StoreOptions
 from vocoder.kinds import BY_KEY, CHOICES, Kind
-from vocoder.options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling, SoundOptions
+from vocoder.options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling, SoundOptions, VoiceOptions
 from wordless.base.errors import InputError
 from wordless.base.hub import is_on_hub
 from wordless.base.options import REQUIRED, option
-from wordless.base.seeds import MAX_SEED
 
 NONE = "none"  # in place of a kind of sound: only codes
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpeechOptions(ModelOptions, SoundOptions):
+class SpeechOptions(ModelOptions, VoiceOptions):
     """Options of commands that write sounds into a folder, or a single one into a file."""
 
     output: Path
@@ -105,7 +105,7 @@ def decode(settings: DecodeConfig) -> tuple[DecodeConfig, Path]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerateConfig(SpeechOptions):
+class GenerateConfig(SpeechOptions, CodeSampling):
     """Options of ``wordless generate``.
 
     example: wordless generate model=runs/x prompt=a.wav seconds=5 output=more
@@ -120,12 +120,10 @@ class GenerateConfig(SpeechOptions):
     )
     seconds: float = option(5.0, "seconds of new sound, after the prompt", above=0)
     num_samples: int = option(4, "number of sounds", least=1)
-    temperature: float = option(0.9, "temperature of the GPT; 0: always the most probable code", least=0)
-    top_k: int = option(50, "the GPT draws from this number of most probable codes; 0: all codes", least=0)
-    seed: int = option(0, "the same seed gives the same sounds", least=0, most=MAX_SEED)
+    temperature: float = 0.9
+    top_k: int = 50
     synthesis: str = option("wavenet", "what turns codes into sound; none: codes only", choices=(*CHOICES, NONE))
     vocoder_temperature: float = option(TEMPERATURE, VOCODER_TEMPERATURE, least=0)
-    group: str | None = option(None, "voice; null: the average voice")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -186,10 +186,9 @@ class SoundOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampling(SoundOptions):
-    """Sampling options of a vocoder. Griffin-Lim and other kinds without learning use only the seed."""
+class VoiceOptions(SoundOptions):
+    """Voice and random numbers of a sound."""
 
-    temperature: float = option(TEMPERATURE, VOCODER_TEMPERATURE, least=0)
     seed: int = option(
         0,
         "seed of the drawn sounds: with the name of a clip it decides the sound, whatever the other clips",
@@ -199,4 +198,11 @@ class Sampling(SoundOptions):
     group: str | None = option(
         None, "voice; null: the voice that the codes name for each clip, or else the average voice"
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling(VoiceOptions):
+    """Sampling options of a vocoder. Griffin-Lim and other kinds without learning use only the seed."""
+
+    temperature: float = option(TEMPERATURE, VOCODER_TEMPERATURE, least=0)
     shift: float = option(0.0, "semitones by which codes with a stream of pitch sound higher", least=-24, most=24)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lm.generation import Sampling
 from lm.model import LanguageModel
+from lm.options import Sampling
 from pipelines.commandline.outputs import new_folder
 from pipelines.speech import DecodeConfig, GenerateConfig
 from pipelines.store.run_folder import open_synthesis, part_of, vocoder_of

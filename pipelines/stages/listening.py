@@ -12,9 +12,9 @@ import soundfile
 import torch
 from safetensors.torch import save_file
 
-from lm.generation import Sampling
 from lm.judging import Bigram, diversity, fit_bigram, plausibility
 from lm.model import LanguageModel
+from lm.options import Sampling
 from pipelines.stages.options import JudgeName, ListeningConfig, SoundJudge
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.session import Run, Session

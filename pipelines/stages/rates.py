@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lm.generation import Sampling
 from lm.judging import NGRAMS, distinct_ngrams
 from lm.model import LanguageModel
+from lm.options import Sampling
 from pipelines.stages.judging import Judge, name_labels, new_part, whole
 from pipelines.stages.listening import excerpt_row, loudest
 from pipelines.stages.options import RatesConfig

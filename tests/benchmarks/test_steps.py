@@ -11,11 +11,11 @@ from torch.fx.experimental import _config as fx_config
 from lm.bodies.body import Pieces
 from lm.bodies.convolutional import create_encoder
 from lm.bodies.options import ConvEncoderConfig
-from lm.generation import Sampling, continue_codes
+from lm.generation import continue_codes
 from lm.gpt import create_gpt
 from lm.layers import layer_features, states_of
 from lm.model import LanguageModel
-from lm.options import POOLINGS, GPTConfig
+from lm.options import POOLINGS, GPTConfig, Sampling
 from lm.probing.vectors import pool_states
 from lm.tokens import Vocabulary
 from tests.benchmarks.default_tokenizer import CODEBOOK_SIZE, random_tokenizer

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lm.generation import Sampling, draw, probabilities
+from lm.generation import draw, probabilities
 from lm.gpt import CachedGPT, create_gpt
 from lm.model import LanguageModel
+from lm.options import Sampling
 from lm.tokens import Vocabulary
 from tests import reference
 from tests.lm.tiny import TINY, codes_format, random_codes

@@ -10,9 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm.generation import Sampling
 from lm.model import LanguageModel
-from lm.options import GPTConfig
+from lm.options import GPTConfig, Sampling
 from lm.tokens import Vocabulary, window_start, windows
 from tests.lm.tiny import TINY, codes_format, random_codes, random_rates
 from tokenizer.codes import Codes, PitchFormat

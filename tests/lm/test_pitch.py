@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lm.generation import Sampling
 from lm.judging import pitch_errors, score
 from lm.model import LanguageModel
-from lm.options import GPTConfig
+from lm.options import GPTConfig, Sampling
 from lm.pitch import PitchHead, fit_pitch
 from tests.lm.tiny import TINY, codes_format
 from tokenizer.codes import Codes, PitchFormat

@@ -14,7 +14,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from lm.generation import Sampling
+from lm.options import Sampling
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import bags_of_codes
 from pipelines.demonstration.answers import MISSING, Analysis, DemoAnswers, DemoModels, prompt_of
