@@ -159,8 +159,7 @@ class FineTunedModel:
     def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "FineTunedModel":
         """Load a model that `save_pretrained` wrote, from a folder or, as ``user/name``, from the Hugging Face hub."""
         folder = model_folder(folder, FINE_TUNED)
-        remedy = "copy it again, or fine-tune it again (wordless finetune)"
-        with reading(folder, FINE_TUNED, _Saved, remedy=remedy) as saved:
+        with reading(folder, FINE_TUNED, _Saved) as saved:
             match_choice((*BODIES,), saved.body, option="body")
             match_choice((*HEADS,), saved.head, option="head")
             body = build(BODIES[saved.body], saved.body_config, name="body_config")

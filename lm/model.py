@@ -179,7 +179,7 @@ class LanguageModel:
             load, name = partial(cls.from_pretrained, device=device), f"the language model {folder}"
             models = load_rates(folder, LANGUAGE_MODEL.name, load, lambda each: cls.of_rates(each).format)
             return cls.of_rates(models, name=name)
-        with reading(folder, LANGUAGE_MODEL, _Saved, remedy="copy it again from its run, or make it again") as saved:
+        with reading(folder, LANGUAGE_MODEL, _Saved) as saved:
             create = partial(_gpt, saved.gpt, saved.codes, saved.pitch, saved.look_ahead, 0)
             model = cls(load_network(create, folder, saved.weights_sha256), saved.codes, pitch=saved.pitch)
         model.name = f"the language model {folder}"

@@ -402,8 +402,7 @@ class Tokenizer(nn.Module):
         if saved_models.holds_rates(folder):
             load = partial(cls.from_pretrained, device=device)
             return cls.of_rates(load_rates(folder, "tokenizer", load, lambda each: cls.of_rates(each).format))
-        remedy = "copy it again from its run"
-        with saved_models.reading(folder, saved_models.TOKENIZER, SavedTokenizer, remedy=remedy) as saved:
+        with saved_models.reading(folder, saved_models.TOKENIZER, SavedTokenizer) as saved:
             config = saved.config
             saved_models.require_tensors(folder / saved_models.WEIGHTS, weight_shapes(config))
             weights, prefix = load_file(folder / saved_models.WEIGHTS), "autoencoder."

@@ -229,8 +229,7 @@ class Vocoder:
             engine=engine, postfilter=postfilter, postfilter_passes=postfilter_passes, pitch_comb=pitch_comb
         )
         folder = model_folder(folder, VOCODER)
-        remedy = "copy it again from its run, or train it again (wordless run)"
-        with reading(folder, VOCODER, SavedVocoder, remedy=remedy) as saved:
+        with reading(folder, VOCODER, SavedVocoder) as saved:
             model = load_network(partial(WaveNet, saved.wavenet), folder, saved.weights_sha256)
         return cls(
             model.to(require_device(device)),

@@ -99,7 +99,7 @@ class FittedProbe:
     def from_pretrained(cls, folder: Path | str) -> "FittedProbe":
         """Load a probe that `save_pretrained` wrote, from a folder or, as ``user/name``, from the Hugging Face hub."""
         folder = model_folder(folder, PROBE)
-        with reading(folder, PROBE, _Saved, remedy="copy it again from its run, or call the run again") as saved:
+        with reading(folder, PROBE, _Saved) as saved:
             dim, classes = saved.probe.dim, len(saved.probe.classes)
             create = partial(nn.Linear, dim, classes, dtype=torch.float64)
             linear = load_network(create, folder, saved.weights_sha256)

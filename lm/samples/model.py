@@ -308,8 +308,7 @@ class SampleLanguageModel:
     def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> SampleLanguageModel:
         """Load a model that `save_pretrained` wrote; files that are missing or were changed are refused."""
         folder = Path(folder).expanduser()
-        remedy = "copy it again from its run, or train it again (wordless run experiment=next_sample)"
-        with reading(folder, SAMPLE_MODEL, _Saved, remedy=remedy) as saved:
+        with reading(folder, SAMPLE_MODEL, _Saved) as saved:
             config = saved.sample_model.wavenet or saved.sample_model.transformer
             if config is None:
                 raise InputError("sample_model has the sizes of no network")

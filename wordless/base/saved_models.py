@@ -135,7 +135,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 @contextmanager
-def reading(folder: Path, kind: ModelKind, config: type[T], *, remedy: str) -> Iterator[T]:
+def reading(folder: Path, kind: ModelKind, config: type[T]) -> Iterator[T]:
     """Give a block the config of the model in ``folder``, and turn the block's errors into one line, as `whole` does.
 
     Raises:
@@ -157,7 +157,7 @@ def reading(folder: Path, kind: ModelKind, config: type[T], *, remedy: str) -> I
         beside = folder.absolute().parent / kind.part
         named = beside if (beside / CONFIG).is_file() else f"the folder {kind.part} of a run"
         raise InputError(f"{folder} holds {others[0]}, not a {kind.name}; name {named}")
-    with whole(folder, kind.name, remedy=remedy):
+    with whole(folder, kind.name, remedy="copy it again from its run, or make it again"):
         yield read_object(config, folder / CONFIG)
 
 
