@@ -41,12 +41,16 @@ def is_on_hub(name: Path | str | None) -> bool:
     return str(name).startswith("hf:/")
 
 
-def hub_address(name: Path | str) -> HubAddress | None:
+def hub_address(name: Path | str, *, short: bool = False) -> HubAddress | None:
     """Return the address that a path or text is; None for everything else, such as a folder.
+
+    With ``short`` a text ``user/name`` is an address, too, unless there is such a folder.
 
     Raises:
         InputError: it begins with hf:// and is no address.
     """
+    if short and isinstance(name, str) and _SHORT.fullmatch(name) and not Path(name).exists():
+        name = f"hf://{name}"
     if not is_on_hub(name):
         return None
     found = _ADDRESS.fullmatch(str(name))
@@ -56,12 +60,6 @@ def hub_address(name: Path | str) -> HubAddress | None:
         rule = "write hf://user/name, hf://user/name@revision or hf://user/name/folder, of letters, digits, -, _ and ."
         raise InputError(f"{typed} is not an address of the Hugging Face hub; {rule}")
     return HubAddress(repo=found[1], revision=unquote(found[2]) if found[2] else None, folder=folder)
-
-
-def short_address(name: Path | str) -> HubAddress | None:
-    """Return the address that a text ``user/name`` is; None for a `Path`, an existing folder and everything else."""
-    found = _SHORT.fullmatch(name) if isinstance(name, str) and not Path(name).exists() else None
-    return found and HubAddress(repo=found[1], revision=unquote(found[2]) if found[2] else None)
 
 
 def fetch(address: HubAddress, *parts: str, whole: bool = False) -> Path:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from wordless.base.errors import InputError
 from wordless.base.files import aside, file_hash, why_no_file, write_aside
-from wordless.base.hub import fetch, hub_address, is_on_hub, short_address
+from wordless.base.hub import fetch, hub_address, is_on_hub
 from wordless.base.text import first_line
 from wordless.base.values import find_object, list_hash, read_object
 
@@ -67,7 +67,7 @@ def model_folder(name: Path | str, kind: ModelKind) -> Path:
     A text ``user/name`` is a repository of the hub unless there is such a folder; ``hf://user/name`` always is. A
     repository holds the model itself, or a run with the model in the folder ``kind.part``.
     """
-    if (address := hub_address(name) or short_address(name)) is None:
+    if (address := hub_address(name, short=True)) is None:
         return Path(name).expanduser()
     try:
         return fetch(address, kind.part, "")
