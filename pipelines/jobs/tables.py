@@ -45,7 +45,6 @@ def read_all(
     ``work`` gets the folder of the recordings, too.
     """
     told = Told()
-    remedy = "call the same command with workers=1, which reads all recordings again"
     for place in places:
         for notice in place.notices:
             terminal.say(notice)
@@ -54,9 +53,7 @@ def read_all(
             open_pool(LOCAL, workers_for(settings, place)) as pool,
             terminal.working(title, len(place.clips), "recordings") as progress,
         ):
-            results = progress.each(
-                in_order(partial(attempted, partial(work, place.root)), place.clips, pool, remedy=remedy)
-            )
+            results = progress.each(in_order(partial(attempted, partial(work, place.root)), place.clips, pool))
             named = ((str(place.root / clip.name), read) for clip, read in zip(place.clips, results, strict=True))
             yield from told.readable(named)
     told.tell(terminal, settings.output, option=f"input={settings.input}")

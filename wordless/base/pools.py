@@ -91,7 +91,6 @@ def _watch(parent: int) -> None:
 T = TypeVar("T")
 R = TypeVar("R")
 
-RESUME = "nothing finished is lost: go on with the same command and"  # and an option that needs less memory
 TASKS_PER_WORKER = 4  # at least, so that no worker waits long for the last one
 
 
@@ -121,13 +120,10 @@ def _compute_now(work: Callable[[T], R], jobs: Sequence[T]) -> Future[list[R]]:
 THIS_PROCESS = Pool(submit=_compute_now)  # each clip is computed when its result is wanted
 
 
-def in_order(
-    work: Callable[[T], R], jobs: Sequence[T], pool: Pool, *, remedy: str = f"{RESUME} workers=1", large: bool = False
-) -> Iterator[R]:
+def in_order(work: Callable[[T], R], jobs: Sequence[T], pool: Pool, *, large: bool = False) -> Iterator[R]:
     """Give the results of ``work`` for each job, computed by a pool, each on one thread.
 
-    ``large`` results may fill the memory, so at most two tasks for each worker are ahead of what is taken. ``remedy``
-    says what to do where memory runs out; by default it says that the command resumes, as most commands do.
+    ``large`` results may fill the memory, so at most two tasks for each worker are ahead of what is taken.
     """
     clips = max(min(len(jobs) // (TASKS_PER_WORKER * pool.workers), pool.most_clips), 1)
     ahead = min(pool.ahead, 2 * pool.workers) if large else pool.ahead
@@ -140,7 +136,7 @@ def in_order(
         while waiting:
             yield from waiting.popleft().result()
     except BrokenProcessPool as error:
-        raise _ended_worker(remedy) from error
+        raise _ended_worker("workers=1") from error
     except (Exception, GeneratorExit):  # after an interrupt the pool ends its tasks itself
         for task in waiting:
             task.cancel()
@@ -191,7 +187,7 @@ def open_processes(
         try:
             yield submit
         except BrokenProcessPool as error:
-            raise _ended_worker(f"{RESUME} parallel=1") from error
+            raise _ended_worker("parallel=1") from error
 
 
 def _begin_process(begin: Callable[[], object], threads: int) -> None:
@@ -227,6 +223,7 @@ def _spawn(
             raise
 
 
-def _ended_worker(remedy: str) -> InputError:
+def _ended_worker(option: str) -> InputError:
     """Describe a process that the system ended, as the kernel does where memory runs out."""
+    remedy = f"call the same command with {option}; what it has finished is kept where it resumes"
     return InputError("the system ended a worker process, most likely because memory ran out", remedy=remedy)
