@@ -2,7 +2,7 @@
 
 The path of one sound::
 
-    codes --_even_blocks--> frames --generation--> levels --mu-law--> samples --post-filter--> sound
+    codes --equal blocks--> frames --generation--> levels --mu-law--> samples --post-filter--> sound
                   └------------------- target log-mel --------------------^
 """
 
@@ -14,11 +14,10 @@ from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from tokenizer.codes import CodeMeanings, Codes, IntArray, require_codes, require_same_codebook, require_sound
+from tokenizer.codes import CodeMeanings, Codes, require_codes, require_same_codebook, require_sound
 from vocoder.continuing import Prompt
 from vocoder.engines.choice import Chosen, choose_engine
 from vocoder.filters import VoiceHead, create_filter
@@ -38,7 +37,7 @@ from wordless.audio.mono import Samples, as_waveform
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.pitch import resolves_pitch
 from wordless.audio.reading import resampled
-from wordless.audio.waveform import Waveform
+from wordless.audio.waveform import Waveform, equal_blocks
 from wordless.base.errors import InputError, require
 from wordless.base.machine import require_device
 from wordless.base.saved_models import VOCODER, load_network, model_folder, reading, write_model
@@ -82,7 +81,8 @@ class Rendering:
 
     def frames(self, blocks: Iterable[Codes]) -> Iterator[Tensor]:
         """Give the network's conditions ``(frames, inputs)``, block by block."""
-        for values in _even_blocks(self._counted(blocks)):
+        # Products of other shapes round differently, so results do not depend on the blocks.
+        for values in equal_blocks((block.values for block in self._counted(blocks)), CODES_TOGETHER):
             if self.filter is not None:
                 pitch = pitch_of(values, self.tokenizer)
                 self.filter.expect(log_mel_of(values, self.tokenizer), None if pitch is None else pitch + self.shift)
@@ -127,22 +127,6 @@ def _levels(prompt: Waveform, config: WaveNetConfig) -> Tensor:
             f"the latter rate, such as wordless.read(path, {config.sample_rate})"
         )
     return mu_law_encode(torch.from_numpy(prompt.samples), levels=config.levels)
-
-
-def _even_blocks(blocks: Iterable[Codes]) -> Iterator[IntArray]:
-    """Give codes ``(time, streams)``, `CODES_TOGETHER` at a time counted from the first.
-
-    Fixed sizes make the results independent of the blocks: matrix products of other shapes round differently.
-    """
-    waiting: list[IntArray] = []
-    for block in blocks:
-        values = np.concatenate([*waiting, block.values])
-        whole = len(values) // CODES_TOGETHER * CODES_TOGETHER
-        for start in range(0, whole, CODES_TOGETHER):
-            yield values[start : start + CODES_TOGETHER]
-        waiting = [values[whole:]]
-    if waiting and len(waiting[0]):
-        yield waiting[0]
 
 
 SAMPLING = Sampling()

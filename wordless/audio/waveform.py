@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ OTHER_SOUNDS = frozenset(
 )
 
 FloatArray = npt.NDArray[np.float32]
+S = TypeVar("S", bound=np.generic)
 LOUDEST = 100.0  # of full scale; larger floating-point samples are integers that nobody scaled, or damage
 
 
@@ -113,9 +115,9 @@ def join_blocks(blocks: Iterable[FloatArray]) -> FloatArray:
     return np.concatenate([np.empty(0, np.float32), *blocks])
 
 
-def equal_blocks(blocks: Iterable[FloatArray], size: int) -> Iterator[FloatArray]:
-    """Give the same samples in blocks of ``size``; the last block may be shorter, and no block is empty."""
-    waiting: list[FloatArray] = []
+def equal_blocks(blocks: Iterable[npt.NDArray[S]], size: int) -> Iterator[npt.NDArray[S]]:
+    """Give the same samples, or rows, in blocks of ``size``; the last may be shorter, and no block is empty."""
+    waiting: list[npt.NDArray[S]] = []
     samples = 0
     for block in blocks:
         waiting.append(block)
