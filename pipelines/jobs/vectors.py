@@ -19,7 +19,7 @@ from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus, seen_of
 from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.jobs.recordings import list_rejected
 from pipelines.labelled import ProbeRunConfig
-from pipelines.methods.table import BAGS, BOTTLENECK, GPT_SOUND, LOG_MEL, STATES
+from pipelines.methods.table import BAGS, BOTTLENECK, GPT_SOUND, LOG_MEL, METHODS, STATES
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.recordings import ALL, EmbedConfig
 from pipelines.results.comparison import ProbedFolds, compare
@@ -175,22 +175,18 @@ def models_of_run(folder: Path, reading: ReadingConfig) -> list[RateModels]:
     works = reading.assignments == "hard" or (loaded.finest.speech_layer is None and not codes_format.rates)
     require(works, "compare.assignments", reading.assignments, rule)
     require_same_codebook(language_model.format, codes_format, owner=language_model.name)
-    places = [(tokenizer, model, codes_format, BAG_OF_CODES, GPT)]
-    if codes_format.rates:
-        methods = zip(codes_format.formats, BAGS, STATES, strict=False)  # methods of more rates than there are
-        places = [
-            (rate_folder(tokenizer, number), rate_folder(model, number), own, bag.name, gpt.name)
-            for number, (own, bag, gpt) in enumerate(methods, 1)
-        ]
-    return [
-        RateModels(
-            tokenizer=Entry(stage="tokenizer", key=own.codebook, place=place, reused=True),
-            model=Entry(stage="lm", key=file_hash(lm / WEIGHTS)[:16], place=lm, reused=True),
-            bag=bag,
-            gpt=gpt,
-        )
-        for place, lm, own, bag, gpt in places
-    ]
+    several, found = bool(codes_format.rates), list[RateModels]()
+    methods = zip(BAGS, STATES, strict=True) if several else [(METHODS[BAG_OF_CODES], METHODS[GPT])]
+    for number, (own, (bag, gpt)) in enumerate(zip(codes_format.formats, methods, strict=False), 1):  # of more rates
+        place, lm = (rate_folder(part, number) if several else part for part in (tokenizer, model))
+        tokens = Entry(stage="tokenizer", key=own.codebook, place=place, reused=True)
+        found.append(RateModels(tokenizer=tokens, model=_model_entry("lm", lm), bag=bag.name, gpt=gpt.name))
+    return found
+
+
+def _model_entry(stage: str, folder: Path) -> Entry:
+    """Return the model in a folder as an entry, whose key is the fingerprint of its weights."""
+    return Entry(stage=stage, key=file_hash(folder / WEIGHTS)[:16], place=folder, reused=True)
 
 
 def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None) -> None:
@@ -359,8 +355,7 @@ def sound_features(
     folder = run / "tokenizer"
     place = rate_folder(folder, len(tokenizer.rates)) if tokenizer.format.rates else folder
     tokens = Entry(stage="tokenizer", key=tokenizer.finest.format.codebook, place=place, reused=True)
-    weights = file_hash(run / GPT_SOUND.name / WEIGHTS)[:16]
-    model = Entry(stage=GPT_SOUND.name, key=weights, place=run / GPT_SOUND.name, reused=True)
+    model = _model_entry(GPT_SOUND.name, run / GPT_SOUND.name)
     read = ClipReading(session=session, manifest=manifest, audio=tokenizer.front_end, vectors=reading.vectors)
     sound = sound_gpt_features(read, GPT_SOUND.name, model)
     return {LOG_MEL.name: log_mel_features(read, tokens), GPT_SOUND.name: sound}
