@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from lm.batches import IndexArray
 from lm.bodies.body import Body, BodyNetwork, FrontEnd, Source, freeze, read_states
 from lm.bodies.clips import StoredClips
 from lm.finetuned import FineTunedModel, create_task, open_body
@@ -85,10 +84,6 @@ class Study:
     inputs: Entry  # of the body, for each clip
 
     @cached_property
-    def rows(self) -> Mapping[Split, IndexArray]:
-        return rows_of(self.manifest)
-
-    @cached_property
     def labelled(self) -> Mapping[Split, LabelledInputs]:
         """The inputs of the clips of each split with their labels."""
         found = dict[Split, LabelledInputs]()
@@ -100,18 +95,13 @@ class Study:
 
     def figures(self, outputs: Sequence[FloatArray]) -> tuple[Figure, ...]:
         """Measure outputs for the test clips."""
-        groups = [self.manifest.clips[row].group for row in self.rows["test"]]
+        groups = [clip.group for clip in self.manifest.of("test")]
         return self.task.figures(outputs, self.labelled["test"].labels, self.settings.figures, groups)
 
     def title(self, arm: Arm) -> str:
         """Name an opponent. For texts, the probe is trained by CTC on the last layer alone."""
         of_texts = arm == "probe" and not isinstance(self.task, PooledTask)
         return "CTC on the frozen last layer" if of_texts else TITLES[arm]
-
-
-def rows_of(clips: Clips) -> dict[Split, IndexArray]:
-    """Return the numbers of the clips of each split."""
-    return {split: np.flatnonzero(clips.frame.split == split) for split in SPLITS}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -195,10 +185,7 @@ def _open(settings: FinetuneConfig) -> Source:
 
 def _read(settings: FinetuneConfig, channel: Channel, gang: Gang, terminal: Terminal) -> Clips:
     """Read the corpus; labels that the head cannot learn are refused before any recording is decoded."""
-
-    def require(labels: Sequence[str | None]) -> None:
-        settings.head.require([label for label in labels if label is not None])
-
+    require = lambda labels: settings.head.require([label for label in labels if label is not None])  # noqa: E731
     options = replace(settings.corpus, label_type=settings.head.label_type)
     options, found = find_corpus(options, settings, require=require, terminal=terminal)
     return read_corpus(options, found, settings, gang=gang, terminal=terminal, channel=channel)
@@ -331,7 +318,7 @@ def _trial(session: Session, study: Study, arm: Arm) -> Trial:
         best = int(np.argmin(losses))
         entry, chosen = made[best], f"learning rate {options.rates[best]:g}"
     ends = np.cumsum(np.load(entry.folder / STEPS))[:-1]
-    outputs = np.split(np.load(entry.folder / OUTPUTS), ends)[-len(study.rows["test"]) :]
+    outputs = np.split(np.load(entry.folder / OUTPUTS), ends)[-len(study.labelled["test"].labels) :]
     return Trial(entry=entry, outputs=outputs, figures=study.figures(outputs), chosen=chosen)
 
 
@@ -376,7 +363,7 @@ def _probed(run: Run, features: Entry, task: PooledTask, clips: Clips, config: P
     """Probe the pooled states of the body; the entry is the outputs of the chosen probe for the test clips."""
     candidates = StoredFeatures.of(features.folder / FEATURES)
     known = [clip.label or "" for clip in clips.clips]
-    rows = {str(split): own for split, own in rows_of(clips).items()}
+    rows = {str(split): np.flatnonzero(clips.frame.split == split) for split in SPLITS}
     with threadpool_limits(1):
         outputs, chosen = task.probe(candidates, known, rows, config, threads=torch.get_num_threads())
     _write_outputs(run.folder, outputs)
@@ -443,14 +430,14 @@ def write_results(
     folder, settings, saved = session.folder, study.settings, trials["finetuned"]
     constant = study.task.constant(study.labelled["train"].labels)
     figures = {study.title(arm): own.figures for arm, own in trials.items()}
-    figures[BASELINE] = study.figures([constant] * len(study.rows["test"]))
+    figures[BASELINE] = study.figures([constant] * len(study.labelled["test"].labels))
     table: list[dict[str, Any]] = [{"of": of, "figures": [each.plain for each in own]} for of, own in figures.items()]
     for row, own in zip(table, trials.values(), strict=False):  # the baseline is no trial
         row |= {"chosen": own.chosen, "key": own.entry.key}
     source = provenance(command_line("finetune"), config, session.gang, {saved.entry.stage: saved.entry})
     facts = {
         "corpus": corpus.name,
-        "clips": {split: len(study.rows[split]) for split in SPLITS},
+        "clips": {split: len(study.labelled[split].labels) for split in SPLITS},
         "notices": [*corpus.notices, *notices],
         "over": " and ".join(dict.fromkeys(each.over for each in saved.figures)),  # of the intervals
         "head": settings.head.name,
