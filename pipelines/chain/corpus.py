@@ -57,11 +57,10 @@ def find_corpus(
     if config.root == EMBEDDED:
         terminal.say("corpus    the built-in corpus; its voices are synthesised once, which takes some seconds")
         embedded = settings.embedded
-        with within("", cache="store.root"):
-            root = speak(utterances(embedded), settings.store.root / SYNTHESISED, seed=embedded.seed)
+        root = speak(utterances(embedded), settings.store.root / SYNTHESISED, seed=embedded.seed)
         table = None if embedded.label == "word" else str(label_table(embedded, root))
         return resolved(replace(config, root=str(root), table=table), "hash"), None  # its files need no check
-    with within("corpus", root=option, cache="store.root"):
+    with within("corpus", root=option):
         unpacked = _unpacked(config, settings.store.root, terminal) if config.is_packed else None
         found = find_recordings(config, unpacked=unpacked).named("corpus", root=option)
     for notice in found.notices:

@@ -14,13 +14,13 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wordless.base.errors import InputError
-from wordless.base.files import NO_PERMISSION, file_hash, flush_folder, remove, take_lock, write_aside
+from wordless.base.files import NO_PERMISSION, file_hash, flush_folder, locked, remove, write_aside
 from wordless.base.machine import peak_memory, version_of
 from wordless.base.options import Options, option
 from wordless.base.values import find_object
@@ -183,28 +183,13 @@ class Store:
         """Hold the entry's lock, after a call of ``waiting`` if another process holds it.
 
         A complete entry of a read-only store needs no lock.
-
-        Raises:
-            InputError: the store cannot be written, and the entry does not exist.
         """
-        path = self.folder(recipe).with_suffix(".lock")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle = path.open("w")
-        except OSError as error:
-            if error.errno not in NO_PERMISSION:
-                raise
-            if not self.folder(recipe).is_dir():
-                raise InputError(
-                    f"{path.parent} cannot be written ({error.strerror}), and the {recipe.stage} of this run is not in "
-                    "it; give yourself access, or choose another store with store.root=PATH"
-                ) from error
-            yield
-            return
-        with handle:
-            if not take_lock(handle, wait=False):
-                waiting(recipe)
-                take_lock(handle)
+        with ExitStack() as held:
+            try:
+                held.enter_context(locked(self.folder(recipe).with_suffix(".lock"), lambda: waiting(recipe)))
+            except OSError as error:
+                if error.errno not in NO_PERMISSION or not self.folder(recipe).is_dir():
+                    raise
             yield
 
 

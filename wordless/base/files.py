@@ -9,7 +9,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -169,20 +169,16 @@ def take_lock(file: int | IO[Any], *, wait: bool = True, shared: bool = False) -
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock, a file at ``path``, that the end of its process releases; wait for another process that holds it.
+def locked(path: Path, waiting: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Hold a lock, a file at ``path``, that the end of its process releases.
 
-    Raises:
-        InputError: the file cannot be written.
+    If another process holds the lock, ``waiting`` is called before this one waits.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    except OSError as error:
-        remedy = "choose another cache folder: `cache`=PATH"
-        raise InputError(f"{path} cannot be written: {error.strerror}", remedy=remedy) from error
-    with file:
-        take_lock(file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        if not take_lock(file, wait=False):
+            waiting()
+            take_lock(file)
         yield
 
 

@@ -243,8 +243,8 @@ def unpack(data_set: PackedDataSet, place: Path, progress: Callable[[int], None]
     """Unpack a data set, unless another process has done so meanwhile; what a killed process has finished is kept.
 
     Raises:
-        InputError: the folder cannot be written, or a file of the data set cannot be read or changes meanwhile.
-        OSError: the disk is full.
+        InputError: a file of the data set cannot be read, or changes meanwhile.
+        OSError: the folder cannot be written, or the disk is full.
     """
     partial = place.with_suffix(PARTIAL)
     with locked(place.with_suffix(".lock")):
