@@ -10,6 +10,7 @@ from lm.probing.task import ProbeTask
 from lm.samples.model import SampleLanguageModel
 from pipelines.chain.study import Study
 from pipelines.commandline.choices import EMBEDDED
+from pipelines.pages.phrasing import sentences
 from pipelines.results.language_figures import Speeds
 from pipelines.results.sound_figures import weak_judge
 from pipelines.settings.run import RunSettings
@@ -76,7 +77,11 @@ def make_sounds(study: Study) -> None:
     if config.judged_clips and config.asks("recognised") and (task := label_task(session, manifest, settings.probe)):
         judge = _judge(study, task)
         labels = study.add(recognise_labels(session, judge, decoded, entries["listening"], task.classes))
-        session.when_made(labels, lambda made: (why := weak_judge(made, manifest)) and f"WARNING   {why}")
+
+        def warning(made: Entry) -> str:
+            return "".join(f"WARNING   {line}" for line in sentences("weak_judge", weak_judge(made, manifest)))
+
+        session.when_made(labels, warning)
 
 
 def _coded(study: Study, size: int) -> CodedIn:

@@ -173,25 +173,15 @@ def _clip_means(rows: Sequence[Row], name: str) -> list[float]:
 GOOD_ENOUGH = 0.95  # share of the recordings above which mistakes come from the sound rather than the classifier
 
 
-def weak_judge(recognised: Entry, manifest: Clips) -> str | None:
-    """Write a warning if the classifier recognises few recordings, or no more than one answer for all would."""
+def weak_judge(recognised: Entry, manifest: Clips) -> dict[str, object] | None:
+    """Describe a classifier that recognises few recordings, or no more than one answer for all would; else None."""
     known, judge = read_labelled_rows(recognised, manifest), recognised.read_json(RECOGNISED)["judge"]
     right = sum(label == answers[ORIGINAL] for label, answers in known)
     answer, always = Counter(label for label, _ in known).most_common(1)[0] if known else ("", -1)
     if right >= GOOD_ENOUGH * len(known) and right > always:
         return None
-    remedy = (
-        "train it longer with baselines.supervised.fit.steps"
-        if judge == "supervised"
-        else "let a trained network judge with listening.judge=supervised"
-    )
-    return (
-        f"the classifier, {JUDGES[judge]}, recognises {right / len(known):.0%} of the original recordings ({right} of "
-        f"{len(known)} clips; the answer {answer!r} for all of them, {always / len(known):.0%}). Compare label "
-        f"accuracy of decoded sound with that of the originals, or {remedy}; "
-        "longer excerpts (listening.seconds), trimmed silence (corpus.inspection.trim_db=40) and more recordings of "
-        "each label help, too"
-    )
+    about = {"judge": judge, "judge_name": JUDGES[judge], "clips": len(known)}
+    return {**about, "right": right, "answer": answer, "always": always}
 
 
 def read_labelled_rows(recognised: Entry, manifest: Clips) -> list[tuple[str, Mapping[str, str]]]:

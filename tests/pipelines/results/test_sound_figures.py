@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lm.options import ProbeConfig
+from pipelines.pages.phrasing import sentences
 from pipelines.results.figures import Figure
 from pipelines.results.sound_figures import listening_record, sound_figures, weak_judge
 from pipelines.stages.judging import RECOGNISED, label_task
@@ -266,7 +267,8 @@ def test_a_classifier_that_fails_on_recordings_is_named(
     heard = [{"original": "?" if number < wrong else each.label} for number, each in enumerate(clips)]
     rows = [{"path": each.path, "heard": row} for each, row in zip(clips, heard, strict=True)]
     recognised = entry(tmp_path, "recognised", RECOGNISED, {"judge": "supervised", "clips": rows})
-    warning = weak_judge(recognised, manifest)
-    assert (warning is not None) == warned
+    found = weak_judge(recognised, manifest)
+    assert (found is not None) == warned
+    told = "".join(sentences("weak_judge", found))
     right = rf"{100 - 5 * wrong}% .*\b{20 - wrong} of 20 clips\b"
-    assert not warned or re.search(rf"{right}.*'yes' .*baselines\.supervised\.fit\.steps\b", str(warning))
+    assert not warned or re.search(rf"{right}.*'yes' .*baselines\.supervised\.fit\.steps\b", told)
