@@ -55,7 +55,7 @@ TOLERANCE, TOLERANCE_OF_MANY = 1e-4, 1e-3
 # A fold of cross-validation only ranks penalties. With 3,384 training clips its accuracies differed by 0.2 points in
 # the mean from those with a tenth of this limit, and fits took a quarter of the time.
 TOLERANCE_OF_FOLDS = 1e-3
-ROTATED = 2_000  # see `rotate_to_row_space`; from the numbers of operations of about 200 iterations for 30 classes
+ROTATED = 2_000  # see `row_space`; from the numbers of operations of about 200 iterations for 30 classes
 
 # Since these versions scikit-learn fits tensors of PyTorch, wherever they are.
 COMPUTES_WITH_TENSORS = all(
@@ -87,25 +87,22 @@ def powered(features: FloatArray, power: float) -> FloatArray:
     return features if power == 1 else (np.sign(features) * np.abs(features) ** power).astype(np.float32)
 
 
-def rotate_to_row_space(features: Mapping[str, FloatArray]) -> tuple[dict[str, FloatArray], FloatArray | None]:
-    """Rotate ``(clips, dim)`` to ``(clips, directions)`` in each split if train has far fewer clips than dimensions.
+def row_space(features: FloatArray) -> FloatArray | None:
+    """Return the matrix ``(dim, directions)`` that rotates training features ``(clips, dim)`` into their row space.
 
-    The rotation itself costs about ``clips ** 3``: it is worth its time where it saves ``clips ** 2 / ROTATED``
-    dimensions or more. For 3,384 clips of 3,456 dimensions it took three times as long as all fits without it.
-
-    Returns:
-        The features, and the matrix ``(dim, directions)`` that rotated them; None if they are unchanged.
+    None: there are not far fewer clips than dimensions. The rotation itself costs about ``clips ** 3``: it is worth its
+    time where it saves ``clips ** 2 / ROTATED`` dimensions or more. For 3,384 clips of 3,456 dimensions it took three
+    times as long as all fits without it.
     """
-    clips, dim = features["train"].shape
+    clips, dim = features.shape
     if dim - clips <= clips**2 / ROTATED:
-        return dict(features), None
-    train = features["train"].astype(np.float64)
+        return None
+    train = features.astype(np.float64)
     variances, left = np.linalg.eigh(train @ train.T)  # of a Gram matrix: squares of the singular values
     large = variances > SMALLEST_VARIANCE * variances[-1]
     large[-1] = True  # constant features keep one direction, in which all clips are 0
     norms = np.sqrt(np.maximum(variances[large], np.finfo(np.float64).tiny))
-    right = (train.T @ left[:, large] / norms).astype(np.float32)  # (dim, directions)
-    return {split: values @ right for split, values in features.items()}, right
+    return (train.T @ left[:, large] / norms).astype(np.float32)
 
 
 def side_by_side(fit: Callable[[T], R], jobs: Iterable[T], *, threads: int) -> list[R]:
@@ -148,7 +145,9 @@ class LogisticProbe:
 
         With a ``device``, scikit-learn computes losses and gradients there, and its L-BFGS remains on the host.
         """
-        self._features = features
+        self._rotation = row_space(features)
+        features = self._rotated(features)
+        self._dim = features.shape[1]
         self._device = device if COMPUTES_WITH_TENSORS else None
         if self._device is not None:
             os.environ["SCIPY_ARRAY_API"] = "1"  # scikit-learn asks for it, though SciPy has been imported without it
@@ -171,10 +170,10 @@ class LogisticProbe:
                 if classifier is not None:
                     classifier.set_params(C=penalty / self._unit).fit(self._there, wanted)
 
-    def linear(self) -> tuple[FloatArray, FloatArray]:
+    def linear(self) -> tuple[DoubleArray, DoubleArray]:
         """Return weights ``(dim, classes)`` and bias ``(classes,)``, whose softmax or sigmoid are the `scores`."""
         parts = [
-            (np.zeros((1, self._features.shape[1])), np.array([CERTAIN]))
+            (np.zeros((1, self._dim)), np.array([CERTAIN]))
             if each is None
             else (_on_host(each.coef_), _on_host(each.intercept_))
             for each in self._classifiers
@@ -182,11 +181,11 @@ class LogisticProbe:
         weights, bias = (np.concatenate(side) for side in zip(*parts, strict=True))
         if len(bias) == 1 and not self._multi_label:  # of two classes, scikit-learn keeps the second
             weights, bias = (np.concatenate([np.zeros_like(side), side]) for side in (weights, bias))
-        return weights.T, bias
+        return (weights.T if self._rotation is None else self._rotation.astype(np.float64) @ weights.T), bias
 
     def scores(self, features: FloatArray) -> FloatArray:
         """Compute the probability of each class ``(clips, classes)``."""
-        there = self._moved(features)
+        there = self._moved(self._rotated(features))
         with self._dispatch():
             found = [
                 np.ones((len(features), 2), np.float32) if each is None else _on_host(each.predict_proba(there))
@@ -194,6 +193,9 @@ class LogisticProbe:
             ]
         scores = np.stack([own[:, 1] for own in found], axis=1) if self._multi_label else found[0]
         return scores.astype(np.float32, copy=False)
+
+    def _rotated(self, features: FloatArray) -> FloatArray:
+        return features if self._rotation is None else features @ self._rotation
 
     def _moved(self, features: FloatArray) -> FloatArray | torch.Tensor:
         return features if self._device is None else torch.from_numpy(features).to(self._device)

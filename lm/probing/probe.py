@@ -37,7 +37,6 @@ from lm.probing.linear import (
     LogisticProbe,
     RidgeProbe,
     powered,
-    rotate_to_row_space,
     side_by_side,
     standardise,
     tolerance_of,
@@ -46,7 +45,7 @@ from lm.probing.task import BoolArray, ProbeTask, RowArray, Rows, divisions, pen
 from wordless.base.errors import InputError
 
 FloatArray = npt.NDArray[np.float32]
-AnyFloats = npt.NDArray[np.floating]
+DoubleArray = npt.NDArray[np.float64]
 Features = Mapping[str, FloatArray]  # of each split, or of each candidate
 
 
@@ -77,7 +76,7 @@ class ProbeResult:
     scores: FloatArray  # (test clips, classes), probabilities
     noise_scores: FloatArray | None  # of the test clips with noise, one ratio after the other; None: there are none
     # weights (dim, classes) and bias (classes,) for standardised features; None: the method has its own scores
-    linear: tuple[AnyFloats, AnyFloats] | None
+    linear: tuple[DoubleArray, DoubleArray] | None
     tries: tuple[Try, ...]
 
 
@@ -128,12 +127,11 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
         def held_out(rows: Rows) -> list[float]:
             """Fit one division with each penalty; return the accuracies on what it holds out."""
             inside, wanted, reached = standardise(features, rows), task.targets[rows["validation"]], list[float]()
-            classifier, prepared, _ = create_classifier(
-                inside, task.targets[rows["train"]], task, config, tolerance=TOLERANCE_OF_FOLDS
-            )
+            known = task.targets[rows["train"]]
+            classifier = create_classifier(inside["train"], known, task, config, tolerance=TOLERANCE_OF_FOLDS)
             for penalty in penalties:
                 classifier.fit(penalty)
-                reached.append(accuracy(classifier.scores(prepared["validation"]), wanted, task))
+                reached.append(accuracy(classifier.scores(inside["validation"]), wanted, task))
             return reached
 
         reached = np.array(side_by_side(held_out, divisions(task), threads=threads), np.float64)  # (parts, penalties)
@@ -141,19 +139,16 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
         tries = [Try(penalty=each, validation_accuracy=mean) for each, mean in zip(penalties, means, strict=True)]
         parts = tuple(reached[:, tries.index(_best(tries))].tolist())
         fits = (_best(tries).penalty,)
-    classifier, prepared, rotation = create_classifier(standard, targets["train"], task, config)
-    scores = dict[str, FloatArray]()
-    linear: tuple[AnyFloats, AnyFloats] = np.zeros((0, 0)), np.zeros(0)
+    classifier = create_classifier(standard["train"], targets["train"], task, config)
+    scores, linear = dict[str, FloatArray](), (np.zeros((0, 0)), np.zeros(0))
     for penalty in fits:  # ascending: each fit starts from the solution of the previous fit
         classifier.fit(penalty)
-        judged = classifier.scores(prepared["validation"])
+        judged = classifier.scores(standard["validation"])
         if task.parts is None:
             tries.append(Try(penalty=penalty, validation_accuracy=accuracy(judged, targets["validation"], task)))
         if _best(tries).penalty == penalty:
-            others = {split: classifier.scores(prepared[split]) for split in ("test", NOISE) if split in prepared}
+            others = {split: classifier.scores(standard[split]) for split in ("test", NOISE) if split in standard}
             scores, linear = {"validation": judged, **others}, classifier.linear()
-    if rotation is not None:
-        linear = rotation.astype(np.float64) @ linear[0], linear[1]
     return _result(of, _best(tries), scores, task, config, tuple(tries), linear=linear, parts=parts)
 
 
@@ -164,28 +159,23 @@ def _judged_rows(task: ProbeTask) -> dict[str, RowArray]:
 
 
 def create_classifier(
-    standard: Features, targets: BoolArray, task: ProbeTask, config: ProbeConfig, *, tolerance: float | None = None
-) -> tuple[LogisticProbe | RidgeProbe, Features, FloatArray | None]:
+    train: FloatArray, targets: BoolArray, task: ProbeTask, config: ProbeConfig, *, tolerance: float | None = None
+) -> LogisticProbe | RidgeProbe:
     """Create the classifier of train's standardised features ``(clips, dim)``.
 
     ``tolerance`` is where fits of logistic regression may stop; None: that of the size of the task.
-
-    Returns:
-        The classifier; the features that it reads, by split; and the matrix that rotated them, None if none did.
     """
+    device = task.device_for(train)
     if config.classifier == "ridge":
-        device = task.device_for(standard["train"])
-        return RidgeProbe(standard["train"], targets, device=device), standard, None
-    rotated, rotation = rotate_to_row_space(standard)
-    classifier = LogisticProbe(
-        rotated["train"],
+        return RidgeProbe(train, targets, device=device)
+    return LogisticProbe(
+        train,
         targets,
         multi_label=task.multi_label,
         max_iterations=config.max_iterations,
         tolerance=tolerance or tolerance_of(len(task.rows["train"])),
-        device=task.device_for(rotated["train"]),
+        device=device,
     )
-    return classifier, rotated, rotation
 
 
 def scored_method(scores: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str) -> MethodResult:
@@ -231,7 +221,7 @@ def _result(
     config: ProbeConfig,
     tries: tuple[Try, ...],
     *,
-    linear: tuple[AnyFloats, AnyFloats] | None = None,
+    linear: tuple[DoubleArray, DoubleArray] | None = None,
     parts: tuple[float, ...] = (),
 ) -> ProbeResult:
     """Build the result of the best try from its scores ``(clips, classes)``, which are ``judged``, by split."""
