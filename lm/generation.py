@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from lm.gpt import GPT, CachedGPT
 from lm.options import Sampling
-from lm.tokens import window_start
 from tokenizer.codes import IntArray
 from wordless.base.machine import copy_to
 
@@ -94,44 +94,11 @@ def _positions(
     places = np.arange(known.shape[1])
     new = (places >= sizes[:, None]) & (places < sizes[:, None] + count)  # what is drawn
     codes, chosen, masks = (copy_to(torch.from_numpy(each), gpt.device) for each in (known, uniforms, new))
-    reader = _Reader(gpt, conditions, known.shape[1])
+    # nobody counts what follows the end of a row
+    read = pad_sequence([*map(torch.from_numpy, conditions)], batch_first=True) if conditions else None
+    cached = CachedGPT(gpt, read)
     for position in range(known.shape[1]):
         if new[:, position].any():
-            found = draw(probabilities(reader.logits(codes, position), sampling), chosen[:, position])
+            found = draw(probabilities(cached.logits(codes, position), sampling), chosen[:, position])
             codes[:, position] = torch.where(masks[:, position], found, codes[:, position])
         yield codes[:, : position + 1]
-
-
-class _Reader:
-    """Logits of the next code; reads one token if the window goes on, and a whole window if a new one begins."""
-
-    def __init__(self, gpt: GPT, conditions: Sequence[IntArray] | None, positions: int) -> None:
-        self._gpt = gpt
-        self._conditions: IntArray | None = None  # (batch, time, columns); nobody counts what follows the end of a row
-        if conditions is not None:
-            time = positions // gpt.vocabulary.streams
-            self._conditions = np.zeros((len(conditions), time, conditions[0].shape[1]), np.int32)
-            for row, own in zip(self._conditions, conditions, strict=True):
-                row[: len(own)] = own
-        self._cached = CachedGPT(gpt)
-        self._start = 0  # codes: start of the window in the cache
-        self._position: int | None = None  # codes: length of the past at the last call
-
-    def logits(self, codes: Tensor, position: int) -> Tensor:
-        """Return float64 logits ``(batch, codes)`` of the code that follows the first ``position`` of ``codes``."""
-        vocabulary, device = self._gpt.vocabulary, self._gpt.device
-        start = window_start(position // vocabulary.streams, self._gpt.capacity) * vocabulary.streams
-        goes_on = start == self._start and self._position == position - 1
-        unread = np.arange(position - 1 if goes_on else start, position)
-        first = copy_to(torch.from_numpy(vocabulary.first_token(unread)), device)
-        tokens = copy_to(codes[:, position - len(unread) : position], device) + first
-        if not goes_on:
-            self._cached, self._start = CachedGPT(self._gpt), start
-            tokens = nn.functional.pad(tokens, (1, 0), value=vocabulary.bos)
-        self._position = position
-        conditions = None
-        if self._conditions is not None:
-            predicted = np.arange(position + 1 - tokens.shape[1], position + 1)  # the code after each token
-            read = self._conditions[:, predicted // vocabulary.streams]
-            conditions = copy_to(torch.from_numpy(read.astype(np.int64)), device)
-        return self._cached.read(tokens, conditions).double()

@@ -11,17 +11,19 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Literal, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lm.options import RESIDUAL, GPTConfig, States
-from lm.tokens import ConditionEmbedding, Conditions, Vocabulary
+from lm.tokens import ConditionEmbedding, Conditions, Vocabulary, window_start
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, inner_activations
+from wordless.base.machine import copy_to
 
 if TYPE_CHECKING:
     from fairseq2.models.transformer import TransformerEmbeddingFrontend
     from fairseq2.models.transformer_lm import TransformerLM
-    from fairseq2.nn import BatchLayout
+    from fairseq2.nn import BatchLayout, IncrementalStateBag
 
 
 class GPT(nn.Module):
@@ -183,48 +185,52 @@ class GPT(nn.Module):
 
 
 class CachedGPT:
-    """A GPT that reads a window once, then token by token, and keeps the attention's keys and values.
+    """A GPT that reads a window once, then position by position, and keeps the attention's keys and values.
 
-    The model must be in evaluation mode: in training mode fairseq2 ignores the cache.
+    The model must be in evaluation mode: in training mode fairseq2 ignores the cache. An upsampler also reads the
+    ``conditions (batch, time, columns)`` of each row.
     """
 
-    def __init__(self, gpt: GPT) -> None:
+    _state: IncrementalStateBag
+    _next: Tensor  # (batch, codes of a position, per_stream) logits
+
+    def __init__(self, gpt: GPT, conditions: Tensor | None = None) -> None:
+        assert not gpt.training
+        self._gpt, self._conditions = gpt, conditions
+        self._start = self._read = -1  # positions of the GPT: the first one in the cache, and the end of the last
+
+    def logits(self, codes: Tensor, position: int) -> Tensor:
+        """Return float64 logits ``(batch, codes)`` of the code that follows the first ``position`` of ``codes``."""
         from fairseq2.nn import IncrementalStateBag
 
-        assert not gpt.training
-        self._gpt = gpt
-        self._state = IncrementalStateBag(gpt.config.context + 1)  # its step number stays below this maximum
-        self._partial: Tensor | None = None  # (batch, < streams) tokens of the incomplete time step
-        self._next = torch.empty(0, dtype=torch.float32)  # (batch, streams, per_stream) logits of that time step
-
-    def read(self, tokens: Tensor, conditions: Tensor | None = None) -> Tensor:
-        """Read the next tokens ``(batch, positions)``; return logits of the following code ``(batch, per_stream)``.
-
-        After the first call, one position at a time.
-        """
-        gpt, streams = self._gpt, self._gpt.vocabulary.streams
-        if not gpt.by_step:
-            logits = gpt.transformer.final_proj(self._decoded(*gpt.embed(tokens, conditions), tokens.shape[1]))
-            return gpt.code_logits(logits[:, -1:], first=self._state.step_nr - 1)[:, 0]
-        # A position is a time step: the tokens of an incomplete time step are kept for later.
-        if self._partial is None:
-            steps = gpt.vocabulary.steps(tokens)
-            conditions = None if conditions is None else conditions[:, ::streams]
-            self._partial = tokens[:, 1 + (steps.shape[1] - 1) * streams :]
-        else:
-            waiting = torch.cat([self._partial, tokens], dim=1)
-            whole = waiting.shape[1] // streams * streams
-            steps, self._partial = waiting[:, :whole].reshape(len(waiting), -1, streams), waiting[:, whole:]
-        if steps.shape[1]:
-            decoded = self._decoded(*gpt.embed_steps(steps, conditions), steps.shape[1])
-            self._next = gpt.logits(decoded).reshape(*steps.shape, -1)[:, -1]
-        return self._next[:, self._partial.shape[1]]
-
-    def _decoded(self, embedded: Tensor, layout: BatchLayout, positions: int) -> Tensor:
-        """Decode the embeddings of the next positions ``(batch, positions, model_dim)``, and remember them."""
-        decoded: Tensor = self._gpt.transformer.decoder(embedded, layout, state_bag=self._state)
-        self._state.increment_step_nr(positions)
-        return decoded
+        gpt, vocabulary = self._gpt, self._gpt.vocabulary
+        streams = vocabulary.streams
+        together = streams if gpt.by_step else 1  # codes of a position
+        first = window_start(position // streams, gpt.capacity) * streams
+        last, start = (each // together for each in (position, first))
+        if last != self._read:
+            goes_on = start == self._start and last == self._read + 1
+            unread = np.arange((last - 1 if goes_on else start) * together, last * together)
+            tokens = copy_to(codes[:, last * together - len(unread) : last * together], gpt.device)
+            tokens = tokens + copy_to(torch.from_numpy(vocabulary.first_token(unread)), gpt.device)
+            tokens = tokens.reshape(len(codes), -1, together)
+            if not goes_on:
+                tokens = nn.functional.pad(tokens, (0, 0, 1, 0), value=vocabulary.pad)
+                tokens[:, 0, 0] = vocabulary.bos
+                # its step number stays below this maximum
+                self._state, self._start = IncrementalStateBag(gpt.config.context + 1), start
+            conditions = None
+            if self._conditions is not None:
+                predicted = np.arange(last + 1 - tokens.shape[1], last + 1) * together // streams  # after each position
+                conditions = copy_to(self._conditions[:, torch.from_numpy(predicted)].long(), gpt.device)
+            decoded = gpt.transformer.decoder(*gpt.embed_steps(tokens, conditions), state_bag=self._state)
+            self._state.increment_step_nr(tokens.shape[1])
+            if gpt.by_step:
+                self._next = gpt.logits(decoded).reshape(*tokens.shape, -1)[:, -1]
+            else:
+                self._next = gpt.code_logits(gpt.transformer.final_proj(decoded)[:, -1:], first=last)
+            self._read = last
+        return self._next[:, position % together].double()
 
 
 def create_gpt(config: GPTConfig, vocabulary: Vocabulary, *, seed: int, conditions: Conditions | None = None) -> GPT:

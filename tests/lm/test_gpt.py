@@ -26,12 +26,12 @@ def _inputs(model: LanguageModel, *, steps: int = 7, seed: int = 0) -> torch.Ten
 
 @torch.no_grad()
 def test_reading_from_the_cache_equals_reading_everything(model: LanguageModel) -> None:
-    tokens = torch.stack([_inputs(model, seed=seed) for seed in range(3)])
-    parallel = model.gpt(tokens)
-    cached = CachedGPT(model.gpt)
-    first = cached.read(tokens[:, :4])
-    stepwise = [first, *(cached.read(tokens[:, position : position + 1]) for position in range(4, tokens.shape[1]))]
-    torch.testing.assert_close(torch.stack(stepwise, dim=1), parallel[:, 3:], rtol=0, atol=1e-5)
+    clips = [random_codes(7, streams=model.format.streams, seed=seed).values for seed in range(3)]
+    parallel = model.gpt(torch.stack([model.tokens(each) for each in clips]))
+    cached, codes = CachedGPT(model.gpt), torch.stack([torch.from_numpy(each).flatten() for each in clips])
+    first = 3 * model.format.streams
+    stepwise = [cached.logits(codes, position) for position in range(first, codes.shape[1] + 1)]
+    torch.testing.assert_close(torch.stack(stepwise, dim=1).float(), parallel[:, first:], rtol=0, atol=1e-5)
 
 
 @torch.no_grad()
