@@ -5,7 +5,7 @@ import subprocess
 
 from tests.calling import ROOT
 
-LINES, LINES_OF_TESTS, OPTIONS = 45_752, 36_174, 359
+LINES, LINES_OF_TESTS, OPTIONS = 45_717, 36_179, 359
 
 
 def test_the_project_does_not_grow() -> None:
