@@ -49,13 +49,8 @@ class TokenizerConfig(TokenizerSizes):
         return self.audio.n_mels // self.height
 
     @property
-    def streams(self) -> int:
-        """Codes per time step: band after band, within a band its levels, coarse to fine; and last the pitch."""
-        return self.spectral_streams + (self.pitch is not None)
-
-    @property
     def spectral_streams(self) -> int:
-        """Codes per time step that stand for the spectrum."""
+        """Codes per time step of the spectrum: band after band, within a band its levels, coarse to fine."""
         return self.bands * self.levels
 
     @property
@@ -71,7 +66,7 @@ class TokenizerConfig(TokenizerSizes):
         sized = tokenizer if self.pitch is None else [tokenizer, asdict(self.pitch)]
         return CodesFormat(
             codebook_size=self.codebook_size,
-            streams=self.streams,
+            streams=self.spectral_streams + (self.pitch is not None),
             samples_per_code=self.samples_per_code,
             sample_rate=self.audio.sample_rate,
             tokenizer=tokenizer,

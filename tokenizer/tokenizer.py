@@ -289,11 +289,10 @@ class Tokenizer(nn.Module):
     @torch.inference_mode()
     def spectrogram(self, values: Tensor) -> Tensor:
         """Decode codes ``(batch, time, streams)`` to normalised log-mel ``(batch, time * patch_frames, mels)``."""
+        if self.config.levels > 1:
+            return self.decode_bottlenecks(self.quantised(values))
         codes = values[..., : self.config.spectral_streams].to(self.centroids.device).long()
-        if self.config.levels == 1:  # the patches of all codes are few: decode all, then look up
-            patches = self.autoencoder.decoder(self.codebooks[0])[codes]
-        else:
-            patches = self.autoencoder.decoder(self.quantised(codes))
+        patches = self.autoencoder.decoder(self.codebooks[0])[codes]  # those of all codes are few: then look up
         return from_patches(patches.to(values.device), frames=self.patch_frames, height=self.config.height)
 
     def quantised(self, values: Tensor) -> Tensor:

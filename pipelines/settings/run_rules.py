@@ -122,7 +122,7 @@ def require_run(settings: RunSettings) -> None:
     """
     tokenizer, lm, vocoder, samples = settings.tokenizer, settings.lm, settings.vocoder, settings.next_sample
     with within("tokenizer"):
-        streams = tokenizer.config(settings.audio).streams
+        streams = tokenizer.config(settings.audio).spectral_streams
     if "next_sample" in settings.stages:
         with within("next_sample"):
             samples.require_positions()
