@@ -107,4 +107,5 @@ def layer_features(
 def states_over_time(model: LanguageModel, codes: Codes, layers: Sequence[int]) -> Tensor:
     """Concatenate states of some layers (0: embeddings) to ``(time, len(layers) * model_dim)``, mean over streams."""
     states = model.hidden_states(codes, layers)  # (layers, time * streams, model_dim)
-    return states.unflatten(1, (-1, model.predicted.streams)).mean(2).transpose(0, 1).flatten(1)
+    by_step = states.reshape(len(states), -1, model.predicted.streams, states.shape[2])
+    return by_step.mean(2).transpose(0, 1).flatten(1)
