@@ -102,7 +102,8 @@ def row_space(features: FloatArray) -> FloatArray | None:
     large = variances > SMALLEST_VARIANCE * variances[-1]
     large[-1] = True  # constant features keep one direction, in which all clips are 0
     norms = np.sqrt(np.maximum(variances[large], np.finfo(np.float64).tiny))
-    return (train.T @ left[:, large] / norms).astype(np.float32)
+    rotation: FloatArray = (train.T @ left[:, large] / norms).astype(np.float32)
+    return rotation
 
 
 def side_by_side(fit: Callable[[T], R], jobs: Iterable[T], *, threads: int) -> list[R]:
