@@ -33,9 +33,10 @@ def test_samples_equal_the_parallel_model_on_the_growing_sequence_and_chunks_lea
 ) -> None:
     inputs, sampling = [clip(3, 3, group=1), clip(5, 4)], Sampling(temperature=temperature)
     wanted = [generated_by_the_parallel_model(LIVELY, one, temperature) for one in inputs]
-    for frames in (generation.CHUNK_FRAMES, 2):
+    engines: list[tuple[int, Literal["torch", "numba"]]] = [(64, "torch"), (64, "numba"), (2, "numba")]
+    for frames, engine in engines:
         monkeypatch.setattr(generation, "CHUNK_FRAMES", frames)
-        found = generate(LIVELY, inputs, sampling=sampling, engine="numba")
+        found = generate(LIVELY, inputs, sampling=sampling, engine=engine)
         assert [levels.tolist() for levels in found] == wanted
 
 

@@ -159,14 +159,6 @@ def test_neither_company_nor_threads_change_a_clip(name: str, sampling: Sampling
     assert len(together.unique()) > 8
 
 
-@pytest.mark.parametrize("sampling", [AS_LEARNED, Sampling(temperature=0.6), Sampling(temperature=0)])
-def test_engines_draw_alike(sampling: Sampling) -> None:
-    """Rounding parts two engines where a draw falls between the two; on so few samples it does not."""
-    model = lively(tiny_config(levels=32))
-    wanted = drawn(engine("torch", model, 2), model, range(2), sampling)
-    assert torch.equal(drawn(engine("numba", model, 2), model, range(2), sampling), wanted)
-
-
 @pytest.mark.parametrize("name", ["torch", "numba", "numba_bf16"])
 def test_given_levels_sound_and_what_follows_is_as_if_they_had_been_drawn(name: str) -> None:
     model = lively(tiny_config(levels=32, hop_length=20))
