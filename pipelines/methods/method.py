@@ -3,6 +3,8 @@
 Pictures of what a method has learned are plain values in ``results.json``, which the report draws.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypedDict
@@ -56,8 +58,8 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """A row of the comparison, as results and pages name and draw it."""
+class Method:
+    """A row of the comparison: all about a method but the function that makes its features (`chain.features`)."""
 
     name: str  # in options, keys and results.json
     kind: Kind
@@ -66,12 +68,6 @@ class Row:
     line: Line = Line()
     places: tuple[Place, ...] = ()  # charts of few methods that show it
     explanation: str = ""  # what is probed, for the guide; "": an untrained network, or the head of a method
-
-
-@dataclass(frozen=True, kw_only=True)
-class Method(Row):
-    """Everything about a method of the comparison but the function that makes its features (`chain.features`)."""
-
     input: str | None = None  # name of the method whose vectors are the input of this network; None: it has no such
     reads: Literal["", "lm", "rates"] = ""  # language models of the run that make its features: one, or those of rates
     rate: int = 0  # number, from 1, of one of `tokenizer.rates` whose codes it reads; 0: those of the run
@@ -84,11 +80,11 @@ class Method(Row):
     file: Path | None = None  # of the features that the user brings
 
     @property
-    def head(self) -> Row | None:
+    def head(self) -> Method | None:
         """The row of the classifier that was trained with the representation."""
         if not self.learns_labels:
             return None
-        return Row(
+        return Method(
             name=f"{self.name}_head",
             kind=self.kind,
             title=f"{self.title}, own head",

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipelines.methods.method import Line, Method, Place, Row
+from pipelines.methods.method import Line, Method, Place
 from wordless.base.errors import InputError
 
 FEW: tuple[Place, ...] = ("learning curves", "groups")
@@ -243,12 +243,10 @@ METHODS = {
     )
 }
 # All rows that a comparison can have, the heads of classifiers included.
-ROWS: dict[str, Row] = {
-    row.name: row for method in METHODS.values() for row in (method, method.head) if row is not None
-}
+ROWS = {row.name: row for method in METHODS.values() for row in (method, method.head) if row is not None}
 
 
-def row_of(name: str) -> Row:
+def row_of(name: str) -> Method:
     """Return the row with a name; rows of the user's own features are not in the table."""
     return ROWS.get(name) or own_method(name)
 

@@ -120,7 +120,7 @@ class Network:
         ``data`` are the stored inputs of the clips. ``separator`` stands between several classes of one clip; None:
         each clip has one. ``method`` names the training on the terminal.
         """
-        session = replace(reading.session, training=method)
+        session = replace(reading.session, training=method or reading.session.training)
         return _train(session, self, reading.manifest, data, classes, separator)
 
     def features(self, reading: ClipReading, method: str, trained: Entry | None = None) -> Entry:

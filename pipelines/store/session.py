@@ -58,8 +58,7 @@ class Session:
     folder: Path  # of the run
     workers: int  # that read and encode recordings, as `EngineConfig.workers` counts them
     place: str = ""  # fold and seed, where a run has several
-    prefix: str = ""  # of the names of trainings, where a run has several rates
-    training: str = ""  # name of trainings; empty: that of their stage
+    training: str = "{stage}"  # names of trainings: those of their stages, with a rate; or of the method that has one
     tracking: Tracking = NO_TRACKING
     engine: EngineConfig = LOCAL  # of the workers
     shared: tuple[Path, ...] = ()  # files and folders that all workers must see, beside the store
@@ -76,7 +75,7 @@ class Session:
         if together:
             processes = {"threads": self._threads(), "processes": self.gang.size}
             recipe = replace(recipe, arguments={**recipe.arguments, **processes})
-        name = self.training or recipe.stage
+        name = self.training.format(stage=recipe.stage)
         make_it = partial(self._make, recipe, title, make, together=together)
         if self.plan is None:
             entry = make_it()
@@ -132,7 +131,7 @@ class Session:
 
     def at_rate(self, number: int) -> "Session":
         """Return the same session for the trainings of one of several rates, from 1."""
-        return replace(self, prefix=rate_prefix(number))
+        return replace(self, training=f"{rate_prefix(number)}{{stage}}")
 
     def pool(self, *, gpu: bool = True) -> AbstractContextManager[Pool]:
         """Start the workers; with ``gpu``, each has the run's device."""
@@ -162,14 +161,11 @@ class Session:
             )
         return own
 
-    def _training_name(self, stage: str) -> str:
-        return training_name(f"{self.prefix}{stage}", self.place)
-
     def _track(self, entry: Entry, name: str) -> None:
         """Give trackers the whole curve of an entry, if it has one; rank 0 tracks alone."""
         tracked = not self.gang.rank and self.tracking.kinds and (entry.folder / CURVE).is_file()
         if tracked and (points := entry.read_rows(CURVE, "curve")):  # a training without steps has none
-            self.tracking.complete(self._training_name(name), [*map(curve_point, points)])
+            self.tracking.complete(training_name(name, self.place), [*map(curve_point, points)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,10 +187,10 @@ class Run(Session):
 
         ``option`` is the name of the config on the command line.
         """
-        name = self.training or self.stage
+        name = self.training.format(stage=self.stage)
         tracking = NO_TRACKING if self.gang.rank else self.tracking  # rank 0 tracks alone
-        curve = tracking.watch(self._training_name(name))
-        with self.terminal.working(training_name(f"{self.prefix}{name}"), config.steps, "steps") as progress:
+        curve = tracking.watch(training_name(name, self.place))
+        with self.terminal.working(training_name(name), config.steps, "steps") as progress:
             report = fit(
                 model,
                 batches,
