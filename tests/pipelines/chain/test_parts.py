@@ -91,7 +91,7 @@ def test_processes_that_would_start_ray_clusters_are_refused(tmp_path: Path) -> 
         run_settings(composed(tmp_path, "parallel=2", *ray))
     assert run_settings(composed(tmp_path, "parallel=null", *ray)).processes == 1
     settings = run_settings(composed(tmp_path, "parallel=null", "engine.name=ray", "engine.address=auto"))
-    assert (settings.branch_threads, settings.processes) == (None, 2)
+    assert (settings.branch_threads, settings.processes) == (None, 1)  # threads is null
 
 
 def test_without_a_number_the_cores_and_threads_decide(monkeypatch: pytest.MonkeyPatch) -> None:
