@@ -37,7 +37,7 @@ from lm.finetuning import (
     require_numbers,
 )
 from lm.options import FEWEST_RESAMPLES, FigureConfig, Means, ProbeConfig
-from lm.probing.comparison import Decisions, Hits, Measured, Outcome, Over, Predictions, Rankings, Ratios
+from lm.probing.comparison import Decisions, Estimate, Hits, Measured, Outcome, Over, Predictions, Rankings, Ratios
 from lm.probing.linear import probe_numbers
 from lm.probing.probe import Features, probe_method
 from lm.probing.task import BoolArray, ProbeTask, Rows
@@ -51,13 +51,10 @@ Groups = Sequence[str | None]  # of each test clip
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figure:
+class Figure(Estimate):
     """One figure of the predictions for the test clips."""
 
     name: str
-    value: float
-    low: float  # interval
-    high: float
     over: Over  # of the interval
     percent: bool = False  # whether it is a share, which is shown in percent
 
@@ -77,7 +74,7 @@ def figure(name: str, outcome: Outcome, config: FigureConfig, groups: Groups = (
     """Measure the outcome of one method; ``groups`` are those of the clips, empty if they have none."""
     measured = Measured.of([outcome], [groups], resamples=config.resamples, seed=config.seed)
     found = measured.estimate(0, confidence=config.confidence)
-    return Figure(name=name, value=found.value, low=found.low, high=found.high, over=measured.over, percent=percent)
+    return Figure(**vars(found), name=name, over=measured.over, percent=percent)
 
 
 Row = Mapping[str, str | float]  # columns of a table of predictions
