@@ -73,7 +73,7 @@ class EncodeConfig(StoredOptions, EngineOptions):
 def encode(settings: EncodeConfig) -> tuple[EncodeConfig, Clips, Path]:
     """Encode recordings; files that cannot be read are set aside."""
     tokenizer_folder = part_of(settings.model, "tokenizer")
-    recordings = recordings_at(settings.input, settings.annotated)
+    recordings = recordings_at(settings.input, settings)
     prepare_output(settings.output)
     return settings, recordings, tokenizer_folder
 
@@ -135,7 +135,7 @@ def embed(settings: EmbedConfig) -> tuple[EmbedConfig, Path, Clips | None]:
     run = run_of(settings.model)
     if not settings.is_table and settings.root is not None:
         raise InputError(f"root={settings.root}, but input={settings.input} is no table that lists recordings")
-    recordings = None if settings.is_table else candidates_at(settings.input, settings.annotated)
+    recordings = None if settings.is_table else candidates_at(settings.input, settings)
     prepare_output(settings.output)
     return settings, run, recordings
 
@@ -187,7 +187,7 @@ def find(settings: FindConfig) -> tuple[FindConfig, Clips, Clips, Path, Path | N
     """Find the places of all queries in all recordings; files that cannot be read are set aside."""
     tokenizer = part_of(settings.model, "tokenizer")
     model = part_of(settings.model, "lm") if settings.features == "states" else None
-    queries = recordings_at(settings.query, settings.annotated, option="query")
+    queries = recordings_at(settings.query, settings, option="query")
     recordings = recordings_at(settings.input)
     require_writable_folder(recordings, settings.output)
     prepare_output(settings.output)

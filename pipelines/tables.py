@@ -47,7 +47,7 @@ class TableOptions(InputOptions):
         names = [name.strip().strip("\"'") for name in whole[1:-1].split(",")] if several else [self.input]
         if not all(names):
             raise InputError(f"input={self.input} names no recording; write input=a.wav or input=[a.wav,b.wav]")
-        found = tuple(recordings_at(expand_home(name, "input"), self.annotated) for name in names)
+        found = tuple(recordings_at(expand_home(name, "input"), self) for name in names)
         if self.output is not None:
             for place in found:
                 require_writable_folder(place, self.output)

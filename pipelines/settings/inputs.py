@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.store.store import StoreOptions
-from wordless.audio.recordings.annotations import AnnotationConfig, AnnotationOptions
+from wordless.audio.recordings.annotations import AnnotationOptions
 from wordless.audio.recordings.manifest import Clips, writable
 from wordless.base.errors import InputError
 from wordless.base.machine import Device
@@ -47,10 +47,6 @@ class EngineOptions(WorkerOptions):
 @dataclass(frozen=True, kw_only=True)
 class InputOptions(ModelOptions, WorkerOptions, AnnotationOptions):
     """Options of commands that read recordings with a trained model."""
-
-    @property
-    def annotated(self) -> AnnotationConfig:
-        return AnnotationConfig(kind=self.annotations, tier=self.tier)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,15 +61,15 @@ class AnnotationOptions(Options):
         None, "tier of TextGrids or ELAN documents, or column of a table, that has the labels; null: the only one"
     )
 
+    @property
+    def labels_in(self) -> tuple[str | None, str]:
+        """The tier or column that has the labels, and the option that names it."""
+        return self.tier, "tier"
 
-@dataclass(frozen=True, kw_only=True)
-class AnnotationConfig:
-    """Options of the annotations of a folder."""
-
-    kind: AnnotationKind = "auto"
-    tier: str | None = None  # tier, or column of a table, that has the labels; None: the only one
-    option: str = "tier"  # that names it
-    group: str | None = None  # column of a table that has the groups
+    @property
+    def groups_in(self) -> str | None:
+        """The column of a table that has the groups."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Annotation:
         return self.fault or next(iter(wrong), None)
 
 
-def read(kind: Kind, path: Path, shown: str, config: AnnotationConfig) -> list[Annotation]:
+def read(kind: Kind, path: Path, shown: str, config: AnnotationOptions) -> list[Annotation]:
     """Read a file of annotations; ``shown`` is its name in messages."""
     match kind:
         case "kaldi":
@@ -102,7 +102,7 @@ def read(kind: Kind, path: Path, shown: str, config: AnnotationConfig) -> list[A
             return elan(read_annotation_text(path, xml=True), shown)
         case "textgrid":
             return textgrid(read_annotation_text(path), shown)
-    return columns(read_annotation_text(path), shown, kind, config.tier, config.group)
+    return columns(read_annotation_text(path), shown, kind, config.labels_in[0], config.groups_in)
 
 
 def one_line(text: str) -> str:
@@ -485,30 +485,30 @@ def kind_of(path: Path, wanted: AnnotationKind = "auto", *, own: bool | None = N
     return next((kind for kind in allowed if fits(text, kind, wanted=kind == wanted)), None)
 
 
-def annotations_below(folder: Folder, config: AnnotationConfig) -> Clips:
+def annotations_below(folder: Folder, config: AnnotationOptions) -> Clips:
     """Return the annotated parts of the recordings of a folder; without annotations there are none.
 
     Raises:
         InputError: annotations of the wanted kind are missing or not usable; several kinds or tiers contradict each
             other, and no option chooses.
     """
-    if config.kind == "none":
+    if config.annotations == "none":
         return Clips.from_columns(folder.root, {"path": ()})
     found: dict[Kind, list[str]] = {kind: [] for kind in FORMATS}
     others = list[str]()
     for name in folder.others:  # of equal parts the first file counts
-        kind = kind_of(folder.root / name, config.kind, own=bool(folder.of_file(name)))
+        kind = kind_of(folder.root / name, config.annotations, own=bool(folder.of_file(name)))
         (others if kind is None else found[kind]).append(name)
-    wanted = {kind: names for kind, names in found.items() if names and config.kind in ("auto", kind)}
+    wanted = {kind: names for kind, names in found.items() if names and config.annotations in ("auto", kind)}
     unread = folder.unread(others)
-    if config.kind != "auto" and not wanted:
-        rule = "; ".join([f"{folder.root} holds no {FORMATS[config.kind]}", *unread])
-        raise InputError(option="annotations", value=config.kind, rule=rule)
+    if config.annotations != "auto" and not wanted:
+        rule = "; ".join([f"{folder.root} holds no {FORMATS[config.annotations]}", *unread])
+        raise InputError(option="annotations", value=config.annotations, rule=rule)
     annotated = _collect(folder, wanted, config)
     return replace(annotated, notices=(*annotated.notices, *unread))
 
 
-def annotations_in(path: Path, kind: Kind, root: Path, config: AnnotationConfig) -> Clips:
+def annotations_in(path: Path, kind: Kind, root: Path, config: AnnotationOptions) -> Clips:
     """Return the parts of recordings below ``root`` that one file of annotations, or one Kaldi folder, describes."""
     name = os.path.relpath((path / WAV_SCP if path.is_dir() else path).absolute(), root.absolute())
     annotated = _collect(Folder.at(root), {kind: [name]}, config)
@@ -518,7 +518,7 @@ def annotations_in(path: Path, kind: Kind, root: Path, config: AnnotationConfig)
     return annotated
 
 
-def _collect(folder: Folder, files: Mapping[Kind, Sequence[str]], config: AnnotationConfig) -> Clips:
+def _collect(folder: Folder, files: Mapping[Kind, Sequence[str]], config: AnnotationOptions) -> Clips:
     """Read the files of each kind, and join what they say of each recording. Faulty files and parts are set aside.
 
     Raises:
@@ -538,7 +538,7 @@ def _collect(folder: Folder, files: Mapping[Kind, Sequence[str]], config: Annota
         tiers |= of_file
         chosen = _of_tier(found, name, config)
         if found and not chosen:
-            there = f"{name}: no tier or column {config.tier!r}; there are {', '.join(of_file):.200}"
+            there = f"{name}: no tier or column {config.labels_in[0]!r}; there are {', '.join(of_file):.200}"
             rejected += _set_aside(own, _LACKING, there)
             continue
         read_files[kind] += 1
@@ -564,15 +564,16 @@ def _collect(folder: Folder, files: Mapping[Kind, Sequence[str]], config: Annota
             each.fields["split"] = splits.get(name, "")
             parts += ((path, kind, each) for path in paths if not fault)
             rejected += _set_aside(paths, _LEFT_OUT, f"{each.where}: {fault}", 1) if fault else []
-    if config.tier is not None and config.tier not in tiers:
+    tier, option = config.labels_in
+    if tier is not None and tier not in tiers:
         rule = f"no file has it; there are {', '.join(tiers) or 'no tiers or columns'!s:.400}"
-        raise InputError(option=config.option, value=config.tier, rule=rule, remedy="name one that the files have")
-    if config.group is not None and not {"raven", "csv"} & files.keys():
+        raise InputError(option=option, value=tier, rule=rule, remedy="name one that the files have")
+    if config.groups_in is not None and not {"raven", "csv"} & files.keys():
         rule = "it has no effect, as no table with columns was found: leave it out"
-        raise InputError(option="columns.group", value=config.group, rule=rule)
+        raise InputError(option="columns.group", value=config.groups_in, rule=rule)
     joined = _joined(folder.root, parts, rejected)
     if not len(joined.frame):
-        if config.kind == "auto" and all(each.kind == _STRAY for each in joined.rejected):
+        if config.annotations == "auto" and all(each.kind == _STRAY for each in joined.rejected):
             return replace(joined, rejected=())
         first = next((f"{each.path}: {each.reason}" for each in joined.rejected), "they name no part")
         problem = f"{folder.root}: none of its annotations can be used ({first}; {len(joined.rejected)} in all)"
@@ -604,15 +605,16 @@ def _splits_of_files(files: Mapping[Kind, Sequence[str]]) -> dict[str, str]:
     return splits
 
 
-def _of_tier(found: Sequence[Annotation], shown: str, config: AnnotationConfig) -> list[Annotation]:
+def _of_tier(found: Sequence[Annotation], shown: str, config: AnnotationOptions) -> list[Annotation]:
     """Return the annotations of the wanted tier, or of the only one with parts.
 
     Raises:
         InputError: several tiers have annotations, and no option chooses one.
     """
     usable = [*dict.fromkeys(each.tier for each in found if not each.fault)]
-    if config.tier is not None and usable != [""]:
-        usable = [config.tier]
+    tier, _ = config.labels_in
+    if tier is not None and usable != [""]:
+        usable = [tier]
     if len(usable) > 1:
         problem = f"{shown}: {len(usable)} tiers or columns have labels: {', '.join(usable):.400}"
         remedy = f"choose one, such as `tier`={usable[0]}, or `annotations`=none for whole recordings"

@@ -29,7 +29,6 @@ from wordless.audio.decoding import Recording, RecordingError, count_samples
 from wordless.audio.levels import Levels, loudest, of_text
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.annotations import (
-    AnnotationConfig,
     AnnotationOptions,
     annotations_below,
     annotations_in,
@@ -47,14 +46,7 @@ from wordless.audio.recordings.description import (
     pattern_fields,
     split_depth,
 )
-from wordless.audio.recordings.folders import (
-    Folder,
-    expand_home,
-    is_missing,
-    is_recording,
-    listed_path,
-    require_folder,
-)
+from wordless.audio.recordings.folders import Folder, expand_home, is_missing, is_recording, listed_path, require_folder
 from wordless.audio.recordings.inspection import InspectionConfig, Inspector, Measurement, frequent_reasons, inspect
 from wordless.audio.recordings.manifest import SPLITS, Clip, Clips, Rejected, SplitBy, clip_name, number_of
 from wordless.audio.recordings.splits import (
@@ -129,11 +121,15 @@ class CorpusConfig(AnnotationOptions):
         return bool(self.dataset or self.shards)
 
     @property
-    def annotated(self) -> AnnotationConfig:
-        """Options of annotations; in selection tables ``columns`` name the label and the group, too."""
+    def labels_in(self) -> tuple[str | None, str]:
+        """The tier of annotations, or the column of a table, that has the labels, and the option that names it."""
         label = ",".join(self.columns.named.get("label", ())) or None
-        tier, option = (self.tier, "tier") if self.tier else (label, "columns.label")
-        return AnnotationConfig(kind=self.annotations, tier=tier, option=option, group=self.columns.group)
+        return (self.tier, "tier") if self.tier else (label, "columns.label")
+
+    @property
+    def groups_in(self) -> str | None:
+        """The column of a table that has the groups."""
+        return self.columns.group
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -286,8 +282,8 @@ def _find_annotations(config: CorpusConfig, folder: Folder | None) -> Clips:
             return whole(path, ())
         place = path if path.is_dir() else path.parent
         root = require_folder(config.root) if config.root else require_folder(str(place), by=str(path))
-        return annotations_in(path, kind, root, config.annotated)
-    found = annotations_below(folder, config.annotated)
+        return annotations_in(path, kind, root, config)
+    found = annotations_below(folder, config)
     listed = {*(each.path for each in found.rejected), *found.frame.path}
     reason = "no annotations beside it, and other recordings have some (`annotations`=none uses all as a whole)"
     alone = len(found.frame) and found.root == folder.root
@@ -358,7 +354,7 @@ def _renamed(labels: list[str | None], config: CorpusConfig) -> tuple[list[str |
     return labels, notices
 
 
-def recordings_at(place: Path, annotations: AnnotationConfig | None = None, *, option: str = "input") -> Clips:
+def recordings_at(place: Path, annotations: AnnotationOptions | None = None, *, option: str = "input") -> Clips:
     """Find the clips of a command as `candidates_at` does, with the places of parts in samples.
 
     Only recordings with parts are opened. Parts behind the end of a recording are set aside.
@@ -378,7 +374,7 @@ def recordings_at(place: Path, annotations: AnnotationConfig | None = None, *, o
     return placed.with_columns(begin=None, end=None, where=None)
 
 
-def candidates_at(place: Path, annotations: AnnotationConfig | None = None, *, option: str = "input") -> Clips:
+def candidates_at(place: Path, annotations: AnnotationOptions | None = None, *, option: str = "input") -> Clips:
     """Find the recording ``place``, or all recordings below the folder ``place``, and their annotated parts.
 
     ``place``, the value of ``option``, may also be a file of annotations. Without ``annotations``, and for a single
@@ -387,7 +383,7 @@ def candidates_at(place: Path, annotations: AnnotationConfig | None = None, *, o
     if is_missing(place):
         rule = "it does not exist: name a recording, or a folder of recordings"
         raise InputError(option=option, value=place, rule=rule)
-    config, root, paths = annotations or AnnotationConfig(kind="none"), place.parent, [place.name]
+    config, root, paths = annotations or AnnotationOptions(annotations="none"), place.parent, [place.name]
     found = whole(root, ())
     with within("", root=option):
         if os.path.isdir(place):  # noqa: PTH112  Path raises for long names; other kinds of files are set aside when they are read
@@ -396,11 +392,11 @@ def candidates_at(place: Path, annotations: AnnotationConfig | None = None, *, o
             elsewhere = len(found.frame) and found.root != place  # as of a Kaldi folder
             paths = [] if elsewhere else folder.require_recordings()
         elif is_recording(place.name):
-            if config.kind not in ("auto", "none") or config.tier is not None:
+            if config.annotations not in ("auto", "none") or config.tier is not None:
                 found = annotations_below(Folder(root=root, files=(place.name, *Folder.at(root).others)), config)
                 own = (each for each in found.rejected if each.path == place.name)
                 found = replace(found, rejected=tuple(own))  # files of other recordings are none of this one
-        elif kind := kind_of(place, config.kind):
+        elif kind := kind_of(place, config.annotations):
             found, paths = annotations_in(place, kind, root, config), []
     if config.tier is not None and not len(found.frame):
         rule = f"it has no effect on {place}, beside which no annotations of it lie"

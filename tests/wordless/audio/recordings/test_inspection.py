@@ -21,13 +21,7 @@ from tests.hostile.measured import measured, write_special_files
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.mono import mono
 from wordless.audio.recordings.corpus import CONFLICTING, recordings_at, without_duplicates
-from wordless.audio.recordings.inspection import (
-    InspectionConfig,
-    Measurement,
-    file_key,
-    frequent_reasons,
-    inspect,
-)
+from wordless.audio.recordings.inspection import InspectionConfig, Measurement, file_key, frequent_reasons, inspect
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected
 from wordless.audio.waveform import LOUDEST, unusable_peak
 from wordless.base.errors import InputError

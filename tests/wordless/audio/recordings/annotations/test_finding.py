@@ -21,7 +21,7 @@ from tests.wordless.audio.recordings.annotations.annotated_files import (
     textgrid_text,
     write_recording,
 )
-from wordless.audio.recordings.annotations import AnnotationConfig
+from wordless.audio.recordings.annotations import AnnotationOptions
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings, recordings_at
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Clip, Rejected, read_manifest, write_manifest
@@ -60,10 +60,10 @@ def test_a_folder_of_each_kind_gives_labelled_parts_for_a_corpus_and_for_encodin
     assert {clip.group for clip in clips} == {"field"}
     assert [clip.part.span(RATE) for clip in clips] == [(start, end) for start, end, _ in PARTS]
     assert not rejected
-    place = recordings_at(folder, AnnotationConfig())
+    place = recordings_at(folder, AnnotationOptions())
     assert [(each.name, each.label) for each in place.clips] == EXPECTED
     assert {each.group for each in place.clips} == {"field"}
-    whole = recordings_at(folder, AnnotationConfig(kind="none"))
+    whole = recordings_at(folder, AnnotationOptions(annotations="none"))
     assert [each.name for each in whole.clips] == [each.name for each in recordings_at(folder).clips]
     assert [each.name for each in whole.clips] == ["field.wav"]
 
@@ -81,7 +81,7 @@ def test_a_table_may_be_a_file_of_annotations(folder: Path, writer: str, file: s
     WRITERS[writer](folder, "field", PARTS)
     clips, _ = corpus(folder, table=str(folder / file))
     assert named(clips) == EXPECTED
-    place = recordings_at(folder / file, AnnotationConfig())
+    place = recordings_at(folder / file, AnnotationOptions())
     if (folder / file).is_file():
         assert [(each.name, each.label) for each in place.clips] == EXPECTED
 
@@ -103,7 +103,7 @@ def test_a_kaldi_folder_is_a_root_but_no_file_without_its_recordings(folder: Pat
     kaldi(folder, "field", PARTS)
     clips, _ = corpus(folder, root=str(folder / "kaldi_field"))
     assert named(clips) == EXPECTED
-    place = recordings_at(folder / "kaldi_field", AnnotationConfig())
+    place = recordings_at(folder / "kaldi_field", AnnotationOptions())
     assert [(each.name, each.label) for each in place.clips] == EXPECTED
     (folder / "kaldi_field/wav.scp").unlink()
     with pytest.raises(InputError, match=r"wav\.scp"):
@@ -131,7 +131,7 @@ def test_kinds_that_differ_are_refused_until_one_is_chosen(folder: Path) -> None
     assert "audacity" in str(error.value)
     assert named(corpus(folder, annotations="audacity")[0]) == EXPECTED[:5]
     with pytest.raises(InputError, match=r"annotations="):
-        recordings_at(folder, AnnotationConfig())
+        recordings_at(folder, AnnotationOptions())
 
 
 def test_several_tiers_are_refused_until_one_is_chosen(folder: Path) -> None:
@@ -419,7 +419,7 @@ def test_other_text_beside_recordings_changes_nothing(tmp_path: Path) -> None:
     clips, rejected = corpus(tmp_path)
     assert named(clips) == [("cat/a.wav", "cat"), ("dog/a.wav", "dog")]
     assert not rejected
-    assert [each.name for each in recordings_at(tmp_path, AnnotationConfig()).clips] == ["cat/a.wav", "dog/a.wav"]
+    assert [each.name for each in recordings_at(tmp_path, AnnotationOptions()).clips] == ["cat/a.wav", "dog/a.wav"]
 
 
 def test_a_label_comes_from_the_annotation_and_not_from_the_folder(tmp_path: Path) -> None:
@@ -440,7 +440,7 @@ def test_recordings_without_annotations_are_listed(folder: Path) -> None:
     assert {clip.path for clip in clips} == {"field.wav"}
     assert [each.path for each in rejected] == ["marsh.wav", "pond.wma"]
     assert "`annotations`=none" in rejected[0].reason
-    assert [each.name for each in recordings_at(folder, AnnotationConfig()).clips][-2:] == ["marsh.wav", "pond.wma"]
+    assert [each.name for each in recordings_at(folder, AnnotationOptions()).clips][-2:] == ["marsh.wav", "pond.wma"]
     assert [clip.name for clip in corpus(folder, annotations="none")[0]] == ["field.wav", "marsh.wav"]
 
 
@@ -475,7 +475,7 @@ def test_empty_annotations_are_listed(folder: Path) -> None:
 def test_a_recording_whose_annotations_all_lie_behind_its_end_is_not_read_as_a_whole(folder: Path) -> None:
     write_recording(folder / "marsh.wav", seed=1, seconds=1)
     (folder / "marsh.txt").write_text("5\t6\twren\n7\t8\twren\n")
-    place = recordings_at(folder, AnnotationConfig())
+    place = recordings_at(folder, AnnotationOptions())
     assert [each.name for each in place.clips] == ["field.wav"]
     assert [each.path for each in place.rejected] == ["marsh.wav#t=5,6", "marsh.wav#t=7,8"]
     assert "marsh.txt:2" in place.rejected[1].reason
