@@ -41,10 +41,12 @@ from torch import Tensor, nn
 
 from lm.batches import UNCOUNTED
 from lm.bodies import sound_gpt
+from lm.bodies.body import Pieces
 from lm.bodies.clips import StoredClips, batches_by_length
-from lm.bodies.convolutional import SpectrogramReader, statistics
+from lm.bodies.convolutional import log_mel_pieces, statistics
 from lm.bodies.sound_gpt import (
     CodedClips,
+    CodePrediction,
     SoundBatch,
     SoundBatches,
     SoundGPT,
@@ -56,16 +58,16 @@ from lm.bodies.sound_gpt import (
     validation_batches,
     window_vectors,
 )
-from lm.layers import Pieces, pool_layers
+from lm.layers import states_of
 from lm.probing.comparison import over_groups
 from lm.probing.probe import learning_curve
-from lm.probing.vectors import FloatArray
+from lm.probing.vectors import FloatArray, pool_states
 from pipelines.chain.corpus import find_corpus, read_corpus
 from pipelines.chain.language import make_codes
+from pipelines.chain.study import Study
 from pipelines.commandline.choices import with_choices
 from pipelines.commandline.composition import compose, resolved
-from pipelines.methods.study import Study
-from pipelines.settings.run import run_settings
+from pipelines.settings.run_rules import run_settings
 from pipelines.stages.features import log_mel_features
 from pipelines.stages.pretraining import _coded_clips
 from pipelines.store.session import Session
@@ -259,17 +261,8 @@ def train(source: str, name: str, corpus: Corpus, folder: Path) -> SoundGPT:
     )
     checkpoint = folder / f"{source}_{name}_{settings.fit.steps}_{settings.fit.seed}.safetensors"
     with study.session.terminal.working(f"{source}:{name}", settings.fit.steps, "steps") as progress:
-        fit(
-            model,
-            batches,
-            fixed,
-            own_loss,
-            settings.fit,
-            gang=study.session.gang,
-            checkpoint=checkpoint,
-            progress=progress,
-            track=lambda point: None,
-        )
+        others = {"gang": study.session.gang, "checkpoint": checkpoint, "progress": progress}
+        fit(CodePrediction(model), batches, fixed, own_loss, settings.fit, **others, track=lambda point: None)
     return model
 
 
@@ -277,8 +270,8 @@ def stored_views(study: Study, folder: Path) -> StoredClips:
     """Return the log-mel of all views of the clips, which all rows read, made at the first call."""
     frames, lengths = folder / f"views_{study.settings.seed}.npy", folder / f"lengths_{study.settings.seed}.npy"
     if not frames.exists():
-        reader = SpectrogramReader(root=study.manifest.root, audio=study.audio, sample=study.entries["sample"].folder)
-        made = [torch.cat([*reader.pieces(view)]).numpy() for view in study.views]
+        root, audio, sample = study.manifest.root, study.audio, study.entries["sample"].folder
+        made = [torch.cat([*log_mel_pieces(view, root, audio, sample)]).numpy() for view in study.views]
         np.save(lengths, [*map(len, made)])
         with aside(frames) as beside, beside.open("wb") as file:
             np.save(file, np.concatenate(made))
@@ -288,19 +281,15 @@ def stored_views(study: Study, folder: Path) -> StoredClips:
 @torch.inference_mode()
 def features(model: SoundGPT, views: StoredClips, hearings: int, layers: int) -> FloatArray:
     """Pool the first ``layers`` of the network's layers, and average over the views of each clip ``(clips, dim)``."""
-    names, clips = [f"layer_{number}" for number in range(len(model.hops))], len(views) // hearings
-    found: FloatArray = np.zeros((0, 0), np.float32)
+    found = dict[int, FloatArray]()
     for rows, frames, lengths in batches_by_length(views, batch_size=AT_ONCE):
-        read = [
-            Pieces(steps=[-(-length // hop) for hop in model.hops], pieces=[own[:length]])
-            for own, length in zip(frames, lengths.tolist(), strict=True)
-        ]
-        pooled = pool_layers(model, read, names, [POOLING], device="cpu")
-        for row, own in zip(rows, pooled, strict=True):
-            vector = np.concatenate([own[f"{name}:{POOLING}"] for name in names[:layers]])
-            found = found if found.size else np.zeros((clips, len(vector)), np.float32)
-            found[row // hearings] += vector / hearings
-    return found
+        read = [Pieces(steps=(), pieces=[own[:length]]) for own, length in zip(frames, lengths.tolist(), strict=True)]
+        steps = [[-(-length // hop) for hop in model.hops] for length in lengths.tolist()]
+        pooled = pool_states(states_of(model, read, device="cpu"), steps, [POOLING])
+        for row, own in zip((rows // hearings).tolist(), pooled, strict=True):
+            vector = np.concatenate([*own.values()][:layers]) / hearings
+            found[row] = found[row] + vector if row in found else vector
+    return np.stack([found[row] for row in sorted(found)]).astype(np.float32)
 
 
 def row_features(source: str, name: str, corpus: Corpus, folder: Path) -> FloatArray:
