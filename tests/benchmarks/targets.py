@@ -39,7 +39,7 @@ import torch
 from hydra import initialize_config_module
 from torch import Tensor, nn
 
-from lm.batches import UNCOUNTED
+from lm.batches import UNCOUNTED, CodeBatch, loss
 from lm.bodies import sound_gpt
 from lm.bodies.body import Pieces
 from lm.bodies.clips import StoredClips, batches_by_length
@@ -47,14 +47,12 @@ from lm.bodies.convolutional import log_mel_pieces, statistics
 from lm.bodies.sound_gpt import (
     CodedClips,
     CodePrediction,
-    SoundBatch,
     SoundBatches,
     SoundGPT,
     SoundShape,
     WindowCodebook,
     create_sound_gpt,
     fit_window_codebook,
-    loss,
     validation_batches,
     window_vectors,
 )
@@ -160,11 +158,11 @@ def ending_vectors(log_mel: FloatArray, *, frames: int, patch_frames: int) -> Fl
     return window_vectors(late, frames=frames, patch_frames=patch_frames)[: -(-len(log_mel) // patch_frames)]
 
 
-def squared_error(model: nn.Module, batch: SoundBatch, *, table: Tensor, parts: int) -> tuple[Tensor, int]:
+def squared_error(model: nn.Module, batch: CodeBatch, *, table: Tensor, parts: int) -> tuple[Tensor, int]:
     """Sum the squared errors of vectors, whose rows in ``table (patches, values)`` are the targets of the batch."""
     counted = batch.targets[..., 0] != UNCOUNTED  # (batch, positions, ahead)
     wanted = table[batch.targets[..., 0][counted]]
-    error = (model(batch.spectrograms)[..., 0, :][counted].float() - wanted).square().sum()
+    error = (model(batch.inputs)[..., 0, :][counted].float() - wanted).square().sum()
     return error, batch.codes * parts  # a part of the vector counts as much as a code
 
 
