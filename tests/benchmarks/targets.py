@@ -37,6 +37,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from hydra import initialize_config_module
+from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 from lm.batches import UNCOUNTED, CodeBatch, loss
@@ -70,7 +71,7 @@ from pipelines.stages.features import log_mel_features
 from pipelines.stages.pretraining import _coded_clips
 from pipelines.store.session import Session
 from pipelines.store.store import Store
-from pipelines.store.stored_features import FEATURES, features_by_method
+from pipelines.store.stored_features import FEATURES
 from tokenizer.codes import IntArray, soft_assignments
 from tokenizer.tokenizer import Tokenizer
 from wordless.base.files import aside
@@ -299,7 +300,7 @@ def row_features(source: str, name: str, corpus: Corpus, folder: Path) -> FloatA
     beside = list[FloatArray]()
     if source == "log_mel":
         entry = log_mel_features(study, study.entries["tokenizer"])
-        beside.append(features_by_method([entry.folder / FEATURES])["log_mel"][LOG_MEL])
+        beside.append(load_file(entry.folder / FEATURES)[LOG_MEL])
     if (source, name) == ("log_mel", "input"):
         return beside[0]
     model = train(source, name, corpus, folder)
