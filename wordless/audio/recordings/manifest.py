@@ -1,7 +1,7 @@
 """The clip table: the recordings of a corpus, or of a command, and what is known of them.
 
-A clip is a row. Sources (a folder, a table, annotations, a packed data set) give candidates: rows with a path, with
-``begin`` and ``end`` if a part of a recording is named, and with what the source says. Inspection measures them, and
+A clip is a row. Sources (a folder, a table, annotations, a packed data set) give the columns of candidates: paths,
+``begin`` and ``end`` where parts of recordings are named, and what the source says. Inspection measures them, and
 `recordings.splits` divides them. The table is one data frame at every stage.
 
 On disk a manifest is a tab-separated table; an empty cell is `None`. The root folder is not in it: the same recordings
@@ -249,6 +249,7 @@ class Clips:
 
 
 _COLUMNS = tuple(name for name in _TYPES if name not in ("begin", "end", "where"))  # of a manifest
+_LINES_AT_ONCE = 1 << 14  # of a manifest, whose cells take most memory
 _NAME = "clip"  # last column: the clip's name, as in predictions and vectors; for other programs, and ignored here
 # Columns that a manifest has only if any clip has a value: of segments, chosen channels and annotations.
 _IF_ANY = ("segment", "channel", "low_hz", "high_hz", "annotated_channel")
@@ -260,14 +261,19 @@ def write_manifest(manifest: Clips, path: Path) -> None:
     """Write a manifest as TSV, atomically; columns of segments and channels only if any clip has a value."""
     there = [name for name in _COLUMNS if name not in _IF_ANY or manifest.frame[name].notna().any()]
 
-    values = {name: manifest.frame[name].tolist() for name in there} | {_NAME: [clip.name for clip in manifest.clips]}
-    columns = {name: ["" if value is None else str(value) for value in column] for name, column in values.items()}
-    for name, texts in columns.items():
+    names = [*there, _NAME]
+
+    def row(values: Sequence[object]) -> list[str]:
+        texts = ["" if value is None else str(value) for value in values]
         if not writable("".join(texts)):
-            place, text = next((place, text) for place, text in enumerate(texts) if not writable(text))
-            problem = f"{name} of clip {manifest.clips[place].path!r} is {text!r}"
+            name, text = next((name, text) for name, text in zip(names, texts, strict=True) if not writable(text))
+            problem = f"{name} of clip {values[0]!r} is {text!r}"
             raise InputError(f"{problem}; leave tabs, line breaks and broken Unicode out")
-    _write_rows(path, [*columns], zip(*columns.values(), strict=True))
+        return texts
+
+    columns = (manifest.frame[name].tolist() for name in there)
+    rows = zip(*columns, (clip.name for clip in manifest.clips), strict=True)
+    _write_rows(path, names, map(row, rows))
 
 
 def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -285,26 +291,30 @@ def read_manifest(path: Path, root: Path) -> Clips:
         header, *lines = path.read_bytes().decode().removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as a manifest ({error}); check the path, or build it again") from error
-    names, rows = header.split("\t"), [line.split("\t") for line in lines]
+    names = header.split("\t")
     if names != [name for name in (*_COLUMNS, _NAME) if name in names or name not in _IF_ANY]:
         wanted = f"it must be {' '.join(_COLUMNS)} {_NAME}, separated by tabs"
         raise InputError(f"{path}:1: the header is {header!r:.80}; {wanted}: build it again")
-    for number, cells in enumerate(rows, start=2):
-        if len(cells) != len(names):
-            raise InputError(f"{path}:{number}: {len(cells)} cells, not {len(names)}; write the manifest again")
-    columns = dict(zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True))
-    return Clips.from_columns(root, {name: _values(name, columns[name], path) for name in names if name != _NAME})
+    columns: dict[str, list[object]] = {name: [] for name in names if name != _NAME}
+    for first in range(0, len(lines), _LINES_AT_ONCE):
+        rows = [line.split("\t") for line in lines[first : first + _LINES_AT_ONCE]]
+        for number, cells in enumerate(rows, start=first + 2):
+            if len(cells) != len(names):
+                raise InputError(f"{path}:{number}: {len(cells)} cells, not {len(names)}; write the manifest again")
+        for name, texts in zip(columns, zip(*rows, strict=True), strict=False):  # the clips' names are last
+            columns[name] += _values(name, texts, path, first)
+    return Clips.from_columns(root, columns)
 
 
-def _values(name: str, texts: Sequence[str], path: Path) -> list[object]:
-    """Parse a column of a manifest."""
+def _values(name: str, texts: Sequence[str], path: Path, first: int) -> list[object]:
+    """Parse cells of a column of a manifest; ``first`` is the number of the first row."""
 
     def value(text: str) -> object:
         found = whole_number(text) if int in kinds else number_of(text) if float in kinds else text
         if not text and NoneType in kinds:
             return None
         if found is None or (name, found) == ("sample_rate", 0) or (name == "split" and text not in SPLITS):
-            problem = f"{path}:{texts.index(text) + 2}: {name} is {text!r:.40}, which it cannot be"
+            problem = f"{path}:{first + texts.index(text) + 2}: {name} is {text!r:.40}, which it cannot be"
             raise InputError(problem, remedy="write the manifest again")
         return found
 
