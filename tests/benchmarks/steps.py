@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from tests.benchmarks.trainings import TRAININGS, MakeTraining
-from wordless.training.fit import Steps, Training
+from wordless.training.fit import Training
 from wordless.training.gangs import Gang
 
 META = torch.device("meta")
@@ -88,14 +88,13 @@ def placed_step(make: MakeTraining) -> Placement:
     """
     made = make(2, META)
     model, config = made.model.to(META), replace(made.config, precision="fp32")  # the device has no other
-    training = Training(model, config, "fit")
+    training = Training(model, config, "fit", Gang(META))
     training.optimizer = torch.optim.AdamW(model.parameters(), foreach=False)  # there is no fused one for this device
-    steps = Steps(training, model, made.batches, made.loss, Gang(META))
     with fx_config.patch(meta_nonzero_assume_all_nonzero=True):  # type: ignore[attr-defined]  # made when it is imported
         with Placement():
-            steps.take()
+            training.take(model, made.batches, made.loss)
         with Placement() as placement:
-            steps.take()
+            training.take(model, made.batches, made.loss)
     return placement
 
 

@@ -78,7 +78,7 @@ QUICK = ("autoencoder", "gpt", "simclr", "supervised", "gpt_sound")
 def test_a_step_waits_for_nothing_and_keeps_its_tensors_on_one_device(name: str) -> None:
     placed = placed_step(TRAININGS[name])
     assert placed.waits <= WAITS[name]
-    assert placed.copies_to_host == 1  # the loss and its items
+    assert placed.copies_to_host == 0  # losses are read fifty steps at a time
 
 
 def test_devices_are_not_mixed() -> None:
