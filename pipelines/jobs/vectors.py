@@ -203,11 +203,12 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
     of_sound = settings.method == GPT_SOUND.name
     rates = [] if of_sound else models_of_run(run, reading)
     inputs = {GPT_SOUND.name: LOG_MEL.name} if of_sound else {rate.gpt: rate.bag for rate in rates}
-    match_choice((*inputs, *inputs.values(), LOG_MEL.name, BOTTLENECK.name), settings.method, option="method")
+    tokenizer = Tokenizer.from_pretrained(run / "tokenizer")
+    bottlenecks = (BOTTLENECK.name,) if tokenizer.finest.speech_layer is None else ()
+    match_choice((*inputs, *inputs.values(), LOG_MEL.name, *bottlenecks), settings.method, option="method")
     if settings.method not in inputs and settings.layer not in (None, ALL):
         remedy = f"leave layer out, or choose the method of a language model, such as method={[*inputs][-1]}"
         raise InputError(f"layer={settings.layer}, but {settings.method} has no layers; {remedy}")
-    tokenizer = Tokenizer.from_pretrained(run / "tokenizer")
     manifest = _recordings(settings, found, tokenizer.front_end, _trim_db(settings, run, probe), terminal)
     session = Session(
         store=Store(settings.store.root),

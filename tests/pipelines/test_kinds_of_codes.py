@@ -59,6 +59,10 @@ def test_codes_of_a_speech_model_are_learned_continued_and_decoded(tmp_path: Pat
     assert codes_format == tokenizer.format
     clip = next(clips)
     assert np.array_equal(tokenizer.encode_file(recordings / clip.path).values, clip.codes.values)
+    given = {"model": str(folder), "input": str(recordings), "store": {"root": str(tmp_path / "store")}}
+    with pytest.raises(InputError):  # a speech model has none
+        embed({**given, "output": str(tmp_path / "vectors.npz"), "method": "bottleneck"})
+    embed({**given, "output": str(tmp_path / "vectors.npz"), "method": "log_mel"})
     more = LanguageModel.from_pretrained(folder / "lm").generate(clip.codes, seconds=0.1)
     sound = Vocoder.from_pretrained(folder / "vocoder").decode(more, tokenizer)
     unlearned = create_synthesis(GRIFFIN_LIM, tokenizer, Sampling()).sounds([more], [None], names=["more"])
