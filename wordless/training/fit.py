@@ -155,7 +155,7 @@ class Batches(Protocol[B_co]):
 
 
 def add_figures(sums: Tensor, loss: Tensor, items: int) -> None:
-    """Add a summed loss and its number of items to ``sums (2,)``, on the device."""
+    """Add a summed loss and its number of items to the first two ``sums``, on the device."""
     sums[0] += loss.detach()
     sums[1] += items
 
@@ -190,7 +190,7 @@ class Training:
         self.best_loss = math.inf
         self.best_step = 0
         self.best = self.weights()
-        self._unread: list[Tensor] = []  # summed loss and items of each of the last steps (2,)
+        self._unread: list[Tensor] = []  # summed loss, items and norm of the gradient of each of the last steps (3,)
 
     def save(self, path: Path) -> None:
         """Write a checkpoint atomically."""
@@ -237,7 +237,7 @@ class Training:
         self.model.train()
         # Dropout is a function of seed, step and rank, so no generator state is saved or restored.
         torch.manual_seed(((config.seed * 1_000_003) + step) * 1_009 + gang.rank)
-        sums = torch.zeros(2, dtype=torch.float64, device=gang.device)  # summed loss, items
+        sums = torch.zeros(3, dtype=torch.float64, device=gang.device)  # as in `_unread`
         micros = config.accumulation
         for micro in range(micros):
             batch = batches.batch(step, gang.rank * micros + micro, gang.size * micros)
@@ -252,7 +252,7 @@ class Training:
         # Gangs average over ranks; the mean is over items. In the gradients' type, the scale is one operator for all.
         scale = (gang.size / sums[1].clamp(min=1)).to(torch.float32)
         torch._foreach_mul_([each.grad for each in self.model.parameters() if each.grad is not None], scale)
-        nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+        sums[2] = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate(step)
         self.optimizer.step()
@@ -265,16 +265,17 @@ class Training:
             self.settle()
 
     def settle(self) -> None:
-        """Read the figures of the last steps, and refuse a loss that is not finite."""
+        """Read the figures of the last steps, and refuse a loss or gradient that is not finite."""
         unread, self._unread = self._unread, []
         for step, sums in enumerate(unread, self.step - len(unread)):
-            total, items = sums.tolist()
+            total, items, norm = sums.tolist()
             self._require_finite(total, "loss", step)
+            self._require_finite(norm, "norm of the gradient", step)  # else a finite loss may leave no finite weight
             self.running = [self.running[0] + total, self.running[1] + items]
 
     @property
     def finite(self) -> bool:
-        """Whether the losses of the last steps are finite. No other process has to take part."""
+        """Whether losses and gradients of the last steps are finite. No other process has to take part."""
         return all(bool(sums.isfinite().all()) for sums in self._unread)
 
     @torch.no_grad()
@@ -309,7 +310,7 @@ class Training:
         return point
 
     def _require_finite(self, total: float, name: str, step: int) -> None:
-        """Refuse a loss that is not finite. The stages that write the data refuse such values, and name their clip."""
+        """Refuse a figure that is not finite. The stages that write the data refuse such values, and name their clip."""
         if not math.isfinite(total):
             raise InputError(
                 f"the {name} at step {step} is {total}: training diverged; lower {self.option}.lr (now "
@@ -366,7 +367,7 @@ def fit(
     asked for deterministic algorithms and warns where it has none.
 
     Raises:
-        InputError: the loss is no longer finite, or processes cannot share a batch equally.
+        InputError: the loss or its gradient is no longer finite, or processes cannot share a batch equally.
     """
     config = with_precision(config, gang)
     if gang.device.type == "cuda":
@@ -395,7 +396,7 @@ def fit(
                 progress.note(f"step {point['step']}: {losses}")
                 track(point)
             progress.advance_to(training.step)
-            # Rank 0 may save alone, but all processes refuse a loss together, when all of them settle.
+            # Rank 0 may save alone, but all processes refuse a step together, when all of them settle.
             due = gang.rank == 0 and time.monotonic() - saved > 60 * config.checkpoint_minutes
             if (due and training.finite) or ended:
                 training.settle()

@@ -273,6 +273,15 @@ def test_losses_that_are_not_finite_say_what_is_to_blame_and_are_not_kept(tmp_pa
         trained(plane(), replace(CONFIG, steps=1, lr=1e36, warmup_steps=0), tmp_path)
 
 
+def test_a_step_whose_gradient_alone_is_not_finite_is_refused_and_not_kept(tmp_path: Path) -> None:
+    def root(model: nn.Module, batch: Pairs) -> tuple[Tensor, int]:  # 0, whose gradient is infinity times 0
+        return (0 * model(batch.x)).abs().sqrt().sum(), len(batch.y)
+
+    with pytest.raises(InputError, match=r"gradient\b.*step 0\b.*nan.*lm\.fit\.lr\b"):
+        fit_silently(plane(), Slope(), (), root, replace(CONFIG, checkpoint_minutes=0), tmp_path, option="lm.fit")
+    assert not [*tmp_path.iterdir()]
+
+
 def test_bf16_computes_in_bf16_and_keeps_fp32_weights(tmp_path: Path) -> None:
     exact, rounded = network(), network()
     trained(exact, CONFIG, tmp_path / "fp32")
