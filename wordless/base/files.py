@@ -211,14 +211,16 @@ def replace_folder(place: Path, source: Path | None) -> None:
         shutil.rmtree(left, ignore_errors=True)
     if source is not None:
         try:
-            beside.mkdir()
-            for path in sorted(source.rglob("*")):  # without permissions: the source may be read-only
-                copy = beside / path.relative_to(source)
-                if path.is_dir():
-                    copy.mkdir()
-                    continue
-                with path.open("rb") as file, aside(copy) as written, written.open("wb") as copied:
-                    shutil.copyfileobj(file, copied, 1 << 20)
+            for folder, _, names in os.walk(source, onerror=_raised, followlinks=True):
+                copy = beside / Path(folder).relative_to(source)
+                copy.mkdir()  # without permissions: the source may be read-only
+                for name in names:
+                    with (
+                        Path(folder, name).open("rb") as file,
+                        aside(copy / name) as written,
+                        written.open("wb") as copied,
+                    ):
+                        shutil.copyfileobj(file, copied, 1 << 20)
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
             raise
@@ -228,6 +230,10 @@ def replace_folder(place: Path, source: Path | None) -> None:
         beside.rename(place)
     flush_folder(place.parent)
     shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _raised(error: OSError) -> None:
+    raise error
 
 
 def existing(path: str) -> Path:

@@ -310,7 +310,7 @@ class Training:
         return point
 
     def _require_finite(self, total: float, name: str, step: int) -> None:
-        """Refuse a figure that is not finite. The stages that write the data refuse such values, and name their clip."""
+        """Refuse a figure that is not finite. The stages that write data refuse such values, and name their clip."""
         if not math.isfinite(total):
             raise InputError(
                 f"the {name} at step {step} is {total}: training diverged; lower {self.option}.lr (now "

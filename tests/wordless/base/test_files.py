@@ -139,6 +139,19 @@ def test_a_folder_is_replaced_whole(killed: str, tmp_path: Path, monkeypatch: py
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new"]
 
 
+def test_a_copied_folder_has_what_links_lead_to_and_is_not_made_of_a_missing_one(tmp_path: Path) -> None:
+    """Someone keeps the large part of a model on another disk."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "weights").write_text("1")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "part").symlink_to(tmp_path / "disk")
+    replace_folder(tmp_path / "place", tmp_path / "model")
+    assert (tmp_path / "place" / "part" / "weights").read_text() == "1"
+    with pytest.raises(FileNotFoundError, match="missing"):
+        replace_folder(tmp_path / "place", tmp_path / "missing")
+    assert (tmp_path / "place" / "part" / "weights").read_text() == "1"
+
+
 def test_a_link_under_the_temporary_name_is_not_followed(tmp_path: Path) -> None:
     """Somebody who can write into a shared store puts a link there, and waits for its owner."""
     (tmp_path / "other").write_text("not ours")
