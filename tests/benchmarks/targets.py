@@ -379,16 +379,17 @@ def show(folder: Path, split: str, other: str = "") -> None:
         for labels, values in row[split].items():
             found[f"{row['input']}:{row['target']}", row["steps"]][labels][row["seed"]] = np.array(values)
     for (name, steps), by_labels in [*found.items()]:
-        cells = list[str]()
+        cells, most = list[str](), 0
         for labels, by_seed in by_labels.items():
             others = found[other, steps if (other, steps) in found else 0][labels] if other else {}
             if not (seeds := sorted(by_seed.keys() & others.keys() if other else by_seed)):
                 continue
+            most = max(most, len(seeds))
             values = np.stack([by_seed[each] - (others[each] if other else 0) for each in seeds], axis=1)
             mean, (low, high, _) = 100 * values.mean(), over_groups(100 * values, confidence=0.95)
             cells.append(f"{mean:+.1f} ({low:+.1f} to {high:+.1f})" if other else f"{mean:.1f} ({low:.1f}-{high:.1f})")
         if cells:
-            print(f"| {name} | {steps} | {len(seeds)} | " + " | ".join(cells) + " |")
+            print(f"| {name} | {steps} | {most} | " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":
