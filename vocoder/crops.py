@@ -30,8 +30,6 @@ from wordless.base.errors import InputError
 from wordless.base.machine import Batch
 
 NOT_COUNTED = -100  # target of a sample that the loss ignores
-
-
 PIECE = 1 << 20  # samples of long clips that are read together
 
 

@@ -136,7 +136,7 @@ class Options:
         super().__init_subclass__()
         inherited = {name: of for base in reversed(cls.__mro__[1:]) for name, of in _fields(base).items()}
         for name in inspect.get_annotations(cls):
-            default = cls.__dict__.get(name)
+            default = getattr(cls, name, REQUIRED)  # a type alone leaves the default
             if name in inherited and MEANING in inherited[name].metadata and not isinstance(default, dataclasses.Field):
                 setattr(cls, name, dataclasses.field(default=default, metadata=inherited[name].metadata))
 
