@@ -54,7 +54,7 @@ class BodyOptions(Options):
     )
     batches: WaveformBatchConfig = option(WaveformBatchConfig(max_seconds=10.0), BATCHES)
     fit: FitConfig = option(
-        FitConfig(), "training; with pre-trained weights of a large model use a fit.lr of 1e-5 to 3e-5"
+        FitConfig(), "training; with pre-trained weights use a smaller fit.lr, of large models 1e-5 to 3e-5"
     )
 
     def __post_init__(self) -> None:

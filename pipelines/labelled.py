@@ -108,7 +108,7 @@ class FinetuneConfig(TrainingCommand):
         "of the frozen body)",
         distinct=True,
     )
-    probe: ProbeConfig = LINEAR
+    probe: ProbeConfig = option(LINEAR, "the linear probe; validation clips choose it, nothing else is possible")
     figures: FigureConfig = option(FigureConfig(), "the figures on test clips")
     body: BodyOptions = option(
         GptOptions(),

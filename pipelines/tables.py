@@ -25,11 +25,7 @@ class TableOptions(InputOptions):
     suffixes: ClassVar[tuple[str, ...]] = (".tsv", ".json", ".parquet")  # of the table
 
     input: str = option(REQUIRED, "a recording, a folder of recordings, or several such as [a.wav,b.wav,folder]")
-    output: Path | None = option(
-        None,
-        "also writes a table: a .tsv, .json or .parquet file, of scores also a .txt file as ZeroSpeech 2021 reads it; "
-        "null: no table",
-    )
+    output: Path | None = option(None, "also writes a table: a .tsv, .json or .parquet file; null: no table")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -58,11 +54,16 @@ class TableOptions(InputOptions):
 class ScoreConfig(TableOptions):
     """Options of ``wordless score``.
 
-    The column log_probability_per_second of the table compares recordings over tokenizers.
     example: wordless score model=runs/x input=recordings output=scores.tsv
     """
 
     suffixes = (*TableOptions.suffixes, ".txt")
+
+    output: Path | None = option(
+        None,
+        "also writes a table: a .tsv, .json or .parquet file, or a .txt file as ZeroSpeech 2021 reads it; null: no "
+        "table. Its column log_probability_per_second compares recordings over tokenizers",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

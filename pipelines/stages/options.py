@@ -267,7 +267,9 @@ class SoundGPTSettings(ClipTraining):
     model: SoundGPTConfig = option(SoundGPTConfig(), "the network")
     # seconds of the windows around each patch whose codes are predicted as well; []: none
     windows: tuple[float, ...] = (0.16, 0.32, 0.64, 1.28)
-    augmentation: AugmentationConfig = IN_PLACE
+    augmentation: AugmentationConfig = option(
+        IN_PLACE, "random changes of the clips that it reads; time_flip must be 0"
+    )
     batches: ClipBatchConfig = ClipBatchConfig(batch_size=64)
     fit: FitConfig = FitConfig(steps=1500, lr=2e-3, warmup_steps=100, final_lr_ratio=0.02, validate_every=250)
 
@@ -558,7 +560,10 @@ class NextSampleSettings(TrainingSettings):
     crops: SampleCropsConfig = option(
         SampleCropsConfig(), "the pieces of clips of one training step, which are the same for all models"
     )
-    fit: FitConfig = FitConfig(steps=800, lr=5e-3, weight_decay=0.0, precision="auto", ema_decay=0.99)
+    fit: FitConfig = option(
+        FitConfig(steps=800, lr=5e-3, weight_decay=0.0, precision="auto", ema_decay=0.99),
+        "training, the same for all models",
+    )
     test_crops: int = 256  # crops of test clips on which all models are compared
     test_seed: int = 0  # seed of these crops, the same for all seeds
     sounds: SampleSoundsConfig = option(SampleSoundsConfig(), "generated sounds to listen to")

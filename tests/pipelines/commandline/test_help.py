@@ -1,5 +1,6 @@
 """``--help``, every option's explanation, and completion in a shell."""
 
+import re
 import subprocess
 import sys
 
@@ -10,8 +11,9 @@ from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.completion import SCRIPTS, candidates, join_words
 from pipelines.commandline.composition import compose, plain
 from pipelines.commandline.help import command_help, help_request
-from pipelines.commandline.options import index
+from pipelines.commandline.options import index, options_class
 from pipelines.settings.run import RunSettings
+from pipelines.tables import TableOptions
 from tests.calling import python
 from tests.pipelines.tiny_chain import ROOT
 from vocoder.kinds import CHOICES
@@ -52,6 +54,12 @@ def test_other_commands_take_one_screen(command: str) -> None:
     assert len(lines) <= 60
     for option in index(command).options.values():
         assert any(line.startswith(f"  {option.name} ") for line in lines)
+
+
+@pytest.mark.parametrize("command", ["score", "predict"])
+def test_help_names_the_kinds_of_tables_that_a_command_writes(command: str) -> None:
+    named = re.findall(r"(?<= )\.\w+", index(command).options["output"].explanation)
+    assert {*named} == {*vars(options_class(command)).get("suffixes", TableOptions.suffixes)}
 
 
 def test_a_group_has_the_values_of_its_choice() -> None:
