@@ -109,6 +109,11 @@ def test_built_in_voices_alone_need_no_training_of_the_voice_that_ships(words: t
     assert (vocoder.start is None) == any(word.startswith(("audio", "vocoder.start")) for word in words)
 
 
+def test_crops_without_a_pitch_are_a_share_that_the_user_chooses(tmp_path: Path) -> None:
+    crops = run_settings(composed(tmp_path, "vocoder.crops.pitch_dropout=0.5")).vocoder.crops
+    assert (crops.pitch_dropout, crops.undisturbed.pitch_dropout) == (0.5, 0)
+
+
 GROUPS = ("a", "b", "c", "d")
 
 
