@@ -1,1 +1,1 @@
-"""The methods of the comparison: one file for each, and one table of all."""
+"""The table of the methods that a comparison has, and pictures of the front ends that they learn."""
