@@ -5,7 +5,7 @@ import subprocess
 
 from tests.calling import ROOT
 
-LINES, LINES_OF_TESTS, OPTIONS = 45_710, 36_625, 359
+LINES, LINES_OF_TESTS, OPTIONS = 45_722, 36_638, 367
 
 
 def test_the_project_does_not_grow() -> None:
