@@ -9,13 +9,14 @@ Every method of a comparison has the same poolings and views:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from itertools import chain
 from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from lm.options import POOLINGS, Means, Pooling
 from tokenizer.codes import Codes, SoftCodes
@@ -23,7 +24,7 @@ from wordless.base.errors import InputError
 from wordless.base.machine import copy_to
 
 FloatArray = npt.NDArray[np.float32]
-STEPS_AT_ONCE = 4096  # of codes, which take a number for each code of the codebook
+STEPS_AT_ONCE = 4096  # of soft codes, which take a number for each code of the codebook
 ALL_POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 _MEANS: dict[Pooling, Means | None] = {"mean": "mean", "thirds": "thirds", "max": None, "thirds_max": "thirds"}
 
@@ -125,6 +126,8 @@ def pool_states(
     ``steps`` are those of each recording and layer, in the order of the layers. The states of a batch are copied from
     a device at once.
     """
+    for count in chain(*steps):
+        pooling_parts(count, "mean")  # refuses a recording of no time steps
     pools = list[RunningPools]()
     for places, states in read:
         if not pools:
@@ -151,17 +154,23 @@ def pool_batch(frames: Tensor, lengths: Tensor, pooling: Means) -> Tensor:
 
 def bags_of_codes(codes: Codes | SoftCodes, poolings: Sequence[Pooling]) -> dict[Pooling, FloatArray]:
     """Compute each code's share of the time ``(parts * streams * codes,)``: pools of one-hot codes, or of shares."""
-    values = (codes.codes if isinstance(codes, SoftCodes) else codes.spectral).values
-    pools = RunningPools({"bag": len(values)}, poolings)
-    for start in range(0, len(values), STEPS_AT_ONCE):
-        stop = min(start + STEPS_AT_ONCE, len(values))
-        if isinstance(codes, SoftCodes):
-            shares = codes.shares(start, stop)
-        else:
-            shares = one_hot(torch.from_numpy(values[start:stop]).long(), codes.format.codebook_size)
-        pools.add("bag", shares.flatten(1).cpu().numpy())
-    pooled = pools.pooled
-    return {pooling: pooled[f"bag:{pooling}"] for pooling in poolings}
+    if isinstance(codes, SoftCodes):
+        steps = len(codes.codes.values)
+        pools = RunningPools({"bag": steps}, poolings)
+        for start in range(0, steps, STEPS_AT_ONCE):
+            pools.add("bag", codes.shares(start, min(start + STEPS_AT_ONCE, steps)).flatten(1).cpu().numpy())
+        pooled = pools.pooled
+        return {pooling: pooled[f"bag:{pooling}"] for pooling in poolings}
+    # Codes are counted: one-hot codes took a number for each code of the codebook and up to 800 times as long.
+    streams, size = codes.format.spectral_streams, codes.format.codebook_size
+    places = codes.spectral.values + size * np.arange(streams)  # of each code among those of all streams
+    counts, found = partial(np.bincount, minlength=streams * size), dict[Pooling, FloatArray]()
+    for pooling in poolings:
+        parts = pooling_parts(len(places), (means := _MEANS[pooling]) or "mean")  # refuses a recording of no time steps
+        shares = [counts(places[part.start : part.stop].ravel()) / len(part) for part in parts] if means else []
+        shares += [counts(places.ravel()) > 0] if takes_max(pooling) else []
+        found[pooling] = np.concatenate(shares).astype(np.float32)
+    return found
 
 
 CLASS_SCORES = "scores"  # beside the vectors of a network with a head: class probabilities ``(classes,)``

@@ -1,6 +1,8 @@
 """Vectors of clips: pooling over time, layers and hearings, and files of features."""
 
 import json
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,16 @@ def test_a_bag_of_codes_is_the_pool_of_one_hot_codes(steps: int, streams: int, p
     np.testing.assert_allclose(bags_of_codes(codes, [pooling])[pooling], pool(one_hot, pooling), atol=1e-6)
 
 
+def test_a_bag_of_codes_takes_no_number_for_each_code_and_time_step() -> None:
+    codes = random_codes(1000)
+    many = replace(codes, format=replace(codes.format, codebook_size=1 << 14))
+    tracemalloc.start()
+    bags_of_codes(many, ALL_POOLINGS)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1000 * (1 << 14)  # bytes
+
+
 @pytest.mark.parametrize("pooling", ALL_POOLINGS)
 @pytest.mark.parametrize("streams", [1, 3])
 def test_a_bag_of_soft_codes_is_the_pool_of_their_shares(
@@ -49,6 +61,8 @@ def test_nothing_cannot_be_pooled(pooling: Pooling) -> None:
         pool(np.zeros((0, 3), np.float32), pooling)
     with pytest.raises(InputError, match="0 time steps"):
         RunningPools({"frames": 0}, [pooling])
+    with pytest.raises(InputError, match="0 time steps"):
+        bags_of_codes(random_codes(0), [pooling])
 
 
 @given(steps=st.integers(1, 40), pooling=st.sampled_from(ALL_POOLINGS))
