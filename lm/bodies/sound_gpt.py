@@ -203,7 +203,7 @@ class SoundGPT(BodyNetwork):
     def states(self, inputs: Tensor, lengths: Tensor) -> dict[str, Frames]:
         """Compute the stem's outputs ``(batch, steps, width)``, and the inner activations of each layer.
 
-        The activations are ``(batch, positions, ffn_dim)``, as the inner ones of `GPT.hidden_states`. A position after
+        The activations are ``(batch, positions, ffn_dim)``, as the inner ones of `GPT.states`. A position after
         the end of a clip reads zeros (the mean spectrum), and is not counted in its length.
         """
         images = self._images(inputs)

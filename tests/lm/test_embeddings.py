@@ -45,6 +45,12 @@ def test_what_an_upsampler_does_not_read_is_refused() -> None:
         layer_features(upsampler, [replace(_soft(5, 1), codes=random_rates(rates_format(2, 1), 3))])
 
 
+@pytest.mark.parametrize("steps", [[0], [0, 5]])
+def test_a_recording_without_codes_has_no_vector(model: LanguageModel, steps: list[int]) -> None:
+    with pytest.raises(InputError, match="0 time steps"):
+        layer_features(model, [random_codes(each, streams=model.format.streams) for each in steps])
+
+
 def test_layers_offer_the_states_that_are_asked_for(model: LanguageModel) -> None:
     clips = [random_codes(6, streams=model.format.streams)]
     both = layer_features(model, clips, of=("residual", "inner"))
