@@ -75,7 +75,7 @@ class ProbeResult:
     predictions: tuple[str, ...] | tuple[tuple[str, ...], ...]  # for each test clip, in the order of the clips
     scores: FloatArray  # (test clips, classes), probabilities
     noise_scores: FloatArray | None  # of the test clips with noise, one ratio after the other; None: there are none
-    # weights (dim, classes) and bias (classes,) for standardised features; None: the method has its own scores
+    # weights (dim, classes) and bias (classes,) for standardised features; None: of a candidate, or of own scores
     linear: tuple[DoubleArray, DoubleArray] | None
     tries: tuple[Try, ...]
 
@@ -104,7 +104,7 @@ def probe_method(
     ridge = replace(config, classifier="ridge", penalties=config.layer_penalties)
 
     def judge(name: str) -> ProbeResult:
-        return probe(candidates[name], task, ridge, of=name)
+        return replace(probe(candidates[name], task, ridge, of=name), linear=None)  # which takes memory
 
     judged = tuple(side_by_side(judge, candidates, threads=threads))
     chosen = _best(judged).of

@@ -130,6 +130,8 @@ def test_every_candidate_and_every_chosen_one_is_tried_equally_often(candidates:
     task = _task(60)
     result = probe_method({f"x/{n}": _noise(task, seed=n) for n in range(candidates)}, task, CONFIG, of="x")
     assert [len({each.penalty for each in one.tries}) for one in result.candidates] == [3] * candidates
+    assert result.winner.linear is not None
+    assert not any(each.linear for each in result.candidates)  # of many layers and classes they are gigabytes
     assert len({each.penalty for each in result.winner.tries}) == 6
 
 
