@@ -310,9 +310,13 @@ def network_features(
     the entry also has the class probabilities ``scores (clips, classes)`` that the head finds in the vectors of the
     last layer.
     """
-    pooled = reading.stacked(run.each_together(method, reader, reader.body.groups(reading.views)))
-    scores = head_scores(classifier.folder, pooled) if classifier else None
-    write_features(run.folder, reader.body.candidates(pooled, reading.vectors), of=method, scores=scores)
+    rows = run.each_together(method, reader, reader.body.groups(reading.views))
+    if classifier is None:  # only the candidates of each clip take memory
+        candidates, scores = reading.stacked(reader.body.candidates(row, reading.vectors) for row in rows), None
+    else:
+        pooled = reading.stacked(rows)
+        candidates, scores = reader.body.candidates(pooled, reading.vectors), head_scores(classifier.folder, pooled)
+    write_features(run.folder, candidates, of=method, scores=scores)
 
 
 def frame_features(reading: ClipReading, frames: Frames, *, method: str) -> Entry:
