@@ -34,7 +34,6 @@ CURVE = "curve.json"  # of a training
 LIBRARIES: tuple[str, ...] = ("torch", "torchaudio", "faiss-gpu", "faiss-cpu", "fairseq2", "scikit-learn", "numpy")
 LIBRARIES += ("soundfile", "av", "soxr")
 RESET_PEAK = "5"  # value that resets the peak of resident memory, see Linux's proc(5)
-# what the option `store` of a command holds
 
 
 @dataclass(frozen=True, kw_only=True)
