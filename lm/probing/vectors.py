@@ -168,7 +168,7 @@ def bags_of_codes(codes: Codes | SoftCodes, poolings: Sequence[Pooling]) -> dict
     for pooling in poolings:
         parts = pooling_parts(len(places), (means := _MEANS[pooling]) or "mean")  # refuses a recording of no time steps
         shares = [counts(places[part.start : part.stop].ravel()) / len(part) for part in parts] if means else []
-        shares += [counts(places.ravel()) > 0] if takes_max(pooling) else []
+        shares += [np.minimum(counts(places.ravel()), 1.0)] if takes_max(pooling) else []
         found[pooling] = np.concatenate(shares).astype(np.float32)
     return found
 
