@@ -140,16 +140,17 @@ class LogisticProbe:
         multi_label: bool,
         max_iterations: int,
         tolerance: float = TOLERANCE,
-        device: torch.device | None = None,
+        device_for: Callable[[FloatArray], torch.device | None] = lambda features: None,
     ) -> None:
         """Prepare to fit ``(clips, dim)`` features to ``(clips, classes)`` targets; see `tolerance_of`.
 
-        With a ``device``, scikit-learn computes losses and gradients there, and its L-BFGS remains on the host.
+        ``device_for`` gives the device for features in their row space. With a device, scikit-learn computes losses and
+        gradients there, and its L-BFGS remains on the host.
         """
         self._rotation = row_space(features)
         features = self._rotated(features)
         self._dim = features.shape[1]
-        self._device = device if COMPUTES_WITH_TENSORS else None
+        self._device = device_for(features) if COMPUTES_WITH_TENSORS else None
         if self._device is not None:
             os.environ["SCIPY_ARRAY_API"] = "1"  # scikit-learn asks for it, though SciPy has been imported without it
         self._there = self._moved(features)

@@ -165,16 +165,15 @@ def create_classifier(
 
     ``tolerance`` is where fits of logistic regression may stop; None: that of the size of the task.
     """
-    device = task.device_for(train)
     if config.classifier == "ridge":
-        return RidgeProbe(train, targets, device=device)
+        return RidgeProbe(train, targets, device=task.device_for(train))
     return LogisticProbe(
         train,
         targets,
         multi_label=task.multi_label,
         max_iterations=config.max_iterations,
         tolerance=tolerance or tolerance_of(len(task.rows["train"])),
-        device=device,
+        device_for=task.device_for,
     )
 
 

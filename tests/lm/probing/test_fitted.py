@@ -1,5 +1,7 @@
 """A fitted probe answers as that of the comparison, also after it was saved; fits of few and of many clips."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -10,8 +12,8 @@ import torch
 from lm.options import ProbeConfig
 from lm.probing.fitted import FittedProbe
 from lm.probing.linear import COMPUTES_WITH_TENSORS, LogisticProbe
-from lm.probing.probe import probe
-from lm.probing.task import ProbeTask
+from lm.probing.probe import create_classifier, probe
+from lm.probing.task import LARGE_FIT, ProbeTask
 from wordless.base.errors import InputError
 
 
@@ -61,6 +63,10 @@ def test_chance_is_the_accuracy_of_the_most_frequent_class() -> None:
     assert fitted.description.chance == 0.25  # one of four test clips is a yes
 
 
+def _same(device: torch.device | None, features: np.ndarray) -> torch.device | None:
+    return device
+
+
 @pytest.mark.skipif(not COMPUTES_WITH_TENSORS, reason="scikit-learn 1.9 is the first that fits tensors")
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_a_fit_on_a_device_is_that_of_numpy(multi_label: bool) -> None:
@@ -70,8 +76,14 @@ def test_a_fit_on_a_device_is_that_of_numpy(multi_label: bool) -> None:
     targets = values > 0 if multi_label else np.eye(4, dtype=bool)[values.argmax(1)]
     targets[:, 0] |= multi_label  # a label of every clip is not fitted
     scores, weights = [], []
-    for device in (None, torch.device("cpu")):
-        probe = LogisticProbe(features, targets, multi_label=multi_label, max_iterations=200, device=device)
+    for where in (None, torch.device("cpu")):
+        probe = LogisticProbe(
+            features,
+            targets,
+            multi_label=multi_label,
+            max_iterations=200,
+            device_for=partial(_same, where),
+        )
         for penalty in (1e-3, 0.1):
             probe.fit(penalty)
         scores.append(probe.scores(features))
@@ -79,3 +91,13 @@ def test_a_fit_on_a_device_is_that_of_numpy(multi_label: bool) -> None:
     np.testing.assert_allclose(scores[1], scores[0], atol=2e-3)
     np.testing.assert_allclose(weights[1], weights[0], atol=1e-2)
     assert (scores[1].argmax(1) == scores[0].argmax(1)).mean() > 0.99
+
+
+def test_few_clips_of_many_dimensions_are_a_small_fit() -> None:
+    task = _task(2, several=False)
+    clips = len(task.rows["train"])
+    features = np.random.default_rng(0).standard_normal((clips, LARGE_FIT // clips + 1)).astype(np.float32)
+    on_gpu = replace(task, device=torch.device("meta"))  # which could not compute it
+    probe = create_classifier(features, task.targets[task.rows["train"]], on_gpu, ProbeConfig())
+    probe.fit(1.0)
+    assert probe.scores(features).shape == (clips, 2)
