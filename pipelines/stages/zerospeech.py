@@ -196,7 +196,7 @@ def abx(run: Run, subject: Subject) -> None:
         for number, (phone, start, end) in enumerate(spoken):
             steps = token_frames(start, end, codes[file].format.codes_per_second, context=context)
             places.append((file, phone, (names[number], names[number + 2]), steps))
-    record: dict[str, object] = {"representations": [], "voices": len({*voices.values()})}
+    record: dict[str, object] = {"voices": len({*voices.values()})}
     errors: dict[str, list[float]] = {}
     for name, frames in _representations(run, subject, tokenizer, folder, codes):
         found = [
@@ -208,7 +208,7 @@ def abx(run: Run, subject: Subject) -> None:
         pairs = sorted({(min(pair), max(pair)) for pair in each})
         errors[name] = [float(np.mean([each[p] for p in (pair, pair[::-1]) if p in each])) for pair in pairs]
         record |= {"pairs": pairs, "phones": len({phone for pair in pairs for phone in pair}), "tokens": len(found)}
-    write_json(run.folder / ERRORS, {**record, "representations": list(errors), "errors": errors})
+    write_json(run.folder / ERRORS, {**record, "errors": errors})
 
 
 def has_pairs(entry: Entry) -> bool:
