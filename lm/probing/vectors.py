@@ -58,17 +58,19 @@ class RunningPools:
         self, steps: Mapping[str, int], poolings: Sequence[Pooling] = POOLINGS, *, frames_per_step: int = 1
     ) -> None:
         """Prepare for sequences of the given numbers of time steps, of ``frames_per_step`` frames each."""
-        for count in steps.values():
+        counts = {*steps.values()}  # most networks have as many steps in each layer
+        for count in counts:
             pooling_parts(count, "mean")  # refuses a recording of no time steps
         needed, size = {*map(_MEANS.get, poolings)}, frames_per_step
         self._poolings, means = tuple(poolings), [each for each in get_args(Means) if each in needed]
-        self._parts = {
-            name: {
+        parts_of = {
+            count: {
                 each: [range(part.start * size, part.stop * size) for part in pooling_parts(count, each)]
                 for each in means
             }
-            for name, count in steps.items()
+            for count in counts
         }
+        self._parts = {name: parts_of[count] for name, count in steps.items()}
         self._sums: dict[str, dict[Means, list[npt.NDArray[np.float64]]]] = {
             name: {each: [np.zeros(())] * len(own) for each, own in parts.items()}
             for name, parts in self._parts.items()
@@ -126,7 +128,7 @@ def pool_states(
     ``steps`` are those of each recording and layer, in the order of the layers. The states of a batch are copied from
     a device at once.
     """
-    for count in chain(*steps):
+    for count in {*chain(*steps)}:
         pooling_parts(count, "mean")  # refuses a recording of no time steps
     pools = list[RunningPools]()
     for places, states in read:
