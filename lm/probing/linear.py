@@ -148,7 +148,7 @@ class LogisticProbe:
         gradients there, and its L-BFGS remains on the host.
         """
         self._rotation = row_space(features)
-        features = self._rotated(features)
+        features = self.prepare(features)
         self._dim = features.shape[1]
         self._device = device_for(features) if COMPUTES_WITH_TENSORS else None
         if self._device is not None:
@@ -185,9 +185,13 @@ class LogisticProbe:
             weights, bias = (np.concatenate([np.zeros_like(side), side]) for side in (weights, bias))
         return (weights.T if self._rotation is None else self._rotation.astype(np.float64) @ weights.T), bias
 
+    def prepare(self, features: FloatArray) -> FloatArray:
+        """Rotate features ``(clips, dim)`` as those of training, once for all fits."""
+        return features if self._rotation is None else features @ self._rotation
+
     def scores(self, features: FloatArray) -> FloatArray:
-        """Compute the probability of each class ``(clips, classes)``."""
-        there = self._moved(self._rotated(features))
+        """Compute the probability of each class ``(clips, classes)`` from features of `prepare`."""
+        there = self._moved(features)
         with self._dispatch():
             found = [
                 np.ones((len(features), 2), np.float32) if each is None else _on_host(each.predict_proba(there))
@@ -195,9 +199,6 @@ class LogisticProbe:
             ]
         scores = np.stack([own[:, 1] for own in found], axis=1) if self._multi_label else found[0]
         return scores.astype(np.float32, copy=False)
-
-    def _rotated(self, features: FloatArray) -> FloatArray:
-        return features if self._rotation is None else features @ self._rotation
 
     def _moved(self, features: FloatArray) -> FloatArray | torch.Tensor:
         return features if self._device is None else torch.from_numpy(features).to(self._device)
@@ -279,6 +280,10 @@ class RidgeProbe:
     def linear(self) -> tuple[DoubleArray, DoubleArray]:
         """Return weights ``(dim, classes)`` and bias ``(classes,)`` of the `scores`."""
         return self._weights, self._shares - self._centre @ self._weights
+
+    def prepare(self, features: FloatArray) -> FloatArray:
+        """Return the features that `scores` reads, as in `LogisticProbe`: those that are given."""
+        return features
 
     def scores(self, features: FloatArray) -> FloatArray:
         """Compute the value of each class ``(clips, classes)``, which is no probability: a fit to 1 or 0.

@@ -129,9 +129,10 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
             inside, wanted, reached = standardise(features, rows), task.targets[rows["validation"]], list[float]()
             known = task.targets[rows["train"]]
             classifier = create_classifier(inside["train"], known, task, config, tolerance=TOLERANCE_OF_FOLDS)
+            judged = classifier.prepare(inside["validation"])
             for penalty in penalties:
                 classifier.fit(penalty)
-                reached.append(accuracy(classifier.scores(inside["validation"]), wanted, task))
+                reached.append(accuracy(classifier.scores(judged), wanted, task))
             return reached
 
         reached = np.array(side_by_side(held_out, divisions(task), threads=threads), np.float64)  # (parts, penalties)
@@ -140,14 +141,15 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
         parts = tuple(reached[:, tries.index(_best(tries))].tolist())
         fits = (_best(tries).penalty,)
     classifier = create_classifier(standard["train"], targets["train"], task, config)
+    prepared = {split: classifier.prepare(own) for split, own in standard.items() if split != "train"}
     scores, linear = dict[str, FloatArray](), (np.zeros((0, 0)), np.zeros(0))
     for penalty in fits:  # ascending: each fit starts from the solution of the previous fit
         classifier.fit(penalty)
-        judged = classifier.scores(standard["validation"])
+        judged = classifier.scores(prepared["validation"])
         if task.parts is None:
             tries.append(Try(penalty=penalty, validation_accuracy=accuracy(judged, targets["validation"], task)))
         if _best(tries).penalty == penalty:
-            others = {split: classifier.scores(standard[split]) for split in ("test", NOISE) if split in standard}
+            others = {split: classifier.scores(own) for split, own in prepared.items() if split != "validation"}
             scores, linear = {"validation": judged, **others}, classifier.linear()
     return _result(of, _best(tries), scores, task, config, tuple(tries), linear=linear, parts=parts)
 

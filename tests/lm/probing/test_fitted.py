@@ -86,7 +86,7 @@ def test_a_fit_on_a_device_is_that_of_numpy(multi_label: bool) -> None:
         )
         for penalty in (1e-3, 0.1):
             probe.fit(penalty)
-        scores.append(probe.scores(features))
+        scores.append(probe.scores(probe.prepare(features)))
         weights.append(np.concatenate(probe.linear()[:1]))
     np.testing.assert_allclose(scores[1], scores[0], atol=2e-3)
     np.testing.assert_allclose(weights[1], weights[0], atol=1e-2)
@@ -100,4 +100,4 @@ def test_few_clips_of_many_dimensions_are_a_small_fit() -> None:
     on_gpu = replace(task, device=torch.device("meta"))  # which could not compute it
     probe = create_classifier(features, task.targets[task.rows["train"]], on_gpu, ProbeConfig())
     probe.fit(1.0)
-    assert probe.scores(features).shape == (clips, 2)
+    assert probe.scores(probe.prepare(features)).shape == (clips, 2)

@@ -95,7 +95,8 @@ def test_rotated_features_give_the_same_classifier(dims: int) -> None:
     probe = LogisticProbe(features["train"], np.eye(3, dtype=bool)[labels[:100]], multi_label=False, max_iterations=500)
     probe.fit(1.0)
     weights, bias = probe.linear()
-    np.testing.assert_allclose(softmax(features["test"] @ weights + bias, 1), probe.scores(features["test"]), atol=1e-4)
+    scores = probe.scores(probe.prepare(features["test"]))
+    np.testing.assert_allclose(softmax(features["test"] @ weights + bias, 1), scores, atol=1e-4)
     for penalty in (1e-5, 1e-2):
         plain, other = (
             LogisticRegression(C=penalty, tol=1e-8, max_iter=5000)

@@ -92,7 +92,7 @@ def test_wider_features_and_other_units_have_the_same_answers(
     for change in (lambda values: values, lambda values: np.tile(values, 9), lambda values: values / 100):
         fitted = kind(change(features), targets)
         fitted.fit(1.0)
-        found.append(fitted.scores(change(others)))
+        found.append(fitted.scores(fitted.prepare(change(others))))
     np.testing.assert_allclose(found[1:], [found[0]] * 2, atol=2e-3)
 
 
