@@ -90,9 +90,7 @@ class FinetuneConfig(TrainingCommand):
               wordless finetune model=runs/x corpus=fsdd corpus.root=fsdd/recordings beside=[]
     """
 
-    often: ClassVar[tuple[str, ...]] = (
-        *(*OFTEN, "body.weights", "body.frozen_layers", "body.fit.steps", "body.fit.lr"),
-    )
+    often: ClassVar[tuple[str, ...]] = (*OFTEN, "body.weights", "body.frozen_layers", "body.fit.steps", "body.fit.lr")
 
     model: Path | None = option(None, f"{MODEL}; body=gpt takes its tokenizer and its GPT")
     output: Path | None = option(

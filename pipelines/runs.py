@@ -153,7 +153,7 @@ def store(settings: ListingConfig) -> None:
     folders = sorted(each for each in found_folders if (each / ENTRY).exists() or KEY.fullmatch(each.name))
     damaged, total = [], 0
     for folder in folders:
-        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        size = folder_size(folder)
         found = list(faults(folder, trust_stamps=not settings.verify))
         print(f"{folder.parent.name:<22} {folder.name}  {size / 1e6:>10,.1f} MB  {'damaged' if found else 'whole'}")
         print("".join(f"  {escape(fault)}\n" for fault in found), end="")

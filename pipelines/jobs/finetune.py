@@ -185,9 +185,12 @@ def _open(settings: FinetuneConfig) -> Source:
 
 def _read(settings: FinetuneConfig, channel: Channel, gang: Gang, terminal: Terminal) -> Clips:
     """Read the corpus; labels that the head cannot learn are refused before any recording is decoded."""
-    require = lambda labels: settings.head.require([label for label in labels if label is not None])  # noqa: E731
-    options = replace(settings.corpus, label_type=settings.head.label_type)
-    options, found = find_corpus(options, settings, require=require, terminal=terminal)
+    options, found = find_corpus(
+        replace(settings.corpus, label_type=settings.head.label_type),
+        settings,
+        require=lambda labels: settings.head.require([label for label in labels if label is not None]),
+        terminal=terminal,
+    )
     return read_corpus(options, found, settings, gang=gang, terminal=terminal, channel=channel)
 
 
