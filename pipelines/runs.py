@@ -176,7 +176,5 @@ def print_recordings(root: Path) -> None:
     for folder in folders:
         print(f"{folder.parent.name:<22} {folder.name}  {folder_size(folder) / 1e6:,.1f} MB of recordings")
     if folders:
-        print(
-            "folders of recordings may be deleted while no command runs: a run that needs them makes them again",
-            flush=True,
-        )
+        note = "folders of recordings may be deleted while no command runs: a run that needs them makes them again"
+        print(note, flush=True)
