@@ -33,9 +33,9 @@ OF_COMMANDS = {each for name in COMMANDS for each in classes(options_class(name)
 )
 def test_every_class_of_options_checks_its_ranges(cls: Any) -> None:
     needed = {each.name: None for each in fields(cls) if each.default is MISSING and each.default_factory is MISSING}
-    for field in fields(cls):
-        limits = [field.metadata[MEANING].range] if MEANING in field.metadata else []
-        for value in (each for each in (-1e30, 1e30) for its in limits if each not in its):
+    ranges = {each.name: each.metadata[MEANING].range for each in fields(cls) if MEANING in each.metadata}
+    for name, limits in ranges.items():
+        for value in (each for each in (-1e30, 1e30) if each not in limits):
             with pytest.raises(InputError) as refused:
-                cls(**{**needed, field.name: value})
-            assert refused.value.option == field.name
+                cls(**{**needed, name: value})
+            assert refused.value.option == name

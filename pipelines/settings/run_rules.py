@@ -237,9 +237,8 @@ def _require_samples(what: str, settings: RunSettings, *others: tuple[bool, str,
 def _require_speech_layer(settings: RunSettings) -> None:
     """Refuse a layer that cannot make the codes of a run, and options that codes of a speech model cannot follow."""
     own, hop = settings.tokenizer, settings.audio.hop_length
-    if own.features == "autoencoder":
+    if settings.speech_layer is None:
         return
-    assert settings.speech_layer is not None, "other features are those of a speech model"
     found = settings.wav2vec2.described
     settings.wav2vec2.require_weights(settings.audio.sample_rate)
     if (step := own.patch.frames * hop) != (stride := found.convolutions.stride):
