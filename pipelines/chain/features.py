@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from lm.bodies.body import Source
+from lm.bodies.options import Variant
 from lm.bodies.wav2vec2 import speech_source
 from pipelines.chain.study import Study
 from pipelines.methods.method import Method
@@ -108,9 +109,9 @@ def _simclr(study: Study, method: Method) -> Entry:
     return _conv(study, trained).features(study, method.name)
 
 
-def _audio_transformer(study: Study, **variant: object) -> Network:
+def _audio_transformer(study: Study, variant: Variant | None = None) -> Network:
     own = study.settings.audio_transformer
-    return audio_transformer(study, replace(own, model=replace(own.model, **variant)))  # type: ignore[arg-type]
+    return audio_transformer(study, replace(own, model=replace(own.model, variant=variant or own.model.variant)))
 
 
 def _waveforms(study: Study) -> Entry:

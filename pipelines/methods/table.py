@@ -7,8 +7,10 @@ any other program are compared under the same protocol.
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
+from lm.bodies.options import Variant
 from pipelines.methods.method import Line, Method, Place
 from wordless.base.errors import InputError
 
@@ -89,30 +91,27 @@ AST = Method(
 )
 
 
-def _audio_transformer(name: str, title: str, line: Line) -> Method:
-    return Method(
-        name=name,
-        untrained="random_audio_transformer",
-        kind="supervised",
-        title=title,
-        explanation="layers of an Audio Transformer of raw samples, trained with the labels",
-        line=line,
-        places=CURVES,
-        network="audio_transformer",
-        learns_labels=True,
-        training="audio_transformer",
-    )
-
-
-AUDIO_TRANSFORMER = _audio_transformer("audio_transformer", "Audio Transformer", Line(marker="<"))
+AUDIO_TRANSFORMER = Method(
+    name="audio_transformer",
+    untrained="random_audio_transformer",
+    kind="supervised",
+    title="Audio Transformer",
+    explanation="layers of an Audio Transformer of raw samples, trained with the labels",
+    line=Line(marker="<"),
+    places=CURVES,
+    network="audio_transformer",
+    learns_labels=True,
+    training="audio_transformer",
+)
+_LINES: dict[Variant, Line] = {
+    "wavelet": Line(marker="<", filled=False),
+    "pooling": Line(marker=">", filled=False, dashes="--"),
+    "plain": Line(marker="h", filled=False, dashes=":"),
+}
 # They differ in what happens between layers and have the same parameters, so a comparison can name several.
 VARIANTS = {
-    name: _audio_transformer(f"audio_transformer_{name}", f"Audio Transformer, {name}", line)
-    for name, line in (
-        ("wavelet", Line(marker="<", filled=False)),
-        ("pooling", Line(marker=">", filled=False, dashes="--")),
-        ("plain", Line(marker="h", filled=False, dashes=":")),
-    )
+    name: replace(AUDIO_TRANSFORMER, name=f"audio_transformer_{name}", title=f"Audio Transformer, {name}", line=line)
+    for name, line in _LINES.items()
 }
 BAG_OF_CODES = Method(
     name="bag_of_codes",
