@@ -180,7 +180,7 @@ def weak_judge(recognised: Entry, manifest: Clips) -> dict[str, object] | None:
     answer, always = Counter(label for label, _ in known).most_common(1)[0] if known else ("", -1)
     if right >= GOOD_ENOUGH * len(known) and right > always:
         return None
-    about = {"judge": judge, "judge_name": JUDGES[judge], "clips": len(known)}
+    about = {"judge": JUDGES[judge], "judge_name": judge, "clips": len(known)}
     return {**about, "right": right, "answer": answer, "always": always}
 
 

@@ -317,6 +317,18 @@ def test_warnings_and_figures_of_zero_stand_out(tmp_path: Path) -> None:
     assert says(page.text, "0: dead codes")
 
 
+WEAK = {"judge": "a linear probe of log-mel", "judge_name": "probe", "clips": 10, "right": 4, "answer": "yes"}
+
+
+@pytest.mark.parametrize("warning", [WEAK | {"always": 5}, "the judge recognises 40% of the <recordings>"])
+def test_a_weak_judge_is_a_warning_which_earlier_versions_wrote_as_a_sentence(tmp_path: Path, warning: object) -> None:
+    content = plain(results())
+    content["listening"]["warning"] = warning
+    page = Page(read(write_report(run_folder(tmp_path, content))))
+    assert sum(attributes.get("class") == "warning" for _, attributes in page.tags) == 1
+    assert "recognises 40% of the" in page.text
+
+
 def test_figures_alone_make_a_page_that_names_the_stages(tmp_path: Path) -> None:
     page = Page(read(write_report(run_folder(tmp_path, {"figures": []}))))
     assert not page.named("svg")
