@@ -24,10 +24,12 @@ from lm.samples.crops import BASELINES
 from pipelines.results.figures import Figure
 from pipelines.results.run_record import Section
 from pipelines.settings.run import RunSettings
+from pipelines.stages.language_model import PERPLEXITY
 from pipelines.stages.listening import JUDGES
 from pipelines.stages.next_sample import NEXT_SAMPLE, SAMPLE_SOUNDS, SCORES
 from pipelines.stages.options import RatesConfig
 from pipelines.stages.rates import CONTINUATIONS, FLAT, LABELS, RATES
+from pipelines.stages.tokenizer import HEALTH
 from pipelines.stages.zerospeech import CONSISTENCY, ERRORS, MODELS, PAIRS, has_pairs
 from pipelines.store.session import rate_prefix
 from pipelines.store.store import CURVE, Entry
@@ -247,11 +249,11 @@ def _of_rate(row: Figure, codes: Entry, health: Entry, model: Entry) -> Iterator
     codes_format, clips = read_codes(codes.folder)
     rate = codes_format.codes_per_second * codes_format.streams
     of_codes = {
-        "codebook_perplexity": health.read_json("health.json")["perplexity"],
+        "codebook_perplexity": health.read_json(HEALTH)["perplexity"],
         "codes_per_second": rate,
         "coded_bits_per_second": rate * codes_format.bits_per_code,
     }
-    figures = model.read_json("perplexity.json")
+    figures = model.read_json(PERPLEXITY)
     held_out = [clip.codes for clip in clips if clip.split == "validation"]
     count, seconds = sum(each.values.size for each in held_out), sum(each.seconds for each in held_out)
     of_model = {

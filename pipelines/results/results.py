@@ -32,6 +32,8 @@ from pipelines.results.run_record import RESAMPLES, Resamples, Section
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.settings.run import RunSettings
 from pipelines.stages.codes import CODE_TABLE
+from pipelines.stages.language_model import PERPLEXITY
+from pipelines.stages.tokenizer import HEALTH, KMEANS
 from pipelines.store.run_folder import RESULTS
 from pipelines.store.store import CURVE, Entry, library_versions, write_json
 from pipelines.store.stored_features import GPT, PROBE
@@ -44,8 +46,6 @@ from wordless.base.machine import cores, installed_version, machine_memory
 from wordless.base.saved_models import CONFIG
 from wordless.base.values import read_object
 from wordless.training.gangs import Gang
-
-KMEANS = "kmeans.json"
 
 TRAINED = ("autoencoder", "lm", "vocoder")  # stages with a training curve
 
@@ -105,7 +105,7 @@ def _of_one_run(entries: Mapping[str, Entry], manifest: Clips) -> dict[str, obje
     # A training that took no step has no curve.
     content: dict[str, object] = {"curves": {stage: record for stage, record in curves.items() if record["curve"]}}
     if "tokenizer" in entries:
-        health, tokenizer = entries["health"].read_json("health.json"), entries["tokenizer"]
+        health, tokenizer = entries["health"].read_json(HEALTH), entries["tokenizer"]
         codebook = {key: health[key] for key in ("counts", "stability", "verdict")}
         if (tokenizer.folder / KMEANS).is_file():  # a tokenizer of another run has no record of its k-means
             codebook["kmeans"] = tokenizer.read_json(KMEANS)
@@ -146,13 +146,13 @@ def _of_training(entries: Mapping[str, Entry], protocol: str) -> Iterator[Figure
         config = read_object(SavedTokenizer, tokenizer.folder / CONFIG).config
         rate = config.audio.sample_rate / config.samples_per_code * config.spectral_streams
         yield Figure(stage="tokenizer", name="codes_per_second", value=rate, artifact=tokenizer.key)
-        of_tokenizer, record = replace(row, stage="tokenizer", artifact=health.key), health.read_json("health.json")
+        of_tokenizer, record = replace(row, stage="tokenizer", artifact=health.key), health.read_json(HEALTH)
         for measure in CODEBOOK:
             yield replace(of_tokenizer, name=measure.name, value=record[measure.name])
         for change, share in record["stability"].items():
             yield replace(of_tokenizer, name="stability", of=change, value=share)
     if (lm := entries.get("lm")) is not None:
-        for name, value in lm.read_json("perplexity.json").items():
+        for name, value in lm.read_json(PERPLEXITY).items():
             yield replace(row, stage="lm", name=name, value=value, artifact=lm.key)
 
 

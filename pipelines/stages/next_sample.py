@@ -15,6 +15,7 @@ from pipelines.store.stage import stage
 from pipelines.store.store import Entry, write_json
 from vocoder.continuing import joined_sound
 from vocoder.judging import sound_levels
+from vocoder.kinds import ORIGINAL
 from vocoder.options import Sampling
 from wordless.audio.recordings.manifest import Clips, choose_randomly
 from wordless.audio.waveform import Waveform
@@ -78,7 +79,6 @@ def score_sample_models(
 
 
 SAMPLE_SOUNDS = "sounds.json"
-ORIGINAL = "original"  # the recording that models continue
 
 
 @stage("next_sample_sounds", version=4, title="sounds by each of {models} models", splits=("test",))

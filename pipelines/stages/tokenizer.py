@@ -49,7 +49,7 @@ from wordless.base.pools import Pool, in_order
 from wordless.base.saved_models import TOKENIZER, write_tensors
 from wordless.base.text import counted
 
-SAMPLE, AUTOENCODER = "sample.safetensors", "autoencoder.safetensors"
+SAMPLE, AUTOENCODER, KMEANS = "sample.safetensors", "autoencoder.safetensors", "kmeans.json"
 TOGETHER_JUDGED = 4096  # validation patches of a batch
 STATES = {"train": "train_states", "validation": "validation_states"}  # tensors of the sample, with a speech layer
 
@@ -294,7 +294,7 @@ def codebook(
     written.unlink(missing_ok=True)
     tokenizer.gain = measure_gain(tokenizer, drawn["train"], None if layer is None else drawn[STATES["train"]])
     tokenizer.save_pretrained(run.folder)
-    write_json(run.folder / "kmeans.json", report)
+    write_json(run.folder / KMEANS, report)
 
 
 @stage("tokenizer", version=3, title="copy of {start}", keys={"start": tokenizer_hash})
