@@ -123,14 +123,7 @@ def read_corpus(
         raise error.also(f"each file and its reason stand in {folder / listed}") from error
     if not gang.rank:
         gang.barrier()
-    whole = manifest.root.resolve()  # a table beside the recordings gives ".", which has no name
-    name = whole.name or str(whole)
-    if config.is_packed:  # its folder or file, or the folder in which a pattern looks
-        place = Path(config.dataset or config.shards or "").expanduser().absolute()
-        names = (each.name for each in (place, *place.parents) if not has_magic(str(each)))
-        name = next((each for each in names if "{" not in each), "")
-    if manifest.root.parent == store / SYNTHESISED:
-        name = "built-in corpus (eSpeak NG)"
+    name = _name(config, manifest.root, store)
     divided = division_notices(manifest, config.split)
     upsampled = () if audio is None else upsampling_notices(manifest.clips, audio)
     notices = (
@@ -146,6 +139,18 @@ def read_corpus(
     for line in (_summary(name, manifest, rejected, listed), *conflicts, *notices, *lengths):
         terminal.say(f"corpus    {line}")
     return replace(manifest, name=name, rejected=rejected, notices=notices)
+
+
+def _name(config: CorpusConfig, root: Path, store: Path) -> str:
+    """Name a corpus after its folder or file; of a pattern of shards, after the folder in which it looks."""
+    if root.parent == store / SYNTHESISED:
+        return "built-in corpus (eSpeak NG)"
+    if config.is_packed:
+        place = Path(config.dataset or config.shards or "").expanduser().absolute()
+        names = (each.name for each in (place, *place.parents) if not has_magic(str(each)))
+        return next((each for each in names if "{" not in each), "")
+    whole = root.resolve()  # a table beside the recordings gives ".", which has no name
+    return whole.name or str(whole)
 
 
 def _summary(name: str, manifest: Clips, rejected: Sequence[Rejected], listed: str) -> str:
