@@ -213,9 +213,11 @@ def _below(
     chosen = [label] if label and label.lower() in lower else [name for name in free if name.lower() in _USUAL]
     chosen = chosen or texts or (free if kind == "raven" or len(free) == 1 else []) or [""]
     unread, parts = [name for name in free if name not in chosen and name != label], list[Annotation]()
-    for cells, file, (where, values) in zip(table, files, rows, strict=True):
-        fields = {name: cells.get(column, "") for name, column in {**_KEPT, "group": (group or "").lower()}.items()}
-        fields |= {name: in_seconds([cells[column.lower()]], column)[0] for name, column in times.items()}
+    kept = {**_KEPT, "group": (group or "").lower()}
+    seconds = {name: in_seconds([cells[column.lower()] for cells in table], column) for name, column in times.items()}
+    for row, (cells, file, (where, values)) in enumerate(zip(table, files, rows, strict=True)):
+        fields = {name: cells.get(column, "") for name, column in kept.items()}
+        fields |= {name: texts[row] for name, texts in seconds.items()}
         fault = f"more values than the {len(header)} columns of the header" if any(values[len(header) :]) else None
         start, end, offset = (seconds_of(fields.get(name, "")) for name in (*SPAN_FIELDS, _OFFSET))
         if not file.endswith(cells.get("end file", "")) or (offset is None and len({*files}) > 1):
@@ -640,6 +642,9 @@ def _joined(root: Path, parts: Sequence[tuple[str, Kind, Annotation]], rejected:
         rejected += _set_aside([path], _LEFT_OUT, faults[row], 1) if row in faults else []
     agreeing, chosen = Counter[str](), list[int]()
     for path, kinds in sorted(rows.items()):
+        chosen += next(iter(kinds.values())).values()
+        if len(kinds) == 1:
+            continue
         spans = [
             sorted((labels[row] or "", begin or 0.0, inf if end is None else end) for (begin, end), row in each.items())
             for each in kinds.values()
@@ -654,8 +659,7 @@ def _joined(root: Path, parts: Sequence[tuple[str, Kind, Annotation]], rejected:
             problem = f"{root / path} has annotations of {len(kinds)} kinds that differ ({differing})"
             remedy = f"choose one, such as `annotations`={next(iter(kinds))}, or none for whole recordings"
             raise InputError(problem, remedy=remedy)
-        agreeing.update([", ".join(kinds)] if len(kinds) > 1 else ())
-        chosen += next(iter(kinds.values())).values()
+        agreeing[", ".join(kinds)] += 1
     notices = tuple(
         f"{counted(count, 'recording')} with annotations of several kinds that agree: {kinds}"
         for kinds, count in agreeing.items()
