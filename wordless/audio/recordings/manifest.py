@@ -213,11 +213,10 @@ class Clips:
 
     def with_columns(self, **columns: object) -> "Clips":
         """Return the table with other columns: a value for all rows, or a list with a value for each."""
-        each = {
-            name: values if isinstance(values, list) else [values] * len(self.frame) for name, values in columns.items()
-        }
-        kinds = {name: np.int64 if name in _NUMBERS else object for name in each}
-        made = {name: Series(each[name], index=self.frame.index, dtype=kind) for name, kind in kinds.items()}
+        made = dict[str, Series]()
+        for name, values in columns.items():
+            each = values if isinstance(values, list) else [values] * len(self.frame)
+            made[name] = Series(each, index=self.frame.index, dtype=np.int64 if name in _NUMBERS else object)
         return replace(self, frame=self.frame.assign(**made))
 
     def named(self, place: str, **names: str) -> "Clips":
@@ -260,7 +259,6 @@ _UNWRITABLE = re.compile("[\t\r\n\ud800-\udfff]")
 def write_manifest(manifest: Clips, path: Path) -> None:
     """Write a manifest as TSV, atomically; columns of segments and channels only if any clip has a value."""
     there = [name for name in _COLUMNS if name not in _IF_ANY or manifest.frame[name].notna().any()]
-
     names = [*there, _NAME]
 
     def row(values: Sequence[object]) -> list[str]:
