@@ -405,7 +405,7 @@ def candidates_at(place: Path, annotations: AnnotationOptions | None = None, *, 
     groups = [group or group_of(path) for path, group in zip(found.frame.path, found.frame.group, strict=True)]
     others = {*paths} - {*found.frame.path} - {each.path for each in found.rejected}
     both = concat([found.with_columns(group=groups).frame, whole(root, [*others]).frame])
-    in_time = both.sort_values("begin", kind="stable")
+    in_time = both.sort_values("begin", kind="stable")  # pandas sorts by several columns only text that is UTF-8
     return replace(found, frame=in_time.sort_values("path", kind="stable", ignore_index=True))
 
 
@@ -484,6 +484,8 @@ def without_duplicates(found: Clips, fit: Mapping[str, Measurement]) -> tuple[Cl
     first, rejected = dict[str, str](), list[Rejected]()  # hash of samples -> path of the first file
     originals = {path: first.setdefault(each.samples_sha256, path) for path, each in fit.items()}
     copies = {path: original for path, original in originals.items() if path != original}
+    if not copies:
+        return found, ()
     rows = found.frame[found.frame.path.isin([*copies, *copies.values()])].groupby("path")
     parts = {path: {(row.begin, row.end): row for row in each.itertuples()} for path, each in rows}
     moved = dict[int, tuple[str, str | None]]()  # path and group of rows that become parts of the first file
@@ -506,8 +508,6 @@ def without_duplicates(found: Clips, fit: Mapping[str, Measurement]) -> tuple[Cl
         same = "" if fit[path].sha256 == fit[original].sha256 else " (the same samples in other bytes)"
         reason = ", with ".join([f"duplicate of {original}{same}", *other])
         rejected.append(Rejected(path=path, reason=f"{reason}{used}", kind=CONFLICTING if other else DUPLICATE))
-    if not copies:
-        return found, ()
     frame = found.frame.copy()
     for row, (path, group) in moved.items():
         frame.loc[row, ["path", "group"]] = path, group
