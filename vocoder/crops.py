@@ -106,8 +106,8 @@ class _Crop:
 class Crops:
     """Batches of random crops; the chance of a clip is proportional to its length.
 
-    The same step always has the same crops, so the first few steps are a fixed validation set. Of several
-    codebooks, that of each crop is random, with equal chances. A network trained on codebooks of several sizes
+    The same step always has the same crops, so the first few steps are a fixed validation set. With several codebooks,
+    each crop has the codes of a random one, with equal chances. A network trained on codebooks of several sizes
     generalises better to other codebooks.
 
     With ``turns``, the index of each clip's group, crops are drawn from the groups in turn, in a random order of the

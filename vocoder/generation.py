@@ -193,7 +193,7 @@ def generate(
         frames = [torch.split(clip.spectrogram, CHUNK_FRAMES) for clip in clips]
         for made in Generation(model, clips, sampling, chosen, guard).levels(frames):
             pieces.append(made)
-            done += pieces[-1].shape[1]
+            done += made.shape[1]
             if progress is not None:
                 progress(done, total)
         sounds = zip(group, clips, torch.cat(pieces, dim=1), strict=True)

@@ -244,9 +244,9 @@ def read_blocks(
 ) -> Iterator[FloatArray]:
     """Read mono blocks ``(samples,)`` float32 at ``sample_rate`` Hz in constant memory.
 
-    A ``part`` gives the samples of a file that holds nothing else. In formats with
-    exact seeking only the part is decoded. In others (MP3, Vorbis, Opus...) everything before the part is decoded and
-    dropped; the file stays open behind the part, so reading the parts of a file in order of time decodes it once.
+    A ``part`` gives the samples of a file that holds nothing else. In formats with exact seeking only the part is
+    decoded. In others (MP3, Vorbis, Opus...) everything before the part is decoded and dropped; the file stays open
+    behind the part, so reading the parts of a file in order of time decodes it once.
 
     ``channel`` is also that of a part, unless the part names one. The loudest is that of the whole file, which is
     decoded once more to find it. ``powers`` of what is read are summed.
