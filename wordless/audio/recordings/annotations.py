@@ -649,10 +649,8 @@ def _joined(root: Path, parts: Sequence[tuple[str, Kind, Annotation]], rejected:
             sorted((labels[row] or "", begin or 0.0, inf if end is None else end) for (begin, end), row in each.items())
             for each in kinds.values()
         ]
-        named, in_time = (
-            [[label for label, *_ in each] for each in spans],
-            [np.array([times for _, *times in each]) for each in spans],
-        )
+        named = [[label for label, *_ in each] for each in spans]
+        in_time = [np.array([times for _, *times in each]) for each in spans]
         close = partial(np.allclose, in_time[0], rtol=0, atol=_SAME_SECONDS)
         if any(each != named[0] for each in named) or not all(map(close, in_time)):
             differing = ", ".join(f"{kind} with {counted(len(each), 'part')}" for kind, each in kinds.items())
