@@ -165,23 +165,23 @@ class GPT(nn.Module):
 
         With parallel streams the positions of the result are begin-of-sequence and whole time steps.
         """
-        states: list[Tensor] = []
+        states, inner = list[Tensor](), list[Tensor]()
 
         def keep(layer_idx: int, layer_output: Tensor, layer_output_layout: BatchLayout, num_layers: int) -> bool:
-            states.append(layer_output)
+            if "residual" in of:
+                states.append(layer_output)
             return True
 
         decoder = self.transformer.decoder
         embedded, layout = self.embed(tokens, conditions, weights)
-        found = {"layer_0": embedded} if "embeddings" in of else {}
-        if "residual" in of:
-            with decoder.register_layer_hook(keep):
+        with decoder.register_layer_hook(keep):  # one pass gives both kinds of states
+            if "inner" in of:
+                inner = inner_activations(decoder, embedded, layout)
+            elif "residual" in of:
                 decoder(embedded, layout)
-            found |= {f"layer_{number}": each for number, each in enumerate(states, 1)}
-        if "inner" in of:
-            inner = inner_activations(decoder, embedded, layout)
-            found |= {f"inner_{number}": each for number, each in enumerate(inner, 1)}
-        return found
+        found = {"layer_0": embedded} if "embeddings" in of else {}
+        found |= {f"layer_{number}": each for number, each in enumerate(states, 1)}
+        return found | {f"inner_{number}": each for number, each in enumerate(inner, 1)}
 
 
 class CachedGPT:
