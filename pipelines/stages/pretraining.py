@@ -27,6 +27,7 @@ from lm.bodies.sound_gpt import (
     SoundBatches,
     SoundBody,
     SoundShape,
+    WindowCodebook,
     create_sound_gpt,
     fit_window_codebook,
 )
@@ -164,16 +165,11 @@ def sound_gpt(
     is not trained: the entry holds the initial weights.
     """
     format = read_codes(corpus[1].folder)[0]
-    train, held_out = (_coded_clips(corpus, split, patch_frames) for split in TRAINED_ON)
-    for more in (_coded_clips(source, "train", patch_frames) for source in unlabelled):
+    train, held_out = (coded_clips(corpus, split, patch_frames) for split in TRAINED_ON)
+    for more in (coded_clips(source, "train", patch_frames) for source in unlabelled):
         together = train.spectrograms.followed_by(more.spectrograms)
         train = replace(train, spectrograms=together, codes=train.codes.followed_by(more.codes))
-    # As many codes as those of patches, because one layer predicts all of them.
-    fit_windows = partial(fit_window_codebook, train.spectrograms, patch_frames=patch_frames)
-    windows = [
-        fit_windows(frames=max(round(seconds * frame_rate), 1), size=format.codebook_size, seed=settings.fit.seed)
-        for seconds in settings.windows
-    ]
+    windows = window_codebooks(train, settings, size=format.codebook_size, frame_rate=frame_rate)
     train, held_out = train.with_windows(windows), held_out.with_windows(windows)
     shape = SoundShape(
         frames=settings.longest,
@@ -198,7 +194,7 @@ def sound_gpt(
         write_model(run.folder, model, {NAME: asdict(model.config), "shape": asdict(model.shape)})
 
 
-def _coded_clips(source: Coded, split: Split, patch_frames: int) -> CodedClips:
+def coded_clips(source: Coded, split: Split, patch_frames: int) -> CodedClips:
     """Read the clips of a split that have a code."""
     spectrograms, names = stored_clips(source[0], split), stored_names(source[0], split)
     codes = {each.name: each.codes.spectral.values for each in read_codes(source[1].folder)[1] if len(each.codes)}
@@ -208,6 +204,15 @@ def _coded_clips(source: Coded, split: Split, patch_frames: int) -> CodedClips:
         codes=StoredClips.together([codes[names[row]].astype(np.int32) for row in rows]),
         patch_frames=patch_frames,
     )
+
+
+def window_codebooks(
+    clips: CodedClips, settings: SoundGPTSettings, *, size: int, frame_rate: float
+) -> list[WindowCodebook]:
+    """Fit a codebook to each length of windows: of as many codes as patches have, because one layer predicts all."""
+    fit = partial(fit_window_codebook, clips.spectrograms, patch_frames=clips.patch_frames, size=size)
+    frames = [max(round(seconds * frame_rate), 1) for seconds in settings.windows]
+    return [fit(frames=own, seed=settings.fit.seed) for own in frames]
 
 
 def sound_gpt_features(reading: ClipReading, method: str, trained: Entry) -> Entry:

@@ -53,7 +53,6 @@ from lm.bodies.sound_gpt import (
     SoundShape,
     WindowCodebook,
     create_sound_gpt,
-    fit_window_codebook,
     validation_batches,
     window_vectors,
 )
@@ -68,7 +67,7 @@ from pipelines.commandline.choices import with_choices
 from pipelines.commandline.composition import compose, resolved
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages.features import log_mel_features
-from pipelines.stages.pretraining import _coded_clips
+from pipelines.stages.pretraining import coded_clips, window_codebooks
 from pipelines.store.session import Session
 from pipelines.store.store import Store
 from pipelines.store.stored_features import FEATURES
@@ -179,27 +178,17 @@ class Corpus:
     @cached_property
     def splits(self) -> list[CodedClips]:
         """Clips with the codes of their patches."""
-        entries, size = (
-            (self.study.spectrograms, self.study.entries["codes"]),
-            self.study.settings.tokenizer.patch.frames,
-        )
-        return [_coded_clips(entries, split, size) for split in ("train", "validation")]
+        entries = self.study.spectrograms, self.study.entries["codes"]
+        size = self.study.settings.tokenizer.patch.frames
+        return [coded_clips(entries, split, size) for split in ("train", "validation")]
 
     @lru_cache(maxsize=2)  # noqa: B019  # one corpus lives as long as the process
     def with_windows(self, placement: str) -> tuple[list[WindowCodebook], list[CodedClips]]:
         """Fit the codebooks of windows before the end of each patch, or around it, and append the windows' codes."""
         settings, audio = self.study.settings, self.study.audio
         with patch.object(sound_gpt, "window_vectors", ending_vectors if placement == "before" else window_vectors):
-            windows = [
-                fit_window_codebook(
-                    self.splits[0].spectrograms,
-                    frames=max(round(seconds * audio.sample_rate / audio.hop_length), 1),
-                    patch_frames=settings.tokenizer.patch.frames,
-                    size=settings.tokenizer.codebook_size,
-                    seed=settings.gpt_sound.fit.seed,
-                )
-                for seconds in settings.gpt_sound.windows
-            ]
+            size, frame_rate = settings.tokenizer.codebook_size, audio.sample_rate / audio.hop_length
+            windows = window_codebooks(self.splits[0], settings.gpt_sound, size=size, frame_rate=frame_rate)
             return windows, [each.with_windows(windows) for each in self.splits]
 
     def targets(self, target: Target, tokenizer: Tokenizer) -> Targets:
