@@ -78,6 +78,8 @@ def read_results(folder: Path) -> Results:
     try:
         content = cast(Any, escape_values(json.loads(path.read_bytes())))
         found = {name: value for name, value in content.items() if name in Results.__annotations__}
+        for section in (found[name] for name in ("comparison", "rates") if "resampled" in found.get(name, {})):
+            section["over"] = f"{section['resampled']}s"  # what earlier versions wrote as "clip" or "group"
         found["figures"] = figures = Figures(_known(Figure, row) for row in content["figures"])
         if bad := [row for row in figures if not isinstance(row.value, int | float)]:
             raise TypeError(f"the value of {written(bad[0].name)} is {written(bad[0].value)}, and no number")

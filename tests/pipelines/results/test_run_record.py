@@ -58,6 +58,15 @@ def test_whole_results_are_taken(tmp_path: Path) -> None:
     assert found == Figure(stage="lm", name="perplexity", value=3, high=4.5, artifact="k")
 
 
+def test_results_of_earlier_versions_say_what_intervals_are_over(tmp_path: Path) -> None:
+    sections = {
+        "comparison": {"folds": ["test"], "classes": ["yes"], "resampled": "group"},
+        "rates": {"resampled": "clip"},
+    }
+    found = read_results(written(tmp_path, {"figures": [], **sections}))
+    assert (found["comparison"].over, found["rates"]["over"]) == ("groups", "clips")
+
+
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
 JSON = st.recursive(PLAIN, lambda part: st.lists(part, max_size=3) | st.dictionaries(st.text(max_size=3), part))
 PARTS = ("corpus", "curves", "codebook", "comparison", "listening", "stages", "provenance")
