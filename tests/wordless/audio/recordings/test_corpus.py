@@ -5,8 +5,8 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +15,7 @@ import soundfile
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.recordings.corpus import CONFLICTING, CorpusConfig, build_manifest, find_recordings
 from wordless.audio.recordings.description import ColumnConfig
-from wordless.audio.recordings.inspection import inspect
-from wordless.audio.recordings.manifest import Rejected, SplitBy
+from wordless.audio.recordings.manifest import Rejected
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
 
@@ -27,44 +26,109 @@ def labels(config: CorpusConfig) -> dict[str, str | None]:
     return {known.path: known.label for known in find_recordings(config)}
 
 
-def test_sub_folders_are_labels(tmp_path: Path, tone: Tone) -> None:
-    for name in ("dog/1.wav", "dog/2.FLAC", "cat (big)/ä 1.ogg", "loose.mp3", ".hidden/3.wav", "dog/._1.wav"):
-        tone(name, sample_rate=44_100)
-    (tmp_path / "dog" / "notes.txt").write_text("no sound")
-    assert labels(CorpusConfig(root=str(tmp_path))) == {
-        "cat (big)/ä 1.ogg": "cat (big)",
-        "dog/1.wav": "dog",
-        "dog/2.FLAC": "dog",
-        "loose.mp3": None,
-    }
+Files = dict[str, str]  # the content of each file; of a recording nothing, for a tone of its own
 
 
-def test_splits_that_cannot_be_made_are_refused_before_a_recording_is_decoded(tmp_path: Path) -> None:
-    for number in range(21):
-        (tmp_path / f"{'ab'[number % 2]}_{number}.wav").write_text("no sound")
-    with pytest.raises(InputError, match=r"^validation split\b.*\b2 groups\b"):
-        build_manifest(CorpusConfig(root=str(tmp_path), pattern="{group}_{index}"))
+def write_files(folder: Path, files: Files, tone: Tone) -> None:
+    for name, content in files.items():
+        if name.lower().endswith((".wav", ".flac", ".ogg", ".mp3")) and not content:
+            tone(name, sample_rate=44_100)
+        else:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(content)
 
 
-def test_labels_may_be_left_out_or_renamed(tmp_path: Path, tone: Tone) -> None:
-    tone("dog/1.wav")
-    assert labels(CorpusConfig(root=str(tmp_path), labels="none")) == {"dog/1.wav": None}
-    assert labels(CorpusConfig(root=str(tmp_path), pattern="{label}.wav", labels="pattern")) == {"dog/1.wav": "1"}
-    (tmp_path / "dog/1.wav").unlink()
-    for name in ("7_a.wav", "8_a.wav"):
-        tone(name)
-    config = CorpusConfig(root=str(tmp_path), pattern="{label}_{group}.wav", label_names={"7": "seven"})
-    assert labels(config) == {"7_a.wav": "seven", "8_a.wav": "8"}
+def corpus_config(folder: Path, options: dict[str, Any]) -> CorpusConfig:
+    """Options of a corpus whose root and table are relative to a folder."""
+    places = {name: str(folder / options[name]) for name in ("root", "table") if name in options}
+    return CorpusConfig(**{**({} if "table" in options else {"root": str(folder)}), **options, **places})
 
 
-def test_labels_that_must_be_numbers_are_checked(tmp_path: Path, tone: Tone) -> None:
-    for name in ("1.5_a.wav", "-2e3_a.wav"):
-        tone(name)
-    config = CorpusConfig(root=str(tmp_path), pattern="{label}_{group}.wav", label_type="number")
-    assert labels(config) == {"1.5_a.wav": "1.5", "-2e3_a.wav": "-2e3"}
-    tone("inf_a.wav")
-    with pytest.raises(InputError, match=r"label_type is number\b.*inf_a\.wav.*\binf\b"):
-        labels(config)
+FOLDERS = ("dog/1.wav", "dog/2.FLAC", "cat (big)/ä 1.ogg", "loose.mp3", ".hidden/3.wav", "dog/._1.wav")
+NAMES = {"pattern": "{label}_{group}.wav"}
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "expected"),
+    [
+        (
+            FOLDERS,
+            {},
+            {"cat (big)/ä 1.ogg": "cat (big)", "dog/1.wav": "dog", "dog/2.FLAC": "dog", "loose.mp3": None},
+        ),
+        (["dog/1.wav"], {"labels": "none"}, {"dog/1.wav": None}),
+        (["dog/1.wav"], {"pattern": "{label}.wav", "labels": "pattern"}, {"dog/1.wav": "1"}),
+        (["7_a.wav", "8_a.wav"], NAMES | {"label_names": {"7": "seven"}}, {"7_a.wav": "seven", "8_a.wav": "8"}),
+        (
+            ["1.5_a.wav", "-2e3_a.wav"],
+            NAMES | {"label_type": "number"},
+            {"1.5_a.wav": "1.5", "-2e3_a.wav": "-2e3"},
+        ),
+    ],
+)
+def test_labels_are_folders_or_parts_of_names(
+    tmp_path: Path, tone: Tone, files: Sequence[str], options: dict[str, Any], expected: dict[str, str | None]
+) -> None:
+    write_files(tmp_path, dict.fromkeys(files, "") | {"dog/notes.txt": "no sound"}, tone)
+    assert labels(corpus_config(tmp_path, options)) == expected
+
+
+def test_linked_folders_are_entered_once(tmp_path: Path, tone: Tone) -> None:
+    write_files(tmp_path, {"corpus/dog/1.wav": "", "elsewhere/2.wav": ""}, tone)
+    (tmp_path / "corpus" / "loop").symlink_to(tmp_path / "corpus")
+    (tmp_path / "corpus" / "more").symlink_to(tmp_path / "elsewhere")
+    assert list(labels(CorpusConfig(root=str(tmp_path / "corpus")))) == ["dog/1.wav", "more/2.wav"]
+
+
+LISTED = {"root": "corpus", "table": "t.tsv"}
+SPLIT_NAMED_OTHERWISE = {f"{n}.wav": "" for n in range(6)} | {
+    "t.tsv": "path\tsplit\n" + "".join(f"{n}.wav\t{n % 3}\n" for n in range(6))
+}
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "message"),
+    [
+        (
+            {f"{'ab'[n % 2]}_{n}.wav": "no sound" for n in range(21)},
+            {"pattern": "{group}_{index}"},
+            "^validation.* 2 groups",
+        ),
+        (
+            {"a_ann.wav": "no sound", "a_bob.wav": "no sound"},
+            NAMES | {"split": SplitConfig(by="group", test=("cy",))},
+            "group 'cy'.*'ann', 'bob'",
+        ),
+        *(
+            ({"a.wav": ""}, {"split": SplitConfig(by=by)}, rf"^split\.by is {by}\b")  # type: ignore[arg-type]  # a split's name
+            for by in ("table", "fold", "group")
+        ),
+        ({"dev/a/1.wav": "", "eval/a/2.wav": ""}, {}, r"split\.by is folder\b.*\btrain\b"),
+        ({"a/1.wav": ""}, {"split": SplitConfig(by="folder")}, r"split\.by is folder\b.*\bsplit\.test="),
+        (SPLIT_NAMED_OTHERWISE, {"table": "t.tsv"}, r"t\.tsv:2: split is '0'.*split\.by=hash"),
+        (
+            {"a.wav": "", "b.wav": "", "t.tsv": "path\tsplit\na.wav\ttest\nb.wav\ttest\n"},
+            {"table": "t.tsv"},
+            r"split\.by\b.*\b2 clips\b.*\bhash\b",
+        ),
+        ({"inf_a.wav": ""}, NAMES | {"label_type": "number"}, r"label_type is number\b.*inf_a\.wav.*\binf\b"),
+        ({"corpus/a.wav": "", "t.tsv": "path\na.wav\nb.wav\n"}, LISTED, r"t\.tsv:3: b\.wav"),
+        ({"corpus/a.wav": "", "t.tsv": "path\na.wav\n./a.wav\n"}, LISTED, r"t\.tsv:3: a\.wav.* twice"),
+        ({"corpus/a.wav": "", "a.wav": "", "t.tsv": "path\n../a.wav\n"}, LISTED, r"t\.tsv:2: \.\./a\.wav"),
+        ({"corpus/a.wav": "", "t.tsv": "path\tlabel\n"}, LISTED, r"t\.tsv.* no recordings"),
+        ({"a.wav": "", "t.tsv": "path\tlabel\na.wav\tx\n"}, {"table": "t.tsv", "tier": "words"}, r"^tier\b"),
+        ({"a.wav": ""}, {"annotations": "none", "tier": "words"}, r"^tier\b"),
+        ({"song.txt": "x"}, {}, r"1 \.txt.*\.wav, \.flac"),
+        ({"x/yes-0.wav": ""}, {"pattern": "{label}_{index}.wav"}, r"\b1 file .*'x/yes-0\.wav'"),
+    ],
+)
+def test_what_makes_no_corpus_is_refused(
+    tmp_path: Path, tone: Tone, files: Files, options: dict[str, Any], message: str
+) -> None:
+    """Names and options are refused before a recording is decoded: "no sound" would be another reason."""
+    write_files(tmp_path, files, tone)
+    with pytest.raises(InputError, match=message):
+        build_manifest(corpus_config(tmp_path, options))
 
 
 def test_only_classes_are_spread_over_the_splits(tmp_path: Path, tone: Tone) -> None:
@@ -81,14 +145,6 @@ def test_only_classes_are_spread_over_the_splits(tmp_path: Path, tone: Tone) -> 
     assert len(splits["number"] - {"0"}) > 0
 
 
-def test_linked_folders_are_entered_once(tmp_path: Path, tone: Tone) -> None:
-    tone("corpus/dog/1.wav")
-    tone("elsewhere/2.wav")
-    (tmp_path / "corpus" / "loop").symlink_to(tmp_path / "corpus")
-    (tmp_path / "corpus" / "more").symlink_to(tmp_path / "elsewhere")
-    assert list(labels(CorpusConfig(root=str(tmp_path / "corpus")))) == ["dog/1.wav", "more/2.wav"]
-
-
 def test_files_that_the_pattern_does_not_fit_are_set_aside(tmp_path: Path, tone: Tone) -> None:
     for name in ("yes_ann_0.wav", "no_bob_1.wav", "readme.wav"):
         tone(name)
@@ -99,32 +155,11 @@ def test_files_that_the_pattern_does_not_fit_are_set_aside(tmp_path: Path, tone:
     assert "`pattern` {label}_{group}_{index}.wav" in rejected[0].reason
 
 
-def test_a_fairseq_table_brings_its_root_and_a_jsonl_table_may_hold_absolute_paths(tmp_path: Path, tone: Tone) -> None:
+def test_a_fairseq_table_brings_its_root(tmp_path: Path, tone: Tone) -> None:
     tone("audio/a.wav")
     (tmp_path / "train.tsv").write_text(f"{tmp_path / 'audio'}\na.wav\t800\n")
     found = find_recordings(CorpusConfig(table=str(tmp_path / "train.tsv")))
     assert (found.root, [clip.path for clip in found]) == (tmp_path / "audio", ["a.wav"])
-    path = tone("audio/a.wav")
-    (tmp_path / "t.jsonl").write_text(f'{{"audio_filepath": "{path}", "label": "up"}}\n')
-    assert labels(CorpusConfig(root=str(tmp_path / "audio"), table=str(tmp_path / "t.jsonl"))) == {"a.wav": "up"}
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("path\na.wav\nb.wav\n", r"table\.tsv:3: b\.wav"),
-        ("path\na.wav\n./a.wav\n", r"table\.tsv:3: a\.wav.* twice"),
-        ("path\n../a.wav\n", r"table\.tsv:2: \.\./a\.wav"),
-        ("path\tlabel\n", r"table\.tsv.* no recordings"),
-    ],
-)
-def test_problems_of_a_table_name_the_line(tmp_path: Path, tone: Tone, text: str, message: str) -> None:
-    tone("corpus/a.wav")
-    tone("a.wav")
-    table = tmp_path / "table.tsv"
-    table.write_text(text)
-    with pytest.raises(InputError, match=message):
-        build_manifest(CorpusConfig(root=str(tmp_path / "corpus"), table=str(table)))
 
 
 def test_an_absolute_path_in_a_table_fits_a_root_given_in_any_way(
@@ -144,99 +179,61 @@ def test_an_absolute_path_in_a_table_fits_a_root_given_in_any_way(
 
 
 def test_what_is_no_regular_file_is_set_aside_in_a_folder_and_in_a_table(tmp_path: Path, tone: Tone) -> None:
-    for number in range(3):
-        tone(f"data/{number}.wav")
-    tone("data/folder.wav/inside.wav")
-    (tmp_path / "data/pipe.wav").unlink(missing_ok=True)
+    """Also a folder with a path that is too long; the recordings in a folder that is named like one are used."""
+    write_files(tmp_path, {"data/0.wav": "", "data/folder.wav/inside.wav": ""}, tone)
     os.mkfifo(tmp_path / "data/pipe.wav")
     (tmp_path / "data/broken.wav").symlink_to("nowhere.wav")
-    names = ["0.wav", "1.wav", "2.wav", "folder.wav/inside.wav"]
-    unfit = ["broken.wav", "folder.wav", "pipe.wav"]
+    names, unfit = ["0.wav", "folder.wav/inside.wav"], ["broken.wav", "folder.wav", "pipe.wav"]
     (tmp_path / "table.csv").write_text("\n".join(["path", *names, *unfit]))
-    for config in (
-        CorpusConfig(root=str(tmp_path / "data"), split=ALL_TRAIN),
-        CorpusConfig(root=str(tmp_path / "data"), split=ALL_TRAIN, table=str(tmp_path / "table.csv")),
-    ):
+    here, part = os.open(tmp_path / "data", os.O_RDONLY), "d" * 200
+    for _ in range(25):
+        os.mkdir(part, dir_fd=here)
+        above, here = here, os.open(part, os.O_RDONLY, dir_fd=here)
+        os.close(above)
+    os.close(here)
+    for table in (None, str(tmp_path / "table.csv")):
         told: list[Rejected] = []
+        config = CorpusConfig(root=str(tmp_path / "data"), split=ALL_TRAIN, table=table)
         manifest, rejected = build_manifest(config, set_aside=told.extend)
         assert [clip.path for clip in manifest.clips] == names
-        assert [each.path for each in rejected] == unfit
+        assert [each.path for each in rejected if len(each.path) < 99] == unfit
+        assert sum("long" in each.reason for each in rejected) == (table is None)
         assert sorted(told, key=lambda each: each.path) == list(rejected)
 
 
-SIZES = {"train": 25, "validation": 5, "test": 10}
+OWN = {f"{n}.wav": split for n, split in enumerate(["train"] * 6 + ["validation"] * 2 + ["test"] * 2)}
 
 
-def write_table(folder: Path, tone: Tone, name: str, spellings: dict[str, str], *, column: str = "split") -> Path:
-    """Write a table of 40 recordings, eight of a speaker, whose splits are spelt in this way."""
-    splits = [split for split, count in SIZES.items() for _ in range(count)]
-    rows = [
-        {"path": f"{n}.wav", "label": "ab"[n % 2], "group": f"g{n // 5}", column: spellings.get(split, split)}
-        for n, split in enumerate(splits)
-    ]
-    for row in rows:
-        tone(row["path"])
-    table = folder / name
-    if name.endswith(".jsonl"):
-        table.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    else:
-        cells = [[*rows[0]], *([*row.values()] for row in rows)]
-        table.write_text("".join(("," if name.endswith(".csv") else "\t").join(each) + "\n" for each in cells))
-    return table
+def write_table(folder: Path, tone: Tone, spellings: dict[str, str], *, column: str = "split") -> str:
+    """Write recordings and a table of them, whose splits are spelt in this way."""
+    rows = [f"{path}\t{'ab'[n % 2]}\t{spellings.get(OWN[path], OWN[path])}\n" for n, path in enumerate(OWN)]
+    write_files(folder, dict.fromkeys(OWN, "") | {"t.tsv": f"path\tlabel\t{column}\n{''.join(rows)}"}, tone)
+    return str(folder / "t.tsv")
 
 
 def divided(config: CorpusConfig) -> dict[str, str]:
     return {clip.path: clip.split for clip in build_manifest(config)[0].clips}
 
 
-OWN = {f"{n}.wav": split for n, split in enumerate(s for s, count in SIZES.items() for _ in range(count))}
-
-
-@pytest.mark.parametrize(
-    ("name", "column", "spellings"),
-    [
-        ("t.tsv", "split", {}),
-        ("t.csv", "Split", {"train": "Training", "validation": "DEV", "test": "eval"}),
-        ("t.jsonl", "subset", {"validation": "val", "test": "testing"}),
-    ],
-)
-def test_the_splits_of_a_table_are_used_without_an_option(
-    tmp_path: Path, tone: Tone, name: str, column: str, spellings: dict[str, str]
-) -> None:
-    config = CorpusConfig(table=str(write_table(tmp_path, tone, name, spellings, column=column)))
+def test_the_splits_of_a_table_are_used_without_an_option(tmp_path: Path, tone: Tone) -> None:
+    config = CorpusConfig(table=write_table(tmp_path, tone, {"validation": "DEV", "test": "eval"}, column="Subset"))
     assert divided(config) == OWN
-    assert "25 train, 5 validation, 10 test" in find_recordings(config).notices[-1]
+    assert "6 train, 2 validation, 2 test" in find_recordings(config).notices[-1]
     drawn = replace(config, split=SplitConfig(by="hash"))
     assert divided(drawn) != OWN
-    if name != "t.jsonl":
-        assert "column" in find_recordings(drawn).notices[-1]
+    assert "column" in find_recordings(drawn).notices[-1]
+    table = write_table(tmp_path, tone, {"train": "", "validation": ""})
+    config = CorpusConfig(table=table)  # rows without a split train
+    assert {path for path, split in divided(config).items() if split == "test"} == {"8.wav", "9.wav"}
+    assert all(each in find_recordings(config).notices[-1] for each in ("2 test", "validation drawn", "8 others"))
 
 
 def test_a_column_of_another_name_and_a_pattern_say_splits(tmp_path: Path, tone: Tone) -> None:
-    table = write_table(tmp_path, tone, "t.tsv", {}, column="where")
-    assert divided(CorpusConfig(table=str(table), columns=ColumnConfig(split="where"))) == OWN
-    for split, count in SIZES.items():
-        for number in range(count):
-            tone(f"named/{split}_{'ab'[number % 2]}_{number}.wav")
-    config = CorpusConfig(root=str(tmp_path / "named"), pattern="{split}_{label}_{index}.wav", labels="pattern")
+    table = write_table(tmp_path, tone, {}, column="where")
+    assert divided(CorpusConfig(table=table, columns=ColumnConfig(split="where"))) == OWN
+    write_files(tmp_path, {f"named/{split}_{path[0]}.wav": "" for path, split in OWN.items()}, tone)
+    config = CorpusConfig(root=str(tmp_path / "named"), pattern="{split}_{index}.wav")
     assert all(path.startswith(split) for path, split in divided(config).items())
-
-
-def test_rows_without_a_split_count_as_train_and_a_line_says_so(tmp_path: Path, tone: Tone) -> None:
-    table = write_table(tmp_path, tone, "t.tsv", {"train": "", "validation": ""})
-    config = CorpusConfig(table=str(table))
-    assert {path for path, split in divided(config).items() if split == "test"} == {f"{n}.wav" for n in range(30, 40)}
-    assert all(each in find_recordings(config).notices[-1] for each in ("10 test", "validation drawn", "30 others"))
-
-
-def test_splits_that_leave_nothing_to_train_on_or_are_none_are_refused(tmp_path: Path, tone: Tone) -> None:
-    table = write_table(tmp_path, tone, "t.tsv", {"train": "test", "validation": "test"})
-    with pytest.raises(InputError, match=r"split\.by\b.*\b40 clips\b.*\bhash\b"):
-        build_manifest(CorpusConfig(table=str(table)))
-    table = write_table(tmp_path, tone, "t.tsv", {"train": "1", "validation": "2", "test": "3"})
-    with pytest.raises(InputError, match=r"t\.tsv:2: split is '1'.*split\.by=hash"):
-        build_manifest(CorpusConfig(table=str(table)))
-    assert len(divided(CorpusConfig(table=str(table), split=SplitConfig(by="hash")))) == 40
 
 
 @pytest.mark.parametrize(
@@ -278,17 +275,6 @@ def test_folders_named_after_splits_divide_the_recordings_and_are_no_labels(
     assert ("test" in folders and len(folders) == 4) <= any("split.by`=folder" in each for each in said)
 
 
-def test_folders_of_which_none_trains_are_refused(tmp_path: Path, tone: Tone) -> None:
-    for name in ("dev/a/1.wav", "eval/a/2.wav"):
-        tone(name)
-    with pytest.raises(InputError, match=r"split\.by is folder\b.*\btrain\b"):
-        build_manifest(CorpusConfig(root=str(tmp_path)))
-    split = SplitConfig(by="folder", test=("eval",), validation_fraction=0)
-    assert divided(CorpusConfig(root=str(tmp_path), split=split)) == {"dev/a/1.wav": "train", "eval/a/2.wav": "test"}
-    with pytest.raises(InputError, match=r"split\.by is folder\b.*\bsplit\.test="):
-        build_manifest(CorpusConfig(root=str(tmp_path / "dev"), split=SplitConfig(by="folder")))
-
-
 @pytest.mark.parametrize(
     ("root", "message"),
     [("~nobody-of-this-name/data", "~nobody-of-this-name/data"), ("null\0", "path"), ("x" * 5000, "x{30}")],
@@ -301,20 +287,10 @@ def test_a_root_that_no_folder_can_be_is_refused(tmp_path: Path, root: str, mess
         find_recordings(CorpusConfig(table=str(tmp_path / "fairseq.tsv")))
 
 
-@pytest.mark.parametrize("by", ["table", "fold", "group"])
-def test_a_division_by_values_that_no_recording_has_is_refused(tmp_path: Path, tone: Tone, by: SplitBy) -> None:
-    tone("a.wav")
-    with pytest.raises(InputError, match=rf"^split\.by is {by}\b"):
-        build_manifest(CorpusConfig(root=str(tmp_path), split=SplitConfig(by=by)))
-
-
-def test_an_empty_folder_and_a_pattern_that_fits_nothing_are_told(tmp_path: Path, tone: Tone) -> None:
-    (tmp_path / "song.txt").write_bytes(b"x")
-    with pytest.raises(InputError, match=r"1 \.txt.*\.wav, \.flac"):
-        build_manifest(CorpusConfig(root=str(tmp_path)))
-    tone("x/yes-0.wav")
-    with pytest.raises(InputError, match=r"\b1 file .*'x/yes-0\.wav'"):
-        build_manifest(CorpusConfig(root=str(tmp_path), pattern="{label}_{index}.wav"))
+def test_a_folder_of_the_root_may_be_held_out(tmp_path: Path, tone: Tone) -> None:
+    write_files(tmp_path, {"dev/a/1.wav": "", "eval/a/2.wav": ""}, tone)
+    split = SplitConfig(by="folder", test=("eval",), validation_fraction=0)
+    assert divided(CorpusConfig(root=str(tmp_path), split=split)) == {"dev/a/1.wav": "train", "eval/a/2.wav": "test"}
 
 
 def test_a_corpus_without_a_fit_recording_gives_the_reasons(tmp_path: Path, tone: Tone) -> None:
@@ -323,16 +299,6 @@ def test_a_corpus_without_a_fit_recording_gives_the_reasons(tmp_path: Path, tone
         (tmp_path / name).write_text(name)
     with pytest.raises(InputError, match=r"\b3 recordings .*\(2 .*text.*; 1 .*short"):
         build_manifest(CorpusConfig(root=str(tmp_path)))
-
-
-def test_a_split_that_cannot_be_made_shows_before_listening(tmp_path: Path, tone: Tone) -> None:
-    for name in ("a_ann.wav", "a_bob.wav"):
-        tone(name)
-    config = CorpusConfig(
-        root=str(tmp_path), pattern="{label}_{group}.wav", split=SplitConfig(by="group", test=("cy",))
-    )
-    with pytest.raises(InputError, match=r"group 'cy'.*'ann', 'bob'"):
-        build_manifest(config, inspector=lambda *_: pytest.fail("recordings were decoded"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -357,43 +323,6 @@ def test_a_folder_without_permission_is_named(tmp_path: Path, tone: Tone) -> Non
 def test_contradictory_values_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         CorpusConfig(**values)  # type: ignore[arg-type]  # what a user may give
-
-
-def test_the_same_recordings_elsewhere_are_the_same_corpus(tmp_path: Path, tone: Tone) -> None:
-    for name in ("here/a.wav", "here/b/c.wav"):
-        path = tone(name)
-        copy = tmp_path / name.replace("here", "there")
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(path.read_bytes())
-    manifests = [
-        build_manifest(
-            CorpusConfig(root=str(tmp_path / name), split=ALL_TRAIN), inspector=partial(inspect, workers=workers)
-        )[0]
-        for name, workers in (("here", 1), ("there", 3))
-    ]
-    assert manifests[0].clips == manifests[1].clips
-
-
-def test_fsdd_official_split(fsdd: Path) -> None:
-    config = CorpusConfig(
-        root=str(fsdd),
-        pattern="{label}_{group}_{index}.wav",
-        split=SplitConfig(by="index", test=("0-4",), validation=("5-9",)),
-    )
-    manifest, rejected = build_manifest(config)
-    assert [len(manifest.of(split)) for split in ("train", "validation", "test")] == [2_000, 250, 250]
-    assert {each.group for each in manifest.clips} == {"george", "jackson", "lucas", "nicolas", "yweweler"}
-    assert not rejected
-
-
-def test_esc10_folds(esc10: Path) -> None:
-    config = CorpusConfig(
-        root=str(esc10), pattern="{fold}-{group}-*.ogg", split=SplitConfig(by="fold", test=("4",), validation=("1",))
-    )
-    found = find_recordings(config)
-    assert (found.root, len(found.clips), found.rejected) == (esc10, 320, ())
-    known = found.clips[0]
-    assert (known.label, known.fold) == ("001 - Dog bark", "1")
 
 
 IMPOSSIBLE = [
@@ -441,28 +370,3 @@ def test_annotations_of_files_with_the_same_sound_are_of_the_first(tmp_path: Pat
     assert [(clip.path, clip.label, clip.group) for clip in manifest.clips] == [("a.wav", "x", "a")]
     assert rejected.kind == CONFLICTING
     assert "group" not in rejected.reason
-
-
-def test_folders_and_files_beyond_the_longest_path_are_set_aside(tmp_path: Path, tone: Tone) -> None:
-    tone("a.wav")
-    here, part = os.open(tmp_path, os.O_RDONLY), "d" * 200
-    for _ in range(25):
-        os.mkdir(part, dir_fd=here)
-        below = os.open(part, os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    os.close(here)
-    manifest, (rejected,) = build_manifest(CorpusConfig(root=str(tmp_path), split=ALL_TRAIN))
-    assert [clip.path for clip in manifest.clips] == ["a.wav"]
-    assert "long" in rejected.reason
-
-
-def test_a_tier_is_refused_where_no_annotations_are_read(tmp_path: Path, tone: Tone) -> None:
-    tone("a.wav")
-    (tmp_path / "table.tsv").write_text("path\tlabel\na.wav\tx\n")
-    for config in (
-        CorpusConfig(table=str(tmp_path / "table.tsv"), tier="words"),
-        CorpusConfig(root=str(tmp_path), annotations="none", tier="words"),
-    ):
-        with pytest.raises(InputError, match=r"\btier\b"):
-            find_recordings(config)
