@@ -18,8 +18,6 @@ from tokenizer.parquet import METADATA_KEY, CodedClip, read_codes, shard_path, w
 from tokenizer.units import read_units
 from wordless.base.errors import InputError
 
-ONE_STREAM = replace(FORMAT, streams=1)
-
 
 def table() -> pa.Table:
     """Two clips, three and two time steps of two streams."""
@@ -92,16 +90,20 @@ def test_the_same_codes_in_wider_types_and_dictionaries_are_read(tmp_path: Path)
 
 
 def test_a_small_file_that_tells_of_very_many_codes_is_refused_before_they_are_read(tmp_path: Path) -> None:
-    values = pa.ListArray.from_arrays(pa.array([0, MANY, MANY], pa.int32()), pa.array(np.zeros(MANY, np.int32)))
+    many, most = (1 << 20) + 1, (1 << 27) - 1  # codes; both take four bytes in a footer
+
+    def in_footer(number: int) -> bytes:
+        """A number as the footer has it: zigzag, seven bits a byte, the lowest first."""
+        parts = [2 * number >> 7 * place & 127 for place in range(4)]
+        return bytes([*(part | 128 for part in parts[:-1]), parts[-1]])
+
+    values = pa.ListArray.from_arrays(pa.array([0, many, many], pa.int32()), pa.array(np.zeros(many, np.int32)))
     path = written(tmp_path, with_column("values", values))
-    path.write_bytes(path.read_bytes().replace(variable_length(MANY + 1), variable_length(MOST)))  # in the footer
+    path.write_bytes(path.read_bytes().replace(in_footer(many + 1), in_footer(most)))
     assert path.stat().st_size < 10_000
     before = pa.total_allocated_bytes()
-    assert f"{MOST} values" in refused(path)
+    assert f"{most} values" in refused(path)
     assert pa.total_allocated_bytes() == before
-
-
-MANY, MOST = (1 << 20) + 1, (1 << 27) - 1  # codes; both take four bytes in a footer
 
 
 def test_a_long_text_that_many_rows_share_is_not_copied_for_each(tmp_path: Path) -> None:
@@ -114,15 +116,6 @@ def test_a_long_text_that_many_rows_share_is_not_copied_for_each(tmp_path: Path)
     before = pa.default_memory_pool().max_memory()
     assert "path" in refused(path)
     assert pa.default_memory_pool().max_memory() < max(before + 1, 400_000_000)
-
-
-def variable_length(number: int) -> bytes:
-    """A number as the footer has it: zigzag, seven bits a byte, the lowest first."""
-    rest, written = 2 * number, bytearray()
-    while rest > 127:
-        written.append(rest & 127 | 128)
-        rest >>= 7
-    return bytes([*written, rest])
 
 
 def test_what_is_no_codes_folder_is_refused(tmp_path: Path) -> None:
@@ -143,4 +136,4 @@ def test_what_is_no_file_of_units_is_refused(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     for path in (tmp_path, tmp_path / "loop", Path("/dev/zero")):
         with pytest.raises(InputError, match="not a file"):
-            read_units(path, ONE_STREAM)
+            read_units(path, replace(FORMAT, streams=1))

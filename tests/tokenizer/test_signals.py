@@ -21,43 +21,35 @@ from wordless.audio.views import Change, View
 from wordless.base.errors import InputError
 
 
-def _encoder(folder: Path, remove_mean: MeanRemoval) -> Encoder:
-    """A tokenizer whose centroids are bottlenecks of the clip, so that its codes differ."""
-    plain = tiny_tokenizer(0)
-    config = replace(plain.config, audio=replace(AUDIO, remove_mean=remove_mean))
-    spectrogram = LogMel(config.audio)(torch.from_numpy(read(folder / "a.wav", AUDIO.sample_rate).samples)[None])
+@pytest.mark.parametrize("how", ["none", "clip"])
+def test_codes_of_log_mel_are_those_of_the_recording(how: MeanRemoval, tmp_path: Path) -> None:
+    """The centroids are bottlenecks of the clip, so that its codes differ."""
+    samples, plain = sweep(0.5, AUDIO.sample_rate), tiny_tokenizer(0)
+    soundfile.write(tmp_path / "a.wav", samples, AUDIO.sample_rate)
+    clip = Clip(path="a.wav", num_samples=len(samples), sample_rate=AUDIO.sample_rate, size=0, sha256="")
+    config = replace(plain.config, audio=replace(AUDIO, remove_mean=how))
+    spectrogram = LogMel(config.audio)(torch.from_numpy(read(tmp_path / "a.wav", AUDIO.sample_rate).samples)[None])
     with torch.inference_mode():
         bottlenecks = plain.bottlenecks(plain.normalise(spectrogram)).flatten(0, 2)
     rows = torch.linspace(0, len(bottlenecks) - 1, len(plain.centroids)).long()
     made = Tokenizer(config, plain.mean, plain.std, plain.autoencoder, bottlenecks[rows].clone())
-    made.save_pretrained(folder / "tokenizer")
-    return Encoder(folder=folder / "tokenizer", root=folder)
-
-
-@pytest.mark.parametrize("how", ["none", "clip"])
-def test_codes_of_log_mel_are_those_of_the_recording(how: MeanRemoval, tmp_path: Path) -> None:
-    clip, encoder = _clip(tmp_path), _encoder(tmp_path, remove_mean=how)
-    [plain] = encode(encoder, [View(clip)])
+    made.save_pretrained(tmp_path / "tokenizer")
+    encoder = Encoder(folder=tmp_path / "tokenizer", root=tmp_path)
+    [coded] = encode(encoder, [View(clip)])
     frames = torch.cat([*encoder.log_mel(View(clip), encoder.tokenizer.patch_frames)])
     assert len(frames) == encoder.num_patches(View(clip), encoder.tokenizer.patch_frames) * 2
     values = encoder.tokenizer.encode_spectrogram(torch.cat([*subtract_mean([frames], how)]))
-    np.testing.assert_array_equal(plain.codes.values, values.numpy())
+    np.testing.assert_array_equal(coded.codes.values, values.numpy())
     assert len({*values.flatten().tolist()}) > 3
-
-
-def _clip(folder: Path) -> Clip:
-    samples = sweep(0.5, AUDIO.sample_rate)
-    soundfile.write(folder / "a.wav", samples, AUDIO.sample_rate)
-    return Clip(path="a.wav", num_samples=len(samples), sample_rate=AUDIO.sample_rate, size=0, sha256="")
 
 
 def config(**changes: Any) -> ViewsConfig:
     return ViewsConfig(**{"offsets": True, "warps": 3, "max_speed": 0.2, "max_formants": 0.1, "seed": 0, **changes})
 
 
-def _changes(name: str = "a.wav", patch_frames: int = 4, **changes: Any) -> tuple[Change, ...]:
+def _changes(name: str = "a.wav", **changes: Any) -> tuple[Change, ...]:
     clip = Clip(path=name, num_samples=1, sample_rate=1, size=0, sha256="")
-    views = config(**changes).of(clip, patch_frames)
+    views = config(**changes).of(clip, 4)
     assert all(view.clip == clip for view in views)
     return tuple(view.change for view in views)
 
