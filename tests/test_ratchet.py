@@ -5,7 +5,7 @@ import subprocess
 
 from tests.calling import ROOT
 
-LINES, LINES_OF_TESTS, OPTIONS = 45_750, 36_530, 367
+LINES, LINES_OF_TESTS, OPTIONS = 45_750, 36_331, 367
 
 
 def test_the_project_does_not_grow() -> None:
