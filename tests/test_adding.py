@@ -1,6 +1,7 @@
 """The examples of docs/adding.md run as the page prints them."""
 
 import importlib.util
+import inspect
 import json
 import re
 import sys
@@ -17,15 +18,21 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
+import lm.gpt
 from lm.bodies.convolutional import SAMPLE, LogMelBody
 from lm.finetuned import create_network, create_task
 from lm.finetuning import ClassificationOptions
 from lm.layers import LayerReader
 from lm.options import GPTConfig, VectorConfig
+from lm.tokens import Vocabulary
 from pipelines.commandline.options import index_of, nested
+from tests.lm.tiny import TINY, codes_format
 from tests.pasting import ROOT, environment, set_up
 from tests.pipelines.tiny import silent_session
+from tests.tokenizer.conftest import fitted, sound
 from tests.vocoder.sounds import random_table
+from tokenizer import health
+from tokenizer.options import PatchConfig
 from vocoder.kinds import Kind
 from vocoder.options import Sampling
 from vocoder.synthesis import create_synthesis
@@ -39,6 +46,22 @@ from wordless.base.options import option
 from wordless.base.saved_models import write_model
 
 PAGE = (ROOT / "docs/adding.md").read_text(encoding="utf-8")
+
+
+def printed(begin: str) -> str:
+    """The only line of the page that begins so, without its indentation."""
+    [line] = re.findall(rf"^ *({re.escape(begin)}.*)$", PAGE, re.MULTILINE)
+    return str(line)
+
+
+def changed(module: ModuleType, *lines: tuple[str, str]) -> dict[str, Any]:
+    """The names of a module, some lines of which were replaced."""
+    source, names = inspect.getsource(module), {"__name__": module.__name__}
+    for old, new in lines:
+        [indent] = re.findall(rf"^( *){re.escape(old)}$", source, re.MULTILINE)
+        source = source.replace(f"{indent}{old}\n", textwrap.indent(f"{new}\n", indent))
+    exec(source, names)
+    return names
 
 
 def example(file: str) -> str:
@@ -117,15 +140,32 @@ def test_the_stage_measures_training_clips(imported: dict[str, ModuleType], tmp_
     )
 
 
-def test_the_option_has_a_range() -> None:
-    field = re.search(r"^ *(embedding_dropout: .*)$", PAGE, re.MULTILINE)
-    assert field
+def test_the_figure_is_measured() -> None:
+    last, line = '"verdict": collapse(by_level),', printed('"largest_share": ')
+    measure = changed(health, (last, f"{line}\n{last}"))["measure_health"]
+    tokenizer, samples = fitted(PatchConfig(frames=4), 8), sound(1.0)
+    codes = tokenizer.encode_own([samples])
+    found = measure(tokenizer, [codes], lambda: [samples], seed=0)
+    assert json.loads(json.dumps(found))["largest_share"] == np.bincount(codes.values[:, 0]).max() / len(codes.values)
+
+
+def test_the_option_has_a_range_and_drops_embeddings_in_training() -> None:
     names: dict[str, Any] = {"dataclass": dataclass, "GPTConfig": GPTConfig, "option": option}
-    exec(f"@dataclass(frozen=True, kw_only=True)\nclass Config(GPTConfig):\n    {field[1]}", names)
+    field = printed("embedding_dropout: ")
+    exec(f"@dataclass(frozen=True, kw_only=True)\nclass Config(GPTConfig):\n    {field}", names)
     assert names["Config"]().architecture == GPTConfig().architecture | {"embedding_dropout": 0.0}
     with pytest.raises(InputError) as refused:
         names["Config"](embedding_dropout=1.0)
     assert refused.value.option == "embedding_dropout"
+    first = "self.vocabulary = vocabulary"
+    old = "decoded: Tensor = self.transformer.decoder(*self.embed(tokens, conditions))"
+    new = f"{printed('embedded, layout =')}\n{printed('decoded: Tensor =')}"
+    edited = changed(lm.gpt, (first, f"{first}\n{printed('self.dropout =')}"), (old, new))
+    vocabulary, tokens = Vocabulary.of(codes_format()), torch.tensor([[7, 1, 2, 3]])
+    dropping = edited["create_gpt"](names["Config"](**vars(TINY), embedding_dropout=0.5), vocabulary, seed=0)
+    plain = lm.gpt.create_gpt(TINY, vocabulary, seed=0)(tokens)
+    assert not torch.equal(dropping(tokens), plain)
+    assert torch.equal(dropping.eval()(tokens), plain)
 
 
 def test_the_command_refuses_what_is_out_of_range(imported: dict[str, ModuleType]) -> None:

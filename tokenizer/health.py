@@ -17,6 +17,7 @@ from tokenizer.tokenizer import Tokenizer, to_patches
 from wordless.audio.waveform import FloatArray
 
 IntArray = npt.NDArray[np.int64]
+HEALTH_VERSION = 4  # of what `measure_health` returns, in the keys of stored entries; raise it when that changes
 
 
 def perplexity(counts: IntArray) -> float:

@@ -147,8 +147,8 @@ def _of_training(entries: Mapping[str, Entry], protocol: str) -> Iterator[Figure
         rate = config.audio.sample_rate / config.samples_per_code * config.spectral_streams
         yield Figure(stage="tokenizer", name="codes_per_second", value=rate, artifact=tokenizer.key)
         of_tokenizer, record = replace(row, stage="tokenizer", artifact=health.key), health.read_json(HEALTH)
-        for measure in CODEBOOK:
-            yield replace(of_tokenizer, name=measure.name, value=record[measure.name])
+        for name in (measure.name for measure in CODEBOOK if measure.name in record):  # an old entry lacks new figures
+            yield replace(of_tokenizer, name=name, value=record[name])
         for change, share in record["stability"].items():
             yield replace(of_tokenizer, name="stability", of=change, value=share)
     if (lm := entries.get("lm")) is not None:

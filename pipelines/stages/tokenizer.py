@@ -36,7 +36,7 @@ from tokenizer.fitting import (
     read_speech_states,
     write_bottlenecks,
 )
-from tokenizer.health import measure_health
+from tokenizer.health import HEALTH_VERSION, measure_health
 from tokenizer.parquet import read_codes
 from tokenizer.sources import Autoencoder, ChosenLayer, PatchBatch, SpeechLayer, reconstruction_loss
 from tokenizer.tokenizer import Tokenizer
@@ -314,7 +314,7 @@ def health(session: Session, manifest: Clips, tokenizer: Entry, codes: Entry, *,
     return entry
 
 
-@stage("health", version=4, title="codebook health on validation clips", splits=("validation",))
+@stage("health", version=HEALTH_VERSION, title="codebook health on validation clips", splits=("validation",))
 @one_thread()
 def _measured_health(run: Run, clips: Clips, tokenizer: Entry, codes: Entry, seed: int) -> None:
     coder = Tokenizer.from_pretrained(tokenizer.folder, device=str(run.gang.device))
