@@ -195,8 +195,9 @@ def test_shards_that_make_no_corpus_say_what_they_hold(
 WORDS = (*OWN, *CHECKPOINTS, "stages=[tokenizer,lm,report]", "corpus=dataset", "corpus.columns.group=speaker")
 
 
-def test_a_run_makes_codes_of_a_data_set_offline(tmp_path: Path) -> None:
-    save_splits(tmp_path / "d", {"train": takes(16), "test": takes(6, first=16)})
+def test_a_run_makes_codes_of_a_data_set_offline_and_lists_what_it_cannot_use(tmp_path: Path) -> None:
+    broken = [replace(each, content=b"RIFF and no more") for each in takes(2, first=22)]
+    save_splits(tmp_path / "d", {"train": takes(16), "test": [*takes(6, first=16), *broken]})
     words = (*WORDS, f"corpus.dataset={tmp_path / 'd'}", "corpus.split.shared_groups=true")
     offline = {"HF_HUB_OFFLINE": "1", "HTTPS_PROXY": "http://127.0.0.1:1"}
     done = called(*words, f"store.root={tmp_path / 's'}", f"hydra.run.dir={tmp_path / 'run/run'}", **offline)
@@ -204,8 +205,9 @@ def test_a_run_makes_codes_of_a_data_set_offline(tmp_path: Path) -> None:
     folder = tmp_path / "run/run"
     manifest = read_manifest(folder / "manifest.tsv", tmp_path)
     assert Counter(clip.split for clip in manifest.clips) == {"train": 14, "validation": 2, "test": 6}
-    assert read_rejected(folder / "rejected.tsv") == ()
-    assert json.loads((folder / "results.json").read_text())["corpus"]["name"] == "d"
+    assert [Path(each.path).name for each in read_rejected(folder / "rejected.tsv")] == ["clip_22.wav", "clip_23.wav"]
+    told = json.loads((folder / "results.json").read_text())["corpus"]
+    assert (told["name"], told["labels"], len(told["rejected"])) == ("d", {"high": 11, "low": 11}, 2)
     assert {entry.parent.name for entry in entries(tmp_path / "s")} >= {"tokenizer", "codes", "lm"}
 
 
