@@ -1,8 +1,8 @@
 """Tables as well-known data sets have them: recordings, labels and speakers are found in their usual places."""
 
-import json
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,106 +27,95 @@ def facts(table: Path, **options: object) -> list[tuple[str, str | None, str | N
     return [(clip.path, clip.label, clip.group) for clip in clips(table, **options)]
 
 
-def told(table: Path, **options: object) -> str:
-    return " ".join(find_recordings(CorpusConfig(table=str(table), **options)).notices)  # type: ignore[arg-type]
-
-
-def test_common_voice(tmp_path: Path, tone: Tone) -> None:
-    tone("cv/en/clips/common_voice_en_1.mp3")
-    tone("cv/en/clips/common_voice_en_2.mp3")
-    table = tmp_path / "cv/en/validated.tsv"
-    table.write_text(
+SETS = {  # table -> its recordings and its text
+    "cv/validated.tsv": (
+        ("cv/clips/common_voice_en_1.mp3", "cv/clips/common_voice_en_2.mp3"),
         "client_id\tpath\tsentence_id\tsentence\tup_votes\tage\tgender\tsegment\n"
-        f'{"a" * 128}\tcommon_voice_en_1.mp3\t1\tShe said "yes".\t2\t\tfemale\t\n'
-        f"{'b' * 128}\tcommon_voice_en_2\t2\tIt's 5, or 6; no.\t2\ttwenties\t\t\n"
-    )
-    assert facts(table, label_type="text") == [
-        ("common_voice_en_1.mp3", 'She said "yes".', "a" * 128),
-        ("common_voice_en_2.mp3", "It's 5, or 6; no.", "b" * 128),
-    ]
-    assert [clip.label for clip in clips(table, columns=ColumnConfig(label="gender"))] == ["female", None]
-    assert all(each in told(table, label_type="text") for each in ("client_id", "sentence", "clips"))
-
-
-def test_esc_50(tmp_path: Path, tone: Tone) -> None:
-    for name in ("1-100032-A-0.wav", "2-100038-A-14.wav"):
-        tone(f"ESC-50/audio/{name}")
-    table = tmp_path / "ESC-50/meta/esc50.csv"
-    table.parent.mkdir()
-    table.write_text(
+        'ann\tcommon_voice_en_1.mp3\t1\tShe said "yes".\t2\t\tfemale\t\n'
+        "bob\tcommon_voice_en_2\t2\tIt's 5, or 6; no.\t2\ttwenties\t\t\n",
+    ),
+    "ESC-50/meta/esc50.csv": (
+        ("ESC-50/audio/1-A-0.wav", "ESC-50/audio/2-A-14.wav"),
         "filename,fold,target,category,esc10,src_file,take\n"
-        "1-100032-A-0.wav,1,0,dog,True,100032,A\n2-100038-A-14.wav,2,14,chirping_birds,False,100038,A\n"
-    )
-    by_fold = SplitConfig(by="fold", test=("2",), validation_fraction=0)
-    assert [(clip.path, clip.label, clip.fold, clip.split) for clip in clips(table, split=by_fold)] == [
-        ("1-100032-A-0.wav", "dog", "1", "train"),
-        ("2-100038-A-14.wav", "chirping_birds", "2", "test"),
-    ]
-    assert [clip.label for clip in clips(table, columns=ColumnConfig(label="target"))] == ["0", "14"]
-
-
-@pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl"])
-def test_audio_folder(tmp_path: Path, tone: Tone, name: str) -> None:
-    tone("train/a.wav")
-    tone("train/x/b.wav")
-    rows = [{"file_name": "a.wav", "transcription": "one", "speaker_id": "7"}]
-    rows.append({"file_name": "x/b.wav", "transcription": "two, three", "speaker_id": "8"})
-    table = tmp_path / "train" / name
-    if name.endswith(".csv"):
-        table.write_text('file_name,transcription,speaker_id\na.wav,one,7\nx/b.wav,"two, three",8\n')
-    else:
-        table.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    assert facts(table, label_type="text") == [("a.wav", "one", "7"), ("x/b.wav", "two, three", "8")]
-
-
-def test_urban_sound_8k(tmp_path: Path, tone: Tone) -> None:
-    for name in ("fold5/100032-3-0-0.wav", "fold10/100263-2-0-117.wav"):
-        tone(f"UrbanSound8K/audio/{name}")
-    table = tmp_path / "UrbanSound8K/metadata/UrbanSound8K.csv"
-    table.parent.mkdir()
-    table.write_text(
+        "1-A-0.wav,1,0,dog,True,100032,A\n2-A-14.wav,2,14,chirping_birds,False,100038,A\n",
+    ),
+    "train/metadata.csv": (
+        ("train/a.wav", "train/x/b.wav"),
+        'file_name,transcription,speaker_id\na.wav,one,7\nx/b.wav,"two, three",8\n',
+    ),
+    "UrbanSound8K/metadata/UrbanSound8K.csv": (  # start and end are times in the recording before
+        ("UrbanSound8K/audio/fold5/3-0-0.wav", "UrbanSound8K/audio/fold10/2-0-117.wav"),
         "slice_file_name,fsID,start,end,salience,fold,classID,class\n"
-        "100032-3-0-0.wav,100032,0.0,0.317551,1,5,3,dog_bark\n"
-        "100263-2-0-117.wav,100263,58.5,62.5,1,10,2,children_playing\n"
-    )
-    assert [(clip.path, clip.label, clip.fold, clip.segment) for clip in clips(table)] == [
-        ("fold10/100263-2-0-117.wav", "children_playing", "10", None),
-        ("fold5/100032-3-0-0.wav", "dog_bark", "5", None),
-    ]
+        "3-0-0.wav,100032,0.0,0.317551,1,5,3,dog_bark\n2-0-117.wav,100263,58.5,62.5,1,10,2,children_playing\n",
+    ),
+    **{
+        f"LJSpeech/{name}": (("LJSpeech/wavs/LJ001-0001.wav", "LJSpeech/wavs/LJ001-0002.wav"), text)
+        for name in ("metadata.csv", "metadata.txt")
+        for text in ('LJ001-0001|"Printing," in the 1|"Printing," in the one, differs\nLJ001-0002|in being|in being\n',)
+    },
+    "LJSpeech/one.csv": (("LJSpeech/wavs/LJ001-0001.wav",), "LJ001-0001|in 1, differs|in one, differs"),
+    "slashes.csv": (("x/y/a.wav",), "path,label\nx\\y\\a.wav,up\n"),
+    "backslashes.csv": (("x/y/a.wav", "x\\y\\a.wav"), "path,label\nx\\y\\a.wav,up\n"),
+}
+TEXT = {"label_type": "text"}
+LJ = ("LJSpeech/metadata.csv", "LJSpeech/metadata.txt")
 
 
-LJ_SPEECH = (  # the first lines of the data set: a text with commas, and one without
-    "LJ001-0001|Printing, in the only sense with which we are at present concerned, differs from most if not from all "
-    "the arts and crafts represented in the Exhibition|Printing, in the only sense with which we are at present "
-    "concerned, differs from most if not from all the arts and crafts represented in the Exhibition\n"
-    "LJ001-0002|in being comparatively modern.|in being comparatively modern.\n"
+@pytest.mark.parametrize(
+    ("table", "options", "expected"),
+    [
+        ("cv/validated.tsv", TEXT, [("common_voice_en_1.mp3", 'She said "yes".', "ann", None),
+                                    ("common_voice_en_2.mp3", "It's 5, or 6; no.", "bob", None)]),
+        ("cv/validated.tsv", {"columns": ColumnConfig(label="gender")},
+         [("common_voice_en_1.mp3", "female", "ann", None), ("common_voice_en_2.mp3", None, "bob", None)]),
+        ("ESC-50/meta/esc50.csv", {}, [("1-A-0.wav", "dog", None, "1"), ("2-A-14.wav", "chirping_birds", None, "2")]),
+        ("ESC-50/meta/esc50.csv", {"columns": ColumnConfig(label="target")},
+         [("1-A-0.wav", "0", None, "1"), ("2-A-14.wav", "14", None, "2")]),
+        ("train/metadata.csv", TEXT, [("a.wav", "one", "7", None), ("x/b.wav", "two, three", "8", None)]),
+        ("UrbanSound8K/metadata/UrbanSound8K.csv", {},
+         [("fold10/2-0-117.wav", "children_playing", None, "10"), ("fold5/3-0-0.wav", "dog_bark", None, "5")]),
+        *((table, options, [("LJ001-0001.wav", text, None, None), ("LJ001-0002.wav", "in being", None, None)])
+          for table in LJ for options, text in (
+              (TEXT, '"Printing," in the one, differs'),
+              (TEXT | {"columns": ColumnConfig(audio="1", label=3)}, '"Printing," in the one, differs'),
+              (TEXT | {"columns": ColumnConfig(label=2)}, '"Printing," in the 1'))),
+        (LJ[0], {}, [("LJ001-0001.wav", None, None, None), ("LJ001-0002.wav", None, None, None)]),
+        ("LJSpeech/one.csv", TEXT, [("LJ001-0001.wav", "in one, differs", None, None)]),
+        ("slashes.csv", {}, [("x/y/a.wav", "up", None, None)]),
+        ("backslashes.csv", {}, [("x\\y\\a.wav", "up", None, None)]),
+    ],
+)  # fmt: skip
+def test_tables_of_well_known_data_sets_are_read_as_they_are(
+    tmp_path: Path,
+    tone: Tone,
+    table: str,
+    options: dict[str, object],
+    expected: list[tuple[str, str | None, str | None, str | None]],
+) -> None:
+    """Paths, labels, groups and folds of whole recordings."""
+    found = clips(write(tmp_path, tone, table), **options)
+    assert [(clip.path, clip.label, clip.group, clip.fold) for clip in found] == expected
+    assert {clip.segment for clip in found} == {None}
+
+
+def write(folder: Path, tone: Tone, table: str) -> Path:
+    recordings, text = SETS[table]
+    for name in recordings:
+        tone(name)
+    (folder / table).parent.mkdir(parents=True, exist_ok=True)
+    (folder / table).write_text(text)
+    return folder / table
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "told"),
+    [("cv/validated.tsv", TEXT, ["client_id", "sentence", "clips"]), (LJ[0], TEXT, ["`columns.label`=3"])],
 )
-
-
-@pytest.mark.parametrize("name", ["metadata.csv", "metadata.txt"])
-def test_lj_speech(tmp_path: Path, tone: Tone, name: str) -> None:
-    for take in ("LJ001-0001.wav", "LJ001-0002.wav"):
-        tone(f"LJSpeech-1.1/wavs/{take}")
-    table = tmp_path / "LJSpeech-1.1" / name
-    table.write_text(LJ_SPEECH)
-    first, second = facts(table, label_type="text")
-    assert (first[0], second) == ("LJ001-0001.wav", ("LJ001-0002.wav", "in being comparatively modern.", None))
-    assert str(first[1]).startswith("Printing, in the only sense")
-    assert facts(table, label_type="text", columns=ColumnConfig(audio="1", label=3)) == [first, second]
-    assert [label for _, label, _ in facts(table)] == [None, None]
-    assert "`columns.label`=3" in told(table, label_type="text")
-    table.write_text(LJ_SPEECH.partition("\n")[0])
-    assert facts(table, label_type="text") == [first]
-
-
-def test_lj_speech_with_quotation_marks(tmp_path: Path, tone: Tone) -> None:
-    for name in ("LJ001-0001.wav", "LJ001-0002.wav"):
-        tone(f"LJSpeech-1.1/wavs/{name}")
-    table = tmp_path / "LJSpeech-1.1/metadata.csv"
-    table.write_text('LJ001-0001|"Printing," in 2|"Printing," in two\nLJ001-0002|in being|in being\n')
-    assert [label for _, label, _ in facts(table, label_type="text")] == ['"Printing," in two', "in being"]
-    written = facts(table, label_type="text", columns=ColumnConfig(label=2))
-    assert [label for _, label, _ in written] == ['"Printing," in 2', "in being"]
+def test_columns_that_were_chosen_by_their_names_are_told(
+    tmp_path: Path, tone: Tone, table: str, options: dict[str, Any], told: list[str]
+) -> None:
+    notices = find_recordings(CorpusConfig(table=str(write(tmp_path, tone, table)), **options)).notices
+    assert not [each for each in told if each not in " ".join(notices)]
 
 
 def test_texts_never_come_from_folders(tmp_path: Path, tone: Tone) -> None:
@@ -154,15 +143,6 @@ def test_a_path_in_another_form_of_unicode_is_found(tmp_path: Path, tone: Tone, 
     assert [clip.path for clip in clips(table)] == [f"{folder}/{name}"]
 
 
-def test_backslashes_separate_folders_unless_a_file_has_them(tmp_path: Path, tone: Tone) -> None:
-    tone("x/y/a.wav")
-    table = tmp_path / "t.csv"
-    table.write_text("path,label\nx\\y\\a.wav,up\n")
-    assert facts(table) == [("x/y/a.wav", "up", None)]
-    tone("x\\y\\a.wav")
-    assert facts(table) == [("x\\y\\a.wav", "up", None)]
-
-
 def test_missing_files_are_counted_or_set_aside(tmp_path: Path, tone: Tone) -> None:
     for take in range(9):
         tone(f"{take}.wav")
@@ -178,23 +158,3 @@ def test_missing_files_are_counted_or_set_aside(tmp_path: Path, tone: Tone) -> N
     table.write_text("path\nx.wav\ny.wav\n")
     with pytest.raises(InputError, match="2 of 2 files"):
         find_recordings(CorpusConfig(table=str(table), missing="list"))
-
-
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        ({"root": "ROOT", "columns": ColumnConfig(group="speaker")}, "columns.group is speaker"),
-        ({"root": "ROOT", "labels": "none", "label_names": {"a": "b"}}, "label_names"),
-        ({"root": "ROOT", "label_names": {"left": "right"}}, "label_names"),
-    ],
-)
-def test_options_without_an_effect_are_refused(
-    tmp_path: Path, tone: Tone, options: dict[str, object], named: str
-) -> None:
-    tone("a/up_ann.wav")
-    (tmp_path / "t.csv").write_text("path,label,speaker,word\na/up_ann.wav,up,ann,down\n")
-    places = {"ROOT": str(tmp_path), "TABLE": str(tmp_path / "t.csv")}
-    given = {name: places.get(value, value) if isinstance(value, str) else value for name, value in options.items()}
-    with pytest.raises(InputError) as caught:
-        find_recordings(CorpusConfig(**given))  # type: ignore[arg-type]  # what a user may give
-    assert named in str(caught.value)
