@@ -8,7 +8,7 @@ from typing import Literal
 from lm.options import Pooling
 from pipelines.commandline.outputs import prepare_output, require_kind, require_table
 from pipelines.settings.inputs import EngineOptions, StoredOptions, require_writable_folder
-from pipelines.store.run_folder import part_of, run_of
+from pipelines.store.run_folder import OF_SOUND, part_of, run_of
 from wordless.audio.levels import MAX_TRIM_DB, MIN_TRIM_DB
 from wordless.audio.recordings.annotations import kind_of
 from wordless.audio.recordings.corpus import candidates_at, recordings_at
@@ -100,7 +100,8 @@ class EmbedConfig(StoredOptions):
         None, "folder of the recordings that a table lists; null: the folder of the table, or the one that it names"
     )
     method: str = option(
-        "gpt", "gpt, gpt_sound, bag_of_codes, log_mel or bottleneck; of several rates, such as gpt_of_rate_1"
+        "gpt",
+        "gpt, gpt_sound, gpt_windows, bag_of_codes, log_mel or bottleneck; of several rates, such as gpt_of_rate_1",
     )
     layer: str | None = option(
         None,
@@ -128,10 +129,11 @@ class EmbedConfig(StoredOptions):
 
 def embed(settings: EmbedConfig) -> tuple[EmbedConfig, Path, Clips | None]:
     """Compute the vectors of all recordings; files that cannot be read are set aside."""
-    if settings.method == "gpt_sound" and is_on_hub(settings.model):
+    part = next((each for each in OF_SOUND if each == settings.method), None)
+    if part and is_on_hub(settings.model):
         rule = "wordless publish does not publish this model: name the folder of the run"
         raise InputError(option="model", value=settings.model, rule=rule)
-    part_of(settings.model, "gpt_sound" if settings.method == "gpt_sound" else "lm")
+    part_of(settings.model, part or "lm")
     run = run_of(settings.model)
     if not settings.is_table and settings.root is not None:
         raise InputError(f"root={settings.root}, but input={settings.input} is no table that lists recordings")

@@ -1,10 +1,9 @@
-"""A causal transformer that reads log-mel and predicts the codes of the same sound: sound in, codes out.
+"""Causal transformers that read an augmented copy of a clip and predict codes of the unchanged clip.
 
-A GPT over codes cannot read what k-means discards. Here causal convolutions over log-mel stand in the place of the
-embedding of codes, and the targets stay codes, which are easier to predict than frames (NEST-RQ, Han et al.,
-arXiv:2409.08680; Whisper-GPT, Verma, arXiv:2412.11449). The input is an augmented copy of a clip: by default with
-another speed, shifted formants, noise and masks. The targets are the codes of the unchanged clip, so the network learns
-to ignore the augmentation (Gat et al., arXiv:2209.15483)::
+A GPT over codes cannot read what k-means discards. In `gpt_sound` causal convolutions over log-mel stand in the place
+of the embedding of codes, and the targets stay codes, which are easier to predict than frames (NEST-RQ, Han et al.,
+arXiv:2409.08680; Whisper-GPT, Verma, arXiv:2412.11449). The copy has by default another speed, shifted formants, noise
+and masks, which the network learns to ignore (Gat et al., arXiv:2209.15483)::
 
     patches of the augmented copy    [ 0 ][ 1 ][ 2 ][ 3 ] ...       position t reads the patches up to t
     codes of the unchanged clip      [ a ][ b ][ c ][ d ][ e ] ...  that cover the same sounds
@@ -21,6 +20,9 @@ word::
 A window is reduced to `BANDS` mel bands and `BINS` times, projected onto the principal components of the training
 clips' windows, and quantised by k-means. Verma (2021, arXiv:2110.03183) describes sound by codes of patches of several
 lengths; here such codes are targets.
+
+`gpt_windows` is a GPT over codes: a tokenizer makes the codes of the copy, and the codes of windows are all that it
+predicts.
 
 Spectrograms are ``(batch, time, mels)``, normalised as for SimCLR.
 """
@@ -49,11 +51,12 @@ from lm.bodies.clips import (
     draw_ratios,
     trim_rows,
 )
-from lm.bodies.convolutional import LogMelBody
+from lm.bodies.convolutional import LogMelBody, statistics
 from lm.bodies.options import PIECE_FRAMES, AugmentationConfig, ClipBatchConfig, SoundGPTConfig
 from lm.probing.vectors import FloatArray, Frames
-from tokenizer.codes import IntArray
+from tokenizer.codes import IntArray, soft_assignments
 from tokenizer.fitting import fit_residual_codebooks, nearest
+from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import warp
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, inner_activations
@@ -69,6 +72,7 @@ COMPONENTS = 24
 SAMPLE = 100_000  # windows that components and codes are fitted to
 ITERATIONS = 25
 KERNEL = 3  # frames and bands that a convolution of the stem reads
+TOKENIZER = "tokenizer"  # sub-folder of a model that reads codes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -168,6 +172,34 @@ class Stem(nn.Module):
         return images.transpose(1, 2).flatten(2)  # (N, C, T, M) -> (N, T, C * M)
 
 
+class CodeStem(nn.Module):
+    """Log-mel ``(batch, time, mels)`` -> the codes of its patches, ``(batch, steps, streams * codes)``.
+
+    In training a patch has one code in each stream, and otherwise a share of each code. ``mean`` and ``std`` are those
+    with which the log-mel is normalised; a tokenizer of another run has others.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        tokenizer = tokenizer.finest
+        self._encoder = (tokenizer,)  # in a tuple, so its weights are neither trained nor saved
+        self._scale, self._shift = std / tokenizer.std, (mean - tokenizer.mean) / tokenizer.std
+        self.hop = tokenizer.patch_frames
+        self.width = tokenizer.format.spectral_streams * tokenizer.format.codebook_size
+
+    @torch.no_grad()
+    def forward(self, spectrograms: Tensor) -> Tensor:
+        [encoder], device = self._encoder, spectrograms.device
+        encoder.to(device)
+        with torch.autocast(device.type, enabled=False):  # rounding would change codes
+            own = spectrograms.float() * self._scale.to(device) + self._shift.to(device)
+            bottlenecks = encoder.bottlenecks(own)  # (batch, steps, bands, dim)
+            if not self.training:
+                return soft_assignments(bottlenecks, encoder.codebooks, encoder.spacings).flatten(2)
+            codes, size = encoder.nearest(bottlenecks), encoder.codebooks.shape[-2]
+            return nn.functional.one_hot(codes, size).flatten(2).float()
+
+
 class SoundGPT(BodyNetwork):
     """Log-mel ``(batch, time, mels)`` -> a state for each patch, which predicts codes of this and of later patches."""
 
@@ -176,7 +208,7 @@ class SoundGPT(BodyNetwork):
         self.config = config
         self.shape = shape
         dim = config.model_dim
-        self.stem = Stem(config.channels, patch_frames=shape.patch_frames)
+        self.stem: Stem | CodeStem = Stem(config.channels, patch_frames=shape.patch_frames)
         # frames between two positions of each layer of `states`
         self.hops = (self.stem.hop, *(shape.patch_frames,) * config.layers)
         bands = -(-shape.mels // (1 << len(config.channels)))  # after the convolutions
@@ -201,13 +233,15 @@ class SoundGPT(BodyNetwork):
         return [nn.ModuleList([self.stem, self.project, self.norm]), *self.decoder.get_submodule("layers").children()]
 
     def states(self, inputs: Tensor, lengths: Tensor) -> dict[str, Frames]:
-        """Compute the stem's outputs ``(batch, steps, width)``, and the inner activations of each layer.
+        """Compute the outputs of the convolutions ``(batch, steps, width)``, and the inner activations of each layer.
 
         The activations are ``(batch, positions, ffn_dim)``, as the inner ones of `GPT.states`. A position after
-        the end of a clip reads zeros (the mean spectrum), and is not counted in its length.
+        the end of a clip reads zeros (the mean spectrum), and is not counted in its length. Codes are left out, because
+        pooled they are a bag of codes.
         """
         images = self._images(inputs)
-        layers = zip([images, *inner_activations(self.decoder, *self._embed(images))], self.hops, strict=True)
+        first = [images] if isinstance(self.stem, Stem) else []
+        layers = zip([*first, *inner_activations(self.decoder, *self._embed(images))], self.hops, strict=True)
         return {f"layer_{number}": (each, -(-lengths // hop)) for number, (each, hop) in enumerate(layers, 1)}
 
     def _images(self, spectrograms: Tensor) -> Tensor:
@@ -232,11 +266,22 @@ class CodePrediction(nn.Module):
         return self.model.logits(spectrograms)
 
 
-def create_sound_gpt(config: SoundGPTConfig, shape: SoundShape, *, seed: int) -> SoundGPT:
-    """Create a model whose weights follow from the seed; the caller's random state does not change."""
+def create_sound_gpt(
+    config: SoundGPTConfig, shape: SoundShape, *, seed: int, codes: CodeStem | None = None
+) -> SoundGPT:
+    """Create a model whose weights follow from the seed; the caller's random state does not change.
+
+    With ``codes`` it reads these; the transformer begins with the weights of a model that reads log-mel.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return SoundGPT(config, shape).float()  # whatever PyTorch's default type is
+        model = SoundGPT(config, shape)
+        if codes is not None:
+            torch.manual_seed(seed)
+            model.stem, model.hops = codes, model.hops[1:]
+            # of one number for each code of a stream: the sum of their embeddings
+            model.project = nn.Linear(codes.width, config.model_dim)
+        return model.float()  # whatever PyTorch's default type is
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -247,13 +292,13 @@ class CodedClips:
     codes: StoredClips  # int32 (time, streams): of patches, then of the windows around them
     patch_frames: int
 
-    def with_windows(self, codebooks: Sequence[WindowCodebook]) -> "CodedClips":
-        """Append the codes of the windows around each patch to its codes, a stream for each codebook."""
+    def with_windows(self, codebooks: Sequence[WindowCodebook], *, alone: bool = False) -> "CodedClips":
+        """Append the codes of the windows around each patch to its codes, a stream for each codebook; or keep these."""
         rows = []
         for row in range(len(self.codes) if codebooks else 0):
             own, frames = self.codes.clip(row), self.spectrograms.clip(row)
             further = [each.codes(frames)[: len(own)] for each in codebooks]
-            rows.append(np.column_stack([own, *further]).astype(np.int32))
+            rows.append(np.column_stack(further if alone else [own, *further]).astype(np.int32))
         return replace(self, codes=StoredClips.together(rows)) if rows else self
 
     def batch(
@@ -352,6 +397,9 @@ class SoundBody(LogMelBody):
 
     def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> SoundGPT:
         """Load the model of the folder, whether it was trained or has random weights."""
-        network = create_sound_gpt(*self.sizes, seed=seed)
+        tokenizer, codes = self.folder / TOKENIZER, None
+        if tokenizer.is_dir():
+            codes = CodeStem(Tokenizer.from_pretrained(tokenizer), *statistics(self.folder))
+        network = create_sound_gpt(*self.sizes, seed=seed, codes=codes)
         load_part(network, self.folder, "")
         return network

@@ -15,6 +15,7 @@ from pipelines.methods.method import Method
 from pipelines.methods.table import BAGS, STATES, VARIANTS
 from pipelines.stages.codes import codes
 from pipelines.stages.features import (
+    BAG_OF_CODES,
     Frames,
     UntrainedGPT,
     bottleneck_features,
@@ -34,6 +35,7 @@ from pipelines.stages.pretraining import (
     sound_gpt,
     sound_gpt_features,
     wav2vec2,
+    window_gpt,
 )
 from pipelines.stages.stored_arrays import filter_banks, waveforms
 from pipelines.store.session import rate_prefix
@@ -148,7 +150,9 @@ def _gpt_sound(study: Study, method: Method) -> Entry:
         coded = [codes(study.session, each, study.entries["tokenizer"]) for each in study.unlabelled]
         extra = [*zip(study.unlabelled_spectrograms, coded, strict=True)]
         study.add_unlabelled(extra)
-    trained = sound_gpt(
+    over_codes = method.input == BAG_OF_CODES
+    make = partial(window_gpt, tokenizer=study.entries["tokenizer"]) if over_codes else sound_gpt
+    trained = make(
         study.session,
         method.name,
         (study.spectrograms, study.entries["codes"]),
@@ -164,6 +168,7 @@ def _gpt_sound(study: Study, method: Method) -> Entry:
 FEATURES: dict[str, MakeFeatures] = {
     "gpt": _states,
     "gpt_sound": _gpt_sound,
+    "gpt_windows": _gpt_sound,
     "simclr": _simclr,
     "wav2vec2": _network(_pretrained),
     "wav2vec2_finetuned": _taught(_pretrained, _waveforms),
@@ -179,6 +184,7 @@ FEATURES: dict[str, MakeFeatures] = {
     "random_gpt": _untrained_states,
     "supervised": _taught(_conv, lambda study: study.spectrograms),
     "random_gpt_sound": _gpt_sound,
+    "random_gpt_windows": _gpt_sound,
     "random_conv": _network(_conv),
     "random_ast": _network(lambda study: ast(study, study.settings.ast)),
     "random_wav2vec2": _network(_random_wav2vec2),

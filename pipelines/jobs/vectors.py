@@ -41,7 +41,7 @@ from pipelines.stages.features import (
 )
 from pipelines.stages.pretraining import sound_gpt_features
 from pipelines.stages.probe import collect_probes, probed, require_probeable
-from pipelines.store.run_folder import RESULTS, part_of
+from pipelines.store.run_folder import OF_SOUND, RESULTS, part_of
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, write_json
 from pipelines.store.stored_features import (
@@ -153,14 +153,19 @@ def pooled_features(
         made[BOTTLENECK.name] = bottleneck_features(read, finest, finest.key)
     coarser: tuple[CodedViews, ...] = ()
     for rate in rates:
-        alone: CodesOfViews = SoftlyCodedViews(reading=read, tokenizer=rate.tokenizer)
-        joined = alone
-        if reading.assignments == "hard":
-            alone = own = read.coded_in(rate.tokenizer, codes(session, manifest, rate.tokenizer))
-            joined, coarser = replace(own, coarser=coarser), (*coarser, own)
+        joined = alone = _codes_of(read, rate.tokenizer, reading)
+        if isinstance(alone, CodedViews):
+            joined, coarser = replace(alone, coarser=coarser), (*coarser, alone)
         made[rate.bag] = code_features(session, alone, of=rate.bag)
         made[rate.gpt] = gpt_features(session, joined, rate.model, states=reading.states, of=rate.gpt)
     return made
+
+
+def _codes_of(read: ClipReading, tokenizer: Entry, reading: ReadingConfig) -> CodesOfViews:
+    """Return the hard or soft codes of all views."""
+    if reading.assignments == "hard":
+        return read.coded_in(tokenizer, codes(read.session, read.manifest, tokenizer))
+    return SoftlyCodedViews(reading=read, tokenizer=tokenizer)
 
 
 def models_of_run(folder: Path, reading: ReadingConfig) -> list[RateModels]:
@@ -200,9 +205,10 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
     probe = FittedProbe.from_pretrained(saved).description if (saved / CONFIG).is_file() else None
     chosen = _chosen(settings, run, probe)
     reading = _reading(settings, run, probe, chosen)
-    of_sound = settings.method == GPT_SOUND.name
+    of_sound = settings.method in OF_SOUND
     rates = [] if of_sound else models_of_run(run, reading)
-    inputs = {GPT_SOUND.name: LOG_MEL.name} if of_sound else {rate.gpt: rate.bag for rate in rates}
+    own = [(settings.method, str(METHODS[settings.method].input))] if of_sound else []
+    inputs = dict(own or ((rate.gpt, rate.bag) for rate in rates))
     tokenizer = Tokenizer.from_pretrained(run / "tokenizer")
     bottlenecks = (BOTTLENECK.name,) if tokenizer.finest.speech_layer is None else ()
     match_choice((*inputs, *inputs.values(), LOG_MEL.name, *bottlenecks), settings.method, option="method")
@@ -218,7 +224,7 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
         workers=choose_workers(settings.workers, LOCAL, seconds=manifest.seconds),
     )
     pooled = (
-        sound_features(session, manifest, run, tokenizer, reading)
+        sound_features(session, manifest, run, tokenizer, reading, settings.method)
         if of_sound
         else pooled_features(session, manifest, rates, reading)
     )
@@ -257,7 +263,7 @@ def _reading(settings: EmbedConfig, run: Path, probe: ProbeDescription | None, c
         reading = ReadingConfig(**vars(recipe.vectors), states=recipe.states, assignments=recipe.assignments)
     else:
         names = {field.name for field in fields(ReadingConfig)}
-        compared = _options_of(run).get("compare", {}) if settings.method == GPT_SOUND.name else {}
+        compared = _options_of(run).get("compare", {}) if settings.method in OF_SOUND else {}
         reading = build(ReadingConfig, {name: compared[name] for name in names & {*compared}}, name="compare")
     layer = settings.layer or _layer_of(chosen or "")
     more = [each for each in get_args(Pooling) if each == settings.pooling and each not in reading.poolings]
@@ -342,7 +348,7 @@ def _trim_db(settings: EmbedConfig, run: Path, probe: ProbeDescription | None) -
     """Return how far the ends of the recordings are cut off, as in the run; None: not at all."""
     if probe is not None:
         return probe.trim_db
-    options = _options_of(run) if settings.method == GPT_SOUND.name else {}
+    options = _options_of(run) if settings.method in OF_SOUND else {}
     if not options or not (run / MANIFEST).is_file():
         return None
     trim_db = options["corpus"]["inspection"]["trim_db"]
@@ -350,13 +356,14 @@ def _trim_db(settings: EmbedConfig, run: Path, probe: ProbeDescription | None) -
 
 
 def sound_features(
-    session: Session, manifest: Clips, run: Path, tokenizer: Tokenizer, reading: ReadingConfig
+    session: Session, manifest: Clips, run: Path, tokenizer: Tokenizer, reading: ReadingConfig, method: str
 ) -> dict[str, Entry]:
-    """Pool the layers of the GPT of a run that reads sound, and log-mel, which is its input."""
+    """Pool the layers of a GPT of a run that reads sound, and its input: log-mel, or a bag of codes."""
     folder = run / "tokenizer"
     place = rate_folder(folder, len(tokenizer.rates)) if tokenizer.format.rates else folder
     tokens = Entry(stage="tokenizer", key=tokenizer.finest.format.codebook, place=place, reused=True)
-    model = _model_entry(GPT_SOUND.name, run / GPT_SOUND.name)
     read = ClipReading(session=session, manifest=manifest, audio=tokenizer.front_end, vectors=reading.vectors)
-    sound = sound_gpt_features(read, GPT_SOUND.name, model)
-    return {LOG_MEL.name: log_mel_features(read, tokens), GPT_SOUND.name: sound}
+    sound = sound_gpt_features(read, method, _model_entry(method, run / method))
+    if method == GPT_SOUND.name:
+        return {LOG_MEL.name: log_mel_features(read, tokens), method: sound}
+    return {BAG_OF_CODES: code_features(session, _codes_of(read, tokens, reading)), method: sound}

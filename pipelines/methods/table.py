@@ -40,6 +40,19 @@ GPT_SOUND = Method(
     training="gpt_sound",
     loss="nats per code",
 )
+GPT_WINDOWS = Method(
+    name="gpt_windows",
+    untrained="random_gpt_windows",
+    kind="codes",
+    title="GPT that predicts windows",
+    explanation="layers of a GPT over codes of changed copies that predicts codes of windows, as long as words, of the "
+    "unchanged clips",
+    line=Line(marker="X"),
+    places=FEW,
+    input="bag_of_codes",
+    training="gpt_sound",
+    loss="nats per code",
+)
 SIMCLR = Method(
     name="simclr",
     untrained="random_conv",
@@ -147,6 +160,13 @@ RANDOM_GPT_SOUND = Method(
     line=Line(marker="d", filled=False, dashes=":"),
     input="log_mel",
 )
+RANDOM_GPT_WINDOWS = Method(
+    name="random_gpt_windows",
+    kind="untrained",
+    title="GPT that predicts windows, untrained",
+    line=Line(marker="d", dashes=":"),
+    input="bag_of_codes",
+)
 RANDOM_CONV = Method(
     name="random_conv",
     kind="untrained",
@@ -236,8 +256,9 @@ STATES = tuple(
 METHODS = {
     method.name: method
     for method in (
-        *(GPT, GPT_SOUND, SIMCLR, WAV2VEC2, FINETUNED, AST, AUDIO_TRANSFORMER, *VARIANTS.values(), BAG_OF_CODES),
-        *(RANDOM_GPT, SUPERVISED, RANDOM_GPT_SOUND, RANDOM_CONV, RANDOM_AST, RANDOM_WAV2VEC2, RANDOM_AUDIO_TRANSFORMER),
+        *(GPT, GPT_SOUND, GPT_WINDOWS, SIMCLR, WAV2VEC2, FINETUNED, AST, AUDIO_TRANSFORMER, *VARIANTS.values()),
+        *(BAG_OF_CODES, RANDOM_GPT, SUPERVISED, RANDOM_GPT_SOUND, RANDOM_GPT_WINDOWS, RANDOM_CONV, RANDOM_AST),
+        *(RANDOM_WAV2VEC2, RANDOM_AUDIO_TRANSFORMER),
         *(LOG_MEL, BOTTLENECK, MFCC, CHROMA, *STATES, *BAGS),
     )
 }

@@ -1,6 +1,6 @@
-"""Networks that learn from sound without labels: SimCLR, wav2vec 2.0, and a GPT that reads log-mel and predicts codes.
+"""Networks that learn from sound without labels: SimCLR, wav2vec 2.0, and GPTs of augmented copies of clips.
 
-The features of this GPT's layers are made here, too.
+The features of these GPTs' layers are made here, too.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,10 @@ from lm.bodies.convolutional import (
     view_pairs,
 )
 from lm.bodies.sound_gpt import (
+    TOKENIZER,
     CodedClips,
     CodePrediction,
+    CodeStem,
     SoundBatches,
     SoundBody,
     SoundShape,
@@ -48,6 +50,7 @@ from pipelines.store.session import Run
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry
 from tokenizer.parquet import read_codes
+from tokenizer.tokenizer import Tokenizer
 from wordless.audio.recordings.manifest import Split
 from wordless.base.errors import InputError
 from wordless.base.saved_models import write_model
@@ -137,7 +140,7 @@ def _maskable(run: Run, clips: StoredClips, settings: Wav2vec2Settings) -> Store
     return used
 
 
-NAME = "gpt_sound"
+SOUND, WINDOWS = "gpt_sound", "gpt_windows"  # under another name a GPT is not trained: its weights stay as they began
 Coded = tuple[Entry, Entry]  # of `spectrograms`, and of the codes of the same clips
 
 
@@ -161,37 +164,82 @@ def sound_gpt(
     """Train on the training clips and on each source of clips without labels; the entry holds the weights.
 
     It also holds mean and standard deviation of the log-mel, which are those of ``sample``. ``patch_frames`` are those
-    of the tokenizer, and ``frame_rate`` are the frames of log-mel in a second. Under another name than ``gpt_sound`` it
-    is not trained: the entry holds the initial weights.
+    of the tokenizer, and ``frame_rate`` are the frames of log-mel in a second.
     """
-    format = read_codes(corpus[1].folder)[0]
-    train, held_out = (coded_clips(corpus, split, patch_frames) for split in TRAINED_ON)
-    for more in (coded_clips(source, "train", patch_frames) for source in unlabelled):
+    _predict_codes(run, name, [corpus, *unlabelled], settings, sample, patch_frames, frame_rate)
+
+
+@stage(
+    "{name}",
+    version=1,
+    title="GPT over codes that predicts windows, {settings.fit.summary}",
+    together=True,
+)
+def window_gpt(
+    run: Run,
+    name: str,
+    corpus: Coded,
+    unlabelled: Sequence[Coded],
+    settings: SoundGPTSettings,
+    *,
+    tokenizer: Entry,
+    sample: Entry,
+    patch_frames: int,
+    frame_rate: float,
+) -> None:
+    """Train as `sound_gpt` does, but on the codes that the tokenizer makes of each copy, to predict windows alone.
+
+    The entry also holds the tokenizer.
+    """
+    if not settings.windows:
+        raise InputError(option="gpt_sound.windows", value=[], rule=f"{WINDOWS} predicts windows: name their seconds")
+    settings = replace(settings, model=replace(settings.model, ahead=(0,)))
+    coder = Tokenizer.from_pretrained(tokenizer.folder)
+    _predict_codes(run, name, [corpus, *unlabelled], settings, sample, patch_frames, frame_rate, coder)
+
+
+def _predict_codes(
+    run: Run,
+    name: str,
+    corpora: Sequence[Coded],
+    settings: SoundGPTSettings,
+    sample: Entry,
+    patch_frames: int,
+    frame_rate: float,
+    coder: Tokenizer | None = None,
+) -> None:
+    """Train a network that reads log-mel, or codes, which ``coder`` makes of it."""
+    format = read_codes(corpora[0][1].folder)[0]
+    train, held_out = (coded_clips(corpora[0], split, patch_frames) for split in TRAINED_ON)
+    for more in (coded_clips(source, "train", patch_frames) for source in corpora[1:]):
         together = train.spectrograms.followed_by(more.spectrograms)
         train = replace(train, spectrograms=together, codes=train.codes.followed_by(more.codes))
     windows = window_codebooks(train, settings, size=format.codebook_size, frame_rate=frame_rate)
-    train, held_out = train.with_windows(windows), held_out.with_windows(windows)
+    train, held_out = (each.with_windows(windows, alone=coder is not None) for each in (train, held_out))
     shape = SoundShape(
         frames=settings.longest,
         mels=train.spectrograms.width,
         patch_frames=patch_frames,
-        streams=format.spectral_streams + len(windows),
+        streams=train.codes.width,
         codebook_size=format.codebook_size,
     )
-    model = create_sound_gpt(settings.model, shape, seed=settings.fit.seed)
-    ahead, size = settings.model.ahead, settings.batches.batch_size
     mean, std = statistics(sample.folder)
+    codes = None if coder is None else CodeStem(coder, mean, std)
+    model = create_sound_gpt(settings.model, shape, seed=settings.fit.seed, codes=codes)
+    ahead, size = settings.model.ahead, settings.batches.batch_size
     device = run.gang.device
     batches = SoundBatches(train, settings.batches, settings.augmentation, ahead=ahead, std=std, device=device)
     fixed = coded_batches(held_out, ahead=ahead, batch_size=size, at_most=settings.batches.max_frames)
     if not sum(batch.codes for batch in fixed):
         rule = "no validation clip has a code so far ahead: choose smaller numbers, or longer recordings"
-        raise InputError(option=f"{NAME}.model.ahead", value=ahead, rule=rule)
-    if name == NAME:
-        run.fit(f"{NAME}.fit", CodePrediction(model), batches, fixed, loss, settings.fit)
+        raise InputError(option="gpt_sound.model.ahead", value=ahead, rule=rule)
+    if name in (SOUND, WINDOWS):
+        run.fit("gpt_sound.fit", CodePrediction(model), batches, fixed, loss, settings.fit)
     if run.gang.rank == 0:
         save_file({"mean": mean, "std": std}, run.folder / SAMPLE)
-        write_model(run.folder, model, {NAME: asdict(model.config), "shape": asdict(model.shape)})
+        write_model(run.folder, model, {SOUND: asdict(model.config), "shape": asdict(model.shape)})
+        if coder is not None:
+            coder.save_pretrained(run.folder / TOKENIZER)
 
 
 def coded_clips(source: Coded, split: Split, patch_frames: int) -> CodedClips:
@@ -218,7 +266,7 @@ def window_codebooks(
 def sound_gpt_features(reading: ClipReading, method: str, trained: Entry) -> Entry:
     """Compute the pooled states of every layer, and of all layers side by side, from the recordings.
 
-    ``method`` is gpt_sound, or the method of a model that took no step.
+    ``method`` is gpt_sound or gpt_windows, or the method of a model that took no step.
     """
     reader = LayerReader(
         body=SoundBody(folder=trained.place, audio=reading.audio),

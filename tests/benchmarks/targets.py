@@ -48,6 +48,7 @@ from lm.bodies.convolutional import log_mel_pieces, statistics
 from lm.bodies.sound_gpt import (
     CodedClips,
     CodePrediction,
+    CodeStem,
     SoundBatches,
     SoundGPT,
     SoundShape,
@@ -66,12 +67,12 @@ from pipelines.chain.study import Study
 from pipelines.commandline.choices import with_choices
 from pipelines.commandline.composition import compose, resolved
 from pipelines.settings.run_rules import run_settings
-from pipelines.stages.features import log_mel_features
+from pipelines.stages.features import code_features, log_mel_features
 from pipelines.stages.pretraining import coded_clips, window_codebooks
 from pipelines.store.session import Session
 from pipelines.store.store import Store
 from pipelines.store.stored_features import FEATURES
-from tokenizer.codes import IntArray, soft_assignments
+from tokenizer.codes import IntArray
 from tokenizer.tokenizer import Tokenizer
 from wordless.base.files import aside
 from wordless.base.machine import choose_device, use_threads
@@ -81,7 +82,8 @@ from wordless.training.gangs import Gang
 
 ROWS, POOLING = "rows.jsonl", "thirds_max"
 AT_ONCE = 64  # views whose features are computed together
-LOG_MEL = f"log_mel/as_heard:{POOLING}"  # what `gpt_sound` has beside its layers
+# what a network has beside its layers, by its input
+INPUTS = {"codes": f"bag_of_codes:{POOLING}", "log_mel": f"log_mel/as_heard:{POOLING}"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +97,6 @@ class Target:
 
 
 RECIPE = Target(ahead=(0, 1, 2, 4), patches=True, windows="around")
-INPUTS = ("codes", "log_mel")
 TARGETS: dict[str, Target | None] = {
     "input": None,
     "none": None,  # random weights
@@ -108,46 +109,18 @@ TARGETS: dict[str, Target | None] = {
 }
 
 
-class CodeStem(nn.Module):
-    """Normalised log-mel ``(batch, time, mels)`` -> the codes of its patches, ``(batch, steps, streams * codes)``.
-
-    In training a patch has one code in each stream, and otherwise a share of each code.
-    """
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        super().__init__()
-        self._encoder = (tokenizer,)  # in a tuple, so its weights are neither trained nor saved
-
-    @torch.no_grad()
-    def forward(self, spectrograms: Tensor) -> Tensor:
-        [encoder] = self._encoder
-        with torch.autocast(spectrograms.device.type, enabled=False):  # rounding would change codes
-            bottlenecks = encoder.bottlenecks(spectrograms.float())  # (batch, steps, bands, dim)
-            if not self.training:
-                return soft_assignments(bottlenecks, encoder.codebooks, encoder.spacings).flatten(2)
-            codes, size = encoder.nearest(bottlenecks), encoder.codebooks.shape[1]
-            return nn.functional.one_hot(codes, size).flatten(2).float()
-
-
 def create(source: str, study: Study, tokenizer: Tokenizer, target: Target, streams: int, values: int) -> SoundGPT:
     """Create the network of an input; all rows begin with the same random weights, but those that predict."""
-    settings, patch_frames = study.settings.gpt_sound, tokenizer.patch_frames
+    settings = study.settings.gpt_sound
     shape = SoundShape(
         frames=settings.longest,
         mels=study.audio.n_mels,
-        patch_frames=patch_frames,
+        patch_frames=tokenizer.patch_frames,
         streams=streams,
         codebook_size=values,
     )
-    model = create_sound_gpt(replace(settings.model, ahead=target.ahead), shape, seed=settings.fit.seed)
-    if source == "codes":  # one number for each code of a stream, so `project` is the sum of their embeddings
-        model.add_module("stem", CodeStem(tokenizer))
-        model.hops = (patch_frames,) * len(model.hops)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.fit.seed)
-            width = tokenizer.format.spectral_streams * tokenizer.format.codebook_size
-            model.project = nn.Linear(width, settings.model.model_dim)
-    return model
+    codes = CodeStem(tokenizer, *statistics(study.entries["sample"].folder)) if source == "codes" else None
+    return create_sound_gpt(replace(settings.model, ahead=target.ahead), shape, seed=settings.fit.seed, codes=codes)
 
 
 def ending_vectors(log_mel: FloatArray, *, frames: int, patch_frames: int) -> FloatArray:
@@ -267,15 +240,15 @@ def stored_views(study: Study, folder: Path) -> StoredClips:
 
 
 @torch.inference_mode()
-def features(model: SoundGPT, views: StoredClips, hearings: int, layers: int) -> FloatArray:
-    """Pool the first ``layers`` of the network's layers, and average over the views of each clip ``(clips, dim)``."""
+def features(model: SoundGPT, views: StoredClips, hearings: int) -> FloatArray:
+    """Pool the network's layers, and average over the views of each clip ``(clips, dim)``."""
     found = dict[int, FloatArray]()
     for rows, frames, lengths in batches_by_length(views, batch_size=AT_ONCE):
         read = [Pieces(steps=(), pieces=[own[:length]]) for own, length in zip(frames, lengths.tolist(), strict=True)]
         steps = [[-(-length // hop) for hop in model.hops] for length in lengths.tolist()]
         pooled = pool_states(states_of(model, read, device="cpu"), steps, [POOLING])
         for row, own in zip((rows // hearings).tolist(), pooled, strict=True):
-            vector = np.concatenate([*own.values()][:layers]) / hearings
+            vector = np.concatenate([*own.values()]) / hearings
             found[row] = found[row] + vector if row in found else vector
     return np.stack([found[row] for row in sorted(found)]).astype(np.float32)
 
@@ -286,16 +259,16 @@ def row_features(source: str, name: str, corpus: Corpus, folder: Path) -> FloatA
     own = study.settings.gpt_sound.fit
     if (file := folder / f"{source}_{name}_{own.steps}_{own.seed}.npy").exists():
         return np.load(file)
-    beside = list[FloatArray]()
-    if source == "log_mel":
-        entry = log_mel_features(study, study.entries["tokenizer"])
-        beside.append(load_file(entry.folder / FEATURES)[LOG_MEL])
-    if (source, name) == ("log_mel", "input"):
-        return beside[0]
+    entry = (
+        code_features(study.session, study.read_codes)
+        if source == "codes"
+        else log_mel_features(study, study.entries["tokenizer"])
+    )
+    beside: FloatArray = load_file(entry.folder / FEATURES)[INPUTS[source]]
+    if name == "input":
+        return beside
     model = train(source, name, corpus, folder)
-    layers = 1 if name == "input" else len(model.hops)
-    vectors = features(model, stored_views(study, folder), study.vectors.hearings, layers)
-    found = np.concatenate([vectors, *beside], axis=1)
+    found = np.concatenate([features(model, stored_views(study, folder), study.vectors.hearings), beside], axis=1)
     with aside(file) as place, place.open("wb") as written:
         np.save(written, found)
     return found

@@ -8,15 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from lm.batches import UNCOUNTED, loss
 from lm.bodies.clips import StoredClips
+from lm.bodies.convolutional import SAMPLE
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, SoundGPTConfig
 from lm.bodies.sound_gpt import (
     BANDS,
     BINS,
+    TOKENIZER,
     CodedClips,
     CodePrediction,
+    CodeStem,
     SoundBatches,
     SoundBody,
     SoundShape,
@@ -26,9 +30,12 @@ from lm.bodies.sound_gpt import (
     validation_batches,
     window_vectors,
 )
+from tests.tokenizer.conftest import RATE, fitted, sound
 from tokenizer.codes import IntArray
+from tokenizer.options import PatchConfig
+from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.spectrogram import warp
+from wordless.audio.spectrogram import LogMel, warp
 from wordless.base.errors import InputError
 from wordless.base.saved_models import write_model
 
@@ -162,6 +169,53 @@ def test_a_saved_model_is_loaded_again_and_one_of_another_version_is_refused(tmp
     write_model(tmp_path, model, {**about, "gpt_sound": {**asdict(MODEL), "kernel": 3}})
     with pytest.raises(InputError, match="kernel"):
         body.create(seed=0)
+
+
+@pytest.fixture(scope="module", params=[1, 2])
+def coder(request: pytest.FixtureRequest) -> Tokenizer:
+    """A tokenizer of three bands, whose codes have one or two levels."""
+    return fitted(PatchConfig(frames=4, mels=8), 16, levels=request.param)
+
+
+def test_a_gpt_over_codes_reads_those_of_the_tokenizer_from_log_mel_of_any_normalisation(coder: Tokenizer) -> None:
+    samples = sound(0.5)
+    log_mel = LogMel(coder.front_end)(torch.from_numpy(samples)[None])
+    mean, std = torch.full((24,), -3.0), torch.full((24,), 2.0)
+    codes = torch.from_numpy(coder.encode(samples, RATE).values).long()
+    stem = CodeStem(coder, mean, std)
+    wanted = torch.nn.functional.one_hot(codes, 16).flatten(1).float()
+    steps = log_mel.shape[1] // 4
+    read = stem((log_mel - mean) / std)[0, :steps]
+    torch.testing.assert_close(read, wanted[:steps])
+    soft = stem.eval()((log_mel - mean) / std)[0, :steps].unflatten(1, (-1, 16))
+    torch.testing.assert_close(soft.sum(-1), torch.ones(soft.shape[:2]))
+    first = soft.unflatten(1, (3, -1))[:, :, 0].argmax(-1)  # of each band, the code of the first level
+    torch.testing.assert_close(first, codes[:steps].unflatten(1, (3, -1))[:, :, 0])
+
+
+def test_a_gpt_over_codes_reads_the_past_alone_and_is_saved_with_its_tokenizer(
+    coder: Tokenizer, tmp_path: Path
+) -> None:
+    shape = replace(SHAPE, mels=24, patch_frames=4, codebook_size=16)
+    stem = CodeStem(coder, coder.mean, coder.std)
+    model = create_sound_gpt(MODEL, shape, seed=0, codes=stem).eval()
+    beside = create_sound_gpt(MODEL, shape, seed=0)
+    torch.testing.assert_close(model.decoder.state_dict(), beside.decoder.state_dict(), rtol=0, atol=0)
+    assert not any(name.startswith("stem") for name in model.state_dict())
+    frames, lengths = torch.randn(1, 20, 24, generator=torch.Generator().manual_seed(0)), torch.tensor([20])
+    future = frames.clone()
+    future[:, 12:] += 2.0
+    layers, changed = (model.states(each, lengths) for each in (frames, future))
+    assert [*layers] == [f"layer_{number}" for number in range(1, 1 + MODEL.layers)]
+    for (own, counts), (other, _) in zip(layers.values(), changed.values(), strict=True):
+        assert counts.tolist() == [5]
+        torch.testing.assert_close(own[:, :3], other[:, :3])
+        assert not torch.allclose(own[:, 3:], other[:, 3:])
+    write_model(tmp_path, model, {"gpt_sound": asdict(MODEL), "shape": asdict(shape)})
+    coder.save_pretrained(tmp_path / TOKENIZER)
+    save_file({"mean": coder.mean, "std": coder.std}, tmp_path / SAMPLE)
+    loaded = SoundBody(folder=tmp_path, audio=coder.front_end).create(seed=1).eval()
+    torch.testing.assert_close(loaded.states(frames, lengths), layers, rtol=0, atol=0)
 
 
 PATCH, WINDOW_MELS = 2, 40

@@ -190,24 +190,31 @@ def test_silent_ends_of_nothing_but_silence(finished_run: FinishedRun, recording
 def sound_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A place with the folder ``run``, of a run that has no language model of codes, and its ``store``."""
     place = tmp_path_factory.mktemp("sound")
-    words = ("stages=[tokenizer,probe]", "compare.methods=[log_mel,gpt_sound]", "compare.hearings=2")
+    words = ("stages=[tokenizer,probe]", "compare.methods=[log_mel,gpt_sound,gpt_windows]", "compare.hearings=2")
     sound = ("gpt_sound=tiny", "gpt_sound.fit.steps=4", "gpt_sound.fit.validate_every=2")
     reading = ("compare.input=true", "compare.layers=[last,together]")
     assert run(place / "store", place / "run", *words, *sound, *reading) == 0
     return place
 
 
-@pytest.mark.parametrize("layer", ["layer_3", "all_layers_with_input"])
+@pytest.mark.parametrize(
+    ("method", "input", "layer"),
+    [
+        ("gpt_sound", "log_mel", "layer_3"),
+        ("gpt_sound", "log_mel", "all_layers_with_input"),
+        ("gpt_windows", "code", "all_layers_with_input"),
+    ],
+)
 def test_the_gpt_of_a_run_that_reads_sound_embeds_as_its_probes_read(
-    layer: str, sound_run: Path, tmp_path: Path
+    method: str, input: str, layer: str, sound_run: Path, tmp_path: Path
 ) -> None:
     (corpus,) = (path for path in (sound_run / "store" / SYNTHESISED).iterdir() if path.is_dir())
-    more = ("method=gpt_sound", f"layer={layer}", "pooling=thirds", f"output={tmp_path / 'x.npz'}")
+    more = (f"method={method}", f"layer={layer}", "pooling=thirds", f"output={tmp_path / 'x.npz'}")
     call(f"model={sound_run / 'run'}", f"input={sound_run / 'run/manifest.tsv'}", f"root={corpus}", *more)
     found = read_features(tmp_path / "x.npz")
-    stages = ("gpt_sound_features", "log_mel_features")
+    stages = (f"{method}_features", f"{input}_features")
     folders = {folder.parent.name: folder / FEATURES for folder in entries(sound_run / "store")}
     of, inputs = (StoredFeatures.of(folders[stage]) for stage in stages)
-    stored = of.with_input(inputs)[f"gpt_sound/{layer}:thirds"]
+    stored = of.with_input(inputs)[f"{method}/{layer}:thirds"]
     names = [clip.name for clip in read_manifest(sound_run / "run/manifest.tsv", corpus).clips]
     np.testing.assert_allclose(found.ordered(names)[f"{layer}:thirds"], stored, rtol=1e-4, atol=1e-5)
