@@ -60,6 +60,7 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import warp
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, inner_activations
+from wordless.base.errors import InputError
 from wordless.base.machine import copy_to
 from wordless.base.saved_models import CONFIG
 from wordless.base.values import build
@@ -177,11 +178,17 @@ class CodeStem(nn.Module):
 
     In training a patch has one code in each stream, and otherwise a share of each code. ``mean`` and ``std`` are those
     with which the log-mel is normalised; a tokenizer of another run has others.
+
+    Raises:
+        InputError: a speech model makes the codes, from samples.
     """
 
     def __init__(self, tokenizer: Tokenizer, mean: Tensor, std: Tensor) -> None:
         super().__init__()
         tokenizer = tokenizer.finest
+        if tokenizer.speech_layer is not None:
+            problem = "gpt_windows reads codes of log-mel, and a speech model makes the codes of this run"
+            raise InputError(problem, remedy="leave gpt_windows out of compare.methods")
         self._encoder = (tokenizer,)  # in a tuple, so its weights are neither trained nor saved
         self._scale, self._shift = std / tokenizer.std, (mean - tokenizer.mean) / tokenizer.std
         self.hop = tokenizer.patch_frames

@@ -30,7 +30,7 @@ from lm.bodies.sound_gpt import (
     validation_batches,
     window_vectors,
 )
-from tests.tokenizer.conftest import RATE, fitted, sound
+from tests.tokenizer.conftest import RATE, fitted, sound, speech_tokenizer
 from tokenizer.codes import IntArray
 from tokenizer.options import PatchConfig
 from tokenizer.tokenizer import Tokenizer
@@ -191,6 +191,11 @@ def test_a_gpt_over_codes_reads_those_of_the_tokenizer_from_log_mel_of_any_norma
     torch.testing.assert_close(soft.sum(-1), torch.ones(soft.shape[:2]))
     first = soft.unflatten(1, (3, -1))[:, :, 0].argmax(-1)  # of each band, the code of the first level
     torch.testing.assert_close(first, codes[:steps].unflatten(1, (3, -1))[:, :, 0])
+
+
+def test_codes_of_a_speech_model_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        CodeStem(speech_tokenizer(tmp_path), torch.zeros(24), torch.ones(24))
 
 
 def test_a_gpt_over_codes_reads_the_past_alone_and_is_saved_with_its_tokenizer(
