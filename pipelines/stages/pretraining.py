@@ -191,8 +191,6 @@ def window_gpt(
 
     The entry also holds the tokenizer.
     """
-    if not settings.windows:
-        raise InputError(option="gpt_sound.windows", value=[], rule=f"{WINDOWS} predicts windows: name their seconds")
     settings = replace(settings, model=replace(settings.model, ahead=(0,)))
     coder = Tokenizer.from_pretrained(tokenizer.folder)
     _predict_codes(run, name, [corpus, *unlabelled], settings, sample, patch_frames, frame_rate, coder)
