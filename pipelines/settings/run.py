@@ -167,7 +167,7 @@ class RunSettings(TrainingCommand):
         BaselineSettings(), "SimCLR and supervised networks that the GPT is compared with", group="small"
     )
     gpt_sound: SoundGPTSettings = option(
-        SoundGPTSettings(), "the GPT that reads log-mel and predicts codes", group="small"
+        SoundGPTSettings(), "GPTs that read log-mel or codes and predict codes of windows", group="small"
     )
     ast: AstSettings = option(
         AstSettings(), "the Audio Spectrogram Transformer that the GPT is compared with", group="small"

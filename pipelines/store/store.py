@@ -48,7 +48,7 @@ class StoreOptions(Options):
     """The option of commands that use the store."""
 
     store: StoreConfig = option(
-        StoreConfig(), "the results of finished stages, which later commands reuse; a killed command goes on with them"
+        StoreConfig(), "finished stages, which later commands reuse; a killed command goes on with them"
     )
 
 
