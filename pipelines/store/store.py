@@ -47,9 +47,7 @@ class StoreConfig(Options):
 class StoreOptions(Options):
     """The option of commands that use the store."""
 
-    store: StoreConfig = option(
-        StoreConfig(), "finished stages, which later commands reuse; a killed command goes on with them"
-    )
+    store: StoreConfig = option(StoreConfig(), "finished stages, which later or killed commands reuse")
 
 
 @dataclass(frozen=True)
