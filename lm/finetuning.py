@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any, ClassVar, Final, Literal, cast
 
 from lm.bodies.options import (
+    MASKING,
     AstConfig,
     AudioTransformerConfig,
     AugmentationConfig,
@@ -39,7 +40,12 @@ class BodyOptions(Options):
 
     name: ClassVar[str]  # in the table of bodies
 
-    weights: str = option(RANDOM, "none: random weights; or pre-trained ones")
+    weights: str = option(
+        RANDOM,
+        "weights to begin with: random ones (none), those that the run trained (run; not of ast), or those of a "
+        "folder: a Hugging Face folder or hf://user/name of an AST, DeiT or ViT model (ast) or of a wav2vec 2.0, "
+        "HuBERT, WavLM or data2vec-audio model (wav2vec2), or the folder audio_transformer of a run",
+    )
     frozen_layers: FrozenLayers = option(
         0,
         "number of layers, from the inputs on, whose weights stay as they are; inputs: only what embeds the inputs, "
@@ -87,7 +93,7 @@ class GptOptions(BodyOptions):
 
     name = "gpt"
 
-    weights: Literal["run", "none"] = option(RUN, "the weights of the run's GPT, or random weights of the same sizes")
+    weights: Literal["run", "none"] = RUN
     dropout: float | None = option(
         None, "dropout of the GPT in this training; null: that of its own training", least=0, below=1
     )
@@ -106,9 +112,6 @@ class AstOptions(BodyOptions):
 
     name = "ast"
 
-    weights: str = option(
-        RANDOM, "none | FOLDER: random weights, or a Hugging Face folder or hf://user/name of an AST, DeiT or ViT model"
-    )
     model: AstConfig = option(AstConfig(), "the network")
     augmentation: AugmentationConfig = option(
         AugmentationConfig(crop=1.0, speed=0.1, formant=0.1, mix=0.0, noise=0.1, time_mask=0.1, mel_mask=0.15),
@@ -147,15 +150,9 @@ class Wav2vec2Options(WaveformBodyOptions):
 
     name = "wav2vec2"
 
-    weights: str = option(
-        RUN,
-        "run | none | FOLDER: the model that the run pre-trained (method wav2vec2), random weights, or a Hugging Face "
-        "folder or hf://user/name",
-    )
+    weights: str = RUN
     model: Wav2vec2Config = option(Wav2vec2Config(), f"{SIZES}; codes and code_dim are of a pre-training alone")
-    masking: MaskConfig = option(
-        MaskConfig(share=0.1, length=5), "spans of masked frames in training, a regularisation"
-    )
+    masking: MaskConfig = MASKING  # spans of masked frames in training
     augmentation: WaveformAugmentationConfig = WaveformAugmentationConfig(
         crop=1.0, rate=0.0, mix=0.0, noise=0.0, time_masks=0
     )
@@ -169,11 +166,6 @@ class AudioTransformerOptions(WaveformBodyOptions):
 
     name = "audio_transformer"
 
-    weights: str = option(
-        RANDOM,
-        "none | run | FOLDER: random weights, or those that a run with the method audio_transformer learned with its "
-        "labels",
-    )
     model: AudioTransformerConfig = option(AudioTransformerConfig(), SIZES)
     fit: FitConfig = FitConfig(steps=600, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
 

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from wordless.base.options import CausalSizes, Options, option
+from wordless.base.options import BatchSize, CausalSizes, Options, option
 
 FloatArray = npt.NDArray[np.float32]
 Means = Literal["mean", "thirds"]
@@ -90,10 +90,9 @@ RESIDUAL: tuple[States, ...] = ("residual",)
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchConfig(Options):
-    """Options of training batches."""
+class BatchConfig(BatchSize):
+    """Options of training batches of windows."""
 
-    batch_size: int = option(32, "windows per step, over all processes", least=1)
     random_inputs: float = option(0.1, "share of input codes that are replaced by random codes", least=0, below=1)
     # number of batches whose examples are sorted by length together, which saves padding; 1: no sorting
     pool_batches: int = 16

@@ -17,7 +17,7 @@ from lm.options import FigureConfig, ProbeConfig
 from pipelines.commandline.choices import require_recordings
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.comparison import ReadingConfig
-from pipelines.settings.inputs import MODEL, ModelOptions
+from pipelines.settings.inputs import MODEL, ModelOptions, RateOptions
 from pipelines.settings.run import CorpusCommand, TrainingCommand, corpus_command
 from pipelines.store.run_folder import require_output
 from pipelines.tracking.tracking import require_trackers
@@ -83,7 +83,7 @@ class ChannelConfig(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneConfig(TrainingCommand):
+class FinetuneConfig(TrainingCommand, RateOptions):
     """Options of ``wordless finetune``.
 
     examples: wordless finetune model=runs/x head=classification corpus.root=recordings
@@ -95,9 +95,6 @@ class FinetuneConfig(TrainingCommand):
     model: Path | None = option(None, f"{MODEL}; body=gpt takes its tokenizer and its GPT")
     output: Path | None = option(
         None, "folder of the fine-tuned model and its figures; null: a folder in the folder of the run"
-    )
-    upsample: bool = option(
-        False, "true: recordings may have a lower sample rate than the body; it then reads bands that are empty"
     )
     audio: ChannelConfig = option(ChannelConfig(), "how recordings are read")
     beside: tuple[Opponent, ...] = option(

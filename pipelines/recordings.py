@@ -83,15 +83,11 @@ class EmbedConfig(StoredOptions):
     """Options of ``wordless embed``: feature vectors of recordings, in the files that compare.features reads.
 
     By default, the vectors are those that the run's probe reads: the layer and pooling that validation chose, of
-    recordings without silent ends if the run cut them off.
+    recordings without silent ends if the run cut them off. The input may also be a table of recordings, such as
+    runs/x/manifest.tsv.
     example: wordless embed model=runs/x input=recordings output=vectors.npz
     """
 
-    input: Path = option(
-        REQUIRED,
-        "a recording, a folder of recordings, or a table of them such as runs/x/manifest.tsv; <output>.rejected.tsv "
-        "lists what is set aside",
-    )
     output: Path = option(
         REQUIRED,
         "a .npz, .parquet or .safetensors file, with a row for each recording, or for each part that a table names",

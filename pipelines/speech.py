@@ -15,7 +15,6 @@ from vocoder.options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling, SoundOpt
 from wordless.base.errors import InputError
 from wordless.base.hub import is_on_hub
 from wordless.base.options import REQUIRED, option
-from wordless.base.seeds import MAX_SEED
 
 NONE = "none"  # in place of a kind of sound: only codes
 
@@ -125,8 +124,6 @@ class GenerateConfig(SpeechOptions, CodeSampling):
     top_k: int = 50
     synthesis: str = option("wavenet", "what turns codes into sound; none: codes only", choices=(*CHOICES, NONE))
     vocoder_temperature: float = option(TEMPERATURE, VOCODER_TEMPERATURE, least=0)
-    seed: int = option(0, "the same seed gives the same sounds", least=0, most=MAX_SEED)
-    group: str | None = option(None, "voice; null: the average voice")
 
     def __post_init__(self) -> None:
         super().__post_init__()

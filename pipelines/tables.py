@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from pipelines.commandline.outputs import prepare_output, require_table
-from pipelines.settings.inputs import InputOptions, require_writable_folder
+from pipelines.settings.inputs import InputOptions, RateOptions, require_writable_folder
 from pipelines.store.run_folder import is_finetuned, part_of
 from wordless.audio.recordings.corpus import recordings_at
 from wordless.audio.recordings.folders import expand_home
@@ -67,16 +67,13 @@ class ScoreConfig(TableOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig(TableOptions):
+class PredictConfig(TableOptions, RateOptions):
     """Options of ``wordless predict``.
 
     example: wordless predict model=runs/x/finetuned/labels input=recordings output=table.tsv
     """
 
     model: Path = option(REQUIRED, "folder that wordless finetune wrote, or hf://user/name")
-    upsample: bool = option(
-        False, "true: recordings may have a lower sample rate than the model; it then reads bands that are empty"
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from wordless.base.errors import InputError
-from wordless.base.options import MOST_LAYERS, Options, option
+from wordless.base.options import MOST_LAYERS, BatchSize, Options, option
 from wordless.base.seeds import MAX_SEED
 
 if TYPE_CHECKING:
@@ -121,10 +121,10 @@ class WaveNetConfig(WaveNetSizes):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CropsConfig(Options):
+class CropsConfig(BatchSize):
     """Options of cutting clips into training crops."""
 
-    batch_size: int = option(8, "crops per step, over all processes", least=1)
+    batch_size: int = 8
     crop_codes: int = option(25, "length of a crop in codes", least=1)
     context_codes: int = 2  # codes at the beginning of a crop that are context only and do not count in the loss
     group_dropout: float = 0.1  # share of crops without a group, from which WaveNet learns an average voice
@@ -193,7 +193,7 @@ class VoiceOptions(SoundOptions):
 
     seed: int = option(
         0,
-        "seed of the drawn sounds: with the name of a clip it decides the sound, whatever the other clips",
+        "the same seed gives the same sounds: with the name of a clip it decides the sound, whatever the other clips",
         least=0,
         most=MAX_SEED,
     )

@@ -120,12 +120,11 @@ class WaveformBatchConfig(ClipsOfBatches):
 class MaskConfig(Options):
     """Options of masked spans of frames."""
 
-    share: float = option(
-        0.65, "share of the frames that is masked, if spans did not overlap; 0: none", least=0, below=1
-    )
-    length: int = option(10, "frames of a span", least=1)
+    share: float = 0.65  # share of the frames that is masked, if spans did not overlap; 0: none
+    length: int = 10  # frames of a span
 
 
+MASKING = MaskConfig(share=0.1, length=5)  # of fine-tuning, a regularisation
 LEAST_FRAMES = 2  # of a masked span: each frame is told from others
 
 
@@ -237,7 +236,7 @@ class AudioTransformerConfig(TransformerSizes):
     variant: Variant = option(
         "wavelet", "what happens between layers; pooling halves the rate, wavelet lowers that of half of the dimensions"
     )
-    patch_ms: float = option(25.0, "length of a patch of samples in milliseconds", above=0)
+    patch_ms: float = 25.0  # length of a patch of samples in milliseconds
     front_end: int = option(2048, "filters: width of the first layer of the front end", least=1)
     width: int = option(64, "dimensions of a state", least=1)
     layers: int = 6

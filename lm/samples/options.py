@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from math import prod
 
 from vocoder.options import LEVELS, WaveNetConfig, WaveNetSizes
-from wordless.base.options import CausalSizes, Options, option
+from wordless.base.options import BatchSize, CausalSizes, Options, option
 
 MOST_PAST = 1 << 20  # samples
 
@@ -48,10 +48,10 @@ class ContextConfig(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleCropsConfig(Options):
+class SampleCropsConfig(BatchSize):
     """Options of cutting clips into crops."""
 
-    batch_size: int = option(4, "crops per step, over all processes", least=1)
+    batch_size: int = 4
     samples: int = option(3200, "samples of a crop that are predicted; their past is read as well", least=1)
     seed: int = 0  # seed of the crops
 

@@ -29,6 +29,15 @@ class ModelOptions(DeviceOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RateOptions(Options):
+    """The option of commands whose model reads one sample rate."""
+
+    upsample: bool = option(
+        False, "true: recordings may have a lower sample rate than the model; it then reads bands that are empty"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkerOptions(Options):
     """The option of commands that read many recordings."""
 

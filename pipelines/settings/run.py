@@ -89,7 +89,13 @@ C = TypeVar("C", bound=CorpusCommand)
 class TrainingCommand(CorpusCommand):
     """Options of all commands that train networks."""
 
-    threads: int | None = option(None, "number of computing threads; null: all", least=1, most=MAX_THREADS)
+    threads: int | None = option(
+        None,
+        "number of computing threads; null: all; wordless run takes half of them each for vocoder and language "
+        "model on a CPU. Trained models depend on it: threads=N keeps a language model when a vocoder is added later",
+        least=1,
+        most=MAX_THREADS,
+    )
     tracking: tuple[str, ...] = option(
         ("tensorboard",), "tensorboard, mlflow or wandb: what records curves, figures and report; []: none"
     )
@@ -126,13 +132,6 @@ class RunSettings(TrainingCommand):
         1, "number of seeds: trains everything once with each of seed, seed + 1, ...", least=1, most=MAX_SEED
     )
     quick: bool = option(False, "true: uses only two of the folds of compare.folds")
-    threads: int | None = option(
-        None,
-        "number of computing threads; null: all, and half of them each for vocoder and language model on a CPU. "
-        "Trained models depend on it: threads=N keeps a language model when a vocoder is added later",
-        least=1,
-        most=MAX_THREADS,
-    )
     parallel: int | None = option(
         None,
         "number of stages, of all folds and seeds, that are made at the same time; null: as many as the cores hold "

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from lm.bodies.options import (
+    MASKING,
     AstConfig,
     AudioTransformerConfig,
     AugmentationConfig,
@@ -63,7 +64,7 @@ class WaveformTraining(TrainingSettings):
     batches: WaveformBatchConfig = option(WaveformBatchConfig(), "the batch of one training step")
 
 
-CONTRAST, TARGETS, MASKING = ContrastConfig(temperature=0.3), TargetConfig(), MaskConfig(share=0.1, length=5)
+CONTRAST, TARGETS = ContrastConfig(temperature=0.3), TargetConfig()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,9 +268,7 @@ class SoundGPTSettings(ClipTraining):
     model: SoundGPTConfig = option(SoundGPTConfig(), "the network")
     # seconds of the windows around each patch whose codes are predicted as well; []: none
     windows: tuple[float, ...] = (0.16, 0.32, 0.64, 1.28)
-    augmentation: AugmentationConfig = option(
-        IN_PLACE, "random changes of the clips that it reads; time_flip must be 0"
-    )
+    augmentation: AugmentationConfig = IN_PLACE
     batches: ClipBatchConfig = ClipBatchConfig(batch_size=64)
     fit: FitConfig = FitConfig(steps=1500, lr=2e-3, warmup_steps=100, final_lr_ratio=0.02, validate_every=250)
 
@@ -299,7 +298,7 @@ class PretrainingSettings(WaveformTraining):
 class FinetuningSettings(WaveformTraining):
     """Options of the fine-tuning."""
 
-    masking: MaskConfig = MASKING  # spans of masked frames, a regularisation
+    masking: MaskConfig = MASKING  # spans of masked frames
     freeze_convolutions: bool = option(True, "whether the convolutions stay as they were pre-trained")
     label_smoothing: float = 0.1  # share of the target that all classes divide
     batches: WaveformBatchConfig = WaveformBatchConfig(batch_size=16)
@@ -466,7 +465,7 @@ class ZerospeechConfig(Options):
     )
     # largest number of test words, in a corpus of words; only words that begin with exactly one consonant are used
     words: int = 30
-    rounds: int = option(3, "number of made-up words for each word, in a corpus of words", least=1, most=9)
+    rounds: int = 3  # number of made-up words for each word, in a corpus of words
     sentences: int = option(
         30,
         "number of sentences that are paired with another order of their words, in a corpus of sentences",
@@ -560,10 +559,8 @@ class NextSampleSettings(TrainingSettings):
     crops: SampleCropsConfig = option(
         SampleCropsConfig(), "the pieces of clips of one training step, which are the same for all models"
     )
-    fit: FitConfig = option(
-        FitConfig(steps=800, lr=5e-3, weight_decay=0.0, precision="auto", ema_decay=0.99),
-        "training, the same for all models",
-    )
+    # the same for all models
+    fit: FitConfig = FitConfig(steps=800, lr=5e-3, weight_decay=0.0, precision="auto", ema_decay=0.99)
     test_crops: int = 256  # crops of test clips on which all models are compared
     test_seed: int = 0  # seed of these crops, the same for all seeds
     sounds: SampleSoundsConfig = option(SampleSoundsConfig(), "generated sounds to listen to")

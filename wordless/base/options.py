@@ -192,6 +192,13 @@ def choices_of(kind: object, *, alone: bool = True) -> tuple[object, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BatchSize(Options):
+    """The size of a training batch."""
+
+    batch_size: int = option(32, "examples (windows, crops) per step, over all processes", least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TransformerSizes(Options):
     """Sizes that every transformer has."""
 

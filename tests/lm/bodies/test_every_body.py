@@ -13,7 +13,7 @@ from lm.bodies.body import Body, freeze, read_states
 from lm.bodies.clips import StoredClips
 from lm.bodies.convolutional import ConvBody
 from lm.bodies.gpt import GptBody
-from lm.bodies.options import AstConfig, AudioTransformerConfig, ConvEncoderConfig
+from lm.bodies.options import AstConfig, AudioTransformerConfig, ConvEncoderConfig, MaskConfig
 from lm.bodies.spectrogram_transformer import AstBody
 from lm.bodies.wav2vec2 import Wav2vec2Body
 from lm.finetuned import FineTunedModel, FineTunedNetwork, create_network, create_task
@@ -24,8 +24,9 @@ from wordless.audio.options import SpectrogramConfig
 from wordless.audio.speech_models import SpeechModel
 from wordless.base.errors import InputError
 
+# Models of earlier versions may have other patches and masks than the only ones that can be chosen now.
 AUDIO_TRANSFORMER = AudioTransformerConfig(
-    front_end=24, width=16, layers=3, heads=2, ffn_dim=32, pool_every=1, wavelet_levels=3, patches=8
+    patch_ms=20.0, front_end=24, width=16, layers=3, heads=2, ffn_dim=32, pool_every=1, wavelet_levels=3, patches=8
 )
 BODIES: dict[str, Body] = {
     "gpt": GptBody(gpt=TINY, codes=codes_format(3)),
@@ -39,7 +40,9 @@ BODIES: dict[str, Body] = {
         for variant in VARIANTS
     },
     **{
-        kind: Wav2vec2Body(architecture=SpeechModel.of_config(sizes(), sample_rate=16_000))
+        kind: Wav2vec2Body(
+            architecture=SpeechModel.of_config(sizes(), sample_rate=16_000), masking=MaskConfig(share=0.3)
+        )
         for kind, (_, sizes) in KINDS.items()
     },
 }

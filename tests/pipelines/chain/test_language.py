@@ -26,7 +26,7 @@ from wordless.audio.recordings.embedded import SLOTS, EmbeddedConfig, speak
 from wordless.audio.recordings.spoken_pairs import CHANGES, JoinedSound, consistency_pairs
 from wordless.base.errors import InputError
 
-WORDS = ("stages=[zerospeech,report]", "zerospeech.voices=2", "zerospeech.rounds=1", "zerospeech.consistency=1")
+WORDS = ("stages=[zerospeech,report]", "zerospeech.voices=2", "zerospeech.consistency=1")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_the_gpt_is_asked_about_words_in_unheard_voices(finished_run: FinishedRu
     assert (found["test"], found["items"], found["pairs"], found["voices"]) == ("spot_the_word", 2, 4, 2)
     rows = read_results(judged)["figures"].where(stage="zerospeech", name="spot_the_word")
     assert tuple(row.of for row in rows) == MODELS
-    asked = ZerospeechConfig(voices=2, words=30, rounds=1, sentences=1).pairs(EmbeddedConfig(voices=5, words=2))
+    asked = ZerospeechConfig(voices=2, words=30, sentences=1).pairs(EmbeddedConfig(voices=5, words=2))
     spoken = speak(asked.utterances, judged.parent / "store/embedded", seed=0, phones=True)
     tokenizer = Tokenizer.from_pretrained(finished_run.folder / "tokenizer")
     gpt = LanguageModel.from_pretrained(finished_run.folder / "lm")

@@ -10,11 +10,13 @@ from tests.pipelines.tiny_chain import composed
 
 
 def test_the_shortest_recording_is_that_of_the_options_unless_a_method_needs_more(tmp_path: Path) -> None:
-    one = ("compare.methods=[audio_transformer]", "stages=[probe]", "audio_transformer=tiny")
-    plain = run_settings(composed(tmp_path, *one))
-    assert plain.corpus.inspection.min_seconds == 0.05
-    long = run_settings(composed(tmp_path, *one, "audio_transformer.model.patch_ms=80"))
-    assert long.corpus.inspection.min_seconds == 0.08
+    def shortest(method: str, *words: str) -> float:
+        named = (f"compare.methods=[{method}]", "stages=[probe]", f"{method}=tiny", *words)
+        return run_settings(composed(tmp_path, *named)).corpus.inspection.min_seconds
+
+    assert shortest("audio_transformer") == 0.05
+    assert shortest("audio_transformer", "corpus.inspection.min_seconds=0.01") == 0.025  # a patch
+    assert shortest("wav2vec2", "corpus.inspection.min_seconds=0.01", "audio.sample_rate=4000") == 105 / 4000
 
 
 RATE, SAMPLES = 8000, 200

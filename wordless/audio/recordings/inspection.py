@@ -154,9 +154,7 @@ class InspectionConfig(Options):
     """Requirements of a usable recording."""
 
     min_seconds: float = option(0.05, "shorter recordings are left out", least=0)
-    silence_peak: float = option(
-        1e-4, "recordings that never exceed this share of full scale are left out", least=-1, below=1
-    )
+    silence_peak: float = 1e-4  # recordings that never exceed this share of full scale are left out
     trim_db: float | None = option(
         None,
         "such as 40: removes ends that are 40 dB softer than the loudest 20 ms of a recording; null: off",
