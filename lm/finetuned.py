@@ -16,15 +16,7 @@ from lm.bodies.convolutional import ConvBody
 from lm.bodies.gpt import GptBody, open_gpt
 from lm.bodies.spectrogram_transformer import AstBody, open_ast
 from lm.bodies.wav2vec2 import Wav2vec2Body, open_wav2vec2
-from lm.finetuning import (
-    RANDOM,
-    AstOptions,
-    AudioTransformerOptions,
-    BodyOptions,
-    GptOptions,
-    HeadOptions,
-    Wav2vec2Options,
-)
+from lm.finetuning import RANDOM, AudioTransformerOptions, BodyOptions, HeadOptions
 from lm.heads import ClassificationTask, RegressionTask, Row, SequenceTask, Task
 from lm.probing.vectors import FloatArray
 from wordless.audio.levels import trim_ends
@@ -36,15 +28,7 @@ from wordless.base.saved_models import FINE_TUNED, WEIGHTS, load_network, model_
 from wordless.base.text import escape_markdown
 from wordless.base.values import build, match_choice
 
-BODIES: dict[str, type[Body]] = {
-    each.name: each for each in (GptBody, AstBody, Wav2vec2Body, AudioTransformerBody, ConvBody)
-}
 HEADS: dict[str, type[Task]] = {each.name: each for each in (ClassificationTask, RegressionTask, SequenceTask)}
-
-
-def open_body(options: BodyOptions, run: Mapping[str, Path]) -> Source:
-    """Describe a body with the parts of a run that it `needs`; a folder of weights lies on this machine."""
-    return OPENERS[options.name](options, run)
 
 
 def open_audio_transformer(options: AudioTransformerOptions, run: Mapping[str, Path]) -> Source:
@@ -64,12 +48,21 @@ def open_audio_transformer(options: AudioTransformerOptions, run: Mapping[str, P
     )
 
 
-OPENERS: dict[str, Callable[[Any, Mapping[str, Path]], Source]] = {
-    GptOptions.name: open_gpt,
-    AstOptions.name: open_ast,
-    Wav2vec2Options.name: open_wav2vec2,
-    AudioTransformerOptions.name: open_audio_transformer,
-}
+# Each body, and how `wordless finetune` opens it with its options of `BODY_OPTIONS`, if the command has it.
+_BODIES: tuple[tuple[type[Body], Callable[[Any, Mapping[str, Path]], Source] | None], ...] = (
+    (GptBody, open_gpt),
+    (AstBody, open_ast),
+    (Wav2vec2Body, open_wav2vec2),
+    (AudioTransformerBody, open_audio_transformer),
+    (ConvBody, None),
+)
+BODIES = {body.name: body for body, _ in _BODIES}
+_OPENERS = {body.name: opener for body, opener in _BODIES if opener is not None}
+
+
+def open_body(options: BodyOptions, run: Mapping[str, Path]) -> Source:
+    """Describe a body with the parts of a run that it `needs`; a folder of weights lies on this machine."""
+    return _OPENERS[options.name](options, run)
 
 
 def create_task(options: HeadOptions, train: Sequence[str], held_out: Sequence[str]) -> Task:
