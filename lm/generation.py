@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from lm.gpt import GPT, CachedGPT
-from lm.options import Sampling
+from lm.options import CodeSampling
 from tokenizer.codes import IntArray
 from wordless.base.machine import copy_to
 
 
-def probabilities(logits: Tensor, sampling: Sampling) -> Tensor:
+def probabilities(logits: Tensor, sampling: CodeSampling) -> Tensor:
     """Compute the distribution of the next code: logits ``(batch, codes)`` -> probabilities ``(batch, codes)``.
 
     Temperature comes first, then top-k. Among codes of equal probability the lower number comes first.
@@ -41,7 +41,7 @@ def continue_codes(
     prompts: Sequence[IntArray],
     *,
     steps: int,
-    sampling: Sampling,
+    sampling: CodeSampling,
     seed: int,
     conditions: Sequence[IntArray] | None = None,
     rate: int = 1,
@@ -62,7 +62,7 @@ def continue_codes(
 
 
 @torch.no_grad()
-def stream_codes(gpt: GPT, prompt: IntArray, *, steps: int, sampling: Sampling, seed: int) -> Iterator[IntArray]:
+def stream_codes(gpt: GPT, prompt: IntArray, *, steps: int, sampling: CodeSampling, seed: int) -> Iterator[IntArray]:
     """Give each time step ``(1, streams)`` of `continue_codes`."""
     streams = gpt.vocabulary.streams
     for codes in _positions(gpt, [prompt], steps, sampling, seed):
@@ -75,7 +75,7 @@ def _positions(
     gpt: GPT,
     prompts: Sequence[IntArray],
     steps: int,
-    sampling: Sampling,
+    sampling: CodeSampling,
     seed: int,
     conditions: Sequence[IntArray] | None = None,
     rate: int = 1,

@@ -1,9 +1,8 @@
 """A decoder-only transformer over codes: pre-norm, rotary positions, SwiGLU, tied embeddings.
 
 Radford et al., "Language Models are Unsupervised Multitask Learners", 2019; Touvron et al., "LLaMA: Open and Efficient
-Foundation Language Models", 2023 (arXiv:2302.13971). The transformer is fairseq2's. No other file of the package
-imports it, and this one only inside functions, because the import takes seconds, which commands save that only check
-their options.
+Foundation Language Models", 2023 (arXiv:2302.13971). The layers are fairseq2's: `wordless.base.causal_transformer`
+makes them. This module imports fairseq2 inside functions alone, because its import takes seconds.
 """
 
 from __future__ import annotations

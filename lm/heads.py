@@ -51,8 +51,8 @@ Groups = Sequence[str | None]  # of each test clip
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figure(Estimate):
-    """One figure of the predictions for the test clips."""
+class NamedEstimate(Estimate):
+    """A figure of the predictions for the test clips."""
 
     name: str
     over: Over  # of the interval
@@ -70,11 +70,13 @@ class Figure(Estimate):
         return {"name": self.name, **known, "text": text if math.isfinite(self.value) else "–"}
 
 
-def figure(name: str, outcome: Outcome, config: FigureConfig, groups: Groups = (), *, percent: bool = False) -> Figure:
+def figure(
+    name: str, outcome: Outcome, config: FigureConfig, groups: Groups = (), *, percent: bool = False
+) -> NamedEstimate:
     """Measure the outcome of one method; ``groups`` are those of the clips, empty if they have none."""
     measured = Measured.of([outcome], [groups], resamples=config.resamples, seed=config.seed)
     found = measured.estimate(0, confidence=config.confidence)
-    return Figure(**vars(found), name=name, over=measured.over, percent=percent)
+    return NamedEstimate(**vars(found), name=name, over=measured.over, percent=percent)
 
 
 Row = Mapping[str, str | float]  # columns of a table of predictions
@@ -115,7 +117,7 @@ class Task(ABC):
     @abstractmethod
     def figures(
         self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig, groups: Groups = ()
-    ) -> tuple[Figure, ...]:
+    ) -> tuple[NamedEstimate, ...]:
         """Measure outputs for clips with these labels and groups; the first figure is compared."""
 
     @abstractmethod
@@ -247,7 +249,7 @@ class ClassificationTask(PooledTask):
 
     def figures(
         self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig, groups: Groups = ()
-    ) -> tuple[Figure, ...]:
+    ) -> tuple[NamedEstimate, ...]:
         """Measure accuracy, or mean average precision for several labels; and the mean F1 score over classes."""
         scores, truth = self._scores(outputs), self._truth(labels)
         answers = scores > 0.5 if self.multi_label else np.eye(len(self.classes), dtype=bool)[scores.argmax(1)]
@@ -345,7 +347,7 @@ class RegressionTask(PooledTask):
 
     def figures(
         self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig, groups: Groups = ()
-    ) -> tuple[Figure, ...]:
+    ) -> tuple[NamedEstimate, ...]:
         """Measure the coefficient of determination (R2) and the mean absolute error, in the units of the labels."""
         predicted, truth = self._values(outputs), _numbers(labels)
         fit = Predictions(truth=truth, predicted=predicted[None])
@@ -466,7 +468,7 @@ class SequenceTask(Task):
 
     def figures(
         self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig, groups: Groups = ()
-    ) -> tuple[Figure, ...]:
+    ) -> tuple[NamedEstimate, ...]:
         """Measure the character error rate of each decoding, and the share of texts without an error (greedy)."""
         wanted = [self.options.text(label) for label in labels]
         greedy = self._greedy(outputs)

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from lm.batches import CodeSequences, loss, validation_batches
 from lm.generation import continue_codes, stream_codes
 from lm.gpt import GPT, create_gpt
-from lm.options import LOOK_AHEAD, RESIDUAL, GPTConfig, Pitch, Sampling, States
+from lm.options import LOOK_AHEAD, RESIDUAL, CodeSampling, GPTConfig, Pitch, States
 from lm.pitch import PitchHead, fit_pitch
 from lm.probing.vectors import StatesOfBatch
 from lm.tokens import Conditions, Vocabulary, Window, windows
@@ -222,11 +222,11 @@ class LanguageModel:
         Raises:
             InputError: the codes are of another codebook, or a number is out of its range.
         """
-        sampling = Sampling(temperature=temperature, top_k=top_k)
+        sampling = CodeSampling(temperature=temperature, top_k=top_k)
         return self.generate_batch([prompt], seconds=seconds, sampling=sampling, seed=seed)[0]
 
     def generate_batch(
-        self, prompts: Sequence[Codes | None], *, seconds: float, sampling: Sampling, seed: int = 0
+        self, prompts: Sequence[Codes | None], *, seconds: float, sampling: CodeSampling, seed: int = 0
     ) -> list[Codes]:
         """Generate a continuation of each prompt at all rates, without the prompts.
 
@@ -298,7 +298,7 @@ class LanguageModel:
         last: npt.NDArray[np.float64] = states[streams - 1 :: streams].double().cpu().numpy()
         return last[len(last) - len(codes) + first :]
 
-    def stream(self, prompt: Codes | None, *, seconds: float, sampling: Sampling, seed: int = 0) -> Iterator[Codes]:
+    def stream(self, prompt: Codes | None, *, seconds: float, sampling: CodeSampling, seed: int = 0) -> Iterator[Codes]:
         """Give the continuation of one prompt by time steps as they are generated; of several rates, all at once.
 
         With a stream of pitch beside the codes, `PITCHED_TOGETHER` time steps are given together.

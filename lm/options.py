@@ -147,7 +147,7 @@ class GPTConfig(CausalSizes):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampling(Options):
+class CodeSampling(Options):
     """Options of sampling codes; the defaults leave the model's probabilities unchanged."""
 
     temperature: float = option(1.0, "temperature of the GPT; 0: always the most probable code", least=0)

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from lm.options import Sampling as CodeSampling
+from lm.options import CodeSampling
 from pipelines.commandline.outputs import prepare_output, require_kind
 from pipelines.settings.inputs import ModelOptions
 from pipelines.store.run_folder import part_of, run_of, vocoder_of

@@ -252,7 +252,7 @@ def _filtered_once(
 def periodicity_by_lag(
     samples: npt.NDArray[np.float32], original: npt.NDArray[np.float32], sample_rate: int
 ) -> float | None:
-    """Frame by frame and lag by lag: reference of `vocoder.judging`, for two sounds of one length."""
+    """Frame by frame and lag by lag: reference of `vocoder.measures`, for two sounds of one length."""
     window, longest = round(0.025 * sample_rate), round(sample_rate / 60)
     starts = range(0, len(samples) - window - longest + 1, round(0.01 * sample_rate))
 

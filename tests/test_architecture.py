@@ -85,7 +85,7 @@ KEEPERS = {
         *("lm/samples/model.py", "lm/samples/local_attention.py"),
     ),
     "sklearn": ("lm", "pipelines"),
-    "librosa": ("vocoder/judging.py", "vocoder/speech_judges.py", "pipelines/stages/frames.py"),  # under a lock
+    "librosa": ("vocoder/measures.py", "vocoder/speech_judges.py", "pipelines/stages/frames.py"),  # under a lock
     "numba": ("vocoder/engines/kernels.py", "wordless/base/kernels.py"),
     "llvmlite": ("vocoder/engines/kernels.py",),
     "jinja2": ("pipelines/pages",),

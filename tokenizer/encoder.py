@@ -141,6 +141,9 @@ def load_tokenizer(folder: Path, device: str) -> Tokenizer:
 def encode(encoder: Encoder, views: Iterable[View]) -> list[CodedClip]:
     """Encode views: from log-mel where `Change.of_log_mel` says so, else from samples, with the stream of pitch.
 
+    Samples become codes by `Tokenizer.encode_own`, which ``wordless encode`` calls, too. The command reads each
+    recording for the first time: it also chooses a channel, and says what is wrong with the sound.
+
     Codes have no labels, which stay in the manifest, so a corrected label changes no codes file. Changed views have no
     split, because folds share them.
     """

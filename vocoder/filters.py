@@ -149,7 +149,7 @@ class PitchComb:
     A sample depends only on what came before it: there is no delay. Valleys between harmonics lose power, so a
     post-filter of the envelope follows.
 
-    `vocoder.judging.periodicity` judges this sound. It shares no code with the comb, although both search the same
+    `vocoder.measures.periodicity` judges this sound. It shares no code with the comb, although both search the same
     pitches by a normalised correlation: a judge that changed together with the comb would not notice the comb's faults.
 
     The ``head`` predicts voicing and pitch from the codes; None: they have a stream of pitch. ``prompt`` is the number

@@ -10,7 +10,7 @@ from functools import partial
 
 from pipelines.chain.study import Study
 from pipelines.stages.codes import codes, training_views
-from pipelines.stages.language_model import CodedClips, language_model
+from pipelines.stages.language_model import CodesAndViews, language_model
 from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.rates import rate_language_model, rate_tokenizer
 from pipelines.stages.tokenizer import (
@@ -82,19 +82,19 @@ def train_language(study: Study) -> None:
             _judge_gpt(study, [each.codes for each in sources])
 
 
-def _coded_clips(study: Study, number: int) -> list[CodedClips]:
+def _coded_clips(study: Study, number: int) -> list[CodesAndViews]:
     """Encode the clips of the run and of each unlabelled source at a rate, and their training clips in all views.
 
     A flat GPT beside models of several rates has their views.
     """
     session, tokens, settings = study.session, study.by_rate[number].tokenizer, study.settings.lm
-    frames, sources = study.settings.tokenizer.by_rate[0].patch.frames, list[CodedClips]()
+    frames, sources = study.settings.tokenizer.by_rate[0].patch.frames, list[CodesAndViews]()
     for clips in (study.manifest, *study.unlabelled):
         own = codes(session, clips, tokens) if sources else study.by_rate[number].codes
         changed = [view for clip in clips.of("train") for view in settings.views.of(clip, frames)]
         views, pitched = Views(root=clips.root, views=changed), settings.pitch == "among"
         copies = training_views(session, views, tokens, pitched=pitched) if changed else None
-        sources.append(CodedClips(codes=own, views=copies))
+        sources.append(CodesAndViews(codes=own, views=copies))
     return sources
 
 

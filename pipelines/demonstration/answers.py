@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 
 from lm.layers import layer_features
 from lm.model import LanguageModel
-from lm.options import Sampling as CodeSampling
+from lm.options import CodeSampling
 from lm.probing.fitted import FittedProbe
 from lm.probing.vectors import bags_of_codes
 from pipelines.jobs.speech import sample_name

@@ -84,7 +84,7 @@ def encode_recording(encoder: Encoder, root: Path, clip: Clip) -> CodedClip | Re
     tokenizer, rate = encoder.tokenizer, encoder.format.sample_rate
     audio = tokenizer.front_end
     sound = ReadSound(channel=audio.channel, sample_rate=rate, highest=audio.highest)
-    codes = tokenizer.encode_blocks(sound.blocks(root / clip.path, part=clip.part), rate)
+    codes = tokenizer.encode_own(sound.blocks(root / clip.path, part=clip.part))
     if clip.segment is not None:
         whole = resampled_length(clip.num_samples, clip.sample_rate, rate)
         if codes.num_samples < whole:

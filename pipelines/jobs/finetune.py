@@ -24,7 +24,7 @@ from lm.bodies.body import Body, BodyNetwork, FrontEnd, Source, freeze, read_sta
 from lm.bodies.clips import StoredClips
 from lm.finetuned import FineTunedModel, create_task, open_body
 from lm.finetuning import RANDOM, FrozenLayers
-from lm.heads import Figure, PooledTask, Task
+from lm.heads import NamedEstimate, PooledTask, Task
 from lm.options import POOLINGS, VECTORS, ProbeConfig, VectorConfig
 from lm.probing.linear import VERSION
 from lm.probing.vectors import FloatArray, Frames, pool
@@ -73,7 +73,7 @@ TITLES: dict[Arm, str] = {"finetuned": "fine-tuned", "scratch": "from scratch", 
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Study:
+class Finetuning:
     """What all trials share."""
 
     settings: FinetuneConfig
@@ -93,7 +93,7 @@ class Study:
             found[split] = LabelledInputs(clips=stored_clips(self.inputs, split), names=names, labels=known)
         return found
 
-    def figures(self, outputs: Sequence[FloatArray]) -> tuple[Figure, ...]:
+    def figures(self, outputs: Sequence[FloatArray]) -> tuple[NamedEstimate, ...]:
         """Measure outputs for the test clips."""
         groups = [clip.group for clip in self.manifest.of("test")]
         return self.task.figures(outputs, self.labelled["test"].labels, self.settings.figures, groups)
@@ -110,7 +110,7 @@ class Trial:
 
     entry: Entry
     outputs: Sequence[FloatArray]  # of the test clips
-    figures: tuple[Figure, ...]
+    figures: tuple[NamedEstimate, ...]
     chosen: str  # on validation: a learning rate, or a layer and pooling
 
 
@@ -157,12 +157,14 @@ def finetune_body(settings: FinetuneConfig, config: dict[str, object]) -> None:
         )
         with nullcontext() if gang.rank else _claimed(folder, made_of), tracked(tracking):
             inputs = body_inputs(session, clips, source)
-            study = Study(settings=settings, source=source, channel=channel, task=task, manifest=clips, inputs=inputs)
+            tuning = Finetuning(
+                settings=settings, source=source, channel=channel, task=task, manifest=clips, inputs=inputs
+            )
             arms = [arm for arm in get_args(Arm) if arm == "finetuned" or arm in settings.beside]
-            trials = {arm: _trial(session, study, arm) for arm in arms}
+            trials = {arm: _trial(session, tuning, arm) for arm in arms}
             if not gang.rank:
                 write_rejected([*corpus.rejected, *set_aside], folder / REJECTED)
-                write_results(session, study, trials, corpus=corpus, notices=notices, config=config)
+                write_results(session, tuning, trials, corpus=corpus, notices=notices, config=config)
 
 
 def _open(settings: FinetuneConfig) -> Source:
@@ -298,31 +300,31 @@ def _write_inputs(root: Path, front_end: FrontEnd, rate: int, place: Array, clip
     place[:] = front_end(read_blocks(root / clip.path, rate, part=clip.part))
 
 
-def _trial(session: Session, study: Study, arm: Arm) -> Trial:
+def _trial(session: Session, tuning: Finetuning, arm: Arm) -> Trial:
     """Train with each learning rate, of which validation chooses the best; or probe the frozen body."""
-    session = replace(session, place=study.title(arm))
-    if arm == "probe" and isinstance(study.task, PooledTask):
-        features = _body_features(session, study.inputs, study.source, study.settings.seed)
-        entry = _probed(session, features, study.task, study.manifest, study.settings.probe)
+    session = replace(session, place=tuning.title(arm))
+    if arm == "probe" and isinstance(tuning.task, PooledTask):
+        features = _body_features(session, tuning.inputs, tuning.source, tuning.settings.seed)
+        entry = _probed(session, features, tuning.task, tuning.manifest, tuning.settings.probe)
         chosen = str(entry.read_json(CHOSEN)["chosen"])
     else:
-        options, losses, made = study.settings.body, list[float](), list[Entry]()
+        options, losses, made = tuning.settings.body, list[float](), list[Entry]()
         frozen: dict[Arm, FrozenLayers] = {"finetuned": options.frozen_layers, "scratch": 0, "probe": "all"}
-        source = study.source.untrained if arm == "scratch" else study.source
+        source = tuning.source.untrained if arm == "scratch" else tuning.source
         batches = options.batches.at_rate(source.body.reading.inputs_per_second)
-        clips = [study.labelled[split] for split in SPLITS]
+        clips = [tuning.labelled[split] for split in SPLITS]
         for rate in options.rates:
             own = replace(session, place=f"{session.place}, lr {rate:g}") if len(options.rates) > 1 else session
             fit = replace(options.fit, lr=rate)
             training = LabelTraining(option="body.fit", batches=batches, fit=fit, frozen=frozen[arm])
-            made.append(_trained_body(own, study.inputs, source, study.task, clips, training, options.own))
+            made.append(_trained_body(own, tuning.inputs, source, tuning.task, clips, training, options.own))
             curve, kept = made[-1].read_rows(CURVE, "curve"), made[-1].read_json(CURVE)["kept_step"]
             losses += [point["validation_loss"] for point in curve if point["step"] == kept]
         best = int(np.argmin(losses))
         entry, chosen = made[best], f"learning rate {options.rates[best]:g}"
     ends = np.cumsum(np.load(entry.folder / STEPS))[:-1]
-    outputs = np.split(np.load(entry.folder / OUTPUTS), ends)[-len(study.labelled["test"].labels) :]
-    return Trial(entry=entry, outputs=outputs, figures=study.figures(outputs), chosen=chosen)
+    outputs = np.split(np.load(entry.folder / OUTPUTS), ends)[-len(tuning.labelled["test"].labels) :]
+    return Trial(entry=entry, outputs=outputs, figures=tuning.figures(outputs), chosen=chosen)
 
 
 @stage(
@@ -422,7 +424,7 @@ FIGURES, PREDICTIONS = "figures.json", "predictions.tsv"
 
 def write_results(
     session: Session,
-    study: Study,
+    tuning: Finetuning,
     trials: Mapping[Arm, Trial],
     *,
     corpus: Clips,
@@ -430,35 +432,35 @@ def write_results(
     config: Mapping[str, object],
 ) -> None:
     """Write the folder of the session, the model last, and print the table."""
-    folder, settings, saved = session.folder, study.settings, trials["finetuned"]
-    constant = study.task.constant(study.labelled["train"].labels)
-    figures = {study.title(arm): own.figures for arm, own in trials.items()}
-    figures[BASELINE] = study.figures([constant] * len(study.labelled["test"].labels))
+    folder, settings, saved = session.folder, tuning.settings, trials["finetuned"]
+    constant = tuning.task.constant(tuning.labelled["train"].labels)
+    figures = {tuning.title(arm): own.figures for arm, own in trials.items()}
+    figures[BASELINE] = tuning.figures([constant] * len(tuning.labelled["test"].labels))
     table: list[dict[str, Any]] = [{"of": of, "figures": [each.plain for each in own]} for of, own in figures.items()]
     for row, own in zip(table, trials.values(), strict=False):  # the baseline is no trial
         row |= {"chosen": own.chosen, "key": own.entry.key}
     source = provenance(command_line("finetune"), config, session.gang, {saved.entry.stage: saved.entry})
     facts = {
         "corpus": corpus.name,
-        "clips": {split: len(study.labelled[split].labels) for split in SPLITS},
+        "clips": {split: len(tuning.labelled[split].labels) for split in SPLITS},
         "notices": [*corpus.notices, *notices],
         "over": " and ".join(dict.fromkeys(each.over for each in saved.figures)),  # of the intervals
         "head": settings.head.name,
         "body": settings.body.name,
-        "summary": study.task.summary,
+        "summary": tuning.task.summary,
     }
     write_json(folder / FIGURES, {**facts, "table": table, "provenance": source})
     head = ["", *(each.name for each in saved.figures)]
     cells = [[row["of"], *(figure["text"] for figure in row["figures"])] for row in table]
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *cells]
     write_aside(folder / TABLE, "".join(f"| {' | '.join(line)} |\n" for line in lines))
-    test, predicted = study.labelled["test"], study.task.rows(saved.outputs)
+    test, predicted = tuning.labelled["test"], tuning.task.rows(saved.outputs)
     described = zip(test.names, test.labels, predicted, strict=True)
     write_table(folder / PREDICTIONS, [{"path": name, "truth": label, **row} for name, label, row in described])
     model = FineTunedModel.from_pretrained(saved.entry.folder)
-    model.trim_db = study.manifest.effective_trim_db(settings.corpus.inspection.trim_db)
-    model.channel = study.channel
-    model.save_pretrained(folder, front_end=study.source.folder)
+    model.trim_db = tuning.manifest.effective_trim_db(settings.corpus.inspection.trim_db)
+    model.channel = tuning.channel
+    model.save_pretrained(folder, front_end=tuning.source.folder)
     named = {f"{row['of']}/{each['name']}": each["value"] for row in table for each in row["figures"]}
     known = {name: value for name, value in named.items() if value is not None}
     session.tracking.conclude(known, [folder / name for name in (FIGURES, TABLE, PREDICTIONS)], pictures={})

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lm.model import LanguageModel
-from lm.options import Sampling
+from lm.options import CodeSampling
 from pipelines.commandline.outputs import new_folder
 from pipelines.speech import DecodeConfig, GenerateConfig
 from pipelines.store.run_folder import open_synthesis, part_of, vocoder_of
@@ -247,7 +247,7 @@ def generate_sounds(settings: GenerateConfig) -> None:
 
 def _generated(settings: GenerateConfig, terminal: Terminal) -> tuple[list[Codes], list[Waveform]]:
     """Generate codes, and their sounds where these are wanted, after the prompt where it is to be included."""
-    sampling = Sampling(temperature=settings.temperature, top_k=settings.top_k)
+    sampling = CodeSampling(temperature=settings.temperature, top_k=settings.top_k)
     device, kind, count = str(choose_device(settings.device)), settings.kind, settings.num_samples
     tokenizer = Tokenizer.from_pretrained(part_of(settings.model, "tokenizer"), device=device)
     synthesis = (

@@ -24,8 +24,8 @@ from lm.samples.crops import BASELINES
 from pipelines.results.figures import Figure
 from pipelines.results.run_record import Section
 from pipelines.settings.run import RunSettings
+from pipelines.stages.judging import JUDGES
 from pipelines.stages.language_model import PERPLEXITY
-from pipelines.stages.listening import JUDGES
 from pipelines.stages.next_sample import NEXT_SAMPLE, SAMPLE_SOUNDS, SCORES
 from pipelines.stages.options import RatesConfig
 from pipelines.stages.rates import CONTINUATIONS, FLAT, LABELS, RATES

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from lm.options import ProbeConfig
 from lm.probing.comparison import Hits, Measured, interval
 from pipelines.results.figures import MEASURES, SOUND, Figure
-from pipelines.stages.judging import RECOGNISED, unfit_of
-from pipelines.stages.listening import CLIPS, GUARD, JUDGED, JUDGES, LISTENING
+from pipelines.stages.judging import JUDGES, RECOGNISED, unfit_of
+from pipelines.stages.listening import CLIPS, GUARD, JUDGED, LISTENING
 from pipelines.store.store import Entry
 from vocoder.kinds import BY_KEY, ORIGINAL, UNLEARNED, WAVENET
 from vocoder.speech_judges import SPEECH_JUDGES, JudgeOfSpeech

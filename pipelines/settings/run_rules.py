@@ -11,7 +11,7 @@ from pipelines.commandline.options import index, require_values
 from pipelines.methods.method import Method
 from pipelines.settings.parallel import require_parallel
 from pipelines.settings.run import RunSettings
-from pipelines.stages.options import FEATURES, STEPS, STEPS_FROM_SHIPPED, ModelName
+from pipelines.stages.options import SPEECH_FEATURES, STEPS, STEPS_FROM_SHIPPED, ModelName
 from pipelines.stages.start import (
     LM,
     NONE,
@@ -250,7 +250,7 @@ def _require_speech_layer(settings: RunSettings) -> None:
             f"{stride // hop if whole else 2}"
         )
     _require_samples(
-        f"{FEATURES} makes codes from samples",
+        f"{SPEECH_FEATURES} makes codes from samples",
         settings,
         (own.rates is not None, f"tokenizer.rates={list(own.rates or ())}", "use null: a model has states at one rate"),
         (own.patch.mels is not None, f"tokenizer.patch.mels={own.patch.mels}", "use null: a state is of all mel bands"),

@@ -23,7 +23,7 @@ from lm.probing.fitted import FittedProbe
 from lm.probing.task import ProbeTask
 from lm.probing.vectors import FloatArray
 from pipelines.stages.features import BAG_OF_CODES, bag_features, log_mel_vectors
-from pipelines.stages.listening import JUDGED, JUDGES, LISTENING, decoded_paths, sound_of, wav_name
+from pipelines.stages.listening import JUDGED, LISTENING, decoded_paths, sound_of, wav_name
 from pipelines.stages.networks import Network
 from pipelines.stages.options import JudgeName
 from pipelines.stages.probe import probe_task
@@ -33,8 +33,8 @@ from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import stacked_rows
 from tokenizer.encoder import Encoder
 from vocoder import speech_judges
-from vocoder.judging import Figures
 from vocoder.kinds import JUDGED_KINDS, ORIGINAL
+from vocoder.measures import Figures
 from vocoder.speech_judges import SPEECH_JUDGES, Grammar, JudgeOfSpeech
 from wordless.audio.recordings.embedded import EmbeddedConfig, utterances
 from wordless.audio.recordings.manifest import Clip, Clips
@@ -45,6 +45,11 @@ from wordless.base.machine import version_of
 from wordless.base.text import listed
 
 RECOGNISED = "recognised.json"
+JUDGES: dict[JudgeName, str] = {
+    "probe": "a linear probe of log-mel",
+    "codes": "a linear probe of the codes of the sound",
+    "supervised": "a supervised network",
+}
 # judges that are linear probes -> the method whose features they read, and the function that computes them
 PROBED: dict[JudgeName, tuple[str, Callable[[Encoder, View], dict[str, FloatArray]]]] = {
     "probe": ("log_mel", log_mel_vectors),

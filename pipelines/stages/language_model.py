@@ -22,14 +22,14 @@ PITCH_STEPS = 10_000  # time steps of training clips to which the head of the pi
 
 
 @dataclass(frozen=True, kw_only=True)
-class CodedClips:
+class CodesAndViews:
     """The codes of some clips at one rate."""
 
     codes: Entry
     views: Entry | None  # of the training clips
 
 
-Sources = Sequence[CodedClips]  # the corpus, then each source of clips without labels, which are all for training
+Sources = Sequence[CodesAndViews]  # the corpus, then each source of clips without labels, which are all for training
 
 
 def language_model(session: Session, rates: Sequence[Sources], settings: LanguageModelSettings) -> Entry:
@@ -111,7 +111,7 @@ def unlabelled_prefix(place: int) -> str:
     return f"unlabelled_{place + 1}_" if place else "unlabelled_"
 
 
-def _joined_views(rates: Sequence[CodedClips]) -> tuple[list[list[Codes]], list[Codes]]:
+def _joined_views(rates: Sequence[CodesAndViews]) -> tuple[list[list[Codes]], list[Codes]]:
     """Read all views of each training clip, the plain one first, and the validation clips, with the codes of all rates.
 
     Clips without a code are left out.
@@ -126,7 +126,7 @@ def _joined(rates: Sequence[Sequence[Codes]]) -> list[Codes]:
     return [join_rates(parts) for parts in zip(*rates, strict=True)]
 
 
-def _read_views(clips: CodedClips) -> tuple[list[list[Codes]], list[Codes]]:
+def _read_views(clips: CodesAndViews) -> tuple[list[list[Codes]], list[Codes]]:
     """Read all views of the training clips, and the validation clips."""
     views: dict[str, list[Codes]] = {}
     validation: list[Codes] = []

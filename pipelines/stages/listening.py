@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 
 from lm.judging import Bigram, diversity, fit_bigram, plausibility
 from lm.model import LanguageModel
-from lm.options import Sampling
-from pipelines.stages.options import JudgeName, ListeningConfig, SoundJudge
+from lm.options import CodeSampling
+from pipelines.stages.options import ListeningConfig, SoundJudge
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
@@ -27,7 +27,8 @@ from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt, joined_sound
 from vocoder.engines.choice import choose_engine, precision
 from vocoder.generation import RunawayGuard
-from vocoder.judging import (
+from vocoder.kinds import BY_KEY, JUDGED_KINDS, KINDS, ORIGINAL, WAVENET
+from vocoder.measures import (
     HOW_TO_GET_PESQ,
     HOW_TO_GET_PITCH,
     LEAST_RATE,
@@ -44,7 +45,6 @@ from vocoder.judging import (
     pitch_distances,
     sound_levels,
 )
-from vocoder.kinds import BY_KEY, JUDGED_KINDS, KINDS, ORIGINAL, WAVENET
 from vocoder.synthesis import Synthesis, create_synthesis, speaking
 from vocoder.vocoder import Vocoder
 from wordless.audio.levels import Excerpt, read_loudest
@@ -53,12 +53,6 @@ from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip, Clips, choose_randomly
 from wordless.audio.waveform import Waveform
 from wordless.base.files import aside
-
-JUDGES: dict[JudgeName, str] = {
-    "probe": "a linear probe of log-mel",
-    "codes": "a linear probe of the codes of the sound",
-    "supervised": "a supervised network",
-}
 
 
 def choose_clips(manifest: Clips, count: int, *, seed: int, prompt_seconds: float = 0.0) -> Clips:
@@ -198,11 +192,11 @@ def measure_clips(session: Session, playback: Playback, decoded: Entry) -> Entry
     config, can_pitch = playback.config, measures_pitch(playback.config, playback.audio.sample_rate)
     there: dict[SoundJudge, bool] = {"stoi": True, "pesq": has_pesq(), "pitch": can_pitch}
     asked = {str(name): can for name, can in there.items() if config.asks(name)}
-    return _judged(session, playback.tokenizer, playback.vocoder, decoded, asked)
+    return _measured(session, playback.tokenizer, playback.vocoder, decoded, asked)
 
 
 @stage("judged", version=4, title="decoded test clips judged")
-def _judged(run: Run, tokenizer: Entry, vocoder: Entry, decoded: Entry, asked: Mapping[str, bool]) -> None:
+def _measured(run: Run, tokenizer: Entry, vocoder: Entry, decoded: Entry, asked: Mapping[str, bool]) -> None:
     """Measure the sounds; ``asked`` says which of the judges that are asked for are there."""
     encoder, paths = Encoder(folder=tokenizer.folder, root=decoded.folder), decoded_paths(decoded)
     if not asked.get("pesq", True):
@@ -325,7 +319,7 @@ def language_sounds(
         wanted += [*own, *((temperature, None, number) for number in range(config.unconditional))]
         begun += [prompts[clip] for _, clip, _ in own] + [("", None, None)] * config.unconditional
         known = [prompt.codes if prompt else None for _, prompt, _ in begun[len(codes) :]]
-        sampling = Sampling(temperature=temperature, top_k=config.top_k)
+        sampling = CodeSampling(temperature=temperature, top_k=config.top_k)
         codes += model.generate_batch(known, seconds=config.continuation_seconds, sampling=sampling, seed=config.seed)
     if not wanted:
         return {}

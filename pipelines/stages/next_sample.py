@@ -14,8 +14,8 @@ from pipelines.store.session import Run
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, write_json
 from vocoder.continuing import joined_sound
-from vocoder.judging import sound_levels
 from vocoder.kinds import ORIGINAL
+from vocoder.measures import sound_levels
 from vocoder.options import Sampling
 from wordless.audio.recordings.manifest import Clips, choose_randomly
 from wordless.audio.waveform import Waveform

@@ -283,7 +283,7 @@ class SoundGPTSettings(ClipTraining):
         return math.ceil(self.batches.max_frames * (1 + self.augmentation.speed)) + 1
 
 
-OPTION, FEATURES = "wav2vec2.weights", "tokenizer.features=wav2vec2"
+OPTION, SPEECH_FEATURES = "wav2vec2.weights", "tokenizer.features=wav2vec2"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -350,8 +350,8 @@ class Wav2vec2Settings(Options):
 
         if self.weights is None:
             raise InputError(
-                f"{OPTION} is null, and {FEATURES} reads a layer of a speech model: name its local folder, such as the "
-                f"folder wav2vec2 of a run that pre-trained one ({OPTION}=runs/x/wav2vec2)"
+                f"{OPTION} is null, and {SPEECH_FEATURES} reads a layer of a speech model: name its local folder, "
+                f"such as the folder wav2vec2 of a run that pre-trained one ({OPTION}=runs/x/wav2vec2)"
             )
         found = self.described
         layer = max(found.layers // 2, 1) if wanted is None else wanted

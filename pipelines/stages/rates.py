@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lm.judging import NGRAMS, distinct_ngrams
 from lm.model import LanguageModel
-from lm.options import Sampling
+from lm.options import CodeSampling
 from pipelines.stages.judging import Judge, name_labels, new_part, whole
 from pipelines.stages.listening import excerpt_row, loudest
 from pipelines.stages.options import RatesConfig
@@ -29,7 +29,7 @@ from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt, joined_sound
 from vocoder.kinds import GRIFFIN_LIM
-from vocoder.options import Sampling as SoundSampling
+from vocoder.options import Sampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.levels import Excerpt
 from wordless.audio.recordings.manifest import Clip, Clips
@@ -79,8 +79,8 @@ def continuations(
     prompts = [Prompt.of_excerpt(each, coder) for each in excerpts]
     past = [prompt for prompt in prompts for _ in range(config.continuations)]
     names = [f"{clip.name} continuation {number}" for clip in clips.clips for number in range(config.continuations)]
-    sampling = Sampling(temperature=config.temperature, top_k=config.top_k)
-    synthesis = create_synthesis(GRIFFIN_LIM, coder.finest, SoundSampling(seed=config.seed))
+    sampling = CodeSampling(temperature=config.temperature, top_k=config.top_k)
+    synthesis = create_synthesis(GRIFFIN_LIM, coder.finest, Sampling(seed=config.seed))
     said: list[dict[str, object]] = []
     finest = {RECORDINGS: [clip.codes.values for clip in read_codes(coded.folder)[1] if clip.split == "test"]}
     for of, entry in ((RATES, rates), (FLAT, flat)):
@@ -153,7 +153,7 @@ def _write_recordings(
     For the clips that the report shows, the sounds of all rates are written, and the spectrograms of their codes.
     """
     coded = [tokenizer.encode(excerpt.waveform).by_rate for excerpt in excerpts]
-    finest, sampling = tokenizer.finest, SoundSampling(seed=config.seed)
+    finest, sampling = tokenizer.finest, Sampling(seed=config.seed)
     shown: dict[str, Tensor] = {}
     rows: list[dict[str, object]] = []
     names = [clip.name for clip in clips]

@@ -259,7 +259,7 @@ def codebook(
     layer: ChosenLayer | None = None,
     pitched: Entry | None = None,
 ) -> None:
-    """Cluster the sample's bottlenecks, level after level; the entry is a complete tokenizer folder.
+    """Cluster the sample's bottlenecks, level after level; the entry is a complete tokenizer folder, hence its name.
 
     With the ``layer`` of a speech model, its states in the sample are clustered. With ``pitched``, of `pitches`, the
     codes have one more stream.

@@ -170,7 +170,10 @@ class Session:
 
 @dataclass(frozen=True, kw_only=True)
 class Run(Session):
-    """The session of a stage that makes its entry: `folder` is the entry's, which is renamed when it is complete."""
+    """The session of a stage that makes its entry: `folder` is the entry's, which is renamed when it is complete.
+
+    `wordless.Run` is another class: the finished run of a user.
+    """
 
     stage: str
 

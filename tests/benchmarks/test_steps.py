@@ -15,7 +15,7 @@ from lm.generation import continue_codes
 from lm.gpt import create_gpt
 from lm.layers import layer_features, states_of
 from lm.model import LanguageModel
-from lm.options import POOLINGS, GPTConfig, Sampling
+from lm.options import POOLINGS, CodeSampling, GPTConfig
 from lm.probing.vectors import pool_states
 from lm.tokens import Vocabulary
 from tests.benchmarks.default_tokenizer import CODEBOOK_SIZE, random_tokenizer
@@ -57,7 +57,7 @@ def test_features_and_perplexities_of_the_gpt_wait_once(model: LanguageModel) ->
 
 
 def test_generation_waits_once(model: LanguageModel) -> None:
-    prompt, sampling = np.zeros((0, 1), np.int32), Sampling(top_k=5)
+    prompt, sampling = np.zeros((0, 1), np.int32), CodeSampling(top_k=5)
     assert waits_of(lambda: continue_codes(model.gpt, [prompt], steps=GENERATED, sampling=sampling, seed=0)) == 1
 
 

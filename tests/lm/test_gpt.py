@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from lm.generation import draw, probabilities
 from lm.gpt import CachedGPT, create_gpt
 from lm.model import LanguageModel
-from lm.options import Sampling
+from lm.options import CodeSampling
 from lm.tokens import Vocabulary
 from tests import reference
 from tests.lm.tiny import TINY, codes_format, random_codes
@@ -113,7 +113,7 @@ def test_heads_and_contexts_that_do_not_fit_are_refused() -> None:
 )
 def test_filters_agree_with_the_slow_ones(logits: np.ndarray, temperature: float, top_k: int) -> None:
     expected = [reference.filtered_probabilities(row, temperature, top_k) for row in logits]
-    found = probabilities(torch.from_numpy(logits), Sampling(temperature=temperature, top_k=top_k))
+    found = probabilities(torch.from_numpy(logits), CodeSampling(temperature=temperature, top_k=top_k))
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-12)
 
 

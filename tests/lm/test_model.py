@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lm.model import LanguageModel
-from lm.options import GPTConfig, Sampling
+from lm.options import CodeSampling, GPTConfig
 from lm.tokens import Vocabulary, window_start, windows
 from tests.lm.tiny import TINY, codes_format, random_codes, random_rates
 from tokenizer.codes import Codes, PitchFormat
@@ -65,7 +65,7 @@ def test_a_continuation_has_the_length_asked_for_and_follows_from_the_seed(any_m
 
 @pytest.mark.parametrize(("steps", "seconds"), [(0, 0.25), (7, 1.0)])
 def test_a_stream_is_the_generated_continuation_step_by_step(model: LanguageModel, steps: int, seconds: float) -> None:
-    prompt, sampling = _prompt(model, steps) if steps else None, Sampling(top_k=5)
+    prompt, sampling = _prompt(model, steps) if steps else None, CodeSampling(top_k=5)
     (whole,) = model.generate_batch([prompt], seconds=seconds, sampling=sampling, seed=4)
     streamed = [*model.stream(prompt, seconds=seconds, sampling=sampling, seed=4)]
     np.testing.assert_array_equal(np.concatenate([step.values for step in streamed]), whole.values)
@@ -75,9 +75,9 @@ def test_a_stream_is_the_generated_continuation_step_by_step(model: LanguageMode
 def test_a_continuation_does_not_depend_on_its_companions(any_model: LanguageModel) -> None:
     long, *others = (random_rates(any_model.format, steps, seed=steps) for steps in (40, 3, 11))
     prompts = [others[0], None, long, others[1]]
-    together = any_model.generate_batch(prompts, seconds=0.3, sampling=Sampling(top_k=5), seed=4)
+    together = any_model.generate_batch(prompts, seconds=0.3, sampling=CodeSampling(top_k=5), seed=4)
     for count in range(1, len(prompts)):
-        fewer = any_model.generate_batch(prompts[:count], seconds=0.3, sampling=Sampling(top_k=5), seed=4)
+        fewer = any_model.generate_batch(prompts[:count], seconds=0.3, sampling=CodeSampling(top_k=5), seed=4)
         np.testing.assert_array_equal(fewer[-1].values, together[count - 1].values)
 
 
@@ -160,7 +160,7 @@ def prompt(steps: int) -> Codes:
 @pytest.mark.parametrize("interleaving", ["flattening", "parallel"])
 def test_only_pitches_that_exist_are_generated(interleaving: str) -> None:
     own, seconds = model(interleaving), 60 * FORMAT.samples_per_code / FORMAT.sample_rate
-    for sampling in (Sampling(), Sampling(top_k=2, temperature=2.0)):
+    for sampling in (CodeSampling(), CodeSampling(top_k=2, temperature=2.0)):
         (made,) = own.generate_batch([prompt(4)], seconds=seconds, sampling=sampling)
         assert made.values[:, -1].max() < 3  # `Codes` refuses others, too
     assert {*made.values[:, -1].tolist()} == {0, 1, 2}

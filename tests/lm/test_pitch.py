@@ -8,7 +8,7 @@ import pytest
 
 from lm.judging import pitch_errors, score
 from lm.model import LanguageModel
-from lm.options import GPTConfig, Sampling
+from lm.options import CodeSampling, GPTConfig
 from lm.pitch import PitchHead, fit_pitch
 from tests.lm.tiny import TINY, codes_format
 from tokenizer.codes import Codes, PitchFormat
@@ -55,8 +55,8 @@ def test_the_gpt_is_that_of_the_codes_alone(both: tuple[LanguageModel, LanguageM
     assert beside.nats_per_code(clips) == alone.nats_per_code(plain)
     assert score(beside, clips[0]) == score(alone, plain[0])
     np.testing.assert_array_equal(beside.hidden_states(clips[0]), alone.hidden_states(plain[0]))
-    one = alone.generate_batch(plain, seconds=SECONDS, sampling=Sampling(top_k=3), seed=4)
-    other = beside.generate_batch(clips, seconds=SECONDS, sampling=Sampling(top_k=3), seed=4)
+    one = alone.generate_batch(plain, seconds=SECONDS, sampling=CodeSampling(top_k=3), seed=4)
+    other = beside.generate_batch(clips, seconds=SECONDS, sampling=CodeSampling(top_k=3), seed=4)
     for own, more in zip(one, other, strict=True):
         np.testing.assert_array_equal(own.values, more.spectral.values)
         assert more.format == beside.format
@@ -85,8 +85,8 @@ def test_a_stream_has_the_pitch_of_the_whole(both: tuple[LanguageModel, Language
     _, beside = both
     [clip] = recordings(beside.predicted.streams, count=1)
     for prompt in (None, clip.crop(0, 7)):
-        [whole] = beside.generate_batch([prompt], seconds=SECONDS, sampling=Sampling(), seed=2)
-        parts = [*beside.stream(prompt, seconds=SECONDS, sampling=Sampling(), seed=2)]
+        [whole] = beside.generate_batch([prompt], seconds=SECONDS, sampling=CodeSampling(), seed=2)
+        parts = [*beside.stream(prompt, seconds=SECONDS, sampling=CodeSampling(), seed=2)]
         assert [len(part) for part in parts] == [1] * len(whole)
         np.testing.assert_array_equal(np.concatenate([part.values for part in parts]), whole.values)
 

@@ -11,7 +11,7 @@ from lm.batches import UNCOUNTED, CodeSequences, TrainingBatches
 from lm.judging import score
 from lm.layers import layer_features
 from lm.model import LanguageModel
-from lm.options import BatchConfig, Sampling
+from lm.options import BatchConfig, CodeSampling
 from tests.lm.tiny import TINY, random_codes, random_rates
 from tokenizer.codes import Codes, join_codes, join_rates
 from wordless.base.errors import InputError
@@ -89,7 +89,7 @@ def test_states_cover_the_codes_of_the_finest_rate(model: LanguageModel) -> None
 
 def test_rate_1_is_continued_by_its_gpt_alone(model: LanguageModel) -> None:
     prompts = [_codes(model, 3), None, _codes(model, 8, seed=1)]
-    sampling = Sampling(top_k=5)
+    sampling = CodeSampling(top_k=5)
     found = model.generate_batch(prompts, seconds=1, sampling=sampling, seed=4)
     coarse = [None if each is None else each.by_rate[0] for each in prompts]
     alone = model.rates[0].generate_batch(coarse, seconds=1, sampling=sampling, seed=4)
@@ -99,7 +99,7 @@ def test_rate_1_is_continued_by_its_gpt_alone(model: LanguageModel) -> None:
 
 def test_upsamplers_read_no_end_of_a_continuation(model: LanguageModel) -> None:
     """A longer continuation begins with the shorter one."""
-    prompts, sampling = [_codes(model, 2)], Sampling()
+    prompts, sampling = [_codes(model, 2)], CodeSampling()
     short, long = (model.generate_batch(prompts, seconds=s, sampling=sampling, seed=1)[0] for s in (0.25, 0.5))
     for one, other in zip(short.by_rate, long.by_rate, strict=True):
         np.testing.assert_array_equal(one.values, other.values[: len(one.values)])

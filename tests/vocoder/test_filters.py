@@ -13,7 +13,7 @@ from torch import Tensor
 from tests.reference import pitch_combed, postfiltered
 from tests.vocoder.sounds import SPECTROGRAM, random_table, tiny_config, voice_head
 from vocoder.filters import PitchComb, PostFilter, VoiceHead, analyse, fit_head, overlap_add, synthesise, windows
-from vocoder.judging import FULL_SCALE, periodicity
+from vocoder.measures import FULL_SCALE, periodicity
 from vocoder.options import SoundOptions
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import create_wavenet

@@ -11,8 +11,8 @@ from tests.vocoder.sounds import MEAN, PATCH_FRAMES, SCALE, SPECTROGRAM, Table, 
 from tokenizer.codes import Codes
 from vocoder import synthesis
 from vocoder.frames import log_mel_of
-from vocoder.judging import log_mel_distance
 from vocoder.kinds import Stream
+from vocoder.measures import log_mel_distance
 from vocoder.synthesis import griffin_lim, linear_power, noise_vocoder
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel, mel_filters

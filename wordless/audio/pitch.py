@@ -11,7 +11,7 @@ A path chooses a period for each hop, or no voice. High correlations are worth m
 pitch costs, as does the begin or the end of a voice. A hop is decided when the next `LOOK_AHEAD` hops are known. So the
 pitch of a hop of 10 ms depends on at most 0.14 s of sound after its middle, and the sizes of pieces do not matter.
 
-`vocoder.judging.pitch` judges decoded sound by another method, pYIN, and shares no code with this module.
+`vocoder.measures.pitch` judges decoded sound by another method, pYIN, and shares no code with this module.
 """
 
 import numpy as np

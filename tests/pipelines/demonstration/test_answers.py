@@ -14,7 +14,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from lm.options import Sampling
+from lm.options import CodeSampling
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import bags_of_codes
 from pipelines.demonstration.answers import MISSING, Analysis, DemoAnswers, DemoModels, prompt_of
@@ -185,7 +185,7 @@ def test_pieces_are_the_sound_that_generate_makes(answers: DemoAnswers, original
 
     prompt = prompt_of(analysis, 9, models.tokenizer)
     assert models.language_model is not None
-    sampling = Sampling(temperature=0.9, top_k=50)
+    sampling = CodeSampling(temperature=0.9, top_k=50)
     codes = models.language_model.generate_batch([prompt.codes], seconds=1.5, sampling=sampling, seed=3)
     (sound,) = models.synthesis(kind, seed=3).sounds(codes, [None], names=["sample_0.wav"], prompts=[prompt])
     start = len(prompt.waveform.samples)

@@ -15,8 +15,8 @@ from pipelines.store.session import Session
 from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, parts_of, playback_of, session_of, sweep
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt
-from vocoder.judging import sound_levels
 from vocoder.kinds import WAVENET
+from vocoder.measures import sound_levels
 from vocoder.options import Sampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.reading import read

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.reference import edits, periodicity_by_lag
 from tests.vocoder.sounds import SPECTROGRAM, random_table
-from vocoder.judging import (
+from vocoder.measures import (
     code_agreement,
     has_pesq,
     has_pitch,
