@@ -51,21 +51,13 @@ NAMES = {"pattern": "{label}_{group}.wav"}
 @pytest.mark.parametrize(
     ("files", "options", "expected"),
     [
-        (
-            FOLDERS,
-            {},
-            {"cat (big)/ä 1.ogg": "cat (big)", "dog/1.wav": "dog", "dog/2.FLAC": "dog", "loose.mp3": None},
-        ),
+        (FOLDERS, {}, {"cat (big)/ä 1.ogg": "cat (big)", "dog/1.wav": "dog", "dog/2.FLAC": "dog", "loose.mp3": None}),
         (["dog/1.wav"], {"labels": "none"}, {"dog/1.wav": None}),
         (["dog/1.wav"], {"pattern": "{label}.wav", "labels": "pattern"}, {"dog/1.wav": "1"}),
         (["7_a.wav", "8_a.wav"], NAMES | {"label_names": {"7": "seven"}}, {"7_a.wav": "seven", "8_a.wav": "8"}),
-        (
-            ["1.5_a.wav", "-2e3_a.wav"],
-            NAMES | {"label_type": "number"},
-            {"1.5_a.wav": "1.5", "-2e3_a.wav": "-2e3"},
-        ),
+        (["1.5_a.wav", "-2e3_a.wav"], NAMES | {"label_type": "number"}, {"1.5_a.wav": "1.5", "-2e3_a.wav": "-2e3"}),
     ],
-)
+)  # fmt: skip
 def test_labels_are_folders_or_parts_of_names(
     tmp_path: Path, tone: Tone, files: Sequence[str], options: dict[str, Any], expected: dict[str, str | None]
 ) -> None:
@@ -89,16 +81,10 @@ SPLIT_NAMED_OTHERWISE = {f"{n}.wav": "" for n in range(6)} | {
 @pytest.mark.parametrize(
     ("files", "options", "message"),
     [
-        (
-            {f"{'ab'[n % 2]}_{n}.wav": "no sound" for n in range(21)},
-            {"pattern": "{group}_{index}"},
-            "^validation.* 2 groups",
-        ),
-        (
-            {"a_ann.wav": "no sound", "a_bob.wav": "no sound"},
-            NAMES | {"split": SplitConfig(by="group", test=("cy",))},
-            "group 'cy'.*'ann', 'bob'",
-        ),
+        ({f"{'ab'[n % 2]}_{n}.wav": "no sound" for n in range(21)}, {"pattern": "{group}_{index}"},
+         "^validation.* 2 groups"),
+        ({"a_ann.wav": "no sound", "a_bob.wav": "no sound"}, NAMES | {"split": SplitConfig(by="group", test=("cy",))},
+         "group 'cy'.*'ann', 'bob'"),
         *(
             ({"a.wav": ""}, {"split": SplitConfig(by=by)}, rf"^split\.by is {by}\b")  # type: ignore[arg-type]  # a split's name
             for by in ("table", "fold", "group")
@@ -106,19 +92,13 @@ SPLIT_NAMED_OTHERWISE = {f"{n}.wav": "" for n in range(6)} | {
         ({"dev/a/1.wav": "", "eval/a/2.wav": ""}, {}, r"split\.by is folder\b.*\btrain\b"),
         ({"a/1.wav": ""}, {"split": SplitConfig(by="folder")}, r"split\.by is folder\b.*\bsplit\.test="),
         (SPLIT_NAMED_OTHERWISE, {"table": "t.tsv"}, r"t\.tsv:2: split is '0'.*split\.by=hash"),
-        (
-            {"a.wav": "", "b.wav": "", "t.tsv": "path\tsplit\na.wav\ttest\nb.wav\ttest\n"},
-            {"table": "t.tsv"},
-            r"split\.by\b.*\b2 clips\b.*\bhash\b",
-        ),
+        ({"a.wav": "", "b.wav": "", "t.tsv": "path\tsplit\na.wav\ttest\nb.wav\ttest\n"}, {"table": "t.tsv"},
+         r"split\.by\b.*\b2 clips\b.*\bhash\b"),
         ({"inf_a.wav": ""}, NAMES | {"label_type": "number"}, r"label_type is number\b.*inf_a\.wav.*\binf\b"),
         ({"corpus/a.wav": "", "t.tsv": "path\na.wav\nb.wav\n"}, LISTED, r"t\.tsv:3: b\.wav"),
         ({"corpus/a.wav": "", "t.tsv": "path\na.wav\n./a.wav\n"}, LISTED, r"t\.tsv:3: a\.wav.* twice"),
-        (
-            {"a.wav": "", "t.csv": "path,start,end\na.wav,0,1\na.wav,0,1\n"},
-            {"table": "t.csv"},
-            r"t\.csv:3: a\.wav\b.* twice",
-        ),
+        ({"a.wav": "", "t.csv": "path,start,end\na.wav,0,1\na.wav,0,1\n"}, {"table": "t.csv"},
+         r"t\.csv:3: a\.wav\b.* twice"),
         ({"corpus/a.wav": "", "a.wav": "", "t.tsv": "path\n../a.wav\n"}, LISTED, r"t\.tsv:2: \.\./a\.wav"),
         ({"corpus/a.wav": "", "t.tsv": "path\tlabel\n"}, LISTED, r"t\.tsv.* no recordings"),
         ({"a.wav": "", "t.tsv": "path\tlabel\na.wav\tx\n"}, {"table": "t.tsv", "tier": "words"}, r"^tier\b"),
@@ -134,7 +114,7 @@ SPLIT_NAMED_OTHERWISE = {f"{n}.wav": "" for n in range(6)} | {
         ({"song.txt": "x"}, {}, r"1 \.txt.*\.wav, \.flac"),
         ({"x/yes-0.wav": ""}, {"pattern": "{label}_{index}.wav"}, r"\b1 file .*'x/yes-0\.wav'"),
     ],
-)
+)  # fmt: skip
 def test_what_makes_no_corpus_is_refused(
     tmp_path: Path, tone: Tone, files: Files, options: dict[str, Any], message: str
 ) -> None:
@@ -252,17 +232,13 @@ def test_a_column_of_another_name_and_a_pattern_say_splits(tmp_path: Path, tone:
 @pytest.mark.parametrize(
     ("folders", "found"),  # of each folder: its recordings' split and label
     [
-        (
-            ("train/dog", "train/cat", "test/dog", "test/cat"),
-            [("train", "dog"), ("train", "cat"), ("test", "dog"), ("test", "cat")],
-        ),
+        (("train/dog", "train/cat", "test/dog", "test/cat"),
+         [("train", "dog"), ("train", "cat"), ("test", "dog"), ("test", "cat")]),
         (("Training", "val", "TEST"), [("train", None), ("validation", None), ("test", None)]),
         (("dog/train", "dog/eval"), [("train", "dog"), ("test", "dog")]),
         (("audio/train_set/dog", "audio/testset/dog"), [("train", "dog"), ("test", "dog")]),
-        (
-            ("train-clean-100/8/1", "dev-clean/9/2", "test-clean/7/3"),
-            [("train", "1"), ("validation", "2"), ("test", "3")],
-        ),
+        (("train-clean-100/8/1", "dev-clean/9/2", "test-clean/7/3"),
+         [("train", "1"), ("validation", "2"), ("test", "3")]),
         (("dog", "cat", "test/dog"), [("train", "dog"), ("train", "cat"), ("test", "dog")]),
         (("train/a", "test/a", "noise"), [("train", "a"), ("test", "a"), None]),
         (("yes", "no", "test", "train"), [("train", "yes"), ("train", "no"), ("train", "test"), ("train", "train")]),
@@ -270,7 +246,7 @@ def test_a_column_of_another_name_and_a_pattern_say_splits(tmp_path: Path, tone:
         (("test",), [("train", None)]),
         (("dev_1", "dev_2"), [("train", "dev_1"), ("train", "dev_2")]),
     ],
-)
+)  # fmt: skip
 def test_folders_named_after_splits_divide_the_recordings_and_are_no_labels(
     tmp_path: Path, tone: Tone, folders: Sequence[str], found: Sequence[tuple[str, str | None] | None]
 ) -> None:

@@ -21,9 +21,9 @@ from tests.hostile.measured import measured, write_special_files
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.mono import mono
 from wordless.audio.recordings.corpus import CONFLICTING, recordings_at, without_duplicates
-from wordless.audio.recordings.inspection import InspectionConfig, Measurement, file_key, frequent_reasons, inspect
+from wordless.audio.recordings.inspection import InspectionConfig, Measurement, file_key, inspect
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected
-from wordless.audio.waveform import LOUDEST, unusable_peak
+from wordless.audio.waveform import LOUDEST
 from wordless.base.errors import InputError
 
 
@@ -122,15 +122,14 @@ def test_the_same_samples_in_other_files_are_duplicates(tmp_path: Path) -> None:
 def test_blocks_of_any_size_and_minus_zero_give_the_same_hash(tmp_path: Path) -> None:
     """One channel and eight are decoded in blocks of different lengths."""
     mono = np.random.default_rng(0).integers(-20_000, 20_000, (100_003, 1)).astype(np.int16)
-    soundfile.write(tmp_path / "a.wav", mono, 8_000)
-    soundfile.write(tmp_path / "b.wav", mono.repeat(8, axis=1), 8_000)
-    fit, _ = usable(tmp_path, ["a.wav", "b.wav"])
-    assert set(fit) == {"a.wav"}
-    samples = np.tile(np.array([0.5, -0.0, 0.0], np.float32), 1_000)
-    soundfile.write(tmp_path / "a.wav", samples, 8_000, subtype="FLOAT")
-    soundfile.write(tmp_path / "b.flac", samples, 8_000)
-    fit, _ = usable(tmp_path, ["a.wav", "b.flac"])
-    assert set(fit) == {"a.wav"}
+    zeros = np.tile(np.array([0.5, -0.0, 0.0], np.float32), 1_000)
+    for name, samples, subtype in (
+        *(("a.wav", mono, "PCM_16"), ("b.wav", mono.repeat(8, axis=1), "PCM_16")),
+        *(("c.wav", zeros, "FLOAT"), ("d.flac", zeros, "PCM_16")),
+    ):
+        soundfile.write(tmp_path / name, samples, 8_000, subtype=subtype)
+    fit, _ = usable(tmp_path, ["a.wav", "b.wav", "c.wav", "d.flac"])
+    assert set(fit) == {"a.wav", "c.wav"}
 
 
 def test_equal_samples_of_different_labels_groups_and_splits_are_told(tmp_path: Path) -> None:
@@ -147,51 +146,35 @@ def test_equal_samples_of_different_labels_groups_and_splits_are_told(tmp_path: 
     assert unknown.kind != CONFLICTING
 
 
-def test_a_compressed_file_with_a_hole_is_damaged(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "hole.ogg", np.random.default_rng(0).uniform(-0.4, 0.4, 220_500), 44_100)
-    sound = (tmp_path / "hole.ogg").read_bytes()
-    (tmp_path / "hole.ogg").write_bytes(sound[:16_000] + bytes(5_000) + sound[21_000:])
-    _, rejected = inspect(tmp_path, ["hole.ogg"], InspectionConfig())
-    assert "220500 samples" in rejected[0].reason
-    path = mp3_of_estimated_length(tmp_path / "a.mp3")
-    sound = path.read_bytes()
-    path.write_bytes(sound[: len(sound) // 2] + bytes(5_000) + sound[len(sound) // 2 :])
-    _, rejected = inspect(tmp_path, ["a.mp3"], InspectionConfig())
-    assert re.search("decoded|damaged", rejected[0].reason)
-
-
-def test_a_cut_file_is_damaged_though_the_decoder_tells_only_what_is_left(tmp_path: Path, tone: Tone) -> None:
+def test_a_cut_file_or_one_with_a_hole_is_damaged(tmp_path: Path, tone: Tone) -> None:
+    """Some decoders tell only what is left."""
     for name in ("a.wav", "a.aiff", "a.au", "a.w64", "a.flac", "a.caf"):
         whole = tone(name, seconds=1.0)
         whole.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+    soundfile.write(tmp_path / "hole.ogg", np.random.default_rng(0).uniform(-0.4, 0.4, 220_500), 44_100)
+    for path in (tmp_path / "hole.ogg", mp3_of_estimated_length(tmp_path / "hole.mp3")):
+        sound, middle = path.read_bytes(), path.stat().st_size // 2
+        path.write_bytes(sound[:middle] + bytes(5_000) + sound[middle + 5_000 :])
     fit, rejected = inspect(tmp_path, [path.name for path in tmp_path.iterdir()], InspectionConfig())
     assert not fit
     reasons = {each.path: each.reason for each in rejected}
     assert re.search(r"4791 .*8000 samples", reasons["a.wav"])
+    assert "220500 samples" in reasons["hole.ogg"]
     assert all(re.search("damaged|decoded", reason) for reason in reasons.values()), reasons
 
 
-def test_every_mp3_of_the_instruments_is_fit(instruments: Path) -> None:
-    names = sorted(str(path.relative_to(instruments)) for path in instruments.rglob("*.mp3"))[::8]
-    fit, rejected = inspect(instruments, names, InspectionConfig())
-    assert (len(fit), rejected) == (len(names), ())
-
-
 def test_what_no_front_end_can_hear_is_set_aside(tmp_path: Path) -> None:
-    too_loud = (("1e19.wav", 1e19), ("just_too_loud.wav", LOUDEST + 1), ("minus.wav", -3e38))
-    for name, value in (*too_loud, ("loud.wav", LOUDEST)):
+    too_loud = {"1e19.wav": 1e19, "just_too_loud.wav": LOUDEST + 1, "minus.wav": -3e38}
+    for name, value in {**too_loud, "loud.wav": LOUDEST}.items():
         soundfile.write(tmp_path / name, np.append(np.full(4_000, 0.1), value), 8_000, subtype="FLOAT")
     overflowing = np.full((4_000, 2), 3e38)  # each sample is finite, and the sum of two is not
     soundfile.write(tmp_path / "sum.wav", overflowing, 8_000, subtype="FLOAT")
     fit, rejected = inspect(tmp_path, sorted(path.name for path in tmp_path.iterdir()), InspectionConfig())
     assert list(fit) == ["loud.wav"]
-    reasons = {each.path: each.reason for each in rejected}
-    assert set(reasons) == {"1e19.wav", "just_too_loud.wav", "minus.wav", "sum.wav"}
-    for name, value in too_loud:
-        assert reasons[name] == unusable_peak(abs(value))
-        with pytest.raises(InputError) as refused:  # arrays have the same limit and reason
+    assert {each.path for each in rejected} == {*too_loud, "sum.wav"}
+    for value in too_loud.values():  # arrays have the same limit
+        with pytest.raises(InputError):
             mono(np.array([0.1, value]))
-        assert unusable_peak(abs(value)) in str(refused.value)  # type: ignore[operator]  # it is unusable
     assert mono(np.array([LOUDEST]))[0] == LOUDEST
 
 
@@ -248,36 +231,29 @@ def test_what_was_heard_is_judged_again_without_listening(folder: Path, tmp_path
     assert cache.read_text() == content
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [lambda content: content[:-300], lambda content: b"[" * 100_000],
-    ids=["cut_short_by_a_kill", "nested_json"],
-)
+@pytest.mark.parametrize("damage", [lambda content: content[:-300], lambda _: b"[" * 100_000], ids=["cut", "nested"])
 def test_a_damaged_cache_is_mended(damage: Callable[[bytes], bytes], folder: Path, tmp_path: Path) -> None:
     cache = tmp_path / "inspection.jsonl"
     whole = inspect(folder, names(folder), InspectionConfig(), cache=cache)
     cache.write_bytes(damage(cache.read_bytes()))
     assert inspect(folder, names(folder), InspectionConfig(), cache=cache) == whole
-    length = cache.stat().st_size
+    mended = cache.read_text()
     assert inspect(folder, names(folder), InspectionConfig(), cache=cache) == whole
-    assert cache.stat().st_size == length
-    assert "good.wav" in cache.read_text()
+    assert cache.read_text() == mended
+    assert "good.wav" in mended
 
 
-def test_a_measurement_is_made_anew_by_another_decoder(tone: Tone, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tone("a.wav")
-    key = file_key(path)
-    monkeypatch.setattr(av, "__version__", "another")
-    assert file_key(path) != key
-
-
-def test_a_changed_file_is_heard_again(tmp_path: Path, tone: Tone) -> None:
-    cache = tmp_path / "inspection.jsonl"
-    tone("a.wav", seconds=0.2)
+def test_a_changed_file_or_another_decoder_is_heard_again(
+    tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, path = tmp_path / "inspection.jsonl", tone("a.wav", seconds=0.2)
     inspect(tmp_path, ["a.wav"], InspectionConfig(), cache=cache)
     tone("a.wav", seconds=0.3)
     fit, _ = inspect(tmp_path, ["a.wav"], InspectionConfig(), cache=cache)
     assert fit["a.wav"].num_samples == 2_400
+    key = file_key(path)
+    monkeypatch.setattr(av, "__version__", "another")
+    assert file_key(path) != key
 
 
 @pytest.mark.parametrize("name", ["tab\there.wav", "line\nbreak.wav"])
@@ -285,23 +261,6 @@ def test_names_that_no_manifest_can_hold_are_set_aside(tmp_path: Path, tone: Ton
     tone("a.wav").rename(tmp_path / name)
     _, rejected = inspect(tmp_path, [name], InspectionConfig())
     assert "rename" in rejected[0].reason
-
-
-def test_frequent_reasons_are_whole_unless_they_differ() -> None:
-    reasons = {
-        "declares a sample rate of 5 Hz, which is not within 100 to 9": 2,
-        "too short: 0.010 s, less than 0.05 s": 1,
-        "too short: 0.020 s, less than 0.05 s": 3,
-    }
-    rejected = [
-        Rejected(path="a", reason=reason, kind="too short" if "short" in reason else "")
-        for reason, count in reasons.items()
-        for _ in range(count)
-    ]
-    rejected += [Rejected(path="a", reason=f"duplicate of {name}", kind="duplicate") for name in "abc"]
-    assert frequent_reasons(rejected, most=2) == "4 too short; 3 duplicate"
-    assert frequent_reasons(rejected[:2]) == "2 declares a sample rate of 5 Hz, which is not within 100 to 9"
-    assert frequent_reasons(rejected[:3]).endswith("1 too short: 0.010 s, less than 0.05 s")
 
 
 SPHERE = """NIST_1A

@@ -227,24 +227,16 @@ def test_without_a_description_of_inputs_they_are_those_of_transformers(tmp_path
         ({"config.json": {"model_type": "bert"}}, r"\bbert\b.*\bwav2vec2, hubert\b"),
         ({"config.json": {"model_type": "hubert"}}, r"weights\b.*model\.safetensors"),
         ({"config.json": {"model_type": "hubert"}, "pytorch_model.bin": "x"}, r"pickle.*save_pretrained"),
-        (
-            {"config.json": {"model_type": "hubert", "num_hidden_layers": 0}, "model.safetensors": "x"},
-            r"num_hidden_layers\b.*\b0\b",
-        ),
-        (
-            {"config.json": {"model_type": "hubert", "conv_stride": [5, 2, 2, 2, 2, 2, "2"]}, "model.safetensors": "x"},
-            r"conv_stride\b.* whole numbers",
-        ),
-        (
-            {"config.json": {"model_type": "wavlm"}, "model.safetensors": "x", "preprocessor_config.json": "[]"},
-            r"preprocessor_config\.json\b",
-        ),
-        (
-            {"config.json": {"model_type": "wavlm", "hidden_size": 50_000}, "model.safetensors": "x"},
-            r"\b12 layers\b.*\b50000\b.*model\.safetensors\b.*\b1 bytes",
-        ),
+        ({"config.json": {"model_type": "hubert", "num_hidden_layers": 0}, "model.safetensors": "x"},
+         r"num_hidden_layers\b.*\b0\b"),
+        ({"config.json": {"model_type": "hubert", "conv_stride": [5, 2, 2, 2, 2, 2, "2"]}, "model.safetensors": "x"},
+         r"conv_stride\b.* whole numbers"),
+        ({"config.json": {"model_type": "wavlm"}, "model.safetensors": "x", "preprocessor_config.json": "[]"},
+         r"preprocessor_config\.json\b"),
+        ({"config.json": {"model_type": "wavlm", "hidden_size": 50_000}, "model.safetensors": "x"},
+         r"\b12 layers\b.*\b50000\b.*model\.safetensors\b.*\b1 bytes"),
     ],
-)
+)  # fmt: skip
 def test_other_folders_are_refused(files: dict[str, object], message: str, tmp_path: Path) -> None:
     for name, content in files.items():
         (tmp_path / name).write_text(content if isinstance(content, str) else json.dumps(content))

@@ -250,36 +250,16 @@ CASES: dict[str, Case] = {  # files beside field.wav, options, clips, and a word
         [("field.wav#t=0.5,1.5", "wren song"), ("field.wav#t=2,3", "y")],
         ["field.txt:4"],
     ),
-    "measurements alone": (
-        {"field.txt": f"{MEASURED}\tPeak Freq (Hz)\tBW 90% (Hz)\n1\tx\t1\t2\t3\n"},
-        {},
-        [("field.wav#t=2,3", None)],
-        [],
-    ),
-    "a column of labels in another case": (
-        {"field.txt": f"{MEASURED}\tSex\tAge\n1\tx\t1\t2\t3\t1\t-50\tf\told\n"},
-        {"columns": ColumnConfig(label="age", group="sex")},
-        [("field.wav#t=2,3", "old")],
-        [],
-    ),
-    "the usual column": (
-        {"field.txt": f"{MEASURED}\tAge\tSpecies\n1\tx\t1\t2\t3\t1\t-50\told\twren\n"},
-        {},
-        [("field.wav#t=2,3", "wren")],
-        [],
-    ),
-    "a column by the tier": (
-        {"field.txt": f"{MEASURED}\tSpecies\tAge\n1\tx\t1\t2\t3\t1\t-50\twren\told\n"},
-        {"tier": "Age"},
-        [("field.wav#t=2,3", "old")],
-        [],
-    ),
-    "a column twice": (
-        OTHER | {"field.txt": f"{MEASURED}\tSex\tsex\n1\tx\t1\t2\t3\t1\t-50\tf\told\n"},
-        {},
-        [("0.wav#t=1,2", "x")],
-        ["twice"],
-    ),
+    "measurements alone": ({"field.txt": f"{MEASURED}\tPeak Freq (Hz)\tBW 90% (Hz)\n1\tx\t1\t2\t3\n"}, {},
+     [("field.wav#t=2,3", None)], []),
+    "a column of labels in another case": ({"field.txt": f"{MEASURED}\tSex\tAge\n1\tx\t1\t2\t3\t1\t-50\tf\told\n"},
+     {"columns": ColumnConfig(label="age", group="sex")}, [("field.wav#t=2,3", "old")], []),
+    "the usual column": ({"field.txt": f"{MEASURED}\tAge\tSpecies\n1\tx\t1\t2\t3\t1\t-50\told\twren\n"}, {},
+     [("field.wav#t=2,3", "wren")], []),
+    "a column by the tier": ({"field.txt": f"{MEASURED}\tSpecies\tAge\n1\tx\t1\t2\t3\t1\t-50\twren\told\n"},
+     {"tier": "Age"}, [("field.wav#t=2,3", "old")], []),
+    "a column twice": (OTHER | {"field.txt": f"{MEASURED}\tSex\tsex\n1\tx\t1\t2\t3\t1\t-50\tf\told\n"}, {},
+     [("0.wav#t=1,2", "x")], ["twice"]),
     "equal spans": (
         {"field.txt": "0.5\t1.5\twren\n0.5\t1.5\trobin\n0.5\t1.5\twren\n1\t2\trobin\n"},
         {},
@@ -302,18 +282,10 @@ CASES: dict[str, Case] = {  # files beside field.wav, options, clips, and a word
         [("field.wav#t=1,2", "wren")],
         [],
     ),
-    "a wanted kind": (
-        {"field.txt": "0.5\t1.5\n2\t3\t0.75\nhello\n", "README.txt": "No track\n"},
-        {"annotations": "audacity"},
-        [("field.wav#t=0.5,1.5", None), ("field.wav#t=2,3", "0.75")],
-        ["field.txt:3"],
-    ),
-    "one of two kinds that differ": (
-        {"field.txt": "1\t2\tx\n", "field.TextGrid": TEXTGRID},
-        {"annotations": "audacity"},
-        [("field.wav#t=1,2", "x")],
-        [],
-    ),
+    "a wanted kind": ({"field.txt": "0.5\t1.5\n2\t3\t0.75\nhello\n", "README.txt": "No track\n"},
+     {"annotations": "audacity"}, [("field.wav#t=0.5,1.5", None), ("field.wav#t=2,3", "0.75")], ["field.txt:3"]),
+    "one of two kinds that differ": ({"field.txt": "1\t2\tx\n", "field.TextGrid": TEXTGRID},
+     {"annotations": "audacity"}, [("field.wav#t=1,2", "x")], []),
     "a tier chooses among kinds": (
         {"field.txt": f"{RAVEN}1\t1\t2\t\t\twren\n", "field.TextGrid": textgrid_text({"birds": PARTS[:1]})},
         {"tier": "birds"},
@@ -341,18 +313,10 @@ CASES: dict[str, Case] = {  # files beside field.wav, options, clips, and a word
         [("0.wav#t=0.5,1.7", "robin"), ("field.wav#t=1,2", "x")],
         [],
     ),
-    "annotations without parts": (
-        OTHER | {"field.Table.1.selections.txt": MEASURED, "nothing.txt": "1\t2\tx\n"},
-        {},
-        [("0.wav#t=1,2", "x")],
-        ["field.wav: ", "nothing.txt: "],
-    ),
-    "a tier without parts": (
-        OTHER | {"field.TextGrid": textgrid_text({"birds": []})},
-        {},
-        [("0.wav#t=1,2", "x")],
-        ["field.wav: "],
-    ),
+    "annotations without parts": (OTHER | {"field.Table.1.selections.txt": MEASURED, "nothing.txt": "1\t2\tx\n"}, {},
+     [("0.wav#t=1,2", "x")], ["field.wav: ", "nothing.txt: "]),
+    "a tier without parts": (OTHER | {"field.TextGrid": textgrid_text({"birds": []})}, {}, [("0.wav#t=1,2", "x")],
+     ["field.wav: "]),
     "annotations in another folder": (
         {"wav/a/1.wav": "", "grids/a/1.TextGrid": TEXTGRID, "field.txt": "1\t2\tx\n"},
         {},
@@ -385,12 +349,8 @@ CASES: dict[str, Case] = {  # files beside field.wav, options, clips, and a word
             ]
         )
     },
-    "an ELAN document of another name": (
-        {"annotated by me.eaf": ELAN.replace("@MEDIUM@", medium("field.wav", ""))},
-        {},
-        [("field.wav#t=0,1", "hi")],
-        [],
-    ),
+    "an ELAN document of another name": ({"annotated by me.eaf": ELAN.replace("@MEDIUM@", medium("field.wav", ""))},
+     {}, [("field.wav#t=0,1", "hi")], []),
     **{
         f"{name} that is broken in {told}": (
             OTHER | {f"field.{name}": content},
@@ -401,12 +361,8 @@ CASES: dict[str, Case] = {  # files beside field.wav, options, clips, and a word
         for name, content, told in BROKEN
     },
     "lhotse: two channels of equal times": (lhotse_files("Resample"), {}, [("field.wav#t=0,1", "word0")], ["channel"]),
-    "lhotse: a changed recording": (
-        OTHER | lhotse_files("Speed"),
-        {},
-        [("0.wav#t=1,2", "x")],
-        ["annotations beside", "Speed", "Speed"],
-    ),
+    "lhotse: a changed recording": (OTHER | lhotse_files("Speed"), {}, [("0.wav#t=1,2", "x")],
+     ["annotations beside", "Speed", "Speed"]),
     "a table with keys of lhotse and paths": (
         {"t.jsonl": '{"id": "1", "recording_id": "r", "path": "field.wav", "start": 1, "duration": 1, "label": "x"}'},
         {"table": "t.jsonl"},
@@ -424,7 +380,7 @@ CASES: dict[str, Case] = {  # files beside field.wav, options, clips, and a word
         [("field.wav#t=0,1", "great tit")],
         ["no line of segments", "sox"],
     ),
-}
+}  # fmt: skip
 
 
 FACTS: dict[str, list[tuple[str, str | None, float | None, float | None]]] = {  # group, channel, lowest and highest Hz
