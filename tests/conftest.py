@@ -11,11 +11,9 @@ from hypothesis import settings
 
 import wordless  # noqa: F401  before anything loads PyTorch: OpenMP's threads are to wait, not to spin
 
-ROOT = Path(__file__).parents[1]
 OMP_NUM_THREADS, THREADS = os.environ.get("OMP_NUM_THREADS"), torch.get_num_threads()
 # Triton's kernels run in its interpreter where there is no GPU. Triton reads this once, when it is first imported.
 os.environ.setdefault("TRITON_INTERPRET", str(int(not torch.cuda.is_available())))
-DATA = ROOT / "../shared/data"  # real recordings beside the checkout; not part of the project
 
 settings.register_profile("wordless", deadline=None)  # the first example pays for imports and compiled kernels
 settings.load_profile("wordless")
@@ -51,36 +49,6 @@ def _restore_threads() -> None:
         os.environ.pop("OMP_NUM_THREADS", None)
     else:
         os.environ["OMP_NUM_THREADS"] = OMP_NUM_THREADS
-
-
-@pytest.fixture(scope="session")
-def fsdd() -> Path:
-    """Free Spoken Digit Dataset: 2,500 WAV files, 8 kHz, {digit}_{speaker}_{index}.wav."""
-    return present(DATA / "fsdd/recordings")
-
-
-@pytest.fixture(scope="session")
-def esc10() -> Path:
-    """ESC-10: 320 Ogg files, 44.1 kHz, one folder per class, named by fold."""
-    return present(DATA / "esc10")
-
-
-@pytest.fixture(scope="session")
-def instruments() -> Path:
-    """Single notes of seven instruments: 187 MP3 files, 44.1 kHz, one folder for each instrument."""
-    return present(DATA / "instruments")
-
-
-@pytest.fixture(scope="session")
-def wake_words() -> Path:
-    """Six spoken wake words: 1,603 Ogg files of about 3 s, 16 kHz, mostly silence, one folder for each word."""
-    return present(DATA / "wake_words")
-
-
-def present(folder: Path) -> Path:
-    if not folder.is_dir():
-        pytest.skip(f"needs real recordings in {folder.relative_to(ROOT)}")
-    return folder.resolve()
 
 
 @pytest.fixture

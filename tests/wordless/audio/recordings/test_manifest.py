@@ -44,6 +44,8 @@ CLIPS = st.builds(
     group=st.none() | TEXT,
     index=st.none() | COUNT,
     fold=st.none() | TEXT,
+    low_hz=st.none() | st.floats(0, 1e6),
+    annotated_channel=st.none() | TEXT,
     split=st.sampled_from(SPLITS),
 )
 CLIP = Clip(

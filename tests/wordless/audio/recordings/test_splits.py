@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Literal
 
@@ -30,10 +30,6 @@ def split_clips(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip,
 
 def table(clips: Iterable[Clip]) -> Clips:
     return Clips.from_rows(Path("here"), clips)
-
-
-def division_notices(clips: Iterable[Clip], config: SplitConfig) -> tuple[str, ...]:
-    return splits.division_notices(table(clips), config)
 
 
 def digits(groups: Iterable[str] = ("ann", "bob", "cyd", "dan"), takes: int = 10) -> list[Clip]:
@@ -240,21 +236,12 @@ def test_contradictory_values_are_refused(values: dict[str, object], message: st
 
 
 NUMBERS = st.text("0123456789-", max_size=6) | st.sampled_from(["9" * 5000, "0-" + "9" * 5000, str(2**63), "\u0663"])
-
-
-@given(name=NUMBERS | st.text(max_size=5))
-def test_any_text_is_a_range_of_indices_or_refused(name: str) -> None:
-    told = ""
-    try:
-        split_clips(digits(), SplitConfig(by="index", test=(name,), validation_fraction=0))
-    except InputError as error:
-        told = str(error)
-    assert not told or ((told.startswith("split.") or told.startswith("test is ")) and len(told) < 500)
+NAMES = NUMBERS | st.text(max_size=5) | st.integers() | st.sampled_from([10**5000, "[", "*" * 50])
 
 
 @given(
     by=st.sampled_from(["hash", "group", "index", "folder", "fold", "table", "lists"]),
-    names=st.lists(st.text(max_size=5) | st.integers() | st.sampled_from([10**5000, "9" * 5000, "[", "*" * 50])),
+    names=st.lists(NAMES),
     fraction=st.floats(),
 )
 def test_whatever_names_and_fractions_are_given_clips_are_divided_or_refused(
@@ -276,22 +263,21 @@ SPLIT = SplitConfig(by="lists", validation=("validation_list.txt",), test=("test
 Write = Callable[..., CorpusConfig]
 
 
+WORDS, SPEAKERS = ("bed", "cat"), ("0a", "0b", "0c")
+
+
 @pytest.fixture
 def commands(tmp_path: Path, tone: Tone) -> Write:
     """Two words by three speakers, and noise; ``lists`` are the contents of the lists by their names."""
-    number = 0
-    for word in ("bed", "cat"):
-        for speaker in ("0a", "0b", "0c"):
-            tone(f"{word}/{speaker}_nohash_0.wav", seconds=0.1 + 0.01 * number)
-            number += 1
+    for number, (word, speaker) in enumerate(product(WORDS, SPEAKERS)):
+        tone(f"{word}/{speaker}_nohash_0.wav", seconds=0.1 + 0.01 * number)
     tone("_background_noise_/pink_noise.wav", seconds=0.5)
 
-    def write(split: SplitConfig = SPLIT, **lists: str) -> CorpusConfig:
+    def write(split: SplitConfig = SPLIT, **lists: str | bytes) -> CorpusConfig:
         for name, content in lists.items():
-            (tmp_path / f"{name}.txt").write_text(content)
-        return CorpusConfig(
-            root=str(tmp_path), pattern="{label}/{group}_nohash_{index}.wav", labels="pattern", split=split
-        )
+            (tmp_path / f"{name}.txt").write_bytes(content if isinstance(content, bytes) else content.encode())
+        names = {"pattern": "{label}/{group}_nohash_{index}.wav", "labels": "pattern"}
+        return CorpusConfig(root=str(tmp_path), split=split, **names)  # type: ignore[arg-type]  # texts
 
     return write
 
@@ -299,61 +285,53 @@ def commands(tmp_path: Path, tone: Tone) -> Write:
 VALIDATION, TEST = "bed/0b_nohash_0.wav\ncat/0b_nohash_0.wav\n", "bed/0c_nohash_0.wav\r\n\n ./cat/0c_nohash_0.wav "
 
 
-def paths_of_splits(manifest: Clips) -> dict[str, list[str]]:
-    return {split: [clip.path for clip in manifest.of(split)] for split in ("train", "validation", "test")}  # type: ignore[arg-type]  # splits
+def paths_of_splits(manifest: Clips) -> list[list[str]]:
+    return [[clip.path for clip in manifest.of(split)] for split in SPLITS]
 
 
 def test_lists_name_the_clips_of_their_split_and_all_others_train(commands: Write) -> None:
     manifest, rejected = build_manifest(commands(validation_list=VALIDATION, testing_list=TEST))
-    assert paths_of_splits(manifest) == {
-        "train": ["bed/0a_nohash_0.wav", "cat/0a_nohash_0.wav"],
-        "validation": ["bed/0b_nohash_0.wav", "cat/0b_nohash_0.wav"],
-        "test": ["bed/0c_nohash_0.wav", "cat/0c_nohash_0.wav"],
-    }
+    assert paths_of_splits(manifest) == [[f"{word}/{speaker}_nohash_0.wav" for word in WORDS] for speaker in SPEAKERS]
     assert [each.path for each in rejected] == ["_background_noise_/pink_noise.wav"]
 
 
 def test_lists_need_not_name_every_split_nor_only_clips_of_the_corpus(commands: Write) -> None:
     config = commands(SplitConfig(by="lists", test=("testing_list.txt",)), testing_list=TEST)
-    found = paths_of_splits(build_manifest(config)[0])
-    assert found["test"] == ["bed/0c_nohash_0.wav", "cat/0c_nohash_0.wav"]
-    assert len(found["validation"]) == len(found["train"]) == 2  # one speaker each, with both words
-    split = SplitConfig(
-        by="lists", train=("train.txt",), validation=("validation_list.txt",), test=("testing_list.txt",)
-    )
-    config = commands(split, train="cat/0a_nohash_0.wav", validation_list=VALIDATION, testing_list=TEST)
-    manifest, rejected = build_manifest(config)
-    assert paths_of_splits(manifest)["train"] == ["cat/0a_nohash_0.wav"]
+    train, validation, test = paths_of_splits(build_manifest(config)[0])
+    assert test == ["bed/0c_nohash_0.wav", "cat/0c_nohash_0.wav"]
+    assert len(validation) == len(train) == 2  # one speaker each, with both words
+    test_list = f"{TEST}\n_background_noise_/pink_noise.wav\n"
+    config = commands(replace(SPLIT, train=("train.txt",)), train="cat/0a_nohash_0.wav", testing_list=test_list)
+    manifest, rejected = build_manifest(commands(config.split, validation_list=VALIDATION))
+    assert [len(paths) for paths in paths_of_splits(manifest)] == [1, 2, 2]
     assert "`split`" in {each.path: each.reason for each in rejected}["bed/0a_nohash_0.wav"]
-    test = f"{TEST}\n_background_noise_/pink_noise.wav\n"
-    manifest, _ = build_manifest(commands(validation_list=VALIDATION, testing_list=test))
-    assert len(paths_of_splits(manifest)["test"]) == 2
 
 
 @pytest.mark.parametrize(
-    ("validation", "test", "message"),
+    ("lists", "message"),
     [
-        (VALIDATION, f"{TEST}\nbed/0d_nohash_0.wav", r"testing_list\.txt:4: bed/0d_nohash_0\.wav\b"),
-        (VALIDATION, "../elsewhere.wav", r"testing_list\.txt:1: \.\./elsewhere\.wav\b"),
-        (VALIDATION, VALIDATION, r"list\.txt:1: bed/0b\S+ .*\btest\b.*\bvalidation\b.*list\.txt:1\b"),
+        (
+            {"validation": VALIDATION, "testing": f"{TEST}\nbed/0d_nohash_0.wav"},
+            r"testing_list\.txt:4: bed/0d_nohash_0\.wav\b",
+        ),
+        ({"validation": VALIDATION, "testing": "../elsewhere.wav"}, r"testing_list\.txt:1: \.\./elsewhere\.wav\b"),
+        (
+            {"validation": VALIDATION, "testing": VALIDATION},
+            r"list\.txt:1: bed/0b\S+ .*\btest\b.*\bvalidation\b.*list\.txt:1\b",
+        ),
+        ({"testing": TEST}, r"^split\.validation.*validation_list\.txt"),
+        ({"testing": TEST, "validation": b"a.wav\n\xff"}, r"validation_list\.txt:2"),
+        (
+            {"testing": TEST, "validation": "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"},
+            r"validation_list\.txt:1: .*git lfs pull",
+        ),
     ],
 )
-def test_lists_that_contradict_the_folder_are_refused_by_line(
-    commands: Write, validation: str, test: str, message: str
+def test_lists_that_contradict_the_folder_or_cannot_be_read_are_refused_by_line(
+    commands: Write, lists: dict[str, str | bytes], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        find_recordings(commands(validation_list=validation, testing_list=test))
-
-
-def test_lists_that_cannot_be_read_are_refused(commands: Write, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^split\.validation.*validation_list\.txt"):
-        find_recordings(commands(testing_list=TEST))
-    (tmp_path / "validation_list.txt").write_bytes(b"a.wav\n\xff")
-    with pytest.raises(InputError, match=r"validation_list\.txt:2"):
-        find_recordings(commands(testing_list=TEST))
-    (tmp_path / "validation_list.txt").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
-    with pytest.raises(InputError, match=r"validation_list\.txt:1: .*git lfs pull"):
-        find_recordings(commands(testing_list=TEST))
+        find_recordings(commands(**{f"{name}_list": content for name, content in lists.items()}))
 
 
 values = st.lists(st.sampled_from("abcdefg"), min_size=3, max_size=40).filter(lambda each: len(set(each)) >= 3)
@@ -390,25 +368,9 @@ def test_some_folds_are_folds_of_all_and_spread_out(groups: list[str], at_most: 
 
 
 def test_given_folds_are_taken_as_they_are() -> None:
-    made = folds(corpus([*"abcabc"], ["1", "2", "3", "1", "2", "3"]), "fold")
-    assert [[clip.path for clip in fold.of("test")] for fold in made] == [
-        ["000.wav", "003.wav"],
-        ["001.wav", "004.wav"],
-        ["002.wav", "005.wav"],
-    ]
-
-
-@pytest.mark.parametrize(
-    ("groups", "message"),
-    [
-        (["a", "b", None], r"1 of 3 clips .*group.*002\.wav"),
-        (["a", "b", "a"], r"\b2 groups \(a, b\).*\b3\b"),
-        ([], r"\b0 groups\b.*\b3\b"),
-    ],
-)
-def test_what_makes_no_folds_is_refused(groups: list[str | None], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        folds(corpus(groups), "group")
+    made = folds(corpus([*"abcabc"], ["1", "2", "3"] * 2), "fold")
+    tests = [[clip.path for clip in fold.of("test")] for fold in made]
+    assert tests == [[f"{number:03}.wav", f"{number + 3:03}.wav"] for number in range(3)]
 
 
 def test_a_group_in_train_and_test_is_caught() -> None:
@@ -434,3 +396,7 @@ def test_folds_divide_no_recording_and_share_no_sound() -> None:
         folds(Clips.from_rows(whole.root, shared), "fold")
     apart = tuple(replace(clip, num_samples=1) for clip in shared)
     assert len(folds(Clips.from_rows(whole.root, apart), "fold")) == 3
+    groups: list[list[str | None]] = [["a", "b", None], ["a", "b", "a"], []]
+    for few, message in zip(groups, (r"1 of 3 clips .*002\.wav", r"2 groups.*\b3\b", "0 groups"), strict=True):
+        with pytest.raises(InputError, match=message):
+            folds(corpus(few), "group")
