@@ -47,9 +47,11 @@ def require_device(name: str) -> str:
     import torch
 
     try:
-        torch.empty(0, device=name)
+        kind = torch.empty(0, device=name).device.type
     except (RuntimeError, AssertionError) as error:
         raise InputError(option="device", value=name, rule=first_line(error), remedy=NO_DEVICE) from error
+    if kind not in ("cpu", "cuda"):  # such as mps, which has no float64
+        raise InputError(option="device", value=name, rule="the models work on cpu and cuda alone", remedy=NO_DEVICE)
     return name
 
 
