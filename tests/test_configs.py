@@ -77,25 +77,6 @@ def test_every_size_is_accepted(group: str) -> None:
         run_settings(composed(f"{group}={size}"))
 
 
-@pytest.mark.parametrize("experiment", choices("experiment"))
-def test_an_experiment_adds_no_option(experiment: str) -> None:
-    """An experiment sets values: with others chosen, the same options are there."""
-
-    def names(values: object, name: str = "") -> set[str]:
-        if not isinstance(values, dict):
-            return {name}
-        return {leaf for key, value in values.items() for leaf in names(value, f"{name}.{key}")}
-
-    assert names(composed(f"experiment={experiment}")) == names(composed())
-
-
-@pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_every_command_composes(command: str) -> None:
-    with initialize_config_module("conf", version_base="1.3"):
-        missing = OmegaConf.missing_keys(compose(command))
-        assert resolved(compose(command, overrides=[f"{name}=here" for name in missing]))
-
-
 def options(values: dict[str, object], name: str = "") -> Iterator[str]:
     for key, value in values.items():
         place = f"{name}.{key}".lstrip(".")

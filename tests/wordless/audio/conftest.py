@@ -2,7 +2,9 @@
 
 import io
 import struct
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,17 @@ import pytest
 import soundfile
 
 Tone = Callable[..., Path]
+
+
+@contextmanager
+def most_bytes(count: int) -> Iterator[None]:
+    """Assert that what is done needs at most so many bytes of memory at once."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < count
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.fixture

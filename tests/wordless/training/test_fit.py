@@ -59,8 +59,9 @@ def plane() -> nn.Linear:
 
 
 def network() -> nn.Sequential:
+    """With dropout and running statistics; each weight has a gradient, because AdamW makes steps of rounding errors."""
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 1))
+    return nn.Sequential(nn.Linear(3, 8, bias=False), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 1))
 
 
 HELD_OUT = [Slope().batch(step) for step in (100, 101, 102)]
@@ -292,18 +293,12 @@ def test_bf16_computes_in_bf16_and_keeps_fp32_weights(tmp_path: Path) -> None:
     torch.testing.assert_close(weights, others, atol=0.1, rtol=0.1)
 
 
-def normalised_network() -> nn.Sequential:
-    """With dropout and running statistics; each weight has a gradient, because AdamW makes steps of rounding errors."""
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(3, 8, bias=False), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 1))
-
-
 COMPILED = replace(CONFIG, compile=True)
 
 
 @pytest.mark.slow  # the compiler takes ten seconds
 def test_a_compiled_training_is_the_same_but_for_rounding(tmp_path: Path) -> None:
-    plain, compiled = normalised_network(), normalised_network()
+    plain, compiled = network(), network()
     one = trained(plain, CONFIG, tmp_path / "plain")
     other = trained(compiled, COMPILED, tmp_path / "compiled")
     for first, second in zip(one["curve"], other["curve"], strict=True):
@@ -318,7 +313,7 @@ def _failing(graph: object, inputs: object) -> Callable[..., object]:
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_loss_that_cannot_be_compiled_is_computed_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain, other = normalised_network(), normalised_network()
+    plain, other = network(), network()
     compiled = torch.compile
     monkeypatch.setattr(torch, "compile", lambda loss, **options: compiled(loss, backend=_failing))
     trained(plain, CONFIG, tmp_path / "plain")
