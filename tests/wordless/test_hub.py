@@ -54,8 +54,7 @@ def test_addresses_are_read(text: str | Path, address: HubAddress | None) -> Non
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["hf://name", "hf://user/name/../x", "hf://user/a b", "hf://user/name@", "hf:///user/name"],
+    "text", ["hf://name", "hf://user/name/../x", "hf://user/a b", "hf://user/name@", "hf:///user/name"]
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(wordless.InputError, match="Hugging Face hub"):

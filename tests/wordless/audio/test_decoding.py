@@ -201,13 +201,6 @@ def test_a_length_above_4_gib_that_wrapped_is_told_with_both_lengths(tmp_path: P
     assert f"{2**32 / 4 / RATE:.2f}"[:-1] in refused.value.reason
 
 
-def test_a_file_that_takes_the_place_of_another_is_looked_at_anew(tmp_path: Path) -> None:
-    one = encoded("OGG", "VORBIS")
-    for content, longest in ((one + one, 2 * SAMPLES + 320), (one, SAMPLES)):
-        (tmp_path / "a.ogg").write_bytes(content)
-        assert longest - 320 <= len(read(tmp_path / "a.ogg").samples) <= longest
-
-
 def test_threads_may_open_many_files(tmp_path: Path) -> None:
     content = encoded("FLAC", rate=1_000)
     paths = [tmp_path / f"{number}.flac" for number in range(100)]

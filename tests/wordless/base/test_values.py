@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from wordless.audio.options import SpectrogramConfig
 from wordless.base.errors import InputError, samples_to_generate
-from wordless.base.options import REQUIRED, Options, option
+from wordless.base.options import MEANING, REQUIRED, Options, option
 from wordless.base.values import build
 
 
@@ -42,14 +42,9 @@ INTEGERS = st.integers(-(2**63) + 1, 2**63 - 1)
 GOOD: dict[str, Any] = {"name": "x", "root": "a/b", "inner": {}}
 
 
-def test_builds_nested_configs() -> None:
-    values = {**GOOD, "inner": {"size": 8, "kind": 3}, "other": {"rate": 1}, "layers": [1, 2], "span": [1, 2.5]}
-    built = build(Outer, {**values, "weights": {"a": 1}, "steps": 5}, name="")
-    assert built.inner == Inner(size=8, kind=3)
-    assert built.other == Inner(rate=1.0)
-    assert (built.layers, built.span, built.weights, built.steps) == ((1, 2), (1.0, 2.5), {"a": 1.0}, 5)
-    assert built.root == Path("a/b")
-    assert isinstance(build(Inner, {"rate": 1}, name="").rate, float)
+def test_whole_numbers_are_numbers() -> None:
+    built = build(Inner, {"rate": 1}, name="")
+    assert (built, type(built.rate)) == (Inner(rate=1.0), float)
 
 
 def test_a_nested_config_lacks_what_the_default_of_its_field_has() -> None:
@@ -158,6 +153,14 @@ class Part(Options):
     inner: Limited = option(Limited(size=2), "inner")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Other(Limited):
+    """The same with another default, and with a limit in any case."""
+
+    size: int = 2
+    limit: float
+
+
 WRONG = [
     *(("size", value) for value in (0, 9)),
     *(("share", value) for value in (0.0, 1.0, float("nan"))),
@@ -190,3 +193,12 @@ def test_the_length_of_one_sample_is_a_sample_at_every_rate() -> None:
 def test_values_at_the_ends_of_a_range_are_accepted() -> None:
     assert Limited(size=1, limit=0.0) == build(Limited, {"size": 1, "limit": 0}, name="")
     assert Part(root="here").inner.size == 2
+
+
+def test_a_subclass_keeps_meaning_and_range_and_what_it_does_not_change() -> None:
+    assert (Other(limit=1.0).size, Other(limit=1.0).share) == (2, 0.5)
+    meanings, others = ([each.metadata[MEANING] for each in fields(of)] for of in (Limited, Other))
+    assert meanings == others
+    for name, wrong in (("size", 0), ("limit", -1.0)):
+        with pytest.raises(InputError, match=name):
+            Other(**{"limit": 0.0, name: wrong})

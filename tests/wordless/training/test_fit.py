@@ -20,7 +20,16 @@ from tests.reference import regression_by_adamw
 from tests.wordless.training.fitting import fit_silently
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch
-from wordless.training.fit import CheckpointError, read_checkpoint, write_checkpoint
+from wordless.training.fit import (
+    CheckpointError,
+    Precision,
+    choose_precision,
+    fast_products,
+    read_checkpoint,
+    with_precision,
+    write_checkpoint,
+)
+from wordless.training.gangs import Gang
 from wordless.training.options import FitConfig, Point, TrainingRecord
 
 CONFIG = FitConfig(steps=12, lr=0.05, warmup_steps=4, validate_every=4, clip_norm=1.0, weight_decay=0.1)
@@ -325,3 +334,55 @@ def test_all_figures_are_in_the_curve_and_in_checkpoints(tmp_path: Path) -> None
     """Points and checkpoints wait for the last step, whatever their order."""
     often = replace(CONFIG, checkpoint_minutes=0.0)
     assert trained(network(), often, tmp_path / "often") == trained(network(), CONFIG, tmp_path / "seldom")
+
+
+AUTO = replace(CONFIG, precision="auto")
+MEANINGS = pytest.mark.parametrize(("supported", "precision"), [(True, "bf16"), (False, "fp32")])
+
+
+class Mixed(Gang):
+    """A process among others, one of which has a processor without the instructions."""
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        return [value + 1 for value in values]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Options of a stage, which hold others, as in the settings of a run."""
+
+    fit: FitConfig
+    inner: "Stage | None" = None
+
+
+def alone(kind: type[Gang] = Gang) -> Gang:
+    return kind(torch.device("cpu"))
+
+
+@MEANINGS
+def test_auto_is_replaced_at_every_depth_and_nothing_else_is(
+    supported: bool, precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wordless.training.fit.multiplies_bf16", lambda device: supported)
+    named = [replace(CONFIG, precision=each) for each in ("fp32", "bf16")]
+    settings = Stage(fit=named[0], inner=Stage(fit=AUTO, inner=Stage(fit=named[1])))
+    expected = Stage(fit=named[0], inner=Stage(fit=replace(CONFIG, precision=precision), inner=Stage(fit=named[1])))
+    assert with_precision(settings, alone()) == expected
+
+
+def test_bf16_is_taken_where_all_processors_or_gpus_multiply_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wordless.training.fit.multiplies_bf16", lambda device: True)
+    assert choose_precision(alone()) == "bf16"
+    assert choose_precision(alone(Mixed)) == "fp32"
+    config = replace(CONFIG, precision="auto_gpu")
+    gpu = Gang(torch.device("cuda"))
+    monkeypatch.setattr(gpu, "sum", list)
+    assert with_precision(config, alone()).precision == "fp32"
+    assert with_precision(config, gpu).precision == "bf16"
+
+
+def test_products_are_fast_on_gpus_alone_and_only_in_training() -> None:
+    for device, wanted in (("cpu", False), ("cuda", True)):
+        with fast_products(torch.device(device)):
+            assert torch.backends.cuda.matmul.allow_tf32 == wanted
+        assert not torch.backends.cuda.matmul.allow_tf32

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -148,13 +147,6 @@ def test_files_that_the_pattern_does_not_fit_are_set_aside(tmp_path: Path, tone:
     assert "`pattern` {label}_{group}_{index}.wav" in rejected[0].reason
 
 
-def test_a_fairseq_table_brings_its_root(tmp_path: Path, tone: Tone) -> None:
-    tone("audio/a.wav")
-    (tmp_path / "train.tsv").write_text(f"{tmp_path / 'audio'}\na.wav\t800\n")
-    found = find_recordings(CorpusConfig(table=str(tmp_path / "train.tsv")))
-    assert (found.root, [clip.path for clip in found]) == (tmp_path / "audio", ["a.wav"])
-
-
 def test_an_absolute_path_in_a_table_fits_a_root_given_in_any_way(
     tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,17 +284,6 @@ def test_a_corpus_without_a_fit_recording_gives_the_reasons(tmp_path: Path, tone
         build_manifest(CorpusConfig(root=str(tmp_path)))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_without_permission_is_named(tmp_path: Path, tone: Tone) -> None:
-    folder = tone("closed/a.wav").parent
-    folder.chmod(0)
-    try:
-        with pytest.raises(InputError, match=r"closed.*Permission denied"):
-            build_manifest(CorpusConfig(root=str(tmp_path)))
-    finally:
-        folder.chmod(0o700)
-
-
 IMPOSSIBLE = [
     f"{'x' * 300}.wav",
     "/".join(["deep"] * 1_000) + "/a.wav",
@@ -338,13 +319,3 @@ def test_parts_of_files_with_the_same_sound_are_those_of_the_first(tmp_path: Pat
     assert ("1 part" in reasons["b.flac"], "here v, there t" in reasons["c.wav"]) == (True, True)
     conflicts = {each.path: each.kind == CONFLICTING for each in rejected}
     assert conflicts == {"b.flac": False, "c.wav": True, "e.wav": False}
-
-
-def test_annotations_of_files_with_the_same_sound_are_of_the_first(tmp_path: Path, tone: Tone) -> None:
-    shutil.copy(tone("a.wav", seconds=1), tmp_path / "b.wav")
-    (tmp_path / "a.txt").write_text("0\t0.5\tx\n")
-    (tmp_path / "b.txt").write_text("0\t0.5\ty\n")
-    manifest, (rejected,) = build_manifest(CorpusConfig(root=str(tmp_path), split=ALL_TRAIN))
-    assert [(clip.path, clip.label, clip.group) for clip in manifest.clips] == [("a.wav", "x", "a")]
-    assert rejected.kind == CONFLICTING
-    assert "group" not in rejected.reason

@@ -18,7 +18,6 @@ from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.recordings.manifest import SPLITS, Clip, write_manifest
 from wordless.audio.recordings.splits import SplitConfig, division_notices
 from wordless.audio.waveform import Part
-from wordless.base.errors import InputError
 
 ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
 RATE = 8_000
@@ -165,14 +164,6 @@ def test_two_recordings_are_divided_in_time_and_four_are_not(tmp_path: Path) -> 
     for clip in manifest.clips:
         splits[clip.path].add(clip.split)
     assert sorted(map(sorted, splits.values())) == [["test"], ["train"], ["train"], ["validation"]]
-
-
-def test_a_long_recording_alone_is_told_how_it_can_be_cut(tmp_path: Path) -> None:
-    record(tmp_path / "a.wav", (3.0, 0.5))
-    with pytest.raises(InputError, match=r"\(1\).*segment_seconds=10"):
-        build_manifest(CorpusConfig(root=str(tmp_path)))
-    with pytest.raises(InputError, match=r"\(2\).* segments"):
-        build_manifest(CorpusConfig(root=str(tmp_path), segment_seconds=1.5))
 
 
 def test_a_table_names_parts_of_a_recording(tmp_path: Path) -> None:

@@ -97,15 +97,6 @@ def test_columns_of_time_name_a_part(tmp_path: Path, header: str, cells: str, op
     assert bare(row) == candidate(label="up", begin=1.0, end=1.5)
 
 
-def test_columns_that_nothing_reads_are_named_once(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("path,from,label,loudness\na.wav,Ann,x,3\nb.wav,Bob,y,4\n")
-    table = read_table(tmp_path / "t.csv")
-    assert [bare(row) for row in table.clips] == [candidate(label="x"), candidate(label="y")]
-    (notice,) = table.notices
-    assert all(each in notice for each in ("from", "loudness", "`columns."))
-    assert not read_table(tmp_path / "t.csv", ColumnConfig(group="from", index="loudness")).notices
-
-
 @pytest.mark.parametrize("name", ["rows.jsonl", "list.json"])
 def test_nan_of_json_is_a_missing_value(tmp_path: Path, name: str) -> None:
     values = [

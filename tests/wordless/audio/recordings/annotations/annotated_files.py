@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,6 @@ RATE = 4000
 SECONDS = 20.0
 Part = tuple[float, float, str]
 PARTS: Sequence[Part] = tuple((2.0 * n + 0.5, 2.0 * n + 1.7, "wren" if n % 2 else "robin") for n in range(8))
-Writer = Callable[[Path, str, Sequence[Part]], None]
 
 
 def write_recording(path: Path, *, seed: int = 0, seconds: float = SECONDS) -> None:
@@ -21,19 +20,26 @@ def write_recording(path: Path, *, seed: int = 0, seconds: float = SECONDS) -> N
     soundfile.write(path, noise, RATE)
 
 
-def raven(folder: Path, stem: str, parts: Sequence[Part]) -> None:
+def raven_text(parts: Sequence[Part]) -> str:
     head = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\tSpecies"
     rows = [
         f"{n}\t{view}\t1\t{start:.6f}\t{end:.6f}\t500.0\t1800.0\t{label}"
         for n, (start, end, label) in enumerate(parts, 1)
         for view in ("Waveform 1", "Spectrogram 1")  # Raven writes a row for each view
     ]
-    (folder / f"{stem}.Table.1.selections.txt").write_text("\n".join([head, *rows]) + "\n")
+    return "\n".join([head, *rows]) + "\n"
+
+
+def raven(folder: Path, stem: str, parts: Sequence[Part]) -> None:
+    (folder / f"{stem}.Table.1.selections.txt").write_text(raven_text(parts))
+
+
+def audacity_text(parts: Sequence[Part]) -> str:
+    return "".join(f"{start:.6f}\t{end:.6f}\t{label}\n\\\t500.0\t1800.0\n" for start, end, label in parts)
 
 
 def audacity(folder: Path, stem: str, parts: Sequence[Part]) -> None:
-    lines = [f"{start:.6f}\t{end:.6f}\t{label}\n\\\t500.0\t1800.0\n" for start, end, label in parts]
-    (folder / f"{stem}.txt").write_text("".join(lines))
+    (folder / f"{stem}.txt").write_text(audacity_text(parts))
 
 
 def textgrid_text(tiers: dict[str, Sequence[Part]], *, short: bool = False, seconds: float = SECONDS) -> str:
@@ -59,95 +65,72 @@ def textgrid_text(tiers: dict[str, Sequence[Part]], *, short: bool = False, seco
     return "\n".join(lines) + "\n"
 
 
-def textgrid(folder: Path, stem: str, parts: Sequence[Part]) -> None:
-    (folder / f"{stem}.TextGrid").write_text(textgrid_text({"birds": parts}))
+TIMES = [round(1000 * time) for start, end, _ in PARTS for time in (start, end)]
+SPANS = "".join(
+    f'<ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a{n}" TIME_SLOT_REF1="ts{2 * n}" TIME_SLOT_REF2="ts{2 * n + 1}">'
+    f"<ANNOTATION_VALUE></ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION>"
+    for n in range(len(PARTS))
+)
+SPECIES = "".join(
+    f'<ANNOTATION><REF_ANNOTATION ANNOTATION_ID="b{n}" ANNOTATION_REF="a{n}"><ANNOTATION_VALUE>{label}'
+    "</ANNOTATION_VALUE></REF_ANNOTATION></ANNOTATION>"
+    for n, (*_, label) in enumerate(PARTS)
+)
+ELAN = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<ANNOTATION_DOCUMENT><HEADER MEDIA_FILE=""/><TIME_ORDER>'
+    + "".join(f'<TIME_SLOT TIME_SLOT_ID="ts{n}" TIME_VALUE="{time}"/>' for n, time in enumerate(TIMES))
+    + f"</TIME_ORDER><TIER TIER_ID='spans'>{SPANS}</TIER>"
+    f"<TIER TIER_ID='species' PARENT_REF='spans'>{SPECIES}</TIER></ANNOTATION_DOCUMENT>\n"
+)
+RECORDING: dict[str, object] = {
+    "id": "field",
+    "sources": [{"type": "file", "channels": [0], "source": "field.wav"}],
+    "sampling_rate": RATE,
+    "num_samples": round(SECONDS * RATE),
+    "duration": SECONDS,
+}
 
 
-def elan(folder: Path, stem: str, parts: Sequence[Part]) -> None:
-    times = [round(1000 * time) for start, end, _ in parts for time in (start, end)]
-    slots = [f'<TIME_SLOT TIME_SLOT_ID="ts{n}" TIME_VALUE="{time}"/>' for n, time in enumerate(times)]
-    spans = [
-        f'<ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a{n}" TIME_SLOT_REF1="ts{2 * n}" '
-        f'TIME_SLOT_REF2="ts{2 * n + 1}"><ANNOTATION_VALUE></ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION>'
-        for n in range(len(parts))
-    ]
-    names = [
-        f'<ANNOTATION><REF_ANNOTATION ANNOTATION_ID="b{n}" ANNOTATION_REF="a{n}">'
-        f"<ANNOTATION_VALUE>{label}</ANNOTATION_VALUE></REF_ANNOTATION></ANNOTATION>"
-        for n, (*_, label) in enumerate(parts)
-    ]
-    document = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n<ANNOTATION_DOCUMENT><HEADER MEDIA_FILE=""/>'
-        f"<TIME_ORDER>{''.join(slots)}</TIME_ORDER><TIER TIER_ID='spans'>{''.join(spans)}</TIER>"
-        f"<TIER TIER_ID='species' PARENT_REF='spans'>{''.join(names)}</TIER></ANNOTATION_DOCUMENT>\n"
-    )
-    (folder / f"{stem}.eaf").write_text(document)
+def supervision(number: int, start: float, end: float, label: str) -> dict[str, object]:
+    place = {"id": f"s{number}", "recording_id": "field", "start": start, "duration": end - start, "channel": 0}
+    return {**place, "text": label, "speaker": "field"}
 
 
-def kaldi(folder: Path, stem: str, parts: Sequence[Part]) -> None:
-    data = folder / f"kaldi_{stem}"
-    data.mkdir()
-    (data / "wav.scp").write_text(f"rec ../{stem}.wav\n")
-    (data / "segments").write_text("".join(f"u{n} rec {a:.3f} {b:.3f}\n" for n, (a, b, _) in enumerate(parts)))
-    (data / "utt2spk").write_text("".join(f"u{n} {stem}\n" for n in range(len(parts))))
-    (data / "text").write_text("".join(f"u{n} {label}\n" for n, (*_, label) in enumerate(parts)))
+def json_lines(*lines: object) -> str:
+    return "".join(f"{json.dumps(each)}\n" for each in lines)
 
 
-def lhotse_recording(stem: str) -> dict[str, object]:
-    return {
-        "id": stem,
-        "sources": [{"type": "file", "channels": [0], "source": f"{stem}.wav"}],
-        "sampling_rate": RATE,
-        "num_samples": round(SECONDS * RATE),
-        "duration": SECONDS,
-    }
+def cut(number: int) -> dict[str, object]:
+    """Half of the recording with its parts; times of supervisions count from the cut's start."""
+    begin = number * SECONDS / 2
+    parts = [part for part in PARTS if begin <= part[0] < begin + SECONDS / 2]
+    said = [supervision(n, start - begin, end - begin, label) for n, (start, end, label) in enumerate(parts)]
+    place = {"id": f"c{number}", "start": begin, "duration": SECONDS / 2, "channel": 0, "supervisions": said}
+    return {**place, "recording": RECORDING, "type": "MonoCut"}
 
 
-def lhotse_supervision(number: int, stem: str, start: float, end: float, label: str) -> dict[str, object]:
-    place = {"id": f"s{number}", "recording_id": stem, "start": start, "duration": end - start, "channel": 0}
-    return {**place, "text": label, "speaker": stem}
-
-
-def lhotse(folder: Path, stem: str, parts: Sequence[Part]) -> None:
-    said = [json.dumps(lhotse_supervision(n, stem, *part)) for n, part in enumerate(parts)]
-    with gzip.open(folder / f"{stem}_supervisions.jsonl.gz", "wt") as file:
-        file.write("\n".join(said) + "\n")
-    with gzip.open(folder / f"{stem}_recordings.jsonl.gz", "wt") as file:
-        file.write(json.dumps(lhotse_recording(stem)) + "\n")
-
-
-def cuts(folder: Path, stem: str, parts: Sequence[Part]) -> None:
-    """Two cuts, each with half of the parts; times of supervisions count from the cut's start."""
-    half = SECONDS / 2
-    lines = []
-    for number in range(2):
-        begin = number * half
-        own = [part for part in parts if begin <= part[0] < begin + half]
-        said = [lhotse_supervision(n, stem, a - begin, b - begin, label) for n, (a, b, label) in enumerate(own)]
-        cut = {"id": f"c{number}", "start": begin, "duration": half, "channel": 0, "supervisions": said}
-        lines.append(json.dumps({**cut, "recording": lhotse_recording(stem), "type": "MonoCut"}))
-    (folder / f"{stem}_cuts.jsonl").write_text("\n".join(lines) + "\n")
-
-
-def rttm(folder: Path, stem: str, parts: Sequence[Part]) -> None:
-    lines = [f"SPEAKER {stem} 1 {a:.3f} {b - a:.3f} <NA> <NA> {label} <NA> <NA>\n" for a, b, label in parts]
-    (folder / f"{stem}.rttm").write_text("".join(lines))
-
-
-def ctm(folder: Path, stem: str, parts: Sequence[Part]) -> None:
-    (folder / f"{stem}.ctm").write_text("".join(f"{stem} 1 {a:.3f} {b - a:.3f} {label}\n" for a, b, label in parts))
-
-
-def htk(folder: Path, stem: str, parts: Sequence[Part]) -> None:
-    lines = [f"{round(1e7 * a)} {round(1e7 * b)} {label} -3.5\n" for a, b, label in parts]
-    (folder / f"{stem}.lab").write_text("".join(lines))
-
-
-def lab_of_seconds(folder: Path, stem: str, parts: Sequence[Part]) -> None:
-    (folder / f"{stem}.lab").write_text("".join(f"{a} {b} {label}\n" for a, b, label in parts))
-
-
-WRITERS: dict[str, Writer] = {
-    **{"raven": raven, "audacity": audacity, "textgrid": textgrid, "elan": elan, "kaldi": kaldi, "lhotse": lhotse},
-    **{"lhotse cuts": cuts, "rttm": rttm, "ctm": ctm, "lab": htk, "lab of seconds": lab_of_seconds},
+KINDS: dict[str, dict[str, str | bytes]] = {  # the files of each tool
+    "raven": {"field.Table.1.selections.txt": raven_text(PARTS)},
+    "audacity": {"field.txt": audacity_text(PARTS)},
+    "textgrid": {"field.TextGrid": textgrid_text({"birds": PARTS})},
+    "elan": {"field.eaf": ELAN},
+    "kaldi": {
+        "kaldi/wav.scp": "rec ../field.wav\n",
+        "kaldi/segments": "".join(f"u{n} rec {a:.3f} {b:.3f}\n" for n, (a, b, _) in enumerate(PARTS)),
+        "kaldi/utt2spk": "".join(f"u{n} field\n" for n in range(len(PARTS))),
+        "kaldi/text": "".join(f"u{n} {label}\n" for n, (*_, label) in enumerate(PARTS)),
+    },
+    "lhotse": {
+        "field_supervisions.jsonl.gz": gzip.compress(
+            json_lines(*(supervision(n, *part) for n, part in enumerate(PARTS))).encode()
+        ),
+        "field_recordings.jsonl.gz": gzip.compress(json_lines(RECORDING).encode()),
+    },
+    "lhotse cuts": {"field_cuts.jsonl": json_lines(cut(0), cut(1))},
+    "rttm": {
+        "field.rttm": "".join(f"SPEAKER field 1 {a:.3f} {b - a:.3f} <NA> <NA> {c} <NA> <NA>\n" for a, b, c in PARTS)
+    },
+    "ctm": {"field.ctm": "".join(f"field 1 {a:.3f} {b - a:.3f} {label}\n" for a, b, label in PARTS)},
+    "lab": {"field.lab": "".join(f"{round(1e7 * a)} {round(1e7 * b)} {label} -3.5\n" for a, b, label in PARTS)},
+    "lab of seconds": {"field.lab": "".join(f"{a} {b} {label}\n" for a, b, label in PARTS)},
 }

@@ -8,29 +8,42 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.wordless.audio.recordings.annotations.annotated_files import (
+    KINDS,
     PARTS,
     RATE,
-    WRITERS,
-    audacity,
-    kaldi,
-    lhotse_recording,
-    lhotse_supervision,
+    RECORDING,
+    Part,
     raven,
-    textgrid,
+    supervision,
     textgrid_text,
     write_recording,
 )
-from wordless.audio.recordings.annotations import AnnotationOptions
+from wordless.audio.recordings.annotations import (
+    Annotation,
+    AnnotationOptions,
+    Kind,
+    columns,
+    elan,
+    fits,
+    one_line,
+    textgrid,
+)
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings, recordings_at
 from wordless.audio.recordings.description import ColumnConfig
+from wordless.audio.recordings.folders import read_annotation_text
 from wordless.audio.recordings.manifest import Clip, Rejected
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
 
 ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
 EXPECTED = [(f"field.wav#t={start:g},{end:g}", label) for start, end, label in PARTS]
+
+
+SPAN_NAMES = [name for name, _ in EXPECTED]
 
 
 @pytest.fixture
@@ -53,40 +66,6 @@ def reasons(rejected: Sequence[Rejected]) -> str:
     return "\n".join(f"{each.path}: {each.reason}" for each in rejected)
 
 
-@pytest.mark.parametrize("writer", WRITERS)
-def test_a_folder_of_each_kind_gives_labelled_parts_for_a_corpus_and_for_encoding(folder: Path, writer: str) -> None:
-    WRITERS[writer](folder, "field", PARTS)
-    clips, rejected = corpus(folder)
-    assert named(clips) == EXPECTED
-    assert {clip.group for clip in clips} == {"field"}
-    assert [clip.part.span(RATE) for clip in clips] == [(start, end) for start, end, _ in PARTS]
-    assert not rejected
-    place = recordings_at(folder, AnnotationOptions())
-    assert [(each.name, each.label) for each in place.clips] == EXPECTED
-    assert {each.group for each in place.clips} == {"field"}
-    whole = recordings_at(folder, AnnotationOptions(annotations="none"))
-    assert [each.name for each in whole.clips] == [each.name for each in recordings_at(folder).clips]
-    assert [each.name for each in whole.clips] == ["field.wav"]
-
-
-@pytest.mark.parametrize(
-    ("writer", "file"),
-    [
-        *[("raven", "field.Table.1.selections.txt"), ("audacity", "field.txt"), ("textgrid", "field.TextGrid")],
-        *[("elan", "field.eaf"), ("kaldi", "kaldi_field"), ("kaldi", "kaldi_field/wav.scp")],
-        *[("kaldi", "kaldi_field/segments"), ("kaldi", "kaldi_field/text"), ("rttm", "field.rttm")],
-        *[("lhotse", "field_supervisions.jsonl.gz"), ("lhotse cuts", "field_cuts.jsonl"), ("ctm", "field.ctm")],
-    ],
-)
-def test_a_table_may_be_a_file_of_annotations(folder: Path, writer: str, file: str) -> None:
-    WRITERS[writer](folder, "field", PARTS)
-    clips, _ = corpus(folder, table=str(folder / file))
-    assert named(clips) == EXPECTED
-    place = recordings_at(folder / file, AnnotationOptions())
-    if (folder / file).is_file():
-        assert [(each.name, each.label) for each in place.clips] == EXPECTED
-
-
 def test_files_of_annotations_that_are_named_after_splits_divide_the_parts(tmp_path: Path) -> None:
     for seed, split in enumerate(("train", "dev", "test")):
         write_recording(tmp_path / f"rec_{split}.wav", seed=seed)
@@ -100,20 +79,9 @@ def test_files_of_annotations_that_are_named_after_splits_divide_the_parts(tmp_p
     }
 
 
-def test_a_kaldi_folder_is_a_root_but_no_file_without_its_recordings(folder: Path) -> None:
-    kaldi(folder, "field", PARTS)
-    clips, _ = corpus(folder, root=str(folder / "kaldi_field"))
-    assert named(clips) == EXPECTED
-    place = recordings_at(folder / "kaldi_field", AnnotationOptions())
-    assert [(each.name, each.label) for each in place.clips] == EXPECTED
-    (folder / "kaldi_field/wav.scp").unlink()
-    with pytest.raises(InputError, match=r"wav\.scp"):
-        corpus(folder, table=str(folder / "kaldi_field/segments"))
-
-
 def test_kinds_that_agree_are_used_once(folder: Path) -> None:
-    for write in (raven, audacity, textgrid, kaldi):
-        write(folder, "field", PARTS)
+    for kind in ("raven", "audacity", "textgrid", "kaldi"):
+        write_files(folder, KINDS[kind])
     said = find_recordings(CorpusConfig(root=str(folder), split=ALL_TRAIN)).notices
     clips, _ = corpus(folder)
     assert named(clips) == EXPECTED
@@ -154,20 +122,38 @@ OTHERS = {  # what people call annotations: a name, and the text of a file
 }
 
 
-@pytest.mark.parametrize("name", OTHERS)
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
-def test_label_files_of_other_shapes_are_read(folder: Path, name: str, encoding: str) -> None:
-    file, text = OTHERS[name]
-    (folder / file).write_text(text, encoding=encoding)
+EVERY = KINDS | {name: {file: text} for name, (file, text) in OTHERS.items()}
+NO_TABLES = ("BirdNET", "RTTM", "CTM")  # a table names its recordings; a text of no recording's name is any text
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_files_of_each_kind_give_labelled_parts_for_a_corpus_and_for_encoding(folder: Path, kind: str) -> None:
+    write_files(folder, EVERY[kind])
     clips, rejected = corpus(folder)
     assert named(clips) == EXPECTED
+    assert {clip.group for clip in clips} == {"field"}
+    assert [clip.part.span(RATE) for clip in clips] == [(start, end) for start, end, _ in PARTS]
     assert not rejected
-    if name not in (
-        "BirdNET",
-        "RTTM",
-        "CTM",
-    ):  # a table names its recordings; a text of no recording's name is any text
-        assert named(corpus(folder, table=str(folder / file))[0]) == EXPECTED
+    place = recordings_at(folder, AnnotationOptions())
+    assert [(each.name, each.label, each.group) for each in place.clips] == [(*each, "field") for each in EXPECTED]
+    for whole in (recordings_at(folder, AnnotationOptions(annotations="none")), recordings_at(folder)):
+        assert [each.name for each in whole.clips] == ["field.wav"]
+    table = folder / next(iter(EVERY[kind]))
+    if kind not in NO_TABLES:
+        assert named(corpus(folder, table=str(table))[0]) == EXPECTED
+        assert kind in OTHERS or [clip.name for clip in recordings_at(table, AnnotationOptions()).clips] == SPAN_NAMES
+
+
+def test_a_kaldi_folder_is_a_root_and_a_table_but_no_file_without_its_recordings(folder: Path) -> None:
+    write_files(folder, KINDS["kaldi"])
+    places = [{"root": "kaldi"}, *({"table": f"kaldi{each}"} for each in ("", "/segments", "/text"))]
+    for place in places:
+        clips, _ = corpus(folder, **{option: str(folder / name) for option, name in place.items()})
+        assert named(clips) == EXPECTED
+    assert [each.name for each in recordings_at(folder / "kaldi", AnnotationOptions()).clips] == SPAN_NAMES
+    (folder / "kaldi/wav.scp").unlink()
+    with pytest.raises(InputError, match=r"wav\.scp"):
+        corpus(folder, table=str(folder / "kaldi/segments"))
 
 
 @pytest.mark.parametrize(
@@ -213,8 +199,8 @@ def medium(name: str, origin: str) -> str:
 
 
 def lhotse_files(*transforms: str, start: float = 0.0) -> dict[str, str]:
-    recording = {**lhotse_recording("field"), "transforms": [{"name": each} for each in transforms]}
-    said = [{**lhotse_supervision(n, "field", start, start + 1, f"word{n}"), "channel": n} for n in range(2)]
+    recording = {**RECORDING, "transforms": [{"name": each} for each in transforms]}
+    said = [{**supervision(n, start, start + 1, f"word{n}"), "channel": n} for n in range(2)]
     lines = {"a_recordings.jsonl": [recording], "a_supervisions.jsonl": said}
     return {name: "\n".join(map(json.dumps, several)) for name, several in lines.items()}
 
@@ -456,11 +442,11 @@ def test_a_recording_whose_annotations_all_lie_behind_its_end_is_not_read_as_a_w
 
 
 def test_commands_in_wav_scp_are_not_run(folder: Path) -> None:
-    kaldi(folder, "field", PARTS)
-    scp = folder / "kaldi_field/wav.scp"
+    write_files(folder, KINDS["kaldi"])
+    scp = folder / "kaldi/wav.scp"
     evil = folder / "run"
     scp.write_text(scp.read_text() + f"pipe touch {evil} |\nark foo.ark:123\nnone ../no.wav\n")
-    segments = folder / "kaldi_field/segments"
+    segments = folder / "kaldi/segments"
     segments.write_text(segments.read_text() + "p1 pipe 1 2\nk1 ark 1 2\nn1 none 1 2\nq1 unknown 1 2\nm1 rec 3\n")
     clips, rejected = corpus(folder)
     assert named(clips) == EXPECTED
@@ -479,7 +465,7 @@ def test_pipes_and_folders_named_as_annotations_are_left_alone(folder: Path) -> 
 
 
 def test_lines_of_json_that_no_lhotse_writes_are_set_aside(folder: Path) -> None:
-    WRITERS["lhotse cuts"](folder, "field", PARTS)
+    write_files(folder, KINDS["lhotse cuts"])
     lines = ['{"id": 1, "start": 1', '{"id": "b"}', '{"id": "c", "type": "MixedCut", "tracks": []}', "[1]"]
     source = '{"id": "%s", "start": %s, "duration": 1, "recording": {"sources": [{"type": "%s", "source": "%s"}]}}'
     lines += [
@@ -534,3 +520,92 @@ def test_what_contradicts_or_is_missing_is_refused(
     with pytest.raises(InputError) as error:
         corpus(folder, **options)
     assert [each for each in told if each not in str(error.value)] == []
+
+
+NUMBERS = st.one_of(
+    st.floats(0, 1e6).map(repr), st.integers(0, 10**12).map(str), st.sampled_from(["nan", "1,5", "1e9"])
+)
+CELLS = st.one_of(NUMBERS, st.text(st.characters(exclude_characters="\r\n\t"), max_size=6))
+LINES = st.lists(st.lists(CELLS, max_size=12), max_size=8)
+HEADERS = {"raven": "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tFile Offset (s)\tSpecies\tCall\n"}
+
+
+@pytest.mark.parametrize("kind", ["raven", "csv", "audacity", "lab", "rttm", "ctm"])
+@given(rows=LINES)
+def test_any_text_is_read_or_refused(kind: Kind, rows: Sequence[Sequence[str]]) -> None:
+    for separator in ("\t", " ", ",", ";"):
+        text = HEADERS.get(kind, "") + "\n".join(separator.join(row) for row in rows)
+        try:
+            parts = columns(text.replace("\n", "\nSPEAKER ") if kind == "rttm" else text, "a", kind)
+        except InputError:
+            continue
+        for each in parts:
+            assert each.where.startswith("a:")
+            assert each.fault or "start" in each.fields
+        fits(text, kind, wanted=False)
+
+
+def labelled(part: Annotation) -> tuple[str, str]:
+    return part.tier, part.fields["label"]
+
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r"), min_size=1, max_size=12).filter(one_line)
+MARKS = st.lists(st.integers(1, 19_999), unique=True, max_size=12).map(sorted)
+
+
+@given(marks=MARKS, texts=st.lists(TEXTS, min_size=7, max_size=7), name=TEXTS, short=st.booleans())
+def test_the_tiers_that_praat_writes_are_read(marks: list[int], texts: list[str], name: str, short: bool) -> None:
+    times = [mark / 1000 for mark in marks]
+    parts: list[Part] = [(a, b, text) for a, b, text in zip(times[::2], times[1::2], texts, strict=False)]
+    found = textgrid(textgrid_text({name: parts, "other": []}, short=short), "a.TextGrid")
+    assert [(float(each.fields["start"]), float(each.fields["end"]), *labelled(each)) for each in found] == [
+        (start, end, one_line(name), one_line(text)) for start, end, text in parts
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_texts_of_all_encodings_and_line_ends_are_read(tmp_path: Path, encoding: str, ends: str) -> None:
+    text = textgrid_text({"vögel": [(0.5, 1.5, "grünfink")]}).replace("\n", ends)
+    (tmp_path / "a.TextGrid").write_bytes(text.encode(encoding))
+    (only,) = textgrid(read_annotation_text(tmp_path / "a.TextGrid"), "a.TextGrid")
+    assert labelled(only) == ("vögel", "grünfink")
+
+
+def test_points_have_no_length_and_lines_are_counted() -> None:
+    head = '"ooTextFile"\n"TextGrid"\n0 2 <exists> 2\n! a remark\n'
+    point, part = textgrid(head + '"TextTier" "clicks" 0 2 1\n0.5 "click"\n"IntervalTier" "a" 0 2 1\n0\n2\n"x"\n', "a")
+    assert (point.where, bool(point.fault)) == ("a:6", True)
+    assert (part.where, part.fault, labelled(part)) == ("a:8", None, ("a", "x"))
+    with pytest.raises(InputError, match=r"a:6"):
+        textgrid(head + '"IntervalTier" "a" 0 2 1\n', "a")
+    with pytest.raises(InputError, match=r"a:6"):
+        textgrid(head + '"IntervalTier" "a" 0 2 1\n0 "x" 2\n', "a")
+
+
+@given(text=st.text(max_size=200))
+def test_other_texts_are_refused(text: str) -> None:
+    for written in (text, f'"ooTextFile" "TextGrid" {text}', textgrid_text({"a": PARTS})[: len(text) * 3] + text):
+        try:
+            textgrid(written, "a")
+        except InputError:
+            continue
+
+
+@given(text=st.text(max_size=200))
+def test_other_documents_are_refused(text: str) -> None:
+    for written in (text, f"<ANNOTATION_DOCUMENT>{text}</ANNOTATION_DOCUMENT>"):
+        try:
+            elan(written, "a")
+        except InputError:
+            continue
+
+
+def test_references_in_a_circle_have_no_time() -> None:
+    circle = "".join(
+        f"<ANNOTATION><REF_ANNOTATION ANNOTATION_ID='{a}' ANNOTATION_REF='{b}'><ANNOTATION_VALUE>x</ANNOTATION_VALUE>"
+        "</REF_ANNOTATION></ANNOTATION>"
+        for a, b in ("ab", "ba")
+    )
+    found = elan(f"<ANNOTATION_DOCUMENT><TIER TIER_ID='t'>{circle}</TIER></ANNOTATION_DOCUMENT>", "a")
+    assert [each.fields["start"] for each in found] == ["", ""]
