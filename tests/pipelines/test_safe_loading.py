@@ -1,15 +1,8 @@
 """Nothing that the project reads is unpickled or evaluated."""
 
 import ast
-import pickle
 from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
-
-from pipelines.results.run_record import read_results
-from tests.hostile.model_folders import PlantedCode
-from wordless.base.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("tokenizer", "lm", "vocoder", "pipelines", "wordless")
@@ -91,10 +84,3 @@ def found(source: str, file: Path) -> Iterator[str]:
 
 def test_no_call_of_the_project_reads_what_can_run() -> None:
     assert [place for file in SOURCES for place in found((ROOT / file).read_text(encoding="utf-8"), file)] == []
-
-
-def test_no_results_run_code(tmp_path: Path) -> None:
-    (tmp_path / "results.json").write_bytes(pickle.dumps(PlantedCode(tmp_path / "marker")))
-    with pytest.raises(InputError):
-        read_results(tmp_path)
-    assert not (tmp_path / "marker").exists()

@@ -35,45 +35,44 @@ def entry(root: Path, stage: str, name: str, content: object) -> Entry:
     return Entry(stage=stage, key=f"key of {stage}", place=folder, reused=False)
 
 
+KINDS = ("original", "noise_vocoder", "griffin_lim", "wavenet")
+HEARD = (  # of each clip, in the sound of each kind
+    *(("one", "two", "two", "one"), ("two", "two", "two", "two")),
+    *(("one", "one", "two", "one"), ("two", "two", "two", "one")),
+)
+
+
+def rows_of(*sounds: object, name: str = "sounds") -> list[dict[str, object]]:
+    """A row for each clip."""
+    return [{"path": f"{number}.wav", name: each} for number, each in enumerate(sounds)]
+
+
 @pytest.fixture
 def entries(tmp_path: Path) -> dict[str, Entry]:
-    heard = [
-        ("one", "two", "two", "one"),
-        ("two", "two", "two", "two"),
-        ("one", "one", "two", "one"),
-        ("two", "two", "two", "one"),
-    ]
-    kinds = ("original", "noise_vocoder", "griffin_lim", "wavenet")
-    recognised = [
-        {"path": f"{number}.wav", "heard": dict(zip(kinds, each, strict=True))} for number, each in enumerate(heard)
-    ]
-    places = [
-        {"path": f"{number}.wav", "start": 0.25, "seconds": 1.0, "clip_seconds": 3.0} for number in range(len(heard))
-    ]
-    judged = [
-        {
-            "path": f"{number}.wav",
-            "sounds": {"wavenet": {"stoi": stoi, "rms": -20.0 + number}, "griffin_lim": {"stoi": other}},
-        }
-        for number, (stoi, other) in enumerate([(0.5, 0.4), (None, 0.1), (0.7, 0.5), (None, None)])
-    ]
+    recognised = rows_of(*(dict(zip(KINDS, each, strict=True)) for each in HEARD), name="heard")
+    place = {"start": 0.25, "seconds": 1.0, "clip_seconds": 3.0}
+    stoi = ((0.5, 0.4), (None, 0.1), (0.7, 0.5), (None, None))
+    judged = rows_of(
+        *(
+            {"wavenet": {"stoi": own, "rms": -20.0 + number}, "griffin_lim": {"stoi": other}}
+            for number, (own, other) in enumerate(stoi)
+        )
+    )
     said = [
         {"kind": "continuation", "file": f"{n}.wav", "clip": 0, "temperature": 0.7, "figures": {"peak": 0.2 + 0.2 * n}}
         for n in range(2)
     ]
     varied = {"of": "continuation", "temperature": 0.7, "sounds": 2, "distinct_1": 0.25, "distinct_2": None}
     listened = {
-        "postfilter": 1.0,
-        "pitch_comb": True,
+        **{"postfilter": 1.0, "pitch_comb": True, "said": said, "diversity": [varied]},
         "clips": [{"path": "2.wav", "sounds": {"original": {"peak": 0.9}}}],
-        "said": said,
     }
     named = {"judge": "probe", "clips": recognised, "said": [{"of": "x"}]}
     return {
         "recognised": entry(tmp_path, "recognised", RECOGNISED, named),
-        "decoded": entry(tmp_path, "decoded", CLIPS, {"clips": places}),
+        "decoded": entry(tmp_path, "decoded", CLIPS, {"clips": [row | place for row in rows_of(*HEARD)]}),
         "judged": entry(tmp_path, "judged", JUDGED, {"clips": judged}),
-        "listening": entry(tmp_path, "listening", LISTENING, listened | {"diversity": [varied]}),
+        "listening": entry(tmp_path, "listening", LISTENING, listened),
     }
 
 
@@ -81,10 +80,14 @@ def figures(entries: dict[str, Entry], manifest: Clips = MANIFEST) -> dict[tuple
     return {(row.name, row.subject): row for row in sound_figures(entries, manifest, CONFIG, protocol="official")}
 
 
+def labelled(*labels: str | None) -> Clips:
+    """The judged clips with other labels."""
+    return Clips.from_rows(MANIFEST.root, (clip(number, label) for number, label in enumerate(labels)))
+
+
 def test_label_accuracy_is_the_share_of_right_labels(entries: dict[str, Entry]) -> None:
     found = figures(entries)
-    values = {of: found["label_accuracy", of].value for of in ("original", "noise_vocoder", "griffin_lim", "wavenet")}
-    assert values == {"original": 1, "noise_vocoder": 0.75, "griffin_lim": 0.5, "wavenet": 0.75}
+    assert [found["label_accuracy", of].value for of in KINDS] == [1, 0.75, 0.5, 0.75]
     wavenet = found["label_accuracy", "wavenet"]
     assert (wavenet.low or 0) < 0.75 < (wavenet.high or 0) <= 1
     assert found["label_accuracy_difference", "wavenet - griffin_lim"].value == 0.25
@@ -96,19 +99,13 @@ def test_label_accuracy_is_the_share_of_right_labels(entries: dict[str, Entry]) 
     assert (wavenet.protocol, wavenet.split, wavenet.unit) == ("official", "test", "ratio")
 
 
-def test_what_remains_is_relative_to_the_originals_that_are_recognised(entries: dict[str, Entry]) -> None:
-    mislabelled = Clips.from_rows(MANIFEST.root, (replace(MANIFEST.clips[0], label="two"), *MANIFEST.clips[1:]))
-    assert figures(entries, mislabelled)["label_accuracy_ratio", "wavenet / original"].value == pytest.approx(2 / 3)
-    deaf = Clips.from_rows(MANIFEST.root, (replace(each, label="three") for each in MANIFEST.clips))
-    assert ("label_accuracy_ratio", "wavenet / original") not in figures(entries, deaf)
-
-
-def test_labels_are_those_that_the_manifest_now_says(entries: dict[str, Entry]) -> None:
-    clips = (replace(MANIFEST.clips[0], label="two"), *MANIFEST.clips[1:3], replace(MANIFEST.clips[3], label=None))
-    found = figures(entries, Clips.from_rows(MANIFEST.root, clips))
+def test_label_accuracies_are_of_the_labels_that_the_manifest_now_says(entries: dict[str, Entry]) -> None:
+    """What WaveNet keeps is relative to the originals that are recognised."""
+    assert figures(entries, labelled("two", *LABELS[1:]))["label_accuracy_ratio", "wavenet / original"].value == 2 / 3
+    assert ("label_accuracy_ratio", "wavenet / original") not in figures(entries, labelled(*4 * ["three"]))
+    found = figures(entries, labelled("two", "two", "one", None))
     assert found["label_accuracy", "original"].value == pytest.approx(2 / 3)
-    nothing = Clips.from_rows(MANIFEST.root, (replace(each, label=None) for each in MANIFEST.clips))
-    assert ("label_accuracy", "original") not in figures(entries, nothing)
+    assert ("label_accuracy", "original") not in figures(entries, labelled(*4 * [None]))
 
 
 def test_means_and_differences_are_of_the_clips_that_can_be_measured(entries: dict[str, Entry]) -> None:
@@ -128,16 +125,15 @@ def test_means_and_differences_are_of_the_clips_that_can_be_measured(entries: di
 
 
 def test_level_and_voice_are_compared_with_the_recordings(entries: dict[str, Entry]) -> None:
-    sounds = [
+    sounds = (
         {
             "original": {"rms": -20.0, "periodicity": 0.8},
             "wavenet": {"rms": -22.0 - number, "periodicity": 0.4 + 0.1 * number},
             "griffin_lim": {"periodicity": None, "pitch_error": 50.0},
         }
         for number in range(3)
-    ]
-    rows = [{"path": f"{number}.wav", "sounds": each} for number, each in enumerate(sounds)]
-    write_json(entries["judged"].folder / JUDGED, {"clips": rows})
+    )
+    write_json(entries["judged"].folder / JUDGED, {"clips": rows_of(*sounds)})
     found = figures(entries)
     level, voice = found["rms_difference", "wavenet - original"], found["periodicity_ratio", "wavenet / original"]
     assert (level.value, level.unit) == (-3, "dB re full scale")
@@ -149,43 +145,41 @@ def test_level_and_voice_are_compared_with_the_recordings(entries: dict[str, Ent
 
 
 def test_judges_of_speech_compare_decoded_sound_with_the_recordings(entries: dict[str, Entry], tmp_path: Path) -> None:
-    rows = [
-        {
-            "path": f"{number}.wav",
-            "sounds": {
+    rows = rows_of(
+        *(
+            {
                 "original": {"word_error_rate": 0.1 * number},
                 "griffin_lim": {"word_error_rate": 0.5},
                 "wavenet": {"word_error_rate": 0.4 + 0.1 * number} if number else {},
-            },
-        }
-        for number in range(4)
-    ]
+            }
+            for number in range(4)
+        )
+    )
     words = entry(tmp_path, "judged_words", JUDGED, {"unfit": None, "clips": rows})
     dnsmos = entry(tmp_path, "judged_dnsmos", JUDGED, {"unfit": "8,000 Hz", "clips": []})
     judged = {**entries, "judged_dnsmos": dnsmos, "judged_words": words}
     found, before = figures(judged), figures(entries)
     assert {key for key in found if key not in before} == {key for key in found if "word_error_rate" in key[0]}
-    assert found["word_error_rate", "original"].value == pytest.approx(0.15)
-    assert found["word_error_rate_clips", "wavenet"].value == 3
-    assert found["word_error_rate_difference", "wavenet - original"].value == pytest.approx(0.4)
-    assert found["word_error_rate_difference", "griffin_lim - original"].value == pytest.approx(0.35)
-    assert found["word_error_rate_difference", "wavenet - griffin_lim"].value == pytest.approx(0.1)
+    wanted = {
+        **{("word_error_rate", "original"): 0.15, ("word_error_rate_clips", "wavenet"): 3},
+        **{
+            ("word_error_rate_difference", f"{one} - original"): gap
+            for one, gap in (("wavenet", 0.4), ("griffin_lim", 0.35))
+        },
+        ("word_error_rate_difference", "wavenet - griffin_lim"): 0.1,
+    }
+    assert {key: found[key].value for key in wanted} == pytest.approx(wanted)
     assert found["word_error_rate", "original"].artifact == "key of judged_words"
     record: dict[str, Any] = listening_record(judged, entries["listening"], MANIFEST)
-    assert [(row["name"], row["unfit"]) for row in record["judges_of_speech"]] == [
-        ("dnsmos", "8,000 Hz"),
-        ("words", None),
-    ]
+    unfit = [(row["name"], row["unfit"]) for row in record["judges_of_speech"]]
+    assert unfit == [("dnsmos", "8,000 Hz"), ("words", None)]
 
 
 def test_blocks_that_were_drawn_again_are_counted(entries: dict[str, Entry]) -> None:
     assert ("runaway_blocks", "wavenet") not in figures(entries)
     write_json(entries["decoded"].folder / GUARD, {"found": 3, "left": 1})
     found = figures(entries)
-    assert found["runaway_blocks", "wavenet"].value == 3
-    assert found["runaway_blocks_left", "wavenet"].value == 1
-    (entries["decoded"].folder / GUARD).unlink()  # of a vocoder that does not know how loud its recordings were
-    assert ("runaway_blocks", "wavenet") not in figures(entries)
+    assert [found[name, "wavenet"].value for name in ("runaway_blocks", "runaway_blocks_left")] == [3, 1]
 
 
 def test_without_judged_clips_the_figures_are_of_those_to_listen_to(entries: dict[str, Entry]) -> None:
@@ -212,17 +206,14 @@ def test_what_the_language_model_says_has_figures_of_its_own(entries: dict[str, 
 def test_intervals_are_over_clips_and_not_over_what_continues_them(tmp_path: Path) -> None:
     peaks = ((0, 0.1), (0, 0.3), (1, 0.5), (1, 0.7), (None, 0.2), (None, 0.4))
     said = [
-        {
-            "kind": "unconditional" if clip is None else "continuation",
-            "clip": clip,
-            "temperature": 1,
-            "figures": {"peak": peak} | ({} if clip is None else {"prompt_seconds": 0.5 + clip}),
-        }
+        {"kind": "unconditional", "clip": None, "temperature": 1, "figures": {"peak": peak}}
+        if clip is None
+        else {"kind": "continuation", "clip": clip, "temperature": 1}
+        | {"figures": {"peak": peak, "prompt_seconds": 0.5 + clip}}
         for clip, peak in peaks
     ]
-    found = figures(
-        {"listening": entry(tmp_path, "listening", LISTENING, {"said": said, "postfilter": 1.0, "pitch_comb": True})}
-    )
+    listened = {"said": said, "postfilter": 1.0, "pitch_comb": True}
+    found = figures({"listening": entry(tmp_path, "listening", LISTENING, listened)})
     peak = found["peak", "continuation@1"]
     assert (peak.value, peak.low, peak.high) == pytest.approx((0.4, 0.2, 0.6))  # of two clips, drawn anew
     alone = found["peak", "unconditional@1"]
@@ -232,27 +223,17 @@ def test_intervals_are_over_clips_and_not_over_what_continues_them(tmp_path: Pat
 
 
 def test_clips_without_labels_are_not_recognised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    splits = ("train", "train", "validation", "test")
-    split = tuple(replace(each, split=split) for each, split in zip(MANIFEST.clips, splits, strict=True))  # type: ignore[arg-type]  # they are splits
-    task = label_task(session_of(tmp_path), Clips.from_rows(MANIFEST.root, split), CONFIG)
-    assert task is not None
-    assert task.classes == ("one", "two")
-    assert (
-        label_task(session_of(tmp_path), Clips.from_rows(MANIFEST.root, split), replace(CONFIG, label_separator=";"))
-        is None
-    )
-    unlabelled = tuple(replace(each, label=None) for each in split)
-    assert label_task(session_of(tmp_path), Clips.from_rows(MANIFEST.root, unlabelled), CONFIG) is None
-    told = capsys.readouterr().err
-    assert re.search(r"no label accuracy: .*several labels", told)
-    assert re.search(r"no label accuracy: .*\b4 of 4 clips\b", told)
+    splits: tuple[Split, ...] = ("train", "train", "validation", "test")
+    split = [replace(each, split=split) for each, split in zip(MANIFEST.clips, splits, strict=True)]
 
+    def classes(clips: list[Clip], config: ProbeConfig = CONFIG) -> object:
+        task = label_task(session_of(tmp_path), Clips.from_rows(MANIFEST.root, clips), config)
+        return task and task.classes
 
-def manifest_of(labels: list[str | None]) -> Clips:
-    """Test clips with these labels, and as many training clips."""
-    clips = [clip(number, label, "test") for number, label in enumerate(labels)]
-    train = [clip(len(labels) + number, label, "train") for number, label in enumerate(labels)]
-    return Clips.from_rows(Path(), (*clips, *train))
+    assert classes(split) == ("one", "two")
+    assert classes(split, replace(CONFIG, label_separator=";")) is None
+    assert classes([replace(each, label=None) for each in split]) is None
+    assert capsys.readouterr().err.count("no label accuracy: ") == 2
 
 
 @pytest.mark.parametrize(
@@ -262,12 +243,11 @@ def manifest_of(labels: list[str | None]) -> Clips:
 def test_a_classifier_that_fails_on_recordings_is_named(
     tmp_path: Path, labels: list[str | None], wrong: int, warned: bool
 ) -> None:
-    manifest = manifest_of(labels * 10)
-    clips = manifest.of("test")
-    heard = [{"original": "?" if number < wrong else each.label} for number, each in enumerate(clips)]
-    rows = [{"path": each.path, "heard": row} for each, row in zip(clips, heard, strict=True)]
-    recognised = entry(tmp_path, "recognised", RECOGNISED, {"judge": "supervised", "clips": rows})
-    found = weak_judge(recognised, manifest)
+    clips = [clip(number, label) for number, label in enumerate(labels * 10)]
+    heard = ({"original": "?" if number < wrong else each.label} for number, each in enumerate(clips))
+    named = {"judge": "supervised", "clips": rows_of(*heard, name="heard")}
+    recognised = entry(tmp_path, "recognised", RECOGNISED, named)
+    found = weak_judge(recognised, Clips.from_rows(Path(), clips))
     assert (found is not None) == warned
     told = "".join(sentences("weak_judge", found))
     right = rf"{100 - 5 * wrong}% .*\b{20 - wrong} of 20 clips\b"
