@@ -4,6 +4,7 @@ import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
@@ -78,25 +79,30 @@ def content(folder: Path) -> Mapping[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def cases(run: Path, recordings: Path, codes: Path) -> dict[str, tuple[Command, Callable[[Path], dict[str, object]]]]:
-    """Name of the output -> the command, and its options for a place of the output."""
-    griffin_lim = {"synthesis": "griffin_lim"}
-    return {
-        "codes": (encode, lambda place: test_encode.options(run, recordings, place)),
-        "codes.parquet": (encode, lambda place: test_encode.options(run, recordings, place)),
-        "units.km": (encode, lambda place: test_encode.options(run, recordings, place, format="fairseq")),
-        "sounds": (decode, lambda place: test_decode.options(run, codes, place, **griffin_lim)),
-        "spoken": (decode, lambda place: test_decode.options(run, codes, place)),
-        "more": (generate, lambda place: test_generate.options(run, place, **griffin_lim)),
-        "one.wav": (generate, lambda place: test_generate.options(run, place, num_samples=1, **griffin_lim)),
-    }
+OPTIONS: dict[Command, Callable[..., dict[str, object]]] = {
+    **{encode: test_encode.options, decode: test_decode.options, generate: test_generate.options}
+}
 
 
-@pytest.mark.parametrize("name", ["codes", "codes.parquet", "units.km", "sounds", "spoken", "more", "one.wav"])
-def test_a_disk_that_fills_up(name: str, run_folder: Path, recordings: Path, small_disk: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "command", "more"),
+    [
+        *(("codes", encode, {}), ("codes.parquet", encode, {}), ("units.km", encode, {"format": "fairseq"})),
+        *(("sounds", decode, {"synthesis": "griffin_lim"}), ("spoken", decode, {})),
+        ("more", generate, {"synthesis": "griffin_lim"}),
+        ("one.wav", generate, {"synthesis": "griffin_lim", "num_samples": 1}),
+    ],
+)
+def test_a_disk_that_fills_up(
+    name: str, command: Command, more: Any, run_folder: Path, recordings: Path, small_disk: Path, tmp_path: Path
+) -> None:
     codes = tmp_path / "codes.parquet"
     encode(test_encode.options(run_folder, recordings, codes))
-    command, options = cases(run_folder, recordings, codes)[name]
+    given = [run_folder, *{encode: [recordings], decode: [codes]}.get(command, [])]
+
+    def options(place: Path) -> dict[str, object]:
+        return OPTIONS[command](*given, place, **more)
+
     (tmp_path / "undisturbed").mkdir()
     command(options(tmp_path / "undisturbed" / name))
     undisturbed = content(tmp_path / "undisturbed" / name)
