@@ -1,15 +1,16 @@
 """Pages taken apart into text and elements, and a comparison to make pages of."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
 
-from pipelines.results.comparison import Comparison
-from pipelines.results.figures import Figure, Figures
+from lm.options import ProbeConfig
+from pipelines.results.comparison import Comparison, ProbedFolds, compare
+from pipelines.results.figures import Figure
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "source", "wbr"}
 
@@ -60,116 +61,65 @@ def says(text: str, *parts: str) -> bool:
     return re.search(".{0,80}?".join(map(re.escape, parts)), text) is not None
 
 
-# method -> (accuracy, layers)
-METHODS = {
-    "supervised": (0.80, ["block_1", "block_2", "block_3", "block_4", "all_blocks"]),
-    "supervised_head": (0.785, []),
-    "gpt": (0.714, ["layer_1", "layer_2", "layer_3", "layer_4", "layer_5", "layer_6", "all_layers"]),
-    "ast": (0.71, ["layer_4", "layer_8", "layer_12"]),
-    "simclr": (0.633, ["block_1", "block_2", "block_3", "block_4", "all_blocks"]),
-    "bag_of_codes": (0.59, []),
-    "log_mel": (0.55, []),
-    "bottleneck": (0.542, []),
-    "random_gpt": (0.52, ["layer_1", "layer_2", "layer_3", "all_layers"]),
-    "random_conv": (0.49, ["block_1", "block_2", "block_3", "block_4"]),
-    "ast_head": (0.69, []),
-}
-SHARES = (0.01, 0.05, 0.1, 1.0)
-FOLDS = ("george", "jackson", "lucas", "nicolas", "theo")
+CONFIG = ProbeConfig(resamples=300, confidence=0.9)
+CLASSES = ("one", "six", "two")
+RIGHT = {"log_mel": 0.4, "gpt": 0.8, "simclr": 0.6, "supervised_head": 0.9}  # shares of right answers
+VALIDATION = 60  # clips, of a speaker of their own
+
+
+def probed_example(
+    name: str, seed: int = 0, *, clips: int, groups: int = 1, classes: Sequence[str] = CLASSES
+) -> dict[str, Any]:
+    """What the probes of a fold could have written."""
+    rng = np.random.default_rng([clips, seed])
+    truth, held_out = ([classes[number % len(classes)] for number in range(count)] for count in (clips, VALIDATION))
+    return {
+        **{"classes": [*classes], "multi_label": False, "clips": [f"{name}/{number}.wav" for number in range(clips)]},
+        **{"groups": [name if groups == 1 else f"speaker {number % groups}" for number in range(clips)]},
+        **{"truth": truth, "validation_groups": ["dan"] * VALIDATION, "validation_truth": held_out},
+        **{"unlabelled": 5, "notices": [], "choose_by": "validation"},
+        "methods": [_row(of, share, truth, held_out, rng) for of, share in RIGHT.items()],
+    }
+
+
+def answers(truth: list[str], right: list[bool]) -> list[str]:
+    """Right and wrong answers."""
+    classes = sorted({*truth})
+    return [each if hit else classes[classes.index(each) - 1] for each, hit in zip(truth, right, strict=True)]
+
+
+def _row(of: str, share: float, truth: list[str], held_out: list[str], rng: np.random.Generator) -> dict[str, Any]:
+    right = rng.random(len(truth)) < share
+    layers = [f"gpt/layer_{n}:{p}" for n in (1, 2) for p in ("mean", "thirds")] + ["gpt/all_layers:mean"]
+    keys = {"gpt": layers, "supervised_head": []}.get(of, [f"{of}:mean"])
+    accuracy, judged = float(right.mean()), [number < round(share * VALIDATION) for number in range(VALIDATION)]
+    shared = {"test_accuracy": accuracy, "penalty": 0.1, "low": accuracy - 0.05, "high": accuracy + 0.05}
+    curve = [{"share": s, "clips": round(100 * s), **shared, "values": [[accuracy]]} for s in (0.1, 1.0) if keys]
+    return {
+        **{"of": of, "chosen": keys[len(truth) // 20 % 2 * 3 % len(keys)] if keys else of, **shared},
+        **{"macro_f1": accuracy, "mean_average_precision": accuracy, "validation_accuracy": float(np.mean(judged))},
+        **{"validation_predictions": answers(held_out, judged), "validation_clips": VALIDATION, "parts": []},
+        **{"predictions": answers(truth, right.tolist()), "layer_penalties": 3 * bool(keys)},
+        "penalties": 6 * bool(keys),
+        "candidates": [{"of": key, **shared, "validation_accuracy": place / 10} for place, key in enumerate(keys)],
+        "learning_curve": curve,
+    }
 
 
 def comparison_example(
-    *, folds: tuple[str, ...] = FOLDS, groups: int = 20, classes: int = 10, trained: bool = True
+    folds: Sequence[str] = ("george", "jackson", "lucas", "nicolas", "theo"), *, seeds: int = 1, **options: Any
 ) -> Comparison:
     """A comparison and its rows; one fold makes it that of a single run."""
-    rng = np.random.default_rng(0)
-    fold_shift = rng.normal(0, 0.09, len(folds))
-    group_shift = rng.normal(0, 0.1, groups)
-    by_method = {of: _method(rng, of, folds, fold_shift, group_shift) for of in METHODS}
-    ranked = sorted(by_method, key=lambda of: -by_method[of][0].value)
-    counts = rng.poisson(8, (classes, classes)) + np.diag(np.full(classes, 170))
-    gpt = by_method["gpt"][0].value
-    return Comparison(
-        protocol="leave one group out" if len(folds) > 1 else "official",
-        by="group" if len(folds) > 1 else "split",
-        folds=list(folds),
-        seeds=[0],
-        classes=[f"class {number}" for number in range(classes)],
-        clips=int(counts.sum()),
-        unlabelled=12,
-        layer_penalties=3,
-        penalties=6,
-        references=["gpt"],
-        confusion={"gpt": counts.astype(float).tolist()},
-        trainings=_trainings(folds) if trained else {},
-        figures=Figures(
-            [
-                *(row for of in ranked for row in by_method[of]),
-                *(difference(gpt, of, by_method[of][0].value, folds=len(folds)) for of in ranked if of != "gpt"),
-                *(row for of, (_, layers) in METHODS.items() if layers for row in _layers(rng, of, layers)),
-                *(row for of in METHODS if "_head" not in of for row in _curve(of)),
-            ]
-        ),
-    )
+    alone = len(folds) == 1
+    probes = {
+        (name, seed): probed_example(name, seed, clips=200 if alone else 40 + 10 * place, **options)
+        for place, name in enumerate(folds)
+        for seed in range(seeds)
+    }
+    return compare(ProbedFolds(probes=probes, by="split" if alone else "group", config=CONFIG))
 
 
 def probe(of: str, value: float, **columns: Any) -> Figure:
     """A row of the stage "probe", by default the accuracy on test."""
     row = Figure(stage="probe", name="accuracy", of=of, value=value, artifact="0123456789abcdef", split="test")
     return replace(row, **columns)
-
-
-def _method(
-    rng: np.random.Generator, of: str, folds: tuple[str, ...], shift: np.ndarray[Any, Any], groups: np.ndarray[Any, Any]
-) -> list[Figure]:
-    """The figures of one method, that over all folds first."""
-    accuracy, layers = METHODS[of]
-    values = np.clip(accuracy + shift + rng.normal(0, 0.02, len(folds)), 0, 1).tolist()
-    value = float(np.mean(values))
-    chosen: list[dict[str, Any]] = [
-        {} if of.endswith("_head") else {"layer": layers[1 + number % 2] if layers else None, "pooling": "thirds"}
-        for number in range(len(folds))
-    ]
-    rows = [
-        probe(of, value, low=value - 0.018, high=value + 0.017, **(chosen[0] if len(folds) == 1 else {})),
-        probe(of, value - 0.006, name="macro_f1"),
-        probe(of, value + 0.05, low=value, high=value + 0.1, split="validation", count=300),
-        probe(of, 0.05, name="gap", low=-0.01, high=0.11, split="validation - test"),
-    ]
-    if len(folds) > 1:
-        places = zip(folds, values, chosen, strict=True)
-        rows += [probe(of, each, fold=fold, seed=0, **candidate) for fold, each, candidate in places]
-    of_groups = np.clip(accuracy + groups + rng.normal(0, 0.03, len(groups)), 0, 1).tolist()
-    return rows + [probe(of, each, group=f"speaker {number:02}") for number, each in enumerate(of_groups)]
-
-
-def difference(gpt: float, against: str, other: float, *, folds: int = 1) -> Figure:
-    """How far the GPT is ahead of another method."""
-    value = gpt - other
-    ends = {"fold_low": value - 0.05, "fold_high": value + 0.05} if folds > 1 else {}
-    p = 0.0 if abs(value) > 0.03 else 0.62
-    return probe("gpt", value, name="difference", against=against, low=value - 0.021, high=value + 0.02, p=p, **ends)
-
-
-def _layers(rng: np.random.Generator, of: str, layers: list[str]) -> Iterator[Figure]:
-    heights = METHODS[of][0] - 0.04 * np.abs(np.arange(len(layers)) - 2) + rng.normal(0, 0.01, len(layers))
-    for layer, height in zip(layers, heights.tolist(), strict=True):
-        for split, value in (("validation", height + 0.05), ("test", height)):
-            yield probe(of, value, name="layer_accuracy", layer=layer, split=split)
-
-
-def _curve(of: str) -> Iterator[Figure]:
-    for share in SHARES:
-        value = METHODS[of][0] - (METHODS[of][0] - 0.15) * float(-np.log10(share)) / 2.5
-        yield probe(of, value, share=share, labels=round(1500 * share), low=value - 0.02, high=value + 0.02)
-
-
-def _trainings(folds: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    return {of: {fold: training(steps) for fold in folds} for of, steps in {"lm": 1500, "simclr": 900}.items()}
-
-
-def training(steps: int) -> dict[str, Any]:
-    """A training that learns, then learns by heart."""
-    losses = [(steps // 2, 2.0, 1.8), (steps, 1.0, 1.9)]
-    curve = [{"step": step, "train_loss": train, "validation_loss": held_out} for step, train, held_out in losses]
-    return {"curve": curve, "steps": steps, "kept_step": steps // 2}

@@ -10,51 +10,13 @@ from lm.options import ProbeConfig
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.results.comparison import By, Comparison, Probed, ProbedFolds, compare
 from pipelines.results.figures import Figure
+from tests.pipelines.pages_apart import CLASSES, CONFIG, RIGHT, VALIDATION, answers, probed_example
 
-CONFIG = ProbeConfig(resamples=300, confidence=0.9)
-CLASSES = ["one", "six", "two"]
 FOLDS = {"ann": 40, "bob": 60, "cem": 80}  # test clips
-VALIDATION = 60  # clips, of a speaker of their own
-RIGHT = {"log_mel": 0.4, "gpt": 0.8, "simclr": 0.6, "supervised_head": 0.9}
 
 
 def drawn(name: str, seed: int) -> dict[str, Any]:
-    """What a fold's probes could have written."""
-    rng = np.random.default_rng([FOLDS[name], seed])
-    truth, held_out = ([CLASSES[number % 3] for number in range(clips)] for clips in (FOLDS[name], VALIDATION))
-    return {
-        **{"classes": CLASSES, "multi_label": False, "clips": [f"{name}/{number}.wav" for number in range(len(truth))]},
-        **{"groups": [name] * len(truth), "truth": truth, "validation_groups": ["dan"] * VALIDATION},
-        **{"validation_truth": held_out, "unlabelled": 5, "notices": [], "choose_by": "validation"},
-        "methods": [_row(of, share, truth, held_out, rng) for of, share in RIGHT.items()],
-    }
-
-
-def _answers(truth: list[str], right: list[bool]) -> list[str]:
-    return [label if hit else CLASSES[CLASSES.index(label) - 1] for label, hit in zip(truth, right, strict=True)]
-
-
-def _row(of: str, share: float, truth: list[str], held_out: list[str], rng: np.random.Generator) -> dict[str, Any]:
-    right = rng.random(len(truth)) < share
-    layers = [f"gpt/layer_{n}:{p}" for n in (1, 2) for p in ("mean", "thirds")] + ["gpt/all_layers:mean"]
-    keys = {"gpt": layers, "supervised_head": []}.get(of, [f"{of}:mean"])
-    accuracy, judged = float(right.mean()), [number < round(share * VALIDATION) for number in range(VALIDATION)]
-    shared = {
-        "test_accuracy": accuracy,
-        "low": max(accuracy - 0.05, 0),
-        "high": min(accuracy + 0.05, 1),
-        "penalty": 0.1,
-    }
-    curve = [{"share": s, "clips": round(100 * s), **shared, "values": [[accuracy]]} for s in (0.1, 1.0) if keys]
-    return {
-        **{"of": of, "chosen": keys[0] if keys else of, **shared, "macro_f1": accuracy, "parts": []},
-        **{"mean_average_precision": accuracy, "validation_accuracy": float(np.mean(judged))},
-        **{"validation_predictions": _answers(held_out, judged), "validation_clips": VALIDATION},
-        **{"predictions": _answers(truth, right.tolist()), "layer_penalties": 3 * bool(keys)},
-        "penalties": 6 * bool(keys),
-        "candidates": [{"of": key, **shared, "validation_accuracy": place / 10} for place, key in enumerate(keys)],
-        "learning_curve": curve,
-    }
+    return probed_example(name, seed, clips=FOLDS[name])
 
 
 def study(seeds: int = 1) -> dict[tuple[str, int], Probed]:
@@ -168,7 +130,7 @@ def test_one_split_has_intervals_over_its_speakers_if_there_are_several(speakers
     probed = drawn("ann", 0)
     probed["groups"] = [str(number * speakers // 40) for number in range(40)]
     for row in probed["methods"]:
-        row["predictions"] = _answers(probed["truth"], [group != "0" for group in probed["groups"]])
+        row["predictions"] = answers(probed["truth"], [group != "0" for group in probed["groups"]])
     found = compared({("test", 3): probed})
     assert (found.protocol, found.over, found.tested["gpt"].over) == ("one split", over, over)
     assert found.tested["gpt"].value == 1 - 1 / speakers
@@ -176,12 +138,17 @@ def test_one_split_has_intervals_over_its_speakers_if_there_are_several(speakers
     assert {(row.fold_low, row.fold_high) for row in of_gpt(found).values()} == {(None, None)}
 
 
+def test_seeds_on_one_split_have_no_fold() -> None:
+    rows = compared({("test", seed): drawn("ann", seed) for seed in (0, 1)}).along("seed")["gpt"]
+    assert [(row.fold, row.seed) for row in rows] == [(None, 0), (None, 1)]
+
+
 def planted(of: str, *, right: int) -> Comparison:
     """A single split with another number of right answers on the validation clips of one method."""
     probed = drawn("ann", 0)
     row = next(row for row in probed["methods"] if row["of"] == of)
     judged = [number < right for number in range(VALIDATION)]
-    row |= {"validation_predictions": _answers(probed["validation_truth"], judged), "validation_accuracy": right / 60}
+    row |= {"validation_predictions": answers(probed["validation_truth"], judged), "validation_accuracy": right / 60}
     return compared({("test", 0): probed})
 
 

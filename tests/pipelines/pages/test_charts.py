@@ -30,17 +30,13 @@ def _chart(count: int) -> tuple[float, dict[str, float]]:
     return float(height[1]), {text: float(place) for place, text in texts}
 
 
-@pytest.mark.parametrize("count", [1, 3, 12])
-def test_a_title_stands_above_its_legend(count: int) -> None:
-    _, places = _chart(count)
-    gap = places["a long name, number 0"] - places["accuracy"]
-    assert 12 < gap < 24  # letters of 10.5 pixels
-
-
-def test_a_long_legend_takes_no_room_from_its_curves() -> None:
-    few, many = _chart(3), _chart(12)
-    drawn = [height - places[f"a long name, number {count - 1}"] for count, (height, places) in ((3, few), (12, many))]
-    assert drawn[0] == pytest.approx(drawn[1], abs=6)
+def test_a_title_stands_above_its_legend_which_takes_no_room_from_its_curves() -> None:
+    below = []
+    for count in (1, 3, 12):
+        height, places = _chart(count)
+        assert 12 < places["a long name, number 0"] - places["accuracy"] < 24  # letters of 10.5 pixels
+        below.append(height - places[f"a long name, number {count - 1}"])
+    assert below[1] == pytest.approx(below[2], abs=6)
 
 
 @pytest.mark.parametrize(("count", "written"), [(3, True), (MAX_WRITTEN, True), (MAX_WRITTEN + 1, False), (200, False)])
@@ -61,12 +57,9 @@ def test_a_drawing_serves_light_and_dark_pages_and_holds_names_as_text() -> None
     names = ["#1c1f23", "<b>&"]
     svg = confusion_chart("gpt", names, [[1, 0], [0, 1]]).__html__()
     assert "var(--ink, #1c1f23)" in svg  # the second is for a file of its own
-    assert (
-        ElementTree.fromstring(svg[svg.index("<svg") : svg.index("</svg>") + 6]).tag
-        == "{http://www.w3.org/2000/svg}svg"
-    )
-    assert not re.search(r": #(1c1f23|ffffff)", svg)
-    assert not re.search(r'id="(axes|text|patch|figure)', svg)
+    root = ElementTree.fromstring(svg[svg.index("<svg") : svg.index("</svg>") + 6])
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert not re.search(r': #(1c1f23|ffffff)|id="(axes|text|patch|figure)', svg)
     assert ">#1c1f23<" in svg
     assert "&lt;b&gt;&amp;<" in svg
     assert svg == confusion_chart("gpt", names, [[1, 0], [0, 1]]).__html__()
@@ -77,16 +70,11 @@ ACCURACY = {"gpt": (0.86, 0.6, 0.7, 0.8), "simclr": (0.81, 0.7, 0.75, 0.8), "bag
 
 
 def rows(place: int, accuracy: Mapping[str, tuple[float, ...]]) -> Figures:
-    probed = [
-        probe(of, values[place], low=values[place] - 0.02, high=1, split=split)
-        for split in ("test", "validation")
-        for of, values in accuracy.items()
-    ]
-    gpt = accuracy["gpt"][place]
+    now = {of: values[place] for of, values in accuracy.items()}
+    splits = ("test", "validation")
+    probed = [probe(of, value, low=value - 0.02, high=1, split=split) for split in splits for of, value in now.items()]
     ahead = [
-        probe("gpt", gpt - values[place], name="difference", against=of)
-        for of, values in accuracy.items()
-        if of != "gpt"
+        probe("gpt", now["gpt"] - value, name="difference", against=of) for of, value in now.items() if of != "gpt"
     ]
     return Figures([*probed, *ahead])
 
@@ -126,10 +114,10 @@ def test_a_line_for_each_method_and_panels_for_each_source() -> None:
 
 
 def test_names_such_as_ablations_have_a_row_for_each_run() -> None:
-    jobs = [
-        Job(number=n, overrides={"ablation": name}, folder=str(n)) for n, name in enumerate(("none", "one_hearing"))
-    ]
-    points = [Point(job=job, results=results(rows(job.number, ACCURACY))) for job in jobs]
+    points = []
+    for number, name in enumerate(("none", "one_hearing")):
+        job = Job(number=number, overrides={"ablation": name}, folder=str(number))
+        points.append(Point(job=job, results=results(rows(number, ACCURACY))))
     text = methods_chart(Runs(options=("ablation",), finished=points))
     assert says(text, "none", "86.0 %", "one_hearing", "60.0 %")  # the first method's values, for screen readers
     for name in ("GPT", "SimCLR", "bag of codes"):
