@@ -15,13 +15,12 @@ import torch
 import wordless
 from pipelines.commandline.outputs import hold
 from pipelines.publish import PublishConfig
-from tests.calling import generate, publish, score
+from tests.calling import Command, generate, publish, score
 from tests.hub import HubServer, serving, store_in_cache, use_hub
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.jobs.test_generate import options as generating
 from tests.pipelines.jobs.test_score import options as scoring
 from tests.pipelines.tiny import sweep, tiny_tokenizer
-from tests.pipelines.tiny_chain import called
 from tokenizer.tokenizer import Tokenizer
 from wordless.base.errors import InputError
 from wordless.base.values import build
@@ -54,21 +53,10 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 @pytest.mark.parametrize(
     ("changes", "option"),
     [
-        ({"repo": "name"}, "repo"),
-        ({"repo": "user/my run"}, "repo"),
-        ({"repo": "https://huggingface.co/user/name"}, "repo"),
-        ({"repo": ""}, "repo"),
-        ({"parts": ["lm"]}, "parts"),
-        ({"parts": ["tokenizer", "tokenizer"]}, "parts"),
-        ({"parts": ["tokenizer", "listening"]}, "parts"),
+        *(({"repo": repo}, "repo") for repo in ("name", "user/my run", "https://huggingface.co/user/name", "")),
+        *(({"parts": each}, "parts") for each in (["lm"], ["tokenizer", "tokenizer"], ["tokenizer", "listening"])),
         ({"licence": "CC BY 4.0"}, "licence"),
-        *(
-            ({"repo": "", "format": "onnx", "output": "x", **changes}, option)
-            for option, changes in (
-                ("output", {"output": None}),
-                ("output", {"output": "x.onnx"}),
-            )
-        ),
+        *(({"repo": "", "format": "onnx", "output": output}, "output") for output in (None, "x.onnx")),
     ],
 )
 def test_options_that_do_not_fit_are_refused(changes: dict[str, object], option: str) -> None:
@@ -95,18 +83,18 @@ def test_only_a_finished_run_with_its_models_is_published(run: Path, tmp_path: P
     refused(r"results\.json\b.*\brepeat\b")
 
 
-def test_a_call_without_upload_shows_files_and_card(finished_run: FinishedRun) -> None:
-    words = (f"run={finished_run.folder}", "repo=user/my.run", "licence=cc-by-4.0")
-    done = called(*words, command="publish", HF_HUB_OFFLINE="1")
-    assert done.returncode == 0, done.stderr
-    listed = dict(re.findall(r"^ *[\d.]+ MB  (\S+)$()", done.stdout, re.MULTILINE))
-    assert listed.keys() == MODELS | {"README.md", "figures.json"}
-    assert f"{len(listed)} files for hf://user/my.run (private)" in done.stdout
-    assert all(told in done.stdout for told in ("license: cc-by-4.0", "# my.run", "| bag_of_codes | ", "upload=true"))
-    assert str(finished_run.folder) not in done.stdout
-    done = called(*words, "upload=true", command="publish", HF_HUB_OFFLINE="1")
-    assert done.returncode == 2
-    assert "HF_HUB_OFFLINE" in done.stderr.splitlines()[-1]
+def test_a_call_without_upload_shows_files_and_card(
+    finished_run: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use_hub(monkeypatch, tmp_path)  # offline
+    call, words = Command("publish", monkeypatch, capsys), (f"run={finished_run.folder}", "repo=user/my.run")
+    code, told, _ = call(*words, "licence=cc-by-4.0")
+    assert code == 0
+    assert {*re.findall(r"^ *[\d.]+ MB  (\S+)$", told, re.MULTILINE)} == MODELS | {"README.md", "figures.json"}
+    assert all(part in told for part in ("hf://user/my.run (private)", "license: cc-by-4.0", "| bag_of_codes | "))
+    assert str(finished_run.folder) not in told
+    code, _, told = call(*words, "upload=true")
+    assert (code, "HF_HUB_OFFLINE" in told) == (2, True)
 
 
 def test_an_upload_loads_again_with_the_code_of_its_card(

@@ -51,6 +51,7 @@ def commands(documents: tuple[str, ...]) -> list[Printed]:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_options_of_printed_commands_exist(document: str) -> None:
+    assert len(commands(FOLLOWED)) > 40
     for line in commands((document,)):
         command, *words = words_of(line)[1:] or [""]
         if command in COMMANDS:
@@ -68,49 +69,38 @@ def test_options_of_printed_commands_exist(document: str) -> None:
             assert command.startswith("-") or command in (*EXAMPLES_OF_NEW_CODE, "help"), line
 
 
-def test_there_are_commands_to_check() -> None:
-    assert len(commands(FOLLOWED)) > 40
-
-
 # Python
 
 
-def example_of(document: str) -> str:
-    """The only Python example of a document."""
-    (example,) = [example.text for example in printed(document) if example.python]
-    assert set(re.findall(r"^(?:from|import) (\w+)", example, re.MULTILINE)) <= {"wordless", "numpy"}
-    return example
-
-
-@pytest.fixture
-def runs(finished_run: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder in which ``runs/x`` is a run."""
+@pytest.mark.parametrize("document", ["README.md", "docs/guide.md", "docs/python.md"])
+def test_the_python_example_of_a_document_runs(
+    document: str,
+    finished_run: FinishedRun,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each document has one, for a current folder in which ``runs/x`` is a run."""
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs/x").symlink_to(finished_run.folder)
     monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def test_the_python_example_runs(runs: Path) -> None:
-    exec(compile(example_of("README.md"), "README.md", "exec"), {})
-    assert len(read(runs / "more.wav", 8000).samples) == 8000
-    assert len(read(runs / "copy.wav", 8000).samples) > 0
-
-
-def test_the_example_with_arrays_runs(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = [example.text for example in printed(document) if example.python]
+    assert set(re.findall(r"^(?:from|import) (\w+)", example, re.MULTILINE)) <= {"wordless", "numpy"}
     names: dict[str, object] = {}
-    exec(compile(example_of("docs/guide.md"), "docs/guide.md", "exec"), names)
-    assert getattr(names["more"], "seconds", 0) == pytest.approx(0.5, abs=0.02)
-    assert "not finite" in capsys.readouterr().out
-
-
-def test_the_example_of_the_page_of_python_runs(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    names: dict[str, object] = {}
-    exec(compile(example_of("docs/python.md"), "docs/python.md", "exec"), names)
-    count = re.match(r"(\d+) codes, perplexity \d", capsys.readouterr().out)
-    assert count
-    assert getattr(names["states"], "shape", ())[1] == int(count[1])
-    assert (runs / "more.wav").is_file()
+    exec(compile(example, document, "exec"), names)
+    told = capsys.readouterr().out
+    match document:
+        case "README.md":
+            assert len(read(tmp_path / "more.wav", 8000).samples) == 8000
+            assert len(read(tmp_path / "copy.wav", 8000).samples) > 0
+        case "docs/guide.md":
+            assert getattr(names["more"], "seconds", 0) == pytest.approx(0.5, abs=0.02)
+            assert "not finite" in told
+        case _:
+            count = re.match(r"(\d+) codes, perplexity \d", told)
+            assert count
+            assert getattr(names["states"], "shape", ())[1] == int(count[1])
+            assert (tmp_path / "more.wav").is_file()
 
 
 # Commands

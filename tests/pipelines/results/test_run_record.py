@@ -2,32 +2,29 @@
 
 import json
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lm.model import LanguageModel
 from pipelines.commandline.options import index
 from pipelines.commandline.overrides import command_line, prepare
+from pipelines.results.comparison import By
 from pipelines.results.figures import Figure
 from pipelines.results.predictions import write_predictions
 from pipelines.results.results import CHECKOUT, commit_of, parameters, provenance
 from pipelines.results.run_record import read_results
 from pipelines.store.store import CURVE, Entry, write_json
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny_chain import run
 from vocoder.vocoder import Vocoder
 from wordless.audio.recordings.manifest import Clip, Clips, read_manifest
 from wordless.base.errors import InputError
-from wordless.base.values import find_object
 from wordless.training.gangs import Gang
 
 FIGURE = {"stage": "lm", "name": "perplexity", "value": 3, "high": 4.5, "artifact": "k"}
@@ -38,32 +35,16 @@ def written(folder: Path, content: object) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [
-        ({"figures": [1]}, "results.json"),
-        ({"figures": [{**FIGURE, "value": "x"}]}, r"perplexity\b.*\bx\b.*number"),
-        ({"figures": [{"stage": "lm"}]}, "'artifact'"),
-        ({"figures": [], "comparison": {"folds": 2}}, "'classes'"),
-    ],
-)
-def test_results_of_another_kind_are_named(tmp_path: Path, content: object, told: str) -> None:
-    with pytest.raises(InputError, match=told):
-        read_results(written(tmp_path, content))
-
-
-def test_whole_results_are_taken(tmp_path: Path) -> None:
-    content = {"figures": [FIGURE], "a key of a later version": 1}
-    (found,) = read_results(written(tmp_path, content))["figures"]
-    assert found == Figure(stage="lm", name="perplexity", value=3, high=4.5, artifact="k")
-
-
-def test_results_of_earlier_versions_say_what_intervals_are_over(tmp_path: Path) -> None:
-    sections = {
-        "comparison": {"folds": ["test"], "classes": ["yes"], "resampled": "group"},
+def test_whole_results_are_taken_and_earlier_ones_say_what_intervals_are_over(tmp_path: Path) -> None:
+    compared = {"folds": ["test"], "classes": ["yes"], "resampled": "group"}
+    content = {
+        "figures": [FIGURE],
+        "a key of a later version": 1,
+        "comparison": compared,
         "rates": {"resampled": "clip"},
     }
-    found = read_results(written(tmp_path, {"figures": [], **sections}))
+    found = read_results(written(tmp_path, content))
+    assert [*found["figures"]] == [Figure(stage="lm", name="perplexity", value=3, high=4.5, artifact="k")]
     assert (found["comparison"].over, found["rates"]["over"]) == ("groups", "clips")
 
 
@@ -73,11 +54,15 @@ PARTS = ("corpus", "curves", "codebook", "comparison", "listening", "stages", "p
 
 
 @settings(max_examples=50)
+@example({"figures": [1]})
+@example({"figures": [{**FIGURE, "value": "x"}]})
+@example({"figures": [{"stage": "lm"}]})
+@example({"figures": [], "comparison": {"folds": 2}})
 @given(st.fixed_dictionaries({"figures": JSON}, optional=dict.fromkeys(PARTS, JSON)))
 def test_results_may_be_anything(tmp_path_factory: pytest.TempPathFactory, content: dict[str, object]) -> None:
     folder, message = written(tmp_path_factory.mktemp("fuzz"), content), "results.json"
     try:
-        read_results(folder)
+        assert all(isinstance(row.value, int | float) for row in read_results(folder)["figures"])
     except InputError as error:
         message = str(error)
     assert "results.json" in message
@@ -95,42 +80,30 @@ def test_a_run_writes_the_answer_of_each_probe_for_each_test_clip(finished_run: 
         right = sum(row["prediction"] == row["label"] for row in own) / len(own)
         assert right == pytest.approx(found.value)
         assert all(0 < row["probability"] <= 1 for row in own)
-        assert {(row["seed"], row["fold"], row["split"], row["candidate"]) for row in own} == {
-            (0, None, "test", found.candidate)
-        }
+        places = {(row["seed"], row["fold"], row["split"], row["candidate"]) for row in own}
+        assert places == {(0, None, "test", found.candidate)}
     for row in rows:
         clip = clips[row["clip"]]
         assert (row["path"], row["label"], row["group"]) == (clip.path, clip.label, clip.group)
         assert row["end"] - row["start"] == pytest.approx(clip.seconds)
 
 
-def test_seeds_on_a_single_split_have_no_fold(finished_run: FinishedRun, tmp_path: Path) -> None:
-    words = ["stages=[probe,report]", "seeds=2", "compare.methods=[log_mel]", "probe.learning_curve=[]"]
-    store = shutil.copytree(finished_run.store, tmp_path / "store")  # other tests count the entries of the first
-    assert run(store, tmp_path / "run", *words) == 0
-    table = pq.read_table(tmp_path / "run/predictions.parquet").to_pylist()
-    figures: Any = (find_object(tmp_path / "run/results.json") or {})["figures"]
-    single = [row for row in figures if row["stage"] == "probe" and row["seed"] is not None]
-    assert {(row["fold"], row["seed"]) for row in single} == {(None, 0), (None, 1)}
-    assert {(row["fold"], row["seed"]) for row in table} == {(None, 0), (None, 1)}
-
-
-def test_folds_seeds_parts_and_several_labels(tmp_path: Path) -> None:
-    clip = Clip(
-        path="a.wav", segment=1, start=8000, num_samples=4000, sample_rate=8000, size=0, sha256="", label="dog;rain"
-    )
+def test_predictions_name_fold_seed_part_and_several_labels(tmp_path: Path) -> None:
+    clip = Clip(path="a.wav", segment=1, start=8000, num_samples=4000, sample_rate=8000, label="dog;rain")
     row = {"of": "head", "chosen": "head", "penalties": 0, "probabilities": None, "predictions": [["rain"]]}
     probed = {"clips": ["a.wav#t=1,1.5"], "truth": [["dog", "rain"]], "methods": [row]}
     per_fold = {("one", 0): probed, ("one", 1): probed}
     manifest = Clips.from_rows(tmp_path, (clip,))
-    write_predictions(tmp_path / "x.parquet", per_fold, manifest, by="fold", separator=";")
-    first, second = pq.read_table(tmp_path / "x.parquet").to_pylist()
-    assert first == {
+    wanted = {
         **{"clip": "a.wav#t=1,1.5", "path": "a.wav", "start": 1.0, "end": 1.5, "group": None},
         **{"label": "dog;rain", "prediction": "rain", "probability": None},
-        **{"method": "head", "candidate": None, "fold": "one", "seed": 0, "split": "test"},
+        **{"method": "head", "candidate": None, "split": "test"},
     }
-    assert second == {**first, "seed": 1}
+    by: By
+    for by, fold in (("fold", "one"), ("split", None)):
+        write_predictions(tmp_path / "x.parquet", per_fold, manifest, by=by, separator=";")
+        rows = pq.read_table(tmp_path / "x.parquet").to_pylist()
+        assert rows == [{**wanted, "fold": fold, "seed": seed} for seed in (0, 1)]
 
 
 ODD_WORDS = (
@@ -162,16 +135,7 @@ def test_models_are_counted_without_loading_them(run_folder: Path) -> None:
         assert parameters(run_folder / part) == sum(parameter.numel() for parameter in model.parameters())
 
 
-def test_the_checkout_is_above_all_packages_and_has_no_commit_without_git(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert (CHECKOUT / "pipelines/results/results.py").is_file()
-    (tmp_path / ".git").mkdir()
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert commit_of(tmp_path) is None
-
-
-def test_a_commit_is_named_with_what_differs_from_it(tmp_path: Path) -> None:
+def test_a_commit_is_named_with_what_differs_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def git(*words: str) -> None:
         who = ("-c", "user.name=a", "-c", "user.email=a@b")
         subprocess.run(["git", "-C", str(tmp_path), *who, *words], check=True, capture_output=True)
@@ -188,6 +152,9 @@ def test_a_commit_is_named_with_what_differs_from_it(tmp_path: Path) -> None:
     assert commit_of(tmp_path) == commit
     (tmp_path / "a.py").write_text("2")
     assert commit_of(tmp_path) == f"{commit}+changes"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert commit_of(tmp_path) is None  # there is no git
+    assert (CHECKOUT / "pipelines/results/results.py").is_file()
 
 
 def test_provenance_tells_machine_models_and_options_but_no_home(
