@@ -16,7 +16,7 @@ import pytest
 import soundfile
 import torch
 import yaml
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import lm.gpt
 from lm.bodies.convolutional import SAMPLE, LogMelBody
@@ -26,9 +26,11 @@ from lm.layers import LayerReader
 from lm.options import GPTConfig, VectorConfig
 from lm.tokens import Vocabulary
 from pipelines.commandline.options import index_of, nested
+from pipelines.methods.table import METHODS
+from pipelines.store.stored_features import FEATURES
 from tests.lm.tiny import TINY, codes_format
 from tests.pasting import ROOT, environment, set_up
-from tests.pipelines.tiny import silent_session
+from tests.pipelines.tiny import reading_of, silent_session
 from tests.tokenizer.conftest import fitted, sound
 from tests.vocoder.sounds import random_table
 from tokenizer import health
@@ -92,9 +94,14 @@ def test_the_files_of_the_page_are_not_there_yet() -> None:
     assert not [file for file in re.findall(r"Create `([^`]+)`", PAGE) if (ROOT / file).exists()]
 
 
-def test_the_method_makes_frames(imported: dict[str, ModuleType]) -> None:
+def test_the_method_makes_frames_and_pools_them(imported: dict[str, ModuleType], tmp_path: Path) -> None:
     frames = imported["levels"].levels(np.concatenate([np.ones(80), np.zeros(20)]).astype(np.float32), hop=80)
     np.testing.assert_allclose(frames, [[0], [-80]], atol=1e-4)
+    soundfile.write(tmp_path / "a.wav", np.ones(400) / 2, 4000)
+    clip = Clip(path="a.wav", num_samples=400, sample_rate=4000, sha256="a", split="train")
+    reading = reading_of(silent_session(tmp_path), Clips.from_rows(tmp_path, [clip]), sample_rate=4000)
+    entry = imported["levels"].features(reading, replace(METHODS["mfcc"], name="levels"))
+    assert {*load_file(entry.folder / FEATURES)} == {"levels:mean", "levels:thirds"}
 
 
 def test_the_body_is_probed_and_has_a_head(imported: dict[str, ModuleType], tmp_path: Path) -> None:

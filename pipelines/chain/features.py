@@ -11,8 +11,8 @@ from lm.bodies.body import Source
 from lm.bodies.options import Variant
 from lm.bodies.wav2vec2 import speech_source
 from pipelines.chain.study import Study
+from pipelines.commandline.commands import imported
 from pipelines.methods.method import Method
-from pipelines.methods.table import BAGS, STATES, VARIANTS
 from pipelines.stages.codes import codes
 from pipelines.stages.features import (
     BAG_OF_CODES,
@@ -50,22 +50,23 @@ def features_of(study: Study, method: Method) -> Entry:
     if method.file is not None:
         names = [clip.name for clip in study.manifest.clips]
         return own_features(study.session, method.name, names, method.file)
-    return FEATURES[method.name](study, method)
+    make: MakeFeatures = imported(method.features)
+    return make(study, method)
 
 
-def _bag(study: Study, method: Method) -> Entry:
+def bag(study: Study, method: Method) -> Entry:
     coded = study.coded_at(method.rate) if method.rate else study.read_codes
     return code_features(study.session, coded, of=method.name)
 
 
-def _states(study: Study, method: Method) -> Entry:
+def states(study: Study, method: Method) -> Entry:
     """Pool the states of the language model of a rate, or of the run's GPT."""
     coded = study.coded_up_to(method.rate) if method.rate else study.read_codes
     model = study.entries[f"{rate_prefix(method.rate)}lm" if method.rate else "lm"]
     return gpt_features(study.session, coded, model, states=study.settings.compare.states, of=method.name)
 
 
-def _untrained_states(study: Study, method: Method) -> Entry:
+def untrained_states(study: Study, method: Method) -> Entry:
     own, states = study.settings.lm, study.settings.compare.states
     untrained = UntrainedGPT(gpt=own.gpt, seed=own.fit.seed, pitch=own.pitch)
     return gpt_features(study.session, study.read_codes, untrained, states=states, of=method.name)
@@ -105,7 +106,7 @@ def _conv(study: Study, trained: Entry | None = None) -> Network:
     return convolutional(study, study.statistics, study.settings.baselines, simclr=trained)
 
 
-def _simclr(study: Study, method: Method) -> Entry:
+def simclr_layers(study: Study, method: Method) -> Entry:
     extra = study.unlabelled_spectrograms
     trained = study.add(simclr(study.session, study.spectrograms, extra, study.settings.baselines))
     return _conv(study, trained).features(study, method.name)
@@ -144,7 +145,7 @@ def _random_wav2vec2(study: Study) -> Network:
     return _speech(study, entry_source(study.add(random_wav2vec2(study.session, settings, sample_rate=rate))))
 
 
-def _gpt_sound(study: Study, method: Method) -> Entry:
+def sound_states(study: Study, method: Method) -> Entry:
     settings, extra = study.settings, []
     if method.training:  # a run without a language model has no codes of these clips yet
         coded = [codes(study.session, each, study.entries["tokenizer"]) for each in study.unlabelled]
@@ -165,34 +166,26 @@ def _gpt_sound(study: Study, method: Method) -> Entry:
     return sound_gpt_features(study, method.name, study.add(trained))
 
 
-FEATURES: dict[str, MakeFeatures] = {
-    "gpt": _states,
-    "gpt_sound": _gpt_sound,
-    "gpt_windows": _gpt_sound,
-    "simclr": _simclr,
-    "wav2vec2": _network(_pretrained),
-    "wav2vec2_finetuned": _taught(_pretrained, _waveforms),
-    "ast": _taught(
-        lambda study: ast(study, study.settings.ast), lambda study: filter_banks(study.session, study.manifest)
-    ),
-    "audio_transformer": _taught(_audio_transformer, _waveforms),
-    **{
-        method.name: _taught(partial(_audio_transformer, variant=variant), _waveforms)
-        for variant, method in VARIANTS.items()
-    },
-    "bag_of_codes": _bag,
-    "random_gpt": _untrained_states,
-    "supervised": _taught(_conv, lambda study: study.spectrograms),
-    "random_gpt_sound": _gpt_sound,
-    "random_gpt_windows": _gpt_sound,
-    "random_conv": _network(_conv),
-    "random_ast": _network(lambda study: ast(study, study.settings.ast)),
-    "random_wav2vec2": _network(_random_wav2vec2),
-    "random_audio_transformer": _network(_audio_transformer),
-    "log_mel": lambda study, _: log_mel_features(study, study.entries["tokenizer"]),
-    "bottleneck": lambda study, _: bottleneck_features(study, study.entries["tokenizer"], study.autoencoder.key),
-    "mfcc": _frames(_mfcc),
-    "chroma": _frames(lambda audio: partial(chroma_frames, sample_rate=audio.sample_rate, hop_length=audio.hop_length)),
-    **{method.name: _states for method in STATES},
-    **{method.name: _bag for method in BAGS},
-}
+def _ast(study: Study) -> Network:
+    return ast(study, study.settings.ast)
+
+
+def log_mel(study: Study, method: Method) -> Entry:
+    return log_mel_features(study, study.entries["tokenizer"])
+
+
+def bottleneck(study: Study, method: Method) -> Entry:
+    return bottleneck_features(study, study.entries["tokenizer"], study.autoencoder.key)
+
+
+mfcc = _frames(_mfcc)
+chroma = _frames(lambda audio: partial(chroma_frames, sample_rate=audio.sample_rate, hop_length=audio.hop_length))
+conv_layers, taught_conv = _network(_conv), _taught(_conv, lambda study: study.spectrograms)
+ast_layers, taught_ast = _network(_ast), _taught(_ast, lambda study: filter_banks(study.session, study.manifest))
+speech_layers, taught_speech = _network(_pretrained), _taught(_pretrained, _waveforms)
+random_speech_layers = _network(_random_wav2vec2)
+audio_transformer_layers = _network(_audio_transformer)
+taught_audio_transformer = _taught(_audio_transformer, _waveforms)
+taught_wavelet = _taught(partial(_audio_transformer, variant="wavelet"), _waveforms)
+taught_pooling = _taught(partial(_audio_transformer, variant="pooling"), _waveforms)
+taught_plain = _taught(partial(_audio_transformer, variant="plain"), _waveforms)

@@ -15,7 +15,6 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from importlib import import_module
 from typing import Any, NoReturn
 
 from hydra import version
@@ -24,7 +23,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pipelines.commandline.commands import COMMANDS
+from pipelines.commandline.commands import COMMANDS, imported
 from pipelines.commandline.composition import explain, register, resolved
 from pipelines.commandline.help import command_help, help_request
 from pipelines.commandline.options import Index, index
@@ -96,19 +95,12 @@ def perform(name: str, config: dict[str, object]) -> None:
     """Check the config of a command, then import its job and call it; mistakes are told before the slow imports."""
     own = COMMANDS[name]
     if own.check:
-        arguments = _function(own.check)(config)
+        arguments = imported(own.check)(config)
     else:
-        kind: Any = _function(own.options)
-        arguments = _function(f"{kind.__module__}:{name}")(build(kind, config, name=""))
+        kind: Any = imported(own.options)
+        arguments = imported(f"{kind.__module__}:{name}")(build(kind, config, name=""))
     if own.job:
-        _function(own.job)(*arguments)
-
-
-def _function(named: str) -> Callable[..., Any]:
-    """Import a function that the table of commands names."""
-    module, _, name = named.partition(":")
-    function: Callable[..., Any] = getattr(import_module(module), name)
-    return function
+        imported(own.job)(*arguments)
 
 
 def open_streams() -> None:

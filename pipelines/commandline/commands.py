@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -93,3 +95,9 @@ COMMANDS = {
         "pipelines.doctor:DoctorConfig",
     ),
 }
+
+
+def imported(named: str) -> Any:
+    """Import what ``module:name`` names."""
+    module, _, name = named.partition(":")
+    return getattr(import_module(module), name)

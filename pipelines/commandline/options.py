@@ -11,14 +11,13 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
-from importlib import import_module
 from itertools import takewhile
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import conf
-from pipelines.commandline.commands import COMMANDS
+from pipelines.commandline.commands import COMMANDS, imported
 from wordless.base.errors import InputError, written
 from wordless.base.options import MEANING, REQUIRED, Meaning, choices_of, require_in_range
 from wordless.base.seeds import MAX_SEED
@@ -121,8 +120,7 @@ def index(command: str) -> Index:
 @cache
 def options_class(command: str) -> type:
     """Import the dataclass with the options of a command."""
-    module, _, name = COMMANDS[command].options.partition(":")
-    cls: type = getattr(import_module(module), name)
+    cls: type = imported(COMMANDS[command].options)
     return cls
 
 

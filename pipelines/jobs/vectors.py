@@ -19,7 +19,7 @@ from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus, seen_of
 from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.jobs.recordings import list_rejected
 from pipelines.labelled import ProbeRunConfig
-from pipelines.methods.table import BAGS, BOTTLENECK, GPT_SOUND, LOG_MEL, METHODS, STATES
+from pipelines.methods.table import BAGS, METHODS, STATES
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.recordings import ALL, EmbedConfig
 from pipelines.results.comparison import ProbedFolds, compare
@@ -148,9 +148,9 @@ def pooled_features(
     finest = rates[-1].tokenizer
     config = Tokenizer.from_pretrained(finest.folder).config
     read = ClipReading(session=session, manifest=manifest, audio=config.audio, vectors=reading.vectors)
-    made = {LOG_MEL.name: log_mel_features(read, finest)}
+    made = {"log_mel": log_mel_features(read, finest)}
     if config.speech_layer is None:  # a speech model has no bottleneck
-        made[BOTTLENECK.name] = bottleneck_features(read, finest, finest.key)
+        made["bottleneck"] = bottleneck_features(read, finest, finest.key)
     coarser: tuple[CodedViews, ...] = ()
     for rate in rates:
         joined = alone = _codes_of(read, rate.tokenizer, reading)
@@ -210,8 +210,8 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
     own = [(settings.method, str(METHODS[settings.method].input))] if of_sound else []
     inputs = dict(own or ((rate.gpt, rate.bag) for rate in rates))
     tokenizer = Tokenizer.from_pretrained(run / "tokenizer")
-    bottlenecks = (BOTTLENECK.name,) if tokenizer.finest.speech_layer is None else ()
-    match_choice((*inputs, *inputs.values(), LOG_MEL.name, *bottlenecks), settings.method, option="method")
+    bottlenecks = ("bottleneck",) if tokenizer.finest.speech_layer is None else ()
+    match_choice((*inputs, *inputs.values(), "log_mel", *bottlenecks), settings.method, option="method")
     if settings.method not in inputs and settings.layer not in (None, ALL):
         remedy = f"leave layer out, or choose the method of a language model, such as method={[*inputs][-1]}"
         raise InputError(f"layer={settings.layer}, but {settings.method} has no layers; {remedy}")
@@ -364,6 +364,6 @@ def sound_features(
     tokens = Entry(stage="tokenizer", key=tokenizer.finest.format.codebook, place=place, reused=True)
     read = ClipReading(session=session, manifest=manifest, audio=tokenizer.front_end, vectors=reading.vectors)
     sound = sound_gpt_features(read, method, _model_entry(method, run / method))
-    if method == GPT_SOUND.name:
-        return {LOG_MEL.name: log_mel_features(read, tokens), method: sound}
+    if method == "gpt_sound":
+        return {"log_mel": log_mel_features(read, tokens), method: sound}
     return {BAG_OF_CODES: code_features(session, _codes_of(read, tokens, reading)), method: sound}

@@ -59,9 +59,11 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A row of the comparison: all about a method but the function that makes its features (`chain.features`)."""
+    """A row of the comparison: all about a method."""
 
     name: str  # in options, keys and results.json
+    # module:function, a `chain.features.MakeFeatures`; "": the user brings features, or the row is the head of a method
+    features: str = ""
     kind: Kind
     title: str  # in tables, charts and sentences
     untrained: str = ""  # of a trained network: the row of the same network with random weights

@@ -1,8 +1,8 @@
 """The table of all methods, which options, probes, results, charts and sentences read; and the user's own features.
 
-The table is read before any option is checked, so it has no function: `pipelines.chain.features` makes the features of
-each method. To add one, describe it here, and name its function there. Sentences and charts keep this order. Vectors of
-any other program are compared under the same protocol.
+The table is read before any option is checked, so it names the functions that make features: they are imported when a
+run needs them. Sentences and charts keep the order of the table. Vectors of any other program are compared under the
+same protocol.
 """
 
 import re
@@ -17,95 +17,9 @@ from wordless.base.errors import InputError
 FEW: tuple[Place, ...] = ("learning curves", "groups")
 CURVES: tuple[Place, ...] = ("learning curves",)
 
-GPT = Method(
-    name="gpt",
-    untrained="random_gpt",
-    kind="codes",
-    title="GPT",
-    explanation="states or inner activations of the GPT over the codes",
-    line=Line(marker="D"),
-    places=FEW,
-    input="bag_of_codes",
-    reads="lm",
-)
-GPT_SOUND = Method(
-    name="gpt_sound",
-    untrained="random_gpt_sound",
-    kind="self_supervised",
-    title="GPT that reads sound",
-    explanation="layers of a GPT that reads log-mel of changed copies and predicts the codes of the unchanged clips",
-    line=Line(marker="X"),
-    places=FEW,
-    input="log_mel",
-    training="gpt_sound",
-    loss="nats per code",
-)
-GPT_WINDOWS = Method(
-    name="gpt_windows",
-    untrained="random_gpt_windows",
-    kind="codes",
-    title="GPT that predicts windows",
-    explanation="layers of a GPT over codes of changed copies that predicts codes of windows, as long as words, of the "
-    "unchanged clips",
-    line=Line(marker="X"),
-    places=FEW,
-    input="bag_of_codes",
-    training="gpt_sound",
-    loss="nats per code",
-)
-SIMCLR = Method(
-    name="simclr",
-    untrained="random_conv",
-    kind="self_supervised",
-    title="SimCLR",
-    explanation="blocks of a convolutional network that was trained without labels, by contrast of two augmented "
-    "versions",
-    line=Line(marker="s"),
-    places=FEW,
-    input="log_mel",
-    training="baselines.simclr",
-    loss="nats per view, among all of its batch",
-)
-WAV2VEC2 = Method(
-    name="wav2vec2",
-    untrained="random_wav2vec2",
-    kind="self_supervised",
-    title="wav2vec 2.0",
-    explanation="layers of wav2vec 2.0, HuBERT, WavLM or data2vec-audio",
-    line=Line(marker="P"),
-    places=FEW,
-    network="wav2vec2",
-    training="wav2vec2.pretraining",
-    loss="nats per masked frame, among its negatives",
-)
-FINETUNED = Method(
-    name="wav2vec2_finetuned",
-    untrained="random_wav2vec2",
-    kind="supervised",
-    title="wav2vec 2.0, fine-tuned",
-    explanation="layers of `wav2vec2`, fine-tuned with the labels",
-    line=Line(marker="P", filled=False, dashes="--"),
-    places=CURVES,
-    network="wav2vec2",
-    learns_labels=True,
-    training="wav2vec2.finetuning",
-)
-AST = Method(
-    name="ast",
-    untrained="random_ast",
-    kind="supervised",
-    title="AST",
-    explanation="layers of an Audio Spectrogram Transformer, trained with the labels",
-    line=Line(marker="v", filled=False, dashes="--"),
-    places=CURVES,
-    network="ast",
-    learns_labels=True,
-    training="ast",
-)
-
-
 AUDIO_TRANSFORMER = Method(
     name="audio_transformer",
+    features="pipelines.chain.features:taught_audio_transformer",
     untrained="random_audio_transformer",
     kind="supervised",
     title="Audio Transformer",
@@ -123,108 +37,15 @@ _LINES: dict[Variant, Line] = {
 }
 # They differ in what happens between layers and have the same parameters, so a comparison can name several.
 VARIANTS = {
-    name: replace(AUDIO_TRANSFORMER, name=f"audio_transformer_{name}", title=f"Audio Transformer, {name}", line=line)
+    name: replace(
+        AUDIO_TRANSFORMER,
+        name=f"audio_transformer_{name}",
+        features=f"pipelines.chain.features:taught_{name}",
+        title=f"Audio Transformer, {name}",
+        line=line,
+    )
     for name, line in _LINES.items()
 }
-BAG_OF_CODES = Method(
-    name="bag_of_codes",
-    kind="codes",
-    title="bag of codes",
-    explanation="how often each code occurs, without their order",
-    line=Line(filled=False, dashes="--"),
-    places=FEW,
-)
-RANDOM_GPT = Method(
-    name="random_gpt",
-    kind="untrained",
-    title="GPT, untrained",
-    line=Line(marker="D", filled=False, dashes=":"),
-    input="bag_of_codes",
-)
-SUPERVISED = Method(
-    name="supervised",
-    untrained="random_conv",
-    kind="supervised",
-    title="supervised CNN",
-    explanation="blocks of the convolutional network of `simclr`, trained with the labels",
-    line=Line(marker="^"),
-    places=CURVES,
-    input="log_mel",
-    learns_labels=True,
-    training="baselines.supervised",
-)
-RANDOM_GPT_SOUND = Method(
-    name="random_gpt_sound",
-    kind="untrained",
-    title="GPT that reads sound, untrained",
-    line=Line(marker="d", filled=False, dashes=":"),
-    input="log_mel",
-)
-RANDOM_GPT_WINDOWS = Method(
-    name="random_gpt_windows",
-    kind="untrained",
-    title="GPT that predicts windows, untrained",
-    line=Line(marker="d", dashes=":"),
-    input="bag_of_codes",
-)
-RANDOM_CONV = Method(
-    name="random_conv",
-    kind="untrained",
-    title="CNN, untrained",
-    line=Line(marker="s", filled=False, dashes=":"),
-    input="log_mel",
-)
-RANDOM_AST = Method(
-    name="random_ast",
-    kind="untrained",
-    title="AST, untrained",
-    line=Line(marker="H", filled=False, dashes=":"),
-)
-RANDOM_WAV2VEC2 = Method(
-    name="random_wav2vec2",
-    kind="untrained",
-    title="wav2vec 2.0, untrained",
-    line=Line(marker="X", dashes=":"),
-    network="wav2vec2",
-)
-RANDOM_AUDIO_TRANSFORMER = Method(
-    name="random_audio_transformer",
-    kind="untrained",
-    title="Audio Transformer, untrained",
-    line=Line(marker="8", filled=False, dashes=":"),
-    network="audio_transformer",
-)
-LOG_MEL = Method(
-    name="log_mel",
-    kind="signal",
-    title="log-mel",
-    explanation="frames of the log-mel spectrogram",
-    line=Line(marker="X", filled=False, dashes=":"),
-    places=CURVES,
-)
-BOTTLENECK = Method(
-    name="bottleneck",
-    kind="signal",
-    title="bottleneck",
-    explanation="bottlenecks of the tokenizer's autoencoder",
-    line=Line(marker="v", dashes=":"),
-)
-MFCC = Method(
-    name="mfcc",
-    kind="signal",
-    title="MFCC",
-    explanation="20 mel-frequency cepstral coefficients with their deltas",
-    line=Line(marker="p", filled=False, dashes="-."),
-    places=CURVES,
-)
-CHROMA = Method(
-    name="chroma",
-    kind="signal",
-    title="chroma",
-    explanation="the energy of the twelve pitch classes",
-    line=Line(marker="h", filled=False, dashes="--"),
-    places=CURVES,
-)
 RATE_MARKERS = ("o", "^", "s", "D")  # of matplotlib, one for each rate that `tokenizer.rates` may have
 # Rate 1 is the coarsest. Its language model is a GPT; those of finer rates are upsamplers, which also read the coarser
 # codes.
@@ -234,6 +55,7 @@ BAGS = tuple(
         kind="codes",
         title=f"bag of codes, rate {rate}",
         explanation="the bag of codes of one of `tokenizer.rates`; rate 1 is the coarsest",
+        features="pipelines.chain.features:bag",
         line=Line(marker=marker, filled=False, dashes="--"),
         rate=rate,
     )
@@ -245,6 +67,7 @@ STATES = tuple(
         kind="codes",
         title=f"GPT, rate {rate}",
         explanation="the GPT of one of `tokenizer.rates`; rate 1 is the coarsest",
+        features="pipelines.chain.features:states",
         line=Line(marker=marker),
         input=f"bag_of_rate_{rate}",
         reads="rates",
@@ -253,15 +76,218 @@ STATES = tuple(
     for rate, marker in enumerate(RATE_MARKERS, 1)
 )
 
-METHODS = {
-    method.name: method
-    for method in (
-        *(GPT, GPT_SOUND, GPT_WINDOWS, SIMCLR, WAV2VEC2, FINETUNED, AST, AUDIO_TRANSFORMER, *VARIANTS.values()),
-        *(BAG_OF_CODES, RANDOM_GPT, SUPERVISED, RANDOM_GPT_SOUND, RANDOM_GPT_WINDOWS, RANDOM_CONV, RANDOM_AST),
-        *(RANDOM_WAV2VEC2, RANDOM_AUDIO_TRANSFORMER),
-        *(LOG_MEL, BOTTLENECK, MFCC, CHROMA, *STATES, *BAGS),
-    )
-}
+_TABLE = (
+    Method(
+        name="gpt",
+        features="pipelines.chain.features:states",
+        untrained="random_gpt",
+        kind="codes",
+        title="GPT",
+        explanation="states or inner activations of the GPT over the codes",
+        line=Line(marker="D"),
+        places=FEW,
+        input="bag_of_codes",
+        reads="lm",
+    ),
+    Method(
+        name="gpt_sound",
+        features="pipelines.chain.features:sound_states",
+        untrained="random_gpt_sound",
+        kind="self_supervised",
+        title="GPT that reads sound",
+        explanation="layers of a GPT that reads log-mel of changed copies and predicts the codes of the unchanged "
+        "clips",
+        line=Line(marker="X"),
+        places=FEW,
+        input="log_mel",
+        training="gpt_sound",
+        loss="nats per code",
+    ),
+    Method(
+        name="gpt_windows",
+        features="pipelines.chain.features:sound_states",
+        untrained="random_gpt_windows",
+        kind="codes",
+        title="GPT that predicts windows",
+        explanation="layers of a GPT over codes of changed copies that predicts codes of windows, as long as words, of "
+        "the unchanged clips",
+        line=Line(marker="X"),
+        places=FEW,
+        input="bag_of_codes",
+        training="gpt_sound",
+        loss="nats per code",
+    ),
+    Method(
+        name="simclr",
+        features="pipelines.chain.features:simclr_layers",
+        untrained="random_conv",
+        kind="self_supervised",
+        title="SimCLR",
+        explanation="blocks of a convolutional network that was trained without labels, by contrast of two augmented "
+        "versions",
+        line=Line(marker="s"),
+        places=FEW,
+        input="log_mel",
+        training="baselines.simclr",
+        loss="nats per view, among all of its batch",
+    ),
+    Method(
+        name="wav2vec2",
+        features="pipelines.chain.features:speech_layers",
+        untrained="random_wav2vec2",
+        kind="self_supervised",
+        title="wav2vec 2.0",
+        explanation="layers of wav2vec 2.0, HuBERT, WavLM or data2vec-audio",
+        line=Line(marker="P"),
+        places=FEW,
+        network="wav2vec2",
+        training="wav2vec2.pretraining",
+        loss="nats per masked frame, among its negatives",
+    ),
+    Method(
+        name="wav2vec2_finetuned",
+        features="pipelines.chain.features:taught_speech",
+        untrained="random_wav2vec2",
+        kind="supervised",
+        title="wav2vec 2.0, fine-tuned",
+        explanation="layers of `wav2vec2`, fine-tuned with the labels",
+        line=Line(marker="P", filled=False, dashes="--"),
+        places=CURVES,
+        network="wav2vec2",
+        learns_labels=True,
+        training="wav2vec2.finetuning",
+    ),
+    Method(
+        name="ast",
+        features="pipelines.chain.features:taught_ast",
+        untrained="random_ast",
+        kind="supervised",
+        title="AST",
+        explanation="layers of an Audio Spectrogram Transformer, trained with the labels",
+        line=Line(marker="v", filled=False, dashes="--"),
+        places=CURVES,
+        network="ast",
+        learns_labels=True,
+        training="ast",
+    ),
+    AUDIO_TRANSFORMER,
+    *VARIANTS.values(),
+    Method(
+        name="bag_of_codes",
+        features="pipelines.chain.features:bag",
+        kind="codes",
+        title="bag of codes",
+        explanation="how often each code occurs, without their order",
+        line=Line(filled=False, dashes="--"),
+        places=FEW,
+    ),
+    Method(
+        name="random_gpt",
+        features="pipelines.chain.features:untrained_states",
+        kind="untrained",
+        title="GPT, untrained",
+        line=Line(marker="D", filled=False, dashes=":"),
+        input="bag_of_codes",
+    ),
+    Method(
+        name="supervised",
+        features="pipelines.chain.features:taught_conv",
+        untrained="random_conv",
+        kind="supervised",
+        title="supervised CNN",
+        explanation="blocks of the convolutional network of `simclr`, trained with the labels",
+        line=Line(marker="^"),
+        places=CURVES,
+        input="log_mel",
+        learns_labels=True,
+        training="baselines.supervised",
+    ),
+    Method(
+        name="random_gpt_sound",
+        features="pipelines.chain.features:sound_states",
+        kind="untrained",
+        title="GPT that reads sound, untrained",
+        line=Line(marker="d", filled=False, dashes=":"),
+        input="log_mel",
+    ),
+    Method(
+        name="random_gpt_windows",
+        features="pipelines.chain.features:sound_states",
+        kind="untrained",
+        title="GPT that predicts windows, untrained",
+        line=Line(marker="d", dashes=":"),
+        input="bag_of_codes",
+    ),
+    Method(
+        name="random_conv",
+        features="pipelines.chain.features:conv_layers",
+        kind="untrained",
+        title="CNN, untrained",
+        line=Line(marker="s", filled=False, dashes=":"),
+        input="log_mel",
+    ),
+    Method(
+        name="random_ast",
+        features="pipelines.chain.features:ast_layers",
+        kind="untrained",
+        title="AST, untrained",
+        line=Line(marker="H", filled=False, dashes=":"),
+    ),
+    Method(
+        name="random_wav2vec2",
+        features="pipelines.chain.features:random_speech_layers",
+        kind="untrained",
+        title="wav2vec 2.0, untrained",
+        line=Line(marker="X", dashes=":"),
+        network="wav2vec2",
+    ),
+    Method(
+        name="random_audio_transformer",
+        features="pipelines.chain.features:audio_transformer_layers",
+        kind="untrained",
+        title="Audio Transformer, untrained",
+        line=Line(marker="8", filled=False, dashes=":"),
+        network="audio_transformer",
+    ),
+    Method(
+        name="log_mel",
+        features="pipelines.chain.features:log_mel",
+        kind="signal",
+        title="log-mel",
+        explanation="frames of the log-mel spectrogram",
+        line=Line(marker="X", filled=False, dashes=":"),
+        places=CURVES,
+    ),
+    Method(
+        name="bottleneck",
+        features="pipelines.chain.features:bottleneck",
+        kind="signal",
+        title="bottleneck",
+        explanation="bottlenecks of the tokenizer's autoencoder",
+        line=Line(marker="v", dashes=":"),
+    ),
+    Method(
+        name="mfcc",
+        features="pipelines.chain.features:mfcc",
+        kind="signal",
+        title="MFCC",
+        explanation="20 mel-frequency cepstral coefficients with their deltas",
+        line=Line(marker="p", filled=False, dashes="-."),
+        places=CURVES,
+    ),
+    Method(
+        name="chroma",
+        features="pipelines.chain.features:chroma",
+        kind="signal",
+        title="chroma",
+        explanation="the energy of the twelve pitch classes",
+        line=Line(marker="h", filled=False, dashes="--"),
+        places=CURVES,
+    ),
+    *STATES,
+    *BAGS,
+)
+METHODS = {method.name: method for method in _TABLE}
 # All rows that a comparison can have, the heads of classifiers included.
 ROWS = {row.name: row for method in METHODS.values() for row in (method, method.head) if row is not None}
 

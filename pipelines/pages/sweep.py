@@ -17,7 +17,7 @@ import numpy as np
 import pandas
 
 from lm.probing.comparison import Estimate, all_pairs, over_groups, two_sided_p
-from pipelines.methods.table import BAG_OF_CODES, ROWS
+from pipelines.methods.table import ROWS
 from pipelines.pages.charts import (
     BLUE,
     GREEN,
@@ -49,7 +49,7 @@ from wordless.base.text import counted
 
 ACROSS = ("unlabelled_hours", "tokenizer.codebook_size")  # go from left to right, whichever option was given first
 METRICS = ("accuracy", "mean_average_precision")  # of probes; a sweep is judged by the first that its runs have
-BAG = BAG_OF_CODES.name
+BAG = "bag_of_codes"
 FigureName = tuple[str, str, str | None]  # stage, name, of
 RECOGNISED: FigureName = ("vocoder", "label_accuracy", WAVENET.key)
 MAX_PAIRS = 60  # rows of the table of pairs; sweep.csv has all

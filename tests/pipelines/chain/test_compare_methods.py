@@ -8,8 +8,8 @@ import pytest
 
 from lm.options import POOLINGS
 from lm.probing.vectors import FloatArray
+from pipelines.chain import features
 from pipelines.chain.chain import make_part
-from pipelines.chain.features import FEATURES
 from pipelines.chain.study import Study
 from pipelines.methods.method import Method
 from pipelines.settings.run_rules import run_settings
@@ -88,7 +88,7 @@ def _copied(study: Study, method: Method) -> Entry:
 def test_features_with_the_name_of_another_method_are_refused(
     finished_run: FinishedRun, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(FEATURES, "chroma", _copied)
+    monkeypatch.setattr(features, "chroma", _copied)
     message = r"\bchroma\b.*\bmfcc\b.*\bchroma:mean\b"
     with pytest.raises(InputError, match=message):
         entries_of(finished_run, store, "stages=[probe]", "compare.methods=[chroma]")
