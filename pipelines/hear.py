@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lm.layers import layer_features, states_over_time
 from lm.model import LanguageModel
 from lm.options import PARTS, Pooling, VectorConfig
+from lm.pooled_states import layer_features, states_over_time
 from lm.probing.vectors import ALL_POOLINGS
 from pipelines.results.run_record import read_results
 from pipelines.store.run_folder import RESULTS, part_of, run_of

@@ -22,8 +22,8 @@ import lm.gpt
 from lm.bodies.convolutional import SAMPLE, LogMelBody
 from lm.finetuned import create_network, create_task
 from lm.finetuning import ClassificationOptions
-from lm.layers import LayerReader
 from lm.options import GPTConfig, VectorConfig
+from lm.pooled_states import LayerReader
 from lm.tokens import Vocabulary
 from pipelines.commandline.options import index_of, nested
 from pipelines.methods.table import METHODS

@@ -60,7 +60,7 @@ ARROWS = {
     "lm/finetuning": ("lm", "wordless.training.options", _AUDIO, _BASE),
     "lm/heads": ("lm", _AUDIO, _BASE),
     "lm/finetuned": ("lm", _AUDIO, _BASE),
-    "lm/layers": ("lm", "tokenizer.codes", _AUDIO, _BASE),
+    "lm/pooled_states": ("lm", "tokenizer.codes", _AUDIO, _BASE),
     "lm/samples": ("lm.samples", "vocoder", _AUDIO, _BASE),
     "vocoder": ("vocoder", "tokenizer.codes", _AUDIO, _BASE),
     "pipelines": (*BELOW, "pipelines"),

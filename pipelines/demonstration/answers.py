@@ -13,9 +13,9 @@ import torch
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from lm.layers import layer_features
 from lm.model import LanguageModel
 from lm.options import CodeSampling
+from lm.pooled_states import layer_features
 from lm.probing.fitted import FittedProbe
 from lm.probing.vectors import bags_of_codes
 from pipelines.jobs.speech import sample_name

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lm.layers import states_over_time
 from lm.model import LanguageModel
+from lm.pooled_states import states_over_time
 from pipelines.commandline.outputs import new_file
 from pipelines.jobs.recordings import ReadSound, Recordings, Told, attempted, open_session, told_of
 from pipelines.pages.sounds import Hit, write_hits_page

@@ -18,9 +18,9 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from lm.layers import LayerReader, head_scores, layer_features
 from lm.model import LanguageModel
 from lm.options import POOLINGS, RESIDUAL, VECTORS, GPTConfig, Pitch, Pooling, States, VectorConfig
+from lm.pooled_states import LayerReader, head_scores, layer_features
 from lm.probing.features_file import read_features
 from lm.probing.vectors import FloatArray, RunningPools, average, bags_of_codes, pool
 from pipelines.stages.codes import codes_of_views
@@ -284,7 +284,7 @@ class UntrainedGPT:
 def gpt_features(
     run: Run, coded: CodesOfViews, lm: Entry | UntrainedGPT, *, states: Sequence[States] = RESIDUAL, of: str = GPT
 ) -> None:
-    """Compute the pooled states of a language model: see `lm.layers.layer_features`. ``of`` is the method."""
+    """Compute the pooled states of a language model: see `lm.pooled_states.layer_features`. ``of`` is the method."""
     if isinstance(lm, Entry):
         model = LanguageModel.from_pretrained(lm.folder, device=str(run.gang.device))
     else:

@@ -17,8 +17,8 @@ import soundfile
 from scipy.stats import binom
 from threadpoolctl import threadpool_limits
 
-from lm.layers import LayerReader, head_scores
 from lm.options import ProbeConfig
+from lm.pooled_states import LayerReader, head_scores
 from lm.probing.fitted import FittedProbe
 from lm.probing.task import ProbeTask
 from lm.probing.vectors import FloatArray

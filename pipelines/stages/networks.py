@@ -20,8 +20,8 @@ from lm.bodies.wav2vec2 import Wav2vec2Body
 from lm.finetuned import FineTunedModel, create_network, task_loss
 from lm.finetuning import ClassificationOptions, FrozenLayers
 from lm.heads import ClassificationTask, Task
-from lm.layers import LayerReader
 from lm.options import Pooling
+from lm.pooled_states import LayerReader
 from pipelines.stages.features import ClipReading, network_features
 from pipelines.stages.options import AstSettings, AudioTransformerSettings, BaselineSettings, FinetuningSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, stored_clips, stored_std

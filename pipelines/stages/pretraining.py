@@ -42,7 +42,7 @@ from lm.bodies.wav2vec2 import (
     speech_source,
     validation_batches,
 )
-from lm.layers import LayerReader
+from lm.pooled_states import LayerReader
 from pipelines.stages.features import ClipReading, network_features
 from pipelines.stages.options import OPTION, BaselineSettings, SoundGPTSettings, Wav2vec2Settings
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_clips, stored_names, stored_std

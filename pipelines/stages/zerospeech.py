@@ -16,9 +16,9 @@ import numpy.typing as npt
 import torch
 
 from lm.judging import Scorer, Token, Unigram, abx_errors, fit_bigram, item_accuracies, token_frames, word_scores
-from lm.layers import states_over_time
 from lm.model import LanguageModel
 from lm.options import Pitch
+from lm.pooled_states import states_over_time
 from pipelines.stages.listening import training_codes
 from pipelines.stages.options import ZerospeechConfig
 from pipelines.store.session import Run

@@ -57,7 +57,7 @@ from lm.bodies.sound_gpt import (
     validation_batches,
     window_vectors,
 )
-from lm.layers import states_of
+from lm.pooled_states import states_of
 from lm.probing.comparison import over_groups
 from lm.probing.probe import learning_curve
 from lm.probing.vectors import FloatArray, pool_states

@@ -13,9 +13,9 @@ from lm.bodies.convolutional import create_encoder
 from lm.bodies.options import ConvEncoderConfig
 from lm.generation import continue_codes
 from lm.gpt import create_gpt
-from lm.layers import layer_features, states_of
 from lm.model import LanguageModel
 from lm.options import POOLINGS, CodeSampling, GPTConfig
+from lm.pooled_states import layer_features, states_of
 from lm.probing.vectors import pool_states
 from lm.tokens import Vocabulary
 from tests.benchmarks.default_tokenizer import CODEBOOK_SIZE, random_tokenizer

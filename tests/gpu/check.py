@@ -30,8 +30,8 @@ from lm.bodies.clips import ClipViews, LabelledBatches, StoredClips, augment
 from lm.bodies.convolutional import ConvEncoder, create_encoder, create_simclr, pair_loss, validation_pairs, view_pairs
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
 from lm.gpt import create_gpt
-from lm.layers import states_of
 from lm.options import POOLINGS, BatchConfig, GPTConfig
+from lm.pooled_states import states_of
 from lm.probing.vectors import pool_states
 from lm.tokens import Vocabulary
 from tests.benchmarks.default_tokenizer import random_tokenizer

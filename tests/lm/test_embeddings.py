@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from lm.layers import layer_features, states_over_time
 from lm.model import LanguageModel
 from lm.options import POOLINGS, Pooling, States, VectorConfig
+from lm.pooled_states import layer_features, states_over_time
 from lm.probing.vectors import ALL_POOLINGS, FloatArray, pool
 from tests.lm import reference
 from tests.lm.tiny import TINY, random_codes, random_rates, rates_format

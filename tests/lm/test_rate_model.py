@@ -9,9 +9,9 @@ import torch
 
 from lm.batches import UNCOUNTED, CodeSequences, TrainingBatches
 from lm.judging import score
-from lm.layers import layer_features
 from lm.model import LanguageModel
 from lm.options import BatchConfig, CodeSampling
+from lm.pooled_states import layer_features
 from tests.lm.tiny import TINY, random_codes, random_rates
 from tokenizer.codes import Codes, join_codes, join_rates
 from wordless.base.errors import InputError

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from lm.layers import layer_features
 from lm.model import LanguageModel
 from lm.options import GPTConfig
+from lm.pooled_states import layer_features
 from pipelines.hear import HearModel, get_scene_embeddings, get_timestamp_embeddings, load_model
 from tests.pipelines.tiny import sweep, tiny_tokenizer
 from tokenizer.tokenizer import Tokenizer

@@ -13,8 +13,8 @@ from lm.bodies.body import BodyReading, read_states
 from lm.bodies.gpt import GptBody, GptNetwork, replace_codes
 from lm.finetuned import open_body
 from lm.finetuning import RANDOM, RUN, GptOptions
-from lm.layers import states_over_time
 from lm.model import LanguageModel
+from lm.pooled_states import states_over_time
 from lm.probing.vectors import Frames
 from tests.lm.tiny import random_codes
 from tests.pipelines.tiny import AUDIO, save_run, sweep

@@ -14,9 +14,9 @@ from safetensors.numpy import load_file as read_features
 from safetensors.torch import load_file
 
 from lm.batches import CodeSequences, fitting_batches
-from lm.layers import layer_features
 from lm.model import LanguageModel
 from lm.options import BatchConfig, GPTConfig, VectorConfig
+from lm.pooled_states import layer_features
 from lm.probing.vectors import FloatArray, bags_of_codes, pool
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages import features
