@@ -2,6 +2,7 @@
 
 import json
 import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -51,6 +52,7 @@ NAMES = {"pattern": "{label}_{group}.wav"}
     ("files", "options", "expected"),
     [
         (FOLDERS, {}, {"cat (big)/ä 1.ogg": "cat (big)", "dog/1.wav": "dog", "dog/2.FLAC": "dog", "loose.mp3": None}),
+        (["up/a.wav"], {"label_type": "text", "pattern": "{label}/*"}, {"up/a.wav": "up"}),
         (["dog/1.wav"], {"labels": "none"}, {"dog/1.wav": None}),
         (["dog/1.wav"], {"pattern": "{label}.wav", "labels": "pattern"}, {"dog/1.wav": "1"}),
         (["7_a.wav", "8_a.wav"], NAMES | {"label_names": {"7": "seven"}}, {"7_a.wav": "seven", "8_a.wav": "8"}),
@@ -71,6 +73,8 @@ def test_linked_folders_are_entered_once(tmp_path: Path, tone: Tone) -> None:
     assert list(labels(CorpusConfig(root=str(tmp_path / "corpus")))) == ["dog/1.wav", "more/2.wav"]
 
 
+WORDS = {"up/a.wav": "", "t.csv": "path,words\nup/a.wav,hello\n"}
+GONE = {"t.csv": "path\n0.wav\n1.wav\n2.wav\n"}
 LISTED = {"root": "corpus", "table": "t.tsv"}
 SPLIT_NAMED_OTHERWISE = {f"{n}.wav": "" for n in range(6)} | {
     "t.tsv": "path\tsplit\n" + "".join(f"{n}.wav\t{n % 3}\n" for n in range(6))
@@ -110,6 +114,10 @@ SPLIT_NAMED_OTHERWISE = {f"{n}.wav": "" for n in range(6)} | {
         ({}, {"segment_seconds": 10.0, "segment_overlap_seconds": 9.5}, r"^segment_overlap_seconds\b.*9\.5\b.*\b9\b"),
         ({}, {"segment_overlap_seconds": 1.0}, r"^segment_overlap_seconds\b.*seconds"),
         ({}, {"segment_silence_dbfs": -50.0}, r"^segment_silence_dbfs\b.*seconds"),
+        (WORDS, {"table": "t.csv", "label_type": "text"}, r"label_type is text\b.*columns\.label"),
+        (WORDS, {"label_type": "text"}, "label_type is text"),
+        ({"0.wav": "", **GONE}, {"table": "t.csv"}, r"t\.csv:3: 1\.wav\b.*2 of 3 files.*missing=list"),
+        (GONE, {"table": "t.csv", "missing": "list"}, "3 of 3 files"),
         ({"song.txt": "x"}, {}, r"1 \.txt.*\.wav, \.flac"),
         ({"x/yes-0.wav": ""}, {"pattern": "{label}_{index}.wav"}, r"\b1 file .*'x/yes-0\.wav'"),
     ],
@@ -319,3 +327,107 @@ def test_parts_of_files_with_the_same_sound_are_those_of_the_first(tmp_path: Pat
     assert ("1 part" in reasons["b.flac"], "here v, there t" in reasons["c.wav"]) == (True, True)
     conflicts = {each.path: each.kind == CONFLICTING for each in rejected}
     assert conflicts == {"b.flac": False, "c.wav": True, "e.wav": False}
+
+
+SETS = {  # table -> its recordings and its text
+    "cv/validated.tsv": (
+        ("cv/clips/common_voice_en_1.mp3", "cv/clips/common_voice_en_2.mp3"),
+        "client_id\tpath\tsentence_id\tsentence\tup_votes\tage\tgender\tsegment\n"
+        'ann\tcommon_voice_en_1.mp3\t1\tShe said "yes".\t2\t\tfemale\t\n'
+        "bob\tcommon_voice_en_2\t2\tIt's 5, or 6; no.\t2\ttwenties\t\t\n",
+    ),
+    "ESC-50/meta/esc50.csv": (
+        ("ESC-50/audio/1-A-0.wav", "ESC-50/audio/2-A-14.wav"),
+        "filename,fold,target,category,esc10,src_file,take\n"
+        "1-A-0.wav,1,0,dog,True,100032,A\n2-A-14.wav,2,14,chirping_birds,False,100038,A\n",
+    ),
+    "train/metadata.csv": (
+        ("train/a.wav", "train/x/b.wav"),
+        'file_name,transcription,speaker_id\na.wav,one,7\nx/b.wav,"two, three",8\n',
+    ),
+    "UrbanSound8K/metadata/UrbanSound8K.csv": (  # start and end are times in the recording before
+        ("UrbanSound8K/audio/fold5/3-0-0.wav", "UrbanSound8K/audio/fold10/2-0-117.wav"),
+        "slice_file_name,fsID,start,end,salience,fold,classID,class\n"
+        "3-0-0.wav,100032,0.0,0.317551,1,5,3,dog_bark\n2-0-117.wav,100263,58.5,62.5,1,10,2,children_playing\n",
+    ),
+    **{
+        f"LJSpeech/{name}": (("LJSpeech/wavs/LJ001-0001.wav", "LJSpeech/wavs/LJ001-0002.wav"), text)
+        for name in ("metadata.csv", "metadata.txt")
+        for text in ('LJ001-0001|"Printing," in the 1|"Printing," in the one, differs\nLJ001-0002|in being|in being\n',)
+    },
+    "LJSpeech/one.csv": (("LJSpeech/wavs/LJ001-0001.wav",), "LJ001-0001|in 1, differs|in one, differs"),
+    "slashes.csv": (("x/y/a.wav",), "path,label\nx\\y\\a.wav,up\n"),
+    "backslashes.csv": (("x/y/a.wav", "x\\y\\a.wav"), "path,label\nx\\y\\a.wav,up\n"),
+    "words.csv": (("up/a.wav",), "path,words\nup/a.wav,hello\n"),
+    "composed.csv": ((unicodedata.normalize("NFD", "été/Übung.wav"),), "path,label\nété/Übung.wav,x"),
+    "decomposed.csv": (("été/Übung.wav",), unicodedata.normalize("NFD", "path,label\nété/Übung.wav,x")),
+}
+TEXT = {"label_type": "text"}
+LJ = ("LJSpeech/metadata.csv", "LJSpeech/metadata.txt")
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "expected"),
+    [
+        ("cv/validated.tsv", TEXT, [("common_voice_en_1.mp3", 'She said "yes".', "ann", None),
+                                    ("common_voice_en_2.mp3", "It's 5, or 6; no.", "bob", None)]),
+        ("cv/validated.tsv", {"columns": ColumnConfig(label="gender")},
+         [("common_voice_en_1.mp3", "female", "ann", None), ("common_voice_en_2.mp3", None, "bob", None)]),
+        ("ESC-50/meta/esc50.csv", {}, [("1-A-0.wav", "dog", None, "1"), ("2-A-14.wav", "chirping_birds", None, "2")]),
+        ("ESC-50/meta/esc50.csv", {"columns": ColumnConfig(label="target")},
+         [("1-A-0.wav", "0", None, "1"), ("2-A-14.wav", "14", None, "2")]),
+        ("train/metadata.csv", TEXT, [("a.wav", "one", "7", None), ("x/b.wav", "two, three", "8", None)]),
+        ("UrbanSound8K/metadata/UrbanSound8K.csv", {},
+         [("fold10/2-0-117.wav", "children_playing", None, "10"), ("fold5/3-0-0.wav", "dog_bark", None, "5")]),
+        *((table, options, [("LJ001-0001.wav", text, None, None), ("LJ001-0002.wav", "in being", None, None)])
+          for table in LJ for options, text in (
+              (TEXT, '"Printing," in the one, differs'),
+              (TEXT | {"columns": ColumnConfig(audio="1", label=3)}, '"Printing," in the one, differs'),
+              (TEXT | {"columns": ColumnConfig(label=2)}, '"Printing," in the 1'))),
+        (LJ[0], {}, [("LJ001-0001.wav", None, None, None), ("LJ001-0002.wav", None, None, None)]),
+        ("LJSpeech/one.csv", TEXT, [("LJ001-0001.wav", "in one, differs", None, None)]),
+        ("slashes.csv", {}, [("x/y/a.wav", "up", None, None)]),
+        ("backslashes.csv", {}, [("x\\y\\a.wav", "up", None, None)]),
+        ("words.csv", {}, [("up/a.wav", "up", None, None)]),
+        ("words.csv", TEXT | {"columns": ColumnConfig(label="words")}, [("up/a.wav", "hello", None, None)]),
+        ("composed.csv", {}, [(unicodedata.normalize("NFD", "été/Übung.wav"), "x", None, None)]),
+        ("decomposed.csv", {}, [("été/Übung.wav", "x", None, None)]),
+    ],
+)  # fmt: skip
+def test_tables_of_well_known_data_sets_are_read_as_they_are(
+    tmp_path: Path,
+    tone: Tone,
+    table: str,
+    options: dict[str, Any],
+    expected: list[tuple[str, str | None, str | None, str | None]],
+) -> None:
+    """Paths, labels, groups and folds of whole recordings."""
+    recordings, text = SETS[table]
+    write_files(tmp_path, dict.fromkeys(recordings, "") | {table: text}, tone)
+    manifest, rejected = build_manifest(corpus_config(tmp_path, {"table": table, "split": ALL_TRAIN, **options}))
+    assert [(clip.path, clip.label, clip.group, clip.fold) for clip in manifest.clips] == expected
+    assert {clip.segment for clip in manifest.clips} == {None}
+    assert not rejected
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [("cv/validated.tsv", ["client_id", "sentence", "clips"]), (LJ[0], ["`columns.label`=3"])],
+)
+def test_columns_that_were_chosen_by_their_names_are_told(
+    tmp_path: Path, tone: Tone, table: str, told: list[str]
+) -> None:
+    recordings, text = SETS[table]
+    write_files(tmp_path, dict.fromkeys(recordings, "") | {table: text}, tone)
+    notices = find_recordings(corpus_config(tmp_path, {"table": table, **TEXT})).notices
+    assert not [each for each in told if each not in " ".join(notices)]
+
+
+def test_missing_files_may_be_set_aside(tmp_path: Path, tone: Tone) -> None:
+    write_files(tmp_path, {"0.wav": "", "t.tsv": "path\n0.wav\n1.wav\n2.wav\n"}, tone)
+    manifest, rejected = build_manifest(
+        corpus_config(tmp_path, {"table": "t.tsv", "missing": "list", "split": ALL_TRAIN})
+    )
+    assert [clip.path for clip in manifest.clips] == ["0.wav"]
+    assert [each.path for each in rejected] == ["1.wav", "2.wav"]
+    assert all("t.tsv:" in each.reason for each in rejected)
