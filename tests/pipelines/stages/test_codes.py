@@ -21,7 +21,7 @@ from lm.probing.vectors import FloatArray, bags_of_codes, pool
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages import features
 from pipelines.stages.codes import codes
-from pipelines.stages.features import CodedViews, SoftlyCodedViews, bottlenecks_of, code_features, gpt_features
+from pipelines.stages.features import CodedViews, SoftlyCodedViews, code_features, gpt_features
 from pipelines.stages.options import VocoderSettings
 from pipelines.stages.stored_arrays import waveforms
 from pipelines.stages.tokenizer import frame_sample, input_sample
@@ -30,7 +30,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import CURVE, Entry
 from pipelines.store.stored_features import FEATURES
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny import reading_of, save_tokenizer, session_of, sweep, tiny_tokenizer
+from tests.pipelines.tiny import parts_of, reading_of, save_tokenizer, session_of, sweep, tiny_tokenizer
 from tests.pipelines.tiny_chain import composed
 from tokenizer.codes import Codes, soft_assignments, spacings_of
 from tokenizer.encoder import Encoder, encode, quantised_vectors, signals, soft_codes
@@ -86,9 +86,6 @@ def test_a_clip_without_a_patch_has_views_without_codes(encoder: Encoder, tmp_pa
         assert [len(each.codes.values) for each in made][1:] == [0, num_samples // patch]
 
 
-HEARINGS, CLIPS = 3, 7
-
-
 def _entry(folder: Path, recordings: Sequence[Codes]) -> Entry:
     folder.mkdir()
     clips = [CodedClip(path=f"{number:03d}.wav", codes=codes) for number, codes in enumerate(recordings)]
@@ -101,21 +98,14 @@ def _entry(folder: Path, recordings: Sequence[Codes]) -> Entry:
 def test_blocks_of_any_size_give_the_mean_over_the_hearings(
     at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    form, rng = tiny_tokenizer(0).format, np.random.default_rng(0)
-    step = form.samples_per_code
-    heard = [  # by clip, then by hearing
-        [
-            Codes(
-                values=rng.integers(form.codebook_size, size=(9, 1), dtype=np.int32), num_samples=9 * step, format=form
-            )
-            for _ in range(HEARINGS)
-        ]
-        for _ in range(CLIPS)
-    ]
+    form, rng, (clips, count, steps) = tiny_tokenizer(0).format, np.random.default_rng(0), (7, 3, 9)
+    values = rng.integers(form.codebook_size, size=(clips, count, steps, 1), dtype=np.int32)
+    length = steps * form.samples_per_code
+    heard = [[Codes(values=each, num_samples=length, format=form) for each in clip] for clip in values]
     coded = CodedViews(  # the last clip is one with noise, of which there are no codes as it is
         codes=_entry(tmp_path / "codes", [first for first, *_ in heard[:-1]]),
         others=_entry(tmp_path / "heard", [*(codes for _, *others in heard[:-1] for codes in others), *heard[-1]]),
-        vectors=VectorConfig(hearings=HEARINGS),
+        vectors=VectorConfig(hearings=count),
     )
     monkeypatch.setattr(features, "ROWS_AT_ONCE", at_once)
 
@@ -148,22 +138,14 @@ SEQUENCES = CodeSequences(views=[[np.zeros((100, 1), np.int32)] for _ in range(5
 
 
 def windows_of(batch_tokens: int, accumulation: int, processes: int) -> int:
-    return fitting_batches(
-        BatchConfig(batch_size=48),
-        SEQUENCES,
-        100,
-        batch_tokens=batch_tokens,
-        positions_per_step=1,
-        least=accumulation,
-        processes=processes,
-    ).batch_size
+    config, limits = BatchConfig(batch_size=48), {"batch_tokens": batch_tokens, "positions_per_step": 1}
+    made = fitting_batches(config, SEQUENCES, 100, **limits, least=accumulation, processes=processes)
+    return made.batch_size
 
 
 def test_processes_share_the_windows_of_a_step_or_are_told_what_to_change() -> None:
-    for batch_tokens, accumulation, processes, windows in (
-        *((100_000, 1, 3, 48), (1000, 1, 1, 8), (1000, 1, 2, 8), (1000, 3, 1, 6), (1000, 3, 2, 6), (1, 1, 4, 4)),
-    ):
-        assert windows_of(batch_tokens, accumulation, processes) == windows
+    wanted = {(100_000, 1, 3): 48, (1000, 1, 1): 8, (1000, 1, 2): 8, (1000, 3, 1): 6, (1000, 3, 2): 6, (1, 1, 4): 4}
+    assert {sizes: windows_of(*sizes) for sizes in wanted} == wanted
     with pytest.raises(InputError, match=r"lm\.batch_tokens\b.*\b1000\b.*\b3 processes\b.*\b4800\b"):
         windows_of(1000, 1, 3)
 
@@ -180,20 +162,24 @@ def _recordings(folder: Path) -> Clips:
 
 
 @pytest.mark.parametrize(("hearings", "at_once"), [(1, 200), (3, 1), (3, 100_000)])
-def test_bags_of_soft_codes_are_means_over_the_hearings(
+def test_bags_of_soft_codes_and_states_that_a_gpt_has_of_them_are_means_over_the_hearings(
     hearings: int, at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipelines.stages.features.BOTTLENECKS_AT_ONCE", at_once)
     tokenizer, manifest = save_tokenizer(tmp_path, seed=0, mels=8), _recordings(tmp_path)
-    session, vectors = session_of(tmp_path / "store"), VectorConfig(hearings=hearings, poolings=("thirds_max",))
+    config = GPTConfig(model_dim=8, layers=1, heads=1, ffn_dim=16, context=17, dropout=0.0, init_std=0.3)
+    model = LanguageModel.create(config, tokenizer.format, seed=0)
+    model.save_pretrained(tmp_path / "lm")
+    vectors = VectorConfig(hearings=hearings, poolings=("thirds_max", "mean"), layers=("last",))
+    session, (entry, lm) = session_of(tmp_path / "store"), parts_of(tmp_path, "tokenizer", "lm")
     reading = reading_of(session, manifest, vectors)
-    entry = Entry(stage="tokenizer", key="own", place=tmp_path / "tokenizer", reused=True)
     coded = SoftlyCodedViews(reading=reading, tokenizer=entry)
     assert coded.format == tokenizer.format
     found = read_features(code_features(session, coded).folder / FEATURES)["bag_of_codes:thirds_max"]
+    states = read_features(gpt_features(session, coded, lm, states=("inner",)).folder / FEATURES)["gpt/inner_1:mean"]
     assert found.shape == (4, 4 * 2 * 8)
     views = iter(reading.views)
-    for row, clip in zip(found, manifest.clips, strict=True):
+    for row, state, clip in zip(found, states, manifest.clips, strict=True):
         sound = read(tmp_path / clip.path, tokenizer.config.audio.sample_rate).samples
         bottlenecks = [torch.from_numpy(quantised_vectors(tokenizer, sound))]
         for view in [*islice(views, hearings)][1:]:
@@ -204,54 +190,20 @@ def test_bags_of_soft_codes_are_means_over_the_hearings(
         wanted = np.mean([pool(each.flatten(1).numpy(), "thirds_max") for each in shares], axis=0)
         np.testing.assert_allclose(row, wanted, atol=1e-5)
         assert row.sum() == pytest.approx(2 * 3 + row[-16:].sum(), abs=1e-4)  # shares of two streams sum to 1
+        soft = [soft_codes(tokenizer, each) for each in bottlenecks]
+        wanted = layer_features(model, soft, of=("inner",), vectors=vectors)["inner_1:mean"].mean(0)
+        np.testing.assert_allclose(state, wanted, atol=1e-5)
 
 
 def test_folds_share_the_codes_of_views_whose_bytes_know_no_split(tmp_path: Path) -> None:
     save_tokenizer(tmp_path, seed=0)
-    entry, made = (
-        Entry(stage="tokenizer", key="own", place=tmp_path / "tokenizer", reused=True),
-        set[tuple[str, bytes]](),
-    )
+    (entry,), made = parts_of(tmp_path, "tokenizer"), set[tuple[str, bytes]]()
     for split in ("train", "test"):
         fold = _recordings(tmp_path).with_columns(split=split)
         others = reading_of(session_of(tmp_path / split), fold, VectorConfig(hearings=2)).coded_in(entry, entry).others
         assert others is not None
         made.add((others.key, shard_path(others.folder, 0).read_bytes()))
     assert len(made) == 1
-
-
-def test_a_gpt_reads_soft_codes_of_all_hearings(tmp_path: Path) -> None:
-    tokenizer, manifest = save_tokenizer(tmp_path, seed=0, mels=8), _recordings(tmp_path)
-    config = GPTConfig(model_dim=8, layers=1, heads=1, ffn_dim=16, context=17, dropout=0.0, init_std=0.3)
-    model = LanguageModel.create(config, tokenizer.format, seed=0)
-    model.save_pretrained(tmp_path / "lm")
-    session, vectors = session_of(tmp_path / "store"), VectorConfig(hearings=2, poolings=("mean",), layers=("last",))
-    reading = reading_of(session, manifest, vectors)
-    made = [Entry(stage=name, key="own", place=tmp_path / name, reused=True) for name in ("tokenizer", "lm")]
-    coded = SoftlyCodedViews(reading=reading, tokenizer=made[0])
-    features = read_features(gpt_features(session, coded, made[1], states=("inner",)).folder / FEATURES)
-    encoder = Encoder(folder=tmp_path / "tokenizer", root=tmp_path)
-    for row, clip in zip(features["gpt/inner_1:mean"], manifest.clips, strict=True):
-        views = [view for view in reading.views if view.clip == clip]
-        both = [soft_codes(tokenizer, torch.from_numpy(bottlenecks_of(encoder, view))) for view in views]
-        assert len(both) == 2
-        wanted = layer_features(model, both, of=("inner",))["inner_1:mean"].mean(0)
-        np.testing.assert_allclose(row, wanted, atol=1e-5)
-
-
-@pytest.mark.slow
-def test_workers_hand_over_arrays_that_keep_no_file_open(tmp_path: Path) -> None:
-    """Tensors of other processes would: a limit of few files is reached by few clips."""
-    tokenizer, recordings = save_tokenizer(tmp_path, seed=0, mels=8), _recordings(tmp_path)
-    manifest = Clips.from_rows(recordings.root, recordings.clips * 60)
-    session = replace(session_of(tmp_path / "store"), workers=2)
-    entry = Entry(stage="tokenizer", key="own", place=tmp_path / "tokenizer", reused=True)
-    coded = SoftlyCodedViews(reading=reading_of(session, manifest), tokenizer=entry)
-    opened = len([*Path("/proc/self/fd").iterdir()])
-    (block,) = coded._blocks()
-    assert len(block) == 240
-    assert len([*Path("/proc/self/fd").iterdir()]) < opened + 30
-    assert block[0].codes.format == tokenizer.format
 
 
 RATE = 4000

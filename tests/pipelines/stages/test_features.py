@@ -15,7 +15,7 @@ from lm.options import POOLINGS, VECTORS, VectorConfig
 from lm.probing.vectors import pool
 from pipelines.stages.features import bottleneck_vectors, frame_features, log_mel_vectors
 from pipelines.store.store import Entry
-from tests.pipelines.tiny import AUDIO, reading_of, save_tokenizer, silent_session, sweep, tiny_tokenizer
+from tests.pipelines.tiny import AUDIO, reading_of, silent_session, sweep, tiny_tokenizer
 from tokenizer.encoder import PATCHES_AT_ONCE, Encoder
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import MeanRemoval
@@ -34,50 +34,28 @@ def whole_clip(path: Path) -> Clip:
     return Clip(path=path.name, num_samples=samples, sample_rate=AUDIO.sample_rate, size=size, sha256=file_hash(path))
 
 
-def signals_of(folder: Path) -> dict[str, FloatArray]:
-    """The pooled log-mel and bottlenecks of a recording by the tokenizer beside it."""
-    encoder, view = Encoder(folder=folder / "tokenizer", root=folder), View(whole_clip(folder / "a.wav"))
-    return log_mel_vectors(encoder, view) | bottleneck_vectors(encoder, view)
-
-
-@pytest.mark.parametrize("mels", [None, 8])
 @pytest.mark.parametrize("seconds", [0.01, 0.333, 2.5 * PATCHES_AT_ONCE * 2 * 40 / 4000])
-def test_pooling_in_pieces_is_pooling_the_whole(seconds: float, mels: int | None, tmp_path: Path) -> None:
-    tokenizer = save_tokenizer(tmp_path, seed=0, mels=mels)
-    soundfile.write(tmp_path / "a.wav", sweep(seconds, AUDIO.sample_rate), AUDIO.sample_rate)
-    samples = read(tmp_path / "a.wav", AUDIO.sample_rate).samples
-    found = signals_of(tmp_path)
-    padded = np.pad(samples, (0, -len(samples) % tokenizer.config.samples_per_code))
-    with torch.inference_mode():
-        spectrogram = tokenizer.normalise(tokenizer.log_mel(torch.from_numpy(padded)[None]))
-        bottlenecks = tokenizer.bottlenecks(spectrogram)[0].flatten(1)
-    for pooling in POOLINGS:
-        np.testing.assert_allclose(found[f"log_mel:{pooling}"], pool(spectrogram[0].numpy(), pooling), atol=1e-4)
-        np.testing.assert_allclose(found[f"bottleneck:{pooling}"], pool(bottlenecks.numpy(), pooling), atol=1e-4)
-
-
-@pytest.mark.parametrize("how", ["clip", "running"])
-@pytest.mark.parametrize("seconds", [0.333, 2.5 * PATCHES_AT_ONCE * 2 * 40 / 4000])
-def test_where_a_mean_is_removed_log_mel_is_pooled_with_and_without_it(
-    how: MeanRemoval, seconds: float, tmp_path: Path
+@pytest.mark.parametrize(("how", "mels"), [("none", None), ("none", 8), ("clip", None), ("running", None)])
+def test_pooling_in_pieces_is_pooling_the_whole_with_and_without_a_mean(
+    how: MeanRemoval, mels: int | None, seconds: float, tmp_path: Path
 ) -> None:
-    plain = tiny_tokenizer(0)
+    plain = tiny_tokenizer(0, mels=mels)
     config = replace(plain.config, audio=replace(AUDIO, remove_mean=how))
     Tokenizer(config, plain.mean, plain.std, plain.autoencoder, plain.centroids).save_pretrained(tmp_path / "tokenizer")
     soundfile.write(tmp_path / "a.wav", sweep(seconds, AUDIO.sample_rate), AUDIO.sample_rate)
+    encoder, view = Encoder(folder=tmp_path / "tokenizer", root=tmp_path), View(whole_clip(tmp_path / "a.wav"))
+    found = log_mel_vectors(encoder, view) | bottleneck_vectors(encoder, view)
     samples = read(tmp_path / "a.wav", AUDIO.sample_rate).samples
-    found = signals_of(tmp_path)
     padded = torch.from_numpy(np.pad(samples, (0, -len(samples) % config.samples_per_code)))[None]
     with torch.inference_mode():
         recorded, removed = (LogMel(each)(padded)[0] for each in (AUDIO, config.audio))
         heard = plain.normalise(removed)
         bottlenecks = plain.bottlenecks(heard[None])[0].flatten(1)
-    above_floor = recorded.numpy() - math.log(AUDIO.floor)
-    wanted = {
-        **{f"log_mel/as_heard:{pooling}": pool(heard.numpy(), pooling) for pooling in POOLINGS},
-        **{f"log_mel/as_recorded:{pooling}": pool(above_floor, pooling) for pooling in POOLINGS},
-        **{f"bottleneck:{pooling}": pool(bottlenecks.numpy(), pooling) for pooling in POOLINGS},
-    }
+    frames = {"log_mel": heard.numpy(), "bottleneck": bottlenecks.numpy()}
+    if how != "none":
+        above_floor = recorded.numpy() - math.log(AUDIO.floor)
+        frames |= {"log_mel/as_heard": frames.pop("log_mel"), "log_mel/as_recorded": above_floor}
+    wanted = {f"{of}:{pooling}": pool(each, pooling) for of, each in frames.items() for pooling in POOLINGS}
     if how == "clip":
         constant = wanted.pop("log_mel/as_heard:mean")
         np.testing.assert_allclose(constant, -(plain.mean / plain.std).numpy(), atol=1e-4)
@@ -108,26 +86,21 @@ def made(manifest: Clips, store: Path, frames: partial[FloatArray], vectors: Vec
     return frame_features(reading_of(session, manifest, vectors, sample_rate=4000), frames, method="levels")
 
 
-def test_frames_of_each_clip_are_pooled_and_must_be_finite(manifest: Clips, tmp_path: Path) -> None:
-    tensors = load_file(made(manifest, tmp_path / "store", partial(levels, hop=40)).folder / "features.safetensors")
+@pytest.mark.parametrize("count", [1, 3])
+def test_frames_of_each_clip_are_pooled_averaged_over_hearings_and_must_be_finite(
+    count: int, manifest: Clips, tmp_path: Path
+) -> None:
+    vectors, frames = VectorConfig(hearings=count), partial(levels, hop=40)
+    tensors = load_file(made(manifest, tmp_path / "store", frames, vectors).folder / "features.safetensors")
     assert set(tensors) == {f"levels:{pooling}" for pooling in POOLINGS}
     for row, clip in enumerate(manifest.clips):
-        frames = levels(read(manifest.root / clip.path, 4000).samples, hop=40)
+        heard = [frames(View(clip, each).samples(manifest.root, 4000)) for each in hearings(count, None)]
+        assert len({len(each) for each in heard}) == count  # slower and faster
         for pooling in POOLINGS:
-            np.testing.assert_array_equal(tensors[f"levels:{pooling}"][row], pool(frames, pooling))
-    with pytest.raises(InputError, match=r"a\.wav: .*levels\b.*not finite"):
-        made(manifest, tmp_path / "store", partial(levels, hop=40, spoil=True))
-
-
-def test_the_pooled_frames_of_all_hearings_are_averaged(manifest: Clips, tmp_path: Path) -> None:
-    vectors, frames = VectorConfig(hearings=3, poolings=("mean", "max")), partial(levels, hop=40)
-    tensors = load_file(made(manifest, tmp_path / "store", frames, vectors).folder / "features.safetensors")
-    for row, clip in enumerate(manifest.clips):
-        heard = [levels(View(clip, each).samples(manifest.root, 4000), hop=40) for each in hearings(3, None)]
-        assert len({len(each) for each in heard}) > 1  # slower and faster
-        for pooling in vectors.poolings:
             wanted = np.mean([pool(each, pooling) for each in heard], axis=0)
             np.testing.assert_allclose(tensors[f"levels:{pooling}"][row], wanted, rtol=1e-6)
+    with pytest.raises(InputError, match=r"a\.wav: .*levels\b.*not finite"):
+        made(manifest, tmp_path / "store", partial(levels, hop=40, spoil=True), vectors)
 
 
 def test_folds_share_them_and_other_options_do_not(manifest: Clips, tmp_path: Path) -> None:

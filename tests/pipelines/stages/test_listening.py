@@ -79,37 +79,22 @@ def test_the_loudest_stretch_is_played_judged_and_gone_on_from(
     assert short == 0
 
 
-@pytest.fixture
-def said(run_folder: Path, tmp_path: Path) -> list[dict[str, Any]]:
-    """A continuation of a loud clip, and a sound from nothing; their files lie in ``tmp_path``."""
-    tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
+def test_what_is_measured_and_recognised_is_what_is_new(run_folder: Path, tmp_path: Path) -> None:
+    """Of a continuation of a loud clip, and of a sound from nothing."""
+    tokenizer, prompt = Tokenizer.from_pretrained(run_folder / "tokenizer"), round(0.4 * RATE)
     loud = Waveform(samples=np.sign(sweep(0.4, RATE)).astype(np.float32), sample_rate=RATE)
     prompts = [("loud.wav", Prompt(waveform=loud, codes=tokenizer.encode(loud)), None)]
     config = replace(LISTENING, continuation_seconds=0.2, unconditional=1)
     wavenet = create_synthesis(WAVENET, tokenizer, Sampling(temperature=0), folder=run_folder / "vocoder")
-    rows = language_sounds(session_of(tmp_path), tmp_path, tokenizer, wavenet, run_folder / "lm", prompts, config)[
-        "said"
-    ]
-    assert isinstance(rows, list)
-    return rows
-
-
-def test_figures_are_of_what_is_new(said: list[dict[str, Any]], tmp_path: Path) -> None:
-    continuation, unconditional = said
-    samples = soundfile.read(tmp_path / continuation["file"], dtype="float32")[0]
-    assert np.abs(samples[: round(0.4 * RATE)]).mean() > 0.9  # the prompt
-    new = sound_levels(Waveform(samples=samples[round(0.4 * RATE) :], sample_rate=RATE))
-    assert continuation["figures"]["prompt_seconds"] == pytest.approx(0.4)
-    assert continuation["figures"]["rms"] == pytest.approx(new["rms"], abs=0.5)  # it is quiet, and 16 bits round it
-    assert continuation["figures"]["peak"] == pytest.approx(new["peak"], abs=1e-3)
-    assert "prompt_seconds" not in unconditional["figures"]
-
-
-def test_what_is_recognised_is_what_is_new(said: list[dict[str, Any]], tmp_path: Path) -> None:
-    continuation, unconditional = (new_part(tmp_path, row) for row in said)
-    assert (continuation.start, continuation.start + continuation.num_samples) == (
-        round(0.4 * RATE),
-        soundfile.info(tmp_path / said[0]["file"]).frames,
-    )
-    assert unconditional.start == 0
-    assert unconditional.num_samples == soundfile.info(tmp_path / said[1]["file"]).frames
+    made = language_sounds(session_of(tmp_path), tmp_path, tokenizer, wavenet, run_folder / "lm", prompts, config)
+    rows: Any = made["said"]
+    continued, unconditional = (soundfile.read(tmp_path / row["file"], dtype="float32")[0] for row in rows)
+    assert np.abs(continued[:prompt]).mean() > 0.9
+    new = sound_levels(Waveform(samples=continued[prompt:], sample_rate=RATE))
+    assert rows[0]["figures"]["prompt_seconds"] == pytest.approx(0.4)
+    assert rows[0]["figures"]["rms"] == pytest.approx(new["rms"], abs=0.5)  # it is quiet, and 16 bits round it
+    assert rows[0]["figures"]["peak"] == pytest.approx(new["peak"], abs=1e-3)
+    assert "prompt_seconds" not in rows[1]["figures"]
+    parts = [new_part(tmp_path, row) for row in rows]
+    ends = [(part.start, part.start + part.num_samples) for part in parts]
+    assert ends == [(prompt, len(continued)), (0, len(unconditional))]
