@@ -24,7 +24,7 @@ hydra:
     folder: {_target_: pipelines.commandline.run_folders.ClaimedFolder}
 """
 SCRIPT = """
-import errno, json, os, time
+import json, os, time
 from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from wordless.base.errors import InputError
@@ -39,10 +39,7 @@ def task(config):
         case "fail":
             keep_claimed()
             raise InputError("the training fails")
-        case "full": raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         case "unsaid": raise RuntimeError("I/O error: No space left on device (os error 28)")
-        case "locked": raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/locked")
-        case "unlocked": raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK), "/disk/store/lm/1.lock")
         case "library": import broken_library
         case "bug": raise KeyError("a bug")
         case "stop": raise KeyboardInterrupt
@@ -79,7 +76,6 @@ def project(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "conf/try.yaml").write_text(CONFIG)
     for name in ("digits", "folder"):
         (tmp_path / f"conf/corpus/{name}.yaml").write_text("root: nowhere\npattern: null\n")
-    (tmp_path / "conf/corpus/custom.yaml").write_text("root: ???\npattern: ???\n")
     (tmp_path / "broken_library.py").write_text("from json import nothing")
     (tmp_path / "try_it.py").write_text(SCRIPT)
     yield tmp_path
