@@ -36,7 +36,7 @@ from lm.probing.comparison import (
 )
 
 
-def hits(*, folds: int = 3, methods: int = 3, seed: int = 0) -> list[Outcome]:
+def hits(*, folds: int = 3, methods: int = 3, seed: int = 0) -> list[Hits]:
     rng = np.random.default_rng(seed)
     return [
         Hits(hits=(rng.random((methods, 10 + 7 * fold)) < np.linspace(0.3, 0.9, methods)[:, None]).astype(float))
@@ -51,16 +51,10 @@ def rankings(clips: int = 30, classes: int = 4, methods: int = 2, seeds: int = 2
     return Rankings(truth=truth, scores=scores)
 
 
-def test_every_fold_weighs_the_same() -> None:
-    folds = [Hits(hits=np.array([[1.0, 1.0]])), Hits(hits=np.zeros((1, 50)))]
-    assert by_fold(folds).mean(0) == 0.5
-
-
-def resampled_by_loops(folds: list[Outcome], resamples: int, seed: int) -> np.ndarray:
+def resampled_by_loops(folds: list[Hits], resamples: int, seed: int) -> np.ndarray:
     """The bootstrap clip by clip, from the same draws."""
     totals = np.zeros((resamples, 3))
     for number, fold in enumerate(folds):
-        assert isinstance(fold, Hits)
         rng = np.random.default_rng([seed, number])
         for resample in range(resamples):
             counts = rng.multinomial(len(fold.hits.T), [1 / len(fold.hits.T)] * len(fold.hits.T))
@@ -77,26 +71,17 @@ def test_the_bootstrap_is_that_of_loops(monkeypatch: pytest.MonkeyPatch) -> None
     np.testing.assert_allclose(bootstrap(hits(), resamples=20, seed=5), expected)
 
 
-def test_groups_of_equal_size_have_their_own_accuracy() -> None:
-    (fold, *_) = hits()
-    assert isinstance(fold, Hits)
-    names = ["ann", "bob", "ann", "eve", "bob", "eve"]
-    six = Hits(hits=fold.hits[:, :6])
-    numbers = number_groups([names])
+def test_groups_of_equal_size_have_their_own_accuracy_and_others_weigh_as_their_clips() -> None:
+    folds, names = hits(), ["ann", "bob", "ann", "eve", "bob", "eve"]
+    six, numbers = Hits(hits=folds[0].hits[:, :6]), number_groups([names])
     assert numbers is not None
     wanted = [six.hits[:, [0, 2]].mean(1), six.hits[:, [1, 4]].mean(1), six.hits[:, [3, 5]].mean(1)]
     np.testing.assert_allclose(by_group([six], numbers), wanted)
-    assert number_groups([["ann"] * 6]) is None
-    assert number_groups([[*names[:5], None]]) is None
-
-
-def test_a_fold_of_one_group_is_the_group_and_other_groups_weigh_as_their_clips() -> None:
-    folds = hits()
+    assert number_groups([["ann"] * 6]) is number_groups([[*names[:5], None]]) is None
     alone = number_groups([[str(number)] * num_clips(fold) for number, fold in enumerate(folds)])
     assert alone is not None
     np.testing.assert_allclose(by_group(folds, alone), by_fold(folds))
-    one = Hits(hits=np.array([[1.0, 1.0, 1.0, 0.0]]))
-    numbers = number_groups([["a", "b", "b", "b"]])
+    one, numbers = Hits(hits=np.array([[1.0, 1.0, 1.0, 0.0]])), number_groups([["a", "b", "b", "b"]])
     assert numbers is not None
     assert by_group([one], numbers).mean() == pytest.approx(2 * 0.75 - (2 / 3 + 1) / 2)
 
@@ -189,26 +174,16 @@ def test_average_precision_is_that_of_scikit_learn() -> None:
         [average_precision_score(outcome.truth, seed, average="macro") for seed in method] for method in outcome.scores
     ]
     np.testing.assert_allclose(measure(outcome)[0], np.mean(macro, 1))
-
-
-def test_a_class_that_no_clip_has_is_left_out_of_the_mean() -> None:
-    outcome = rankings()
-    more = Rankings(
-        truth=np.pad(outcome.truth, ((0, 0), (0, 1))), scores=np.pad(outcome.scores, ((0, 0),) * 3 + ((0, 1),))
-    )
-    np.testing.assert_allclose(measure(more), measure(outcome))
-
-
-@given(st.integers(0, 100), st.integers(1, 4))
-def test_a_method_is_no_better_than_itself(seed: int, folds: int) -> None:
-    found = Measured(folds=hits(folds=folds, seed=seed), resamples=50, seed=0).difference(1, 1, confidence=0.9)
-    assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
+    truth, more = ((*[(0, 0)] * axes, (0, 1)) for axes in (1, 3))  # a class that no clip has is left out
+    padded = Rankings(truth=np.pad(outcome.truth, truth), scores=np.pad(outcome.scores, more))
+    np.testing.assert_allclose(measure(padded), measure(outcome))
 
 
 @given(st.integers(0, 100), st.integers(1, 4))
 def test_the_difference_of_two_methods_changes_its_sign_with_their_order(seed: int, folds: int) -> None:
     both = Measured(folds=hits(folds=folds, seed=seed), resamples=50, seed=0)
-    one, other = both.difference(0, 2, confidence=0.9), both.difference(2, 0, confidence=0.9)
+    one, other, none = (both.difference(a, b, confidence=0.9) for a, b in ((0, 2), (2, 0), (1, 1)))
+    assert (none.value, none.low, none.high, none.p) == (0, 0, 0, 1)  # a method is no better than itself
     expected = [-one.value, -one.high, -one.low, one.p]
     np.testing.assert_allclose([other.value, other.low, other.high, other.p], expected, atol=1e-12)
     if folds == 1:
@@ -222,10 +197,9 @@ def test_an_interval_has_a_width_where_all_clips_are_right_or_all_are_wrong() ->
         found = Measured(folds=folds, resamples=100, seed=0).estimate(0, confidence=0.95)
         return found.low, found.high
 
-    three, none = Hits(hits=np.ones((1, 3))), Hits(hits=np.zeros((1, 3)))
-    exact = binomtest(3, 3).proportion_ci(0.95, "exact")
+    three, exact = Hits(hits=np.ones((1, 3))), binomtest(3, 3).proportion_ci(0.95, "exact")
     assert ends(three) == pytest.approx((exact.low, 1.0))
-    assert ends(none) == pytest.approx((0.0, 1 - exact.low))
+    assert ends(Hits(hits=np.zeros((1, 3)))) == pytest.approx((0.0, 1 - exact.low))
     assert ends(three, three)[0] > exact.low  # six clips
     assert ends(Rankings(truth=np.ones((3, 1), bool), scores=np.ones((1, 1, 3, 1)))) == (1.0, 1.0)
 
@@ -282,15 +256,9 @@ def test_determination_of_resamples_is_that_of_the_repeated_clips() -> None:
     assert np.isnan(measure(alike)).all()
 
 
-def wilson(right: int, clips: int) -> Estimate:
-    """A share of right answers with Wilson's score interval."""
-    found = binomtest(right, clips).proportion_ci(method="wilson")
-    return Estimate(value=right / clips, low=found.low, high=found.high)
-
-
 @pytest.mark.parametrize(
     ("one", "other", "low", "high"),
-    [  # table II of Newcombe (1998), method 10
+    [  # table II of Newcombe (1998), method 10, of Wilson's intervals
         ((56, 70), (48, 80), 0.0524, 0.3339),
         ((9, 10), (3, 10), 0.1705, 0.8090),
         ((10, 10), (0, 20), 0.6791, 1.0),
@@ -299,7 +267,9 @@ def wilson(right: int, clips: int) -> Estimate:
 def test_the_difference_of_two_proportions_is_newcombes(
     one: tuple[int, int], other: tuple[int, int], low: float, high: float
 ) -> None:
-    found = independent_difference(wilson(*one), wilson(*other))
+    ends = [binomtest(*each).proportion_ci(method="wilson") for each in (one, other)]
+    shares = [Estimate(value=k / n, low=e.low, high=e.high) for (k, n), e in zip((one, other), ends, strict=True)]
+    found = independent_difference(*shares)
     assert (found.low, found.high) == pytest.approx((low, high), abs=2e-4)
 
 
@@ -320,17 +290,11 @@ def test_one_pair_has_the_interval_of_a_paired_difference() -> None:
     assert gain.high - gain.low == pytest.approx(2 * 1.96 * error, rel=0.1)
 
 
-@pytest.mark.parametrize(("right", "differs"), [(3, False), (9, True)])
+@pytest.mark.parametrize(("right", "differs"), [(0, False), (3, False), (9, True)])
 def test_a_few_clips_do_not_separate_two_settings(right: int, differs: bool) -> None:
     """An exact test needs at least six clips that one setting alone answers right."""
     hits = np.zeros((2, 100), bool)
     hits[:, :50], hits[0, 50 : 50 + right] = True, True
     [(_, _, gain)] = all_pairs(*measured(hits), resampled=100, confidence=0.95)
-    assert gain.excludes_zero == differs
-
-
-def test_equal_answers_do_not_differ_and_one_setting_has_no_pair() -> None:
-    hits = np.ones((2, 30), bool)
-    [(_, _, gain)] = all_pairs(*measured(hits), resampled=30, confidence=0.95)
-    assert gain.low < 0 == gain.value < gain.high
-    assert all_pairs(*measured(hits[:1]), resampled=30, confidence=0.95) == []
+    assert (gain.low < gain.value < gain.high, gain.excludes_zero) == (True, differs)
+    assert all_pairs(*measured(hits[:1]), resampled=100, confidence=0.95) == []  # one setting has no pair

@@ -1,7 +1,6 @@
 """A fitted probe answers as that of the comparison, also after it was saved; fits of few and of many clips."""
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -63,10 +62,6 @@ def test_chance_is_the_accuracy_of_the_most_frequent_class() -> None:
     assert fitted.description.chance == 0.25  # one of four test clips is a yes
 
 
-def _same(device: torch.device | None, features: np.ndarray) -> torch.device | None:
-    return device
-
-
 @pytest.mark.skipif(not COMPUTES_WITH_TENSORS, reason="scikit-learn 1.9 is the first that fits tensors")
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_a_fit_on_a_device_is_that_of_numpy(multi_label: bool) -> None:
@@ -77,17 +72,13 @@ def test_a_fit_on_a_device_is_that_of_numpy(multi_label: bool) -> None:
     targets[:, 0] |= multi_label  # a label of every clip is not fitted
     scores, weights = [], []
     for where in (None, torch.device("cpu")):
-        probe = LogisticProbe(
-            features,
-            targets,
-            multi_label=multi_label,
-            max_iterations=200,
-            device_for=partial(_same, where),
+        own = LogisticProbe(
+            features, targets, multi_label=multi_label, max_iterations=200, device_for=lambda _, where=where: where
         )
         for penalty in (1e-3, 0.1):
-            probe.fit(penalty)
-        scores.append(probe.scores(probe.prepare(features)))
-        weights.append(np.concatenate(probe.linear()[:1]))
+            own.fit(penalty)
+        scores.append(own.scores(own.prepare(features)))
+        weights.append(own.linear()[0])
     np.testing.assert_allclose(scores[1], scores[0], atol=2e-3)
     np.testing.assert_allclose(weights[1], weights[0], atol=1e-2)
     assert (scores[1].argmax(1) == scores[0].argmax(1)).mean() > 0.99

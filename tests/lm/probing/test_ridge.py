@@ -39,8 +39,14 @@ def test_every_penalty_has_the_solution_of_scikit_learn(clips: int, dim: int, de
     ridge = RidgeProbe(features, targets, device=device)
     for penalty in (1e-3, 0.1, 10.0):
         ridge.fit(penalty)
-        oracle = Ridge(alpha=unit(features) / penalty).fit(features.astype(np.float64), targets.astype(np.float64))
-        np.testing.assert_allclose(ridge.scores(others), oracle.predict(others), atol=1e-4)
+        np.testing.assert_allclose(ridge.scores(others), _oracle(features, targets, others, penalty), atol=1e-4)
+
+
+def _oracle(features: np.ndarray, targets: np.ndarray, others: np.ndarray, penalty: float) -> np.ndarray:
+    """What scikit-learn's ridge regression answers for other features."""
+    model = Ridge(alpha=unit(features) / penalty)
+    found: np.ndarray = model.fit(features.astype(np.float64), targets.astype(np.float64)).predict(others)
+    return found
 
 
 @pytest.mark.parametrize(("clips", "dim"), [(300, 120), (100, 120)], ids=["more clips", "more features"])
@@ -69,12 +75,11 @@ def test_rounded_products_of_few_directions_are_no_weights(directions: int) -> N
     rng = np.random.default_rng(0)
     basis = rng.standard_normal((directions, 2000))
     features, others = ((rng.standard_normal((clips, directions)) @ basis).astype(np.float32) for clips in (300, 200))
-    others /= features.std(0)
-    features /= features.std(0)
+    others, features = others / features.std(0), features / features.std(0)
     targets = np.eye(3, dtype=bool)[(features @ rng.standard_normal((2000, 3))).argmax(1)]
     ridge = RidgeProbe(features, targets)
     ridge.fit(1e3 * unit(features))
-    wanted = Ridge(alpha=1e-3).fit(features.astype(np.float64), targets.astype(np.float64)).predict(others)
+    wanted = _oracle(features, targets, others, 1e3 * unit(features))
     np.testing.assert_allclose(ridge.scores(others), wanted, atol=1e-4)
 
 
@@ -135,21 +140,20 @@ def test_the_choice_is_that_of_scikit_learn(dim: int, power: float) -> None:
 
 def test_several_labels_are_chosen_by_mean_average_precision() -> None:
     rng = np.random.default_rng(0)
-    groups = [GROUPS[clip % 5] for clip in range(200)]
+    groups = np.array([GROUPS[clip % 5] for clip in range(200)])
     names = [";".join(name for name in "abc" if rng.random() < 0.4) or "a" for _ in groups]
-    task = replace(ProbeTask.of(names, [SPLIT[group] for group in groups], label_separator=";"), parts=groups)
-    features, config = _features(task, 30), replace(CONFIG, classifier="ridge")
-    found = probe(features, task, config, of="x")
+    task = ProbeTask.of(names, [SPLIT[group] for group in groups], label_separator=";")
+    task, features = replace(task, parts=[*groups.tolist()]), _features(task, 30)
     known = np.concatenate([task.rows["train"], task.rows["validation"]])
-    by_group = np.array([groups[row] for row in known])
-    for tried, penalty in zip(found.tries, penalty_grid(config.penalties, config), strict=True):
+    model, by = make_pipeline(StandardScaler(), Ridge()), groups[known]
+    for tried in probe(features, task, CONFIG, of="x").tries:
         each = []
-        for group in sorted({*by_group}):
-            fitted, held_out = known[by_group != group], known[by_group == group]
-            model = make_pipeline(StandardScaler(), Ridge(alpha=30 / penalty))
-            scores = model.fit(features[fitted], task.targets[fitted].astype(float)).predict(features[held_out])
+        for group in sorted({*by}):
+            fitted, held_out = known[by != group], known[by == group]
+            model.set_params(ridge__alpha=30 / tried.penalty).fit(features[fitted], task.targets[fitted].astype(float))
+            scores = model.predict(features[held_out])
             each.append(average_precision_score(task.targets[held_out], scores, average="macro"))
-        assert tried.validation_accuracy == pytest.approx(np.mean(each), abs=0.002), penalty
+        assert tried.validation_accuracy == pytest.approx(np.mean(each), abs=0.002), tried.penalty
 
 
 @pytest.mark.parametrize("classifier", ["logistic", "ridge"])
@@ -175,13 +179,13 @@ def test_hardly_any_penalty_on_repeated_features_fits_the_clips(clips: int, dim:
     np.testing.assert_allclose(ridge.scores(features), wanted, atol=1e-3)
 
 
-def _spoken(sizes: dict[str, int], labels: str = "ab", *, splits: str = "train") -> tuple[ProbeTask, list[str | None]]:
+def _spoken(sizes: list[int], labels: str = "ab") -> tuple[ProbeTask, list[str | None]]:
     """Clips of speakers, each with all labels in turn; one more speaker is tested."""
-    groups = [name for name, count in {**sizes, "tested": 4}.items() for _ in range(count)]
+    groups: list[str | None] = [f"speaker {number}" for number, count in enumerate(sizes) for _ in range(count)]
+    groups += ["tested"] * 4
+    places = {"tested": "test", "speaker 0": "validation"}
     named = [labels[number % len(labels)] for number in range(len(groups))]
-    first = next(iter(sizes))
-    places = ["test" if name == "tested" else "validation" if name == first else splits for name in groups]
-    return ProbeTask.of(named, places), [*groups]
+    return ProbeTask.of(named, [places.get(str(name), "train") for name in groups]), groups
 
 
 def _folds(task: ProbeTask) -> list[list[int]]:
@@ -191,7 +195,7 @@ def _folds(task: ProbeTask) -> list[list[int]]:
 @given(st.lists(st.integers(2, 9), min_size=5, max_size=30), st.integers(0, 3))
 @settings(max_examples=40, deadline=None)
 def test_folds_hold_whole_groups_of_about_the_same_number_of_clips(sizes: list[int], seed: int) -> None:
-    task, groups = _spoken({f"speaker {number}": count for number, count in enumerate(sizes)})
+    task, groups = _spoken(sizes)
     config = ProbeConfig(seed=seed)
     folded = with_parts(task, config, groups=groups, folds=[])
     folds = _folds(folded)
@@ -219,23 +223,23 @@ def test_folds_share_classes_where_each_group_has_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("speakers", "unnamed", "labels", "wanted"),
-    [(5, False, "ab", True), (4, False, "ab", False), (5, True, "ab", False), (30, False, "ab", True)],
+    ("speakers", "change", "wanted"),
+    [
+        (5, {}, True),
+        (4, {}, False),
+        (30, {}, True),
+        (5, {7: None}, False),  # a clip without a group
+        (6, {-1: "speaker 0"}, False),  # the test has the speakers, too: others say little of it
+    ],
 )
-def test_groups_are_held_out_where_there_are_enough(speakers: int, unnamed: bool, labels: str, wanted: bool) -> None:
-    task, groups = _spoken({f"speaker {number}": 4 for number in range(speakers)}, labels)
-    if unnamed:
-        groups[7] = None
+def test_groups_are_held_out_where_there_are_enough_and_the_test_has_others(
+    speakers: int, change: dict[int, str | None], wanted: bool
+) -> None:
+    task, groups = _spoken([4] * speakers)
+    for row, group in change.items():
+        groups[row] = group
     found = with_parts(task, ProbeConfig(choose_by="auto"), groups=groups, folds=[])
     assert (found.parts is not None) == wanted
-
-
-def test_groups_that_the_test_has_too_are_not_held_out() -> None:
-    """The official split of FSDD: all speakers are in all splits, so held-out speakers say little of the test."""
-    task, groups = _spoken({f"speaker {number}": 4 for number in range(6)})
-    assert with_parts(task, ProbeConfig(), groups=groups, folds=[]).parts is not None
-    groups[task.rows["test"][0]] = groups[task.rows["train"][0]]
-    assert with_parts(task, ProbeConfig(), groups=groups, folds=[]).parts is None
 
 
 def test_classes_of_one_group_or_fold_cannot_be_held_out() -> None:
@@ -255,14 +259,11 @@ def test_classes_of_one_group_or_fold_cannot_be_held_out() -> None:
 @pytest.mark.parametrize("by", ["group", "fold"])
 def test_what_cannot_be_held_out_is_refused(by: str) -> None:
     config = ProbeConfig(choose_by=by)  # type: ignore[arg-type]  # any text
-    task = _task(parts=False)
-    none: list[str | None] = [None] * 200
-    with pytest.raises(InputError, match=rf"\b160 of 160\b.*clips\b.*{by}"):
-        with_parts(task, config, groups=none, folds=none)
-    alike: list[str | None] = ["x"] * 200
-    with pytest.raises(InputError, match=r"\b1 \(x\)"):
-        with_parts(task, config, groups=alike, folds=alike)
-    many: list[str | None] = [f"{clip // 2}" for clip in range(200)]
-    if by == "fold":
-        with pytest.raises(InputError, match=r"\b100\b.*\b50\b"):
-            with_parts(task, config, groups=many, folds=many)
+    cases: list[tuple[list[str | None], str]] = [
+        ([None] * 200, rf"\b160 of 160\b.*clips\b.*{by}"),
+        (["x"] * 200, r"\b1 \(x\)"),
+        *([([f"{clip // 2}" for clip in range(200)], r"\b100\b.*\b50\b")] if by == "fold" else []),
+    ]
+    for names, told in cases:
+        with pytest.raises(InputError, match=told):
+            with_parts(_task(parts=False), config, groups=names, folds=names)
