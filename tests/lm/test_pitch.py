@@ -94,9 +94,8 @@ def test_a_stream_has_the_pitch_of_the_whole(both: tuple[LanguageModel, Language
 def test_pitch_follows_from_the_seed_and_has_noise_only_with_a_temperature(
     both: tuple[LanguageModel, LanguageModel],
 ) -> None:
-    _, beside = both
-    assert beside.pitch is not None
-    noisy, states, past = replace(beside.pitch, spread=0.2), np.zeros((50, TINY.model_dim)), np.full(9, 30, np.int32)
+    assert both[1].pitch is not None
+    noisy, states, past = replace(both[1].pitch, spread=0.2), np.zeros((50, TINY.model_dim)), np.full(9, 30, np.int32)
     first, again, other, flat, same = (
         noisy.predict(states, past, PITCH, np.random.default_rng(seed), temperature=temperature)
         for seed, temperature in ((0, 1.0), (0, 1.0), (1, 1.0), (0, 0.0), (1, 0.0))

@@ -91,20 +91,19 @@ def test_groups_take_turns_and_weigh_the_same_whatever_the_length_of_their_clips
 
 
 def test_group_dropout_withholds_its_share() -> None:
-    clips = numbered([5000])
-    batch = Crops(clips, tiny_config(), CropsConfig(batch_size=400, crop_codes=4, group_dropout=0.25)).batch(0)
+    config = CropsConfig(batch_size=400, crop_codes=4, group_dropout=0.25)
+    batch = Crops(numbered([5000]), tiny_config(), config).batch(0)
     assert set(batch.groups.tolist()) == {-1, 0}
     assert 60 < int((batch.groups == -1).sum()) < 140
 
 
 def test_each_crop_is_coded_in_one_of_all_codebooks() -> None:
-    clips = numbered([5000])
-    (first,), shift = clips.codes, 1000.0
+    clips, shift = numbered([5000]), 1000.0
+    (first,) = clips.codes
     other = Table(first.meanings.patches + shift, codebook="book-2")  # type: ignore[attr-defined]
     several = replace(clips, codes=(first, replace(first, meanings=other)))
     config = CropsConfig(batch_size=200, crop_codes=4, group_dropout=0.0)
-    own = Crops(clips, tiny_config(), config).batch(0)
-    both = Crops(several, tiny_config(), config).batch(0)
+    own, both = (Crops(each, tiny_config(), config).batch(0) for each in (clips, several))
     assert torch.equal(both.targets, own.targets)
     moved = (both.spectrogram - own.spectrogram)[:, 0, 0]
     assert set(moved.tolist()) == {0.0, shift}
@@ -163,11 +162,6 @@ def test_noise_is_added_to_the_samples_that_are_heard_and_not_to_those_to_learn(
     assert noisy.previous.max() < levels
 
 
-def cropped(lengths: list[int], **sizes: int) -> object:
-    clips = numbered(lengths)
-    return Crops(clips, tiny_config(), CropsConfig(**sizes)).batch(0, 0, 3)
-
-
 EMBEDDING = {"condition": "embedding", "codebook": "book-1", "codebook_size": 12, "streams": 1}
 VALUES = torch.tensor([[[3], [0], [11]]])
 
@@ -175,8 +169,11 @@ VALUES = torch.tensor([[[3], [0], [11]]])
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda: cropped([500], crop_codes=3, context_codes=2), r"crop_codes\b.*\b4\b"),
-        (lambda: cropped([500]), r"batch_size\b.*\b8\b"),
+        (
+            lambda: Crops(numbered([500]), tiny_config(), CropsConfig(crop_codes=3, context_codes=2)),
+            r"crop_codes\b.*\b4\b",
+        ),
+        (lambda: Crops(numbered([500]), tiny_config(), CropsConfig()).batch(0, 0, 3), r"batch_size\b.*\b8\b"),
         (lambda: code_frames(VALUES, random_table(codebook="x"), tiny_config(**EMBEDDING)), r"\bbook-1\b.*\bx\b"),
         (lambda: create_wavenet(tiny_config(condition="embedding"), seed=0), r"codebook_size\b.*\b0\b"),
     ],
@@ -187,21 +184,15 @@ def test_what_cannot_be_cropped_is_refused(make: Callable[[], object], told: str
 
 
 def test_frames_are_what_the_codes_mean_with_their_position_or_their_numbers() -> None:
-    table = random_table()
+    table, values = random_table(), VALUES.expand(2, -1, -1)
     assert torch.equal(code_frames(VALUES, table, tiny_config()), table.spectrogram(VALUES))
-    config = tiny_config(code_position=True)
-    frames = code_frames(VALUES.expand(2, -1, -1), table, config)
-    assert frames.shape == (2, 3 * PATCH_FRAMES, config.condition_inputs)
-    assert torch.equal(frames[..., : SPECTROGRAM.n_mels], table.spectrogram(VALUES.expand(2, -1, -1)))
+    frames = code_frames(values, table, tiny_config(code_position=True))
+    assert torch.equal(frames[..., : SPECTROGRAM.n_mels], table.spectrogram(values))
     assert frames[1, :, SPECTROGRAM.n_mels :].tolist() == [[1, 0], [0, 1]] * 3
-    frames = code_frames(VALUES, random_table(), tiny_config(**EMBEDDING))
-    assert frames[0, :, 0].tolist() == [4, 4, 1, 1, 12, 12]
-
-
-def test_level_of_what_is_meant_leaves_positions_out() -> None:
+    assert code_frames(VALUES, table, tiny_config(**EMBEDDING))[0, :, 0].tolist() == [4, 4, 1, 1, 12, 12]
     frames = torch.full((4, SPECTROGRAM.n_mels + PATCH_FRAMES), -2.0)
     frames[:, SPECTROGRAM.n_mels :] = 100
-    assert mean_level(frames, tiny_config(code_position=True)) == -2
+    assert mean_level(frames, tiny_config(code_position=True)) == -2  # of what is meant, without positions
     assert mean_level(torch.ones(4, 1), tiny_config(**EMBEDDING)) == 0
 
 

@@ -121,13 +121,12 @@ def test_the_filter_makes_sound_as_loud_as_the_gain_of_the_codes_says() -> None:
     assert 10 * math.log10(powers[1] / powers[0]) == pytest.approx(3, abs=0.5)
 
 
-RATE, MELS = SPECTROGRAM.sample_rate, SPECTROGRAM.n_mels
 HIGH = math.log2(120)
 
 
 def buzz(hertz: float, frames: int = 60) -> np.ndarray:
     """A tone with overtones, as a voice has."""
-    times = np.arange(frames * HOP) / RATE
+    times = np.arange(frames * HOP) / SPECTROGRAM.sample_rate
     return sum(0.15 / n * np.sin(2 * np.pi * n * hertz * times + n) for n in range(1, 9)).astype(np.float32)
 
 
@@ -136,7 +135,7 @@ def noise(frames: int = 60, seed: int = 0, level: float = 0.1) -> np.ndarray:
 
 
 def meaning(frames: int, seed: int = 0) -> Tensor:
-    return -4 + 3 * torch.randn(frames, MELS, generator=torch.Generator().manual_seed(seed))
+    return drawn(frames, SPECTROGRAM, seed=seed)[1]
 
 
 def combed(
@@ -146,13 +145,6 @@ def combed(
     comb.expect(meaning(len(samples) // HOP) if meant is None else meant)
     pieces = torch.split(torch.from_numpy(samples), together)
     return torch.cat([*(comb.filter(piece) for piece in pieces), comb.finish()]).numpy()
-
-
-def share_of_voice(samples: np.ndarray) -> float:
-    sound = Waveform(samples=samples, sample_rate=RATE)
-    found = periodicity(sound, sound)
-    assert found is not None
-    return found
 
 
 @pytest.mark.parametrize("prompt", [0, 100])
@@ -181,38 +173,29 @@ def test_pieces_combed_give_the_whole(frames: int, together: int, prompt: int, s
 
 
 def test_what_has_no_voice_stays_as_it_is_and_teaches_none() -> None:
-    samples = noise()
-    assert np.array_equal(combed(samples, voice_head(HIGH, voicing=0.25)), samples)
-    silent = np.zeros(60 * HOP, np.float32)
-    sounds = [noise(60, seed) for seed in range(30)] + [silent]
-    assert fit_head(((each, meaning(60)) for each in sounds), SPECTROGRAM) is None
+    assert np.array_equal(combed(noise(), voice_head(HIGH, voicing=0.25)), noise())
+    sounds = [noise(60, seed) for seed in range(30)] + [np.zeros(60 * HOP, np.float32)]
     low = SpectrogramConfig(sample_rate=2000, window_length=50, hop_length=20, n_mels=10)
-    assert fit_head(((each, meaning(60)[:, :10]) for each in sounds), low) is None
-
-
-def test_silence_and_full_scale_are_no_danger() -> None:
-    for level in (0.0, 1e-30, 1.0):
+    for config in (SPECTROGRAM, low):
+        assert fit_head(((each, meaning(60)[:, : config.n_mels]) for each in sounds), config) is None
+    assert fit_head([], SPECTROGRAM) is None
+    for level in (0.0, 1e-30, 1.0):  # silence and full scale are no danger
         samples = np.clip(noise(level=level), -1, 1)
         assert np.abs(combed(samples, voice_head(math.log2(1e4), voicing=5.0))).max() <= np.abs(samples).max()
 
 
-def clips(count: int) -> list[tuple[np.ndarray, Tensor]]:
-    """Voices of several pitches, each with noise in the middle, and their log-mel."""
-    made = []
-    for number in range(count):
-        hertz = 90 + 150 * number / count
-        samples = np.concatenate([buzz(hertz, 40), noise(40, number), buzz(hertz, 40)])
-        made.append((samples, LogMel(SPECTROGRAM)(torch.from_numpy(samples).unsqueeze(0))[0]))
-    return made
-
-
 def test_learns_voicing_and_pitch_from_recordings() -> None:
-    head = fit_head(clips(24), SPECTROGRAM)
+    """Voices of several pitches, each with noise in the middle, and their log-mel."""
+    clips = list[tuple[np.ndarray, Tensor]]()
+    for number in range(24):
+        voice = buzz(90 + 150 * number / 24, 40)
+        samples = np.concatenate([voice, noise(40, number), voice])
+        clips.append((samples, LogMel(SPECTROGRAM)(torch.from_numpy(samples).unsqueeze(0))[0]))
+    head = fit_head(clips, SPECTROGRAM)
     assert head is not None
-    assert fit_head([], SPECTROGRAM) is None
-    (_, meant), *_ = clips(1)
-    kept = combed(noise(120), head, meant=meant)
-    assert share_of_voice(kept[: 40 * HOP]) > 0.6
+    kept = combed(noise(120), head, meant=clips[0][1])
+    sound = Waveform(samples=kept[: 40 * HOP], sample_rate=SPECTROGRAM.sample_rate)
+    assert (periodicity(sound, sound) or 0) > 0.6
     unchanged = np.isclose(kept, noise(120)).reshape(3, -1).mean(axis=1)
     assert unchanged[1] > 0.8 > 0.2 > unchanged[0]
 

@@ -1,7 +1,6 @@
 """Samples that a network draws, and blocks that are drawn again."""
 
 import gc
-from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -51,12 +50,8 @@ def bytes_of_tensors() -> int:
 
 def test_memory_of_a_stream_does_not_grow() -> None:
     stream = Generation(LIVELY, [clip(0, 0)], Sampling(), "numba", None)
-
-    def blocks(count: int) -> Iterator[torch.Tensor]:
-        for _ in range(count):
-            yield torch.zeros(16, SPECTROGRAM.n_mels)
-
-    seen = [bytes_of_tensors() for _ in stream.levels([blocks(24)])]
+    blocks = (torch.zeros(16, SPECTROGRAM.n_mels) for _ in range(24))
+    seen = [bytes_of_tensors() for _ in stream.levels([blocks])]
     assert len(seen) == 6
     assert max(seen) - min(seen) < 64 * HOP * 4  # less than the levels of one chunk
 
@@ -92,16 +87,6 @@ def test_the_range_of_a_long_recording_is_that_of_its_windows(samples: int, rate
     assert LoudnessRange.of([], rate) is None
 
 
-@pytest.mark.parametrize(
-    ("rms", "meant", "fault"),
-    [(0.1, 1.0, None), (0.3, 1.0, "loud"), (0.3, -1.0, "loud"), (1e-4, 1.0, "silent"), (1e-4, -1.0, None)],
-)
-def test_half_a_second_too_loud_or_silent_is_a_fault(rms: float, meant: float, fault: str | None) -> None:
-    guard = RunawayGuard(LoudnessRange(lowest=-40, highest=-18))
-    samples = np.concatenate([noise(1, 0.1), noise(0.5, rms)])
-    assert guard.fault(torch.from_numpy(samples), RATE, meant=meant) == fault
-
-
 def of_two_minds(loud: float) -> WaveNet:
     """Draws silence, or with some probability full scale."""
     model = create_wavenet(tiny_config(levels=16), seed=0).eval()
@@ -110,10 +95,6 @@ def of_two_minds(loud: float) -> WaveNet:
     model.output.bias.data.fill_(-20.0)
     model.output.bias.data[levels] = torch.tensor([1 - loud, loud]).log()
     return model
-
-
-def flat_clip(frames: int, seed: int, prompt: torch.Tensor | None = None) -> GenerationInput:
-    return GenerationInput(spectrogram=torch.zeros(frames, SPECTROGRAM.n_mels), seed=seed, prompt=prompt)
 
 
 def drawn_again(model: WaveNet, clip: GenerationInput, guard: RunawayGuard) -> torch.Tensor:
@@ -147,44 +128,53 @@ def test_silent_blocks_are_drawn_again_warmer_and_loud_ones_cooler(
     guard = RunawayGuard(loudness)
     drawn = generate(model, inputs, engine="numba", guard=guard)
     expected = [drawn_again(model, each, RunawayGuard(loudness)) for each in inputs]
-    assert all(torch.equal(*pair) for pair in zip(drawn, expected, strict=True))
-    assert (guard.found, guard.left) == (found, 0)
+    backwards = generate(model, inputs[::-1], engine="numba", guard=RunawayGuard(loudness))[::-1]
     before = generate(model, inputs, engine="numba")
+    assert all(torch.equal(*pair) for pair in zip(drawn + drawn, expected + backwards, strict=True))
+    assert (guard.found, guard.left) == (found, 0)
     assert sum(not torch.equal(*pair) for pair in zip(drawn, before, strict=True)) == found
-    backwards = generate(model, inputs[::-1], engine="numba", guard=RunawayGuard(loudness))
-    assert all(torch.equal(*pair) for pair in zip(drawn, backwards[::-1], strict=True))
 
 
 def test_good_sound_after_a_loud_prompt_is_not_blamed_for_it() -> None:
-    loud, quiet = torch.full((64 * HOP,), 15), of_two_minds(1e-9)
-    alone = RunawayGuard(LoudnessRange(lowest=-100, highest=-60))
-    assert torch.equal(generate(of_two_minds(0.9), [flat_clip(64, 0, prompt=loud)], guard=alone)[0], loud.int())
-    assert alone.found == 0
-    guard = RunawayGuard(LoudnessRange(lowest=-100, highest=-20))
-    levels = generate(quiet, [flat_clip(128, 0, prompt=loud)], guard=guard)[0]
-    assert torch.equal(levels, generate(quiet, [flat_clip(128, 0, prompt=loud)])[0])
-    assert guard.found == 0
-    within = RunawayGuard(guard.loudness)  # a prompt that ends within a chunk
-    generate(quiet, [flat_clip(128, 0, prompt=loud[: 30 * HOP])], guard=within)
-    assert within.found == 0
-    after = RunawayGuard(guard.loudness)  # and what runs away after a loud prompt is found all the same
-    generate(of_two_minds(0.9), [flat_clip(128, 0, prompt=loud)], guard=after)
-    assert (after.found, after.left) == (1, 1)
-
-
-def test_each_block_that_stays_odd_counts_once_in_a_range_that_is_not_empty() -> None:
-    guard = RunawayGuard(LoudnessRange(lowest=-100, highest=-60))
-    generate(of_two_minds(0.9), [flat_clip(2 * 64, 0)], guard=guard)
-    assert (guard.found, guard.left) == (2, 2)
+    loud, running = torch.full((64 * HOP,), 15), of_two_minds(0.9)
+    cases = [  # model, frames, samples of the prompt, loudest, blocks that are found and left
+        (running, 64, 64, -60.0, (0, 0)),  # a recording may
+        (of_two_minds(1e-9), 128, 64, -20.0, (0, 0)),
+        (of_two_minds(1e-9), 128, 30, -20.0, (0, 0)),  # a prompt that ends within a chunk
+        (running, 128, 64, -20.0, (1, 1)),  # what runs away after it is found all the same
+        (running, 128, 0, -60.0, (2, 2)),  # each block that stays odd counts once
+    ]
+    for model, frames, spoken, highest, wanted in cases:
+        guard = RunawayGuard(LoudnessRange(lowest=-100, highest=highest))
+        one = GenerationInput(spectrogram=torch.zeros(frames, SPECTROGRAM.n_mels), prompt=loud[: spoken * HOP])
+        levels = generate(model, [one], guard=guard)[0]
+        assert (guard.found, guard.left) == wanted
+        assert torch.equal(levels[: spoken * HOP], loud[: spoken * HOP].int())
+        if not guard.found:
+            assert torch.equal(levels, generate(model, [one])[0])
     with pytest.raises(InputError, match=r"loudness\b.*\[0, -10\]"):
         LoudnessRange(lowest=0, highest=-10)
 
 
 @pytest.mark.parametrize("before", [0, 1000, 2999])
-@pytest.mark.parametrize(("first", "second", "odd"), [(0.1, 0.1, False), (0.3, 0.1, False), (0.1, 0.3, True)])
-def test_only_what_is_in_question_is_judged(first: float, second: float, odd: bool, before: int) -> None:
+@pytest.mark.parametrize(
+    ("first", "second", "seconds", "meant", "fault"),
+    [
+        (0.1, 0.1, 1, 1.0, None),
+        (0.3, 0.1, 1, 1.0, None),
+        *((0.1, 0.3, seconds, meant, "loud") for seconds in (0.5, 1) for meant in (1.0, -1.0)),
+        *(
+            (0.1, 1e-4, seconds, meant, fault)
+            for seconds in (0.5, 1)
+            for meant, fault in ((1.0, "silent"), (-1.0, None))
+        ),
+        (0.0, 0.1, 0.2, 1.0, None),
+    ],
+)
+def test_half_a_second_too_loud_or_silent_after_what_is_known_is_a_fault(
+    first: float, second: float, seconds: float, meant: float, fault: str | None, before: int
+) -> None:
     guard = RunawayGuard(LoudnessRange(lowest=-40, highest=-18))
-    samples = torch.from_numpy(np.concatenate([noise(before / RATE, first), noise(1, second)]))
-    assert guard.fault(samples, RATE, meant=1.0, before=before) == ("loud" if odd else None)
-    silent = np.zeros(before)
-    assert not guard.fault(torch.from_numpy(np.concatenate([silent, noise(0.2, 0.1)])), RATE, meant=1.0, before=before)
+    parts = noise(before / RATE, first), noise(float(seconds == 0.5), 0.1), noise(seconds, second)
+    samples = torch.from_numpy(np.concatenate(parts))
+    assert guard.fault(samples, RATE, meant=meant, before=before) == fault

@@ -1,16 +1,14 @@
 """The table of kinds of sound, and what is told of vocoders while they make sound."""
 
 import re
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, random_table, tiny_config
+from tests.calling import python
+from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, random_table, tiny_config, voice_head
 from vocoder.continuing import Prompt
 from vocoder.filters import PostFilter, VoiceHead
 from vocoder.frames import log_mel_of
@@ -28,22 +26,18 @@ def test_each_kind_has_a_key_and_a_marker_and_needs_no_pytorch() -> None:
     assert len(BY_KEY) == len(KINDS) == len({kind.marker for kind in KINDS})
     assert ORIGINAL not in BY_KEY
     code = "import sys, vocoder.kinds; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
+    assert python("-c", code).returncode == 0
 
 
 @pytest.mark.parametrize("kind", UNLEARNED, ids=lambda kind: kind.key)
 def test_sound_is_as_long_as_its_codes_and_the_same_in_pieces_and_after_a_prompt(kind: Kind) -> None:
-    table, progress = random_table(), list[tuple[int, int]]()
+    table, told = random_table(), list[tuple[int, int]]()
     synthesis = create_synthesis(kind, table, Sampling(seed=3))
-    codes = table.codes([1, 2, 3], 3 * SAMPLES_PER_CODE - 37)
-    sound, empty = synthesis.sounds(
-        [codes, table.codes([])],
-        [None, "anna"],
-        names=["a", "b"],
-        progress=lambda done, steps: progress.append((done, steps)),
-    )
+    codes, names = table.codes([1, 2, 3], 3 * SAMPLES_PER_CODE - 37), ["a", "b"]
+    both, groups = [codes, table.codes([])], [None, "anna"]
+    sound, empty = synthesis.sounds(both, groups, names=names, progress=lambda *done: told.append(done))
     assert (len(sound.samples), len(empty.samples)) == (codes.num_samples, 0)
-    assert progress[-1] == (codes.num_samples, codes.num_samples)
+    assert told[-1] == (codes.num_samples, codes.num_samples)
     pieces = [piece.samples for piece in synthesis.stream(codes, None, name="a")]
     assert np.array_equal(np.concatenate(pieces), sound.samples)
     begun = Prompt(waveform=sound, codes=codes).crop(0, 1)
@@ -65,32 +59,28 @@ def test_a_kind_is_the_vocoder_of_its_name_with_the_seed_of_the_sound(vocoder: S
         next(vocoder(random_table(codebook="book-2").codes([1]), table, seed=0))
 
 
-@pytest.mark.parametrize("predicted", [False, True])
-def test_sound_with_a_comb_is_the_plain_one_through_the_filter_of_a_wavenet(predicted: bool) -> None:
-    table = random_table()
+@pytest.mark.parametrize("voice", [None, voice_head(7.5)])
+def test_sound_with_a_comb_is_the_plain_one_through_the_filter_of_a_wavenet(voice: VoiceHead | None) -> None:
+    table, sampling = random_table(), Sampling(seed=3, postfilter=0.8, postfilter_passes=1)
     codes = table.codes([1, 2, 3, 4, 5], 5 * SAMPLES_PER_CODE - 37)
-    inputs = 1 + 2 * table.front_end.n_mels
-    voice = VoiceHead(voicing=(1.0,) * inputs, octaves=(7.5,) + (0.0,) * (inputs - 1)) if predicted else None
-    sampling = Sampling(seed=3, postfilter=0.8, postfilter_passes=1)
-    combed, noise = Unlearned(NOISE_COMB, voice=voice), Unlearned(NOISE_VOCODER)
     (made,), (source,) = (
-        Synthesis(maker, table, sampling).sounds([codes], [None], names=["a"]) for maker in (combed, noise)
+        Synthesis(maker, table, sampling).sounds([codes], [None], names=["a"])
+        for maker in (Unlearned(NOISE_COMB, voice=voice), Unlearned(NOISE_VOCODER))
     )
-    plain = torch.from_numpy(source.samples)
-    wanted = PostFilter(table.front_end, strength=0.8, passes=1, voice=voice, comb=predicted)
+    wanted = PostFilter(table.front_end, strength=0.8, passes=1, voice=voice, comb=voice is not None)
     wanted.expect(log_mel_of(codes.values, table))
-    whole = torch.cat([wanted.filter(torch.nn.functional.pad(plain, (0, 37))), wanted.finish()])
+    plain = torch.nn.functional.pad(torch.from_numpy(source.samples), (0, 37))
+    whole = torch.cat([wanted.filter(plain), wanted.finish()])
     np.testing.assert_array_equal(made.samples, whole[: codes.num_samples].numpy())
 
 
 def test_what_a_vocoder_lacks_and_draws_again_is_told() -> None:
     model, table, told = create_wavenet(tiny_config(), seed=0), random_table(), list[str]()
-    quiet = Vocoder(
-        model, "tok-1", loudness=LoudnessRange(lowest=-110, highest=-100), options=Sampling(engine="triton")
-    )
-    with speaking([Synthesis(quiet, table, Sampling())], told.append):
+    quiet = LoudnessRange(lowest=-110, highest=-100)
+    vocoder = Vocoder(model, "tok-1", loudness=quiet, options=Sampling(engine="triton"))
+    with speaking([Synthesis(vocoder, table, Sampling())], told.append):
         assert len(told) == 1
-        quiet.decode(table.codes([1, 2]), table)
+        vocoder.decode(table.codes([1, 2]), table)
     assert "engine=triton" in told[0]
     assert re.search(r"blocks of sound\b.*\b1\b.*\b1\b", told[1])
 

@@ -104,19 +104,19 @@ def test_a_stream_equals_the_whole_wherever_it_ends(name: str, num_samples: int)
 
 
 def test_the_pitch_of_head_codes_and_network_is_heard() -> None:
+    def decoded(own: Speaker, **options: float) -> FloatArray:
+        vocoder, table = own
+        vocoder.options = Sampling(**options)  # type: ignore[arg-type]  # of several types
+        return vocoder.decode(codes_of(table, 70), table).samples
+
     for name in ("voice head", "pitch of the codes", "network with pitch"):
-        vocoder, table = SPEAKERS[name]()
-        codes = codes_of(table, 70)
-        clip = DecodingInput(codes=codes)
-        sound, shifted = (vocoder.decode_batch([clip], table, Sampling(shift=by))[0].samples for by in (0.0, -7.0))
-        assert np.allclose(sound, shifted, atol=0.01) == (name == "voice head")  # a shift is of the codes' pitch
-        vocoder.options = Sampling(pitch_comb=False)
-        plain = vocoder.decode(codes, table).samples
-        assert not np.allclose(plain, sound, atol=0.01)
-        vocoder.options = Sampling(postfilter=0.0)
-        without = vocoder.decode(codes, table).samples
-        vocoder.options = Sampling(postfilter=0.0, pitch_comb=False)
-        np.testing.assert_array_equal(vocoder.decode(codes, table).samples, without)  # no filter, no comb
+        own = vocoder, table = SPEAKERS[name]()
+        sound, clip = decoded(own), DecodingInput(codes=codes_of(table, 70))
+        (shifted,) = vocoder.decode_batch([clip], table, Sampling(shift=-7.0))
+        assert np.allclose(sound, shifted.samples, atol=0.01) == (name == "voice head")  # of the codes' pitch alone
+        assert not np.allclose(decoded(own, pitch_comb=False), sound, atol=0.01)
+        without = decoded(own, postfilter=0.0)
+        np.testing.assert_array_equal(decoded(own, postfilter=0.0, pitch_comb=False), without)  # no filter, no comb
 
 
 @pytest.fixture
@@ -124,34 +124,28 @@ def vocoder() -> Vocoder:
     return Vocoder(create_wavenet(tiny_config(groups=("george", "jackson")), seed=0), "tok-1")
 
 
-def test_serves_other_codebooks_of_its_tokenizer_and_its_own_groups(vocoder: Vocoder) -> None:
-    table = random_table(size=5, codebook="book-2")
-    assert len(vocoder.decode(table.codes([4]), table).samples) == SAMPLES_PER_CODE
-    with pytest.raises(InputError, match=r"'?jacksen\b.*\bjackson\b"):
-        vocoder.group_index("jacksen")
-    assert vocoder.group_index(None) == -1
-
-
-STRANGER, OWN = random_table(tokenizer="tok-2"), random_table()
-
-
 @pytest.mark.parametrize(
     ("sizes", "codes", "tokenizer", "told"),
     [
-        ({}, STRANGER, STRANGER, r"\btok-1\b.*\btok-2\b"),
-        ({}, OWN, STRANGER, r"\btok-1\b.*\btok-2\b"),
-        ({}, random_table(codebook="book-2"), OWN, "book-2"),
-        ({"sample_rate": 16_000}, OWN, OWN, "16000"),
-        ({"hop_length": SAMPLES_PER_CODE, "patch_frames": 1}, OWN, OWN, "samples"),  # of the same fingerprint
-        ({"n_mels": 99}, OWN, OWN, r"\b99\b"),
+        ({}, {"tokenizer": "tok-2"}, {"tokenizer": "tok-2"}, r"\btok-1\b.*\btok-2\b"),
+        ({}, {}, {"tokenizer": "tok-2"}, r"\btok-1\b.*\btok-2\b"),
+        ({}, {"codebook": "book-2"}, {}, "book-2"),
+        ({"sample_rate": 16_000}, {}, {}, "16000"),
+        ({"hop_length": SAMPLES_PER_CODE, "patch_frames": 1}, {}, {}, "samples"),  # of the same fingerprint
+        ({"n_mels": 99}, {}, {}, r"\b99\b"),
     ],
 )
-def test_refuses_codes_of_another_tokenizer_codebook_or_size(
-    sizes: dict[str, int], codes: Table, tokenizer: Table, told: str
+def test_codes_of_another_tokenizer_codebook_or_size_are_refused(
+    sizes: dict[str, int], codes: dict[str, str], tokenizer: dict[str, str], told: str, vocoder: Vocoder
 ) -> None:
-    vocoder = Vocoder(create_wavenet(replace(tiny_config(), **sizes), seed=0), "tok-1")
+    own = Vocoder(create_wavenet(replace(tiny_config(), **sizes), seed=0), "tok-1")
     with pytest.raises(InputError, match=told):
-        vocoder.decode(codes.codes([1]), tokenizer)
+        own.decode(random_table(**codes).codes([1]), random_table(**tokenizer))
+    other = random_table(size=5, codebook="book-2")  # another codebook of its tokenizer is served
+    assert len(vocoder.decode(other.codes([4]), other).samples) == SAMPLES_PER_CODE
+    assert vocoder.group_index(None) == -1
+    with pytest.raises(InputError, match=r"'?jacksen\b.*\bjackson\b"):
+        vocoder.group_index("jacksen")
 
 
 @pytest.mark.parametrize("numbers", [[0.5] * 40, ["a"] * 41, [1e300] * 41, [None] * 41])

@@ -1,7 +1,6 @@
 """The Audio Transformer against PyTorch's own encoder, its rates against loops and PyWavelets, and as a body."""
 
-from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +19,6 @@ from lm.bodies.audio_transformer import (
     sinusoids,
 )
 from lm.bodies.options import AudioTransformerConfig, Variant
-from lm.finetuned import FineTunedModel, create_network, create_task, open_body
-from lm.finetuning import AudioTransformerOptions, ClassificationOptions
 from tests.lm.reference import window_means_by_loops
 from wordless.base.errors import InputError
 
@@ -59,20 +56,11 @@ RATE = 4000
 PATCH = 100  # samples
 
 
-def body_of(variant: Variant) -> AudioTransformerBody:
+def body_of(variant: Variant, **changes: Any) -> AudioTransformerBody:
     """Three layers, of which pooling halves the rate twice."""
-    sizes = AudioTransformerConfig(
-        variant=variant,
-        front_end=24,
-        width=16,
-        layers=3,
-        heads=2,
-        ffn_dim=32,
-        pool_every=1,
-        wavelet_levels=3,
-        patches=8,
-    )
-    return AudioTransformerBody(audio_transformer=sizes, sample_rate=RATE)
+    small = {"front_end": 24, "width": 16, "layers": 3, "heads": 2, "ffn_dim": 32}
+    sizes = {**small, "pool_every": 1, "wavelet_levels": 3, "patches": 8, **changes}
+    return AudioTransformerBody(audio_transformer=AudioTransformerConfig(variant=variant, **sizes), sample_rate=RATE)
 
 
 def encoder_of(variant: Variant) -> AudioTransformer:
@@ -99,16 +87,20 @@ def test_plain_layers_are_pytorchs_own_encoder() -> None:
     assert encoder(torch.zeros(1, 800), torch.tensor([800]))[0].isfinite().all()
 
 
+@torch.no_grad()
 def test_the_variants_have_the_same_parameters_and_their_own_rates() -> None:
-    weights = {variant: encoder_of(variant).state_dict() for variant in VARIANTS}
-    assert weights["plain"].keys() == weights["pooling"].keys() == weights["wavelet"].keys()
-    assert len({sum(value.numel() for value in each.values()) for each in weights.values()}) == 1
-    assert encoder_of("plain").hops == encoder_of("wavelet").hops == (PATCH,) * 3
-    assert encoder_of("pooling").hops == (PATCH, 2 * PATCH, 4 * PATCH)
-    assert replace(body_of("pooling").audio_transformer, pool_every=2).reductions == (1, 1, 2)
-    assert [body_of(variant).reading.states_per_second for variant in VARIANTS] == [
-        10 if variant == "pooling" else 40 for variant in VARIANTS
-    ]
+    networks = {variant: encoder_of(variant) for variant in VARIANTS}
+    shapes = [{name: value.shape for name, value in each.state_dict().items()} for each in networks.values()]
+    assert shapes[1:] == shapes[:1] * 2
+    rates = {"plain": (PATCH,) * 3, "pooling": (PATCH, 2 * PATCH, 4 * PATCH), "wavelet": (PATCH,) * 3}
+    assert {variant: network.hops for variant, network in networks.items()} == rates
+    assert body_of("pooling", pool_every=2).audio_transformer.reductions == (1, 1, 2)
+    assert {variant: RATE / body_of(variant).reading.states_per_second for variant in VARIANTS} == {
+        variant: hops[-1] for variant, hops in rates.items()
+    }
+    first, _ = networks["pooling"].states(*noise(800))["layer_1"]  # averaged to the rate of the last layer
+    averaged = networks["pooling"].layer_states(*noise(800))[0, 0]
+    torch.testing.assert_close(averaged, first[0].reshape(2, 4, -1).mean(1))
 
 
 @torch.no_grad()
@@ -123,13 +115,6 @@ def test_between_layers_some_dimensions_of_a_wavelet_have_one_value_for_a_clip()
     torch.testing.assert_close(states[0::2, 8:11], states[1::2, 8:11])
 
 
-@torch.no_grad()
-def test_layers_are_averaged_to_the_rate_of_the_last_one() -> None:
-    network, heard = encoder_of("pooling"), noise(800)
-    first, _ = network.states(*heard)["layer_1"]
-    torch.testing.assert_close(network.layer_states(*heard)[0, 0], first[0].reshape(2, 4, -1).mean(1))
-
-
 @pytest.mark.parametrize(
     ("values", "told"),
     [
@@ -141,20 +126,3 @@ def test_layers_are_averaged_to_the_rate_of_the_last_one() -> None:
 def test_sizes_that_cannot_be_are_refused(values: dict[str, object], told: str) -> None:
     with pytest.raises(InputError, match=told):
         AudioTransformerConfig(**values)  # type: ignore[arg-type]  # what a user may give
-
-
-def test_the_weights_of_a_run_are_loaded_with_their_sizes(tmp_path: Path) -> None:
-    body, task = body_of("pooling"), create_task(ClassificationOptions(), ["a", "b"], [])
-    model = create_network(body, body.create(seed=5), task, seed=5)
-    FineTunedModel(model, body, task).write(tmp_path)
-    for source in (
-        open_body(AudioTransformerOptions(weights="run"), {"audio_transformer": tmp_path}),
-        open_body(AudioTransformerOptions(weights=str(tmp_path)), {}),
-    ):
-        assert source.body == body
-        loaded = source.create(seed=0).state_dict()
-        assert all(torch.equal(value, loaded[name]) for name, value in model.body.state_dict().items())
-        assert source.fingerprint
-        assert not source.untrained.fingerprint
-    with pytest.raises(InputError, match=r"config\.json\b"):
-        open_body(AudioTransformerOptions(weights=str(tmp_path / "none")), {})

@@ -2,13 +2,15 @@
 
 import math
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from lm.bodies.clips import RATE, augment, augment_waveforms, blur, flip_time
+from lm.bodies.clips import RATE, augment, augment_waveforms, blur
 from lm.bodies.options import AugmentationConfig, WaveformAugmentationConfig
 from tests.lm.reference import blurred_by_loops
 from wordless.audio.reading import resample_blocks
@@ -18,66 +20,59 @@ LENGTHS = torch.tensor([20, 31, 7, 40])
 STD = torch.linspace(1, 3, 16)
 
 
-def _clips() -> Tensor:
-    clips = torch.randn(4, 40, 16, generator=torch.Generator().manual_seed(1))
-    return clips * (torch.arange(40) < LENGTHS[:, None])[:, :, None]
+CLIPS = torch.randn(4, 40, 16, generator=torch.Generator().manual_seed(1))
+CLIPS *= (torch.arange(40) < LENGTHS[:, None])[:, :, None]
 
 
 def _views(
-    config: AugmentationConfig, seed: int = 0, clips: Tensor | None = None, lengths: Tensor = LENGTHS
+    seed: int = 0, *, of: AugmentationConfig = NOTHING, clips: Tensor = CLIPS, lengths: Tensor = LENGTHS, **changes: Any
 ) -> tuple[Tensor, Tensor]:
-    given = _clips() if clips is None else clips
-    return augment(given, lengths, torch.Generator().manual_seed(seed), config=config, std=STD)
+    generator = torch.Generator().manual_seed(seed)
+    return augment(clips, lengths, generator, config=replace(of, **changes), std=STD)
 
 
-def test_views_follow_from_the_seed_and_nothing_changes_unasked() -> None:
-    views, lengths = _views(NOTHING)
-    assert torch.equal(views, _clips())
-    assert torch.equal(lengths, LENGTHS)
-    one, again, other = (_views(AugmentationConfig(), seed) for seed in (0, 0, 1))
-    assert torch.equal(one[0], again[0])
-    assert torch.equal(one[1], again[1])
-    assert not torch.equal(one[0][:, :5], other[0][:, :5])
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_beyond_a_view_all_is_zero(seed: int) -> None:
-    views, lengths = _views(AugmentationConfig(), seed)
-    assert views.shape[1] == lengths.max()
-    for view, length in zip(views, lengths.tolist(), strict=True):
-        assert length >= 1
-        assert not view[length:].any()
+@pytest.mark.parametrize("sound", ["spectrograms", "waveforms"])
+def test_views_follow_from_the_seed_end_in_zeros_and_nothing_changes_unasked(sound: str) -> None:
+    if sound == "spectrograms":
+        unchanged, clips, changed = _views(), (CLIPS, LENGTHS), partial(_views, of=AugmentationConfig())
+    else:
+        unchanged, clips = _sounds(), (TONES, WAVE_LENGTHS)
+        changed = partial(_sounds, of=WaveformAugmentationConfig())
+    assert all(map(torch.equal, unchanged, clips))
+    for seed in range(5):
+        views, lengths = changed(seed)
+        assert all(map(torch.equal, (views, lengths), changed(seed)))
+        assert not torch.equal(views[:, :5], changed(seed + 1)[0][:, :5])
+        assert views.shape[1] == lengths.max()
+        for view, length in zip(views, lengths.tolist(), strict=True):
+            assert length >= 1
+            assert not view[length:].any()
 
 
 def test_a_crop_is_a_passage_of_its_clip() -> None:
-    views, lengths = _views(replace(NOTHING, crop=0.5))
-    for view, length, clip, whole in zip(views, lengths.tolist(), _clips(), LENGTHS.tolist(), strict=True):
+    views, lengths = _views(crop=0.5)
+    for view, length, clip, whole in zip(views, lengths.tolist(), CLIPS, LENGTHS.tolist(), strict=True):
         assert 0.5 * whole - 1 <= length <= whole
-        starts = [
-            start for start in range(whole - length + 1) if torch.equal(clip[start : start + length], view[:length])
-        ]
-        assert len(starts) == 1
+        places = [torch.equal(clip[start : start + length], view[:length]) for start in range(whole - length + 1)]
+        assert sum(places) == 1
 
 
 def test_speed_changes_lengths_within_bounds() -> None:
-    lengths = torch.stack([_views(replace(NOTHING, speed=0.25), seed)[1] for seed in range(20)])
+    lengths = torch.stack([_views(seed, speed=0.25)[1] for seed in range(20)])
     assert (lengths >= LENGTHS / 1.25 - 1).all()
     assert (lengths <= LENGTHS * 1.25 + 1).all()
     assert len(lengths[:, 3].unique()) > 5
 
 
 def test_gain_is_the_same_number_of_decibels_in_every_band() -> None:
-    views, _ = _views(replace(NOTHING, gain_db=6))
-    nats = (views - _clips())[:, :7] * STD
+    nats = (_views(gain_db=6)[0] - CLIPS)[:, :7] * STD
     assert torch.allclose(nats, nats[:, :1, :1].expand_as(nats), atol=1e-5)
     assert nats.abs().max() <= 6 * math.log(10) / 10
     assert len(nats[:, 0, 0].unique()) == 4
 
 
 def test_a_mixture_has_the_power_of_both() -> None:
-    mean = -5.0
-    views, _ = _views(replace(NOTHING, mix=1, mix_db=3))
-    powers, before = ((clips * STD + mean).exp() for clips in (views, _clips()))
+    powers, before = ((clips * STD - 5).exp() for clips in (_views(mix=1, mix_db=3)[0], CLIPS))
     added = (powers - before)[:, :7]  # all four sound there
     assert (added > 0).all()
     ratios = {
@@ -91,53 +86,42 @@ def test_a_mixture_has_the_power_of_both() -> None:
 
 
 def test_masks_blot_out_a_passage_and_a_range_of_bands() -> None:
-    ones = torch.ones(50, 30, 16)
-    config = replace(NOTHING, time_masks=1, time_mask=0.5, mel_masks=1, mel_mask=0.5)
-    views, _ = _views(config, clips=ones, lengths=torch.full((50,), 30))
-    blotted = views == 0
-    times, bands = blotted.all(2).sum(1), blotted.all(1).sum(1)
-    assert times.max() <= 15
-    assert bands.max() <= 8
-    assert times.float().mean() > 3
-    assert bands.float().mean() > 1
-    outside = ~(blotted.all(2)[:, :, None] | blotted.all(1)[:, None, :])
+    ones, ends = torch.ones(50, 30, 16), torch.full((50,), 30)
+    views, _ = _views(clips=ones, lengths=ends, time_masks=1, time_mask=0.5, mel_masks=1, mel_mask=0.5)
+    times, bands = (views == 0).all(2), (views == 0).all(1)
+    for each, most, mean in ((times.sum(1), 15, 3), (bands.sum(1), 8, 1)):
+        assert each.max() <= most
+        assert each.float().mean() > mean
+    outside = ~(times[:, :, None] | bands[:, None, :])
     assert (views[outside] == 1).all()
 
 
 def test_blur_is_that_of_a_loop_over_neighbours_and_keeps_a_constant() -> None:
     deviations = torch.tensor([0.0, 0.7, 1.3, 0.2])
-    blurred = blur(_clips(), LENGTHS, deviations, largest=1.3)
-    for made, clip, length, deviation in zip(blurred, _clips(), LENGTHS.tolist(), deviations.tolist(), strict=True):
+    blurred = blur(CLIPS, LENGTHS, deviations, largest=1.3)
+    for made, clip, length, deviation in zip(blurred, CLIPS, LENGTHS.tolist(), deviations.tolist(), strict=True):
         wanted = blurred_by_loops(clip[:length].tolist(), max(deviation, 1e-3), radius=4)
         torch.testing.assert_close(made[:length], torch.tensor(wanted), atol=1e-5, rtol=1e-5)
         assert not made[length:].any()
-    assert torch.equal(blurred[0], _clips()[0])  # no deviation, no blur
+    assert torch.equal(blurred[0], CLIPS[0])  # no deviation, no blur
     ones = torch.ones(4, 40, 16) * (torch.arange(40) < LENGTHS[:, None])[:, :, None]
     torch.testing.assert_close(blur(ones, LENGTHS, torch.tensor([2.0, 0.3, 1.0, 0.1]), largest=2.0), ones)
 
 
-def test_flips_reverse_the_chosen_clips_within_their_lengths() -> None:
-    chosen = torch.tensor([True, False, True, False])
-    in_time = flip_time(_clips(), LENGTHS, chosen)
-    for row, (clip, length) in enumerate(zip(_clips(), LENGTHS.tolist(), strict=True)):
-        order = range(length)[::-1] if chosen[row] else range(length)
-        assert in_time[row, :length].tolist() == [clip[place].tolist() for place in order]
-        assert not in_time[row, length:].any()
-
-
 @pytest.mark.parametrize("name", ["time_flip", "mel_flip"])
-def test_a_share_of_the_clips_is_flipped(name: str) -> None:
-    many = torch.randn(200, 8, 16, generator=torch.Generator().manual_seed(1))
-    lengths = torch.full((200,), 8)
-    unchanged = (_views(replace(NOTHING, **{name: 0.25}), clips=many, lengths=lengths)[0] == many).all(2).all(1)
-    assert 0.65 < unchanged.float().mean() < 0.85
-    everything, _ = _views(replace(NOTHING, **{name: 1.0}), clips=many, lengths=lengths)
-    assert torch.equal(everything, many.flip(1 if name == "time_flip" else 2))
+def test_a_share_of_the_clips_is_flipped_within_their_lengths(name: str) -> None:
+    many, ends = CLIPS.repeat(50, 1, 1), LENGTHS.repeat(50)
+    views, everything = (_views(clips=many, lengths=ends, **{name: share})[0] for share in (0.25, 1.0))
+    for view, flipped, clip, length in zip(views, everything, many, ends.tolist(), strict=True):
+        wanted = clip.clone()
+        wanted[:length] = clip[:length].flip(0 if name == "time_flip" else 1)
+        assert torch.equal(flipped, wanted)
+        assert torch.equal(view, wanted) or torch.equal(view, clip)
+    assert 0.65 < (views == many).all(2).all(1).float().mean() < 0.85
 
 
 def test_blocks_are_removed_rectangles() -> None:
-    ones, lengths = torch.ones(100, 20, 16), torch.full((100,), 20)
-    removed = _views(replace(NOTHING, blocks=1, block=0.5), clips=ones, lengths=lengths)[0] == 0
+    removed = _views(clips=torch.ones(100, 20, 16), lengths=torch.full((100,), 20), blocks=1, block=0.5)[0] == 0
     times, bands = removed.any(2), removed.any(1)
     assert torch.equal(removed, times[:, :, None] & bands[:, None, :])
     assert times.sum(1).max() <= 10
@@ -146,86 +130,53 @@ def test_blocks_are_removed_rectangles() -> None:
     assert not times.all(1).any()
 
 
-def test_the_size_of_blocks_that_are_not_removed_draws_no_random_number() -> None:
-    plain = AugmentationConfig()
-    assert torch.equal(_views(plain)[0], _views(replace(plain, block=0.9))[0])
-
-
 NO_CHANGE = WaveformAugmentationConfig(crop=1.0, rate=0.0, mix=0.0, noise=0.0, time_masks=0)
-WAVE_LENGTHS = torch.tensor([400, 300, 120])
+WAVE_LENGTHS, PLACES = torch.tensor([400, 300, 120]), torch.arange(400)
+TONES = torch.stack([level * torch.sin(0.05 * (row + 1) * PLACES) for row, level in enumerate((0.1, 0.5, 1.0))])
+TONES *= WAVE_LENGTHS[:, None] > PLACES
 
 
-def tones() -> Tensor:
-    """Three tones of different frequency and level, with zeros beyond their ends."""
-    time = torch.arange(int(WAVE_LENGTHS.max()))
-    sounds = [level * torch.sin(0.05 * (row + 1) * time) for row, level in enumerate((0.1, 0.5, 1.0))]
-    return torch.stack(sounds) * (time < WAVE_LENGTHS[:, None])
-
-
-def view(config: WaveformAugmentationConfig, seed: int = 0) -> tuple[Tensor, Tensor]:
-    return augment_waveforms(tones(), WAVE_LENGTHS, torch.Generator().manual_seed(seed), config=config)
-
-
-def levels(views: Tensor, lengths: Tensor) -> Tensor:
-    return (views.square().sum(1) / lengths).sqrt()
-
-
-def test_views_of_waveforms_follow_from_the_seed_and_nothing_changes_unasked() -> None:
-    views, lengths = view(NO_CHANGE)
-    assert torch.equal(views, tones())
-    assert torch.equal(lengths, WAVE_LENGTHS)
-    config = WaveformAugmentationConfig()
-    assert torch.equal(view(config, 3)[0], view(config, 3)[0])
-    assert view(config, 3)[0].shape != view(config, 4)[0].shape
+def _sounds(seed: int = 0, *, of: WaveformAugmentationConfig = NO_CHANGE, **changes: Any) -> tuple[Tensor, Tensor]:
+    return augment_waveforms(TONES, WAVE_LENGTHS, torch.Generator().manual_seed(seed), config=replace(of, **changes))
 
 
 def test_a_crop_is_a_passage_from_any_sample() -> None:
-    starts = set()
+    starts = set[int]()
     for seed in range(20):
-        views, lengths = view(replace(NO_CHANGE, crop=0.5), seed)
+        views, lengths = _sounds(seed, crop=0.5)
         assert (lengths >= WAVE_LENGTHS // 2).all()
         assert (lengths <= WAVE_LENGTHS).all()
-        whole, part = tones()[0], views[0, : int(lengths[0])]
-        places = [start for start in range(401 - len(part)) if torch.equal(whole[start : start + len(part)], part)]
-        starts |= set(places)
+        part = views[0, : int(lengths[0])]
+        places = [start for start in range(401 - len(part)) if torch.equal(TONES[0, start : start + len(part)], part)]
+        starts |= {*places}
         assert places
     assert len(starts) > 10
 
 
 def test_another_rate_is_that_of_the_resampler() -> None:
-    views, lengths = view(replace(NO_CHANGE, rate=0.25))
-    for row, (length, whole) in enumerate(zip(lengths.tolist(), WAVE_LENGTHS.tolist(), strict=True)):
+    views, lengths = _sounds(rate=0.25)
+    for view, tone, length, whole in zip(views, TONES, lengths.tolist(), WAVE_LENGTHS.tolist(), strict=True):
         assert whole / 1.26 < length < whole * 1.26
         close = [rate for rate in range(7900, 12600) if -(-whole * rate // RATE) == length]
-        found = views[row, :length].numpy()
-        errors = [
-            np.abs(np.concatenate([*resample_blocks([tones()[row, :whole].numpy()], RATE, rate)]) - found).max()
-            for rate in close
-        ]
-        assert min(errors) < 1e-6
-        assert not views[row, length:].any()
+        made = (np.concatenate([*resample_blocks([tone[:whole].numpy()], RATE, rate)]) for rate in close)
+        assert min(np.abs(each - view[:length].numpy()).max() for each in made) < 1e-6
 
 
-def test_another_clip_is_added_softly() -> None:
-    views, lengths = view(replace(NO_CHANGE, mix=1.0, mix_db=10.0))
-    added = views - tones()
-    for row in range(3):
-        passage = int(min(WAVE_LENGTHS[row], WAVE_LENGTHS[WAVE_LENGTHS[row] != WAVE_LENGTHS].max()))
-        softer = 20 * torch.log10(levels(tones(), WAVE_LENGTHS)[row] / added[row, :passage].square().mean().sqrt())
+def test_another_clip_and_noise_are_added_softly() -> None:
+    def level(sounds: Tensor, row: int, until: int) -> float:
+        return float(sounds[row, :until].square().mean().sqrt())
+
+    mixed, noisy = (_sounds(**changes)[0] - TONES for changes in ({"mix": 1.0, "mix_db": 10.0}, {"noise": 0.5}))
+    for row, length in enumerate(WAVE_LENGTHS.tolist()):
+        passage = int(min(WAVE_LENGTHS[row], WAVE_LENGTHS[length != WAVE_LENGTHS].max()))
+        softer = 20 * math.log10(level(TONES, row, length) / level(mixed, row, passage))
         assert 9 < softer < 26  # the shortest clip ends early, which makes the mean softer
-    assert not any(views[row, length:].any() for row, length in enumerate(lengths.tolist()))
-
-
-def test_noise_is_relative_to_the_clip() -> None:
-    views, lengths = view(replace(NO_CHANGE, noise=0.5))
-    ratio = levels(views - tones(), lengths) / levels(tones(), WAVE_LENGTHS)
-    assert (ratio > 0).all()
-    assert (ratio < 0.55).all()
+        assert 0 < level(noisy, row, length) / level(TONES, row, length) < 0.55
 
 
 def test_a_mask_silences_a_passage() -> None:
-    views, _ = view(replace(NO_CHANGE, time_masks=1, time_mask=0.5), 2)
-    silenced = (views == 0) & (tones() != 0)
+    views, _ = _sounds(2, time_masks=1, time_mask=0.5)
+    silenced = (views == 0) & (TONES != 0)
     assert silenced.any()
     assert all(row.sum() <= length / 2 for row, length in zip(silenced, WAVE_LENGTHS.tolist(), strict=True))
-    assert torch.equal(views[~silenced], tones()[~silenced])
+    assert torch.equal(views[~silenced], TONES[~silenced])

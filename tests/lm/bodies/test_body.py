@@ -12,12 +12,13 @@ from torch import Tensor
 from lm.bodies.body import BodyReading, read_states
 from lm.bodies.gpt import GptBody, GptNetwork, replace_codes
 from lm.finetuned import open_body
-from lm.finetuning import RANDOM, RUN, GptOptions
+from lm.finetuning import RANDOM, GptOptions
 from lm.model import LanguageModel
 from lm.pooled_states import states_over_time
 from lm.probing.vectors import Frames
 from tests.lm.tiny import random_codes
 from tests.pipelines.tiny import AUDIO, save_run, sweep
+from tokenizer.tokenizer import Tokenizer
 from wordless.base.errors import InputError
 
 
@@ -95,44 +96,25 @@ def test_states_are_those_of_the_language_model(model: LanguageModel) -> None:
             own = model.hidden_states(codes, [layers])[0]
             expected = model.gpt.transformer.decoder.layer_norm(own).reshape(count, -1, own.shape[1]).mean(1)
         torch.testing.assert_close(states[clip, :count], expected, atol=1e-4, rtol=1e-3)
+    for number, found in enumerate(network.layer_states(inputs[:1, :5], lengths[:1]), 1):  # of layers, for probes
+        wanted = states_over_time(model, random_codes(5, streams=model.format.streams, seed=5), [number])
+        torch.testing.assert_close(found[0], wanted)
 
 
-def test_layers_for_probes_are_the_hidden_states(model: LanguageModel) -> None:
-    inputs, lengths = batch(model, 6)
-    found = GptNetwork(model.gpt).layer_states(inputs, lengths)
-    codes = random_codes(6, streams=model.format.streams, seed=6)
-    assert len(found) == model.gpt.config.layers
-    for number, states in enumerate(found, 1):
-        torch.testing.assert_close(states[0], states_over_time(model, codes, [number]))
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_run(tmp_path_factory.mktemp("gpt") / "run", seed=3)
-
-
-def test_a_run_is_opened_with_its_weights_or_without(run: Path) -> None:
+def test_the_front_end_is_the_tokenizer(tmp_path: Path) -> None:
+    run = save_run(tmp_path / "run", seed=3)
     parts = {part: run / part for part in ("tokenizer", "lm")}
-    pretrained, scratch = (open_body(GptOptions(dropout=0.5, weights=weights), parts) for weights in (RUN, RANDOM))
-    assert pretrained.body == scratch.body
-    assert pretrained.body.create(seed=0).gpt.config.dropout == 0.5  # type: ignore[attr-defined]  # a GptNetwork
-    own = LanguageModel.from_pretrained(run / "lm").gpt.state_dict()
-    loaded, random = (source.create(seed=7).state_dict() for source in (pretrained, scratch))
-    assert all(torch.equal(value, loaded[f"gpt.{name}"]) for name, value in own.items())
-    assert not all(torch.equal(value, random[f"gpt.{name}"]) for name, value in own.items())
-    assert pretrained.fingerprint
-    assert not scratch.fingerprint
-    with pytest.raises(InputError, match=r"weights.*folder\b.*\brun\b"):
-        GptOptions(weights="folder")  # type: ignore[arg-type]
-
-
-def test_the_front_end_is_the_tokenizer(run: Path) -> None:
-    source = open_body(GptOptions(), {part: run / part for part in ("tokenizer", "lm")})
+    source = open_body(GptOptions(dropout=0.5), parts)
+    assert not open_body(GptOptions(weights=RANDOM), parts).fingerprint
     samples = sweep(0.33, AUDIO.sample_rate)
     inputs = source.body.front_end(source.folder, device="cpu")([samples])
+    codes = Tokenizer.from_pretrained(run / "tokenizer").encode(samples, AUDIO.sample_rate)
+    np.testing.assert_array_equal(inputs, codes.values)
     assert len(inputs) == source.body.num_inputs(len(samples))
-    assert inputs.dtype == source.body.reading.input_type
-    assert source.body.reading.least_samples == 80
+    assert (source.body.reading.input_type, source.body.reading.least_samples) == (inputs.dtype, 80)
+    assert source.body.create(seed=0).gpt.config.dropout == 0.5  # type: ignore[attr-defined]  # a GptNetwork
+    with pytest.raises(InputError, match=r"weights.*folder\b.*\brun\b"):
+        GptOptions(weights="folder")  # type: ignore[arg-type]
 
 
 def test_a_share_of_the_codes_is_replaced() -> None:

@@ -61,10 +61,8 @@ def test_gradients_do_not_depend_on_the_groups(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_blocks_have_the_frames_that_their_hops_say() -> None:
-    assert CONFIG.hops == (2, 4, 8)
-    assert ConvEncoderConfig().hops == (2, 4, 8, 8)
-    for (states, lengths), hop, channels in zip(
-        _trained().states(_clips(), LENGTHS).values(), CONFIG.hops, CONFIG.channels, strict=True
-    ):
+    assert (CONFIG.hops, ConvEncoderConfig().hops) == ((2, 4, 8), (2, 4, 8, 8))
+    blocks = _trained().states(_clips(), LENGTHS).values()
+    for (states, lengths), hop, channels in zip(blocks, CONFIG.hops, CONFIG.channels, strict=True):
         assert lengths.tolist() == [-(-length // hop) for length in LENGTHS.tolist()]
         assert states.shape == (4, -(-23 // hop), CONFIG.bands * channels)

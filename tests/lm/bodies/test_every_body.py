@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import HubertModel
 
 from lm.bodies.audio_transformer import VARIANTS, AudioTransformerBody
 from lm.bodies.body import Body, freeze, read_states
@@ -16,10 +17,19 @@ from lm.bodies.gpt import GptBody
 from lm.bodies.options import AstConfig, AudioTransformerConfig, ConvEncoderConfig, MaskConfig
 from lm.bodies.spectrogram_transformer import AstBody
 from lm.bodies.wav2vec2 import Wav2vec2Body
-from lm.finetuned import FineTunedModel, FineTunedNetwork, create_network, create_task
-from lm.finetuning import ClassificationOptions
+from lm.finetuned import FineTunedModel, FineTunedNetwork, create_network, create_task, open_body
+from lm.finetuning import (
+    AstOptions,
+    AudioTransformerOptions,
+    BodyOptions,
+    ClassificationOptions,
+    GptOptions,
+    Wav2vec2Options,
+)
+from lm.model import LanguageModel
 from tests.lm.tiny import TINY, codes_format
-from tests.wordless.audio.speech_models.checkpoints import KINDS
+from tests.pipelines.tiny import save_run
+from tests.wordless.audio.speech_models.checkpoints import KINDS, save_checkpoint
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.speech_models import SpeechModel
 from wordless.base.errors import InputError
@@ -79,22 +89,6 @@ def test_padding_and_company_change_nothing(body: Body) -> None:
             torch.testing.assert_close(together[row, :steps], wanted[0], atol=1e-4, rtol=1e-3)
 
 
-@EVERY
-@torch.no_grad()
-def test_long_clips_are_read_in_windows(body: Body) -> None:
-    network, window = body.create(seed=0).eval(), min(body.reading.window, 4)
-    reading, half = replace(body.reading, window=window), window // 2
-    inputs, lengths = inputs_of(body, reading.num_inputs(2 * window))
-    states, counts = read_states(network, reading, inputs, lengths)
-    ends = torch.tensor([reading.num_inputs(window)])
-    first, second = (
-        network(inputs[:, start * reading.inputs_per_state :][:, : int(ends)], ends)[0] for start in (0, half)
-    )
-    assert states.shape[1] == counts[0] == 2 * window
-    torch.testing.assert_close(states[0, :window], first[0], atol=1e-4, rtol=1e-3)
-    torch.testing.assert_close(states[0, window : window + half], second[0, half:window], atol=1e-4, rtol=1e-3)
-
-
 @pytest.mark.parametrize("name", ["audio_transformer_plain", "wav2vec2"])
 def test_the_inputs_of_a_waveform_are_its_samples_in_16_bits(name: str) -> None:
     blocks = np.split(np.linspace(-1, 1, 50, dtype=np.float32), [0, 7])
@@ -137,9 +131,7 @@ def test_all_that_feeds_a_frozen_layer_is_frozen(body: Body) -> None:
 
 @EVERY
 def test_a_saved_model_scores_as_before(body: Body, tmp_path: Path) -> None:
-    task = create_task(ClassificationOptions(), ["a", "b"], [])
-    model = FineTunedModel(create_network(body, body.create(seed=0), task, seed=0), body, task)
-    model.write(tmp_path)
+    model = saved(body, tmp_path)
     again = FineTunedModel.from_pretrained(tmp_path)
     assert again.body == body
     clips = [inputs_of(body, body.reading.num_inputs(states))[0][0] for states in (2, 1)]
@@ -147,3 +139,53 @@ def test_a_saved_model_scores_as_before(body: Body, tmp_path: Path) -> None:
         [(clip if isinstance(body, GptBody) else 1000 * clip).numpy().astype(body.reading.input_type) for clip in clips]
     )
     assert all(map(np.array_equal, again.outputs(stored), model.outputs(stored)))
+
+
+def saved(body: Body, folder: Path) -> FineTunedModel:
+    """A classifier with a body of random weights, written into a folder."""
+    task = create_task(ClassificationOptions(), ["a", "b"], [])
+    model = FineTunedModel(create_network(body, body.create(seed=5), task, seed=5), body, task)
+    model.write(folder)
+    return model
+
+
+def weights_in(folder: Path, name: str) -> tuple[BodyOptions, dict[str, Path], dict[str, Tensor]]:
+    """Options with the weights of a folder, the parts of a run, and the weights."""
+    match name:
+        case "gpt":
+            run = save_run(folder / "run", seed=3)
+            own = LanguageModel.from_pretrained(run / "lm").gpt.state_dict()
+            parts = {part: run / part for part in ("tokenizer", "lm")}
+            return GptOptions(), parts, {f"gpt.{key}": own[key] for key in own}
+        case "ast":
+            network = AstBody(ast=AstConfig(patches=4)).create(seed=0)
+            network.transformer.save_pretrained(folder)
+            return AstOptions(model=AstConfig(patches=4), weights=str(folder)), {}, network.state_dict()
+        case "wav2vec2":
+            save_checkpoint(folder, "hubert")
+            own = HubertModel.from_pretrained(folder).state_dict()
+            del own["masked_spec_embed"]
+            return Wav2vec2Options(), {"wav2vec2": folder}, {f"transformer.{key}": own[key] for key in own}
+        case _:
+            model = saved(BODIES["audio_transformer_pooling"], folder)
+            weights = "run" if name == "run" else str(folder)
+            return (
+                AudioTransformerOptions(weights=weights),
+                {"audio_transformer": folder},
+                model.network.body.state_dict(),
+            )
+
+
+@pytest.mark.parametrize("name", ["gpt", "ast", "wav2vec2", "run", "folder"])
+def test_a_body_is_opened_with_its_weights_and_without(name: str, tmp_path: Path) -> None:
+    """Random weights have the same sizes, and no fingerprint."""
+    options, parts, wanted = weights_in(tmp_path, name)
+    source = open_body(options, parts)
+    loaded, random = (each.create(seed=7).state_dict() for each in (source, source.untrained))
+    assert all(torch.equal(value, loaded[key]) for key, value in wanted.items())
+    assert loaded.keys() == random.keys()
+    assert not all(torch.equal(value, random[key]) for key, value in loaded.items())
+    assert source.fingerprint
+    assert not source.untrained.fingerprint
+    if isinstance(options, AudioTransformerOptions):
+        assert source.body == BODIES["audio_transformer_pooling"]

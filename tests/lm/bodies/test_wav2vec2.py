@@ -40,7 +40,6 @@ CONFIG = MaskConfig(share=0.5, length=5)
 
 def test_spans_lie_within_their_clip_and_follow_from_the_seed() -> None:
     one, again, other = (draw_masks(FRAMES, CONFIG, seed=seed, least=1) for seed in (3, 3, 4))
-    assert one.shape == (3, 40)
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
     for masked, frames in zip(one, FRAMES, strict=True):
@@ -71,15 +70,6 @@ CLIPS = tones(24)
 LOSS = partial(masked_loss, diversity_weight=TARGETS.diversity_weight)
 
 
-def _clips(batch: MaskedBatch) -> Tensor:
-    """Return the row of each masked frame's clip."""
-    return batch.places // batch.masked.shape[1]
-
-
-def _model() -> MaskedPrediction:
-    return create_masked_prediction(SMALL, diversity_weight=TARGETS.diversity_weight, seed=0)
-
-
 def _predict(model: MaskedPrediction, batch: MaskedBatch) -> tuple[Tensor, Tensor]:
     found = model(batch.samples, batch.lengths, batch.masked, batch.places, batch.negatives, batch.temperature)
     return found[0], found[1]
@@ -94,8 +84,8 @@ def test_parts_together_are_the_whole() -> None:
         assert torch.equal(batch.samples, whole.samples[rows, : batch.samples.shape[1]])
         assert torch.equal(batch.masked, whole.masked[rows, :frames])
         assert torch.equal(batch.places, batch.masked.flatten().nonzero()[:, 0])
-        of_part = torch.arange(len(whole.lengths))[rows]
-        assert torch.equal(batch.negatives, whole.negatives[torch.isin(_clips(whole), of_part)])
+        of_part = torch.isin(whole.places // whole.masked.shape[1], torch.arange(len(whole.lengths))[rows])
+        assert torch.equal(batch.negatives, whole.negatives[of_part])
         assert frames == int(SMALL.convolutions.frames_of(batch.lengths).max())
     again = MaskedBatches(CLIPS, BATCHES, SMALL.convolutions, TARGETS, steps=10).batch(3, 0, 1)
     assert torch.equal(again.masked, whole.masked)
@@ -110,16 +100,15 @@ def test_the_temperature_falls_by_the_same_factor() -> None:
 
 def test_the_loss_is_that_of_transformers_for_each_clip_alone() -> None:
     """Padding changes nothing: loss and gradients of a batch are the sums over its clips."""
-    model = _model().eval()
+    model, batch = validated()
     theirs = Wav2Vec2ForPreTraining(transformers_config(SMALL)).eval()
     theirs.load_state_dict(model.model.state_dict())
-    (batch, *_) = validation_batches(CLIPS, BATCHES, SMALL.convolutions, TARGETS)
     total, count = LOSS(model, batch)
     nats = list[Tensor]()
     for row, length in enumerate(batch.lengths.tolist()):
         frames = SMALL.convolutions.frames(length)
         negatives = torch.zeros(1, frames, TARGETS.negatives, dtype=torch.long)
-        negatives[batch.masked[row : row + 1, :frames]] = batch.negatives[_clips(batch) == row]
+        negatives[batch.masked[row : row + 1, :frames]] = batch.negatives[batch.places // batch.masked.shape[1] == row]
         found = theirs(
             normalise(batch.samples[row : row + 1, :length], batch.lengths[row : row + 1]),
             mask_time_indices=batch.masked[row : row + 1, :frames],
@@ -145,8 +134,7 @@ def _require_the_same_gradients(ours: Wav2Vec2ForPreTraining, theirs: Wav2Vec2Fo
 
 def test_training_minimises_the_loss_of_transformers() -> None:
     """With the penalty, and with targets that the Gumbel softmax draws: one clip whose frames are all masked."""
-    model = _model().train()
-    weight = TARGETS.diversity_weight
+    model, weight = validated()[0].train(), TARGETS.diversity_weight
     theirs = Wav2Vec2ForPreTraining(transformers_config(SMALL, diversity_weight=weight)).train()
     theirs.load_state_dict(model.model.state_dict())
     samples, lengths = torch.randn(1, 1500, generator=torch.Generator().manual_seed(0)), torch.tensor([1500])
@@ -172,10 +160,15 @@ def test_training_minimises_the_loss_of_transformers() -> None:
     _require_the_same_gradients(model.model, theirs)
 
 
+def validated() -> tuple[MaskedPrediction, MaskedBatch]:
+    """A model that is not trained, and the first batch of validation."""
+    model = create_masked_prediction(SMALL, diversity_weight=TARGETS.diversity_weight, seed=0).eval()
+    return model, validation_batches(CLIPS, BATCHES, SMALL.convolutions, TARGETS)[0]
+
+
 def test_the_codes_of_targets_are_counted_as_transformers_counts_them() -> None:
     """The masked frames of the whole batch count, each once."""
-    model = _model().eval()
-    (batch, *_) = validation_batches(CLIPS, BATCHES, SMALL.convolutions, TARGETS)
+    model, batch = validated()
     with torch.no_grad():
         _, share = _predict(model, batch)
         features = model.model.wav2vec2(normalise(batch.samples, batch.lengths)).extract_features
@@ -184,8 +177,7 @@ def test_the_codes_of_targets_are_counted_as_transformers_counts_them() -> None:
 
 
 def test_a_saved_model_is_a_folder_of_transformers(tmp_path: Path) -> None:
-    model = _model().eval()
-    (batch, *_) = validation_batches(CLIPS, BATCHES, SMALL.convolutions, TARGETS)
+    model, batch = validated()
     save_pretrained(model, tmp_path, sample_rate=RATE)
     described = SpeechModel.of_folder(tmp_path, option="weights")
     assert (described.name, described.sample_rate, described.layers, described.width) == ("wav2vec 2.0", RATE, 2, 16)
@@ -260,13 +252,3 @@ def test_frames_are_masked_in_training_alone(tmp_path: Path) -> None:
 def test_options_that_cannot_be_are_refused(make: Callable[[], object], told: str) -> None:
     with pytest.raises(InputError, match=told):
         make()
-
-
-def test_the_same_body_is_opened_without_its_weights(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, "hubert")
-    source = open_body(Wav2vec2Options(), {"wav2vec2": tmp_path})
-    assert source.fingerprint
-    assert not source.untrained.fingerprint
-    trained, random = (each.create(seed=1).state_dict() for each in (source, source.untrained))
-    assert trained.keys() == random.keys()
-    assert not all(torch.equal(value, random[name]) for name, value in trained.items())

@@ -19,33 +19,32 @@ from tests.lm.reference import text_probabilities
 from tests.reference import edits
 from wordless.base.errors import InputError
 
-SEVERAL = ClassificationOptions(label_separator=";")
+SEVERAL, FIGURES = ClassificationOptions(label_separator=";"), FigureConfig(resamples=100)
 
 
-def test_labels_are_smoothed_in_training_alone() -> None:
-    """Training: 0.9 * -log p(class) + 0.1 * the mean of -log p over the three classes; validation: -log p(class)."""
-    outputs, targets = torch.tensor([[[2.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]]]), torch.tensor([0, 2])
-    task = create_task(ClassificationOptions(label_smoothing=0.1), "abc", [])
+def test_losses_are_those_of_the_formulas() -> None:
+    """One label: 0.9 * -log p(class) + 0.1 * the mean of -log p over the classes in training, else -log p(class).
+
+    Several labels: the mean over the classes of -log p where the clip has the class, of -log (1 - p) where not.
+    """
+    outputs, steps = torch.tensor([[[2.0, 0.0, -1.0]], [[0.0, 1.0, 3.0]]]), torch.ones(2)
+    one = create_task(ClassificationOptions(label_smoothing=0.1), "abc", [])
     surprise = -outputs[:, 0].log_softmax(-1)
     plain = surprise[0, 0] + surprise[1, 2]
-    total, clips = task.loss(outputs, torch.ones(2), targets, training=True)
-    torch.testing.assert_close(total, 0.9 * plain + 0.1 * surprise.mean(1).sum())
-    assert clips == 2
-    torch.testing.assert_close(task.loss(outputs, torch.ones(2), targets, training=False)[0], plain)
-
-
-def test_the_loss_of_several_labels_is_the_mean_over_the_classes() -> None:
-    """Of each class: -log p where the clip has it, -log (1 - p) where not; nothing is smoothed."""
-    outputs = torch.tensor([[[2.0, 0.0, -1.0]], [[0.0, 1.0, 3.0]]])
-    targets = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    smoothed = 0.9 * plain + 0.1 * surprise.mean(1).sum()
     probable = outputs[:, 0].sigmoid()
-    wanted = -(probable[0, 0] * (1 - probable[0, 1]) * probable[0, 2]).log() / 3 - (1 - probable[1]).log().mean()
-    total, clips = create_task(SEVERAL, "abc", []).loss(outputs, torch.ones(2), targets, training=True)
-    torch.testing.assert_close(total, wanted)
-    assert clips == 2
-
-
-FIGURES = FigureConfig(resamples=50)
+    each = -(probable[0, 0] * (1 - probable[0, 1]) * probable[0, 2]).log() / 3 - (1 - probable[1]).log().mean()
+    has = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    for own, targets, training, wanted in (
+        (one, torch.tensor([0, 2]), True, smoothed),
+        (one, torch.tensor([0, 2]), False, plain),
+        (create_task(SEVERAL, "abc", []), has, True, each),
+    ):
+        total, clips = own.loss(outputs, steps, targets, training=training)
+        torch.testing.assert_close(total, wanted)
+        assert clips == 2
+    summed, clips = task().loss(outputs[..., :1], steps, torch.tensor([0.5, 2.0]), training=True)
+    assert (float(summed), clips) == (6.25, 2)  # squared errors
 
 
 def one(*classes: str) -> ClassificationTask:
@@ -74,28 +73,25 @@ def test_the_head_pools_the_states_of_each_clip() -> None:
 
 
 def test_figures_of_known_answers() -> None:
-    accuracy, f1 = one("a", "b").figures(logits((1, 0), (1, 0), (0, 1), (3, 2)), ["a", "b", "b", "a"], FIGURES)
+    answers, truth = logits((1, 0), (1, 0), (0, 1), (3, 2)), ["a", "b", "b", "a"]
+    accuracy, f1 = one("a", "b").figures(answers, truth, FIGURES)
     assert (accuracy.name, accuracy.value, accuracy.percent) == ("accuracy", 0.75, True)
     assert accuracy.low <= 0.75 <= accuracy.high
     assert f1.value == pytest.approx((0.8 + 2 / 3) / 2)
     assert f1.low < f1.value <= f1.high
-    task = create_task(SEVERAL, ["a", "b"], [])
-    precision, _ = task.figures(logits((2, -1), (1, 3), (-1, 2)), ["a", "a;b", "b"], FIGURES)
-    assert (precision.name, precision.value) == ("mean average precision", 1.0)
-    task = one("a", "b", "b")
-    accuracy, _ = task.figures([task.constant(["a", "b", "b"])] * 3, ["a", "b", "b"], FIGURES)
-    assert accuracy.value == pytest.approx(2 / 3)
-
-
-def test_intervals_are_over_groups() -> None:
-    """All clips of a group have the same answer, so ten clips of each say no more than one clip of each."""
-    names = [f"speaker {number:02d}" for number in range(8)]
-    outputs = logits(*((1.0, 0.0) if number % 4 != 2 else (0.0, 1.0) for number in range(8)))
-    single, _ = one("a", "b").figures(outputs, ["a"] * 8, FIGURES, names)
-    clips, _ = one("a", "b").figures(outputs * 10, ["a"] * 80, FIGURES)
-    grouped, _ = one("a", "b").figures(outputs * 10, ["a"] * 80, FIGURES, names * 10)
+    # All clips of a group have the same answer, so ten clips of each say no more than one clip of each.
+    single, clips, grouped = (
+        one("a", "b").figures(answers * copies, truth * copies, FIGURES, names)[0]
+        for copies, names in ((2, [*"stuvwxyz"]), (20, ()), (20, [*"stuvwxyz"] * 10))
+    )
     assert (grouped.value, grouped.low, grouped.high) == pytest.approx((single.value, single.low, single.high))
     assert clips.high - clips.low < 0.6 * (grouped.high - grouped.low)
+    several = create_task(SEVERAL, ["a", "b"], [])
+    precision, _ = several.figures(logits((2, -1), (1, 3), (-1, 2)), ["a", "a;b", "b"], FIGURES)
+    assert (precision.name, precision.value) == ("mean average precision", 1.0)
+    labels = ["a", "b", "b"]
+    accuracy, _ = one(*labels).figures([one(*labels).constant(labels)] * 3, labels, FIGURES)
+    assert accuracy.value == pytest.approx(2 / 3)
 
 
 def test_rows_name_the_answer_and_all_probabilities() -> None:
@@ -127,7 +123,6 @@ def test_outputs_of_a_ridge_probe_keep_the_order_of_its_values(several: bool) ->
     assert [row["label"] for row in task.rows(outputs)] == labels[30:]
 
 
-NUMBER_FIGURES = FigureConfig(resamples=200)
 LABELS = [str(number) for number in (10, 20, 30, 40, -5.5)]
 
 
@@ -156,38 +151,25 @@ def test_labels_that_cannot_be_learned_are_refused(ask: Callable[[], object], to
         ask()
 
 
-def test_outputs_are_normalised_with_the_training_labels_however_large() -> None:
-    targets = task().targets(LABELS)
+@pytest.mark.parametrize("labels", [LABELS, [str(1_700_000_000 + number) for number in range(100)]])
+def test_outputs_are_normalised_with_the_training_labels_however_large(labels: list[str]) -> None:
+    targets = task(labels).targets(labels)
     assert float(targets.mean()) == pytest.approx(0, abs=1e-6)
     assert float(targets.std(correction=0)) == pytest.approx(1)
-    outputs = list(targets.numpy()[:, None, None])
-    assert [row["value"] for row in task().rows(outputs)] == pytest.approx([float(label) for label in LABELS])
-    labels = [str(1_700_000_000 + number) for number in range(100)]
-    own = task(labels)
-    outputs = list(own.targets(labels).numpy()[:, None, None])
-    assert [row["value"] for row in own.rows(outputs)] == pytest.approx([float(each) for each in labels], abs=0.01)
-
-
-@pytest.mark.parametrize("label", ["7", "0.1", "1e300", "1700000000.7"])
-def test_equal_training_labels_have_no_deviation_that_is_an_error_of_rounding(label: str) -> None:
-    assert task([label] * 3).std == 1
+    rows = task(labels).rows(list(targets.numpy()[:, None, None]))
+    assert [row["value"] for row in rows] == pytest.approx([float(label) for label in labels], abs=0.01)
+    for label in ("7", "0.1", "1e300", "1700000000.7"):  # no deviation that is an error of rounding
+        assert task([label] * 3).std == 1
 
 
 def test_the_mean_explains_nothing_and_the_fit_to_equal_numbers_is_not_known() -> None:
-    fit, error = task().figures([np.ones((1, 1), np.float32)] * 3, ["20"] * 3, NUMBER_FIGURES)
-    assert fit.plain == {"name": "R2", "value": None, "low": None, "high": None, "text": "–"}
+    fit, error = task().figures([np.ones((1, 1), np.float32)] * 3, ["20"] * 3, FIGURES)
+    assert (fit.plain["value"], fit.plain["low"], fit.plain["high"]) == (None, None, None)
     assert error.plain["value"] == pytest.approx(error.value)
     own = task()
-    fit, error = own.figures([own.constant(LABELS)] * 5, LABELS, NUMBER_FIGURES)
+    fit, error = own.figures([own.constant(LABELS)] * 5, LABELS, FIGURES)
     assert fit.value == pytest.approx(0, abs=1e-6)
     assert error.value == pytest.approx(np.abs(np.array(LABELS, float) - own.mean).mean(), rel=1e-6)
-
-
-def test_the_loss_is_the_squared_error() -> None:
-    summed, clips = task().loss(
-        torch.tensor([[[1.0]], [[0.0]]]), torch.ones(2), torch.tensor([0.5, 2.0]), training=True
-    )
-    assert (float(summed), clips) == (4.25, 2)
 
 
 def test_figures_are_those_of_scikit_learn() -> None:
@@ -195,7 +177,7 @@ def test_figures_are_those_of_scikit_learn() -> None:
     truth, own = rng.normal(50, 10, 60), task()
     predicted = (truth + rng.normal(0, 5, 60)).astype(np.float32)
     outputs = [np.array([[(value - own.mean) / own.std]], np.float32) for value in predicted]
-    fit, error = own.figures(outputs, [str(value) for value in truth], NUMBER_FIGURES)
+    fit, error = own.figures(outputs, [str(value) for value in truth], FIGURES)
     assert (fit.name, error.name) == ("R2", "mean absolute error")
     assert fit.value == pytest.approx(r2_score(truth, predicted), abs=1e-5)
     assert error.value == pytest.approx(mean_absolute_error(truth, predicted), abs=1e-4)
@@ -213,11 +195,8 @@ def test_a_ridge_probe_reads_a_linear_feature() -> None:
     assert isinstance(own, PooledTask)
     outputs, chosen = own.probe(candidates, labels, rows, ProbeConfig(penalties=8), threads=1)
     assert chosen == "linear"
-    fit, _ = own.figures(outputs, labels[60:], NUMBER_FIGURES)
+    fit, _ = own.figures(outputs, labels[60:], FIGURES)
     assert fit.value > 0.99
-
-
-TEXT_FIGURES = FigureConfig(resamples=50)
 
 
 def text_task(*texts: str, beam_size: int = 0, rate: float = 50) -> SequenceTask:
@@ -271,15 +250,9 @@ def test_few_states_give_several_steps_each() -> None:
     torch.testing.assert_close(outputs[1, 3:6].flatten(), head.linear(states[1, 1]))
 
 
-def test_greedy_decoding_merges_repetitions_and_drops_blanks() -> None:
-    own = text_task("the re")
-    outputs = [path(own, "-tth-re-ee-"), path(own, "---"), path(own, " t  h ")]
-    assert [row["text"] for row in own.rows(outputs)] == ["three", "", "t h"]
-
-
-@pytest.mark.parametrize("texts", [("ab",), ("a b",)])
-def test_beam_search_finds_the_most_probable_text(texts: tuple[str, ...]) -> None:
-    own = text_task(*texts)
+@pytest.mark.parametrize("text", ["ab", "a b"])
+def test_beam_search_finds_the_most_probable_text(text: str) -> None:
+    own = text_task(text)
     for seed in range(12):
         outputs = 2 * np.random.default_rng(seed).normal(size=(4, 1 + len(own.characters))).astype(np.float32)
         probable = text_probabilities(outputs, own.characters)
@@ -287,11 +260,12 @@ def test_beam_search_finds_the_most_probable_text(texts: tuple[str, ...]) -> Non
         assert found == max(probable, key=lambda text: probable[text]).strip()
 
 
-def test_beam_search_adds_the_alignments_that_greedy_decoding_does_not() -> None:
-    own = text_task("a", beam_size=10)
-    outputs = np.log(np.array([[0.6, 0.4], [0.6, 0.4]], np.float32))  # "": 0.36; "a": 0.64
-    (row,) = own.rows([outputs])
-    assert row == {"text": "a", "greedy": ""}
+def test_greedy_decoding_merges_repetitions_drops_blanks_and_adds_no_alignments() -> None:
+    own = text_task("the re")
+    outputs = [path(own, "-tth-re-ee-"), path(own, "---"), path(own, " t  h ")]
+    assert [row["text"] for row in own.rows(outputs)] == ["three", "", "t h"]
+    both = np.log(np.array([[0.6, 0.4], [0.6, 0.4]], np.float32))  # "": 0.36; "a": 0.64
+    assert text_task("a", beam_size=10).rows([both]) == [{"text": "a", "greedy": ""}]
 
 
 @given(one=st.text("abc", max_size=8), other=st.text("abc", min_size=1, max_size=8))
@@ -305,16 +279,16 @@ def test_errors_are_the_fewest_edits(one: str, other: str) -> None:
 def test_the_error_rate_and_the_constant_answer_of_known_cases() -> None:
     rates = error_rates(["sitting", "cat"], ["kitten", "cat"])
     assert float(measure(rates)[0, 0]) == pytest.approx(3 / 9)
-    own = text_task("cat", "hat", "hut", "hat")
-    assert [row["text"] for row in own.rows([own.constant(["cat", "hat", "hut", "hat"])])] == ["hat"]
-    assert [row["text"] for row in own.rows([own.constant(["tt"])])] == ["tt"]
-    assert not isinstance(text_task("ab"), PooledTask)
+    texts = ["cat", "hat", "hut", "hat"]
+    own = text_task(*texts)
+    for labels, wanted in ((texts, "hat"), (["tt"], "tt")):
+        assert [row["text"] for row in own.rows([own.constant(labels)])] == [wanted]
 
 
 def test_figures_of_known_texts() -> None:
     own = text_task("kitens", beam_size=5)
     outputs = [path(own, "k-i-t-t-e-n"), path(own, "s-i-t")]
-    greedy, beam, right = own.figures(outputs, ["KITTEN", "set"], TEXT_FIGURES)
+    greedy, beam, right = own.figures(outputs, ["KITTEN", "set"], FIGURES)
     assert [each.name for each in (greedy, beam)] == [
         "character error rate, greedy",
         "character error rate, beam search",

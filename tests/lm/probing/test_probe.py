@@ -17,7 +17,6 @@ from lm.options import ProbeConfig
 from lm.probing.linear import LogisticProbe, row_space
 from lm.probing.probe import (
     DRAWS,
-    MethodResult,
     labelled_clips,
     last_point,
     learning_curve,
@@ -33,18 +32,23 @@ from wordless.base.errors import InputError
 CONFIG = ProbeConfig(layer_penalties=3, penalties=6, resamples=200)
 
 
+SPLITS = ("train", "train", "validation", "test")
+
+
 def _task(clips: int = 300, classes: int = 3, *, labels: list[str | None] | None = None) -> ProbeTask:
     named = labels or [f"class {clip % classes}" for clip in range(clips)]
-    splits = [("train", "train", "validation", "test")[clip // classes % 4] for clip in range(clips)]
-    return ProbeTask.of(named, splits)
+    return ProbeTask.of(named, [SPLITS[clip // classes % 4] for clip in range(clips)])
 
 
 def _several(clips: int = 400, classes: int = 4) -> ProbeTask:
     """Clips of none (which have no label), one or several classes."""
     present = np.random.default_rng(3).random((clips, classes)) < 0.4
-    labels = [";".join(f"class {number}" for number in np.flatnonzero(row)) or None for row in present]
-    splits = [("train", "train", "validation", "test")[clip % 4] for clip in range(clips)]
-    return ProbeTask.of(labels, splits, label_separator=";")
+    names = ["; ".join(f"class {number}" for number in np.flatnonzero(row)) for row in present]
+    labels = [each or (None, ";")[clip % 2] for clip, each in enumerate(names)]
+    task = ProbeTask.of(labels, [SPLITS[clip % 4] for clip in range(clips)], label_separator=";")
+    assert (task.classes, task.unlabelled) == (tuple(f"class {n}" for n in range(4)), names.count(""))
+    assert np.array_equal(task.targets, present)
+    return task
 
 
 def _separable(task: ProbeTask, features: int = 20) -> np.ndarray:
@@ -64,6 +68,13 @@ def test_separable_classes_are_told_apart() -> None:
     assert 0.9 < result.low < 1 == result.high
     assert result.predictions == task.names(task.targets[task.rows["test"]])
     assert result.penalty == penalty_grid(6, CONFIG)[0]  # the strongest regularisation among equals
+    task = _several()
+    result = probe(_separable(task), task, replace(CONFIG, penalty_low=1.0), of="separable")
+    assert task.multi_label
+    assert result.test_accuracy == result.mean_average_precision > 0.97
+    assert result.low <= result.test_accuracy <= result.high
+    truth = task.names(task.targets[task.rows["test"]])
+    assert np.mean([one == other for one, other in zip(result.predictions, truth, strict=True)]) > 0.8
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
@@ -84,37 +95,23 @@ def test_nothing_is_learned_from_what_is_held_out(split: str) -> None:
 def test_rotated_features_give_the_same_classifier(dims: int) -> None:
     """The oracle fits the features as they are."""
     rng = np.random.default_rng(0)
-    labels = rng.integers(3, size=150)
-    mix = rng.standard_normal((40, dims))
+    labels, mix = rng.integers(3, size=150), rng.standard_normal((40, dims))
     every = (rng.standard_normal((3, dims))[labels] + rng.standard_normal((150, 40)) @ mix).astype(np.float32)
-    features = {"train": every[:100] - every[:100].mean(0), "test": every[100:] - every[:100].mean(0)}
-    rotation = row_space(features["train"])
+    train, test = every[:100] - every[:100].mean(0), every[100:] - every[:100].mean(0)
+    rotation = row_space(train)
     assert rotation is not None
-    rotated = {split: own @ rotation for split, own in features.items()}
-    assert rotated["train"].shape[1] <= 100
-    probe = LogisticProbe(features["train"], np.eye(3, dtype=bool)[labels[:100]], multi_label=False, max_iterations=500)
-    probe.fit(1.0)
-    weights, bias = probe.linear()
-    scores = probe.scores(probe.prepare(features["test"]))
-    np.testing.assert_allclose(softmax(features["test"] @ weights + bias, 1), scores, atol=1e-4)
+    assert (train @ rotation).shape[1] <= 100
+    own = LogisticProbe(train, np.eye(3, dtype=bool)[labels[:100]], multi_label=False, max_iterations=500)
+    own.fit(1.0)
+    weights, bias = own.linear()
+    np.testing.assert_allclose(softmax(test @ weights + bias, 1), own.scores(own.prepare(test)), atol=1e-4)
     for penalty in (1e-5, 1e-2):
+        model = LogisticRegression(C=penalty, tol=1e-8, max_iter=5000)
         plain, other = (
-            LogisticRegression(C=penalty, tol=1e-8, max_iter=5000)
-            .fit(x["train"].astype(np.float64), labels[:100])
-            .predict_proba(x["test"].astype(np.float64))
-            for x in (features, rotated)
+            model.fit(fitted.astype(np.float64), labels[:100]).predict_proba(judged.astype(np.float64))
+            for fitted, judged in ((train, test), (train @ rotation, test @ rotation))
         )
         np.testing.assert_allclose(plain, other, atol=1e-3)
-
-
-def test_clips_of_several_labels_are_told_apart() -> None:
-    task = _several()
-    result = probe(_separable(task), task, replace(CONFIG, penalty_low=1.0), of="separable")
-    assert task.multi_label
-    assert result.test_accuracy == result.mean_average_precision > 0.97
-    assert result.low <= result.test_accuracy <= result.high
-    truth = task.names(task.targets[task.rows["test"]])
-    assert np.mean([one == other for one, other in zip(result.predictions, truth, strict=True)]) > 0.8
 
 
 @given(st.integers(1, 40))
@@ -134,6 +131,9 @@ def test_every_candidate_and_every_chosen_one_is_tried_equally_often(candidates:
     assert result.winner.linear is not None
     assert not any(each.linear for each in result.candidates)  # of many layers and classes they are gigabytes
     assert len({each.penalty for each in result.winner.tries}) == 6
+    require_equal_counts({"one": 6, "other": 6, "head": 0})  # a head tries nothing
+    with pytest.raises(InputError, match=r"\(one 6, other 6, luck 60\)"):
+        require_equal_counts({"one": 6, "other": 6, "head": 0, "luck": 60})
 
 
 @pytest.mark.parametrize("by", ["validation", "group"])
@@ -164,21 +164,6 @@ def test_candidates_that_are_probed_side_by_side_reach_the_same() -> None:
         np.testing.assert_array_equal(one.scores, other.scores)
 
 
-def _tries(results: list[MethodResult]) -> dict[str, int]:
-    return {result.of: len(result.winner.tries) for result in results}
-
-
-def test_more_penalties_for_one_method_are_caught() -> None:
-    """The mutation: noise that is tried ten times as often."""
-    task = _task(60)
-    fair = [probe_method({of: _noise(task)}, task, CONFIG, of=of) for of in ("one", "other")]
-    head = scored_method(np.zeros((60, 3), np.float32), task, CONFIG, of="head")
-    require_equal_counts(_tries([*fair, head]))
-    unfair = probe_method({"luck": _noise(task)}, task, ProbeConfig(penalties=60, resamples=10), of="luck")
-    with pytest.raises(InputError, match=r"\(one 6, other 6, luck 60\)"):
-        require_equal_counts(_tries([*fair, head, unfair]))
-
-
 def test_a_classifier_s_own_scores_are_measured_and_not_fitted() -> None:
     task = _task()
     result = scored_method(task.targets.astype(np.float32), task, CONFIG, of="head")
@@ -192,32 +177,19 @@ def test_clips_without_a_label_are_left_out_and_counted() -> None:
     labels = [None if clip % 10 == 0 else f"class {clip % 3}" for clip in range(300)]
     some = _task(labels=labels)
     assert (some.unlabelled, len(some.notices)) == (30, 1)
-    known = [clip for clip in range(300) if labels[clip] is not None]
-    features = _separable(some) + _noise(some)
-    splits = [("train", "train", "validation", "test")[clip // 3 % 4] for clip in known]
-    without = ProbeTask.of([labels[clip] for clip in known], splits)
+    known, features = np.flatnonzero(np.arange(300) % 10), _separable(some) + _noise(some)
+    without = ProbeTask.of([labels[clip] for clip in known], [SPLITS[clip // 3 % 4] for clip in known])
     one, other = probe(features, some, CONFIG, of="x"), probe(features[known], without, CONFIG, of="x")
     assert (one.predictions, one.test_accuracy, one.low) == (other.predictions, other.test_accuracy, other.low)
 
 
-def test_a_class_that_is_not_tested_is_said_and_left_out_of_means() -> None:
-    labels: list[str | None] = [f"class {clip % 3}" for clip in range(300)]
-    for clip in range(300):
-        if clip // 3 % 4 >= 2 and labels[clip] == "class 2":
-            labels[clip] = "class 0"
-    task = _task(labels=labels)
+def test_a_class_that_is_not_tested_is_told_and_left_out_of_means() -> None:
+    held_out = [f"class {clip % 3 if clip // 3 % 4 < 2 else clip % 2}" for clip in range(300)]
+    task = _task(labels=[*held_out])
     for notice, split in zip(task.notices, ("validation", "test"), strict=True):
         assert re.search(rf"\b1 of 3 classes\b.*\b{split}\b.*\(class 2\)", notice)
     result = probe(_separable(task), task, CONFIG, of="x")
     assert result.macro_f1 == result.mean_average_precision == 1
-
-
-def test_labels_are_parted_at_the_separator() -> None:
-    labels = ["dog; rain", "rain", ";", "dog;dog", "dog", "rain"]
-    splits = ["train", "train", "train", "train", "validation", "test"]
-    task = ProbeTask.of(labels, splits, label_separator=";")
-    assert (task.classes, task.unlabelled) == (("dog", "rain"), 1)
-    assert task.names(task.targets[:4]) == (("dog", "rain"), ("rain",), (), ("dog",))
 
 
 @pytest.mark.parametrize(
@@ -242,20 +214,16 @@ def test_what_cannot_be_probed_is_refused(labels: list[str | None], splits: list
 def test_noise_points_are_those_of_the_chosen_probe(parts: int | None) -> None:
     """Copies without change have the figure of the test clips, and copies without information that of a guess."""
     plain = _task(240)
-    test = plain.rows["test"]
-    copies = [f"class {clip % 3}" for clip in (*test, *test)]
-    splits = [("train", "train", "validation", "test")[clip // 3 % 4] for clip in range(240)] + ["noisy"] * len(copies)
-    ratios = [None] * 240 + [20.0] * len(test) + [0.0] * len(test)
-    labels = [f"class {clip % 3}" for clip in range(240)] + copies
-    task = ProbeTask.of(labels, splits, noise=ratios)
-    assert {split: rows.tolist() for split, rows in task.rows.items()} == {
-        split: rows.tolist() for split, rows in plain.rows.items()
-    }
+    clips = [*range(240), *plain.rows["test"], *plain.rows["test"]]
+    splits, labels = [SPLITS[clip // 3 % 4] for clip in clips[:240]], [f"class {clip % 3}" for clip in clips]
+    count = len(plain.rows["test"])
+    task = ProbeTask.of(labels, splits + ["noisy"] * 2 * count, noise=[None] * 240 + [20.0] * count + [0.0] * count)
+    assert all(np.array_equal(task.rows[split], rows) for split, rows in plain.rows.items())
     if parts:
         groups = [f"part {clip // 12 % parts}" for clip in range(len(labels))]
         task = with_parts(task, replace(CONFIG, choose_by="group"), groups=groups, folds=groups)
     features = _separable(task) * 0.4 + 3 * _noise(task)
-    features[task.noisy[20.0]] = features[test]
+    features[task.noisy[20.0]] = features[plain.rows["test"]]
     features[task.noisy[0.0]] = 100 * _noise(task, seed=1)[task.noisy[0.0]]
     result = probe(features, task, CONFIG, of="x")
     same, lost = noise_points(result, task, CONFIG)

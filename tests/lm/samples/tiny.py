@@ -1,6 +1,6 @@
 """Networks small enough to look at, whose outputs are far from uniform, so that every input shows."""
 
-import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +11,7 @@ from lm.samples.options import ContextConfig, SampleWaveNetConfig, TransformerCo
 RATE = 1000
 CONTEXT = ContextConfig(strides=(2, 2), channels=4, layers=2)  # frames of 4 samples, a past of 16
 TRANSFORMER = TransformerConfig(sample_rate=RATE, context_ms=15.0, model_dim=8, layers=3, heads=2, ffn_dim=12)
-CONTEXTUAL = TransformerConfig(
-    sample_rate=RATE, context_ms=15.0, model_dim=8, layers=3, heads=2, ffn_dim=12, context=CONTEXT
-)
+CONTEXTUAL = replace(TRANSFORMER, context=CONTEXT)
 WAVENET = SampleWaveNetConfig(
     sample_rate=RATE, residual_channels=4, gate_channels=8, skip_channels=8, layers=4, cycles=2
 )
@@ -36,16 +34,6 @@ def random_levels(clips: int, time: int, seed: int = 1) -> Tensor:
     return torch.randint(256, (clips, time), generator=torch.Generator().manual_seed(seed))
 
 
-def windowed_attention(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
-    """Attention of each position to the last ``window`` positions, one after the other: ``(batch, time, heads, K)``."""
-    rows = []
-    for position in range(q.shape[1]):
-        past = slice(max(position - window + 1, 0), position + 1)
-        scores = torch.einsum("nhk,nshk->nhs", q[:, position], k[:, past]) / math.sqrt(q.shape[3])
-        rows.append(torch.einsum("nhs,nshk->nhk", scores.softmax(dim=2), v[:, past]))
-    return torch.stack(rows, dim=1)
-
-
 @torch.inference_mode()
 def uncached_logits(model: SampleModel, previous: Tensor) -> Tensor:
     """Logits ``(batch, time, levels)`` of each sample by a whole forward pass; nothing is kept between samples.
@@ -59,5 +47,4 @@ def uncached_logits(model: SampleModel, previous: Tensor) -> Tensor:
 
 def linear_multiply_adds(module: nn.Module) -> int:
     """The weights of all matrices of a network, each of which is multiplied once for a sample."""
-    kinds = (nn.Linear,)
-    return sum(each.weight.numel() for each in module.modules() if isinstance(each, kinds))
+    return sum(each.weight.numel() for each in module.modules() if isinstance(each, nn.Linear))

@@ -47,11 +47,12 @@ def engine(name: str, model: WaveNet, clips: int, threads: int = 1) -> Streams:
             raise ValueError(name)
 
 
+# conditions (clips, frames, inputs), levels (clips, samples), groups (clips,) and phase
 Asked = tuple[Tensor, Tensor, Tensor, Tensor | None]
+ENGINES = pytest.mark.parametrize("name", ["torch", "numba", "numba_bf16"])
 
 
 def path(config: WaveNetConfig, clips: int, frames: int) -> Asked:
-    """Conditions ``(clips, frames, inputs)``, levels ``(clips, samples)``, groups ``(clips,)`` and phase."""
     generator = torch.Generator().manual_seed(clips)
     spectrogram = torch.randn(clips, frames, config.condition_inputs, generator=generator)
     levels = torch.randint(config.levels, (clips, frames * config.hop_length), generator=generator)
@@ -83,16 +84,16 @@ def stepped_logits(
     """The same by an engine, in two calls that part at a frame."""
     device, hop = model.embedding.weight.device, model.config.hop_length
     conditions = model.conditions(spectrogram.to(device), groups.to(device))
-    cut = spectrogram.shape[1] // 2
     carried = None if phase is None else model.carried(phase.to(device), levels.to(device))
-    early, late = (None, None) if carried is None else (carried[:, : cut * hop], carried[:, cut * hop :])
     logits, draws = torch.zeros(*levels.shape, model.config.levels), torch.zeros(levels.shape)
-    for own, here, added in (
-        (conditions[:, :cut], slice(0, cut * hop), early),
-        (conditions[:, cut:], slice(cut * hop, None), late),
-    ):
-        if own.shape[1]:
-            streams.advance(own, levels[:, here], draws[:, here], AS_LEARNED, added, logits[:, here])
+    cut = spectrogram.shape[1] // 2
+    for first, last in ((0, cut), (cut, spectrogram.shape[1])):
+        here = slice(first * hop, last * hop)
+        if last > first:
+            added = None if carried is None else carried[:, here]
+            streams.advance(
+                conditions[:, first:last], levels[:, here], draws[:, here], AS_LEARNED, added, logits[:, here]
+            )
     return logits
 
 
@@ -117,7 +118,7 @@ NARROW: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", ["torch", "numba", "numba_bf16"])
+@ENGINES
 @settings(max_examples=25, deadline=None)
 @given(config=architectures, clips=st.sampled_from([1, 3, 6]), frames=st.integers(1, 5))
 @example(config=tiny_config(**NARROW, layers=9, hop_length=7, condition_layers=1), clips=1, frames=1)
@@ -135,8 +136,7 @@ def test_logits_equal_the_parallel_networks(name: str, config: WaveNetConfig, cl
 @torch.inference_mode()
 def drawn(streams: Streams, model: WaveNet, clips: range, sampling: Sampling) -> Tensor:
     """Levels ``(clips, 4 frames)`` of some of twenty clips, in chunks of 1 and 3 frames."""
-    hop, config = model.config.hop_length, model.config
-    generator = torch.Generator().manual_seed(1)
+    hop, config, generator = model.config.hop_length, model.config, torch.Generator().manual_seed(1)
     conditions = torch.randn(20, 4, config.layers, config.gate_channels, generator=generator)[clips.start : clips.stop]
     conditions = conditions.to(model.embedding.weight.device)
     draws = torch.rand(20, 4 * hop, generator=generator)[clips.start : clips.stop]
@@ -146,7 +146,7 @@ def drawn(streams: Streams, model: WaveNet, clips: range, sampling: Sampling) ->
 
 
 @pytest.mark.parametrize("sampling", [AS_LEARNED, Sampling(temperature=0.6), Sampling(temperature=0)])
-@pytest.mark.parametrize("name", ["torch", "numba", "numba_bf16"])
+@ENGINES
 def test_neither_company_nor_threads_change_a_clip(name: str, sampling: Sampling) -> None:
     model = lively(tiny_config(levels=32))
     together = drawn(engine(name, model, 20, threads=1), model, range(20), sampling)
@@ -159,7 +159,7 @@ def test_neither_company_nor_threads_change_a_clip(name: str, sampling: Sampling
     assert len(together.unique()) > 8
 
 
-@pytest.mark.parametrize("name", ["torch", "numba", "numba_bf16"])
+@ENGINES
 def test_given_levels_sound_and_what_follows_is_as_if_they_had_been_drawn(name: str) -> None:
     model = lively(tiny_config(levels=32, hop_length=20))
     streams = [engine(name, model, 2) for _ in range(2)]
@@ -172,7 +172,7 @@ def test_given_levels_sound_and_what_follows_is_as_if_they_had_been_drawn(name: 
         assert torch.equal(streams[1].advance(conditions, asked, draws, AS_LEARNED), free)
 
 
-@pytest.mark.parametrize("name", ["torch", "numba", "numba_bf16"])
+@ENGINES
 @pytest.mark.parametrize("clips", [2, 7])
 def test_goes_back_to_a_state(name: str, clips: int) -> None:
     model = lively(tiny_config(levels=32, hop_length=20))

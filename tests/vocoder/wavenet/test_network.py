@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests import reference
-from tests.pipelines.tiny import AUDIO, tiny_tokenizer
+from tests.pipelines.tiny import AUDIO
 from tests.vocoder.engines.test_choice import random_phase
 from tests.vocoder.sounds import SPECTROGRAM, lively, tiny_config
-from tokenizer.tokenizer import Tokenizer
 from vocoder.options import PITCH_INPUTS, WaveNetConfig
 from vocoder.wavenet import WaveNet, create_wavenet, gated_layer, mu_law_decode, mu_law_encode, silence, transferred
 from wordless.base.errors import InputError
@@ -55,38 +54,30 @@ def test_frames_condition_their_own_samples_and_their_neighbours() -> None:
     assert not moved[(5 + frames) * HOP + model.config.receptive_field :].any()
 
 
+@torch.no_grad()
 def test_zero_frames_change_nothing_before_them_and_the_last_samples_are_those_of_all() -> None:
-    model = lively(tiny_config())
-    previous, spectrogram = inputs()
+    model, (previous, spectrogram) = lively(tiny_config()), inputs()
+    short = model(previous, spectrogram)
     longer = torch.nn.functional.pad(spectrogram, (0, 0, 0, 3))
-    with torch.no_grad():
-        short = model(previous, spectrogram)
-        long = model(torch.nn.functional.pad(previous, (0, 3 * HOP)), longer)
+    long = model(torch.nn.functional.pad(previous, (0, 3 * HOP)), longer)
     torch.testing.assert_close(long[:, :, : short.shape[2]], short)
-    with torch.no_grad():
-        torch.testing.assert_close(model(previous, spectrogram, last=7), model(previous, spectrogram)[:, :, -7:])
+    torch.testing.assert_close(model(previous, spectrogram, last=7), short[:, :, -7:])
 
 
+@torch.no_grad()
 def test_groups_matter_and_an_unknown_one_has_their_average() -> None:
-    model = lively(tiny_config(groups=("ann", "bob", "cem")))
-    previous, spectrogram = inputs()
-    with torch.no_grad():
-        ann, bob, unknown = (model(previous, spectrogram, torch.tensor([group, group])) for group in (0, 1, -1))
-        nobody = model(previous, spectrogram)
-        model.conditions.groups.weight[0] = model.conditions.groups.weight.mean(dim=0)
-        mean = model.conditions.groups.weight[1:].mean(dim=0)
-        model.conditions.groups.weight[0] = mean  # so that ann is the average of all three
-        average = model(previous, spectrogram, torch.tensor([0, 0]))
-        unknown_now = model(previous, spectrogram, torch.tensor([-1, -1]))
+    model, given = lively(tiny_config(groups=("ann", "bob", "cem"))), inputs()
+    ann, bob, unknown = (model(*given, torch.tensor([group, group])) for group in (0, 1, -1))
     assert not torch.allclose(ann, bob)
-    torch.testing.assert_close(unknown, nobody)
-    torch.testing.assert_close(average, unknown_now)
+    torch.testing.assert_close(unknown, model(*given))
+    weights = model.conditions.groups.weight
+    weights[0] = weights[1:].mean(dim=0)  # ann becomes the average of all three
+    torch.testing.assert_close(model(*given, torch.tensor([0, 0])), model(*given, torch.tensor([-1, -1])))
 
 
 def test_every_parameter_learns() -> None:
     model = lively(tiny_config(groups=("ann", "bob")))
-    previous, spectrogram = inputs()
-    model(previous, spectrogram, torch.tensor([0, -1])).square().mean().backward()
+    model(*inputs(), torch.tensor([0, -1])).square().mean().backward()
     idle = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert idle == []  # data parallel training waits for all of them
 
@@ -105,13 +96,12 @@ def test_sizes_that_contradict_each_other_are_refused(changes: dict[str, object]
 
 
 def test_seed_decides_the_weights_which_make_all_levels_about_equally_probable() -> None:
-    weights = [create_wavenet(tiny_config(), seed=seed).dilated[0].weight for seed in (0, 0, 1)]
-    assert torch.equal(weights[0], weights[1])
-    assert not torch.equal(weights[0], weights[2])
-    previous, spectrogram = inputs()
+    models = [create_wavenet(tiny_config(), seed=seed) for seed in (0, 0, 1)]
+    first, same, other = (model.dilated[0].weight for model in models)
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
     with torch.no_grad():
-        probabilities = create_wavenet(tiny_config(), seed=0)(previous, spectrogram).softmax(dim=1)
-    assert float(probabilities.max()) < 2 / 256
+        assert float(models[0](*inputs()).softmax(dim=1).max()) < 2 / 256
 
 
 BATCH, FRAMES, SAMPLES, RESIDUAL, GATES = 2, 3, 5, 4, 6
@@ -138,16 +128,14 @@ def test_values_and_gradients_are_those_of_the_convolution(taps: int, dilation: 
 
 
 def test_under_autocast_it_computes_in_bfloat16_and_gives_gradients_in_float32() -> None:
-    inputs = [weights(BATCH, FRAMES * SAMPLES, RESIDUAL, seed=0), weights(BATCH, FRAMES, GATES, seed=1)]
-    inputs += [weights(GATES, 2 * RESIDUAL, seed=2), weights(RESIDUAL, GATES // 2, seed=3)]
-    hidden, condition, *learned = (each.detach().float() for each in inputs)
+    shapes = (BATCH, FRAMES * SAMPLES, RESIDUAL), (BATCH, FRAMES, GATES), (GATES, 2 * RESIDUAL), (RESIDUAL, GATES // 2)
+    hidden, condition, *learned = (weights(*each, seed=seed).detach().float() for seed, each in enumerate(shapes))
     dilated, residual = (each.requires_grad_() for each in learned)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         fast = gated_layer(hidden.bfloat16(), condition.bfloat16(), dilated, residual, dilation=4)
     slow = reference.gated_layer(hidden, condition, dilated, residual, dilation=4)
     assert {each.dtype for each in fast} == {torch.bfloat16}
-    for one, other in zip(fast, slow, strict=True):
-        torch.testing.assert_close(one.float(), other, atol=0.05, rtol=0.05)
+    torch.testing.assert_close([each.float() for each in fast], [*slow], atol=0.05, rtol=0.05)
     gradients = [torch.autograd.grad(each[0].float().sum() + each[1].float().sum(), learned) for each in (fast, slow)]
     assert {each.dtype for each in gradients[0]} == {torch.float32}
     torch.testing.assert_close(*gradients, atol=0.3, rtol=0.05)
@@ -173,15 +161,18 @@ def test_levels_follow_the_formula_of_g711_and_silence_is_inaudible() -> None:
 
 
 CLIP_FRAMES = 12
+Statistics = tuple[Tensor, Tensor]  # mean and deviation of a tokenizer's log-mel
 
 
-def tokenizer(seed: int, *, frames: int = 2) -> Tokenizer:
-    """A tokenizer with statistics of its own, far from those of other seeds."""
-    made = tiny_tokenizer(seed, frames=frames)
+def statistics(seed: int) -> Statistics:
+    """Statistics that are far from those of other seeds."""
     generator = torch.Generator().manual_seed(seed)
-    made.mean = -6 + 2 * torch.randn(AUDIO.n_mels, generator=generator)
-    made.std = 0.5 + 3 * torch.rand(AUDIO.n_mels, generator=generator)
-    return made
+    mean = -6 + 2 * torch.randn(AUDIO.n_mels, generator=generator)
+    return mean, 0.5 + 3 * torch.rand(AUDIO.n_mels, generator=generator)
+
+
+def normalised(log_mel: Tensor, own: Statistics) -> Tensor:
+    return (log_mel - own[0]) / own[1]
 
 
 def sizes(**changes: object) -> WaveNetConfig:
@@ -199,13 +190,9 @@ def trained(config: WaveNetConfig) -> WaveNet:
     return model.eval()
 
 
-def converted(start: WaveNet, config: WaveNetConfig, known: Tokenizer, new: Tokenizer) -> WaveNet:
-    return transferred(start, config, known=(known.mean, known.std), new=(new.mean, new.std), seed=3)
-
-
-def conditions(own: Tokenizer, config: WaveNetConfig, log_mel: Tensor) -> Tensor:
+def conditions(own: Statistics, config: WaveNetConfig, log_mel: Tensor) -> Tensor:
     """The conditions of a network at log-mel ``(batch, frames, mels)``, normalised by its own tokenizer."""
-    frames = own.normalise(log_mel)
+    frames = normalised(log_mel, own)
     if not config.code_position:
         return frames
     places = torch.eye(config.patch_frames).repeat(CLIP_FRAMES // config.patch_frames, 1).expand(len(frames), -1, -1)
@@ -233,34 +220,33 @@ def a_clip(count: int) -> tuple[Tensor, Tensor, torch.Generator]:
 @torch.no_grad()
 def test_the_same_sound_has_the_same_logits(heard: tuple[str], groups: tuple[str], code_position: bool) -> None:
     """In the start's own normalisation and group of nobody, and in the new one's for each of its groups."""
-    known, new = tokenizer(1), tokenizer(2, frames=2 if code_position else 4)
+    known, new = statistics(1), statistics(2)
     start = trained(sizes(groups=heard, code_position=code_position))
-    config = sizes(groups=groups, code_position=code_position, patch_frames=new.patch_frames, group_channels=5)
-    model = converted(start, config, known, new).eval()
+    patch_frames = 2 if code_position else 4
+    config = sizes(groups=groups, code_position=code_position, patch_frames=patch_frames, group_channels=5)
+    model = transferred(start, config, known=known, new=new, seed=3).eval()
     assert model.config == config
     previous, log_mel, _ = a_clip(3)
     numbers = torch.tensor([0, len(groups) - 1, -1]) if groups else None
     wanted = start(previous, conditions(known, start.config, log_mel))
     assert_alike(wanted, model(previous, conditions(new, config, log_mel), numbers), config)
+    if not heard:  # with the statistics of the start, its weights stay as they are
+        alike = replace(start.config, patch_frames=2 if code_position else 8)
+        same = transferred(start, alike, known=known, new=known, seed=3).state_dict()
+        assert all(torch.equal(value, start.state_dict()[name]) for name, value in same.items())
 
 
 @pytest.mark.parametrize("read", [False, True])
 @torch.no_grad()
 def test_the_pitch_does_not_change_with_the_tokenizer(read: bool) -> None:
     """A start that reads the pitch reads it still; one that does not begins one that does as it where it is unknown."""
-    known, new = tokenizer(1), tokenizer(2)
+    known, new = statistics(1), statistics(2)
     start = trained(sizes(pitch=read))
-    model = converted(start, sizes(pitch=True), known, new).eval()
+    model = transferred(start, sizes(pitch=True), known=known, new=new, seed=3).eval()
     previous, log_mel, generator = a_clip(1)
     pitch = torch.rand(1, CLIP_FRAMES, PITCH_INPUTS, generator=generator)
     phase = random_phase(previous, start.config, generator) if read else None
-    own = known.normalise(log_mel)
+    own = normalised(log_mel, known)
     wanted = start(previous, torch.cat([own, pitch], 2), None, phase) if read else start(previous, own)
-    assert_alike(wanted, model(previous, torch.cat([new.normalise(log_mel), pitch], 2), None, phase), model.config)
-
-
-def test_one_tokenizer_keeps_the_weights() -> None:
-    own = tokenizer(1)
-    start = trained(sizes())
-    model = converted(start, replace(start.config, patch_frames=8), own, own)
-    assert all(torch.equal(value, start.state_dict()[name]) for name, value in model.state_dict().items())
+    heard = torch.cat([normalised(log_mel, new), pitch], 2)
+    assert_alike(wanted, model(previous, heard, None, phase), model.config)
