@@ -568,28 +568,17 @@ def two_steps(
             scaler = StandardScaler().fit(candidates[of][fitted])
             train, others = (scaler.transform(candidates[of][rows].astype(np.float64)) for rows in (fitted, judging))
             if ridge:
-                answers = (
-                    Ridge(alpha=unit(train) / penalty)
-                    .fit(train, targets[fitted].astype(float))
-                    .predict(others)
-                    .argmax(1)
-                )
+                model = Ridge(alpha=unit(train) / penalty).fit(train, targets[fitted].astype(float))
+                answers = model.predict(others).argmax(1)
             else:
                 model = LogisticRegression(C=penalty / unit(train), max_iter=1000, tol=1e-3)
                 answers = model.fit(train, labels[fitted]).predict(others)
             shares.append(float(np.mean(answers == labels[judging])))
         return float(np.mean(shares))
 
-    chosen, best = "", -1.0
-    for of in candidates:
-        for penalty in few:
-            if (reached := judge(of, penalty, ridge=True)) > best:
-                chosen, best = of, reached
-    penalty, best = 0.0, -1.0
-    for each in many:
-        if (reached := judge(chosen, each, ridge=False)) > best:
-            penalty, best = each, reached
-    return chosen, penalty
+    # the first of equals
+    chosen, _ = max(((of, penalty) for of in candidates for penalty in few), key=lambda each: judge(*each, ridge=True))
+    return chosen, max(many, key=lambda penalty: judge(chosen, penalty, ridge=False))
 
 
 # Finding a query in a recording

@@ -148,18 +148,11 @@ def text_probabilities(outputs: np.ndarray, characters: tuple[str, ...]) -> dict
     return found
 
 
-def unigram_log_probability(train: Sequence[Codes], codes: Codes) -> float:
-    """Sum over all codes of log((count + 1) / (total + size)), stream by stream."""
-    total = 0.0
-    for stream in range(codes.format.streams):
-        counts = Counter(int(step[stream]) for clip in train for step in clip.values)
-        number = sum(counts.values()) + codes.format.codebook_size
-        total += sum(math.log((counts[int(step[stream])] + 1) / number) for step in codes.values)
-    return total
-
-
 def bigram_log_probability(train: Sequence[Codes], codes: Codes, strength: float) -> float:
-    """Sum over all codes of the smoothed bigram; the first code has the unigram's probability."""
+    """Sum over all codes of the smoothed bigram; the first code has the unigram's probability.
+
+    The unigram's is log((count + 1) / (total + size)), stream by stream, and all that is left at an endless strength.
+    """
     total = 0.0
     for stream in range(codes.format.streams):
         clips = [[int(step[stream]) for step in clip.values] for clip in train]
@@ -177,16 +170,9 @@ def bigram_log_probability(train: Sequence[Codes], codes: Codes, strength: float
 
 
 def accuracy_of_item(scores: Mapping[str, float], pairs: Sequence[tuple[str, str, str]], item: str) -> float:
-    """Count the right answers of one item."""
-    points, count = 0.0, 0
-    for name, right, wrong in pairs:
-        if name == item:
-            count += 1
-            if scores[right] > scores[wrong]:
-                points += 1
-            elif scores[right] == scores[wrong]:
-                points += 0.5
-    return points / count
+    """Count the right answers of one item; equal scores are half an answer."""
+    own = [(scores[right], scores[wrong]) for name, right, wrong in pairs if name == item]
+    return sum((right > wrong) + 0.5 * (right == wrong) for right, wrong in own) / len(own)
 
 
 def warped_distance(one: np.ndarray, other: np.ndarray, distance: str) -> float:

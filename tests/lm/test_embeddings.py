@@ -39,16 +39,14 @@ def _pooled(states: FloatArray, streams: int, pooling: Pooling) -> FloatArray:
     return means
 
 
-def test_what_an_upsampler_does_not_read_is_refused() -> None:
+def test_recordings_without_codes_and_soft_codes_of_an_upsampler_are_refused(model: LanguageModel) -> None:
+    empty, one = (random_codes(each, streams=model.format.streams) for each in (0, 5))
+    for clips in ([empty], [empty, one]):
+        with pytest.raises(InputError, match="0 time steps"):
+            layer_features(model, clips)
     upsampler = LanguageModel.create(TINY, rates_format(2, 1), seed=0)
     with pytest.raises(InputError, match="assignments=hard"):
         layer_features(upsampler, [replace(_soft(5, 1), codes=random_rates(rates_format(2, 1), 3))])
-
-
-@pytest.mark.parametrize("steps", [[0], [0, 5]])
-def test_a_recording_without_codes_has_no_vector(model: LanguageModel, steps: list[int]) -> None:
-    with pytest.raises(InputError, match="0 time steps"):
-        layer_features(model, [random_codes(each, streams=model.format.streams) for each in steps])
 
 
 def test_layers_offer_the_states_that_are_asked_for(model: LanguageModel) -> None:

@@ -51,8 +51,8 @@ def test_about_as_much_is_hidden_as_is_asked_also_of_short_clips() -> None:
     shares = [draw_masks(np.full(20, 200), MaskConfig(share=0.2, length=4), seed=seed).mean() for seed in range(20)]
     assert 0.15 < np.mean(shares) < 0.2  # some spans overlap
     assert not draw_masks(FRAMES, MaskConfig(share=0.0), seed=0).any()
-    assert draw_masks(np.array([3, 2]), CONFIG, seed=0, least=1)[0].all()  # a span is as long as the longest clip
-    assert not draw_masks(np.array([40, 3]), CONFIG, seed=0, least=1)[1].any()
+    for frames, row, masked in (([3, 2], 0, True), ([40, 3], 1, False)):  # a span is as long as the longest clip
+        assert (draw_masks(np.array(frames), CONFIG, seed=0, least=1)[row, : frames[row]] == masked).all()
 
 
 def test_negatives_are_other_hidden_frames_of_the_clip() -> None:
@@ -224,9 +224,8 @@ def test_the_head_begins_as_that_of_transformers(kind: str, tmp_path: Path) -> N
 
 def test_frames_are_masked_in_training_alone(tmp_path: Path) -> None:
     save_checkpoint(tmp_path)
-    network = open_body(Wav2vec2Options(masking=MaskConfig(share=0.5, length=2), weights=str(tmp_path)), {}).create(
-        seed=0
-    )
+    options = Wav2vec2Options(masking=MaskConfig(share=0.5, length=2), weights=str(tmp_path))
+    network = open_body(options, {}).create(seed=0)
     for module in network.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0

@@ -1,6 +1,8 @@
 """Means over folds, paired bootstrap, average precision: against loops, and what must hold of any figures."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,7 +22,6 @@ from lm.probing.comparison import (
     Rankings,
     Ratios,
     all_pairs,
-    average_precision,
     bootstrap,
     bootstrap_pairs,
     by_fold,
@@ -141,42 +142,46 @@ def test_pairs_are_drawn_by_their_members_as_loops_draw_them() -> None:
     np.testing.assert_allclose(bootstrap_pairs(values, members, resamples=30, seed=5), expected)
 
 
-def test_macro_f1_of_resamples_is_that_of_the_repeated_clips() -> None:
+def share_of(truth: np.ndarray, chosen: np.ndarray, measured: Callable[..., float]) -> float:
+    """A measure of scikit-learn, the mean over the classes that some clip has."""
+    known = np.flatnonzero(truth.any(0))
+    return float(np.mean([measured(truth[:, number], chosen[:, number]) for number in known]))
+
+
+@pytest.mark.parametrize("kind", ["hits", "ratios", "decisions", "rankings", "predictions"])
+def test_measures_of_resamples_are_those_of_the_repeated_clips(kind: str) -> None:
+    """Of two methods; a class that no clip has is left out of a mean."""
     rng = np.random.default_rng(2)
-    truth, chosen = rng.random((12, 3)) < 0.4, rng.random((2, 12, 3)) < 0.4
-    weights = np.stack([np.ones(12), rng.multinomial(12, [1 / 12] * 12)]).astype(float)
-    expected = [
-        [
-            f1_score(
-                *(each.repeat(row.astype(int), axis=0) for each in (truth, one)),
-                labels=np.flatnonzero(truth.repeat(row.astype(int), axis=0).any(0)),
-                average="macro",
-                zero_division=0,
-            )
-            for one in chosen
-        ]
-        for row in weights
-    ]
-    np.testing.assert_allclose(measure(Decisions(truth=truth, chosen=chosen), weights), expected)
+    ranked, numbers, values = rankings(clips=12), rng.normal(size=12), rng.random((2, 12))
+    padded = np.pad(ranked.truth, ((0, 0), (0, 1)))
+    scores = np.pad(ranked.scores, ((0, 0),) * 3 + ((0, 1),))
+    cases: dict[str, tuple[Outcome, Callable[[np.ndarray, int], float]]] = {
+        "hits": (Hits(hits=values), lambda rows, m: values[m][rows].mean()),
+        "ratios": (
+            Ratios(parts=values, wholes=1 + numbers**2),
+            lambda rows, m: values[m][rows].sum() / (1 + numbers[rows] ** 2).sum(),
+        ),
+        "decisions": (
+            Decisions(truth=padded, chosen=scores[:, 0] > 0.5),
+            lambda rows, m: share_of(padded[rows], scores[m, 0][rows] > 0.5, partial(f1_score, zero_division=0)),
+        ),
+        "rankings": (  # the mean over two seeds
+            Rankings(truth=padded, scores=scores),
+            lambda rows, m: np.mean([share_of(padded[rows], s[rows], average_precision_score) for s in scores[m]]),
+        ),
+        "predictions": (
+            Predictions(truth=numbers, predicted=values),
+            lambda rows, m: r2_score(numbers[rows], values[m][rows]),
+        ),
+    }
+    outcome, oracle = cases[kind]
+    weights = np.stack([np.ones(12), *rng.multinomial(12, [1 / 12] * 12, size=5)]).astype(float)
+    expected = [[oracle(np.repeat(np.arange(12), w.astype(int)), m) for m in range(2)] for w in weights]
+    np.testing.assert_allclose(measure(outcome, weights), expected)
 
 
-def test_average_precision_is_that_of_scikit_learn() -> None:
-    outcome = rankings()
-    weights = np.random.default_rng(0).multinomial(30, [1 / 30] * 30, size=5).astype(float)
-    scores = outcome.scores[0, 0]
-    for number in range(4):
-        found = average_precision(outcome.truth[:, number], scores[:, number], weights)
-        expected = [
-            average_precision_score(outcome.truth[:, number], scores[:, number], sample_weight=w) for w in weights
-        ]
-        np.testing.assert_allclose(found, expected)
-    macro = [
-        [average_precision_score(outcome.truth, seed, average="macro") for seed in method] for method in outcome.scores
-    ]
-    np.testing.assert_allclose(measure(outcome)[0], np.mean(macro, 1))
-    truth, more = ((*[(0, 0)] * axes, (0, 1)) for axes in (1, 3))  # a class that no clip has is left out
-    padded = Rankings(truth=np.pad(outcome.truth, truth), scores=np.pad(outcome.scores, more))
-    np.testing.assert_allclose(measure(padded), measure(outcome))
+def test_the_fit_to_equal_numbers_is_not_known() -> None:
+    assert np.isnan(measure(Predictions(truth=np.ones(3), predicted=np.ones((1, 3))))).all()
 
 
 @given(st.integers(0, 100), st.integers(1, 4))
@@ -235,25 +240,6 @@ def test_p_counts_the_rarer_side_and_intervals_over_folds_are_students() -> None
     half = 4.302653 * np.std([0.0, 0.1, 0.3], ddof=1) / 3**0.5
     assert t_interval(np.array([0.0, 0.1, 0.3]), confidence=0.95) == pytest.approx((0.4 / 3 - half, 0.4 / 3 + half))
     assert t_interval(np.array([0.0, 0.2]), confidence=0.95) == pytest.approx((0.1 - 1.2706205, 0.1 + 1.2706205))
-
-
-def test_a_ratio_is_the_sum_of_parts_over_the_sum_of_wholes() -> None:
-    ratios = Ratios(parts=np.array([[1.0, 0.0, 3.0], [2.0, 2.0, 2.0]]), wholes=np.array([2.0, 4.0, 6.0]))
-    np.testing.assert_allclose(measure(ratios), [[4 / 12, 6 / 12]])
-    np.testing.assert_allclose(measure(ratios, np.array([[2.0, 1.0, 0.0]])), [[2 / 8, 6 / 8]])
-
-
-def test_determination_of_resamples_is_that_of_the_repeated_clips() -> None:
-    rng = np.random.default_rng(0)
-    truth, predicted = rng.normal(size=9), rng.normal(size=(2, 9))
-    weights = rng.integers(0, 4, size=(5, 9)).astype(np.float64)
-    found = measure(Predictions(truth=truth, predicted=predicted), weights)
-    for row, counts in enumerate(weights.astype(int)):
-        for method in range(2):
-            wanted = r2_score(np.repeat(truth, counts), np.repeat(predicted[method], counts))
-            assert found[row, method] == pytest.approx(wanted)
-    alike = Predictions(truth=np.ones(3), predicted=np.ones((1, 3)))
-    assert np.isnan(measure(alike)).all()
 
 
 @pytest.mark.parametrize(
