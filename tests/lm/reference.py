@@ -113,30 +113,6 @@ def _neighbours(position: float, count: int) -> tuple[int, int, float]:
     return lower, min(lower + 1, count - 1), clamped - lower
 
 
-def blurred_by_loops(spectrogram: Sequence[Sequence[float]], deviation: float, radius: int) -> list[list[float]]:
-    """Every point: the mean of its neighbours inside the clip, weighted by a Gaussian of their distance."""
-    time, mels = len(spectrogram), len(spectrogram[0])
-    rows = []
-    for t in range(time):
-        row = []
-        for m in range(mels):
-            total = weights = 0.0
-            for other in range(max(t - radius, 0), min(t + radius + 1, time)):
-                for band in range(max(m - radius, 0), min(m + radius + 1, mels)):
-                    weight = math.exp(-((other - t) ** 2 + (band - m) ** 2) / (2 * deviation**2))
-                    total += weight * spectrogram[other][band]
-                    weights += weight
-            row.append(total / weights)
-        rows.append(row)
-    return rows
-
-
-def window_means_by_loops(states: Sequence[Sequence[float]], window: int) -> list[list[float]]:
-    """The mean of each window of steps of one clip, the last window shorter."""
-    windows = [states[start : start + window] for start in range(0, len(states), window)]
-    return [[sum(values) / len(values) for values in zip(*steps, strict=True)] for steps in windows]
-
-
 def text_probabilities(outputs: np.ndarray, characters: tuple[str, ...]) -> dict[str, float]:
     """The probability of each text: the sum over all its alignments with the logits ``(steps, 1 + characters)``."""
     shares = np.exp(outputs.astype(np.float64))

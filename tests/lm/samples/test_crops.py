@@ -61,16 +61,12 @@ def test_a_crop_is_a_part_of_a_clip_with_silence_before_it(history: int) -> None
     assert found == {0, 1, 2}  # also the clip of three samples
 
 
-def test_models_with_other_histories_see_the_same_targets() -> None:
-    short, long = (SampleCrops(clips_of(), CONFIG, history=history).batch(3) for history in (2, 90))
-    assert torch.equal(short.targets, long.targets)
-    assert torch.equal(short.previous, long.previous[:, 88:])
-
-
-def test_processes_share_a_batch_of_a_split_with_sound() -> None:
-    crops = SampleCrops(clips_of((60,)), CONFIG, history=4)
+def test_processes_share_a_batch_and_models_with_other_histories_see_the_same_targets() -> None:
+    crops, longer = (SampleCrops(clips_of((60,)), CONFIG, history=history) for history in (4, 90))
     whole, parts = crops.batch(1), [crops.batch(1, part, 3) for part in range(3)]
     assert torch.equal(torch.cat([part.previous for part in parts]), whole.previous)
+    assert torch.equal(longer.batch(1).targets, whole.targets)
+    assert torch.equal(longer.batch(1).previous[:, 86:], whole.previous)
     with pytest.raises(InputError, match=r"batch_size\b.*\b6\b.*\b4\b"):
         crops.batch(0, 0, 4)
     with pytest.raises(InputError, match="no sound"):
