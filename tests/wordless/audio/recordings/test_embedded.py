@@ -63,16 +63,18 @@ def contents(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
-def test_a_table_gives_the_speed_the_pitch_or_the_text(spoken: Path) -> None:
+def test_names_carry_word_voice_and_take_and_a_table_gives_the_speed_the_pitch_or_the_text(spoken: Path) -> None:
     said = {each.file: each for each in utterances(SMALL)}
-    for label in ("speed", "pitch", "text"):
-        table = label_table(replace(SMALL, label=label), spoken)
-        assert table.parent == spoken.parent
-        manifest, _ = build_manifest(CorpusConfig(root=str(spoken), pattern=PATTERN, table=str(table)))
+    for label in ("word", "speed", "pitch", "text"):
+        table = None if label == "word" else str(label_table(replace(SMALL, label=label), spoken))
+        manifest, rejected = build_manifest(CorpusConfig(root=str(spoken), pattern=PATTERN, table=table))
+        assert not rejected
         assert {clip.path: clip.label for clip in manifest.clips} == {
-            name: str(getattr(each, label)) for name, each in said.items()
+            name: str(getattr(each, "text" if label == "word" else label)) for name, each in said.items()
         }
         assert {clip.group for clip in manifest.clips} == {*VOICES[:4]}
+        assert {clip.index for clip in manifest.clips} == {0, 1}
+        assert all(0.2 < clip.seconds < 1.5 and clip.sample_rate == 22_050 for clip in manifest.clips)
     table = label_table(EmbeddedConfig(voices=1, sentences=2, label="text"), spoken.with_name("sentences"))
     assert len(table.read_text().splitlines()[1].split("\t")[1].split()) == 5  # words of a sentence
 
@@ -85,15 +87,6 @@ def test_a_table_or_a_corpus_that_is_there_is_not_written_again(spoken: Path) ->
     before = {path: path.stat().st_mtime_ns for path in spoken.iterdir()}
     assert embedded_corpus(SMALL, spoken.parent) == spoken
     assert {path: path.stat().st_mtime_ns for path in spoken.iterdir()} == before
-
-
-def test_names_carry_word_voice_and_take(spoken: Path) -> None:
-    manifest, rejected = build_manifest(CorpusConfig(root=str(spoken), pattern=PATTERN))
-    assert not rejected
-    assert {each.label for each in manifest.clips} == set(WORDS[:3])
-    assert {each.group for each in manifest.clips} == set(VOICES[:4])
-    assert {each.index for each in manifest.clips} == {0, 1}
-    assert all(0.2 < each.seconds < 1.5 and each.sample_rate == 22_050 for each in manifest.clips)
 
 
 def test_leftovers_of_a_killed_run_and_missing_files_are_mended(spoken: Path, tmp_path: Path) -> None:
