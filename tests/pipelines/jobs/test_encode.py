@@ -1,11 +1,8 @@
 """``wordless encode``, on recordings of several formats."""
 
-import csv
 import multiprocessing
-import os
 import shutil
 import time
-from itertools import pairwise
 from pathlib import Path
 from threading import Thread
 
@@ -13,10 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.calling import encode, python
+from tests.calling import encode
 from tests.hostile.audio_files import mp3_of_estimated_length
 from tests.hostile.measured import at_most_seconds, write_special_files
-from tests.pipelines.tiny import save_rates_run
 from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, raven, write_recording
 from tokenizer.codes import Codes
@@ -70,16 +66,6 @@ def test_other_formats_are_written_from_the_store(run_folder: Path, recordings: 
     assert [path.stat().st_mtime_ns for path in (tmp_path / "store/encoded").glob("?" * 16)] == [made]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_recording_that_may_be_read_again_is_encoded(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
-    shutil.copytree(recordings, tmp_path / "in")
-    (tmp_path / "in/a.wav").chmod(0)
-    encode(options(run_folder, tmp_path / "in", tmp_path / "some"))
-    (tmp_path / "in/a.wav").chmod(0o600)
-    encode(options(run_folder, tmp_path / "in", tmp_path / "all"))
-    assert codes_at(tmp_path / "all").keys() - codes_at(tmp_path / "some").keys() == {"a.wav"}
-
-
 def test_a_single_file_of_any_name_is_encoded(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
     shutil.copy(recordings / "a.wav", tmp_path / "sound.of_the_day")
     encode(options(run_folder, tmp_path / "sound.of_the_day", tmp_path / "out/one.parquet"))
@@ -92,9 +78,8 @@ def test_annotated_parts_are_rows(run_folder: Path, tmp_path: Path) -> None:
     write_recording(folder / "whole.wav", seed=1, seconds=1)
     raven(folder, "field", PARTS)
     table = folder / "field.Table.1.selections.txt"
-    table.write_text(
-        table.read_text() + "9\tSpectrogram 1\t1\t19\t25\t0\t1\towl\n10\tSpectrogram 1\t1\t3\t2\t0\t1\towl\n"
-    )
+    unfit = "9\tSpectrogram 1\t1\t19\t25\t0\t1\towl\n10\tSpectrogram 1\t1\t3\t2\t0\t1\towl\n"
+    table.write_text(table.read_text() + unfit)
     encode(options(run_folder, folder, tmp_path / "codes"))
     *parts, whole = read_codes(tmp_path / "codes")[1]
     assert [(clip.path, clip.span, clip.label, clip.group) for clip in parts] == [
@@ -107,18 +92,16 @@ def test_annotated_parts_are_rows(run_folder: Path, tmp_path: Path) -> None:
         soundfile.write(tmp_path / "cut.wav", samples[round(start * rate) : round(end * rate)], rate)
         np.testing.assert_array_equal(clip.codes.values, tokenizer.encode_file(tmp_path / "cut.wav").values)
     rejected = read_rejected(tmp_path / "codes.rejected.tsv")
-    assert len(rejected) == 2
-    assert all("selections.txt:" in each.reason for each in rejected)
-    encode(options(run_folder, folder, tmp_path / "units.txt", format="name_units"))
-    assert len((tmp_path / "units.txt").read_text().splitlines()) == 9
+    assert ["selections.txt:" in each.reason for each in rejected] == [True] * 2
     encode(options(run_folder, folder, tmp_path / "whole", annotations="none"))
     assert [clip.name for clip in read_codes(tmp_path / "whole")[1]] == ["field.wav", "whole.wav"]
     with pytest.raises(InputError, match="annotations=none"):
         encode(options(run_folder, folder, tmp_path / "u.km", format="fairseq"))
     raven(folder, "field", [(30, 31, "owl")])  # behind the end
     for _ in range(2):
-        with pytest.raises(InputError, match="no recording"):
-            encode(options(run_folder, folder / "field.Table.1.selections.txt", tmp_path / "none"))
+        with pytest.raises(InputError, match=r"no recording\b.*rejected\.tsv"):
+            encode(options(run_folder, table, tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
     raven(folder, "field", PARTS[:2])  # other labels are other codes
     encode(options(run_folder, folder, tmp_path / "fewer"))
     assert len([*read_codes(tmp_path / "fewer")[1]]) == 3
@@ -150,14 +133,11 @@ def test_a_killed_worker_is_one_line_and_the_same_command_goes_on(
     own, killer = {"store": {"root": str(tmp_path / "c")}}, Thread(target=kill_a_child)
     killer.start()
     with pytest.raises(InputError, match=r"worker process\b.*workers=1\b"):
-        encode(options(run_folder, recordings, tmp_path / "codes", workers=2, **own))
+        encode(options(run_folder, recordings, tmp_path / "codes.parquet", workers=2, **own))
     killer.join()
-    for output in ("codes", "undisturbed"):
-        encode(options(run_folder, recordings, tmp_path / output, store={"root": str(tmp_path / output[:1])}))
-    files = [
-        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("codes", "undisturbed")
-    ]
-    assert files[0] == files[1]
+    encode(options(run_folder, recordings, tmp_path / "codes.parquet", **own))
+    encode(options(run_folder, recordings, tmp_path / "undisturbed.parquet", store={"root": str(tmp_path / "u")}))
+    assert (tmp_path / "codes.parquet").read_bytes() == (tmp_path / "undisturbed.parquet").read_bytes()
 
 
 def kill_a_child() -> None:
@@ -201,42 +181,19 @@ def test_fairseq_units_come_with_a_manifest_of_the_same_order_and_of_the_lengths
     assert lines[-1].split()[-1] == str(len(read(path, soundfile.info(path).samplerate).samples))
 
 
-def test_nothing_but_broken_files_is_refused_and_leaves_nothing(run_folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in/a.wav").write_bytes(b"no sound")
-    with pytest.raises(InputError, match=r"no recording\b.*\b1 .*rejected\.tsv"):
-        encode(options(run_folder, tmp_path / "in", tmp_path / "codes"))
-    assert not (tmp_path / "codes").exists()
-
-
 def test_what_is_there_is_not_written_over(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
     for name in ("a.parquet", "file", "train.tsv"):
         (tmp_path / name).touch()
-    with pytest.raises(InputError, match=r"train\.tsv\b.*exists"):  # fairseq's list of the recordings
-        encode(options(run_folder, recordings, tmp_path / "train.km", format="fairseq"))
+    for output, others in (("train.km", {"format": "fairseq"}), ("a.parquet", {}), ("", {}), ("file", {})):
+        with pytest.raises(InputError, match="exists"):  # of fairseq its list of the recordings
+            encode(options(run_folder, recordings, tmp_path / output, **others))
     assert not (tmp_path / "train.km").exists()
-    with pytest.raises(InputError, match=r"a\.parquet\b.*exists"):
-        encode(options(run_folder, recordings, tmp_path / "a.parquet"))
-    for output in (tmp_path, tmp_path / "file"):
-        with pytest.raises(InputError, match="exists"):
-            encode(options(run_folder, recordings, output))
-
-
-def test_the_command_takes_awkward_paths_and_leaves_no_run_folder(
-    run_folder: Path, recordings: Path, tmp_path: Path
-) -> None:
-    words = [f"model={run_folder}", f"input={recordings}", "output=all, (2)/codes.parquet"]
-    done = python("-m", "pipelines.cli", "encode", *words, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "6 recordings" in done.stderr
-    assert len(codes_at(tmp_path / "all, (2)/codes.parquet")) == 6
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["all, (2)", "store"]
 
 
 def test_the_log_says_why_there_is_silence_and_which_bands_are_empty(
     run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Recordings whose channels cancel, almost cancel, or are silent; and two of a lower rate."""
+    """Recordings whose channels cancel or almost cancel, and two of a lower rate."""
     (folder := tmp_path / "in").mkdir()
     noise = np.random.default_rng(0).uniform(-0.3, 0.3, rate := 4000)
     for name, other in (("cancel.wav", -noise), ("almost.wav", -0.95 * noise), ("fine.wav", 0.5 * noise)):
@@ -244,24 +201,6 @@ def test_the_log_says_why_there_is_silence_and_which_bands_are_empty(
     for name in ("low_1.wav", "low_2.wav"):
         soundfile.write(folder / name, noise, rate // 2)
     encode(options(run_folder, folder, tmp_path / "codes.parquet"))
-    told = " ".join(capsys.readouterr().err.split())
-    assert len(codes_at(tmp_path / "codes.parquet")) == 5
+    told = capsys.readouterr().err
     assert "fine.wav" not in told
-    assert all(each in told for each in ("cancel.wav: silent", "almost.wav: ", f"audio.sample_rate={rate // 2}"))
-    assert (told.count("low_1.wav and 1 other"), told.count("audio.channel=0")) == (1, 2)
-
-
-@pytest.mark.parametrize("rates", [False, True])
-def test_codes_with_times(rates: bool, run_folder: Path, recordings: Path, tmp_path: Path) -> None:
-    """Each recording is covered from its begin to its end, at every rate."""
-    run = save_rates_run(tmp_path / "run", seed=0) if rates else run_folder
-    encode(options(run, recordings, tmp_path / "codes.parquet"))
-    encode(options(run, recordings, tmp_path / "codes.csv", format="times", deduplicate=True))
-    with (tmp_path / "codes.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    for path, codes in codes_at(tmp_path / "codes.parquet").items():
-        for rate in ("1", "2", "3") if rates else ("1",):
-            own = [row for row in rows if (row["path"], row["rate"]) == (path, rate)]
-            assert float(own[0]["start"]) == 0
-            assert float(own[-1]["end"]) == pytest.approx(codes.seconds, abs=1e-6)
-            assert all(one["end"] == other["start"] and one["code"] != other["code"] for one, other in pairwise(own))
+    assert all(each in told for each in ("cancel.wav", "almost.wav", "low_1.wav"))

@@ -1,7 +1,7 @@
 """``wordless find``: a sound that is hidden in recordings."""
 
 import json
-import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -92,9 +92,8 @@ def test_states_find_a_whole_recording(run_folder: Path, place: Path, tmp_path: 
     query = {"query": str(place / "in/c.wav"), "trim_db": None}
     find(options(run_folder, place, tmp_path / "hits.json", features="states", **query))
     best = json.loads((tmp_path / "hits.json").read_text())[0]
-    assert Path(best["path"]).name == "c.wav"
+    assert (Path(best["path"]).name, best["score"]) == ("c.wav", pytest.approx(1, abs=1e-3))
     assert (best["start"], best["end"]) == pytest.approx((0, 5), abs=0.1)
-    assert best["score"] == pytest.approx(1, abs=1e-3)
 
 
 def test_codes_of_several_rates(place: Path, tmp_path: Path) -> None:
@@ -106,21 +105,18 @@ def test_codes_of_several_rates(place: Path, tmp_path: Path) -> None:
 
 
 def test_queries_are_annotated_parts_and_files_of_a_folder(run_folder: Path, place: Path, tmp_path: Path) -> None:
-    queries = tmp_path / "queries"
-    queries.mkdir()
-    (queries / "a.wav").write_bytes((place / "in/a.wav").read_bytes())
+    (queries := tmp_path / "queries").mkdir()
+    shutil.copy(place / "in/a.wav", queries)
     audacity(queries, "a", [(2.0, 2.6, "word"), (0.5, 0.9, "noise")])
-    (queries / "word.wav").write_bytes((place / "word.wav").read_bytes())
+    shutil.copy(place / "word.wav", queries)
     (queries / "tiny.wav").write_bytes(b"")
     find(options(run_folder, place, tmp_path / "hits.tsv", query=str(queries), hits=2))
-    rows = rows_of(tmp_path / "hits.tsv")
-    assert [row["query"] for row in rows] == [
-        str(queries / name) for name in ("a.wav#t=0.5,0.9", "a.wav#t=2,2.6", "word.wav") for _ in range(2)
-    ]
+    rows, names = rows_of(tmp_path / "hits.tsv"), ("a.wav#t=0.5,0.9", "a.wav#t=2,2.6", "word.wav")
+    assert [row["query"] for row in rows] == [str(queries / name) for name in names for _ in range(2)]
     assert Path(rows[0]["path"]).name == "a.wav"
     assert float(rows[0]["start"]) == pytest.approx(0.5, abs=0.05)
-    aside = {Path(each.path).name: each.reason for each in read_rejected(tmp_path / "hits.tsv.rejected.tsv")}
-    assert aside.keys() == {"tiny.wav", "broken.wav", "short.wav"}
+    aside = {Path(each.path).name for each in read_rejected(tmp_path / "hits.tsv.rejected.tsv")}
+    assert aside == {"tiny.wav", "broken.wav", "short.wav"}
 
 
 def test_a_killed_command_goes_on_to_the_same_bytes(
@@ -149,10 +145,11 @@ def test_a_killed_command_goes_on_to_the_same_bytes(
 
 def test_queries_and_recordings_that_are_too_short_are_refused(run_folder: Path, place: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "click.wav", 0.1 * np.ones(70), RATE)
-    with pytest.raises(InputError, match=r"^query=.*\bcode\b") as refused:
-        find(options(run_folder, place, tmp_path / "hits.tsv", query=str(tmp_path / "click.wav")))
-    assert "\n" not in str(refused.value)
-    with pytest.raises(InputError, match=r"^input=.*shorter than the query"):
-        find(options(run_folder, place, tmp_path / "hits.tsv", input=str(place / "in/short.wav")))
-    assert re.search("short.wav", (tmp_path / "hits.tsv.rejected.tsv").read_text())
+    for option, short, told in (
+        ("query", tmp_path / "click.wav", r"^query=.*\bcode\b"),
+        ("input", place / "in/short.wav", r"^input=.*shorter than the query"),
+    ):
+        with pytest.raises(InputError, match=told):
+            find(options(run_folder, place, tmp_path / "hits.tsv", **{option: str(short)}))
+    assert "short.wav" in (tmp_path / "hits.tsv.rejected.tsv").read_text()
     assert not (tmp_path / "hits.tsv").exists()

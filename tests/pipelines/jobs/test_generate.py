@@ -43,11 +43,8 @@ def samples(path: Path) -> np.ndarray:
 
 def test_speaks_from_silence(run_folder: Path, tmp_path: Path) -> None:
     generate(options(run_folder, tmp_path / "out"))
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "codes.parquet",
-        "sample_0.wav",
-        "sample_1.wav",
-    ]
+    names = ["codes.parquet", "sample_0.wav", "sample_1.wav"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
     model = LanguageModel.from_pretrained(run_folder / "lm")
     first, second = codes_at(tmp_path / "out")
     np.testing.assert_array_equal(first.values, model.generate(seconds=0.21, temperature=0.9, seed=0).values)
@@ -55,39 +52,39 @@ def test_speaks_from_silence(run_folder: Path, tmp_path: Path) -> None:
     assert len(samples(tmp_path / "out/sample_0.wav")) == first.num_samples == 840
 
 
-def test_goes_on_from_the_whole_codes_of_a_prompt(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
-    generate(options(run_folder, tmp_path / "with", prompt=str(recordings / "c.ogg")))
-    generate(options(run_folder, tmp_path / "without", prompt=str(recordings / "c.ogg"), include_prompt=False))
-    prompt = Tokenizer.from_pretrained(run_folder / "tokenizer").encode_file(recordings / "c.ogg")
-    steps = prompt.num_samples // STEP
+@pytest.mark.parametrize("rates", [False, True])
+def test_goes_on_from_the_whole_codes_of_a_prompt(
+    rates: bool, run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    run, step = (save_rates_run(tmp_path / "run", seed=0), 4 * STEP) if rates else (run_folder, STEP)
+    prompted: dict[str, object] = {"prompt": str(recordings / "c.ogg")}
+    generate(options(run, tmp_path / "with", **prompted))
+    generate(options(run, tmp_path / "without", include_prompt=False, **prompted))
+    tokenizer, model = Tokenizer.from_pretrained(run / "tokenizer"), LanguageModel.from_pretrained(run / "lm")
+    prompt = tokenizer.encode_file(recordings / "c.ogg")
+    steps = prompt.num_samples // step
     whole, new = codes_at(tmp_path / "with")[0], codes_at(tmp_path / "without")[0]
-    np.testing.assert_array_equal(whole.values[:steps], prompt.values[:steps])
-    np.testing.assert_array_equal(whole.values[steps:], new.values)
-    assert (whole.num_samples, new.num_samples) == (steps * STEP + 840, 840)
+    made = model.generate(prompt, seconds=0.21, temperature=0.9, seed=0)
+    np.testing.assert_array_equal(new.values, made.values)
+    np.testing.assert_array_equal(whole.values, np.concatenate([prompt.values[:steps], new.values]))
+    assert (whole.num_samples, new.num_samples, new.format) == (steps * step + 840, 840, tokenizer.format)
     heard = samples(tmp_path / "with/sample_0.wav")
-    own = np.round(read(recordings / "c.ogg", 4000).samples[: steps * STEP] * 32_767)
-    assert np.abs(heard[: steps * STEP] - own).max() <= 1  # the recording itself
-    np.testing.assert_array_equal(heard[steps * STEP :], samples(tmp_path / "without/sample_0.wav"))
+    own = np.round(read(recordings / "c.ogg", 4000).samples[: steps * step] * 32_767)
+    assert np.abs(heard[: steps * step] - own).max() <= 1  # the recording itself
+    np.testing.assert_array_equal(heard[steps * step :], samples(tmp_path / "without/sample_0.wav"))
+    decode(decoding(run, tmp_path / "with/codes.parquet", tmp_path / "again"))
+    assert len(samples(tmp_path / "again/sample_1.wav")) == len(heard) == whole.num_samples
 
 
 @pytest.mark.parametrize("synthesis", ["wavenet", "griffin_lim"])
 def test_decoding_the_generated_codes_gives_their_sounds_again(
     run_folder: Path, tmp_path: Path, synthesis: str
 ) -> None:
-    generate(options(run_folder, tmp_path / "out", num_samples=3, seed=5, synthesis=synthesis))
-    generate(options(run_folder, tmp_path / "sound.wav", num_samples=1, seed=5, synthesis=synthesis))
-    own = {"model": str(run_folder), "input": str(tmp_path / "out/codes.parquet"), "output": str(tmp_path / "again")}
-    decode(
-        {
-            **own,
-            "store": {"root": str(tmp_path / "store")},
-            "codes_per_unit": None,
-            "synthesis": synthesis,
-            "group": None,
-            "temperature": 1.0,
-        }
-        | {"postfilter": 1.0, "postfilter_passes": 2, "pitch_comb": True, "seed": 5, "device": "cpu", "engine": "auto"}
-    )
+    own = {"seed": 5, "synthesis": synthesis}
+    generate(options(run_folder, tmp_path / "out", num_samples=3, **own))
+    generate(options(run_folder, tmp_path / "sound.wav", num_samples=1, **own))
+    store = {"store": {"root": str(tmp_path / "store")}}
+    decode(decoding(run_folder, tmp_path / "out/codes.parquet", tmp_path / "again", **own, **store))
     for number in range(3):
         made, again = (tmp_path / folder / f"sample_{number}.wav" for folder in ("out", "again"))
         assert made.read_bytes() == again.read_bytes()
@@ -131,26 +128,3 @@ def test_outputs_prompts_and_models_that_do_not_fit_are_refused(
         (tmp_path / "run" / part).symlink_to(run / part)
     with pytest.raises(InputError, match="codebook"):
         generate(options(tmp_path / "run", tmp_path / "out"))
-
-
-def test_generate_goes_on_at_all_rates(recordings: Path, tmp_path: Path) -> None:
-    rates_run = save_rates_run(tmp_path / "run", seed=0)
-    words = {"prompt": str(recordings / "c.ogg"), "num_samples": 2}
-    generate(options(rates_run, tmp_path / "with", **words))
-    generate(options(rates_run, tmp_path / "without", include_prompt=False, **words))
-    tokenizer = Tokenizer.from_pretrained(rates_run / "tokenizer")
-    prompt = tokenizer.encode_file(recordings / "c.ogg")
-    steps, step = prompt.num_samples // 320, 320  # samples of a coarse code
-    model = LanguageModel.from_pretrained(rates_run / "lm")
-    made = model.generate(prompt, seconds=0.21, temperature=0.9, seed=0)
-    whole, new = codes_at(tmp_path / "with")[0], codes_at(tmp_path / "without")[0]
-    np.testing.assert_array_equal(new.values, made.values)
-    assert new.format == tokenizer.format
-    np.testing.assert_array_equal(whole.values, np.concatenate([prompt.values[:steps], new.values]))
-    assert (whole.num_samples, new.num_samples) == (steps * step + 840, 840)
-    heard = samples(tmp_path / "with/sample_0.wav")
-    own = np.round(read(recordings / "c.ogg", 4000).samples[: steps * step] * 32_767)
-    assert np.abs(heard[: steps * step] - own).max() <= 1  # the recording itself
-    assert len(heard) == whole.num_samples
-    decode(decoding(rates_run, tmp_path / "with/codes.parquet", tmp_path / "again"))
-    assert len(samples(tmp_path / "again/sample_1.wav")) == whole.num_samples
