@@ -36,7 +36,6 @@ from wordless.training.fit import choose_precision, with_precision
 from wordless.training.gangs import Gang
 
 TOKENS = ("pitches", "sample", "autoencoder", "tokenizer", "codes", "health")
-METHODS = ("bag_of_codes", "bottleneck", "gpt", "log_mel", "random_gpt")
 NAMES = {
     "tokenizer": "perplexity used_codes dead_codes bits_per_second reconstruction_mse quantised_mse",
     "lm": "perplexity unigram_perplexity bits_per_second predicted_pitch_error predicted_voicing_error",
@@ -164,25 +163,6 @@ def test_another_codebook_size_shares_the_autoencoder_and_a_folder_holds_its_own
 
 def counts(store: Path) -> dict[str, int]:
     return dict(Counter(entry.parent.name for entry in entries(store)))
-
-
-@pytest.mark.slow
-def test_what_is_said_of_a_clip_makes_no_sound_anew(finished_run: FinishedRun, tmp_path: Path) -> None:
-    store = shutil.copytree(finished_run.store, tmp_path / "store")
-    (root,) = (store / "embedded").glob("embedded-*/")
-    manifest = read_manifest(finished_run.folder / "manifest.tsv", root)
-    first, *others = manifest.clips
-    before = counts(store)
-    label = next(clip.label for clip in others if clip.label != first.label)
-    mended = (replace(first, label=label, index=7, fold="b"), *others)
-    learn(Clips.from_rows(manifest.root, mended), store, "stages=[probe,vocoder]")
-    told = {**before, "probed": 2 * len(METHODS), "probe": 2, "recognised": 2}
-    assert counts(store) == told
-    train = next(clip for clip in manifest.of("train"))
-    regrouped = tuple(replace(clip, group=None) if clip == train else clip for clip in manifest.clips)
-    learn(Clips.from_rows(manifest.root, regrouped), store, "stages=[vocoder]")
-    sounds = {"vocoder": 2, "listening": 2, "decoded": 2, "judged": 2}
-    assert counts(store) == {**told, **sounds, "probed": told["probed"] + 1, "recognised": 3}  # the judge is probed
 
 
 def test_an_option_of_the_language_model_trains_no_vocoder(whole_store: Path, tmp_path: Path) -> None:

@@ -55,36 +55,29 @@ def sounds(folder: Path, *names: str, seconds: float = 0.2) -> Path:
     return folder
 
 
-def known_corpus(run: FinishedRun) -> Clips:
-    return run.manifest
-
-
-def test_unlabelled_recordings_are_all_for_training_and_have_no_label(finished_run: FinishedRun) -> None:
-    """They are those of the finished run, which has labels and three splits."""
-    known = known_corpus(finished_run)
+def test_folders_stand_beside_the_embedded_corpus_and_all_are_for_training(
+    finished_run: FinishedRun, tmp_path: Path
+) -> None:
+    """Nothing has a label, long recordings are cut as those of the corpus, and bad files are listed."""
+    known, run = finished_run.manifest, finished_run.store / "run"
     assert {clip.split for clip in known.clips} == set(SPLITS)
     assert all(clip.label for clip in known.clips)
-    settings = settings_of(finished_run.store, "unlabelled=embedded")
-    (found,) = read(settings, finished_run.store)
-    assert {(clip.split, clip.label) for clip in found.clips} == {("train", None)}
-    assert {(clip.path, clip.sha256) for clip in found.clips} == {(clip.path, clip.sha256) for clip in known.clips}
-
-
-def test_folders_stand_beside_the_embedded_corpus(finished_run: FinishedRun, tmp_path: Path) -> None:
-    """Sub-folders give no labels, long recordings are cut as those of the corpus, and bad files are listed."""
     one, two = sounds(tmp_path / "one", "dog/a.wav", "b.flac"), sounds(tmp_path / "two", "c.ogg", seconds=0.5)
     (one / "bad.wav").write_text("no sound")
     words = (f"unlabelled=[embedded,{one},{two}]", "corpus.segment_seconds=0.2")
+    whole = read(settings_of(finished_run.store, "unlabelled=embedded"), finished_run.store)
     embedded, first, second = read(settings_of(finished_run.store, *words), finished_run.store)
-    assert len(embedded.clips) == len(known_corpus(finished_run).clips)
+    assert {(clip.path, clip.sha256) for clip in whole[0].clips} == {(clip.path, clip.sha256) for clip in known.clips}
+    assert len(embedded.clips) == len(known.clips)
     assert [clip.path for clip in first.clips] == ["b.flac", "dog/a.wav"]
     assert [clip.span for clip in second.clips] == [(0.0, 0.2), (0.2, 0.4), (0.4, 0.5)]
-    assert {(clip.split, clip.label) for each in (first, second) for clip in each.clips} == {("train", None)}
-    assert not (finished_run.store / "run" / REJECTED).exists()
-    (listed,) = read_rejected(finished_run.store / "run" / REJECTED_UNLABELLED)
+    found = (*whole, embedded, first, second)
+    assert {(clip.split, clip.label) for each in found for clip in each.clips} == {("train", None)}
+    assert not (run / REJECTED).exists()
+    (listed,) = read_rejected(run / REJECTED_UNLABELLED)
     assert listed.path == f"{one}/bad.wav"
     assert read(settings_of(finished_run.store), finished_run.store) == ()
-    assert not (finished_run.store / "run" / REJECTED_UNLABELLED).exists()
+    assert not (run / REJECTED_UNLABELLED).exists()
 
 
 def test_clips_that_a_run_heard_without_labels_are_known(tmp_path: Path) -> None:
@@ -117,14 +110,11 @@ def test_clips_that_a_run_heard_without_labels_are_known(tmp_path: Path) -> None
 
 
 def test_weights_that_learned_labels_are_noted(tmp_path: Path) -> None:
-    corpus = Clips.from_rows(tmp_path, ())
     settings = settings_of(tmp_path, f"wav2vec2.weights={tmp_path / 'theirs'}")
     (tmp_path / "theirs").mkdir()
-    for name, learned in (("Wav2Vec2ForCTC", True), ("HubertForSequenceClassification", True), ("HubertModel", False)):
+    for name, learned in (("Wav2Vec2ForCTC", 1), ("HubertForSequenceClassification", 1), ("HubertModel", 0)):
         (tmp_path / "theirs" / "config.json").write_text(json.dumps({"architectures": [name]}))
-        others = [*notices_of_weights(corpus, settings)]
-        assert len(others) == learned
-        assert all(f"wav2vec2.weights={tmp_path / 'theirs'} learned labels" in each for each in others)
+        assert len([*notices_of_weights(NO_CORPUS, settings)]) == learned
 
 
 def test_files_of_the_corpus_and_of_an_earlier_folder_are_left_out(tmp_path: Path) -> None:
@@ -152,40 +142,31 @@ def test_files_of_the_corpus_and_of_an_earlier_folder_are_left_out(tmp_path: Pat
 GROUPED = ("corpus.pattern='{label}_{group}_*.wav'", "corpus.labels=pattern")
 
 
-def of_speakers(root: Path, **splits: Split) -> Clips:
-    """A corpus with a clip of each speaker, in a split."""
+def test_other_recordings_of_held_out_speakers_are_left_out(tmp_path: Path) -> None:
+    names = [f"{word}_{name}_{take}.wav" for word in ("no", "yes") for name in ("ann", "bob", "cat") for take in (3, 4)]
+    source = sounds(tmp_path / "more", *names, "noise.wav")
+    splits: dict[str, Split] = {"ann": "train", "bob": "validation", "cat": "test"}
     clips = [
         Clip(path=f"yes_{name}_0.wav", num_samples=9, sample_rate=9, size=0, sha256=name, group=name, split=split)
         for name, split in splits.items()
     ]
-    return Clips.from_rows(root, clips)
+    corpus = Clips.from_rows(tmp_path, clips)
 
+    def heard(*words: str) -> set[str]:
+        (found,) = read(settings_of(tmp_path, f"unlabelled={source}", *GROUPED, *words), tmp_path, corpus)
+        return {clip.path for clip in found.clips}
 
-def test_other_recordings_of_held_out_speakers_are_left_out(tmp_path: Path) -> None:
-    names = [f"{word}_{name}_{take}.wav" for word in ("no", "yes") for name in ("ann", "bob", "cat") for take in (3, 4)]
-    source = sounds(tmp_path / "more", *names, "noise.wav")
-    corpus = of_speakers(tmp_path, ann="train", bob="validation", cat="test")
-    settings = settings_of(tmp_path, f"unlabelled={source}", *GROUPED)
-    (found,) = read(settings, tmp_path, corpus)
-    assert {clip.path.split("_")[1] for clip in found.clips if "_" in clip.path} == {"ann"}
-    assert len(found.clips) == 5  # and the noise, of which nothing is known
-    (_, unknown) = notices_of_unlabelled(corpus, [found], settings)
-    assert re.search(r"\b1 unlabelled clip\b.*\bgroup\b", unknown)
+    own = {name for name in names if "ann" in name}
+    assert heard() == {*own, "noise.wav"}  # of which nothing is known
+    assert heard("corpus.split.shared_groups=true") == {*names, "noise.wav"}
     folds = ("compare.folds=group", "stages=[tokenizer,lm,probe,report]")
-    (rest,) = read(settings_of(tmp_path, f"unlabelled={source}", *GROUPED, *folds), tmp_path, corpus)
-    assert [clip.path for clip in rest.clips] == ["noise.wav"]  # each speaker is held out once
+    assert heard(*folds) == {"noise.wav"}  # each speaker is held out once
+    settings = settings_of(tmp_path, f"unlabelled={source}", *GROUPED)
+    (_, unknown) = notices_of_unlabelled(corpus, read(settings, tmp_path, corpus), settings)
+    assert re.search(r"\b1 unlabelled clip\b.*\bgroup\b", unknown)
     (source / "noise.wav").unlink()
     with pytest.raises(InputError, match=r"unlabelled=.*more: .*groups\b.*held out"):
-        read(settings_of(tmp_path, f"unlabelled={source}", *GROUPED, *folds), tmp_path, corpus)
-
-
-def test_recordings_of_all_speakers_stay_where_no_speaker_is_held_out(tmp_path: Path) -> None:
-    source = sounds(tmp_path / "more", "no_ann_3.wav", "no_bob_3.wav")
-    corpus = of_speakers(tmp_path, ann="train", bob="test")
-    settings = settings_of(tmp_path, f"unlabelled={source}", *GROUPED, "corpus.split.shared_groups=true")
-    (found,) = read(settings, tmp_path, corpus)
-    assert len(found.clips) == 2
-    assert len([*notices_of_unlabelled(corpus, [found], settings)]) == 1
+        heard(*folds)
 
 
 def test_hours_limit_all_folders_together(tmp_path: Path) -> None:
@@ -210,12 +191,10 @@ def test_hours_limit_all_folders_together(tmp_path: Path) -> None:
         (("unlabelled=[PLACE/empty]",), r"^unlabelled is .*empty\b.*no recordings"),
         (("corpus.root=PLACE/own", "unlabelled=[PLACE/own/]"), r"^unlabelled=.*own/ .*\bcorpus\b"),
     ],
-    ids=["twice", "misspelt", "the corpus", "missing", "empty", "the folder of the corpus"],
 )
 def test_sources_that_add_no_recordings_are_refused(tmp_path: Path, words: tuple[str, ...], message: str) -> None:
     sounds(tmp_path / "own", "a.wav")
     (tmp_path / "empty").mkdir()
+    given = (word.replace("PLACE", str(tmp_path)) for word in words)
     with pytest.raises(InputError, match=message):
-        find_sources(
-            settings_of(tmp_path, *(word.replace("PLACE", str(tmp_path)) for word in words)), Terminal(silent=True)
-        )
+        find_sources(settings_of(tmp_path, *given), Terminal(silent=True))

@@ -57,24 +57,15 @@ def _clip(root: Path, name: str, samples: FloatArray, label: str | None, split: 
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Clips:
-    root = tmp_path_factory.mktemp("corpus")
-    return Clips.from_rows(
-        root,
-        (
-            _clip(root, f"{label}_{number}.wav", _sound(label, number), label, split)
-            for label in CLASSES
-            for number, split in enumerate(SPLITS)
-        ),
-    )
-
-
-def _sample(session: Session, manifest: Clips) -> Entry:
-    return frame_sample(session, manifest, AUDIO, OPTIONS.tokenizer)
+    root, numbered = tmp_path_factory.mktemp("corpus"), [*enumerate(SPLITS)]
+    places = [(label, number, split) for label in CLASSES for number, split in numbered]
+    clips = (_clip(root, f"{label}_{n}.wav", _sound(label, n), label, split) for label, n, split in places)
+    return Clips.from_rows(root, clips)
 
 
 @pytest.fixture(scope="module")
 def sample(session: Session, manifest: Clips) -> Entry:
-    return _sample(session, manifest)
+    return frame_sample(session, manifest, AUDIO, OPTIONS.tokenizer)
 
 
 @pytest.fixture(scope="module")
@@ -120,17 +111,15 @@ def _hashes(entry: Entry) -> dict[str, str]:
 
 
 def test_spectrograms_of_train_and_validation_lie_on_disk(manifest: Clips, sample: Entry, stored: Entry) -> None:
-    seen = []
-    for split in ("train", "validation"):
-        clips, paths = stored_clips(stored, split), stored_names(stored, split)  # type: ignore[arg-type]  # they are splits
-        assert paths == [clip.path for clip in manifest.of(split)]  # type: ignore[arg-type]  # as above
+    splits: tuple[Split, ...] = ("train", "validation")
+    for split in splits:
+        clips, paths = stored_clips(stored, split), stored_names(stored, split)
+        assert paths == [clip.path for clip in manifest.of(split)]
         for row, path in enumerate(paths):
             found, (length,) = clips.read(np.array([row]), at_most=10_000)
             own = read(manifest.root / path, AUDIO.sample_rate).samples
             torch.testing.assert_close(found[0], _normalised(own, sample), atol=5e-3, rtol=2e-3)
             assert length == found.shape[1]
-        seen += paths
-    assert len(seen) == 16
     assert np.load(stored.folder / "values.npy", mmap_mode="r").dtype == np.float16
 
 
@@ -146,7 +135,7 @@ def labelled(session: Session, manifest: Clips, sample: Entry, stored: Entry) ->
 
 def test_one_seed_gives_the_same_bytes(manifest: Clips, contrasted: Entry, labelled: Entry, tmp_path: Path) -> None:
     session = silent_session(tmp_path)
-    sample = _sample(session, manifest)
+    sample = frame_sample(session, manifest, AUDIO, OPTIONS.tokenizer)
     stored = spectrograms(session, manifest, AUDIO, sample)
     again = (simclr(session, stored, (), SETTINGS), _supervised(session, manifest, sample, stored))
     for entry, other in zip((contrasted, labelled), again, strict=True):
@@ -159,18 +148,16 @@ def test_one_seed_gives_the_same_bytes(manifest: Clips, contrasted: Entry, label
 
 
 def test_simclr_hears_clips_that_nothing_is_known_of(
-    session: Session, manifest: Clips, sample: Entry, stored: Entry, contrasted: Entry, tmp_path: Path
+    session: Session, sample: Entry, stored: Entry, contrasted: Entry, tmp_path: Path
 ) -> None:
-    clips = tuple(_clip(tmp_path, f"{number}.wav", _sound("rises", number), None, "train") for number in range(9))
-    more = spectrograms(session, Clips.from_rows(tmp_path, clips), AUDIO, sample)
-    assert len(stored_clips(more, "train")) == 9
-    with_more = simclr(session, stored, [more], SETTINGS)
-    assert with_more.key != contrasted.key
-    assert _hashes(with_more) != _hashes(contrasted)
-    parts = [spectrograms(session, Clips.from_rows(tmp_path, part), AUDIO, sample) for part in (clips[:4], clips[4:])]
-    apart = simclr(session, stored, parts, SETTINGS)  # two folders are one folder with the clips of both
-    assert apart.key != with_more.key
-    assert _hashes(apart)["model.safetensors"] == _hashes(with_more)["model.safetensors"]
+    clips = [_clip(tmp_path, f"{number}.wav", _sound("rises", number), None, "train") for number in range(9)]
+    whole, *parts = (
+        spectrograms(session, Clips.from_rows(tmp_path, some), AUDIO, sample) for some in (clips, clips[:4], clips[4:])
+    )
+    with_more, apart = simclr(session, stored, [whole], SETTINGS), simclr(session, stored, parts, SETTINGS)
+    assert len({with_more.key, apart.key, contrasted.key}) == 3
+    weights = [_hashes(each)["model.safetensors"] for each in (with_more, apart, contrasted)]
+    assert weights[0] == weights[1] != weights[2]  # two folders are one folder with the clips of both
 
 
 def test_labels_of_test_clips_are_not_used_and_clips_without_label_decide_the_entry(
@@ -178,17 +165,14 @@ def test_labels_of_test_clips_are_not_used_and_clips_without_label_decide_the_en
 ) -> None:
     """The same labels in the same order, of other clips."""
 
-    def key(hidden: dict[str, None]) -> str:
-        return _supervised(session, _relabelled(manifest, **hidden), sample, stored).key
+    def key(*unlabelled: Clip) -> str:
+        hidden = _relabelled(manifest, **{Path(clip.path).stem: None for clip in unlabelled})
+        return _supervised(session, hidden, sample, stored).key
 
-    hidden = dict.fromkeys((Path(clip.path).stem for clip in manifest.of("test")), None)
-    assert key(hidden) == labelled.key
-    hidden[Path(manifest.of("train")[0].path).stem] = None
-    assert key(hidden) != labelled.key
-    rises, other = manifest.of("train")[-2:]
-    hidden = [_relabelled(manifest, **{Path(clip.path).stem: None}) for clip in (rises, other)]
-    assert rises.label == other.label
-    assert len({_supervised(session, each, sample, stored).key for each in hidden}) == 2
+    one, other = manifest.of("train")[-2:]
+    assert one.label == other.label
+    assert key(*manifest.of("test")) == labelled.key
+    assert len({labelled.key, key(one), key(other)}) == 3
 
 
 @pytest.mark.parametrize(("count", "atol"), [(1, 1e-4), (3, 1e-2)])  # other hearings are read in 16 bits
@@ -223,17 +207,18 @@ def test_features_are_the_pools_of_the_blocks_over_the_hearings(
 
 def test_a_long_recording_is_heard_in_pieces(session: Session, sample: Entry, tmp_path: Path) -> None:
     """All but the frames beside a border between pieces are those of the whole; so the mean nearly is."""
-    samples = sweep((2.5 * PIECE_FRAMES) * AUDIO.hop_length / AUDIO.sample_rate, AUDIO.sample_rate)
+    samples = sweep(2.5 * PIECE_FRAMES * AUDIO.hop_length / AUDIO.sample_rate, AUDIO.sample_rate)
     manifest = Clips.from_rows(tmp_path, (_clip(tmp_path, "long.wav", samples, None, "test"),))
     entry = _features(session, manifest, sample, "random_conv")
     heard = _normalised(read(tmp_path / "long.wav", AUDIO.sample_rate).samples, sample)
     encoder = create_encoder(SETTINGS.encoder, seed=SETTINGS.seed).eval()
     with torch.inference_mode():
-        frames, _ = encoder(heard[None], torch.tensor([len(heard)]))
-        pieces = [encoder(p[None], torch.tensor([len(p)]))[0][0] for p in heard.split(PIECE_FRAMES)]
+        whole, *pieces = (
+            encoder(each[None], torch.tensor([len(each)]))[0][0] for each in (heard, *heard.split(PIECE_FRAMES))
+        )
     found = load_file(entry.folder / "features.safetensors")["random_conv/block_2:mean"][0]
     np.testing.assert_allclose(found, pool(torch.cat(pieces).numpy(), "mean"), atol=1e-4)
-    np.testing.assert_allclose(found, pool(frames[0].numpy(), "mean"), rtol=0.02, atol=0.02)
+    np.testing.assert_allclose(found, pool(whole.numpy(), "mean"), rtol=0.02, atol=0.02)
 
 
 def test_several_labels_are_predicted_each_by_itself(

@@ -44,20 +44,16 @@ def write(extra: int, place: Array, clip: Clip) -> int:
 
 
 def written(folder: Path, *, workers: int = 1, extra: int = 0) -> list[int]:
-    session = session_of(folder, workers=workers)
-    clips = corpus().only(*TRAINED_ON).clips
-    lengths = [LENGTHS[clip.split] for clip in clips]
-    file = folder / VALUES
-    return write_clips(session, "values", file, clips, lengths, partial(write, extra), dtype=np.int16, width=(2,))
+    session, clips = session_of(folder, workers=workers), corpus().only(*TRAINED_ON).clips
+    lengths, work = [LENGTHS[clip.split] for clip in clips], partial(write, extra)
+    return write_clips(session, "values", folder / VALUES, clips, lengths, work, dtype=np.int16, width=(2,))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_clips_lie_end_to_end_train_first(workers: int, tmp_path: Path) -> None:
     assert written(tmp_path, workers=workers) == [1, 3, 0, 4]
-    assert (np.load(tmp_path / VALUES).dtype, np.load(tmp_path / "offsets.npy").tolist()) == (
-        np.int16,
-        [0, 3, 6, 13, 20],
-    )
+    assert np.load(tmp_path / VALUES).dtype == np.int16
+    assert np.load(tmp_path / "offsets.npy").tolist() == [0, 3, 6, 13, 20]
     entry = Entry(stage="values", key="0", place=tmp_path, reused=True)
     for split in TRAINED_ON:
         stored, clips = stored_clips(entry, split), corpus().of(split)
@@ -75,11 +71,9 @@ def test_no_clip_is_written_over_the_next(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_an_error_before_anything_is_written_in_place(small_disk: Path) -> None:
     """A write in place to a file without blocks would kill the process."""
-    session = session_of(small_disk)
-    clips, file = corpus().only(*TRAINED_ON).clips, small_disk / "values.npy"
-    lengths = [1 << 20] * len(clips)
+    session, clips, file = session_of(small_disk), corpus().only(*TRAINED_ON).clips, small_disk / "values.npy"
     with pytest.raises(OSError, match=r"No space left on device: '.*values\.npy'"):
-        write_clips(session, "values", file, clips, lengths, lambda place, clip: place.fill(1), dtype=np.int16)
+        write_clips(session, "values", file, clips, [1 << 20] * 4, lambda place, clip: place.fill(1), dtype=np.int16)
 
 
 @pytest.fixture
