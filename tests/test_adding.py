@@ -213,7 +213,7 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     printed = "".join(output.get("text", "") for output in outputs)
     assert "report.html" in printed
-    assert "% of 8 test clips" in printed
+    assert "% of 12 test clips" in printed
     kinds = [kind for output in outputs for kind in output.get("data", {})]
     assert kinds.count("image/png") == 1
     assert kinds.count("text/html") == 3  # players
