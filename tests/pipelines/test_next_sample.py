@@ -1,7 +1,5 @@
 """Language models of samples by one command: trained, scored, heard, killed and resumed, in one process and in two."""
 
-import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from pipelines.stages.options import SampleSoundsConfig
 from pipelines.store.store import Entry
 from tests.lm.samples.tiny import CONFIGS, lively
 from tests.pipelines.tiny import SAMPLES, silent_session, sweep
-from tests.pipelines.tiny_chain import TINY, called_at_once, refusal, run, stored
+from tests.pipelines.tiny_chain import TINY, called_at_once, refusal
 from wordless.audio.recordings.manifest import Clip, Clips
 
 MODELS = ["wavenet", "wavenet_large", "transformer", "transformer_context"]
@@ -52,9 +50,9 @@ def test_models_and_baselines_are_compared_over_seeds(place: Path) -> None:
 def test_every_model_continues_a_clip_and_begins_in_silence(place: Path) -> None:
     folder = place / "run/next_sample_sounds"
     names = {path.name for path in folder.glob("*.wav")}
-    clips = ("clip_0", "clip_1")
-    made = {f"{name}_{end}.wav" for name in MODELS for end in ("0", *clips)}
-    assert names == made | {f"original_{clip}.wav" for clip in clips}
+    ends = ("0", "clip_0", "clip_1")
+    made = {f"{name}_{end}.wav" for name in MODELS for end in ends}
+    assert names == made | {f"original_{end}.wav" for end in ends[1:]}
     prompt, rate = soundfile.read(folder / "original_clip_0.wav")
     for name in MODELS:
         alone, continued = (soundfile.read(folder / f"{name}_{end}.wav")[0] for end in ("0", "clip_0"))
@@ -65,20 +63,9 @@ def test_every_model_continues_a_clip_and_begins_in_silence(place: Path) -> None
     assert (place / "run/report.html").read_text().count("<audio") == len(names)
 
 
-@pytest.mark.slow
-def test_models_trained_at_the_same_time_are_those_of_one_after_the_other(place: Path, tmp_path: Path) -> None:
-    store, folder = tmp_path / "store", tmp_path / "run"
-    assert run(store, folder, *SAMPLES, "seeds=2", "parallel=2") == 0
-    assert stored(store) == stored(place / "store")
-    rows, wanted = (json.loads((each / "results.json").read_text())["stages"] for each in (folder, place / "run"))
-    seen = [{name: row[name] for name in ("stage", "key", "reused", "seed")} for row in rows]
-    assert seen == [{name: row[name] for name in ("stage", "key", "reused", "seed")} for row in wanted]
-
-
-def test_refuses_a_corpus_without_test_clips(tmp_path: Path) -> None:
+def test_a_corpus_without_test_clips_is_refused(tmp_path: Path) -> None:
     words = (*TINY, *SAMPLES, "corpus.split.test_fraction=0", f"store.root={tmp_path / 'store'}")
-    told = refusal(called_at_once(tmp_path, *words))
-    assert re.search(r"\btest\b.*\bnext_sample\b.*corpus\.split\.test_fraction\b", told)
+    assert "corpus.split.test_fraction" in refusal(called_at_once(tmp_path, *words))
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -99,12 +86,8 @@ def test_a_continuation_follows_from_its_clips_name_and_not_from_the_other_clips
         entry = generate_sample_sounds(session, manifest, {name: model}, config, sample_rate=1000, precision="fp32")
         paths = [row["path"] for row in entry.read_rows(SAMPLE_SOUNDS, "clips")]
         rows = [row for row in entry.read_rows(SAMPLE_SOUNDS, "sounds") if row["of"] == name]
-        made.append(
-            {
-                "none" if row["clip"] is None else paths[row["clip"]]: (entry.folder / row["file"]).read_bytes()
-                for row in rows
-            }
-        )
+        places = ["none" if row["clip"] is None else paths[row["clip"]] for row in rows]
+        made.append({place: (entry.folder / row["file"]).read_bytes() for place, row in zip(places, rows, strict=True)})
     together, alone = made
     assert together["a.wav"] != together["b.wav"]
     assert alone == {"none": together["none"], "b.wav": together["b.wav"]}

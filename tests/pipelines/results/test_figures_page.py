@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,7 @@ from pipelines.commandline.command import perform
 from pipelines.documentation import with_tables
 from pipelines.pages.sweep import write_sweep
 from pipelines.results.sweep_jobs import Job
-from pipelines.store.store import SYNTHESISED
 from tests.calling import publish
-from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.pages_apart import comparison_example, probe
 from tests.pipelines.tiny_chain import OWN, called_at_once, config_of
 from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, audacity, write_recording
@@ -32,18 +29,9 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def folder(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of a run with everything that the page reads beside it."""
-    place = tmp_path_factory.mktemp("figures") / "run"
-    shutil.copytree(finished_run.folder, place)
-    (recordings,) = (path for path in (finished_run.store / SYNTHESISED).iterdir() if path.is_dir())
-    return beside(place, recordings)
-
-
-@pytest.fixture(scope="module")
-def annotated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same of a run on annotated parts of recordings, one of which is too short for the run."""
-    place = tmp_path_factory.mktemp("annotated")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on annotated parts of recordings, one of which is too short, with everything that the page reads."""
+    place = tmp_path_factory.mktemp("figures")
     for number in range(5):
         write_recording(place / f"in/{number}.wav", seed=number)
         parts = PARTS if number else [(0.0, 0.01, "wren"), *PARTS]
@@ -52,32 +40,26 @@ def annotated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = (*words, "stages=[tokenizer,lm,probe,report]", "compare.methods=[bag_of_codes,gpt]")
     done = called_at_once(place, *words, "corpus.split.validation_fraction=0.2", "corpus.split.test_fraction=0.2")
     assert done.returncode == 0, done.stderr
-    return beside(place / "run", place / "in")
-
-
-def beside(place: Path, recordings: Path) -> Path:
-    """Write into a run's folder what the page reads."""
-    store = f"store.root={place.with_name('store')}"
+    run, store = place / "run", f"store.root={place / 'store'}"
+    corpus = json.loads((run / "results.json").read_text())["corpus"]
+    assert (corpus["recordings"], len(corpus["rejected"])) == (5, 1)
     for command, output, more in (
         ("embed", "vectors.npz", (store,)),
         ("encode", "codes.tsv", ("format=times", store)),
         ("score", "scores.tsv", ()),
     ):
-        words = (f"model={place}", f"input={recordings}", f"output={place / output}", *more)
-        perform(command, config_of(command, *words))
+        given = (f"model={run}", f"input={place / 'in'}", f"output={run / output}", *more)
+        perform(command, config_of(command, *given))
     job = Job(number=0, folder=".", overrides={"tokenizer.codebook_size": "8"}, state="finished")
-    write_sweep(place, [job], command="wordless run -m tokenizer.codebook_size=8")
-    return place
+    write_sweep(run, [job], command="wordless run -m tokenizer.codebook_size=8")
+    return run
 
 
 @pytest.mark.parametrize(
     "title", [title for title, text in SECTIONS.items() if "```python" in text and "onnx" not in text]
 )
-@pytest.mark.parametrize("run", ["folder", "annotated"])
-def test_lines_of_python_work(
-    title: str, run: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(request.getfixturevalue(run))
+def test_lines_of_python_work(title: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
     names = lines_of(title)
     if "accuracy" in names:
         assert names["accuracy"] == names["probe"]["value"]  # as the page reads it
