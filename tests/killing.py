@@ -28,25 +28,16 @@ from typing import Any
 
 # The server has run no thread when it forks.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(
-    [
-        *(
-            "pipelines.chain.chain",
-            "pipelines.run",
-            "pipelines.chain.sweep",
-            "pipelines.jobs.encode",
-            "pipelines.jobs.speech",
-        ),
-        *("pipelines.jobs.vectors", "pipelines.pages.report", "pipelines.pages.sweep"),
-        "torch.utils.tensorboard",
-        *("torch._dynamo", "fairseq2.models.llama", "fairseq2.models.transformer_lm"),
-        *("fairseq2.composition", "conf", "omegaconf._impl"),
-        *("hydra.core.utils", "hydra._internal.hydra", "hydra._internal.config_loader_impl"),
-        *("vocoder.engines.numba_streams", "tests.librosa_import", "scipy.signal", "pystoi", "sklearn.linear_model"),
-        *("rich.progress", "matplotlib.pyplot", "espeakng_loader"),
-        *("tests.killing", "tests.pipelines.tiny_chain"),
-    ]
+PRELOADED = (
+    *("pipelines.chain.chain", "pipelines.run", "pipelines.chain.sweep", "pipelines.jobs.encode"),
+    *("pipelines.jobs.speech", "pipelines.jobs.vectors", "pipelines.pages.report", "pipelines.pages.sweep"),
+    *("torch.utils.tensorboard", "torch._dynamo", "fairseq2.models.llama", "fairseq2.models.transformer_lm"),
+    *("fairseq2.composition", "conf", "omegaconf._impl", "hydra.core.utils", "hydra._internal.hydra"),
+    *("hydra._internal.config_loader_impl", "vocoder.engines.numba_streams", "tests.librosa_import", "scipy.signal"),
+    *("pystoi", "sklearn.linear_model", "rich.progress", "matplotlib.pyplot", "espeakng_loader", "tests.killing"),
+    "tests.pipelines.tiny_chain",
 )
+PROCESSES.set_forkserver_preload([*PRELOADED])
 
 # Entry points of libraries that open files natively, and the place of the path among their arguments.
 NATIVE_WRITERS = (

@@ -20,17 +20,12 @@ ROOT = Path(__file__).parents[1]
 RUN = tuple(word for word in TINY if not word.startswith(("experiment=", "embedded.", "baselines=", "tokenizer.codeb")))
 MORE: dict[str, tuple[str, ...]] = {
     "run": (
-        *RUN,
-        *("embedded.voices=8", "embedded.words=4", "embedded.takes=2", "audio.sample_rate=8000", "audio.n_mels=40"),
-        *(
-            "tokenizer.autoencoder.hidden=32",
-            "lm.gpt.layers=1",
-            "lm.gpt.heads=2",
-            "vocoder.wavenet.residual_channels=8",
-        ),
-        *("vocoder.wavenet.gate_channels=16", "vocoder.wavenet.skip_channels=16", "listening.judge=probe"),
-        *("baselines.simclr.fit.warmup_steps=1", "baselines.supervised.fit.warmup_steps=1"),
-        *("baselines.simclr.fit.validate_every=2", "baselines.supervised.fit.validate_every=2"),
+        *(*RUN, "embedded.voices=8", "embedded.words=4", "embedded.takes=2", "audio.sample_rate=8000"),
+        *("audio.n_mels=40", "tokenizer.autoencoder.hidden=32", "lm.gpt.layers=1", "lm.gpt.heads=2"),
+        *(f"vocoder.wavenet.{name}_channels={size}" for name, size in (("residual", 8), ("gate", 16), ("skip", 16))),
+        *(f"baselines.{of}.fit.warmup_steps=1" for of in ("simclr", "supervised")),
+        *(f"baselines.{of}.fit.validate_every=2" for of in ("simclr", "supervised")),
+        "listening.judge=probe",
     ),
     "finetune": ("body.fit.steps=4", "body.fit.validate_every=2", "body.fit.warmup_steps=2", "probe.penalties=3"),
     "probe": ("probe.penalties=3", "probe.resamples=10"),

@@ -1,8 +1,7 @@
-"""A comparison over folds: who hears what, what is reused, and what is refused before anything is trained."""
+"""A comparison over folds: its figures, and who hears what."""
 
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +9,15 @@ from pathlib import Path
 import pytest
 
 from pipelines.chain.chain import make_part
-from pipelines.results.comparison import Comparison
 from pipelines.results.run_record import count_codes, read_results
 from pipelines.settings.run_rules import run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import session_of
-from tests.pipelines.tiny_chain import TINY, Kill, called_at_once, composed, entries, refusal, run, stored
+from tests.pipelines.tiny_chain import composed, entries, run
 from tokenizer.parquet import read_codes
 from wordless.audio.recordings.manifest import Clips
+from wordless.audio.recordings.splits import folds
+from wordless.base.errors import InputError
 from wordless.training.fit import with_precision
 
 SOUND = ("gpt_sound=tiny", "gpt_sound.fit.steps=4", "gpt_sound.fit.validate_every=2")
@@ -25,20 +25,13 @@ FOLDS = (
     *("stages=[tokenizer,lm,probe,report]", "compare.folds=group", "quick=true"),
     "lm.views.warps=1",
     *("audio.dynamic_range=40", "tokenizer.dynamic_ranges=[30,50]", "lm.views.dynamic_ranges=[30,50]"),
-    *(
-        "audio.remove_mean=clip",
-        "probe.penalties=4",
-        "compare.states=[residual,inner]",
-    ),
+    *("audio.remove_mean=clip", "probe.penalties=4", "compare.states=[residual,inner]", "compare.noise_snr=[100,-40]"),
     *("compare.hearings=3", "compare.poolings=[thirds,thirds_max]"),
     *("probe.choose_by=group", "probe.classifier=ridge", "probe.power=0.5"),
     "compare.methods=[log_mel,bag_of_codes,gpt,gpt_sound,simclr,supervised,random_gpt_sound,random_conv,mfcc]",
     *SOUND,
 )
-METHODS = {
-    *("log_mel", "bag_of_codes", "gpt", "gpt_sound", "simclr", "supervised", "supervised_head"),
-    *("random_gpt_sound", "random_conv", "mfcc"),
-}
+METHODS = {*FOLDS[-len(SOUND) - 1].partition("[")[2].rstrip("]").split(","), "supervised_head"}
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +42,8 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def section(place: Path) -> Comparison:
-    return read_results(place / "run")["comparison"]
-
-
 def test_every_method_is_compared_over_the_folds(compared: Path) -> None:
-    found = section(compared)
+    found = read_results(compared / "run")["comparison"]
     assert {*found.methods} == METHODS
     assert len(found.folds) == 2
     for of, row in found.tested.items():
@@ -66,43 +55,40 @@ def test_every_method_is_compared_over_the_folds(compared: Path) -> None:
     assert "leave one group out" in (compared / "run/report.html").read_text()
 
 
-def test_codebooks_and_language_models_have_a_mean_and_a_row_for_each_fold(compared: Path) -> None:
-    figures = read_results(compared / "run")["figures"]
-    names = [("tokenizer", name) for name in ("perplexity", "used_codes", "quantised_mse", "stability")]
-    for stage, name in (*names, ("lm", "perplexity"), ("lm", "bits_per_second")):
+def test_noisy_test_clips_are_probed_beside_the_clean_ones(compared: Path) -> None:
+    found = read_results(compared / "run")["comparison"]
+    noisy = found.along("noise_snr")
+    assert noisy.keys() == METHODS
+    for of, row in found.tested.items():
+        inaudible, loud = noisy[of]
+        assert inaudible.value == pytest.approx(row.value, abs=1.5 / found.clips)
+        assert loud.value <= row.value
+    assert "Test values under noise" in (compared / "run/report.html").read_text()
+
+
+def test_codebooks_language_models_and_costs_have_a_row_for_each_fold(compared: Path) -> None:
+    results = read_results(compared / "run")
+    figures, names = results["figures"], results["comparison"].folds
+    measured = [("tokenizer", name) for name in ("perplexity", "used_codes", "quantised_mse", "stability")]
+    for stage, name in (*measured, ("lm", "perplexity"), ("lm", "bits_per_second")):
         rows = figures.where(stage=stage, name=name)
         for of in {row.of for row in rows}:
             mean, *each = rows.where(of=of)
-            assert [row.fold for row in (mean, *each)] == [None, *section(compared).folds]
+            assert [row.fold for row in (mean, *each)] == [None, *names]
             assert mean.value == pytest.approx(sum(row.value for row in each) / 2)
             assert mean.artifact.split() == [row.artifact for row in each]
-    assert count_codes(read_results(compared / "run")) == 8
-
-
-def test_results_hold_what_each_entry_cost(compared: Path) -> None:
-    rows = json.loads((compared / "run/results.json").read_text())["stages"]
+    assert count_codes(results) == 8
+    rows = results["stages"]  # what each entry cost
     assert {row["key"] for row in rows} == {entry.name for entry in entries(compared / "store")}
     assert len({(row["fold"], row["stage"]) for row in rows}) == len(rows)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("stage", "count"), [("simclr", 12), ("gpt_sound", 4)])
-def test_a_killed_comparison_resumes_to_the_same_bytes(compared: Path, tmp_path: Path, stage: str, count: int) -> None:
-    store = tmp_path / "store"
-    shutil.copytree(compared / "store/embedded", store / "embedded")
-    assert run(store, tmp_path / "run", *FOLDS, kill=Kill(path=f"{stage}/*", count=count)) == -9
-    assert run(store, tmp_path / "run", *FOLDS) == 0
-    assert stored(store) == stored(compared / "store")
 
 
 # Who hears what
 
 
-def made(
-    store: Path, manifest: Clips, *unlabelled: Clips, methods: str = "gpt,simclr", stages: str = "lm,probe"
-) -> Mapping[str, Path]:
+def made(store: Path, manifest: Clips, *unlabelled: Clips, methods: str = "gpt,simclr") -> Mapping[str, Path]:
     """Folders of the entries of one fold, by stage."""
-    words = (f"stages=[{stages}]", f"compare.methods=[{methods}]", "lm.views.warps=1", *SOUND)
+    words = ("stages=[lm,probe]", f"compare.methods=[{methods}]", "lm.views.warps=1", *SOUND)
     session = session_of(store)
     settings = with_precision(run_settings(composed(store, *words)), session.gang)
     return {stage: entry.folder for stage, entry in make_part(session, manifest, settings, unlabelled).items()}
@@ -144,36 +130,6 @@ def test_gpt_and_simclr_are_trained_on_the_same_clips(finished_run: FinishedRun,
     assert weights[0] == weights[1]  # two folders are one folder with the clips of both
 
 
-def test_noisy_test_clips_are_probed_and_change_no_other_figure(tmp_path: Path) -> None:
-    words = (*TINY, "stages=[tokenizer,probe,report]", "compare.methods=[log_mel,bag_of_codes,simclr,supervised]")
-    for name, noise in (("plain", "[]"), ("noisy", "[100,-40]")):
-        assert run(tmp_path / "store", tmp_path / name, *words, f"compare.noise_snr={noise}") == 0
-    plain, noisy = (read_results(tmp_path / name)["comparison"] for name in ("plain", "noisy"))
-    assert noisy.tested.keys() == plain.tested.keys() == noisy.along("noise_snr").keys()
-    for of, row in plain.tested.items():
-        inaudible, loud = noisy.along("noise_snr")[of]
-        assert (row.value, row.low, row.high) == (noisy.tested[of].value, noisy.tested[of].low, noisy.tested[of].high)
-        assert inaudible.value == pytest.approx(row.value, abs=1.5 / plain.clips)
-        assert loud.value <= row.value
-    reports = [(tmp_path / name / "report.html").read_text() for name in ("plain", "noisy")]
-    assert ["Test values under noise" in report for report in reports] == [False, True]
-
-
-# What is refused
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (("compare.folds=fold", "stages=[lm,probe]"), "no fold"),
-        (("compare.folds=group", "embedded.voices=2", "stages=[lm,probe]"), r"\b3\b"),
-        (("unlabelled=[nowhere]",), r"unlabelled is nowhere\b"),
-    ],
-)
-def test_recordings_that_make_no_folds_are_refused_before_anything_is_made(
-    words: tuple[str, ...], told: str, tmp_path: Path
-) -> None:
-    store = tmp_path / "store"
-    done = called_at_once(tmp_path, *TINY, f"store.root={store}", *words)
-    assert re.search(told, refusal(done))
-    assert not list(entries(store))
+def test_recordings_that_name_no_folds_are_refused(finished_run: FinishedRun) -> None:
+    with pytest.raises(InputError, match=r"\bfold\b"):
+        folds(finished_run.manifest, "fold")

@@ -1,6 +1,7 @@
 """The hostile corpus, run and encoded: nothing is fatal, every unfit file is named, and memory is bounded."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tests.pipelines.tiny_chain import OWN
 from tests.rejected import read_rejected
 from tokenizer.parquet import read_codes
 from wordless.audio.recordings.inspection import frequent_reasons
-from wordless.audio.recordings.manifest import Rejected, printable, read_manifest
+from wordless.audio.recordings.manifest import printable, read_manifest
 
 pytestmark = pytest.mark.slow
 ABOVE_BASELINE = 200e6  # bytes
@@ -56,42 +57,30 @@ def encode(root: Path, place: Path) -> Measured:
     return measured("-m", "pipelines.cli", "encode", *words, f"store.root={place / 'store'}")
 
 
-def test_a_run_names_every_unfit_file_and_uses_the_others(honest: Path, hostile: Path, tmp_path: Path) -> None:
-    alone, together = (run(root, tmp_path / root.name) for root in (honest, hostile))
-    assert (alone.returncode, together.returncode) == (0, 0), together.stderr[-3000:]
-    folder = tmp_path / hostile.name / "run"
-    used = {clip.path for clip in read_manifest(folder / "manifest.tsv", hostile).clips}
-    rejected = read_rejected(folder / "rejected.tsv")
-    assert_sorted_out(hostile, honest, used, rejected)
-    report("run", used, rejected, alone, together)
-    assert together.peak - alone.peak <= ABOVE_BASELINE
-
-
-def test_encode_names_every_unfit_file_and_encodes_the_others(honest: Path, hostile: Path, tmp_path: Path) -> None:
-    alone, together = (encode(root, tmp_path / root.name) for root in (honest, hostile))
-    assert (alone.returncode, together.returncode) == (0, 0), together.stderr[-3000:]
-    codes = tmp_path / hostile.name / "codes.parquet"
-    used = {clip.path for clip in read_codes(codes)[1]}
-    rejected = read_rejected(codes.with_name("codes.parquet.rejected.tsv"))
-    assert_sorted_out(hostile, honest, used, rejected)
-    report("encode", used, rejected, alone, together)
-    assert together.peak - alone.peak <= ABOVE_BASELINE
-
-
-def assert_sorted_out(hostile: Path, honest: Path, used: set[str], rejected: tuple[Rejected, ...]) -> None:
+@pytest.mark.parametrize("command", [run, encode])
+def test_every_unfit_file_is_named_and_the_others_are_used(
+    command: Callable[[Path, Path], Measured], honest: Path, hostile: Path, tmp_path: Path
+) -> None:
     """Each file is used or set aside with a reason, and no honest one is set aside."""
+    alone, together = (command(root, tmp_path / root.name) for root in (honest, hostile))
+    assert (alone.returncode, together.returncode) == (0, 0), together.stderr[-3000:]
+    place = tmp_path / hostile.name
+    if command is run:
+        used = {clip.path for clip in read_manifest(place / "run/manifest.tsv", hostile).clips}
+        rejected = read_rejected(place / "run/rejected.tsv")
+    else:
+        used = {clip.path for clip in read_codes(place / "codes.parquet")[1]}
+        rejected = read_rejected(place / "codes.parquet.rejected.tsv")
+    print(f"\n{command.__name__}: {len(used)} files used, {len(rejected)} set aside")
+    print(frequent_reasons(rejected, most=20))
+    print(f"peak {together.peak / 1e6:.0f} MB, {alone.peak / 1e6:.0f} MB on the honest files alone")
     refused = {each.path for each in rejected}
     assert used | refused == listed(hostile)
     assert not used & refused
     assert all(each.reason for each in rejected)
     assert {str(path.relative_to(honest)) for path in honest.rglob("*.*")} <= used
     assert any(path.startswith("honest 1/") for path in used)
-
-
-def report(command: str, used: set[str], rejected: tuple[Rejected, ...], alone: Measured, together: Measured) -> None:
-    print(f"\n{command}: {len(used)} files used, {len(rejected)} set aside")
-    print(f"{command}: {frequent_reasons(rejected, most=20)}")
-    print(f"{command}: peak {together.peak / 1e6:.0f} MB, {alone.peak / 1e6:.0f} MB on the honest files alone")
+    assert together.peak - alone.peak <= ABOVE_BASELINE
 
 
 def test_every_table_is_read_or_refused_in_one_line(honest: Path, tmp_path: Path) -> None:
