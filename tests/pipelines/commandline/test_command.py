@@ -38,12 +38,6 @@ def test_awkward_paths_need_no_quotes(project: Path) -> None:
     assert (run / "results.json").is_file()
 
 
-def test_a_sweep_splits_at_commas_but_not_in_paths(project: Path) -> None:
-    done = configs(called(project, "tokenizer.codebook_size=16,64", "-m", "store.root=a,b (it's)\\", "wish=null"))
-    assert [config["tokenizer"] for config in done] == [{"codebook_size": size, "kind": "mean"} for size in (16, 64)]
-    assert {str(config["store"]) for config in done} == {str({"root": "a,b (it's)\\"})}
-
-
 @pytest.mark.parametrize(
     ("words", "told"),
     [
