@@ -310,23 +310,17 @@ def test_lists_need_not_name_every_split_nor_only_clips_of_the_corpus(commands: 
 @pytest.mark.parametrize(
     ("lists", "message"),
     [
-        (
-            {"validation": VALIDATION, "testing": f"{TEST}\nbed/0d_nohash_0.wav"},
-            r"testing_list\.txt:4: bed/0d_nohash_0\.wav\b",
-        ),
+        ({"validation": VALIDATION, "testing": f"{TEST}\nbed/0d_nohash_0.wav"},
+         r"testing_list\.txt:4: bed/0d_nohash_0\.wav\b"),
         ({"validation": VALIDATION, "testing": "../elsewhere.wav"}, r"testing_list\.txt:1: \.\./elsewhere\.wav\b"),
-        (
-            {"validation": VALIDATION, "testing": VALIDATION},
-            r"list\.txt:1: bed/0b\S+ .*\btest\b.*\bvalidation\b.*list\.txt:1\b",
-        ),
+        ({"validation": VALIDATION, "testing": VALIDATION},
+         r"list\.txt:1: bed/0b\S+ .*\btest\b.*\bvalidation\b.*list\.txt:1\b"),
         ({"testing": TEST}, r"^split\.validation.*validation_list\.txt"),
         ({"testing": TEST, "validation": b"a.wav\n\xff"}, r"validation_list\.txt:2"),
-        (
-            {"testing": TEST, "validation": "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"},
-            r"validation_list\.txt:1: .*git lfs pull",
-        ),
+        ({"testing": TEST, "validation": "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"},
+         r"validation_list\.txt:1: .*git lfs pull"),
     ],
-)
+)  # fmt: skip
 def test_lists_that_contradict_the_folder_or_cannot_be_read_are_refused_by_line(
     commands: Write, lists: dict[str, str | bytes], message: str
 ) -> None:
