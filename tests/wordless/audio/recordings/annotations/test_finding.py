@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,11 @@ RAVEN = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin Path\tFile Offset (s)\tC
 ROWS = "0.5\t1.7\ta\n3\t2\tlate\n4\t4\tpoint\nnan\t5\tx\n6\tinf\tx\n19\t25\tlong\n30\t31\tfar\n7\t8\tb\n-1\t2\tearly\n"
 MEASURED = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tDelta Time (s)\tAvg Power Density (dB FS/Hz)"
 OTHER: dict[str, str | bytes] = {"0.wav": "", "0.txt": "1\t2\tx\n"}  # a recording whose annotations are usable
+X = {"0.wav#t=1,2": "x"}  # its clip
+TRACK: dict[str, str | bytes] = {"field.txt": "1\t2\tx\n"}
+FROGS = textgrid_text({"frogs": PARTS[:1]})
+WEATHER = textgrid_text({"birds": PARTS, "weather": [(0.0, 3.0, "rain")]})
+ROW = "1\tx\t1\t2\t3"
 UTF_16 = '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a [<!ENTITY b "b">]><a>&b;</a>'.encode("utf-16")
 BROKEN: list[tuple[str, str | bytes, str]] = [  # ending, content, and a word of the reason
     ("TextGrid", TEXTGRID[:300], "cut|end"),
@@ -222,157 +228,88 @@ BROKEN: list[tuple[str, str | bytes, str]] = [  # ending, content, and a word of
     ("eaf", ELAN.replace("@MEDIUM@", medium("a.wav", "soon")), "soon"),
     ("eaf", ELAN.replace("milliseconds", "PAL-frames"), "PAL"),
 ]
-Case = tuple[dict[str, str | bytes], dict[str, Any], list[tuple[str, str | None]], list[str]]
-CASES: dict[str, Case] = {  # files beside field.wav, options, clips, and a word of the reason of each that is set aside
-    "bad rows": (
-        {"field.txt": f"{ROWS}13\t14\tro\0bin\n"},
-        {},
-        [("field.wav#t=0.5,1.7", "a"), ("field.wav#t=7,8", "b")],
-        [f"field.txt:{number}" for number in (2, 3, 4, 5, 6, 7, 9, 10)],
-    ),
-    "bounds, in a country with decimal commas; a line that is none": (
+
+
+@dataclass(frozen=True)
+class Case:
+    """Files beside field.wav, labels of the clips that they give, options, and a word of each reason."""
+
+    files: Mapping[str, str | bytes]
+    clips: Mapping[str, str | None]  # by name; a span alone is one of field.wav
+    options: Mapping[str, Any]
+    told: Sequence[str]  # of what is set aside
+
+
+def case(files: Mapping[str, str | bytes], clips: Mapping[str, str | None], *told: str, **options: Any) -> Case:
+    spans = {f"field.wav#t={name}" if name.replace(".", "").replace(",", "").isdigit() else name: label
+             for name, label in clips.items()}  # fmt: skip
+    return Case(files, spans, options, told)
+
+
+KEYS = (
+    '{"id": "1", "recording_id": "r", "path": "field.wav", "start": 1, "duration": 1, "label": "x"}'  # of lhotse, too
+)
+CASES = {
+    "bad rows": case({"field.txt": f"{ROWS}13\t14\tro\0bin\n"}, {"0.5,1.7": "a", "7,8": "b"},
+                     *(f"field.txt:{number}" for number in (2, 3, 4, 5, 6, 7, 9, 10))),
+    "bounds, in a country with decimal commas; a line that is none": case(
         {"field.txt": "0,5\t1,5\twren song\n\\\t500,0\t-1,0\n2\t3\ty\nhello\n"},
-        {},
-        [("field.wav#t=0.5,1.5", "wren song"), ("field.wav#t=2,3", "y")],
-        ["field.txt:4"],
-    ),
-    "measurements alone": ({"field.txt": f"{MEASURED}\tPeak Freq (Hz)\tBW 90% (Hz)\n1\tx\t1\t2\t3\n"}, {},
-     [("field.wav#t=2,3", None)], []),
-    "a column of labels in another case": ({"field.txt": f"{MEASURED}\tSex\tAge\n1\tx\t1\t2\t3\t1\t-50\tf\told\n"},
-     {"columns": ColumnConfig(label="age", group="sex")}, [("field.wav#t=2,3", "old")], []),
-    "the usual column": ({"field.txt": f"{MEASURED}\tAge\tSpecies\n1\tx\t1\t2\t3\t1\t-50\told\twren\n"}, {},
-     [("field.wav#t=2,3", "wren")], []),
-    "a column by the tier": ({"field.txt": f"{MEASURED}\tSpecies\tAge\n1\tx\t1\t2\t3\t1\t-50\twren\told\n"},
-     {"tier": "Age"}, [("field.wav#t=2,3", "old")], []),
-    "a column twice": (OTHER | {"field.txt": f"{MEASURED}\tSex\tsex\n1\tx\t1\t2\t3\t1\t-50\tf\told\n"}, {},
-     [("0.wav#t=1,2", "x")], ["twice"]),
-    "equal spans": (
-        {"field.txt": "0.5\t1.5\twren\n0.5\t1.5\trobin\n0.5\t1.5\twren\n1\t2\trobin\n"},
-        {},
-        [("field.wav#t=0.5,1.5", "wren"), ("field.wav#t=1,2", "robin")],  # overlaps are kept
-        ["field.txt:2"],
-    ),
-    "a table of several files": (
-        {
-            "0.wav": "",
-            "day.txt": RAVEN
-            + "1\t1\t2\tC:\\x\\0.wav\t1.0\tWren\n2\t7\t8.5\tfield.wav\t2.0\tTit\n3\t9\t9.5\tno.wav\t2\tT\n",
-        },
-        {},
-        [("0.wav#t=1,2", "Wren"), ("field.wav#t=2,3.5", "Tit")],
-        [r"no\.wav: .*day\.txt:4"],
-    ),
-    "a table of a recording that has another name now": (
-        {"field.selections.txt": f"{RAVEN}1\t1\t2\tits name before.wav\t\twren\n"},
-        {},
-        [("field.wav#t=1,2", "wren")],
-        [],
-    ),
-    "a wanted kind": ({"field.txt": "0.5\t1.5\n2\t3\t0.75\nhello\n", "README.txt": "No track\n"},
-     {"annotations": "audacity"}, [("field.wav#t=0.5,1.5", None), ("field.wav#t=2,3", "0.75")], ["field.txt:3"]),
-    "one of two kinds that differ": ({"field.txt": "1\t2\tx\n", "field.TextGrid": TEXTGRID},
-     {"annotations": "audacity"}, [("field.wav#t=1,2", "x")], []),
-    "a tier chooses among kinds": (
-        {"field.txt": f"{RAVEN}1\t1\t2\t\t\twren\n", "field.TextGrid": textgrid_text({"birds": PARTS[:1]})},
-        {"tier": "birds"},
-        EXPECTED[:1],
-        [],
-    ),
-    **{
-        f"a tier by {next(iter(options))}": (
-            {"field.TextGrid": textgrid_text({"birds": PARTS, "weather": [(0.0, 3.0, "rain")]})},
-            options,
-            [("field.wav#t=0,3", "rain")],
-            [],
-        )
-        for options in ({"tier": "weather"}, {"columns": ColumnConfig(label="weather")})
-    },
-    "a file without the tier": (
-        {"0.wav": "", "0.TextGrid": textgrid_text({"frogs": PARTS}), "field.TextGrid": TEXTGRID},
-        {"tier": "birds"},
-        EXPECTED,
-        ["frogs"],
-    ),
-    "recordings with annotations of different kinds": (
-        {"0.wav": "", "0.TextGrid": textgrid_text({"frogs": PARTS[:1]}), "field.txt": "1\t2\tx\n"},
-        {},
-        [("0.wav#t=0.5,1.7", "robin"), ("field.wav#t=1,2", "x")],
-        [],
-    ),
-    "annotations without parts": (OTHER | {"field.Table.1.selections.txt": MEASURED, "nothing.txt": "1\t2\tx\n"}, {},
-     [("0.wav#t=1,2", "x")], ["field.wav: ", "nothing.txt: "]),
-    "a tier without parts": (OTHER | {"field.TextGrid": textgrid_text({"birds": []})}, {}, [("0.wav#t=1,2", "x")],
-     ["field.wav: "]),
-    "annotations in another folder": (
-        {"wav/a/1.wav": "", "grids/a/1.TextGrid": TEXTGRID, "field.txt": "1\t2\tx\n"},
-        {},
-        [("field.wav#t=1,2", "x"), *((f"wav/a/1.wav#t={start:g},{end:g}", label) for start, end, label in PARTS)],
-        [],
-    ),
-    "other texts beside recordings": (
-        {
-            "dog/a.wav": "",
-            "dog/a.txt": "the dog said 1\t2 times\n",
-            "dog/a.lab": "THE DOG SAID\n",
-            "dog/README.txt": "",
-            "dog/f0.txt": "0.01\t120.5\t0.9\n0.02\t121.5\t0.8\n",
-            "dog/notes.tsv": "path\tstart\tlabel\na.wav\t1\tx\n",
-            "dog/list.jsonl": '{"audio_filepath": "a.wav", "label": "x"}\n',
-            "dog/pitch.txt": "0.5\t120.5\n0.6\t121.5\n",
-        },
-        {},
-        [("dog/a.wav", "dog"), ("field.wav", None)],
-        [],
-    ),
-    **{
-        f"ELAN {number}": ({"field.eaf": ELAN.replace("@MEDIUM@", media)}, {}, [("field.wav#t=2,3", "hi")], [])
-        for number, media in enumerate(
-            [
-                medium("field.wav", "2000"),
-                medium("field.mp4", "0") + medium("field.wav", "2000"),
-                medium("video.mp4", "2000"),
-                medium("video.mp4", "0") + medium("field.mp4", "2000"),
-            ]
-        )
-    },
-    "an ELAN document of another name": ({"annotated by me.eaf": ELAN.replace("@MEDIUM@", medium("field.wav", ""))},
-     {}, [("field.wav#t=0,1", "hi")], []),
-    **{
-        f"{name} that is broken in {told}": (
-            OTHER | {f"field.{name}": content},
-            {},
-            [("0.wav#t=1,2", "x")],
-            [f"field.wav: .*{told}"],
-        )
-        for name, content, told in BROKEN
-    },
-    "lhotse: two channels of equal times": (lhotse_files("Resample"), {}, [("field.wav#t=0,1", "word0")], ["channel"]),
-    "lhotse: a changed recording": (OTHER | lhotse_files("Speed"), {}, [("0.wav#t=1,2", "x")],
-     ["annotations beside", "Speed", "Speed"]),
-    "a table with keys of lhotse and paths": (
-        {"t.jsonl": '{"id": "1", "recording_id": "r", "path": "field.wav", "start": 1, "duration": 1, "label": "x"}'},
-        {"table": "t.jsonl"},
-        [("field.wav#t=1,2", "x")],
-        [],
-    ),
-    "Kaldi without some segments": (
-        {
-            "0.wav": "",
-            "kaldi/wav.scp": "rec ../field.wav\nlone ../0.wav\npipe sox x.wav - |\n",
-            "kaldi/segments": "u0 rec 0 1 B\n",
-            "kaldi/text": "u0 great  tit\n",
-        },
-        {},
-        [("field.wav#t=0,1", "great tit")],
-        ["no line of segments", "sox"],
-    ),
+        {"0.5,1.5": "wren song", "2,3": "y"}, "field.txt:4"),
+    "measurements alone": case({"field.txt": f"{MEASURED}\tPeak Freq (Hz)\tBW 90% (Hz)\n{ROW}"}, {"2,3": None}),
+    "a column of labels in another case": case({"field.txt": f"{MEASURED}\tSex\tAge\n{ROW}\t1\t-50\tf\told\n"},
+                                               {"2,3": "old"}, columns=ColumnConfig(label="age", group="sex")),
+    "the usual column": case({"field.txt": f"{MEASURED}\tAge\tSpecies\n{ROW}\t1\t-50\told\twren\n"}, {"2,3": "wren"}),
+    "a column by the tier": case({"field.txt": f"{MEASURED}\tSpecies\tAge\n{ROW}\t1\t-50\twren\told\n"},
+                                 {"2,3": "old"}, tier="Age"),
+    "a column twice": case(OTHER | {"field.txt": f"{MEASURED}\tSex\tsex\n{ROW}\t1\t-50\tf\told\n"}, X, "twice"),
+    "equal spans": case({"field.txt": "0.5\t1.5\twren\n0.5\t1.5\trobin\n0.5\t1.5\twren\n1\t2\trobin\n"},
+                        {"0.5,1.5": "wren", "1,2": "robin"}, "field.txt:2"),  # overlaps are kept
+    "a table of several files": case(
+        {"0.wav": "", "day.txt": f"{RAVEN}1\t1\t2\tC:\\x\\0.wav\t1.0\tWren\n2\t7\t8.5\tfield.wav\t2.0\tTit\n"
+                                 "3\t9\t9.5\tno.wav\t2\tT\n"},
+        {"0.wav#t=1,2": "Wren", "2,3.5": "Tit"}, r"no\.wav: .*day\.txt:4"),
+    "a table of a recording that has another name now": case(
+        {"field.selections.txt": f"{RAVEN}1\t1\t2\tits name before.wav\t\twren\n"}, {"1,2": "wren"}),
+    "a wanted kind": case({"field.txt": "0.5\t1.5\n2\t3\t0.75\nhello\n", "README.txt": "No track\n"},
+                          {"0.5,1.5": None, "2,3": "0.75"}, "field.txt:3", annotations="audacity"),
+    "one of two kinds that differ": case(TRACK | {"field.TextGrid": TEXTGRID}, {"1,2": "x"}, annotations="audacity"),
+    "a tier chooses among kinds": case({"field.txt": f"{RAVEN}1\t1\t2\t\t\twren\n", "field.TextGrid": TEXTGRID},
+                                       dict(EXPECTED), tier="birds"),
+    **{f"a tier by {next(iter(options))}": case({"field.TextGrid": WEATHER}, {"0,3": "rain"}, **options)
+       for options in ({"tier": "weather"}, {"columns": ColumnConfig(label="weather")})},
+    "a file without the tier": case({"0.wav": "", "0.TextGrid": FROGS, "field.TextGrid": TEXTGRID}, dict(EXPECTED),
+                                    "frogs", tier="birds"),
+    "recordings with annotations of different kinds": case({"0.wav": "", "0.TextGrid": FROGS, **TRACK},
+                                                           {"0.wav#t=0.5,1.7": "robin", "1,2": "x"}),
+    "annotations without parts": case(
+        OTHER | {"field.Table.1.selections.txt": MEASURED, "nothing.txt": "1\t2\tx\n"}, X, "field.wav", "nothing.txt"),
+    "a tier without parts": case(OTHER | {"field.TextGrid": textgrid_text({"birds": []})}, X, "field.wav"),
+    "annotations in another folder": case({"wav/a/1.wav": "", "grids/a/1.TextGrid": FROGS, **TRACK},
+                                          {"1,2": "x", "wav/a/1.wav#t=0.5,1.7": "robin"}),
+    "other texts beside recordings": case(
+        {"dog/a.wav": "", "dog/a.txt": "the dog said 1\t2 times\n", "dog/a.lab": "THE DOG SAID\n", "dog/README.txt": "",
+         "dog/f0.txt": "0.01\t120.5\t0.9\n0.02\t121.5\t0.8\n", "dog/notes.tsv": "path\tstart\tlabel\na.wav\t1\tx\n",
+         "dog/list.jsonl": '{"audio_filepath": "a.wav", "label": "x"}\n', "dog/pitch.txt": "0.5\t120.5\n0.6\t121.5\n"},
+        {"dog/a.wav": "dog", "field.wav": None}),
+    **{f"ELAN {number}": case({"field.eaf": ELAN.replace("@MEDIUM@", media)}, {"2,3": "hi"})
+       for number, media in enumerate([medium("field.wav", "2000"), medium("video.mp4", "2000"),
+                                       medium("field.mp4", "0") + medium("field.wav", "2000"),
+                                       medium("video.mp4", "0") + medium("field.mp4", "2000")])},
+    "an ELAN document of another name": case({"annotated by me.eaf": ELAN.replace("@MEDIUM@", medium("field.wav", ""))},
+                                             {"0,1": "hi"}),
+    **{f"{number}: {kind} that is broken": case(OTHER | {f"field.{kind}": content}, X, f"field.wav: .*{told}")
+       for number, (kind, content, told) in enumerate(BROKEN)},
+    "lhotse: two channels of equal times": case(lhotse_files("Resample"), {"0,1": "word0"}, "channel"),
+    "lhotse: a changed recording": case(OTHER | lhotse_files("Speed"), X, "annotations beside", "Speed", "Speed"),
+    "a table with keys of lhotse and paths": case({"t.jsonl": KEYS}, {"1,2": "x"}, table="t.jsonl"),
+    "Kaldi without some segments": case(
+        {"0.wav": "", "kaldi/wav.scp": "rec ../field.wav\nlone ../0.wav\npipe sox x.wav - |\n",
+         "kaldi/segments": "u0 rec 0 1 B\n", "kaldi/text": "u0 great  tit\n"},
+        {"0,1": "great tit"}, "no line of segments", "sox"),
 }  # fmt: skip
-
-
 FACTS: dict[str, list[tuple[str, str | None, float | None, float | None]]] = {  # group, channel, lowest and highest Hz
     "bounds, in a country with decimal commas; a line that is none": [
-        ("field", None, 500, None),
-        ("field", None, None, None),
+        *(("field", None, 500, None), ("field", None, None, None))
     ],
     "a column of labels in another case": [("f", "1", None, None)],
     "an ELAN document of another name": [("Bob", None, None, None)],
@@ -390,17 +327,17 @@ def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
             (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_files_are_read_or_set_aside_with_the_reason(folder: Path, case: str) -> None:
-    files, options, clips, told = CASES[case]
-    write_files(folder, files)
-    places = {"table": str(folder / options["table"])} if "table" in options else {}
-    found, rejected = corpus(folder, **options | places)
-    assert named(found) == clips
-    assert len(rejected) == len(told)
-    assert [word for word in told if not re.search(word, reasons(rejected))] == []
+@pytest.mark.parametrize("name", CASES)
+def test_files_are_read_or_set_aside_with_the_reason(folder: Path, name: str) -> None:
+    wanted = CASES[name]
+    write_files(folder, wanted.files)
+    places = {"table": str(folder / wanted.options["table"])} if "table" in wanted.options else {}
+    found, rejected = corpus(folder, **{**wanted.options, **places})
+    assert named(found) == [*wanted.clips.items()]
+    assert len(rejected) == len(wanted.told)
+    assert [word for word in wanted.told if not re.search(word, reasons(rejected))] == []
     facts = [(clip.group, clip.annotated_channel, clip.low_hz, clip.high_hz) for clip in found]
-    assert facts == FACTS.get(case, facts)
+    assert facts == FACTS.get(name, facts)
 
 
 def test_columns_of_labels_that_nothing_reads_are_named(folder: Path) -> None:
@@ -484,12 +421,12 @@ def test_lines_of_json_that_no_lhotse_writes_are_set_aside(folder: Path) -> None
     assert all(f"field_cuts.jsonl:{number}" in reasons(rejected) for number in range(3, 3 + len(lines)))
 
 
-TWO_TIERS = {"field.TextGrid": textgrid_text({"birds": PARTS, "calls": PARTS[:2]})}
-TRACK = {"field.txt": "1\t2\tx\n"}
-KINDS_OF_COLUMNS = {"field.txt": f"{MEASURED}\tKind\tAge\n1\tx\t1\t2\t3\t1\t-50\twren\told\n"}
+TWO_TIERS: dict[str, str | bytes] = {"field.TextGrid": textgrid_text({"birds": PARTS, "calls": PARTS[:2]})}
+KINDS_OF_COLUMNS: dict[str, str | bytes] = {"field.txt": f"{MEASURED}\tKind\tAge\n1\tx\t1\t2\t3\t1\t-50\twren\told\n"}
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
 PAGE = "<!DOCTYPE html>\n<html><body>404</body></html>\n"
-REFUSED: list[tuple[dict[str, str], dict[str, Any], list[str]]] = [  # files beside field.wav, options, and what is told
+# files beside field.wav, options, and what is told
+REFUSED: list[tuple[dict[str, str | bytes], dict[str, Any], list[str]]] = [
     (TRACK | {"field.TextGrid": TEXTGRID}, {}, ["annotations=", "audacity", "textgrid"]),
     (TRACK, {"annotations": "raven"}, ["annotations is raven"]),
     (TRACK, {"tier": "birds"}, ["tier is birds"]),
@@ -514,7 +451,7 @@ REFUSED: list[tuple[dict[str, str], dict[str, Any], list[str]]] = [  # files bes
 
 @pytest.mark.parametrize(("files", "options", "told"), REFUSED)
 def test_what_contradicts_or_is_missing_is_refused(
-    folder: Path, files: dict[str, str], options: dict[str, Any], told: list[str]
+    folder: Path, files: dict[str, str | bytes], options: dict[str, Any], told: list[str]
 ) -> None:
     write_files(folder, files)
     with pytest.raises(InputError) as error:
