@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.reference import encode_whole
 from tests.tokenizer.conftest import RATE, sound
+from tokenizer.encoder import SoundToCodes
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 from wordless.audio.options import MeanRemoval
 from wordless.audio.waveform import Waveform
@@ -145,6 +146,8 @@ def test_several_blocks_together_give_the_codes_of_each(
     values = [np.concatenate([pair[side].values for pair in pairs]) for side in (0, 1)]
     assert np.mean(values[0] != values[1]) < 0.001
     assert (model.encode_spectrogram(frames) != of_frames).float().mean() < 0.001
+    exported = SoundToCodes(model)(torch.from_numpy(sounds[-1])[None])[0].numpy()  # as an ONNX file computes them
+    assert np.mean(exported != alone[-1].values) < 0.01
 
 
 def test_the_channel_of_the_front_end_is_read(tokenizer: Tokenizer, tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def test_frames_are_what_the_codes_mean_with_their_position_or_their_numbers() -
     assert mean_level(torch.ones(4, 1), tiny_config(**EMBEDDING)) == 0
 
 
-@pytest.mark.parametrize("changes", [{"code_position": True}, EMBEDDING, {**EMBEDDING, "code_position": True}])
+@pytest.mark.parametrize("changes", [{}, {"code_position": True}, EMBEDDING, {**EMBEDDING, "code_position": True}])
 def test_a_clip_does_not_depend_on_what_is_beyond_its_end(changes: dict[str, object]) -> None:
     conditions = create_wavenet(tiny_config(**changes), seed=0).eval().conditions
     frames = code_frames(VALUES, random_table(), conditions.config)

@@ -35,19 +35,19 @@ from wordless.base.errors import InputError
 TINY_SIZES = {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768}
 
 
-def filter_banks(frames: int, batch: int = 1, seed: int = 0) -> Tensor:
-    return -4 + 4 * torch.randn(batch, frames, 128, generator=torch.Generator().manual_seed(seed))
+def filter_banks(frames: int, batch: int = 1) -> Tensor:
+    return -4 + 4 * torch.randn(batch, frames, 128, generator=torch.Generator().manual_seed(frames))
 
 
-def create_ast(config: AstConfig, frames: int, *, seed: int) -> AstEncoder:
+def create_ast(config: AstConfig, frames: int) -> AstEncoder:
     """An encoder with positions for so many frames."""
     body = AstBody.of(config, option=OPTION, clip_vector=True, positions=max(frames - 16, 0) // 10 + 1)
-    return body.create(seed=seed, weights=None if config.weights is None else Path(config.weights), option=OPTION)
+    return body.create(seed=0, weights=None if config.weights is None else Path(config.weights), option=OPTION)
 
 
 @pytest.fixture(scope="module")
 def encoder() -> AstEncoder:
-    return create_ast(AstConfig(layers=(4, 11)), frames_of(8), seed=0).eval()
+    return create_ast(AstConfig(layers=(4, 11)), frames_of(8)).eval()
 
 
 def perturbed(model: torch.nn.Module) -> torch.nn.Module:
@@ -84,7 +84,7 @@ def test_weights_of_an_ast_are_its_own(frames: int, tmp_path: Path) -> None:
     saved = perturbed(ASTModel(ASTConfig(**TINY_SIZES, max_length=126)))
     saved.save_pretrained(tmp_path)
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"mean": -6.0, "std": 5.0}))
-    encoder = create_ast(AstConfig(weights=str(tmp_path)), frames, seed=0).eval()
+    encoder = create_ast(AstConfig(weights=str(tmp_path)), frames).eval()
     positions = saved.embeddings.position_embeddings[:, 2:].unflatten(1, (12, 12))
     found = encoder.transformer.embeddings.position_embeddings[:, 2:].unflatten(1, (12, -1))
     torch.testing.assert_close(found, positions[:, :, 2:10] if frames == 86 else positions)
@@ -101,7 +101,7 @@ def test_weights_of_image_transformers_are_adapted(tmp_path: Path) -> None:
     vit = perturbed(ViTForImageClassification(ViTConfig(**TINY_SIZES, image_size=224)))
     vit.save_pretrained(tmp_path / "vit")
     for name, image in (("deit", deit), ("vit", vit.vit)):
-        encoder = create_ast(AstConfig(weights=str(tmp_path / name)), frames_of(4), seed=0)
+        encoder = create_ast(AstConfig(weights=str(tmp_path / name)), frames_of(4))
         embeddings = encoder.transformer.embeddings
         grey = image.embeddings.patch_embeddings.projection.weight.sum(1, keepdim=True)
         torch.testing.assert_close(embeddings.patch_embeddings.projection.weight, grey)
@@ -137,7 +137,7 @@ def test_folders_that_do_not_fit_are_refused(config: dict[str, object] | None, t
     if config is not None:
         (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match=told):
-        create_ast(AstConfig(weights=str(tmp_path)), 96, seed=0)
+        create_ast(AstConfig(weights=str(tmp_path)), 96)
 
 
 def test_a_classifier_has_a_vector_for_each_piece_and_keeps_its_statistics(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_classifier_has_a_vector_for_each_piece_and_keeps_its_statistics(tmp_p
     body = AstBody(ast=AstConfig(), clip_vector=True, positions=9, statistics=Statistics(mean=-7.0, std=4.0))
     model = FineTunedModel(create_network(body, body.create(seed=0), task, seed=0), body, task)
     model.write(tmp_path)
-    clips = StoredClips.together([filter_banks(frames, seed=frames)[0].numpy() for frames in (70, 1200)])
+    clips = StoredClips.together([filter_banks(frames)[0].numpy() for frames in (70, 1200)])
     again = FineTunedModel.from_pretrained(tmp_path)
     assert all(map(np.array_equal, again.outputs(clips), model.outputs(clips)))
     assert float(again.network.body.mean) == -7
