@@ -42,9 +42,9 @@ class BodyOptions(Options):
 
     weights: str = option(
         RANDOM,
-        "weights to begin with: random ones (none), those that the run trained (run; not of ast), or those of a "
-        "folder: a Hugging Face folder or hf://user/name of an AST, DeiT or ViT model (ast) or of a wav2vec 2.0, "
-        "HuBERT, WavLM or data2vec-audio model (wav2vec2), or the folder audio_transformer of a run",
+        "weights to begin with: random ones (none), those that the run trained (run; not of ast), or, but for gpt, "
+        "those of a folder: a Hugging Face folder or hf://user/name of an AST, DeiT or ViT model (ast) or of a wav2vec "
+        "2.0, HuBERT, WavLM or data2vec-audio model (wav2vec2), or the folder audio_transformer of a run",
     )
     frozen_layers: FrozenLayers = option(
         0,

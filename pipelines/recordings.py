@@ -83,11 +83,15 @@ class EmbedConfig(StoredOptions):
     """Options of ``wordless embed``: feature vectors of recordings, in the files that compare.features reads.
 
     By default, the vectors are those that the run's probe reads: the layer and pooling that validation chose, of
-    recordings without silent ends if the run cut them off. The input may also be a table of recordings, such as
-    runs/x/manifest.tsv.
+    recordings without silent ends if the run cut them off.
     example: wordless embed model=runs/x input=recordings output=vectors.npz
     """
 
+    input: Path = option(
+        REQUIRED,
+        "a recording, a folder of recordings, or a table of them such as runs/x/manifest.tsv; <output>.rejected.tsv "
+        "lists what is set aside",
+    )
     output: Path = option(
         REQUIRED,
         "a .npz, .parquet or .safetensors file, with a row for each recording, or for each part that a table names",
@@ -101,9 +105,9 @@ class EmbedConfig(StoredOptions):
     )
     layer: str | None = option(
         None,
-        "layer_1, ... (states after a layer; of gpt_sound its convolutions, then inside each layer), inner_1, ... "
-        "(inside it), all_layers, all_inner, both also with _with_input (the bag of codes, or log-mel), all (every "
-        "candidate); null: what the run's probe reads, else the last layer",
+        "layer_1, ... (states after a layer; of gpt_sound its convolutions, of it and gpt_windows inside each layer), "
+        "inner_1, ... (inside it), all_layers, all_inner, both also with _with_input (the bag of codes, or log-mel), "
+        "all (every candidate); null: what the run's probe reads, else the last layer",
     )
     pooling: Pooling | None = option(None, "over time; null: what the run's probe reads, else mean")
 

@@ -198,7 +198,7 @@ class VoiceOptions(SoundOptions):
         most=MAX_SEED,
     )
     group: str | None = option(
-        None, "voice; null: the voice that the codes name for each clip, or else the average voice"
+        None, "voice; null: the average voice; wordless decode: the voice that the codes name for each clip, if any"
     )
 
 

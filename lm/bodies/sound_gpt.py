@@ -64,6 +64,7 @@ from wordless.base.errors import InputError
 from wordless.base.machine import copy_to
 from wordless.base.saved_models import CONFIG
 from wordless.base.values import build
+from wordless.training.fit import fast_products
 
 if TYPE_CHECKING:
     from fairseq2.nn import BatchLayout
@@ -187,18 +188,17 @@ class CodeStem(nn.Module):
         super().__init__()
         tokenizer = tokenizer.finest
         if tokenizer.speech_layer is not None:
-            problem = "gpt_windows reads codes of log-mel, and a speech model makes the codes of this run"
-            raise InputError(problem, remedy="leave gpt_windows out of compare.methods")
+            raise InputError("a speech model makes these codes from samples, and this network reads log-mel")
         self._encoder = (tokenizer,)  # in a tuple, so its weights are neither trained nor saved
         self._scale, self._shift = std / tokenizer.std, (mean - tokenizer.mean) / tokenizer.std
-        self.hop = tokenizer.patch_frames
         self.width = tokenizer.format.spectral_streams * tokenizer.format.codebook_size
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # PyTorch gives it no types
     @torch.no_grad()
     def forward(self, spectrograms: Tensor) -> Tensor:
         [encoder], device = self._encoder, spectrograms.device
         encoder.to(device)
-        with torch.autocast(device.type, enabled=False):  # rounding would change codes
+        with torch.autocast(device.type, enabled=False), fast_products(device, fast=False):  # rounding changes codes
             own = spectrograms.float() * self._scale.to(device) + self._shift.to(device)
             bottlenecks = encoder.bottlenecks(own)  # (batch, steps, bands, dim)
             if not self.training:
@@ -215,11 +215,12 @@ class SoundGPT(BodyNetwork):
         self.config = config
         self.shape = shape
         dim = config.model_dim
-        self.stem: Stem | CodeStem = Stem(config.channels, patch_frames=shape.patch_frames)
+        stem = Stem(config.channels, patch_frames=shape.patch_frames)
+        self.stem: Stem | CodeStem = stem
         # frames between two positions of each layer of `states`
-        self.hops = (self.stem.hop, *(shape.patch_frames,) * config.layers)
+        self.hops = (stem.hop, *(shape.patch_frames,) * config.layers)
         bands = -(-shape.mels // (1 << len(config.channels)))  # after the convolutions
-        self.project = nn.Linear(shape.patch_frames // self.stem.hop * config.channels[-1] * bands, dim)
+        self.project = nn.Linear(shape.patch_frames // stem.hop * config.channels[-1] * bands, dim)
         self.norm = nn.RMSNorm(dim)
         self.dropout = nn.Dropout(config.dropout)
         # Its embedding of tokens is left out: the convolutions stand in its place.

@@ -166,7 +166,7 @@ class RunSettings(TrainingCommand):
         BaselineSettings(), "SimCLR and supervised networks that the GPT is compared with", group="small"
     )
     gpt_sound: SoundGPTSettings = option(
-        SoundGPTSettings(), "GPTs that read log-mel or codes and predict codes of windows", group="small"
+        SoundGPTSettings(), "GPTs of augmented copies, which read log-mel or codes", group="small"
     )
     ast: AstSettings = option(
         AstSettings(), "the Audio Spectrogram Transformer that the GPT is compared with", group="small"

@@ -97,14 +97,13 @@ Precision = Literal["fp32", "bf16"]
 
 
 @contextmanager
-def fast_products(device: torch.device) -> Iterator[None]:
-    """Let GPUs round the inputs of float32 products to TF32 within a block; CPUs compute as before.
+def fast_products(device: torch.device, *, fast: bool = True) -> Iterator[None]:
+    """Let GPUs round the inputs of float32 products to TF32 within a block, or not; CPUs compute as before.
 
-    Training needs no more than its 10 bits. Outside training products stay exact, so that a GPU finds the codes of a
-    CPU.
+    Training needs no more than its 10 bits. Codes need exact products, so that a GPU finds those of a CPU.
     """
     before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = before or device.type == "cuda"
+    torch.backends.cuda.matmul.allow_tf32 = fast and (before or device.type == "cuda")
     try:
         yield
     finally:
