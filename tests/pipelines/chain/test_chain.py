@@ -25,7 +25,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import ENTRY, Entry, Store
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import SAMPLES
-from tests.pipelines.tiny_chain import PROCESSES, called_at_once, composed, entries, run
+from tests.pipelines.tiny_chain import PROCESSES, called_at_once, composed, entries, refusal, run
 from tokenizer.parquet import read_codes
 from vocoder.kinds import JUDGED_KINDS
 from wordless.audio.recordings.manifest import Clips, Split, read_manifest
@@ -253,6 +253,14 @@ def test_parts_of_an_earlier_run_are_replaced_and_a_folder_of_the_user_is_not(tm
     (tmp_path / "rates/work.py").touch()
     with pytest.raises(InputError, match=r"no run\b.*rates\b"):
         require_own_parts(tmp_path)
+
+
+def test_a_run_refuses_the_folder_before_it_reads_anything(tmp_path: Path) -> None:
+    (tmp_path / "run/lm").mkdir(parents=True)
+    told = refusal(called_at_once(tmp_path, "experiment=smoke", f"store.root={tmp_path / 'store'}"))
+    assert "hydra.run.dir=PATH" in told
+    assert (tmp_path / "run/lm").is_dir()
+    assert not (tmp_path / "store/sample").exists()
 
 
 @pytest.mark.parametrize(
