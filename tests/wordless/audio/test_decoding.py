@@ -213,3 +213,10 @@ def test_threads_may_open_many_files(tmp_path: Path) -> None:
             assert set(pool.map(count_samples, paths * 5)) == {1_000}
     finally:
         sys.setswitchinterval(before)
+
+
+def test_a_file_that_takes_the_place_of_another_is_looked_at_anew(tmp_path: Path) -> None:
+    one = encoded("OGG", "VORBIS")
+    for content, longest in ((one + one, 2 * SAMPLES + 320), (one, SAMPLES)):
+        (tmp_path / "a.ogg").write_bytes(content)
+        assert longest - 320 <= len(read(tmp_path / "a.ogg").samples) <= longest
