@@ -61,10 +61,9 @@ from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import warp
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, inner_activations
 from wordless.base.errors import InputError
-from wordless.base.machine import copy_to
+from wordless.base.machine import copy_to, fast_products
 from wordless.base.saved_models import CONFIG
 from wordless.base.values import build
-from wordless.training.fit import fast_products
 
 if TYPE_CHECKING:
     from fairseq2.nn import BatchLayout

@@ -21,9 +21,8 @@ OTHER_LOADS = {
 }
 # Their from_pretrained reads safetensors and JSON.
 OURS = {"Tokenizer", "LanguageModel", "SampleLanguageModel", "Vocoder", "FineTunedModel", "FittedProbe", "cls"}
-# They import modules that their own tables name: those of commands, and those of the public names.
-COMMANDS = Path("pipelines/commandline")
-NAMES_MODULES = {COMMANDS / "command.py", COMMANDS / "options.py", Path("wordless/__init__.py")}
+# They import modules that our own tables name: those of commands and methods, and those of the public names.
+NAMES_MODULES = {Path("pipelines/commandline/commands.py"), Path("wordless/__init__.py")}
 
 
 def dotted(node: ast.expr) -> str:

@@ -212,3 +212,19 @@ def version_of(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
+
+
+@contextmanager
+def fast_products(device: torch.device, *, fast: bool = True) -> Iterator[None]:
+    """Let GPUs round the inputs of float32 products to TF32 within a block, or not; CPUs compute as before.
+
+    Training needs no more than its 10 bits. Codes need exact products, so that a GPU finds those of a CPU.
+    """
+    import torch
+
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = fast and (before or device.type == "cuda")
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before

@@ -19,8 +19,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
@@ -32,7 +32,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from wordless.base.errors import InputError, within
 from wordless.base.files import aside, remove
-from wordless.base.machine import Batch, multiplies_bf16
+from wordless.base.machine import Batch, fast_products, multiplies_bf16
 from wordless.base.options import updated
 from wordless.base.progress import Progress
 from wordless.training.gangs import Gang
@@ -94,20 +94,6 @@ B_co = TypeVar("B_co", bound=Batch, covariant=True)
 T = TypeVar("T")
 LossFunction = Callable[[nn.Module, B], tuple[Tensor, int]]  # summed loss, number of items
 Precision = Literal["fp32", "bf16"]
-
-
-@contextmanager
-def fast_products(device: torch.device, *, fast: bool = True) -> Iterator[None]:
-    """Let GPUs round the inputs of float32 products to TF32 within a block, or not; CPUs compute as before.
-
-    Training needs no more than its 10 bits. Codes need exact products, so that a GPU finds those of a CPU.
-    """
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = fast and (before or device.type == "cuda")
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def autocast(config: FitConfig, device: torch.device) -> AbstractContextManager[None]:

@@ -17,12 +17,11 @@ from tests.hostile.model_folders import PlantedCode
 from tests.reference import regression_by_adamw
 from tests.wordless.training.fitting import fit_silently
 from wordless.base.errors import InputError
-from wordless.base.machine import Batch
+from wordless.base.machine import Batch, fast_products
 from wordless.training.fit import (
     CheckpointError,
     Precision,
     choose_precision,
-    fast_products,
     read_checkpoint,
     with_precision,
     write_checkpoint,
