@@ -142,7 +142,7 @@ class SoundShape:
     frames: int  # longest sequence
     mels: int
     patch_frames: int
-    streams: int  # of the tokenizer, and one for each window
+    streams: int  # that are predicted: of the tokenizer and the windows, or of the windows alone
     codebook_size: int
 
 
@@ -300,7 +300,7 @@ class CodedClips:
     patch_frames: int
 
     def with_windows(self, codebooks: Sequence[WindowCodebook], *, alone: bool = False) -> "CodedClips":
-        """Append the codes of the windows around each patch to its codes, a stream for each codebook; or keep these."""
+        """Append the codes of the windows around each patch, a stream for each codebook; ``alone``: without its own."""
         rows = []
         for row in range(len(self.codes) if codebooks else 0):
             own, frames = self.codes.clip(row), self.spectrograms.clip(row)

@@ -67,9 +67,9 @@ def states(study: Study, method: Method) -> Entry:
 
 
 def untrained_states(study: Study, method: Method) -> Entry:
-    own, states = study.settings.lm, study.settings.compare.states
+    own, compare = study.settings.lm, study.settings.compare
     untrained = UntrainedGPT(gpt=own.gpt, seed=own.fit.seed, pitch=own.pitch)
-    return gpt_features(study.session, study.read_codes, untrained, states=states, of=method.name)
+    return gpt_features(study.session, study.read_codes, untrained, states=compare.states, of=method.name)
 
 
 def _frames(make: Callable[[SpectrogramConfig], Frames]) -> MakeFeatures:

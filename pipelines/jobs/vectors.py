@@ -207,8 +207,7 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
     reading = _reading(settings, run, probe, chosen)
     of_sound = settings.method in OF_SOUND
     rates = [] if of_sound else models_of_run(run, reading)
-    own = [(settings.method, str(METHODS[settings.method].input))] if of_sound else []
-    inputs = dict(own or ((rate.gpt, rate.bag) for rate in rates))
+    inputs = {rate.gpt: rate.bag for rate in rates} or {settings.method: str(METHODS[settings.method].input)}
     tokenizer = Tokenizer.from_pretrained(run / "tokenizer")
     bottlenecks = ("bottleneck",) if tokenizer.finest.speech_layer is None else ()
     match_choice((*inputs, *inputs.values(), "log_mel", *bottlenecks), settings.method, option="method")
@@ -364,6 +363,6 @@ def sound_features(
     tokens = Entry(stage="tokenizer", key=tokenizer.finest.format.codebook, place=place, reused=True)
     read = ClipReading(session=session, manifest=manifest, audio=tokenizer.front_end, vectors=reading.vectors)
     sound = sound_gpt_features(read, method, _model_entry(method, run / method))
-    if method == "gpt_sound":
+    if METHODS[method].input == "log_mel":
         return {"log_mel": log_mel_features(read, tokens), method: sound}
     return {BAG_OF_CODES: code_features(session, _codes_of(read, tokens, reading)), method: sound}

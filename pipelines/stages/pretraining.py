@@ -229,7 +229,7 @@ def _predict_codes(
     batches = SoundBatches(train, settings.batches, settings.augmentation, ahead=ahead, std=std, device=device)
     fixed = coded_batches(held_out, ahead=ahead, batch_size=size, at_most=settings.batches.max_frames)
     if not sum(batch.codes for batch in fixed):
-        raise InputError(f"no validation clip has a code {min(ahead)} patches later; add longer recordings")
+        raise InputError("no validation clip has a code; add longer recordings")
     if name in (SOUND, WINDOWS):
         run.fit("gpt_sound.fit", CodePrediction(model), batches, fixed, loss, settings.fit)
     if run.gang.rank == 0:
