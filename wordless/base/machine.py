@@ -165,6 +165,22 @@ def one_thread() -> Iterator[None]:
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # versions 2 and 1
 
 
+@contextmanager
+def fast_products(device: torch.device, *, fast: bool = True) -> Iterator[None]:
+    """Let GPUs round the inputs of float32 products to TF32 within a block, or not; CPUs compute as before.
+
+    Training needs no more than its 10 bits. Codes need exact products, so that a GPU finds those of a CPU.
+    """
+    import torch
+
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = fast and (before or device.type == "cuda")
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
 def machine_memory() -> int:
     """Return the bytes of main memory: the machine's, or the limit of this process's container if it is lower."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
@@ -212,19 +228,3 @@ def version_of(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
-
-
-@contextmanager
-def fast_products(device: torch.device, *, fast: bool = True) -> Iterator[None]:
-    """Let GPUs round the inputs of float32 products to TF32 within a block, or not; CPUs compute as before.
-
-    Training needs no more than its 10 bits. Codes need exact products, so that a GPU finds those of a CPU.
-    """
-    import torch
-
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = fast and (before or device.type == "cuda")
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
