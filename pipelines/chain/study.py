@@ -42,6 +42,7 @@ class Study(ClipReading):
             audio=settings.audio,
             vectors=compare.vectors,
             noise_snr=compare.noise_snr,
+            noise=compare.noise,
             settings=settings,
             unlabelled=tuple(unlabelled),
         )

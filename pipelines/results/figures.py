@@ -59,7 +59,7 @@ class Figure:
     labels: float | None = column(None, "labelled training clips of a learning curve")
     share: float | None = column(None, "their share of all labelled training clips")
     noise_snr: float | None = column(
-        None, "signal-to-noise ratio in dB of white noise that was added to the test clips; empty: none"
+        None, "signal-to-noise ratio in dB of the noise (`compare.noise`) that was added to the test clips; empty: none"
     )
     group: str | None = column(None, "the group of the test clips; empty: all of them")
     fold: str | None = column(None, "the fold of a single training; empty: all folds")

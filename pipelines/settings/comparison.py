@@ -13,6 +13,7 @@ from pipelines.methods.table import METHODS, ROWS, own_method, require_features
 from tokenizer.options import Assignments
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import folds
+from wordless.audio.views import Noise
 from wordless.base.errors import InputError, within
 from wordless.base.options import option
 from wordless.base.values import match_choice
@@ -59,12 +60,13 @@ class ComparisonConfig(ReadingConfig):
     )
     noise_snr: tuple[float, ...] = option(
         (),
-        "such as [30,20,10,0]: probes, which are trained without noise, also classify the test clips with white noise "
-        "at these signal-to-noise ratios in dB",
+        "such as [30,20,10,0]: probes, which are trained without noise, also classify the test clips with noise at "
+        "these signal-to-noise ratios in dB",
         least=-MOST_NOISE,
         most=MOST_NOISE,
         distinct=True,
     )
+    noise: Noise = option("white", "kind of that noise; babble: the sum of six training clips at equal power")
     features: Mapping[str, Path] | None = option(
         None, "{name: file}: feature vectors of other programs, in .npz, .safetensors or .parquet (docs/guide.md)"
     )

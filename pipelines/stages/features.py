@@ -36,7 +36,7 @@ from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.spectrogram import subtract_mean
-from wordless.audio.views import AS_RECORDED, View, Views, compared_views, hearings
+from wordless.audio.views import AS_RECORDED, Noise, View, Views, compared_views, hearings
 from wordless.base.files import file_hash
 from wordless.base.machine import one_thread
 
@@ -55,12 +55,13 @@ class ClipReading:
     audio: SpectrogramConfig
     vectors: VectorConfig = VECTORS
     noise_snr: tuple[float, ...] = ()  # dB; test clips have more rows, with noise
+    noise: Noise = "white"
 
     @cached_property
     def views(self) -> list[View]:
         """The views of each row of features, one after the other; over these, vectors are averaged."""
         changes = hearings(self.vectors.hearings, self.audio.dynamic_range)
-        return compared_views(self.manifest, changes, self.noise_snr)
+        return compared_views(self.manifest, changes, self.noise_snr, self.noise)
 
     @cached_property
     def key(self) -> dict[str, object]:

@@ -6,21 +6,23 @@ views of an option are made here and by `tokenizer.options.ViewsConfig`:
 - ``lm.views``: copies of training clips, on whose codes the GPT is trained, too.
 - ``compare.hearings``: fixed versions of every clip, over which each method averages its features (test-time
   augmentation). A slightly different voice gets other codes; the average depends less on the voice.
-- ``compare.noise_snr``: test clips with noise, which only the probes classify.
+- ``compare.noise_snr``: test clips with noise (``compare.noise``), which only the probes classify.
 
 `View` gives the samples, and `wordless.audio.spectrogram.view_log_mel` the log-mel.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from wordless.audio.reading import read_blocks, resample_blocks, resampled_length
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.waveform import FloatArray, join_blocks, skip_samples
+from wordless.base.seeds import named_seed
 from wordless.base.values import list_hash
 
 
@@ -32,7 +34,7 @@ class Change:
     augmentation for speech recognition", 2015).
     """
 
-    noise_snr: float | None = None  # dB, mean power of the clip over that of white noise that is added; None: no noise
+    noise_snr: float | None = None  # dB, mean power of the clip over that of the noise that is added; None: no noise
     rate: float = 1.0  # samples per sample of the recording; above 1 the sound is slower and lower
     skipped: float = 0.0  # seconds left out at the beginning
     dynamic_range: float | None = None  # dB; None: the front end's own
@@ -40,6 +42,7 @@ class Change:
     speed: float = 1.0  # above 1 is faster
     formants: float = 1.0  # above 1 is lower: band m takes its value from m * formants
     patch_frames: int = 1  # of a warped view, frames that fill no whole patch of so many frames are dropped
+    voices: tuple[Clip, ...] = field(default=(), repr=False)  # clips whose sum is the noise; none: it is white
 
     @property
     def is_played(self) -> bool:
@@ -70,7 +73,8 @@ class View:
     @property
     def key(self) -> list[str | int]:
         """The sound of the view, in whichever split its clip stands."""
-        return [*self.clip.sound, *([] if self.change == AS_RECORDED else [repr(self.change)])]
+        change = [] if self.change == AS_RECORDED else [repr(self.change)]
+        return [*self.clip.sound, *change, *(each for voice in self.change.voices for each in voice.sound)]
 
     def num_samples(self, sample_rate: int) -> int:
         """Count the samples at ``sample_rate``: at least one is left of a clip."""
@@ -96,17 +100,43 @@ class View:
         return min(round(self.change.skipped * sample_rate), max(self._read(sample_rate) - 1, 0))
 
     def _noisy(self, root: Path, snr: float) -> Iterator[FloatArray]:
-        """Add white noise, the same at all ratios but for its level; the clip is decoded once more for its power."""
-        clip, sums = self.clip, np.zeros(3)  # of ones, samples and squares
-        for block in read_blocks(root / clip.path, clip.sample_rate, part=clip.part):
-            sums += (len(block), block.sum(dtype=float), np.square(block, dtype=float).sum())
-        _, mean, square = sums / max(sums[0], 1)
-        level = np.float32(np.sqrt(max(square - mean**2, 0.0) * 10 ** (-snr / 10)))
+        """Add noise, the same at all ratios but for its level; the clip is decoded once more for its power."""
+        sums = np.zeros(4)  # of ones, samples, their squares, and squares of the noise
+        for block, noise in self._with_noise(root):
+            squares = [np.square(each, dtype=float).sum() for each in (block, noise)]
+            sums += (len(block), block.sum(dtype=float), *squares)
+        _, mean, square, power = sums / max(sums[0], 1)
+        power = power if self.change.voices else 1.0  # white noise has the same power in clips of all lengths
+        level = np.float32(np.sqrt(max(square - mean**2, 0.0) / max(power, TINY) * 10 ** (-snr / 10)))
+        for block, noise in self._with_noise(root):
+            yield block + level * noise
+
+    def _with_noise(self, root: Path) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """Read the clip with noise of about unit power."""
+        clip, place = self.clip, 0
         generator = np.random.default_rng([clip.start, clip.num_samples])
+        voices = [_voice(root, voice, clip.sample_rate) for voice in self.change.voices]
         for block in read_blocks(root / clip.path, clip.sample_rate, part=clip.part):
-            yield block + level * generator.standard_normal(len(block), np.float32)
+            if voices:
+                times = np.arange(place, place + len(block))
+                yield block, np.sum([voice.take(times, mode="wrap") for voice in voices], axis=0)
+            else:
+                yield block, generator.standard_normal(len(block), np.float32)
+            place += len(block)
 
 
+def _voice(root: Path, clip: Clip, sample_rate: int) -> FloatArray:
+    """Read the first minute of a clip, at unit power."""
+    part = replace(clip.part, num_samples=min(clip.num_samples, VOICE_SECONDS * clip.sample_rate))
+    samples = join_blocks(read_blocks(root / clip.path, sample_rate, part=part))
+    unit: FloatArray = (samples - samples.mean()) / max(np.float32(samples.std()), TINY)
+    return unit
+
+
+TINY = np.finfo(np.float32).tiny
+Noise = Literal["white", "babble"]
+VOICES = 6  # at once in babble, as in a full room
+VOICE_SECONDS = 60  # of each; a voice begins again behind its end
 SPREAD = 0.25  # hearings are up to this ratio slower or faster, with formants and pitch
 LATEST = 0.02  # seconds: begins of hearings are spread from 0 to here
 RANGES = (0.75, 1.25)  # of the front end's own dynamic range: 30 to 50 dB for one of 40
@@ -140,14 +170,27 @@ def hearings(count: int, dynamic_range: float | None) -> tuple[Change, ...]:
 
 
 def compared_views(
-    manifest: Clips, changes: Sequence[Change] = (AS_RECORDED,), noise_snr: Sequence[float] = ()
+    manifest: Clips,
+    changes: Sequence[Change] = (AS_RECORDED,),
+    noise_snr: Sequence[float] = (),
+    noise: Noise = "white",
 ) -> list[View]:
     """Return all clips, then the test clips with noise at each ratio in dB; each in all ``changes``."""
     views = [View(clip, change) for clip in manifest.clips for change in changes]
+    if not noise_snr:
+        return views
+    test, train = manifest.of("test"), manifest.of("train")
+    voices = [_voices(clip, train) if noise == "babble" else () for clip in test]
     for snr in noise_snr:
-        noisy = [replace(change, noise_snr=snr) for change in changes]
-        views += [View(clip, change) for clip in manifest.of("test") for change in noisy]
+        for clip, others in zip(test, voices, strict=True):
+            views += [View(clip, replace(change, noise_snr=snr, voices=others)) for change in changes]
     return views
+
+
+def _voices(clip: Clip, train: Sequence[Clip]) -> tuple[Clip, ...]:
+    """Draw the training clips that speak at once behind a test clip, by its name."""
+    drawn = np.random.default_rng(named_seed(clip.name)).choice(len(train), VOICES, replace=len(train) < VOICES)
+    return tuple(train[place] for place in drawn)
 
 
 @dataclass(frozen=True, kw_only=True)

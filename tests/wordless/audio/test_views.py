@@ -20,7 +20,7 @@ RATE = 8000
 
 
 def clip_of(path: Path, samples: int, *, rate: int = RATE, start: int = 0) -> Clip:
-    noise = np.random.default_rng(0).normal(0, 0.1, start + samples).astype(np.float32)
+    noise = np.random.default_rng(samples).normal(0, 0.1, start + samples).astype(np.float32)
     soundfile.write(path, noise, rate, subtype="FLOAT" if path.suffix == ".wav" else None)
     return Clip(path=path.name, start=start, num_samples=samples, sample_rate=rate, size=0, sha256="")
 
@@ -69,6 +69,27 @@ def test_noise_has_the_asked_level(name: str, snr: float, tmp_path: Path) -> Non
     soundfile.write(tmp_path / name, np.zeros(1000), RATE)
     silence = replace(clip, start=0, num_samples=1000)
     assert not View(silence, Change(noise_snr=snr)).samples(tmp_path, RATE).any()
+
+
+def test_babble_is_six_training_clips_at_equal_power_with_the_asked_level(tmp_path: Path) -> None:
+    lengths = (900, 1000, 1100, 1200, 1300, 1400, 1500)
+    train = [clip_of(tmp_path / f"{length}.wav", length, start=7) for length in lengths]
+    test = replace(clip_of(tmp_path / "test.wav", 4000), split="test")
+    clips = Clips.from_rows(tmp_path, [*train, test])
+    *_, soft, loud = compared_views(clips, noise_snr=(20.0, -5.0), noise="babble")
+    clean = View(test).samples(tmp_path, test.sample_rate).astype(float)
+    added = {view.change.noise_snr: view.samples(tmp_path, test.sample_rate) - clean for view in (soft, loud)}
+    for snr, noise in added.items():
+        assert 10 * np.log10(np.var(clean) / np.mean(noise**2)) == pytest.approx(snr, abs=0.01)
+    voices = soft.change.voices
+    assert loud.change.voices == voices
+    assert len({voice.path for voice in voices}) == 6
+    assert {voice.split for voice in voices} == {"train"}
+    samples = [View(voice).samples(tmp_path, test.sample_rate).astype(float) for voice in voices]
+    wanted = sum(np.resize((each - each.mean()) / each.std(), 4000) for each in samples)
+    assert np.corrcoef(wanted, added[-5.0])[0, 1] > 0.9999
+    white = compared_views(clips, noise_snr=(20.0,))[-1]
+    assert len({tuple(view.key) for view in (soft, loud, white)}) == 3
 
 
 def test_all_clips_come_before_test_clips_with_noise_each_in_all_hearings(tmp_path: Path) -> None:
