@@ -16,7 +16,7 @@ name, its version, and all arguments:
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import fields, is_dataclass
 from functools import wraps
 from types import MappingProxyType
@@ -49,9 +49,9 @@ def stage(
 ) -> Callable[[Callable[Concatenate[Run, P], None]], Callable[Concatenate[Session, P], Entry]]:
     """Make a stage of a function that writes the files of an entry into ``run.folder``.
 
-    Arguments can stand in ``name`` and ``title``, such as ``{fit.summary}``; in the title, lists and clip tables are
-    their lengths. Raise the ``version`` when the same arguments give other bytes. Clip tables get into the function and
-    the key with the clips of ``splits`` alone, one split after the other; (): with all clips.
+    Arguments can stand in ``name`` and ``title``, such as ``{fit.summary}``; in the title, lists, views and clip tables
+    are their lengths. Raise the ``version`` when the same arguments give other bytes. Clip tables get into the function
+    and the key with the clips of ``splits`` alone, one split after the other; (): with all clips.
 
     Rank 0 makes the entry alone. It must be the same bytes for any number of threads: where PyTorch adds numbers up,
     `wordless.base.machine.one_thread` stands below this decorator. With ``together``, as for trainings, the function
@@ -96,7 +96,7 @@ def _unlabelled(value: object) -> object:
 def _shown(value: object) -> object:
     if isinstance(value, Clips):
         return len(value.frame)
-    return len(value) if isinstance(value, list | tuple | Mapping) else value
+    return len(value) if isinstance(value, Sized) and not isinstance(value, str) else value
 
 
 def _key(value: object, read: set[str]) -> object:

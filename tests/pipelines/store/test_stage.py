@@ -1,6 +1,7 @@
 """Stages: the key is what the arguments decide, and an entry is what the function leaves in its folder."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,9 @@ from pipelines.store.stage import LONG, labels_of, stage
 from pipelines.store.store import ENTRY, TIMINGS, Entry, checkpoints_of, note_finished, write_json
 from tests.pipelines.tiny import silent_session
 from wordless.audio.recordings.manifest import Clip, Clips
+from wordless.audio.views import View, Views
 from wordless.base.machine import use_threads
+from wordless.base.progress import Terminal
 from wordless.training.options import FitConfig
 
 CLIPS = Clips.from_rows(
@@ -52,6 +55,15 @@ def test_the_arguments_decide_the_key(tmp_path: Path) -> None:
             key(tmp_path, replace(FIT, precision=choice))
     with pytest.raises(TypeError, match="Path"):
         key(tmp_path, tmp_path)
+
+
+def test_the_log_counts_lists_clips_and_views(tmp_path: Path) -> None:
+    session = replace(silent_session(tmp_path), terminal=Terminal(log=tmp_path / "log.txt"))
+    views = Views(root=Path("recordings"), views=[View(clip) for clip in CLIPS.clips])
+    for values in ([1, 2, 3], CLIPS, views, "four"):
+        notes(session, values)
+    told = (tmp_path / "log.txt").read_text()
+    assert re.findall(r"(\w+) values of", told) == ["3", "2", "2", "four"]
 
 
 def test_clips_are_their_sound_and_have_no_labels(tmp_path: Path) -> None:
