@@ -26,6 +26,7 @@ J = TypeVar("J")
 R = TypeVar("R")
 S = TypeVar("S", bound="Session")
 CHECKPOINT = "fit.safetensors"
+WIDTH = 20  # of the column of stages in the log
 NAMES = {  # of trainings, where they are not those of their stages
     "lm": "language model",
     "simclr": "SimCLR",
@@ -76,6 +77,7 @@ class Session:
             processes = {"threads": self._threads(), "processes": self.gang.size}
             recipe = replace(recipe, arguments={**recipe.arguments, **processes})
         name = self.training.format(stage=recipe.stage)
+        title = f"{recipe.stage:<{WIDTH}} {recipe.key}  {title}"
         make_it = partial(self._make, recipe, title, make, together=together)
         if self.plan is None:
             entry = make_it()
@@ -84,7 +86,7 @@ class Session:
         if (known := self.plan.entries.get(recipe.key)) is not None:
             return known
         if found := self.store.find(recipe) is not None and recipe.key not in self.plan.made:
-            self.terminal.say(f"reused    {recipe.stage:<12} {recipe.key}")
+            self.terminal.say(f"reused    {title}")
         entry = Entry(stage=recipe.stage, key=recipe.key, place=self.store.folder(recipe), reused=found)
         threads = torch.get_num_threads()
         call = Call(read=read, entry=entry, make=make_it, threads=threads, part=self.part, is_training=together)
@@ -99,7 +101,7 @@ class Session:
         leader = self.gang.rank == 0
 
         def waiting(recipe: Recipe) -> None:
-            self.terminal.say(f"waiting   {recipe.stage:<12} {recipe.key}  another process is making it")
+            self.terminal.say(f"waiting   {title}: another process is making it")
 
         with self.store.locked(recipe, waiting) if leader else nullcontext():
             if leader:
@@ -108,10 +110,10 @@ class Session:
             # Rank 0's look at the store decides for all: another run may finish the entry at any moment.
             found = self.gang.sum([float(entry is not None)])[0] > 0
             if found and self.plan is None:
-                self.terminal.say(f"reused    {recipe.stage:<12} {recipe.key}")
+                self.terminal.say(f"reused    {title}")
             elif not found and (leader or together):
                 making = self.store.making(recipe) if leader else nullcontext(self.store.partial(recipe))
-                with self.terminal.computing(f"{recipe.stage:<12} {recipe.key}", title), making as place:
+                with self.terminal.computing(title), making as place:
                     make(Run(**{**vars(self), "folder": place, "stage": recipe.stage}))
         self.gang.barrier()
         return Entry(stage=recipe.stage, key=recipe.key, place=self.store.folder(recipe), reused=found)

@@ -102,15 +102,15 @@ class Terminal:
             append_line(self.log, line)
 
     @contextmanager
-    def computing(self, what: str, title: str) -> Iterator[None]:
+    def computing(self, title: str) -> Iterator[None]:
         """Print what the block computes: before the block, or after it with its seconds if processes share the log."""
         started = time.monotonic()
         with self.silenced(False):
             if not self.shared:
-                self.say(f"computing {what}  {title}")
+                self.say(f"computing {title}")
             yield
             if self.shared:
-                self.say(f"finished  {what}  {title}, {time.monotonic() - started:.0f} s")
+                self.say(f"finished  {title}, {time.monotonic() - started:.0f} s")
 
     @contextmanager
     def working(self, title: str, total: int, unit: str) -> Iterator[Progress]:
