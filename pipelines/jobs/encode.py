@@ -1,6 +1,5 @@
 """The work of ``wordless encode``, once its options are checked."""
 
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +19,7 @@ from wordless.audio.decoding import Recording, count_samples
 from wordless.audio.reading import resampled_length
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected
 from wordless.base.errors import InputError
-from wordless.base.files import aside, write_aside
+from wordless.base.files import aside, copy_file, write_aside
 from wordless.base.machine import choose_device
 from wordless.base.text import counted
 
@@ -58,7 +57,7 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
     if settings.in_shards:
         with new_folder(output) as folder:
             for shard in shards:
-                shutil.copyfile(shard, folder / shard.name)
+                copy_file(shard, folder / shard.name)
             mark_complete(folder, shards=len(shards), clips=len(lengths))
     elif settings.format == "parquet":
         _join(output, shards)

@@ -1,7 +1,6 @@
 """The work of ``wordless decode`` and ``wordless generate``, once their options are checked."""
 
 import hashlib
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +27,7 @@ from wordless.audio.reading import read
 from wordless.audio.recordings.folders import sound_names
 from wordless.audio.waveform import Waveform, wav_file
 from wordless.base.errors import InputError
-from wordless.base.files import aside, file_hash
+from wordless.base.files import aside, copy_file, file_hash
 from wordless.base.machine import choose_device
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG
@@ -63,13 +62,12 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
     entry = sounds(session, Speech(clips=clips, synthesis=synthesis, settings=settings))
     made = sorted(entry.folder.glob("*.wav"))
     if settings.single:
-        with aside(output) as beside:
-            shutil.copyfile(made[0], beside)
+        copy_file(made[0], output)
     else:
         with new_folder(output) as folder:
             for sound, name in zip(made, sound_names([clip.name for clip in clips]), strict=True):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(sound, folder / name)
+                copy_file(sound, folder / name)
     terminal.say(f"{counted(len(made), 'sound')}: {output}")
 
 
@@ -171,7 +169,7 @@ def _write_stream(
                     made += piece.seconds
                     advance(made)
         except KeyboardInterrupt:
-            shutil.copyfile(beside, part)
+            copy_file(beside, part)
             terminal.say(f"{made:.1f} of {clip.codes.seconds:.1f} s of {clip.name} are in {part}")
             raise
 

@@ -71,6 +71,16 @@ def test_states_over_time_are_those_of_the_wanted_layers(model: LanguageModel, s
         np.testing.assert_allclose(found, np.concatenate([layers[2], layers[0]], axis=1), atol=1e-6)
 
 
+def test_states_read_the_past_alone(model: LanguageModel) -> None:
+    codes, of, known = random_codes(8, streams=model.format.streams, seed=1), ("embeddings", "residual", "inner"), 5
+    other = replace(codes, values=np.concatenate([codes.values[:known], (codes.values[known:] + 1) % 7]))
+    ((_, one),), ((_, changed),) = (model.states([each], of=of) for each in (codes, other))
+    first = 1 + known * model.positions_per_step  # after begin of sequence
+    for layer, (states, _) in one.items():
+        difference = (states - changed[layer][0]).abs().amax((0, 2))
+        assert difference[:first].max() < 1e-5 < difference[first:].min(), layer
+
+
 class _OneHot(SoftCodes):
     """Sound that is at no distance from its codes."""
 

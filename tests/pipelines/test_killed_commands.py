@@ -113,7 +113,7 @@ def test_a_disk_that_fills_up(
         error = refusal(command, options(place))
         assert error or pages
         if error is not None:
-            assert "full" in str(os_problem(error, [str(place)]))
+            assert re.match(rf"{small_disk}\b.*\bfull\b", str(os_problem(error, [str(place)])))
             assert not list(small_disk.rglob("*.aside"))
         filling.unlink()
         if error is not None:

@@ -1,7 +1,9 @@
 """The bytes of a store: killed and resumed is never killed, and what the number of threads decides."""
 
 import json
+import re
 import signal
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from pipelines.stages.features import CodedViews, UntrainedGPT, gpt_features
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import FEATURES
 from tests.pipelines.tiny import session_of, tiny_tokenizer
-from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, Kill, run, stored
+from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, TINY, Kill, called_at_once, refusal, run, stored
 from tokenizer.codes import Codes
 from tokenizer.fitting import fit_residual_codebooks
 from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
@@ -28,6 +30,7 @@ KILLS = (
     Kill(path="codes/*.partial/codes-00000.parquet"),
     Kill(path="lm/*.checkpoints/fit.safetensors", count=STEPS - 1),
     Kill(path="probe/????????????????"),
+    Kill(path="vocoder/*.checkpoints/fit.safetensors", count=STEPS // 2),
     Kill(path="vocoder/*.partial/config.json"),
     Kill(path="listening/*.partial/listening.json"),
 )
@@ -39,6 +42,19 @@ def test_killed_again_and_again_it_leaves_the_bytes_of_an_undisturbed_run(whole_
         assert run(store, tmp_path / str(number), *CHECKPOINTS, kill=kill) == -signal.SIGKILL, kill
     assert run(store, tmp_path / "last", *CHECKPOINTS) == 0
     assert stored(store) == stored(whole_store)
+
+
+def test_a_run_on_a_full_disk_ends_with_a_line_and_goes_on_when_there_is_space(
+    whole_store: Path, small_disk: Path, tmp_path: Path
+) -> None:
+    codes = []
+    for size in (1, 3, 256):  # MiB
+        subprocess.run(["mount", "-o", f"remount,size={size}m,nr_inodes=4000", small_disk], check=True)
+        done = called_at_once(tmp_path / str(size), *TINY, f"store.root={small_disk / 'store'}", *CHECKPOINTS)
+        codes.append(done.returncode)
+        assert done.returncode == 0 or re.search(rf"{small_disk}\b.*\bfull\b", refusal(done))
+    assert codes == [2, 2, 0]
+    assert stored(small_disk / "store") == stored(whole_store)
 
 
 def test_untrained_states_and_centroids_depend_on_no_number_of_threads(tmp_path: Path) -> None:

@@ -201,6 +201,12 @@ def flush_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def copy_file(source: Path, target: Path) -> None:
+    """Write a copy of ``source``, whole or not at all. Errors of writing name the target."""
+    with source.open("rb") as file, aside(target) as written, written.open("wb") as copied:
+        shutil.copyfileobj(file, copied, 1 << 20)
+
+
 def replace_folder(place: Path, source: Path | None) -> None:
     """Put a copy of the folder ``source`` at ``place`` instead of what is there; None leaves nothing there.
 
@@ -215,12 +221,7 @@ def replace_folder(place: Path, source: Path | None) -> None:
                 copy = beside / Path(folder).relative_to(source)
                 copy.mkdir()  # without permissions: the source may be read-only
                 for name in names:
-                    with (
-                        Path(folder, name).open("rb") as file,
-                        aside(copy / name) as written,
-                        written.open("wb") as copied,
-                    ):
-                        shutil.copyfileobj(file, copied, 1 << 20)
+                    copy_file(Path(folder, name), copy / name)
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
             raise

@@ -14,7 +14,7 @@ from sklearn.model_selection import LeaveOneGroupOut
 from sklearn.preprocessing import StandardScaler
 
 from lm.options import ProbeConfig
-from lm.probing.linear import LogisticProbe, row_space
+from lm.probing.linear import LogisticProbe, probe_numbers, row_space
 from lm.probing.probe import (
     DRAWS,
     labelled_clips,
@@ -89,6 +89,22 @@ def test_nothing_is_learned_from_what_is_held_out(split: str) -> None:
         np.testing.assert_array_equal(one.scores, other.scores)
     else:
         assert one.tries == other.tries
+
+
+@pytest.mark.parametrize("by", ["validation", "group"])
+def test_a_layer_is_not_chosen_on_test_clips(by: str) -> None:
+    """One candidate knows the classes of all clips but test clips; another knows those of test clips, too, alone."""
+    plain = _task()
+    groups = [f"speaker {number}" for number in np.arange(300) // 12]
+    task = with_parts(plain, replace(CONFIG, choose_by=by), groups=groups, folds=groups)
+    clear, noise, test = _separable(plain), _noise(plain), plain.rows["test"]
+    honest, spy = clear.copy(), noise.copy()
+    honest[test], spy[test], spy[plain.rows["train"][::2]] = noise[test], clear[test], clear[plain.rows["train"][::2]]
+    assert probe(spy, plain, CONFIG, of="x").test_accuracy > 0.9 > probe(honest, plain, CONFIG, of="x").test_accuracy
+    assert probe_method({"x/spy": spy, "x/honest": honest}, task, CONFIG, of="x").winner.of == "x/honest"
+    values = (plain.targets @ np.arange(3)).astype(np.float32)
+    _, chosen = probe_numbers({"spy": spy, "honest": honest}, values, plain.rows, CONFIG, threads=1)
+    assert chosen == "honest"
 
 
 @pytest.mark.parametrize("dims", [200, 1000])
