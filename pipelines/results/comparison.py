@@ -291,7 +291,9 @@ class ProbedFolds:
         if len(self.names) > 1:
             return None, ""
         low, high = t_interval(np.mean([row["parts"] for row in self.rows[of].values()], axis=0), confidence=confidence)
-        return None if low is None or high is None else Estimate(value=value, low=low, high=high), "parts"
+        if low is None or high is None:
+            return None, "parts"
+        return Estimate(value=value, low=max(low, 0.0), high=min(high, 1.0)), "parts"  # of an accuracy
 
     def _differences(self, row: Figure) -> Iterator[Figure]:
         """Compare one method with every other, the strongest first, then at each number of labels.
