@@ -218,6 +218,9 @@ class Codes:
             if values.size and not 0 <= values.min() <= values.max() < size:
                 problem = f"values lie in [{values.min()}, {values.max()}]"
                 raise InputError(f"{problem}; {owner} has codes 0 to {size - 1}: these codes are of another tokenizer")
+        checked = self.values.view()
+        checked.flags.writeable = False  # what was checked stays so; a copy can be changed
+        object.__setattr__(self, "values", checked)
 
     def __eq__(self, other: object) -> bool:
         """Whether the values are the same, of the same length and format."""

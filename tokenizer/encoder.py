@@ -88,8 +88,8 @@ def pictures(tokenizer: Tokenizer, originals: Sequence[Waveform], codes: Sequenc
         spectrogram, bottlenecks = tokenizer.signals_of(padded)
         found[f"{number}:original"] = spectrogram[0]
         found[f"{number}:autoencoder"] = tokenizer.decode_bottlenecks(bottlenecks)[0]
-        found[f"{number}:codebook"] = tokenizer.spectrogram(torch.from_numpy(each.values)[None])[0]
-        found[f"{number}:codes"] = torch.from_numpy(each.spectral.values)
+        found[f"{number}:codebook"] = tokenizer.spectrogram(torch.tensor(each.values)[None])[0]
+        found[f"{number}:codes"] = torch.tensor(each.spectral.values)
     return {name: picture.cpu().contiguous() for name, picture in found.items()}
 
 

@@ -172,7 +172,7 @@ def _write_recordings(
         original = finest.normalise(finest.log_mel(torch.from_numpy(padded)[None]))[0]
         shown[f"{clip}:original"] = original
         for number, (own, part) in enumerate(zip(tokenizer.rates, parts, strict=True), 1):
-            spectrogram = own.denormalise(own.spectrogram(torch.from_numpy(part.values)[None]))
+            spectrogram = own.denormalise(own.spectrogram(torch.tensor(part.values)[None]))
             shown[f"{clip}:rate_{number}"] = finest.normalise(spectrogram)[0, : len(original)]
             [heard] = create_synthesis(GRIFFIN_LIM, own, sampling).sounds([part], [None], names=[names[clip]])
             heard.write(folder / f"{clip}_rate_{number}.wav")

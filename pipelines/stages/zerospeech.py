@@ -226,7 +226,7 @@ def _representations(
     rate, channel = tokenizer.config.audio.sample_rate, tokenizer.config.audio.channel
     sounds = ((file, read(folder / file, rate, channel=channel).samples) for file in codes)
     yield "bottleneck", {file: quantised_vectors(tokenizer, samples) for file, samples in sounds}
-    values = {file: torch.from_numpy(clip.values).to(tokenizer.centroids.device) for file, clip in codes.items()}
+    values = {file: torch.tensor(clip.values).to(tokenizer.centroids.device) for file, clip in codes.items()}
     yield "centroids", {file: tokenizer.quantised(own).flatten(1).cpu().numpy() for file, own in values.items()}
     yield CODES, {file: clip.spectral.values for file, clip in codes.items()}
     gpt, untrained = subject.gpts(run.gang.device)

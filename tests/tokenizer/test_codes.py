@@ -85,6 +85,9 @@ def test_numpy_reads_codes_and_codes_are_compared_by_what_they_hold() -> None:
     assert codes(0)  # codes of no sound are not missing
     assert codes(3) == own != codes(2)
     assert len({own, codes(3)}) == 1
+    with pytest.raises(ValueError, match="read-only"):
+        own.values[0] = 10_000  # which the check of the codebook would refuse
+    np.array(own)[0] = 10_000
 
 
 @given(num_samples=st.integers(0, 2000))

@@ -49,7 +49,7 @@ def test_fingerprints_are_those_of_codes_that_were_written_before() -> None:
 def test_spectrograms_are_those_of_the_definition(name: str, request: pytest.FixtureRequest) -> None:
     tokenizer: Tokenizer = request.getfixturevalue(name)
     values = tokenizer.encode(LONG, RATE).values
-    meant = tokenizer.spectrogram(torch.from_numpy(values)[None])[0].numpy()
+    meant = tokenizer.spectrogram(torch.tensor(values)[None])[0].numpy()
     assert np.allclose(meant, decode_whole(tokenizer, values), atol=1e-5)
     assert tokenizer.spectrogram(torch.from_numpy(values[:0])[None]).shape == (1, 0, 24)
 
