@@ -101,21 +101,21 @@ class View:
 
     def _noisy(self, root: Path, snr: float) -> Iterator[FloatArray]:
         """Add noise, the same at all ratios but for its level; the clip is decoded once more for its power."""
+        voices = [_voice(root, voice, self.clip.sample_rate) for voice in self.change.voices]
         sums = np.zeros(4)  # of ones, samples, their squares, and squares of the noise
-        for block, noise in self._with_noise(root):
+        for block, noise in self._with_noise(root, voices):
             squares = [np.square(each, dtype=float).sum() for each in (block, noise)]
             sums += (len(block), block.sum(dtype=float), *squares)
         _, mean, square, power = sums / max(sums[0], 1)
-        power = power if self.change.voices else 1.0  # white noise has the same power in clips of all lengths
+        power = power if voices else 1.0  # white noise has the same power in clips of all lengths
         level = np.float32(np.sqrt(max(square - mean**2, 0.0) / max(power, TINY) * 10 ** (-snr / 10)))
-        for block, noise in self._with_noise(root):
+        for block, noise in self._with_noise(root, voices):
             yield block + level * noise
 
-    def _with_noise(self, root: Path) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """Read the clip with noise of about unit power."""
+    def _with_noise(self, root: Path, voices: Sequence[FloatArray]) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """Read the clip with the sum of voices, or white noise if there are none."""
         clip, place = self.clip, 0
         generator = np.random.default_rng([clip.start, clip.num_samples])
-        voices = [_voice(root, voice, clip.sample_rate) for voice in self.change.voices]
         for block in read_blocks(root / clip.path, clip.sample_rate, part=clip.part):
             if voices:
                 times = np.arange(place, place + len(block))
