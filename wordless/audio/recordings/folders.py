@@ -55,7 +55,9 @@ class Folder:
         Folders that the system cannot list, as their paths are too long, are among them: inspection sets them aside.
         """
         return sorted(
-            path for path in self.files if is_recording(path) or len(os.fsencode(self.root / path)) >= _LONGEST
+            path
+            for path in self.files
+            if is_recording(path) or len(str(self.root / path).encode(errors="surrogatepass")) >= _LONGEST
         )
 
     @cached_property

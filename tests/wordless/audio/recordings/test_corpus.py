@@ -300,12 +300,14 @@ IMPOSSIBLE = [
     f"{'y' * 5_000}.wav",
     "null\0.wav",
     "\ud800.wav",
+    "\ud800",
 ]
 
 
 @pytest.mark.parametrize("path", IMPOSSIBLE)
 def test_a_listed_path_that_no_file_can_have_is_set_aside(tmp_path: Path, tone: Tone, path: str) -> None:
     tone("a.wav")
+    (tmp_path / "a.txt").touch()  # whose name is compared with those of the table
     (tmp_path / "table.jsonl").write_text("".join(f"{json.dumps({'path': each})}\n" for each in ("a.wav", path)))
     manifest, rejected = build_manifest(CorpusConfig(table=str(tmp_path / "table.jsonl"), split=ALL_TRAIN))
     assert [clip.path for clip in manifest.clips] == ["a.wav"]
