@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import example, given, settings
@@ -18,6 +19,7 @@ from tests.vocoder.sounds import lively, tiny_config
 from vocoder.engines import choice as engines
 from vocoder.engines import numba_streams
 from vocoder.engines.choice import Engine, Streams, bookmark, choose_engine, side_by_side, step_cost
+from vocoder.engines.kernels import exponential, gate
 from vocoder.engines.numba_streams import NumbaStreams, numba_multiplies_bf16
 from vocoder.engines.torch_streams import TorchStreams
 from vocoder.generation import AS_LEARNED
@@ -239,3 +241,11 @@ def test_the_kernel_is_compiled_by_one_process_at_a_time(tmp_path: Path, monkeyp
     assert_waits(lambda: run(compiled, 1), lambda: compiled.overloads)
     with compiling(), beside(lambda: run(compiled, 2)) as ended:  # it is there, so nothing waits
         assert ended.wait(SOON)
+
+
+def test_the_kernels_arithmetic_is_as_exact_as_it_says() -> None:
+    inputs = np.linspace(-87, 87, 5001, dtype=np.float32)
+    np.testing.assert_allclose([exponential(each) for each in inputs], np.exp(inputs.astype(float)), rtol=4e-6)
+    rows = np.random.default_rng(0).uniform(-12, 12, (5000, 2)).astype(np.float32)
+    wanted = np.tanh(rows[:, 0].astype(float)) * (1 + np.tanh(rows[:, 1].astype(float)))
+    np.testing.assert_allclose([gate(a, b) for a, b in rows], wanted, atol=2e-6)
