@@ -267,7 +267,9 @@ def _folder(settings: FinetuneConfig, corpus: str, made_of: str) -> Path:
 def _claimed(folder: Path, made_of: str) -> AbstractContextManager[None]:
     """Lock the folder of the results, which must be new, empty, or of the same command."""
     job = {"made of": made_of}
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and find_object(folder / JOB) != job)):
+    left = {f"{JOB}.aside"}  # by a command that was killed at its first file
+    others = not folder.is_dir() or {each.name for each in folder.iterdir()} - left
+    if folder.exists() and others and find_object(folder / JOB) != job:
         raise InputError(f"output={folder} was begun with other values, or holds other things; {REMEDY}")
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / JOB).exists():  # another file in its place would have no lock

@@ -183,7 +183,7 @@ SOUND = (
     Measure("pesq", "MOS", "PESQ", clips="clips long enough for PESQ", paired=True),
     Measure("mel_cepstral_distortion", "dB", "mel-cepstral distortion"),
     Measure("log_mel_distance", "dB", "log-mel distance"),
-    Measure("pitch_error", "cents", "root mean square error of the pitch", clips="clips with a pitch in both", paired=True),
+    Measure("pitch_error", "cents", "RMS error of the pitch", clips="clips with a pitch in both", paired=True),
     Measure("voicing_error", title="frames of wrong voicing", paired=True),
     Measure("dnsmos", "MOS", "DNSMOS P.808", clips="clips with sound, for DNSMOS", with_recordings=True),
     Measure("dnsmos_overall", "MOS", "DNSMOS P.835, overall", with_recordings=True),
