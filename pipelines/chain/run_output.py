@@ -28,7 +28,6 @@ from pipelines.store.stored_features import GPT, PROBE
 from wordless.audio.recordings.manifest import Clips, write_manifest, write_rejected
 from wordless.base.errors import InputError
 from wordless.base.files import replace_folder, write_aside
-from wordless.base.saved_models import CONFIG
 from wordless.base.saved_models import PROBE as KIND
 
 COMPARISON = "comparison.md"
@@ -117,8 +116,7 @@ def write_probe(folder: Path, entries: Mapping[str, Entry], manifest: Clips, set
     A run without the stage ``probe``, or without a method whose vectors the run's own models make, has no such folder.
     """
     place, compare = folder / KIND.part, settings.compare
-    if (place / CONFIG).is_file():  # of an earlier run in this folder
-        shutil.rmtree(place, ignore_errors=True)
+    shutil.rmtree(place, ignore_errors=True)  # of an earlier run in this folder, or of a killed one
     # Of several rates, the GPT of the comparison is not the run's own.
     methods = (BAG_OF_CODES,) if settings.tokenizer.rates else (GPT, BAG_OF_CODES)
     names = [f"probed_{method}" for method in methods if settings.probes(method)]
