@@ -309,14 +309,12 @@ def fit_head(clips: Iterable[tuple[npt.NDArray[np.float32], Tensor]], config: Sp
 
 
 def _ridge(inputs: Array, wanted: Array) -> tuple[float, ...]:
-    """Fit constant and weights ``(1 + inputs,)``."""
-    mean, std = inputs.mean(axis=0), inputs.std(axis=0).clip(1e-3)
-    scaled = (inputs - mean) / std
-    weights = np.linalg.solve(
-        scaled.T @ scaled + PENALTY * np.eye(scaled.shape[1]), scaled.T @ (wanted - wanted.mean())
-    )
-    weights = weights / std
-    return tuple(float(f"{value:.6g}") for value in (wanted.mean() - mean @ weights, *weights))
+    """Fit constant and weights ``(1 + inputs,)``; the penalty does not depend on the scales of the inputs."""
+    from sklearn.linear_model import Ridge  # slow to import, and a fitted head does without
+
+    std = inputs.std(axis=0).clip(1e-3)
+    ridge = Ridge(alpha=PENALTY).fit(inputs / std, wanted)
+    return tuple(float(f"{value:.6g}") for value in (ridge.intercept_, *ridge.coef_ / std))
 
 
 class PostFilter:
